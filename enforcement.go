@@ -1,0 +1,87 @@
+package attune
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Enforcement is one match of one rule to one event. There is at most one per rule and event, and at most one
+// execution per enforcement.
+type Enforcement struct {
+	ID         EnforcementID     `json:"id"`
+	Event      EventID           `json:"event_id"`
+	Rule       Ref               `json:"rule,omitempty"` // empty when somebody ran the action directly
+	Action     Ref               `json:"action"`
+	ActionID   ActionID          `json:"action_id"`
+	Parameters json.RawMessage   `json:"parameters"`
+	Status     EnforcementStatus `json:"status"`
+	Reason     Reason            `json:"reason,omitempty"` // why it was rejected, cancelled or expired
+	Detail     string            `json:"detail,omitempty"` // the reason for a person
+	Queue      QueueKey          `json:"queue,omitempty"`
+	Sequence   int64             `json:"sequence,omitempty"` // place in the queue, from 1; 0 before acceptance
+	// GrantNumber counts the grants of the queue from 1, in the order the queue decided them: sorted by it, the
+	// sequences of a queue rise. 0 before the grant.
+	GrantNumber int64      `json:"grant_number,omitempty"`
+	CreatedAt   time.Time  `json:"created_at"`
+	QueuedAt    *time.Time `json:"queued_at,omitempty"`
+	GrantedAt   *time.Time `json:"granted_at,omitempty"`
+	FinishedAt  *time.Time `json:"finished_at,omitempty"`
+}
+
+// EnforcementStatus is where an enforcement stands:
+//
+//	created ─► queued ─► granted ─► executed
+//	   └─────────┴─► rejected | cancelled | expired
+//
+// granted means it holds a slot of its queue; executed means its execution has ended, whatever the outcome.
+type EnforcementStatus string
+
+// The statuses of an enforcement.
+const (
+	EnforcementCreated   EnforcementStatus = "created"
+	EnforcementQueued    EnforcementStatus = "queued"
+	EnforcementGranted   EnforcementStatus = "granted"
+	EnforcementExecuted  EnforcementStatus = "executed"
+	EnforcementRejected  EnforcementStatus = "rejected"
+	EnforcementCancelled EnforcementStatus = "cancelled"
+	EnforcementExpired   EnforcementStatus = "expired"
+)
+
+// EnforcementStatuses lists every status, in the order of a life.
+func EnforcementStatuses() []EnforcementStatus {
+	return []EnforcementStatus{
+		EnforcementCreated, EnforcementQueued, EnforcementGranted, EnforcementExecuted,
+		EnforcementRejected, EnforcementCancelled, EnforcementExpired,
+	}
+}
+
+// Terminal reports whether no further change can follow.
+func (s EnforcementStatus) Terminal() bool {
+	switch s {
+	case EnforcementExecuted, EnforcementRejected, EnforcementCancelled, EnforcementExpired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Reason is a code that says why an enforcement or execution ended the way it did.
+type Reason string
+
+// The reasons.
+const (
+	ReasonCriteriaFailed     Reason = "criteria_failed"      // the rule's criteria could not be evaluated for this event
+	ReasonParametersInvalid  Reason = "parameters_invalid"   // a template failed, or the action's schema refuses the result
+	ReasonActionDisabled     Reason = "action_disabled"      // the action is no longer declared by its pack
+	ReasonQueueFull          Reason = "queue_full"           // max_queued reached, overflow "reject"
+	ReasonDroppedOldest      Reason = "dropped_oldest"       // max_queued reached, overflow "drop_oldest"
+	ReasonQueueTimeout       Reason = "queue_timeout"        // waited longer than queue_timeout
+	ReasonCancelled          Reason = "cancelled"            // somebody cancelled it
+	ReasonExitCode           Reason = "exit_code"            // the process ended with a code other than 0
+	ReasonSignal             Reason = "signal"               // the process was killed by a signal that was not ours
+	ReasonTimeout            Reason = "timeout"              // the process was ended because its time was up
+	ReasonExecutableNotFound Reason = "executable_not_found" // the worker has no such pack, file or program
+	ReasonStart              Reason = "start"                // the process could not be started
+	ReasonOutputInvalid      Reason = "output_invalid"       // stdout was announced as JSON and is not
+	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was told to stop and the grace period ended
+)

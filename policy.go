@@ -1,0 +1,77 @@
+package attune
+
+import (
+	"fmt"
+	"time"
+)
+
+// Policy is what one scope (an action, a pack, or everything) says about how its work may run. A nil field says
+// nothing and leaves the decision to the next wider scope.
+type Policy struct {
+	Limit        *int      `json:"limit,omitempty"`         // executions at once; 0 pauses the queue
+	MaxQueued    *int      `json:"max_queued,omitempty"`    // waiting enforcements; 1 or more
+	Overflow     *Overflow `json:"overflow,omitempty"`      // what happens to one too many
+	QueueTimeout *Duration `json:"queue_timeout,omitempty"` // how long an enforcement may wait; 0 is for ever
+}
+
+// Overflow says who loses when a queue is full.
+type Overflow string
+
+// The overflow choices.
+const (
+	OverflowReject     Overflow = "reject"      // the newcomer
+	OverflowDropOldest Overflow = "drop_oldest" // the one that has waited longest
+)
+
+// QueuePolicy is the effective policy of one queue: every field decided.
+type QueuePolicy struct {
+	Revision     int64    `json:"revision"` // grows with every change; an older one never replaces a newer one
+	Limit        int      `json:"limit"`
+	MaxQueued    int      `json:"max_queued"`
+	Overflow     Overflow `json:"overflow"`
+	QueueTimeout Duration `json:"queue_timeout"`
+}
+
+// Bounds of a policy. MaxQueuedLimit keeps the carried state of a queue far under the engine's 2 MB payload limit.
+const (
+	MaxLimit       = 10_000
+	MaxQueuedLimit = 100_000
+)
+
+// DefaultQueuePolicy is what a queue has when no scope says anything: one at a time, in order.
+func DefaultQueuePolicy() QueuePolicy {
+	return QueuePolicy{Limit: 1, MaxQueued: 10_000, Overflow: OverflowReject}
+}
+
+// Validate reports the first field that is out of its range.
+func (p Policy) Validate() error {
+	switch {
+	case p.Limit != nil && (*p.Limit < 0 || *p.Limit > MaxLimit):
+		return Errorf(CodeInvalid, "policy limit %d: use 0 (paused) to %d", *p.Limit, MaxLimit)
+	case p.MaxQueued != nil && (*p.MaxQueued < 1 || *p.MaxQueued > MaxQueuedLimit):
+		return Errorf(CodeInvalid, "policy max_queued %d: use 1 to %d", *p.MaxQueued, MaxQueuedLimit)
+	case p.Overflow != nil && *p.Overflow != OverflowReject && *p.Overflow != OverflowDropOldest:
+		return Errorf(CodeInvalid, "policy overflow %q: use %q or %q", *p.Overflow, OverflowReject, OverflowDropOldest)
+	case p.QueueTimeout != nil && *p.QueueTimeout < 0:
+		return Errorf(CodeInvalid, "policy queue_timeout %s: use 0 (for ever) or more", *p.QueueTimeout)
+	}
+	return nil
+}
+
+// Duration is a time.Duration that reads and writes as text ("90s", "1h30m") in JSON and YAML.
+type Duration time.Duration
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes the duration the way time.Duration prints it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("duration %q: use a number with a unit, such as 30s, 5m or 1h30m", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}

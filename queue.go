@@ -1,0 +1,60 @@
+package attune
+
+import "time"
+
+// Ticket is an accepted enforcement in its queue.
+type Ticket struct {
+	Enforcement EnforcementID `json:"id"`
+	Sequence    int64         `json:"seq"` // from 1, dense per queue
+	EnqueuedAt  time.Time     `json:"at"`  // millisecond precision; never before that of a lower sequence
+}
+
+// Grant is the queue's permission for one ticket to run.
+type Grant struct {
+	Ticket
+	Number    int64     `json:"n"`          // counts the grants of the queue, from 1
+	Attempt   int       `json:"attempt"`    // the fence of the execution it allows, from 1
+	GrantedAt time.Time `json:"granted_at"` // the queue's clock
+}
+
+// Settlement is the end of a ticket that never ran: decided by its queue, recorded in its row.
+type Settlement struct {
+	Ticket
+	Status EnforcementStatus `json:"status"` // rejected, cancelled or expired
+	Reason Reason            `json:"reason"`
+}
+
+// Admission is the outcome of accepting enforcements: what to signal to one queue.
+type Admission struct {
+	Queue   QueueKey
+	Policy  QueuePolicy
+	Tickets []Ticket // in sequence order; also those accepted earlier that still wait, so a redelivery repeats the signal
+}
+
+// QueueSnapshot is a queue as the rows tell it: what a queue that has lost its state starts from.
+type QueueSnapshot struct {
+	Policy       QueuePolicy `json:"policy"`
+	LastSequence int64       `json:"last_sequence"` // the highest sequence assigned so far
+	LastGrant    int64       `json:"last_grant"`    // the highest grant number recorded so far
+	Holders      []Grant     `json:"holders,omitempty"`
+	Waiting      []Ticket    `json:"waiting,omitempty"` // in sequence order
+}
+
+// QueueStats counts a queue at one instant. Every number comes from the same snapshot of the rows, so
+//
+//	TotalEnqueued = QueueLength + ActiveCount + TotalCompleted + TotalDropped
+//
+// holds in every answer.
+type QueueStats struct {
+	Queue            QueueKey   `json:"queue"`
+	ActionID         ActionID   `json:"action_id"`
+	Action           Ref        `json:"action_ref"`
+	QueueLength      int64      `json:"queue_length"`   // accepted and waiting
+	ActiveCount      int64      `json:"active_count"`   // granted, execution not ended
+	MaxConcurrent    int        `json:"max_concurrent"` // the limit in force
+	OldestEnqueuedAt *time.Time `json:"oldest_enqueued_at"`
+	TotalEnqueued    int64      `json:"total_enqueued"`
+	TotalCompleted   int64      `json:"total_completed"` // executions ended, whatever the outcome
+	TotalDropped     int64      `json:"total_dropped"`   // accepted, then rejected, cancelled or expired while waiting
+	LastUpdated      *time.Time `json:"last_updated"`
+}

@@ -1,0 +1,73 @@
+package attune
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Ref names a trigger, action or rule as "<pack>.<name>", for example "github.push".
+//
+// Pack and name each start with a lower-case letter and continue with lower-case letters, digits, '_' or '-'; the name
+// may itself contain dots ("core.timer.interval"). A Ref is at most 200 bytes long.
+type Ref string
+
+// maxRefLength keeps workflow ids ("queue/<key>"), routing keys (255 bytes in AMQP 0-9-1) and index keys comfortable.
+const maxRefLength = 200
+
+var (
+	refPattern  = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+$`)
+	namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+)
+
+// NewRef joins a pack and a name. It does not validate: use [Ref.Validate] on input.
+func NewRef(pack, name string) Ref { return Ref(pack + "." + name) }
+
+// ParseRef returns s as a Ref, or a [CodeInvalid] error that says what a reference looks like.
+func ParseRef(s string) (Ref, error) {
+	ref := Ref(s)
+	return ref, ref.Validate()
+}
+
+// Validate reports whether r has the form "<pack>.<name>".
+func (r Ref) Validate() error {
+	if len(r) > maxRefLength {
+		return Errorf(CodeInvalid, "reference %q is longer than %d bytes", string(r[:40])+"…", maxRefLength)
+	}
+	if !refPattern.MatchString(string(r)) {
+		return Errorf(CodeInvalid, "reference %q is not of the form \"pack.name\" (lower-case letters, digits, '_', '-')", string(r))
+	}
+	return nil
+}
+
+// Pack is the part before the first dot.
+func (r Ref) Pack() string {
+	pack, _, _ := strings.Cut(string(r), ".")
+	return pack
+}
+
+// Name is the part after the first dot.
+func (r Ref) Name() string {
+	_, name, _ := strings.Cut(string(r), ".")
+	return name
+}
+
+func (r Ref) String() string { return string(r) }
+
+// ValidateName reports whether s can name a pack or stand in a [Ref] after the dot; what says which of them is meant.
+func ValidateName(what, s string) error {
+	if len(s) > maxRefLength/2 || !namePattern.MatchString(s) {
+		return Errorf(CodeInvalid, "%s name %q: use lower-case letters, digits, '_' or '-', starting with a letter", what, s)
+	}
+	return nil
+}
+
+// QueueKey names a queue. The default queue of an action has the action's reference as its key.
+type QueueKey string
+
+// Validate reports whether k can be part of a workflow id and a URL path segment.
+func (k QueueKey) Validate() error {
+	if k == "" || len(k) > 2*maxRefLength {
+		return Errorf(CodeInvalid, "queue key of %d bytes: use 1 to %d", len(k), 2*maxRefLength)
+	}
+	return nil
+}

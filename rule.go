@@ -1,0 +1,41 @@
+package attune
+
+import "encoding/json"
+
+// Rule says which action an event must run. A disabled rule creates nothing.
+type Rule struct {
+	ID          RuleID `json:"id"`
+	Ref         Ref    `json:"ref"`
+	Description string `json:"description,omitempty"`
+	Enabled     bool   `json:"enabled"`
+	Trigger     Ref    `json:"trigger"`
+	Action      Ref    `json:"action"`
+	// Criteria is a CEL expression over `event` that yields a bool. Empty matches every event of the trigger.
+	Criteria string `json:"criteria,omitempty"`
+	// Parameters is a JSON object whose strings may hold {{ CEL }} templates.
+	Parameters json.RawMessage `json:"parameters,omitempty"`
+}
+
+// Candidate is an enabled rule that listens to an event's trigger, with the action it names.
+type Candidate struct {
+	Rule   Rule
+	Action Action
+}
+
+// Decision is what one rule makes of one event: an enforcement, created or rejected from the start. A rule whose
+// criteria say no decides nothing.
+type Decision struct {
+	RuleID     RuleID // 0 when somebody ran the action directly
+	ActionID   ActionID
+	Parameters json.RawMessage
+	Status     EnforcementStatus // created or rejected
+	Reason     Reason
+	Detail     string
+}
+
+// Recorded is what accepting an event left behind.
+type Recorded struct {
+	Event        Event         `json:"event"`
+	Enforcements []Enforcement `json:"enforcements"`
+	Duplicate    bool          `json:"duplicate"` // an event with this dedup key was recorded before; this is that one
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+#
+# Installs what attune's tests and `attune dev` run as child processes, without Docker:
+#
+#   PostgreSQL and RabbitMQ   from Debian or Ubuntu packages, only those that are missing
+#   bin/attune-temporal       a Temporal server with its UI, built once from devserver/
+#
+# It can be run again at any time: what is already there is reported and left alone. It starts no system service and
+# stops none. `deps.sh packages` and `deps.sh temporal` do one half.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly policy=/usr/sbin/policy-rc.d
+policy_is_ours=no
+
+say() { printf 'deps: %s\n' "$*"; }
+die() {
+	printf 'deps: %s\n' "$*" >&2
+	exit 1
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "installing packages needs root: run \"apt-get install ${missing[*]}\" as root, then this again"
+	fi
+}
+
+# postgres_binary and rabbitmq_binary print where the server is, by the same rules as internal/services.
+postgres_binary() {
+	local candidates
+	command -v postgres && return
+	candidates=$(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort --version-sort --reverse)
+	first_executable "$candidates"
+}
+
+rabbitmq_binary() {
+	first_executable "/usr/lib/rabbitmq/bin/rabbitmq-server" || command -v rabbitmq-server
+}
+
+first_executable() {
+	local path
+	while IFS= read -r path; do
+		if [ -x "$path" ]; then
+			printf '%s\n' "$path"
+			return 0
+		fi
+	done <<<"$1"
+	return 1
+}
+
+report_postgres() {
+	local binary
+	binary=$(postgres_binary) || return 1
+	say "PostgreSQL: $("$binary" --version) ($binary)"
+}
+
+# report_rabbitmq reads the version off the installation folder: asking the server would start an Erlang machine.
+report_rabbitmq() {
+	local binary real version
+	binary=$(rabbitmq_binary) || return 1
+	real=$(readlink -f "$binary")
+	version=$(sed -n 's|.*/rabbitmq_server-\([0-9][^/]*\)/.*|\1|p' <<<"$real")
+	say "RabbitMQ: ${version:-installed} ($binary)"
+}
+
+# deny_service_starts makes the package scripts leave the new services stopped. A policy that the machine already has
+# stays as it is.
+deny_service_starts() {
+	[ -e "$policy" ] && return
+	policy_is_ours=yes
+	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+	as_root chmod 755 "$policy"
+}
+
+restore_service_starts() {
+	if [ "$policy_is_ours" = yes ]; then
+		policy_is_ours=no
+		as_root rm -f "$policy"
+	fi
+}
+
+install_packages() {
+	say "installing ${missing[*]} with apt-get"
+	trap restore_service_starts EXIT
+	deny_service_starts
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+	restore_service_starts
+}
+
+packages() {
+	missing=()
+	report_postgres || missing+=(postgresql)
+	report_rabbitmq || missing+=(rabbitmq-server)
+	[ "${#missing[@]}" -eq 0 ] && return
+
+	command -v apt-get >/dev/null ||
+		die "not found: ${missing[*]} (Debian package names). Install them with your package manager, or run the services with: docker compose up"
+	install_packages
+
+	report_postgres || die "postgresql is installed but the server binary was not found on PATH or in /usr/lib/postgresql/*/bin"
+	report_rabbitmq || die "rabbitmq-server is installed but was not found on PATH or in /usr/lib/rabbitmq/bin"
+}
+
+temporal() {
+	command -v go >/dev/null || die "go was not found on PATH: install Go from https://go.dev/dl, then run this again"
+	if command -v temporal >/dev/null; then
+		say "Temporal: ATTUNE_TEMPORAL_BIN=$(command -v temporal) would use the CLI's development server instead of the one built here"
+	fi
+	if [ ! -x bin/attune-temporal ]; then
+		say "Temporal: building bin/attune-temporal; this happens once and takes some minutes"
+	fi
+	mkdir -p bin
+	(cd devserver && go build -trimpath -o ../bin/attune-temporal .)
+	say "Temporal: $(bin/attune-temporal --version) (bin/attune-temporal)"
+}
+
+case "${1:-all}" in
+all)
+	packages
+	temporal
+	;;
+packages) packages ;;
+temporal) temporal ;;
+*) die "unknown argument \"$1\"; use: deps.sh [packages|temporal]" ;;
+esac
