@@ -1,0 +1,167 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
+)
+
+func limit(n int) attune.Policy { return attune.Policy{Limit: new(n)} }
+
+func level(scope policy.Scope, ref string, p attune.Policy) policy.Level {
+	return policy.Level{Scope: scope, Ref: ref, Policy: p}
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+
+	byDefault := policy.Source{Scope: policy.ScopeDefault}
+	byGlobal := policy.Source{Scope: policy.ScopeGlobal}
+	byPack := policy.Source{Scope: policy.ScopePack, Ref: "demo"}
+	byAction := policy.Source{Scope: policy.ScopeAction, Ref: "demo.deploy"}
+	onlyLimit := func(n int, from policy.Source) policy.Effective {
+		e := policy.Resolve()
+		e.Policy.Limit, e.From.Limit = n, from
+		return e
+	}
+
+	tests := []struct {
+		name   string
+		levels []policy.Level
+		want   policy.Effective
+	}{
+		{
+			name: "nobody says anything",
+			want: policy.Effective{
+				Policy: attune.QueuePolicy{Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject},
+				From:   policy.Provenance{Limit: byDefault, MaxQueued: byDefault, Overflow: byDefault, QueueTimeout: byDefault},
+			},
+		},
+		{
+			name: "every field from another scope",
+			levels: []policy.Level{
+				level(policy.ScopeGlobal, "", attune.Policy{
+					Limit: new(50), MaxQueued: new(500), QueueTimeout: new(attune.Duration(time.Hour)),
+				}),
+				level(policy.ScopePack, "demo", attune.Policy{
+					Limit: new(5), QueueTimeout: new(attune.Duration(time.Minute)),
+				}),
+				level(policy.ScopeAction, "demo.deploy", limit(2)),
+			},
+			want: policy.Effective{
+				Policy: attune.QueuePolicy{
+					Limit: 2, MaxQueued: 500, Overflow: attune.OverflowReject, QueueTimeout: attune.Duration(time.Minute),
+				},
+				From: policy.Provenance{Limit: byAction, MaxQueued: byGlobal, Overflow: byDefault, QueueTimeout: byPack},
+			},
+		},
+		{
+			name:   "pack over global",
+			levels: []policy.Level{level(policy.ScopeGlobal, "", limit(7)), level(policy.ScopePack, "demo", limit(3))},
+			want:   onlyLimit(3, byPack),
+		},
+		{
+			name: "a wider scope never narrows a decision",
+			levels: []policy.Level{
+				level(policy.ScopeAction, "demo.deploy", limit(100)), level(policy.ScopeGlobal, "", limit(1)),
+			},
+			want: onlyLimit(100, byAction),
+		},
+		{
+			name: "zero is something said",
+			levels: []policy.Level{
+				level(policy.ScopeAction, "demo.deploy", limit(0)), level(policy.ScopePack, "demo", limit(9)),
+			},
+			want: onlyLimit(0, byAction),
+		},
+		{
+			name: "zero queue timeout overrides a wider one",
+			levels: []policy.Level{
+				level(policy.ScopeAction, "demo.deploy", attune.Policy{QueueTimeout: new(attune.Duration(0))}),
+				level(policy.ScopePack, "demo", attune.Policy{QueueTimeout: new(attune.Duration(time.Minute))}),
+			},
+			want: func() policy.Effective {
+				e := policy.Resolve()
+				e.From.QueueTimeout = byAction
+				return e
+			}(),
+		},
+		{
+			name: "the default value said aloud has its own source",
+			levels: []policy.Level{
+				level(policy.ScopePack, "demo", attune.Policy{Overflow: new(attune.OverflowReject)}),
+			},
+			want: func() policy.Effective {
+				e := policy.Resolve()
+				e.From.Overflow = byPack
+				return e
+			}(),
+		},
+		{
+			name: "an empty level says nothing",
+			levels: []policy.Level{
+				level(policy.ScopeAction, "demo.deploy", attune.Policy{}), level(policy.ScopePack, "demo", limit(4)),
+			},
+			want: onlyLimit(4, byPack),
+		},
+		{
+			name: "a scope that speaks twice",
+			levels: []policy.Level{
+				level(policy.ScopePack, "other", limit(1)),
+				level(policy.ScopePack, "demo", limit(6)), level(policy.ScopePack, "demo", limit(5)),
+			},
+			want: onlyLimit(5, byPack),
+		},
+		{
+			name:   "scopes that are none",
+			levels: []policy.Level{level("team", "a", limit(8)), level(policy.ScopeDefault, "", limit(8))},
+			want:   policy.Resolve(),
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Empty(t, cmp.Diff(tt.want, policy.Resolve(tt.levels...)))
+		})
+	}
+}
+
+func TestResolve_LeavesItsArgumentsAlone(t *testing.T) {
+	t.Parallel()
+	levels := []policy.Level{level(policy.ScopeGlobal, "", limit(7)), level(policy.ScopeAction, "demo.deploy", limit(3))}
+	policy.Resolve(levels...)
+	require.Equal(t, policy.ScopeGlobal, levels[0].Scope)
+	require.Equal(t, policy.ScopeAction, levels[1].Scope)
+}
+
+func TestSource_String(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "action demo.deploy", policy.Source{Scope: policy.ScopeAction, Ref: "demo.deploy"}.String())
+	require.Equal(t, "pack demo", policy.Source{Scope: policy.ScopePack, Ref: "demo"}.String())
+	require.Equal(t, "global", policy.Source{Scope: policy.ScopeGlobal}.String())
+	require.Equal(t, "default", policy.Source{Scope: policy.ScopeDefault}.String())
+}
+
+func TestEffective_JSON(t *testing.T) {
+	t.Parallel()
+	got, err := json.Marshal(policy.Resolve(level(policy.ScopePack, "demo", limit(3))))
+	require.NoError(t, err)
+	require.JSONEq(t, `{
+		"policy": {"revision": 0, "limit": 3, "max_queued": 10000, "overflow": "reject", "queue_timeout": "0s"},
+		"from": {
+			"limit": {"scope": "pack", "ref": "demo"}, "max_queued": {"scope": "default"},
+			"overflow": {"scope": "default"}, "queue_timeout": {"scope": "default"}
+		}
+	}`, string(got))
+}
+
+func TestQueueKey(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, attune.QueueKey("demo.deploy"), policy.QueueKey("demo.deploy"))
+}
