@@ -32,9 +32,9 @@ type QueuePolicy struct {
 	QueueTimeout Duration `json:"queue_timeout"`
 }
 
-// Bounds of a policy. MaxQueuedLimit keeps the carried state of a queue far under the engine's 2 MB payload limit.
+// Bounds of a policy. Together they keep the carried state of a queue under the engine's 2 MB payload limit.
 const (
-	MaxLimit       = 10_000
+	MaxLimit       = 5_000
 	MaxQueuedLimit = 100_000
 )
 

@@ -1,0 +1,31 @@
+// Package semaphore decides, for one queue, who may run and when: a counting semaphore with FIFO order, as plain data
+// and plain functions. It knows no clock, no network and no workflow engine; [State] is a value that a durable workflow
+// carries, and every operation takes the time from its caller.
+//
+// # Guarantees
+//
+// For every sequence of operations, in every order, with any of them repeated:
+//
+//   - Order. Grants are decided in sequence order. A newcomer is never granted while somebody waits in front of it.
+//   - Limit. No grant is decided while the number of holders is at or above the limit. Lowering the limit below the
+//     number of holders kills nobody: it drains.
+//   - Once. A ticket ends in exactly one way: released after a grant, or settled (rejected, cancelled, expired) without
+//     one. Operations are keyed by ticket, so a second release or a repeated acquire changes nothing and is counted.
+//   - Nothing is lost. What has been decided and not yet been done (grants to deliver, settlements to record, a gap to
+//     look into) is part of the state until the caller says that it is done; it survives every hand-over of the state.
+//
+// Order is promised for grants. It is not promised for starts or completions: with a limit above one, two holders race.
+//
+// # Sequences
+//
+// Tickets of a queue carry dense sequences that start at 1, assigned by one authority before they come here. That makes
+// memory of finished tickets unnecessary: every sequence below State.next has been seen, so a repeated ticket below it
+// that neither holds nor waits has ended. It also makes loss visible: a ticket above State.next means that those between
+// have not arrived. They are waited for, never passed: [State.Missing] names the gap and [State.Backfill] closes it.
+//
+// # Decisions
+//
+// Every operation ends in the same step, which looks at the state and nothing else: expire the waiting tickets whose time
+// is up, then grant in order while slots are free, then apply the bound to what still waits. A ticket whose deadline and
+// whose slot arrive at the same instant expires.
+package semaphore

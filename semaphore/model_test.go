@@ -1,0 +1,272 @@
+package semaphore_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+// place is where the oracle believes a ticket is.
+type place int
+
+const (
+	unsent place = iota // the queue has not heard of it
+	behind              // arrived, but somebody in front of it has not
+	waiting
+	holding
+	ended
+)
+
+type entry struct {
+	ticket attune.Ticket
+	place  place
+}
+
+// oracle is the naive twin of the semaphore: one list with every ticket ever, walked from the front each time.
+type oracle struct {
+	entries  []entry // index is sequence-1
+	policy   attune.QueuePolicy
+	paused   bool
+	granted  []int64 // sequences, in grant order
+	rejected int
+	expired  int
+}
+
+func (o *oracle) in(p place) []int64 {
+	var sequences []int64
+	for _, e := range o.entries {
+		if e.place == p {
+			sequences = append(sequences, e.ticket.Sequence)
+		}
+	}
+	return sequences
+}
+
+// settle walks everything into its place again: arrivals without a gap in front, expiry, grants.
+func (o *oracle) settle(now time.Time) {
+	for i := range o.entries {
+		if o.entries[i].place == unsent {
+			break
+		}
+		if o.entries[i].place == behind {
+			o.entries[i].place = waiting
+		}
+	}
+	for i := range o.entries {
+		e := &o.entries[i]
+		timeout := time.Duration(o.policy.QueueTimeout)
+		if e.place == waiting && timeout > 0 && !now.Before(e.ticket.EnqueuedAt.Add(timeout)) {
+			e.place = ended
+			o.expired++
+		}
+	}
+	for i := range o.entries {
+		if e := &o.entries[i]; e.place == waiting && !o.paused && len(o.in(holding)) < o.policy.Limit {
+			e.place = holding
+			o.granted = append(o.granted, e.ticket.Sequence)
+		}
+	}
+}
+
+// bound drops one ticket per newcomer that came into a full line.
+func (o *oracle) bound(newcomers int) {
+	for ; newcomers > 0 && len(o.in(waiting))+len(o.in(behind)) > o.policy.MaxQueued && len(o.in(waiting)) > 0; newcomers-- {
+		line := o.in(waiting)
+		victim := line[len(line)-1]
+		if o.policy.Overflow == attune.OverflowDropOldest {
+			victim = line[0]
+		}
+		o.entries[victim-1].place = ended
+		o.rejected++
+	}
+}
+
+type machine struct {
+	state  *semaphore.State
+	oracle oracle
+	now    time.Time
+	grants []int64 // sequences in the order in which the state decided them, each once
+	seen   map[int64]bool
+}
+
+func newMachine() *machine {
+	policy := attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 5, Overflow: attune.OverflowReject}
+	return &machine{
+		state:  semaphore.New(attune.QueueSnapshot{Policy: policy}),
+		oracle: oracle{policy: policy},
+		now:    time.UnixMilli(1_700_000_000_000).UTC(),
+		seen:   map[int64]bool{},
+	}
+}
+
+func (m *machine) ticket(t *rapid.T) (attune.Ticket, bool) {
+	if len(m.oracle.entries) == 0 {
+		return attune.Ticket{}, false
+	}
+	return rapid.SampledFrom(m.oracle.entries).Draw(t, "entry").ticket, true
+}
+
+// acquire signals tickets; those the oracle calls unsent are newcomers.
+func (m *machine) acquire(tickets ...attune.Ticket) {
+	newcomers := 0
+	for _, ticket := range tickets {
+		if e := &m.oracle.entries[ticket.Sequence-1]; e.place == unsent {
+			e.place = behind
+			newcomers++
+		}
+	}
+	m.state.Acquire(m.now, tickets)
+	m.oracle.settle(m.now)
+	m.oracle.bound(newcomers)
+}
+
+func (m *machine) accept(n int) []attune.Ticket {
+	var tickets []attune.Ticket
+	for range n {
+		sequence := int64(len(m.oracle.entries) + 1)
+		ticket := attune.Ticket{Enforcement: attune.EnforcementID(1000 + 3*sequence), Sequence: sequence, EnqueuedAt: m.now}
+		m.oracle.entries = append(m.oracle.entries, entry{ticket: ticket})
+		tickets = append(tickets, ticket)
+	}
+	return tickets
+}
+
+func (m *machine) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"acquire new": func(t *rapid.T) { m.acquire(m.accept(rapid.IntRange(1, 4).Draw(t, "n"))...) },
+		"acquire lost": func(t *rapid.T) {
+			m.accept(rapid.IntRange(1, 2).Draw(t, "n"))
+		},
+		"acquire again": func(t *rapid.T) {
+			if ticket, ok := m.ticket(t); ok {
+				m.acquire(ticket)
+			}
+		},
+		"backfill": func(t *rapid.T) {
+			gap, ok := m.state.Missing()
+			if !ok {
+				return
+			}
+			var found []attune.Ticket
+			for i := gap.From - 1; i < gap.To; i++ {
+				if e := &m.oracle.entries[i]; rapid.Bool().Draw(t, "still waits") {
+					e.place = behind
+					found = append(found, e.ticket)
+				} else {
+					e.place = ended
+				}
+			}
+			m.state.Backfill(m.now, gap, found)
+			m.oracle.settle(m.now)
+			m.oracle.bound(len(found))
+		},
+		"release": func(t *rapid.T) {
+			ticket, ok := m.ticket(t)
+			if !ok {
+				return
+			}
+			m.oracle.entries[ticket.Sequence-1].place = ended
+			m.state.Release(m.now, []attune.Ticket{ticket, ticket})
+			m.oracle.settle(m.now)
+		},
+		"cancel": func(t *rapid.T) {
+			ticket, ok := m.ticket(t)
+			if !ok {
+				return
+			}
+			if e := &m.oracle.entries[ticket.Sequence-1]; e.place != holding {
+				e.place = ended
+			}
+			m.state.Cancel(m.now, []attune.Ticket{ticket})
+			m.oracle.settle(m.now)
+		},
+		"set policy": func(t *rapid.T) {
+			policy := attune.QueuePolicy{
+				Revision:     rapid.Int64Range(1, 100).Draw(t, "revision"),
+				Limit:        rapid.IntRange(0, 4).Draw(t, "limit"),
+				MaxQueued:    rapid.IntRange(1, 8).Draw(t, "max queued"),
+				Overflow:     rapid.SampledFrom([]attune.Overflow{attune.OverflowReject, attune.OverflowDropOldest}).Draw(t, "overflow"),
+				QueueTimeout: attune.Duration(rapid.SampledFrom([]time.Duration{0, time.Second, time.Minute}).Draw(t, "timeout")),
+			}
+			m.state.SetPolicy(m.now, policy)
+			if policy.Revision > m.oracle.policy.Revision {
+				m.oracle.policy = policy
+			}
+			m.oracle.settle(m.now)
+		},
+		"pause": func(*rapid.T) { m.state.Pause(); m.oracle.paused = true },
+		"resume": func(*rapid.T) {
+			m.state.Resume(m.now)
+			m.oracle.paused = false
+			m.oracle.settle(m.now)
+		},
+		"advance": func(t *rapid.T) {
+			m.now = m.now.Add(time.Duration(rapid.IntRange(1, 2000).Draw(t, "ms")) * time.Millisecond)
+			m.state.Advance(m.now)
+			m.oracle.settle(m.now)
+		},
+		"deliver": func(t *rapid.T) {
+			m.state.Delivered(m.state.Undelivered(rapid.IntRange(1, 3).Draw(t, "n")))
+		},
+		"record": func(t *rapid.T) {
+			m.state.Recorded(len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n"))))
+		},
+		"carry over": func(t *rapid.T) {
+			data, err := json.Marshal(m.state)
+			require.NoError(t, err)
+			restored := new(semaphore.State)
+			require.NoError(t, json.Unmarshal(data, restored))
+			again, err := json.Marshal(restored)
+			require.NoError(t, err)
+			require.JSONEq(t, string(data), string(again))
+			m.state = restored
+		},
+		"": m.check,
+	}
+}
+
+// check compares the state with the oracle, and the promises of the package with both.
+func (m *machine) check(t *rapid.T) {
+	var holders []int64
+	for _, holder := range m.state.Holders() {
+		holders = append(holders, holder.Sequence)
+		if !m.seen[holder.Sequence] {
+			m.seen[holder.Sequence] = true
+			m.grants = append(m.grants, holder.Sequence)
+		}
+	}
+	var line []int64
+	for _, ticket := range m.state.Front(m.state.Waiting()) {
+		line = append(line, ticket.Sequence)
+	}
+	require.ElementsMatch(t, m.oracle.in(holding), holders, "holders")
+	require.Equal(t, append(m.oracle.in(waiting), m.oracle.in(behind)...), append([]int64(nil), line...), "line")
+	require.Equal(t, m.oracle.granted, m.grants, "each grant once, in the oracle's order")
+	require.True(t, slices.IsSorted(m.grants), "FIFO: %v", m.grants)
+	require.True(t, slices.IsSorted(line), "line out of order: %v", line)
+
+	c := m.state.Counters()
+	require.EqualValues(t, m.oracle.expired, c.Expired)
+	require.EqualValues(t, m.oracle.rejected, c.Rejected)
+	require.EqualValues(t, len(m.oracle.granted), c.Granted)
+	require.Equal(t, c.Accepted,
+		int64(m.state.Waiting()+m.state.Active())+c.Completed+c.Rejected+c.Cancelled+c.Expired+c.Withdrawn, "accounting: %+v", c)
+	if wake, ok := m.state.WakeAt(); ok {
+		require.True(t, wake.After(m.now), "a deadline has passed and nobody expired")
+	}
+}
+
+// TestState_AgainstOracle runs random operations, duplicates, losses and hand-overs included, against the naive twin.
+// "Granted while at or above the limit" cannot be told from the holders alone, because a lowered limit drains; the
+// oracle, which grants only below the limit, must therefore agree on every single grant.
+func TestState_AgainstOracle(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) { t.Repeat(newMachine().actions()) })
+}

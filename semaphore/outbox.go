@@ -1,0 +1,81 @@
+package semaphore
+
+import (
+	"slices"
+
+	"github.com/attune-go/attune"
+)
+
+// Gap is a range of sequences, both ends included, that have not arrived although a later one has.
+type Gap struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// Undelivered returns up to n grants that have been decided and not been delivered, in grant order.
+func (s *State) Undelivered(n int) []attune.Grant {
+	var grants []attune.Grant
+	for _, holder := range s.holders {
+		if len(grants) == n {
+			break
+		}
+		if !holder.Delivered {
+			grants = append(grants, holder.Grant)
+		}
+	}
+	return grants
+}
+
+// Delivered takes note that grants have reached those who wait for them. A holder that is gone by now is left alone.
+func (s *State) Delivered(grants []attune.Grant) {
+	delivered := make(map[int64]bool, len(grants))
+	for _, grant := range grants {
+		delivered[grant.Number] = true
+	}
+	for i := range s.holders {
+		if delivered[s.holders[i].Number] {
+			s.holders[i].Delivered = true
+		}
+	}
+}
+
+// Unrecorded returns up to n settlements that have been decided and not been recorded, oldest first.
+func (s *State) Unrecorded(n int) []attune.Settlement {
+	return slices.Clone(s.settling[:min(n, len(s.settling))])
+}
+
+// Recorded takes note that the first n settlements have been recorded.
+func (s *State) Recorded(n int) {
+	s.settling = slices.Delete(s.settling, 0, min(n, len(s.settling)))
+}
+
+// Missing is the first gap in the sequences, if there is one. Nothing behind it is granted before it is closed.
+func (s *State) Missing() (Gap, bool) {
+	if len(s.early) == 0 {
+		return Gap{}, false
+	}
+	gap := Gap{From: s.next, To: s.early[0].Sequence - 1}
+	if len(s.gone) > 0 {
+		gap.To = min(gap.To, s.gone[0]-1)
+	}
+	return gap, true
+}
+
+// Idle reports whether everything that was decided has been done.
+func (s *State) Idle() bool {
+	return len(s.settling) == 0 && len(s.early) == 0 &&
+		!slices.ContainsFunc(s.holders, func(h Holder) bool { return !h.Delivered })
+}
+
+func (s *State) settle(ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
+	s.settling = append(s.settling, attune.Settlement{Ticket: ticket, Status: status, Reason: reason})
+}
+
+// redeliver has a holder's grant delivered again: whoever acquires again may not have received it.
+func (s *State) redeliver(id attune.EnforcementID) {
+	for i := range s.holders {
+		if s.holders[i].Enforcement == id {
+			s.holders[i].Delivered = false
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package semaphore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+var start = time.UnixMilli(1_700_000_000_000).UTC()
+
+func tickets(from, to int64) []attune.Ticket {
+	var all []attune.Ticket
+	for sequence := from; sequence <= to; sequence++ {
+		all = append(all, attune.Ticket{Enforcement: attune.EnforcementID(100 + sequence), Sequence: sequence, EnqueuedAt: start})
+	}
+	return all
+}
+
+func open(policy attune.QueuePolicy) *semaphore.State {
+	if policy.MaxQueued == 0 {
+		policy.MaxQueued = 100
+	}
+	return semaphore.New(attune.QueueSnapshot{Policy: policy})
+}
+
+func granted(state *semaphore.State) []int64 {
+	sequences := []int64{}
+	for _, grant := range state.Undelivered(1000) {
+		sequences = append(sequences, grant.Sequence)
+	}
+	return sequences
+}
+
+func TestState_Grants(t *testing.T) {
+	t.Parallel()
+
+	t.Run("up to the limit, then one for one", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 2})
+		state.Acquire(start, tickets(1, 5))
+		require.Equal(t, []int64{1, 2}, granted(state))
+		state.Delivered(state.Undelivered(10))
+		state.Release(start, tickets(2, 2))
+		require.Equal(t, []int64{3}, granted(state))
+		require.Equal(t, 2, state.Active())
+		require.Equal(t, 2, state.Waiting())
+		require.Equal(t, 1, state.Position(104))
+		require.Equal(t, 2, state.Position(105))
+		require.Zero(t, state.Position(103))
+	})
+
+	t.Run("no newcomer passes one who waits", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
+		state.Acquire(start, tickets(1, 3))
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 2, Limit: 2, MaxQueued: 100})
+		state.Acquire(start, tickets(4, 4))
+		require.Equal(t, []int64{1, 2}, granted(state))
+	})
+
+	t.Run("raising the limit grants at once, lowering drains, zero stops", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
+		state.Acquire(start, tickets(1, 9))
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 2, Limit: 5, MaxQueued: 100})
+		require.Equal(t, []int64{1, 2, 3, 4, 5}, granted(state))
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 3, Limit: 1, MaxQueued: 100})
+		state.Release(start, tickets(1, 4))
+		require.Equal(t, 1, state.Active(), "four of five released, none granted in their place")
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 4, Limit: 0, MaxQueued: 100})
+		state.Release(start, tickets(5, 5))
+		require.Zero(t, state.Active())
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 2, Limit: 5, MaxQueued: 100})
+		require.Zero(t, state.Active(), "an older revision changes nothing")
+	})
+
+	t.Run("a hundred releases free one slot", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 5))
+		for range 100 {
+			state.Release(start, tickets(1, 1))
+		}
+		require.Equal(t, 1, state.Active())
+		require.EqualValues(t, 99, state.Counters().Unknown)
+		require.Equal(t, int64(2), state.Holders()[0].Sequence)
+	})
+
+	t.Run("a repeated acquire has the grant delivered again", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 2))
+		state.Delivered(state.Undelivered(10))
+		require.True(t, state.Idle())
+		state.Acquire(start, tickets(1, 2))
+		require.Equal(t, []int64{1}, granted(state))
+		require.EqualValues(t, 1, state.Counters().Granted)
+	})
+}
+
+func TestState_Gaps(t *testing.T) {
+	t.Parallel()
+	state := open(attune.QueuePolicy{Limit: 10})
+	state.Acquire(start, tickets(1, 1))
+	state.Acquire(start, tickets(5, 6))
+	require.Equal(t, []int64{1}, granted(state), "nothing behind the gap is granted")
+	gap, ok := state.Missing()
+	require.True(t, ok)
+	require.Equal(t, semaphore.Gap{From: 2, To: 4}, gap)
+
+	state.Cancel(start, tickets(6, 6))
+	state.Release(start, tickets(4, 4))
+	gap, _ = state.Missing()
+	require.Equal(t, semaphore.Gap{From: 2, To: 3}, gap, "what is known to have ended is not missing")
+
+	state.Backfill(start, gap, tickets(3, 3))
+	require.Equal(t, []int64{1, 3, 5}, granted(state), "2 had ended, 4 and 6 ended behind the gap")
+	_, ok = state.Missing()
+	require.False(t, ok)
+	state.Acquire(start, tickets(2, 6))
+	require.Equal(t, []int64{1, 3, 5}, granted(state), "late signals bring nobody back")
+}
+
+func TestState_Ends(t *testing.T) {
+	t.Parallel()
+
+	t.Run("queue timeout", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1, QueueTimeout: attune.Duration(time.Minute)})
+		state.Acquire(start, tickets(1, 2))
+		wake, ok := state.WakeAt()
+		require.True(t, ok)
+		require.Equal(t, start.Add(time.Minute), wake)
+		state.Release(wake, tickets(1, 1))
+		require.Zero(t, state.Active(), "the slot and the deadline come at the same instant: it expires")
+		require.Equal(t, []attune.Settlement{{Ticket: tickets(2, 2)[0], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}},
+			state.Unrecorded(10))
+		state.Recorded(1)
+		require.True(t, state.Idle())
+	})
+
+	t.Run("overflow", func(t *testing.T) {
+		t.Parallel()
+		for overflow, loser := range map[attune.Overflow]int64{attune.OverflowReject: 4, attune.OverflowDropOldest: 2} {
+			state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: overflow})
+			state.Acquire(start, tickets(1, 4))
+			require.Equal(t, 2, state.Waiting())
+			require.Equal(t, loser, state.Unrecorded(10)[0].Sequence, overflow)
+		}
+	})
+
+	t.Run("a lower bound drops nobody who waits", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
+		state.Acquire(start, tickets(1, 6))
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 2, Limit: 1, MaxQueued: 2, Overflow: attune.OverflowReject})
+		require.Equal(t, 5, state.Waiting())
+		state.Acquire(start, tickets(7, 7))
+		require.Equal(t, 5, state.Waiting())
+		require.EqualValues(t, 1, state.Counters().Rejected)
+	})
+
+	t.Run("cancelling a holder leaves its slot alone", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 2))
+		state.Cancel(start, tickets(1, 2))
+		require.Equal(t, 1, state.Active())
+		require.Zero(t, state.Waiting())
+		require.EqualValues(t, 1, state.Counters().Cancelled)
+	})
+}
+
+func TestNew_FromRows(t *testing.T) {
+	t.Parallel()
+	holder := attune.Grant{Ticket: tickets(3, 3)[0], Number: 2, Attempt: 1, GrantedAt: start}
+	state := semaphore.New(attune.QueueSnapshot{
+		Policy:       attune.QueuePolicy{Limit: 2, MaxQueued: 100},
+		LastSequence: 6, LastGrant: 2,
+		Holders: []attune.Grant{holder},
+		Waiting: append(tickets(4, 4), tickets(6, 6)...),
+	})
+	require.Empty(t, state.Undelivered(1)[1:])
+	state.Advance(start)
+	require.Equal(t, []int64{3, 4}, granted(state), "the holder first, its grant delivered again")
+	require.Equal(t, int64(3), state.Undelivered(2)[1].Number)
+	state.Acquire(start, tickets(1, 6))
+	require.Equal(t, 1, state.Waiting(), "what had ended before stays ended")
+}

@@ -1,0 +1,119 @@
+package semaphore
+
+import (
+	"slices"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// State is everything there is to know about one queue. The zero value is not usable: see [New].
+//
+// It is not safe for concurrent use.
+type State struct {
+	policy attune.QueuePolicy
+	paused bool
+
+	next   int64 // the lowest sequence not seen yet: all below wait, hold, or have ended
+	grants int64 // the number of the last grant decided
+
+	holders  []Holder            // in grant order
+	waiting  []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
+	early    []attune.Ticket     // tickets behind a gap, in sequence order, all above next
+	gone     []int64             // sequences above next that ended before their turn to join the line, in order
+	settling []attune.Settlement // ended without a grant, not yet recorded
+
+	counters Counters
+}
+
+// Holder is a ticket that has a slot.
+type Holder struct {
+	attune.Grant
+	Delivered bool `json:"delivered"` // whether the grant has reached the one who waits for it
+}
+
+// Counters count what happened since the queue was first loaded. At every moment
+//
+//	Accepted = waiting + holders + Completed + Rejected + Cancelled + Expired + Withdrawn
+type Counters struct {
+	Accepted  int64 `json:"accepted"`  // tickets taken into the line, or loaded with it
+	Granted   int64 `json:"granted"`   // grants decided
+	Completed int64 `json:"completed"` // holders released
+	Rejected  int64 `json:"rejected"`  // waiting tickets refused or dropped by the bound
+	Cancelled int64 `json:"cancelled"` // waiting tickets cancelled
+	Expired   int64 `json:"expired"`   // waiting tickets whose time was up
+	Withdrawn int64 `json:"withdrawn"` // waiting tickets released: they ended without this queue's doing
+	Repeated  int64 `json:"repeated"`  // acquires of tickets seen before
+	Unknown   int64 `json:"unknown"`   // releases and cancels of tickets that neither wait nor hold
+	Skipped   int64 `json:"skipped"`   // sequences of a gap that turned out to have ended already
+}
+
+// New returns the state of a queue as its rows tell it. What the rows call granted holds a slot, with its grant still to
+// be delivered: delivering twice is harmless, a holder nobody woke is not.
+func New(snapshot attune.QueueSnapshot) *State {
+	s := &State{
+		policy: snapshot.Policy,
+		next:   snapshot.LastSequence + 1,
+		grants: snapshot.LastGrant,
+	}
+	for _, grant := range snapshot.Holders {
+		s.holders = append(s.holders, Holder{Grant: grant})
+	}
+	for _, ticket := range snapshot.Waiting {
+		s.enqueue(ticket)
+	}
+	s.counters.Accepted = int64(len(s.holders) + len(s.waiting))
+	s.counters.Granted = int64(len(s.holders))
+	return s
+}
+
+// Policy is the policy in force.
+func (s *State) Policy() attune.QueuePolicy { return s.policy }
+
+// Paused reports whether grants are stopped by [State.Pause]. A limit of 0 stops them too.
+func (s *State) Paused() bool { return s.paused }
+
+// Counters is what happened so far.
+func (s *State) Counters() Counters { return s.counters }
+
+// Active is the number of slots held.
+func (s *State) Active() int { return len(s.holders) }
+
+// Waiting is the number of tickets in the line, those behind a gap included.
+func (s *State) Waiting() int { return len(s.waiting) + len(s.early) }
+
+// Holders returns a copy of the holders, in grant order.
+func (s *State) Holders() []Holder { return slices.Clone(s.holders) }
+
+// Front returns a copy of the first n waiting tickets, in the order in which they will be granted.
+func (s *State) Front(n int) []attune.Ticket {
+	front := slices.Clone(s.waiting[:min(n, len(s.waiting))])
+	return append(front, s.early[:min(n-len(front), len(s.early))]...)
+}
+
+// Position is the place of a waiting enforcement: 1 is next. It is 0 for one that does not wait.
+func (s *State) Position(id attune.EnforcementID) int {
+	for i, ticket := range s.waiting {
+		if ticket.Enforcement == id {
+			return i + 1
+		}
+	}
+	for i, ticket := range s.early {
+		if ticket.Enforcement == id {
+			return len(s.waiting) + i + 1
+		}
+	}
+	return 0
+}
+
+// WakeAt is the time at which [State.Advance] has something to do, if there is one.
+func (s *State) WakeAt() (time.Time, bool) {
+	if len(s.waiting) == 0 || s.policy.QueueTimeout <= 0 {
+		return time.Time{}, false
+	}
+	return s.deadline(s.waiting[0]), true
+}
+
+func (s *State) deadline(t attune.Ticket) time.Time {
+	return t.EnqueuedAt.Add(time.Duration(s.policy.QueueTimeout))
+}
