@@ -1,0 +1,59 @@
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+
+	"github.com/attune-go/attune"
+)
+
+// LogFormat is how log lines look.
+type LogFormat string
+
+// The log formats.
+const (
+	LogText LogFormat = "text" // key=value lines; coloured and shortened when the writer is a terminal
+	LogJSON LogFormat = "json" // one JSON object a line
+)
+
+// LogFormats lists every format.
+func LogFormats() []LogFormat { return []LogFormat{LogText, LogJSON} }
+
+// LogConfig says what is logged and how.
+type LogConfig struct {
+	Level  slog.Leveler // the least level that is written; nil is info
+	Format LogFormat    // empty is [LogText]
+}
+
+// NewLogger returns a logger that writes to w. An unknown format is a [attune.CodeInvalid] error.
+func NewLogger(w io.Writer, config LogConfig) (*slog.Logger, error) {
+	level := config.Level
+	if level == nil {
+		level = slog.LevelInfo
+	}
+	switch config.Format {
+	case LogJSON:
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+	case LogText, "":
+		if isTerminal(w) {
+			return slog.New(tint.NewTextHandler(w, &tint.Options{
+				Level: level, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "",
+			})), nil
+		}
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), nil
+	default:
+		return nil, fmt.Errorf("create logger: %w",
+			attune.Errorf(attune.CodeInvalid, "log format %q: use %q or %q", config.Format, LogText, LogJSON))
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,138 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/attune-go/attune"
+)
+
+// Metrics is what attune counts. Every method is safe for concurrent use and does nothing on a nil receiver.
+//
+//	attune_events_total{source}                    events recorded; a repeated delivery is not counted
+//	attune_enforcements_total{status,reason}       enforcements that reached this status
+//	attune_admitted_total                          enforcements that got their place in a queue
+//	attune_completions_total{effect,status}        reports of workers, by what they changed
+//	attune_outbox_published_total                  outbox messages that the broker confirmed
+//	attune_worker_runs_total{status}               attempts this worker ran, by how they ended
+//	attune_http_request_duration_seconds{method,route,status}
+type Metrics struct {
+	events       metric.Int64Counter
+	enforcements metric.Int64Counter
+	admitted     metric.Int64Counter
+	completions  metric.Int64Counter
+	outbox       metric.Int64Counter
+	workerRuns   metric.Int64Counter
+	httpDuration metric.Float64Histogram
+}
+
+// secondsView gives every histogram bounds in seconds, from a request that reads one row to one that waits for a
+// service: the default bounds are meant for milliseconds, and Temporal's SDK offers no way to state others.
+func secondsView() sdkmetric.View {
+	bounds := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	return sdkmetric.NewView(
+		sdkmetric.Instrument{Name: "*", Unit: "s", Kind: sdkmetric.InstrumentKindHistogram},
+		sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: bounds}},
+	)
+}
+
+func newMetrics(meter metric.Meter) (*Metrics, error) {
+	m := &Metrics{}
+	counters := []struct {
+		into       *metric.Int64Counter
+		name, desc string
+	}{
+		{&m.events, "attune.events", "Events recorded, by how they came in."},
+		{&m.enforcements, "attune.enforcements", "Enforcements that reached a status, with the reason."},
+		{&m.admitted, "attune.admitted", "Enforcements that were given their place in a queue."},
+		{&m.completions, "attune.completions", "Completion reports, by what they changed."},
+		{&m.outbox, "attune.outbox.published", "Outbox messages confirmed by the broker."},
+		{&m.workerRuns, "attune.worker.runs", "Attempts run by this worker, by how they ended."},
+	}
+	for _, c := range counters {
+		counter, err := meter.Int64Counter(c.name, metric.WithDescription(c.desc))
+		if err != nil {
+			return nil, fmt.Errorf("create counter %q: %w", c.name, err)
+		}
+		*c.into = counter
+	}
+	var err error
+	m.httpDuration, err = meter.Float64Histogram("attune.http.request.duration", metric.WithUnit("s"),
+		metric.WithDescription("Time from a request's headers to the end of its answer."))
+	if err != nil {
+		return nil, fmt.Errorf("create histogram: %w", err)
+	}
+	m.startAtZero()
+	return m, nil
+}
+
+// startAtZero makes the counters with few series visible before they first count: otherwise a rate over the first
+// increment is lost.
+func (m *Metrics) startAtZero() {
+	ctx := context.Background()
+	for _, source := range []attune.Source{attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer, attune.SourceManual} {
+		m.events.Add(ctx, 0, with("source", source))
+	}
+	m.admitted.Add(ctx, 0)
+	m.outbox.Add(ctx, 0)
+}
+
+// EventRecorded counts one event that was written.
+func (m *Metrics) EventRecorded(ctx context.Context, source attune.Source) {
+	if m != nil {
+		m.events.Add(ctx, 1, with("source", source))
+	}
+}
+
+// EnforcementReached counts n enforcements that reached a status. The reason is empty unless the status has one.
+func (m *Metrics) EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason) {
+	if m != nil {
+		m.enforcements.Add(ctx, int64(n), with("status", status), with("reason", reason))
+	}
+}
+
+// Admitted counts n enforcements that were given a sequence in their queue.
+func (m *Metrics) Admitted(ctx context.Context, n int) {
+	if m != nil {
+		m.admitted.Add(ctx, int64(n))
+	}
+}
+
+// Completed counts one report of a worker: the status it carried and what it changed.
+func (m *Metrics) Completed(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus) {
+	if m != nil {
+		m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
+	}
+}
+
+// OutboxPublished counts n outbox messages that the broker confirmed.
+func (m *Metrics) OutboxPublished(ctx context.Context, n int) {
+	if m != nil {
+		m.outbox.Add(ctx, int64(n))
+	}
+}
+
+// WorkerRan counts one attempt that ended on this worker.
+func (m *Metrics) WorkerRan(ctx context.Context, status attune.ExecutionStatus) {
+	if m != nil {
+		m.workerRuns.Add(ctx, 1, with("status", status))
+	}
+}
+
+// RequestServed records how long one HTTP request took. The route is the pattern that matched ("/api/v1/events/{id}"),
+// never the path: paths are without bound.
+func (m *Metrics) RequestServed(ctx context.Context, method, route string, status int, took time.Duration) {
+	if m != nil {
+		m.httpDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
+			attribute.String("method", method), attribute.String("route", route), attribute.Int("status", status)))
+	}
+}
+
+func with[T ~string](name string, value T) metric.MeasurementOption {
+	return metric.WithAttributes(attribute.String(name, string(value)))
+}
