@@ -173,7 +173,8 @@ func (r rule) check(pkg sourcePackage) []string {
 		return nil
 	}
 	if r.documented && !pkg.documented() {
-		return []string{fmt.Sprintf("%s has no package comment (want \"// Package %s …\"): %s", path.Join(pkg.path, "*.go"), pkg.name, r.why)}
+		line := fmt.Sprintf("%s: no package comment \"// Package %s …\": %s", path.Join(pkg.path, "*.go"), pkg.name, r.why)
+		return []string{line}
 	}
 	var broken []string
 	for _, file := range pkg.files {
@@ -238,8 +239,10 @@ func readPackages(t *testing.T, root string) map[string]sourcePackage {
 		}
 		file, pkg := readFile(t, name)
 		folder := strings.TrimPrefix(path.Dir(file.name), ".")
-		files := append(packages[folder].files, file)
-		packages[folder] = sourcePackage{path: folder, name: strings.TrimSuffix(pkg, "_test"), files: files}
+		found := packages[folder]
+		found.path, found.name = folder, strings.TrimSuffix(pkg, "_test")
+		found.files = append(found.files, file)
+		packages[folder] = found
 		return nil
 	}))
 	return packages
