@@ -1,0 +1,127 @@
+package services
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MissingError says that a program a service needs is not installed.
+type MissingError struct {
+	Service string // "PostgreSQL", "RabbitMQ" or "Temporal"
+	Program string // "postgres"
+	Package string // the Debian package; empty for Temporal
+	Looked  string // where it was looked for
+}
+
+func (e *MissingError) Error() string {
+	install := "run: make deps"
+	if e.Package != "" {
+		install = fmt.Sprintf("run: make deps (Debian package %s)", e.Package)
+	}
+	return fmt.Sprintf("%s cannot start: %s not found (looked %s); %s", e.Service, e.Program, e.Looked, install)
+}
+
+// postgresPrograms are the two programs of one PostgreSQL installation.
+type postgresPrograms struct {
+	initdb, postgres string
+}
+
+// postgresRoot is where Debian keeps one folder per major version.
+const postgresRoot = "/usr/lib/postgresql"
+
+// findPostgres looks on PATH, then in Debian's folders, newest first. A data folder that exists already can only be
+// read by the major version that made it, so Debian's folder of that version comes before everything else.
+func findPostgres(dataVersion string) (postgresPrograms, error) {
+	folders := debianPostgres()
+	if dataVersion != "" {
+		folders = append([]string{filepath.Join(postgresRoot, dataVersion, "bin")}, append(onPath("postgres"), folders...)...)
+	} else {
+		folders = append(onPath("postgres"), folders...)
+	}
+	for _, folder := range folders {
+		found := postgresPrograms{initdb: filepath.Join(folder, "initdb"), postgres: filepath.Join(folder, "postgres")}
+		if executable(found.initdb) && executable(found.postgres) {
+			return found, nil
+		}
+	}
+	return postgresPrograms{}, &MissingError{
+		Service: "PostgreSQL", Program: "postgres with initdb beside it", Package: "postgresql",
+		Looked: "on PATH and in " + postgresRoot + "/*/bin",
+	}
+}
+
+// onPath returns the folder of a program on PATH, links resolved: PostgreSQL finds its other files from there.
+func onPath(program string) []string {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return nil
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil
+	}
+	return []string{filepath.Dir(real)}
+}
+
+// debianPostgres lists Debian's program folders, newest version first.
+func debianPostgres() []string {
+	folders, _ := filepath.Glob(filepath.Join(postgresRoot, "*", "bin")) // only a bad pattern fails
+	version := func(folder string) int {
+		number, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
+		return number
+	}
+	slices.SortFunc(folders, func(a, b string) int { return version(b) - version(a) })
+	return folders
+}
+
+// rabbitPrograms are the broker's start script and the name service of Erlang.
+type rabbitPrograms struct {
+	server, epmd string
+}
+
+// findRabbitMQ prefers the script inside Debian's package folder: the one Debian puts on PATH switches to the user
+// "rabbitmq" and to the folders of the system's own broker.
+func findRabbitMQ() (rabbitPrograms, error) {
+	const inPackage = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+	server := inPackage
+	if !executable(server) {
+		var err error
+		if server, err = exec.LookPath("rabbitmq-server"); err != nil {
+			return rabbitPrograms{}, &MissingError{
+				Service: "RabbitMQ", Program: "rabbitmq-server", Package: "rabbitmq-server",
+				Looked: "on PATH and at " + inPackage,
+			}
+		}
+	}
+	epmd, err := findEpmd()
+	if err != nil {
+		return rabbitPrograms{}, err
+	}
+	return rabbitPrograms{server: server, epmd: epmd}, nil
+}
+
+func findEpmd() (string, error) {
+	if path, err := exec.LookPath("epmd"); err == nil {
+		return path, nil
+	}
+	patterns := []string{"/usr/lib/erlang/erts-*/bin/epmd", "/usr/local/lib/erlang/erts-*/bin/epmd"}
+	for _, pattern := range patterns {
+		if paths, _ := filepath.Glob(pattern); len(paths) > 0 {
+			return paths[len(paths)-1], nil
+		}
+	}
+	return "", &MissingError{
+		Service: "RabbitMQ", Program: "epmd", Package: "erlang-base",
+		Looked: "on PATH and at " + strings.Join(patterns, ", "),
+	}
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}

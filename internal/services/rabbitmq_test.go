@@ -1,0 +1,80 @@
+package services
+
+import (
+	"testing"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRabbitMQ(t *testing.T) {
+	t.Parallel()
+
+	setup := func(t *testing.T, config RabbitMQConfig) *RabbitMQ {
+		t.Helper()
+		if config.Dir == "" {
+			config.Dir = serviceDir(t)
+		}
+		broker, err := StartRabbitMQ(t.Context(), config)
+		require.NoError(t, err)
+		stopAtEnd(t, broker.Stop)
+		return broker
+	}
+	// withQueue runs do on a durable quorum queue "kept".
+	withQueue := func(t *testing.T, broker *RabbitMQ, do func(*amqp.Channel)) {
+		t.Helper()
+		conn, err := amqp.Dial(broker.URL())
+		require.NoError(t, err)
+		defer conn.Close()
+		channel, err := conn.Channel()
+		require.NoError(t, err)
+		_, err = channel.QueueDeclare("kept", true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
+		require.NoError(t, err)
+		do(channel)
+	}
+	publish := func(t *testing.T, broker *RabbitMQ, body string) {
+		t.Helper()
+		withQueue(t, broker, func(channel *amqp.Channel) {
+			require.NoError(t, channel.Confirm(false))
+			message := amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte(body)}
+			confirmed, err := channel.PublishWithDeferredConfirm("", "kept", true, false, message)
+			require.NoError(t, err)
+			require.True(t, confirmed.Wait())
+		})
+	}
+	requireMessage := func(t *testing.T, broker *RabbitMQ, body string) {
+		t.Helper()
+		withQueue(t, broker, func(channel *amqp.Channel) {
+			deliveries, err := channel.ConsumeWithContext(t.Context(), "kept", "", true, false, false, false, nil)
+			require.NoError(t, err)
+			require.Equal(t, body, string((<-deliveries).Body))
+		})
+	}
+
+	t.Run("KeepsMessagesOverRestart", func(t *testing.T) {
+		t.Parallel()
+		broker := setup(t, RabbitMQConfig{})
+		url := broker.URL()
+		publish(t, broker, "one")
+		require.NoError(t, broker.Restart(t.Context()))
+		require.Equal(t, url, broker.URL())
+		requireMessage(t, broker, "one")
+	})
+
+	t.Run("KeepsMessagesOverKill", func(t *testing.T) {
+		t.Parallel()
+		broker := setup(t, RabbitMQConfig{Ephemeral: true})
+		publish(t, broker, "one")
+		require.NoError(t, broker.Kill())
+		require.Empty(t, processesOf(t, broker.config.Dir))
+		require.NoError(t, broker.Restart(t.Context()))
+		requireMessage(t, broker, "one")
+	})
+
+	t.Run("StopLeavesNothing", func(t *testing.T) {
+		t.Parallel()
+		broker := setup(t, RabbitMQConfig{Ephemeral: true})
+		require.NoError(t, broker.Stop(t.Context()))
+		require.Empty(t, processesOf(t, broker.config.Dir))
+	})
+}

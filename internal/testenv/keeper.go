@@ -1,0 +1,200 @@
+package testenv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// keeperVariable tells a test binary that it was started to be the keeper of the run it names.
+	keeperVariable = "ATTUNE_TESTENV_KEEPER"
+
+	watchInterval   = 100 * time.Millisecond
+	idleLimit       = time.Minute
+	takeOverTimeout = 30 * time.Second
+	stopTimeout     = 20 * time.Second
+)
+
+// request asks for one service by name. The connection stays open for as long as the client lives: that is how the
+// keeper knows who is there.
+type request struct {
+	Service string `json:"service"`
+}
+
+// reply says where the service is, or why it is not.
+type reply struct {
+	URL   string `json:"url,omitempty"`
+	API   string `json:"api,omitempty"` // of RabbitMQ's management
+	Error string `json:"error,omitempty"`
+}
+
+// keeper owns the services of a run.
+type keeper struct {
+	run    run
+	ctx    context.Context // ends when the keeper should
+	offers map[string]*offer
+
+	starting sync.WaitGroup // requests for a service
+	mu       sync.Mutex     // guards what follows
+	ending   bool           // no service is started any more
+	clients  int
+	left     time.Time // when the last client left
+}
+
+// keep is the whole life of a keeper. It returns when the run is over and nothing of it is left.
+func keep(base string) error {
+	run, err := parseRun(base)
+	if err != nil {
+		return err
+	}
+	lock, err := takeOver(run)
+	if err != nil || lock == nil {
+		return err
+	}
+	defer lock.Close()
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer cancel()
+	k := newKeeper(ctx, run)
+	return errors.Join(k.serve(cancel), k.stop(), run.remove())
+}
+
+// takeOver waits for the lock: another keeper of the run may just be ending. A nil lock means that another one serves.
+func takeOver(run run) (*os.File, error) {
+	tick := time.NewTicker(watchInterval / 5)
+	defer tick.Stop()
+	for deadline := time.Now().Add(takeOverTimeout); time.Now().Before(deadline); <-tick.C {
+		lock, err := run.acquire()
+		if err == nil || !errors.Is(err, errLocked) {
+			return lock, err
+		}
+		if conn, err := net.Dial("unix", run.socket()); err == nil {
+			return nil, conn.Close()
+		}
+	}
+	return nil, fmt.Errorf("the keeper before this one neither serves nor ends within %s", takeOverTimeout)
+}
+
+func newKeeper(ctx context.Context, run run) *keeper {
+	return &keeper{run: run, ctx: ctx, left: time.Now(), offers: map[string]*offer{
+		"folder":   {start: startFolder},
+		"postgres": {start: run.startPostgres},
+		"rabbitmq": {start: run.startRabbitMQ},
+		"temporal": {start: run.startTemporal},
+	}}
+}
+
+// serve answers clients until the run is over, nobody came for a minute, or a signal says so.
+func (k *keeper) serve(cancel context.CancelFunc) error {
+	if err := os.RemoveAll(k.run.base); err != nil {
+		return fmt.Errorf("remove what an earlier keeper left: %w", err)
+	}
+	// Everybody may pass through: as root, PostgreSQL runs as another user.
+	if err := os.MkdirAll(k.run.base, 0o755); err != nil {
+		return err
+	}
+	listener, err := net.Listen("unix", k.run.socket())
+	if err != nil {
+		return fmt.Errorf("the temporary folder may have too long a name; set TMPDIR to a shorter one: %w", err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer listener.Close()
+		defer cancel() // a service that is just starting gives up
+		k.watch()
+	})
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			break
+		}
+		go k.attend(conn)
+	}
+	wg.Wait()
+	return nil
+}
+
+// watch returns when the keeper should end.
+func (k *keeper) watch() {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for !k.run.over() && !k.idle() {
+		select {
+		case <-k.ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (k *keeper) idle() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.clients == 0 && time.Since(k.left) > idleLimit
+}
+
+// attend answers one client and stays until it hangs up.
+func (k *keeper) attend(conn net.Conn) {
+	defer conn.Close()
+	k.come(+1)
+	defer k.come(-1)
+	var (
+		requests = json.NewDecoder(conn)
+		replies  = json.NewEncoder(conn)
+		asked    request
+	)
+	for requests.Decode(&asked) == nil {
+		if replies.Encode(k.answer(asked.Service)) != nil {
+			return
+		}
+	}
+}
+
+// answer starts the service if it does not run yet.
+func (k *keeper) answer(name string) reply {
+	offer, known := k.offers[name]
+	if !known {
+		return reply{Error: fmt.Sprintf("there is no service %q", name)}
+	}
+	k.mu.Lock()
+	if k.ending {
+		k.mu.Unlock()
+		return reply{Error: "the test run is over"}
+	}
+	k.starting.Add(1)
+	k.mu.Unlock()
+	defer k.starting.Done()
+	return offer.take(k.ctx)
+}
+
+func (k *keeper) come(delta int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.clients += delta
+	k.left = time.Now()
+}
+
+// stop ends every service. One that is still starting gives up first, because the keeper's context is cancelled.
+func (k *keeper) stop() error {
+	k.mu.Lock()
+	k.ending = true
+	k.mu.Unlock()
+	k.starting.Wait()
+
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	var errs []error
+	for _, offer := range k.offers {
+		if offer.service != nil {
+			errs = append(errs, offer.service.Stop(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,155 @@
+package testenv
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	postgresVariable = "ATTUNE_TEST_POSTGRES_URL"
+	cleanupTimeout   = 30 * time.Second
+)
+
+// Template is a database that is made once per run and then copied for every test, which takes milliseconds.
+type Template struct {
+	// Name tells templates apart; two with one name must be the same.
+	Name string
+	// Version changes when what Migrate does changes, for instance a hash of the migration files. It matters only on a
+	// server that outlives the run (ATTUNE_TEST_POSTGRES_URL): there a template is used again by later runs. Without
+	// it every run makes its own.
+	Version string
+	// Migrate fills the database at url. It must leave no connection open.
+	Migrate func(ctx context.Context, url string) error
+}
+
+// Postgres returns the address of a database of the test's own: a copy of the template, or empty without one. It is
+// dropped when the test ends, whoever is still connected.
+func Postgres(t testing.TB, template ...Template) string {
+	t.Helper()
+	server := os.Getenv(postgresVariable)
+	if server == "" {
+		server = ask(t, "postgres").URL
+	}
+	admin := connectPostgres(t, server)
+	source := "template1"
+	if len(template) > 0 {
+		source = template[0].prepare(t, admin, server)
+	}
+	name := databaseName(t)
+	_, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+source)
+	if err != nil {
+		t.Fatalf("create the test's database: %v", err)
+	}
+	t.Cleanup(func() { dropDatabase(t, server, name) })
+	return withDatabase(t, server, name)
+}
+
+func connectPostgres(t testing.TB, server string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatalf("connect to the test environment's PostgreSQL: %v", err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+func dropDatabase(t testing.TB, server, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Errorf("drop the test's database: %v", err)
+		return
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		t.Errorf("drop the test's database: %v", err)
+	}
+}
+
+// prepare makes the template unless it is there, and returns its name. The advisory lock makes one test binary of all
+// that run do it, the mark as a template says that it is complete.
+func (m Template) prepare(t testing.TB, admin *pgx.Conn, server string) string {
+	t.Helper()
+	name := m.database()
+	lock := fnv.New64a()
+	lock.Write([]byte(name))
+	key := int64(lock.Sum64())
+	if _, err := admin.Exec(t.Context(), "SELECT pg_advisory_lock($1)", key); err != nil {
+		t.Fatalf("lock template %q: %v", m.Name, err)
+	}
+	defer admin.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", key)
+
+	var complete bool
+	const find = "SELECT coalesce((SELECT datistemplate FROM pg_database WHERE datname = $1), false)"
+	if err := admin.QueryRow(t.Context(), find, name).Scan(&complete); err != nil {
+		t.Fatalf("look for template %q: %v", m.Name, err)
+	}
+	if !complete {
+		if err := m.make(t.Context(), admin, name, withDatabase(t, server, name)); err != nil {
+			t.Fatalf("make template %q: %v", m.Name, err)
+		}
+	}
+	return name
+}
+
+func (m Template) make(ctx context.Context, admin *pgx.Conn, name, at string) error {
+	for _, statement := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	if err := m.Migrate(ctx, at); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	_, err := admin.Exec(ctx, "ALTER DATABASE "+name+" WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
+	return err
+}
+
+// database is the name of the template's database.
+func (m Template) database() string {
+	version := m.Version
+	if version == "" {
+		version = currentRun().base
+	}
+	sum := sha256.Sum256([]byte(m.Name + "\x00" + version))
+	return "attune_template_" + hex.EncodeToString(sum[:8])
+}
+
+// databaseName carries enough of the test's name to recognize it in a list.
+func databaseName(t testing.TB) string {
+	return "test_" + plain(t.Name(), 30) + "_" + strings.ToLower(rand.Text()[:10])
+}
+
+// plain keeps lower-case letters and digits, at most limit of them, and turns everything else into "_".
+func plain(name string, limit int) string {
+	name = strings.Map(func(r rune) rune {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
+			return '_'
+		}
+		return r
+	}, strings.ToLower(name))
+	return name[:min(len(name), limit)]
+}
+
+func withDatabase(t testing.TB, server, name string) string {
+	t.Helper()
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme == "" {
+		t.Fatalf("%s must be an address like postgres://user@host:5432/postgres, not %q", postgresVariable, server)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
