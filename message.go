@@ -136,3 +136,11 @@ func (ExecutionCancelMessage) RoutingKey() string { return KeyExecutionCancel }
 func (m ExecutionCancelMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/cancel", m.Execution, m.Attempt)
 }
+
+// OutboxRow is a message that was written together with the change it speaks of and waits to be published.
+type OutboxRow struct {
+	ID         int64
+	RoutingKey string
+	MessageID  string
+	Body       []byte
+}

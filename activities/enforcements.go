@@ -1,0 +1,108 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
+)
+
+// Admitter accepts enforcements into their queues. Accepting again repeats the ticket.
+type Admitter interface {
+	Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error)
+	Get(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
+}
+
+// Requester turns a grant into an execution.
+type Requester interface {
+	Request(ctx context.Context, key attune.QueueKey, grant attune.Grant) (attune.ExecutionRequest, error)
+}
+
+// Publisher publishes messages and returns once the broker has them and knows where they go.
+type Publisher interface {
+	Publish(ctx context.Context, messages ...attune.Message) error
+}
+
+// QueueSignals is what an enforcement asks of its queue.
+type QueueSignals interface {
+	Acquire(ctx context.Context, admission attune.Admission) error
+	Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
+	Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
+}
+
+// Enforcements holds the activities of EnforcementWorkflow.
+type Enforcements struct {
+	admitter  Admitter
+	requester Requester
+	publisher Publisher
+	queues    QueueSignals
+}
+
+// NewEnforcements returns the activities of enforcements.
+func NewEnforcements(admitter Admitter, requester Requester, publisher Publisher, queues QueueSignals) *Enforcements {
+	return &Enforcements{admitter: admitter, requester: requester, publisher: publisher, queues: queues}
+}
+
+// AcquireTicket accepts the enforcement, if that has not been done, and puts its ticket into the queue. One that holds a
+// slot has its grant delivered again by the queue.
+func (a *Enforcements) AcquireTicket(ctx context.Context, id attune.EnforcementID) (workflows.AcquiredTicket, error) {
+	admissions, err := a.admitter.Admit(ctx, []attune.EnforcementID{id})
+	if err != nil {
+		return workflows.AcquiredTicket{}, workflows.ActivityError(fmt.Errorf("admit enforcement %d: %w", id, err))
+	}
+	enforcement, err := a.admitter.Get(ctx, id)
+	if err != nil {
+		return workflows.AcquiredTicket{}, workflows.ActivityError(fmt.Errorf("read enforcement %d: %w", id, err))
+	}
+	acquired := workflows.AcquiredTicket{
+		Queue:  enforcement.Queue,
+		Ticket: attune.Ticket{Enforcement: id, Sequence: enforcement.Sequence},
+		Ended:  enforcement.Status.Terminal(),
+	}
+	if acquired.Ended {
+		return acquired, nil
+	}
+	// A ticket that no longer waits is not admitted again, but the queue must still be asked about its grant.
+	admission := attune.Admission{Queue: enforcement.Queue, Tickets: []attune.Ticket{acquired.Ticket}}
+	if len(admissions) > 0 {
+		admission = admissions[0]
+		acquired.Ticket = admission.Tickets[0]
+	}
+	if err := a.queues.Acquire(ctx, admission); err != nil {
+		return acquired, workflows.ActivityError(fmt.Errorf("acquire ticket of enforcement %d: %w", id, err))
+	}
+	return acquired, nil
+}
+
+// RequestExecution creates the execution that the grant allows and publishes it to the workers. Its row comes first: a
+// crash in between costs a second publish of the same message, which claims sort out.
+func (a *Enforcements) RequestExecution(ctx context.Context, input workflows.RequestInput) (workflows.RequestResult, error) {
+	request, err := a.requester.Request(ctx, input.Queue, input.Grant)
+	if err != nil {
+		return workflows.RequestResult{}, workflows.ActivityError(fmt.Errorf("create execution of enforcement %d: %w", input.Grant.Enforcement, err))
+	}
+	if request.Message == nil {
+		return workflows.RequestResult{Ended: request.Ended}, nil
+	}
+	if err := a.publisher.Publish(ctx, *request.Message); err != nil {
+		return workflows.RequestResult{}, workflows.ActivityError(fmt.Errorf("publish execution %d: %w", request.Message.Execution, err))
+	}
+	return workflows.RequestResult{Execution: request.Message.Execution}, nil
+}
+
+// ReleaseTicket frees the slot of a ticket that has no execution whose report would do so.
+func (a *Enforcements) ReleaseTicket(ctx context.Context, input workflows.TicketInput) error {
+	if err := a.queues.Release(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
+		return workflows.ActivityError(fmt.Errorf("release enforcement %d: %w", input.Ticket.Enforcement, err))
+	}
+	return nil
+}
+
+// CancelTicket takes a waiting ticket out of its queue.
+func (a *Enforcements) CancelTicket(ctx context.Context, input workflows.TicketInput) error {
+	if err := a.queues.Cancel(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
+		return workflows.ActivityError(fmt.Errorf("cancel enforcement %d: %w", input.Ticket.Enforcement, err))
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+// Package activities is what the workflows do to the world. Every activity is idempotent: it may run again at any time,
+// with the same input, after it has succeeded. Errors keep their [attune.Code]; what will never work is final for the
+// workflow, everything else is retried.
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+	"github.com/attune-go/attune/workflows"
+)
+
+// grantsInParallel bounds the starts under way for one batch: enough to keep several history shards busy, few enough not to
+// crowd out other queues.
+const grantsInParallel = 16
+
+// QueueRows is a queue as PostgreSQL has it.
+type QueueRows interface {
+	Snapshot(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
+	Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error)
+}
+
+// Settler records how tickets ended that never ran.
+type Settler interface {
+	Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) error
+}
+
+// Queues holds the activities of ActionQueueWorkflow.
+type Queues struct {
+	rows    QueueRows
+	settler Settler
+	client  client.Client
+}
+
+// NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
+// the client must be the one that the worker of enforcements uses.
+func NewQueues(rows QueueRows, settler Settler, c client.Client) *Queues {
+	return &Queues{rows: rows, settler: settler, client: c}
+}
+
+// LoadQueue rebuilds a queue from its rows.
+func (a *Queues) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
+	snapshot, err := a.rows.Snapshot(ctx, key)
+	if err != nil {
+		return nil, workflows.ActivityError(fmt.Errorf("load queue %q: %w", key, err))
+	}
+	return semaphore.New(snapshot), nil
+}
+
+// ReadTickets returns the tickets of a gap that still wait.
+func (a *Queues) ReadTickets(ctx context.Context, input workflows.GapInput) ([]attune.Ticket, error) {
+	tickets, err := a.rows.Tickets(ctx, input.Queue, input.Gap.From, input.Gap.To)
+	if err != nil {
+		return nil, workflows.ActivityError(fmt.Errorf("read tickets of queue %q: %w", input.Queue, err))
+	}
+	return tickets, nil
+}
+
+// RecordSettlements records how tickets ended that never ran.
+func (a *Queues) RecordSettlements(ctx context.Context, input workflows.SettlementsInput) error {
+	if err := a.settler.Settle(ctx, input.Queue, input.Settlements); err != nil {
+		return workflows.ActivityError(fmt.Errorf("settle tickets of queue %q: %w", input.Queue, err))
+	}
+	return nil
+}
+
+// DeliverGrants starts the EnforcementWorkflow of every grant, with the grant. One that waits already gets it as a signal.
+func (a *Queues) DeliverGrants(ctx context.Context, input workflows.GrantsInput) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(grantsInParallel)
+	for _, grant := range input.Grants {
+		group.Go(func() error { return a.deliver(ctx, input.Queue, grant) })
+	}
+	if err := group.Wait(); err != nil {
+		return workflows.ActivityError(fmt.Errorf("deliver grants of queue %q: %w", input.Queue, err))
+	}
+	return nil
+}
+
+// deliver starts the workflow again if an earlier run of it was terminated or failed: its ticket still holds a slot. One
+// that has completed has done what the grant asks for.
+func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
+	id := workflows.EnforcementWorkflowID(grant.Enforcement)
+	_, err := a.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                                       id,
+		TaskQueue:                                workflows.EnforcementTaskQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		EnableEagerStart:                         true,
+		StaticSummary:                            fmt.Sprintf("%s: sequence %d, grant %d", key, grant.Sequence, grant.Number),
+	}, workflows.EnforcementWorkflowName, workflows.EnforcementInput{Enforcement: grant.Enforcement, Queue: key, Grant: &grant})
+	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); !started {
+		return workflows.Translate(err)
+	}
+	err = workflows.Translate(a.client.SignalWorkflow(ctx, id, "", workflows.SignalGrant, grant))
+	if attune.CodeOf(err) == attune.CodeNotFound {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,14 @@
+// Package bridge connects RabbitMQ and PostgreSQL to the queues in Temporal. It holds no state: each of its parts takes a
+// batch of messages, makes their effect durable, and only then lets them be acknowledged.
+//
+//	Relay        outbox rows ──► RabbitMQ            one process at a time, in id order
+//	Intake       enforcement.created ──► accepted in PostgreSQL, "acquire" signalled to the queues
+//	Claims       execution.claim ──► requested → running, answered to the worker
+//	Completions  execution.completed ──► row finished, "release" signalled to the queues
+//
+// # Failures
+//
+// Every step is idempotent, so a crash between two of them costs a redelivery and nothing else: accepting again returns
+// the same ticket, finishing again changes no row, and a queue ignores a ticket it has seen and a release it has done. An
+// error is returned as it is; whoever feeds the batches decides by its code whether to try the same batch again.
+package bridge

@@ -1,0 +1,59 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/attune-go/attune"
+)
+
+// signalsInParallel bounds the queues that are signalled at the same time. There is never more than one signal of a kind
+// under way to one queue, because a batch names each queue once and batches follow each other.
+const signalsInParallel = 16
+
+// Admitter accepts enforcements in PostgreSQL: policy, sequence, status.
+type Admitter interface {
+	Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error)
+}
+
+// Acquirer puts accepted tickets into a queue durably.
+type Acquirer interface {
+	Acquire(ctx context.Context, admission attune.Admission) error
+}
+
+// Intake accepts enforcements and puts them into their queues.
+//
+// The order of a batch is the order of acceptance. It must be fed by one consumer at a time: that is what makes the order
+// of events the order of sequences.
+type Intake struct {
+	admitter Admitter
+	queues   Acquirer
+}
+
+// NewIntake returns an Intake.
+func NewIntake(admitter Admitter, queues Acquirer) *Intake {
+	return &Intake{admitter: admitter, queues: queues}
+}
+
+// Handle accepts a batch. The batch may be acknowledged when it returns nil: every ticket is durable in its queue then.
+func (i *Intake) Handle(ctx context.Context, batch []attune.EnforcementCreatedMessage) error {
+	ids := make([]attune.EnforcementID, len(batch))
+	for n, message := range batch {
+		ids[n] = message.Enforcement
+	}
+	admissions, err := i.admitter.Admit(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("admit %d enforcements: %w", len(ids), err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(signalsInParallel)
+	for _, admission := range admissions {
+		group.Go(func() error { return i.queues.Acquire(ctx, admission) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("acquire: %w", err)
+	}
+	return nil
+}

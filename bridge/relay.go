@@ -1,0 +1,98 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+const (
+	// relayBatch is how many outbox rows are published before one wait for the broker's confirms.
+	relayBatch = 500
+	// relayPause is how long the relay rests after an error.
+	relayPause = time.Second
+)
+
+// Outbox is the rows that wait to be published.
+type Outbox interface {
+	// Lead blocks until this process is the only relay and then calls lead. wait returns when there may be new rows.
+	Lead(ctx context.Context, lead func(ctx context.Context, wait func(context.Context) error) error) error
+	Pending(ctx context.Context, limit int) ([]attune.OutboxRow, error)
+	Remove(ctx context.Context, ids []int64) error
+}
+
+// RowPublisher publishes outbox rows and returns once the broker has all of them and knows where they go.
+type RowPublisher interface {
+	PublishRows(ctx context.Context, rows []attune.OutboxRow) error
+}
+
+// Relay publishes the outbox, in id order. A row is removed after the broker has confirmed it, so a crash in between
+// publishes it again.
+type Relay struct {
+	outbox    Outbox
+	publisher RowPublisher
+	published func(ctx context.Context, rows int)
+	log       *slog.Logger
+}
+
+// NewRelay returns a Relay. published is told how many rows have been published.
+func NewRelay(outbox Outbox, publisher RowPublisher, published func(context.Context, int), log *slog.Logger) *Relay {
+	return &Relay{outbox: outbox, publisher: publisher, published: published, log: log}
+}
+
+// Run relays until ctx ends. It waits for its turn while another process is the relay, and starts over after an error.
+func (r *Relay) Run(ctx context.Context) error {
+	for {
+		err := r.outbox.Lead(ctx, r.lead)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			r.log.WarnContext(ctx, "the outbox relay stopped, it starts again", "error", err, "after", relayPause)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(relayPause):
+		}
+	}
+}
+
+func (r *Relay) lead(ctx context.Context, wait func(context.Context) error) error {
+	for {
+		n, err := r.publish(ctx)
+		if err != nil {
+			return err
+		}
+		if n == relayBatch {
+			continue
+		}
+		if err := wait(ctx); err != nil {
+			return fmt.Errorf("wait for outbox rows: %w", err)
+		}
+	}
+}
+
+// publish moves one batch and returns its size.
+func (r *Relay) publish(ctx context.Context) (int, error) {
+	rows, err := r.outbox.Pending(ctx, relayBatch)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	if err := r.publisher.PublishRows(ctx, rows); err != nil {
+		return 0, fmt.Errorf("publish %d outbox rows: %w", len(rows), err)
+	}
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	if err := r.outbox.Remove(ctx, ids); err != nil {
+		return 0, fmt.Errorf("remove %d outbox rows: %w", len(ids), err)
+	}
+	r.published(ctx, len(rows))
+	return len(rows), nil
+}

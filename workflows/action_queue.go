@@ -1,0 +1,132 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+// ActionQueueWorkflow is the durable FIFO semaphore of one queue. See the package documentation.
+func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	queue := &actionQueue{
+		key:      input.Queue,
+		logic:    input.Logic,
+		state:    input.State,
+		acquires: signalChannel(ctx, SignalAcquire, "Put tickets into the queue."),
+		releases: signalChannel(ctx, SignalRelease, "Free the slots of tickets that have ended."),
+		cancels:  signalChannel(ctx, SignalCancel, "Take waiting tickets out of the queue."),
+		forces:   signalChannel(ctx, SignalForceContinueAsNew, "Continue as new at the next opportunity."),
+	}
+	if queue.logic == 0 {
+		queue.logic = logicVersion
+	}
+	if err := queue.describe(ctx); err != nil {
+		return err
+	}
+	if queue.state == nil {
+		if err := queue.load(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		queue.turn(ctx)
+		if queue.mayContinueAsNew(ctx) {
+			return workflow.NewContinueAsNewError(ctx, ActionQueueWorkflowName,
+				QueueInput{Queue: queue.key, Logic: logicVersion, State: queue.state})
+		}
+		if err := workflow.Await(ctx, queue.hasWork); err != nil {
+			return fmt.Errorf("wait for work: %w", err)
+		}
+	}
+}
+
+// actionQueue is one run of an ActionQueueWorkflow. Only the workflow's main coroutine touches it.
+type actionQueue struct {
+	key   attune.QueueKey
+	logic int
+	state *semaphore.State
+
+	acquires, releases, cancels, forces workflow.ReceiveChannel
+
+	// At most one of each is under way; what has come up meanwhile goes with the next.
+	granting, settling, filling task
+	timer                       timer
+
+	forced bool // somebody asked to continue as new
+}
+
+// turn applies everything that has arrived, then sees to it that what follows from it is done.
+func (q *actionQueue) turn(ctx workflow.Context) {
+	now := workflow.Now(ctx)
+	q.collect(ctx, now)
+	q.receive(ctx, now)
+	q.state.Advance(now)
+	q.perform(ctx)
+	q.timer.set(ctx, q.state)
+	workflow.SetCurrentDetails(ctx, q.details(now))
+}
+
+// receive empties the channels: releases first, so that a slot freed by now goes to those who already wait.
+func (q *actionQueue) receive(ctx workflow.Context, now time.Time) {
+	for _, signal := range drain[TicketsSignal](ctx, q.releases) {
+		q.state.Release(now, signal.Tickets)
+	}
+	for _, signal := range drain[TicketsSignal](ctx, q.cancels) {
+		q.state.Cancel(now, signal.Tickets)
+	}
+	for _, signal := range drain[AcquireSignal](ctx, q.acquires) {
+		q.state.SetPolicy(now, signal.Policy)
+		q.state.Acquire(now, signal.Tickets)
+	}
+	if len(drain[any](ctx, q.forces)) > 0 {
+		q.forced = true
+	}
+}
+
+// hasWork reports whether a turn has something to do.
+func (q *actionQueue) hasWork() bool {
+	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.forces.Len() > 0 ||
+		q.granting.done() || q.settling.done() || q.filling.done() || q.timer.fired()
+}
+
+// mayContinueAsNew is asked right after a turn, so that every signal that has been received is in the state.
+func (q *actionQueue) mayContinueAsNew(ctx workflow.Context) bool {
+	if q.granting.running() || q.settling.running() || q.filling.running() {
+		return false
+	}
+	info := workflow.GetInfo(ctx)
+	if workflow.Now(ctx).Sub(info.WorkflowStartTime) < minRunAge {
+		return false
+	}
+	return q.forced || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxHistory
+}
+
+func (q *actionQueue) load(ctx workflow.Context) error {
+	q.state = new(semaphore.State)
+	if err := do(ctx, "load "+string(q.key), ActivityLoadQueue, q.key, q.state); err != nil {
+		return fmt.Errorf("load queue %q: %w", q.key, err)
+	}
+	return nil
+}
+
+func signalChannel(ctx workflow.Context, name, description string) workflow.ReceiveChannel {
+	return workflow.GetSignalChannelWithOptions(ctx, name, workflow.SignalChannelOptions{Description: description})
+}
+
+// drain receives everything that is there, without waiting.
+func drain[T any](ctx workflow.Context, channel workflow.ReceiveChannel) []T {
+	var all []T
+	for channel.Len() > 0 {
+		var one T
+		if !channel.ReceiveAsync(&one) {
+			break
+		}
+		all = append(all, one)
+	}
+	return all
+}

@@ -1,0 +1,29 @@
+// Package workflows holds attune's two workflows and the client that signals them.
+//
+// # ActionQueueWorkflow, id "queue/<key>"
+//
+// One long-lived workflow per queue: the durable shell around a [semaphore.State]. It is the authority on who holds a slot
+// and who waits. It accepts signals ("acquire", "release", "cancel"), applies them to the state, and has activities do what
+// the state has decided: deliver grants, record settlements, look into gaps. Whatever an activity has not confirmed stays in
+// the state and is done again, so every one of them is idempotent.
+//
+// One coroutine owns the channels, the state and the decision to continue as new; nothing is received while that decision
+// is being carried out, and everything received is applied before it. A run continues as new only after it has processed
+// something, not before it is [minRunAge] old, and never with an activity under way.
+//
+// A run that starts without carried state (the first one, or one after the workflow was terminated) rebuilds it from the
+// rows in PostgreSQL before it listens to anybody. Cancelling the workflow does nothing: a queue has no end of its own.
+//
+// # EnforcementWorkflow, id "enforcement/<id>"
+//
+// Turns one granted enforcement into one published execution. Usually it is started by its grant and takes it from its
+// input. Started without one, it acquires for itself and waits; it then asks again after [grantWatchdog], so a signal that
+// was lost anywhere costs time and nothing else. The execution is created and published by an idempotent activity; the
+// worker's report, not this workflow, releases the slot. Only an enforcement that ended before it could run (cancelled,
+// expired) is released from here.
+//
+// # Changing workflow code
+//
+// Every recorded history in testdata/histories is replayed by the tests. Code that would take another path through one of
+// them needs a new value of logicVersion and must keep the old path for runs that started with the old one.
+package workflows

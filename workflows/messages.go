@@ -1,0 +1,112 @@
+package workflows
+
+import (
+	"time"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+// QueueInput starts an ActionQueueWorkflow or continues it.
+type QueueInput struct {
+	Queue attune.QueueKey `json:"queue"`
+	// Logic is the version of the workflow code that the run was started with; 0 takes the newest.
+	Logic int `json:"logic,omitempty"`
+	// State is carried from the run before; without it the queue is rebuilt from its rows.
+	State *semaphore.State `json:"state,omitempty"`
+}
+
+// AcquireSignal puts tickets into a queue. The policy rides along: whoever accepts tickets knows the newest one, and its
+// revision keeps a late signal from bringing an old one back.
+type AcquireSignal struct {
+	Policy  attune.QueuePolicy `json:"policy"`
+	Tickets []attune.Ticket    `json:"tickets"`
+}
+
+// TicketsSignal names tickets: to release, or to cancel.
+type TicketsSignal struct {
+	Tickets []attune.Ticket `json:"tickets"`
+}
+
+// GapInput asks for the tickets of a gap that still wait.
+type GapInput struct {
+	Queue attune.QueueKey `json:"queue"`
+	Gap   semaphore.Gap   `json:"gap"`
+}
+
+// GrantsInput asks to deliver grants of a queue.
+type GrantsInput struct {
+	Queue  attune.QueueKey `json:"queue"`
+	Grants []attune.Grant  `json:"grants"`
+}
+
+// SettlementsInput asks to record how tickets of a queue ended.
+type SettlementsInput struct {
+	Queue       attune.QueueKey     `json:"queue"`
+	Settlements []attune.Settlement `json:"settlements"`
+}
+
+// EnforcementInput starts an EnforcementWorkflow. Started by hand, the enforcement's id is enough.
+type EnforcementInput struct {
+	Enforcement attune.EnforcementID `json:"enforcement"`
+	Queue       attune.QueueKey      `json:"queue,omitempty"`
+	Grant       *attune.Grant        `json:"grant,omitempty"`
+}
+
+// EnforcementResult is what became of an enforcement.
+type EnforcementResult struct {
+	Queue     attune.QueueKey      `json:"queue"`
+	Sequence  int64                `json:"sequence"`
+	Grant     int64                `json:"grant,omitempty"`
+	Execution attune.ExecutionID   `json:"execution,omitempty"` // 0 when the execution was already under way
+	Outcome   EnforcementOutcome   `json:"outcome"`
+	ID        attune.EnforcementID `json:"enforcement"`
+}
+
+// EnforcementOutcome says how far an EnforcementWorkflow brought its enforcement.
+type EnforcementOutcome string
+
+// The outcomes.
+const (
+	OutcomeRequested EnforcementOutcome = "requested" // its execution exists and workers know of it
+	OutcomeEnded     EnforcementOutcome = "ended"     // it ended before it could run
+)
+
+// AcquiredTicket is the answer of [ActivityAcquireTicket].
+type AcquiredTicket struct {
+	Queue  attune.QueueKey `json:"queue"`
+	Ticket attune.Ticket   `json:"ticket"`
+	Ended  bool            `json:"ended,omitempty"` // the enforcement will never run (again): nothing to wait for
+}
+
+// RequestInput asks to create and publish the execution that a grant allows.
+type RequestInput struct {
+	Queue attune.QueueKey `json:"queue"`
+	Grant attune.Grant    `json:"grant"`
+}
+
+// RequestResult is the answer of [ActivityRequestExecution].
+type RequestResult struct {
+	Execution attune.ExecutionID `json:"execution,omitempty"` // 0 when nothing had to be published
+	Ended     bool               `json:"ended,omitempty"`     // the enforcement will not run any more: release the slot
+}
+
+// TicketInput names one ticket of a queue: to release, or to cancel.
+type TicketInput struct {
+	Queue  attune.QueueKey `json:"queue"`
+	Ticket attune.Ticket   `json:"ticket"`
+}
+
+// QueueView answers [QueryQueue].
+type QueueView struct {
+	Queue    attune.QueueKey    `json:"queue"`
+	Policy   attune.QueuePolicy `json:"policy"`
+	Paused   bool               `json:"paused"`
+	Active   int                `json:"active"`
+	Waiting  int                `json:"waiting"`
+	Oldest   *time.Time         `json:"oldest_enqueued_at,omitempty"`
+	Holders  []semaphore.Holder `json:"holders"`
+	Front    []attune.Ticket    `json:"front"` // the first [viewLength] waiting
+	Counters semaphore.Counters `json:"counters"`
+	Missing  *semaphore.Gap     `json:"missing,omitempty"`
+}

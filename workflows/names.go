@@ -1,0 +1,43 @@
+package workflows
+
+import (
+	"strconv"
+
+	"github.com/attune-go/attune"
+)
+
+// Names that are part of histories: changing one breaks running workflows.
+const (
+	ActionQueueWorkflowName = "ActionQueueWorkflow"
+	EnforcementWorkflowName = "EnforcementWorkflow"
+
+	// QueueTaskQueue and EnforcementTaskQueue are apart so that thousands of enforcements cannot delay the queues.
+	QueueTaskQueue       = "attune-queues"
+	EnforcementTaskQueue = "attune-enforcements"
+
+	SignalAcquire            = "acquire"
+	SignalRelease            = "release"
+	SignalCancel             = "cancel"
+	SignalForceContinueAsNew = "force-continue-as-new"
+	SignalGrant              = "grant"
+
+	QueryQueue    = "queue"
+	QueryPosition = "position"
+
+	ActivityLoadQueue         = "LoadQueue"
+	ActivityReadTickets       = "ReadTickets"
+	ActivityDeliverGrants     = "DeliverGrants"
+	ActivityRecordSettlements = "RecordSettlements"
+	ActivityAcquireTicket     = "AcquireTicket"
+	ActivityRequestExecution  = "RequestExecution"
+	ActivityReleaseTicket     = "ReleaseTicket"
+	ActivityCancelTicket      = "CancelTicket"
+)
+
+// QueueWorkflowID is the workflow id of a queue.
+func QueueWorkflowID(key attune.QueueKey) string { return "queue/" + string(key) }
+
+// EnforcementWorkflowID is the workflow id of an enforcement.
+func EnforcementWorkflowID(id attune.EnforcementID) string {
+	return "enforcement/" + strconv.FormatInt(int64(id), 10)
+}

@@ -1,0 +1,100 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+// perform starts an activity for each kind of thing the state wants done, unless one of that kind is under way.
+func (q *actionQueue) perform(ctx workflow.Context) {
+	if grants := q.state.Undelivered(maxGrants); len(grants) > 0 && !q.granting.running() {
+		q.granting.start(ctx, len(grants) <= quickGrants, fmt.Sprintf("grant %d", len(grants)),
+			ActivityDeliverGrants, GrantsInput{Queue: q.key, Grants: grants})
+		q.granting.grants = grants
+	}
+	if settlements := q.state.Unrecorded(maxSettlements); len(settlements) > 0 && !q.settling.running() {
+		q.settling.start(ctx, len(settlements) <= quickGrants, fmt.Sprintf("settle %d", len(settlements)),
+			ActivityRecordSettlements, SettlementsInput{Queue: q.key, Settlements: settlements})
+		q.settling.settled = len(settlements)
+	}
+	if gap, ok := q.state.Missing(); ok && !q.filling.running() {
+		q.filling.start(ctx, true, fmt.Sprintf("look for %d–%d", gap.From, gap.To),
+			ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
+		q.filling.gap = gap
+	}
+}
+
+// collect takes in the outcome of what has been done. What failed is still wanted by the state and is started again by
+// the same turn.
+func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
+	if q.granting.done() && q.granting.finish(ctx, nil) {
+		q.state.Delivered(q.granting.grants)
+	}
+	if q.settling.done() && q.settling.finish(ctx, nil) {
+		q.state.Recorded(q.settling.settled)
+	}
+	var tickets []attune.Ticket
+	if q.filling.done() && q.filling.finish(ctx, &tickets) {
+		q.state.Backfill(now, q.filling.gap, tickets)
+	}
+}
+
+// task is one kind of activity of a queue, under way at most once at a time.
+type task struct {
+	future workflow.Future
+	failed bool // the last one failed: the next is not tried inside of the workflow task
+
+	// What the one under way is about.
+	grants  []attune.Grant
+	settled int
+	gap     semaphore.Gap
+}
+
+func (t *task) running() bool { return t.future != nil }
+func (t *task) done() bool    { return t.future != nil && t.future.IsReady() }
+
+func (t *task) start(ctx workflow.Context, quick bool, summary, activity string, input any) {
+	if quick && !t.failed {
+		t.future = workflow.ExecuteLocalActivity(quickly(ctx, summary), activity, input)
+	} else {
+		t.future = workflow.ExecuteActivity(patiently(ctx, summary), activity, input)
+	}
+}
+
+// finish reports whether the one that is done has succeeded, and puts its result into output.
+func (t *task) finish(ctx workflow.Context, output any) bool {
+	err := t.future.Get(ctx, output)
+	t.future, t.failed = nil, err != nil
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("activity of a queue failed, it is tried again", "error", err)
+	}
+	return err == nil
+}
+
+// timer wakes the queue when the state wants it.
+type timer struct {
+	future workflow.Future
+	cancel workflow.CancelFunc
+	at     time.Time
+}
+
+func (t *timer) fired() bool { return t.future != nil && t.future.IsReady() }
+
+// set keeps a timer that is already right, so that a busy queue does not write one into its history at every turn.
+func (t *timer) set(ctx workflow.Context, state *semaphore.State) {
+	at, wanted := state.WakeAt()
+	if t.future != nil && (t.fired() || !wanted || !at.Equal(t.at)) {
+		t.cancel()
+		t.future = nil
+	}
+	if wanted && t.future == nil {
+		timerCtx, cancel := workflow.WithCancel(ctx)
+		t.future = workflow.NewTimerWithOptions(timerCtx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: "next deadline"})
+		t.cancel, t.at = cancel, at
+	}
+}

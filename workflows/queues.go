@@ -1,0 +1,82 @@
+package workflows
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/attune-go/attune"
+)
+
+// maxSignalTickets bounds one signal: about 90 bytes a ticket, far under the payload limit of 2 MB.
+const maxSignalTickets = 1000
+
+// Queues talks to the queue workflows. Every call starts the queue if it does not run: SignalWithStart also cuts through
+// the pause between two runs, which a plain signal would have to wait out.
+type Queues struct{ client client.Client }
+
+// NewQueues returns a client for queues.
+func NewQueues(c client.Client) *Queues { return &Queues{client: c} }
+
+// Acquire puts accepted tickets into their queue. It returns once the queue has them durably.
+func (q *Queues) Acquire(ctx context.Context, admission attune.Admission) error {
+	for tickets := range slices.Chunk(admission.Tickets, maxSignalTickets) {
+		if err := q.signal(ctx, admission.Queue, SignalAcquire, AcquireSignal{Policy: admission.Policy, Tickets: tickets}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Release frees the slots of tickets that have ended.
+func (q *Queues) Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
+	return q.signalTickets(ctx, key, SignalRelease, tickets)
+}
+
+// Cancel takes waiting tickets out of the queue.
+func (q *Queues) Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
+	return q.signalTickets(ctx, key, SignalCancel, tickets)
+}
+
+// View asks a queue what it looks like. A queue that has never been used is [attune.CodeNotFound].
+func (q *Queues) View(ctx context.Context, key attune.QueueKey) (QueueView, error) {
+	var view QueueView
+	value, err := q.client.QueryWorkflow(ctx, QueueWorkflowID(key), "", QueryQueue)
+	if err != nil {
+		return view, fmt.Errorf("query queue %q: %w", key, Translate(err))
+	}
+	if err := value.Get(&view); err != nil {
+		return view, fmt.Errorf("read the view of queue %q: %w", key, err)
+	}
+	return view, nil
+}
+
+// ForceContinueAsNew asks a queue to continue as new, for example to pick up a new version of its code.
+func (q *Queues) ForceContinueAsNew(ctx context.Context, key attune.QueueKey) error {
+	return q.signal(ctx, key, SignalForceContinueAsNew, nil)
+}
+
+func (q *Queues) signalTickets(ctx context.Context, key attune.QueueKey, name string, tickets []attune.Ticket) error {
+	for chunk := range slices.Chunk(tickets, maxSignalTickets) {
+		if err := q.signal(ctx, key, name, TicketsSignal{Tickets: chunk}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *Queues) signal(ctx context.Context, key attune.QueueKey, name string, payload any) error {
+	options := client.StartWorkflowOptions{
+		ID:                    QueueWorkflowID(key),
+		TaskQueue:             QueueTaskQueue,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+	}
+	_, err := q.client.SignalWithStartWorkflow(ctx, options.ID, name, payload, options, ActionQueueWorkflowName, QueueInput{Queue: key})
+	if err != nil {
+		return fmt.Errorf("signal %q to queue %q: %w", name, key, Translate(err))
+	}
+	return nil
+}
