@@ -1,0 +1,158 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// claimTries bounds how often a claim is asked for when the answer is an error that is neither "unavailable" nor
+// final: it may be one that this request alone provokes.
+const claimTries = 5
+
+// handle takes one request from its delivery to its report.
+func (w *Worker) handle(ctx context.Context, l *lives, request Request) {
+	m := request.Message
+	if m.Execution <= 0 || m.Attempt <= 0 {
+		w.log.Error("request without an execution or attempt was rejected", attrs(m)...)
+		w.settled(m, "reject", request.Reject(false))
+		return
+	}
+	running, a, mine := w.enter(ctx, l, request)
+	if !mine {
+		return
+	}
+	if !w.claim(ctx, request) {
+		w.register.forget(a)
+		return
+	}
+	a.decide(true)
+	w.settled(m, "acknowledge", request.Ack())
+	report := w.run(running, m)
+	w.report(l.reporting, report)
+	w.register.settle(a)
+}
+
+// enter makes this delivery the one that counts for its attempt. A copy of one that was claimed here is acknowledged; a
+// copy of one that is being claimed waits, because if that comes to nothing the copy is all there is.
+func (w *Worker) enter(ctx context.Context, l *lives, request Request) (context.Context, *attempt, bool) {
+	m := request.Message
+	for {
+		running, a, mine := w.register.enter(l.running, keyOf(m))
+		if mine {
+			return running, a, true
+		}
+		select {
+		case <-a.decided:
+		case <-ctx.Done():
+			w.settled(m, "return", request.Reject(true))
+			return nil, nil, false
+		}
+		if a.claimed {
+			w.counters.duplicates.Add(1)
+			w.log.Info("request was delivered again and dropped", attrs(m)...)
+			w.settled(m, "acknowledge", request.Ack())
+			return nil, nil, false
+		}
+	}
+}
+
+// claim asks until there is an answer, and reports whether the attempt may run. If not, the delivery is settled.
+func (w *Worker) claim(ctx context.Context, request Request) bool {
+	m := request.Message
+	reply, err := w.ask(ctx, m)
+	switch {
+	case err == nil && reply.Granted:
+		w.counters.claimed.Add(1)
+		return true
+	case err == nil:
+		w.counters.refused.Add(1)
+		w.log.Info("claim refused, request dropped", attrs(m, "standing", reply.Status)...)
+		w.settled(m, "acknowledge", request.Ack())
+	case ctx.Err() != nil:
+		w.settled(m, "return", request.Reject(true))
+	default:
+		w.log.Error("claim failed, request rejected", attrs(m, "error", err)...)
+		w.settled(m, "reject", request.Reject(false))
+	}
+	return false
+}
+
+// ask repeats the question as long as nobody answers. It returns an error when the answer is one, or when ctx ended.
+func (w *Worker) ask(ctx context.Context, m attune.ExecutionRequestedMessage) (attune.ExecutionClaimReply, error) {
+	question := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
+	var pause backoff
+	for failures := 1; ctx.Err() == nil; {
+		reply, err := w.askOnce(ctx, question)
+		if err == nil {
+			return reply, nil
+		}
+		if !unanswered(err) {
+			if !attune.Retryable(err) || failures == claimTries {
+				return reply, err
+			}
+			failures++
+		}
+		w.log.Warn("claim not answered, asking again", attrs(m, "error", err)...)
+		pause.wait(ctx)
+	}
+	return attune.ExecutionClaimReply{}, ctx.Err()
+}
+
+// askOnce asks one question. A worker that is told to stop still waits for the answer: a claim that was granted without
+// anybody knowing would be a lost attempt.
+func (w *Worker) askOnce(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.ClaimTimeout)
+	defer cancel()
+	return w.claims.Claim(ctx, question)
+}
+
+// unanswered reports whether nobody was there to answer.
+func unanswered(err error) bool {
+	return attune.CodeOf(err) == attune.CodeUnavailable || errors.Is(err, context.DeadlineExceeded)
+}
+
+// run runs a claimed attempt.
+func (w *Worker) run(ctx context.Context, m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
+	w.log.Debug("execution started", attrs(m)...)
+	started := time.Now()
+	how := w.runner.run(ctx, m)
+	finished := time.Now()
+	w.counters.ended(how.status)
+	w.log.Info("execution ended",
+		attrs(m, "status", how.status, "reason", how.reason, "detail", how.message, "took", finished.Sub(started))...)
+	return how.completed(m, w.cfg.Name, started, finished)
+}
+
+// report publishes until it is confirmed, or until ctx ends.
+func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMessage) {
+	var pause backoff
+	for {
+		err := w.reports.Publish(ctx, report)
+		if err == nil {
+			return
+		}
+		log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status, "error", err)
+		if !pause.wait(ctx) {
+			w.counters.unreported.Add(1)
+			log.Error("worker stopped before the end of the execution could be reported")
+			return
+		}
+		log.Warn("report not published, trying again")
+	}
+}
+
+// settled logs a delivery that could not be settled. The broker delivers it again, and then it is dropped as known or
+// refused.
+func (w *Worker) settled(m attune.ExecutionRequestedMessage, what string, err error) {
+	if err != nil {
+		w.log.Warn("could not "+what+" a request", attrs(m, "error", err)...)
+	}
+}
+
+// attrs are the log attributes of a request, and more.
+func attrs(m attune.ExecutionRequestedMessage, more ...any) []any {
+	return append([]any{"execution", m.Execution, "attempt", m.Attempt, "action", m.Action}, more...)
+}

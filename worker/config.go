@@ -1,0 +1,139 @@
+package worker
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// Defaults and bounds of a [Config].
+const (
+	DefaultSlots        = 10
+	DefaultOutputLimit  = 64 << 10
+	DefaultKillGrace    = 5 * time.Second
+	DefaultOutputGrace  = time.Second
+	DefaultStopGrace    = 30 * time.Second
+	DefaultReportGrace  = 10 * time.Second
+	DefaultClaimTimeout = 10 * time.Second
+
+	MaxSlots = 1000 // each running action keeps one operating system thread
+
+	// MinOutputLimit and MaxOutputLimit bound OutputLimit. Written as JSON, a report with two outputs of the maximum and
+	// a result stays under the 16 MiB that a broker accepts in one message.
+	MinOutputLimit = 1 << 10
+	MaxOutputLimit = 1 << 20
+)
+
+// Config is what a [Worker] needs to know. Zero fields other than Name get their default.
+type Config struct {
+	// Name says who claims. It must be unique among the workers that are alive: whoever asks again under the name that
+	// was granted an attempt is granted it again.
+	Name string
+	// Pool is the pool whose requests the worker takes, for logs. Default: [attune.DefaultPool].
+	Pool string
+	// Slots is how many actions run at once, from 1 to [MaxSlots].
+	Slots int
+	// Packs maps the name of a pack to its folder. Relative folders are relative to the current one.
+	Packs map[string]string
+	// Environ is the environment from which actions are given variables, as "NAME=value". Default: os.Environ().
+	Environ []string
+	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first and the last half of it.
+	OutputLimit int
+	// KillGrace is how long a process may take to end after SIGTERM before it gets SIGKILL.
+	KillGrace time.Duration
+	// OutputGrace is how long others may go on writing to the output of a process that has ended by itself.
+	OutputGrace time.Duration
+	// StopGrace is how long running actions may go on after the worker was told to stop.
+	StopGrace time.Duration
+	// ReportGrace is how long a stopping worker tries to publish once its last action was ended.
+	ReportGrace time.Duration
+	// ClaimTimeout is how long one question for a claim may take.
+	ClaimTimeout time.Duration
+}
+
+// WithDefaults returns c with every zero field decided, except Name.
+func (c Config) WithDefaults() Config {
+	setDefault(&c.Pool, attune.DefaultPool)
+	setDefault(&c.Slots, DefaultSlots)
+	setDefault(&c.OutputLimit, DefaultOutputLimit)
+	setDefault(&c.KillGrace, DefaultKillGrace)
+	setDefault(&c.OutputGrace, DefaultOutputGrace)
+	setDefault(&c.StopGrace, DefaultStopGrace)
+	setDefault(&c.ReportGrace, DefaultReportGrace)
+	setDefault(&c.ClaimTimeout, DefaultClaimTimeout)
+	if c.Environ == nil {
+		c.Environ = os.Environ()
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	switch {
+	case strings.TrimSpace(c.Name) == "":
+		return attune.Errorf(attune.CodeInvalid, "worker name is empty: use one that no other living worker has")
+	case c.Slots < 1 || c.Slots > MaxSlots:
+		return attune.Errorf(attune.CodeInvalid, "worker slots %d: use 1 to %d", c.Slots, MaxSlots)
+	case c.OutputLimit < MinOutputLimit || c.OutputLimit > MaxOutputLimit:
+		return attune.Errorf(attune.CodeInvalid, "worker output limit of %d bytes: use %d to %d",
+			c.OutputLimit, MinOutputLimit, MaxOutputLimit)
+	}
+	for name, d := range map[string]time.Duration{
+		"kill grace": c.KillGrace, "output grace": c.OutputGrace, "stop grace": c.StopGrace,
+		"report grace": c.ReportGrace, "claim timeout": c.ClaimTimeout,
+	} {
+		if d < 0 {
+			return attune.Errorf(attune.CodeInvalid, "worker %s %s: use more than 0", name, d)
+		}
+	}
+	return nil
+}
+
+// lastWait is how long an attempt may take to notice that it is given up.
+const lastWait = time.Second
+
+// StopTime is the longest that [Worker.Run] takes to return after its context ended, for a caller that has to allow
+// for it. It counts zero fields with their defaults.
+func (c Config) StopTime() time.Duration {
+	c = c.WithDefaults()
+	return c.StopGrace + c.endTime() + c.ReportGrace + lastWait
+}
+
+// endTime is how long it takes to end a process: it may need to be killed, and its output to be given up.
+func (c Config) endTime() time.Duration { return c.KillGrace + 2*c.OutputGrace }
+
+// folders returns the folders of the packs as absolute paths.
+func (c Config) folders() (map[string]string, error) {
+	folders := make(map[string]string, len(c.Packs))
+	for pack, dir := range c.Packs {
+		if dir == "" {
+			return nil, attune.Errorf(attune.CodeInvalid, "the folder of pack %q is empty: name the one with its pack.yaml", pack)
+		}
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, attune.WrapError(attune.CodeInvalid, err, "folder %q of pack %q", dir, pack)
+		}
+		folders[pack] = abs
+	}
+	return folders, nil
+}
+
+// environ returns the environment by name. As in a shell, the last of several with one name counts.
+func (c Config) environ() map[string]string {
+	environ := make(map[string]string, len(c.Environ))
+	for _, entry := range c.Environ {
+		if name, value, found := strings.Cut(entry, "="); found && name != "" {
+			environ[name] = value
+		}
+	}
+	return environ
+}

@@ -1,0 +1,35 @@
+// Package worker runs actions as processes.
+//
+// One [Worker] has a fixed number of slots. A free slot takes one request, claims the attempt it is about, acknowledges
+// the delivery, runs the process, and reports how it ended:
+//
+//	free slot ─► Take ─► Claim ──refused──► Ack, drop
+//	                       └──granted──► Ack ─► run ─► Publish execution.completed ─► free slot
+//
+// Authority: the claim decides who runs an attempt; the worker decides nothing but how the process ended. It has no
+// database and keeps nothing on disk.
+//
+// Guarantees
+//   - Nothing runs without a granted claim, and one attempt never runs twice in one worker, however often its request is
+//     delivered.
+//   - Every claimed attempt is reported, with one outcome: succeeded, failed, timed_out, cancelled or abandoned. A
+//     report that cannot be published is published again for as long as the process lives; copies carry the same
+//     message id.
+//   - A delivery is held until the claim is answered and never while the process runs. A crash before the
+//     acknowledgement brings the request back.
+//   - Never more than [Config.Slots] actions at once. A slot is free again when its report is out, so a broker that is
+//     away stops the worker from taking more, and memory stays bounded.
+//   - A process sees the environment variables its action names and a few harmless ones, never the rest of the
+//     worker's; it gets its parameters on stdin, and its output is kept up to [Config.OutputLimit].
+//   - A process has its own process group. However an action ends, what is left of its group is killed before the
+//     outcome is reported.
+//   - On Linux the kernel kills the process when the worker dies in any way, SIGKILL included.
+//
+// Failures
+//   - A process that leaves its group (setsid, a daemon) is out of reach: it is not killed and its output is cut off.
+//   - The death of the worker kills the action's own process only, not what that process started, and not a program
+//     that changes its user on start (setuid). Outside Linux it kills nothing.
+//   - A process in an uninterruptible system call survives SIGKILL. Its slot stays taken until the kernel lets go.
+//   - When a worker is told to stop and the time to publish is over, what could not be reported is logged as an error
+//     and counted in the error of [Worker.Run].
+package worker

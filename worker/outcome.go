@@ -1,0 +1,154 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// What ends an action before it ends by itself: the causes of its context.
+var (
+	errTimeout   = errors.New("timeout")
+	errCancelled = errors.New("cancelled")
+	errStopped   = errors.New("worker stopped")
+)
+
+// maxQuotedLine bounds what an error quotes from stderr, in bytes.
+const maxQuotedLine = 300
+
+// outcome is how one attempt ended.
+type outcome struct {
+	status    attune.ExecutionStatus
+	reason    attune.Reason
+	message   string // the reason for a person
+	exitCode  *int
+	result    json.RawMessage
+	stdout    string
+	stderr    string
+	truncated bool
+}
+
+// runner turns requests into outcomes.
+type runner struct {
+	commands    commands
+	outputLimit int
+	killGrace   time.Duration
+	outputGrace time.Duration
+}
+
+// run runs one attempt to its end. ctx ends it early; its cause says what that means.
+func (r runner) run(ctx context.Context, m attune.ExecutionRequestedMessage) outcome {
+	if ctx.Err() != nil {
+		return endedBy(context.Cause(ctx), "before it was started")
+	}
+	command, err := r.commands.of(m)
+	if err != nil {
+		return notStarted(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(m.Timeout), errTimeout)
+	defer cancel()
+	p, err := startProcess(command, r.outputLimit)
+	if err != nil {
+		return notStarted(startRefusal(m.Command[0], err))
+	}
+	ended, killed := p.wait(ctx, r.killGrace, r.outputGrace)
+	if !ended {
+		return p.withOutput(p.endedByItself())
+	}
+	manner := "while it ran"
+	if killed {
+		manner += fmt.Sprintf("; it did not end within %s of SIGTERM and was killed", r.killGrace)
+	}
+	return p.withOutput(endedBy(context.Cause(ctx), manner))
+}
+
+// endedBy is the outcome of an action that did not end by itself.
+func endedBy(cause error, manner string) outcome {
+	switch cause {
+	case errTimeout:
+		return outcome{status: attune.ExecutionTimedOut, reason: attune.ReasonTimeout, message: "time was up " + manner}
+	case errCancelled:
+		return outcome{status: attune.ExecutionCancelled, reason: attune.ReasonCancelled, message: "cancelled " + manner}
+	default:
+		return outcome{status: attune.ExecutionAbandoned, reason: attune.ReasonWorkerStopped, message: "worker was stopped " + manner}
+	}
+}
+
+// notStarted is the outcome of an action that cannot run.
+func notStarted(err error) outcome {
+	failed := outcome{status: attune.ExecutionFailed, reason: attune.ReasonStart, message: err.Error()}
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		failed.reason = refused.reason
+	}
+	return failed
+}
+
+// startRefusal explains why the kernel did not start a file that is there and executable.
+func startRefusal(name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return refuse(attune.ReasonExecutableNotFound, "%q is there, but the program that its first line (#!) names is not: "+
+			"install that on the worker", name)
+	case errors.Is(err, syscall.ENOEXEC):
+		return refuse(attune.ReasonStart, "%q is neither a program for this machine nor a script: a script begins with a line "+
+			"such as #!/bin/sh", name)
+	case errors.Is(err, syscall.ETXTBSY):
+		return refuse(attune.ReasonStart, "%q is still being written to: replace files of a pack by renaming", name)
+	default:
+		return fmt.Errorf("start %q: %w", name, err)
+	}
+}
+
+// endedByItself is the outcome of a process that nobody ended.
+func (p *process) endedByItself() outcome {
+	if p.state == nil {
+		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonStart,
+			message: "how the process ended is unknown: somebody else waited for it"}
+	}
+	if status, ok := p.state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal, message: signalled(status.Signal())}
+	}
+	if p.state.Success() {
+		return outcome{status: attune.ExecutionSucceeded}
+	}
+	message := fmt.Sprintf("exit code %d", p.state.ExitCode())
+	if line := p.stderr.lastLine(maxQuotedLine); line != "" {
+		message += ": " + line
+	}
+	return outcome{status: attune.ExecutionFailed, reason: attune.ReasonExitCode, message: message}
+}
+
+func signalled(sig syscall.Signal) string {
+	message := fmt.Sprintf("killed by signal %d (%s), which attune did not send", int(sig), sig)
+	if sig == syscall.SIGKILL {
+		message += "; often the machine or its container was out of memory"
+	}
+	return message
+}
+
+// withOutput adds what the process left behind. A process that was killed by a signal has no exit code.
+func (p *process) withOutput(o outcome) outcome {
+	if p.state != nil && p.state.Exited() {
+		o.exitCode = new(p.state.ExitCode())
+	}
+	o.result = resultOf(p.stdout)
+	o.stdout, o.stderr = p.stdout.text(), p.stderr.text()
+	o.truncated = p.stdout.truncated() || p.stderr.truncated()
+	return o
+}
+
+// completed reports o.
+func (o outcome) completed(m attune.ExecutionRequestedMessage, worker string, started, finished time.Time) attune.ExecutionCompletedMessage {
+	return attune.ExecutionCompletedMessage{
+		Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt, Worker: worker,
+		Status: o.status, Reason: o.reason, Error: o.message, ExitCode: o.exitCode,
+		Result: o.result, Stdout: o.stdout, Stderr: o.stderr, Truncated: o.truncated,
+		StartedAt: started, FinishedAt: finished,
+	}
+}

@@ -1,0 +1,189 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A file that somebody still has open for writing cannot be executed (ETXTBSY). That somebody is usually a process that
+// was forked an instant ago and has not closed its copy yet, so a start is tried again for about half a second.
+const (
+	busyTries = 50
+	busyPause = 10 * time.Millisecond
+)
+
+// process is a running command and the process group that it leads.
+type process struct {
+	command
+	ours, theirs [3]*os.File // the two ends of stdin, stdout and stderr
+
+	stdout, stderr *capture
+	leader         *os.Process
+	state          *os.ProcessState // how the leader ended; nil if that could not be learned
+
+	exited  chan struct{} // the leader has ended
+	drained chan struct{} // nobody writes to stdout and stderr any more
+	copying sync.WaitGroup
+}
+
+// startProcess returns as soon as the process exists.
+func startProcess(c command, outputLimit int) (*process, error) {
+	p := &process{
+		command: c,
+		stdout:  newCapture(outputLimit), stderr: newCapture(outputLimit),
+		exited: make(chan struct{}), drained: make(chan struct{}),
+	}
+	if err := p.openPipes(); err != nil {
+		return nil, err
+	}
+	started := make(chan error)
+	go p.live(started)
+	err := <-started
+	closeAll(p.theirs)
+	if err != nil {
+		closeAll(p.ours)
+		return nil, err
+	}
+	p.copy()
+	return p, nil
+}
+
+func (p *process) openPipes() error {
+	for i := range p.ours {
+		read, write, err := os.Pipe()
+		if err != nil {
+			closeAll(p.ours)
+			closeAll(p.theirs)
+			return fmt.Errorf("open pipes: %w", err)
+		}
+		p.ours[i], p.theirs[i] = read, write
+	}
+	p.ours[0], p.theirs[0] = p.theirs[0], p.ours[0]
+	return nil
+}
+
+func closeAll(files [3]*os.File) {
+	for _, file := range files {
+		if file != nil {
+			_ = file.Close()
+		}
+	}
+}
+
+// live forks the process and stays until it has ended.
+//
+// The goroutine keeps its thread for all that time: Linux sends the parent-death signal when the *thread* that forked
+// ends, and the Go runtime ends threads as it likes.
+func (p *process) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.fork()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.awaitExit()
+	close(p.exited)
+}
+
+func (p *process) fork() (err error) {
+	attr := &os.ProcAttr{Dir: p.dir, Env: p.env, Files: p.theirs[:], Sys: processAttributes()}
+	for range busyTries {
+		p.leader, err = os.StartProcess(p.path, p.args, attr)
+		if !errors.Is(err, syscall.ETXTBSY) {
+			break
+		}
+		time.Sleep(busyPause)
+	}
+	return err
+}
+
+// copy feeds stdin and collects the output.
+func (p *process) copy() {
+	p.copying.Go(func() {
+		// A process may ignore its parameters, and end before it could have read them: neither is an error.
+		_, _ = p.ours[0].Write(p.stdin)
+		_ = p.ours[0].Close()
+	})
+	var output sync.WaitGroup
+	output.Go(func() { _, _ = io.Copy(p.stdout, p.ours[1]) })
+	output.Go(func() { _, _ = io.Copy(p.stderr, p.ours[2]) })
+	p.copying.Go(func() {
+		output.Wait()
+		close(p.drained)
+	})
+}
+
+// wait returns when the process has ended and its group was killed. When ctx ends first, the group is asked to
+// end with SIGTERM and made to with SIGKILL after killGrace; ended then says so, and killed that it took SIGKILL.
+//
+// What the leader leaves behind may go on writing for outputGrace, or after a SIGTERM for the rest of killGrace.
+func (p *process) wait(ctx context.Context, killGrace, outputGrace time.Duration) (ended, killed bool) {
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		ended = !isClosed(p.exited)
+	}
+	if ended {
+		killed = p.terminate(killGrace)
+	} else {
+		await(p.drained, outputGrace)
+	}
+	p.finish(outputGrace)
+	return ended, killed
+}
+
+// terminate asks the group to end and waits for that as long as grace. It reports whether the leader had to be killed.
+func (p *process) terminate(grace time.Duration) (killed bool) {
+	deadline := time.Now().Add(grace)
+	p.signal(syscall.SIGTERM)
+	if await(p.exited, grace) {
+		await(p.drained, time.Until(deadline))
+		return false
+	}
+	p.signal(syscall.SIGKILL)
+	<-p.exited
+	return true
+}
+
+// finish kills what is left of the group and joins everything that belongs to the process. The leader is reaped after
+// the kill: as long as it is a zombie nobody else can have its id, or a group with it.
+func (p *process) finish(outputGrace time.Duration) {
+	p.signal(syscall.SIGKILL)
+	p.reap()
+	// Only somebody who has left the group can still hold the output.
+	await(p.drained, outputGrace)
+	closeAll(p.ours)
+	p.copying.Wait()
+}
+
+// signal sends sig to the whole group. An error means that there is nobody left, or nobody whom we may signal.
+func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.leader.Pid, sig) }
+
+// await reports whether done was closed within d.
+func await(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return isClosed(done)
+	}
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}

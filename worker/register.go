@@ -1,0 +1,114 @@
+package worker
+
+import (
+	"context"
+	"sync"
+
+	"github.com/attune-go/attune"
+)
+
+// rememberedAttempts is how many ended attempts a worker remembers. A copy of a request arrives when a connection was
+// lost before the acknowledgement got through, which is a matter of seconds; this is many minutes of full load.
+const rememberedAttempts = 1 << 15
+
+// attemptKey identifies one attempt of one execution.
+type attemptKey struct {
+	execution attune.ExecutionID
+	number    int
+}
+
+func keyOf(m attune.ExecutionRequestedMessage) attemptKey {
+	return attemptKey{execution: m.Execution, number: m.Attempt}
+}
+
+// attempt is one that this worker has taken a request for.
+type attempt struct {
+	key     attemptKey
+	end     context.CancelCauseFunc // ends its process, or keeps it from starting
+	decided chan struct{}           // closed when it is known whether the claim was granted
+	claimed bool                    // readable once decided is closed
+}
+
+func (a *attempt) decide(claimed bool) {
+	a.claimed = claimed
+	close(a.decided)
+}
+
+// register knows the attempts that are here or were here a while ago. It makes one of the copies of a request the one
+// that counts.
+type register struct {
+	mu    sync.Mutex
+	known map[attemptKey]*attempt
+	gone  *attempt     // stands for every attempt that has ended
+	ended []attemptKey // a ring of those that stand as gone, at most rememberedAttempts
+	next  int          // the oldest of a full ring
+}
+
+func newRegister() *register {
+	gone := &attempt{end: func(error) {}, decided: make(chan struct{})}
+	gone.decide(true)
+	return &register{known: map[attemptKey]*attempt{}, gone: gone}
+}
+
+// enter returns the attempt with that key, and whether it is the caller's: then it was not known, and the caller must
+// decide it and settle or forget it. The context is the attempt's own.
+func (r *register) enter(ctx context.Context, key attemptKey) (context.Context, *attempt, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known, ok := r.known[key]; ok {
+		return ctx, known, false
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	a := &attempt{key: key, end: end, decided: make(chan struct{})}
+	r.known[key] = a
+	return ctx, a, true
+}
+
+// forget drops an attempt that was not claimed: its request may come again.
+func (r *register) forget(a *attempt) {
+	r.mu.Lock()
+	delete(r.known, a.key)
+	r.mu.Unlock()
+	a.decide(false)
+	a.end(nil)
+}
+
+// settle remembers that a claimed attempt has ended.
+func (r *register) settle(a *attempt) {
+	a.end(nil)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[a.key] = r.gone
+	if len(r.ended) < rememberedAttempts {
+		r.ended = append(r.ended, a.key)
+		return
+	}
+	delete(r.known, r.ended[r.next])
+	r.ended[r.next] = a.key
+	r.next = (r.next + 1) % rememberedAttempts
+}
+
+// end ends an attempt that is here and reports whether it is.
+func (r *register) end(key attemptKey, cause error) bool {
+	r.mu.Lock()
+	a, ok := r.known[key]
+	r.mu.Unlock()
+	if !ok || a == r.gone {
+		return false
+	}
+	a.end(cause)
+	return true
+}
+
+// here lists the attempts that have not ended.
+func (r *register) here() []attemptKey {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var keys []attemptKey
+	for key, a := range r.known {
+		if a != r.gone {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,185 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// Request is one delivery of a request to run an attempt. Exactly one of Ack and Reject is called, once.
+type Request struct {
+	Message attune.ExecutionRequestedMessage
+	// Ack settles the delivery: the request is never delivered again.
+	Ack func() error
+	// Reject gives the delivery back: to be delivered again, or as a dead letter.
+	Reject func(requeue bool) error
+}
+
+// Requests is where requests come from.
+type Requests interface {
+	// Take waits for the next request. It is called by one goroutine, and only while a slot is free. A lost connection is
+	// either waited out or a [attune.CodeUnavailable] error; a final error ends the worker.
+	Take(ctx context.Context) (Request, error)
+}
+
+// Claims answers the question whether an attempt may run.
+type Claims interface {
+	// Claim asks once. When nobody answers, its error is [attune.CodeUnavailable] or a deadline exceeded.
+	Claim(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
+}
+
+// Reports takes the reports.
+type Reports interface {
+	// Publish returns nil only when the broker has confirmed every message.
+	Publish(ctx context.Context, messages ...attune.Message) error
+}
+
+// Worker runs actions. Create it with [New] and run it once.
+type Worker struct {
+	cfg      Config
+	requests Requests
+	claims   Claims
+	reports  Reports
+	log      *slog.Logger
+
+	runner   runner
+	register *register
+	counters counters
+	started  atomic.Bool
+}
+
+// New returns a worker. A setting out of its range is an [attune.CodeInvalid] error.
+func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slog.Logger) (*Worker, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	folders, err := cfg.folders()
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{
+		cfg: cfg, requests: requests, claims: claims, reports: reports,
+		log: log.With("worker", cfg.Name, "pool", cfg.Pool),
+		runner: runner{
+			commands:    commands{packs: folders, environ: cfg.environ()},
+			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
+		},
+		register: newRegister(),
+	}, nil
+}
+
+// lives are the contexts that outlive the one of [Worker.Run], one after the other.
+type lives struct {
+	running   context.Context // of actions; ends with StopGrace
+	reporting context.Context // of reports; ends when the last chance to publish is over
+}
+
+// Run takes requests and runs them until ctx ends. Then it takes no more and waits: [Config.StopGrace] for what runs,
+// [Config.KillGrace] for what it has to end then and reports as abandoned, and [Config.ReportGrace] for the reports.
+//
+// It returns within [Config.StopTime] after ctx ended: nil when everything was reported, otherwise an error that says
+// how many outcomes were not, or why no more requests could be taken.
+func (w *Worker) Run(ctx context.Context) error {
+	if !w.started.CompareAndSwap(false, true) {
+		return attune.Errorf(attune.CodeConflict, "worker %q was run before: create another", w.cfg.Name)
+	}
+	taking, stopTaking := context.WithCancel(ctx)
+	defer stopTaking()
+	running, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
+	reporting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+
+	w.log.Info("worker started", "slots", w.cfg.Slots, "packs", len(w.cfg.Packs))
+	var handling sync.WaitGroup
+	err := w.take(taking, &lives{running: running, reporting: reporting}, &handling)
+	stopTaking()
+	idle := make(chan struct{})
+	go func() {
+		handling.Wait()
+		close(idle)
+	}()
+	return errors.Join(err, w.drain(idle, func() { abandon(errStopped) }, giveUp))
+}
+
+// take starts a goroutine for each request, never more than there are slots. It returns when ctx ends, or with the
+// error that ends the worker.
+func (w *Worker) take(ctx context.Context, l *lives, handling *sync.WaitGroup) error {
+	slots := make(chan struct{}, w.cfg.Slots)
+	var pause backoff
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		request, err := w.requests.Take(ctx)
+		switch {
+		case err == nil:
+			pause = backoff{}
+			w.counters.busy.Add(1)
+			handling.Go(func() {
+				defer func() { w.counters.busy.Add(-1); <-slots }()
+				w.handle(ctx, l, request)
+			})
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case !attune.Retryable(err):
+			return fmt.Errorf("take a request: %w", err)
+		}
+		w.log.Warn("no request could be taken, trying again", "error", err)
+		pause.wait(ctx)
+		<-slots
+	}
+}
+
+// drain waits for what is under way, and hurries it in steps.
+func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
+	defer abandon()
+	w.log.Info("worker stopping", "under_way", len(w.register.here()))
+	if !await(idle, w.cfg.StopGrace) {
+		w.log.Warn("ending what still runs", "executions", w.under())
+		abandon()
+		await(idle, w.cfg.endTime()+w.cfg.ReportGrace)
+	}
+	giveUp()
+	return w.leftOver(await(idle, lastWait))
+}
+
+// leftOver returns nil when every outcome was reported.
+func (w *Worker) leftOver(idle bool) error {
+	unreported := w.counters.unreported.Load()
+	if !idle {
+		left := w.under()
+		unreported += int64(len(left))
+		w.log.Error("worker stopped while executions were under way", "executions", left)
+	}
+	if unreported > 0 {
+		return attune.Errorf(attune.CodeUnavailable, "worker %q stopped with %d executions unreported; the log names them",
+			w.cfg.Name, unreported)
+	}
+	w.log.Info("worker stopped")
+	return nil
+}
+
+// under names the executions that are under way, as "execution/attempt".
+func (w *Worker) under() []string {
+	var names []string
+	for _, key := range w.register.here() {
+		names = append(names, fmt.Sprintf("%d/%d", key.execution, key.number))
+	}
+	return names
+}
+
+// Cancel ends an attempt that is here, started or not, so that it is reported as cancelled. It reports whether it is
+// here; a cancel for another worker's attempt, or for one that has ended, changes nothing.
+func (w *Worker) Cancel(execution attune.ExecutionID, number int) bool {
+	return w.register.end(attemptKey{execution: execution, number: number}, errCancelled)
+}
