@@ -1,0 +1,20 @@
+// Package config is what one attune process was told: one [Config], from one table of settings.
+//
+// A setting is declared once, in [Settings]: its name in the settings file, its environment variable, its flag, its
+// default and its description. Flags, --help, the file's keys and the reference page ([Markdown]) all come from there.
+//
+// Four layers are read; a later one replaces an earlier one, value by value:
+//
+//	default  →  settings file (--config, ATTUNE_CONFIG)  →  environment  →  flag
+//
+// An environment variable that is set but empty counts as not set. Lists are comma separated in the environment and in
+// flags, and YAML sequences in the file. A secret can be given by the path of a file that holds it: append "_file" to
+// its key, "_FILE" to its variable or "-file" to its flag.
+//
+// The file is strict: a key that is not in the table is an error, because a misspelt limit that is silently ignored is
+// worse than a process that does not start. All errors are reported together, each with the place it came from.
+//
+// Secrets are held in types that print as "[redacted]" whatever the verb; only Reveal returns them.
+//
+// The connection to Temporal is not here: its own TEMPORAL_* variables and profile file are read by Temporal's library.
+package config
