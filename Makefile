@@ -1,0 +1,71 @@
+# Everything runs from here: `make` lists the targets. Nothing has to be installed by hand but Go and make; see
+# CONTRIBUTING.md.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help deps build demo dev test lint bench histories fuzz ci clean
+
+GO ?= go
+TOOL = $(GO) tool -modfile=tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# The tests of one run share one PostgreSQL, one RabbitMQ and one Temporal server: more tests at once would only wait
+# for those. A cached result says nothing about them, so there are none (-count=1).
+TEST = -count=1 -timeout 20m -p 2 -parallel 4
+PKG ?= ./...
+TESTFLAGS ?=
+
+# Packages with a benchmark, and "file:line:func FuzzX" of every fuzz target.
+SEARCH = grep -r --include='*_test.go' --exclude-dir=devserver --exclude-dir=tools
+BENCH ?= .
+FUZZTIME ?= 30s
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install PostgreSQL and RabbitMQ (Debian packages) and build the development Temporal server
+	@scripts/deps.sh
+
+build: ## Build bin/attune
+	$(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/attune ./cmd/attune
+
+demo: deps build ## Run a small real load through every part and check the result
+	bin/attune demo
+
+dev: deps build ## Start the services and attune on this machine, until interrupted
+	bin/attune dev
+
+test: deps ## Run the tests on real services [PKG=./worker/... TESTFLAGS="-run TestClaim"]
+	@[ "$$($(GO) env CGO_ENABLED)" = 1 ] || echo 'test: no C compiler found, so no package is tested with the race detector'
+	@status=0; \
+	$(TOOL) gotestsum --format standard-quiet --raw-command -- tools/gotest.sh '$(TEST) $(TESTFLAGS)' $(PKG) || status=$$?; \
+	$(GO) run ./internal/testenv/await || status=1; \
+	exit $$status
+
+lint: ## Check formatting, go vet, golangci-lint and the determinism of workflows
+	@unformatted=$$(gofmt -l .); \
+	[ -z "$$unformatted" ] || { printf 'not formatted, run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	cd devserver && $(GO) vet -trimpath ./...
+	$(TOOL) golangci-lint run ./...
+	$(TOOL) workflowcheck ./workflows/...
+
+bench: deps ## Run the benchmarks [BENCH=Grant]
+	@packages=$$($(SEARCH) -l '^func Benchmark' . | xargs -r -n 1 dirname | sort -u); \
+	[ -n "$$packages" ] || { echo 'bench: no benchmark found'; exit 1; }; \
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m -p 1 $$packages
+
+histories: deps ## Record workflows/testdata/histories anew, after a change of a workflow's logic
+	$(GO) test ./workflows -run '^TestRecordHistories$$' -record -count=1 -timeout 20m
+
+fuzz: ## Fuzz every target for a while [FUZZTIME=30s]
+	@$(SEARCH) -oE '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file function; do \
+		echo "fuzz: $${function#func } in $${file%/*}"; \
+		$(GO) test "$${file%/*}" -run '^$$' -fuzz "^$${function#func }\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	done
+
+ci: lint test ## What a change must pass
+
+clean: ## Remove what was built and the data of `attune dev`
+	rm -rf bin .attune
