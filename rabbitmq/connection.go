@@ -1,0 +1,246 @@
+package rabbitmq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/attune-go/attune"
+)
+
+const (
+	heartbeat   = 10 * time.Second // a silent peer is noticed after at most 15 s
+	dialTimeout = 10 * time.Second // TCP, TLS and AMQP handshake together
+)
+
+// Config says where the broker is and who asks.
+type Config struct {
+	URL    string       // amqp://user:password@host:port/vhost, or amqps
+	Name   string       // shown by the broker as the connection's name
+	Logger *slog.Logger // nil discards
+}
+
+// Connection is a supervised connection: while [Connection.Run] runs, a lost one is replaced by a new one with new
+// channels. It is safe for concurrent use.
+type Connection struct {
+	config  Config
+	uri     amqp.URI
+	invalid error // why the configuration cannot work
+
+	mu       sync.Mutex
+	link     *amqp.Connection // nil while there is none
+	changed  chan struct{}    // closed, and replaced, with every change of link and stopped
+	failure  error            // why there is no link
+	stopped  bool
+	blocked  string     // why the broker does not read from this connection; empty while it does
+	declared []Topology // repeated on every new link
+}
+
+// NewConnection returns a connection that is not connected before [Connection.Run]. A URL that cannot be parsed is
+// reported by every method, with [attune.CodeInvalid].
+func NewConnection(config Config) *Connection {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	config.Logger = config.Logger.With("connection", config.Name)
+	c := &Connection{config: config, changed: make(chan struct{})}
+	uri, err := amqp.ParseURI(config.URL)
+	if err != nil { // the cause quotes the URL, password included
+		c.invalid = attune.Errorf(attune.CodeInvalid, "broker URL cannot be read: use amqp://user:password@host:port/vhost, "+
+			"with reserved characters in user, password and vhost percent-encoded")
+	}
+	c.uri = uri
+	return c
+}
+
+// Run connects, and connects again whenever the connection is lost, until ctx ends. It returns nil then, or
+// [attune.CodeInvalid] at once if the URL cannot be read. Run it once.
+func (c *Connection) Run(ctx context.Context) error {
+	if c.invalid != nil {
+		return c.invalid
+	}
+	defer c.set(nil, errStopped, true)
+	var retry pauses
+	for ctx.Err() == nil {
+		started := time.Now()
+		err := c.connect(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		c.set(nil, err, false)
+		retry.since(started)
+		wait := retry.next()
+		c.config.Logger.Warn("broker connection is down", "error", err, "retry_in", wait)
+		_ = pause(ctx, wait)
+	}
+	return nil
+}
+
+// connect returns when the connection it made is lost, could not be made, or ctx ended.
+func (c *Connection) connect(ctx context.Context) error {
+	link, err := c.dial(ctx)
+	if err != nil {
+		return dialError(c.uri, err)
+	}
+	defer func() { _ = link.CloseDeadline(time.Now().Add(closePatience)) }()
+	closed := link.NotifyClose(make(chan *amqp.Error, 1))
+	blocked := link.NotifyBlocked(make(chan amqp.Blocking, 1))
+	if err := c.redeclare(ctx, link); err != nil {
+		c.config.Logger.Error("repeat the broker topology", "error", err)
+	}
+	c.config.Logger.Info("broker connection is up", "address", hostPort(c.uri), "vhost", c.uri.Vhost)
+	c.set(link, nil, false)
+	for {
+		select {
+		case reply := <-closed:
+			return unavailable(reasonOf(reply), "connection to RabbitMQ at %s was lost", hostPort(c.uri))
+		case state, open := <-blocked:
+			if !open {
+				blocked = nil // closed follows
+				continue
+			}
+			c.setBlocked(state)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *Connection) dial(ctx context.Context) (*amqp.Connection, error) {
+	properties := amqp.NewConnectionProperties()
+	properties.SetClientConnectionName(c.config.Name)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var socket net.Conn
+	handshaken := func() bool { return true }
+	link, err := amqp.DialConfig(c.config.URL, amqp.Config{
+		Heartbeat:  heartbeat,
+		Properties: properties,
+		Dial: func(network, address string) (net.Conn, error) {
+			var dialer net.Dialer
+			dialed, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			socket = dialed
+			handshaken = context.AfterFunc(ctx, func() { _ = dialed.Close() })
+			return dialed, nil
+		},
+	})
+	handshaken()
+	if err != nil && socket != nil { // the library leaves it open
+		_ = socket.Close()
+	}
+	return link, err
+}
+
+func (c *Connection) set(link *amqp.Connection, failure error, stopped bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.link, c.failure, c.stopped, c.blocked = link, failure, stopped, ""
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func (c *Connection) setBlocked(state amqp.Blocking) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !state.Active {
+		c.blocked = ""
+		c.config.Logger.Info("broker reads from this connection again")
+		return
+	}
+	c.blocked = state.Reason
+	c.config.Logger.Warn("broker has stopped reading from this connection", "reason", state.Reason)
+}
+
+func (c *Connection) blockedReason() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.blocked
+}
+
+// Ready reports whether there is a connection now.
+func (c *Connection) Ready() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link != nil
+}
+
+// WaitReady returns when there is a connection. When ctx ends first, or Run has ended, the error has
+// [attune.CodeUnavailable] and says why there is none.
+func (c *Connection) WaitReady(ctx context.Context) error {
+	_, err := c.wait(ctx)
+	return err
+}
+
+func (c *Connection) wait(ctx context.Context) (*amqp.Connection, error) {
+	for {
+		c.mu.Lock()
+		link, changed, failure, stopped := c.link, c.changed, c.failure, c.stopped
+		c.mu.Unlock()
+		switch {
+		case c.invalid != nil:
+			return nil, c.invalid
+		case link != nil:
+			return link, nil
+		case stopped:
+			return nil, c.missing(failure, nil)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, c.missing(failure, context.Cause(ctx))
+		}
+	}
+}
+
+// missing reports that there is no link. Why the last attempt failed says more than "not connected".
+func (c *Connection) missing(failure, end error) error {
+	if coded, ok := errors.AsType[*attune.Error](failure); ok {
+		if end == nil {
+			return failure
+		}
+		return unavailable(fmt.Errorf("%w (%w)", coded.Err, end), "%s", coded.Message)
+	}
+	return unavailable(cmp.Or(failure, end), "not connected to RabbitMQ at %s", hostPort(c.uri))
+}
+
+// Ping asks the broker for a sign of life. It does not wait for a connection.
+func (c *Connection) Ping(ctx context.Context) error {
+	c.mu.Lock()
+	link, failure := c.link, c.failure
+	c.mu.Unlock()
+	switch {
+	case c.invalid != nil:
+		return c.invalid
+	case link == nil:
+		return c.missing(failure, nil)
+	}
+	opened, err := openChannel(ctx, link)
+	if err != nil {
+		return unavailable(err, "RabbitMQ at %s does not answer", hostPort(c.uri))
+	}
+	opened.discard()
+	return nil
+}
+
+// open returns a new channel, waiting for a connection as long as ctx allows.
+func (c *Connection) open(ctx context.Context) (*channel, error) {
+	link, err := c.wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := openChannel(ctx, link)
+	if err != nil {
+		return nil, unavailable(err, "no channel to RabbitMQ at %s", hostPort(c.uri))
+	}
+	return opened, nil
+}

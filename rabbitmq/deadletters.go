@@ -1,0 +1,125 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/attune-go/attune"
+)
+
+// DeadLetter is a message that no receiver could take.
+type DeadLetter struct {
+	MessageID  string
+	RoutingKey string    // the one it was published with
+	Queue      string    // whose receiver gave it up
+	Reason     string    // an attune.Code, or the broker's word: rejected, expired, delivery_limit
+	Error      string    // for a person; empty when the broker moved it
+	Tries      int       // 0 when the broker moved it
+	FailedAt   time.Time // zero when unknown
+	Body       []byte
+}
+
+// DeadLetters returns up to limit dead letters, oldest first, and leaves them where they are.
+func DeadLetters(ctx context.Context, conn *Connection, limit int) ([]DeadLetter, error) {
+	ch, err := conn.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer ch.discard() // gives them back
+	var letters []DeadLetter
+	for len(letters) < limit {
+		delivery, found, err := ch.get(ctx, QueueDead)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+		letters = append(letters, newDeadLetter(delivery))
+	}
+	return letters, nil
+}
+
+// Replay publishes up to limit dead letters again, oldest first, with the routing key they had, and returns how many. It
+// takes only those that are there when it begins, so that one that fails again is not replayed for ever. A dead letter
+// leaves its queue when its copy is confirmed; at the first that cannot be published, Replay stops.
+func Replay(ctx context.Context, conn *Connection, publisher *Publisher, limit int) (int, error) {
+	depth, err := Inspect(ctx, conn, QueueDead)
+	if err != nil {
+		return 0, err
+	}
+	ch, err := conn.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer ch.discard()
+	replayed := 0
+	for replayed < min(limit, depth.Ready) {
+		delivery, found, err := ch.get(ctx, QueueDead)
+		if err != nil || !found {
+			return replayed, err
+		}
+		letter := newDeadLetter(delivery)
+		err = publisher.PublishRaw(ctx, Envelope{RoutingKey: letter.RoutingKey, MessageID: letter.MessageID, Body: letter.Body})
+		if err != nil {
+			return replayed, fmt.Errorf("replay message %q: %w", letter.MessageID, err)
+		}
+		if err := delivery.Ack(false); err != nil {
+			return replayed, unavailable(err, "remove dead letter %q", letter.MessageID)
+		}
+		replayed++
+	}
+	return replayed, nil
+}
+
+// get takes one message without subscribing.
+func (c *channel) get(ctx context.Context, queue string) (amqp.Delivery, bool, error) {
+	found := false
+	delivery, err := within(ctx, func() (amqp.Delivery, error) {
+		delivery, ok, err := c.Get(queue, false)
+		found = ok
+		return delivery, err
+	}, func(amqp.Delivery) {})
+	switch {
+	case replyCode(err) == amqp.NotFound:
+		return delivery, false, attune.WrapError(attune.CodeNotFound, err, "queue %q does not exist", queue)
+	case err != nil:
+		return delivery, false, unavailable(err, "read queue %q", queue)
+	}
+	return delivery, found, nil
+}
+
+func newDeadLetter(delivery amqp.Delivery) DeadLetter {
+	text := func(header string) string {
+		value, _ := delivery.Headers[header].(string)
+		return value
+	}
+	letter := DeadLetter{
+		MessageID: delivery.MessageId, RoutingKey: originalKey(delivery), Body: delivery.Body,
+		Queue: text(HeaderQueue), Reason: text(HeaderReason), Error: text(HeaderError),
+	}
+	if tries, ok := delivery.Headers[HeaderTries].(int64); ok {
+		letter.Tries = int(tries)
+	}
+	if at, err := time.Parse(time.RFC3339, text(HeaderFailedAt)); err == nil {
+		letter.FailedAt = at
+	}
+	letter.fromBroker(delivery.Headers)
+	return letter
+}
+
+// fromBroker overrides what the headers say of an earlier try: the broker moved the message after it.
+func (l *DeadLetter) fromBroker(headers amqp.Table) {
+	deaths, _ := headers["x-death"].([]any)
+	if len(deaths) == 0 {
+		return
+	}
+	latest, _ := deaths[0].(amqp.Table)
+	queue, _ := latest["queue"].(string)
+	l.Queue, l.Error = queue, ""
+	l.Reason, _ = latest["reason"].(string)
+	l.FailedAt, _ = latest["time"].(time.Time)
+}

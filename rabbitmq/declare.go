@@ -1,0 +1,101 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/attune-go/attune"
+)
+
+// Declare creates what is missing of topology. What exists with the same settings is left alone, so every process may
+// declare what it needs; what exists with other settings is [attune.CodeConflict], naming it and what to do. The
+// connection repeats the declaration on every new link, because a broker may come back empty.
+func Declare(ctx context.Context, conn *Connection, topology Topology) error {
+	link, err := conn.wait(ctx)
+	if err != nil {
+		return err
+	}
+	if err := declare(ctx, link, topology); err != nil {
+		return err
+	}
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	conn.declared = append(conn.declared, topology)
+	return nil
+}
+
+func (c *Connection) redeclare(ctx context.Context, link *amqp.Connection) error {
+	c.mu.Lock()
+	declared := c.declared
+	c.mu.Unlock()
+	for _, topology := range declared {
+		if err := declare(ctx, link, topology); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func declare(ctx context.Context, link *amqp.Connection, topology Topology) error {
+	ch, err := openChannel(ctx, link)
+	if err != nil {
+		return unavailable(err, "declare the broker topology")
+	}
+	defer ch.discard()
+	_, err = within(ctx, func() (struct{}, error) { return struct{}{}, ch.declare(topology) }, func(struct{}) {})
+	return err
+}
+
+func (c *channel) declare(topology Topology) error {
+	for _, e := range topology.Exchanges {
+		if err := c.ExchangeDeclare(e.Name, e.Kind, true, false, false, false, nil); err != nil {
+			return declareError(err, fmt.Sprintf("exchange %q", e.Name))
+		}
+	}
+	for _, q := range topology.Queues {
+		if _, err := c.QueueDeclare(q.Name, true, false, false, false, amqp.Table(q.Arguments)); err != nil {
+			return declareError(err, fmt.Sprintf("queue %q", q.Name))
+		}
+	}
+	for _, b := range topology.Bindings {
+		if err := c.QueueBind(b.Queue, b.Key, b.Exchange, false, nil); err != nil {
+			return declareError(err, fmt.Sprintf("binding of queue %q to exchange %q", b.Queue, b.Exchange))
+		}
+	}
+	return nil
+}
+
+func declareError(err error, what string) error {
+	if replyCode(err) == amqp.PreconditionFailed {
+		return attune.WrapError(attune.CodeConflict, err,
+			"%s exists on the broker with other settings: let it run empty, delete it, and start again", what)
+	}
+	return unavailable(err, "declare %s", what)
+}
+
+// Depth is how much a queue holds.
+type Depth struct {
+	Ready     int // messages that wait for a consumer
+	Consumers int // that are subscribed now
+}
+
+// Inspect returns the depth of a queue. An unknown queue is [attune.CodeNotFound].
+func Inspect(ctx context.Context, conn *Connection, queue string) (Depth, error) {
+	ch, err := conn.open(ctx)
+	if err != nil {
+		return Depth{}, err
+	}
+	defer ch.discard()
+	found, err := within(ctx, func() (amqp.Queue, error) {
+		return ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	}, func(amqp.Queue) {})
+	switch {
+	case replyCode(err) == amqp.NotFound:
+		return Depth{}, attune.WrapError(attune.CodeNotFound, err, "queue %q does not exist", queue)
+	case err != nil:
+		return Depth{}, unavailable(err, "inspect queue %q", queue)
+	}
+	return Depth{Ready: found.Messages, Consumers: found.Consumers}, nil
+}

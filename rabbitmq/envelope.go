@@ -1,0 +1,86 @@
+package rabbitmq
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/attune-go/attune"
+)
+
+// Envelope is a message that was encoded before, for example when its outbox row was written.
+type Envelope struct {
+	RoutingKey string            // 1 to 255 bytes
+	MessageID  string            // the same for every copy; up to 255 bytes
+	Body       []byte            // JSON
+	Headers    map[string]string // optional; keys up to 255 bytes
+}
+
+// maxShortString is what AMQP 0-9-1 can say in a routing key, a property or a header's key. The library closes the
+// connection when it meets a longer one.
+const maxShortString = 255
+
+func (e Envelope) validate() error {
+	if e.RoutingKey == "" || len(e.RoutingKey) > maxShortString {
+		return attune.Errorf(attune.CodeInvalid, "routing key of %d bytes (message %q): use 1 to %d",
+			len(e.RoutingKey), e.MessageID, maxShortString)
+	}
+	if len(e.MessageID) > maxShortString {
+		return attune.Errorf(attune.CodeInvalid, "message id of %d bytes (routing key %q): use up to %d",
+			len(e.MessageID), e.RoutingKey, maxShortString)
+	}
+	for key := range e.Headers {
+		if len(key) > maxShortString {
+			return attune.Errorf(attune.CodeInvalid, "header key of %d bytes (message %q): use up to %d",
+				len(key), e.MessageID, maxShortString)
+		}
+	}
+	return nil
+}
+
+// outgoing is a message on its way to an exchange.
+type outgoing struct {
+	exchange, key string
+	optional      bool // nobody needs to take it
+	publishing    amqp.Publishing
+}
+
+func (e Envelope) outgoing() outgoing {
+	headers := amqp.Table{}
+	for key, value := range e.Headers {
+		headers[key] = value
+	}
+	return outgoing{exchange: Exchange, key: e.RoutingKey, publishing: amqp.Publishing{
+		Headers:      headers,
+		ContentType:  amqp.MimeApplicationJSON,
+		DeliveryMode: amqp.Persistent,
+		MessageId:    e.MessageID,
+		Timestamp:    time.Now(),
+		Body:         e.Body,
+	}}
+}
+
+// encode puts a message into its envelope. A message that cannot be encoded is a bug of its type.
+func encode(message attune.Message) (Envelope, error) {
+	body, err := json.Marshal(message)
+	if err != nil {
+		return Envelope{}, attune.WrapError(attune.CodeInvalid, err, "encode message %q", message.MessageID())
+	}
+	return Envelope{RoutingKey: message.RoutingKey(), MessageID: message.MessageID(), Body: body}, nil
+}
+
+// decode reads a message and lets it check itself, if it can. Unknown fields are left alone: a newer sender may know more.
+func decode[M attune.Message](delivery amqp.Delivery) (M, error) {
+	var message M
+	if err := json.Unmarshal(delivery.Body, &message); err != nil {
+		return message, attune.WrapError(attune.CodeInvalid, err, "message %q is not the JSON of %T", delivery.MessageId, message)
+	}
+	if checked, ok := any(message).(interface{ Validate() error }); ok {
+		if err := checked.Validate(); err != nil {
+			return message, fmt.Errorf("check message %q: %w", delivery.MessageId, err)
+		}
+	}
+	return message, nil
+}

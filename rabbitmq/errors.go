@@ -1,0 +1,59 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/attune-go/attune"
+)
+
+var (
+	errClosed  = errors.New("the channel was closed")
+	errStopped = errors.New("the connection was stopped")
+	// errSubscription is how a subscription ends whose channel lives: the broker ends it when the queue is deleted.
+	errSubscription = errors.New("the broker ended the subscription")
+)
+
+func unavailable(err error, format string, args ...any) error {
+	return attune.WrapError(attune.CodeUnavailable, err, format, args...)
+}
+
+// dialError says what a person can do about err without repeating the password of the URL.
+func dialError(uri amqp.URI, err error) error {
+	address := hostPort(uri)
+	if reply, ok := errors.AsType[*amqp.Error](err); ok && (reply.Code == amqp.AccessRefused || reply.Code == amqp.NotAllowed) {
+		return unavailable(err, "RabbitMQ at %s refuses user %q on vhost %q: check user, password and vhost of the broker URL",
+			address, uri.Username, uri.Vhost)
+	}
+	return unavailable(err, "RabbitMQ at %s is not reachable: check that it runs and that the broker URL names it", address)
+}
+
+func hostPort(uri amqp.URI) string { return net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)) }
+
+// reasonOf turns the end of a channel or connection into an error; a graceful end has no reason of its own.
+func reasonOf(reply *amqp.Error) error {
+	if reply == nil {
+		return errClosed
+	}
+	return reply
+}
+
+// replyCode is the broker's code of err, or 0.
+func replyCode(err error) int {
+	if reply, ok := errors.AsType[*amqp.Error](err); ok {
+		return reply.Code
+	}
+	return 0
+}
+
+// outage reports whether err says that a service is away, which makes no message a culprit.
+func outage(err error) bool {
+	if coded, ok := errors.AsType[*attune.Error](err); ok {
+		return coded.Code == attune.CodeUnavailable
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,156 @@
+package rabbitmq
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/attune-go/attune"
+)
+
+const (
+	defaultMaxBatch = 100
+	// prefetchBatches is how many batches the broker sends ahead by default: one is being handled while the next arrives.
+	prefetchBatches = 2
+)
+
+// ConsumerConfig says what a [Consumer] or [Responder] takes.
+type ConsumerConfig struct {
+	Queue string
+	// MaxBatch bounds what one call of the handler gets. 0 is 100.
+	MaxBatch int
+	// Prefetch bounds what the broker delivers ahead of acknowledgements: MaxBatch to 65535. 0 is twice MaxBatch.
+	Prefetch int
+	// Publisher carries what the receiver sends: failed messages, answers. Nil publishes on the consuming connection,
+	// which a broker short of memory or disk then stops reading from, acknowledgements included.
+	Publisher *Publisher
+}
+
+func (c ConsumerConfig) withDefaults(conn *Connection) ConsumerConfig {
+	if c.MaxBatch == 0 {
+		c.MaxBatch = defaultMaxBatch
+	}
+	if c.Prefetch == 0 {
+		c.Prefetch = min(prefetchBatches*c.MaxBatch, math.MaxUint16)
+	}
+	if c.Publisher == nil {
+		c.Publisher = NewPublisher(conn)
+	}
+	return c
+}
+
+func (c ConsumerConfig) validate() error {
+	switch {
+	case c.Queue == "":
+		return attune.Errorf(attune.CodeInvalid, "consumer has no queue: name one")
+	case c.MaxBatch < 1 || c.MaxBatch > math.MaxUint16:
+		return attune.Errorf(attune.CodeInvalid, "max batch %d of queue %q: use 1 to %d", c.MaxBatch, c.Queue, math.MaxUint16)
+	case c.Prefetch < c.MaxBatch || c.Prefetch > math.MaxUint16:
+		return attune.Errorf(attune.CodeInvalid, "prefetch %d of queue %q: use %d (the max batch) to %d",
+			c.Prefetch, c.Queue, c.MaxBatch, math.MaxUint16)
+	}
+	return nil
+}
+
+// intake takes batches of deliveries from a queue for as long as its context lives, over as many channels as it needs.
+type intake struct {
+	conn     *Connection
+	what     string // for the log
+	prefetch int
+	maxBatch int
+	logger   *slog.Logger
+	// queue says what to consume from, after it has declared it if it must.
+	queue func(ch *channel) (string, error)
+	// process settles every delivery of batch on its own channel, or returns why it could not: then the channel is given
+	// up and the broker delivers again what is not settled. ctx ends with the channel.
+	process func(ctx context.Context, batch []amqp.Delivery) error
+}
+
+// run returns when ctx ends.
+func (in *intake) run(ctx context.Context) {
+	var retry pauses
+	for ctx.Err() == nil {
+		started := time.Now()
+		err := in.consume(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		retry.since(started)
+		wait := retry.next()
+		in.logger.Warn("stopped consuming", "queue", in.what, "error", err, "retry_in", wait)
+		_ = pause(ctx, wait)
+	}
+}
+
+// consume returns when its channel is lost or given up.
+func (in *intake) consume(ctx context.Context) error {
+	ch, err := in.conn.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer ch.discard()
+	ctx, cancel := ch.bind(ctx)
+	defer cancel()
+	deliveries, err := within(ctx, func() (<-chan amqp.Delivery, error) { return in.subscribe(ch) }, func(<-chan amqp.Delivery) {})
+	if err != nil {
+		return ch.reason(err)
+	}
+	in.logger.Info("consuming", "queue", in.what)
+	pending := make(chan amqp.Delivery, in.prefetch) // never full: what is in it is not acknowledged
+	go func() {
+		defer close(pending)
+		for delivery := range deliveries {
+			pending <- delivery
+		}
+	}()
+	for {
+		batch := in.gather(ctx, pending)
+		if len(batch) == 0 {
+			return ch.reason(errSubscription)
+		}
+		if err := in.process(ctx, batch); err != nil {
+			return ch.reason(err)
+		}
+	}
+}
+
+func (in *intake) subscribe(ch *channel) (<-chan amqp.Delivery, error) {
+	if err := ch.Qos(in.prefetch, 0, false); err != nil {
+		return nil, err
+	}
+	queue, err := in.queue(ch)
+	if err != nil {
+		return nil, err
+	}
+	return ch.Consume(queue, "", false, false, false, false, nil)
+}
+
+// gather waits for one delivery and takes what else is already there. It returns none when ctx ends or the broker has
+// cancelled the consumer.
+func (in *intake) gather(ctx context.Context, pending <-chan amqp.Delivery) []amqp.Delivery {
+	var batch []amqp.Delivery
+	select {
+	case delivery, open := <-pending:
+		if !open || ctx.Err() != nil { // what a lost channel delivered comes again
+			return nil
+		}
+		batch = append(batch, delivery)
+	case <-ctx.Done():
+		return nil
+	}
+	for len(batch) < in.maxBatch {
+		select {
+		case delivery, open := <-pending:
+			if !open {
+				return batch
+			}
+			batch = append(batch, delivery)
+		default:
+			return batch
+		}
+	}
+	return batch
+}

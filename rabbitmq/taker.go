@@ -1,0 +1,171 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/attune-go/attune"
+)
+
+// Taker takes messages one by one, each only when somebody asks for it: whoever has no free slot asks for none, and the
+// broker gives the message to another process.
+//
+// Each [Taker.Take] subscribes for exactly one message and unsubscribes when it has it, so that a process holds at most as
+// many unacknowledged messages as it has asked for. It is safe for concurrent use.
+type Taker[M attune.Message] struct {
+	conn   *Connection
+	queue  string
+	logger *slog.Logger
+
+	mu   sync.Mutex // held during requests: the broker's answers on one channel carry no address
+	ch   *channel   // nil before the first use
+	last uint64
+}
+
+// NewTaker returns a taker of the messages of queue.
+func NewTaker[M attune.Message](conn *Connection, queue string) *Taker[M] {
+	return &Taker[M]{conn: conn, queue: queue, logger: conn.config.Logger.With("queue", queue)}
+}
+
+// Take waits for a message, over as many connections as it takes. The only error is the cause of ctx's end; a message that
+// the broker delivered at that very moment goes back to the queue. One that cannot be read goes to the dead-letter queue
+// and is logged. Settle what you get with [Delivery.Ack] or [Delivery.Reject], soon: brokers take a delivery back that is
+// held for 30 minutes.
+func (t *Taker[M]) Take(ctx context.Context) (Delivery[M], error) {
+	handover := make(chan Delivery[M])
+	go t.fetch(ctx, handover)
+	select {
+	case delivery := <-handover:
+		return delivery, nil
+	case <-ctx.Done():
+		return Delivery[M]{}, context.Cause(ctx)
+	}
+}
+
+// fetch hands one delivery over. It may outlive its Take: a request to the broker cannot be interrupted.
+func (t *Taker[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
+	var retry pauses
+	for ctx.Err() == nil {
+		raw, err := t.next(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				wait := retry.next()
+				t.logger.Warn("cannot take a message", "error", err, "retry_in", wait)
+				_ = pause(ctx, wait)
+			}
+			continue
+		}
+		message, err := decode[M](raw)
+		if err != nil {
+			t.logger.Error("message moved to the dead-letter queue", "message_id", raw.MessageId, "error", err,
+				"rejected", raw.Reject(false))
+			continue
+		}
+		delivery := Delivery[M]{Message: message, Redelivered: raw.Redelivered, raw: raw, settled: new(atomic.Bool)}
+		select {
+		case handover <- delivery:
+			return
+		case <-ctx.Done():
+			_ = delivery.Reject(true)
+		}
+	}
+}
+
+// next subscribes, waits for one delivery and unsubscribes.
+func (t *Taker[M]) next(ctx context.Context) (amqp.Delivery, error) {
+	ch, tag, deliveries, err := t.subscribe(ctx)
+	if err != nil {
+		return amqp.Delivery{}, err
+	}
+	select {
+	case delivery, open := <-deliveries:
+		if !open {
+			return amqp.Delivery{}, ch.reason(errSubscription)
+		}
+		// Without an answer: the prefetch of 1 keeps further messages away as long as this one is not settled, and the
+		// broker sees the cancel first.
+		return delivery, ch.Cancel(tag, true)
+	case <-ctx.Done():
+		t.withdraw(ch, tag, deliveries)
+		return amqp.Delivery{}, context.Cause(ctx)
+	}
+}
+
+func (t *Taker[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp.Delivery, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ch == nil || t.ch.life.Err() != nil {
+		ch, err := t.conn.open(ctx)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		if err := ch.Qos(1, 0, false); err != nil { // per consumer, not per channel
+			go ch.discard()
+			return nil, "", nil, unavailable(ch.reason(err), "limit deliveries")
+		}
+		t.ch = ch
+	}
+	t.last++
+	ch, tag := t.ch, "take-"+strconv.FormatUint(t.last, 10)
+	deliveries, err := ch.Consume(t.queue, tag, false, false, false, false, nil)
+	if err != nil {
+		t.ch = nil
+		go ch.discard()
+		return nil, "", nil, unavailable(ch.reason(err), "subscribe to queue %q", t.queue)
+	}
+	return ch, tag, deliveries, nil
+}
+
+// withdraw unsubscribes and gives back what has been delivered in the meantime.
+func (t *Taker[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Delivery) {
+	t.mu.Lock()
+	err := ch.Cancel(tag, false)
+	t.mu.Unlock()
+	if err != nil { // the channel is gone, and its deliveries are back in the queue
+		return
+	}
+	for surplus := range deliveries {
+		_ = surplus.Reject(true)
+	}
+}
+
+// Delivery is a message that somebody has taken and not settled yet. Settling goes to the channel that delivered it, or
+// nowhere.
+type Delivery[M attune.Message] struct {
+	Message M
+	// Redelivered says that it may have been delivered before, to whomever.
+	Redelivered bool
+
+	raw     amqp.Delivery
+	settled *atomic.Bool
+}
+
+// Ack says that the message is done. An error, [attune.CodeUnavailable], says that the channel is gone and the message is
+// delivered again; nil is no proof that the broker has heard it.
+func (d Delivery[M]) Ack() error {
+	return d.settle("acknowledge", func() error { return d.raw.Ack(false) })
+}
+
+// Reject gives the message back to the queue, to be delivered to anybody at once, or sends it to the dead-letter queue.
+// Errors are those of [Delivery.Ack].
+func (d Delivery[M]) Reject(requeue bool) error {
+	return d.settle("reject", func() error { return d.raw.Reject(requeue) })
+}
+
+var errSettled = errors.New("it was settled before")
+
+func (d Delivery[M]) settle(what string, send func() error) error {
+	if d.settled.Swap(true) { // the broker answers a second time by closing the channel
+		return attune.WrapError(attune.CodeConflict, errSettled, "%s message %q", what, d.raw.MessageId)
+	}
+	if err := send(); err != nil {
+		return unavailable(err, "%s message %q: it will be delivered again", what, d.raw.MessageId)
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package rabbitmq
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// The exchanges.
+const (
+	// Exchange takes every message of attune. Topic.
+	Exchange = "attune"
+	// DeadExchange takes what no receiver could take. It is a topic exchange because messages keep their routing keys:
+	// a direct exchange bound with "#" takes nothing and says nothing.
+	DeadExchange = "attune.dead"
+)
+
+// The queues that always exist. Each takes one type of message.
+const (
+	QueueEnforcementCreated = queuePrefix + attune.KeyEnforcementCreated
+	QueueExecutionCompleted = queuePrefix + attune.KeyExecutionCompleted
+	QueueExecutionClaim     = queuePrefix + attune.KeyExecutionClaim
+	QueueDead               = "attune.dead"
+
+	queuePrefix = "attune."
+	retryPrefix = "attune.retry."
+)
+
+// RetryDelay is how long a message waits in a retry queue.
+const RetryDelay = 5 * time.Second
+
+// deliveryLimit is set only to replace RabbitMQ 4's default of 20, after which it would dead-letter: every lost
+// connection counts as a delivery, so a flapping network would fill the dead-letter queue. Tries are counted by
+// [Consumer], which knows a failure from an outage.
+const deliveryLimit = 1_000_000
+
+// QueueExecutionRequested is the queue from which the workers of a pool take their work.
+func QueueExecutionRequested(pool string) string {
+	return queuePrefix + attune.KeyExecutionRequested(pool)
+}
+
+// RetryQueue is where failed messages of queue wait for their next try.
+func RetryQueue(queue string) string { return retryPrefix + strings.TrimPrefix(queue, queuePrefix) }
+
+// Topology is what the broker must have, as data.
+type Topology struct {
+	Exchanges []ExchangeSpec
+	Queues    []QueueSpec
+	Bindings  []BindingSpec
+}
+
+// ExchangeSpec is a durable exchange.
+type ExchangeSpec struct{ Name, Kind string }
+
+// QueueSpec is a durable queue. Arguments hold strings, bools and int64s.
+type QueueSpec struct {
+	Name      string
+	Arguments map[string]any
+}
+
+// BindingSpec brings the messages of an exchange whose routing key matches to a queue.
+type BindingSpec struct{ Queue, Key, Exchange string }
+
+// NewTopology returns everything attune needs, with a queue for each of the pools. Pool names are those of actions and
+// workers; an invalid one is [attune.CodeInvalid].
+//
+//	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.completed, execution.claim,
+//	                                                      execution.requested.<pool>
+//	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
+//	attune.retry.<key>    ──after RetryDelay──► attune.<key>
+//
+// Every queue is a quorum queue. Dead-lettering is at least once: the message leaves its queue when the next one has it.
+// execution.claim has no dead letters: a question that nobody answered in time is asked again, and an expired one
+// answered late would be acted upon by nobody. execution.cancel has no queue here: each [Subscriber] brings its own.
+func NewTopology(pools ...string) (Topology, error) {
+	t := Topology{
+		Exchanges: []ExchangeSpec{{Exchange, "topic"}, {DeadExchange, "topic"}},
+		Queues:    []QueueSpec{{QueueDead, quorum()}},
+		Bindings:  []BindingSpec{{QueueDead, "#", DeadExchange}},
+	}
+	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
+	t.addRetry(QueueEnforcementCreated)
+	t.add(attune.KeyExecutionCompleted, quorum(deadLettered))
+	t.addRetry(QueueExecutionCompleted)
+	t.add(attune.KeyExecutionClaim, quorum())
+	for _, pool := range slices.Compact(slices.Sorted(slices.Values(pools))) {
+		if err := attune.ValidateName("pool", pool); err != nil {
+			return Topology{}, err
+		}
+		t.add(attune.KeyExecutionRequested(pool), quorum(deadLettered))
+	}
+	return t, nil
+}
+
+func (t *Topology) add(key string, arguments map[string]any) {
+	queue := queuePrefix + key
+	t.Queues = append(t.Queues, QueueSpec{queue, arguments})
+	t.Bindings = append(t.Bindings, BindingSpec{queue, key, Exchange})
+}
+
+func (t *Topology) addRetry(queue string) {
+	t.Queues = append(t.Queues, QueueSpec{RetryQueue(queue), quorum(func(arguments map[string]any) {
+		arguments["x-message-ttl"] = RetryDelay.Milliseconds()
+		arguments["x-dead-letter-exchange"] = "" // the default exchange: the routing key is the queue's name
+		arguments["x-dead-letter-routing-key"] = queue
+		atLeastOnce(arguments)
+	})})
+}
+
+// quorum returns the arguments of a quorum queue, in what RabbitMQ 3.10 and 4 have in common.
+func quorum(features ...func(map[string]any)) map[string]any {
+	arguments := map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(deliveryLimit)}
+	for _, feature := range features {
+		feature(arguments)
+	}
+	return arguments
+}
+
+func deadLettered(arguments map[string]any) {
+	arguments["x-dead-letter-exchange"] = DeadExchange
+	atLeastOnce(arguments)
+}
+
+func atLeastOnce(arguments map[string]any) {
+	arguments["x-dead-letter-strategy"] = "at-least-once"
+	arguments["x-overflow"] = "reject-publish" // the strategy demands it; without a length limit it has no effect
+}
+
+// oneConsumer lets the broker deliver to one consumer at a time, the others standing by: messages of one queue that are
+// accepted by several processes at once would be accepted in no particular order.
+func oneConsumer(arguments map[string]any) { arguments["x-single-active-consumer"] = true }

@@ -1,0 +1,80 @@
+package rabbitmq_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+func TestDeclare(t *testing.T) {
+	t.Parallel()
+
+	t.Run("repeats without harm", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.publish(t, 1)
+		require.NoError(t, rabbitmq.Declare(t.Context(), b.conn, topology(t)))
+		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 1)
+	})
+
+	t.Run("names the queue that has other settings", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		other, err := rabbitmq.NewTopology("default") // with the real retry delay
+		require.NoError(t, err)
+		err = rabbitmq.Declare(t.Context(), b.conn, other)
+		require.Equal(t, attune.CodeConflict, attune.CodeOf(err))
+		require.ErrorContains(t, err, `queue "attune.retry.enforcement.created" exists on the broker with other settings`)
+		require.ErrorContains(t, err, "delete it")
+		require.ErrorContains(t, err, "x-message-ttl")
+		require.NoError(t, b.conn.Ping(t.Context()), "the connection survives")
+	})
+
+	t.Run("is repeated when the broker comes back empty", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		address, proxy := b.throughProxy(t)
+		conn := b.connect(t, address)
+		require.NoError(t, rabbitmq.Declare(t.Context(), conn, topology(t)))
+		_, err := b.raw(t).QueueDelete(rabbitmq.QueueEnforcementCreated, false, false, false)
+		require.NoError(t, err)
+		_, err = rabbitmq.Inspect(t.Context(), b.conn, rabbitmq.QueueEnforcementCreated)
+		require.Equal(t, attune.CodeNotFound, attune.CodeOf(err))
+		proxy.cut()
+		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
+	})
+}
+
+func TestNewTopology(t *testing.T) {
+	t.Parallel()
+
+	t.Run("gives every routing key one queue", func(t *testing.T) {
+		t.Parallel()
+		topology, err := rabbitmq.NewTopology("gpu", "default", "gpu")
+		require.NoError(t, err)
+		bound := map[string]string{}
+		for _, binding := range topology.Bindings {
+			if binding.Exchange == rabbitmq.Exchange {
+				require.NotContains(t, bound, binding.Key)
+				bound[binding.Key] = binding.Queue
+			}
+		}
+		require.Equal(t, map[string]string{
+			"enforcement.created":         "attune.enforcement.created",
+			"execution.completed":         "attune.execution.completed",
+			"execution.claim":             "attune.execution.claim",
+			"execution.requested.default": "attune.execution.requested.default",
+			"execution.requested.gpu":     "attune.execution.requested.gpu",
+		}, bound)
+	})
+
+	t.Run("refuses a pool that could match others", func(t *testing.T) {
+		t.Parallel()
+		_, err := rabbitmq.NewTopology("#")
+		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+		require.ErrorContains(t, err, `pool name "#"`)
+	})
+}
