@@ -1,0 +1,152 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/attune-go/attune"
+)
+
+// Config says where the database is and how it is used.
+type Config struct {
+	// URL is a connection URL or keyword/value string as libpq reads it, including pgxpool's pool_ settings.
+	URL string
+	// MaxConns bounds the pool. 0 leaves it to pool_max_conns of the URL, or to pgxpool's default: 4, or the number of
+	// CPUs if that is more. [Outbox.Lead] has a connection of its own, outside the pool.
+	MaxConns int32
+	// Logger gets what is not an error of a caller; nil discards it.
+	Logger *slog.Logger
+	// Tracer sees every statement; nil traces nothing.
+	Tracer pgx.QueryTracer
+}
+
+const (
+	// connectTimeout applies where the URL has no connect_timeout.
+	connectTimeout = 5 * time.Second
+	// abandonedTransaction is when the server ends a transaction whose client has gone silent: until then it may hold a
+	// queue's lock.
+	abandonedTransaction = 60 * time.Second
+)
+
+// DB is a pool of connections. The types of this package that answer for one noun each are made from it.
+type DB struct {
+	pool   *pgxpool.Pool
+	logger *slog.Logger
+}
+
+// Open connects to a database and checks that it answers. It does not migrate: see [Migrate].
+//
+// A malformed URL is [attune.CodeInvalid]. A database that cannot be reached or refuses the connection is
+// [attune.CodeUnavailable]; the error names host and port, and never the password.
+func Open(ctx context.Context, config Config) (*DB, error) {
+	settings, err := config.pool()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, settings)
+	if err != nil {
+		return nil, fmt.Errorf("open database pool: %w", err)
+	}
+	db := &DB{pool: pool, logger: config.Logger}
+	if db.logger == nil {
+		db.logger = slog.New(slog.DiscardHandler)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, connectError(settings.ConnConfig, err)
+	}
+	return db, nil
+}
+
+// pool is the configuration of the pool.
+func (c Config) pool() (*pgxpool.Config, error) {
+	settings, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, urlError()
+	}
+	if c.MaxConns > 0 {
+		settings.MaxConns = c.MaxConns
+	}
+	conn := settings.ConnConfig
+	conn.Tracer = c.Tracer
+	prepareConnConfig(conn)
+	conn.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(abandonedTransaction.Milliseconds(), 10)
+	settings.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		readTimesAsUTC(conn)
+		return nil
+	}
+	return settings, nil
+}
+
+// prepareConnConfig fills in what every connection of attune has and the URL did not say.
+func prepareConnConfig(config *pgx.ConnConfig) {
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "attune"
+	}
+}
+
+// readTimesAsUTC makes the times that come from the database print alike on every machine.
+func readTimesAsUTC(conn *pgx.Conn) {
+	types := conn.TypeMap()
+	types.RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+}
+
+// Close ends the pool. It waits for the connections in use.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return wrap("ping the database", db.pool.Ping(ctx)) }
+
+// inTx runs do in one transaction. What it returns is wrapped with what was being done.
+func (db *DB) inTx(ctx context.Context, what string, do func(pgx.Tx) error) error {
+	return wrap(what, pgx.BeginFunc(ctx, db.pool, do))
+}
+
+// querier is what a pool and a transaction share.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// collect runs a query and returns its rows. Errors are not wrapped yet.
+func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scan)
+}
+
+// list runs the query of a page, whose two first parameters are "before" and the limit.
+//
+// Lists have optional filters ("$3 = ” OR column = $3"). They are planned for their values every time, which costs a
+// millisecond and lets each filter use its index; a plan made once for all values could use none.
+func list[T any](
+	ctx context.Context, db *DB, what string, page attune.Page, scan pgx.RowToFunc[T], sql string, filters ...any,
+) ([]T, error) {
+	page = page.Normalize()
+	args := append([]any{pgx.QueryExecModeCacheDescribe, page.Before, page.Limit}, filters...)
+	rows, err := collect(ctx, db.pool, scan, sql, args...)
+	return rows, wrap(what, err)
+}
+
+// address is the host and port of a database, or its socket.
+func address(config *pgx.ConnConfig) string {
+	if len(config.Host) > 0 && config.Host[0] == '/' {
+		return config.Host
+	}
+	return net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
+}

@@ -1,0 +1,39 @@
+// Package postgres keeps attune's state in PostgreSQL 15 or later.
+//
+// # Authority
+//
+// The order of tickets is decided here and nowhere else: [Enforcements.Admit] assigns the sequence of an enforcement
+// while it holds the row of its queue. The rows of enforcements and executions are the truth about their status. Who
+// holds a slot and who waits is decided by the queue's workflow; what it decides is recorded here, so that a queue that
+// lost its state can be rebuilt with [Queues.Snapshot].
+//
+// # Guarantees
+//
+//   - One method, one transaction. Nothing is half done, whoever is killed at whatever moment.
+//   - Every change of status is a compare-and-set from named earlier statuses. Repeating a call that succeeded, or whose
+//     answer was lost, changes nothing and answers the same.
+//   - Sequences of a queue are dense and rise in the order in which ids were given to Admit. The time of acceptance has
+//     millisecond precision and is never before that of a lower sequence.
+//   - An event has at most one enforcement per rule, an enforcement at most one execution, and a queue never gives a
+//     sequence or a grant number twice. These are constraints of the database, not of this code.
+//   - last_sequence = waiting + granted + total_completed + total_dropped for every queue, in every committed state.
+//   - Times are PostgreSQL's clock, except the time of a grant, which is part of the grant.
+//
+// # Locks
+//
+// Transactions take row locks in this order, and several of a kind in ascending order, so they cannot deadlock:
+//
+//	enforcements still "created" (by id) → queues (by key) → executions (by id) → other enforcements
+//
+// Claims lock executions only, requests one enforcement only. Installing packs is serialized by an advisory lock.
+//
+// # Failures
+//
+// What the caller can act upon is an [attune.Error]: [attune.CodeNotFound], [attune.CodeConflict],
+// [attune.CodeInvalid] for data that PostgreSQL can never store, and [attune.CodeUnavailable] for everything that is
+// about the connection or the server's state and may pass. Every other error is a bug.
+//
+// # Lists
+//
+// Lists are pages by id, newest first: the next page starts before the last id of the one before it.
+package postgres

@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/attune-go/attune"
+)
+
+// Enforcements keeps the decisions that an action must run, and their places in the queues.
+type Enforcements struct{ db *DB }
+
+// NewEnforcements returns the enforcements of a database.
+func NewEnforcements(db *DB) *Enforcements { return &Enforcements{db: db} }
+
+const enforcementSelect = `
+SELECT e.id, e.event_id, COALESCE(r.ref, ''), a.ref, e.action_id, e.parameters, e.status, e.reason, e.detail,
+	COALESCE(e.queue_key, ''), COALESCE(e.sequence, 0), COALESCE(e.grant_number, 0),
+	e.created_at, e.queued_at, e.granted_at, e.finished_at
+FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN rules r ON r.id = e.rule_id`
+
+const enforcementSQL = enforcementSelect + ` WHERE e.id = $1`
+
+// Get returns an enforcement, or [attune.CodeNotFound].
+func (e *Enforcements) Get(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
+	enforcement, err := one(ctx, e.db.pool, scanEnforcement, enforcementSQL, id)
+	return enforcement, wrap("read enforcement", found(err, "enforcement %d does not exist", id))
+}
+
+const listEnforcementsSQL = enforcementSelect + `
+WHERE ($1::bigint = 0 OR e.id < $1)
+	AND ($3::bigint = 0 OR e.event_id = $3)
+	AND ($4::text = '' OR e.rule_id = (SELECT id FROM rules WHERE ref = $4))
+	AND ($5::text = '' OR e.action_id = (SELECT id FROM actions WHERE ref = $5))
+	AND ($6::text = '' OR e.queue_key = $6)
+	AND ($7::text = '' OR e.status = $7)
+	AND ($8::text = '' OR e.reason = $8)
+ORDER BY e.id DESC LIMIT $2::bigint`
+
+// List returns a page of enforcements.
+func (e *Enforcements) List(
+	ctx context.Context, filter attune.EnforcementFilter, page attune.Page,
+) ([]attune.Enforcement, error) {
+	return list(ctx, e.db, "list enforcements", page, scanEnforcement, listEnforcementsSQL,
+		filter.Event, filter.Rule, filter.Action, filter.Queue, filter.Status, filter.Reason)
+}
+
+func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
+	var e attune.Enforcement
+	err := row.Scan(&e.ID, &e.Event, &e.Rule, &e.Action, &e.ActionID, &e.Parameters, &e.Status, &e.Reason, &e.Detail,
+		&e.Queue, &e.Sequence, &e.GrantNumber, &e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
+	return e, err
+}
+
+const positionSQL = `
+SELECT CASE WHEN e.status = 'queued' THEN (
+	SELECT count(*) FROM enforcements w
+	WHERE w.queue_key = e.queue_key AND w.status = 'queued' AND w.sequence <= e.sequence
+) ELSE 0 END
+FROM enforcements e WHERE e.id = $1`
+
+// Position returns the place of an enforcement in its line: 1 is next, 0 does not wait. An unknown enforcement is
+// [attune.CodeNotFound].
+func (e *Enforcements) Position(ctx context.Context, id attune.EnforcementID) (int64, error) {
+	position, err := one(ctx, e.db.pool, pgx.RowTo[int64], positionSQL, id)
+	return position, wrap("read position", found(err, "enforcement %d does not exist", id))
+}
+
+const lockQueueSQL = `SELECT key FROM queues WHERE key = $1 FOR NO KEY UPDATE`
+
+const settleSQL = `
+WITH settled AS (
+	UPDATE enforcements e SET status = u.status, reason = u.reason, finished_at = clock_timestamp()
+	FROM unnest($2::bigint[], $3::text[], $4::text[]) AS u (id, status, reason)
+	WHERE e.id = u.id AND e.queue_key = $1 AND e.status = 'queued'
+	RETURNING e.id
+)
+UPDATE queues q SET total_dropped = q.total_dropped + s.count, updated_at = clock_timestamp()
+FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
+
+// Settle records the end of tickets of one queue that never ran: rejected, cancelled or expired, with the reason. A
+// ticket that no longer waits keeps what it has, so repeating a call changes nothing.
+func (e *Enforcements) Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) error {
+	ids := make([]attune.EnforcementID, len(settlements))
+	statuses, reasons := make([]attune.EnforcementStatus, len(settlements)), make([]attune.Reason, len(settlements))
+	for i, s := range settlements {
+		switch s.Status {
+		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
+		default:
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
+				s.Enforcement, key, s.Status)
+		}
+		if s.Reason == "" {
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
+		}
+		ids[i], statuses[i], reasons[i] = s.Enforcement, s.Status, s.Reason
+	}
+	return e.db.inTx(ctx, "settle enforcements", func(tx pgx.Tx) error {
+		batch := new(pgx.Batch)
+		batch.Queue(lockQueueSQL, key)
+		batch.Queue(settleSQL, key, ids, statuses, reasons)
+		return tx.SendBatch(ctx, batch).Close()
+	})
+}

@@ -1,0 +1,141 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/attune-go/attune"
+)
+
+// SQLSTATE codes and classes (the first two characters) that callers can act upon.
+const (
+	stateInvalidText        = "22P02"
+	stateNotInRepertoire    = "22021"
+	stateUntranslatable     = "22P05"
+	stateUniqueViolation    = "23505"
+	stateReadOnly           = "25006"
+	stateNoDatabase         = "3D000"
+	stateUndefinedTable     = "42P01"
+	stateQueryCanceled      = "57014"
+	classConnection         = "08"
+	classAuthorization      = "28"
+	classRollback           = "40" // deadlock, serialization failure
+	classResources          = "53" // disk full, out of memory, too many connections
+	classNotInState         = "55" // lock not available
+	classOperator           = "57" // shutdown, crash recovery, cannot connect now
+	classSystem             = "58" // I/O error
+	messageUnavailable      = "the database does not answer"
+	messageNotStorable      = "the database cannot store this text: it is not valid UTF-8 or contains a NUL character"
+	constraintWebhookKey    = "triggers_webhook_key"
+	constraintGrantNumber   = "enforcements_grant_number"
+	adviceMigrate           = "the database has no attune tables: migrate it first"
+	messageGrantNumberTaken = "the queue has used this grant number for another enforcement"
+)
+
+// wrap says what was being done when err came up, and gives it a code if a caller can act upon it. A nil err stays nil,
+// and an error that has a code keeps it.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, coded := errors.AsType[*attune.Error](err); coded || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if code, message := classify(err); code != "" {
+		return attune.WrapError(code, fmt.Errorf("%s: %w", what, err), "%s", message)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// classify returns the code of err and a message for the caller, or nothing for an error that is a bug.
+func classify(err error) (attune.Code, string) {
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return classifyState(answer)
+	}
+	if lostConnection(err) {
+		return attune.CodeUnavailable, messageUnavailable
+	}
+	return "", ""
+}
+
+// classifyState is classify for errors that the server sent.
+func classifyState(answer *pgconn.PgError) (attune.Code, string) {
+	switch answer.Code {
+	case stateInvalidText, stateNotInRepertoire, stateUntranslatable:
+		return attune.CodeInvalid, messageNotStorable
+	case stateReadOnly, stateQueryCanceled, stateNoDatabase:
+		return attune.CodeUnavailable, messageUnavailable
+	case stateUndefinedTable:
+		return attune.CodeUnavailable, adviceMigrate
+	case stateUniqueViolation:
+		switch answer.ConstraintName {
+		case constraintWebhookKey:
+			return attune.CodeConflict, "a webhook key belongs to another trigger already"
+		case constraintGrantNumber:
+			return attune.CodeConflict, messageGrantNumberTaken
+		}
+	}
+	switch answer.Code[:min(2, len(answer.Code))] {
+	case classConnection, classAuthorization, classRollback, classResources, classNotInState, classOperator, classSystem:
+		return attune.CodeUnavailable, messageUnavailable
+	}
+	return "", ""
+}
+
+// lostConnection reports whether err came up because there was no connection, or no longer one, or no answer in time.
+func lostConnection(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed) || pgconn.Timeout(err) || pgconn.SafeToRetry(err)
+}
+
+// found turns "no rows" into a [attune.CodeNotFound] error that names what was asked for.
+func found(err error, format string, args ...any) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return attune.Errorf(attune.CodeNotFound, format, args...)
+	}
+	return err
+}
+
+// urlError says nothing about the URL itself: pgx masks the passwords that it recognizes, but in a URL that cannot be
+// parsed one can be anywhere.
+func urlError() error {
+	return attune.Errorf(attune.CodeInvalid, "the database URL cannot be read: use "+
+		"postgres://user:password@host:5432/database with special characters of the password written as %%XX, "+
+		"and check the settings after the question mark")
+}
+
+// connectError explains why a database could not be opened and what to do about it.
+func connectError(config *pgx.ConnConfig, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("connect to PostgreSQL at %s: %w", address(config), err)
+	}
+	cause, advice := err, "check that it runs and that the address in the database URL is right"
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
+		cause = answer
+		switch {
+		case answer.Code == stateNoDatabase:
+			advice = fmt.Sprintf("create the database with: createdb %s", config.Database)
+		case strings.HasPrefix(answer.Code, classAuthorization):
+			advice = fmt.Sprintf("check the password and the rights of user %q", config.User)
+		case strings.HasPrefix(answer.Code, classResources):
+			advice = "lower the pool of the processes that use it, or raise max_connections"
+		case strings.HasPrefix(answer.Code, classOperator):
+			advice = "it is starting or stopping: try again in a moment"
+		}
+	}
+	return attune.WrapError(attune.CodeUnavailable, cause, "PostgreSQL at %s does not accept the connection: %s",
+		address(config), advice)
+}

@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Processes that start together migrate one after the other: each asks for the lock once a second, for two minutes.
+const (
+	migrationLockPeriodSeconds = 1
+	migrationLockTries         = 120
+)
+
+// Migrate brings the tables of the database at url up to date. Migrations only go forward. Any number of processes may
+// call it at the same time; the errors are those of [Open].
+func Migrate(ctx context.Context, url string) (err error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return urlError()
+	}
+	prepareConnConfig(config)
+	database := stdlib.OpenDB(*config)
+	defer func() { err = errors.Join(err, database.Close()) }()
+	if err := database.PingContext(ctx); err != nil {
+		return connectError(config, err)
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(migrationLockPeriodSeconds, migrationLockTries))
+	if err != nil {
+		return fmt.Errorf("create migration lock: %w", err)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("open embedded migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, database, files,
+		goose.WithSessionLocker(locker), goose.WithSlog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	_, err = provider.Up(ctx)
+	return wrap("migrate the database", err)
+}

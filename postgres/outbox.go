@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/attune-go/attune"
+)
+
+// Outbox keeps messages that were written in the same transaction as what they announce, until they are published.
+type Outbox struct {
+	db     *DB
+	timing leadTiming
+}
+
+// NewOutbox returns the outbox of a database.
+func NewOutbox(db *DB) *Outbox { return &Outbox{db: db, timing: defaultLeadTiming()} }
+
+// OutboxRow is one message to publish.
+type OutboxRow struct {
+	ID         int64
+	RoutingKey string
+	MessageID  string
+	Body       []byte // JSON
+}
+
+const pendingSQL = `SELECT id, routing_key, message_id, body FROM outbox ORDER BY id LIMIT $1`
+
+// Pending returns up to limit messages, oldest first.
+func (o *Outbox) Pending(ctx context.Context, limit int) ([]OutboxRow, error) {
+	rows, err := collect(ctx, o.db.pool, pgx.RowToStructByPos[OutboxRow], pendingSQL, limit)
+	return rows, wrap("read outbox", err)
+}
+
+const removeSQL = `DELETE FROM outbox WHERE id = ANY ($1::bigint[])`
+
+// Remove forgets messages that were published. Ids that are gone already are ignored.
+func (o *Outbox) Remove(ctx context.Context, ids []int64) error {
+	_, err := o.db.pool.Exec(ctx, removeSQL, ids)
+	return wrap("remove from outbox", err)
+}
+
+// outboxChannel wakes the relay.
+const outboxChannel = "attune_outbox"
+
+// postSQL notifies in the same statement: whoever listens hears of the rows when they are committed.
+const postSQL = `
+WITH posted AS (
+	INSERT INTO outbox (routing_key, message_id, body)
+	SELECT u.routing_key, u.message_id, u.body::json
+	FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS u (routing_key, message_id, body, position)
+	ORDER BY u.position
+)
+SELECT pg_notify($4, '')`
+
+// post puts messages into the outbox, in the order given, as part of a transaction.
+func post(ctx context.Context, tx pgx.Tx, messages ...attune.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	keys, ids, bodies := make([]string, len(messages)), make([]string, len(messages)), make([]string, len(messages))
+	for i, message := range messages {
+		body, err := json.Marshal(message)
+		if err != nil {
+			return fmt.Errorf("encode message %q: %w", message.MessageID(), err)
+		}
+		keys[i], ids[i], bodies[i] = message.RoutingKey(), message.MessageID(), string(body)
+	}
+	_, err := tx.Exec(ctx, postSQL, keys, ids, bodies, outboxChannel)
+	return err
+}
