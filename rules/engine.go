@@ -1,0 +1,173 @@
+package rules
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/attune-go/attune"
+)
+
+// cacheSize is how many compiled expressions, templates and schemas are kept, of each kind.
+const cacheSize = 1024
+
+// maxDetailBytes bounds what a decision says for a person.
+const maxDetailBytes = 1000
+
+// Engine decides. It remembers what it compiled, up to a bound, and is safe for concurrent use.
+type Engine struct {
+	language  language
+	criteria  *cache[*expression]
+	templates *cache[*template]
+	schemas   *cache[*jsonschema.Schema]
+}
+
+// NewEngine returns an engine with nothing compiled yet.
+func NewEngine() (*Engine, error) {
+	language, err := newLanguage()
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		language:  language,
+		criteria:  newCache[*expression](cacheSize),
+		templates: newCache[*template](cacheSize),
+		schemas:   newCache[*jsonschema.Schema](cacheSize),
+	}, nil
+}
+
+// Decide returns one decision per candidate whose criteria match the event or cannot be evaluated, in the order of the
+// candidates:
+//
+//	created                         Parameters are rendered and fit the action's schema
+//	rejected, criteria_failed       the criteria could not be evaluated
+//	rejected, parameters_invalid    a template failed, or the action's schema refuses the result
+//
+// A rejected decision says in Detail what happened where. When ctx ends, evaluation stops: the caller must then throw
+// the answer away.
+func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
+	view, mistakes := newEventView(event)
+	var decisions []attune.Decision
+	for _, candidate := range candidates {
+		matched, wrongs := e.matches(ctx, view, mistakes, candidate.Rule)
+		switch {
+		case wrongs != nil:
+			decisions = append(decisions, reject(candidate, attune.ReasonCriteriaFailed, "criteria", wrongs))
+		case matched:
+			decisions = append(decisions, e.accept(ctx, view, candidate))
+		}
+	}
+	return decisions
+}
+
+// matches evaluates a rule's criteria, unless the payload itself was wrong.
+func (e *Engine) matches(ctx context.Context, view eventView, payload Mistakes, rule attune.Rule) (bool, Mistakes) {
+	if payload != nil {
+		return false, payload
+	}
+	if rule.Criteria == "" {
+		return true, nil
+	}
+	compiled, mistakes := e.criteria.get(rule.Criteria, func() (*expression, Mistakes) {
+		return e.language.compileCriteria(rule.Criteria)
+	})
+	if mistakes != nil {
+		return false, mistakes
+	}
+	return compiled.evalBool(ctx, view)
+}
+
+// accept renders the parameters of a rule that matched.
+func (e *Engine) accept(ctx context.Context, view eventView, candidate attune.Candidate) attune.Decision {
+	parameters, mistakes := e.render(ctx, view, candidate.Rule)
+	if mistakes != nil {
+		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakes)
+	}
+	if mistakes := e.checkParameters(candidate.Action, parameters); mistakes != nil {
+		rejected := reject(candidate, attune.ReasonParametersInvalid, fmt.Sprintf("parameters of action %q", candidate.Action.Ref), mistakes)
+		rejected.Parameters = parameters
+		return rejected
+	}
+	return attune.Decision{
+		RuleID: candidate.Rule.ID, ActionID: candidate.Action.ID, Parameters: parameters, Status: attune.EnforcementCreated,
+	}
+}
+
+func (e *Engine) render(ctx context.Context, view eventView, rule attune.Rule) (json.RawMessage, Mistakes) {
+	compiled, mistakes := e.templates.get(string(rule.Parameters), func() (*template, Mistakes) {
+		return e.language.compileTemplate(rule.Parameters)
+	})
+	if mistakes != nil {
+		return nil, mistakes
+	}
+	var out encoder
+	_, mistakes = compiled.render(ctx, view, &out)
+	return out.buf, mistakes
+}
+
+func (e *Engine) checkParameters(action attune.Action, parameters json.RawMessage) Mistakes {
+	value, mistakes := decodeObject(parameters)
+	if mistakes != nil {
+		return mistakes
+	}
+	return e.conform(action.Schema, value)
+}
+
+// conform checks a decoded object against a schema; an empty schema accepts all.
+func (e *Engine) conform(schema json.RawMessage, value map[string]any) Mistakes {
+	if len(schema) == 0 {
+		return nil
+	}
+	compiled, mistakes := e.schemas.get(string(schema), func() (*jsonschema.Schema, Mistakes) {
+		return compileSchema(schema)
+	})
+	if mistakes != nil {
+		return mistakes
+	}
+	return validate(compiled, value)
+}
+
+func reject(candidate attune.Candidate, reason attune.Reason, part string, mistakes Mistakes) attune.Decision {
+	return attune.Decision{
+		RuleID:     candidate.Rule.ID,
+		ActionID:   candidate.Action.ID,
+		Parameters: json.RawMessage("{}"),
+		Status:     attune.EnforcementRejected,
+		Reason:     reason,
+		Detail:     detail(fmt.Sprintf("rule %q, %s: %s", candidate.Rule.Ref, part, mistakes.Error())),
+	}
+}
+
+// detail makes a text that quotes foreign values fit to be stored and shown.
+func detail(text string) string {
+	return shorten(strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD"), maxDetailBytes)
+}
+
+// Manual decides that an action must run because somebody asked for it, with these parameters (none are an empty
+// object). Parameters that are no JSON object, are too large, or do not fit the action's schema are an
+// [attune.CodeInvalid] error: who asks gets the answer at once, so there is nothing to record.
+func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error) {
+	if len(parameters) == 0 {
+		parameters = json.RawMessage("{}")
+	}
+	if mistakes := e.checkParameters(action, parameters); mistakes != nil {
+		return attune.Decision{}, attune.Errorf(attune.CodeInvalid, "parameters of action %q: %s", action.Ref, detail(mistakes.Error()))
+	}
+	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated}, nil
+}
+
+// CheckEvent reports as an [attune.CodeInvalid] error that a payload is no JSON object, is too large, holds text or
+// numbers that cannot be stored, or does not fit the trigger's schema.
+func (e *Engine) CheckEvent(trigger attune.Trigger, payload json.RawMessage) error {
+	value, mistakes := decodeObject(payload)
+	if mistakes == nil {
+		mistakes = e.conform(trigger.Schema, value)
+	}
+	if mistakes == nil {
+		return nil
+	}
+	return attune.Errorf(attune.CodeInvalid, "payload of trigger %q: %s", trigger.Ref, detail(mistakes.Error()))
+}

@@ -1,0 +1,124 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+)
+
+// fromIssues turns what CEL says about an expression that does not compile into mistakes.
+func fromIssues(issues *cel.Issues) Mistakes {
+	var mistakes Mistakes
+	for _, issue := range issues.Errors() {
+		mistakes = append(mistakes, Mistake{
+			Line: max(1, issue.Location.Line()), Column: max(0, issue.Location.Column()) + 1, Message: plain(issue.Message),
+		})
+	}
+	slices.SortStableFunc(mistakes, func(a, b Mistake) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return mistakes
+}
+
+// plain rewords CEL's messages for somebody who does not know its grammar or the names of its operators.
+func plain(message string) string {
+	message = strings.TrimSuffix(message, " (in container '')")
+	if rest, ok := strings.CutPrefix(message, "Syntax error: "); ok {
+		what, _, _ := strings.Cut(rest, " expecting ")
+		return "syntax error: " + strings.NewReplacer(
+			"mismatched input '<EOF>'", "the expression ends too early",
+			"mismatched input", "unexpected", "extraneous input", "unexpected",
+			"token recognition error at: '", "cannot read '", "no viable alternative at input", "cannot read",
+		).Replace(what)
+	}
+	if strings.HasPrefix(message, "found no matching overload") {
+		message = strings.NewReplacer("'_", "'", "_'", "'").Replace(message)
+	}
+	return message
+}
+
+// explain turns an evaluation error into words: where, what, and what to do.
+func (x *expression) explain(err error) Mistake {
+	failed, ok := errors.AsType[*types.Err](err)
+	if !ok {
+		return Mistake{Message: stopped(err)}
+	}
+	mistake := Mistake{Message: failed.Error()}
+	info := x.ast.NativeRep().SourceInfo()
+	if place := info.GetStartLocation(failed.NodeID()); place.Line() > 0 {
+		mistake.Line, mistake.Column = place.Line(), place.Column()+1
+	}
+	if culprit := x.find(failed.NodeID()); culprit != nil {
+		mistake.Message = x.advise(failed.Error(), culprit)
+	}
+	return mistake
+}
+
+// stopped says why an evaluation was ended from outside.
+func stopped(err error) string {
+	if strings.Contains(err.Error(), "cost limit exceeded") {
+		return "the expression needs too many steps for this event"
+	}
+	return err.Error()
+}
+
+// advise adds the culprit to an error, and what to do about the errors that everybody meets.
+func (x *expression) advise(message string, culprit ast.Expr) string {
+	key, missing := strings.CutPrefix(message, "no such key: ")
+	switch {
+	case missing:
+		return fmt.Sprintf("no such key %q: ask %s first", key, x.question(key, culprit))
+	case message == "no such overload":
+		return fmt.Sprintf("the types of the values do not fit %s: convert with int(), double() or string()", x.source(culprit))
+	default:
+		return fmt.Sprintf("%s in %s", message, x.source(culprit))
+	}
+}
+
+// question is the expression that asks whether a key is there. CEL may put the blame on an outer part of a.b.c.
+func (x *expression) question(key string, culprit ast.Expr) string {
+	for e := culprit; e.Kind() == ast.SelectKind; e = e.AsSelect().Operand() {
+		if field := e.AsSelect(); field.FieldName() == key {
+			return fmt.Sprintf("has(%s.%s)", x.source(field.Operand()), key)
+		}
+	}
+	if culprit.Kind() == ast.CallKind && culprit.AsCall().FunctionName() == operators.Index {
+		return fmt.Sprintf("%q in %s", key, x.source(culprit.AsCall().Args()[0]))
+	}
+	return "has()"
+}
+
+// find returns the part of the expression with this id, or nil.
+func (x *expression) find(id int64) ast.Expr {
+	var found ast.Expr
+	ast.PostOrderVisit(x.ast.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.ID() == id {
+			found = e
+		}
+	}))
+	return found
+}
+
+// source writes a part of the expression, shortened.
+func (x *expression) source(e ast.Expr) string {
+	text, err := cel.ExprToString(e, x.ast.NativeRep().SourceInfo())
+	if err != nil {
+		return "the expression"
+	}
+	return shorten(strings.Join(strings.Fields(text), " "), 120)
+}
+
+// shorten cuts text to at most limit bytes, at a character.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
+}

@@ -1,0 +1,124 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+
+	"github.com/attune-go/attune"
+)
+
+// Bounds of an expression.
+const (
+	maxExpressionBytes = 10_000
+	// costLimit is in CEL's cost units, about one per operation and per ten bytes of text looked at: enough to go through
+	// a payload of the greatest size several times, and over in a fraction of a second.
+	costLimit = 1_000_000
+	// interruptEvery is how many steps of a loop pass between two looks at the context.
+	interruptEvery = 100
+)
+
+// eventView is an event as expressions see it. There is no id: an event gets one only after its rules have decided.
+type eventView struct {
+	Trigger    string         `cel:"trigger"`
+	Source     string         `cel:"source"`
+	ReceivedAt time.Time      `cel:"received_at"`
+	Payload    map[string]any `cel:"payload"`
+}
+
+// newEventView decodes the event's payload.
+func newEventView(event attune.Event) (eventView, Mistakes) {
+	payload, mistakes := decodeObject(event.Payload)
+	return eventView{
+		Trigger: string(event.Trigger), Source: string(event.Source), ReceivedAt: event.ReceivedAt, Payload: payload,
+	}, mistakes
+}
+
+// language compiles expressions. It is immutable.
+type language struct{ env *cel.Env }
+
+func newLanguage() (language, error) {
+	view := reflect.TypeFor[eventView]()
+	env, err := cel.NewEnv(
+		ext.NativeTypes(types.ParseStructTags(true), view),
+		cel.Variable("event", cel.ObjectType(view.String())),
+		cel.Variable("payload", cel.MapType(cel.StringType, cel.DynType)),
+		cel.OptionalTypes(),
+		cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
+		ext.Strings(), ext.Lists(), ext.Sets(), ext.Math(), ext.Regex(), ext.Bindings(),
+		ext.Encoders(ext.EncodersVersion(0)),
+		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateRegexLiterals()),
+	)
+	if err != nil {
+		return language{}, fmt.Errorf("create expression environment: %w", err)
+	}
+	return language{env: env}, nil
+}
+
+// expression is a compiled expression, safe for concurrent use.
+type expression struct {
+	ast     *cel.Ast
+	program cel.Program
+}
+
+// compile parses and checks an expression. The mistakes have no path.
+func (l language) compile(text string) (*expression, Mistakes) {
+	if len(text) > maxExpressionBytes {
+		return nil, wrong(nil, "the expression has %d bytes: use at most %d", len(text), maxExpressionBytes)
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, wrong(nil, "the expression is empty")
+	}
+	checked, issues := l.env.Compile(text)
+	if issues.Err() != nil {
+		return nil, fromIssues(issues)
+	}
+	program, err := l.env.Program(checked,
+		cel.CostLimit(costLimit), cel.InterruptCheckFrequency(interruptEvery), cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, wrong(nil, "%s", err)
+	}
+	return &expression{ast: checked, program: program}, nil
+}
+
+// compileCriteria compiles an expression that must be able to yield a bool.
+func (l language) compileCriteria(text string) (*expression, Mistakes) {
+	compiled, mistakes := l.compile(text)
+	if mistakes != nil {
+		return nil, mistakes
+	}
+	if yields := compiled.ast.OutputType(); !yields.IsExactType(cel.BoolType) && !yields.IsExactType(cel.DynType) {
+		return nil, Mistakes{{Line: 1, Column: 1, Message: fmt.Sprintf("yields %s, want bool", yields)}}
+	}
+	return compiled, nil
+}
+
+// eval evaluates the expression for an event. The mistakes have no path.
+func (x *expression) eval(ctx context.Context, view eventView) (ref.Val, Mistakes) {
+	value, _, err := x.program.ContextEval(ctx, map[string]any{"event": view, "payload": view.Payload})
+	if err != nil {
+		return nil, Mistakes{x.explain(err)}
+	}
+	return value, nil
+}
+
+// evalBool evaluates criteria.
+func (x *expression) evalBool(ctx context.Context, view eventView) (bool, Mistakes) {
+	value, mistakes := x.eval(ctx, view)
+	if mistakes != nil {
+		return false, mistakes
+	}
+	yes, ok := value.(types.Bool)
+	if !ok {
+		return false, wrong(nil, "yields %s, want bool", value.Type().TypeName())
+	}
+	return bool(yes), nil
+}

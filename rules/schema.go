@@ -1,0 +1,149 @@
+package rules
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+)
+
+// schemaURL is the base of references inside a schema. The host is reserved and nothing is ever fetched from it.
+const schemaURL = "https://attune.invalid/schema"
+
+// maxReported bounds how many mistakes of one value are told: the rest is usually the same mistake again.
+const maxReported = 5
+
+// noLoader keeps schemas from reading files and the network.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("%q cannot be loaded: a schema may refer only to itself and to the standard drafts", url)
+}
+
+// compileSchema compiles a JSON Schema. Mistakes have the place in the schema as their path.
+func compileSchema(raw json.RawMessage) (*jsonschema.Schema, Mistakes) {
+	document, mistakes := decode(raw)
+	if mistakes != nil {
+		return nil, mistakes
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	compiler.UseLoader(noLoader{})
+	compiler.AssertFormat()
+	if err := compiler.AddResource(schemaURL, document); err != nil {
+		return nil, fromSchemaError(err)
+	}
+	schema, err := compiler.Compile(schemaURL)
+	if err != nil {
+		return nil, fromSchemaError(err)
+	}
+	return schema, nil
+}
+
+// fromSchemaError turns what is wrong with a schema into mistakes.
+func fromSchemaError(err error) Mistakes {
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
+		return flatten(invalid)
+	}
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+		return fromSchemaError(invalid.Err)
+	}
+	if pattern, ok := errors.AsType[*jsonschema.InvalidRegexError](err); ok {
+		return wrong(fragment(pattern.URL), "%q is not a regular expression: %s", pattern.Regex, pattern.Err)
+	}
+	if load, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
+		return wrong(nil, "%s", load.Err)
+	}
+	return wrong(nil, "%s", strings.ReplaceAll(err.Error(), schemaURL, ""))
+}
+
+// fragment is the path in the fragment of a URL ("…#/properties/ref").
+func fragment(url string) []string {
+	_, path, _ := strings.Cut(url, "#")
+	var steps []string
+	unescape := strings.NewReplacer("~1", "/", "~0", "~")
+	for step := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if step != "" {
+			steps = append(steps, unescape.Replace(step))
+		}
+	}
+	return steps
+}
+
+// validate checks a decoded value. Mistakes have the place in the value as their path.
+func validate(schema *jsonschema.Schema, value any) Mistakes {
+	err := schema.Validate(value)
+	if err == nil {
+		return nil
+	}
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
+		return flatten(invalid)
+	}
+	return wrong(nil, "%s", err)
+}
+
+// flatten lists the causes that have no cause themselves, the first few of them.
+func flatten(err *jsonschema.ValidationError) Mistakes {
+	found := ordered(leaves(err, nil))
+	if more := len(found) - maxReported; more > 0 {
+		found = append(found[:maxReported], Mistake{Message: fmt.Sprintf("and %d more", more)})
+	}
+	return found
+}
+
+// ordered sorts mistakes by place and message, because a validator walks maps, and removes repetitions.
+func ordered(found Mistakes) Mistakes {
+	slices.SortFunc(found, func(a, b Mistake) int {
+		if c := slices.Compare(a.Path, b.Path); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Message, b.Message)
+	})
+	return slices.CompactFunc(found, func(a, b Mistake) bool {
+		return a.Message == b.Message && slices.Equal(a.Path, b.Path)
+	})
+}
+
+func leaves(err *jsonschema.ValidationError, found Mistakes) Mistakes {
+	if len(err.Causes) == 0 {
+		return append(found, Mistake{Path: err.InstanceLocation, Message: describe(err)})
+	}
+	for _, cause := range alternatives(err) {
+		found = leaves(cause, found)
+	}
+	return found
+}
+
+// alternatives are the causes worth telling. Where one of several schemas must match, those for another type of value
+// are noise as soon as there is one for this type.
+func alternatives(err *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	switch err.ErrorKind.(type) {
+	case *kind.AnyOf, *kind.OneOf:
+	default:
+		return err.Causes
+	}
+	apt := slices.DeleteFunc(slices.Clone(err.Causes), func(cause *jsonschema.ValidationError) bool {
+		found := leaves(cause, nil)
+		return len(found) == 1 && len(found[0].Path) == len(err.InstanceLocation) && strings.HasPrefix(found[0].Message, "got ")
+	})
+	if len(apt) == 0 {
+		return err.Causes
+	}
+	return apt
+}
+
+// describe is the message of one cause, without its place.
+func describe(err *jsonschema.ValidationError) string {
+	switch k := err.ErrorKind.(type) {
+	case *kind.AdditionalProperties:
+		slices.Sort(k.Properties)
+	case *kind.FalseSchema:
+		return "not allowed"
+	}
+	bare := jsonschema.ValidationError{SchemaURL: err.SchemaURL, ErrorKind: err.ErrorKind}
+	return shorten(strings.TrimPrefix(bare.Error(), "at '': "), 200)
+}

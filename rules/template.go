@@ -1,0 +1,271 @@
+package rules
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/attune-go/attune"
+)
+
+// template is a rule's parameters, compiled: a JSON value whose strings may be made of expressions.
+type template struct {
+	path     []string
+	constant string               // a JSON text without templates; "" for the other kinds
+	object   map[string]*template // nil for the other kinds
+	list     []*template          // nil for the other kinds
+	pieces   []piece              // a string with at least one expression
+}
+
+// piece is a part of a string: text as it is, or an expression.
+type piece struct {
+	text         string
+	expression   *expression // nil for text
+	line, column int         // of the expression in the string, from 1
+}
+
+// compileTemplate compiles parameters: a JSON object, or nothing.
+func (l language) compileTemplate(raw json.RawMessage) (*template, Mistakes) {
+	if len(raw) == 0 {
+		return &template{constant: "{}"}, nil
+	}
+	if _, mistakes := decodeObject(raw); mistakes != nil {
+		return nil, mistakes
+	}
+	value, err := decodeNumbersAsText(raw)
+	if err != nil {
+		return nil, wrong(nil, "not valid JSON: %s", err)
+	}
+	return l.compileValue(nil, value)
+}
+
+// compileValue compiles one value with everything in it, and goes on after a mistake to find them all.
+func (l language) compileValue(path []string, value any) (*template, Mistakes) {
+	switch v := value.(type) {
+	case map[string]any:
+		return l.compileObject(path, v)
+	case []any:
+		return l.compileList(path, v)
+	case string:
+		return l.compileString(path, v)
+	default:
+		text, err := json.Marshal(v)
+		if err != nil {
+			return nil, wrong(path, "%s", err)
+		}
+		return &template{path: path, constant: string(text)}, nil
+	}
+}
+
+func (l language) compileObject(path []string, members map[string]any) (*template, Mistakes) {
+	t := &template{path: path, object: make(map[string]*template, len(members))}
+	var mistakes Mistakes
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		if strings.Contains(key, "{{") {
+			mistakes = append(mistakes, wrong(path, "the key %q is not a template: only values can be", key)...)
+		}
+		member, wrongs := l.compileValue(child(path, key), members[key])
+		t.object[key], mistakes = member, append(mistakes, wrongs...)
+	}
+	return t, mistakes
+}
+
+func (l language) compileList(path []string, items []any) (*template, Mistakes) {
+	t := &template{path: path, list: make([]*template, len(items))}
+	var mistakes, wrongs Mistakes
+	for i, item := range items {
+		t.list[i], wrongs = l.compileValue(child(path, strconv.Itoa(i)), item)
+		mistakes = append(mistakes, wrongs...)
+	}
+	return t, mistakes
+}
+
+// compileString splits a string at its braces and compiles what is between them.
+func (l language) compileString(path []string, s string) (*template, Mistakes) {
+	spans, mistake := split(s)
+	if mistake != nil {
+		mistake.Path = path
+		return nil, Mistakes{*mistake}
+	}
+	if len(spans) == 0 {
+		quoted, err := quote(s)
+		if err != nil {
+			return nil, wrong(path, "%s", err)
+		}
+		return &template{path: path, constant: quoted}, nil
+	}
+	t := &template{path: path}
+	var mistakes Mistakes
+	end := 0
+	for _, span := range spans {
+		t.pieces = appendText(t.pieces, s[end:span.open])
+		p, wrongs := l.compilePiece(path, s, span)
+		t.pieces, mistakes = append(t.pieces, p), append(mistakes, wrongs...)
+		end = span.close + len("}}")
+	}
+	t.pieces = appendText(t.pieces, s[end:])
+	return t, mistakes
+}
+
+func appendText(pieces []piece, text string) []piece {
+	if text == "" {
+		return pieces
+	}
+	return append(pieces, piece{text: text})
+}
+
+// compilePiece compiles the expression of one span of s.
+func (l language) compilePiece(path []string, s string, at span) (piece, Mistakes) {
+	start := at.open + len("{{")
+	p := piece{}
+	p.line, p.column = position(s, start)
+	compiled, mistakes := l.compile(s[start:at.close])
+	p.expression = compiled
+	return p, p.place(path, mistakes)
+}
+
+// place moves mistakes from inside the expression to their place in the string at path.
+func (p piece) place(path []string, mistakes Mistakes) Mistakes {
+	for i := range mistakes {
+		m := &mistakes[i]
+		m.Path = path
+		switch m.Line {
+		case 0:
+			m.Line, m.Column = p.line, p.column
+		case 1:
+			m.Line, m.Column = p.line, p.column+m.Column-1
+		default:
+			m.Line += p.line - 1
+		}
+	}
+	return mistakes
+}
+
+// render writes the template's value for an event. absent says that the value is an empty optional.
+func (t *template) render(ctx context.Context, view eventView, out *encoder) (absent bool, mistakes Mistakes) {
+	switch {
+	case t.object != nil:
+		return false, t.renderObject(ctx, view, out)
+	case t.list != nil:
+		return false, t.renderList(ctx, view, out)
+	case len(t.pieces) == 1:
+		return t.renderValue(ctx, view, out)
+	case len(t.pieces) > 1:
+		return false, t.renderText(ctx, view, out)
+	default:
+		return false, t.fail(out.raw(t.constant))
+	}
+}
+
+func (t *template) fail(err error) Mistakes {
+	if err == nil {
+		return nil
+	}
+	return wrong(t.path, "%s", err)
+}
+
+func (t *template) renderObject(ctx context.Context, view eventView, out *encoder) Mistakes {
+	separator := "{"
+	for _, key := range slices.Sorted(maps.Keys(t.object)) {
+		before := len(out.buf)
+		if err := out.key(separator, key); err != nil {
+			return t.fail(err)
+		}
+		absent, mistakes := t.object[key].render(ctx, view, out)
+		switch {
+		case mistakes != nil:
+			return mistakes
+		case absent:
+			out.buf = out.buf[:before]
+		default:
+			separator = ","
+		}
+	}
+	return t.fail(out.raw(strings.TrimPrefix(separator, ",") + "}"))
+}
+
+func (t *template) renderList(ctx context.Context, view eventView, out *encoder) Mistakes {
+	separator := "["
+	for _, item := range t.list {
+		before := len(out.buf)
+		if err := out.raw(separator); err != nil {
+			return t.fail(err)
+		}
+		absent, mistakes := item.render(ctx, view, out)
+		switch {
+		case mistakes != nil:
+			return mistakes
+		case absent:
+			out.buf = out.buf[:before]
+		default:
+			separator = ","
+		}
+	}
+	return t.fail(out.raw(strings.TrimPrefix(separator, ",") + "]"))
+}
+
+// renderValue writes the value of a string that is one template: it keeps its type.
+func (t *template) renderValue(ctx context.Context, view eventView, out *encoder) (absent bool, mistakes Mistakes) {
+	value, mistakes := t.eval(ctx, view, t.pieces[0])
+	if mistakes != nil {
+		return false, mistakes
+	}
+	if optional, ok := value.(*types.Optional); ok && !optional.HasValue() {
+		return true, nil
+	}
+	return false, t.pieces[0].place(t.path, t.fail(out.value(value)))
+}
+
+// renderText writes a string with values in it.
+func (t *template) renderText(ctx context.Context, view eventView, out *encoder) Mistakes {
+	var b strings.Builder
+	for _, p := range t.pieces {
+		b.WriteString(p.text)
+		if p.expression == nil {
+			continue
+		}
+		value, mistakes := t.eval(ctx, view, p)
+		if mistakes != nil {
+			return mistakes
+		}
+		if err := interpolate(&b, value); err != nil {
+			return p.place(t.path, t.fail(err))
+		}
+		if b.Len() > attune.MaxPayloadBytes {
+			return t.fail(errTooLarge)
+		}
+	}
+	return t.fail(out.text(b.String()))
+}
+
+func (t *template) eval(ctx context.Context, view eventView, p piece) (ref.Val, Mistakes) {
+	value, mistakes := p.expression.eval(ctx, view)
+	return value, p.place(t.path, mistakes)
+}
+
+// interpolate puts a value into a text.
+func interpolate(b *strings.Builder, value ref.Val) error {
+	if optional, ok := value.(*types.Optional); ok {
+		if !optional.HasValue() {
+			return nil
+		}
+		value = optional.GetValue()
+	}
+	if s, ok := asText(value); ok {
+		b.WriteString(s)
+		return nil
+	}
+	var out encoder
+	if err := out.value(value); err != nil {
+		return fmt.Errorf("in a text: %w", err)
+	}
+	b.Write(out.buf)
+	return nil
+}
