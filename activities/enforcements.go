@@ -63,6 +63,9 @@ func (a *Enforcements) AcquireTicket(ctx context.Context, id attune.EnforcementI
 	if acquired.Ended {
 		return acquired, nil
 	}
+	if enforcement.QueuedAt != nil {
+		acquired.Ticket.EnqueuedAt = *enforcement.QueuedAt
+	}
 	// A ticket that no longer waits is not admitted again, but the queue must still be asked about its grant.
 	admission := attune.Admission{Queue: enforcement.Queue, Tickets: []attune.Ticket{acquired.Ticket}}
 	if len(admissions) > 0 {

@@ -30,11 +30,12 @@ type Acquirer interface {
 type Intake struct {
 	admitter Admitter
 	queues   Acquirer
+	admitted func(ctx context.Context, tickets int)
 }
 
-// NewIntake returns an Intake.
-func NewIntake(admitter Admitter, queues Acquirer) *Intake {
-	return &Intake{admitter: admitter, queues: queues}
+// NewIntake returns an Intake. admitted is told how many tickets have been put into queues, repeated ones included.
+func NewIntake(admitter Admitter, queues Acquirer, admitted func(context.Context, int)) *Intake {
+	return &Intake{admitter: admitter, queues: queues, admitted: admitted}
 }
 
 // Handle accepts a batch. The batch may be acknowledged when it returns nil: every ticket is durable in its queue then.
@@ -47,13 +48,16 @@ func (i *Intake) Handle(ctx context.Context, batch []attune.EnforcementCreatedMe
 	if err != nil {
 		return fmt.Errorf("admit %d enforcements: %w", len(ids), err)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(signalsInParallel)
+	tickets := 0
 	for _, admission := range admissions {
-		group.Go(func() error { return i.queues.Acquire(ctx, admission) })
+		tickets += len(admission.Tickets)
+		group.Go(func() error { return i.queues.Acquire(groupCtx, admission) })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("acquire: %w", err)
 	}
+	i.admitted(ctx, tickets)
 	return nil
 }

@@ -184,10 +184,19 @@ func TestNew_FromRows(t *testing.T) {
 		Holders: []attune.Grant{holder},
 		Waiting: append(tickets(4, 4), tickets(6, 6)...),
 	})
-	require.Empty(t, state.Undelivered(1)[1:])
-	state.Advance(start)
+	require.Equal(t, []int64{3}, granted(state), "nothing is decided yet")
+	state.Rebuilt(start)
 	require.Equal(t, []int64{3, 4}, granted(state), "the holder first, its grant delivered again")
 	require.Equal(t, int64(3), state.Undelivered(2)[1].Number)
 	state.Acquire(start, tickets(1, 6))
 	require.Equal(t, 1, state.Waiting(), "what had ended before stays ended")
+
+	full := semaphore.New(attune.QueueSnapshot{
+		Policy:       attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: attune.OverflowReject},
+		LastSequence: 5, Waiting: tickets(1, 5),
+	})
+	full.Rebuilt(start)
+	require.Equal(t, []int64{1}, granted(full))
+	require.Equal(t, 2, full.Waiting())
+	require.Equal(t, int64(5), full.Unrecorded(1)[0].Sequence, "the bound applies to a line that was rebuilt")
 }

@@ -49,7 +49,7 @@ type Counters struct {
 }
 
 // New returns the state of a queue as its rows tell it. What the rows call granted holds a slot, with its grant still to
-// be delivered: delivering twice is harmless, a holder nobody woke is not.
+// be delivered: delivering twice is harmless, a holder nobody woke is not. New decides nothing: see [State.Rebuilt].
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
 		policy: snapshot.Policy,
@@ -65,6 +65,13 @@ func New(snapshot attune.QueueSnapshot) *State {
 	s.counters.Accepted = int64(len(s.holders) + len(s.waiting))
 	s.counters.Granted = int64(len(s.holders))
 	return s
+}
+
+// Rebuilt decides for the first time about a state that [New] has made. The bound is applied to all who wait: from rows,
+// nobody can tell who came into a line that was already full.
+func (s *State) Rebuilt(now time.Time) {
+	s.decide(now)
+	s.bound(len(s.waiting))
 }
 
 // Policy is the policy in force.

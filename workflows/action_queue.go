@@ -111,6 +111,7 @@ func (q *actionQueue) load(ctx workflow.Context) error {
 	if err := do(ctx, "load "+string(q.key), ActivityLoadQueue, q.key, q.state); err != nil {
 		return fmt.Errorf("load queue %q: %w", q.key, err)
 	}
+	q.state.Rebuilt(workflow.Now(ctx))
 	return nil
 }
 

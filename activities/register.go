@@ -1,0 +1,32 @@
+package activities
+
+import (
+	"go.temporal.io/sdk/activity"
+
+	"github.com/attune-go/attune/workflows"
+)
+
+// Registry is the part of a Temporal worker that activities are registered with.
+type Registry interface {
+	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
+}
+
+// Register registers the activities of queues under their names.
+func (a *Queues) Register(registry Registry) {
+	register(registry, workflows.ActivityLoadQueue, a.LoadQueue)
+	register(registry, workflows.ActivityReadTickets, a.ReadTickets)
+	register(registry, workflows.ActivityDeliverGrants, a.DeliverGrants)
+	register(registry, workflows.ActivityRecordSettlements, a.RecordSettlements)
+}
+
+// Register registers the activities of enforcements under their names.
+func (a *Enforcements) Register(registry Registry) {
+	register(registry, workflows.ActivityAcquireTicket, a.AcquireTicket)
+	register(registry, workflows.ActivityRequestExecution, a.RequestExecution)
+	register(registry, workflows.ActivityReleaseTicket, a.ReleaseTicket)
+	register(registry, workflows.ActivityCancelTicket, a.CancelTicket)
+}
+
+func register(registry Registry, name string, fn any) {
+	registry.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
+}

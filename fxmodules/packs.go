@@ -1,0 +1,34 @@
+package fxmodules
+
+import (
+	"context"
+	"log/slog"
+
+	"go.uber.org/fx"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/packs"
+	"github.com/attune-go/attune/postgres"
+)
+
+// Packs provides the packs that the process was given, read from their folders.
+var Packs = fx.Module("packs", fx.Provide(loadPacks))
+
+func loadPacks(cfg config.Config) ([]attune.Pack, error) {
+	return packs.LoadAll(cfg.DataDir, cfg.Packs)
+}
+
+// installed says that the packs are in the database. Who needs their rows asks for it.
+type installed struct{}
+
+func installPacks(store *postgres.Packs, all []attune.Pack, log *slog.Logger) (installed, error) {
+	results, err := store.Install(context.Background(), all)
+	if err != nil {
+		return installed{}, err
+	}
+	for _, result := range results {
+		log.Info("pack installed", "pack", result.Name, "changed", result.Changed)
+	}
+	return installed{}, nil
+}

@@ -1,0 +1,32 @@
+package fxmodules
+
+import (
+	"context"
+	"log/slog"
+
+	"go.uber.org/fx"
+
+	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/postgres"
+)
+
+// Postgres provides the migrated database and its nouns. A process whose roles need none of them opens no connection.
+var Postgres = fx.Module("postgres", fx.Provide(
+	openPostgres,
+	postgres.NewPacks, postgres.NewEvents, postgres.NewEnforcements, postgres.NewExecutions, postgres.NewQueues, postgres.NewOutbox,
+	installPacks,
+))
+
+func openPostgres(lifecycle fx.Lifecycle, cfg config.Config, log *slog.Logger) (*postgres.DB, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := postgres.Migrate(ctx, cfg.PostgresURL.Reveal()); err != nil {
+		return nil, err
+	}
+	db, err := postgres.Open(ctx, postgres.Config{URL: cfg.PostgresURL.Reveal(), Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	lifecycle.Append(fx.StopHook(db.Close))
+	return db, nil
+}

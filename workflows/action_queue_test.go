@@ -1,0 +1,203 @@
+package workflows_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
+)
+
+func TestActionQueueWorkflow(t *testing.T) {
+	t.Parallel()
+
+	t.Run("grants in order, never above the limit, whatever is repeated", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 3)
+		report := s.report
+		s.report = func(ticket attune.Ticket) { report(ticket); report(ticket) }
+		var batches []attune.Admission
+		for range 10 {
+			batches = append(batches, s.acquire(t, 6))
+		}
+		for _, batch := range batches {
+			require.NoError(t, s.queues.Acquire(t.Context(), batch))
+		}
+		s.eventually(t, "all 60 executed", func() bool { return s.count(attune.EnforcementExecuted) == 60 })
+		s.eventually(t, "all slots free", func() bool { return s.view(t).Active == 0 })
+		s.requireOrder(t)
+		require.EqualValues(t, 60, s.view(t).Counters.Granted)
+		require.EqualValues(t, 60, s.view(t).Counters.Completed)
+	})
+
+	t.Run("a signal that came out of turn waits for those in front", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 10)
+		s.acquire(t, 1)
+		lost, late := s.accept(2), s.accept(2)
+		require.NoError(t, s.queues.Acquire(t.Context(), late))
+		s.eventually(t, "the lost two were found in the rows", func() bool { return s.count(attune.EnforcementExecuted) == 5 })
+		s.requireOrder(t)
+		repeated := s.view(t).Counters.Repeated
+		require.NoError(t, s.queues.Acquire(t.Context(), lost))
+		s.eventually(t, "the late signal is ignored", func() bool { return s.view(t).Counters.Repeated == repeated+2 })
+		require.EqualValues(t, 5, s.view(t).Counters.Granted)
+	})
+
+	t.Run("continues as new while it works and loses nothing", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 2)
+		first := ""
+		for range 3 {
+			s.acquire(t, 15)
+			run := s.runID(t, workflows.QueueWorkflowID(queueKey))
+			if first == "" {
+				first = run
+			}
+			s.eventually(t, "a new run", func() bool {
+				require.NoError(t, s.queues.ForceContinueAsNew(t.Context(), queueKey))
+				return s.runID(t, workflows.QueueWorkflowID(queueKey)) != run
+			})
+		}
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 45 })
+		s.requireOrder(t)
+		s.eventually(t, "all slots free", func() bool { return s.view(t).Active == 0 })
+		require.EqualValues(t, 45, s.view(t).Counters.Granted, "counters are carried")
+		require.NotEqual(t, first, s.runID(t, workflows.QueueWorkflowID(queueKey)))
+	})
+
+	t.Run("terminated, it is rebuilt from the rows", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		release := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-release }
+		s.acquire(t, 3)
+		s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		require.NoError(t, s.client.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), "", "test"))
+		s.acquire(t, 2)
+		s.eventually(t, "the holder is known again", func() bool { return s.view(t).Active == 1 && s.view(t).Waiting == 4 })
+		close(release)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 5 })
+		s.requireOrder(t)
+	})
+
+	t.Run("cancelling the workflow does not end the queue", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		s.acquire(t, 1)
+		require.NoError(t, s.client.CancelWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), ""))
+		s.acquire(t, 1)
+		s.eventually(t, "both executed", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
+	})
+
+	t.Run("queue timeout and overflow are recorded", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		release := make(chan struct{})
+		free := sync.OnceFunc(func() { close(release) })
+		t.Cleanup(free)
+		s.run = func(attune.EnforcementID) { <-release }
+		s.policy.MaxQueued = 2
+		s.policy.QueueTimeout = attune.Duration(300 * time.Millisecond)
+		s.acquire(t, 5)
+		s.eventually(t, "two refused", func() bool { return s.count(attune.EnforcementRejected) == 2 })
+		s.eventually(t, "two expired", func() bool { return s.count(attune.EnforcementExpired) == 2 })
+		require.Equal(t, attune.ReasonQueueFull, s.rows[104].reason)
+		require.Equal(t, attune.ReasonQueueTimeout, s.rows[101].reason)
+		free()
+		s.eventually(t, "the first executed", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
+	})
+
+	t.Run("Current Details show limit, holders and waiters", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		release := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-release }
+		s.acquire(t, 30)
+		s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		metadata := new(sdkpb.WorkflowMetadata)
+		s.eventually(t, "details", func() bool {
+			value, err := s.client.QueryWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), "", "__temporal_workflow_metadata")
+			return err == nil && value.Get(metadata) == nil && strings.Contains(metadata.GetCurrentDetails(), "holder")
+		})
+		for _, part := range []string{"limit **1**", "active **1**", "waiting **29**", "enforcement/100 | 1 | 1", "| 20 | enforcement/120 | 21 |", "and 9 more"} {
+			require.Contains(t, metadata.GetCurrentDetails(), part)
+		}
+		require.NotContains(t, metadata.GetCurrentDetails(), "enforcement/121")
+		close(release)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 30 })
+	})
+}
+
+func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
+	t.Parallel()
+
+	start := func(t *testing.T, s *stage, id attune.EnforcementID) client.WorkflowRun {
+		t.Helper()
+		run, err := s.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: workflows.EnforcementWorkflowID(id), TaskQueue: workflows.EnforcementTaskQueue,
+		}, workflows.EnforcementWorkflowName, workflows.EnforcementInput{Enforcement: id})
+		require.NoError(t, err)
+		return run
+	}
+
+	t.Run("acquires for itself", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		id := s.accept(1).Tickets[0].Enforcement
+		var result workflows.EnforcementResult
+		require.NoError(t, start(t, s, id).Get(t.Context(), &result))
+		require.Equal(t, workflows.EnforcementResult{
+			ID: id, Queue: queueKey, Sequence: 1, Grant: 1, Execution: attune.ExecutionID(id), Outcome: workflows.OutcomeRequested,
+		}, result)
+	})
+
+	t.Run("fails for an enforcement that does not exist", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		err := start(t, s, 9).Get(t.Context(), nil)
+		require.ErrorContains(t, err, "there is no enforcement 9")
+	})
+
+	t.Run("cancelled while it waits, it leaves the line", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		release := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-release }
+		s.acquire(t, 3)
+		s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		repeated := s.view(t).Counters.Repeated
+		waiting := start(t, s, 101)
+		s.eventually(t, "it waits", func() bool { return s.view(t).Counters.Repeated == repeated+1 })
+		require.NoError(t, s.client.CancelWorkflow(t.Context(), waiting.GetID(), ""))
+		require.Error(t, waiting.Get(t.Context(), nil))
+		s.eventually(t, "the row says so", func() bool { return s.count(attune.EnforcementCancelled) == 1 })
+		close(release)
+		s.eventually(t, "the others ran", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
+		s.requireOrder(t)
+		description, err := s.client.DescribeWorkflowExecution(t.Context(), waiting.GetID(), "")
+		require.NoError(t, err)
+		require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, description.GetWorkflowExecutionInfo().GetStatus())
+	})
+
+	t.Run("already ended, it releases and says so", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		s.acquire(t, 1)
+		s.eventually(t, "the first ran", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
+		admission := s.accept(2)
+		s.rows[101].status = attune.EnforcementCancelled
+		require.NoError(t, s.queues.Acquire(t.Context(), admission))
+		s.eventually(t, "the third ran", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
+		var result workflows.EnforcementResult
+		require.NoError(t, s.client.GetWorkflow(t.Context(), workflows.EnforcementWorkflowID(101), "").Get(t.Context(), &result))
+		require.Equal(t, workflows.OutcomeEnded, result.Outcome)
+	})
+}

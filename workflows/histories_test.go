@@ -1,0 +1,178 @@
+package workflows_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
+)
+
+// identity is the name of the machine and the process that did a step; the replay does not look at it.
+var identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
+
+var record = flag.Bool("record", false, "record new histories into testdata/histories")
+
+// historiesDir holds one folder per logic version: what ran under it must replay for ever.
+const historiesDir = "testdata/histories"
+
+// TestReplayHistories replays every recorded history with the code as it is now.
+func TestReplayHistories(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(historiesDir, "*", "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files, "record some: make histories")
+	continued := 0
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			history := new(historypb.History)
+			require.NoError(t, protojson.Unmarshal(data, history))
+			replayer := worker.NewWorkflowReplayer()
+			workflows.Register(replayer)
+			require.NoError(t, replayer.ReplayWorkflowHistory(nil, history))
+			if last := history.GetEvents()[len(history.GetEvents())-1]; last.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW {
+				continued++
+			}
+		})
+	}
+	require.NotZero(t, continued, "one of the histories must have continued as new")
+}
+
+// TestReplayNoticesChanges replays a history after taking one of its events away: the replay must fail, or it proves nothing.
+func TestReplayNoticesChanges(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join(historiesDir, "v1", "enforcement-granted.json"))
+	require.NoError(t, err)
+	history := new(historypb.History)
+	require.NoError(t, protojson.Unmarshal(data, history))
+	events := history.Events[:0]
+	for _, event := range history.Events {
+		if event.GetEventType() != enumspb.EVENT_TYPE_MARKER_RECORDED {
+			events = append(events, event)
+		}
+	}
+	for i, event := range events {
+		event.EventId = int64(i + 1)
+	}
+	history.Events = events
+	replayer := worker.NewWorkflowReplayer()
+	workflows.Register(replayer)
+	require.Error(t, replayer.ReplayWorkflowHistory(nil, history))
+}
+
+// TestRecordHistories writes testdata/histories anew for the current logic version. It runs only when asked to.
+func TestRecordHistories(t *testing.T) {
+	if !*record {
+		return
+	}
+	dir := filepath.Join(historiesDir, "v1")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	save := func(t *testing.T, s *stage, name, workflowID, runID string) {
+		t.Helper()
+		history := new(historypb.History)
+		events := s.client.GetWorkflowHistory(t.Context(), workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			event, err := events.Next()
+			require.NoError(t, err)
+			history.Events = append(history.Events, event)
+		}
+		data, err := protojson.MarshalOptions{Indent: " "}.Marshal(history)
+		require.NoError(t, err)
+		data = identity.ReplaceAll(data, []byte(`"identity": "recorded"`))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"), append(data, '\n'), 0o644))
+	}
+	queueID := workflows.QueueWorkflowID(queueKey)
+
+	t.Run("a busy queue and its successor", func(t *testing.T) {
+		s := setup(t, 2)
+		for range 4 {
+			s.acquire(t, 12)
+			s.eventually(t, "progress", func() bool { return s.view(t).Counters.Granted > 0 })
+		}
+		first := s.runID(t, queueID)
+		s.eventually(t, "a new run", func() bool {
+			require.NoError(t, s.queues.ForceContinueAsNew(t.Context(), queueKey))
+			return s.runID(t, queueID) != first
+		})
+		s.acquire(t, 12)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 60 })
+		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+		save(t, s, "queue-continued", queueID, first)
+		save(t, s, "queue-successor", queueID, "")
+		save(t, s, "enforcement-granted", workflows.EnforcementWorkflowID(100), "")
+	})
+
+	t.Run("a queue with a gap, a timeout, an overflow and a cancel", func(t *testing.T) {
+		s := setup(t, 1)
+		s.policy.MaxQueued = 3
+		s.policy.QueueTimeout = attune.Duration(2 * time.Second)
+		release := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-release }
+		s.acquire(t, 1)
+		s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		s.accept(1)
+		s.acquire(t, 3)
+		s.eventually(t, "one refused", func() bool { return s.count(attune.EnforcementRejected) == 1 })
+		repeated := s.view(t).Counters.Repeated
+		run, err := s.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: workflows.EnforcementWorkflowID(102), TaskQueue: workflows.EnforcementTaskQueue,
+		}, workflows.EnforcementWorkflowName, workflows.EnforcementInput{Enforcement: 102})
+		require.NoError(t, err)
+		s.eventually(t, "it waits", func() bool { return s.view(t).Counters.Repeated == repeated+1 })
+		require.NoError(t, s.client.CancelWorkflow(t.Context(), run.GetID(), ""))
+		require.Error(t, run.Get(t.Context(), nil))
+		save(t, s, "enforcement-cancelled", run.GetID(), "")
+		s.eventually(t, "the rest expired", func() bool { return s.count(attune.EnforcementExpired) == 2 })
+		close(release)
+		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+		save(t, s, "queue-settlements", queueID, "")
+	})
+
+	t.Run("a queue that was terminated, and an enforcement started by hand", func(t *testing.T) {
+		s := setup(t, 1)
+		release := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-release }
+		s.acquire(t, 3)
+		s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		repeated := s.view(t).Counters.Repeated
+		run, err := s.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: workflows.EnforcementWorkflowID(101), TaskQueue: workflows.EnforcementTaskQueue,
+		}, workflows.EnforcementWorkflowName, workflows.EnforcementInput{Enforcement: 101})
+		require.NoError(t, err)
+		s.eventually(t, "it waits", func() bool { return s.view(t).Counters.Repeated == repeated+1 })
+		terminated := s.runID(t, queueID)
+		require.NoError(t, s.client.TerminateWorkflow(t.Context(), queueID, "", "recording"))
+		s.acquire(t, 1)
+		close(release)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 4 })
+		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+		require.NoError(t, run.Get(t.Context(), nil))
+		save(t, s, "queue-terminated", queueID, terminated)
+		save(t, s, "queue-rebuilt", queueID, "")
+		save(t, s, "enforcement-waited", run.GetID(), "")
+	})
+
+	t.Run("an enforcement that had ended", func(t *testing.T) {
+		s := setup(t, 1)
+		s.acquire(t, 1)
+		s.eventually(t, "the first ran", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
+		admission := s.accept(2)
+		s.rows[101].status = attune.EnforcementCancelled
+		require.NoError(t, s.queues.Acquire(t.Context(), admission))
+		s.eventually(t, "the third ran", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
+		save(t, s, "enforcement-ended", workflows.EnforcementWorkflowID(101), "")
+	})
+}
