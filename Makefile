@@ -28,7 +28,7 @@ deps: ## Install PostgreSQL and RabbitMQ (Debian packages) and build the develop
 	@scripts/deps.sh
 
 build: ## Build bin/attune
-	$(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/attune ./cmd/attune
+	$(GO) build -trimpath -buildvcs=false -ldflags '-X github.com/attune-go/attune/internal/cli.version=$(VERSION)' -o bin/attune ./cmd/attune
 
 demo: deps build ## Run a small real load through every part and check the result
 	bin/attune demo
@@ -49,7 +49,7 @@ lint: ## Check formatting, go vet, golangci-lint and the determinism of workflow
 	$(GO) vet ./...
 	cd devserver && $(GO) vet -trimpath ./...
 	$(TOOL) golangci-lint run ./...
-	$(TOOL) workflowcheck ./workflows/...
+	$(TOOL) workflowcheck -config tools/workflowcheck.yaml -test=false ./workflows/...
 
 bench: deps ## Run the benchmarks [BENCH=Grant]
 	@packages=$$($(SEARCH) -l '^func Benchmark' . | xargs -r -n 1 dirname | sort -u); \
