@@ -19,8 +19,11 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// identity is the name of the machine and the process that did a step; the replay does not look at it.
-var identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
+// Who did a step and on which machine's own task queue: the replay does not look at either.
+var (
+	identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
+	sticky   = regexp.MustCompile(`"name":\s*"[^"]*:[0-9a-f-]{36}"`)
+)
 
 var record = flag.Bool("record", false, "record new histories into testdata/histories")
 
@@ -92,6 +95,7 @@ func TestRecordHistories(t *testing.T) {
 		data, err := protojson.MarshalOptions{Indent: " "}.Marshal(history)
 		require.NoError(t, err)
 		data = identity.ReplaceAll(data, []byte(`"identity": "recorded"`))
+		data = sticky.ReplaceAll(data, []byte(`"name": "recorded:sticky"`))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"), append(data, '\n'), 0o644))
 	}
 	queueID := workflows.QueueWorkflowID(queueKey)
