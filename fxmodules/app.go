@@ -4,9 +4,7 @@ import (
 	"log/slog"
 	"time"
 
-	"go.uber.org/dig"
 	"go.uber.org/fx"
-	"go.uber.org/fx/fxevent"
 
 	"github.com/attune-go/attune/internal/config"
 )
@@ -18,38 +16,24 @@ const (
 	stopTimeout  = time.Minute
 )
 
-// New returns the process for the roles of cfg. Whatever prevents it from being built is in its Err.
-func New(cfg config.Config, log *slog.Logger) *fx.App {
-	return fx.New(Options(cfg, log), fx.WithLogger(func() fxevent.Logger {
-		events := &fxevent.SlogLogger{Logger: log}
-		events.UseLogLevel(slog.LevelDebug)
-		events.UseErrorLevel(slog.LevelDebug) // the error reaches whoever started the app; once is enough
-		return events
-	}))
-}
+// Version is that of the program.
+type Version string
 
 // Options are the modules of a process with the roles of cfg.
-func Options(cfg config.Config, log *slog.Logger) fx.Option {
+func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	options := []fx.Option{
-		fx.Supply(cfg, log),
+		fx.Supply(cfg, version, log),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout),
 		fx.Provide(newLoops),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}
-	if cfg.Has(config.RoleOrchestrator) {
-		options = append(options, Orchestrator)
+	roles := map[config.Role]fx.Option{
+		config.RoleOrchestrator: Orchestrator, config.RoleBridge: Bridge, config.RoleWorker: Worker, config.RoleAPI: API,
 	}
-	if cfg.Has(config.RoleBridge) {
-		options = append(options, Bridge)
-	}
-	if cfg.Has(config.RoleWorker) {
-		options = append(options, Worker)
-	}
-	if cfg.Has(config.RoleAPI) {
-		options = append(options, API)
+	for _, role := range config.Roles() {
+		if cfg.Has(role) {
+			options = append(options, roles[role])
+		}
 	}
 	return fx.Options(options...)
 }
-
-// Cause is the error that made an app fail, without the path through the constructors that fx wraps around it.
-func Cause(err error) error { return dig.RootCause(err) }

@@ -15,7 +15,7 @@ import (
 )
 
 // Bridge runs the consumers between RabbitMQ and the queues, and the outbox relay.
-var Bridge = fx.Module("bridge", fx.Invoke(runIntake, runCompletions, runClaims, runRelay))
+var Bridge = fx.Module("bridge", fx.Invoke(applyPolicies, runIntake, runCompletions, runClaims, runRelay))
 
 // bridgeBatch bounds what one handler call gets. One transaction and one signal per queue carry all of it.
 const bridgeBatch = 500

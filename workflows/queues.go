@@ -31,6 +31,11 @@ func (q *Queues) Acquire(ctx context.Context, admission attune.Admission) error 
 	return nil
 }
 
+// SetPolicy puts a policy in force, unless the queue knows a newer one.
+func (q *Queues) SetPolicy(ctx context.Context, key attune.QueueKey, policy attune.QueuePolicy) error {
+	return q.signal(ctx, key, SignalAcquire, AcquireSignal{Policy: policy})
+}
+
 // Release frees the slots of tickets that have ended.
 func (q *Queues) Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
 	return q.signalTickets(ctx, key, SignalRelease, tickets)

@@ -1,0 +1,57 @@
+package fxmodules
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"go.temporal.io/sdk/client"
+	"go.uber.org/fx"
+
+	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/telemetry"
+	"github.com/attune-go/attune/postgres"
+	"github.com/attune-go/attune/rules"
+)
+
+// API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that
+// whoever asked for a free one can learn which it is.
+var API = fx.Module("api", fx.Provide(rules.NewEngine, newServer, listen), fx.Invoke(runServer))
+
+// stores are the nouns of the database that the API reads and writes.
+type stores struct {
+	fx.In
+
+	Packs        *postgres.Packs
+	Events       *postgres.Events
+	Enforcements *postgres.Enforcements
+	Executions   *postgres.Executions
+	Queues       *postgres.Queues
+	DB           *postgres.DB
+}
+
+func newServer(
+	cfg config.Config, s stores, engine *rules.Engine, both brokers, c client.Client,
+	t *telemetry.Telemetry, log *slog.Logger, version Version, _ installed,
+) (*api.Server, error) {
+	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
+		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Enforcements: s.Enforcements,
+		Executions: s.Executions, Actions: s.Packs, Rules: s.Packs, Queues: s.Queues,
+		Checks: map[string]func(context.Context) error{
+			"postgres": s.DB.Ping,
+			"rabbitmq": both.publish.Ping,
+			"temporal": func(ctx context.Context) error {
+				_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
+				return err
+			},
+		},
+		MetricsPage: t.Handler(), Metrics: t.Metrics, Logger: log,
+	})
+}
+
+func listen(server *api.Server) (net.Listener, error) { return server.Listen(context.Background()) }
+
+func runServer(loops *loops, server *api.Server, listener net.Listener) {
+	loops.add("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
+}

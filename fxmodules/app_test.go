@@ -1,0 +1,28 @@
+package fxmodules_test
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+
+	"github.com/attune-go/attune/fxmodules"
+	"github.com/attune-go/attune/internal/config"
+)
+
+// TestOptions checks that every role, and all of them together, have everything they need.
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	sets := map[string][]config.Role{"all": config.Roles()}
+	for _, role := range config.Roles() {
+		sets[string(role)] = []config.Role{role}
+	}
+	for name, roles := range sets {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			options := fxmodules.Options(config.Config{Roles: roles}, "test", slog.New(slog.DiscardHandler))
+			require.NoError(t, fx.ValidateApp(options))
+		})
+	}
+}

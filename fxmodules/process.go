@@ -1,0 +1,85 @@
+package fxmodules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"go.uber.org/dig"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxevent"
+
+	"github.com/attune-go/attune/internal/config"
+)
+
+// Process is attune, running in its roles.
+type Process struct {
+	app      *fx.App
+	log      *slog.Logger
+	listener net.Listener
+}
+
+// Start builds and starts everything that the roles of cfg need. When something cannot be started, the rest is stopped
+// again, and the error is what that part said.
+func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Logger) (*Process, error) {
+	p := &Process{log: log}
+	options := []fx.Option{Options(cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) })}
+	if cfg.Has(config.RoleAPI) {
+		options = append(options, fx.Populate(&p.listener))
+	}
+	p.app = fx.New(options...)
+	err := p.app.Err()
+	if err == nil {
+		startCtx, cancel := context.WithTimeout(ctx, p.app.StartTimeout())
+		defer cancel()
+		err = p.app.Start(startCtx)
+	}
+	if err != nil {
+		// dig wraps the path through the constructors around it, which says nothing to whoever runs the program.
+		return nil, errors.Join(dig.RootCause(err), p.Stop())
+	}
+	log.Info("attune runs", "roles", cfg.Roles, "version", version)
+	return p, nil
+}
+
+// Addr is where the API listens, or "" for a process without it.
+func (p *Process) Addr() string {
+	if p.listener == nil {
+		return ""
+	}
+	return p.listener.Addr().String()
+}
+
+// Wait returns when ctx ends, with nil, or when a part of the process has ended by itself.
+func (p *Process) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case signal := <-p.app.Wait():
+		if signal.ExitCode == 0 {
+			return nil
+		}
+		return errors.New("a part of the process ended by itself: the log says which and why")
+	}
+}
+
+// Stop stops everything, in the opposite order of the start, within the time that running actions are given.
+func (p *Process) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), p.app.StopTimeout())
+	defer cancel()
+	if err := p.app.Stop(ctx); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	p.log.Info("attune has stopped")
+	return nil
+}
+
+// quietly logs what fx does for those who debug the start. An error reaches whoever called Start; once is enough.
+func quietly(log *slog.Logger) fxevent.Logger {
+	events := &fxevent.SlogLogger{Logger: log}
+	events.UseLogLevel(slog.LevelDebug)
+	events.UseErrorLevel(slog.LevelDebug)
+	return events
+}

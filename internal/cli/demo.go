@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/attune-go/attune/fxmodules"
+	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/demo"
+	"github.com/attune-go/attune/internal/services"
+)
+
+// demoPatience is how long nothing may change before the demo gives up on its load.
+const demoPatience = time.Minute
+
+func newDemo() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Send a small real load through everything, and check that the promises were kept",
+		Long: `Start PostgreSQL, RabbitMQ, Temporal and attune in a temporary folder, post signed webhook events to it, show how they
+become executions, and check from the stored rows that every queue kept its order and its limit. Exit code 1 says that one
+did not. Nothing is left behind.`,
+		Args: usage(cobra.NoArgs),
+	}
+	events := cmd.Flags().Int("events", 60, "webhook events to send")
+	pack := cmd.Flags().String("pack", filepath.Join("packs", "demo"), "folder of the demo pack")
+	flags := config.Bind(cmd.Flags(), "log.level")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *events < 1 {
+			return usageError{fmt.Errorf("--events %d: use 1 or more", *events)}
+		}
+		cfg, err := config.Load(flags, os.LookupEnv)
+		if err != nil {
+			return badSettings(err)
+		}
+		return runDemo(cmd.Context(), cfg, *pack, *events, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+func runDemo(ctx context.Context, cfg config.Config, pack string, events int, stdout, stderr io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "attune-demo-")
+	if err != nil {
+		return fmt.Errorf("make a temporary folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	// The servers of root run as another user, who must be able to pass through.
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
+		return fmt.Errorf("open the temporary folder: %w", err)
+	}
+	secret := rand.Text()
+	if err := os.Setenv(demo.SecretEnv, secret); err != nil {
+		return fmt.Errorf("set %s: %w", demo.SecretEnv, err)
+	}
+	cfg = cfg.WithOverride("the demo", func(c *config.Config) {
+		c.DataDir, c.Packs, c.HTTPAddr = dir, []string{pack}, "127.0.0.1:0"
+		c.APIToken, c.Roles = config.NewSecret(rand.Text()), config.Roles()
+		c.LogLevel = max(c.LogLevel, slog.LevelWarn)
+	}, "data_dir", "packs", "http.addr", "http.token", "roles", "log.level")
+
+	note := func(line string) { _, _ = fmt.Fprintln(stdout, line) }
+	note("starting PostgreSQL, RabbitMQ and Temporal in " + dir)
+	cfg, local, err := startLocal(ctx, cfg, ephemeral(wanted(cfg, os.LookupEnv, dir)), note)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, local.stop()) }()
+	return demonstrate(ctx, cfg, demo.Config{
+		Events: events, Redeliver: min(5, events), Secret: secret, Live: isTerminal(stdout), Patience: demoPatience,
+	}, stdout, stderr)
+}
+
+// demonstrate runs attune, has the load sent, and reports.
+func demonstrate(ctx context.Context, cfg config.Config, load demo.Config, stdout, stderr io.Writer) (err error) {
+	log, err := newLogger(stderr, cfg)
+	if err != nil {
+		return err
+	}
+	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, process.Stop()) }()
+	measures, err := demo.Run(ctx, client.New("http://"+process.Addr(), cfg.APIToken.Reveal()), load, stdout)
+	if err != nil {
+		return err
+	}
+	broken, err := demo.Report(stdout, measures)
+	if err != nil {
+		return err
+	}
+	if broken > 0 {
+		return fmt.Errorf("%d promises were broken", broken)
+	}
+	_, err = fmt.Fprintln(stdout, "every grant in order, never more at once than the limit, every event accounted for")
+	return err
+}
+
+// ephemeral puts services on free ports and has them forget everything.
+func ephemeral(want services.Config) services.Config {
+	if want.Postgres != nil {
+		want.Postgres.Port, want.Postgres.Ephemeral = 0, true
+	}
+	if want.RabbitMQ != nil {
+		want.RabbitMQ.Port, want.RabbitMQ.Ephemeral = 0, true
+	}
+	if want.Temporal != nil {
+		want.Temporal.Port, want.Temporal.UI, want.Temporal.UIPort, want.Temporal.InMemory = 0, false, 0, true
+	}
+	return want
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

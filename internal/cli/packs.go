@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/packs"
+)
+
+func newPacks() *cobra.Command {
+	cmd := &cobra.Command{Use: "packs", Short: "Work with packs", Args: usage(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error {
+		return cmd.Help()
+	}}
+	check := &cobra.Command{
+		Use:     "check DIR...",
+		Short:   "Check packs as `attune serve` would, and say what is wrong where",
+		Example: "  attune packs check ./packs/demo",
+		Args:    usage(cobra.MinimumNArgs(1)),
+	}
+	flags := config.Bind(check.Flags(), "data_dir")
+	check.RunE = func(cmd *cobra.Command, dirs []string) error {
+		cfg, err := config.Load(flags, os.LookupEnv)
+		if err != nil {
+			return badSettings(err)
+		}
+		all, err := packs.LoadAll(cfg.DataDir, dirs)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(table, "PACK\tVERSION\tTRIGGERS\tACTIONS\tRULES")
+		for _, pack := range all {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\n", pack.Name, pack.Version, len(pack.Triggers), len(pack.Actions), len(pack.Rules))
+		}
+		return table.Flush()
+	}
+	cmd.AddCommand(check)
+	return cmd
+}

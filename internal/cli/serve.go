@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attune-go/attune/fxmodules"
+	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/telemetry"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run attune, in all its roles or some of them",
+		Long: `Run attune against PostgreSQL, RabbitMQ and Temporal that already run.
+
+Temporal is found through the TEMPORAL_* variables of its own tools (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, API keys).`,
+		Example: `  attune serve --packs ./packs/demo
+  attune serve --roles=api,orchestrator,bridge
+  attune serve --roles=worker --worker-slots 32`,
+		Args: usage(cobra.NoArgs),
+	}
+	flags := config.Bind(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(flags, os.LookupEnv)
+		if err == nil {
+			err = cfg.Validate()
+		}
+		if err != nil {
+			return badSettings(err)
+		}
+		log, err := newLogger(cmd.ErrOrStderr(), cfg)
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), cfg, log)
+	}
+	return cmd
+}
+
+// serve runs the process until ctx ends, or until a part of it cannot go on.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(process.Wait(ctx), process.Stop())
+}
+
+func newLogger(w io.Writer, cfg config.Config) (*slog.Logger, error) {
+	return telemetry.NewLogger(w, telemetry.LogConfig{Level: cfg.LogLevel, Format: telemetry.LogFormat(cfg.LogFormat)})
+}

@@ -1,0 +1,129 @@
+// Package client talks to attune's HTTP API on behalf of the command line.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// timeout bounds one request.
+const timeout = 30 * time.Second
+
+// Client calls one attune.
+type Client struct {
+	base  string
+	token string
+	http  http.Client
+}
+
+// New returns a client of the API at base ("http://127.0.0.1:8080").
+func New(base, token string) *Client {
+	return &Client{base: base + "/api/v1", token: token, http: http.Client{Timeout: timeout}}
+}
+
+// Problem is an answer that says what went wrong (RFC 9457).
+type Problem struct {
+	Status int         `json:"status"`
+	Title  string      `json:"title"`
+	Detail string      `json:"detail"`
+	Code   attune.Code `json:"code"`
+}
+
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return fmt.Sprintf("%d %s", p.Status, p.Title)
+	}
+	return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail)
+}
+
+// Get reads path into out.
+func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.Do(ctx, http.MethodGet, path, nil, nil, out)
+}
+
+// Post sends body as JSON to path and reads the answer into out.
+func (c *Client) Post(ctx context.Context, path string, body, out any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	return c.Do(ctx, http.MethodPost, path, http.Header{}, data, out)
+}
+
+// Do sends a request. An answer outside of 2xx is a [*Problem].
+func (c *Client) Do(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("%s %s: %w", method, path, problem(response, data))
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("%s %s: understand the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+func problem(response *http.Response, data []byte) *Problem {
+	p := &Problem{}
+	if json.Unmarshal(data, p) != nil || p.Title == "" {
+		p.Title = http.StatusText(response.StatusCode)
+	}
+	p.Status = response.StatusCode
+	return p
+}
+
+// List reads every page of a list, newest first.
+func List[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
+	values := url.Values{"limit": {strconv.Itoa(attune.MaxPageLimit)}}
+	for name := range query {
+		values[name] = query[name]
+	}
+	var all []T
+	for {
+		var page struct {
+			Items []T    `json:"items"`
+			Next  string `json:"next"`
+		}
+		if err := c.Get(ctx, path, values, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if page.Next == "" {
+			return all, nil
+		}
+		values.Set("cursor", page.Next)
+	}
+}

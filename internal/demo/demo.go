@@ -1,0 +1,107 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/client"
+)
+
+// Config is how much to send and how to show it.
+type Config struct {
+	Events    int // webhook deliveries, 1 or more
+	Redeliver int // how many of them are sent a second time
+	Secret    string
+	Live      bool          // draw bars in place; otherwise a plain line whenever something has changed
+	Patience  time.Duration // how long nothing may change before the demo gives up
+}
+
+// Run sends the load, follows it to its end, and returns what the rows say, one measure a queue. Progress goes to w.
+func Run(ctx context.Context, c *client.Client, config Config, w io.Writer) ([]Measure, error) {
+	expected, err := load(ctx, c, config, w)
+	if err != nil {
+		return nil, err
+	}
+	if err := follow(ctx, c, config, len(expected), w); err != nil {
+		return nil, err
+	}
+	measures, err := measure(ctx, c, expected)
+	if err != nil {
+		return nil, err
+	}
+	return measures, nil
+}
+
+// load posts the events and returns the enforcements that the API said they have led to.
+func load(ctx context.Context, c *client.Client, config Config, w io.Writer) (map[attune.EnforcementID]bool, error) {
+	expected := map[attune.EnforcementID]bool{}
+	duplicates := 0
+	for n := range config.Events + config.Redeliver {
+		n %= config.Events
+		recorded, err := send(ctx, c, config.Secret, fmt.Sprintf("delivery-%d", n), push(n))
+		if err != nil {
+			return nil, fmt.Errorf("send event %d: %w", n, err)
+		}
+		if recorded.Duplicate {
+			duplicates++
+		}
+		for _, e := range recorded.Enforcements {
+			if e.Status == attune.EnforcementRejected {
+				return nil, fmt.Errorf("event %d: rule %q was rejected (%s): %s", n, e.Rule, e.Reason, e.Detail)
+			}
+			expected[e.ID] = true
+		}
+	}
+	if duplicates != config.Redeliver {
+		return nil, fmt.Errorf("%d deliveries were sent twice, %d were recognised", config.Redeliver, duplicates)
+	}
+	_, err := fmt.Fprintf(w, "sent %d signed webhook events (%d more were redeliveries, all recognised): %d enforcements\n",
+		config.Events, duplicates, len(expected))
+	return expected, err
+}
+
+// measure reads the rows and measures every queue of the demo. What the API promised and the rows do not have is a broken
+// promise of its own.
+func measure(ctx context.Context, c *client.Client, expected map[attune.EnforcementID]bool) ([]Measure, error) {
+	enforcements, err := client.List[attune.Enforcement](ctx, c, "/enforcements", nil)
+	if err != nil {
+		return nil, err
+	}
+	executions, err := client.List[attune.Execution](ctx, c, "/executions", nil)
+	if err != nil {
+		return nil, err
+	}
+	byEnforcement := map[attune.EnforcementID]*attune.Execution{}
+	for i := range executions {
+		if byEnforcement[executions[i].Enforcement] != nil {
+			return nil, fmt.Errorf("enforcement %d has two executions", executions[i].Enforcement)
+		}
+		byEnforcement[executions[i].Enforcement] = &executions[i]
+	}
+	queues := map[attune.QueueKey][]Row{}
+	for _, e := range enforcements {
+		if expected[e.ID] {
+			queues[e.Queue] = append(queues[e.Queue], Row{Enforcement: e, Execution: byEnforcement[e.ID]})
+			delete(expected, e.ID)
+		}
+	}
+	if len(expected) > 0 {
+		return nil, fmt.Errorf("%d enforcements that the API reported have no row", len(expected))
+	}
+	var measures []Measure
+	for key, runs := range queues {
+		var stats attune.QueueStats
+		if err := c.Get(ctx, "/queues/"+url.PathEscape(string(key)), nil, &stats); err != nil {
+			return nil, err
+		}
+		measures = append(measures, MeasureQueue(key, stats.MaxConcurrent, runs))
+	}
+	slices.SortFunc(measures, func(a, b Measure) int { return strings.Compare(string(a.Queue), string(b.Queue)) })
+	return measures, nil
+}

@@ -1,0 +1,84 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/client"
+)
+
+const (
+	followInterval = 200 * time.Millisecond
+	barWidth       = 40
+)
+
+// follow shows the queues until everything that was accepted has ended.
+func follow(ctx context.Context, c *client.Client, config Config, enforcements int, w io.Writer) error {
+	ticker := time.NewTicker(followInterval)
+	defer ticker.Stop()
+	shown, lines := "", 0
+	changed := time.Now()
+	for {
+		queues, err := client.List[attune.QueueStats](ctx, c, "/queues", nil)
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(queues, func(a, b attune.QueueStats) int { return strings.Compare(string(a.Queue), string(b.Queue)) })
+		text, ended := render(queues, config.Live)
+		if text != shown {
+			if config.Live && lines > 0 {
+				_, _ = fmt.Fprintf(w, "\x1b[%dA", lines)
+			}
+			_, _ = io.WriteString(w, text)
+			shown, lines, changed = text, strings.Count(text, "\n"), time.Now()
+		}
+		if ended >= int64(enforcements) {
+			return nil
+		}
+		if time.Since(changed) > config.Patience {
+			return fmt.Errorf("nothing has changed for %s: %d of %d enforcements have ended", config.Patience, ended, enforcements)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// render draws the queues, and counts what has ended in all of them.
+func render(queues []attune.QueueStats, live bool) (text string, ended int64) {
+	var b strings.Builder
+	for i, q := range queues {
+		done := q.TotalCompleted + q.TotalDropped
+		ended += done
+		if live {
+			fmt.Fprintf(&b, "\x1b[2K%-16s %s %3d/%d  active %d/%d  waiting %d\n",
+				q.Queue, bar(done, q.ActiveCount, q.TotalEnqueued), done, q.TotalEnqueued, q.ActiveCount, q.MaxConcurrent, q.QueueLength)
+			continue
+		}
+		if i > 0 {
+			b.WriteString("  |  ")
+		}
+		fmt.Fprintf(&b, "%s %d/%d done, %d/%d active, %d waiting",
+			q.Queue, done, q.TotalEnqueued, q.ActiveCount, q.MaxConcurrent, q.QueueLength)
+	}
+	if !live && len(queues) > 0 {
+		b.WriteByte('\n')
+	}
+	return b.String(), ended
+}
+
+func bar(done, active, total int64) string {
+	if total == 0 {
+		return strings.Repeat("·", barWidth)
+	}
+	full := int(done * barWidth / total)
+	running := min(barWidth-full, int((active*barWidth+total-1)/total))
+	return strings.Repeat("█", full) + strings.Repeat("▒", running) + strings.Repeat("·", barWidth-full-running)
+}
