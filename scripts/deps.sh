@@ -88,8 +88,8 @@ install_packages() {
 	say "installing ${missing[*]} with apt-get"
 	trap restore_service_starts EXIT
 	deny_service_starts
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 	restore_service_starts
 }
 
@@ -116,7 +116,7 @@ temporal() {
 		say "Temporal: building bin/attune-temporal; this happens once and takes some minutes"
 	fi
 	mkdir -p bin
-	(cd devserver && go build -trimpath -o ../bin/attune-temporal .)
+	(cd devserver && go build -o ../bin/attune-temporal .)
 	say "Temporal: $(bin/attune-temporal --version) (bin/attune-temporal)"
 }
 

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/membership/static"
+	"go.temporal.io/server/common/metrics"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/common/primitives"
+	sqliteschema "go.temporal.io/server/schema/sqlite"
+	"go.temporal.io/server/temporal"
+)
+
+const (
+	loopback    = "127.0.0.1"
+	clusterName = "active"
+)
+
+// newServer puts the four services of Temporal into one process. They find each other by fixed addresses, so there is
+// no membership protocol and no port for one; nor are there ports for metrics and profiles.
+func newServer(o options, logger log.Logger) (temporal.Server, error) {
+	database, err := o.database()
+	if err != nil {
+		return nil, err
+	}
+	return temporal.NewServer(
+		temporal.WithConfig(o.config(database)),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithStaticHosts(map[primitives.ServiceName]static.Hosts{
+			primitives.FrontendService: static.SingleLocalHost(o.frontend()),
+			primitives.HistoryService:  static.SingleLocalHost(local(o.history)),
+			primitives.MatchingService: static.SingleLocalHost(local(o.matching)),
+			primitives.WorkerService:   static.SingleLocalHost(local(o.worker)),
+		}),
+		temporal.WithDynamicConfigClient(o.settings()),
+		temporal.WithCustomMetricsHandler(metrics.NoopMetricsHandler),
+		temporal.WithLogger(logger),
+	)
+}
+
+func local(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
+
+// database describes the SQLite database, with a schema in it.
+//
+// A file is kept in WAL mode: what a workflow was told is stored survives the process at any moment, and the disk is
+// flushed only at checkpoints, which is enough unless the machine goes down.
+func (o options) database() (*config.SQL, error) {
+	if o.dbFilename == "" {
+		return &config.SQL{
+			PluginName:        sqlite.PluginName,
+			DatabaseName:      uuid.NewString(),
+			ConnectAttributes: map[string]string{"mode": "memory", "cache": "shared"},
+		}, nil
+	}
+	path, err := filepath.Abs(o.dbFilename)
+	if err != nil {
+		return nil, fmt.Errorf("--db-filename: %w", err)
+	}
+	database := &config.SQL{
+		PluginName:   sqlite.PluginName,
+		DatabaseName: path,
+		ConnectAttributes: map[string]string{
+			"mode": "rwc", "_journal_mode": "wal", "_synchronous": "normal", "_busy_timeout": "10000",
+		},
+	}
+	return database, setupFile(database, path)
+}
+
+// setupFile creates a new database under another name first, so that an interrupted start leaves no database without
+// its tables.
+func setupFile(database *config.SQL, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	} else if !os.IsNotExist(err) {
+		return fmt.Errorf("--db-filename: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("--db-filename: %w", err)
+	}
+	fresh := *database
+	fresh.DatabaseName = path + ".new"
+	fresh.ConnectAttributes = map[string]string{"mode": "rwc"}
+	if err := os.RemoveAll(fresh.DatabaseName); err != nil {
+		return fmt.Errorf("--db-filename: %w", err)
+	}
+	if err := sqliteschema.SetupSchema(&fresh); err != nil {
+		return fmt.Errorf("create the database %q: %w", path, err)
+	}
+	return os.Rename(fresh.DatabaseName, path)
+}
+
+func (o options) config(database *config.SQL) *config.Config {
+	disabled := config.ArchivalNamespaceDefaults{
+		History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
+		Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
+	}
+	service := func(ip string, port int) config.Service {
+		return config.Service{RPC: config.RPC{GRPCPort: port, BindOnIP: ip}}
+	}
+	return &config.Config{
+		Global: config.Global{
+			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: loopback},
+		},
+		Persistence: config.Persistence{
+			DefaultStore:     sqlite.PluginName,
+			VisibilityStore:  sqlite.PluginName,
+			NumHistoryShards: int32(o.shards),
+			DataStores:       map[string]config.DataStore{sqlite.PluginName: {SQL: database}},
+		},
+		ClusterMetadata: &cluster.Config{
+			FailoverVersionIncrement: 10,
+			MasterClusterName:        clusterName,
+			CurrentClusterName:       clusterName,
+			ClusterInformation: map[string]cluster.ClusterInformation{
+				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: o.frontend()},
+			},
+		},
+		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
+		Services: map[string]config.Service{
+			string(primitives.FrontendService): service(o.ip, o.port),
+			string(primitives.HistoryService):  service(loopback, o.history),
+			string(primitives.MatchingService): service(loopback, o.matching),
+			string(primitives.WorkerService):   service(loopback, o.worker),
+		},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: "disabled"},
+			Visibility: config.VisibilityArchival{State: "disabled"},
+		},
+		PublicClient:      config.PublicClient{HostPort: o.frontend()},
+		NamespaceDefaults: config.NamespaceDefaults{Archival: disabled},
+	}
+}
+
+// settings raise what limits rates and make namespaces and search attributes usable as soon as they are created. They
+// leave every limit on size and number alone. The command line has the last word.
+func (o options) settings() dynamicconfig.StaticClient {
+	const plenty = 100_000
+	settings := dynamicconfig.StaticClient{
+		dynamicconfig.FrontendPersistenceMaxQPS.Key(): plenty,
+		dynamicconfig.HistoryPersistenceMaxQPS.Key():  plenty,
+		dynamicconfig.MatchingPersistenceMaxQPS.Key(): plenty,
+		dynamicconfig.WorkerPersistenceMaxQPS.Key():   plenty,
+
+		dynamicconfig.VisibilityPersistenceMaxReadQPS.Key():  plenty,
+		dynamicconfig.VisibilityPersistenceMaxWriteQPS.Key(): plenty,
+
+		dynamicconfig.FrontendRPS.Key():                                                        plenty,
+		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():                                 plenty,
+		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key():                       plenty,
+		dynamicconfig.FrontendNamespaceReplicationInducingAPIsRPS.Key():                        plenty, // RegisterNamespace
+		dynamicconfig.FrontendMaxNamespaceNamespaceReplicationInducingAPIsRPSPerInstance.Key(): plenty,
+
+		dynamicconfig.MatchingRPS.Key(): plenty,
+		dynamicconfig.HistoryRPS.Key():  plenty,
+
+		dynamicconfig.NamespaceCacheRefreshInterval.Key():           time.Second,
+		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+	}
+	for key, value := range o.dynamicConfig {
+		settings[dynamicconfig.MakeKey(key)] = value
+	}
+	return settings
+}
