@@ -125,7 +125,7 @@ ORDER BY u.position`
 // enforce stores one enforcement per decision and announces those that were created.
 func enforce(ctx context.Context, tx pgx.Tx, event attune.Event, decisions []attune.Decision) ([]attune.Enforcement, error) {
 	if len(decisions) == 0 {
-		return nil, nil
+		return []attune.Enforcement{}, nil
 	}
 	if err := insertEnforcements(ctx, tx, event.ID, decisions); err != nil {
 		return nil, err

@@ -19,19 +19,11 @@ type Outbox struct {
 // NewOutbox returns the outbox of a database.
 func NewOutbox(db *DB) *Outbox { return &Outbox{db: db, timing: defaultLeadTiming()} }
 
-// OutboxRow is one message to publish.
-type OutboxRow struct {
-	ID         int64
-	RoutingKey string
-	MessageID  string
-	Body       []byte // JSON
-}
-
 const pendingSQL = `SELECT id, routing_key, message_id, body FROM outbox ORDER BY id LIMIT $1`
 
 // Pending returns up to limit messages, oldest first.
-func (o *Outbox) Pending(ctx context.Context, limit int) ([]OutboxRow, error) {
-	rows, err := collect(ctx, o.db.pool, pgx.RowToStructByPos[OutboxRow], pendingSQL, limit)
+func (o *Outbox) Pending(ctx context.Context, limit int) ([]attune.OutboxRow, error) {
+	rows, err := collect(ctx, o.db.pool, pgx.RowToStructByPos[attune.OutboxRow], pendingSQL, limit)
 	return rows, wrap("read outbox", err)
 }
 

@@ -18,13 +18,13 @@ func NewPacks(db *DB) *Packs { return &Packs{db: db} }
 
 // InstallResult says what installing one pack did.
 type InstallResult struct {
-	Pack      string
-	Version   string
-	Unchanged bool // the pack with this digest was installed already; the counts are 0
-	Triggers  int  // declared
-	Actions   int  // declared
-	Rules     int  // declared
-	Disabled  int  // triggers, actions and rules that were declared before and no longer are
+	Name     string
+	Version  string
+	Changed  bool // false: the pack with this digest was installed already; the counts are 0
+	Triggers int  // declared
+	Actions  int  // declared
+	Rules    int  // declared
+	Disabled int  // triggers, actions and rules that were declared before and no longer are
 }
 
 // installLock is the advisory lock that serializes installations, so that two processes that start together do not
@@ -46,18 +46,22 @@ func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResu
 		}
 		rules := new(pgx.Batch)
 		for i, pack := range packs {
-			results[i] = InstallResult{Pack: pack.Name, Version: pack.Version, Unchanged: digests[pack.Name] == pack.Digest}
-			if results[i].Unchanged {
+			digest, installed := digests[pack.Name]
+			results[i] = InstallResult{Name: pack.Name, Version: pack.Version, Changed: !installed || digest != pack.Digest}
+			if !results[i].Changed {
 				continue
 			}
 			if err := installPack(ctx, tx, pack, &results[i]); err != nil {
 				return err
 			}
-			queueRules(rules, pack, &results[i])
+			queueRules(rules, pack)
 		}
 		return tx.SendBatch(ctx, rules).Close()
 	})
-	return results, err
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
 }
 
 const lockInstallSQL = `SELECT pg_advisory_xact_lock($1)`
@@ -173,13 +177,13 @@ ON CONFLICT (ref) DO UPDATE SET
 	description = EXCLUDED.description, enabled = EXCLUDED.enabled, declared = true, trigger_id = EXCLUDED.trigger_id,
 	action_id = EXCLUDED.action_id, criteria = EXCLUDED.criteria, parameters = EXCLUDED.parameters`
 
-func queueRules(batch *pgx.Batch, pack attune.Pack, result *InstallResult) {
+func queueRules(batch *pgx.Batch, pack attune.Pack) {
 	for _, r := range pack.Rules {
 		batch.Queue(upsertRuleSQL, r.Ref, pack.Name, r.Description, r.Enabled, r.Trigger, r.Action, r.Criteria,
 			orNull(r.Parameters)).Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() == 0 {
 				return attune.Errorf(attune.CodeInvalid, "rule %q of pack %q: no installed pack declares its trigger %q or its action %q",
-					r.Ref, result.Pack, r.Trigger, r.Action)
+					r.Ref, pack.Name, r.Trigger, r.Action)
 			}
 			return nil
 		})

@@ -1,0 +1,272 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/postgres"
+)
+
+func TestEnforcements_Admit(t *testing.T) {
+	t.Parallel()
+
+	t.Run("gives dense sequences in the order of the ids", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ids := b.created(t, deploy, 6)
+		order := []attune.EnforcementID{ids[2], ids[0], ids[1], ids[0]}
+		tickets := b.admit(t, order...)
+		require.Equal(t, []int64{1, 2, 3}, sequencesOf(tickets))
+		for i, id := range order[:3] {
+			require.Equal(t, id, tickets[i].Enforcement)
+			enforcement := b.enforcement(t, id)
+			require.Equal(t, attune.EnforcementQueued, enforcement.Status)
+			require.Equal(t, queueKey, enforcement.Queue)
+			require.EqualValues(t, i+1, enforcement.Sequence)
+			require.Equal(t, tickets[i].EnqueuedAt, *enforcement.QueuedAt)
+			require.Equal(t, tickets[i].EnqueuedAt.Truncate(time.Millisecond), tickets[i].EnqueuedAt)
+		}
+		later := b.admit(t, ids[5], ids[4], ids[3])
+		require.Equal(t, []int64{4, 5, 6}, sequencesOf(later))
+		require.Equal(t, ids[5], later[0].Enforcement)
+		require.False(t, later[0].EnqueuedAt.Before(tickets[2].EnqueuedAt))
+	})
+
+	t.Run("answers a redelivery with the same tickets", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ids := b.created(t, deploy, 4)
+		first, err := b.enforcements.Admit(t.Context(), ids[:3])
+		require.NoError(t, err)
+		again, err := b.enforcements.Admit(t.Context(), ids[:3])
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(first, again))
+
+		mixed, err := b.enforcements.Admit(t.Context(), []attune.EnforcementID{ids[3], ids[1]})
+		require.NoError(t, err)
+		require.Equal(t, []int64{2, 4}, sequencesOf(mixed[0].Tickets))
+	})
+
+	t.Run("has nothing to tell about what does not wait", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 2)...)
+		b.request(t, tickets[0])
+		b.settle(t, tickets[1], attune.EnforcementCancelled, attune.ReasonCancelled)
+		admissions, err := b.enforcements.Admit(t.Context(), []attune.EnforcementID{tickets[0].Enforcement, tickets[1].Enforcement, 4711})
+		require.NoError(t, err)
+		require.Empty(t, admissions)
+		admissions, err = b.enforcements.Admit(t.Context(), nil)
+		require.NoError(t, err)
+		require.Empty(t, admissions)
+	})
+
+	t.Run("rejects what its action's pack no longer declares", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		gone, stays := b.created(t, deploy, 2), b.created(t, notify, 1)
+		pack := demoPack()
+		pack.Digest, pack.Rules, pack.Actions = "demo-2", nil, pack.Actions[1:]
+		b.install(t, pack)
+
+		admissions, err := b.enforcements.Admit(t.Context(), slices.Concat(gone, stays))
+		require.NoError(t, err)
+		require.Len(t, admissions, 1)
+		require.Equal(t, attune.QueueKey(notify), admissions[0].Queue)
+		for _, id := range gone {
+			enforcement := b.enforcement(t, id)
+			require.Equal(t, attune.EnforcementRejected, enforcement.Status)
+			require.Equal(t, attune.ReasonActionDisabled, enforcement.Reason)
+			require.Contains(t, enforcement.Detail, deploy)
+			require.NotNil(t, enforcement.FinishedAt)
+		}
+		_, err = b.queues.Stats(t.Context(), queueKey)
+		requireCode(t, attune.CodeNotFound, err, queueKey)
+	})
+
+	t.Run("never goes back in time", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ids := b.created(t, deploy, 2)
+		b.admit(t, ids[0])
+		_, err := b.conn(t).Exec(t.Context(), `UPDATE queues SET last_queued_at = now() + interval '1 hour'`)
+		require.NoError(t, err)
+		require.Greater(t, time.Until(b.admit(t, ids[1])[0].EnqueuedAt), 50*time.Minute)
+	})
+}
+
+func TestEnforcements_AdmitPolicy(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := b.created(t, deploy, 4)
+	admit := func(id attune.EnforcementID) attune.QueuePolicy {
+		admissions, err := b.enforcements.Admit(t.Context(), []attune.EnforcementID{id})
+		require.NoError(t, err)
+		return admissions[0].Policy
+	}
+	want := attune.DefaultQueuePolicy()
+	want.Revision = 1
+	require.Equal(t, want, admit(ids[0]))
+	require.Equal(t, want, admit(ids[1]), "nothing changed")
+
+	pack := demoPack()
+	pack.Digest = "demo-2"
+	pack.Policy = &attune.Policy{Limit: new(2), Overflow: new(attune.OverflowDropOldest)}
+	pack.Actions[0].Policy = &attune.Policy{Limit: new(5), QueueTimeout: new(attune.Duration(time.Minute))}
+	b.install(t, pack)
+	want.Revision, want.Limit, want.Overflow, want.QueueTimeout = 2, 5, attune.OverflowDropOldest, attune.Duration(time.Minute)
+	require.Equal(t, want, admit(ids[2]))
+
+	// Without another arrival a change reaches the queue by ApplyPolicies, which can be repeated.
+	pack.Digest, pack.Actions[0].Policy = "demo-3", nil
+	b.install(t, pack)
+	want.Revision, want.Limit, want.QueueTimeout = 3, 2, 0
+	for range 2 {
+		concerned, err := b.queues.ApplyPolicies(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff([]attune.Admission{{Queue: queueKey, Policy: want}}, concerned))
+	}
+	require.Equal(t, want, admit(ids[3]))
+
+	// A queue in which nobody waits is told once.
+	for _, id := range ids {
+		b.settle(t, attune.Ticket{Enforcement: id}, attune.EnforcementExpired, attune.ReasonQueueTimeout)
+	}
+	require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{MaxQueued: new(9)}))
+	want.Revision, want.MaxQueued = 4, 9
+	concerned, err := b.queues.ApplyPolicies(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]attune.Admission{{Queue: queueKey, Policy: want}}, concerned))
+	concerned, err = b.queues.ApplyPolicies(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, concerned)
+}
+
+func TestEnforcements_AdmitConcurrently(t *testing.T) {
+	t.Parallel()
+
+	// Two queues and overlapping batches in opposite orders: the recipe for a deadlock, if there were one.
+	t.Run("overlapping batches of several queues", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		const each = 60
+		ids := slices.Concat(b.created(t, deploy, each), b.created(t, notify, each))
+		backwards := slices.Clone(ids)
+		slices.Reverse(backwards)
+		var batches [][]attune.EnforcementID
+		for _, order := range [][]attune.EnforcementID{ids, backwards} {
+			batches = append(batches, slices.Collect(slices.Chunk(order, 13))...)
+			batches = append(batches, slices.Collect(slices.Chunk(order, 40))...)
+		}
+		errs := make([]error, len(batches))
+		var wg sync.WaitGroup
+		for i, batch := range batches {
+			wg.Go(func() { _, errs[i] = b.enforcements.Admit(t.Context(), batch) })
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+
+		for _, key := range []attune.QueueKey{queueKey, attune.QueueKey(notify)} {
+			snapshot, err := b.queues.Snapshot(t.Context(), key)
+			require.NoError(t, err)
+			require.EqualValues(t, each, snapshot.LastSequence)
+			require.Len(t, snapshot.Waiting, each)
+			require.True(t, slices.IsSortedFunc(snapshot.Waiting, func(x, y attune.Ticket) int { return x.EnqueuedAt.Compare(y.EnqueuedAt) }))
+			for i, ticket := range snapshot.Waiting {
+				require.EqualValues(t, i+1, ticket.Sequence)
+			}
+		}
+	})
+
+	t.Run("the first use of many queues", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		pack := attune.Pack{Name: "wide", Digest: "1"}
+		for i := range 12 {
+			pack.Actions = append(pack.Actions, attune.Action{
+				Ref: attune.NewRef("wide", "action-"+string(rune('a'+i))), Command: []string{"true"}, Timeout: time.Second, Pool: "default",
+			})
+		}
+		b.install(t, pack)
+		var wg sync.WaitGroup
+		errs := make([]error, 8)
+		batches := make([][]attune.EnforcementID, len(errs))
+		for i := range batches {
+			for _, action := range pack.Actions {
+				batches[i] = append(batches[i], b.created(t, action.Ref, 1)...)
+			}
+			if i%2 == 1 {
+				slices.Reverse(batches[i])
+			}
+		}
+		for i, batch := range batches {
+			wg.Go(func() { _, errs[i] = b.enforcements.Admit(t.Context(), batch) })
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		require.EqualValues(t, len(pack.Actions), b.count(t, `SELECT count(*) FROM queues WHERE last_sequence = 8 AND policy_revision = 1`))
+	})
+}
+
+// counter counts what is sent to the database.
+type counter struct{ statements atomic.Int64 }
+
+func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.statements.Add(1)
+	return ctx
+}
+
+func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (c *counter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+func (c *counter) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {
+	c.statements.Add(1)
+}
+
+func (c *counter) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func TestEnforcements_AdmitIsSetBased(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	action, err := b.packs.Action(t.Context(), deploy)
+	require.NoError(t, err)
+	_, err = b.conn(t).Exec(t.Context(), `
+		WITH e AS (
+			INSERT INTO events (trigger_id, payload, source)
+			SELECT t.id, '{}', 'manual' FROM triggers t, generate_series(1, 1000) WHERE t.ref = 'core.manual' RETURNING id
+		)
+		INSERT INTO enforcements (event_id, action_id, parameters, status) SELECT e.id, $1, '{}', 'created' FROM e`, action.ID)
+	require.NoError(t, err)
+	enforcements, err := b.enforcements.List(t.Context(), attune.EnforcementFilter{}, attune.Page{Limit: 500})
+	require.NoError(t, err)
+	more, err := b.enforcements.List(t.Context(), attune.EnforcementFilter{}, attune.Page{Limit: 500, Before: int64(enforcements[499].ID)})
+	require.NoError(t, err)
+	var ids []attune.EnforcementID
+	for _, enforcement := range slices.Concat(enforcements, more) {
+		ids = append(ids, enforcement.ID)
+	}
+	require.Len(t, ids, 1000)
+
+	counted := new(counter)
+	tracing := open(t, postgres.Config{URL: b.url, Tracer: counted})
+	before := counted.statements.Load()
+	tickets := tracing.admit(t, ids...)
+	require.Len(t, tickets, 1000)
+	require.Equal(t, ids[0], tickets[0].Enforcement)
+	require.Equal(t, ids[999], tickets[999].Enforcement)
+	// begin, lock enforcements, make queues, lock queues, read policies, three updates, read tickets, commit
+	require.LessOrEqual(t, counted.statements.Load()-before, int64(10))
+}

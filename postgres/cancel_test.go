@@ -1,0 +1,76 @@
+package postgres_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+func TestExecutions_Cancel(t *testing.T) {
+	t.Parallel()
+
+	t.Run("one that nobody runs ends at once", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		message := b.requested(t, 1)[0]
+		b.takeOutbox(t)
+		execution, err := b.executions.Cancel(t.Context(), message.Execution)
+		require.NoError(t, err)
+		require.Equal(t, attune.ExecutionCancelled, execution.Status)
+		require.Equal(t, attune.ReasonCancelled, execution.Reason)
+		require.NotNil(t, execution.FinishedAt)
+		require.Equal(t, attune.EnforcementExecuted, b.enforcement(t, message.Enforcement).Status)
+		require.EqualValues(t, 1, b.stats(t).TotalCompleted)
+		require.False(t, b.claim(t, message, "worker-1").Granted, "no worker starts it any more")
+
+		// The report in the outbox releases the slot like a worker's would, and changes nothing else.
+		rows := b.takeOutbox(t)
+		require.Len(t, rows, 1)
+		require.Equal(t, attune.KeyExecutionCompleted, rows[0].RoutingKey)
+		var report attune.ExecutionCompletedMessage
+		require.NoError(t, json.Unmarshal(rows[0].Body, &report))
+		require.Equal(t, rows[0].MessageID, report.MessageID())
+		completion := b.finish(t, report)[0]
+		require.Equal(t, attune.CompletionRepeated, completion.Effect)
+		require.Equal(t, message.Enforcement, completion.Ticket.Enforcement)
+		require.Equal(t, queueKey, completion.Queue)
+		require.EqualValues(t, 1, b.stats(t).TotalCompleted)
+	})
+
+	t.Run("one that runs is asked to stop, again if need be", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		message := b.requested(t, 1)[0]
+		require.True(t, b.claim(t, message, "worker-1").Granted)
+		b.takeOutbox(t)
+		for range 2 {
+			execution, err := b.executions.Cancel(t.Context(), message.Execution)
+			require.NoError(t, err)
+			require.Equal(t, attune.ExecutionRunning, execution.Status)
+			rows := b.takeOutbox(t)
+			require.Len(t, rows, 1)
+			require.Equal(t, attune.KeyExecutionCancel, rows[0].RoutingKey)
+			var request attune.ExecutionCancelMessage
+			require.NoError(t, json.Unmarshal(rows[0].Body, &request))
+			require.Equal(t, attune.ExecutionCancelMessage{Execution: message.Execution, Attempt: 1}, request)
+		}
+		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM executions WHERE cancel_requested_at IS NOT NULL`))
+		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, message.Enforcement).Status)
+	})
+
+	t.Run("one that has ended is a conflict", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		message := b.requested(t, 1)[0]
+		b.finish(t, reportOf(message))
+		b.takeOutbox(t)
+		_, err := b.executions.Cancel(t.Context(), message.Execution)
+		requireCode(t, attune.CodeConflict, err, message.Execution, "succeeded")
+		_, err = b.executions.Cancel(t.Context(), 4711)
+		requireCode(t, attune.CodeNotFound, err, "4711")
+		require.Empty(t, b.takeOutbox(t))
+	})
+}

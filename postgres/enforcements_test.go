@@ -1,0 +1,151 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+// settle ends a ticket of the deploy queue that never ran.
+func (b *bundle) settle(t *testing.T, ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
+	t.Helper()
+	settlement := attune.Settlement{Ticket: ticket, Status: status, Reason: reason}
+	require.NoError(t, b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{settlement}))
+}
+
+func TestEnforcements_Settle(t *testing.T) {
+	t.Parallel()
+
+	t.Run("records the end and counts it once", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 4)...)
+		settlements := []attune.Settlement{
+			{Ticket: tickets[0], Status: attune.EnforcementRejected, Reason: attune.ReasonQueueFull},
+			{Ticket: tickets[1], Status: attune.EnforcementCancelled, Reason: attune.ReasonCancelled},
+			{Ticket: tickets[2], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout},
+		}
+		for range 3 {
+			require.NoError(t, b.enforcements.Settle(t.Context(), queueKey, settlements))
+		}
+		for _, s := range settlements {
+			enforcement := b.enforcement(t, s.Enforcement)
+			require.Equal(t, s.Status, enforcement.Status)
+			require.Equal(t, s.Reason, enforcement.Reason)
+			require.NotNil(t, enforcement.FinishedAt)
+			require.Equal(t, s.Sequence, enforcement.Sequence, "it keeps its place")
+		}
+		stats := b.stats(t)
+		require.EqualValues(t, 3, stats.TotalDropped)
+		require.EqualValues(t, 1, stats.QueueLength)
+	})
+
+	t.Run("leaves alone what does not wait in this queue", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 2)...)
+		b.request(t, tickets[0])
+		fresh := b.created(t, deploy, 1)[0]
+		expired := func(id attune.EnforcementID) []attune.Settlement {
+			return []attune.Settlement{{Ticket: attune.Ticket{Enforcement: id}, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}}
+		}
+		for _, id := range []attune.EnforcementID{tickets[0].Enforcement, fresh, 4711} {
+			require.NoError(t, b.enforcements.Settle(t.Context(), queueKey, expired(id)))
+		}
+		require.NoError(t, b.enforcements.Settle(t.Context(), "demo.other", expired(tickets[1].Enforcement)))
+		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, tickets[0].Enforcement).Status)
+		require.Equal(t, attune.EnforcementQueued, b.enforcement(t, tickets[1].Enforcement).Status)
+		require.Equal(t, attune.EnforcementCreated, b.enforcement(t, fresh).Status)
+		require.Zero(t, b.stats(t).TotalDropped)
+	})
+
+	t.Run("the first outcome stays", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
+		b.settle(t, ticket, attune.EnforcementExpired, attune.ReasonQueueTimeout)
+		b.settle(t, ticket, attune.EnforcementCancelled, attune.ReasonCancelled)
+		require.Equal(t, attune.ReasonQueueTimeout, b.enforcement(t, ticket.Enforcement).Reason)
+		request, err := b.executions.Request(t.Context(), queueKey, grant(ticket))
+		require.NoError(t, err)
+		require.Equal(t, attune.ExecutionRequest{Ended: true}, request)
+	})
+
+	t.Run("refuses what is no such end", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		for _, s := range []attune.Settlement{
+			{Status: attune.EnforcementExecuted, Reason: attune.ReasonCancelled}, {Status: attune.EnforcementExpired},
+		} {
+			requireCode(t, attune.CodeInvalid, b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{s}))
+		}
+	})
+}
+
+func TestEnforcements_Position(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := b.created(t, deploy, 5)
+	tickets := b.admit(t, ids[:4]...)
+	b.request(t, tickets[0])
+	b.settle(t, tickets[2], attune.EnforcementCancelled, attune.ReasonCancelled)
+
+	for id, want := range map[attune.EnforcementID]int64{ids[0]: 0, ids[1]: 1, ids[2]: 0, ids[3]: 2, ids[4]: 0} {
+		position, err := b.enforcements.Position(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, want, position, "enforcement %d", id)
+	}
+	_, err := b.enforcements.Position(t.Context(), 4711)
+	requireCode(t, attune.CodeNotFound, err, "4711")
+	_, err = b.enforcements.Get(t.Context(), 4711)
+	requireCode(t, attune.CodeNotFound, err, "4711")
+}
+
+func TestEnforcements_List(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	recorded, err := b.events.Record(t.Context(), pushEvent(), accept)
+	require.NoError(t, err)
+	byRule := recorded.Enforcements[0].ID
+	deploys, notes := b.created(t, deploy, 2), b.created(t, notify, 1)
+	tickets := b.admit(t, byRule, deploys[0])
+	b.request(t, tickets[0])
+	b.settle(t, tickets[1], attune.EnforcementExpired, attune.ReasonQueueTimeout)
+
+	tests := []struct {
+		name   string
+		filter attune.EnforcementFilter
+		page   attune.Page
+		want   []attune.EnforcementID
+	}{
+		{name: "all", want: []attune.EnforcementID{notes[0], deploys[1], deploys[0], byRule}},
+		{name: "event", filter: attune.EnforcementFilter{Event: recorded.Event.ID}, want: []attune.EnforcementID{byRule}},
+		{name: "rule", filter: attune.EnforcementFilter{Rule: onPush}, want: []attune.EnforcementID{byRule}},
+		{name: "action", filter: attune.EnforcementFilter{Action: deploy}, want: []attune.EnforcementID{deploys[1], deploys[0], byRule}},
+		{name: "queue", filter: attune.EnforcementFilter{Queue: queueKey}, want: []attune.EnforcementID{deploys[0], byRule}},
+		{name: "status", filter: attune.EnforcementFilter{Status: attune.EnforcementGranted}, want: []attune.EnforcementID{byRule}},
+		{name: "reason", filter: attune.EnforcementFilter{Reason: attune.ReasonQueueTimeout}, want: []attune.EnforcementID{deploys[0]}},
+		{
+			name:   "several filters and a page",
+			filter: attune.EnforcementFilter{Action: deploy, Status: attune.EnforcementCreated},
+			page:   attune.Page{Before: int64(notes[0]), Limit: 1}, want: []attune.EnforcementID{deploys[1]},
+		},
+		{name: "nothing", filter: attune.EnforcementFilter{Rule: "demo.unknown"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			enforcements, err := b.enforcements.List(t.Context(), test.filter, test.page)
+			require.NoError(t, err)
+			var got []attune.EnforcementID
+			for _, enforcement := range enforcements {
+				got = append(got, enforcement.ID)
+				require.Empty(t, cmp.Diff(b.enforcement(t, enforcement.ID), enforcement))
+			}
+			require.Equal(t, test.want, got)
+		})
+	}
+}

@@ -1,0 +1,9 @@
+package postgres
+
+import "time"
+
+// WithTiming returns the outbox with shorter waits: between tries to lead, for a notification, and before the connection
+// is tested.
+func (o *Outbox) WithTiming(retry, patience, probe time.Duration) *Outbox {
+	return &Outbox{db: o.db, timing: leadTiming{retry: retry, patience: patience, probe: probe, answer: o.timing.answer}}
+}

@@ -1,0 +1,156 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/postgres"
+)
+
+const patience = time.Hour // longer than a test: whoever wakes earlier was woken
+
+// relay is a session that leads, or wants to.
+type relay struct {
+	led   chan func(context.Context) error // its wait, once it leads
+	ended chan error                       // what Lead returned
+	stop  context.CancelFunc
+}
+
+// lead starts a session that leads until it is stopped or loses its connection.
+func lead(t *testing.T, outbox *postgres.Outbox) *relay {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	r := &relay{led: make(chan func(context.Context) error, 1), ended: make(chan error, 1), stop: stop}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		r.ended <- outbox.Lead(ctx, func(ctx context.Context, wait func(context.Context) error) error {
+			r.led <- wait
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	})
+	t.Cleanup(func() {
+		stop()
+		wg.Wait()
+	})
+	return r
+}
+
+const soon = 30 * time.Second // a deadline for what happens at once on a healthy machine
+
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case value := <-from:
+		return value
+	case <-time.After(soon):
+		require.FailNow(t, "nothing came")
+		panic("unreachable")
+	}
+}
+
+func TestOutbox_Rows(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := b.created(t, deploy, 3)
+
+	rows, err := b.outbox.Pending(t.Context(), 2)
+	require.NoError(t, err)
+	require.Len(t, rows, 2)
+	require.Less(t, rows[0].ID, rows[1].ID)
+	message := attune.EnforcementCreatedMessage{Enforcement: ids[0]}
+	require.Equal(t, message.RoutingKey(), rows[0].RoutingKey)
+	require.Equal(t, message.MessageID(), rows[0].MessageID)
+
+	for range 2 {
+		require.NoError(t, b.outbox.Remove(t.Context(), []int64{rows[0].ID, rows[1].ID}))
+	}
+	requireAnnounced(t, b, ids[2])
+}
+
+func TestOutbox_Lead(t *testing.T) {
+	t.Parallel()
+
+	t.Run("one session at a time, and the next takes over", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		outbox := b.outbox.WithTiming(10*time.Millisecond, patience, patience)
+		first := lead(t, outbox)
+		receive(t, first.led)
+		second := lead(t, outbox)
+		require.Never(t, func() bool { return len(second.led) > 0 }, 300*time.Millisecond, 20*time.Millisecond)
+		first.stop()
+		require.ErrorIs(t, receive(t, first.ended), context.Canceled)
+		receive(t, second.led)
+	})
+
+	t.Run("a session that waits in vain can be stopped", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		first := lead(t, b.outbox)
+		receive(t, first.led)
+		second := lead(t, b.outbox)
+		second.stop()
+		require.ErrorIs(t, receive(t, second.ended), context.Canceled)
+		require.Empty(t, first.ended)
+	})
+
+	t.Run("a new row wakes the leader, also one that comes before it waits", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		leader := lead(t, b.outbox.WithTiming(time.Second, patience, patience))
+		wait := receive(t, leader.led)
+		woken := make(chan error)
+		go func() { woken <- wait(t.Context()) }()
+		require.Never(t, func() bool { return len(woken) > 0 }, 100*time.Millisecond, 20*time.Millisecond)
+		b.created(t, deploy, 1)
+		require.NoError(t, receive(t, woken))
+
+		b.created(t, deploy, 3)
+		require.NoError(t, wait(t.Context()))
+	})
+
+	t.Run("patience ends a wait, and the end of its context does", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		impatient := lead(t, b.outbox.WithTiming(time.Second, time.Millisecond, 10*time.Millisecond))
+		wait := receive(t, impatient.led)
+		for range 50 { // long enough for the connection to be tested several times
+			require.NoError(t, wait(t.Context()))
+		}
+		b.created(t, deploy, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Eventually(t, func() bool { return errors.Is(wait(ctx), context.Canceled) }, soon, time.Millisecond)
+	})
+
+	t.Run("a lost connection ends the lead", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		outbox := b.outbox.WithTiming(10*time.Millisecond, patience, patience)
+		leader := lead(t, outbox)
+		wait := receive(t, leader.led)
+		require.EqualValues(t, 1, b.count(t, `
+			SELECT count(pg_terminate_backend(pid)) FROM pg_locks
+			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`))
+		requireCode(t, attune.CodeUnavailable, receive(t, leader.ended), "listen to the outbox")
+		requireCode(t, attune.CodeUnavailable, wait(t.Context()))
+		receive(t, lead(t, outbox).led)
+	})
+
+	t.Run("returns what lead returns", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		broken := errors.New("broken")
+		for _, want := range []error{nil, broken} {
+			err := b.outbox.Lead(t.Context(), func(context.Context, func(context.Context) error) error { return want })
+			require.ErrorIs(t, err, want)
+		}
+	})
+}

@@ -1,0 +1,246 @@
+package postgres_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+func TestExecutions_Request(t *testing.T) {
+	t.Parallel()
+
+	t.Run("grants the enforcement and says what to publish", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
+		given := grant(ticket)
+		given.Number = 7
+		request, err := b.executions.Request(t.Context(), queueKey, given)
+		require.NoError(t, err)
+		require.False(t, request.Ended)
+		action := demoPack().Actions[0]
+		enforcement := b.enforcement(t, ticket.Enforcement)
+		execution := b.execution(t, request.Message.Execution)
+		require.Empty(t, cmp.Diff(&attune.ExecutionRequestedMessage{
+			Execution: execution.ID, Enforcement: ticket.Enforcement, ActionID: enforcement.ActionID, Action: deploy, Attempt: 1,
+			Pool: action.Pool, Command: action.Command, Env: action.Env, Parameters: enforcement.Parameters,
+			Timeout: attune.Duration(action.Timeout),
+		}, request.Message))
+		require.Equal(t, attune.EnforcementGranted, enforcement.Status)
+		require.EqualValues(t, 7, enforcement.GrantNumber)
+		require.True(t, given.GrantedAt.Equal(*enforcement.GrantedAt))
+		require.Empty(t, cmp.Diff(attune.Execution{
+			ID: execution.ID, Enforcement: ticket.Enforcement, Action: deploy, ActionID: enforcement.ActionID, Queue: queueKey,
+			Sequence: 1, Attempt: 1, Status: attune.ExecutionRequested, Pool: action.Pool, Parameters: enforcement.Parameters,
+			Timeout: attune.Duration(action.Timeout), RequestedAt: execution.RequestedAt,
+		}, execution))
+	})
+
+	t.Run("repeats the message until the execution is claimed, and then nothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
+		message := b.request(t, ticket)
+
+		// The pack changes in between: every copy of the message still says the same.
+		pack := demoPack()
+		pack.Digest, pack.Actions[0].Command, pack.Actions[0].Pool = "demo-2", []string{"./other.sh"}, "other"
+		b.install(t, pack)
+		require.Empty(t, cmp.Diff(message, b.request(t, ticket)))
+
+		require.True(t, b.claim(t, message, "worker-1").Granted)
+		request, err := b.executions.Request(t.Context(), queueKey, grant(ticket))
+		require.NoError(t, err)
+		require.Equal(t, attune.ExecutionRequest{}, request)
+
+		b.finish(t, reportOf(message))
+		request, err = b.executions.Request(t.Context(), queueKey, grant(ticket))
+		require.NoError(t, err)
+		require.Equal(t, attune.ExecutionRequest{Ended: true}, request)
+		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM executions`))
+	})
+
+	t.Run("many at once are one execution", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
+		given := grant(ticket)
+		requests, errs := make([]attune.ExecutionRequest, 12), make([]error, 12)
+		var wg sync.WaitGroup
+		for i := range requests {
+			wg.Go(func() { requests[i], errs[i] = b.executions.Request(t.Context(), queueKey, given) })
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		for _, request := range requests {
+			require.Empty(t, cmp.Diff(requests[0], request))
+		}
+	})
+
+	t.Run("refuses what cannot be granted", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 2)...)
+		_, err := b.executions.Request(t.Context(), queueKey, grant(attune.Ticket{Enforcement: 4711, Sequence: 1}))
+		requireCode(t, attune.CodeNotFound, err, "4711")
+		_, err = b.executions.Request(t.Context(), "demo.other", grant(tickets[0]))
+		requireCode(t, attune.CodeConflict, err, `"demo.other"`, "queued")
+		fresh := attune.Ticket{Enforcement: b.created(t, deploy, 1)[0], Sequence: 9}
+		_, err = b.executions.Request(t.Context(), queueKey, grant(fresh))
+		requireCode(t, attune.CodeConflict, err, "created")
+		_, err = b.executions.Request(t.Context(), queueKey, attune.Grant{Ticket: tickets[0]})
+		requireCode(t, attune.CodeInvalid, err)
+
+		// Two enforcements of a queue never share a grant number, and the one that failed is untouched.
+		b.request(t, tickets[0])
+		taken := grant(tickets[1])
+		taken.Number = 1
+		_, err = b.executions.Request(t.Context(), queueKey, taken)
+		requireCode(t, attune.CodeConflict, err, "grant number")
+		require.Equal(t, attune.EnforcementQueued, b.enforcement(t, tickets[1].Enforcement).Status)
+		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM executions`))
+	})
+}
+
+func TestExecutions_Claim(t *testing.T) {
+	t.Parallel()
+
+	t.Run("one worker wins", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		message := b.requested(t, 1)[0]
+		var wg sync.WaitGroup
+		replies, errs := make([]attune.ExecutionClaimReply, 10), make([]error, 10)
+		for i := range replies {
+			wg.Go(func() {
+				claims := []attune.ExecutionClaimMessage{claimOf(message, string(rune('a'+i)))}
+				got, err := b.executions.Claim(t.Context(), claims)
+				if errs[i] = err; err == nil {
+					replies[i] = got[0]
+				}
+			})
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		execution := b.execution(t, message.Execution)
+		require.NotNil(t, execution.StartedAt)
+		for i, reply := range replies {
+			require.Equal(t, attune.ExecutionRunning, reply.Status)
+			require.Equal(t, string(rune('a'+i)) == execution.Worker, reply.Granted)
+		}
+	})
+
+	t.Run("the winner may ask again while it runs", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		message := b.requested(t, 1)[0]
+		require.True(t, b.claim(t, message, "one").Granted)
+		started := b.execution(t, message.Execution).StartedAt
+		require.True(t, b.claim(t, message, "one").Granted)
+		require.False(t, b.claim(t, message, "two").Granted)
+		require.Equal(t, started, b.execution(t, message.Execution).StartedAt)
+
+		b.finish(t, reportOf(message))
+		reply := b.claim(t, message, "one")
+		require.False(t, reply.Granted)
+		require.Equal(t, attune.ExecutionSucceeded, reply.Status)
+	})
+
+	t.Run("a batch is answered in its order, and its first claim wins", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		messages := b.requested(t, 2)
+		old := claimOf(messages[1], "late")
+		old.Attempt = 2
+		replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{
+			old, claimOf(messages[1], "one"), claimOf(messages[0], "two"), claimOf(messages[1], "two"),
+			{Execution: 4711, Attempt: 1, Worker: "one"},
+		})
+		require.NoError(t, err)
+		x0, x1 := messages[0].Execution, messages[1].Execution
+		require.Empty(t, cmp.Diff([]attune.ExecutionClaimReply{
+			{Execution: x1, Attempt: 2, Status: attune.ExecutionRunning},
+			{Execution: x1, Attempt: 1, Status: attune.ExecutionRunning, Granted: true},
+			{Execution: x0, Attempt: 1, Status: attune.ExecutionRunning, Granted: true},
+			{Execution: x1, Attempt: 1, Status: attune.ExecutionRunning},
+			{Execution: 4711, Attempt: 1},
+		}, replies))
+	})
+
+	t.Run("refuses a claim that nobody could answer", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		for _, claim := range []attune.ExecutionClaimMessage{
+			{Attempt: 1, Worker: "one"}, {Execution: 1, Worker: "one"}, {Execution: 1, Attempt: 1},
+		} {
+			_, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claim})
+			requireCode(t, attune.CodeInvalid, err, attune.KeyExecutionClaim)
+		}
+	})
+}
+
+func TestExecutions_List(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	messages := b.requested(t, 3)
+	require.True(t, b.claim(t, messages[1], "one").Granted)
+	report := reportOf(messages[2])
+	report.Stdout, report.Stderr, report.Result = "out", "err", []byte(`{"a":1}`)
+	b.finish(t, report)
+	x0, x1, x2 := messages[0].Execution, messages[1].Execution, messages[2].Execution
+
+	tests := []struct {
+		name   string
+		filter attune.ExecutionFilter
+		page   attune.Page
+		want   []attune.ExecutionID
+	}{
+		{name: "all", want: []attune.ExecutionID{x2, x1, x0}},
+		{name: "enforcement", filter: attune.ExecutionFilter{Enforcement: messages[1].Enforcement}, want: []attune.ExecutionID{x1}},
+		{name: "action", filter: attune.ExecutionFilter{Action: deploy}, want: []attune.ExecutionID{x2, x1, x0}},
+		{name: "other action", filter: attune.ExecutionFilter{Action: notify}},
+		{name: "queue and page", filter: attune.ExecutionFilter{Queue: queueKey}, page: attune.Page{Before: int64(x2), Limit: 1}, want: []attune.ExecutionID{x1}},
+		{name: "status", filter: attune.ExecutionFilter{Status: attune.ExecutionSucceeded}, want: []attune.ExecutionID{x2}},
+		{name: "worker", filter: attune.ExecutionFilter{Worker: "one"}, want: []attune.ExecutionID{x1}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			executions, err := b.executions.List(t.Context(), test.filter, test.page)
+			require.NoError(t, err)
+			var got []attune.ExecutionID
+			for _, execution := range executions {
+				got = append(got, execution.ID)
+				want := b.execution(t, execution.ID)
+				want.Stdout, want.Stderr, want.Result = "", "", nil // only Get reads them
+				require.Empty(t, cmp.Diff(want, execution))
+			}
+			require.Equal(t, test.want, got)
+		})
+	}
+	_, err := b.executions.Get(t.Context(), 4711)
+	requireCode(t, attune.CodeNotFound, err, "4711")
+}
+
+// TestExecutions_HoldsCompare takes times only from PostgreSQL, so that the intervals in which slots were held compare.
+func TestExecutions_HoldsCompare(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var lastEnd time.Time
+	for _, ticket := range b.admit(t, b.created(t, deploy, 5)...) {
+		message := b.request(t, ticket)
+		report := reportOf(message)
+		report.FinishedAt = time.Unix(0, 0) // a worker whose clock is far off
+		b.finish(t, report)
+		execution := b.execution(t, message.Execution)
+		require.False(t, execution.RequestedAt.Before(lastEnd))
+		require.False(t, execution.FinishedAt.Before(execution.RequestedAt))
+		lastEnd = *execution.FinishedAt
+	}
+}

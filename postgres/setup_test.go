@@ -1,0 +1,257 @@
+package postgres_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/postgres"
+	"github.com/attune-go/attune/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// What the demo pack declares.
+const (
+	pushed   attune.Ref = "demo.pushed"
+	onPush   attune.Ref = "demo.on-push"
+	deploy   attune.Ref = "demo.deploy"
+	notify   attune.Ref = "demo.notify"
+	queueKey            = attune.QueueKey(deploy)
+)
+
+// bundle is a database with the core and the demo pack, and everything that works on it.
+type bundle struct {
+	url          string
+	db           *postgres.DB
+	packs        *postgres.Packs
+	events       *postgres.Events
+	enforcements *postgres.Enforcements
+	executions   *postgres.Executions
+	queues       *postgres.Queues
+	outbox       *postgres.Outbox
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	url := postgrestest.URL(t)
+	b := open(t, postgres.Config{URL: url, MaxConns: 24})
+	b.url = url
+	b.install(t, corePack(), demoPack())
+	return b
+}
+
+// open makes a bundle for a database that is there already.
+func open(t *testing.T, config postgres.Config) *bundle {
+	t.Helper()
+	db := postgrestest.Open(t, config)
+	return &bundle{
+		url: config.URL, db: db,
+		packs: postgres.NewPacks(db), events: postgres.NewEvents(db), enforcements: postgres.NewEnforcements(db),
+		executions: postgres.NewExecutions(db), queues: postgres.NewQueues(db), outbox: postgres.NewOutbox(db),
+	}
+}
+
+func corePack() attune.Pack {
+	return attune.Pack{Name: "core", Version: "1", Digest: "core-1", Triggers: []attune.Trigger{{Ref: attune.ManualTrigger}}}
+}
+
+// demoPack declares one rule: what is pushed is deployed.
+func demoPack() attune.Pack {
+	return attune.Pack{
+		Name: "demo", Version: "1.0.0", Description: "A demo.", Digest: "demo-1",
+		Triggers: []attune.Trigger{{
+			Ref: pushed, Description: "Something was pushed.", Schema: json.RawMessage(`{"type":"object"}`),
+			Webhook: &attune.Webhook{Key: "push", SecretEnv: "PUSH_SECRET", DedupHeader: "X-Delivery"},
+		}},
+		Actions: []attune.Action{
+			{
+				Ref: deploy, Description: "Deploys.", Command: []string{"./deploy.sh", "--now"}, Env: []string{"HOME"},
+				Schema: json.RawMessage(`{"type":"object"}`), Timeout: time.Minute, Pool: "default",
+			},
+			{Ref: notify, Command: []string{"./notify.sh"}, Timeout: time.Second, Pool: "small"},
+		},
+		Rules: []attune.Rule{{
+			Ref: onPush, Description: "Deploy what is pushed.", Enabled: true, Trigger: pushed, Action: deploy,
+			Criteria: "true", Parameters: json.RawMessage(`{"ref": "{{ payload.ref }}"}`),
+		}},
+	}
+}
+
+func (b *bundle) install(t *testing.T, packs ...attune.Pack) []postgres.InstallResult {
+	t.Helper()
+	results, err := b.packs.Install(t.Context(), packs)
+	require.NoError(t, err)
+	return results
+}
+
+// accept decides that every candidate's action must run.
+func accept(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
+	decisions := make([]attune.Decision, len(candidates))
+	for i, c := range candidates {
+		decisions[i] = attune.Decision{
+			RuleID: c.Rule.ID, ActionID: c.Action.ID, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated,
+		}
+	}
+	return decisions
+}
+
+// ask records the wish to run an action directly, and returns the enforcement.
+func (b *bundle) ask(t *testing.T, action attune.ActionID) attune.EnforcementID {
+	t.Helper()
+	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual}
+	recorded, err := b.events.Record(t.Context(), event, func(attune.Event, []attune.Candidate) []attune.Decision {
+		return []attune.Decision{{ActionID: action, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated}}
+	})
+	require.NoError(t, err)
+	require.Len(t, recorded.Enforcements, 1)
+	return recorded.Enforcements[0].ID
+}
+
+// created makes n enforcements of an action and returns their ids in ascending order.
+func (b *bundle) created(t *testing.T, action attune.Ref, n int) []attune.EnforcementID {
+	t.Helper()
+	declared, err := b.packs.Action(t.Context(), action)
+	require.NoError(t, err)
+	ids := make([]attune.EnforcementID, n)
+	for i := range ids {
+		ids[i] = b.ask(t, declared.ID)
+	}
+	return ids
+}
+
+// admit accepts enforcements of one queue and returns their tickets in sequence order.
+func (b *bundle) admit(t *testing.T, ids ...attune.EnforcementID) []attune.Ticket {
+	t.Helper()
+	admissions, err := b.enforcements.Admit(t.Context(), ids)
+	require.NoError(t, err)
+	require.Len(t, admissions, 1)
+	return admissions[0].Tickets
+}
+
+// grant is the queue's permission, as the queue would give it: in the order of sequences the number is the sequence.
+func grant(ticket attune.Ticket) attune.Grant {
+	return attune.Grant{Ticket: ticket, Number: ticket.Sequence, Attempt: 1, GrantedAt: time.Now().UTC().Truncate(time.Millisecond)}
+}
+
+// request acts upon the grant of a ticket and returns the message for the workers.
+func (b *bundle) request(t *testing.T, ticket attune.Ticket) attune.ExecutionRequestedMessage {
+	t.Helper()
+	request, err := b.executions.Request(t.Context(), queueKey, grant(ticket))
+	require.NoError(t, err)
+	require.NotNil(t, request.Message, "request of %+v", ticket)
+	return *request.Message
+}
+
+// requested makes n enforcements of the deploy action and requests their executions.
+func (b *bundle) requested(t *testing.T, n int) []attune.ExecutionRequestedMessage {
+	t.Helper()
+	messages := make([]attune.ExecutionRequestedMessage, n)
+	for i, ticket := range b.admit(t, b.created(t, deploy, n)...) {
+		messages[i] = b.request(t, ticket)
+	}
+	return messages
+}
+
+// claim lets a worker start an execution.
+func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimReply {
+	t.Helper()
+	replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)})
+	require.NoError(t, err)
+	require.Len(t, replies, 1)
+	return replies[0]
+}
+
+func claimOf(m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimMessage {
+	return attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: worker}
+}
+
+// reportOf is a worker's report that an execution succeeded.
+func reportOf(m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
+	return attune.ExecutionCompletedMessage{
+		Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt, Worker: "worker-1",
+		Status: attune.ExecutionSucceeded, ExitCode: new(0), StartedAt: time.Now(), FinishedAt: time.Now(),
+	}
+}
+
+func (b *bundle) finish(t *testing.T, reports ...attune.ExecutionCompletedMessage) []attune.Completion {
+	t.Helper()
+	completions, err := b.executions.Finish(t.Context(), reports)
+	require.NoError(t, err)
+	require.Len(t, completions, len(reports))
+	return completions
+}
+
+func (b *bundle) enforcement(t *testing.T, id attune.EnforcementID) attune.Enforcement {
+	t.Helper()
+	enforcement, err := b.enforcements.Get(t.Context(), id)
+	require.NoError(t, err)
+	return enforcement
+}
+
+func (b *bundle) execution(t *testing.T, id attune.ExecutionID) attune.Execution {
+	t.Helper()
+	execution, err := b.executions.Get(t.Context(), id)
+	require.NoError(t, err)
+	return execution
+}
+
+func (b *bundle) stats(t *testing.T) attune.QueueStats {
+	t.Helper()
+	stats, err := b.queues.Stats(t.Context(), queueKey)
+	require.NoError(t, err)
+	return stats
+}
+
+// takeOutbox returns what waits in the outbox, oldest first, and empties it.
+func (b *bundle) takeOutbox(t *testing.T) []attune.OutboxRow {
+	t.Helper()
+	rows, err := b.outbox.Pending(t.Context(), 10_000)
+	require.NoError(t, err)
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	require.NoError(t, b.outbox.Remove(t.Context(), ids))
+	return rows
+}
+
+// conn is a connection of the test's own, for what the package has no method for.
+func (b *bundle) conn(t *testing.T) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	return conn
+}
+
+// count runs a query that yields one number.
+func (b *bundle) count(t *testing.T, sql string) (n int64) {
+	t.Helper()
+	require.NoError(t, b.conn(t).QueryRow(t.Context(), sql).Scan(&n))
+	return n
+}
+
+// requireCode checks an error's code, and that its message tells a person what it is about.
+func requireCode(t *testing.T, code attune.Code, err error, mentions ...any) {
+	t.Helper()
+	require.Error(t, err)
+	require.Equal(t, code, attune.CodeOf(err), "%v", err)
+	for _, mention := range mentions {
+		require.ErrorContains(t, err, fmt.Sprint(mention))
+	}
+}
+
+func sequencesOf(tickets []attune.Ticket) []int64 {
+	sequences := make([]int64, len(tickets))
+	for i, ticket := range tickets {
+		sequences[i] = ticket.Sequence
+	}
+	return sequences
+}
