@@ -1,0 +1,251 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/internal/demo"
+	"github.com/attune-go/attune/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+const (
+	token    = "e2e-token-of-at-least-32-characters"
+	patience = 3 * time.Minute // a machine that runs every other test at the same time is slow
+)
+
+// program builds attune once.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "attune-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "attune")
+	build := exec.Command("go", "build", "-o", path, "../cmd/attune")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build attune: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// cluster is attune for one test: its own database, vhost and namespace, a pack, and processes started and ended at will.
+type cluster struct {
+	*client.Client
+	t    *testing.T
+	base string
+	addr string
+	log  string // what the actions write while they run
+	env  []string
+}
+
+func newCluster(t *testing.T, pack map[string]string) *cluster {
+	t.Helper()
+	address, namespace := testenv.Temporal(t)
+	c := &cluster{t: t, addr: freeAddress(t), log: filepath.Join(t.TempDir(), "log")}
+	c.base = "http://" + c.addr
+	c.Client = client.New(c.base, token)
+	c.env = append(os.Environ(),
+		"ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t),
+		"TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace,
+		"ATTUNE_HTTP_ADDR="+c.addr, "ATTUNE_API_TOKEN="+token, "ATTUNE_PACKS="+writePack(t, pack),
+		"E2E_LOG="+c.log, "E2E_WEBHOOK_SECRET=swordfish",
+	)
+	return c
+}
+
+// process is one running attune.
+type process struct {
+	cmd    *exec.Cmd
+	output *bytes.Buffer
+	done   chan struct{}
+}
+
+// start runs `attune serve` and returns when it says that it runs.
+func (c *cluster) start(args ...string) *process {
+	c.t.Helper()
+	path, err := program()
+	require.NoError(c.t, err)
+	p := &process{output: new(bytes.Buffer), done: make(chan struct{})}
+	p.cmd = exec.Command(path, append([]string{"serve", "--data-dir", c.t.TempDir()}, args...)...)
+	p.cmd.Env = c.env
+	stderr, err := p.cmd.StderrPipe()
+	require.NoError(c.t, err)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(c.t, p.cmd.Start())
+	running := make(chan struct{})
+	go func() {
+		defer close(p.done)
+		p.watch(stderr, running)
+		_ = p.cmd.Wait()
+	}()
+	c.t.Cleanup(p.stop)
+	select {
+	case <-running:
+	case <-p.done:
+		require.FailNow(c.t, "attune did not start", p.output.String())
+	case <-time.After(patience):
+		p.kill()
+		require.FailNow(c.t, "attune did not say that it runs", p.output.String())
+	}
+	return p
+}
+
+// watch keeps what the process says, and notices when it says that it runs.
+func (p *process) watch(stderr io.Reader, running chan struct{}) {
+	chunk := make([]byte, 4096)
+	said := false
+	for {
+		n, err := stderr.Read(chunk)
+		p.output.Write(chunk[:n])
+		if !said && strings.Contains(p.output.String(), "attune runs") {
+			said = true
+			close(running)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// stop asks the process to end and waits for it.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(time.Minute):
+		p.kill()
+	}
+}
+
+// kill ends the process as a power cut would.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// run runs an action and returns the enforcement.
+func (c *cluster) run(action string, parameters map[string]any) attune.EnforcementID {
+	c.t.Helper()
+	var answer struct {
+		Enforcement attune.EnforcementID `json:"enforcement_id"`
+	}
+	require.NoError(c.t, c.Post(c.t.Context(), "/actions/"+action+"/run", map[string]any{"parameters": parameters}, &answer))
+	return answer.Enforcement
+}
+
+func (c *cluster) stats(action string) attune.QueueStats {
+	c.t.Helper()
+	var stats attune.QueueStats
+	require.NoError(c.t, c.Get(c.t.Context(), "/actions/"+action+"/queue-stats", nil, &stats))
+	return stats
+}
+
+// rows returns what is stored about an action's queue.
+func (c *cluster) rows(action string) []demo.Row {
+	c.t.Helper()
+	query := url.Values{"action": {action}}
+	enforcements, err := client.List[attune.Enforcement](c.t.Context(), c.Client, "/enforcements", query)
+	require.NoError(c.t, err)
+	executions, err := client.List[attune.Execution](c.t.Context(), c.Client, "/executions", query)
+	require.NoError(c.t, err)
+	byEnforcement := map[attune.EnforcementID]*attune.Execution{}
+	for i := range executions {
+		require.Nil(c.t, byEnforcement[executions[i].Enforcement], "two executions of enforcement %d", executions[i].Enforcement)
+		byEnforcement[executions[i].Enforcement] = &executions[i]
+	}
+	var rows []demo.Row
+	for _, e := range enforcements {
+		rows = append(rows, demo.Row{Enforcement: e, Execution: byEnforcement[e.ID]})
+	}
+	return rows
+}
+
+// finish waits until n executions of the action have ended and requires that its queue kept every promise.
+func (c *cluster) finish(action string, n, limit int) demo.Measure {
+	c.t.Helper()
+	c.eventually(fmt.Sprintf("%d executions of %s have ended", n, action), func() bool { return c.stats(action).TotalCompleted == int64(n) })
+	m := demo.MeasureQueue(attune.QueueKey(action), limit, c.rows(action))
+	require.Empty(c.t, m.Violations)
+	require.Equal(c.t, n, m.Accepted)
+	return m
+}
+
+// eventually waits for a predicate and prints every queue if it never comes true.
+func (c *cluster) eventually(what string, predicate func() bool) {
+	c.t.Helper()
+	deadline := time.Now().Add(patience)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !predicate() {
+		if time.Now().After(deadline) {
+			queues, err := client.List[attune.QueueStats](context.Background(), c.Client, "/queues", nil)
+			require.FailNow(c.t, "never came true: "+what, "queues: %+v (%v)", queues, err)
+		}
+		<-ticker.C
+	}
+}
+
+// written returns the lines that the actions have written.
+func (c *cluster) written() []string {
+	c.t.Helper()
+	data, err := os.ReadFile(c.log)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	require.NoError(c.t, err)
+	return strings.Fields(string(data))
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, listener.Close()) }()
+	return listener.Addr().String()
+}
+
+// attune runs a command to its end and returns its exit code and what it printed.
+func (c *cluster) attune(args ...string) (code int, output string) {
+	c.t.Helper()
+	path, err := program()
+	require.NoError(c.t, err)
+	cmd := exec.CommandContext(c.t.Context(), path, args...)
+	cmd.Env = c.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		require.IsType(c.t, new(exec.ExitError), err, "%s", out)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// http sends a raw request and returns the status and the body.
+func (c *cluster) http(method, path string, header http.Header, body string) (status int, answer string) {
+	c.t.Helper()
+	request, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, strings.NewReader(body))
+	require.NoError(c.t, err)
+	request.Header = header
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(c.t, err)
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(response.Body)
+	require.NoError(c.t, err)
+	return response.StatusCode, string(data)
+}

@@ -1,0 +1,193 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+// TestScenarios are numbered as in docs/architecture.md.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+
+	t.Run("S1 ten tickets, limit one", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
+		c.start()
+		var want []string
+		for n := range 10 {
+			c.run("e2e.step", map[string]any{"n": n, "ms": 20})
+			want = append(want, fmt.Sprintf("+%d", n), fmt.Sprintf("-%d", n))
+		}
+		m := c.finish("e2e.step", 10, 1)
+		require.Equal(t, map[string]int{"succeeded": 10}, m.Outcomes)
+		require.Equal(t, want, c.written(), "as the processes saw it: in order, one after the other")
+	})
+
+	t.Run("S2 a thousand tickets, limit five", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(5)})
+		c.start()
+		senders := new(sync.WaitGroup)
+		for sender := range 4 {
+			senders.Go(func() {
+				for n := range 250 {
+					c.run("e2e.step", map[string]any{"n": 1000*sender + n})
+				}
+			})
+		}
+		senders.Wait()
+		m := c.finish("e2e.step", 1000, 5)
+		require.Equal(t, map[string]int{"succeeded": 1000}, m.Outcomes)
+		require.LessOrEqual(t, overlap(t, c.written()), 5)
+		require.Len(t, c.written(), 2000, "each ran once")
+	})
+
+	t.Run("S3 thirty tickets of 10, 30 and 50 ms, limit three", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(3)})
+		c.start()
+		for n := range 30 {
+			c.run("e2e.step", map[string]any{"n": n, "ms": []int{10, 30, 50}[n%3]})
+		}
+		m := c.finish("e2e.step", 30, 3)
+		require.Equal(t, map[string]int{"succeeded": 30}, m.Outcomes)
+		require.LessOrEqual(t, overlap(t, c.written()), 3)
+	})
+
+	t.Run("S4 three actions, fifty each, do not wait for each other", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, map[string]string{
+			"actions/a.yaml": stepAction(1), "actions/b.yaml": stepAction(2), "actions/stuck.yaml": stepAction(1),
+		})
+		c.start()
+		stuck := c.run("e2e.stuck", map[string]any{"n": 999, "ms": 600_000})
+		for n := range 50 {
+			for _, action := range []string{"e2e.a", "e2e.b", "e2e.stuck"} {
+				c.run(action, map[string]any{"n": n})
+			}
+		}
+		c.finish("e2e.a", 50, 1)
+		c.finish("e2e.b", 50, 2)
+		require.EqualValues(t, 50, c.stats("e2e.stuck").QueueLength)
+		require.EqualValues(t, 1, c.stats("e2e.stuck").ActiveCount)
+
+		var page struct{ Items []attune.Execution }
+		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions?enforcement=%d", stuck), nil, &page))
+		require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", page.Items[0].ID), nil, nil))
+		m := c.finish("e2e.stuck", 51, 1)
+		require.Equal(t, map[string]int{"succeeded": 50, "cancelled": 1}, m.Outcomes)
+	})
+
+	t.Run("S6 the stats are the truth at every observation", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(4)})
+		c.start()
+		sent := new(sync.WaitGroup)
+		sent.Go(func() {
+			for n := range 60 {
+				c.run("e2e.step", map[string]any{"n": n, "ms": 10})
+			}
+		})
+		observed := 0
+		c.eventually("sixty have ended", func() bool {
+			s := c.stats("e2e.step")
+			require.Equal(t, s.TotalEnqueued, s.QueueLength+s.ActiveCount+s.TotalCompleted+s.TotalDropped, "%+v", s)
+			require.LessOrEqual(t, s.ActiveCount, int64(s.MaxConcurrent))
+			require.Equal(t, s.QueueLength > 0, s.OldestEnqueuedAt != nil, "%+v", s)
+			observed++
+			return s.TotalCompleted == 60
+		})
+		sent.Wait()
+		require.Greater(t, observed, 3)
+		c.finish("e2e.step", 60, 4)
+	})
+
+	t.Run("S9 a hundred duplicate completions free one slot", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
+		c.start()
+		first := c.run("e2e.step", map[string]any{"n": 0})
+		c.finish("e2e.step", 1, 1)
+		c.run("e2e.step", map[string]any{"n": 1, "ms": 600_000})
+		for n := range 5 {
+			c.run("e2e.step", map[string]any{"n": 2 + n})
+		}
+		c.eventually("the second runs", func() bool { return c.stats("e2e.step").ActiveCount == 1 })
+		var page struct{ Items []attune.Execution }
+		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions?enforcement=%d", first), nil, &page))
+		publishCompletions(t, c.env, page.Items[0], 100)
+		c.eventually("all duplicates have been seen", func() bool {
+			status, body := c.http("GET", "/metrics", nil, "")
+			require.Equal(t, 200, status)
+			return metric(body, "attune_completions_total", `effect="repeated"`) == 100
+		})
+		require.EqualValues(t, 1, c.stats("e2e.step").ActiveCount)
+		require.EqualValues(t, 5, c.stats("e2e.step").QueueLength)
+		require.Equal(t, []string{"+0", "-0", "+1"}, c.written())
+	})
+}
+
+// overlap is the highest number of steps between their start and their end at the same time.
+func overlap(t *testing.T, lines []string) int {
+	t.Helper()
+	active, most := 0, 0
+	for _, line := range lines {
+		if strings.HasPrefix(line, "+") {
+			active++
+		} else {
+			active--
+		}
+		most = max(most, active)
+	}
+	require.Zero(t, active)
+	return most
+}
+
+// publishCompletions plays a broker or a worker that repeats itself.
+func publishCompletions(t *testing.T, env []string, x attune.Execution, times int) {
+	t.Helper()
+	conn, err := amqp.Dial(variable(env, "ATTUNE_AMQP_URL"))
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	channel, err := conn.Channel()
+	require.NoError(t, err)
+	body := fmt.Sprintf(`{"execution_id":%d,"enforcement_id":%d,"action_id":%d,"attempt":%d,"worker":"echo","status":"failed"}`,
+		x.ID, x.Enforcement, x.ActionID, x.Attempt)
+	for range times {
+		require.NoError(t, channel.PublishWithContext(t.Context(), "attune", attune.KeyExecutionCompleted, true, false,
+			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: []byte(body)}))
+	}
+}
+
+func variable(env []string, name string) string {
+	value := ""
+	for _, entry := range env {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// metric sums the samples of a metric that have a label.
+func metric(page, name, label string) float64 {
+	sum := 0.0
+	for line := range strings.Lines(page) {
+		if !strings.HasPrefix(line, name+"{") || !strings.Contains(line, label) {
+			continue
+		}
+		fields := strings.Fields(line)
+		if value, err := strconv.ParseFloat(fields[len(fields)-1], 64); err == nil {
+			sum += value
+		}
+	}
+	return sum
+}
