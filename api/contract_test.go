@@ -1,0 +1,22 @@
+package api_test
+
+import (
+	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/internal/telemetry"
+	"github.com/attune-go/attune/postgres"
+	"github.com/attune-go/attune/rules"
+)
+
+// What the process wires together must fit: the interfaces are declared here, the types elsewhere.
+var (
+	_ api.Engine            = (*rules.Engine)(nil)
+	_ api.Triggers          = (*postgres.Packs)(nil)
+	_ api.ActionReader      = (*postgres.Packs)(nil)
+	_ api.Rules             = (*postgres.Packs)(nil)
+	_ api.EventRecorder     = (*postgres.Events)(nil)
+	_ api.EventReader       = (*postgres.Events)(nil)
+	_ api.EnforcementReader = (*postgres.Enforcements)(nil)
+	_ api.Executions        = (*postgres.Executions)(nil)
+	_ api.QueueReader       = (*postgres.Queues)(nil)
+	_ api.Metrics           = (*telemetry.Metrics)(nil)
+)

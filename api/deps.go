@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// Deps is what the server works with. Everything is required unless it says otherwise.
+type Deps struct {
+	Engine       Engine
+	Triggers     Triggers
+	Recorder     EventRecorder
+	Events       EventReader
+	Enforcements EnforcementReader
+	Executions   Executions
+	Actions      ActionReader
+	Rules        Rules
+	Queues       QueueReader
+
+	// Checks are what must work for the process to be ready, by name. Optional.
+	Checks map[string]func(context.Context) error
+	// LookupSecret reads the environment variables that hold webhook secrets. Default [os.LookupEnv].
+	LookupSecret func(name string) (string, bool)
+	// MetricsPage serves /metrics. Optional: without it there is no such route.
+	MetricsPage http.Handler
+	// Metrics counts. Optional.
+	Metrics Metrics
+	// Logger gets what callers must not see. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Metrics is what the API counts.
+type Metrics interface {
+	EventRecorded(ctx context.Context, source attune.Source)
+	EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
+	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
+}
+
+type noMetrics struct{}
+
+func (noMetrics) EventRecorded(context.Context, attune.Source) {}
+func (noMetrics) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {
+}
+func (noMetrics) RequestServed(context.Context, string, string, int, time.Duration) {}
+
+func (d Deps) withDefaults() Deps {
+	if d.LookupSecret == nil {
+		d.LookupSecret = os.LookupEnv
+	}
+	if d.Metrics == nil {
+		d.Metrics = noMetrics{}
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+func (d Deps) validate() error {
+	needed := []struct {
+		name  string
+		value any
+	}{
+		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
+		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Actions", d.Actions}, {"Rules", d.Rules},
+		{"Queues", d.Queues},
+	}
+	var missing []string
+	for _, need := range needed {
+		if v := reflect.ValueOf(need.value); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			missing = append(missing, need.name)
+		}
+	}
+	if missing != nil {
+		return attune.Errorf(attune.CodeInvalid, "missing dependencies: %s", strings.Join(missing, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+)
+
+// Executions reads executions and asks for their end. One that does not exist is an [attune.CodeNotFound] error; lists
+// are newest first.
+type Executions interface {
+	Get(ctx context.Context, id attune.ExecutionID) (attune.Execution, error)
+	List(ctx context.Context, filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error)
+	// Cancel ends an execution that has not started, or asks the worker to end one that has. One that has ended is an
+	// [attune.CodeConflict] error.
+	Cancel(ctx context.Context, id attune.ExecutionID) (attune.Execution, error)
+}
+
+// ExecutionSummary is an execution without its parameters and output.
+type ExecutionSummary struct {
+	ID          attune.ExecutionID     `json:"id"`
+	Enforcement attune.EnforcementID   `json:"enforcement_id"`
+	Action      attune.Ref             `json:"action"`
+	ActionID    attune.ActionID        `json:"action_id"`
+	Queue       attune.QueueKey        `json:"queue"`
+	Sequence    int64                  `json:"sequence"`
+	Attempt     int                    `json:"attempt"`
+	Status      attune.ExecutionStatus `json:"status"`
+	Reason      attune.Reason          `json:"reason,omitempty"`
+	Error       string                 `json:"error,omitempty"`
+	Pool        string                 `json:"pool"`
+	Worker      string                 `json:"worker,omitempty"`
+	ExitCode    *int                   `json:"exit_code,omitempty"`
+	RequestedAt time.Time              `json:"requested_at"`
+	StartedAt   *time.Time             `json:"started_at,omitempty"`
+	FinishedAt  *time.Time             `json:"finished_at,omitempty"`
+}
+
+func summarizeExecution(e attune.Execution) ExecutionSummary {
+	return ExecutionSummary{
+		ID: e.ID, Enforcement: e.Enforcement, Action: e.Action, ActionID: e.ActionID,
+		Queue: e.Queue, Sequence: e.Sequence, Attempt: e.Attempt,
+		Status: e.Status, Reason: e.Reason, Error: e.Error, Pool: e.Pool, Worker: e.Worker, ExitCode: e.ExitCode,
+		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, FinishedAt: e.FinishedAt,
+	}
+}
+
+type listExecutionsInput struct {
+	Paging
+	Enforcement int64                  `query:"enforcement" minimum:"1"`
+	Action      attune.Ref             `query:"action"`
+	Queue       attune.QueueKey        `query:"queue"`
+	Status      attune.ExecutionStatus `query:"status"`
+	Worker      string                 `query:"worker"`
+}
+
+func (s *Server) registerExecutions() {
+	register(s, huma.Operation{
+		OperationID: "list-executions", Method: http.MethodGet, Path: "/executions", Tags: []string{"executions"},
+		Summary: "List executions, newest first, without their parameters and output",
+	}, s.listExecutions)
+	register(s, huma.Operation{
+		OperationID: "get-execution", Method: http.MethodGet, Path: "/executions/{id}", Tags: []string{"executions"},
+		Summary: "Read one execution with its output", Errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, in *idInput) (*answer[attune.Execution], error) {
+		execution, err := s.deps.Executions.Get(ctx, attune.ExecutionID(in.ID))
+		return &answer[attune.Execution]{Body: execution}, err
+	})
+	register(s, huma.Operation{
+		OperationID: "cancel-execution", Method: http.MethodPost, Path: "/executions/{id}/cancel", Tags: []string{"executions"},
+		Summary: "Ask for the end of an execution; it has ended when its status says so", DefaultStatus: http.StatusAccepted,
+		Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.cancelExecution)
+}
+
+func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*answer[List[ExecutionSummary]], error) {
+	page, err := in.page()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRefs(map[string]attune.Ref{"query.action": in.Action}); err != nil {
+		return nil, err
+	}
+	if err := checkQueue(in.Queue); err != nil {
+		return nil, err
+	}
+	if err := checkText("query.worker", in.Worker); err != nil {
+		return nil, err
+	}
+	found, err := s.deps.Executions.List(ctx, attune.ExecutionFilter{
+		Enforcement: attune.EnforcementID(in.Enforcement), Action: in.Action,
+		Queue: in.Queue, Status: in.Status, Worker: in.Worker,
+	}, page)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(found, page, func(e attune.Execution) int64 { return int64(e.ID) }, summarizeExecution), nil
+}
+
+func (s *Server) cancelExecution(ctx context.Context, in *idInput) (*answer[ExecutionSummary], error) {
+	execution, err := s.deps.Executions.Cancel(ctx, attune.ExecutionID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	s.logger.InfoContext(ctx, "the end of an execution was asked for", "execution", execution.ID, "status", execution.Status,
+		"request_id", exchangeOf(ctx).id)
+	return &answer[ExecutionSummary]{Body: summarizeExecution(execution)}, nil
+}

@@ -1,0 +1,81 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+
+	fine := func(context.Context) error { return nil }
+
+	t.Run("Live", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.deps.Checks = map[string]func(context.Context) error{"postgres": func(context.Context) error { return errors.New("down") }}
+		recorder := b.do(t, get("/livez"))
+		require.Equal(t, http.StatusOK, recorder.Code, "a service that is down is no reason to restart the process")
+		requireJSON(t, `{"status": "ok"}`, recorder)
+	})
+
+	t.Run("Ready", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.deps.Checks = map[string]func(context.Context) error{"postgres": fine, "rabbitmq": fine}
+		recorder := b.do(t, get("/readyz"))
+		require.Equal(t, http.StatusOK, recorder.Code)
+		requireJSON(t, `{"status": "ok", "checks": {"postgres": "ok", "rabbitmq": "ok"}}`, recorder)
+	})
+
+	t.Run("NotReady", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.config.CheckTimeout = 10 * time.Millisecond
+		forever := make(chan struct{})
+		t.Cleanup(func() { close(forever) })
+		b.deps.Checks = map[string]func(context.Context) error{
+			"postgres": func(context.Context) error {
+				return attune.WrapError(attune.CodeUnavailable, errSecretCause, "127.0.0.1:5432 refuses connections")
+			},
+			"rabbitmq": fine,
+			"temporal": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			"stuck":    func(context.Context) error { <-forever; return nil },
+			"broken":   func(context.Context) error { panic("oops") },
+		}
+		recorder := b.do(t, get("/readyz"))
+		problem := requireProblem(t, recorder, 503, "unavailable")
+		require.Equal(t, "5", recorder.Header().Get("Retry-After"))
+		require.NotContains(t, recorder.Body.String(), "hunter2")
+		reasons := map[string]string{}
+		for _, e := range problem.Errors {
+			reasons[e.Location] = e.Message
+		}
+		require.Equal(t, map[string]string{
+			"postgres": "127.0.0.1:5432 refuses connections",
+			"temporal": "no answer within 10ms",
+			"stuck":    "no answer within 10ms",
+			"broken":   "the check panicked: oops",
+		}, reasons)
+	})
+}
+
+func TestMetricsPage(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	recorder := b.do(t, get("/metrics"))
+	require.Equal(t, http.StatusOK, recorder.Code)
+	require.Equal(t, "attune_up 1\n", recorder.Body.String())
+
+	without := setup(t)
+	without.deps.MetricsPage = nil
+	requireProblem(t, without.do(t, get("/metrics")), 404, "not_found")
+}

@@ -1,0 +1,188 @@
+package api_test
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+)
+
+// routes is everything the API answers, with whether it needs the token.
+func routes() map[string]bool {
+	return map[string]bool{
+		"GET /livez":                            false,
+		"GET /readyz":                           false,
+		"GET /metrics":                          false,
+		"POST /api/v1/webhooks/{key}":           false,
+		"POST /api/v1/events":                   true,
+		"GET /api/v1/events":                    true,
+		"GET /api/v1/events/{id}":               true,
+		"GET /api/v1/enforcements":              true,
+		"GET /api/v1/enforcements/{id}":         true,
+		"GET /api/v1/executions":                true,
+		"GET /api/v1/executions/{id}":           true,
+		"POST /api/v1/executions/{id}/cancel":   true,
+		"GET /api/v1/queues":                    true,
+		"GET /api/v1/queues/{key}":              true,
+		"GET /api/v1/actions":                   true,
+		"GET /api/v1/actions/{ref}":             true,
+		"POST /api/v1/actions/{ref}/run":        true,
+		"GET /api/v1/actions/{ref}/queue-stats": true,
+		"GET /api/v1/rules":                     true,
+		"GET /api/v1/rules/{ref}":               true,
+		"POST /api/v1/rules/{ref}/enable":       true,
+		"POST /api/v1/rules/{ref}/disable":      true,
+	}
+}
+
+type openAPI struct {
+	OpenAPI string `json:"openapi"`
+	Info    struct{ Title, Version string }
+	Paths   map[string]map[string]struct {
+		OperationID string `json:"operationId"`
+		Summary     string
+		Security    []map[string][]string
+		Parameters  []struct {
+			Name   string
+			Schema struct{ Enum []string }
+		}
+		Responses map[string]struct {
+			Content map[string]struct {
+				Schema struct {
+					Ref string `json:"$ref"`
+				}
+			}
+		}
+	}
+	Components struct {
+		Schemas         map[string]json.RawMessage
+		SecuritySchemes map[string]struct{ Type, Scheme string }
+	}
+}
+
+func description(t *testing.T) openAPI {
+	t.Helper()
+	recorder := setup(t).do(t, get("/api/v1/openapi.json"))
+	require.Equal(t, http.StatusOK, recorder.Code)
+	require.Equal(t, "application/openapi+json", recorder.Header().Get("Content-Type"))
+	var found openAPI
+	require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &found))
+	return found
+}
+
+func TestOpenAPI(t *testing.T) {
+	t.Parallel()
+
+	found := description(t)
+	require.Equal(t, "3.1.0", found.OpenAPI)
+	require.Equal(t, "attune", found.Info.Title)
+	require.Equal(t, "1.2.3", found.Info.Version)
+	require.Equal(t, "bearer", found.Components.SecuritySchemes["token"].Scheme)
+
+	var listed []string
+	ids := map[string]bool{}
+	for path, operations := range found.Paths {
+		for method, op := range operations {
+			route := strings.ToUpper(method) + " " + path
+			listed = append(listed, route)
+			require.NotEmpty(t, op.Summary, route)
+			require.False(t, ids[op.OperationID], "%s has the id of another operation", route)
+			ids[op.OperationID] = true
+			require.Equal(t, routes()[route], len(op.Security) == 1, route)
+			for status, response := range op.Responses {
+				if status[0] != '2' {
+					ref := response.Content["application/problem+json"].Schema.Ref
+					require.Equal(t, "#/components/schemas/Problem", ref, "%s %s", route, status)
+				}
+			}
+		}
+	}
+	require.ElementsMatch(t, slices.Collect(maps.Keys(routes())), listed)
+	require.NotContains(t, found.Components.Schemas, "ErrorModel", "the framework's errors never leave the server")
+
+	recorder := setup(t).do(t, get("/api/v1/openapi.yaml"))
+	require.Equal(t, "application/openapi+yaml", recorder.Header().Get("Content-Type"))
+	var asYAML struct{ Paths map[string]any }
+	require.NoError(t, yaml.Unmarshal(recorder.Body.Bytes(), &asYAML))
+	require.Len(t, asYAML.Paths, len(found.Paths))
+}
+
+// Every reference inside the document leads somewhere.
+func TestOpenAPIReferences(t *testing.T) {
+	t.Parallel()
+
+	text := setup(t).do(t, get("/api/v1/openapi.json")).Body.String()
+	schemas := description(t).Components.Schemas
+	for part := range strings.SplitSeq(text, `"$ref":"#/components/schemas/`) {
+		if name, _, found := strings.Cut(part, `"`); found && !strings.HasPrefix(part, "{") {
+			require.Contains(t, schemas, name)
+		}
+	}
+}
+
+// Every route that the document lists is really there, and closed unless it says otherwise.
+func TestOpenAPIRoutesExist(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	for route, closed := range routes() {
+		method, path, _ := strings.Cut(route, " ")
+		path = strings.NewReplacer("{id}", "1", "{key}", "gh", "{ref}", "a.b").Replace(path)
+		recorder := b.do(t, request{method, path, "", []string{"Authorization:"}})
+		if closed {
+			requireProblem(t, recorder, 401, "unauthorized")
+			continue
+		}
+		require.NotEqual(t, http.StatusNotFound, recorder.Code, route)
+		require.NotEqual(t, http.StatusMethodNotAllowed, recorder.Code, route)
+	}
+}
+
+// The values that the description allows are those that the domain has: a new one must not be forgotten here.
+func TestOpenAPIEnumsAreComplete(t *testing.T) {
+	t.Parallel()
+
+	enums := map[string][]string{}
+	for path, operations := range description(t).Paths {
+		for _, parameter := range operations["get"].Parameters {
+			enums[path+"?"+parameter.Name] = parameter.Schema.Enum
+		}
+	}
+	require.ElementsMatch(t, constants(t, "../enforcement.go", "Reason"), enums["/api/v1/enforcements?reason"])
+	require.ElementsMatch(t, constants(t, "../enforcement.go", "EnforcementStatus"), enums["/api/v1/enforcements?status"])
+	require.ElementsMatch(t, constants(t, "../execution.go", "ExecutionStatus"), enums["/api/v1/executions?status"])
+	require.ElementsMatch(t, constants(t, "../event.go", "Source"), enums["/api/v1/events?source"])
+}
+
+// constants returns the values of all constants of a type, from its source.
+func constants(t *testing.T, file, typeName string) []string {
+	t.Helper()
+	syntax, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	require.NoError(t, err)
+	var values []string
+	ast.Inspect(syntax, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if name, ok := spec.Type.(*ast.Ident); ok && name.Name == typeName {
+			for _, value := range spec.Values {
+				text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
+				require.NoError(t, err)
+				values = append(values, text)
+			}
+		}
+		return true
+	})
+	require.NotEmpty(t, values)
+	return values
+}

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+)
+
+// List is one page of a list, newest first.
+type List[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty" doc:"Cursor of the next page; absent when this is the last one"`
+}
+
+// Paging is the query of every list. It is exported because the framework reads only exported fields, embedded ones too.
+type Paging struct {
+	Limit  pageLimit `query:"limit" doc:"Items on a page"`
+	Cursor string    `query:"cursor" doc:"The next of the page before; its content is no part of the API"`
+}
+
+// pageLimit takes its bounds from the domain.
+type pageLimit int
+
+// Schema implements [huma.SchemaProvider].
+func (pageLimit) Schema(huma.Registry) *huma.Schema {
+	least, most := 1.0, float64(attune.MaxPageLimit)
+	return &huma.Schema{Type: huma.TypeInteger, Minimum: &least, Maximum: &most, Default: attune.DefaultPageLimit}
+}
+
+// cursorPrefix is the version of a cursor's content.
+const cursorPrefix = "before:"
+
+func (in Paging) page() (attune.Page, error) {
+	page := attune.Page{Limit: int(in.Limit)}.Normalize()
+	if in.Cursor == "" {
+		return page, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(in.Cursor)
+	id, versioned := strings.CutPrefix(string(text), cursorPrefix)
+	before, parseErr := strconv.ParseInt(id, 10, 64)
+	if err != nil || !versioned || parseErr != nil || before < 1 {
+		return attune.Page{}, attune.Errorf(attune.CodeInvalid, "query.cursor: this is no cursor: use the next of an earlier answer as it is")
+	}
+	page.Before = before
+	return page, nil
+}
+
+// listOf turns what was read into a page. A full page has a next one, which may turn out to be empty.
+func listOf[S, T any](found []S, page attune.Page, id func(S) int64, show func(S) T) *answer[List[T]] {
+	list := List[T]{Items: make([]T, len(found))}
+	for i, item := range found {
+		list.Items[i] = show(item)
+	}
+	if len(found) == page.Limit {
+		list.Next = base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + strconv.FormatInt(id(found[len(found)-1]), 10)))
+	}
+	return &answer[List[T]]{Body: list}
+}
+
+// itself is for lists that show everything.
+func itself[T any](item T) T { return item }

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/attune-go/attune"
+)
+
+// Problem is the body of every answer that is not a success: application/problem+json, as RFC 9457 describes it.
+type Problem struct {
+	Type     string         `json:"type" doc:"Always about:blank: code says which problem it is"`
+	Title    string         `json:"title" doc:"The HTTP status in words"`
+	Status   int            `json:"status" doc:"The HTTP status"`
+	Detail   string         `json:"detail" doc:"What is wrong and what to do, for a person"`
+	Instance string         `json:"instance,omitempty" doc:"The request, as the server's log names it; on 500 and 503"`
+	Code     string         `json:"code" doc:"What is wrong, for a program; codes are never renamed"`
+	Errors   []ProblemError `json:"errors,omitempty" doc:"Every single thing that is wrong, when there can be several"`
+
+	header http.Header
+}
+
+// ProblemError is one thing that is wrong with a request.
+type ProblemError struct {
+	Location string `json:"location" doc:"Where: body.trigger, query.limit, path.id, header.Idempotency-Key"`
+	Message  string `json:"message"`
+}
+
+// The codes of problems: those of [attune.Code], and what only HTTP knows.
+const (
+	CodeMalformed            = "malformed"              // 400: the body is not JSON, or is missing
+	CodeForbidden            = "forbidden"              // 403: a browser sent it for another site
+	CodeMethodNotAllowed     = "method_not_allowed"     // 405: see the Allow header
+	CodeTimeout              = "timeout"                // 408: the body did not arrive in time
+	CodeTooLarge             = "too_large"              // 413
+	CodeUnsupportedMediaType = "unsupported_media_type" // 415
+)
+
+// retryAfterSeconds is how long a caller should wait after a 503 or 429: longer than the restart of a service takes to
+// begin, shorter than anybody's patience.
+const retryAfterSeconds = "5"
+
+// newProblem returns a problem of this status. The title follows from it.
+func newProblem(status int, code, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail, header: http.Header{}}
+}
+
+// with adds a header to the answer.
+func (p *Problem) with(name, value string) *Problem {
+	p.header.Set(name, value)
+	return p
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus implements [huma.StatusError].
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements [huma.HeadersError].
+func (p *Problem) GetHeaders() http.Header { return p.header }
+
+// ContentType implements [huma.ContentTypeFilter].
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// ServeHTTP answers with the problem.
+func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	writeJSON(w, p.Status, p.ContentType(""), p)
+}
+
+// writeJSON writes one JSON document. Writing can only fail when the caller has gone.
+func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(body)
+}
+
+// tooLarge is the problem of a body or payload above a limit in bytes.
+func tooLarge(what string, limit int) *Problem {
+	return newProblem(http.StatusRequestEntityTooLarge, CodeTooLarge,
+		what+" has more than "+sizeText(limit)+": put large data elsewhere and send a reference to it")
+}
+
+// statusOf is the one place where an error's code becomes an HTTP status.
+func statusOf(code attune.Code) int {
+	switch code {
+	case attune.CodeInvalid:
+		return http.StatusUnprocessableEntity
+	case attune.CodeUnauthorized:
+		return http.StatusUnauthorized
+	case attune.CodeNotFound:
+		return http.StatusNotFound
+	case attune.CodeConflict:
+		return http.StatusConflict
+	case attune.CodeExhausted:
+		return http.StatusTooManyRequests
+	case attune.CodeUnavailable:
+		return http.StatusServiceUnavailable
+	case attune.CodeInternal:
+		return http.StatusInternalServerError
+	default:
+		return http.StatusInternalServerError
+	}
+}

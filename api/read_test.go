@@ -1,0 +1,266 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+func TestGetEnforcement(t *testing.T) {
+	t.Parallel()
+
+	later := noon.Add(time.Second)
+	t.Run("Waiting", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
+			return attune.Enforcement{
+				ID: id, Event: 7, Rule: "github.deploy", Action: "shop.deploy", ActionID: 4, Parameters: json.RawMessage(`{"v": 1}`),
+				Status: attune.EnforcementQueued, Queue: "shop.deploy", Sequence: 42, CreatedAt: noon, QueuedAt: &later,
+			}, nil
+		}
+		b.enforcements.position = func(id attune.EnforcementID) (int64, error) {
+			require.Equal(t, attune.EnforcementID(11), id)
+			return 3, nil
+		}
+		recorder := b.do(t, get("/api/v1/enforcements/11"))
+		require.Equal(t, http.StatusOK, recorder.Code)
+		requireJSON(t, `{
+			"id": 11, "event_id": 7, "rule": "github.deploy", "action": "shop.deploy", "action_id": 4, "parameters": {"v": 1},
+			"status": "queued", "queue": "shop.deploy", "sequence": 42, "position": 3,
+			"created_at": "2030-01-02T12:00:00Z", "queued_at": "2030-01-02T12:00:01Z"
+		}`, recorder)
+	})
+
+	t.Run("Granted", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
+			return attune.Enforcement{
+				ID: id, Action: "shop.deploy", Status: attune.EnforcementGranted, Queue: "shop.deploy", Sequence: 1,
+				GrantNumber: 1, Parameters: json.RawMessage(`{}`), CreatedAt: noon, GrantedAt: &later,
+			}, nil
+		}
+		b.executions.list = func(filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error) {
+			require.Equal(t, attune.ExecutionFilter{Enforcement: 11}, filter)
+			require.Equal(t, 1, page.Limit)
+			return []attune.Execution{{ID: 21, Status: attune.ExecutionRunning}}, nil
+		}
+		recorder := b.do(t, get("/api/v1/enforcements/11"))
+		require.Equal(t, http.StatusOK, recorder.Code)
+		require.Contains(t, recorder.Body.String(), `"execution":{"id":21,"status":"running"}`)
+		require.NotContains(t, recorder.Body.String(), `"position"`)
+	})
+
+	t.Run("RejectedFromTheStart", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
+			return attune.Enforcement{
+				ID: id, Status: attune.EnforcementRejected, Reason: attune.ReasonCriteriaFailed, Detail: "no such key", CreatedAt: noon,
+			}, nil
+		}
+		recorder := b.do(t, get("/api/v1/enforcements/11"))
+		require.Equal(t, http.StatusOK, recorder.Code)
+		require.Contains(t, recorder.Body.String(), `"reason":"criteria_failed","detail":"no such key"`)
+		require.NotContains(t, recorder.Body.String(), `"execution"`)
+	})
+
+	t.Run("Errors", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		requireProblem(t, b.do(t, get("/api/v1/enforcements/11")), 404, "not_found")
+		requireProblem(t, b.do(t, get("/api/v1/enforcements/x")), 422, "invalid")
+
+		queued := func(attune.EnforcementID) (attune.Enforcement, error) {
+			return attune.Enforcement{Status: attune.EnforcementQueued}, nil
+		}
+		b.enforcements.get = queued
+		b.enforcements.position = func(attune.EnforcementID) (int64, error) { return 0, errDown }
+		requireProblem(t, b.do(t, get("/api/v1/enforcements/11")), 503, "unavailable")
+
+		b.enforcements.get = func(attune.EnforcementID) (attune.Enforcement, error) { return attune.Enforcement{GrantNumber: 1}, nil }
+		b.executions.list = func(attune.ExecutionFilter, attune.Page) ([]attune.Execution, error) { return nil, errDown }
+		requireProblem(t, b.do(t, get("/api/v1/enforcements/11")), 503, "unavailable")
+	})
+}
+
+func TestListEnforcements(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.enforcements.list = func(filter attune.EnforcementFilter, _ attune.Page) ([]attune.Enforcement, error) {
+		require.Equal(t, attune.EnforcementFilter{
+			Event: 7, Rule: "github.deploy", Action: "shop.deploy", Queue: "shop.deploy/eu west",
+			Status: attune.EnforcementRejected, Reason: attune.ReasonQueueFull,
+		}, filter)
+		return []attune.Enforcement{{
+			ID: 11, Event: 7, Action: "shop.deploy", Status: attune.EnforcementRejected, Reason: attune.ReasonQueueFull, CreatedAt: noon,
+			Parameters: json.RawMessage(`{"secret": 1}`),
+		}}, nil
+	}
+	recorder := b.do(t, get("/api/v1/enforcements?event=7&rule=github.deploy&action=shop.deploy&queue=shop.deploy%2Feu+west"+
+		"&status=rejected&reason=queue_full"))
+	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+	requireJSON(t, `{"items": [{
+		"id": 11, "event_id": 7, "action": "shop.deploy", "action_id": 0, "status": "rejected", "reason": "queue_full",
+		"created_at": "2030-01-02T12:00:00Z"
+	}]}`, recorder)
+}
+
+func TestExecutions(t *testing.T) {
+	t.Parallel()
+
+	code := 3
+	execution := attune.Execution{
+		ID: 21, Enforcement: 11, Action: "shop.deploy", ActionID: 4, Queue: "shop.deploy", Sequence: 42, Attempt: 1,
+		Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode, Error: "exit code 3", Pool: "default", Worker: "w1",
+		Parameters: json.RawMessage(`{"v":1}`), Timeout: attune.Duration(time.Minute), ExitCode: &code, Stdout: "out", Stderr: "err",
+		Truncated: true, RequestedAt: noon,
+	}
+
+	t.Run("Get", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.executions.get = func(attune.ExecutionID) (attune.Execution, error) { return execution, nil }
+		recorder := b.do(t, get("/api/v1/executions/21"))
+		require.Equal(t, http.StatusOK, recorder.Code)
+		requireJSON(t, `{
+			"id": 21, "enforcement_id": 11, "action": "shop.deploy", "action_id": 4, "queue": "shop.deploy", "sequence": 42, "attempt": 1,
+			"status": "failed", "reason": "exit_code", "error": "exit code 3", "pool": "default", "worker": "w1",
+			"parameters": {"v": 1}, "timeout": "1m0s", "exit_code": 3, "stdout": "out", "stderr": "err", "truncated": true,
+			"requested_at": "2030-01-02T12:00:00Z"
+		}`, recorder)
+		requireProblem(t, setup(t).do(t, get("/api/v1/executions/21")), 404, "not_found")
+	})
+
+	t.Run("List", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.executions.list = func(filter attune.ExecutionFilter, _ attune.Page) ([]attune.Execution, error) {
+			require.Equal(t, attune.ExecutionFilter{
+				Enforcement: 11, Action: "shop.deploy", Queue: "shop.deploy", Status: attune.ExecutionFailed, Worker: "w1",
+			}, filter)
+			return []attune.Execution{execution}, nil
+		}
+		recorder := b.do(t, get("/api/v1/executions?enforcement=11&action=shop.deploy&queue=shop.deploy&status=failed&worker=w1"))
+		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+		requireJSON(t, `{"items": [{
+			"id": 21, "enforcement_id": 11, "action": "shop.deploy", "action_id": 4, "queue": "shop.deploy", "sequence": 42, "attempt": 1,
+			"status": "failed", "reason": "exit_code", "error": "exit code 3", "pool": "default", "worker": "w1", "exit_code": 3,
+			"requested_at": "2030-01-02T12:00:00Z"
+		}]}`, recorder)
+	})
+
+	t.Run("Cancel", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.executions.cancel = func(id attune.ExecutionID) (attune.Execution, error) {
+			require.Equal(t, attune.ExecutionID(21), id)
+			return attune.Execution{ID: 21, Status: attune.ExecutionRunning, RequestedAt: noon}, nil
+		}
+		recorder := b.do(t, post("/api/v1/executions/21/cancel", ""))
+		require.Equal(t, http.StatusAccepted, recorder.Code, recorder.Body.String())
+		require.Contains(t, recorder.Body.String(), `"id":21`)
+
+		b.executions.cancel = func(attune.ExecutionID) (attune.Execution, error) {
+			return attune.Execution{}, attune.Errorf(attune.CodeConflict, "execution 21 has ended: succeeded")
+		}
+		requireProblem(t, b.do(t, post("/api/v1/executions/21/cancel", "")), 409, "conflict")
+		b.executions.cancel = nil
+		requireProblem(t, b.do(t, post("/api/v1/executions/22/cancel", "")), 404, "not_found")
+	})
+}
+
+func TestQueues(t *testing.T) {
+	t.Parallel()
+
+	stats := attune.QueueStats{
+		Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1,
+		OldestEnqueuedAt: &noon, TotalEnqueued: 10, TotalCompleted: 6, TotalDropped: 1, LastUpdated: &noon,
+	}
+	const statsJSON = `{
+		"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 2, "active_count": 1, "max_concurrent": 1,
+		"oldest_enqueued_at": "2030-01-02T12:00:00Z", "total_enqueued": 10, "total_completed": 6, "total_dropped": 1,
+		"last_updated": "2030-01-02T12:00:00Z"
+	}`
+
+	t.Run("Get", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) {
+			if key != "shop.deploy" && key != "shop.deploy/eu west" {
+				return attune.QueueStats{}, notFound("queue")
+			}
+			return stats, nil
+		}
+		requireJSON(t, statsJSON, b.do(t, get("/api/v1/queues/shop.deploy")))
+		require.Equal(t, http.StatusOK, b.do(t, get("/api/v1/queues/shop.deploy%2Feu%20west")).Code, "a key may hold a slash")
+		requireProblem(t, b.do(t, get("/api/v1/queues/nope")), 404, "not_found")
+		requireProblem(t, b.do(t, get("/api/v1/queues/%00")), 404, "not_found")
+	})
+
+	t.Run("List", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.queues.list = func(page attune.Page) ([]attune.QueueStats, error) {
+			require.Equal(t, attune.Page{Before: 9, Limit: 1}, page)
+			return []attune.QueueStats{stats}, nil
+		}
+		requireJSON(t, `{"items": [`+statsJSON+`], "next": "YmVmb3JlOjQ"}`, b.do(t, get("/api/v1/queues?limit=1&cursor=YmVmb3JlOjk")))
+	})
+
+	t.Run("OfAction", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		requireProblem(t, b.do(t, get("/api/v1/actions/shop.nope/queue-stats")), 404, "not_found")
+		requireProblem(t, b.do(t, get("/api/v1/actions/nope/queue-stats")), 404, "not_found")
+
+		b.queues.actionStats = func(ref attune.Ref) (attune.QueueStats, error) {
+			return attune.QueueStats{Queue: "shop.deploy", ActionID: 4, Action: ref, MaxConcurrent: 1}, nil
+		}
+		recorder := b.do(t, get("/api/v1/actions/shop.deploy/queue-stats"))
+		require.Equal(t, http.StatusOK, recorder.Code)
+		requireJSON(t, `{
+			"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 0, "active_count": 0,
+			"max_concurrent": 1, "oldest_enqueued_at": null, "total_enqueued": 0, "total_completed": 0, "total_dropped": 0,
+			"last_updated": null
+		}`, recorder)
+	})
+}
+
+func TestRules(t *testing.T) {
+	t.Parallel()
+
+	const on = `{"id": 5, "ref": "github.deploy", "enabled": true, "trigger": "github.push", "action": "shop.deploy"}`
+	const off = `{"id": 5, "ref": "github.deploy", "enabled": false, "trigger": "github.push", "action": "shop.deploy"}`
+	b := setup(t)
+	requireJSON(t, off, b.do(t, get("/api/v1/rules/github.deploy")))
+
+	recorder := b.do(t, post("/api/v1/rules/github.deploy/enable", ""))
+	require.Equal(t, http.StatusOK, recorder.Code)
+	requireJSON(t, on, recorder)
+	requireJSON(t, on, b.do(t, get("/api/v1/rules/github.deploy")))
+	requireJSON(t, off, b.do(t, post("/api/v1/rules/github.deploy/disable", "")))
+	require.Contains(t, b.log.String(), "a rule was switched")
+
+	requireProblem(t, b.do(t, get("/api/v1/rules/github.nope")), 404, "not_found")
+	requireProblem(t, b.do(t, get("/api/v1/rules/nope")), 404, "not_found")
+	requireProblem(t, b.do(t, post("/api/v1/rules/github.nope/enable", "")), 404, "not_found")
+	requireProblem(t, b.do(t, post("/api/v1/rules/nope/disable", "")), 404, "not_found")
+
+	b.rules.set = func(attune.Ref, bool) error {
+		return attune.Errorf(attune.CodeConflict, "its pack no longer declares it")
+	}
+	requireProblem(t, b.do(t, post("/api/v1/rules/github.deploy/enable", "")), 409, "conflict")
+
+	b.rules.list = func(attune.Page) ([]attune.Rule, error) {
+		return []attune.Rule{{ID: 5, Ref: "github.deploy", Trigger: "github.push", Action: "shop.deploy"}}, nil
+	}
+	requireJSON(t, `{"items": [`+off+`]}`, b.do(t, get("/api/v1/rules")))
+}

@@ -1,0 +1,72 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/attune-go/attune"
+)
+
+// router is a ServeMux that knows its routes. A route is closed (it needs the token) unless it was registered as open.
+type router struct {
+	*http.ServeMux
+	patterns []string
+	open     map[string]bool
+}
+
+func newRouter() *router {
+	return &router{ServeMux: http.NewServeMux(), open: map[string]bool{}}
+}
+
+// HandleFunc implements [humago.Mux].
+func (r *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	r.patterns = append(r.patterns, pattern)
+	r.ServeMux.HandleFunc(pattern, handler)
+}
+
+// handleOpen registers a route that needs no token.
+func (r *router) handleOpen(pattern string, handler http.HandlerFunc) {
+	r.open[pattern] = true
+	r.HandleFunc(pattern, handler)
+}
+
+// dispatch calls the route; what has none is a problem instead of ServeMux's plain text.
+func (r *router) dispatch() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		handler, pattern := r.Handler(req)
+		if pattern != "" {
+			r.ServeHTTP(w, req) // not handler: only ServeHTTP sets the path's values
+			return
+		}
+		var refusal refusal
+		handler.ServeHTTP(&refusal, req)
+		refusal.problem(req).ServeHTTP(w, req)
+	})
+}
+
+// refusal catches what ServeMux says about a request without a route.
+type refusal struct {
+	header http.Header
+	status int
+}
+
+// Header implements [http.ResponseWriter].
+func (f *refusal) Header() http.Header {
+	if f.header == nil {
+		f.header = http.Header{}
+	}
+	return f.header
+}
+
+// Write implements [http.ResponseWriter] and drops the text.
+func (f *refusal) Write(data []byte) (int, error) { return len(data), nil }
+
+// WriteHeader implements [http.ResponseWriter].
+func (f *refusal) WriteHeader(status int) { f.status = status }
+
+func (f *refusal) problem(req *http.Request) *Problem {
+	if f.status == http.StatusMethodNotAllowed {
+		allow := f.Header().Get("Allow")
+		return newProblem(f.status, CodeMethodNotAllowed, req.Method+" is not possible here: use "+allow).with("Allow", allow)
+	}
+	return newProblem(http.StatusNotFound, string(attune.CodeNotFound), "there is nothing at "+req.URL.Path)
+}

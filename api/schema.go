@@ -1,0 +1,68 @@
+package api
+
+import (
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+)
+
+// describeDomain tells the API description what the domain's types say in Go: closed sets of values. A query parameter
+// of such a type refuses other values and names those that exist.
+func describeDomain(registry huma.Registry) {
+	alias[attune.EnforcementStatus, enforcementStatus](registry)
+	alias[attune.ExecutionStatus, executionStatus](registry)
+	alias[attune.Reason, reason](registry)
+	alias[attune.Source, source](registry)
+	alias[attune.Overflow, overflow](registry)
+	alias[huma.ErrorModel, Problem](registry) // every error is one
+}
+
+func alias[T, As any](registry huma.Registry) {
+	registry.RegisterTypeAlias(reflect.TypeFor[T](), reflect.TypeFor[As]())
+}
+
+type (
+	enforcementStatus string
+	executionStatus   string
+	reason            string
+	source            string
+	overflow          string
+)
+
+// Schema implements [huma.SchemaProvider].
+func (enforcementStatus) Schema(huma.Registry) *huma.Schema {
+	return enum(attune.EnforcementStatuses()...)
+}
+
+// Schema implements [huma.SchemaProvider].
+func (executionStatus) Schema(huma.Registry) *huma.Schema { return enum(attune.ExecutionStatuses()...) }
+
+// Schema implements [huma.SchemaProvider].
+func (reason) Schema(huma.Registry) *huma.Schema {
+	return enum(
+		attune.ReasonCriteriaFailed, attune.ReasonParametersInvalid, attune.ReasonActionDisabled, attune.ReasonQueueFull,
+		attune.ReasonDroppedOldest, attune.ReasonQueueTimeout, attune.ReasonCancelled, attune.ReasonExitCode,
+		attune.ReasonSignal, attune.ReasonTimeout, attune.ReasonExecutableNotFound, attune.ReasonStart,
+		attune.ReasonOutputInvalid, attune.ReasonWorkerStopped,
+	)
+}
+
+// Schema implements [huma.SchemaProvider].
+func (source) Schema(huma.Registry) *huma.Schema {
+	return enum(attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer, attune.SourceManual)
+}
+
+// Schema implements [huma.SchemaProvider].
+func (overflow) Schema(huma.Registry) *huma.Schema {
+	return enum(attune.OverflowReject, attune.OverflowDropOldest)
+}
+
+func enum[T ~string](values ...T) *huma.Schema {
+	schema := &huma.Schema{Type: huma.TypeString}
+	for _, value := range values {
+		schema.Enum = append(schema.Enum, string(value))
+	}
+	return schema
+}

@@ -1,0 +1,382 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
+)
+
+var (
+	update = flag.Bool("update", false, "rewrite the golden files")
+
+	errSecretCause = errors.New("password=hunter2 at 10.0.0.1")
+	errDown        = attune.WrapError(attune.CodeUnavailable, errSecretCause, "the database does not answer")
+)
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	_, err := api.New(api.Config{}, b.deps)
+	require.ErrorContains(t, err, "the API has no token: set ATTUNE_API_TOKEN or ATTUNE_API_TOKEN_FILE")
+	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+
+	var nobody *fakeRules
+	b.deps.Rules, b.deps.Queues = nobody, nil
+	_, err = api.New(b.config, b.deps)
+	require.ErrorContains(t, err, "missing dependencies: Rules, Queues")
+
+	_, err = api.New(api.Config{Token: apiToken, CheckTimeout: -1}, setup(t).deps)
+	require.ErrorContains(t, err, "negative")
+}
+
+// The routes that need no token are these and no others.
+func TestAuthentication(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		require.Equal(t, http.StatusOK, b.do(t, request{http.MethodGet, path, "", []string{"Authorization:"}}).Code, path)
+	}
+	for name, header := range map[string]string{
+		"Missing":       "Authorization:",
+		"Wrong":         "Authorization: Bearer 00000000000000000000000000000000",
+		"Prefix":        "Authorization: Bearer " + apiToken[:len(apiToken)-1],
+		"Longer":        "Authorization: Bearer " + apiToken + "0",
+		"OtherScheme":   "Authorization: Basic " + apiToken,
+		"SchemeMissing": "Authorization: " + apiToken,
+		"Empty":         "Authorization: Bearer ",
+	} {
+		recorder := b.do(t, request{http.MethodGet, "/api/v1/events", "", []string{header}})
+		requireProblem(t, recorder, 401, "unauthorized")
+		require.Contains(t, recorder.Header().Get("WWW-Authenticate"), `Bearer realm="attune"`, name)
+	}
+	require.Equal(t, http.StatusOK, b.do(t, request{http.MethodGet, "/api/v1/events", "", []string{"Authorization: bearer  " + apiToken}}).Code)
+
+	// Nothing below /api/v1 answers without the token, however its path is written, whether or not it exists.
+	for _, path := range []string{
+		"/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/nothing", "/api/v1/webhooks", "/api/v1/webhooks/", "/api/v1/",
+		"/api/v1/webhooks/../events", "/api/v1//events", "//api/v1/events", "/%61pi/v1/events", "/api/v1/webhooks%2F../events",
+	} {
+		requireProblem(t, b.do(t, request{http.MethodGet, path, "", []string{"Authorization:"}}), 401, "unauthorized")
+	}
+	// A webhook is open to its method only.
+	requireProblem(t, b.do(t, request{http.MethodGet, "/api/v1/webhooks/gh", "", []string{"Authorization:"}}), 401, "unauthorized")
+}
+
+func TestUnknownRoutes(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	problem := requireProblem(t, b.do(t, get("/api/v1/nothing")), 404, "not_found")
+	require.Equal(t, "there is nothing at /api/v1/nothing", problem.Detail)
+	requireProblem(t, b.do(t, request{http.MethodGet, "/", "", []string{"Authorization:"}}), 404, "not_found")
+	requireProblem(t, b.do(t, get("/api/v1/events/")), 404, "not_found")
+	requireProblem(t, b.do(t, get("/docs")), 404, "not_found")
+
+	recorder := b.do(t, request{http.MethodDelete, "/api/v1/events", "", nil})
+	problem = requireProblem(t, recorder, 405, "method_not_allowed")
+	require.Equal(t, "GET, HEAD, POST", recorder.Header().Get("Allow"))
+	require.Equal(t, "DELETE is not possible here: use GET, HEAD, POST", problem.Detail)
+	require.Equal(t, 1, b.metrics.of("DELETE unmatched Method Not Allowed"))
+
+	recorder = b.do(t, request{"BREW", "/livez", "", nil})
+	requireProblem(t, recorder, 405, "method_not_allowed")
+	require.Equal(t, 1, b.metrics.of("OTHER unmatched Method Not Allowed"), "a caller cannot invent series")
+}
+
+func TestCrossOrigin(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	body := `{"trigger": "github.push", "payload": {}}`
+	foreign := request{http.MethodPost, "/api/v1/events", body, []string{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"}}
+	requireProblem(t, b.do(t, foreign), 403, "forbidden")
+	same := request{http.MethodPost, "/api/v1/events", body, []string{"Sec-Fetch-Site: same-origin"}}
+	require.Equal(t, http.StatusAccepted, b.do(t, same).Code)
+	hook := delivery("gh", `{}`, "Origin: https://somewhere.example")
+	require.Equal(t, http.StatusAccepted, b.do(t, hook).Code, "a webhook is signed, wherever it comes from")
+}
+
+func TestPanic(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.events.get = func(attune.EventID) (attune.Event, error) { panic("secret state") }
+	recorder := b.do(t, get("/api/v1/events/7"))
+	requireProblem(t, recorder, 500, "internal")
+	require.NotContains(t, recorder.Body.String(), "secret state")
+	require.Contains(t, b.log.String(), "secret state")
+	require.Contains(t, b.log.String(), "request_id=test-request")
+	require.Equal(t, 1, b.metrics.of("GET /api/v1/events/{id} Internal Server Error"))
+}
+
+// What a caller must not see is in the log, under the id that the caller has.
+func TestInternalErrorIsLogged(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.events.get = func(attune.EventID) (attune.Event, error) { return attune.Event{}, errSecretCause }
+	recorder := b.do(t, get("/api/v1/events/7"))
+	problem := requireProblem(t, recorder, 500, "internal")
+	require.Equal(t, "urn:request:test-request", problem.Instance)
+	require.Equal(t, requestID, recorder.Header().Get("X-Request-Id"))
+	require.NotContains(t, recorder.Body.String(), "hunter2")
+	require.Contains(t, b.log.String(), "hunter2")
+	require.Contains(t, b.log.String(), "request_id=test-request")
+}
+
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	seen := map[string]bool{}
+	for _, given := range []string{"", " has space", " " + strings.Repeat("x", 65), " <script>"} {
+		id := b.do(t, request{http.MethodGet, "/livez", "", []string{"X-Request-Id:" + given}}).Header().Get("X-Request-Id")
+		require.Regexp(t, `^[A-Z2-7]{26}$`, id, "what cannot go into a log is replaced")
+		require.False(t, seen[id])
+		seen[id] = true
+	}
+}
+
+func TestRequestTimeout(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.config.RequestTimeout = time.Millisecond
+	blocked := &blockedRules{fakeRules: b.rules}
+	b.deps.Rules = blocked
+	problem := requireProblem(t, b.do(t, get("/api/v1/rules/github.deploy")), 503, "unavailable")
+	require.Equal(t, "the answer took too long", problem.Detail)
+}
+
+// blockedRules waits until the request is over.
+type blockedRules struct{ *fakeRules }
+
+func (blockedRules) Rule(ctx context.Context, _ attune.Ref) (attune.Rule, error) {
+	<-ctx.Done()
+	return attune.Rule{}, fmt.Errorf("read rule: %w", ctx.Err())
+}
+
+// TestProblemsGolden keeps the form of problems: programs read them.
+func TestProblemsGolden(t *testing.T) {
+	t.Parallel()
+
+	cases := []struct {
+		name string
+		in   request
+		arm  func(*bundle)
+	}{
+		{"malformed", post("/api/v1/events", `{"trigger"`), nil},
+		{"unauthorized", request{http.MethodGet, "/api/v1/events", "", []string{"Authorization:"}}, nil},
+		{"wrong token", request{http.MethodGet, "/api/v1/events", "", []string{"Authorization: Bearer nope"}}, nil},
+		{"wrong signature", delivery("gh", `{}`, "X-Hub-Signature-256: sha256=00"), nil},
+		{"forbidden", request{http.MethodPost, "/api/v1/events", `{}`, []string{"Sec-Fetch-Site: cross-site"}}, nil},
+		{"not found", get("/api/v1/events/8"), nil},
+		{"no route", get("/nothing"), nil},
+		{"method not allowed", request{http.MethodPut, "/api/v1/rules/github.deploy", "", nil}, nil},
+		{"conflict", post("/api/v1/executions/21/cancel", ""), func(b *bundle) {
+			b.executions.cancel = func(attune.ExecutionID) (attune.Execution, error) {
+				return attune.Execution{}, attune.Errorf(attune.CodeConflict, "execution 21 has ended: succeeded")
+			}
+		}},
+		{"too large", post("/api/v1/events", strings.Repeat(" ", 600<<10)), nil},
+		{"unsupported media type", request{http.MethodPost, "/api/v1/events", "x", []string{"Content-Type: text/plain"}}, nil},
+		{"invalid", get("/api/v1/events?limit=0&source=email&colour=red&size=9"), nil},
+		{"invalid, several", get("/api/v1/enforcements?limit=0&event=0&status=x&reason=y"), nil},
+		{"exhausted", get("/api/v1/events/8"), func(b *bundle) {
+			b.events.get = func(attune.EventID) (attune.Event, error) {
+				return attune.Event{}, attune.Errorf(attune.CodeExhausted, "the quota of the hour is used up")
+			}
+		}},
+		{"internal", get("/api/v1/events/8"), func(b *bundle) {
+			b.events.get = func(attune.EventID) (attune.Event, error) { return attune.Event{}, errSecretCause }
+		}},
+		{"unavailable", get("/api/v1/events/8"), func(b *bundle) {
+			b.events.get = func(attune.EventID) (attune.Event, error) {
+				return attune.Event{}, fmt.Errorf("read event: %w", errDown)
+			}
+		}},
+	}
+	var got bytes.Buffer
+	for _, tc := range cases {
+		b := setup(t)
+		if tc.arm != nil {
+			tc.arm(b)
+		}
+		recorder := b.do(t, tc.in)
+		fmt.Fprintf(&got, "== %s\n%d %s\n", tc.name, recorder.Code, recorder.Header().Get("Content-Type"))
+		for _, name := range []string{"Allow", "Retry-After", "WWW-Authenticate"} {
+			if value := recorder.Header().Get(name); value != "" {
+				fmt.Fprintf(&got, "%s: %s\n", name, value)
+			}
+		}
+		got.Write(recorder.Body.Bytes())
+		require.NotContains(t, recorder.Body.String(), "hunter2")
+	}
+	path := filepath.Join("testdata", "problems.golden")
+	if *update {
+		require.NoError(t, os.WriteFile(path, got.Bytes(), 0o600))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(string(want), got.String()), "run go test ./api -update if this is meant")
+}
+
+// One server answers many callers at once; the race detector watches.
+func TestConcurrentRequests(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	b.deps.Checks = map[string]func(context.Context) error{"a": func(context.Context) error { return nil }}
+	handler := b.server(t).Handler()
+	requests := []request{
+		post("/api/v1/events", `{"trigger": "github.push", "payload": {}}`), delivery("gh", `{}`), get("/api/v1/events?limit=0"),
+		get("/api/v1/openapi.json"), get("/api/v1/openapi.yaml"), get("/readyz"), get("/nothing"), post("/api/v1/rules/github.deploy/enable", ""),
+		post("/api/v1/actions/shop.deploy/run", `{}`), get("/api/v1/rules/nope"), {http.MethodGet, "/api/v1/events", "", []string{"Authorization:"}},
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		for _, in := range requests {
+			r := in.build(t)
+			group.Go(func() { handler.ServeHTTP(discardResponse{}, r) })
+		}
+	}
+	group.Wait()
+	require.Equal(t, 8, b.metrics.of("event api"))
+	require.Equal(t, 8, b.metrics.of("event webhook"))
+	require.Equal(t, 8, b.metrics.of("event manual"))
+}
+
+type discardResponse struct{}
+
+func (discardResponse) Header() http.Header            { return http.Header{} }
+func (discardResponse) Write(data []byte) (int, error) { return len(data), nil }
+func (discardResponse) WriteHeader(int)                {}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+
+	t.Run("ServesAndStops", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		entered, release := make(chan struct{}), make(chan struct{})
+		b.events.get = func(attune.EventID) (attune.Event, error) {
+			close(entered)
+			<-release
+			return attune.Event{ID: 7, ReceivedAt: noon}, nil
+		}
+		server := b.server(t)
+		ctx, stop := context.WithCancel(t.Context())
+		listener, err := server.Listen(ctx)
+		require.NoError(t, err)
+		base := "http://" + listener.Addr().String()
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(ctx, listener) }()
+
+		status, _ := fetch(t, base+"/livez")
+		require.Equal(t, http.StatusOK, status)
+
+		// A request that runs when the server stops gets its answer.
+		answered := make(chan int, 1)
+		go func() {
+			status, _ := fetch(t, base+"/api/v1/events/7")
+			answered <- status
+		}()
+		<-entered
+		stop()
+		require.Eventually(t, func() bool {
+			conn, err := net.DialTimeout("tcp", listener.Addr().String(), time.Second)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err != nil
+		}, 10*time.Second, 5*time.Millisecond, "a stopping server takes no new connections")
+		close(release)
+		require.Equal(t, http.StatusOK, <-answered)
+		require.NoError(t, <-served)
+	})
+
+	t.Run("AddressInUse", func(t *testing.T) {
+		t.Parallel()
+		var config net.ListenConfig
+		taken, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = taken.Close() })
+		b := setup(t)
+		b.config.Addr = taken.Addr().String()
+		err = b.server(t).Run(t.Context())
+		require.ErrorContains(t, err, taken.Addr().String()+" is in use: stop the other process or set --http-addr / ATTUNE_HTTP_ADDR")
+	})
+
+	t.Run("AddressOfAnotherMachine", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.config.Addr = "192.0.2.1:80" // reserved for documentation
+		err := b.server(t).Run(t.Context())
+		require.ErrorContains(t, err, "cannot listen on 192.0.2.1:80: set --http-addr / ATTUNE_HTTP_ADDR")
+	})
+
+	// Requests that do not end are cut off, and that is an error.
+	t.Run("GraceEnds", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.config.ShutdownGrace = 10 * time.Millisecond
+		entered, release := make(chan struct{}), make(chan struct{})
+		b.events.get = func(attune.EventID) (attune.Event, error) {
+			close(entered)
+			<-release
+			return attune.Event{}, nil
+		}
+		server := b.server(t)
+		ctx, stop := context.WithCancel(t.Context())
+		listener, err := server.Listen(ctx)
+		require.NoError(t, err)
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(ctx, listener) }()
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = fetch(t, "http://"+listener.Addr().String()+"/api/v1/events/7") })
+		<-entered
+		stop()
+		require.ErrorContains(t, <-served, "requests were still running after 10ms")
+		close(release)
+		group.Wait()
+	})
+}
+
+// fetch returns the status, or 0 when there was no answer.
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	r.Header.Set("Authorization", "Bearer "+apiToken)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return answer.StatusCode, string(body)
+}

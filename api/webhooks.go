@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+)
+
+const (
+	webhookPath     = apiPrefix + "webhooks/{key}"
+	webhookPattern  = "POST " + webhookPath
+	signatureHeader = "X-Hub-Signature-256"
+	formMediaType   = "application/x-www-form-urlencoded"
+)
+
+// registerWebhooks adds the webhook route. It stands beside the framework because the signature covers the bytes of the
+// body, before anybody makes sense of them.
+func (s *Server) registerWebhooks() {
+	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
+		accepted, err := s.postWebhook(r)
+		if err != nil {
+			s.problem(r.Context(), err).ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Location", accepted.Location)
+		writeJSON(w, http.StatusAccepted, "application/json", accepted.Body)
+	})
+	s.describe(huma.Operation{
+		OperationID: "post-webhook", Method: http.MethodPost, Path: webhookPath, Tags: []string{"events"},
+		Summary:     "Deliver an event, signed with the trigger's secret instead of the token",
+		Description: "The body is a JSON object, or a form with such an object in the field payload.",
+		Parameters: []*huma.Param{
+			{Name: "key", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}},
+			{
+				Name: signatureHeader, In: "header", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
+				Description: "sha256=<hex of the HMAC-SHA256 of the body>",
+			},
+		},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}},
+		}},
+		Security: []map[string][]string{},
+	}, http.StatusAccepted, Accepted{}, http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound,
+		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
+}
+
+// postWebhook takes a delivery in: who may first, what it says afterwards.
+func (s *Server) postWebhook(r *http.Request) (*answer[Accepted], error) {
+	trigger, err := s.webhookTrigger(r.Context(), r.PathValue("key"))
+	if err != nil {
+		return nil, err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSignature(r, trigger, body); err != nil {
+		return nil, err
+	}
+	payload, err := webhookPayload(r.Header.Get("Content-Type"), body)
+	if err != nil {
+		return nil, err
+	}
+	event := attune.Event{Trigger: trigger.Ref, Payload: payload, Source: attune.SourceWebhook}
+	if header := trigger.Webhook.DedupHeader; header != "" {
+		event.DedupKey = r.Header.Get(header)
+		if err := checkText("header."+header, event.DedupKey); err != nil {
+			return nil, err
+		}
+	}
+	return s.accept(r.Context(), trigger, event)
+}
+
+func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger, error) {
+	if err := checkText("path.key", key); err != nil {
+		return attune.Trigger{}, attune.Errorf(attune.CodeNotFound, "there is no such webhook")
+	}
+	trigger, err := s.deps.Triggers.WebhookTrigger(ctx, key)
+	if err == nil && trigger.Webhook == nil {
+		err = attune.Errorf(attune.CodeNotFound, "there is no webhook %q", key)
+	}
+	return trigger, err
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBodyBytes))
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return nil, tooLarge("the body", maxBodyBytes)
+	}
+	if err != nil {
+		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body did not arrive completely")
+	}
+	return body, nil
+}
+
+// checkSignature gives the same answer to a missing, an unreadable and a wrong signature.
+func (s *Server) checkSignature(r *http.Request, trigger attune.Trigger, body []byte) error {
+	name := trigger.Webhook.SecretEnv
+	secret, _ := s.deps.LookupSecret(name)
+	if secret == "" {
+		return attune.WrapError(attune.CodeUnavailable, errors.New("the secret of a webhook is not set"),
+			"the secret of trigger %q is not set: set the environment variable %s of the API process", trigger.Ref, name)
+	}
+	if signedWith(secret, body, r.Header.Get(signatureHeader)) {
+		return nil
+	}
+	s.logger.WarnContext(r.Context(), "a webhook delivery has no or a wrong signature",
+		"request_id", exchangeOf(r.Context()).id, "trigger", trigger.Ref)
+	return unauthorized("the signature is missing or wrong: send "+signatureHeader+": sha256=<hex of the HMAC-SHA256 of the body>").
+		with("WWW-Authenticate", signatureHeader+` realm="attune webhooks"`)
+}
+
+// webhookPayload returns the JSON text of a delivery.
+func webhookPayload(contentType string, body []byte) (json.RawMessage, error) {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case contentType == "", err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")):
+	case err == nil && mediaType == formMediaType:
+		form, err := url.ParseQuery(string(body))
+		if err != nil || !form.Has("payload") {
+			return nil, newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType,
+				"the form has no field payload: send JSON with Content-Type: application/json, or a form with the JSON in payload")
+		}
+		body = []byte(form.Get("payload"))
+	default:
+		return nil, newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType,
+			"a webhook takes a JSON object: send it with Content-Type: application/json")
+	}
+	var payload json.RawMessage
+	if err := json.Unmarshal(body, &payload); err != nil {
+		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body is not valid JSON: "+err.Error())
+	}
+	return payload, nil
+}

@@ -1,0 +1,171 @@
+package api_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+func sign(secret, body string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// delivery is a signed webhook request without the token.
+func delivery(key, body string, header ...string) request {
+	in := post("/api/v1/webhooks/"+key, body)
+	in.header = append([]string{"Authorization:", "X-Hub-Signature-256: " + sign(webhookSecret, body)}, header...)
+	return in
+}
+
+func TestPostWebhook(t *testing.T) {
+	t.Parallel()
+
+	t.Run("JSON", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.engine.decide = func(attune.Event, []attune.Candidate) []attune.Decision {
+			return []attune.Decision{{RuleID: 5, ActionID: 4, Status: attune.EnforcementCreated}}
+		}
+		recorder := b.do(t, delivery("gh", `{"ref": "main"}`, "X-GitHub-Delivery: d-9", "Content-Type: application/json; charset=utf-8"))
+		require.Equal(t, http.StatusAccepted, recorder.Code, recorder.Body.String())
+		require.Equal(t, "/api/v1/events/7", recorder.Header().Get("Location"))
+		requireJSON(t, `{
+			"event": {"id": 7, "trigger": "github.push", "source": "webhook", "dedup_key": "d-9", "received_at": "2030-01-02T12:00:00Z"},
+			"enforcements": [{"id": 11, "rule": "github.deploy", "action": "shop.deploy", "status": "created"}],
+			"duplicate": false
+		}`, recorder)
+		require.JSONEq(t, `{"ref": "main"}`, string(b.recorder.only(t).Payload))
+		require.Equal(t, 1, b.metrics.of("event webhook"))
+		require.Equal(t, 1, b.metrics.of("POST /api/v1/webhooks/{key} Accepted"))
+	})
+
+	t.Run("Form", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		body := url.Values{"payload": {`{"ref": "a & b"}`}}.Encode()
+		recorder := b.do(t, delivery("gh", body, "Content-Type: application/x-www-form-urlencoded"))
+		require.Equal(t, http.StatusAccepted, recorder.Code, recorder.Body.String())
+		require.JSONEq(t, `{"ref": "a & b"}`, string(b.recorder.only(t).Payload))
+	})
+
+	t.Run("OtherJSONType", func(t *testing.T) {
+		t.Parallel()
+		recorder := setup(t).do(t, delivery("gh", `{}`, "Content-Type: application/cloudevents+json"))
+		require.Equal(t, http.StatusAccepted, recorder.Code, recorder.Body.String())
+	})
+
+	// The example of GitHub's documentation.
+	t.Run("KnownSignature", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		in := delivery("gh", "Hello, World!",
+			"X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")
+		requireProblem(t, b.do(t, in), 400, "malformed") // signed, and then read
+	})
+}
+
+func TestPostWebhookErrors(t *testing.T) {
+	t.Parallel()
+
+	const body = `{"ref": "main"}`
+	right := sign(webhookSecret, body)
+	cases := []struct {
+		name   string
+		in     request
+		arm    func(*bundle)
+		status int
+		code   string
+		detail string
+	}{
+		{"UnknownKey", delivery("gl", body), nil, 404, "not_found", `there is no webhook "gl"`},
+		{"KeyThatCannotBe", delivery("%00", body), nil, 404, "not_found", `there is no such webhook`},
+		{"NoSignature", delivery("gh", body, "X-Hub-Signature-256:"), nil, 401, "unauthorized", "the signature is missing or wrong"},
+		{"WrongSignature", delivery("gh", body, "X-Hub-Signature-256: "+sign("other", body)), nil,
+			401, "unauthorized", "the signature is missing or wrong"},
+		{"SignatureOfOtherBody", delivery("gh", body, "X-Hub-Signature-256: "+sign(webhookSecret, body+" ")), nil,
+			401, "unauthorized", "the signature is missing or wrong"},
+		{"SignatureWithoutPrefix", delivery("gh", body, "X-Hub-Signature-256: "+strings.TrimPrefix(right, "sha256=")), nil,
+			401, "unauthorized", "the signature is missing or wrong"},
+		{"SignatureCut", delivery("gh", body, "X-Hub-Signature-256: "+right[:len(right)-2]), nil,
+			401, "unauthorized", "the signature is missing or wrong"},
+		{"SignatureWithRest", delivery("gh", body, "X-Hub-Signature-256: "+right+"zz"), nil,
+			401, "unauthorized", "the signature is missing or wrong"},
+		{"SecretMissing", delivery("gh", body), func(b *bundle) { delete(b.secrets, "GITHUB_SECRET") },
+			503, "unavailable", "set the environment variable GITHUB_SECRET of the API process"},
+		// An empty secret would accept a signature that everybody can make.
+		{"SecretEmpty", delivery("gh", body, "X-Hub-Signature-256: "+sign("", body)), func(b *bundle) { b.secrets["GITHUB_SECRET"] = "" },
+			503, "unavailable", "set the environment variable GITHUB_SECRET"},
+		{"NotJSON", delivery("gh", `{"ref"`), nil, 400, "malformed", "the body is not valid JSON"},
+		{"NoBody", delivery("gh", ``), nil, 400, "malformed", "the body is not valid JSON"},
+		{"NotAnObject", delivery("gh", `[1]`), func(b *bundle) {
+			b.engine.check = func(_ attune.Trigger, payload json.RawMessage) error {
+				return attune.Errorf(attune.CodeInvalid, "payload %s is no object", payload)
+			}
+		}, 422, "invalid", "payload [1] is no object"},
+		{"ContentType", delivery("gh", body, "Content-Type: text/plain"), nil,
+			415, "unsupported_media_type", "send it with Content-Type: application/json"},
+		{"FormWithoutPayload", delivery("gh", `a=b`, "Content-Type: application/x-www-form-urlencoded"), nil,
+			415, "unsupported_media_type", "the form has no field payload"},
+		{"BodyTooLarge", delivery("gh", `{"x": "`+strings.Repeat("x", attune.MaxPayloadBytes+64<<10)+`"}`), nil,
+			413, "too_large", "the body has more than 576 KiB"},
+		{"PayloadTooLarge", delivery("gh", `{"x": "`+strings.Repeat("x", attune.MaxPayloadBytes)+`"}`), nil,
+			413, "too_large", "the payload has more than 512 KiB"},
+		{"DedupKeyTooLong", delivery("gh", body, "X-GitHub-Delivery: "+strings.Repeat("k", 300)), nil,
+			422, "invalid", "header.X-GitHub-Delivery: 300 bytes are too many"},
+		{"DatabaseDown", delivery("gh", body), func(b *bundle) {
+			b.triggers.byKey = func(string) (attune.Trigger, error) { return attune.Trigger{}, errDown }
+		}, 503, "unavailable", "the database does not answer"},
+		{"TriggerWithoutWebhook", delivery("gh", body), func(b *bundle) {
+			b.triggers.byKey = func(string) (attune.Trigger, error) { return attune.Trigger{Ref: "github.push"}, nil }
+		}, 404, "not_found", `there is no webhook "gh"`},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			if tc.arm != nil {
+				tc.arm(b)
+			}
+			problem := requireProblem(t, b.do(t, tc.in), tc.status, tc.code)
+			require.Contains(t, problem.Detail, tc.detail)
+			require.Empty(t, b.recorder.events, "nothing is recorded")
+			require.NotContains(t, b.log.String(), webhookSecret)
+		})
+	}
+}
+
+// A caller without the secret must not learn whether the signature was missing, unreadable or wrong.
+func TestPostWebhookSameAnswerForEverySignature(t *testing.T) {
+	t.Parallel()
+
+	b := setup(t)
+	var bodies []string
+	for _, signature := range []string{"", " nonsense", " sha256=00", " " + sign("other", `{}`)} {
+		recorder := b.do(t, delivery("gh", `{}`, "X-Hub-Signature-256:"+signature))
+		requireProblem(t, recorder, 401, "unauthorized")
+		require.NotEmpty(t, recorder.Header().Get("WWW-Authenticate"))
+		bodies = append(bodies, recorder.Body.String())
+	}
+	for _, body := range bodies {
+		require.Equal(t, bodies[0], body)
+	}
+}
+
+// The signature comes before everything that depends on the body.
+func TestPostWebhookChecksSignatureFirst(t *testing.T) {
+	t.Parallel()
+
+	in := delivery("gh", `not JSON`, "Content-Type: text/plain", "X-Hub-Signature-256: "+sign("other", "x"))
+	requireProblem(t, setup(t).do(t, in), 401, "unauthorized")
+}
