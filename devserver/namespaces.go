@@ -9,11 +9,11 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/server/common/config"
+	sqliteschema "go.temporal.io/server/schema/sqlite"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -22,8 +22,23 @@ const (
 	retryInterval = 20 * time.Millisecond
 )
 
-// ready waits until the frontend serves, then makes sure of the namespaces and their search attributes. It does that
-// as any client would.
+// createNamespaces puts the namespaces into the database that are not there yet. It does that before the server runs:
+// a client that asks for a namespace too early would have the server remember for a second that there is none.
+func createNamespaces(database *config.SQL, o options) error {
+	for _, name := range o.namespaces {
+		namespace, err := sqliteschema.NewNamespaceConfig(clusterName, name, false, o.searchAttributes)
+		if err != nil {
+			return fmt.Errorf("namespace %q: %w", name, err)
+		}
+		namespace.Detail.Config.Retention = durationpb.New(o.retention)
+		if err := sqliteschema.CreateNamespaces(database, namespace); err != nil {
+			return fmt.Errorf("create namespace %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// ready waits until the frontend serves. Namespaces of an earlier run then get the search attributes they lack.
 func ready(ctx context.Context, o options) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -36,9 +51,6 @@ func ready(ctx context.Context, o options) error {
 		return fmt.Errorf("the frontend does not serve within %s: %w", readyTimeout, err)
 	}
 	for _, name := range o.namespaces {
-		if err := createNamespace(ctx, conn, name, o.retention); err != nil {
-			return fmt.Errorf("create namespace %q: %w", name, err)
-		}
 		err := retry(ctx, func() error { return addSearchAttributes(ctx, conn, name, o.searchAttributes) })
 		if err != nil {
 			return fmt.Errorf("search attributes of namespace %q: %w", name, err)
@@ -58,24 +70,6 @@ func healthy(ctx context.Context, conn *grpc.ClientConn) error {
 		return fmt.Errorf("its health is %s", answer.Status)
 	}
 	return nil
-}
-
-// createNamespace does nothing if an earlier run created it.
-func createNamespace(ctx context.Context, conn *grpc.ClientConn, name string, retention time.Duration) error {
-	register := &workflowservice.RegisterNamespaceRequest{
-		Namespace:                        name,
-		WorkflowExecutionRetentionPeriod: durationpb.New(retention),
-	}
-	return retry(ctx, func() error {
-		_, err := workflowservice.NewWorkflowServiceClient(conn).RegisterNamespace(ctx, register)
-		switch status.Code(err) {
-		case codes.AlreadyExists:
-			return nil
-		case codes.InvalidArgument:
-			return permanent{err}
-		}
-		return err
-	})
 }
 
 // addSearchAttributes adds those the namespace does not have. One that it has with another type is an error: types

@@ -33,6 +33,9 @@ func newServer(o options, logger log.Logger) (temporal.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := createNamespaces(database, o); err != nil {
+		return nil, err
+	}
 	return temporal.NewServer(
 		temporal.WithConfig(o.config(database)),
 		temporal.ForServices(temporal.DefaultServices),

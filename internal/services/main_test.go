@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdklog "go.temporal.io/sdk/log"
 )
 
 // serviceDir is a folder that a server running as another user can pass through to.
@@ -51,3 +53,5 @@ func processesOf(t *testing.T, dir string) []string {
 	}
 	return found
 }
+
+func discard() sdklog.Logger { return sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)) }

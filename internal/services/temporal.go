@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 )
@@ -143,7 +145,7 @@ func (t *Temporal) arguments() []string {
 	return args
 }
 
-// answers asks the frontend for its health, then the web interface for a page.
+// answers asks the frontend for its health and its namespace, then knocks at the web interface.
 func (t *Temporal) answers(ctx context.Context) error {
 	c, err := client.NewLazyClient(client.Options{
 		HostPort: t.Address(),
@@ -156,8 +158,33 @@ func (t *Temporal) answers(ctx context.Context) error {
 	if _, err := c.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
 		return err
 	}
+	if err := t.furnished(ctx, c); err != nil {
+		return err
+	}
 	if t.config.UI {
 		return t.ui.accepts(ctx)
+	}
+	return nil
+}
+
+// furnished asks for the namespace and its search attributes: attune-temporal creates them once it serves.
+func (t *Temporal) furnished(ctx context.Context, c client.Client) error {
+	describe := &workflowservice.DescribeNamespaceRequest{Namespace: client.DefaultNamespace}
+	if _, err := c.WorkflowService().DescribeNamespace(ctx, describe); err != nil {
+		return err
+	}
+	if len(t.config.SearchAttributes) == 0 {
+		return nil
+	}
+	list := &operatorservice.ListSearchAttributesRequest{Namespace: client.DefaultNamespace}
+	present, err := c.OperatorService().ListSearchAttributes(ctx, list)
+	if err != nil {
+		return err
+	}
+	for name := range t.config.SearchAttributes {
+		if _, found := present.GetCustomAttributes()[name]; !found {
+			return fmt.Errorf("search attribute %q is not there yet", name)
+		}
 	}
 	return nil
 }

@@ -3,10 +3,16 @@ package testenv_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune/internal/testenv"
 )
@@ -70,4 +76,32 @@ func TestAMQP(t *testing.T) {
 	})
 	_, err := amqp.Dial(url)
 	require.ErrorContains(t, err, "vhost", "the vhost is gone with its test")
+}
+
+func TestTemporal(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		t.Run("AWorkflowRunsAtOnce", func(t *testing.T) {
+			t.Parallel()
+			at := time.Now()
+			c := testenv.TemporalClient(t, testenv.SearchAttribute{Name: "Depth", Type: enumspb.INDEXED_VALUE_TYPE_INT})
+			t.Log("namespace", time.Since(at))
+			at = time.Now()
+			w := worker.New(c, "queue", worker.Options{})
+			depth := temporal.NewSearchAttributeKeyInt64("Depth")
+			w.RegisterWorkflowWithOptions(func(ctx workflow.Context) (string, error) {
+				return "done", workflow.UpsertTypedSearchAttributes(ctx, depth.ValueSet(7))
+			}, workflow.RegisterOptions{Name: "Hello"})
+			require.NoError(t, w.Start())
+			t.Cleanup(w.Stop)
+
+			run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: "queue"}, "Hello")
+			require.NoError(t, err)
+			t.Log("started", time.Since(at))
+			var answer string
+			require.NoError(t, run.Get(t.Context(), &answer))
+			t.Log("result", time.Since(at))
+			require.Equal(t, "done", answer)
+		})
+	}
 }
