@@ -1,0 +1,237 @@
+package packs
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rules"
+)
+
+// What names from outside of attune look like.
+var (
+	envPattern     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	headerPattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
+	webhookPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+)
+
+// trigger reads the declaration of a trigger.
+func (d *draft) trigger(s *source, ref attune.Ref, n *node) {
+	f := s.fieldsOf(fmt.Sprintf("trigger %q", ref.Name()), n)
+	t := attune.Trigger{Ref: ref, Description: f.text("description"), Schema: f.schema("payload")}
+	if hook := f.typed("webhook", kindMapping); hook != nil {
+		t.Webhook = d.webhook(s.fieldsOf(fmt.Sprintf("webhook of trigger %q", ref.Name()), hook), ref)
+	}
+	f.done()
+	d.pack.Triggers = append(d.pack.Triggers, t)
+}
+
+func (d *draft) webhook(f *fields, trigger attune.Ref) *attune.Webhook {
+	w := &attune.Webhook{
+		Key:         f.matching("key", webhookPattern, "letters, digits, '.', '_' or '-', at most 100"),
+		SecretEnv:   f.matching("secret_env", envPattern, "the name of an environment variable"),
+		DedupHeader: f.matching("dedup_header", headerPattern, "the name of a request header"),
+	}
+	f.needed("key", "the last part of the URL to post to")
+	f.needed("secret_env", "the environment variable with the secret that signs the requests")
+	f.done()
+	if w.Key != "" {
+		d.webhooks = append(d.webhooks, webhookUse{
+			use: use{source: f.source, at: f.node.member("key").value.place}, key: w.Key, trigger: trigger,
+		})
+	}
+	return w
+}
+
+// matching returns a text of a certain form.
+func (f *fields) matching(key string, pattern *regexp.Regexp, form string) string {
+	n := f.typed(key, kindText)
+	if n == nil {
+		return ""
+	}
+	if !pattern.MatchString(n.text) {
+		f.fault(n.place, "%s: %q is not of the right form: use %s", key, n.text, form)
+		return ""
+	}
+	return n.text
+}
+
+// action reads the declaration of an action.
+func (d *draft) action(s *source, ref attune.Ref, n *node) {
+	f := s.fieldsOf(fmt.Sprintf("action %q", ref.Name()), n)
+	a := attune.Action{
+		Ref:         ref,
+		Description: f.text("description"),
+		Enabled:     true,
+		Command:     d.command(f),
+		Env:         f.env(),
+		Timeout:     f.timeout(),
+		Pool:        f.pool(),
+		Schema:      f.schema("parameters"),
+		Policy:      f.policy(),
+	}
+	f.done()
+	d.pack.Actions = append(d.pack.Actions, a)
+}
+
+// command reads the argument vector of an action.
+func (d *draft) command(f *fields) []string {
+	f.needed("command", "a list with the program and its arguments")
+	var command []string
+	for _, item := range f.texts("command") {
+		command = append(command, item.text)
+	}
+	list := f.get("command")
+	switch {
+	case list == nil || list.kind != kindList:
+	case len(list.items) == 0:
+		f.fault(list.place, "command: the list is empty: name the program, then its arguments")
+	case list.items[0].kind == kindText:
+		if err := d.executable(list.items[0].text); err != nil {
+			f.fault(list.items[0].place, "command: %s", err)
+		}
+	}
+	return command
+}
+
+// env reads the names of the environment variables that an action may see.
+func (f *fields) env() []string {
+	var names []string
+	for _, item := range f.texts("env") {
+		if !envPattern.MatchString(item.text) {
+			f.fault(item.place, "env: %q is not the name of an environment variable", item.text)
+			continue
+		}
+		names = append(names, item.text)
+	}
+	return names
+}
+
+func (f *fields) timeout() time.Duration {
+	timeout, n := f.duration("timeout")
+	if timeout == nil {
+		return attune.DefaultActionTimeout
+	}
+	if *timeout <= 0 {
+		f.fault(n.place, "timeout: %s: use more than zero", *timeout)
+	}
+	return time.Duration(*timeout)
+}
+
+func (f *fields) pool() string {
+	n := f.typed("pool", kindText)
+	if n == nil {
+		return attune.DefaultPool
+	}
+	if err := attune.ValidateName("pool", n.text); err != nil {
+		f.fault(n.place, "%s", err)
+	}
+	return n.text
+}
+
+// schema reads a JSON Schema that is written as YAML.
+func (f *fields) schema(key string) json.RawMessage {
+	n := f.typed(key, kindMapping)
+	if n == nil {
+		return nil
+	}
+	schema := n.json()
+	f.mistakes(key, n, rules.CheckSchema(schema))
+	return schema
+}
+
+// mistakes reports what the rules package says about n, each at its own place in the file.
+func (f *fields) mistakes(key string, n *node, err error) {
+	if err == nil {
+		return
+	}
+	found, ok := errors.AsType[rules.Mistakes](err)
+	if !ok {
+		f.fault(n.place, "%s: %s", key, err)
+		return
+	}
+	for _, m := range found {
+		at := n.follow(m.Path)
+		f.fault(f.locate(at, m.Line, m.Column), "%s: %s", strings.Join(append([]string{key}, m.Path...), "."), m.Message)
+	}
+}
+
+// policy reads what a scope says about its work, or nil if it says nothing.
+func (f *fields) policy() *attune.Policy {
+	n := f.typed("policy", kindMapping)
+	if n == nil || len(n.members) == 0 {
+		return nil
+	}
+	inner := f.fieldsOf("policy", n)
+	var p attune.Policy
+	var limit, maxQueued, timeout *node
+	p.Limit, limit = inner.integer("limit")
+	inner.valid(limit, attune.Policy{Limit: p.Limit})
+	p.MaxQueued, maxQueued = inner.integer("max_queued")
+	inner.valid(maxQueued, attune.Policy{MaxQueued: p.MaxQueued})
+	if overflow := inner.typed("overflow", kindText); overflow != nil {
+		p.Overflow = new(attune.Overflow(overflow.text))
+		inner.valid(overflow, attune.Policy{Overflow: p.Overflow})
+	}
+	p.QueueTimeout, timeout = inner.duration("queue_timeout")
+	inner.valid(timeout, attune.Policy{QueueTimeout: p.QueueTimeout})
+	inner.done()
+	return &p
+}
+
+// valid checks one field of a policy, to report it at its own place.
+func (f *fields) valid(n *node, p attune.Policy) {
+	if err := p.Validate(); n != nil && err != nil {
+		f.fault(n.place, "%s", err)
+	}
+}
+
+// rule reads the declaration of a rule.
+func (d *draft) rule(s *source, ref attune.Ref, n *node) {
+	f := s.fieldsOf(fmt.Sprintf("rule %q", ref.Name()), n)
+	r := attune.Rule{Ref: ref, Description: f.text("description"), Enabled: f.boolean("enabled", true)}
+	uses := ruleUse{use: use{source: s}, fields: f}
+	r.Trigger, uses.trigger = f.reference("trigger", d.name)
+	f.needed("trigger", "what the rule listens to")
+	r.Criteria = f.criteria()
+	r.Action, uses.action = f.reference("action", d.name)
+	f.needed("action", "what the rule runs")
+	if uses.parameters = f.typed("parameters", kindMapping); uses.parameters != nil {
+		r.Parameters = uses.parameters.json()
+		f.mistakes("parameters", uses.parameters, rules.CheckParameters(r.Parameters))
+	}
+	f.done()
+	uses.rule = r
+	d.uses = append(d.uses, uses)
+	d.pack.Rules = append(d.pack.Rules, r)
+}
+
+// reference reads "pack.name", or "name" for something of the same pack.
+func (f *fields) reference(key, pack string) (attune.Ref, *node) {
+	n := f.typed(key, kindText)
+	if n == nil {
+		return "", nil
+	}
+	ref := attune.Ref(n.text)
+	if !strings.Contains(n.text, ".") {
+		ref = attune.NewRef(pack, n.text)
+	}
+	if err := ref.Validate(); err != nil {
+		f.fault(n.place, "%s: %s", key, err)
+		return "", nil
+	}
+	return ref, n
+}
+
+func (f *fields) criteria() string {
+	n := f.typed("criteria", kindText)
+	if n == nil || strings.TrimSpace(n.text) == "" {
+		return ""
+	}
+	f.mistakes("criteria", n, rules.CheckCriteria(n.text))
+	return strings.TrimSpace(n.text)
+}

@@ -1,0 +1,131 @@
+package packs
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/attune-go/attune"
+)
+
+// fields reads the keys of a mapping, each at most once, and knows at the end which keys nobody asked for. A key whose
+// value is empty counts as absent. What is wrong goes to the report of the source.
+type fields struct {
+	*source
+	what  string // "action \"deploy\""
+	node  *node
+	asked []string
+}
+
+// fieldsOf starts to read n, which must be a mapping.
+func (s *source) fieldsOf(what string, n *node) *fields {
+	if n.kind != kindMapping {
+		s.fault(n.place, "%s: got %s, want a mapping", what, n.kind)
+		n = &node{place: n.place, kind: kindMapping}
+	}
+	return &fields{source: s, what: what, node: n}
+}
+
+// get returns the value of a key, or nil if it is absent.
+func (f *fields) get(key string) *node {
+	if !slices.Contains(f.asked, key) {
+		f.asked = append(f.asked, key)
+	}
+	if m := f.node.member(key); m != nil && m.value.kind != kindNull {
+		return m.value
+	}
+	return nil
+}
+
+// typed returns the value of a key if it is there and has the wanted kind.
+func (f *fields) typed(key string, want kind) *node {
+	n := f.get(key)
+	if n == nil || n.kind == want {
+		return n
+	}
+	hint := ""
+	if want == kindText && (n.kind == kindNumber || n.kind == kindBoolean) {
+		hint = ": put it in quotes"
+	}
+	f.fault(n.place, "%s: got %s, want %s%s", key, n.kind, want, hint)
+	return nil
+}
+
+// text returns a text, or "" if it is absent.
+func (f *fields) text(key string) string {
+	if n := f.typed(key, kindText); n != nil {
+		return n.text
+	}
+	return ""
+}
+
+// needed reports a key that must be there and is not.
+func (f *fields) needed(key, why string) {
+	if m := f.node.member(key); m == nil || m.value.kind == kindNull {
+		f.fault(f.node.place, "%s: the key %q is missing: %s", f.what, key, why)
+	}
+}
+
+// boolean returns a boolean, or the default if it is absent.
+func (f *fields) boolean(key string, byDefault bool) bool {
+	if n := f.typed(key, kindBoolean); n != nil {
+		return n.text == "true"
+	}
+	return byDefault
+}
+
+// texts returns a list of texts with their nodes.
+func (f *fields) texts(key string) []*node {
+	list := f.typed(key, kindList)
+	if list == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(list.items), func(item *node) bool {
+		wrong := item.kind != kindText
+		if wrong {
+			f.fault(item.place, "%s: got %s, want text: put it in quotes", key, item.kind)
+		}
+		return wrong
+	})
+}
+
+// integer returns a whole number, or nil if it is absent.
+func (f *fields) integer(key string) (*int, *node) {
+	n := f.typed(key, kindNumber)
+	if n == nil {
+		return nil, nil
+	}
+	i, err := strconv.Atoi(n.text)
+	if err != nil {
+		f.fault(n.place, "%s: %s is not a whole number", key, n.text)
+		return nil, nil
+	}
+	return &i, n
+}
+
+// duration returns a duration, or nil if it is absent.
+func (f *fields) duration(key string) (*attune.Duration, *node) {
+	n := f.get(key)
+	if n == nil {
+		return nil, nil
+	}
+	if n.kind != kindText && n.kind != kindNumber {
+		f.fault(n.place, "%s: got %s, want a duration such as 30s, 5m or 1h30m", key, n.kind)
+		return nil, nil
+	}
+	var d attune.Duration
+	if err := d.UnmarshalText([]byte(n.text)); err != nil {
+		f.fault(n.place, "%s: %s", key, err)
+		return nil, nil
+	}
+	return &d, n
+}
+
+// done reports the keys that nobody asked for.
+func (f *fields) done() {
+	for _, m := range f.node.members {
+		if !slices.Contains(f.asked, m.key) {
+			f.fault(m.at, "%s: unknown key %q: use %s", f.what, m.key, strings.Join(f.asked, ", "))
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package packs
+
+import "unicode"
+
+// locate finds the place in the file of a position inside a text: line and column of the text, from 1.
+//
+// Indentation, folding and line breaks only ever change white space, so the position is found by counting all other
+// characters. That works alike for plain, quoted and block texts, on one line or many.
+func (s *source) locate(n *node, line, column int) place {
+	if n.kind != kindText || line == 0 {
+		return n.place
+	}
+	c := s.cursor(n)
+	for range solid(n.text, line, column) {
+		c.skipSpace()
+		c.skip()
+	}
+	if solid(n.text, line, column) < solid(n.text, len(n.text)+1, 1) {
+		c.skipSpace()
+	}
+	return place{c.line + 1, c.column + 1}
+}
+
+// solid counts the characters before a position that are no white space.
+func solid(text string, line, column int) int {
+	count, l, c := 0, 1, 1
+	for _, r := range text {
+		if l > line || l == line && c >= column {
+			break
+		}
+		c++
+		if r == '\n' {
+			l, c = l+1, 1
+		}
+		if !unicode.IsSpace(r) {
+			count++
+		}
+	}
+	return count
+}
+
+// cursor walks over the characters of a text as they stand in the file.
+type cursor struct {
+	lines        [][]rune
+	style        style
+	line, column int // of the next character, from 0
+}
+
+// cursor stands at the first character of a text.
+func (s *source) cursor(n *node) cursor {
+	c := cursor{lines: s.lines, style: n.style, line: n.line - 1, column: n.column - 1}
+	switch n.style {
+	case styleBlock:
+		c.line, c.column = n.line, 0
+	case styleSingle, styleDouble:
+		c.column++
+	}
+	return c
+}
+
+// at is the character at an offset from the cursor in its line, or 0.
+func (c *cursor) at(offset int) rune {
+	if c.line >= len(c.lines) || c.column+offset >= len(c.lines[c.line]) {
+		return 0
+	}
+	return c.lines[c.line][c.column+offset]
+}
+
+// skipSpace goes on to the next character that is no white space, over the ends of lines and over escapes that stand
+// for white space.
+func (c *cursor) skipSpace() {
+	for c.line < len(c.lines) {
+		switch {
+		case c.column >= len(c.lines[c.line]):
+			c.line, c.column = c.line+1, 0
+		case unicode.IsSpace(c.at(0)):
+			c.column++
+		case c.style == styleDouble && c.at(0) == '\\' && isSpaceEscape(c.at(1)):
+			c.column += 2
+		default:
+			return
+		}
+	}
+}
+
+// skip goes over one character, which may be written as an escape.
+func (c *cursor) skip() {
+	switch {
+	case c.style == styleSingle && c.at(0) == '\'' && c.at(1) == '\'':
+		c.column += 2
+	case c.style == styleDouble && c.at(0) == '\\':
+		c.column += escapeLength(c.at(1))
+	default:
+		c.column++
+	}
+}
+
+// isSpaceEscape reports whether a backslash and r stand for white space; 0 is the end of the line.
+func isSpaceEscape(r rune) bool {
+	switch r {
+	case 'n', 't', 'r', 'v', 'f', 'N', 'L', 'P', '_', ' ', 0:
+		return true
+	default:
+		return false
+	}
+}
+
+// escapeLength is how many characters an escape has whose second is r.
+func escapeLength(r rune) int {
+	switch r {
+	case 'x':
+		return 4
+	case 'u':
+		return 6
+	case 'U':
+		return 10
+	default:
+		return 2
+	}
+}

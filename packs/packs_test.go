@@ -1,0 +1,40 @@
+package packs_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+// folder writes files below a new folder and returns it. A path that ends in * is executable.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		mode := os.FileMode(0o644)
+		if path, executable := strings.CutSuffix(name, "*"); executable {
+			name, mode = path, 0o755
+		}
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), mode))
+	}
+	return dir
+}
+
+// requireProblems compares an error with the problems it must list. Folders stand in them by their names in dirs.
+func requireProblems(t *testing.T, err error, dirs map[string]string, want ...string) {
+	t.Helper()
+	require.Error(t, err)
+	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+	text := err.Error()
+	for name, dir := range dirs {
+		text = strings.ReplaceAll(text, dir, name)
+	}
+	require.Equal(t, strings.Join(want, "\n"), text)
+}

@@ -1,0 +1,112 @@
+package packs
+
+import (
+	"path/filepath"
+	"slices"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rules"
+)
+
+// library is the packs that are loaded together.
+type library struct {
+	drafts []*draft
+	// closed says that there are no other packs: a reference to one is a mistake.
+	closed bool
+}
+
+// check reports names that stand for two things, and references that lead nowhere.
+func (l library) check() {
+	l.checkNames()
+	l.checkWebhooks()
+	for _, d := range l.drafts {
+		for _, u := range d.uses {
+			l.checkRule(d, u)
+		}
+	}
+}
+
+func (l library) checkNames() {
+	first := make(map[string]*draft)
+	for _, d := range l.drafts {
+		switch other, taken := first[d.pack.Name]; {
+		case d.pack.Name == "":
+		case taken:
+			d.report.add(filepath.Join(d.dir, "pack.yaml"), place{}, "the name %q is taken by the pack in %s", d.pack.Name, other.dir)
+		default:
+			first[d.pack.Name] = d
+		}
+	}
+}
+
+func (l library) checkWebhooks() {
+	first := make(map[string]attune.Ref)
+	for _, d := range l.drafts {
+		for _, w := range d.webhooks {
+			if other, taken := first[w.key]; taken {
+				w.source.fault(w.at, "webhook key %q is taken by trigger %q", w.key, other)
+				continue
+			}
+			first[w.key] = w.trigger
+		}
+	}
+}
+
+// checkRule checks what a rule refers to, and that its constants fit its action.
+func (l library) checkRule(d *draft, u ruleUse) {
+	if u.trigger != nil && u.rule.Trigger == attune.ManualTrigger {
+		u.source.fault(u.trigger.place, "trigger: no rule can listen to %q: it records that somebody ran an action directly", attune.ManualTrigger)
+	} else if u.trigger != nil {
+		l.checkReference(u.source, u.trigger, u.rule.Trigger, triggers)
+	}
+	if u.action == nil || !l.checkReference(u.source, u.action, u.rule.Action, actions) {
+		return
+	}
+	parameters := u.parameters
+	if parameters == nil {
+		parameters = u.action
+	}
+	u.fields.mistakes("parameters", parameters, rules.CheckFit(u.rule.Parameters, l.schema(u.rule.Action)))
+}
+
+// checkReference reports whether something is declared.
+func (l library) checkReference(s *source, n *node, ref attune.Ref, sec section) bool {
+	i := slices.IndexFunc(l.drafts, func(d *draft) bool { return d.pack.Name == ref.Pack() })
+	if i < 0 {
+		if l.closed && l.allNamed() {
+			s.fault(n.place, "%s: there is no pack %q", sec.one(), ref.Pack())
+		}
+		return false
+	}
+	if _, ok := l.drafts[i].declared[sec][ref]; !ok {
+		s.fault(n.place, "%s: pack %q has no %s %q: it has %s", sec.one(), ref.Pack(), sec.one(), ref.Name(), l.drafts[i].names(sec))
+		return false
+	}
+	return true
+}
+
+// allNamed reports whether every pack could be read well enough to know its name.
+func (l library) allNamed() bool {
+	return !slices.ContainsFunc(l.drafts, func(d *draft) bool { return d.pack.Name == "" })
+}
+
+// schema is the schema of an action's parameters, or nil.
+func (l library) schema(ref attune.Ref) []byte {
+	for _, d := range l.drafts {
+		for _, a := range d.pack.Actions {
+			if a.Ref == ref {
+				return a.Schema
+			}
+		}
+	}
+	return nil
+}
+
+// problems are those of all packs.
+func (l library) problems() Problems {
+	var all Problems
+	for _, d := range l.drafts {
+		all = append(all, d.report.problems...)
+	}
+	return all
+}
