@@ -30,11 +30,9 @@ func runWorker(loops *loops, cfg config.Config, both brokers, p *publisher, pack
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	cancels := rabbitmq.NewSubscriber(both.consume, attune.KeyExecutionCancel, func(_ context.Context, message attune.ExecutionCancelMessage) error {
+	cancels := rabbitmq.NewSubscriber(both.consume, attune.KeyExecutionCancel, func(_ context.Context, message attune.ExecutionCancelMessage) {
 		w.Cancel(message.Execution, message.Attempt)
-		return nil
 	})
-	loops.add("claim replies", caller.Run)
 	loops.add("cancels", cancels.Run)
 	loops.add("worker", w.Run)
 	return nil

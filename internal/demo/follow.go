@@ -13,13 +13,18 @@ import (
 )
 
 const (
-	followInterval = 200 * time.Millisecond
-	barWidth       = 40
+	barInterval  = 200 * time.Millisecond // bars are drawn in place
+	lineInterval = 2 * time.Second        // lines pile up
+	barWidth     = 40
 )
 
 // follow shows the queues until everything that was accepted has ended.
 func follow(ctx context.Context, c *client.Client, config Config, enforcements int, w io.Writer) error {
-	ticker := time.NewTicker(followInterval)
+	interval := lineInterval
+	if config.Live {
+		interval = barInterval
+	}
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	shown, lines := "", 0
 	changed := time.Now()

@@ -12,7 +12,7 @@ import (
 
 // Report writes the table and returns the number of broken promises.
 func Report(w io.Writer, measures []Measure) (int, error) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "queue\taccepted\toutcomes\tmax active / limit\torder inversions\twait p50\tp99\thand-over p50\tp99\t")
 	for _, m := range measures {
 		_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%d / %d\t%d\t%s\t%s\t%s\t%s\t\n", m.Queue, m.Accepted, outcomes(m.Outcomes),
