@@ -7,11 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a result, far inside what PostgreSQL's jsonb can parse and store.
+// Bounds of a result, far inside what PostgreSQL's jsonb can parse and store. The exponent is also the one at which other
+// readers give up, and bounds the text that a short number becomes.
 const (
 	maxResultDepth    = 500
 	maxNumberLength   = 1000
-	maxNumberExponent = 4000
+	maxNumberExponent = 308
 )
 
 // resultOf returns stdout as the result of the action if all of it is one JSON value, otherwise nil.

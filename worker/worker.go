@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/attune-go/attune"
 )
@@ -145,7 +144,7 @@ func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
 	defer abandon()
 	w.log.Info("worker stopping", "under_way", len(w.register.here()))
 	if !await(idle, w.cfg.StopGrace) {
-		w.log.Warn("ending what still runs", "executions", w.under())
+		w.log.Warn("ending what still runs", "executions", w.underWay())
 		abandon()
 		await(idle, w.cfg.endTime()+w.cfg.ReportGrace)
 	}
@@ -157,7 +156,7 @@ func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
 func (w *Worker) leftOver(idle bool) error {
 	unreported := w.counters.unreported.Load()
 	if !idle {
-		left := w.under()
+		left := w.underWay()
 		unreported += int64(len(left))
 		w.log.Error("worker stopped while executions were under way", "executions", left)
 	}
@@ -169,8 +168,8 @@ func (w *Worker) leftOver(idle bool) error {
 	return nil
 }
 
-// under names the executions that are under way, as "execution/attempt".
-func (w *Worker) under() []string {
+// underWay names the executions that are under way, as "execution/attempt".
+func (w *Worker) underWay() []string {
 	var names []string
 	for _, key := range w.register.here() {
 		names = append(names, fmt.Sprintf("%d/%d", key.execution, key.number))

@@ -1,0 +1,295 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/worker"
+)
+
+// deadline bounds every wait of the tests. It is long because processes share the machine with other tests.
+const deadline = 30 * time.Second
+
+const tick = 5 * time.Millisecond
+
+// bundle is a worker with a pack named "demo" and fakes around it.
+type bundle struct {
+	*worker.Worker
+	dir      string // of the pack
+	requests *requests
+	claims   *claims
+	reports  *reports
+	stop     context.CancelFunc // tells Run to stop
+	ended    chan error         // what Run returned
+	stopTime time.Duration
+}
+
+// setup returns a worker that runs until the end of the test. Times are long enough never to end by chance; tests that
+// wait for one shorten it.
+func setup(t *testing.T, change ...func(*worker.Config)) *bundle {
+	t.Helper()
+	dir := t.TempDir()
+	cfg := worker.Config{
+		Name: "w1", Slots: 4, Packs: map[string]string{"demo": dir},
+		KillGrace: deadline, StopGrace: deadline, OutputGrace: 200 * time.Millisecond,
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	b := &bundle{
+		dir:      dir,
+		stopTime: cfg.StopTime(),
+		requests: &requests{queue: make(chan worker.Request, 100)},
+		claims:   &claims{},
+		reports:  &reports{published: make(chan attune.ExecutionCompletedMessage, 100)},
+		ended:    make(chan error, 1),
+	}
+	var err error
+	b.Worker, err = worker.New(cfg, b.requests, b.claims, b.reports, discard())
+	require.NoError(t, err)
+	return b
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// start runs the worker; the end of the test cancels what still runs and waits for it.
+func (b *bundle) start(t *testing.T) *bundle {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	b.stop = stop
+	var running sync.WaitGroup
+	running.Go(func() { b.ended <- b.Run(ctx) })
+	t.Cleanup(running.Wait)
+	return b
+}
+
+// stopped tells the worker to stop and returns what Run returns.
+func (b *bundle) stopped(t *testing.T) error {
+	t.Helper()
+	b.stop()
+	select {
+	case err := <-b.ended:
+		return err
+	case <-time.After(deadline):
+		require.FailNow(t, "the worker did not stop", "%+v", b.Stats())
+		return nil
+	}
+}
+
+// script writes an executable file into the pack and returns its name as a command.
+func (b *bundle) script(t *testing.T, body string) string {
+	t.Helper()
+	file, err := os.CreateTemp(b.dir, "action-*.sh")
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	require.NoError(t, os.WriteFile(file.Name(), []byte("#!/bin/sh\n"+body+"\n"), 0o755))
+	require.NoError(t, os.Chmod(file.Name(), 0o755))
+	return "./" + filepath.Base(file.Name())
+}
+
+// path is a file in the pack's folder, which is where actions run.
+func (b *bundle) path(name string) string { return filepath.Join(b.dir, name) }
+
+// read waits for a file to have a whole line in it and returns that.
+func (b *bundle) read(t *testing.T, name string) string {
+	t.Helper()
+	var line string
+	require.Eventually(t, func() bool {
+		data, _ := os.ReadFile(b.path(name))
+		var found bool
+		line, _, found = strings.Cut(string(data), "\n")
+		return found
+	}, deadline, tick, "nobody wrote %s", name)
+	return line
+}
+
+// pid waits for a file to have a process id in it.
+func (b *bundle) pid(t *testing.T, name string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(b.read(t, name)))
+	require.NoError(t, err)
+	return pid
+}
+
+// request returns a request for a fresh execution of "demo.act".
+func request(command ...string) attune.ExecutionRequestedMessage {
+	return attune.ExecutionRequestedMessage{
+		Execution: attune.ExecutionID(nextID.Add(1)), Enforcement: 7, ActionID: 3, Action: "demo.act",
+		Attempt: 1, Pool: "default", Command: command, Timeout: attune.Duration(deadline),
+	}
+}
+
+var nextID atomic.Int64
+
+// do runs one request to its report.
+func (b *bundle) do(t *testing.T, m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
+	t.Helper()
+	b.requests.push(m)
+	return b.reports.next(t)
+}
+
+// requests is a queue of requests.
+type requests struct {
+	queue chan worker.Request
+	taken atomic.Int64
+	fail  func() error // asked before each request; nil: never fails
+}
+
+func (r *requests) Take(ctx context.Context) (worker.Request, error) {
+	if r.fail != nil {
+		if err := r.fail(); err != nil {
+			return worker.Request{}, err
+		}
+	}
+	select {
+	case request := <-r.queue:
+		r.taken.Add(1)
+		return request, nil
+	case <-ctx.Done():
+		return worker.Request{}, ctx.Err()
+	}
+}
+
+// push delivers a request and returns the delivery.
+func (r *requests) push(m attune.ExecutionRequestedMessage) *delivery {
+	d := &delivery{settled: make(chan string, 10)}
+	r.queue <- worker.Request{Message: m, Ack: d.ack, Reject: d.reject}
+	return d
+}
+
+// delivery records how a delivery was settled: "ack", "requeue" or "dead".
+type delivery struct{ settled chan string }
+
+func (d *delivery) ack() error {
+	d.settled <- "ack"
+	return nil
+}
+
+func (d *delivery) reject(requeue bool) error {
+	if requeue {
+		d.settled <- "requeue"
+	} else {
+		d.settled <- "dead"
+	}
+	return nil
+}
+
+// wait returns how the delivery was settled.
+func (d *delivery) wait(t *testing.T) string {
+	t.Helper()
+	select {
+	case how := <-d.settled:
+		return how
+	case <-time.After(deadline):
+		require.FailNow(t, "the delivery was not settled")
+		return ""
+	}
+}
+
+// open reports whether the delivery is still held.
+func (d *delivery) open() bool { return len(d.settled) == 0 }
+
+// claims answers every question with yes, unless told otherwise.
+type claims struct {
+	asked  atomic.Int64
+	answer func(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
+}
+
+func (c *claims) Claim(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+	c.asked.Add(1)
+	if c.answer != nil {
+		return c.answer(ctx, q)
+	}
+	return granted(q), nil
+}
+
+func granted(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
+	return attune.ExecutionClaimReply{Execution: q.Execution, Attempt: q.Attempt, Granted: true, Status: attune.ExecutionRunning}
+}
+
+func refused(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
+	return attune.ExecutionClaimReply{Execution: q.Execution, Attempt: q.Attempt, Status: attune.ExecutionCancelled}
+}
+
+// reports keeps what is published.
+type reports struct {
+	published chan attune.ExecutionCompletedMessage
+	fail      func(ctx context.Context) error // asked before each report; nil: never fails
+}
+
+func (r *reports) Publish(ctx context.Context, messages ...attune.Message) error {
+	if r.fail != nil {
+		if err := r.fail(ctx); err != nil {
+			return err
+		}
+	}
+	for _, m := range messages {
+		r.published <- m.(attune.ExecutionCompletedMessage)
+	}
+	return nil
+}
+
+// next returns the next report.
+func (r *reports) next(t *testing.T) attune.ExecutionCompletedMessage {
+	t.Helper()
+	select {
+	case report := <-r.published:
+		return report
+	case <-time.After(deadline):
+		require.FailNow(t, "nothing was reported")
+		return attune.ExecutionCompletedMessage{}
+	}
+}
+
+// alive reports whether a process runs. One that has ended and was not reaped by its parent does not.
+func alive(pid int) bool {
+	if state, _, ok := stat(pid); ok {
+		return state != "Z" && state != "X"
+	}
+	return syscall.Kill(pid, 0) == nil
+}
+
+// groupOf lists the living members of a process group, where there is a /proc.
+func groupOf(group int) (members []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if _, of, ok := stat(pid); ok && of == group && alive(pid) {
+			members = append(members, pid)
+		}
+	}
+	return members
+}
+
+// stat reads the state and the process group of a process; see proc(5).
+func stat(pid int) (state string, group int, ok bool) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0, false
+	}
+	fields := strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
+	group, err = strconv.Atoi(fields[2])
+	return fields[0], group, err == nil
+}
+
+// requireGone waits until a process has ended.
+func requireGone(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return !alive(pid) }, deadline, tick, "process %d is alive", pid)
+}

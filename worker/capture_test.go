@@ -1,0 +1,134 @@
+package worker
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// TestCapture compares a capture with one that remembers everything.
+func TestCapture(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		half := rapid.IntRange(1, 20).Draw(t, "half")
+		c := newCapture(2 * half)
+		var all []byte
+		for _, chunk := range rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 0, 50)).Draw(t, "chunks") {
+			n, err := c.Write(chunk)
+			require.NoError(t, err)
+			require.Equal(t, len(chunk), n)
+			all = append(all, chunk...)
+			require.LessOrEqual(t, len(c.head)+len(c.tail), 2*half)
+		}
+		if len(all) <= 2*half {
+			require.False(t, c.truncated())
+			require.Equal(t, string(all), string(c.bytes()))
+			return
+		}
+		require.True(t, c.truncated())
+		require.Equal(t, string(all[:half])+string(all[len(all)-half:]), string(c.bytes()))
+	})
+}
+
+func TestCapture_Memory(t *testing.T) {
+	t.Parallel()
+	const limit = 64 << 10
+	c := newCapture(limit)
+	chunk := make([]byte, 1000)
+	for range 10_000 {
+		_, _ = c.Write(chunk)
+	}
+	require.LessOrEqual(t, cap(c.head)+cap(c.tail), 2*limit, "append may round up, never more")
+	require.Less(t, len(c.text()), limit)
+}
+
+func TestCapture_LastLine(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]string{
+		"":                    "",
+		"  \n\n":              "",
+		"one":                 "one",
+		"one\ntwo \n \n":      "two",
+		"one\ntwo is long\n":  "two i…",
+		"one\n\x00\x00oh\n":   "\uFFFDoh",
+		"é é é":               "é \uFFFD…",
+		"a\r\nb\r\n":          "b",
+		"first\n\tindented\n": "inden…",
+	} {
+		c := newCapture(100)
+		_, _ = c.Write([]byte(written))
+		limit := 5
+		if strings.HasPrefix(written, "é") {
+			limit = 4
+		}
+		require.Equal(t, want, c.lastLine(limit), "%q", written)
+	}
+}
+
+func TestResultOf(t *testing.T) {
+	t.Parallel()
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, test := range []struct {
+		stdout string
+		result bool
+	}{
+		{`{}`, true}, {"\n [1, 2.5e3, -0, true, null, \"x\"] \t\n", true}, {`"text"`, true}, {`17`, true},
+		{``, false}, {` `, false}, {`{`, false}, {`{} {}`, false}, {`text`, false}, {"{\"a\":\"\xff\"}", false}, {"\"\x00\"", false},
+		{`"\u0000"`, false}, {`{"\u0000":1}`, false}, {`"\\u0000"`, true}, {`"\\\u0000"`, false}, {`"\"\u0001"`, true},
+		{`"\ud83d\ude00"`, true}, {`"\uD83D\uDE00"`, true}, {`"\ud83d"`, false}, {`"\ud83d\n"`, false}, {`"\ud83dx"`, false},
+		{`"\ude00"`, false}, {`"\ud83d\ud83d"`, false}, {`"[[[\"{"`, true},
+		{`1e308`, true}, {`1e309`, false}, {`[1E-309]`, false}, {`1e99999999999999999999`, false},
+		{strings.Repeat("9", 1000), true}, {strings.Repeat("9", 1001), false},
+		{deep(500), true}, {deep(501), false},
+	} {
+		c := newCapture(4096)
+		_, _ = c.Write([]byte(test.stdout))
+		got := resultOf(c)
+		require.Equal(t, test.result, got != nil, "%.100q", test.stdout)
+		if got != nil {
+			require.Equal(t, strings.TrimSpace(test.stdout), string(got))
+		}
+	}
+}
+
+// FuzzStorableJSON looks for valid JSON that the scanner trips over.
+func FuzzStorableJSON(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,"\ud83d\ude00"]}`, `"\\\"\u0041"`, `-1.5e+10`, `[]`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if !json.Valid(raw) || !storableJSON(raw) {
+			return
+		}
+		var value any
+		decoder := json.NewDecoder(strings.NewReader(string(raw)))
+		decoder.UseNumber()
+		require.NoError(t, decoder.Decode(&value))
+		again, err := json.Marshal(value)
+		require.NoError(t, err)
+		require.True(t, storableJSON(again), "%s became %s", raw, again)
+		require.NotContains(t, string(again), `\u0000`)
+	})
+}
+
+func TestRegister_Forgets(t *testing.T) {
+	t.Parallel()
+	r := newRegister()
+	const n = rememberedAttempts + 10
+	for i := range n {
+		_, a, mine := r.enter(t.Context(), attemptKey{execution: 1, number: i})
+		require.True(t, mine)
+		a.decide(true)
+		r.settle(a)
+	}
+	require.Len(t, r.known, rememberedAttempts)
+	_, a, mine := r.enter(t.Context(), attemptKey{execution: 1, number: n - 1})
+	require.False(t, mine)
+	require.True(t, a.claimed)
+	_, _, mine = r.enter(t.Context(), attemptKey{execution: 1, number: 9})
+	require.True(t, mine, "the oldest are forgotten")
+	require.Len(t, r.here(), 1)
+}
