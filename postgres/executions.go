@@ -30,10 +30,7 @@ func (x *Executions) Get(ctx context.Context, id attune.ExecutionID) (attune.Exe
 }
 
 func getExecution(ctx context.Context, q querier, id attune.ExecutionID) (attune.Execution, error) {
-	execution, err := one(ctx, q, func(row pgx.CollectableRow) (attune.Execution, error) {
-		var ex attune.Execution
-		return ex, scanExecutionInto(row, &ex, &ex.Result, &ex.Stdout, &ex.Stderr)
-	}, executionSQL, id)
+	execution, err := one(ctx, q, scanExecution, executionSQL, id)
 	return execution, found(err, "execution %d does not exist", id)
 }
 
@@ -49,14 +46,25 @@ ORDER BY x.id DESC LIMIT $2::bigint`
 // List returns a page of executions without Result, Stdout and Stderr: those are stored apart from the rest of a row and
 // can be large, so only [Executions.Get] reads them.
 func (x *Executions) List(ctx context.Context, filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error) {
-	return list(ctx, x.db, "list executions", page, func(row pgx.CollectableRow) (attune.Execution, error) {
-		var ex attune.Execution
-		return ex, scanExecutionInto(row, &ex)
-	}, listExecutionsSQL, filter.Enforcement, filter.Action, filter.Queue, filter.Status, filter.Worker)
+	return list(ctx, x.db, "list executions", page, scanQuietExecution, listExecutionsSQL,
+		filter.Enforcement, filter.Action, filter.Queue, filter.Status, filter.Worker)
 }
 
-// scanExecutionInto reads executionColumns, and after them what output asks for.
-func scanExecutionInto(row pgx.CollectableRow, ex *attune.Execution, output ...any) error {
+func scanExecution(row pgx.CollectableRow) (attune.Execution, error) {
+	var ex attune.Execution
+	err := scanInto(row, &ex, &ex.Result, &ex.Stdout, &ex.Stderr)
+	return ex, err
+}
+
+// scanQuietExecution reads an execution without what it printed.
+func scanQuietExecution(row pgx.CollectableRow) (attune.Execution, error) {
+	var ex attune.Execution
+	err := scanInto(row, &ex)
+	return ex, err
+}
+
+// scanInto reads executionColumns, and after them what output asks for.
+func scanInto(row pgx.CollectableRow, ex *attune.Execution, output ...any) error {
 	var timeoutMS int64
 	err := row.Scan(append([]any{
 		&ex.ID, &ex.Enforcement, &ex.Action, &ex.ActionID, &ex.Queue, &ex.Sequence, &ex.Attempt, &ex.Status, &ex.Reason,

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -22,12 +23,12 @@ func TestQueues_StatsAddUp(t *testing.T) {
 	b.admit(t, b.created(t, deploy, 1)...)
 
 	done, observed := make(chan struct{}), make(chan error, 1)
-	go func() { observed <- b.observe(t, done) }()
+	go func() { observed <- b.observe(t.Context(), done) }()
 	numbers := &grantNumbers{}
 	errs := make([]error, actors)
 	var wg sync.WaitGroup
 	for i, own := range slices.Collect(slices.Chunk(ids, rounds*batch)) {
-		wg.Go(func() { errs[i] = b.live(t, rand.New(rand.NewPCG(1, uint64(i))), own, batch, numbers) })
+		wg.Go(func() { errs[i] = b.live(t.Context(), rand.New(rand.NewPCG(1, uint64(i))), own, batch, numbers) })
 	}
 	wg.Wait()
 	close(done)
@@ -44,10 +45,13 @@ func TestQueues_StatsAddUp(t *testing.T) {
 }
 
 // observe reads the counts until done, at least twenty times.
-func (b *bundle) observe(t *testing.T, done <-chan struct{}) error {
+func (b *bundle) observe(ctx context.Context, done <-chan struct{}) error {
 	for observations := 0; ; observations++ {
-		stats, err := b.queues.Stats(t.Context(), queueKey)
-		if err = errors.Join(err, addsUp(stats)); err != nil {
+		stats, err := b.queues.Stats(ctx, queueKey)
+		if err != nil {
+			return err
+		}
+		if err := addsUp(stats); err != nil {
 			return err
 		}
 		select {
@@ -82,15 +86,15 @@ func (g *grantNumbers) next() int64 {
 
 // live takes enforcements through random lives: each is admitted, and then some expire, some run, some are cancelled,
 // some stay where they are. Every step may be repeated.
-func (b *bundle) live(t *testing.T, random *rand.Rand, ids []attune.EnforcementID, batch int, numbers *grantNumbers) error {
+func (b *bundle) live(ctx context.Context, random *rand.Rand, ids []attune.EnforcementID, batch int, numbers *grantNumbers) error {
 	for chunk := range slices.Chunk(ids, batch) {
-		admissions, err := b.enforcements.Admit(t.Context(), chunk)
+		admissions, err := b.enforcements.Admit(ctx, chunk)
 		if err != nil {
 			return err
 		}
 		var reports []attune.ExecutionCompletedMessage
 		for _, ticket := range admissions[0].Tickets {
-			report, err := b.step(t, random, ticket, numbers)
+			report, err := b.step(ctx, random, ticket, numbers)
 			if err != nil {
 				return err
 			}
@@ -99,7 +103,7 @@ func (b *bundle) live(t *testing.T, random *rand.Rand, ids []attune.EnforcementI
 			}
 		}
 		for range 1 + random.IntN(2) {
-			if _, err := b.executions.Finish(t.Context(), reports); err != nil {
+			if _, err := b.executions.Finish(ctx, reports); err != nil {
 				return err
 			}
 		}
@@ -109,7 +113,7 @@ func (b *bundle) live(t *testing.T, random *rand.Rand, ids []attune.EnforcementI
 
 // step moves one ticket on, and returns the report with which its execution is to end, if it is.
 func (b *bundle) step(
-	t *testing.T, random *rand.Rand, ticket attune.Ticket, numbers *grantNumbers,
+	ctx context.Context, random *rand.Rand, ticket attune.Ticket, numbers *grantNumbers,
 ) (*attune.ExecutionCompletedMessage, error) {
 	fate := random.IntN(10)
 	switch {
@@ -117,19 +121,19 @@ func (b *bundle) step(
 		return nil, nil
 	case fate < 3:
 		settlement := attune.Settlement{Ticket: ticket, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}
-		return nil, b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{settlement, settlement})
+		return nil, b.enforcements.Settle(ctx, queueKey, []attune.Settlement{settlement, settlement})
 	}
 	given := grant(ticket)
 	given.Number = numbers.next()
-	request, err := b.executions.Request(t.Context(), queueKey, given)
+	request, err := b.executions.Request(ctx, queueKey, given)
 	if err != nil {
 		return nil, err
 	}
 	if fate < 5 {
-		_, err := b.executions.Cancel(t.Context(), request.Message.Execution)
+		_, err := b.executions.Cancel(ctx, request.Message.Execution)
 		return nil, err
 	}
-	_, err = b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")})
+	_, err = b.executions.Claim(ctx, []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")})
 	if fate < 6 {
 		return nil, err
 	}
