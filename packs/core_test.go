@@ -1,0 +1,184 @@
+package packs_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/packs"
+	"github.com/attune-go/attune/policy"
+	"github.com/attune-go/attune/rules"
+)
+
+// outcome is what a process left behind.
+type outcome struct {
+	stdout, stderr string
+	code           int
+}
+
+// run checks parameters against an action's schema and runs its command with them on stdin, with as few environment
+// variables as possible.
+func run(t *testing.T, pack *attune.Pack, ref attune.Ref, parameters string) outcome {
+	t.Helper()
+	engine, err := rules.NewEngine()
+	require.NoError(t, err)
+	action := find(t, pack, ref)
+	_, err = engine.Manual(action, json.RawMessage(parameters))
+	require.NoError(t, err)
+
+	var stdout, stderr strings.Builder
+	cmd := exec.CommandContext(t.Context(), filepath.Join(pack.Dir, action.Command[0]), action.Command[1:]...)
+	cmd.Dir, cmd.Env = t.TempDir(), []string{"PATH=" + os.Getenv("PATH")}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(parameters), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		require.ErrorContains(t, err, "exit status")
+	}
+	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+func find(t *testing.T, pack *attune.Pack, ref attune.Ref) attune.Action {
+	t.Helper()
+	for _, action := range pack.Actions {
+		if action.Ref == ref {
+			return action
+		}
+	}
+	require.Fail(t, "no such action", ref)
+	return attune.Action{}
+}
+
+func TestCore(t *testing.T) {
+	t.Parallel()
+	pack, err := packs.Core(t.TempDir())
+	require.NoError(t, err)
+	require.Equal(t, "core", pack.Name)
+	require.Equal(t, attune.ManualTrigger, pack.Triggers[0].Ref)
+	require.Empty(t, pack.Rules)
+	require.Len(t, pack.Actions, 4)
+	for _, action := range pack.Actions {
+		effective := policy.Resolve(
+			policy.Level{Scope: policy.ScopePack, Ref: pack.Name, Policy: *pack.Policy},
+		)
+		require.Nil(t, action.Policy)
+		require.Equal(t, 10, effective.Policy.Limit)
+		require.NotEmpty(t, action.Schema, action.Ref)
+	}
+}
+
+func TestCore_Actions(t *testing.T) {
+	t.Parallel()
+	pack, err := packs.Core(t.TempDir())
+	require.NoError(t, err)
+
+	tests := []struct {
+		action     attune.Ref
+		parameters string
+		want       outcome
+	}{
+		{"core.echo", `{"a": [1, "é\"\\", {"b": null}]}`, outcome{stdout: `{"a": [1, "é\"\\", {"b": null}]}`}},
+		{"core.noop", `{"anything": true}`, outcome{}},
+		{"core.sleep", `{"seconds": 0.01}`, outcome{stdout: `{"slept_seconds": 0.010}` + "\n"}},
+		{"core.sleep", `{"seconds":0}`, outcome{stdout: `{"slept_seconds": 0.000}` + "\n"}},
+		{"core.sleep", "{\n  \"seconds\" :\n  1.5e-2\n}", outcome{stdout: `{"slept_seconds": 0.015}` + "\n"}},
+		{"core.fail", `{}`, outcome{stderr: "failed because it was asked to\n", code: 1}},
+		{"core.fail", `{"code": 3, "message": "no such thing: code 5, 'é'"}`, outcome{stderr: "no such thing: code 5, 'é'\n", code: 3}},
+		{"core.fail", "{\"message\":\n\"message\",\n\"code\":125}", outcome{stderr: "message\n", code: 125}},
+		{"core.fail", `{"message": "code", "code": 7}`, outcome{stderr: "code\n", code: 7}},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.action)+" "+tt.parameters, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, run(t, pack, tt.action, tt.parameters))
+		})
+	}
+}
+
+func TestCore_ParametersAreChecked(t *testing.T) {
+	t.Parallel()
+	pack, err := packs.Core(t.TempDir())
+	require.NoError(t, err)
+	engine, err := rules.NewEngine()
+	require.NoError(t, err)
+
+	tests := []struct {
+		action           attune.Ref
+		parameters, want string
+	}{
+		{"core.sleep", `{}`, `missing property 'seconds'`},
+		{"core.sleep", `{"seconds": "1"}`, `/seconds: got string, want number`},
+		{"core.sleep", `{"seconds": -1}`, `/seconds: minimum: got -1, want 0`},
+		{"core.sleep", `{"seconds": 1, "x": 1}`, `additional properties 'x' not allowed`},
+		{"core.fail", `{"code": 0}`, `/code: minimum: got 0, want 1`},
+		{"core.fail", `{"message": "\"; rm"}`, `/message: '"; rm' does not match pattern`},
+		{"core.echo", `[]`, `got a list, want a JSON object`},
+	}
+	for _, tt := range tests {
+		_, err := engine.Manual(find(t, pack, tt.action), json.RawMessage(tt.parameters))
+		require.ErrorContains(t, err, tt.want)
+	}
+}
+
+func TestCore_IsWrittenOnce(t *testing.T) {
+	t.Parallel()
+	dataDir := t.TempDir()
+	pack, err := packs.Core(dataDir)
+	require.NoError(t, err)
+	before, err := os.Stat(filepath.Join(pack.Dir, "bin/echo"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o755), before.Mode().Perm())
+
+	again, err := packs.Core(dataDir)
+	require.NoError(t, err)
+	after, err := os.Stat(filepath.Join(again.Dir, "bin/echo"))
+	require.NoError(t, err)
+	require.Equal(t, pack.Dir, again.Dir)
+	require.True(t, os.SameFile(before, after))
+}
+
+func TestCore_MendsWhatIsDamaged(t *testing.T) {
+	t.Parallel()
+	damages := map[string]func(dir string) error{
+		"changed": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "bin/echo"), []byte("#!/bin/sh\n"), 0o755)
+		},
+		"removed":        func(dir string) error { return os.Remove(filepath.Join(dir, "actions/echo.yaml")) },
+		"not executable": func(dir string) error { return os.Chmod(filepath.Join(dir, "bin/echo"), 0o644) },
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dataDir := t.TempDir()
+			pack, err := packs.Core(dataDir)
+			require.NoError(t, err)
+			require.NoError(t, damage(pack.Dir))
+
+			pack, err = packs.Core(dataDir)
+			require.NoError(t, err)
+			require.Equal(t, outcome{stdout: `{"a":1}`}, run(t, pack, "core.echo", `{"a":1}`))
+			left, err := os.ReadDir(filepath.Dir(pack.Dir))
+			require.NoError(t, err)
+			require.Len(t, left, 1, "nothing is left behind")
+		})
+	}
+}
+
+func TestCore_ManyAtOnce(t *testing.T) {
+	t.Parallel()
+	dataDir := t.TempDir()
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() { _, errs[i] = packs.Core(dataDir) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+}

@@ -1,0 +1,157 @@
+package packs_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/packs"
+	"github.com/attune-go/attune/rules"
+)
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	all, err := packs.LoadAll(t.TempDir(), []string{"demo"})
+	require.NoError(t, err)
+	demo := all[1]
+
+	require.Equal(t, &attune.Webhook{
+		Key: "demo-push", SecretEnv: "ATTUNE_DEMO_WEBHOOK_SECRET", DedupHeader: "X-GitHub-Delivery",
+	}, demo.Triggers[0].Webhook)
+	limits := map[attune.Ref]int{}
+	for _, action := range demo.Actions {
+		limits[action.Ref] = *action.Policy.Limit
+	}
+	require.Equal(t, map[attune.Ref]int{"demo.deploy": 1, "demo.test": 3, "demo.notify": 2}, limits)
+	enabled := map[attune.Ref]bool{}
+	for _, rule := range demo.Rules {
+		enabled[rule.Ref] = rule.Enabled
+	}
+	require.Equal(t, map[attune.Ref]bool{
+		"demo.deploy-main": true, "demo.test-push": true, "demo.notify-release": true, "demo.deploy-preview": false,
+	}, enabled)
+}
+
+// react decides like the engine of a server: over the enabled rules of the trigger.
+func react(t *testing.T, pack *attune.Pack, payload string) []string {
+	t.Helper()
+	engine, err := rules.NewEngine()
+	require.NoError(t, err)
+	require.NoError(t, engine.CheckEvent(pack.Triggers[0], json.RawMessage(payload)))
+	var candidates []attune.Candidate
+	for _, rule := range pack.Rules {
+		if rule.Enabled {
+			candidates = append(candidates, attune.Candidate{Rule: rule, Action: find(t, pack, rule.Action)})
+		}
+	}
+	var got []string
+	for i, d := range engine.Decide(t.Context(), attune.Event{Payload: json.RawMessage(payload)}, candidates) {
+		require.Empty(t, d.Detail)
+		got = append(got, fmt.Sprintf("%d %s", i, d.Parameters))
+	}
+	return got
+}
+
+func TestDemo_Rules(t *testing.T) {
+	t.Parallel()
+	pack, err := packs.Load("demo")
+	require.NoError(t, err)
+	push := func(more string) string {
+		return `{"after": "c0ffee", "repository": {"full_name": "acme/site", "id": 1}, "pusher": {"name": "Ann", "email": "a@b.c"}, ` + more + `}`
+	}
+	const deploy = `{"commit":"c0ffee","environment":"production","repository":"acme/site"}`
+	const tested = `{"commit":"c0ffee","repository":"acme/site"}`
+
+	require.Equal(t, []string{
+		"0 " + deploy,
+		`1 {"channel":"#releases","commit":"c0ffee","message":"Ann pushed main of acme/site"}`,
+		`2 {"commit":"c0ffee","commits":2,"repository":"acme/site"}`,
+	}, react(t, pack, push(`"ref": "refs/heads/main", "commits": [{}, {}]`)))
+	require.Equal(t, []string{"0 " + tested}, react(t, pack, push(`"ref": "refs/heads/topic"`)))
+	require.Equal(t, []string{
+		`0 {"channel":"#releases","commit":"c0ffee","message":"Ann pushed tag v1.2 of acme/site"}`, "1 " + tested,
+	}, react(t, pack, push(`"ref": "refs/tags/v1.2"`)))
+	require.Equal(t, []string{
+		`0 {"channel":"#releases","commit":"c0ffee","message":"Ann pushed main of acme/site"}`, "1 " + tested,
+	}, react(t, pack, push(`"ref": "refs/heads/main", "deleted": true`)))
+}
+
+func TestDemo_PayloadIsChecked(t *testing.T) {
+	t.Parallel()
+	pack, err := packs.Load("demo")
+	require.NoError(t, err)
+	engine, err := rules.NewEngine()
+	require.NoError(t, err)
+	err = engine.CheckEvent(pack.Triggers[0], json.RawMessage(`{"ref": "main", "repository": {}, "pusher": {"name": 1}}`))
+	require.EqualError(t, err, `payload of trigger "demo.push": missing property 'after'; /pusher/name: got number, want string; `+
+		`/ref: 'main' does not match pattern '^refs/'; /repository: missing property 'full_name'`)
+}
+
+func TestDemo_Actions(t *testing.T) {
+	t.Parallel()
+	pack, err := packs.Load("demo")
+	require.NoError(t, err)
+
+	tests := []struct {
+		action     attune.Ref
+		parameters string
+		want       outcome
+	}{
+		{"demo.deploy", `{"commit":"abc","environment":"preview","repository":"a/b"}`, outcome{
+			stdout: `{"repository": "a/b", "commit": "abc", "environment": "preview", "deployed": true, "seconds": 0.02}` + "\n",
+			stderr: "deploying abc of a/b to preview\n"}},
+		{"demo.test", `{"commit":"abc","commits":12,"repository":"a/b"}`, outcome{
+			stdout: `{"commit": "abc", "commits": 12, "passed": 42, "failed": 0, "ok": true}` + "\n", stderr: "testing abc of a/b\n"}},
+		{"demo.test", `{"commit":"commit","repository":"a/commits"}`, outcome{
+			stdout: `{"commit": "commit", "commits": null, "passed": 42, "failed": 0, "ok": true}` + "\n", stderr: "testing commit of a/commits\n"}},
+		{"demo.notify", `{"channel":"#x","commit":"abc","message":"Ann pushed é"}`, outcome{
+			stdout: `{"channel": "#x", "message": "Ann pushed é", "delivered": true}` + "\n", stderr: "#x: Ann pushed é\n"}},
+		{"demo.notify", `{"channel":"#x","commit":"ab7","message":"m"}`, outcome{stderr: "cannot reach #x\n", code: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.action)+" "+tt.parameters, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, pack, tt.action, tt.parameters)
+			require.Equal(t, tt.want, got)
+			require.True(t, got.code != 0 || json.Valid([]byte(got.stdout)))
+		})
+	}
+}
+
+// The reference must not promise other numbers than the code keeps.
+func TestDemo_ReferenceIsRight(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("demo/README.md")
+	require.NoError(t, err)
+	defaults := attune.DefaultQueuePolicy()
+	for _, want := range []string{
+		fmt.Sprintf("| `limit` | whole number | `%d` | 0 to %d |", defaults.Limit, attune.MaxLimit),
+		fmt.Sprintf("| `max_queued` | whole number | `%d` | 1 to %d |", defaults.MaxQueued, attune.MaxQueuedLimit),
+		fmt.Sprintf("| `overflow` | `%s` or `%s` | `%s` |", attune.OverflowReject, attune.OverflowDropOldest, defaults.Overflow),
+		fmt.Sprintf("| `queue_timeout` | duration | `%s` |", defaults.QueueTimeout),
+		fmt.Sprintf("| `timeout` | duration | `%s` |", strings.TrimSuffix(attune.DefaultActionTimeout.String(), "0s")),
+		fmt.Sprintf("| `pool` | name | `%s` |", attune.DefaultPool),
+		fmt.Sprintf("at most %d KiB", attune.MaxPayloadBytes>>10),
+	} {
+		require.Contains(t, string(text), want)
+	}
+}
+
+// The smallest pack in the reference loads as it stands there.
+func TestDemo_ReferenceExampleLoads(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("demo/README.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(text), "# hello/pack.yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	require.True(t, found)
+	pack, err := packs.Load(folder(t, map[string]string{"pack.yaml": example}))
+	require.NoError(t, err)
+	require.Equal(t, "hello", pack.Name)
+	require.Equal(t, attune.Ref("hello.greet"), pack.Rules[0].Action)
+}

@@ -1,0 +1,96 @@
+package packs_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/attune-go/attune/packs"
+)
+
+// Wherever an expression stands in a file, and however YAML writes it, the mistake is found where a person sees it.
+func TestLoad_PlaceOfAMistake(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, rulesOf(""))
+	path := filepath.Join(dir, "rules/r.yaml")
+	word := rapid.SampledFrom([]string{"payload.a", "1 < 2", `"ä"`, "'x y'", `'it\'s'`, "has(payload.b)", "[1, 2]"})
+	space := rapid.SampledFrom([]string{" ", "  ", "\n    ", "\n\n      ", "\n  "})
+
+	rapid.Check(t, func(t *rapid.T) {
+		var b strings.Builder
+		for range rapid.IntRange(0, 4).Draw(t, "words") {
+			fmt.Fprintf(&b, "%s !=%s", word.Draw(t, "word"), space.Draw(t, "space"))
+		}
+		expression := b.String() + "culprit" + space.Draw(t, "space") + "!= 1"
+		text := "trigger: t\naction: x\n" + writeCriteria(rapid.IntRange(0, 3).Draw(t, "style"), expression)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+
+		_, err := packs.Load(dir)
+		problems, ok := errors.AsType[packs.Problems](err)
+		if !ok {
+			t.Fatalf("no problems, but %v, in\n%s", err, text)
+		}
+		before, _, _ := strings.Cut(text, "culprit")
+		line := 1 + strings.Count(before, "\n")
+		column := 1 + len([]rune(before[strings.LastIndex(before, "\n")+1:]))
+		for _, p := range problems {
+			if p.Line == line && p.Column == column && strings.Contains(p.Message, "'culprit'") {
+				return
+			}
+		}
+		t.Fatalf("want %d:%d, got\n%s\nin\n%s", line, column, err, text)
+	})
+}
+
+// writeCriteria writes an expression in one of YAML's styles.
+func writeCriteria(style int, expression string) string {
+	indented := strings.ReplaceAll(expression, "\n", "\n  ")
+	switch style {
+	case 0:
+		return "criteria: |\n  " + indented + "\n"
+	case 1:
+		return "criteria: >-\n  " + indented + "\n"
+	case 2:
+		return "criteria: '" + strings.ReplaceAll(indented, "'", "''") + "'\n"
+	default:
+		return `criteria: "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "ä", `\u00e4`).Replace(indented) + "\"\n"
+	}
+}
+
+// FuzzLoad feeds anything as pack.yaml and as a rule: whatever stands there, the answer is a pack or a list of problems
+// that names files.
+func FuzzLoad(f *testing.F) {
+	f.Add("name: a\ntriggers: {t: {}}\nactions: {x: {command: [ls]}}\n", "trigger: t\naction: x\ncriteria: |\n  payload.a ==\n")
+	f.Add("name: a\npolicy: {limit: 1e3}\n", "parameters: {a: [\"{{ x }}\", {b: >-\n  y}]}\n")
+	f.Add("name: &a [*a]\n", "? {a: b}\n: - c\n")
+	f.Add("name: !!binary x\n<<: *x\n", "a: \"\\u00\n")
+	f.Add("---\n---\n", "\t- |\n")
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, pack, rule string) {
+		if err := os.MkdirAll(filepath.Join(dir, "rules"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{"pack.yaml": pack, "rules/r.yaml": rule} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		loaded, err := packs.Load(dir)
+		problems, ok := errors.AsType[packs.Problems](err)
+		if (loaded == nil) == (err == nil) || err != nil && (!ok || len(problems) == 0) {
+			t.Fatalf("loaded %v with %v", loaded, err)
+		}
+		for _, p := range problems {
+			if !strings.HasPrefix(p.File, dir) || p.Message == "" || (p.Line == 0) != (p.Column == 0) || p.Line < 0 || p.Column < 0 {
+				t.Fatalf("problem %+v", p)
+			}
+		}
+	})
+}
