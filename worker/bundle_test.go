@@ -141,115 +141,24 @@ func (b *bundle) do(t *testing.T, m attune.ExecutionRequestedMessage) attune.Exe
 	return b.reports.next(t)
 }
 
-// requests is a queue of requests.
-type requests struct {
-	queue chan worker.Request
-	taken atomic.Int64
-	fail  func() error // asked before each request; nil: never fails
+var errAway = attune.Errorf(attune.CodeUnavailable, "the broker is away")
+
+// requireStats compares every counter except Slots and Busy.
+func (b *bundle) requireStats(t *testing.T, want worker.Stats) {
+	t.Helper()
+	got := b.Stats()
+	got.Slots, got.Busy = 0, 0
+	require.Equal(t, want, got)
 }
 
-func (r *requests) Take(ctx context.Context) (worker.Request, error) {
-	if r.fail != nil {
-		if err := r.fail(); err != nil {
-			return worker.Request{}, err
-		}
-	}
-	select {
-	case request := <-r.queue:
-		r.taken.Add(1)
-		return request, nil
-	case <-ctx.Done():
-		return worker.Request{}, ctx.Err()
-	}
-}
-
-// push delivers a request and returns the delivery.
-func (r *requests) push(m attune.ExecutionRequestedMessage) *delivery {
-	d := &delivery{settled: make(chan string, 10)}
-	r.queue <- worker.Request{Message: m, Ack: d.ack, Reject: d.reject}
-	return d
-}
-
-// delivery records how a delivery was settled: "ack", "requeue" or "dead".
-type delivery struct{ settled chan string }
-
-func (d *delivery) ack() error {
-	d.settled <- "ack"
-	return nil
-}
-
-func (d *delivery) reject(requeue bool) error {
-	if requeue {
-		d.settled <- "requeue"
-	} else {
-		d.settled <- "dead"
-	}
-	return nil
-}
-
-// wait returns how the delivery was settled.
-func (d *delivery) wait(t *testing.T) string {
+// nextIn returns the next report inside a bubble, where waiting costs nothing.
+func (b *bundle) nextIn(t *testing.T) attune.ExecutionCompletedMessage {
 	t.Helper()
 	select {
-	case how := <-d.settled:
-		return how
-	case <-time.After(deadline):
-		require.FailNow(t, "the delivery was not settled")
-		return ""
-	}
-}
-
-// open reports whether the delivery is still held.
-func (d *delivery) open() bool { return len(d.settled) == 0 }
-
-// claims answers every question with yes, unless told otherwise.
-type claims struct {
-	asked  atomic.Int64
-	answer func(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
-}
-
-func (c *claims) Claim(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-	c.asked.Add(1)
-	if c.answer != nil {
-		return c.answer(ctx, q)
-	}
-	return granted(q), nil
-}
-
-func granted(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
-	return attune.ExecutionClaimReply{Execution: q.Execution, Attempt: q.Attempt, Granted: true, Status: attune.ExecutionRunning}
-}
-
-func refused(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
-	return attune.ExecutionClaimReply{Execution: q.Execution, Attempt: q.Attempt, Status: attune.ExecutionCancelled}
-}
-
-// reports keeps what is published.
-type reports struct {
-	published chan attune.ExecutionCompletedMessage
-	fail      func(ctx context.Context) error // asked before each report; nil: never fails
-}
-
-func (r *reports) Publish(ctx context.Context, messages ...attune.Message) error {
-	if r.fail != nil {
-		if err := r.fail(ctx); err != nil {
-			return err
-		}
-	}
-	for _, m := range messages {
-		r.published <- m.(attune.ExecutionCompletedMessage)
-	}
-	return nil
-}
-
-// next returns the next report.
-func (r *reports) next(t *testing.T) attune.ExecutionCompletedMessage {
-	t.Helper()
-	select {
-	case report := <-r.published:
+	case report := <-b.reports.published:
 		return report
-	case <-time.After(deadline):
-		require.FailNow(t, "nothing was reported")
+	case <-time.After(24 * time.Hour):
+		require.FailNow(t, "nothing was reported in a day", "%+v", b.Stats())
 		return attune.ExecutionCompletedMessage{}
 	}
 }

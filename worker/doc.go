@@ -11,7 +11,7 @@
 //
 // Guarantees
 //   - Nothing runs without a granted claim, and one attempt never runs twice in one worker, however often its request is
-//     delivered.
+//     delivered: the last 32 768 attempts are remembered.
 //   - Every claimed attempt is reported, with one outcome: succeeded, failed, timed_out, cancelled or abandoned. A
 //     report that cannot be published is published again for as long as the process lives; copies carry the same
 //     message id.

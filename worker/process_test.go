@@ -3,8 +3,6 @@ package worker_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker"
@@ -56,59 +53,6 @@ func TestWorker_Outcomes(t *testing.T) {
 			test.want.Attempt, test.want.Worker = m.Attempt, "w1"
 			require.Empty(t, cmp.Diff(test.want, got, cmpopts.IgnoreFields(report{}, "StartedAt", "FinishedAt")))
 			require.False(t, got.FinishedAt.Before(got.StartedAt))
-		})
-	}
-}
-
-// TestWorker_NotStarted asks for what cannot run.
-func TestWorker_NotStarted(t *testing.T) {
-	t.Parallel()
-	b := setup(t, func(c *worker.Config) { c.Packs["away"] = filepath.Join(c.Packs["demo"], "nowhere") }).start(t)
-	write := func(name, content string, mode os.FileMode) {
-		require.NoError(t, os.WriteFile(b.path(name), []byte(content), mode))
-	}
-	write("plain.txt", "hello", 0o644)
-	write("nonsense", "hello", 0o755)
-	write("interpreter", "#!/no/such/program\n", 0o755)
-	write("busy", "#!/bin/sh\n", 0o755)
-	busy, err := os.OpenFile(b.path("busy"), os.O_WRONLY, 0)
-	require.NoError(t, err)
-	defer busy.Close()
-	require.NoError(t, os.Symlink("/bin/sh", b.path("outside")))
-	require.NoError(t, os.Symlink("loop", b.path("loop")))
-
-	const start, missing = attune.ReasonStart, attune.ReasonExecutableNotFound
-	for name, test := range map[string]struct {
-		change func(*attune.ExecutionRequestedMessage)
-		reason attune.Reason
-		says   string
-	}{
-		"NoPack":          {func(m *attune.ExecutionRequestedMessage) { m.Action = "other.act" }, missing, `does not have pack "other"`},
-		"NoFolder":        {func(m *attune.ExecutionRequestedMessage) { m.Action = "away.act" }, missing, `of pack "away" is not there`},
-		"NoFile":          {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "bin/none" }, missing, `pack "demo" has no file "bin/none"`},
-		"NoProgram":       {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "no-such-program" }, missing, `"no-such-program" is not on the PATH`},
-		"NoInterpreter":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./interpreter" }, missing, `its first line (#!) names`},
-		"AbsolutePath":    {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "/bin/sh" }, missing, `is an absolute path`},
-		"OutsideByDots":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "../../../../../../../../bin/sh" }, missing, `leads out of the folder of pack "demo"`},
-		"OutsideByLink":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./outside" }, missing, `leads out of the folder of pack "demo"`},
-		"NotExecutable":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./plain.txt" }, start, `is not executable: chmod +x`},
-		"Folder":          {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./." }, missing, `leads out`},
-		"NeitherProgram":  {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./nonsense" }, start, `neither a program for this machine nor a script`},
-		"StillWritten":    {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./busy" }, start, `is still being written to`},
-		"LinkLoop":        {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./loop" }, start, `file "./loop" of pack "demo"`},
-		"NoCommand":       {func(m *attune.ExecutionRequestedMessage) { m.Command = nil }, start, `has no command`},
-		"NoTimeout":       {func(m *attune.ExecutionRequestedMessage) { m.Timeout = 0 }, start, `use more than 0`},
-		"NulInArgument":   {func(m *attune.ExecutionRequestedMessage) { m.Command = []string{"true", "a\x00b"} }, start, `invalid argument`},
-		"WorkersVariable": {func(m *attune.ExecutionRequestedMessage) { m.Env = []string{"ATTUNE_DATABASE_URL"} }, start, `the worker's own`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := request("true")
-			test.change(&m)
-			got := b.do(t, m)
-			require.Equal(t, attune.ExecutionFailed, got.Status)
-			require.Equal(t, test.reason, got.Reason, got.Error)
-			require.Contains(t, got.Error, test.says)
-			require.Nil(t, got.ExitCode)
 		})
 	}
 }
@@ -246,105 +190,6 @@ func TestWorker_LeftBehind(t *testing.T) {
 		require.Equal(t, "done\n", got.Stdout)
 		require.True(t, alive(pid), "out of reach, as documented")
 	})
-}
-
-// TestWorker_Environment shows a process all that it may see.
-func TestWorker_Environment(t *testing.T) {
-	t.Parallel()
-	b := setup(t, func(c *worker.Config) {
-		c.Environ = []string{
-			"PATH=relative:" + os.Getenv("PATH"), "HOME=/home/somebody", "LANG=C", "TZ=UTC", "GITHUB_TOKEN=token", "WITH=a=b",
-			"ATTUNE_DATABASE_URL=secret", "AWS_SECRET_ACCESS_KEY=secret", "PASSWORD=secret", "LC_MONETARY=xx",
-			"TZ=Europe/Berlin", "nonsense",
-		}
-	}).start(t)
-	m := request("env")
-	m.Env = []string{"GITHUB_TOKEN", "WITH", "NOT_SET", "TZ"}
-	m.Attempt = 2
-	got := b.do(t, m)
-	require.Equal(t, attune.ExecutionSucceeded, got.Status, got.Error)
-	require.Empty(t, cmp.Diff([]string{
-		"ATTUNE_ACTION=demo.act", "ATTUNE_ATTEMPT=2", "ATTUNE_ENFORCEMENT_ID=7", fmt.Sprintf("ATTUNE_EXECUTION_ID=%d", m.Execution),
-		"GITHUB_TOKEN=token", "HOME=/home/somebody", "LANG=C", "PATH=relative:" + os.Getenv("PATH"), "TZ=Europe/Berlin", "WITH=a=b",
-	}, strings.Split(strings.TrimSpace(got.Stdout), "\n")))
-}
-
-// TestWorker_Files finds the action's file and runs it in the pack's folder.
-func TestWorker_Files(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	link := filepath.Join(t.TempDir(), "current")
-	require.NoError(t, os.Symlink(b.dir, link))
-	linked, err := worker.New(worker.Config{Name: "w1", Packs: map[string]string{"demo": link}}, b.requests, b.claims, b.reports, discard())
-	require.NoError(t, err)
-	b.Worker = linked
-	b.start(t)
-	require.NoError(t, os.Mkdir(b.path("bin"), 0o755))
-	require.NoError(t, os.WriteFile(b.path("bin/tool"), []byte("#!/bin/sh\necho \"$1\" \"$2\"; pwd -P; pwd; ls bin\n"), 0o755))
-	require.NoError(t, os.Symlink("bin/tool", b.path("alias")))
-	real, err := filepath.EvalSymlinks(b.dir)
-	require.NoError(t, err)
-
-	for _, name := range []string{"bin/tool", "./bin/tool", "bin/../alias"} {
-		got := b.do(t, request(name, "a b", "$HOME"))
-		require.Equal(t, fmt.Sprintf("a b $HOME\n%s\n%s\ntool\n", real, real), got.Stdout, got.Error)
-	}
-}
-
-// TestWorker_Parameters passes any JSON value through a process and back.
-func TestWorker_Parameters(t *testing.T) {
-	t.Parallel()
-	b := setup(t).start(t)
-
-	t.Run("AnyValue", func(t *testing.T) {
-		rapid.Check(t, func(rt *rapid.T) {
-			parameters, err := json.Marshal(anyJSON(3).Draw(rt, "parameters"))
-			require.NoError(rt, err)
-			m := request("cat")
-			m.Parameters = parameters
-			got := b.do(t, m)
-			require.Equal(rt, string(parameters), got.Stdout)
-			if !strings.Contains(string(parameters), `\u0000`) {
-				require.Equal(rt, string(parameters), string(got.Result))
-			}
-		})
-	})
-
-	t.Run("NoneIsAnEmptyObject", func(t *testing.T) {
-		require.Equal(t, "{}", b.do(t, request("cat")).Stdout)
-	})
-
-	// A pipe takes 64 KiB: the rest of a megabyte waits for a reader.
-	large := json.RawMessage(`"` + strings.Repeat("x", 1<<20-2) + `"`)
-	for name, test := range map[string]struct{ script, want string }{
-		"LargeAndRead":         {`wc -c | tr -d ' '`, "1048576\n"},
-		"LargeAndNotRead":      {`echo done`, "done\n"},
-		"LargeAndClosed":       {`exec <&-; echo done`, "done\n"},
-		"LargeAndReadInPart":   {`head -c 3; echo`, "\"xx\n"},
-		"LargeAndHeldByAChild": {`sleep 1000 >/dev/null 2>&1 <&0 & echo done`, "done\n"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := request(b.script(t, test.script))
-			m.Parameters = large
-			got := b.do(t, m)
-			require.Equal(t, attune.ExecutionSucceeded, got.Status, got.Error)
-			require.Equal(t, test.want, got.Stdout)
-		})
-	}
-}
-
-// anyJSON generates what json.Unmarshal into an any can yield.
-func anyJSON(depth int) *rapid.Generator[any] {
-	leaves := []*rapid.Generator[any]{
-		rapid.Just[any](nil), rapid.Bool().AsAny(), rapid.Int64().AsAny(), rapid.Float64().AsAny(), rapid.String().AsAny(),
-	}
-	if depth == 0 {
-		return rapid.OneOf(leaves...)
-	}
-	inner := anyJSON(depth - 1)
-	return rapid.OneOf(append(leaves,
-		rapid.SliceOfN(inner, 0, 4).AsAny(),
-		rapid.MapOfN(rapid.String(), inner, 0, 4).AsAny())...)
 }
 
 // TestWorker_LargeOutput keeps the beginning and the end.

@@ -1,0 +1,259 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/worker"
+)
+
+// touch is a command that leaves a file behind, so that a test can see whether it ran.
+func touch(name string) []string { return []string{"sh", "-c", "echo ran >> " + name} }
+
+func (b *bundle) requireNotThere(t *testing.T, name string) {
+	t.Helper()
+	_, err := os.Stat(b.path(name))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestWorker_Claim asks before it acknowledges, and acknowledges before it runs.
+func TestWorker_Claim(t *testing.T) {
+	t.Parallel()
+
+	t.Run("BeforeTheAcknowledgement", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		m := request(touch("ran")...)
+		delivery := b.requests.push(m)
+		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+			if !delivery.open() || q.Execution != m.Execution || q.Attempt != 1 || q.Worker != "w1" {
+				return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "asked too late or wrongly: %+v", q)
+			}
+			return granted(q), nil
+		}
+		b.start(t)
+		require.Equal(t, "ack", delivery.wait(t))
+		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
+	})
+
+	t.Run("NothingIsHeldWhileItRuns", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
+		delivery := b.requests.push(request("sh", "-c", "echo up > up; while [ ! -f go ]; do sleep 0.02; done"))
+		b.read(t, "up")
+		require.Equal(t, "ack", delivery.wait(t))
+		require.Empty(t, b.reports.published)
+		require.NoError(t, os.WriteFile(b.path("go"), nil, 0o644))
+		b.reports.next(t)
+	})
+
+	t.Run("AcknowledgementLost", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
+		b.requests.queue <- worker.Request{Message: request("true"), Ack: func() error { return errAway }}
+		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
+	})
+
+	t.Run("RefusedRunsNothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+			return refused(q), nil
+		}
+		b.start(t)
+		require.Equal(t, "ack", b.requests.push(request(touch("ran")...)).wait(t))
+		require.NoError(t, b.stopped(t))
+		b.requireNotThere(t, "ran")
+		require.Empty(t, b.reports.published)
+		b.requireStats(t, worker.Stats{Refused: 1})
+	})
+
+	t.Run("AskedAgainWhileNobodyAnswers", func(t *testing.T) {
+		t.Parallel()
+		b, dir := &bundle{}, t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			b = setup(t, func(c *worker.Config) { c.Packs["demo"] = dir })
+			b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+				switch n := b.claims.asked.Load(); {
+				case n%10 == 5: // the answer is lost
+					<-ctx.Done()
+					return attune.ExecutionClaimReply{}, ctx.Err()
+				case n < 30:
+					return attune.ExecutionClaimReply{}, errAway
+				}
+				return granted(q), nil
+			}
+			b.start(t)
+			delivery := b.requests.push(request("no-such-program"))
+			require.Equal(t, attune.ReasonExecutableNotFound, b.nextIn(t).Reason)
+			require.Equal(t, "ack", <-delivery.settled)
+			b.requireStats(t, worker.Stats{Claimed: 1, Failed: 1})
+			b.stop()
+			require.NoError(t, <-b.ended)
+		})
+		require.EqualValues(t, 30, b.claims.asked.Load())
+	})
+
+	for name, test := range map[string]struct {
+		err   error
+		asked int64
+	}{
+		"FinalErrorIsADeadLetter":      {attune.Errorf(attune.CodeInvalid, "no"), 1},
+		"UnknownErrorIsTriedFiveTimes": {errors.New("bug"), 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t)
+				b.claims.answer = func(context.Context, attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+					return attune.ExecutionClaimReply{}, test.err
+				}
+				b.start(t)
+				require.Equal(t, "dead", <-b.requests.push(request(touch("ran")...)).settled)
+				require.Equal(t, test.asked, b.claims.asked.Load())
+				b.stop()
+				require.NoError(t, <-b.ended)
+				b.requireNotThere(t, "ran")
+				b.requireStats(t, worker.Stats{})
+			})
+		})
+	}
+
+	t.Run("WithoutIdentityIsADeadLetter", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
+		m := request("true")
+		m.Attempt = 0
+		require.Equal(t, "dead", b.requests.push(m).wait(t))
+		require.Zero(t, b.claims.asked.Load())
+	})
+
+	t.Run("ReturnedWhenTheWorkerStops", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			b := setup(t)
+			b.claims.answer = func(context.Context, attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+				return attune.ExecutionClaimReply{}, errAway
+			}
+			b.start(t)
+			delivery := b.requests.push(request("true"))
+			synctest.Wait()
+			b.stop()
+			require.Equal(t, "requeue", <-delivery.settled)
+			require.NoError(t, <-b.ended)
+		})
+	})
+
+	t.Run("GrantedWhileTheWorkerStops", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		asked := make(chan struct{})
+		answer := make(chan struct{})
+		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+			close(asked)
+			select {
+			case <-answer:
+				return granted(q), nil
+			case <-ctx.Done():
+				return attune.ExecutionClaimReply{}, ctx.Err()
+			}
+		}
+		b.start(t)
+		delivery := b.requests.push(request("true"))
+		<-asked
+		b.stop()
+		close(answer)
+		require.Equal(t, "ack", delivery.wait(t))
+		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
+		require.NoError(t, b.stopped(t))
+	})
+}
+
+// TestWorker_Duplicates delivers a request more than once.
+func TestWorker_Duplicates(t *testing.T) {
+	t.Parallel()
+	const held = "echo ran >> ran; while [ ! -f go ]; do sleep 0.02; done"
+
+	t.Run("WhileItRunsAndAfter", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
+		m := request("sh", "-c", held)
+		require.Equal(t, "ack", b.requests.push(m).wait(t))
+		b.read(t, "ran")
+		require.Equal(t, "ack", b.requests.push(m).wait(t))
+		require.NoError(t, os.WriteFile(b.path("go"), nil, 0o644))
+		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
+		require.Equal(t, "ack", b.requests.push(m).wait(t))
+
+		next := m
+		next.Attempt = 2
+		require.Equal(t, 2, b.do(t, next).Attempt)
+		require.NoError(t, b.stopped(t))
+		require.Empty(t, b.reports.published)
+		ran, err := os.ReadFile(b.path("ran"))
+		require.NoError(t, err)
+		require.Equal(t, "ran\nran\n", string(ran), "once per attempt")
+		b.requireStats(t, worker.Stats{Claimed: 2, Duplicates: 2, Succeeded: 2})
+	})
+
+	t.Run("WhileTheWorkerStops", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		answer := make(chan struct{})
+		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+			<-answer
+			return refused(q), nil
+		}
+		b.start(t)
+		m := request("true")
+		first := b.requests.push(m)
+		require.Eventually(t, func() bool { return b.claims.asked.Load() == 1 }, deadline, tick)
+		second := b.requests.push(m)
+		require.Eventually(t, func() bool { return b.Stats().Busy == 2 }, deadline, tick)
+		b.stop()
+		require.Equal(t, "requeue", second.wait(t))
+		close(answer)
+		require.Equal(t, "ack", first.wait(t))
+	})
+
+	t.Run("WhileItIsClaimed", func(t *testing.T) {
+		t.Parallel()
+		for name, grant := range map[string]bool{"Granted": true, "Lost": false} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				answer := make(chan struct{})
+				b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+					<-answer
+					if !grant && b.claims.asked.Load() == 1 {
+						return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "no")
+					}
+					return granted(q), nil
+				}
+				b.start(t)
+				m := request("true")
+				first := b.requests.push(m)
+				require.Eventually(t, func() bool { return b.claims.asked.Load() == 1 }, deadline, tick)
+				second := b.requests.push(m)
+				require.Eventually(t, func() bool { return b.Stats().Busy == 2 }, deadline, tick)
+				require.True(t, second.open(), "it may be the only one left")
+				close(answer)
+				if grant {
+					require.Equal(t, "ack", first.wait(t))
+				} else {
+					require.Equal(t, "dead", first.wait(t))
+				}
+				require.Equal(t, "ack", second.wait(t))
+				require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
+				require.NoError(t, b.stopped(t))
+				require.Empty(t, b.reports.published)
+			})
+		}
+	})
+}
