@@ -171,8 +171,11 @@ func (c *Connection) blockedReason() string {
 func (c *Connection) Ready() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.link != nil
+	return alive(c.link)
 }
+
+// alive sees the end of a link before Run does.
+func alive(link *amqp.Connection) bool { return link != nil && !link.IsClosed() }
 
 // WaitReady returns when there is a connection. When ctx ends first, or Run has ended, the error has
 // [attune.CodeUnavailable] and says why there is none.
@@ -189,7 +192,7 @@ func (c *Connection) wait(ctx context.Context) (*amqp.Connection, error) {
 		switch {
 		case c.invalid != nil:
 			return nil, c.invalid
-		case link != nil:
+		case alive(link):
 			return link, nil
 		case stopped:
 			return nil, c.missing(failure, nil)
@@ -221,7 +224,7 @@ func (c *Connection) Ping(ctx context.Context) error {
 	switch {
 	case c.invalid != nil:
 		return c.invalid
-	case link == nil:
+	case !alive(link):
 		return c.missing(failure, nil)
 	}
 	opened, err := openChannel(ctx, link)
@@ -234,13 +237,17 @@ func (c *Connection) Ping(ctx context.Context) error {
 
 // open returns a new channel, waiting for a connection as long as ctx allows.
 func (c *Connection) open(ctx context.Context) (*channel, error) {
-	link, err := c.wait(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		link, err := c.wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		opened, err := openChannel(ctx, link)
+		if err == nil {
+			return opened, nil
+		}
+		if ctx.Err() != nil || alive(link) {
+			return nil, unavailable(err, "no channel to RabbitMQ at %s", hostPort(c.uri))
+		}
 	}
-	opened, err := openChannel(ctx, link)
-	if err != nil {
-		return nil, unavailable(err, "no channel to RabbitMQ at %s", hostPort(c.uri))
-	}
-	return opened, nil
 }

@@ -78,7 +78,7 @@ func declareError(err error, what string) error {
 // Depth is how much a queue holds.
 type Depth struct {
 	Ready     int // messages that wait for a consumer
-	Consumers int // that are subscribed now
+	Consumers int // that take messages now; those that stand by for a single active one may not count
 }
 
 // Inspect returns the depth of a queue. An unknown queue is [attune.CodeNotFound].

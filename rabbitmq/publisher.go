@@ -20,6 +20,8 @@ const (
 	publishPatience = 30 * time.Second
 	// connectPatience bounds the part of it spent without a connection.
 	connectPatience = LongestPause
+	// stuckPatience is what a lane gets to say why it failed when the context ends.
+	stuckPatience = 100 * time.Millisecond
 	// publishLanes bounds how many calls publish at the same time.
 	publishLanes = 16
 )
@@ -93,7 +95,7 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 		err    error
 	}
 	done := make(chan outcome, 1)
-	go func() {
+	go func() { // may outlive the call
 		own := p.lane()
 		failed, err := own.publish(ctx, batch)
 		p.release(own)
@@ -103,6 +105,11 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 	case o := <-done:
 		return p.failed(batch, o.failed, o.err)
 	case <-ctx.Done():
+	}
+	select { // a lane that is not stuck has noticed too, and knows more
+	case o := <-done:
+		return p.failed(batch, o.failed, o.err)
+	case <-time.After(stuckPatience):
 		return p.failed(batch, everyIndex(batch), context.Cause(ctx))
 	}
 }

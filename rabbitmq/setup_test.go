@@ -31,13 +31,21 @@ const quickRetry = 100 * time.Millisecond
 type testBundle struct {
 	url       string
 	logger    *slog.Logger
+	logged    *record[string] // the messages of logger
 	conn      *rabbitmq.Connection
 	publisher *rabbitmq.Publisher
 }
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	b := &testBundle{url: testenv.AMQP(t), logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	return setupAt(t, testenv.AMQP(t))
+}
+
+func setupAt(t *testing.T, url string) *testBundle {
+	t.Helper()
+	logged := &record[string]{}
+	text := slog.NewTextHandler(t.Output(), nil)
+	b := &testBundle{url: url, logger: slog.New(recorder{text, logged}), logged: logged}
 	b.conn = b.connect(t, b.url)
 	b.publisher = rabbitmq.NewPublisher(b.connect(t, b.url))
 	require.NoError(t, rabbitmq.Declare(t.Context(), b.conn, topology(t)))
@@ -199,6 +207,35 @@ func (r *record[T]) requireLen(t *testing.T, want int) []T {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(r.all()) >= want }, patience, tick, "want %d values", want)
 	return r.all()
+}
+
+// recorder is a log handler that keeps the messages too.
+type recorder struct {
+	slog.Handler
+	messages *record[string]
+}
+
+func (r recorder) Handle(ctx context.Context, entry slog.Record) error {
+	r.messages.add(entry.Message)
+	return r.Handler.Handle(ctx, entry)
+}
+
+func (r recorder) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return recorder{r.Handler.WithAttrs(attrs), r.messages}
+}
+
+// requireLogged waits until the log has had a message a number of times.
+func (b *testBundle) requireLogged(t *testing.T, message string, times int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		found := 0
+		for _, logged := range b.logged.all() {
+			if logged == message {
+				found++
+			}
+		}
+		return found >= times
+	}, patience, tick, "log has no %d× %q", times, message)
 }
 
 func ids(messages []attune.EnforcementCreatedMessage) []attune.EnforcementID {

@@ -1,0 +1,215 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+type (
+	claims = []attune.ExecutionClaimMessage
+	grants = []attune.ExecutionClaimReply
+)
+
+func (b *testBundle) respond(
+	t *testing.T, conn *rabbitmq.Connection, handle func(context.Context, claims) (grants, error),
+) (stop func()) {
+	t.Helper()
+	responder := rabbitmq.NewResponder(conn, rabbitmq.ConsumerConfig{Queue: rabbitmq.QueueExecutionClaim, Publisher: b.publisher}, handle)
+	return b.run(t, responder.Run)
+}
+
+func grantAll(_ context.Context, batch claims) (grants, error) {
+	replies := make(grants, len(batch))
+	for i, claim := range batch {
+		replies[i] = attune.ExecutionClaimReply{Execution: claim.Execution, Attempt: claim.Attempt, Granted: true}
+	}
+	return replies, nil
+}
+
+func claim(id int) attune.ExecutionClaimMessage {
+	return attune.ExecutionClaimMessage{Execution: attune.ExecutionID(id), Attempt: 1, Worker: "w"}
+}
+
+func TestCaller(t *testing.T) {
+	t.Parallel()
+
+	t.Run("gets its own answer, however many ask at once", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.respond(t, b.conn, grantAll)
+		caller := rabbitmq.NewCaller(b.connect(t, b.url))
+		var wg sync.WaitGroup
+		failures := make(chan string, 300)
+		for id := range 300 {
+			wg.Go(func() {
+				var reply attune.ExecutionClaimReply
+				err := caller.Call(t.Context(), claim(id), &reply)
+				if err != nil || reply.Execution != attune.ExecutionID(id) || !reply.Granted {
+					failures <- fmt.Sprintf("%d: %v %+v", id, err, reply)
+				}
+			})
+		}
+		wg.Wait()
+		close(failures)
+		for failure := range failures {
+			require.Fail(t, failure)
+		}
+		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
+	})
+
+	t.Run("gives up when its context ends, and the question expires", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		caller := rabbitmq.NewCaller(b.connect(t, b.url))
+		ctx, cancel := context.WithTimeout(t.Context(), quickRetry)
+		defer cancel()
+		var reply attune.ExecutionClaimReply
+		err := caller.Call(ctx, claim(1), &reply)
+		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, `no answer to "execution.claim" (message "execution/1/1/claim/w")`)
+		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
+		b.requireDepth(t, rabbitmq.QueueDead, 0)
+	})
+
+	t.Run("hears at once that nobody can answer", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		_, err := b.raw(t).QueueDelete(rabbitmq.QueueExecutionClaim, false, false, false)
+		require.NoError(t, err)
+		var reply attune.ExecutionClaimReply
+		err = rabbitmq.NewCaller(b.connect(t, b.url)).Call(t.Context(), claim(1), &reply)
+		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
+		require.ErrorContains(t, err, "no queue takes the question")
+	})
+
+	t.Run("hears that the responder is lost, and gets an answer from the next", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		address, proxy := b.throughProxy(t)
+		entered := make(chan struct{}, 10)
+		stop := b.respond(t, b.connect(t, address), func(ctx context.Context, _ claims) (grants, error) {
+			entered <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		caller := rabbitmq.NewCaller(b.connect(t, b.url))
+		answered := make(chan error, 1)
+		var reply attune.ExecutionClaimReply
+		go func() { answered <- caller.Call(deadline(t), claim(1), &reply) }()
+		receive(t, entered)
+		require.NoError(t, proxy.listener.Close())
+		proxy.cut()
+		stop()
+		b.respond(t, b.conn, grantAll)
+		require.NoError(t, receive(t, answered), "the question was delivered again")
+		require.True(t, reply.Granted)
+	})
+
+	t.Run("ends open questions when its own connection is lost, and asks again on a new one", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		address, proxy := b.throughProxy(t)
+		caller := rabbitmq.NewCaller(b.connect(t, address))
+		var reply attune.ExecutionClaimReply
+		answered := make(chan error, 1)
+		go func() { answered <- caller.Call(deadline(t), claim(1), &reply) }()
+		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 1)
+		proxy.cut()
+		err := receive(t, answered)
+		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
+		b.respond(t, b.conn, grantAll)
+		require.NoError(t, caller.Call(deadline(t), claim(1), &reply))
+		require.True(t, reply.Granted)
+	})
+}
+
+func TestResponder(t *testing.T) {
+	t.Parallel()
+
+	t.Run("answers a failure with its code and message, nothing more", func(t *testing.T) {
+		t.Parallel()
+		for name, test := range map[string]struct {
+			err     error
+			code    attune.Code
+			message string
+		}{
+			"coded": {
+				fmt.Errorf("claim: %w", attune.WrapError(attune.CodeUnavailable, errors.New("10.0.0.1"), "no database")),
+				attune.CodeUnavailable, "no database",
+			},
+			"timeout": {context.DeadlineExceeded, attune.CodeUnavailable, "timed out"},
+			"bug":     {errors.New("index out of range"), attune.CodeInternal, "internal error"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				b.respond(t, b.conn, func(context.Context, claims) (grants, error) { return nil, test.err })
+				var reply attune.ExecutionClaimReply
+				err := rabbitmq.NewCaller(b.connect(t, b.url)).Call(deadline(t), claim(1), &reply)
+				require.Equal(t, test.code, attune.CodeOf(err))
+				require.EqualError(t, err, test.message)
+				b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
+			})
+		}
+	})
+
+	t.Run("refuses only the culprit of a batch", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		caller := rabbitmq.NewCaller(b.connect(t, b.url))
+		errs := make([]error, 20)
+		var wg sync.WaitGroup
+		for id := range errs {
+			wg.Go(func() {
+				var reply attune.ExecutionClaimReply
+				errs[id] = caller.Call(deadline(t), claim(id), &reply)
+			})
+		}
+		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 20)
+		b.respond(t, b.conn, func(ctx context.Context, batch claims) (grants, error) {
+			if slices.Contains(batch, claim(7)) {
+				return nil, attune.Errorf(attune.CodeConflict, "7 has ended")
+			}
+			return grantAll(ctx, batch)
+		})
+		wg.Wait()
+		for id, err := range errs {
+			if id == 7 {
+				require.EqualError(t, err, "7 has ended")
+				continue
+			}
+			require.NoError(t, err)
+		}
+	})
+
+	t.Run("refuses what it cannot read, and a wrong number of answers", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.respond(t, b.conn, func(context.Context, claims) (grants, error) { return grants{}, nil })
+		caller := rabbitmq.NewCaller(b.connect(t, b.url))
+		var reply attune.ExecutionClaimReply
+		err := caller.Call(deadline(t), badClaim{}, &reply)
+		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+		require.ErrorContains(t, err, "is not the JSON of attune.ExecutionClaimMessage")
+		err = caller.Call(deadline(t), claim(1), &reply)
+		require.EqualError(t, err, "0 answers to 1 questions")
+	})
+}
+
+type badClaim struct {
+	Execution string `json:"execution_id"`
+}
+
+func (badClaim) RoutingKey() string { return attune.KeyExecutionClaim }
+
+func (badClaim) MessageID() string { return "bad" }

@@ -1,0 +1,123 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+func TestConsumer_LostConnection(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a late success acknowledges nothing on the new channel", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.publish(t, sequence(1, 5)...)
+		address, proxy := b.throughProxy(t)
+		lost, release := make(chan error), make(chan struct{})
+		var calls atomic.Int64
+		var handled record[attune.EnforcementID]
+		b.consume(t, b.connect(t, address), 5, func(ctx context.Context, batch createdBatch) error {
+			if calls.Add(1) <= 3 {
+				lost <- nil
+				<-ctx.Done()
+				lost <- context.Cause(ctx)
+				<-release
+				return nil // late: the channel of these deliveries is gone
+			}
+			handled.add(ids(batch)...)
+			return nil
+		})
+		for range 3 {
+			require.NoError(t, receive(t, lost))
+			proxy.cut()
+			require.Error(t, receive(t, lost), "the handler is told")
+			release <- struct{}{}
+		}
+		require.ElementsMatch(t, sequence(1, 5), handled.requireLen(t, 5))
+		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
+	})
+
+	t.Run("the consumer in waiting takes over", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		address, proxy := b.throughProxy(t)
+		var first, second record[attune.EnforcementID]
+		stop := b.consume(t, b.connect(t, address), 10, func(_ context.Context, batch createdBatch) error {
+			first.add(ids(batch)...)
+			return nil
+		})
+		b.publish(t, 1)
+		first.requireLen(t, 1)
+		b.consume(t, b.conn, 10, func(_ context.Context, batch createdBatch) error {
+			second.add(ids(batch)...)
+			return nil
+		})
+		b.requireLogged(t, "consuming", 2)
+		for id := attune.EnforcementID(2); id <= 20; id++ {
+			b.publish(t, id)
+		}
+		require.Equal(t, sequence(1, 20), first.requireLen(t, 20))
+		require.Empty(t, second.all(), "one consumer at a time")
+
+		require.NoError(t, proxy.listener.Close())
+		proxy.cut()
+		b.publish(t, sequence(21, 30)...)
+		require.Equal(t, sequence(21, 30), second.requireLen(t, 10))
+		stop()
+	})
+
+	t.Run("stopping gives back what is not handled", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.publish(t, sequence(1, 5)...)
+		entered := make(chan struct{}, 1)
+		stop := b.consume(t, b.conn, 5, func(ctx context.Context, _ createdBatch) error {
+			entered <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		receive(t, entered)
+		stop()
+		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 5)
+		b.requireDepth(t, rabbitmq.QueueDead, 0)
+	})
+
+	t.Run("a missing queue is waited for", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		_, err := b.raw(t).QueueDelete(rabbitmq.QueueEnforcementCreated, false, false, false)
+		require.NoError(t, err)
+		var handled record[attune.EnforcementID]
+		b.consume(t, b.conn, 5, func(_ context.Context, batch createdBatch) error {
+			handled.add(ids(batch)...)
+			return nil
+		})
+		require.NoError(t, rabbitmq.Declare(t.Context(), b.conn, topology(t)))
+		b.publish(t, 1)
+		handled.requireLen(t, 1)
+	})
+
+	t.Run("a deleted queue is noticed", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		var handled record[attune.EnforcementID]
+		b.consume(t, b.conn, 5, func(_ context.Context, batch createdBatch) error {
+			handled.add(ids(batch)...)
+			return nil
+		})
+		b.publish(t, 1)
+		handled.requireLen(t, 1)
+		_, err := b.raw(t).QueueDelete(rabbitmq.QueueEnforcementCreated, false, false, false)
+		require.NoError(t, err)
+		b.requireLogged(t, "stopped consuming", 1)
+		require.NoError(t, rabbitmq.Declare(t.Context(), b.conn, topology(t)))
+		b.publish(t, 2)
+		require.Equal(t, sequence(1, 2), handled.requireLen(t, 2))
+	})
+}

@@ -1,0 +1,48 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+// TestNothingIsLeftBehind stops everything the package has, some of it in the middle of something. It is not parallel: the
+// goroutines of other tests would be counted.
+func TestNothingIsLeftBehind(t *testing.T) {
+	b := setup(t)
+	before := goleak.IgnoreCurrent()
+	conn := rabbitmq.NewConnection(rabbitmq.Config{URL: b.url, Logger: b.logger})
+	stopConn := b.run(t, conn.Run)
+	require.NoError(t, conn.WaitReady(deadline(t)))
+	b.publisher = rabbitmq.NewPublisher(conn)
+	b.publish(t, 1)
+
+	entered := make(chan struct{}, 1)
+	stops := []func(){
+		b.consume(t, conn, 5, func(ctx context.Context, _ createdBatch) error {
+			entered <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		}),
+		b.respond(t, conn, grantAll),
+		b.run(t, rabbitmq.NewSubscriber(conn, attune.KeyExecutionCancel, func(context.Context, attune.ExecutionCancelMessage) {}).Run),
+		b.run(t, func(ctx context.Context) error {
+			_, _ = rabbitmq.NewTaker[requested](conn, poolQueue).Take(ctx)
+			return nil
+		}),
+	}
+	receive(t, entered)
+	b.requireLogged(t, "consuming", 3)
+	var reply attune.ExecutionClaimReply
+	require.NoError(t, rabbitmq.NewCaller(conn).Call(deadline(t), claim(1), &reply))
+	for _, stop := range stops {
+		stop()
+	}
+	stopConn()
+	goleak.VerifyNone(t, before)
+}

@@ -1,0 +1,203 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+type requested = attune.ExecutionRequestedMessage
+
+var poolQueue = rabbitmq.QueueExecutionRequested("default")
+
+func (b *testBundle) request(t *testing.T, from, to int) {
+	t.Helper()
+	var messages []attune.Message
+	for id := from; id <= to; id++ {
+		messages = append(messages, requested{Execution: attune.ExecutionID(id), Attempt: 1, Pool: "default"})
+	}
+	require.NoError(t, b.publisher.Publish(t.Context(), messages...))
+}
+
+func take(t *testing.T, taker *rabbitmq.Taker[requested]) rabbitmq.Delivery[requested] {
+	t.Helper()
+	delivery, err := taker.Take(deadline(t))
+	require.NoError(t, err)
+	return delivery
+}
+
+func TestTaker(t *testing.T) {
+	t.Parallel()
+
+	t.Run("takes no more than it is asked for", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		busy := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		other := rabbitmq.NewTaker[requested](b.connect(t, b.url), poolQueue)
+		b.request(t, 1, 5)
+		first, second := take(t, busy), take(t, busy)
+		b.requireDepth(t, poolQueue, 3) // a full worker leaves the rest alone
+		require.NoError(t, first.Ack())
+		b.requireDepth(t, poolQueue, 3) // also when it has acknowledged
+		rest := []attune.ExecutionID{}
+		for range 3 {
+			delivery := take(t, other)
+			rest = append(rest, delivery.Message.Execution)
+			require.NoError(t, delivery.Ack())
+		}
+		require.Equal(t, []attune.ExecutionID{1, 2}, []attune.ExecutionID{first.Message.Execution, second.Message.Execution})
+		require.Equal(t, []attune.ExecutionID{3, 4, 5}, rest)
+		require.NoError(t, second.Ack())
+	})
+
+	t.Run("waits until there is one", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		taken := make(chan rabbitmq.Delivery[requested])
+		go func() {
+			delivery, _ := taker.Take(t.Context())
+			taken <- delivery
+		}()
+		b.request(t, 1, 1)
+		require.NoError(t, receive(t, taken).Ack())
+		b.requireDepth(t, poolQueue, 0)
+	})
+
+	t.Run("serves as many as wait, each with its own", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		var got record[attune.ExecutionID]
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 25 {
+					delivery, err := taker.Take(deadline(t))
+					if err != nil || delivery.Ack() != nil {
+						return
+					}
+					got.add(delivery.Message.Execution)
+				}
+			})
+		}
+		b.request(t, 1, 200)
+		wg.Wait()
+		ids := got.all()
+		slices.Sort(ids)
+		require.Len(t, ids, 200)
+		require.Len(t, slices.Compact(ids), 200, "nothing twice")
+		b.requireDepth(t, poolQueue, 0)
+	})
+
+	t.Run("gives back what arrives when it no longer waits", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		fickle := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		other := rabbitmq.NewTaker[requested](b.connect(t, b.url), poolQueue)
+		for id := range 30 {
+			ctx, cancel := context.WithCancel(t.Context())
+			outcome := make(chan error)
+			go func() {
+				delivery, err := fickle.Take(ctx)
+				if err == nil {
+					err = delivery.Reject(true)
+				}
+				outcome <- err
+			}()
+			b.request(t, id, id) // confirmed: on its way to whoever waits
+			cancel()
+			if err := receive(t, outcome); err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+			}
+			delivery := take(t, other)
+			require.Equal(t, attune.ExecutionID(id), delivery.Message.Execution)
+			require.NoError(t, delivery.Ack())
+		}
+		b.requireDepth(t, poolQueue, 0)
+	})
+
+	t.Run("settles once", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		b.request(t, 1, 2)
+		first := take(t, taker)
+		require.NoError(t, first.Ack())
+		require.Equal(t, attune.CodeConflict, attune.CodeOf(first.Ack()))
+		require.Equal(t, attune.CodeConflict, attune.CodeOf(first.Reject(true)))
+		require.NoError(t, take(t, taker).Ack(), "the channel survives")
+		b.requireDepth(t, poolQueue, 0)
+	})
+
+	t.Run("rejects to the queue or to the dead-letter queue", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		b.request(t, 1, 1)
+		first := take(t, taker)
+		require.False(t, first.Redelivered)
+		require.NoError(t, first.Reject(true))
+		again := take(t, taker)
+		require.Equal(t, first.Message, again.Message)
+		require.NoError(t, again.Reject(false))
+		letter := b.deadLetters(t, 1)[0]
+		require.Equal(t, "execution.requested.default", letter.RoutingKey)
+		require.Equal(t, poolQueue, letter.Queue)
+		require.Equal(t, "rejected", letter.Reason)
+		require.Equal(t, "execution/1/1/requested", letter.MessageID)
+		require.False(t, letter.FailedAt.IsZero())
+	})
+
+	t.Run("hands over nothing that it cannot read", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		b.publishRaw(t, "execution.requested.default", "broken", `[]`)
+		b.request(t, 2, 2)
+		delivery := take(t, taker)
+		require.Equal(t, attune.ExecutionID(2), delivery.Message.Execution)
+		require.NoError(t, delivery.Ack())
+		require.Equal(t, "broken", b.deadLetters(t, 1)[0].MessageID)
+	})
+
+	t.Run("a late acknowledgement reaches no other delivery", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		address, proxy := b.throughProxy(t)
+		taker := rabbitmq.NewTaker[requested](b.connect(t, address), poolQueue)
+		b.request(t, 1, 1)
+		late := take(t, taker)
+		proxy.cut()
+		again := take(t, taker) // the same delivery tag on the new channel
+		require.Equal(t, late.Message, again.Message)
+		err := late.Ack()
+		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
+		require.ErrorContains(t, err, `acknowledge message "execution/1/1/requested": it will be delivered again`)
+		proxy.cut()
+		last := take(t, taker)
+		require.Equal(t, late.Message, last.Message, "still not acknowledged")
+		require.NoError(t, last.Ack())
+		b.requireDepth(t, poolQueue, 0)
+	})
+
+	t.Run("returns when its context ends, connected or not", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		for name, conn := range map[string]*rabbitmq.Connection{
+			"connected": b.conn, "not connected": rabbitmq.NewConnection(rabbitmq.Config{URL: "amqp://127.0.0.1:1/"}),
+		} {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), quickRetry, fmt.Errorf("draining"))
+			defer cancel()
+			_, err := rabbitmq.NewTaker[requested](conn, poolQueue).Take(ctx)
+			require.EqualError(t, err, "draining", name)
+		}
+	})
+}
