@@ -2,11 +2,13 @@ package packs_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,14 +35,28 @@ func run(t *testing.T, pack *attune.Pack, ref attune.Ref, parameters string) out
 	_, err = engine.Manual(action, json.RawMessage(parameters))
 	require.NoError(t, err)
 
+	// Another test may fork while this one still has the script open for writing; until that child has called exec, the
+	// script cannot be started.
+	for {
+		got, err := start(t, filepath.Join(pack.Dir, action.Command[0]), parameters)
+		if !errors.Is(err, syscall.ETXTBSY) {
+			return got
+		}
+	}
+}
+
+func start(t *testing.T, program, parameters string) (outcome, error) {
+	t.Helper()
 	var stdout, stderr strings.Builder
-	cmd := exec.CommandContext(t.Context(), filepath.Join(pack.Dir, action.Command[0]), action.Command[1:]...)
+	cmd := exec.CommandContext(t.Context(), program)
 	cmd.Dir, cmd.Env = t.TempDir(), []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(parameters), &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		require.ErrorContains(t, err, "exit status")
+	err := cmd.Run()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		require.ErrorIs(t, err, syscall.ETXTBSY)
+		return outcome{}, err
 	}
-	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}, nil
 }
 
 func find(t *testing.T, pack *attune.Pack, ref attune.Ref) attune.Action {
