@@ -6,7 +6,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
-ARG VERSION=devel
+ARG VERSION=dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X github.com/attune-go/attune/internal/cli.version=${VERSION}" -o /out/attune ./cmd/attune
 
@@ -23,7 +23,7 @@ COPY --from=build /out/attune /usr/local/bin/attune
 USER 10001:10001
 WORKDIR /var/lib/attune
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
     CMD ["attune", "health", "--url", "http://127.0.0.1:8080"]
 
 # tini reaps what a worker's actions leave behind.

@@ -8,7 +8,7 @@ SHELL := /bin/sh
 
 GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # The tests of one run share one PostgreSQL, one RabbitMQ and one Temporal server: more tests at once would only wait
 # for those. A cached result says nothing about them, so there are none (-count=1).
@@ -28,7 +28,7 @@ deps: ## Install PostgreSQL and RabbitMQ (Debian packages) and build the develop
 	@scripts/deps.sh
 
 build: ## Build bin/attune
-	$(GO) build -trimpath -buildvcs=false -ldflags '-X github.com/attune-go/attune/internal/cli.version=$(VERSION)' -o bin/attune ./cmd/attune
+	$(GO) build -buildvcs=false -ldflags '-X github.com/attune-go/attune/internal/cli.version=$(VERSION)' -o bin/attune ./cmd/attune
 
 demo: deps build ## Run a small real load through every part and check the result
 	bin/attune demo
@@ -47,7 +47,7 @@ lint: ## Check formatting, go vet, golangci-lint and the determinism of workflow
 	@unformatted=$$(gofmt -l .); \
 	[ -z "$$unformatted" ] || { printf 'not formatted, run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	cd devserver && $(GO) vet -trimpath ./...
+	cd devserver && $(GO) vet ./...
 	$(TOOL) golangci-lint run ./...
 	$(TOOL) workflowcheck -config tools/workflowcheck.yaml -test=false ./workflows/...
 
