@@ -31,17 +31,17 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 		case !found:
 			unauthorized("this needs the API token: send the header Authorization: Bearer <token>").ServeHTTP(w, r)
 		case !sameToken(given, want):
-			unauthorized("the API token is wrong").with("WWW-Authenticate", bearerChallenge+`, error="invalid_token"`).ServeHTTP(w, r)
+			unauthorized("the API token is wrong").with("WWW-Authenticate", challenge+`, error="invalid_token"`).ServeHTTP(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-const bearerChallenge = `Bearer realm="attune"`
+const challenge = `Bearer realm="attune"`
 
 func unauthorized(detail string) *Problem {
-	return newProblem(http.StatusUnauthorized, string(attune.CodeUnauthorized), detail).with("WWW-Authenticate", bearerChallenge)
+	return newProblem(http.StatusUnauthorized, string(attune.CodeUnauthorized), detail).with("WWW-Authenticate", challenge)
 }
 
 // bearerToken returns what follows "Bearer" in an Authorization header.

@@ -43,11 +43,16 @@ type Metrics interface {
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }
 
+// noMetrics counts nothing.
 type noMetrics struct{}
 
+// EventRecorded implements [Metrics].
 func (noMetrics) EventRecorded(context.Context, attune.Source) {}
-func (noMetrics) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {
-}
+
+// EnforcementReached implements [Metrics].
+func (noMetrics) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}
+
+// RequestServed implements [Metrics].
 func (noMetrics) RequestServed(context.Context, string, string, int, time.Duration) {}
 
 func (d Deps) withDefaults() Deps {

@@ -31,7 +31,9 @@ type Triggers interface {
 // that must follow. decide runs inside that transaction and must not do I/O. An event whose dedup key was recorded for
 // the same trigger before is not written; the answer is the earlier one, with Duplicate set.
 type EventRecorder interface {
-	Record(ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error)
+	Record(
+		ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
+	) (attune.Recorded, error)
 }
 
 // EventReader reads events. One that does not exist is an [attune.CodeNotFound] error; lists are newest first.
@@ -115,7 +117,8 @@ func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*answer[Acc
 		return nil, err
 	}
 	if in.Body.Trigger == attune.ManualTrigger {
-		return nil, attune.Errorf(attune.CodeInvalid, "trigger %q belongs to direct runs: use POST %sactions/{ref}/run", attune.ManualTrigger, apiPrefix)
+		return nil, attune.Errorf(attune.CodeInvalid, "trigger %q belongs to direct runs: use POST %sactions/{ref}/run",
+			attune.ManualTrigger, apiPrefix)
 	}
 	trigger, err := s.deps.Triggers.Trigger(ctx, in.Body.Trigger)
 	if err != nil {

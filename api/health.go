@@ -49,10 +49,6 @@ func (s *Server) registerHealth() {
 
 // ready runs all checks at once and names those that fail.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if s.stopping.Load() {
-		newProblem(http.StatusServiceUnavailable, string(attune.CodeUnavailable), "the process is stopping").ServeHTTP(w, r)
-		return
-	}
 	results := s.runChecks(r.Context())
 	health := Health{Status: "ok", Checks: map[string]string{}}
 	var failed []ProblemError

@@ -82,22 +82,23 @@ func knownMethod(method string) string {
 // recoverPanics turns a panic into a 500 and a log entry with its stack.
 func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			cause := recover()
-			if cause == nil {
-				return
-			}
-			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(cause) // the server's own way to drop a connection
-			}
-			s.logger.ErrorContext(r.Context(), "a request panicked", "request_id", exchangeOf(r.Context()).id,
-				"panic", cause, "stack", string(debug.Stack()))
-			if answer, ok := w.(*response); ok && answer.status == 0 {
-				internalProblem(r.Context()).ServeHTTP(w, r)
-			}
-		}()
+		defer func() { s.answerPanic(w, r, recover()) }()
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (s *Server) answerPanic(w http.ResponseWriter, r *http.Request, cause any) {
+	if cause == nil {
+		return
+	}
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(cause) // the server's own way to drop a connection
+	}
+	s.logger.ErrorContext(r.Context(), "a request panicked", "request_id", exchangeOf(r.Context()).id,
+		"panic", cause, "stack", string(debug.Stack()))
+	if answer, ok := w.(*response); ok && answer.status == 0 {
+		internalProblem(r.Context()).ServeHTTP(w, r)
+	}
 }
 
 // limitTime ends what a request waits for. The handlers answer with 503 then.

@@ -43,7 +43,8 @@ func (in Paging) page() (attune.Page, error) {
 	id, versioned := strings.CutPrefix(string(text), cursorPrefix)
 	before, parseErr := strconv.ParseInt(id, 10, 64)
 	if err != nil || !versioned || parseErr != nil || before < 1 {
-		return attune.Page{}, attune.Errorf(attune.CodeInvalid, "query.cursor: this is no cursor: use the next of an earlier answer as it is")
+		return attune.Page{}, attune.Errorf(attune.CodeInvalid,
+			"query.cursor: this is no cursor: use the next of an earlier answer as it is")
 	}
 	page.Before = before
 	return page, nil

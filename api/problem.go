@@ -2,13 +2,14 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 
 	"github.com/attune-go/attune"
 )
 
 // Problem is the body of every answer that is not a success: application/problem+json, as RFC 9457 describes it.
-type Problem struct {
+type Problem struct { //nolint:errname // callers know it as the problem of RFC 9457; that it is an error is a detail
 	Type     string         `json:"type" doc:"Always about:blank: code says which problem it is"`
 	Title    string         `json:"title" doc:"The HTTP status in words"`
 	Status   int            `json:"status" doc:"The HTTP status"`
@@ -64,9 +65,7 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 
 // ServeHTTP answers with the problem.
 func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	for name, values := range p.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	writeJSON(w, p.Status, p.ContentType(""), p)
 }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,18 +62,18 @@ const (
 	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 5 * time.Second
 	bodyReadTimeout   = 15 * time.Second
+	answerTimeout     = 30 * time.Second // for a large answer over a slow line
 	idleTimeout       = 2 * time.Minute
 )
 
 // Server answers HTTP. Make one with [New]; it is safe for concurrent use.
 type Server struct {
-	config   Config
-	deps     Deps
-	logger   *slog.Logger
-	router   *router
-	huma     huma.API
-	handler  http.Handler
-	stopping atomic.Bool
+	config  Config
+	deps    Deps
+	logger  *slog.Logger
+	router  *router
+	huma    huma.API
+	handler http.Handler
 }
 
 // New returns a server that does not listen yet. A missing token or dependency is an [attune.CodeInvalid] error.
@@ -135,8 +134,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Serve(ctx, listener)
 }
 
-// Serve answers requests until ctx ends, then refuses new ones (/readyz says so first) and lets those that run finish
-// within [Config.ShutdownGrace]. It closes the listener. A shutdown in time is no error.
+// Serve answers requests until ctx ends, then takes no new ones and lets those that run finish within
+// [Config.ShutdownGrace]. It closes the listener. A shutdown in time is no error.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.httpServer()
 	failed := make(chan error, 1)
@@ -148,15 +147,19 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve the API: %w", err)
 	case <-ctx.Done():
 	}
-	s.stopping.Store(true)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.ShutdownGrace)
 	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
+	err := server.Shutdown(grace)
+	if err != nil {
 		_ = server.Close() // the requests that are left have had their time
-		<-failed
-		return fmt.Errorf("stop the API: requests were still running after %s: %w", s.config.ShutdownGrace, err)
+		err = fmt.Errorf("requests were still running after %s: %w", s.config.ShutdownGrace, err)
 	}
-	<-failed
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
+	if err != nil {
+		return fmt.Errorf("stop the API: %w", err)
+	}
 	return nil
 }
 
@@ -165,7 +168,7 @@ func (s *Server) httpServer() *http.Server {
 		Handler:           s.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readHeaderTimeout + bodyReadTimeout,
-		WriteTimeout:      readHeaderTimeout + bodyReadTimeout + s.config.RequestTimeout + idleTimeout,
+		WriteTimeout:      readHeaderTimeout + bodyReadTimeout + s.config.RequestTimeout + answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),

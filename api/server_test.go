@@ -291,15 +291,11 @@ func TestRun(t *testing.T) {
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(ctx, listener) }()
 
-		status, _ := fetch(t, base+"/livez")
-		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, http.StatusOK, fetch(t, base+"/livez"))
 
 		// A request that runs when the server stops gets its answer.
 		answered := make(chan int, 1)
-		go func() {
-			status, _ := fetch(t, base+"/api/v1/events/7")
-			answered <- status
-		}()
+		go func() { answered <- fetch(t, base+"/api/v1/events/7") }()
 		<-entered
 		stop()
 		require.Eventually(t, func() bool {
@@ -352,7 +348,7 @@ func TestRun(t *testing.T) {
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(ctx, listener) }()
 		var group sync.WaitGroup
-		group.Go(func() { _, _ = fetch(t, "http://"+listener.Addr().String()+"/api/v1/events/7") })
+		group.Go(func() { _ = fetch(t, "http://"+listener.Addr().String()+"/api/v1/events/7") })
 		<-entered
 		stop()
 		require.ErrorContains(t, <-served, "requests were still running after 10ms")
@@ -362,21 +358,20 @@ func TestRun(t *testing.T) {
 }
 
 // fetch returns the status, or 0 when there was no answer.
-func fetch(t *testing.T, url string) (int, string) {
+func fetch(t *testing.T, url string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
-		return 0, err.Error()
+		return 0
 	}
 	r.Header.Set("Authorization", "Bearer "+apiToken)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0, err.Error()
+		return 0
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return 0, err.Error()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return 0
 	}
-	return answer.StatusCode, string(body)
+	return answer.StatusCode
 }

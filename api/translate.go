@@ -32,12 +32,12 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	case attune.CodeExhausted:
 		return newProblem(statusOf(code), string(code), detail).with("Retry-After", retryAfterSeconds)
 	case attune.CodeUnavailable:
-		s.report(ctx, slog.LevelWarn, "a service does not answer", err)
+		s.report(ctx, slog.LevelWarn, err)
 		return newProblem(statusOf(code), string(code), detail).from(ctx).with("Retry-After", retryAfterSeconds)
 	case attune.CodeInvalid, attune.CodeNotFound, attune.CodeConflict:
 		return newProblem(statusOf(code), string(code), detail)
 	default:
-		s.report(ctx, slog.LevelError, "a request failed", err)
+		s.report(ctx, slog.LevelError, err)
 		return internalProblem(ctx)
 	}
 }
@@ -55,12 +55,12 @@ func (p *Problem) from(ctx context.Context) *Problem {
 }
 
 // report logs an error of a request, unless there is nobody left who waits for it.
-func (s *Server) report(ctx context.Context, level slog.Level, message string, err error) {
+func (s *Server) report(ctx context.Context, level slog.Level, err error) {
 	if errors.Is(err, context.Canceled) {
 		level = slog.LevelDebug
 	}
 	exchange := exchangeOf(ctx)
-	s.logger.Log(ctx, level, message, "request_id", exchange.id, "route", exchange.route, "err", err)
+	s.logger.Log(ctx, level, "a request failed", "request_id", exchange.id, "route", exchange.route, "err", err)
 }
 
 // transform replaces what the HTTP framework says about a request that it refused. Its texts are about JSON Schema, and
@@ -92,7 +92,7 @@ func (s *Server) refused(ctx context.Context, op *huma.Operation, refusal *huma.
 		problem.Errors = found
 		return problem
 	default:
-		s.report(ctx, slog.LevelWarn, "a request could not be read", fmt.Errorf("status %d: %s %v", refusal.Status, refusal.Detail, found))
+		s.report(ctx, slog.LevelWarn, fmt.Errorf("status %d: %s %v", refusal.Status, refusal.Detail, found))
 		problem := internalProblem(ctx)
 		problem.Status, problem.Title = refusal.Status, http.StatusText(refusal.Status) // the status has been sent
 		return problem

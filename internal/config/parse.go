@@ -117,7 +117,8 @@ func logLevel(text string) (slog.Level, error) {
 		return 0, err
 	}
 	var level slog.Level
-	return level, level.UnmarshalText([]byte(name))
+	err = level.UnmarshalText([]byte(name))
+	return level, err
 }
 
 func oneOf(text string, choices ...string) (string, error) {

@@ -24,7 +24,10 @@ type Setting struct {
 }
 
 // Settings returns every setting, in the order of the reference page.
-func Settings() []Setting {
+func Settings() []Setting { return slices.Concat(serviceSettings(), processSettings()) }
+
+// serviceSettings are about what the process talks to and who talks to it.
+func serviceSettings() []Setting {
 	return []Setting{
 		{
 			Name: "postgres.url", Env: "ATTUNE_POSTGRES_URL", Flag: "postgres-url", Secret: true,
@@ -53,6 +56,12 @@ func Settings() []Setting {
 			parse: one(func(c *Config, v string) (err error) { c.APIToken, err = token(v); return }),
 			show:  func(c Config) string { return c.APIToken.String() },
 		},
+	}
+}
+
+// processSettings are about what the process does.
+func processSettings() []Setting {
+	return []Setting{
 		{
 			Name: "packs", Env: "ATTUNE_PACKS", Flag: "packs", List: true,
 			Doc:   "folders of packs to load besides the built-in core pack",
