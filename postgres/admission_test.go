@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -192,29 +193,28 @@ func TestEnforcements_AdmitConcurrently(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		pack := attune.Pack{Name: "wide", Digest: "1"}
-		for i := range 12 {
+		for i := range 80 {
 			pack.Actions = append(pack.Actions, attune.Action{
-				Ref: attune.NewRef("wide", "action-"+string(rune('a'+i))), Command: []string{"true"}, Timeout: time.Second, Pool: "default",
+				Ref: attune.NewRef("wide", fmt.Sprintf("action-%d", i)), Command: []string{"true"}, Timeout: time.Second, Pool: "default",
 			})
 		}
 		b.install(t, pack)
-		var wg sync.WaitGroup
-		errs := make([]error, 8)
-		batches := make([][]attune.EnforcementID, len(errs))
-		for i := range batches {
-			for _, action := range pack.Actions {
-				batches[i] = append(batches[i], b.created(t, action.Ref, 1)...)
-			}
-			if i%2 == 1 {
-				slices.Reverse(batches[i])
-			}
+		var actions []attune.Ref
+		for _, action := range pack.Actions {
+			actions = append(actions, action.Ref)
 		}
+		batches := slices.Collect(slices.Chunk(b.bulk(t, 16, actions...), len(actions)))
+		errs := make([]error, len(batches))
+		var wg sync.WaitGroup
 		for i, batch := range batches {
+			if i%2 == 1 {
+				slices.Reverse(batch)
+			}
 			wg.Go(func() { _, errs[i] = b.enforcements.Admit(t.Context(), batch) })
 		}
 		wg.Wait()
 		require.NoError(t, errors.Join(errs...))
-		require.EqualValues(t, len(pack.Actions), b.count(t, `SELECT count(*) FROM queues WHERE last_sequence = 8 AND policy_revision = 1`))
+		require.EqualValues(t, len(actions), b.count(t, `SELECT count(*) FROM queues WHERE last_sequence = 16 AND policy_revision = 1`))
 	})
 }
 
@@ -241,24 +241,8 @@ func (c *counter) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndDat
 func TestEnforcements_AdmitIsSetBased(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	action, err := b.packs.Action(t.Context(), deploy)
-	require.NoError(t, err)
-	_, err = b.conn(t).Exec(t.Context(), `
-		WITH e AS (
-			INSERT INTO events (trigger_id, payload, source)
-			SELECT t.id, '{}', 'manual' FROM triggers t, generate_series(1, 1000) WHERE t.ref = 'core.manual' RETURNING id
-		)
-		INSERT INTO enforcements (event_id, action_id, parameters, status) SELECT e.id, $1, '{}', 'created' FROM e`, action.ID)
-	require.NoError(t, err)
-	enforcements, err := b.enforcements.List(t.Context(), attune.EnforcementFilter{}, attune.Page{Limit: 500})
-	require.NoError(t, err)
-	more, err := b.enforcements.List(t.Context(), attune.EnforcementFilter{}, attune.Page{Limit: 500, Before: int64(enforcements[499].ID)})
-	require.NoError(t, err)
-	var ids []attune.EnforcementID
-	for _, enforcement := range slices.Concat(enforcements, more) {
-		ids = append(ids, enforcement.ID)
-	}
-	require.Len(t, ids, 1000)
+	ids := b.bulk(t, 1000, deploy)
+	slices.Reverse(ids)
 
 	counted := new(counter)
 	tracing := open(t, postgres.Config{URL: b.url, Tracer: counted})

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ type bundle struct {
 	outbox       *postgres.Outbox
 }
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
 	url := postgrestest.URL(t)
 	b := open(t, postgres.Config{URL: url, MaxConns: 24})
@@ -48,7 +49,7 @@ func setup(t *testing.T) *bundle {
 }
 
 // open makes a bundle for a database that is there already.
-func open(t *testing.T, config postgres.Config) *bundle {
+func open(t testing.TB, config postgres.Config) *bundle {
 	t.Helper()
 	db := postgrestest.Open(t, config)
 	return &bundle{
@@ -84,7 +85,7 @@ func demoPack() attune.Pack {
 	}
 }
 
-func (b *bundle) install(t *testing.T, packs ...attune.Pack) []postgres.InstallResult {
+func (b *bundle) install(t testing.TB, packs ...attune.Pack) []postgres.InstallResult {
 	t.Helper()
 	results, err := b.packs.Install(t.Context(), packs)
 	require.NoError(t, err)
@@ -103,7 +104,7 @@ func accept(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
 }
 
 // ask records the wish to run an action directly, and returns the enforcement.
-func (b *bundle) ask(t *testing.T, action attune.ActionID) attune.EnforcementID {
+func (b *bundle) ask(t testing.TB, action attune.ActionID) attune.EnforcementID {
 	t.Helper()
 	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual}
 	recorded, err := b.events.Record(t.Context(), event, func(attune.Event, []attune.Candidate) []attune.Decision {
@@ -115,7 +116,7 @@ func (b *bundle) ask(t *testing.T, action attune.ActionID) attune.EnforcementID 
 }
 
 // created makes n enforcements of an action and returns their ids in ascending order.
-func (b *bundle) created(t *testing.T, action attune.Ref, n int) []attune.EnforcementID {
+func (b *bundle) created(t testing.TB, action attune.Ref, n int) []attune.EnforcementID {
 	t.Helper()
 	declared, err := b.packs.Action(t.Context(), action)
 	require.NoError(t, err)
@@ -126,8 +127,30 @@ func (b *bundle) created(t *testing.T, action attune.Ref, n int) []attune.Enforc
 	return ids
 }
 
+// bulk makes n enforcements of each action with one statement, and returns their ids in ascending order.
+func (b *bundle) bulk(t testing.TB, n int, actions ...attune.Ref) []attune.EnforcementID {
+	t.Helper()
+	rows, err := b.conn(t).Query(t.Context(), `
+		WITH e AS (
+			INSERT INTO events (trigger_id, payload, source)
+			SELECT t.id, '{}', 'manual' FROM triggers t, generate_series(1, $1 * cardinality($2::text[])) WHERE t.ref = 'core.manual'
+			RETURNING id
+		), numbered AS (
+			SELECT id, row_number() OVER (ORDER BY id) - 1 AS i FROM e
+		)
+		INSERT INTO enforcements (event_id, action_id, parameters, status)
+		SELECT n.id, a.id, '{}', 'created'
+		FROM numbered n JOIN actions a ON a.ref = ($2::text[])[1 + n.i % cardinality($2::text[])] RETURNING id`, n, actions)
+	require.NoError(t, err)
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[attune.EnforcementID])
+	require.NoError(t, err)
+	require.Len(t, ids, n*len(actions))
+	slices.Sort(ids)
+	return ids
+}
+
 // admit accepts enforcements of one queue and returns their tickets in sequence order.
-func (b *bundle) admit(t *testing.T, ids ...attune.EnforcementID) []attune.Ticket {
+func (b *bundle) admit(t testing.TB, ids ...attune.EnforcementID) []attune.Ticket {
 	t.Helper()
 	admissions, err := b.enforcements.Admit(t.Context(), ids)
 	require.NoError(t, err)
@@ -141,7 +164,7 @@ func grant(ticket attune.Ticket) attune.Grant {
 }
 
 // request acts upon the grant of a ticket and returns the message for the workers.
-func (b *bundle) request(t *testing.T, ticket attune.Ticket) attune.ExecutionRequestedMessage {
+func (b *bundle) request(t testing.TB, ticket attune.Ticket) attune.ExecutionRequestedMessage {
 	t.Helper()
 	request, err := b.executions.Request(t.Context(), queueKey, grant(ticket))
 	require.NoError(t, err)
@@ -150,7 +173,7 @@ func (b *bundle) request(t *testing.T, ticket attune.Ticket) attune.ExecutionReq
 }
 
 // requested makes n enforcements of the deploy action and requests their executions.
-func (b *bundle) requested(t *testing.T, n int) []attune.ExecutionRequestedMessage {
+func (b *bundle) requested(t testing.TB, n int) []attune.ExecutionRequestedMessage {
 	t.Helper()
 	messages := make([]attune.ExecutionRequestedMessage, n)
 	for i, ticket := range b.admit(t, b.created(t, deploy, n)...) {
@@ -180,7 +203,7 @@ func reportOf(m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessa
 	}
 }
 
-func (b *bundle) finish(t *testing.T, reports ...attune.ExecutionCompletedMessage) []attune.Completion {
+func (b *bundle) finish(t testing.TB, reports ...attune.ExecutionCompletedMessage) []attune.Completion {
 	t.Helper()
 	completions, err := b.executions.Finish(t.Context(), reports)
 	require.NoError(t, err)
@@ -223,7 +246,7 @@ func (b *bundle) takeOutbox(t *testing.T) []attune.OutboxRow {
 }
 
 // conn is a connection of the test's own, for what the package has no method for.
-func (b *bundle) conn(t *testing.T) *pgx.Conn {
+func (b *bundle) conn(t testing.TB) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.url)
 	require.NoError(t, err)

@@ -63,8 +63,8 @@ CREATE TABLE enforcements (
     CONSTRAINT enforcements_parameters CHECK (parameters IS NOT NULL OR status = 'rejected')
 );
 
--- Order: one place and one grant number each. The first index also finds a range of tickets.
-CREATE UNIQUE INDEX enforcements_sequence ON enforcements (queue_key, sequence) WHERE sequence IS NOT NULL;
+-- Order: one place and one grant number each. The first index also lists a queue.
+CREATE UNIQUE INDEX enforcements_sequence ON enforcements (queue_key, sequence) WHERE queue_key IS NOT NULL;
 CREATE UNIQUE INDEX enforcements_grant_number ON enforcements (queue_key, grant_number) WHERE grant_number IS NOT NULL;
 
 -- Who waits and who holds a slot: small however long the history is, and enough to count without touching the table.
@@ -77,6 +77,7 @@ CREATE INDEX enforcements_of_action ON enforcements (action_id, id);
 CREATE INDEX enforcements_of_rule ON enforcements (rule_id, id) WHERE rule_id IS NOT NULL;
 CREATE INDEX enforcements_unusual ON enforcements (status, id)
     WHERE status IN ('created', 'rejected', 'cancelled', 'expired');
+CREATE INDEX enforcements_of_reason ON enforcements (reason, id) WHERE reason <> '';
 
 CREATE TABLE executions (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
