@@ -106,7 +106,7 @@ func (c content) intact(dir string) bool {
 // out of the way.
 func (c content) write(target string) error {
 	parent := filepath.Dir(target)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := os.MkdirAll(parent, 0o750); err != nil {
 		return err
 	}
 	work, err := os.MkdirTemp(parent, ".core-")
@@ -132,7 +132,7 @@ func (c content) write(target string) error {
 // write writes one file below dir with exactly its mode, whatever the process's umask.
 func (f file) write(dir string) error {
 	path := filepath.Join(dir, filepath.FromSlash(f.path))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
 	if err := os.WriteFile(path, f.data, f.mode); err != nil {

@@ -149,12 +149,12 @@ func (f *fields) mistakes(key string, n *node, err error) {
 	if err == nil {
 		return
 	}
-	found, ok := errors.AsType[rules.Mistakes](err)
+	found, ok := errors.AsType[*rules.CheckError](err)
 	if !ok {
 		f.fault(n.place, "%s: %s", key, err)
 		return
 	}
-	for _, m := range found {
+	for _, m := range found.Mistakes {
 		at := n.follow(m.Path)
 		f.fault(f.locate(at, m.Line, m.Column), "%s: %s", strings.Join(append([]string{key}, m.Path...), "."), m.Message)
 	}

@@ -132,10 +132,10 @@ func TestDemo_ReferenceIsRight(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("| `limit` | whole number | `%d` | 0 to %d |", defaults.Limit, attune.MaxLimit),
 		fmt.Sprintf("| `max_queued` | whole number | `%d` | 1 to %d |", defaults.MaxQueued, attune.MaxQueuedLimit),
-		fmt.Sprintf("| `overflow` | `%s` or `%s` | `%s` |", attune.OverflowReject, attune.OverflowDropOldest, defaults.Overflow),
-		fmt.Sprintf("| `queue_timeout` | duration | `%s` |", defaults.QueueTimeout),
-		fmt.Sprintf("| `timeout` | duration | `%s` |", strings.TrimSuffix(attune.DefaultActionTimeout.String(), "0s")),
-		fmt.Sprintf("| `pool` | name | `%s` |", attune.DefaultPool),
+		fmt.Sprintf("| `overflow` | %#q or %#q | %#q |", attune.OverflowReject, attune.OverflowDropOldest, defaults.Overflow),
+		fmt.Sprintf("| `queue_timeout` | duration | %#q |", defaults.QueueTimeout),
+		fmt.Sprintf("| `timeout` | duration | %#q |", strings.TrimSuffix(attune.DefaultActionTimeout.String(), "0s")),
+		fmt.Sprintf("| `pool` | name | %#q |", attune.DefaultPool),
 		fmt.Sprintf("at most %d KiB", attune.MaxPayloadBytes>>10),
 	} {
 		require.Contains(t, string(text), want)

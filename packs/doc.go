@@ -14,7 +14,7 @@
 // be executed. What is constant in a rule's parameters fits the schema of its action. The digest depends on what is
 // declared, not on how it is written down.
 //
-// Failures: whatever is wrong is found in one go and returned as [Problems], each with file, line and column. Line and
+// Failures: whatever is wrong is found in one go and returned as one [LoadError], each with file, line and column. Line and
 // column lead to the mistake itself, also inside an expression that goes over several lines. Environment variables are
 // named in packs, never read here: a pack holds no secret.
 package packs

@@ -10,12 +10,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Load reads the pack in a folder. References to other packs are taken on trust; [LoadAll] checks them. The error is
-// [Problems].
+// Load reads the pack in a folder. References to other packs are taken on trust; [LoadAll] checks them. The error is a
+// [LoadError].
 func Load(dir string) (*attune.Pack, error) {
 	lib := library{drafts: []*draft{readDraft(dir)}}
 	lib.check()
-	if err := lib.problems().orNil(); err != nil {
+	if err := lib.err(); err != nil {
 		return nil, err
 	}
 	return &lib.drafts[0].pack, nil
@@ -23,7 +23,7 @@ func Load(dir string) (*attune.Pack, error) {
 
 // LoadAll reads the core pack and the packs in the folders, in this order, and checks them together: every reference
 // must lead somewhere, and names and webhook keys stand for one thing. Folders that are named twice are read once. The
-// core pack's files are kept under dataDir, see [Core]. An error is [Problems], unless dataDir cannot be used.
+// core pack's files are kept under dataDir, see [Core]. An error is a [LoadError], unless dataDir cannot be used.
 func LoadAll(dataDir string, dirs []string) ([]attune.Pack, error) {
 	core, err := materialize(dataDir)
 	if err != nil {
@@ -37,7 +37,7 @@ func LoadAll(dataDir string, dirs []string) ([]attune.Pack, error) {
 		}
 	}
 	lib.check()
-	if err := lib.problems().orNil(); err != nil {
+	if err := lib.err(); err != nil {
 		return nil, err
 	}
 	packs := make([]attune.Pack, len(lib.drafts))
@@ -47,14 +47,27 @@ func LoadAll(dataDir string, dirs []string) ([]attune.Pack, error) {
 	return packs, nil
 }
 
+// declarations is what the digest of a pack covers. Another name or order of the fields is another digest.
+type declarations struct {
+	Name        string           `json:"name"`
+	Version     string           `json:"version"`
+	Description string           `json:"description"`
+	Policy      *attune.Policy   `json:"policy"`
+	Triggers    []attune.Trigger `json:"triggers"`
+	Actions     []attune.Action  `json:"actions"`
+	Rules       []attune.Rule    `json:"rules"`
+}
+
 // digest is the SHA-256 of what a pack declares, in hexadecimal. It does not depend on the order of the declarations or
 // on how they are spread over files, nor on the folder.
 func digest(p attune.Pack) string {
 	slices.SortFunc(p.Triggers, func(a, b attune.Trigger) int { return cmp.Compare(a.Ref, b.Ref) })
 	slices.SortFunc(p.Actions, func(a, b attune.Action) int { return cmp.Compare(a.Ref, b.Ref) })
 	slices.SortFunc(p.Rules, func(a, b attune.Rule) int { return cmp.Compare(a.Ref, b.Ref) })
-	p.Dir, p.Digest = "", ""
-	encoded, err := json.Marshal(p)
+	encoded, err := json.Marshal(declarations{
+		Name: p.Name, Version: p.Version, Description: p.Description, Policy: p.Policy,
+		Triggers: p.Triggers, Actions: p.Actions, Rules: p.Rules,
+	})
 	if err != nil {
 		return "" // cannot be: a pack holds only what JSON can say
 	}

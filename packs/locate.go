@@ -50,10 +50,11 @@ type cursor struct {
 func (s *source) cursor(n *node) cursor {
 	c := cursor{lines: s.lines, style: n.style, line: n.line - 1, column: n.column - 1}
 	switch n.style {
-	case styleBlock:
-		c.line, c.column = n.line, 0
+	case stylePlain:
 	case styleSingle, styleDouble:
-		c.column++
+		c.column++ // the quote
+	case styleBlock:
+		c.line, c.column = n.line, 0 // the line after the indicator
 	}
 	return c
 }

@@ -1,9 +1,7 @@
 package packs
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/attune-go/attune"
@@ -24,35 +22,23 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
 }
 
-// Problems is everything that is wrong with the packs of one call, by file and line. As an error its code is
-// [attune.CodeInvalid].
-type Problems []Problem
+// LoadError is everything that is wrong with the packs of one call, by file and line. Its code is [attune.CodeInvalid].
+type LoadError struct{ Problems []Problem }
 
 // Error is one line per problem.
-func (p Problems) Error() string {
-	lines := make([]string, len(p))
-	for i, problem := range p {
+func (e *LoadError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, problem := range e.Problems {
 		lines[i] = problem.String()
 	}
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives the problems their code.
-func (p Problems) Unwrap() error { return attune.Errorf(attune.CodeInvalid, "%s", p.Error()) }
-
-// orNil sorts the problems, and keeps an empty list from becoming an error that is not nil.
-func (p Problems) orNil() error {
-	if len(p) == 0 {
-		return nil
-	}
-	slices.SortStableFunc(p, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	return p
-}
+// Unwrap gives the error its code.
+func (e *LoadError) Unwrap() error { return attune.Errorf(attune.CodeInvalid, "%s", e.Error()) }
 
 // report collects problems.
-type report struct{ problems Problems }
+type report struct{ problems []Problem }
 
 func (r *report) add(file string, at place, format string, args ...any) {
 	r.problems = append(r.problems, Problem{

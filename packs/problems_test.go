@@ -280,13 +280,13 @@ func TestLoad_ExecutableThatLeadsOutside(t *testing.T) {
 	requireProblems(t, err, map[string]string{"P": dir}, `P/pack.yaml:2:25: command: "bin/sh" cannot be used: path escapes from parent`)
 }
 
-func TestProblems(t *testing.T) {
+func TestLoadError(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, rulesOf("criteria: foo\n"))
 	_, err := packs.Load(dir)
-	problems, ok := errors.AsType[packs.Problems](err)
+	loading, ok := errors.AsType[*packs.LoadError](err)
 	require.True(t, ok)
-	require.Equal(t, packs.Problems{{
+	require.Equal(t, []packs.Problem{{
 		File: filepath.Join(dir, "rules/r.yaml"), Line: 3, Column: 11, Message: "criteria: undeclared reference to 'foo'",
-	}}, problems)
+	}}, loading.Problems)
 }

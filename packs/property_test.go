@@ -33,14 +33,14 @@ func TestLoad_PlaceOfAMistake(t *testing.T) {
 		}
 
 		_, err := packs.Load(dir)
-		problems, ok := errors.AsType[packs.Problems](err)
+		loading, ok := errors.AsType[*packs.LoadError](err)
 		if !ok {
 			t.Fatalf("no problems, but %v, in\n%s", err, text)
 		}
 		before, _, _ := strings.Cut(text, "culprit")
 		line := 1 + strings.Count(before, "\n")
 		column := 1 + len([]rune(before[strings.LastIndex(before, "\n")+1:]))
-		for _, p := range problems {
+		for _, p := range loading.Problems {
 			if p.Line == line && p.Column == column && strings.Contains(p.Message, "'culprit'") {
 				return
 			}
@@ -83,11 +83,17 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		loaded, err := packs.Load(dir)
-		problems, ok := errors.AsType[packs.Problems](err)
-		if (loaded == nil) == (err == nil) || err != nil && (!ok || len(problems) == 0) {
+		if (loaded == nil) == (err == nil) {
 			t.Fatalf("loaded %v with %v", loaded, err)
 		}
-		for _, p := range problems {
+		if err == nil {
+			return
+		}
+		loading, ok := errors.AsType[*packs.LoadError](err)
+		if !ok || len(loading.Problems) == 0 {
+			t.Fatalf("no problems, but %v", err)
+		}
+		for _, p := range loading.Problems {
 			if !strings.HasPrefix(p.File, dir) || p.Message == "" || (p.Line == 0) != (p.Column == 0) || p.Line < 0 || p.Column < 0 {
 				t.Fatalf("problem %+v", p)
 			}

@@ -1,6 +1,7 @@
 package packs
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 
@@ -21,7 +22,7 @@ func (l library) check() {
 	l.checkWebhooks()
 	for _, d := range l.drafts {
 		for _, u := range d.uses {
-			l.checkRule(d, u)
+			l.checkRule(u)
 		}
 	}
 }
@@ -53,9 +54,10 @@ func (l library) checkWebhooks() {
 }
 
 // checkRule checks what a rule refers to, and that its constants fit its action.
-func (l library) checkRule(d *draft, u ruleUse) {
+func (l library) checkRule(u ruleUse) {
 	if u.trigger != nil && u.rule.Trigger == attune.ManualTrigger {
-		u.source.fault(u.trigger.place, "trigger: no rule can listen to %q: it records that somebody ran an action directly", attune.ManualTrigger)
+		u.source.fault(u.trigger.place, "trigger: no rule can listen to %q: it records that somebody ran an action directly",
+			attune.ManualTrigger)
 	} else if u.trigger != nil {
 		l.checkReference(u.source, u.trigger, u.rule.Trigger, triggers)
 	}
@@ -102,11 +104,17 @@ func (l library) schema(ref attune.Ref) []byte {
 	return nil
 }
 
-// problems are those of all packs.
-func (l library) problems() Problems {
-	var all Problems
+// err is what is wrong with all packs, or nil.
+func (l library) err() error {
+	var all []Problem
 	for _, d := range l.drafts {
 		all = append(all, d.report.problems...)
 	}
-	return all
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return &LoadError{Problems: all}
 }

@@ -1,26 +1,19 @@
 package rules
 
-import (
-	"container/list"
-	"sync"
-)
+import "sync"
 
-// cache remembers what is expensive to compile, by its source text. It forgets what was not used for longest, and is
-// safe for concurrent use.
+// cache remembers what is expensive to compile, by its source text. It holds between one and two times size values: when
+// the recent ones become too many, those that were not used since the last time are forgotten. It is safe for
+// concurrent use.
 type cache[V any] struct {
-	mu      sync.Mutex
-	size    int
-	entries map[string]*list.Element
-	recent  *list.List // of cacheEntry[V], the most recently used in front
-}
-
-type cacheEntry[V any] struct {
-	key   string
-	value V
+	mu     sync.Mutex
+	size   int
+	recent map[string]V
+	older  map[string]V
 }
 
 func newCache[V any](size int) *cache[V] {
-	return &cache[V]{size: size, entries: make(map[string]*list.Element), recent: list.New()}
+	return &cache[V]{size: size, recent: make(map[string]V)}
 }
 
 // get returns the value of key, made by compile if it is not there. Failures are not remembered. Compiling holds no
@@ -36,26 +29,29 @@ func (c *cache[V]) get(key string, compile func() (V, Mistakes)) (V, Mistakes) {
 	return value, mistakes
 }
 
-func (c *cache[V]) lookup(key string) (value V, ok bool) {
+func (c *cache[V]) lookup(key string) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.entries[key]
-	if !ok {
-		return value, false
+	if value, ok := c.recent[key]; ok {
+		return value, true
 	}
-	c.recent.MoveToFront(element)
-	return element.Value.(cacheEntry[V]).value, true
+	value, ok := c.older[key]
+	if ok {
+		c.put(key, value)
+	}
+	return value, ok
 }
 
 func (c *cache[V]) add(key string, value V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.entries[key]; ok {
-		return
+	c.put(key, value)
+}
+
+// put is add under the lock.
+func (c *cache[V]) put(key string, value V) {
+	if len(c.recent) >= c.size {
+		c.older, c.recent = c.recent, make(map[string]V, c.size)
 	}
-	c.entries[key] = c.recent.PushFront(cacheEntry[V]{key, value})
-	if c.recent.Len() > c.size {
-		oldest := c.recent.Remove(c.recent.Back()).(cacheEntry[V])
-		delete(c.entries, oldest.key)
-	}
+	c.recent[key] = value
 }

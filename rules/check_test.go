@@ -146,12 +146,12 @@ func TestCheckFit(t *testing.T) {
 	})
 }
 
-func TestMistakes(t *testing.T) {
+func TestCheckError(t *testing.T) {
 	t.Parallel()
 	err := rules.CheckParameters(json.RawMessage(`{"a": [{"b": "x {{ foo }}"}]}`))
-	mistakes, ok := errors.AsType[rules.Mistakes](err)
+	found, ok := errors.AsType[*rules.CheckError](err)
 	require.True(t, ok)
 	require.Empty(t, cmp.Diff(rules.Mistakes{{
 		Path: []string{"a", "0", "b"}, Line: 1, Column: 6, Message: "undeclared reference to 'foo'",
-	}}, mistakes))
+	}}, found.Mistakes))
 }

@@ -87,7 +87,8 @@ func (e *Engine) accept(ctx context.Context, view eventView, candidate attune.Ca
 		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakes)
 	}
 	if mistakes := e.checkParameters(candidate.Action, parameters); mistakes != nil {
-		rejected := reject(candidate, attune.ReasonParametersInvalid, fmt.Sprintf("parameters of action %q", candidate.Action.Ref), mistakes)
+		part := fmt.Sprintf("parameters of action %q", candidate.Action.Ref)
+		rejected := reject(candidate, attune.ReasonParametersInvalid, part, mistakes)
 		rejected.Parameters = parameters
 		return rejected
 	}
@@ -137,7 +138,7 @@ func reject(candidate attune.Candidate, reason attune.Reason, part string, mista
 		Parameters: json.RawMessage("{}"),
 		Status:     attune.EnforcementRejected,
 		Reason:     reason,
-		Detail:     detail(fmt.Sprintf("rule %q, %s: %s", candidate.Rule.Ref, part, mistakes.Error())),
+		Detail:     detail(fmt.Sprintf("rule %q, %s: %s", candidate.Rule.Ref, part, mistakes.String())),
 	}
 }
 
@@ -154,7 +155,7 @@ func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attun
 		parameters = json.RawMessage("{}")
 	}
 	if mistakes := e.checkParameters(action, parameters); mistakes != nil {
-		return attune.Decision{}, attune.Errorf(attune.CodeInvalid, "parameters of action %q: %s", action.Ref, detail(mistakes.Error()))
+		return attune.Decision{}, attune.Errorf(attune.CodeInvalid, "parameters of action %q: %s", action.Ref, detail(mistakes.String()))
 	}
 	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated}, nil
 }
@@ -169,5 +170,5 @@ func (e *Engine) CheckEvent(trigger attune.Trigger, payload json.RawMessage) err
 	if mistakes == nil {
 		return nil
 	}
-	return attune.Errorf(attune.CodeInvalid, "payload of trigger %q: %s", trigger.Ref, detail(mistakes.Error()))
+	return attune.Errorf(attune.CodeInvalid, "payload of trigger %q: %s", trigger.Ref, detail(mistakes.String()))
 }

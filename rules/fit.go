@@ -9,7 +9,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// CheckFit reports, as [Mistakes] with the path in the parameters, why a rule's parameters can never fit the schema of
+// CheckFit reports, as a [CheckError] with the path in the parameters, why a rule's parameters can never fit the schema of
 // its action, whatever the event: a member that is missing or not allowed, or a constant that the schema refuses. What
 // depends on the value of a template, or on a choice between schemas, is left to the event. Parameters and schema that
 // are wrong in themselves are not reported here.
@@ -32,7 +32,7 @@ func CheckFit(parameters, schema json.RawMessage) error {
 	if !ok {
 		return nil
 	}
-	return ordered(certain(invalid, templated(value, nil))).orNil()
+	return ordered(certain(invalid, templated(value, nil))).err()
 }
 
 // certain lists the causes that no value of a template can remove.

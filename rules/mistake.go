@@ -32,11 +32,11 @@ func (m Mistake) String() string {
 	return b.String()
 }
 
-// Mistakes are all the things that are wrong, in the order of their places. As an error its code is
-// [attune.CodeInvalid].
+// Mistakes are all the things that are wrong, in the order of their places.
 type Mistakes []Mistake
 
-func (m Mistakes) Error() string {
+// String is the mistakes in one line.
+func (m Mistakes) String() string {
 	lines := make([]string, len(m))
 	for i, mistake := range m {
 		lines[i] = mistake.String()
@@ -44,16 +44,21 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "; ")
 }
 
-// Unwrap gives the mistakes their code.
-func (m Mistakes) Unwrap() error { return attune.Errorf(attune.CodeInvalid, "%s", m.Error()) }
-
-// orNil keeps an empty list from becoming an error that is not nil.
-func (m Mistakes) orNil() error {
+// err is the mistakes as an error, or nil if there are none.
+func (m Mistakes) err() error {
 	if len(m) == 0 {
 		return nil
 	}
-	return m
+	return &CheckError{Mistakes: m}
 }
+
+// CheckError is the answer of a check that found mistakes. Its code is [attune.CodeInvalid].
+type CheckError struct{ Mistakes Mistakes }
+
+func (e *CheckError) Error() string { return e.Mistakes.String() }
+
+// Unwrap gives the error its code.
+func (e *CheckError) Unwrap() error { return attune.Errorf(attune.CodeInvalid, "%s", e.Mistakes) }
 
 // wrong is a mistake without a place in a text.
 func wrong(path []string, format string, args ...any) Mistakes {

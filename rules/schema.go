@@ -20,6 +20,7 @@ const maxReported = 5
 // noLoader keeps schemas from reading files and the network.
 type noLoader struct{}
 
+// Load implements [jsonschema.URLLoader].
 func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%q cannot be loaded: a schema may refer only to itself and to the standard drafts", url)
 }
