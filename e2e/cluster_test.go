@@ -52,6 +52,7 @@ type cluster struct {
 	t    *testing.T
 	base string
 	addr string
+	pack string // its folder
 	log  string // what the actions write while they run
 	env  []string
 }
@@ -59,13 +60,13 @@ type cluster struct {
 func newCluster(t *testing.T, pack map[string]string) *cluster {
 	t.Helper()
 	address, namespace := testenv.Temporal(t)
-	c := &cluster{t: t, addr: freeAddress(t), log: filepath.Join(t.TempDir(), "log")}
+	c := &cluster{t: t, addr: freeAddress(t), pack: writePack(t, pack), log: filepath.Join(t.TempDir(), "log")}
 	c.base = "http://" + c.addr
 	c.Client = client.New(c.base, token)
 	c.env = append(os.Environ(),
 		"ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t),
 		"TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace,
-		"ATTUNE_HTTP_ADDR="+c.addr, "ATTUNE_API_TOKEN="+token, "ATTUNE_PACKS="+writePack(t, pack),
+		"ATTUNE_HTTP_ADDR="+c.addr, "ATTUNE_API_TOKEN="+token,
 		"E2E_LOG="+c.log, "E2E_WEBHOOK_SECRET=swordfish",
 	)
 	return c
@@ -84,7 +85,7 @@ func (c *cluster) start(args ...string) *process {
 	path, err := program()
 	require.NoError(c.t, err)
 	p := &process{output: new(bytes.Buffer), done: make(chan struct{})}
-	p.cmd = exec.Command(path, append([]string{"serve", "--data-dir", c.t.TempDir()}, args...)...)
+	p.cmd = exec.Command(path, append([]string{"serve", "--data-dir", c.t.TempDir(), "--packs", c.pack}, args...)...)
 	p.cmd.Env = c.env
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(c.t, err)

@@ -35,7 +35,7 @@ func TestBadInput(t *testing.T) {
 		"Temporal is missing":   {args: []string{"serve"}, env: []string{"TEMPORAL_ADDRESS=127.0.0.1:1"}, code: 1, says: []string{"Temporal", "127.0.0.1:1", "TEMPORAL_ADDRESS"}},
 		"the port is taken":     {args: []string{"serve", "--http-addr", taken.Addr().String()}, code: 1, says: []string{taken.Addr().String(), "in use", "--http-addr"}},
 		"a pack is wrong": {args: []string{"packs", "check", bad}, code: 1, says: []string{
-			filepath.Join(bad, "rules", "broken.yaml") + ":3", "e2e.gone", filepath.Join(bad, "actions", "lost.yaml") + ":2", "bin/lost",
+			filepath.Join(bad, "rules", "broken.yaml") + ":3", `no action "gone"`, filepath.Join(bad, "actions", "lost.yaml") + ":2", "bin/lost",
 		}},
 		"no such pack": {args: []string{"packs", "check", "/nonexistent"}, code: 1, says: []string{"/nonexistent"}},
 	} {

@@ -42,9 +42,9 @@ func TestOutcomes(t *testing.T) {
 		return x
 	}
 	good := c.run("e2e.good", map[string]any{"answer": 42})
-	bad := c.run("e2e.bad", nil)
-	slow := c.run("e2e.slow", nil)
-	long := c.run("e2e.long", nil)
+	bad := c.run("e2e.bad", map[string]any{})
+	slow := c.run("e2e.slow", map[string]any{})
+	long := c.run("e2e.long", map[string]any{})
 
 	c.eventually("the long one runs", func() bool { return execution(long).Status == attune.ExecutionRunning })
 	require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", execution(long).ID), nil, nil))
@@ -87,8 +87,10 @@ func TestWebhook(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, status, body)
 		c.finish("e2e.good", 1, 1)
 		rows := c.rows("e2e.good")
-		require.JSONEq(t, `{"branch":"main","count":2}`, string(rows[0].Enforcement.Parameters), "types are kept")
-		require.Equal(t, attune.Ref("e2e.on"), rows[0].Enforcement.Rule)
+		var enforcement attune.Enforcement
+		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/enforcements/%d", rows[0].Enforcement.ID), nil, &enforcement))
+		require.JSONEq(t, `{"branch":"main","count":2}`, string(enforcement.Parameters), "types are kept")
+		require.Equal(t, attune.Ref("e2e.on"), enforcement.Rule)
 		require.Empty(t, c.rows("e2e.bad"))
 	})
 

@@ -17,7 +17,7 @@ import (
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 
-	t.Run("S1 ten tickets, limit one", func(t *testing.T) {
+	t.Run("S1 ten tickets at limit one", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
 		c.start()
@@ -31,7 +31,7 @@ func TestScenarios(t *testing.T) {
 		require.Equal(t, want, c.written(), "as the processes saw it: in order, one after the other")
 	})
 
-	t.Run("S2 a thousand tickets, limit five", func(t *testing.T) {
+	t.Run("S2 a thousand tickets at limit five", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(5)})
 		c.start()
@@ -50,7 +50,7 @@ func TestScenarios(t *testing.T) {
 		require.Len(t, c.written(), 2000, "each ran once")
 	})
 
-	t.Run("S3 thirty tickets of 10, 30 and 50 ms, limit three", func(t *testing.T) {
+	t.Run("S3 thirty tickets of 10 and 30 and 50 ms at limit three", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(3)})
 		c.start()
@@ -62,7 +62,7 @@ func TestScenarios(t *testing.T) {
 		require.LessOrEqual(t, overlap(t, c.written()), 3)
 	})
 
-	t.Run("S4 three actions, fifty each, do not wait for each other", func(t *testing.T) {
+	t.Run("S4 three actions with fifty each do not wait for each other", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{
 			"actions/a.yaml": stepAction(1), "actions/b.yaml": stepAction(2), "actions/stuck.yaml": stepAction(1),

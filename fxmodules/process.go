@@ -38,7 +38,7 @@ func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Lo
 	}
 	if err != nil {
 		// dig wraps the path through the constructors around it, which says nothing to whoever runs the program.
-		return nil, errors.Join(dig.RootCause(err), p.Stop())
+		return nil, errors.Join(dig.RootCause(err), p.stop())
 	}
 	log.Info("attune runs", "roles", cfg.Roles, "version", version)
 	return p, nil
@@ -67,12 +67,19 @@ func (p *Process) Wait(ctx context.Context) error {
 
 // Stop stops everything, in the opposite order of the start, within the time that running actions are given.
 func (p *Process) Stop() error {
+	if err := p.stop(); err != nil {
+		return err
+	}
+	p.log.Info("attune has stopped")
+	return nil
+}
+
+func (p *Process) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.app.StopTimeout())
 	defer cancel()
 	if err := p.app.Stop(ctx); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	p.log.Info("attune has stopped")
 	return nil
 }
 
