@@ -15,7 +15,7 @@ import (
 
 const (
 	postgresUser  = "attune"
-	postgresStart = time.Minute
+	postgresStart = 2 * time.Minute
 )
 
 // PostgresConfig says how to run PostgreSQL.
@@ -50,7 +50,7 @@ func StartPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error
 	config.Dir = dir
 	p := &Postgres{config: config, port: newPort(config.Port,
 		"use another port, or set ATTUNE_POSTGRES_URL to use the server that runs there")}
-	p.service.name, p.service.launch = "PostgreSQL", p.run
+	p.service.name, p.service.ephemeral, p.service.launch = "PostgreSQL", config.Ephemeral, p.run
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (p *Postgres) prepare(ctx context.Context) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("version of the PostgreSQL data in %q: %w", p.data(), err)
 	}
-	if p.programs, err = findPostgres(strings.TrimSpace(string(version))); err != nil {
+	if p.programs, err = findPostgres(debianPostgres, strings.TrimSpace(string(version))); err != nil {
 		return err
 	}
 	if p.account, err = unprivileged(); err != nil {
@@ -139,20 +139,13 @@ func (p *Postgres) command(name, path string, args []string) command {
 		env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.config.Dir, "LC_ALL=C"},
 		log: filepath.Join(p.config.Dir, filepath.Base(path)+".log"),
 
-		account:  p.account,
-		graceful: p.stopSignal(),
-		// An orphaned server must also end its backends and free its shared memory: an immediate shutdown does.
+		account: p.account,
+		// PostgreSQL's fast shutdown disconnects everybody and then writes a checkpoint. Its immediate shutdown only
+		// ends the backends and frees the shared memory, which a killed server could not.
+		graceful: syscall.SIGINT,
+		discard:  syscall.SIGQUIT,
 		orphaned: syscall.SIGQUIT,
 	}
-}
-
-// stopSignal asks for a fast shutdown (disconnect everybody, then checkpoint) or, where the data is thrown away
-// anyway, for an immediate one.
-func (p *Postgres) stopSignal() syscall.Signal {
-	if p.config.Ephemeral {
-		return syscall.SIGQUIT
-	}
-	return syscall.SIGINT
 }
 
 // run starts the server on the data folder and waits until it answers.

@@ -1,6 +1,9 @@
 package services
 
 import (
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -29,16 +32,20 @@ func TestPostgres(t *testing.T) {
 		require.NoError(t, conn.Close(t.Context()))
 	}
 
-	t.Run("KeepsDataOverRestart", func(t *testing.T) {
+	t.Run("KeepsDataOverRestartAndInItsFolder", func(t *testing.T) {
 		t.Parallel()
-		server := setup(t, PostgresConfig{})
-		url := server.URL()
-		query(t, server, "CREATE TABLE kept ()")
+		first := setup(t, PostgresConfig{})
+		url := first.URL()
+		query(t, first, "CREATE TABLE kept ()")
 
-		require.NoError(t, server.Restart(t.Context()))
-		require.Equal(t, url, server.URL())
-		query(t, server, "SELECT FROM kept")
-		require.NoError(t, server.Err())
+		require.NoError(t, first.Restart(t.Context()))
+		require.Equal(t, url, first.URL())
+		query(t, first, "SELECT FROM kept")
+		require.NoError(t, first.Err())
+
+		require.NoError(t, first.Stop(t.Context()))
+		second := setup(t, PostgresConfig{Dir: first.config.Dir})
+		query(t, second, "SELECT FROM kept")
 	})
 
 	t.Run("KeepsCommitsOverKill", func(t *testing.T) {
@@ -48,26 +55,32 @@ func TestPostgres(t *testing.T) {
 
 		require.NoError(t, server.Kill())
 		<-server.Done()
-		require.NoError(t, server.Err())
+		require.NoError(t, server.Err(), "asked for")
 		require.NoError(t, server.Restart(t.Context()))
 		query(t, server, "SELECT FROM kept")
-	})
 
-	t.Run("StopLeavesNothing", func(t *testing.T) {
-		t.Parallel()
-		server := setup(t, PostgresConfig{Ephemeral: true})
-		query(t, server, "SELECT")
 		require.NoError(t, server.Stop(t.Context()))
 		require.Empty(t, processesOf(t, server.config.Dir))
 		require.NoError(t, server.Stop(t.Context()), "stopping twice")
 	})
 
-	t.Run("UsesAFolderAgain", func(t *testing.T) {
+	t.Run("SaysWhyItEndedByItself", func(t *testing.T) {
 		t.Parallel()
-		first := setup(t, PostgresConfig{})
-		query(t, first, "CREATE TABLE kept ()")
-		require.NoError(t, first.Stop(t.Context()))
-		second := setup(t, PostgresConfig{Dir: first.config.Dir})
-		query(t, second, "SELECT FROM kept")
+		server := setup(t, PostgresConfig{Ephemeral: true})
+		require.NoError(t, server.processes[0].cmd.Process.Signal(syscall.SIGQUIT))
+		<-server.Done()
+		require.ErrorContains(t, server.Err(), "PostgreSQL ended unexpectedly")
+		require.ErrorContains(t, server.Err(), "received immediate shutdown request", "the end of the log")
+	})
+
+	t.Run("SaysWhyItDoesNotStart", func(t *testing.T) {
+		t.Parallel()
+		dir := serviceDir(t)
+		data := filepath.Join(dir, "data")
+		require.NoError(t, os.Mkdir(data, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("1\n"), 0o600))
+		_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir})
+		require.ErrorContains(t, err, "PostgreSQL ended while starting: exit status")
+		require.ErrorContains(t, err, data, "the end of the log")
 	})
 }

@@ -36,7 +36,8 @@ type command struct {
 	log  string // file that receives stdout and stderr; the one of the previous start is kept as log + ".1"
 
 	account  *account       // the user to run as; nil: the caller's
-	graceful syscall.Signal // asks it to finish
+	graceful syscall.Signal // asks it to finish what it is doing and to close its files
+	discard  syscall.Signal // ends it at once, where its data is thrown away anyway
 	orphaned syscall.Signal // what the kernel sends it when its parent is gone
 }
 
@@ -142,13 +143,13 @@ func (p *process) tail() string {
 	return fmt.Sprintf("\nend of %s:\n  %s", p.log, strings.Join(lines, "\n  "))
 }
 
-// stop asks the child to finish, kills it when it takes longer than stopGrace or than ctx allows, and returns when it
-// and everything it started are gone. A kill that had to be is reported.
-func (p *process) stop(ctx context.Context) error {
+// stop asks the child to finish by a signal, kills it when it takes longer than stopGrace or than ctx allows, and
+// returns when it and everything it started are gone. A kill that had to be is reported.
+func (p *process) stop(ctx context.Context, signal syscall.Signal) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	family := p.family()
-	_ = p.cmd.Process.Signal(p.graceful)
+	_ = p.cmd.Process.Signal(signal)
 	select {
 	case <-p.done:
 		return p.awaitGone(family)

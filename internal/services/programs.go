@@ -31,17 +31,18 @@ type postgresPrograms struct {
 	initdb, postgres string
 }
 
-// postgresRoot is where Debian keeps one folder per major version.
-const postgresRoot = "/usr/lib/postgresql"
+// Where Debian keeps what is not on PATH, or better not taken from there.
+const (
+	debianPostgres = "/usr/lib/postgresql" // one folder per major version
+	debianRabbitMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+)
 
-// findPostgres looks on PATH, then in Debian's folders, newest first. A data folder that exists already can only be
-// read by the major version that made it, so Debian's folder of that version comes before everything else.
-func findPostgres(dataVersion string) (postgresPrograms, error) {
-	folders := debianPostgres()
+// findPostgres looks on PATH, then in Debian's folders below root, newest first. A data folder that exists already can
+// only be read by the major version that made it, so Debian's folder of that version comes before everything else.
+func findPostgres(root, dataVersion string) (postgresPrograms, error) {
+	folders := append(onPath("postgres"), versions(root)...)
 	if dataVersion != "" {
-		folders = append([]string{filepath.Join(postgresRoot, dataVersion, "bin")}, append(onPath("postgres"), folders...)...)
-	} else {
-		folders = append(onPath("postgres"), folders...)
+		folders = slices.Insert(folders, 0, filepath.Join(root, dataVersion, "bin"))
 	}
 	for _, folder := range folders {
 		found := postgresPrograms{initdb: filepath.Join(folder, "initdb"), postgres: filepath.Join(folder, "postgres")}
@@ -51,7 +52,7 @@ func findPostgres(dataVersion string) (postgresPrograms, error) {
 	}
 	return postgresPrograms{}, &MissingError{
 		Service: "PostgreSQL", Program: "postgres with initdb beside it", Package: "postgresql",
-		Looked: "on PATH and in " + postgresRoot + "/*/bin",
+		Looked: "on PATH and in " + root + "/*/bin",
 	}
 }
 
@@ -68,9 +69,9 @@ func onPath(program string) []string {
 	return []string{filepath.Dir(real)}
 }
 
-// debianPostgres lists Debian's program folders, newest version first.
-func debianPostgres() []string {
-	folders, _ := filepath.Glob(filepath.Join(postgresRoot, "*", "bin")) // only a bad pattern fails
+// versions lists Debian's program folders, newest version first.
+func versions(root string) []string {
+	folders, _ := filepath.Glob(filepath.Join(root, "*", "bin")) // only a bad pattern fails
 	version := func(folder string) int {
 		number, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
 		return number
@@ -86,8 +87,7 @@ type rabbitPrograms struct {
 
 // findRabbitMQ prefers the script inside Debian's package folder: the one Debian puts on PATH switches to the user
 // "rabbitmq" and to the folders of the system's own broker.
-func findRabbitMQ() (rabbitPrograms, error) {
-	const inPackage = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+func findRabbitMQ(inPackage string) (rabbitPrograms, error) {
 	server := inPackage
 	if !executable(server) {
 		var err error

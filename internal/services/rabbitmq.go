@@ -15,7 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-const rabbitStart = 90 * time.Second
+const rabbitStart = 3 * time.Minute
 
 // RabbitMQConfig says how to run RabbitMQ.
 type RabbitMQConfig struct {
@@ -54,8 +54,8 @@ func StartRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error
 		port:       newPort(config.Port, "use another port, or set ATTUNE_AMQP_URL to use the broker that runs there"),
 		management: newPort(config.ManagementPort, "use another management port"),
 	}
-	r.service.name, r.service.launch = "RabbitMQ", r.run
-	if r.programs, err = findRabbitMQ(); err != nil {
+	r.service.name, r.service.ephemeral, r.service.launch = "RabbitMQ", config.Ephemeral, r.run
+	if r.programs, err = findRabbitMQ(debianRabbitMQ); err != nil {
 		return nil, err
 	}
 	ports := []*port{r.port}
@@ -110,18 +110,10 @@ func (r *RabbitMQ) command(name, path string, args []string, names, distribution
 		name: name, path: path, args: args, dir: r.config.Dir,
 		env:      r.environment(names, distribution),
 		log:      filepath.Join(r.config.Dir, strings.ToLower(name)+".log"),
-		graceful: r.stopSignal(),
+		graceful: syscall.SIGTERM, // takes seconds
+		discard:  syscall.SIGKILL,
 		orphaned: syscall.SIGKILL,
 	}
-}
-
-// stopSignal asks the broker to stop its applications in order, which takes seconds; where the data is thrown away
-// that is skipped.
-func (r *RabbitMQ) stopSignal() syscall.Signal {
-	if r.config.Ephemeral {
-		return syscall.SIGKILL
-	}
-	return syscall.SIGTERM
 }
 
 // environment keeps every file the broker touches in its folder and every port on loopback.

@@ -16,8 +16,9 @@ const startAttempts = 5
 // service is what PostgreSQL, RabbitMQ and Temporal have in common: processes that are started together, the last of
 // which is the server and decides how the service is doing.
 type service struct {
-	name   string
-	launch func(context.Context) ([]*process, error)
+	name      string
+	ephemeral bool // nobody wants the data once the service is stopped
+	launch    func(context.Context) ([]*process, error)
 
 	mu        sync.Mutex // held over a whole stop, kill or restart
 	processes []*process
@@ -72,26 +73,35 @@ func (s *service) Err() error {
 	return s.err
 }
 
-// Stop lets the service finish in order and returns when its last process is gone. When that takes longer than 20 s
-// or than ctx allows the service is killed, and the error says so. Stopping a stopped service does nothing.
+// Stop lets the service finish in order, or ends it at once if it is ephemeral, and returns when its last process is
+// gone. When that takes longer than 20 s or than ctx allows the service is killed, and the error says so. Stopping a
+// stopped service does nothing.
 func (s *service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.end(func(p *process) error { return p.stop(ctx) })
+	return s.end(func(p *process) error {
+		if s.ephemeral {
+			return p.stop(ctx, p.discard)
+		}
+		return p.stop(ctx, p.graceful)
+	})
 }
 
-// Kill ends every process of the service with SIGKILL, as a crash of the machine would, and returns when all are gone.
+// Kill ends every process of the service with SIGKILL, as a crash would, and returns when all are gone. What clients
+// were told is stored is still there after [service.Restart], with one exception that is RabbitMQ's: it forgets for
+// half a second what a new quorum queue is called.
 func (s *service) Kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.end((*process).kill)
 }
 
-// Restart stops the service if it runs and starts it again on the same ports and data. After Kill it is the recovery.
+// Restart lets the service finish in order if it runs, ephemeral or not, and starts it again on the same ports and
+// data. After Kill it is the recovery.
 func (s *service) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.end(func(p *process) error { return p.stop(ctx) }); err != nil {
+	if err := s.end(func(p *process) error { return p.stop(ctx, p.graceful) }); err != nil {
 		return err
 	}
 	return s.begin(ctx)

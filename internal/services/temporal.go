@@ -17,7 +17,7 @@ import (
 	sdklog "go.temporal.io/sdk/log"
 )
 
-const temporalStart = time.Minute
+const temporalStart = 2 * time.Minute
 
 // TemporalConfig says how to run a development Temporal server with the namespace "default".
 type TemporalConfig struct {
@@ -25,6 +25,8 @@ type TemporalConfig struct {
 	Dir string
 	// InMemory keeps no database: a restarted server has forgotten everything.
 	InMemory bool
+	// Ephemeral ends the server at once on Stop.
+	Ephemeral bool
 	// Port of the frontend on 127.0.0.1; 0 chooses a free one.
 	Port int
 	// UI starts the web interface too, on UIPort of 127.0.0.1 (0 chooses a free one).
@@ -65,7 +67,7 @@ func StartTemporal(ctx context.Context, config TemporalConfig) (*Temporal, error
 		ui:     newPort(config.UIPort, "use another port for the web interface"),
 		binary: config.Binary,
 	}
-	t.service.name, t.service.launch = "Temporal", t.run
+	t.service.name, t.service.ephemeral, t.service.launch = "Temporal", config.InMemory || config.Ephemeral, t.run
 	if t.binary == "" {
 		if t.binary, err = FindTemporal(ctx, config.Note); err != nil {
 			return nil, err
@@ -102,21 +104,14 @@ func (t *Temporal) run(ctx context.Context) ([]*process, error) {
 		name: t.name, path: t.binary, args: t.arguments(), dir: t.config.Dir,
 		env:      os.Environ(),
 		log:      filepath.Join(t.config.Dir, "temporal.log"),
-		graceful: t.stopSignal(),
+		graceful: syscall.SIGTERM, // takes about a second
+		discard:  syscall.SIGKILL,
 		orphaned: syscall.SIGKILL,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return []*process{server}, server.ready(ctx, t.answers)
-}
-
-// stopSignal lets the server drain, which takes seconds, only where something is kept.
-func (t *Temporal) stopSignal() syscall.Signal {
-	if t.config.InMemory {
-		return syscall.SIGKILL
-	}
-	return syscall.SIGTERM
 }
 
 // arguments suit both attune-temporal and the `temporal` CLI, whose development server has the same flags under a

@@ -26,6 +26,11 @@ func Own(t testing.TB, config services.Config) *services.Set {
 		ephemeral.Ephemeral = true
 		config.RabbitMQ = &ephemeral
 	}
+	if config.Temporal != nil {
+		ephemeral := *config.Temporal
+		ephemeral.Ephemeral = true
+		config.Temporal = &ephemeral
+	}
 	set, err := services.Start(t.Context(), config)
 	if err != nil {
 		t.Fatalf("start the test's own services: %v", err)
