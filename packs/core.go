@@ -56,7 +56,7 @@ type file struct {
 	mode fs.FileMode
 }
 
-// coreContent reads the embedded files. Embedding loses their modes: what lies in bin is executable.
+// coreContent reads the embedded files. Embedding loses their modes: what lies in scripts is executable.
 func coreContent() (content, error) {
 	var files content
 	err := fs.WalkDir(coreFiles, "core", func(path string, entry fs.DirEntry, err error) error {
@@ -65,7 +65,7 @@ func coreContent() (content, error) {
 		}
 		data, err := coreFiles.ReadFile(path)
 		f := file{path: strings.TrimPrefix(path, "core/"), data: data, mode: 0o644}
-		if strings.HasPrefix(f.path, "bin/") {
+		if strings.HasPrefix(f.path, "scripts/") {
 			f.mode = 0o755
 		}
 		files = append(files, f)

@@ -146,13 +146,13 @@ func TestCore_IsWrittenOnce(t *testing.T) {
 	dataDir := t.TempDir()
 	pack, err := packs.Core(dataDir)
 	require.NoError(t, err)
-	before, err := os.Stat(filepath.Join(pack.Dir, "bin/echo"))
+	before, err := os.Stat(filepath.Join(pack.Dir, "scripts/echo"))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o755), before.Mode().Perm())
 
 	again, err := packs.Core(dataDir)
 	require.NoError(t, err)
-	after, err := os.Stat(filepath.Join(again.Dir, "bin/echo"))
+	after, err := os.Stat(filepath.Join(again.Dir, "scripts/echo"))
 	require.NoError(t, err)
 	require.Equal(t, pack.Dir, again.Dir)
 	require.True(t, os.SameFile(before, after))
@@ -162,10 +162,10 @@ func TestCore_MendsWhatIsDamaged(t *testing.T) {
 	t.Parallel()
 	damages := map[string]func(dir string) error{
 		"changed": func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, "bin/echo"), []byte("#!/bin/sh\n"), 0o755)
+			return os.WriteFile(filepath.Join(dir, "scripts/echo"), []byte("#!/bin/sh\n"), 0o755)
 		},
 		"removed":        func(dir string) error { return os.Remove(filepath.Join(dir, "actions/echo.yaml")) },
-		"not executable": func(dir string) error { return os.Chmod(filepath.Join(dir, "bin/echo"), 0o644) },
+		"not executable": func(dir string) error { return os.Chmod(filepath.Join(dir, "scripts/echo"), 0o644) },
 	}
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {

@@ -5,7 +5,7 @@
 //	  triggers/*.yaml  one trigger per file, named like the file
 //	  actions/*.yaml   one action per file
 //	  rules/*.yaml     one rule per file
-//	  bin/…            the executables of the actions, wherever the pack likes to keep them
+//	  scripts/…        the executables of the actions, wherever the pack likes to keep them
 //
 // The format is described, key by key, in demo/README.md, next to a pack to copy.
 //

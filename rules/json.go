@@ -133,7 +133,7 @@ func withNumbers(value any, path []string) (any, Mistakes) {
 // number converts a number to int64, uint64 or float64, whichever holds it.
 func number(n json.Number, path []string) (any, Mistakes) {
 	text := n.String()
-	if !strings.ContainsAny(text, ".eE") {
+	if !strings.ContainsAny(text, ".eE") && text != "-0" { // an int has no negative zero
 		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return i, nil
 		}

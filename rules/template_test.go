@@ -12,7 +12,7 @@ import (
 // values is a payload with a value of every kind.
 const values = `{
 	"text": "a\"b<c>", "yes": true, "none": null, "int": 42, "max": 9223372036854775807, "min": -9223372036854775808,
-	"beyond": 9007199254740993, "unsigned": 18446744073709551615, "half": 0.5, "whole": 2.0, "big": 1e21, "small": 1e-7,
+	"beyond": 9007199254740993, "unsigned": 18446744073709551615, "half": 0.5, "whole": 2.0, "big": 1e21, "small": 1e-7, "zero": -0,
 	"list": [1, "two", [3]], "object": {"b": 1, "a": {"c": null}}
 }`
 
@@ -36,6 +36,7 @@ func TestEngine_Templates(t *testing.T) {
 		{"unsigned", `{"v": "{{ payload.unsigned }}"}`, `{"v":18446744073709551615}`},
 		{"double", `{"v": "{{ payload.half }}"}`, `{"v":0.5}`},
 		{"double without fraction", `{"v": "{{ payload.whole }}"}`, `{"v":2}`},
+		{"negative zero", `{"v": "{{ payload.zero }}"}`, `{"v":-0}`},
 		{"large double", `{"v": "{{ payload.big }}"}`, `{"v":1e+21}`},
 		{"small double", `{"v": "{{ payload.small }}"}`, `{"v":1e-7}`},
 		{"list", `{"v": "{{ payload.list }}"}`, `{"v":[1,"two",[3]]}`},
@@ -80,7 +81,7 @@ func TestEngine_Templates(t *testing.T) {
 // compactValues is values the way templates write it: sorted keys, no spaces, shortest numbers.
 const compactValues = `{"beyond":9007199254740993,"big":1e+21,"half":0.5,"int":42,"list":[1,"two",[3]],` +
 	`"max":9223372036854775807,"min":-9223372036854775808,"none":null,"object":{"a":{"c":null},"b":1},"small":1e-7,` +
-	`"text":"a\"b<c>","unsigned":18446744073709551615,"whole":2,"yes":true}`
+	`"text":"a\"b<c>","unsigned":18446744073709551615,"whole":2,"yes":true,"zero":-0}`
 
 func TestEngine_TemplatesThatFail(t *testing.T) {
 	t.Parallel()
