@@ -3,7 +3,6 @@ package testenv_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -14,12 +13,11 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/attune-go/attune/internal/services"
 	"github.com/attune-go/attune/internal/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
-
-// things is a template with one table.
+// things is a template with one empty table.
 func things() testenv.Template {
 	return testenv.Template{Name: "things", Migrate: func(ctx context.Context, url string) error {
 		conn, err := pgx.Connect(ctx, url)
@@ -32,17 +30,22 @@ func things() testenv.Template {
 	}}
 }
 
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close(context.Background())) })
+	return conn
+}
+
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 
 	for range 3 {
 		t.Run("EachTestHasItsOwnCopy", func(t *testing.T) {
 			t.Parallel()
-			conn, err := pgx.Connect(t.Context(), testenv.Postgres(t, things()))
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, conn.Close(context.Background())) })
-
-			_, err = conn.Exec(t.Context(), "INSERT INTO things VALUES ('mine')")
+			conn := connect(t, testenv.Postgres(t, things()))
+			_, err := conn.Exec(t.Context(), "INSERT INTO things VALUES ('mine')")
 			require.NoError(t, err)
 			var count int
 			require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM things").Scan(&count))
@@ -60,6 +63,25 @@ func TestPostgres(t *testing.T) {
 		})
 		require.Error(t, conn.Ping(t.Context()))
 	})
+}
+
+func TestPostgresOfOnesOwn(t *testing.T) {
+	set := testenv.Own(t, services.Config{Postgres: &services.PostgresConfig{}})
+	t.Setenv("ATTUNE_TEST_POSTGRES_URL", set.Postgres.URL())
+	migrations := 0
+	counted := testenv.Template{Name: "counted", Version: "1", Migrate: func(context.Context, string) error {
+		migrations++
+		return nil
+	}}
+	for range 2 {
+		require.Contains(t, testenv.Postgres(t, counted), set.Postgres.URL()[:len("postgres://attune@127.0.0.1:12345")])
+	}
+	require.Equal(t, 1, migrations)
+
+	require.NoError(t, set.Postgres.Kill())
+	require.NoError(t, set.Postgres.Restart(t.Context()))
+	testenv.Postgres(t, counted)
+	require.Equal(t, 1, migrations, "a template outlives the server's crash")
 }
 
 func TestAMQP(t *testing.T) {
@@ -80,15 +102,13 @@ func TestAMQP(t *testing.T) {
 
 func TestTemporal(t *testing.T) {
 	t.Parallel()
+	depth := temporal.NewSearchAttributeKeyInt64("Depth")
+
 	for range 3 {
 		t.Run("AWorkflowRunsAtOnce", func(t *testing.T) {
 			t.Parallel()
-			at := time.Now()
-			c := testenv.TemporalClient(t, testenv.SearchAttribute{Name: "Depth", Type: enumspb.INDEXED_VALUE_TYPE_INT})
-			t.Log("namespace", time.Since(at))
-			at = time.Now()
+			c := testenv.TemporalClient(t, testenv.SearchAttribute{Name: depth.GetName(), Type: enumspb.INDEXED_VALUE_TYPE_INT})
 			w := worker.New(c, "queue", worker.Options{})
-			depth := temporal.NewSearchAttributeKeyInt64("Depth")
 			w.RegisterWorkflowWithOptions(func(ctx workflow.Context) (string, error) {
 				return "done", workflow.UpsertTypedSearchAttributes(ctx, depth.ValueSet(7))
 			}, workflow.RegisterOptions{Name: "Hello"})
@@ -97,10 +117,8 @@ func TestTemporal(t *testing.T) {
 
 			run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: "queue"}, "Hello")
 			require.NoError(t, err)
-			t.Log("started", time.Since(at))
 			var answer string
 			require.NoError(t, run.Get(t.Context(), &answer))
-			t.Log("result", time.Since(at))
 			require.Equal(t, "done", answer)
 		})
 	}
