@@ -1,0 +1,198 @@
+package bridge_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/bridge"
+)
+
+type fakeQueues struct {
+	mu       sync.Mutex
+	acquired map[attune.QueueKey][]attune.Ticket
+	released map[attune.QueueKey][]attune.Ticket
+	fail     error
+}
+
+func (f *fakeQueues) Acquire(_ context.Context, admission attune.Admission) error {
+	return f.note(&f.acquired, admission.Queue, admission.Tickets)
+}
+
+func (f *fakeQueues) Release(_ context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
+	return f.note(&f.released, key, tickets)
+}
+
+func (f *fakeQueues) note(in *map[attune.QueueKey][]attune.Ticket, key attune.QueueKey, tickets []attune.Ticket) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return f.fail
+	}
+	if *in == nil {
+		*in = map[attune.QueueKey][]attune.Ticket{}
+	}
+	(*in)[key] = append((*in)[key], tickets...)
+	return nil
+}
+
+type admitterFunc func(ids []attune.EnforcementID) ([]attune.Admission, error)
+
+func (f admitterFunc) Admit(_ context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {
+	return f(ids)
+}
+
+type finisherFunc func(reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error)
+
+func (f finisherFunc) Finish(_ context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
+	return f(reports)
+}
+
+func ticket(id attune.EnforcementID) attune.Ticket {
+	return attune.Ticket{Enforcement: id, Sequence: int64(id)}
+}
+
+func TestIntake_Handle(t *testing.T) {
+	t.Parallel()
+	batch := []attune.EnforcementCreatedMessage{{Enforcement: 3}, {Enforcement: 1}, {Enforcement: 2}}
+	admitter := admitterFunc(func(ids []attune.EnforcementID) ([]attune.Admission, error) {
+		require.Equal(t, []attune.EnforcementID{3, 1, 2}, ids, "the order of the batch is the order of acceptance")
+		return []attune.Admission{
+			{Queue: "a", Tickets: []attune.Ticket{ticket(3), ticket(2)}}, {Queue: "b", Tickets: []attune.Ticket{ticket(1)}},
+		}, nil
+	})
+
+	t.Run("one signal a queue", func(t *testing.T) {
+		t.Parallel()
+		queues, admitted := &fakeQueues{}, 0
+		intake := bridge.NewIntake(admitter, queues, func(_ context.Context, n int) { admitted += n })
+		require.NoError(t, intake.Handle(t.Context(), batch))
+		require.Equal(t, map[attune.QueueKey][]attune.Ticket{"a": {ticket(3), ticket(2)}, "b": {ticket(1)}}, queues.acquired)
+		require.Equal(t, 3, admitted)
+	})
+
+	t.Run("not done before every queue has its tickets", func(t *testing.T) {
+		t.Parallel()
+		queues := &fakeQueues{fail: attune.Errorf(attune.CodeUnavailable, "away")}
+		err := bridge.NewIntake(admitter, queues, func(context.Context, int) { t.Error("counted") }).Handle(t.Context(), batch)
+		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err), "the code decides that the batch is tried again")
+	})
+}
+
+func TestCompletions_Handle(t *testing.T) {
+	t.Parallel()
+	report := func(id attune.ExecutionID) attune.ExecutionCompletedMessage {
+		return attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded}
+	}
+	effects := []attune.CompletionEffect{
+		attune.CompletionFinished, attune.CompletionRepeated, attune.CompletionRepeated, attune.CompletionStale, attune.CompletionUnknown,
+	}
+	finisher := finisherFunc(func(reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
+		var completions []attune.Completion
+		for i, r := range reports {
+			id := attune.EnforcementID(r.Execution)
+			completions = append(completions, attune.Completion{Execution: r.Execution, Queue: "q", Ticket: ticket(id), Effect: effects[i]})
+		}
+		return completions, nil
+	})
+	batch := []attune.ExecutionCompletedMessage{report(1), report(2), report(2), report(4), report(5)}
+
+	t.Run("finished and repeated reports release, each ticket once", func(t *testing.T) {
+		t.Parallel()
+		queues := &fakeQueues{}
+		counted := map[attune.CompletionEffect]int{}
+		completions := bridge.NewCompletions(finisher, queues, func(_ context.Context, _ attune.ExecutionCompletedMessage, e attune.CompletionEffect) {
+			counted[e]++
+		}, slog.New(slog.DiscardHandler))
+		require.NoError(t, completions.Handle(t.Context(), batch))
+		require.Equal(t, []attune.Ticket{ticket(1), ticket(2)}, queues.released["q"])
+		require.Equal(t, map[attune.CompletionEffect]int{"finished": 1, "repeated": 2, "stale": 1, "unknown": 1}, counted)
+	})
+
+	t.Run("a report without a terminal status is invalid and changes nothing", func(t *testing.T) {
+		t.Parallel()
+		untouched := finisherFunc(func([]attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
+			t.Error("rows were touched")
+			return nil, nil
+		})
+		completions := bridge.NewCompletions(untouched, &fakeQueues{}, nil, slog.New(slog.DiscardHandler))
+		err := completions.Handle(t.Context(), []attune.ExecutionCompletedMessage{{Execution: 1, Attempt: 1, Status: attune.ExecutionRunning}})
+		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+	})
+}
+
+// fakeOutbox is an outbox in memory whose leadership is lost whenever fail says so.
+type fakeOutbox struct {
+	rows    []attune.OutboxRow
+	removed []int64
+	led     int
+	fail    func(led int) error
+}
+
+func (f *fakeOutbox) Lead(ctx context.Context, lead func(context.Context, func(context.Context) error) error) error {
+	f.led++
+	if err := f.fail(f.led); err != nil {
+		return err
+	}
+	return lead(ctx, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+}
+
+func (f *fakeOutbox) Pending(_ context.Context, limit int) ([]attune.OutboxRow, error) {
+	return f.rows[:min(limit, len(f.rows))], nil
+}
+
+func (f *fakeOutbox) Remove(_ context.Context, ids []int64) error {
+	f.removed = append(f.removed, ids...)
+	f.rows = f.rows[len(ids):]
+	return nil
+}
+
+type rowPublisherFunc func(rows []attune.OutboxRow) error
+
+func (f rowPublisherFunc) PublishRows(_ context.Context, rows []attune.OutboxRow) error { return f(rows) }
+
+func TestRelay_Run(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		outbox := &fakeOutbox{fail: func(led int) error {
+			if led == 1 {
+				return errors.New("the connection is lost")
+			}
+			return nil
+		}}
+		for id := range int64(1200) {
+			outbox.rows = append(outbox.rows, attune.OutboxRow{ID: id + 1})
+		}
+		attempts, published := 0, []int64{}
+		publisher := rowPublisherFunc(func(rows []attune.OutboxRow) error {
+			if attempts++; attempts == 2 {
+				return attune.Errorf(attune.CodeUnavailable, "the broker is away")
+			}
+			for _, row := range rows {
+				published = append(published, row.ID)
+			}
+			return nil
+		})
+		counted := 0
+		relay := bridge.NewRelay(outbox, publisher, func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- relay.Run(ctx) }()
+		<-time.After(time.Minute) // of the bubble's own time: both pauses are over and the relay waits for rows
+		synctest.Wait()
+		cancel()
+		require.NoError(t, <-done)
+		require.Len(t, published, 1200)
+		require.IsIncreasing(t, published, "in id order, and only what was confirmed is gone")
+		require.Equal(t, published, outbox.removed)
+		require.Equal(t, 1200, counted)
+		require.Equal(t, 3, outbox.led, "a lost lead and a failed publish each start over")
+	})
+}

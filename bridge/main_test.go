@@ -1,0 +1,9 @@
+package bridge_test
+
+import (
+	"testing"
+
+	"github.com/attune-go/attune/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
