@@ -53,7 +53,8 @@ func (r Ref) Name() string {
 
 func (r Ref) String() string { return string(r) }
 
-// ValidateName reports whether s can name a pack or stand in a [Ref] after the dot; what says which of them is meant.
+// ValidateName reports whether s can name a pack, or be one of the parts of a [Ref] that dots separate; what says which is
+// meant, for the error.
 func ValidateName(what, s string) error {
 	if len(s) > maxRefLength/2 || !namePattern.MatchString(s) {
 		return Errorf(CodeInvalid, "%s name %q: use lower-case letters, digits, '_' or '-', starting with a letter", what, s)
