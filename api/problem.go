@@ -84,6 +84,10 @@ func tooLarge(what string, limit int) *Problem {
 		what+" has more than "+sizeText(limit)+": put large data elsewhere and send a reference to it")
 }
 
+func slowBody() *Problem {
+	return newProblem(http.StatusRequestTimeout, CodeTimeout, "the body did not arrive in time")
+}
+
 // statusOf is the one place where an error's code becomes an HTTP status.
 func statusOf(code attune.Code) int {
 	switch code {

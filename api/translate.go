@@ -86,7 +86,7 @@ func (s *Server) refused(ctx context.Context, op *huma.Operation, refusal *huma.
 	case http.StatusUnsupportedMediaType:
 		return newProblem(refusal.Status, CodeUnsupportedMediaType, "the body must be JSON: send it with Content-Type: application/json")
 	case http.StatusRequestTimeout:
-		return newProblem(refusal.Status, CodeTimeout, "the body did not arrive in time")
+		return slowBody()
 	case http.StatusUnprocessableEntity:
 		problem := newProblem(refusal.Status, string(attune.CodeInvalid), summary(found))
 		problem.Errors = found

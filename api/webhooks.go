@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -95,6 +96,9 @@ func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBodyBytes))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return nil, tooLarge("the body", maxBodyBytes)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, slowBody()
 	}
 	if err != nil {
 		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body did not arrive completely")

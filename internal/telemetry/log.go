@@ -22,9 +22,6 @@ const (
 	LogJSON LogFormat = "json" // one JSON object a line
 )
 
-// LogFormats lists every format.
-func LogFormats() []LogFormat { return []LogFormat{LogText, LogJSON} }
-
 // LogConfig says what is logged and how.
 type LogConfig struct {
 	Level  slog.Leveler // the least level that is written; nil is info
