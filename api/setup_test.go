@@ -142,4 +142,3 @@ func requireProblem(t *testing.T, recorder *httptest.ResponseRecorder, status in
 }
 
 func notFound(what string) error { return attune.Errorf(attune.CodeNotFound, "there is no %s", what) }
-
