@@ -127,7 +127,7 @@ func TestActionQueueWorkflow(t *testing.T) {
 			value, err := s.client.QueryWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), "", "__temporal_workflow_metadata")
 			return err == nil && value.Get(metadata) == nil && strings.Contains(metadata.GetCurrentDetails(), "holder")
 		})
-		for _, part := range []string{"limit **1**", "active **1**", "waiting **29**", "enforcement/100 | 1 | 1", "| 20 | enforcement/120 | 21 |", "and 9 more"} {
+		for _, part := range []string{"limit **1**", "active **1**", "waiting **29**", "| enforcement/100\u2003| 1\u2003| 1\u2003|", "| 20\u2003| enforcement/120\u2003| 21\u2003|", "and 9 more"} {
 			require.Contains(t, metadata.GetCurrentDetails(), part)
 		}
 		require.NotContains(t, metadata.GetCurrentDetails(), "enforcement/121")

@@ -75,24 +75,36 @@ func (q *actionQueue) details(now time.Time) string {
 		fmt.Fprintf(&b, "Sequences %d to %d have not arrived; they are being looked for, and nothing behind them is granted.\n\n", gap.From, gap.To)
 	}
 	if holders := q.state.Holders(); len(holders) > 0 {
-		b.WriteString("| holder | sequence | grant | held for |\n|---|---|---|---|\n")
+		row(&b, "holder", "sequence", "grant", "since")
+		rule(&b, 4)
 		for _, holder := range holders[:min(viewLength, len(holders))] {
-			fmt.Fprintf(&b, "| %s | %d | %d | %s |\n", EnforcementWorkflowID(holder.Enforcement), holder.Sequence, holder.Number, age(now, holder.GrantedAt))
+			row(&b, EnforcementWorkflowID(holder.Enforcement), holder.Sequence, holder.Number, clock(holder.GrantedAt))
 		}
 		more(&b, len(holders))
 	}
 	if waiting := q.state.Front(viewLength); len(waiting) > 0 {
-		b.WriteString("| position | waiting | sequence | for |\n|---|---|---|---|\n")
+		row(&b, "position", "waiting", "sequence", "since")
+		rule(&b, 4)
 		for i, ticket := range waiting {
-			fmt.Fprintf(&b, "| %d | enforcement/%d | %d | %s |\n", i+1, ticket.Enforcement, ticket.Sequence, age(now, ticket.EnqueuedAt))
+			row(&b, i+1, EnforcementWorkflowID(ticket.Enforcement), ticket.Sequence, clock(ticket.EnqueuedAt))
 		}
 		more(&b, q.state.Waiting())
 	}
 	c := q.state.Counters()
-	fmt.Fprintf(&b, "accepted %d = waiting %d + active %d + completed %d + rejected %d + cancelled %d + expired %d + withdrawn %d\n",
-		c.Accepted, q.state.Waiting(), q.state.Active(), c.Completed, c.Rejected, c.Cancelled, c.Expired, c.Withdrawn)
+	fmt.Fprintf(&b, "accepted %d = waiting %d + active %d + completed %d + rejected %d + cancelled %d + expired %d + withdrawn %d, as of %s\n",
+		c.Accepted, q.state.Waiting(), q.state.Active(), c.Completed, c.Rejected, c.Cancelled, c.Expired, c.Withdrawn, clock(now))
 	return b.String()
 }
+
+// row writes one line of a table. Temporal's UI puts no space between columns, so the cells bring some.
+func row(b *strings.Builder, cells ...any) {
+	for _, cell := range cells {
+		fmt.Fprintf(b, "| %v\u2003", cell)
+	}
+	b.WriteString("|\n")
+}
+
+func rule(b *strings.Builder, columns int) { b.WriteString(strings.Repeat("|---", columns) + "|\n") }
 
 func more(b *strings.Builder, total int) {
 	if total > viewLength {
@@ -101,8 +113,8 @@ func more(b *strings.Builder, total int) {
 	b.WriteString("\n")
 }
 
-// age is how long ago something was, as of the queue's last turn.
-func age(now, then time.Time) time.Duration { return now.Sub(then).Round(time.Millisecond) }
+// clock shows a time to the second. How long ago it was would be wrong by the time somebody reads it.
+func clock(t time.Time) string { return t.UTC().Format(time.DateTime + "Z") }
 
 // final reports whether an activity's error says that trying again is of no use.
 func final(err error) bool {
