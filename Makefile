@@ -16,7 +16,7 @@ TEST = -count=1 -timeout 20m -p 2 -parallel 4
 PKG ?= ./...
 TESTFLAGS ?=
 
-# Packages with a benchmark, and "file:line:func FuzzX" of every fuzz target.
+# Finds benchmarks and fuzz targets.
 SEARCH = grep -r --include='*_test.go' --exclude-dir=devserver --exclude-dir=tools
 BENCH ?= .
 FUZZTIME ?= 30s
