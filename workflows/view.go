@@ -114,7 +114,7 @@ func more(b *strings.Builder, total int) {
 }
 
 // clock shows a time to the second. How long ago it was would be wrong by the time somebody reads it.
-func clock(t time.Time) string { return t.UTC().Format(time.DateTime + "Z") }
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02\u00a015:04:05Z") }
 
 // final reports whether an activity's error says that trying again is of no use.
 func final(err error) bool {
