@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -192,17 +191,7 @@ func TestEnforcements_AdmitConcurrently(t *testing.T) {
 	t.Run("the first use of many queues", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		pack := attune.Pack{Name: "wide", Digest: "1"}
-		for i := range 80 {
-			pack.Actions = append(pack.Actions, attune.Action{
-				Ref: attune.NewRef("wide", fmt.Sprintf("action-%d", i)), Command: []string{"true"}, Timeout: time.Second, Pool: "default",
-			})
-		}
-		b.install(t, pack)
-		var actions []attune.Ref
-		for _, action := range pack.Actions {
-			actions = append(actions, action.Ref)
-		}
+		actions := b.installWide(t, 80)
 		batches := slices.Collect(slices.Chunk(b.bulk(t, 16, actions...), len(actions)))
 		errs := make([]error, len(batches))
 		var wg sync.WaitGroup

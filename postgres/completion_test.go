@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,6 +119,40 @@ func TestExecutions_Finish(t *testing.T) {
 		}
 		require.EqualValues(t, len(messages), b.stats(t).TotalCompleted)
 	})
+}
+
+// TestExecutions_FinishManyQueues ends executions of many queues while others are accepted into the same queues, each
+// batch in an order of its own: the recipe for a deadlock, if there were one.
+func TestExecutions_FinishManyQueues(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const batches = 8
+	actions := b.installWide(t, 40)
+	admissions, err := b.enforcements.Admit(t.Context(), b.bulk(t, batches, actions...))
+	require.NoError(t, err)
+	reports := make([][]attune.ExecutionCompletedMessage, batches)
+	for _, admission := range admissions {
+		for i, ticket := range admission.Tickets {
+			request, err := b.executions.Request(t.Context(), admission.Queue, grant(ticket))
+			require.NoError(t, err)
+			reports[i] = append(reports[i], reportOf(*request.Message))
+		}
+	}
+	newcomers := slices.Collect(slices.Chunk(b.bulk(t, batches, actions...), len(actions)))
+
+	errs := make([]error, 2*batches)
+	var wg sync.WaitGroup
+	for i := range batches {
+		if i%2 == 1 {
+			slices.Reverse(reports[i])
+			slices.Reverse(newcomers[i])
+		}
+		wg.Go(func() { _, errs[2*i] = b.executions.Finish(t.Context(), reports[i]) })
+		wg.Go(func() { _, errs[2*i+1] = b.enforcements.Admit(t.Context(), newcomers[i]) })
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	require.EqualValues(t, len(actions), b.count(t, `SELECT count(*) FROM queues WHERE last_sequence = 16 AND total_completed = 8`))
 }
 
 // TestExecutions_FinishAnything stores whatever a process printed: a report that cannot be stored would hold its slot

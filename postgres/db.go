@@ -19,8 +19,9 @@ import (
 type Config struct {
 	// URL is a connection URL or keyword/value string as libpq reads it, including pgxpool's pool_ settings.
 	URL string
-	// MaxConns bounds the pool. 0 leaves it to pool_max_conns of the URL, or to pgxpool's default: 4, or the number of
-	// CPUs if that is more. [Outbox.Lead] has a connection of its own, outside the pool.
+	// MaxConns bounds the pool. 0 leaves it to pool_max_conns of the URL, or else to 16: enough for a process with all
+	// roles, and six of them stay under PostgreSQL's usual max_connections of 100. [Outbox.Lead] has a connection of its
+	// own, outside the pool.
 	MaxConns int32
 	// Logger gets what is not an error of a caller; nil discards it.
 	Logger *slog.Logger
@@ -29,12 +30,18 @@ type Config struct {
 }
 
 const (
+	defaultMaxConns = 16
 	// connectTimeout applies where the URL has no connect_timeout.
 	connectTimeout = 5 * time.Second
 	// abandonedTransaction is when the server ends a transaction whose client has gone silent: until then it may hold a
 	// queue's lock.
 	abandonedTransaction = 60 * time.Second
 )
+
+// keepAlive ends a connection whose server has vanished without a word within half a minute.
+func keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+}
 
 // DB is a pool of connections. The types of this package that answer for one noun each are made from it.
 type DB struct {
@@ -68,12 +75,19 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 
 // pool is the configuration of the pool.
 func (c Config) pool() (*pgxpool.Config, error) {
+	url, err := pgx.ParseConfig(c.URL)
+	if err != nil {
+		return nil, urlError()
+	}
 	settings, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
 		return nil, urlError()
 	}
-	if c.MaxConns > 0 {
+	switch _, bounded := url.RuntimeParams["pool_max_conns"]; {
+	case c.MaxConns > 0:
 		settings.MaxConns = c.MaxConns
+	case !bounded:
+		settings.MaxConns = defaultMaxConns
 	}
 	conn := settings.ConnConfig
 	conn.Tracer = c.Tracer
@@ -91,6 +105,7 @@ func prepareConnConfig(config *pgx.ConnConfig) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
+	config.DialFunc = (&net.Dialer{KeepAliveConfig: keepAlive()}).DialContext
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "attune"
 	}
@@ -113,6 +128,12 @@ func (db *DB) Ping(ctx context.Context) error { return wrap("ping the database",
 // inTx runs do in one transaction. What it returns is wrapped with what was being done.
 func (db *DB) inTx(ctx context.Context, what string, do func(pgx.Tx) error) error {
 	return wrap(what, pgx.BeginFunc(ctx, db.pool, do))
+}
+
+// send runs statements that need nothing from each other in one transaction and one round trip: statements that are sent
+// together are one transaction to PostgreSQL. Errors are wrapped like those of inTx.
+func (db *DB) send(ctx context.Context, what string, batch *pgx.Batch) error {
+	return wrap(what, db.pool.SendBatch(ctx, batch).Close())
 }
 
 // querier is what a pool and a transaction share.

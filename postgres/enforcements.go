@@ -96,10 +96,8 @@ func (e *Enforcements) Settle(ctx context.Context, key attune.QueueKey, settleme
 		}
 		ids[i], statuses[i], reasons[i] = s.Enforcement, s.Status, s.Reason
 	}
-	return e.db.inTx(ctx, "settle enforcements", func(tx pgx.Tx) error {
-		batch := new(pgx.Batch)
-		batch.Queue(lockQueueSQL, key)
-		batch.Queue(settleSQL, key, ids, statuses, reasons)
-		return tx.SendBatch(ctx, batch).Close()
-	})
+	batch := new(pgx.Batch)
+	batch.Queue(lockQueueSQL, key)
+	batch.Queue(settleSQL, key, ids, statuses, reasons)
+	return e.db.send(ctx, "settle enforcements", batch)
 }

@@ -35,6 +35,7 @@ func TestEvents_Record(t *testing.T) {
 			return accept(event, candidates)
 		})
 		require.NoError(t, err)
+		require.Equal(t, time.UTC, recorded.Event.ReceivedAt.Location())
 		require.False(t, recorded.Duplicate)
 		require.Len(t, recorded.Enforcements, 1)
 		enforcement := recorded.Enforcements[0]
@@ -95,6 +96,9 @@ func TestEvents_Record(t *testing.T) {
 	t.Run("no rule listens to the manual trigger", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
+		pack := demoPack()
+		pack.Digest, pack.Rules[0].Trigger = "demo-2", attune.ManualTrigger
+		b.install(t, pack)
 		event := attune.Event{Trigger: attune.ManualTrigger, Source: attune.SourceManual, Payload: json.RawMessage(`{}`)}
 		_, err := b.events.Record(t.Context(), event, func(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
 			require.Empty(t, candidates)

@@ -17,6 +17,7 @@ import (
 	"github.com/attune-go/attune/internal/services"
 	"github.com/attune-go/attune/internal/testenv"
 	"github.com/attune-go/attune/postgres"
+	"github.com/attune-go/attune/postgres/postgrestest"
 )
 
 const password = "correct-horse"
@@ -76,6 +77,32 @@ func TestOpen_Errors(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestOpen_MaxConns(t *testing.T) {
+	t.Parallel()
+	address := testenv.Postgres(t)
+	bounded, err := url.Parse(address)
+	require.NoError(t, err)
+	query := bounded.Query()
+	query.Set("pool_max_conns", "5")
+	bounded.RawQuery = query.Encode()
+	for _, test := range []struct {
+		config postgres.Config
+		want   int32
+	}{
+		{config: postgres.Config{URL: address}, want: 16},
+		{config: postgres.Config{URL: bounded.String()}, want: 5},
+		{config: postgres.Config{URL: bounded.String(), MaxConns: 7}, want: 7},
+	} {
+		require.Equal(t, test.want, postgrestest.Open(t, test.config).MaxConns())
+	}
+}
+
+func TestMigrate_OldServer(t *testing.T) {
+	t.Parallel()
+	requireCode(t, attune.CodeInvalid, postgres.CheckVersion(140011, "14.11"), "14.11", "PostgreSQL 15")
+	require.NoError(t, postgres.CheckVersion(150000, "15.0"))
 }
 
 func TestOpen_Cancelled(t *testing.T) {

@@ -112,8 +112,18 @@ func TestOutbox_Lead(t *testing.T) {
 		b.created(t, deploy, 1)
 		require.NoError(t, receive(t, woken))
 
+		// By the time this connection has heard of the rows, the leader's has most likely heard of them too.
+		witness := b.conn(t)
+		_, err := witness.Exec(t.Context(), `LISTEN attune_outbox`)
+		require.NoError(t, err)
 		b.created(t, deploy, 3)
-		require.NoError(t, wait(t.Context()))
+		for range 3 {
+			_, err := witness.WaitForNotification(t.Context())
+			require.NoError(t, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		defer cancel()
+		require.NoError(t, wait(ctx))
 	})
 
 	t.Run("patience ends a wait, and the end of its context does", func(t *testing.T) {

@@ -129,6 +129,19 @@ func TestPacks_InstallAcrossPacks(t *testing.T) {
 		requireCode(t, attune.CodeNotFound, err)
 	})
 
+	t.Run("a rule whose action or trigger is no longer declared is refused", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.install(t, attune.Pack{Name: "demo", Digest: "demo-2", Triggers: demoPack().Triggers})
+		late := attune.Pack{Name: "late", Digest: "1", Rules: []attune.Rule{{Ref: "late.rule", Trigger: pushed, Action: deploy}}}
+		_, err := b.packs.Install(t.Context(), []attune.Pack{late})
+		requireCode(t, attune.CodeInvalid, err, `"late.rule"`, deploy)
+
+		b.install(t, attune.Pack{Name: "demo", Digest: "demo-3", Actions: demoPack().Actions})
+		_, err = b.packs.Install(t.Context(), []attune.Pack{late})
+		requireCode(t, attune.CodeInvalid, err, `"late.rule"`, pushed)
+	})
+
 	t.Run("a webhook key moves within one installation", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

@@ -57,7 +57,7 @@ func (p *Packs) SetGlobalPolicy(ctx context.Context, global attune.Policy) error
 	}
 	batch := new(pgx.Batch)
 	queuePolicy(batch, "", policy.Level{Scope: policy.ScopeGlobal, Policy: global})
-	return wrap("set the global policy", p.db.pool.SendBatch(ctx, batch).Close())
+	return p.db.send(ctx, "set the global policy", batch)
 }
 
 const policiesSQL = `

@@ -38,13 +38,10 @@ func (x *Executions) Request(ctx context.Context, key attune.QueueKey, grant att
 			"grant of enforcement %d: number %d and attempt %d start at 1", grant.Enforcement, grant.Number, grant.Attempt)
 	}
 	var state requestState
-	err := x.db.inTx(ctx, "request execution", func(tx pgx.Tx) error {
-		batch := new(pgx.Batch)
-		batch.Queue(grantSQL, key, grant.Enforcement, grant.Number, grant.GrantedAt, grant.Attempt)
-		batch.Queue(requestSQL, grant.Enforcement).QueryRow(state.scan)
-		return tx.SendBatch(ctx, batch).Close()
-	})
-	if err != nil {
+	batch := new(pgx.Batch)
+	batch.Queue(grantSQL, key, grant.Enforcement, grant.Number, grant.GrantedAt, grant.Attempt)
+	batch.Queue(requestSQL, grant.Enforcement).QueryRow(state.scan)
+	if err := x.db.send(ctx, "request execution", batch); err != nil {
 		return attune.ExecutionRequest{}, found(err, "enforcement %d does not exist", grant.Enforcement)
 	}
 	return state.answer(key, grant)
@@ -101,22 +98,19 @@ func (x *Executions) Claim(ctx context.Context, claims []attune.ExecutionClaimMe
 		return nil, err
 	}
 	standing := make(map[attune.ExecutionID]claimState, len(ids))
-	err = x.db.inTx(ctx, "claim executions", func(tx pgx.Tx) error {
-		batch := new(pgx.Batch)
-		batch.Queue(lockExecutionsSQL, ids)
-		batch.Queue(claimSQL, first.ids, first.attempts, first.workers)
-		batch.Queue(claimedSQL, ids).Query(func(rows pgx.Rows) error {
-			var id attune.ExecutionID
-			var s claimState
-			_, err := pgx.ForEachRow(rows, []any{&id, &s.attempt, &s.status, &s.worker}, func() error {
-				standing[id] = s
-				return nil
-			})
-			return err
+	batch := new(pgx.Batch)
+	batch.Queue(lockExecutionsSQL, ids)
+	batch.Queue(claimSQL, first.ids, first.attempts, first.workers)
+	batch.Queue(claimedSQL, ids).Query(func(rows pgx.Rows) error {
+		var id attune.ExecutionID
+		var s claimState
+		_, err := pgx.ForEachRow(rows, []any{&id, &s.attempt, &s.status, &s.worker}, func() error {
+			standing[id] = s
+			return nil
 		})
-		return tx.SendBatch(ctx, batch).Close()
+		return err
 	})
-	if err != nil {
+	if err := x.db.send(ctx, "claim executions", batch); err != nil {
 		return nil, err
 	}
 	replies := make([]attune.ExecutionClaimReply, len(claims))

@@ -92,6 +92,20 @@ func (b *bundle) install(t testing.TB, packs ...attune.Pack) []postgres.InstallR
 	return results
 }
 
+// installWide installs a pack with n actions, and so with n queues, and returns the actions.
+func (b *bundle) installWide(t testing.TB, n int) []attune.Ref {
+	t.Helper()
+	pack, actions := attune.Pack{Name: "wide", Digest: "1"}, make([]attune.Ref, n)
+	for i := range actions {
+		actions[i] = attune.NewRef("wide", fmt.Sprintf("action-%d", i))
+		pack.Actions = append(pack.Actions, attune.Action{
+			Ref: actions[i], Command: []string{"true"}, Timeout: time.Second, Pool: "default",
+		})
+	}
+	b.install(t, pack)
+	return actions
+}
+
 // accept decides that every candidate's action must run.
 func accept(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
 	decisions := make([]attune.Decision, len(candidates))

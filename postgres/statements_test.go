@@ -34,7 +34,7 @@ func TestStatementsAreNamed(t *testing.T) {
 	source := readSource(t)
 
 	// The argument that is the statement, by name of the function or method.
-	positions := map[string]int{"Query": 1, "QueryRow": 1, "Exec": 1, "Queue": 0, "Prepare": 2, "one": 3, "collect": 3, "list": 5}
+	positions := map[string]int{"Query": 1, "QueryRow": 1, "QueryRowContext": 1, "Exec": 1, "Queue": 0, "Prepare": 2, "one": 3, "collect": 3, "list": 5}
 	calls := 0
 	for _, file := range source.files {
 		ast.Inspect(file, func(node ast.Node) bool {
