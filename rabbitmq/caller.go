@@ -81,7 +81,7 @@ func (c *Caller) open(ctx context.Context) (*line, error) {
 	case <-ctx.Done():
 		return nil, unavailable(context.Cause(ctx), "wait for a channel")
 	}
-	if c.line != nil && c.line.ch.life.Err() == nil {
+	if c.line != nil && !c.line.ch.lost() {
 		return c.line, nil
 	}
 	ch, err := c.conn.open(ctx)
@@ -151,8 +151,8 @@ func (l *line) ask(ctx context.Context, envelope Envelope) (amqp.Delivery, error
 			return amqp.Delivery{}, errNobody
 		}
 		return answer, nil
-	case <-l.ch.life.Done():
-		return amqp.Delivery{}, context.Cause(l.ch.life)
+	case <-l.ch.gone:
+		return amqp.Delivery{}, l.ch.why
 	case <-ctx.Done():
 		return amqp.Delivery{}, context.Cause(ctx)
 	}

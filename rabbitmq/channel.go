@@ -15,7 +15,8 @@ const closePatience = 5 * time.Second
 // acknowledgements, and never reopened.
 type channel struct {
 	*amqp.Channel
-	life context.Context // ends, with the reason as its cause, when the channel does
+	gone chan struct{} // closed when the channel is
+	why  error         // set before that
 }
 
 func openChannel(ctx context.Context, link *amqp.Connection) (*channel, error) {
@@ -25,36 +26,58 @@ func openChannel(ctx context.Context, link *amqp.Connection) (*channel, error) {
 			return nil, err
 		}
 		closed := opened.NotifyClose(make(chan *amqp.Error, 1))
-		life, end := context.WithCancelCause(context.Background())
-		go func() { end(reasonOf(<-closed)) }()
-		return &channel{Channel: opened, life: life}, nil
+		c := &channel{Channel: opened, gone: make(chan struct{})}
+		go func() {
+			c.why = reasonOf(<-closed)
+			close(c.gone)
+		}()
+		return c, nil
 	}, func(late *channel) { _ = late.Close() })
 }
 
-// bind returns a context that ends with ctx or with the channel, whichever is first.
-func (c *channel) bind(ctx context.Context) (context.Context, context.CancelFunc) {
-	bound, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })
-	return bound, func() {
-		stop()
-		cancel(context.Canceled)
+// lost reports whether the channel is gone.
+func (c *channel) lost() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
 	}
 }
 
-// reason returns why the channel ended, or otherwise if it lives. The library reports an end in many ways, some of them
+// reason returns why the channel is gone, or otherwise if it is not. The library reports an end in many ways, some of them
 // before the reason is known.
 func (c *channel) reason(otherwise error) error {
 	if !c.IsClosed() {
 		return otherwise
 	}
-	<-c.life.Done()
-	return context.Cause(c.life)
+	<-c.gone
+	return c.why
+}
+
+// bind returns a context that ends with ctx or with the channel, whichever is first.
+func (c *channel) bind(ctx context.Context) (context.Context, context.CancelFunc) {
+	bound, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-c.gone:
+			cancel(c.why)
+		case <-bound.Done():
+		}
+	}()
+	return bound, func() { cancel(context.Canceled) }
 }
 
 // discard closes the channel. It waits for the broker, which has requeued what was not settled when it answers, but not
 // for ever: a close that gets no answer ends with the connection.
 func (c *channel) discard() {
-	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
-	defer cancel()
-	_, _ = within(ctx, func() (struct{}, error) { return struct{}{}, c.Close() }, func(struct{}) {})
+	closed := make(chan struct{})
+	go func() {
+		_ = c.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closePatience):
+	}
 }

@@ -115,7 +115,7 @@ func (l *lane) drain(batch []outgoing) []int {
 }
 
 func (l *lane) open(ctx context.Context) error {
-	if l.ch != nil && l.ch.life.Err() == nil {
+	if l.ch != nil && !l.ch.lost() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)

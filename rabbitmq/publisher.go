@@ -65,7 +65,8 @@ func (p *Publisher) Publish(ctx context.Context, messages ...attune.Message) err
 	return p.PublishRaw(ctx, envelopes...)
 }
 
-// PublishRaw is [Publisher.Publish] for messages that are already encoded.
+// PublishRaw is [Publisher.Publish] for messages that are already encoded. A body must not be changed afterwards: after an
+// error it may still be on its way.
 func (p *Publisher) PublishRaw(ctx context.Context, envelopes ...Envelope) error {
 	batch := make([]outgoing, len(envelopes))
 	for i, envelope := range envelopes {
@@ -82,6 +83,9 @@ func (p *Publisher) PublishRaw(ctx context.Context, envelopes ...Envelope) error
 func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 	if len(batch) == 0 {
 		return nil
+	}
+	if ctx.Err() != nil { // a free lane would publish all the same
+		return p.failed(batch, everyIndex(batch), context.Cause(ctx))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, publishPatience, errUnconfirmed)
 	defer cancel()

@@ -77,7 +77,7 @@ func (b *testBundle) connect(t *testing.T, url string) *rabbitmq.Connection {
 // run runs loop until the test ends, or until stop is called, and checks that it ends well.
 func (b *testBundle) run(t *testing.T, loop func(context.Context) error) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- loop(ctx) }()
 	stop = sync.OnceFunc(func() {

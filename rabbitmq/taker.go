@@ -51,14 +51,14 @@ func (t *Taker[M]) Take(ctx context.Context) (Delivery[M], error) {
 // fetch hands one delivery over. It may outlive its Take: a request to the broker cannot be interrupted.
 func (t *Taker[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 	var retry pauses
+	level := slog.LevelDebug // a lost connection is one event, however many are waiting
 	for ctx.Err() == nil {
 		raw, err := t.next(ctx)
 		if err != nil {
-			if ctx.Err() == nil {
-				wait := retry.next()
-				t.logger.Warn("cannot take a message", "error", err, "retry_in", wait)
-				_ = pause(ctx, wait)
-			}
+			wait := retry.next()
+			t.logger.Log(ctx, level, "cannot take a message", "error", err, "retry_in", wait)
+			level = slog.LevelWarn
+			_ = pause(ctx, wait)
 			continue
 		}
 		message, err := decode[M](raw)
@@ -100,7 +100,7 @@ func (t *Taker[M]) next(ctx context.Context) (amqp.Delivery, error) {
 func (t *Taker[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp.Delivery, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ch == nil || t.ch.life.Err() != nil {
+	if t.ch == nil || t.ch.lost() {
 		ch, err := t.conn.open(ctx)
 		if err != nil {
 			return nil, "", nil, err

@@ -2,7 +2,7 @@ package rabbitmq_test
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -194,9 +194,9 @@ func TestTaker(t *testing.T) {
 		for name, conn := range map[string]*rabbitmq.Connection{
 			"connected": b.conn, "not connected": rabbitmq.NewConnection(rabbitmq.Config{URL: "amqp://127.0.0.1:1/"}),
 		} {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), quickRetry, fmt.Errorf("draining"))
-			defer cancel()
+			ctx, cancel := context.WithTimeoutCause(t.Context(), quickRetry, errors.New("draining"))
 			_, err := rabbitmq.NewTaker[requested](conn, poolQueue).Take(ctx)
+			cancel()
 			require.EqualError(t, err, "draining", name)
 		}
 	})
