@@ -73,7 +73,7 @@ func (o options) database() (*config.SQL, error) {
 		PluginName:   sqlite.PluginName,
 		DatabaseName: path,
 		ConnectAttributes: map[string]string{
-			"mode": "rwc", "_journal_mode": "wal", "_synchronous": "normal", "_busy_timeout": "10000",
+			"mode": "rwc", "journal_mode": "wal", "synchronous": "normal", "busy_timeout": "10000",
 		},
 	}
 	return database, setupFile(database, path)

@@ -2,11 +2,13 @@ package services
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -61,24 +63,31 @@ func (p *port) requireFree(ctx context.Context, service string) error {
 	defer cancel()
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
-	for !free(p.number) {
+	for {
+		switch err := listen(p.number); {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return fmt.Errorf("%s cannot start: %w", service, err)
+		}
 		select {
 		case <-ctx.Done():
 			return &PortTakenError{Service: service, Port: p.number, Advice: p.advice}
 		case <-tick.C:
 		}
 	}
-	return nil
 }
 
-// free reports whether a server could listen on the port right now.
-func free(number int) bool {
+// listen reports whether a server could listen on the port right now.
+func listen(number int) error {
 	listener, err := net.Listen("tcp4", net.JoinHostPort(loopback, strconv.Itoa(number)))
 	if err != nil {
-		return false
+		return err
 	}
-	return listener.Close() == nil
+	return listener.Close()
 }
+
+func free(number int) bool { return listen(number) == nil }
 
 // freePort returns a port that is free and below the range from which the kernel numbers outgoing connections.
 //

@@ -34,10 +34,12 @@ type RabbitMQConfig struct {
 // RabbitMQ is a running broker with user and password "guest", reachable from this machine only.
 type RabbitMQ struct {
 	service
-	config     RabbitMQConfig
-	port       *port
-	management *port
-	programs   rabbitPrograms
+	config       RabbitMQConfig
+	port         *port
+	management   *port
+	names        *port // of the name service
+	distribution *port // of Erlang's clustering
+	programs     rabbitPrograms
 }
 
 // StartRabbitMQ starts RabbitMQ and returns when it accepts connections. ctx bounds the start only.
@@ -50,15 +52,17 @@ func StartRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error
 	}
 	config.Dir = dir
 	r := &RabbitMQ{
-		config:     config,
-		port:       newPort(config.Port, "use another port, or set ATTUNE_AMQP_URL to use the broker that runs there"),
-		management: newPort(config.ManagementPort, "use another management port"),
+		config:       config,
+		port:         newPort(config.Port, "use another port, or set ATTUNE_AMQP_URL to use the broker that runs there"),
+		management:   newPort(config.ManagementPort, "use another management port"),
+		names:        newPort(0, ""),
+		distribution: newPort(0, ""),
 	}
 	r.service.name, r.service.ephemeral, r.service.launch = "RabbitMQ", config.Ephemeral, r.run
 	if r.programs, err = findRabbitMQ(debianRabbitMQ); err != nil {
 		return nil, err
 	}
-	ports := []*port{r.port}
+	ports := []*port{r.port, r.names, r.distribution}
 	if config.Management {
 		ports = append(ports, r.management)
 	}
@@ -84,20 +88,17 @@ func (r *RabbitMQ) ManagementURL() string {
 // Erlang would start a name service by itself, as a daemon that stays for good. The broker is kept from that and gets
 // one of its own that ends with it.
 func (r *RabbitMQ) run(ctx context.Context) ([]*process, error) {
-	names, distribution := newPort(0, ""), newPort(0, "")
-	names.choose()
-	distribution.choose()
 	if err := r.configure(); err != nil {
 		return nil, err
 	}
-	epmd, err := start(r.command("epmd", r.programs.epmd, []string{"-port", names.String()}, names, distribution))
+	epmd, err := start(r.command("epmd", r.programs.epmd, []string{"-port", r.names.String()}))
 	if err != nil {
 		return nil, err
 	}
-	if err := epmd.ready(ctx, names.accepts); err != nil {
+	if err := epmd.ready(ctx, r.names.accepts); err != nil {
 		return []*process{epmd}, err
 	}
-	server, err := start(r.command(r.name, r.programs.server, []string{"-noinput"}, names, distribution))
+	server, err := start(r.command(r.name, r.programs.server, []string{"-noinput"}))
 	if err != nil {
 		return []*process{epmd}, err
 	}
@@ -105,10 +106,10 @@ func (r *RabbitMQ) run(ctx context.Context) ([]*process, error) {
 }
 
 // command describes a program of the broker; see rabbitmq-env in the broker's folder for what the variables mean.
-func (r *RabbitMQ) command(name, path string, args []string, names, distribution *port) command {
+func (r *RabbitMQ) command(name, path string, args []string) command {
 	return command{
 		name: name, path: path, args: args, dir: r.config.Dir,
-		env:      r.environment(names, distribution),
+		env:      r.environment(),
 		log:      filepath.Join(r.config.Dir, strings.ToLower(name)+".log"),
 		graceful: syscall.SIGTERM, // takes seconds
 		discard:  syscall.SIGKILL,
@@ -117,18 +118,18 @@ func (r *RabbitMQ) command(name, path string, args []string, names, distribution
 }
 
 // environment keeps every file the broker touches in its folder and every port on loopback.
-func (r *RabbitMQ) environment(names, distribution *port) []string {
+func (r *RabbitMQ) environment() []string {
 	in := func(name string) string { return filepath.Join(r.config.Dir, name) }
 	return []string{
 		"PATH=" + os.Getenv("PATH"),
 		"LC_ALL=C.UTF-8",
 		"HOME=" + in("home"), // of the Erlang cookie
-		"ERL_EPMD_PORT=" + names.String(),
+		"ERL_EPMD_PORT=" + r.names.String(),
 		"ERL_EPMD_ADDRESS=" + loopback,
 		"ERL_AFLAGS=-start_epmd false",
 		"ERL_CRASH_DUMP_SECONDS=0",
 		"RABBITMQ_NODENAME=attune@localhost", // also names the data folder, so it never changes
-		"RABBITMQ_DIST_PORT=" + distribution.String(),
+		"RABBITMQ_DIST_PORT=" + r.distribution.String(),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
 		// The start script replaces itself by the broker only when it is told that input is wanted; otherwise it stays
 		// in between and the broker would not be our child. "-noinput" on the command line then declines the input.
@@ -158,13 +159,10 @@ func (r *RabbitMQ) configure() error {
 	files := map[string]string{
 		"conf/rabbitmq-env.conf": "",
 		"conf/enabled_plugins":   "[].\n",
-		"conf/advanced.config":   r.advanced(),
-		"conf/rabbitmq.conf": "listeners.tcp.1 = " + r.port.address() + "\n" +
-			"log.console = true\nlog.console.level = info\nlog.file = false\n",
+		"conf/advanced.config":   r.settings(),
 	}
 	if r.config.Management {
 		files["conf/enabled_plugins"] = "[rabbitmq_management].\n"
-		files["conf/rabbitmq.conf"] += fmt.Sprintf("management.tcp.ip = %s\nmanagement.tcp.port = %s\n", loopback, r.management)
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(r.config.Dir, name), []byte(content), 0o644); err != nil {
@@ -174,12 +172,22 @@ func (r *RabbitMQ) configure() error {
 	return r.writeCookie()
 }
 
-// advanced turns the flush of the quorum queues' log off where nothing has to survive the machine.
-func (r *RabbitMQ) advanced() string {
+// settings are Erlang terms: the plain format that most people write takes the broker a second to read.
+func (r *RabbitMQ) settings() string {
+	const everything = `[
+  {rabbit, [
+    {tcp_listeners, [{%[1]q, %[2]s}]},
+    {log, [{console, [{enabled, true}, {level, info}]}, {file, [{file, false}]}]}
+  ]},
+  {rabbitmq_management, [{tcp_config, [{ip, %[1]q}, {port, %[3]s}]}]},
+  {ra, [{wal_sync_method, %[4]s}]}
+].
+`
+	sync := "datasync" // the default
 	if r.config.Ephemeral {
-		return "[{ra, [{wal_sync_method, none}]}].\n"
+		sync = "none" // nothing has to survive the machine
 	}
-	return "[].\n"
+	return fmt.Sprintf(everything, loopback, r.port, r.management, sync)
 }
 
 // writeCookie gives the node a secret of its own, once: without it another node of this user could join it.

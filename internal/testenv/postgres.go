@@ -41,28 +41,21 @@ func Postgres(t testing.TB, template ...Template) string {
 	if server == "" {
 		server = ask(t, "postgres").URL
 	}
-	admin := connectPostgres(t, server)
+	admin, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatalf("connect to the test environment's PostgreSQL: %v", err)
+	}
+	defer admin.Close(context.WithoutCancel(t.Context()))
 	source := "template1"
 	if len(template) > 0 {
 		source = template[0].prepare(t, admin, server)
 	}
 	name := databaseName(t)
-	_, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+source)
-	if err != nil {
+	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+source); err != nil {
 		t.Fatalf("create the test's database: %v", err)
 	}
 	t.Cleanup(func() { dropDatabase(t, server, name) })
 	return withDatabase(t, server, name)
-}
-
-func connectPostgres(t testing.TB, server string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), server)
-	if err != nil {
-		t.Fatalf("connect to the test environment's PostgreSQL: %v", err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
-	return conn
 }
 
 func dropDatabase(t testing.TB, server, name string) {

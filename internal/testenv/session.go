@@ -93,7 +93,7 @@ func (r run) request(service string, logf func(string, ...any)) (net.Conn, reply
 			return nil, reply{}, err
 		}
 		slow := time.AfterFunc(patience, func() {
-			logf("still waiting for %s of the test environment; %s", service, r.lastWords())
+			logf("still waiting for %s of the test environment%s", service, r.lastWords())
 		})
 		var answer reply
 		err = errors.Join(json.NewEncoder(conn).Encode(request{Service: service}), json.NewDecoder(conn).Decode(&answer))
@@ -128,13 +128,13 @@ func (r run) connect() (net.Conn, error) {
 		select {
 		case err := <-ended: // it gave way to another, or it could not start
 			if err != nil {
-				return nil, fmt.Errorf("the keeper ended: %w; %s", err, r.lastWords())
+				return nil, fmt.Errorf("the keeper ended: %w%s", err, r.lastWords())
 			}
 			starts = 0
 		case <-tick.C:
 		}
 	}
-	return nil, fmt.Errorf("no keeper within %s; %s", keeperTimeout, r.lastWords())
+	return nil, fmt.Errorf("no keeper within %s%s", keeperTimeout, r.lastWords())
 }
 
 // spawn starts this test binary again as the keeper, in a session of its own so that Ctrl-C does not reach it before
@@ -160,11 +160,12 @@ func (r run) spawn(ended chan<- error) error {
 	return nil
 }
 
-// lastWords quotes the keeper's log.
+// lastWords quotes the keeper's log, if there is anything in it.
 func (r run) lastWords() string {
 	data, err := os.ReadFile(r.log())
-	if text := strings.TrimSpace(string(data)); err == nil && text != "" {
-		return "its log says:\n" + text
+	text := strings.TrimSpace(string(data))
+	if err != nil || text == "" {
+		return ""
 	}
-	return "its log " + r.log() + " is empty"
+	return "; its log says:\n" + text
 }
