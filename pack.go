@@ -21,16 +21,17 @@ type Pack struct {
 
 // Action is something a worker can run.
 type Action struct {
-	ID          ActionID        `json:"id"`
-	Ref         Ref             `json:"ref"`
-	Description string          `json:"description,omitempty"`
-	Enabled     bool            `json:"enabled"`
-	Command     []string        `json:"command"`          // argv; argv[0] without a slash is looked up on PATH, with one it is relative to the pack's folder
-	Env         []string        `json:"env,omitempty"`    // names of the worker's environment variables that the process may see
-	Schema      json.RawMessage `json:"schema,omitempty"` // JSON Schema of the parameters; empty accepts any object
-	Timeout     time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
-	Pool        string          `json:"pool"`             // the workers that may run it
-	Policy      *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
+	ID          ActionID `json:"id"`
+	Ref         Ref      `json:"ref"`
+	Description string   `json:"description,omitempty"`
+	Enabled     bool     `json:"enabled"`
+	// Command is the argv. argv[0] without a slash is looked up on PATH, with one it is relative to the pack's folder.
+	Command []string        `json:"command"`
+	Env     []string        `json:"env,omitempty"`    // names of the worker's environment variables that the process may see
+	Schema  json.RawMessage `json:"schema,omitempty"` // JSON Schema of the parameters; empty accepts any object
+	Timeout time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
+	Pool    string          `json:"pool"`             // the workers that may run it
+	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
 }
 
 // Defaults of an action that does not say otherwise.

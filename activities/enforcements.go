@@ -83,7 +83,8 @@ func (a *Enforcements) AcquireTicket(ctx context.Context, id attune.EnforcementI
 func (a *Enforcements) RequestExecution(ctx context.Context, input workflows.RequestInput) (workflows.RequestResult, error) {
 	request, err := a.requester.Request(ctx, input.Queue, input.Grant)
 	if err != nil {
-		return workflows.RequestResult{}, workflows.ActivityError(fmt.Errorf("create execution of enforcement %d: %w", input.Grant.Enforcement, err))
+		err = fmt.Errorf("create execution of enforcement %d: %w", input.Grant.Enforcement, err)
+		return workflows.RequestResult{}, workflows.ActivityError(err)
 	}
 	if request.Message == nil {
 		return workflows.RequestResult{Ended: request.Ended}, nil

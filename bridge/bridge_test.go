@@ -156,7 +156,9 @@ func (f *fakeOutbox) Remove(_ context.Context, ids []int64) error {
 
 type rowPublisherFunc func(rows []attune.OutboxRow) error
 
-func (f rowPublisherFunc) PublishRows(_ context.Context, rows []attune.OutboxRow) error { return f(rows) }
+func (f rowPublisherFunc) PublishRows(_ context.Context, rows []attune.OutboxRow) error {
+	return f(rows)
+}
 
 func TestRelay_Run(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,6 @@ package bridge_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -49,7 +48,7 @@ type intakeWorld struct {
 
 func setupIntake(b *testing.B) *intakeWorld {
 	b.Helper()
-	db, log, temporal := postgrestest.New(b), slog.New(slog.NewTextHandler(io.Discard, nil)), testenv.TemporalClient(b)
+	db, log, temporal := postgrestest.New(b), slog.New(slog.DiscardHandler), testenv.TemporalClient(b)
 	limit := 0
 	packs := postgres.NewPacks(db)
 	_, err := packs.Install(b.Context(), []attune.Pack{

@@ -49,7 +49,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	for {
 		err := r.outbox.Lead(ctx, r.lead)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop: whatever Lead says about it is no failure
 		}
 		if err != nil && !errors.Is(err, context.Canceled) {
 			r.log.WarnContext(ctx, "the outbox relay stopped, it starts again", "error", err, "after", relayPause)

@@ -68,9 +68,13 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("queue state: %w", err)
 	}
 	if c.Version != encodingVersion {
-		return fmt.Errorf("queue state has version %d, this program reads version %d: deploy a program that knows it", c.Version, encodingVersion)
+		return fmt.Errorf("queue state has version %d, this program reads version %d: deploy a program that knows it",
+			c.Version, encodingVersion)
 	}
-	restored := State{policy: c.Policy, paused: c.Paused, next: c.Next, grants: c.Grants, holders: c.Holders, gone: c.Gone, counters: c.Counters}
+	restored := State{
+		policy: c.Policy, paused: c.Paused, next: c.Next, grants: c.Grants,
+		holders: c.Holders, gone: c.Gone, counters: c.Counters,
+	}
 	var err error
 	if restored.waiting, err = c.Waiting.unpack(); err != nil {
 		return fmt.Errorf("queue state, waiting: %w", err)

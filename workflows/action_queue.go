@@ -64,7 +64,7 @@ type actionQueue struct {
 func (q *actionQueue) turn(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	q.collect(ctx, now)
-	q.receive(ctx, now)
+	q.receive(now)
 	q.state.Advance(now)
 	q.perform(ctx)
 	q.timer.set(ctx, q.state)
@@ -72,18 +72,18 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 }
 
 // receive empties the channels: releases first, so that a slot freed by now goes to those who already wait.
-func (q *actionQueue) receive(ctx workflow.Context, now time.Time) {
-	for _, signal := range drain[TicketsSignal](ctx, q.releases) {
+func (q *actionQueue) receive(now time.Time) {
+	for _, signal := range drain[TicketsSignal](q.releases) {
 		q.state.Release(now, signal.Tickets)
 	}
-	for _, signal := range drain[TicketsSignal](ctx, q.cancels) {
+	for _, signal := range drain[TicketsSignal](q.cancels) {
 		q.state.Cancel(now, signal.Tickets)
 	}
-	for _, signal := range drain[AcquireSignal](ctx, q.acquires) {
+	for _, signal := range drain[AcquireSignal](q.acquires) {
 		q.state.SetPolicy(now, signal.Policy)
 		q.state.Acquire(now, signal.Tickets)
 	}
-	if len(drain[any](ctx, q.forces)) > 0 {
+	if len(drain[any](q.forces)) > 0 {
 		q.forced = true
 	}
 }
@@ -120,7 +120,7 @@ func signalChannel(ctx workflow.Context, name, description string) workflow.Rece
 }
 
 // drain receives everything that is there, without waiting.
-func drain[T any](ctx workflow.Context, channel workflow.ReceiveChannel) []T {
+func drain[T any](channel workflow.ReceiveChannel) []T {
 	var all []T
 	for channel.Len() > 0 {
 		var one T

@@ -54,7 +54,7 @@ func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) 
 		if temporal.IsCanceledError(err) {
 			return nil, e.cancel(ctx, err)
 		}
-		if grants := drain[attune.Grant](ctx, e.grants); len(grants) > 0 {
+		if grants := drain[attune.Grant](e.grants); len(grants) > 0 {
 			return &grants[0], nil
 		}
 	}
@@ -79,8 +79,9 @@ func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (Enforce
 	err := do(ctx, "request execution", ActivityRequestExecution, RequestInput{Queue: e.queue, Grant: grant}, &requested)
 	if err == nil && !requested.Ended {
 		result.Execution = requested.Execution
-		workflow.SetCurrentDetails(ctx, fmt.Sprintf("grant %d of %s became execution %d", grant.Number, QueueWorkflowID(e.queue), requested.Execution))
-		drain[attune.Grant](ctx, e.grants)
+		workflow.SetCurrentDetails(ctx, fmt.Sprintf("grant %d of %s became execution %d",
+			grant.Number, QueueWorkflowID(e.queue), requested.Execution))
+		drain[attune.Grant](e.grants)
 		return result, nil
 	}
 	// There is no execution whose report would free the slot.
@@ -91,6 +92,6 @@ func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (Enforce
 		return result, fmt.Errorf("request the execution: %w", err)
 	}
 	result.Outcome = OutcomeEnded
-	drain[attune.Grant](ctx, e.grants)
+	drain[attune.Grant](e.grants)
 	return result, nil
 }

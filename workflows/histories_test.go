@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,9 +37,11 @@ func TestReplayHistories(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(historiesDir, "*", "*.json"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files, "record some: make histories")
-	continued := 0
+	var continued atomic.Int64
+	t.Cleanup(func() { require.NotZero(t, continued.Load(), "one of the histories must have continued as new") })
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			data, err := os.ReadFile(file)
 			require.NoError(t, err)
 			history := new(historypb.History)
@@ -47,11 +50,10 @@ func TestReplayHistories(t *testing.T) {
 			workflows.Register(replayer)
 			require.NoError(t, replayer.ReplayWorkflowHistory(nil, history))
 			if last := history.GetEvents()[len(history.GetEvents())-1]; last.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW {
-				continued++
+				continued.Add(1)
 			}
 		})
 	}
-	require.NotZero(t, continued, "one of the histories must have continued as new")
 }
 
 // TestReplayNoticesChanges replays a history after taking one of its events away: the replay must fail, or it proves nothing.

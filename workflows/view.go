@@ -63,7 +63,8 @@ func (q *actionQueue) position(id attune.EnforcementID) (int, error) {
 func (q *actionQueue) details(now time.Time) string {
 	var b strings.Builder
 	policy := q.state.Policy()
-	fmt.Fprintf(&b, "**%s** limit **%d**, active **%d**, waiting **%d**", q.key, policy.Limit, q.state.Active(), q.state.Waiting())
+	fmt.Fprintf(&b, "**%s** limit **%d**, active **%d**, waiting **%d**",
+		q.key, policy.Limit, q.state.Active(), q.state.Waiting())
 	switch {
 	case q.state.Paused():
 		b.WriteString(", **paused**")
@@ -72,7 +73,8 @@ func (q *actionQueue) details(now time.Time) string {
 	}
 	b.WriteString("\n\n")
 	if gap, ok := q.state.Missing(); ok {
-		fmt.Fprintf(&b, "Sequences %d to %d have not arrived; they are being looked for, and nothing behind them is granted.\n\n", gap.From, gap.To)
+		fmt.Fprintf(&b, "Sequences %d to %d have not arrived; they are being looked for, and nothing behind them is granted.\n\n",
+			gap.From, gap.To)
 	}
 	if holders := q.state.Holders(); len(holders) > 0 {
 		row(&b, "holder", "sequence", "grant", "since")
@@ -91,8 +93,9 @@ func (q *actionQueue) details(now time.Time) string {
 		more(&b, q.state.Waiting())
 	}
 	c := q.state.Counters()
-	fmt.Fprintf(&b, "accepted %d = waiting %d + active %d + completed %d + rejected %d + cancelled %d + expired %d + withdrawn %d, as of %s\n",
-		c.Accepted, q.state.Waiting(), q.state.Active(), c.Completed, c.Rejected, c.Cancelled, c.Expired, c.Withdrawn, clock(now))
+	fmt.Fprintf(&b, "accepted %d = waiting %d + active %d + completed %d", c.Accepted, q.state.Waiting(), q.state.Active(), c.Completed)
+	fmt.Fprintf(&b, " + rejected %d + cancelled %d + expired %d + withdrawn %d", c.Rejected, c.Cancelled, c.Expired, c.Withdrawn)
+	fmt.Fprintf(&b, ", as of %s\n", clock(now))
 	return b.String()
 }
 

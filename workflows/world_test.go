@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -278,6 +277,6 @@ func (s *stage) view(t *testing.T) workflows.QueueView {
 func (s *stage) runID(t *testing.T, workflowID string) string {
 	t.Helper()
 	description, err := s.client.DescribeWorkflowExecution(t.Context(), workflowID, "")
-	require.NoError(t, err, fmt.Sprintf("describe %q", workflowID))
+	require.NoError(t, err, "describe %q", workflowID)
 	return description.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 }
