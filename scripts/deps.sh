@@ -23,7 +23,7 @@ die() {
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
-	elif command -v sudo >/dev/null; then
+	elif type -P sudo >/dev/null; then
 		sudo "$@"
 	else
 		die "installing packages needs root: run \"apt-get install ${missing[*]}\" as root, then this again"
@@ -33,13 +33,13 @@ as_root() {
 # postgres_binary and rabbitmq_binary print where the server is, by the same rules as internal/services.
 postgres_binary() {
 	local candidates
-	command -v postgres && return
+	type -P postgres && return
 	candidates=$(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort --version-sort --reverse)
 	first_executable "$candidates"
 }
 
 rabbitmq_binary() {
-	first_executable "/usr/lib/rabbitmq/bin/rabbitmq-server" || command -v rabbitmq-server
+	first_executable "/usr/lib/rabbitmq/bin/rabbitmq-server" || type -P rabbitmq-server
 }
 
 first_executable() {
@@ -99,7 +99,7 @@ packages() {
 	report_rabbitmq || missing+=(rabbitmq-server)
 	[ "${#missing[@]}" -eq 0 ] && return
 
-	command -v apt-get >/dev/null ||
+	type -P apt-get >/dev/null ||
 		die "not found: ${missing[*]} (Debian package names). Install them with your package manager, or run the services with: docker compose up"
 	install_packages
 
@@ -108,9 +108,10 @@ packages() {
 }
 
 temporal() {
-	command -v go >/dev/null || die "go was not found on PATH: install Go from https://go.dev/dl, then run this again"
-	if command -v temporal >/dev/null; then
-		say "Temporal: ATTUNE_TEMPORAL_BIN=$(command -v temporal) would use the CLI's development server instead of the one built here"
+	type -P go >/dev/null || die "go was not found on PATH: install Go from https://go.dev/dl, then run this again"
+	local cli
+	if cli=$(type -P temporal); then
+		say "Temporal: ATTUNE_TEMPORAL_BIN=$cli would use the CLI's development server instead of the one built here"
 	fi
 	if [ ! -x bin/attune-temporal ]; then
 		say "Temporal: building bin/attune-temporal; this happens once and takes some minutes"
