@@ -12,15 +12,15 @@ import (
 // final: it may be one that this request alone provokes.
 const claimTries = 5
 
-// handle takes one request from its delivery to its report.
-func (w *Worker) handle(ctx context.Context, l *lives, request Request) {
+// handle takes one request from its delivery to its report. What the contexts are is said at [Worker.Run].
+func (w *Worker) handle(ctx, running, reporting context.Context, request Request) {
 	m := request.Message
 	if m.Execution <= 0 || m.Attempt <= 0 {
 		w.log.Error("request without an execution or attempt was rejected", attrs(m)...)
 		w.settled(m, "reject", request.Reject(false))
 		return
 	}
-	running, a, mine := w.enter(ctx, l, request)
+	running, a, mine := w.enter(ctx, running, request)
 	if !mine {
 		return
 	}
@@ -31,18 +31,19 @@ func (w *Worker) handle(ctx context.Context, l *lives, request Request) {
 	a.decide(true)
 	w.settled(m, "acknowledge", request.Ack())
 	report := w.run(running, m)
-	w.report(l.reporting, report)
+	w.report(reporting, report)
 	w.register.settle(a)
 }
 
 // enter makes this delivery the one that counts for its attempt. A copy of one that was claimed here is acknowledged; a
-// copy of one that is being claimed waits, because if that comes to nothing the copy is all there is.
-func (w *Worker) enter(ctx context.Context, l *lives, request Request) (context.Context, *attempt, bool) {
+// copy of one that is being claimed waits, because if that comes to nothing the copy is all there is. The context that
+// is returned is the attempt's own, made from that of running actions.
+func (w *Worker) enter(ctx, running context.Context, request Request) (context.Context, *attempt, bool) {
 	m := request.Message
 	for {
-		running, a, mine := w.register.enter(l.running, keyOf(m))
+		own, a, mine := w.register.enter(running, keyOf(m))
 		if mine {
-			return running, a, true
+			return own, a, true
 		}
 		select {
 		case <-a.decided:
@@ -148,7 +149,7 @@ func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMes
 // refused.
 func (w *Worker) settled(m attune.ExecutionRequestedMessage, what string, err error) {
 	if err != nil {
-		w.log.Warn("could not "+what+" a request", attrs(m, "error", err)...)
+		w.log.Warn("request could not be settled", attrs(m, "settlement", what, "error", err)...)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// touch is a command that leaves a file behind, so that a test can see whether it ran.
-func touch(name string) []string { return []string{"sh", "-c", "echo ran >> " + name} }
+// touch is a command that leaves the file "ran" behind, so that a test can see whether it ran.
+func touch() []string { return []string{"sh", "-c", "echo ran >> ran"} }
 
 func (b *bundle) requireNotThere(t *testing.T, name string) {
 	t.Helper()
@@ -29,7 +29,7 @@ func TestWorker_Claim(t *testing.T) {
 	t.Run("BeforeTheAcknowledgement", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		m := request(touch("ran")...)
+		m := request(touch()...)
 		delivery := b.requests.push(m)
 		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 			if !delivery.open() || q.Execution != m.Execution || q.Attempt != 1 || q.Worker != "w1" {
@@ -67,7 +67,7 @@ func TestWorker_Claim(t *testing.T) {
 			return refused(q), nil
 		}
 		b.start(t)
-		require.Equal(t, "ack", b.requests.push(request(touch("ran")...)).wait(t))
+		require.Equal(t, "ack", b.requests.push(request(touch()...)).wait(t))
 		require.NoError(t, b.stopped(t))
 		b.requireNotThere(t, "ran")
 		require.Empty(t, b.reports.published)
@@ -115,7 +115,7 @@ func TestWorker_Claim(t *testing.T) {
 					return attune.ExecutionClaimReply{}, test.err
 				}
 				b.start(t)
-				require.Equal(t, "dead", <-b.requests.push(request(touch("ran")...)).settled)
+				require.Equal(t, "dead", <-b.requests.push(request(touch()...)).settled)
 				require.Equal(t, test.asked, b.claims.asked.Load())
 				b.stop()
 				require.NoError(t, <-b.ended)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -16,9 +17,9 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// TestWorker_NotStarted asks for what cannot run.
-func TestWorker_NotStarted(t *testing.T) {
-	t.Parallel()
+// setupUnstartable returns a worker whose pack is full of files that cannot be run.
+func setupUnstartable(t *testing.T) *bundle {
+	t.Helper()
 	b := setup(t, func(c *worker.Config) { c.Packs["away"] = filepath.Join(c.Packs["demo"], "nowhere") }).start(t)
 	write := func(name, content string, mode os.FileMode) {
 		require.NoError(t, os.WriteFile(b.path(name), []byte(content), mode))
@@ -29,10 +30,15 @@ func TestWorker_NotStarted(t *testing.T) {
 	write("busy", "#!/bin/sh\n", 0o755)
 	busy, err := os.OpenFile(b.path("busy"), os.O_WRONLY, 0)
 	require.NoError(t, err)
-	defer busy.Close()
+	t.Cleanup(func() { require.NoError(t, busy.Close()) })
 	require.NoError(t, os.Symlink("/bin/sh", b.path("outside")))
 	require.NoError(t, os.Symlink("loop", b.path("loop")))
+	return b
+}
 
+// TestWorker_NotStarted asks for what cannot run.
+func TestWorker_NotStarted(t *testing.T) {
+	t.Parallel()
 	const start, missing = attune.ReasonStart, attune.ReasonExecutableNotFound
 	for name, test := range map[string]struct {
 		change func(*attune.ExecutionRequestedMessage)
@@ -58,15 +64,26 @@ func TestWorker_NotStarted(t *testing.T) {
 		"WorkersVariable": {func(m *attune.ExecutionRequestedMessage) { m.Env = []string{"ATTUNE_DATABASE_URL"} }, start, `the worker's own`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m := request("true")
 			test.change(&m)
-			got := b.do(t, m)
+			got := setupUnstartable(t).do(t, m)
 			require.Equal(t, attune.ExecutionFailed, got.Status)
 			require.Equal(t, test.reason, got.Reason, got.Error)
 			require.Contains(t, got.Error, test.says)
 			require.Nil(t, got.ExitCode)
 		})
 	}
+
+	t.Run("TimeoutWhileStillWritten", func(t *testing.T) {
+		t.Parallel()
+		m := request("./busy")
+		m.Timeout = attune.Duration(time.Millisecond)
+		got := setupUnstartable(t).do(t, m)
+		require.Equal(t, attune.ExecutionTimedOut, got.Status)
+		require.Equal(t, attune.ReasonTimeout, got.Reason)
+		require.Equal(t, "time was up before it could be started", got.Error)
+	})
 }
 
 // TestWorker_Environment shows a process all that it may see.
@@ -115,9 +132,10 @@ func TestWorker_Files(t *testing.T) {
 // TestWorker_Parameters passes any JSON value through a process and back.
 func TestWorker_Parameters(t *testing.T) {
 	t.Parallel()
-	b := setup(t).start(t)
 
 	t.Run("AnyValue", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
 		rapid.Check(t, func(rt *rapid.T) {
 			parameters, err := json.Marshal(anyJSON(3).Draw(rt, "parameters"))
 			require.NoError(rt, err)
@@ -132,7 +150,8 @@ func TestWorker_Parameters(t *testing.T) {
 	})
 
 	t.Run("NoneIsAnEmptyObject", func(t *testing.T) {
-		require.Equal(t, "{}", b.do(t, request("cat")).Stdout)
+		t.Parallel()
+		require.Equal(t, "{}", setup(t).start(t).do(t, request("cat")).Stdout)
 	})
 
 	// A pipe takes 64 KiB: the rest of a megabyte waits for a reader.
@@ -145,6 +164,8 @@ func TestWorker_Parameters(t *testing.T) {
 		"LargeAndHeldByAChild": {`sleep 1000 >/dev/null 2>&1 <&0 & echo done`, "done\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t).start(t)
 			m := request(b.script(t, test.script))
 			m.Parameters = large
 			got := b.do(t, m)

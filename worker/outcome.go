@@ -53,8 +53,11 @@ func (r runner) run(ctx context.Context, m attune.ExecutionRequestedMessage) out
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(m.Timeout), errTimeout)
 	defer cancel()
-	p, err := startProcess(command, r.outputLimit)
-	if err != nil {
+	p, err := startProcess(ctx, command, r.outputLimit)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return endedBy(context.Cause(ctx), "before it could be started")
+	case err != nil:
 		return notStarted(startRefusal(m.Command[0], err))
 	}
 	ended, killed := p.wait(ctx, r.killGrace, r.outputGrace)
@@ -70,10 +73,10 @@ func (r runner) run(ctx context.Context, m attune.ExecutionRequestedMessage) out
 
 // endedBy is the outcome of an action that did not end by itself.
 func endedBy(cause error, manner string) outcome {
-	switch cause {
-	case errTimeout:
+	switch {
+	case errors.Is(cause, errTimeout):
 		return outcome{status: attune.ExecutionTimedOut, reason: attune.ReasonTimeout, message: "time was up " + manner}
-	case errCancelled:
+	case errors.Is(cause, errCancelled):
 		return outcome{status: attune.ExecutionCancelled, reason: attune.ReasonCancelled, message: "cancelled " + manner}
 	default:
 		return outcome{status: attune.ExecutionAbandoned, reason: attune.ReasonWorkerStopped, message: "worker was stopped " + manner}
@@ -144,7 +147,9 @@ func (p *process) withOutput(o outcome) outcome {
 }
 
 // completed reports o.
-func (o outcome) completed(m attune.ExecutionRequestedMessage, worker string, started, finished time.Time) attune.ExecutionCompletedMessage {
+func (o outcome) completed(
+	m attune.ExecutionRequestedMessage, worker string, started, finished time.Time,
+) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
 		Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt, Worker: worker,
 		Status: o.status, Reason: o.reason, Error: o.message, ExitCode: o.exitCode,

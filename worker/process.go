@@ -33,8 +33,8 @@ type process struct {
 	copying sync.WaitGroup
 }
 
-// startProcess returns as soon as the process exists.
-func startProcess(c command, outputLimit int) (*process, error) {
+// startProcess returns as soon as the process exists. ctx ends the wait for a busy file, not the process.
+func startProcess(ctx context.Context, c command, outputLimit int) (*process, error) {
 	p := &process{
 		command: c,
 		stdout:  newCapture(outputLimit), stderr: newCapture(outputLimit),
@@ -44,7 +44,7 @@ func startProcess(c command, outputLimit int) (*process, error) {
 		return nil, err
 	}
 	started := make(chan error)
-	go p.live(started)
+	go p.live(ctx, started)
 	err := <-started
 	closeAll(p.theirs)
 	if err != nil {
@@ -81,10 +81,10 @@ func closeAll(files [3]*os.File) {
 //
 // The goroutine keeps its thread for all that time: Linux sends the parent-death signal when the *thread* that forked
 // ends, and the Go runtime ends threads as it likes.
-func (p *process) live(started chan<- error) {
+func (p *process) live(ctx context.Context, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	err := p.fork()
+	err := p.fork(ctx)
 	started <- err
 	if err != nil {
 		return
@@ -93,14 +93,13 @@ func (p *process) live(started chan<- error) {
 	close(p.exited)
 }
 
-func (p *process) fork() (err error) {
+func (p *process) fork(ctx context.Context) (err error) {
 	attr := &os.ProcAttr{Dir: p.dir, Env: p.env, Files: p.theirs[:], Sys: processAttributes()}
 	for range busyTries {
 		p.leader, err = os.StartProcess(p.path, p.args, attr)
-		if !errors.Is(err, syscall.ETXTBSY) {
+		if !errors.Is(err, syscall.ETXTBSY) || await(ctx.Done(), busyPause) {
 			break
 		}
-		time.Sleep(busyPause)
 	}
 	return err
 }

@@ -19,7 +19,6 @@ import (
 // TestWorker_Outcomes runs scripts to their own end.
 func TestWorker_Outcomes(t *testing.T) {
 	t.Parallel()
-	b := setup(t).start(t)
 	type report = attune.ExecutionCompletedMessage
 	for name, test := range map[string]struct {
 		script string
@@ -46,6 +45,8 @@ func TestWorker_Outcomes(t *testing.T) {
 				Error: "killed by signal 15 (terminated), which attune did not send"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t).start(t)
 			m := request(b.script(t, test.script))
 			got := b.do(t, m)
 
@@ -160,9 +161,10 @@ func TestWorker_Ends(t *testing.T) {
 // TestWorker_LeftBehind runs actions whose children outlive them.
 func TestWorker_LeftBehind(t *testing.T) {
 	t.Parallel()
-	b := setup(t).start(t)
 
 	t.Run("HoldsTheOutput", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
 		got := b.do(t, request(b.script(t, `sleep 1000 & echo $! > holder; echo done`)))
 		require.Equal(t, attune.ExecutionSucceeded, got.Status)
 		require.Equal(t, "done\n", got.Stdout)
@@ -170,12 +172,15 @@ func TestWorker_LeftBehind(t *testing.T) {
 	})
 
 	t.Run("LetsGoOfTheOutput", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
 		got := b.do(t, request(b.script(t, `sleep 1000 >/dev/null 2>&1 & echo $! > quiet; echo done`)))
 		require.Equal(t, attune.ExecutionSucceeded, got.Status)
 		requireGone(t, b.pid(t, "quiet"))
 	})
 
 	t.Run("FinishesWriting", func(t *testing.T) {
+		t.Parallel()
 		patient := setup(t, func(c *worker.Config) { c.OutputGrace = deadline }).start(t)
 		got := patient.do(t, request(patient.script(t, `(sleep 0.1; echo late) & echo early`)))
 		require.Equal(t, attune.ExecutionSucceeded, got.Status)
@@ -183,6 +188,8 @@ func TestWorker_LeftBehind(t *testing.T) {
 	})
 
 	t.Run("LeavesTheGroup", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
 		got := b.do(t, request(b.script(t, `setsid sh -c 'echo $$ > daemon; exec sleep 1000' & while [ ! -s daemon ]; do sleep 0.02; done; echo done`)))
 		pid := b.pid(t, "daemon")
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })

@@ -74,17 +74,14 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	}, nil
 }
 
-// lives are the contexts that outlive the one of [Worker.Run], one after the other.
-type lives struct {
-	running   context.Context // of actions; ends with StopGrace
-	reporting context.Context // of reports; ends when the last chance to publish is over
-}
-
 // Run takes requests and runs them until ctx ends. Then it takes no more and waits: [Config.StopGrace] for what runs,
 // [Config.KillGrace] for what it has to end then and reports as abandoned, and [Config.ReportGrace] for the reports.
 //
 // It returns within [Config.StopTime] after ctx ended: nil when everything was reported, otherwise an error that says
 // how many outcomes were not, or why no more requests could be taken.
+//
+// Three contexts say how far it is with that, and each outlives the one before: that of taking, which ends with ctx; that
+// of running actions, which ends when StopGrace is over; that of reporting, which ends with the last chance to publish.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		return attune.Errorf(attune.CodeConflict, "worker %q was run before: create another", w.cfg.Name)
@@ -97,7 +94,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	w.log.Info("worker started", "slots", w.cfg.Slots, "packs", len(w.cfg.Packs))
 	var handling sync.WaitGroup
-	err := w.take(taking, &lives{running: running, reporting: reporting}, &handling)
+	err := w.take(taking, running, reporting, &handling)
 	stopTaking()
 	idle := make(chan struct{})
 	go func() {
@@ -109,7 +106,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // take starts a goroutine for each request, never more than there are slots. It returns when ctx ends, or with the
 // error that ends the worker.
-func (w *Worker) take(ctx context.Context, l *lives, handling *sync.WaitGroup) error {
+func (w *Worker) take(ctx, running, reporting context.Context, handling *sync.WaitGroup) error {
 	slots := make(chan struct{}, w.cfg.Slots)
 	var pause backoff
 	for {
@@ -125,11 +122,11 @@ func (w *Worker) take(ctx context.Context, l *lives, handling *sync.WaitGroup) e
 			w.counters.busy.Add(1)
 			handling.Go(func() {
 				defer func() { w.counters.busy.Add(-1); <-slots }()
-				w.handle(ctx, l, request)
+				w.handle(ctx, running, reporting, request)
 			})
 			continue
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // being told to stop is why nothing was taken, and no failure
 		case !attune.Retryable(err):
 			return fmt.Errorf("take a request: %w", err)
 		}

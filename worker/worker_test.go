@@ -142,7 +142,7 @@ func TestWorker_Cancel(t *testing.T) {
 			return granted(q), nil
 		}
 		b.start(t)
-		got := b.do(t, request(touch("ran")...))
+		got := b.do(t, request(touch()...))
 		require.Equal(t, attune.ExecutionCancelled, got.Status)
 		require.Equal(t, attune.ReasonCancelled, got.Reason)
 		require.Equal(t, "cancelled before it was started", got.Error)
