@@ -15,6 +15,8 @@ type Grant struct {
 	Number    int64     `json:"n"`          // counts the grants of the queue, from 1
 	Attempt   int       `json:"attempt"`    // the fence of the execution it allows, from 1
 	GrantedAt time.Time `json:"granted_at"` // the queue's clock
+	Limit     int       `json:"limit"`      // in force when it was decided
+	Revision  int64     `json:"revision"`   // of the policy in force when it was decided
 }
 
 // Settlement is the end of a ticket that never ran: decided by its queue, recorded in its row.

@@ -43,7 +43,7 @@ func (executionStatus) Schema(huma.Registry) *huma.Schema { return enum(attune.E
 func (reason) Schema(huma.Registry) *huma.Schema {
 	return enum(
 		attune.ReasonCriteriaFailed, attune.ReasonParametersInvalid, attune.ReasonActionDisabled, attune.ReasonQueueFull,
-		attune.ReasonDroppedOldest, attune.ReasonQueueTimeout, attune.ReasonCancelled, attune.ReasonExitCode,
+		attune.ReasonDroppedOldest, attune.ReasonQueueDraining, attune.ReasonQueueTimeout, attune.ReasonCancelled, attune.ReasonExitCode,
 		attune.ReasonSignal, attune.ReasonTimeout, attune.ReasonExecutableNotFound, attune.ReasonStart,
 		attune.ReasonOutputInvalid, attune.ReasonWorkerStopped,
 	)

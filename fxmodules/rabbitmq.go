@@ -2,8 +2,10 @@ package fxmodules
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -104,11 +106,20 @@ func (p *publisher) declare(ctx context.Context, pool string) error {
 	return nil
 }
 
-// PublishRows publishes outbox rows.
+// PublishRows publishes outbox rows. A request to cancel that no worker is there to hear is dropped: nobody runs what it is
+// about, and it must not hold up the rows behind it.
 func (p *publisher) PublishRows(ctx context.Context, rows []attune.OutboxRow) error {
 	envelopes := make([]rabbitmq.Envelope, len(rows))
 	for i, row := range rows {
 		envelopes[i] = rabbitmq.Envelope{RoutingKey: row.RoutingKey, MessageID: row.MessageID, Body: row.Body}
 	}
-	return p.PublishRaw(ctx, envelopes...)
+	err := p.PublishRaw(ctx, envelopes...)
+	if failed, ok := errors.AsType[*rabbitmq.PublishError](err); ok && failed.Unroutable && !slices.ContainsFunc(failed.Failed, isNeeded) {
+		return nil
+	}
+	return err
+}
+
+func isNeeded(message rabbitmq.FailedMessage) bool {
+	return message.RoutingKey != attune.KeyExecutionCancel
 }

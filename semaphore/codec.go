@@ -1,6 +1,7 @@
 package semaphore
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -19,7 +20,8 @@ const encodingVersion = 1
 type carried struct {
 	Version  int                `json:"v"`
 	Policy   attune.QueuePolicy `json:"policy"`
-	Paused   bool               `json:"paused,omitempty"`
+	Mode     Mode               `json:"mode,omitempty"` // empty is open
+	Override *Override          `json:"override,omitempty"`
 	Next     int64              `json:"next"`
 	Grants   int64              `json:"grants"`
 	Holders  []Holder           `json:"holders,omitempty"`
@@ -47,7 +49,7 @@ type packed struct {
 // MarshalJSON writes the state in its carried form.
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
-		Version: encodingVersion, Policy: s.policy, Paused: s.paused, Next: s.next, Grants: s.grants,
+		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
 		Holders: s.holders, Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Counters: s.counters,
 	}
 	for start := 0; start < len(s.settling); {
@@ -72,7 +74,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 			c.Version, encodingVersion)
 	}
 	restored := State{
-		policy: c.Policy, paused: c.Paused, next: c.Next, grants: c.Grants,
+		policy: c.Policy, mode: cmp.Or(c.Mode, Open), override: c.Override, next: c.Next, grants: c.Grants,
 		holders: c.Holders, gone: c.Gone, counters: c.Counters,
 	}
 	var err error

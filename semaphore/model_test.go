@@ -33,7 +33,8 @@ type entry struct {
 type oracle struct {
 	entries  []entry // index is sequence-1
 	policy   attune.QueuePolicy
-	paused   bool
+	mode     semaphore.Mode
+	override *semaphore.Override
 	granted  []int64 // sequences, in grant order
 	rejected int
 	expired  int
@@ -47,6 +48,16 @@ func (o *oracle) in(p place) []int64 {
 		}
 	}
 	return sequences
+}
+
+func (o *oracle) limit(now time.Time) int {
+	if o.override != nil && !o.override.Until.IsZero() && !now.Before(o.override.Until) {
+		o.override = nil
+	}
+	if o.override != nil {
+		return o.override.Limit
+	}
+	return o.policy.Limit
 }
 
 // settle walks everything into its place again: arrivals without a gap in front, expiry, grants.
@@ -68,7 +79,7 @@ func (o *oracle) settle(now time.Time) {
 		}
 	}
 	for i := range o.entries {
-		if e := &o.entries[i]; e.place == waiting && !o.paused && len(o.in(holding)) < o.policy.Limit {
+		if e := &o.entries[i]; e.place == waiting && o.mode != semaphore.Paused && len(o.in(holding)) < o.limit(now) {
 			e.place = holding
 			o.granted = append(o.granted, e.ticket.Sequence)
 		}
@@ -117,7 +128,12 @@ func (m *machine) ticket(t *rapid.T) (attune.Ticket, bool) {
 func (m *machine) acquire(tickets ...attune.Ticket) {
 	newcomers := 0
 	for _, ticket := range tickets {
-		if e := &m.oracle.entries[ticket.Sequence-1]; e.place == unsent {
+		e := &m.oracle.entries[ticket.Sequence-1]
+		switch {
+		case e.place == unsent && m.oracle.mode == semaphore.Draining:
+			e.place = ended
+			m.oracle.rejected++
+		case e.place == unsent:
 			e.place = behind
 			newcomers++
 		}
@@ -201,10 +217,24 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			}
 			m.oracle.settle(m.now)
 		},
-		"pause": func(*rapid.T) { m.state.Pause(); m.oracle.paused = true },
-		"resume": func(*rapid.T) {
-			m.state.Resume(m.now)
-			m.oracle.paused = false
+		"set mode": func(t *rapid.T) {
+			// Mostly open, or nothing would ever happen.
+			m.oracle.mode = rapid.SampledFrom([]semaphore.Mode{semaphore.Open, semaphore.Open, semaphore.Paused, semaphore.Draining}).Draw(t, "mode")
+			m.state.SetMode(m.now, m.oracle.mode)
+			m.oracle.settle(m.now)
+		},
+		"override": func(t *rapid.T) {
+			override := semaphore.Override{Limit: rapid.IntRange(0, 4).Draw(t, "limit")}
+			if rapid.Bool().Draw(t, "runs out") {
+				override.Until = m.now.Add(time.Duration(rapid.IntRange(-1, 3000).Draw(t, "ms")) * time.Millisecond)
+			}
+			m.oracle.override = &override
+			m.state.SetOverride(m.now, override)
+			m.oracle.settle(m.now)
+		},
+		"clear override": func(*rapid.T) {
+			m.oracle.override = nil
+			m.state.ClearOverride(m.now)
 			m.oracle.settle(m.now)
 		},
 		"advance": func(t *rapid.T) {
@@ -242,6 +272,7 @@ func (m *machine) check(t *rapid.T) {
 			m.grants = append(m.grants, holder.Sequence)
 		}
 	}
+	require.Equal(t, m.oracle.limit(m.now), m.state.Limit(), "limit")
 	var line []int64
 	for _, ticket := range m.state.Front(m.state.Waiting()) {
 		line = append(line, ticket.Sequence)

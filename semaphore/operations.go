@@ -11,18 +11,31 @@ import (
 // Acquire puts tickets into the line. A ticket that already waits is ignored, one that holds has its grant delivered
 // again, one that has ended is ignored: an acquire can be repeated at any time.
 func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
-	before := s.counters.Accepted
+	newcomers := 0
 	for _, ticket := range tickets {
-		if ticket.Sequence < s.next {
+		switch {
+		case ticket.Sequence < s.next:
 			s.counters.Repeated++
 			s.redeliver(ticket.Enforcement)
-			continue
+		case s.mode == Draining:
+			s.refuse(ticket)
+		case s.arrive(ticket):
+			newcomers++
 		}
-		s.arrive(ticket)
 	}
 	s.admitArrived()
 	s.decide(now)
-	s.bound(int(s.counters.Accepted - before))
+	s.bound(newcomers)
+}
+
+// refuse settles a newcomer without letting it into the line. One that has arrived before keeps its place.
+func (s *State) refuse(ticket attune.Ticket) {
+	if _, arrived := slices.BinarySearchFunc(s.early, ticket, bySequence); arrived || !s.dropWaiting(ticket) {
+		s.counters.Repeated++
+		return
+	}
+	s.counters.Rejected++
+	s.settle(ticket, attune.EnforcementRejected, attune.ReasonQueueDraining)
 }
 
 // Release takes tickets out, wherever they are: a holder's slot becomes free, a waiting ticket leaves the line. A ticket
@@ -66,12 +79,22 @@ func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 	s.decide(now)
 }
 
-// Pause stops grants. Waiting time goes on, and so do deadlines.
-func (s *State) Pause() { s.paused = true }
+// SetMode changes what the queue does. While it is paused, waiting time goes on, and so do deadlines.
+func (s *State) SetMode(now time.Time, mode Mode) {
+	s.mode = mode
+	s.decide(now)
+}
 
-// Resume lets grants go on.
-func (s *State) Resume(now time.Time) {
-	s.paused = false
+// SetOverride puts a limit in force instead of the policy's. It grants and drains like a change of policy. One that has
+// run out already changes nothing.
+func (s *State) SetOverride(now time.Time, override Override) {
+	s.override = &override
+	s.decide(now)
+}
+
+// ClearOverride gives the limit back to the policy.
+func (s *State) ClearOverride(now time.Time) {
+	s.override = nil
 	s.decide(now)
 }
 
@@ -81,10 +104,10 @@ func (s *State) Advance(now time.Time) { s.decide(now) }
 // Backfill closes a gap: tickets are all those of the sequences from..to that wait, as their rows say; the rest of them
 // have ended and are passed over. A backfill that comes too late, or for another gap, changes nothing it should not.
 func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
-	before := s.counters.Accepted
+	newcomers := 0
 	for _, ticket := range tickets {
-		if ticket.Sequence >= s.next {
-			s.arrive(ticket)
+		if ticket.Sequence >= s.next && s.arrive(ticket) {
+			newcomers++
 		}
 	}
 	for s.next >= gap.From && s.next <= gap.To {
@@ -96,20 +119,23 @@ func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
 	}
 	s.admitArrived()
 	s.decide(now)
-	s.bound(int(s.counters.Accepted - before))
+	s.bound(newcomers)
 }
 
 // decide is the one place where tickets expire and grants are given.
 func (s *State) decide(now time.Time) {
+	if s.override != nil && !s.override.Until.IsZero() && !s.override.Until.After(now) {
+		s.override = nil
+	}
 	for len(s.waiting) > 0 && s.policy.QueueTimeout > 0 && !s.deadline(s.waiting[0]).After(now) {
 		s.counters.Expired++
 		s.settle(s.popFront(), attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
-	for len(s.waiting) > 0 && !s.paused && len(s.holders) < s.policy.Limit {
+	for len(s.waiting) > 0 && s.mode != Paused && len(s.holders) < s.Limit() {
 		s.grants++
 		s.counters.Granted++
 		s.holders = append(s.holders, Holder{Grant: attune.Grant{
-			Ticket: s.popFront(), Number: s.grants, Attempt: 1, GrantedAt: now,
+			Ticket: s.popFront(), Number: s.grants, Attempt: 1, GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
 		}})
 	}
 }
@@ -128,15 +154,17 @@ func (s *State) bound(added int) {
 	}
 }
 
-// arrive puts a ticket that has not been seen among those that may have a gap in front of them.
-func (s *State) arrive(ticket attune.Ticket) {
+// arrive puts a ticket that has not been seen among those that may have a gap in front of them, and reports whether it was
+// new.
+func (s *State) arrive(ticket attune.Ticket) bool {
 	at, found := slices.BinarySearchFunc(s.early, ticket, bySequence)
 	if _, ended := slices.BinarySearch(s.gone, ticket.Sequence); found || ended {
 		s.counters.Repeated++
-		return
+		return false
 	}
 	s.early = slices.Insert(s.early, at, ticket)
 	s.counters.Accepted++
+	return true
 }
 
 // admitArrived moves arrived tickets into the line as far as there is no gap.

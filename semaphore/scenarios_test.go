@@ -200,3 +200,47 @@ func TestNew_FromRows(t *testing.T) {
 	require.Equal(t, 2, full.Waiting())
 	require.Equal(t, int64(5), full.Unrecorded(1)[0].Sequence, "the bound applies to a line that was rebuilt")
 }
+
+func TestState_ByHand(t *testing.T) {
+	t.Parallel()
+
+	t.Run("paused grants nobody and goes on taking tickets in", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.SetMode(start, semaphore.Paused)
+		state.Acquire(start, tickets(1, 2))
+		require.Empty(t, granted(state))
+		state.SetMode(start, semaphore.Open)
+		require.Equal(t, []int64{1}, granted(state))
+	})
+
+	t.Run("draining grants those who wait and rejects newcomers", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 2))
+		state.SetMode(start, semaphore.Draining)
+		state.Acquire(start, tickets(2, 3))
+		state.Release(start, tickets(1, 1))
+		require.Equal(t, []int64{2}, granted(state))
+		require.Equal(t, attune.Settlement{
+			Ticket: tickets(3, 3)[0], Status: attune.EnforcementRejected, Reason: attune.ReasonQueueDraining,
+		}, state.Unrecorded(1)[0])
+		require.Zero(t, state.Waiting())
+	})
+
+	t.Run("a limit set by hand is in force until it runs out, and grants say so", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Revision: 7, Limit: 1})
+		state.Acquire(start, tickets(1, 9))
+		state.SetOverride(start, semaphore.Override{Limit: 3, Until: start.Add(time.Hour)})
+		require.Equal(t, []int64{1, 2, 3}, granted(state))
+		require.Equal(t, 3, state.Undelivered(3)[2].Limit)
+		require.EqualValues(t, 7, state.Undelivered(3)[2].Revision)
+		wake, ok := state.WakeAt()
+		require.True(t, ok)
+		state.Release(wake, tickets(1, 3))
+		require.Equal(t, []int64{4}, granted(state), "the policy's limit again")
+		_, set := state.Override()
+		require.False(t, set)
+	})
+}

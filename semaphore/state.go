@@ -11,8 +11,9 @@ import (
 //
 // It is not safe for concurrent use.
 type State struct {
-	policy attune.QueuePolicy
-	paused bool
+	policy   attune.QueuePolicy
+	mode     Mode
+	override *Override // a limit that somebody has set by hand; nil leaves it to the policy
 
 	next   int64 // the lowest sequence not seen yet: all below wait, hold, or have ended
 	grants int64 // the number of the last grant decided
@@ -24,6 +25,22 @@ type State struct {
 	settling []attune.Settlement // ended without a grant, not yet recorded
 
 	counters Counters
+}
+
+// Mode says what a queue does with those who come and those who wait.
+type Mode string
+
+// The modes.
+const (
+	Open     Mode = "open"     // takes tickets in and grants them
+	Paused   Mode = "paused"   // takes tickets in and grants nobody
+	Draining Mode = "draining" // grants those who wait and rejects newcomers
+)
+
+// Override is a limit set by hand, in force instead of the policy's until it runs out.
+type Override struct {
+	Limit int       `json:"limit"`
+	Until time.Time `json:"until,omitzero"` // zero: until it is cleared
 }
 
 // Holder is a ticket that has a slot.
@@ -53,6 +70,7 @@ type Counters struct {
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
 		policy: snapshot.Policy,
+		mode:   Open,
 		next:   snapshot.LastSequence + 1,
 		grants: snapshot.LastGrant,
 	}
@@ -77,8 +95,24 @@ func (s *State) Rebuilt(now time.Time) {
 // Policy is the policy in force.
 func (s *State) Policy() attune.QueuePolicy { return s.policy }
 
-// Paused reports whether grants are stopped by [State.Pause]. A limit of 0 stops them too.
-func (s *State) Paused() bool { return s.paused }
+// Mode is what the queue does now. A limit of 0 stops grants in every mode.
+func (s *State) Mode() Mode { return s.mode }
+
+// Limit is how many may hold a slot now: the override's limit if there is one, otherwise the policy's.
+func (s *State) Limit() int {
+	if s.override != nil {
+		return s.override.Limit
+	}
+	return s.policy.Limit
+}
+
+// Override is the limit set by hand, if there is one.
+func (s *State) Override() (Override, bool) {
+	if s.override == nil {
+		return Override{}, false
+	}
+	return *s.override, true
+}
 
 // Counters is what happened so far.
 func (s *State) Counters() Counters { return s.counters }
@@ -115,10 +149,19 @@ func (s *State) Position(id attune.EnforcementID) int {
 
 // WakeAt is the time at which [State.Advance] has something to do, if there is one.
 func (s *State) WakeAt() (time.Time, bool) {
-	if len(s.waiting) == 0 || s.policy.QueueTimeout <= 0 {
-		return time.Time{}, false
+	var at time.Time
+	earlier := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
 	}
-	return s.deadline(s.waiting[0]), true
+	if len(s.waiting) > 0 && s.policy.QueueTimeout > 0 {
+		earlier(s.deadline(s.waiting[0]))
+	}
+	if s.override != nil && !s.override.Until.IsZero() {
+		earlier(s.override.Until)
+	}
+	return at, !at.IsZero()
 }
 
 func (s *State) deadline(t attune.Ticket) time.Time {

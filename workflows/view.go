@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
 )
 
 // describe makes the queue readable from outside: by query, and in Temporal's own tools.
@@ -36,12 +37,16 @@ func (q *actionQueue) view() (QueueView, error) {
 	view := QueueView{
 		Queue:    q.key,
 		Policy:   q.state.Policy(),
-		Paused:   q.state.Paused(),
+		Limit:    q.state.Limit(),
+		Mode:     q.state.Mode(),
 		Active:   q.state.Active(),
 		Waiting:  q.state.Waiting(),
 		Holders:  q.state.Holders(),
 		Front:    q.state.Front(viewLength),
 		Counters: q.state.Counters(),
+	}
+	if override, ok := q.state.Override(); ok {
+		view.Override = &override
 	}
 	if len(view.Front) > 0 {
 		view.Oldest = &view.Front[0].EnqueuedAt
@@ -62,14 +67,16 @@ func (q *actionQueue) position(id attune.EnforcementID) (int, error) {
 // details is the queue as Markdown, for the "Current Details" of Temporal's UI. It is never stored: it costs no history.
 func (q *actionQueue) details(now time.Time) string {
 	var b strings.Builder
-	policy := q.state.Policy()
 	fmt.Fprintf(&b, "**%s** limit **%d**, active **%d**, waiting **%d**",
-		q.key, policy.Limit, q.state.Active(), q.state.Waiting())
-	switch {
-	case q.state.Paused():
-		b.WriteString(", **paused**")
-	case policy.Limit == 0:
-		b.WriteString(", **paused by limit 0**")
+		q.key, q.state.Limit(), q.state.Active(), q.state.Waiting())
+	if mode := q.state.Mode(); mode != semaphore.Open {
+		fmt.Fprintf(&b, ", **%s**", mode)
+	}
+	if override, ok := q.state.Override(); ok {
+		fmt.Fprintf(&b, ", limit set by hand instead of %d", q.state.Policy().Limit)
+		if !override.Until.IsZero() {
+			fmt.Fprintf(&b, " until %s", clock(override.Until))
+		}
 	}
 	b.WriteString("\n\n")
 	if gap, ok := q.state.Missing(); ok {

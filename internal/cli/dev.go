@@ -100,7 +100,7 @@ func greet(w io.Writer, cfg config.Config, services *local, addr string, secrets
 	for _, name := range secrets {
 		line(name, os.Getenv(name))
 	}
-	line("try", fmt.Sprintf(`curl -s -H "Authorization: Bearer %s" http://%s/api/v1/actions/core.echo/run -d '{"parameters":{"hello":"world"}}'`,
+	line("try", fmt.Sprintf(`curl -s -H "Authorization: Bearer %s" http://%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
 		cfg.APIToken.Reveal(), addr))
 }
 
