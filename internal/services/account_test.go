@@ -10,7 +10,7 @@ import (
 
 func TestAccountCanEnter(t *testing.T) {
 	t.Parallel()
-	nobody := &account{name: "nobody", uid: 65534, gid: 65534}
+	nobody := &account{name: "nobody", uid: uint32(os.Geteuid()) + 1}
 	open := serviceDir(t)
 	require.NoError(t, nobody.canEnter(filepath.Join(open, "data")))
 
