@@ -38,7 +38,7 @@ func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Lo
 	}
 	if err != nil {
 		// dig wraps the path through the constructors around it, which says nothing to whoever runs the program.
-		return nil, errors.Join(dig.RootCause(err), p.stop())
+		return nil, errors.Join(dig.RootCause(err), p.stop(ctx))
 	}
 	log.Info("attune runs", "roles", cfg.Roles, "version", version)
 	return p, nil
@@ -65,17 +65,18 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop stops everything, in the opposite order of the start, within the time that running actions are given.
-func (p *Process) Stop() error {
-	if err := p.stop(); err != nil {
+// Stop stops everything, in the opposite order of the start, within the time that running actions are given. The end of
+// ctx, which usually is what a process is stopped for, does not cut that short.
+func (p *Process) Stop(ctx context.Context) error {
+	if err := p.stop(ctx); err != nil {
 		return err
 	}
 	p.log.Info("attune has stopped")
 	return nil
 }
 
-func (p *Process) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), p.app.StopTimeout())
+func (p *Process) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.app.StopTimeout())
 	defer cancel()
 	if err := p.app.Stop(ctx); err != nil {
 		return fmt.Errorf("stop: %w", err)

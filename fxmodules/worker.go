@@ -17,12 +17,15 @@ import (
 // Worker runs actions. It needs the broker and the folders of the packs, and nothing else.
 var Worker = fx.Module("worker", fx.Invoke(runWorker))
 
-func runWorker(loops *loops, cfg config.Config, both brokers, p *publisher, packs []attune.Pack, metrics *telemetry.Metrics, log *slog.Logger) error {
+func runWorker(
+	loops *loops, cfg config.Config, both brokers, p *publisher, packs []attune.Pack, metrics *telemetry.Metrics, log *slog.Logger,
+) error {
 	folders := make(map[string]string, len(packs))
 	for _, pack := range packs {
 		folders[pack.Name] = pack.Dir
 	}
-	requests := takenRequests{rabbitmq.NewTaker[attune.ExecutionRequestedMessage](both.consume, rabbitmq.QueueExecutionRequested(cfg.WorkerPool))}
+	queue := rabbitmq.QueueExecutionRequested(cfg.WorkerPool)
+	requests := takenRequests{rabbitmq.NewTaker[attune.ExecutionRequestedMessage](both.consume, queue)}
 	caller := rabbitmq.NewCaller(both.publish)
 	w, err := worker.New(worker.Config{
 		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: folders,
@@ -30,9 +33,10 @@ func runWorker(loops *loops, cfg config.Config, both brokers, p *publisher, pack
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	cancels := rabbitmq.NewSubscriber(both.consume, attune.KeyExecutionCancel, func(_ context.Context, message attune.ExecutionCancelMessage) {
+	cancel := func(_ context.Context, message attune.ExecutionCancelMessage) {
 		w.Cancel(message.Execution, message.Attempt)
-	})
+	}
+	cancels := rabbitmq.NewSubscriber(both.consume, attune.KeyExecutionCancel, cancel)
 	loops.add("cancels", cancels.Run)
 	loops.add("worker", w.Run)
 	return nil

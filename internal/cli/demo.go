@@ -75,7 +75,7 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, local.stop()) }()
+	defer func() { err = errors.Join(err, local.stop(ctx)) }()
 	return demonstrate(ctx, cfg, demo.Config{
 		Events: events, Redeliver: min(5, events), Secret: secret, Live: isTerminal(stdout), Patience: demoPatience,
 	}, stdout, stderr)
@@ -91,7 +91,7 @@ func demonstrate(ctx context.Context, cfg config.Config, load demo.Config, stdou
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, process.Stop()) }()
+	defer func() { err = errors.Join(err, process.Stop(ctx)) }()
 	measures, err := demo.Run(ctx, client.New("http://"+process.Addr(), cfg.APIToken.Reveal()), load, stdout)
 	if err != nil {
 		return err

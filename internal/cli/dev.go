@@ -64,7 +64,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, services.stop()) }()
+	defer func() { err = errors.Join(err, services.stop(ctx)) }()
 
 	log, err := newLogger(stderr, cfg)
 	if err != nil {
@@ -82,7 +82,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if cause := context.Cause(ctx); waited == nil && !errors.Is(cause, context.Canceled) {
 		waited = cause // a service ended by itself
 	}
-	return errors.Join(waited, process.Stop())
+	return errors.Join(waited, process.Stop(ctx))
 }
 
 // greet tells where everything is.
@@ -100,7 +100,8 @@ func greet(w io.Writer, cfg config.Config, services *local, addr string, secrets
 	for _, name := range secrets {
 		line(name, os.Getenv(name))
 	}
-	line("try", fmt.Sprintf(`curl -s -H "Authorization: Bearer %s" http://%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
+	line("try", fmt.Sprintf(
+		`curl -s -H "Authorization: Bearer %s" http://%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
 		cfg.APIToken.Reveal(), addr))
 }
 

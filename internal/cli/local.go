@@ -61,14 +61,15 @@ func startLocal(ctx context.Context, cfg config.Config, want services.Config, no
 	}, "postgres.url", "amqp.url")
 	if set.Temporal != nil {
 		if err := os.Setenv("TEMPORAL_ADDRESS", set.Temporal.Address()); err != nil {
-			return cfg, nil, errors.Join(fmt.Errorf("set TEMPORAL_ADDRESS: %w", err), (&local{set}).stop())
+			return cfg, nil, errors.Join(fmt.Errorf("set TEMPORAL_ADDRESS: %w", err), (&local{set}).stop(ctx))
 		}
 	}
 	return cfg, &local{set}, nil
 }
 
-func (l *local) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), localStopTime)
+// stop stops the services. The end of ctx does not cut that short.
+func (l *local) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), localStopTime)
 	defer cancel()
 	if err := l.set.Stop(ctx); err != nil {
 		return fmt.Errorf("stop the services: %w", err)
@@ -87,7 +88,7 @@ func keepSecret(dir, name string, generate func() string) (string, error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("read the secret in %q: %w", path, err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // services of root run as another user, who must pass through
 		return "", fmt.Errorf("create the data folder: %w", err)
 	}
 	secret := generate()

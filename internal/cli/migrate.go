@@ -15,8 +15,9 @@ func newMigrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the database to the schema of this version",
-		Long:  "Bring the database to the schema of this version. `attune serve` does so too when it starts; only one process at a time does.",
-		Args:  usage(cobra.NoArgs),
+		Long: "Bring the database to the schema of this version. `attune serve` does so too when it starts; " +
+			"only one process at a time does.",
+		Args: usage(cobra.NoArgs),
 	}
 	flags := config.Bind(cmd.Flags(), "postgres.url")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -12,9 +12,10 @@ import (
 )
 
 func newPacks() *cobra.Command {
-	cmd := &cobra.Command{Use: "packs", Short: "Work with packs", Args: usage(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error {
-		return cmd.Help()
-	}}
+	cmd := &cobra.Command{
+		Use: "packs", Short: "Work with packs", Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	check := &cobra.Command{
 		Use:     "check DIR...",
 		Short:   "Check packs as `attune serve` would, and say what is wrong where",
@@ -34,7 +35,8 @@ func newPacks() *cobra.Command {
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(table, "PACK\tVERSION\tTRIGGERS\tACTIONS\tRULES")
 		for _, pack := range all {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\n", pack.Name, pack.Version, len(pack.Triggers), len(pack.Actions), len(pack.Rules))
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\n",
+				pack.Name, pack.Version, len(pack.Triggers), len(pack.Actions), len(pack.Rules))
 		}
 		return table.Flush()
 	}

@@ -50,7 +50,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(process.Wait(ctx), process.Stop())
+	return errors.Join(process.Wait(ctx), process.Stop(ctx))
 }
 
 func newLogger(w io.Writer, cfg config.Config) (*slog.Logger, error) {
