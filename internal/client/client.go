@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -30,15 +31,15 @@ func New(base, token string) *Client {
 	return &Client{base: base + "/api/v1", token: token, http: http.Client{Timeout: timeout}}
 }
 
-// Problem is an answer that says what went wrong (RFC 9457).
-type Problem struct {
+// ProblemError is an answer that says what went wrong (RFC 9457).
+type ProblemError struct {
 	Status int         `json:"status"`
 	Title  string      `json:"title"`
 	Detail string      `json:"detail"`
 	Code   attune.Code `json:"code"`
 }
 
-func (p *Problem) Error() string {
+func (p *ProblemError) Error() string {
 	if p.Detail == "" {
 		return fmt.Sprintf("%d %s", p.Status, p.Title)
 	}
@@ -62,15 +63,13 @@ func (c *Client) Post(ctx context.Context, path string, body, out any) error {
 	return c.Do(ctx, http.MethodPost, path, http.Header{}, data, out)
 }
 
-// Do sends a request. An answer outside of 2xx is a [*Problem].
+// Do sends a request. An answer outside of 2xx is a [*ProblemError].
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	request.Header.Set("Authorization", "Bearer "+c.token)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -96,8 +95,8 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 	return nil
 }
 
-func problem(response *http.Response, data []byte) *Problem {
-	p := &Problem{}
+func problem(response *http.Response, data []byte) *ProblemError {
+	p := &ProblemError{}
 	if json.Unmarshal(data, p) != nil || p.Title == "" {
 		p.Title = http.StatusText(response.StatusCode)
 	}
