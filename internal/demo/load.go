@@ -16,7 +16,7 @@ import (
 // WebhookKey is the key of the demo pack's webhook, SecretEnv the variable its secret comes from.
 const (
 	WebhookKey = "demo-push"
-	SecretEnv  = "ATTUNE_DEMO_WEBHOOK_SECRET"
+	SecretEnv  = "ATTUNE_DEMO_WEBHOOK_SECRET" //nolint:gosec // the name of a variable, not a secret
 )
 
 // Push is a push event as GitHub sends it, as far as the demo needs it.

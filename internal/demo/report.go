@@ -16,7 +16,8 @@ func Report(w io.Writer, measures []Measure) (int, error) {
 	_, _ = fmt.Fprintln(table, "queue\taccepted\toutcomes\tmax active / limit\torder inversions\twait p50\tp99\thand-over p50\tp99\t")
 	for _, m := range measures {
 		_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%d / %d\t%d\t%s\t%s\t%s\t%s\t\n", m.Queue, m.Accepted, outcomes(m.Outcomes),
-			m.MaxActive, m.Limit, m.Inversions, ms(m.Wait, m.Wait.P50), ms(m.Wait, m.Wait.P99), ms(m.HandOver, m.HandOver.P50), ms(m.HandOver, m.HandOver.P99))
+			m.MaxActive, m.Limit, m.Inversions, ms(m.Wait, m.Wait.P50), ms(m.Wait, m.Wait.P99),
+			ms(m.HandOver, m.HandOver.P50), ms(m.HandOver, m.HandOver.P99))
 	}
 	if err := table.Flush(); err != nil {
 		return 0, fmt.Errorf("write the table: %w", err)
