@@ -127,5 +127,9 @@ func kernelPort() int {
 		return 0
 	}
 	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0
+	}
+	return address.Port
 }

@@ -183,12 +183,15 @@ func (p *process) family() []relative {
 // awaitGone returns when the child's process group and its family are gone.
 func (p *process) awaitGone(family []relative) error {
 	group := p.cmd.Process.Pid
-	deadline := time.Now().Add(stopGrace)
+	deadline := time.After(stopGrace)
+	tick := time.NewTicker(probeInterval / 5)
+	defer tick.Stop()
 	for groupAlive(group) || slices.ContainsFunc(family, relative.alive) {
-		if time.Now().After(deadline) {
+		select {
+		case <-deadline:
 			return fmt.Errorf("%s left processes behind that could not be killed (process group %d)", p.name, group)
+		case <-tick.C:
 		}
-		time.Sleep(probeInterval / 5)
 	}
 	return nil
 }

@@ -39,7 +39,6 @@ type reply struct {
 // keeper owns the services of a run.
 type keeper struct {
 	run    run
-	ctx    context.Context // ends when the keeper should
 	offers map[string]*offer
 
 	starting sync.WaitGroup // requests for a service
@@ -62,8 +61,8 @@ func keep(base string) error {
 	defer lock.Close()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
-	k := newKeeper(ctx, run)
-	return errors.Join(k.serve(cancel), k.stop(), run.remove())
+	k := newKeeper(run)
+	return errors.Join(k.serve(ctx, cancel), k.stop(), run.remove())
 }
 
 // takeOver waits for the lock: another keeper of the run may just be ending. A nil lock means that another one serves.
@@ -82,8 +81,8 @@ func takeOver(run run) (*os.File, error) {
 	return nil, fmt.Errorf("the keeper before this one neither serves nor ends within %s", takeOverTimeout)
 }
 
-func newKeeper(ctx context.Context, run run) *keeper {
-	return &keeper{run: run, ctx: ctx, left: time.Now(), offers: map[string]*offer{
+func newKeeper(run run) *keeper {
+	return &keeper{run: run, left: time.Now(), offers: map[string]*offer{
 		"folder":   {start: startFolder},
 		"postgres": {start: run.startPostgres},
 		"rabbitmq": {start: run.startRabbitMQ},
@@ -92,7 +91,7 @@ func newKeeper(ctx context.Context, run run) *keeper {
 }
 
 // serve answers clients until the run is over, nobody came for a minute, or a signal says so.
-func (k *keeper) serve(cancel context.CancelFunc) error {
+func (k *keeper) serve(ctx context.Context, cancel context.CancelFunc) error {
 	if err := os.RemoveAll(k.run.base); err != nil {
 		return fmt.Errorf("remove what an earlier keeper left: %w", err)
 	}
@@ -108,26 +107,30 @@ func (k *keeper) serve(cancel context.CancelFunc) error {
 	wg.Go(func() {
 		defer listener.Close()
 		defer cancel() // a service that is just starting gives up
-		k.watch()
+		k.watch(ctx)
 	})
 	for {
 		conn, err := listener.Accept()
-		if err != nil {
-			break
+		if errors.Is(err, net.ErrClosed) {
+			wg.Wait()
+			return nil
 		}
-		go k.attend(conn)
+		if err != nil {
+			cancel()
+			wg.Wait()
+			return fmt.Errorf("accept a test binary: %w", err)
+		}
+		go k.attend(ctx, conn)
 	}
-	wg.Wait()
-	return nil
 }
 
 // watch returns when the keeper should end.
-func (k *keeper) watch() {
+func (k *keeper) watch(ctx context.Context) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for !k.run.over() && !k.idle() {
 		select {
-		case <-k.ctx.Done():
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
@@ -141,7 +144,7 @@ func (k *keeper) idle() bool {
 }
 
 // attend answers one client and stays until it hangs up.
-func (k *keeper) attend(conn net.Conn) {
+func (k *keeper) attend(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	k.come(+1)
 	defer k.come(-1)
@@ -151,14 +154,14 @@ func (k *keeper) attend(conn net.Conn) {
 		asked    request
 	)
 	for requests.Decode(&asked) == nil {
-		if replies.Encode(k.answer(asked.Service)) != nil {
+		if replies.Encode(k.answer(ctx, asked.Service)) != nil {
 			return
 		}
 	}
 }
 
 // answer starts the service if it does not run yet.
-func (k *keeper) answer(name string) reply {
+func (k *keeper) answer(ctx context.Context, name string) reply {
 	offer, known := k.offers[name]
 	if !known {
 		return reply{Error: fmt.Sprintf("there is no service %q", name)}
@@ -171,7 +174,7 @@ func (k *keeper) answer(name string) reply {
 	k.starting.Add(1)
 	k.mu.Unlock()
 	defer k.starting.Done()
-	return offer.take(k.ctx)
+	return offer.take(ctx)
 }
 
 func (k *keeper) come(delta int) {
@@ -181,7 +184,7 @@ func (k *keeper) come(delta int) {
 	k.left = time.Now()
 }
 
-// stop ends every service. One that is still starting gives up first, because the keeper's context is cancelled.
+// stop ends every service. One that is still starting gives up first, because the context of serve is cancelled.
 func (k *keeper) stop() error {
 	k.mu.Lock()
 	k.ending = true

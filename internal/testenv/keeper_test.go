@@ -13,7 +13,7 @@ import (
 func TestKeeperIsIdle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		k := newKeeper(t.Context(), run{})
+		k := newKeeper(run{})
 		<-time.After(idleLimit)
 		require.False(t, k.idle(), "the first client has a minute to come")
 		k.come(+1)

@@ -50,7 +50,7 @@ func Postgres(t testing.TB, template ...Template) string {
 	if len(template) > 0 {
 		source = template[0].prepare(t, admin, server)
 	}
-	name := databaseName(t)
+	name := databaseName(t.Name())
 	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+source); err != nil {
 		t.Fatalf("create the test's database: %v", err)
 	}
@@ -59,6 +59,7 @@ func Postgres(t testing.TB, template ...Template) string {
 }
 
 func dropDatabase(t testing.TB, server, name string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, server)
@@ -83,7 +84,6 @@ func (m Template) prepare(t testing.TB, admin *pgx.Conn, server string) string {
 	if _, err := admin.Exec(t.Context(), "SELECT pg_advisory_lock($1)", key); err != nil {
 		t.Fatalf("lock template %q: %v", m.Name, err)
 	}
-	defer admin.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", key)
 
 	var complete bool
 	const find = "SELECT coalesce((SELECT datistemplate FROM pg_database WHERE datname = $1), false)"
@@ -94,6 +94,10 @@ func (m Template) prepare(t testing.TB, admin *pgx.Conn, server string) string {
 		if err := m.make(t.Context(), admin, name, withDatabase(t, server, name)); err != nil {
 			t.Fatalf("make template %q: %v", m.Name, err)
 		}
+	}
+	// After a failure the lock ends with the connection.
+	if _, err := admin.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", key); err != nil {
+		t.Fatalf("unlock template %q: %v", m.Name, err)
 	}
 	return name
 }
@@ -122,8 +126,8 @@ func (m Template) database() string {
 }
 
 // databaseName carries enough of the test's name to recognize it in a list.
-func databaseName(t testing.TB) string {
-	return "test_" + plain(t.Name(), 30) + "_" + strings.ToLower(rand.Text()[:10])
+func databaseName(test string) string {
+	return "test_" + plain(test, 30) + "_" + strings.ToLower(rand.Text()[:10])
 }
 
 // plain keeps lower-case letters and digits, at most limit of them, and turns everything else into "_".

@@ -184,16 +184,12 @@ func TestRun(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		how  string // the second client ends
-		end  func(*testing.T, *testRun)
+		end  func(*testRun) error
 	}{
-		{"Finished", "return", func(*testing.T, *testRun) {}},
-		{"Panicked", "panic", func(*testing.T, *testRun) {}},
-		{"Interrupted", "stay", func(t *testing.T, r *testRun) {
-			require.NoError(t, syscall.Kill(-r.goTool.Process.Pid, syscall.SIGINT))
-		}},
-		{"Killed", "stay", func(t *testing.T, r *testRun) {
-			require.NoError(t, syscall.Kill(-r.goTool.Process.Pid, syscall.SIGKILL))
-		}},
+		{"Finished", "return", func(*testRun) error { return nil }},
+		{"Panicked", "panic", func(*testRun) error { return nil }},
+		{"Interrupted", "stay", func(r *testRun) error { return syscall.Kill(-r.goTool.Process.Pid, syscall.SIGINT) }},
+		{"Killed", "stay", func(r *testRun) error { return syscall.Kill(-r.goTool.Process.Pid, syscall.SIGKILL) }},
 	} {
 		t.Run(tt.name+"LeavesNothing", func(t *testing.T) {
 			t.Parallel()
@@ -201,7 +197,7 @@ func TestRun(t *testing.T) {
 			server := r.client(t, "return")
 			require.Equal(t, server, r.client(t, tt.how), "two test binaries share one server")
 			require.NotEmpty(t, r.processes())
-			tt.end(t, r)
+			require.NoError(t, tt.end(r))
 			r.end()
 			r.requireNothingLeft(t)
 		})

@@ -85,6 +85,7 @@ func Dial(t testing.TB, address, namespace string) client.Client {
 
 // testLogger writes warnings to the test's output until the test ends: later ones would panic.
 func testLogger(t testing.TB) sdklog.Logger {
+	t.Helper()
 	out := &output{to: t.Output()}
 	t.Cleanup(out.close)
 	handler := slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn})
@@ -184,6 +185,7 @@ func retry(ctx context.Context, do func() error) error {
 }
 
 func deleteNamespace(t testing.TB, address, namespace string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	c, err := client.NewLazyClient(client.Options{HostPort: address})

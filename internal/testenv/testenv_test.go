@@ -87,7 +87,13 @@ func TestPostgresOfOnesOwn(t *testing.T) {
 func TestAMQP(t *testing.T) {
 	t.Parallel()
 	var url string
+	t.Cleanup(func() { // runs after the subtest's own
+		_, err := amqp.Dial(url)
+		require.ErrorContains(t, err, "vhost", "the vhost is gone with its test")
+	})
+
 	t.Run("IsAnEmptyVhost", func(t *testing.T) {
+		t.Parallel()
 		url = testenv.AMQP(t)
 		conn, err := amqp.Dial(url)
 		require.NoError(t, err)
@@ -96,8 +102,6 @@ func TestAMQP(t *testing.T) {
 		_, err = channel.QueueDeclare("mine", true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
 		require.NoError(t, err)
 	})
-	_, err := amqp.Dial(url)
-	require.ErrorContains(t, err, "vhost", "the vhost is gone with its test")
 }
 
 func TestTemporal(t *testing.T) {

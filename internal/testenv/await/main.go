@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/attune-go/attune/internal/testenv"
@@ -15,21 +16,20 @@ import (
 const limit = 30 * time.Second
 
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "await:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, limit)
 	defer cancel()
 	left, err := testenv.Await(ctx)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "await:", err)
-		os.Exit(1)
+	if err != nil || len(left) == 0 {
+		return err
 	}
-	if len(left) == 0 {
-		return
-	}
-	fmt.Fprintf(os.Stderr, "await: test services are still there after %s:\n", limit)
-	for _, one := range left {
-		fmt.Fprintln(os.Stderr, " ", one)
-	}
-	os.Exit(1)
+	return fmt.Errorf("test services are still there after %s:\n  %s", limit, strings.Join(left, "\n  "))
 }
