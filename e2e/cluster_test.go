@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const (
 	token    = "e2e-token-of-at-least-32-characters"
-	patience = 3 * time.Minute // a machine that runs every other test at the same time is slow
+	patience = 10 * time.Second // a machine that runs every other test at the same time is slow
 )
 
 // program builds attune once.
@@ -232,7 +232,7 @@ func (c *cluster) attune(args ...string) (code int, output string) {
 	cmd.Env = c.env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		require.IsType(c.t, new(exec.ExitError), err, "%s", out)
+		require.ErrorAs(c.t, err, new(*exec.ExitError), "%s", out)
 	}
 	return cmd.ProcessState.ExitCode(), string(out)
 }

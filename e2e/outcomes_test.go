@@ -68,90 +68,111 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
+// TestWebhook is one story: every step counts on the deliveries before it.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, outcomesPack())
-	c.start()
-	deliver := func(body, secret, delivery string) (int, string) {
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(body))
-		return c.http(http.MethodPost, "/api/v1/webhooks/e2e-push", http.Header{
-			"Content-Type": {"application/json"}, "X-Delivery": {delivery},
-			"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))},
-		}, body)
-	}
-	push := `{"branch":"main","commits":[{"id":"a"},{"id":"b"}]}`
-
-	t.Run("a signed delivery runs what matches, and nothing of a disabled rule", func(t *testing.T) {
-		status, body := deliver(push, "swordfish", "one")
-		require.Equal(t, http.StatusAccepted, status, body)
-		c.finish("e2e.good", 1, 1)
-		rows := c.rows("e2e.good")
-		var enforcement attune.Enforcement
-		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/enforcements/%d", rows[0].Enforcement.ID), nil, &enforcement))
-		require.JSONEq(t, `{"branch":"main","count":2}`, string(enforcement.Parameters), "types are kept")
-		require.Equal(t, attune.Ref("e2e.on"), enforcement.Rule)
-		require.Empty(t, c.rows("e2e.bad"))
-	})
-
-	t.Run("a redelivery is recognised", func(t *testing.T) {
-		status, body := deliver(push, "swordfish", "one")
-		require.Less(t, status, 300, body)
-		var answer struct{ Duplicate bool }
-		require.NoError(t, json.Unmarshal([]byte(body), &answer))
-		require.True(t, answer.Duplicate)
-		require.Len(t, c.rows("e2e.good"), 1)
-	})
-
-	t.Run("criteria that say no create nothing", func(t *testing.T) {
-		status, body := deliver(`{"branch":"feature","commits":[]}`, "swordfish", "two")
-		require.Equal(t, http.StatusAccepted, status, body)
-		require.Len(t, c.rows("e2e.good"), 1)
-	})
-
-	t.Run("criteria that cannot be evaluated are a recorded rejection", func(t *testing.T) {
-		status, body := deliver(`{"commits":[]}`, "swordfish", "three")
-		require.Equal(t, http.StatusAccepted, status, body)
-		var page struct{ Items []attune.Enforcement }
-		require.NoError(t, c.Get(t.Context(), "/enforcements?status=rejected", nil, &page))
-		require.Len(t, page.Items, 1)
-		require.Equal(t, attune.ReasonCriteriaFailed, page.Items[0].Reason)
-		require.Contains(t, page.Items[0].Detail, "branch")
-	})
-
-	t.Run("what is not right is refused and leaves nothing", func(t *testing.T) {
-		before := len(events(t, c))
-		for name, tt := range map[string]struct {
-			status int
-			do     func() (int, string)
-			says   string
-		}{
-			"wrong signature": {401, func() (int, string) { return deliver(push, "wrong", "four") }, "signature"},
-			"malformed JSON":  {400, func() (int, string) { return deliver(`{"branch":`, "swordfish", "five") }, "JSON"},
-			"unknown key": {404, func() (int, string) {
-				return c.http(http.MethodPost, "/api/v1/webhooks/other", http.Header{"Content-Type": {"application/json"}}, push)
-			}, "webhook"},
-			"no token": {401, func() (int, string) { return c.http(http.MethodGet, "/api/v1/events", nil, "") }, "token"},
-			"unknown trigger": {404, func() (int, string) {
-				return c.http(http.MethodPost, "/api/v1/events", http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}},
-					`{"trigger":"e2e.nothing","payload":{}}`)
-			}, "e2e.nothing"},
-			"unknown action": {404, func() (int, string) {
-				return c.http(http.MethodGet, "/api/v1/actions/e2e.nothing/queue-stats", http.Header{"Authorization": {"Bearer " + token}}, "")
-			}, "e2e.nothing"},
-		} {
-			status, body := tt.do()
-			require.Equal(t, tt.status, status, "%s: %s", name, body)
-			require.Contains(t, body, tt.says, name)
-			require.Contains(t, body, `"status":`+fmt.Sprint(tt.status), name)
-		}
-		require.Len(t, events(t, c), before)
-	})
+	h := hook{newCluster(t, outcomesPack())}
+	h.start()
+	h.runsWhatMatches()
+	h.recognisesARedelivery()
+	h.createsNothingWhenCriteriaSayNo()
+	h.recordsCriteriaThatFail()
+	h.refusesWhatIsNotRight()
 }
 
-func events(t *testing.T, c *cluster) []attune.Event {
-	t.Helper()
+const push = `{"branch":"main","commits":[{"id":"a"},{"id":"b"}]}`
+
+// hook is a cluster with the webhook of outcomesPack.
+type hook struct{ *cluster }
+
+// deliver posts a delivery, signed with secret.
+func (h hook) deliver(body, secret, delivery string) (status int, answer string) {
+	h.t.Helper()
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	return h.http(http.MethodPost, "/api/v1/webhooks/e2e-push", http.Header{
+		"Content-Type": {"application/json"}, "X-Delivery": {delivery},
+		"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))},
+	}, body)
+}
+
+// runsWhatMatches delivers what the rule waits for; the disabled rule that waits for the same does nothing.
+func (h hook) runsWhatMatches() {
+	h.t.Helper()
+	status, body := h.deliver(push, "swordfish", "one")
+	require.Equal(h.t, http.StatusAccepted, status, body)
+	h.finish("e2e.good", 1, 1)
+	rows := h.rows("e2e.good")
+	var enforcement attune.Enforcement
+	require.NoError(h.t, h.Get(h.t.Context(), fmt.Sprintf("/enforcements/%d", rows[0].Enforcement.ID), nil, &enforcement))
+	require.JSONEq(h.t, `{"branch":"main","count":2}`, string(enforcement.Parameters), "types are kept")
+	require.Equal(h.t, attune.Ref("e2e.on"), enforcement.Rule)
+	require.Empty(h.t, h.rows("e2e.bad"))
+}
+
+func (h hook) recognisesARedelivery() {
+	h.t.Helper()
+	status, body := h.deliver(push, "swordfish", "one")
+	require.Less(h.t, status, 300, body)
+	var answer struct{ Duplicate bool }
+	require.NoError(h.t, json.Unmarshal([]byte(body), &answer))
+	require.True(h.t, answer.Duplicate)
+	require.Len(h.t, h.rows("e2e.good"), 1)
+}
+
+func (h hook) createsNothingWhenCriteriaSayNo() {
+	h.t.Helper()
+	status, body := h.deliver(`{"branch":"feature","commits":[]}`, "swordfish", "two")
+	require.Equal(h.t, http.StatusAccepted, status, body)
+	require.Len(h.t, h.rows("e2e.good"), 1)
+}
+
+func (h hook) recordsCriteriaThatFail() {
+	h.t.Helper()
+	status, body := h.deliver(`{"commits":[]}`, "swordfish", "three")
+	require.Equal(h.t, http.StatusAccepted, status, body)
+	var page struct{ Items []attune.Enforcement }
+	require.NoError(h.t, h.Get(h.t.Context(), "/enforcements?status=rejected", nil, &page))
+	require.Len(h.t, page.Items, 1)
+	require.Equal(h.t, attune.ReasonCriteriaFailed, page.Items[0].Reason)
+	require.Contains(h.t, page.Items[0].Detail, "branch")
+}
+
+// refusesWhatIsNotRight sends what gets a problem for an answer and leaves no event behind.
+func (h hook) refusesWhatIsNotRight() {
+	h.t.Helper()
+	before := len(h.events())
+	authorization := []string{"Bearer " + token}
+	for name, tt := range map[string]struct {
+		status int
+		do     func() (int, string)
+		says   string
+	}{
+		"wrong signature": {401, func() (int, string) { return h.deliver(push, "wrong", "four") }, "signature"},
+		"malformed JSON":  {400, func() (int, string) { return h.deliver(`{"branch":`, "swordfish", "five") }, "JSON"},
+		"unknown key": {404, func() (int, string) {
+			return h.http(http.MethodPost, "/api/v1/webhooks/other", http.Header{"Content-Type": {"application/json"}}, push)
+		}, "webhook"},
+		"no token": {401, func() (int, string) { return h.http(http.MethodGet, "/api/v1/events", nil, "") }, "token"},
+		"unknown trigger": {404, func() (int, string) {
+			return h.http(http.MethodPost, "/api/v1/events", http.Header{"Authorization": authorization, "Content-Type": {"application/json"}},
+				`{"trigger":"e2e.nothing","payload":{}}`)
+		}, "e2e.nothing"},
+		"unknown action": {404, func() (int, string) {
+			return h.http(http.MethodGet, "/api/v1/actions/e2e.nothing/queue-stats", http.Header{"Authorization": authorization}, "")
+		}, "e2e.nothing"},
+	} {
+		status, body := tt.do()
+		require.Equal(h.t, tt.status, status, "%s: %s", name, body)
+		require.Contains(h.t, body, tt.says, name)
+		require.Contains(h.t, body, `"status":`+fmt.Sprint(tt.status), name)
+	}
+	require.Len(h.t, h.events(), before)
+}
+
+func (h hook) events() []attune.Event {
+	h.t.Helper()
 	var page struct{ Items []attune.Event }
-	require.NoError(t, c.Get(t.Context(), "/events", nil, &page))
+	require.NoError(h.t, h.Get(h.t.Context(), "/events", nil, &page))
 	return page.Items
 }

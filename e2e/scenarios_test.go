@@ -127,6 +127,7 @@ func TestScenarios(t *testing.T) {
 		c.eventually("all duplicates have been seen", func() bool {
 			status, body := c.http("GET", "/metrics", nil, "")
 			require.Equal(t, 200, status)
+			for l := range strings.Lines(body) { if strings.Contains(l, "completions") { t.Log(l) } }
 			return metric(body, "attune_completions_total", `effect="repeated"`) == 100
 		})
 		require.EqualValues(t, 1, c.stats("e2e.step").ActiveCount)
