@@ -7,8 +7,9 @@
 //
 //	default  →  settings file (--config, ATTUNE_CONFIG)  →  environment  →  flag
 //
-// An environment variable that is set but empty counts as not set. Lists are comma separated in the environment and in
-// flags, and YAML sequences in the file. A secret can be given by the path of a file that holds it: append "_file" to
+// An environment variable that is set but empty counts as not set. Lists are YAML sequences in the file. Elsewhere words
+// are separated by commas; folders, which may have commas in their names, are separated in the environment like those of
+// PATH, and each has a flag of its own. A secret can be given by the path of a file that holds it: append "_file" to
 // its key, "_FILE" to its variable or "-file" to its flag.
 //
 // The file is strict: a key that is not in the table is an error, because a misspelt limit that is silently ignored is

@@ -32,7 +32,7 @@ func knownKeys() map[string]keyKind {
 	known := map[string]keyKind{}
 	for _, s := range Settings() {
 		known[s.Name] = keyValue
-		if s.List {
+		if s.List != ListNone {
 			known[s.Name] = keyList
 		}
 		if s.Secret {

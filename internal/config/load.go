@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/attune-go/attune"
 )
 
@@ -59,11 +61,16 @@ func (l *loader) defaults() {
 	}
 }
 
+// split returns the values of a setting that are given in one text.
 func (s Setting) split(text string) []string {
-	if s.List {
-		return splitList(text)
+	switch s.List {
+	case ListWords:
+		return splitWords(text)
+	case ListPaths:
+		return splitPaths(text)
+	default:
+		return []string{text}
 	}
-	return []string{text}
 }
 
 func (l *loader) file() {
@@ -172,15 +179,18 @@ func (in input) read() ([]string, error) {
 	return []string{text}, nil
 }
 
+// nameWorker gives the worker a name that no other process of the host has. A container counts as a host of its own,
+// where the process has the same id after each start.
 func (l *loader) nameWorker(config *Config) {
+	const origin = "host name and process id"
 	host, err := os.Hostname()
 	if err == nil {
-		config.WorkerName, err = workerName(host)
+		config.WorkerName, err = workerName(fmt.Sprintf("%s-%d", host, os.Getpid()))
 	}
 	if err != nil {
-		l.problem("host name: worker.name %v; set --worker-name or ATTUNE_WORKER_NAME", err)
+		l.problem("%s: worker.name %v; set --worker-name or ATTUNE_WORKER_NAME", origin, err)
 	}
-	config.origins["worker.name"] = "host name"
+	config.origins["worker.name"] = origin
 }
 
 // env returns a variable's value; set but empty is the same as not set, as compose files like to do.
@@ -194,12 +204,9 @@ func (l *loader) given(flag string) bool {
 }
 
 func (l *loader) flagValues(s Setting) []string {
-	if !s.List {
-		return []string{l.flags.set.Lookup(s.Flag).Value.String()}
+	value := l.flags.set.Lookup(s.Flag).Value
+	if list, ok := value.(pflag.SliceValue); ok {
+		return list.GetSlice()
 	}
-	values, err := l.flags.set.GetStringSlice(s.Flag)
-	if err != nil { // the flag was declared by Bind as a slice
-		l.problem("--%s: %v", s.Flag, err)
-	}
-	return values
+	return []string{value.String()}
 }

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -74,8 +75,8 @@ func TestLoadDefaults(t *testing.T) {
 
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	require.Equal(t, host, c.WorkerName)
-	require.Equal(t, "host name", c.Origin("worker.name"))
+	require.Equal(t, fmt.Sprintf("%s-%d", host, os.Getpid()), c.WorkerName)
+	require.Equal(t, "host name and process id", c.Origin("worker.name"))
 }
 
 func TestLoadLayers(t *testing.T) {
@@ -120,12 +121,39 @@ func TestLoadRepeatedFlag(t *testing.T) {
 
 	c, err := load(t, layers{
 		env:  map[string]string{"ATTUNE_PACKS": "./from/env"},
-		args: []string{"--packs", "a", "--packs", "b,c", "--roles=worker,api"},
+		args: []string{"--packs", "a", "--packs", "b,c", "--roles=worker,api", "--roles", "bridge"},
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"a", "b", "c"}, c.Packs)
-	require.Equal(t, []config.Role{config.RoleWorker, config.RoleAPI}, c.Roles, "the default does not stay in front")
+	require.Equal(t, []string{"a", "b,c"}, c.Packs, "a folder may have a comma in its name")
+	require.Equal(t, []config.Role{config.RoleWorker, config.RoleAPI, config.RoleBridge}, c.Roles, "the default does not stay in front")
 }
+
+func TestLoadPacks(t *testing.T) {
+	t.Parallel()
+
+	for name, test := range map[string]struct {
+		in   layers
+		want []string
+	}{
+		"Flags":          {layers{args: []string{"--packs", "a, b", "--packs=/c d/"}}, []string{"a, b", "/c d/"}},
+		"FlagWithColon":  {layers{args: []string{"--packs", "a:b"}}, []string{"a:b"}},
+		"Environment":    {layers{env: map[string]string{"ATTUNE_PACKS": list("a, b", "/c d/")}}, []string{"a, b", "/c d/"}},
+		"EmptyItems":     {layers{env: map[string]string{"ATTUNE_PACKS": list("", "a", "", "b", "")}}, []string{"a", "b"}},
+		"OneInFile":      {layers{file: "packs: a,b\n"}, []string{"a,b"}},
+		"FileSaysNone":   {layers{file: "packs: []\n"}, nil},
+		"FlagsInsteadOf": {layers{env: map[string]string{"ATTUNE_PACKS": "a"}, args: []string{"--packs=b"}}, []string{"b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := load(t, test.in)
+			require.NoError(t, err)
+			require.Equal(t, test.want, c.Packs)
+		})
+	}
+}
+
+// list writes paths like those of PATH.
+func list(paths ...string) string { return strings.Join(paths, string(filepath.ListSeparator)) }
 
 func TestLoadFileFromEnvironment(t *testing.T) {
 	t.Parallel()
@@ -236,6 +264,14 @@ func TestLoadErrors(t *testing.T) {
 		{
 			"WorkerName", layers{args: []string{"--worker-name=a b"}},
 			`--worker-name: worker.name "a b": use 1 to 100 letters, digits, '-', '.' or '_'`,
+		},
+		{
+			"EmptyPackFlag", layers{args: []string{"--packs="}},
+			`--packs: packs names a folder "": give its path or leave it out`,
+		},
+		{
+			"EmptyPackInFile", layers{file: "packs: [a, \"\"]\n"},
+			`attune.yaml:1: packs names a folder "": give its path or leave it out`,
 		},
 		{
 			"LogLevel", layers{env: map[string]string{"ATTUNE_LOG_LEVEL": "loud"}},

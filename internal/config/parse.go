@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,8 +14,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// splitList splits a comma-separated list; spaces around an item and empty items are dropped.
-func splitList(text string) []string {
+// splitWords splits a comma-separated list; spaces around an item and empty items are dropped.
+func splitWords(text string) []string {
 	var items []string
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item != "" {
@@ -22,6 +23,22 @@ func splitList(text string) []string {
 		}
 	}
 	return items
+}
+
+// pathSeparator is what parts the folders of PATH on this system.
+const pathSeparator = string(filepath.ListSeparator)
+
+// splitPaths splits a list that is written like PATH; empty items are dropped.
+func splitPaths(text string) []string {
+	return slices.DeleteFunc(filepath.SplitList(text), func(path string) bool { return path == "" })
+}
+
+// folders accepts any paths; whether there is something is seen when it is read.
+func folders(values []string) ([]string, error) {
+	if slices.Contains(values, "") {
+		return nil, errors.New("names a folder \"\": give its path or leave it out")
+	}
+	return values, nil
 }
 
 // serviceURL never repeats the value: it may hold a password.

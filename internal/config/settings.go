@@ -17,11 +17,22 @@ type Setting struct {
 	Default string // as text; empty for none
 	Doc     string // one sentence, with unit and range
 	Secret  bool   // may also be given as the path of a file that holds it
-	List    bool
+	List    List   // whether it has several values
 
 	parse func(c *Config, values []string) error // reports what is wrong with the value and what to use instead
 	show  func(c Config) string                  // the value as text, redacted
 }
+
+// List says whether a setting has several values, and how they are told apart outside of the settings file, where they
+// are a sequence.
+type List int
+
+// The kinds of lists.
+const (
+	ListNone  List = iota // one value
+	ListWords             // commas part them, in the environment and in a flag
+	ListPaths             // the environment parts them like PATH does, a flag gives one and is repeated: paths may have commas
+)
 
 // Settings returns every setting, in the order of the reference page.
 func Settings() []Setting { return slices.Concat(serviceSettings(), processSettings()) }
@@ -63,13 +74,14 @@ func serviceSettings() []Setting {
 func processSettings() []Setting {
 	return []Setting{
 		{
-			Name: "packs", Env: "ATTUNE_PACKS", Flag: "packs", List: true,
-			Doc:   "folders of packs to load besides the built-in core pack",
-			parse: func(c *Config, values []string) error { c.Packs = values; return nil },
-			show:  func(c Config) string { return strings.Join(c.Packs, ",") },
+			Name: "packs", Env: "ATTUNE_PACKS", Flag: "packs", List: ListPaths,
+			Doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator +
+				"' in the environment",
+			parse: func(c *Config, values []string) (err error) { c.Packs, err = folders(values); return },
+			show:  func(c Config) string { return strings.Join(c.Packs, pathSeparator) },
 		},
 		{
-			Name: "roles", Env: "ATTUNE_ROLES", Flag: "roles", List: true, Default: joinRoles(Roles()),
+			Name: "roles", Env: "ATTUNE_ROLES", Flag: "roles", List: ListWords, Default: joinRoles(Roles()),
 			Doc:   "parts to run in this process: " + joinRoles(Roles()),
 			parse: func(c *Config, values []string) (err error) { c.Roles, err = parseRoles(values); return },
 			show:  func(c Config) string { return joinRoles(c.Roles) },
@@ -88,7 +100,7 @@ func processSettings() []Setting {
 		},
 		{
 			Name: "worker.name", Env: "ATTUNE_WORKER_NAME", Flag: "worker-name",
-			Doc:   "name of the worker, unique among those that run at the same time; the host's name unless set",
+			Doc:   "name of the worker, unique among those that run at the same time; the host's name, '-' and the process id unless set",
 			parse: one(func(c *Config, v string) (err error) { c.WorkerName, err = workerName(v); return }),
 			show:  func(c Config) string { return c.WorkerName },
 		},
@@ -131,6 +143,18 @@ func (s Setting) fileName() string { return s.Name + "_file" }
 // usage is the text of the flag; pflag adds the default.
 func (s Setting) usage() string { return s.Doc + " [" + s.Env + "]" }
 
+// declare adds the flag of the setting.
+func (s Setting) declare(set *pflag.FlagSet) {
+	switch s.List {
+	case ListNone:
+		set.String(s.Flag, s.Default, s.usage())
+	case ListWords:
+		set.StringSlice(s.Flag, s.split(s.Default), s.usage())
+	case ListPaths:
+		set.StringArray(s.Flag, s.split(s.Default), s.usage())
+	}
+}
+
 // fileUsage names the variable that holds the value itself too when no flag does.
 func (s Setting) fileUsage() string {
 	if s.Flag != "" {
@@ -162,10 +186,8 @@ func Bind(set *pflag.FlagSet, names ...string) *Flags {
 		if len(names) > 0 && !slices.Contains(names, s.Name) {
 			continue
 		}
-		if s.Flag != "" && s.List {
-			set.StringSlice(s.Flag, splitList(s.Default), s.usage())
-		} else if s.Flag != "" {
-			set.String(s.Flag, s.Default, s.usage())
+		if s.Flag != "" {
+			s.declare(set)
 		}
 		if s.Secret {
 			set.String(s.fileFlag(), "", s.fileUsage())
