@@ -19,6 +19,9 @@ var (
 	webhookPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 )
 
+// reservedEnv begins the names of attune's own settings, passwords among them. A worker gives them to no action.
+const reservedEnv = "ATTUNE_"
+
 // trigger reads the declaration of a trigger.
 func (d *draft) trigger(s *source, ref attune.Ref, n *node) {
 	f := s.fieldsOf(fmt.Sprintf("trigger %q", ref.Name()), n)
@@ -102,11 +105,15 @@ func (d *draft) command(f *fields) []string {
 func (f *fields) env() []string {
 	var names []string
 	for _, item := range f.texts("env") {
-		if !envPattern.MatchString(item.text) {
+		switch {
+		case !envPattern.MatchString(item.text):
 			f.fault(item.place, "env: %q is not the name of an environment variable", item.text)
-			continue
+		case strings.HasPrefix(item.text, reservedEnv):
+			f.fault(item.place, "env: %q is attune's own: no action gets a variable whose name begins with %s, use another name",
+				item.text, reservedEnv)
+		default:
+			names = append(names, item.text)
 		}
-		names = append(names, item.text)
 	}
 	return names
 }

@@ -175,6 +175,9 @@ func (d *draft) executable(program string) error {
 		return errors.New("the program is empty")
 	case !strings.Contains(program, "/"):
 		return nil
+	case filepath.IsAbs(program):
+		return fmt.Errorf("%q is an absolute path: name a file of the pack by its path in there, "+
+			"or a program on the worker's PATH without a slash", program)
 	case !filepath.IsLocal(program):
 		return fmt.Errorf("%q is outside of the pack: name a file of the pack, or a program on the worker's PATH without a slash", program)
 	}

@@ -102,8 +102,13 @@ actions:
 			`P/pack.yaml:5:17: command: "bin/missing" does not exist in the pack`,
 			`P/pack.yaml:6:17: command: "bin/plain" is not executable: run chmod +x on it`,
 			`P/pack.yaml:7:17: command: "bin/" is not a file`,
-			`P/pack.yaml:8:17: command: "/bin/sh" is outside of the pack: name a file of the pack, or a program on the worker's PATH without a slash`,
+			`P/pack.yaml:8:17: command: "/bin/sh" is an absolute path: name a file of the pack by its path in there, or a program on the worker's PATH without a slash`,
 			`P/pack.yaml:9:17: command: "../sh" is outside of the pack: name a file of the pack, or a program on the worker's PATH without a slash`}},
+		{"variables that no action gets", map[string]string{
+			"pack.yaml":      "name: a\nactions:\n  x:\n    command: [ls]\n    env: [HOME, ATTUNE_DATABASE_URL]\n",
+			"actions/y.yaml": "command: [ls]\nenv:\n  - ATTUNE\n  - attune_x\n  - ATTUNE_\n  - MY_ATTUNE_X\n"}, []string{
+			`P/actions/y.yaml:5:5: env: "ATTUNE_" is attune's own: no action gets a variable whose name begins with ATTUNE_, use another name`,
+			`P/pack.yaml:5:17: env: "ATTUNE_DATABASE_URL" is attune's own: no action gets a variable whose name begins with ATTUNE_, use another name`}},
 		{"values out of range", map[string]string{
 			"pack.yaml":       "name: a\npolicy:\n  limit: -1\n  max_queued: 0\n  overflow: wait\n  queue_timeout: -5s\n",
 			"actions/x.yaml":  "command: [ls]\ntimeout: 0s\npool: Big Ones\nenv: [A-B, HOME]\npolicy: {limit: 10001, max_queued: 1.5, queue_timeout: soon}\n",
