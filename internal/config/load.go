@@ -179,8 +179,8 @@ func (in input) read() ([]string, error) {
 	return []string{text}, nil
 }
 
-// nameWorker gives the worker a name that no other process of the host has. A container counts as a host of its own,
-// where the process has the same id after each start.
+// nameWorker gives the worker a name that no other process of the host has. A container is a host of its own, unless it
+// was given the name of another; there the process has the same id after each start.
 func (l *loader) nameWorker(config *Config) {
 	const origin = "host name and process id"
 	host, err := os.Hostname()
