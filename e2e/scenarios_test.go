@@ -127,7 +127,6 @@ func TestScenarios(t *testing.T) {
 		c.eventually("all duplicates have been seen", func() bool {
 			status, body := c.http("GET", "/metrics", nil, "")
 			require.Equal(t, 200, status)
-			for l := range strings.Lines(body) { if strings.Contains(l, "completions") { t.Log(l) } }
 			return metric(body, "attune_completions_total", `effect="repeated"`) == 100
 		})
 		require.EqualValues(t, 1, c.stats("e2e.step").ActiveCount)
@@ -162,9 +161,12 @@ func publishCompletions(t *testing.T, env []string, x attune.Execution, times in
 	require.NoError(t, err)
 	body := fmt.Sprintf(`{"execution_id":%d,"enforcement_id":%d,"action_id":%d,"attempt":%d,"worker":"echo","status":"failed"}`,
 		x.ID, x.Enforcement, x.ActionID, x.Attempt)
+	require.NoError(t, channel.Confirm(false))
 	for range times {
-		require.NoError(t, channel.PublishWithContext(t.Context(), "attune", attune.KeyExecutionCompleted, true, false,
-			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: []byte(body)}))
+		confirm, err := channel.PublishWithDeferredConfirmWithContext(t.Context(), "attune", attune.KeyExecutionCompleted, true, false,
+			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: []byte(body)})
+		require.NoError(t, err)
+		require.True(t, confirm.Wait())
 	}
 }
 
