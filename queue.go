@@ -33,13 +33,71 @@ type Admission struct {
 	Tickets []Ticket // in sequence order; also those accepted earlier that still wait, so a redelivery repeats the signal
 }
 
+// QueueMode says what a queue does with those who come and those who wait.
+type QueueMode string
+
+// The modes of a queue.
+const (
+	QueueOpen     QueueMode = "open"     // takes tickets in and grants them
+	QueuePaused   QueueMode = "paused"   // takes tickets in and grants nobody
+	QueueDraining QueueMode = "draining" // grants those who wait and rejects newcomers
+)
+
+// LimitOverride is a limit set by hand, in force instead of the policy's until it runs out.
+type LimitOverride struct {
+	Limit int       `json:"limit"`          // 0 to [MaxLimit]
+	Until time.Time `json:"until,omitzero"` // zero: until it is cleared
+}
+
+// QueueChange is what somebody did to a queue by hand. It is kept for ever.
+type QueueChange struct {
+	Number      int64           `json:"n"` // counts the changes of a queue, from 1
+	At          time.Time       `json:"at"`
+	By          string          `json:"by"`             // who says so; 1 to 200 bytes
+	Note        string          `json:"note,omitempty"` // why; up to 1000 bytes
+	Kind        QueueChangeKind `json:"kind"`
+	From        string          `json:"from"`                     // what it was
+	To          string          `json:"to"`                       // what it is now
+	Enforcement EnforcementID   `json:"enforcement_id,omitempty"` // the one that was cancelled
+}
+
+// QueueChangeKind says what somebody changed.
+type QueueChangeKind string
+
+// What can be changed by hand.
+const (
+	ChangeMode   QueueChangeKind = "mode"
+	ChangeLimit  QueueChangeKind = "limit"
+	ChangeCancel QueueChangeKind = "cancel"
+)
+
+// QueueControl is how a queue is set by hand, with the changes that led there.
+type QueueControl struct {
+	Mode     QueueMode      `json:"mode"`
+	Override *LimitOverride `json:"override,omitempty"`
+	Changes  []QueueChange  `json:"changes"` // in number order
+}
+
+// LoggedGrant is one grant of a queue, as it was recorded.
+type LoggedGrant struct {
+	Grant
+	RequestedAt time.Time  `json:"requested_at"`          // the database's clock: from here on it counts as active
+	ReleasedAt  *time.Time `json:"released_at,omitempty"` // the database's clock; nil while it holds its slot
+	// Outcome is the status of the execution that the grant allowed.
+	Outcome ExecutionStatus `json:"outcome"`
+}
+
 // QueueSnapshot is a queue as the rows tell it: what a queue that has lost its state starts from.
 type QueueSnapshot struct {
 	Policy       QueuePolicy `json:"policy"`
 	LastSequence int64       `json:"last_sequence"` // the highest sequence assigned so far
 	LastGrant    int64       `json:"last_grant"`    // the highest grant number recorded so far
-	Holders      []Grant     `json:"holders,omitempty"`
-	Waiting      []Ticket    `json:"waiting,omitempty"` // in sequence order
+	LastChange   int64       `json:"last_change"`   // the highest number of a change by hand recorded so far
+	Mode         QueueMode   `json:"mode"`
+	// Override is the limit set by hand, if there is one.
+	Override *LimitOverride `json:"override,omitempty"`
+	Holders  []Grant        `json:"holders,omitempty"`
+	Waiting  []Ticket       `json:"waiting,omitempty"` // in sequence order
 }
 
 // QueueStats counts a queue at one instant. Every number comes from the same snapshot of the rows, so

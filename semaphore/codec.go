@@ -18,18 +18,18 @@ const encodingVersion = 1
 
 // carried is the JSON form of a [State]: what a person may want to read is plain, the long lists are packed.
 type carried struct {
-	Version  int                `json:"v"`
-	Policy   attune.QueuePolicy `json:"policy"`
-	Mode     Mode               `json:"mode,omitempty"` // empty is open
-	Override *Override          `json:"override,omitempty"`
-	Next     int64              `json:"next"`
-	Grants   int64              `json:"grants"`
-	Holders  []Holder           `json:"holders,omitempty"`
-	Waiting  packed             `json:"waiting,omitzero"`
-	Early    packed             `json:"early,omitzero"`
-	Gone     []int64            `json:"gone,omitempty"`
-	Settling []carriedSettling  `json:"settling,omitempty"`
-	Counters Counters           `json:"counters"`
+	Version  int                   `json:"v"`
+	Policy   attune.QueuePolicy    `json:"policy"`
+	Mode     attune.QueueMode      `json:"mode,omitempty"` // empty is open
+	Override *attune.LimitOverride `json:"override,omitempty"`
+	Next     int64                 `json:"next"`
+	Grants   int64                 `json:"grants"`
+	Holders  []Holder              `json:"holders,omitempty"`
+	Waiting  packed                `json:"waiting,omitzero"`
+	Early    packed                `json:"early,omitzero"`
+	Gone     []int64               `json:"gone,omitempty"`
+	Settling []carriedSettling     `json:"settling,omitempty"`
+	Counters Counters              `json:"counters"`
 }
 
 // carriedSettling is a run of settlements that ended the same way.
@@ -74,7 +74,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 			c.Version, encodingVersion)
 	}
 	restored := State{
-		policy: c.Policy, mode: cmp.Or(c.Mode, Open), override: c.Override, next: c.Next, grants: c.Grants,
+		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
 		holders: c.Holders, gone: c.Gone, counters: c.Counters,
 	}
 	var err error

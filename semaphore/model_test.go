@@ -33,8 +33,8 @@ type entry struct {
 type oracle struct {
 	entries  []entry // index is sequence-1
 	policy   attune.QueuePolicy
-	mode     semaphore.Mode
-	override *semaphore.Override
+	mode     attune.QueueMode
+	override *attune.LimitOverride
 	granted  []int64 // sequences, in grant order
 	rejected int
 	expired  int
@@ -79,7 +79,7 @@ func (o *oracle) settle(now time.Time) {
 		}
 	}
 	for i := range o.entries {
-		if e := &o.entries[i]; e.place == waiting && o.mode != semaphore.Paused && len(o.in(holding)) < o.limit(now) {
+		if e := &o.entries[i]; e.place == waiting && o.mode != attune.QueuePaused && len(o.in(holding)) < o.limit(now) {
 			e.place = holding
 			o.granted = append(o.granted, e.ticket.Sequence)
 		}
@@ -130,7 +130,7 @@ func (m *machine) acquire(tickets ...attune.Ticket) {
 	for _, ticket := range tickets {
 		e := &m.oracle.entries[ticket.Sequence-1]
 		switch {
-		case e.place == unsent && m.oracle.mode == semaphore.Draining:
+		case e.place == unsent && m.oracle.mode == attune.QueueDraining:
 			e.place = ended
 			m.oracle.rejected++
 		case e.place == unsent:
@@ -219,12 +219,12 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		},
 		"set mode": func(t *rapid.T) {
 			// Mostly open, or nothing would ever happen.
-			m.oracle.mode = rapid.SampledFrom([]semaphore.Mode{semaphore.Open, semaphore.Open, semaphore.Paused, semaphore.Draining}).Draw(t, "mode")
+			m.oracle.mode = rapid.SampledFrom([]attune.QueueMode{attune.QueueOpen, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining}).Draw(t, "mode")
 			m.state.SetMode(m.now, m.oracle.mode)
 			m.oracle.settle(m.now)
 		},
 		"override": func(t *rapid.T) {
-			override := semaphore.Override{Limit: rapid.IntRange(0, 4).Draw(t, "limit")}
+			override := attune.LimitOverride{Limit: rapid.IntRange(0, 4).Draw(t, "limit")}
 			if rapid.Bool().Draw(t, "runs out") {
 				override.Until = m.now.Add(time.Duration(rapid.IntRange(-1, 3000).Draw(t, "ms")) * time.Millisecond)
 			}

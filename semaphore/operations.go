@@ -17,7 +17,7 @@ func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
 		case ticket.Sequence < s.next:
 			s.counters.Repeated++
 			s.redeliver(ticket.Enforcement)
-		case s.mode == Draining:
+		case s.mode == attune.QueueDraining:
 			s.refuse(ticket)
 		case s.arrive(ticket):
 			newcomers++
@@ -80,14 +80,14 @@ func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 }
 
 // SetMode changes what the queue does. While it is paused, waiting time goes on, and so do deadlines.
-func (s *State) SetMode(now time.Time, mode Mode) {
+func (s *State) SetMode(now time.Time, mode attune.QueueMode) {
 	s.mode = mode
 	s.decide(now)
 }
 
 // SetOverride puts a limit in force instead of the policy's. It grants and drains like a change of policy. One that has
 // run out already changes nothing.
-func (s *State) SetOverride(now time.Time, override Override) {
+func (s *State) SetOverride(now time.Time, override attune.LimitOverride) {
 	s.override = &override
 	s.decide(now)
 }
@@ -131,7 +131,7 @@ func (s *State) decide(now time.Time) {
 		s.counters.Expired++
 		s.settle(s.popFront(), attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
-	for len(s.waiting) > 0 && s.mode != Paused && len(s.holders) < s.Limit() {
+	for len(s.waiting) > 0 && s.mode != attune.QueuePaused && len(s.holders) < s.Limit() {
 		s.grants++
 		s.counters.Granted++
 		s.holders = append(s.holders, Holder{Grant: attune.Grant{

@@ -1,6 +1,7 @@
 package semaphore
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 // It is not safe for concurrent use.
 type State struct {
 	policy   attune.QueuePolicy
-	mode     Mode
-	override *Override // a limit that somebody has set by hand; nil leaves it to the policy
+	mode     attune.QueueMode
+	override *attune.LimitOverride // a limit that somebody has set by hand; nil leaves it to the policy
 
 	next   int64 // the lowest sequence not seen yet: all below wait, hold, or have ended
 	grants int64 // the number of the last grant decided
@@ -25,22 +26,6 @@ type State struct {
 	settling []attune.Settlement // ended without a grant, not yet recorded
 
 	counters Counters
-}
-
-// Mode says what a queue does with those who come and those who wait.
-type Mode string
-
-// The modes.
-const (
-	Open     Mode = "open"     // takes tickets in and grants them
-	Paused   Mode = "paused"   // takes tickets in and grants nobody
-	Draining Mode = "draining" // grants those who wait and rejects newcomers
-)
-
-// Override is a limit set by hand, in force instead of the policy's until it runs out.
-type Override struct {
-	Limit int       `json:"limit"`
-	Until time.Time `json:"until,omitzero"` // zero: until it is cleared
 }
 
 // Holder is a ticket that has a slot.
@@ -69,10 +54,11 @@ type Counters struct {
 // be delivered: delivering twice is harmless, a holder nobody woke is not. New decides nothing: see [State.Rebuilt].
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
-		policy: snapshot.Policy,
-		mode:   Open,
-		next:   snapshot.LastSequence + 1,
-		grants: snapshot.LastGrant,
+		policy:   snapshot.Policy,
+		mode:     cmp.Or(snapshot.Mode, attune.QueueOpen),
+		override: snapshot.Override,
+		next:     snapshot.LastSequence + 1,
+		grants:   snapshot.LastGrant,
 	}
 	for _, grant := range snapshot.Holders {
 		s.holders = append(s.holders, Holder{Grant: grant})
@@ -96,7 +82,7 @@ func (s *State) Rebuilt(now time.Time) {
 func (s *State) Policy() attune.QueuePolicy { return s.policy }
 
 // Mode is what the queue does now. A limit of 0 stops grants in every mode.
-func (s *State) Mode() Mode { return s.mode }
+func (s *State) Mode() attune.QueueMode { return s.mode }
 
 // Limit is how many may hold a slot now: the override's limit if there is one, otherwise the policy's.
 func (s *State) Limit() int {
@@ -107,9 +93,9 @@ func (s *State) Limit() int {
 }
 
 // Override is the limit set by hand, if there is one.
-func (s *State) Override() (Override, bool) {
+func (s *State) Override() (attune.LimitOverride, bool) {
 	if s.override == nil {
-		return Override{}, false
+		return attune.LimitOverride{}, false
 	}
 	return *s.override, true
 }

@@ -10,7 +10,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/semaphore"
 )
 
 // describe makes the queue readable from outside: by query, and in Temporal's own tools.
@@ -69,7 +68,7 @@ func (q *actionQueue) details(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s** limit **%d**, active **%d**, waiting **%d**",
 		q.key, q.state.Limit(), q.state.Active(), q.state.Waiting())
-	if mode := q.state.Mode(); mode != semaphore.Open {
+	if mode := q.state.Mode(); mode != attune.QueueOpen {
 		fmt.Fprintf(&b, ", **%s**", mode)
 	}
 	if override, ok := q.state.Override(); ok {

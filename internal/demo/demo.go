@@ -24,11 +24,15 @@ type Config struct {
 
 // Run sends the load, follows it to its end, and returns what the rows say, one measure a queue. Progress goes to w.
 func Run(ctx context.Context, c *client.Client, config Config, w io.Writer) ([]Measure, error) {
+	before, err := queues(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	expected, err := load(ctx, c, config, w)
 	if err != nil {
 		return nil, err
 	}
-	if err := follow(ctx, c, config, len(expected), w); err != nil {
+	if err := follow(ctx, c, config, ended(before)+int64(len(expected)), w); err != nil {
 		return nil, err
 	}
 	measures, err := measure(ctx, c, expected)

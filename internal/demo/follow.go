@@ -18,8 +18,24 @@ const (
 	barWidth     = 40
 )
 
-// follow shows the queues until everything that was accepted has ended.
-func follow(ctx context.Context, c *client.Client, config Config, enforcements int, w io.Writer) error {
+// queues reads the statistics of all queues, by name.
+func queues(ctx context.Context, c *client.Client) ([]attune.QueueStats, error) {
+	all, err := client.List[attune.QueueStats](ctx, c, "/queues", nil)
+	slices.SortFunc(all, func(a, b attune.QueueStats) int { return strings.Compare(string(a.Queue), string(b.Queue)) })
+	return all, err
+}
+
+// ended counts what has ended in all queues.
+func ended(all []attune.QueueStats) int64 {
+	n := int64(0)
+	for _, q := range all {
+		n += q.TotalCompleted + q.TotalDropped
+	}
+	return n
+}
+
+// follow shows the queues until as many enforcements as expected have ended.
+func follow(ctx context.Context, c *client.Client, config Config, expected int64, w io.Writer) error {
 	interval := lineInterval
 	if config.Live {
 		interval = barInterval
@@ -29,12 +45,11 @@ func follow(ctx context.Context, c *client.Client, config Config, enforcements i
 	shown, lines := "", 0
 	changed := time.Now()
 	for {
-		queues, err := client.List[attune.QueueStats](ctx, c, "/queues", nil)
+		all, err := queues(ctx, c)
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(queues, func(a, b attune.QueueStats) int { return strings.Compare(string(a.Queue), string(b.Queue)) })
-		text, ended := render(queues, config.Live)
+		text := render(all, config.Live)
 		if text != shown {
 			if config.Live && lines > 0 {
 				_, _ = fmt.Fprintf(w, "\x1b[%dA", lines)
@@ -42,11 +57,11 @@ func follow(ctx context.Context, c *client.Client, config Config, enforcements i
 			_, _ = io.WriteString(w, text)
 			shown, lines, changed = text, strings.Count(text, "\n"), time.Now()
 		}
-		if ended >= int64(enforcements) {
+		if ended(all) >= expected {
 			return nil
 		}
 		if time.Since(changed) > config.Patience {
-			return fmt.Errorf("nothing has changed for %s: %d of %d enforcements have ended", config.Patience, ended, enforcements)
+			return fmt.Errorf("nothing has changed for %s: %d of %d enforcements have ended", config.Patience, ended(all), expected)
 		}
 		select {
 		case <-ctx.Done():
@@ -56,12 +71,10 @@ func follow(ctx context.Context, c *client.Client, config Config, enforcements i
 	}
 }
 
-// render draws the queues, and counts what has ended in all of them.
-func render(queues []attune.QueueStats, live bool) (text string, ended int64) {
+func render(all []attune.QueueStats, live bool) string {
 	var b strings.Builder
-	for i, q := range queues {
+	for i, q := range all {
 		done := q.TotalCompleted + q.TotalDropped
-		ended += done
 		if live {
 			fmt.Fprintf(&b, "\x1b[2K%-16s %s %3d/%d  active %d/%d  waiting %d\n",
 				q.Queue, bar(done, q.ActiveCount, q.TotalEnqueued), done, q.TotalEnqueued, q.ActiveCount, q.MaxConcurrent, q.QueueLength)
@@ -73,10 +86,10 @@ func render(queues []attune.QueueStats, live bool) (text string, ended int64) {
 		fmt.Fprintf(&b, "%s %d/%d done, %d/%d active, %d waiting",
 			q.Queue, done, q.TotalEnqueued, q.ActiveCount, q.MaxConcurrent, q.QueueLength)
 	}
-	if !live && len(queues) > 0 {
+	if !live && len(all) > 0 {
 		b.WriteByte('\n')
 	}
-	return b.String(), ended
+	return b.String()
 }
 
 func bar(done, active, total int64) string {

@@ -3,6 +3,7 @@ package demo
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -69,9 +70,10 @@ func violations(m Measure, runs []Row) []string {
 	if m.Inversions > 0 {
 		broken = append(broken, fmt.Sprintf("%d grants out of order", m.Inversions))
 	}
-	sequences := map[int64]bool{}
+	sequences, first := map[int64]bool{}, int64(math.MaxInt64)
 	for _, run := range runs {
 		sequences[run.Enforcement.Sequence] = true
+		first = min(first, run.Enforcement.Sequence)
 		if !run.Enforcement.Status.Terminal() || run.Execution != nil && !run.Execution.Status.Terminal() {
 			broken = append(broken, fmt.Sprintf("enforcement %d has not ended: %s", run.Enforcement.ID, outcome(run)))
 		}
@@ -79,7 +81,7 @@ func violations(m Measure, runs []Row) []string {
 			broken = append(broken, fmt.Sprintf("enforcement %d was executed without an execution", run.Enforcement.ID))
 		}
 	}
-	for sequence := int64(1); sequence <= int64(len(runs)); sequence++ {
+	for sequence := first; sequence < first+int64(len(runs)); sequence++ {
 		if !sequences[sequence] {
 			broken = append(broken, fmt.Sprintf("sequence %d is missing", sequence))
 		}

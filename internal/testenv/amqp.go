@@ -39,7 +39,7 @@ func AMQP(t testing.TB) string {
 // rabbitMQ returns the broker's address and its management API.
 func rabbitMQ(t testing.TB) (*url.URL, managementAPI) {
 	t.Helper()
-	address, api := os.Getenv(amqpVariable), os.Getenv(rabbitAPIVariable)
+	address, api := existing(amqpVariable), os.Getenv(rabbitAPIVariable)
 	if address == "" {
 		shared := ask(t, "rabbitmq")
 		address, api = shared.URL, shared.API

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -21,6 +22,13 @@ const (
 	cleanupTimeout   = 30 * time.Second
 )
 
+// existing is the address of a service that runs already: from the tests' own variable, or from the one attune itself reads.
+func existing(variable string) string {
+	general := strings.Replace(variable, "ATTUNE_TEST_TEMPORAL_", "TEMPORAL_", 1)
+	general = strings.Replace(general, "ATTUNE_TEST_", "ATTUNE_", 1)
+	return cmp.Or(os.Getenv(variable), os.Getenv(general))
+}
+
 // Template is a database that is made once per run and then copied for every test, which takes milliseconds.
 type Template struct {
 	// Name tells templates apart; two with one name must be the same.
@@ -37,7 +45,7 @@ type Template struct {
 // dropped when the test ends, whoever is still connected.
 func Postgres(t testing.TB, template ...Template) string {
 	t.Helper()
-	server := os.Getenv(postgresVariable)
+	server := existing(postgresVariable)
 	if server == "" {
 		server = ask(t, "postgres").URL
 	}

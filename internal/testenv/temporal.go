@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +40,7 @@ type SearchAttribute struct {
 // ready for use. On a server that outlives the run the namespace is deleted when the test ends.
 func Temporal(t testing.TB, attributes ...SearchAttribute) (address, namespace string) {
 	t.Helper()
-	address = os.Getenv(temporalVariable)
+	address = existing(temporalVariable)
 	lasting := address != ""
 	if !lasting {
 		address = ask(t, "temporal").URL
