@@ -13,7 +13,7 @@ import (
 // Finish records how attempts ended, in one transaction, and says for each report, in the order given, what it changed.
 //
 // The first report about the current attempt of an execution that has not ended finishes it, its enforcement becomes
-// executed, and the queue counts one more completion. Every further report about that attempt is "repeated", one about
+// executed, the queue counts one more completion, and the grant is released at the time of the execution's end. Every further report about that attempt is "repeated", one about
 // another attempt is "stale", and one about an execution that does not exist is "unknown"; none of them changes
 // anything, so a batch may hold the same report any number of times.
 //
@@ -146,15 +146,20 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::
 	AS u (id, status, reason, error, exit_code, result, stdout, stderr, truncated, worker)
 WHERE x.id = u.id`
 
-// releaseSQL counts the enforcements that it changed, so that the counters of a queue always add up.
+// releaseSQL counts the enforcements that it changed, so that the counters of a queue always add up, and closes their
+// entries in the log of grants.
 const releaseSQL = `
 WITH released AS (
 	UPDATE enforcements e SET status = 'executed', finished_at = x.finished_at
 	FROM executions x
 	WHERE x.id = ANY ($1::bigint[]) AND e.id = x.enforcement_id AND e.status = 'granted'
-	RETURNING e.queue_key
+	RETURNING e.queue_key, e.grant_number, e.finished_at
+), logged AS (
+	UPDATE grants g SET released_at = r.finished_at FROM released r
+	WHERE g.queue_key = r.queue_key AND g.number = r.grant_number
 )
-UPDATE queues q SET total_completed = q.total_completed + r.count, updated_at = clock_timestamp()
+UPDATE queues q SET total_completed = q.total_completed + r.count, freed_at = clock_timestamp(),
+	updated_at = clock_timestamp()
 FROM (SELECT queue_key, count(*) AS count FROM released GROUP BY queue_key) r WHERE q.key = r.queue_key`
 
 // storeEnds writes the ends of executions that lockHolds has locked.

@@ -88,7 +88,8 @@ const updateLinesSQL = `
 UPDATE queues q SET
 	policy_revision = u.revision, concurrency_limit = u.concurrency_limit, max_queued = u.max_queued,
 	overflow = u.overflow, queue_timeout_ms = u.queue_timeout_ms, last_sequence = u.last_sequence,
-	last_queued_at = u.last_queued_at, updated_at = clock_timestamp()
+	last_queued_at = u.last_queued_at, updated_at = clock_timestamp(),
+	freed_at = CASE WHEN q.policy_revision = u.revision THEN q.freed_at ELSE clock_timestamp() END
 FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[],
 	$8::timestamptz[]) AS u (key, revision, concurrency_limit, max_queued, overflow, queue_timeout_ms, last_sequence,
 	last_queued_at)

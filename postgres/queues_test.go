@@ -16,7 +16,7 @@ func TestQueues_Snapshot(t *testing.T) {
 	b := setup(t)
 	empty, err := b.queues.Snapshot(t.Context(), queueKey)
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy()}, empty, cmpopts.EquateEmpty()))
+	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}, empty, cmpopts.EquateEmpty()))
 
 	tickets := b.admit(t, b.created(t, deploy, 8)...)
 	b.admitOther(t)
@@ -33,7 +33,7 @@ func TestQueues_Snapshot(t *testing.T) {
 	snapshot, err := b.queues.Snapshot(t.Context(), queueKey)
 	require.NoError(t, err)
 	want := attune.QueueSnapshot{
-		Policy: attune.DefaultQueuePolicy(), LastSequence: 8, LastGrant: 4,
+		Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen, LastSequence: 8, LastGrant: 4,
 		Holders: []attune.Grant{grants[1], grants[3]}, Waiting: []attune.Ticket{tickets[4], tickets[6], tickets[7]},
 	}
 	want.Policy.Revision = 1

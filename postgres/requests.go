@@ -8,17 +8,24 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// grantSQL makes the execution in the same statement as the change that allows it.
+// grantSQL makes the execution and the entry in the log of grants in the same statement as the change that allows them.
 const grantSQL = `
 WITH granted AS (
 	UPDATE enforcements SET status = 'granted', grant_number = $3, granted_at = $4
 	WHERE id = $2 AND queue_key = $1 AND status = 'queued'
-	RETURNING id, action_id, queue_key
+	RETURNING id, action_id, queue_key, sequence, grant_number, granted_at
+), requested AS (
+	INSERT INTO executions (enforcement_id, action_id, queue_key, attempt, status, pool, timeout_ms, command, env)
+	SELECT g.id, g.action_id, g.queue_key, $5::integer, 'requested', a.pool, a.timeout_ms, a.command, a.env
+	FROM granted g JOIN actions a ON a.id = g.action_id
+	ON CONFLICT (enforcement_id) DO NOTHING
+	RETURNING enforcement_id, attempt, requested_at
 )
-INSERT INTO executions (enforcement_id, action_id, queue_key, attempt, status, pool, timeout_ms, command, env)
-SELECT g.id, g.action_id, g.queue_key, $5::integer, 'requested', a.pool, a.timeout_ms, a.command, a.env
-FROM granted g JOIN actions a ON a.id = g.action_id
-ON CONFLICT (enforcement_id) DO NOTHING`
+INSERT INTO grants (queue_key, number, sequence, enforcement_id, attempt, policy_revision, concurrency_limit, granted_at,
+	requested_at)
+SELECT g.queue_key, g.grant_number, g.sequence, g.id, r.attempt, $7, $6, g.granted_at, r.requested_at
+FROM granted g JOIN requested r ON r.enforcement_id = g.id
+ON CONFLICT (queue_key, number) DO NOTHING`
 
 const requestSQL = `
 SELECT e.status, COALESCE(e.queue_key, ''), e.action_id, a.ref, e.parameters, COALESCE(x.id, 0), COALESCE(x.status, ''),
@@ -26,8 +33,8 @@ SELECT e.status, COALESCE(e.queue_key, ''), e.action_id, a.ref, e.parameters, CO
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = $1`
 
-// Request acts upon a grant: in one transaction the enforcement becomes granted and its execution is requested, as the
-// action is declared at that moment. The answer holds the message to publish while the execution is requested, so the
+// Request acts upon a grant: in one transaction the enforcement becomes granted, its execution is requested, as the
+// action is declared at that moment, and the grant is logged. The answer holds the message to publish while the execution is requested, so the
 // call can be repeated until the message is out.
 //
 // Nothing is changed, and Ended is set, when the enforcement has ended: its slot must be released. An unknown
@@ -39,7 +46,8 @@ func (x *Executions) Request(ctx context.Context, key attune.QueueKey, grant att
 	}
 	var state requestState
 	batch := new(pgx.Batch)
-	batch.Queue(grantSQL, key, grant.Enforcement, grant.Number, grant.GrantedAt, grant.Attempt)
+	batch.Queue(grantSQL, key, grant.Enforcement, grant.Number, grant.GrantedAt, grant.Attempt,
+		grant.Limit, grant.Revision)
 	batch.Queue(requestSQL, grant.Enforcement).QueryRow(state.scan)
 	if err := x.db.send(ctx, "request execution", batch); err != nil {
 		return attune.ExecutionRequest{}, found(err, "enforcement %d does not exist", grant.Enforcement)

@@ -174,7 +174,10 @@ func (b *bundle) admit(t testing.TB, ids ...attune.EnforcementID) []attune.Ticke
 
 // grant is the queue's permission, as the queue would give it: in the order of sequences the number is the sequence.
 func grant(ticket attune.Ticket) attune.Grant {
-	return attune.Grant{Ticket: ticket, Number: ticket.Sequence, Attempt: 1, GrantedAt: time.Now().UTC().Truncate(time.Millisecond)}
+	return attune.Grant{
+		Ticket: ticket, Number: ticket.Sequence, Attempt: 1, GrantedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Limit: 3, Revision: 1,
+	}
 }
 
 // request acts upon the grant of a ticket and returns the message for the workers.

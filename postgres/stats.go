@@ -16,7 +16,7 @@ const statsColumns = `
 SELECT COALESCE(q.key, ''), a.id, a.ref,
 	(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued'),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'granted'),
-	COALESCE(q.concurrency_limit, 0),
+	COALESCE(` + overrideInForce + `, q.concurrency_limit, 0),
 	(SELECT e.queued_at FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued' ORDER BY e.sequence LIMIT 1),
 	COALESCE(q.last_sequence, 0), COALESCE(q.total_completed, 0), COALESCE(q.total_dropped, 0),
 	GREATEST(q.updated_at, (
@@ -26,7 +26,8 @@ SELECT COALESCE(q.key, ''), a.id, a.ref,
 const statsSQL = statsColumns + `
 FROM queues q JOIN actions a ON a.id = q.action_id WHERE q.key = $1`
 
-// Stats counts a queue at one instant. A queue that has never accepted anything is [attune.CodeNotFound].
+// Stats counts a queue at one instant. MaxConcurrent is the limit in force: that of the policy, or the
+// one set by hand. A queue that nobody has used or set is [attune.CodeNotFound].
 func (q *Queues) Stats(ctx context.Context, key attune.QueueKey) (attune.QueueStats, error) {
 	stats, err := one(ctx, q.db.pool, scanStats, statsSQL, key)
 	return stats, wrap("count queue", found(err, "queue %q does not exist", key))
