@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -24,12 +25,15 @@ const grantsInParallel = 16
 
 // QueueRows is a queue as PostgreSQL has it.
 type QueueRows interface {
+	RecordControl(ctx context.Context, key attune.QueueKey, control attune.QueueControl) error
 	Snapshot(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
 	Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error)
 }
 
-// Settler records how tickets ended that never ran.
+// Settler records how tickets ended that never ran, and knows how others ended.
 type Settler interface {
+	// Ended returns, of the holders asked about, those that have ended and those that still wait.
+	Ended(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
 	Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) error
 }
 
@@ -38,12 +42,21 @@ type Queues struct {
 	rows    QueueRows
 	settler Settler
 	client  client.Client
+
+	inspectAfter time.Duration
 }
 
 // NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
 // the client must be the one that the worker of enforcements uses.
 func NewQueues(rows QueueRows, settler Settler, c client.Client) *Queues {
-	return &Queues{rows: rows, settler: settler, client: c}
+	return &Queues{rows: rows, settler: settler, client: c, inspectAfter: semaphore.InspectAfter}
+}
+
+// InspectAfter replaces [semaphore.InspectAfter] in the queues that are loaded from now on.
+func (a *Queues) InspectAfter(d time.Duration) *Queues {
+	changed := *a
+	changed.inspectAfter = d
+	return &changed
 }
 
 // LoadQueue rebuilds a queue from its rows.
@@ -52,7 +65,9 @@ func (a *Queues) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore
 	if err != nil {
 		return nil, workflows.ActivityError(fmt.Errorf("load queue %q: %w", key, err))
 	}
-	return semaphore.New(snapshot), nil
+	state := semaphore.New(snapshot)
+	state.SetInspectAfter(a.inspectAfter)
+	return state, nil
 }
 
 // ReadTickets returns the tickets of a gap that still wait.
@@ -70,6 +85,23 @@ func (a *Queues) RecordSettlements(ctx context.Context, input workflows.Settleme
 		return workflows.ActivityError(fmt.Errorf("settle tickets of queue %q: %w", input.Queue, err))
 	}
 	return nil
+}
+
+// RecordControl records how the queue is set by hand, and who changed what.
+func (a *Queues) RecordControl(ctx context.Context, input workflows.ControlInput) error {
+	if err := a.rows.RecordControl(ctx, input.Queue, input.Control); err != nil {
+		return workflows.ActivityError(fmt.Errorf("record changes of queue %q: %w", input.Queue, err))
+	}
+	return nil
+}
+
+// InspectHolders asks the rows about holders that have held their slots for long.
+func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput) (workflows.InspectionResult, error) {
+	ended, waiting, err := a.settler.Ended(ctx, input.Queue, input.Grants)
+	if err != nil {
+		return workflows.InspectionResult{}, workflows.ActivityError(fmt.Errorf("inspect holders of queue %q: %w", input.Queue, err))
+	}
+	return workflows.InspectionResult{Ended: ended, Waiting: waiting}, nil
 }
 
 // DeliverGrants starts the EnforcementWorkflow of every grant, with the grant. One that waits already gets it as a signal.

@@ -17,6 +17,8 @@ func (a *Queues) Register(registry Registry) {
 	register(registry, workflows.ActivityReadTickets, a.ReadTickets)
 	register(registry, workflows.ActivityDeliverGrants, a.DeliverGrants)
 	register(registry, workflows.ActivityRecordSettlements, a.RecordSettlements)
+	register(registry, workflows.ActivityRecordControl, a.RecordControl)
+	register(registry, workflows.ActivityInspectHolders, a.InspectHolders)
 }
 
 // Register registers the activities of enforcements under their names.

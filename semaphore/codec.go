@@ -29,7 +29,11 @@ type carried struct {
 	Early    packed                `json:"early,omitzero"`
 	Gone     []int64               `json:"gone,omitempty"`
 	Settling []carriedSettling     `json:"settling,omitempty"`
+	Changes  int64                 `json:"changes,omitempty"`
+	Unlogged []attune.QueueChange  `json:"unlogged,omitempty"`
 	Counters Counters              `json:"counters"`
+	// InspectAfter is left out when it is the usual one.
+	InspectAfter attune.Duration `json:"inspect_after,omitzero"`
 }
 
 // carriedSettling is a run of settlements that ended the same way.
@@ -51,6 +55,10 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
 		Holders: s.holders, Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Counters: s.counters,
+		Changes: s.changes, Unlogged: s.unlogged,
+	}
+	if s.inspectAfter != InspectAfter {
+		c.InspectAfter = attune.Duration(s.inspectAfter)
 	}
 	for start := 0; start < len(s.settling); {
 		run, tickets := s.settling[start], []attune.Ticket(nil)
@@ -76,6 +84,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
 		holders: c.Holders, gone: c.Gone, counters: c.Counters,
+		changes: c.Changes, unlogged: c.Unlogged, inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
 	var err error
 	if restored.waiting, err = c.Waiting.unpack(); err != nil {

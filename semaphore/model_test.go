@@ -99,6 +99,8 @@ func (o *oracle) bound(newcomers int) {
 	}
 }
 
+var somebody = semaphore.Author{By: "somebody"}
+
 type machine struct {
 	state  *semaphore.State
 	oracle oracle
@@ -109,8 +111,10 @@ type machine struct {
 
 func newMachine() *machine {
 	policy := attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 5, Overflow: attune.OverflowReject}
+	state := semaphore.New(attune.QueueSnapshot{Policy: policy})
+	state.SetInspectAfter(5 * time.Second)
 	return &machine{
-		state:  semaphore.New(attune.QueueSnapshot{Policy: policy}),
+		state:  state,
 		oracle: oracle{policy: policy},
 		now:    time.UnixMilli(1_700_000_000_000).UTC(),
 		seen:   map[int64]bool{},
@@ -200,7 +204,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			if e := &m.oracle.entries[ticket.Sequence-1]; e.place != holding {
 				e.place = ended
 			}
-			m.state.Cancel(m.now, []attune.Ticket{ticket})
+			m.state.Cancel(m.now, somebody, ticket)
 			m.oracle.settle(m.now)
 		},
 		"set policy": func(t *rapid.T) {
@@ -220,7 +224,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"set mode": func(t *rapid.T) {
 			// Mostly open, or nothing would ever happen.
 			m.oracle.mode = rapid.SampledFrom([]attune.QueueMode{attune.QueueOpen, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining}).Draw(t, "mode")
-			m.state.SetMode(m.now, m.oracle.mode)
+			m.state.SetMode(m.now, somebody, m.oracle.mode)
 			m.oracle.settle(m.now)
 		},
 		"override": func(t *rapid.T) {
@@ -229,17 +233,31 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				override.Until = m.now.Add(time.Duration(rapid.IntRange(-1, 3000).Draw(t, "ms")) * time.Millisecond)
 			}
 			m.oracle.override = &override
-			m.state.SetOverride(m.now, override)
+			m.state.SetOverride(m.now, somebody, &override)
 			m.oracle.settle(m.now)
 		},
 		"clear override": func(*rapid.T) {
 			m.oracle.override = nil
-			m.state.ClearOverride(m.now)
+			m.state.SetOverride(m.now, somebody, nil)
 			m.oracle.settle(m.now)
 		},
 		"advance": func(t *rapid.T) {
 			m.now = m.now.Add(time.Duration(rapid.IntRange(1, 2000).Draw(t, "ms")) * time.Millisecond)
 			m.state.Advance(m.now)
+			m.oracle.settle(m.now)
+		},
+		"inspect": func(t *rapid.T) {
+			var gone, lost []attune.Ticket
+			for _, suspect := range m.state.Suspects(m.now) {
+				switch rapid.IntRange(0, 2).Draw(t, "what became of it") {
+				case 0:
+					m.oracle.entries[suspect.Sequence-1].place = ended
+					gone = append(gone, suspect.Ticket)
+				case 1:
+					lost = append(lost, suspect.Ticket)
+				}
+			}
+			m.state.Inspected(m.now, gone, lost)
 			m.oracle.settle(m.now)
 		},
 		"deliver": func(t *rapid.T) {

@@ -55,46 +55,12 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	s.decide(now)
 }
 
-// Cancel takes waiting tickets out of the line and settles them as cancelled. A ticket that holds a slot keeps it: ending
-// its execution is what frees the slot.
-func (s *State) Cancel(now time.Time, tickets []attune.Ticket) {
-	for _, ticket := range tickets {
-		if !s.dropWaiting(ticket) {
-			s.counters.Unknown++
-			continue
-		}
-		s.counters.Cancelled++
-		s.settle(ticket, attune.EnforcementCancelled, attune.ReasonCancelled)
-	}
-	s.admitArrived()
-	s.decide(now)
-}
-
 // SetPolicy puts a policy in force unless it is older than the one that is. A higher limit grants at once, a lower one
 // drains, and those who already wait keep their place whatever the new bound is.
 func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 	if policy.Revision > s.policy.Revision {
 		s.policy = policy
 	}
-	s.decide(now)
-}
-
-// SetMode changes what the queue does. While it is paused, waiting time goes on, and so do deadlines.
-func (s *State) SetMode(now time.Time, mode attune.QueueMode) {
-	s.mode = mode
-	s.decide(now)
-}
-
-// SetOverride puts a limit in force instead of the policy's. It grants and drains like a change of policy. One that has
-// run out already changes nothing.
-func (s *State) SetOverride(now time.Time, override attune.LimitOverride) {
-	s.override = &override
-	s.decide(now)
-}
-
-// ClearOverride gives the limit back to the policy.
-func (s *State) ClearOverride(now time.Time) {
-	s.override = nil
 	s.decide(now)
 }
 
@@ -136,7 +102,7 @@ func (s *State) decide(now time.Time) {
 		s.counters.Granted++
 		s.holders = append(s.holders, Holder{Grant: attune.Grant{
 			Ticket: s.popFront(), Number: s.grants, Attempt: 1, GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
-		}})
+		}, InspectAt: now.Add(s.inspectAfter)})
 	}
 }
 

@@ -2,6 +2,7 @@ package semaphore
 
 import (
 	"slices"
+	"time"
 
 	"github.com/attune-go/attune"
 )
@@ -49,6 +50,44 @@ func (s *State) Recorded(n int) {
 	s.settling = slices.Delete(s.settling, 0, min(n, len(s.settling)))
 }
 
+// Unlogged returns how the queue is set by hand, with up to n changes that have not been recorded, oldest first.
+func (s *State) Unlogged(n int) attune.QueueControl {
+	return attune.QueueControl{Mode: s.mode, Override: s.override, Changes: slices.Clone(s.unlogged[:min(n, len(s.unlogged))])}
+}
+
+// Logged takes note that the first n changes have been recorded.
+func (s *State) Logged(n int) {
+	s.unlogged = slices.Delete(s.unlogged, 0, min(n, len(s.unlogged)))
+}
+
+// Suspects returns the grants whose holders somebody should look at now, each once per inspection interval: whoever asks is
+// expected to answer with [State.Inspected], or to be asked again after the next interval.
+func (s *State) Suspects(now time.Time) []attune.Grant {
+	var grants []attune.Grant
+	for i := range s.holders {
+		if holder := &s.holders[i]; !holder.InspectAt.After(now) {
+			holder.InspectAt = now.Add(s.inspectAfter)
+			grants = append(grants, holder.Grant)
+		}
+	}
+	return grants
+}
+
+// Inspected takes in what the rows say about suspects: some have ended, and their slots are free; some never got their
+// grant, and it is delivered again. All others are running.
+func (s *State) Inspected(now time.Time, ended, waiting []attune.Ticket) {
+	for _, ticket := range ended {
+		if s.dropHolder(ticket.Enforcement) {
+			s.counters.Completed++
+			s.counters.Recovered++
+		}
+	}
+	for _, ticket := range waiting {
+		s.redeliver(ticket.Enforcement)
+	}
+	s.decide(now)
+}
+
 // Missing is the first gap in the sequences, if there is one. Nothing behind it is granted before it is closed.
 func (s *State) Missing() (Gap, bool) {
 	if len(s.early) == 0 {
@@ -63,7 +102,7 @@ func (s *State) Missing() (Gap, bool) {
 
 // Idle reports whether everything that was decided has been done.
 func (s *State) Idle() bool {
-	return len(s.settling) == 0 && len(s.early) == 0 &&
+	return len(s.settling) == 0 && len(s.unlogged) == 0 && len(s.early) == 0 &&
 		!slices.ContainsFunc(s.holders, func(h Holder) bool { return !h.Delivered })
 }
 

@@ -112,7 +112,7 @@ func TestState_Gaps(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, semaphore.Gap{From: 2, To: 4}, gap)
 
-	state.Cancel(start, tickets(6, 6))
+	state.Cancel(start, somebody, tickets(6, 6)[0])
 	state.Release(start, tickets(4, 4))
 	gap, _ = state.Missing()
 	require.Equal(t, semaphore.Gap{From: 2, To: 3}, gap, "what is known to have ended is not missing")
@@ -168,7 +168,8 @@ func TestState_Ends(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
-		state.Cancel(start, tickets(1, 2))
+		state.Cancel(start, somebody, tickets(1, 1)[0])
+		state.Cancel(start, somebody, tickets(2, 2)[0])
 		require.Equal(t, 1, state.Active())
 		require.Zero(t, state.Waiting())
 		require.EqualValues(t, 1, state.Counters().Cancelled)
@@ -207,10 +208,10 @@ func TestState_ByHand(t *testing.T) {
 	t.Run("paused grants nobody and goes on taking tickets in", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
-		state.SetMode(start, attune.QueuePaused)
+		state.SetMode(start, somebody, attune.QueuePaused)
 		state.Acquire(start, tickets(1, 2))
 		require.Empty(t, granted(state))
-		state.SetMode(start, attune.QueueOpen)
+		state.SetMode(start, somebody, attune.QueueOpen)
 		require.Equal(t, []int64{1}, granted(state))
 	})
 
@@ -218,7 +219,7 @@ func TestState_ByHand(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
-		state.SetMode(start, attune.QueueDraining)
+		state.SetMode(start, somebody, attune.QueueDraining)
 		state.Acquire(start, tickets(2, 3))
 		state.Release(start, tickets(1, 1))
 		require.Equal(t, []int64{2}, granted(state))
@@ -232,7 +233,7 @@ func TestState_ByHand(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 7, Limit: 1})
 		state.Acquire(start, tickets(1, 9))
-		state.SetOverride(start, attune.LimitOverride{Limit: 3, Until: start.Add(time.Hour)})
+		state.SetOverride(start, somebody, &attune.LimitOverride{Limit: 3, Until: start.Add(time.Hour)})
 		require.Equal(t, []int64{1, 2, 3}, granted(state))
 		require.Equal(t, 3, state.Undelivered(3)[2].Limit)
 		require.EqualValues(t, 7, state.Undelivered(3)[2].Revision)
@@ -243,4 +244,40 @@ func TestState_ByHand(t *testing.T) {
 		_, set := state.Override()
 		require.False(t, set)
 	})
+
+	t.Run("every change says who made it, from what to what", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.SetMode(start, somebody, attune.QueueOpen)
+		state.SetMode(start, somebody, attune.QueuePaused)
+		state.SetOverride(start, somebody, &attune.LimitOverride{Limit: 4})
+		state.Acquire(start, tickets(1, 1))
+		state.Cancel(start, semaphore.Author{By: "ops", Note: "not needed"}, tickets(1, 1)[0])
+		control := state.Unlogged(10)
+		require.Equal(t, attune.QueuePaused, control.Mode)
+		require.Equal(t, []attune.QueueChange{
+			{Number: 1, At: start, By: "somebody", Kind: attune.ChangeMode, From: "open", To: "paused"},
+			{Number: 2, At: start, By: "somebody", Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
+			{Number: 3, At: start, By: "ops", Note: "not needed", Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 101},
+		}, control.Changes)
+		state.Logged(3)
+		require.Empty(t, state.Unlogged(10).Changes)
+	})
+}
+
+func TestState_Inspection(t *testing.T) {
+	t.Parallel()
+	state := open(attune.QueuePolicy{Limit: 3})
+	state.Acquire(start, tickets(1, 5))
+	state.Delivered(state.Undelivered(3))
+	require.Empty(t, state.Suspects(start))
+	wake, ok := state.InspectAt()
+	require.True(t, ok)
+	require.Equal(t, start.Add(semaphore.InspectAfter), wake)
+	require.Len(t, state.Suspects(wake), 3)
+	require.Empty(t, state.Suspects(wake), "asked once per interval")
+
+	state.Inspected(wake, tickets(1, 1), tickets(2, 2))
+	require.Equal(t, []int64{2, 4}, granted(state), "1 had ended and made room, 2 never got its grant, 3 runs")
+	require.EqualValues(t, 1, state.Counters().Recovered)
 }

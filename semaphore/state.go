@@ -25,13 +25,19 @@ type State struct {
 	gone     []int64             // sequences above next that ended before their turn to join the line, in order
 	settling []attune.Settlement // ended without a grant, not yet recorded
 
+	changes  int64                // the number of the last change by hand
+	unlogged []attune.QueueChange // made by hand, not yet recorded
+
+	inspectAfter time.Duration // how long a slot is held before somebody looks whether it still should be
+
 	counters Counters
 }
 
 // Holder is a ticket that has a slot.
 type Holder struct {
 	attune.Grant
-	Delivered bool `json:"delivered"` // whether the grant has reached the one who waits for it
+	Delivered bool      `json:"delivered"`  // whether the grant has reached the one who waits for it
+	InspectAt time.Time `json:"inspect_at"` // when to look whether it still should hold its slot
 }
 
 // Counters count what happened since the queue was first loaded. At every moment
@@ -48,7 +54,12 @@ type Counters struct {
 	Repeated  int64 `json:"repeated"`  // acquires of tickets seen before
 	Unknown   int64 `json:"unknown"`   // releases and cancels of tickets that neither wait nor hold
 	Skipped   int64 `json:"skipped"`   // sequences of a gap that turned out to have ended already
+	Recovered int64 `json:"recovered"` // of the completed: slots whose release was lost, found by inspection
 }
+
+// InspectAfter is how long a slot is held before somebody looks whether it still should be. A release that was lost holds a
+// slot no longer than that; a run that takes longer costs one look each time.
+const InspectAfter = 5 * time.Minute
 
 // New returns the state of a queue as its rows tell it. What the rows call granted holds a slot, with its grant still to
 // be delivered: delivering twice is harmless, a holder nobody woke is not. New decides nothing: see [State.Rebuilt].
@@ -57,8 +68,9 @@ func New(snapshot attune.QueueSnapshot) *State {
 		policy:   snapshot.Policy,
 		mode:     cmp.Or(snapshot.Mode, attune.QueueOpen),
 		override: snapshot.Override,
-		next:     snapshot.LastSequence + 1,
-		grants:   snapshot.LastGrant,
+		changes:  snapshot.LastChange, inspectAfter: InspectAfter,
+		next:   snapshot.LastSequence + 1,
+		grants: snapshot.LastGrant,
 	}
 	for _, grant := range snapshot.Holders {
 		s.holders = append(s.holders, Holder{Grant: grant})
@@ -91,6 +103,9 @@ func (s *State) Limit() int {
 	}
 	return s.policy.Limit
 }
+
+// SetInspectAfter replaces [InspectAfter] for grants to come.
+func (s *State) SetInspectAfter(d time.Duration) { s.inspectAfter = d }
 
 // Override is the limit set by hand, if there is one.
 func (s *State) Override() (attune.LimitOverride, bool) {
@@ -136,18 +151,22 @@ func (s *State) Position(id attune.EnforcementID) int {
 // WakeAt is the time at which [State.Advance] has something to do, if there is one.
 func (s *State) WakeAt() (time.Time, bool) {
 	var at time.Time
-	earlier := func(t time.Time) {
-		if at.IsZero() || t.Before(at) {
-			at = t
-		}
-	}
 	if len(s.waiting) > 0 && s.policy.QueueTimeout > 0 {
-		earlier(s.deadline(s.waiting[0]))
+		at = s.deadline(s.waiting[0])
 	}
-	if s.override != nil && !s.override.Until.IsZero() {
-		earlier(s.override.Until)
+	if s.override != nil && !s.override.Until.IsZero() && (at.IsZero() || s.override.Until.Before(at)) {
+		at = s.override.Until
 	}
 	return at, !at.IsZero()
+}
+
+// InspectAt is the time at which [State.Suspects] has somebody to name, if anybody holds a slot.
+func (s *State) InspectAt() (time.Time, bool) {
+	if len(s.holders) == 0 {
+		return time.Time{}, false
+	}
+	next := slices.MinFunc(s.holders, func(a, b Holder) int { return a.InspectAt.Compare(b.InspectAt) })
+	return next.InspectAt, true
 }
 
 func (s *State) deadline(t attune.Ticket) time.Time {

@@ -15,17 +15,17 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	queue := &actionQueue{
 		key:      input.Queue,
-		logic:    input.Logic,
+		logic:    workflow.GetVersion(ctx, logicChange, workflow.DefaultVersion, logicVersion),
 		state:    input.State,
 		acquires: signalChannel(ctx, SignalAcquire, "Put tickets into the queue."),
 		releases: signalChannel(ctx, SignalRelease, "Free the slots of tickets that have ended."),
 		cancels:  signalChannel(ctx, SignalCancel, "Take waiting tickets out of the queue."),
 		forces:   signalChannel(ctx, SignalForceContinueAsNew, "Continue as new at the next opportunity."),
 	}
-	if queue.logic == 0 {
-		queue.logic = logicVersion
-	}
 	if err := queue.describe(ctx); err != nil {
+		return err
+	}
+	if err := queue.listen(ctx); err != nil {
 		return err
 	}
 	if queue.state == nil {
@@ -37,7 +37,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 		queue.turn(ctx)
 		if queue.mayContinueAsNew(ctx) {
 			return workflow.NewContinueAsNewError(ctx, ActionQueueWorkflowName,
-				QueueInput{Queue: queue.key, Logic: logicVersion, State: queue.state})
+				QueueInput{Queue: queue.key, State: queue.state})
 		}
 		if err := workflow.Await(ctx, queue.hasWork); err != nil {
 			return fmt.Errorf("wait for work: %w", err)
@@ -48,26 +48,28 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 // actionQueue is one run of an ActionQueueWorkflow. Only the workflow's main coroutine touches it.
 type actionQueue struct {
 	key   attune.QueueKey
-	logic int
+	logic workflow.Version // of the code that the run was started with
 	state *semaphore.State
 
 	acquires, releases, cancels, forces workflow.ReceiveChannel
 
 	// At most one of each is under way; what has come up meanwhile goes with the next.
-	granting, settling, filling task
-	timer                       timer
+	granting, settling, filling, logging, inspecting task
+	timer                                            timer
 
-	forced bool // somebody asked to continue as new
+	changed bool // by an update, since the last turn
+	forced  bool // somebody asked to continue as new
 }
 
 // turn applies everything that has arrived, then sees to it that what follows from it is done.
 func (q *actionQueue) turn(ctx workflow.Context) {
 	now := workflow.Now(ctx)
+	q.changed = false
 	q.collect(ctx, now)
 	q.receive(now)
 	q.state.Advance(now)
-	q.perform(ctx)
-	q.timer.set(ctx, q.state)
+	q.perform(ctx, now)
+	q.timer.set(ctx, q.nextDeadline())
 	workflow.SetCurrentDetails(ctx, q.details(now))
 }
 
@@ -77,7 +79,9 @@ func (q *actionQueue) receive(now time.Time) {
 		q.state.Release(now, signal.Tickets)
 	}
 	for _, signal := range drain[TicketsSignal](q.cancels) {
-		q.state.Cancel(now, signal.Tickets)
+		for _, ticket := range signal.Tickets {
+			q.state.Cancel(now, semaphore.Author{By: EnforcementWorkflowID(ticket.Enforcement), Note: "its workflow was cancelled"}, ticket)
+		}
 	}
 	for _, signal := range drain[AcquireSignal](q.acquires) {
 		q.state.SetPolicy(now, signal.Policy)
@@ -88,15 +92,26 @@ func (q *actionQueue) receive(now time.Time) {
 	}
 }
 
+// nextDeadline is when the state wants a turn although nothing has arrived; zero for never.
+func (q *actionQueue) nextDeadline() time.Time {
+	at, _ := q.state.WakeAt()
+	if inspect, ok := q.state.InspectAt(); ok && q.logic >= logicControl && (at.IsZero() || inspect.Before(at)) {
+		return inspect
+	}
+	return at
+}
+
 // hasWork reports whether a turn has something to do.
 func (q *actionQueue) hasWork() bool {
 	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.forces.Len() > 0 ||
-		q.granting.done() || q.settling.done() || q.filling.done() || q.timer.fired()
+		q.granting.done() || q.settling.done() || q.filling.done() || q.logging.done() || q.inspecting.done() ||
+		q.timer.fired() || q.changed
 }
 
 // mayContinueAsNew is asked right after a turn, so that every signal that has been received is in the state.
 func (q *actionQueue) mayContinueAsNew(ctx workflow.Context) bool {
-	if q.granting.running() || q.settling.running() || q.filling.running() {
+	if q.granting.running() || q.settling.running() || q.filling.running() || q.logging.running() || q.inspecting.running() ||
+		!workflow.AllHandlersFinished(ctx) {
 		return false
 	}
 	info := workflow.GetInfo(ctx)
@@ -107,11 +122,12 @@ func (q *actionQueue) mayContinueAsNew(ctx workflow.Context) bool {
 }
 
 func (q *actionQueue) load(ctx workflow.Context) error {
-	q.state = new(semaphore.State)
-	if err := do(ctx, "load "+string(q.key), ActivityLoadQueue, q.key, q.state); err != nil {
+	state := new(semaphore.State)
+	if err := do(ctx, "load "+string(q.key), ActivityLoadQueue, q.key, state); err != nil {
 		return fmt.Errorf("load queue %q: %w", q.key, err)
 	}
-	q.state.Rebuilt(workflow.Now(ctx))
+	state.Rebuilt(workflow.Now(ctx))
+	q.state = state
 	return nil
 }
 

@@ -24,6 +24,13 @@
 //
 // # Changing workflow code
 //
-// Every recorded history in testdata/histories is replayed by the tests. Code that would take another path through one of
-// them needs a new value of logicVersion and must keep the old path for runs that started with the old one.
+// Every recorded history in testdata/histories is replayed by the tests: one folder per version of the queue's logic. Code
+// that would take another path through one of them fails there. Then
+//
+//  1. give logicVersion a new value with a name that says what is new,
+//  2. take the new path only in runs of that version (q.logic >= …), and keep the old one,
+//  3. record histories of the new version (make histories); leave the older folders as they are.
+//
+// A run keeps its version to its end; the next one takes the newest. The signal "force-continue-as-new" ends a run early. A
+// version that no running queue uses any more can be removed together with its folder.
 package workflows

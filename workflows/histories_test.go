@@ -83,7 +83,7 @@ func TestRecordHistories(t *testing.T) {
 	if !*record {
 		return
 	}
-	dir := filepath.Join(historiesDir, "v1")
+	dir := filepath.Join(historiesDir, "v2")
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	save := func(t *testing.T, s *stage, name, workflowID, runID string) {
 		t.Helper()
@@ -169,6 +169,31 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "queue-terminated", queueID, terminated)
 		save(t, s, "queue-rebuilt", queueID, "")
 		save(t, s, "enforcement-waited", run.GetID(), "")
+	})
+
+	t.Run("a queue that people change, and a release that is lost", func(t *testing.T) {
+		w := newWorld(1)
+		w.inspectAfter = 300 * time.Millisecond
+		s := setupWorld(t, w)
+		report := s.report
+		s.report = func(ticket attune.Ticket) {
+			if ticket.Sequence != 1 {
+				report(ticket)
+			}
+		}
+		_, err := s.queues.Pause(t.Context(), queueKey, "ada", "recording")
+		require.NoError(t, err)
+		tickets := s.acquire(t, 4).Tickets
+		_, err = s.queues.CancelTicket(t.Context(), queueKey, tickets[3], "ada", "")
+		require.NoError(t, err)
+		_, err = s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Second)}, "ada", "")
+		require.NoError(t, err)
+		_, err = s.queues.Resume(t.Context(), queueKey, "ada", "")
+		require.NoError(t, err)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
+		s.eventually(t, "all slots free", func() bool { return s.view(t).Active == 0 })
+		s.eventually(t, "the override has run out", func() bool { return s.view(t).Override == nil })
+		save(t, s, "queue-changed", queueID, "")
 	})
 
 	t.Run("an enforcement that had ended", func(t *testing.T) {

@@ -10,8 +10,6 @@ import (
 // QueueInput starts an ActionQueueWorkflow or continues it.
 type QueueInput struct {
 	Queue attune.QueueKey `json:"queue"`
-	// Logic is the version of the workflow code that the run was started with; 0 takes the newest.
-	Logic int `json:"logic,omitempty"`
 	// State is carried from the run before; without it the queue is rebuilt from its rows.
 	State *semaphore.State `json:"state,omitempty"`
 }
@@ -44,6 +42,36 @@ type GrantsInput struct {
 type SettlementsInput struct {
 	Queue       attune.QueueKey     `json:"queue"`
 	Settlements []attune.Settlement `json:"settlements"`
+}
+
+// ControlInput asks to record how a queue is set by hand.
+type ControlInput struct {
+	Queue   attune.QueueKey     `json:"queue"`
+	Control attune.QueueControl `json:"control"`
+}
+
+// InspectionResult says what the rows say about holders: the rest of those asked about is running.
+type InspectionResult struct {
+	Ended   []attune.Ticket `json:"ended,omitempty"`
+	Waiting []attune.Ticket `json:"waiting,omitempty"`
+}
+
+// ChangeRequest is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit].
+type ChangeRequest struct {
+	By   string `json:"by"`             // who says so; 1 to 200 bytes
+	Note string `json:"note,omitempty"` // why; up to 1000 bytes
+}
+
+// LimitRequest is the argument of [UpdateSetLimit].
+type LimitRequest struct {
+	ChangeRequest
+	attune.LimitOverride
+}
+
+// CancelRequest is the argument of [UpdateCancel].
+type CancelRequest struct {
+	ChangeRequest
+	Ticket attune.Ticket `json:"ticket"` // its enforcement and its sequence
 }
 
 // EnforcementInput starts an EnforcementWorkflow. Started by hand, the enforcement's id is enough.

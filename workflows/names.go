@@ -21,6 +21,13 @@ const (
 	SignalForceContinueAsNew = "force-continue-as-new"
 	SignalGrant              = "grant"
 
+	UpdatePause      = "pause"
+	UpdateResume     = "resume"
+	UpdateDrain      = "drain"
+	UpdateSetLimit   = "set-limit"
+	UpdateClearLimit = "clear-limit"
+	UpdateCancel     = "cancel"
+
 	QueryQueue    = "queue"
 	QueryPosition = "position"
 
@@ -28,6 +35,8 @@ const (
 	ActivityReadTickets       = "ReadTickets"
 	ActivityDeliverGrants     = "DeliverGrants"
 	ActivityRecordSettlements = "RecordSettlements"
+	ActivityRecordControl     = "RecordControl"
+	ActivityInspectHolders    = "InspectHolders"
 	ActivityAcquireTicket     = "AcquireTicket"
 	ActivityRequestExecution  = "RequestExecution"
 	ActivityReleaseTicket     = "ReleaseTicket"

@@ -8,8 +8,11 @@ import (
 )
 
 const (
-	// logicVersion is what new queue runs are started with.
-	logicVersion = 1
+	// logicChange names the marker by which a run of a queue remembers the version of the code it was started with. A run
+	// without one is of the first version; logicVersion is that of new runs.
+	logicChange                   = "logic"
+	logicControl workflow.Version = 2 // records changes made by hand, and inspects holders
+	logicVersion                  = logicControl
 
 	// minRunAge keeps runs older than the server's minimal interval between runs of one id (1 s): a younger run's successor
 	// would be held back for the rest of it.
@@ -23,6 +26,8 @@ const (
 	// maxGrants and maxSettlements bound one batch.
 	maxGrants      = 500
 	maxSettlements = 1000
+	// maxChanges bounds the changes by hand that are recorded at a time.
+	maxChanges = 100
 
 	// viewLength is how many waiting tickets a view of the queue lists.
 	viewLength = 20

@@ -11,7 +11,7 @@ import (
 )
 
 // perform starts an activity for each kind of thing the state wants done, unless one of that kind is under way.
-func (q *actionQueue) perform(ctx workflow.Context) {
+func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	if grants := q.state.Undelivered(maxGrants); len(grants) > 0 && !q.granting.running() {
 		q.granting.start(ctx, len(grants) <= quickGrants, fmt.Sprintf("grant %d", len(grants)),
 			ActivityDeliverGrants, GrantsInput{Queue: q.key, Grants: grants})
@@ -26,6 +26,24 @@ func (q *actionQueue) perform(ctx workflow.Context) {
 		q.filling.start(ctx, true, fmt.Sprintf("look for %d–%d", gap.From, gap.To),
 			ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
 		q.filling.gap = gap
+	}
+	if q.logic >= logicControl {
+		q.lookAfter(ctx, now)
+	}
+}
+
+// lookAfter has changes made by hand recorded, and asks about those who have held their slots for long.
+func (q *actionQueue) lookAfter(ctx workflow.Context, now time.Time) {
+	if control := q.state.Unlogged(maxChanges); len(control.Changes) > 0 && !q.logging.running() {
+		q.logging.start(ctx, true, fmt.Sprintf("record %d changes", len(control.Changes)),
+			ActivityRecordControl, ControlInput{Queue: q.key, Control: control})
+		q.logging.logged = len(control.Changes)
+	}
+	if !q.inspecting.running() {
+		if suspects := q.state.Suspects(now); len(suspects) > 0 {
+			q.inspecting.start(ctx, len(suspects) <= quickGrants, fmt.Sprintf("inspect %d", len(suspects)),
+				ActivityInspectHolders, GrantsInput{Queue: q.key, Grants: suspects})
+		}
 	}
 }
 
@@ -42,6 +60,13 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	if q.filling.done() && q.filling.finish(ctx, &tickets) {
 		q.state.Backfill(now, q.filling.gap, tickets)
 	}
+	if q.logging.done() && q.logging.finish(ctx, nil) {
+		q.state.Logged(q.logging.logged)
+	}
+	var inspection InspectionResult
+	if q.inspecting.done() && q.inspecting.finish(ctx, &inspection) {
+		q.state.Inspected(now, inspection.Ended, inspection.Waiting)
+	}
 }
 
 // task is one kind of activity of a queue, under way at most once at a time.
@@ -52,6 +77,7 @@ type task struct {
 	// What the one under way is about.
 	grants  []attune.Grant
 	settled int
+	logged  int
 	gap     semaphore.Gap
 }
 
@@ -86,8 +112,8 @@ type timer struct {
 func (t *timer) fired() bool { return t.future != nil && t.future.IsReady() }
 
 // set keeps a timer that is already right, so that a busy queue does not write one into its history at every turn.
-func (t *timer) set(ctx workflow.Context, state *semaphore.State) {
-	at, wanted := state.WakeAt()
+func (t *timer) set(ctx workflow.Context, at time.Time) {
+	wanted := !at.IsZero()
 	if t.future != nil && (t.fired() || !wanted || !at.Equal(t.at)) {
 		t.cancel()
 		t.future = nil

@@ -30,6 +30,9 @@ type world struct {
 	active  int
 	most    int // highest number of executions at the same time
 	doubled []attune.EnforcementID
+	control attune.QueueControl
+
+	inspectAfter time.Duration // replaces the usual interval when it is not 0
 
 	// run plays the worker: it is called in a goroutine of its own and ends the execution by returning.
 	run    func(attune.EnforcementID)
@@ -71,7 +74,10 @@ func (w *world) accept(n int) attune.Admission {
 func (w *world) Snapshot(context.Context, attune.QueueKey) (attune.QueueSnapshot, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	snapshot := attune.QueueSnapshot{Policy: w.policy, LastSequence: int64(len(w.order))}
+	snapshot := attune.QueueSnapshot{
+		Policy: w.policy, LastSequence: int64(len(w.order)),
+		Mode: w.control.Mode, Override: w.control.Override, LastChange: int64(len(w.control.Changes)),
+	}
 	for _, id := range w.order {
 		switch r := w.rows[id]; r.status {
 		case attune.EnforcementQueued:
@@ -94,6 +100,32 @@ func (w *world) Tickets(_ context.Context, _ attune.QueueKey, from, to int64) ([
 		}
 	}
 	return tickets, nil
+}
+
+func (w *world) RecordControl(_ context.Context, _ attune.QueueKey, control attune.QueueControl) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.control.Mode, w.control.Override = control.Mode, control.Override
+	for _, change := range control.Changes {
+		if change.Number > int64(len(w.control.Changes)) {
+			w.control.Changes = append(w.control.Changes, change)
+		}
+	}
+	return nil
+}
+
+func (w *world) Ended(_ context.Context, _ attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, grant := range grants {
+		switch r := w.rows[grant.Enforcement]; {
+		case r.status.Terminal():
+			ended = append(ended, r.ticket)
+		case r.status == attune.EnforcementQueued:
+			waiting = append(waiting, r.ticket)
+		}
+	}
+	return ended, waiting, nil
 }
 
 func (w *world) Settle(_ context.Context, _ attune.QueueKey, settlements []attune.Settlement) error {
@@ -219,7 +251,12 @@ type stage struct {
 
 func setup(t *testing.T, limit int) *stage {
 	t.Helper()
-	s := &stage{world: newWorld(limit), client: testenv.TemporalClient(t)}
+	return setupWorld(t, newWorld(limit))
+}
+
+func setupWorld(t *testing.T, w *world) *stage {
+	t.Helper()
+	s := &stage{world: w, client: testenv.TemporalClient(t)}
 	s.queues = workflows.NewQueues(s.client)
 	ctx := t.Context()
 	s.report = func(ticket attune.Ticket) { _ = s.queues.Release(ctx, queueKey, []attune.Ticket{ticket}) }
@@ -233,6 +270,9 @@ func (s *stage) startWorkers(t *testing.T) (stop func()) {
 	queueWorker := worker.New(s.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	enforcementWorker := worker.New(s.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
 	queueActivities := activities.NewQueues(s.world, s.world, s.client)
+	if s.inspectAfter > 0 {
+		queueActivities = queueActivities.InspectAfter(s.inspectAfter)
+	}
 	enforcementActivities := activities.NewEnforcements(s.world, s.world, s.world, s.queues)
 	workflows.Register(queueWorker)
 	workflows.Register(enforcementWorker)

@@ -1,0 +1,175 @@
+package workflows_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
+)
+
+func TestActionQueueWorkflow_Control(t *testing.T) {
+	t.Parallel()
+
+	t.Run("paused before its first use, resumed later", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		view, err := s.queues.Pause(t.Context(), queueKey, "ada", "maintenance")
+		require.NoError(t, err)
+		require.Equal(t, attune.QueuePaused, view.Mode)
+		_, err = s.queues.Pause(t.Context(), queueKey, "ada", "")
+		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
+		require.EqualError(t, err, "the queue is paused already")
+
+		s.acquire(t, 3)
+		s.eventually(t, "they wait", func() bool { return s.view(t).Waiting == 3 })
+		require.Zero(t, s.view(t).Active)
+		_, err = s.queues.Resume(t.Context(), queueKey, "bob", "")
+		require.NoError(t, err)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
+		s.eventually(t, "both changes are recorded", func() bool { return len(s.recorded()) == 2 })
+		require.Equal(t, []string{"ada: open → paused (maintenance)", "bob: paused → open ()"}, told(s.recorded()))
+	})
+
+	t.Run("S11 the limit from one to five with a hundred waiting, and back", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		next := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-next }
+		s.policy.Limit = 1
+		s.acquire(t, 100)
+		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		s.allow(5)
+		_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 5}, "ada", "")
+		require.NoError(t, err)
+		s.eventually(t, "five run, with no new arrival", func() bool { return s.count(attune.EnforcementGranted) == 5 })
+
+		_, err = s.queues.ClearLimit(t.Context(), queueKey, "ada", "")
+		require.NoError(t, err)
+		for range 4 {
+			next <- struct{}{}
+		}
+		s.eventually(t, "it drains to one", func() bool {
+			return s.count(attune.EnforcementExecuted) == 4 && s.view(t).Active == 1
+		})
+		close(next)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 100 })
+		s.requireOrder(t)
+	})
+
+	t.Run("draining rejects newcomers and finishes the others", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		next := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-next }
+		s.acquire(t, 3)
+		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		_, err := s.queues.Drain(t.Context(), queueKey, "ada", "")
+		require.NoError(t, err)
+		s.acquire(t, 2)
+		s.eventually(t, "newcomers are rejected", func() bool { return s.count(attune.EnforcementRejected) == 2 })
+		close(next)
+		s.eventually(t, "the others ran", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
+	})
+
+	t.Run("S5 positions two, five and eight of ten are cancelled", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		next := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-next }
+		tickets := s.acquire(t, 10).Tickets
+		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		for _, position := range []int{2, 5, 8} {
+			_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[position-1], "ada", "")
+			require.NoError(t, err)
+		}
+		_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[0], "ada", "")
+		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "a holder does not wait: %v", err)
+		s.eventually(t, "the rows say so", func() bool { return s.count(attune.EnforcementCancelled) == 3 })
+		close(next)
+		s.eventually(t, "the other seven ran", func() bool { return s.count(attune.EnforcementExecuted) == 7 })
+		s.requireOrder(t)
+	})
+
+	t.Run("what is set by hand survives the workflow", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 2)
+		_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Hour)}, "ada", "")
+		require.NoError(t, err)
+		_, err = s.queues.Drain(t.Context(), queueKey, "ada", "")
+		require.NoError(t, err)
+		s.eventually(t, "both changes are recorded", func() bool { return len(s.recorded()) == 2 })
+		require.NoError(t, s.client.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), "", "test"))
+		s.acquire(t, 1)
+		s.eventually(t, "it knows", func() bool {
+			view, err := s.queues.View(t.Context(), queueKey)
+			return err == nil && view.Mode == attune.QueueDraining && view.Limit == 1
+		})
+	})
+
+	t.Run("bad input is refused and leaves no trace", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		for says, call := range map[string]func() error{
+			"say who changes the queue": func() error {
+				_, err := s.queues.Pause(t.Context(), queueKey, "", "")
+				return err
+			},
+			"limit -1": func() error {
+				_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: -1}, "ada", "")
+				return err
+			},
+			"that has passed": func() error {
+				_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, "ada", "")
+				return err
+			},
+		} {
+			err := call()
+			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), "%v", err)
+			require.ErrorContains(t, err, says)
+		}
+		require.Empty(t, s.recorded())
+	})
+}
+
+// TestActionQueueWorkflow_Inspection loses a release. Somebody looks, and the slot is free.
+func TestActionQueueWorkflow_Inspection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(1)
+	w.inspectAfter = 300 * time.Millisecond
+	s := setupWorld(t, w)
+	report := s.report
+	s.report = func(ticket attune.Ticket) {
+		if ticket.Sequence != 1 {
+			report(ticket)
+		}
+	}
+	s.acquire(t, 3)
+	s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
+	s.eventually(t, "all slots free", func() bool { return s.view(t).Active == 0 })
+	require.EqualValues(t, 1, s.view(t).Counters.Recovered)
+	s.requireOrder(t)
+}
+
+func (w *world) recorded() []attune.QueueChange {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.control.Changes
+}
+
+// allow raises the limit that requireOrder checks against: one was set by hand.
+func (w *world) allow(limit int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.policy.Limit = limit
+}
+
+func told(changes []attune.QueueChange) []string {
+	var lines []string
+	for _, c := range changes {
+		lines = append(lines, c.By+": "+c.From+" → "+c.To+" ("+c.Note+")")
+	}
+	return lines
+}
