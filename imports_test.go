@@ -68,6 +68,14 @@ func TestHouse(t *testing.T) {
 			breaks: importing("policy", "resolve.go", module+"/postgres"),
 		},
 		{
+			name: "proof is pure",
+			rule: rule{
+				of: within("proof"), forbids: not(standard, ours("")),
+				why: "it judges the decisions of others, so it shares no code with them",
+			},
+			breaks: importing("proof", "check.go", module+"/semaphore"),
+		},
+		{
 			name: "rules and packs know the domain only",
 			rule: rule{
 				of: within("rules", "packs"), forbids: oursExcept("", "policy", "rules", "packs"),

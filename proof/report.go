@@ -1,0 +1,80 @@
+package proof
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/attune-go/attune"
+)
+
+// Rule names one promise.
+type Rule string
+
+// The rules. The package's documentation says what each of them holds.
+const (
+	RuleTickets Rule = "tickets"
+	RuleOnce    Rule = "once"
+	RuleOrder   Rule = "order"
+	RuleLimit   Rule = "limit"
+	RuleLog     Rule = "log"
+	RuleCounts  Rule = "counts"
+)
+
+// Rules lists every rule, in the order in which a report has them.
+func Rules() []Rule {
+	return []Rule{RuleTickets, RuleOnce, RuleOrder, RuleLimit, RuleLog, RuleCounts}
+}
+
+// Report is what was checked and what was found.
+type Report struct {
+	Queue      attune.QueueKey `json:"queue"`
+	Checked    Counts          `json:"checked"`
+	Violations []Violation     `json:"violations"` // by rule, then sequence, then grant
+}
+
+// Kept reports whether no violation was found.
+func (r Report) Kept() bool { return len(r.Violations) == 0 }
+
+// Counts say how much was checked.
+type Counts struct {
+	Tickets  int `json:"tickets"`  // enforcements that were accepted
+	Waiting  int `json:"waiting"`  // of these: wait
+	Active   int `json:"active"`   // hold a slot
+	Executed int `json:"executed"` // ended after a grant
+	Dropped  int `json:"dropped"`  // ended without one
+	Grants   int `json:"grants"`   // rows of the log
+	Released int `json:"released"` // of these: gave their slot back
+	// MostActive is the highest number of slots held just after a grant, the new one included, as the times prove it.
+	MostActive int `json:"most_active"`
+	// Passed counts waiting tickets behind a grant of a higher sequence. Their own grant or end is under way.
+	Passed int `json:"passed"`
+}
+
+// Violation is a promise that was not kept.
+type Violation struct {
+	Rule     Rule   `json:"rule"`
+	Sequence int64  `json:"sequence,omitempty"` // the ticket it is about; 0 if it is about none
+	Grant    int64  `json:"grant,omitempty"`    // the number of the grant it is about; 0 if it is about none
+	Detail   string `json:"detail"`             // for a person
+}
+
+func (v Violation) String() string {
+	about := ""
+	if v.Sequence > 0 {
+		about += fmt.Sprintf(" sequence %d:", v.Sequence)
+	}
+	if v.Grant > 0 {
+		about = strings.TrimSuffix(about, ":") + fmt.Sprintf(" grant %d:", v.Grant)
+	}
+	return fmt.Sprintf("%s:%s %s", v.Rule, about, v.Detail)
+}
+
+func sortViolations(violations []Violation) {
+	rules := Rules()
+	slices.SortStableFunc(violations, func(a, b Violation) int {
+		return cmp.Or(cmp.Compare(slices.Index(rules, a.Rule), slices.Index(rules, b.Rule)),
+			cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.Grant, b.Grant))
+	})
+}
