@@ -13,9 +13,9 @@ import (
 // Finish records how attempts ended, in one transaction, and says for each report, in the order given, what it changed.
 //
 // The first report about the current attempt of an execution that has not ended finishes it, its enforcement becomes
-// executed, the queue counts one more completion, and the grant is released at the time of the execution's end. Every further report about that attempt is "repeated", one about
-// another attempt is "stale", and one about an execution that does not exist is "unknown"; none of them changes
-// anything, so a batch may hold the same report any number of times.
+// executed, the queue counts one more completion, and the grant is released at the time of the execution's end. Every
+// further report about that attempt is "repeated", one about another attempt is "stale", and one about an execution that
+// does not exist is "unknown"; none of them changes anything, so a batch may hold the same report any number of times.
 //
 // What a process printed is stored as far as PostgreSQL can: NUL characters and invalid UTF-8 become U+FFFD.
 func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {

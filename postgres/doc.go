@@ -4,8 +4,9 @@
 //
 // The order of tickets is decided here and nowhere else: [Enforcements.Admit] assigns the sequence of an enforcement
 // while it holds the row of its queue. The rows of enforcements and executions are the truth about their status. Who
-// holds a slot and who waits is decided by the queue's workflow; what it decides is recorded here, so that a queue that
-// lost its state can be rebuilt with [Queues.Snapshot].
+// holds a slot and who waits, and how a queue is set by hand, is decided by the queue's workflow; what it decides is
+// recorded here, so that a queue that lost its state can be rebuilt with [Queues.Snapshot], and so that everybody can see
+// afterwards what was done: [Queues.Changes] and [Queues.Grants] are kept for ever.
 //
 // # Guarantees
 //
@@ -16,16 +17,19 @@
 //     millisecond precision and is never before that of a lower sequence.
 //   - An event has at most one enforcement per rule, an enforcement at most one execution, and a queue never gives a
 //     sequence or a grant number twice. These are constraints of the database, not of this code.
+//   - A grant is in the log if and only if its execution exists, and is released there when its execution has ended,
+//     with the very times of the execution.
 //   - last_sequence = waiting + granted + total_completed + total_dropped for every queue, in every committed state.
-//   - Times are PostgreSQL's clock, except the time of a grant, which is part of the grant.
+//   - Times are PostgreSQL's clock, except those that a queue has set: of a grant, and of a change by hand.
 //
 // # Locks
 //
 // Transactions take row locks in this order, and several of a kind in ascending order, so they cannot deadlock:
 //
-//	enforcements still "created" (by id) → queues (by key) → executions (by id) → other enforcements
+//	enforcements still "created" (by id) → queues (by key) → executions (by id) → other enforcements → their grants
 //
-// Claims lock executions only, requests one enforcement only. Installing packs is serialized by an advisory lock.
+// A grant is changed only by whoever has locked its execution, so grants need no order of their own. Claims lock
+// executions only, requests one enforcement only. Installing packs is serialized by an advisory lock.
 //
 // # Failures
 //

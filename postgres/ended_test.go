@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,8 +24,8 @@ func TestEnforcements_Ended(t *testing.T) {
 	b.settle(t, tickets[5], attune.EnforcementCancelled, attune.ReasonCancelled)
 
 	var holders []attune.Grant
-	for i := len(tickets) - 1; i >= 0; i-- {
-		holders = append(holders, grant(tickets[i]))
+	for _, ticket := range slices.Backward(tickets) {
+		holders = append(holders, grant(ticket))
 	}
 	holders = append(holders, grant(attune.Ticket{Enforcement: 4711, Sequence: 99}))
 	ended, waiting, err := b.enforcements.Ended(t.Context(), queueKey, holders)

@@ -9,7 +9,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Queues tells how queues stand.
+// Queues tells how queues stand and what they have granted, and keeps what people do to them by hand.
 type Queues struct{ db *DB }
 
 // NewQueues returns the queues of a database.

@@ -34,8 +34,8 @@ FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN executions x 
 WHERE e.id = $1`
 
 // Request acts upon a grant: in one transaction the enforcement becomes granted, its execution is requested, as the
-// action is declared at that moment, and the grant is logged. The answer holds the message to publish while the execution is requested, so the
-// call can be repeated until the message is out.
+// action is declared at that moment, and the grant is logged. The answer holds the message to publish while the execution
+// is requested, so the call can be repeated until the message is out.
 //
 // Nothing is changed, and Ended is set, when the enforcement has ended: its slot must be released. An unknown
 // enforcement is [attune.CodeNotFound]; one that does not wait in this queue is [attune.CodeConflict].

@@ -1,0 +1,218 @@
+package postgres_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+func modeChange(number int64, from, to attune.QueueMode) attune.QueueChange {
+	return attune.QueueChange{
+		Number: number, At: time.Now().UTC().Truncate(time.Microsecond), By: "ana", Note: "maintenance",
+		Kind: attune.ChangeMode, From: string(from), To: string(to),
+	}
+}
+
+// control records how the deploy queue is set.
+func (b *bundle) control(t *testing.T, mode attune.QueueMode, override *attune.LimitOverride, changes ...attune.QueueChange) {
+	t.Helper()
+	control := attune.QueueControl{Mode: mode, Override: override, Changes: changes}
+	require.NoError(t, b.queues.RecordControl(t.Context(), queueKey, control))
+}
+
+func (b *bundle) changes(t *testing.T, page attune.Page) []attune.QueueChange {
+	t.Helper()
+	changes, err := b.queues.Changes(t.Context(), queueKey, page)
+	require.NoError(t, err)
+	return changes
+}
+
+func (b *bundle) snapshot(t *testing.T) attune.QueueSnapshot {
+	t.Helper()
+	snapshot, err := b.queues.Snapshot(t.Context(), queueKey)
+	require.NoError(t, err)
+	return snapshot
+}
+
+func TestQueues_RecordControl(t *testing.T) {
+	t.Parallel()
+
+	t.Run("keeps every change", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
+		require.Empty(t, b.changes(t, attune.Page{}))
+		pause := modeChange(1, attune.QueueOpen, attune.QueuePaused)
+		limit := attune.QueueChange{Number: 2, At: pause.At, By: "bo", Kind: attune.ChangeLimit, From: "1", To: "7"}
+		cancel := attune.QueueChange{
+			Number: 3, At: pause.At, By: "bo", Kind: attune.ChangeCancel, From: "waiting", To: "cancelled",
+			Enforcement: ticket.Enforcement,
+		}
+		override := &attune.LimitOverride{Limit: 7, Until: pause.At.Add(time.Hour)}
+		b.control(t, attune.QueuePaused, nil, pause)
+		b.control(t, attune.QueuePaused, override, limit, cancel)
+
+		require.Empty(t, cmp.Diff([]attune.QueueChange{cancel, limit, pause}, b.changes(t, attune.Page{})))
+		require.Empty(t, cmp.Diff([]attune.QueueChange{limit}, b.changes(t, attune.Page{Before: 3, Limit: 1})))
+		snapshot := b.snapshot(t)
+		require.Equal(t, attune.QueuePaused, snapshot.Mode)
+		require.EqualValues(t, 3, snapshot.LastChange)
+		require.Empty(t, cmp.Diff(override, snapshot.Override))
+		require.Equal(t, []attune.Ticket{ticket}, snapshot.Waiting)
+	})
+
+	t.Run("repeated and late reports do no harm", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		first, second := modeChange(1, attune.QueueOpen, attune.QueuePaused), modeChange(2, attune.QueuePaused, attune.QueueDraining)
+		b.control(t, attune.QueueDraining, &attune.LimitOverride{Limit: 2}, second)
+		want := b.snapshot(t)
+		altered := second
+		altered.By, altered.To = "eve", "open"
+		b.control(t, attune.QueueOpen, nil, altered) // its number is taken
+		b.control(t, attune.QueuePaused, nil, first) // late, and recorded for the first time
+		b.control(t, attune.QueuePaused, nil)        // nothing to record
+		require.Empty(t, cmp.Diff([]attune.QueueChange{second, first}, b.changes(t, attune.Page{})))
+		require.Empty(t, cmp.Diff(want, b.snapshot(t)))
+
+		third := modeChange(3, attune.QueueDraining, attune.QueueOpen)
+		b.control(t, attune.QueueOpen, nil, first, second, third) // a late start of the list, and something new
+		snapshot := b.snapshot(t)
+		require.Equal(t, attune.QueueOpen, snapshot.Mode)
+		require.Nil(t, snapshot.Override)
+		require.EqualValues(t, 3, snapshot.LastChange)
+		require.Len(t, b.changes(t, attune.Page{}), 3)
+	})
+
+	t.Run("a queue can be set before its first use", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(9)}))
+		b.control(t, attune.QueuePaused, nil, modeChange(1, attune.QueueOpen, attune.QueuePaused))
+		stats := b.stats(t)
+		require.Equal(t, 9, stats.MaxConcurrent, "the limit that the policies say")
+		require.Zero(t, stats.TotalEnqueued)
+		snapshot := b.snapshot(t)
+		require.Equal(t, attune.QueuePaused, snapshot.Mode)
+		require.EqualValues(t, 1, snapshot.Policy.Revision)
+
+		require.Equal(t, []int64{1, 2}, sequencesOf(b.admit(t, b.created(t, deploy, 2)...)))
+		require.Equal(t, attune.QueuePaused, b.snapshot(t).Mode)
+	})
+
+	t.Run("does not touch what is none of its business", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 3)...)
+		b.finish(t, reportOf(b.request(t, tickets[0])))
+		b.request(t, tickets[1])
+		before := b.stats(t)
+		b.control(t, attune.QueuePaused, nil, modeChange(1, attune.QueueOpen, attune.QueuePaused))
+		after := b.stats(t)
+		require.True(t, after.LastUpdated.After(*before.LastUpdated))
+		after.LastUpdated = before.LastUpdated
+		require.Empty(t, cmp.Diff(before, after))
+		none, err := b.queues.Changes(t.Context(), "demo.notify", attune.Page{})
+		require.NoError(t, err)
+		require.Empty(t, none)
+	})
+
+	t.Run("many at once, among arrivals and ends", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		const rounds = 12
+		messages, newcomers := b.requested(t, rounds), b.created(t, deploy, rounds)
+		errs := make([]error, 3*rounds)
+		var wg sync.WaitGroup
+		for i := range rounds {
+			control := attune.QueueControl{Mode: attune.QueuePaused, Override: &attune.LimitOverride{Limit: i + 1}}
+			for number := range i + 1 {
+				control.Changes = append(control.Changes, modeChange(int64(number+1), attune.QueueOpen, attune.QueuePaused))
+			}
+			wg.Go(func() { errs[3*i] = b.queues.RecordControl(t.Context(), queueKey, control) })
+			wg.Go(func() { _, errs[3*i+1] = b.enforcements.Admit(t.Context(), newcomers[i:i+1]) })
+			wg.Go(func() {
+				_, errs[3*i+2] = b.executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(messages[i])})
+			})
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		snapshot := b.snapshot(t)
+		require.EqualValues(t, rounds, snapshot.LastChange)
+		require.Equal(t, rounds, snapshot.Override.Limit, "mode and limit are those of the newest change")
+		require.Len(t, b.changes(t, attune.Page{}), rounds)
+		require.NoError(t, addsUp(b.stats(t)))
+	})
+}
+
+func TestQueues_RecordControlRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	change := modeChange(1, attune.QueueOpen, attune.QueuePaused)
+	control := attune.QueueControl{Mode: attune.QueuePaused, Changes: []attune.QueueChange{change}}
+	requireCode(t, attune.CodeNotFound, b.queues.RecordControl(t.Context(), "demo.unknown", control), `"demo.unknown"`)
+
+	tests := map[string]struct {
+		spoil    func(control *attune.QueueControl, change *attune.QueueChange)
+		mentions string
+	}{
+		"mode":   {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Mode = "closed" }, `"closed"`},
+		"limit":  {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Override = &attune.LimitOverride{Limit: -1} }, "-1"},
+		"number": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Number = 0 }, "from 1"},
+		"nobody": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.By = "" }, "who"},
+		"by":     {func(_ *attune.QueueControl, c *attune.QueueChange) { c.By = strings.Repeat("x", 201) }, "201"},
+		"note":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = strings.Repeat("x", 1001) }, "1001"},
+		"kind":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Kind = "colour" }, `"colour"`},
+		"NUL":    {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = "\x00" }, "NUL"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spoiled := change
+			control := attune.QueueControl{Mode: attune.QueuePaused}
+			test.spoil(&control, &spoiled)
+			control.Changes = []attune.QueueChange{change, spoiled}
+			requireCode(t, attune.CodeInvalid, b.queues.RecordControl(t.Context(), queueKey, control), test.mentions)
+			require.Empty(t, b.changes(t, attune.Page{}), "nothing of it is recorded")
+		})
+	}
+}
+
+func TestQueues_LimitByHand(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		override *attune.LimitOverride
+		inForce  int
+	}{
+		{name: "none", inForce: 1},
+		{name: "until it is cleared", override: &attune.LimitOverride{Limit: 6}, inForce: 6},
+		{name: "none at all", override: &attune.LimitOverride{Limit: 0}, inForce: 0},
+		{
+			name:     "for some time",
+			override: &attune.LimitOverride{Limit: 6, Until: time.Now().UTC().Add(time.Hour).Truncate(time.Second)}, inForce: 6,
+		},
+		{name: "run out", override: &attune.LimitOverride{Limit: 6, Until: time.Now().Add(-time.Hour)}, inForce: 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.control(t, attune.QueueOpen, test.override,
+				attune.QueueChange{Number: 1, At: time.Now(), By: "ana", Kind: attune.ChangeLimit, From: "1", To: "6"})
+			require.Equal(t, test.inForce, b.stats(t).MaxConcurrent)
+			want := test.override
+			if test.inForce == 1 {
+				want = nil
+			}
+			require.Empty(t, cmp.Diff(want, b.snapshot(t).Override))
+		})
+	}
+}

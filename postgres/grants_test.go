@@ -1,0 +1,145 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/postgres"
+)
+
+// grants reads the log of the deploy queue.
+func (b *bundle) grants(t *testing.T, page attune.Page) []attune.LoggedGrant {
+	t.Helper()
+	grants, err := b.queues.Grants(t.Context(), queueKey, page)
+	require.NoError(t, err)
+	return grants
+}
+
+func numbersOf(grants []attune.LoggedGrant) []int64 {
+	numbers := make([]int64, len(grants))
+	for i, grant := range grants {
+		numbers[i] = grant.Number
+	}
+	return numbers
+}
+
+func TestQueues_Grants(t *testing.T) {
+	t.Parallel()
+
+	t.Run("has what was granted, from request to release", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 2)...)[1]
+		require.Empty(t, b.grants(t, attune.Page{}))
+		given := grant(ticket)
+		given.Number, given.Limit, given.Revision = 41, 17, 23
+		var message *attune.ExecutionRequestedMessage
+		for range 3 { // repeated, perhaps after the policy has changed: the first call counts
+			request, err := b.executions.Request(t.Context(), queueKey, given)
+			require.NoError(t, err)
+			message = request.Message
+			repeated := given
+			repeated.Limit, repeated.Revision = 1, 99
+			_, err = b.executions.Request(t.Context(), queueKey, repeated)
+			require.NoError(t, err)
+		}
+		want := attune.LoggedGrant{
+			Grant: given, RequestedAt: b.execution(t, message.Execution).RequestedAt, Outcome: attune.ExecutionRequested,
+		}
+		require.Empty(t, cmp.Diff([]attune.LoggedGrant{want}, b.grants(t, attune.Page{})))
+
+		require.True(t, b.claim(t, *message, "worker-1").Granted)
+		want.Outcome = attune.ExecutionRunning
+		require.Empty(t, cmp.Diff([]attune.LoggedGrant{want}, b.grants(t, attune.Page{})))
+
+		report := reportOf(*message)
+		report.Status, report.Reason = attune.ExecutionFailed, attune.ReasonExitCode
+		b.finish(t, report, reportOf(*message))
+		b.finish(t, reportOf(*message))
+		want.Outcome, want.ReleasedAt = attune.ExecutionFailed, b.execution(t, message.Execution).FinishedAt
+		require.NotNil(t, want.ReleasedAt)
+		require.Empty(t, cmp.Diff([]attune.LoggedGrant{want}, b.grants(t, attune.Page{})))
+	})
+
+	t.Run("releases only what ended, at the time it ended", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		messages := b.requested(t, 4)
+		b.finish(t, reportOf(messages[2]), reportOf(messages[0]))
+		_, err := b.executions.Cancel(t.Context(), messages[1].Execution)
+		require.NoError(t, err)
+		logged := b.grants(t, attune.Page{})
+		require.Equal(t, []int64{4, 3, 2, 1}, numbersOf(logged))
+		outcomes := []attune.ExecutionStatus{
+			attune.ExecutionRequested, attune.ExecutionSucceeded, attune.ExecutionCancelled, attune.ExecutionSucceeded,
+		}
+		for i, grant := range logged {
+			execution := b.execution(t, messages[grant.Number-1].Execution)
+			require.Equal(t, outcomes[i], grant.Outcome)
+			require.Equal(t, execution.RequestedAt, grant.RequestedAt)
+			require.Equal(t, execution.FinishedAt, grant.ReleasedAt)
+		}
+	})
+
+	t.Run("goes by pages, and by queue", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.requested(t, 5)
+		require.Equal(t, []int64{5, 4}, numbersOf(b.grants(t, attune.Page{Limit: 2})))
+		require.Equal(t, []int64{3, 2}, numbersOf(b.grants(t, attune.Page{Before: 4, Limit: 2})))
+		require.Empty(t, b.grants(t, attune.Page{Before: 1}))
+		none, err := b.queues.Grants(t.Context(), "demo.notify", attune.Page{})
+		require.NoError(t, err)
+		require.Empty(t, none)
+	})
+
+	t.Run("has nothing that was refused", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 2)...)
+		b.settle(t, tickets[0], attune.EnforcementExpired, attune.ReasonQueueTimeout)
+		request, err := b.executions.Request(t.Context(), queueKey, grant(tickets[0]))
+		require.NoError(t, err)
+		require.True(t, request.Ended)
+		_, err = b.executions.Request(t.Context(), "demo.other", grant(tickets[1]))
+		requireCode(t, attune.CodeConflict, err)
+		require.Zero(t, b.count(t, `SELECT count(*) FROM grants`))
+	})
+}
+
+// TestMigrate_LogsEarlierGrants takes a database back to before the log, and migrates it again.
+func TestMigrate_LogsEarlierGrants(t *testing.T) {
+	t.Parallel()
+	address := testenv.Postgres(t)
+	require.NoError(t, postgres.Migrate(t.Context(), address))
+	b := open(t, postgres.Config{URL: address})
+	b.url = address
+	b.install(t, corePack(), demoPack())
+	messages := b.requested(t, 2)
+	b.finish(t, reportOf(messages[0]))
+	before := b.grants(t, attune.Page{})
+	require.Len(t, before, 2)
+
+	b.exec(t, `DROP TABLE grants, queue_changes;
+		ALTER TABLE queues DROP COLUMN mode, DROP COLUMN override_limit, DROP COLUMN override_until,
+			DROP COLUMN last_change, DROP COLUMN freed_at;
+		DELETE FROM goose_db_version WHERE version_id >= 4`)
+	require.NoError(t, postgres.Migrate(t.Context(), address))
+
+	for i := range before {
+		before[i].Limit, before[i].Revision = 0, 0
+	}
+	again := open(t, postgres.Config{URL: address})
+	require.Empty(t, cmp.Diff(before, again.grants(t, attune.Page{})))
+	again.finish(t, reportOf(messages[1]))
+	require.NotNil(t, again.grants(t, attune.Page{})[0].ReleasedAt)
+	snapshot, err := again.queues.Snapshot(t.Context(), queueKey)
+	require.NoError(t, err)
+	require.Equal(t, attune.QueueOpen, snapshot.Mode)
+	require.WithinDuration(t, time.Now(), before[0].RequestedAt, time.Hour)
+}

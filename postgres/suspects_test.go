@@ -1,0 +1,152 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/postgres"
+)
+
+// exec changes the database behind the package's back.
+func (b *bundle) exec(t *testing.T, sql string, args ...any) {
+	t.Helper()
+	_, err := b.conn(t).Exec(t.Context(), sql, args...)
+	require.NoError(t, err)
+}
+
+func TestQueues_Leaks(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	messages := b.requested(t, 5)
+	require.True(t, b.claim(t, messages[1], "worker-1").Granted)
+	b.finish(t, reportOf(messages[2]))
+	none, err := b.queues.Leaks(t.Context(), 0)
+	require.NoError(t, err)
+	require.Empty(t, none)
+
+	b.exec(t, `UPDATE executions SET status = 'failed', finished_at = clock_timestamp() WHERE id = $1`, messages[3].Execution)
+	b.exec(t, `DELETE FROM executions WHERE id = $1`, messages[4].Execution)
+	leaks, err := b.queues.Leaks(t.Context(), 0)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]postgres.Leak{
+		{
+			Queue: queueKey, Enforcement: messages[3].Enforcement, Sequence: 4, Execution: messages[3].Execution,
+			GrantedAt: *b.enforcement(t, messages[3].Enforcement).GrantedAt, Status: attune.ExecutionFailed,
+		},
+		{
+			Queue: queueKey, Enforcement: messages[4].Enforcement, Sequence: 5,
+			GrantedAt: *b.enforcement(t, messages[4].Enforcement).GrantedAt,
+		},
+	}, leaks))
+	young, err := b.queues.Leaks(t.Context(), time.Hour)
+	require.NoError(t, err)
+	require.Empty(t, young)
+}
+
+func TestQueues_Stalls(t *testing.T) {
+	t.Parallel()
+	const limits = `UPDATE queues SET concurrency_limit = `
+	longAgo := `UPDATE enforcements SET queued_at = queued_at - interval '1 day' WHERE queued_at IS NOT NULL;
+		UPDATE grants SET requested_at = requested_at - interval '1 day';
+		UPDATE queues SET freed_at = freed_at - interval '1 day'`
+	tests := []struct {
+		name   string
+		change string // after the deploy queue has granted one of three, long ago
+		stalls bool
+	}{
+		{name: "a slot is free", change: limits + `2`, stalls: true},
+		{name: "draining", change: limits + `2, mode = 'draining'`, stalls: true},
+		{name: "a slot is free by hand", change: `UPDATE queues SET override_limit = 2`, stalls: true},
+		{name: "paused", change: limits + `2, mode = 'paused'`},
+		{name: "full", change: limits + `1`},
+		{name: "full by hand", change: limits + `2, override_limit = 1`},
+		{name: "the limit by hand ran out a moment ago", change: limits + `2, override_limit = 1, override_until = clock_timestamp()`},
+		{
+			name:   "the limit by hand ran out long ago",
+			change: limits + `2, override_limit = 1, override_until = clock_timestamp() - interval '2 hours'`, stalls: true,
+		},
+		{name: "granted a moment ago", change: limits + `2; UPDATE grants SET requested_at = clock_timestamp()`},
+		{name: "freed a moment ago", change: limits + `2, freed_at = clock_timestamp()`},
+		{name: "arrived a moment ago", change: limits + `2; UPDATE enforcements SET queued_at = clock_timestamp()`},
+		{
+			name: "nobody waits",
+			change: limits + `2; UPDATE enforcements SET status = 'expired', reason = 'queue_timeout',
+				finished_at = clock_timestamp() WHERE status = 'queued'`,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			tickets := b.admit(t, b.created(t, deploy, 3)...)
+			b.request(t, tickets[0])
+			b.exec(t, longAgo)
+			b.exec(t, test.change)
+
+			stalls, err := b.queues.Stalls(t.Context(), time.Hour)
+			require.NoError(t, err)
+			if !test.stalls {
+				require.Empty(t, stalls)
+				return
+			}
+			logged := b.grants(t, attune.Page{})
+			require.Empty(t, cmp.Diff([]postgres.Stall{{
+				Queue: queueKey, Limit: 2, Active: 1, Waiting: 2, LastGrantAt: &logged[0].RequestedAt,
+				OldestWaiting: *b.enforcement(t, tickets[1].Enforcement).QueuedAt,
+			}}, stalls))
+		})
+	}
+}
+
+// TestQueues_StallsAfterWhatFreesASlot makes a queue stall, and then does what lets it grant: it gets its time again.
+func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(t *testing.T, b *bundle, active attune.ExecutionRequestedMessage){
+		"an execution ends": func(t *testing.T, b *bundle, active attune.ExecutionRequestedMessage) {
+			t.Helper()
+			b.finish(t, reportOf(active))
+		},
+		"the policy changes": func(t *testing.T, b *bundle, _ attune.ExecutionRequestedMessage) {
+			t.Helper()
+			require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(5)}))
+			_, err := b.queues.ApplyPolicies(t.Context())
+			require.NoError(t, err)
+		},
+		"somebody changes it": func(t *testing.T, b *bundle, _ attune.ExecutionRequestedMessage) {
+			t.Helper()
+			b.control(t, attune.QueueOpen, nil, modeChange(1, attune.QueuePaused, attune.QueueOpen))
+		},
+	}
+	for name, free := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(2)}))
+			active := b.request(t, b.admit(t, b.created(t, deploy, 2)...)[0])
+			b.exec(t, `UPDATE enforcements SET queued_at = queued_at - interval '1 day' WHERE queued_at IS NOT NULL;
+				UPDATE grants SET requested_at = requested_at - interval '1 day';
+				UPDATE queues SET freed_at = freed_at - interval '1 day'`)
+			stalls, err := b.queues.Stalls(t.Context(), time.Hour)
+			require.NoError(t, err)
+			require.Len(t, stalls, 1)
+
+			// An arrival behind the first in line frees nothing.
+			b.admit(t, b.created(t, deploy, 1)...)
+			stalls, err = b.queues.Stalls(t.Context(), time.Hour)
+			require.NoError(t, err)
+			require.Len(t, stalls, 1)
+
+			free(t, b, active)
+			stalls, err = b.queues.Stalls(t.Context(), time.Hour)
+			require.NoError(t, err)
+			require.Empty(t, stalls)
+			stalls, err = b.queues.Stalls(t.Context(), 0)
+			require.NoError(t, err)
+			require.Len(t, stalls, 1)
+		})
+	}
+}
