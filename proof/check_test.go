@@ -68,6 +68,18 @@ func TestCheck_Sound(t *testing.T) {
 	}, report.Checked)
 }
 
+// A grant from before the log counts for those after it, and is not judged itself.
+func TestCheck_LimitUnknown(t *testing.T) {
+	t.Parallel()
+	r := sound()
+	r.grants[1].Limit, r.grants[1].Revision = 0, 0
+	r.grants[0].ReleasedAt = new(second(31))
+	report := check(r)
+	require.Equal(t, 1, report.Checked.LimitUnknown)
+	require.Len(t, report.Violations, 1)
+	require.Equal(t, "limit: sequence 4 grant 3: decided while 2 slots were held, at a limit of 2", report.Violations[0].String())
+}
+
 // What looks odd and is right.
 func TestCheck_Allowed(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,8 @@
 //
 // # What it does not prove
 //
-//   - That the limit recorded in a grant is the one that somebody meant to be in force.
+//   - That the limit recorded in a grant is the one that somebody meant to be in force; nor anything about the limit of a
+//     grant that does not know it, being older than the log. These are counted as [Counts].LimitUnknown.
 //   - That the processes themselves kept to the times: an execution counts from its request to the report of its end.
 //   - That a waiting ticket behind a later grant is on its way: its own grant or end may have been decided and not be stored
 //     yet, which one instant cannot tell from being lost. They are counted as [Counts].Passed; one that stays is stuck.

@@ -48,6 +48,8 @@ type Counts struct {
 	Released int `json:"released"` // of these: gave their slot back
 	// MostActive is the highest number of slots held just after a grant, the new one included, as the times prove it.
 	MostActive int `json:"most_active"`
+	// LimitUnknown counts grants that do not say which limit was in force: those from before there was a log.
+	LimitUnknown int `json:"limit_unknown"`
 	// Passed counts waiting tickets behind a grant of a higher sequence. Their own grant or end is under way.
 	Passed int `json:"passed"`
 }
