@@ -18,5 +18,7 @@ var (
 	_ api.EnforcementReader = (*postgres.Enforcements)(nil)
 	_ api.Executions        = (*postgres.Executions)(nil)
 	_ api.QueueReader       = (*postgres.Queues)(nil)
+	_ api.GrantReader       = (*postgres.Queues)(nil)
+	_ api.ChangeReader      = (*postgres.Queues)(nil)
 	_ api.Metrics           = (*telemetry.Metrics)(nil)
 )

@@ -23,6 +23,8 @@ type Deps struct {
 	Actions      ActionReader
 	Rules        Rules
 	Queues       QueueReader
+	Grants       GrantReader
+	Changes      ChangeReader
 
 	// Checks are what must work for the process to be ready, by name. Optional.
 	Checks map[string]func(context.Context) error
@@ -75,7 +77,7 @@ func (d Deps) validate() error {
 	}{
 		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Actions", d.Actions}, {"Rules", d.Rules},
-		{"Queues", d.Queues},
+		{"Queues", d.Queues}, {"Grants", d.Grants}, {"Changes", d.Changes},
 	}
 	var missing []string
 	for _, need := range needed {

@@ -33,6 +33,8 @@ func routes() map[string]bool {
 		"POST /api/v1/executions/{id}/cancel":   true,
 		"GET /api/v1/queues":                    true,
 		"GET /api/v1/queues/{key}":              true,
+		"GET /api/v1/queues/{key}/grants":       true,
+		"GET /api/v1/queues/{key}/changes":      true,
 		"GET /api/v1/actions":                   true,
 		"GET /api/v1/actions/{ref}":             true,
 		"POST /api/v1/actions/{ref}/run":        true,

@@ -92,6 +92,8 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerEnforcements()
 	s.registerExecutions()
 	s.registerQueues()
+	s.registerGrants()
+	s.registerChanges()
 	s.registerHealth()
 	s.registerDescription()
 	s.handler = s.chain()

@@ -38,6 +38,7 @@ func newServer(
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
 		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Enforcements: s.Enforcements,
 		Executions: s.Executions, Actions: s.Packs, Rules: s.Packs, Queues: s.Queues,
+		Grants: s.Queues, Changes: s.Queues,
 		Checks: map[string]func(context.Context) error{
 			"postgres": s.DB.Ping,
 			"rabbitmq": both.publish.Ping,

@@ -1,0 +1,46 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+)
+
+// ChangeReader reads what people did to queues by hand, newest first; pages go by the number of the change. A queue that
+// nobody has changed has an empty list.
+type ChangeReader interface {
+	Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error)
+}
+
+// QueueChange is what somebody did to a queue by hand.
+type QueueChange struct {
+	Number      int64                  `json:"number" doc:"Counts the changes of the queue, from 1"`
+	At          time.Time              `json:"at"`
+	By          string                 `json:"by" doc:"Who says so"`
+	Note        string                 `json:"note,omitempty" doc:"Why"`
+	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel"`
+	From        string                 `json:"from" doc:"What it was"`
+	To          string                 `json:"to" doc:"What it is since"`
+	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The one that was cancelled"`
+}
+
+func showChange(c attune.QueueChange) QueueChange {
+	return QueueChange{
+		Number: c.Number, At: c.At, By: c.By, Note: c.Note, Kind: c.Kind, From: c.From, To: c.To, Enforcement: c.Enforcement,
+	}
+}
+
+func (s *Server) registerChanges() {
+	register(s, huma.Operation{
+		OperationID: "list-queue-changes", Method: http.MethodGet, Path: "/queues/{key}/changes", Tags: []string{"queues"},
+		Summary: "List what people did to a queue by hand, newest first", Errors: []int{http.StatusNotFound},
+	}, s.listChanges)
+}
+
+func (s *Server) listChanges(ctx context.Context, in *queueListInput) (*answer[List[QueueChange]], error) {
+	return listOfQueue(ctx, s, in, s.deps.Changes.Changes, func(c attune.QueueChange) int64 { return c.Number }, showChange)
+}
