@@ -78,6 +78,16 @@ type QueueControl struct {
 	Changes  []QueueChange  `json:"changes"` // in number order
 }
 
+// QueueStatus is how a queue is set and how full it is, as the queue itself says.
+type QueueStatus struct {
+	Queue    QueueKey       `json:"queue"`
+	Mode     QueueMode      `json:"mode"`
+	Limit    int            `json:"limit"`              // in force: the override's, or the policy's
+	Override *LimitOverride `json:"override,omitempty"` // the limit set by hand
+	Active   int            `json:"active"`             // slots held
+	Waiting  int            `json:"waiting"`
+}
+
 // LoggedGrant is one grant of a queue, as it was recorded.
 type LoggedGrant struct {
 	Grant

@@ -5,6 +5,7 @@ import (
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/workflows"
 )
 
 // What the process wires together must fit: the interfaces are declared here, the types elsewhere.
@@ -20,5 +21,6 @@ var (
 	_ api.QueueReader       = (*postgres.Queues)(nil)
 	_ api.GrantReader       = (*postgres.Queues)(nil)
 	_ api.ChangeReader      = (*postgres.Queues)(nil)
+	_ api.QueueControl      = (*workflows.Queues)(nil)
 	_ api.Metrics           = (*telemetry.Metrics)(nil)
 )

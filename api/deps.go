@@ -25,6 +25,7 @@ type Deps struct {
 	Queues       QueueReader
 	Grants       GrantReader
 	Changes      ChangeReader
+	Control      QueueControl
 
 	// Checks are what must work for the process to be ready, by name. Optional.
 	Checks map[string]func(context.Context) error
@@ -77,7 +78,7 @@ func (d Deps) validate() error {
 	}{
 		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Actions", d.Actions}, {"Rules", d.Rules},
-		{"Queues", d.Queues}, {"Grants", d.Grants}, {"Changes", d.Changes},
+		{"Queues", d.Queues}, {"Grants", d.Grants}, {"Changes", d.Changes}, {"Control", d.Control},
 	}
 	var missing []string
 	for _, need := range needed {

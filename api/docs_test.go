@@ -45,6 +45,9 @@ func TestDocs(t *testing.T) {
 			if strings.Contains(found[2], "--json") {
 				method = http.MethodPost
 			}
+			if strings.Contains(found[0], "-X PUT") {
+				method = http.MethodPut
+			}
 			recorder := b.do(t, request{method, found[1], "", nil})
 			require.NotEqual(t, http.StatusMethodNotAllowed, recorder.Code, found[1])
 			require.NotContains(t, recorder.Body.String(), "there is nothing at", found[1])

@@ -94,6 +94,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerQueues()
 	s.registerGrants()
 	s.registerChanges()
+	s.registerControl()
 	s.registerHealth()
 	s.registerDescription()
 	s.handler = s.chain()

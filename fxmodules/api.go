@@ -13,6 +13,7 @@ import (
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/workflows"
 )
 
 // API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that
@@ -32,12 +33,12 @@ type stores struct {
 }
 
 func newServer(
-	cfg config.Config, s stores, engine *rules.Engine, both brokers, c client.Client,
+	cfg config.Config, s stores, engine *rules.Engine, both brokers, c client.Client, queues *workflows.Queues,
 	t *telemetry.Telemetry, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
 		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Enforcements: s.Enforcements,
-		Executions: s.Executions, Actions: s.Packs, Rules: s.Packs, Queues: s.Queues,
+		Executions: s.Executions, Actions: s.Packs, Rules: s.Packs, Queues: s.Queues, Control: queues,
 		Grants: s.Queues, Changes: s.Queues,
 		Checks: map[string]func(context.Context) error{
 			"postgres": s.DB.Ping,

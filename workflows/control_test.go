@@ -16,17 +16,17 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 	t.Run("paused before its first use, resumed later", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
-		view, err := s.queues.Pause(t.Context(), queueKey, "ada", "maintenance")
+		view, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "maintenance")
 		require.NoError(t, err)
 		require.Equal(t, attune.QueuePaused, view.Mode)
-		_, err = s.queues.Pause(t.Context(), queueKey, "ada", "")
+		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "")
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
 		require.EqualError(t, err, "the queue is paused already")
 
 		s.acquire(t, 3)
 		s.eventually(t, "they wait", func() bool { return s.view(t).Waiting == 3 })
 		require.Zero(t, s.view(t).Active)
-		_, err = s.queues.Resume(t.Context(), queueKey, "bob", "")
+		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueOpen, "bob", "")
 		require.NoError(t, err)
 		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
 		s.eventually(t, "both changes are recorded", func() bool { return len(s.recorded()) == 2 })
@@ -42,11 +42,11 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.acquire(t, 100)
 		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
 		s.allow(5)
-		_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 5}, "ada", "")
+		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 5}, "ada", "")
 		require.NoError(t, err)
 		s.eventually(t, "five run, with no new arrival", func() bool { return s.count(attune.EnforcementGranted) == 5 })
 
-		_, err = s.queues.ClearLimit(t.Context(), queueKey, "ada", "")
+		_, err = s.queues.SetLimit(t.Context(), queueKey, nil, "ada", "")
 		require.NoError(t, err)
 		for range 4 {
 			next <- struct{}{}
@@ -66,7 +66,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.run = func(attune.EnforcementID) { <-next }
 		s.acquire(t, 3)
 		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
-		_, err := s.queues.Drain(t.Context(), queueKey, "ada", "")
+		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueueDraining, "ada", "")
 		require.NoError(t, err)
 		s.acquire(t, 2)
 		s.eventually(t, "newcomers are rejected", func() bool { return s.count(attune.EnforcementRejected) == 2 })
@@ -96,9 +96,9 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 	t.Run("what is set by hand survives the workflow", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
-		_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Hour)}, "ada", "")
+		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Hour)}, "ada", "")
 		require.NoError(t, err)
-		_, err = s.queues.Drain(t.Context(), queueKey, "ada", "")
+		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueDraining, "ada", "")
 		require.NoError(t, err)
 		s.eventually(t, "both changes are recorded", func() bool { return len(s.recorded()) == 2 })
 		require.NoError(t, s.client.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), "", "test"))
@@ -114,15 +114,15 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s := setup(t, 1)
 		for says, call := range map[string]func() error{
 			"say who changes the queue": func() error {
-				_, err := s.queues.Pause(t.Context(), queueKey, "", "")
+				_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "", "")
 				return err
 			},
 			"limit -1": func() error {
-				_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: -1}, "ada", "")
+				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: -1}, "ada", "")
 				return err
 			},
 			"that has passed": func() error {
-				_, err := s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, "ada", "")
+				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, "ada", "")
 				return err
 			},
 		} {

@@ -181,14 +181,14 @@ func TestRecordHistories(t *testing.T) {
 				report(ticket)
 			}
 		}
-		_, err := s.queues.Pause(t.Context(), queueKey, "ada", "recording")
+		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "recording")
 		require.NoError(t, err)
 		tickets := s.acquire(t, 4).Tickets
 		_, err = s.queues.CancelTicket(t.Context(), queueKey, tickets[3], "ada", "")
 		require.NoError(t, err)
-		_, err = s.queues.SetLimit(t.Context(), queueKey, attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Second)}, "ada", "")
+		_, err = s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Second)}, "ada", "")
 		require.NoError(t, err)
-		_, err = s.queues.Resume(t.Context(), queueKey, "ada", "")
+		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueOpen, "ada", "")
 		require.NoError(t, err)
 		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
 		s.eventually(t, "all slots free", func() bool { return s.view(t).Active == 0 })

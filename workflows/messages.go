@@ -127,16 +127,11 @@ type TicketInput struct {
 
 // QueueView answers [QueryQueue].
 type QueueView struct {
-	Queue    attune.QueueKey       `json:"queue"`
-	Policy   attune.QueuePolicy    `json:"policy"`
-	Limit    int                   `json:"limit"` // in force: the policy's, or the override's
-	Mode     attune.QueueMode      `json:"mode"`
-	Override *attune.LimitOverride `json:"override,omitempty"`
-	Active   int                   `json:"active"`
-	Waiting  int                   `json:"waiting"`
-	Oldest   *time.Time            `json:"oldest_enqueued_at,omitempty"`
-	Holders  []semaphore.Holder    `json:"holders"`
-	Front    []attune.Ticket       `json:"front"` // the first [viewLength] waiting
-	Counters semaphore.Counters    `json:"counters"`
-	Missing  *semaphore.Gap        `json:"missing,omitempty"`
+	attune.QueueStatus
+	Policy   attune.QueuePolicy `json:"policy"`
+	Oldest   *time.Time         `json:"oldest_enqueued_at,omitempty"`
+	Holders  []semaphore.Holder `json:"holders"`
+	Front    []attune.Ticket    `json:"front"` // the first [viewLength] waiting
+	Counters semaphore.Counters `json:"counters"`
+	Missing  *semaphore.Gap     `json:"missing,omitempty"`
 }

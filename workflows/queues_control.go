@@ -12,39 +12,40 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Pause stops grants. It returns the queue as it is afterwards, like every change here. A change that changes nothing is
-// [attune.CodeConflict].
-func (q *Queues) Pause(ctx context.Context, key attune.QueueKey, by, note string) (QueueView, error) {
-	return q.update(ctx, key, UpdatePause, ChangeRequest{By: by, Note: note})
+// SetMode opens, pauses or drains a queue. It returns the queue as it is afterwards, like every change here. One that
+// changes nothing is [attune.CodeConflict].
+func (q *Queues) SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, by, note string) (attune.QueueStatus, error) {
+	updates := map[attune.QueueMode]string{
+		attune.QueueOpen: UpdateResume, attune.QueuePaused: UpdatePause, attune.QueueDraining: UpdateDrain,
+	}
+	name, known := updates[mode]
+	if !known {
+		return attune.QueueStatus{}, attune.Errorf(attune.CodeInvalid, "mode %q: use %q, %q or %q",
+			mode, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining)
+	}
+	return q.update(ctx, key, name, ChangeRequest{By: by, Note: note})
 }
 
-// Resume opens a queue that is paused or drains.
-func (q *Queues) Resume(ctx context.Context, key attune.QueueKey, by, note string) (QueueView, error) {
-	return q.update(ctx, key, UpdateResume, ChangeRequest{By: by, Note: note})
-}
-
-// Drain has a queue reject newcomers and grant those who wait.
-func (q *Queues) Drain(ctx context.Context, key attune.QueueKey, by, note string) (QueueView, error) {
-	return q.update(ctx, key, UpdateDrain, ChangeRequest{By: by, Note: note})
-}
-
-// SetLimit puts a limit in force instead of the policy's.
-func (q *Queues) SetLimit(ctx context.Context, key attune.QueueKey, limit attune.LimitOverride, by, note string) (QueueView, error) {
-	return q.update(ctx, key, UpdateSetLimit, LimitRequest{ChangeRequest: ChangeRequest{By: by, Note: note}, LimitOverride: limit})
-}
-
-// ClearLimit gives the limit back to the policy.
-func (q *Queues) ClearLimit(ctx context.Context, key attune.QueueKey, by, note string) (QueueView, error) {
-	return q.update(ctx, key, UpdateClearLimit, ChangeRequest{By: by, Note: note})
+// SetLimit puts a limit in force instead of the policy's; nil gives it back to the policy.
+func (q *Queues) SetLimit(
+	ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, by, note string,
+) (attune.QueueStatus, error) {
+	request := ChangeRequest{By: by, Note: note}
+	if limit == nil {
+		return q.update(ctx, key, UpdateClearLimit, request)
+	}
+	return q.update(ctx, key, UpdateSetLimit, LimitRequest{ChangeRequest: request, LimitOverride: *limit})
 }
 
 // CancelTicket takes a waiting ticket out of a queue. One that does not wait is [attune.CodeConflict].
-func (q *Queues) CancelTicket(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, by, note string) (QueueView, error) {
+func (q *Queues) CancelTicket(
+	ctx context.Context, key attune.QueueKey, ticket attune.Ticket, by, note string,
+) (attune.QueueStatus, error) {
 	return q.update(ctx, key, UpdateCancel, CancelRequest{ChangeRequest: ChangeRequest{By: by, Note: note}, Ticket: ticket})
 }
 
 // update starts the queue if it does not run: it can be paused before its first use.
-func (q *Queues) update(ctx context.Context, key attune.QueueKey, name string, request any) (QueueView, error) {
+func (q *Queues) update(ctx context.Context, key attune.QueueKey, name string, request any) (attune.QueueStatus, error) {
 	start := q.client.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
 		ID: QueueWorkflowID(key), TaskQueue: QueueTaskQueue,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
@@ -61,10 +62,10 @@ func (q *Queues) update(ctx context.Context, key attune.QueueKey, name string, r
 		err = handle.Get(ctx, &view)
 	}
 	if refused, ok := errors.AsType[*temporal.ApplicationError](err); ok {
-		return view, attune.Errorf(attune.Code(refused.Type()), "%s", refused.Message())
+		return view.QueueStatus, attune.Errorf(attune.Code(refused.Type()), "%s", refused.Message())
 	}
 	if err != nil {
-		return view, fmt.Errorf("%s queue %q: %w", name, key, Translate(err))
+		return view.QueueStatus, fmt.Errorf("%s queue %q: %w", name, key, Translate(err))
 	}
-	return view, nil
+	return view.QueueStatus, nil
 }

@@ -34,12 +34,10 @@ func (q *actionQueue) view() (QueueView, error) {
 		return QueueView{}, errLoading
 	}
 	view := QueueView{
-		Queue:    q.key,
+		QueueStatus: attune.QueueStatus{
+			Queue: q.key, Mode: q.state.Mode(), Limit: q.state.Limit(), Active: q.state.Active(), Waiting: q.state.Waiting(),
+		},
 		Policy:   q.state.Policy(),
-		Limit:    q.state.Limit(),
-		Mode:     q.state.Mode(),
-		Active:   q.state.Active(),
-		Waiting:  q.state.Waiting(),
 		Holders:  q.state.Holders(),
 		Front:    q.state.Front(viewLength),
 		Counters: q.state.Counters(),

@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+)
+
+// QueueControl changes queues by hand. Each change says who makes it and why, and is recorded. One that changes nothing, or
+// that cannot be, is an [attune.CodeConflict] error.
+type QueueControl interface {
+	SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, by, note string) (attune.QueueStatus, error)
+	// SetLimit puts a limit in force instead of the policy's; nil gives it back to the policy.
+	SetLimit(ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, by, note string) (attune.QueueStatus, error)
+	// CancelTicket takes a waiting ticket out of its queue.
+	CancelTicket(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, by, note string) (attune.QueueStatus, error)
+}
+
+// Change says who changes something by hand, and why.
+type Change struct {
+	By   string `json:"by" minLength:"1" maxLength:"200" doc:"Who makes the change"`
+	Note string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
+}
+
+// LimitChange is the body of PUT /api/v1/queues/{key}/limit.
+type LimitChange struct {
+	Change
+	Limit int        `json:"limit" minimum:"0" maximum:"5000" doc:"How many may hold a slot; 0 grants nobody"`
+	Until *time.Time `json:"until,omitempty" doc:"When the policy's limit is in force again; never unless given"`
+}
+
+type changeQueueInput struct {
+	Key  string `path:"key" doc:"The queue's key"`
+	Body Change
+}
+
+type limitQueueInput struct {
+	Key  string `path:"key" doc:"The queue's key"`
+	Body LimitChange
+}
+
+type changeEnforcementInput struct {
+	ID   int64 `path:"id" minimum:"1" doc:"The enforcement's id"`
+	Body Change
+}
+
+func (s *Server) registerControl() {
+	modes := []struct {
+		verb, summary string
+		mode          attune.QueueMode
+	}{
+		{"pause", "Grant nobody until the queue is resumed; go on taking tickets in", attune.QueuePaused},
+		{"resume", "Open a queue that is paused or drains", attune.QueueOpen},
+		{"drain", "Grant those who wait and reject newcomers until the queue is resumed", attune.QueueDraining},
+	}
+	for _, m := range modes {
+		register(s, huma.Operation{
+			OperationID: m.verb + "-queue", Method: http.MethodPost, Path: "/queues/{key}/" + m.verb, Tags: []string{"queues"},
+			Summary: m.summary, Errors: []int{http.StatusNotFound, http.StatusConflict},
+		}, func(ctx context.Context, in *changeQueueInput) (*answer[attune.QueueStatus], error) {
+			return s.changeQueue(ctx, in.Key, func(key attune.QueueKey) (attune.QueueStatus, error) {
+				return s.deps.Control.SetMode(ctx, key, m.mode, in.Body.By, in.Body.Note)
+			})
+		})
+	}
+	register(s, huma.Operation{
+		OperationID: "set-queue-limit", Method: http.MethodPut, Path: "/queues/{key}/limit", Tags: []string{"queues"},
+		Summary: "Put a limit in force instead of the policy's", Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.setQueueLimit)
+	register(s, huma.Operation{
+		OperationID: "clear-queue-limit", Method: http.MethodPost, Path: "/queues/{key}/limit/clear", Tags: []string{"queues"},
+		Summary: "Give the limit back to the policy", Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, func(ctx context.Context, in *changeQueueInput) (*answer[attune.QueueStatus], error) {
+		return s.changeQueue(ctx, in.Key, func(key attune.QueueKey) (attune.QueueStatus, error) {
+			return s.deps.Control.SetLimit(ctx, key, nil, in.Body.By, in.Body.Note)
+		})
+	})
+	register(s, huma.Operation{
+		OperationID: "cancel-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/cancel", Tags: []string{"enforcements"},
+		Summary: "Take a waiting enforcement out of its queue", Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.cancelEnforcement)
+}
+
+func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*answer[attune.QueueStatus], error) {
+	limit := &attune.LimitOverride{Limit: in.Body.Limit}
+	if in.Body.Until != nil {
+		limit.Until = *in.Body.Until
+	}
+	return s.changeQueue(ctx, in.Key, func(key attune.QueueKey) (attune.QueueStatus, error) {
+		return s.deps.Control.SetLimit(ctx, key, limit, in.Body.By, in.Body.Note)
+	})
+}
+
+// changeQueue lets a queue be changed before its first use, but not one that no action has: the change would make it.
+func (s *Server) changeQueue(
+	ctx context.Context, name string, change func(attune.QueueKey) (attune.QueueStatus, error),
+) (*answer[attune.QueueStatus], error) {
+	key := attune.QueueKey(name)
+	if key.Validate() != nil || !storable(name) {
+		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
+	}
+	if _, err := s.deps.Queues.Stats(ctx, key); attune.CodeOf(err) == attune.CodeNotFound {
+		_, err = s.deps.Queues.ActionStats(ctx, attune.Ref(name))
+		if err != nil {
+			return nil, err
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	status, err := change(key)
+	return &answer[attune.QueueStatus]{Body: status}, err
+}
+
+// cancelEnforcement leaves it to the queue whether the cancel or a grant came first.
+func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[attune.QueueStatus], error) {
+	id := attune.EnforcementID(in.ID)
+	found, err := s.deps.Enforcements.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	switch found.Status {
+	case attune.EnforcementQueued:
+	case attune.EnforcementCreated:
+		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has not reached its queue yet: try again in a moment", id)
+	case attune.EnforcementGranted:
+		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d holds a slot already: cancel its execution", id)
+	default:
+		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has ended: it is %s", id, found.Status)
+	}
+	ticket := attune.Ticket{Enforcement: id, Sequence: found.Sequence}
+	if found.QueuedAt != nil {
+		ticket.EnqueuedAt = *found.QueuedAt
+	}
+	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, in.Body.By, in.Body.Note)
+	return &answer[attune.QueueStatus]{Body: status}, err
+}

@@ -1,0 +1,127 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+// fakeControl writes down what it was asked to do and answers with a queue that does it.
+type fakeControl struct {
+	modes   []attune.QueueMode
+	limits  []*attune.LimitOverride
+	tickets []attune.Ticket
+	by      []string
+	err     error
+}
+
+func (f *fakeControl) SetMode(_ context.Context, key attune.QueueKey, mode attune.QueueMode, by, note string) (attune.QueueStatus, error) {
+	f.modes, f.by = append(f.modes, mode), append(f.by, by+"/"+note)
+	return attune.QueueStatus{Queue: key, Mode: mode, Limit: 1}, f.err
+}
+
+func (f *fakeControl) SetLimit(
+	_ context.Context, key attune.QueueKey, limit *attune.LimitOverride, by, note string,
+) (attune.QueueStatus, error) {
+	f.limits, f.by = append(f.limits, limit), append(f.by, by+"/"+note)
+	return attune.QueueStatus{Queue: key, Mode: attune.QueueOpen, Limit: 1, Override: limit}, f.err
+}
+
+func (f *fakeControl) CancelTicket(
+	_ context.Context, key attune.QueueKey, ticket attune.Ticket, by, note string,
+) (attune.QueueStatus, error) {
+	f.tickets, f.by = append(f.tickets, ticket), append(f.by, by+"/"+note)
+	return attune.QueueStatus{Queue: key, Mode: attune.QueueOpen, Limit: 1}, f.err
+}
+
+func setupControl(t *testing.T) *bundle {
+	t.Helper()
+	b := setup(t)
+	b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) {
+		if key != "github.deploy" {
+			return attune.QueueStats{}, notFound("such queue")
+		}
+		return attune.QueueStats{Queue: key}, nil
+	}
+	b.queues.actionStats = func(ref attune.Ref) (attune.QueueStats, error) {
+		if ref != "github.unused" {
+			return attune.QueueStats{}, notFound("action \"" + string(ref) + "\"")
+		}
+		return attune.QueueStats{}, nil
+	}
+	return b
+}
+
+func TestQueueControl(t *testing.T) {
+	t.Parallel()
+	b := setupControl(t)
+	for verb, mode := range map[string]attune.QueueMode{
+		"pause": attune.QueuePaused, "resume": attune.QueueOpen, "drain": attune.QueueDraining,
+	} {
+		answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/" + verb, body: `{"by":"ada","note":"why"}`})
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+		require.JSONEq(t, `{"queue":"github.deploy","mode":"`+string(mode)+`","limit":1,"active":0,"waiting":0}`, answer.Body.String())
+	}
+	require.ElementsMatch(t, []attune.QueueMode{attune.QueuePaused, attune.QueueOpen, attune.QueueDraining}, b.control.modes)
+	require.Equal(t, "ada/why", b.control.by[0])
+
+	answer := b.do(t, request{method: http.MethodPut, path: "/api/v1/queues/github.unused/limit", body: `{"by":"ada","limit":5,"until":"2030-01-02T13:00:00Z"}`})
+	require.Equal(t, http.StatusOK, answer.Code, "before its first use: %s", answer.Body)
+	answer = b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/limit/clear", body: `{"by":"ada"}`})
+	require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+	require.Equal(t, 5, b.control.limits[0].Limit)
+	require.False(t, b.control.limits[0].Until.IsZero())
+	require.Nil(t, b.control.limits[1])
+}
+
+func TestQueueControl_Refused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		request request
+		err     error
+		status  int
+		says    string
+	}{
+		"nobody says who": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{}`}, nil, 422, "by"},
+		"unknown queue":   {request{method: "POST", path: "/api/v1/queues/github.gone/pause", body: `{"by":"ada"}`}, nil, 404, "github.gone"},
+		"limit below 0":   {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"by":"ada","limit":-1}`}, nil, 422, "limit"},
+		"limit missing":   {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"by":"ada"}`}, nil, 422, "limit"},
+		"nothing to change": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"by":"ada"}`},
+			attune.Errorf(attune.CodeConflict, "the queue is paused already"), 409, "already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupControl(t)
+			b.control.err = tt.err
+			answer := b.do(t, tt.request)
+			require.Equal(t, tt.status, answer.Code, answer.Body)
+			require.Contains(t, answer.Body.String(), tt.says)
+		})
+	}
+}
+
+func TestCancelEnforcement(t *testing.T) {
+	t.Parallel()
+	for status, code := range map[attune.EnforcementStatus]int{
+		attune.EnforcementQueued: 200, attune.EnforcementCreated: 409, attune.EnforcementGranted: 409, attune.EnforcementExpired: 409,
+	} {
+		t.Run(string(status), func(t *testing.T) {
+			t.Parallel()
+			b := setupControl(t)
+			b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
+				return attune.Enforcement{ID: id, Status: status, Queue: "github.deploy", Sequence: 7, QueuedAt: &noon}, nil
+			}
+			answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/enforcements/3/cancel", body: `{"by":"ada"}`})
+			require.Equal(t, code, answer.Code, answer.Body)
+			if code == 200 {
+				require.Equal(t, []attune.Ticket{{Enforcement: 3, Sequence: 7, EnqueuedAt: noon}}, b.control.tickets)
+			} else {
+				require.Empty(t, b.control.tickets)
+			}
+		})
+	}
+}

@@ -1,0 +1,64 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/client"
+)
+
+// TestControl changes a queue by hand while work is under way, over the API.
+func TestControl(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
+	c.start()
+	change := func(method, path, body string) (int, string) {
+		return c.http(method, "/api/v1/"+path, http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}, body)
+	}
+	must := func(method, path, body string) {
+		t.Helper()
+		status, answer := change(method, path, body)
+		require.Equal(t, http.StatusOK, status, answer)
+	}
+
+	must("POST", "queues/e2e.step/pause", `{"by":"ada","note":"before its first use"}`)
+	var ids []attune.EnforcementID
+	for n := range 20 {
+		ids = append(ids, c.run("e2e.step", map[string]any{"n": n, "ms": 300}))
+	}
+	c.eventually("all wait", func() bool { return c.stats("e2e.step").QueueLength == 20 })
+	require.Zero(t, c.stats("e2e.step").ActiveCount)
+	require.Empty(t, c.written())
+
+	for _, position := range []int{2, 5, 8} {
+		must("POST", fmt.Sprintf("enforcements/%d/cancel", ids[position-1]), `{"by":"ada"}`)
+	}
+	c.eventually("three are cancelled", func() bool {
+		found, err := client.List[attune.Enforcement](t.Context(), c.Client, "/enforcements", map[string][]string{"status": {"cancelled"}})
+		return err == nil && len(found) == 3
+	})
+
+	must("PUT", "queues/e2e.step/limit", `{"by":"ada","limit":4}`)
+	must("POST", "queues/e2e.step/resume", `{"by":"ada"}`)
+	c.eventually("four run at once", func() bool { return c.stats("e2e.step").ActiveCount == 4 })
+	must("POST", "queues/e2e.step/limit/clear", `{"by":"ada"}`)
+	must("POST", "queues/e2e.step/drain", `{"by":"ada"}`)
+	rejected := c.run("e2e.step", map[string]any{"n": 99})
+	c.eventually("newcomers are rejected", func() bool {
+		var e attune.Enforcement
+		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/enforcements/%d", rejected), nil, &e))
+		return e.Status == attune.EnforcementRejected && e.Reason == attune.ReasonQueueDraining
+	})
+	c.eventually("the others have run", func() bool { return c.stats("e2e.step").TotalCompleted == 17 })
+	require.LessOrEqual(t, overlap(t, c.written()), 4)
+	require.Len(t, c.written(), 34)
+
+	status, answer := change("POST", "queues/e2e.step/drain", `{"by":"ada"}`)
+	require.Equal(t, http.StatusConflict, status, answer)
+	status, answer = change("POST", "queues/e2e.gone/pause", `{"by":"ada"}`)
+	require.Equal(t, http.StatusNotFound, status, answer)
+}
