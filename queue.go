@@ -122,6 +122,7 @@ type QueueStats struct {
 	QueueLength      int64      `json:"queue_length"`   // accepted and waiting
 	ActiveCount      int64      `json:"active_count"`   // granted, execution not ended
 	MaxConcurrent    int        `json:"max_concurrent"` // the limit in force
+	Mode             QueueMode  `json:"mode"`
 	OldestEnqueuedAt *time.Time `json:"oldest_enqueued_at"`
 	TotalEnqueued    int64      `json:"total_enqueued"`
 	TotalCompleted   int64      `json:"total_completed"` // executions ended, whatever the outcome

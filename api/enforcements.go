@@ -24,6 +24,8 @@ type Enforcement struct {
 	attune.Enforcement
 
 	Position  int64         `json:"position,omitempty" doc:"Place among those that wait, 1 is next; absent when it does not wait"`
+	Why       string        `json:"why,omitempty" doc:"Why it waits, in a sentence"`
+	Estimate  *Estimate     `json:"estimate,omitempty" doc:"How long it will probably go on waiting; absent when too little is known"`
 	Execution *ExecutionRef `json:"execution,omitempty" doc:"Absent before the grant has led to one"`
 }
 
@@ -113,7 +115,7 @@ func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*answer[Enfor
 	}
 	body := Enforcement{Enforcement: found}
 	if found.Status == attune.EnforcementQueued {
-		if body.Position, err = s.deps.Enforcements.Position(ctx, id); err != nil {
+		if err := s.explainWait(ctx, &body); err != nil {
 			return nil, err
 		}
 	}

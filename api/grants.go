@@ -59,7 +59,8 @@ type queueListInput struct {
 func (s *Server) registerGrants() {
 	register(s, huma.Operation{
 		OperationID: "list-queue-grants", Method: http.MethodGet, Path: "/queues/{key}/grants", Tags: []string{"queues"},
-		Summary: "List what a queue granted, newest first: whom, when, under which limit, and until when", Errors: []int{http.StatusNotFound},
+		Summary: "List what a queue granted, newest first: whom, when, under which limit, and until when",
+		Errors:  []int{http.StatusNotFound},
 	}, s.listGrants)
 }
 

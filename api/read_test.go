@@ -28,11 +28,15 @@ func TestGetEnforcement(t *testing.T) {
 			require.Equal(t, attune.EnforcementID(11), id)
 			return 3, nil
 		}
+		b.queues.stats = func(attune.QueueKey) (attune.QueueStats, error) {
+			return attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 1, MaxConcurrent: 1}, nil
+		}
 		recorder := b.do(t, get("/api/v1/enforcements/11"))
 		require.Equal(t, http.StatusOK, recorder.Code)
 		requireJSON(t, `{
 			"id": 11, "event_id": 7, "rule": "github.deploy", "action": "shop.deploy", "action_id": 4, "parameters": {"v": 1},
 			"status": "queued", "queue": "shop.deploy", "sequence": 42, "position": 3,
+			"why": "2 wait in front of it, and 1 of 1 slots are held.",
 			"created_at": "2030-01-02T12:00:00Z", "queued_at": "2030-01-02T12:00:01Z"
 		}`, recorder)
 	})
@@ -181,11 +185,11 @@ func TestQueues(t *testing.T) {
 	t.Parallel()
 
 	stats := attune.QueueStats{
-		Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1,
+		Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1, Mode: attune.QueueOpen,
 		OldestEnqueuedAt: &noon, TotalEnqueued: 10, TotalCompleted: 6, TotalDropped: 1, LastUpdated: &noon,
 	}
 	const statsJSON = `{
-		"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 2, "active_count": 1, "max_concurrent": 1,
+		"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 2, "active_count": 1, "max_concurrent": 1, "mode": "open",
 		"oldest_enqueued_at": "2030-01-02T12:00:00Z", "total_enqueued": 10, "total_completed": 6, "total_dropped": 1,
 		"last_updated": "2030-01-02T12:00:00Z"
 	}`
@@ -222,13 +226,13 @@ func TestQueues(t *testing.T) {
 		requireProblem(t, b.do(t, get("/api/v1/actions/nope/queue-stats")), 404, "not_found")
 
 		b.queues.actionStats = func(ref attune.Ref) (attune.QueueStats, error) {
-			return attune.QueueStats{Queue: "shop.deploy", ActionID: 4, Action: ref, MaxConcurrent: 1}, nil
+			return attune.QueueStats{Queue: "shop.deploy", ActionID: 4, Action: ref, MaxConcurrent: 1, Mode: attune.QueueOpen}, nil
 		}
 		recorder := b.do(t, get("/api/v1/actions/shop.deploy/queue-stats"))
 		require.Equal(t, http.StatusOK, recorder.Code)
 		requireJSON(t, `{
 			"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 0, "active_count": 0,
-			"max_concurrent": 1, "oldest_enqueued_at": null, "total_enqueued": 0, "total_completed": 0, "total_dropped": 0,
+			"max_concurrent": 1, "mode": "open", "oldest_enqueued_at": null, "total_enqueued": 0, "total_completed": 0, "total_dropped": 0,
 			"last_updated": null
 		}`, recorder)
 	})

@@ -117,7 +117,8 @@ func TestQueues_RecordControl(t *testing.T) {
 		b.control(t, attune.QueuePaused, nil, modeChange(1, attune.QueueOpen, attune.QueuePaused))
 		after := b.stats(t)
 		require.True(t, after.LastUpdated.After(*before.LastUpdated))
-		after.LastUpdated = before.LastUpdated
+		require.Equal(t, attune.QueuePaused, after.Mode)
+		after.LastUpdated, after.Mode = before.LastUpdated, before.Mode
 		require.Empty(t, cmp.Diff(before, after))
 		none, err := b.queues.Changes(t.Context(), "demo.notify", attune.Page{})
 		require.NoError(t, err)

@@ -77,7 +77,7 @@ func TestQueues_Stats(t *testing.T) {
 	stats := b.stats(t)
 	require.NotNil(t, stats.LastUpdated)
 	require.Empty(t, cmp.Diff(attune.QueueStats{
-		Queue: queueKey, ActionID: action.ID, Action: deploy, QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1,
+		Queue: queueKey, ActionID: action.ID, Action: deploy, QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1, Mode: attune.QueueOpen,
 		OldestEnqueuedAt: &tickets[3].EnqueuedAt, TotalEnqueued: 5, TotalCompleted: 1, TotalDropped: 1,
 		LastUpdated: stats.LastUpdated,
 	}, stats))
@@ -101,7 +101,7 @@ func TestQueues_ActionStatsBeforeFirstUse(t *testing.T) {
 
 	stats, err := b.queues.ActionStats(t.Context(), deploy)
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(attune.QueueStats{Queue: queueKey, ActionID: action.ID, Action: deploy, MaxConcurrent: 4}, stats))
+	require.Empty(t, cmp.Diff(attune.QueueStats{Queue: queueKey, ActionID: action.ID, Action: deploy, MaxConcurrent: 4, Mode: attune.QueueOpen}, stats))
 	_, err = b.queues.ActionStats(t.Context(), "demo.unknown")
 	requireCode(t, attune.CodeNotFound, err, `"demo.unknown"`)
 }

@@ -16,7 +16,7 @@ const statsColumns = `
 SELECT COALESCE(q.key, ''), a.id, a.ref,
 	(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued'),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'granted'),
-	COALESCE(` + overrideInForce + `, q.concurrency_limit, 0),
+	COALESCE(` + overrideInForce + `, q.concurrency_limit, 0), COALESCE(q.mode, 'open'),
 	(SELECT e.queued_at FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued' ORDER BY e.sequence LIMIT 1),
 	COALESCE(q.last_sequence, 0), COALESCE(q.total_completed, 0), COALESCE(q.total_dropped, 0),
 	GREATEST(q.updated_at, (
@@ -61,7 +61,7 @@ func (q *Queues) List(ctx context.Context, page attune.Page) ([]attune.QueueStat
 
 func scanStats(row pgx.CollectableRow) (attune.QueueStats, error) {
 	var s attune.QueueStats
-	err := row.Scan(&s.Queue, &s.ActionID, &s.Action, &s.QueueLength, &s.ActiveCount, &s.MaxConcurrent,
+	err := row.Scan(&s.Queue, &s.ActionID, &s.Action, &s.QueueLength, &s.ActiveCount, &s.MaxConcurrent, &s.Mode,
 		&s.OldestEnqueuedAt, &s.TotalEnqueued, &s.TotalCompleted, &s.TotalDropped, &s.LastUpdated)
 	return s, err
 }

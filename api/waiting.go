@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/attune-go/attune"
+)
+
+// estimateSamples is how many of the latest grants an estimate looks at: enough for a mean, few enough to follow a change.
+const estimateSamples = 60
+
+// Estimate is a range that the rest of the wait is in nine times out of ten, as long as the queue goes on as it did lately.
+type Estimate struct {
+	Low    attune.Duration `json:"low"`
+	Likely attune.Duration `json:"likely"`
+	High   attune.Duration `json:"high"`
+}
+
+// explainWait says where a waiting enforcement stands, why it waits, and how much longer it probably will.
+func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
+	position, err := s.deps.Enforcements.Position(ctx, e.ID)
+	if err != nil || position == 0 {
+		return err // granted a moment ago
+	}
+	stats, err := s.deps.Queues.Stats(ctx, e.Queue)
+	if err != nil {
+		return err
+	}
+	e.Position, e.Why = position, why(position, stats)
+	if stats.Mode == attune.QueuePaused || stats.MaxConcurrent == 0 {
+		return nil
+	}
+	grants, err := s.deps.Grants.Grants(ctx, e.Queue, attune.Page{Limit: estimateSamples})
+	if err != nil {
+		return err
+	}
+	if estimate, ok := attune.EstimateWait(position, attune.Turnovers(grants)); ok {
+		e.Estimate = &Estimate{
+			Low: attune.Duration(estimate.Low), Likely: attune.Duration(estimate.Likely), High: attune.Duration(estimate.High),
+		}
+	}
+	return nil
+}
+
+func why(position int64, stats attune.QueueStats) string {
+	front := "It is next"
+	if position > 1 {
+		front = fmt.Sprintf("%d wait in front of it", position-1)
+	}
+	switch {
+	case stats.Mode == attune.QueuePaused:
+		return front + ", and the queue is paused: nobody is granted before it is resumed."
+	case stats.MaxConcurrent == 0:
+		return front + ", and the limit is 0: nobody is granted before it is raised."
+	case stats.ActiveCount >= int64(stats.MaxConcurrent):
+		return fmt.Sprintf("%s, and %d of %d slots are held.", front, stats.ActiveCount, stats.MaxConcurrent)
+	default:
+		return fmt.Sprintf("%s; %d of %d slots are held, and grants are on their way.", front, stats.ActiveCount, stats.MaxConcurrent)
+	}
+}
