@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -45,27 +43,6 @@ func BenchmarkQueue_AgainstMutex(b *testing.B) {
 	b.ReportMetric(1000*median(lineHandOvers), "ms-hand-over")
 	b.ReportMetric(1000*median(lockHandOvers), "ms-mutex-hand-over")
 	line.reportHistory(b)
-}
-
-func (l *benchLine) forgetTimes() {
-	l.timesMu.Lock()
-	defer l.timesMu.Unlock()
-	l.starts, l.ends = nil, nil
-}
-
-// handOvers are the seconds from the end of one execution to the start of the next, at limit 1.
-func (l *benchLine) handOvers() []float64 {
-	l.timesMu.Lock()
-	defer l.timesMu.Unlock()
-	return betweens(l.starts, l.ends)
-}
-
-func betweens(starts, ends []time.Time) []float64 {
-	var seconds []float64
-	for i := 1; i < len(starts); i++ {
-		seconds = append(seconds, starts[i].Sub(ends[i-1]).Seconds())
-	}
-	return seconds
 }
 
 const (
@@ -120,24 +97,6 @@ func itemWorkflow(ctx workflow.Context) error {
 		return fmt.Errorf("work: %w", err)
 	}
 	return workflow.SignalExternalWorkflow(ctx, lockWorkflowID, "", unlockSignal, nil).Get(ctx, nil)
-}
-
-func bareWorkflow(ctx workflow.Context) error {
-	return workflow.ExecuteLocalActivity(shortly(ctx), engineActivityName).Get(ctx, nil)
-}
-
-func shortly(ctx workflow.Context) workflow.Context {
-	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: 5 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
-	})
-}
-
-func registerBare(w worker.Worker, name string, run any) {
-	w.RegisterWorkflowWithOptions(run, workflow.RegisterOptions{Name: name})
-}
-
-func registerBareActivity(w worker.Worker, name string, run any) {
-	w.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: name})
 }
 
 // mutex has items worked on under the lock.

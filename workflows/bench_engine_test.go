@@ -1,0 +1,109 @@
+package workflows_test
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/attune-go/attune/workflows"
+)
+
+// engine runs the least workflow there is: started eagerly, one local activity, done.
+type engine struct {
+	client   client.Client
+	started  atomic.Int64
+	done     atomic.Int64
+	progress chan struct{}
+}
+
+const (
+	engineTaskQueue    = "bench-engine"
+	engineWorkflowName = "BareWorkflow"
+	engineActivityName = "BareActivity"
+)
+
+func newEngine(b *testing.B, c client.Client) *engine {
+	b.Helper()
+	e := &engine{client: c, progress: make(chan struct{}, 1)}
+	w := worker.New(c, engineTaskQueue, workflows.EnforcementWorkerOptions())
+	registerBare(w, engineWorkflowName, bareWorkflow)
+	registerBareActivity(w, engineActivityName, func(context.Context) error {
+		e.done.Add(1)
+		wake(e.progress)
+		return nil
+	})
+	require.NoError(b, w.Start())
+	b.Cleanup(w.Stop)
+	return e
+}
+
+// run returns the time from the first of n starts until the last of the n local activities has run.
+func (e *engine) run(b *testing.B, n, starters int) time.Duration {
+	b.Helper()
+	target := e.done.Load() + int64(n)
+	left := atomic.Int64{}
+	left.Store(int64(n))
+	start := time.Now()
+	var starting sync.WaitGroup
+	for range starters {
+		starting.Go(func() {
+			for left.Add(-1) >= 0 {
+				_, err := e.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
+					ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: engineTaskQueue, EnableEagerStart: true,
+				}, engineWorkflowName)
+				if err != nil {
+					b.Errorf("start: %v", err)
+					return
+				}
+			}
+		})
+	}
+	await(b, e.progress, func() bool { return e.done.Load() >= target })
+	elapsed := time.Since(start)
+	starting.Wait()
+	return elapsed
+}
+
+// mostProductive finds how many starters at the same time get the most out of the engine.
+func (e *engine) mostProductive(b *testing.B) int {
+	b.Helper()
+	const each = 60
+	e.run(b, each, 16) // warm up
+	best, fastest := 0, time.Duration(0)
+	for _, starters := range []int{4, 8, 16, 32, 64} {
+		elapsed := min(e.run(b, each, starters), e.run(b, each, starters))
+		if best == 0 || elapsed < fastest {
+			best, fastest = starters, elapsed
+		}
+	}
+	b.Logf("the engine does most with %d starters", best)
+	return best
+}
+
+func bareWorkflow(ctx workflow.Context) error {
+	return workflow.ExecuteLocalActivity(shortly(ctx), engineActivityName).Get(ctx, nil)
+}
+
+func shortly(ctx workflow.Context) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: 5 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+}
+
+func registerBare(w worker.Worker, name string, run any) {
+	w.RegisterWorkflowWithOptions(run, workflow.RegisterOptions{Name: name})
+}
+
+func registerBareActivity(w worker.Worker, name string, run any) {
+	w.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: name})
+}
