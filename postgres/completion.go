@@ -66,6 +66,7 @@ type hold struct {
 	queue       attune.QueueKey
 	ticket      attune.Ticket
 	requestedAt time.Time
+	overdue     bool // its worker was asked to stop long ago
 }
 
 // finish decides what a report changes, and remembers it for the next report about the same execution.
@@ -90,7 +91,8 @@ SELECT key FROM queues WHERE key IN (SELECT queue_key FROM executions WHERE id =
 ORDER BY key FOR NO KEY UPDATE`
 
 const holdsSQL = `
-SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.requested_at, e.id, e.sequence, e.queued_at
+SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.requested_at,
+	COALESCE(x.cancel_requested_at < clock_timestamp() - interval '1 minute', false), e.id, e.sequence, e.queued_at
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id
 WHERE x.id = ANY ($1::bigint[]) ORDER BY x.id FOR NO KEY UPDATE OF x`
 
@@ -102,7 +104,7 @@ func lockHolds(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (map[at
 	batch.Queue(holdsSQL, ids).Query(func(rows pgx.Rows) error {
 		var h hold
 		_, err := pgx.ForEachRow(rows, []any{
-			&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.requestedAt,
+			&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.requestedAt, &h.overdue,
 			&h.ticket.Enforcement, &h.ticket.Sequence, &h.ticket.EnqueuedAt,
 		}, func() error {
 			holds[h.execution] = new(h)
