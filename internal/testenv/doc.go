@@ -29,6 +29,7 @@
 // # Services that already run
 //
 // ATTUNE_TEST_POSTGRES_URL, ATTUNE_TEST_AMQP_URL and ATTUNE_TEST_TEMPORAL_ADDRESS each name a service to use instead
-// of starting one; without them, ATTUNE_POSTGRES_URL, ATTUNE_AMQP_URL and TEMPORAL_ADDRESS do. The PostgreSQL user must be allowed to create databases. Vhosts are created through RabbitMQ's
+// of starting one; without them, ATTUNE_POSTGRES_URL, ATTUNE_AMQP_URL and TEMPORAL_ADDRESS do. The PostgreSQL user must
+// be allowed to create databases. Vhosts are created through RabbitMQ's
 // management API, by default at port 15672 of the broker's host, otherwise at ATTUNE_TEST_RABBITMQ_API.
 package testenv
