@@ -99,7 +99,7 @@ func (r ChangeRequest) author() semaphore.Author { return semaphore.Author{By: r
 
 func (r ChangeRequest) validate() error {
 	if r.By == "" || len(r.By) > maxBy || len(r.Note) > maxNote {
-		return attune.Errorf(attune.CodeInvalid, "say who changes the queue (by: 1 to %d bytes) and, if you like, why (note: up to %d bytes)",
+		return attune.Errorf(attune.CodeInvalid, "say who changes the queue (by: 1 to %d bytes), and why if you like (note: up to %d)",
 			maxBy, maxNote)
 	}
 	return nil
