@@ -20,7 +20,7 @@ import (
 // docs/performance.md says what they mean.
 
 // repetitions is how many pairs a ratio is the median of.
-const repetitions = 7
+const repetitions = 5
 
 // BenchmarkQueue_AgainstEngine compares whole enforcements (acquired, granted, requested, released) with the least that
 // Temporal can do for one: start a workflow and run one local activity in it.
