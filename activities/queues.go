@@ -23,6 +23,9 @@ import (
 // crowd out other queues.
 const grantsInParallel = 16
 
+// deliverTimeout bounds one call of DeliverGrants, which outlives its activity.
+const deliverTimeout = 25 * time.Second
+
 // QueueRows is a queue as PostgreSQL has it.
 type QueueRows interface {
 	RecordControl(ctx context.Context, key attune.QueueKey, control attune.QueueControl) error
@@ -105,9 +108,15 @@ func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput
 }
 
 // DeliverGrants starts the EnforcementWorkflow of every grant, with the grant. One that waits already gets it as a signal.
+//
+// A start is never cut off, not by the end of the activity's time and not by the failure of another: the server hands the
+// first task out with its answer, and if nobody is there to receive it, the enforcement stands still until that task times
+// out.
 func (a *Queues) DeliverGrants(ctx context.Context, input workflows.GrantsInput) error {
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(grantsInParallel)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
+	defer cancel()
 	for _, grant := range input.Grants {
 		group.Go(func() error { return a.deliver(ctx, input.Queue, grant) })
 	}

@@ -36,7 +36,7 @@ const (
 	constraintWebhookKey    = "triggers_webhook_key"
 	constraintGrantNumber   = "enforcements_grant_number"
 	adviceMigrate           = "the database has no attune tables: migrate it first"
-	messageGrantNumberTaken = "the queue has used this grant number for another enforcement"
+	messageGrantNumberTaken = "another enforcement has taken this grant number in the same moment: try again"
 )
 
 // wrap says what was being done when err came up, and gives it a code if a caller can act upon it. A nil err stays nil,
@@ -79,7 +79,7 @@ func classifyState(answer *pgconn.PgError) (attune.Code, string) {
 		case constraintWebhookKey:
 			return attune.CodeConflict, "a webhook key belongs to another trigger already"
 		case constraintGrantNumber:
-			return attune.CodeConflict, messageGrantNumberTaken
+			return attune.CodeUnavailable, messageGrantNumberTaken
 		}
 	}
 	switch answer.Code[:min(2, len(answer.Code))] {

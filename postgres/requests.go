@@ -9,9 +9,15 @@ import (
 )
 
 // grantSQL makes the execution and the entry in the log of grants in the same statement as the change that allows them.
+//
+// A number that another enforcement has is replaced by the next free one. That happens when a queue was rebuilt while grants
+// that its earlier run had decided were on their way: both runs have counted on from the same number.
 const grantSQL = `
 WITH granted AS (
-	UPDATE enforcements SET status = 'granted', grant_number = $3, granted_at = $4
+	UPDATE enforcements SET status = 'granted', granted_at = $4, grant_number = CASE
+		WHEN EXISTS (SELECT FROM enforcements t WHERE t.queue_key = $1 AND t.grant_number = $3::bigint)
+		THEN (SELECT max(t.grant_number) + 1 FROM enforcements t WHERE t.queue_key = $1 AND t.grant_number IS NOT NULL)
+		ELSE $3::bigint END
 	WHERE id = $2 AND queue_key = $1 AND status = 'queued'
 	RETURNING id, action_id, queue_key, sequence, grant_number, granted_at
 ), requested AS (

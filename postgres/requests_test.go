@@ -97,14 +97,20 @@ func TestExecutions_Request(t *testing.T) {
 		_, err = b.executions.Request(t.Context(), queueKey, attune.Grant{Ticket: tickets[0]})
 		requireCode(t, attune.CodeInvalid, err)
 
-		// Two enforcements of a queue never share a grant number, and the one that failed is untouched.
+	})
+
+	t.Run("a number that a rebuilt queue has used again loses nobody", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 2)...)
 		b.request(t, tickets[0])
 		taken := grant(tickets[1])
-		taken.Number = 1
-		_, err = b.executions.Request(t.Context(), queueKey, taken)
-		requireCode(t, attune.CodeConflict, err, "grant number")
-		require.Equal(t, attune.EnforcementQueued, b.enforcement(t, tickets[1].Enforcement).Status)
-		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM executions`))
+		taken.Number = b.enforcement(t, tickets[0].Enforcement).GrantNumber
+		request, err := b.executions.Request(t.Context(), queueKey, taken)
+		require.NoError(t, err)
+		require.NotNil(t, request.Message)
+		require.Equal(t, taken.Number+1, b.enforcement(t, tickets[1].Enforcement).GrantNumber)
+		require.EqualValues(t, 2, b.count(t, `SELECT count(DISTINCT number) FROM grants`))
 	})
 }
 

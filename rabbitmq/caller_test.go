@@ -70,7 +70,7 @@ func TestCaller(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		caller := rabbitmq.NewCaller(b.connect(t, b.url))
-		ctx, cancel := context.WithTimeout(t.Context(), quickRetry)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*quickRetry) // a channel has to be opened first
 		defer cancel()
 		var reply attune.ExecutionClaimReply
 		err := caller.Call(ctx, claim(1), &reply)

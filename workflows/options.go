@@ -20,9 +20,10 @@ const (
 	// maxHistory ends a run before the server suggests it: a shorter history is read faster after a restart.
 	maxHistory = 2000
 
-	// quickGrants is the size up to which a batch is delivered inside of the workflow task. Longer ones would keep the task
-	// open, and a task that stays open while more than 100 signals come in is done all over again by the server.
-	quickGrants = 50
+	// quickGrants is the size up to which a batch is delivered inside of the workflow task: as many as are started side by
+	// side. Longer ones would keep the task open, and a task that stays open while more than 100 signals come in is done all
+	// over again by the server.
+	quickGrants = 16
 	// maxGrants and maxSettlements bound one batch.
 	maxGrants      = 500
 	maxSettlements = 1000

@@ -100,7 +100,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 			require.NoError(t, s.queues.ForceContinueAsNew(t.Context(), queueKey))
 			return s.runID(t, workflows.QueueWorkflowID(queueKey)) != first
 		})
-		require.EqualValues(t, 640, s.view(t).Counters.Granted)
+		require.Len(t, s.started, 640, "each was granted and ran once")
 		s.requireOrder(t)
 	})
 }
