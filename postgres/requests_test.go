@@ -96,7 +96,6 @@ func TestExecutions_Request(t *testing.T) {
 		requireCode(t, attune.CodeConflict, err, "created")
 		_, err = b.executions.Request(t.Context(), queueKey, attune.Grant{Ticket: tickets[0]})
 		requireCode(t, attune.CodeInvalid, err)
-
 	})
 
 	t.Run("a number that a rebuilt queue has used again loses nobody", func(t *testing.T) {
