@@ -104,10 +104,13 @@ func TestActionQueueWorkflow(t *testing.T) {
 		free := sync.OnceFunc(func() { close(release) })
 		t.Cleanup(free)
 		s.run = func(attune.EnforcementID) { <-release }
-		s.policy.MaxQueued = 2
-		s.policy.QueueTimeout = attune.Duration(300 * time.Millisecond)
-		s.acquire(t, 5)
+		s.acquire(t, 1)
+		s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		s.policy.Revision, s.policy.MaxQueued = 2, 2
+		s.acquire(t, 4)
 		s.eventually(t, "two refused", func() bool { return s.count(attune.EnforcementRejected) == 2 })
+		s.policy.Revision, s.policy.QueueTimeout = 3, attune.Duration(300*time.Millisecond)
+		require.NoError(t, s.queues.SetPolicy(t.Context(), queueKey, s.policy))
 		s.eventually(t, "two expired", func() bool { return s.count(attune.EnforcementExpired) == 2 })
 		require.Equal(t, attune.ReasonQueueFull, s.rows[104].reason)
 		require.Equal(t, attune.ReasonQueueTimeout, s.rows[101].reason)
