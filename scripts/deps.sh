@@ -84,13 +84,22 @@ restore_service_starts() {
 	fi
 }
 
+# end_port_mapper ends the Erlang port mapper that the package scripts of a first installation start and leave behind. It
+# refuses as long as a node uses it.
+end_port_mapper() {
+	type -P epmd >/dev/null && as_root epmd -kill >/dev/null 2>&1 || true
+}
+
 install_packages() {
+	local erlang_was_here
+	erlang_was_here=$(type -P epmd || true)
 	say "installing ${missing[*]} with apt-get"
 	trap restore_service_starts EXIT
 	deny_service_starts
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 	restore_service_starts
+	[ -n "$erlang_was_here" ] || end_port_mapper
 }
 
 packages() {
