@@ -34,6 +34,10 @@ type Action struct {
 	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
 }
 
+// ReservedEnv begins the names of variables that are attune's own: its settings and secrets, and what it tells an action.
+// No action is given another one of that name.
+const ReservedEnv = "ATTUNE_"
+
 // Defaults of an action that does not say otherwise.
 const (
 	DefaultActionTimeout = 10 * time.Minute

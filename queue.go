@@ -49,12 +49,18 @@ type LimitOverride struct {
 	Until time.Time `json:"until,omitzero"` // zero: until it is cleared
 }
 
+// Bounds of a change by hand, in bytes.
+const (
+	MaxChangeBy   = 200  // who makes it; at least 1
+	MaxChangeNote = 1000 // why
+)
+
 // QueueChange is what somebody did to a queue by hand. It is kept for ever.
 type QueueChange struct {
 	Number      int64           `json:"n"` // counts the changes of a queue, from 1
 	At          time.Time       `json:"at"`
-	By          string          `json:"by"`             // who says so; 1 to 200 bytes
-	Note        string          `json:"note,omitempty"` // why; up to 1000 bytes
+	By          string          `json:"by"`             // who says so; 1 to [MaxChangeBy] bytes
+	Note        string          `json:"note,omitempty"` // why; up to [MaxChangeNote] bytes
 	Kind        QueueChangeKind `json:"kind"`
 	From        string          `json:"from"`                     // what it was
 	To          string          `json:"to"`                       // what it is now

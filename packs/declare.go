@@ -19,9 +19,6 @@ var (
 	webhookPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 )
 
-// reservedEnv begins the names of attune's own settings, passwords among them. A worker gives them to no action.
-const reservedEnv = "ATTUNE_"
-
 // trigger reads the declaration of a trigger.
 func (d *draft) trigger(s *source, ref attune.Ref, n *node) {
 	f := s.fieldsOf(fmt.Sprintf("trigger %q", ref.Name()), n)
@@ -108,9 +105,9 @@ func (f *fields) env() []string {
 		switch {
 		case !envPattern.MatchString(item.text):
 			f.fault(item.place, "env: %q is not the name of an environment variable", item.text)
-		case strings.HasPrefix(item.text, reservedEnv):
+		case strings.HasPrefix(item.text, attune.ReservedEnv):
 			f.fault(item.place, "env: %q is attune's own: no action gets a variable whose name begins with %s, use another name",
-				item.text, reservedEnv)
+				item.text, attune.ReservedEnv)
 		default:
 			names = append(names, item.text)
 		}

@@ -10,12 +10,6 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Bounds of what a person says about a change, in bytes.
-const (
-	maxBy   = 200
-	maxNote = 1000
-)
-
 // overrideInForce is the limit of queue q that was set by hand, or NULL when there is none or it has run out.
 const overrideInForce = `
 	CASE WHEN q.override_until IS NULL OR q.override_until > clock_timestamp() THEN q.override_limit END`
@@ -86,10 +80,12 @@ func checkChange(c attune.QueueChange) error {
 	switch {
 	case c.Number < 1:
 		return attune.Errorf(attune.CodeInvalid, "change %d: changes are numbered from 1", c.Number)
-	case c.By == "" || len(c.By) > maxBy:
-		return attune.Errorf(attune.CodeInvalid, "change %d: say in 1 to %d bytes who made it, not %d", c.Number, maxBy, len(c.By))
-	case len(c.Note) > maxNote:
-		return attune.Errorf(attune.CodeInvalid, "change %d: a note has up to %d bytes, not %d", c.Number, maxNote, len(c.Note))
+	case c.By == "" || len(c.By) > attune.MaxChangeBy:
+		return attune.Errorf(attune.CodeInvalid, "change %d: say in 1 to %d bytes who made it, not %d",
+			c.Number, attune.MaxChangeBy, len(c.By))
+	case len(c.Note) > attune.MaxChangeNote:
+		return attune.Errorf(attune.CodeInvalid, "change %d: a note has up to %d bytes, not %d",
+			c.Number, attune.MaxChangeNote, len(c.Note))
 	case c.Kind != attune.ChangeMode && c.Kind != attune.ChangeLimit && c.Kind != attune.ChangeCancel:
 		return attune.Errorf(attune.CodeInvalid, "change %d: kind %q: use %q, %q or %q",
 			c.Number, c.Kind, attune.ChangeMode, attune.ChangeLimit, attune.ChangeCancel)

@@ -14,10 +14,6 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// reservedPrefix begins the names of the worker's own settings, passwords among them. No action gets those, whatever
-// it names; the ones it is given under this prefix are made for it.
-const reservedPrefix = "ATTUNE_"
-
 // commonVariables is what every process may see of the worker's environment.
 func commonVariables() []string {
 	return []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"}
@@ -148,9 +144,9 @@ func (c commands) environment(m attune.ExecutionRequestedMessage) ([]string, err
 		"ATTUNE_ATTEMPT=" + strconv.Itoa(m.Attempt),
 	}
 	for _, name := range slices.Concat(commonVariables(), m.Env) {
-		if strings.HasPrefix(name, reservedPrefix) {
+		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
-				"the worker's own and are given to nobody", m.Action, name, reservedPrefix)
+				"the worker's own and are given to nobody", m.Action, name, attune.ReservedEnv)
 		}
 		if value, found := c.environ[name]; found {
 			env = append(env, name+"="+value)

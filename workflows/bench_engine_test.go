@@ -51,23 +51,13 @@ func newEngine(b *testing.B, c client.Client) *engine {
 func (e *engine) run(b *testing.B, n, starters int) time.Duration {
 	b.Helper()
 	target := e.done.Load() + int64(n)
-	left := atomic.Int64{}
-	left.Store(int64(n))
 	start := time.Now()
-	var starting sync.WaitGroup
-	for range starters {
-		starting.Go(func() {
-			for left.Add(-1) >= 0 {
-				_, err := e.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
-					ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: engineTaskQueue, EnableEagerStart: true,
-				}, engineWorkflowName)
-				if err != nil {
-					b.Errorf("start: %v", err)
-					return
-				}
-			}
-		})
-	}
+	starting := inParallel(b, starters, n, func() error {
+		_, err := e.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
+			ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: engineTaskQueue, EnableEagerStart: true,
+		}, engineWorkflowName)
+		return err
+	})
 	await(b, e.progress, func() bool { return e.done.Load() >= target })
 	elapsed := time.Since(start)
 	starting.Wait()
@@ -106,4 +96,23 @@ func registerBare(w worker.Worker, name string, run any) {
 
 func registerBareActivity(w worker.Worker, name string, run any) {
 	w.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: name})
+}
+
+// inParallel has do called n times, by as many callers at a time as there are starters. Wait for what it returns.
+func inParallel(b *testing.B, starters, n int, do func() error) *sync.WaitGroup {
+	b.Helper()
+	var left atomic.Int64
+	left.Store(int64(n))
+	var starting sync.WaitGroup
+	for range starters {
+		starting.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := do(); err != nil {
+					b.Errorf("start: %v", err)
+					return
+				}
+			}
+		})
+	}
+	return &starting
 }

@@ -150,23 +150,13 @@ func (m *mutex) complete(b *testing.B, n int) time.Duration {
 	m.starts, m.ends = nil, nil
 	m.mu.Unlock()
 	target := m.done.Load() + int64(n)
-	left := atomic.Int64{}
-	left.Store(int64(n))
 	start := time.Now()
-	var starting sync.WaitGroup
-	for range startersOfLockedWork {
-		starting.Go(func() {
-			for left.Add(-1) >= 0 {
-				_, err := m.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
-					ID: "item/" + strconv.FormatInt(m.started.Add(1), 10), TaskQueue: itemTaskQueue, EnableEagerStart: true,
-				}, itemWorkflowName)
-				if err != nil {
-					b.Errorf("start: %v", err)
-					return
-				}
-			}
-		})
-	}
+	starting := inParallel(b, startersOfLockedWork, n, func() error {
+		_, err := m.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
+			ID: "item/" + strconv.FormatInt(m.started.Add(1), 10), TaskQueue: itemTaskQueue, EnableEagerStart: true,
+		}, itemWorkflowName)
+		return err
+	})
 	await(b, m.progress, func() bool { return m.done.Load() >= target })
 	elapsed := time.Since(start)
 	starting.Wait()

@@ -90,17 +90,12 @@ func refuse(err error) error {
 	return temporal.NewNonRetryableApplicationError(err.Error(), string(attune.CodeOf(err)), nil)
 }
 
-const (
-	maxBy   = 200
-	maxNote = 1000
-)
-
 func (r ChangeRequest) author() semaphore.Author { return semaphore.Author{By: r.By, Note: r.Note} }
 
 func (r ChangeRequest) validate() error {
-	if r.By == "" || len(r.By) > maxBy || len(r.Note) > maxNote {
+	if r.By == "" || len(r.By) > attune.MaxChangeBy || len(r.Note) > attune.MaxChangeNote {
 		return attune.Errorf(attune.CodeInvalid, "say who changes the queue (by: 1 to %d bytes), and why if you like (note: up to %d)",
-			maxBy, maxNote)
+			attune.MaxChangeBy, attune.MaxChangeNote)
 	}
 	return nil
 }
