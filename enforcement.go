@@ -33,7 +33,9 @@ type Enforcement struct {
 //	created ─► queued ─► granted ─► executed
 //	   └─────────┴─► rejected | cancelled | expired
 //
-// granted means it holds a slot of its queue; executed means its execution has ended, whatever the outcome.
+// granted means it holds a slot of its queue; executed means its execution has ended, whatever the outcome. An attempt that
+// has failed and is to be tried again leads from granted back to queued, or to parked: then a person leads it back to
+// queued, or to executed.
 type EnforcementStatus string
 
 // The statuses of an enforcement.
@@ -41,6 +43,7 @@ const (
 	EnforcementCreated   EnforcementStatus = "created"
 	EnforcementQueued    EnforcementStatus = "queued"
 	EnforcementGranted   EnforcementStatus = "granted"
+	EnforcementParked    EnforcementStatus = "parked"
 	EnforcementExecuted  EnforcementStatus = "executed"
 	EnforcementRejected  EnforcementStatus = "rejected"
 	EnforcementCancelled EnforcementStatus = "cancelled"
@@ -50,7 +53,7 @@ const (
 // EnforcementStatuses lists every status, in the order of a life.
 func EnforcementStatuses() []EnforcementStatus {
 	return []EnforcementStatus{
-		EnforcementCreated, EnforcementQueued, EnforcementGranted, EnforcementExecuted,
+		EnforcementCreated, EnforcementQueued, EnforcementGranted, EnforcementParked, EnforcementExecuted,
 		EnforcementRejected, EnforcementCancelled, EnforcementExpired,
 	}
 }

@@ -17,18 +17,21 @@ type Execution struct {
 	Status      ExecutionStatus `json:"status"`
 	Reason      Reason          `json:"reason,omitempty"`
 	Error       string          `json:"error,omitempty"` // the reason for a person
-	Pool        string          `json:"pool"`
-	Worker      string          `json:"worker,omitempty"`
-	Parameters  json.RawMessage `json:"parameters"`
-	Timeout     Duration        `json:"timeout"`
-	ExitCode    *int            `json:"exit_code,omitempty"`
-	Result      json.RawMessage `json:"result,omitempty"` // the JSON value the process wrote to stdout, if it is one
-	Stdout      string          `json:"stdout,omitempty"`
-	Stderr      string          `json:"stderr,omitempty"`
-	Truncated   bool            `json:"truncated,omitempty"` // stdout or stderr was longer than the capture limit
-	RequestedAt time.Time       `json:"requested_at"`
-	StartedAt   *time.Time      `json:"started_at,omitempty"`
-	FinishedAt  *time.Time      `json:"finished_at,omitempty"`
+	// AttemptStatus is how the attempt before has ended, while the next one is still to come; empty otherwise.
+	AttemptStatus ExecutionStatus `json:"attempt_status,omitempty"`
+	RetryAt       *time.Time      `json:"retry_at,omitempty"` // when the next attempt may start, while it keeps its slot
+	Pool          string          `json:"pool"`
+	Worker        string          `json:"worker,omitempty"`
+	Parameters    json.RawMessage `json:"parameters"`
+	Timeout       Duration        `json:"timeout"`
+	ExitCode      *int            `json:"exit_code,omitempty"`
+	Result        json.RawMessage `json:"result,omitempty"` // the JSON value the process wrote to stdout, if it is one
+	Stdout        string          `json:"stdout,omitempty"`
+	Stderr        string          `json:"stderr,omitempty"`
+	Truncated     bool            `json:"truncated,omitempty"` // stdout or stderr was longer than the capture limit
+	RequestedAt   time.Time       `json:"requested_at"`
+	StartedAt     *time.Time      `json:"started_at,omitempty"`
+	FinishedAt    *time.Time      `json:"finished_at,omitempty"`
 }
 
 // ExecutionStatus is where an execution stands:
@@ -77,6 +80,9 @@ type ExecutionRequest struct {
 	// Ended says that the enforcement will not run any more (cancelled, expired, rejected, or already executed), so its
 	// slot must be released.
 	Ended bool
+	// Fenced says that the grant is of an earlier generation of the queue, or of a place that the enforcement no longer has:
+	// it allows nothing, and holds nothing. The enforcement has to wait for the grant that replaces it.
+	Fenced bool
 }
 
 // Completion is what finishing an execution did.
@@ -85,16 +91,21 @@ type Completion struct {
 	Queue     QueueKey
 	Ticket    Ticket
 	Effect    CompletionEffect
+	NotBefore time.Time // of [CompletionRetrying]: when the next attempt, which Ticket then names, may start
 }
 
 // CompletionEffect says what a report changed.
 type CompletionEffect string
 
-// The effects of a report. Finished and repeated ones release the ticket: releasing twice is harmless, not releasing
-// once would hold a slot for ever.
+// The effects of a report. Finished, repeated and parked ones release the ticket, retrying ones ask the queue for the next
+// attempt: doing either twice is harmless, not doing it once would hold a slot for ever. A requeued enforcement is accepted
+// like a new one, which gives its old slot back.
 const (
 	CompletionFinished CompletionEffect = "finished" // the row was changed by this report
-	CompletionRepeated CompletionEffect = "repeated" // the attempt had ended before
+	CompletionRepeated CompletionEffect = "repeated" // the execution had ended before
+	CompletionRetrying CompletionEffect = "retrying" // the attempt has ended, and the next one keeps the slot
+	CompletionRequeued CompletionEffect = "requeued" // the attempt has ended, and the enforcement has gone to the back
+	CompletionParked   CompletionEffect = "parked"   // the attempt has ended, and the enforcement waits for a person
 	CompletionStale    CompletionEffect = "stale"    // the report is about an attempt that is no longer the current one
 	CompletionUnknown  CompletionEffect = "unknown"  // there is no such execution
 )

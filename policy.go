@@ -2,6 +2,7 @@ package attune
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -12,6 +13,10 @@ type Policy struct {
 	MaxQueued    *int      `json:"max_queued,omitempty"`    // waiting enforcements; 1 or more
 	Overflow     *Overflow `json:"overflow,omitempty"`      // what happens to one too many
 	QueueTimeout *Duration `json:"queue_timeout,omitempty"` // how long an enforcement may wait; 0 is for ever
+
+	MaxAttempts    *int            `json:"max_attempts,omitempty"`    // attempts in all; 1 is no retry
+	RetryDelay     *Duration       `json:"retry_delay,omitempty"`     // before the second attempt; doubles with each further one
+	RetryPlacement *RetryPlacement `json:"retry_placement,omitempty"` // where an enforcement waits for its next attempt
 }
 
 // Overflow says who loses when a queue is full.
@@ -30,7 +35,42 @@ type QueuePolicy struct {
 	MaxQueued    int      `json:"max_queued"`
 	Overflow     Overflow `json:"overflow"`
 	QueueTimeout Duration `json:"queue_timeout"`
+
+	Retry RetryPolicy `json:"retry,omitzero"`
 }
+
+// RetryPolicy says whether an execution that failed, timed out or lost its worker is tried again. The zero value is no
+// retry. One that somebody has cancelled is never tried again.
+type RetryPolicy struct {
+	MaxAttempts int            `json:"max_attempts"` // in all, 1 to [MaxAttempts]; 1 is no retry
+	Delay       Duration       `json:"delay"`        // before the second attempt, 0 to [MaxRetryDelay]
+	Placement   RetryPlacement `json:"placement"`
+}
+
+// RetryPlacement says where an enforcement waits for its next attempt, and what becomes of its slot.
+type RetryPlacement string
+
+// The placements. People want opposite things for a head that failed, so each queue says its own.
+const (
+	RetryHold RetryPlacement = "hold" // it keeps its slot for the delay: nobody overtakes it
+	RetryBack RetryPlacement = "back" // it gives its slot up and goes to the back of the line, without the delay
+	RetryPark RetryPlacement = "park" // it gives its slot up and waits for a person to retry it or to give it up
+)
+
+// DelayBefore is how long an attempt (2 or more) waits after the end of the one before.
+func (p RetryPolicy) DelayBefore(attempt int) time.Duration {
+	delay := time.Duration(p.Delay)
+	for range attempt - 2 {
+		delay = min(2*delay, MaxRetryDelay)
+	}
+	return delay
+}
+
+// Bounds of retries.
+const (
+	MaxAttempts   = 100
+	MaxRetryDelay = 24 * time.Hour
+)
 
 // Bounds of a policy. Together they keep the carried state of a queue under the engine's 2 MB payload limit.
 const (
@@ -40,7 +80,10 @@ const (
 
 // DefaultQueuePolicy is what a queue has when no scope says anything: one at a time, in order.
 func DefaultQueuePolicy() QueuePolicy {
-	return QueuePolicy{Limit: 1, MaxQueued: 10_000, Overflow: OverflowReject}
+	return QueuePolicy{
+		Limit: 1, MaxQueued: 10_000, Overflow: OverflowReject,
+		Retry: RetryPolicy{MaxAttempts: 1, Delay: Duration(10 * time.Second), Placement: RetryHold},
+	}
 }
 
 // Validate reports the first field that is out of its range.
@@ -54,6 +97,18 @@ func (p Policy) Validate() error {
 		return Errorf(CodeInvalid, "policy overflow %q: use %q or %q", *p.Overflow, OverflowReject, OverflowDropOldest)
 	case p.QueueTimeout != nil && *p.QueueTimeout < 0:
 		return Errorf(CodeInvalid, "policy queue_timeout %s: use 0 (for ever) or more", *p.QueueTimeout)
+	}
+	return p.validateRetry()
+}
+
+func (p Policy) validateRetry() error {
+	switch {
+	case p.MaxAttempts != nil && (*p.MaxAttempts < 1 || *p.MaxAttempts > MaxAttempts):
+		return Errorf(CodeInvalid, "policy max_attempts %d: use 1 (no retry) to %d", *p.MaxAttempts, MaxAttempts)
+	case p.RetryDelay != nil && (*p.RetryDelay < 0 || time.Duration(*p.RetryDelay) > MaxRetryDelay):
+		return Errorf(CodeInvalid, "policy retry_delay %s: use 0s to %s", *p.RetryDelay, MaxRetryDelay)
+	case p.RetryPlacement != nil && !slices.Contains([]RetryPlacement{RetryHold, RetryBack, RetryPark}, *p.RetryPlacement):
+		return Errorf(CodeInvalid, "policy retry_placement %q: use %q, %q or %q", *p.RetryPlacement, RetryHold, RetryBack, RetryPark)
 	}
 	return nil
 }

@@ -2,21 +2,34 @@ package attune
 
 import "time"
 
-// Ticket is an accepted enforcement in its queue.
+// Ticket is a place of an accepted enforcement in its queue. An enforcement has one place at a time; a retry that goes to the
+// back has a new one.
 type Ticket struct {
 	Enforcement EnforcementID `json:"id"`
 	Sequence    int64         `json:"seq"` // from 1, dense per queue
 	EnqueuedAt  time.Time     `json:"at"`  // millisecond precision; never before that of a lower sequence
+	// Attempt is the fence of the execution that the ticket asks for, from 1; 0 is the first, too.
+	Attempt int `json:"attempt,omitempty"`
 }
 
-// Grant is the queue's permission for one ticket to run.
+// Grant is the queue's permission for one ticket to run: a slot. A retry that keeps its slot keeps its grant, and asks for the
+// next attempt under it.
 type Grant struct {
 	Ticket
-	Number    int64     `json:"n"`          // counts the grants of the queue, from 1
-	Attempt   int       `json:"attempt"`    // the fence of the execution it allows, from 1
-	GrantedAt time.Time `json:"granted_at"` // the queue's clock
-	Limit     int       `json:"limit"`      // in force when it was decided
-	Revision  int64     `json:"revision"`   // of the policy in force when it was decided
+	// Generation counts how often the queue was rebuilt from its rows. A grant of an earlier generation allows nothing any
+	// more: the queue that decided it is gone.
+	Generation int64     `json:"gen,omitempty"`
+	Number     int64     `json:"n"`                   // counts the grants of the queue, from 1
+	GrantedAt  time.Time `json:"granted_at"`          // the queue's clock
+	NotBefore  time.Time `json:"not_before,omitzero"` // when the attempt may start; zero: at once
+	Limit      int       `json:"limit"`               // in force when it was decided
+	Revision   int64     `json:"revision"`            // of the policy in force when it was decided
+}
+
+// Retry asks for the next attempt of a ticket that keeps its slot.
+type Retry struct {
+	Ticket              // Attempt is the next one, 2 or more
+	NotBefore time.Time `json:"not_before"`
 }
 
 // Settlement is the end of a ticket that never ran: decided by its queue, recorded in its row.
@@ -106,6 +119,7 @@ type LoggedGrant struct {
 // QueueSnapshot is a queue as the rows tell it: what a queue that has lost its state starts from.
 type QueueSnapshot struct {
 	Policy       QueuePolicy `json:"policy"`
+	Generation   int64       `json:"generation"`    // that of the queue that starts from here
 	LastSequence int64       `json:"last_sequence"` // the highest sequence assigned so far
 	LastGrant    int64       `json:"last_grant"`    // the highest grant number recorded so far
 	LastChange   int64       `json:"last_change"`   // the highest number of a change by hand recorded so far
@@ -131,7 +145,7 @@ type QueueStats struct {
 	Mode             QueueMode  `json:"mode"`
 	OldestEnqueuedAt *time.Time `json:"oldest_enqueued_at"`
 	TotalEnqueued    int64      `json:"total_enqueued"`
-	TotalCompleted   int64      `json:"total_completed"` // executions ended, whatever the outcome
+	TotalCompleted   int64      `json:"total_completed"` // slots given back, whatever the outcome
 	TotalDropped     int64      `json:"total_dropped"`   // accepted, then rejected, cancelled or expired while waiting
 	LastUpdated      *time.Time `json:"last_updated"`
 }

@@ -18,6 +18,7 @@ type GrantReader interface {
 
 // Grant is one permission to run, as it was recorded.
 type Grant struct {
+	Generation  int64                  `json:"generation" doc:"Counts how often the queue was rebuilt from its rows"`
 	Number      int64                  `json:"number" doc:"Counts the grants of the queue, from 1, in the order of the decisions"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
 	Sequence    int64                  `json:"sequence"`
@@ -33,7 +34,7 @@ type Grant struct {
 
 func showGrant(g attune.LoggedGrant) Grant {
 	return Grant{
-		Number: g.Number, Enforcement: g.Enforcement, Sequence: g.Sequence, Attempt: g.Attempt,
+		Generation: g.Generation, Number: g.Number, Enforcement: g.Enforcement, Sequence: g.Sequence, Attempt: g.Attempt,
 		Limit: g.Limit, Revision: g.Revision, QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}
@@ -43,8 +44,10 @@ func showGrant(g attune.LoggedGrant) Grant {
 func (g Grant) Logged() attune.LoggedGrant {
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
-			Ticket: attune.Ticket{Enforcement: g.Enforcement, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt},
-			Number: g.Number, Attempt: g.Attempt, GrantedAt: g.GrantedAt, Limit: g.Limit, Revision: g.Revision,
+			Ticket: attune.Ticket{
+				Enforcement: g.Enforcement, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt, Attempt: g.Attempt,
+			},
+			Generation: g.Generation, Number: g.Number, GrantedAt: g.GrantedAt, Limit: g.Limit, Revision: g.Revision,
 		},
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}

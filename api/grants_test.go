@@ -39,8 +39,8 @@ func loggedGrant() attune.LoggedGrant {
 	released := noon.Add(3 * time.Second)
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
-			Ticket: attune.Ticket{Enforcement: 31, Sequence: 8, EnqueuedAt: noon},
-			Number: 7, Attempt: 1, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4,
+			Ticket:     attune.Ticket{Enforcement: 31, Sequence: 8, EnqueuedAt: noon, Attempt: 1},
+			Generation: 1, Number: 7, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4,
 		},
 		RequestedAt: noon.Add(2 * time.Second), ReleasedAt: &released, Outcome: attune.ExecutionFailed,
 	}
@@ -62,7 +62,7 @@ func TestListGrants(t *testing.T) {
 	recorder := b.do(t, get("/api/v1/queues/shop.deploy/grants?limit=1"))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 	requireJSON(t, `{"items": [{
-		"number": 7, "enforcement_id": 31, "sequence": 8, "attempt": 1, "limit": 2, "policy_revision": 4,
+		"generation": 1, "number": 7, "enforcement_id": 31, "sequence": 8, "attempt": 1, "limit": 2, "policy_revision": 4,
 		"queued_at": "2030-01-02T12:00:00Z", "granted_at": "2030-01-02T12:00:01Z", "requested_at": "2030-01-02T12:00:02Z",
 		"released_at": "2030-01-02T12:00:03Z", "outcome": "failed"
 	}], "next": "YmVmb3JlOjc"}`, recorder)

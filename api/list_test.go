@@ -92,7 +92,7 @@ func TestListFilterErrors(t *testing.T) {
 		{"/api/v1/events?source=email", `query.source: use one of api, webhook, timer, manual`},
 		{"/api/v1/events?trigger=push", `query.trigger: reference "push" is not of the form`},
 		{"/api/v1/enforcements?status=waiting",
-			`query.status: use one of created, queued, granted, executed, rejected, cancelled, expired`},
+			`query.status: use one of created, queued, granted, parked, executed, rejected, cancelled, expired`},
 		{"/api/v1/enforcements?reason=whatever", `query.reason: use one of criteria_failed, parameters_invalid`},
 		{"/api/v1/enforcements?event=x", `query.event: invalid integer`},
 		{"/api/v1/enforcements?rule=R", `query.rule: reference "R" is not of the form`},

@@ -174,8 +174,9 @@ func (b *bundle) admit(t testing.TB, ids ...attune.EnforcementID) []attune.Ticke
 
 // grant is the queue's permission, as the queue would give it: in the order of sequences the number is the sequence.
 func grant(ticket attune.Ticket) attune.Grant {
+	ticket.Attempt = max(ticket.Attempt, 1)
 	return attune.Grant{
-		Ticket: ticket, Number: ticket.Sequence, Attempt: 1, GrantedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Ticket: ticket, Number: ticket.Sequence, GrantedAt: time.Now().UTC().Truncate(time.Millisecond),
 		Limit: 3, Revision: 1,
 	}
 }

@@ -42,7 +42,7 @@ func sound() rows {
 func logged(e attune.Enforcement, number int64) attune.LoggedGrant {
 	grant := attune.LoggedGrant{
 		Grant: attune.Grant{
-			Ticket: attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence}, Number: number, Attempt: 1, Limit: 2, Revision: 1,
+			Ticket: attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence, Attempt: 1}, Number: number, Limit: 2, Revision: 1,
 		},
 		RequestedAt: second(int(10 * number)), Outcome: attune.ExecutionRunning,
 	}
@@ -216,7 +216,7 @@ func TestCheck_Violations(t *testing.T) {
 		"a grant of nobody": {
 			func(r *rows) {
 				r.grants = append(r.grants, attune.LoggedGrant{
-					Grant:       attune.Grant{Ticket: attune.Ticket{Enforcement: 999, Sequence: 9}, Number: 5, Attempt: 1, Limit: 2},
+					Grant:       attune.Grant{Ticket: attune.Ticket{Enforcement: 999, Sequence: 9, Attempt: 1}, Number: 5, Limit: 2},
 					RequestedAt: second(60), Outcome: attune.ExecutionRequested,
 				})
 				r.enforcement(6).Status = attune.EnforcementExpired

@@ -98,12 +98,18 @@ func (s *State) decide(now time.Time) {
 		s.settle(s.popFront(), attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
 	for len(s.waiting) > 0 && s.mode != attune.QueuePaused && len(s.holders) < s.Limit() {
-		s.grants++
-		s.counters.Granted++
-		s.holders = append(s.holders, Holder{Grant: attune.Grant{
-			Ticket: s.popFront(), Number: s.grants, Attempt: 1, GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
-		}, InspectAt: now.Add(s.inspectAfter)})
+		s.grant(now, s.popFront())
 	}
+}
+
+func (s *State) grant(now time.Time, ticket attune.Ticket) {
+	s.grants++
+	s.counters.Granted++
+	ticket.Attempt = max(ticket.Attempt, 1)
+	s.holders = append(s.holders, Holder{Grant: attune.Grant{
+		Ticket: ticket, Generation: s.generation, Number: s.grants,
+		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
+	}, InspectAt: now.Add(s.inspectAfter)})
 }
 
 // bound applies max_queued to a line that has just grown by added tickets. Those who waited before are only ever dropped

@@ -178,7 +178,7 @@ func TestState_Ends(t *testing.T) {
 
 func TestNew_FromRows(t *testing.T) {
 	t.Parallel()
-	holder := attune.Grant{Ticket: tickets(3, 3)[0], Number: 2, Attempt: 1, GrantedAt: start}
+	holder := attune.Grant{Ticket: tickets(3, 3)[0], Number: 2, GrantedAt: start}
 	state := semaphore.New(attune.QueueSnapshot{
 		Policy:       attune.QueuePolicy{Limit: 2, MaxQueued: 100},
 		LastSequence: 6, LastGrant: 2,

@@ -19,6 +19,8 @@ type State struct {
 	next   int64 // the lowest sequence not seen yet: all below wait, hold, or have ended
 	grants int64 // the number of the last grant decided
 
+	generation int64 // of the grants: how often the queue was rebuilt
+
 	holders  []Holder            // in grant order
 	waiting  []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
 	early    []attune.Ticket     // tickets behind a gap, in sequence order, all above next
@@ -70,7 +72,7 @@ func New(snapshot attune.QueueSnapshot) *State {
 		override: snapshot.Override,
 		changes:  snapshot.LastChange, inspectAfter: InspectAfter,
 		next:   snapshot.LastSequence + 1,
-		grants: snapshot.LastGrant,
+		grants: snapshot.LastGrant, generation: snapshot.Generation,
 	}
 	for _, grant := range snapshot.Holders {
 		s.holders = append(s.holders, Holder{Grant: grant})
