@@ -14,7 +14,8 @@ import (
 
 // encodingVersion is the version of the carried form. A reader refuses a newer one: a queue must not be continued by code
 // that does not know all of its state.
-const encodingVersion = 1
+// Version 2 added generations, attempts and parking; without them, version 1 says that there are none.
+const encodingVersion = 2
 
 // carried is the JSON form of a [State]: what a person may want to read is plain, the long lists are packed.
 type carried struct {
@@ -24,16 +25,28 @@ type carried struct {
 	Override *attune.LimitOverride `json:"override,omitempty"`
 	Next     int64                 `json:"next"`
 	Grants   int64                 `json:"grants"`
-	Holders  []Holder              `json:"holders,omitempty"`
-	Waiting  packed                `json:"waiting,omitzero"`
-	Early    packed                `json:"early,omitzero"`
-	Gone     []int64               `json:"gone,omitempty"`
-	Settling []carriedSettling     `json:"settling,omitempty"`
-	Changes  int64                 `json:"changes,omitempty"`
-	Unlogged []attune.QueueChange  `json:"unlogged,omitempty"`
-	Counters Counters              `json:"counters"`
+	// Generation is how often the queue was rebuilt.
+	Generation int64                `json:"generation,omitempty"`
+	Holders    []Holder             `json:"holders,omitempty"`
+	Waiting    packed               `json:"waiting,omitzero"`
+	Early      packed               `json:"early,omitzero"`
+	Gone       []int64              `json:"gone,omitempty"`
+	Settling   []carriedSettling    `json:"settling,omitempty"`
+	Changes    int64                `json:"changes,omitempty"`
+	Unlogged   []attune.QueueChange `json:"unlogged,omitempty"`
+	Counters   Counters             `json:"counters"`
 	// InspectAfter is left out when it is the usual one.
 	InspectAfter attune.Duration `json:"inspect_after,omitzero"`
+	Parking      carriedParking  `json:"parking,omitzero"`
+}
+
+// carriedParking is the JSON form of parking. After is left out when it is the usual one.
+type carriedParking struct {
+	After  attune.Duration `json:"after,omitzero"`
+	LookAt time.Time       `json:"look_at,omitzero"`
+	Grants int64           `json:"grants,omitempty"`
+	UpTo   int64           `json:"up_to,omitempty"`
+	Done   int64           `json:"done,omitempty"`
 }
 
 // carriedSettling is a run of settlements that ended the same way.
@@ -48,13 +61,20 @@ type carriedSettling struct {
 type packed struct {
 	Count  int    `json:"count"`
 	Packed string `json:"packed"`
+	// Retries are the attempts of those tickets that are not for a first one.
+	Retries []carriedRetry `json:"retries,omitempty"`
+}
+
+type carriedRetry struct {
+	Sequence int64 `json:"seq"`
+	Attempt  int   `json:"attempt"`
 }
 
 // MarshalJSON writes the state in its carried form.
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
-		Holders: s.holders, Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Counters: s.counters,
+		Generation: s.generation, Parking: s.parking.carried(), Holders: s.holders, Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Counters: s.counters,
 		Changes: s.changes, Unlogged: s.unlogged,
 	}
 	if s.inspectAfter != InspectAfter {
@@ -77,12 +97,13 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return fmt.Errorf("queue state: %w", err)
 	}
-	if c.Version != encodingVersion {
-		return fmt.Errorf("queue state has version %d, this program reads version %d: deploy a program that knows it",
+	if c.Version < 1 || c.Version > encodingVersion {
+		return fmt.Errorf("queue state has version %d, this program reads versions 1 to %d: deploy a program that knows it",
 			c.Version, encodingVersion)
 	}
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
+		generation: c.Generation, parking: c.Parking.parking(),
 		holders: c.Holders, gone: c.Gone, counters: c.Counters,
 		changes: c.Changes, unlogged: c.Unlogged, inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
@@ -106,20 +127,37 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+func (p parking) carried() carriedParking {
+	c := carriedParking{LookAt: p.lookAt, Grants: p.grants, UpTo: p.upTo, Done: p.done}
+	if p.after != ParkAfter {
+		c.After = attune.Duration(p.after)
+	}
+	return c
+}
+
+func (c carriedParking) parking() parking {
+	after := time.Duration(cmp.Or(c.After, attune.Duration(ParkAfter)))
+	return parking{after: after, lookAt: c.LookAt, grants: c.Grants, upTo: c.UpTo, done: c.Done}
+}
+
 func pack(tickets []attune.Ticket) packed {
 	if len(tickets) == 0 {
 		return packed{}
 	}
 	buf := make([]byte, 0, 8*len(tickets))
 	var sequence, id, at int64
+	var retries []carriedRetry
 	for _, t := range tickets {
 		ms := t.EnqueuedAt.UnixMilli()
 		buf = binary.AppendVarint(buf, t.Sequence-sequence)
 		buf = binary.AppendVarint(buf, int64(t.Enforcement)-id)
 		buf = binary.AppendVarint(buf, ms-at)
 		sequence, id, at = t.Sequence, int64(t.Enforcement), ms
+		if !newcomer(t) {
+			retries = append(retries, carriedRetry{Sequence: t.Sequence, Attempt: t.Attempt})
+		}
 	}
-	return packed{Count: len(tickets), Packed: base64.RawStdEncoding.EncodeToString(buf)}
+	return packed{Count: len(tickets), Packed: base64.RawStdEncoding.EncodeToString(buf), Retries: retries}
 }
 
 var errDamaged = errors.New("the packed list of tickets is damaged")
@@ -134,6 +172,10 @@ func (p packed) unpack() ([]attune.Ticket, error) {
 	}
 	var tickets []attune.Ticket
 	var fields [3]int64
+	attempts := make(map[int64]int, len(p.Retries))
+	for _, retry := range p.Retries {
+		attempts[retry.Sequence] = retry.Attempt
+	}
 	for range p.Count {
 		for i := range fields {
 			delta, n := binary.Varint(buf)
@@ -144,6 +186,7 @@ func (p packed) unpack() ([]attune.Ticket, error) {
 		}
 		tickets = append(tickets, attune.Ticket{
 			Enforcement: attune.EnforcementID(fields[1]), Sequence: fields[0], EnqueuedAt: time.UnixMilli(fields[2]).UTC(),
+			Attempt: attempts[fields[0]],
 		})
 	}
 	if len(buf) > 0 {

@@ -2,7 +2,6 @@ package semaphore
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -36,7 +35,7 @@ func (s *State) SetOverride(now time.Time, author Author, override *attune.Limit
 // Cancel takes a waiting ticket out of the line and settles it as cancelled. A ticket that holds a slot keeps it: ending its
 // execution is what frees the slot.
 func (s *State) Cancel(now time.Time, author Author, ticket attune.Ticket) {
-	if slices.ContainsFunc(s.holders, func(h Holder) bool { return h.Enforcement == ticket.Enforcement }) || !s.dropWaiting(ticket) {
+	if s.holderOf(ticket) >= 0 || !s.dropWaiting(ticket) {
 		s.counters.Unknown++
 		return
 	}

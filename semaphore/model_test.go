@@ -27,6 +27,11 @@ const (
 type entry struct {
 	ticket attune.Ticket
 	place  place
+
+	// While it holds a slot:
+	attempt   int
+	notBefore time.Time
+	delivered bool
 }
 
 // oracle is the naive twin of the semaphore: one list with every ticket ever, walked from the front each time.
@@ -80,24 +85,60 @@ func (o *oracle) settle(now time.Time) {
 	}
 	for i := range o.entries {
 		if e := &o.entries[i]; e.place == waiting && o.mode != attune.QueuePaused && len(o.in(holding)) < o.limit(now) {
-			e.place = holding
+			e.place, e.attempt = holding, max(e.ticket.Attempt, 1)
 			o.granted = append(o.granted, e.ticket.Sequence)
 		}
 	}
+	for i := range o.entries {
+		if e := &o.entries[i]; o.mode != attune.QueuePaused && !now.Before(e.notBefore) {
+			e.notBefore = time.Time{}
+		}
+	}
+}
+
+// arrive takes a ticket in, and reports whether it may be refused. A retry gives back what its enforcement holds.
+func (o *oracle) arrive(e *entry) (refusable bool) {
+	e.place = behind
+	if e.ticket.Attempt <= 1 {
+		return true
+	}
+	for i := range o.entries {
+		if other := &o.entries[i]; other.place == holding && other.ticket.Enforcement == e.ticket.Enforcement {
+			other.place = ended
+		}
+	}
+	return false
+}
+
+// begun are the sequences of the holders whose attempt may start and has not been delivered.
+func (o *oracle) begun() []int64 {
+	var sequences []int64
+	for _, e := range o.entries {
+		if e.place == holding && !e.delivered && e.notBefore.IsZero() {
+			sequences = append(sequences, e.ticket.Sequence)
+		}
+	}
+	return sequences
 }
 
 // bound drops one ticket per newcomer that came into a full line.
 func (o *oracle) bound(newcomers int) {
 	for ; newcomers > 0 && len(o.in(waiting))+len(o.in(behind)) > o.policy.MaxQueued && len(o.in(waiting)) > 0; newcomers-- {
 		line := o.in(waiting)
-		victim := line[len(line)-1]
-		if o.policy.Overflow == attune.OverflowDropOldest {
-			victim = line[0]
+		victim := line[0]
+		if o.policy.Overflow == attune.OverflowReject {
+			line = slices.DeleteFunc(line, func(sequence int64) bool { return o.entries[sequence-1].ticket.Attempt > 1 })
+			if len(line) == 0 {
+				return
+			}
+			victim = line[len(line)-1]
 		}
 		o.entries[victim-1].place = ended
 		o.rejected++
 	}
 }
+
+const parkAfter = 3 * time.Second
 
 var somebody = semaphore.Author{By: "somebody"}
 
@@ -107,17 +148,20 @@ type machine struct {
 	now    time.Time
 	grants []int64 // sequences in the order in which the state decided them, each once
 	seen   map[int64]bool
+	parked map[int64]bool
 }
 
 func newMachine() *machine {
 	policy := attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 5, Overflow: attune.OverflowReject}
 	state := semaphore.New(attune.QueueSnapshot{Policy: policy})
 	state.SetInspectAfter(5 * time.Second)
+	state.SetParkAfter(parkAfter)
 	return &machine{
 		state:  state,
 		oracle: oracle{policy: policy},
 		now:    time.UnixMilli(1_700_000_000_000).UTC(),
 		seen:   map[int64]bool{},
+		parked: map[int64]bool{},
 	}
 }
 
@@ -134,12 +178,13 @@ func (m *machine) acquire(tickets ...attune.Ticket) {
 	for _, ticket := range tickets {
 		e := &m.oracle.entries[ticket.Sequence-1]
 		switch {
-		case e.place == unsent && m.oracle.mode == attune.QueueDraining:
+		case e.place == unsent && m.oracle.mode == attune.QueueDraining && ticket.Attempt <= 1:
 			e.place = ended
 			m.oracle.rejected++
-		case e.place == unsent:
-			e.place = behind
+		case e.place == unsent && m.oracle.arrive(e):
 			newcomers++
+		case e.place == holding:
+			e.delivered = false
 		}
 	}
 	m.state.Acquire(m.now, tickets)
@@ -175,17 +220,20 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				return
 			}
 			var found []attune.Ticket
+			newcomers := 0
 			for i := gap.From - 1; i < gap.To; i++ {
 				if e := &m.oracle.entries[i]; rapid.Bool().Draw(t, "still waits") {
-					e.place = behind
 					found = append(found, e.ticket)
+					if m.oracle.arrive(e) {
+						newcomers++
+					}
 				} else {
 					e.place = ended
 				}
 			}
 			m.state.Backfill(m.now, gap, found)
 			m.oracle.settle(m.now)
-			m.oracle.bound(len(found))
+			m.oracle.bound(newcomers)
 		},
 		"release": func(t *rapid.T) {
 			ticket, ok := m.ticket(t)
@@ -254,6 +302,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 					m.oracle.entries[suspect.Sequence-1].place = ended
 					gone = append(gone, suspect.Ticket)
 				case 1:
+					m.oracle.entries[suspect.Sequence-1].delivered = false
 					lost = append(lost, suspect.Ticket)
 				}
 			}
@@ -261,7 +310,46 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.oracle.settle(m.now)
 		},
 		"deliver": func(t *rapid.T) {
-			m.state.Delivered(m.state.Undelivered(rapid.IntRange(1, 3).Draw(t, "n")))
+			grants := m.state.Undelivered(rapid.IntRange(1, 3).Draw(t, "n"))
+			for _, grant := range grants {
+				m.oracle.entries[grant.Sequence-1].delivered = true
+			}
+			m.state.Delivered(grants)
+		},
+		"retry in place": func(t *rapid.T) {
+			ticket, ok := m.ticket(t)
+			if !ok {
+				return
+			}
+			ticket.Attempt = rapid.IntRange(1, 4).Draw(t, "attempt")
+			retry := attune.Retry{Ticket: ticket, NotBefore: m.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)}
+			if e := &m.oracle.entries[ticket.Sequence-1]; e.place == holding && ticket.Attempt > e.attempt {
+				e.attempt, e.notBefore, e.delivered = ticket.Attempt, retry.NotBefore, false
+			}
+			m.state.Retry(m.now, []attune.Retry{retry, retry})
+			m.oracle.settle(m.now)
+		},
+		"retry at the back": func(t *rapid.T) {
+			ticket, ok := m.ticket(t)
+			if !ok || m.oracle.entries[ticket.Sequence-1].place != holding {
+				return
+			}
+			again := m.accept(1)
+			again[0].Enforcement, again[0].Attempt = ticket.Enforcement, m.oracle.entries[ticket.Sequence-1].attempt+1
+			m.oracle.entries[again[0].Sequence-1].ticket = again[0]
+			if rapid.Bool().Draw(t, "arrives") {
+				m.acquire(again...)
+			}
+		},
+		"park": func(t *rapid.T) {
+			tickets := m.state.Unparked(rapid.IntRange(1, 3).Draw(t, "n"))
+			for _, ticket := range tickets {
+				require.Equal(t, waiting, m.oracle.entries[ticket.Sequence-1].place)
+				require.False(t, m.parked[ticket.Sequence], "parked twice")
+				require.False(t, ticket.EnqueuedAt.Add(parkAfter).After(m.now), "parked before its time")
+				m.parked[ticket.Sequence] = true
+			}
+			m.state.Parked(tickets)
 		},
 		"record": func(t *rapid.T) {
 			m.state.Recorded(len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n"))))
@@ -296,6 +384,12 @@ func (m *machine) check(t *rapid.T) {
 		line = append(line, ticket.Sequence)
 	}
 	require.ElementsMatch(t, m.oracle.in(holding), holders, "holders")
+	var begun []int64
+	for _, grant := range m.state.Undelivered(len(holders)) {
+		require.Equal(t, m.oracle.entries[grant.Sequence-1].attempt, grant.Attempt, "attempt")
+		begun = append(begun, grant.Sequence)
+	}
+	require.ElementsMatch(t, m.oracle.begun(), begun, "to deliver")
 	require.Equal(t, append(m.oracle.in(waiting), m.oracle.in(behind)...), append([]int64(nil), line...), "line")
 	require.Equal(t, m.oracle.granted, m.grants, "each grant once, in the oracle's order")
 	require.True(t, slices.IsSorted(m.grants), "FIFO: %v", m.grants)

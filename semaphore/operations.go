@@ -10,16 +10,19 @@ import (
 
 // Acquire puts tickets into the line. A ticket that already waits is ignored, one that holds has its grant delivered
 // again, one that has ended is ignored: an acquire can be repeated at any time.
+//
+// A ticket for an attempt after the first is no newcomer: it was accepted once, so neither draining nor the bound refuses
+// it. Should its enforcement still hold a slot for the attempt before, it gives it back by coming.
 func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
 	newcomers := 0
 	for _, ticket := range tickets {
 		switch {
 		case ticket.Sequence < s.next:
 			s.counters.Repeated++
-			s.redeliver(ticket.Enforcement)
-		case s.mode == attune.QueueDraining:
+			s.redeliver(ticket)
+		case s.mode == attune.QueueDraining && newcomer(ticket):
 			s.refuse(ticket)
-		case s.arrive(ticket):
+		case s.arrive(ticket) && newcomer(ticket):
 			newcomers++
 		}
 	}
@@ -28,14 +31,15 @@ func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
 	s.bound(newcomers)
 }
 
+func newcomer(ticket attune.Ticket) bool { return ticket.Attempt <= 1 }
+
 // refuse settles a newcomer without letting it into the line. One that has arrived before keeps its place.
 func (s *State) refuse(ticket attune.Ticket) {
 	if _, arrived := slices.BinarySearchFunc(s.early, ticket, bySequence); arrived || !s.dropWaiting(ticket) {
 		s.counters.Repeated++
 		return
 	}
-	s.counters.Rejected++
-	s.settle(ticket, attune.EnforcementRejected, attune.ReasonQueueDraining)
+	s.reject(ticket, attune.ReasonQueueDraining)
 }
 
 // Release takes tickets out, wherever they are: a holder's slot becomes free, a waiting ticket leaves the line. A ticket
@@ -43,7 +47,7 @@ func (s *State) refuse(ticket attune.Ticket) {
 func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	for _, ticket := range tickets {
 		switch {
-		case s.dropHolder(ticket.Enforcement):
+		case s.dropHolder(ticket):
 			s.counters.Completed++
 		case s.dropWaiting(ticket):
 			s.counters.Withdrawn++
@@ -52,6 +56,24 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 		}
 	}
 	s.admitArrived()
+	s.decide(now)
+}
+
+// Retry gives holders that keep their slots the next attempt, to be delivered like a grant once its time has come; while the
+// queue is paused, it is not. A retry of somebody who does not hold a slot, or of an attempt that is not after the one it
+// holds the slot for, is counted and changes nothing.
+func (s *State) Retry(now time.Time, retries []attune.Retry) {
+	for _, retry := range retries {
+		i := s.holderOf(retry.Ticket)
+		if i < 0 || retry.Attempt <= s.holders[i].Attempt {
+			s.counters.Unknown++
+			continue
+		}
+		holder := &s.holders[i]
+		holder.Attempt, holder.NotBefore, holder.Delivered = retry.Attempt, retry.NotBefore, false
+		holder.InspectAt = retry.NotBefore.Add(s.inspectAfter)
+		s.counters.Retried++
+	}
 	s.decide(now)
 }
 
@@ -72,7 +94,7 @@ func (s *State) Advance(now time.Time) { s.decide(now) }
 func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
 	newcomers := 0
 	for _, ticket := range tickets {
-		if ticket.Sequence >= s.next && s.arrive(ticket) {
+		if ticket.Sequence >= s.next && s.arrive(ticket) && newcomer(ticket) {
 			newcomers++
 		}
 	}
@@ -100,6 +122,17 @@ func (s *State) decide(now time.Time) {
 	for len(s.waiting) > 0 && s.mode != attune.QueuePaused && len(s.holders) < s.Limit() {
 		s.grant(now, s.popFront())
 	}
+	s.begin(now)
+	s.look(now)
+}
+
+// begin lets the attempts of holders start whose time has come.
+func (s *State) begin(now time.Time) {
+	for i := range s.holders {
+		if s.mode != attune.QueuePaused && !s.holders[i].NotBefore.After(now) {
+			s.holders[i].NotBefore = time.Time{}
+		}
+	}
 }
 
 func (s *State) grant(now time.Time, ticket attune.Ticket) {
@@ -115,15 +148,18 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 // bound applies max_queued to a line that has just grown by added tickets. Those who waited before are only ever dropped
 // in favour of a newcomer.
 func (s *State) bound(added int) {
-	excess := min(added, s.Waiting()-s.policy.MaxQueued, len(s.waiting))
-	for range excess {
-		s.counters.Rejected++
+	for range min(added, s.Waiting()-s.policy.MaxQueued, len(s.waiting)) {
 		if s.policy.Overflow == attune.OverflowDropOldest {
-			s.settle(s.popFront(), attune.EnforcementRejected, attune.ReasonDroppedOldest)
-		} else {
-			s.settle(s.popBack(), attune.EnforcementRejected, attune.ReasonQueueFull)
+			s.reject(s.popFront(), attune.ReasonDroppedOldest)
+		} else if ticket, ok := s.popNewcomer(); ok {
+			s.reject(ticket, attune.ReasonQueueFull)
 		}
 	}
+}
+
+func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
+	s.counters.Rejected++
+	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 
 // arrive puts a ticket that has not been seen among those that may have a gap in front of them, and reports whether it was
@@ -136,7 +172,20 @@ func (s *State) arrive(ticket attune.Ticket) bool {
 	}
 	s.early = slices.Insert(s.early, at, ticket)
 	s.counters.Accepted++
+	s.leave(ticket)
 	return true
+}
+
+// leave gives back the slot that an enforcement holds for the attempt before the one that it now waits for.
+func (s *State) leave(ticket attune.Ticket) {
+	if newcomer(ticket) {
+		return
+	}
+	before := func(h Holder) bool { return h.Enforcement == ticket.Enforcement && h.Sequence < ticket.Sequence }
+	if i := slices.IndexFunc(s.holders, before); i >= 0 {
+		s.holders = slices.Delete(s.holders, i, i+1)
+		s.counters.Completed++
+	}
 }
 
 // admitArrived moves arrived tickets into the line as far as there is no gap.
@@ -169,15 +218,26 @@ func (s *State) popFront() attune.Ticket {
 	return ticket
 }
 
-func (s *State) popBack() attune.Ticket {
-	last := len(s.waiting) - 1
-	ticket := s.waiting[last]
-	s.waiting = s.waiting[:last]
-	return ticket
+// popNewcomer takes the last newcomer out of the line.
+func (s *State) popNewcomer() (attune.Ticket, bool) {
+	for i := len(s.waiting) - 1; i >= 0; i-- {
+		if ticket := s.waiting[i]; newcomer(ticket) {
+			s.waiting = slices.Delete(s.waiting, i, i+1)
+			return ticket, true
+		}
+	}
+	return attune.Ticket{}, false
 }
 
-func (s *State) dropHolder(id attune.EnforcementID) bool {
-	i := slices.IndexFunc(s.holders, func(h Holder) bool { return h.Enforcement == id })
+// holderOf finds the slot that a ticket holds; -1 is none. Another place of the same enforcement is another ticket.
+func (s *State) holderOf(ticket attune.Ticket) int {
+	return slices.IndexFunc(s.holders, func(h Holder) bool {
+		return h.Enforcement == ticket.Enforcement && h.Sequence == ticket.Sequence
+	})
+}
+
+func (s *State) dropHolder(ticket attune.Ticket) bool {
+	i := s.holderOf(ticket)
 	if i < 0 {
 		return false
 	}

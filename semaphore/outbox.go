@@ -13,29 +13,31 @@ type Gap struct {
 	To   int64 `json:"to"`
 }
 
-// Undelivered returns up to n grants that have been decided and not been delivered, in grant order.
+// Undelivered returns up to n grants that have been decided and not been delivered, in grant order. Attempts whose time has
+// not come are left out.
 func (s *State) Undelivered(n int) []attune.Grant {
 	var grants []attune.Grant
 	for _, holder := range s.holders {
 		if len(grants) == n {
 			break
 		}
-		if !holder.Delivered {
+		if !holder.Delivered && holder.NotBefore.IsZero() {
 			grants = append(grants, holder.Grant)
 		}
 	}
 	return grants
 }
 
-// Delivered takes note that grants have reached those who wait for them. A holder that is gone by now is left alone.
+// Delivered takes note that grants have reached those who wait for them. A holder that is gone by now is left alone, and so
+// is one that meanwhile holds its slot for another attempt.
 func (s *State) Delivered(grants []attune.Grant) {
-	delivered := make(map[int64]bool, len(grants))
+	attempts := make(map[int64]int, len(grants))
 	for _, grant := range grants {
-		delivered[grant.Number] = true
+		attempts[grant.Number] = grant.Attempt
 	}
 	for i := range s.holders {
-		if delivered[s.holders[i].Number] {
-			s.holders[i].Delivered = true
+		if holder := &s.holders[i]; attempts[holder.Number] == holder.Attempt {
+			holder.Delivered = true
 		}
 	}
 }
@@ -74,16 +76,16 @@ func (s *State) Suspects(now time.Time) []attune.Grant {
 }
 
 // Inspected takes in what the rows say about suspects: some have ended, and their slots are free; some never got their
-// grant, and it is delivered again. All others are running.
+// grant, and it is delivered again. All others are running, or wait for their next attempt.
 func (s *State) Inspected(now time.Time, ended, waiting []attune.Ticket) {
 	for _, ticket := range ended {
-		if s.dropHolder(ticket.Enforcement) {
+		if s.dropHolder(ticket) {
 			s.counters.Completed++
 			s.counters.Recovered++
 		}
 	}
 	for _, ticket := range waiting {
-		s.redeliver(ticket.Enforcement)
+		s.redeliver(ticket)
 	}
 	s.decide(now)
 }
@@ -100,21 +102,13 @@ func (s *State) Missing() (Gap, bool) {
 	return gap, true
 }
 
-// Idle reports whether everything that was decided has been done.
-func (s *State) Idle() bool {
-	return len(s.settling) == 0 && len(s.unlogged) == 0 && len(s.early) == 0 &&
-		!slices.ContainsFunc(s.holders, func(h Holder) bool { return !h.Delivered })
-}
-
 func (s *State) settle(ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
 	s.settling = append(s.settling, attune.Settlement{Ticket: ticket, Status: status, Reason: reason})
 }
 
 // redeliver has a holder's grant delivered again: whoever acquires again may not have received it.
-func (s *State) redeliver(id attune.EnforcementID) {
-	for i := range s.holders {
-		if s.holders[i].Enforcement == id {
-			s.holders[i].Delivered = false
-		}
+func (s *State) redeliver(ticket attune.Ticket) {
+	if i := s.holderOf(ticket); i >= 0 {
+		s.holders[i].Delivered = false
 	}
 }

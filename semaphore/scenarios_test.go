@@ -27,6 +27,13 @@ func open(policy attune.QueuePolicy) *semaphore.State {
 	return semaphore.New(attune.QueueSnapshot{Policy: policy})
 }
 
+func requireNothingToDo(t *testing.T, state *semaphore.State) {
+	t.Helper()
+	require.Empty(t, state.Undelivered(1))
+	require.Empty(t, state.Unrecorded(1))
+	require.Empty(t, state.Unlogged(1).Changes)
+}
+
 func granted(state *semaphore.State) []int64 {
 	sequences := []int64{}
 	for _, grant := range state.Undelivered(1000) {
@@ -95,7 +102,7 @@ func TestState_Grants(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
 		state.Delivered(state.Undelivered(10))
-		require.True(t, state.Idle())
+		requireNothingToDo(t, state)
 		state.Acquire(start, tickets(1, 2))
 		require.Equal(t, []int64{1}, granted(state))
 		require.EqualValues(t, 1, state.Counters().Granted)
@@ -140,7 +147,7 @@ func TestState_Ends(t *testing.T) {
 		require.Equal(t, []attune.Settlement{{Ticket: tickets(2, 2)[0], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}},
 			state.Unrecorded(10))
 		state.Recorded(1)
-		require.True(t, state.Idle())
+		requireNothingToDo(t, state)
 	})
 
 	t.Run("overflow", func(t *testing.T) {

@@ -31,6 +31,7 @@ type State struct {
 	unlogged []attune.QueueChange // made by hand, not yet recorded
 
 	inspectAfter time.Duration // how long a slot is held before somebody looks whether it still should be
+	parking      parking
 
 	counters Counters
 }
@@ -57,6 +58,7 @@ type Counters struct {
 	Unknown   int64 `json:"unknown"`   // releases and cancels of tickets that neither wait nor hold
 	Skipped   int64 `json:"skipped"`   // sequences of a gap that turned out to have ended already
 	Recovered int64 `json:"recovered"` // of the completed: slots whose release was lost, found by inspection
+	Retried   int64 `json:"retried"`   // attempts after the first that were asked for by holders
 }
 
 // InspectAfter is how long a slot is held before somebody looks whether it still should be. A release that was lost holds a
@@ -64,17 +66,19 @@ type Counters struct {
 const InspectAfter = 5 * time.Minute
 
 // New returns the state of a queue as its rows tell it. What the rows call granted holds a slot, with its grant still to
-// be delivered: delivering twice is harmless, a holder nobody woke is not. New decides nothing: see [State.Rebuilt].
+// be delivered: delivering twice is harmless, a holder nobody woke is not. It holds it by leave of this generation, since
+// nothing that an earlier one decided is valid any more. New decides nothing: see [State.Rebuilt].
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
 		policy:   snapshot.Policy,
 		mode:     cmp.Or(snapshot.Mode, attune.QueueOpen),
 		override: snapshot.Override,
-		changes:  snapshot.LastChange, inspectAfter: InspectAfter,
+		changes:  snapshot.LastChange, inspectAfter: InspectAfter, parking: parking{after: ParkAfter},
 		next:   snapshot.LastSequence + 1,
 		grants: snapshot.LastGrant, generation: snapshot.Generation,
 	}
 	for _, grant := range snapshot.Holders {
+		grant.Generation = snapshot.Generation
 		s.holders = append(s.holders, Holder{Grant: grant})
 	}
 	for _, ticket := range snapshot.Waiting {
@@ -156,10 +160,23 @@ func (s *State) WakeAt() (time.Time, bool) {
 	if len(s.waiting) > 0 && s.policy.QueueTimeout > 0 {
 		at = s.deadline(s.waiting[0])
 	}
-	if s.override != nil && !s.override.Until.IsZero() && (at.IsZero() || s.override.Until.Before(at)) {
-		at = s.override.Until
+	if s.override != nil {
+		at = earlier(at, s.override.Until)
+	}
+	if s.mode != attune.QueuePaused {
+		for i := range s.holders {
+			at = earlier(at, s.holders[i].NotBefore)
+		}
 	}
 	return at, !at.IsZero()
+}
+
+// earlier is the earlier of two times, of which a zero one is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // InspectAt is the time at which [State.Suspects] has somebody to name, if anybody holds a slot.
