@@ -183,8 +183,22 @@ func (f *fields) policy() *attune.Policy {
 	}
 	p.QueueTimeout, timeout = inner.duration("queue_timeout")
 	inner.valid(timeout, attune.Policy{QueueTimeout: p.QueueTimeout})
+	inner.retry(&p)
 	inner.done()
 	return &p
+}
+
+// retry reads what a policy says about attempts after the first.
+func (f *fields) retry(p *attune.Policy) {
+	var attempts, delay *node
+	p.MaxAttempts, attempts = f.integer("max_attempts")
+	f.valid(attempts, attune.Policy{MaxAttempts: p.MaxAttempts})
+	p.RetryDelay, delay = f.duration("retry_delay")
+	f.valid(delay, attune.Policy{RetryDelay: p.RetryDelay})
+	if placement := f.typed("retry_placement", kindText); placement != nil {
+		p.RetryPlacement = new(attune.RetryPlacement(placement.text))
+		f.valid(placement, attune.Policy{RetryPlacement: p.RetryPlacement})
+	}
 }
 
 // valid checks one field of a policy, to report it at its own place.

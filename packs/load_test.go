@@ -21,7 +21,7 @@ func full() map[string]string {
 		"pack.yaml": `name: full
 version: "2.10"
 description: Everything.
-policy: {limit: 4, max_queued: 100, overflow: drop_oldest, queue_timeout: 1h30m}
+policy: {limit: 4, max_queued: 100, overflow: drop_oldest, queue_timeout: 1h30m, max_attempts: 3}
 triggers:
   bare: {}
 actions:
@@ -38,7 +38,7 @@ env: [HOME, DEPLOY_TOKEN]
 timeout: 90s
 pool: builders
 parameters: {type: object, properties: {commit: {type: string}}, required: [commit]}
-policy: {limit: 0}
+policy: {limit: 0, max_attempts: 5, retry_delay: 1m30s, retry_placement: park}
 `,
 		"actions/README.md": "not a declaration",
 		"bin/deploy*":       "#!/bin/sh\n",
@@ -66,7 +66,7 @@ func TestLoad_EveryKey(t *testing.T) {
 		Name: "full", Version: "2.10", Description: "Everything.", Dir: dir,
 		Policy: &attune.Policy{
 			Limit: new(4), MaxQueued: new(100), Overflow: new(attune.OverflowDropOldest),
-			QueueTimeout: new(attune.Duration(90 * time.Minute)),
+			QueueTimeout: new(attune.Duration(90 * time.Minute)), MaxAttempts: new(3),
 		},
 		Triggers: []attune.Trigger{
 			{Ref: "full.bare"},
@@ -82,7 +82,10 @@ func TestLoad_EveryKey(t *testing.T) {
 				Ref: "full.deploy", Description: "Deploys.", Enabled: true, Command: []string{"bin/deploy", "--fast"},
 				Env: []string{"HOME", "DEPLOY_TOKEN"}, Timeout: 90 * time.Second, Pool: "builders",
 				Schema: json.RawMessage(`{"properties":{"commit":{"type":"string"}},"required":["commit"],"type":"object"}`),
-				Policy: &attune.Policy{Limit: new(0)},
+				Policy: &attune.Policy{
+					Limit: new(0), MaxAttempts: new(5), RetryDelay: new(attune.Duration(90 * time.Second)),
+					RetryPlacement: new(attune.RetryPark),
+				},
 			},
 		},
 		Rules: []attune.Rule{

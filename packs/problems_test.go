@@ -43,7 +43,7 @@ func TestLoad_Problems(t *testing.T) {
 			"rules/r.yaml":    "when: t\ntrigger: t\naction: x\n"}, []string{
 			`P/actions/x.yaml:1:1: action "x": unknown key "comand": use description, command, env, timeout, pool, parameters, policy`,
 			`P/pack.yaml:2:1: pack: unknown key "author": use name, version, description, policy, triggers, actions, rules`,
-			`P/pack.yaml:3:10: policy: unknown key "limits": use limit, max_queued, overflow, queue_timeout`,
+			`P/pack.yaml:3:10: policy: unknown key "limits": use limit, max_queued, overflow, queue_timeout, max_attempts, retry_delay, retry_placement`,
 			`P/rules/r.yaml:1:1: rule "r": unknown key "when": use description, enabled, trigger, criteria, action, parameters`,
 			`P/triggers/t.yaml:1:34: webhook of trigger "t": unknown key "secret": use key, secret_env, dedup_header`}},
 		{"wrong types", map[string]string{
@@ -110,9 +110,9 @@ actions:
 			`P/actions/y.yaml:5:5: env: "ATTUNE_" is attune's own: no action gets a variable whose name begins with ATTUNE_, use another name`,
 			`P/pack.yaml:5:17: env: "ATTUNE_DATABASE_URL" is attune's own: no action gets a variable whose name begins with ATTUNE_, use another name`}},
 		{"values out of range", map[string]string{
-			"pack.yaml":       "name: a\npolicy:\n  limit: -1\n  max_queued: 0\n  overflow: wait\n  queue_timeout: -5s\n",
+			"pack.yaml":       "name: a\npolicy:\n  limit: -1\n  max_queued: 0\n  overflow: wait\n  queue_timeout: -5s\n  max_attempts: 0\n  retry_delay: 25h\n  retry_placement: front\n",
 			"actions/x.yaml":  "command: [ls]\ntimeout: 0s\npool: Big Ones\nenv: [A-B, HOME]\npolicy: {limit: 10001, max_queued: 1.5, queue_timeout: soon}\n",
-			"actions/y.yaml":  "command: [ls]\ntimeout: 3 days\npolicy: {limit: 99999999999999999999}\n",
+			"actions/y.yaml":  "command: [ls]\ntimeout: 3 days\npolicy: {limit: 99999999999999999999, max_attempts: 101, retry_delay: -1s, retry_placement: 1}\n",
 			"triggers/t.yaml": "webhook: {key: a/b, secret_env: 1X, dedup_header: \"X Y\"}\n"}, []string{
 			`P/actions/x.yaml:2:10: timeout: 0s: use more than zero`,
 			`P/actions/x.yaml:3:7: pool name "Big Ones": use lower-case letters, digits, '_' or '-', starting with a letter`,
@@ -122,10 +122,16 @@ actions:
 			`P/actions/x.yaml:5:56: queue_timeout: duration "soon": use a number with a unit, such as 30s, 5m or 1h30m`,
 			`P/actions/y.yaml:2:10: timeout: duration "3 days": use a number with a unit, such as 30s, 5m or 1h30m`,
 			`P/actions/y.yaml:3:17: limit: 99999999999999999999 is not a whole number`,
+			`P/actions/y.yaml:3:53: policy max_attempts 101: use 1 (no retry) to 100`,
+			`P/actions/y.yaml:3:71: policy retry_delay -1s: use 0s to 24h0m0s`,
+			`P/actions/y.yaml:3:93: retry_placement: got a number, want text: put it in quotes`,
 			fmt.Sprintf(`P/pack.yaml:3:10: policy limit -1: use 0 (paused) to %d`, attune.MaxLimit),
 			`P/pack.yaml:4:15: policy max_queued 0: use 1 to 100000`,
 			`P/pack.yaml:5:13: policy overflow "wait": use "reject" or "drop_oldest"`,
 			`P/pack.yaml:6:18: policy queue_timeout -5s: use 0 (for ever) or more`,
+			`P/pack.yaml:7:17: policy max_attempts 0: use 1 (no retry) to 100`,
+			`P/pack.yaml:8:16: policy retry_delay 25h0m0s: use 0s to 24h0m0s`,
+			`P/pack.yaml:9:20: policy retry_placement "front": use "hold", "back" or "park"`,
 			`P/triggers/t.yaml:1:16: key: "a/b" is not of the right form: use letters, digits, '.', '_' or '-', at most 100`,
 			`P/triggers/t.yaml:1:33: secret_env: "1X" is not of the right form: use the name of an environment variable`,
 			`P/triggers/t.yaml:1:51: dedup_header: "X Y" is not of the right form: use the name of a request header`}},

@@ -8,8 +8,8 @@
 // [attune.DefaultQueuePolicy].
 //
 // Authority: what scopes say is stored elsewhere and handed in; what follows from it is decided here and nowhere else.
-// Whatever bounds how much may run, how often and how much may wait (limits and queue bounds, and likewise rate limits
-// and quotas) is policy, and its arithmetic belongs in this package.
+// Whatever bounds how much may run, how often and how much may wait (limits, queue bounds and retries, and likewise rate
+// limits and quotas) is policy, and its arithmetic belongs in this package.
 //
 // Guarantees: the functions are pure (no clock, no I/O, no state), the order in which levels are handed in does not
 // matter, and the answer has a value and a [Source] for every field.
@@ -56,6 +56,10 @@ type Provenance struct {
 	MaxQueued    Source `json:"max_queued"`
 	Overflow     Source `json:"overflow"`
 	QueueTimeout Source `json:"queue_timeout"`
+
+	MaxAttempts    Source `json:"max_attempts"`
+	RetryDelay     Source `json:"retry_delay"`
+	RetryPlacement Source `json:"retry_placement"`
 }
 
 // Source names the level that decided a field. Ref is empty for the global scope and for the default.
@@ -92,7 +96,18 @@ func Resolve(levels ...Level) Effective {
 		func(p attune.Policy) *attune.Overflow { return p.Overflow })
 	e.Policy.QueueTimeout, e.From.QueueTimeout = decide(ranked, defaults.QueueTimeout,
 		func(p attune.Policy) *attune.Duration { return p.QueueTimeout })
+	resolveRetry(&e, ranked, defaults.Retry)
 	return e
+}
+
+func resolveRetry(e *Effective, ranked []Level, defaults attune.RetryPolicy) {
+	retry := &e.Policy.Retry
+	retry.MaxAttempts, e.From.MaxAttempts = decide(ranked, defaults.MaxAttempts,
+		func(p attune.Policy) *int { return p.MaxAttempts })
+	retry.Delay, e.From.RetryDelay = decide(ranked, defaults.Delay,
+		func(p attune.Policy) *attune.Duration { return p.RetryDelay })
+	retry.Placement, e.From.RetryPlacement = decide(ranked, defaults.Placement,
+		func(p attune.Policy) *attune.RetryPlacement { return p.RetryPlacement })
 }
 
 // decide returns the value of one field and its source: the first ranked level that says something about it.

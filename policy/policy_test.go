@@ -39,8 +39,14 @@ func TestResolve(t *testing.T) {
 		{
 			name: "nobody says anything",
 			want: policy.Effective{
-				Policy: attune.QueuePolicy{Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject},
-				From:   policy.Provenance{Limit: byDefault, MaxQueued: byDefault, Overflow: byDefault, QueueTimeout: byDefault},
+				Policy: attune.QueuePolicy{
+					Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject,
+					Retry: attune.RetryPolicy{MaxAttempts: 1, Delay: attune.Duration(10 * time.Second), Placement: attune.RetryHold},
+				},
+				From: policy.Provenance{
+					Limit: byDefault, MaxQueued: byDefault, Overflow: byDefault, QueueTimeout: byDefault,
+					MaxAttempts: byDefault, RetryDelay: byDefault, RetryPlacement: byDefault,
+				},
 			},
 		},
 		{
@@ -48,17 +54,23 @@ func TestResolve(t *testing.T) {
 			levels: []policy.Level{
 				level(policy.ScopeGlobal, "", attune.Policy{
 					Limit: new(50), MaxQueued: new(500), QueueTimeout: new(attune.Duration(time.Hour)),
+					MaxAttempts: new(3), RetryPlacement: new(attune.RetryPark),
 				}),
 				level(policy.ScopePack, "demo", attune.Policy{
 					Limit: new(5), QueueTimeout: new(attune.Duration(time.Minute)),
+					MaxAttempts: new(5), RetryDelay: new(attune.Duration(0)),
 				}),
-				level(policy.ScopeAction, "demo.deploy", limit(2)),
+				level(policy.ScopeAction, "demo.deploy", attune.Policy{Limit: new(2), RetryPlacement: new(attune.RetryBack)}),
 			},
 			want: policy.Effective{
 				Policy: attune.QueuePolicy{
 					Limit: 2, MaxQueued: 500, Overflow: attune.OverflowReject, QueueTimeout: attune.Duration(time.Minute),
+					Retry: attune.RetryPolicy{MaxAttempts: 5, Placement: attune.RetryBack},
 				},
-				From: policy.Provenance{Limit: byAction, MaxQueued: byGlobal, Overflow: byDefault, QueueTimeout: byPack},
+				From: policy.Provenance{
+					Limit: byAction, MaxQueued: byGlobal, Overflow: byDefault, QueueTimeout: byPack,
+					MaxAttempts: byPack, RetryDelay: byPack, RetryPlacement: byAction,
+				},
 			},
 		},
 		{
@@ -153,10 +165,12 @@ func TestEffective_JSON(t *testing.T) {
 	got, err := json.Marshal(policy.Resolve(level(policy.ScopePack, "demo", limit(3))))
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"policy": {"revision": 0, "limit": 3, "max_queued": 10000, "overflow": "reject", "queue_timeout": "0s"},
+		"policy": {"revision": 0, "limit": 3, "max_queued": 10000, "overflow": "reject", "queue_timeout": "0s",
+			"retry": {"max_attempts": 1, "delay": "10s", "placement": "hold"}},
 		"from": {
 			"limit": {"scope": "pack", "ref": "demo"}, "max_queued": {"scope": "default"},
-			"overflow": {"scope": "default"}, "queue_timeout": {"scope": "default"}
+			"overflow": {"scope": "default"}, "queue_timeout": {"scope": "default"},
+			"max_attempts": {"scope": "default"}, "retry_delay": {"scope": "default"}, "retry_placement": {"scope": "default"}
 		}
 	}`, string(got))
 }

@@ -18,12 +18,17 @@ func genPolicy() *rapid.Generator[attune.Policy] {
 	timeout := rapid.Map(rapid.IntRange(0, 3600), func(s int) attune.Duration {
 		return attune.Duration(time.Duration(s) * time.Second)
 	})
+	placement := rapid.SampledFrom([]attune.RetryPlacement{attune.RetryHold, attune.RetryBack, attune.RetryPark})
 	return rapid.Custom(func(t *rapid.T) attune.Policy {
 		return attune.Policy{
 			Limit:        rapid.Ptr(rapid.IntRange(0, attune.MaxLimit), true).Draw(t, "limit"),
 			MaxQueued:    rapid.Ptr(rapid.IntRange(1, attune.MaxQueuedLimit), true).Draw(t, "max_queued"),
 			Overflow:     rapid.Ptr(overflow, true).Draw(t, "overflow"),
 			QueueTimeout: rapid.Ptr(timeout, true).Draw(t, "queue_timeout"),
+
+			MaxAttempts:    rapid.Ptr(rapid.IntRange(1, attune.MaxAttempts), true).Draw(t, "max_attempts"),
+			RetryDelay:     rapid.Ptr(timeout, true).Draw(t, "retry_delay"),
+			RetryPlacement: rapid.Ptr(placement, true).Draw(t, "retry_placement"),
 		}
 	})
 }
@@ -72,6 +77,8 @@ func TestResolve_NarrowestWinsAndEveryFieldIsDecided(t *testing.T) {
 		require.NoError(t, attune.Policy{
 			Limit: &want.Policy.Limit, MaxQueued: &want.Policy.MaxQueued,
 			Overflow: &want.Policy.Overflow, QueueTimeout: &want.Policy.QueueTimeout,
+			MaxAttempts: &want.Policy.Retry.MaxAttempts, RetryDelay: &want.Policy.Retry.Delay,
+			RetryPlacement: &want.Policy.Retry.Placement,
 		}.Validate())
 	})
 }
@@ -89,5 +96,14 @@ func overlay(e *policy.Effective, p attune.Policy, source policy.Source) {
 	}
 	if p.QueueTimeout != nil {
 		e.Policy.QueueTimeout, e.From.QueueTimeout = *p.QueueTimeout, source
+	}
+	if p.MaxAttempts != nil {
+		e.Policy.Retry.MaxAttempts, e.From.MaxAttempts = *p.MaxAttempts, source
+	}
+	if p.RetryDelay != nil {
+		e.Policy.Retry.Delay, e.From.RetryDelay = *p.RetryDelay, source
+	}
+	if p.RetryPlacement != nil {
+		e.Policy.Retry.Placement, e.From.RetryPlacement = *p.RetryPlacement, source
 	}
 }
