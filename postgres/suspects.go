@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,11 +22,13 @@ type Leak struct {
 	Status      attune.ExecutionStatus // how the execution ended; empty: there is none
 }
 
-const leaksSQL = `
-SELECT e.queue_key, e.id, e.sequence, e.granted_at, COALESCE(x.id, 0), COALESCE(x.status, '')
+const leaked = `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.status = 'granted' AND (x.id IS NULL OR x.finished_at IS NOT NULL)
-	AND e.granted_at <= clock_timestamp() - $1::interval
+	AND e.granted_at <= clock_timestamp() - $1::interval`
+
+const leaksSQL = `
+SELECT e.queue_key, e.id, e.sequence, e.granted_at, COALESCE(x.id, 0), COALESCE(x.status, '')` + leaked + `
 ORDER BY e.queue_key, e.grant_number`
 
 // Leaks returns the enforcements that were granted at least olderThan ago, and still count as holding a slot although
@@ -49,24 +54,28 @@ type Stall struct {
 	OldestWaiting time.Time  // when the first in line was accepted
 }
 
-// stallsSQL counts like statsColumns. The time in which a queue has done nothing begins with the last thing after which
-// it could have granted: a grant before, the arrival of the first in line, a slot or limit that became free (freed_at),
-// or the end of a limit set by hand.
-const stallsSQL = `
-WITH busy AS (
-	SELECT q.key, COALESCE(` + overrideInForce + `, q.concurrency_limit) AS in_force, q.freed_at,
+// countedQueues counts every queue like statsColumns, and says which are stalled. The time in which a queue has done nothing
+// begins with the last thing after which it could have granted: a grant before, the arrival of the first in line, a slot or
+// limit that became free (freed_at), or the end of a limit set by hand.
+const countedQueues = `
+WITH counted AS MATERIALIZED (
+	SELECT q.key, q.mode, COALESCE(` + overrideInForce + `, q.concurrency_limit) AS in_force, q.freed_at,
 		CASE WHEN q.override_until <= clock_timestamp() THEN q.override_until END AS ran_out_at,
 		(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'granted') AS active,
 		(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued') AS waiting,
 		(SELECT g.requested_at FROM grants g WHERE g.queue_key = q.key ORDER BY g.number DESC LIMIT 1) AS last_grant_at,
 		(SELECT e.queued_at FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued'
 			ORDER BY e.sequence LIMIT 1) AS oldest_waiting
-	FROM queues q WHERE q.mode <> 'paused'
-)
-SELECT key, in_force, active, waiting, last_grant_at, oldest_waiting FROM busy
-WHERE waiting > 0 AND active < in_force
-	AND GREATEST(last_grant_at, oldest_waiting, freed_at, ran_out_at) <= clock_timestamp() - $1::interval
-ORDER BY key`
+	FROM queues q
+), judged AS (
+	SELECT c.*, COALESCE(c.mode <> 'paused' AND c.waiting > 0 AND c.active < c.in_force
+		AND GREATEST(c.last_grant_at, c.oldest_waiting, c.freed_at, c.ran_out_at) <= clock_timestamp() - $1::interval,
+		false) AS stalled
+	FROM counted c
+)`
+
+const stallsSQL = countedQueues + `
+SELECT key, in_force, active, waiting, last_grant_at, oldest_waiting FROM judged WHERE stalled ORDER BY key`
 
 // Stalls returns the queues that for at least idle have had somebody waiting and a slot free, are not paused, and have
 // granted nothing.
@@ -79,4 +88,151 @@ func scanStall(row pgx.CollectableRow) (Stall, error) {
 	var s Stall
 	err := row.Scan(&s.Queue, &s.Limit, &s.Active, &s.Waiting, &s.LastGrantAt, &s.OldestWaiting)
 	return s, err
+}
+
+// Overdue is an execution that somebody should have taken, or ended, before now.
+type Overdue struct {
+	Queue           attune.QueueKey
+	Enforcement     attune.EnforcementID
+	Execution       attune.ExecutionID
+	Attempt         int
+	Status          attune.ExecutionStatus // requested or running
+	Worker          string                 // empty: none has claimed it
+	Pool            string
+	Since           time.Time // when it was requested, or started
+	Timeout         attune.Duration
+	CancelRequested bool
+}
+
+const overdueSQL = `
+SELECT x.queue_key, x.enforcement_id, x.id, x.attempt, x.status, x.worker, x.pool,
+	COALESCE(x.started_at, x.requested_at) AS since, x.timeout_ms, x.cancel_requested_at IS NOT NULL
+FROM executions x
+WHERE x.status = 'running' AND x.started_at <= clock_timestamp() - x.timeout_ms * interval '1 millisecond' - $1::interval
+	OR x.status = 'requested' AND x.requested_at <= clock_timestamp() - $2::interval
+ORDER BY since, x.id`
+
+// Overdue returns the executions that have run for at least grace longer than their timeout, although their worker ends
+// them when it is over, and those that no worker has taken for at least untaken. The longest comes first.
+func (q *Queues) Overdue(ctx context.Context, grace, untaken time.Duration) ([]Overdue, error) {
+	overdue, err := collect(ctx, q.db.pool, scanOverdue, overdueSQL, grace, untaken)
+	return overdue, wrap("look for executions that are overdue", err)
+}
+
+func scanOverdue(row pgx.CollectableRow) (Overdue, error) {
+	var o Overdue
+	var timeoutMS int64
+	err := row.Scan(&o.Queue, &o.Enforcement, &o.Execution, &o.Attempt, &o.Status, &o.Worker, &o.Pool, &o.Since,
+		&timeoutMS, &o.CancelRequested)
+	o.Timeout = fromMilliseconds(timeoutMS)
+	return o, err
+}
+
+// ByHand is a queue that somebody has set to something else than its policy and the usual mode.
+type ByHand struct {
+	Queue    attune.QueueKey
+	Mode     attune.QueueMode
+	ModeBy   *attune.QueueChange   // the change that led there; nil: the queue is open
+	Override *attune.LimitOverride // nil: the policy's limit is in force
+	LimitBy  *attune.QueueChange   // the change that led there; nil like Override
+}
+
+const byHandSQL = `
+WITH hand AS (SELECT q.key, q.mode, ` + overrideInForce + ` AS override, q.override_until FROM queues q)
+SELECT s.key, s.mode, s.override, s.override_until,
+	COALESCE(m.by, ''), m.at, COALESCE(m.note, ''), COALESCE(l.by, ''), l.at, COALESCE(l.note, '')
+FROM hand s
+	LEFT JOIN LATERAL (SELECT c.by, c.at, c.note FROM queue_changes c
+		WHERE c.queue_key = s.key AND c.kind = 'mode' ORDER BY c.number DESC LIMIT 1) m ON true
+	LEFT JOIN LATERAL (SELECT c.by, c.at, c.note FROM queue_changes c
+		WHERE c.queue_key = s.key AND c.kind = 'limit' ORDER BY c.number DESC LIMIT 1) l ON true
+WHERE s.mode <> 'open' OR s.override IS NOT NULL ORDER BY s.key`
+
+// SetByHand returns the queues that are not open, or whose limit was set by hand, and who did it.
+func (q *Queues) SetByHand(ctx context.Context) ([]ByHand, error) {
+	set, err := collect(ctx, q.db.pool, scanByHand, byHandSQL)
+	return set, wrap("look for queues set by hand", err)
+}
+
+func scanByHand(row pgx.CollectableRow) (ByHand, error) {
+	var b ByHand
+	var limit *int
+	var until, modeAt, limitAt *time.Time
+	mode, override := attune.QueueChange{Kind: attune.ChangeMode}, attune.QueueChange{Kind: attune.ChangeLimit}
+	err := row.Scan(&b.Queue, &b.Mode, &limit, &until, &mode.By, &modeAt, &mode.Note, &override.By, &limitAt, &override.Note)
+	b.Override = overrideOf(limit, until)
+	if b.Mode != attune.QueueOpen && modeAt != nil {
+		mode.At, b.ModeBy = *modeAt, &mode
+	}
+	if b.Override != nil && limitAt != nil {
+		override.At, b.LimitBy = *limitAt, &override
+	}
+	return b, err
+}
+
+// Schema is what a database server is, and how far its tables have been migrated.
+type Schema struct {
+	Server  string // its version
+	Version int64  // of the tables
+	Newest  int64  // that this program knows
+}
+
+const schemaSQL = `
+SELECT current_setting('server_version'), COALESCE(max(v.version_id), 0) FROM goose_db_version v WHERE v.is_applied`
+
+// Schema asks the server for its version and that of its tables.
+func (db *DB) Schema(ctx context.Context) (Schema, error) {
+	schema, err := one(ctx, db.pool, func(row pgx.CollectableRow) (s Schema, err error) {
+		return s, row.Scan(&s.Server, &s.Version)
+	}, schemaSQL)
+	if err != nil {
+		return schema, wrap("read the version of the tables", err)
+	}
+	schema.Newest, err = newestMigration()
+	return schema, err
+}
+
+// newestMigration is the number that the last of the migrations begins with.
+func newestMigration() (newest int64, err error) {
+	files, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return 0, fmt.Errorf("open embedded migrations: %w", err)
+	}
+	for _, file := range files {
+		number, _, _ := strings.Cut(file.Name(), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("number of migration %q: %w", file.Name(), err)
+		}
+		newest = max(newest, version)
+	}
+	return newest, nil
+}
+
+// Backlog is what waits in the outbox.
+type Backlog struct {
+	Rows   int64
+	Oldest time.Duration // how long the oldest has waited; 0 without rows
+}
+
+const backlogSQL = `
+SELECT count(*), COALESCE(extract(epoch FROM clock_timestamp() - min(o.created_at)), 0)::double precision FROM outbox o`
+
+// Backlog counts what waits to be published.
+func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
+	backlog, err := one(ctx, o.db.pool, func(row pgx.CollectableRow) (b Backlog, err error) {
+		var oldest float64
+		err = row.Scan(&b.Rows, &oldest)
+		b.Oldest = max(0, seconds(oldest))
+		return b, err
+	}, backlogSQL)
+	return backlog, wrap("count the outbox", err)
+}
+
+const poolsSQL = `SELECT DISTINCT a.pool FROM actions a WHERE a.enabled ORDER BY a.pool`
+
+// Pools returns the pools that enabled actions run in.
+func (p *Packs) Pools(ctx context.Context) ([]string, error) {
+	pools, err := collect(ctx, p.db.pool, pgx.RowTo[string], poolsSQL)
+	return pools, wrap("list pools", err)
 }

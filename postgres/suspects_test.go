@@ -150,3 +150,104 @@ func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 		})
 	}
 }
+
+func TestQueues_Overdue(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	messages := b.requested(t, 5)
+	for _, i := range []int{1, 2, 3} {
+		require.True(t, b.claim(t, messages[i], "worker-1").Granted)
+	}
+	b.finish(t, reportOf(messages[3]))
+	none, err := b.queues.Overdue(t.Context(), 0, time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, none)
+
+	// Two run, one of them for longer than its minute and the grace; two were requested, one of them long ago.
+	b.exec(t, `UPDATE executions SET started_at = started_at - interval '1 hour', cancel_requested_at = clock_timestamp()
+		WHERE id = $1`, messages[1].Execution)
+	b.exec(t, `UPDATE executions SET started_at = started_at - interval '2 minutes' WHERE id = $1`, messages[2].Execution)
+	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '2 hours' WHERE id = $1`, messages[0].Execution)
+	overdue, err := b.queues.Overdue(t.Context(), 5*time.Minute, time.Hour)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]postgres.Overdue{
+		{
+			Queue: queueKey, Enforcement: messages[0].Enforcement, Execution: messages[0].Execution, Attempt: 1,
+			Status: attune.ExecutionRequested, Pool: "default", Timeout: attune.Duration(time.Minute),
+			Since: b.execution(t, messages[0].Execution).RequestedAt,
+		},
+		{
+			Queue: queueKey, Enforcement: messages[1].Enforcement, Execution: messages[1].Execution, Attempt: 1,
+			Status: attune.ExecutionRunning, Worker: "worker-1", Pool: "default", Timeout: attune.Duration(time.Minute),
+			Since: *b.execution(t, messages[1].Execution).StartedAt, CancelRequested: true,
+		},
+	}, overdue))
+}
+
+func TestQueues_SetByHand(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.admit(t, b.created(t, deploy, 1)...)
+	none, err := b.queues.SetByHand(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, none)
+
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+	paused := modeChange(2, attune.QueueOpen, attune.QueuePaused)
+	limited := attune.QueueChange{Number: 1, At: paused.At, By: "ada", Note: "rush", Kind: attune.ChangeLimit, From: "1", To: "5"}
+	b.control(t, attune.QueuePaused, &attune.LimitOverride{Limit: 5, Until: until}, limited, paused)
+	set, err := b.queues.SetByHand(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]postgres.ByHand{{
+		Queue: queueKey, Mode: attune.QueuePaused, Override: &attune.LimitOverride{Limit: 5, Until: until},
+		ModeBy:  &attune.QueueChange{By: paused.By, At: paused.At, Note: paused.Note, Kind: attune.ChangeMode},
+		LimitBy: &attune.QueueChange{By: "ada", At: limited.At, Note: "rush", Kind: attune.ChangeLimit},
+	}}, set))
+
+	b.exec(t, `UPDATE queues SET mode = 'open', override_until = clock_timestamp()`)
+	none, err = b.queues.SetByHand(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
+func TestDB_Schema(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	schema, err := b.db.Schema(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, schema.Server)
+	require.Positive(t, schema.Newest)
+	require.Equal(t, schema.Newest, schema.Version)
+
+	b.exec(t, `DELETE FROM goose_db_version WHERE version_id = $1`, schema.Newest)
+	schema, err = b.db.Schema(t.Context())
+	require.NoError(t, err)
+	require.Less(t, schema.Version, schema.Newest)
+}
+
+func TestOutbox_Backlog(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	empty, err := b.outbox.Backlog(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, postgres.Backlog{}, empty)
+
+	b.exec(t, `INSERT INTO outbox (routing_key, message_id, body, created_at)
+		SELECT 'enforcement.created', n::text, '{}', clock_timestamp() - n * interval '1 minute' FROM generate_series(1, 3) n`)
+	backlog, err := b.outbox.Backlog(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 3, backlog.Rows)
+	require.InDelta(t, 180, backlog.Oldest.Seconds(), 60)
+}
+
+func TestPacks_Pools(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pools, err := b.packs.Pools(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"default", "small"}, pools)
+	b.exec(t, `UPDATE actions SET enabled = false WHERE pool = 'small'`)
+	pools, err = b.packs.Pools(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"default"}, pools)
+}
