@@ -12,6 +12,11 @@ type Ticket struct {
 	Attempt int `json:"attempt,omitempty"`
 }
 
+// Same reports whether two tickets are the same place of the same enforcement.
+func (t Ticket) Same(other Ticket) bool {
+	return t.Enforcement == other.Enforcement && t.Sequence == other.Sequence
+}
+
 // Grant is the queue's permission for one ticket to run: a slot. A retry that keeps its slot keeps its grant, and asks for the
 // next attempt under it.
 type Grant struct {

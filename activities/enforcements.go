@@ -58,7 +58,7 @@ func (a *Enforcements) AcquireTicket(ctx context.Context, id attune.EnforcementI
 	acquired := workflows.AcquiredTicket{
 		Queue:  enforcement.Queue,
 		Ticket: attune.Ticket{Enforcement: id, Sequence: enforcement.Sequence},
-		Ended:  enforcement.Status.Terminal(),
+		Ended:  enforcement.Status.Terminal() || enforcement.Status == attune.EnforcementParked,
 	}
 	if acquired.Ended {
 		return acquired, nil
@@ -87,7 +87,7 @@ func (a *Enforcements) RequestExecution(ctx context.Context, input workflows.Req
 		return workflows.RequestResult{}, workflows.ActivityError(err)
 	}
 	if request.Message == nil {
-		return workflows.RequestResult{Ended: request.Ended}, nil
+		return workflows.RequestResult{Ended: request.Ended, Fenced: request.Fenced}, nil
 	}
 	if err := a.publisher.Publish(ctx, *request.Message); err != nil {
 		return workflows.RequestResult{}, workflows.ActivityError(fmt.Errorf("publish execution %d: %w", request.Message.Execution, err))

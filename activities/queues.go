@@ -5,12 +5,9 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
@@ -19,9 +16,9 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// grantsInParallel bounds the starts under way for one batch: enough to keep several history shards busy, few enough not to
+// startsInParallel bounds the starts under way for one batch: enough to keep several history shards busy, few enough not to
 // crowd out other queues.
-const grantsInParallel = 16
+const startsInParallel = 16
 
 // deliverTimeout bounds one call of DeliverGrants, which outlives its activity.
 const deliverTimeout = 25 * time.Second
@@ -29,7 +26,9 @@ const deliverTimeout = 25 * time.Second
 // QueueRows is a queue as PostgreSQL has it.
 type QueueRows interface {
 	RecordControl(ctx context.Context, key attune.QueueKey, control attune.QueueControl) error
-	Snapshot(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
+	// Rebuild begins a new generation of a queue, which fences off what earlier ones have granted and nobody has acted upon,
+	// and returns what the queue starts from.
+	Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
 	Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error)
 }
 
@@ -46,13 +45,13 @@ type Queues struct {
 	settler Settler
 	client  client.Client
 
-	inspectAfter time.Duration
+	inspectAfter, parkAfter time.Duration
 }
 
 // NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
 // the client must be the one that the worker of enforcements uses.
 func NewQueues(rows QueueRows, settler Settler, c client.Client) *Queues {
-	return &Queues{rows: rows, settler: settler, client: c, inspectAfter: semaphore.InspectAfter}
+	return &Queues{rows: rows, settler: settler, client: c, inspectAfter: semaphore.InspectAfter, parkAfter: semaphore.ParkAfter}
 }
 
 // InspectAfter replaces [semaphore.InspectAfter] in the queues that are loaded from now on.
@@ -62,14 +61,22 @@ func (a *Queues) InspectAfter(d time.Duration) *Queues {
 	return &changed
 }
 
+// ParkAfter replaces [semaphore.ParkAfter] in the queues that are loaded from now on.
+func (a *Queues) ParkAfter(d time.Duration) *Queues {
+	changed := *a
+	changed.parkAfter = d
+	return &changed
+}
+
 // LoadQueue rebuilds a queue from its rows.
 func (a *Queues) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
-	snapshot, err := a.rows.Snapshot(ctx, key)
+	snapshot, err := a.rows.Rebuild(ctx, key)
 	if err != nil {
 		return nil, workflows.ActivityError(fmt.Errorf("load queue %q: %w", key, err))
 	}
 	state := semaphore.New(snapshot)
 	state.SetInspectAfter(a.inspectAfter)
+	state.SetParkAfter(a.parkAfter)
 	return state, nil
 }
 
@@ -82,10 +89,21 @@ func (a *Queues) ReadTickets(ctx context.Context, input workflows.GapInput) ([]a
 	return tickets, nil
 }
 
-// RecordSettlements records how tickets ended that never ran.
+// RecordSettlements records how tickets ended that never ran, and wakes those that were parked: they find out that there is
+// nothing left to wait for.
 func (a *Queues) RecordSettlements(ctx context.Context, input workflows.SettlementsInput) error {
 	if err := a.settler.Settle(ctx, input.Queue, input.Settlements); err != nil {
 		return workflows.ActivityError(fmt.Errorf("settle tickets of queue %q: %w", input.Queue, err))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(startsInParallel)
+	for _, settlement := range input.Settlements {
+		if settlement.Sequence <= input.ParkedUpTo {
+			group.Go(func() error { return a.wake(ctx, settlement.Enforcement) })
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return workflows.ActivityError(fmt.Errorf("wake parked tickets of queue %q: %w", input.Queue, err))
 	}
 	return nil
 }
@@ -114,7 +132,7 @@ func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput
 // out.
 func (a *Queues) DeliverGrants(ctx context.Context, input workflows.GrantsInput) error {
 	var group errgroup.Group
-	group.SetLimit(grantsInParallel)
+	group.SetLimit(startsInParallel)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
 	defer cancel()
 	for _, grant := range input.Grants {
@@ -124,27 +142,4 @@ func (a *Queues) DeliverGrants(ctx context.Context, input workflows.GrantsInput)
 		return workflows.ActivityError(fmt.Errorf("deliver grants of queue %q: %w", input.Queue, err))
 	}
 	return nil
-}
-
-// deliver starts the workflow again if an earlier run of it was terminated or failed: its ticket still holds a slot. One
-// that has completed has done what the grant asks for.
-func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
-	id := workflows.EnforcementWorkflowID(grant.Enforcement)
-	_, err := a.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                                       id,
-		TaskQueue:                                workflows.EnforcementTaskQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		EnableEagerStart:                         true,
-		StaticSummary:                            fmt.Sprintf("%s: sequence %d, grant %d", key, grant.Sequence, grant.Number),
-	}, workflows.EnforcementWorkflowName, workflows.EnforcementInput{Enforcement: grant.Enforcement, Queue: key, Grant: &grant})
-	if _, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); !started {
-		return workflows.Translate(err)
-	}
-	err = workflows.Translate(a.client.SignalWorkflow(ctx, id, "", workflows.SignalGrant, grant))
-	if attune.CodeOf(err) == attune.CodeNotFound {
-		return nil
-	}
-	return err
 }

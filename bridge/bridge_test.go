@@ -19,11 +19,21 @@ type fakeQueues struct {
 	mu       sync.Mutex
 	acquired map[attune.QueueKey][]attune.Ticket
 	released map[attune.QueueKey][]attune.Ticket
+	retried  map[attune.QueueKey][]attune.Ticket
 	fail     error
 }
 
 func (f *fakeQueues) Acquire(_ context.Context, admission attune.Admission) error {
 	return f.note(&f.acquired, admission.Queue, admission.Tickets)
+}
+
+func (f *fakeQueues) Retry(_ context.Context, key attune.QueueKey, retries []attune.Retry) error {
+	for _, retry := range retries {
+		if err := f.note(&f.retried, key, []attune.Ticket{retry.Ticket}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *fakeQueues) Release(_ context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
@@ -93,6 +103,7 @@ func TestCompletions_Handle(t *testing.T) {
 	}
 	effects := []attune.CompletionEffect{
 		attune.CompletionFinished, attune.CompletionRepeated, attune.CompletionRepeated, attune.CompletionStale, attune.CompletionUnknown,
+		attune.CompletionRetrying, attune.CompletionRetrying, attune.CompletionRequeued, attune.CompletionParked,
 	}
 	finisher := finisherFunc(func(reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
 		var completions []attune.Completion
@@ -102,9 +113,10 @@ func TestCompletions_Handle(t *testing.T) {
 		}
 		return completions, nil
 	})
-	batch := []attune.ExecutionCompletedMessage{report(1), report(2), report(2), report(4), report(5)}
+	batch := []attune.ExecutionCompletedMessage{report(1), report(2), report(2), report(4), report(5),
+		report(6), report(6), report(7), report(8)}
 
-	t.Run("finished and repeated reports release, each ticket once", func(t *testing.T) {
+	t.Run("what has ended or is parked is released, what keeps its slot is asked for again, each once", func(t *testing.T) {
 		t.Parallel()
 		queues := &fakeQueues{}
 		counted := map[attune.CompletionEffect]int{}
@@ -112,8 +124,11 @@ func TestCompletions_Handle(t *testing.T) {
 			counted[e]++
 		}, slog.New(slog.DiscardHandler))
 		require.NoError(t, completions.Handle(t.Context(), batch))
-		require.Equal(t, []attune.Ticket{ticket(1), ticket(2)}, queues.released["q"])
-		require.Equal(t, map[attune.CompletionEffect]int{"finished": 1, "repeated": 2, "stale": 1, "unknown": 1}, counted)
+		require.Equal(t, []attune.Ticket{ticket(1), ticket(2), ticket(8)}, queues.released["q"])
+		require.Equal(t, []attune.Ticket{ticket(6)}, queues.retried["q"])
+		require.Equal(t, map[attune.CompletionEffect]int{
+			"finished": 1, "repeated": 2, "stale": 1, "unknown": 1, "retrying": 2, "requeued": 1, "parked": 1,
+		}, counted)
 	})
 
 	t.Run("a report without a terminal status is invalid and changes nothing", func(t *testing.T) {

@@ -16,16 +16,18 @@ type Finisher interface {
 	Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error)
 }
 
-// Releaser frees slots of a queue durably.
+// Releaser frees slots of a queue durably, or asks for another attempt under them.
 type Releaser interface {
 	Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
+	Retry(ctx context.Context, key attune.QueueKey, retries []attune.Retry) error
 }
 
-// Completions finishes executions and frees their slots.
+// Completions finishes attempts of executions and frees their slots, or asks for the next attempts.
 //
-// A batch is acknowledged only after the rows are finished and the queues have accepted the releases. Both steps are
-// idempotent, so a crash between them costs a redelivery and nothing else: a repeated report releases again, because the
-// first one may have got no further than the row.
+// A batch is acknowledged only after the rows are finished and the queues have been told. Both steps are idempotent, so a
+// crash between them costs a redelivery and nothing else: a repeated report tells the queue again, because the first one may
+// have got no further than the row. An enforcement that goes to the back of its queue comes there through the outbox, and
+// gives its old slot back by coming.
 type Completions struct {
 	finisher Finisher
 	queues   Releaser
@@ -54,11 +56,14 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(signalsInParallel)
-	for key, tickets := range byQueue(completions) {
+	for key, tickets := range released(completions) {
 		group.Go(func() error { return c.queues.Release(groupCtx, key, tickets) })
 	}
+	for key, retries := range retried(completions) {
+		group.Go(func() error { return c.queues.Retry(groupCtx, key, retries) })
+	}
 	if err := group.Wait(); err != nil {
-		return fmt.Errorf("release: %w", err)
+		return fmt.Errorf("tell the queues: %w", err)
 	}
 	c.count(ctx, batch, completions)
 	return nil
@@ -74,16 +79,27 @@ func (c *Completions) count(ctx context.Context, batch []attune.ExecutionComplet
 	}
 }
 
-// byQueue groups the tickets to release, each once.
-func byQueue(completions []attune.Completion) map[attune.QueueKey][]attune.Ticket {
+// released groups the tickets to release by queue, each once.
+func released(completions []attune.Completion) map[attune.QueueKey][]attune.Ticket {
 	queues := make(map[attune.QueueKey][]attune.Ticket)
-	for _, completion := range completions {
-		if completion.Effect != attune.CompletionFinished && completion.Effect != attune.CompletionRepeated {
-			continue
+	for _, c := range completions {
+		switch c.Effect {
+		case attune.CompletionFinished, attune.CompletionRepeated, attune.CompletionParked:
+			if !slices.ContainsFunc(queues[c.Queue], c.Ticket.Same) {
+				queues[c.Queue] = append(queues[c.Queue], c.Ticket)
+			}
 		}
-		same := func(t attune.Ticket) bool { return t.Enforcement == completion.Ticket.Enforcement }
-		if !slices.ContainsFunc(queues[completion.Queue], same) {
-			queues[completion.Queue] = append(queues[completion.Queue], completion.Ticket)
+	}
+	return queues
+}
+
+// retried groups by queue the attempts that are to follow under the same slots, each once.
+func retried(completions []attune.Completion) map[attune.QueueKey][]attune.Retry {
+	queues := make(map[attune.QueueKey][]attune.Retry)
+	for _, c := range completions {
+		same := func(r attune.Retry) bool { return r.Same(c.Ticket) }
+		if c.Effect == attune.CompletionRetrying && !slices.ContainsFunc(queues[c.Queue], same) {
+			queues[c.Queue] = append(queues[c.Queue], attune.Retry{Ticket: c.Ticket, NotBefore: c.NotBefore})
 		}
 	}
 	return queues

@@ -331,7 +331,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		},
 		"retry at the back": func(t *rapid.T) {
 			ticket, ok := m.ticket(t)
-			if !ok || m.oracle.entries[ticket.Sequence-1].place != holding {
+			moved := func(e entry) bool { return e.ticket.Enforcement == ticket.Enforcement && e.ticket.Sequence > ticket.Sequence }
+			if !ok || m.oracle.entries[ticket.Sequence-1].place != holding || slices.ContainsFunc(m.oracle.entries, moved) {
 				return
 			}
 			again := m.accept(1)

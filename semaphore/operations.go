@@ -231,9 +231,7 @@ func (s *State) popNewcomer() (attune.Ticket, bool) {
 
 // holderOf finds the slot that a ticket holds; -1 is none. Another place of the same enforcement is another ticket.
 func (s *State) holderOf(ticket attune.Ticket) int {
-	return slices.IndexFunc(s.holders, func(h Holder) bool {
-		return h.Enforcement == ticket.Enforcement && h.Sequence == ticket.Sequence
-	})
+	return slices.IndexFunc(s.holders, func(h Holder) bool { return h.Same(ticket) })
 }
 
 func (s *State) dropHolder(ticket attune.Ticket) bool {

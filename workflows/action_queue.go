@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -20,6 +21,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 		acquires: signalChannel(ctx, SignalAcquire, "Put tickets into the queue."),
 		releases: signalChannel(ctx, SignalRelease, "Free the slots of tickets that have ended."),
 		cancels:  signalChannel(ctx, SignalCancel, "Take waiting tickets out of the queue."),
+		retries:  signalChannel(ctx, SignalRetry, "Ask for the next attempts of tickets that keep their slots."),
 		forces:   signalChannel(ctx, SignalForceContinueAsNew, "Continue as new at the next opportunity."),
 	}
 	if err := queue.describe(ctx); err != nil {
@@ -51,11 +53,11 @@ type actionQueue struct {
 	logic workflow.Version // of the code that the run was started with
 	state *semaphore.State
 
-	acquires, releases, cancels, forces workflow.ReceiveChannel
+	acquires, releases, cancels, retries, forces workflow.ReceiveChannel
 
 	// At most one of each is under way; what has come up meanwhile goes with the next.
-	granting, settling, filling, logging, inspecting task
-	timer                                            timer
+	granting, settling, filling, logging, inspecting, parking task
+	timer                                                     timer
 
 	changed bool // by an update, since the last turn
 	forced  bool // somebody asked to continue as new
@@ -69,7 +71,7 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 	q.receive(now)
 	q.state.Advance(now)
 	q.perform(ctx, now)
-	q.timer.set(ctx, q.nextDeadline())
+	q.timer.set(ctx, q.nextDeadline(ctx), q.logic >= logicParking)
 	workflow.SetCurrentDetails(ctx, q.details(now))
 }
 
@@ -83,6 +85,9 @@ func (q *actionQueue) receive(now time.Time) {
 			q.state.Cancel(now, semaphore.Author{By: EnforcementWorkflowID(ticket.Enforcement), Note: "its workflow was cancelled"}, ticket)
 		}
 	}
+	for _, signal := range drain[RetriesSignal](q.retries) {
+		q.state.Retry(now, signal.Retries)
+	}
 	for _, signal := range drain[AcquireSignal](q.acquires) {
 		q.state.SetPolicy(now, signal.Policy)
 		q.state.Acquire(now, signal.Tickets)
@@ -92,26 +97,45 @@ func (q *actionQueue) receive(now time.Time) {
 	}
 }
 
-// nextDeadline is when the state wants a turn although nothing has arrived; zero for never.
-func (q *actionQueue) nextDeadline() time.Time {
+// nextDeadline is when there is something to do although nothing has arrived; zero for never.
+func (q *actionQueue) nextDeadline(ctx workflow.Context) time.Time {
 	at, _ := q.state.WakeAt()
-	if inspect, ok := q.state.InspectAt(); ok && q.logic >= logicControl && (at.IsZero() || inspect.Before(at)) {
-		return inspect
+	if inspect, ok := q.state.InspectAt(); ok && q.logic >= logicControl {
+		at = earlier(at, inspect)
+	}
+	if q.logic < logicParking {
+		return at
+	}
+	if look, ok := q.state.LookAt(); ok {
+		at = earlier(at, look)
+	}
+	if grown := workflow.GetInfo(ctx).WorkflowStartTime.Add(minRunAge); q.forced && grown.After(workflow.Now(ctx)) {
+		at = earlier(at, grown)
+	}
+	return at
+}
+
+// earlier is the earlier of a time, zero for never, and another.
+func earlier(at, other time.Time) time.Time {
+	if at.IsZero() || other.Before(at) {
+		return other
 	}
 	return at
 }
 
 // hasWork reports whether a turn has something to do.
 func (q *actionQueue) hasWork() bool {
-	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.forces.Len() > 0 ||
-		q.granting.done() || q.settling.done() || q.filling.done() || q.logging.done() || q.inspecting.done() ||
-		q.timer.fired() || q.changed
+	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.retries.Len() > 0 || q.forces.Len() > 0 ||
+		slices.ContainsFunc(q.tasks(), (*task).done) || q.timer.fired() || q.changed
+}
+
+func (q *actionQueue) tasks() []*task {
+	return []*task{&q.granting, &q.settling, &q.filling, &q.logging, &q.inspecting, &q.parking}
 }
 
 // mayContinueAsNew is asked right after a turn, so that every signal that has been received is in the state.
 func (q *actionQueue) mayContinueAsNew(ctx workflow.Context) bool {
-	if q.granting.running() || q.settling.running() || q.filling.running() || q.logging.running() || q.inspecting.running() ||
-		!workflow.AllHandlersFinished(ctx) {
+	if slices.ContainsFunc(q.tasks(), (*task).running) || !workflow.AllHandlersFinished(ctx) {
 		return false
 	}
 	info := workflow.GetInfo(ctx)

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 
 	"go.temporal.io/sdk/temporal"
@@ -11,22 +12,35 @@ import (
 
 // EnforcementWorkflow turns one granted enforcement into one published execution. See the package documentation.
 func EnforcementWorkflow(ctx workflow.Context, input EnforcementInput) (EnforcementResult, error) {
-	enforcement := &enforcement{
+	e := &enforcement{
 		id:     input.Enforcement,
 		queue:  input.Queue,
 		grants: signalChannel(ctx, SignalGrant, "The queue's permission to run."),
 	}
-	grant := input.Grant
-	if grant == nil {
-		var err error
-		if grant, err = enforcement.waitForGrant(ctx); err != nil {
-			return EnforcementResult{}, err
+	grant, inLine := input.Grant, input.Parked
+	for {
+		if grant == nil {
+			var err error
+			if grant, err = e.waitForGrant(ctx, inLine); err != nil {
+				return EnforcementResult{}, err
+			}
+		}
+		if grant == nil {
+			return EnforcementResult{ID: e.id, Queue: e.queue, Outcome: OutcomeEnded}, nil
+		}
+		result, err := e.request(ctx, *grant)
+		next := e.newest()
+		switch {
+		case err != nil:
+			return result, err
+		case next != nil && supersedes(*next, *grant):
+			grant = next // it came while the one before was being acted upon
+		case result.Outcome == outcomeFenced:
+			grant, inLine = nil, true // the one that replaces it is on its way
+		default:
+			return result, nil
 		}
 	}
-	if grant == nil {
-		return EnforcementResult{ID: input.Enforcement, Queue: enforcement.queue, Outcome: OutcomeEnded}, nil
-	}
-	return enforcement.request(ctx, *grant)
 }
 
 // enforcement is one run of an EnforcementWorkflow.
@@ -37,12 +51,20 @@ type enforcement struct {
 	grants workflow.ReceiveChannel
 }
 
-// waitForGrant acquires and waits, again and again, until the grant is there. It returns nil when the enforcement has
-// ended without one.
-func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) {
+// waitForGrant acquires and waits, again and again, until the grant is there. One whose ticket is in the line already first
+// looks whether the grant is what has woken it. It returns nil when there is nothing to wait for.
+func (e *enforcement) waitForGrant(ctx workflow.Context, inLine bool) (*attune.Grant, error) {
+	// A workflow that sleeps may be woken by being cancelled: its ticket is then still to be taken out of the line.
+	acquireCtx := ctx
+	if inLine {
+		if grant := e.newest(); grant != nil {
+			return grant, nil
+		}
+		acquireCtx, _ = workflow.NewDisconnectedContext(ctx)
+	}
 	for {
 		var acquired AcquiredTicket
-		if err := do(ctx, "acquire", ActivityAcquireTicket, e.id, &acquired); err != nil {
+		if err := do(acquireCtx, "acquire", ActivityAcquireTicket, e.id, &acquired); err != nil {
 			return nil, fmt.Errorf("acquire a ticket: %w", err)
 		}
 		e.queue, e.ticket = acquired.Queue, acquired.Ticket
@@ -54,10 +76,31 @@ func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) 
 		if temporal.IsCanceledError(err) {
 			return nil, e.cancel(ctx, err)
 		}
-		if grants := drain[attune.Grant](e.grants); len(grants) > 0 {
-			return &grants[0], nil
+		if grant := e.newest(); grant != nil {
+			return grant, nil
+		}
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			return nil, workflow.NewContinueAsNewError(ctx, EnforcementWorkflowName,
+				EnforcementInput{Enforcement: e.id, Queue: e.queue, Parked: true})
 		}
 	}
+}
+
+// newest receives all grants that have come and returns the newest, or nil.
+func (e *enforcement) newest() *attune.Grant {
+	var newest *attune.Grant
+	for _, grant := range drain[attune.Grant](e.grants) {
+		if newest == nil || supersedes(grant, *newest) {
+			newest = &grant
+		}
+	}
+	return newest
+}
+
+// supersedes reports whether a grant allows more than another of the same enforcement: it is for a later attempt, or of a
+// later generation of the queue.
+func supersedes(grant, other attune.Grant) bool {
+	return cmp.Or(cmp.Compare(grant.Attempt, other.Attempt), cmp.Compare(grant.Generation, other.Generation)) > 0
 }
 
 // cancel tells the queue that nobody waits here any more. Which of the two came first, the cancel or the grant, is the
@@ -77,11 +120,14 @@ func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (Enforce
 	result := EnforcementResult{ID: e.id, Queue: e.queue, Sequence: grant.Sequence, Grant: grant.Number, Outcome: OutcomeRequested}
 	var requested RequestResult
 	err := do(ctx, "request execution", ActivityRequestExecution, RequestInput{Queue: e.queue, Grant: grant}, &requested)
-	if err == nil && !requested.Ended {
+	switch {
+	case err == nil && requested.Fenced:
+		result.Outcome = outcomeFenced
+		return result, nil
+	case err == nil && !requested.Ended:
 		result.Execution = requested.Execution
 		workflow.SetCurrentDetails(ctx, fmt.Sprintf("grant %d of %s became execution %d",
 			grant.Number, QueueWorkflowID(e.queue), requested.Execution))
-		drain[attune.Grant](e.grants)
 		return result, nil
 	}
 	// There is no execution whose report would free the slot.
@@ -92,6 +138,5 @@ func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (Enforce
 		return result, fmt.Errorf("request the execution: %w", err)
 	}
 	result.Outcome = OutcomeEnded
-	drain[attune.Grant](e.grants)
 	return result, nil
 }

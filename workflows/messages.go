@@ -26,6 +26,11 @@ type TicketsSignal struct {
 	Tickets []attune.Ticket `json:"tickets"`
 }
 
+// RetriesSignal asks for the next attempts of tickets that keep their slots.
+type RetriesSignal struct {
+	Retries []attune.Retry `json:"retries"`
+}
+
 // GapInput asks for the tickets of a gap that still wait.
 type GapInput struct {
 	Queue attune.QueueKey `json:"queue"`
@@ -42,6 +47,14 @@ type GrantsInput struct {
 type SettlementsInput struct {
 	Queue       attune.QueueKey     `json:"queue"`
 	Settlements []attune.Settlement `json:"settlements"`
+	// ParkedUpTo is the sequence up to which tickets have a workflow that sleeps: those that end must not sleep on.
+	ParkedUpTo int64 `json:"parked_up_to,omitempty"`
+}
+
+// ParkInput asks to park waiting tickets of a queue.
+type ParkInput struct {
+	Queue   attune.QueueKey `json:"queue"`
+	Tickets []attune.Ticket `json:"tickets"`
 }
 
 // ControlInput asks to record how a queue is set by hand.
@@ -79,6 +92,8 @@ type EnforcementInput struct {
 	Enforcement attune.EnforcementID `json:"enforcement"`
 	Queue       attune.QueueKey      `json:"queue,omitempty"`
 	Grant       *attune.Grant        `json:"grant,omitempty"`
+	// Parked says that the workflow was started asleep, for a ticket that waits already.
+	Parked bool `json:"parked,omitempty"`
 }
 
 // EnforcementResult is what became of an enforcement.
@@ -98,13 +113,15 @@ type EnforcementOutcome string
 const (
 	OutcomeRequested EnforcementOutcome = "requested" // its execution exists and workers know of it
 	OutcomeEnded     EnforcementOutcome = "ended"     // it ended before it could run
+
+	outcomeFenced EnforcementOutcome = "fenced" // its grant allows nothing: it goes on waiting
 )
 
 // AcquiredTicket is the answer of [ActivityAcquireTicket].
 type AcquiredTicket struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Ticket attune.Ticket   `json:"ticket"`
-	Ended  bool            `json:"ended,omitempty"` // the enforcement will never run (again): nothing to wait for
+	Ended  bool            `json:"ended,omitempty"` // nothing to wait for: the enforcement has ended, or waits for a person
 }
 
 // RequestInput asks to create and publish the execution that a grant allows.
@@ -117,6 +134,7 @@ type RequestInput struct {
 type RequestResult struct {
 	Execution attune.ExecutionID `json:"execution,omitempty"` // 0 when nothing had to be published
 	Ended     bool               `json:"ended,omitempty"`     // the enforcement will not run any more: release the slot
+	Fenced    bool               `json:"fenced,omitempty"`    // the grant allows nothing: wait for the one that replaces it
 }
 
 // TicketInput names one ticket of a queue: to release, or to cancel.

@@ -18,6 +18,7 @@ const (
 	SignalAcquire            = "acquire"
 	SignalRelease            = "release"
 	SignalCancel             = "cancel"
+	SignalRetry              = "retry"
 	SignalForceContinueAsNew = "force-continue-as-new"
 	SignalGrant              = "grant"
 
@@ -34,6 +35,7 @@ const (
 	ActivityLoadQueue         = "LoadQueue"
 	ActivityReadTickets       = "ReadTickets"
 	ActivityDeliverGrants     = "DeliverGrants"
+	ActivityParkTickets       = "ParkTickets"
 	ActivityRecordSettlements = "RecordSettlements"
 	ActivityRecordControl     = "RecordControl"
 	ActivityInspectHolders    = "InspectHolders"

@@ -12,7 +12,8 @@ const (
 	// without one is of the first version; logicVersion is that of new runs.
 	logicChange                   = "logic"
 	logicControl workflow.Version = 2 // records changes made by hand, and inspects holders
-	logicVersion                  = logicControl
+	logicParking workflow.Version = 3 // parks those who wait for long, and lets an early timer be
+	logicVersion                  = logicParking
 
 	// minRunAge keeps runs older than the server's minimal interval between runs of one id (1 s): a younger run's successor
 	// would be held back for the rest of it.
@@ -27,6 +28,8 @@ const (
 	// maxGrants and maxSettlements bound one batch.
 	maxGrants      = 500
 	maxSettlements = 1000
+	// maxParked bounds one batch of tickets that are parked. It goes slowly: nobody waits for it.
+	maxParked = 100
 	// maxChanges bounds the changes by hand that are recorded at a time.
 	maxChanges = 100
 
@@ -35,6 +38,8 @@ const (
 
 	// grantWatchdog is how long an EnforcementWorkflow waits for its grant before it acquires again.
 	grantWatchdog = 10 * time.Minute
+	// ParkedFor is how long a parked one sleeps, unless it is woken: as long as one that waits awake.
+	ParkedFor = grantWatchdog
 )
 
 // quickly are the options of a local activity: a step of a few milliseconds, tried once, given up before it keeps the

@@ -19,7 +19,9 @@ func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	}
 	if settlements := q.state.Unrecorded(maxSettlements); len(settlements) > 0 && !q.settling.running() {
 		q.settling.start(ctx, len(settlements) <= quickGrants, fmt.Sprintf("settle %d", len(settlements)),
-			ActivityRecordSettlements, SettlementsInput{Queue: q.key, Settlements: settlements})
+			ActivityRecordSettlements, SettlementsInput{
+				Queue: q.key, Settlements: settlements, ParkedUpTo: q.state.ParkedUpTo(),
+			})
 		q.settling.settled = len(settlements)
 	}
 	if gap, ok := q.state.Missing(); ok && !q.filling.running() {
@@ -29,6 +31,18 @@ func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	}
 	if q.logic >= logicControl {
 		q.lookAfter(ctx, now)
+	}
+	if q.logic >= logicParking {
+		q.park(ctx)
+	}
+}
+
+// park is never in a hurry, so it always takes the way that keeps no workflow task open.
+func (q *actionQueue) park(ctx workflow.Context) {
+	if tickets := q.state.Unparked(maxParked); len(tickets) > 0 && !q.parking.running() {
+		q.parking.start(ctx, false, fmt.Sprintf("park %d", len(tickets)),
+			ActivityParkTickets, ParkInput{Queue: q.key, Tickets: tickets})
+		q.parking.tickets = tickets
 	}
 }
 
@@ -63,6 +77,9 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	if q.logging.done() && q.logging.finish(ctx, nil) {
 		q.state.Logged(q.logging.logged)
 	}
+	if q.parking.done() && q.parking.finish(ctx, nil) {
+		q.state.Parked(q.parking.tickets)
+	}
 	var inspection InspectionResult
 	if q.inspecting.done() && q.inspecting.finish(ctx, &inspection) {
 		q.state.Inspected(now, inspection.Ended, inspection.Waiting)
@@ -79,6 +96,7 @@ type task struct {
 	settled int
 	logged  int
 	gap     semaphore.Gap
+	tickets []attune.Ticket
 }
 
 func (t *task) running() bool { return t.future != nil }
@@ -111,10 +129,15 @@ type timer struct {
 
 func (t *timer) fired() bool { return t.future != nil && t.future.IsReady() }
 
-// set keeps a timer that is already right, so that a busy queue does not write one into its history at every turn.
-func (t *timer) set(ctx workflow.Context, at time.Time) {
+// set sees to it that the queue wakes at the given time, or never for a zero one. A lenient timer may go off earlier, which
+// costs a turn that finds nothing to do: the deadlines of a busy queue move on with every turn, and each move would be two
+// more events in its history.
+func (t *timer) set(ctx workflow.Context, at time.Time, lenient bool) {
 	wanted := !at.IsZero()
-	if t.future != nil && (t.fired() || !wanted || !at.Equal(t.at)) {
+	if t.fired() {
+		t.future = nil
+	}
+	if t.future != nil && !(lenient && (!wanted || t.at.Before(at))) && (!wanted || !at.Equal(t.at)) {
 		t.cancel()
 		t.future = nil
 	}

@@ -41,6 +41,16 @@ func (q *Queues) Release(ctx context.Context, key attune.QueueKey, tickets []att
 	return q.signalTickets(ctx, key, SignalRelease, tickets)
 }
 
+// Retry asks for the next attempts of tickets that keep their slots.
+func (q *Queues) Retry(ctx context.Context, key attune.QueueKey, retries []attune.Retry) error {
+	for chunk := range slices.Chunk(retries, maxSignalTickets) {
+		if err := q.signal(ctx, key, SignalRetry, RetriesSignal{Retries: chunk}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Cancel takes waiting tickets out of the queue.
 func (q *Queues) Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
 	return q.signalTickets(ctx, key, SignalCancel, tickets)

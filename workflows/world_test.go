@@ -32,18 +32,30 @@ type world struct {
 	doubled []attune.EnforcementID
 	control attune.QueueControl
 
-	inspectAfter time.Duration // replaces the usual interval when it is not 0
+	generation              int64
+	inspectAfter, parkAfter time.Duration // replace the usual intervals when they are not 0
 
 	// run plays the worker: it is called in a goroutine of its own and ends the execution by returning.
 	run    func(attune.EnforcementID)
 	report func(attune.Ticket)
+
+	// requesting is called with every grant that is about to be acted upon.
+	requesting func(attune.Grant)
+
+	// fails says which attempts fail and are tried again, and where; nil is none.
+	fails     func(id attune.EnforcementID, attempt int) bool
+	placement attune.RetryPlacement
+	again     func(*row) // asks the queue for the next attempt
 }
 
 type row struct {
-	ticket attune.Ticket
-	status attune.EnforcementStatus
-	reason attune.Reason
-	grant  attune.Grant
+	ticket   attune.Ticket
+	status   attune.EnforcementStatus
+	reason   attune.Reason
+	grant    attune.Grant
+	attempt  int // of the execution; 0: there is none
+	claimed  int // the last attempt that was claimed
+	retrying bool
 }
 
 const queueKey attune.QueueKey = "test.deploy"
@@ -53,6 +65,8 @@ func newWorld(limit int) *world {
 		rows:   map[attune.EnforcementID]*row{},
 		policy: attune.QueuePolicy{Revision: 1, Limit: limit, MaxQueued: 10_000, Overflow: attune.OverflowReject},
 		run:    func(attune.EnforcementID) {},
+
+		requesting: func(attune.Grant) {},
 	}
 }
 
@@ -71,21 +85,26 @@ func (w *world) accept(n int) attune.Admission {
 	return admission
 }
 
-func (w *world) Snapshot(context.Context, attune.QueueKey) (attune.QueueSnapshot, error) {
+func (w *world) Rebuild(context.Context, attune.QueueKey) (attune.QueueSnapshot, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.generation++
 	snapshot := attune.QueueSnapshot{
-		Policy: w.policy, LastSequence: int64(len(w.order)),
+		Policy: w.policy, Generation: w.generation, LastSequence: int64(len(w.order)),
 		Mode: w.control.Mode, Override: w.control.Override, LastChange: int64(len(w.control.Changes)),
 	}
-	for _, id := range w.order {
-		switch r := w.rows[id]; r.status {
+	for i, id := range w.order {
+		r := w.rows[id]
+		snapshot.LastGrant = max(snapshot.LastGrant, r.grant.Number)
+		if r.ticket.Sequence != int64(i+1) {
+			continue // a place that it no longer has
+		}
+		switch r.status {
 		case attune.EnforcementQueued:
 			snapshot.Waiting = append(snapshot.Waiting, r.ticket)
 		case attune.EnforcementGranted:
 			snapshot.Holders = append(snapshot.Holders, r.grant)
 		}
-		snapshot.LastGrant = max(snapshot.LastGrant, w.rows[id].grant.Number)
 	}
 	return snapshot, nil
 }
@@ -94,8 +113,8 @@ func (w *world) Tickets(_ context.Context, _ attune.QueueKey, from, to int64) ([
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var tickets []attune.Ticket
-	for _, id := range w.order {
-		if r := w.rows[id]; r.status == attune.EnforcementQueued && r.ticket.Sequence >= from && r.ticket.Sequence <= to {
+	for sequence := from; sequence <= to; sequence++ {
+		if r := w.rows[w.order[sequence-1]]; r.status == attune.EnforcementQueued && r.ticket.Sequence == sequence {
 			tickets = append(tickets, r.ticket)
 		}
 	}
@@ -165,18 +184,27 @@ func (w *world) Get(_ context.Context, id attune.EnforcementID) (attune.Enforcem
 }
 
 func (w *world) Request(_ context.Context, _ attune.QueueKey, grant attune.Grant) (attune.ExecutionRequest, error) {
+	w.requesting(grant)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.rows[grant.Enforcement]
 	switch {
-	case r.status == attune.EnforcementQueued:
-		r.status, r.grant = attune.EnforcementGranted, grant
-		w.started = append(w.started, grant)
-	case r.status != attune.EnforcementGranted:
+	case grant.Generation < w.generation || r.ticket.Sequence != grant.Sequence || r.status == attune.EnforcementParked:
+		return attune.ExecutionRequest{Fenced: true}, nil
+	case r.status.Terminal():
 		return attune.ExecutionRequest{Ended: true}, nil
+	case r.status == attune.EnforcementQueued:
+		r.status, r.grant, r.retrying = attune.EnforcementGranted, grant, false
+		r.attempt++
+		w.started = append(w.started, grant)
+	case r.retrying && grant.Attempt == r.attempt+1:
+		r.grant, r.attempt, r.retrying = grant, grant.Attempt, false
+	}
+	if r.retrying {
+		return attune.ExecutionRequest{}, nil
 	}
 	return attune.ExecutionRequest{Message: &attune.ExecutionRequestedMessage{
-		Execution: attune.ExecutionID(grant.Enforcement), Enforcement: grant.Enforcement, Attempt: grant.Attempt,
+		Execution: attune.ExecutionID(grant.Enforcement), Enforcement: grant.Enforcement, Attempt: r.attempt,
 	}}, nil
 }
 
@@ -184,36 +212,62 @@ func (w *world) Request(_ context.Context, _ attune.QueueKey, grant attune.Grant
 func (w *world) Publish(_ context.Context, messages ...attune.Message) error {
 	for _, message := range messages {
 		request := message.(attune.ExecutionRequestedMessage)
-		if w.claim(request.Enforcement) {
-			go w.work(request.Enforcement)
+		if w.claim(request.Enforcement, request.Attempt) {
+			go w.work(request.Enforcement, request.Attempt)
 		}
 	}
 	return nil
 }
 
-func (w *world) claim(id attune.EnforcementID) bool {
+func (w *world) claim(id attune.EnforcementID, attempt int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.rows[id].reason == "claimed" {
+	if r := w.rows[id]; r.claimed >= attempt || r.attempt != attempt {
 		return false
 	}
-	w.rows[id].reason = "claimed"
+	w.rows[id].claimed = attempt
 	w.active++
 	w.most = max(w.most, w.active)
 	return true
 }
 
-func (w *world) work(id attune.EnforcementID) {
+func (w *world) work(id attune.EnforcementID, attempt int) {
 	w.run(id)
 	w.mu.Lock()
-	if w.rows[id].status == attune.EnforcementExecuted {
+	r := w.rows[id]
+	if r.status != attune.EnforcementGranted || r.attempt != attempt {
 		w.doubled = append(w.doubled, id)
 	}
-	w.rows[id].status = attune.EnforcementExecuted
 	w.active--
-	ticket := w.rows[id].ticket
+	failed := w.fails != nil && w.fails(id, attempt)
+	if failed {
+		w.retry(r)
+	} else {
+		r.status = attune.EnforcementExecuted
+	}
+	ticket := r.ticket
 	w.mu.Unlock()
-	w.report(ticket)
+	if failed {
+		w.again(r)
+	} else {
+		w.report(ticket)
+	}
+}
+
+// retry puts an enforcement to where it waits for its next attempt.
+func (w *world) retry(r *row) {
+	r.retrying = true
+	switch w.placement {
+	case attune.RetryBack:
+		w.order = append(w.order, r.ticket.Enforcement)
+		r.status = attune.EnforcementQueued
+		r.ticket = attune.Ticket{
+			Enforcement: r.ticket.Enforcement, Sequence: int64(len(w.order)), Attempt: r.attempt + 1,
+			EnqueuedAt: time.Now().UTC().Truncate(time.Millisecond),
+		}
+	case attune.RetryPark:
+		r.status = attune.EnforcementParked
+	}
 }
 
 func (w *world) count(status attune.EnforcementStatus) int {
@@ -228,7 +282,8 @@ func (w *world) count(status attune.EnforcementStatus) int {
 	return n
 }
 
-// requireOrder checks the promises after the fact: by number, the sequences of all grants rise, and nobody ran twice.
+// requireOrder checks the promises after the fact: by number, the sequences of all grants of a generation rise, and nobody
+// ran twice.
 func (w *world) requireOrder(t *testing.T) {
 	t.Helper()
 	w.mu.Lock()
@@ -236,6 +291,10 @@ func (w *world) requireOrder(t *testing.T) {
 	grants := slices.Clone(w.started)
 	slices.SortFunc(grants, func(a, b attune.Grant) int { return int(a.Number - b.Number) })
 	for i := 1; i < len(grants); i++ {
+		if grants[i-1].Generation != grants[i].Generation {
+			require.Less(t, grants[i-1].Generation, grants[i].Generation)
+			continue
+		}
 		require.Less(t, grants[i-1].Sequence, grants[i].Sequence, "grant %d passed grant %d", grants[i].Number, grants[i-1].Number)
 	}
 	require.LessOrEqual(t, w.most, w.policy.Limit)
@@ -260,8 +319,25 @@ func setupWorld(t *testing.T, w *world) *stage {
 	s.queues = workflows.NewQueues(s.client)
 	ctx := t.Context()
 	s.report = func(ticket attune.Ticket) { _ = s.queues.Release(ctx, queueKey, []attune.Ticket{ticket}) }
+	s.again = func(r *row) { _ = s.askAgain(ctx, r) }
 	s.startWorkers(t)
 	return s
+}
+
+// askAgain tells the queue that an attempt has failed, as the bridge and the intake do.
+func (s *stage) askAgain(ctx context.Context, r *row) error {
+	s.mu.Lock()
+	ticket, attempt := r.ticket, r.attempt
+	s.mu.Unlock()
+	switch s.placement {
+	case attune.RetryBack:
+		return s.queues.Acquire(ctx, attune.Admission{Queue: queueKey, Policy: s.policy, Tickets: []attune.Ticket{ticket}})
+	case attune.RetryPark:
+		return s.queues.Release(ctx, queueKey, []attune.Ticket{ticket})
+	default:
+		ticket.Attempt = attempt + 1
+		return s.queues.Retry(ctx, queueKey, []attune.Retry{{Ticket: ticket, NotBefore: time.Now().Add(200 * time.Millisecond)}})
+	}
 }
 
 // startWorkers starts the temporal workers of an orchestrator and returns what stops them.
@@ -272,6 +348,9 @@ func (s *stage) startWorkers(t *testing.T) (stop func()) {
 	queueActivities := activities.NewQueues(s.world, s.world, s.client)
 	if s.inspectAfter > 0 {
 		queueActivities = queueActivities.InspectAfter(s.inspectAfter)
+	}
+	if s.parkAfter > 0 {
+		queueActivities = queueActivities.ParkAfter(s.parkAfter)
 	}
 	enforcementActivities := activities.NewEnforcements(s.world, s.world, s.world, s.queues)
 	workflows.Register(queueWorker)

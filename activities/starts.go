@@ -1,0 +1,94 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
+)
+
+// parksInParallel bounds the starts under way for tickets that are parked: nobody waits for them.
+const parksInParallel = 4
+
+// ParkTickets starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
+// wakes it. One that runs already is what is wanted.
+func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parksInParallel)
+	for _, ticket := range input.Tickets {
+		group.Go(func() error {
+			options := startOptions(ticket)
+			options.StartDelay = workflows.ParkedFor
+			options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
+			_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
+				workflows.EnforcementInput{Enforcement: ticket.Enforcement, Queue: input.Queue, Parked: true})
+			return unlessStarted(err)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return workflows.ActivityError(fmt.Errorf("park tickets of queue %q: %w", input.Queue, err))
+	}
+	return nil
+}
+
+// deliver starts the workflow of a grant. One that waits for it gets it as a signal, which also wakes it if it sleeps: a
+// plain signal would not. One that has completed has done what the grant asks for.
+func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
+	options := startOptions(grant.Ticket)
+	options.EnableEagerStart = true
+	options.StaticSummary = fmt.Sprintf("%s: sequence %d, grant %d", key, grant.Sequence, grant.Number)
+	input := workflows.EnforcementInput{Enforcement: grant.Enforcement, Queue: key, Grant: &grant}
+	_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName, input)
+	if !alreadyStarted(err) {
+		return workflows.Translate(err)
+	}
+	options.EnableEagerStart = false
+	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED // that is what a signal is for
+	_, err = a.client.SignalWithStartWorkflow(ctx, options.ID, workflows.SignalGrant, grant, options,
+		workflows.EnforcementWorkflowName, input)
+	return unlessStarted(err)
+}
+
+// wake has a parked workflow look around: it finds that its ticket has ended.
+func (a *Queues) wake(ctx context.Context, id attune.EnforcementID) error {
+	err := workflows.Translate(a.client.CancelWorkflow(ctx, workflows.EnforcementWorkflowID(id), ""))
+	if attune.CodeOf(err) == attune.CodeNotFound {
+		return nil
+	}
+	return err
+}
+
+// startOptions start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:
+// its ticket still waits, or holds a slot. One that has completed is not, unless it was for an earlier attempt.
+func startOptions(ticket attune.Ticket) client.StartWorkflowOptions {
+	reuse := enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
+	if ticket.Attempt > 1 {
+		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	}
+	return client.StartWorkflowOptions{
+		ID:                                       workflows.EnforcementWorkflowID(ticket.Enforcement),
+		TaskQueue:                                workflows.EnforcementTaskQueue,
+		WorkflowIDReusePolicy:                    reuse,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+	}
+}
+
+func alreadyStarted(err error) bool {
+	_, started := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err)
+	return started
+}
+
+func unlessStarted(err error) error {
+	if alreadyStarted(err) {
+		return nil
+	}
+	return workflows.Translate(err)
+}

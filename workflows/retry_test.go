@@ -1,0 +1,101 @@
+package workflows_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
+)
+
+// attempts notes who ran, in order.
+func (s *stage) attempts() func() []attune.EnforcementID {
+	var ran []attune.EnforcementID
+	s.run = func(id attune.EnforcementID) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		ran = append(ran, id)
+	}
+	return func() []attune.EnforcementID {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return ran
+	}
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	failing := func(t *testing.T, placement attune.RetryPlacement, times int) (*stage, func() []attune.EnforcementID) {
+		t.Helper()
+		s := setup(t, 1)
+		s.placement = placement
+		s.fails = func(id attune.EnforcementID, attempt int) bool { return id == 100 && attempt <= times }
+		return s, s.attempts()
+	}
+
+	t.Run("hold: nobody overtakes", func(t *testing.T) {
+		t.Parallel()
+		s, ran := failing(t, attune.RetryHold, 2)
+		s.acquire(t, 2)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
+		require.Equal(t, []attune.EnforcementID{100, 100, 100, 101}, ran())
+		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+		counters := s.view(t).Counters
+		require.EqualValues(t, 2, counters.Granted, "the attempts shared one grant")
+		require.EqualValues(t, 2, counters.Retried)
+		s.requireOrder(t)
+	})
+
+	t.Run("back: the others go first", func(t *testing.T) {
+		t.Parallel()
+		s, ran := failing(t, attune.RetryBack, 2)
+		s.acquire(t, 3)
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
+		require.ElementsMatch(t, []attune.EnforcementID{100, 101, 102, 100, 100}, ran())
+		require.Equal(t, []attune.EnforcementID{100, 101}, ran()[:2])
+		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+		require.EqualValues(t, 5, s.view(t).Counters.Completed, "every place gave its slot back")
+		s.requireOrder(t)
+	})
+
+	t.Run("park: the others go on without it", func(t *testing.T) {
+		t.Parallel()
+		s, ran := failing(t, attune.RetryPark, 1)
+		s.acquire(t, 3)
+		s.eventually(t, "the others executed", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
+		require.Equal(t, 1, s.count(attune.EnforcementParked))
+		require.Equal(t, []attune.EnforcementID{100, 101, 102}, ran())
+		s.eventually(t, "its slot is free", func() bool { return s.view(t).Active == 0 })
+	})
+}
+
+// TestGenerations terminates a queue while two of three grants that it has decided are on their way. The queue that follows
+// grants them again, and the grants of the one before allow nothing.
+func TestGenerations(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 3)
+	onTheirWay := make(chan attune.Grant, 10)
+	goOn := make(chan struct{})
+	s.requesting = func(grant attune.Grant) {
+		if grant.Generation == 1 && grant.Sequence < 3 {
+			onTheirWay <- grant
+			<-goOn
+		}
+	}
+	s.acquire(t, 5)
+	<-onTheirWay
+	<-onTheirWay
+	s.eventually(t, "the third ran", func() bool { return s.count(attune.EnforcementExecuted) > 0 })
+	require.NoError(t, s.client.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), "", "test"))
+	s.acquire(t, 1)
+	s.eventually(t, "rebuilt", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.generation == 2
+	})
+	close(goOn)
+	s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 6 })
+	s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+	s.requireOrder(t)
+}
