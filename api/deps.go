@@ -23,6 +23,7 @@ type Deps struct {
 	Actions      ActionReader
 	Rules        Rules
 	Queues       QueueReader
+	Sights       QueueSights
 	Grants       GrantReader
 	Changes      ChangeReader
 	Control      QueueControl
@@ -78,7 +79,7 @@ func (d Deps) validate() error {
 	}{
 		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Actions", d.Actions}, {"Rules", d.Rules},
-		{"Queues", d.Queues}, {"Grants", d.Grants}, {"Changes", d.Changes}, {"Control", d.Control},
+		{"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes}, {"Control", d.Control},
 	}
 	var missing []string
 	for _, need := range needed {

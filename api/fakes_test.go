@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
 )
 
 type fakeEngine struct {
@@ -273,6 +274,17 @@ func (f *fakeQueues) List(_ context.Context, page attune.Page) ([]attune.QueueSt
 		return nil, nil
 	}
 	return f.list(page)
+}
+
+type fakeSights struct {
+	sight func(attune.QueueKey, int) (api.Sight, error)
+}
+
+func (f *fakeSights) Sight(_ context.Context, key attune.QueueKey, first int) (api.Sight, error) {
+	if f.sight == nil {
+		return api.Sight{}, notFound("such queue")
+	}
+	return f.sight(key, first)
 }
 
 // fakeMetrics writes down what was counted.

@@ -20,10 +20,6 @@ type QueueReader interface {
 	List(ctx context.Context, page attune.Page) ([]attune.QueueStats, error)
 }
 
-type queueInput struct {
-	Key string `path:"key" doc:"The queue's key; the default queue of an action has the action's reference as its key"`
-}
-
 func (s *Server) registerQueues() {
 	register(s, huma.Operation{
 		OperationID: "list-queues", Method: http.MethodGet, Path: "/queues", Tags: []string{"queues"},
@@ -31,7 +27,7 @@ func (s *Server) registerQueues() {
 	}, s.listQueues)
 	register(s, huma.Operation{
 		OperationID: "get-queue", Method: http.MethodGet, Path: "/queues/{key}", Tags: []string{"queues"},
-		Summary: "Count one queue", Errors: []int{http.StatusNotFound},
+		Summary: "Look at one queue: its counts, limit, holders, the first in line, and how fast it moves", Errors: []int{http.StatusNotFound},
 	}, s.getQueue)
 	register(s, huma.Operation{
 		OperationID: "get-action-queue-stats", Method: http.MethodGet, Path: "/actions/{ref}/queue-stats", Tags: []string{"queues"},
@@ -49,15 +45,6 @@ func (s *Server) listQueues(ctx context.Context, in *Paging) (*answer[List[attun
 		return nil, err
 	}
 	return listOf(found, page, func(q attune.QueueStats) int64 { return int64(q.ActionID) }, itself[attune.QueueStats]), nil
-}
-
-func (s *Server) getQueue(ctx context.Context, in *queueInput) (*answer[attune.QueueStats], error) {
-	key := attune.QueueKey(in.Key)
-	if key.Validate() != nil || !storable(in.Key) {
-		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
-	}
-	stats, err := s.deps.Queues.Stats(ctx, key)
-	return &answer[attune.QueueStats]{Body: stats}, err
 }
 
 func (s *Server) getQueueStats(ctx context.Context, in *RefPath) (*answer[attune.QueueStats], error) {

@@ -194,21 +194,6 @@ func TestQueues(t *testing.T) {
 		"last_updated": "2030-01-02T12:00:00Z"
 	}`
 
-	t.Run("Get", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) {
-			if key != "shop.deploy" && key != "shop.deploy/eu west" {
-				return attune.QueueStats{}, notFound("queue")
-			}
-			return stats, nil
-		}
-		requireJSON(t, statsJSON, b.do(t, get("/api/v1/queues/shop.deploy")))
-		require.Equal(t, http.StatusOK, b.do(t, get("/api/v1/queues/shop.deploy%2Feu%20west")).Code, "a key may hold a slash")
-		requireProblem(t, b.do(t, get("/api/v1/queues/nope")), 404, "not_found")
-		requireProblem(t, b.do(t, get("/api/v1/queues/%00")), 404, "not_found")
-	})
-
 	t.Run("List", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

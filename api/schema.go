@@ -16,6 +16,7 @@ func describeDomain(registry huma.Registry) {
 	alias[attune.Reason, reason](registry)
 	alias[attune.Source, source](registry)
 	alias[attune.Overflow, overflow](registry)
+	alias[attune.RetryPlacement, retryPlacement](registry)
 	alias[huma.ErrorModel, Problem](registry) // every error is one
 }
 
@@ -29,6 +30,7 @@ type (
 	reason            string
 	source            string
 	overflow          string
+	retryPlacement    string
 )
 
 // Schema implements [huma.SchemaProvider].
@@ -57,6 +59,11 @@ func (source) Schema(huma.Registry) *huma.Schema {
 // Schema implements [huma.SchemaProvider].
 func (overflow) Schema(huma.Registry) *huma.Schema {
 	return enum(attune.OverflowReject, attune.OverflowDropOldest)
+}
+
+// Schema implements [huma.SchemaProvider].
+func (retryPlacement) Schema(huma.Registry) *huma.Schema {
+	return enum(attune.RetryHold, attune.RetryBack, attune.RetryPark)
 }
 
 func enum[T ~string](values ...T) *huma.Schema {

@@ -28,19 +28,34 @@ func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
 		return err
 	}
 	e.Position, e.Why = position, why(position, stats)
-	if stats.Mode == attune.QueuePaused || stats.MaxConcurrent == 0 {
+	if !moves(stats) {
 		return nil
 	}
 	grants, err := s.deps.Grants.Grants(ctx, e.Queue, attune.Page{Limit: estimateSamples})
 	if err != nil {
 		return err
 	}
-	if estimate, ok := attune.EstimateWait(position, attune.Turnovers(grants)); ok {
-		e.Estimate = &Estimate{
-			Low: attune.Duration(estimate.Low), Likely: attune.Duration(estimate.Likely), High: attune.Duration(estimate.High),
-		}
-	}
+	e.Estimate = estimate(position, stats, grants)
 	return nil
+}
+
+// moves reports whether a queue grants at all.
+func moves(stats attune.QueueStats) bool {
+	return stats.Mode != attune.QueuePaused && stats.MaxConcurrent > 0
+}
+
+// estimate is how long it takes until whoever is at a position is granted; nil when that cannot be said.
+func estimate(position int64, stats attune.QueueStats, latest []attune.LoggedGrant) *Estimate {
+	if !moves(stats) {
+		return nil
+	}
+	estimate, ok := attune.EstimateWait(position, attune.Turnovers(latest))
+	if !ok {
+		return nil
+	}
+	return &Estimate{
+		Low: attune.Duration(estimate.Low), Likely: attune.Duration(estimate.Likely), High: attune.Duration(estimate.High),
+	}
 }
 
 func why(position int64, stats attune.QueueStats) string {

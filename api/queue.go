@@ -1,0 +1,207 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
+)
+
+// Queue is one queue in detail. All of it is of one instant, and its counts are those of queue-stats.
+type Queue struct {
+	attune.QueueStats
+
+	At         time.Time     `json:"at" doc:"The instant, by the database's clock"`
+	Limit      QueueLimit    `json:"limit"`
+	Policy     QueuePolicy   `json:"policy"`
+	Holders    []QueueHolder `json:"holders" doc:"Who holds a slot, in the order of the grants; up to 500"`
+	Waiting    []QueueWaiter `json:"waiting" doc:"The first in line; queue_length says how many wait in all"`
+	OldestWait float64       `json:"oldest_wait_seconds" doc:"How long the first in line has waited; 0 while nobody waits"`
+	Throughput Throughput    `json:"throughput"`
+	HoldTime   *HoldTime     `json:"hold_time,omitempty" doc:"Absent before the first slot was given back"`
+	EmptyIn    *Estimate     `json:"empty_in,omitempty" doc:"Until nobody waits, if nobody else comes; absent when too little is known"`
+}
+
+// QueueLimit is the limit in force, and where it comes from.
+type QueueLimit struct {
+	InForce int        `json:"in_force"`
+	From    string     `json:"from" doc:"by hand, or what the policy has it from: action <ref>, pack <name>, global or default"`
+	Until   *time.Time `json:"until,omitempty" doc:"When a limit by hand ends; absent: when somebody clears it"`
+}
+
+// QueuePolicy is the policy in force, with the origin of every field.
+type QueuePolicy struct {
+	Revision       int64                              `json:"revision" doc:"Grows with every change; 0: the queue was not told yet"`
+	Limit          PolicyField[int]                   `json:"limit"`
+	MaxQueued      PolicyField[int]                   `json:"max_queued"`
+	Overflow       PolicyField[attune.Overflow]       `json:"overflow"`
+	QueueTimeout   PolicyField[attune.Duration]       `json:"queue_timeout"`
+	MaxAttempts    PolicyField[int]                   `json:"max_attempts"`
+	RetryDelay     PolicyField[attune.Duration]       `json:"retry_delay"`
+	RetryPlacement PolicyField[attune.RetryPlacement] `json:"retry_placement"`
+}
+
+// PolicyField is one field of a policy.
+type PolicyField[T comparable] struct {
+	Value T      `json:"value" doc:"In force"`
+	From  string `json:"from" doc:"Who says so: action <ref>, pack <name>, global or default; of next, if there is one"`
+	Next  *T     `json:"next,omitempty" doc:"What is said since: in force when the queue next accepts somebody"`
+}
+
+// QueueHolder is somebody who holds a slot.
+type QueueHolder struct {
+	Enforcement attune.EnforcementID   `json:"enforcement_id"`
+	Sequence    int64                  `json:"sequence"`
+	GrantNumber int64                  `json:"grant_number"`
+	Execution   attune.ExecutionID     `json:"execution_id,omitempty"`
+	Attempt     int                    `json:"attempt,omitempty"`
+	Status      attune.ExecutionStatus `json:"status,omitempty"`
+	Worker      string                 `json:"worker,omitempty" doc:"Absent before one has claimed it"`
+	GrantedAt   time.Time              `json:"granted_at" doc:"The queue's clock"`
+	Age         float64                `json:"age_seconds" doc:"How long it has held the slot, over all attempts"`
+	DueAt       *time.Time             `json:"due_at,omitempty" doc:"When its worker ends it at the latest"`
+	Expect      string                 `json:"expect" doc:"What happens next, in a sentence"`
+}
+
+// QueueWaiter is somebody in line.
+type QueueWaiter struct {
+	Position    int64                `json:"position" doc:"1 is next"`
+	Enforcement attune.EnforcementID `json:"enforcement_id"`
+	Sequence    int64                `json:"sequence"`
+	Attempt     int                  `json:"attempt" doc:"The one that it waits for, from 1"`
+	QueuedAt    time.Time            `json:"queued_at"`
+	Wait        float64              `json:"wait_seconds"`
+}
+
+// Throughput is how many slots were given back per minute, over three spans that end now.
+type Throughput struct {
+	Minute float64 `json:"per_minute_1m"`
+	Five   float64 `json:"per_minute_5m"`
+	Hour   float64 `json:"per_minute_60m"`
+}
+
+// HoldTime is how long slots were held.
+type HoldTime struct {
+	P50    float64   `json:"p50_seconds"`
+	P95    float64   `json:"p95_seconds"`
+	Grants int64     `json:"grants" doc:"How many this is taken from: the latest, up to 1000"`
+	Since  time.Time `json:"since" doc:"When the first of them was given back"`
+}
+
+type queueDetailInput struct {
+	Key     string `path:"key" doc:"The queue's key; the default queue of an action has the action's reference as its key"`
+	Waiting int    `query:"waiting" minimum:"0" maximum:"500" default:"20" doc:"How many of those who wait to show"`
+}
+
+func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*answer[Queue], error) {
+	key := attune.QueueKey(in.Key)
+	if key.Validate() != nil || !storable(in.Key) {
+		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
+	}
+	sight, err := s.deps.Sights.Sight(ctx, key, in.Waiting)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[Queue]{Body: showQueue(sight)}, nil
+}
+
+func showQueue(s Sight) Queue {
+	q := Queue{
+		QueueStats: s.Stats, At: s.At, Policy: showPolicy(s.Policy, s.Said),
+		Holders: make([]QueueHolder, len(s.Holders)), Waiting: make([]QueueWaiter, len(s.Waiting)),
+		Throughput: Throughput{
+			Minute: float64(s.Finished.LastMinute), Five: float64(s.Finished.LastFiveMinutes) / 5, Hour: float64(s.Finished.LastHour) / 60,
+		},
+	}
+	q.Limit = QueueLimit{InForce: s.Stats.MaxConcurrent, From: q.Policy.Limit.From}
+	if s.Override != nil {
+		q.Limit.From = "by hand"
+		if !s.Override.Until.IsZero() {
+			q.Limit.Until = &s.Override.Until
+		}
+	}
+	for i, holder := range s.Holders {
+		q.Holders[i] = showHolder(holder, s.At)
+	}
+	for i, waiter := range s.Waiting {
+		q.Waiting[i] = QueueWaiter{
+			Position: int64(i + 1), Enforcement: waiter.Enforcement, Sequence: waiter.Sequence, Attempt: waiter.Attempt,
+			QueuedAt: waiter.QueuedAt, Wait: secondsSince(waiter.QueuedAt, s.At),
+		}
+	}
+	if s.Stats.OldestEnqueuedAt != nil {
+		q.OldestWait = secondsSince(*s.Stats.OldestEnqueuedAt, s.At)
+	}
+	if f := s.Finished; f.Since != nil {
+		q.HoldTime = &HoldTime{P50: f.P50.Seconds(), P95: f.P95.Seconds(), Grants: f.Sample, Since: *f.Since}
+	}
+	q.EmptyIn = estimate(s.Stats.QueueLength, s.Stats, s.Latest)
+	return q
+}
+
+func showPolicy(inForce attune.QueuePolicy, said policy.Effective) QueuePolicy {
+	now, from := said.Policy, said.From
+	return QueuePolicy{
+		Revision:       inForce.Revision,
+		Limit:          policyField(inForce.Limit, now.Limit, from.Limit),
+		MaxQueued:      policyField(inForce.MaxQueued, now.MaxQueued, from.MaxQueued),
+		Overflow:       policyField(inForce.Overflow, now.Overflow, from.Overflow),
+		QueueTimeout:   policyField(inForce.QueueTimeout, now.QueueTimeout, from.QueueTimeout),
+		MaxAttempts:    policyField(inForce.Retry.MaxAttempts, now.Retry.MaxAttempts, from.MaxAttempts),
+		RetryDelay:     policyField(inForce.Retry.Delay, now.Retry.Delay, from.RetryDelay),
+		RetryPlacement: policyField(inForce.Retry.Placement, now.Retry.Placement, from.RetryPlacement),
+	}
+}
+
+func policyField[T comparable](inForce, said T, from policy.Source) PolicyField[T] {
+	field := PolicyField[T]{Value: inForce, From: from.String()}
+	if said != inForce {
+		field.Next = &said
+	}
+	return field
+}
+
+func showHolder(h Holder, at time.Time) QueueHolder {
+	shown := QueueHolder{
+		Enforcement: h.Enforcement, Sequence: h.Sequence, GrantNumber: h.GrantNumber, Execution: h.Execution,
+		Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt, Age: secondsSince(h.HeldSince, at),
+	}
+	if h.Status == attune.ExecutionRunning && h.StartedAt != nil {
+		shown.DueAt = new(h.StartedAt.Add(time.Duration(h.Timeout)))
+	}
+	shown.Expect = expect(h, shown.DueAt, at)
+	return shown
+}
+
+// giveUpAfter is when a second request to cancel gives an execution up.
+const giveUpAfter = time.Minute
+
+// expect says what happens next to a slot. Workers say nothing while they run an action, so all that can be expected of one
+// is that it keeps the timeout.
+func expect(h Holder, due *time.Time, at time.Time) string {
+	switch {
+	case h.Execution == 0 || h.Status.Terminal():
+		return "Nothing will give this slot back: it is leaked. See attune doctor."
+	case h.CancelRequested != nil && at.Sub(*h.CancelRequested) > giveUpAfter:
+		return fmt.Sprintf("Its worker was asked to stop at %s and has not answered. Cancelled again, it is given up.",
+			clock(*h.CancelRequested))
+	case h.CancelRequested != nil:
+		return fmt.Sprintf("Its worker was asked to stop at %s.", clock(*h.CancelRequested))
+	case due != nil && at.After(*due):
+		return fmt.Sprintf("Its worker had to end it by %s and has reported nothing: if it is gone, cancel the execution, "+
+			"and again a minute later.", clock(*due))
+	case due != nil:
+		return fmt.Sprintf("Its worker ends it by %s at the latest.", clock(*due))
+	default:
+		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
+	}
+}
+
+func secondsSince(then, at time.Time) float64 {
+	return max(0, at.Sub(then)).Round(time.Millisecond).Seconds()
+}
+
+// clock is a time in a sentence.
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,196 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/policy"
+)
+
+// deploySight is a queue with two holders, one who waits, and a history.
+func deploySight() api.Sight {
+	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
+	said := policy.Resolve(
+		policy.Level{Scope: policy.ScopePack, Ref: "shop", Policy: attune.Policy{Limit: new(2), MaxAttempts: new(3)}},
+		policy.Level{Scope: policy.ScopeAction, Ref: "shop.deploy", Policy: attune.Policy{QueueTimeout: new(attune.Duration(time.Hour))}},
+	)
+	inForce := said.Policy
+	inForce.Revision, inForce.MaxQueued = 4, 50
+	return api.Sight{
+		At: noon,
+		Stats: attune.QueueStats{
+			Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 3, ActiveCount: 2, MaxConcurrent: 2,
+			Mode: attune.QueueOpen, OldestEnqueuedAt: &hourAgo, TotalEnqueued: 9, TotalCompleted: 4, LastUpdated: &halfAgo,
+		},
+		Policy: inForce, Said: said,
+		Holders: []api.Holder{
+			{
+				Enforcement: 31, Sequence: 5, GrantNumber: 5, GrantedAt: minuteAgo, HeldSince: minuteAgo, Execution: 21, Attempt: 2,
+				Status: attune.ExecutionRunning, Worker: "w1", Pool: "default", RequestedAt: &halfAgo, StartedAt: &halfAgo,
+				Timeout: attune.Duration(time.Minute),
+			},
+			{
+				Enforcement: 32, Sequence: 6, GrantNumber: 6, GrantedAt: halfAgo, HeldSince: halfAgo, Execution: 22, Attempt: 1,
+				Status: attune.ExecutionRequested, Pool: "default", RequestedAt: &halfAgo, Timeout: attune.Duration(time.Minute),
+			},
+		},
+		Waiting: []api.Waiter{{Enforcement: 33, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
+		Latest:  everyTenSeconds(8),
+		Finished: api.Finished{
+			LastMinute: 2, LastFiveMinutes: 15, LastHour: 90,
+			P50: 1500 * time.Millisecond, P95: 9 * time.Second, Sample: 400, Since: &hourAgo,
+		},
+	}
+}
+
+func TestGetQueue(t *testing.T) {
+	t.Parallel()
+
+	t.Run("InDetail", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.sights.sight = func(key attune.QueueKey, first int) (api.Sight, error) {
+			require.Equal(t, attune.QueueKey("shop.deploy"), key)
+			require.Equal(t, 1, first)
+			return deploySight(), nil
+		}
+		recorder := b.do(t, get("/api/v1/queues/shop.deploy?waiting=1"))
+		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+		requireJSON(t, `{
+			"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 3, "active_count": 2,
+			"max_concurrent": 2, "mode": "open", "oldest_enqueued_at": "2030-01-02T11:00:00Z",
+			"total_enqueued": 9, "total_completed": 4, "total_dropped": 0, "last_updated": "2030-01-02T11:59:30Z",
+			"at": "2030-01-02T12:00:00Z", "oldest_wait_seconds": 3600,
+			"limit": {"in_force": 2, "from": "pack shop"},
+			"policy": {
+				"revision": 4,
+				"limit": {"value": 2, "from": "pack shop"},
+				"max_queued": {"value": 50, "from": "default", "next": 10000},
+				"overflow": {"value": "reject", "from": "default"},
+				"queue_timeout": {"value": "1h0m0s", "from": "action shop.deploy"},
+				"max_attempts": {"value": 3, "from": "pack shop"},
+				"retry_delay": {"value": "10s", "from": "default"},
+				"retry_placement": {"value": "hold", "from": "default"}
+			},
+			"holders": [
+				{
+					"enforcement_id": 31, "sequence": 5, "grant_number": 5, "execution_id": 21, "attempt": 2, "status": "running",
+					"worker": "w1", "granted_at": "2030-01-02T11:59:00Z", "age_seconds": 60, "due_at": "2030-01-02T12:00:30Z",
+					"expect": "Its worker ends it by 2030-01-02T12:00:30Z at the latest."
+				},
+				{
+					"enforcement_id": 32, "sequence": 6, "grant_number": 6, "execution_id": 22, "attempt": 1, "status": "requested",
+					"granted_at": "2030-01-02T11:59:30Z", "age_seconds": 30, "expect": "It waits for a worker of the pool \"default\"."
+				}
+			],
+			"waiting": [{
+				"position": 1, "enforcement_id": 33, "sequence": 7, "attempt": 1, "queued_at": "2030-01-02T11:00:00Z", "wait_seconds": 3600
+			}],
+			"throughput": {"per_minute_1m": 2, "per_minute_5m": 3, "per_minute_60m": 1.5},
+			"hold_time": {"p50_seconds": 1.5, "p95_seconds": 9, "grants": 400, "since": "2030-01-02T11:00:00Z"},
+			"empty_in": {"low": "30s", "likely": "30s", "high": "30s"}
+		}`, recorder)
+		var counts attune.QueueStats
+		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &counts))
+		require.Equal(t, deploySight().Stats, counts, "who reads only the counts gets them")
+	})
+
+	t.Run("Idle", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.sights.sight = func(_ attune.QueueKey, first int) (api.Sight, error) {
+			require.Equal(t, 20, first)
+			return api.Sight{At: noon, Stats: attune.QueueStats{Queue: "shop.deploy", Mode: attune.QueueOpen, MaxConcurrent: 1}}, nil
+		}
+		body := b.queue(t)
+		require.Empty(t, body.Holders)
+		require.NotNil(t, body.Holders, "an empty list is a list")
+		require.NotNil(t, body.Waiting)
+		require.Nil(t, body.HoldTime)
+		require.Nil(t, body.EmptyIn)
+		require.Zero(t, body.OldestWait)
+	})
+
+	t.Run("LimitByHand", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		until := noon.Add(time.Hour)
+		override := attune.LimitOverride{Limit: 5, Until: until}
+		b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
+			s := deploySight()
+			s.Override, s.Stats.MaxConcurrent = &override, override.Limit
+			return s, nil
+		}
+		require.Equal(t, api.QueueLimit{InForce: 5, From: "by hand", Until: &until}, b.queue(t).Limit)
+		override.Until = time.Time{}
+		require.Equal(t, api.QueueLimit{InForce: 5, From: "by hand"}, b.queue(t).Limit)
+	})
+
+	t.Run("NobodyIsGranted", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
+			s := deploySight()
+			s.Stats.Mode = attune.QueuePaused
+			return s, nil
+		}
+		require.Nil(t, b.queue(t).EmptyIn)
+	})
+
+	t.Run("Errors", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		requireProblem(t, b.do(t, get("/api/v1/queues/nope")), 404, "not_found")
+		requireProblem(t, b.do(t, get("/api/v1/queues/%00")), 404, "not_found")
+		requireProblem(t, b.do(t, get("/api/v1/queues/nope?waiting=501")), 422, "invalid")
+		b.sights.sight = func(key attune.QueueKey, _ int) (api.Sight, error) {
+			require.Equal(t, attune.QueueKey("shop.deploy/eu west"), key, "a key may hold a slash")
+			return api.Sight{}, errDown
+		}
+		requireProblem(t, b.do(t, get("/api/v1/queues/shop.deploy%2Feu%20west")), 503, "unavailable")
+	})
+}
+
+// queue reads the queue that the bundle shows.
+func (b *bundle) queue(t *testing.T) api.Queue {
+	t.Helper()
+	recorder := b.do(t, get("/api/v1/queues/shop.deploy"))
+	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+	var body api.Queue
+	require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &body))
+	return body
+}
+
+func TestExpectOfHolders(t *testing.T) {
+	t.Parallel()
+	started, asked, longAgo := noon.Add(-5*time.Second), noon.Add(-10*time.Second), noon.Add(-2*time.Minute)
+	running := api.Holder{Execution: 21, Status: attune.ExecutionRunning, StartedAt: &started, Timeout: attune.Duration(time.Second)}
+	cases := map[string]struct {
+		holder func(h api.Holder) api.Holder
+		want   string
+	}{
+		"too long": {func(h api.Holder) api.Holder { return h }, "had to end it by 2030-01-02T11:59:56Z and has reported nothing"},
+		"asked to stop": {func(h api.Holder) api.Holder { h.CancelRequested = &asked; return h },
+			"Its worker was asked to stop at 2030-01-02T11:59:50Z."},
+		"asked to stop long ago": {func(h api.Holder) api.Holder { h.CancelRequested = &longAgo; return h },
+			"has not answered. Cancelled again, it is given up."},
+		"no execution": {func(api.Holder) api.Holder { return api.Holder{} }, "it is leaked"},
+		"ended":        {func(h api.Holder) api.Holder { h.Status = attune.ExecutionFailed; return h }, "it is leaked"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
+				return api.Sight{At: noon, Holders: []api.Holder{tc.holder(running)}}, nil
+			}
+			require.Contains(t, b.queue(t).Holders[0].Expect, tc.want)
+		})
+	}
+}
