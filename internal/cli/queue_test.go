@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -35,7 +36,9 @@ func newAttuneAPI() *attuneAPI {
 	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 	later := noon.Add(time.Second)
 	return &attuneAPI{
-		stats: attune.QueueStats{Queue: "shop.deploy", QueueLength: 1, MaxConcurrent: 1, TotalEnqueued: 2, TotalCompleted: 1},
+		stats: attune.QueueStats{
+			Queue: "shop.deploy", Mode: attune.QueueOpen, QueueLength: 1, MaxConcurrent: 1, TotalEnqueued: 2, TotalCompleted: 1,
+		},
 		tickets: []attune.Enforcement{
 			{ID: 12, Queue: "shop.deploy", Sequence: 2, Status: attune.EnforcementQueued, QueuedAt: &later},
 			{ID: 11, Queue: "shop.deploy", Sequence: 1, Status: attune.EnforcementExecuted, QueuedAt: &noon, GrantNumber: 1},
@@ -62,7 +65,7 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.moves--
 			a.stats.LastUpdated = new(time.Unix(int64(a.moves), 0).UTC())
 		}
-		body = a.stats
+		body = a.detail()
 	case r.URL.Path == "/api/v1/queues/shop.deploy/grants":
 		body = api.List[api.Grant]{Items: a.grants}
 	case r.URL.Path == "/api/v1/queues/shop.deploy/changes":
@@ -73,6 +76,37 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	}
 	_ = json.NewEncoder(w).Encode(body)
+}
+
+// detail is the queue with two holders, the first in line, and a history.
+func (a *attuneAPI) detail() api.Queue {
+	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+	until := noon.Add(time.Hour)
+	return api.Queue{
+		QueueStats: a.stats, At: noon, Limit: api.QueueLimit{InForce: 1, From: "by hand", Until: &until},
+		Policy: api.QueuePolicy{
+			Revision: 3, Limit: api.PolicyField[int]{Value: 2, From: "pack shop"},
+			MaxQueued:      api.PolicyField[int]{Value: 50, From: "default", Next: new(60)},
+			Overflow:       api.PolicyField[attune.Overflow]{Value: attune.OverflowReject, From: "default"},
+			QueueTimeout:   api.PolicyField[attune.Duration]{Value: attune.Duration(time.Hour), From: "action shop.deploy"},
+			MaxAttempts:    api.PolicyField[int]{Value: 3, From: "global"},
+			RetryDelay:     api.PolicyField[attune.Duration]{Value: attune.Duration(time.Second), From: "default"},
+			RetryPlacement: api.PolicyField[attune.RetryPlacement]{Value: attune.RetryHold, From: "default"},
+		},
+		Holders: []api.QueueHolder{
+			{
+				Enforcement: 9, Sequence: 1, GrantNumber: 1, Execution: 5, Attempt: 2, Status: attune.ExecutionRunning, Worker: "w1",
+				Age: 61.5, Expect: "Its worker ends it.",
+			},
+			{Enforcement: 10, Sequence: 2, GrantNumber: 2, Age: 3, Expect: "It is leaked."},
+		},
+		Waiting:    []api.QueueWaiter{{Position: 1, Enforcement: 12, Sequence: 3, Attempt: 1, QueuedAt: noon, Wait: 90}},
+		OldestWait: 90, Throughput: api.Throughput{Minute: 2, Five: 1.5, Hour: 0.25},
+		HoldTime: &api.HoldTime{P50: 1.5, P95: 9, Grants: 400, Since: noon},
+		EmptyIn: &api.Estimate{
+			Low: attune.Duration(time.Second), Likely: attune.Duration(2 * time.Second), High: attune.Duration(3 * time.Second),
+		},
+	}
 }
 
 // attuneQueue runs `attune queue` against a.
@@ -100,25 +134,60 @@ func TestQueueShow(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := attuneQueue(t, newAttuneAPI(), "show", "shop.deploy")
 	require.Zero(t, code, stderr)
-	require.Equal(t, `queue     shop.deploy
-waiting   1
+	require.Empty(t, cmp.Diff(`queue     shop.deploy
+mode      open
+limit     1, by hand until 2030-01-02 13:00:00
 active    0 of 1
+waiting   1, the first for 1m30s
 accepted  2
 executed  1
 dropped   0
+pace      2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
+held for  1.5s in the middle, 95 of 100 up to 9s (the latest 400, since 2030-01-02 12:00:00)
+empty in  2s, probably between 1s and 3s, if nobody else comes
 
-GRANT  SEQUENCE  ENFORCEMENT  LIMIT  REQUESTED            HELD  OUTCOME
-1      1         11           1      2030-01-02 12:00:00  1s    succeeded
+POLICY 3         VALUE   FROM
+limit            2       pack shop
+max_queued       50      default: 60 when the queue is next told
+overflow         reject  default
+queue_timeout    1h0m0s  action shop.deploy
+max_attempts     3       global
+retry_delay      1s      default
+retry_placement  hold    default
+
+HOLDS  SEQUENCE  ENFORCEMENT  EXECUTION  ATTEMPT  STATUS   WORKER  FOR     NEXT
+1      1         9            5          2        running  w1      1m1.5s  Its worker ends it.
+2      2         10           0          0        -        -       3s      It is leaked.
+
+WAITS  SEQUENCE  ENFORCEMENT  ATTEMPT  SINCE                FOR
+1      3         12           1        2030-01-02 12:00:00  1m30s
+
+GRANT  SEQUENCE  ENFORCEMENT  ATTEMPT  LIMIT  REQUESTED            HELD  OUTCOME
+1      1         11           1        1      2030-01-02 12:00:00  1s    succeeded
 
 CHANGE  AT                   BY   WHAT  FROM  TO      WHY
 1       2030-01-02 12:00:00  sam  mode  open  paused  freeze
-`, stdout)
+`, stdout))
+
+	code, stdout, stderr = attuneQueue(t, newAttuneAPI(), "show", "shop.deploy", "--output", "json")
+	require.Zero(t, code, stderr)
+	var shown struct {
+		Queue   api.Queue
+		Grants  []api.Grant
+		Changes []api.QueueChange
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
+	a := newAttuneAPI()
+	require.Empty(t, cmp.Diff(a.detail(), shown.Queue))
+	require.Empty(t, cmp.Diff(a.grants, shown.Grants))
+	require.Empty(t, cmp.Diff(a.changes, shown.Changes))
 }
 
 func TestQueue_Usage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"show"}, {"verify", "a", "b"}, {"list", "a"}, {"list", "--url", "127.0.0.1:8080"}, {"list", "--api-token-file", "/nowhere"},
+		{"show", "a", "--lines", "0"}, {"show", "a", "--output", "yaml"},
 	} {
 		code, _, stderr := attuneQueue(t, newAttuneAPI(), args...)
 		require.Equal(t, 2, code, "%v: %s", args, stderr)

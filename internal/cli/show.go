@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/internal/client"
+)
+
+// shownLines is how many of those who wait, and of the newest grants and changes, are shown.
+const shownLines = 10
+
+// shownQueue is everything that is shown of one queue.
+type shownQueue struct {
+	Queue   api.Queue         `json:"queue"`
+	Grants  []api.Grant       `json:"grants"`  // the newest, newest first
+	Changes []api.QueueChange `json:"changes"` // likewise
+}
+
+func newQueueShow(r *remote) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show KEY", Short: "Show one queue: limit and policy, who holds, who waits, its pace, its latest grants and changes",
+		Example: "  attune queue show demo.deploy\n  attune queue show demo.deploy --output json",
+		Args:    usage(cobra.ExactArgs(1)),
+	}
+	lines := cmd.Flags().Int("lines", shownLines, "how many of each list to show, 1 to "+strconv.Itoa(attune.MaxPageLimit))
+	format := bindOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *lines < 1 || *lines > attune.MaxPageLimit {
+			return usageError{fmt.Errorf("--lines %d: use 1 to %d", *lines, attune.MaxPageLimit)}
+		}
+		c, err := r.client()
+		if err != nil {
+			return err
+		}
+		shown, err := lookAtQueue(cmd.Context(), c, queuePath(attune.QueueKey(args[0])), *lines)
+		if err != nil {
+			return err
+		}
+		if *format == outputJSON {
+			return writeJSON(cmd.OutOrStdout(), shown)
+		}
+		return shown.print(cmd.OutOrStdout(), *lines)
+	}
+	return cmd
+}
+
+func lookAtQueue(ctx context.Context, c *client.Client, path string, lines int) (shownQueue, error) {
+	var shown shownQueue
+	var grants api.List[api.Grant]
+	var changes api.List[api.QueueChange]
+	few := strconv.Itoa(lines)
+	for _, read := range []struct {
+		path  string
+		query url.Values
+		into  any
+	}{
+		{path, url.Values{"waiting": {few}}, &shown.Queue},
+		{path + "/grants", url.Values{"limit": {few}}, &grants},
+		{path + "/changes", url.Values{"limit": {few}}, &changes},
+	} {
+		if err := c.Get(ctx, read.path, read.query, read.into); err != nil {
+			return shown, err
+		}
+	}
+	shown.Grants, shown.Changes = grants.Items, changes.Items
+	return shown, nil
+}
+
+// print writes one block per question: how it stands, by which policy, who holds, who waits, what happened.
+func (s shownQueue) print(w io.Writer, lines int) error {
+	blocks := []func(io.Writer){s.printCounts, s.printPolicy}
+	if len(s.Queue.Holders) > 0 {
+		blocks = append(blocks, func(w io.Writer) { s.printHolders(w, lines) })
+	}
+	if len(s.Queue.Waiting) > 0 {
+		blocks = append(blocks, s.printWaiting)
+	}
+	if len(s.Grants) > 0 {
+		blocks = append(blocks, s.printGrants)
+	}
+	if len(s.Changes) > 0 {
+		blocks = append(blocks, s.printChanges)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i, block := range blocks {
+		if i > 0 {
+			_, _ = fmt.Fprintln(table)
+		}
+		block(table)
+		if err := table.Flush(); err != nil { // each block has columns of its own
+			return fmt.Errorf("write the queue: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s shownQueue) printCounts(w io.Writer) {
+	q := s.Queue
+	_, _ = fmt.Fprintf(w, "queue\t%s\nmode\t%s\nlimit\t%d, %s\n", q.Queue, q.Mode, q.Limit.InForce, limitFrom(q.Limit))
+	_, _ = fmt.Fprintf(w, "active\t%d of %d\nwaiting\t%d", q.ActiveCount, q.MaxConcurrent, q.QueueLength)
+	if q.QueueLength > 0 {
+		_, _ = fmt.Fprintf(w, ", the first for %s", inSeconds(q.OldestWait))
+	}
+	_, _ = fmt.Fprintf(w, "\naccepted\t%d\nexecuted\t%d\ndropped\t%d\n", q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
+	_, _ = fmt.Fprintf(w, "pace\t%.1f a minute in the last minute, %.1f in the last 5, %.1f in the last 60\n",
+		q.Throughput.Minute, q.Throughput.Five, q.Throughput.Hour)
+	if held := q.HoldTime; held != nil {
+		_, _ = fmt.Fprintf(w, "held for\t%s in the middle, 95 of 100 up to %s (the latest %d, since %s)\n",
+			inSeconds(held.P50), inSeconds(held.P95), held.Grants, held.Since.Format(time.DateTime))
+	}
+	if e := q.EmptyIn; e != nil {
+		_, _ = fmt.Fprintf(w, "empty in\t%s, probably between %s and %s, if nobody else comes\n", e.Likely, e.Low, e.High)
+	}
+}
+
+func limitFrom(limit api.QueueLimit) string {
+	switch {
+	case limit.Until != nil:
+		return "by hand until " + limit.Until.Format(time.DateTime)
+	case limit.From == "by hand":
+		return "by hand until somebody clears it"
+	default:
+		return "from: " + limit.From
+	}
+}
+
+func (s shownQueue) printPolicy(w io.Writer) {
+	p := s.Queue.Policy
+	_, _ = fmt.Fprintf(w, "POLICY %d\tVALUE\tFROM\n", p.Revision)
+	printField(w, "limit", p.Limit)
+	printField(w, "max_queued", p.MaxQueued)
+	printField(w, "overflow", p.Overflow)
+	printField(w, "queue_timeout", p.QueueTimeout)
+	printField(w, "max_attempts", p.MaxAttempts)
+	printField(w, "retry_delay", p.RetryDelay)
+	printField(w, "retry_placement", p.RetryPlacement)
+}
+
+func printField[T comparable](w io.Writer, name string, field api.PolicyField[T]) {
+	_, _ = fmt.Fprintf(w, "%s\t%v\t%s", name, field.Value, field.From)
+	if field.Next != nil {
+		_, _ = fmt.Fprintf(w, ": %v when the queue is next told", *field.Next)
+	}
+	_, _ = fmt.Fprintln(w)
+}
+
+func (s shownQueue) printHolders(w io.Writer, lines int) {
+	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tNEXT")
+	for i, h := range s.Queue.Holders {
+		if i == lines {
+			_, _ = fmt.Fprintf(w, "… and %d more\n", s.Queue.ActiveCount-int64(i))
+			break
+		}
+		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", h.GrantNumber, h.Sequence, h.Enforcement, h.Execution,
+			h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age), h.Expect)
+	}
+}
+
+func (s shownQueue) printWaiting(w io.Writer) {
+	_, _ = fmt.Fprintln(w, "WAITS\tSEQUENCE\tENFORCEMENT\tATTEMPT\tSINCE\tFOR")
+	for _, waiting := range s.Queue.Waiting {
+		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%s\t%s\n", waiting.Position, waiting.Sequence, waiting.Enforcement, waiting.Attempt,
+			waiting.QueuedAt.Format(time.DateTime), inSeconds(waiting.Wait))
+	}
+	if more := s.Queue.QueueLength - int64(len(s.Queue.Waiting)); more > 0 {
+		_, _ = fmt.Fprintf(w, "… and %d more\n", more)
+	}
+}
+
+func (s shownQueue) printGrants(w io.Writer) {
+	_, _ = fmt.Fprintln(w, "GRANT\tSEQUENCE\tENFORCEMENT\tATTEMPT\tLIMIT\tREQUESTED\tHELD\tOUTCOME")
+	for _, g := range s.Grants {
+		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
+			g.Number, g.Sequence, g.Enforcement, g.Attempt, g.Limit, g.RequestedAt.Format(time.DateTime), heldFor(g), g.Outcome)
+	}
+}
+
+func (s shownQueue) printChanges(w io.Writer) {
+	_, _ = fmt.Fprintln(w, "CHANGE\tAT\tBY\tWHAT\tFROM\tTO\tWHY")
+	for _, change := range s.Changes {
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", change.Number,
+			change.At.Format(time.DateTime), change.By, change.Kind, change.From, change.To, change.Note)
+	}
+}
+
+// heldFor says how long a grant held its slot.
+func heldFor(g api.Grant) string {
+	if g.ReleasedAt == nil {
+		return "still"
+	}
+	return g.ReleasedAt.Sub(g.RequestedAt).Round(time.Millisecond).String()
+}
+
+func inSeconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
