@@ -331,7 +331,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		},
 		"retry at the back": func(t *rapid.T) {
 			ticket, ok := m.ticket(t)
-			moved := func(e entry) bool { return e.ticket.Enforcement == ticket.Enforcement && e.ticket.Sequence > ticket.Sequence }
+			moved := func(e entry) bool {
+				return e.ticket.Enforcement == ticket.Enforcement && e.ticket.Sequence > ticket.Sequence
+			}
 			if !ok || m.oracle.entries[ticket.Sequence-1].place != holding || slices.ContainsFunc(m.oracle.entries, moved) {
 				return
 			}

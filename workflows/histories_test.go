@@ -31,6 +31,9 @@ var record = flag.Bool("record", false, "record new histories into testdata/hist
 // historiesDir holds one folder per logic version: what ran under it must replay for ever.
 const historiesDir = "testdata/histories"
 
+// newestHistories is the folder of the current logic version.
+const newestHistories = "v3"
+
 // TestReplayHistories replays every recorded history with the code as it is now.
 func TestReplayHistories(t *testing.T) {
 	t.Parallel()
@@ -83,7 +86,7 @@ func TestRecordHistories(t *testing.T) {
 	if !*record {
 		return
 	}
-	dir := filepath.Join(historiesDir, "v2")
+	dir := filepath.Join(historiesDir, newestHistories)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	save := func(t *testing.T, s *stage, name, workflowID, runID string) {
 		t.Helper()
@@ -186,7 +189,7 @@ func TestRecordHistories(t *testing.T) {
 		tickets := s.acquire(t, 4).Tickets
 		_, err = s.queues.CancelTicket(t.Context(), queueKey, tickets[3], "ada", "")
 		require.NoError(t, err)
-		_, err = s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Second)}, "ada", "")
+		_, err = s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(3 * time.Second)}, "ada", "")
 		require.NoError(t, err)
 		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueOpen, "ada", "")
 		require.NoError(t, err)
@@ -205,5 +208,41 @@ func TestRecordHistories(t *testing.T) {
 		require.NoError(t, s.queues.Acquire(t.Context(), admission))
 		s.eventually(t, "the third ran", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
 		save(t, s, "enforcement-ended", workflows.EnforcementWorkflowID(101), "")
+	})
+
+	t.Run("a queue that parks, and parked enforcements that are woken", func(t *testing.T) {
+		s, tickets, release := parked(t, 3)
+		cancelled := workflows.EnforcementWorkflowID(tickets[1].Enforcement)
+		require.NoError(t, s.client.CancelWorkflow(t.Context(), cancelled, ""))
+		s.becomes(t, tickets[1], enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED)
+		_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[3], "ada", "")
+		require.NoError(t, err)
+		s.becomes(t, tickets[3], enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+		close(release)
+		s.becomes(t, tickets[2], enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
+		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+		save(t, s, "queue-parks", queueID, "")
+		save(t, s, "enforcement-parked-cancelled", cancelled, "")
+		save(t, s, "enforcement-parked-granted", workflows.EnforcementWorkflowID(tickets[2].Enforcement), "")
+		save(t, s, "enforcement-parked-settled", workflows.EnforcementWorkflowID(tickets[3].Enforcement), "")
+	})
+
+	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack} {
+		t.Run("a queue with retries: "+string(placement), func(t *testing.T) {
+			s := setup(t, 1)
+			s.placement = placement
+			s.fails = func(id attune.EnforcementID, attempt int) bool { return id == 100 && attempt <= 2 }
+			s.acquire(t, 3)
+			s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
+			s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+			save(t, s, "queue-retries-"+string(placement), queueID, "")
+			save(t, s, "enforcement-retried-"+string(placement), workflows.EnforcementWorkflowID(100), "")
+		})
+	}
+
+	t.Run("grants of a queue that is gone", func(t *testing.T) {
+		s := rebuiltUnderway(t)
+		save(t, s, "queue-regrants", queueID, "")
+		save(t, s, "enforcement-fenced", workflows.EnforcementWorkflowID(100), "")
 	})
 }

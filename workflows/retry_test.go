@@ -70,10 +70,23 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// TestGenerations terminates a queue while two of three grants that it has decided are on their way. The queue that follows
-// grants them again, and the grants of the one before allow nothing.
+// TestGenerations expects a queue to grant again what its predecessor had granted and nobody had acted upon.
 func TestGenerations(t *testing.T) {
 	t.Parallel()
+	s := rebuiltUnderway(t)
+	s.requireOrder(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	require.EqualValues(t, 1, s.rows[102].grant.Generation)
+	for _, id := range []attune.EnforcementID{100, 101} {
+		require.EqualValues(t, 2, s.rows[id].grant.Generation, "the grant of the queue that is gone allows nothing")
+	}
+}
+
+// rebuiltUnderway terminates a queue while two of three grants that it has decided are on their way, and waits until all six
+// enforcements have been executed.
+func rebuiltUnderway(t *testing.T) *stage {
+	t.Helper()
 	s := setup(t, 3)
 	onTheirWay := make(chan attune.Grant, 10)
 	goOn := make(chan struct{})
@@ -97,5 +110,5 @@ func TestGenerations(t *testing.T) {
 	close(goOn)
 	s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 6 })
 	s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
-	s.requireOrder(t)
+	return s
 }
