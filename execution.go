@@ -34,6 +34,18 @@ type Execution struct {
 	FinishedAt    *time.Time      `json:"finished_at,omitempty"`
 }
 
+// ExecutionAttempt is how an attempt of an execution has ended that was to be followed by another.
+type ExecutionAttempt struct {
+	Attempt    int             `json:"attempt"`
+	Status     ExecutionStatus `json:"status"` // failed, timed_out or abandoned
+	Reason     Reason          `json:"reason,omitempty"`
+	Error      string          `json:"error,omitempty"` // the reason for a person
+	ExitCode   *int            `json:"exit_code,omitempty"`
+	Worker     string          `json:"worker,omitempty"`
+	StartedAt  *time.Time      `json:"started_at,omitempty"` // nil: no worker has claimed it
+	FinishedAt time.Time       `json:"finished_at"`
+}
+
 // ExecutionStatus is where an execution stands:
 //
 //	requested ─► running ─► succeeded | failed | timed_out | cancelled | abandoned

@@ -17,8 +17,8 @@ import (
 // In one transaction every enforcement that is still created gets the next sequence of its queue, under the lock of the
 // queue's row; one whose action is disabled is rejected instead. The policy of each queue concerned is resolved again,
 // and its revision grows if it changed. An enforcement that was accepted earlier and still waits is answered with its
-// ticket again, so a redelivered message repeats the answer. Ids of anything else (unknown, granted, ended) are
-// skipped: there is nothing to tell.
+// ticket again, so a redelivered message repeats the answer; so is one that has gone back to the line for its next
+// attempt. Ids of anything else (unknown, granted, parked, ended) are skipped: there is nothing to tell.
 //
 // The number of statements does not depend on the number of ids.
 func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {
@@ -87,8 +87,9 @@ func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 
 // openLinesSQL inserts in key order, like every other lock on these rows.
 const openLinesSQL = `
-INSERT INTO queues (key, action_id, concurrency_limit, max_queued, overflow, queue_timeout_ms)
-SELECT u.key, u.action_id, $3, $4, $5, $6
+INSERT INTO queues (key, action_id, concurrency_limit, max_queued, overflow, queue_timeout_ms, max_attempts,
+	retry_delay_ms, retry_placement)
+SELECT u.key, u.action_id, $3, $4, $5, $6, $7, $8, $9
 FROM unnest($1::text[], $2::bigint[]) AS u (key, action_id) ORDER BY u.key COLLATE "C"
 ON CONFLICT (key) DO NOTHING`
 
@@ -108,7 +109,8 @@ func openLines(ctx context.Context, tx pgx.Tx, newcomers []newcomer) ([]*line, e
 	}
 	initial := attune.DefaultQueuePolicy()
 	if _, err := tx.Exec(ctx, openLinesSQL, keys, actionIDs, initial.Limit, initial.MaxQueued, initial.Overflow,
-		milliseconds(time.Duration(initial.QueueTimeout))); err != nil {
+		milliseconds(initial.QueueTimeout), initial.Retry.MaxAttempts, milliseconds(initial.Retry.Delay),
+		initial.Retry.Placement); err != nil {
 		return nil, err
 	}
 	return lockLines(ctx, tx, keys)
@@ -147,10 +149,12 @@ FROM (
 ) locked JOIN actions a ON a.id = locked.action_id
 WHERE e.id = locked.id`
 
+// nextAttempt is the attempt that a waiting enforcement waits for, if it is not the first; x is its execution, if it has one.
+const nextAttempt = `COALESCE(x.attempt + 1, 0)`
+
 const ticketsOfSQL = `
-SELECT q.key, q.policy_revision, q.concurrency_limit, q.max_queued, q.overflow, q.queue_timeout_ms,
-	e.id, e.sequence, e.queued_at
-FROM enforcements e JOIN queues q ON q.key = e.queue_key
+SELECT q.key, e.id, e.sequence, e.queued_at, ` + nextAttempt + `, ` + queuePolicyColumns + `
+FROM enforcements e JOIN queues q ON q.key = e.queue_key LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'queued'
 ORDER BY q.key, e.sequence`
 
@@ -159,13 +163,12 @@ func readAdmissions(rows pgx.Rows) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	var queue attune.Admission
 	var ticket attune.Ticket
-	var timeoutMS int64
-	_, err := pgx.ForEachRow(rows, []any{
-		&queue.Queue, &queue.Policy.Revision, &queue.Policy.Limit, &queue.Policy.MaxQueued, &queue.Policy.Overflow,
-		&timeoutMS, &ticket.Enforcement, &ticket.Sequence, &ticket.EnqueuedAt,
-	}, func() error {
+	var stored storedPolicy
+	_, err := pgx.ForEachRow(rows, append([]any{
+		&queue.Queue, &ticket.Enforcement, &ticket.Sequence, &ticket.EnqueuedAt, &ticket.Attempt,
+	}, stored.targets()...), func() error {
 		if last := len(admissions) - 1; last < 0 || admissions[last].Queue != queue.Queue {
-			queue.Policy.QueueTimeout = fromMilliseconds(timeoutMS)
+			queue.Policy = stored.policy()
 			admissions = append(admissions, queue)
 		}
 		last := &admissions[len(admissions)-1]

@@ -121,16 +121,21 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 
 	pack := demoPack()
 	pack.Digest = "demo-2"
-	pack.Policy = &attune.Policy{Limit: new(2), Overflow: new(attune.OverflowDropOldest)}
-	pack.Actions[0].Policy = &attune.Policy{Limit: new(5), QueueTimeout: new(attune.Duration(time.Minute))}
+	pack.Policy = &attune.Policy{
+		Limit: new(2), Overflow: new(attune.OverflowDropOldest), MaxAttempts: new(3), RetryPlacement: new(attune.RetryPark),
+	}
+	pack.Actions[0].Policy = &attune.Policy{
+		Limit: new(5), QueueTimeout: new(attune.Duration(time.Minute)), RetryDelay: new(attune.Duration(0)),
+	}
 	b.install(t, pack)
 	want.Revision, want.Limit, want.Overflow, want.QueueTimeout = 2, 5, attune.OverflowDropOldest, attune.Duration(time.Minute)
+	want.Retry = attune.RetryPolicy{MaxAttempts: 3, Placement: attune.RetryPark}
 	require.Equal(t, want, admit(ids[2]))
 
 	// Without another arrival a change reaches the queue by ApplyPolicies, which can be repeated.
 	pack.Digest, pack.Actions[0].Policy = "demo-3", nil
 	b.install(t, pack)
-	want.Revision, want.Limit, want.QueueTimeout = 3, 2, 0
+	want.Revision, want.Limit, want.QueueTimeout, want.Retry.Delay = 3, 2, 0, attune.DefaultQueuePolicy().Retry.Delay
 	for range 2 {
 		concerned, err := b.queues.ApplyPolicies(t.Context())
 		require.NoError(t, err)
@@ -140,7 +145,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 
 	// A queue in which nobody waits is told once.
 	for _, id := range ids {
-		b.settle(t, attune.Ticket{Enforcement: id}, attune.EnforcementExpired, attune.ReasonQueueTimeout)
+		b.settle(t, attune.Ticket{Enforcement: id, Sequence: b.enforcement(t, id).Sequence}, attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
 	require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{MaxQueued: new(9)}))
 	want.Revision, want.MaxQueued = 4, 9

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,6 +12,7 @@ import (
 // Why an execution that no worker reported has ended, for a person.
 const (
 	cancelledBeforeStart = "cancelled before a worker started it"
+	cancelledBeforeRetry = "cancelled before its next attempt"
 	givenUp              = "its worker was asked to stop more than a minute ago and has not reported the end: given up"
 )
 
@@ -20,7 +22,11 @@ const (
 // like any other. One that runs is asked to stop: the request goes to the workers through the outbox, and the worker
 // that runs it reports the end; asking again sends the request again. Asking again more than a minute later gives the
 // execution up: its worker is gone, and the slot must not be held for ever. Should the worker live after all, its late
-// report changes nothing. One that has ended is [attune.CodeConflict], an unknown one [attune.CodeNotFound].
+// report changes nothing.
+//
+// One that keeps its slot for its next attempt is cancelled at once, too. One that is parked ends with the status of its last
+// attempt, like with [Enforcements.GiveUp]. One that waits in its line again is [attune.CodeConflict]: there only the queue
+// can cancel it, as an enforcement. One that has ended is [attune.CodeConflict], an unknown one [attune.CodeNotFound].
 func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID) (attune.Execution, error) {
 	var execution attune.Execution
 	err := x.db.inTx(ctx, "cancel execution", func(tx pgx.Tx) error {
@@ -28,25 +34,36 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID) (attune.
 		if err != nil {
 			return err
 		}
-		switch h := holds[id]; {
-		case h == nil:
-			err = attune.Errorf(attune.CodeNotFound, "execution %d does not exist", id)
-		case h.status.Terminal():
-			err = attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it has ended (%s)", id, h.status)
-		case h.status == attune.ExecutionRunning && h.overdue:
-			err = endInPlace(ctx, tx, h, attune.ExecutionAbandoned, attune.ReasonWorkerLost, givenUp)
-		case h.status == attune.ExecutionRunning:
-			err = askToStop(ctx, tx, h)
-		default:
-			err = endInPlace(ctx, tx, h, attune.ExecutionCancelled, attune.ReasonCancelled, cancelledBeforeStart)
+		h := holds[id]
+		if h == nil {
+			return attune.Errorf(attune.CodeNotFound, "execution %d does not exist", id)
 		}
-		if err != nil {
+		if err := cancel(ctx, tx, h); err != nil {
 			return err
 		}
 		execution, err = getExecution(ctx, tx, id)
 		return err
 	})
 	return execution, err
+}
+
+func cancel(ctx context.Context, tx pgx.Tx, h *hold) error {
+	switch {
+	case h.status.Terminal():
+		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it has ended (%s)", h.execution, h.status)
+	case h.status == attune.ExecutionRetrying && h.enforcement == attune.EnforcementQueued:
+		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it waits in queue %q for its next attempt; "+
+			"cancel enforcement %d instead", h.execution, h.queue, h.ticket.Enforcement)
+	case h.status == attune.ExecutionRetrying && h.enforcement == attune.EnforcementParked:
+		return giveUp(ctx, tx, h)
+	case h.status == attune.ExecutionRetrying:
+		return endInPlace(ctx, tx, h, attune.ExecutionCancelled, attune.ReasonCancelled, cancelledBeforeRetry)
+	case h.status == attune.ExecutionRunning && h.overdue:
+		return endInPlace(ctx, tx, h, attune.ExecutionAbandoned, attune.ReasonWorkerLost, givenUp)
+	case h.status == attune.ExecutionRunning:
+		return askToStop(ctx, tx, h)
+	}
+	return endInPlace(ctx, tx, h, attune.ExecutionCancelled, attune.ReasonCancelled, cancelledBeforeStart)
 }
 
 const askToStopSQL = `
@@ -68,9 +85,10 @@ func endInPlace(
 		Status: status, Reason: reason, Error: message,
 		StartedAt: h.requestedAt, FinishedAt: h.requestedAt, // nobody knows of any time spent running
 	}
-	var ends endColumns
-	ends.add(report)
-	if err := storeEnds(ctx, tx, ends); err != nil {
+	h.status, h.enforcement, h.retryAt = status, attune.EnforcementExecuted, time.Time{}
+	var ends ends
+	ends.add(h, report)
+	if err := ends.store(ctx, tx); err != nil {
 		return err
 	}
 	return post(ctx, tx, report)

@@ -49,7 +49,7 @@ func scanTrigger(row pgx.CollectableRow) (attune.Trigger, error) {
 
 const actionSelect = `
 SELECT a.id, a.ref, a.description, a.enabled, a.command, a.env, a.schema, a.timeout_ms, a.pool,
-	p.ref IS NOT NULL, p.concurrency_limit, p.max_queued, p.overflow, p.queue_timeout_ms
+	p.ref IS NOT NULL, ` + saidColumns + `
 FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref`
 
 const actionSQL = actionSelect + ` WHERE a.ref = $1`

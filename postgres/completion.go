@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,10 +11,24 @@ import (
 
 // Finish records how attempts ended, in one transaction, and says for each report, in the order given, what it changed.
 //
-// The first report about the current attempt of an execution that has not ended finishes it, its enforcement becomes
-// executed, the queue counts one more completion, and the grant is released at the time of the execution's end. Every
-// further report about that attempt is "repeated", one about another attempt is "stale", and one about an execution that
-// does not exist is "unknown"; none of them changes anything, so a batch may hold the same report any number of times.
+// The first report about the current attempt of an execution ends it. Usually that finishes the execution: its enforcement
+// becomes executed, the queue counts one more completion, and the grant is released at the time of the execution's end.
+// Every further report about it is "repeated".
+//
+// An attempt that has failed, timed out or lost its worker is tried again if the policy of its queue, as it is at that
+// moment, allows one more and nobody has asked to cancel it. The execution is then retrying, and keeps what the attempt has
+// left until the next one begins. The policy says where the enforcement waits:
+//
+//   - hold: it stays granted, and its grant unreleased. "retrying" comes with the ticket of the next attempt.
+//   - back: it gets a new place at the end of the line, and is announced through the outbox like a new one. "requeued" comes
+//     with its new ticket.
+//   - park: it waits outside for a person: see [Enforcements.Retry] and [Enforcements.GiveUp]. "parked" comes with its ticket.
+//
+// The last two give the slot back: the grant is released, and the queue counts one more completion. Further reports about
+// the attempt are answered by where the enforcement waits.
+//
+// A report about another attempt is "stale", and one about an execution that does not exist is "unknown". None but the first
+// report changes anything, so a batch may hold the same one any number of times.
 //
 // What a process printed is stored as far as PostgreSQL can: NUL characters and invalid UTF-8 become U+FFFD.
 func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
@@ -32,14 +45,11 @@ func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompl
 		if err != nil {
 			return err
 		}
-		var ends endColumns
+		var ends ends
 		for i, report := range reports {
-			completions[i] = holds[report.Execution].finish(report)
-			if completions[i].Effect == attune.CompletionFinished {
-				ends.add(report)
-			}
+			completions[i] = ends.finish(holds[report.Execution], report)
 		}
-		return storeEnds(ctx, tx, ends)
+		return ends.store(ctx, tx)
 	})
 	if err != nil {
 		return nil, err
@@ -57,121 +67,71 @@ func checkReport(report attune.ExecutionCompletedMessage) error {
 	return nil
 }
 
-// hold is an execution that is locked, with the ticket whose slot it holds.
-type hold struct {
-	execution   attune.ExecutionID
-	status      attune.ExecutionStatus
-	attempt     int
-	actionID    attune.ActionID
-	queue       attune.QueueKey
-	ticket      attune.Ticket
-	requestedAt time.Time
-	overdue     bool // its worker was asked to stop long ago
-}
-
-// finish decides what a report changes, and remembers it for the next report about the same execution.
-func (h *hold) finish(report attune.ExecutionCompletedMessage) attune.Completion {
-	if h == nil {
-		return attune.Completion{Execution: report.Execution, Effect: attune.CompletionUnknown}
-	}
-	completion := attune.Completion{Execution: h.execution, Queue: h.queue, Ticket: h.ticket}
+// finish decides what a report changes. h, which may be nil, is what the execution was before; afterwards it is what it is
+// to become, so that the next report about it finds it ended.
+func (e *ends) finish(h *hold, report attune.ExecutionCompletedMessage) attune.Completion {
 	switch {
+	case h == nil:
+		return attune.Completion{Execution: report.Execution, Effect: attune.CompletionUnknown}
 	case report.Attempt != h.attempt:
-		completion.Effect = attune.CompletionStale
-	case h.status == attune.ExecutionRequested || h.status == attune.ExecutionRunning:
-		h.status, completion.Effect = report.Status, attune.CompletionFinished
-	default:
-		completion.Effect = attune.CompletionRepeated
+		return attune.Completion{Execution: h.execution, Queue: h.queue, Ticket: h.ticket, Effect: attune.CompletionStale}
+	case h.status != attune.ExecutionRequested && h.status != attune.ExecutionRunning:
+		return h.completion()
+	case h.triedAgain(report.Status):
+		h.retry()
+		e.add(h, report)
+		return h.completion()
 	}
+	h.status, h.enforcement = report.Status, attune.EnforcementExecuted
+	e.add(h, report)
+	completion := h.completion()
+	completion.Effect = attune.CompletionFinished
 	return completion
 }
 
-const lockQueuesOfExecutionsSQL = `
-SELECT key FROM queues WHERE key IN (SELECT queue_key FROM executions WHERE id = ANY ($1::bigint[]))
-ORDER BY key FOR NO KEY UPDATE`
-
-const holdsSQL = `
-SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.requested_at,
-	COALESCE(x.cancel_requested_at < clock_timestamp() - interval '1 minute', false), e.id, e.sequence, e.queued_at
-FROM executions x JOIN enforcements e ON e.id = x.enforcement_id
-WHERE x.id = ANY ($1::bigint[]) ORDER BY x.id FOR NO KEY UPDATE OF x`
-
-// lockHolds locks the queues of the executions, and then the executions.
-func lockHolds(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (map[attune.ExecutionID]*hold, error) {
-	holds := make(map[attune.ExecutionID]*hold, len(ids))
-	batch := new(pgx.Batch)
-	batch.Queue(lockQueuesOfExecutionsSQL, ids)
-	batch.Queue(holdsSQL, ids).Query(func(rows pgx.Rows) error {
-		var h hold
-		_, err := pgx.ForEachRow(rows, []any{
-			&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.requestedAt, &h.overdue,
-			&h.ticket.Enforcement, &h.ticket.Sequence, &h.ticket.EnqueuedAt,
-		}, func() error {
-			holds[h.execution] = new(h)
-			return nil
-		})
-		return err
-	})
-	return holds, tx.SendBatch(ctx, batch).Close()
-}
-
-// endColumns are the reports that change something, as columns.
-type endColumns struct {
-	ids                               []attune.ExecutionID
-	statuses                          []attune.ExecutionStatus
-	reasons                           []attune.Reason
-	errors, stdouts, stderrs, workers []string
-	exitCodes                         []*int
-	results                           []*string
-	truncated                         []bool
-}
-
-func (c *endColumns) add(report attune.ExecutionCompletedMessage) {
-	c.ids = append(c.ids, report.Execution)
-	c.statuses = append(c.statuses, report.Status)
-	c.reasons = append(c.reasons, report.Reason)
-	c.errors = append(c.errors, storable(report.Error))
-	c.exitCodes = append(c.exitCodes, report.ExitCode)
-	c.results = append(c.results, orNull(storableJSON(report.Result)))
-	c.stdouts = append(c.stdouts, storable(report.Stdout))
-	c.stderrs = append(c.stderrs, storable(report.Stderr))
-	c.truncated = append(c.truncated, report.Truncated)
-	c.workers = append(c.workers, storable(report.Worker))
-}
-
-const finishSQL = `
-UPDATE executions x SET status = u.status, reason = u.reason, error = u.error, exit_code = u.exit_code,
-	result = u.result::json, stdout = u.stdout, stderr = u.stderr, truncated = u.truncated,
-	worker = CASE WHEN x.worker = '' THEN u.worker ELSE x.worker END, finished_at = clock_timestamp()
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-	$9::boolean[], $10::text[])
-	AS u (id, status, reason, error, exit_code, result, stdout, stderr, truncated, worker)
-WHERE x.id = u.id`
-
-// releaseSQL counts the enforcements that it changed, so that the counters of a queue always add up, and closes their
-// entries in the log of grants.
-const releaseSQL = `
-WITH released AS (
-	UPDATE enforcements e SET status = 'executed', finished_at = x.finished_at
-	FROM executions x
-	WHERE x.id = ANY ($1::bigint[]) AND e.id = x.enforcement_id AND e.status = 'granted'
-	RETURNING e.queue_key, e.grant_number, e.finished_at
-), logged AS (
-	UPDATE grants g SET released_at = r.finished_at FROM released r
-	WHERE g.queue_key = r.queue_key AND g.number = r.grant_number
-)
-UPDATE queues q SET total_completed = q.total_completed + r.count, freed_at = clock_timestamp(),
-	updated_at = clock_timestamp()
-FROM (SELECT queue_key, count(*) AS count FROM released GROUP BY queue_key) r WHERE q.key = r.queue_key`
-
-// storeEnds writes the ends of executions that lockHolds has locked.
-func storeEnds(ctx context.Context, tx pgx.Tx, ends endColumns) error {
-	if len(ends.ids) == 0 {
-		return nil
+// triedAgain reports whether an attempt that ended so is to be followed by another.
+func (h *hold) triedAgain(end attune.ExecutionStatus) bool {
+	switch end {
+	case attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned:
+		return h.attempt < h.line.policy.Retry.MaxAttempts && !h.cancelled
+	default:
+		return false
 	}
-	batch := new(pgx.Batch)
-	batch.Queue(finishSQL, ends.ids, ends.statuses, ends.reasons, ends.errors, ends.exitCodes, ends.results,
-		ends.stdouts, ends.stderrs, ends.truncated, ends.workers)
-	batch.Queue(releaseSQL, ends.ids)
-	return tx.SendBatch(ctx, batch).Close()
+}
+
+// retry lets the enforcement wait for its next attempt where the policy says.
+func (h *hold) retry() {
+	h.status = attune.ExecutionRetrying
+	switch retry := h.line.policy.Retry; retry.Placement {
+	case attune.RetryBack:
+		h.toTheBack()
+	case attune.RetryPark:
+		h.enforcement = attune.EnforcementParked
+	default:
+		h.retryAt = h.line.now.Add(retry.DelayBefore(h.attempt + 1))
+	}
+}
+
+// toTheBack gives the enforcement a new place in its line.
+func (h *hold) toTheBack() {
+	place := h.line.next()
+	h.enforcement = attune.EnforcementQueued
+	h.ticket.Sequence, h.ticket.EnqueuedAt = place.Sequence, place.EnqueuedAt
+}
+
+// completion says where an execution stands whose current attempt has ended.
+func (h *hold) completion() attune.Completion {
+	c := attune.Completion{Execution: h.execution, Queue: h.queue, Ticket: h.ticket, Effect: attune.CompletionRepeated}
+	if h.status != attune.ExecutionRetrying {
+		return c
+	}
+	switch h.enforcement {
+	case attune.EnforcementParked:
+		c.Effect = attune.CompletionParked
+	case attune.EnforcementQueued:
+		c.Effect, c.Ticket.Attempt = attune.CompletionRequeued, h.attempt+1
+	default:
+		c.Effect, c.Ticket.Attempt, c.NotBefore = attune.CompletionRetrying, h.attempt+1, h.retryAt
+	}
+	return c
 }

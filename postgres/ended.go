@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -9,13 +11,13 @@ import (
 )
 
 const endedSQL = `
-SELECT e.id, e.sequence, e.queued_at, e.status FROM enforcements e
-WHERE e.id = ANY ($2::bigint[]) AND e.queue_key = $1 AND e.status <> 'granted' ORDER BY e.sequence`
+SELECT e.id, e.sequence, e.queued_at, ` + nextAttempt + `, e.status
+FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id WHERE e.id = ANY ($2::bigint[]) AND e.queue_key = $1`
 
-// Ended tells a queue about the tickets that it believes hold a slot, both answers in sequence order: ended are those
-// whose enforcement has ended, so that the slot must be released, and waiting are those whose row still says "queued",
-// which means that nobody has acted upon the grant. What is in neither answer holds its slot, or is not a ticket of this
-// queue.
+// Ended tells a queue about the tickets that it believes hold a slot, both answers in sequence order. ended are those whose
+// slot must be released: the enforcement has ended, is parked, or has another place by now. waiting are those whose row
+// still says "queued", which means that nobody has acted upon the grant. What is in neither answer holds its slot, or is
+// not a ticket of this queue.
 func (e *Enforcements) Ended(
 	ctx context.Context, key attune.QueueKey, grants []attune.Grant,
 ) (ended, waiting []attune.Ticket, err error) {
@@ -23,20 +25,29 @@ func (e *Enforcements) Ended(
 	for i, grant := range grants {
 		ids[i] = grant.Enforcement
 	}
-	standing, err := collect(ctx, e.db.pool, scanStanding, endedSQL, key, ids)
+	rows, err := collect(ctx, e.db.pool, scanStanding, endedSQL, key, ids)
 	if err != nil {
 		return nil, nil, wrap("ask after holders", err)
 	}
-	for _, s := range standing {
-		switch {
-		case s.status.Terminal():
-			ended = append(ended, s.ticket)
+	standings := make(map[attune.EnforcementID]standing, len(rows))
+	for _, s := range rows {
+		standings[s.ticket.Enforcement] = s
+	}
+	for _, grant := range grants {
+		switch s, known := standings[grant.Enforcement]; {
+		case !known:
+		case s.ended(grant.Sequence):
+			ended = append(ended, grant.Ticket)
 		case s.status == attune.EnforcementQueued:
 			waiting = append(waiting, s.ticket)
 		}
 	}
+	slices.SortFunc(ended, bySequence)
+	slices.SortFunc(waiting, bySequence)
 	return ended, waiting, nil
 }
+
+func bySequence(a, b attune.Ticket) int { return cmp.Compare(a.Sequence, b.Sequence) }
 
 // standing is a ticket and how its enforcement stands.
 type standing struct {
@@ -44,8 +55,13 @@ type standing struct {
 	status attune.EnforcementStatus
 }
 
+// ended reports whether a grant of the place with this sequence allows nothing any more.
+func (s standing) ended(sequence int64) bool {
+	return s.status.Terminal() || s.status == attune.EnforcementParked || s.ticket.Sequence != sequence
+}
+
 func scanStanding(row pgx.CollectableRow) (standing, error) {
 	var s standing
-	err := row.Scan(&s.ticket.Enforcement, &s.ticket.Sequence, &s.ticket.EnqueuedAt, &s.status)
+	err := row.Scan(&s.ticket.Enforcement, &s.ticket.Sequence, &s.ticket.EnqueuedAt, &s.ticket.Attempt, &s.status)
 	return s, err
 }

@@ -66,38 +66,3 @@ func (e *Enforcements) Position(ctx context.Context, id attune.EnforcementID) (i
 	position, err := one(ctx, e.db.pool, pgx.RowTo[int64], positionSQL, id)
 	return position, wrap("read position", found(err, "enforcement %d does not exist", id))
 }
-
-const lockQueueSQL = `SELECT key FROM queues WHERE key = $1 FOR NO KEY UPDATE`
-
-const settleSQL = `
-WITH settled AS (
-	UPDATE enforcements e SET status = u.status, reason = u.reason, finished_at = clock_timestamp()
-	FROM unnest($2::bigint[], $3::text[], $4::text[]) AS u (id, status, reason)
-	WHERE e.id = u.id AND e.queue_key = $1 AND e.status = 'queued'
-	RETURNING e.id
-)
-UPDATE queues q SET total_dropped = q.total_dropped + s.count, updated_at = clock_timestamp()
-FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
-
-// Settle records the end of tickets of one queue that never ran: rejected, cancelled or expired, with the reason. A
-// ticket that no longer waits keeps what it has, so repeating a call changes nothing.
-func (e *Enforcements) Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) error {
-	ids := make([]attune.EnforcementID, len(settlements))
-	statuses, reasons := make([]attune.EnforcementStatus, len(settlements)), make([]attune.Reason, len(settlements))
-	for i, s := range settlements {
-		switch s.Status {
-		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
-		default:
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
-				s.Enforcement, key, s.Status)
-		}
-		if s.Reason == "" {
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
-		}
-		ids[i], statuses[i], reasons[i] = s.Enforcement, s.Status, s.Reason
-	}
-	batch := new(pgx.Batch)
-	batch.Queue(lockQueueSQL, key)
-	batch.Queue(settleSQL, key, ids, statuses, reasons)
-	return e.db.send(ctx, "settle enforcements", batch)
-}

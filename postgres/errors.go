@@ -35,6 +35,7 @@ const (
 	messageNotStorable      = "the database cannot store this text: it is not valid UTF-8 or contains a NUL character"
 	constraintWebhookKey    = "triggers_webhook_key"
 	constraintGrantNumber   = "enforcements_grant_number"
+	constraintLoggedNumber  = "grants_pkey"
 	adviceMigrate           = "the database has no attune tables: migrate it first"
 	messageGrantNumberTaken = "another enforcement has taken this grant number in the same moment: try again"
 )
@@ -78,7 +79,7 @@ func classifyState(answer *pgconn.PgError) (attune.Code, string) {
 		switch answer.ConstraintName {
 		case constraintWebhookKey:
 			return attune.CodeConflict, "a webhook key belongs to another trigger already"
-		case constraintGrantNumber:
+		case constraintGrantNumber, constraintLoggedNumber:
 			return attune.CodeUnavailable, messageGrantNumberTaken
 		}
 	}

@@ -9,21 +9,23 @@ import (
 )
 
 const grantsSQL = `
-SELECT g.enforcement_id, g.sequence, e.queued_at, g.number, g.attempt, g.granted_at, g.concurrency_limit,
+SELECT g.enforcement_id, g.sequence, g.queued_at, g.attempt, g.generation, g.number, g.granted_at, g.concurrency_limit,
 	g.policy_revision, g.requested_at, g.released_at, COALESCE(x.status, '')
-FROM grants g JOIN enforcements e ON e.id = g.enforcement_id LEFT JOIN executions x ON x.enforcement_id = g.enforcement_id
+FROM grants g LEFT JOIN executions x ON x.enforcement_id = g.enforcement_id
 WHERE g.queue_key = $3 AND ($1::bigint = 0 OR g.number < $1) ORDER BY g.number DESC LIMIT $2::bigint`
 
 // Grants returns a page of the grants of a queue that were acted upon, newest first. Pages go by the number of the
 // grant. From RequestedAt to ReleasedAt a grant holds a slot; both are times of its execution, so the intervals of a
-// queue can be compared. Revision 0 means that the policy at the time of the grant is not known.
+// queue can be compared. An enforcement that went back to the line, or was led back, has a grant for each of its places.
+// Attempt is the latest that was allowed under a grant, and Outcome how the execution stands now, also if a later grant
+// allowed it to go on. Revision 0 means that the policy at the time of the grant is not known.
 func (q *Queues) Grants(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.LoggedGrant, error) {
 	return list(ctx, q.db, "list grants of queue", page, scanLoggedGrant, grantsSQL, key)
 }
 
 func scanLoggedGrant(row pgx.CollectableRow) (attune.LoggedGrant, error) {
 	var g attune.LoggedGrant
-	err := row.Scan(&g.Enforcement, &g.Sequence, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &g.Limit,
-		&g.Revision, &g.RequestedAt, &g.ReleasedAt, &g.Outcome)
+	err := row.Scan(&g.Enforcement, &g.Sequence, &g.EnqueuedAt, &g.Attempt, &g.Generation, &g.Number, &g.GrantedAt,
+		&g.Limit, &g.Revision, &g.RequestedAt, &g.ReleasedAt, &g.Outcome)
 	return g, err
 }

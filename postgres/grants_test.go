@@ -2,14 +2,11 @@ package postgres_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/testenv"
-	"github.com/attune-go/attune/postgres"
 )
 
 // grants reads the log of the deploy queue.
@@ -110,36 +107,4 @@ func TestQueues_Grants(t *testing.T) {
 		requireCode(t, attune.CodeConflict, err)
 		require.Zero(t, b.count(t, `SELECT count(*) FROM grants`))
 	})
-}
-
-// TestMigrate_LogsEarlierGrants takes a database back to before the log, and migrates it again.
-func TestMigrate_LogsEarlierGrants(t *testing.T) {
-	t.Parallel()
-	address := testenv.Postgres(t)
-	require.NoError(t, postgres.Migrate(t.Context(), address))
-	b := open(t, postgres.Config{URL: address})
-	b.url = address
-	b.install(t, corePack(), demoPack())
-	messages := b.requested(t, 2)
-	b.finish(t, reportOf(messages[0]))
-	before := b.grants(t, attune.Page{})
-	require.Len(t, before, 2)
-
-	b.exec(t, `DROP TABLE grants, queue_changes;
-		ALTER TABLE queues DROP COLUMN mode, DROP COLUMN override_limit, DROP COLUMN override_until,
-			DROP COLUMN last_change, DROP COLUMN freed_at;
-		DELETE FROM goose_db_version WHERE version_id >= 4`)
-	require.NoError(t, postgres.Migrate(t.Context(), address))
-
-	for i := range before {
-		before[i].Limit, before[i].Revision = 0, 0
-	}
-	again := open(t, postgres.Config{URL: address})
-	require.Empty(t, cmp.Diff(before, again.grants(t, attune.Page{})))
-	again.finish(t, reportOf(messages[1]))
-	require.NotNil(t, again.grants(t, attune.Page{})[0].ReleasedAt)
-	snapshot, err := again.queues.Snapshot(t.Context(), queueKey)
-	require.NoError(t, err)
-	require.Equal(t, attune.QueueOpen, snapshot.Mode)
-	require.WithinDuration(t, time.Now(), before[0].RequestedAt, time.Hour)
 }

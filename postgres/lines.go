@@ -41,14 +41,40 @@ func (l *line) renew(inForce attune.QueuePolicy) {
 	l.policy, l.changed = inForce, true
 }
 
-// lockLinesSQL locks in key order, whatever the order of the answer; the clock is read after the locks were taken.
+// queuePolicyColumns are the columns in which queue q keeps its policy: see storedPolicy.
+const queuePolicyColumns = `q.policy_revision, q.concurrency_limit, q.max_queued, q.overflow, q.queue_timeout_ms,
+	q.max_attempts, q.retry_delay_ms, q.retry_placement`
+
+// storedPolicy is the policy of a queue as its row has it.
+type storedPolicy struct {
+	said               attune.QueuePolicy
+	timeoutMS, delayMS int64
+}
+
+// targets is where to read queuePolicyColumns into.
+func (p *storedPolicy) targets() []any {
+	retry := &p.said.Retry
+	return []any{
+		&p.said.Revision, &p.said.Limit, &p.said.MaxQueued, &p.said.Overflow, &p.timeoutMS,
+		&retry.MaxAttempts, &p.delayMS, &retry.Placement,
+	}
+}
+
+func (p *storedPolicy) policy() attune.QueuePolicy {
+	policy := p.said
+	policy.QueueTimeout, policy.Retry.Delay = fromMilliseconds(p.timeoutMS), fromMilliseconds(p.delayMS)
+	return policy
+}
+
+// lineColumns are what scanLine reads; the clock must be read after the locks were taken.
+const lineColumns = `
+SELECT q.key, a.ref, q.last_sequence, q.last_queued_at, date_trunc('milliseconds', clock_timestamp()), ` + queuePolicyColumns
+
+// lockLinesSQL locks in key order, whatever the order of the answer.
 const lockLinesSQL = `
-WITH locked AS MATERIALIZED (
+WITH q AS MATERIALIZED (
 	SELECT * FROM queues WHERE key = ANY ($1::text[]) ORDER BY key FOR NO KEY UPDATE
-)
-SELECT l.key, a.ref, l.policy_revision, l.concurrency_limit, l.max_queued, l.overflow, l.queue_timeout_ms,
-	l.last_sequence, l.last_queued_at, date_trunc('milliseconds', clock_timestamp())
-FROM locked l JOIN actions a ON a.id = l.action_id ORDER BY l.key`
+)` + lineColumns + ` FROM q JOIN actions a ON a.id = q.action_id ORDER BY q.key`
 
 // lockLines locks queues and brings their policy up to date. Reading the policies under the locks makes sure that an
 // older policy never gets a newer revision. Keys without a row are left out.
@@ -73,11 +99,10 @@ func lockLines(ctx context.Context, tx pgx.Tx, keys []attune.QueueKey) ([]*line,
 
 func scanLine(row pgx.CollectableRow) (*line, error) {
 	var l line
-	var timeoutMS int64
+	var stored storedPolicy
 	var lastQueuedAt *time.Time
-	err := row.Scan(&l.key, &l.action, &l.policy.Revision, &l.policy.Limit, &l.policy.MaxQueued, &l.policy.Overflow,
-		&timeoutMS, &l.lastSequence, &lastQueuedAt, &l.now)
-	l.policy.QueueTimeout = fromMilliseconds(timeoutMS)
+	err := row.Scan(append([]any{&l.key, &l.action, &l.lastSequence, &lastQueuedAt, &l.now}, stored.targets()...)...)
+	l.policy = stored.policy()
 	if lastQueuedAt != nil {
 		l.lastQueuedAt = *lastQueuedAt
 	}
@@ -87,37 +112,51 @@ func scanLine(row pgx.CollectableRow) (*line, error) {
 const updateLinesSQL = `
 UPDATE queues q SET
 	policy_revision = u.revision, concurrency_limit = u.concurrency_limit, max_queued = u.max_queued,
-	overflow = u.overflow, queue_timeout_ms = u.queue_timeout_ms, last_sequence = u.last_sequence,
+	overflow = u.overflow, queue_timeout_ms = u.queue_timeout_ms, max_attempts = u.max_attempts,
+	retry_delay_ms = u.retry_delay_ms, retry_placement = u.retry_placement, last_sequence = u.last_sequence,
 	last_queued_at = u.last_queued_at, updated_at = clock_timestamp(),
 	freed_at = CASE WHEN q.policy_revision = u.revision THEN q.freed_at ELSE clock_timestamp() END
-FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::bigint[],
-	$8::timestamptz[]) AS u (key, revision, concurrency_limit, max_queued, overflow, queue_timeout_ms, last_sequence,
-	last_queued_at)
+FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::integer[], $8::bigint[],
+	$9::text[], $10::bigint[], $11::timestamptz[])
+	AS u (key, revision, concurrency_limit, max_queued, overflow, queue_timeout_ms, max_attempts, retry_delay_ms,
+		retry_placement, last_sequence, last_queued_at)
 WHERE q.key = u.key`
 
 // queueLines stores the locked queues that changed.
 func queueLines(batch *pgx.Batch, lines []*line) {
-	var (
-		keys                      []attune.QueueKey
-		overflows                 []attune.Overflow
-		limits, bounds            []int
-		revisions, timeouts, last []int64
-		queuedAt                  []*time.Time
-	)
+	var c lineValues
 	for _, l := range lines {
-		if !l.changed {
-			continue
+		if l.changed {
+			c.add(l)
 		}
-		keys = append(keys, l.key)
-		revisions = append(revisions, l.policy.Revision)
-		limits = append(limits, l.policy.Limit)
-		bounds = append(bounds, l.policy.MaxQueued)
-		overflows = append(overflows, l.policy.Overflow)
-		timeouts = append(timeouts, milliseconds(time.Duration(l.policy.QueueTimeout)))
-		last = append(last, l.lastSequence)
-		queuedAt = append(queuedAt, orNullTime(l.lastQueuedAt))
 	}
-	if len(keys) > 0 {
-		batch.Queue(updateLinesSQL, keys, revisions, limits, bounds, overflows, timeouts, last, queuedAt)
+	if len(c.keys) > 0 {
+		batch.Queue(updateLinesSQL, c.keys, c.revisions, c.limits, c.bounds, c.overflows, c.timeouts, c.attempts, c.delays,
+			c.placements, c.last, c.queuedAt)
 	}
+}
+
+// lineValues are lines as columns.
+type lineValues struct {
+	keys                              []attune.QueueKey
+	overflows                         []attune.Overflow
+	placements                        []attune.RetryPlacement
+	limits, bounds, attempts          []int
+	revisions, timeouts, delays, last []int64
+	queuedAt                          []*time.Time
+}
+
+func (c *lineValues) add(l *line) {
+	p := l.policy
+	c.keys = append(c.keys, l.key)
+	c.revisions = append(c.revisions, p.Revision)
+	c.limits = append(c.limits, p.Limit)
+	c.bounds = append(c.bounds, p.MaxQueued)
+	c.overflows = append(c.overflows, p.Overflow)
+	c.timeouts = append(c.timeouts, milliseconds(p.QueueTimeout))
+	c.attempts = append(c.attempts, p.Retry.MaxAttempts)
+	c.delays = append(c.delays, milliseconds(p.Retry.Delay))
+	c.placements = append(c.placements, p.Retry.Placement)
+	c.last = append(c.last, l.lastSequence)
+	c.queuedAt = append(c.queuedAt, orNullTime(l.lastQueuedAt))
 }

@@ -179,7 +179,10 @@ func TestPacks_InstallAcrossPacks(t *testing.T) {
 func TestPacks_Policies(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	action := attune.Policy{Limit: new(3), QueueTimeout: new(attune.Duration(90 * time.Second))}
+	action := attune.Policy{
+		Limit: new(3), QueueTimeout: new(attune.Duration(90 * time.Second)), MaxAttempts: new(4),
+		RetryDelay: new(attune.Duration(time.Minute)), RetryPlacement: new(attune.RetryBack),
+	}
 	pack := attune.Policy{MaxQueued: new(7), Overflow: new(attune.OverflowDropOldest)}
 	global := attune.Policy{Limit: new(2)}
 	next := demoPack()

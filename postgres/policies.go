@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,35 +17,40 @@ type policyColumns struct {
 	maxQueued *int
 	overflow  *attune.Overflow
 	timeoutMS *int64
+	attempts  *int
+	delayMS   *int64
+	placement *attune.RetryPlacement
 }
 
 func (c *policyColumns) targets() []any {
-	return []any{&c.limit, &c.maxQueued, &c.overflow, &c.timeoutMS}
+	return []any{&c.limit, &c.maxQueued, &c.overflow, &c.timeoutMS, &c.attempts, &c.delayMS, &c.placement}
 }
 
 func (c *policyColumns) policy() attune.Policy {
-	p := attune.Policy{Limit: c.limit, MaxQueued: c.maxQueued, Overflow: c.overflow}
-	if c.timeoutMS != nil {
-		p.QueueTimeout = new(fromMilliseconds(*c.timeoutMS))
+	return attune.Policy{
+		Limit: c.limit, MaxQueued: c.maxQueued, Overflow: c.overflow, QueueTimeout: orNoDuration(c.timeoutMS),
+		MaxAttempts: c.attempts, RetryDelay: orNoDuration(c.delayMS), RetryPlacement: c.placement,
 	}
-	return p
 }
 
+// saidColumns are the columns of the policies p that policyColumns reads.
+const saidColumns = `p.concurrency_limit, p.max_queued, p.overflow, p.queue_timeout_ms, p.max_attempts, p.retry_delay_ms,
+	p.retry_placement`
+
 const upsertPolicySQL = `
-INSERT INTO policies (scope, ref, pack, concurrency_limit, max_queued, overflow, queue_timeout_ms)
-VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7)
+INSERT INTO policies (scope, ref, pack, concurrency_limit, max_queued, overflow, queue_timeout_ms, max_attempts,
+	retry_delay_ms, retry_placement)
+VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (scope, ref) DO UPDATE SET
 	concurrency_limit = EXCLUDED.concurrency_limit, max_queued = EXCLUDED.max_queued, overflow = EXCLUDED.overflow,
-	queue_timeout_ms = EXCLUDED.queue_timeout_ms`
+	queue_timeout_ms = EXCLUDED.queue_timeout_ms, max_attempts = EXCLUDED.max_attempts,
+	retry_delay_ms = EXCLUDED.retry_delay_ms, retry_placement = EXCLUDED.retry_placement`
 
 // queuePolicy stores what one scope says; pack is the pack that says it, empty for the global scope.
 func queuePolicy(batch *pgx.Batch, pack string, level policy.Level) {
-	said := level.Policy
-	var timeoutMS *int64
-	if said.QueueTimeout != nil {
-		timeoutMS = new(milliseconds(time.Duration(*said.QueueTimeout)))
-	}
-	batch.Queue(upsertPolicySQL, level.Scope, level.Ref, pack, said.Limit, said.MaxQueued, said.Overflow, timeoutMS)
+	p := level.Policy
+	batch.Queue(upsertPolicySQL, level.Scope, level.Ref, pack, p.Limit, p.MaxQueued, p.Overflow,
+		orNullMilliseconds(p.QueueTimeout), p.MaxAttempts, orNullMilliseconds(p.RetryDelay), p.RetryPlacement)
 }
 
 // SetGlobalPolicy replaces what the global scope says. The zero policy says nothing. Queues take it over when they next
@@ -61,9 +65,10 @@ func (p *Packs) SetGlobalPolicy(ctx context.Context, global attune.Policy) error
 }
 
 const policiesSQL = `
-SELECT scope, ref, concurrency_limit, max_queued, overflow, queue_timeout_ms FROM policies
-WHERE scope = 'global' OR (scope = 'pack' AND ref = ANY ($1::text[])) OR (scope = 'action' AND ref = ANY ($2::text[]))
-ORDER BY scope, ref`
+SELECT p.scope, p.ref, ` + saidColumns + ` FROM policies p
+WHERE p.scope = 'global' OR (p.scope = 'pack' AND p.ref = ANY ($1::text[]))
+	OR (p.scope = 'action' AND p.ref = ANY ($2::text[]))
+ORDER BY p.scope, p.ref`
 
 // Policies returns what each scope says about an action, ready for [policy.Resolve]. An unknown action is
 // [attune.CodeNotFound].
@@ -86,9 +91,9 @@ func readLevels(ctx context.Context, q querier, actions []attune.Ref) (levels, e
 
 func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 	var level policy.Level
-	var said policyColumns
-	err := row.Scan(append([]any{&level.Scope, &level.Ref}, said.targets()...)...)
-	level.Policy = said.policy()
+	var columns policyColumns
+	err := row.Scan(append([]any{&level.Scope, &level.Ref}, columns.targets()...)...)
+	level.Policy = columns.policy()
 	return level, err
 }
 

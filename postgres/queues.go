@@ -15,54 +15,94 @@ type Queues struct{ db *DB }
 // NewQueues returns the queues of a database.
 func NewQueues(db *DB) *Queues { return &Queues{db: db} }
 
+// generationLock is the first half of the advisory lock of a queue's generation; the second is the hash of its key.
+const generationLock int32 = 0x61747475
+
+const lockGenerationSQL = `SELECT pg_advisory_xact_lock($1::integer, hashtext($2))`
+
+const raiseGenerationSQL = `UPDATE queues SET generation = generation + 1 WHERE key = $1`
+
+// Rebuild begins the next generation of a queue, and returns the queue as the rows tell it at that instant: holders in the
+// order of their grants, waiting tickets in sequence order. A queue that nobody has used or set is open, has the default
+// policy and nothing else. A limit set by hand that has run out is left out.
+//
+// Of the grants that an earlier generation has decided, each is either in the answer, because [Executions.Request] has acted
+// upon it, or will never be acted upon. Those in the answer are taken over: they are of the new generation now, and allow
+// what comes next; the log goes on saying which one decided them.
+func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error) {
+	snapshot := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
+	err := q.db.inTx(ctx, "rebuild queue", func(tx pgx.Tx) error {
+		// Each statement sees what was committed before it: the first waits for every request under way, and keeps further
+		// ones out; the second waits for whoever else changes the queue. So the statements after them see one instant.
+		if _, err := tx.Exec(ctx, lockGenerationSQL, generationLock, key); err != nil {
+			return err
+		}
+		raised, err := tx.Exec(ctx, raiseGenerationSQL, key)
+		if err != nil || raised.RowsAffected() == 0 {
+			return err
+		}
+		return tx.SendBatch(ctx, readSnapshot(key, &snapshot)).Close()
+	})
+	return snapshot, err
+}
+
+// Snapshot returns a queue as the rows tell it at one instant, like Rebuild, but begins no generation.
+func (q *Queues) Snapshot(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error) {
+	snapshot := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
+	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error {
+		return tx.SendBatch(ctx, readSnapshot(key, &snapshot)).Close()
+	})
+	return snapshot, wrap("read queue", err)
+}
+
 const queueSQL = `
-SELECT q.policy_revision, q.concurrency_limit, q.max_queued, q.overflow, q.queue_timeout_ms, q.last_sequence,
-	COALESCE((SELECT max(e.grant_number) FROM enforcements e WHERE e.queue_key = q.key AND e.grant_number IS NOT NULL), 0),
-	q.last_change, q.mode, ` + overrideInForce + `, q.override_until
+SELECT q.generation, q.last_sequence,
+	COALESCE((SELECT g.number FROM grants g WHERE g.queue_key = q.key ORDER BY g.number DESC LIMIT 1), 0),
+	q.last_change, q.mode, ` + overrideInForce + `, q.override_until, ` + queuePolicyColumns + `
 FROM queues q WHERE q.key = $1`
 
+// holdersSQL gives those who hold their slots for the next attempt the grant of that attempt.
 const holdersSQL = `
-SELECT e.id, e.sequence, e.queued_at, e.grant_number, x.attempt, e.granted_at,
-	COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0)
+SELECT e.id, e.sequence, e.queued_at, e.grant_number, CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END,
+	e.granted_at, x.retry_at, COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0)
 FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
 	LEFT JOIN grants g ON g.queue_key = e.queue_key AND g.number = e.grant_number
 WHERE e.queue_key = $1 AND e.status = 'granted' ORDER BY e.grant_number`
 
 const waitersSQL = `
-SELECT e.id, e.sequence, e.queued_at FROM enforcements e
+SELECT e.id, e.sequence, e.queued_at, ` + nextAttempt + `
+FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_key = $1 AND e.status = 'queued' ORDER BY e.sequence`
 
-// Snapshot returns a queue as the rows tell it at one instant: holders in the order of their grants, waiting tickets in
-// sequence order. A queue that nobody has used or set is open, has the default policy and nothing else. A limit set by hand
-// that has run out is left out.
-func (q *Queues) Snapshot(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error) {
-	snapshot := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
+// readSnapshot reads a queue into snapshot, which says what holds if there is none.
+func readSnapshot(key attune.QueueKey, snapshot *attune.QueueSnapshot) *pgx.Batch {
 	batch := new(pgx.Batch)
-	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, &snapshot) })
+	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })
 	batch.Queue(holdersSQL, key).Query(func(rows pgx.Rows) (err error) {
 		snapshot.Holders, err = pgx.CollectRows(rows, scanHolder)
+		for i := range snapshot.Holders {
+			snapshot.Holders[i].Generation = snapshot.Generation
+		}
 		return err
 	})
 	batch.Queue(waitersSQL, key).Query(func(rows pgx.Rows) (err error) {
 		snapshot.Waiting, err = pgx.CollectRows(rows, scanTicket)
 		return err
 	})
-	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
-	return snapshot, wrap("read queue", err)
+	return batch
 }
 
 // scanQueue reads what the row of a queue says, if there is one.
 func scanQueue(rows pgx.Rows, snapshot *attune.QueueSnapshot) error {
-	var timeoutMS int64
+	var stored storedPolicy
 	var override *int
 	var until *time.Time
-	p := &snapshot.Policy
-	_, err := pgx.ForEachRow(rows, []any{
-		&p.Revision, &p.Limit, &p.MaxQueued, &p.Overflow, &timeoutMS, &snapshot.LastSequence, &snapshot.LastGrant,
-		&snapshot.LastChange, &snapshot.Mode, &override, &until,
-	}, func() error {
-		p.QueueTimeout = fromMilliseconds(timeoutMS)
+	_, err := pgx.ForEachRow(rows, append([]any{
+		&snapshot.Generation, &snapshot.LastSequence, &snapshot.LastGrant, &snapshot.LastChange, &snapshot.Mode,
+		&override, &until,
+	}, stored.targets()...), func() error {
+		snapshot.Policy = stored.policy()
 		snapshot.Override = overrideOf(override, until)
 		return nil
 	})
@@ -83,18 +123,24 @@ func overrideOf(limit *int, until *time.Time) *attune.LimitOverride {
 
 func scanHolder(row pgx.CollectableRow) (attune.Grant, error) {
 	var g attune.Grant
-	err := row.Scan(&g.Enforcement, &g.Sequence, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &g.Limit, &g.Revision)
+	var notBefore *time.Time
+	err := row.Scan(&g.Enforcement, &g.Sequence, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &notBefore,
+		&g.Limit, &g.Revision)
+	if notBefore != nil {
+		g.NotBefore = *notBefore
+	}
 	return g, err
 }
 
 func scanTicket(row pgx.CollectableRow) (attune.Ticket, error) {
 	var t attune.Ticket
-	err := row.Scan(&t.Enforcement, &t.Sequence, &t.EnqueuedAt)
+	err := row.Scan(&t.Enforcement, &t.Sequence, &t.EnqueuedAt, &t.Attempt)
 	return t, err
 }
 
 const ticketsSQL = `
-SELECT e.id, e.sequence, e.queued_at FROM enforcements e
+SELECT e.id, e.sequence, e.queued_at, ` + nextAttempt + `
+FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_key = $1 AND e.status = 'queued' AND e.sequence BETWEEN $2 AND $3 ORDER BY e.sequence`
 
 // Tickets returns those of the sequences from..to (both included) that still wait, in sequence order.

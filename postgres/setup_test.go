@@ -243,6 +243,14 @@ func (b *bundle) execution(t *testing.T, id attune.ExecutionID) attune.Execution
 	return execution
 }
 
+// rebuild begins the next generation of the deploy queue.
+func (b *bundle) rebuild(t *testing.T) attune.QueueSnapshot {
+	t.Helper()
+	snapshot, err := b.queues.Rebuild(t.Context(), queueKey)
+	require.NoError(t, err)
+	return snapshot
+}
+
 func (b *bundle) stats(t *testing.T) attune.QueueStats {
 	t.Helper()
 	stats, err := b.queues.Stats(t.Context(), queueKey)

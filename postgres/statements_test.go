@@ -135,13 +135,3 @@ func evaluate(t *testing.T, value ast.Expr, constants map[string]ast.Expr) strin
 	t.Fatalf("a statement is made of %T", value)
 	return ""
 }
-
-// TestMigrationsAreComplete makes sure that no file is left out for its name.
-func TestMigrationsAreComplete(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	files, err := filepath.Glob("migrations/*.sql")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	require.EqualValues(t, len(files), b.count(t, `SELECT max(version_id) FROM goose_db_version`))
-}

@@ -20,8 +20,7 @@ SELECT COALESCE(q.key, ''), a.id, a.ref,
 	(SELECT e.queued_at FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued' ORDER BY e.sequence LIMIT 1),
 	COALESCE(q.last_sequence, 0), COALESCE(q.total_completed, 0), COALESCE(q.total_dropped, 0),
 	GREATEST(q.updated_at, (
-		SELECT x.requested_at FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
-		WHERE e.queue_key = q.key AND e.grant_number IS NOT NULL ORDER BY e.grant_number DESC LIMIT 1))`
+		SELECT g.requested_at FROM grants g WHERE g.queue_key = q.key ORDER BY g.number DESC LIMIT 1))`
 
 const statsSQL = statsColumns + `
 FROM queues q JOIN actions a ON a.id = q.action_id WHERE q.key = $1`

@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/attune-go/attune"
+)
+
+// hold is an execution that is locked, with its enforcement, in a queue that is locked, too.
+type hold struct {
+	execution   attune.ExecutionID
+	status      attune.ExecutionStatus
+	attempt     int
+	actionID    attune.ActionID
+	queue       attune.QueueKey
+	enforcement attune.EnforcementStatus
+	ticket      attune.Ticket // the place of the enforcement; without Attempt
+	requestedAt time.Time
+	retryAt     time.Time // zero unless it holds its slot for the next attempt
+	cancelled   bool      // somebody has asked to cancel it
+	overdue     bool      // and that was long ago
+	line        *line
+}
+
+// lockLinesOfSQL is lockLinesSQL for the queues of executions.
+const lockLinesOfSQL = `
+WITH q AS MATERIALIZED (
+	SELECT * FROM queues WHERE key IN (SELECT queue_key FROM executions WHERE id = ANY ($1::bigint[]))
+	ORDER BY key FOR NO KEY UPDATE
+)` + lineColumns + ` FROM q JOIN actions a ON a.id = q.action_id ORDER BY q.key`
+
+// holdsSQL reads what a statement before it has locked: what a statement reads while it waits for a lock can be old.
+const holdsSQL = `
+SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.requested_at, x.retry_at, x.cancel_requested_at IS NOT NULL,
+	COALESCE(x.cancel_requested_at < clock_timestamp() - interval '1 minute', false), e.id, e.sequence, e.queued_at, e.status
+FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
+
+// lockHolds locks the queues of the executions, and then the executions. The policies of the queues are as they were stored.
+func lockHolds(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (map[attune.ExecutionID]*hold, error) {
+	lines := make(map[attune.QueueKey]*line)
+	holds := make(map[attune.ExecutionID]*hold, len(ids))
+	batch := new(pgx.Batch)
+	batch.Queue(lockLinesOfSQL, ids).Query(func(rows pgx.Rows) error {
+		locked, err := pgx.CollectRows(rows, scanLine)
+		for _, line := range locked {
+			lines[line.key] = line
+		}
+		return err
+	})
+	batch.Queue(lockExecutionsSQL, ids)
+	batch.Queue(holdsSQL, ids).Query(func(rows pgx.Rows) error {
+		locked, err := pgx.CollectRows(rows, scanHold)
+		for _, h := range locked {
+			h.line = lines[h.queue]
+			holds[h.execution] = h
+		}
+		return err
+	})
+	return holds, tx.SendBatch(ctx, batch).Close()
+}
+
+func scanHold(row pgx.CollectableRow) (*hold, error) {
+	var h hold
+	var retryAt *time.Time
+	err := row.Scan(&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.requestedAt, &retryAt, &h.cancelled,
+		&h.overdue, &h.ticket.Enforcement, &h.ticket.Sequence, &h.ticket.EnqueuedAt, &h.enforcement)
+	if retryAt != nil {
+		h.retryAt = *retryAt
+	}
+	return &h, err
+}

@@ -1,0 +1,54 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/attune-go/attune"
+)
+
+const lockQueueSQL = `SELECT key FROM queues WHERE key = $1 FOR NO KEY UPDATE`
+
+const lockExecutionsOfSQL = `
+SELECT id FROM executions WHERE enforcement_id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
+
+// settleSQL ends, with its enforcement, an execution that was to be tried again: with the status of its last attempt.
+const settleSQL = `
+WITH settled AS (
+	UPDATE enforcements e SET status = u.status, reason = u.reason, finished_at = clock_timestamp()
+	FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[]) AS u (id, sequence, status, reason)
+	WHERE e.id = u.id AND e.queue_key = $1 AND e.sequence = u.sequence AND e.status = 'queued'
+	RETURNING e.id, e.finished_at
+), ended AS (
+	UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished_at = s.finished_at
+	FROM settled s WHERE x.enforcement_id = s.id AND x.status = 'retrying'
+)
+UPDATE queues q SET total_dropped = q.total_dropped + s.count, updated_at = clock_timestamp()
+FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
+
+// Settle records the end of tickets of one queue that were not granted: rejected, cancelled or expired, with the reason. If
+// one waited for a further attempt, its execution ends as the attempt before has. A ticket that no longer waits keeps what it
+// has, and so does an enforcement that has another place by now; repeating a call changes nothing.
+func (e *Enforcements) Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) error {
+	n := len(settlements)
+	ids, sequences := make([]attune.EnforcementID, n), make([]int64, n)
+	statuses, reasons := make([]attune.EnforcementStatus, n), make([]attune.Reason, n)
+	for i, s := range settlements {
+		switch s.Status {
+		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
+		default:
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
+				s.Enforcement, key, s.Status)
+		}
+		if s.Reason == "" {
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
+		}
+		ids[i], sequences[i], statuses[i], reasons[i] = s.Enforcement, s.Sequence, s.Status, s.Reason
+	}
+	batch := new(pgx.Batch)
+	batch.Queue(lockQueueSQL, key)
+	batch.Queue(lockExecutionsOfSQL, ids)
+	batch.Queue(settleSQL, key, ids, sequences, statuses, reasons)
+	return e.db.send(ctx, "settle enforcements", batch)
+}
