@@ -1,0 +1,223 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+// TestQueueFull is S7: ten wait, and there is one too many.
+func TestQueueFull(t *testing.T) {
+	t.Parallel()
+	for overflow, tt := range map[attune.Overflow]struct {
+		loser  int // which of the eleven
+		reason attune.Reason
+	}{
+		attune.OverflowReject:     {loser: 11, reason: attune.ReasonQueueFull},
+		attune.OverflowDropOldest: {loser: 1, reason: attune.ReasonDroppedOldest},
+	} {
+		t.Run(string(overflow), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, map[string]string{
+				"actions/step.yaml": stepAction(1) + fmt.Sprintf("  max_queued: 10\n  overflow: %s\n", overflow),
+			})
+			c.start()
+			control := func(verb string) {
+				require.NoError(t, c.Post(t.Context(), "/queues/e2e.step/"+verb, map[string]any{"by": "ada"}, nil))
+			}
+			control("pause")
+			var ids []attune.EnforcementID
+			for n := range 10 {
+				ids = append(ids, c.run("e2e.step", map[string]any{"n": n + 1}))
+			}
+			c.eventually("ten wait", func() bool { return c.stats("e2e.step").QueueLength == 10 })
+			require.Zero(t, c.stats("e2e.step").TotalDropped)
+
+			ids = append(ids, c.run("e2e.step", map[string]any{"n": 11}))
+			loser := ids[tt.loser-1]
+			var lost attune.Enforcement
+			c.eventually("one has lost", func() bool {
+				require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/enforcements/%d", loser), nil, &lost))
+				return lost.Status.Terminal()
+			})
+			require.Equal(t, attune.EnforcementRejected, lost.Status)
+			require.Equal(t, tt.reason, lost.Reason)
+			require.EqualValues(t, tt.loser, lost.Sequence, "it had been accepted, its place is not used again")
+			require.EqualValues(t, 10, c.stats("e2e.step").QueueLength)
+			require.EqualValues(t, 1, c.stats("e2e.step").TotalDropped)
+
+			control("resume")
+			m := c.finishDropping("e2e.step", 10, 1, 1)
+			require.Equal(t, map[string]int{"succeeded": 10, "rejected": 1}, m)
+			var want []string
+			for n := range 11 {
+				if n+1 != tt.loser {
+					want = append(want, fmt.Sprintf("+%d", n+1), fmt.Sprintf("-%d", n+1))
+				}
+			}
+			require.Equal(t, want, c.written(), "everybody else ran, in order")
+		})
+	}
+}
+
+// finishDropping waits until n executions have ended and as many enforcements as that were dropped, has the program verify
+// the queue from its rows, and returns the outcomes.
+func (c *cluster) finishDropping(action string, n, dropped, limit int) map[string]int {
+	c.t.Helper()
+	c.eventually(fmt.Sprintf("%d executions have ended, %d were dropped", n, dropped), func() bool {
+		s := c.stats(action)
+		return s.TotalCompleted == int64(n) && s.TotalDropped == int64(dropped)
+	})
+	code, output := c.attune("queue", "verify", action, "--url", c.base)
+	require.Zero(c.t, code, output)
+	require.Contains(c.t, output, action+": every promise kept\n")
+	require.Regexp(c.t, fmt.Sprintf(`tickets +%d +waiting 0, active 0, executed %d, dropped %d\n`, n+dropped, n, dropped), output)
+	require.Regexp(c.t, fmt.Sprintf(`grants +%d +slots given back %d\n`, n, n), output)
+	outcomes := map[string]int{}
+	for _, row := range c.rows(action) {
+		if row.Execution != nil {
+			outcomes[string(row.Execution.Status)]++
+		} else {
+			outcomes[string(row.Enforcement.Status)]++
+		}
+	}
+	return outcomes
+}
+
+// scaleVariable multiplies the size of the longest test: 10 makes it S8 in full.
+const scaleVariable = "ATTUNE_TEST_SCALE"
+
+func scale(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(scaleVariable)
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, scaleVariable)
+	require.Positive(t, n, scaleVariable)
+	return n
+}
+
+// TestBacklog is S8: a long backlog at limit 10. All of it is accepted before the first is granted, so the line is as long as
+// it gets. A thousand by default, ten thousand with ATTUNE_TEST_SCALE=10.
+//
+// The worker is one of the test's own, which claims over the broker and reports success at once: ten thousand processes
+// would measure the machine. It counts what it was allowed to run.
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	const limit = 10
+	tickets := 1000 * scale(t)
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(limit)})
+	c.start("--roles=api,orchestrator,bridge")
+	require.NoError(t, c.Post(t.Context(), "/queues/e2e.step/pause", map[string]any{"by": "ada"}, nil))
+	senders := new(sync.WaitGroup)
+	for sender := range 4 {
+		senders.Go(func() {
+			for n := sender; n < tickets; n += 4 {
+				c.run("e2e.step", map[string]any{"n": n})
+			}
+		})
+	}
+	senders.Wait()
+	c.eventually("all wait", func() bool { return c.stats("e2e.step").QueueLength == int64(tickets) })
+
+	w := c.startQuickWorker(limit)
+	require.NoError(t, c.Post(t.Context(), "/queues/e2e.step/resume", map[string]any{"by": "ada"}, nil))
+	completed := int64(0)
+	for completed < int64(tickets) { // no patience for the whole, but for each step of it
+		next := min(completed+500, int64(tickets))
+		c.eventually(fmt.Sprintf("%d have ended", next), func() bool { return c.stats("e2e.step").TotalCompleted >= next })
+		completed = next
+	}
+	require.Equal(t, map[string]int{"succeeded": tickets}, c.finishDropping("e2e.step", tickets, 0, limit))
+	w.requireOnce(tickets)
+	m := c.finish("e2e.step", tickets, limit)
+	require.Equal(t, limit, m.MaxActive, "the limit is used, or this proves little")
+}
+
+// quickWorker is a worker that takes, claims and reports like attune's own, and runs nothing in between.
+type quickWorker struct {
+	t         *testing.T
+	requests  *rabbitmq.Taker[attune.ExecutionRequestedMessage]
+	caller    *rabbitmq.Caller
+	publisher *rabbitmq.Publisher
+
+	mu  sync.Mutex
+	ran map[attune.EnforcementID]int
+}
+
+func (c *cluster) startQuickWorker(slots int) *quickWorker {
+	c.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	running := new(sync.WaitGroup)
+	connect := func() *rabbitmq.Connection {
+		conn := rabbitmq.NewConnection(rabbitmq.Config{URL: variable(c.env, "ATTUNE_AMQP_URL"), Name: "quick worker"})
+		running.Go(func() { _ = conn.Run(ctx) })
+		require.NoError(c.t, conn.WaitReady(c.t.Context()))
+		return conn
+	}
+	consume, publish := connect(), connect()
+	w := &quickWorker{
+		t:        c.t,
+		requests: rabbitmq.NewTaker[attune.ExecutionRequestedMessage](consume, rabbitmq.QueueExecutionRequested("default")),
+		caller:   rabbitmq.NewCaller(publish), publisher: rabbitmq.NewPublisher(publish),
+		ran: map[attune.EnforcementID]int{},
+	}
+	for range slots {
+		running.Go(func() { w.work(ctx) })
+	}
+	c.t.Cleanup(func() { stop(); running.Wait() })
+	return w
+}
+
+func (w *quickWorker) work(ctx context.Context) {
+	for {
+		request, err := w.requests.Take(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = errors.Join(w.run(ctx, request.Message), request.Ack())
+		}
+		if err != nil && ctx.Err() == nil {
+			w.t.Errorf("quick worker: %v", err)
+			return
+		}
+	}
+}
+
+func (w *quickWorker) run(ctx context.Context, m attune.ExecutionRequestedMessage) error {
+	var reply attune.ExecutionClaimReply
+	question := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: "quick"}
+	if err := w.caller.Call(ctx, question, &reply); err != nil || !reply.Granted {
+		return err
+	}
+	w.mu.Lock()
+	w.ran[m.Enforcement]++
+	w.mu.Unlock()
+	report := attune.ExecutionCompletedMessage{
+		Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt,
+		Worker: "quick", Status: attune.ExecutionSucceeded,
+	}
+	return w.publisher.Publish(ctx, report)
+}
+
+func (w *quickWorker) requireOnce(tickets int) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	require.Len(w.t, w.ran, tickets)
+	for id, times := range w.ran {
+		require.Equal(w.t, 1, times, "enforcement %d was claimed more than once", id)
+	}
+}
