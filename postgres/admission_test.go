@@ -182,7 +182,7 @@ func TestEnforcements_AdmitConcurrently(t *testing.T) {
 		require.NoError(t, errors.Join(errs...))
 
 		for _, key := range []attune.QueueKey{queueKey, attune.QueueKey(notify)} {
-			snapshot, err := b.queues.Snapshot(t.Context(), key)
+			snapshot, err := b.queues.Rebuild(t.Context(), key)
 			require.NoError(t, err)
 			require.EqualValues(t, each, snapshot.LastSequence)
 			require.Len(t, snapshot.Waiting, each)

@@ -34,13 +34,6 @@ func (b *bundle) changes(t *testing.T, page attune.Page) []attune.QueueChange {
 	return changes
 }
 
-func (b *bundle) snapshot(t *testing.T) attune.QueueSnapshot {
-	t.Helper()
-	snapshot, err := b.queues.Snapshot(t.Context(), queueKey)
-	require.NoError(t, err)
-	return snapshot
-}
-
 func TestQueues_RecordControl(t *testing.T) {
 	t.Parallel()
 
@@ -61,7 +54,7 @@ func TestQueues_RecordControl(t *testing.T) {
 
 		require.Empty(t, cmp.Diff([]attune.QueueChange{cancel, limit, pause}, b.changes(t, attune.Page{})))
 		require.Empty(t, cmp.Diff([]attune.QueueChange{limit}, b.changes(t, attune.Page{Before: 3, Limit: 1})))
-		snapshot := b.snapshot(t)
+		snapshot := b.rebuild(t)
 		require.Equal(t, attune.QueuePaused, snapshot.Mode)
 		require.EqualValues(t, 3, snapshot.LastChange)
 		require.Empty(t, cmp.Diff(override, snapshot.Override))
@@ -73,18 +66,18 @@ func TestQueues_RecordControl(t *testing.T) {
 		b := setup(t)
 		first, second := modeChange(1, attune.QueueOpen, attune.QueuePaused), modeChange(2, attune.QueuePaused, attune.QueueDraining)
 		b.control(t, attune.QueueDraining, &attune.LimitOverride{Limit: 2}, second)
-		want := b.snapshot(t)
+		want := b.rebuild(t)
 		altered := second
 		altered.By, altered.To = "eve", "open"
 		b.control(t, attune.QueueOpen, nil, altered) // its number is taken
 		b.control(t, attune.QueuePaused, nil, first) // late, and recorded for the first time
 		b.control(t, attune.QueuePaused, nil)        // nothing to record
 		require.Empty(t, cmp.Diff([]attune.QueueChange{second, first}, b.changes(t, attune.Page{})))
-		require.Empty(t, cmp.Diff(want, b.snapshot(t)))
+		require.Empty(t, cmp.Diff(want, b.rebuild(t)))
 
 		third := modeChange(3, attune.QueueDraining, attune.QueueOpen)
 		b.control(t, attune.QueueOpen, nil, first, second, third) // a late start of the list, and something new
-		snapshot := b.snapshot(t)
+		snapshot := b.rebuild(t)
 		require.Equal(t, attune.QueueOpen, snapshot.Mode)
 		require.Nil(t, snapshot.Override)
 		require.EqualValues(t, 3, snapshot.LastChange)
@@ -99,12 +92,12 @@ func TestQueues_RecordControl(t *testing.T) {
 		stats := b.stats(t)
 		require.Equal(t, 9, stats.MaxConcurrent, "the limit that the policies say")
 		require.Zero(t, stats.TotalEnqueued)
-		snapshot := b.snapshot(t)
+		snapshot := b.rebuild(t)
 		require.Equal(t, attune.QueuePaused, snapshot.Mode)
 		require.EqualValues(t, 1, snapshot.Policy.Revision)
 
 		require.Equal(t, []int64{1, 2}, sequencesOf(b.admit(t, b.created(t, deploy, 2)...)))
-		require.Equal(t, attune.QueuePaused, b.snapshot(t).Mode)
+		require.Equal(t, attune.QueuePaused, b.rebuild(t).Mode)
 	})
 
 	t.Run("does not touch what is none of its business", func(t *testing.T) {
@@ -145,7 +138,7 @@ func TestQueues_RecordControl(t *testing.T) {
 		}
 		wg.Wait()
 		require.NoError(t, errors.Join(errs...))
-		snapshot := b.snapshot(t)
+		snapshot := b.rebuild(t)
 		require.EqualValues(t, rounds, snapshot.LastChange)
 		require.Equal(t, rounds, snapshot.Override.Limit, "mode and limit are those of the newest change")
 		require.Len(t, b.changes(t, attune.Page{}), rounds)
@@ -213,7 +206,7 @@ func TestQueues_LimitByHand(t *testing.T) {
 			if test.inForce == 1 {
 				want = nil
 			}
-			require.Empty(t, cmp.Diff(want, b.snapshot(t).Override))
+			require.Empty(t, cmp.Diff(want, b.rebuild(t).Override))
 		})
 	}
 }

@@ -5,8 +5,11 @@
 // The order of tickets is decided here and nowhere else: [Enforcements.Admit] assigns the sequence of an enforcement
 // while it holds the row of its queue. The rows of enforcements and executions are the truth about their status. Who
 // holds a slot and who waits, and how a queue is set by hand, is decided by the queue's workflow; what it decides is
-// recorded here, so that a queue that lost its state can be rebuilt with [Queues.Snapshot], and so that everybody can see
-// afterwards what was done: [Queues.Changes] and [Queues.Grants] are kept for ever.
+// recorded here, so that a queue that lost its state can be rebuilt with [Queues.Rebuild], and so that everybody can see
+// afterwards what was done: [Queues.Changes], [Queues.Grants] and [Executions.Attempts] are kept for ever.
+//
+// Whether an attempt is tried again, and where the enforcement waits for it, is decided here, by [Executions.Finish], in the
+// transaction that ends the attempt. The queue is told, and tells when the next attempt may begin.
 //
 // # Guarantees
 //
@@ -17,19 +20,27 @@
 //     millisecond precision and is never before that of a lower sequence.
 //   - An event has at most one enforcement per rule, an enforcement at most one execution, and a queue never gives a
 //     sequence or a grant number twice. These are constraints of the database, not of this code.
-//   - A grant is in the log if and only if its execution exists, and is released there when its execution has ended,
-//     with the very times of the execution.
+//   - An enforcement has one place at a time. One that goes back to the line gets a new one, and the grant of the old one
+//     stays in the log.
+//   - A grant is in the log if and only if it was acted upon, and is released there when its execution has ended, or its
+//     attempt if the slot was given up, with the very times of these.
 //   - last_sequence = waiting + granted + total_completed + total_dropped for every queue, in every committed state.
+//     Completed are slots that were given back, which an enforcement can do several times.
+//   - Of the grants of an earlier generation of a queue, each was acted upon before the queue was rebuilt, and then the queue
+//     was rebuilt with it, or it never will be.
 //   - Times are PostgreSQL's clock, except those that a queue has set: of a grant, and of a change by hand.
 //
 // # Locks
 //
-// Transactions take row locks in this order, and several of a kind in ascending order, so they cannot deadlock:
+// Transactions take locks in this order, and several of a kind in ascending order, so they cannot deadlock:
 //
-//	enforcements still "created" (by id) → queues (by key) → executions (by id) → other enforcements → their grants
+//	generation of one queue → enforcements still "created" (by id) → queues (by key) → executions (by id)
+//	→ other enforcements → their grants
 //
-// A grant is changed only by whoever has locked its execution, so grants need no order of their own. Claims lock
-// executions only, requests one enforcement only. Installing packs is serialized by an advisory lock.
+// Whoever changes an enforcement that has an execution has locked that execution, so grants need no order of their own, and
+// what is read after the lock stays true. Claims lock executions only, requests one execution and its enforcement. The lock
+// of a generation is an advisory one: requests share it, and a rebuild has it alone. Installing packs is serialized by
+// another.
 //
 // # Failures
 //

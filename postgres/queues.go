@@ -46,16 +46,6 @@ func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.Queue
 	return snapshot, err
 }
 
-// Snapshot returns a queue as the rows tell it at one instant, like Rebuild, but begins no generation.
-func (q *Queues) Snapshot(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error) {
-	snapshot := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
-	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error {
-		return tx.SendBatch(ctx, readSnapshot(key, &snapshot)).Close()
-	})
-	return snapshot, wrap("read queue", err)
-}
-
 const queueSQL = `
 SELECT q.generation, q.last_sequence,
 	COALESCE((SELECT g.number FROM grants g WHERE g.queue_key = q.key ORDER BY g.number DESC LIMIT 1), 0),

@@ -72,8 +72,8 @@ WHERE e.id = $1`
 //
 // Nothing is changed, and Ended is set, when the enforcement has ended: its slot must be released. Nothing is changed, and
 // Fenced is set, when the enforcement is parked or has another place than that of the grant, or when the queue has been
-// rebuilt since the grant was decided. An unknown enforcement is [attune.CodeNotFound]; one of another queue, and an attempt
-// before which another one has to end, is [attune.CodeConflict].
+// rebuilt since the grant was decided. An unknown enforcement is [attune.CodeNotFound], one of another queue
+// [attune.CodeConflict].
 func (x *Executions) Request(ctx context.Context, key attune.QueueKey, grant attune.Grant) (attune.ExecutionRequest, error) {
 	grant.Attempt = max(grant.Attempt, 1)
 	if grant.Number < 1 || grant.Sequence < 1 {
@@ -121,10 +121,6 @@ func (s *requestState) answer(key attune.QueueKey, grant attune.Grant) (attune.E
 			"enforcement %d cannot be granted by queue %q: it is %s in queue %q", grant.Enforcement, key, s.enforcement, s.queue)
 	case s.generation > grant.Generation, s.sequence != grant.Sequence, s.enforcement == attune.EnforcementParked:
 		return attune.ExecutionRequest{Fenced: true}, nil
-	case s.enforcement != attune.EnforcementGranted, s.message.Attempt < grant.Attempt:
-		return attune.ExecutionRequest{}, attune.Errorf(attune.CodeConflict,
-			"enforcement %d cannot begin attempt %d: it is %s, and attempt %d of its execution is %s",
-			grant.Enforcement, grant.Attempt, s.enforcement, s.message.Attempt, s.execution)
 	case s.execution != attune.ExecutionRequested:
 		return attune.ExecutionRequest{}, nil
 	}
