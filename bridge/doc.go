@@ -6,9 +6,20 @@
 //	Claims       execution.claim ──► requested → running, answered to the worker
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
 //
+// # Batches
+//
+// A signal costs the engine as much for one ticket as for a hundred, so batches should be large when there is much to do, and
+// nobody should wait when there is not: see [Linger].
+//
 // # Failures
 //
 // Every step is idempotent, so a crash between two of them costs a redelivery and nothing else: accepting again returns
 // the same ticket, finishing again changes no row, and a queue ignores a ticket it has seen and a release it has done. An
 // error is returned as it is; whoever feeds the batches decides by its code whether to try the same batch again.
 package bridge
+
+import "time"
+
+// Linger is how long a batch waits for more messages, if the one before held several. About as long as the batch before
+// takes to be handled: whoever comes meanwhile is handled no later for it.
+const Linger = 10 * time.Millisecond

@@ -26,7 +26,7 @@ func runIntake(
 ) {
 	intake := bridge.NewIntake(admitter, queues, metrics.Admitted)
 	consumer := rabbitmq.NewConsumer(both.consume, rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueEnforcementCreated, MaxBatch: bridgeBatch, Publisher: p.Publisher,
+		Queue: rabbitmq.QueueEnforcementCreated, MaxBatch: bridgeBatch, Linger: bridge.Linger, Publisher: p.Publisher,
 	}, intake.Handle)
 	loops.add("intake", consumer.Run)
 }
@@ -40,7 +40,7 @@ func runCompletions(
 	}
 	completions := bridge.NewCompletions(finisher, queues, counted, log)
 	consumer := rabbitmq.NewConsumer(both.consume, rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueExecutionCompleted, MaxBatch: bridgeBatch, Publisher: p.Publisher,
+		Queue: rabbitmq.QueueExecutionCompleted, MaxBatch: bridgeBatch, Linger: bridge.Linger, Publisher: p.Publisher,
 	}, completions.Handle)
 	loops.add("completions", consumer.Run)
 }

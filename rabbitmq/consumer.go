@@ -24,8 +24,8 @@ type Consumer[M attune.Message] struct {
 
 // NewConsumer returns a consumer. The queue must be one that [Topology] gives a retry queue.
 //
-// handle gets one message or more, in the order of delivery: what is there when it is called, up to MaxBatch, without
-// waiting for more. It is called by one goroutine. Nil says that all of them are done; an error, that none is, or that
+// handle gets one message or more, in the order of delivery: what is there when it is called, up to MaxBatch; see
+// Linger for when it waits for more. It is called by one goroutine. Nil says that all of them are done; an error, that none is, or that
 // doing them again does no harm. Its context ends when Run's does or when the channel is lost, after which the same
 // messages are delivered again.
 func NewConsumer[M attune.Message](conn *Connection, config ConsumerConfig, handle func(context.Context, []M) error) *Consumer[M] {
@@ -48,7 +48,7 @@ func (c *Consumer[M]) Run(ctx context.Context) error {
 
 func (c ConsumerConfig) intake(conn *Connection, process func(context.Context, []amqp.Delivery) error) *intake {
 	return &intake{
-		conn: conn, what: c.Queue, prefetch: c.Prefetch, maxBatch: c.MaxBatch, logger: conn.config.Logger,
+		conn: conn, what: c.Queue, prefetch: c.Prefetch, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
 		queue:   func(*channel) (string, error) { return c.Queue, nil },
 		process: process,
 	}

@@ -74,6 +74,7 @@ func TestConsumer_Batches(t *testing.T) {
 		for want, config := range map[string]rabbitmq.ConsumerConfig{
 			"consumer has no queue": {},
 			"max batch -1":          {Queue: "q", MaxBatch: -1},
+			"linger 2s":             {Queue: "q", Linger: 2 * time.Second},
 			"prefetch 5":            {Queue: "q", MaxBatch: 10, Prefetch: 5},
 			"prefetch 70000":        {Queue: "q", Prefetch: 70000},
 		} {

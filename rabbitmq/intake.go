@@ -9,12 +9,14 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/gather"
 )
 
 const (
 	defaultMaxBatch = 100
 	// prefetchBatches is how many batches the broker sends ahead by default: one is being handled while the next arrives.
 	prefetchBatches = 2
+	maxLinger       = time.Second
 )
 
 // ConsumerConfig says what a [Consumer] or [Responder] takes.
@@ -22,6 +24,8 @@ type ConsumerConfig struct {
 	Queue string
 	// MaxBatch bounds what one call of the handler gets. 0 is 100.
 	MaxBatch int
+	// Linger is how long a batch waits for more messages if the one before held several. 0 is not at all.
+	Linger time.Duration
 	// Prefetch bounds what the broker delivers ahead of acknowledgements: MaxBatch to 65535. 0 is twice MaxBatch.
 	Prefetch int
 	// Publisher carries what the receiver sends: failed messages, answers. Nil publishes on the consuming connection,
@@ -48,6 +52,8 @@ func (c ConsumerConfig) validate() error {
 		return attune.Errorf(attune.CodeInvalid, "consumer has no queue: name one")
 	case c.MaxBatch < 1 || c.MaxBatch > math.MaxUint16:
 		return attune.Errorf(attune.CodeInvalid, "max batch %d of queue %q: use 1 to %d", c.MaxBatch, c.Queue, math.MaxUint16)
+	case c.Linger < 0 || c.Linger > maxLinger:
+		return attune.Errorf(attune.CodeInvalid, "linger %s of queue %q: use 0s to %s", c.Linger, c.Queue, maxLinger)
 	case c.Prefetch < c.MaxBatch || c.Prefetch > math.MaxUint16:
 		return attune.Errorf(attune.CodeInvalid, "prefetch %d of queue %q: use %d (the max batch) to %d",
 			c.Prefetch, c.Queue, c.MaxBatch, math.MaxUint16)
@@ -61,6 +67,7 @@ type intake struct {
 	what     string // for the log
 	prefetch int
 	maxBatch int
+	linger   time.Duration
 	logger   *slog.Logger
 	// queue says what to consume from, after it has declared it if it must.
 	queue func(ch *channel) (string, error)
@@ -106,9 +113,10 @@ func (in *intake) consume(ctx context.Context) error {
 			pending <- delivery
 		}
 	}()
+	batches := gather.Batches[amqp.Delivery]{Max: in.maxBatch, Linger: in.linger}
 	for {
-		batch := in.gather(ctx, pending)
-		if len(batch) == 0 {
+		batch := batches.Next(ctx, pending)
+		if len(batch) == 0 { // what a lost channel has delivered comes again
 			return ch.reason(errSubscription)
 		}
 		if err := in.process(ctx, batch); err != nil {
@@ -126,31 +134,4 @@ func (in *intake) subscribe(ch *channel) (<-chan amqp.Delivery, error) {
 		return nil, err
 	}
 	return ch.Consume(queue, "", false, false, false, false, nil)
-}
-
-// gather waits for one delivery and takes what else is already there. It returns none when ctx ends or the broker has
-// cancelled the consumer.
-func (in *intake) gather(ctx context.Context, pending <-chan amqp.Delivery) []amqp.Delivery {
-	var batch []amqp.Delivery
-	select {
-	case delivery, open := <-pending:
-		if !open || ctx.Err() != nil { // what a lost channel delivered comes again
-			return nil
-		}
-		batch = append(batch, delivery)
-	case <-ctx.Done():
-		return nil
-	}
-	for len(batch) < in.maxBatch {
-		select {
-		case delivery, open := <-pending:
-			if !open {
-				return batch
-			}
-			batch = append(batch, delivery)
-		default:
-			return batch
-		}
-	}
-	return batch
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/activities"
+	"github.com/attune-go/attune/bridge"
+	"github.com/attune-go/attune/internal/gather"
 	"github.com/attune-go/attune/internal/testenv"
 	"github.com/attune-go/attune/workflows"
 )
@@ -84,22 +86,18 @@ func (l *benchLine) startWorkers(b *testing.B) {
 
 func (l *benchLine) releaseReported(ctx context.Context, b *testing.B) {
 	b.Helper()
+	batches := gather.Batches[attune.Ticket]{Max: acquireBatch, Linger: bridge.Linger}
 	for {
-		select {
-		case first := <-l.reports:
-			tickets := []attune.Ticket{first}
-			for len(l.reports) > 0 {
-				tickets = append(tickets, <-l.reports)
-			}
-			if err := l.queues.Release(ctx, queueKey, tickets); err != nil && ctx.Err() == nil {
-				b.Errorf("release: %v", err)
-				return
-			}
-			l.released.Add(int64(len(tickets)))
-			wake(l.progress)
-		case <-ctx.Done():
+		tickets := batches.Next(ctx, l.reports)
+		if tickets == nil {
 			return
 		}
+		if err := l.queues.Release(ctx, queueKey, tickets); err != nil && ctx.Err() == nil {
+			b.Errorf("release: %v", err)
+			return
+		}
+		l.released.Add(int64(len(tickets)))
+		wake(l.progress)
 	}
 }
 
