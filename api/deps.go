@@ -27,6 +27,7 @@ type Deps struct {
 	Grants       GrantReader
 	Changes      ChangeReader
 	Control      QueueControl
+	Doctor       Examiner
 
 	// Checks are what must work for the process to be ready, by name. Optional.
 	Checks map[string]func(context.Context) error
@@ -79,7 +80,7 @@ func (d Deps) validate() error {
 	}{
 		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Actions", d.Actions}, {"Rules", d.Rules},
-		{"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes}, {"Control", d.Control},
+		{"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes}, {"Control", d.Control}, {"Doctor", d.Doctor},
 	}
 	var missing []string
 	for _, need := range needed {

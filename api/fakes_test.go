@@ -14,6 +14,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/api/doctor"
 )
 
 type fakeEngine struct {
@@ -285,6 +286,12 @@ func (f *fakeSights) Sight(_ context.Context, key attune.QueueKey, first int) (a
 		return api.Sight{}, notFound("such queue")
 	}
 	return f.sight(key, first)
+}
+
+type fakeDoctor struct{ findings []doctor.Finding }
+
+func (f *fakeDoctor) Examine(context.Context) doctor.Diagnosis {
+	return doctor.Diagnose(noon, "1.2.3", append([]doctor.Finding{}, f.findings...))
 }
 
 // fakeMetrics writes down what was counted.

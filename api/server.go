@@ -95,6 +95,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerGrants()
 	s.registerChanges()
 	s.registerControl()
+	s.registerDoctor()
 	s.registerHealth()
 	s.registerDescription()
 	s.handler = s.chain()

@@ -38,6 +38,7 @@ type bundle struct {
 	rules        *fakeRules
 	queues       *fakeQueues
 	sights       *fakeSights
+	doctor       *fakeDoctor
 	journal      *fakeJournal
 	control      *fakeControl
 	metrics      *fakeMetrics
@@ -53,14 +54,14 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
-		queues: &fakeQueues{}, sights: &fakeSights{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
+		queues: &fakeQueues{}, sights: &fakeSights{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Token: apiToken, Version: "1.2.3", Addr: "127.0.0.1:0"}
 	b.deps = api.Deps{
 		Engine: b.engine, Triggers: b.triggers, Recorder: b.recorder, Events: b.events, Enforcements: b.enforcements,
 		Executions: b.executions, Actions: b.actions, Rules: b.rules, Queues: b.queues, Control: b.control,
-		Sights:  b.sights,
+		Sights: b.sights, Doctor: b.doctor,
 		Metrics: b.metrics,
 		Grants:  b.journal, Changes: b.journal,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),

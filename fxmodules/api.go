@@ -9,6 +9,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/api/doctor"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
@@ -18,7 +19,7 @@ import (
 
 // API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that
 // whoever asked for a free one can learn which it is.
-var API = fx.Module("api", fx.Provide(rules.NewEngine, newServer, listen), fx.Invoke(runServer))
+var API = fx.Module("api", fx.Provide(rules.NewEngine, newDoctor, newServer, listen), fx.Invoke(runServer))
 
 // stores are the nouns of the database that the API reads and writes.
 type stores struct {
@@ -29,17 +30,18 @@ type stores struct {
 	Enforcements *postgres.Enforcements
 	Executions   *postgres.Executions
 	Queues       *postgres.Queues
+	Outbox       *postgres.Outbox
 	DB           *postgres.DB
 }
 
 func newServer(
 	cfg config.Config, s stores, engine *rules.Engine, both brokers, c client.Client, queues *workflows.Queues,
-	t *telemetry.Telemetry, log *slog.Logger, version Version, _ installed,
+	t *telemetry.Telemetry, examiner *doctor.Doctor, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
 		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Enforcements: s.Enforcements,
 		Executions: s.Executions, Actions: s.Packs, Rules: s.Packs, Queues: s.Queues, Control: queues, Sights: sights{s.Queues},
-		Grants: s.Queues, Changes: s.Queues,
+		Grants: s.Queues, Changes: s.Queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
 			"postgres": s.DB.Ping,
 			"rabbitmq": both.publish.Ping,

@@ -1,6 +1,7 @@
 package fxmodules
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,15 +40,19 @@ var Orchestrator = fx.Module("orchestrator",
 // stopPatience is how long activities under way may take when a temporal worker stops.
 const stopPatience = 10 * time.Second
 
+// namespace is the one of Temporal that the process uses.
+type namespace string
+
 // dialTemporal takes all settings from the TEMPORAL_* variables, which are those of Temporal's own tools.
-func dialTemporal(lifecycle fx.Lifecycle, t *telemetry.Telemetry, log *slog.Logger) (client.Client, error) {
+func dialTemporal(lifecycle fx.Lifecycle, t *telemetry.Telemetry, log *slog.Logger) (client.Client, namespace, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, attune.WrapError(attune.CodeInvalid, err, "the TEMPORAL_* settings cannot be used")
+		return nil, "", attune.WrapError(attune.CodeInvalid, err, "the TEMPORAL_* settings cannot be used")
 	}
 	if options.HostPort == "" {
 		options.HostPort = client.DefaultHostPort
 	}
+	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
 	options.Logger = sdklog.NewStructuredLogger(log)
 	options.MetricsHandler = t.Temporal()
 	if host, _, err := net.SplitHostPort(options.HostPort); err == nil && loopback(host) {
@@ -57,11 +62,11 @@ func dialTemporal(lifecycle fx.Lifecycle, t *telemetry.Telemetry, log *slog.Logg
 	defer cancel()
 	c, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, attune.WrapError(attune.CodeUnavailable, err,
+		return nil, "", attune.WrapError(attune.CodeUnavailable, err,
 			"Temporal at %s does not answer: start it (attune dev does), or set TEMPORAL_ADDRESS", options.HostPort)
 	}
 	lifecycle.Append(fx.StopHook(c.Close))
-	return c, nil
+	return c, namespace(options.Namespace), nil
 }
 
 func loopback(host string) bool {

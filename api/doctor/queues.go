@@ -1,0 +1,201 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// How long something may last before it is a finding. Grants and ends take far less than a second, unless a service is away
+// or busy.
+const (
+	StalledAfter = time.Minute     // a slot free, somebody waiting, and nobody granted
+	LeakedAfter  = time.Minute     // a slot held by nobody
+	overdueAfter = 2 * time.Minute // beyond its timeout: its worker also needs time to end it, and to report
+	untakenAfter = 5 * time.Minute // requested, and no worker takes it
+)
+
+// Stall is a queue that could let somebody run and does not.
+type Stall struct {
+	Queue         attune.QueueKey
+	Limit         int // in force
+	Active        int64
+	Waiting       int64
+	LastGrantAt   *time.Time // nil: it never granted anything
+	OldestWaiting time.Time  // when the first in line was accepted
+}
+
+// Stalls checks that whoever could be granted is. read gets how long nothing must have happened.
+func Stalls(read func(context.Context, time.Duration) ([]Stall, error)) Check {
+	return Check{Name: "stalled queues", Run: func(ctx context.Context) ([]Finding, error) {
+		found, err := read(ctx, StalledAfter)
+		return listed(found, "Every queue with somebody waiting and a slot free grants.", func(s Stall) Finding {
+			last := "it has never granted anything"
+			if s.LastGrantAt != nil {
+				last = "its last grant was at " + clock(*s.LastGrantAt)
+			}
+			return Finding{
+				Severity: Problem, Where: "queue " + string(s.Queue),
+				What: fmt.Sprintf("%d wait, %d of %d slots are held, and nobody is granted: the first waits since %s, %s.",
+					s.Waiting, s.Active, s.Limit, clock(s.OldestWaiting), last),
+				Do: "See that the task queues are polled. Then look at the workflow queue/" + string(s.Queue) + " in Temporal: " +
+					"if its workflow tasks fail, deploy the version that it ran with. Otherwise terminate it, and pause and " +
+					"resume the queue: it starts again from its rows.",
+			}
+		}), err
+	}}
+}
+
+// Leak is a slot that is held without an execution that could give it back.
+type Leak struct {
+	Queue       attune.QueueKey
+	Enforcement attune.EnforcementID
+	Sequence    int64
+	GrantedAt   time.Time
+	Execution   attune.ExecutionID     // 0: there is none
+	Status      attune.ExecutionStatus // how the execution ended; empty: there is none
+}
+
+// Leaks checks that whoever holds a slot can give it back. read gets how long ago it must have been granted.
+func Leaks(read func(context.Context, time.Duration) ([]Leak, error)) Check {
+	return Check{Name: "leaked slots", Run: func(ctx context.Context) ([]Finding, error) {
+		found, err := read(ctx, LeakedAfter)
+		return listed(found, "Every slot that is held has an execution that will give it back.", func(l Leak) Finding {
+			what := "has no execution"
+			if l.Execution != 0 {
+				what = fmt.Sprintf("has the execution %d, which is %s", l.Execution, l.Status)
+			}
+			return Finding{
+				Severity: Problem, Where: fmt.Sprintf("queue %s, enforcement %d", l.Queue, l.Enforcement),
+				What: fmt.Sprintf("It holds a slot since %s and %s: nothing will give the slot back.", clock(l.GrantedAt), what),
+				Do: "Free it as docs/operations.md says under \"slots leaked\". attune never leaves a row like this by itself: " +
+					"find out who changed the database.",
+			}
+		}), err
+	}}
+}
+
+// Overdue is an execution that somebody should have taken, or ended, before now.
+type Overdue struct {
+	Queue           attune.QueueKey
+	Enforcement     attune.EnforcementID
+	Execution       attune.ExecutionID
+	Attempt         int
+	Status          attune.ExecutionStatus // requested or running
+	Worker          string                 // empty: none has claimed it
+	Pool            string
+	Since           time.Time // when it was requested, or started
+	Timeout         attune.Duration
+	CancelRequested bool
+}
+
+// Holders checks that executions end in time. read gets how long they may run beyond their timeout, and how long they may
+// wait for a worker.
+func Holders(read func(ctx context.Context, grace, untaken time.Duration) ([]Overdue, error)) Check {
+	return Check{Name: "holders", Run: func(ctx context.Context) ([]Finding, error) {
+		found, err := read(ctx, overdueAfter, untakenAfter)
+		return listed(found, "No execution runs much longer than its timeout, and none waits long for a worker.", sayOverdue), err
+	}}
+}
+
+func sayOverdue(o Overdue) Finding {
+	finding := Finding{Where: fmt.Sprintf("queue %s, execution %d", o.Queue, o.Execution)}
+	cancel := fmt.Sprintf("POST /api/v1/executions/%d/cancel", o.Execution)
+	since := fmt.Sprintf("It has run on %q since %s with a timeout of %s", o.Worker, clock(o.Since), o.Timeout)
+	switch {
+	case o.Status == attune.ExecutionRequested:
+		finding.Severity = Warning
+		finding.What = fmt.Sprintf("It was requested at %s, and no worker of the pool %q has taken it.", clock(o.Since), o.Pool)
+		finding.Do = fmt.Sprintf("See that workers of the pool %q run and have slots free, or cancel it: %s.", o.Pool, cancel)
+	case o.CancelRequested:
+		finding.Severity = Problem
+		finding.What = since + ", and was asked to stop in vain."
+		finding.Do = "If the worker is gone, cancel it again: it is given up, and its slot is free. " + cancel + "."
+	default:
+		finding.Severity = Problem
+		finding.What = since + ": its worker is probably gone."
+		finding.Do = "If the worker is gone, cancel it, and again a minute later: then it is given up, its slot free. " + cancel + "."
+	}
+	return finding
+}
+
+// ByHand is a queue that somebody has set to something else than its policy and the usual mode.
+type ByHand struct {
+	Queue    attune.QueueKey
+	Mode     attune.QueueMode
+	ModeBy   *attune.QueueChange   // the change that led there; nil: the queue is open
+	Override *attune.LimitOverride // nil: the policy's limit is in force
+	LimitBy  *attune.QueueChange   // the change that led there; nil like Override
+}
+
+// Control notes what people have set by hand: what they forgot looks like a fault.
+func Control(read func(context.Context) ([]ByHand, error)) Check {
+	return Check{Name: "control", Run: func(ctx context.Context) ([]Finding, error) {
+		queues, err := read(ctx)
+		var found []Finding
+		for _, q := range queues {
+			found = append(found, sayByHand(q)...)
+		}
+		return listed(found, "Every queue is open and has the limit of its policy.", func(f Finding) Finding { return f }), err
+	}}
+}
+
+func sayByHand(q ByHand) []Finding {
+	var found []Finding
+	where := "queue " + string(q.Queue)
+	if q.Mode != attune.QueueOpen {
+		found = append(found, Finding{
+			Severity: Note, Where: where, What: fmt.Sprintf("It is %s%s.", q.Mode, saidBy(q.ModeBy)),
+			Do: fmt.Sprintf("POST /api/v1/queues/%s/resume opens it.", q.Queue),
+		})
+	}
+	if q.Override != nil {
+		until := "until somebody clears it"
+		if !q.Override.Until.IsZero() {
+			until = "until " + clock(q.Override.Until)
+		}
+		found = append(found, Finding{
+			Severity: Note, Where: where, What: fmt.Sprintf("Its limit is %d by hand %s%s.", q.Override.Limit, until, saidBy(q.LimitBy)),
+			Do: fmt.Sprintf("POST /api/v1/queues/%s/limit/clear gives it back to the policy.", q.Queue),
+		})
+	}
+	return found
+}
+
+// saidBy says who made a change, when and why.
+func saidBy(c *attune.QueueChange) string {
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf(", by %s at %s", c.By, clock(c.At))
+	if c.Note != "" {
+		text += fmt.Sprintf(" (%s)", c.Note)
+	}
+	return text
+}
+
+// Parked is how many enforcements of a queue wait for a person.
+type Parked struct {
+	Queue  attune.QueueKey
+	Count  int64
+	Oldest attune.EnforcementID
+}
+
+// ParkedOnes notes who waits for a person to retry it or to give it up.
+func ParkedOnes(read func(context.Context) ([]Parked, error)) Check {
+	return Check{Name: "parked", Run: func(ctx context.Context) ([]Finding, error) {
+		found, err := read(ctx)
+		return listed(found, "Nobody waits for a person.", func(p Parked) Finding {
+			return Finding{
+				Severity: Note, Where: "queue " + string(p.Queue),
+				What: fmt.Sprintf("%d enforcements are parked: their attempts have failed, and they wait for a person. The first is %d.",
+					p.Count, p.Oldest),
+				Do: fmt.Sprintf("POST /api/v1/enforcements/%d/retry puts it in line again, …/cancel gives it up.", p.Oldest),
+			}
+		}), err
+	}}
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

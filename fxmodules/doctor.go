@@ -1,0 +1,185 @@
+package fxmodules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/postgres"
+	"github.com/attune-go/attune/rabbitmq"
+	"github.com/attune-go/attune/workflows"
+)
+
+// newDoctor lets the checks look at the services of this process.
+func newDoctor(cfg config.Config, s stores, both brokers, c client.Client, ns namespace, version Version) *doctor.Doctor {
+	broker := brokerSight{url: cfg.AMQPURL.Reveal(), conn: both.publish, packs: s.Packs}
+	engine := engineSight{client: c, namespace: string(ns)}
+	return doctor.New(string(version),
+		doctor.Database(func(ctx context.Context) (doctor.Schema, error) {
+			schema, err := s.DB.Schema(ctx)
+			return doctor.Schema(schema), err
+		}),
+		doctor.Broker(broker.version),
+		doctor.Temporal(engine.look),
+		doctor.TaskQueue(workflows.QueueTaskQueue, engine.pollers(workflows.QueueTaskQueue)),
+		doctor.TaskQueue(workflows.EnforcementTaskQueue, engine.pollers(workflows.EnforcementTaskQueue)),
+		doctor.Topology(broker.queues),
+		doctor.Dead(broker.deadLetters),
+		doctor.Outbox(func(ctx context.Context) (doctor.Backlog, error) {
+			backlog, err := s.Outbox.Backlog(ctx)
+			return doctor.Backlog(backlog), err
+		}),
+		doctor.Stalls(func(ctx context.Context, idle time.Duration) ([]doctor.Stall, error) {
+			found, err := s.Queues.Stalls(ctx, idle)
+			return each(found, func(stall postgres.Stall) doctor.Stall { return doctor.Stall(stall) }), err
+		}),
+		doctor.Leaks(func(ctx context.Context, old time.Duration) ([]doctor.Leak, error) {
+			found, err := s.Queues.Leaks(ctx, old)
+			return each(found, func(leak postgres.Leak) doctor.Leak { return doctor.Leak(leak) }), err
+		}),
+		doctor.Holders(func(ctx context.Context, grace, untaken time.Duration) ([]doctor.Overdue, error) {
+			found, err := s.Queues.Overdue(ctx, grace, untaken)
+			return each(found, func(o postgres.Overdue) doctor.Overdue { return doctor.Overdue(o) }), err
+		}),
+		doctor.Control(func(ctx context.Context) ([]doctor.ByHand, error) {
+			found, err := s.Queues.SetByHand(ctx)
+			return each(found, func(b postgres.ByHand) doctor.ByHand { return doctor.ByHand(b) }), err
+		}),
+	)
+}
+
+// brokerSight looks at the broker.
+type brokerSight struct {
+	url   string
+	conn  *rabbitmq.Connection
+	packs *postgres.Packs
+}
+
+// version is what the server says of itself. The connection is a new one: that the broker takes them is part of its health.
+func (b brokerSight) version(ctx context.Context) (string, error) {
+	link, err := amqp.DialConfig(b.url, amqp.Config{Dial: func(network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if deadline, ok := ctx.Deadline(); ok && err == nil {
+			err = conn.SetDeadline(deadline) // of the handshake; the library lifts it afterwards
+		}
+		return conn, err
+	}})
+	if err != nil {
+		return "", attune.WrapError(attune.CodeUnavailable, err, "RabbitMQ takes no new connection")
+	}
+	version, _ := link.Properties["version"].(string)
+	return version, link.CloseDeadline(time.Now().Add(time.Second))
+}
+
+// queues looks at what attune declares on the broker, with a queue for every pool that an action runs in.
+func (b brokerSight) queues(ctx context.Context) ([]doctor.Queue, error) {
+	pools, err := b.packs.Pools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	topology, err := rabbitmq.NewTopology(pools...)
+	if err != nil {
+		return nil, err
+	}
+	var queues []doctor.Queue
+	for _, spec := range topology.Queues {
+		queue := readerOf(spec.Name)
+		depth, err := rabbitmq.Inspect(ctx, b.conn, spec.Name)
+		switch {
+		case attune.CodeOf(err) == attune.CodeNotFound:
+			queue.Missing = true
+		case err != nil:
+			return nil, err
+		}
+		queue.Ready, queue.Consumers = depth.Ready, depth.Consumers
+		queues = append(queues, queue)
+	}
+	return queues, nil
+}
+
+// readerOf says who has to consume a queue.
+func readerOf(name string) doctor.Queue {
+	queue := doctor.Queue{Name: name}
+	switch name {
+	case rabbitmq.QueueEnforcementCreated, rabbitmq.QueueExecutionCompleted, rabbitmq.QueueExecutionClaim:
+		queue.Reader = "a process with the role bridge"
+	default:
+		if pool, found := strings.CutPrefix(name, rabbitmq.QueueExecutionRequested("")); found {
+			queue.Reader, queue.Pool = "a worker", pool
+		}
+	}
+	return queue
+}
+
+func (b brokerSight) deadLetters(ctx context.Context) (doctor.DeadLetters, error) {
+	depth, err := rabbitmq.Inspect(ctx, b.conn, rabbitmq.QueueDead)
+	if err != nil || depth.Ready == 0 {
+		return doctor.DeadLetters{}, err
+	}
+	dead := doctor.DeadLetters{Count: depth.Ready}
+	if letters, err := rabbitmq.DeadLetters(ctx, b.conn, 1); err == nil && len(letters) > 0 {
+		l := letters[0]
+		dead.Oldest = fmt.Sprintf("message %q of queue %q, %s %s", l.MessageID, l.Queue, l.Reason, l.Error)
+	}
+	return dead, nil
+}
+
+// engineSight looks at Temporal.
+type engineSight struct {
+	client    client.Client
+	namespace string
+}
+
+func (e engineSight) look(ctx context.Context) (doctor.Engine, error) {
+	service := e.client.WorkflowService()
+	system, err := service.GetSystemInfo(ctx, &workflowservice.GetSystemInfoRequest{})
+	if err != nil {
+		return doctor.Engine{}, fmt.Errorf("ask Temporal for its version: %w", workflows.Translate(err))
+	}
+	described, err := service.DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: e.namespace})
+	if _, missing := errors.AsType[*serviceerror.NamespaceNotFound](err); missing {
+		return doctor.Engine{}, attune.WrapError(attune.CodeNotFound, err,
+			"Temporal has no namespace %q: create it, or set TEMPORAL_NAMESPACE", e.namespace)
+	}
+	if err != nil {
+		return doctor.Engine{}, fmt.Errorf("look at the namespace %q of Temporal: %w", e.namespace, workflows.Translate(err))
+	}
+	return doctor.Engine{
+		Server: system.GetServerVersion(), Namespace: e.namespace,
+		Retention: described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(),
+	}, nil
+}
+
+// pollers asks who has polled a task queue lately.
+func (e engineSight) pollers(queue string) func(context.Context) (workflows, activities []doctor.Poller, err error) {
+	return func(ctx context.Context) (forWorkflows, forActivities []doctor.Poller, err error) {
+		if forWorkflows, err = e.pollersOf(ctx, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW); err != nil {
+			return nil, nil, err
+		}
+		forActivities, err = e.pollersOf(ctx, queue, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+		return forWorkflows, forActivities, err
+	}
+}
+
+func (e engineSight) pollersOf(ctx context.Context, queue string, kind enumspb.TaskQueueType) ([]doctor.Poller, error) {
+	described, err := e.client.DescribeTaskQueue(ctx, queue, kind)
+	if err != nil {
+		return nil, fmt.Errorf("ask who polls the task queue %q: %w", queue, workflows.Translate(err))
+	}
+	return each(described.GetPollers(), func(p *taskqueuepb.PollerInfo) doctor.Poller {
+		return doctor.Poller{Identity: p.GetIdentity(), LastSeen: p.GetLastAccessTime().AsTime()}
+	}), nil
+}
