@@ -22,6 +22,7 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/demo"
+	"github.com/attune-go/attune/internal/ledger"
 	"github.com/attune-go/attune/internal/testenv"
 )
 
@@ -159,33 +160,47 @@ func (c *cluster) stats(action string) attune.QueueStats {
 	return stats
 }
 
-// rows returns what is stored about an action's queue.
-func (c *cluster) rows(action string) []demo.Row {
+// entry is an enforcement of an action, and its execution if it has one.
+type entry struct {
+	Enforcement attune.Enforcement
+	Execution   *attune.Execution
+}
+
+// rows returns what is stored about an action, newest first.
+func (c *cluster) rows(action string) []entry {
 	c.t.Helper()
 	query := url.Values{"action": {action}}
 	enforcements, err := client.List[attune.Enforcement](c.t.Context(), c.Client, "/enforcements", query)
 	require.NoError(c.t, err)
-	executions, err := client.List[attune.Execution](c.t.Context(), c.Client, "/executions", query)
-	require.NoError(c.t, err)
 	byEnforcement := map[attune.EnforcementID]*attune.Execution{}
-	for i := range executions {
-		require.Nil(c.t, byEnforcement[executions[i].Enforcement], "two executions of enforcement %d", executions[i].Enforcement)
-		byEnforcement[executions[i].Enforcement] = &executions[i]
+	for _, execution := range c.executions(action) {
+		require.Nil(c.t, byEnforcement[execution.Enforcement], "two executions of enforcement %d", execution.Enforcement)
+		byEnforcement[execution.Enforcement] = &execution
 	}
-	var rows []demo.Row
+	var rows []entry
 	for _, e := range enforcements {
-		rows = append(rows, demo.Row{Enforcement: e, Execution: byEnforcement[e.ID]})
+		rows = append(rows, entry{Enforcement: e, Execution: byEnforcement[e.ID]})
 	}
 	return rows
+}
+
+func (c *cluster) executions(action string) []attune.Execution {
+	c.t.Helper()
+	executions, err := client.List[attune.Execution](c.t.Context(), c.Client, "/executions", url.Values{"action": {action}})
+	require.NoError(c.t, err)
+	return executions
 }
 
 // finish waits until n executions of the action have ended and requires that its queue kept every promise.
 func (c *cluster) finish(action string, n, limit int) demo.Measure {
 	c.t.Helper()
 	c.eventually(fmt.Sprintf("%d executions of %s have ended", n, action), func() bool { return c.stats(action).TotalCompleted == int64(n) })
-	m := demo.MeasureQueue(attune.QueueKey(action), limit, c.rows(action))
+	rows, err := ledger.Read(c.t.Context(), c.Client, attune.QueueKey(action), patience)
+	require.NoError(c.t, err)
+	m := demo.MeasureQueue(rows, c.executions(action))
 	require.Empty(c.t, m.Violations)
 	require.Equal(c.t, n, m.Accepted)
+	require.LessOrEqual(c.t, m.MaxActive, limit)
 	return m
 }
 

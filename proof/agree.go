@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/attune-go/attune"
@@ -15,18 +16,22 @@ func (c *check) checkLog() {
 		}
 		c.checkGrant(grant)
 	}
-	for _, ticket := range c.tickets {
-		c.checkGrantsOf(ticket)
+	for _, p := range c.places {
+		if !p.former {
+			c.checkEnforcement(p)
+		}
 	}
 }
 
 func (c *check) checkGrant(grant attune.LoggedGrant) {
-	ticket, known := c.byID[grant.Enforcement]
+	enforcement, known := c.byID[grant.Enforcement]
 	switch {
 	case !known:
 		c.violation(RuleLog, grant.Sequence, grant.Number, "the queue has no enforcement %d", grant.Enforcement)
-	case ticket.Sequence != grant.Sequence:
-		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has the sequence %d", grant.Enforcement, ticket.Sequence)
+	case grant.Sequence > enforcement.Sequence:
+		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has the sequence %d", grant.Enforcement, enforcement.Sequence)
+	case grant.Sequence < enforcement.Sequence && grant.ReleasedAt == nil:
+		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has gone to the back and has not given its slot back", grant.Enforcement)
 	}
 	if grant.Number < 1 || grant.Attempt < 1 {
 		c.violation(RuleLog, grant.Sequence, grant.Number, "number %d and attempt %d start at 1", grant.Number, grant.Attempt)
@@ -37,48 +42,69 @@ func (c *check) checkGrant(grant attune.LoggedGrant) {
 	}
 }
 
-// checkGrantsOf expects the grants of one enforcement to be what its status says.
-func (c *check) checkGrantsOf(ticket attune.Enforcement) {
-	grants := c.granted[ticket.ID]
-	held := 0
-	for _, grant := range grants {
-		if grant.ReleasedAt == nil {
-			held++
-		}
+// account is what the log says of an enforcement that stands where its row says.
+type account struct {
+	granted  bool // it has acted upon a grant in the place that it has now
+	holds    bool // and has not given the slot back
+	outcomes []attune.ExecutionStatus
+}
+
+// accounts has no entry for what an accepted enforcement cannot be.
+func accounts() map[attune.EnforcementStatus]account {
+	ended := []attune.ExecutionStatus{
+		attune.ExecutionSucceeded, attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionCancelled, attune.ExecutionAbandoned,
+	}
+	between := []attune.ExecutionStatus{attune.ExecutionRetrying}
+	dropped := account{outcomes: ended}
+	return map[attune.EnforcementStatus]account{
+		attune.EnforcementQueued: {outcomes: between},
+		attune.EnforcementGranted: {granted: true, holds: true, outcomes: []attune.ExecutionStatus{
+			attune.ExecutionRequested, attune.ExecutionRunning, attune.ExecutionRetrying,
+		}},
+		attune.EnforcementParked:    {granted: true, outcomes: between},
+		attune.EnforcementExecuted:  {granted: true, outcomes: ended},
+		attune.EnforcementRejected:  dropped,
+		attune.EnforcementCancelled: dropped,
+		attune.EnforcementExpired:   dropped,
+	}
+}
+
+// checkEnforcement expects the log to say what the status of an enforcement says. An outcome is the execution's, of which an
+// enforcement has one at most, so every grant of it has the same.
+func (c *check) checkEnforcement(p place) {
+	e := p.enforcement
+	want, accepted := c.accounts[e.Status]
+	if !accepted {
+		return // reported with the tickets
 	}
 	wrong := func(format string, args ...any) {
-		c.violation(RuleLog, ticket.Sequence, ticket.GrantNumber, format, args...)
+		c.violation(RuleLog, e.Sequence, e.GrantNumber, "enforcement %d is %s: %s", e.ID, e.Status, fmt.Sprintf(format, args...))
 	}
-	switch ticket.Status {
-	case attune.EnforcementExecuted:
-		if len(grants) == 0 || held > 0 {
-			wrong("enforcement %d was executed: it has %d grants, and %d slots that it did not give back", ticket.ID, len(grants), held)
-		}
-	case attune.EnforcementGranted:
-		if held != 1 {
-			wrong("enforcement %d is granted: it has %d grants and holds %d slots", ticket.ID, len(grants), held)
-		}
-	default:
-		if len(grants) > 0 {
-			wrong("enforcement %d is %s: it has %d grants", ticket.ID, ticket.Status, len(grants))
-		}
+	number := int64(0)
+	if p.grant != nil {
+		number = p.grant.Number
 	}
-	if len(grants) == 0 {
-		return
-	}
-	if !slices.ContainsFunc(grants, func(g attune.LoggedGrant) bool { return g.Number == ticket.GrantNumber }) {
-		wrong("enforcement %d says that grant %d was its own: the log has grant %d", ticket.ID, ticket.GrantNumber, grants[0].Number)
-	}
-	// The outcome is the execution's, so it speaks of the latest attempt.
-	if last := grants[len(grants)-1]; last.Outcome.Terminal() != (last.ReleasedAt != nil) {
-		wrong("its execution is %s, and its slot was given back: %t", last.Outcome, last.ReleasedAt != nil)
+	grants := c.granted[e.ID]
+	switch {
+	case p.grant == nil && want.granted:
+		wrong("the log has no grant for it")
+	case p.grant != nil && !want.granted:
+		wrong("the log has grant %d for it", number)
+	case p.grant != nil && want.holds && p.grant.ReleasedAt != nil:
+		wrong("it has given its slot back at %s", clock(*p.grant.ReleasedAt))
+	case p.grant != nil && !want.holds && p.grant.ReleasedAt == nil:
+		wrong("it has not given its slot back")
+	case e.GrantNumber != number:
+		wrong("its row has grant %d, and the log has %d", e.GrantNumber, number)
+	case len(grants) > 0 && !slices.Contains(want.outcomes, grants[0].Outcome):
+		wrong("its execution is %q", grants[0].Outcome)
 	}
 }
 
 func (c *check) checkCounts() {
 	s, rows := c.stats, c.report.Checked
 	if s.TotalEnqueued != s.QueueLength+s.ActiveCount+s.TotalCompleted+s.TotalDropped {
-		c.violation(RuleCounts, 0, 0, "%d accepted is not %d waiting + %d active + %d executed + %d dropped",
+		c.violation(RuleCounts, 0, 0, "%d accepted is not %d waiting + %d active + %d given back + %d dropped",
 			s.TotalEnqueued, s.QueueLength, s.ActiveCount, s.TotalCompleted, s.TotalDropped)
 	}
 	for _, count := range []struct {
@@ -89,7 +115,7 @@ func (c *check) checkCounts() {
 		{"total_enqueued", s.TotalEnqueued, rows.Tickets},
 		{"queue_length", s.QueueLength, rows.Waiting},
 		{"active_count", s.ActiveCount, rows.Active},
-		{"total_completed", s.TotalCompleted, rows.Executed},
+		{"total_completed", s.TotalCompleted, rows.Executed + rows.Parked + rows.Retried},
 		{"total_dropped", s.TotalDropped, rows.Dropped},
 	} {
 		if count.says != int64(count.rows) {

@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/proof"
 	"github.com/attune-go/attune/semaphore"
 )
 
@@ -15,46 +17,96 @@ const key attune.QueueKey = "shop.deploy"
 
 // rows is everything that is stored about one queue.
 type rows struct {
-	stats        attune.QueueStats
-	enforcements []attune.Enforcement
-	grants       []attune.LoggedGrant
+	proof.Rows
 }
 
-// count makes the counts those of the enforcements.
+// count makes the counts those of the enforcements and of the log.
 func (r *rows) count() {
-	r.stats = attune.QueueStats{Queue: key, TotalEnqueued: int64(len(r.enforcements))}
-	for _, e := range r.enforcements {
+	stats := attune.QueueStats{Queue: key, Mode: r.Stats.Mode, MaxConcurrent: r.Stats.MaxConcurrent}
+	for _, e := range r.Enforcements {
+		stats.TotalEnqueued++
 		switch e.Status {
 		case attune.EnforcementQueued:
-			r.stats.QueueLength++
+			stats.QueueLength++
 		case attune.EnforcementGranted:
-			r.stats.ActiveCount++
-		case attune.EnforcementExecuted:
-			r.stats.TotalCompleted++
+			stats.ActiveCount++
+		case attune.EnforcementExecuted, attune.EnforcementParked:
+			stats.TotalCompleted++
 		default:
-			r.stats.TotalDropped++
+			stats.TotalDropped++
+		}
+	}
+	for _, grant := range r.Grants {
+		if e := r.byID(grant.Enforcement); e != nil && grant.Sequence < e.Sequence {
+			stats.TotalEnqueued++
+			stats.TotalCompleted++
+		}
+	}
+	r.Stats = stats
+}
+
+func (r *rows) byID(id attune.EnforcementID) *attune.Enforcement {
+	i := slices.IndexFunc(r.Enforcements, func(e attune.Enforcement) bool { return e.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &r.Enforcements[i]
+}
+
+// enforcement is the one that has a sequence now.
+func (r *rows) enforcement(sequence int64) *attune.Enforcement {
+	i := slices.IndexFunc(r.Enforcements, func(e attune.Enforcement) bool { return e.Sequence == sequence })
+	return &r.Enforcements[i]
+}
+
+// grantOf is the grant of the place that an enforcement has now.
+func (r *rows) grantOf(e *attune.Enforcement) *attune.LoggedGrant {
+	i := slices.IndexFunc(r.Grants, func(g attune.LoggedGrant) bool { return g.Enforcement == e.ID && g.Sequence == e.Sequence })
+	return &r.Grants[i]
+}
+
+func (r *rows) outcome(id attune.EnforcementID, status attune.ExecutionStatus) {
+	for i := range r.Grants {
+		if r.Grants[i].Enforcement == id {
+			r.Grants[i].Outcome = status
 		}
 	}
 }
 
-func (r *rows) enforcement(sequence int64) *attune.Enforcement { return &r.enforcements[sequence-1] }
-
-// history drives a semaphore and writes the rows that a database would have: grants and ends are stored some time after
-// they were decided, and not in the order in which they were.
+// history drives a semaphore and writes the rows that a database would have: what is decided is stored some time after that,
+// and not in the order in which it was decided. Now and then the semaphore is lost and built from the rows anew.
 type history struct {
 	rows
 
-	state    *semaphore.State
-	database time.Time // each look at it is later than the one before
-	revision int64
+	state      *semaphore.State
+	database   time.Time // each look at it is later than the one before
+	generation int64
+	sequence   int64
+	policy     attune.QueuePolicy
+	override   *attune.LimitOverride // as it is stored
+
+	releases []attune.Ticket     // on their way to the queue
+	late     []attune.Settlement // on their way from a generation that is gone to the rows
 }
 
 func newHistory() *history {
-	policy := attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 6, Overflow: attune.OverflowReject}
-	return &history{
-		state:    semaphore.New(attune.QueueSnapshot{Policy: policy}),
-		database: time.UnixMilli(1_900_000_000_000).UTC(), revision: 1,
+	h := &history{
+		database: time.UnixMilli(1_900_000_000_000).UTC(),
+		policy:   attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 6, Overflow: attune.OverflowReject},
 	}
+	h.Queue, h.Stats.Mode = key, attune.QueueOpen
+	h.state = semaphore.New(attune.QueueSnapshot{Policy: h.policy})
+	return h
+}
+
+// check judges the rows as they are.
+func (h *history) check() proof.Report {
+	h.count()
+	h.Stats.MaxConcurrent = h.policy.Limit
+	if h.override != nil {
+		h.Stats.MaxConcurrent = h.override.Limit
+	}
+	return proof.Check(h.Rows)
 }
 
 // tick returns the database's time.
@@ -68,7 +120,9 @@ func (h *history) queueClock() time.Time { return h.database.Add(-time.Minute) }
 
 func (h *history) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"accept": h.accept, "request": h.request, "finish": h.finish, "record": h.record, "set policy": h.setPolicy,
+		"accept": h.accept, "request": h.request, "request more": h.request, "finish": h.finish, "unpark": h.unpark,
+		"release": h.release, "record": h.record, "set policy": h.setPolicy, "control": h.control, "cancel": h.cancel,
+		"log": h.log, "rebuild": h.rebuild, "settle late": h.settleLate,
 		"wait": func(t *rapid.T) {
 			h.database = h.database.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
 			h.state.Advance(h.queueClock())
@@ -77,209 +131,296 @@ func (h *history) actions() map[string]func(*rapid.T) {
 }
 
 func (h *history) accept(t *rapid.T) {
-	var tickets []attune.Ticket
 	for range rapid.IntRange(1, 4).Draw(t, "n") {
-		sequence, at := int64(len(h.enforcements)+1), h.tick()
-		e := attune.Enforcement{
-			ID: attune.EnforcementID(1000 - sequence), Queue: key, Sequence: sequence, Status: attune.EnforcementQueued, QueuedAt: &at,
-		}
-		h.enforcements = append(h.enforcements, e)
-		tickets = append(tickets, attune.Ticket{Enforcement: e.ID, Sequence: sequence, EnqueuedAt: h.queueClock()})
+		e := attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key}
+		h.Enforcements = append(h.Enforcements, e)
+		h.queue(&h.Enforcements[len(h.Enforcements)-1], 1)
 	}
-	h.state.Acquire(h.queueClock(), tickets)
 }
 
-// request stores one of the grants that have been decided.
+// queue puts an enforcement at the back of the line.
+func (h *history) queue(e *attune.Enforcement, attempt int) {
+	h.sequence++
+	e.Sequence, e.Status, e.QueuedAt, e.GrantNumber = h.sequence, attune.EnforcementQueued, new(h.tick()), 0
+	ticket := attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: h.queueClock(), Attempt: attempt}
+	h.state.Acquire(h.queueClock(), []attune.Ticket{ticket})
+}
+
+// request acts upon one of the grants that have been decided.
 func (h *history) request(t *rapid.T) {
 	decided := h.state.Undelivered(10)
 	if len(decided) == 0 {
 		return
 	}
-	grant := rapid.SampledFrom(decided).Draw(t, "grant")
-	h.state.Delivered([]attune.Grant{grant})
-	logged := attune.LoggedGrant{Grant: grant, RequestedAt: h.tick(), Outcome: attune.ExecutionRunning}
-	h.grants = append(h.grants, logged)
-	e := h.enforcement(grant.Sequence)
-	e.Status, e.GrantNumber = attune.EnforcementGranted, grant.Number
+	h.act(rapid.SampledFrom(decided).Draw(t, "grant"))
 }
 
-// finish ends one of the executions, and frees its slot after that.
-func (h *history) finish(t *rapid.T) {
-	var held []int
-	for i, grant := range h.grants {
-		if grant.ReleasedAt == nil {
-			held = append(held, i)
+func (h *history) act(grant attune.Grant) {
+	h.state.Delivered([]attune.Grant{grant})
+	switch e := h.byID(grant.Enforcement); {
+	case e.Status.Terminal():
+		h.releases = append(h.releases, grant.Ticket)
+	case e.Status == attune.EnforcementQueued:
+		grant.EnqueuedAt = *e.QueuedAt
+		h.Grants = append(h.Grants, attune.LoggedGrant{Grant: grant, RequestedAt: h.tick()})
+		e.Status, e.GrantNumber = attune.EnforcementGranted, grant.Number
+		h.outcome(e.ID, attune.ExecutionRunning)
+	case h.grantOf(e).Attempt < grant.Attempt:
+		h.grantOf(e).Attempt = grant.Attempt
+		h.outcome(e.ID, attune.ExecutionRunning)
+	}
+}
+
+// running draws an enforcement whose attempt is under way.
+func (h *history) draw(t *rapid.T, status attune.EnforcementStatus, outcome attune.ExecutionStatus) *attune.Enforcement {
+	var found []*attune.Enforcement
+	for i := range h.Enforcements {
+		if e := &h.Enforcements[i]; e.Status == status && h.grantOf(e).Outcome == outcome {
+			found = append(found, e)
 		}
 	}
-	if len(held) == 0 {
+	if len(found) == 0 {
+		return nil
+	}
+	return rapid.SampledFrom(found).Draw(t, "enforcement")
+}
+
+// finish ends one of the attempts.
+func (h *history) finish(t *rapid.T) {
+	e := h.draw(t, attune.EnforcementGranted, attune.ExecutionRunning)
+	if e == nil {
 		return
 	}
-	grant, at := &h.grants[rapid.SampledFrom(held).Draw(t, "ends")], h.tick()
-	grant.ReleasedAt, grant.Outcome = &at, rapid.SampledFrom([]attune.ExecutionStatus{
-		attune.ExecutionSucceeded, attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionCancelled,
-	}).Draw(t, "outcome")
-	h.enforcement(grant.Sequence).Status = attune.EnforcementExecuted
-	h.state.Release(h.queueClock(), []attune.Ticket{grant.Ticket})
+	h.finishAs(e, rapid.SampledFrom([]attune.RetryPlacement{"", "", attune.RetryHold, attune.RetryBack, attune.RetryPark}).Draw(t, "then"))
+}
+
+// finishAs ends an attempt; an empty placement is the end of the execution.
+func (h *history) finishAs(e *attune.Enforcement, placement attune.RetryPlacement) {
+	grant := h.grantOf(e)
+	if placement == attune.RetryHold {
+		h.outcome(e.ID, attune.ExecutionRetrying)
+		next := grant.Ticket
+		next.Attempt++
+		h.state.Retry(h.queueClock(), []attune.Retry{{Ticket: next, NotBefore: h.queueClock().Add(time.Second)}})
+		return
+	}
+	grant.ReleasedAt = new(h.tick())
+	h.outcome(e.ID, attune.ExecutionRetrying)
+	if placement == attune.RetryBack {
+		h.queue(e, grant.Attempt+1)
+		return
+	}
+	h.releases = append(h.releases, grant.Ticket)
+	e.Status = attune.EnforcementParked
+	if placement == "" {
+		h.end(e, attune.EnforcementExecuted)
+	}
+}
+
+func (h *history) end(e *attune.Enforcement, status attune.EnforcementStatus) {
+	e.Status, e.FinishedAt = status, new(h.tick())
+	h.outcome(e.ID, attune.ExecutionFailed)
+}
+
+func (h *history) unpark(t *rapid.T) {
+	switch e := h.draw(t, attune.EnforcementParked, attune.ExecutionRetrying); {
+	case e == nil:
+	case rapid.Bool().Draw(t, "give up"):
+		h.end(e, attune.EnforcementExecuted)
+	default:
+		h.queue(e, h.grantOf(e).Attempt+1)
+	}
+}
+
+// release has slots freed that were given back, all that are on their way or none.
+func (h *history) release(*rapid.T) {
+	h.state.Release(h.queueClock(), h.releases)
+	h.releases = nil
 }
 
 // record stores the ends of tickets that were never granted.
 func (h *history) record(t *rapid.T) {
 	settled := h.state.Unrecorded(rapid.IntRange(1, 5).Draw(t, "n"))
 	for _, settlement := range settled {
-		h.enforcement(settlement.Sequence).Status = settlement.Status
+		h.settle(settlement)
 	}
 	h.state.Recorded(len(settled))
 }
 
+func (h *history) settle(settlement attune.Settlement) {
+	if e := h.byID(settlement.Enforcement); e.Status == attune.EnforcementQueued && e.Sequence == settlement.Sequence {
+		h.end(e, settlement.Status)
+	}
+}
+
+func (h *history) settleLate(t *rapid.T) {
+	if len(h.late) > 0 {
+		h.settle(rapid.SampledFrom(h.late).Draw(t, "settlement"))
+	}
+}
+
 func (h *history) setPolicy(t *rapid.T) {
-	h.revision++
-	h.state.SetPolicy(h.queueClock(), attune.QueuePolicy{
-		Revision:  h.revision,
+	h.policy = attune.QueuePolicy{
+		Revision:  h.policy.Revision + 1,
 		Limit:     rapid.IntRange(0, 4).Draw(t, "limit"),
 		MaxQueued: rapid.IntRange(2, 8).Draw(t, "max queued"),
 		Overflow:  rapid.SampledFrom([]attune.Overflow{attune.OverflowReject, attune.OverflowDropOldest}).Draw(t, "overflow"),
 		QueueTimeout: attune.Duration(rapid.SampledFrom([]time.Duration{
 			0, 0, 5 * time.Second,
 		}).Draw(t, "timeout")),
-	})
+	}
+	h.state.SetPolicy(h.queueClock(), h.policy)
 }
 
-// corruption is one way to make rows wrong; apply reports whether these rows have what it needs.
-type corruption struct {
-	name  string
-	apply func(t *rapid.T, r *rows) bool
+var author = semaphore.Author{By: "sam", Note: "a test"}
+
+// control changes the queue by hand.
+func (h *history) control(t *rapid.T) {
+	if rapid.Bool().Draw(t, "mode") {
+		h.state.SetMode(h.queueClock(), author, rapid.SampledFrom([]attune.QueueMode{
+			attune.QueueOpen, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining,
+		}).Draw(t, "to"))
+		return
+	}
+	override := &attune.LimitOverride{Limit: rapid.IntRange(0, 4).Draw(t, "limit")}
+	switch rapid.IntRange(0, 3).Draw(t, "until") {
+	case 0:
+		override = nil
+	case 1:
+		override.Until = h.queueClock().Add(2 * time.Second)
+	}
+	h.state.SetOverride(h.queueClock(), author, override)
 }
 
-func corruptions() []corruption {
-	return []corruption{
-		{"swap two sequences", swapSequences},
-		{"swap two decisions", swapDecisions},
-		{"duplicate a grant", duplicateGrant},
-		{"extend an interval beyond the limit", extendInterval},
-		{"drop a ticket", dropTicket},
-		{"drop a release", dropRelease},
-		{"drop a grant", dropGrant},
-		{"wrong counter", wrongCounter},
+func (h *history) cancel(t *rapid.T) {
+	if front := h.state.Front(3); len(front) > 0 {
+		h.state.Cancel(h.queueClock(), author, rapid.SampledFrom(front).Draw(t, "ticket"))
 	}
 }
 
-func swapSequences(t *rapid.T, r *rows) bool {
-	if len(r.grants) < 2 {
-		return false
+// log stores what was changed by hand.
+func (h *history) log(*rapid.T) {
+	control := h.state.Unlogged(100)
+	h.Changes = append(h.Changes, control.Changes...)
+	if len(control.Changes) > 0 {
+		h.Stats.Mode, h.override = control.Mode, control.Override
 	}
-	pair := rapid.Permutation(r.grants).Draw(t, "pair")[:2]
-	for i := range r.grants {
-		switch r.grants[i].Number {
-		case pair[0].Number:
-			r.grants[i].Sequence = pair[1].Sequence
-		case pair[1].Number:
-			r.grants[i].Sequence = pair[0].Sequence
+	h.state.Logged(len(control.Changes))
+}
+
+// rebuild loses the state, with everything that was decided and is not stored.
+func (h *history) rebuild(*rapid.T) {
+	h.tick()
+	h.late = append(h.late, h.state.Unrecorded(2)...)
+	h.generation++
+	snapshot := attune.QueueSnapshot{
+		Policy: h.policy, Generation: h.generation, LastSequence: h.sequence, LastChange: int64(len(h.Changes)),
+		Mode: h.Stats.Mode, Override: h.override,
+	}
+	if o := h.override; o != nil && !o.Until.IsZero() && !o.Until.After(h.queueClock()) {
+		snapshot.Override = nil
+	}
+	for _, grant := range h.Grants {
+		snapshot.LastGrant = max(snapshot.LastGrant, grant.Number)
+		e := h.byID(grant.Enforcement)
+		if e.Status != attune.EnforcementGranted || e.Sequence != grant.Sequence {
+			continue
+		}
+		holder := grant.Grant
+		holder.Generation = h.generation
+		if grant.Outcome == attune.ExecutionRetrying {
+			holder.Attempt++
+		}
+		snapshot.Holders = append(snapshot.Holders, holder)
+	}
+	slices.SortFunc(snapshot.Holders, func(a, b attune.Grant) int { return cmp.Compare(a.Number, b.Number) })
+	for _, e := range h.Enforcements {
+		if e.Status == attune.EnforcementQueued {
+			ticket := attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: e.QueuedAt.Add(-time.Minute), Attempt: 1}
+			for _, grant := range h.Grants {
+				if grant.Enforcement == e.ID {
+					ticket.Attempt = max(ticket.Attempt, grant.Attempt+1)
+				}
+			}
+			snapshot.Waiting = append(snapshot.Waiting, ticket)
 		}
 	}
-	return true
+	slices.SortFunc(snapshot.Waiting, func(a, b attune.Ticket) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	h.state = semaphore.New(snapshot)
+	h.state.Rebuilt(h.queueClock())
 }
 
-// swapDecisions has two tickets granted in the wrong order, and everything agree on it.
-func swapDecisions(t *rapid.T, r *rows) bool {
-	if len(r.grants) < 2 {
-		return false
-	}
-	order := rapid.Permutation([]int{0, len(r.grants) - 1, len(r.grants) / 2}).Draw(t, "pair")
-	a, b := &r.grants[order[0]], &r.grants[order[1]]
-	if a == b {
-		return false
-	}
-	a.Number, b.Number = b.Number, a.Number
-	r.enforcement(a.Sequence).GrantNumber, r.enforcement(b.Sequence).GrantNumber = a.Number, b.Number
-	return true
-}
-
-func duplicateGrant(t *rapid.T, r *rows) bool {
-	if len(r.grants) == 0 {
-		return false
-	}
-	again := rapid.SampledFrom(r.grants).Draw(t, "grant")
-	if rapid.Bool().Draw(t, "with a number of its own") {
-		again.Number = int64(len(r.enforcements) + 1)
-	}
-	r.grants = append(r.grants, again)
-	return true
-}
-
-// extendInterval has a grant keep its slot while a later one took the last that was free.
-func extendInterval(t *rapid.T, r *rows) bool {
-	type pair struct{ longer, later int }
-	var pairs []pair
-	for j, later := range r.grants {
-		held := 0
-		var before []int
-		for i, grant := range r.grants {
-			switch {
-			case grant.Number >= later.Number:
-			case grant.ReleasedAt == nil || grant.ReleasedAt.After(later.RequestedAt):
-				held++
-			default:
-				before = append(before, i)
+// quiet opens the queue at a limit of 4 and has everything end that waits or runs.
+func (h *history) quiet() {
+	h.state.SetMode(h.queueClock(), author, attune.QueueOpen)
+	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 4})
+	for h.state.Active() > 0 || len(h.releases) > 0 {
+		h.database = h.database.Add(2 * time.Second)
+		h.state.Advance(h.queueClock())
+		for _, grant := range h.state.Undelivered(10) {
+			h.act(grant)
+		}
+		for i := range h.Enforcements {
+			if e := &h.Enforcements[i]; e.Status == attune.EnforcementGranted && h.grantOf(e).Outcome == attune.ExecutionRunning {
+				h.finishAs(e, "")
 			}
 		}
-		if held == later.Limit-1 {
-			for _, i := range before {
-				pairs = append(pairs, pair{i, j})
-			}
-		}
+		h.release(nil)
 	}
-	if len(pairs) == 0 {
-		return false
-	}
-	chosen := rapid.SampledFrom(pairs).Draw(t, "interval")
-	beyond := r.grants[chosen.later].RequestedAt.Add(time.Microsecond)
-	r.grants[chosen.longer].ReleasedAt = &beyond
-	return true
+	h.log(nil)
 }
 
-func dropTicket(t *rapid.T, r *rows) bool {
-	if len(r.enforcements) == 0 {
-		return false
+// run accepts one enforcement and acts upon its grant.
+func (h *history) run() *attune.Enforcement {
+	h.Enforcements = append(h.Enforcements, attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key})
+	e := &h.Enforcements[len(h.Enforcements)-1]
+	h.queue(e, 1)
+	for _, grant := range h.state.Undelivered(10) {
+		h.act(grant)
 	}
-	i := rapid.IntRange(0, len(r.enforcements)-1).Draw(t, "ticket")
-	r.enforcements = slices.Delete(r.enforcements, i, i+1)
-	return true
+	return e
 }
 
-func dropRelease(t *rapid.T, r *rows) bool {
-	for i := range rapid.Permutation(r.grants).Draw(t, "order") {
-		if r.grants[i].ReleasedAt != nil {
-			r.grants[i].ReleasedAt = nil
-			return true
-		}
-	}
-	return false
+// pauseAndGoOn pauses the queue for a while, with grants before and after.
+func (h *history) pauseAndGoOn() {
+	h.quiet()
+	h.run()
+	h.tick()
+	h.state.SetMode(h.queueClock(), author, attune.QueuePaused)
+	h.tick()
+	h.state.SetMode(h.queueClock(), author, attune.QueueOpen)
+	h.run()
+	h.log(nil)
 }
 
-func dropGrant(t *rapid.T, r *rows) bool {
-	if len(r.grants) == 0 {
-		return false
-	}
-	i := rapid.IntRange(0, len(r.grants)-1).Draw(t, "grant")
-	r.grants = slices.Delete(r.grants, i, i+1)
-	return true
+// limitByHand has grants decided at a limit by hand, before it is changed and after that.
+func (h *history) limitByHand() {
+	h.quiet()
+	h.run()
+	h.tick()
+	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 3})
+	h.run()
+	h.log(nil)
 }
 
-func wrongCounter(t *rapid.T, r *rows) bool {
-	counters := []*int64{
-		&r.stats.TotalEnqueued, &r.stats.QueueLength, &r.stats.ActiveCount, &r.stats.TotalCompleted, &r.stats.TotalDropped,
-	}
-	*rapid.SampledFrom(counters).Draw(t, "counter") += rapid.SampledFrom([]int64{-1, 1}).Draw(t, "by")
-	return true
+// goBack has an enforcement granted twice, the second time in a place at the back.
+func (h *history) goBack() {
+	h.quiet()
+	h.finishAs(h.run(), attune.RetryBack)
+	h.run()
 }
 
 func (r *rows) String() string {
-	text := fmt.Sprintf("stats %+v\n", r.stats)
-	for _, e := range r.enforcements {
-		text += fmt.Sprintf("sequence %d %s grant %d\n", e.Sequence, e.Status, e.GrantNumber)
+	text := fmt.Sprintf("stats %+v\n", r.Stats)
+	for _, e := range r.Enforcements {
+		text += fmt.Sprintf("enforcement %d sequence %d %s grant %d\n", e.ID, e.Sequence, e.Status, e.GrantNumber)
 	}
-	for _, g := range r.grants {
-		text += fmt.Sprintf("grant %d sequence %d limit %d %v–%v\n", g.Number, g.Sequence, g.Limit, g.RequestedAt, g.ReleasedAt)
+	for _, g := range r.Grants {
+		text += fmt.Sprintf("grant %d generation %d enforcement %d sequence %d attempt %d limit %d decided %s held %s–%v %s\n", g.Number,
+			g.Generation, g.Enforcement, g.Sequence, g.Attempt, g.Limit, g.GrantedAt, g.RequestedAt, g.ReleasedAt, g.Outcome)
+	}
+	for _, c := range r.Changes {
+		text += fmt.Sprintf("change %d at %s: %s %q → %q enforcement %d\n", c.Number, c.At, c.Kind, c.From, c.To, c.Enforcement)
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/attune-go/attune"
 )
@@ -20,18 +21,27 @@ const (
 	RuleLimit   Rule = "limit"
 	RuleLog     Rule = "log"
 	RuleCounts  Rule = "counts"
+	RuleChanges Rule = "changes"
 )
 
 // Rules lists every rule, in the order in which a report has them.
 func Rules() []Rule {
-	return []Rule{RuleTickets, RuleOnce, RuleOrder, RuleLimit, RuleLog, RuleCounts}
+	return []Rule{RuleTickets, RuleOnce, RuleOrder, RuleLimit, RuleLog, RuleCounts, RuleChanges}
 }
 
 // Report is what was checked and what was found.
 type Report struct {
-	Queue      attune.QueueKey `json:"queue"`
-	Checked    Counts          `json:"checked"`
-	Violations []Violation     `json:"violations"` // by rule, then sequence, then grant
+	Queue       attune.QueueKey `json:"queue"`
+	Checked     Counts          `json:"checked"`
+	Violations  []Violation     `json:"violations"`  // by rule, then sequence, then grant
+	Transitions []Transition    `json:"transitions"` // what people did to the queue, by number
+}
+
+// Transition is a change by hand, and what the queue granted while it was the latest of its kind. A cancel has no such time.
+type Transition struct {
+	attune.QueueChange
+	Until   *time.Time `json:"until,omitempty"` // the next change of the same kind; nil: none yet
+	Granted int        `json:"granted"`         // grants decided until then; the log has no others
 }
 
 // Kept reports whether no violation was found.
@@ -39,19 +49,33 @@ func (r Report) Kept() bool { return len(r.Violations) == 0 }
 
 // Counts say how much was checked.
 type Counts struct {
-	Tickets  int `json:"tickets"`  // enforcements that were accepted
+	Tickets  int `json:"tickets"`  // places that were given out: one for each enforcement, and one for each return to the back
 	Waiting  int `json:"waiting"`  // of these: wait
 	Active   int `json:"active"`   // hold a slot
 	Executed int `json:"executed"` // ended after a grant
-	Dropped  int `json:"dropped"`  // ended without one
+	Parked   int `json:"parked"`   // gave their slot back and wait for a person
+	Retried  int `json:"retried"`  // gave their slot back, and their enforcement has a later place since
+	Dropped  int `json:"dropped"`  // ended without a grant
 	Grants   int `json:"grants"`   // rows of the log
 	Released int `json:"released"` // of these: gave their slot back
+	Changes  int `json:"changes"`  // made by hand
 	// MostActive is the highest number of slots held just after a grant, the new one included, as the times prove it.
 	MostActive int `json:"most_active"`
 	// LimitUnknown counts grants that do not say which limit was in force: those from before there was a log.
 	LimitUnknown int `json:"limit_unknown"`
 	// Passed counts waiting tickets behind a grant of a higher sequence. Their own grant or end is under way.
 	Passed int `json:"passed"`
+	// Generations counts the generations that have grants in the log.
+	Generations int `json:"generations"`
+	// Fenced counts grants of generations before the newest that were decided and that nobody acted upon any more.
+	Fenced int `json:"fenced"`
+	// Regranted counts grants of tickets behind which somebody was granted by an earlier generation.
+	Regranted int `json:"regranted"`
+	// Reprieved counts, generation by generation, the tickets that were overtaken though no number of theirs is missing, and
+	// granted by a later generation: their end was decided, and lost with the generation that had decided it.
+	Reprieved int `json:"reprieved"`
+	// Undecided counts grants that contradict the latest recorded change by hand, where one that was not recorded may explain it.
+	Undecided int `json:"undecided"`
 }
 
 // Violation is a promise that was not kept.

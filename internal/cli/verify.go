@@ -5,22 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"reflect"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/internal/ledger"
 	"github.com/attune-go/attune/proof"
 )
 
+// Of one queue: one cause tends to have many violations, and one person many cancels.
 const (
-	readAgain       = 200 * time.Millisecond // between two readings of a queue that moved
-	shownViolations = 20                     // of one queue; one cause tends to have many
+	shownViolations = 20
+	shownCancels    = 20
 )
 
 func newQueueVerify(r *remote) *cobra.Command {
@@ -28,7 +28,8 @@ func newQueueVerify(r *remote) *cobra.Command {
 		Use: "verify [KEY]", Short: "Check from the stored rows that queues kept their promises",
 		Long: `Read everything that is stored about one queue, or about all that were used, and check that nothing accepted was lost,
 that grants were decided in the order of acceptance, nobody was granted twice, no grant was decided while the limit was reached,
-every slot was given back, and the counts are right.
+nobody was granted while the queue was paused, every slot was given back, and the counts are right. What people changed by hand
+is listed with what was granted in between.
 
 Exit code 1 says that a promise was broken, or that a queue could not be read. A queue is judged as it stands at one instant:
 one that moves is read again until it holds still for as long as reading takes.`,
@@ -71,12 +72,12 @@ func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, patie
 	var unread []error
 	violations := 0
 	for _, key := range keys {
-		rows, err := readQueue(ctx, c, key, patience)
+		rows, err := ledger.Read(ctx, c, key, patience)
 		if err != nil {
 			unread = append(unread, fmt.Errorf("queue %q was not checked: %w", key, err))
 			continue
 		}
-		report := proof.Check(key, rows.stats, rows.enforcements, rows.grants)
+		report := proof.Check(rows)
 		violations += len(report.Violations)
 		if err := printReport(w, report); err != nil {
 			return fmt.Errorf("write the report: %w", err)
@@ -86,71 +87,6 @@ func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, patie
 		unread = append(unread, fmt.Errorf("%d violations in %d queues", violations, len(keys)))
 	}
 	return errors.Join(unread...)
-}
-
-// queueRows is everything that is stored about a queue.
-type queueRows struct {
-	stats        attune.QueueStats
-	enforcements []attune.Enforcement
-	grants       []attune.LoggedGrant
-}
-
-// readQueue reads a queue until it has not changed while it was read: whatever changes a row that counts here changes the
-// counts too, or the time of their last change.
-func readQueue(ctx context.Context, c *client.Client, key attune.QueueKey, patience time.Duration) (queueRows, error) {
-	deadline := time.Now().Add(patience)
-	for {
-		rows, err := readOnce(ctx, c, key)
-		if err != nil {
-			return rows, err
-		}
-		var after attune.QueueStats
-		if err := c.Get(ctx, queuePath(key), nil, &after); err != nil {
-			return rows, err
-		}
-		if reflect.DeepEqual(rows.stats, after) {
-			return rows, nil
-		}
-		if time.Now().After(deadline) {
-			return rows, fmt.Errorf("it changed every time it was read for %s: pause it, or give it more --patience", patience)
-		}
-		if err := wait(ctx, readAgain); err != nil {
-			return rows, err
-		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// readOnce reads the counts first: what comes in while the lists are read is then seen as a change.
-func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (queueRows, error) {
-	var rows queueRows
-	path := queuePath(key)
-	if err := c.Get(ctx, path, nil, &rows.stats); err != nil {
-		return rows, err
-	}
-	enforcements, err := client.List[attune.Enforcement](ctx, c, "/enforcements", url.Values{"queue": {string(key)}})
-	if err != nil {
-		return rows, err
-	}
-	grants, err := client.List[api.Grant](ctx, c, path+"/grants", nil)
-	if err != nil {
-		return rows, err
-	}
-	rows.enforcements = enforcements
-	for _, grant := range grants {
-		rows.grants = append(rows.grants, grant.Logged())
-	}
-	return rows, nil
 }
 
 // printReport writes one block: the verdict, what is wrong, and how much was checked.
@@ -167,17 +103,77 @@ func printReport(w io.Writer, report proof.Report) error {
 		}
 		_, _ = fmt.Fprintf(w, "  BROKEN  %s\n", violation)
 	}
-	n := report.Checked
+	return errors.Join(printCounts(w, report.Checked), printTransitions(w, report.Transitions))
+}
+
+func printCounts(w io.Writer, n proof.Counts) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "  tickets\t%d\twaiting %d, active %d, executed %d, dropped %d\n",
-		n.Tickets, n.Waiting, n.Active, n.Executed, n.Dropped)
-	_, _ = fmt.Fprintf(table, "  grants\t%d\tslots given back %d\n", n.Grants, n.Released)
-	_, _ = fmt.Fprintf(table, "  most active\t%d\tat once\n", n.MostActive)
-	if n.Passed > 0 {
-		_, _ = fmt.Fprintf(table, "  passed\t%d\twaiting behind a later grant: on its way, or stuck if this does not change\n", n.Passed)
+	line := func(what string, count int, detail string) {
+		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\n", what, count, detail)
 	}
-	if n.LimitUnknown > 0 {
-		_, _ = fmt.Fprintf(table, "  limit unknown\t%d\tgrants from before the log, not checked against it\n", n.LimitUnknown)
+	also := func(what string, count int, detail string) {
+		if count > 0 {
+			line(what, count, detail)
+		}
+	}
+	line("tickets", n.Tickets, fmt.Sprintf("waiting %d, active %d, executed %d, dropped %d", n.Waiting, n.Active, n.Executed, n.Dropped))
+	also("retried", n.Retried, "of the tickets: gave their slot back for a later place")
+	also("parked", n.Parked, "of the tickets: wait for a person")
+	line("grants", n.Grants, fmt.Sprintf("slots given back %d", n.Released))
+	line("most active", n.MostActive, "at once")
+	if n.Generations > 1 {
+		line("generations", n.Generations, "of the queue have granted: it was rebuilt from its rows in between")
+	}
+	also("fenced", n.Fenced, "grants of an earlier generation that nobody acted upon: their tickets were granted again, or have ended")
+	also("regranted", n.Regranted, "tickets that somebody behind them had overtaken in an earlier generation")
+	also("reprieved", n.Reprieved, "of these: an earlier generation had decided their end, which was lost with it")
+	also("passed", n.Passed, "waiting behind a later grant: on its way, or stuck if this does not change")
+	also("undecided", n.Undecided, "grants against the latest recorded change: one that is not recorded may explain them")
+	also("limit unknown", n.LimitUnknown, "grants from before the log, not checked against it")
+	return table.Flush()
+}
+
+// printTransitions lists what people did to the queue.
+func printTransitions(w io.Writer, transitions []proof.Transition) error {
+	if len(transitions) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "  CHANGE\tAT\tBY\tWHAT\tGRANTED\tWHY")
+	cancels := 0
+	for _, t := range transitions {
+		if t.Kind == attune.ChangeCancel {
+			if cancels++; cancels > shownCancels {
+				continue
+			}
+		}
+		_, _ = fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\t%s\n",
+			t.Number, t.At.Format(time.DateTime), oneLine(t.By), whatChanged(t), grantedSince(t), oneLine(t.Note))
+	}
+	if cancels > shownCancels {
+		_, _ = fmt.Fprintf(table, "  … and %d more cancels\n", cancels-shownCancels)
 	}
 	return table.Flush()
+}
+
+// oneLine keeps what people have typed from breaking the table.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func whatChanged(t proof.Transition) string {
+	if t.Kind == attune.ChangeCancel {
+		return fmt.Sprintf("enforcement %d: %s → %s", t.Enforcement, t.From, t.To)
+	}
+	return fmt.Sprintf("%s: %s → %s", t.Kind, t.From, t.To)
+}
+
+// grantedSince says what was granted until the next change of the same kind.
+func grantedSince(t proof.Transition) string {
+	switch {
+	case t.Kind == attune.ChangeCancel:
+		return ""
+	case t.Until == nil:
+		return fmt.Sprintf("%d since", t.Granted)
+	default:
+		return fmt.Sprintf("%d in %s", t.Granted, t.Until.Sub(t.At).Round(time.Millisecond))
+	}
 }

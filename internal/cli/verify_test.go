@@ -2,26 +2,39 @@ package cli_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
 )
+
+// pausedAPI answers for a queue that is paused, as its change says.
+func pausedAPI() *attuneAPI {
+	a := newAttuneAPI()
+	a.stats.Mode = attune.QueuePaused
+	return a
+}
 
 func TestQueueVerify(t *testing.T) {
 	t.Parallel()
 	const counts = `  tickets      2  waiting 1, active 0, executed 1, dropped 0
   grants       1  slots given back 1
   most active  1  at once
+  CHANGE  AT                   BY   WHAT                 GRANTED  WHY
+  1       2030-01-02 12:00:00  sam  mode: open → paused  0 since  freeze
 `
 	t.Run("Kept", func(t *testing.T) {
 		t.Parallel()
-		code, stdout, stderr := attuneQueue(t, newAttuneAPI(), "verify")
+		code, stdout, stderr := attuneQueue(t, pausedAPI(), "verify")
 		require.Zero(t, code, stderr)
 		require.Equal(t, "shop.deploy: every promise kept\n"+counts, stdout)
 	})
 
 	t.Run("Broken", func(t *testing.T) {
 		t.Parallel()
-		a := newAttuneAPI()
+		a := pausedAPI()
 		a.grants[0].Limit = 0
 		code, stdout, stderr := attuneQueue(t, a, "verify", "shop.deploy")
 		require.Equal(t, 1, code)
@@ -32,7 +45,7 @@ func TestQueueVerify(t *testing.T) {
 
 	t.Run("AQueueThatMovesIsReadAgain", func(t *testing.T) {
 		t.Parallel()
-		a := newAttuneAPI()
+		a := pausedAPI()
 		a.moves = 3 // the first reading and the one after it, and the first of the next
 		code, stdout, stderr := attuneQueue(t, a, "verify", "--patience", "1m")
 		require.Zero(t, code, stderr)
@@ -41,7 +54,7 @@ func TestQueueVerify(t *testing.T) {
 
 	t.Run("AQueueThatNeverHoldsStillIsNotJudged", func(t *testing.T) {
 		t.Parallel()
-		a := newAttuneAPI()
+		a := pausedAPI()
 		a.moves = 1 << 30
 		code, stdout, stderr := attuneQueue(t, a, "verify", "--patience", "0s")
 		require.Equal(t, 1, code)
@@ -51,8 +64,71 @@ func TestQueueVerify(t *testing.T) {
 
 	t.Run("UnknownQueue", func(t *testing.T) {
 		t.Parallel()
-		code, _, stderr := attuneQueue(t, newAttuneAPI(), "verify", "shop.test")
+		code, _, stderr := attuneQueue(t, pausedAPI(), "verify", "shop.test")
 		require.Equal(t, 1, code)
 		require.Contains(t, stderr, `queue "shop.test" was not checked: GET /queues/shop.test: 404 Not Found`)
 	})
+}
+
+// What people changed by hand is listed, with what was granted in between.
+func TestQueueVerify_Changes(t *testing.T) {
+	t.Parallel()
+	a := newAttuneAPI()
+	noon := a.grants[0].RequestedAt
+	change := func(after time.Duration, kind attune.QueueChangeKind, from, to, note string) {
+		a.changes = append(a.changes, api.QueueChange{
+			Number: int64(len(a.changes) + 1), At: noon.Add(after), By: "sam", Note: note, Kind: kind, From: from, To: to,
+		})
+	}
+	change(5*time.Minute, attune.ChangeMode, "paused", "open", "")
+	change(6*time.Minute, attune.ChangeLimit, "1 by policy", "5 by hand", "catch\nup")
+	for range 22 {
+		change(7*time.Minute, attune.ChangeCancel, "queued", "cancelled", "")
+		a.changes[len(a.changes)-1].Enforcement = 12
+	}
+	a.stats.MaxConcurrent, a.grants[0].Limit = 5, 5
+	a.grants[0].GrantedAt, a.grants[0].RequestedAt, a.grants[0].ReleasedAt = noon.Add(6*time.Minute), noon.Add(6*time.Minute), new(noon.Add(time.Hour))
+
+	code, stdout, stderr := attuneQueue(t, a, "verify")
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `(?m)^  1 +2030-01-02 12:00:00 +sam +mode: open → paused +0 in 5m0s +freeze$`, stdout)
+	require.Regexp(t, `(?m)^  2 +2030-01-02 12:05:00 +sam +mode: paused → open +1 since *$`, stdout)
+	require.Regexp(t, `(?m)^  3 +2030-01-02 12:06:00 +sam +limit: 1 by policy → 5 by hand +1 since +catch up$`, stdout)
+	require.Regexp(t, `(?m)^  23 +2030-01-02 12:07:00 +sam +enforcement 12: queued → cancelled *$`, stdout)
+	require.NotRegexp(t, `(?m)^  24 `, stdout)
+	require.Contains(t, stdout, "… and 2 more cancels\n")
+
+	a.grants[0].GrantedAt = noon.Add(time.Minute)
+	code, stdout, stderr = attuneQueue(t, a, "verify")
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `undecided +1 +grants against the latest recorded change`, stdout)
+
+	a.grants = append(a.grants, a.grants[0])
+	a.grants[1].Number, a.grants[1].Enforcement, a.grants[1].Sequence, a.grants[1].GrantedAt = 2, 12, 2, noon.Add(8*time.Minute)
+	code, stdout, _ = attuneQueue(t, a, "verify")
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout,
+		"BROKEN  changes: sequence 1 grant 1: decided at 12:01:00.000000, while the queue was paused by change 1\n")
+	require.Regexp(t, `mode: open → paused +1 in 5m0s`, stdout)
+}
+
+// What is out of the ordinary has a line of its own.
+func TestQueueVerify_Rebuilt(t *testing.T) {
+	t.Parallel()
+	a := newAttuneAPI()
+	a.changes = nil
+	grant := a.grants[0]
+	grant.Number, grant.Enforcement, grant.Sequence, grant.Limit = 2, 12, 2, 2
+	late := a.grants[0]
+	late.Number, late.Generation, late.Limit = 3, 1, 2
+	a.grants = []api.Grant{grant, late}
+	a.tickets[0].Status, a.tickets[0].GrantNumber = attune.EnforcementParked, 2
+	a.tickets[1].GrantNumber = 3
+	a.grants[0].Outcome = attune.ExecutionRetrying
+	a.stats.QueueLength, a.stats.TotalCompleted = 0, 2
+	code, stdout, stderr := attuneQueue(t, a, "verify")
+	require.Zero(t, code, stdout+stderr)
+	for _, line := range []string{`parked +1 `, `generations +2 `, `fenced +1 `, `regranted +1 `} {
+		require.Regexp(t, `(?m)^  `+line, stdout)
+	}
 }

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/internal/ledger"
 )
 
 // Config is how much to send and how to show it.
@@ -35,7 +34,7 @@ func Run(ctx context.Context, c *client.Client, config Config, w io.Writer) ([]M
 	if err := follow(ctx, c, config, ended(before)+int64(len(expected)), w); err != nil {
 		return nil, err
 	}
-	measures, err := measure(ctx, c, expected)
+	measures, err := measure(ctx, c, config, expected)
 	if err != nil {
 		return nil, err
 	}
@@ -70,42 +69,33 @@ func load(ctx context.Context, c *client.Client, config Config, w io.Writer) (ma
 	return expected, err
 }
 
-// measure reads the rows and measures every queue of the demo. What the API promised and the rows do not have is a broken
-// promise of its own.
-func measure(ctx context.Context, c *client.Client, expected map[attune.EnforcementID]bool) ([]Measure, error) {
-	enforcements, err := client.List[attune.Enforcement](ctx, c, "/enforcements", nil)
+// measure reads and measures every queue of the demo. What the API promised and the rows do not have is a broken promise of
+// its own.
+func measure(ctx context.Context, c *client.Client, config Config, expected map[attune.EnforcementID]bool) ([]Measure, error) {
+	all, err := queues(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	executions, err := client.List[attune.Execution](ctx, c, "/executions", nil)
-	if err != nil {
-		return nil, err
-	}
-	byEnforcement := map[attune.EnforcementID]*attune.Execution{}
-	for i := range executions {
-		if byEnforcement[executions[i].Enforcement] != nil {
-			return nil, fmt.Errorf("enforcement %d has two executions", executions[i].Enforcement)
-		}
-		byEnforcement[executions[i].Enforcement] = &executions[i]
-	}
-	queues := map[attune.QueueKey][]Row{}
-	for _, e := range enforcements {
-		if expected[e.ID] {
-			queues[e.Queue] = append(queues[e.Queue], Row{Enforcement: e, Execution: byEnforcement[e.ID]})
-			delete(expected, e.ID)
-		}
-	}
-	if len(expected) > 0 {
-		return nil, fmt.Errorf("%d enforcements that the API reported have no row", len(expected))
-	}
+	missing := len(expected)
 	var measures []Measure
-	for key, runs := range queues {
-		var stats attune.QueueStats
-		if err := c.Get(ctx, "/queues/"+url.PathEscape(string(key)), nil, &stats); err != nil {
+	for _, queue := range all {
+		rows, err := ledger.Read(ctx, c, queue.Queue, config.Patience)
+		if err != nil {
+			return nil, fmt.Errorf("read queue %q: %w", queue.Queue, err)
+		}
+		executions, err := client.List[attune.Execution](ctx, c, "/executions", url.Values{"queue": {string(queue.Queue)}})
+		if err != nil {
 			return nil, err
 		}
-		measures = append(measures, MeasureQueue(key, stats.MaxConcurrent, runs))
+		for _, e := range rows.Enforcements {
+			if expected[e.ID] {
+				missing--
+			}
+		}
+		measures = append(measures, MeasureQueue(rows, executions))
 	}
-	slices.SortFunc(measures, func(a, b Measure) int { return strings.Compare(string(a.Queue), string(b.Queue)) })
+	if missing > 0 {
+		return nil, fmt.Errorf("%d enforcements that the API reported have no row", missing)
+	}
 	return measures, nil
 }

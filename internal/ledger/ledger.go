@@ -1,0 +1,91 @@
+// Package ledger reads everything that is stored about a queue from a running attune, as it was at one instant: what
+// [proof.Check] judges.
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"reflect"
+	"time"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/proof"
+)
+
+const readAgain = 200 * time.Millisecond // between two readings of a queue that moved
+
+// Read reads a queue until it has not changed while it was read: whatever changes a row that counts here changes the counts
+// too, or the time of their last change. A queue that does not hold still for as long as patience is an error.
+func Read(ctx context.Context, c *client.Client, key attune.QueueKey, patience time.Duration) (proof.Rows, error) {
+	deadline := time.Now().Add(patience)
+	for {
+		rows, err := readOnce(ctx, c, key)
+		if err != nil {
+			return rows, err
+		}
+		var after attune.QueueStats
+		if err := c.Get(ctx, path(key), nil, &after); err != nil {
+			return rows, err
+		}
+		if reflect.DeepEqual(rows.Stats, after) {
+			return rows, nil
+		}
+		if time.Now().After(deadline) {
+			return rows, fmt.Errorf("it changed every time it was read for %s: pause it, or give it more time", patience)
+		}
+		if err := wait(ctx, readAgain); err != nil {
+			return rows, err
+		}
+	}
+}
+
+// readOnce reads the counts first: what comes in while the lists are read is then seen as a change.
+func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof.Rows, error) {
+	rows := proof.Rows{Queue: key}
+	if err := c.Get(ctx, path(key), nil, &rows.Stats); err != nil {
+		return rows, err
+	}
+	enforcements, err := client.List[attune.Enforcement](ctx, c, "/enforcements", url.Values{"queue": {string(key)}})
+	if err != nil {
+		return rows, err
+	}
+	grants, err := client.List[api.Grant](ctx, c, path(key)+"/grants", nil)
+	if err != nil {
+		return rows, err
+	}
+	changes, err := client.List[api.QueueChange](ctx, c, path(key)+"/changes", nil)
+	if err != nil {
+		return rows, err
+	}
+	rows.Enforcements = enforcements
+	for _, grant := range grants {
+		rows.Grants = append(rows.Grants, grant.Logged())
+	}
+	for _, change := range changes {
+		rows.Changes = append(rows.Changes, logged(change))
+	}
+	return rows, nil
+}
+
+// logged is a change in the domain's words.
+func logged(c api.QueueChange) attune.QueueChange {
+	return attune.QueueChange{
+		Number: c.Number, At: c.At, By: c.By, Note: c.Note, Kind: c.Kind, From: c.From, To: c.To, Enforcement: c.Enforcement,
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func path(key attune.QueueKey) string { return "/queues/" + url.PathEscape(string(key)) }

@@ -1,0 +1,210 @@
+package proof_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/proof"
+)
+
+// changed is sound, with a pause between the grants of second 20 and 30, and a limit by hand from 15 to 35.
+func changed() rows {
+	r := sound()
+	change := func(at int, kind attune.QueueChangeKind, from, to string) {
+		r.Changes = append(r.Changes, attune.QueueChange{
+			Number: int64(len(r.Changes) + 1), At: second(at), By: "sam", Kind: kind, From: from, To: to,
+		})
+	}
+	change(15, attune.ChangeLimit, "1 by policy", "2 by hand")
+	change(21, attune.ChangeMode, "open", "paused")
+	change(22, attune.ChangeCancel, "queued", "cancelled")
+	r.Changes[2].Enforcement, r.enforcement(3).Status = 103, attune.EnforcementCancelled
+	change(29, attune.ChangeMode, "paused", "open")
+	change(35, attune.ChangeLimit, "2 by hand", "4 by policy")
+	return r
+}
+
+func TestCheck_Changes(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change func(r *rows)
+		want   []string
+	}{
+		"as it was": {func(*rows) {}, nil},
+		"a pause at the instant of a grant": {
+			func(r *rows) { r.Changes[1].At = second(20) },
+			nil,
+		},
+		"a grant at the instant of the end of a pause": {
+			func(r *rows) { r.Changes[3].At = second(30) },
+			nil,
+		},
+		"a limit that has run out": {
+			func(r *rows) {
+				r.Changes[0].To, r.Changes[4].From = "2 by hand until 2030-01-02T12:00:25Z", "9 by policy"
+			},
+			nil,
+		},
+		"a limit that is to run out, and is cleared before": {
+			func(r *rows) {
+				r.Changes[0].To = "2 by hand until 2030-01-02T12:00:55Z"
+				r.Changes[4].From = r.Changes[0].To
+			},
+			nil,
+		},
+		"grants from before the log of limits": {
+			func(r *rows) { r.Grants[1].Limit, r.Grants[1].Revision = 0, 0 },
+			nil,
+		},
+		"a pause that is in force": {
+			func(r *rows) {
+				r.Changes, r.Stats.Mode, r.Stats.MaxConcurrent = r.Changes[:3], attune.QueuePaused, 2
+				r.Changes[1].At = second(41)
+			},
+			nil,
+		},
+
+		"a change is missing": {
+			func(r *rows) { r.Changes = append(r.Changes[:2], r.Changes[3:]...) },
+			[]string{"changes: change 4: 2 changes have a lower number", "changes: change 5: 3 changes have a lower number"},
+		},
+		"a number twice": {
+			func(r *rows) { r.Changes[3].Number = 3 },
+			[]string{"changes: change 3: 3 changes have a lower number"},
+		},
+		"from another mode": {
+			func(r *rows) { r.Changes[3].From = "draining" },
+			[]string{`changes: change 4: the mode was "draining", and had been changed to "paused"`},
+		},
+		"not open at first": {
+			func(r *rows) { r.Changes[1].From = "draining" },
+			[]string{`changes: change 2: the mode was "draining", and had been changed to "open"`},
+		},
+		"no mode": {
+			func(r *rows) { r.Changes[3].To, r.Stats.Mode = "ajar", "ajar" },
+			[]string{`changes: change 4: there is no change of the mode from "paused" to "ajar"`},
+		},
+		"no limit": {
+			func(r *rows) { r.Changes[4].To = "-1 by hand" },
+			[]string{`changes: change 5: there is no change of the limit from "2 by hand" to "-1 by hand"`},
+		},
+		"no time": {
+			func(r *rows) { r.Changes[4].To = "1 by hand until soon" },
+			[]string{`changes: change 5: there is no change of the limit from "2 by hand" to "1 by hand until soon"`},
+		},
+		"no change": {
+			func(r *rows) { r.Changes[4].To = r.Changes[4].From },
+			[]string{
+				`changes: change 5: there is no change of the limit from "2 by hand" to "2 by hand"`,
+				`changes: the limit is 0, and the changes lead to "2 by hand"`,
+			},
+		},
+		"no cancel": {
+			func(r *rows) { r.Changes[2].From = "granted" },
+			[]string{`changes: change 3: there is no change of the cancel from "granted" to "cancelled"`},
+		},
+		"of no kind": {
+			func(r *rows) { r.Changes[2].Kind = "name" },
+			[]string{`changes: change 3: there is no change of the name from "queued" to "cancelled"`},
+		},
+		"another limit by hand": {
+			func(r *rows) { r.Changes[4].From = "3 by hand" },
+			[]string{`changes: change 5: the limit was "3 by hand", and had been changed to "2 by hand"`},
+		},
+		"a limit by hand that went by itself": {
+			func(r *rows) { r.Changes[4].From = "1 by policy" },
+			[]string{`changes: change 5: the limit was "1 by policy", and had been changed to "2 by hand"`},
+		},
+		"a limit by hand that ran out too early": {
+			func(r *rows) {
+				r.Changes[0].To, r.Changes[4].From = "2 by hand until 2030-01-02T12:00:36Z", "9 by policy"
+			},
+			[]string{`changes: change 5: the limit was "9 by policy", and had been changed to "2 by hand until 2030-01-02T12:00:36Z"`},
+		},
+		"granted while paused": {
+			func(r *rows) { r.Grants[2].GrantedAt = second(28) },
+			[]string{"changes: sequence 4 grant 3: decided at 12:00:28.000000, while the queue was paused by change 2"},
+		},
+		"granted at another limit than the one by hand": {
+			func(r *rows) { r.Grants[1].Limit = 3 },
+			[]string{"changes: sequence 2 grant 2: decided at a limit of 3, and change 1 had set it to 2"},
+		},
+		"granted after it was cancelled": {
+			func(r *rows) { r.Changes[2].Enforcement = 104 },
+			[]string{"changes: sequence 4 grant 3: decided at 12:00:30.000000, after change 3 had cancelled the ticket"},
+		},
+		"cancelled somebody of another queue": {
+			func(r *rows) { r.Changes[2].Enforcement = 999 },
+			[]string{"changes: change 3: the queue has no enforcement 999"},
+		},
+		"another mode now": {
+			func(r *rows) { r.Stats.Mode = attune.QueueDraining },
+			[]string{`changes: the queue is draining, and the changes lead to "open"`},
+		},
+		"another limit now": {
+			func(r *rows) { r.Changes[4].To, r.Stats.MaxConcurrent = "3 by hand", 4; r.Grants[3].Limit = 3 },
+			[]string{`changes: the limit is 4, and the changes lead to "3 by hand"`},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := changed()
+			tt.change(&r)
+			requireViolations(t, tt.want, check(r))
+		})
+	}
+}
+
+// What a change that was not recorded would explain is counted, and is no violation.
+func TestCheck_Undecided(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(r *rows){
+		"the end of a pause is under way": func(r *rows) {
+			r.Changes, r.Stats.Mode, r.Stats.MaxConcurrent = r.Changes[:3], attune.QueuePaused, 2
+			r.Changes[1].At = second(31)
+		},
+		"the end of a pause was lost with the generation that had made it": func(r *rows) {
+			r.Grants[2].GrantedAt, r.Grants[3].Generation = second(28), 1
+		},
+		"the end of a limit by hand is under way": func(r *rows) {
+			r.Changes, r.Stats.MaxConcurrent = r.Changes[:4], 2
+			r.Grants[3].Limit = 7
+		},
+		"a cancel was lost with the generation that had made it": func(r *rows) {
+			r.Changes[2].Enforcement = 104
+			r.Grants[2].Generation, r.Grants[3].Generation = 1, 1
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := changed()
+			change(&r)
+			report := check(r)
+			require.Empty(t, report.Violations)
+			require.Equal(t, 1, report.Checked.Undecided)
+		})
+	}
+}
+
+func TestCheck_Transitions(t *testing.T) {
+	t.Parallel()
+	r := changed()
+	report := check(r)
+	require.Equal(t, 5, report.Checked.Changes)
+	require.Equal(t, []proof.Transition{
+		{QueueChange: r.Changes[0], Until: new(second(35)), Granted: 2},
+		{QueueChange: r.Changes[1], Until: new(second(29)), Granted: 0},
+		{QueueChange: r.Changes[2]},
+		{QueueChange: r.Changes[3], Granted: 2},
+		{QueueChange: r.Changes[4], Granted: 1},
+	}, report.Transitions)
+
+	r.Changes[1].At, r.Changes[3].At = second(20), second(30)
+	report = check(r)
+	require.Equal(t, 0, report.Transitions[1].Granted, "decided at the instant of the pause is before it, at that of its end after it")
+	require.Equal(t, 2, report.Transitions[3].Granted)
+}

@@ -1,0 +1,310 @@
+package proof_test
+
+import (
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/attune-go/attune"
+)
+
+// corruption is one way to make rows wrong; apply reports whether these rows have what it needs. prepare makes that likely,
+// where chance does not.
+type corruption struct {
+	name    string
+	apply   func(t *rapid.T, r *rows) bool
+	prepare func(*history)
+}
+
+func corruptions() []corruption {
+	return []corruption{
+		{name: "swap two sequences", apply: swapSequences},
+		{name: "swap two decisions", apply: swapDecisions},
+		{name: "duplicate a grant", apply: duplicateGrant},
+		{name: "extend an interval beyond the limit", apply: extendInterval},
+		{name: "drop a ticket", apply: dropTicket},
+		{name: "drop a release", apply: dropRelease},
+		{name: "drop a grant", apply: dropGrant},
+		{name: "wrong counter", apply: wrongCounter},
+		{name: "repeat an attempt", apply: repeatAttempt, prepare: (*history).goBack},
+		{name: "an older generation decides again", apply: olderGeneration},
+		{name: "another outcome", apply: anotherOutcome},
+		{name: "drop a change", apply: dropChange},
+		{name: "change from somewhere else", apply: breakChange},
+		{name: "another mode", apply: anotherMode},
+		{name: "grant while paused", apply: grantWhilePaused, prepare: (*history).pauseAndGoOn},
+		{name: "grant at another limit", apply: grantAtAnotherLimit, prepare: (*history).limitByHand},
+		{name: "grant after a cancel", apply: grantAfterCancel},
+	}
+}
+
+func swapSequences(t *rapid.T, r *rows) bool {
+	if len(r.Grants) < 2 {
+		return false
+	}
+	pair := rapid.Permutation(r.Grants).Draw(t, "pair")[:2]
+	for i := range r.Grants {
+		switch r.Grants[i].Number {
+		case pair[0].Number:
+			r.Grants[i].Sequence = pair[1].Sequence
+		case pair[1].Number:
+			r.Grants[i].Sequence = pair[0].Sequence
+		}
+	}
+	return true
+}
+
+// swapDecisions has two tickets granted in the wrong order, and everything agree on it.
+func swapDecisions(t *rapid.T, r *rows) bool {
+	if len(r.Grants) < 2 {
+		return false
+	}
+	order := rapid.Permutation([]int{0, len(r.Grants) - 1, len(r.Grants) / 2}).Draw(t, "pair")
+	a, b := &r.Grants[order[0]], &r.Grants[order[1]]
+	if a == b {
+		return false
+	}
+	a.Number, b.Number = b.Number, a.Number
+	for _, grant := range []*attune.LoggedGrant{a, b} {
+		if e := r.byID(grant.Enforcement); e.Sequence == grant.Sequence {
+			e.GrantNumber = grant.Number
+		}
+	}
+	return true
+}
+
+func duplicateGrant(t *rapid.T, r *rows) bool {
+	if len(r.Grants) == 0 {
+		return false
+	}
+	again := rapid.SampledFrom(r.Grants).Draw(t, "grant")
+	if rapid.Bool().Draw(t, "with a number of its own") {
+		again.Number = highest(r) + 1
+	}
+	r.Grants = append(r.Grants, again)
+	return true
+}
+
+func highest(r *rows) int64 {
+	n := int64(0)
+	for _, grant := range r.Grants {
+		n = max(n, grant.Number)
+	}
+	return n
+}
+
+// extendInterval has a grant keep its slot while a later one took the last that was free.
+func extendInterval(t *rapid.T, r *rows) bool {
+	type pair struct{ longer, later int }
+	var pairs []pair
+	for j, later := range r.Grants {
+		held := 0
+		var before []int
+		for i, grant := range r.Grants {
+			switch {
+			case grant.Number >= later.Number:
+			case grant.ReleasedAt == nil || grant.ReleasedAt.After(later.RequestedAt):
+				held++
+			default:
+				before = append(before, i)
+			}
+		}
+		if held == later.Limit-1 {
+			for _, i := range before {
+				pairs = append(pairs, pair{i, j})
+			}
+		}
+	}
+	if len(pairs) == 0 {
+		return false
+	}
+	chosen := rapid.SampledFrom(pairs).Draw(t, "interval")
+	r.Grants[chosen.longer].ReleasedAt = new(r.Grants[chosen.later].RequestedAt.Add(time.Microsecond))
+	return true
+}
+
+func dropTicket(t *rapid.T, r *rows) bool {
+	if len(r.Enforcements) == 0 {
+		return false
+	}
+	i := rapid.IntRange(0, len(r.Enforcements)-1).Draw(t, "ticket")
+	r.Enforcements = slices.Delete(r.Enforcements, i, i+1)
+	return true
+}
+
+func dropRelease(t *rapid.T, r *rows) bool {
+	grant := pick(t, r.Grants, func(g attune.LoggedGrant) bool { return g.ReleasedAt != nil })
+	if grant == nil {
+		return false
+	}
+	grant.ReleasedAt = nil
+	return true
+}
+
+// pick draws one of those that match.
+func pick[T any](t *rapid.T, all []T, match func(T) bool) *T {
+	var found []*T
+	for i := range all {
+		if match(all[i]) {
+			found = append(found, &all[i])
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found[rapid.IntRange(0, len(found)-1).Draw(t, "pick")]
+}
+
+func dropGrant(t *rapid.T, r *rows) bool {
+	if len(r.Grants) == 0 {
+		return false
+	}
+	i := rapid.IntRange(0, len(r.Grants)-1).Draw(t, "grant")
+	r.Grants = slices.Delete(r.Grants, i, i+1)
+	return true
+}
+
+func wrongCounter(t *rapid.T, r *rows) bool {
+	counters := []*int64{
+		&r.Stats.TotalEnqueued, &r.Stats.QueueLength, &r.Stats.ActiveCount, &r.Stats.TotalCompleted, &r.Stats.TotalDropped,
+	}
+	*rapid.SampledFrom(counters).Draw(t, "counter") += rapid.SampledFrom([]int64{-1, 1}).Draw(t, "by")
+	return true
+}
+
+// repeatAttempt gives a grant the attempt of the grant that the same enforcement had in its place before.
+func repeatAttempt(t *rapid.T, r *rows) bool {
+	former := pick(t, r.Grants, func(g attune.LoggedGrant) bool {
+		return slices.ContainsFunc(r.Grants, func(o attune.LoggedGrant) bool {
+			return o.Enforcement == g.Enforcement && o.Sequence > g.Sequence
+		})
+	})
+	if former == nil {
+		return false
+	}
+	for i := range r.Grants {
+		if r.Grants[i].Enforcement == former.Enforcement {
+			r.Grants[i].Attempt = former.Attempt
+		}
+	}
+	return true
+}
+
+// olderGeneration has the first generation decide after a later one has.
+func olderGeneration(t *rapid.T, r *rows) bool {
+	if len(r.Grants) < 2 {
+		return false
+	}
+	i := rapid.IntRange(0, len(r.Grants)-2).Draw(t, "grant")
+	grants := slices.SortedFunc(slices.Values(r.Grants), func(a, b attune.LoggedGrant) int { return int(a.Number - b.Number) })
+	grants[i].Generation = grants[len(grants)-1].Generation + 1
+	r.Grants = grants
+	return true
+}
+
+func anotherOutcome(t *rapid.T, r *rows) bool {
+	grant := pick(t, r.Grants, func(g attune.LoggedGrant) bool { return g.Outcome.Terminal() })
+	if grant == nil {
+		return false
+	}
+	r.outcome(grant.Enforcement, attune.ExecutionRetrying)
+	return true
+}
+
+func dropChange(t *rapid.T, r *rows) bool {
+	if len(r.Changes) < 2 {
+		return false
+	}
+	i := rapid.IntRange(0, len(r.Changes)-2).Draw(t, "change")
+	r.Changes = slices.Delete(r.Changes, i, i+1)
+	return true
+}
+
+// breakChange has a change of the mode start from a mode that was not in force.
+func breakChange(t *rapid.T, r *rows) bool {
+	change := pick(t, r.Changes, func(c attune.QueueChange) bool { return c.Kind == attune.ChangeMode })
+	if change == nil {
+		return false
+	}
+	modes := []string{string(attune.QueueOpen), string(attune.QueuePaused), string(attune.QueueDraining)}
+	change.From = *pick(t, modes, func(mode string) bool { return mode != change.From && mode != change.To })
+	return true
+}
+
+func anotherMode(t *rapid.T, r *rows) bool {
+	modes := []attune.QueueMode{attune.QueueOpen, attune.QueuePaused, attune.QueueDraining}
+	r.Stats.Mode = *pick(t, modes, func(mode attune.QueueMode) bool { return mode != r.Stats.Mode })
+	return true
+}
+
+// next is the next change of the same kind, if the generation of a grant has surely made it.
+func next(r *rows, change attune.QueueChange, generation int64) *attune.QueueChange {
+	i := slices.IndexFunc(r.Changes, func(c attune.QueueChange) bool { return c.Kind == change.Kind && c.Number > change.Number })
+	if i < 0 || !slices.ContainsFunc(r.Grants, func(g attune.LoggedGrant) bool {
+		return g.Generation == generation && !g.GrantedAt.Before(r.Changes[i].At)
+	}) {
+		return nil
+	}
+	return &r.Changes[i]
+}
+
+// grantWhilePaused has a grant decided in the middle of a pause, of which its generation has seen the end.
+func grantWhilePaused(t *rapid.T, r *rows) bool {
+	type choice struct {
+		grant int
+		at    time.Time
+	}
+	var cases []choice
+	for _, change := range r.Changes {
+		if change.To != string(attune.QueuePaused) {
+			continue
+		}
+		for i, grant := range r.Grants {
+			moved := rows{r.Rows}
+			moved.Grants = slices.Delete(slices.Clone(r.Grants), i, i+1)
+			if end := next(&moved, change, grant.Generation); end != nil && end.At.Sub(change.At) > time.Microsecond {
+				cases = append(cases, choice{i, change.At.Add(time.Microsecond)})
+			}
+		}
+	}
+	if len(cases) == 0 {
+		return false
+	}
+	chosen := cases[rapid.IntRange(0, len(cases)-1).Draw(t, "case")]
+	r.Grants[chosen.grant].GrantedAt = chosen.at
+	return true
+}
+
+// grantAtAnotherLimit has a grant say another limit than the one that was in force by hand.
+func grantAtAnotherLimit(t *rapid.T, r *rows) bool {
+	grant := pick(t, r.Grants, func(g attune.LoggedGrant) bool {
+		return slices.ContainsFunc(r.Changes, func(c attune.QueueChange) bool {
+			end := next(r, c, g.Generation)
+			return c.Kind == attune.ChangeLimit && len(c.To) == len("1 by hand") && g.GrantedAt.After(c.At) &&
+				end != nil && g.GrantedAt.Before(end.At)
+		})
+	})
+	if grant == nil {
+		return false
+	}
+	grant.Limit += 5
+	return true
+}
+
+// grantAfterCancel has the log say that somebody who was granted had been cancelled before that.
+func grantAfterCancel(t *rapid.T, r *rows) bool {
+	grant := pick(t, r.Grants, func(g attune.LoggedGrant) bool {
+		return slices.ContainsFunc(r.Grants, func(o attune.LoggedGrant) bool {
+			return o.Generation == g.Generation && o.GrantedAt.Before(g.GrantedAt)
+		})
+	})
+	if grant == nil {
+		return false
+	}
+	r.Changes = append(r.Changes, attune.QueueChange{
+		Number: int64(len(r.Changes) + 1), At: grant.GrantedAt.Add(-time.Microsecond), By: "sam", Kind: attune.ChangeCancel,
+		From: string(attune.EnforcementQueued), To: string(attune.EnforcementCancelled), Enforcement: grant.Enforcement,
+	})
+	return true
+}

@@ -1,0 +1,134 @@
+package proof
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// place is a ticket, and what became of it. An enforcement has one at a time; its row tells of the newest, and the log of
+// those that it had before.
+type place struct {
+	sequence    int64
+	enforcement attune.Enforcement
+	former      bool                // the enforcement has gone to the back since
+	grant       *attune.LoggedGrant // the one that was acted upon in this place; nil: none
+}
+
+// placeAll finds every place that was ever given out.
+func (c *check) placeAll(enforcements []attune.Enforcement) {
+	for _, enforcement := range enforcements {
+		c.places = append(c.places, place{sequence: enforcement.Sequence, enforcement: enforcement})
+	}
+	type ticket struct {
+		enforcement attune.EnforcementID
+		sequence    int64
+	}
+	seen := make(map[ticket]*attune.LoggedGrant, len(c.grants))
+	for i, grant := range c.grants {
+		this := ticket{grant.Enforcement, grant.Sequence}
+		enforcement, known := c.byID[grant.Enforcement]
+		if known && grant.Sequence < enforcement.Sequence && seen[this] == nil {
+			c.places = append(c.places, place{sequence: grant.Sequence, enforcement: enforcement, former: true})
+		}
+		seen[this] = cmp.Or(seen[this], &c.grants[i])
+	}
+	for i, p := range c.places {
+		c.places[i].grant = seen[ticket{p.enforcement.ID, p.sequence}]
+	}
+	slices.SortStableFunc(c.places, func(a, b place) int { return cmp.Compare(a.sequence, b.sequence) })
+}
+
+// between returns the places of the sequences above low and below high.
+func (c *check) between(low, high int64) []place {
+	at := func(sequence int64) int {
+		i, _ := slices.BinarySearchFunc(c.places, sequence, func(p place, s int64) int { return cmp.Compare(p.sequence, s) })
+		return i
+	}
+	return c.places[at(low+1):max(at(low+1), at(high))]
+}
+
+func (p place) waits() bool {
+	return p.grant == nil && !p.former && p.enforcement.Status == attune.EnforcementQueued
+}
+
+// dropped says that the place has ended without a grant.
+func (p place) dropped() bool {
+	return p.grant == nil && !p.former && p.enforcement.Status.Terminal() && p.enforcement.Status != attune.EnforcementExecuted
+}
+
+// acceptedAt is when the place was given out; zero if that is not known.
+func (p place) acceptedAt() time.Time {
+	switch {
+	case p.former:
+		return p.grant.EnqueuedAt
+	case p.enforcement.QueuedAt == nil:
+		return time.Time{}
+	default:
+		return *p.enforcement.QueuedAt
+	}
+}
+
+// endedAfter says that the enforcement ended after t.
+func (p place) endedAfter(t time.Time) bool {
+	return p.enforcement.FinishedAt != nil && p.enforcement.FinishedAt.After(t)
+}
+
+// checkTickets expects every sequence that was given out to be the place of somebody.
+func (c *check) checkTickets() {
+	previous, acceptedAt := place{}, time.Time{}
+	for _, p := range c.places {
+		c.checkPlace(p)
+		switch {
+		case p.sequence == previous.sequence && previous.enforcement.ID != 0:
+			c.violation(RuleTickets, p.sequence, 0, "enforcements %d and %d have the same place", previous.enforcement.ID, p.enforcement.ID)
+		case p.sequence > previous.sequence+1:
+			c.missingTickets(previous.sequence+1, p.sequence-1)
+		}
+		if at := p.acceptedAt(); !at.IsZero() {
+			if at.Before(acceptedAt) {
+				c.violation(RuleTickets, p.sequence, 0, "accepted at %s, and one of a lower sequence at %s", clock(at), clock(acceptedAt))
+			}
+			acceptedAt = at
+		}
+		previous = p
+	}
+	if rows := c.report.Checked.Tickets - c.report.Checked.Retried; rows != len(c.byID) {
+		c.violation(RuleTickets, 0, 0, "%d rows are about %d enforcements", rows, len(c.byID))
+	}
+	if previous.sequence < c.stats.TotalEnqueued {
+		c.missingTickets(previous.sequence+1, c.stats.TotalEnqueued)
+	}
+}
+
+func (c *check) missingTickets(from, to int64) {
+	c.violation(RuleTickets, from, 0, "%d tickets are lost: nobody has or had a sequence from %d to %d", to-from+1, from, to)
+}
+
+func (c *check) checkPlace(p place) {
+	n, e := &c.report.Checked, p.enforcement
+	n.Tickets++
+	if p.former {
+		n.Retried++
+		return
+	}
+	if e.Queue != c.report.Queue || e.Sequence < 1 || e.QueuedAt == nil {
+		c.violation(RuleTickets, e.Sequence, 0, "enforcement %d has no place in this queue: its queue is %q", e.ID, e.Queue)
+	}
+	switch e.Status {
+	case attune.EnforcementQueued:
+		n.Waiting++
+	case attune.EnforcementGranted:
+		n.Active++
+	case attune.EnforcementParked:
+		n.Parked++
+	case attune.EnforcementExecuted:
+		n.Executed++
+	case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
+		n.Dropped++
+	default:
+		c.violation(RuleTickets, e.Sequence, 0, "enforcement %d neither waits, nor holds a slot, nor has ended: it is %q", e.ID, e.Status)
+	}
+}

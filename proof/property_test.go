@@ -1,0 +1,46 @@
+package proof_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/attune-go/attune/proof"
+)
+
+// Whatever the semaphore decides, however late it is stored, and however much of it is lost, keeps the promises at every
+// moment.
+func TestCheck_CorrectHistories(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		h := newHistory()
+		actions := h.actions()
+		actions[""] = func(t *rapid.T) {
+			require.Empty(t, h.check().Violations, "%s", &h.rows)
+		}
+		t.Repeat(actions)
+	})
+}
+
+// One thing wrong with the rows of a correct history does not go unnoticed.
+func TestCheck_CorruptHistories(t *testing.T) {
+	t.Parallel()
+	for _, c := range corruptions() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				h := newHistory()
+				t.Repeat(h.actions())
+				if c.prepare != nil {
+					c.prepare(h)
+				}
+				require.Empty(t, h.check().Violations)
+				if !c.apply(t, &h.rows) {
+					t.Skip("nothing there to corrupt")
+				}
+				require.NotEmpty(t, proof.Check(h.Rows).Violations, "%s", &h.rows)
+			})
+		})
+	}
+}
