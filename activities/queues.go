@@ -46,6 +46,7 @@ type Queues struct {
 	client  client.Client
 
 	inspectAfter, parkAfter time.Duration
+	marked                  bool
 }
 
 // NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
@@ -65,6 +66,13 @@ func (a *Queues) InspectAfter(d time.Duration) *Queues {
 func (a *Queues) ParkAfter(d time.Duration) *Queues {
 	changed := *a
 	changed.parkAfter = d
+	return &changed
+}
+
+// Marked marks the workflows that are started; see [workflows.EnsureAttributes].
+func (a *Queues) Marked() *Queues {
+	changed := *a
+	changed.marked = true
 	return &changed
 }
 

@@ -24,7 +24,7 @@ func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) err
 	group.SetLimit(parksInParallel)
 	for _, ticket := range input.Tickets {
 		group.Go(func() error {
-			options := startOptions(ticket)
+			options := a.start(input.Queue, ticket)
 			options.StartDelay = workflows.ParkedFor
 			options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
 			_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
@@ -41,7 +41,7 @@ func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) err
 // deliver starts the workflow of a grant. One that waits for it gets it as a signal, which also wakes it if it sleeps: a
 // plain signal would not. One that has completed has done what the grant asks for.
 func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
-	options := startOptions(grant.Ticket)
+	options := a.start(key, grant.Ticket)
 	options.EnableEagerStart = true
 	options.StaticSummary = fmt.Sprintf("%s: sequence %d, grant %d", key, grant.Sequence, grant.Number)
 	input := workflows.EnforcementInput{Enforcement: grant.Enforcement, Queue: key, Grant: &grant}
@@ -65,20 +65,23 @@ func (a *Queues) wake(ctx context.Context, id attune.EnforcementID) error {
 	return err
 }
 
-// startOptions start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:
+// start is how to start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:
 // its ticket still waits, or holds a slot. One that has completed is not, unless it was for an earlier attempt.
-func startOptions(ticket attune.Ticket) client.StartWorkflowOptions {
-	reuse := enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
-	if ticket.Attempt > 1 {
-		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
-	}
-	return client.StartWorkflowOptions{
+func (a *Queues) start(key attune.QueueKey, ticket attune.Ticket) client.StartWorkflowOptions {
+	options := client.StartWorkflowOptions{
 		ID:                                       workflows.EnforcementWorkflowID(ticket.Enforcement),
 		TaskQueue:                                workflows.EnforcementTaskQueue,
-		WorkflowIDReusePolicy:                    reuse,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 	}
+	if ticket.Attempt > 1 {
+		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	}
+	if a.marked {
+		options.TypedSearchAttributes = workflows.MarkedBy(key)
+	}
+	return options
 }
 
 func alreadyStarted(err error) bool {

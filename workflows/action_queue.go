@@ -18,6 +18,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 		key:      input.Queue,
 		logic:    workflow.GetVersion(ctx, logicChange, workflow.DefaultVersion, logicVersion),
 		state:    input.State,
+		memo:     memoOf(workflow.GetInfo(ctx)),
 		acquires: signalChannel(ctx, SignalAcquire, "Put tickets into the queue."),
 		releases: signalChannel(ctx, SignalRelease, "Free the slots of tickets that have ended."),
 		cancels:  signalChannel(ctx, SignalCancel, "Take waiting tickets out of the queue."),
@@ -59,6 +60,7 @@ type actionQueue struct {
 	granting, settling, filling, logging, inspecting, parking task
 	timer                                                     timer
 
+	memo    QueueMemo
 	changed bool // by an update, since the last turn
 	forced  bool // somebody asked to continue as new
 }
@@ -72,6 +74,9 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 	q.state.Advance(now)
 	q.perform(ctx, now)
 	q.timer.set(ctx, q.nextDeadline(ctx), q.logic >= logicParking)
+	if q.logic >= logicParking {
+		q.remember(ctx)
+	}
 	workflow.SetCurrentDetails(ctx, q.details(now))
 }
 

@@ -90,13 +90,7 @@ func TestRecordHistories(t *testing.T) {
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	save := func(t *testing.T, s *stage, name, workflowID, runID string) {
 		t.Helper()
-		history := new(historypb.History)
-		events := s.client.GetWorkflowHistory(t.Context(), workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for events.HasNext() {
-			event, err := events.Next()
-			require.NoError(t, err)
-			history.Events = append(history.Events, event)
-		}
+		history := s.history(t, workflowID, runID)
 		data, err := protojson.MarshalOptions{Indent: " "}.Marshal(history)
 		require.NoError(t, err)
 		data = identity.ReplaceAll(data, []byte(`"identity": "recorded"`))
@@ -244,5 +238,10 @@ func TestRecordHistories(t *testing.T) {
 		s := rebuiltUnderway(t)
 		save(t, s, "queue-regrants", queueID, "")
 		save(t, s, "enforcement-fenced", workflows.EnforcementWorkflowID(100), "")
+	})
+
+	t.Run("a signal that comes while a run ends", func(t *testing.T) {
+		s, run := unhandledCommand(t)
+		save(t, s, "queue-unhandled-command", queueID, run)
 	})
 }

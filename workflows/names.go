@@ -29,6 +29,8 @@ const (
 	UpdateClearLimit = "clear-limit"
 	UpdateCancel     = "cancel"
 
+	MemoQueue = "queue"
+
 	QueryQueue    = "queue"
 	QueryPosition = "position"
 

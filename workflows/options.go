@@ -12,7 +12,7 @@ const (
 	// without one is of the first version; logicVersion is that of new runs.
 	logicChange                   = "logic"
 	logicControl workflow.Version = 2 // records changes made by hand, and inspects holders
-	logicParking workflow.Version = 3 // parks those who wait for long, and lets an early timer be
+	logicParking workflow.Version = 3 // parks those who wait for long, lets an early timer be, and has a memo
 	logicVersion                  = logicParking
 
 	// minRunAge keeps runs older than the server's minimal interval between runs of one id (1 s): a younger run's successor

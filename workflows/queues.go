@@ -16,10 +16,29 @@ const maxSignalTickets = 1000
 
 // Queues talks to the queue workflows. Every call starts the queue if it does not run: SignalWithStart also cuts through
 // the pause between two runs, which a plain signal would have to wait out.
-type Queues struct{ client client.Client }
+type Queues struct {
+	client client.Client
+	marked bool
+}
 
 // NewQueues returns a client for queues.
 func NewQueues(c client.Client) *Queues { return &Queues{client: c} }
+
+// Marked returns a client that marks the queues it starts; see [EnsureAttributes].
+func (q *Queues) Marked() *Queues { return &Queues{client: q.client, marked: true} }
+
+// start is how to start a queue that does not run.
+func (q *Queues) start(key attune.QueueKey) client.StartWorkflowOptions {
+	options := client.StartWorkflowOptions{
+		ID:                    QueueWorkflowID(key),
+		TaskQueue:             QueueTaskQueue,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+	}
+	if q.marked {
+		options.TypedSearchAttributes = MarkedBy(key)
+	}
+	return options
+}
 
 // Acquire puts accepted tickets into their queue. It returns once the queue has them durably.
 func (q *Queues) Acquire(ctx context.Context, admission attune.Admission) error {
@@ -84,11 +103,7 @@ func (q *Queues) signalTickets(ctx context.Context, key attune.QueueKey, name st
 }
 
 func (q *Queues) signal(ctx context.Context, key attune.QueueKey, name string, payload any) error {
-	options := client.StartWorkflowOptions{
-		ID:                    QueueWorkflowID(key),
-		TaskQueue:             QueueTaskQueue,
-		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-	}
+	options := q.start(key)
 	_, err := q.client.SignalWithStartWorkflow(ctx, options.ID, name, payload, options, ActionQueueWorkflowName, QueueInput{Queue: key})
 	if err != nil {
 		return fmt.Errorf("signal %q to queue %q: %w", name, key, Translate(err))

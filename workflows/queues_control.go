@@ -46,11 +46,9 @@ func (q *Queues) CancelTicket(
 
 // update starts the queue if it does not run: it can be paused before its first use.
 func (q *Queues) update(ctx context.Context, key attune.QueueKey, name string, request any) (attune.QueueStatus, error) {
-	start := q.client.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
-		ID: QueueWorkflowID(key), TaskQueue: QueueTaskQueue,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-	}, ActionQueueWorkflowName, QueueInput{Queue: key})
+	options := q.start(key)
+	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+	start := q.client.NewWithStartWorkflowOperation(options, ActionQueueWorkflowName, QueueInput{Queue: key})
 	handle, err := q.client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: start,
 		UpdateOptions: client.UpdateWorkflowOptions{

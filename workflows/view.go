@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -25,6 +26,33 @@ func (q *actionQueue) describe(ctx workflow.Context) error {
 		return fmt.Errorf("register query %q: %w", QueryPosition, err)
 	}
 	return nil
+}
+
+// QueueMemo is the memo [MemoQueue] of a queue's workflow: what hardly ever changes, for lists of workflows. Everything else is
+// in its Current Details.
+type QueueMemo struct {
+	Mode  attune.QueueMode `json:"mode"`
+	Limit int              `json:"limit"` // in force
+}
+
+// remember writes the memo if it is no longer right. It outlives the run.
+func (q *actionQueue) remember(ctx workflow.Context) {
+	memo := QueueMemo{Mode: q.state.Mode(), Limit: q.state.Limit()}
+	if memo == q.memo {
+		return
+	}
+	q.memo = memo
+	if err := workflow.UpsertMemo(ctx, map[string]any{MemoQueue: memo}); err != nil {
+		workflow.GetLogger(ctx).Warn("the memo of a queue was not written", "error", err)
+	}
+}
+
+// memoOf is the memo that the run before has left, or none.
+func memoOf(info *workflow.Info) (memo QueueMemo) {
+	if payload := info.Memo.GetFields()[MemoQueue]; payload != nil {
+		_ = converter.GetDefaultDataConverter().FromPayload(payload, &memo) // one that cannot be read is written anew
+	}
+	return memo
 }
 
 var errLoading = errors.New("the queue is being rebuilt from its rows: ask again")

@@ -306,6 +306,7 @@ type stage struct {
 	*world
 	client client.Client
 	queues *workflows.Queues
+	marked bool // workflows carry the search attribute
 }
 
 func setup(t *testing.T, limit int) *stage {
@@ -315,8 +316,15 @@ func setup(t *testing.T, limit int) *stage {
 
 func setupWorld(t *testing.T, w *world) *stage {
 	t.Helper()
-	s := &stage{world: w, client: testenv.TemporalClient(t)}
+	return setupStage(t, &stage{world: w, client: testenv.TemporalClient(t)})
+}
+
+func setupStage(t *testing.T, s *stage) *stage {
+	t.Helper()
 	s.queues = workflows.NewQueues(s.client)
+	if s.marked {
+		s.queues = s.queues.Marked()
+	}
 	ctx := t.Context()
 	s.report = func(ticket attune.Ticket) { _ = s.queues.Release(ctx, queueKey, []attune.Ticket{ticket}) }
 	s.again = func(r *row) { _ = s.askAgain(ctx, r) }
@@ -348,6 +356,9 @@ func (s *stage) startWorkers(t *testing.T) (stop func()) {
 	queueActivities := activities.NewQueues(s.world, s.world, s.client)
 	if s.inspectAfter > 0 {
 		queueActivities = queueActivities.InspectAfter(s.inspectAfter)
+	}
+	if s.marked {
+		queueActivities = queueActivities.Marked()
 	}
 	if s.parkAfter > 0 {
 		queueActivities = queueActivities.ParkAfter(s.parkAfter)

@@ -1,0 +1,70 @@
+package workflows_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/workflows"
+)
+
+func TestVisibility(t *testing.T) {
+	t.Parallel()
+
+	t.Run("workflows are found by their action", func(t *testing.T) {
+		t.Parallel()
+		address, namespace := testenv.Temporal(t)
+		c := testenv.Dial(t, address, namespace)
+		require.NoError(t, workflows.EnsureAttributes(t.Context(), c, namespace))
+		require.NoError(t, workflows.EnsureAttributes(t.Context(), c, namespace), "nothing to do the second time")
+		s := setupStage(t, &stage{world: newWorld(2), client: c, marked: true})
+		s.acquire(t, 3)
+		s.eventually(t, "queue and enforcements are found", func() bool {
+			found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+				Namespace: namespace, Query: workflows.ActionAttribute + " = 'test.deploy'",
+			})
+			return err == nil && found.GetCount() == 4
+		})
+	})
+
+	t.Run("an attribute of another type is refused", func(t *testing.T) {
+		t.Parallel()
+		address, namespace := testenv.Temporal(t, testenv.SearchAttribute{
+			Name: workflows.ActionAttribute, Type: enumspb.INDEXED_VALUE_TYPE_INT,
+		})
+		err := workflows.EnsureAttributes(t.Context(), testenv.Dial(t, address, namespace), namespace)
+		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
+	})
+
+	t.Run("the memo of a queue says its mode and limit, over its runs", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 2)
+		s.acquire(t, 1)
+		s.remembers(t, workflows.QueueMemo{Mode: attune.QueueOpen, Limit: 2})
+		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "")
+		require.NoError(t, err)
+		s.remembers(t, workflows.QueueMemo{Mode: attune.QueuePaused, Limit: 2})
+		first := s.runID(t, workflows.QueueWorkflowID(queueKey))
+		require.NoError(t, s.queues.ForceContinueAsNew(t.Context(), queueKey))
+		s.eventually(t, "a new run, although nothing else happens", func() bool {
+			return s.runID(t, workflows.QueueWorkflowID(queueKey)) != first
+		})
+		s.remembers(t, workflows.QueueMemo{Mode: attune.QueuePaused, Limit: 2})
+	})
+}
+
+func (s *stage) remembers(t *testing.T, want workflows.QueueMemo) {
+	t.Helper()
+	s.eventually(t, "the memo is right", func() bool {
+		description, err := s.client.DescribeWorkflowExecution(t.Context(), workflows.QueueWorkflowID(queueKey), "")
+		require.NoError(t, err)
+		payload := description.GetWorkflowExecutionInfo().GetMemo().GetFields()[workflows.MemoQueue]
+		var memo workflows.QueueMemo
+		return payload != nil && converter.GetDefaultDataConverter().FromPayload(payload, &memo) == nil && memo == want
+	})
+}
