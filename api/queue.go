@@ -62,6 +62,7 @@ type QueueHolder struct {
 	GrantedAt   time.Time              `json:"granted_at" doc:"The queue's clock"`
 	Age         float64                `json:"age_seconds" doc:"How long it has held the slot, over all attempts"`
 	DueAt       *time.Time             `json:"due_at,omitempty" doc:"When its worker ends it at the latest"`
+	RetryAt     *time.Time             `json:"retry_at,omitempty" doc:"When its next attempt may start, while it keeps its slot for that"`
 	Expect      string                 `json:"expect" doc:"What happens next, in a sentence"`
 }
 
@@ -167,6 +168,7 @@ func showHolder(h Holder, at time.Time) QueueHolder {
 	shown := QueueHolder{
 		Enforcement: h.Enforcement, Sequence: h.Sequence, GrantNumber: h.GrantNumber, Execution: h.Execution,
 		Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt, Age: secondsSince(h.HeldSince, at),
+		RetryAt: h.RetryAt,
 	}
 	if h.Status == attune.ExecutionRunning && h.StartedAt != nil {
 		shown.DueAt = new(h.StartedAt.Add(time.Duration(h.Timeout)))
@@ -184,6 +186,9 @@ func expect(h Holder, due *time.Time, at time.Time) string {
 	switch {
 	case h.Execution == 0 || h.Status.Terminal():
 		return "Nothing will give this slot back: it is leaked. See attune doctor."
+	case h.Status == attune.ExecutionRetrying && h.RetryAt != nil:
+		return fmt.Sprintf("Attempt %d %s; it keeps its slot until attempt %d at %s.",
+			h.Attempt, howEnded(h.AttemptStatus), h.Attempt+1, clock(*h.RetryAt))
 	case h.CancelRequested != nil && at.Sub(*h.CancelRequested) > giveUpAfter:
 		return fmt.Sprintf("Its worker was asked to stop at %s and has not answered. Cancelled again, it is given up.",
 			clock(*h.CancelRequested))
@@ -196,6 +201,18 @@ func expect(h Holder, due *time.Time, at time.Time) string {
 		return fmt.Sprintf("Its worker ends it by %s at the latest.", clock(*due))
 	default:
 		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
+	}
+}
+
+// howEnded is how an attempt has ended, in a sentence.
+func howEnded(status attune.ExecutionStatus) string {
+	switch status {
+	case attune.ExecutionTimedOut:
+		return "timed out"
+	case attune.ExecutionAbandoned:
+		return "lost its worker"
+	default:
+		return "failed"
 	}
 }
 

@@ -44,6 +44,8 @@ type Holder struct {
 	StartedAt       *time.Time
 	Timeout         attune.Duration // of the attempt, from StartedAt
 	CancelRequested *time.Time
+	AttemptStatus   attune.ExecutionStatus // how the attempt has ended, while it is retrying
+	RetryAt         *time.Time             // when the next one may start, while it is retrying
 }
 
 // Waiter is a place in line.

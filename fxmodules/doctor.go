@@ -58,6 +58,10 @@ func newDoctor(cfg config.Config, s stores, both brokers, c client.Client, ns na
 			found, err := s.Queues.SetByHand(ctx)
 			return each(found, func(b postgres.ByHand) doctor.ByHand { return doctor.ByHand(b) }), err
 		}),
+		doctor.ParkedOnes(func(ctx context.Context) ([]doctor.Parked, error) {
+			found, err := s.Queues.Parked(ctx)
+			return each(found, func(p postgres.Parked) doctor.Parked { return doctor.Parked(p) }), err
+		}),
 	)
 }
 

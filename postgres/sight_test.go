@@ -129,6 +129,40 @@ func TestQueues_Sight(t *testing.T) {
 	})
 }
 
+func TestQueues_SightOfRetries(t *testing.T) {
+	t.Parallel()
+
+	t.Run("Hold", func(t *testing.T) {
+		t.Parallel()
+		b := setupRetries(t, attune.RetryHold)
+		_, message := b.runFirst(t)
+		b.fail(t, message)
+		sight := b.sight(t, 10)
+		require.Equal(t, attune.RetryPolicy{MaxAttempts: 3, Delay: attune.Duration(retryDelay), Placement: attune.RetryHold}, sight.Policy.Retry)
+		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo"}, sight.Said.From.MaxAttempts)
+		require.Len(t, sight.Holders, 1)
+		require.Equal(t, attune.ExecutionRetrying, sight.Holders[0].Status)
+		require.Equal(t, attune.ExecutionFailed, sight.Holders[0].AttemptStatus)
+		require.Equal(t, b.execution(t, message.Execution).RetryAt, sight.Holders[0].RetryAt)
+		require.Zero(t, sight.Finished.Sample, "the slot was not given back")
+	})
+
+	t.Run("Back", func(t *testing.T) {
+		t.Parallel()
+		b := setupRetries(t, attune.RetryBack)
+		ticket, message := b.runFirst(t)
+		b.fail(t, message)
+		sight := b.sight(t, 10)
+		require.Empty(t, sight.Holders)
+		require.Len(t, sight.Waiting, 1)
+		require.Equal(t, ticket.Enforcement, sight.Waiting[0].Enforcement)
+		require.EqualValues(t, 2, sight.Waiting[0].Sequence)
+		require.Equal(t, 2, sight.Waiting[0].Attempt)
+		require.EqualValues(t, 1, sight.Finished.Sample)
+		require.NoError(t, addsUp(sight.Stats))
+	})
+}
+
 // TestQueues_SightIsOneInstant changes a queue while it is looked at: what is listed is what is counted.
 func TestQueues_SightIsOneInstant(t *testing.T) {
 	t.Parallel()

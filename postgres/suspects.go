@@ -12,27 +12,30 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Leak is a slot that is held without an execution that could give it back.
+// Leak is a slot that is held without an execution that could give it back: there is none, it has ended, or its next attempt
+// was due and nobody has asked for it.
 type Leak struct {
 	Queue       attune.QueueKey
 	Enforcement attune.EnforcementID
 	Sequence    int64
 	GrantedAt   time.Time
 	Execution   attune.ExecutionID     // 0: there is none
-	Status      attune.ExecutionStatus // how the execution ended; empty: there is none
+	Status      attune.ExecutionStatus // how the execution ended, or retrying; empty: there is none
 }
 
 const leaked = `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
-WHERE e.status = 'granted' AND (x.id IS NULL OR x.finished_at IS NOT NULL)
-	AND e.granted_at <= clock_timestamp() - $1::interval`
+WHERE e.status = 'granted' AND e.granted_at <= clock_timestamp() - $1::interval
+	AND (x.id IS NULL OR x.finished_at IS NOT NULL
+		OR x.status = 'retrying' AND COALESCE(x.retry_at <= clock_timestamp() - $1::interval, true))`
 
 const leaksSQL = `
 SELECT e.queue_key, e.id, e.sequence, e.granted_at, COALESCE(x.id, 0), COALESCE(x.status, '')` + leaked + `
 ORDER BY e.queue_key, e.grant_number`
 
 // Leaks returns the enforcements that were granted at least olderThan ago, and still count as holding a slot although
-// their execution has ended or was never made. The transactions of this package leave none behind.
+// their execution has ended or was never made, or has waited for its next attempt for so long beyond its time. The
+// transactions of this package leave none of the former behind; the latter are the queue's to go on with.
 func (q *Queues) Leaks(ctx context.Context, olderThan time.Duration) ([]Leak, error) {
 	leaks, err := collect(ctx, q.db.pool, scanLeak, leaksSQL, olderThan)
 	return leaks, wrap("look for leaks", err)
@@ -227,6 +230,22 @@ func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 		return b, err
 	}, backlogSQL)
 	return backlog, wrap("count the outbox", err)
+}
+
+// Parked is how many enforcements of a queue wait for a person.
+type Parked struct {
+	Queue  attune.QueueKey
+	Count  int64
+	Oldest attune.EnforcementID
+}
+
+const parkedSQL = `
+SELECT e.queue_key, count(*), min(e.id) FROM enforcements e WHERE e.status = 'parked' GROUP BY e.queue_key ORDER BY e.queue_key`
+
+// Parked returns the queues of which enforcements are parked.
+func (q *Queues) Parked(ctx context.Context) ([]Parked, error) {
+	parked, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[Parked], parkedSQL)
+	return parked, wrap("look for parked enforcements", err)
 }
 
 const poolsSQL = `SELECT DISTINCT a.pool FROM actions a WHERE a.enabled ORDER BY a.pool`

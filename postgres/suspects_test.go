@@ -251,3 +251,46 @@ func TestPacks_Pools(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"default"}, pools)
 }
+
+// TestQueues_LeaksOfRetries plants a next attempt that nobody asks for.
+func TestQueues_LeaksOfRetries(t *testing.T) {
+	t.Parallel()
+	b := setupRetries(t, attune.RetryHold)
+	ticket, message := b.runFirst(t)
+	require.Equal(t, attune.CompletionRetrying, b.fail(t, message).Effect)
+	b.exec(t, `UPDATE enforcements SET granted_at = granted_at - interval '1 day'`)
+	none, err := b.queues.Leaks(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, none, "its next attempt is not due yet")
+
+	b.exec(t, `UPDATE executions SET retry_at = clock_timestamp() - interval '1 hour'`)
+	leaks, err := b.queues.Leaks(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]postgres.Leak{{
+		Queue: queueKey, Enforcement: ticket.Enforcement, Sequence: 1, Execution: message.Execution,
+		GrantedAt: *b.enforcement(t, ticket.Enforcement).GrantedAt, Status: attune.ExecutionRetrying,
+	}}, leaks))
+
+	_, err = b.executions.Cancel(t.Context(), message.Execution)
+	require.NoError(t, err)
+	none, err = b.queues.Leaks(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, none, "cancelled, it gives its slot back")
+}
+
+func TestQueues_Parked(t *testing.T) {
+	t.Parallel()
+	b := setupRetries(t, attune.RetryPark)
+	none, err := b.queues.Parked(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, none)
+	first, _ := b.parked(t)
+	second := b.admit(t, b.created(t, deploy, 1)...)[0]
+	require.Equal(t, attune.CompletionParked, b.fail(t, b.run(t, grant(second))).Effect)
+	parked, err := b.queues.Parked(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []postgres.Parked{{Queue: queueKey, Count: 2, Oldest: first.Enforcement}}, parked)
+	leaks, err := b.queues.Leaks(t.Context(), 0)
+	require.NoError(t, err)
+	require.Empty(t, leaks, "what is parked holds no slot")
+}

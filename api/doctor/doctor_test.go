@@ -114,6 +114,8 @@ func TestChecks(t *testing.T) {
 		{"leaked", leaks(doctor.Leak{Queue: "a.b", Enforcement: 7, GrantedAt: noon}), doctor.Problem,
 			[]string{"queue a.b, enforcement 7", "no execution", "slots leaked"}},
 		{"leaked by an end", leaks(doctor.Leak{Execution: 9, Status: attune.ExecutionFailed}), doctor.Problem, []string{"execution 9, which is failed"}},
+		{"leaked by a retry", leaks(doctor.Leak{Queue: "a.b", Execution: 9, Status: attune.ExecutionRetrying}), doctor.Problem,
+			[]string{"next attempt of execution 9", "queue/a.b", "executions/9/cancel"}},
 		{"not leaked", leaks(), doctor.OK, []string{"Every slot"}},
 		{"untaken", holders(doctor.Overdue{Queue: "a.b", Execution: 9, Status: attune.ExecutionRequested, Pool: "gpu"}), doctor.Warning,
 			[]string{"execution 9", `pool "gpu"`, "POST /api/v1/executions/9/cancel"}},

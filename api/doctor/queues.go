@@ -55,26 +55,33 @@ type Leak struct {
 	Sequence    int64
 	GrantedAt   time.Time
 	Execution   attune.ExecutionID     // 0: there is none
-	Status      attune.ExecutionStatus // how the execution ended; empty: there is none
+	Status      attune.ExecutionStatus // how the execution ended, or retrying; empty: there is none
 }
 
 // Leaks checks that whoever holds a slot can give it back. read gets how long ago it must have been granted.
 func Leaks(read func(context.Context, time.Duration) ([]Leak, error)) Check {
 	return Check{Name: "leaked slots", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, LeakedAfter)
-		return listed(found, "Every slot that is held has an execution that will give it back.", func(l Leak) Finding {
-			what := "has no execution"
-			if l.Execution != 0 {
-				what = fmt.Sprintf("has the execution %d, which is %s", l.Execution, l.Status)
-			}
-			return Finding{
-				Severity: Problem, Where: fmt.Sprintf("queue %s, enforcement %d", l.Queue, l.Enforcement),
-				What: fmt.Sprintf("It holds a slot since %s and %s: nothing will give the slot back.", clock(l.GrantedAt), what),
-				Do: "Free it as docs/operations.md says under \"slots leaked\". attune never leaves a row like this by itself: " +
-					"find out who changed the database.",
-			}
-		}), err
+		return listed(found, "Every slot that is held has an execution that will give it back.", sayLeak), err
 	}}
+}
+
+func sayLeak(l Leak) Finding {
+	finding := Finding{Severity: Problem, Where: fmt.Sprintf("queue %s, enforcement %d", l.Queue, l.Enforcement)}
+	if l.Status == attune.ExecutionRetrying {
+		finding.What = fmt.Sprintf("It keeps its slot for the next attempt of execution %d, which is overdue.", l.Execution)
+		finding.Do = fmt.Sprintf("See that the task queues are polled. Then terminate the workflow queue/%s in Temporal, and pause and "+
+			"resume the queue: it starts again from its rows. Or give it up: POST /api/v1/executions/%d/cancel.", l.Queue, l.Execution)
+		return finding
+	}
+	what := "has no execution"
+	if l.Execution != 0 {
+		what = fmt.Sprintf("has the execution %d, which is %s", l.Execution, l.Status)
+	}
+	finding.What = fmt.Sprintf("It holds a slot since %s and %s: nothing will give the slot back.", clock(l.GrantedAt), what)
+	finding.Do = "Free it as docs/operations.md says under \"slots leaked\". attune never leaves a row like this by itself: " +
+		"find out who changed the database."
+	return finding
 }
 
 // Overdue is an execution that somebody should have taken, or ended, before now.
