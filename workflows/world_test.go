@@ -385,7 +385,7 @@ func (s *stage) acquire(t *testing.T, n int) attune.Admission {
 // eventually waits for a predicate and prints the last state of the queue if it never comes true.
 func (s *stage) eventually(t *testing.T, what string, predicate func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute) // for a machine that is busy with everything else
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for !predicate() {
