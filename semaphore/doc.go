@@ -23,9 +23,22 @@
 // that neither holds nor waits has ended. It also makes loss visible: a ticket above State.next means that those between
 // have not arrived. They are waited for, never passed: [State.Missing] names the gap and [State.Backfill] closes it.
 //
+// # Retries
+//
+// An enforcement has one place at a time. A retry that keeps its slot keeps its place and its grant: [State.Retry] says which
+// attempt is next and when it may start. A retry that goes to the back comes as a ticket with a new sequence and a later
+// attempt; by coming, it gives its old slot back, so a lost word about the old place costs nothing.
+//
 // # Decisions
 //
 // Every operation ends in the same step, which looks at the state and nothing else: expire the waiting tickets whose time
-// is up, then grant in order while slots are free, then apply the bound to what still waits. A ticket whose deadline and
-// whose slot arrive at the same instant expires.
+// is up, then grant in order while slots are free, let held attempts start whose time has come, look now and then who has
+// waited for long; then the bound is applied to what still waits. A ticket whose deadline and whose slot arrive at the same
+// instant expires.
+//
+// # What is not promised
+//
+// That a grant is acted upon at once, or at all: its enforcement may end first, and whoever delivers it may be slow. That
+// slots are used evenly, or that an attempt that is held back by the policy leaves its slot to others meanwhile. Anything about
+// order between queues.
 package semaphore

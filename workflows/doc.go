@@ -3,8 +3,8 @@
 // # ActionQueueWorkflow, id "queue/<key>"
 //
 // One long-lived workflow per queue: the durable shell around a [semaphore.State]. It is the authority on who holds a slot
-// and who waits. It accepts signals ("acquire", "release", "cancel"), applies them to the state, and has activities do what
-// the state has decided: deliver grants, record settlements, look into gaps. Whatever an activity has not confirmed stays in
+// and who waits. It accepts signals ("acquire", "release", "retry", "cancel"), applies them to the state, and has activities do
+// what the state has decided: deliver grants, record settlements, park long waiters, look into gaps. Whatever an activity has not confirmed stays in
 // the state and is done again, so every one of them is idempotent.
 //
 // One coroutine owns the channels, the state and the decision to continue as new; nothing is received while that decision
@@ -17,8 +17,9 @@
 // # EnforcementWorkflow, id "enforcement/<id>"
 //
 // Turns one granted enforcement into one published execution. Usually it is started by its grant and takes it from its
-// input. Started without one, it acquires for itself and waits; it then asks again after [grantWatchdog], so a signal that
-// was lost anywhere costs time and nothing else. The execution is created and published by an idempotent activity; the
+// input. One that is parked was started asleep and is woken by its grant, by a cancel, or after [ParkedFor] by itself. Started by
+// hand, it acquires for itself and waits; it then asks again after [grantWatchdog], so a signal that was lost anywhere costs
+// time and nothing else. A grant that is fenced off, because its queue was rebuilt, makes it wait for the next. The execution is created and published by an idempotent activity; the
 // worker's report, not this workflow, releases the slot. Only an enforcement that ended before it could run (cancelled,
 // expired) is released from here.
 //
