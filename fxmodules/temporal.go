@@ -22,14 +22,12 @@ import (
 )
 
 // Temporal provides the client and what is built on it. A process whose roles need none of it opens no connection.
-var Temporal = fx.Module("temporal", fx.Provide(dialTemporal, workflows.NewQueues))
+var Temporal = fx.Module("temporal", fx.Provide(dialTemporal, markWorkflows, newQueues))
 
 // Orchestrator runs the temporal workers of queues and enforcements.
 var Orchestrator = fx.Module("orchestrator",
 	fx.Provide(
-		func(rows *postgres.Queues, settler *postgres.Enforcements, c client.Client) *activities.Queues {
-			return activities.NewQueues(rows, settler, c)
-		},
+		newQueueActivities,
 		func(e *postgres.Enforcements, x *postgres.Executions, p *publisher, q *workflows.Queues) *activities.Enforcements {
 			return activities.NewEnforcements(e, x, p, q)
 		},
@@ -67,6 +65,34 @@ func dialTemporal(lifecycle fx.Lifecycle, t *telemetry.Telemetry, log *slog.Logg
 	}
 	lifecycle.Append(fx.StopHook(c.Close))
 	return c, namespace(options.Namespace), nil
+}
+
+// marked says that the workflows which the process starts carry the search attribute of their action.
+type marked bool
+
+func markWorkflows(c client.Client, ns namespace, log *slog.Logger) marked {
+	err := workflows.EnsureAttributes(context.Background(), c, string(ns))
+	if err != nil {
+		log.Warn("workflows cannot be found by their action: add the search attribute to the namespace and start again",
+			"attribute", workflows.ActionAttribute, "type", "Keyword", "namespace", string(ns), "error", err)
+	}
+	return err == nil
+}
+
+func newQueues(c client.Client, m marked) *workflows.Queues {
+	if m {
+		return workflows.NewQueues(c).Marked()
+	}
+	return workflows.NewQueues(c)
+}
+
+func newQueueActivities(
+	rows *postgres.Queues, settler *postgres.Enforcements, c client.Client, m marked,
+) *activities.Queues {
+	if m {
+		return activities.NewQueues(rows, settler, c).Marked()
+	}
+	return activities.NewQueues(rows, settler, c)
 }
 
 func loopback(host string) bool {

@@ -2,11 +2,13 @@ package workflows
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -47,7 +49,7 @@ func EnsureAttributes(ctx context.Context, c client.Client, namespace string) er
 			Namespace:        namespace,
 			SearchAttributes: map[string]enumspb.IndexedValueType{ActionAttribute: enumspb.INDEXED_VALUE_TYPE_KEYWORD},
 		})
-		if err != nil {
+		if _, exists := errors.AsType[*serviceerror.AlreadyExists](err); err != nil && !exists { // another process was faster
 			return fmt.Errorf("add search attribute %s: %w", ActionAttribute, Translate(err))
 		}
 	}

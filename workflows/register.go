@@ -16,8 +16,13 @@ func Register(registry Registry) {
 	registry.RegisterWorkflowWithOptions(EnforcementWorkflow, workflow.RegisterOptions{Name: EnforcementWorkflowName})
 }
 
+// Workflows are cached by the SDK, in one cache per process, of 10 000. That suits both kinds: a queue that was evicted costs
+// the replay of at most [maxHistory] events, an enforcement is gone from it after a second, and a parked one, of which there
+// may be more than that, is not in it while it sleeps.
+
 // QueueWorkerOptions are those of the temporal worker on [QueueTaskQueue]. Few queues are busy at the same time, and each
-// runs one task at a time; what matters is that their tasks are picked up at once.
+// runs one task at a time; what matters is that their tasks are picked up at once. The SDK's pollers share themselves
+// between the worker's own task queue and the common one, so 8 of them keep some on either.
 func QueueWorkerOptions() worker.Options {
 	return worker.Options{
 		MaxConcurrentWorkflowTaskPollers:       8,
@@ -27,7 +32,8 @@ func QueueWorkerOptions() worker.Options {
 }
 
 // EnforcementWorkerOptions are those of the temporal worker on [EnforcementTaskQueue]. Nearly all tasks come to it eagerly,
-// with the start of a workflow; pollers serve those that wait for a signal.
+// with the start of a workflow; pollers serve those that wait for a signal. The bound on tasks at a time is also that on
+// workflows that can be started eagerly, and so it is far above one batch of grants.
 func EnforcementWorkerOptions() worker.Options {
 	return worker.Options{
 		MaxConcurrentWorkflowTaskPollers:       4,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/services"
+	"github.com/attune-go/attune/workflows"
 )
 
 // localPorts are where `attune dev` puts what it starts: beside the usual ports of PostgreSQL and RabbitMQ, so that it does
@@ -37,7 +38,10 @@ func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) s
 		want.RabbitMQ = &services.RabbitMQConfig{Port: localRabbitMQPort}
 	}
 	if _, set := lookup("TEMPORAL_ADDRESS"); !set {
-		want.Temporal = &services.TemporalConfig{Port: localTemporalPort, UI: true, UIPort: localTemporalUIPort}
+		want.Temporal = &services.TemporalConfig{
+			Port: localTemporalPort, UI: true, UIPort: localTemporalUIPort,
+			SearchAttributes: map[string]string{workflows.ActionAttribute: "Keyword"},
+		}
 	}
 	return want
 }
