@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 
@@ -129,13 +130,13 @@ func carry(to, from net.Conn, w *way) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			window := append(tail, buffer[:n]...)
+			window := slices.Concat(tail, buffer[:n])
 			if w.pass(window) {
 				if _, err := to.Write(buffer[:n]); err != nil {
 					return
 				}
 			}
-			tail = append([]byte(nil), window[max(0, len(window)-gateTail):]...)
+			tail = window[max(0, len(window)-gateTail):]
 		}
 		if err != nil {
 			return

@@ -106,7 +106,8 @@ func (k *killing) startBehindGates() {
 		env = append(env, name+"="+(*g).through(k.t, service.String()))
 	}
 	k.temporal = newGate(k.t, variable(k.env, "TEMPORAL_ADDRESS"))
-	behind.env = append(env, "TEMPORAL_ADDRESS="+k.temporal.address())
+	env = append(env, "TEMPORAL_ADDRESS="+k.temporal.address())
+	behind.env = env
 	k.orchestrator = behind.start("--roles=orchestrator")
 }
 
@@ -148,7 +149,11 @@ func (k *killing) admitted() int {
 // control has a person pause or resume the queue.
 func (k *killing) control(verb string) {
 	k.t.Helper()
-	require.NoError(k.t, k.Post(k.t.Context(), "/queues/e2e.step/"+verb, map[string]any{"by": "ada"}, nil))
+	require.NoError(k.t, k.change(verb))
+}
+
+func (k *killing) change(verb string) error {
+	return k.Post(k.t.Context(), "/queues/e2e.step/"+verb, map[string]any{"by": "ada"}, nil)
 }
 
 // reachAcquired stops the orchestrator's answers to Temporal: it gets the queue's task with the tickets, decides, and can
@@ -164,7 +169,7 @@ func (k *killing) standsAcquired() (string, error) {
 	events := k.history(workflows.QueueWorkflowID("e2e.step"))
 	decided, signalled, started := 0, 0, 0
 	for i, event := range events {
-		switch event.GetEventType() { //nolint:exhaustive // the others do not matter here
+		switch event.GetEventType() {
 		case enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
 			decided, signalled, started = i, 0, 0
 		case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
