@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/api/doctor"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rules"
@@ -10,17 +11,19 @@ import (
 
 // What the process wires together must fit: the interfaces are declared here, the types elsewhere.
 var (
-	_ api.Engine            = (*rules.Engine)(nil)
-	_ api.Triggers          = (*postgres.Packs)(nil)
-	_ api.ActionReader      = (*postgres.Packs)(nil)
-	_ api.Rules             = (*postgres.Packs)(nil)
-	_ api.EventRecorder     = (*postgres.Events)(nil)
-	_ api.EventReader       = (*postgres.Events)(nil)
-	_ api.EnforcementReader = (*postgres.Enforcements)(nil)
-	_ api.Executions        = (*postgres.Executions)(nil)
-	_ api.QueueReader       = (*postgres.Queues)(nil)
-	_ api.GrantReader       = (*postgres.Queues)(nil)
-	_ api.ChangeReader      = (*postgres.Queues)(nil)
-	_ api.QueueControl      = (*workflows.Queues)(nil)
-	_ api.Metrics           = (*telemetry.Metrics)(nil)
+	_ api.Engine             = (*rules.Engine)(nil)
+	_ api.Triggers           = (*postgres.Packs)(nil)
+	_ api.ActionReader       = (*postgres.Packs)(nil)
+	_ api.Rules              = (*postgres.Packs)(nil)
+	_ api.EventRecorder      = (*postgres.Events)(nil)
+	_ api.EventReader        = (*postgres.Events)(nil)
+	_ api.EnforcementReader  = (*postgres.Enforcements)(nil)
+	_ api.ParkedEnforcements = (*postgres.Enforcements)(nil)
+	_ api.Executions         = (*postgres.Executions)(nil)
+	_ api.QueueReader        = (*postgres.Queues)(nil)
+	_ api.GrantReader        = (*postgres.Queues)(nil)
+	_ api.ChangeReader       = (*postgres.Queues)(nil)
+	_ api.QueueControl       = (*workflows.Queues)(nil)
+	_ api.Examiner           = (*doctor.Doctor)(nil)
+	_ api.Metrics            = (*telemetry.Metrics)(nil)
 )

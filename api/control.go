@@ -43,11 +43,6 @@ type limitQueueInput struct {
 	Body LimitChange
 }
 
-type changeEnforcementInput struct {
-	ID   int64 `path:"id" minimum:"1" doc:"The enforcement's id"`
-	Body Change
-}
-
 func (s *Server) registerControl() {
 	modes := []struct {
 		verb, summary string
@@ -79,10 +74,7 @@ func (s *Server) registerControl() {
 			return s.deps.Control.SetLimit(ctx, key, nil, in.Body.By, in.Body.Note)
 		})
 	})
-	register(s, huma.Operation{
-		OperationID: "cancel-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/cancel", Tags: []string{"enforcements"},
-		Summary: "Take a waiting enforcement out of its queue", Errors: []int{http.StatusNotFound, http.StatusConflict},
-	}, s.cancelEnforcement)
+	s.registerEnforcementControl()
 }
 
 func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*answer[attune.QueueStatus], error) {
@@ -112,29 +104,5 @@ func (s *Server) changeQueue(
 		return nil, err
 	}
 	status, err := change(key)
-	return &answer[attune.QueueStatus]{Body: status}, err
-}
-
-// cancelEnforcement leaves it to the queue whether the cancel or a grant came first.
-func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[attune.QueueStatus], error) {
-	id := attune.EnforcementID(in.ID)
-	found, err := s.deps.Enforcements.Get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	switch found.Status {
-	case attune.EnforcementQueued:
-	case attune.EnforcementCreated:
-		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has not reached its queue yet: try again in a moment", id)
-	case attune.EnforcementGranted:
-		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d holds a slot already: cancel its execution", id)
-	default:
-		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has ended: it is %s", id, found.Status)
-	}
-	ticket := attune.Ticket{Enforcement: id, Sequence: found.Sequence}
-	if found.QueuedAt != nil {
-		ticket.EnqueuedAt = *found.QueuedAt
-	}
-	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, in.Body.By, in.Body.Note)
 	return &answer[attune.QueueStatus]{Body: status}, err
 }

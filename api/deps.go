@@ -19,6 +19,7 @@ type Deps struct {
 	Recorder     EventRecorder
 	Events       EventReader
 	Enforcements EnforcementReader
+	Parked       ParkedEnforcements
 	Executions   Executions
 	Actions      ActionReader
 	Rules        Rules
@@ -79,8 +80,9 @@ func (d Deps) validate() error {
 		value any
 	}{
 		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
-		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Actions", d.Actions}, {"Rules", d.Rules},
-		{"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes}, {"Control", d.Control}, {"Doctor", d.Doctor},
+		{"Enforcements", d.Enforcements}, {"Parked", d.Parked}, {"Executions", d.Executions}, {"Actions", d.Actions},
+		{"Rules", d.Rules}, {"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes},
+		{"Control", d.Control}, {"Doctor", d.Doctor},
 	}
 	var missing []string
 	for _, need := range needed {

@@ -24,15 +24,18 @@ type Enforcement struct {
 	attune.Enforcement
 
 	Position  int64         `json:"position,omitempty" doc:"Place among those that wait, 1 is next; absent when it does not wait"`
-	Why       string        `json:"why,omitempty" doc:"Why it waits, in a sentence"`
+	Why       string        `json:"why,omitempty" doc:"Why it waits, for its turn, its next attempt or a person, in a sentence"`
 	Estimate  *Estimate     `json:"estimate,omitempty" doc:"How long it will probably go on waiting; absent when too little is known"`
 	Execution *ExecutionRef `json:"execution,omitempty" doc:"Absent before the grant has led to one"`
 }
 
 // ExecutionRef is an execution in short.
 type ExecutionRef struct {
-	ID     attune.ExecutionID     `json:"id"`
-	Status attune.ExecutionStatus `json:"status"`
+	ID            attune.ExecutionID     `json:"id"`
+	Attempt       int                    `json:"attempt"`
+	Status        attune.ExecutionStatus `json:"status"`
+	AttemptStatus attune.ExecutionStatus `json:"attempt_status,omitempty" doc:"How the attempt has ended, while the next is still to come"`
+	RetryAt       *time.Time             `json:"retry_at,omitempty" doc:"When the next attempt may start, while it keeps its slot for that"`
 }
 
 // EnforcementSummary is an enforcement without its parameters.
@@ -114,19 +117,26 @@ func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*answer[Enfor
 		return nil, err
 	}
 	body := Enforcement{Enforcement: found}
-	if found.Status == attune.EnforcementQueued {
-		if err := s.explainWait(ctx, &body); err != nil {
+	if found.Sequence > 0 || found.GrantNumber > 0 {
+		if body.Execution, err = s.executionOf(ctx, id); err != nil {
 			return nil, err
 		}
 	}
-	if found.GrantNumber > 0 {
-		executions, err := s.deps.Executions.List(ctx, attune.ExecutionFilter{Enforcement: id}, attune.Page{Limit: 1})
-		if err != nil {
-			return nil, err
-		}
-		if len(executions) > 0 {
-			body.Execution = &ExecutionRef{ID: executions[0].ID, Status: executions[0].Status}
-		}
+	switch found.Status {
+	case attune.EnforcementQueued:
+		err = s.explainWait(ctx, &body)
+	case attune.EnforcementGranted, attune.EnforcementParked:
+		body.Why = whyBetween(found.Status, body.Execution)
 	}
-	return &answer[Enforcement]{Body: body}, nil
+	return &answer[Enforcement]{Body: body}, err
+}
+
+// executionOf is what an enforcement that was accepted has led to, if it was granted since.
+func (s *Server) executionOf(ctx context.Context, id attune.EnforcementID) (*ExecutionRef, error) {
+	executions, err := s.deps.Executions.List(ctx, attune.ExecutionFilter{Enforcement: id}, attune.Page{Limit: 1})
+	if err != nil || len(executions) == 0 {
+		return nil, err
+	}
+	x := executions[0]
+	return &ExecutionRef{ID: x.ID, Attempt: x.Attempt, Status: x.Status, AttemptStatus: x.AttemptStatus, RetryAt: x.RetryAt}, nil
 }

@@ -18,6 +18,15 @@ type Executions interface {
 	// Cancel ends an execution that has not started, or asks the worker to end one that has. One that has ended is an
 	// [attune.CodeConflict] error.
 	Cancel(ctx context.Context, id attune.ExecutionID) (attune.Execution, error)
+	// Attempts returns how the attempts have ended that were followed by another, or are to be.
+	Attempts(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error)
+}
+
+// Execution is an execution with everything that is known of it.
+type Execution struct {
+	attune.Execution
+
+	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"How attempts have ended that were not to be the last"`
 }
 
 // ExecutionSummary is an execution without its parameters and output.
@@ -32,19 +41,23 @@ type ExecutionSummary struct {
 	Status      attune.ExecutionStatus `json:"status"`
 	Reason      attune.Reason          `json:"reason,omitempty"`
 	Error       string                 `json:"error,omitempty"`
-	Pool        string                 `json:"pool"`
-	Worker      string                 `json:"worker,omitempty"`
-	ExitCode    *int                   `json:"exit_code,omitempty"`
-	RequestedAt time.Time              `json:"requested_at"`
-	StartedAt   *time.Time             `json:"started_at,omitempty"`
-	FinishedAt  *time.Time             `json:"finished_at,omitempty"`
+	// AttemptStatus and RetryAt are there while it is retrying.
+	AttemptStatus attune.ExecutionStatus `json:"attempt_status,omitempty" doc:"How the attempt has ended, while the next is still to come"`
+	RetryAt       *time.Time             `json:"retry_at,omitempty" doc:"When the next attempt may start, while it keeps its slot for that"`
+	Pool          string                 `json:"pool"`
+	Worker        string                 `json:"worker,omitempty"`
+	ExitCode      *int                   `json:"exit_code,omitempty"`
+	RequestedAt   time.Time              `json:"requested_at"`
+	StartedAt     *time.Time             `json:"started_at,omitempty"`
+	FinishedAt    *time.Time             `json:"finished_at,omitempty"`
 }
 
 func summarizeExecution(e attune.Execution) ExecutionSummary {
 	return ExecutionSummary{
 		ID: e.ID, Enforcement: e.Enforcement, Action: e.Action, ActionID: e.ActionID,
 		Queue: e.Queue, Sequence: e.Sequence, Attempt: e.Attempt,
-		Status: e.Status, Reason: e.Reason, Error: e.Error, Pool: e.Pool, Worker: e.Worker, ExitCode: e.ExitCode,
+		Status: e.Status, Reason: e.Reason, Error: e.Error, AttemptStatus: e.AttemptStatus, RetryAt: e.RetryAt,
+		Pool: e.Pool, Worker: e.Worker, ExitCode: e.ExitCode,
 		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, FinishedAt: e.FinishedAt,
 	}
 }
@@ -65,16 +78,22 @@ func (s *Server) registerExecutions() {
 	}, s.listExecutions)
 	register(s, huma.Operation{
 		OperationID: "get-execution", Method: http.MethodGet, Path: "/executions/{id}", Tags: []string{"executions"},
-		Summary: "Read one execution with its output", Errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, in *idInput) (*answer[attune.Execution], error) {
-		execution, err := s.deps.Executions.Get(ctx, attune.ExecutionID(in.ID))
-		return &answer[attune.Execution]{Body: execution}, err
-	})
+		Summary: "Read one execution with its output and its attempts", Errors: []int{http.StatusNotFound},
+	}, s.getExecution)
 	register(s, huma.Operation{
 		OperationID: "cancel-execution", Method: http.MethodPost, Path: "/executions/{id}/cancel", Tags: []string{"executions"},
 		Summary: "Ask for the end of an execution; it has ended when its status says so", DefaultStatus: http.StatusAccepted,
 		Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.cancelExecution)
+}
+
+func (s *Server) getExecution(ctx context.Context, in *idInput) (*answer[Execution], error) {
+	execution, err := s.deps.Executions.Get(ctx, attune.ExecutionID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	attempts, err := s.deps.Executions.Attempts(ctx, execution.ID)
+	return &answer[Execution]{Body: Execution{Execution: execution, Attempts: attempts}}, err
 }
 
 func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*answer[List[ExecutionSummary]], error) {

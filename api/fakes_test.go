@@ -136,6 +136,22 @@ type fakeEnforcements struct {
 	get      func(attune.EnforcementID) (attune.Enforcement, error)
 	list     func(attune.EnforcementFilter, attune.Page) ([]attune.Enforcement, error)
 	position func(attune.EnforcementID) (int64, error)
+	retry    func(attune.EnforcementID) (attune.Enforcement, error)
+	giveUp   func(attune.EnforcementID) (attune.Enforcement, error)
+}
+
+func (f *fakeEnforcements) Retry(_ context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
+	if f.retry == nil {
+		return attune.Enforcement{}, notFound("such enforcement")
+	}
+	return f.retry(id)
+}
+
+func (f *fakeEnforcements) GiveUp(_ context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
+	if f.giveUp == nil {
+		return attune.Enforcement{}, notFound("such enforcement")
+	}
+	return f.giveUp(id)
 }
 
 func (f *fakeEnforcements) Get(_ context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
@@ -160,6 +176,15 @@ type fakeExecutions struct {
 	get    func(attune.ExecutionID) (attune.Execution, error)
 	list   func(attune.ExecutionFilter, attune.Page) ([]attune.Execution, error)
 	cancel func(attune.ExecutionID) (attune.Execution, error)
+
+	attempts func(attune.ExecutionID) ([]attune.ExecutionAttempt, error)
+}
+
+func (f *fakeExecutions) Attempts(_ context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error) {
+	if f.attempts == nil {
+		return nil, nil
+	}
+	return f.attempts(id)
 }
 
 func (f *fakeExecutions) Get(_ context.Context, id attune.ExecutionID) (attune.Execution, error) {

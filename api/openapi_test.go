@@ -40,6 +40,7 @@ func routes() map[string]bool {
 		"PUT /api/v1/queues/{key}/limit":        true,
 		"POST /api/v1/queues/{key}/limit/clear": true,
 		"POST /api/v1/enforcements/{id}/cancel": true,
+		"POST /api/v1/enforcements/{id}/retry":  true,
 		"GET /api/v1/queues/{key}/grants":       true,
 		"GET /api/v1/queues/{key}/changes":      true,
 		"GET /api/v1/actions":                   true,

@@ -27,7 +27,8 @@ func (s *Server) registerQueues() {
 	}, s.listQueues)
 	register(s, huma.Operation{
 		OperationID: "get-queue", Method: http.MethodGet, Path: "/queues/{key}", Tags: []string{"queues"},
-		Summary: "Look at one queue: its counts, limit, holders, the first in line, and how fast it moves", Errors: []int{http.StatusNotFound},
+		Summary: "Look at one queue: its counts, limit, holders, the first in line, and how fast it moves",
+		Errors:  []int{http.StatusNotFound},
 	}, s.getQueue)
 	register(s, huma.Operation{
 		OperationID: "get-action-queue-stats", Method: http.MethodGet, Path: "/actions/{ref}/queue-stats", Tags: []string{"queues"},

@@ -53,11 +53,11 @@ func TestGetEnforcement(t *testing.T) {
 		b.executions.list = func(filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error) {
 			require.Equal(t, attune.ExecutionFilter{Enforcement: 11}, filter)
 			require.Equal(t, 1, page.Limit)
-			return []attune.Execution{{ID: 21, Status: attune.ExecutionRunning}}, nil
+			return []attune.Execution{{ID: 21, Attempt: 1, Status: attune.ExecutionRunning}}, nil
 		}
 		recorder := b.do(t, get("/api/v1/enforcements/11"))
 		require.Equal(t, http.StatusOK, recorder.Code)
-		require.Contains(t, recorder.Body.String(), `"execution":{"id":21,"status":"running"}`)
+		require.Contains(t, recorder.Body.String(), `"execution":{"id":21,"attempt":1,"status":"running"}`)
 		require.NotContains(t, recorder.Body.String(), `"position"`)
 	})
 

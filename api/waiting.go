@@ -28,6 +28,9 @@ func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
 		return err
 	}
 	e.Position, e.Why = position, why(position, stats)
+	if x := e.Execution; x != nil && x.Status == attune.ExecutionRetrying {
+		e.Why = fmt.Sprintf("It is back in the line after attempt %d %s. %s", x.Attempt, howEnded(x.AttemptStatus), e.Why)
+	}
 	if !moves(stats) {
 		return nil
 	}
@@ -55,6 +58,21 @@ func estimate(position int64, stats attune.QueueStats, latest []attune.LoggedGra
 	}
 	return &Estimate{
 		Low: attune.Duration(estimate.Low), Likely: attune.Duration(estimate.Likely), High: attune.Duration(estimate.High),
+	}
+}
+
+// whyBetween says why an enforcement waits that is between two attempts and not in the line; nothing if it is not.
+func whyBetween(status attune.EnforcementStatus, x *ExecutionRef) string {
+	switch {
+	case x == nil || x.Status != attune.ExecutionRetrying:
+		return ""
+	case status == attune.EnforcementParked:
+		return fmt.Sprintf("It is parked after attempt %d %s, until somebody retries or cancels it.", x.Attempt, howEnded(x.AttemptStatus))
+	case x.RetryAt == nil:
+		return ""
+	default:
+		return fmt.Sprintf("It keeps its slot after attempt %d %s, until the next attempt at %s.",
+			x.Attempt, howEnded(x.AttemptStatus), clock(*x.RetryAt))
 	}
 }
 

@@ -138,7 +138,8 @@ func TestQueues_SightOfRetries(t *testing.T) {
 		_, message := b.runFirst(t)
 		b.fail(t, message)
 		sight := b.sight(t, 10)
-		require.Equal(t, attune.RetryPolicy{MaxAttempts: 3, Delay: attune.Duration(retryDelay), Placement: attune.RetryHold}, sight.Policy.Retry)
+		want := attune.RetryPolicy{MaxAttempts: 3, Delay: attune.Duration(retryDelay), Placement: attune.RetryHold}
+		require.Equal(t, want, sight.Policy.Retry)
 		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo"}, sight.Said.From.MaxAttempts)
 		require.Len(t, sight.Holders, 1)
 		require.Equal(t, attune.ExecutionRetrying, sight.Holders[0].Status)

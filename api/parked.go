@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+)
+
+// ParkedEnforcements leads enforcements on that are parked: their attempts have failed, and they wait for a person. One that
+// is not parked is an [attune.CodeConflict] error.
+type ParkedEnforcements interface {
+	// Retry puts an enforcement at the end of its line again.
+	Retry(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
+	// GiveUp ends an enforcement, and its execution as its last attempt has.
+	GiveUp(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
+}
+
+type changeEnforcementInput struct {
+	ID   int64 `path:"id" minimum:"1" doc:"The enforcement's id"`
+	Body Change
+}
+
+func (s *Server) registerEnforcementControl() {
+	register(s, huma.Operation{
+		OperationID: "cancel-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/cancel", Tags: []string{"enforcements"},
+		Summary: "Take a waiting enforcement out of its queue, or give up one that is parked",
+		Errors:  []int{http.StatusNotFound, http.StatusConflict},
+	}, s.cancelEnforcement)
+	register(s, huma.Operation{
+		OperationID: "retry-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/retry", Tags: []string{"enforcements"},
+		Summary: "Put an enforcement that is parked at the end of its line again",
+		Errors:  []int{http.StatusNotFound, http.StatusConflict},
+	}, s.retryEnforcement)
+}
+
+// cancelEnforcement leaves it to the queue whether the cancel or a grant came first.
+func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[attune.QueueStatus], error) {
+	id := attune.EnforcementID(in.ID)
+	found, err := s.deps.Enforcements.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	switch found.Status {
+	case attune.EnforcementQueued:
+	case attune.EnforcementParked:
+		return s.giveUp(ctx, found, in.Body)
+	case attune.EnforcementCreated:
+		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has not reached its queue yet: try again in a moment", id)
+	case attune.EnforcementGranted:
+		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d holds a slot already: cancel its execution", id)
+	default:
+		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has ended: it is %s", id, found.Status)
+	}
+	ticket := attune.Ticket{Enforcement: id, Sequence: found.Sequence}
+	if found.QueuedAt != nil {
+		ticket.EnqueuedAt = *found.QueuedAt
+	}
+	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, in.Body.By, in.Body.Note)
+	return &answer[attune.QueueStatus]{Body: status}, err
+}
+
+// giveUp ends what is parked. Its queue has nothing to say about it: the slot was given back when it was parked.
+func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, change Change) (*answer[attune.QueueStatus], error) {
+	if _, err := s.deps.Parked.GiveUp(ctx, parked.ID); err != nil {
+		return nil, err
+	}
+	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "by", change.By, "note", change.Note,
+		"request_id", exchangeOf(ctx).id)
+	sight, err := s.deps.Sights.Sight(ctx, parked.Queue, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[attune.QueueStatus]{Body: attune.QueueStatus{
+		Queue: parked.Queue, Mode: sight.Stats.Mode, Limit: sight.Stats.MaxConcurrent, Override: sight.Override,
+		Active: int(sight.Stats.ActiveCount), Waiting: int(sight.Stats.QueueLength),
+	}}, nil
+}
+
+func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[EnforcementSummary], error) {
+	retried, err := s.deps.Parked.Retry(ctx, attune.EnforcementID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	s.logger.InfoContext(ctx, "a parked enforcement was put in line again", "enforcement", retried.ID, "by", in.Body.By,
+		"note", in.Body.Note, "request_id", exchangeOf(ctx).id)
+	return &answer[EnforcementSummary]{Body: summarizeEnforcement(retried)}, nil
+}

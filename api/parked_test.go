@@ -1,0 +1,178 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
+)
+
+const sam = `{"by": "sam", "note": "the disk is empty again"}`
+
+// parked lets the bundle's enforcement 11 wait for a person.
+func (b *bundle) parked() {
+	b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
+		return attune.Enforcement{ID: id, Status: attune.EnforcementParked, Queue: "shop.deploy", Sequence: 4, GrantNumber: 3}, nil
+	}
+}
+
+func TestRetryParked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	later := noon.Add(time.Minute)
+	b.enforcements.retry = func(id attune.EnforcementID) (attune.Enforcement, error) {
+		require.Equal(t, attune.EnforcementID(11), id)
+		return attune.Enforcement{
+			ID: id, Event: 7, Action: "shop.deploy", ActionID: 4, Status: attune.EnforcementQueued, Queue: "shop.deploy", Sequence: 9,
+			CreatedAt: noon, QueuedAt: &later,
+		}, nil
+	}
+	recorder := b.do(t, post("/api/v1/enforcements/11/retry", sam))
+	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+	requireJSON(t, `{
+		"id": 11, "event_id": 7, "action": "shop.deploy", "action_id": 4, "status": "queued", "queue": "shop.deploy", "sequence": 9,
+		"created_at": "2030-01-02T12:00:00Z", "queued_at": "2030-01-02T12:01:00Z"
+	}`, recorder)
+	require.Contains(t, b.log.String(), `enforcement=11 by=sam note="the disk is empty again"`)
+
+	b.enforcements.retry = func(attune.EnforcementID) (attune.Enforcement, error) {
+		return attune.Enforcement{}, attune.Errorf(attune.CodeConflict, "enforcement 11 is not parked: it is queued")
+	}
+	requireProblem(t, b.do(t, post("/api/v1/enforcements/11/retry", sam)), 409, "conflict")
+	b.enforcements.retry = nil
+	requireProblem(t, b.do(t, post("/api/v1/enforcements/12/retry", sam)), 404, "not_found")
+	requireProblem(t, b.do(t, post("/api/v1/enforcements/12/retry", `{}`)), 422, "invalid")
+}
+
+func TestCancelParked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parked()
+	given := false
+	b.enforcements.giveUp = func(id attune.EnforcementID) (attune.Enforcement, error) {
+		require.Equal(t, attune.EnforcementID(11), id)
+		given = true
+		return attune.Enforcement{ID: id, Status: attune.EnforcementExecuted}, nil
+	}
+	b.sights.sight = func(key attune.QueueKey, first int) (api.Sight, error) {
+		require.Equal(t, attune.QueueKey("shop.deploy"), key)
+		require.Zero(t, first)
+		return deploySight(), nil
+	}
+	recorder := b.do(t, post("/api/v1/enforcements/11/cancel", sam))
+	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+	requireJSON(t, `{"queue": "shop.deploy", "mode": "open", "limit": 2, "active": 2, "waiting": 3}`, recorder)
+	require.True(t, given)
+	require.Contains(t, b.log.String(), `enforcement=11 by=sam`)
+
+	b.enforcements.giveUp = func(attune.EnforcementID) (attune.Enforcement, error) {
+		return attune.Enforcement{}, attune.Errorf(attune.CodeConflict, "enforcement 11 is not parked: it is queued")
+	}
+	requireProblem(t, b.do(t, post("/api/v1/enforcements/11/cancel", sam)), 409, "conflict")
+}
+
+// TestWhyBetweenAttempts reads the sentence that says why an enforcement waits whose attempt has failed.
+func TestWhyBetweenAttempts(t *testing.T) {
+	t.Parallel()
+	at := noon.Add(time.Minute)
+	retrying := attune.Execution{
+		ID: 21, Attempt: 2, Status: attune.ExecutionRetrying, AttemptStatus: attune.ExecutionFailed, RetryAt: &at,
+	}
+	timedOut, lost := retrying, retrying
+	timedOut.AttemptStatus, timedOut.RetryAt = attune.ExecutionTimedOut, nil
+	lost.AttemptStatus, lost.RetryAt = attune.ExecutionAbandoned, nil
+	cases := map[string]struct {
+		status    attune.EnforcementStatus
+		execution attune.Execution
+		why       string
+	}{
+		"hold":    {attune.EnforcementGranted, retrying, "It keeps its slot after attempt 2 failed, until the next attempt at 2030-01-02T12:01:00Z."},
+		"park":    {attune.EnforcementParked, timedOut, "It is parked after attempt 2 timed out, until somebody retries or cancels it."},
+		"back":    {attune.EnforcementQueued, lost, "It is back in the line after attempt 2 lost its worker. It is next, and 1 of 1 slots are held."},
+		"running": {attune.EnforcementGranted, attune.Execution{ID: 21, Attempt: 1, Status: attune.ExecutionRunning}, ""},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
+				return attune.Enforcement{ID: id, Status: tc.status, Queue: "shop.deploy", Sequence: 4}, nil
+			}
+			b.enforcements.position = func(attune.EnforcementID) (int64, error) { return 1, nil }
+			b.queues.stats = func(attune.QueueKey) (attune.QueueStats, error) {
+				return attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 1, MaxConcurrent: 1}, nil
+			}
+			b.executions.list = func(filter attune.ExecutionFilter, _ attune.Page) ([]attune.Execution, error) {
+				require.Equal(t, attune.ExecutionFilter{Enforcement: 11}, filter)
+				return []attune.Execution{tc.execution}, nil
+			}
+			recorder := b.do(t, get("/api/v1/enforcements/11"))
+			require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+			var body api.Enforcement
+			require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &body))
+			require.Equal(t, tc.why, body.Why)
+			require.Equal(t, tc.execution.AttemptStatus, body.Execution.AttemptStatus)
+			require.Equal(t, tc.execution.RetryAt, body.Execution.RetryAt)
+		})
+	}
+}
+
+func TestExecutionWithAttempts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := noon.Add(time.Minute)
+	retrying := attune.Execution{
+		ID: 21, Enforcement: 11, Action: "shop.deploy", ActionID: 4, Queue: "shop.deploy", Sequence: 4, Attempt: 2,
+		Status: attune.ExecutionRetrying, AttemptStatus: attune.ExecutionTimedOut, RetryAt: &at, Reason: attune.ReasonTimeout,
+		Pool: "default", Parameters: json.RawMessage(`{}`), RequestedAt: noon,
+	}
+	b.executions.get = func(attune.ExecutionID) (attune.Execution, error) { return retrying, nil }
+	b.executions.attempts = func(id attune.ExecutionID) ([]attune.ExecutionAttempt, error) {
+		require.Equal(t, attune.ExecutionID(21), id)
+		return []attune.ExecutionAttempt{
+			{Attempt: 1, Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode, ExitCode: new(3), Worker: "w1", FinishedAt: noon},
+			{Attempt: 2, Status: attune.ExecutionTimedOut, Reason: attune.ReasonTimeout, Worker: "w1", FinishedAt: noon},
+		}, nil
+	}
+	recorder := b.do(t, get("/api/v1/executions/21"))
+	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+	requireJSON(t, `{
+		"id": 21, "enforcement_id": 11, "action": "shop.deploy", "action_id": 4, "queue": "shop.deploy", "sequence": 4, "attempt": 2,
+		"status": "retrying", "reason": "timeout", "attempt_status": "timed_out", "retry_at": "2030-01-02T12:01:00Z",
+		"pool": "default", "parameters": {}, "timeout": "0s", "requested_at": "2030-01-02T12:00:00Z",
+		"attempts": [
+			{"attempt": 1, "status": "failed", "reason": "exit_code", "exit_code": 3, "worker": "w1", "finished_at": "2030-01-02T12:00:00Z"},
+			{"attempt": 2, "status": "timed_out", "reason": "timeout", "worker": "w1", "finished_at": "2030-01-02T12:00:00Z"}
+		]
+	}`, recorder)
+
+	b.executions.list = func(attune.ExecutionFilter, attune.Page) ([]attune.Execution, error) {
+		return []attune.Execution{retrying}, nil
+	}
+	recorder = b.do(t, get("/api/v1/executions"))
+	require.Contains(t, recorder.Body.String(), `"attempt_status":"timed_out","retry_at":"2030-01-02T12:01:00Z"`)
+	require.NotContains(t, recorder.Body.String(), `"attempts"`)
+
+	b.executions.attempts = func(attune.ExecutionID) ([]attune.ExecutionAttempt, error) { return nil, errDown }
+	requireProblem(t, b.do(t, get("/api/v1/executions/21")), 503, "unavailable")
+}
+
+// TestHolderBetweenAttempts shows who holds a slot for the next attempt.
+func TestHolderBetweenAttempts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := noon.Add(time.Minute)
+	b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
+		return api.Sight{At: noon, Holders: []api.Holder{{
+			Execution: 21, Attempt: 1, Status: attune.ExecutionRetrying, AttemptStatus: attune.ExecutionFailed, RetryAt: &at,
+		}}}, nil
+	}
+	holder := b.queue(t).Holders[0]
+	require.Equal(t, &at, holder.RetryAt)
+	require.Equal(t, "Attempt 1 failed; it keeps its slot until attempt 2 at 2030-01-02T12:01:00Z.", holder.Expect)
+}
