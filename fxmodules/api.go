@@ -19,7 +19,7 @@ import (
 
 // API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that
 // whoever asked for a free one can learn which it is.
-var API = fx.Module("api", fx.Provide(rules.NewEngine, newDoctor, newServer, listen), fx.Invoke(runServer))
+var API = fx.Module("api", fx.Provide(rules.NewEngine, newDoctor, newServer, listen), fx.Invoke(runServer, watchQueues))
 
 // stores are the nouns of the database that the API reads and writes.
 type stores struct {
@@ -40,7 +40,7 @@ func newServer(
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
 		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Enforcements: s.Enforcements,
-		Parked: s.Enforcements,
+		Parked:     s.Enforcements,
 		Executions: s.Executions, Actions: s.Packs, Rules: s.Packs, Queues: s.Queues, Control: queues, Sights: sights{s.Queues},
 		Grants: s.Queues, Changes: s.Queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{

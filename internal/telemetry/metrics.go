@@ -21,6 +21,8 @@ import (
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
 //	attune_worker_runs_total{status}               attempts this worker ran, by how they ended
 //	attune_http_request_duration_seconds{method,route,status}
+//
+// How queues stand is shown by gauges: attune_queue_* and attune_slots_leaked.
 type Metrics struct {
 	events       metric.Int64Counter
 	enforcements metric.Int64Counter
@@ -29,6 +31,7 @@ type Metrics struct {
 	outbox       metric.Int64Counter
 	workerRuns   metric.Int64Counter
 	httpDuration metric.Float64Histogram
+	queues       *queueGauges
 }
 
 // secondsView gives every histogram bounds in seconds, from a request that reads one row to one that waits for a
@@ -66,6 +69,9 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		metric.WithDescription("Time from a request's headers to the end of its answer."))
 	if err != nil {
 		return nil, fmt.Errorf("create histogram: %w", err)
+	}
+	if m.queues, err = newQueueGauges(meter); err != nil {
+		return nil, err
 	}
 	m.startAtZero()
 	return m, nil

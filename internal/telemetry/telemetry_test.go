@@ -123,5 +123,7 @@ func TestMetricsNil(t *testing.T) {
 		m.OutboxPublished(t.Context(), 1)
 		m.WorkerRan(t.Context(), attune.ExecutionSucceeded)
 		m.RequestServed(t.Context(), "GET", "/livez", 200, time.Second)
+		m.QueuesRead(nil, 0)
+		m.QueuesForgotten()
 	})
 }
