@@ -59,7 +59,7 @@ func TestEnforcements_SettleRetrying(t *testing.T) {
 			require.Zero(t, enforcement.GrantNumber)
 			b.requireEndedLike(t, report)
 			stats := b.stats(t)
-			require.EqualValues(t, []int64{2, 1, 1}, []int64{stats.TotalEnqueued, stats.TotalCompleted, stats.TotalDropped})
+			require.Equal(t, []int64{2, 1, 1}, []int64{stats.TotalEnqueued, stats.TotalCompleted, stats.TotalDropped})
 			require.Equal(t, attune.ExecutionTimedOut, b.grants(t, attune.Page{})[0].Outcome)
 
 			b.requireNoChange(t, func() {

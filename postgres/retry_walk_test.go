@@ -34,7 +34,7 @@ func TestRetries_RandomWalk(t *testing.T) {
 	b.install(t, pack)
 	w.ids = b.bulk(t, 40, "walk.hold", "walk.back", "walk.park")
 
-	const actors, steps = 8, 400
+	const actors, steps = 8, 250
 	done, observed := make(chan struct{}), make(chan error, 1)
 	go func() { observed <- w.observe(t.Context(), done) }()
 	errs := make([]error, actors)
