@@ -130,7 +130,7 @@ func TestActionQueueWorkflow_UnhandledCommand(t *testing.T) {
 	t.Parallel()
 	s, run := unhandledCommand(t)
 	history := s.history(t, workflows.QueueWorkflowID(queueKey), run)
-	require.Len(t, failures(history, enumspb.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND), 1)
+	require.NotEmpty(t, failures(history, enumspb.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND))
 	last := history.GetEvents()[len(history.GetEvents())-1]
 	require.Equal(t, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, last.GetEventType())
 	requireReplays(t, history)
