@@ -31,7 +31,8 @@ func (c *check) checkGrant(grant attune.LoggedGrant) {
 	case grant.Sequence > enforcement.Sequence:
 		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has the sequence %d", grant.Enforcement, enforcement.Sequence)
 	case grant.Sequence < enforcement.Sequence && grant.ReleasedAt == nil:
-		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has gone to the back and has not given its slot back", grant.Enforcement)
+		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has gone to the back and has not given its slot back",
+			grant.Enforcement)
 	}
 	if grant.Number < 1 || grant.Attempt < 1 {
 		c.violation(RuleLog, grant.Sequence, grant.Number, "number %d and attempt %d start at 1", grant.Number, grant.Attempt)

@@ -61,7 +61,8 @@ func until(next *attune.QueueChange) *time.Time {
 
 // checkStep expects a change to start from where the one of its kind before has led.
 func (c *check) checkStep(before, change attune.QueueChange) {
-	known, follows := true, true
+	var known bool
+	follows := true
 	switch change.Kind {
 	case attune.ChangeMode:
 		modes := []attune.QueueMode{attune.QueueOpen, attune.QueuePaused, attune.QueueDraining}
@@ -74,8 +75,6 @@ func (c *check) checkStep(before, change attune.QueueChange) {
 		known, follows = fromKnown && toKnown, from.follows(was, change.At)
 	case attune.ChangeCancel:
 		known = change.From == string(attune.EnforcementQueued) && change.To == string(attune.EnforcementCancelled)
-	default:
-		known = false
 	}
 	switch {
 	case !known || change.From == change.To:
@@ -103,7 +102,8 @@ func (c *check) checkLimitByHand(change attune.QueueChange, next *attune.QueueCh
 	if set, ok := parseSetting(change.To); ok && set.byHand && set.until.IsZero() {
 		for _, grant := range c.decidedBetween(change, next, true) {
 			if grant.Limit != set.limit && !limitUnknown(grant) {
-				c.contradiction(grant, next, "decided at a limit of %d, and change %d had set it to %d", grant.Limit, change.Number, set.limit)
+				c.contradiction(grant, next, "decided at a limit of %d, and change %d had set it to %d",
+					grant.Limit, change.Number, set.limit)
 			}
 		}
 	}

@@ -87,6 +87,22 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			[]string{"order: sequence 4 grant 5: 3 numbers before it are not in the log, and 2 tickets between sequences 1 and 4 may have been meant"},
 		},
+		"one end cannot have been lost": {
+			func(r *rows) {
+				lostEnd(r)
+				// Somebody who came after grant 3 has ended before grant 4, both of generation 1.
+				r.Enforcements = append(r.Enforcements, attune.Enforcement{
+					ID: 106, Queue: key, Sequence: 6, Status: attune.EnforcementExpired, QueuedAt: new(second(21)), FinishedAt: new(second(29)),
+				})
+				r.Grants[4].Generation, r.Grants[4].RequestedAt = 1, second(30)
+				for i, number := range map[int]int64{4: 4, 2: 5, 3: 6} {
+					r.Grants[i].Number, r.Grants[i].Limit = number, 9
+					r.enforcement(r.Grants[i].Sequence).GrantNumber = number
+				}
+				r.count()
+			},
+			[]string{"order: sequence 4 grant 3: overtook 1 tickets between sequences 1 and 4, of which neither a grant nor an end can have been lost"},
+		},
 		"more overtaken than there were slots": {
 			func(r *rows) { r.Grants[1].Limit = 2 },
 			[]string{"limit: sequence 4 grant 4: decided while 0 slots were held and 2 more were given to grants not acted upon, at a limit of 2"},

@@ -26,7 +26,8 @@ func (c *check) checkLimit() {
 			c.report.Checked.LimitUnknown++
 		case held+pending >= grant.Limit && pending > 0:
 			c.violation(RuleLimit, grant.Sequence, grant.Number,
-				"decided while %d slots were held and %d more were given to grants not acted upon, at a limit of %d", held, pending, grant.Limit)
+				"decided while %d slots were held and %d more were given to grants not acted upon, at a limit of %d",
+				held, pending, grant.Limit)
 		case held >= grant.Limit:
 			c.violation(RuleLimit, grant.Sequence, grant.Number, "decided while %d slots were held, at a limit of %d", held, grant.Limit)
 		}

@@ -1,6 +1,8 @@
 package proof
 
 import (
+	"slices"
+
 	"github.com/attune-go/attune"
 )
 
@@ -75,7 +77,14 @@ func (c *check) checkNumbers(last, grant attune.LoggedGrant, others int64) {
 		}
 		candidates = append(candidates, p)
 	}
-	c.report.Checked.Reprieved += int(max(0, later-absent))
+	if spared := later - absent; spared > 0 {
+		c.report.Checked.Reprieved += int(spared)
+		if c.endsKept(grant) {
+			c.violation(RuleOrder, grant.Sequence, grant.Number,
+				"overtook %d tickets between sequences %d and %d, of which neither a grant nor an end can have been lost",
+				spared, last.Sequence, grant.Sequence)
+		}
+	}
 	if absent == 0 {
 		return
 	}
@@ -88,4 +97,12 @@ func (c *check) checkNumbers(last, grant attune.LoggedGrant, others int64) {
 	if newest := c.grants[len(c.grants)-1]; grant.Generation < newest.Generation {
 		c.report.Checked.Fenced += int(absent)
 	}
+}
+
+// endsKept reports whether every end was stored that the generation of a grant had decided before that. A generation stores
+// ends in the order in which it decides them, so it has if one was stored in its time of a ticket that came after the grant.
+func (c *check) endsKept(grant attune.LoggedGrant) bool {
+	return slices.ContainsFunc(c.places, func(p place) bool {
+		return p.dropped() && p.acceptedAt().After(grant.RequestedAt) && p.endedBefore(c.actedUpon[grant.Generation])
+	})
 }

@@ -76,6 +76,11 @@ func (p place) endedAfter(t time.Time) bool {
 	return p.enforcement.FinishedAt != nil && p.enforcement.FinishedAt.After(t)
 }
 
+// endedBefore says that the enforcement ended before t.
+func (p place) endedBefore(t time.Time) bool {
+	return p.enforcement.FinishedAt != nil && p.enforcement.FinishedAt.Before(t)
+}
+
 // checkTickets expects every sequence that was given out to be the place of somebody.
 func (c *check) checkTickets() {
 	previous, acceptedAt := place{}, time.Time{}

@@ -44,7 +44,8 @@ func MeasureQueue(rows proof.Rows, executions []attune.Execution) Measure {
 		}
 	}
 	if n := report.Checked; n.Waiting+n.Active+n.Parked > 0 {
-		m.Violations = append(m.Violations, fmt.Sprintf("not all have ended: %d wait, %d run, %d are parked", n.Waiting, n.Active, n.Parked))
+		m.Violations = append(m.Violations,
+			fmt.Sprintf("not all have ended: %d wait, %d run, %d are parked", n.Waiting, n.Active, n.Parked))
 	}
 	m.time(rows.Enforcements, executions)
 	return m
