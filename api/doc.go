@@ -4,8 +4,9 @@
 //
 // The API owns nothing. An event, the enforcements it causes and the messages that must follow are written by one call
 // of an [EventRecorder], in one transaction; the API only decides beforehand whether the caller may and whether the
-// payload fits. Everything else is reading, and three requests for change (cancel an execution, enable or disable a
-// rule) that are passed on.
+// payload fits. Everything else is reading, and requests for change (of a queue, a rule, an enforcement or an execution)
+// that are passed on. What an operator would check is checked here too, by package doctor: the API is where the
+// credentials of the services are, and an operator may reach nothing else.
 //
 // # Guarantees
 //

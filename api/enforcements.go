@@ -127,6 +127,7 @@ func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*answer[Enfor
 		err = s.explainWait(ctx, &body)
 	case attune.EnforcementGranted, attune.EnforcementParked:
 		body.Why = whyBetween(found.Status, body.Execution)
+	default: // it waits for nothing
 	}
 	return &answer[Enforcement]{Body: body}, err
 }
