@@ -18,6 +18,7 @@ type Queue struct {
 	Policy     QueuePolicy   `json:"policy"`
 	Holders    []QueueHolder `json:"holders" doc:"Who holds a slot, in the order of the grants; up to 500"`
 	Waiting    []QueueWaiter `json:"waiting" doc:"The first in line; queue_length says how many wait in all"`
+	Parked     int64         `json:"parked_count" doc:"How many wait for a person, and neither hold a slot nor stand in line"`
 	OldestWait float64       `json:"oldest_wait_seconds" doc:"How long the first in line has waited; 0 while nobody waits"`
 	Throughput Throughput    `json:"throughput"`
 	HoldTime   *HoldTime     `json:"hold_time,omitempty" doc:"Absent before the first slot was given back"`
@@ -110,7 +111,7 @@ func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*answer[Qu
 
 func showQueue(s Sight) Queue {
 	q := Queue{
-		QueueStats: s.Stats, At: s.At, Policy: showPolicy(s.Policy, s.Said),
+		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Policy, s.Said),
 		Holders: make([]QueueHolder, len(s.Holders)), Waiting: make([]QueueWaiter, len(s.Waiting)),
 		Throughput: Throughput{
 			Minute: float64(s.Finished.LastMinute), Five: float64(s.Finished.LastFiveMinutes) / 5, Hour: float64(s.Finished.LastHour) / 60,

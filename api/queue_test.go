@@ -40,6 +40,7 @@ func deploySight() api.Sight {
 				Status: attune.ExecutionRequested, Pool: "default", RequestedAt: &halfAgo, Timeout: attune.Duration(time.Minute),
 			},
 		},
+		Parked:  4,
 		Waiting: []api.Waiter{{Enforcement: 33, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
 		Latest:  everyTenSeconds(8),
 		Finished: api.Finished{
@@ -66,7 +67,7 @@ func TestGetQueue(t *testing.T) {
 			"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 3, "active_count": 2,
 			"max_concurrent": 2, "mode": "open", "oldest_enqueued_at": "2030-01-02T11:00:00Z",
 			"total_enqueued": 9, "total_completed": 4, "total_dropped": 0, "last_updated": "2030-01-02T11:59:30Z",
-			"at": "2030-01-02T12:00:00Z", "oldest_wait_seconds": 3600,
+			"at": "2030-01-02T12:00:00Z", "oldest_wait_seconds": 3600, "parked_count": 4,
 			"limit": {"in_force": 2, "from": "pack shop"},
 			"policy": {
 				"revision": 4,

@@ -24,6 +24,7 @@ type Sight struct {
 	Said     policy.Effective      // what the scopes say now, and which of them says it
 	Holders  []Holder              // in the order of their grants; with very many the first
 	Waiting  []Waiter              // the first in line
+	Parked   int64                 // those that wait for a person, and neither hold a slot nor stand in line
 	Latest   []attune.LoggedGrant  // the latest grants: enough for an estimate
 	Finished Finished
 }

@@ -20,7 +20,7 @@ func (s sights) Sight(ctx context.Context, key attune.QueueKey, first int) (api.
 		At: seen.At, Stats: seen.Stats, Override: seen.Override, Policy: seen.Policy, Said: seen.Said,
 		Holders: each(seen.Holders, func(h postgres.Holder) api.Holder { return api.Holder(h) }),
 		Waiting: each(seen.Waiting, func(w postgres.Waiter) api.Waiter { return api.Waiter(w) }),
-		Latest:  seen.Latest, Finished: api.Finished(seen.Finished),
+		Parked:  seen.Parked, Latest: seen.Latest, Finished: api.Finished(seen.Finished),
 	}, nil
 }
 

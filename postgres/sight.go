@@ -19,6 +19,7 @@ type Sight struct {
 	Said     policy.Effective      // what the scopes say now, and which of them says it
 	Holders  []Holder              // in the order of their grants, up to [MaxHolders]
 	Waiting  []Waiter              // the first in line
+	Parked   int64                 // those that wait for a person, and neither hold a slot nor stand in line
 	Latest   []attune.LoggedGrant  // the latest [EstimateGrants] grants, newest first
 	Finished Finished
 }
@@ -67,7 +68,8 @@ type Finished struct {
 	Since    *time.Time // nil without a sample
 }
 
-const instantSQL = `SELECT now()`
+const instantSQL = `
+SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_key = $1)`
 
 const sightHoldersSQL = `
 SELECT e.id, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
@@ -124,7 +126,7 @@ func (q *Queues) Sight(ctx context.Context, key attune.QueueKey, first int) (Sig
 
 func (s *Sight) batch(key attune.QueueKey, first int, snapshot *attune.QueueSnapshot) *pgx.Batch {
 	batch := new(pgx.Batch)
-	batch.Queue(instantSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&s.At) })
+	batch.Queue(instantSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&s.At, &s.Parked) })
 	batch.Queue(statsSQL, key).Query(func(rows pgx.Rows) (err error) {
 		s.Stats, err = pgx.CollectExactlyOneRow(rows, scanStats)
 		return err

@@ -148,6 +148,17 @@ func TestQueues_SightOfRetries(t *testing.T) {
 		require.Zero(t, sight.Finished.Sample, "the slot was not given back")
 	})
 
+	t.Run("Park", func(t *testing.T) {
+		t.Parallel()
+		b := setupRetries(t, attune.RetryPark)
+		b.parked(t)
+		sight := b.sight(t, 10)
+		require.EqualValues(t, 1, sight.Parked)
+		require.Empty(t, sight.Holders)
+		require.Empty(t, sight.Waiting)
+		require.NoError(t, addsUp(sight.Stats))
+	})
+
 	t.Run("Back", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryBack)

@@ -101,6 +101,7 @@ func (a *attuneAPI) detail() api.Queue {
 			{Enforcement: 10, Sequence: 2, GrantNumber: 2, Age: 3, Expect: "It is leaked."},
 		},
 		Waiting:    []api.QueueWaiter{{Position: 1, Enforcement: 12, Sequence: 3, Attempt: 1, QueuedAt: noon, Wait: 90}},
+		Parked:     2,
 		OldestWait: 90, Throughput: api.Throughput{Minute: 2, Five: 1.5, Hour: 0.25},
 		HoldTime: &api.HoldTime{P50: 1.5, P95: 9, Grants: 400, Since: noon},
 		EmptyIn: &api.Estimate{
@@ -139,6 +140,7 @@ mode      open
 limit     1, by hand until 2030-01-02 13:00:00
 active    0 of 1
 waiting   1, the first for 1m30s
+parked    2, waiting for a person
 accepted  2
 executed  1
 dropped   0

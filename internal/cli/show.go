@@ -111,6 +111,9 @@ func (s shownQueue) printCounts(w io.Writer) {
 	if q.QueueLength > 0 {
 		_, _ = fmt.Fprintf(w, ", the first for %s", inSeconds(q.OldestWait))
 	}
+	if q.Parked > 0 {
+		_, _ = fmt.Fprintf(w, "\nparked\t%d, waiting for a person", q.Parked)
+	}
 	_, _ = fmt.Fprintf(w, "\naccepted\t%d\nexecuted\t%d\ndropped\t%d\n", q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
 	_, _ = fmt.Fprintf(w, "pace\t%.1f a minute in the last minute, %.1f in the last 5, %.1f in the last 60\n",
 		q.Throughput.Minute, q.Throughput.Five, q.Throughput.Hour)
