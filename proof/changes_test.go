@@ -41,6 +41,10 @@ func TestCheck_Changes(t *testing.T) {
 			func(r *rows) { r.Changes[3].At = second(30) },
 			nil,
 		},
+		"cancelled at the instant of a grant in an earlier place": {
+			func(r *rows) { r.Changes[2].Enforcement, r.Changes[2].At = 102, second(20) },
+			nil,
+		},
 		"a limit that has run out": {
 			func(r *rows) {
 				r.Changes[0].To, r.Changes[4].From = "2 by hand until 2030-01-02T12:00:25Z", "9 by policy"

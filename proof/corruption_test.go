@@ -20,22 +20,22 @@ type corruption struct {
 func corruptions() []corruption {
 	return []corruption{
 		{name: "swap two sequences", apply: swapSequences},
-		{name: "swap two decisions", apply: swapDecisions},
+		{name: "swap two decisions", apply: swapDecisions, prepare: (*history).oneAfterTheOther},
 		{name: "duplicate a grant", apply: duplicateGrant},
-		{name: "extend an interval beyond the limit", apply: extendInterval},
+		{name: "extend an interval beyond the limit", apply: extendInterval, prepare: (*history).oneAfterTheOther},
 		{name: "drop a ticket", apply: dropTicket},
 		{name: "drop a release", apply: dropRelease},
 		{name: "drop a grant", apply: dropGrant},
 		{name: "wrong counter", apply: wrongCounter},
 		{name: "repeat an attempt", apply: repeatAttempt, prepare: (*history).goBack},
-		{name: "an older generation decides again", apply: olderGeneration},
-		{name: "another outcome", apply: anotherOutcome},
-		{name: "drop a change", apply: dropChange},
-		{name: "change from somewhere else", apply: breakChange},
+		{name: "an older generation decides again", apply: olderGeneration, prepare: (*history).oneAfterTheOther},
+		{name: "another outcome", apply: anotherOutcome, prepare: (*history).oneAfterTheOther},
+		{name: "drop a change", apply: dropChange, prepare: (*history).pauseAndGoOn},
+		{name: "change from somewhere else", apply: breakChange, prepare: (*history).pauseAndGoOn},
 		{name: "another mode", apply: anotherMode},
 		{name: "grant while paused", apply: grantWhilePaused, prepare: (*history).pauseAndGoOn},
 		{name: "grant at another limit", apply: grantAtAnotherLimit, prepare: (*history).limitByHand},
-		{name: "grant after a cancel", apply: grantAfterCancel},
+		{name: "grant after a cancel", apply: grantAfterCancel, prepare: (*history).pauseAndGoOn},
 	}
 }
 

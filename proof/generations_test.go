@@ -103,6 +103,23 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			[]string{"order: sequence 4 grant 3: overtook 1 tickets between sequences 1 and 4, of which neither a grant nor an end can have been lost"},
 		},
+		"ends that were stored by a later generation prove nothing": {
+			func(r *rows) {
+				lostEnd(r)
+				r.Enforcements = append(r.Enforcements, attune.Enforcement{
+					ID: 106, Queue: key, Sequence: 6, Status: attune.EnforcementExpired, QueuedAt: new(second(21)), FinishedAt: new(second(29)),
+				})
+				r.count()
+			},
+			nil,
+		},
+		"who has ended has given its slot back": {
+			func(r *rows) {
+				dropAt(r, 3, 15)
+				r.Grants[1].Limit = 2
+			},
+			nil,
+		},
 		"more overtaken than there were slots": {
 			func(r *rows) { r.Grants[1].Limit = 2 },
 			[]string{"limit: sequence 4 grant 4: decided while 0 slots were held and 2 more were given to grants not acted upon, at a limit of 2"},

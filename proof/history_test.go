@@ -403,6 +403,16 @@ func (h *history) limitByHand() {
 	h.log(nil)
 }
 
+// oneAfterTheOther has two grants decided at a limit of 1.
+func (h *history) oneAfterTheOther() {
+	h.quiet()
+	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 1})
+	h.finishAs(h.run(), "")
+	h.release(nil)
+	h.run()
+	h.log(nil)
+}
+
 // goBack has an enforcement granted twice, the second time in a place at the back.
 func (h *history) goBack() {
 	h.quiet()
