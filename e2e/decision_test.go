@@ -27,7 +27,7 @@ func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKillingOf(t, stepAction(1)+tt.policy, 1, 1)
+			k := newKilling(t, "orchestrator", stepAction(1)+tt.policy, 1, 1)
 			held := k.temporal.toService.hold(workflows.ActivityDeliverGrants)
 			k.ids[0] = k.run("e2e.step", map[string]any{"n": 1, "ms": 600_000})
 			<-held

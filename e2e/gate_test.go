@@ -67,11 +67,12 @@ func (w *way) hold(at string) <-chan struct{} {
 	return w.holding
 }
 
-// pass reports whether the last n bytes of window may go on.
-func (w *way) pass(window []byte) bool {
+// pass reports whether the bytes behind the first passed ones of window may go on.
+func (w *way) pass(window []byte, passed int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.held && w.at != nil && w.at.Match(window) {
+	fresh := func(match []int) bool { return match[1] > passed } // not from before the hold was armed
+	if !w.held && w.at != nil && slices.ContainsFunc(w.at.FindAllIndex(window, -1), fresh) {
 		w.held = true
 		close(w.holding)
 	}
@@ -131,7 +132,7 @@ func carry(to, from net.Conn, w *way) {
 		n, err := from.Read(buffer)
 		if n > 0 {
 			window := slices.Concat(tail, buffer[:n])
-			if w.pass(window) {
+			if w.pass(window, len(tail)) {
 				if _, err := to.Write(buffer[:n]); err != nil {
 					return
 				}

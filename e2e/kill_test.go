@@ -41,50 +41,38 @@ func TestOrchestratorKilledAt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKilling(t, tt.limit, tt.tickets)
+			k := newKilling(t, "orchestrator", stepAction(tt.limit), tt.limit, tt.tickets)
 			tt.reach(k)
-			k.eventually("the process is at the point", func() bool {
-				said, err := tt.stands(k)
-				k.last = fmt.Sprintf("%s (%v)", said, err)
-				return err == nil
-			})
-			k.kill()
-			said, err := tt.stands(k)
-			require.NoError(t, err, "%s\nbefore the kill: %s\n%s", said, k.last, k.orchestrator.output)
-			t.Logf("killed where %s", said)
+			k.killWhere(tt.stands)
 			k.recover()
 		})
 	}
 }
 
-// killing is a cluster whose orchestrator has a gate before each service.
+// killing is a cluster of which one process, the victim, has a gate before each service.
 type killing struct {
 	*cluster
 	client                   temporal.Client // around the gates
 	broker                   *amqp.Channel   // likewise
 	postgres, amqp, temporal *gate
-	orchestrator             *process
+	victim                   *process
+	role                     string // of the victim
 	ids                      []attune.EnforcementID
 	limit                    int
 	last                     string // what was seen last of the point that is to be reached
 }
 
 // newKilling starts everything but a worker, and has run one ticket: the queue is loaded, what is declared on first use is
-// declared. The tickets are accepted when the test brings the orchestrator to its point.
-func newKilling(t *testing.T, limit, tickets int) *killing {
+// declared. The tickets are accepted when the test brings the victim to its point.
+func newKilling(t *testing.T, role, action string, limit, tickets int) *killing {
 	t.Helper()
-	return newKillingOf(t, stepAction(limit), limit, tickets)
-}
-
-// newKillingOf is newKilling for an action that says more about its policy.
-func newKillingOf(t *testing.T, action string, limit, tickets int) *killing {
-	t.Helper()
-	k := &killing{cluster: newCluster(t, map[string]string{"actions/step.yaml": action}), limit: limit}
+	k := &killing{cluster: newCluster(t, map[string]string{"actions/step.yaml": action}), role: role, limit: limit}
 	t.Cleanup(func() { t.Logf("seen last: %s", k.last) })
 	k.client = testenv.Dial(t, variable(k.env, "TEMPORAL_ADDRESS"), variable(k.env, "TEMPORAL_NAMESPACE"))
 	k.broker = dialBroker(t, variable(k.env, "ATTUNE_AMQP_URL"))
 	k.ids = make([]attune.EnforcementID, tickets)
-	k.start("--roles=api,bridge")
+	others := map[string]string{"orchestrator": "api,bridge", "bridge": "api,orchestrator"}
+	k.start("--roles=" + others[role])
 	k.startBehindGates()
 	worker := k.start("--roles=worker")
 	k.run("e2e.step", map[string]any{"n": 0})
@@ -94,7 +82,7 @@ func newKillingOf(t *testing.T, action string, limit, tickets int) *killing {
 	return k
 }
 
-// startBehindGates starts the orchestrator with the addresses of gates for those of the services.
+// startBehindGates starts the victim with the addresses of gates for those of the services.
 func (k *killing) startBehindGates() {
 	k.t.Helper()
 	behind := *k.cluster
@@ -108,13 +96,28 @@ func (k *killing) startBehindGates() {
 	k.temporal = newGate(k.t, variable(k.env, "TEMPORAL_ADDRESS"))
 	env = append(env, "TEMPORAL_ADDRESS="+k.temporal.address())
 	behind.env = env
-	k.orchestrator = behind.start("--roles=orchestrator")
+	k.victim = behind.start("--roles=" + k.role)
 }
 
-// kill ends the orchestrator and loses what it had said and nobody has heard.
+// killWhere kills the victim when it is where the services see it without an error, and requires that it was still there when
+// it died.
+func (k *killing) killWhere(stands func(*killing) (string, error)) {
+	k.t.Helper()
+	k.eventually("the process is at the point", func() bool {
+		said, err := stands(k)
+		k.last = fmt.Sprintf("%s (%v)", said, err)
+		return err == nil
+	})
+	k.kill()
+	said, err := stands(k)
+	require.NoError(k.t, err, "%s\nbefore the kill: %s\n%s", said, k.last, k.victim.output)
+	k.t.Logf("killed where %s", said)
+}
+
+// kill ends the victim and loses what it had said and nobody has heard.
 func (k *killing) kill() {
 	k.t.Helper()
-	k.orchestrator.kill()
+	k.victim.kill()
 	for _, g := range []*gate{k.postgres, k.amqp, k.temporal} {
 		g.cut()
 	}
@@ -255,7 +258,7 @@ func (k *killing) recover() {
 	k.t.Helper()
 	total := len(k.ids) + 1
 	k.start("--roles=worker", "--worker-slots=40")
-	k.start("--roles=orchestrator")
+	k.start("--roles=" + k.role)
 	m := k.finish("e2e.step", total, k.limit)
 	require.Equal(k.t, map[string]int{"succeeded": total}, m.Outcomes)
 	k.requireOnce(total)
