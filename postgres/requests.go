@@ -17,7 +17,8 @@ const lockExecutionOfSQL = `SELECT id FROM executions WHERE enforcement_id = $1 
 
 // grantSQL makes the execution, or leads it on to its next attempt, and makes or updates the entry in the log of grants in
 // the same statement as the change that allows them. granted is who has waited at the place that the grant is for; kept is who
-// has kept the slot for the attempt that the grant is for.
+// has kept the slot for the attempt that the grant is for, which only its execution says: enforcements that hold slots can
+// be many, and an index over them must not tempt anybody.
 //
 // A number that another grant has is replaced by the next free one. That happens when somebody has reset the queue's workflow
 // to an earlier point: it counts on from there.
@@ -32,9 +33,8 @@ WITH granted AS (
 	RETURNING id, action_id, queue_key, sequence, queued_at, grant_number, granted_at
 ), kept AS (
 	SELECT e.id, e.action_id, e.queue_key, e.grant_number
-	FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
-	WHERE e.id = $2 AND e.queue_key = $1 AND e.sequence = $3 AND e.status = 'granted'
-		AND x.status = 'retrying' AND x.attempt = $6::integer - 1
+	FROM executions x JOIN enforcements e ON e.id = x.enforcement_id AND e.sequence = $3
+	WHERE x.enforcement_id = $2 AND x.queue_key = $1 AND x.attempt = $6::integer - 1 AND x.retry_at IS NOT NULL
 		AND (SELECT q.generation FROM queues q WHERE q.key = $1) <= $9
 ), requested AS (
 	INSERT INTO executions AS x (enforcement_id, action_id, queue_key, attempt, status, pool, timeout_ms, command, env)
