@@ -2,13 +2,21 @@ package e2e_test
 
 import (
 	"fmt"
+	"log/slog"
+	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	temporal "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/workflows"
 )
 
 // verifyAction is a step that fails when it is told to.
@@ -55,6 +63,116 @@ func TestVerify(t *testing.T) {
 	code, output = c.attune("queue", "verify", "e2e.nothing", "--url", c.base)
 	require.Equal(t, 1, code, output)
 	require.Contains(t, output, "e2e.nothing")
+}
+
+// TestVerify_Retried has steps that fail go to the back, and some of them be parked.
+func TestVerify_Retried(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{
+		"actions/back.yaml": verifyAction + "  max_attempts: 3\n  retry_placement: back\n",
+		"actions/hold.yaml": verifyAction + "  max_attempts: 2\n  retry_delay: 100ms\n  retry_placement: hold\n",
+		"actions/park.yaml": verifyAction + "  max_attempts: 2\n  retry_placement: park\n",
+	})
+	c.start()
+	for _, action := range []string{"e2e.back", "e2e.hold", "e2e.park"} {
+		for n := range 10 {
+			c.run(action, map[string]any{"kind": map[bool]string{true: "fail", false: "short"}[n%5 == 0], "n": n})
+		}
+	}
+	for action, completed := range map[string]int64{"e2e.back": 14, "e2e.hold": 10, "e2e.park": 10} {
+		c.eventually(action+" has worked off its line", func() bool { return c.stats(action).TotalCompleted == completed })
+	}
+
+	code, output := c.attune("queue", "verify", "--url", c.base)
+	require.Zero(t, code, output)
+	require.Regexp(t, `e2e.back: every promise kept\n +tickets +14 +waiting 0, active 0, executed 10, dropped 0\n +retried +4 `, output)
+	require.Regexp(t, `e2e.hold: every promise kept\n +tickets +10 +waiting 0, active 0, executed 10, dropped 0\n +grants +10 `, output)
+	require.Regexp(t, `e2e.park: every promise kept\n +tickets +10 +waiting 0, active 0, executed 8, dropped 0\n +parked +2 `, output)
+}
+
+// TestVerify_Changed has the program tell what people did to a queue, and what it granted in between.
+func TestVerify_Changed(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": verifyAction})
+	c.start()
+	change := func(method, path, body string) {
+		t.Helper()
+		header := http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
+		status, answer := c.http(method, "/api/v1/queues/e2e.step/"+path, header, body)
+		require.Equal(t, http.StatusOK, status, answer)
+	}
+	run := func(total int64, n int) {
+		t.Helper()
+		for range n {
+			c.run("e2e.step", map[string]any{"kind": "short"})
+		}
+		c.eventually("all of them have run", func() bool { return c.stats("e2e.step").TotalCompleted == total })
+	}
+	run(3, 3)
+	change("POST", "pause", `{"by":"ada","note":"release"}`)
+	for range 4 {
+		c.run("e2e.step", map[string]any{"kind": "short"})
+	}
+	c.eventually("they wait", func() bool { return c.stats("e2e.step").QueueLength == 4 })
+	change("POST", "resume", `{"by":"ada"}`)
+	run(7, 0)
+	change("PUT", "limit", `{"by":"bob","limit":5}`)
+	run(12, 5)
+	change("POST", "limit/clear", `{"by":"bob"}`)
+	run(14, 2)
+
+	c.eventually("the changes are recorded", func() bool {
+		changes, err := client.List[api.QueueChange](t.Context(), c.Client, "/queues/e2e.step/changes", nil)
+		return err == nil && len(changes) == 4
+	})
+
+	code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
+	require.Zero(t, code, output)
+	require.Contains(t, output, "e2e.step: every promise kept\n")
+	require.NotContains(t, output, "undecided")
+	require.Regexp(t, `(?m)^ +1 +\S+ \S+ +ada +mode: open → paused +0 in \S+ +release$`, output)
+	require.Regexp(t, `(?m)^ +2 +\S+ \S+ +ada +mode: paused → open +11 since`, output)
+	require.Regexp(t, `(?m)^ +3 +\S+ \S+ +bob +limit: 3 by policy → 5 by hand +5 in `, output)
+	require.Regexp(t, `(?m)^ +4 +\S+ \S+ +bob +limit: 5 by hand → 3 by policy +2 since`, output)
+}
+
+// TestVerify_Rebuilt has the queue lose its state again and again while it works, and be rebuilt from its rows.
+func TestVerify_Rebuilt(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": verifyAction})
+	engine, err := temporal.Dial(temporal.Options{
+		HostPort: c.variable("TEMPORAL_ADDRESS"), Namespace: c.variable("TEMPORAL_NAMESPACE"),
+		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	require.NoError(t, err)
+	t.Cleanup(engine.Close)
+	c.start()
+	for n := range 60 {
+		c.run("e2e.step", map[string]any{"kind": "short", "n": n})
+	}
+	for lost := range int64(3) {
+		c.eventually("it goes on", func() bool { return c.stats("e2e.step").TotalCompleted >= 10*(lost+1) })
+		require.NoError(t, engine.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID("e2e.step"), "", "a test"))
+		c.run("e2e.step", map[string]any{"kind": "short", "lost": lost})
+	}
+	c.eventually("all of them have run", func() bool { return c.stats("e2e.step").TotalCompleted == 63 })
+
+	code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
+	require.Zero(t, code, output)
+	require.Regexp(t, `e2e.step: every promise kept\n +tickets +63 +waiting 0, active 0, executed 63, dropped 0\n +grants +63 `, output)
+	require.Regexp(t, `generations +[2-4] `, output)
+}
+
+// variable is what the processes have in their environment.
+func (c *cluster) variable(name string) string {
+	c.t.Helper()
+	for _, entry := range slices.Backward(c.env) { // the last one counts
+		if value, found := strings.CutPrefix(entry, name+"="); found {
+			return value
+		}
+	}
+	require.FailNow(c.t, "no variable "+name)
+	return ""
 }
 
 // cancel ends the execution of an enforcement as soon as there is one that runs.
