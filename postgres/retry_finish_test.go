@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/postgres"
 )
 
 // TestExecutions_FinishTriedAgain says which ends are not the last.
@@ -276,4 +277,29 @@ func TestExecutions_FinishMixedBatch(t *testing.T) {
 	require.EqualValues(t, 3, b.stats(t).TotalCompleted)
 	require.NoError(t, addsUp(b.stats(t)))
 	require.Equal(t, attune.ExecutionSucceeded, b.execution(t, messages[1].Execution).Status)
+}
+
+func TestExecutions_FinishIsSetBased(t *testing.T) {
+	t.Parallel()
+	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack, attune.RetryPark} {
+		t.Run(string(placement), func(t *testing.T) {
+			t.Parallel()
+			b := setupRetries(t, placement)
+			var reports []attune.ExecutionCompletedMessage
+			for i, message := range b.requested(t, 200) {
+				reports = append(reports, failed(message))
+				if i%2 == 0 {
+					reports[i] = reportOf(message)
+				}
+			}
+			counted := new(counter)
+			tracing := open(t, postgres.Config{URL: b.url, Tracer: counted})
+			before := counted.statements.Load()
+			tracing.finish(t, reports...)
+			// begin, lock queues, lock executions, read, end executions, journal, end enforcements, new places, announce, commit
+			require.LessOrEqual(t, counted.statements.Load()-before, int64(10))
+			require.EqualValues(t, 100, b.count(t, `SELECT count(*) FROM execution_attempts`))
+			require.NoError(t, addsUp(b.stats(t)))
+		})
+	}
 }
