@@ -1,0 +1,77 @@
+package proof_test
+
+import (
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// quiet opens the queue at a limit of 4 and has everything end that waits or runs.
+func (h *history) quiet() {
+	h.state.SetMode(h.queueClock(), author, attune.QueueOpen)
+	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 4})
+	for h.state.Active() > 0 || len(h.releases) > 0 {
+		h.database = h.database.Add(2 * time.Second)
+		h.state.Advance(h.queueClock())
+		for _, grant := range h.state.Undelivered(10) {
+			h.act(grant)
+		}
+		for i := range h.Enforcements {
+			if e := &h.Enforcements[i]; e.Status == attune.EnforcementGranted && h.grantOf(e).Outcome == attune.ExecutionRunning {
+				h.finishAs(e, "")
+			}
+		}
+		h.release(nil)
+	}
+	h.log(nil)
+}
+
+// run accepts one enforcement and acts upon its grant.
+func (h *history) run() *attune.Enforcement {
+	h.Enforcements = append(h.Enforcements, attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key})
+	e := &h.Enforcements[len(h.Enforcements)-1]
+	h.queue(e, 1)
+	for _, grant := range h.state.Undelivered(10) {
+		h.act(grant)
+	}
+	return e
+}
+
+// pauseAndGoOn pauses the queue for a while, with grants before and after.
+func (h *history) pauseAndGoOn() {
+	h.quiet()
+	h.run()
+	h.tick()
+	h.state.SetMode(h.queueClock(), author, attune.QueuePaused)
+	h.tick()
+	h.state.SetMode(h.queueClock(), author, attune.QueueOpen)
+	h.run()
+	h.log(nil)
+}
+
+// limitByHand has grants decided at a limit by hand, before it is changed and after that.
+func (h *history) limitByHand() {
+	h.quiet()
+	h.run()
+	h.tick()
+	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 3})
+	h.run()
+	h.log(nil)
+}
+
+// oneAfterTheOther has two grants decided at a limit of 1.
+func (h *history) oneAfterTheOther() {
+	h.quiet()
+	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 1})
+	h.finishAs(h.run(), "")
+	h.release(nil)
+	h.run()
+	h.log(nil)
+}
+
+// goBack has an enforcement granted twice, the second time in a place at the back.
+func (h *history) goBack() {
+	h.quiet()
+	h.finishAs(h.run(), attune.RetryBack)
+	h.run()
+}
