@@ -97,6 +97,9 @@ const (
 
 // QueueControl is how a queue is set by hand, with the changes that led there.
 type QueueControl struct {
+	// Generation is that of the queue that was set so: see [Grant].
+	Generation int64 `json:"generation,omitempty"`
+
 	Mode     QueueMode      `json:"mode"`
 	Override *LimitOverride `json:"override,omitempty"`
 	Changes  []QueueChange  `json:"changes"` // in number order

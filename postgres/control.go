@@ -14,6 +14,8 @@ import (
 const overrideInForce = `
 	CASE WHEN q.override_until IS NULL OR q.override_until > clock_timestamp() THEN q.override_limit END`
 
+const generationSQL = `SELECT generation FROM queues WHERE key = $1`
+
 const actionOfQueueSQL = `SELECT id FROM actions WHERE ref = $1`
 
 // controlSQL lets an older report never replace a newer one.
@@ -31,7 +33,8 @@ ON CONFLICT (queue_key, number) DO NOTHING`
 
 // RecordControl records, in one transaction, how a queue is set by hand and the changes that led there. A change that is
 // recorded already stays as it is, and mode and override are taken over only if one of the changes is newer than every
-// change recorded before: repeated and late calls do no harm. Without changes there is nothing to record.
+// change recorded before: repeated and late calls do no harm. Without changes there is nothing to record, and nothing is
+// recorded for a generation of the queue that is gone: the one that followed does not know of it.
 //
 // A queue may be set before its first use. One that belongs to no action is [attune.CodeNotFound], and a control that
 // says what a queue cannot be is [attune.CodeInvalid].
@@ -49,6 +52,10 @@ func (q *Queues) RecordControl(ctx context.Context, key attune.QueueKey, control
 		}
 		lines, err := openLines(ctx, tx, []newcomer{{actionID: actionID, queue: key}})
 		if err != nil {
+			return err
+		}
+		generation, err := one(ctx, tx, pgx.RowTo[int64], generationSQL, key)
+		if err != nil || generation > control.Generation {
 			return err
 		}
 		batch := new(pgx.Batch)

@@ -20,10 +20,11 @@ func modeChange(number int64, from, to attune.QueueMode) attune.QueueChange {
 	}
 }
 
-// control records how the deploy queue is set.
+// control records how the deploy queue, as it was last rebuilt, is set.
 func (b *bundle) control(t *testing.T, mode attune.QueueMode, override *attune.LimitOverride, changes ...attune.QueueChange) {
 	t.Helper()
-	control := attune.QueueControl{Mode: mode, Override: override, Changes: changes}
+	generation := b.count(t, "SELECT COALESCE(max(generation), 0) FROM queues WHERE key = '"+string(queueKey)+"'")
+	control := attune.QueueControl{Generation: generation, Mode: mode, Override: override, Changes: changes}
 	require.NoError(t, b.queues.RecordControl(t.Context(), queueKey, control))
 }
 
@@ -59,6 +60,21 @@ func TestQueues_RecordControl(t *testing.T) {
 		require.EqualValues(t, 3, snapshot.LastChange)
 		require.Empty(t, cmp.Diff(override, snapshot.Override))
 		require.Equal(t, []attune.Ticket{ticket}, snapshot.Waiting)
+	})
+
+	t.Run("not for a queue that is gone", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.admit(t, b.created(t, deploy, 1)...)
+		gone := attune.QueueControl{
+			Generation: b.rebuild(t).Generation, Mode: attune.QueuePaused,
+			Changes: []attune.QueueChange{modeChange(1, attune.QueueOpen, attune.QueuePaused)},
+		}
+		b.rebuild(t)
+		b.requireNoChange(t, func() { require.NoError(t, b.queues.RecordControl(t.Context(), queueKey, gone)) })
+		drain := modeChange(1, attune.QueueOpen, attune.QueueDraining)
+		b.control(t, attune.QueueDraining, nil, drain)
+		require.Empty(t, cmp.Diff([]attune.QueueChange{drain}, b.changes(t, attune.Page{})))
 	})
 
 	t.Run("repeated and late reports do no harm", func(t *testing.T) {

@@ -68,11 +68,14 @@ func (e *Enforcements) unpark(
 	return enforcement, err
 }
 
-// giveUpSQL ends both at the same time. The slot was given back when the enforcement was parked.
+// giveUpSQL ends both at the same time. The slot was given back when the enforcement was parked; that the queue has changed
+// is for those who read its rows one after the other.
 const giveUpSQL = `
 WITH ended AS (
 	UPDATE enforcements SET status = 'executed', finished_at = clock_timestamp() WHERE id = $1 AND status = 'parked'
-	RETURNING id, finished_at
+	RETURNING id, queue_key, finished_at
+), changed AS (
+	UPDATE queues q SET updated_at = clock_timestamp() FROM ended e WHERE q.key = e.queue_key
 )
 UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished_at = e.finished_at
 FROM ended e WHERE x.enforcement_id = e.id AND x.status = 'retrying'`

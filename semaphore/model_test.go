@@ -96,18 +96,30 @@ func (o *oracle) settle(now time.Time) {
 	}
 }
 
-// arrive takes a ticket in, and reports whether it may be refused. A retry gives back what its enforcement holds.
+// arrive takes a ticket in, and reports whether it may be refused.
 func (o *oracle) arrive(e *entry) (refusable bool) {
 	e.place = behind
-	if e.ticket.Attempt <= 1 {
-		return true
-	}
+	o.leave(e.ticket)
+	return e.ticket.Attempt <= 1
+}
+
+// leave gives back what an enforcement holds under an earlier place.
+func (o *oracle) leave(ticket attune.Ticket) {
 	for i := range o.entries {
-		if other := &o.entries[i]; other.place == holding && other.ticket.Enforcement == e.ticket.Enforcement {
-			other.place = ended
+		e := &o.entries[i]
+		if e.place == holding && e.ticket.Enforcement == ticket.Enforcement && e.ticket.Sequence < ticket.Sequence {
+			e.place = ended
 		}
 	}
-	return false
+}
+
+// end takes a ticket out. One that the queue has not heard of gives back what its enforcement holds.
+func (o *oracle) end(ticket attune.Ticket) {
+	e := &o.entries[ticket.Sequence-1]
+	if e.place == unsent {
+		o.leave(ticket)
+	}
+	e.place = ended
 }
 
 // begun are the sequences of the holders whose attempt may start and has not been delivered.
@@ -240,7 +252,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			if !ok {
 				return
 			}
-			m.oracle.entries[ticket.Sequence-1].place = ended
+			m.oracle.end(ticket)
 			m.state.Release(m.now, []attune.Ticket{ticket, ticket})
 			m.oracle.settle(m.now)
 		},
@@ -249,8 +261,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			if !ok {
 				return
 			}
-			if e := &m.oracle.entries[ticket.Sequence-1]; e.place != holding {
-				e.place = ended
+			if m.oracle.entries[ticket.Sequence-1].place != holding {
+				m.oracle.end(ticket)
 			}
 			m.state.Cancel(m.now, somebody, ticket)
 			m.oracle.settle(m.now)

@@ -172,15 +172,14 @@ func (s *State) arrive(ticket attune.Ticket) bool {
 	}
 	s.early = slices.Insert(s.early, at, ticket)
 	s.counters.Accepted++
-	s.leave(ticket)
+	if !newcomer(ticket) {
+		s.leave(ticket)
+	}
 	return true
 }
 
-// leave gives back the slot that an enforcement holds for the attempt before the one that it now waits for.
+// leave gives back the slot that an enforcement holds under a place before the one that it has now.
 func (s *State) leave(ticket attune.Ticket) {
-	if newcomer(ticket) {
-		return
-	}
 	before := func(h Holder) bool { return h.Enforcement == ticket.Enforcement && h.Sequence < ticket.Sequence }
 	if i := slices.IndexFunc(s.holders, before); i >= 0 {
 		s.holders = slices.Delete(s.holders, i, i+1)
@@ -256,6 +255,7 @@ func (s *State) dropWaiting(ticket attune.Ticket) bool {
 	s.gone = slices.Insert(s.gone, at, ticket.Sequence)
 	if !remove(&s.early, ticket) {
 		s.counters.Accepted++
+		s.leave(ticket)
 	}
 	return true
 }

@@ -54,7 +54,10 @@ func (s *State) Recorded(n int) {
 
 // Unlogged returns how the queue is set by hand, with up to n changes that have not been recorded, oldest first.
 func (s *State) Unlogged(n int) attune.QueueControl {
-	return attune.QueueControl{Mode: s.mode, Override: s.override, Changes: slices.Clone(s.unlogged[:min(n, len(s.unlogged))])}
+	return attune.QueueControl{
+		Generation: s.generation, Mode: s.mode, Override: s.override,
+		Changes: slices.Clone(s.unlogged[:min(n, len(s.unlogged))]),
+	}
 }
 
 // Logged takes note that the first n changes have been recorded.

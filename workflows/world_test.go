@@ -138,8 +138,8 @@ func (w *world) Ended(_ context.Context, _ attune.QueueKey, grants []attune.Gran
 	defer w.mu.Unlock()
 	for _, grant := range grants {
 		switch r := w.rows[grant.Enforcement]; {
-		case r.status.Terminal():
-			ended = append(ended, r.ticket)
+		case r.status.Terminal() || r.status == attune.EnforcementParked || r.ticket.Sequence != grant.Sequence:
+			ended = append(ended, grant.Ticket)
 		case r.status == attune.EnforcementQueued:
 			waiting = append(waiting, r.ticket)
 		}
