@@ -36,7 +36,8 @@ type QueueRows interface {
 type Settler interface {
 	// Ended returns, of the holders asked about, those that have ended and those that still wait.
 	Ended(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
-	Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) error
+	// Settle records settlements, and returns the grants of those whose tickets hold a slot by their rows: these keep it.
+	Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) (held []attune.Grant, err error)
 }
 
 // Queues holds the activities of ActionQueueWorkflow.
@@ -99,9 +100,13 @@ func (a *Queues) ReadTickets(ctx context.Context, input workflows.GapInput) ([]a
 
 // RecordSettlements records how tickets ended that never ran, and wakes those that were parked: they find out that there is
 // nothing left to wait for.
-func (a *Queues) RecordSettlements(ctx context.Context, input workflows.SettlementsInput) error {
-	if err := a.settler.Settle(ctx, input.Queue, input.Settlements); err != nil {
-		return workflows.ActivityError(fmt.Errorf("settle tickets of queue %q: %w", input.Queue, err))
+func (a *Queues) RecordSettlements(
+	ctx context.Context, input workflows.SettlementsInput,
+) (workflows.SettlementsResult, error) {
+	held, err := a.settler.Settle(ctx, input.Queue, input.Settlements)
+	if err != nil {
+		err = fmt.Errorf("settle tickets of queue %q: %w", input.Queue, err)
+		return workflows.SettlementsResult{}, workflows.ActivityError(err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(startsInParallel)
@@ -111,9 +116,10 @@ func (a *Queues) RecordSettlements(ctx context.Context, input workflows.Settleme
 		}
 	}
 	if err := group.Wait(); err != nil {
-		return workflows.ActivityError(fmt.Errorf("wake parked tickets of queue %q: %w", input.Queue, err))
+		err = fmt.Errorf("wake parked tickets of queue %q: %w", input.Queue, err)
+		return workflows.SettlementsResult{}, workflows.ActivityError(err)
 	}
-	return nil
+	return workflows.SettlementsResult{Held: held}, nil
 }
 
 // RecordControl records how the queue is set by hand, and who changed what.

@@ -13,7 +13,8 @@ import (
 func (b *bundle) settle(t *testing.T, ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
 	t.Helper()
 	settlement := attune.Settlement{Ticket: ticket, Status: status, Reason: reason}
-	require.NoError(t, b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{settlement}))
+	_, err := b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{settlement})
+	require.NoError(t, err)
 }
 
 func TestEnforcements_Settle(t *testing.T) {
@@ -29,7 +30,9 @@ func TestEnforcements_Settle(t *testing.T) {
 			{Ticket: tickets[2], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout},
 		}
 		for range 3 {
-			require.NoError(t, b.enforcements.Settle(t.Context(), queueKey, settlements))
+			held, err := b.enforcements.Settle(t.Context(), queueKey, settlements)
+			require.NoError(t, err)
+			require.Empty(t, held)
 		}
 		for _, s := range settlements {
 			enforcement := b.enforcement(t, s.Enforcement)
@@ -53,13 +56,39 @@ func TestEnforcements_Settle(t *testing.T) {
 			return []attune.Settlement{{Ticket: attune.Ticket{Enforcement: id}, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}}
 		}
 		for _, id := range []attune.EnforcementID{tickets[0].Enforcement, fresh, 4711} {
-			require.NoError(t, b.enforcements.Settle(t.Context(), queueKey, expired(id)))
+			held, err := b.enforcements.Settle(t.Context(), queueKey, expired(id))
+			require.NoError(t, err)
+			require.Empty(t, held, "not by a ticket of another place")
 		}
-		require.NoError(t, b.enforcements.Settle(t.Context(), "demo.other", expired(tickets[1].Enforcement)))
+		_, err := b.enforcements.Settle(t.Context(), "demo.other", expired(tickets[1].Enforcement))
+		require.NoError(t, err)
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, tickets[0].Enforcement).Status)
 		require.Equal(t, attune.EnforcementQueued, b.enforcement(t, tickets[1].Enforcement).Status)
 		require.Equal(t, attune.EnforcementCreated, b.enforcement(t, fresh).Status)
 		require.Zero(t, b.stats(t).TotalDropped)
+	})
+
+	t.Run("tells who holds a slot", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 3)...)
+		for _, i := range []int{1, 0} {
+			b.request(t, tickets[i])
+		}
+		settlements := make([]attune.Settlement, len(tickets))
+		for i, ticket := range tickets {
+			settlements[i] = attune.Settlement{Ticket: ticket, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}
+		}
+		held, err := b.enforcements.Settle(t.Context(), queueKey, settlements)
+		require.NoError(t, err)
+		require.Equal(t, b.rebuild(t).Holders[0].Ticket, held[0].Ticket)
+		require.Len(t, held, 2)
+		for i, grant := range held {
+			require.True(t, grant.Same(tickets[i]), "in the order of the numbers")
+			require.Equal(t, tickets[i].Sequence, grant.Number)
+			require.Equal(t, 1, grant.Attempt)
+		}
+		require.EqualValues(t, 1, b.stats(t).TotalDropped)
 	})
 
 	t.Run("the first outcome stays", func(t *testing.T) {
@@ -80,7 +109,8 @@ func TestEnforcements_Settle(t *testing.T) {
 		for _, s := range []attune.Settlement{
 			{Status: attune.EnforcementExecuted, Reason: attune.ReasonCancelled}, {Status: attune.EnforcementExpired},
 		} {
-			requireCode(t, attune.CodeInvalid, b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{s}))
+			_, err := b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{s})
+			requireCode(t, attune.CodeInvalid, err)
 		}
 	})
 }

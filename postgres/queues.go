@@ -52,12 +52,14 @@ SELECT q.generation, q.last_sequence,
 	q.last_change, q.mode, ` + overrideInForce + `, q.override_until, ` + queuePolicyColumns + `
 FROM queues q WHERE q.key = $1`
 
-// holdersSQL gives those who hold their slots for the next attempt the grant of that attempt.
-const holdersSQL = `
+// selectHolders gives those who hold their slots for the next attempt the grant of that attempt.
+const selectHolders = `
 SELECT e.id, e.sequence, e.queued_at, e.grant_number, CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END,
 	e.granted_at, x.retry_at, COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0)
 FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
-	LEFT JOIN grants g ON g.queue_key = e.queue_key AND g.number = e.grant_number
+	LEFT JOIN grants g ON g.queue_key = e.queue_key AND g.number = e.grant_number`
+
+const holdersSQL = selectHolders + `
 WHERE e.queue_key = $1 AND e.status = 'granted' ORDER BY e.grant_number`
 
 const waitersSQL = `

@@ -27,10 +27,20 @@ WITH settled AS (
 UPDATE queues q SET total_dropped = q.total_dropped + s.count, updated_at = clock_timestamp()
 FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
 
+// heldSQL returns the grants under which some tickets hold their slots.
+const heldSQL = selectHolders + `
+	JOIN unnest($2::bigint[], $3::bigint[]) AS u (id, sequence) ON u.id = e.id AND u.sequence = e.sequence
+WHERE e.queue_key = $1 AND e.status = 'granted' ORDER BY e.grant_number`
+
 // Settle records the end of tickets of one queue that were not granted: rejected, cancelled or expired, with the reason. If
 // one waited for a further attempt, its execution ends as the attempt before has. A ticket that no longer waits keeps what it
 // has, and so does an enforcement that has another place by now; repeating a call changes nothing.
-func (e *Enforcements) Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) error {
+//
+// Those that were granted, and hold a slot, are returned with their grants, in the order of their numbers: the queue had
+// forgotten that.
+func (e *Enforcements) Settle(
+	ctx context.Context, key attune.QueueKey, settlements []attune.Settlement,
+) (held []attune.Grant, err error) {
 	n := len(settlements)
 	ids, sequences := make([]attune.EnforcementID, n), make([]int64, n)
 	statuses, reasons := make([]attune.EnforcementStatus, n), make([]attune.Reason, n)
@@ -38,11 +48,11 @@ func (e *Enforcements) Settle(ctx context.Context, key attune.QueueKey, settleme
 		switch s.Status {
 		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
 		default:
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
+			return nil, attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
 				s.Enforcement, key, s.Status)
 		}
 		if s.Reason == "" {
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
+			return nil, attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
 		}
 		ids[i], sequences[i], statuses[i], reasons[i] = s.Enforcement, s.Sequence, s.Status, s.Reason
 	}
@@ -50,5 +60,9 @@ func (e *Enforcements) Settle(ctx context.Context, key attune.QueueKey, settleme
 	batch.Queue(lockQueueSQL, key)
 	batch.Queue(lockExecutionsOfSQL, ids)
 	batch.Queue(settleSQL, key, ids, sequences, statuses, reasons)
-	return e.db.send(ctx, "settle enforcements", batch)
+	batch.Queue(heldSQL, key, ids, sequences).Query(func(rows pgx.Rows) (err error) {
+		held, err = pgx.CollectRows(rows, scanHolder)
+		return err
+	})
+	return held, e.db.send(ctx, "settle enforcements", batch)
 }

@@ -32,6 +32,7 @@ type carried struct {
 	Early      packed               `json:"early,omitzero"`
 	Gone       []int64              `json:"gone,omitempty"`
 	Settling   []carriedSettling    `json:"settling,omitempty"`
+	Recorded   int64                `json:"recorded,omitempty"`
 	Changes    int64                `json:"changes,omitempty"`
 	Unlogged   []attune.QueueChange `json:"unlogged,omitempty"`
 	Counters   Counters             `json:"counters"`
@@ -74,7 +75,7 @@ type carriedRetry struct {
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
-		Generation: s.generation, Parking: s.parking.carried(), Holders: s.holders, Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Counters: s.counters,
+		Generation: s.generation, Parking: s.parking.carried(), Holders: s.holders, Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Recorded: s.recorded, Counters: s.counters,
 		Changes: s.changes, Unlogged: s.unlogged,
 	}
 	if s.inspectAfter != InspectAfter {
@@ -104,7 +105,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
 		generation: c.Generation, parking: c.Parking.parking(),
-		holders: c.Holders, gone: c.Gone, counters: c.Counters,
+		holders: c.Holders, gone: c.Gone, counters: c.Counters, recorded: c.Recorded,
 		changes: c.Changes, unlogged: c.Unlogged, inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
 	var err error
@@ -120,7 +121,8 @@ func (s *State) UnmarshalJSON(data []byte) error {
 			return fmt.Errorf("queue state, settling: %w", err)
 		}
 		for _, ticket := range tickets {
-			restored.settle(ticket, run.Status, run.Reason)
+			settlement := attune.Settlement{Ticket: ticket, Status: run.Status, Reason: run.Reason}
+			restored.settling = append(restored.settling, settlement)
 		}
 	}
 	*s = restored

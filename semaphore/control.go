@@ -39,7 +39,6 @@ func (s *State) Cancel(now time.Time, author Author, ticket attune.Ticket) {
 		s.counters.Unknown++
 		return
 	}
-	s.counters.Cancelled++
 	s.settle(ticket, attune.EnforcementCancelled, attune.ReasonCancelled)
 	s.log(attune.QueueChange{
 		At: now, By: author.By, Note: author.Note, Kind: attune.ChangeCancel, Enforcement: ticket.Enforcement,

@@ -2,6 +2,7 @@ package semaphore_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ type entry struct {
 	attempt   int
 	notBefore time.Time
 	delivered bool
+	after     int // settlements before the grant
+
+	expired, rejected bool // how it ended, if it was one of these
 }
 
 // oracle is the naive twin of the semaphore: one list with every ticket ever, walked from the front each time.
@@ -41,8 +45,8 @@ type oracle struct {
 	mode     attune.QueueMode
 	override *attune.LimitOverride
 	granted  []int64 // sequences, in grant order
-	rejected int
-	expired  int
+	settled  []int64 // sequences, in the order in which they ended without a grant
+	recorded int     // how many of settled have been recorded
 }
 
 func (o *oracle) in(p place) []int64 {
@@ -80,12 +84,13 @@ func (o *oracle) settle(now time.Time) {
 		timeout := time.Duration(o.policy.QueueTimeout)
 		if e.place == waiting && timeout > 0 && !now.Before(e.ticket.EnqueuedAt.Add(timeout)) {
 			e.place = ended
-			o.expired++
+			o.settled = append(o.settled, e.ticket.Sequence)
+			e.expired = true
 		}
 	}
 	for i := range o.entries {
 		if e := &o.entries[i]; e.place == waiting && o.mode != attune.QueuePaused && len(o.in(holding)) < o.limit(now) {
-			e.place, e.attempt = holding, max(e.ticket.Attempt, 1)
+			e.place, e.attempt, e.after = holding, max(e.ticket.Attempt, 1), len(o.settled)
 			o.granted = append(o.granted, e.ticket.Sequence)
 		}
 	}
@@ -122,6 +127,54 @@ func (o *oracle) end(ticket attune.Ticket) {
 	e.place = ended
 }
 
+// record takes note of the next n settlements. Of these, whoever could have been granted by a decision that was lost, because
+// nobody waits in front of it, may have held a slot; record returns their grants. What was granted since they were settled, and
+// cannot have been delivered, is taken back.
+func (o *oracle) record(n int, heldSlot func() bool) (held []attune.Grant) {
+	settled := slices.Sorted(slices.Values(o.settled[o.recorded : o.recorded+n]))
+	for _, sequence := range settled {
+		inFront := func(e entry) bool {
+			return e.place == unsent || e.place == behind || e.place == waiting || o.tentative(e.ticket) ||
+				slices.Contains(o.settled[o.recorded+n:], e.ticket.Sequence)
+		}
+		if !slices.ContainsFunc(o.entries[:sequence-1], inFront) && heldSlot() {
+			held = append(held, attune.Grant{Ticket: o.entries[sequence-1].ticket})
+		}
+	}
+	if len(held) > 0 {
+		for i := range o.entries {
+			if e := &o.entries[i]; o.tentative(e.ticket) {
+				e.place = waiting
+				o.granted = o.granted[:len(o.granted)-1]
+			}
+		}
+	}
+	o.recorded += n
+	for i := range held {
+		e := &o.entries[held[i].Sequence-1]
+		e.place, e.expired, e.rejected, e.after = holding, false, false, o.recorded
+		e.attempt, e.notBefore, e.delivered = max(e.ticket.Attempt, 1), time.Time{}, false
+		o.granted = append(o.granted, e.ticket.Sequence)
+		held[i].Number, held[i].Attempt = int64(len(o.granted)), e.attempt
+	}
+	return held
+}
+
+// tentative reports whether a grant was decided after a settlement that is not recorded.
+func (o *oracle) tentative(ticket attune.Ticket) bool {
+	e := o.entries[ticket.Sequence-1]
+	return e.place == holding && e.after > o.recorded
+}
+
+func (o *oracle) count(is func(entry) bool) (n int) {
+	for _, e := range o.entries {
+		if is(e) {
+			n++
+		}
+	}
+	return n
+}
+
 // begun are the sequences of the holders whose attempt may start and has not been delivered.
 func (o *oracle) begun() []int64 {
 	var sequences []int64
@@ -146,7 +199,8 @@ func (o *oracle) bound(newcomers int) {
 			victim = line[len(line)-1]
 		}
 		o.entries[victim-1].place = ended
-		o.rejected++
+		o.entries[victim-1].rejected = true
+		o.settled = append(o.settled, victim)
 	}
 }
 
@@ -192,7 +246,8 @@ func (m *machine) acquire(tickets ...attune.Ticket) {
 		switch {
 		case e.place == unsent && m.oracle.mode == attune.QueueDraining && ticket.Attempt <= 1:
 			e.place = ended
-			m.oracle.rejected++
+			e.rejected = true
+			m.oracle.settled = append(m.oracle.settled, ticket.Sequence)
 		case e.place == unsent && m.oracle.arrive(e):
 			newcomers++
 		case e.place == holding:
@@ -249,7 +304,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		},
 		"release": func(t *rapid.T) {
 			ticket, ok := m.ticket(t)
-			if !ok {
+			if !ok || m.oracle.tentative(ticket) {
 				return
 			}
 			m.oracle.end(ticket)
@@ -261,8 +316,11 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			if !ok {
 				return
 			}
-			if m.oracle.entries[ticket.Sequence-1].place != holding {
+			if place := m.oracle.entries[ticket.Sequence-1].place; place != holding {
 				m.oracle.end(ticket)
+				if place != ended {
+					m.oracle.settled = append(m.oracle.settled, ticket.Sequence)
+				}
 			}
 			m.state.Cancel(m.now, somebody, ticket)
 			m.oracle.settle(m.now)
@@ -322,7 +380,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.oracle.settle(m.now)
 		},
 		"deliver": func(t *rapid.T) {
-			grants := m.state.Undelivered(rapid.IntRange(1, 3).Draw(t, "n"))
+			grants := m.state.Deliverable(rapid.IntRange(1, 3).Draw(t, "n"))
 			for _, grant := range grants {
 				m.oracle.entries[grant.Sequence-1].delivered = true
 			}
@@ -335,6 +393,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			}
 			ticket.Attempt = rapid.IntRange(1, 4).Draw(t, "attempt")
 			retry := attune.Retry{Ticket: ticket, NotBefore: m.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)}
+			if m.oracle.tentative(ticket) { // it has not run yet, so nothing can have failed
+				return
+			}
 			if e := &m.oracle.entries[ticket.Sequence-1]; e.place == holding && ticket.Attempt > e.attempt {
 				e.attempt, e.notBefore, e.delivered = ticket.Attempt, retry.NotBefore, false
 			}
@@ -346,7 +407,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			moved := func(e entry) bool {
 				return e.ticket.Enforcement == ticket.Enforcement && e.ticket.Sequence > ticket.Sequence
 			}
-			if !ok || m.oracle.entries[ticket.Sequence-1].place != holding || slices.ContainsFunc(m.oracle.entries, moved) {
+			if !ok || m.oracle.entries[ticket.Sequence-1].place != holding || m.oracle.tentative(ticket) || slices.ContainsFunc(m.oracle.entries, moved) {
 				return
 			}
 			again := m.accept(1)
@@ -367,7 +428,13 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.state.Parked(tickets)
 		},
 		"record": func(t *rapid.T) {
-			m.state.Recorded(len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n"))))
+			n := len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n")))
+			held := m.oracle.record(n, func() bool { return rapid.Bool().Draw(t, "it held a slot") })
+			m.state.Recorded(m.now, n, held)
+			// What has been taken back has not been granted, and may be granted again.
+			m.grants = slices.DeleteFunc(m.grants, func(s int64) bool { return !slices.Contains(m.oracle.granted, s) })
+			maps.DeleteFunc(m.seen, func(s int64, _ bool) bool { return !slices.Contains(m.oracle.granted, s) })
+			m.oracle.settle(m.now)
 		},
 		"carry over": func(t *rapid.T) {
 			data, err := json.Marshal(m.state)
@@ -388,6 +455,7 @@ func (m *machine) check(t *rapid.T) {
 	var holders []int64
 	for _, holder := range m.state.Holders() {
 		holders = append(holders, holder.Sequence)
+		require.Equal(t, m.oracle.granted[holder.Number-1], holder.Sequence, "numbers count the grants")
 		if !m.seen[holder.Sequence] {
 			m.seen[holder.Sequence] = true
 			m.grants = append(m.grants, holder.Sequence)
@@ -405,14 +473,17 @@ func (m *machine) check(t *rapid.T) {
 		begun = append(begun, grant.Sequence)
 	}
 	require.ElementsMatch(t, m.oracle.begun(), begun, "to deliver")
+	for _, grant := range m.state.Deliverable(len(holders)) {
+		require.LessOrEqual(t, m.oracle.entries[grant.Sequence-1].after, m.oracle.recorded, "tentative")
+	}
 	require.Equal(t, append(m.oracle.in(waiting), m.oracle.in(behind)...), append([]int64(nil), line...), "line")
 	require.Equal(t, m.oracle.granted, m.grants, "each grant once, in the oracle's order")
 	require.True(t, slices.IsSorted(m.grants), "FIFO: %v", m.grants)
 	require.True(t, slices.IsSorted(line), "line out of order: %v", line)
 
 	c := m.state.Counters()
-	require.EqualValues(t, m.oracle.expired, c.Expired)
-	require.EqualValues(t, m.oracle.rejected, c.Rejected)
+	require.EqualValues(t, m.oracle.count(func(e entry) bool { return e.expired }), c.Expired)
+	require.EqualValues(t, m.oracle.count(func(e entry) bool { return e.rejected }), c.Rejected)
 	require.EqualValues(t, len(m.oracle.granted), c.Granted)
 	require.Equal(t, c.Accepted,
 		int64(m.state.Waiting()+m.state.Active())+c.Completed+c.Rejected+c.Cancelled+c.Expired+c.Withdrawn, "accounting: %+v", c)

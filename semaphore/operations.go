@@ -116,7 +116,6 @@ func (s *State) decide(now time.Time) {
 		s.override = nil
 	}
 	for len(s.waiting) > 0 && s.policy.QueueTimeout > 0 && !s.deadline(s.waiting[0]).After(now) {
-		s.counters.Expired++
 		s.settle(s.popFront(), attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
 	for len(s.waiting) > 0 && s.mode != attune.QueuePaused && len(s.holders) < s.Limit() {
@@ -142,7 +141,7 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	s.holders = append(s.holders, Holder{Grant: attune.Grant{
 		Ticket: ticket, Generation: s.generation, Number: s.grants,
 		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
-	}, InspectAt: now.Add(s.inspectAfter)})
+	}, InspectAt: now.Add(s.inspectAfter), After: s.recorded + int64(len(s.settling))})
 }
 
 // bound applies max_queued to a line that has just grown by added tickets. Those who waited before are only ever dropped
@@ -158,7 +157,6 @@ func (s *State) bound(added int) {
 }
 
 func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
-	s.counters.Rejected++
 	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 

@@ -1,6 +1,7 @@
 package semaphore
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -15,13 +16,19 @@ type Gap struct {
 
 // Undelivered returns up to n grants that have been decided and not been delivered, in grant order. Attempts whose time has
 // not come are left out.
-func (s *State) Undelivered(n int) []attune.Grant {
+func (s *State) Undelivered(n int) []attune.Grant { return s.undelivered(n, math.MaxInt64) }
+
+// Deliverable is [State.Undelivered] without the grants that are tentative: a settlement decided before them has not been
+// recorded, see [State.Recorded].
+func (s *State) Deliverable(n int) []attune.Grant { return s.undelivered(n, s.recorded) }
+
+func (s *State) undelivered(n int, after int64) []attune.Grant {
 	var grants []attune.Grant
 	for _, holder := range s.holders {
 		if len(grants) == n {
 			break
 		}
-		if !holder.Delivered && holder.NotBefore.IsZero() {
+		if !holder.Delivered && holder.NotBefore.IsZero() && holder.After <= after {
 			grants = append(grants, holder.Grant)
 		}
 	}
@@ -47,9 +54,69 @@ func (s *State) Unrecorded(n int) []attune.Settlement {
 	return slices.Clone(s.settling[:min(n, len(s.settling))])
 }
 
-// Recorded takes note that the first n settlements have been recorded.
-func (s *State) Recorded(n int) {
-	s.settling = slices.Delete(s.settling, 0, min(n, len(s.settling)))
+// Recorded takes note that the first n settlements have been recorded, but for those whose tickets held a slot: held are
+// their grants, as the rows have them.
+//
+// That a ticket holds a slot of which the state knows nothing happens when a decision was acted upon and then lost: whoever
+// carries the state failed before it was durable, decided anew from the same signals, but later, and then the ticket's time was
+// up, say. Its grant counts. The grants that were decided since its settlement are tentative and have not been
+// delivered: they are taken back, and decided again in the slots that are left.
+func (s *State) Recorded(now time.Time, n int, held []attune.Grant) {
+	settled := s.settling[:min(n, len(s.settling))]
+	if len(held) > 0 {
+		s.takeBack()
+	}
+	s.settling = slices.Clone(s.settling[len(settled):])
+	s.recorded += int64(len(settled))
+	if len(held) == 0 {
+		return
+	}
+	for _, grant := range held {
+		i := slices.IndexFunc(settled, func(t attune.Settlement) bool { return t.Same(grant.Ticket) })
+		if i >= 0 && s.holderOf(grant.Ticket) < 0 {
+			s.reinstate(now, settled[i], grant)
+		}
+	}
+	s.decide(now)
+}
+
+// takeBack puts the tickets of tentative grants back to the front of the line.
+func (s *State) takeBack() {
+	firm := slices.IndexFunc(s.holders, func(h Holder) bool { return h.After > s.recorded })
+	if firm < 0 {
+		return
+	}
+	tentative := s.holders[firm:]
+	s.grants = tentative[0].Number - 1
+	s.counters.Granted -= int64(len(tentative))
+	line := make([]attune.Ticket, 0, len(tentative)+len(s.waiting))
+	for _, holder := range tentative {
+		line = append(line, holder.Ticket)
+	}
+	s.waiting = append(line, s.waiting...)
+	s.holders = slices.Clone(s.holders[:firm])
+}
+
+// reinstate gives a ticket back the slot that it holds by its row. Its grant is delivered again, which is harmless, because it
+// may be for an attempt of which the state has not heard; and it is inspected at once, because it may have ended since.
+func (s *State) reinstate(now time.Time, settled attune.Settlement, grant attune.Grant) {
+	*s.countOf(settled.Status)--
+	s.counters.Granted++
+	s.grants = max(s.grants, grant.Number)
+	grant.Generation = s.generation
+	s.holders = append(s.holders, Holder{Grant: grant, InspectAt: now, After: s.recorded})
+}
+
+// countOf is the counter of those who ended so without a grant.
+func (s *State) countOf(status attune.EnforcementStatus) *int64 {
+	switch status {
+	case attune.EnforcementExpired:
+		return &s.counters.Expired
+	case attune.EnforcementCancelled:
+		return &s.counters.Cancelled
+	default:
+		return &s.counters.Rejected
+	}
 }
 
 // Unlogged returns how the queue is set by hand, with up to n changes that have not been recorded, oldest first.
@@ -106,6 +173,7 @@ func (s *State) Missing() (Gap, bool) {
 }
 
 func (s *State) settle(ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
+	*s.countOf(status)++
 	s.settling = append(s.settling, attune.Settlement{Ticket: ticket, Status: status, Reason: reason})
 }
 

@@ -146,7 +146,7 @@ func TestState_Ends(t *testing.T) {
 		require.Zero(t, state.Active(), "the slot and the deadline come at the same instant: it expires")
 		require.Equal(t, []attune.Settlement{{Ticket: tickets(2, 2)[0], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}},
 			state.Unrecorded(10))
-		state.Recorded(1)
+		state.Recorded(start, 1, nil)
 		requireNothingToDo(t, state)
 	})
 

@@ -26,6 +26,7 @@ type State struct {
 	early    []attune.Ticket     // tickets behind a gap, in sequence order, all above next
 	gone     []int64             // sequences above next that ended before their turn to join the line, in order
 	settling []attune.Settlement // ended without a grant, not yet recorded
+	recorded int64               // how many have been recorded
 
 	changes  int64                // the number of the last change by hand
 	unlogged []attune.QueueChange // made by hand, not yet recorded
@@ -41,6 +42,9 @@ type Holder struct {
 	attune.Grant
 	Delivered bool      `json:"delivered"`  // whether the grant has reached the one who waits for it
 	InspectAt time.Time `json:"inspect_at"` // when to look whether it still should hold its slot
+	// After is how many settlements were decided before the grant was: as long as one of them is not recorded, the slot may
+	// turn out to be taken.
+	After int64 `json:"after,omitempty"`
 }
 
 // Counters count what happened since the queue was first loaded. At every moment

@@ -51,6 +51,11 @@ type SettlementsInput struct {
 	ParkedUpTo int64 `json:"parked_up_to,omitempty"`
 }
 
+// SettlementsResult says which of the settlements were not recorded, because their tickets held a slot by then.
+type SettlementsResult struct {
+	Held []attune.Grant `json:"held,omitempty"` // their grants, in the order of their numbers
+}
+
 // ParkInput asks to park waiting tickets of a queue.
 type ParkInput struct {
 	Queue   attune.QueueKey `json:"queue"`

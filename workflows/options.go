@@ -12,7 +12,7 @@ const (
 	// without one is of the first version; logicVersion is that of new runs.
 	logicChange                   = "logic"
 	logicControl workflow.Version = 2 // records changes made by hand, and inspects holders
-	logicParking workflow.Version = 3 // parks those who wait for long, lets an early timer be, and has a memo
+	logicParking workflow.Version = 3 // parks who waits for long, lets an early timer be, has a memo, and lets rows settle lost decisions
 	logicVersion                  = logicParking
 
 	// minRunAge keeps runs older than the server's minimal interval between runs of one id (1 s): a younger run's successor

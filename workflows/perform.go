@@ -12,7 +12,7 @@ import (
 
 // perform starts an activity for each kind of thing the state wants done, unless one of that kind is under way.
 func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
-	if grants := q.state.Undelivered(maxGrants); len(grants) > 0 && !q.granting.running() {
+	if grants := q.deliverable(); len(grants) > 0 && !q.granting.running() {
 		q.granting.start(ctx, len(grants) <= quickGrants, fmt.Sprintf("grant %d", len(grants)),
 			ActivityDeliverGrants, GrantsInput{Queue: q.key, Grants: grants})
 		q.granting.grants = grants
@@ -35,6 +35,15 @@ func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	if q.logic >= logicParking {
 		q.park(ctx)
 	}
+}
+
+// deliverable are the grants to deliver next. They go out before the decision behind them is durable, so a run that is done
+// again may find that it has granted what it now settles: the row decides, and until it has, nobody behind is granted.
+func (q *actionQueue) deliverable() []attune.Grant {
+	if q.logic >= logicParking {
+		return q.state.Deliverable(maxGrants)
+	}
+	return q.state.Undelivered(maxGrants)
 }
 
 // park is never in a hurry, so it always takes the way that keeps no workflow task open.
@@ -67,8 +76,9 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	if q.granting.done() && q.granting.finish(ctx, nil) {
 		q.state.Delivered(q.granting.grants)
 	}
-	if q.settling.done() && q.settling.finish(ctx, nil) {
-		q.state.Recorded(q.settling.settled)
+	var settled SettlementsResult
+	if q.settling.done() && q.settling.finish(ctx, &settled) {
+		q.state.Recorded(now, q.settling.settled, settled.Held)
 	}
 	var tickets []attune.Ticket
 	if q.filling.done() && q.filling.finish(ctx, &tickets) {

@@ -147,15 +147,19 @@ func (w *world) Ended(_ context.Context, _ attune.QueueKey, grants []attune.Gran
 	return ended, waiting, nil
 }
 
-func (w *world) Settle(_ context.Context, _ attune.QueueKey, settlements []attune.Settlement) error {
+func (w *world) Settle(_ context.Context, _ attune.QueueKey, settlements []attune.Settlement) (held []attune.Grant, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range settlements {
-		if r := w.rows[s.Enforcement]; r.status == attune.EnforcementQueued {
+		switch r := w.rows[s.Enforcement]; {
+		case r.ticket.Sequence != s.Sequence:
+		case r.status == attune.EnforcementQueued:
 			r.status, r.reason = s.Status, s.Reason
+		case r.status == attune.EnforcementGranted:
+			held = append(held, r.grant)
 		}
 	}
-	return nil
+	return held, nil
 }
 
 func (w *world) Admit(_ context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {

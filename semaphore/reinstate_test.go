@@ -1,0 +1,106 @@
+package semaphore_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+// forgetful is a queue of limit 1 that has expired its first ticket and granted the second, after a decision was lost by which
+// the first runs: heldFirst is its grant, as the row has it.
+func forgetful(t *testing.T) (state *semaphore.State, heldFirst attune.Grant) {
+	t.Helper()
+	state = open(attune.QueuePolicy{Limit: 1, QueueTimeout: attune.Duration(10 * time.Second)})
+	all := tickets(1, 3)
+	all[1].EnqueuedAt, all[2].EnqueuedAt = start.Add(time.Second), start.Add(time.Second)
+	heldFirst = attune.Grant{Ticket: all[0], Number: 1, GrantedAt: start, Limit: 1}
+	heldFirst.Attempt = 1
+	state.Acquire(start.Add(10*time.Second), all)
+	require.Equal(t, []int64{2}, granted(state))
+	require.Len(t, state.Unrecorded(10), 1)
+	return state, heldFirst
+}
+
+func TestState_LostDecisions(t *testing.T) {
+	t.Parallel()
+	soon := start.Add(10*time.Second + time.Millisecond)
+
+	t.Run("a grant waits for the settlements before it", func(t *testing.T) {
+		t.Parallel()
+		state, _ := forgetful(t)
+		require.Empty(t, state.Deliverable(10))
+		state.Recorded(soon, 1, nil)
+		require.Len(t, state.Deliverable(10), 1)
+		require.EqualValues(t, 1, state.Counters().Expired)
+	})
+
+	t.Run("who held a slot after all has it, and the grant behind is taken back", func(t *testing.T) {
+		t.Parallel()
+		state, held := forgetful(t)
+		state.Recorded(soon, 1, []attune.Grant{held})
+		holders := state.Holders()
+		require.Len(t, holders, 1)
+		require.EqualValues(t, 1, holders[0].Sequence)
+		require.Equal(t, []int64{1}, granted(state), "once more: it is harmless")
+		require.Equal(t, 1, state.Position(102))
+		require.Zero(t, state.Counters().Expired)
+		require.EqualValues(t, 1, state.Counters().Granted)
+
+		state.Release(soon, []attune.Ticket{held.Ticket})
+		require.Equal(t, []int64{2}, granted(state))
+		require.EqualValues(t, 2, state.Undelivered(1)[0].Number)
+		require.Len(t, state.Deliverable(1), 1)
+	})
+
+	t.Run("it is looked after at once: it may have ended meanwhile", func(t *testing.T) {
+		t.Parallel()
+		state, held := forgetful(t)
+		state.Release(soon, []attune.Ticket{held.Ticket})
+		require.EqualValues(t, 1, state.Counters().Unknown)
+		state.Recorded(soon, 1, []attune.Grant{held})
+		suspects := state.Suspects(soon)
+		require.Len(t, suspects, 1)
+		state.Inspected(soon, []attune.Ticket{held.Ticket}, nil)
+		require.Equal(t, []int64{2}, granted(state))
+	})
+
+	t.Run("settlements that come later keep no grant waiting", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 1, Overflow: attune.OverflowReject})
+		state.Acquire(start, tickets(1, 3))
+		require.Len(t, state.Deliverable(10), 1, "decided before anybody was rejected")
+		state.Delivered(state.Deliverable(10))
+		require.Len(t, state.Unrecorded(10), 1)
+		state.Release(start, tickets(1, 1))
+		require.Empty(t, state.Deliverable(10))
+		state.Acquire(start, tickets(4, 9))
+		require.Len(t, state.Unrecorded(10), 6)
+		state.Recorded(start, 1, nil)
+		require.Len(t, state.Deliverable(10), 1, "it waits for the first rejection, not for those after it")
+	})
+
+	t.Run("the wait survives a hand-over of the state", func(t *testing.T) {
+		t.Parallel()
+		state, held := forgetful(t)
+		state = carryOver(t, state)
+		require.Empty(t, state.Deliverable(10))
+		state.Recorded(soon, 1, []attune.Grant{held})
+		state = carryOver(t, state)
+		require.Equal(t, []int64{1}, granted(state))
+		require.Len(t, state.Deliverable(10), 1)
+	})
+}
+
+func carryOver(t *testing.T, state *semaphore.State) *semaphore.State {
+	t.Helper()
+	data, err := json.Marshal(state)
+	require.NoError(t, err)
+	carried := new(semaphore.State)
+	require.NoError(t, json.Unmarshal(data, carried))
+	return carried
+}
