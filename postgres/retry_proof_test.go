@@ -102,7 +102,7 @@ func (s *simulation) admit(t *testing.T, id attune.EnforcementID) {
 // deliver acts upon what was granted, or loses it.
 func (s *simulation) deliver(t *testing.T) {
 	t.Helper()
-	for _, given := range s.state.Undelivered(3) {
+	for _, given := range s.state.Deliverable(3) {
 		if s.random.IntN(3) == 0 {
 			continue
 		}

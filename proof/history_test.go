@@ -87,7 +87,7 @@ func (h *history) queue(e *attune.Enforcement, attempt int) {
 
 // request acts upon one of the grants that have been decided.
 func (h *history) request(t *rapid.T) {
-	decided := h.state.Undelivered(10)
+	decided := h.state.Deliverable(10)
 	if len(decided) == 0 {
 		return
 	}
@@ -183,7 +183,7 @@ func (h *history) record(t *rapid.T) {
 	for _, settlement := range settled {
 		h.settle(settlement)
 	}
-	h.state.Recorded(len(settled))
+	h.state.Recorded(h.queueClock(), len(settled), nil)
 }
 
 func (h *history) settle(settlement attune.Settlement) {

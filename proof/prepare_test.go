@@ -13,7 +13,7 @@ func (h *history) quiet() {
 	for h.state.Active() > 0 || len(h.releases) > 0 {
 		h.database = h.database.Add(2 * time.Second)
 		h.state.Advance(h.queueClock())
-		for _, grant := range h.state.Undelivered(10) {
+		for _, grant := range h.state.Deliverable(10) {
 			h.act(grant)
 		}
 		for i := range h.Enforcements {
@@ -31,7 +31,7 @@ func (h *history) run() *attune.Enforcement {
 	h.Enforcements = append(h.Enforcements, attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key})
 	e := &h.Enforcements[len(h.Enforcements)-1]
 	h.queue(e, 1)
-	for _, grant := range h.state.Undelivered(10) {
+	for _, grant := range h.state.Deliverable(10) {
 		h.act(grant)
 	}
 	return e

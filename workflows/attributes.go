@@ -20,11 +20,9 @@ import (
 // that people can list them: AttuneAction = "demo.deploy".
 const ActionAttribute = "AttuneAction"
 
-var actionKey = temporal.NewSearchAttributeKeyKeyword(ActionAttribute)
-
 // MarkedBy are the search attributes of the workflows of a queue. The default queue of an action has its reference as key.
 func MarkedBy(key attune.QueueKey) temporal.SearchAttributes {
-	return temporal.NewSearchAttributes(actionKey.ValueSet(string(key)))
+	return temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword(ActionAttribute).ValueSet(string(key)))
 }
 
 // attributePatience bounds the wait for a new search attribute: servers read the list of them every few seconds.

@@ -3,9 +3,13 @@
 // # ActionQueueWorkflow, id "queue/<key>"
 //
 // One long-lived workflow per queue: the durable shell around a [semaphore.State]. It is the authority on who holds a slot
-// and who waits. It accepts signals ("acquire", "release", "retry", "cancel"), applies them to the state, and has activities do
-// what the state has decided: deliver grants, record settlements, park long waiters, look into gaps. Whatever an activity has not confirmed stays in
-// the state and is done again, so every one of them is idempotent.
+// and who waits. It accepts signals ("acquire", "release", "retry", "cancel"), applies them to the state, and has activities
+// do what the state has decided: deliver grants, record settlements, park long waiters, look into gaps. Whatever an activity
+// has not confirmed stays in the state and is done again, so every one of them is idempotent.
+//
+// Small batches go by local activities: they happen before the decision behind them is durable, and a workflow task that is
+// lost or done again decides anew, later. So a ticket can hold a slot of which the queue knows nothing. Its place in the line
+// protects it, and its row has the last word before it can leave the line: see [semaphore.State.Recorded].
 //
 // One coroutine owns the channels, the state and the decision to continue as new; nothing is received while that decision
 // is being carried out, and everything received is applied before it. A run continues as new only after it has processed
@@ -17,11 +21,11 @@
 // # EnforcementWorkflow, id "enforcement/<id>"
 //
 // Turns one granted enforcement into one published execution. Usually it is started by its grant and takes it from its
-// input. One that is parked was started asleep and is woken by its grant, by a cancel, or after [ParkedFor] by itself. Started by
-// hand, it acquires for itself and waits; it then asks again after [grantWatchdog], so a signal that was lost anywhere costs
-// time and nothing else. A grant that is fenced off, because its queue was rebuilt, makes it wait for the next. The execution is created and published by an idempotent activity; the
-// worker's report, not this workflow, releases the slot. Only an enforcement that ended before it could run (cancelled,
-// expired) is released from here.
+// input. One that is parked was started asleep and is woken by its grant, by a cancel, or after [ParkedFor] by itself.
+// Started by hand, it acquires for itself and waits; it then asks again after [grantWatchdog], so a signal that was lost
+// anywhere costs time and nothing else. A grant that is fenced off, because its queue was rebuilt, makes it wait for the
+// next. The execution is created and published by an idempotent activity; the worker's report, not this workflow, releases
+// the slot. Only an enforcement that ended before it could run (cancelled, expired) is released from here.
 //
 // # Changing workflow code
 //

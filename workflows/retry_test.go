@@ -31,7 +31,8 @@ func TestRetry(t *testing.T) {
 		s := setup(t, 1)
 		s.placement = placement
 		s.fails = func(id attune.EnforcementID, attempt int) bool { return id == 100 && attempt <= times }
-		return s, s.attempts()
+		ran := s.attempts()
+		return s, ran
 	}
 
 	t.Run("hold: nobody overtakes", func(t *testing.T) {
