@@ -83,14 +83,15 @@ func (c *Completions) count(ctx context.Context, batch []attune.ExecutionComplet
 func released(completions []attune.Completion) map[attune.QueueKey][]attune.Ticket {
 	queues := make(map[attune.QueueKey][]attune.Ticket)
 	for _, c := range completions {
-		switch c.Effect {
-		case attune.CompletionFinished, attune.CompletionRepeated, attune.CompletionParked:
-			if !slices.ContainsFunc(queues[c.Queue], c.Ticket.Same) {
-				queues[c.Queue] = append(queues[c.Queue], c.Ticket)
-			}
+		if givesBack(c.Effect) && !slices.ContainsFunc(queues[c.Queue], c.Ticket.Same) {
+			queues[c.Queue] = append(queues[c.Queue], c.Ticket)
 		}
 	}
 	return queues
+}
+
+func givesBack(effect attune.CompletionEffect) bool {
+	return effect == attune.CompletionFinished || effect == attune.CompletionRepeated || effect == attune.CompletionParked
 }
 
 // retried groups by queue the attempts that are to follow under the same slots, each once.

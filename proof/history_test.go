@@ -179,7 +179,11 @@ func (h *history) release(*rapid.T) {
 
 // record stores the ends of tickets that were never granted.
 func (h *history) record(t *rapid.T) {
-	settled := h.state.Unrecorded(rapid.IntRange(1, 5).Draw(t, "n"))
+	h.recordSome(rapid.IntRange(1, 5).Draw(t, "n"))
+}
+
+func (h *history) recordSome(n int) {
+	settled := h.state.Unrecorded(n)
 	for _, settlement := range settled {
 		h.settle(settlement)
 	}

@@ -13,6 +13,7 @@ func (h *history) quiet() {
 	for h.state.Active() > 0 || len(h.releases) > 0 {
 		h.database = h.database.Add(2 * time.Second)
 		h.state.Advance(h.queueClock())
+		h.recordSome(1000)
 		for _, grant := range h.state.Deliverable(10) {
 			h.act(grant)
 		}
@@ -31,6 +32,7 @@ func (h *history) run() *attune.Enforcement {
 	h.Enforcements = append(h.Enforcements, attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key})
 	e := &h.Enforcements[len(h.Enforcements)-1]
 	h.queue(e, 1)
+	h.recordSome(1000) // nobody is granted before
 	for _, grant := range h.state.Deliverable(10) {
 		h.act(grant)
 	}

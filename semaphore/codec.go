@@ -75,7 +75,8 @@ type carriedRetry struct {
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
-		Generation: s.generation, Parking: s.parking.carried(), Holders: s.holders, Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Recorded: s.recorded, Counters: s.counters,
+		Generation: s.generation, Parking: s.parking.carried(), Holders: s.holders,
+		Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Recorded: s.recorded, Counters: s.counters,
 		Changes: s.changes, Unlogged: s.unlogged,
 	}
 	if s.inspectAfter != InspectAfter {

@@ -217,8 +217,8 @@ func (s *State) popFront() attune.Ticket {
 
 // popNewcomer takes the last newcomer out of the line.
 func (s *State) popNewcomer() (attune.Ticket, bool) {
-	for i := len(s.waiting) - 1; i >= 0; i-- {
-		if ticket := s.waiting[i]; newcomer(ticket) {
+	for i, ticket := range slices.Backward(s.waiting) {
+		if newcomer(ticket) {
 			s.waiting = slices.Delete(s.waiting, i, i+1)
 			return ticket, true
 		}

@@ -22,7 +22,7 @@ func feed(n int, pauses ...time.Duration) <-chan int {
 	go func() {
 		defer close(values)
 		for i, pause := range pauses {
-			time.Sleep(pause) // of the bubble's own time
+			<-time.After(pause) // of the bubble's own time
 			values <- n + i
 		}
 	}()
