@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,10 +110,10 @@ func (q *actionQueue) details(now time.Time) string {
 			gap.From, gap.To)
 	}
 	if holders := q.state.Holders(); len(holders) > 0 {
-		row(&b, "holder", "sequence", "grant", "since")
-		rule(&b, 4)
+		row(&b, "holder", "sequence", "grant", "since", "attempt")
+		rule(&b, 5)
 		for _, holder := range holders[:min(viewLength, len(holders))] {
-			row(&b, EnforcementWorkflowID(holder.Enforcement), holder.Sequence, holder.Number, clock(holder.GrantedAt))
+			row(&b, EnforcementWorkflowID(holder.Enforcement), holder.Sequence, holder.Number, clock(holder.GrantedAt), attempt(holder.Grant))
 		}
 		more(&b, len(holders))
 	}
@@ -129,6 +130,15 @@ func (q *actionQueue) details(now time.Time) string {
 	fmt.Fprintf(&b, " + rejected %d + cancelled %d + expired %d + withdrawn %d", c.Rejected, c.Cancelled, c.Expired, c.Withdrawn)
 	fmt.Fprintf(&b, ", as of %s\n", clock(now))
 	return b.String()
+}
+
+// attempt is the number of the attempt that a slot is held for, and when it starts if it has not.
+func attempt(grant attune.Grant) string {
+	number := strconv.Itoa(max(grant.Attempt, 1))
+	if grant.NotBefore.IsZero() {
+		return number
+	}
+	return number + " at " + clock(grant.NotBefore)
 }
 
 // row writes one line of a table. Temporal's UI puts no space between columns, so the cells bring some.
