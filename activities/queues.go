@@ -36,7 +36,7 @@ type QueueRows interface {
 type Settler interface {
 	// Ended returns, of the holders asked about, those that have ended and those that still wait.
 	Ended(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
-	// Settle records settlements, and returns the grants of those whose tickets hold a slot by their rows: these keep it.
+	// Settle records settlements, but for those whose tickets have been granted by their rows: it returns these grants.
 	Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) (held []attune.Grant, err error)
 }
 

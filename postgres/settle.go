@@ -27,17 +27,17 @@ WITH settled AS (
 UPDATE queues q SET total_dropped = q.total_dropped + s.count, updated_at = clock_timestamp()
 FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
 
-// heldSQL returns the grants under which some tickets hold their slots.
+// heldSQL returns the grants of those of some tickets that were granted, whether they hold their slots still or not.
 const heldSQL = selectHolders + `
 	JOIN unnest($2::bigint[], $3::bigint[]) AS u (id, sequence) ON u.id = e.id AND u.sequence = e.sequence
-WHERE e.queue_key = $1 AND e.status = 'granted' ORDER BY e.grant_number`
+WHERE e.queue_key = $1 AND e.status IN ('granted', 'parked', 'executed') ORDER BY e.grant_number`
 
 // Settle records the end of tickets of one queue that were not granted: rejected, cancelled or expired, with the reason. If
 // one waited for a further attempt, its execution ends as the attempt before has. A ticket that no longer waits keeps what it
 // has, and so does an enforcement that has another place by now; repeating a call changes nothing.
 //
-// Those that were granted, and hold a slot, are returned with their grants, in the order of their numbers: the queue had
-// forgotten that.
+// Those that were granted are returned with their grants, in the order of their numbers, whether they hold their slots still
+// or not: the queue had forgotten that.
 func (e *Enforcements) Settle(
 	ctx context.Context, key attune.QueueKey, settlements []attune.Settlement,
 ) (held []attune.Grant, err error) {

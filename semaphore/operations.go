@@ -44,12 +44,17 @@ func (s *State) refuse(ticket attune.Ticket) {
 
 // Release takes tickets out, wherever they are: a holder's slot becomes free, a waiting ticket leaves the line. A ticket
 // that has ended before is counted and changes nothing.
+//
+// Whoever is released while it waits has run, under a grant that was acted upon before the decision behind it was lost: its
+// number is spent.
 func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	for _, ticket := range tickets {
 		switch {
 		case s.dropHolder(ticket):
 			s.counters.Completed++
 		case s.dropWaiting(ticket):
+			s.grants++
+			s.counters.Granted++
 			s.counters.Withdrawn++
 		default:
 			s.counters.Unknown++
@@ -60,21 +65,37 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 }
 
 // Retry gives holders that keep their slots the next attempt, to be delivered like a grant once its time has come; while the
-// queue is paused, it is not. A retry of somebody who does not hold a slot, or of an attempt that is not after the one it
-// holds the slot for, is counted and changes nothing.
+// queue is paused, it is not. A ticket that waits, because the decision by which it ran was lost, waits for that attempt from now
+// on. A retry of anybody else, or of an attempt that is not after the one that is known, is counted and changes nothing.
 func (s *State) Retry(now time.Time, retries []attune.Retry) {
 	for _, retry := range retries {
-		i := s.holderOf(retry.Ticket)
-		if i < 0 || retry.Attempt <= s.holders[i].Attempt {
+		if s.retryHolder(retry) || retryWaiting(s.waiting, retry.Ticket) || retryWaiting(s.early, retry.Ticket) {
+			s.counters.Retried++
+		} else {
 			s.counters.Unknown++
-			continue
 		}
-		holder := &s.holders[i]
-		holder.Attempt, holder.NotBefore, holder.Delivered = retry.Attempt, retry.NotBefore, false
-		holder.InspectAt = retry.NotBefore.Add(s.inspectAfter)
-		s.counters.Retried++
 	}
 	s.decide(now)
+}
+
+func (s *State) retryHolder(retry attune.Retry) bool {
+	i := s.holderOf(retry.Ticket)
+	if i < 0 || retry.Attempt <= s.holders[i].Attempt {
+		return false
+	}
+	holder := &s.holders[i]
+	holder.Attempt, holder.NotBefore, holder.Delivered = retry.Attempt, retry.NotBefore, false
+	holder.InspectAt = retry.NotBefore.Add(s.inspectAfter)
+	return true
+}
+
+func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
+	i, found := slices.BinarySearchFunc(line, ticket, bySequence)
+	if !found || !line[i].Same(ticket) || ticket.Attempt <= max(line[i].Attempt, 1) {
+		return false
+	}
+	line[i].Attempt = ticket.Attempt
+	return true
 }
 
 // SetPolicy puts a policy in force unless it is older than the one that is. A higher limit grants at once, a lower one

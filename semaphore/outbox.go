@@ -54,10 +54,10 @@ func (s *State) Unrecorded(n int) []attune.Settlement {
 	return slices.Clone(s.settling[:min(n, len(s.settling))])
 }
 
-// Recorded takes note that the first n settlements have been recorded, but for those whose tickets held a slot: held are
-// their grants, as the rows have them.
+// Recorded takes note that the first n settlements have been recorded, but for those whose tickets have been granted: held are
+// their grants, as the rows have them. They may hold their slots still, or have run to their end.
 //
-// That a ticket holds a slot of which the state knows nothing happens when a decision was acted upon and then lost: whoever
+// That a ticket has a grant of which the state knows nothing happens when a decision was acted upon and then lost: whoever
 // carries the state failed before it was durable, decided anew from the same signals, but later, and then the ticket's time was
 // up, say. Its grant counts. The grants that were decided since its settlement are tentative and have not been
 // delivered: they are taken back, and decided again in the slots that are left.
@@ -87,7 +87,7 @@ func (s *State) takeBack() {
 		return
 	}
 	tentative := s.holders[firm:]
-	s.grants = tentative[0].Number - 1
+	s.grants -= int64(len(tentative))
 	s.counters.Granted -= int64(len(tentative))
 	line := make([]attune.Ticket, 0, len(tentative)+len(s.waiting))
 	for _, holder := range tentative {
@@ -102,7 +102,7 @@ func (s *State) takeBack() {
 func (s *State) reinstate(now time.Time, settled attune.Settlement, grant attune.Grant) {
 	*s.countOf(settled.Status)--
 	s.counters.Granted++
-	s.grants = max(s.grants, grant.Number)
+	s.grants = max(s.grants+1, grant.Number)
 	grant.Generation = s.generation
 	s.holders = append(s.holders, Holder{Grant: grant, InspectAt: now, After: s.recorded})
 }

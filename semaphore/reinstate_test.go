@@ -84,6 +84,15 @@ func TestState_LostDecisions(t *testing.T) {
 		require.Len(t, state.Deliverable(10), 1, "it waits for the first rejection, not for those after it")
 	})
 
+	t.Run("whoever is released while it waits has run under a number", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 3))
+		state.Release(start, tickets(1, 2))
+		require.EqualValues(t, 3, state.Undelivered(1)[0].Number)
+		require.EqualValues(t, 3, state.Undelivered(1)[0].Sequence)
+	})
+
 	t.Run("the wait survives a hand-over of the state", func(t *testing.T) {
 		t.Parallel()
 		state, held := forgetful(t)

@@ -72,9 +72,18 @@ func TestState_RetryInPlace(t *testing.T) {
 		state.Retry(start, retry(tickets(1, 1)[0], 1, soon))
 		state.Retry(start, retry(tickets(1, 1)[0], 2, soon))
 		state.Retry(start, retry(tickets(1, 1)[0], 2, soon))
-		state.Retry(start, retry(tickets(2, 2)[0], 2, soon))
+		state.Retry(start, retry(tickets(3, 3)[0], 2, soon))
 		require.EqualValues(t, 3, state.Counters().Unknown)
 		require.EqualValues(t, 1, state.Counters().Retried)
+	})
+
+	t.Run("of one that waits, because the decision by which it ran was lost", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 2))
+		state.Retry(start, retry(tickets(2, 2)[0], 2, soon))
+		state.Release(start, tickets(1, 1))
+		require.Equal(t, 2, state.Undelivered(1)[0].Attempt)
 	})
 }
 

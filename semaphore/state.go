@@ -57,7 +57,7 @@ type Counters struct {
 	Rejected  int64 `json:"rejected"`  // waiting tickets refused or dropped by the bound
 	Cancelled int64 `json:"cancelled"` // waiting tickets cancelled
 	Expired   int64 `json:"expired"`   // waiting tickets whose time was up
-	Withdrawn int64 `json:"withdrawn"` // waiting tickets released: they ended without this queue's doing
+	Withdrawn int64 `json:"withdrawn"` // waiting tickets released: they ran by a decision that was lost
 	Repeated  int64 `json:"repeated"`  // acquires of tickets seen before
 	Unknown   int64 `json:"unknown"`   // releases and cancels of tickets that neither wait nor hold
 	Skipped   int64 `json:"skipped"`   // sequences of a gap that turned out to have ended already

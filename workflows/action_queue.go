@@ -90,12 +90,12 @@ func (q *actionQueue) receive(now time.Time) {
 			q.state.Cancel(now, semaphore.Author{By: EnforcementWorkflowID(ticket.Enforcement), Note: "its workflow was cancelled"}, ticket)
 		}
 	}
-	for _, signal := range drain[RetriesSignal](q.retries) {
-		q.state.Retry(now, signal.Retries)
-	}
 	for _, signal := range drain[AcquireSignal](q.acquires) {
 		q.state.SetPolicy(now, signal.Policy)
 		q.state.Acquire(now, signal.Tickets)
+	}
+	for _, signal := range drain[RetriesSignal](q.retries) {
+		q.state.Retry(now, signal.Retries)
 	}
 	if len(drain[any](q.forces)) > 0 {
 		q.forced = true

@@ -51,7 +51,7 @@ type SettlementsInput struct {
 	ParkedUpTo int64 `json:"parked_up_to,omitempty"`
 }
 
-// SettlementsResult says which of the settlements were not recorded, because their tickets held a slot by then.
+// SettlementsResult says which of the settlements were not recorded, because their tickets had been granted by then.
 type SettlementsResult struct {
 	Held []attune.Grant `json:"held,omitempty"` // their grants, in the order of their numbers
 }

@@ -155,7 +155,7 @@ func (w *world) Settle(_ context.Context, _ attune.QueueKey, settlements []attun
 		case r.ticket.Sequence != s.Sequence:
 		case r.status == attune.EnforcementQueued:
 			r.status, r.reason = s.Status, s.Reason
-		case r.status == attune.EnforcementGranted:
+		case r.status == attune.EnforcementGranted || r.status == attune.EnforcementParked || r.status == attune.EnforcementExecuted:
 			held = append(held, r.grant)
 		}
 	}
