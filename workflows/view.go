@@ -113,7 +113,8 @@ func (q *actionQueue) details(now time.Time) string {
 		row(&b, "holder", "sequence", "grant", "since", "attempt")
 		rule(&b, 5)
 		for _, holder := range holders[:min(viewLength, len(holders))] {
-			row(&b, EnforcementWorkflowID(holder.Enforcement), holder.Sequence, holder.Number, clock(holder.GrantedAt), attempt(holder.Grant))
+			id := EnforcementWorkflowID(holder.Enforcement)
+			row(&b, id, holder.Sequence, holder.Number, clock(holder.GrantedAt), attempt(holder.Grant))
 		}
 		more(&b, len(holders))
 	}
