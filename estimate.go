@@ -14,6 +14,10 @@ type Estimate struct {
 	High   time.Duration
 }
 
+// EstimateGrants is how many of the latest grants of a queue an estimate is made from: enough for a mean, few enough to follow
+// a change.
+const EstimateGrants = 60
+
 // minEstimateSamples is how many turnovers an estimate needs at least.
 const minEstimateSamples = 5
 

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/policy"
 )
 
 type fakeEngine struct {
@@ -303,14 +303,16 @@ func (f *fakeQueues) List(_ context.Context, page attune.Page) ([]attune.QueueSt
 }
 
 type fakeSights struct {
-	sight func(attune.QueueKey, int) (api.Sight, error)
+	sight func(attune.QueueKey, int) (attune.QueueSight, error)
+	said  policy.Effective
 }
 
-func (f *fakeSights) Sight(_ context.Context, key attune.QueueKey, first int) (api.Sight, error) {
+func (f *fakeSights) Sight(_ context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error) {
 	if f.sight == nil {
-		return api.Sight{}, notFound("such queue")
+		return attune.QueueSight{}, policy.Effective{}, notFound("such queue")
 	}
-	return f.sight(key, first)
+	sight, err := f.sight(key, first)
+	return sight, f.said, err
 }
 
 type fakeDoctor struct{ findings []doctor.Finding }

@@ -69,7 +69,7 @@ func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, change C
 	}
 	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "by", change.By, "note", change.Note,
 		"request_id", exchangeOf(ctx).id)
-	sight, err := s.deps.Sights.Sight(ctx, parked.Queue, 0)
+	sight, _, err := s.deps.Sights.Sight(ctx, parked.Queue, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func TestCancelParked(t *testing.T) {
 		given = true
 		return attune.Enforcement{ID: id, Status: attune.EnforcementExecuted}, nil
 	}
-	b.sights.sight = func(key attune.QueueKey, first int) (api.Sight, error) {
+	b.sights.sight = func(key attune.QueueKey, first int) (attune.QueueSight, error) {
 		require.Equal(t, attune.QueueKey("shop.deploy"), key)
 		require.Zero(t, first)
 		return deploySight(), nil
@@ -167,8 +167,8 @@ func TestHolderBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	at := noon.Add(time.Minute)
-	b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
-		return api.Sight{At: noon, Holders: []api.Holder{{
+	b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
+		return attune.QueueSight{At: noon, Holders: []attune.SlotHolder{{
 			Execution: 21, Attempt: 1, Status: attune.ExecutionRetrying, AttemptStatus: attune.ExecutionFailed, RetryAt: &at,
 		}}}, nil
 	}

@@ -92,6 +92,14 @@ type HoldTime struct {
 	Since  time.Time `json:"since" doc:"When the first of them was given back"`
 }
 
+// QueueSights looks at queues in detail.
+type QueueSights interface {
+	// Sight looks at one queue, and at the first so many of those who wait. What it returns beside is what the scopes of
+	// policy say now, and which of them says it: the queue may not have been told yet. A queue that nobody has used or set
+	// is an [attune.CodeNotFound] error.
+	Sight(ctx context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error)
+}
+
 type queueDetailInput struct {
 	Key     string `path:"key" doc:"The queue's key; the default queue of an action has the action's reference as its key"`
 	Waiting int    `query:"waiting" minimum:"0" maximum:"500" default:"20" doc:"How many of those who wait to show"`
@@ -102,19 +110,19 @@ func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*answer[Qu
 	if key.Validate() != nil || !storable(in.Key) {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
 	}
-	sight, err := s.deps.Sights.Sight(ctx, key, in.Waiting)
+	sight, said, err := s.deps.Sights.Sight(ctx, key, in.Waiting)
 	if err != nil {
 		return nil, err
 	}
-	return &answer[Queue]{Body: showQueue(sight)}, nil
+	return &answer[Queue]{Body: showQueue(sight, said)}, nil
 }
 
-func showQueue(s Sight) Queue {
+func showQueue(s attune.QueueSight, said policy.Effective) Queue {
 	q := Queue{
-		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Policy, s.Said),
+		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Policy, said),
 		Holders: make([]QueueHolder, len(s.Holders)), Waiting: make([]QueueWaiter, len(s.Waiting)),
 		Throughput: Throughput{
-			Minute: float64(s.Finished.LastMinute), Five: float64(s.Finished.LastFiveMinutes) / 5, Hour: float64(s.Finished.LastHour) / 60,
+			Minute: float64(s.Released.LastMinute), Five: float64(s.Released.LastFiveMinutes) / 5, Hour: float64(s.Released.LastHour) / 60,
 		},
 	}
 	q.Limit = QueueLimit{InForce: s.Stats.MaxConcurrent, From: q.Policy.Limit.From}
@@ -136,8 +144,8 @@ func showQueue(s Sight) Queue {
 	if s.Stats.OldestEnqueuedAt != nil {
 		q.OldestWait = secondsSince(*s.Stats.OldestEnqueuedAt, s.At)
 	}
-	if f := s.Finished; f.Since != nil {
-		q.HoldTime = &HoldTime{P50: f.P50.Seconds(), P95: f.P95.Seconds(), Grants: f.Sample, Since: *f.Since}
+	if r := s.Released; r.Since != nil {
+		q.HoldTime = &HoldTime{P50: r.P50.Seconds(), P95: r.P95.Seconds(), Grants: r.Sample, Since: *r.Since}
 	}
 	q.EmptyIn = estimate(s.Stats.QueueLength, s.Stats, s.Latest)
 	return q
@@ -165,7 +173,7 @@ func policyField[T comparable](inForce, said T, from policy.Source) PolicyField[
 	return field
 }
 
-func showHolder(h Holder, at time.Time) QueueHolder {
+func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 	shown := QueueHolder{
 		Enforcement: h.Enforcement, Sequence: h.Sequence, GrantNumber: h.GrantNumber, Execution: h.Execution,
 		Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt, Age: secondsSince(h.HeldSince, at),
@@ -183,7 +191,7 @@ const giveUpAfter = time.Minute
 
 // expect says what happens next to a slot. Workers say nothing while they run an action, so all that can be expected of one
 // is that it keeps the timeout.
-func expect(h Holder, due *time.Time, at time.Time) string {
+func expect(h attune.SlotHolder, due *time.Time, at time.Time) string {
 	switch {
 	case h.Execution == 0 || h.Status.Terminal():
 		return "Nothing will give this slot back: it is leaked. See attune doctor."

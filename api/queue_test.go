@@ -13,23 +13,27 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// deploySight is a queue with two holders, one who waits, and a history.
-func deploySight() api.Sight {
-	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
-	said := policy.Resolve(
+// deploySaid is what the scopes say about the queue of [deploySight].
+func deploySaid() policy.Effective {
+	return policy.Resolve(
 		policy.Level{Scope: policy.ScopePack, Ref: "shop", Policy: attune.Policy{Limit: new(2), MaxAttempts: new(3)}},
 		policy.Level{Scope: policy.ScopeAction, Ref: "shop.deploy", Policy: attune.Policy{QueueTimeout: new(attune.Duration(time.Hour))}},
 	)
-	inForce := said.Policy
+}
+
+// deploySight is a queue with two holders, one who waits, and a history.
+func deploySight() attune.QueueSight {
+	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
+	inForce := deploySaid().Policy
 	inForce.Revision, inForce.MaxQueued = 4, 50
-	return api.Sight{
+	return attune.QueueSight{
 		At: noon,
 		Stats: attune.QueueStats{
 			Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 3, ActiveCount: 2, MaxConcurrent: 2,
 			Mode: attune.QueueOpen, OldestEnqueuedAt: &hourAgo, TotalEnqueued: 9, TotalCompleted: 4, LastUpdated: &halfAgo,
 		},
-		Policy: inForce, Said: said,
-		Holders: []api.Holder{
+		Policy: inForce,
+		Holders: []attune.SlotHolder{
 			{
 				Enforcement: 31, Sequence: 5, GrantNumber: 5, GrantedAt: minuteAgo, HeldSince: minuteAgo, Execution: 21, Attempt: 2,
 				Status: attune.ExecutionRunning, Worker: "w1", Pool: "default", RequestedAt: &halfAgo, StartedAt: &halfAgo,
@@ -41,9 +45,9 @@ func deploySight() api.Sight {
 			},
 		},
 		Parked:  4,
-		Waiting: []api.Waiter{{Enforcement: 33, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
+		Waiting: []attune.PlaceInLine{{Enforcement: 33, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
 		Latest:  everyTenSeconds(8),
-		Finished: api.Finished{
+		Released: attune.Releases{
 			LastMinute: 2, LastFiveMinutes: 15, LastHour: 90,
 			P50: 1500 * time.Millisecond, P95: 9 * time.Second, Sample: 400, Since: &hourAgo,
 		},
@@ -56,11 +60,12 @@ func TestGetQueue(t *testing.T) {
 	t.Run("InDetail", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.sights.sight = func(key attune.QueueKey, first int) (api.Sight, error) {
+		b.sights.sight = func(key attune.QueueKey, first int) (attune.QueueSight, error) {
 			require.Equal(t, attune.QueueKey("shop.deploy"), key)
 			require.Equal(t, 1, first)
 			return deploySight(), nil
 		}
+		b.sights.said = deploySaid()
 		recorder := b.do(t, get("/api/v1/queues/shop.deploy?waiting=1"))
 		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 		requireJSON(t, `{
@@ -105,9 +110,9 @@ func TestGetQueue(t *testing.T) {
 	t.Run("Idle", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.sights.sight = func(_ attune.QueueKey, first int) (api.Sight, error) {
+		b.sights.sight = func(_ attune.QueueKey, first int) (attune.QueueSight, error) {
 			require.Equal(t, 20, first)
-			return api.Sight{At: noon, Stats: attune.QueueStats{Queue: "shop.deploy", Mode: attune.QueueOpen, MaxConcurrent: 1}}, nil
+			return attune.QueueSight{At: noon, Stats: attune.QueueStats{Queue: "shop.deploy", Mode: attune.QueueOpen, MaxConcurrent: 1}}, nil
 		}
 		body := b.queue(t)
 		require.Empty(t, body.Holders)
@@ -123,7 +128,7 @@ func TestGetQueue(t *testing.T) {
 		b := setup(t)
 		until := noon.Add(time.Hour)
 		override := attune.LimitOverride{Limit: 5, Until: until}
-		b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
+		b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
 			s := deploySight()
 			s.Override, s.Stats.MaxConcurrent = &override, override.Limit
 			return s, nil
@@ -136,7 +141,7 @@ func TestGetQueue(t *testing.T) {
 	t.Run("NobodyIsGranted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
+		b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
 			s := deploySight()
 			s.Stats.Mode = attune.QueuePaused
 			return s, nil
@@ -150,9 +155,9 @@ func TestGetQueue(t *testing.T) {
 		requireProblem(t, b.do(t, get("/api/v1/queues/nope")), 404, "not_found")
 		requireProblem(t, b.do(t, get("/api/v1/queues/%00")), 404, "not_found")
 		requireProblem(t, b.do(t, get("/api/v1/queues/nope?waiting=501")), 422, "invalid")
-		b.sights.sight = func(key attune.QueueKey, _ int) (api.Sight, error) {
+		b.sights.sight = func(key attune.QueueKey, _ int) (attune.QueueSight, error) {
 			require.Equal(t, attune.QueueKey("shop.deploy/eu west"), key, "a key may hold a slash")
-			return api.Sight{}, errDown
+			return attune.QueueSight{}, errDown
 		}
 		requireProblem(t, b.do(t, get("/api/v1/queues/shop.deploy%2Feu%20west")), 503, "unavailable")
 	})
@@ -171,25 +176,25 @@ func (b *bundle) queue(t *testing.T) api.Queue {
 func TestExpectOfHolders(t *testing.T) {
 	t.Parallel()
 	started, asked, longAgo := noon.Add(-5*time.Second), noon.Add(-10*time.Second), noon.Add(-2*time.Minute)
-	running := api.Holder{Execution: 21, Status: attune.ExecutionRunning, StartedAt: &started, Timeout: attune.Duration(time.Second)}
+	running := attune.SlotHolder{Execution: 21, Status: attune.ExecutionRunning, StartedAt: &started, Timeout: attune.Duration(time.Second)}
 	cases := map[string]struct {
-		holder func(h api.Holder) api.Holder
+		holder func(h attune.SlotHolder) attune.SlotHolder
 		want   string
 	}{
-		"too long": {func(h api.Holder) api.Holder { return h }, "had to end it by 2030-01-02T11:59:56Z and has reported nothing"},
-		"asked to stop": {func(h api.Holder) api.Holder { h.CancelRequested = &asked; return h },
+		"too long": {func(h attune.SlotHolder) attune.SlotHolder { return h }, "had to end it by 2030-01-02T11:59:56Z and has reported nothing"},
+		"asked to stop": {func(h attune.SlotHolder) attune.SlotHolder { h.CancelRequested = &asked; return h },
 			"Its worker was asked to stop at 2030-01-02T11:59:50Z."},
-		"asked to stop long ago": {func(h api.Holder) api.Holder { h.CancelRequested = &longAgo; return h },
+		"asked to stop long ago": {func(h attune.SlotHolder) attune.SlotHolder { h.CancelRequested = &longAgo; return h },
 			"has not answered. Cancelled again, it is given up."},
-		"no execution": {func(api.Holder) api.Holder { return api.Holder{} }, "it is leaked"},
-		"ended":        {func(h api.Holder) api.Holder { h.Status = attune.ExecutionFailed; return h }, "it is leaked"},
+		"no execution": {func(attune.SlotHolder) attune.SlotHolder { return attune.SlotHolder{} }, "it is leaked"},
+		"ended":        {func(h attune.SlotHolder) attune.SlotHolder { h.Status = attune.ExecutionFailed; return h }, "it is leaked"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.sights.sight = func(attune.QueueKey, int) (api.Sight, error) {
-				return api.Sight{At: noon, Holders: []api.Holder{tc.holder(running)}}, nil
+			b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
+				return attune.QueueSight{At: noon, Holders: []attune.SlotHolder{tc.holder(running)}}, nil
 			}
 			require.Contains(t, b.queue(t).Holders[0].Expect, tc.want)
 		})

@@ -7,9 +7,6 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// estimateSamples is how many of the latest grants an estimate looks at: enough for a mean, few enough to follow a change.
-const estimateSamples = 60
-
 // Estimate is a range that the rest of the wait is in nine times out of ten, as long as the queue goes on as it did lately.
 type Estimate struct {
 	Low    attune.Duration `json:"low"`
@@ -34,7 +31,7 @@ func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
 	if !moves(stats) {
 		return nil
 	}
-	grants, err := s.deps.Grants.Grants(ctx, e.Queue, attune.Page{Limit: estimateSamples})
+	grants, err := s.deps.Grants.Grants(ctx, e.Queue, attune.Page{Limit: attune.EstimateGrants})
 	if err != nil {
 		return err
 	}

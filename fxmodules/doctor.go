@@ -11,7 +11,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -28,40 +27,19 @@ func newDoctor(cfg config.Config, s stores, both brokers, c client.Client, ns na
 	broker := brokerSight{url: cfg.AMQPURL.Reveal(), conn: both.publish, packs: s.Packs}
 	engine := engineSight{client: c, namespace: string(ns)}
 	return doctor.New(string(version),
-		doctor.Database(func(ctx context.Context) (doctor.Schema, error) {
-			schema, err := s.DB.Schema(ctx)
-			return doctor.Schema(schema), err
-		}),
+		doctor.Database(s.DB.Schema),
 		doctor.Broker(broker.version),
 		doctor.Temporal(engine.look),
 		doctor.TaskQueue(workflows.QueueTaskQueue, engine.pollers(workflows.QueueTaskQueue)),
 		doctor.TaskQueue(workflows.EnforcementTaskQueue, engine.pollers(workflows.EnforcementTaskQueue)),
 		doctor.Topology(broker.queues),
 		doctor.Dead(broker.deadLetters),
-		doctor.Outbox(func(ctx context.Context) (doctor.Backlog, error) {
-			backlog, err := s.Outbox.Backlog(ctx)
-			return doctor.Backlog(backlog), err
-		}),
-		doctor.Stalls(func(ctx context.Context, idle time.Duration) ([]doctor.Stall, error) {
-			found, err := s.Queues.Stalls(ctx, idle)
-			return each(found, func(stall postgres.Stall) doctor.Stall { return doctor.Stall(stall) }), err
-		}),
-		doctor.Leaks(func(ctx context.Context, old time.Duration) ([]doctor.Leak, error) {
-			found, err := s.Queues.Leaks(ctx, old)
-			return each(found, func(leak postgres.Leak) doctor.Leak { return doctor.Leak(leak) }), err
-		}),
-		doctor.Holders(func(ctx context.Context, grace, untaken time.Duration) ([]doctor.Overdue, error) {
-			found, err := s.Queues.Overdue(ctx, grace, untaken)
-			return each(found, func(o postgres.Overdue) doctor.Overdue { return doctor.Overdue(o) }), err
-		}),
-		doctor.Control(func(ctx context.Context) ([]doctor.ByHand, error) {
-			found, err := s.Queues.SetByHand(ctx)
-			return each(found, func(b postgres.ByHand) doctor.ByHand { return doctor.ByHand(b) }), err
-		}),
-		doctor.ParkedOnes(func(ctx context.Context) ([]doctor.Parked, error) {
-			found, err := s.Queues.Parked(ctx)
-			return each(found, func(p postgres.Parked) doctor.Parked { return doctor.Parked(p) }), err
-		}),
+		doctor.Outbox(s.Outbox.Backlog),
+		doctor.Stalls(s.Queues.Stalls),
+		doctor.Leaks(s.Queues.Leaks),
+		doctor.Holders(s.Queues.Overdue),
+		doctor.Control(s.Queues.SetByHand),
+		doctor.ParkedOnes(s.Queues.Parked),
 	)
 }
 
@@ -183,7 +161,9 @@ func (e engineSight) pollersOf(ctx context.Context, queue string, kind enumspb.T
 	if err != nil {
 		return nil, fmt.Errorf("ask who polls the task queue %q: %w", queue, workflows.Translate(err))
 	}
-	return each(described.GetPollers(), func(p *taskqueuepb.PollerInfo) doctor.Poller {
-		return doctor.Poller{Identity: p.GetIdentity(), LastSeen: p.GetLastAccessTime().AsTime()}
-	}), nil
+	var pollers []doctor.Poller
+	for _, p := range described.GetPollers() {
+		pollers = append(pollers, doctor.Poller{Identity: p.GetIdentity(), LastSeen: p.GetLastAccessTime().AsTime()})
+	}
+	return pollers, nil
 }

@@ -27,7 +27,5 @@ func showReading(metrics *telemetry.Metrics, reading *postgres.Reading) {
 		metrics.QueuesForgotten()
 		return
 	}
-	metrics.QueuesRead(each(reading.Queues, func(g postgres.Gauge) telemetry.QueueGauge {
-		return telemetry.QueueGauge(g)
-	}), reading.Leaked)
+	metrics.QueuesRead(reading.Queues, reading.Leaked)
 }

@@ -10,63 +10,8 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// Sight is one queue in detail. All of it is of one instant.
-type Sight struct {
-	At       time.Time // when, by the database's clock
-	Stats    attune.QueueStats
-	Override *attune.LimitOverride // the limit set by hand, while it is in force
-	Policy   attune.QueuePolicy    // in force, as the queue was last told
-	Said     policy.Effective      // what the scopes say now, and which of them says it
-	Holders  []Holder              // in the order of their grants, up to [MaxHolders]
-	Waiting  []Waiter              // the first in line
-	Parked   int64                 // those that wait for a person, and neither hold a slot nor stand in line
-	Latest   []attune.LoggedGrant  // the latest [EstimateGrants] grants, newest first
-	Finished Finished
-}
-
-// Bounds of a [Sight].
-const (
-	MaxHolders     = 500
-	EstimateGrants = 60   // enough for a mean, few enough to follow a change
-	holdSample     = 1000 // finished grants that hold times are taken from
-)
-
-// Holder is an enforcement that holds a slot, and the execution that it holds it for.
-type Holder struct {
-	Enforcement     attune.EnforcementID
-	Sequence        int64
-	GrantNumber     int64
-	GrantedAt       time.Time // the queue's clock; all others are the database's
-	HeldSince       time.Time
-	Execution       attune.ExecutionID // 0: there is none, which is a leak
-	Attempt         int
-	Status          attune.ExecutionStatus
-	Worker          string // empty before one has claimed it
-	Pool            string
-	RequestedAt     *time.Time // of the attempt
-	StartedAt       *time.Time
-	Timeout         attune.Duration // of the attempt, from StartedAt
-	CancelRequested *time.Time
-	AttemptStatus   attune.ExecutionStatus // how the attempt has ended, while it is retrying
-	RetryAt         *time.Time             // when the next one may start, while it is retrying
-}
-
-// Waiter is a place in line.
-type Waiter struct {
-	Enforcement attune.EnforcementID
-	Sequence    int64
-	QueuedAt    time.Time
-	Attempt     int // the one that it waits for, from 1
-}
-
-// Finished is what the log of grants says about slots that were given back.
-type Finished struct {
-	LastMinute, LastFiveMinutes, LastHour int64 // given back in that time
-	// P50 and P95 are how long the latest slots were held: Sample of them, given back since Since.
-	P50, P95 time.Duration
-	Sample   int64
-	Since    *time.Time // nil without a sample
-}
+// holdSample is how many finished grants hold times are taken from, at most.
+const holdSample = 1000
 
 const instantSQL = `
 SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_key = $1)`
@@ -84,8 +29,8 @@ SELECT e.id, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_key = $1 AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
 
-// finishedSQL reads the hour from its end of grants_released, and the sample likewise.
-const finishedSQL = `
+// releasesSQL reads the hour from its end of grants_released, and the sample likewise.
+const releasesSQL = `
 SELECT h.minute, h.five, h.hour, COALESCE(s.p50, 0), COALESCE(s.p95, 0), s.count, s.since
 FROM (
 	SELECT count(*) FILTER (WHERE g.released_at > now() - interval '1 minute') AS minute,
@@ -101,19 +46,20 @@ FROM (
 	) l
 ) s`
 
-// Sight looks at a queue, with the first so many of those who wait. A queue that nobody has used or set is
-// [attune.CodeNotFound].
-func (q *Queues) Sight(ctx context.Context, key attune.QueueKey, first int) (Sight, error) {
-	var sight Sight
+// Sight looks at a queue, with the first so many of those who wait, and at what the scopes of policy say now, which the queue
+// may not have been told yet. A queue that nobody has used or set is [attune.CodeNotFound].
+func (q *Queues) Sight(ctx context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error) {
+	var sight attune.QueueSight
+	var said policy.Effective
 	snapshot := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
-	batch := sight.batch(key, first, &snapshot)
+	batch := sightBatch(key, first, &sight, &snapshot)
 	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return found(err, "queue %q does not exist", key)
 		}
-		said, err := readLevels(ctx, tx, []attune.Ref{sight.Stats.Action})
-		sight.Said = policy.Resolve(said...)
+		scopes, err := readLevels(ctx, tx, []attune.Ref{sight.Stats.Action})
+		said = policy.Resolve(scopes...)
 		return err
 	})
 	sight.Policy, sight.Override = snapshot.Policy, snapshot.Override
@@ -121,10 +67,10 @@ func (q *Queues) Sight(ctx context.Context, key attune.QueueKey, first int) (Sig
 	if sight.Override != nil {
 		sight.Stats.MaxConcurrent = sight.Override.Limit
 	}
-	return sight, wrap("look at queue", err)
+	return sight, said, wrap("look at queue", err)
 }
 
-func (s *Sight) batch(key attune.QueueKey, first int, snapshot *attune.QueueSnapshot) *pgx.Batch {
+func sightBatch(key attune.QueueKey, first int, s *attune.QueueSight, snapshot *attune.QueueSnapshot) *pgx.Batch {
 	batch := new(pgx.Batch)
 	batch.Queue(instantSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&s.At, &s.Parked) })
 	batch.Queue(statsSQL, key).Query(func(rows pgx.Rows) (err error) {
@@ -132,27 +78,27 @@ func (s *Sight) batch(key attune.QueueKey, first int, snapshot *attune.QueueSnap
 		return err
 	})
 	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })
-	batch.Queue(sightHoldersSQL, key, MaxHolders).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(sightHoldersSQL, key, attune.MaxSlotHolders).Query(func(rows pgx.Rows) (err error) {
 		s.Holders, err = pgx.CollectRows(rows, scanSightHolder)
 		return err
 	})
 	batch.Queue(sightWaitingSQL, key, first).Query(func(rows pgx.Rows) (err error) {
-		s.Waiting, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Waiter])
+		s.Waiting, err = pgx.CollectRows(rows, pgx.RowToStructByPos[attune.PlaceInLine])
 		return err
 	})
-	batch.Queue(grantsSQL, int64(0), EstimateGrants, key).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(grantsSQL, int64(0), attune.EstimateGrants, key).Query(func(rows pgx.Rows) (err error) {
 		s.Latest, err = pgx.CollectRows(rows, scanLoggedGrant)
 		return err
 	})
-	batch.Queue(finishedSQL, key, holdSample).QueryRow(func(row pgx.Row) (err error) {
-		s.Finished, err = scanFinished(row)
+	batch.Queue(releasesSQL, key, holdSample).QueryRow(func(row pgx.Row) (err error) {
+		s.Released, err = scanReleases(row)
 		return err
 	})
 	return batch
 }
 
-func scanSightHolder(row pgx.CollectableRow) (Holder, error) {
-	var h Holder
+func scanSightHolder(row pgx.CollectableRow) (attune.SlotHolder, error) {
+	var h attune.SlotHolder
 	var timeoutMS int64
 	err := row.Scan(&h.Enforcement, &h.Sequence, &h.GrantNumber, &h.GrantedAt, &h.HeldSince, &h.Execution,
 		&h.Attempt, &h.Status, &h.Worker, &h.Pool, &h.RequestedAt, &h.StartedAt, &timeoutMS, &h.CancelRequested,
@@ -161,32 +107,22 @@ func scanSightHolder(row pgx.CollectableRow) (Holder, error) {
 	return h, err
 }
 
-func scanFinished(row pgx.Row) (Finished, error) {
-	var f Finished
+func scanReleases(row pgx.Row) (attune.Releases, error) {
+	var r attune.Releases
 	var p50, p95 float64
-	err := row.Scan(&f.LastMinute, &f.LastFiveMinutes, &f.LastHour, &p50, &p95, &f.Sample, &f.Since)
-	f.P50, f.P95 = seconds(p50), seconds(p95)
-	return f, err
+	err := row.Scan(&r.LastMinute, &r.LastFiveMinutes, &r.LastHour, &p50, &p95, &r.Sample, &r.Since)
+	r.P50, r.P95 = seconds(p50), seconds(p95)
+	return r, err
 }
 
 func seconds(s float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
 }
 
-// Gauge is how full a queue is, and whether it does its work.
-type Gauge struct {
-	Queue      attune.QueueKey
-	Limit      int // in force
-	Active     int64
-	Waiting    int64
-	OldestWait time.Duration // of the first in line; 0 while nobody waits
-	Stalled    bool          // as [Queues.Stalls] has it
-}
-
 // Reading is every queue, and how many slots are leaked in all of them.
 type Reading struct {
-	Queues []Gauge
-	Leaked int64
+	Queues []attune.QueueGauge // stalled as [Queues.Stalls] has it
+	Leaked int64               // as [Queues.Leaks] has it
 }
 
 const gaugesSQL = countedQueues + `
@@ -267,8 +203,8 @@ func readGauges(ctx context.Context, q querier, patience time.Duration) (*Readin
 	return &Reading{Queues: queues, Leaked: leaked}, err
 }
 
-func scanGauge(row pgx.CollectableRow) (Gauge, error) {
-	var g Gauge
+func scanGauge(row pgx.CollectableRow) (attune.QueueGauge, error) {
+	var g attune.QueueGauge
 	var oldest float64
 	err := row.Scan(&g.Queue, &g.Limit, &g.Active, &g.Waiting, &oldest, &g.Stalled)
 	g.OldestWait = max(0, seconds(oldest))

@@ -14,11 +14,19 @@ import (
 	"github.com/attune-go/attune/postgres"
 )
 
-func (b *bundle) sight(t *testing.T, first int) postgres.Sight {
+func (b *bundle) sight(t *testing.T, first int) attune.QueueSight {
 	t.Helper()
-	sight, err := b.queues.Sight(t.Context(), queueKey, first)
+	sight, _, err := b.queues.Sight(t.Context(), queueKey, first)
 	require.NoError(t, err)
 	return sight
+}
+
+// said is what the scopes say about the queue now.
+func (b *bundle) said(t *testing.T) policy.Effective {
+	t.Helper()
+	_, said, err := b.queues.Sight(t.Context(), queueKey, 0)
+	require.NoError(t, err)
+	return said
 }
 
 func TestQueues_Sight(t *testing.T) {
@@ -26,7 +34,7 @@ func TestQueues_Sight(t *testing.T) {
 
 	t.Run("UnknownQueue", func(t *testing.T) {
 		t.Parallel()
-		_, err := setup(t).queues.Sight(t.Context(), queueKey, 10)
+		_, _, err := setup(t).queues.Sight(t.Context(), queueKey, 10)
 		requireCode(t, attune.CodeNotFound, err, queueKey)
 	})
 
@@ -47,7 +55,7 @@ func TestQueues_Sight(t *testing.T) {
 		require.NotNil(t, sight.Holders[0].CancelRequested)
 		sight.Holders[0].CancelRequested = nil
 		grants := b.grants(t, attune.Page{})
-		require.Empty(t, cmp.Diff([]postgres.Holder{
+		require.Empty(t, cmp.Diff([]attune.SlotHolder{
 			{
 				Enforcement: tickets[1].Enforcement, Sequence: 2, GrantNumber: 2, GrantedAt: grants[1].GrantedAt,
 				HeldSince: grants[1].RequestedAt, Execution: running.ID, Attempt: 1, Status: attune.ExecutionRunning,
@@ -60,7 +68,7 @@ func TestQueues_Sight(t *testing.T) {
 				Pool: "default", RequestedAt: &requested.RequestedAt, Timeout: attune.Duration(time.Minute),
 			},
 		}, sight.Holders))
-		require.Empty(t, cmp.Diff([]postgres.Waiter{
+		require.Empty(t, cmp.Diff([]attune.PlaceInLine{
 			{Enforcement: tickets[3].Enforcement, Sequence: 4, QueuedAt: tickets[3].EnqueuedAt, Attempt: 1},
 			{Enforcement: tickets[4].Enforcement, Sequence: 5, QueuedAt: tickets[4].EnqueuedAt, Attempt: 1},
 		}, sight.Waiting))
@@ -81,14 +89,14 @@ func TestQueues_Sight(t *testing.T) {
 		require.Equal(t, 7, sight.Policy.Limit)
 		require.EqualValues(t, 1, sight.Policy.Revision)
 		require.Nil(t, sight.Override)
-		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal}, sight.Said.From.Limit)
-		require.Equal(t, policy.Source{Scope: policy.ScopeDefault}, sight.Said.From.Overflow)
+		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal}, b.said(t).From.Limit)
+		require.Equal(t, policy.Source{Scope: policy.ScopeDefault}, b.said(t).From.Overflow)
 
 		// What the queue was not told yet does not count.
 		require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(8)}))
 		sight = b.sight(t, 0)
 		require.Equal(t, 7, sight.Stats.MaxConcurrent)
-		require.Equal(t, 8, sight.Said.Policy.Limit)
+		require.Equal(t, 8, b.said(t).Policy.Limit)
 
 		until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
 		b.control(t, attune.QueueOpen, &attune.LimitOverride{Limit: 2, Until: until},
@@ -104,12 +112,12 @@ func TestQueues_Sight(t *testing.T) {
 		require.Equal(t, 8, sight.Stats.MaxConcurrent)
 	})
 
-	t.Run("Finished", func(t *testing.T) {
+	t.Run("Released", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 6)
-		empty := b.sight(t, 0).Finished
-		require.Equal(t, postgres.Finished{}, empty)
+		empty := b.sight(t, 0).Released
+		require.Equal(t, attune.Releases{}, empty)
 		for _, message := range messages[:5] {
 			b.finish(t, reportOf(message))
 		}
@@ -118,7 +126,7 @@ func TestQueues_Sight(t *testing.T) {
 			b.exec(t, `UPDATE grants SET released_at = clock_timestamp() - $2::text::interval,
 				requested_at = clock_timestamp() - $2::text::interval - number * interval '1 second' WHERE number = $1`, number, ago)
 		}
-		got := b.sight(t, 0).Finished
+		got := b.sight(t, 0).Released
 		require.EqualValues(t, 2, got.LastMinute)
 		require.EqualValues(t, 3, got.LastFiveMinutes)
 		require.EqualValues(t, 4, got.LastHour)
@@ -140,12 +148,12 @@ func TestQueues_SightOfRetries(t *testing.T) {
 		sight := b.sight(t, 10)
 		want := attune.RetryPolicy{MaxAttempts: 3, Delay: attune.Duration(retryDelay), Placement: attune.RetryHold}
 		require.Equal(t, want, sight.Policy.Retry)
-		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo"}, sight.Said.From.MaxAttempts)
+		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo"}, b.said(t).From.MaxAttempts)
 		require.Len(t, sight.Holders, 1)
 		require.Equal(t, attune.ExecutionRetrying, sight.Holders[0].Status)
 		require.Equal(t, attune.ExecutionFailed, sight.Holders[0].AttemptStatus)
 		require.Equal(t, b.execution(t, message.Execution).RetryAt, sight.Holders[0].RetryAt)
-		require.Zero(t, sight.Finished.Sample, "the slot was not given back")
+		require.Zero(t, sight.Released.Sample, "the slot was not given back")
 	})
 
 	t.Run("Park", func(t *testing.T) {
@@ -170,7 +178,7 @@ func TestQueues_SightOfRetries(t *testing.T) {
 		require.Equal(t, ticket.Enforcement, sight.Waiting[0].Enforcement)
 		require.EqualValues(t, 2, sight.Waiting[0].Sequence)
 		require.Equal(t, 2, sight.Waiting[0].Attempt)
-		require.EqualValues(t, 1, sight.Finished.Sample)
+		require.EqualValues(t, 1, sight.Released.Sample)
 		require.NoError(t, addsUp(sight.Stats))
 	})
 }
@@ -201,7 +209,7 @@ func TestQueues_SightIsOneInstant(t *testing.T) {
 		require.NoError(t, addsUp(sight.Stats))
 		require.Len(t, sight.Waiting, int(sight.Stats.QueueLength))
 		require.Len(t, sight.Holders, int(sight.Stats.ActiveCount))
-		require.Equal(t, sight.Stats.TotalCompleted, sight.Finished.Sample)
+		require.Equal(t, sight.Stats.TotalCompleted, sight.Released.Sample)
 		select {
 		case err := <-done:
 			require.NoError(t, err)
@@ -259,7 +267,7 @@ func TestQueues_Watch(t *testing.T) {
 	require.Zero(t, seen.Leaked)
 	require.Len(t, seen.Queues, 1)
 	seen.Queues[0].OldestWait = 0
-	require.Equal(t, []postgres.Gauge{{Queue: queueKey, Limit: 3, Active: 1, Waiting: 3}}, seen.Queues)
+	require.Equal(t, []attune.QueueGauge{{Queue: queueKey, Limit: 3, Active: 1, Waiting: 3}}, seen.Queues)
 
 	// One at a time: the second comes in when the first has gone, and both planted faults are seen.
 	second := b.watch(t)

@@ -12,17 +12,6 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Leak is a slot that is held without an execution that could give it back: there is none, it has ended, or its next attempt
-// was due and nobody has asked for it.
-type Leak struct {
-	Queue       attune.QueueKey
-	Enforcement attune.EnforcementID
-	Sequence    int64
-	GrantedAt   time.Time
-	Execution   attune.ExecutionID     // 0: there is none
-	Status      attune.ExecutionStatus // how the execution ended, or retrying; empty: there is none
-}
-
 const leaked = `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.status = 'granted' AND e.granted_at <= clock_timestamp() - $1::interval
@@ -36,25 +25,15 @@ ORDER BY e.queue_key, e.grant_number`
 // Leaks returns the enforcements that were granted at least olderThan ago, and still count as holding a slot although
 // their execution has ended or was never made, or has waited for its next attempt for so long beyond its time. The
 // transactions of this package leave none of the former behind; the latter are the queue's to go on with.
-func (q *Queues) Leaks(ctx context.Context, olderThan time.Duration) ([]Leak, error) {
+func (q *Queues) Leaks(ctx context.Context, olderThan time.Duration) ([]attune.Leak, error) {
 	leaks, err := collect(ctx, q.db.pool, scanLeak, leaksSQL, olderThan)
 	return leaks, wrap("look for leaks", err)
 }
 
-func scanLeak(row pgx.CollectableRow) (Leak, error) {
-	var l Leak
+func scanLeak(row pgx.CollectableRow) (attune.Leak, error) {
+	var l attune.Leak
 	err := row.Scan(&l.Queue, &l.Enforcement, &l.Sequence, &l.GrantedAt, &l.Execution, &l.Status)
 	return l, err
-}
-
-// Stall is a queue that could let somebody run and does not.
-type Stall struct {
-	Queue         attune.QueueKey
-	Limit         int // in force
-	Active        int64
-	Waiting       int64
-	LastGrantAt   *time.Time // by the database's clock; nil: it never granted anything
-	OldestWaiting time.Time  // when the first in line was accepted
 }
 
 // countedQueues counts every queue like statsColumns, and says which are stalled. The time in which a queue has done nothing
@@ -82,29 +61,15 @@ SELECT key, in_force, active, waiting, last_grant_at, oldest_waiting FROM judged
 
 // Stalls returns the queues that for at least idle have had somebody waiting and a slot free, are not paused, and have
 // granted nothing.
-func (q *Queues) Stalls(ctx context.Context, idle time.Duration) ([]Stall, error) {
+func (q *Queues) Stalls(ctx context.Context, idle time.Duration) ([]attune.Stall, error) {
 	stalls, err := collect(ctx, q.db.pool, scanStall, stallsSQL, idle)
 	return stalls, wrap("look for stalled queues", err)
 }
 
-func scanStall(row pgx.CollectableRow) (Stall, error) {
-	var s Stall
+func scanStall(row pgx.CollectableRow) (attune.Stall, error) {
+	var s attune.Stall
 	err := row.Scan(&s.Queue, &s.Limit, &s.Active, &s.Waiting, &s.LastGrantAt, &s.OldestWaiting)
 	return s, err
-}
-
-// Overdue is an execution that somebody should have taken, or ended, before now.
-type Overdue struct {
-	Queue           attune.QueueKey
-	Enforcement     attune.EnforcementID
-	Execution       attune.ExecutionID
-	Attempt         int
-	Status          attune.ExecutionStatus // requested or running
-	Worker          string                 // empty: none has claimed it
-	Pool            string
-	Since           time.Time // when it was requested, or started
-	Timeout         attune.Duration
-	CancelRequested bool
 }
 
 const overdueSQL = `
@@ -117,27 +82,18 @@ ORDER BY since, x.id`
 
 // Overdue returns the executions that have run for at least grace longer than their timeout, although their worker ends
 // them when it is over, and those that no worker has taken for at least untaken. The longest comes first.
-func (q *Queues) Overdue(ctx context.Context, grace, untaken time.Duration) ([]Overdue, error) {
+func (q *Queues) Overdue(ctx context.Context, grace, untaken time.Duration) ([]attune.Overdue, error) {
 	overdue, err := collect(ctx, q.db.pool, scanOverdue, overdueSQL, grace, untaken)
 	return overdue, wrap("look for executions that are overdue", err)
 }
 
-func scanOverdue(row pgx.CollectableRow) (Overdue, error) {
-	var o Overdue
+func scanOverdue(row pgx.CollectableRow) (attune.Overdue, error) {
+	var o attune.Overdue
 	var timeoutMS int64
 	err := row.Scan(&o.Queue, &o.Enforcement, &o.Execution, &o.Attempt, &o.Status, &o.Worker, &o.Pool, &o.Since,
 		&timeoutMS, &o.CancelRequested)
 	o.Timeout = fromMilliseconds(timeoutMS)
 	return o, err
-}
-
-// ByHand is a queue that somebody has set to something else than its policy and the usual mode.
-type ByHand struct {
-	Queue    attune.QueueKey
-	Mode     attune.QueueMode
-	ModeBy   *attune.QueueChange   // the change that led there; nil: the queue is open
-	Override *attune.LimitOverride // nil: the policy's limit is in force
-	LimitBy  *attune.QueueChange   // the change that led there; nil like Override
 }
 
 const byHandSQL = `
@@ -152,13 +108,13 @@ FROM hand s
 WHERE s.mode <> 'open' OR s.override IS NOT NULL ORDER BY s.key`
 
 // SetByHand returns the queues that are not open, or whose limit was set by hand, and who did it.
-func (q *Queues) SetByHand(ctx context.Context) ([]ByHand, error) {
+func (q *Queues) SetByHand(ctx context.Context) ([]attune.ByHand, error) {
 	set, err := collect(ctx, q.db.pool, scanByHand, byHandSQL)
 	return set, wrap("look for queues set by hand", err)
 }
 
-func scanByHand(row pgx.CollectableRow) (ByHand, error) {
-	var b ByHand
+func scanByHand(row pgx.CollectableRow) (attune.ByHand, error) {
+	var b attune.ByHand
 	var limit *int
 	var until, modeAt, limitAt *time.Time
 	mode, override := attune.QueueChange{Kind: attune.ChangeMode}, attune.QueueChange{Kind: attune.ChangeLimit}
@@ -173,19 +129,12 @@ func scanByHand(row pgx.CollectableRow) (ByHand, error) {
 	return b, err
 }
 
-// Schema is what a database server is, and how far its tables have been migrated.
-type Schema struct {
-	Server  string // its version
-	Version int64  // of the tables
-	Newest  int64  // that this program knows
-}
-
 const schemaSQL = `
 SELECT current_setting('server_version'), COALESCE(max(v.version_id), 0) FROM goose_db_version v WHERE v.is_applied`
 
 // Schema asks the server for its version and that of its tables.
-func (db *DB) Schema(ctx context.Context) (Schema, error) {
-	schema, err := one(ctx, db.pool, func(row pgx.CollectableRow) (s Schema, err error) {
+func (db *DB) Schema(ctx context.Context) (attune.DatabaseSchema, error) {
+	schema, err := one(ctx, db.pool, func(row pgx.CollectableRow) (s attune.DatabaseSchema, err error) {
 		return s, row.Scan(&s.Server, &s.Version)
 	}, schemaSQL)
 	if err != nil {
@@ -212,18 +161,12 @@ func newestMigration() (newest int64, err error) {
 	return newest, nil
 }
 
-// Backlog is what waits in the outbox.
-type Backlog struct {
-	Rows   int64
-	Oldest time.Duration // how long the oldest has waited; 0 without rows
-}
-
 const backlogSQL = `
 SELECT count(*), COALESCE(extract(epoch FROM clock_timestamp() - min(o.created_at)), 0)::double precision FROM outbox o`
 
 // Backlog counts what waits to be published.
-func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
-	backlog, err := one(ctx, o.db.pool, func(row pgx.CollectableRow) (b Backlog, err error) {
+func (o *Outbox) Backlog(ctx context.Context) (attune.OutboxBacklog, error) {
+	backlog, err := one(ctx, o.db.pool, func(row pgx.CollectableRow) (b attune.OutboxBacklog, err error) {
 		var oldest float64
 		err = row.Scan(&b.Rows, &oldest)
 		b.Oldest = max(0, seconds(oldest))
@@ -232,19 +175,12 @@ func (o *Outbox) Backlog(ctx context.Context) (Backlog, error) {
 	return backlog, wrap("count the outbox", err)
 }
 
-// Parked is how many enforcements of a queue wait for a person.
-type Parked struct {
-	Queue  attune.QueueKey
-	Count  int64
-	Oldest attune.EnforcementID
-}
-
 const parkedSQL = `
 SELECT e.queue_key, count(*), min(e.id) FROM enforcements e WHERE e.status = 'parked' GROUP BY e.queue_key ORDER BY e.queue_key`
 
 // Parked returns the queues of which enforcements are parked.
-func (q *Queues) Parked(ctx context.Context) ([]Parked, error) {
-	parked, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[Parked], parkedSQL)
+func (q *Queues) Parked(ctx context.Context) ([]attune.ParkedCount, error) {
+	parked, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.ParkedCount], parkedSQL)
 	return parked, wrap("look for parked enforcements", err)
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/postgres"
 )
 
 // exec changes the database behind the package's back.
@@ -32,7 +31,7 @@ func TestQueues_Leaks(t *testing.T) {
 	b.exec(t, `DELETE FROM executions WHERE id = $1`, messages[4].Execution)
 	leaks, err := b.queues.Leaks(t.Context(), 0)
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]postgres.Leak{
+	require.Empty(t, cmp.Diff([]attune.Leak{
 		{
 			Queue: queueKey, Enforcement: messages[3].Enforcement, Sequence: 4, Execution: messages[3].Execution,
 			GrantedAt: *b.enforcement(t, messages[3].Enforcement).GrantedAt, Status: attune.ExecutionFailed,
@@ -94,7 +93,7 @@ func TestQueues_Stalls(t *testing.T) {
 				return
 			}
 			logged := b.grants(t, attune.Page{})
-			require.Empty(t, cmp.Diff([]postgres.Stall{{
+			require.Empty(t, cmp.Diff([]attune.Stall{{
 				Queue: queueKey, Limit: 2, Active: 1, Waiting: 2, LastGrantAt: &logged[0].RequestedAt,
 				OldestWaiting: *b.enforcement(t, tickets[1].Enforcement).QueuedAt,
 			}}, stalls))
@@ -170,7 +169,7 @@ func TestQueues_Overdue(t *testing.T) {
 	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '2 hours' WHERE id = $1`, messages[0].Execution)
 	overdue, err := b.queues.Overdue(t.Context(), 5*time.Minute, time.Hour)
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]postgres.Overdue{
+	require.Empty(t, cmp.Diff([]attune.Overdue{
 		{
 			Queue: queueKey, Enforcement: messages[0].Enforcement, Execution: messages[0].Execution, Attempt: 1,
 			Status: attune.ExecutionRequested, Pool: "default", Timeout: attune.Duration(time.Minute),
@@ -198,7 +197,7 @@ func TestQueues_SetByHand(t *testing.T) {
 	b.control(t, attune.QueuePaused, &attune.LimitOverride{Limit: 5, Until: until}, limited, paused)
 	set, err := b.queues.SetByHand(t.Context())
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]postgres.ByHand{{
+	require.Empty(t, cmp.Diff([]attune.ByHand{{
 		Queue: queueKey, Mode: attune.QueuePaused, Override: &attune.LimitOverride{Limit: 5, Until: until},
 		ModeBy:  &attune.QueueChange{By: paused.By, At: paused.At, Note: paused.Note, Kind: attune.ChangeMode},
 		LimitBy: &attune.QueueChange{By: "ada", At: limited.At, Note: "rush", Kind: attune.ChangeLimit},
@@ -230,7 +229,7 @@ func TestOutbox_Backlog(t *testing.T) {
 	b := setup(t)
 	empty, err := b.outbox.Backlog(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, postgres.Backlog{}, empty)
+	require.Equal(t, attune.OutboxBacklog{}, empty)
 
 	b.exec(t, `INSERT INTO outbox (routing_key, message_id, body, created_at)
 		SELECT 'enforcement.created', n::text, '{}', clock_timestamp() - n * interval '1 minute' FROM generate_series(1, 3) n`)
@@ -266,7 +265,7 @@ func TestQueues_LeaksOfRetries(t *testing.T) {
 	b.exec(t, `UPDATE executions SET retry_at = clock_timestamp() - interval '1 hour'`)
 	leaks, err := b.queues.Leaks(t.Context(), time.Minute)
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]postgres.Leak{{
+	require.Empty(t, cmp.Diff([]attune.Leak{{
 		Queue: queueKey, Enforcement: ticket.Enforcement, Sequence: 1, Execution: message.Execution,
 		GrantedAt: *b.enforcement(t, ticket.Enforcement).GrantedAt, Status: attune.ExecutionRetrying,
 	}}, leaks))
@@ -289,7 +288,7 @@ func TestQueues_Parked(t *testing.T) {
 	require.Equal(t, attune.CompletionParked, b.fail(t, b.run(t, grant(second))).Effect)
 	parked, err := b.queues.Parked(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []postgres.Parked{{Queue: queueKey, Count: 2, Oldest: first.Enforcement}}, parked)
+	require.Equal(t, []attune.ParkedCount{{Queue: queueKey, Count: 2, Oldest: first.Enforcement}}, parked)
 	leaks, err := b.queues.Leaks(t.Context(), 0)
 	require.NoError(t, err)
 	require.Empty(t, leaks, "what is parked holds no slot")

@@ -82,11 +82,11 @@ func TestChecks(t *testing.T) {
 		severity doctor.Severity
 		says     []string // in where, what and do
 	}{
-		{"database", database(doctor.Schema{Server: "17.2", Version: 6, Newest: 6}), doctor.OK, []string{"PostgreSQL 17.2", "version 6"}},
-		{"database behind", database(doctor.Schema{Version: 5, Newest: 6}), doctor.Problem, []string{"needs 6", "attune migrate"}},
-		{"database ahead", database(doctor.Schema{Version: 7, Newest: 6}), doctor.Warning, []string{"knows 6", "upgrade"}},
-		{"outbox", outbox(doctor.Backlog{Rows: 3, Oldest: time.Second}), doctor.OK, []string{"3 messages"}},
-		{"outbox stuck", outbox(doctor.Backlog{Rows: 3, Oldest: time.Minute}), doctor.Problem, []string{"3 messages", "1m0s", "role bridge"}},
+		{"database", database(attune.DatabaseSchema{Server: "17.2", Version: 6, Newest: 6}), doctor.OK, []string{"PostgreSQL 17.2", "version 6"}},
+		{"database behind", database(attune.DatabaseSchema{Version: 5, Newest: 6}), doctor.Problem, []string{"needs 6", "attune migrate"}},
+		{"database ahead", database(attune.DatabaseSchema{Version: 7, Newest: 6}), doctor.Warning, []string{"knows 6", "upgrade"}},
+		{"outbox", outbox(attune.OutboxBacklog{Rows: 3, Oldest: time.Second}), doctor.OK, []string{"3 messages"}},
+		{"outbox stuck", outbox(attune.OutboxBacklog{Rows: 3, Oldest: time.Minute}), doctor.Problem, []string{"3 messages", "1m0s", "role bridge"}},
 		{"broker", doctor.Broker(func(context.Context) (string, error) { return "4.0.5", nil }), doctor.OK, []string{"RabbitMQ 4.0.5"}},
 		{"queues", queues(doctor.Queue{Name: "attune.execution.claim", Consumers: 1, Reader: "a bridge"}, doctor.Queue{Name: "attune.retry.x"}),
 			doctor.OK, []string{"All 2 queues"}},
@@ -107,31 +107,31 @@ func TestChecks(t *testing.T) {
 		{"never polled", polled(nil, nil), doctor.Problem, []string{"task queue q", "workflows or activities", "role orchestrator"}},
 		{"polled long ago", polled([]time.Time{now}, []time.Time{now.Add(-4 * time.Minute)}), doctor.Problem, []string{"for activities"}},
 		{"half polled", polled(nil, []time.Time{now}), doctor.Problem, []string{"for workflows"}},
-		{"stalled", stalls(doctor.Stall{Queue: "a.b", Limit: 2, Active: 1, Waiting: 3, OldestWaiting: noon}), doctor.Problem,
+		{"stalled", stalls(attune.Stall{Queue: "a.b", Limit: 2, Active: 1, Waiting: 3, OldestWaiting: noon}), doctor.Problem,
 			[]string{"queue a.b", "3 wait, 1 of 2 slots", "2030-01-02T12:00:00Z", "never granted", "queue/a.b"}},
-		{"stalled again", stalls(doctor.Stall{Queue: "a.b", LastGrantAt: &noon}), doctor.Problem, []string{"last grant was at 2030"}},
+		{"stalled again", stalls(attune.Stall{Queue: "a.b", LastGrantAt: &noon}), doctor.Problem, []string{"last grant was at 2030"}},
 		{"not stalled", stalls(), doctor.OK, []string{"grants"}},
-		{"leaked", leaks(doctor.Leak{Queue: "a.b", Enforcement: 7, GrantedAt: noon}), doctor.Problem,
+		{"leaked", leaks(attune.Leak{Queue: "a.b", Enforcement: 7, GrantedAt: noon}), doctor.Problem,
 			[]string{"queue a.b, enforcement 7", "no execution", "slots leaked"}},
-		{"leaked by an end", leaks(doctor.Leak{Execution: 9, Status: attune.ExecutionFailed}), doctor.Problem, []string{"execution 9, which is failed"}},
-		{"leaked by a retry", leaks(doctor.Leak{Queue: "a.b", Execution: 9, Status: attune.ExecutionRetrying}), doctor.Problem,
+		{"leaked by an end", leaks(attune.Leak{Execution: 9, Status: attune.ExecutionFailed}), doctor.Problem, []string{"execution 9, which is failed"}},
+		{"leaked by a retry", leaks(attune.Leak{Queue: "a.b", Execution: 9, Status: attune.ExecutionRetrying}), doctor.Problem,
 			[]string{"next attempt of execution 9", "queue/a.b", "executions/9/cancel"}},
 		{"not leaked", leaks(), doctor.OK, []string{"Every slot"}},
-		{"untaken", holders(doctor.Overdue{Queue: "a.b", Execution: 9, Status: attune.ExecutionRequested, Pool: "gpu"}), doctor.Warning,
+		{"untaken", holders(attune.Overdue{Queue: "a.b", Execution: 9, Status: attune.ExecutionRequested, Pool: "gpu"}), doctor.Warning,
 			[]string{"execution 9", `pool "gpu"`, "POST /api/v1/executions/9/cancel"}},
-		{"overdue", holders(doctor.Overdue{Execution: 9, Status: attune.ExecutionRunning, Worker: "w1"}), doctor.Problem,
+		{"overdue", holders(attune.Overdue{Execution: 9, Status: attune.ExecutionRunning, Worker: "w1"}), doctor.Problem,
 			[]string{`"w1"`, "probably gone", "a minute later"}},
-		{"overdue and asked", holders(doctor.Overdue{Status: attune.ExecutionRunning, CancelRequested: true}), doctor.Problem,
+		{"overdue and asked", holders(attune.Overdue{Status: attune.ExecutionRunning, CancelRequested: true}), doctor.Problem,
 			[]string{"in vain", "cancel it again"}},
 		{"in time", holders(), doctor.OK, []string{"No execution"}},
-		{"paused", control(doctor.ByHand{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{By: "ada", At: noon, Note: "freeze"}}),
+		{"paused", control(attune.ByHand{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{By: "ada", At: noon, Note: "freeze"}}),
 			doctor.Note, []string{"It is paused, by ada at 2030-01-02T12:00:00Z (freeze).", "queues/a.b/resume"}},
-		{"limited", control(doctor.ByHand{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
+		{"limited", control(attune.ByHand{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
 			doctor.Note, []string{"limit is 5 by hand until 2030-01-02T12:00:00Z.", "limit/clear"}},
-		{"limited for ever", control(doctor.ByHand{Mode: attune.QueueOpen, Override: &attune.LimitOverride{}}),
+		{"limited for ever", control(attune.ByHand{Mode: attune.QueueOpen, Override: &attune.LimitOverride{}}),
 			doctor.Note, []string{"until somebody clears it"}},
 		{"as usual", control(), doctor.OK, []string{"Every queue is open"}},
-		{"parked", parked(doctor.Parked{Queue: "a.b", Count: 3, Oldest: 7}), doctor.Note, []string{"3 enforcements", "enforcements/7/retry"}},
+		{"parked", parked(attune.ParkedCount{Queue: "a.b", Count: 3, Oldest: 7}), doctor.Note, []string{"3 enforcements", "enforcements/7/retry"}},
 		{"not parked", parked(), doctor.OK, []string{"Nobody"}},
 	}
 	for _, tc := range cases {
@@ -154,15 +154,15 @@ func TestChecks(t *testing.T) {
 // TestChecksAskForLongEnough makes sure that what lasts for a moment is no finding.
 func TestChecksAskForLongEnough(t *testing.T) {
 	t.Parallel()
-	look(t, doctor.Stalls(func(_ context.Context, idle time.Duration) ([]doctor.Stall, error) {
+	look(t, doctor.Stalls(func(_ context.Context, idle time.Duration) ([]attune.Stall, error) {
 		require.Equal(t, time.Minute, idle)
 		return nil, nil
 	}))
-	look(t, doctor.Leaks(func(_ context.Context, old time.Duration) ([]doctor.Leak, error) {
+	look(t, doctor.Leaks(func(_ context.Context, old time.Duration) ([]attune.Leak, error) {
 		require.Equal(t, time.Minute, old)
 		return nil, nil
 	}))
-	look(t, doctor.Holders(func(_ context.Context, grace, untaken time.Duration) ([]doctor.Overdue, error) {
+	look(t, doctor.Holders(func(_ context.Context, grace, untaken time.Duration) ([]attune.Overdue, error) {
 		require.Equal(t, 2*time.Minute, grace)
 		require.Equal(t, 5*time.Minute, untaken)
 		return nil, nil
@@ -171,7 +171,7 @@ func TestChecksAskForLongEnough(t *testing.T) {
 
 func TestManyFindingsAreCutShort(t *testing.T) {
 	t.Parallel()
-	findings := look(t, leaks(make([]doctor.Leak, 25)...))
+	findings := look(t, leaks(make([]attune.Leak, 25)...))
 	require.Len(t, findings, 21)
 	require.Equal(t, "And 5 more like these.", findings[20].What)
 	require.Equal(t, doctor.Problem, findings[20].Severity)
@@ -182,18 +182,18 @@ func TestChecksThatFail(t *testing.T) {
 	t.Parallel()
 	down := attune.Errorf(attune.CodeUnavailable, "it is down")
 	for _, check := range []doctor.Check{
-		doctor.Database(func(context.Context) (doctor.Schema, error) { return doctor.Schema{}, down }),
-		doctor.Outbox(func(context.Context) (doctor.Backlog, error) { return doctor.Backlog{}, down }),
+		doctor.Database(func(context.Context) (attune.DatabaseSchema, error) { return attune.DatabaseSchema{}, down }),
+		doctor.Outbox(func(context.Context) (attune.OutboxBacklog, error) { return attune.OutboxBacklog{}, down }),
 		doctor.Broker(func(context.Context) (string, error) { return "", down }),
 		doctor.Topology(func(context.Context) ([]doctor.Queue, error) { return nil, down }),
 		doctor.Dead(func(context.Context) (doctor.DeadLetters, error) { return doctor.DeadLetters{}, down }),
 		doctor.Temporal(func(context.Context) (doctor.Engine, error) { return doctor.Engine{}, down }),
 		doctor.TaskQueue("q", func(context.Context) ([]doctor.Poller, []doctor.Poller, error) { return nil, nil, down }),
-		doctor.Stalls(func(context.Context, time.Duration) ([]doctor.Stall, error) { return nil, down }),
-		doctor.Leaks(func(context.Context, time.Duration) ([]doctor.Leak, error) { return nil, down }),
-		doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]doctor.Overdue, error) { return nil, down }),
-		doctor.Control(func(context.Context) ([]doctor.ByHand, error) { return nil, down }),
-		doctor.ParkedOnes(func(context.Context) ([]doctor.Parked, error) { return nil, down }),
+		doctor.Stalls(func(context.Context, time.Duration) ([]attune.Stall, error) { return nil, down }),
+		doctor.Leaks(func(context.Context, time.Duration) ([]attune.Leak, error) { return nil, down }),
+		doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]attune.Overdue, error) { return nil, down }),
+		doctor.Control(func(context.Context) ([]attune.ByHand, error) { return nil, down }),
+		doctor.ParkedOnes(func(context.Context) ([]attune.ParkedCount, error) { return nil, down }),
 	} {
 		t.Run(check.Name, func(t *testing.T) {
 			t.Parallel()
@@ -205,12 +205,12 @@ func TestChecksThatFail(t *testing.T) {
 	}
 }
 
-func database(s doctor.Schema) doctor.Check {
-	return doctor.Database(func(context.Context) (doctor.Schema, error) { return s, nil })
+func database(s attune.DatabaseSchema) doctor.Check {
+	return doctor.Database(func(context.Context) (attune.DatabaseSchema, error) { return s, nil })
 }
 
-func outbox(b doctor.Backlog) doctor.Check {
-	return doctor.Outbox(func(context.Context) (doctor.Backlog, error) { return b, nil })
+func outbox(b attune.OutboxBacklog) doctor.Check {
+	return doctor.Outbox(func(context.Context) (attune.OutboxBacklog, error) { return b, nil })
 }
 
 func queues(q ...doctor.Queue) doctor.Check {
@@ -238,22 +238,22 @@ func polled(workflows, activities []time.Time) doctor.Check {
 	})
 }
 
-func stalls(s ...doctor.Stall) doctor.Check {
-	return doctor.Stalls(func(context.Context, time.Duration) ([]doctor.Stall, error) { return s, nil })
+func stalls(s ...attune.Stall) doctor.Check {
+	return doctor.Stalls(func(context.Context, time.Duration) ([]attune.Stall, error) { return s, nil })
 }
 
-func leaks(l ...doctor.Leak) doctor.Check {
-	return doctor.Leaks(func(context.Context, time.Duration) ([]doctor.Leak, error) { return l, nil })
+func leaks(l ...attune.Leak) doctor.Check {
+	return doctor.Leaks(func(context.Context, time.Duration) ([]attune.Leak, error) { return l, nil })
 }
 
-func holders(o ...doctor.Overdue) doctor.Check {
-	return doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]doctor.Overdue, error) { return o, nil })
+func holders(o ...attune.Overdue) doctor.Check {
+	return doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]attune.Overdue, error) { return o, nil })
 }
 
-func control(b ...doctor.ByHand) doctor.Check {
-	return doctor.Control(func(context.Context) ([]doctor.ByHand, error) { return b, nil })
+func control(b ...attune.ByHand) doctor.Check {
+	return doctor.Control(func(context.Context) ([]attune.ByHand, error) { return b, nil })
 }
 
-func parked(p ...doctor.Parked) doctor.Check {
-	return doctor.ParkedOnes(func(context.Context) ([]doctor.Parked, error) { return p, nil })
+func parked(p ...attune.ParkedCount) doctor.Check {
+	return doctor.ParkedOnes(func(context.Context) ([]attune.ParkedCount, error) { return p, nil })
 }

@@ -17,21 +17,11 @@ const (
 	untakenAfter = 5 * time.Minute // requested, and no worker takes it
 )
 
-// Stall is a queue that could let somebody run and does not.
-type Stall struct {
-	Queue         attune.QueueKey
-	Limit         int // in force
-	Active        int64
-	Waiting       int64
-	LastGrantAt   *time.Time // nil: it never granted anything
-	OldestWaiting time.Time  // when the first in line was accepted
-}
-
 // Stalls checks that whoever could be granted is. read gets how long nothing must have happened.
-func Stalls(read func(context.Context, time.Duration) ([]Stall, error)) Check {
+func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) Check {
 	return Check{Name: "stalled queues", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, StalledAfter)
-		return listed(found, "Every queue with somebody waiting and a slot free grants.", func(s Stall) Finding {
+		return listed(found, "Every queue with somebody waiting and a slot free grants.", func(s attune.Stall) Finding {
 			last := "it has never granted anything"
 			if s.LastGrantAt != nil {
 				last = "its last grant was at " + clock(*s.LastGrantAt)
@@ -48,25 +38,15 @@ func Stalls(read func(context.Context, time.Duration) ([]Stall, error)) Check {
 	}}
 }
 
-// Leak is a slot that is held without an execution that could give it back.
-type Leak struct {
-	Queue       attune.QueueKey
-	Enforcement attune.EnforcementID
-	Sequence    int64
-	GrantedAt   time.Time
-	Execution   attune.ExecutionID     // 0: there is none
-	Status      attune.ExecutionStatus // how the execution ended, or retrying; empty: there is none
-}
-
 // Leaks checks that whoever holds a slot can give it back. read gets how long ago it must have been granted.
-func Leaks(read func(context.Context, time.Duration) ([]Leak, error)) Check {
+func Leaks(read func(context.Context, time.Duration) ([]attune.Leak, error)) Check {
 	return Check{Name: "leaked slots", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, LeakedAfter)
 		return listed(found, "Every slot that is held has an execution that will give it back.", sayLeak), err
 	}}
 }
 
-func sayLeak(l Leak) Finding {
+func sayLeak(l attune.Leak) Finding {
 	finding := Finding{Severity: Problem, Where: fmt.Sprintf("queue %s, enforcement %d", l.Queue, l.Enforcement)}
 	if l.Status == attune.ExecutionRetrying {
 		finding.What = fmt.Sprintf("It keeps its slot for the next attempt of execution %d, which is overdue.", l.Execution)
@@ -84,30 +64,16 @@ func sayLeak(l Leak) Finding {
 	return finding
 }
 
-// Overdue is an execution that somebody should have taken, or ended, before now.
-type Overdue struct {
-	Queue           attune.QueueKey
-	Enforcement     attune.EnforcementID
-	Execution       attune.ExecutionID
-	Attempt         int
-	Status          attune.ExecutionStatus // requested or running
-	Worker          string                 // empty: none has claimed it
-	Pool            string
-	Since           time.Time // when it was requested, or started
-	Timeout         attune.Duration
-	CancelRequested bool
-}
-
 // Holders checks that executions end in time. read gets how long they may run beyond their timeout, and how long they may
 // wait for a worker.
-func Holders(read func(ctx context.Context, grace, untaken time.Duration) ([]Overdue, error)) Check {
+func Holders(read func(ctx context.Context, grace, untaken time.Duration) ([]attune.Overdue, error)) Check {
 	return Check{Name: "holders", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, overdueAfter, untakenAfter)
 		return listed(found, "No execution runs much longer than its timeout, and none waits long for a worker.", sayOverdue), err
 	}}
 }
 
-func sayOverdue(o Overdue) Finding {
+func sayOverdue(o attune.Overdue) Finding {
 	finding := Finding{Where: fmt.Sprintf("queue %s, execution %d", o.Queue, o.Execution)}
 	cancel := fmt.Sprintf("POST /api/v1/executions/%d/cancel", o.Execution)
 	since := fmt.Sprintf("It has run on %q since %s with a timeout of %s", o.Worker, clock(o.Since), o.Timeout)
@@ -128,17 +94,8 @@ func sayOverdue(o Overdue) Finding {
 	return finding
 }
 
-// ByHand is a queue that somebody has set to something else than its policy and the usual mode.
-type ByHand struct {
-	Queue    attune.QueueKey
-	Mode     attune.QueueMode
-	ModeBy   *attune.QueueChange   // the change that led there; nil: the queue is open
-	Override *attune.LimitOverride // nil: the policy's limit is in force
-	LimitBy  *attune.QueueChange   // the change that led there; nil like Override
-}
-
 // Control notes what people have set by hand: what they forgot looks like a fault.
-func Control(read func(context.Context) ([]ByHand, error)) Check {
+func Control(read func(context.Context) ([]attune.ByHand, error)) Check {
 	return Check{Name: "control", Run: func(ctx context.Context) ([]Finding, error) {
 		queues, err := read(ctx)
 		var found []Finding
@@ -149,7 +106,7 @@ func Control(read func(context.Context) ([]ByHand, error)) Check {
 	}}
 }
 
-func sayByHand(q ByHand) []Finding {
+func sayByHand(q attune.ByHand) []Finding {
 	var found []Finding
 	where := "queue " + string(q.Queue)
 	if q.Mode != attune.QueueOpen {
@@ -183,18 +140,11 @@ func saidBy(c *attune.QueueChange) string {
 	return text
 }
 
-// Parked is how many enforcements of a queue wait for a person.
-type Parked struct {
-	Queue  attune.QueueKey
-	Count  int64
-	Oldest attune.EnforcementID
-}
-
 // ParkedOnes notes who waits for a person to retry it or to give it up.
-func ParkedOnes(read func(context.Context) ([]Parked, error)) Check {
+func ParkedOnes(read func(context.Context) ([]attune.ParkedCount, error)) Check {
 	return Check{Name: "parked", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx)
-		return listed(found, "Nobody waits for a person.", func(p Parked) Finding {
+		return listed(found, "Nobody waits for a person.", func(p attune.ParkedCount) Finding {
 			return Finding{
 				Severity: Note, Where: "queue " + string(p.Queue),
 				What: fmt.Sprintf("%d enforcements are parked: their attempts have failed, and they wait for a person. The first is %d.",

@@ -5,17 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/attune-go/attune"
 )
 
-// Schema is what a database server is, and how far its tables have been migrated.
-type Schema struct {
-	Server  string // its version
-	Version int64  // of the tables
-	Newest  int64  // that this attune knows
-}
-
 // Database checks that PostgreSQL answers and that its tables are those of this version.
-func Database(read func(context.Context) (Schema, error)) Check {
+func Database(read func(context.Context) (attune.DatabaseSchema, error)) Check {
 	return Check{Name: "postgresql", Run: func(ctx context.Context) ([]Finding, error) {
 		s, err := read(ctx)
 		if err != nil {
@@ -35,17 +30,11 @@ func Database(read func(context.Context) (Schema, error)) Check {
 	}}
 }
 
-// Backlog is what waits in the outbox.
-type Backlog struct {
-	Rows   int64
-	Oldest time.Duration // how long the oldest has waited; 0 without rows
-}
-
 // outboxPatience is how long a message may wait in the outbox: the relay takes it at once, and after 5 s at the latest.
 const outboxPatience = 30 * time.Second
 
 // Outbox checks that what must be published is.
-func Outbox(read func(context.Context) (Backlog, error)) Check {
+func Outbox(read func(context.Context) (attune.OutboxBacklog, error)) Check {
 	return Check{Name: "outbox", Run: func(ctx context.Context) ([]Finding, error) {
 		b, err := read(ctx)
 		if err != nil {

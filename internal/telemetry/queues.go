@@ -22,16 +22,6 @@ const maxQueueSeries = 100
 // letter.
 const otherQueues = "_other"
 
-// QueueGauge is how full a queue is, and whether it does its work.
-type QueueGauge struct {
-	Queue      attune.QueueKey
-	Limit      int // in force
-	Active     int64
-	Waiting    int64
-	OldestWait time.Duration // of the first in line; 0 while nobody waits
-	Stalled    bool
-}
-
 // queueGauges shows what was read last. They have no series until something was read, and none after it was forgotten: an
 // old value would look like a new one.
 //
@@ -111,7 +101,7 @@ func (g *queueGauges) observe(_ context.Context, o metric.Observer) error {
 }
 
 // QueuesRead shows how all queues stand, in place of what was shown before.
-func (m *Metrics) QueuesRead(queues []QueueGauge, leaked int64) {
+func (m *Metrics) QueuesRead(queues []attune.QueueGauge, leaked int64) {
 	if m != nil {
 		m.queues.last.Store(&queueReading{queues: seriesOf(queues), leaked: leaked})
 	}
@@ -125,8 +115,8 @@ func (m *Metrics) QueuesForgotten() {
 }
 
 // seriesOf gives the queues that matter most series of their own.
-func seriesOf(queues []QueueGauge) []queueSeries {
-	ranked := slices.SortedFunc(slices.Values(queues), func(a, b QueueGauge) int {
+func seriesOf(queues []attune.QueueGauge) []queueSeries {
+	ranked := slices.SortedFunc(slices.Values(queues), func(a, b attune.QueueGauge) int {
 		return cmp.Or(-cmp.Compare(one(a.Stalled), one(b.Stalled)), -cmp.Compare(a.Waiting, b.Waiting),
 			-cmp.Compare(a.Active, b.Active), cmp.Compare(a.Queue, b.Queue))
 	})

@@ -29,7 +29,7 @@ func TestQueueGauges(t *testing.T) {
 	tel := setup(t)
 	require.Empty(t, queueLines(t, tel), "nothing was read yet")
 
-	tel.Metrics.QueuesRead([]telemetry.QueueGauge{
+	tel.Metrics.QueuesRead([]attune.QueueGauge{
 		{Queue: "a.b", Limit: 3, Active: 2, Waiting: 7, OldestWait: 90 * time.Second, Stalled: true},
 		{Queue: "a.c", Limit: 1},
 	}, 4)
@@ -42,7 +42,7 @@ func TestQueueGauges(t *testing.T) {
 		`attune_queue_oldest_wait_seconds{queue="a.b"} 90`, `attune_queue_oldest_wait_seconds{queue="a.c"} 0`,
 	}, queueLines(t, tel))
 
-	tel.Metrics.QueuesRead([]telemetry.QueueGauge{{Queue: "a.c", Limit: 1}}, 0)
+	tel.Metrics.QueuesRead([]attune.QueueGauge{{Queue: "a.c", Limit: 1}}, 0)
 	require.NotContains(t, strings.Join(queueLines(t, tel), "\n"), `"a.b"`, "what is read last is all there is")
 	require.Contains(t, queueLines(t, tel), "attune_slots_leaked 0")
 
@@ -54,9 +54,9 @@ func TestQueueGauges(t *testing.T) {
 func TestQueueGaugesAreBounded(t *testing.T) {
 	t.Parallel()
 	tel := setup(t)
-	var queues []telemetry.QueueGauge
+	var queues []attune.QueueGauge
 	for i := range 250 {
-		queues = append(queues, telemetry.QueueGauge{
+		queues = append(queues, attune.QueueGauge{
 			Queue: attune.QueueKey(fmt.Sprintf("a.q%03d", i)), Limit: 2, Active: 1, Waiting: int64(i), OldestWait: time.Duration(i) * time.Second,
 			Stalled: i == 0,
 		})
