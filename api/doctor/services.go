@@ -101,13 +101,15 @@ func (q Queue) judge() (Finding, bool) {
 		finding.Do = "Restart attune: every process declares the queues when it starts."
 	case q.Reader == "" || q.Consumers > 0:
 		return finding, true
-	case q.Pool != "" && q.Ready == 0:
-		finding.Severity = Warning
-		finding.What = fmt.Sprintf("No worker of the pool %q takes executions.", q.Pool)
-		finding.Do = fmt.Sprintf("Start a worker with --worker-pool %s.", q.Pool)
+	case q.Pool != "" && q.Ready == 0: // a worker that has no slot free asks for nothing
+		finding.Severity = Note
+		finding.What = fmt.Sprintf("No worker of the pool %q has a slot free, or none runs. Nothing waits for one.", q.Pool)
+		finding.Do = fmt.Sprintf("If none runs, start one with --worker-pool %s.", q.Pool)
 	case q.Pool != "":
-		finding.What = fmt.Sprintf("%d executions wait in it, and no worker of the pool %q takes them.", q.Ready, q.Pool)
-		finding.Do = fmt.Sprintf("Start a worker with --worker-pool %s.", q.Pool)
+		finding.Severity = Warning
+		finding.What = fmt.Sprintf("%d executions wait in it: no worker of the pool %q has a slot free, or none runs.", q.Ready, q.Pool)
+		finding.Do = fmt.Sprintf("See whether executions of the pool run (GET /api/v1/executions?status=running). If so, start more "+
+			"workers or give them more slots; if not, start a worker with --worker-pool %s.", q.Pool)
 	default:
 		finding.What = fmt.Sprintf("Nobody takes its messages; %d wait in it.", q.Ready)
 		finding.Do = "See that " + q.Reader + " runs; its log says why it does not consume."
