@@ -78,6 +78,9 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	}
 	var settled SettlementsResult
 	if q.settling.done() && q.settling.finish(ctx, &settled) {
+		if q.logic < logicParking {
+			settled.Held = nil // the grants behind have been delivered, and cannot be taken back
+		}
 		q.state.Recorded(now, q.settling.settled, settled.Held)
 	}
 	var tickets []attune.Ticket
