@@ -370,6 +370,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"inspect": func(t *rapid.T) {
 			var gone, lost []attune.Ticket
 			for _, suspect := range m.state.Suspects(m.now) {
+				if m.oracle.tentative(suspect.Ticket) { // it has not run yet, so it cannot have ended
+					continue
+				}
 				switch rapid.IntRange(0, 2).Draw(t, "what became of it") {
 				case 0:
 					m.oracle.entries[suspect.Sequence-1].place = ended
