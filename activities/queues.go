@@ -108,14 +108,7 @@ func (a *Queues) RecordSettlements(
 		err = fmt.Errorf("settle tickets of queue %q: %w", input.Queue, err)
 		return workflows.SettlementsResult{}, workflows.ActivityError(err)
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(startsInParallel)
-	for _, settlement := range input.Settlements {
-		if settlement.Sequence <= input.ParkedUpTo {
-			group.Go(func() error { return a.wake(ctx, settlement.Enforcement) })
-		}
-	}
-	if err := group.Wait(); err != nil {
+	if err := a.wakeParked(ctx, input); err != nil {
 		err = fmt.Errorf("wake parked tickets of queue %q: %w", input.Queue, err)
 		return workflows.SettlementsResult{}, workflows.ActivityError(err)
 	}

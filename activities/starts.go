@@ -20,19 +20,15 @@ const parksInParallel = 4
 // ParkTickets starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
 // wakes it. One that runs already is what is wanted.
 func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parksInParallel)
-	for _, ticket := range input.Tickets {
-		group.Go(func() error {
-			options := a.start(input.Queue, ticket)
-			options.StartDelay = workflows.ParkedFor
-			options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
-			_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
-				workflows.EnforcementInput{Enforcement: ticket.Enforcement, Queue: input.Queue, Parked: true})
-			return unlessStarted(err)
-		})
-	}
-	if err := group.Wait(); err != nil {
+	err := each(ctx, parksInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
+		options := a.start(input.Queue, ticket)
+		options.StartDelay = workflows.ParkedFor
+		options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
+		_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
+			workflows.EnforcementInput{Enforcement: ticket.Enforcement, Queue: input.Queue, Parked: true})
+		return unlessStarted(err)
+	})
+	if err != nil {
 		return workflows.ActivityError(fmt.Errorf("park tickets of queue %q: %w", input.Queue, err))
 	}
 	return nil
@@ -56,13 +52,28 @@ func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.
 	return unlessStarted(err)
 }
 
-// wake has a parked workflow look around: it finds that its ticket has ended.
-func (a *Queues) wake(ctx context.Context, id attune.EnforcementID) error {
-	err := workflows.Translate(a.client.CancelWorkflow(ctx, workflows.EnforcementWorkflowID(id), ""))
-	if attune.CodeOf(err) == attune.CodeNotFound {
-		return nil
+// wakeParked has the workflows of parked tickets look around: they find that their tickets have ended.
+func (a *Queues) wakeParked(ctx context.Context, input workflows.SettlementsInput) error {
+	return each(ctx, startsInParallel, input.Settlements, func(ctx context.Context, settlement attune.Settlement) error {
+		if settlement.Sequence > input.ParkedUpTo {
+			return nil
+		}
+		err := workflows.Translate(a.client.CancelWorkflow(ctx, workflows.EnforcementWorkflowID(settlement.Enforcement), ""))
+		if attune.CodeOf(err) == attune.CodeNotFound {
+			return nil
+		}
+		return err
+	})
+}
+
+// each calls do for every item, up to limit of them at a time, until one fails.
+func each[T any](ctx context.Context, limit int, items []T, do func(context.Context, T) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(limit)
+	for _, item := range items {
+		group.Go(func() error { return do(ctx, item) })
 	}
-	return err
+	return group.Wait()
 }
 
 // start is how to start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:

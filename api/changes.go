@@ -28,11 +28,7 @@ type QueueChange struct {
 	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The one that was cancelled"`
 }
 
-func showChange(c attune.QueueChange) QueueChange {
-	return QueueChange{
-		Number: c.Number, At: c.At, By: c.By, Note: c.Note, Kind: c.Kind, From: c.From, To: c.To, Enforcement: c.Enforcement,
-	}
-}
+func showChange(c attune.QueueChange) QueueChange { return QueueChange(c) }
 
 func (s *Server) registerChanges() {
 	register(s, huma.Operation{

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,7 +25,7 @@ type ends struct {
 	retried  []attune.ExecutionID // those with a next attempt to come
 	released releases
 	requeued []attune.Message // announce those who have gone to the back of the line
-	lines    []*line          // in which they did; one may be there several times
+	lines    []*line          // in which they did, each once
 }
 
 // add takes down what a report has made of h.
@@ -51,7 +52,9 @@ func (e *ends) add(h *hold, report attune.ExecutionCompletedMessage) {
 	}
 	if h.enforcement == attune.EnforcementQueued {
 		e.requeued = append(e.requeued, attune.EnforcementCreatedMessage{Enforcement: h.ticket.Enforcement})
-		e.lines = append(e.lines, h.line)
+		if !slices.Contains(e.lines, h.line) {
+			e.lines = append(e.lines, h.line)
+		}
 	}
 }
 
@@ -77,24 +80,11 @@ func (e *ends) store(ctx context.Context, tx pgx.Tx) error {
 		batch.Queue(insertAttemptsSQL, e.retried)
 	}
 	e.released.queue(batch)
-	queueLines(batch, unique(e.lines))
+	queueLines(batch, e.lines)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
 	return post(ctx, tx, e.requeued...)
-}
-
-// unique leaves out lines that were there before.
-func unique(lines []*line) []*line {
-	seen := make(map[*line]bool, len(lines))
-	var once []*line
-	for _, l := range lines {
-		if !seen[l] {
-			seen[l] = true
-			once = append(once, l)
-		}
-	}
-	return once
 }
 
 // releases are slots that are given back, as columns: whose, and what becomes of the enforcement.

@@ -50,18 +50,12 @@ func newEngine(b *testing.B, c client.Client) *engine {
 // run returns the time from the first of n starts until the last of the n local activities has run.
 func (e *engine) run(b *testing.B, n, starters int) time.Duration {
 	b.Helper()
-	target := e.done.Load() + int64(n)
-	start := time.Now()
-	starting := inParallel(b, starters, n, func() error {
+	return timeToDo(b, starters, n, &e.done, e.progress, func() error {
 		_, err := e.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
 			ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: engineTaskQueue, EnableEagerStart: true,
 		}, engineWorkflowName)
 		return err
 	})
-	await(b, e.progress, func() bool { return e.done.Load() >= target })
-	elapsed := time.Since(start)
-	starting.Wait()
-	return elapsed
 }
 
 // mostProductive finds how many starters at the same time get the most out of the engine.
@@ -96,6 +90,20 @@ func registerBare(w worker.Worker, name string, run any) {
 
 func registerBareActivity(w worker.Worker, name string, run any) {
 	w.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: name})
+}
+
+// timeToDo returns the time from the first of n starts until n more have been done.
+func timeToDo(
+	b *testing.B, starters, n int, done *atomic.Int64, progress <-chan struct{}, start func() error,
+) time.Duration {
+	b.Helper()
+	target := done.Load() + int64(n)
+	begun := time.Now()
+	starting := inParallel(b, starters, n, start)
+	await(b, progress, func() bool { return done.Load() >= target })
+	elapsed := time.Since(begun)
+	starting.Wait()
+	return elapsed
 }
 
 // inParallel has do called n times, by as many callers at a time as there are starters. Wait for what it returns.

@@ -149,18 +149,12 @@ func (m *mutex) complete(b *testing.B, n int) time.Duration {
 	m.mu.Lock()
 	m.starts, m.ends = nil, nil
 	m.mu.Unlock()
-	target := m.done.Load() + int64(n)
-	start := time.Now()
-	starting := inParallel(b, startersOfLockedWork, n, func() error {
+	return timeToDo(b, startersOfLockedWork, n, &m.done, m.progress, func() error {
 		_, err := m.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
 			ID: "item/" + strconv.FormatInt(m.started.Add(1), 10), TaskQueue: itemTaskQueue, EnableEagerStart: true,
 		}, itemWorkflowName)
 		return err
 	})
-	await(b, m.progress, func() bool { return m.done.Load() >= target })
-	elapsed := time.Since(start)
-	starting.Wait()
-	return elapsed
 }
 
 func (m *mutex) handOvers() []float64 {

@@ -42,12 +42,9 @@ func (q *Queues) start(key attune.QueueKey) client.StartWorkflowOptions {
 
 // Acquire puts accepted tickets into their queue. It returns once the queue has them durably.
 func (q *Queues) Acquire(ctx context.Context, admission attune.Admission) error {
-	for tickets := range slices.Chunk(admission.Tickets, maxSignalTickets) {
-		if err := q.signal(ctx, admission.Queue, SignalAcquire, AcquireSignal{Policy: admission.Policy, Tickets: tickets}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return signalAll(ctx, q, admission.Queue, SignalAcquire, admission.Tickets, func(tickets []attune.Ticket) any {
+		return AcquireSignal{Policy: admission.Policy, Tickets: tickets}
+	})
 }
 
 // SetPolicy puts a policy in force, unless the queue knows a newer one.
@@ -62,12 +59,7 @@ func (q *Queues) Release(ctx context.Context, key attune.QueueKey, tickets []att
 
 // Retry asks for the next attempts of tickets that keep their slots.
 func (q *Queues) Retry(ctx context.Context, key attune.QueueKey, retries []attune.Retry) error {
-	for chunk := range slices.Chunk(retries, maxSignalTickets) {
-		if err := q.signal(ctx, key, SignalRetry, RetriesSignal{Retries: chunk}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return signalAll(ctx, q, key, SignalRetry, retries, func(some []attune.Retry) any { return RetriesSignal{Retries: some} })
 }
 
 // Cancel takes waiting tickets out of the queue.
@@ -94,8 +86,15 @@ func (q *Queues) ForceContinueAsNew(ctx context.Context, key attune.QueueKey) er
 }
 
 func (q *Queues) signalTickets(ctx context.Context, key attune.QueueKey, name string, tickets []attune.Ticket) error {
-	for chunk := range slices.Chunk(tickets, maxSignalTickets) {
-		if err := q.signal(ctx, key, name, TicketsSignal{Tickets: chunk}); err != nil {
+	return signalAll(ctx, q, key, name, tickets, func(some []attune.Ticket) any { return TicketsSignal{Tickets: some} })
+}
+
+// signalAll sends everything in as many signals as it takes, in order.
+func signalAll[T any](
+	ctx context.Context, q *Queues, key attune.QueueKey, name string, all []T, payload func(some []T) any,
+) error {
+	for some := range slices.Chunk(all, maxSignalTickets) {
+		if err := q.signal(ctx, key, name, payload(some)); err != nil {
 			return err
 		}
 	}

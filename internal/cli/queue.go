@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"net/url"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -46,5 +45,3 @@ func newQueueList(r *remote) *cobra.Command {
 	}
 	return cmd
 }
-
-func queuePath(key attune.QueueKey) string { return "/queues/" + url.PathEscape(string(key)) }

@@ -42,7 +42,7 @@ func newQueueShow(r *remote) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		shown, err := lookAtQueue(cmd.Context(), c, queuePath(attune.QueueKey(args[0])), *lines)
+		shown, err := lookAtQueue(cmd.Context(), c, client.QueuePath(attune.QueueKey(args[0])), *lines)
 		if err != nil {
 			return err
 		}

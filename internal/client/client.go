@@ -126,3 +126,6 @@ func List[T any](ctx context.Context, c *Client, path string, query url.Values) 
 		values.Set("cursor", page.Next)
 	}
 }
+
+// QueuePath is where the API has a queue.
+func QueuePath(key attune.QueueKey) string { return "/queues/" + url.PathEscape(string(key)) }

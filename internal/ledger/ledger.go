@@ -27,7 +27,7 @@ func Read(ctx context.Context, c *client.Client, key attune.QueueKey, patience t
 			return rows, err
 		}
 		var after attune.QueueStats
-		if err := c.Get(ctx, path(key), nil, &after); err != nil {
+		if err := c.Get(ctx, client.QueuePath(key), nil, &after); err != nil {
 			return rows, err
 		}
 		if reflect.DeepEqual(rows.Stats, after) {
@@ -45,18 +45,18 @@ func Read(ctx context.Context, c *client.Client, key attune.QueueKey, patience t
 // readOnce reads the counts first: what comes in while the lists are read is then seen as a change.
 func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof.Rows, error) {
 	rows := proof.Rows{Queue: key}
-	if err := c.Get(ctx, path(key), nil, &rows.Stats); err != nil {
+	if err := c.Get(ctx, client.QueuePath(key), nil, &rows.Stats); err != nil {
 		return rows, err
 	}
 	enforcements, err := client.List[attune.Enforcement](ctx, c, "/enforcements", url.Values{"queue": {string(key)}})
 	if err != nil {
 		return rows, err
 	}
-	grants, err := client.List[api.Grant](ctx, c, path(key)+"/grants", nil)
+	grants, err := client.List[api.Grant](ctx, c, client.QueuePath(key)+"/grants", nil)
 	if err != nil {
 		return rows, err
 	}
-	changes, err := client.List[api.QueueChange](ctx, c, path(key)+"/changes", nil)
+	changes, err := client.List[api.QueueChange](ctx, c, client.QueuePath(key)+"/changes", nil)
 	if err != nil {
 		return rows, err
 	}
@@ -65,16 +65,9 @@ func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof
 		rows.Grants = append(rows.Grants, grant.Logged())
 	}
 	for _, change := range changes {
-		rows.Changes = append(rows.Changes, logged(change))
+		rows.Changes = append(rows.Changes, attune.QueueChange(change))
 	}
 	return rows, nil
-}
-
-// logged is a change in the domain's words.
-func logged(c api.QueueChange) attune.QueueChange {
-	return attune.QueueChange{
-		Number: c.Number, At: c.At, By: c.By, Note: c.Note, Kind: c.Kind, From: c.From, To: c.To, Enforcement: c.Enforcement,
-	}
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -87,5 +80,3 @@ func wait(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
-
-func path(key attune.QueueKey) string { return "/queues/" + url.PathEscape(string(key)) }
