@@ -1,6 +1,9 @@
 package attune
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Ticket is a place of an accepted enforcement in its queue. An enforcement has one place at a time; a retry that goes to the
 // back has a new one.
@@ -16,6 +19,9 @@ type Ticket struct {
 func (t Ticket) Same(other Ticket) bool {
 	return t.Enforcement == other.Enforcement && t.Sequence == other.Sequence
 }
+
+// Compare puts the tickets of a queue into the order of their places.
+func (t Ticket) Compare(other Ticket) int { return cmp.Compare(t.Sequence, other.Sequence) }
 
 // Grant is the queue's permission for one ticket to run: a slot. A retry that keeps its slot keeps its grant, and asks for the
 // next attempt under it.

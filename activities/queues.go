@@ -4,6 +4,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -45,36 +46,22 @@ type Queues struct {
 	rows    QueueRows
 	settler Settler
 	client  client.Client
+	config  QueuesConfig
+}
 
-	inspectAfter, parkAfter time.Duration
-	marked                  bool
+// QueuesConfig says how queues and what they start are to be. The zero value is the usual.
+type QueuesConfig struct {
+	InspectAfter time.Duration // of the queues that are loaded from now on; 0 is [semaphore.InspectAfter]
+	ParkAfter    time.Duration // likewise; 0 is [semaphore.ParkAfter]
+	Marked       bool          // mark the workflows that are started; see [workflows.EnsureAttributes]
 }
 
 // NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
 // the client must be the one that the worker of enforcements uses.
-func NewQueues(rows QueueRows, settler Settler, c client.Client) *Queues {
-	return &Queues{rows: rows, settler: settler, client: c, inspectAfter: semaphore.InspectAfter, parkAfter: semaphore.ParkAfter}
-}
-
-// InspectAfter replaces [semaphore.InspectAfter] in the queues that are loaded from now on.
-func (a *Queues) InspectAfter(d time.Duration) *Queues {
-	changed := *a
-	changed.inspectAfter = d
-	return &changed
-}
-
-// ParkAfter replaces [semaphore.ParkAfter] in the queues that are loaded from now on.
-func (a *Queues) ParkAfter(d time.Duration) *Queues {
-	changed := *a
-	changed.parkAfter = d
-	return &changed
-}
-
-// Marked marks the workflows that are started; see [workflows.EnsureAttributes].
-func (a *Queues) Marked() *Queues {
-	changed := *a
-	changed.marked = true
-	return &changed
+func NewQueues(rows QueueRows, settler Settler, c client.Client, config QueuesConfig) *Queues {
+	config.InspectAfter = cmp.Or(config.InspectAfter, semaphore.InspectAfter)
+	config.ParkAfter = cmp.Or(config.ParkAfter, semaphore.ParkAfter)
+	return &Queues{rows: rows, settler: settler, client: c, config: config}
 }
 
 // LoadQueue rebuilds a queue from its rows.
@@ -84,8 +71,8 @@ func (a *Queues) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore
 		return nil, workflows.ActivityError(fmt.Errorf("load queue %q: %w", key, err))
 	}
 	state := semaphore.New(snapshot)
-	state.SetInspectAfter(a.inspectAfter)
-	state.SetParkAfter(a.parkAfter)
+	state.SetInspectAfter(a.config.InspectAfter)
+	state.SetParkAfter(a.config.ParkAfter)
 	return state, nil
 }
 

@@ -89,7 +89,7 @@ func (a *Queues) start(key attune.QueueKey, ticket attune.Ticket) client.StartWo
 	if ticket.Attempt > 1 {
 		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
-	if a.marked {
+	if a.config.Marked {
 		options.TypedSearchAttributes = workflows.MarkedBy(key)
 	}
 	return options

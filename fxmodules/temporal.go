@@ -89,10 +89,7 @@ func newQueues(c client.Client, m marked) *workflows.Queues {
 func newQueueActivities(
 	rows *postgres.Queues, settler *postgres.Enforcements, c client.Client, m marked,
 ) *activities.Queues {
-	if m {
-		return activities.NewQueues(rows, settler, c).Marked()
-	}
-	return activities.NewQueues(rows, settler, c)
+	return activities.NewQueues(rows, settler, c, activities.QueuesConfig{Marked: bool(m)})
 }
 
 func loopback(host string) bool {

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -42,12 +41,10 @@ func (e *Enforcements) Ended(
 			waiting = append(waiting, s.ticket)
 		}
 	}
-	slices.SortFunc(ended, bySequence)
-	slices.SortFunc(waiting, bySequence)
+	slices.SortFunc(ended, attune.Ticket.Compare)
+	slices.SortFunc(waiting, attune.Ticket.Compare)
 	return ended, waiting, nil
 }
-
-func bySequence(a, b attune.Ticket) int { return cmp.Compare(a.Sequence, b.Sequence) }
 
 // standing is a ticket and how its enforcement stands.
 type standing struct {

@@ -1,7 +1,6 @@
 package semaphore
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -35,7 +34,7 @@ func newcomer(ticket attune.Ticket) bool { return ticket.Attempt <= 1 }
 
 // refuse settles a newcomer without letting it into the line. One that has arrived before keeps its place.
 func (s *State) refuse(ticket attune.Ticket) {
-	if _, arrived := slices.BinarySearchFunc(s.early, ticket, bySequence); arrived || !s.dropWaiting(ticket) {
+	if _, arrived := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare); arrived || !s.dropWaiting(ticket) {
 		s.counters.Repeated++
 		return
 	}
@@ -90,7 +89,7 @@ func (s *State) retryHolder(retry attune.Retry) bool {
 }
 
 func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
-	i, found := slices.BinarySearchFunc(line, ticket, bySequence)
+	i, found := slices.BinarySearchFunc(line, ticket, attune.Ticket.Compare)
 	if !found || !line[i].Same(ticket) || ticket.Attempt <= max(line[i].Attempt, 1) {
 		return false
 	}
@@ -184,7 +183,7 @@ func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 // arrive puts a ticket that has not been seen among those that may have a gap in front of them, and reports whether it was
 // new.
 func (s *State) arrive(ticket attune.Ticket) bool {
-	at, found := slices.BinarySearchFunc(s.early, ticket, bySequence)
+	at, found := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
 	if _, ended := slices.BinarySearch(s.gone, ticket.Sequence); found || ended {
 		s.counters.Repeated++
 		return false
@@ -280,12 +279,10 @@ func (s *State) dropWaiting(ticket attune.Ticket) bool {
 }
 
 func remove(line *[]attune.Ticket, ticket attune.Ticket) bool {
-	i, found := slices.BinarySearchFunc(*line, ticket, bySequence)
+	i, found := slices.BinarySearchFunc(*line, ticket, attune.Ticket.Compare)
 	if !found || (*line)[i].Enforcement != ticket.Enforcement {
 		return false
 	}
 	*line = slices.Delete(*line, i, i+1)
 	return true
 }
-
-func bySequence(a, b attune.Ticket) int { return cmp.Compare(a.Sequence, b.Sequence) }

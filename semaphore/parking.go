@@ -64,8 +64,8 @@ func (s *State) longWaiting(since time.Time) int64 {
 
 // Unparked returns up to n waiting tickets that are to be parked, in sequence order.
 func (s *State) Unparked(n int) []attune.Ticket {
-	from, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.parking.done + 1}, bySequence)
-	to, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.parking.upTo + 1}, bySequence)
+	from, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.parking.done + 1}, attune.Ticket.Compare)
+	to, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.parking.upTo + 1}, attune.Ticket.Compare)
 	return slices.Clone(s.waiting[min(from, to):min(to, from+n)])
 }
 

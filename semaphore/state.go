@@ -165,18 +165,18 @@ func (s *State) WakeAt() (time.Time, bool) {
 		at = s.deadline(s.waiting[0])
 	}
 	if s.override != nil {
-		at = earlier(at, s.override.Until)
+		at = Earlier(at, s.override.Until)
 	}
 	if s.mode != attune.QueuePaused {
 		for i := range s.holders {
-			at = earlier(at, s.holders[i].NotBefore)
+			at = Earlier(at, s.holders[i].NotBefore)
 		}
 	}
 	return at, !at.IsZero()
 }
 
-// earlier is the earlier of two times, of which a zero one is never.
-func earlier(a, b time.Time) time.Time {
+// Earlier is the earlier of two deadlines, of which a zero one is never.
+func Earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}

@@ -106,24 +106,16 @@ func (q *actionQueue) receive(now time.Time) {
 func (q *actionQueue) nextDeadline(ctx workflow.Context) time.Time {
 	at, _ := q.state.WakeAt()
 	if inspect, ok := q.state.InspectAt(); ok && q.logic >= logicControl {
-		at = earlier(at, inspect)
+		at = semaphore.Earlier(at, inspect)
 	}
 	if q.logic < logicParking {
 		return at
 	}
 	if look, ok := q.state.LookAt(); ok {
-		at = earlier(at, look)
+		at = semaphore.Earlier(at, look)
 	}
 	if grown := workflow.GetInfo(ctx).WorkflowStartTime.Add(minRunAge); q.forced && grown.After(workflow.Now(ctx)) {
-		at = earlier(at, grown)
-	}
-	return at
-}
-
-// earlier is the earlier of a time, zero for never, and another.
-func earlier(at, other time.Time) time.Time {
-	if at.IsZero() || other.Before(at) {
-		return other
+		at = semaphore.Earlier(at, grown)
 	}
 	return at
 }

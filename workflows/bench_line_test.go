@@ -11,11 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/activities"
 	"github.com/attune-go/attune/bridge"
 	"github.com/attune-go/attune/internal/gather"
 	"github.com/attune-go/attune/internal/testenv"
@@ -25,9 +22,7 @@ import (
 // benchLine is a world with a real Temporal under it whose slots are released as the bridge does it: whatever has been
 // reported, in one signal, one signal at a time.
 type benchLine struct {
-	*world
-	client client.Client
-	queues *workflows.Queues
+	*stage
 
 	reports  chan attune.Ticket
 	released atomic.Int64
@@ -44,7 +39,7 @@ func newBenchLine(b *testing.B, limit int) *benchLine {
 	b.Helper()
 	c := testenv.TemporalClient(b)
 	line := &benchLine{
-		world: newWorld(limit), client: c, queues: workflows.NewQueues(c),
+		stage:   &stage{world: newWorld(limit), client: c, queues: workflows.NewQueues(c)},
 		reports: make(chan attune.Ticket, 1000), progress: make(chan struct{}, 1),
 	}
 	line.policy.MaxQueued = attune.MaxQueuedLimit
@@ -68,20 +63,6 @@ func (l *benchLine) note(times *[]time.Time) {
 	l.timesMu.Lock()
 	defer l.timesMu.Unlock()
 	*times = append(*times, time.Now())
-}
-
-func (l *benchLine) startWorkers(b *testing.B) {
-	b.Helper()
-	queues := worker.New(l.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
-	workflows.Register(queues)
-	activities.NewQueues(l.world, l.world, l.client).Register(queues)
-	enforcements := worker.New(l.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
-	workflows.Register(enforcements)
-	activities.NewEnforcements(l.world, l.world, l.world, l.queues).Register(enforcements)
-	for _, w := range []worker.Worker{queues, enforcements} {
-		require.NoError(b, w.Start())
-		b.Cleanup(w.Stop)
-	}
 }
 
 func (l *benchLine) releaseReported(ctx context.Context, b *testing.B) {

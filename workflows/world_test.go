@@ -353,20 +353,13 @@ func (s *stage) askAgain(ctx context.Context, r *row) error {
 }
 
 // startWorkers starts the temporal workers of an orchestrator and returns what stops them.
-func (s *stage) startWorkers(t *testing.T) (stop func()) {
+func (s *stage) startWorkers(t testing.TB) (stop func()) {
 	t.Helper()
 	queueWorker := worker.New(s.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	enforcementWorker := worker.New(s.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
-	queueActivities := activities.NewQueues(s.world, s.world, s.client)
-	if s.inspectAfter > 0 {
-		queueActivities = queueActivities.InspectAfter(s.inspectAfter)
-	}
-	if s.marked {
-		queueActivities = queueActivities.Marked()
-	}
-	if s.parkAfter > 0 {
-		queueActivities = queueActivities.ParkAfter(s.parkAfter)
-	}
+	queueActivities := activities.NewQueues(s.world, s.world, s.client, activities.QueuesConfig{
+		InspectAfter: s.inspectAfter, ParkAfter: s.parkAfter, Marked: s.marked,
+	})
 	enforcementActivities := activities.NewEnforcements(s.world, s.world, s.world, s.queues)
 	workflows.Register(queueWorker)
 	workflows.Register(enforcementWorker)
