@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -120,7 +121,9 @@ func TestConsumer_LostConnection(t *testing.T) {
 		_, err := b.raw(t).QueueDelete(rabbitmq.QueueEnforcementCreated, false, false, false)
 		require.NoError(t, err)
 		b.requireLogged(t, "stopped consuming", 1)
-		require.NoError(t, rabbitmq.Declare(t.Context(), b.conn, topology(t)))
+		// A busy broker that is not done with the deletion yet ends the connection with an internal error.
+		require.Eventually(t, func() bool { return rabbitmq.Declare(t.Context(), b.conn, topology(t)) == nil },
+			time.Minute, 50*time.Millisecond)
 		b.publish(t, 2)
 		require.Equal(t, sequence(1, 2), handled.requireLen(t, 2))
 	})
