@@ -58,7 +58,7 @@ func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 			require.NotContains(t, k.written(), "+2")
 
 			k.cancel(k.ids[0])
-			k.eventually("both have ended", func() bool { return k.stats("e2e.step").ActiveCount+k.stats("e2e.step").QueueLength == 0 })
+			k.eventually("both have ended", func() bool { return k.stats("e2e.step").TotalCompleted == 3 })
 			code, output := k.attune("queue", "verify", "e2e.step", "--url", k.base)
 			require.Zero(t, code, output)
 			require.Equal(t, []string{"+0", "-0", "+1", "+2", "-2"}, k.written())
