@@ -31,6 +31,7 @@ type Execution struct {
 	Truncated     bool            `json:"truncated,omitempty"` // stdout or stderr was longer than the capture limit
 	RequestedAt   time.Time       `json:"requested_at"`
 	StartedAt     *time.Time      `json:"started_at,omitempty"`
+	LeaseUntil    *time.Time      `json:"lease_until,omitempty"` // while it runs: when it counts as lost unless its worker renews it
 	FinishedAt    *time.Time      `json:"finished_at,omitempty"`
 }
 

@@ -19,6 +19,7 @@ const (
 	KeyEnforcementCreated = "enforcement.created"
 	KeyExecutionCompleted = "execution.completed"
 	KeyExecutionClaim     = "execution.claim"
+	KeyExecutionRenew     = "execution.renew"
 	KeyExecutionCancel    = "execution.cancel"
 	keyExecutionRequested = "execution.requested."
 )
@@ -84,6 +85,34 @@ type ExecutionClaimReply struct {
 	Attempt   int             `json:"attempt"`
 	Granted   bool            `json:"granted"`
 	Status    ExecutionStatus `json:"status,omitempty"` // where the execution stands; empty if it does not exist
+	// Lease is how long the attempt may run, from the moment of the question on, unless the worker renews it. 0: for ever.
+	Lease Duration `json:"lease,omitempty"`
+}
+
+// AttemptID names one attempt of an execution.
+type AttemptID struct {
+	Execution ExecutionID `json:"execution_id"`
+	Attempt   int         `json:"attempt"`
+}
+
+// ExecutionRenewMessage is how a worker says that it lives, and asks to go on with the attempts that it runs. The answer is
+// an [ExecutionRenewReply].
+type ExecutionRenewMessage struct {
+	Worker   string      `json:"worker"`
+	Attempts []AttemptID `json:"attempts"`
+}
+
+// RoutingKey implements [Message].
+func (ExecutionRenewMessage) RoutingKey() string { return KeyExecutionRenew }
+
+// MessageID implements [Message].
+func (m ExecutionRenewMessage) MessageID() string { return fmt.Sprintf("worker/%s/renew", m.Worker) }
+
+// ExecutionRenewReply answers an [ExecutionRenewMessage]. What is lost is no longer the worker's to run: its lease has run
+// out, or it has ended. A lease that has run out is never renewed.
+type ExecutionRenewReply struct {
+	Lease Duration    `json:"lease"` // of the others, from the moment of the question on
+	Lost  []AttemptID `json:"lost,omitempty"`
 }
 
 // ExecutionCompletedMessage reports how one attempt ended. There is exactly one per attempt that was claimed.

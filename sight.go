@@ -33,6 +33,7 @@ type SlotHolder struct {
 	Pool            string
 	RequestedAt     *time.Time // of the attempt
 	StartedAt       *time.Time // of the attempt; nil before a worker has claimed it
+	LeaseUntil      *time.Time // of the attempt, while it runs: when it counts as lost unless its worker renews it
 	Timeout         Duration   // of the attempt, from StartedAt
 	CancelRequested *time.Time
 	AttemptStatus   ExecutionStatus // how the attempt has ended, while it is retrying
