@@ -36,3 +36,9 @@ func ActivityError(err error) error {
 	return temporal.NewApplicationErrorWithOptions(err.Error(), string(attune.CodeOf(err)),
 		temporal.ApplicationErrorOptions{NonRetryable: true, Cause: err})
 }
+
+// final reports whether an activity's error says that trying again is of no use.
+func final(err error) bool {
+	application, ok := errors.AsType[*temporal.ApplicationError](err)
+	return ok && application.NonRetryable() || temporal.IsCanceledError(err)
+}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
@@ -161,9 +160,3 @@ func more(b *strings.Builder, total int) {
 
 // clock shows a time to the second. How long ago it was would be wrong by the time somebody reads it.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02\u00a015:04:05Z") }
-
-// final reports whether an activity's error says that trying again is of no use.
-func final(err error) bool {
-	var application *temporal.ApplicationError
-	return errors.As(err, &application) && application.NonRetryable() || temporal.IsCanceledError(err)
-}
