@@ -21,8 +21,9 @@ const (
 // One that no worker has claimed is cancelled at once, and its report goes into the outbox so that its slot is released
 // like any other. One that runs is asked to stop: the request goes to the workers through the outbox, and the worker
 // that runs it reports the end; asking again sends the request again. Asking again more than a minute later gives the
-// execution up: its worker is gone, and the slot must not be held for ever. Should the worker live after all, its late
-// report changes nothing.
+// execution up: its worker is gone, and the slot must not be held for ever. Only what has no lease needs that: see
+// [Executions.ExpireLeases]. Should the worker live after all, its late report changes nothing, and its next renewal tells
+// it that the attempt is lost; until then the slot is another's although something runs.
 //
 // One that keeps its slot for its next attempt is cancelled at once, too. One that is parked ends with the status of its last
 // attempt, like with [Enforcements.GiveUp]. One that waits in its line again is [attune.CodeConflict]: there only the queue

@@ -100,7 +100,8 @@ func TestExecutions_Finish(t *testing.T) {
 			}
 			wg.Go(func() { results[i], errs[i] = b.executions.Finish(t.Context(), reports) })
 			wg.Go(func() {
-				_, _ = b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(messages[i], "w"), claimOf(messages[0], "w")})
+				claims := []attune.ExecutionClaimMessage{claimOf(messages[i], "w"), claimOf(messages[0], "w")}
+				_, _ = b.executions.Claim(t.Context(), claims, lease)
 			})
 		}
 		wg.Wait()

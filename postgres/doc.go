@@ -11,6 +11,9 @@
 // Whether an attempt is tried again, and where the enforcement waits for it, is decided here, by [Executions.Finish], in the
 // transaction that ends the attempt. The queue is told, and tells when the next attempt may begin.
 //
+// Whether a worker may go on with an attempt is decided here, too: by the lease that [Executions.Claim] gives it and
+// [Executions.Renew] prolongs, by PostgreSQL's clock. A clock that jumps ahead ends leases early.
+//
 // # Guarantees
 //
 //   - One method, one transaction. Nothing is half done, whoever is killed at whatever moment.
@@ -26,6 +29,9 @@
 //     attempt if the slot was given up, with the very times of these.
 //   - last_sequence = waiting + granted + total_completed + total_dropped for every queue, in every committed state.
 //     Completed are slots that were given back, which an enforcement can do several times.
+//   - Only what runs has a lease, and it is never shortened. One that has run out is never renewed and never granted again:
+//     its attempt ends by the report that its worker was lost, of [Executions.ExpireLeases], or by a worker's if that is
+//     faster.
 //   - Of the grants of an earlier generation of a queue, each was acted upon before the queue was rebuilt, and then the queue
 //     was rebuilt with it, or it never will be.
 //   - Times are PostgreSQL's clock, except those that a queue has set: of a grant, and of a change by hand.
@@ -38,7 +44,7 @@
 //	→ other enforcements → their grants
 //
 // Whoever changes an enforcement that has an execution has locked that execution, so grants need no order of their own, and
-// what is read after the lock stays true. Claims lock executions only, requests one execution and its enforcement. The lock
+// what is read after the lock stays true. Claims and renewals lock executions only, requests one execution and its enforcement. The lock
 // of a generation is an advisory one: requests share it, and a rebuild has it alone. Installing packs is serialized by
 // another.
 //

@@ -61,7 +61,7 @@ func (e *ends) add(h *hold, report attune.ExecutionCompletedMessage) {
 const finishSQL = `
 UPDATE executions x SET status = u.status, attempt_status = u.attempt_status, reason = u.reason, error = u.error,
 	exit_code = u.exit_code, result = u.result::json, stdout = u.stdout, stderr = u.stderr, truncated = u.truncated,
-	worker = CASE WHEN x.worker = '' THEN u.worker ELSE x.worker END, retry_at = u.retry_at,
+	worker = CASE WHEN x.worker = '' THEN u.worker ELSE x.worker END, retry_at = u.retry_at, lease_until = NULL,
 	finished_at = CASE WHEN u.status = 'retrying' THEN NULL ELSE clock_timestamp() END
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
 	$10::boolean[], $11::text[], $12::timestamptz[])

@@ -18,8 +18,12 @@ type hold struct {
 	queue       attune.QueueKey
 	enforcement attune.EnforcementStatus
 	ticket      attune.Ticket // the place of the enforcement; without Attempt
+	worker      string        // empty before one has claimed it
 	requestedAt time.Time
+	startedAt   time.Time // zero before a worker has claimed it
+	leaseUntil  time.Time // zero unless it runs and has a lease
 	retryAt     time.Time // zero unless it holds its slot for the next attempt
+	lockedAt    time.Time // PostgreSQL's clock after the lock was taken
 	cancelled   bool      // somebody has asked to cancel it
 	overdue     bool      // and that was long ago
 	line        *line
@@ -34,7 +38,8 @@ WITH q AS MATERIALIZED (
 
 // holdsSQL reads what a statement before it has locked: what a statement reads while it waits for a lock can be old.
 const holdsSQL = `
-SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.requested_at, x.retry_at, x.cancel_requested_at IS NOT NULL,
+SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
+	clock_timestamp(), x.cancel_requested_at IS NOT NULL,
 	COALESCE(x.cancel_requested_at < clock_timestamp() - interval '1 minute', false), e.id, e.sequence, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
 
@@ -64,11 +69,10 @@ func lockHolds(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (map[at
 
 func scanHold(row pgx.CollectableRow) (*hold, error) {
 	var h hold
-	var retryAt *time.Time
-	err := row.Scan(&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.requestedAt, &retryAt, &h.cancelled,
-		&h.overdue, &h.ticket.Enforcement, &h.ticket.Sequence, &h.ticket.EnqueuedAt, &h.enforcement)
-	if retryAt != nil {
-		h.retryAt = *retryAt
-	}
+	var startedAt, leaseUntil, retryAt *time.Time
+	err := row.Scan(&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.worker, &h.requestedAt, &startedAt,
+		&leaseUntil, &retryAt, &h.lockedAt, &h.cancelled, &h.overdue, &h.ticket.Enforcement, &h.ticket.Sequence,
+		&h.ticket.EnqueuedAt, &h.enforcement)
+	h.startedAt, h.leaseUntil, h.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
 	return &h, err
 }

@@ -134,7 +134,7 @@ func (b *bundle) step(
 		_, err := b.executions.Cancel(ctx, request.Message.Execution)
 		return nil, err
 	}
-	_, err = b.executions.Claim(ctx, []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")})
+	_, err = b.executions.Claim(ctx, []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")}, lease)
 	if fate < 6 {
 		return nil, err
 	}

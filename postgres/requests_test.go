@@ -125,7 +125,7 @@ func TestExecutions_Claim(t *testing.T) {
 		for i := range replies {
 			wg.Go(func() {
 				claims := []attune.ExecutionClaimMessage{claimOf(message, string(rune('a'+i)))}
-				got, err := b.executions.Claim(t.Context(), claims)
+				got, err := b.executions.Claim(t.Context(), claims, lease)
 				if errs[i] = err; err == nil {
 					replies[i] = got[0]
 				}
@@ -166,13 +166,13 @@ func TestExecutions_Claim(t *testing.T) {
 		replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{
 			old, claimOf(messages[1], "one"), claimOf(messages[0], "two"), claimOf(messages[1], "two"),
 			{Execution: 4711, Attempt: 1, Worker: "one"},
-		})
+		}, lease)
 		require.NoError(t, err)
 		x0, x1 := messages[0].Execution, messages[1].Execution
 		require.Empty(t, cmp.Diff([]attune.ExecutionClaimReply{
 			{Execution: x1, Attempt: 2, Status: attune.ExecutionRunning},
-			{Execution: x1, Attempt: 1, Status: attune.ExecutionRunning, Granted: true},
-			{Execution: x0, Attempt: 1, Status: attune.ExecutionRunning, Granted: true},
+			{Execution: x1, Attempt: 1, Status: attune.ExecutionRunning, Granted: true, Lease: attune.Duration(lease)},
+			{Execution: x0, Attempt: 1, Status: attune.ExecutionRunning, Granted: true, Lease: attune.Duration(lease)},
 			{Execution: x1, Attempt: 1, Status: attune.ExecutionRunning},
 			{Execution: 4711, Attempt: 1},
 		}, replies))
@@ -184,7 +184,7 @@ func TestExecutions_Claim(t *testing.T) {
 		for _, claim := range []attune.ExecutionClaimMessage{
 			{Attempt: 1, Worker: "one"}, {Execution: 1, Worker: "one"}, {Execution: 1, Attempt: 1},
 		} {
-			_, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claim})
+			_, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claim}, lease)
 			requireCode(t, attune.CodeInvalid, err, attune.KeyExecutionClaim)
 		}
 	})

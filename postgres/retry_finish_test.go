@@ -79,6 +79,7 @@ func TestExecutions_FinishKeepsWhatIsLeft(t *testing.T) {
 			want.Status, want.AttemptStatus = attune.ExecutionRetrying, attune.ExecutionFailed
 			want.Reason, want.Error, want.ExitCode, want.Result = report.Reason, report.Error, report.ExitCode, report.Result
 			want.Stdout, want.Stderr, want.Truncated = report.Stdout, report.Stderr, report.Truncated
+			want.LeaseUntil = nil
 			got := b.execution(t, message.Execution)
 			require.Equal(t, placement == attune.RetryHold, got.RetryAt != nil)
 			want.RetryAt = got.RetryAt

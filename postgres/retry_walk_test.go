@@ -132,7 +132,7 @@ func (w *walk) grant(ctx context.Context, random *rand.Rand, e attune.Enforcemen
 	if err == nil && request.Message != nil {
 		w.old.Store(e.ID, given)
 		if random.IntN(2) == 0 {
-			_, err = w.executions.Claim(ctx, []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")})
+			_, err = w.executions.Claim(ctx, []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")}, lease)
 		}
 	}
 	return err

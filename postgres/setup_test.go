@@ -27,6 +27,9 @@ const (
 	queueKey            = attune.QueueKey(deploy)
 )
 
+// lease is what workers get when they claim.
+const lease = time.Minute
+
 // bundle is a database with the core and the demo pack, and everything that works on it.
 type bundle struct {
 	url          string
@@ -203,7 +206,7 @@ func (b *bundle) requested(t testing.TB, n int) []attune.ExecutionRequestedMessa
 // claim lets a worker start an execution.
 func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimReply {
 	t.Helper()
-	replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)})
+	replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)}, lease)
 	require.NoError(t, err)
 	require.Len(t, replies, 1)
 	return replies[0]

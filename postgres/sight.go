@@ -19,7 +19,7 @@ SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND
 const sightHoldersSQL = `
 SELECT e.id, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
 	COALESCE(x.attempt, 0), COALESCE(x.status, ''), COALESCE(x.worker, ''), COALESCE(x.pool, ''), x.requested_at,
-	x.started_at, COALESCE(x.timeout_ms, 0), x.cancel_requested_at, COALESCE(x.attempt_status, ''), x.retry_at
+	x.started_at, x.lease_until, COALESCE(x.timeout_ms, 0), x.cancel_requested_at, COALESCE(x.attempt_status, ''), x.retry_at
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 	LEFT JOIN grants g ON g.queue_key = e.queue_key AND g.number = e.grant_number
 WHERE e.queue_key = $1 AND e.status = 'granted' ORDER BY e.grant_number LIMIT $2`
@@ -101,8 +101,8 @@ func scanSightHolder(row pgx.CollectableRow) (attune.SlotHolder, error) {
 	var h attune.SlotHolder
 	var timeoutMS int64
 	err := row.Scan(&h.Enforcement, &h.Sequence, &h.GrantNumber, &h.GrantedAt, &h.HeldSince, &h.Execution,
-		&h.Attempt, &h.Status, &h.Worker, &h.Pool, &h.RequestedAt, &h.StartedAt, &timeoutMS, &h.CancelRequested,
-		&h.AttemptStatus, &h.RetryAt)
+		&h.Attempt, &h.Status, &h.Worker, &h.Pool, &h.RequestedAt, &h.StartedAt, &h.LeaseUntil, &timeoutMS,
+		&h.CancelRequested, &h.AttemptStatus, &h.RetryAt)
 	h.Timeout = fromMilliseconds(timeoutMS)
 	return h, err
 }

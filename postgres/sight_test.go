@@ -52,6 +52,7 @@ func TestQueues_Sight(t *testing.T) {
 		require.Equal(t, b.stats(t), sight.Stats)
 		require.WithinDuration(t, time.Now(), sight.At, time.Minute)
 		running, requested := b.execution(t, messages[1].Execution), b.execution(t, messages[2].Execution)
+		require.NotNil(t, running.LeaseUntil)
 		require.NotNil(t, sight.Holders[0].CancelRequested)
 		sight.Holders[0].CancelRequested = nil
 		grants := b.grants(t, attune.Page{})
@@ -60,7 +61,7 @@ func TestQueues_Sight(t *testing.T) {
 				Enforcement: tickets[1].Enforcement, Sequence: 2, GrantNumber: 2, GrantedAt: grants[1].GrantedAt,
 				HeldSince: grants[1].RequestedAt, Execution: running.ID, Attempt: 1, Status: attune.ExecutionRunning,
 				Worker: "worker-1", Pool: "default", RequestedAt: &running.RequestedAt, StartedAt: running.StartedAt,
-				Timeout: attune.Duration(time.Minute),
+				LeaseUntil: running.LeaseUntil, Timeout: attune.Duration(time.Minute),
 			},
 			{
 				Enforcement: tickets[2].Enforcement, Sequence: 3, GrantNumber: 3, GrantedAt: grants[0].GrantedAt,

@@ -27,6 +27,14 @@ func orNullTime(t time.Time) *time.Time {
 	return &t
 }
 
+// orZeroTime reads what orNullTime stores.
+func orZeroTime(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
 // orEmpty stores a missing list as an empty one.
 func orEmpty(list []string) []string {
 	if list == nil {
