@@ -24,14 +24,18 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	if !mine {
 		return
 	}
-	if !w.claim(ctx, request) {
+	granted, ok := w.claim(ctx, request)
+	if !ok {
 		w.register.forget(a)
 		return
 	}
+	w.keeper.hold(a, granted)
 	a.decide(true)
 	w.settled(m, "acknowledge", request.Ack())
-	report := w.run(running, m)
+	report := w.run(running, a.killed, m)
+	w.keeper.ended(a)
 	w.report(reporting, report)
+	w.keeper.release(a)
 	w.register.settle(a)
 }
 
@@ -41,7 +45,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 func (w *Worker) enter(ctx, running context.Context, request Request) (context.Context, *attempt, bool) {
 	m := request.Message
 	for {
-		own, a, mine := w.register.enter(running, keyOf(m))
+		own, a, mine := w.register.enter(running, attemptOf(m))
 		if mine {
 			return own, a, true
 		}
@@ -60,14 +64,15 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 	}
 }
 
-// claim asks until there is an answer, and reports whether the attempt may run. If not, the delivery is settled.
-func (w *Worker) claim(ctx context.Context, request Request) bool {
+// claim asks until there is an answer, and reports whether the attempt may run, and on what lease. If not, the delivery
+// is settled.
+func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	m := request.Message
-	reply, err := w.ask(ctx, m)
+	reply, asked, err := w.ask(ctx, m)
 	switch {
 	case err == nil && reply.Granted:
 		w.counters.claimed.Add(1)
-		return true
+		return lease{from: asked, length: time.Duration(reply.Lease)}, true
 	case err == nil:
 		w.counters.refused.Add(1)
 		w.log.Info("claim refused, request dropped", attrs(m, "standing", reply.Status)...)
@@ -78,28 +83,32 @@ func (w *Worker) claim(ctx context.Context, request Request) bool {
 		w.log.Error("claim failed, request rejected", attrs(m, "error", err)...)
 		w.settled(m, "reject", request.Reject(false))
 	}
-	return false
+	return lease{}, false
 }
 
-// ask repeats the question as long as nobody answers. It returns an error when the answer is one, or when ctx ended.
-func (w *Worker) ask(ctx context.Context, m attune.ExecutionRequestedMessage) (attune.ExecutionClaimReply, error) {
+// ask repeats the question as long as nobody answers. It returns when the one was asked that was answered, or an error
+// when the answer is one, or when ctx ended.
+func (w *Worker) ask(
+	ctx context.Context, m attune.ExecutionRequestedMessage,
+) (reply attune.ExecutionClaimReply, asked time.Time, err error) {
 	question := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
 	var pause backoff
 	for failures := 1; ctx.Err() == nil; {
-		reply, err := w.askOnce(ctx, question)
+		asked = time.Now()
+		reply, err = w.askOnce(ctx, question)
 		if err == nil {
-			return reply, nil
+			return reply, asked, nil
 		}
 		if !unanswered(err) {
 			if !attune.Retryable(err) || failures == claimTries {
-				return reply, err
+				return reply, asked, err
 			}
 			failures++
 		}
 		w.log.Warn("claim not answered, asking again", attrs(m, "error", err)...)
 		pause.wait(ctx)
 	}
-	return attune.ExecutionClaimReply{}, ctx.Err()
+	return reply, asked, ctx.Err()
 }
 
 // askOnce asks one question. A worker that is told to stop still waits for the answer: a claim that was granted without
@@ -116,10 +125,12 @@ func unanswered(err error) bool {
 }
 
 // run runs a claimed attempt.
-func (w *Worker) run(ctx context.Context, m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
+func (w *Worker) run(
+	ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage,
+) attune.ExecutionCompletedMessage {
 	w.log.Debug("execution started", attrs(m)...)
 	started := time.Now()
-	how := w.runner.run(ctx, m)
+	how := w.runner.run(ctx, kill, m)
 	finished := time.Now()
 	w.counters.ended(how.status)
 	w.log.Info("execution ended",

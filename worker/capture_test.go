@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/attune-go/attune"
 )
 
 // TestCapture compares a capture with one that remembers everything.
@@ -119,16 +121,16 @@ func TestRegister_Forgets(t *testing.T) {
 	r := newRegister()
 	const n = rememberedAttempts + 10
 	for i := range n {
-		_, a, mine := r.enter(t.Context(), attemptKey{execution: 1, number: i})
+		_, a, mine := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: i})
 		require.True(t, mine)
 		a.decide(true)
 		r.settle(a)
 	}
 	require.Len(t, r.known, rememberedAttempts)
-	_, a, mine := r.enter(t.Context(), attemptKey{execution: 1, number: n - 1})
+	_, a, mine := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: n - 1})
 	require.False(t, mine)
 	require.True(t, a.claimed)
-	_, _, mine = r.enter(t.Context(), attemptKey{execution: 1, number: 9})
+	_, _, mine = r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: 9})
 	require.True(t, mine, "the oldest are forgotten")
 	require.Len(t, r.here(), 1)
 }

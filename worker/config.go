@@ -42,7 +42,8 @@ type Config struct {
 	Environ []string
 	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first and the last half of it.
 	OutputLimit int
-	// KillGrace is how long a process may take to end after SIGTERM before it gets SIGKILL.
+	// KillGrace is how long a process may take to end after SIGTERM before it gets SIGKILL. One whose lease is not renewed
+	// any more gets 3/16 of the lease at most: with a lease of 1 min, 11.25 s.
 	KillGrace time.Duration
 	// OutputGrace is how long others may go on writing to the output of a process that has ended by itself.
 	OutputGrace time.Duration
@@ -50,7 +51,8 @@ type Config struct {
 	StopGrace time.Duration
 	// ReportGrace is how long a stopping worker tries to publish once its last action was ended.
 	ReportGrace time.Duration
-	// ClaimTimeout is how long one question for a claim may take.
+	// ClaimTimeout is how long one question for a claim may take. One for a renewal may take a sixth of the shortest lease,
+	// and no longer than this. A claim that took 3/4 of its lease to be granted is not run: keep leases a few times as long.
 	ClaimTimeout time.Duration
 }
 

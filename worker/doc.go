@@ -5,9 +5,24 @@
 //
 //	free slot ─► Take ─► Claim ──refused──► Ack, drop
 //	                       └──granted──► Ack ─► run ─► Publish execution.completed ─► free slot
+//	                          with a lease └──── Renew, until published ────┘
 //
-// Authority: the claim decides who runs an attempt; the worker decides nothing but how the process ended. It has no
-// database and keeps nothing on disk.
+// Authority: the claim decides who runs an attempt, and its lease for how long; the worker decides nothing but how the
+// process ended. It has no database and keeps nothing on disk.
+//
+// Leases: a claim is granted for a while, and the worker renews it until the outcome was published. It counts a lease from
+// the moment before it asked the question that was answered, so that it is over here before it is over for whoever granted
+// it. All leases are renewed with one question every sixth of the shortest. Three questions in a row may come to nothing;
+// when the fourth does as well, the action is ended:
+//
+//	after 3/4   the action gets SIGTERM, and [Config.KillGrace] at most
+//	after 15/16 what is left of its process group gets SIGKILL, whatever it was being ended for
+//	at its end  somebody else may run the execution
+//
+// What is answered to be lost gets SIGKILL at once, because somebody else may run it already. Either way the attempt is
+// reported as abandoned (worker_lost), and whether that report still counts is decided where it is received. A lost lease
+// does not change the report of an action that has ended. An attempt that was granted without a lease is never renewed
+// and never ended for it.
 //
 // Guarantees
 //   - Nothing runs without a granted claim, and one attempt never runs twice in one worker, however often its request is
@@ -23,6 +38,7 @@
 //     worker's; it gets its parameters on stdin, and its output is kept up to [Config.OutputLimit].
 //   - A process has its own process group. However an action ends, what is left of its group is killed before the
 //     outcome is reported.
+//   - When a lease is over, nothing is left of the process group that ran under it, and nothing is started any more.
 //   - On Linux the kernel kills the process when the worker dies in any way, SIGKILL included.
 //
 // Failures
@@ -30,6 +46,10 @@
 //   - The death of the worker kills the action's own process only, not what that process started, and not a program
 //     that changes its user on start (setuid). Outside Linux it kills nothing.
 //   - A process in an uninterruptible system call survives SIGKILL. Its slot stays taken until the kernel lets go.
+//   - A worker that is stopped alone (SIGSTOP, a debugger) cannot end anything: its actions run on, past their lease, until
+//     the worker goes on and kills them at once.
+//   - Leases are measured by the monotonic clock, which on Linux stands still while the machine is suspended. After a
+//     resume actions may run on, under a lease that is over elsewhere, until the next renewal is answered with "lost".
 //   - When a worker is told to stop and the time to publish is over, what could not be reported is logged as an error
 //     and counted in the error of [Worker.Run].
 package worker

@@ -76,6 +76,7 @@ func (d *delivery) open() bool { return len(d.settled) == 0 }
 // claims answers every question with yes, unless told otherwise.
 type claims struct {
 	asked  atomic.Int64
+	renew  func(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
 	answer func(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
 }
 
@@ -85,6 +86,13 @@ func (c *claims) Claim(ctx context.Context, q attune.ExecutionClaimMessage) (att
 		return c.answer(ctx, q)
 	}
 	return granted(q), nil
+}
+
+func (c *claims) Renew(ctx context.Context, q attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
+	if c.renew == nil {
+		return attune.ExecutionRenewReply{}, attune.Errorf(attune.CodeInternal, "nothing has a lease here: %+v", q)
+	}
+	return c.renew(ctx, q)
 }
 
 func granted(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {

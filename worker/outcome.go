@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// What ends an action before it ends by itself: the causes of its context.
+// What ends an action before it ends by itself, besides a [lostError]: the causes of its context.
 var (
 	errTimeout   = errors.New("timeout")
 	errCancelled = errors.New("cancelled")
@@ -42,8 +42,9 @@ type runner struct {
 	outputGrace time.Duration
 }
 
-// run runs one attempt to its end. ctx ends it early; its cause says what that means.
-func (r runner) run(ctx context.Context, m attune.ExecutionRequestedMessage) outcome {
+// run runs one attempt to its end. ctx ends it early; its cause says what that means. kill, when closed, leaves it no more
+// time for that.
+func (r runner) run(ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage) outcome {
 	if ctx.Err() != nil {
 		return endedBy(context.Cause(ctx), "before it was started")
 	}
@@ -60,12 +61,15 @@ func (r runner) run(ctx context.Context, m attune.ExecutionRequestedMessage) out
 	case err != nil:
 		return notStarted(startRefusal(m.Command[0], err))
 	}
-	ended, killed := p.wait(ctx, r.killGrace, r.outputGrace)
+	ended, killed := p.wait(ctx, kill, r.killGrace, r.outputGrace)
 	if !ended {
 		return p.withOutput(p.endedByItself())
 	}
 	manner := "while it ran"
-	if killed {
+	switch {
+	case killed && isClosed(kill):
+		manner += "; it was killed so that it does not outlive its lease"
+	case killed:
 		manner += fmt.Sprintf("; it did not end within %s of SIGTERM and was killed", r.killGrace)
 	}
 	return p.withOutput(endedBy(context.Cause(ctx), manner))
@@ -73,6 +77,10 @@ func (r runner) run(ctx context.Context, m attune.ExecutionRequestedMessage) out
 
 // endedBy is the outcome of an action that did not end by itself.
 func endedBy(cause error, manner string) outcome {
+	if lost, ok := errors.AsType[*lostError](cause); ok {
+		return outcome{status: attune.ExecutionAbandoned, reason: attune.ReasonWorkerLost,
+			message: lost.why + "; ended " + manner}
+	}
 	switch {
 	case errors.Is(cause, errTimeout):
 		return outcome{status: attune.ExecutionTimedOut, reason: attune.ReasonTimeout, message: "time was up " + manner}

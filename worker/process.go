@@ -33,7 +33,8 @@ type process struct {
 	copying sync.WaitGroup
 }
 
-// startProcess returns as soon as the process exists. ctx ends the wait for a busy file, not the process.
+// startProcess returns as soon as the process exists. Nothing is started once ctx has ended, which does not end a process
+// that was.
 func startProcess(ctx context.Context, c command, outputLimit int) (*process, error) {
 	p := &process{
 		command: c,
@@ -96,6 +97,9 @@ func (p *process) live(ctx context.Context, started chan<- error) {
 func (p *process) fork(ctx context.Context) (err error) {
 	attr := &os.ProcAttr{Dir: p.dir, Env: p.env, Files: p.theirs[:], Sys: processAttributes()}
 	for range busyTries {
+		if err = ctx.Err(); err != nil {
+			break
+		}
 		p.leader, err = os.StartProcess(p.path, p.args, attr)
 		if !errors.Is(err, syscall.ETXTBSY) || await(ctx.Done(), busyPause) {
 			break
@@ -123,28 +127,32 @@ func (p *process) copy() {
 // wait returns when the process has ended and its group was killed. When ctx ends first, the group is asked to
 // end with SIGTERM and made to with SIGKILL after killGrace; ended then says so, and killed that it took SIGKILL.
 //
-// What the leader leaves behind may go on writing for outputGrace, or after a SIGTERM for the rest of killGrace.
-func (p *process) wait(ctx context.Context, killGrace, outputGrace time.Duration) (ended, killed bool) {
+// What the leader leaves behind may go on writing for outputGrace, or after a SIGTERM for the rest of killGrace. Both are
+// over when kill is closed, which happens only after ctx ended or the process did.
+func (p *process) wait(
+	ctx context.Context, kill <-chan struct{}, killGrace, outputGrace time.Duration,
+) (ended, killed bool) {
 	select {
 	case <-p.exited:
 	case <-ctx.Done():
 		ended = !isClosed(p.exited)
 	}
 	if ended {
-		killed = p.terminate(killGrace)
+		killed = p.terminate(kill, killGrace)
 	} else {
-		await(p.drained, outputGrace)
+		awaitUnless(kill, p.drained, outputGrace)
 	}
 	p.finish(outputGrace)
 	return ended, killed
 }
 
-// terminate asks the group to end and waits for that as long as grace. It reports whether the leader had to be killed.
-func (p *process) terminate(grace time.Duration) (killed bool) {
+// terminate asks the group to end and waits for that as long as grace, or until kill is closed. It reports whether the
+// leader had to be killed.
+func (p *process) terminate(kill <-chan struct{}, grace time.Duration) (killed bool) {
 	deadline := time.Now().Add(grace)
 	p.signal(syscall.SIGTERM)
-	if await(p.exited, grace) {
-		await(p.drained, time.Until(deadline))
+	if awaitUnless(kill, p.exited, grace) {
+		awaitUnless(kill, p.drained, time.Until(deadline))
 		return false
 	}
 	p.signal(syscall.SIGKILL)
@@ -167,15 +175,19 @@ func (p *process) finish(outputGrace time.Duration) {
 func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.leader.Pid, sig) }
 
 // await reports whether done was closed within d.
-func await(done <-chan struct{}, d time.Duration) bool {
+func await(done <-chan struct{}, d time.Duration) bool { return awaitUnless(nil, done, d) }
+
+// awaitUnless reports whether done was closed within d and before stop was.
+func awaitUnless(stop, done <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-done:
 		return true
 	case <-timer.C:
-		return isClosed(done)
+	case <-stop:
 	}
+	return isClosed(done)
 }
 
 func isClosed(done <-chan struct{}) bool {

@@ -11,20 +11,16 @@ import (
 // lost before the acknowledgement got through, which is a matter of seconds; this is many minutes of full load.
 const rememberedAttempts = 1 << 15
 
-// attemptKey identifies one attempt of one execution.
-type attemptKey struct {
-	execution attune.ExecutionID
-	number    int
-}
-
-func keyOf(m attune.ExecutionRequestedMessage) attemptKey {
-	return attemptKey{execution: m.Execution, number: m.Attempt}
+func attemptOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
+	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
 }
 
 // attempt is one that this worker has taken a request for.
 type attempt struct {
-	key     attemptKey
+	id      attune.AttemptID
 	end     context.CancelCauseFunc // ends its process, or keeps it from starting
+	kill    func()                  // leaves a process that is being ended no more time; call end first
+	killed  <-chan struct{}         // closed by kill
 	decided chan struct{}           // closed when it is known whether the claim was granted
 	claimed bool                    // readable once decided is closed
 }
@@ -38,36 +34,39 @@ func (a *attempt) decide(claimed bool) {
 // that counts.
 type register struct {
 	mu    sync.Mutex
-	known map[attemptKey]*attempt
-	gone  *attempt     // stands for every attempt that has ended
-	ended []attemptKey // a ring of those that stand as gone, at most rememberedAttempts
-	next  int          // the oldest of a full ring
+	known map[attune.AttemptID]*attempt
+	gone  *attempt           // stands for every attempt that has ended
+	ended []attune.AttemptID // a ring of those that stand as gone, at most rememberedAttempts
+	next  int                // the oldest of a full ring
 }
 
 func newRegister() *register {
 	gone := &attempt{end: func(error) {}, decided: make(chan struct{})}
 	gone.decide(true)
-	return &register{known: map[attemptKey]*attempt{}, gone: gone}
+	return &register{known: map[attune.AttemptID]*attempt{}, gone: gone}
 }
 
-// enter returns the attempt with that key, and whether it is the caller's: then it was not known, and the caller must
+// enter returns the attempt with that id, and whether it is the caller's: then it was not known, and the caller must
 // decide it and settle or forget it. The context is the attempt's own.
-func (r *register) enter(ctx context.Context, key attemptKey) (context.Context, *attempt, bool) {
+func (r *register) enter(ctx context.Context, id attune.AttemptID) (context.Context, *attempt, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, ok := r.known[key]; ok {
+	if known, ok := r.known[id]; ok {
 		return ctx, known, false
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	a := &attempt{key: key, end: end, decided: make(chan struct{})}
-	r.known[key] = a
+	killed := make(chan struct{})
+	a := &attempt{
+		id: id, end: end, kill: sync.OnceFunc(func() { close(killed) }), killed: killed, decided: make(chan struct{}),
+	}
+	r.known[id] = a
 	return ctx, a, true
 }
 
 // forget drops an attempt that was not claimed: its request may come again.
 func (r *register) forget(a *attempt) {
 	r.mu.Lock()
-	delete(r.known, a.key)
+	delete(r.known, a.id)
 	r.mu.Unlock()
 	a.decide(false)
 	a.end(nil)
@@ -78,20 +77,20 @@ func (r *register) settle(a *attempt) {
 	a.end(nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known[a.key] = r.gone
+	r.known[a.id] = r.gone
 	if len(r.ended) < rememberedAttempts {
-		r.ended = append(r.ended, a.key)
+		r.ended = append(r.ended, a.id)
 		return
 	}
 	delete(r.known, r.ended[r.next])
-	r.ended[r.next] = a.key
+	r.ended[r.next] = a.id
 	r.next = (r.next + 1) % rememberedAttempts
 }
 
 // end ends an attempt that is here and reports whether it is.
-func (r *register) end(key attemptKey, cause error) bool {
+func (r *register) end(id attune.AttemptID, cause error) bool {
 	r.mu.Lock()
-	a, ok := r.known[key]
+	a, ok := r.known[id]
 	r.mu.Unlock()
 	if !ok || a == r.gone {
 		return false
@@ -101,14 +100,14 @@ func (r *register) end(key attemptKey, cause error) bool {
 }
 
 // here lists the attempts that have not ended.
-func (r *register) here() []attemptKey {
+func (r *register) here() []attune.AttemptID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var keys []attemptKey
-	for key, a := range r.known {
+	var ids []attune.AttemptID
+	for id, a := range r.known {
 		if a != r.gone {
-			keys = append(keys, key)
+			ids = append(ids, id)
 		}
 	}
-	return keys
+	return ids
 }

@@ -18,6 +18,10 @@ type Stats struct {
 	// The outcomes: their sum is Claimed minus the actions that run right now.
 	Succeeded, Failed, TimedOut, Cancelled, Abandoned int64
 
+	// Lost counts leases that ran out or were lost while their action had not ended, which was ended for it. An action that
+	// was being ended already keeps its outcome.
+	Lost int64
+
 	Unreported int64 // outcomes that could not be published before the worker had to stop
 }
 
@@ -59,6 +63,7 @@ func (w *Worker) Stats() Stats {
 		TimedOut:   c.timedOut.Load(),
 		Cancelled:  c.cancelled.Load(),
 		Abandoned:  c.abandoned.Load(),
+		Lost:       w.keeper.lost.Load(),
 		Unreported: c.unreported.Load(),
 	}
 }

@@ -27,10 +27,13 @@ type Requests interface {
 	Take(ctx context.Context) (Request, error)
 }
 
-// Claims answers the question whether an attempt may run.
+// Claims answers the questions whether an attempt may run, and whether it may go on.
 type Claims interface {
 	// Claim asks once. When nobody answers, its error is [attune.CodeUnavailable] or a deadline exceeded.
 	Claim(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
+	// Renew asks once, with errors like those of Claim. It is called by several goroutines at once and returns soon after ctx
+	// ended. Whatever its error, the question is asked again as long as there is a lease to renew.
+	Renew(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
 }
 
 // Reports takes the reports.
@@ -49,6 +52,7 @@ type Worker struct {
 
 	runner   runner
 	register *register
+	keeper   *keeper
 	counters counters
 	started  atomic.Bool
 }
@@ -63,14 +67,15 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	if err != nil {
 		return nil, err
 	}
+	log = log.With("worker", cfg.Name, "pool", cfg.Pool)
 	return &Worker{
-		cfg: cfg, requests: requests, claims: claims, reports: reports,
-		log: log.With("worker", cfg.Name, "pool", cfg.Pool),
+		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
 			commands:    commands{packs: folders, environ: cfg.environ()},
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},
 		register: newRegister(),
+		keeper:   newKeeper(claims, cfg, log),
 	}, nil
 }
 
@@ -82,6 +87,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 //
 // Three contexts say how far it is with that, and each outlives the one before: that of taking, which ends with ctx; that
 // of running actions, which ends when StopGrace is over; that of reporting, which ends with the last chance to publish.
+// Leases are renewed as long as there is something to report.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		return attune.Errorf(attune.CodeConflict, "worker %q was run before: create another", w.cfg.Name)
@@ -93,12 +99,15 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer giveUp()
 
 	w.log.Info("worker started", "slots", w.cfg.Slots, "packs", len(w.cfg.Packs))
-	var handling sync.WaitGroup
+	var handling, keeping sync.WaitGroup
+	keeping.Go(func() { w.keeper.run(reporting) })
 	err := w.take(taking, running, reporting, &handling)
 	stopTaking()
 	idle := make(chan struct{})
 	go func() {
 		handling.Wait()
+		giveUp() // nothing is left to be reported
+		keeping.Wait()
 		close(idle)
 	}()
 	return errors.Join(err, w.drain(idle, func() { abandon(errStopped) }, giveUp))
@@ -168,8 +177,8 @@ func (w *Worker) leftOver(idle bool) error {
 // underWay names the executions that are under way, as "execution/attempt".
 func (w *Worker) underWay() []string {
 	var names []string
-	for _, key := range w.register.here() {
-		names = append(names, fmt.Sprintf("%d/%d", key.execution, key.number))
+	for _, id := range w.register.here() {
+		names = append(names, fmt.Sprintf("%d/%d", id.Execution, id.Attempt))
 	}
 	return names
 }
@@ -177,5 +186,5 @@ func (w *Worker) underWay() []string {
 // Cancel ends an attempt that is here, started or not, so that it is reported as cancelled. It reports whether it is
 // here; a cancel for another worker's attempt, or for one that has ended, changes nothing.
 func (w *Worker) Cancel(execution attune.ExecutionID, number int) bool {
-	return w.register.end(attemptKey{execution: execution, number: number}, errCancelled)
+	return w.register.end(attune.AttemptID{Execution: execution, Attempt: number}, errCancelled)
 }

@@ -1,0 +1,253 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+const (
+	// renewalsPerLease is how often a lease is renewed in its time, so that it takes several failures in a row to lose it.
+	renewalsPerLease = 6
+	// minRenewal bounds how often a renewal is asked for when a lease is absurdly short.
+	minRenewal = 10 * time.Millisecond
+)
+
+// lease is how long an attempt may run unless it is renewed. It begins when the question that granted it was asked, which
+// is never later than when it was answered. Its times are monotonic.
+type lease struct {
+	from   time.Time
+	length time.Duration // more than 0
+}
+
+func (l lease) over() time.Time { return l.from.Add(l.length) }
+
+// endBy is when an action is asked to end, and killBy when it is made to. The first leaves time for the second, and the
+// second for the kernel.
+func (l lease) endBy() time.Time  { return l.over().Add(-l.length / 4) }
+func (l lease) killBy() time.Time { return l.over().Add(-l.length / 16) }
+
+// period is how long after one question the next is asked, and how long an answer is waited for.
+func (l lease) period() time.Duration { return max(l.length/renewalsPerLease, minRenewal) }
+
+// lostError is the cause that ends an action whose lease is not the worker's any more, or will not be for long.
+type lostError struct{ why string }
+
+func (e *lostError) Error() string { return e.why }
+
+// held is an attempt with a lease.
+type held struct {
+	*attempt
+	lease
+	asked  time.Time // when its renewal was asked for last, answered or not
+	lost   bool      // its action was ended for its lease
+	killed bool      // what was left of its action as well
+	ended  bool      // its action has ended and is being reported: nothing is left to be ended
+}
+
+func (h *held) due() time.Time { return h.asked.Add(h.period()) }
+
+// next is when h has to be looked at again.
+func (h *held) next() time.Time {
+	switch {
+	case h.ended || h.killed:
+		return h.due()
+	case h.lost:
+		return earlier(h.due(), h.killBy())
+	default:
+		return earlier(h.due(), h.endBy())
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// keeper renews the leases of the attempts that are here, all with one question, and ends the actions of those that
+// could not be renewed before their lease is over.
+type keeper struct {
+	claims   Claims
+	worker   string
+	patience time.Duration // the longest wait for an answer
+	log      *slog.Logger
+	lost     atomic.Int64
+
+	changed chan struct{} // tells run that there is a new lease
+	mu      sync.Mutex
+	leases  map[attune.AttemptID]*held
+}
+
+func newKeeper(claims Claims, cfg Config, log *slog.Logger) *keeper {
+	return &keeper{
+		claims: claims, worker: cfg.Name, patience: cfg.ClaimTimeout, log: log,
+		changed: make(chan struct{}, 1), leases: map[attune.AttemptID]*held{},
+	}
+}
+
+// hold keeps an attempt's lease until it is released. One that is nearly over already ends the attempt here and now, so
+// that nothing is started under it. An attempt without a lease runs for ever and is left alone.
+func (k *keeper) hold(a *attempt, l lease) {
+	if l.length <= 0 {
+		return
+	}
+	k.mu.Lock()
+	h := &held{attempt: a, lease: l, asked: l.from}
+	k.leases[a.id] = h
+	k.guard(h, time.Now())
+	k.mu.Unlock()
+	select {
+	case k.changed <- struct{}{}:
+	default:
+	}
+}
+
+// ended says that the attempt's action has ended. Its lease is renewed all the same until it is released: a report that
+// is still to be published must not be overtaken by somebody who gives the attempt up.
+func (k *keeper) ended(a *attempt) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if h, ok := k.leases[a.id]; ok {
+		h.ended = true
+	}
+}
+
+// release lets go of an attempt's lease.
+func (k *keeper) release(a *attempt) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.leases, a.id)
+}
+
+// run keeps the leases until ctx ends. A question that nobody answers holds up neither the next one nor the end of an
+// action.
+func (k *keeper) run(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		attempts, patience, next := k.look(time.Now())
+		if len(attempts) > 0 {
+			asking.Go(func() { k.renew(ctx, attempts, patience) })
+		}
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-timer.C:
+		case <-k.changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look ends what has to be ended now, and returns when to look again: zero if nothing is here. If a renewal is due, it
+// returns the attempts to ask about, which are all, and how long to wait for the answer.
+func (k *keeper) look(now time.Time) (attempts []attune.AttemptID, patience time.Duration, next time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	due, patience := false, k.patience
+	for _, h := range k.leases {
+		k.guard(h, now)
+		due = due || !now.Before(h.due())
+		patience = min(patience, h.period())
+	}
+	if due {
+		attempts = slices.SortedFunc(maps.Keys(k.leases), compareAttempts)
+	}
+	for _, h := range k.leases {
+		if due {
+			h.asked = now
+		}
+		if at := h.next(); next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	return attempts, patience, next
+}
+
+func compareAttempts(a, b attune.AttemptID) int {
+	return cmp.Or(cmp.Compare(a.Execution, b.Execution), cmp.Compare(a.Attempt, b.Attempt))
+}
+
+// guard ends an action whose lease was not renewed for too long. After a pause of the whole worker both steps are one.
+func (k *keeper) guard(h *held, now time.Time) {
+	if h.ended {
+		return
+	}
+	if !now.Before(h.endBy()) {
+		k.lose(h, "its lease ran out: no renewal was answered for %s", now.Sub(h.from).Round(time.Millisecond))
+	}
+	if !now.Before(h.killBy()) {
+		h.killed = true
+		h.kill()
+	}
+}
+
+// lose asks an action to end, once.
+func (k *keeper) lose(h *held, format string, args ...any) {
+	if h.lost {
+		return
+	}
+	h.lost = true
+	k.lost.Add(1)
+	why := &lostError{why: fmt.Sprintf(format, args...)}
+	k.log.Error("lease lost, ending the execution", "execution", h.id.Execution, "attempt", h.id.Attempt, "error", why)
+	h.end(why)
+}
+
+// renew asks once. What is not answered is asked again when it is due.
+func (k *keeper) renew(ctx context.Context, attempts []attune.AttemptID, patience time.Duration) {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	asked := time.Now()
+	reply, err := k.claims.Renew(limited, attune.ExecutionRenewMessage{Worker: k.worker, Attempts: attempts})
+	switch {
+	case err == nil:
+		k.answered(asked, attempts, reply)
+	case ctx.Err() == nil:
+		k.log.Warn("leases not renewed, asking again", "executions", len(attempts), "error", err)
+	}
+}
+
+// answered applies the answer to a question of the moment asked. What has been released meanwhile is no concern of it.
+func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
+	renewed := lease{from: asked, length: time.Duration(reply.Lease)}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, id := range attempts {
+		h, here := k.leases[id]
+		switch {
+		case !here:
+		case slices.Contains(reply.Lost, id):
+			k.takenAway(h)
+		case renewed.length > 0 && renewed.over().After(h.over()):
+			h.lease = renewed
+		}
+	}
+}
+
+// takenAway gives up a lease that is somebody else's to decide about now. Another attempt may run already, so the action
+// gets no time to end. An outcome that is there is reported: whether it counts is not the worker's to decide.
+func (k *keeper) takenAway(h *held) {
+	delete(k.leases, h.id)
+	if h.ended {
+		k.log.Info("lease lost before the report was confirmed", "execution", h.id.Execution, "attempt", h.id.Attempt)
+		return
+	}
+	k.lose(h, "its lease was lost: it had run out, or the execution was ended without its worker")
+	h.kill()
+}
