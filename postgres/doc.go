@@ -30,8 +30,7 @@
 //   - last_sequence = waiting + granted + total_completed + total_dropped for every queue, in every committed state.
 //     Completed are slots that were given back, which an enforcement can do several times.
 //   - Only what runs has a lease, and it is never shortened. One that has run out is never renewed and never granted again:
-//     its attempt ends by the report that its worker was lost, of [Executions.ExpireLeases], or by a worker's if that is
-//     faster.
+//     its attempt ends by the report of [Executions.ExpireLeases] that its worker was lost, unless another was faster.
 //   - Of the grants of an earlier generation of a queue, each was acted upon before the queue was rebuilt, and then the queue
 //     was rebuilt with it, or it never will be.
 //   - Times are PostgreSQL's clock, except those that a queue has set: of a grant, and of a change by hand.
@@ -44,9 +43,9 @@
 //	→ other enforcements → their grants
 //
 // Whoever changes an enforcement that has an execution has locked that execution, so grants need no order of their own, and
-// what is read after the lock stays true. Claims and renewals lock executions only, requests one execution and its enforcement. The lock
-// of a generation is an advisory one: requests share it, and a rebuild has it alone. Installing packs is serialized by
-// another.
+// what is read after the lock stays true. Claims and renewals lock executions only, requests one execution and its
+// enforcement. The lock of a generation is an advisory one: requests share it, and a rebuild has it alone. Installing packs
+// is serialized by another.
 //
 // # Failures
 //

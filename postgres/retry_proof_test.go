@@ -37,6 +37,8 @@ func TestRetries_KeepThePromises(t *testing.T) {
 			s.end(t, attune.ExecutionFailed)
 		case dice < 9:
 			s.end(t, attune.ExecutionSucceeded)
+		case round%3 == 0:
+			s.lose(t)
 		case round%5 == 0:
 			s.load(t)
 		default:
@@ -55,6 +57,7 @@ func TestRetries_KeepThePromises(t *testing.T) {
 	require.Positive(t, report.Checked.Retried)
 	for _, effect := range []attune.CompletionEffect{
 		attune.CompletionFinished, attune.CompletionRetrying, attune.CompletionRequeued, attune.CompletionParked,
+		attune.CompletionRepeated,
 	} {
 		require.Positive(t, s.effects[effect], "%s: %v", effect, s.effects)
 	}
@@ -119,23 +122,55 @@ func (s *simulation) deliver(t *testing.T) {
 // end ends an attempt of some execution, and tells the queue.
 func (s *simulation) end(t *testing.T, status attune.ExecutionStatus) {
 	t.Helper()
-	running := slices.Sorted(maps.Keys(s.running))
-	if len(running) == 0 {
+	message, ok := s.takeRunning()
+	if !ok {
 		return
 	}
-	id := running[s.random.IntN(len(running))]
-	report := reportOf(s.running[id])
+	report := reportOf(message)
 	report.Status = status
-	delete(s.running, id)
 	c := s.finish(t, report)[0]
+	require.NotEqual(t, attune.CompletionRepeated, c.Effect)
+	s.tell(t, c)
+}
+
+// lose has the worker of some execution die. The queue hears of it by the report in the outbox.
+func (s *simulation) lose(t *testing.T) {
+	t.Helper()
+	message, ok := s.takeRunning()
+	if !ok {
+		return
+	}
+	require.True(t, s.claim(t, message, "worker-1").Granted)
+	s.runOut(t, message.Execution)
+	s.takeOutbox(t)
+	require.Equal(t, 1, s.expireLeases(t, 10))
+	reports := s.reported(t)
+	require.Len(t, reports, 1)
+	s.tell(t, s.finish(t, reports[0])[0])
+}
+
+// takeRunning returns some execution that is under way, and takes it for ended.
+func (s *simulation) takeRunning() (message attune.ExecutionRequestedMessage, ok bool) {
+	running := slices.Sorted(maps.Keys(s.running))
+	if len(running) == 0 {
+		return message, false
+	}
+	message = s.running[running[s.random.IntN(len(running))]]
+	delete(s.running, message.Enforcement)
+	return message, true
+}
+
+// tell does what a completion asks for.
+func (s *simulation) tell(t *testing.T, c attune.Completion) {
+	t.Helper()
 	s.effects[c.Effect]++
 	switch c.Effect {
 	case attune.CompletionRetrying:
 		s.state.Retry(time.Now(), []attune.Retry{{Ticket: c.Ticket, NotBefore: c.NotBefore}})
 		s.state.Advance(c.NotBefore)
 	case attune.CompletionRequeued:
-		s.admit(t, id)
-	case attune.CompletionFinished, attune.CompletionParked:
+		s.admit(t, c.Ticket.Enforcement)
+	case attune.CompletionFinished, attune.CompletionRepeated, attune.CompletionParked:
 		s.state.Release(time.Now(), []attune.Ticket{c.Ticket})
 	default:
 		require.Failf(t, "the report changed nothing", "%+v", c)

@@ -55,6 +55,7 @@ func TestRetries_RandomWalk(t *testing.T) {
 		`SELECT count(*) FROM enforcements WHERE status = 'executed'`,
 		`SELECT count(*) FROM enforcements e JOIN executions x ON x.enforcement_id = e.id WHERE e.status = 'expired'`,
 		`SELECT count(*) FROM grants WHERE generation > 1`,
+		`SELECT count(*) FROM execution_attempts WHERE reason = 'worker_lost'`,
 	} {
 		require.Positive(t, b.count(t, seen), "the walk has not come there: %s", seen)
 	}
@@ -99,8 +100,12 @@ func (w *walk) step(ctx context.Context, random *rand.Rand, id attune.Enforcemen
 		_, err = w.enforcements.Admit(ctx, []attune.EnforcementID{id, w.ids[random.IntN(len(w.ids))]})
 	case dice < 45:
 		return w.grant(ctx, random, enforcement, ticket)
-	case dice < 85:
+	case dice < 75:
 		return w.report(ctx, random, enforcement)
+	case dice < 80:
+		return w.renew(ctx, random, id)
+	case dice < 85:
+		_, err = w.executions.ExpireLeases(ctx, 1+random.IntN(5))
 	case dice < 88:
 		_, err = w.enforcements.Retry(ctx, id)
 	case dice < 90:
@@ -131,8 +136,10 @@ func (w *walk) grant(ctx context.Context, random *rand.Rand, e attune.Enforcemen
 	request, err := w.executions.Request(ctx, e.Queue, given)
 	if err == nil && request.Message != nil {
 		w.old.Store(e.ID, given)
+		leases := []time.Duration{lease, time.Millisecond} // one is renewed now and then, and one has run out at once
 		if random.IntN(2) == 0 {
-			_, err = w.executions.Claim(ctx, []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")}, lease)
+			claims := []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")}
+			_, err = w.executions.Claim(ctx, claims, leases[random.IntN(len(leases))])
 		}
 	}
 	return err
@@ -168,6 +175,19 @@ func (w *walk) report(ctx context.Context, random *rand.Rand, e attune.Enforceme
 	}
 	random.Shuffle(len(reports), func(i, j int) { reports[i], reports[j] = reports[j], reports[i] })
 	_, err := w.executions.Finish(ctx, reports)
+	return err
+}
+
+// renew asks for the attempt of an execution, or for another one.
+func (w *walk) renew(ctx context.Context, random *rand.Rand, id attune.EnforcementID) error {
+	x, err := w.execution(ctx, id)
+	if err != nil || x.ID == 0 {
+		return err
+	}
+	asked := attune.AttemptID{Execution: x.ID, Attempt: max(1, x.Attempt-random.IntN(5)/4)}
+	_, err = w.executions.Renew(ctx, []attune.ExecutionRenewMessage{
+		{Worker: "worker-1", Attempts: []attune.AttemptID{asked}}, {Worker: "worker-2", Attempts: []attune.AttemptID{asked}},
+	}, time.Millisecond)
 	return err
 }
 
@@ -248,6 +268,15 @@ var walkRules = map[string]string{
 			OR x.status = 'retrying' AND NOT EXISTS (
 				SELECT FROM execution_attempts a WHERE a.execution_id = x.id AND a.attempt = x.attempt AND a.status = x.attempt_status)
 			OR EXISTS (SELECT FROM execution_attempts a WHERE a.execution_id = x.id AND a.attempt > x.attempt)`,
+	"whoever has lost a worker is reported, once": `
+		SELECT l.id FROM (
+			SELECT x.id, x.attempt FROM executions x WHERE x.status = 'abandoned' AND x.reason = 'worker_lost'
+			UNION SELECT a.execution_id, a.attempt FROM execution_attempts a WHERE a.reason = 'worker_lost') l (id, attempt)
+		WHERE 1 <> (SELECT count(*) FROM outbox o
+			WHERE o.message_id = 'execution/' || l.id || '/' || l.attempt || '/completed' AND o.body->>'reason' = 'worker_lost')`,
+	"no attempt is reported twice for the same reason": `
+		SELECT message_id FROM outbox WHERE routing_key = 'execution.completed'
+		GROUP BY message_id, body->>'reason' HAVING count(*) > 1`,
 	"nobody has more attempts than the policy allows": `SELECT id FROM executions WHERE attempt > 3`,
 	"whoever went back to the line is announced each time": `
 		SELECT e.id FROM enforcements e
