@@ -15,7 +15,7 @@
 // it. All leases are renewed with one question every sixth of the shortest. Three questions in a row may come to nothing;
 // when the fourth does as well, the action is ended:
 //
-//	after 3/4   the action gets SIGTERM, and [Config.KillGrace] at most
+//	after 3/4   the action gets SIGTERM, and its kill grace at most
 //	after 15/16 what is left of its process group gets SIGKILL, whatever it was being ended for
 //	at its end  somebody else may run the execution
 //

@@ -83,7 +83,7 @@ type keeper struct {
 	log      *slog.Logger
 	lost     atomic.Int64
 
-	changed chan struct{} // tells run that there is a new lease
+	changed chan struct{} // tells run to look at the leases again
 	mu      sync.Mutex
 	leases  map[attune.AttemptID]*held
 }
@@ -106,6 +106,10 @@ func (k *keeper) hold(a *attempt, l lease) {
 	k.leases[a.id] = h
 	k.guard(h, time.Now())
 	k.mu.Unlock()
+	k.wake()
+}
+
+func (k *keeper) wake() {
 	select {
 	case k.changed <- struct{}{}:
 	default:
@@ -223,9 +227,11 @@ func (k *keeper) renew(ctx context.Context, attempts []attune.AttemptID, patienc
 	}
 }
 
-// answered applies the answer to a question of the moment asked. What has been released meanwhile is no concern of it.
+// answered applies the answer to a question of the moment asked. The youngest question that was answered counts, so one
+// that is overtaken by the next shortens nothing. What has been released meanwhile is no concern of it.
 func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
 	renewed := lease{from: asked, length: time.Duration(reply.Lease)}
+	defer k.wake() // a shorter lease is to be renewed sooner
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, id := range attempts {
@@ -234,7 +240,7 @@ func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply at
 		case !here:
 		case slices.Contains(reply.Lost, id):
 			k.takenAway(h)
-		case renewed.length > 0 && renewed.over().After(h.over()):
+		case renewed.length > 0 && asked.After(h.from):
 			h.lease = renewed
 		}
 	}
