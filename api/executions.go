@@ -49,6 +49,7 @@ type ExecutionSummary struct {
 	ExitCode      *int                   `json:"exit_code,omitempty"`
 	RequestedAt   time.Time              `json:"requested_at"`
 	StartedAt     *time.Time             `json:"started_at,omitempty"`
+	LeaseUntil    *time.Time             `json:"lease_until,omitempty" doc:"While it runs: when it is given up, unless its worker renews its lease before"`
 	FinishedAt    *time.Time             `json:"finished_at,omitempty"`
 }
 
@@ -58,7 +59,7 @@ func summarizeExecution(e attune.Execution) ExecutionSummary {
 		Queue: e.Queue, Sequence: e.Sequence, Attempt: e.Attempt,
 		Status: e.Status, Reason: e.Reason, Error: e.Error, AttemptStatus: e.AttemptStatus, RetryAt: e.RetryAt,
 		Pool: e.Pool, Worker: e.Worker, ExitCode: e.ExitCode,
-		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, FinishedAt: e.FinishedAt,
+		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, LeaseUntil: e.LeaseUntil, FinishedAt: e.FinishedAt,
 	}
 }
 

@@ -63,6 +63,7 @@ type QueueHolder struct {
 	GrantedAt   time.Time              `json:"granted_at" doc:"The queue's clock"`
 	Age         float64                `json:"age_seconds" doc:"How long it has held the slot, over all attempts"`
 	DueAt       *time.Time             `json:"due_at,omitempty" doc:"When its worker ends it at the latest"`
+	LeaseUntil  *time.Time             `json:"lease_until,omitempty" doc:"When it is given up, unless its worker renews its lease before"`
 	RetryAt     *time.Time             `json:"retry_at,omitempty" doc:"When its next attempt may start, while it keeps its slot for that"`
 	Expect      string                 `json:"expect" doc:"What happens next, in a sentence"`
 }
@@ -177,7 +178,7 @@ func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 	shown := QueueHolder{
 		Enforcement: h.Enforcement, Sequence: h.Sequence, GrantNumber: h.GrantNumber, Execution: h.Execution,
 		Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt, Age: secondsSince(h.HeldSince, at),
-		RetryAt: h.RetryAt,
+		LeaseUntil: h.LeaseUntil, RetryAt: h.RetryAt,
 	}
 	if h.Status == attune.ExecutionRunning && h.StartedAt != nil {
 		shown.DueAt = new(h.StartedAt.Add(time.Duration(h.Timeout)))
@@ -189,8 +190,7 @@ func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 // giveUpAfter is when a second request to cancel gives an execution up.
 const giveUpAfter = time.Minute
 
-// expect says what happens next to a slot. Workers say nothing while they run an action, so all that can be expected of one
-// is that it keeps the timeout.
+// expect says what happens next to a slot.
 func expect(h attune.SlotHolder, due *time.Time, at time.Time) string {
 	switch {
 	case h.Execution == 0 || h.Status.Terminal():
@@ -198,18 +198,34 @@ func expect(h attune.SlotHolder, due *time.Time, at time.Time) string {
 	case h.Status == attune.ExecutionRetrying && h.RetryAt != nil:
 		return fmt.Sprintf("Attempt %d %s; it keeps its slot until attempt %d at %s.",
 			h.Attempt, howEnded(h.AttemptStatus), h.Attempt+1, clock(*h.RetryAt))
+	case due == nil:
+		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
+	case h.LeaseUntil != nil && at.After(*h.LeaseUntil):
+		return fmt.Sprintf("Its worker has not renewed its lease, which ended at %s: it is given up.", clock(*h.LeaseUntil))
 	case h.CancelRequested != nil && at.Sub(*h.CancelRequested) > giveUpAfter:
 		return fmt.Sprintf("Its worker was asked to stop at %s and has not answered. Cancelled again, it is given up.",
 			clock(*h.CancelRequested))
 	case h.CancelRequested != nil:
 		return fmt.Sprintf("Its worker was asked to stop at %s.", clock(*h.CancelRequested))
-	case due != nil && at.After(*due):
-		return fmt.Sprintf("Its worker had to end it by %s and has reported nothing: if it is gone, cancel the execution, "+
-			"and again a minute later.", clock(*due))
-	case due != nil:
-		return fmt.Sprintf("Its worker ends it by %s at the latest.", clock(*due))
 	default:
-		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
+		return expectOfWorker(h, *due, at)
+	}
+}
+
+// expectOfWorker says what its worker does with a slot: it keeps the timeout, and as long as it is alive it renews its lease.
+func expectOfWorker(h attune.SlotHolder, due, at time.Time) string {
+	switch late, leased := at.After(due), h.LeaseUntil != nil; {
+	case late && leased:
+		return fmt.Sprintf("Its worker had to end it by %s, has reported nothing and goes on renewing its lease: cancel the execution, "+
+			"and again a minute later.", clock(due))
+	case late:
+		return fmt.Sprintf("Its worker had to end it by %s and has reported nothing: if it is gone, cancel the execution, "+
+			"and again a minute later.", clock(due))
+	case leased:
+		return fmt.Sprintf("Its worker ends it by %s at the latest. Should nothing be heard from it, it is given up at %s.",
+			clock(due), clock(*h.LeaseUntil))
+	default:
+		return fmt.Sprintf("Its worker ends it by %s at the latest.", clock(due))
 	}
 }
 

@@ -24,6 +24,7 @@ func deploySaid() policy.Effective {
 // deploySight is a queue with two holders, one who waits, and a history.
 func deploySight() attune.QueueSight {
 	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
+	soon := noon.Add(50 * time.Second)
 	inForce := deploySaid().Policy
 	inForce.Revision, inForce.MaxQueued = 4, 50
 	return attune.QueueSight{
@@ -37,7 +38,7 @@ func deploySight() attune.QueueSight {
 			{
 				Enforcement: 31, Sequence: 5, GrantNumber: 5, GrantedAt: minuteAgo, HeldSince: minuteAgo, Execution: 21, Attempt: 2,
 				Status: attune.ExecutionRunning, Worker: "w1", Pool: "default", RequestedAt: &halfAgo, StartedAt: &halfAgo,
-				Timeout: attune.Duration(time.Minute),
+				LeaseUntil: &soon, Timeout: attune.Duration(time.Minute),
 			},
 			{
 				Enforcement: 32, Sequence: 6, GrantNumber: 6, GrantedAt: halfAgo, HeldSince: halfAgo, Execution: 22, Attempt: 1,
@@ -88,7 +89,8 @@ func TestGetQueue(t *testing.T) {
 				{
 					"enforcement_id": 31, "sequence": 5, "grant_number": 5, "execution_id": 21, "attempt": 2, "status": "running",
 					"worker": "w1", "granted_at": "2030-01-02T11:59:00Z", "age_seconds": 60, "due_at": "2030-01-02T12:00:30Z",
-					"expect": "Its worker ends it by 2030-01-02T12:00:30Z at the latest."
+					"lease_until": "2030-01-02T12:00:50Z",
+					"expect": "Its worker ends it by 2030-01-02T12:00:30Z at the latest. Should nothing be heard from it, it is given up at 2030-01-02T12:00:50Z."
 				},
 				{
 					"enforcement_id": 32, "sequence": 6, "grant_number": 6, "execution_id": 22, "attempt": 1, "status": "requested",
@@ -176,12 +178,21 @@ func (b *bundle) queue(t *testing.T) api.Queue {
 func TestExpectOfHolders(t *testing.T) {
 	t.Parallel()
 	started, asked, longAgo := noon.Add(-5*time.Second), noon.Add(-10*time.Second), noon.Add(-2*time.Minute)
+	lease := noon.Add(time.Minute)
 	running := attune.SlotHolder{Execution: 21, Status: attune.ExecutionRunning, StartedAt: &started, Timeout: attune.Duration(time.Second)}
 	cases := map[string]struct {
 		holder func(h attune.SlotHolder) attune.SlotHolder
 		want   string
 	}{
 		"too long": {func(h attune.SlotHolder) attune.SlotHolder { return h }, "had to end it by 2030-01-02T11:59:56Z and has reported nothing"},
+		"in time, without a lease": {func(h attune.SlotHolder) attune.SlotHolder { h.Timeout = attune.Duration(time.Hour); return h },
+			"Its worker ends it by 2030-01-02T12:59:55Z at the latest."},
+		"too long, but alive": {func(h attune.SlotHolder) attune.SlotHolder { h.LeaseUntil = &lease; return h }, "goes on renewing its lease"},
+		"not heard from": {func(h attune.SlotHolder) attune.SlotHolder {
+			h.LeaseUntil, h.CancelRequested = &longAgo, &longAgo
+			return h
+		},
+			"has not renewed its lease, which ended at 2030-01-02T11:58:00Z: it is given up."},
 		"asked to stop": {func(h attune.SlotHolder) attune.SlotHolder { h.CancelRequested = &asked; return h },
 			"Its worker was asked to stop at 2030-01-02T11:59:50Z."},
 		"asked to stop long ago": {func(h attune.SlotHolder) attune.SlotHolder { h.CancelRequested = &longAgo; return h },

@@ -4,6 +4,7 @@
 //	Relay        outbox rows ──► RabbitMQ            one process at a time, in id order
 //	Intake       enforcement.created ──► accepted in PostgreSQL, "acquire" signalled to the queues
 //	Claims       execution.claim ──► requested → running, answered to the worker
+//	Leases       execution.renew ──► lease prolonged, answered to the worker; what has run out is ended
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
 //
 // # Batches

@@ -8,6 +8,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/bridge"
+	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
@@ -15,7 +16,7 @@ import (
 )
 
 // Bridge runs the consumers between RabbitMQ and the queues, and the outbox relay.
-var Bridge = fx.Module("bridge", fx.Invoke(applyPolicies, runIntake, runCompletions, runClaims, runRelay))
+var Bridge = fx.Module("bridge", fx.Invoke(applyPolicies, runIntake, runCompletions, runClaims, runLeases, runRelay))
 
 // bridgeBatch bounds what one handler call gets. One transaction and one signal per queue carry all of it.
 const bridgeBatch = 500
@@ -45,12 +46,24 @@ func runCompletions(
 	loops.add("completions", consumer.Run)
 }
 
-func runClaims(loops *loops, both brokers, p *publisher, claimer *postgres.Executions) {
-	claims := bridge.NewClaims(claimer)
+func runClaims(loops *loops, cfg config.Config, both brokers, p *publisher, claimer *postgres.Executions) {
+	claims := bridge.NewClaims(claimer, cfg.Lease)
 	responder := rabbitmq.NewResponder(both.consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionClaim, Publisher: p.Publisher,
 	}, claims.Handle)
 	loops.add("claims", responder.Run)
+}
+
+func runLeases(
+	loops *loops, cfg config.Config, both brokers, p *publisher,
+	lessor *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
+) {
+	leases := bridge.NewLeases(lessor, cfg.Lease, metrics.LeasesExpired, log)
+	responder := rabbitmq.NewResponder(both.consume, rabbitmq.ConsumerConfig{
+		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
+	}, leases.Handle)
+	loops.add("renewals", responder.Run)
+	loops.add("leases", leases.Run)
 }
 
 func runRelay(loops *loops, outbox *postgres.Outbox, p *publisher, metrics *telemetry.Metrics, log *slog.Logger) {

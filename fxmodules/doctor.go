@@ -96,7 +96,8 @@ func (b brokerSight) queues(ctx context.Context) ([]doctor.Queue, error) {
 func readerOf(name string) doctor.Queue {
 	queue := doctor.Queue{Name: name}
 	switch name {
-	case rabbitmq.QueueEnforcementCreated, rabbitmq.QueueExecutionCompleted, rabbitmq.QueueExecutionClaim:
+	case rabbitmq.QueueEnforcementCreated, rabbitmq.QueueExecutionCompleted, rabbitmq.QueueExecutionClaim,
+		rabbitmq.QueueExecutionRenew:
 		queue.Reader = "a process with the role bridge"
 	default:
 		if pool, found := strings.CutPrefix(name, rabbitmq.QueueExecutionRequested("")); found {

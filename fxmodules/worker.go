@@ -64,6 +64,12 @@ func (c calledClaims) Claim(ctx context.Context, question attune.ExecutionClaimM
 	return reply, err
 }
 
+func (c calledClaims) Renew(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
+	var reply attune.ExecutionRenewReply
+	err := c.caller.Call(ctx, question, &reply)
+	return reply, err
+}
+
 // countedReports counts the runs whose report has been published.
 type countedReports struct {
 	*publisher

@@ -22,6 +22,7 @@ const (
 	QueueEnforcementCreated = queuePrefix + attune.KeyEnforcementCreated
 	QueueExecutionCompleted = queuePrefix + attune.KeyExecutionCompleted
 	QueueExecutionClaim     = queuePrefix + attune.KeyExecutionClaim
+	QueueExecutionRenew     = queuePrefix + attune.KeyExecutionRenew
 	QueueDead               = "attune.dead"
 
 	queuePrefix = "attune."
@@ -67,13 +68,13 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 // workers; an invalid one is [attune.CodeInvalid].
 //
 //	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.completed, execution.claim,
-//	                                                      execution.requested.<pool>
+//	                                                      execution.renew, execution.requested.<pool>
 //	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
 // Every queue is a quorum queue. Dead-lettering is at least once: the message leaves its queue when the next one has it.
-// execution.claim has no dead letters: a question that nobody answered in time is asked again, and an expired one
-// answered late would be acted upon by nobody. execution.cancel has no queue here: each [Subscriber] brings its own.
+// execution.claim and execution.renew have no dead letters: a question that nobody answered in time is asked again, and an
+// expired one answered late would be acted upon by nobody. execution.cancel has no queue here: each [Subscriber] brings its own.
 func NewTopology(pools ...string) (Topology, error) {
 	t := Topology{
 		Exchanges: []ExchangeSpec{{Exchange, "topic"}, {DeadExchange, "topic"}},
@@ -85,6 +86,7 @@ func NewTopology(pools ...string) (Topology, error) {
 	t.add(attune.KeyExecutionCompleted, quorum(deadLettered))
 	t.addRetry(QueueExecutionCompleted)
 	t.add(attune.KeyExecutionClaim, quorum())
+	t.add(attune.KeyExecutionRenew, quorum())
 	for _, pool := range slices.Compact(slices.Sorted(slices.Values(pools))) {
 		if err := attune.ValidateName("pool", pool); err != nil {
 			return Topology{}, err

@@ -66,6 +66,7 @@ func TestNewTopology(t *testing.T) {
 			"enforcement.created":         "attune.enforcement.created",
 			"execution.completed":         "attune.execution.completed",
 			"execution.claim":             "attune.execution.claim",
+			"execution.renew":             "attune.execution.renew",
 			"execution.requested.default": "attune.execution.requested.default",
 			"execution.requested.gpu":     "attune.execution.requested.gpu",
 		}, bound)

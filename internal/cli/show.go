@@ -158,15 +158,23 @@ func printField[T comparable](w io.Writer, name string, field api.PolicyField[T]
 }
 
 func (s shownQueue) printHolders(w io.Writer, lines int) {
-	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tNEXT")
+	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
 	for i, h := range s.Queue.Holders {
 		if i == lines {
 			_, _ = fmt.Fprintf(w, "… and %d more\n", s.Queue.ActiveCount-int64(i))
 			break
 		}
-		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", h.GrantNumber, h.Sequence, h.Enforcement, h.Execution,
-			h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age), h.Expect)
+		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", h.GrantNumber, h.Sequence, h.Enforcement, h.Execution,
+			h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age), leaseOf(h, s.Queue.At), h.Expect)
 	}
+}
+
+// leaseOf says for how long a worker may still be silent.
+func leaseOf(h api.QueueHolder, at time.Time) string {
+	if h.LeaseUntil == nil {
+		return "-"
+	}
+	return h.LeaseUntil.Sub(at).Round(time.Second).String()
 }
 
 func (s shownQueue) printWaiting(w io.Writer) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config is what one process was told. [Load] fills it; it is not changed afterwards.
@@ -15,11 +16,12 @@ type Config struct {
 	HTTPAddr    string // host:port the API listens on; port 0 takes a free one
 	APIToken    Secret // the bearer token of the API; at least [MinTokenLength] bytes when set
 	Packs       []string
-	Roles       []Role // at least one, each once
-	WorkerPool  string // the pool whose executions the worker takes
-	WorkerSlots int    // executions the worker runs at once, 1 to [MaxWorkerSlots]
-	WorkerName  string // unique among the workers that run at the same time
-	DataDir     string // where attune keeps files of its own
+	Roles       []Role        // at least one, each once
+	Lease       time.Duration // how long the bridge lets an execution run whose worker is not heard from, [MinLease] to [MaxLease]
+	WorkerPool  string        // the pool whose executions the worker takes
+	WorkerSlots int           // executions the worker runs at once, 1 to [MaxWorkerSlots]
+	WorkerName  string        // unique among the workers that run at the same time
+	DataDir     string        // where attune keeps files of its own
 	LogLevel    slog.Level
 	LogFormat   string // "text" or "json"
 
@@ -30,6 +32,8 @@ type Config struct {
 const (
 	MinTokenLength = 16
 	MaxWorkerSlots = 1000
+	MinLease       = 5 * time.Second // workers renew six times per lease
+	MaxLease       = time.Hour
 )
 
 // Role is a part of attune that a process can run.

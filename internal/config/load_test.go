@@ -199,7 +199,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"UnknownTopKey", layers{file: "data_dir: x\nport: 3\n"},
-			`attune.yaml:2: unknown key "port": use amqp, data_dir, http, log, packs, postgres, roles, worker`,
+			`attune.yaml:2: unknown key "port": use amqp, data_dir, http, lease, log, packs, postgres, roles, worker`,
 		},
 		{
 			"ValueInFile", layers{file: "worker:\n  pool: default\n  slots: 0\n"},
@@ -219,7 +219,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"NotAMapping", layers{file: "- a\n"},
-			`attune.yaml:1: the settings file: use keys with values (amqp, data_dir, http, log, packs, postgres, roles, worker)`,
+			`attune.yaml:1: the settings file: use keys with values (amqp, data_dir, http, lease, log, packs, postgres, roles, worker)`,
 		},
 		{
 			"SecondDocument", layers{file: "data_dir: a\n---\ndata_dir: b\n"},
@@ -274,6 +274,14 @@ func TestLoadErrors(t *testing.T) {
 			`attune.yaml:1: packs names a folder "": give its path or leave it out`,
 		},
 		{
+			"ShortLease", layers{args: []string{"--lease=100ms"}},
+			`--lease: lease "100ms": use a length of time from 5s to 1h0m0s, such as 30s or 2m`,
+		},
+		{
+			"LeaseWithoutUnit", layers{env: map[string]string{"ATTUNE_LEASE": "60"}},
+			`ATTUNE_LEASE: lease "60": use a length of time from 5s to 1h0m0s, such as 30s or 2m`,
+		},
+		{
 			"LogLevel", layers{env: map[string]string{"ATTUNE_LOG_LEVEL": "loud"}},
 			`ATTUNE_LOG_LEVEL: log.level "loud": use debug, info, warn, error`,
 		},
@@ -291,7 +299,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"TwoAtOnce", layers{file: "nope: 1\n", args: []string{"--worker-slots=-1"}},
-			"attune.yaml:1: unknown key \"nope\": use amqp, data_dir, http, log, packs, postgres, roles, worker\n" +
+			"attune.yaml:1: unknown key \"nope\": use amqp, data_dir, http, lease, log, packs, postgres, roles, worker\n" +
 				`  and: --worker-slots: worker.slots "-1": use a whole number from 1 to 1000`,
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/attune-go/attune"
 )
@@ -126,6 +127,14 @@ func wholeNumber(text string, least, most int) (int, error) {
 		return 0, fmt.Errorf("%q: use a whole number from %d to %d", text, least, most)
 	}
 	return n, nil
+}
+
+func duration(text string, least, most time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < least || d > most {
+		return 0, fmt.Errorf("%q: use a length of time from %s to %s, such as 30s or 2m", text, least, most)
+	}
+	return d, nil
 }
 
 func logLevel(text string) (slog.Level, error) {

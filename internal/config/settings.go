@@ -87,6 +87,13 @@ func processSettings() []Setting {
 			show:  func(c Config) string { return joinRoles(c.Roles) },
 		},
 		{
+			Name: "lease", Env: "ATTUNE_LEASE", Flag: "lease", Default: "1m",
+			Doc: "how long the bridge waits for a worker that is not heard from before it gives up what that runs, " +
+				MinLease.String() + " to " + MaxLease.String(),
+			parse: one(func(c *Config, v string) (err error) { c.Lease, err = duration(v, MinLease, MaxLease); return }),
+			show:  func(c Config) string { return c.Lease.String() },
+		},
+		{
 			Name: "worker.pool", Env: "ATTUNE_WORKER_POOL", Flag: "worker-pool", Default: "default",
 			Doc:   "pool whose executions the worker takes",
 			parse: one(func(c *Config, v string) (err error) { c.WorkerPool, err = poolName(v); return }),

@@ -18,6 +18,7 @@ import (
 //	attune_enforcements_total{status,reason}       enforcements that reached this status
 //	attune_admitted_total                          enforcements that got their place in a queue
 //	attune_completions_total{effect,status}        reports of workers, by what they changed
+//	attune_leases_expired_total                    executions given up because their worker was not heard from
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
 //	attune_worker_runs_total{status}               attempts this worker ran, by how they ended
 //	attune_http_request_duration_seconds{method,route,status}
@@ -28,6 +29,7 @@ type Metrics struct {
 	enforcements metric.Int64Counter
 	admitted     metric.Int64Counter
 	completions  metric.Int64Counter
+	leases       metric.Int64Counter
 	outbox       metric.Int64Counter
 	workerRuns   metric.Int64Counter
 	httpDuration metric.Float64Histogram
@@ -54,6 +56,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.enforcements, "attune.enforcements", "Enforcements that reached a status, with the reason."},
 		{&m.admitted, "attune.admitted", "Enforcements that were given their place in a queue."},
 		{&m.completions, "attune.completions", "Completion reports, by what they changed."},
+		{&m.leases, "attune.leases.expired", "Executions given up because their worker was not heard from."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages confirmed by the broker."},
 		{&m.workerRuns, "attune.worker.runs", "Attempts run by this worker, by how they ended."},
 	}
@@ -85,6 +88,7 @@ func (m *Metrics) startAtZero() {
 		m.events.Add(ctx, 0, with("source", source))
 	}
 	m.admitted.Add(ctx, 0)
+	m.leases.Add(ctx, 0)
 	m.outbox.Add(ctx, 0)
 }
 
@@ -113,6 +117,13 @@ func (m *Metrics) Admitted(ctx context.Context, n int) {
 func (m *Metrics) Completed(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus) {
 	if m != nil {
 		m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
+	}
+}
+
+// LeasesExpired counts n executions that were given up because their worker was not heard from.
+func (m *Metrics) LeasesExpired(ctx context.Context, n int) {
+	if m != nil {
+		m.leases.Add(ctx, int64(n))
 	}
 }
 

@@ -56,6 +56,7 @@ func TestMetrics(t *testing.T) {
 		{"Completion", func(ctx context.Context, m *telemetry.Metrics) {
 			m.Completed(ctx, attune.CompletionStale, attune.ExecutionFailed)
 		}, `attune_completions_total{effect="stale",status="failed"} 1`},
+		{"LeasesExpired", func(ctx context.Context, m *telemetry.Metrics) { m.LeasesExpired(ctx, 3) }, `attune_leases_expired_total 3`},
 		{"Outbox", func(ctx context.Context, m *telemetry.Metrics) { m.OutboxPublished(ctx, 2) }, `attune_outbox_published_total 2`},
 		{"WorkerRun", func(ctx context.Context, m *telemetry.Metrics) { m.WorkerRan(ctx, attune.ExecutionTimedOut) },
 			`attune_worker_runs_total{status="timed_out"} 1`},

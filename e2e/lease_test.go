@@ -1,0 +1,133 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/client"
+)
+
+// shortLease is one that tests can wait for, and that a busy machine does not lose.
+const shortLease = "--lease=15s"
+
+// waitingStep begins and goes on when a file is there. It writes down when it is told to end.
+const waitingStep = `#!/bin/sh
+n=$(sed -n 's/.*"n": *\([0-9]*\).*/\1/p')
+trap 'echo "-$n" >> "$E2E_LOG"; exit 1' TERM
+echo "+$n" >> "$E2E_LOG"
+while [ ! -e "$E2E_LOG.go" ]; do sleep 0.05; done
+echo "-$n" >> "$E2E_LOG"
+`
+
+// TestWorkerKilled kills a worker while it runs something. Nobody tells attune: that it is not heard from any more is all there
+// is. Its slot must come free without a person, and what it ran must be tried again where the policy says so.
+func TestWorkerKilled(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		policy string
+		status attune.ExecutionStatus
+		wrote  []string
+	}{
+		"given up": {"", attune.ExecutionAbandoned, []string{"+0", "+1", "-1"}},
+		"tried again on another worker": {
+			"  max_attempts: 2\n  retry_delay: 0s\n", attune.ExecutionSucceeded, []string{"+0", "+0", "-0", "+1", "-1"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1) + tt.policy, "bin/step": waitingStep})
+			c.start("--roles=api,orchestrator,bridge", shortLease)
+			doomed := c.start("--roles=worker")
+			first := c.run("e2e.step", map[string]any{"n": 0})
+			c.run("e2e.step", map[string]any{"n": 1})
+			c.eventually("the first runs", func() bool { return len(c.written()) == 1 })
+			require.NotNil(t, c.executionOf(first).LeaseUntil)
+			doomed.kill()
+			c.letGo()
+			c.start("--roles=worker")
+
+			c.finish("e2e.step", 2, 1)
+			execution := c.executionOf(first)
+			require.Equal(t, tt.status, execution.Status, "%+v", execution)
+			require.Nil(t, execution.LeaseUntil)
+			require.Equal(t, tt.wrote, c.written())
+			if tt.status == attune.ExecutionAbandoned {
+				require.Equal(t, attune.ReasonWorkerLost, execution.Reason)
+				require.Contains(t, execution.Error, "lease")
+			}
+			code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
+			require.Zero(t, code, output)
+		})
+	}
+}
+
+// TestWorkerCutOff takes a worker that lives on from the broker. It cannot know what is decided without it, so it must have
+// ended what it runs before the next one starts.
+func TestWorkerCutOff(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1), "bin/step": waitingStep})
+	c.start("--roles=api,orchestrator,bridge", shortLease)
+	service, err := url.Parse(variable(c.env, "ATTUNE_AMQP_URL"))
+	require.NoError(t, err)
+	broker := newGate(t, service.Host)
+	behind := *c
+	behind.env = append(slices.Clone(c.env), "ATTUNE_AMQP_URL="+broker.through(t, service.String()))
+	t.Cleanup(behind.start("--roles=worker").kill) // it would try to report for as long as it may
+	first := c.run("e2e.step", map[string]any{"n": 0})
+	c.run("e2e.step", map[string]any{"n": 1})
+	c.eventually("the first runs", func() bool { return len(c.written()) == 1 })
+	broker.cut()
+	c.eventually("it has been told to end", func() bool { return len(c.written()) == 2 })
+	require.Equal(t, attune.ExecutionRunning, c.executionOf(first).Status, "before its lease is over")
+	c.letGo()
+	c.start("--roles=worker")
+
+	c.finish("e2e.step", 2, 1)
+	require.Equal(t, []string{"+0", "-0", "+1", "-1"}, c.written(), "one after the other, although nobody could tell the worker")
+	require.Equal(t, attune.ReasonWorkerLost, c.executionOf(first).Reason)
+	code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
+	require.Zero(t, code, output)
+}
+
+// TestLeaseIsRenewed runs something for longer than a lease.
+func TestLeaseIsRenewed(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1), "bin/step": waitingStep})
+	c.start(shortLease)
+	id := c.run("e2e.step", map[string]any{"n": 0})
+	c.eventually("it runs", func() bool { return c.executionOf(id).LeaseUntil != nil })
+	granted := *c.executionOf(id).LeaseUntil
+	c.eventually("its first lease is long over", func() bool {
+		execution := c.executionOf(id)
+		require.Equal(t, attune.ExecutionRunning, execution.Status, "%+v", execution)
+		return execution.LeaseUntil.Sub(granted) > 20*time.Second
+	})
+	c.letGo()
+	c.finish("e2e.step", 1, 1)
+	require.Equal(t, attune.ExecutionSucceeded, c.executionOf(id).Status)
+}
+
+// letGo has every waiting step go on, also those that are still to begin.
+func (c *cluster) letGo() {
+	c.t.Helper()
+	require.NoError(c.t, os.WriteFile(c.log+".go", nil, 0o644))
+}
+
+// executionOf reads the execution of an enforcement; the zero value while there is none.
+func (c *cluster) executionOf(id attune.EnforcementID) (execution attune.Execution) {
+	c.t.Helper()
+	query := url.Values{"enforcement": {fmt.Sprint(id)}}
+	found, err := client.List[attune.Execution](c.t.Context(), c.Client, "/executions", query)
+	require.NoError(c.t, err)
+	if len(found) > 0 {
+		execution = found[0]
+	}
+	return execution
+}
