@@ -356,3 +356,18 @@ func TestKeeper_AbsurdLease(t *testing.T) {
 		require.InDelta(t, time.Second/minRenewal, len(k.asked), 1)
 	})
 }
+
+// TestKeeper_Frozen ends and kills at once when the worker was stopped for longer than a lease.
+func TestKeeper_Frozen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, nobody)
+		k.stop()
+		f, other := k.hold(1, minute, 0), k.hold(2, 2*time.Hour, 0)
+		attempts, _, _ := k.look(time.Now().Add(time.Hour))
+		require.Zero(t, f.ended)
+		require.Zero(t, f.killed)
+		require.Equal(t, never, other.ended)
+		require.Equal(t, []attune.AttemptID{f.id, other.id}, attempts, "a renewal is due as well")
+	})
+}
