@@ -45,10 +45,10 @@ func attemptOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
 	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
 }
 
-// renew has a worker go on with attempts, and returns what it has lost.
-func (b *bundle) renew(t *testing.T, worker string, attempts ...attune.AttemptID) []attune.AttemptID {
+// renew has worker-1 go on with attempts, and returns what it has lost.
+func (b *bundle) renew(t *testing.T, attempts ...attune.AttemptID) []attune.AttemptID {
 	t.Helper()
-	replies, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{{Worker: worker, Attempts: attempts}}, lease)
+	replies, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{{Worker: "worker-1", Attempts: attempts}}, lease)
 	require.NoError(t, err)
 	require.Len(t, replies, 1)
 	require.Equal(t, attune.Duration(lease), replies[0].Lease)
@@ -91,7 +91,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 	refused := attune.ExecutionClaimReply{Status: running}
 	granted := attune.ExecutionClaimReply{Status: running, Granted: true, Lease: attune.Duration(lease)}
 	tests := map[string]struct {
-		before  func(b *bundle, t *testing.T, m attune.ExecutionRequestedMessage)
+		before  func(*bundle, *testing.T, attune.ExecutionID)
 		worker  string
 		want    attune.ExecutionClaimReply
 		renewed bool
@@ -99,24 +99,20 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		"the worker that runs it": {worker: "worker-1", want: granted, renewed: true},
 		"another worker":          {worker: "worker-2", want: refused},
 		"the lease has run out": {
-			before: func(b *bundle, t *testing.T, m attune.ExecutionRequestedMessage) { b.runOut(t, m.Execution) },
+			before: (*bundle).runOut,
 			worker: "worker-1", want: refused,
 		},
 		"another worker, and the lease has run out": {
-			before: func(b *bundle, t *testing.T, m attune.ExecutionRequestedMessage) { b.runOut(t, m.Execution) },
+			before: (*bundle).runOut,
 			worker: "worker-2", want: refused,
 		},
 		"from before there were leases": {
-			before: func(b *bundle, t *testing.T, m attune.ExecutionRequestedMessage) { b.forgetLease(t, m.Execution) },
+			before: (*bundle).forgetLease,
 			worker: "worker-1", want: attune.ExecutionClaimReply{Status: running, Granted: true},
 		},
 		"another worker, from before there were leases": {
-			before: func(b *bundle, t *testing.T, m attune.ExecutionRequestedMessage) { b.forgetLease(t, m.Execution) },
+			before: (*bundle).forgetLease,
 			worker: "worker-2", want: refused,
-		},
-		"it has ended": {
-			before: func(b *bundle, t *testing.T, m attune.ExecutionRequestedMessage) { b.finish(t, reportOf(m)) },
-			worker: "worker-1", want: attune.ExecutionClaimReply{Status: attune.ExecutionSucceeded},
 		},
 	}
 	for name, test := range tests {
@@ -128,7 +124,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 			require.Equal(t, attune.Duration(lease), b.claim(t, message, "worker-1").Lease)
 			require.EqualValues(t, 1, b.count(t, inFullSQL))
 			if test.before != nil {
-				test.before(b, t, message)
+				test.before(b, t, message.Execution)
 			}
 			test.want.Execution, test.want.Attempt = message.Execution, 1
 			ask := func() { require.Equal(t, test.want, b.claim(t, message, test.worker)) }
@@ -174,7 +170,11 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		second := b.run(t, given)
 		require.Equal(t, 2, second.Attempt)
 		require.EqualValues(t, 1, b.count(t, inFullSQL))
-		require.Equal(t, []attune.AttemptID{attemptOf(message)}, b.renew(t, "worker-1", attemptOf(message), attemptOf(second)))
+		before := *b.leaseOf(t, message.Execution)
+		require.Equal(t, []attune.AttemptID{attemptOf(message)}, b.renew(t, attemptOf(message)))
+		require.Equal(t, before, *b.leaseOf(t, message.Execution))
+		require.Empty(t, b.renew(t, attemptOf(second)))
+		require.True(t, b.leaseOf(t, message.Execution).After(before))
 	})
 
 	t.Run("needs a lease", func(t *testing.T) {
@@ -213,8 +213,9 @@ func TestExecutions_Renew(t *testing.T) {
 		require.Equal(t, []attune.AttemptID{
 			unknown, attemptOf(other), wrongAttempt, attemptOf(requested), attemptOf(retrying), attemptOf(ended), attemptOf(over),
 			attemptOf(abandoned), attemptOf(over),
-		}, b.renew(t, "worker-1", unknown, attemptOf(other), attemptOf(kept), wrongAttempt, attemptOf(endless), attemptOf(requested),
-			attemptOf(retrying), attemptOf(ended), attemptOf(over), attemptOf(alsoKept), attemptOf(kept), attemptOf(abandoned), attemptOf(over)))
+		}, b.renew(t, unknown, attemptOf(other), attemptOf(kept), wrongAttempt, attemptOf(endless), attemptOf(requested),
+			attemptOf(retrying), attemptOf(ended), attemptOf(over), attemptOf(alsoKept), attemptOf(kept), attemptOf(abandoned),
+			attemptOf(over)))
 		require.True(t, b.leaseOf(t, kept.Execution).After(before[0]))
 		require.True(t, b.leaseOf(t, alsoKept.Execution).After(before[1]))
 		require.Equal(t, before[2], *b.leaseOf(t, over.Execution))
