@@ -9,8 +9,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// expireBatch bounds the leases that are ended in one transaction.
-const expireBatch = 200
+const (
+	// looksPerLease is how often it is looked whether leases have run out.
+	looksPerLease = 4
+	// expireBatch bounds the leases that are ended in one transaction.
+	expireBatch = 200
+)
 
 // Lessor keeps the leases of attempts, by the clock of the database. One that has run out is never renewed.
 type Lessor interface {
@@ -25,13 +29,17 @@ type Lessor interface {
 type Leases struct {
 	lessor  Lessor
 	lease   time.Duration
+	answer  func(context.Context) error
 	expired func(context.Context, int)
 	log     *slog.Logger
 }
 
-// NewLeases returns Leases of the given length. expired counts those that have run out.
-func NewLeases(lessor Lessor, lease time.Duration, expired func(context.Context, int), log *slog.Logger) *Leases {
-	return &Leases{lessor: lessor, lease: lease, expired: expired, log: log}
+// NewLeases returns Leases of the given length. answer reports whether all that workers are heard through answers: the broker
+// and the database. expired counts leases that have run out.
+func NewLeases(
+	lessor Lessor, lease time.Duration, answer func(context.Context) error, expired func(context.Context, int), log *slog.Logger,
+) *Leases {
+	return &Leases{lessor: lessor, lease: lease, answer: answer, expired: expired, log: log}
 }
 
 // Handle answers a batch, in its order.
@@ -44,20 +52,34 @@ func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessag
 }
 
 // Run ends what has run out, several times per lease, until ctx ends, and returns nil then. It may run in any number of
-// processes: each lease is ended by one of them. While the database is away, nothing runs out.
+// processes: each lease is ended by one of them.
+//
+// Whoever is not heard from may have nobody to talk to. So nothing is ended before the services have answered twice in a row:
+// reports that have waited for one of them to come back, or for this process to start, are taken in first.
 func (l *Leases) Run(ctx context.Context) error {
-	tick := time.NewTicker(l.lease / 4)
+	tick := time.NewTicker(l.lease / looksPerLease)
 	defer tick.Stop()
-	for {
+	for answered := false; ; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
-		if err := l.expire(ctx); err != nil && ctx.Err() == nil {
+		err := l.look(ctx, answered)
+		if answered = err == nil; !answered && ctx.Err() == nil {
 			l.log.Warn("leases could not be looked at, trying again", "error", err)
 		}
 	}
+}
+
+// look ends what has run out, if the services answered before and do so now.
+func (l *Leases) look(ctx context.Context, answered bool) error {
+	limited, cancel := context.WithTimeout(ctx, l.lease/looksPerLease)
+	defer cancel()
+	if err := l.answer(limited); err != nil || !answered {
+		return err
+	}
+	return l.expire(ctx)
 }
 
 // expire ends all that has run out by now.

@@ -16,10 +16,9 @@ import (
 
 // fakeLessor has leases that have run out, and is away whenever fail says so.
 type fakeLessor struct {
-	out     int // leases that have run out
-	looks   int
-	ended   []int // per look
-	fail    func(look int) error
+	out     int   // leases that have run out
+	ended   []int // per call
+	away    error
 	renewed func(batch []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
 }
 
@@ -30,9 +29,8 @@ func (f *fakeLessor) Renew(
 }
 
 func (f *fakeLessor) ExpireLeases(_ context.Context, limit int) (int, error) {
-	f.looks++
-	if err := f.fail(f.looks); err != nil {
-		return 0, err
+	if f.away != nil {
+		return 0, f.away
 	}
 	n := min(limit, f.out)
 	f.out -= n
@@ -43,28 +41,37 @@ func (f *fakeLessor) ExpireLeases(_ context.Context, limit int) (int, error) {
 func TestLeases_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		lessor := &fakeLessor{out: 450, fail: func(look int) error {
-			if look == 2 {
-				return errors.New("the database is away")
-			}
-			return nil
-		}}
+		lessor := &fakeLessor{out: 450}
+		var service error
 		counted := 0
-		leases := bridge.NewLeases(lessor, time.Minute, func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
+		leases := bridge.NewLeases(lessor, time.Minute, func(context.Context) error { return service },
+			func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- leases.Run(ctx) }()
 
-		elapse := func(d time.Duration) { <-time.After(d); synctest.Wait() } // of the bubble's own time
-		elapse(14 * time.Second)
-		require.Zero(t, lessor.looks, "there is time: a lease is renewed several times")
-		elapse(2 * time.Second)
-		require.Equal(t, []int{200}, lessor.ended, "the second look failed")
-		elapse(15 * time.Second)
+		looks := func(n int) { <-time.After(time.Duration(n) * 15 * time.Second); synctest.Wait() } // of the bubble's own time
+		looks(1)
+		require.Empty(t, lessor.ended, "reports that have waited for this process go first")
+		looks(1)
 		require.Equal(t, []int{200, 200, 50}, lessor.ended, "all there are, in batches")
 		require.Equal(t, 450, counted)
-		elapse(30 * time.Second)
-		require.Equal(t, []int{200, 200, 50, 0, 0}, lessor.ended)
+
+		lessor.out, lessor.ended = 1, nil
+		service = errors.New("nobody answers")
+		looks(8)
+		require.Empty(t, lessor.ended, "a service is away, and so no worker can be heard")
+		service = nil
+		looks(1)
+		require.Empty(t, lessor.ended, "reports that have waited for the service go first")
+		looks(1)
+		require.Equal(t, []int{1}, lessor.ended)
+
+		lessor.out, lessor.ended, lessor.away = 1, nil, errors.New("the connection is lost")
+		looks(3)
+		lessor.away = nil
+		looks(2)
+		require.Contains(t, lessor.ended, 1, "a look that fails is not the last")
 		cancel()
 		require.NoError(t, <-done)
 	})
@@ -80,7 +87,7 @@ func TestLeases_Handle(t *testing.T) {
 		require.Equal(t, time.Minute, lease)
 		return replies, fails
 	}}
-	leases := bridge.NewLeases(lessor, time.Minute, nil, slog.New(slog.DiscardHandler))
+	leases := bridge.NewLeases(lessor, time.Minute, nil, nil, slog.New(slog.DiscardHandler))
 	got, err := leases.Handle(t.Context(), batch)
 	require.NoError(t, err)
 	require.Equal(t, replies, got)

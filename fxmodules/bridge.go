@@ -2,6 +2,7 @@ package fxmodules
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"go.uber.org/fx"
@@ -56,9 +57,10 @@ func runClaims(loops *loops, cfg config.Config, both brokers, p *publisher, clai
 
 func runLeases(
 	loops *loops, cfg config.Config, both brokers, p *publisher,
-	lessor *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
+	db *postgres.DB, lessor *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
-	leases := bridge.NewLeases(lessor, cfg.Lease, metrics.LeasesExpired, log)
+	answer := func(ctx context.Context) error { return errors.Join(both.consume.Ping(ctx), db.Ping(ctx)) }
+	leases := bridge.NewLeases(lessor, cfg.Lease, answer, metrics.LeasesExpired, log)
 	responder := rabbitmq.NewResponder(both.consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
 	}, leases.Handle)
