@@ -85,7 +85,7 @@ type ExecutionClaimReply struct {
 	Attempt   int             `json:"attempt"`
 	Granted   bool            `json:"granted"`
 	Status    ExecutionStatus `json:"status,omitempty"` // where the execution stands; empty if it does not exist
-	// Lease is how long the attempt may run, from the moment of the question on, unless the worker renews it. 0: for ever.
+	// Lease is how long the attempt may run, from the moment of the question on, unless the worker renews it; 0 if it may not.
 	Lease Duration `json:"lease,omitempty"`
 }
 

@@ -187,9 +187,6 @@ func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 	return shown
 }
 
-// giveUpAfter is when a second request to cancel gives an execution up.
-const giveUpAfter = time.Minute
-
 // expect says what happens next to a slot.
 func expect(h attune.SlotHolder, due *time.Time, at time.Time) string {
 	switch {
@@ -202,31 +199,21 @@ func expect(h attune.SlotHolder, due *time.Time, at time.Time) string {
 		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
 	case h.LeaseUntil != nil && at.After(*h.LeaseUntil):
 		return fmt.Sprintf("Its worker has not renewed its lease, which ended at %s: it is given up.", clock(*h.LeaseUntil))
-	case h.CancelRequested != nil && at.Sub(*h.CancelRequested) > giveUpAfter:
-		return fmt.Sprintf("Its worker was asked to stop at %s and has not answered. Cancelled again, it is given up.",
-			clock(*h.CancelRequested))
 	case h.CancelRequested != nil:
-		return fmt.Sprintf("Its worker was asked to stop at %s.", clock(*h.CancelRequested))
+		return fmt.Sprintf("Its worker was asked to stop at %s. %s", clock(*h.CancelRequested), unheard(h))
+	case at.After(*due):
+		return fmt.Sprintf("Its worker had to end it by %s and has reported nothing: look at the worker. %s", clock(*due), unheard(h))
 	default:
-		return expectOfWorker(h, *due, at)
+		return fmt.Sprintf("Its worker ends it by %s at the latest. %s", clock(*due), unheard(h))
 	}
 }
 
-// expectOfWorker says what its worker does with a slot: it keeps the timeout, and as long as it is alive it renews its lease.
-func expectOfWorker(h attune.SlotHolder, due, at time.Time) string {
-	switch late, leased := at.After(due), h.LeaseUntil != nil; {
-	case late && leased:
-		return fmt.Sprintf("Its worker had to end it by %s, has reported nothing and goes on renewing its lease: cancel the execution, "+
-			"and again a minute later.", clock(due))
-	case late:
-		return fmt.Sprintf("Its worker had to end it by %s and has reported nothing: if it is gone, cancel the execution, "+
-			"and again a minute later.", clock(due))
-	case leased:
-		return fmt.Sprintf("Its worker ends it by %s at the latest. Should nothing be heard from it, it is given up at %s.",
-			clock(due), clock(*h.LeaseUntil))
-	default:
-		return fmt.Sprintf("Its worker ends it by %s at the latest.", clock(due))
+// unheard says what happens to a slot if nothing is heard from its worker.
+func unheard(h attune.SlotHolder) string {
+	if h.LeaseUntil == nil {
+		return ""
 	}
+	return fmt.Sprintf("Should nothing be heard from it, it is given up at %s.", clock(*h.LeaseUntil))
 }
 
 // howEnded is how an attempt has ended, in a sentence.

@@ -13,17 +13,14 @@ import (
 const (
 	cancelledBeforeStart = "cancelled before a worker started it"
 	cancelledBeforeRetry = "cancelled before its next attempt"
-	givenUp              = "its worker was asked to stop more than a minute ago and has not reported the end: given up"
 )
 
 // Cancel ends an execution and returns it as it then stands.
 //
 // One that no worker has claimed is cancelled at once, and its report goes into the outbox so that its slot is released
 // like any other. One that runs is asked to stop: the request goes to the workers through the outbox, and the worker
-// that runs it reports the end; asking again sends the request again. Asking again more than a minute later gives the
-// execution up: its worker is gone, and the slot must not be held for ever. Only what has no lease needs that: see
-// [Executions.ExpireLeases]. Should the worker live after all, its late report changes nothing, and its next renewal tells
-// it that the attempt is lost; until then the slot is another's although something runs.
+// that runs it reports the end; asking again sends the request again. Should the worker be gone, its lease runs out: see
+// [Executions.ExpireLeases].
 //
 // One that keeps its slot for its next attempt is cancelled at once, too. One that is parked ends with the status of its last
 // attempt, like with [Enforcements.GiveUp]. One that waits in its line again is [attune.CodeConflict]: there only the queue
@@ -59,8 +56,6 @@ func cancel(ctx context.Context, tx pgx.Tx, h *hold) error {
 		return giveUp(ctx, tx, h)
 	case h.status == attune.ExecutionRetrying:
 		return endInPlace(ctx, tx, h, attune.ExecutionCancelled, attune.ReasonCancelled, cancelledBeforeRetry)
-	case h.status == attune.ExecutionRunning && h.overdue:
-		return endInPlace(ctx, tx, h, attune.ExecutionAbandoned, attune.ReasonWorkerLost, givenUp)
 	case h.status == attune.ExecutionRunning:
 		return askToStop(ctx, tx, h)
 	}

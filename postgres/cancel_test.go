@@ -61,26 +61,6 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, message.Enforcement).Status)
 	})
 
-	t.Run("one whose worker does not answer is given up a minute later", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		message := b.requested(t, 1)[0]
-		require.True(t, b.claim(t, message, "worker-1").Granted)
-		_, err := b.executions.Cancel(t.Context(), message.Execution)
-		require.NoError(t, err)
-		b.exec(t, `UPDATE executions SET cancel_requested_at = cancel_requested_at - interval '61 seconds'`)
-		b.takeOutbox(t)
-		execution, err := b.executions.Cancel(t.Context(), message.Execution)
-		require.NoError(t, err)
-		require.Equal(t, attune.ExecutionAbandoned, execution.Status)
-		require.Equal(t, attune.ReasonWorkerLost, execution.Reason)
-		rows := b.takeOutbox(t)
-		require.Len(t, rows, 1, "the report that releases the slot")
-		require.Equal(t, attune.KeyExecutionCompleted, rows[0].RoutingKey)
-		require.Equal(t, attune.CompletionRepeated, b.finish(t, reportOf(message))[0].Effect, "a late report changes nothing")
-		require.Equal(t, attune.EnforcementExecuted, b.enforcement(t, message.Enforcement).Status)
-	})
-
 	t.Run("one that has ended is a conflict", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

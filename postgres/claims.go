@@ -20,14 +20,13 @@ WHERE x.id = u.id AND x.attempt = u.attempt AND x.status = 'requested'
 RETURNING x.id`
 
 const claimedSQL = `
-SELECT id, attempt, status, worker, lease_until IS NULL FROM executions WHERE id = ANY ($1::bigint[])`
+SELECT id, attempt, status, worker FROM executions WHERE id = ANY ($1::bigint[])`
 
 // Claim lets workers start executions: each attempt goes to the worker that asks first, in the order of the messages, with a
 // lease. The answers come in the same order, and an execution that does not exist is answered with an empty status.
 //
 // A worker that asks again about the attempt that it runs gets the same answer, and its lease is renewed, unless it has run
-// out: then nobody may run the attempt. One that was claimed before there were leases is granted again without one. A lease
-// of 0 or less is [attune.CodeInvalid].
+// out: then nobody may run the attempt. A lease of 0 or less is [attune.CodeInvalid].
 func (x *Executions) Claim(
 	ctx context.Context, claims []attune.ExecutionClaimMessage, lease time.Duration,
 ) ([]attune.ExecutionClaimReply, error) {
@@ -66,13 +65,12 @@ type claimState struct {
 	attempt int
 	status  attune.ExecutionStatus
 	worker  string
-	endless bool // it has no lease
 }
 
 func (r *runs) scan(rows pgx.Rows) error {
 	var id attune.ExecutionID
 	var s claimState
-	_, err := pgx.ForEachRow(rows, []any{&id, &s.attempt, &s.status, &s.worker, &s.endless}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&id, &s.attempt, &s.status, &s.worker}, func() error {
 		r.standing[id] = s
 		return nil
 	})
@@ -92,15 +90,14 @@ func (r *runs) scanLeased(rows pgx.Rows) error {
 // compared again here, the clock could say something else.
 func (r *runs) by(worker string, id attune.AttemptID) bool {
 	s := r.standing[id.Execution]
-	return s.status == attune.ExecutionRunning && s.attempt == id.Attempt && s.worker == worker &&
-		(s.endless || r.leased[id.Execution])
+	return s.attempt == id.Attempt && s.worker == worker && r.leased[id.Execution]
 }
 
 func (r *runs) reply(claim attune.ExecutionClaimMessage, lease time.Duration) attune.ExecutionClaimReply {
 	s := r.standing[claim.Execution]
 	reply := attune.ExecutionClaimReply{Execution: claim.Execution, Attempt: claim.Attempt, Status: s.status}
 	reply.Granted = r.by(claim.Worker, attune.AttemptID{Execution: claim.Execution, Attempt: claim.Attempt})
-	if reply.Granted && !s.endless {
+	if reply.Granted {
 		reply.Lease = attune.Duration(lease)
 	}
 	return reply

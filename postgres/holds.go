@@ -25,7 +25,6 @@ type hold struct {
 	retryAt     time.Time // zero unless it holds its slot for the next attempt
 	lockedAt    time.Time // PostgreSQL's clock after the lock was taken
 	cancelled   bool      // somebody has asked to cancel it
-	overdue     bool      // and that was long ago
 	line        *line
 }
 
@@ -39,8 +38,7 @@ WITH q AS MATERIALIZED (
 // holdsSQL reads what a statement before it has locked: what a statement reads while it waits for a lock can be old.
 const holdsSQL = `
 SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
-	clock_timestamp(), x.cancel_requested_at IS NOT NULL,
-	COALESCE(x.cancel_requested_at < clock_timestamp() - interval '1 minute', false), e.id, e.sequence, e.queued_at, e.status
+	clock_timestamp(), x.cancel_requested_at IS NOT NULL, e.id, e.sequence, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
 
 // lockHolds locks the queues of the executions, and then the executions. The policies of the queues are as they were stored.
@@ -71,7 +69,7 @@ func scanHold(row pgx.CollectableRow) (*hold, error) {
 	var h hold
 	var startedAt, leaseUntil, retryAt *time.Time
 	err := row.Scan(&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.worker, &h.requestedAt, &startedAt,
-		&leaseUntil, &retryAt, &h.lockedAt, &h.cancelled, &h.overdue, &h.ticket.Enforcement, &h.ticket.Sequence,
+		&leaseUntil, &retryAt, &h.lockedAt, &h.cancelled, &h.ticket.Enforcement, &h.ticket.Sequence,
 		&h.ticket.EnqueuedAt, &h.enforcement)
 	h.startedAt, h.leaseUntil, h.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
 	return &h, err

@@ -22,8 +22,7 @@ RETURNING x.id`
 // if that is later. The answers come in the order of the messages, which may be about the same attempts.
 //
 // What a worker asks about and may not run is lost to it, in the order asked: its lease has run out, it has ended, or it
-// never was this worker's. An attempt that was claimed before there were leases is never lost while it runs, and gets no
-// lease. A lease of 0 or less, and a message that nobody could answer, is [attune.CodeInvalid].
+// never was this worker's. A lease of 0 or less, and a message that nobody could answer, is [attune.CodeInvalid].
 func (x *Executions) Renew(
 	ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration,
 ) ([]attune.ExecutionRenewReply, error) {

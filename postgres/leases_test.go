@@ -30,12 +30,6 @@ func (b *bundle) runOut(t *testing.T, id attune.ExecutionID) {
 	b.exec(t, `UPDATE executions SET lease_until = clock_timestamp() - interval '1 second' WHERE id = $1`, id)
 }
 
-// forgetLease leaves an execution as it was before there were leases.
-func (b *bundle) forgetLease(t *testing.T, id attune.ExecutionID) {
-	t.Helper()
-	b.exec(t, `UPDATE executions SET lease_until = NULL WHERE id = $1`, id)
-}
-
 func (b *bundle) leaseOf(t *testing.T, id attune.ExecutionID) *time.Time {
 	t.Helper()
 	return b.execution(t, id).LeaseUntil
@@ -104,14 +98,6 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		},
 		"another worker, and the lease has run out": {
 			before: (*bundle).runOut,
-			worker: "worker-2", want: refused,
-		},
-		"from before there were leases": {
-			before: (*bundle).forgetLease,
-			worker: "worker-1", want: attune.ExecutionClaimReply{Status: running, Granted: true},
-		},
-		"another worker, from before there were leases": {
-			before: (*bundle).forgetLease,
 			worker: "worker-2", want: refused,
 		},
 	}
@@ -195,13 +181,12 @@ func TestExecutions_Renew(t *testing.T) {
 	t.Run("what may go on, and what is lost", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
-		messages := b.running(t, 7)
+		messages := b.running(t, 6)
 		requested := b.request(t, b.admit(t, b.created(t, deploy, 1)...)[0])
 		other := b.request(t, b.admit(t, b.created(t, deploy, 1)...)[0])
 		require.True(t, b.claim(t, other, "worker-2").Granted)
-		kept, alsoKept, endless, over, ended, retrying, abandoned :=
-			messages[0], messages[1], messages[2], messages[3], messages[4], messages[5], messages[6]
-		b.forgetLease(t, endless.Execution)
+		kept, alsoKept, over, ended, retrying, abandoned :=
+			messages[0], messages[1], messages[2], messages[3], messages[4], messages[5]
 		b.runOut(t, over.Execution)
 		b.finish(t, reportOf(ended), failed(retrying), endOf(abandoned, attune.ExecutionAbandoned))
 		wrongAttempt, unknown := attemptOf(kept), attune.AttemptID{Execution: 4711, Attempt: 1}
@@ -213,14 +198,13 @@ func TestExecutions_Renew(t *testing.T) {
 		require.Equal(t, []attune.AttemptID{
 			unknown, attemptOf(other), wrongAttempt, attemptOf(requested), attemptOf(retrying), attemptOf(ended), attemptOf(over),
 			attemptOf(abandoned), attemptOf(over),
-		}, b.renew(t, unknown, attemptOf(other), attemptOf(kept), wrongAttempt, attemptOf(endless), attemptOf(requested),
+		}, b.renew(t, unknown, attemptOf(other), attemptOf(kept), wrongAttempt, attemptOf(requested),
 			attemptOf(retrying), attemptOf(ended), attemptOf(over), attemptOf(alsoKept), attemptOf(kept), attemptOf(abandoned),
 			attemptOf(over)))
 		require.True(t, b.leaseOf(t, kept.Execution).After(before[0]))
 		require.True(t, b.leaseOf(t, alsoKept.Execution).After(before[1]))
 		require.Equal(t, before[2], *b.leaseOf(t, over.Execution))
 		require.Equal(t, before[3], *b.leaseOf(t, other.Execution), "of somebody else")
-		require.Nil(t, b.leaseOf(t, endless.Execution))
 		require.EqualValues(t, 3, b.count(t, inFullSQL))
 		require.Nil(t, b.leaseOf(t, requested.Execution))
 	})

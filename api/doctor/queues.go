@@ -85,11 +85,11 @@ func sayOverdue(o attune.Overdue) Finding {
 	case o.CancelRequested:
 		finding.Severity = Problem
 		finding.What = since + ", and was asked to stop in vain."
-		finding.Do = "If the worker is gone, cancel it again: it is given up, and its slot is free. " + cancel + "."
+		finding.Do = "Restart the worker: what it runs is given up when its lease ends."
 	default:
 		finding.Severity = Problem
-		finding.What = since + ": its worker is probably gone."
-		finding.Do = "If the worker is gone, cancel it, and again a minute later: then it is given up, its slot free. " + cancel + "."
+		finding.What = since + ", and its worker, which should have ended it, goes on renewing its lease."
+		finding.Do = "Cancel it: " + cancel + ". If that does not help, restart the worker: what it runs is given up when its lease ends."
 	}
 	return finding
 }
