@@ -27,7 +27,8 @@ func TestMigrationsAreComplete(t *testing.T) {
 	require.EqualValues(t, len(files), b.count(t, `SELECT max(version_id) FROM goose_db_version`))
 }
 
-// beforeTheLogSQL is a queue as it was before there was a log of grants: one enforcement executed, one granted, one waiting.
+// beforeTheLogSQL is a queue as it was before there was a log of grants: one enforcement executed, one
+// granted and running, one waiting.
 const beforeTheLogSQL = `
 INSERT INTO packs (name, version, description, digest) VALUES ('core', '1', '', 'core-1'), ('demo', '1', '', 'demo-0');
 INSERT INTO triggers (ref, pack, description) VALUES ('core.manual', 'core', '');
@@ -48,9 +49,9 @@ INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, se
 	) AS u (n, status, queued_at, number, granted_at, finished_at)
 	JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM events) ev ON ev.n = u.n;
 INSERT INTO executions (enforcement_id, action_id, queue_key, attempt, status, pool, timeout_ms, command, env, requested_at,
-		finished_at)
-	SELECT e.id, e.action_id, e.queue_key, 1, CASE e.status WHEN 'granted' THEN 'requested' ELSE 'succeeded' END, 'default',
-		1000, '{true}', '{}', e.granted_at + interval '1 second', e.finished_at
+		worker, started_at, finished_at)
+	SELECT e.id, e.action_id, e.queue_key, 1, CASE e.status WHEN 'granted' THEN 'running' ELSE 'succeeded' END, 'default',
+		1000, '{true}', '{}', e.granted_at + interval '1 second', 'worker-1', e.granted_at + interval '1 second', e.finished_at
 	FROM enforcements e WHERE e.grant_number IS NOT NULL ORDER BY e.id;`
 
 // TestMigrate_KeepsWhatWasThere migrates a database from before the log of grants.
@@ -74,7 +75,7 @@ func TestMigrate_KeepsWhatWasThere(t *testing.T) {
 	require.Empty(t, cmp.Diff([]attune.LoggedGrant{
 		{
 			Grant:       attune.Grant{Ticket: attune.Ticket{Enforcement: 2, Sequence: 2, EnqueuedAt: at(2), Attempt: 1}, Number: 2, GrantedAt: at(31)},
-			RequestedAt: at(32), Outcome: attune.ExecutionRequested,
+			RequestedAt: at(32), Outcome: attune.ExecutionRunning,
 		},
 		{
 			Grant:       attune.Grant{Ticket: attune.Ticket{Enforcement: 1, Sequence: 1, EnqueuedAt: at(1), Attempt: 1}, Number: 1, GrantedAt: at(11)},
@@ -94,7 +95,9 @@ func TestMigrate_KeepsWhatWasThere(t *testing.T) {
 		Waiting: []attune.Ticket{{Enforcement: 3, Sequence: 3, EnqueuedAt: at(3)}},
 	}, snapshot))
 
-	// What was under way goes on.
+	// What was under way goes on, and is not waited for for ever.
+	require.True(t, b.leaseOf(t, 2).After(time.Now()), "the report may be on its way")
+	require.Zero(t, b.expireLeases(t, 10))
 	report := attune.ExecutionCompletedMessage{Execution: 2, Enforcement: 2, Attempt: 1, Status: attune.ExecutionFailed}
 	require.Equal(t, attune.CompletionFinished, b.finish(t, report)[0].Effect)
 	next := grant(snapshot.Waiting[0])
