@@ -180,6 +180,17 @@ func TestKeeper_Ends(t *testing.T) {
 			},
 			ended: 45 * minute, killed: 56*minute + 15*s, why: "its lease ran out: no renewal was answered for 45m0s",
 			asked: []time.Duration{10 * minute, 20 * minute, 30 * minute}},
+		"ShortLease": {length: 12 * s,
+			answer: func(ctx context.Context, _ int) (attune.ExecutionRenewReply, error) {
+				begun := time.Now()
+				<-ctx.Done()
+				if time.Since(begun) != 2*s {
+					return renewed(0, id)
+				}
+				return attune.ExecutionRenewReply{}, ctx.Err()
+			},
+			ended: 9 * s, killed: 11*s + 250*time.Millisecond, why: "its lease ran out: no renewal was answered for 9s",
+			asked: []time.Duration{2 * s, 4 * s, 6 * s, 8 * s, 10 * s}},
 		"ClaimedSlowly": {length: minute, ago: 9 * s, answer: nobody,
 			ended: 36 * s, killed: 47*s + 250*time.Millisecond, why: "its lease ran out: no renewal was answered for 45s",
 			asked: []time.Duration{1 * s, 11 * s}},
