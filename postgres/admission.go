@@ -116,6 +116,17 @@ func openLines(ctx context.Context, tx pgx.Tx, newcomers []newcomer) ([]*line, e
 	return lockLines(ctx, tx, keys)
 }
 
+const actionOfQueueSQL = `SELECT id FROM actions WHERE ref = $1`
+
+// openLine locks a queue, after making it if it does not exist yet. One that belongs to no action is [attune.CodeNotFound].
+func openLine(ctx context.Context, tx pgx.Tx, key attune.QueueKey) ([]*line, error) {
+	actionID, err := one(ctx, tx, pgx.RowTo[attune.ActionID], actionOfQueueSQL, key)
+	if err != nil {
+		return nil, found(err, "queue %q belongs to no action", key)
+	}
+	return openLines(ctx, tx, []newcomer{{actionID: actionID, queue: key}})
+}
+
 const placeSQL = `
 UPDATE enforcements e SET status = 'queued', queue_key = u.queue_key, sequence = u.sequence, queued_at = u.queued_at
 FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[]) AS u (id, queue_key, sequence, queued_at)

@@ -16,8 +16,6 @@ const overrideInForce = `
 
 const generationSQL = `SELECT generation FROM queues WHERE key = $1`
 
-const actionOfQueueSQL = `SELECT id FROM actions WHERE ref = $1`
-
 // controlSQL lets an older report never replace a newer one.
 const controlSQL = `
 UPDATE queues SET mode = $2, override_limit = $3, override_until = $4, last_change = $5,
@@ -46,11 +44,7 @@ func (q *Queues) RecordControl(ctx context.Context, key attune.QueueKey, control
 		return fmt.Errorf("record control of queue %q: %w", key, err)
 	}
 	return q.db.inTx(ctx, "record control of queue", func(tx pgx.Tx) error {
-		actionID, err := one(ctx, tx, pgx.RowTo[attune.ActionID], actionOfQueueSQL, key)
-		if err != nil {
-			return found(err, "queue %q belongs to no action", key)
-		}
-		lines, err := openLines(ctx, tx, []newcomer{{actionID: actionID, queue: key}})
+		lines, err := openLine(ctx, tx, key)
 		if err != nil {
 			return err
 		}

@@ -23,8 +23,9 @@ const lockGenerationSQL = `SELECT pg_advisory_xact_lock($1::integer, hashtext($2
 const raiseGenerationSQL = `UPDATE queues SET generation = generation + 1 WHERE key = $1`
 
 // Rebuild begins the next generation of a queue, and returns the queue as the rows tell it at that instant: holders in the
-// order of their grants, waiting tickets in sequence order. A queue that nobody has used or set is open, has the default
-// policy and nothing else. A limit set by hand that has run out is left out.
+// order of their grants, waiting tickets in sequence order. Its policy is what the scopes say now. A queue that nobody has used
+// or set yet is made, open and empty; one that belongs to no action has the default policy and is not recorded. A limit
+// set by hand that has run out is left out.
 //
 // Of the grants that an earlier generation has decided, each is either in the answer, because [Executions.Request] has acted
 // upon it, or will never be acted upon. Those in the answer are taken over: they are of the new generation now, and allow
@@ -37,11 +38,18 @@ func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.Queue
 		if _, err := tx.Exec(ctx, lockGenerationSQL, generationLock, key); err != nil {
 			return err
 		}
-		raised, err := tx.Exec(ctx, raiseGenerationSQL, key)
-		if err != nil || raised.RowsAffected() == 0 {
+		lines, err := openLine(ctx, tx, key)
+		if attune.CodeOf(err) == attune.CodeNotFound {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		return tx.SendBatch(ctx, readSnapshot(key, &snapshot)).Close()
+		batch := new(pgx.Batch)
+		queueLines(batch, lines)
+		batch.Queue(raiseGenerationSQL, key)
+		queueSnapshot(batch, key, &snapshot)
+		return tx.SendBatch(ctx, batch).Close()
 	})
 	return snapshot, err
 }
@@ -67,9 +75,8 @@ SELECT e.id, e.sequence, e.queued_at, ` + nextAttempt + `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_key = $1 AND e.status = 'queued' ORDER BY e.sequence`
 
-// readSnapshot reads a queue into snapshot, which says what holds if there is none.
-func readSnapshot(key attune.QueueKey, snapshot *attune.QueueSnapshot) *pgx.Batch {
-	batch := new(pgx.Batch)
+// queueSnapshot reads a queue into snapshot.
+func queueSnapshot(batch *pgx.Batch, key attune.QueueKey, snapshot *attune.QueueSnapshot) {
 	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })
 	batch.Queue(holdersSQL, key).Query(func(rows pgx.Rows) (err error) {
 		snapshot.Holders, err = pgx.CollectRows(rows, scanHolder)
@@ -82,7 +89,6 @@ func readSnapshot(key attune.QueueKey, snapshot *attune.QueueSnapshot) *pgx.Batc
 		snapshot.Waiting, err = pgx.CollectRows(rows, scanTicket)
 		return err
 	})
-	return batch
 }
 
 // scanQueue reads what the row of a queue says, if there is one.

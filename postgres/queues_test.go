@@ -14,9 +14,6 @@ import (
 func TestQueues_Rebuild(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	empty := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
-	require.Empty(t, cmp.Diff(empty, b.rebuild(t)), "there is nothing to fence off in a queue that nobody has used")
-
 	tickets := b.admit(t, b.created(t, deploy, 8)...)
 	b.admitOther(t)
 	grants := make([]attune.Grant, 4)
@@ -50,6 +47,27 @@ func TestQueues_Rebuild(t *testing.T) {
 	none, err := b.queues.Tickets(t.Context(), "demo.unknown", 1, 100)
 	require.NoError(t, err)
 	require.Empty(t, none)
+}
+
+// TestQueues_RebuildUnused has somebody set a queue by hand before its first use: what the change is from must be right.
+func TestQueues_RebuildUnused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.policy(t, &attune.Policy{Limit: new(7)})
+	want := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen, Generation: 1}
+	want.Policy.Revision, want.Policy.Limit = 1, 7
+	require.Empty(t, cmp.Diff(want, b.rebuild(t), cmpopts.EquateEmpty()))
+	require.Equal(t, 7, b.stats(t).MaxConcurrent)
+
+	b.policy(t, &attune.Policy{Limit: new(8)})
+	want.Policy.Revision, want.Policy.Limit, want.Generation = 2, 8, 2
+	require.Empty(t, cmp.Diff(want, b.rebuild(t), cmpopts.EquateEmpty()))
+
+	unknown, err := b.queues.Rebuild(t.Context(), "demo.unknown")
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}, unknown))
+	_, err = b.queues.Stats(t.Context(), "demo.unknown")
+	requireCode(t, attune.CodeNotFound, err, "demo.unknown")
 }
 
 // admitOther puts something into another queue, which must not show up anywhere else.
