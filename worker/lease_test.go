@@ -171,22 +171,20 @@ func TestKeeper_Ends(t *testing.T) {
 			asked: []time.Duration{2 * s, 12 * s, 22 * s}},
 		"LongLease": {length: time.Hour, // which does not make an answer that is lost cost more than ClaimTimeout
 			answer: func(ctx context.Context, _ int) (attune.ExecutionRenewReply, error) {
-				begun := time.Now()
-				<-ctx.Done()
-				if time.Since(begun) != DefaultClaimTimeout {
+				if until, _ := ctx.Deadline(); time.Until(until) != DefaultClaimTimeout {
 					return renewed(0, id)
 				}
+				<-ctx.Done()
 				return attune.ExecutionRenewReply{}, ctx.Err()
 			},
 			ended: 45 * minute, killed: 56*minute + 15*s, why: "its lease ran out: no renewal was answered for 45m0s",
 			asked: []time.Duration{10 * minute, 20 * minute, 30 * minute}},
 		"ShortLease": {length: 12 * s,
 			answer: func(ctx context.Context, _ int) (attune.ExecutionRenewReply, error) {
-				begun := time.Now()
-				<-ctx.Done()
-				if time.Since(begun) != 2*s {
+				if until, _ := ctx.Deadline(); time.Until(until) != 2*s {
 					return renewed(0, id)
 				}
+				<-ctx.Done()
 				return attune.ExecutionRenewReply{}, ctx.Err()
 			},
 			ended: 9 * s, killed: 11*s + 250*time.Millisecond, why: "its lease ran out: no renewal was answered for 9s",
