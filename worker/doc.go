@@ -21,8 +21,7 @@
 //
 // What is answered to be lost gets SIGKILL at once, because somebody else may run it already. Either way the attempt is
 // reported as abandoned (worker_lost), and whether that report still counts is decided where it is received. A lost lease
-// does not change the report of an action that has ended. An attempt that was granted without a lease is never renewed
-// and never ended for it.
+// does not change the report of an action that has ended. What is granted without a lease is not run.
 //
 // Guarantees
 //   - Nothing runs without a granted claim, and one attempt never runs twice in one worker, however often its request is

@@ -73,7 +73,7 @@ func (d *delivery) wait(t *testing.T) string {
 // open reports whether the delivery is still held.
 func (d *delivery) open() bool { return len(d.settled) == 0 }
 
-// claims answers every question with yes, unless told otherwise.
+// claims answers every question with yes, for a day, unless told otherwise.
 type claims struct {
 	asked  atomic.Int64
 	renew  func(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
@@ -90,13 +90,17 @@ func (c *claims) Claim(ctx context.Context, q attune.ExecutionClaimMessage) (att
 
 func (c *claims) Renew(ctx context.Context, q attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
 	if c.renew == nil {
-		return attune.ExecutionRenewReply{}, attune.Errorf(attune.CodeInternal, "nothing has a lease here: %+v", q)
+		return attune.ExecutionRenewReply{Lease: aDay}, nil
 	}
 	return c.renew(ctx, q)
 }
 
+const aDay = attune.Duration(24 * time.Hour)
+
 func granted(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
-	return attune.ExecutionClaimReply{Execution: q.Execution, Attempt: q.Attempt, Granted: true, Status: attune.ExecutionRunning}
+	return attune.ExecutionClaimReply{
+		Execution: q.Execution, Attempt: q.Attempt, Granted: true, Status: attune.ExecutionRunning, Lease: aDay,
+	}
 }
 
 func refused(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {

@@ -96,11 +96,8 @@ func newKeeper(claims Claims, cfg Config, log *slog.Logger) *keeper {
 }
 
 // hold keeps an attempt's lease until it is released. One that is nearly over already ends the attempt here and now, so
-// that nothing is started under it. An attempt without a lease runs for ever and is left alone.
+// that nothing is started under it.
 func (k *keeper) hold(a *attempt, l lease) {
-	if l.length <= 0 {
-		return
-	}
 	k.mu.Lock()
 	h := &held{attempt: a, lease: l, asked: l.from}
 	k.leases[a.id] = h

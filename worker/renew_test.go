@@ -179,20 +179,15 @@ func TestWorker_Renews(t *testing.T) {
 		})
 	})
 
-	t.Run("NothingWithoutLease", func(t *testing.T) {
+	t.Run("NothingRunsWithoutLease", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			b := setup(t)
-			l := b.lease(0, nil)
-			b.start(t)
-			start := b.pushHeld(request("true"))
-			<-time.After(24 * time.Hour)
-			start()
-			require.Equal(t, attune.ExecutionSucceeded, b.nextIn(t).Status)
-			require.Zero(t, l.times())
-			b.stop()
-			require.NoError(t, <-b.ended)
-		})
+		b := setup(t)
+		b.lease(0, nil)
+		b.start(t)
+		report := b.do(t, request(touch()...))
+		require.Equal(t, attune.ExecutionAbandoned, report.Status)
+		require.Equal(t, attune.ReasonWorkerLost, report.Reason)
+		b.requireNotThere(t, "ran")
 	})
 
 	t.Run("NobodyAnswersAWorkerThatIsGivenUp", func(t *testing.T) {

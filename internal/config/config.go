@@ -32,7 +32,7 @@ type Config struct {
 const (
 	MinTokenLength = 16
 	MaxWorkerSlots = 1000
-	MinLease       = 5 * time.Second // workers renew six times per lease
+	MinLease       = 10 * time.Second // to claim may take a part of it, and workers renew it six times in it
 	MaxLease       = time.Hour
 )
 

@@ -275,11 +275,11 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"ShortLease", layers{args: []string{"--lease=100ms"}},
-			`--lease: lease "100ms": use a length of time from 5s to 1h0m0s, such as 30s or 2m`,
+			`--lease: lease "100ms": use a length of time from 10s to 1h0m0s, such as 30s or 2m`,
 		},
 		{
 			"LeaseWithoutUnit", layers{env: map[string]string{"ATTUNE_LEASE": "60"}},
-			`ATTUNE_LEASE: lease "60": use a length of time from 5s to 1h0m0s, such as 30s or 2m`,
+			`ATTUNE_LEASE: lease "60": use a length of time from 10s to 1h0m0s, such as 30s or 2m`,
 		},
 		{
 			"LogLevel", layers{env: map[string]string{"ATTUNE_LOG_LEVEL": "loud"}},
