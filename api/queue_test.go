@@ -185,7 +185,10 @@ func TestExpectOfHolders(t *testing.T) {
 		want   string
 	}{
 		"too long": {func(h attune.SlotHolder) attune.SlotHolder { return h }, "had to end it by 2030-01-02T11:59:56Z and has reported nothing: look at the worker."},
-		"not heard from": {func(h attune.SlotHolder) attune.SlotHolder { h.LeaseUntil, h.CancelRequested = &longAgo, &longAgo; return h },
+		"not heard from": {func(h attune.SlotHolder) attune.SlotHolder {
+			h.LeaseUntil, h.CancelRequested = &longAgo, &longAgo
+			return h
+		},
 			"has not renewed its lease, which ended at 2030-01-02T11:58:00Z: it is given up."},
 		"asked to stop": {func(h attune.SlotHolder) attune.SlotHolder { h.CancelRequested = &asked; return h },
 			"Its worker was asked to stop at 2030-01-02T11:59:50Z. Should nothing be heard from it, it is given up at 2030-01-02T12:01:00Z."},
