@@ -87,6 +87,6 @@ const (
 	ReasonExecutableNotFound Reason = "executable_not_found" // the worker has no such pack, file or program
 	ReasonStart              Reason = "start"                // the process could not be started
 	ReasonOutputInvalid      Reason = "output_invalid"       // stdout was announced as JSON and is not
-	ReasonWorkerLost         Reason = "worker_lost"          // its worker was not heard from for as long as its lease, or somebody gave it up
+	ReasonWorkerLost         Reason = "worker_lost"          // its worker was not heard from for as long as its lease
 	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was told to stop and the grace period ended
 )

@@ -49,7 +49,7 @@ type ExecutionSummary struct {
 	ExitCode      *int                   `json:"exit_code,omitempty"`
 	RequestedAt   time.Time              `json:"requested_at"`
 	StartedAt     *time.Time             `json:"started_at,omitempty"`
-	LeaseUntil    *time.Time             `json:"lease_until,omitempty" doc:"While it runs: when it is given up, unless its worker renews its lease before"`
+	LeaseUntil    *time.Time             `json:"lease_until,omitempty" doc:"When it is given up, unless its worker renews it"`
 	FinishedAt    *time.Time             `json:"finished_at,omitempty"`
 }
 

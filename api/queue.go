@@ -63,7 +63,7 @@ type QueueHolder struct {
 	GrantedAt   time.Time              `json:"granted_at" doc:"The queue's clock"`
 	Age         float64                `json:"age_seconds" doc:"How long it has held the slot, over all attempts"`
 	DueAt       *time.Time             `json:"due_at,omitempty" doc:"When its worker ends it at the latest"`
-	LeaseUntil  *time.Time             `json:"lease_until,omitempty" doc:"When it is given up, unless its worker renews its lease before"`
+	LeaseUntil  *time.Time             `json:"lease_until,omitempty" doc:"When it is given up, unless its worker renews it"`
 	RetryAt     *time.Time             `json:"retry_at,omitempty" doc:"When its next attempt may start, while it keeps its slot for that"`
 	Expect      string                 `json:"expect" doc:"What happens next, in a sentence"`
 }

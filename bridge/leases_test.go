@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,12 +17,36 @@ import (
 	"github.com/attune-go/attune/bridge"
 )
 
-// fakeLessor has leases that have run out, and is away whenever fail says so.
+// fakeLessor has leases that have run out.
 type fakeLessor struct {
-	out     int   // leases that have run out
-	ended   []int // per call
-	away    error
 	renewed func(batch []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
+
+	mu            sync.Mutex
+	out           int   // leases that have run out
+	ended         []int // per call
+	services, own error // why the services, or it alone, do not answer
+}
+
+// oneMore has one more lease run out, while the services, or this one alone, answer or not.
+func (f *fakeLessor) oneMore(services, own error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.out, f.services, f.own, f.ended = 1, services, own, nil
+}
+
+// after lets that many looks pass and returns what they ended.
+func (f *fakeLessor) after(looks int) []int {
+	<-time.After(time.Duration(looks) * time.Minute / 4) // of the bubble's own time
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.ended)
+}
+
+func (f *fakeLessor) answer(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.services
 }
 
 func (f *fakeLessor) Renew(
@@ -29,8 +56,10 @@ func (f *fakeLessor) Renew(
 }
 
 func (f *fakeLessor) ExpireLeases(_ context.Context, limit int) (int, error) {
-	if f.away != nil {
-		return 0, f.away
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.own != nil {
+		return 0, f.own
 	}
 	n := min(limit, f.out)
 	f.out -= n
@@ -42,36 +71,27 @@ func TestLeases_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		lessor := &fakeLessor{out: 450}
-		var service error
-		counted := 0
-		leases := bridge.NewLeases(lessor, time.Minute, func(context.Context) error { return service },
-			func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
+		var counted atomic.Int64
+		leases := bridge.NewLeases(lessor, time.Minute, lessor.answer,
+			func(_ context.Context, n int) { counted.Add(int64(n)) }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- leases.Run(ctx) }()
 
-		looks := func(n int) { <-time.After(time.Duration(n) * 15 * time.Second); synctest.Wait() } // of the bubble's own time
-		looks(1)
-		require.Empty(t, lessor.ended, "reports that have waited for this process go first")
-		looks(1)
-		require.Equal(t, []int{200, 200, 50}, lessor.ended, "all there are, in batches")
-		require.Equal(t, 450, counted)
+		require.Empty(t, lessor.after(1), "reports that have waited for this process go first")
+		require.Equal(t, []int{200, 200, 50}, lessor.after(1), "all there are, in batches")
+		require.EqualValues(t, 450, counted.Load())
 
-		lessor.out, lessor.ended = 1, nil
-		service = errors.New("nobody answers")
-		looks(8)
-		require.Empty(t, lessor.ended, "a service is away, and so no worker can be heard")
-		service = nil
-		looks(1)
-		require.Empty(t, lessor.ended, "reports that have waited for the service go first")
-		looks(1)
-		require.Equal(t, []int{1}, lessor.ended)
+		lessor.oneMore(errors.New("nobody answers"), nil)
+		require.Empty(t, lessor.after(8), "a service is away, and so no worker can be heard")
+		lessor.oneMore(nil, nil)
+		require.Empty(t, lessor.after(1), "reports that have waited for the service go first")
+		require.Equal(t, []int{1}, lessor.after(1))
 
-		lessor.out, lessor.ended, lessor.away = 1, nil, errors.New("the connection is lost")
-		looks(3)
-		lessor.away = nil
-		looks(2)
-		require.Contains(t, lessor.ended, 1, "a look that fails is not the last")
+		lessor.oneMore(nil, errors.New("the connection is lost"))
+		require.Empty(t, lessor.after(3))
+		lessor.oneMore(nil, nil)
+		require.Contains(t, lessor.after(2), 1, "a look that fails is not the last")
 		cancel()
 		require.NoError(t, <-done)
 	})

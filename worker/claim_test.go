@@ -16,9 +16,9 @@ import (
 // touch is a command that leaves the file "ran" behind, so that a test can see whether it ran.
 func touch() []string { return []string{"sh", "-c", "echo ran >> ran"} }
 
-func (b *bundle) requireNotThere(t *testing.T, name string) {
+func (b *bundle) requireNothingRan(t *testing.T) {
 	t.Helper()
-	_, err := os.Stat(b.path(name))
+	_, err := os.Stat(b.path("ran"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -69,7 +69,7 @@ func TestWorker_Claim(t *testing.T) {
 		b.start(t)
 		require.Equal(t, "ack", b.requests.push(request(touch()...)).wait(t))
 		require.NoError(t, b.stopped(t))
-		b.requireNotThere(t, "ran")
+		b.requireNothingRan(t)
 		require.Empty(t, b.reports.published)
 		b.requireStats(t, worker.Stats{Refused: 1})
 	})
@@ -119,7 +119,7 @@ func TestWorker_Claim(t *testing.T) {
 				require.Equal(t, test.asked, b.claims.asked.Load())
 				b.stop()
 				require.NoError(t, <-b.ended)
-				b.requireNotThere(t, "ran")
+				b.requireNothingRan(t)
 				b.requireStats(t, worker.Stats{})
 			})
 		})

@@ -187,7 +187,7 @@ func TestWorker_Renews(t *testing.T) {
 		report := b.do(t, request(touch()...))
 		require.Equal(t, attune.ExecutionAbandoned, report.Status)
 		require.Equal(t, attune.ReasonWorkerLost, report.Reason)
-		b.requireNotThere(t, "ran")
+		b.requireNothingRan(t)
 	})
 
 	t.Run("NobodyAnswersAWorkerThatIsGivenUp", func(t *testing.T) {

@@ -146,7 +146,7 @@ func TestWorker_Cancel(t *testing.T) {
 		require.Equal(t, attune.ExecutionCancelled, got.Status)
 		require.Equal(t, attune.ReasonCancelled, got.Reason)
 		require.Equal(t, "cancelled before it was started", got.Error)
-		b.requireNotThere(t, "ran")
+		b.requireNothingRan(t)
 		b.requireStats(t, worker.Stats{Claimed: 1, Cancelled: 1})
 	})
 

@@ -96,7 +96,7 @@ func (a *attuneAPI) detail() api.Queue {
 		Holders: []api.QueueHolder{
 			{
 				Enforcement: 9, Sequence: 1, GrantNumber: 1, Execution: 5, Attempt: 2, Status: attune.ExecutionRunning, Worker: "w1",
-				Age: 61.5, Expect: "Its worker ends it.",
+				Age: 61.5, LeaseUntil: new(noon.Add(48 * time.Second)), Expect: "Its worker ends it.",
 			},
 			{Enforcement: 10, Sequence: 2, GrantNumber: 2, Age: 3, Expect: "It is leaked."},
 		},
@@ -157,9 +157,9 @@ max_attempts     3       global
 retry_delay      1s      default
 retry_placement  hold    default
 
-HOLDS  SEQUENCE  ENFORCEMENT  EXECUTION  ATTEMPT  STATUS   WORKER  FOR     NEXT
-1      1         9            5          2        running  w1      1m1.5s  Its worker ends it.
-2      2         10           0          0        -        -       3s      It is leaked.
+HOLDS  SEQUENCE  ENFORCEMENT  EXECUTION  ATTEMPT  STATUS   WORKER  FOR     LEASE  NEXT
+1      1         9            5          2        running  w1      1m1.5s  48s    Its worker ends it.
+2      2         10           0          0        -        -       3s      -      It is leaked.
 
 WAITS  SEQUENCE  ENFORCEMENT  ATTEMPT  SINCE                FOR
 1      3         12           1        2030-01-02 12:00:00  1m30s
