@@ -25,7 +25,7 @@ const repetitions = 5
 // BenchmarkQueue_AgainstEngine compares whole enforcements (acquired, granted, requested, released) with the least that
 // Temporal can do for one: start a workflow and run one local activity in it.
 func BenchmarkQueue_AgainstEngine(b *testing.B) {
-	const enforcements = 150
+	const enforcements = 600
 	for _, limit := range []int{10, 100} {
 		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
 			line := newBenchLine(b, limit)
