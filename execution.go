@@ -47,6 +47,27 @@ type ExecutionAttempt struct {
 	FinishedAt time.Time       `json:"finished_at"`
 }
 
+// ExecutionChange is what somebody did to an execution by hand. It is kept for ever.
+type ExecutionChange struct {
+	At      time.Time           `json:"at"`
+	By      string              `json:"by"`
+	Note    string              `json:"note,omitempty"`
+	Kind    ExecutionChangeKind `json:"kind"`
+	Attempt int                 `json:"attempt"`
+	From    string              `json:"from"` // what it was: a status, for retry and give_up the enforcement's
+	To      string              `json:"to"`   // what it was then; running still if its worker was asked to end it
+}
+
+// ExecutionChangeKind says what somebody did to an execution.
+type ExecutionChangeKind string
+
+// What can be done to an execution by hand.
+const (
+	ExecutionCancelAsked ExecutionChangeKind = "cancel"  // its end was asked for
+	ExecutionRetried     ExecutionChangeKind = "retry"   // parked, it was put at the end of its line again
+	ExecutionGivenUp     ExecutionChangeKind = "give_up" // parked, it was ended
+)
+
 // ExecutionStatus is where an execution stands:
 //
 //	requested ─► running ─► succeeded | failed | timed_out | cancelled | abandoned

@@ -79,6 +79,21 @@ const (
 	MaxChangeNote = 1000 // why
 )
 
+// Author is who changes something by hand, and why.
+type Author struct {
+	By   string // who says so; 1 to [MaxChangeBy] bytes
+	Note string // up to [MaxChangeNote] bytes
+}
+
+// Validate reports what is missing or too long.
+func (a Author) Validate() error {
+	if a.By == "" || len(a.By) > MaxChangeBy || len(a.Note) > MaxChangeNote {
+		return Errorf(CodeInvalid, "say who makes the change (by: 1 to %d bytes), and why if you like (note: up to %d)",
+			MaxChangeBy, MaxChangeNote)
+	}
+	return nil
+}
+
 // QueueChange is what somebody did to a queue by hand. It is kept for ever.
 type QueueChange struct {
 	Number      int64           `json:"n"` // counts the changes of a queue, from 1

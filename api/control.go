@@ -26,6 +26,8 @@ type Change struct {
 	Note string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
 }
 
+func (c Change) author() attune.Author { return attune.Author(c) }
+
 // LimitChange is the body of PUT /api/v1/queues/{key}/limit.
 type LimitChange struct {
 	Change

@@ -21,6 +21,7 @@ type Deps struct {
 	Enforcements EnforcementReader
 	Parked       ParkedEnforcements
 	Executions   Executions
+	Journal      Journal
 	Actions      ActionReader
 	Rules        Rules
 	Queues       QueueReader
@@ -80,7 +81,8 @@ func (d Deps) validate() error {
 		value any
 	}{
 		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
-		{"Enforcements", d.Enforcements}, {"Parked", d.Parked}, {"Executions", d.Executions}, {"Actions", d.Actions},
+		{"Enforcements", d.Enforcements}, {"Parked", d.Parked}, {"Executions", d.Executions}, {"Journal", d.Journal},
+		{"Actions", d.Actions},
 		{"Rules", d.Rules}, {"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes},
 		{"Control", d.Control}, {"Doctor", d.Doctor},
 	}

@@ -17,9 +17,15 @@ type Executions interface {
 	List(ctx context.Context, filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error)
 	// Cancel ends an execution that has not started, or asks the worker to end one that has. One that has ended is an
 	// [attune.CodeConflict] error.
-	Cancel(ctx context.Context, id attune.ExecutionID) (attune.Execution, error)
+	Cancel(ctx context.Context, id attune.ExecutionID, author attune.Author) (attune.Execution, error)
+}
+
+// Journal tells what is behind an execution. One that does not exist has nothing behind it.
+type Journal interface {
 	// Attempts returns how the attempts have ended that were followed by another, or are to be.
 	Attempts(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error)
+	// Changes returns what people have done to it by hand, oldest first.
+	Changes(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionChange, error)
 }
 
 // Execution is an execution with everything that is known of it.
@@ -27,6 +33,7 @@ type Execution struct {
 	attune.Execution
 
 	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"How attempts have ended that were not to be the last"`
+	Changes  []attune.ExecutionChange  `json:"changes,omitempty" doc:"What people have done to it by hand, oldest first"`
 }
 
 // ExecutionSummary is an execution without its parameters and output.
@@ -93,8 +100,12 @@ func (s *Server) getExecution(ctx context.Context, in *idInput) (*answer[Executi
 	if err != nil {
 		return nil, err
 	}
-	attempts, err := s.deps.Executions.Attempts(ctx, execution.ID)
-	return &answer[Execution]{Body: Execution{Execution: execution, Attempts: attempts}}, err
+	attempts, err := s.deps.Journal.Attempts(ctx, execution.ID)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := s.deps.Journal.Changes(ctx, execution.ID)
+	return &answer[Execution]{Body: Execution{Execution: execution, Attempts: attempts, Changes: changes}}, err
 }
 
 func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*answer[List[ExecutionSummary]], error) {
@@ -121,12 +132,17 @@ func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 	return listOf(found, page, func(e attune.Execution) int64 { return int64(e.ID) }, summarizeExecution), nil
 }
 
-func (s *Server) cancelExecution(ctx context.Context, in *idInput) (*answer[ExecutionSummary], error) {
-	execution, err := s.deps.Executions.Cancel(ctx, attune.ExecutionID(in.ID))
+type changeExecutionInput struct {
+	ID   int64 `path:"id" minimum:"1" doc:"The execution's id"`
+	Body Change
+}
+
+func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) (*answer[ExecutionSummary], error) {
+	execution, err := s.deps.Executions.Cancel(ctx, attune.ExecutionID(in.ID), in.Body.author())
 	if err != nil {
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "the end of an execution was asked for", "execution", execution.ID, "status", execution.Status,
-		"request_id", exchangeOf(ctx).id)
+		"by", in.Body.By, "note", in.Body.Note, "request_id", exchangeOf(ctx).id)
 	return &answer[ExecutionSummary]{Body: summarizeExecution(execution)}, nil
 }

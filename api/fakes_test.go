@@ -136,22 +136,22 @@ type fakeEnforcements struct {
 	get      func(attune.EnforcementID) (attune.Enforcement, error)
 	list     func(attune.EnforcementFilter, attune.Page) ([]attune.Enforcement, error)
 	position func(attune.EnforcementID) (int64, error)
-	retry    func(attune.EnforcementID) (attune.Enforcement, error)
-	giveUp   func(attune.EnforcementID) (attune.Enforcement, error)
+	retry    func(attune.EnforcementID, attune.Author) (attune.Enforcement, error)
+	giveUp   func(attune.EnforcementID, attune.Author) (attune.Enforcement, error)
 }
 
-func (f *fakeEnforcements) Retry(_ context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
+func (f *fakeEnforcements) Retry(_ context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
 	if f.retry == nil {
 		return attune.Enforcement{}, notFound("such enforcement")
 	}
-	return f.retry(id)
+	return f.retry(id, author)
 }
 
-func (f *fakeEnforcements) GiveUp(_ context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
+func (f *fakeEnforcements) GiveUp(_ context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
 	if f.giveUp == nil {
 		return attune.Enforcement{}, notFound("such enforcement")
 	}
-	return f.giveUp(id)
+	return f.giveUp(id, author)
 }
 
 func (f *fakeEnforcements) Get(_ context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
@@ -175,9 +175,17 @@ func (f *fakeEnforcements) Position(_ context.Context, id attune.EnforcementID) 
 type fakeExecutions struct {
 	get    func(attune.ExecutionID) (attune.Execution, error)
 	list   func(attune.ExecutionFilter, attune.Page) ([]attune.Execution, error)
-	cancel func(attune.ExecutionID) (attune.Execution, error)
+	cancel func(attune.ExecutionID, attune.Author) (attune.Execution, error)
 
 	attempts func(attune.ExecutionID) ([]attune.ExecutionAttempt, error)
+	changes  func(attune.ExecutionID) ([]attune.ExecutionChange, error)
+}
+
+func (f *fakeExecutions) Changes(_ context.Context, id attune.ExecutionID) ([]attune.ExecutionChange, error) {
+	if f.changes == nil {
+		return nil, nil
+	}
+	return f.changes(id)
 }
 
 func (f *fakeExecutions) Attempts(_ context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error) {
@@ -201,11 +209,11 @@ func (f *fakeExecutions) List(_ context.Context, filter attune.ExecutionFilter, 
 	return f.list(filter, page)
 }
 
-func (f *fakeExecutions) Cancel(_ context.Context, id attune.ExecutionID) (attune.Execution, error) {
+func (f *fakeExecutions) Cancel(_ context.Context, id attune.ExecutionID, author attune.Author) (attune.Execution, error) {
 	if f.cancel == nil {
 		return attune.Execution{}, notFound("such execution")
 	}
-	return f.cancel(id)
+	return f.cancel(id, author)
 }
 
 // fakeActions knows shop.deploy.

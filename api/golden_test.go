@@ -35,8 +35,8 @@ func TestProblemsGolden(t *testing.T) {
 		{"not found", get("/api/v1/events/8"), nil},
 		{"no route", get("/nothing"), nil},
 		{"method not allowed", request{http.MethodPut, "/api/v1/rules/github.deploy", "", nil}, nil},
-		{"conflict", post("/api/v1/executions/21/cancel", ""), func(b *bundle) {
-			b.executions.cancel = func(attune.ExecutionID) (attune.Execution, error) {
+		{"conflict", post("/api/v1/executions/21/cancel", sam), func(b *bundle) {
+			b.executions.cancel = func(attune.ExecutionID, attune.Author) (attune.Execution, error) {
 				return attune.Execution{}, attune.Errorf(attune.CodeConflict, "execution 21 has ended: succeeded")
 			}
 		}},

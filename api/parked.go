@@ -13,9 +13,9 @@ import (
 // is not parked is an [attune.CodeConflict] error.
 type ParkedEnforcements interface {
 	// Retry puts an enforcement at the end of its line again.
-	Retry(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
+	Retry(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error)
 	// GiveUp ends an enforcement, and its execution as its last attempt has.
-	GiveUp(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
+	GiveUp(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error)
 }
 
 type changeEnforcementInput struct {
@@ -64,7 +64,7 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 
 // giveUp ends what is parked. Its queue has nothing to say about it: the slot was given back when it was parked.
 func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, change Change) (*answer[attune.QueueStatus], error) {
-	if _, err := s.deps.Parked.GiveUp(ctx, parked.ID); err != nil {
+	if _, err := s.deps.Parked.GiveUp(ctx, parked.ID, change.author()); err != nil {
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "by", change.By, "note", change.Note,
@@ -80,7 +80,7 @@ func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, change C
 }
 
 func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[EnforcementSummary], error) {
-	retried, err := s.deps.Parked.Retry(ctx, attune.EnforcementID(in.ID))
+	retried, err := s.deps.Parked.Retry(ctx, attune.EnforcementID(in.ID), in.Body.author())
 	if err != nil {
 		return nil, err
 	}

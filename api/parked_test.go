@@ -14,6 +14,8 @@ import (
 
 const sam = `{"by": "sam", "note": "the disk is empty again"}`
 
+var samAuthor = attune.Author{By: "sam", Note: "the disk is empty again"}
+
 // parked lets the bundle's enforcement 11 wait for a person.
 func (b *bundle) parked() {
 	b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
@@ -25,7 +27,8 @@ func TestRetryParked(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	later := noon.Add(time.Minute)
-	b.enforcements.retry = func(id attune.EnforcementID) (attune.Enforcement, error) {
+	b.enforcements.retry = func(id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
+		require.Equal(t, samAuthor, author)
 		require.Equal(t, attune.EnforcementID(11), id)
 		return attune.Enforcement{
 			ID: id, Event: 7, Action: "shop.deploy", ActionID: 4, Status: attune.EnforcementQueued, Queue: "shop.deploy", Sequence: 9,
@@ -40,7 +43,7 @@ func TestRetryParked(t *testing.T) {
 	}`, recorder)
 	require.Contains(t, b.log.String(), `enforcement=11 by=sam note="the disk is empty again"`)
 
-	b.enforcements.retry = func(attune.EnforcementID) (attune.Enforcement, error) {
+	b.enforcements.retry = func(attune.EnforcementID, attune.Author) (attune.Enforcement, error) {
 		return attune.Enforcement{}, attune.Errorf(attune.CodeConflict, "enforcement 11 is not parked: it is queued")
 	}
 	requireProblem(t, b.do(t, post("/api/v1/enforcements/11/retry", sam)), 409, "conflict")
@@ -54,7 +57,8 @@ func TestCancelParked(t *testing.T) {
 	b := setup(t)
 	b.parked()
 	given := false
-	b.enforcements.giveUp = func(id attune.EnforcementID) (attune.Enforcement, error) {
+	b.enforcements.giveUp = func(id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
+		require.Equal(t, samAuthor, author)
 		require.Equal(t, attune.EnforcementID(11), id)
 		given = true
 		return attune.Enforcement{ID: id, Status: attune.EnforcementExecuted}, nil
@@ -70,7 +74,7 @@ func TestCancelParked(t *testing.T) {
 	require.True(t, given)
 	require.Contains(t, b.log.String(), `enforcement=11 by=sam`)
 
-	b.enforcements.giveUp = func(attune.EnforcementID) (attune.Enforcement, error) {
+	b.enforcements.giveUp = func(attune.EnforcementID, attune.Author) (attune.Enforcement, error) {
 		return attune.Enforcement{}, attune.Errorf(attune.CodeConflict, "enforcement 11 is not parked: it is queued")
 	}
 	requireProblem(t, b.do(t, post("/api/v1/enforcements/11/cancel", sam)), 409, "conflict")

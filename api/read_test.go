@@ -141,6 +141,14 @@ func TestExecutions(t *testing.T) {
 			"requested_at": "2030-01-02T12:00:00Z"
 		}`, recorder)
 		requireProblem(t, setup(t).do(t, get("/api/v1/executions/21")), 404, "not_found")
+
+		b.executions.changes = func(attune.ExecutionID) ([]attune.ExecutionChange, error) {
+			return []attune.ExecutionChange{{
+				At: noon, By: "sam", Note: "it hangs", Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
+			}}, nil
+		}
+		require.Contains(t, b.do(t, get("/api/v1/executions/21")).Body.String(), `"changes":[{"at":"2030-01-02T12:00:00Z","by":"sam",`+
+			`"note":"it hangs","kind":"cancel","attempt":1,"from":"running","to":"running"}]`)
 	})
 
 	t.Run("List", func(t *testing.T) {
@@ -164,20 +172,22 @@ func TestExecutions(t *testing.T) {
 	t.Run("Cancel", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.executions.cancel = func(id attune.ExecutionID) (attune.Execution, error) {
+		b.executions.cancel = func(id attune.ExecutionID, author attune.Author) (attune.Execution, error) {
 			require.Equal(t, attune.ExecutionID(21), id)
+			require.Equal(t, samAuthor, author)
 			return attune.Execution{ID: 21, Status: attune.ExecutionRunning, RequestedAt: noon}, nil
 		}
-		recorder := b.do(t, post("/api/v1/executions/21/cancel", ""))
+		recorder := b.do(t, post("/api/v1/executions/21/cancel", sam))
 		require.Equal(t, http.StatusAccepted, recorder.Code, recorder.Body.String())
 		require.Contains(t, recorder.Body.String(), `"id":21`)
 
-		b.executions.cancel = func(attune.ExecutionID) (attune.Execution, error) {
+		b.executions.cancel = func(attune.ExecutionID, attune.Author) (attune.Execution, error) {
 			return attune.Execution{}, attune.Errorf(attune.CodeConflict, "execution 21 has ended: succeeded")
 		}
-		requireProblem(t, b.do(t, post("/api/v1/executions/21/cancel", "")), 409, "conflict")
+		requireProblem(t, b.do(t, post("/api/v1/executions/21/cancel", sam)), 409, "conflict")
 		b.executions.cancel = nil
-		requireProblem(t, b.do(t, post("/api/v1/executions/22/cancel", "")), 404, "not_found")
+		requireProblem(t, b.do(t, post("/api/v1/executions/22/cancel", sam)), 404, "not_found")
+		requireProblem(t, b.do(t, post("/api/v1/executions/22/cancel", `{"note": "nobody"}`)), 422, "invalid")
 	})
 }
 

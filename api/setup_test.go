@@ -60,7 +60,7 @@ func setup(t *testing.T) *bundle {
 	b.config = api.Config{Token: apiToken, Version: "1.2.3", Addr: "127.0.0.1:0"}
 	b.deps = api.Deps{
 		Engine: b.engine, Triggers: b.triggers, Recorder: b.recorder, Events: b.events, Enforcements: b.enforcements, Parked: b.enforcements,
-		Executions: b.executions, Actions: b.actions, Rules: b.rules, Queues: b.queues, Control: b.control,
+		Executions: b.executions, Journal: b.executions, Actions: b.actions, Rules: b.rules, Queues: b.queues, Control: b.control,
 		Sights: b.sights, Doctor: b.doctor,
 		Metrics: b.metrics,
 		Grants:  b.journal, Changes: b.journal,

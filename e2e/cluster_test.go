@@ -28,6 +28,9 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
+// by is who changes something by hand.
+var by = map[string]any{"by": "ada"}
+
 const (
 	token    = "e2e-token-of-at-least-32-characters"
 	patience = 3 * time.Minute // a machine that runs every other test at the same time is slow

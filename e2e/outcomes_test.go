@@ -47,7 +47,7 @@ func TestOutcomes(t *testing.T) {
 	long := c.run("e2e.long", map[string]any{})
 
 	c.eventually("the long one runs", func() bool { return execution(long).Status == attune.ExecutionRunning })
-	require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", execution(long).ID), nil, nil))
+	require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", execution(long).ID), by, nil))
 	for id, want := range map[attune.EnforcementID]attune.Execution{
 		good: {Status: attune.ExecutionSucceeded},
 		bad:  {Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode},
@@ -60,6 +60,10 @@ func TestOutcomes(t *testing.T) {
 		require.Equal(t, want.Reason, got.Reason)
 		require.NotNil(t, got.FinishedAt)
 	}
+	var cancelled struct{ Changes []attune.ExecutionChange }
+	require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions/%d", execution(long).ID), nil, &cancelled))
+	require.Len(t, cancelled.Changes, 1)
+	require.Equal(t, "ada", cancelled.Changes[0].By)
 	require.JSONEq(t, `{"answer": 42}`, string(execution(good).Result))
 	require.Equal(t, 3, *execution(bad).ExitCode)
 	require.Equal(t, "no good\n", execution(bad).Stderr)

@@ -81,7 +81,7 @@ func TestScenarios(t *testing.T) {
 
 		var page struct{ Items []attune.Execution }
 		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions?enforcement=%d", stuck), nil, &page))
-		require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", page.Items[0].ID), nil, nil))
+		require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", page.Items[0].ID), by, nil))
 		m := c.finish("e2e.stuck", 51, 1)
 		require.Equal(t, map[string]int{"succeeded": 50, "cancelled": 1}, m.Outcomes)
 	})

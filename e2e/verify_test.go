@@ -185,5 +185,5 @@ func (c *cluster) cancel(id attune.EnforcementID) {
 		running = found
 		return err == nil && len(found) == 1
 	})
-	require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/executions/%d/cancel", running[0].ID), nil, nil))
+	require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/executions/%d/cancel", running[0].ID), by, nil))
 }

@@ -24,9 +24,13 @@ const (
 //
 // One that keeps its slot for its next attempt is cancelled at once, too. One that is parked ends with the status of its last
 // attempt, like with [Enforcements.GiveUp]. One that waits in its line again is [attune.CodeConflict]: there only the queue
-// can cancel it, as an enforcement. One that has ended is [attune.CodeConflict], an unknown one [attune.CodeNotFound].
-func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID) (attune.Execution, error) {
+// can cancel it, as an enforcement. One that has ended is [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an
+// author who is nobody [attune.CodeInvalid]. Who asked, and what became of it, is recorded: see [Executions.Changes].
+func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author attune.Author) (attune.Execution, error) {
 	var execution attune.Execution
+	if err := author.Validate(); err != nil {
+		return execution, err
+	}
 	err := x.db.inTx(ctx, "cancel execution", func(tx pgx.Tx) error {
 		holds, err := lockHolds(ctx, tx, []attune.ExecutionID{id})
 		if err != nil {
@@ -36,11 +40,14 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID) (attune.
 		if h == nil {
 			return attune.Errorf(attune.CodeNotFound, "execution %d does not exist", id)
 		}
+		from := h.status
 		if err := cancel(ctx, tx, h); err != nil {
 			return err
 		}
-		execution, err = getExecution(ctx, tx, id)
-		return err
+		if execution, err = getExecution(ctx, tx, id); err != nil {
+			return err
+		}
+		return recordChange(ctx, tx, h, author, attune.ExecutionCancelAsked, string(from), string(execution.Status))
 	})
 	return execution, err
 }

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +18,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		b := setup(t)
 		message := b.requested(t, 1)[0]
 		b.takeOutbox(t)
-		execution, err := b.executions.Cancel(t.Context(), message.Execution)
+		execution, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 		require.NoError(t, err)
 		require.Equal(t, attune.ExecutionCancelled, execution.Status)
 		require.Equal(t, attune.ReasonCancelled, execution.Reason)
@@ -47,7 +48,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.True(t, b.claim(t, message, "worker-1").Granted)
 		b.takeOutbox(t)
 		for range 2 {
-			execution, err := b.executions.Cancel(t.Context(), message.Execution)
+			execution, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 			require.NoError(t, err)
 			require.Equal(t, attune.ExecutionRunning, execution.Status)
 			rows := b.takeOutbox(t)
@@ -61,16 +62,48 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, message.Enforcement).Status)
 	})
 
+	t.Run("who asked is kept, and what became of it", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		messages := b.requested(t, 2)
+		require.True(t, b.claim(t, messages[0], "worker-1").Granted)
+		bob := attune.Author{By: "bob", Note: "not \x00 needed"}
+		for i, author := range []attune.Author{ada, bob} {
+			_, err := b.executions.Cancel(t.Context(), messages[i].Execution, author)
+			require.NoError(t, err)
+		}
+		_, err := b.executions.Cancel(t.Context(), messages[0].Execution, attune.Author{Note: "nobody"})
+		requireCode(t, attune.CodeInvalid, err, "say who makes the change")
+		require.Equal(t, []attune.ExecutionChange{{
+			By: "ada", Note: "it hangs", Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
+		}}, b.changesOf(t, messages[0].Execution))
+		require.Equal(t, []attune.ExecutionChange{{
+			By: "bob", Note: "not \uFFFD needed", Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "requested", To: "cancelled",
+		}}, b.changesOf(t, messages[1].Execution))
+	})
+
 	t.Run("one that has ended is a conflict", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
 		b.finish(t, reportOf(message))
 		b.takeOutbox(t)
-		_, err := b.executions.Cancel(t.Context(), message.Execution)
+		_, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 		requireCode(t, attune.CodeConflict, err, message.Execution, "succeeded")
-		_, err = b.executions.Cancel(t.Context(), 4711)
+		_, err = b.executions.Cancel(t.Context(), 4711, ada)
 		requireCode(t, attune.CodeNotFound, err, "4711")
 		require.Empty(t, b.takeOutbox(t))
 	})
+}
+
+// changesOf is what people did to an execution, without the times, which must be now.
+func (b *bundle) changesOf(t *testing.T, id attune.ExecutionID) []attune.ExecutionChange {
+	t.Helper()
+	changes, err := b.executions.Changes(t.Context(), id)
+	require.NoError(t, err)
+	for i := range changes {
+		require.WithinDuration(t, time.Now(), changes[i].At, time.Hour)
+		changes[i].At = time.Time{}
+	}
+	return changes
 }

@@ -18,7 +18,7 @@ func TestEnforcements_Ended(t *testing.T) {
 	b.request(t, tickets[0]) // requested
 	require.True(t, b.claim(t, b.request(t, tickets[1]), "worker-1").Granted)
 	b.finish(t, reportOf(b.request(t, tickets[2])))
-	_, err := b.executions.Cancel(t.Context(), b.request(t, tickets[3]).Execution)
+	_, err := b.executions.Cancel(t.Context(), b.request(t, tickets[3]).Execution, ada)
 	require.NoError(t, err)
 	b.settle(t, tickets[4], attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	b.settle(t, tickets[5], attune.EnforcementCancelled, attune.ReasonCancelled)

@@ -51,7 +51,7 @@ func TestExecutions_ExpireLeases(t *testing.T) {
 			}
 			ticket, message := b.runFirst(t)
 			if test.cancelled {
-				_, err := b.executions.Cancel(t.Context(), message.Execution)
+				_, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 				require.NoError(t, err)
 			}
 			b.runOut(t, message.Execution)

@@ -68,7 +68,7 @@ func TestQueues_Grants(t *testing.T) {
 		b := setup(t)
 		messages := b.requested(t, 4)
 		b.finish(t, reportOf(messages[2]), reportOf(messages[0]))
-		_, err := b.executions.Cancel(t.Context(), messages[1].Execution)
+		_, err := b.executions.Cancel(t.Context(), messages[1].Execution, ada)
 		require.NoError(t, err)
 		logged := b.grants(t, attune.Page{})
 		require.Equal(t, []int64{4, 3, 2, 1}, numbersOf(logged))

@@ -131,7 +131,7 @@ func (b *bundle) step(
 		return nil, err
 	}
 	if fate < 5 {
-		_, err := b.executions.Cancel(ctx, request.Message.Execution)
+		_, err := b.executions.Cancel(ctx, request.Message.Execution, ada)
 		return nil, err
 	}
 	_, err = b.executions.Claim(ctx, []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")}, lease)

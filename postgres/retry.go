@@ -9,10 +9,10 @@ import (
 )
 
 // Retry leads an enforcement that is parked back to the end of its line, where it waits for its next attempt like a new one,
-// and returns it. It may be the last attempt or not: a person decides. One that is not parked is [attune.CodeConflict], an
-// unknown one [attune.CodeNotFound].
-func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
-	return e.unpark(ctx, "retry enforcement", id, func(tx pgx.Tx, h *hold) error {
+// and returns it. It may be the last attempt or not: a person decides, and that is recorded: see [Executions.Changes]. One that
+// is not parked is [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an author who is nobody [attune.CodeInvalid].
+func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
+	return e.unpark(ctx, "retry enforcement", id, author, attune.ExecutionRetried, func(tx pgx.Tx, h *hold) error {
 		h.toTheBack()
 		batch := new(pgx.Batch)
 		batch.Queue(requeueSQL, id, h.ticket.Sequence, h.ticket.EnqueuedAt)
@@ -24,10 +24,12 @@ func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID) (attu
 	})
 }
 
-// GiveUp ends an enforcement that is parked, and its execution with the status of its last attempt, and returns it. One that
-// is not parked is [attune.CodeConflict], an unknown one [attune.CodeNotFound].
-func (e *Enforcements) GiveUp(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
-	return e.unpark(ctx, "give up enforcement", id, func(tx pgx.Tx, h *hold) error { return giveUp(ctx, tx, h) })
+// GiveUp ends an enforcement that is parked, and its execution with the status of its last attempt, and returns it. It is
+// recorded and refused like [Enforcements.Retry].
+func (e *Enforcements) GiveUp(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
+	return e.unpark(ctx, "give up enforcement", id, author, attune.ExecutionGivenUp, func(tx pgx.Tx, h *hold) error {
+		return giveUp(ctx, tx, h)
+	})
 }
 
 const requeueSQL = `
@@ -39,9 +41,13 @@ SELECT e.status, COALESCE(x.id, 0) FROM enforcements e LEFT JOIN executions x ON
 
 // unpark does something with an enforcement that is parked, while everything about it is locked.
 func (e *Enforcements) unpark(
-	ctx context.Context, what string, id attune.EnforcementID, do func(pgx.Tx, *hold) error,
+	ctx context.Context, what string, id attune.EnforcementID, author attune.Author, kind attune.ExecutionChangeKind,
+	do func(pgx.Tx, *hold) error,
 ) (attune.Enforcement, error) {
 	var enforcement attune.Enforcement
+	if err := author.Validate(); err != nil {
+		return enforcement, err
+	}
 	err := e.db.inTx(ctx, what, func(tx pgx.Tx) error {
 		var status attune.EnforcementStatus
 		var execution attune.ExecutionID
@@ -62,8 +68,10 @@ func (e *Enforcements) unpark(
 		if err := do(tx, h); err != nil {
 			return err
 		}
-		enforcement, err = one(ctx, tx, scanEnforcement, enforcementSQL, id)
-		return err
+		if enforcement, err = one(ctx, tx, scanEnforcement, enforcementSQL, id); err != nil {
+			return err
+		}
+		return recordChange(ctx, tx, h, author, kind, string(status), string(enforcement.Status))
 	})
 	return enforcement, err
 }

@@ -83,7 +83,7 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 		ticket, message := b.runFirst(t)
 		retrying := b.fail(t, message)
 		b.takeOutbox(t)
-		execution, err := b.executions.Cancel(t.Context(), message.Execution)
+		execution, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 		require.NoError(t, err)
 		require.Equal(t, attune.ExecutionCancelled, execution.Status)
 		require.Equal(t, attune.ReasonCancelled, execution.Reason)
@@ -105,7 +105,7 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 			completion := b.finish(t, report)[0]
 			require.Equal(t, attune.CompletionRepeated, completion.Effect, "which releases the slot")
 			require.Equal(t, ticket, completion.Ticket)
-			_, err := b.executions.Cancel(t.Context(), message.Execution)
+			_, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 			requireCode(t, attune.CodeConflict, err, "cancelled")
 			request, err := b.executions.Request(t.Context(), queueKey, again)
 			require.NoError(t, err)
@@ -119,7 +119,7 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 		_, message := b.runFirst(t)
 		b.fail(t, message)
 		b.requireNoChange(t, func() {
-			_, err := b.executions.Cancel(t.Context(), message.Execution)
+			_, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 			requireCode(t, attune.CodeConflict, err, message.Execution, `queue "demo.deploy"`, "cancel enforcement", message.Enforcement)
 		})
 	})
@@ -128,14 +128,14 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		ticket, message := b.parked(t)
-		execution, err := b.executions.Cancel(t.Context(), message.Execution)
+		execution, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 		require.NoError(t, err)
 		require.Equal(t, attune.ExecutionFailed, execution.Status)
 		require.Equal(t, attune.EnforcementExecuted, b.enforcement(t, ticket.Enforcement).Status)
 		b.requireEndedLike(t, failed(message))
 		require.Empty(t, b.takeOutbox(t), "its slot is free already")
 		b.requireNoChange(t, func() {
-			_, err := b.executions.Cancel(t.Context(), message.Execution)
+			_, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 			requireCode(t, attune.CodeConflict, err, "failed")
 		})
 	})
@@ -151,7 +151,7 @@ func TestEnforcements_Retry(t *testing.T) {
 		b.admit(t, b.created(t, deploy, 1)...)
 		b.takeOutbox(t)
 		for attempt := 2; attempt <= 3; attempt++ {
-			enforcement, err := b.enforcements.Retry(t.Context(), ticket.Enforcement)
+			enforcement, err := b.enforcements.Retry(t.Context(), ticket.Enforcement, ada)
 			require.NoError(t, err)
 			require.Empty(t, cmp.Diff(b.enforcement(t, ticket.Enforcement), enforcement))
 			require.Equal(t, attune.EnforcementQueued, enforcement.Status)
@@ -165,9 +165,9 @@ func TestEnforcements_Retry(t *testing.T) {
 				Enforcement: ticket.Enforcement, Sequence: enforcement.Sequence, EnqueuedAt: *enforcement.QueuedAt, Attempt: attempt,
 			}}, next)
 			b.requireNoChange(t, func() {
-				_, err := b.enforcements.Retry(t.Context(), ticket.Enforcement)
+				_, err := b.enforcements.Retry(t.Context(), ticket.Enforcement, ada)
 				requireCode(t, attune.CodeConflict, err, ticket.Enforcement, "queued")
-				_, err = b.enforcements.GiveUp(t.Context(), ticket.Enforcement)
+				_, err = b.enforcements.GiveUp(t.Context(), ticket.Enforcement, ada)
 				requireCode(t, attune.CodeConflict, err, ticket.Enforcement, "queued")
 				require.Equal(t, attune.CompletionRequeued, b.fail(t, message).Effect, "a late report of the attempt before")
 			})
@@ -180,6 +180,12 @@ func TestEnforcements_Retry(t *testing.T) {
 				require.Equal(t, attune.CompletionFinished, completion.Effect, "the third attempt is the last")
 			}
 		}
+		change := attune.ExecutionChange{
+			By: "ada", Note: "it hangs", Kind: attune.ExecutionRetried, Attempt: 1, From: "parked", To: "queued",
+		}
+		again := change
+		again.Attempt = 2
+		require.Equal(t, []attune.ExecutionChange{change, again}, b.changesOf(t, message.Execution))
 		require.Equal(t, attune.ExecutionFailed, b.execution(t, message.Execution).Status)
 	})
 
@@ -192,14 +198,14 @@ func TestEnforcements_Retry(t *testing.T) {
 		b.finish(t, reportOf(b.run(t, grant(tickets[2]))))
 		b.requireNoChange(t, func() {
 			for i, status := range []attune.EnforcementStatus{"created", "queued", "granted", "executed"} {
-				_, err := b.enforcements.Retry(t.Context(), ids[i])
+				_, err := b.enforcements.Retry(t.Context(), ids[i], ada)
 				requireCode(t, attune.CodeConflict, err, ids[i], "not parked", status)
-				_, err = b.enforcements.GiveUp(t.Context(), ids[i])
+				_, err = b.enforcements.GiveUp(t.Context(), ids[i], ada)
 				requireCode(t, attune.CodeConflict, err, ids[i], "not parked", status)
 			}
-			_, err := b.enforcements.Retry(t.Context(), 4711)
+			_, err := b.enforcements.Retry(t.Context(), 4711, ada)
 			requireCode(t, attune.CodeNotFound, err, 4711)
-			_, err = b.enforcements.GiveUp(t.Context(), 4711)
+			_, err = b.enforcements.GiveUp(t.Context(), 4711, ada)
 			requireCode(t, attune.CodeNotFound, err, 4711)
 		})
 	})
@@ -213,9 +219,9 @@ func TestEnforcements_Retry(t *testing.T) {
 		for i := range errs {
 			wg.Go(func() {
 				if i%3 == 0 {
-					_, errs[i] = b.enforcements.GiveUp(t.Context(), ticket.Enforcement)
+					_, errs[i] = b.enforcements.GiveUp(t.Context(), ticket.Enforcement, ada)
 				} else {
-					_, errs[i] = b.enforcements.Retry(t.Context(), ticket.Enforcement)
+					_, errs[i] = b.enforcements.Retry(t.Context(), ticket.Enforcement, ada)
 				}
 			})
 		}
@@ -239,15 +245,18 @@ func TestEnforcements_GiveUp(t *testing.T) {
 	b := setupRetries(t, attune.RetryPark)
 	ticket, message := b.parked(t)
 	parked := b.enforcement(t, ticket.Enforcement)
-	enforcement, err := b.enforcements.GiveUp(t.Context(), ticket.Enforcement)
+	enforcement, err := b.enforcements.GiveUp(t.Context(), ticket.Enforcement, ada)
 	require.NoError(t, err)
 	parked.Status, parked.FinishedAt = attune.EnforcementExecuted, enforcement.FinishedAt
 	require.Empty(t, cmp.Diff(parked, enforcement))
 	b.requireEndedLike(t, failed(message))
 	require.EqualValues(t, 1, b.stats(t).TotalCompleted, "the slot was counted when it was given back")
 	require.Empty(t, b.takeOutbox(t))
+	require.Equal(t, []attune.ExecutionChange{{
+		By: "ada", Note: "it hangs", Kind: attune.ExecutionGivenUp, Attempt: 1, From: "parked", To: "executed",
+	}}, b.changesOf(t, message.Execution))
 	b.requireNoChange(t, func() {
-		_, err := b.enforcements.GiveUp(t.Context(), ticket.Enforcement)
+		_, err := b.enforcements.GiveUp(t.Context(), ticket.Enforcement, ada)
 		requireCode(t, attune.CodeConflict, err, ticket.Enforcement, "executed")
 		require.Equal(t, attune.CompletionRepeated, b.fail(t, message).Effect)
 	})

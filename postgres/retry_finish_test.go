@@ -42,7 +42,7 @@ func TestExecutions_FinishTriedAgain(t *testing.T) {
 				require.True(t, b.claim(t, message, "worker-1").Granted)
 			}
 			if test.cancel {
-				_, err := b.executions.Cancel(t.Context(), message.Execution)
+				_, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 				require.NoError(t, err)
 			}
 			completion := b.finish(t, endOf(message, test.status))[0]

@@ -182,7 +182,7 @@ func (s *simulation) retryParked(t *testing.T) {
 	parked, err := s.enforcements.List(t.Context(), attune.EnforcementFilter{Status: attune.EnforcementParked}, attune.Page{Limit: 1})
 	require.NoError(t, err)
 	for _, e := range parked {
-		_, err := s.enforcements.Retry(t.Context(), e.ID)
+		_, err := s.enforcements.Retry(t.Context(), e.ID, ada)
 		require.NoError(t, err)
 		s.admit(t, e.ID)
 	}

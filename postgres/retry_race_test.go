@@ -96,7 +96,7 @@ func TestRetries_CancelRacesWithRequests(t *testing.T) {
 			wg.Go(func() {
 				for i := range indices {
 					if side == 0 {
-						_, errs[i] = b.executions.Cancel(t.Context(), completions[i].Execution)
+						_, errs[i] = b.executions.Cancel(t.Context(), completions[i].Execution, ada)
 						continue
 					}
 					given := grant(completions[i].Ticket)

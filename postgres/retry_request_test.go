@@ -24,7 +24,7 @@ func TestExecutions_RequestNext(t *testing.T) {
 			completion := b.fail(t, message)
 			given.Ticket = completion.Ticket
 			if placement == attune.RetryPark {
-				_, err := b.enforcements.Retry(t.Context(), message.Enforcement)
+				_, err := b.enforcements.Retry(t.Context(), message.Enforcement, ada)
 				require.NoError(t, err)
 			}
 			if placement != attune.RetryHold {

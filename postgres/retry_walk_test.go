@@ -107,9 +107,9 @@ func (w *walk) step(ctx context.Context, random *rand.Rand, id attune.Enforcemen
 	case dice < 85:
 		_, err = w.executions.ExpireLeases(ctx, 1+random.IntN(5))
 	case dice < 88:
-		_, err = w.enforcements.Retry(ctx, id)
+		_, err = w.enforcements.Retry(ctx, id, ada)
 	case dice < 90:
-		_, err = w.enforcements.GiveUp(ctx, id)
+		_, err = w.enforcements.GiveUp(ctx, id, ada)
 	case dice < 95:
 		expired := attune.Settlement{Ticket: ticket, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}
 		_, err = w.enforcements.Settle(ctx, enforcement.Queue, []attune.Settlement{expired, expired})
@@ -194,7 +194,7 @@ func (w *walk) renew(ctx context.Context, random *rand.Rand, id attune.Enforceme
 func (w *walk) cancel(ctx context.Context, id attune.EnforcementID) error {
 	x, err := w.execution(ctx, id)
 	if err == nil && x.ID != 0 {
-		_, err = w.executions.Cancel(ctx, x.ID)
+		_, err = w.executions.Cancel(ctx, x.ID, ada)
 	}
 	return err
 }

@@ -204,6 +204,9 @@ func (b *bundle) requested(t testing.TB, n int) []attune.ExecutionRequestedMessa
 }
 
 // claim lets a worker start an execution.
+// ada is who does things by hand.
+var ada = attune.Author{By: "ada", Note: "it hangs"}
+
 func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimReply {
 	t.Helper()
 	replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)}, lease)

@@ -45,7 +45,7 @@ func TestQueues_Sight(t *testing.T) {
 		messages := []attune.ExecutionRequestedMessage{b.request(t, tickets[0]), b.request(t, tickets[1]), b.request(t, tickets[2])}
 		b.finish(t, reportOf(messages[0]))
 		require.True(t, b.claim(t, messages[1], "worker-1").Granted)
-		_, err := b.executions.Cancel(t.Context(), messages[1].Execution)
+		_, err := b.executions.Cancel(t.Context(), messages[1].Execution, ada)
 		require.NoError(t, err)
 
 		sight := b.sight(t, 2)

@@ -270,7 +270,7 @@ func TestQueues_LeaksOfRetries(t *testing.T) {
 		GrantedAt: *b.enforcement(t, ticket.Enforcement).GrantedAt, Status: attune.ExecutionRetrying,
 	}}, leaks))
 
-	_, err = b.executions.Cancel(t.Context(), message.Execution)
+	_, err = b.executions.Cancel(t.Context(), message.Execution, ada)
 	require.NoError(t, err)
 	none, err = b.queues.Leaks(t.Context(), time.Minute)
 	require.NoError(t, err)

@@ -215,7 +215,7 @@ func (h *history) setPolicy(t *rapid.T) {
 	h.state.SetPolicy(h.queueClock(), h.policy)
 }
 
-var author = semaphore.Author{By: "sam", Note: "a test"}
+var author = attune.Author{By: "sam", Note: "a test"}
 
 // control changes the queue by hand.
 func (h *history) control(t *rapid.T) {

@@ -7,12 +7,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Author is who changes a queue by hand, and why.
-type Author struct{ By, Note string }
-
 // SetMode changes what the queue does with those who come and those who wait. While it is paused, waiting time goes on, and
 // so do deadlines. Setting the mode it has changes nothing.
-func (s *State) SetMode(now time.Time, author Author, mode attune.QueueMode) {
+func (s *State) SetMode(now time.Time, author attune.Author, mode attune.QueueMode) {
 	if mode == s.mode {
 		return
 	}
@@ -23,7 +20,7 @@ func (s *State) SetMode(now time.Time, author Author, mode attune.QueueMode) {
 
 // SetOverride puts a limit in force instead of the policy's, or gives it back to the policy (nil). It grants and drains like
 // a change of policy. An override that has run out already is gone at once.
-func (s *State) SetOverride(now time.Time, author Author, override *attune.LimitOverride) {
+func (s *State) SetOverride(now time.Time, author attune.Author, override *attune.LimitOverride) {
 	from := s.limitText()
 	s.override = override
 	if to := s.limitText(); to != from {
@@ -34,7 +31,7 @@ func (s *State) SetOverride(now time.Time, author Author, override *attune.Limit
 
 // Cancel takes a waiting ticket out of the line and settles it as cancelled. A ticket that holds a slot keeps it: ending its
 // execution is what frees the slot.
-func (s *State) Cancel(now time.Time, author Author, ticket attune.Ticket) {
+func (s *State) Cancel(now time.Time, author attune.Author, ticket attune.Ticket) {
 	if s.holderOf(ticket) >= 0 || !s.dropWaiting(ticket) {
 		s.counters.Unknown++
 		return

@@ -16,7 +16,7 @@ import (
 
 const parkAfter = 3 * time.Second
 
-var somebody = semaphore.Author{By: "somebody"}
+var somebody = attune.Author{By: "somebody"}
 
 type machine struct {
 	state  *semaphore.State

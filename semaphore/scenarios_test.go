@@ -259,7 +259,7 @@ func TestState_ByHand(t *testing.T) {
 		state.SetMode(start, somebody, attune.QueuePaused)
 		state.SetOverride(start, somebody, &attune.LimitOverride{Limit: 4})
 		state.Acquire(start, tickets(1, 1))
-		state.Cancel(start, semaphore.Author{By: "ops", Note: "not needed"}, tickets(1, 1)[0])
+		state.Cancel(start, attune.Author{By: "ops", Note: "not needed"}, tickets(1, 1)[0])
 		control := state.Unlogged(10)
 		require.Equal(t, attune.QueuePaused, control.Mode)
 		require.Equal(t, []attune.QueueChange{

@@ -90,14 +90,10 @@ func refuse(err error) error {
 	return temporal.NewNonRetryableApplicationError(err.Error(), string(attune.CodeOf(err)), nil)
 }
 
-func (r ChangeRequest) author() semaphore.Author { return semaphore.Author{By: r.By, Note: r.Note} }
+func (r ChangeRequest) author() attune.Author { return attune.Author{By: r.By, Note: r.Note} }
 
 func (r ChangeRequest) validate() error {
-	if r.By == "" || len(r.By) > attune.MaxChangeBy || len(r.Note) > attune.MaxChangeNote {
-		return attune.Errorf(attune.CodeInvalid, "say who changes the queue (by: 1 to %d bytes), and why if you like (note: up to %d)",
-			attune.MaxChangeBy, attune.MaxChangeNote)
-	}
-	return nil
+	return r.author().Validate()
 }
 
 func (r ChangeRequest) checkMode(s *semaphore.State, mode attune.QueueMode) error {

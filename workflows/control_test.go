@@ -113,7 +113,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		for says, call := range map[string]func() error{
-			"say who changes the queue": func() error {
+			"say who makes the change": func() error {
 				_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "", "")
 				return err
 			},

@@ -1,0 +1,15 @@
+-- What people have done to executions by hand. It is kept for ever.
+
+-- +goose Up
+CREATE TABLE execution_changes (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    execution_id bigint NOT NULL REFERENCES executions,
+    attempt      integer NOT NULL,
+    at           timestamptz NOT NULL,
+    by           text NOT NULL CHECK (by <> ''),
+    note         text NOT NULL,
+    kind         text NOT NULL CHECK (kind IN ('cancel', 'retry', 'give_up')),
+    "from"       text NOT NULL,
+    "to"         text NOT NULL
+);
+CREATE INDEX execution_changes_of ON execution_changes (execution_id, id);
