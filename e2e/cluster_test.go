@@ -26,7 +26,7 @@ import (
 	"github.com/attune-go/attune/internal/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) { testenv.Main(m, func() { _ = os.RemoveAll(programDir) }) }
 
 // by is who changes something by hand.
 var by = map[string]any{"by": "ada"}
@@ -36,13 +36,15 @@ const (
 	patience = 3 * time.Minute // a machine that runs every other test at the same time is slow
 )
 
+// programDir is where program has put attune; empty before.
+var programDir string
+
 // program builds attune once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "attune-e2e-")
-	if err != nil {
+var program = sync.OnceValues(func() (path string, err error) {
+	if programDir, err = os.MkdirTemp("", "attune-e2e-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "attune")
+	path = filepath.Join(programDir, "attune")
 	build := exec.Command("go", "build", "-o", path, "../cmd/attune")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build attune: %w\n%s", err, out)

@@ -44,7 +44,9 @@ var current session
 // Main runs the tests of a package and exits with their result. Call it from TestMain, as its only statement:
 //
 //	func TestMain(m *testing.M) { testenv.Main(m) }
-func Main(m *testing.M) {
+//
+// What the tests of the package have shared is cleaned up by after.
+func Main(m *testing.M, after ...func()) {
 	if base := os.Getenv(keeperVariable); base != "" {
 		if err := keep(base); err != nil {
 			fmt.Fprintln(os.Stderr, "testenv keeper:", err)
@@ -53,7 +55,11 @@ func Main(m *testing.M) {
 		os.Exit(0)
 	}
 	current.entered = true
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, clean := range after {
+		clean()
+	}
+	os.Exit(code)
 }
 
 // ask returns where a service of the run is, and starts it if this is the first time anybody asks.
