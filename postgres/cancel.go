@@ -62,11 +62,11 @@ func cancel(ctx context.Context, tx pgx.Tx, h *hold) error {
 	case h.status == attune.ExecutionRetrying && h.enforcement == attune.EnforcementParked:
 		return giveUp(ctx, tx, h)
 	case h.status == attune.ExecutionRetrying:
-		return endInPlace(ctx, tx, h, attune.ExecutionCancelled, attune.ReasonCancelled, cancelledBeforeRetry)
+		return cancelInPlace(ctx, tx, h, cancelledBeforeRetry)
 	case h.status == attune.ExecutionRunning:
 		return askToStop(ctx, tx, h)
 	}
-	return endInPlace(ctx, tx, h, attune.ExecutionCancelled, attune.ReasonCancelled, cancelledBeforeStart)
+	return cancelInPlace(ctx, tx, h, cancelledBeforeStart)
 }
 
 const askToStopSQL = `
@@ -79,16 +79,11 @@ func askToStop(ctx context.Context, tx pgx.Tx, h *hold) error {
 	return post(ctx, tx, attune.ExecutionCancelMessage{Execution: h.execution, Attempt: h.attempt})
 }
 
-// endInPlace ends an execution in the place of the worker that would have reported it.
-func endInPlace(
-	ctx context.Context, tx pgx.Tx, h *hold, status attune.ExecutionStatus, reason attune.Reason, message string,
-) error {
-	report := attune.ExecutionCompletedMessage{
-		Execution: h.execution, Enforcement: h.ticket.Enforcement, ActionID: h.actionID, Attempt: h.attempt,
-		Status: status, Reason: reason, Error: message,
-		StartedAt: h.requestedAt, FinishedAt: h.requestedAt, // nobody knows of any time spent running
-	}
-	h.status, h.enforcement, h.retryAt = status, attune.EnforcementExecuted, time.Time{}
+// cancelInPlace ends an execution in the place of the worker that would have reported it.
+func cancelInPlace(ctx context.Context, tx pgx.Tx, h *hold, message string) error {
+	report := h.report(attune.ExecutionCancelled, attune.ReasonCancelled, message)
+	report.StartedAt, report.FinishedAt = h.requestedAt, h.requestedAt // nobody knows of any time spent running
+	h.status, h.enforcement, h.retryAt = report.Status, attune.EnforcementExecuted, time.Time{}
 	var ends ends
 	ends.add(h, report)
 	if err := ends.store(ctx, tx); err != nil {

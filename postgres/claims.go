@@ -17,10 +17,9 @@ UPDATE executions x SET status = 'running', worker = u.worker, started_at = cloc
 	lease_until = clock_timestamp() + $4::bigint * interval '1 millisecond'
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, attempt, worker)
 WHERE x.id = u.id AND x.attempt = u.attempt AND x.status = 'requested'
-RETURNING x.id`
+RETURNING x.id, x.attempt, x.worker`
 
-const claimedSQL = `
-SELECT id, attempt, status, worker FROM executions WHERE id = ANY ($1::bigint[])`
+const standingSQL = `SELECT id, status FROM executions WHERE id = ANY ($1::bigint[])`
 
 // Claim lets workers start executions: each attempt goes to the worker that asks first, in the order of the messages, with a
 // lease. The answers come in the same order, and an execution that does not exist is answered with an empty status.
@@ -34,73 +33,53 @@ func (x *Executions) Claim(
 	if err != nil {
 		return nil, err
 	}
-	runs := newRuns()
+	leased, standing := make(leased), make(map[attune.ExecutionID]attune.ExecutionStatus)
 	batch := new(pgx.Batch)
 	batch.Queue(lockExecutionsSQL, all.ids)
-	batch.Queue(renewSQL, all.ids, all.attempts, all.workers, milliseconds(lease)).Query(runs.scanLeased)
-	batch.Queue(claimSQL, first.ids, first.attempts, first.workers, milliseconds(lease)).Query(runs.scanLeased)
-	batch.Queue(claimedSQL, all.ids).Query(runs.scan)
+	batch.Queue(renewSQL, all.ids, all.attempts, all.workers, milliseconds(lease)).Query(leased.scan)
+	batch.Queue(claimSQL, first.ids, first.attempts, first.workers, milliseconds(lease)).Query(leased.scan)
+	batch.Queue(standingSQL, all.ids).Query(func(rows pgx.Rows) error {
+		var id attune.ExecutionID
+		var status attune.ExecutionStatus
+		_, err := pgx.ForEachRow(rows, []any{&id, &status}, func() error {
+			standing[id] = status
+			return nil
+		})
+		return err
+	})
 	if err := x.db.send(ctx, "claim executions", batch); err != nil {
 		return nil, err
 	}
 	replies := make([]attune.ExecutionClaimReply, len(claims))
 	for i, claim := range claims {
-		replies[i] = runs.reply(claim, lease)
+		id := attune.AttemptID{Execution: claim.Execution, Attempt: claim.Attempt}
+		replies[i] = attune.ExecutionClaimReply{
+			Execution: claim.Execution, Attempt: claim.Attempt, Status: standing[claim.Execution], Granted: leased[run{id, claim.Worker}],
+		}
+		if replies[i].Granted {
+			replies[i].Lease = attune.Duration(lease)
+		}
 	}
 	return replies, nil
 }
 
-// runs is who runs what, after claims and renewals.
-type runs struct {
-	standing map[attune.ExecutionID]claimState
-	leased   map[attune.ExecutionID]bool // those whose attempt has been given a lease, or more of it
-}
-
-func newRuns() *runs {
-	return &runs{standing: make(map[attune.ExecutionID]claimState), leased: make(map[attune.ExecutionID]bool)}
-}
-
-// claimState is where an execution stands.
-type claimState struct {
-	attempt int
-	status  attune.ExecutionStatus
+// run is a worker that runs an attempt.
+type run struct {
+	attempt attune.AttemptID
 	worker  string
 }
 
-func (r *runs) scan(rows pgx.Rows) error {
-	var id attune.ExecutionID
-	var s claimState
-	_, err := pgx.ForEachRow(rows, []any{&id, &s.attempt, &s.status, &s.worker}, func() error {
-		r.standing[id] = s
+// leased are the runs that were given a lease, or more of it. What a lease allows is decided by the statement that gives it: were
+// it compared again afterwards, the clock could say something else.
+type leased map[run]bool
+
+func (l leased) scan(rows pgx.Rows) error {
+	var r run
+	_, err := pgx.ForEachRow(rows, []any{&r.attempt.Execution, &r.attempt.Attempt, &r.worker}, func() error {
+		l[r] = true
 		return nil
 	})
 	return err
-}
-
-func (r *runs) scanLeased(rows pgx.Rows) error {
-	var id attune.ExecutionID
-	_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-		r.leased[id] = true
-		return nil
-	})
-	return err
-}
-
-// by reports whether the worker may run the attempt. What a lease allows is decided by the statement that renews it: were it
-// compared again here, the clock could say something else.
-func (r *runs) by(worker string, id attune.AttemptID) bool {
-	s := r.standing[id.Execution]
-	return s.attempt == id.Attempt && s.worker == worker && r.leased[id.Execution]
-}
-
-func (r *runs) reply(claim attune.ExecutionClaimMessage, lease time.Duration) attune.ExecutionClaimReply {
-	s := r.standing[claim.Execution]
-	reply := attune.ExecutionClaimReply{Execution: claim.Execution, Attempt: claim.Attempt, Status: s.status}
-	reply.Granted = r.by(claim.Worker, attune.AttemptID{Execution: claim.Execution, Attempt: claim.Attempt})
-	if reply.Granted {
-		reply.Lease = attune.Duration(lease)
-	}
-	return reply
 }
 
 // runColumns are attempts and workers as columns.

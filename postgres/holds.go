@@ -21,7 +21,7 @@ type hold struct {
 	worker      string        // empty before one has claimed it
 	requestedAt time.Time
 	startedAt   time.Time // zero before a worker has claimed it
-	leaseUntil  time.Time // zero unless it runs and has a lease
+	leaseUntil  time.Time // zero unless it runs
 	retryAt     time.Time // zero unless it holds its slot for the next attempt
 	lockedAt    time.Time // PostgreSQL's clock after the lock was taken
 	cancelled   bool      // somebody has asked to cancel it
@@ -73,4 +73,12 @@ func scanHold(row pgx.CollectableRow) (*hold, error) {
 		&h.ticket.EnqueuedAt, &h.enforcement)
 	h.startedAt, h.leaseUntil, h.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
 	return &h, err
+}
+
+// report is a report about the current attempt that no worker has made. When it ran is for the caller to say.
+func (h *hold) report(status attune.ExecutionStatus, reason attune.Reason, message string) attune.ExecutionCompletedMessage {
+	return attune.ExecutionCompletedMessage{
+		Execution: h.execution, Enforcement: h.ticket.Enforcement, ActionID: h.actionID, Attempt: h.attempt,
+		Status: status, Reason: reason, Error: message,
+	}
 }

@@ -16,7 +16,7 @@ UPDATE executions x SET lease_until = GREATEST(x.lease_until, clock_timestamp() 
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, attempt, worker)
 WHERE x.id = u.id AND x.attempt = u.attempt AND x.worker = u.worker AND x.status = 'running'
 	AND x.lease_until > clock_timestamp()
-RETURNING x.id`
+RETURNING x.id, x.attempt, x.worker`
 
 // Renew lets workers go on with the attempts that they run, each until lease from now on, or until its lease was over anyway
 // if that is later. The answers come in the order of the messages, which may be about the same attempts.
@@ -30,11 +30,10 @@ func (x *Executions) Renew(
 	if err != nil {
 		return nil, err
 	}
-	runs := newRuns()
+	leased := make(leased)
 	batch := new(pgx.Batch)
 	batch.Queue(lockExecutionsSQL, asked.ids)
-	batch.Queue(renewSQL, asked.ids, asked.attempts, asked.workers, milliseconds(lease)).Query(runs.scanLeased)
-	batch.Queue(claimedSQL, asked.ids).Query(runs.scan)
+	batch.Queue(renewSQL, asked.ids, asked.attempts, asked.workers, milliseconds(lease)).Query(leased.scan)
 	if err := x.db.send(ctx, "renew leases", batch); err != nil {
 		return nil, err
 	}
@@ -42,7 +41,7 @@ func (x *Executions) Renew(
 	for i, renewal := range renewals {
 		replies[i].Lease = attune.Duration(lease)
 		for _, id := range renewal.Attempts {
-			if !runs.by(renewal.Worker, id) {
+			if !leased[run{id, renewal.Worker}] {
 				replies[i].Lost = append(replies[i].Lost, id)
 			}
 		}
@@ -132,11 +131,8 @@ func (h *hold) ranOut() bool { return !h.leaseUntil.IsZero() && !h.leaseUntil.Af
 
 // workerLost is the report in the place of the worker that has not renewed its lease.
 func (h *hold) workerLost() attune.ExecutionCompletedMessage {
-	return attune.ExecutionCompletedMessage{
-		Execution: h.execution, Enforcement: h.ticket.Enforcement, ActionID: h.actionID, Attempt: h.attempt, Worker: h.worker,
-		Status: attune.ExecutionAbandoned, Reason: attune.ReasonWorkerLost,
-		Error: fmt.Sprintf("its lease ran out at %s: worker %q has not renewed it in time",
-			h.leaseUntil.Format(time.RFC3339), h.worker),
-		StartedAt: h.startedAt, FinishedAt: h.lockedAt,
-	}
+	report := h.report(attune.ExecutionAbandoned, attune.ReasonWorkerLost, fmt.Sprintf(
+		"its lease ran out at %s: worker %q has not renewed it in time", h.leaseUntil.Format(time.RFC3339), h.worker))
+	report.Worker, report.StartedAt, report.FinishedAt = h.worker, h.startedAt, h.lockedAt
+	return report
 }
