@@ -129,7 +129,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			if !ok {
 				return
 			}
-			if place := m.oracle.entries[ticket.Sequence-1].place; place != holding {
+			place := m.oracle.entries[ticket.Sequence-1].place
+			require.Equal(t, place != holding && place != ended, m.state.Awaits(ticket), "awaits")
+			if place != holding {
 				m.oracle.end(ticket)
 				if place != ended {
 					m.oracle.settled = append(m.oracle.settled, ticket.Sequence)

@@ -158,6 +158,16 @@ func (s *State) Position(id attune.EnforcementID) int {
 	return 0
 }
 
+// Awaits reports whether a ticket waits for a slot, or is still to arrive: the word that it was accepted may be on its way.
+func (s *State) Awaits(ticket attune.Ticket) bool {
+	if ticket.Sequence < s.next {
+		i, found := slices.BinarySearchFunc(s.waiting, ticket, attune.Ticket.Compare)
+		return found && s.waiting[i].Enforcement == ticket.Enforcement
+	}
+	_, ended := slices.BinarySearch(s.gone, ticket.Sequence)
+	return !ended
+}
+
 // WakeAt is the time at which [State.Advance] has something to do, if there is one.
 func (s *State) WakeAt() (time.Time, bool) {
 	var at time.Time

@@ -133,7 +133,7 @@ func (r CancelRequest) check(s *semaphore.State) error {
 	if err := r.validate(); err != nil {
 		return err
 	}
-	if s.Position(r.Ticket.Enforcement) == 0 {
+	if !s.Awaits(r.Ticket) {
 		return attune.Errorf(attune.CodeConflict, "enforcement %d does not wait in this queue", r.Ticket.Enforcement)
 	}
 	return nil

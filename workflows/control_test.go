@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -91,6 +92,23 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		close(next)
 		s.eventually(t, "the other seven ran", func() bool { return s.count(attune.EnforcementExecuted) == 7 })
 		s.requireOrder(t)
+	})
+
+	t.Run("one that is cancelled before the queue has heard of it", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		s.acquire(t, 1)
+		s.eventually(t, "the queue runs", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
+		admission := s.accept(2)
+		view, err := s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], "ada", "")
+		require.NoError(t, err)
+		require.Zero(t, view.Waiting)
+		_, err = s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], "ada", "")
+		require.EqualError(t, err, fmt.Sprintf("enforcement %d does not wait in this queue", admission.Tickets[0].Enforcement))
+		require.NoError(t, s.queues.Acquire(t.Context(), admission))
+		s.eventually(t, "it stays cancelled, and the next one runs", func() bool {
+			return s.count(attune.EnforcementCancelled) == 1 && s.count(attune.EnforcementExecuted) == 2
+		})
 	})
 
 	t.Run("what is set by hand survives the workflow", func(t *testing.T) {
