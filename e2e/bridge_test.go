@@ -15,10 +15,7 @@ import (
 // TestBridgeKilledAt is [TestOrchestratorKilledAt] for the process between the broker and the queues.
 func TestBridgeKilledAt(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		reach  func(k *killing)
-		stands func(k *killing) (string, error)
-	}{
+	for name, at := range map[string]point{
 		"between a message and the end of its outbox row":   {(*killing).reachRelayed, (*killing).standsRelayed},
 		"between the place in the line and the signal":      {(*killing).reachPlaced, (*killing).standsPlaced},
 		"between the end of an execution and its slot's":    {(*killing).reachReported, (*killing).standsReported},
@@ -26,9 +23,7 @@ func TestBridgeKilledAt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKilling(t, "bridge", stepAction(3), 3, 12)
-			tt.reach(k)
-			k.killWhere(tt.stands)
+			k := killAt(t, at, func() *killing { return newKilling(t, "bridge", stepAction(3), 3, 12) })
 			k.recover()
 		})
 	}
@@ -43,10 +38,10 @@ func (k *killing) enter() {
 }
 
 // reachRelayed keeps the broker's confirmations from the relay: rows stay in the outbox whose messages are out.
-func (k *killing) reachRelayed() {
+func (k *killing) reachRelayed() <-chan struct{} {
 	held := k.amqp.toProcess.hold("")
 	k.enter()
-	<-held
+	return held
 }
 
 func (k *killing) standsRelayed() (string, error) {
@@ -60,10 +55,10 @@ func (k *killing) standsRelayed() (string, error) {
 }
 
 // reachPlaced keeps tickets that have their place from their queue.
-func (k *killing) reachPlaced() {
+func (k *killing) reachPlaced() <-chan struct{} {
 	held := k.temporal.toService.hold(workflows.SignalAcquire)
 	k.enter()
-	<-held
+	return held
 }
 
 func (k *killing) standsPlaced() (string, error) {
@@ -77,11 +72,11 @@ func (k *killing) standsPlaced() (string, error) {
 }
 
 // reachReported lets executions end and keeps it from their queue.
-func (k *killing) reachReported() {
+func (k *killing) reachReported() <-chan struct{} {
 	k.start("--roles=worker")
 	held := k.temporal.toService.hold(workflows.SignalRelease)
 	k.enter()
-	<-held
+	return held
 }
 
 func (k *killing) standsReported() (string, error) {
@@ -95,7 +90,7 @@ func (k *killing) standsReported() (string, error) {
 }
 
 // reachFreed lets the queue have its slots back and keeps the reports from being acknowledged.
-func (k *killing) reachFreed() {
+func (k *killing) reachFreed() <-chan struct{} {
 	k.control("pause")
 	k.enter()
 	k.eventually("all wait", func() bool { return k.stats("e2e.step").QueueLength == int64(len(k.ids)) })
@@ -103,7 +98,7 @@ func (k *killing) reachFreed() {
 	k.start("--roles=worker")
 	held := k.temporal.toProcess.hold("")
 	k.control("resume")
-	<-held
+	return held
 }
 
 func (k *killing) standsFreed() (string, error) {
@@ -137,7 +132,7 @@ func (k *killing) counters() (c struct{ Accepted, Completed int64 }) {
 
 func (k *killing) outbox() (n int) {
 	k.t.Helper()
-	db, err := pgx.Connect(k.t.Context(), variable(k.env, "ATTUNE_POSTGRES_URL"))
+	db, err := pgx.Connect(k.t.Context(), k.variable("ATTUNE_POSTGRES_URL"))
 	require.NoError(k.t, err)
 	defer func() { _ = db.Close(k.t.Context()) }()
 	require.NoError(k.t, db.QueryRow(k.t.Context(), "SELECT count(*) FROM outbox").Scan(&n))

@@ -1,28 +1,27 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
+	temporal "go.temporal.io/sdk/client"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/demo"
 	"github.com/attune-go/attune/internal/ledger"
+	"github.com/attune-go/attune/internal/services"
 	"github.com/attune-go/attune/internal/testenv"
 )
 
@@ -35,22 +34,6 @@ const (
 	token    = "e2e-token-of-at-least-32-characters"
 	patience = 3 * time.Minute // a machine that runs every other test at the same time is slow
 )
-
-// programDir is where program has put attune; empty before.
-var programDir string
-
-// program builds attune once.
-var program = sync.OnceValues(func() (path string, err error) {
-	if programDir, err = os.MkdirTemp("", "attune-e2e-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(programDir, "attune")
-	build := exec.Command("go", "build", "-o", path, "../cmd/attune")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build attune: %w\n%s", err, out)
-	}
-	return path, nil
-})
 
 // cluster is attune for one test: its own database, vhost and namespace, a pack, and processes started and ended at will.
 type cluster struct {
@@ -66,7 +49,7 @@ type cluster struct {
 func newCluster(t *testing.T, pack map[string]string) *cluster {
 	t.Helper()
 	address, namespace := testenv.Temporal(t)
-	c := &cluster{t: t, addr: freeAddress(t), pack: writePack(t, pack), log: filepath.Join(t.TempDir(), "log")}
+	c := &cluster{t: t, addr: fmt.Sprintf("127.0.0.1:%d", services.FreePort()), pack: writePack(t, pack), log: filepath.Join(t.TempDir(), "log")}
 	c.base = "http://" + c.addr
 	c.Client = client.New(c.base, token)
 	c.env = append(os.Environ(),
@@ -78,74 +61,31 @@ func newCluster(t *testing.T, pack map[string]string) *cluster {
 	return c
 }
 
-// process is one running attune.
-type process struct {
-	cmd    *exec.Cmd
-	output *bytes.Buffer
-	done   chan struct{}
-}
-
-// start runs `attune serve` and returns when it says that it runs.
-func (c *cluster) start(args ...string) *process {
+// variable is what the processes have in their environment.
+func (c *cluster) variable(name string) string {
 	c.t.Helper()
-	path, err := program()
-	require.NoError(c.t, err)
-	p := &process{output: new(bytes.Buffer), done: make(chan struct{})}
-	p.cmd = exec.Command(path, append([]string{"serve", "--data-dir", c.t.TempDir(), "--packs", c.pack}, args...)...)
-	p.cmd.Env = c.env
-	stderr, err := p.cmd.StderrPipe()
-	require.NoError(c.t, err)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	require.NoError(c.t, p.cmd.Start())
-	running := make(chan struct{})
-	go func() {
-		defer close(p.done)
-		p.watch(stderr, running)
-		_ = p.cmd.Wait()
-	}()
-	c.t.Cleanup(p.stop)
-	select {
-	case <-running:
-	case <-p.done:
-		require.FailNow(c.t, "attune did not start", p.output.String())
-	case <-time.After(patience):
-		p.kill()
-		require.FailNow(c.t, "attune did not say that it runs", p.output.String())
-	}
-	return p
-}
-
-// watch keeps what the process says, and notices when it says that it runs.
-func (p *process) watch(stderr io.Reader, running chan struct{}) {
-	chunk := make([]byte, 4096)
-	said := false
-	for {
-		n, err := stderr.Read(chunk)
-		p.output.Write(chunk[:n])
-		if !said && strings.Contains(p.output.String(), "attune runs") {
-			said = true
-			close(running)
-		}
-		if err != nil {
-			return
+	for _, entry := range slices.Backward(c.env) { // the last one counts
+		if value, found := strings.CutPrefix(entry, name+"="); found {
+			return value
 		}
 	}
+	require.FailNow(c.t, "no variable "+name)
+	return ""
 }
 
-// stop asks the process to end and waits for it.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(time.Minute):
-		p.kill()
-	}
+func (c *cluster) dialTemporal() temporal.Client {
+	c.t.Helper()
+	return testenv.Dial(c.t, c.variable("TEMPORAL_ADDRESS"), c.variable("TEMPORAL_NAMESPACE"))
 }
 
-// kill ends the process as a power cut would.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
+func (c *cluster) dialBroker() *amqp.Channel {
+	c.t.Helper()
+	conn, err := amqp.Dial(c.variable("ATTUNE_AMQP_URL"))
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { _ = conn.Close() })
+	channel, err := conn.Channel()
+	require.NoError(c.t, err)
+	return channel
 }
 
 // run runs an action and returns the enforcement.
@@ -196,10 +136,47 @@ func (c *cluster) executions(action string) []attune.Execution {
 	return executions
 }
 
+// executionOf reads the execution of an enforcement; the zero value while there is none.
+func (c *cluster) executionOf(id attune.EnforcementID) (execution attune.Execution) {
+	c.t.Helper()
+	query := url.Values{"enforcement": {fmt.Sprint(id)}}
+	found, err := client.List[attune.Execution](c.t.Context(), c.Client, "/executions", query)
+	require.NoError(c.t, err)
+	if len(found) > 0 {
+		require.NoError(c.t, c.Get(c.t.Context(), fmt.Sprintf("/executions/%d", found[0].ID), nil, &execution))
+	}
+	return execution
+}
+
+// cancel ends the execution of an enforcement as soon as there is one that runs.
+func (c *cluster) cancel(id attune.EnforcementID) {
+	c.t.Helper()
+	var execution attune.Execution
+	c.eventually("it runs", func() bool {
+		execution = c.executionOf(id)
+		return execution.Status == attune.ExecutionRunning
+	})
+	require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/executions/%d/cancel", execution.ID), by, nil))
+}
+
+// complete waits until n places of an action's queue have been granted and given back. There is no patience for the whole, but
+// for every step of it.
+func (c *cluster) complete(action string, n int) {
+	c.t.Helper()
+	for completed := int64(-1); completed < int64(n); {
+		before := completed
+		c.eventually(fmt.Sprintf("more than %d of %d in the queue of %s have ended", before, n, action), func() bool {
+			completed = c.stats(action).TotalCompleted
+			return completed > before
+		})
+	}
+	require.EqualValues(c.t, n, c.stats(action).TotalCompleted)
+}
+
 // finish waits until n executions of the action have ended and requires that its queue kept every promise.
 func (c *cluster) finish(action string, n, limit int) demo.Measure {
 	c.t.Helper()
-	c.eventually(fmt.Sprintf("%d executions of %s have ended", n, action), func() bool { return c.stats(action).TotalCompleted == int64(n) })
+	c.complete(action, n)
 	rows, err := ledger.Read(c.t.Context(), c.Client, attune.QueueKey(action), patience)
 	require.NoError(c.t, err)
 	m := demo.MeasureQueue(rows, c.executions(action))
@@ -212,16 +189,24 @@ func (c *cluster) finish(action string, n, limit int) demo.Measure {
 // eventually waits for a predicate and prints every queue if it never comes true.
 func (c *cluster) eventually(what string, predicate func() bool) {
 	c.t.Helper()
-	deadline := time.Now().Add(patience)
+	if !within(patience, predicate) {
+		queues, err := client.List[attune.QueueStats](context.Background(), c.Client, "/queues", nil)
+		require.FailNow(c.t, "never came true: "+what, "queues: %+v (%v)", queues, err)
+	}
+}
+
+// within reports whether a predicate comes true in time.
+func within(d time.Duration, predicate func() bool) bool {
+	deadline := time.Now().Add(d)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for !predicate() {
 		if time.Now().After(deadline) {
-			queues, err := client.List[attune.QueueStats](context.Background(), c.Client, "/queues", nil)
-			require.FailNow(c.t, "never came true: "+what, "queues: %+v (%v)", queues, err)
+			return false
 		}
 		<-ticker.C
 	}
+	return true
 }
 
 // written returns the lines that the actions have written.
@@ -233,28 +218,6 @@ func (c *cluster) written() []string {
 	}
 	require.NoError(c.t, err)
 	return strings.Fields(string(data))
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, listener.Close()) }()
-	return listener.Addr().String()
-}
-
-// attune runs a command to its end and returns its exit code and what it printed.
-func (c *cluster) attune(args ...string) (code int, output string) {
-	c.t.Helper()
-	path, err := program()
-	require.NoError(c.t, err)
-	cmd := exec.CommandContext(c.t.Context(), path, args...)
-	cmd.Env = c.env
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		require.ErrorAs(c.t, err, new(*exec.ExitError), "%s", out)
-	}
-	return cmd.ProcessState.ExitCode(), string(out)
 }
 
 // http sends a raw request and returns the status and the body.

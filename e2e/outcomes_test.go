@@ -31,42 +31,31 @@ func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, outcomesPack())
 	c.start()
-	execution := func(id attune.EnforcementID) attune.Execution {
-		var page struct{ Items []attune.Execution }
-		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions?enforcement=%d", id), nil, &page))
-		if len(page.Items) == 0 {
-			return attune.Execution{}
-		}
-		var x attune.Execution
-		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions/%d", page.Items[0].ID), nil, &x))
-		return x
-	}
 	good := c.run("e2e.good", map[string]any{"answer": 42})
 	bad := c.run("e2e.bad", map[string]any{})
 	slow := c.run("e2e.slow", map[string]any{})
 	long := c.run("e2e.long", map[string]any{})
 
-	c.eventually("the long one runs", func() bool { return execution(long).Status == attune.ExecutionRunning })
-	require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", execution(long).ID), by, nil))
+	c.cancel(long)
 	for id, want := range map[attune.EnforcementID]attune.Execution{
 		good: {Status: attune.ExecutionSucceeded},
 		bad:  {Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode},
 		slow: {Status: attune.ExecutionTimedOut, Reason: attune.ReasonTimeout},
 		long: {Status: attune.ExecutionCancelled, Reason: attune.ReasonCancelled},
 	} {
-		c.eventually("it has ended: "+string(want.Status), func() bool { return execution(id).Status.Terminal() })
-		got := execution(id)
+		c.eventually("it has ended: "+string(want.Status), func() bool { return c.executionOf(id).Status.Terminal() })
+		got := c.executionOf(id)
 		require.Equal(t, want.Status, got.Status)
 		require.Equal(t, want.Reason, got.Reason)
 		require.NotNil(t, got.FinishedAt)
 	}
 	var cancelled struct{ Changes []attune.ExecutionChange }
-	require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions/%d", execution(long).ID), nil, &cancelled))
+	require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions/%d", c.executionOf(long).ID), nil, &cancelled))
 	require.Len(t, cancelled.Changes, 1)
 	require.Equal(t, "ada", cancelled.Changes[0].By)
-	require.JSONEq(t, `{"answer": 42}`, string(execution(good).Result))
-	require.Equal(t, 3, *execution(bad).ExitCode)
-	require.Equal(t, "no good\n", execution(bad).Stderr)
+	require.JSONEq(t, `{"answer": 42}`, string(c.executionOf(good).Result))
+	require.Equal(t, 3, *c.executionOf(bad).ExitCode)
+	require.Equal(t, "no good\n", c.executionOf(bad).Stderr)
 	for _, action := range []string{"e2e.good", "e2e.bad", "e2e.slow", "e2e.long"} {
 		c.finish(action, 1, 1)
 	}

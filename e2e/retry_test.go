@@ -50,14 +50,14 @@ func TestRetries(t *testing.T) {
 
 func (c *cluster) retriesInPlace() {
 	c.t.Helper()
-	c.eventually("all have ended", func() bool { return c.stats("e2e.flaky").TotalCompleted == 3 })
+	c.complete("e2e.flaky", 3)
 	require.Equal(c.t, []string{"1.1", "1.2", "1.3", "2.1", "3.1"}, c.written(), "nobody overtakes")
 	require.EqualValues(c.t, 3, c.stats("e2e.flaky").TotalEnqueued, "it kept its place")
 }
 
 func (c *cluster) retriesAtTheBack() {
 	c.t.Helper()
-	c.eventually("every place gave its slot back", func() bool { return c.stats("e2e.flaky").TotalCompleted == 5 })
+	c.complete("e2e.flaky", 5)
 	require.ElementsMatch(c.t, []string{"1.1", "2.1", "1.2", "3.1", "1.3"}, c.written())
 	require.Equal(c.t, []string{"1.1", "2.1"}, c.written()[:2])
 	require.EqualValues(c.t, 5, c.stats("e2e.flaky").TotalEnqueued)
@@ -76,6 +76,6 @@ func (c *cluster) retriesByHand() {
 		c.eventually("it is parked", parked)
 		require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/enforcements/%d/retry", first), map[string]any{"by": "ann"}, nil))
 	}
-	c.eventually("every place gave its slot back", func() bool { return c.stats("e2e.flaky").TotalCompleted == 5 })
+	c.complete("e2e.flaky", 5)
 	require.ElementsMatch(c.t, []string{"1.1", "2.1", "1.2", "3.1", "1.3"}, c.written())
 }

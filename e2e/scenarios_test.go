@@ -76,12 +76,11 @@ func TestScenarios(t *testing.T) {
 		}
 		c.finish("e2e.a", 50, 1)
 		c.finish("e2e.b", 50, 2)
-		require.EqualValues(t, 50, c.stats("e2e.stuck").QueueLength)
-		require.EqualValues(t, 1, c.stats("e2e.stuck").ActiveCount)
-
-		var page struct{ Items []attune.Execution }
-		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions?enforcement=%d", stuck), nil, &page))
-		require.NoError(t, c.Post(t.Context(), fmt.Sprintf("/executions/%d/cancel", page.Items[0].ID), by, nil))
+		c.eventually("fifty wait behind the one that is stuck", func() bool {
+			s := c.stats("e2e.stuck")
+			return s.QueueLength == 50 && s.ActiveCount == 1
+		})
+		c.cancel(stuck)
 		m := c.finish("e2e.stuck", 51, 1)
 		require.Equal(t, map[string]int{"succeeded": 50, "cancelled": 1}, m.Outcomes)
 	})
@@ -120,10 +119,9 @@ func TestScenarios(t *testing.T) {
 		for n := range 5 {
 			c.run("e2e.step", map[string]any{"n": 2 + n})
 		}
-		c.eventually("the second runs", func() bool { return c.stats("e2e.step").ActiveCount == 1 })
-		var page struct{ Items []attune.Execution }
-		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions?enforcement=%d", first), nil, &page))
-		publishCompletions(t, c.env, page.Items[0], 100)
+		c.eventually("the second runs", func() bool { return len(c.written()) == 3 })
+		c.eventually("the others wait", func() bool { return c.stats("e2e.step").QueueLength == 5 })
+		c.publishCompletions(c.executionOf(first), 100)
 		c.eventually("all duplicates have been seen", func() bool {
 			status, body := c.http("GET", "/metrics", nil, "")
 			require.Equal(t, 200, status)
@@ -152,32 +150,18 @@ func overlap(t *testing.T, lines []string) int {
 }
 
 // publishCompletions plays a broker or a worker that repeats itself.
-func publishCompletions(t *testing.T, env []string, x attune.Execution, times int) {
-	t.Helper()
-	conn, err := amqp.Dial(variable(env, "ATTUNE_AMQP_URL"))
-	require.NoError(t, err)
-	defer func() { _ = conn.Close() }()
-	channel, err := conn.Channel()
-	require.NoError(t, err)
+func (c *cluster) publishCompletions(x attune.Execution, times int) {
+	c.t.Helper()
+	channel := c.dialBroker()
 	body := fmt.Sprintf(`{"execution_id":%d,"enforcement_id":%d,"action_id":%d,"attempt":%d,"worker":"echo","status":"failed"}`,
 		x.ID, x.Enforcement, x.ActionID, x.Attempt)
-	require.NoError(t, channel.Confirm(false))
+	require.NoError(c.t, channel.Confirm(false))
 	for range times {
-		confirm, err := channel.PublishWithDeferredConfirmWithContext(t.Context(), "attune", attune.KeyExecutionCompleted, true, false,
+		confirm, err := channel.PublishWithDeferredConfirmWithContext(c.t.Context(), "attune", attune.KeyExecutionCompleted, true, false,
 			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: []byte(body)})
-		require.NoError(t, err)
-		require.True(t, confirm.Wait())
+		require.NoError(c.t, err)
+		require.True(c.t, confirm.Wait())
 	}
-}
-
-func variable(env []string, name string) string {
-	value := ""
-	for _, entry := range env {
-		if v, ok := strings.CutPrefix(entry, name+"="); ok {
-			value = v
-		}
-	}
-	return value
 }
 
 // metric sums the samples of a metric that have a label.

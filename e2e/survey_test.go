@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"slices"
-	"testing"
 
-	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -90,14 +88,4 @@ func (k *killing) depth(queue string) int {
 	found, err := k.broker.QueueDeclarePassive(queue, true, false, false, false, nil)
 	require.NoError(k.t, err, "look at %q", queue)
 	return found.Messages
-}
-
-func dialBroker(t *testing.T, address string) *amqp.Channel {
-	t.Helper()
-	conn, err := amqp.Dial(address)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	channel, err := conn.Channel()
-	require.NoError(t, err)
-	return channel
 }

@@ -1,19 +1,11 @@
 package e2e_test
 
 import (
-	"fmt"
-	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	temporal "go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
-	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/workflows"
@@ -79,8 +71,8 @@ func TestVerify_Retried(t *testing.T) {
 			c.run(action, map[string]any{"kind": map[bool]string{true: "fail", false: "short"}[n%5 == 0], "n": n})
 		}
 	}
-	for action, completed := range map[string]int64{"e2e.back": 14, "e2e.hold": 10, "e2e.park": 10} {
-		c.eventually(action+" has worked off its line", func() bool { return c.stats(action).TotalCompleted == completed })
+	for action, completed := range map[string]int{"e2e.back": 14, "e2e.hold": 10, "e2e.park": 10} {
+		c.complete(action, completed)
 	}
 
 	code, output := c.attune("queue", "verify", "--url", c.base)
@@ -101,12 +93,12 @@ func TestVerify_Changed(t *testing.T) {
 		status, answer := c.http(method, "/api/v1/queues/e2e.step/"+path, header, body)
 		require.Equal(t, http.StatusOK, status, answer)
 	}
-	run := func(total int64, n int) {
+	run := func(total, n int) {
 		t.Helper()
 		for range n {
 			c.run("e2e.step", map[string]any{"kind": "short"})
 		}
-		c.eventually("all of them have run", func() bool { return c.stats("e2e.step").TotalCompleted == total })
+		c.complete("e2e.step", total)
 	}
 	run(3, 3)
 	change("POST", "pause", `{"by":"ada","note":"release"}`)
@@ -140,12 +132,7 @@ func TestVerify_Changed(t *testing.T) {
 func TestVerify_Rebuilt(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": verifyAction})
-	engine, err := temporal.Dial(temporal.Options{
-		HostPort: c.variable("TEMPORAL_ADDRESS"), Namespace: c.variable("TEMPORAL_NAMESPACE"),
-		Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-	})
-	require.NoError(t, err)
-	t.Cleanup(engine.Close)
+	engine := c.dialTemporal()
 	c.start()
 	for n := range 60 {
 		c.run("e2e.step", map[string]any{"kind": "short", "n": n})
@@ -155,35 +142,10 @@ func TestVerify_Rebuilt(t *testing.T) {
 		require.NoError(t, engine.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID("e2e.step"), "", "a test"))
 		c.run("e2e.step", map[string]any{"kind": "short", "lost": lost})
 	}
-	c.eventually("all of them have run", func() bool { return c.stats("e2e.step").TotalCompleted == 63 })
+	c.complete("e2e.step", 63)
 
 	code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
 	require.Zero(t, code, output)
 	require.Regexp(t, `e2e.step: every promise kept\n +tickets +63 +waiting 0, active 0, executed 63, dropped 0\n +grants +63 `, output)
 	require.Regexp(t, `generations +[2-4] `, output)
-}
-
-// variable is what the processes have in their environment.
-func (c *cluster) variable(name string) string {
-	c.t.Helper()
-	for _, entry := range slices.Backward(c.env) { // the last one counts
-		if value, found := strings.CutPrefix(entry, name+"="); found {
-			return value
-		}
-	}
-	require.FailNow(c.t, "no variable "+name)
-	return ""
-}
-
-// cancel ends the execution of an enforcement as soon as there is one that runs.
-func (c *cluster) cancel(id attune.EnforcementID) {
-	c.t.Helper()
-	query := url.Values{"enforcement": {fmt.Sprint(id)}, "status": {string(attune.ExecutionRunning)}}
-	var running []attune.Execution
-	c.eventually("it runs", func() bool {
-		found, err := client.List[attune.Execution](c.t.Context(), c.Client, "/executions", query)
-		running = found
-		return err == nil && len(found) == 1
-	})
-	require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/executions/%d/cancel", running[0].ID), by, nil))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -22,18 +21,9 @@ import (
 
 const password = "correct-horse"
 
-// closedPort returns an address at which nobody listens.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func TestOpen_Errors(t *testing.T) {
 	t.Parallel()
-	address := closedPort(t)
+	address := fmt.Sprintf("127.0.0.1:%d", services.FreePort()) // nobody listens there
 	server, err := url.Parse(testenv.Postgres(t))
 	require.NoError(t, err)
 	missing := *server

@@ -47,7 +47,7 @@ func (p *port) address() string { return net.JoinHostPort(loopback, p.String()) 
 // choose picks a number unless the caller did.
 func (p *port) choose() {
 	if !p.fixed {
-		p.number = freePort()
+		p.number = FreePort()
 	}
 }
 
@@ -89,11 +89,12 @@ func listen(number int) error {
 
 func free(number int) bool { return listen(number) == nil }
 
-// freePort returns a port that is free and below the range from which the kernel numbers outgoing connections.
+// FreePort returns a port of the loopback address that is free and below the range from which the kernel numbers outgoing
+// connections; 0 if there is none.
 //
 // A port inside that range would do until its server is down for a moment: then a client that keeps reconnecting can
 // be given that very number for its own end, connect to itself and keep the server from coming back.
-func freePort() int {
+func FreePort() int {
 	const lowest = 15000
 	highest := firstEphemeral() - 1
 	if highest-lowest < 1000 {
