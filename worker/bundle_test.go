@@ -21,7 +21,7 @@ import (
 )
 
 // deadline bounds every wait of the tests. It is long because processes share the machine with other tests.
-const deadline = 30 * time.Second
+const deadline = 2 * time.Minute
 
 const tick = 5 * time.Millisecond
 
@@ -44,7 +44,7 @@ func setup(t *testing.T, change ...func(*worker.Config)) *bundle {
 	dir := t.TempDir()
 	cfg := worker.Config{
 		Name: "w1", Slots: 4, Packs: map[string]string{"demo": dir},
-		KillGrace: deadline, StopGrace: deadline, OutputGrace: 200 * time.Millisecond,
+		KillGrace: deadline, StopGrace: deadline, OutputGrace: deadline,
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -25,6 +25,9 @@ func (r *requests) Take(ctx context.Context) (worker.Request, error) {
 			return worker.Request{}, err
 		}
 	}
+	if ctx.Err() != nil { // select would choose at random
+		return worker.Request{}, ctx.Err()
+	}
 	select {
 	case request := <-r.queue:
 		r.taken.Add(1)

@@ -167,14 +167,23 @@ func TestWorker_Cancel(t *testing.T) {
 
 	t.Run("WhileEndedByTimeout", func(t *testing.T) {
 		t.Parallel()
-		b := setup(t).start(t)
-		m := request("sh", "-c", "trap 'echo t > term; while [ ! -f go ]; do sleep 0.02; done; exit 1' TERM; while :; do sleep 0.02; done")
-		m.Timeout = attune.Duration(3 * time.Second)
-		b.requests.push(m)
-		b.read(t, "term")
-		require.True(t, b.Cancel(m.Execution, m.Attempt))
-		require.NoError(t, os.WriteFile(b.path("go"), nil, 0o644))
-		require.Equal(t, attune.ExecutionTimedOut, b.reports.next(t).Status)
+		// A busy machine may not start a process in a short time: then the signal ends it before it can ask for it.
+		for timeout := time.Second; ; timeout *= 2 {
+			b := setup(t).start(t)
+			m := request("sh", "-c", "trap 'echo t > term; while [ ! -f go ]; do sleep 0.02; done; exit 1' TERM; while :; do sleep 0.02; done")
+			m.Timeout = attune.Duration(timeout)
+			b.requests.push(m)
+			asked := func() bool { _, err := os.Stat(b.path("term")); return err == nil }
+			require.Eventually(t, func() bool { return asked() || len(b.reports.published) > 0 }, deadline, tick)
+			if !asked() && 2*timeout < deadline {
+				continue
+			}
+			b.read(t, "term")
+			require.True(t, b.Cancel(m.Execution, m.Attempt))
+			require.NoError(t, os.WriteFile(b.path("go"), nil, 0o644))
+			require.Equal(t, attune.ExecutionTimedOut, b.reports.next(t).Status)
+			return
+		}
 	})
 }
 
