@@ -236,9 +236,13 @@ func (c *Connection) Ping(ctx context.Context) error {
 }
 
 // open returns a new channel, waiting for a connection as long as ctx allows.
-func (c *Connection) open(ctx context.Context) (*channel, error) {
+func (c *Connection) open(ctx context.Context) (*channel, error) { return c.openAfter(ctx, ctx) }
+
+// openAfter is open with another bound of the wait for a connection: a broker that is there but busy has as long as ctx
+// to answer.
+func (c *Connection) openAfter(waiting, ctx context.Context) (*channel, error) {
 	for {
-		link, err := c.wait(ctx)
+		link, err := c.wait(waiting)
 		if err != nil {
 			return nil, err
 		}

@@ -147,7 +147,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		require.Equal(t, want, handled.requireLen(t, 49))
 		letter := b.deadLetters(t, 1)[0]
 		require.Equal(t, want, handled.all(), "nothing twice")
-		require.WithinDuration(t, time.Now(), letter.FailedAt, time.Minute)
+		require.WithinDuration(t, time.Now(), letter.FailedAt, 2*patience)
 		letter.FailedAt = time.Time{}
 		require.Equal(t, rabbitmq.DeadLetter{
 			MessageID: "enforcement/17/created", RoutingKey: "enforcement.created", Queue: "attune.enforcement.created",
@@ -183,6 +183,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		b := setup(t)
 		var handled record[attune.EnforcementID]
 		var fails atomic.Int64
+		b.publish(t, 1, 2)
 		b.consume(t, b.conn, 10, func(_ context.Context, batch createdBatch) error {
 			if slices.Contains(ids(batch), 1) && fails.Add(1) < rabbitmq.MaxTries {
 				return attune.Errorf(attune.CodeExhausted, "quota")
@@ -190,7 +191,6 @@ func TestConsumer_Culprit(t *testing.T) {
 			handled.add(ids(batch)...)
 			return nil
 		})
-		b.publish(t, 1, 2)
 		require.Equal(t, []attune.EnforcementID{2, 1}, handled.requireLen(t, 2))
 		b.requireDepth(t, rabbitmq.QueueDead, 0)
 	})

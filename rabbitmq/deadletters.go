@@ -29,50 +29,54 @@ func DeadLetters(ctx context.Context, conn *Connection, limit int) ([]DeadLetter
 		return nil, err
 	}
 	defer ch.discard() // gives them back
+	deliveries, err := ch.dead(ctx, limit)
 	var letters []DeadLetter
-	for len(letters) < limit {
-		delivery, found, err := ch.get(ctx, QueueDead)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			break
-		}
+	for _, delivery := range deliveries {
 		letters = append(letters, newDeadLetter(delivery))
 	}
-	return letters, nil
+	return letters, err
 }
 
 // Replay publishes up to limit dead letters again, oldest first, with the routing key they had, and returns how many. It
-// takes only those that are there when it begins, so that one that fails again is not replayed for ever. A dead letter
+// takes all of them before it publishes the first, so that one that fails again is not replayed for ever. A dead letter
 // leaves its queue when its copy is confirmed; at the first that cannot be published, Replay stops.
 func Replay(ctx context.Context, conn *Connection, publisher *Publisher, limit int) (int, error) {
-	depth, err := Inspect(ctx, conn, QueueDead)
-	if err != nil {
-		return 0, err
-	}
 	ch, err := conn.open(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer ch.discard()
-	replayed := 0
-	for replayed < min(limit, depth.Ready) {
-		delivery, found, err := ch.get(ctx, QueueDead)
-		if err != nil || !found {
-			return replayed, err
-		}
+	defer ch.discard() // gives the others back
+	deliveries, err := ch.dead(ctx, limit)
+	if err != nil {
+		return 0, err
+	}
+	for replayed, delivery := range deliveries {
 		letter := newDeadLetter(delivery)
-		err = publisher.PublishRaw(ctx, Envelope{RoutingKey: letter.RoutingKey, MessageID: letter.MessageID, Body: letter.Body})
+		err := publisher.PublishRaw(ctx, Envelope{RoutingKey: letter.RoutingKey, MessageID: letter.MessageID, Body: letter.Body})
 		if err != nil {
 			return replayed, fmt.Errorf("replay message %q: %w", letter.MessageID, err)
 		}
 		if err := delivery.Ack(false); err != nil {
 			return replayed, unavailable(err, "remove dead letter %q", letter.MessageID)
 		}
-		replayed++
 	}
-	return replayed, nil
+	return len(deliveries), nil
+}
+
+// dead takes up to limit dead letters, oldest first, without settling them.
+func (c *channel) dead(ctx context.Context, limit int) ([]amqp.Delivery, error) {
+	var deliveries []amqp.Delivery
+	for len(deliveries) < limit {
+		delivery, found, err := c.get(ctx, QueueDead)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+		deliveries = append(deliveries, delivery)
+	}
+	return deliveries, nil
 }
 
 // get takes one message without subscribing.

@@ -20,12 +20,12 @@ func TestDeadLetters(t *testing.T) {
 		raw := b.raw(t)
 		require.NoError(t, b.publisher.Publish(t.Context(), attune.ExecutionCompletedMessage{Execution: 1, Attempt: 1}))
 		b.request(t, 2, 2)
-		for _, queue := range []string{rabbitmq.QueueExecutionCompleted, poolQueue} {
+		for i, queue := range []string{rabbitmq.QueueExecutionCompleted, poolQueue} {
 			delivery, found, err := raw.Get(queue, false)
 			require.NoError(t, err)
 			require.True(t, found)
 			require.NoError(t, delivery.Reject(false))
-			b.requireDepth(t, queue, 0)
+			b.requireDepth(t, rabbitmq.QueueDead, i+1) // each queue moves its own in its own time
 		}
 		letters := b.deadLetters(t, 2)
 		require.Equal(t, "execution.completed", letters[0].RoutingKey)

@@ -81,7 +81,8 @@ type Depth struct {
 	Consumers int // that take messages now; those that stand by for a single active one may not count
 }
 
-// Inspect returns the depth of a queue. An unknown queue is [attune.CodeNotFound].
+// Inspect returns the depth of a queue. An unknown queue is [attune.CodeNotFound]. One that does not answer the broker within
+// 250 ms, because that is busy, is empty and without consumers to it: ask again before nothing is taken for an answer.
 func Inspect(ctx context.Context, conn *Connection, queue string) (Depth, error) {
 	ch, err := conn.open(ctx)
 	if err != nil {

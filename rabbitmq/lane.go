@@ -118,9 +118,9 @@ func (l *lane) open(ctx context.Context) error {
 	if l.ch != nil && !l.ch.lost() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	waiting, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	ch, err := l.conn.open(ctx)
+	ch, err := l.conn.openAfter(waiting, ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -44,5 +45,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		stop()
 	}
 	stopConn()
+	for begun := time.Now(); goleak.Find(before) != nil && time.Since(begun) < patience; { // each Find waits a while
+	}
 	goleak.VerifyNone(t, before)
 }

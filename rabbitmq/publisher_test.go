@@ -173,7 +173,8 @@ func TestPublisher(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
-		publisher := rabbitmq.NewPublisher(b.connect(t, address))
+		conn := b.connect(t, address)
+		publisher := rabbitmq.NewPublisher(conn)
 		require.NoError(t, publisher.Publish(t.Context(), created(1)...))
 		thaw := proxy.freeze()
 		failed := make(chan error, 1)
@@ -189,6 +190,7 @@ func TestPublisher(t *testing.T) {
 		require.True(t, ok)
 		require.False(t, detail.Unroutable)
 		require.Len(t, detail.Failed, 2)
+		require.NoError(t, conn.WaitReady(deadline(t)))
 		require.NoError(t, publisher.Publish(t.Context(), created(2, 3)...), "the caller's retry")
 	})
 
@@ -200,9 +202,7 @@ func TestPublisher(t *testing.T) {
 		require.NoError(t, proxy.listener.Close())
 		proxy.cut()
 		require.Eventually(t, func() bool { return !conn.Ready() }, patience, tick)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*quickRetry)
-		defer cancel()
-		err := rabbitmq.NewPublisher(conn).Publish(ctx, created(1)...)
+		err := rabbitmq.NewPublisher(conn).Publish(deadline(t), created(1)...) // waits for a connection, but not as long as that
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.ErrorContains(t, err, `1 of 1 messages were not published ("enforcement.created")`)
 		require.ErrorContains(t, err, proxy.listener.Addr().String())

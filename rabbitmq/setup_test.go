@@ -20,7 +20,7 @@ import (
 )
 
 // patience is the deadline of everything a test waits for.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 const tick = 10 * time.Millisecond
 
