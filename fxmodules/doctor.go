@@ -62,8 +62,9 @@ func (b brokerSight) version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", attune.WrapError(attune.CodeUnavailable, err, "RabbitMQ takes no new connection")
 	}
+	defer func() { _ = link.CloseDeadline(time.Now().Add(time.Second)) }() // a broker that takes its time over that is well
 	version, _ := link.Properties["version"].(string)
-	return version, link.CloseDeadline(time.Now().Add(time.Second))
+	return version, nil
 }
 
 // queues looks at what attune declares on the broker, with a queue for every pool that an action runs in.

@@ -44,7 +44,7 @@ func setup(t *testing.T) *testBundle {
 func setupAt(t *testing.T, url string) *testBundle {
 	t.Helper()
 	logged := &record[string]{}
-	text := slog.NewTextHandler(t.Output(), nil)
+	text := slog.NewTextHandler(testenv.Output(t), nil)
 	b := &testBundle{url: url, logger: slog.New(recorder{text, logged}), logged: logged}
 	b.conn = b.connect(t, b.url)
 	b.publisher = rabbitmq.NewPublisher(b.connect(t, b.url))

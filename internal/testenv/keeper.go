@@ -19,7 +19,7 @@ const (
 
 	watchInterval   = 100 * time.Millisecond
 	idleLimit       = time.Minute
-	takeOverTimeout = 30 * time.Second
+	takeOverTimeout = 2 * time.Minute
 	stopTimeout     = 20 * time.Second
 )
 

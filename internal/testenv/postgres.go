@@ -19,7 +19,7 @@ import (
 
 const (
 	postgresVariable = "ATTUNE_TEST_POSTGRES_URL"
-	cleanupTimeout   = 30 * time.Second
+	cleanupTimeout   = 2 * time.Minute
 )
 
 // existing is the address of a service that runs already: from the tests' own variable, or from the one attune itself reads.

@@ -131,9 +131,9 @@ func (r *testRun) requireNothingLeft(t *testing.T) {
 	}
 }
 
-// waitFor polls until the condition holds or half a minute is over.
+// waitFor polls until the condition holds or two minutes are over.
 func waitFor(condition func() bool) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

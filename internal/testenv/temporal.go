@@ -26,7 +26,7 @@ import (
 
 const (
 	temporalVariable = "ATTUNE_TEST_TEMPORAL_ADDRESS"
-	namespaceTimeout = 30 * time.Second
+	namespaceTimeout = 2 * time.Minute
 	namespaceKept    = 24 * time.Hour
 )
 
@@ -82,13 +82,20 @@ func Dial(t testing.TB, address, namespace string) client.Client {
 	return c
 }
 
-// testLogger writes warnings to the test's output until the test ends: later ones would panic.
+// testLogger writes warnings to the test's output.
 func testLogger(t testing.TB) sdklog.Logger {
+	t.Helper()
+	handler := slog.NewTextHandler(Output(t), &slog.HandlerOptions{Level: slog.LevelWarn})
+	return sdklog.NewStructuredLogger(slog.New(handler))
+}
+
+// Output is the test's output until the test ends, for loggers of what may outlive it by a moment: a line that comes later is
+// dropped, where t.Output would panic.
+func Output(t testing.TB) io.Writer {
 	t.Helper()
 	out := &output{to: t.Output()}
 	t.Cleanup(out.close)
-	handler := slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn})
-	return sdklog.NewStructuredLogger(slog.New(handler))
+	return out
 }
 
 // output is a writer that can be closed while others still write.
