@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	sdklog "go.temporal.io/sdk/log"
@@ -27,7 +26,7 @@ func serviceDir(t *testing.T) string {
 func stopAtEnd(t *testing.T, stop func(context.Context) error) {
 	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*stopGrace)
 		defer cancel()
 		require.NoError(t, stop(ctx))
 	})

@@ -20,7 +20,7 @@ const (
 	// probeTimeout bounds one readiness probe, so that a server that accepts and then hangs is asked again.
 	probeTimeout = 2 * time.Second
 	// stopGrace is how long a service may take to stop by itself before it is killed.
-	stopGrace = 20 * time.Second
+	stopGrace = time.Minute
 	// tailBytes and tailLines bound what an error quotes from a log.
 	tailBytes = 8 << 10
 	tailLines = 15

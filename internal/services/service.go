@@ -74,7 +74,7 @@ func (s *service) Err() error {
 }
 
 // Stop lets the service finish in order, or ends it at once if it is ephemeral, and returns when its last process is
-// gone. When that takes longer than 20 s or than ctx allows the service is killed, and the error says so. Stopping a
+// gone. When that takes longer than a minute or than ctx allows the service is killed, and the error says so. Stopping a
 // stopped service does nothing.
 func (s *service) Stop(ctx context.Context) error {
 	s.mu.Lock()
