@@ -32,9 +32,9 @@ func TestRetries_RandomWalk(t *testing.T) {
 		w.generations[attune.QueueKey(ref)] = new(atomic.Int64)
 	}
 	b.install(t, pack)
-	w.ids = b.bulk(t, 40, "walk.hold", "walk.back", "walk.park")
+	w.ids = b.bulk(t, 70, "walk.hold", "walk.back", "walk.park")
 
-	const actors, steps = 8, 250
+	const actors, steps = 8, 350
 	done, observed := make(chan struct{}), make(chan error, 1)
 	go func() { observed <- w.observe(t.Context(), done) }()
 	errs := make([]error, actors)
@@ -100,15 +100,15 @@ func (w *walk) step(ctx context.Context, random *rand.Rand, id attune.Enforcemen
 		_, err = w.enforcements.Admit(ctx, []attune.EnforcementID{id, w.ids[random.IntN(len(w.ids))]})
 	case dice < 45:
 		return w.grant(ctx, random, enforcement, ticket)
-	case dice < 75:
+	case dice < 70:
 		return w.report(ctx, random, enforcement)
-	case dice < 80:
+	case dice < 74:
 		return w.renew(ctx, random, id)
-	case dice < 85:
+	case dice < 78:
 		_, err = w.executions.ExpireLeases(ctx, 1+random.IntN(5))
-	case dice < 88:
+	case dice < 82:
 		_, err = w.enforcements.Retry(ctx, id, ada)
-	case dice < 90:
+	case dice < 84:
 		_, err = w.enforcements.GiveUp(ctx, id, ada)
 	case dice < 95:
 		expired := attune.Settlement{Ticket: ticket, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}
