@@ -71,6 +71,7 @@ func (a managementAPI) call(ctx context.Context, method, vhost string) error {
 	if err != nil {
 		return err
 	}
+	request.Close = true // a connection that was kept may be one that the broker is just closing, and neither call is tried again
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("%w; for a broker of your own set %s to its management API", err, rabbitAPIVariable)
