@@ -81,22 +81,31 @@ type Depth struct {
 	Consumers int // that take messages now; those that stand by for a single active one may not count
 }
 
-// Inspect returns the depth of a queue. An unknown queue is [attune.CodeNotFound]. One that does not answer the broker within
-// 250 ms, because that is busy, is empty and without consumers to it: ask again before nothing is taken for an answer.
+// inspections is how often a queue is asked before nothing is taken for an answer: one that does not answer the broker within
+// 250 ms, because that is busy, is empty and without consumers to it.
+const inspections = 3
+
+// Inspect returns the depth of a queue. An unknown queue is [attune.CodeNotFound].
 func Inspect(ctx context.Context, conn *Connection, queue string) (Depth, error) {
 	ch, err := conn.open(ctx)
 	if err != nil {
 		return Depth{}, err
 	}
 	defer ch.discard()
-	found, err := within(ctx, func() (amqp.Queue, error) {
-		return ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-	}, func(amqp.Queue) {})
-	switch {
-	case replyCode(err) == amqp.NotFound:
-		return Depth{}, attune.WrapError(attune.CodeNotFound, err, "queue %q does not exist", queue)
-	case err != nil:
-		return Depth{}, unavailable(err, "inspect queue %q", queue)
+	var depth Depth
+	for range inspections {
+		found, err := within(ctx, func() (amqp.Queue, error) {
+			return ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		}, func(amqp.Queue) {})
+		switch {
+		case replyCode(err) == amqp.NotFound:
+			return Depth{}, attune.WrapError(attune.CodeNotFound, err, "queue %q does not exist", queue)
+		case err != nil:
+			return Depth{}, unavailable(err, "inspect queue %q", queue)
+		}
+		if depth = (Depth{Ready: found.Messages, Consumers: found.Consumers}); depth != (Depth{}) {
+			break
+		}
 	}
-	return Depth{Ready: found.Messages, Consumers: found.Consumers}, nil
+	return depth, nil
 }
