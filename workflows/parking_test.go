@@ -24,6 +24,7 @@ func parked(t *testing.T, n int) (s *stage, tickets []attune.Ticket, release cha
 	for _, ticket := range tickets[1:] {
 		s.eventually(t, "parked", func() bool { return s.status(t, ticket) == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING })
 	}
+	s.rests(t, workflows.QueueWorkflowID(queueKey)) // it has heard of it
 	return s, tickets, release
 }
 

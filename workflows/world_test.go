@@ -14,6 +14,7 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/activities"
 	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/semaphore"
 	"github.com/attune-go/attune/workflows"
 )
 
@@ -330,10 +331,21 @@ func setupStage(t *testing.T, s *stage) *stage {
 		s.queues = s.queues.Marked()
 	}
 	ctx := t.Context()
-	s.report = func(ticket attune.Ticket) { _ = s.queues.Release(ctx, queueKey, []attune.Ticket{ticket}) }
-	s.again = func(r *row) { _ = s.askAgain(ctx, r) }
+	s.report = func(ticket attune.Ticket) { s.release(ctx, ticket) }
+	s.again = func(r *row) { insist(ctx, func() error { return s.askAgain(ctx, r) }) }
 	s.startWorkers(t)
 	return s
+}
+
+// release tells the queue that an execution has ended, as the bridge does.
+func (s *stage) release(ctx context.Context, ticket attune.Ticket) {
+	insist(ctx, func() error { return s.queues.Release(ctx, queueKey, []attune.Ticket{ticket}) })
+}
+
+// insist repeats a signal until the server has taken it: the broker would deliver the message behind it again.
+func insist(ctx context.Context, signal func() error) {
+	for signal() != nil && ctx.Err() == nil {
+	}
 }
 
 // askAgain tells the queue that an attempt has failed, as the bridge and the intake do.
@@ -375,14 +387,15 @@ func (s *stage) startWorkers(t testing.TB) (stop func()) {
 func (s *stage) acquire(t *testing.T, n int) attune.Admission {
 	t.Helper()
 	admission := s.accept(n)
-	require.NoError(t, s.queues.Acquire(t.Context(), admission))
+	s.eventually(t, "the signal is taken", func() bool { return s.queues.Acquire(t.Context(), admission) == nil })
 	return admission
 }
 
 // eventually waits for a predicate and prints the last state of the queue if it never comes true.
 func (s *stage) eventually(t *testing.T, what string, predicate func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute) // for a machine that is busy with everything else
+	// For a machine that is busy with everything else; not so long that a look after holders makes good what was lost.
+	deadline := time.Now().Add(semaphore.InspectAfter - time.Minute)
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for !predicate() {
@@ -394,10 +407,14 @@ func (s *stage) eventually(t *testing.T, what string, predicate func() bool) {
 	}
 }
 
-func (s *stage) view(t *testing.T) workflows.QueueView {
+// view asks until there is an answer: a queue that is being rebuilt has none yet, and one whose task was lost has none in time.
+func (s *stage) view(t *testing.T) (view workflows.QueueView) {
 	t.Helper()
-	view, err := s.queues.View(t.Context(), queueKey)
-	require.NoError(t, err)
+	s.eventually(t, "the queue answers", func() (answered bool) {
+		var err error
+		view, err = s.queues.View(t.Context(), queueKey)
+		return err == nil
+	})
 	return view
 }
 
@@ -406,4 +423,14 @@ func (s *stage) runID(t *testing.T, workflowID string) string {
 	description, err := s.client.DescribeWorkflowExecution(t.Context(), workflowID, "")
 	require.NoError(t, err, "describe %q", workflowID)
 	return description.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+}
+
+// rests waits until a workflow has nothing under way: it knows of everything that has happened before.
+func (s *stage) rests(t *testing.T, workflowID string) {
+	t.Helper()
+	s.eventually(t, workflowID+" rests", func() bool {
+		description, err := s.client.DescribeWorkflowExecution(t.Context(), workflowID, "")
+		require.NoError(t, err, "describe %q", workflowID)
+		return description.GetPendingWorkflowTask() == nil && len(description.GetPendingActivities()) == 0
+	})
 }
