@@ -25,7 +25,7 @@ func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) err
 		options.StartDelay = workflows.ParkedFor
 		options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
 		_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
-			workflows.EnforcementInput{Enforcement: ticket.Enforcement, Queue: input.Queue, Parked: true})
+			workflows.EnforcementInput{Enforcement: ticket.Enforcement, Queue: input.Queue})
 		return unlessStarted(err)
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/client"
 
@@ -189,6 +191,34 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		description, err := s.client.DescribeWorkflowExecution(t.Context(), waiting.GetID(), "")
 		require.NoError(t, err)
 		require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, description.GetWorkflowExecutionInfo().GetStatus())
+	})
+
+	t.Run("cancelled while it acquires, it leaves the line too", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		release, acquires, acquired := make(chan struct{}), make(chan struct{}, 10), make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-release }
+		s.admitting = func() { acquires <- struct{}{}; <-acquired }
+		s.acquire(t, 3)
+		s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
+		acquiring := start(t, s, 101)
+		<-acquires
+		require.NoError(t, s.client.CancelWorkflow(t.Context(), acquiring.GetID(), ""))
+		s.eventually(t, "it has heard of it", func() bool {
+			events := s.history(t, acquiring.GetID(), "").GetEvents()
+			heard := slices.IndexFunc(events, func(e *historypb.HistoryEvent) bool {
+				return e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+			})
+			return heard >= 0 && slices.ContainsFunc(events[heard:], func(e *historypb.HistoryEvent) bool {
+				return e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+			})
+		})
+		close(acquired)
+		require.Error(t, acquiring.Get(t.Context(), nil))
+		s.eventually(t, "the row says so", func() bool { return s.count(attune.EnforcementCancelled) == 1 })
+		close(release)
+		s.eventually(t, "the others ran", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
+		s.requireOrder(t)
 	})
 
 	t.Run("already ended, it releases and says so", func(t *testing.T) {

@@ -17,11 +17,11 @@ func EnforcementWorkflow(ctx workflow.Context, input EnforcementInput) (Enforcem
 		queue:  input.Queue,
 		grants: signalChannel(ctx, SignalGrant, "The queue's permission to run."),
 	}
-	grant, inLine := input.Grant, input.Parked
+	grant := input.Grant
 	for {
 		if grant == nil {
 			var err error
-			if grant, err = e.waitForGrant(ctx, inLine); err != nil {
+			if grant, err = e.waitForGrant(ctx); err != nil {
 				return EnforcementResult{}, err
 			}
 		}
@@ -36,7 +36,7 @@ func EnforcementWorkflow(ctx workflow.Context, input EnforcementInput) (Enforcem
 		case next != nil && supersedes(*next, *grant):
 			grant = next // it came while the one before was being acted upon
 		case result.Outcome == outcomeFenced:
-			grant, inLine = nil, true // the one that replaces it is on its way
+			grant = nil // the one that replaces it is on its way
 		default:
 			return result, nil
 		}
@@ -51,17 +51,14 @@ type enforcement struct {
 	grants workflow.ReceiveChannel
 }
 
-// waitForGrant acquires and waits, again and again, until the grant is there. One whose ticket is in the line already first
-// looks whether the grant is what has woken it. It returns nil when there is nothing to wait for.
-func (e *enforcement) waitForGrant(ctx workflow.Context, inLine bool) (*attune.Grant, error) {
-	// A workflow that sleeps may be woken by being cancelled: its ticket is then still to be taken out of the line.
-	acquireCtx := ctx
-	if inLine {
-		if grant := e.newest(); grant != nil {
-			return grant, nil
-		}
-		acquireCtx, _ = workflow.NewDisconnectedContext(ctx)
+// waitForGrant acquires and waits, again and again, until the grant is there: it may be what has woken one that was asleep. It
+// returns nil when there is nothing to wait for.
+func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) {
+	if grant := e.newest(); grant != nil {
+		return grant, nil
 	}
+	// One that is cancelled meanwhile, or woken by that, must know its ticket to take it out of the line.
+	acquireCtx, _ := workflow.NewDisconnectedContext(ctx)
 	for {
 		var acquired AcquiredTicket
 		if err := do(acquireCtx, "acquire", ActivityAcquireTicket, e.id, &acquired); err != nil {
@@ -81,7 +78,7 @@ func (e *enforcement) waitForGrant(ctx workflow.Context, inLine bool) (*attune.G
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return nil, workflow.NewContinueAsNewError(ctx, EnforcementWorkflowName,
-				EnforcementInput{Enforcement: e.id, Queue: e.queue, Parked: true})
+				EnforcementInput{Enforcement: e.id, Queue: e.queue})
 		}
 	}
 }

@@ -97,8 +97,6 @@ type EnforcementInput struct {
 	Enforcement attune.EnforcementID `json:"enforcement"`
 	Queue       attune.QueueKey      `json:"queue,omitempty"`
 	Grant       *attune.Grant        `json:"grant,omitempty"`
-	// Parked says that the workflow was started asleep, for a ticket that waits already.
-	Parked bool `json:"parked,omitempty"`
 }
 
 // EnforcementResult is what became of an enforcement.

@@ -40,8 +40,8 @@ type world struct {
 	run    func(attune.EnforcementID)
 	report func(attune.Ticket)
 
-	// requesting is called with every grant that is about to be acted upon.
-	requesting func(attune.Grant)
+	admitting  func()             // is called when an enforcement acquires for itself
+	requesting func(attune.Grant) // is called with every grant that is about to be acted upon
 
 	// fails says which attempts fail and are tried again, and where; nil is none.
 	fails     func(id attune.EnforcementID, attempt int) bool
@@ -67,7 +67,7 @@ func newWorld(limit int) *world {
 		policy: attune.QueuePolicy{Revision: 1, Limit: limit, MaxQueued: 10_000, Overflow: attune.OverflowReject},
 		run:    func(attune.EnforcementID) {},
 
-		requesting: func(attune.Grant) {},
+		admitting: func() {}, requesting: func(attune.Grant) {},
 	}
 }
 
@@ -164,6 +164,7 @@ func (w *world) Settle(_ context.Context, _ attune.QueueKey, settlements []attun
 }
 
 func (w *world) Admit(_ context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {
+	w.admitting()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	admission := attune.Admission{Queue: queueKey, Policy: w.policy}
