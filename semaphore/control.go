@@ -32,11 +32,10 @@ func (s *State) SetOverride(now time.Time, author attune.Author, override *attun
 // Cancel takes a ticket out of the line that it waits in, or would have come to, and settles it as cancelled. A ticket that
 // holds a slot keeps it: ending its execution is what frees the slot.
 func (s *State) Cancel(now time.Time, author attune.Author, ticket attune.Ticket) {
-	if !s.Awaits(ticket) {
+	if !s.dropWaiting(ticket) {
 		s.counters.Unknown++
 		return
 	}
-	s.dropWaiting(ticket)
 	s.settle(ticket, attune.EnforcementCancelled, attune.ReasonCancelled)
 	s.log(attune.QueueChange{
 		At: now, By: author.By, Note: author.Note, Kind: attune.ChangeCancel, Enforcement: ticket.Enforcement,

@@ -89,8 +89,8 @@ func (s *State) retryHolder(retry attune.Retry) bool {
 }
 
 func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
-	i, found := slices.BinarySearchFunc(line, ticket, attune.Ticket.Compare)
-	if !found || !line[i].Same(ticket) || ticket.Attempt <= max(line[i].Attempt, 1) {
+	i := placeIn(line, ticket)
+	if i < 0 || ticket.Attempt <= max(line[i].Attempt, 1) {
 		return false
 	}
 	line[i].Attempt = ticket.Attempt
@@ -279,10 +279,19 @@ func (s *State) dropWaiting(ticket attune.Ticket) bool {
 }
 
 func remove(line *[]attune.Ticket, ticket attune.Ticket) bool {
-	i, found := slices.BinarySearchFunc(*line, ticket, attune.Ticket.Compare)
-	if !found || (*line)[i].Enforcement != ticket.Enforcement {
+	i := placeIn(*line, ticket)
+	if i < 0 {
 		return false
 	}
 	*line = slices.Delete(*line, i, i+1)
 	return true
+}
+
+// placeIn finds a ticket among those of a line, which is in sequence order; -1 is not there.
+func placeIn(line []attune.Ticket, ticket attune.Ticket) int {
+	i, found := slices.BinarySearchFunc(line, ticket, attune.Ticket.Compare)
+	if !found || !line[i].Same(ticket) {
+		return -1
+	}
+	return i
 }

@@ -161,8 +161,7 @@ func (s *State) Position(id attune.EnforcementID) int {
 // Awaits reports whether a ticket waits for a slot, or is still to arrive: the word that it was accepted may be on its way.
 func (s *State) Awaits(ticket attune.Ticket) bool {
 	if ticket.Sequence < s.next {
-		i, found := slices.BinarySearchFunc(s.waiting, ticket, attune.Ticket.Compare)
-		return found && s.waiting[i].Enforcement == ticket.Enforcement
+		return placeIn(s.waiting, ticket) >= 0
 	}
 	_, ended := slices.BinarySearch(s.gone, ticket.Sequence)
 	return !ended

@@ -90,7 +90,7 @@ func refuse(err error) error {
 	return temporal.NewNonRetryableApplicationError(err.Error(), string(attune.CodeOf(err)), nil)
 }
 
-func (r ChangeRequest) author() attune.Author { return attune.Author{By: r.By, Note: r.Note} }
+func (r ChangeRequest) author() attune.Author { return attune.Author(r) }
 
 func (r ChangeRequest) validate() error {
 	return r.author().Validate()
