@@ -31,10 +31,7 @@ func TestQueueFull(t *testing.T) {
 				"actions/step.yaml": stepAction(1) + fmt.Sprintf("  max_queued: 10\n  overflow: %s\n", overflow),
 			})
 			c.start()
-			control := func(verb string) {
-				require.NoError(t, c.Post(t.Context(), "/queues/e2e.step/"+verb, map[string]any{"by": "ada"}, nil))
-			}
-			control("pause")
+			c.control("e2e.step", "pause")
 			var ids []attune.EnforcementID
 			for n := range 10 {
 				ids = append(ids, c.run("e2e.step", map[string]any{"n": n + 1}))
@@ -55,7 +52,7 @@ func TestQueueFull(t *testing.T) {
 			require.EqualValues(t, 10, c.stats("e2e.step").QueueLength)
 			require.EqualValues(t, 1, c.stats("e2e.step").TotalDropped)
 
-			control("resume")
+			c.control("e2e.step", "resume")
 			require.Equal(t, map[string]int{"succeeded": 10, "rejected": 1}, c.finishDropping("e2e.step", 10, 1))
 			var want []string
 			for n := range 11 {
@@ -118,7 +115,7 @@ func TestBacklog(t *testing.T) {
 	tickets := 1000 * scale(t)
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(limit)})
 	c.start("--roles=api,orchestrator,bridge")
-	require.NoError(t, c.Post(t.Context(), "/queues/e2e.step/pause", map[string]any{"by": "ada"}, nil))
+	c.control("e2e.step", "pause")
 	senders := new(sync.WaitGroup)
 	for sender := range 4 {
 		senders.Go(func() {
@@ -131,7 +128,7 @@ func TestBacklog(t *testing.T) {
 	c.eventually("all wait", func() bool { return c.stats("e2e.step").QueueLength == int64(tickets) })
 
 	one, two := c.startQuickWorker("one", limit), c.startQuickWorker("two", limit)
-	require.NoError(t, c.Post(t.Context(), "/queues/e2e.step/resume", map[string]any{"by": "ada"}, nil))
+	c.control("e2e.step", "resume")
 	c.complete("e2e.step", tickets)
 	require.Equal(t, map[string]int{"succeeded": tickets}, c.finishDropping("e2e.step", tickets, 0))
 	requireOnce(t, tickets, one, two)

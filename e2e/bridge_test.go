@@ -91,13 +91,13 @@ func (k *killing) standsReported() (string, error) {
 
 // reachFreed lets the queue have its slots back and keeps the reports from being acknowledged.
 func (k *killing) reachFreed() <-chan struct{} {
-	k.control("pause")
+	k.control("e2e.step", "pause")
 	k.enter()
 	k.eventually("all wait", func() bool { return k.stats("e2e.step").QueueLength == int64(len(k.ids)) })
 	k.eventually("the queue knows all", func() bool { return k.counters().Accepted == int64(1+len(k.ids)) })
 	k.start("--roles=worker")
 	held := k.temporal.toProcess.hold("")
-	k.control("resume")
+	k.control("e2e.step", "resume")
 	return held
 }
 

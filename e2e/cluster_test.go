@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,16 @@ func (c *cluster) run(action string, parameters map[string]any) attune.Enforceme
 	}
 	require.NoError(c.t, c.Post(c.t.Context(), "/actions/"+action+"/run", map[string]any{"parameters": parameters}, &answer))
 	return answer.Enforcement
+}
+
+// control has a person pause, resume or drain a queue.
+func (c *cluster) control(queue, verb string) {
+	c.t.Helper()
+	require.NoError(c.t, c.change(queue, verb))
+}
+
+func (c *cluster) change(queue, verb string) error {
+	return c.Post(c.t.Context(), "/queues/"+queue+"/"+verb, by, nil)
 }
 
 func (c *cluster) stats(action string) attune.QueueStats {
@@ -218,6 +229,31 @@ func (c *cluster) written() []string {
 	}
 	require.NoError(c.t, err)
 	return strings.Fields(string(data))
+}
+
+// api sends a raw request to the API, with the token.
+func (c *cluster) api(method, path, body string) (status int, answer string) {
+	c.t.Helper()
+	header := http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
+	return c.http(method, "/api/v1/"+path, header, body)
+}
+
+// metric sums the samples of a metric that have a label; all of them for an empty one.
+func (c *cluster) metric(name, label string) float64 {
+	c.t.Helper()
+	status, page := c.http(http.MethodGet, "/metrics", nil, "")
+	require.Equal(c.t, http.StatusOK, status)
+	sum := 0.0
+	for line := range strings.Lines(page) {
+		sample, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if of, _, _ := strings.Cut(sample, "{"); of != name || !strings.Contains(sample, label) {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		require.NoError(c.t, err, line)
+		sum += n
+	}
+	return sum
 }
 
 // http sends a raw request and returns the status and the body.

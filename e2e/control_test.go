@@ -16,12 +16,9 @@ func TestControl(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
 	c.start()
-	change := func(method, path, body string) (int, string) {
-		return c.http(method, "/api/v1/"+path, http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}, body)
-	}
 	must := func(method, path, body string) {
 		t.Helper()
-		status, answer := change(method, path, body)
+		status, answer := c.api(method, path, body)
 		require.Equal(t, http.StatusOK, status, answer)
 	}
 
@@ -57,8 +54,8 @@ func TestControl(t *testing.T) {
 	require.LessOrEqual(t, overlap(t, c.written()), 4)
 	require.Len(t, c.written(), 34)
 
-	status, answer := change("POST", "queues/e2e.step/drain", `{"by":"ada"}`)
+	status, answer := c.api("POST", "queues/e2e.step/drain", `{"by":"ada"}`)
 	require.Equal(t, http.StatusConflict, status, answer)
-	status, answer = change("POST", "queues/e2e.gone/pause", `{"by":"ada"}`)
+	status, answer = c.api("POST", "queues/e2e.gone/pause", `{"by":"ada"}`)
 	require.Equal(t, http.StatusNotFound, status, answer)
 }

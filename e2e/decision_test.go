@@ -33,7 +33,7 @@ func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 			k := killAt(t, granted, func() *killing { return newKilling(t, "orchestrator", stepAction(1)+tt.policy, 1, 1) })
 			person := make(chan error, len(tt.meanwhile))
 			for _, verb := range tt.meanwhile {
-				go func() { person <- k.change(verb) }() // is answered when the next process has decided
+				go func() { person <- k.change("e2e.step", verb) }() // is answered when the next process has decided
 			}
 			k.start("--roles=worker")
 			k.start("--roles=orchestrator")
@@ -43,7 +43,7 @@ func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 			}
 			k.seen(2)
 			for _, verb := range tt.after {
-				k.control(verb)
+				k.control("e2e.step", verb)
 			}
 			k.run("e2e.step", map[string]any{"n": 2})
 			// What the queue has decided beside it is tentative, until the row of the first has said that it runs.

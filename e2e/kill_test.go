@@ -2,10 +2,8 @@ package e2e_test
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -155,32 +153,8 @@ func (k *killing) send() {
 		k.ids[n] = k.run("e2e.step", map[string]any{"n": n + 1, "ms": 5})
 	}
 	k.eventually("the queue has every ticket", func() bool {
-		return k.admitted() == 1+len(k.ids)
+		return k.metric("attune_admitted_total", "") == float64(1+len(k.ids))
 	})
-}
-
-// admitted is how many tickets queues have got.
-func (k *killing) admitted() int {
-	k.t.Helper()
-	_, page := k.http(http.MethodGet, "/metrics", nil, "")
-	for line := range strings.Lines(page) {
-		if n, ok := strings.CutPrefix(line, "attune_admitted_total "); ok {
-			admitted, err := strconv.Atoi(strings.TrimSpace(n))
-			require.NoError(k.t, err)
-			return admitted
-		}
-	}
-	return 0
-}
-
-// control has a person pause or resume the queue.
-func (k *killing) control(verb string) {
-	k.t.Helper()
-	require.NoError(k.t, k.change(verb))
-}
-
-func (k *killing) change(verb string) error {
-	return k.Post(k.t.Context(), "/queues/e2e.step/"+verb, map[string]any{"by": "ada"}, nil)
 }
 
 // reachAcquired stops the orchestrator's answers to Temporal: it gets the queue's task with the tickets, decides, and can
@@ -217,10 +191,10 @@ func (k *killing) standsAcquired() (string, error) {
 // reachBatch lets a batch of grants through until the start of the twentieth passes by: at most 16 are under way at a time,
 // so some have been started by then, and those behind it have not.
 func (k *killing) reachBatch() <-chan struct{} {
-	k.control("pause")
+	k.control("e2e.step", "pause")
 	k.send()
 	held := k.temporal.toService.hold(fmt.Sprintf("%s[^0-9]", workflows.EnforcementWorkflowID(k.ids[19])))
-	k.control("resume")
+	k.control("e2e.step", "resume")
 	return held
 }
 
@@ -235,10 +209,10 @@ func (k *killing) standsBatch() (string, error) {
 
 // reachRow lets everything to the broker through but the requests of executions.
 func (k *killing) reachRow() <-chan struct{} {
-	k.control("pause")
+	k.control("e2e.step", "pause")
 	k.send()
 	held := k.amqp.toService.hold("execution/[0-9]+/1/requested")
-	k.control("resume")
+	k.control("e2e.step", "resume")
 	return held
 }
 
@@ -253,10 +227,10 @@ func (k *killing) standsRow() (string, error) {
 
 // reachMessage lets requests go to the broker and its confirmations not come back.
 func (k *killing) reachMessage() <-chan struct{} {
-	k.control("pause")
+	k.control("e2e.step", "pause")
 	k.send()
 	held := k.amqp.toProcess.hold("")
-	k.control("resume")
+	k.control("e2e.step", "resume")
 	return held
 }
 

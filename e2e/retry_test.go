@@ -29,12 +29,12 @@ func TestRetries(t *testing.T) {
 			c := newCluster(t, map[string]string{"actions/flaky.yaml": flaky(placement)})
 			c.start()
 			// The others are in line before the first one fails.
-			require.NoError(t, c.Post(t.Context(), "/queues/e2e.flaky/pause", map[string]any{"by": "ann"}, nil))
+			c.control("e2e.flaky", "pause")
 			for n := 1; n <= 3; n++ {
 				c.run("e2e.flaky", map[string]any{"n": n})
 			}
 			c.eventually("all wait", func() bool { return c.stats("e2e.flaky").QueueLength == 3 })
-			require.NoError(t, c.Post(t.Context(), "/queues/e2e.flaky/resume", map[string]any{"by": "ann"}, nil))
+			c.control("e2e.flaky", "resume")
 			story(c)
 
 			for _, row := range c.rows("e2e.flaky") {
@@ -74,7 +74,7 @@ func (c *cluster) retriesByHand() {
 	}
 	for range 2 {
 		c.eventually("it is parked", parked)
-		require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/enforcements/%d/retry", first), map[string]any{"by": "ann"}, nil))
+		require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/enforcements/%d/retry", first), by, nil))
 	}
 	c.complete("e2e.flaky", 5)
 	require.ElementsMatch(c.t, []string{"1.1", "2.1", "1.2", "3.1", "1.3"}, c.written())

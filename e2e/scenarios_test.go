@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -123,9 +122,7 @@ func TestScenarios(t *testing.T) {
 		c.eventually("the others wait", func() bool { return c.stats("e2e.step").QueueLength == 5 })
 		c.publishCompletions(c.executionOf(first), 100)
 		c.eventually("all duplicates have been seen", func() bool {
-			status, body := c.http("GET", "/metrics", nil, "")
-			require.Equal(t, 200, status)
-			return metric(body, "attune_completions_total", `effect="repeated"`) == 100
+			return c.metric("attune_completions_total", `effect="repeated"`) == 100
 		})
 		require.EqualValues(t, 1, c.stats("e2e.step").ActiveCount)
 		require.EqualValues(t, 5, c.stats("e2e.step").QueueLength)
@@ -162,19 +159,4 @@ func (c *cluster) publishCompletions(x attune.Execution, times int) {
 		require.NoError(c.t, err)
 		require.True(c.t, confirm.Wait())
 	}
-}
-
-// metric sums the samples of a metric that have a label.
-func metric(page, name, label string) float64 {
-	sum := 0.0
-	for line := range strings.Lines(page) {
-		if !strings.HasPrefix(line, name+"{") || !strings.Contains(line, label) {
-			continue
-		}
-		fields := strings.Fields(line)
-		if value, err := strconv.ParseFloat(fields[len(fields)-1], 64); err == nil {
-			sum += value
-		}
-	}
-	return sum
 }

@@ -89,8 +89,7 @@ func TestVerify_Changed(t *testing.T) {
 	c.start()
 	change := func(method, path, body string) {
 		t.Helper()
-		header := http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
-		status, answer := c.http(method, "/api/v1/queues/e2e.step/"+path, header, body)
+		status, answer := c.api(method, "queues/e2e.step/"+path, body)
 		require.Equal(t, http.StatusOK, status, answer)
 	}
 	run := func(total, n int) {
