@@ -1,4 +1,4 @@
--- What must still be published. A row is removed once the broker has confirmed its message.
+-- The outbox: what must still be published. A row is removed once the broker has confirmed its message.
 
 -- +goose Up
 CREATE TABLE outbox (
