@@ -73,33 +73,11 @@ type LimitOverride struct {
 	Until time.Time `json:"until,omitzero"` // zero: until it is cleared
 }
 
-// Bounds of a change by hand, in bytes.
-const (
-	MaxChangeBy   = 200  // who makes it; at least 1
-	MaxChangeNote = 1000 // why
-)
-
-// Author is who changes something by hand, and why.
-type Author struct {
-	By   string // who says so; 1 to [MaxChangeBy] bytes
-	Note string // up to [MaxChangeNote] bytes
-}
-
-// Validate reports what is missing or too long.
-func (a Author) Validate() error {
-	if a.By == "" || len(a.By) > MaxChangeBy || len(a.Note) > MaxChangeNote {
-		return Errorf(CodeInvalid, "say who makes the change (by: 1 to %d bytes), and why if you like (note: up to %d)",
-			MaxChangeBy, MaxChangeNote)
-	}
-	return nil
-}
-
 // QueueChange is what somebody did to a queue by hand. It is kept for ever.
 type QueueChange struct {
-	Number      int64           `json:"n"` // counts the changes of a queue, from 1
-	At          time.Time       `json:"at"`
-	By          string          `json:"by"`             // who says so; 1 to [MaxChangeBy] bytes
-	Note        string          `json:"note,omitempty"` // why; up to [MaxChangeNote] bytes
+	Number int64     `json:"n"` // counts the changes of a queue, from 1
+	At     time.Time `json:"at"`
+	Author
 	Kind        QueueChangeKind `json:"kind"`
 	From        string          `json:"from"`                     // what it was
 	To          string          `json:"to"`                       // what it is now

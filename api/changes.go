@@ -18,10 +18,9 @@ type ChangeReader interface {
 
 // QueueChange is what somebody did to a queue by hand.
 type QueueChange struct {
-	Number      int64                  `json:"number" doc:"Counts the changes of the queue, from 1"`
-	At          time.Time              `json:"at"`
-	By          string                 `json:"by" doc:"Who says so"`
-	Note        string                 `json:"note,omitempty" doc:"Why"`
+	Number int64     `json:"number" doc:"Counts the changes of the queue, from 1"`
+	At     time.Time `json:"at"`
+	attune.Author
 	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel"`
 	From        string                 `json:"from" doc:"What it was"`
 	To          string                 `json:"to" doc:"What it is since"`

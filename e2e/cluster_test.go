@@ -29,7 +29,7 @@ import (
 func TestMain(m *testing.M) { testenv.Main(m, func() { _ = os.RemoveAll(programDir) }) }
 
 // by is who changes something by hand.
-var by = map[string]any{"by": "ada"}
+var by = map[string]any{"on_behalf_of": "ada"}
 
 const (
 	token    = "e2e-token-of-at-least-32-characters"

@@ -92,7 +92,7 @@ func TestDoctor(t *testing.T) {
 	require.NoError(t, err)
 	c := client.New(base, token)
 	for _, change := range []string{"pause", "resume"} {
-		require.NoError(t, c.Post(t.Context(), "/queues/core.echo/"+change, map[string]string{"by": "test"}, nil))
+		require.NoError(t, c.Post(t.Context(), "/queues/core.echo/"+change, map[string]string{"on_behalf_of": "test"}, nil))
 	}
 	requireHealthy(t, base)
 	var verified bytes.Buffer

@@ -23,10 +23,12 @@ UPDATE queues SET mode = $2, override_limit = $3, override_until = $4, last_chan
 WHERE key = $1 AND last_change < $5`
 
 const insertChangesSQL = `
-INSERT INTO queue_changes (queue_key, number, at, by, note, kind, "from", "to", enforcement_id)
-SELECT $1, u.number, u.at, u.by, u.note, u.kind, u."from", u."to", NULLIF(u.enforcement_id, 0)
-FROM unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
-	AS u (number, at, by, note, kind, "from", "to", enforcement_id)
+INSERT INTO queue_changes (queue_key, number, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
+SELECT $1, u.number, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from", u."to",
+	NULLIF(u.enforcement_id, 0)
+FROM unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+	$11::bigint[])
+	AS u (number, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
 ON CONFLICT (queue_key, number) DO NOTHING`
 
 // RecordControl records, in one transaction, how a queue is set by hand and the changes that led there. A change that is
@@ -81,15 +83,12 @@ func checkChange(c attune.QueueChange) error {
 	switch {
 	case c.Number < 1:
 		return attune.Errorf(attune.CodeInvalid, "change %d: changes are numbered from 1", c.Number)
-	case c.By == "" || len(c.By) > attune.MaxChangeBy:
-		return attune.Errorf(attune.CodeInvalid, "change %d: say in 1 to %d bytes who made it, not %d",
-			c.Number, attune.MaxChangeBy, len(c.By))
-	case len(c.Note) > attune.MaxChangeNote:
-		return attune.Errorf(attune.CodeInvalid, "change %d: a note has up to %d bytes, not %d",
-			c.Number, attune.MaxChangeNote, len(c.Note))
 	case c.Kind != attune.ChangeMode && c.Kind != attune.ChangeLimit && c.Kind != attune.ChangeCancel:
 		return attune.Errorf(attune.CodeInvalid, "change %d: kind %q: use %q, %q or %q",
 			c.Number, c.Kind, attune.ChangeMode, attune.ChangeLimit, attune.ChangeCancel)
+	}
+	if err := c.Author.Validate(); err != nil {
+		return fmt.Errorf("change %d: %w", c.Number, err)
 	}
 	return nil
 }
@@ -107,24 +106,28 @@ func queueControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueCon
 	if o := control.Override; o != nil {
 		limit, until = &o.Limit, orNullTime(o.Until)
 	}
-	batch.Queue(insertChangesSQL, key, columns.numbers, columns.times, columns.by, columns.notes, columns.kinds,
-		columns.from, columns.to, columns.enforcements)
+	batch.Queue(insertChangesSQL, key, columns.numbers, columns.times, columns.principals, columns.methods, columns.onBehalfOf,
+		columns.notes, columns.kinds, columns.from, columns.to, columns.enforcements)
 	batch.Queue(controlSQL, key, control.Mode, limit, until, newest)
 }
 
 // changeColumns are changes as columns.
 type changeColumns struct {
-	numbers             []int64
-	times               []time.Time
-	by, notes, from, to []string
-	kinds               []attune.QueueChangeKind
-	enforcements        []attune.EnforcementID
+	numbers                []int64
+	times                  []time.Time
+	principals, onBehalfOf []string
+	methods                []attune.AuthMethod
+	notes, from, to        []string
+	kinds                  []attune.QueueChangeKind
+	enforcements           []attune.EnforcementID
 }
 
 func (c *changeColumns) add(change attune.QueueChange) {
 	c.numbers = append(c.numbers, change.Number)
 	c.times = append(c.times, change.At)
-	c.by = append(c.by, change.By)
+	c.principals = append(c.principals, change.Principal.Name)
+	c.methods = append(c.methods, change.Principal.Method)
+	c.onBehalfOf = append(c.onBehalfOf, change.OnBehalfOf)
 	c.notes = append(c.notes, change.Note)
 	c.kinds = append(c.kinds, change.Kind)
 	c.from = append(c.from, change.From)
@@ -133,7 +136,7 @@ func (c *changeColumns) add(change attune.QueueChange) {
 }
 
 const changesSQL = `
-SELECT c.number, c.at, c.by, c.note, c.kind, c."from", c."to", COALESCE(c.enforcement_id, 0)
+SELECT c.number, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to", COALESCE(c.enforcement_id, 0)
 FROM queue_changes c
 WHERE c.queue_key = $3 AND ($1::bigint = 0 OR c.number < $1) ORDER BY c.number DESC LIMIT $2::bigint`
 
@@ -144,6 +147,7 @@ func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.P
 
 func scanChange(row pgx.CollectableRow) (attune.QueueChange, error) {
 	var c attune.QueueChange
-	err := row.Scan(&c.Number, &c.At, &c.By, &c.Note, &c.Kind, &c.From, &c.To, &c.Enforcement)
+	err := row.Scan(&c.Number, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.Kind, &c.From, &c.To,
+		&c.Enforcement)
 	return c, err
 }

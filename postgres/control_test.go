@@ -15,7 +15,7 @@ import (
 
 func modeChange(number int64, from, to attune.QueueMode) attune.QueueChange {
 	return attune.QueueChange{
-		Number: number, At: time.Now().UTC().Truncate(time.Microsecond), By: "ana", Note: "maintenance",
+		Number: number, At: time.Now().UTC().Truncate(time.Microsecond), Author: authorNamed("ana", "maintenance"),
 		Kind: attune.ChangeMode, From: string(from), To: string(to),
 	}
 }
@@ -44,9 +44,9 @@ func TestQueues_RecordControl(t *testing.T) {
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
 		require.Empty(t, b.changes(t, attune.Page{}))
 		pause := modeChange(1, attune.QueueOpen, attune.QueuePaused)
-		limit := attune.QueueChange{Number: 2, At: pause.At, By: "bo", Kind: attune.ChangeLimit, From: "1", To: "7"}
+		limit := attune.QueueChange{Number: 2, At: pause.At, Author: authorNamed("bo", ""), Kind: attune.ChangeLimit, From: "1", To: "7"}
 		cancel := attune.QueueChange{
-			Number: 3, At: pause.At, By: "bo", Kind: attune.ChangeCancel, From: "waiting", To: "cancelled",
+			Number: 3, At: pause.At, Author: authorNamed("bo", ""), Kind: attune.ChangeCancel, From: "waiting", To: "cancelled",
 			Enforcement: ticket.Enforcement,
 		}
 		override := &attune.LimitOverride{Limit: 7, Until: pause.At.Add(time.Hour)}
@@ -84,7 +84,7 @@ func TestQueues_RecordControl(t *testing.T) {
 		b.control(t, attune.QueueDraining, &attune.LimitOverride{Limit: 2}, second)
 		want := b.rebuild(t)
 		altered := second
-		altered.By, altered.To = "eve", "open"
+		altered.Principal.Name, altered.To = "eve", "open"
 		b.control(t, attune.QueueOpen, nil, altered) // its number is taken
 		b.control(t, attune.QueuePaused, nil, first) // late, and recorded for the first time
 		b.control(t, attune.QueuePaused, nil)        // nothing to record
@@ -177,11 +177,13 @@ func TestQueues_RecordControlRefused(t *testing.T) {
 		"mode":   {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Mode = "closed" }, `"closed"`},
 		"limit":  {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Override = &attune.LimitOverride{Limit: -1} }, "-1"},
 		"number": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Number = 0 }, "from 1"},
-		"nobody": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.By = "" }, "who"},
-		"by":     {func(_ *attune.QueueControl, c *attune.QueueChange) { c.By = strings.Repeat("x", 201) }, "201"},
+		"nobody": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Name = "" }, "name is missing"},
+		"name":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Name = strings.Repeat("x", 201) }, "201"},
+		"method": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Method = "" }, "method"},
+		"for":    {func(_ *attune.QueueControl, c *attune.QueueChange) { c.OnBehalfOf = strings.Repeat("x", 201) }, "201"},
 		"note":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = strings.Repeat("x", 1001) }, "1001"},
 		"kind":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Kind = "colour" }, `"colour"`},
-		"NUL":    {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = "\x00" }, "NUL"},
+		"NUL":    {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = "\x00" }, "U+0000"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -217,7 +219,7 @@ func TestQueues_LimitByHand(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.control(t, attune.QueueOpen, test.override,
-				attune.QueueChange{Number: 1, At: time.Now(), By: "ana", Kind: attune.ChangeLimit, From: "1", To: "6"})
+				attune.QueueChange{Number: 1, At: time.Now(), Author: authorNamed("ana", ""), Kind: attune.ChangeLimit, From: "1", To: "6"})
 			require.Equal(t, test.inForce, b.stats(t).MaxConcurrent)
 			want := test.override
 			if test.inForce == 1 {

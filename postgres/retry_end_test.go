@@ -181,7 +181,7 @@ func TestEnforcements_Retry(t *testing.T) {
 			}
 		}
 		change := attune.ExecutionChange{
-			By: "ada", Note: "it hangs", Kind: attune.ExecutionRetried, Attempt: 1, From: "parked", To: "queued",
+			Author: ada, Kind: attune.ExecutionRetried, Attempt: 1, From: "parked", To: "queued",
 		}
 		again := change
 		again.Attempt = 2
@@ -253,7 +253,7 @@ func TestEnforcements_GiveUp(t *testing.T) {
 	require.EqualValues(t, 1, b.stats(t).TotalCompleted, "the slot was counted when it was given back")
 	require.Empty(t, b.takeOutbox(t))
 	require.Equal(t, []attune.ExecutionChange{{
-		By: "ada", Note: "it hangs", Kind: attune.ExecutionGivenUp, Attempt: 1, From: "parked", To: "executed",
+		Author: ada, Kind: attune.ExecutionGivenUp, Attempt: 1, From: "parked", To: "executed",
 	}}, b.changesOf(t, message.Execution))
 	b.requireNoChange(t, func() {
 		_, err := b.enforcements.GiveUp(t.Context(), ticket.Enforcement, ada)

@@ -101,7 +101,7 @@ func TestQueues_Sight(t *testing.T) {
 
 		until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
 		b.control(t, attune.QueueOpen, &attune.LimitOverride{Limit: 2, Until: until},
-			attune.QueueChange{Number: 1, At: until, By: "ada", Kind: attune.ChangeLimit, From: "7", To: "2"})
+			attune.QueueChange{Number: 1, At: until, Author: authorNamed("ada", ""), Kind: attune.ChangeLimit, From: "7", To: "2"})
 		sight = b.sight(t, 0)
 		require.Equal(t, 2, sight.Stats.MaxConcurrent)
 		require.Equal(t, &attune.LimitOverride{Limit: 2, Until: until}, sight.Override)

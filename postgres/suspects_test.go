@@ -193,14 +193,14 @@ func TestQueues_SetByHand(t *testing.T) {
 
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
 	paused := modeChange(2, attune.QueueOpen, attune.QueuePaused)
-	limited := attune.QueueChange{Number: 1, At: paused.At, By: "ada", Note: "rush", Kind: attune.ChangeLimit, From: "1", To: "5"}
+	limited := attune.QueueChange{Number: 1, At: paused.At, Author: authorNamed("ada", "rush"), Kind: attune.ChangeLimit, From: "1", To: "5"}
 	b.control(t, attune.QueuePaused, &attune.LimitOverride{Limit: 5, Until: until}, limited, paused)
 	set, err := b.queues.SetByHand(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff([]attune.ByHand{{
 		Queue: queueKey, Mode: attune.QueuePaused, Override: &attune.LimitOverride{Limit: 5, Until: until},
-		ModeBy:  &attune.QueueChange{By: paused.By, At: paused.At, Note: paused.Note, Kind: attune.ChangeMode},
-		LimitBy: &attune.QueueChange{By: "ada", At: limited.At, Note: "rush", Kind: attune.ChangeLimit},
+		ModeBy:  &attune.QueueChange{Author: paused.Author, At: paused.At, Kind: attune.ChangeMode},
+		LimitBy: &attune.QueueChange{At: limited.At, Author: authorNamed("ada", "rush"), Kind: attune.ChangeLimit},
 	}}, set))
 
 	b.exec(t, `UPDATE queues SET mode = 'open', override_until = clock_timestamp()`)

@@ -14,7 +14,7 @@ func changed() rows {
 	r := sound()
 	change := func(at int, kind attune.QueueChangeKind, from, to string) {
 		r.Changes = append(r.Changes, attune.QueueChange{
-			Number: int64(len(r.Changes) + 1), At: second(at), By: "sam", Kind: kind, From: from, To: to,
+			Number: int64(len(r.Changes) + 1), At: second(at), Author: authorNamed("sam", ""), Kind: kind, From: from, To: to,
 		})
 	}
 	change(15, attune.ChangeLimit, "1 by policy", "2 by hand")

@@ -13,7 +13,7 @@ func (s *State) SetMode(now time.Time, author attune.Author, mode attune.QueueMo
 	if mode == s.mode {
 		return
 	}
-	s.log(attune.QueueChange{At: now, By: author.By, Note: author.Note, Kind: attune.ChangeMode, From: string(s.mode), To: string(mode)})
+	s.log(attune.QueueChange{At: now, Author: author, Kind: attune.ChangeMode, From: string(s.mode), To: string(mode)})
 	s.mode = mode
 	s.decide(now)
 }
@@ -24,7 +24,7 @@ func (s *State) SetOverride(now time.Time, author attune.Author, override *attun
 	from := s.limitText()
 	s.override = override
 	if to := s.limitText(); to != from {
-		s.log(attune.QueueChange{At: now, By: author.By, Note: author.Note, Kind: attune.ChangeLimit, From: from, To: to})
+		s.log(attune.QueueChange{At: now, Author: author, Kind: attune.ChangeLimit, From: from, To: to})
 	}
 	s.decide(now)
 }
@@ -38,7 +38,7 @@ func (s *State) Cancel(now time.Time, author attune.Author, ticket attune.Ticket
 	}
 	s.settle(ticket, attune.EnforcementCancelled, attune.ReasonCancelled)
 	s.log(attune.QueueChange{
-		At: now, By: author.By, Note: author.Note, Kind: attune.ChangeCancel, Enforcement: ticket.Enforcement,
+		At: now, Author: author, Kind: attune.ChangeCancel, Enforcement: ticket.Enforcement,
 		From: string(attune.EnforcementQueued), To: string(attune.EnforcementCancelled),
 	})
 	s.admitArrived()

@@ -16,7 +16,7 @@ import (
 
 const parkAfter = 3 * time.Second
 
-var somebody = attune.Author{By: "somebody"}
+var somebody = authorNamed("somebody", "")
 
 type machine struct {
 	state  *semaphore.State
@@ -324,4 +324,9 @@ func (m *machine) check(t *rapid.T) {
 func TestState_AgainstOracle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) { t.Repeat(newMachine().actions()) })
+}
+
+// authorNamed is an author that the API has authenticated.
+func authorNamed(name, note string) attune.Author {
+	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}
 }

@@ -56,12 +56,12 @@ func TestState_RetryInPlace(t *testing.T) {
 		state.Acquire(start, tickets(1, 1))
 		state.Delivered(state.Undelivered(1))
 		state.Retry(start, retry(tickets(1, 1)[0], 2, soon))
-		state.SetMode(start, attune.Author{By: "ann"}, attune.QueuePaused)
+		state.SetMode(start, authorNamed("ann", ""), attune.QueuePaused)
 		_, ok := state.WakeAt()
 		require.False(t, ok)
 		state.Advance(soon)
 		require.Empty(t, state.Undelivered(1))
-		state.SetMode(soon, attune.Author{By: "ann"}, attune.QueueOpen)
+		state.SetMode(soon, authorNamed("ann", ""), attune.QueueOpen)
 		require.Len(t, state.Undelivered(1), 1)
 	})
 
@@ -112,12 +112,12 @@ func TestState_RetryAtTheBack(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: attune.OverflowReject})
 		state.Acquire(start, tickets(1, 3))
-		state.SetMode(start, attune.Author{By: "ann"}, attune.QueueDraining)
+		state.SetMode(start, authorNamed("ann", ""), attune.QueueDraining)
 		state.Acquire(start, []attune.Ticket{again, {Enforcement: 105, Sequence: 5, EnqueuedAt: start}})
 		require.Len(t, state.Unrecorded(10), 1)
 		require.EqualValues(t, 5, state.Unrecorded(1)[0].Sequence)
 
-		state.SetMode(start, attune.Author{By: "ann"}, attune.QueueOpen)
+		state.SetMode(start, authorNamed("ann", ""), attune.QueueOpen)
 		state.Acquire(start, []attune.Ticket{
 			{Enforcement: 106, Sequence: 6, EnqueuedAt: start}, {Enforcement: 102, Sequence: 7, EnqueuedAt: start, Attempt: 2},
 		})

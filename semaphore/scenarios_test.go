@@ -259,13 +259,13 @@ func TestState_ByHand(t *testing.T) {
 		state.SetMode(start, somebody, attune.QueuePaused)
 		state.SetOverride(start, somebody, &attune.LimitOverride{Limit: 4})
 		state.Acquire(start, tickets(1, 1))
-		state.Cancel(start, attune.Author{By: "ops", Note: "not needed"}, tickets(1, 1)[0])
+		state.Cancel(start, authorNamed("ops", "not needed"), tickets(1, 1)[0])
 		control := state.Unlogged(10)
 		require.Equal(t, attune.QueuePaused, control.Mode)
 		require.Equal(t, []attune.QueueChange{
-			{Number: 1, At: start, By: "somebody", Kind: attune.ChangeMode, From: "open", To: "paused"},
-			{Number: 2, At: start, By: "somebody", Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
-			{Number: 3, At: start, By: "ops", Note: "not needed", Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 101},
+			{Number: 1, At: start, Author: authorNamed("somebody", ""), Kind: attune.ChangeMode, From: "open", To: "paused"},
+			{Number: 2, At: start, Author: authorNamed("somebody", ""), Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
+			{Number: 3, At: start, Author: authorNamed("ops", "not needed"), Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 101},
 		}, control.Changes)
 		state.Logged(3)
 		require.Empty(t, state.Unlogged(10).Changes)

@@ -87,7 +87,8 @@ func (q *actionQueue) receive(now time.Time) {
 	}
 	for _, signal := range drain[TicketsSignal](q.cancels) {
 		for _, ticket := range signal.Tickets {
-			q.state.Cancel(now, attune.Author{By: EnforcementWorkflowID(ticket.Enforcement), Note: "its workflow was cancelled"}, ticket)
+			itself := attune.Principal{Name: EnforcementWorkflowID(ticket.Enforcement), Method: attune.AuthSystem}
+			q.state.Cancel(now, attune.Author{Principal: itself, Note: "its workflow was cancelled"}, ticket)
 		}
 	}
 	for _, signal := range drain[AcquireSignal](q.acquires) {

@@ -90,7 +90,13 @@ func refuse(err error) error {
 	return temporal.NewNonRetryableApplicationError(err.Error(), string(attune.CodeOf(err)), nil)
 }
 
-func (r ChangeRequest) author() attune.Author { return attune.Author(r) }
+func (r ChangeRequest) author() attune.Author {
+	author := r.Author
+	if author.Principal == (attune.Principal{}) {
+		author.Principal = attune.Principal{Name: "temporal", Method: attune.AuthTemporal}
+	}
+	return author
+}
 
 func (r ChangeRequest) validate() error {
 	return r.author().Validate()

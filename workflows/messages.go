@@ -74,10 +74,10 @@ type InspectionResult struct {
 	Waiting []attune.Ticket `json:"waiting,omitempty"`
 }
 
-// ChangeRequest is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit].
+// ChangeRequest is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit]. An update
+// without a principal was sent with Temporal's own tools: its principal is "temporal".
 type ChangeRequest struct {
-	By   string `json:"by"`             // who says so; 1 to 200 bytes
-	Note string `json:"note,omitempty"` // why; up to 1000 bytes
+	attune.Author
 }
 
 // LimitRequest is the argument of [UpdateSetLimit].

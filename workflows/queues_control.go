@@ -14,7 +14,7 @@ import (
 
 // SetMode opens, pauses or drains a queue. It returns the queue as it is afterwards, like every change here. One that
 // changes nothing is [attune.CodeConflict].
-func (q *Queues) SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, by, note string) (attune.QueueStatus, error) {
+func (q *Queues) SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error) {
 	updates := map[attune.QueueMode]string{
 		attune.QueueOpen: UpdateResume, attune.QueuePaused: UpdatePause, attune.QueueDraining: UpdateDrain,
 	}
@@ -23,14 +23,14 @@ func (q *Queues) SetMode(ctx context.Context, key attune.QueueKey, mode attune.Q
 		return attune.QueueStatus{}, attune.Errorf(attune.CodeInvalid, "mode %q: use %q, %q or %q",
 			mode, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining)
 	}
-	return q.update(ctx, key, name, ChangeRequest{By: by, Note: note})
+	return q.update(ctx, key, name, ChangeRequest{Author: author})
 }
 
 // SetLimit puts a limit in force instead of the policy's; nil gives it back to the policy.
 func (q *Queues) SetLimit(
-	ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, by, note string,
+	ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author,
 ) (attune.QueueStatus, error) {
-	request := ChangeRequest{By: by, Note: note}
+	request := ChangeRequest{Author: author}
 	if limit == nil {
 		return q.update(ctx, key, UpdateClearLimit, request)
 	}
@@ -39,9 +39,9 @@ func (q *Queues) SetLimit(
 
 // CancelTicket takes a waiting ticket out of a queue. One that does not wait is [attune.CodeConflict].
 func (q *Queues) CancelTicket(
-	ctx context.Context, key attune.QueueKey, ticket attune.Ticket, by, note string,
+	ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author,
 ) (attune.QueueStatus, error) {
-	return q.update(ctx, key, UpdateCancel, CancelRequest{ChangeRequest: ChangeRequest{By: by, Note: note}, Ticket: ticket})
+	return q.update(ctx, key, UpdateCancel, CancelRequest{ChangeRequest: ChangeRequest{Author: author}, Ticket: ticket})
 }
 
 // update starts the queue if it does not run: it can be paused before its first use.

@@ -46,7 +46,7 @@ func TestVisibility(t *testing.T) {
 		s := setup(t, 2)
 		s.acquire(t, 1)
 		s.remembers(t, workflows.QueueMemo{Mode: attune.QueueOpen, Limit: 2})
-		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "")
+		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", ""))
 		require.NoError(t, err)
 		s.remembers(t, workflows.QueueMemo{Mode: attune.QueuePaused, Limit: 2})
 		first := s.runID(t, workflows.QueueWorkflowID(queueKey))

@@ -124,7 +124,7 @@ func TestChecks(t *testing.T) {
 		{"overdue and asked", holders(attune.Overdue{Status: attune.ExecutionRunning, CancelRequested: true}), doctor.Problem,
 			[]string{"in vain", "Restart the worker"}},
 		{"in time", holders(), doctor.OK, []string{"No execution"}},
-		{"paused", control(attune.ByHand{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{By: "ada", At: noon, Note: "freeze"}}),
+		{"paused", control(attune.ByHand{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{At: noon, Author: authorNamed("ada", "freeze")}}),
 			doctor.Note, []string{"It is paused, by ada at 2030-01-02T12:00:00Z (freeze).", "queues/a.b/resume"}},
 		{"limited", control(attune.ByHand{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
 			doctor.Note, []string{"limit is 5 by hand until 2030-01-02T12:00:00Z.", "limit/clear"}},
@@ -256,4 +256,9 @@ func control(b ...attune.ByHand) doctor.Check {
 
 func parked(p ...attune.ParkedCount) doctor.Check {
 	return doctor.ParkedOnes(func(context.Context) ([]attune.ParkedCount, error) { return p, nil })
+}
+
+// authorNamed is an author that the API has authenticated.
+func authorNamed(name, note string) attune.Author {
+	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}
 }

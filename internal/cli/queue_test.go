@@ -47,7 +47,7 @@ func newAttuneAPI() *attuneAPI {
 			Number: 1, Enforcement: 11, Sequence: 1, Attempt: 1, Limit: 1, Revision: 1,
 			RequestedAt: noon, ReleasedAt: &later, Outcome: attune.ExecutionSucceeded,
 		}},
-		changes: []api.QueueChange{{Number: 1, At: noon, By: "sam", Note: "freeze", Kind: attune.ChangeMode, From: "open", To: "paused"}},
+		changes: []api.QueueChange{{Number: 1, At: noon, Author: authorNamed("sam", "freeze"), Kind: attune.ChangeMode, From: "open", To: "paused"}},
 	}
 }
 

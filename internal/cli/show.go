@@ -200,7 +200,7 @@ func (s shownQueue) printChanges(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "CHANGE\tAT\tBY\tWHAT\tFROM\tTO\tWHY")
 	for _, change := range s.Changes {
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", change.Number,
-			change.At.Format(time.DateTime), change.By, change.Kind, change.From, change.To, change.Note)
+			change.At.Format(time.DateTime), change.Who(), change.Kind, change.From, change.To, change.Note)
 	}
 }
 

@@ -77,7 +77,7 @@ func TestQueueVerify_Changes(t *testing.T) {
 	noon := a.grants[0].RequestedAt
 	change := func(after time.Duration, kind attune.QueueChangeKind, from, to, note string) {
 		a.changes = append(a.changes, api.QueueChange{
-			Number: int64(len(a.changes) + 1), At: noon.Add(after), By: "sam", Note: note, Kind: kind, From: from, To: to,
+			Number: int64(len(a.changes) + 1), At: noon.Add(after), Author: authorNamed("sam", note), Kind: kind, From: from, To: to,
 		})
 	}
 	change(5*time.Minute, attune.ChangeMode, "paused", "open", "")
@@ -131,4 +131,9 @@ func TestQueueVerify_Rebuilt(t *testing.T) {
 	for _, line := range []string{`parked +1 `, `generations +2 `, `fenced +1 `, `regranted +1 `} {
 		require.Regexp(t, `(?m)^  `+line, stdout)
 	}
+}
+
+// authorNamed is an author that the API has authenticated.
+func authorNamed(name, note string) attune.Author {
+	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}
 }
