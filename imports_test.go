@@ -126,15 +126,15 @@ func TestHouse(t *testing.T) {
 		{
 			name: "testenv is for tests",
 			rule: rule{
-				of: outside("internal/testenv"), forbids: ours("internal/testenv"),
+				of: outside("devenv/testenv"), forbids: ours("devenv/testenv"),
 				why: "the product must not carry the test services",
 			},
-			breaks: importing("internal/cli", "dev.go", module+"/internal/testenv"),
+			breaks: importing("internal/cli", "dev.go", module+"/devenv/testenv"),
 		},
 		{
 			name: "test libraries are for tests",
 			rule: rule{
-				of: outside("internal/testenv"),
+				of: outside("devenv/testenv"),
 				forbids: anyOf("testing", "github.com/stretchr/testify", "github.com/google/go-cmp", "go.uber.org/goleak",
 					"pgregory.net/rapid"),
 				why: "the product must not carry them",
