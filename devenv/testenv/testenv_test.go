@@ -13,8 +13,8 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/attune-go/attune/internal/services"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/services"
+	"github.com/attune-go/attune/devenv/testenv"
 )
 
 // things is a template with one empty table.

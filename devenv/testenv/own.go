@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/attune-go/attune/internal/services"
+	"github.com/attune-go/attune/devenv/services"
 )
 
 // Own starts services for this test alone, so that it may stop, kill and restart them. They keep their data over a

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 )
 
 const limit = 30 * time.Second

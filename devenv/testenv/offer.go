@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/attune-go/attune/internal/services"
+	"github.com/attune-go/attune/devenv/services"
 )
 
 // service is what the keeper needs to know of a running one.

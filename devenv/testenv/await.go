@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/attune-go/attune/internal/services/procfs"
+	"github.com/attune-go/attune/devenv/services/procfs"
 )
 
 // Await waits until no keeper of a finished run of this user is alive and nothing such a keeper started is. It returns

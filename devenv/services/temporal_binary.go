@@ -50,7 +50,7 @@ func FindTemporal(ctx context.Context, note func(string)) (string, error) {
 // must not be found by anybody else.
 func buildTemporal(ctx context.Context, root string, note func(string)) (string, error) {
 	if note != nil {
-		note("building bin/" + temporalBinary + " from devserver/; this happens once and takes some minutes")
+		note("building bin/" + temporalBinary + " from devenv/temporal/; this happens once and takes some minutes")
 	}
 	bin := filepath.Join(root, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
@@ -64,7 +64,7 @@ func buildTemporal(ctx context.Context, root string, note func(string)) (string,
 
 	fresh, final := filepath.Join(dir, temporalBinary), filepath.Join(bin, temporalBinary)
 	build := exec.CommandContext(ctx, "go", "build", "-o", fresh, ".")
-	build.Dir = filepath.Join(root, "devserver")
+	build.Dir = filepath.Join(root, "devenv", "temporal")
 	if output, err := build.CombinedOutput(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			return "", &MissingError{Service: "Temporal", Program: "go, to build " + temporalBinary, Looked: "on PATH"}

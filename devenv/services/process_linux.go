@@ -3,7 +3,7 @@ package services
 import (
 	"syscall"
 
-	"github.com/attune-go/attune/internal/services/procfs"
+	"github.com/attune-go/attune/devenv/services/procfs"
 )
 
 // childAttributes gives the child a process group of its own, so that Ctrl-C in a terminal reaches only attune and a

@@ -1,4 +1,4 @@
-module github.com/attune-go/attune/devserver
+module github.com/attune-go/attune/devenv/temporal
 
 go 1.26.8
 

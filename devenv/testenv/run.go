@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/attune-go/attune/internal/services/procfs"
+	"github.com/attune-go/attune/devenv/services/procfs"
 )
 
 // run is one run of the go command: what all its test binaries have in common.

@@ -18,8 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/attune-go/attune/internal/services/procfs"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/services/procfs"
+	"github.com/attune-go/attune/devenv/testenv"
 )
 
 // Variables that make this test binary play another part in TestRun.
