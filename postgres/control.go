@@ -55,7 +55,7 @@ func (q *Queues) RecordControl(ctx context.Context, key attune.QueueKey, control
 			return err
 		}
 		batch := new(pgx.Batch)
-		queueLines(batch, lines)
+		addLines(batch, lines)
 		queueControl(batch, key, control)
 		return tx.SendBatch(ctx, batch).Close()
 	})
