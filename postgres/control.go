@@ -67,7 +67,7 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 			return err
 		}
 		batch := new(pgx.Batch)
-		queueLines(batch, lines)
+		addLines(batch, lines)
 		if generation > decisions.Control.Generation {
 			addSettlements(batch, key, withoutCancels(decisions.Settlements), &held)
 		} else {

@@ -122,7 +122,7 @@ func TestQueues_RecordChanges(t *testing.T) {
 	t.Run("a queue can be set before its first use", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(9)}))
+		b.sayGlobally(t, attune.Policy{Limit: new(9)})
 		b.control(t, attune.QueuePaused, nil, modeChange(1, attune.QueueOpen, attune.QueuePaused))
 		stats := b.stats(t)
 		require.Equal(t, 9, stats.MaxConcurrent, "the limit that the policies say")
