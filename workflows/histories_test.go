@@ -200,7 +200,7 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "enforcement-ended", workflows.EnforcementWorkflowID(101), "")
 	})
 
-	t.Run("a queue that parks, and parked enforcements that are woken", func(t *testing.T) {
+	t.Run("a queue with sleeping enforcements that are woken", func(t *testing.T) {
 		s, tickets, release := asleep(t, 3)
 		cancelled := workflows.EnforcementWorkflowID(tickets[1].Enforcement)
 		require.NoError(t, s.client.CancelWorkflow(t.Context(), cancelled, ""))
@@ -211,10 +211,10 @@ func TestRecordHistories(t *testing.T) {
 		close(release)
 		s.becomes(t, tickets[2], enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
-		save(t, s, "queue-parks", queueID, "")
-		save(t, s, "enforcement-parked-cancelled", cancelled, "")
-		save(t, s, "enforcement-parked-granted", workflows.EnforcementWorkflowID(tickets[2].Enforcement), "")
-		save(t, s, "enforcement-parked-settled", workflows.EnforcementWorkflowID(tickets[3].Enforcement), "")
+		save(t, s, "queue-sleepers", queueID, "")
+		save(t, s, "enforcement-asleep-cancelled", cancelled, "")
+		save(t, s, "enforcement-asleep-granted", workflows.EnforcementWorkflowID(tickets[2].Enforcement), "")
+		save(t, s, "enforcement-asleep-settled", workflows.EnforcementWorkflowID(tickets[3].Enforcement), "")
 	})
 
 	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack} {
