@@ -9,7 +9,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/attune-go/attune/api"
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
@@ -52,6 +52,14 @@ func newServer(
 		},
 		MetricsPage: t.Handler(), Metrics: t.Metrics, Logger: log,
 	})
+}
+
+func newDoctor(cfg config.Config, s stores, both brokers, c client.Client, ns namespace, version Version) *doctor.Doctor {
+	return doctor.New(string(version), doctor.Checks(doctor.Sources{
+		Schema: s.DB, Outbox: s.Outbox, Suspects: s.Queues, Interventions: s.Queues,
+		RabbitMQ: doctor.RabbitMQ{URL: cfg.AMQPURL.Reveal(), Conn: both.publish, Pools: s.Packs},
+		Temporal: doctor.TemporalServer{Client: c, Namespace: string(ns)},
+	})...)
 }
 
 func listen(server *api.Server) (net.Listener, error) { return server.Listen(context.Background()) }
