@@ -9,7 +9,10 @@ import (
 
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/testenv"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // TestOptions checks that every role, and all of them together, have everything they need.
 func TestOptions(t *testing.T) {

@@ -144,6 +144,7 @@ func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMes
 	for {
 		err := w.reports.Publish(ctx, report)
 		if err == nil {
+			w.cfg.Reported(ctx, report.Status)
 			return
 		}
 		log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status, "error", err)

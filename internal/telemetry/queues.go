@@ -14,6 +14,11 @@ import (
 	"github.com/attune-go/attune"
 )
 
+// QueuePeriod is how often the queues are read: as often as metrics usually are. One process at a time reads them: what it
+// reads is true for all, so that a sum over processes is right, and the database is asked once, however many processes there
+// are.
+const QueuePeriod = 15 * time.Second
+
 // maxQueueSeries bounds the queues that have series of their own: one per action, so a large installation can have
 // thousands.
 const maxQueueSeries = 100
