@@ -12,24 +12,34 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Deps is what the server works with. Everything is required unless it says otherwise.
+// Deps is what the server works with: one store per noun, what changes queues, and what examines them. Each store is the sum
+// of what the handlers of single files need; those files say it. Everything is required unless it says otherwise.
 type Deps struct {
-	Engine       Engine
-	Triggers     Triggers
-	Recorder     EventRecorder
-	Events       EventReader
-	Enforcements EnforcementReader
-	Parked       ParkedEnforcements
-	Executions   Executions
-	Journal      Journal
-	Actions      ActionReader
-	Rules        Rules
-	Queues       QueueReader
-	Sights       QueueSights
-	Grants       GrantReader
-	Changes      ChangeReader
-	Control      QueueControl
-	Doctor       Examiner
+	Engine   Engine
+	Triggers Triggers
+	Recorder EventRecorder
+
+	Events EventReader
+	Packs  interface {
+		ActionReader
+		Rules
+	}
+	Enforcements interface {
+		EnforcementReader
+		ParkedEnforcements
+	}
+	Executions interface {
+		Executions
+		Journal
+	}
+	Queues interface {
+		QueueReader
+		QueueSights
+		GrantReader
+		ChangeReader
+	}
+	Control QueueControl
+	Doctor  Examiner
 
 	// Checks are what must work for the process to be ready, by name. Optional.
 	Checks map[string]func(context.Context) error
@@ -80,10 +90,8 @@ func (d Deps) validate() error {
 		name  string
 		value any
 	}{
-		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
-		{"Enforcements", d.Enforcements}, {"Parked", d.Parked}, {"Executions", d.Executions}, {"Journal", d.Journal},
-		{"Actions", d.Actions},
-		{"Rules", d.Rules}, {"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes},
+		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events}, {"Packs", d.Packs},
+		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
 		{"Control", d.Control}, {"Doctor", d.Doctor},
 	}
 	var missing []string

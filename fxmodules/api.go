@@ -41,9 +41,8 @@ func newServer(
 	t *telemetry.Telemetry, examiner *doctor.Doctor, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
-		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Enforcements: s.Enforcements,
-		Parked: s.Enforcements, Executions: s.Executions, Journal: s.Executions, Actions: s.Packs, Rules: s.Packs,
-		Queues: s.Queues, Sights: s.Queues, Grants: s.Queues, Changes: s.Queues, Control: queues, Doctor: examiner,
+		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
 			"postgres": s.DB.Ping,
 			"rabbitmq": broker.Publish.Ping,
