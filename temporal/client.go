@@ -14,9 +14,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Dial connects and returns a client of one namespace, which it names. All settings are the TEMPORAL_* variables of Temporal's own tools; without any, Temporal is at
-// localhost:7233 and the namespace is "default". A setting that cannot be used is [attune.CodeInvalid], a server that does
-// not answer before ctx ends [attune.CodeUnavailable].
+// Dial connects and returns a client of one namespace, with the name of that. All settings are the TEMPORAL_* variables of
+// Temporal's own tools; without any, Temporal is at localhost:7233 and the namespace is "default". A setting that cannot be
+// used is [attune.CodeInvalid], a server that does not answer before ctx ends [attune.CodeUnavailable].
 func Dial(ctx context.Context, metrics client.MetricsHandler, log *slog.Logger) (c client.Client, namespace string, err error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
