@@ -45,11 +45,11 @@ type Deps struct {
 	Checks map[string]func(context.Context) error
 	// LookupSecret reads the environment variables that hold webhook secrets. Default [os.LookupEnv].
 	LookupSecret func(name string) (string, bool)
-	// MetricsPage serves /metrics. Optional: without it there is no such route.
+	// MetricsPage serves /metrics.
 	MetricsPage http.Handler
-	// Metrics counts. Optional.
+	// Metrics counts.
 	Metrics Metrics
-	// Logger gets what callers must not see. Default: nothing is logged.
+	// Logger gets what callers must not see.
 	Logger *slog.Logger
 }
 
@@ -60,27 +60,9 @@ type Metrics interface {
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }
 
-// noMetrics counts nothing.
-type noMetrics struct{}
-
-// EventRecorded implements [Metrics].
-func (noMetrics) EventRecorded(context.Context, attune.Source) {}
-
-// EnforcementReached implements [Metrics].
-func (noMetrics) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}
-
-// RequestServed implements [Metrics].
-func (noMetrics) RequestServed(context.Context, string, string, int, time.Duration) {}
-
 func (d Deps) withDefaults() Deps {
 	if d.LookupSecret == nil {
 		d.LookupSecret = os.LookupEnv
-	}
-	if d.Metrics == nil {
-		d.Metrics = noMetrics{}
-	}
-	if d.Logger == nil {
-		d.Logger = slog.New(slog.DiscardHandler)
 	}
 	return d
 }
@@ -93,6 +75,7 @@ func (d Deps) validate() error {
 		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
 		{"Control", d.Control}, {"Doctor", d.Doctor},
+		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}
 	var missing []string
 	for _, need := range needed {

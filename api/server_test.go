@@ -289,7 +289,7 @@ func TestRun(t *testing.T) {
 		t.Cleanup(func() { _ = taken.Close() })
 		b := setup(t)
 		b.config.Addr = taken.Addr().String()
-		err = b.server(t).Run(t.Context())
+		_, err = b.server(t).Listen(t.Context())
 		require.ErrorContains(t, err, taken.Addr().String()+" is in use: stop the other process or set --http-addr / ATTUNE_HTTP_ADDR")
 	})
 
@@ -297,7 +297,7 @@ func TestRun(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.config.Addr = "192.0.2.1:80" // reserved for documentation
-		err := b.server(t).Run(t.Context())
+		_, err := b.server(t).Listen(t.Context())
 		require.ErrorContains(t, err, "cannot listen on 192.0.2.1:80: set --http-addr / ATTUNE_HTTP_ADDR")
 	})
 

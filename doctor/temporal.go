@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -40,9 +41,9 @@ func (t TemporalServer) look(ctx context.Context) (Engine, error) {
 	}, nil
 }
 
-// pollers asks which temporal workers have polled a task queue lately.
-func (t TemporalServer) pollers(queue string) func(context.Context) (workflows, activities []Poller, err error) {
-	return func(ctx context.Context) (forWorkflows, forActivities []Poller, err error) {
+// pollers asks when the temporal workers of a task queue have polled last.
+func (t TemporalServer) pollers(queue string) func(context.Context) (workflows, activities []time.Time, err error) {
+	return func(ctx context.Context) (forWorkflows, forActivities []time.Time, err error) {
 		if forWorkflows, err = t.pollersOf(ctx, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW); err != nil {
 			return nil, nil, err
 		}
@@ -51,14 +52,14 @@ func (t TemporalServer) pollers(queue string) func(context.Context) (workflows, 
 	}
 }
 
-func (t TemporalServer) pollersOf(ctx context.Context, queue string, kind enumspb.TaskQueueType) ([]Poller, error) {
+func (t TemporalServer) pollersOf(ctx context.Context, queue string, kind enumspb.TaskQueueType) ([]time.Time, error) {
 	described, err := t.Client.DescribeTaskQueue(ctx, queue, kind)
 	if err != nil {
 		return nil, fmt.Errorf("ask who polls the task queue %q: %w", queue, workflows.Translate(err))
 	}
-	var pollers []Poller
+	var pollers []time.Time
 	for _, p := range described.GetPollers() {
-		pollers = append(pollers, Poller{Identity: p.GetIdentity(), LastSeen: p.GetLastAccessTime().AsTime()})
+		pollers = append(pollers, p.GetLastAccessTime().AsTime())
 	}
 	return pollers, nil
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/supervisor"
+	"github.com/attune-go/attune/worker"
 )
 
-// startTimeout bounds the start: services that do not answer are reported long before. stopTimeout leaves running actions
-// the time a worker gives them.
 const (
+	// startTimeout bounds the start: services that do not answer are reported long before.
 	startTimeout = time.Minute
-	stopTimeout  = time.Minute
+	// stopMargin is what the rest of the process has to stop in, beside the time that a worker gives running actions.
+	stopMargin = 12 * time.Second
 )
 
 // connectPatience is how long the start waits for a broker or a Temporal server that does not answer.
@@ -28,7 +29,7 @@ type Version string
 func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	options := []fx.Option{
 		fx.Supply(cfg, version, log),
-		fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout),
+		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{}.StopTime() + stopMargin),
 		fx.Provide(supervisor.New, newLoops),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}

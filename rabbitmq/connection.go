@@ -167,13 +167,6 @@ func (c *Connection) blockedReason() string {
 	return c.blocked
 }
 
-// Ready reports whether there is a connection now.
-func (c *Connection) Ready() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return alive(c.link)
-}
-
 // alive sees the end of a link before Run does.
 func alive(link *amqp.Connection) bool { return link != nil && !link.IsClosed() }
 

@@ -30,7 +30,7 @@ type Consumer[M attune.Message] struct {
 // messages are delivered again.
 func NewConsumer[M attune.Message](conn *Connection, config ConsumerConfig, handle func(context.Context, []M) error) *Consumer[M] {
 	return &Consumer[M]{
-		conn: conn, config: config.withDefaults(conn), handle: handle,
+		conn: conn, config: config.withDefaults(), handle: handle,
 		logger: conn.config.Logger.With("queue", config.Queue),
 	}
 }
@@ -48,7 +48,7 @@ func (c *Consumer[M]) Run(ctx context.Context) error {
 
 func (c ConsumerConfig) intake(conn *Connection, process func(context.Context, []amqp.Delivery) error) *intake {
 	return &intake{
-		conn: conn, what: c.Queue, prefetch: c.Prefetch, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
+		conn: conn, what: c.Queue, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
 		queue:   func(*channel) (string, error) { return c.Queue, nil },
 		process: process,
 	}

@@ -41,11 +41,11 @@ func TestConnect(t *testing.T) {
 		t.Parallel()
 		connections, err := rabbitmq.Connect(t.Context(), rabbitmq.Config{URL: testenv.AMQP(t)}, topology)
 		require.NoError(t, err)
-		require.True(t, connections.Consume.Ready())
-		require.True(t, connections.Publish.Ready())
+		require.NoError(t, connections.Consume.Ping(t.Context()))
+		require.NoError(t, connections.Publish.Ping(t.Context()))
 		connections.Close()
-		require.False(t, connections.Consume.Ready())
-		require.False(t, connections.Publish.Ready())
+		require.Error(t, connections.Consume.Ping(t.Context()))
+		require.Error(t, connections.Publish.Ping(t.Context()))
 	})
 
 	t.Run("a URL that cannot be read is an error at once", func(t *testing.T) {

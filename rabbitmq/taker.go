@@ -67,7 +67,7 @@ func (t *Taker[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 				"rejected", raw.Reject(false))
 			continue
 		}
-		delivery := Delivery[M]{Message: message, Redelivered: raw.Redelivered, raw: raw, settled: new(atomic.Bool)}
+		delivery := Delivery[M]{Message: message, raw: raw, settled: new(atomic.Bool)}
 		select {
 		case handover <- delivery:
 			return
@@ -139,8 +139,6 @@ func (t *Taker[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Deli
 // nowhere.
 type Delivery[M attune.Message] struct {
 	Message M
-	// Redelivered says that it may have been delivered before, to whomever.
-	Redelivered bool
 
 	raw     amqp.Delivery
 	settled *atomic.Bool

@@ -56,7 +56,6 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 			return nil, nil, false
 		}
 		if a.claimed {
-			w.counters.duplicates.Add(1)
 			w.log.Info("request was delivered again and dropped", attrs(m)...)
 			w.settled(m, "acknowledge", request.Ack())
 			return nil, nil, false
@@ -71,10 +70,8 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	reply, asked, err := w.ask(ctx, m)
 	switch {
 	case err == nil && reply.Granted:
-		w.counters.claimed.Add(1)
 		return lease{from: asked, length: time.Duration(reply.Lease)}, true
 	case err == nil:
-		w.counters.refused.Add(1)
 		w.log.Info("claim refused, request dropped", attrs(m, "standing", reply.Status)...)
 		w.settled(m, "acknowledge", request.Ack())
 	case ctx.Err() != nil:
@@ -132,7 +129,6 @@ func (w *Worker) run(
 	started := time.Now()
 	how := w.runner.run(ctx, kill, m)
 	finished := time.Now()
-	w.counters.ended(how.status)
 	w.log.Info("execution ended",
 		attrs(m, "status", how.status, "reason", how.reason, "detail", how.message, "took", finished.Sub(started))...)
 	return how.completed(m, w.cfg.Name, started, finished)
@@ -149,7 +145,7 @@ func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMes
 		}
 		log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status, "error", err)
 		if !pause.wait(ctx) {
-			w.counters.unreported.Add(1)
+			w.unreported.Add(1)
 			log.Error("worker stopped before the end of the execution could be reported")
 			return
 		}

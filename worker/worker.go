@@ -50,11 +50,11 @@ type Worker struct {
 	reports  Reports
 	log      *slog.Logger
 
-	runner   runner
-	register *register
-	keeper   *keeper
-	counters counters
-	started  atomic.Bool
+	runner     runner
+	register   *register
+	keeper     *keeper
+	unreported atomic.Int64 // outcomes that could not be published before the worker had to stop
+	started    atomic.Bool
 }
 
 // New returns a worker. A setting out of its range is an [attune.CodeInvalid] error.
@@ -128,9 +128,8 @@ func (w *Worker) take(ctx, running, reporting context.Context, handling *sync.Wa
 		switch {
 		case err == nil:
 			pause = backoff{}
-			w.counters.busy.Add(1)
 			handling.Go(func() {
-				defer func() { w.counters.busy.Add(-1); <-slots }()
+				defer func() { <-slots }()
 				w.handle(ctx, running, reporting, request)
 			})
 			continue
@@ -160,7 +159,7 @@ func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
 
 // leftOver returns nil when every outcome was reported.
 func (w *Worker) leftOver(idle bool) error {
-	unreported := w.counters.unreported.Load()
+	unreported := w.unreported.Load()
 	if !idle {
 		left := w.underWay()
 		unreported += int64(len(left))

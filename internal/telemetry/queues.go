@@ -107,16 +107,12 @@ func (g *queueGauges) observe(_ context.Context, o metric.Observer) error {
 
 // QueuesRead shows how all queues stand, in place of what was shown before.
 func (m *Metrics) QueuesRead(queues []attune.QueueGauge, leaked int64) {
-	if m != nil {
-		m.queues.last.Store(&queueReading{queues: seriesOf(queues), leaked: leaked})
-	}
+	m.queues.last.Store(&queueReading{queues: seriesOf(queues), leaked: leaked})
 }
 
 // QueuesForgotten takes away what [Metrics.QueuesRead] has shown: another process shows it now, or nobody knows.
 func (m *Metrics) QueuesForgotten() {
-	if m != nil {
-		m.queues.last.Store(nil)
-	}
+	m.queues.last.Store(nil)
 }
 
 // seriesOf gives the queues that matter most series of their own.
