@@ -10,6 +10,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/gather"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 const (
@@ -69,18 +70,9 @@ type intake struct {
 
 // run returns when ctx ends.
 func (in *intake) run(ctx context.Context) {
-	var retry pauses
-	for ctx.Err() == nil {
-		started := time.Now()
-		err := in.consume(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		retry.since(started)
-		wait := retry.next()
-		in.logger.Warn("stopped consuming", "queue", in.what, "error", err, "retry_in", wait)
-		_ = pause(ctx, wait)
-	}
+	retry.Loop(ctx, in.consume, func(err error, pause time.Duration) {
+		in.logger.Warn("stopped consuming", "queue", in.what, "error", err, "retry_in", pause)
+	})
 }
 
 // consume returns when its channel is lost or given up.

@@ -1,11 +1,13 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 // claimTries bounds how often a claim is asked for when the answer is an error that is neither "unavailable" nor
@@ -89,23 +91,21 @@ func (w *Worker) ask(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
 ) (reply attune.ExecutionClaimReply, asked time.Time, err error) {
 	question := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
-	var pause backoff
-	for failures := 1; ctx.Err() == nil; {
+	failures := 0
+	reply, err = retry.Get(ctx, func() (attune.ExecutionClaimReply, error) {
 		asked = time.Now()
-		reply, err = w.askOnce(ctx, question)
-		if err == nil {
-			return reply, asked, nil
+		reply, err := w.askOnce(ctx, question)
+		if err == nil || unanswered(err) {
+			return reply, err
 		}
-		if !unanswered(err) {
-			if !attune.Retryable(err) || failures == claimTries {
-				return reply, asked, err
-			}
-			failures++
+		if failures++; failures == claimTries {
+			return reply, retry.Final(err)
 		}
-		w.log.Warn("claim not answered, asking again", attrs(m, "error", err)...)
-		pause.wait(ctx)
-	}
-	return reply, asked, ctx.Err()
+		return reply, finalUnlessRetryable(err)
+	}, func(err error, pause time.Duration) {
+		w.log.Warn("claim not answered, asking again", attrs(m, "error", err, "retry_in", pause)...)
+	})
+	return reply, asked, err
 }
 
 // askOnce asks one question. A worker that is told to stop still waits for the answer: a claim that was granted without
@@ -136,21 +136,20 @@ func (w *Worker) run(
 
 // report publishes until it is confirmed, or until ctx ends.
 func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMessage) {
-	var pause backoff
-	for {
-		err := w.reports.Publish(ctx, report)
-		if err == nil {
-			w.cfg.Reported(ctx, report.Status)
-			return
-		}
-		log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status, "error", err)
-		if !pause.wait(ctx) {
-			w.unreported.Add(1)
-			log.Error("worker stopped before the end of the execution could be reported")
-			return
-		}
-		log.Warn("report not published, trying again")
+	log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status)
+	var last error
+	err := retry.Do(ctx, func() error {
+		last = w.reports.Publish(ctx, report)
+		return last
+	}, func(err error, pause time.Duration) {
+		log.Warn("report not published, trying again", "error", err, "retry_in", pause)
+	})
+	if err != nil {
+		w.unreported.Add(1)
+		log.Error("worker stopped before the end of the execution could be reported", "error", cmp.Or(last, err))
+		return
 	}
+	w.cfg.Reported(ctx, report.Status)
 }
 
 // settled logs a delivery that could not be settled. The broker delivers it again, and then it is dropped as known or

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 // Request is one delivery of a request to run an attempt. Exactly one of Ack and Reject is called, once.
@@ -117,31 +119,41 @@ func (w *Worker) Run(ctx context.Context) error {
 // error that ends the worker.
 func (w *Worker) take(ctx, running, reporting context.Context, handling *sync.WaitGroup) error {
 	slots := make(chan struct{}, w.cfg.Slots)
-	var pause backoff
 	for {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 			return nil
 		}
-		request, err := w.requests.Take(ctx)
+		request, err := w.takeOne(ctx)
 		switch {
 		case err == nil:
-			pause = backoff{}
 			handling.Go(func() {
 				defer func() { <-slots }()
 				w.handle(ctx, running, reporting, request)
 			})
-			continue
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // being told to stop is why nothing was taken, and no failure
-		case !attune.Retryable(err):
+		default:
 			return fmt.Errorf("take a request: %w", err)
 		}
-		w.log.Warn("no request could be taken, trying again", "error", err)
-		pause.wait(ctx)
-		<-slots
 	}
+}
+
+func (w *Worker) takeOne(ctx context.Context) (Request, error) {
+	return retry.Get(ctx, func() (Request, error) {
+		request, err := w.requests.Take(ctx)
+		return request, finalUnlessRetryable(err)
+	}, func(err error, pause time.Duration) {
+		w.log.Warn("no request could be taken, trying again", "error", err, "retry_in", pause)
+	})
+}
+
+func finalUnlessRetryable(err error) error {
+	if err == nil || attune.Retryable(err) {
+		return err
+	}
+	return retry.Final(err)
 }
 
 // drain waits for what is under way, and hurries it in steps.
