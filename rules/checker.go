@@ -2,7 +2,6 @@ package rules
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"sync"
 
@@ -139,7 +138,7 @@ func (c *checker) count(part *jsonschema.Schema) {
 
 // check checks a value twice, if need be: to know whether it fits, and to know where it does not.
 func (c *checker) check(value any) error {
-	over, opposite := c.run(c.refuses, value, math.MaxUint64)
+	over, opposite := c.run(c.refuses, value, maxSchemaSteps, math.MaxUint64)
 	if over {
 		return errSchemaSteps
 	}
@@ -151,7 +150,7 @@ func (c *checker) check(value any) error {
 
 // list lists the mistakes of a value that does not fit.
 func (c *checker) list(value any) error {
-	over, mistakes := c.run(c.details, value, maxErrorBytes)
+	over, mistakes := c.run(c.details, value, maxSchemaSteps, maxErrorBytes)
 	if over {
 		return errManyMistakes
 	}
@@ -162,7 +161,7 @@ func (c *checker) list(value any) error {
 type outOfSchemaSteps struct{}
 
 // run validates a value. over says that the steps, or the room for mistakes, were too few.
-func (c *checker) run(schema *jsonschema.Schema, value any, room uint64) (over bool, err error) {
+func (c *checker) run(schema *jsonschema.Schema, value any, steps, room uint64) (over bool, err error) {
 	defer func() {
 		switch reason := recover().(type) {
 		case nil:
@@ -172,7 +171,7 @@ func (c *checker) run(schema *jsonschema.Schema, value any, room uint64) (over b
 			panic(reason)
 		}
 	}()
-	c.left, c.room = maxSchemaSteps, room
+	c.left, c.room = steps, room
 	return false, schema.Validate(value)
 }
 
@@ -181,12 +180,4 @@ func (c *checker) take(steps uint64) {
 		panic(outOfSchemaSteps{})
 	}
 	c.left -= steps
-}
-
-// compilable refuses a regular expression that takes too long to compile.
-func compilable(text string) error {
-	if len(text) > maxPatternBytes || sizeOf(text) > maxInstructions {
-		return fmt.Errorf("it compiles to more than %d instructions", maxInstructions)
-	}
-	return nil
 }

@@ -74,6 +74,9 @@ func (m *metering) meter(call interpreter.InterpretableCall) (interpreter.Interp
 	if !found {
 		return call, nil
 	}
+	if err := checkPattern(call); err != nil {
+		return nil, err
+	}
 	pricing, priced := m.pricings[call.Function()]
 	if !priced {
 		return nil, fmt.Errorf("the function %q has no price", call.Function())

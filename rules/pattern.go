@@ -10,6 +10,7 @@ import (
 
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
 )
 
 // priceMatch is for matching the first argument once with the regular expression that is the second.
@@ -72,6 +73,40 @@ func priceFind(stop uint64, args []ref.Val) (p price, pattern *syntax.Regexp) {
 	}
 	p.steps = cost.SafeAdd(p.steps, size, cost.SafeMultiply(length(args[0]), size)/bytesPerStep)
 	return p, pattern
+}
+
+// checkPattern refuses a call whose regular expression stands in the expression and is too large for every event.
+func checkPattern(call interpreter.InterpretableCall) error {
+	switch call.Function() {
+	case "matches", "regex.extract", "regex.extractAll", "regex.replace":
+	default:
+		return nil
+	}
+	pattern, constant := call.Args()[1].(interpreter.InterpretableConst)
+	if !constant {
+		return nil
+	}
+	if err := compilable(textOf(pattern.Value())); err != nil {
+		return fmt.Errorf("the regular expression is too large: %w", err)
+	}
+	return nil
+}
+
+// compilable refuses a text that takes too long to compile as a regular expression.
+func compilable(text string) error {
+	if len(text) > maxPatternBytes || sizeOf(text) > maxInstructions {
+		return fmt.Errorf("it compiles to more than %d instructions", maxInstructions)
+	}
+	return nil
+}
+
+// sizeOf bounds the program that a text compiles to as a regular expression; 1 if it is none.
+func sizeOf(text string) uint64 {
+	pattern, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return 1
+	}
+	return instructions(pattern)
 }
 
 // instructions bounds the size of the program that a regular expression compiles to.

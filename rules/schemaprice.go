@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"regexp/syntax"
-
 	"cel.dev/cel-go/common/cost"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -138,13 +136,4 @@ func maybe(keyword any) []*jsonschema.Schema {
 	default:
 		return nil
 	}
-}
-
-// sizeOf bounds the program that a text compiles to as a regular expression; 1 if it is none.
-func sizeOf(text string) uint64 {
-	pattern, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		return 1
-	}
-	return instructions(pattern)
 }
