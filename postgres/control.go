@@ -23,13 +23,13 @@ UPDATE queues SET mode = $2, override_limit = $3, override_until = $4, last_chan
 WHERE key = $1 AND last_change < $5`
 
 const insertChangesSQL = `
-INSERT INTO queue_changes (queue_key, number, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
-SELECT $1, u.number, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from", u."to",
+INSERT INTO queue_changes (queue_id, number, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
+SELECT (SELECT id FROM queues WHERE key = $1), u.number, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from", u."to",
 	NULLIF(u.enforcement_id, 0)
 FROM unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
 	$11::bigint[])
 	AS u (number, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
-ON CONFLICT (queue_key, number) DO NOTHING`
+ON CONFLICT (queue_id, number) DO NOTHING`
 
 // RecordControl records, in one transaction, how a queue is set by hand and the changes that led there. A change that is
 // recorded already stays as it is, and mode and override are taken over only if one of the changes is newer than every
@@ -138,7 +138,7 @@ func (c *changeColumns) add(change attune.QueueChange) {
 const changesSQL = `
 SELECT c.number, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to", COALESCE(c.enforcement_id, 0)
 FROM queue_changes c
-WHERE c.queue_key = $3 AND ($1::bigint = 0 OR c.number < $1) ORDER BY c.number DESC LIMIT $2::bigint`
+WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1) ORDER BY c.number DESC LIMIT $2::bigint`
 
 // Changes returns a page of what people did to a queue by hand, newest first. Pages go by the number of the change.
 func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error) {

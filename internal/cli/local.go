@@ -40,7 +40,7 @@ func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) s
 	if _, set := lookup("TEMPORAL_ADDRESS"); !set {
 		want.Temporal = &services.TemporalConfig{
 			Port: localTemporalPort, UI: true, UIPort: localTemporalUIPort,
-			SearchAttributes: map[string]string{workflows.ActionAttribute: "Keyword"},
+			SearchAttributes: map[string]string{workflows.QueueAttribute: "Keyword", workflows.ActionAttribute: "Keyword"},
 		}
 	}
 	return want
