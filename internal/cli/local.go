@@ -40,7 +40,7 @@ func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) s
 		want.Temporal = &services.TemporalConfig{
 			Port: cfg.Dev.Temporal, PortAdvice: portAdvice("dev.temporal_port", temporalAddressEnv),
 			UI: true, UIPort: cfg.Dev.TemporalUI, UIPortAdvice: portAdvice("dev.temporal_ui_port", ""),
-			SearchAttributes: map[string]string{workflows.ActionAttribute: "Keyword"},
+			SearchAttributes: map[string]string{workflows.QueueAttribute: "Keyword", workflows.ActionAttribute: "Keyword"},
 		}
 	}
 	return want
