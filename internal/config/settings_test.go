@@ -1,4 +1,4 @@
-package config_test
+package config
 
 import (
 	"strings"
@@ -6,41 +6,39 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
-
-	"github.com/attune-go/attune/internal/config"
 )
 
 func TestSettingsAreConsistent(t *testing.T) {
 	t.Parallel()
 
 	seen := map[string]bool{}
-	for _, s := range config.Settings() {
-		require.True(t, strings.HasPrefix(s.Env, "ATTUNE_"), s.Name)
-		require.NotEmpty(t, s.Doc, s.Name)
-		require.False(t, strings.HasSuffix(s.Doc, "."), "%s: the text goes into --help and a table", s.Name)
-		for _, name := range []string{s.Name, s.Env, "--" + s.Flag} {
-			require.False(t, seen[name], "%s is declared twice", name)
-			seen[name] = name != "--"
+	for _, s := range settings(new(Config)) {
+		require.NotEmpty(t, s.doc, s.name)
+		require.False(t, strings.HasSuffix(s.doc, "."), "%s: the text goes into --help", s.name)
+		for _, w := range s.ways() {
+			require.True(t, strings.HasPrefix(w.env, "ATTUNE_"), s.name)
+			for _, name := range []string{w.key, w.env, "--" + w.flag} {
+				require.False(t, seen[name], "%s is declared twice", name)
+				seen[name] = name != "--"
+			}
 		}
 	}
 }
 
-// The help text, the reference and the table must be the same thing.
+// The help text and the table must be the same thing.
 func TestBind(t *testing.T) {
 	t.Parallel()
 
 	t.Run("All", func(t *testing.T) {
 		t.Parallel()
 		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
-		config.Bind(set)
-		usage, markdown := set.FlagUsages(), config.Markdown()
-		for _, s := range config.Settings() {
-			require.Contains(t, usage, s.Doc)
-			require.Contains(t, usage, s.Env+"]")
-			require.Contains(t, markdown, "| `"+s.Name+"` | `"+s.Env+"` |")
-			if s.Flag != "" {
-				require.NotNil(t, set.Lookup(s.Flag))
-				require.Contains(t, markdown, "`--"+s.Flag+"`")
+		Bind(set)
+		usage := set.FlagUsages()
+		for _, s := range settings(new(Config)) {
+			require.Contains(t, usage, s.doc)
+			for _, w := range s.ways() {
+				require.Contains(t, usage, w.env)
+				require.Equal(t, w.flag != "", set.Lookup(w.flag) != nil, s.name)
 			}
 		}
 		require.Nil(t, set.Lookup("api-token"), "a token on a command line is visible to every user of the host")
@@ -50,7 +48,7 @@ func TestBind(t *testing.T) {
 	t.Run("Some", func(t *testing.T) {
 		t.Parallel()
 		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
-		config.Bind(set, "http.addr", "http.token")
+		Bind(set, "http.addr", "http.token")
 		require.NotNil(t, set.Lookup("http-addr"))
 		require.NotNil(t, set.Lookup("api-token-file"))
 		require.Nil(t, set.Lookup("worker-slots"))
