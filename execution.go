@@ -49,9 +49,8 @@ type ExecutionAttempt struct {
 
 // ExecutionChange is what somebody did to an execution by hand. It is kept for ever.
 type ExecutionChange struct {
-	At      time.Time           `json:"at"`
-	By      string              `json:"by"`
-	Note    string              `json:"note,omitempty"`
+	At time.Time `json:"at"`
+	Author
 	Kind    ExecutionChangeKind `json:"kind"`
 	Attempt int                 `json:"attempt"`
 	From    string              `json:"from"` // what it was: a status, for retry and give_up the enforcement's

@@ -16,7 +16,7 @@ func TestLinks(t *testing.T) {
 		postgreSQL = "github.com/jackc/pgx"
 		rabbitMQ   = "github.com/rabbitmq"
 		temporal   = "go.temporal.io"
-		testenv    = "github.com/attune-go/attune/internal/testenv"
+		testenv    = "github.com/attune-go/attune/devenv/testenv"
 	)
 	tests := []struct {
 		pkg, why string

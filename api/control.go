@@ -13,20 +13,12 @@ import (
 // QueueControl changes queues by hand. Each change says who makes it and why, and is recorded. One that changes nothing, or
 // that cannot be, is an [attune.CodeConflict] error.
 type QueueControl interface {
-	SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, by, note string) (attune.QueueStatus, error)
+	SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error)
 	// SetLimit puts a limit in force instead of the policy's; nil gives it back to the policy.
-	SetLimit(ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, by, note string) (attune.QueueStatus, error)
+	SetLimit(ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author) (attune.QueueStatus, error)
 	// CancelTicket takes a waiting ticket out of its queue.
-	CancelTicket(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, by, note string) (attune.QueueStatus, error)
+	CancelTicket(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author) (attune.QueueStatus, error)
 }
-
-// Change says who changes something by hand, and why.
-type Change struct {
-	By   string `json:"by" minLength:"1" maxLength:"200" doc:"Who makes the change"`
-	Note string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
-}
-
-func (c Change) author() attune.Author { return attune.Author(c) }
 
 // LimitChange is the body of PUT /api/v1/queues/{key}/limit.
 type LimitChange struct {
@@ -59,8 +51,8 @@ func (s *Server) registerControl() {
 			OperationID: m.verb + "-queue", Method: http.MethodPost, Path: "/queues/{key}/" + m.verb, Tags: []string{"queues"},
 			Summary: m.summary, Errors: []int{http.StatusNotFound, http.StatusConflict},
 		}, func(ctx context.Context, in *changeQueueInput) (*answer[attune.QueueStatus], error) {
-			return s.changeQueue(ctx, in.Key, func(key attune.QueueKey) (attune.QueueStatus, error) {
-				return s.deps.Control.SetMode(ctx, key, m.mode, in.Body.By, in.Body.Note)
+			return s.changeQueue(ctx, in.Key, in.Body, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
+				return s.deps.Control.SetMode(ctx, key, m.mode, author)
 			})
 		})
 	}
@@ -72,8 +64,8 @@ func (s *Server) registerControl() {
 		OperationID: "clear-queue-limit", Method: http.MethodPost, Path: "/queues/{key}/limit/clear", Tags: []string{"queues"},
 		Summary: "Give the limit back to the policy", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, func(ctx context.Context, in *changeQueueInput) (*answer[attune.QueueStatus], error) {
-		return s.changeQueue(ctx, in.Key, func(key attune.QueueKey) (attune.QueueStatus, error) {
-			return s.deps.Control.SetLimit(ctx, key, nil, in.Body.By, in.Body.Note)
+		return s.changeQueue(ctx, in.Key, in.Body, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
+			return s.deps.Control.SetLimit(ctx, key, nil, author)
 		})
 	})
 	s.registerEnforcementControl()
@@ -84,18 +76,22 @@ func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*answe
 	if in.Body.Until != nil {
 		limit.Until = *in.Body.Until
 	}
-	return s.changeQueue(ctx, in.Key, func(key attune.QueueKey) (attune.QueueStatus, error) {
-		return s.deps.Control.SetLimit(ctx, key, limit, in.Body.By, in.Body.Note)
+	return s.changeQueue(ctx, in.Key, in.Body.Change, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
+		return s.deps.Control.SetLimit(ctx, key, limit, author)
 	})
 }
 
 // changeQueue lets a queue be changed before its first use, but not one that no action has: the change would make it.
 func (s *Server) changeQueue(
-	ctx context.Context, name string, change func(attune.QueueKey) (attune.QueueStatus, error),
+	ctx context.Context, name string, said Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
 ) (*answer[attune.QueueStatus], error) {
 	key := attune.QueueKey(name)
 	if key.Validate() != nil || !storable(name) {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
+	}
+	author, err := said.author(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := s.deps.Queues.Stats(ctx, key); attune.CodeOf(err) == attune.CodeNotFound {
 		_, err = s.deps.Queues.ActionStats(ctx, attune.Ref(name))
@@ -105,6 +101,6 @@ func (s *Server) changeQueue(
 	} else if err != nil {
 		return nil, err
 	}
-	status, err := change(key)
+	status, err := change(key, author)
 	return &answer[attune.QueueStatus]{Body: status}, err
 }

@@ -19,22 +19,22 @@ type fakeControl struct {
 	err     error
 }
 
-func (f *fakeControl) SetMode(_ context.Context, key attune.QueueKey, mode attune.QueueMode, by, note string) (attune.QueueStatus, error) {
-	f.modes, f.by = append(f.modes, mode), append(f.by, by+"/"+note)
+func (f *fakeControl) SetMode(_ context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error) {
+	f.modes, f.by = append(f.modes, mode), append(f.by, author.Who()+"/"+author.Note)
 	return attune.QueueStatus{Queue: key, Mode: mode, Limit: 1}, f.err
 }
 
 func (f *fakeControl) SetLimit(
-	_ context.Context, key attune.QueueKey, limit *attune.LimitOverride, by, note string,
+	_ context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author,
 ) (attune.QueueStatus, error) {
-	f.limits, f.by = append(f.limits, limit), append(f.by, by+"/"+note)
+	f.limits, f.by = append(f.limits, limit), append(f.by, author.Who()+"/"+author.Note)
 	return attune.QueueStatus{Queue: key, Mode: attune.QueueOpen, Limit: 1, Override: limit}, f.err
 }
 
 func (f *fakeControl) CancelTicket(
-	_ context.Context, key attune.QueueKey, ticket attune.Ticket, by, note string,
+	_ context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author,
 ) (attune.QueueStatus, error) {
-	f.tickets, f.by = append(f.tickets, ticket), append(f.by, by+"/"+note)
+	f.tickets, f.by = append(f.tickets, ticket), append(f.by, author.Who()+"/"+author.Note)
 	return attune.QueueStatus{Queue: key, Mode: attune.QueueOpen, Limit: 1}, f.err
 }
 
@@ -62,16 +62,16 @@ func TestQueueControl(t *testing.T) {
 	for verb, mode := range map[string]attune.QueueMode{
 		"pause": attune.QueuePaused, "resume": attune.QueueOpen, "drain": attune.QueueDraining,
 	} {
-		answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/" + verb, body: `{"by":"ada","note":"why"}`})
+		answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/" + verb, body: `{"on_behalf_of":"ada","note":"why"}`})
 		require.Equal(t, http.StatusOK, answer.Code, answer.Body)
-		require.JSONEq(t, `{"queue":"github.deploy","mode":"`+string(mode)+`","limit":1,"active":0,"waiting":0}`, answer.Body.String())
+		require.JSONEq(t, `{"queue":"github.deploy","mode":"`+string(mode)+`","limit":1,"active":0,"waiting":0,"changes":0}`, answer.Body.String())
 	}
 	require.ElementsMatch(t, []attune.QueueMode{attune.QueuePaused, attune.QueueOpen, attune.QueueDraining}, b.control.modes)
-	require.Equal(t, "ada/why", b.control.by[0])
+	require.Equal(t, "admin for ada/why", b.control.by[0])
 
-	answer := b.do(t, request{method: http.MethodPut, path: "/api/v1/queues/github.unused/limit", body: `{"by":"ada","limit":5,"until":"2030-01-02T13:00:00Z"}`})
+	answer := b.do(t, request{method: http.MethodPut, path: "/api/v1/queues/github.unused/limit", body: `{"on_behalf_of":"ada","limit":5,"until":"2030-01-02T13:00:00Z"}`})
 	require.Equal(t, http.StatusOK, answer.Code, "before its first use: %s", answer.Body)
-	answer = b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/limit/clear", body: `{"by":"ada"}`})
+	answer = b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/limit/clear", body: `{"on_behalf_of":"ada"}`})
 	require.Equal(t, http.StatusOK, answer.Code, answer.Body)
 	require.Equal(t, 5, b.control.limits[0].Limit)
 	require.False(t, b.control.limits[0].Until.IsZero())
@@ -86,11 +86,12 @@ func TestQueueControl_Refused(t *testing.T) {
 		status  int
 		says    string
 	}{
-		"nobody says who": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{}`}, nil, 422, "by"},
-		"unknown queue":   {request{method: "POST", path: "/api/v1/queues/github.gone/pause", body: `{"by":"ada"}`}, nil, 404, "github.gone"},
-		"limit below 0":   {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"by":"ada","limit":-1}`}, nil, 422, "limit"},
-		"limit missing":   {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"by":"ada"}`}, nil, 422, "limit"},
-		"nothing to change": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"by":"ada"}`},
+		"by":            {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"by":"ada"}`}, nil, 422, "by"},
+		"NUL":           {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"note":"\u0000"}`}, nil, 422, "note"},
+		"unknown queue": {request{method: "POST", path: "/api/v1/queues/github.gone/pause", body: `{"on_behalf_of":"ada"}`}, nil, 404, "github.gone"},
+		"limit below 0": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada","limit":-1}`}, nil, 422, "limit"},
+		"limit missing": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada"}`}, nil, 422, "limit"},
+		"nothing to change": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"on_behalf_of":"ada"}`},
 			attune.Errorf(attune.CodeConflict, "the queue is paused already"), 409, "already"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -115,7 +116,7 @@ func TestCancelEnforcement(t *testing.T) {
 			b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
 				return attune.Enforcement{ID: id, Status: status, Queue: "github.deploy", Sequence: 7, QueuedAt: &noon}, nil
 			}
-			answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/enforcements/3/cancel", body: `{"by":"ada"}`})
+			answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/enforcements/3/cancel", body: `{"on_behalf_of":"ada"}`})
 			require.Equal(t, code, answer.Code, answer.Body)
 			if code == 200 {
 				require.Equal(t, []attune.Ticket{{Enforcement: 3, Sequence: 7, EnqueuedAt: noon}}, b.control.tickets)

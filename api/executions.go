@@ -138,11 +138,15 @@ type changeExecutionInput struct {
 }
 
 func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) (*answer[ExecutionSummary], error) {
-	execution, err := s.deps.Executions.Cancel(ctx, attune.ExecutionID(in.ID), in.Body.author())
+	author, err := in.Body.author(ctx)
+	if err != nil {
+		return nil, err
+	}
+	execution, err := s.deps.Executions.Cancel(ctx, attune.ExecutionID(in.ID), author)
 	if err != nil {
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "the end of an execution was asked for", "execution", execution.ID, "status", execution.Status,
-		"by", in.Body.By, "note", in.Body.Note, "request_id", exchangeOf(ctx).id)
+		"author", author.Who(), "note", author.Note, "request_id", exchangeOf(ctx).id)
 	return &answer[ExecutionSummary]{Body: summarizeExecution(execution)}, nil
 }

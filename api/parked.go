@@ -39,6 +39,10 @@ func (s *Server) registerEnforcementControl() {
 // cancelEnforcement leaves it to the queue whether the cancel or a grant came first.
 func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[attune.QueueStatus], error) {
 	id := attune.EnforcementID(in.ID)
+	author, err := in.Body.author(ctx)
+	if err != nil {
+		return nil, err
+	}
 	found, err := s.deps.Enforcements.Get(ctx, id)
 	if err != nil {
 		return nil, err
@@ -46,7 +50,7 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 	switch found.Status {
 	case attune.EnforcementQueued:
 	case attune.EnforcementParked:
-		return s.giveUp(ctx, found, in.Body)
+		return s.giveUp(ctx, found, author)
 	case attune.EnforcementCreated:
 		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has not reached its queue yet: try again in a moment", id)
 	case attune.EnforcementGranted:
@@ -58,16 +62,16 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 	if found.QueuedAt != nil {
 		ticket.EnqueuedAt = *found.QueuedAt
 	}
-	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, in.Body.By, in.Body.Note)
+	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, author)
 	return &answer[attune.QueueStatus]{Body: status}, err
 }
 
 // giveUp ends what is parked. Its queue has nothing to say about it: the slot was given back when it was parked.
-func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, change Change) (*answer[attune.QueueStatus], error) {
-	if _, err := s.deps.Enforcements.GiveUp(ctx, parked.ID, change.author()); err != nil {
+func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, author attune.Author) (*answer[attune.QueueStatus], error) {
+	if _, err := s.deps.Enforcements.GiveUp(ctx, parked.ID, author); err != nil {
 		return nil, err
 	}
-	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "by", change.By, "note", change.Note,
+	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "author", author.Who(), "note", author.Note,
 		"request_id", exchangeOf(ctx).id)
 	sight, _, err := s.deps.Queues.Sight(ctx, parked.Queue, 0)
 	if err != nil {
@@ -80,11 +84,15 @@ func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, change C
 }
 
 func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[EnforcementSummary], error) {
-	retried, err := s.deps.Enforcements.Retry(ctx, attune.EnforcementID(in.ID), in.Body.author())
+	author, err := in.Body.author(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.logger.InfoContext(ctx, "a parked enforcement was put in line again", "enforcement", retried.ID, "by", in.Body.By,
-		"note", in.Body.Note, "request_id", exchangeOf(ctx).id)
+	retried, err := s.deps.Enforcements.Retry(ctx, attune.EnforcementID(in.ID), author)
+	if err != nil {
+		return nil, err
+	}
+	s.logger.InfoContext(ctx, "a parked enforcement was put in line again", "enforcement", retried.ID,
+		"author", author.Who(), "note", author.Note, "request_id", exchangeOf(ctx).id)
 	return &answer[EnforcementSummary]{Body: summarizeEnforcement(retried)}, nil
 }

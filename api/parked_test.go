@@ -12,9 +12,11 @@ import (
 	"github.com/attune-go/attune/api"
 )
 
-const sam = `{"by": "sam", "note": "the disk is empty again"}`
+const sam = `{"on_behalf_of": "sam", "note": "the disk is empty again"}`
 
-var samAuthor = attune.Author{By: "sam", Note: "the disk is empty again"}
+var samAuthor = attune.Author{
+	Principal: attune.Principal{Name: "admin", Method: attune.AuthToken}, OnBehalfOf: "sam", Note: "the disk is empty again",
+}
 
 // parked lets the bundle's enforcement 11 wait for a person.
 func (b *bundle) parked() {
@@ -41,7 +43,7 @@ func TestRetryParked(t *testing.T) {
 		"id": 11, "event_id": 7, "action": "shop.deploy", "action_id": 4, "status": "queued", "queue": "shop.deploy", "sequence": 9,
 		"created_at": "2030-01-02T12:00:00Z", "queued_at": "2030-01-02T12:01:00Z"
 	}`, recorder)
-	require.Contains(t, b.log.String(), `enforcement=11 by=sam note="the disk is empty again"`)
+	require.Contains(t, b.log.String(), `enforcement=11 author="admin for sam" note="the disk is empty again"`)
 
 	b.enforcements.retry = func(attune.EnforcementID, attune.Author) (attune.Enforcement, error) {
 		return attune.Enforcement{}, attune.Errorf(attune.CodeConflict, "enforcement 11 is not parked: it is queued")
@@ -49,7 +51,7 @@ func TestRetryParked(t *testing.T) {
 	requireProblem(t, b.do(t, post("/api/v1/enforcements/11/retry", sam)), 409, "conflict")
 	b.enforcements.retry = nil
 	requireProblem(t, b.do(t, post("/api/v1/enforcements/12/retry", sam)), 404, "not_found")
-	requireProblem(t, b.do(t, post("/api/v1/enforcements/12/retry", `{}`)), 422, "invalid")
+	requireProblem(t, b.do(t, post("/api/v1/enforcements/12/retry", `{"by": "sam"}`)), 422, "invalid")
 }
 
 func TestCancelParked(t *testing.T) {
@@ -70,9 +72,9 @@ func TestCancelParked(t *testing.T) {
 	}
 	recorder := b.do(t, post("/api/v1/enforcements/11/cancel", sam))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
-	requireJSON(t, `{"queue": "shop.deploy", "mode": "open", "limit": 2, "active": 2, "waiting": 3}`, recorder)
+	requireJSON(t, `{"queue": "shop.deploy", "mode": "open", "limit": 2, "active": 2, "waiting": 3, "changes": 0}`, recorder)
 	require.True(t, given)
-	require.Contains(t, b.log.String(), `enforcement=11 by=sam`)
+	require.Contains(t, b.log.String(), `enforcement=11 author="admin for sam"`)
 
 	b.enforcements.giveUp = func(attune.EnforcementID, attune.Author) (attune.Enforcement, error) {
 		return attune.Enforcement{}, attune.Errorf(attune.CodeConflict, "enforcement 11 is not parked: it is queued")

@@ -144,10 +144,10 @@ func TestExecutions(t *testing.T) {
 
 		b.executions.changes = func(attune.ExecutionID) ([]attune.ExecutionChange, error) {
 			return []attune.ExecutionChange{{
-				At: noon, By: "sam", Note: "it hangs", Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
+				At: noon, Author: attune.Author{Principal: samAuthor.Principal, Note: "it hangs"}, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
 			}}, nil
 		}
-		require.Contains(t, b.do(t, get("/api/v1/executions/21")).Body.String(), `"changes":[{"at":"2030-01-02T12:00:00Z","by":"sam",`+
+		require.Contains(t, b.do(t, get("/api/v1/executions/21")).Body.String(), `"changes":[{"at":"2030-01-02T12:00:00Z","principal":{"name":"admin","method":"token"},`+
 			`"note":"it hangs","kind":"cancel","attempt":1,"from":"running","to":"running"}]`)
 	})
 
@@ -187,7 +187,7 @@ func TestExecutions(t *testing.T) {
 		requireProblem(t, b.do(t, post("/api/v1/executions/21/cancel", sam)), 409, "conflict")
 		b.executions.cancel = nil
 		requireProblem(t, b.do(t, post("/api/v1/executions/22/cancel", sam)), 404, "not_found")
-		requireProblem(t, b.do(t, post("/api/v1/executions/22/cancel", `{"note": "nobody"}`)), 422, "invalid")
+		requireProblem(t, b.do(t, post("/api/v1/executions/22/cancel", `{"by": "sam"}`)), 422, "invalid")
 	})
 }
 

@@ -124,7 +124,7 @@ func TestChecks(t *testing.T) {
 		{"overdue and asked", holders(attune.Overdue{Status: attune.ExecutionRunning, CancelRequested: true}), doctor.Problem,
 			[]string{"in vain", "Restart the worker"}},
 		{"in time", holders(), doctor.OK, []string{"No execution"}},
-		{"paused", control(attune.ByHand{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{By: "ada", At: noon, Note: "freeze"}}),
+		{"paused", control(attune.ByHand{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{At: noon, Author: authorNamed("ada", "freeze")}}),
 			doctor.Note, []string{"It is paused, by ada at 2030-01-02T12:00:00Z (freeze).", "queues/a.b/resume"}},
 		{"limited", control(attune.ByHand{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
 			doctor.Note, []string{"limit is 5 by hand until 2030-01-02T12:00:00Z.", "limit/clear"}},
@@ -188,6 +188,11 @@ func TestChecksThatFail(t *testing.T) {
 		doctor.Topology(func(context.Context) ([]doctor.Queue, error) { return nil, down }),
 		doctor.Dead(func(context.Context) (doctor.DeadLetters, error) { return doctor.DeadLetters{}, down }),
 		doctor.Temporal(func(context.Context) (doctor.Engine, error) { return doctor.Engine{}, down }),
+		doctor.Installation(
+			func(context.Context) (attune.InstallationID, error) { return "one", nil },
+			func(context.Context) (attune.InstallationID, error) { return "", down },
+		),
+		doctor.QueueProblems(func(context.Context) ([]doctor.QueueProblem, error) { return nil, down }),
 		doctor.TaskQueue("q", func(context.Context) ([]time.Time, []time.Time, error) { return nil, nil, down }),
 		doctor.Stalls(func(context.Context, time.Duration) ([]attune.Stall, error) { return nil, down }),
 		doctor.Leaks(func(context.Context, time.Duration) ([]attune.Leak, error) { return nil, down }),
@@ -247,4 +252,9 @@ func control(b ...attune.ByHand) doctor.Check {
 
 func parked(p ...attune.ParkedCount) doctor.Check {
 	return doctor.ParkedOnes(func(context.Context) ([]attune.ParkedCount, error) { return p, nil })
+}
+
+// authorNamed is an author that the API has authenticated.
+func authorNamed(name, note string) attune.Author {
+	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}
 }

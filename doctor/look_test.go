@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/postgres/postgrestest"
 	"github.com/attune-go/attune/rabbitmq"

@@ -133,7 +133,7 @@ func saidBy(c *attune.QueueChange) string {
 	if c == nil {
 		return ""
 	}
-	text := fmt.Sprintf(", by %s at %s", c.By, clock(c.At))
+	text := fmt.Sprintf(", by %s at %s", c.Who(), clock(c.At))
 	if c.Note != "" {
 		text += fmt.Sprintf(" (%s)", c.Note)
 	}

@@ -19,17 +19,17 @@ import (
 	temporal "go.temporal.io/sdk/client"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/devenv/services"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/demo"
 	"github.com/attune-go/attune/internal/ledger"
-	"github.com/attune-go/attune/internal/services"
-	"github.com/attune-go/attune/internal/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m, func() { _ = os.RemoveAll(programDir) }) }
 
 // by is who changes something by hand.
-var by = map[string]any{"by": "ada"}
+var by = map[string]any{"on_behalf_of": "ada"}
 
 const (
 	token    = "e2e-token-of-at-least-32-characters"

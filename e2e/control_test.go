@@ -22,7 +22,7 @@ func TestControl(t *testing.T) {
 		require.Equal(t, http.StatusOK, status, answer)
 	}
 
-	must("POST", "queues/e2e.step/pause", `{"by":"ada","note":"before its first use"}`)
+	must("POST", "queues/e2e.step/pause", `{"on_behalf_of":"ada","note":"before its first use"}`)
 	var ids []attune.EnforcementID
 	for n := range 20 {
 		ids = append(ids, c.run("e2e.step", map[string]any{"n": n, "ms": 300}))
@@ -32,18 +32,18 @@ func TestControl(t *testing.T) {
 	require.Empty(t, c.written())
 
 	for _, position := range []int{2, 5, 8} {
-		must("POST", fmt.Sprintf("enforcements/%d/cancel", ids[position-1]), `{"by":"ada"}`)
+		must("POST", fmt.Sprintf("enforcements/%d/cancel", ids[position-1]), `{"on_behalf_of":"ada"}`)
 	}
 	c.eventually("three are cancelled", func() bool {
 		found, err := client.List[attune.Enforcement](t.Context(), c.Client, "/enforcements", map[string][]string{"status": {"cancelled"}})
 		return err == nil && len(found) == 3
 	})
 
-	must("PUT", "queues/e2e.step/limit", `{"by":"ada","limit":4}`)
-	must("POST", "queues/e2e.step/resume", `{"by":"ada"}`)
+	must("PUT", "queues/e2e.step/limit", `{"on_behalf_of":"ada","limit":4}`)
+	must("POST", "queues/e2e.step/resume", `{"on_behalf_of":"ada"}`)
 	c.eventually("four run at once", func() bool { return c.stats("e2e.step").ActiveCount == 4 })
-	must("POST", "queues/e2e.step/limit/clear", `{"by":"ada"}`)
-	must("POST", "queues/e2e.step/drain", `{"by":"ada"}`)
+	must("POST", "queues/e2e.step/limit/clear", `{"on_behalf_of":"ada"}`)
+	must("POST", "queues/e2e.step/drain", `{"on_behalf_of":"ada"}`)
 	rejected := c.run("e2e.step", map[string]any{"n": 99})
 	c.eventually("newcomers are rejected", func() bool {
 		var e attune.Enforcement
@@ -54,8 +54,8 @@ func TestControl(t *testing.T) {
 	require.LessOrEqual(t, overlap(t, c.written()), 4)
 	require.Len(t, c.written(), 34)
 
-	status, answer := c.api("POST", "queues/e2e.step/drain", `{"by":"ada"}`)
+	status, answer := c.api("POST", "queues/e2e.step/drain", `{"on_behalf_of":"ada"}`)
 	require.Equal(t, http.StatusConflict, status, answer)
-	status, answer = c.api("POST", "queues/e2e.gone/pause", `{"by":"ada"}`)
+	status, answer = c.api("POST", "queues/e2e.gone/pause", `{"on_behalf_of":"ada"}`)
 	require.Equal(t, http.StatusNotFound, status, answer)
 }

@@ -52,7 +52,7 @@ func TestOutcomes(t *testing.T) {
 	var cancelled struct{ Changes []attune.ExecutionChange }
 	require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions/%d", c.executionOf(long).ID), nil, &cancelled))
 	require.Len(t, cancelled.Changes, 1)
-	require.Equal(t, "ada", cancelled.Changes[0].By)
+	require.Equal(t, "ada", cancelled.Changes[0].OnBehalfOf)
 	require.JSONEq(t, `{"answer": 42}`, string(c.executionOf(good).Result))
 	require.Equal(t, 3, *c.executionOf(bad).ExitCode)
 	require.Equal(t, "no good\n", c.executionOf(bad).Stderr)

@@ -100,16 +100,16 @@ func TestVerify_Changed(t *testing.T) {
 		c.complete("e2e.step", total)
 	}
 	run(3, 3)
-	change("POST", "pause", `{"by":"ada","note":"release"}`)
+	change("POST", "pause", `{"on_behalf_of":"ada","note":"release"}`)
 	for range 4 {
 		c.run("e2e.step", map[string]any{"kind": "short"})
 	}
 	c.eventually("they wait", func() bool { return c.stats("e2e.step").QueueLength == 4 })
-	change("POST", "resume", `{"by":"ada"}`)
+	change("POST", "resume", `{"on_behalf_of":"ada"}`)
 	run(7, 0)
-	change("PUT", "limit", `{"by":"bob","limit":5}`)
+	change("PUT", "limit", `{"on_behalf_of":"bob","limit":5}`)
 	run(12, 5)
-	change("POST", "limit/clear", `{"by":"bob"}`)
+	change("POST", "limit/clear", `{"on_behalf_of":"bob"}`)
 	run(14, 2)
 
 	c.eventually("the changes are recorded", func() bool {
@@ -121,10 +121,10 @@ func TestVerify_Changed(t *testing.T) {
 	require.Zero(t, code, output)
 	require.Contains(t, output, "e2e.step: every promise kept\n")
 	require.NotContains(t, output, "undecided")
-	require.Regexp(t, `(?m)^ +1 +\S+ \S+ +ada +mode: open → paused +0 in \S+ +release$`, output)
-	require.Regexp(t, `(?m)^ +2 +\S+ \S+ +ada +mode: paused → open +11 since`, output)
-	require.Regexp(t, `(?m)^ +3 +\S+ \S+ +bob +limit: 3 by policy → 5 by hand +5 in `, output)
-	require.Regexp(t, `(?m)^ +4 +\S+ \S+ +bob +limit: 5 by hand → 3 by policy +2 since`, output)
+	require.Regexp(t, `(?m)^ +1 +\S+ \S+ +admin for ada +mode: open → paused +0 in \S+ +release$`, output)
+	require.Regexp(t, `(?m)^ +2 +\S+ \S+ +admin for ada +mode: paused → open +11 since`, output)
+	require.Regexp(t, `(?m)^ +3 +\S+ \S+ +admin for bob +limit: 3 by policy → 5 by hand +5 in `, output)
+	require.Regexp(t, `(?m)^ +4 +\S+ \S+ +admin for bob +limit: 5 by hand → 3 by policy +2 since`, output)
 }
 
 // TestVerify_Rebuilt has the queue lose its state again and again while it works, and be rebuilt from its rows.

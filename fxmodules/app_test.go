@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
-	"github.com/attune-go/attune/internal/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -18,12 +18,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/cli"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
-	"github.com/attune-go/attune/internal/testenv"
 	"github.com/attune-go/attune/postgres/postgrestest"
 )
 
@@ -92,7 +92,7 @@ func TestDoctor(t *testing.T) {
 	require.NoError(t, err)
 	c := client.New(base, token)
 	for _, change := range []string{"pause", "resume"} {
-		require.NoError(t, c.Post(t.Context(), "/queues/core.echo/"+change, map[string]string{"by": "test"}, nil))
+		require.NoError(t, c.Post(t.Context(), "/queues/core.echo/"+change, map[string]string{"on_behalf_of": "test"}, nil))
 	}
 	requireHealthy(t, base)
 	var verified bytes.Buffer

@@ -67,18 +67,21 @@ func TestExecutions_Cancel(t *testing.T) {
 		b := setup(t)
 		messages := b.requested(t, 2)
 		require.True(t, b.claim(t, messages[0], "worker-1").Granted)
-		bob := attune.Author{By: "bob", Note: "not \x00 needed"}
+		bob := attune.Author{Principal: ada.Principal, OnBehalfOf: "bob", Note: "not needed"}
 		for i, author := range []attune.Author{ada, bob} {
 			_, err := b.executions.Cancel(t.Context(), messages[i].Execution, author)
 			require.NoError(t, err)
 		}
 		_, err := b.executions.Cancel(t.Context(), messages[0].Execution, attune.Author{Note: "nobody"})
-		requireCode(t, attune.CodeInvalid, err, "say who makes the change")
+		requireCode(t, attune.CodeInvalid, err, "principal")
+		nul := attune.Author{Principal: ada.Principal, Note: "not \x00 needed"}
+		_, err = b.executions.Cancel(t.Context(), messages[0].Execution, nul)
+		requireCode(t, attune.CodeInvalid, err, "U+0000")
 		require.Equal(t, []attune.ExecutionChange{{
-			By: "ada", Note: "it hangs", Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
+			Author: ada, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
 		}}, b.changesOf(t, messages[0].Execution))
 		require.Equal(t, []attune.ExecutionChange{{
-			By: "bob", Note: "not \uFFFD needed", Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "requested", To: "cancelled",
+			Author: bob, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "requested", To: "cancelled",
 		}}, b.changesOf(t, messages[1].Execution))
 	})
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/postgres/postgrestest"
 )
@@ -205,7 +205,7 @@ func (b *bundle) requested(t testing.TB, n int) []attune.ExecutionRequestedMessa
 
 // claim lets a worker start an execution.
 // ada is who does things by hand.
-var ada = attune.Author{By: "ada", Note: "it hangs"}
+var ada = authorNamed("ada", "it hangs")
 
 func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimReply {
 	t.Helper()
@@ -309,4 +309,9 @@ func sequencesOf(tickets []attune.Ticket) []int64 {
 		sequences[i] = ticket.Sequence
 	}
 	return sequences
+}
+
+// authorNamed is an author that the API has authenticated.
+func authorNamed(name, note string) attune.Author {
+	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}
 }

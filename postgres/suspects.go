@@ -99,11 +99,12 @@ func scanOverdue(row pgx.CollectableRow) (attune.Overdue, error) {
 const byHandSQL = `
 WITH hand AS (SELECT q.key, q.mode, ` + overrideInForce + ` AS override, q.override_until FROM queues q)
 SELECT s.key, s.mode, s.override, s.override_until,
-	COALESCE(m.by, ''), m.at, COALESCE(m.note, ''), COALESCE(l.by, ''), l.at, COALESCE(l.note, '')
+	COALESCE(m.principal, ''), COALESCE(m.auth_method, ''), COALESCE(m.on_behalf_of, ''), m.at, COALESCE(m.note, ''),
+	COALESCE(l.principal, ''), COALESCE(l.auth_method, ''), COALESCE(l.on_behalf_of, ''), l.at, COALESCE(l.note, '')
 FROM hand s
-	LEFT JOIN LATERAL (SELECT c.by, c.at, c.note FROM queue_changes c
+	LEFT JOIN LATERAL (SELECT c.* FROM queue_changes c
 		WHERE c.queue_key = s.key AND c.kind = 'mode' ORDER BY c.number DESC LIMIT 1) m ON true
-	LEFT JOIN LATERAL (SELECT c.by, c.at, c.note FROM queue_changes c
+	LEFT JOIN LATERAL (SELECT c.* FROM queue_changes c
 		WHERE c.queue_key = s.key AND c.kind = 'limit' ORDER BY c.number DESC LIMIT 1) l ON true
 WHERE s.mode <> 'open' OR s.override IS NOT NULL ORDER BY s.key`
 
@@ -118,7 +119,9 @@ func scanByHand(row pgx.CollectableRow) (attune.ByHand, error) {
 	var limit *int
 	var until, modeAt, limitAt *time.Time
 	mode, override := attune.QueueChange{Kind: attune.ChangeMode}, attune.QueueChange{Kind: attune.ChangeLimit}
-	err := row.Scan(&b.Queue, &b.Mode, &limit, &until, &mode.By, &modeAt, &mode.Note, &override.By, &limitAt, &override.Note)
+	err := row.Scan(&b.Queue, &b.Mode, &limit, &until,
+		&mode.Principal.Name, &mode.Principal.Method, &mode.OnBehalfOf, &modeAt, &mode.Note,
+		&override.Principal.Name, &override.Principal.Method, &override.OnBehalfOf, &limitAt, &override.Note)
 	b.Override = overrideOf(limit, until)
 	if b.Mode != attune.QueueOpen && modeAt != nil {
 		mode.At, b.ModeBy = *modeAt, &mode

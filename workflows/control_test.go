@@ -17,17 +17,17 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 	t.Run("paused before its first use, resumed later", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
-		view, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "maintenance")
+		view, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", "maintenance"))
 		require.NoError(t, err)
 		require.Equal(t, attune.QueuePaused, view.Mode)
-		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "")
+		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", ""))
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
 		require.EqualError(t, err, "the queue is paused already")
 
 		s.acquire(t, 3)
 		s.eventually(t, "they wait", func() bool { return s.view(t).Waiting == 3 })
 		require.Zero(t, s.view(t).Active)
-		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueOpen, "bob", "")
+		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueOpen, authorNamed("bob", ""))
 		require.NoError(t, err)
 		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
 		s.eventually(t, "both changes are recorded", func() bool { return len(s.recorded()) == 2 })
@@ -43,11 +43,11 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.acquire(t, 100)
 		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
 		s.allow(5)
-		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 5}, "ada", "")
+		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 5}, authorNamed("ada", ""))
 		require.NoError(t, err)
 		s.eventually(t, "five run, with no new arrival", func() bool { return s.count(attune.EnforcementGranted) == 5 })
 
-		_, err = s.queues.SetLimit(t.Context(), queueKey, nil, "ada", "")
+		_, err = s.queues.SetLimit(t.Context(), queueKey, nil, authorNamed("ada", ""))
 		require.NoError(t, err)
 		for range 4 {
 			next <- struct{}{}
@@ -67,7 +67,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.run = func(attune.EnforcementID) { <-next }
 		s.acquire(t, 3)
 		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
-		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueueDraining, "ada", "")
+		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueueDraining, authorNamed("ada", ""))
 		require.NoError(t, err)
 		s.acquire(t, 2)
 		s.eventually(t, "newcomers are rejected", func() bool { return s.count(attune.EnforcementRejected) == 2 })
@@ -83,10 +83,10 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		tickets := s.acquire(t, 10).Tickets
 		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
 		for _, position := range []int{2, 5, 8} {
-			_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[position-1], "ada", "")
+			_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[position-1], authorNamed("ada", ""))
 			require.NoError(t, err)
 		}
-		_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[0], "ada", "")
+		_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[0], authorNamed("ada", ""))
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "a holder does not wait: %v", err)
 		s.eventually(t, "the rows say so", func() bool { return s.count(attune.EnforcementCancelled) == 3 })
 		close(next)
@@ -100,10 +100,10 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.acquire(t, 1)
 		s.eventually(t, "the queue runs", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
 		admission := s.accept(2)
-		view, err := s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], "ada", "")
+		view, err := s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], authorNamed("ada", ""))
 		require.NoError(t, err)
 		require.Zero(t, view.Waiting)
-		_, err = s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], "ada", "")
+		_, err = s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], authorNamed("ada", ""))
 		require.EqualError(t, err, fmt.Sprintf("enforcement %d does not wait in this queue", admission.Tickets[0].Enforcement))
 		require.NoError(t, s.queues.Acquire(t.Context(), admission))
 		s.eventually(t, "it stays cancelled, and the next one runs", func() bool {
@@ -114,9 +114,9 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 	t.Run("what is set by hand survives the workflow", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
-		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Hour)}, "ada", "")
+		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Hour)}, authorNamed("ada", ""))
 		require.NoError(t, err)
-		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueDraining, "ada", "")
+		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueueDraining, authorNamed("ada", ""))
 		require.NoError(t, err)
 		s.eventually(t, "both changes are recorded", func() bool { return len(s.recorded()) == 2 })
 		require.NoError(t, s.client.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID(queueKey), "", "test"))
@@ -131,16 +131,16 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		for says, call := range map[string]func() error{
-			"say who makes the change": func() error {
-				_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "", "")
+			"the name is missing": func() error {
+				_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, attune.Author{Principal: attune.Principal{Method: attune.AuthToken}})
 				return err
 			},
 			"limit -1": func() error {
-				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: -1}, "ada", "")
+				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: -1}, authorNamed("ada", ""))
 				return err
 			},
-			"that has passed": func() error {
-				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, "ada", "")
+			"the time has passed": func() error {
+				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, authorNamed("ada", ""))
 				return err
 			},
 		} {
@@ -197,7 +197,12 @@ func (w *world) allow(limit int) {
 func told(changes []attune.QueueChange) []string {
 	var lines []string
 	for _, c := range changes {
-		lines = append(lines, c.By+": "+c.From+" → "+c.To+" ("+c.Note+")")
+		lines = append(lines, c.Who()+": "+c.From+" → "+c.To+" ("+c.Note+")")
 	}
 	return lines
+}
+
+// authorNamed is an author that the API has authenticated.
+func authorNamed(name, note string) attune.Author {
+	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}
 }

@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/workflows"
 )
 
@@ -46,7 +46,7 @@ func TestVisibility(t *testing.T) {
 		s := setup(t, 2)
 		s.acquire(t, 1)
 		s.remembers(t, workflows.QueueMemo{Mode: attune.QueueOpen, Limit: 2})
-		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, "ada", "")
+		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", ""))
 		require.NoError(t, err)
 		s.remembers(t, workflows.QueueMemo{Mode: attune.QueuePaused, Limit: 2})
 		first := s.runID(t, workflows.QueueWorkflowID(queueKey))

@@ -148,7 +148,7 @@ func printTransitions(w io.Writer, transitions []proof.Transition) error {
 			}
 		}
 		_, _ = fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\t%s\n",
-			t.Number, t.At.Format(time.DateTime), oneLine(t.By), whatChanged(t), grantedSince(t), oneLine(t.Note))
+			t.Number, t.At.Format(time.DateTime), oneLine(t.Who()), whatChanged(t), grantedSince(t), oneLine(t.Note))
 	}
 	if cancels > shownCancels {
 		_, _ = fmt.Fprintf(table, "  … and %d more cancels\n", cancels-shownCancels)

@@ -21,6 +21,7 @@ type Config struct {
 	DataDir     string        // where attune keeps files of its own
 	LogLevel    slog.Level
 	LogFormat   string // "text" or "json"
+	Dev         DevPorts
 }
 
 // Role is a part of attune that a process can run.

@@ -45,17 +45,29 @@ func (c Config) Validate() error {
 		if len(wanting) > 1 {
 			roles = "each of the roles "
 		}
-		var places []string
-		if itself := s.ways()[0]; itself.flag != "" {
-			places = append(places, "--"+itself.flag)
-		}
-		for _, w := range s.ways() {
-			places = append(places, w.env)
-		}
-		problems = append(problems, fmt.Sprintf("%s is not set and %s%s needs it: set %s or %s in the settings file, for example to %s",
-			s.name, roles, joinRoles(wanting), strings.Join(places, " or "), s.name, s.example))
+		problems = append(problems, fmt.Sprintf("%s is not set and %s%s needs it: set %s, for example to %s",
+			s.name, roles, joinRoles(wanting), Ways(s.name), s.example))
 	}
 	return report(problems)
+}
+
+// Ways says where a setting can be set, for messages: "--flag or VARIABLE or key in the settings file". It is empty for a name
+// that no setting has.
+func Ways(name string) string {
+	for _, s := range settings(new(Config)) {
+		if s.name != name {
+			continue
+		}
+		var all []string
+		if itself := s.ways()[0]; itself.flag != "" {
+			all = append(all, "--"+itself.flag)
+		}
+		for _, w := range s.ways() {
+			all = append(all, w.env)
+		}
+		return strings.Join(append(all, name+" in the settings file"), " or ")
+	}
+	return ""
 }
 
 // report joins problems into one error; none is no error.

@@ -52,10 +52,9 @@ func (b between[T]) read(text string) (T, error) {
 	return value, nil
 }
 
-// checkPort accepts the ports from least.
-func checkPort(text string, least int) error {
-	_, err := between[int]{least, 65535, strconv.Atoi, "a whole number", ""}.read(text)
-	return err
+// portFrom are the ports from least.
+func portFrom(least int) between[int] {
+	return between[int]{least, 65535, strconv.Atoi, "a whole number", ""}
 }
 
 func anyText(text string) (string, error) { return text, nil }
@@ -76,7 +75,7 @@ func serviceURL(schemes ...string) func(string) (Secret, error) {
 			return Secret{}, fmt.Errorf("is not a URL of the form %s://user:password@host:port/name; "+
 				"percent-encode special characters in the password", schemes[0])
 		}
-		if err := checkPort(cmp.Or(parsed.Port(), "1"), 1); err != nil {
+		if _, err := portFrom(1).read(cmp.Or(parsed.Port(), "1")); err != nil {
 			return Secret{}, fmt.Errorf("has the port %w", err)
 		}
 		return NewURL(text), nil
@@ -88,7 +87,7 @@ func listenAddress(text string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%q is not host:port, for example 127.0.0.1:8080 or :8080", text)
 	}
-	if err := checkPort(port, 0); err != nil {
+	if _, err := portFrom(0).read(port); err != nil {
 		return "", fmt.Errorf("%q has the port %w", text, err)
 	}
 	return text, nil

@@ -15,6 +15,7 @@ import (
 type setting struct {
 	name     string // key in the settings file; a dot is a level ("worker.slots")
 	as       string // what variable and flag are named after, if not after the key
+	command  string // the one command that has a use for it ("dev"); empty: every command that runs attune
 	noFlag   bool   // on a command line it would be visible to every user of the host
 	standard string // the default, as text; empty for none
 	doc      string // one sentence, with unit and range
@@ -37,7 +38,7 @@ const (
 func settings(c *Config) []setting {
 	lease := between[time.Duration]{10 * time.Second, time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 2m"}
 	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
-	return []setting{
+	return append([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: one(&c.PostgresURL, serviceURL("postgres", "postgresql")),
 			doc:      "PostgreSQL, as postgres://user:password@host:port/database",
 			neededBy: []Role{RoleAPI, RoleOrchestrator, RoleBridge}, example: "postgres://attune@127.0.0.1:5432/attune"},
@@ -66,7 +67,7 @@ func settings(c *Config) []setting {
 			doc: "least level that is logged: debug, info, warn or error"},
 		{name: "log.format", standard: "text", set: one(&c.LogFormat, oneOf("text", "json")),
 			doc: "text (coloured on a terminal) or json"},
-	}
+	}, devSettings(&c.Dev)...)
 }
 
 // way is one way to give a setting: itself, or for a secret the file that holds it. It has a name in each layer.
@@ -79,6 +80,7 @@ type way struct {
 func (s setting) ways() []way {
 	flag := strings.NewReplacer(".", "-", "_", "-").Replace(cmp.Or(s.as, s.name))
 	env := "ATTUNE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	flag = strings.TrimPrefix(flag, s.command+"-")
 	itself := way{key: s.name, env: env, flag: flag, usage: s.doc + " [" + env + "]", set: s.set}
 	file := way{key: s.name + "_file", env: env + "_FILE", flag: flag + "-file", set: fromFile(s.set)}
 	file.usage = "file that holds --" + flag + " [" + file.env + "]"
@@ -105,13 +107,28 @@ const (
 	configFileFlag = "config"
 )
 
-// Bind declares one flag per setting, and --config. [Load] reads those that were given. With names, only the settings
-// named get a flag, for a command that has no use for the others; the other layers are read for all of them.
+// Bind declares one flag per setting that belongs to no single command, and --config. [Load] reads those that were given.
+// With names, only the settings named get a flag, for a command that has no use for the others; the other layers are read
+// for all of them.
 func Bind(set *pflag.FlagSet, names ...string) *pflag.FlagSet {
+	return bind(set, func(s setting) bool {
+		if len(names) > 0 {
+			return slices.Contains(names, s.name)
+		}
+		return s.command == ""
+	})
+}
+
+// BindCommand is [Bind] for one command: the settings that belong to it get a flag, too.
+func BindCommand(set *pflag.FlagSet, command string) *pflag.FlagSet {
+	return bind(set, func(s setting) bool { return s.command == "" || s.command == command })
+}
+
+func bind(set *pflag.FlagSet, wanted func(setting) bool) *pflag.FlagSet {
 	set.String(configFileFlag, "", "settings file (YAML); none is read unless named ["+configFileEnv+"]")
 	for _, s := range settings(new(Config)) {
 		for _, w := range s.ways() {
-			if w.flag != "" && (len(names) == 0 || slices.Contains(names, s.name)) {
+			if w.flag != "" && wanted(s) {
 				s.declare(set, w)
 			}
 		}

@@ -32,7 +32,7 @@ func TestBind(t *testing.T) {
 	t.Run("All", func(t *testing.T) {
 		t.Parallel()
 		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
-		Bind(set)
+		BindCommand(set, DevCommand)
 		usage := set.FlagUsages()
 		for _, s := range settings(new(Config)) {
 			require.Contains(t, usage, s.doc)
@@ -43,6 +43,17 @@ func TestBind(t *testing.T) {
 		}
 		require.Nil(t, set.Lookup("api-token"), "a token on a command line is visible to every user of the host")
 		require.NotNil(t, set.Lookup("api-token-file"))
+	})
+
+	t.Run("NoneOfASingleCommand", func(t *testing.T) {
+		t.Parallel()
+		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
+		Bind(set)
+		for _, s := range settings(new(Config)) {
+			for _, w := range s.ways() {
+				require.Equal(t, w.flag != "" && s.command == "", set.Lookup(w.flag) != nil, s.name)
+			}
+		}
 	})
 
 	t.Run("Some", func(t *testing.T) {

@@ -1,0 +1,32 @@
+package api
+
+import (
+	"context"
+
+	"github.com/attune-go/attune"
+)
+
+// Change says for whom a caller makes a change, and why. The principal is the caller's own: see [Server.authenticate].
+type Change struct {
+	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"For whom the change is made, as the caller says"`
+	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
+}
+
+// author is the principal of the request with what it says about the change; an [attune.CodeInvalid] error names what is no
+// text.
+func (c Change) author(ctx context.Context) (attune.Author, error) {
+	author := attune.Author{Principal: principalOf(ctx), OnBehalfOf: c.OnBehalfOf, Note: c.Note}
+	return author, author.Validate()
+}
+
+type principalKey struct{}
+
+func withPrincipal(ctx context.Context, principal attune.Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, principal)
+}
+
+// principalOf is who makes the request, as authenticate has found; the zero value on an open route.
+func principalOf(ctx context.Context) attune.Principal {
+	principal, _ := ctx.Value(principalKey{}).(attune.Principal)
+	return principal
+}

@@ -1,0 +1,207 @@
+package services
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config says which services to start together. A nil one is not started.
+//
+// A service without a folder of its own gets Dir/postgres, Dir/rabbitmq or Dir/temporal.
+type Config struct {
+	Dir      string // made private ([PrivateDir]) and locked while the services run; empty if each has a folder of its own
+	Postgres *PostgresConfig
+	RabbitMQ *RabbitMQConfig
+	Temporal *TemporalConfig
+}
+
+// Set is services that were started together; those that were not asked for are nil.
+type Set struct {
+	Postgres *Postgres
+	RabbitMQ *RabbitMQ
+	Temporal *Temporal
+
+	lock *os.File // of the folder; nil for none
+}
+
+// Start starts the services side by side and returns when all are ready. When one cannot start, the others are
+// stopped again. ctx bounds the start only.
+//
+// A folder whose services had no passwords is an [OldDataError] that names the whole folder: the services' data belong
+// together. A folder in which another set runs is refused.
+func Start(ctx context.Context, config Config) (*Set, error) {
+	if err := config.refuseOld(); err != nil {
+		return nil, err
+	}
+	lock, err := config.lock()
+	if err != nil {
+		return nil, err
+	}
+	var (
+		set   = &Set{lock: lock}
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		errs  []error
+		begin = func(do func(context.Context) error) {
+			wg.Go(func() {
+				if err := do(ctx); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, err)
+				}
+			})
+		}
+	)
+	if config.Postgres != nil {
+		begin(func(ctx context.Context) (err error) {
+			set.Postgres, err = StartPostgres(ctx, config.postgres())
+			return err
+		})
+	}
+	if config.RabbitMQ != nil {
+		begin(func(ctx context.Context) (err error) {
+			set.RabbitMQ, err = StartRabbitMQ(ctx, config.rabbitMQ())
+			return err
+		})
+	}
+	if config.Temporal != nil {
+		begin(func(ctx context.Context) (err error) {
+			set.Temporal, err = StartTemporal(ctx, config.temporal())
+			return err
+		})
+	}
+	wg.Wait()
+	if len(errs) > 0 {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace+10*time.Second)
+		defer cancel()
+		return nil, errors.Join(append(errs, set.Stop(stop))...)
+	}
+	return set, nil
+}
+
+// Stop stops all services side by side; see [Postgres.Stop].
+func (s *Set) Stop(ctx context.Context) error {
+	var (
+		wg   sync.WaitGroup
+		errs = make([]error, 3)
+	)
+	for i, one := range s.services() {
+		if one != nil {
+			wg.Go(func() { errs[i] = one.Stop(ctx) })
+		}
+	}
+	wg.Wait()
+	if s.lock != nil {
+		_ = s.lock.Close() // which gives the lock back
+	}
+	return errors.Join(errs...)
+}
+
+// Wait returns when a service ends by itself, with the reason, or when ctx is done, with nil.
+func (s *Set) Wait(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 3)
+	for _, one := range s.services() {
+		if one != nil {
+			go func() {
+				select {
+				case <-one.Done():
+					ended <- one.Err()
+				case <-ctx.Done():
+				}
+			}()
+		}
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (s *Set) services() [3]*service {
+	var all [3]*service
+	if s.Postgres != nil {
+		all[0] = &s.Postgres.service
+	}
+	if s.RabbitMQ != nil {
+		all[1] = &s.RabbitMQ.service
+	}
+	if s.Temporal != nil {
+		all[2] = &s.Temporal.service
+	}
+	return all
+}
+
+// refuseOld looks for data without passwords.
+func (c Config) refuseOld() error {
+	if c.Postgres != nil {
+		dir := c.postgres().Dir
+		version, err := postgresVersion(dir)
+		if err != nil {
+			return err
+		}
+		if version != "" && !hasPasswords(dir) {
+			return &OldDataError{Dir: cmp.Or(c.Dir, dir)}
+		}
+	}
+	if c.RabbitMQ != nil {
+		if dir := c.rabbitMQ().Dir; rabbitHasData(dir) && !hasPasswords(dir) {
+			return &OldDataError{Dir: cmp.Or(c.Dir, dir)}
+		}
+	}
+	return nil
+}
+
+// lock makes the folder private and keeps other sets out of it: with ports of its own choice, a second RabbitMQ would
+// start on the data of the first. The lock ends with the process at the latest.
+func (c Config) lock() (*os.File, error) {
+	if c.Dir == "" {
+		return nil, nil
+	}
+	if err := PrivateDir(c.Dir); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %q: %w", c.Dir, err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("the services of another process use %q: end that process, or use another folder (%w)", c.Dir, err)
+	}
+	return file, nil
+}
+
+func (c Config) postgres() PostgresConfig {
+	config := *c.Postgres
+	if config.Dir == "" {
+		config.Dir = filepath.Join(c.Dir, "postgres")
+	}
+	return config
+}
+
+func (c Config) rabbitMQ() RabbitMQConfig {
+	config := *c.RabbitMQ
+	if config.Dir == "" {
+		config.Dir = filepath.Join(c.Dir, "rabbitmq")
+	}
+	return config
+}
+
+func (c Config) temporal() TemporalConfig {
+	config := *c.Temporal
+	if config.Dir == "" {
+		config.Dir = filepath.Join(c.Dir, "temporal")
+	}
+	return config
+}

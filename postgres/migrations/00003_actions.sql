@@ -1,0 +1,15 @@
+-- Actions: what workers can run.
+
+-- +goose Up
+CREATE TABLE actions (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    ref         text COLLATE "C" NOT NULL UNIQUE,
+    pack        text COLLATE "C" NOT NULL REFERENCES packs,
+    description text NOT NULL,
+    enabled     boolean NOT NULL DEFAULT true,
+    command     text[] NOT NULL,
+    env         text[] NOT NULL,
+    schema      json,
+    timeout_ms  bigint NOT NULL CHECK (timeout_ms > 0),
+    pool        text NOT NULL
+);

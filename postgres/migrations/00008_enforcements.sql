@@ -1,0 +1,53 @@
+-- Enforcements: from the match of a rule to the end. The status says which columns are filled, and the constraints hold
+-- every writer to that.
+
+-- +goose Up
+CREATE TABLE enforcements (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id     bigint NOT NULL REFERENCES events,
+    rule_id      bigint REFERENCES rules, -- NULL: a person ran the action directly
+    action_id    bigint NOT NULL REFERENCES actions,
+    parameters   json,                    -- NULL only when they could not be rendered
+    status       text NOT NULL,
+    reason       text NOT NULL DEFAULT '',
+    detail       text NOT NULL DEFAULT '',
+    -- The place and the grant of the next attempt, or of the last one. Those of earlier attempts are in the log of grants.
+    queue_key    text COLLATE "C" REFERENCES queues,
+    sequence     bigint CHECK (sequence > 0),
+    grant_number bigint CHECK (grant_number > 0),
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    queued_at    timestamptz,
+    granted_at   timestamptz,
+    finished_at  timestamptz,
+    CONSTRAINT enforcements_status CHECK (status IN
+        ('created', 'queued', 'granted', 'parked', 'executed', 'rejected', 'cancelled', 'expired')),
+    CONSTRAINT enforcements_event_rule UNIQUE NULLS NOT DISTINCT (event_id, rule_id),
+    CONSTRAINT enforcements_placed_at_once CHECK (num_nulls(queue_key, sequence, queued_at) IN (0, 3)),
+    CONSTRAINT enforcements_granted_at_once CHECK (num_nulls(grant_number, granted_at) IN (0, 2)),
+    CONSTRAINT enforcements_place CHECK (CASE
+        WHEN status = 'created' THEN sequence IS NULL
+        WHEN status IN ('queued', 'granted', 'parked', 'executed') THEN sequence IS NOT NULL
+        ELSE true END),
+    -- A parked enforcement keeps its grant, but not its slot.
+    CONSTRAINT enforcements_grant CHECK ((status IN ('granted', 'parked', 'executed')) = (grant_number IS NOT NULL)),
+    CONSTRAINT enforcements_end CHECK
+        ((status IN ('executed', 'rejected', 'cancelled', 'expired')) = (finished_at IS NOT NULL)),
+    CONSTRAINT enforcements_reason CHECK ((status IN ('rejected', 'cancelled', 'expired')) = (reason <> '')),
+    CONSTRAINT enforcements_parameters CHECK (parameters IS NOT NULL OR status = 'rejected')
+);
+
+-- Order: one place and one grant number each. The first index also lists a queue.
+CREATE UNIQUE INDEX enforcements_sequence ON enforcements (queue_key, sequence) WHERE queue_key IS NOT NULL;
+CREATE UNIQUE INDEX enforcements_grant_number ON enforcements (queue_key, grant_number) WHERE grant_number IS NOT NULL;
+
+-- Waiters and holders of a queue: small however long the history is, and enough to count without reading the table.
+CREATE INDEX enforcements_waiting ON enforcements (queue_key, sequence) WHERE status = 'queued';
+CREATE INDEX enforcements_holding ON enforcements (queue_key, grant_number) WHERE status = 'granted';
+
+-- Lists, newest first. What is unusual (not yet accepted, parked, or ended without running) has an index of its own.
+-- Everything else is most of the table, where walking the primary key backwards is the fastest way.
+CREATE INDEX enforcements_of_action ON enforcements (action_id, id);
+CREATE INDEX enforcements_of_rule ON enforcements (rule_id, id) WHERE rule_id IS NOT NULL;
+CREATE INDEX enforcements_unusual ON enforcements (status, id)
+    WHERE status IN ('created', 'parked', 'rejected', 'cancelled', 'expired');
+CREATE INDEX enforcements_of_reason ON enforcements (reason, id) WHERE reason <> '';

@@ -1,0 +1,77 @@
+-- Executions, their attempts, and what people change about them.
+
+-- +goose Up
+CREATE TABLE executions (
+    id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    enforcement_id      bigint NOT NULL REFERENCES enforcements,
+    action_id           bigint NOT NULL REFERENCES actions, -- the enforcement's, for lists
+    queue_key           text COLLATE "C" NOT NULL,          -- the enforcement's, for lists and locks
+    attempt             integer NOT NULL CHECK (attempt > 0),
+    status              text NOT NULL CHECK (status IN
+                            ('requested', 'running', 'retrying', 'succeeded', 'failed', 'timed_out', 'cancelled', 'abandoned')),
+    attempt_status      text NOT NULL DEFAULT '' CHECK (attempt_status IN ('', 'failed', 'timed_out', 'abandoned')),
+    reason              text NOT NULL DEFAULT '',
+    error               text NOT NULL DEFAULT '',
+    pool                text NOT NULL,   -- pool, timeout, command and env are the action's at the time of the request:
+    timeout_ms          bigint NOT NULL, -- every copy of the request says the same, also when the pack has changed
+    command             text[] NOT NULL,
+    env                 text[] NOT NULL,
+    worker              text NOT NULL DEFAULT '',
+    exit_code           bigint,
+    result              json,
+    stdout              text NOT NULL DEFAULT '',
+    stderr              text NOT NULL DEFAULT '',
+    truncated           boolean NOT NULL DEFAULT false,
+    requested_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at          timestamptz,
+    lease_until         timestamptz, -- while it runs: from here on its worker counts as lost
+    retry_at            timestamptz, -- NULL: it does not hold its slot for the next attempt
+    cancel_requested_at timestamptz,
+    finished_at         timestamptz,
+    CONSTRAINT executions_enforcement UNIQUE (enforcement_id),
+    CONSTRAINT executions_running CHECK (status <> 'running' OR (worker <> '' AND started_at IS NOT NULL)),
+    CONSTRAINT executions_lease CHECK ((status = 'running') = (lease_until IS NOT NULL)),
+    CONSTRAINT executions_retrying CHECK ((status = 'retrying') = (attempt_status <> '')),
+    CONSTRAINT executions_retry_at CHECK (status = 'retrying' OR retry_at IS NULL),
+    CONSTRAINT executions_retry_wanted CHECK (status <> 'retrying' OR cancel_requested_at IS NULL),
+    CONSTRAINT executions_end CHECK
+        ((status IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'abandoned')) = (finished_at IS NOT NULL))
+);
+
+CREATE INDEX executions_of_action ON executions (action_id, id);
+CREATE INDEX executions_of_queue ON executions (queue_key, id);
+CREATE INDEX executions_of_worker ON executions (worker, id) WHERE worker <> '';
+-- Every status but the usual end.
+CREATE INDEX executions_unusual ON executions (status, id) WHERE status <> 'succeeded';
+-- Leases that have run out, however many executions there are: only what runs is in here.
+CREATE INDEX executions_leased ON executions (lease_until) WHERE lease_until IS NOT NULL;
+
+-- A journal, kept for ever: how attempts ended that were followed by another.
+CREATE TABLE execution_attempts (
+    execution_id bigint NOT NULL REFERENCES executions,
+    attempt      integer NOT NULL CHECK (attempt > 0),
+    status       text NOT NULL CHECK (status IN ('failed', 'timed_out', 'abandoned')),
+    reason       text NOT NULL,
+    error        text NOT NULL,
+    exit_code    bigint,
+    worker       text NOT NULL,
+    started_at   timestamptz, -- NULL: no worker has claimed it
+    finished_at  timestamptz NOT NULL,
+    PRIMARY KEY (execution_id, attempt)
+);
+
+-- A journal, kept for ever: what people do to executions by hand.
+CREATE TABLE execution_changes (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    execution_id bigint NOT NULL REFERENCES executions,
+    attempt      integer NOT NULL,
+    at           timestamptz NOT NULL,
+    principal    text NOT NULL CHECK (principal <> ''),
+    auth_method  text NOT NULL CHECK (auth_method IN ('token', 'temporal', 'system')),
+    on_behalf_of text NOT NULL,
+    note         text NOT NULL,
+    kind         text NOT NULL CHECK (kind IN ('cancel', 'retry', 'give_up')),
+    "from"       text NOT NULL,
+    "to"         text NOT NULL
+);
+CREATE INDEX execution_changes_of ON execution_changes (execution_id, id);

@@ -1,0 +1,52 @@
+package attune
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// CheckText is the rule for every short text that a caller sends: names, notes, keys, filters. It accepts up to maxBytes
+// bytes of valid UTF-8 in one line, also none. It refuses control characters (Unicode category Cc), line and paragraph
+// separators, and the characters that override the direction of text: a database cannot store NUL, and the others let a
+// text look like another one in a terminal or a log.
+//
+// The error is [CodeInvalid]. It names the field and quotes at most the first 20 bytes of the text.
+func CheckText(field, text string, maxBytes int) error {
+	if len(text) > maxBytes {
+		return Errorf(CodeInvalid, "%s: %d bytes are too many: use %d or less", field, len(text), maxBytes)
+	}
+	if !utf8.ValidString(text) {
+		return Errorf(CodeInvalid, "%s: %s is not valid UTF-8", field, quotePrefix(text))
+	}
+	if i := strings.IndexFunc(text, unprintable); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(text[i:])
+		return Errorf(CodeInvalid, "%s: %s contains the character %U: use one line of text without control characters",
+			field, quotePrefix(text), r)
+	}
+	return nil
+}
+
+// unprintable reports whether a character is invisible in a text and changes how the rest of the text looks.
+func unprintable(r rune) bool {
+	switch {
+	case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+		return true
+	case '\u202A' <= r && r <= '\u202E', '\u2066' <= r && r <= '\u2069': // embeddings, overrides and isolates
+		return true
+	default:
+		return false
+	}
+}
+
+// quotedBytes bounds how much of a refused text an error repeats.
+const quotedBytes = 20
+
+// quotePrefix quotes the start of text in ASCII.
+func quotePrefix(text string) string {
+	if len(text) <= quotedBytes {
+		return strconv.QuoteToASCII(text)
+	}
+	return strconv.QuoteToASCII(text[:quotedBytes]) + "…"
+}
