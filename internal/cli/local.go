@@ -64,14 +64,12 @@ func startLocal(ctx context.Context, cfg config.Config, want services.Config, no
 	if err != nil {
 		return cfg, nil, err
 	}
-	cfg = cfg.WithOverride("started by this command", func(c *config.Config) {
-		if set.Postgres != nil {
-			c.PostgresURL = config.NewURL(set.Postgres.URL())
-		}
-		if set.RabbitMQ != nil {
-			c.AMQPURL = config.NewURL(set.RabbitMQ.URL())
-		}
-	}, "postgres.url", "amqp.url")
+	if set.Postgres != nil {
+		cfg.PostgresURL = config.NewURL(set.Postgres.URL())
+	}
+	if set.RabbitMQ != nil {
+		cfg.AMQPURL = config.NewURL(set.RabbitMQ.URL())
+	}
 	if set.Temporal != nil {
 		if err := os.Setenv(temporalAddressEnv, set.Temporal.Address()); err != nil {
 			return cfg, nil, errors.Join(fmt.Errorf("set %s: %w", temporalAddressEnv, err), (&local{set}).stop(ctx))
