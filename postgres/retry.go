@@ -81,9 +81,9 @@ func (e *Enforcements) unpark(
 const giveUpSQL = `
 WITH ended AS (
 	UPDATE enforcements SET status = 'executed', finished_at = clock_timestamp() WHERE id = $1 AND status = 'parked'
-	RETURNING id, queue_key, finished_at
+	RETURNING id, queue_id, finished_at
 ), changed AS (
-	UPDATE queues q SET updated_at = clock_timestamp() FROM ended e WHERE q.key = e.queue_key
+	UPDATE queues q SET updated_at = clock_timestamp() FROM ended e WHERE q.id = e.queue_id
 )
 UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished_at = e.finished_at
 FROM ended e WHERE x.enforcement_id = e.id AND x.status = 'retrying'`
