@@ -42,11 +42,11 @@ SELECT ref, id, 0, 2, 10000, 'reject', 0, 1, 10000, 'hold', 1, now() - interval 
 FROM actions WHERE ref IN ('core.echo', 'core.noop');
 INSERT INTO events (trigger_id, payload, source)
 SELECT t.id, '{}', 'manual' FROM triggers t, generate_series(1, 2) WHERE t.ref = 'core.manual';
-INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, queued_at)
-SELECT (SELECT min(id) FROM events), id, '{}', 'queued', ref, 1, now() - interval '1 hour' FROM actions WHERE ref = 'core.echo';
-INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, queued_at, grant_number, granted_at)
-SELECT (SELECT max(id) FROM events), id, '{}', 'granted', ref, 1, now() - interval '1 hour', 1, now() - interval '1 hour'
-FROM actions WHERE ref = 'core.noop'`
+INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, created_at, queued_at)
+SELECT (SELECT min(id) FROM events), id, '{}', 'queued', ref, 1, n.at, n.at FROM (SELECT now() - interval '1 hour' AS at) n, actions WHERE ref = 'core.echo';
+INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, created_at, queued_at, grant_number, granted_at)
+SELECT (SELECT max(id) FROM events), id, '{}', 'granted', ref, 1, n.at, n.at, 1, n.at
+FROM (SELECT now() - interval '1 hour' AS at) n, actions WHERE ref = 'core.noop'`
 
 // TestDoctor plants a stall and a leak under a running attune with real services. The doctor, its exit code and the metrics
 // must show both; and what docs/operations.md says must help. It cannot be parallel: Temporal is found by the environment.

@@ -50,10 +50,11 @@ type newcomer struct {
 	id       attune.EnforcementID
 	actionID attune.ActionID
 	queue    attune.QueueKey
+	since    time.Time // when it was created: it is not in line before that
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.action_id, a.ref FROM enforcements e JOIN actions a ON a.id = e.action_id
+SELECT e.id, e.action_id, a.ref, e.created_at FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.enabled
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
@@ -80,7 +81,7 @@ func lockNewcomers(ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID) (
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
 	var action attune.Ref
-	err := row.Scan(&n.id, &n.actionID, &action)
+	err := row.Scan(&n.id, &n.actionID, &action, &n.since)
 	n.queue = policy.QueueKey(action)
 	return n, err
 }
@@ -144,14 +145,14 @@ func queuePlaces(batch *pgx.Batch, newcomers []newcomer, lines []*line) {
 	ids, keys := make([]attune.EnforcementID, len(newcomers)), make([]attune.QueueKey, len(newcomers))
 	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
 	for i, n := range newcomers {
-		ticket := byKey[n.queue].next()
+		ticket := byKey[n.queue].next(n.since)
 		ids[i], keys[i], sequences[i], times[i] = n.id, n.queue, ticket.Sequence, ticket.EnqueuedAt
 	}
 	batch.Queue(placeSQL, ids, keys, sequences, times)
 }
 
 const rejectDisabledSQL = `
-UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', finished_at = clock_timestamp(),
+UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', finished_at = GREATEST(clock_timestamp(), e.created_at),
 	detail = 'action ' || a.ref || ' is disabled: its pack no longer declares it'
 FROM (
 	SELECT c.id, c.action_id FROM enforcements c JOIN actions d ON d.id = c.action_id

@@ -70,7 +70,8 @@ func cancel(ctx context.Context, tx pgx.Tx, h *hold) error {
 }
 
 const askToStopSQL = `
-UPDATE executions SET cancel_requested_at = COALESCE(cancel_requested_at, clock_timestamp()) WHERE id = $1`
+UPDATE executions SET cancel_requested_at = COALESCE(cancel_requested_at, GREATEST(clock_timestamp(), started_at))
+WHERE id = $1`
 
 func askToStop(ctx context.Context, tx pgx.Tx, h *hold) error {
 	if _, err := tx.Exec(ctx, askToStopSQL, h.execution); err != nil {

@@ -13,7 +13,7 @@ import (
 const lockExecutionsSQL = `SELECT id FROM executions WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
 
 const claimSQL = `
-UPDATE executions x SET status = 'running', worker = u.worker, started_at = clock_timestamp(),
+UPDATE executions x SET status = 'running', worker = u.worker, started_at = GREATEST(clock_timestamp(), x.requested_at),
 	lease_until = clock_timestamp() + $4::bigint * interval '1 millisecond'
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, attempt, worker)
 WHERE x.id = u.id AND x.attempt = u.attempt AND x.status = 'requested'

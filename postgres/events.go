@@ -114,11 +114,13 @@ func listening(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attu
 	}, listeningSQL, id)
 }
 
+// insertEnforcementsSQL reads the clock once: an enforcement that is rejected from the start ends when it begins.
 const insertEnforcementsSQL = `
-INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, finished_at)
-SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail,
-	CASE WHEN u.status = 'rejected' THEN clock_timestamp() END
-FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
+WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
+INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, created_at, finished_at)
+SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, n.at,
+	CASE WHEN u.status = 'rejected' THEN n.at END
+FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
 	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, position)
 ORDER BY u.position`
 

@@ -20,11 +20,14 @@ const lockExecutionOfSQL = `SELECT id FROM executions WHERE enforcement_id = $1 
 // has kept the slot for the attempt that the grant is for, which only its execution says: enforcements that hold slots can
 // be many, and an index over them must not tempt anybody.
 //
+// granted_at of the log is the time of the queue's clock, as it is, for comparisons with what the queue decided before and
+// after. That of the enforcement is the same time, moved between the times that the database's clock has before and after.
+//
 // A number that another grant has is replaced by the next free one. That happens when somebody has reset the queue's workflow
 // to an earlier point: it counts on from there.
 const grantSQL = `
 WITH granted AS (
-	UPDATE enforcements SET status = 'granted', granted_at = $5, grant_number = CASE
+	UPDATE enforcements SET status = 'granted', granted_at = GREATEST(queued_at, LEAST($5, clock_timestamp())), grant_number = CASE
 		WHEN EXISTS (SELECT FROM grants t WHERE t.queue_key = $1 AND t.number = $4::bigint)
 		THEN (SELECT max(t.number) + 1 FROM grants t WHERE t.queue_key = $1)
 		ELSE $4::bigint END
@@ -32,17 +35,20 @@ WITH granted AS (
 		AND (SELECT q.generation FROM queues q WHERE q.key = $1) <= $9
 	RETURNING id, action_id, queue_key, sequence, queued_at, grant_number, granted_at
 ), kept AS (
-	SELECT e.id, e.action_id, e.queue_key, e.grant_number
+	SELECT e.id, e.action_id, e.queue_key, e.grant_number, e.granted_at
 	FROM executions x JOIN enforcements e ON e.id = x.enforcement_id AND e.sequence = $3
 	WHERE x.enforcement_id = $2 AND x.queue_key = $1 AND x.attempt = $6::integer - 1 AND x.retry_at IS NOT NULL
 		AND (SELECT q.generation FROM queues q WHERE q.key = $1) <= $9
 ), requested AS (
-	INSERT INTO executions AS x (enforcement_id, action_id, queue_key, attempt, status, pool, timeout_ms, command, env)
-	SELECT g.id, g.action_id, g.queue_key, 1, 'requested', a.pool, a.timeout_ms, a.command, a.env
-	FROM (SELECT id, action_id, queue_key FROM granted UNION ALL SELECT id, action_id, queue_key FROM kept) g
+	INSERT INTO executions AS x (enforcement_id, action_id, queue_key, attempt, status, pool, timeout_ms, command, env,
+		requested_at)
+	SELECT g.id, g.action_id, g.queue_key, 1, 'requested', a.pool, a.timeout_ms, a.command, a.env,
+		GREATEST(clock_timestamp(), g.granted_at)
+	FROM (SELECT id, action_id, queue_key, granted_at FROM granted
+			UNION ALL SELECT id, action_id, queue_key, granted_at FROM kept) g
 		JOIN actions a ON a.id = g.action_id
 	ON CONFLICT (enforcement_id) DO UPDATE SET
-		status = 'requested', attempt = x.attempt + 1, requested_at = clock_timestamp(),
+		status = 'requested', attempt = x.attempt + 1, requested_at = GREATEST(EXCLUDED.requested_at, x.requested_at),
 		pool = EXCLUDED.pool, timeout_ms = EXCLUDED.timeout_ms, command = EXCLUDED.command, env = EXCLUDED.env,
 		attempt_status = '', retry_at = NULL, reason = '', error = '', worker = '', started_at = NULL, exit_code = NULL,
 		result = NULL, stdout = '', stderr = '', truncated = false
@@ -54,7 +60,7 @@ WITH granted AS (
 )
 INSERT INTO grants (queue_key, number, sequence, queued_at, enforcement_id, attempt, generation, policy_revision,
 	concurrency_limit, granted_at, requested_at)
-SELECT g.queue_key, g.grant_number, g.sequence, g.queued_at, g.id, r.attempt, $9, $8, $7, g.granted_at, r.requested_at
+SELECT g.queue_key, g.grant_number, g.sequence, g.queued_at, g.id, r.attempt, $9, $8, $7, $5, r.requested_at
 FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 
 const requestSQL = `
