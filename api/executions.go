@@ -57,7 +57,9 @@ type ExecutionSummary struct {
 	RequestedAt   time.Time              `json:"requested_at"`
 	StartedAt     *time.Time             `json:"started_at,omitempty"`
 	LeaseUntil    *time.Time             `json:"lease_until,omitempty" doc:"When it is given up, unless its worker renews it"`
-	FinishedAt    *time.Time             `json:"finished_at,omitempty"`
+	// CancelRequestedAt is there from the first cancel of a running execution on.
+	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty" doc:"When its worker was first asked to stop it"`
+	FinishedAt        *time.Time `json:"finished_at,omitempty"`
 }
 
 func summarizeExecution(e attune.Execution) ExecutionSummary {
@@ -66,7 +68,8 @@ func summarizeExecution(e attune.Execution) ExecutionSummary {
 		Queue: e.Queue, Sequence: e.Sequence, Attempt: e.Attempt,
 		Status: e.Status, Reason: e.Reason, Error: e.Error, AttemptStatus: e.AttemptStatus, RetryAt: e.RetryAt,
 		Pool: e.Pool, Worker: e.Worker, ExitCode: e.ExitCode,
-		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, LeaseUntil: e.LeaseUntil, FinishedAt: e.FinishedAt,
+		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, LeaseUntil: e.LeaseUntil,
+		CancelRequestedAt: e.CancelRequestedAt, FinishedAt: e.FinishedAt,
 	}
 }
 

@@ -75,6 +75,7 @@ CREATE TABLE execution_changes (
     note         text NOT NULL,
     kind         text NOT NULL CHECK (kind IN ('cancel', 'retry', 'give_up')),
     "from"       text NOT NULL,
-    "to"         text NOT NULL
+    "to"         text NOT NULL,
+    CONSTRAINT execution_changes_change CHECK ("from" <> "to")
 );
 CREATE INDEX execution_changes_of ON execution_changes (execution_id, id);
