@@ -102,9 +102,8 @@ func claimedAttempts(claims []attune.ExecutionClaimMessage, lease time.Duration)
 	}
 	seen := make(map[attune.AttemptID]bool, len(claims))
 	for _, c := range claims {
-		if c.Execution <= 0 || c.Attempt <= 0 || c.Worker == "" {
-			return all, first, attune.Errorf(attune.CodeInvalid,
-				"%s needs an execution, an attempt and a worker; got %d, %d, %q", c.RoutingKey(), c.Execution, c.Attempt, c.Worker)
+		if err := c.Validate(); err != nil {
+			return all, first, err
 		}
 		id := attune.AttemptID{Execution: c.Execution, Attempt: c.Attempt}
 		all.add(id, c.Worker)
