@@ -84,6 +84,14 @@ func TestHouse(t *testing.T) {
 			breaks: importing("packs", "load.go", module+"/workflows"),
 		},
 		{
+			name: "ingest is below every source",
+			rule: rule{
+				of: within("ingest"), forbids: oursExcept("", "ingest"),
+				why: "it declares what it needs: sources call it, and it calls none of them",
+			},
+			breaks: importing("ingest", "event.go", module+"/api"),
+		},
+		{
 			name: "workflows reach the world through activities by name",
 			rule: rule{
 				of: within("workflows"), forbids: ours("postgres", "rabbitmq", "activities", "bridge", "api", "worker"),
@@ -110,7 +118,7 @@ func TestHouse(t *testing.T) {
 		{
 			name: "api declares what it needs",
 			rule: rule{
-				of: within("api"), forbids: ours("postgres", "rabbitmq", "workflows"),
+				of: within("api"), forbids: ours("postgres", "rabbitmq", "workflows", "rules"),
 				why: "handlers are tested against interfaces; fxmodules supplies what implements them",
 			},
 			breaks: importing("api", "events.go", module+"/postgres"),

@@ -12,10 +12,13 @@ type Change struct {
 	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
 }
 
-// author is the principal of the request with what it says about the change; an [attune.CodeInvalid] error names what is no
-// text.
-func (c Change) author(ctx context.Context) (attune.Author, error) {
-	author := attune.Author{Principal: principalOf(ctx), OnBehalfOf: c.OnBehalfOf, Note: c.Note}
+// author is the principal of the request with what it says about the change; a request without a body says nothing. An
+// [attune.CodeInvalid] error names what is no text.
+func (c *Change) author(ctx context.Context) (attune.Author, error) {
+	author := attune.Author{Principal: principalOf(ctx)}
+	if c != nil {
+		author.OnBehalfOf, author.Note = c.OnBehalfOf, c.Note
+	}
 	return author, author.Validate()
 }
 

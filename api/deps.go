@@ -14,9 +14,8 @@ import (
 
 // Deps is what the server works with. Everything is required unless it says otherwise.
 type Deps struct {
-	Engine       Engine
-	Triggers     Triggers
-	Recorder     EventRecorder
+	Ingest       Ingest
+	Webhooks     Webhooks
 	Events       EventReader
 	Enforcements EnforcementReader
 	Parked       ParkedEnforcements
@@ -45,19 +44,11 @@ type Deps struct {
 
 // Metrics is what the API counts.
 type Metrics interface {
-	EventRecorded(ctx context.Context, source attune.Source)
-	EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }
 
 // noMetrics counts nothing.
 type noMetrics struct{}
-
-// EventRecorded implements [Metrics].
-func (noMetrics) EventRecorded(context.Context, attune.Source) {}
-
-// EnforcementReached implements [Metrics].
-func (noMetrics) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}
 
 // RequestServed implements [Metrics].
 func (noMetrics) RequestServed(context.Context, string, string, int, time.Duration) {}
@@ -80,7 +71,7 @@ func (d Deps) validate() error {
 		name  string
 		value any
 	}{
-		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
+		{"Ingest", d.Ingest}, {"Webhooks", d.Webhooks}, {"Events", d.Events},
 		{"Enforcements", d.Enforcements}, {"Parked", d.Parked}, {"Executions", d.Executions}, {"Journal", d.Journal},
 		{"Actions", d.Actions},
 		{"Rules", d.Rules}, {"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes},

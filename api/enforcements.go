@@ -51,6 +51,7 @@ type EnforcementSummary struct {
 	Queue       attune.QueueKey          `json:"queue,omitempty"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
+	Author      *attune.Author           `json:"author,omitempty" doc:"Of a direct run: who asked for it"`
 	CreatedAt   time.Time                `json:"created_at"`
 	QueuedAt    *time.Time               `json:"queued_at,omitempty"`
 	GrantedAt   *time.Time               `json:"granted_at,omitempty"`
@@ -62,7 +63,7 @@ func summarizeEnforcement(e attune.Enforcement) EnforcementSummary {
 		ID: e.ID, Event: e.Event, Rule: e.Rule, Action: e.Action, ActionID: e.ActionID,
 		Status: e.Status, Reason: e.Reason, Detail: e.Detail,
 		Queue: e.Queue, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
-		CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
+		Author: e.Author, CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
 	}
 }
 

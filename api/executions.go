@@ -122,7 +122,7 @@ func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 	if err := checkQueue(in.Queue); err != nil {
 		return nil, err
 	}
-	if err := checkText("query.worker", in.Worker); err != nil {
+	if err := attune.CheckText("query.worker", in.Worker, attune.MaxWorkerName); err != nil {
 		return nil, err
 	}
 	found, err := s.deps.Executions.List(ctx, attune.ExecutionFilter{
@@ -137,7 +137,7 @@ func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 
 type changeExecutionInput struct {
 	ID   int64 `path:"id" minimum:"1" doc:"The execution's id"`
-	Body Change
+	Body *Change
 }
 
 func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) (*answer[ExecutionSummary], error) {

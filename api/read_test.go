@@ -247,6 +247,14 @@ func TestRules(t *testing.T) {
 	requireJSON(t, on, b.do(t, get("/api/v1/rules/github.deploy")))
 	requireJSON(t, off, b.do(t, post("/api/v1/rules/github.deploy/disable", "")))
 	require.Contains(t, b.log.String(), "a rule was switched")
+	requireJSON(t, on, b.do(t, post("/api/v1/rules/github.deploy/enable", sam)))
+	requireJSON(t, `{"items": [{
+		"id": 3, "at": "2030-01-02T12:00:00Z", "principal": {"name": "admin", "method": "token"}, "on_behalf_of": "sam",
+		"note": "the disk is empty again", "from": "disabled", "to": "enabled"
+	}], "next": "YmVmb3JlOjM"}`, b.do(t, get("/api/v1/rules/github.deploy/changes?limit=1")))
+	requireProblem(t, b.do(t, get("/api/v1/rules/github.nope/changes")), 404, "not_found")
+	requireProblem(t, b.do(t, get("/api/v1/rules/nope/changes")), 404, "not_found")
+	requireProblem(t, b.do(t, post("/api/v1/rules/github.deploy/enable", `{"by": "sam"}`)), 422, "invalid")
 
 	requireProblem(t, b.do(t, get("/api/v1/rules/github.nope")), 404, "not_found")
 	requireProblem(t, b.do(t, get("/api/v1/rules/nope")), 404, "not_found")

@@ -17,6 +17,8 @@ func describeDomain(registry huma.Registry) {
 	alias[attune.Source, source](registry)
 	alias[attune.Overflow, overflow](registry)
 	alias[attune.RetryPlacement, retryPlacement](registry)
+	alias[attune.AuthMethod, authMethod](registry)
+	alias[attune.RuleSwitch, ruleSwitch](registry)
 	alias[huma.ErrorModel, Problem](registry) // every error is one
 }
 
@@ -31,6 +33,8 @@ type (
 	source            string
 	overflow          string
 	retryPlacement    string
+	authMethod        string
+	ruleSwitch        string
 )
 
 // Schema implements [huma.SchemaProvider].
@@ -64,6 +68,14 @@ func (overflow) Schema(huma.Registry) *huma.Schema {
 // Schema implements [huma.SchemaProvider].
 func (retryPlacement) Schema(huma.Registry) *huma.Schema {
 	return enum(attune.RetryHold, attune.RetryBack, attune.RetryPark)
+}
+
+// Schema implements [huma.SchemaProvider].
+func (authMethod) Schema(huma.Registry) *huma.Schema { return enum(attune.AuthMethods()...) }
+
+// Schema implements [huma.SchemaProvider].
+func (ruleSwitch) Schema(huma.Registry) *huma.Schema {
+	return enum(attune.RuleEnabled, attune.RuleDisabled)
 }
 
 func enum[T ~string](values ...T) *huma.Schema {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/ingest"
 )
 
 const (
@@ -58,8 +59,12 @@ func setup(t *testing.T) *bundle {
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Token: apiToken, Version: "1.2.3", Addr: "127.0.0.1:0"}
+	in, err := ingest.New(ingest.Deps{
+		Triggers: b.triggers, Actions: b.actions, Engine: b.engine, Recorder: b.recorder, Metrics: b.metrics,
+	})
+	require.NoError(t, err)
 	b.deps = api.Deps{
-		Engine: b.engine, Triggers: b.triggers, Recorder: b.recorder, Events: b.events, Enforcements: b.enforcements, Parked: b.enforcements,
+		Ingest: in, Webhooks: b.triggers, Events: b.events, Enforcements: b.enforcements, Parked: b.enforcements,
 		Executions: b.executions, Journal: b.executions, Actions: b.actions, Rules: b.rules, Queues: b.queues, Control: b.control,
 		Sights: b.sights, Doctor: b.doctor,
 		Metrics: b.metrics,

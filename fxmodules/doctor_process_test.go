@@ -40,8 +40,8 @@ INSERT INTO queues (key, action_id, policy_revision, concurrency_limit, max_queu
 	retry_delay_ms, retry_placement, last_sequence, last_queued_at, freed_at)
 SELECT ref, id, 0, 2, 10000, 'reject', 0, 1, 10000, 'hold', 1, now() - interval '1 hour', now() - interval '1 hour'
 FROM actions WHERE ref IN ('core.echo', 'core.noop');
-INSERT INTO events (trigger_id, payload, source)
-SELECT t.id, '{}', 'manual' FROM triggers t, generate_series(1, 2) WHERE t.ref = 'core.manual';
+INSERT INTO events (trigger_id, payload, source, principal, auth_method, on_behalf_of, note)
+SELECT t.id, '{}', 'manual', 'ada', 'token', '', '' FROM triggers t, generate_series(1, 2) WHERE t.ref = 'core.manual';
 INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, created_at, queued_at)
 SELECT (SELECT min(id) FROM events), id, '{}', 'queued', ref, 1, n.at, n.at FROM (SELECT now() - interval '1 hour' AS at) n, actions WHERE ref = 'core.echo';
 INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, created_at, queued_at, grant_number, granted_at)

@@ -19,8 +19,8 @@ const (
 //
 // One that no worker has claimed is cancelled at once, and its report goes into the outbox so that its slot is released
 // like any other. One that runs is asked to stop: the request goes to the workers through the outbox, and the worker
-// that runs it reports the end. Asking again sends the request again, and is not recorded: it changes nothing. Should the worker be gone, its lease runs out: see
-// [Executions.ExpireLeases].
+// that runs it reports the end. Asking again sends the request again; that changes nothing, so it is not recorded. Should the
+// worker be gone, its lease runs out: see [Executions.ExpireLeases].
 //
 // One that keeps its slot for its next attempt is cancelled at once, too. One that is parked ends with the status of its last
 // attempt, like with [Enforcements.GiveUp]. One that waits in its line again is [attune.CodeConflict]: there only the queue

@@ -123,7 +123,7 @@ func accept(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
 // ask records the wish to run an action directly, and returns the enforcement.
 func (b *bundle) ask(t testing.TB, action attune.ActionID) attune.EnforcementID {
 	t.Helper()
-	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual}
+	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual, Author: &ada}
 	recorded, err := b.events.Record(t.Context(), event, func(attune.Event, []attune.Candidate) []attune.Decision {
 		return []attune.Decision{{ActionID: action, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated}}
 	})
@@ -149,8 +149,8 @@ func (b *bundle) bulk(t testing.TB, n int, actions ...attune.Ref) []attune.Enfor
 	t.Helper()
 	rows, err := b.conn(t).Query(t.Context(), `
 		WITH e AS (
-			INSERT INTO events (trigger_id, payload, source)
-			SELECT t.id, '{}', 'manual' FROM triggers t, generate_series(1, $1 * cardinality($2::text[])) WHERE t.ref = 'core.manual'
+			INSERT INTO events (trigger_id, payload, source, principal, auth_method, on_behalf_of, note)
+			SELECT t.id, '{}', 'manual', 'ada', 'token', '', '' FROM triggers t, generate_series(1, $1 * cardinality($2::text[])) WHERE t.ref = 'core.manual'
 			RETURNING id
 		), numbered AS (
 			SELECT id, row_number() OVER (ORDER BY id) - 1 AS i FROM e

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -28,9 +29,7 @@ func shifted(by string) string {
 	columns := map[string][]string{
 		"events": {"received_at"}, "queues": {"last_queued_at", "freed_at", "updated_at"}, "outbox": {"created_at"},
 	}
-	for table, times := range happened {
-		columns[table] = times
-	}
+	maps.Copy(columns, happened)
 	var sql strings.Builder
 	for table, times := range columns {
 		var sets []string
