@@ -134,15 +134,31 @@ func TestHouse(t *testing.T) {
 		{
 			name: "testenv is for tests",
 			rule: rule{
-				of: outside("internal/testenv"), forbids: ours("internal/testenv"),
+				of: outside("devenv/testenv"), forbids: ours("devenv/testenv"),
 				why: "the product must not carry the test services",
 			},
-			breaks: importing("internal/cli", "dev.go", module+"/internal/testenv"),
+			breaks: importing("internal/cli", "dev.go", module+"/devenv/testenv"),
+		},
+		{
+			name: "only commands start services",
+			rule: rule{
+				of: outside("devenv", "internal/cli"), forbids: ours("devenv/services"),
+				why: "in production the services run without attune, so nothing but a command may start one",
+			},
+			breaks: importing("bridge", "relay.go", module+"/devenv/services"),
+		},
+		{
+			name: "services know nothing of attune",
+			rule: rule{
+				of: within("devenv"), forbids: oursExcept("devenv"),
+				why: "every package is tested with them, so whatever they import every test depends on",
+			},
+			breaks: importing("devenv/services", "postgres.go", module+"/postgres"),
 		},
 		{
 			name: "test libraries are for tests",
 			rule: rule{
-				of: outside("internal/testenv"),
+				of: outside("devenv/testenv"),
 				forbids: anyOf("testing", "github.com/stretchr/testify", "github.com/google/go-cmp", "go.uber.org/goleak",
 					"pgregory.net/rapid"),
 				why: "the product must not carry them",

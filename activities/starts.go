@@ -14,15 +14,15 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// parksInParallel bounds the starts under way for tickets that are parked: nobody waits for them.
-const parksInParallel = 4
+// sleepersInParallel bounds the starts under way for tickets that are parked: nobody waits for them.
+const sleepersInParallel = 4
 
-// ParkTickets starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
+// StartSleepers starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
 // wakes it. One that runs already is what is wanted.
-func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) error {
-	err := each(ctx, parksInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
+func (a *Queues) StartSleepers(ctx context.Context, input workflows.SleepersInput) error {
+	err := each(ctx, sleepersInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
 		options := a.start(input.Queue, ticket)
-		options.StartDelay = workflows.ParkedFor
+		options.StartDelay = workflows.SleepFor
 		options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
 		_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
 			workflows.EnforcementInput{Enforcement: ticket.Enforcement, Queue: input.Queue})
@@ -52,10 +52,10 @@ func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.
 	return unlessStarted(err)
 }
 
-// wakeParked has the workflows of parked tickets look around: they find that their tickets have ended.
-func (a *Queues) wakeParked(ctx context.Context, input workflows.SettlementsInput) error {
+// wakeSleepers cancels the sleeping workflows of settled tickets, which wakes them.
+func (a *Queues) wakeSleepers(ctx context.Context, input workflows.DecisionsInput) error {
 	return each(ctx, startsInParallel, input.Settlements, func(ctx context.Context, settlement attune.Settlement) error {
-		if settlement.Sequence > input.ParkedUpTo {
+		if settlement.Sequence > input.AsleepUpTo {
 			return nil
 		}
 		err := workflows.Translate(a.client.CancelWorkflow(ctx, workflows.EnforcementWorkflowID(settlement.Enforcement), ""))

@@ -14,6 +14,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune/policy"
 )
 
 // routes is everything the API answers, with whether it needs the token.
@@ -155,6 +157,40 @@ func TestOpenAPIRoutesExist(t *testing.T) {
 		}
 		require.NotEqual(t, http.StatusNotFound, recorder.Code, route)
 		require.NotEqual(t, http.StatusMethodNotAllowed, recorder.Code, route)
+	}
+}
+
+// What the description says about a policy comes from the list of its fields.
+func TestOpenAPIDescribesEveryFieldOfAPolicy(t *testing.T) {
+	t.Parallel()
+
+	type property struct {
+		Type, Description string
+		Enum              []string
+		Minimum, Maximum  *int
+		Properties        map[string]property
+	}
+	described := func(schema string) property {
+		var found struct {
+			Properties struct{ Policy property }
+		}
+		require.NoError(t, json.Unmarshal(description(t).Components.Schemas[schema], &found))
+		return found.Properties.Policy
+	}
+	said, inForce := described("Action"), described("Queue")
+	require.Len(t, said.Properties, len(policy.Fields()))
+	require.Len(t, inForce.Properties, len(policy.Fields())+1)
+	require.Contains(t, inForce.Properties, "revision")
+	for _, field := range policy.Fields() {
+		value := said.Properties[field.Name]
+		require.Contains(t, value.Description, field.Doc)
+		require.Equal(t, field.Choices, value.Enum, field.Name)
+		require.Equal(t, field.Bounds.Least, value.Minimum, field.Name)
+		require.Equal(t, field.Bounds.Most, value.Maximum, field.Name)
+		shown := inForce.Properties[field.Name]
+		require.Equal(t, value.Type, shown.Properties["value"].Type, field.Name)
+		require.Equal(t, value.Type, shown.Properties["next"].Type, field.Name)
+		require.Equal(t, "string", shown.Properties["from"].Type, field.Name)
 	}
 }
 

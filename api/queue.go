@@ -32,25 +32,6 @@ type QueueLimit struct {
 	Until   *time.Time `json:"until,omitempty" doc:"When a limit by hand ends; absent: when somebody clears it"`
 }
 
-// QueuePolicy is the policy in force, with the origin of every field.
-type QueuePolicy struct {
-	Revision       int64                              `json:"revision" doc:"Grows with every change; 0: the queue was not told yet"`
-	Limit          PolicyField[int]                   `json:"limit"`
-	MaxQueued      PolicyField[int]                   `json:"max_queued"`
-	Overflow       PolicyField[attune.Overflow]       `json:"overflow"`
-	QueueTimeout   PolicyField[attune.Duration]       `json:"queue_timeout"`
-	MaxAttempts    PolicyField[int]                   `json:"max_attempts"`
-	RetryDelay     PolicyField[attune.Duration]       `json:"retry_delay"`
-	RetryPlacement PolicyField[attune.RetryPlacement] `json:"retry_placement"`
-}
-
-// PolicyField is one field of a policy.
-type PolicyField[T comparable] struct {
-	Value T      `json:"value" doc:"In force"`
-	From  string `json:"from" doc:"Who says so: action <ref>, pack <name>, global or default; of next, if there is one"`
-	Next  *T     `json:"next,omitempty" doc:"What is said since: in force when the queue next accepts somebody"`
-}
-
 // QueueHolder is somebody who holds a slot.
 type QueueHolder struct {
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
@@ -126,7 +107,7 @@ func showQueue(s attune.QueueSight, said policy.Effective) Queue {
 			Minute: float64(s.Released.LastMinute), Five: float64(s.Released.LastFiveMinutes) / 5, Hour: float64(s.Released.LastHour) / 60,
 		},
 	}
-	q.Limit = QueueLimit{InForce: s.Stats.MaxConcurrent, From: q.Policy.Limit.From}
+	q.Limit = QueueLimit{InForce: s.Stats.MaxConcurrent, From: q.Policy.from("limit")}
 	if s.Override != nil {
 		q.Limit.From = "by hand"
 		if !s.Override.Until.IsZero() {
@@ -150,28 +131,6 @@ func showQueue(s attune.QueueSight, said policy.Effective) Queue {
 	}
 	q.EmptyIn = estimate(s.Stats.QueueLength, s.Stats, s.Latest)
 	return q
-}
-
-func showPolicy(inForce attune.QueuePolicy, said policy.Effective) QueuePolicy {
-	now, from := said.Policy, said.From
-	return QueuePolicy{
-		Revision:       inForce.Revision,
-		Limit:          policyField(inForce.Limit, now.Limit, from.Limit),
-		MaxQueued:      policyField(inForce.MaxQueued, now.MaxQueued, from.MaxQueued),
-		Overflow:       policyField(inForce.Overflow, now.Overflow, from.Overflow),
-		QueueTimeout:   policyField(inForce.QueueTimeout, now.QueueTimeout, from.QueueTimeout),
-		MaxAttempts:    policyField(inForce.Retry.MaxAttempts, now.Retry.MaxAttempts, from.MaxAttempts),
-		RetryDelay:     policyField(inForce.Retry.Delay, now.Retry.Delay, from.RetryDelay),
-		RetryPlacement: policyField(inForce.Retry.Placement, now.Retry.Placement, from.RetryPlacement),
-	}
-}
-
-func policyField[T comparable](inForce, said T, from policy.Source) PolicyField[T] {
-	field := PolicyField[T]{Value: inForce, From: from.String()}
-	if said != inForce {
-		field.Next = &said
-	}
-	return field
 }
 
 func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {

@@ -15,10 +15,9 @@ func describeDomain(registry huma.Registry) {
 	alias[attune.ExecutionStatus, executionStatus](registry)
 	alias[attune.Reason, reason](registry)
 	alias[attune.Source, source](registry)
-	alias[attune.Overflow, overflow](registry)
-	alias[attune.RetryPlacement, retryPlacement](registry)
 	alias[attune.AuthMethod, authMethod](registry)
 	alias[attune.RuleSwitch, ruleSwitch](registry)
+	alias[attune.Policy, policyDocument](registry)
 	alias[huma.ErrorModel, Problem](registry) // every error is one
 }
 
@@ -31,8 +30,6 @@ type (
 	executionStatus   string
 	reason            string
 	source            string
-	overflow          string
-	retryPlacement    string
 	authMethod        string
 	ruleSwitch        string
 )
@@ -58,16 +55,6 @@ func (reason) Schema(huma.Registry) *huma.Schema {
 // Schema implements [huma.SchemaProvider].
 func (source) Schema(huma.Registry) *huma.Schema {
 	return enum(attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer, attune.SourceManual)
-}
-
-// Schema implements [huma.SchemaProvider].
-func (overflow) Schema(huma.Registry) *huma.Schema {
-	return enum(attune.OverflowReject, attune.OverflowDropOldest)
-}
-
-// Schema implements [huma.SchemaProvider].
-func (retryPlacement) Schema(huma.Registry) *huma.Schema {
-	return enum(attune.RetryHold, attune.RetryBack, attune.RetryPark)
 }
 
 // Schema implements [huma.SchemaProvider].

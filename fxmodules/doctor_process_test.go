@@ -19,11 +19,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/cli"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
-	"github.com/attune-go/attune/internal/testenv"
 	"github.com/attune-go/attune/postgres/postgrestest"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api/doctor"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/postgres/postgrestest"
 	"github.com/attune-go/attune/rabbitmq"

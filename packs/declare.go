@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/rules"
 )
 
@@ -171,40 +172,29 @@ func (f *fields) policy() *attune.Policy {
 		return nil
 	}
 	inner := f.fieldsOf("policy", n)
-	var p attune.Policy
-	var limit, maxQueued, timeout *node
-	p.Limit, limit = inner.integer("limit")
-	inner.valid(limit, attune.Policy{Limit: p.Limit})
-	p.MaxQueued, maxQueued = inner.integer("max_queued")
-	inner.valid(maxQueued, attune.Policy{MaxQueued: p.MaxQueued})
-	if overflow := inner.typed("overflow", kindText); overflow != nil {
-		p.Overflow = new(attune.Overflow(overflow.text))
-		inner.valid(overflow, attune.Policy{Overflow: p.Overflow})
+	document := new(attune.Policy)
+	for _, field := range policy.Fields() {
+		value := inner.scalar(field)
+		if value == nil {
+			continue
+		}
+		if err := field.Set(document, value.text); err != nil {
+			inner.fault(value.place, "%s", err)
+		}
 	}
-	p.QueueTimeout, timeout = inner.duration("queue_timeout")
-	inner.valid(timeout, attune.Policy{QueueTimeout: p.QueueTimeout})
-	inner.retry(&p)
 	inner.done()
-	return &p
+	return document
 }
 
-// retry reads what a policy says about attempts after the first.
-func (f *fields) retry(p *attune.Policy) {
-	var attempts, delay *node
-	p.MaxAttempts, attempts = f.integer("max_attempts")
-	f.valid(attempts, attune.Policy{MaxAttempts: p.MaxAttempts})
-	p.RetryDelay, delay = f.duration("retry_delay")
-	f.valid(delay, attune.Policy{RetryDelay: p.RetryDelay})
-	if placement := f.typed("retry_placement", kindText); placement != nil {
-		p.RetryPlacement = new(attune.RetryPlacement(placement.text))
-		f.valid(placement, attune.Policy{RetryPlacement: p.RetryPlacement})
-	}
-}
-
-// valid checks one field of a policy, to report it at its own place.
-func (f *fields) valid(n *node, p attune.Policy) {
-	if err := p.Validate(); n != nil && err != nil {
-		f.fault(n.place, "%s", err)
+// scalar returns the value of a field of a policy, or nil if it is absent or of another kind.
+func (f *fields) scalar(field policy.Field) *node {
+	switch field.Kind {
+	case policy.Number:
+		return f.typed(field.Name, kindNumber)
+	case policy.Duration:
+		return f.span(field.Name)
+	default:
+		return f.typed(field.Name, kindText)
 	}
 }
 

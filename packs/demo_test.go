@@ -11,6 +11,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/packs"
+	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/rules"
 )
 
@@ -128,22 +129,26 @@ func TestDemo_ReferenceIsRight(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("demo/README.md")
 	require.NoError(t, err)
-	defaults := attune.DefaultQueuePolicy()
-	for _, want := range []string{
-		fmt.Sprintf("| `limit` | whole number | `%d` | 0 to %d |", defaults.Limit, attune.MaxLimit),
-		fmt.Sprintf("| `max_queued` | whole number | `%d` | 1 to %d |", defaults.MaxQueued, attune.MaxQueuedLimit),
-		fmt.Sprintf("| `overflow` | %#q or %#q | %#q |", attune.OverflowReject, attune.OverflowDropOldest, defaults.Overflow),
-		fmt.Sprintf("| `queue_timeout` | duration | %#q |", defaults.QueueTimeout),
-		fmt.Sprintf("| `max_attempts` | whole number | `%d` | 1 to %d |", defaults.Retry.MaxAttempts, attune.MaxAttempts),
-		fmt.Sprintf("| `retry_delay` | duration | %#q | 0 to %.0fh |", defaults.Retry.Delay, attune.MaxRetryDelay.Hours()),
-		fmt.Sprintf("| `retry_placement` | %#q, %#q or %#q | %#q |",
-			attune.RetryHold, attune.RetryBack, attune.RetryPark, defaults.Retry.Placement),
+	want := []string{
 		fmt.Sprintf("| `timeout` | duration | %#q |", strings.TrimSuffix(attune.DefaultActionTimeout.String(), "0s")),
 		fmt.Sprintf("| `pool` | name | %#q |", attune.DefaultPool),
 		fmt.Sprintf("at most %d KiB", attune.MaxPayloadBytes>>10),
-	} {
-		require.Contains(t, string(text), want)
 	}
+	for _, field := range policy.Fields() {
+		want = append(want, referenceRow(field))
+	}
+	for _, line := range want {
+		require.Contains(t, string(text), line)
+	}
+}
+
+// referenceRow is how the row of a policy's field begins: its name, values, default and range.
+func referenceRow(field policy.Field) string {
+	kind, allowed := string(field.Kind), field.Allowed
+	if field.Kind == policy.Choice {
+		kind, allowed = strings.ReplaceAll(field.Allowed, `"`, "`"), ""
+	}
+	return strings.ReplaceAll(fmt.Sprintf("| %#q | %s | %#q | %s |", field.Name, kind, field.Default, allowed), "|  |", "| |")
 }
 
 // The smallest pack in the reference loads as it stands there.

@@ -2,7 +2,6 @@ package packs
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/attune-go/attune"
@@ -89,28 +88,20 @@ func (f *fields) texts(key string) []*node {
 	})
 }
 
-// integer returns a whole number, or nil if it is absent.
-func (f *fields) integer(key string) (*int, *node) {
-	n := f.typed(key, kindNumber)
-	if n == nil {
-		return nil, nil
+// span returns the value of a key that is written like a duration, or nil if it is absent.
+func (f *fields) span(key string) *node {
+	n := f.get(key)
+	if n != nil && n.kind != kindText && n.kind != kindNumber {
+		f.fault(n.place, "%s: got %s, want a duration such as 30s, 5m or 1h30m", key, n.kind)
+		return nil
 	}
-	i, err := strconv.Atoi(n.text)
-	if err != nil {
-		f.fault(n.place, "%s: %s is not a whole number", key, n.text)
-		return nil, nil
-	}
-	return &i, n
+	return n
 }
 
 // duration returns a duration, or nil if it is absent.
 func (f *fields) duration(key string) (*attune.Duration, *node) {
-	n := f.get(key)
+	n := f.span(key)
 	if n == nil {
-		return nil, nil
-	}
-	if n.kind != kindText && n.kind != kindNumber {
-		f.fault(n.place, "%s: got %s, want a duration such as 30s, 5m or 1h30m", key, n.kind)
 		return nil, nil
 	}
 	var d attune.Duration

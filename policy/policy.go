@@ -1,20 +1,21 @@
-// Package policy decides which policy is in force for a queue, and says where each part of it comes from.
+// Package policy is the one place that knows the fields of a policy: their bounds, defaults and meanings, which value is in
+// force for a queue, and where each of them comes from.
 //
 // The rule: every field is decided on its own, and the narrowest scope that says something about it wins:
 //
-//	action > pack > global > default
+//	action > queue > pack > global > default
 //
-// So an action that sets only a limit still takes its queue timeout from its pack. The defaults are those of
-// [attune.DefaultQueuePolicy].
+// So an action that sets only a limit still takes its queue timeout from its pack. Within one scope, what a person says
+// wins, again field by field, over what a pack says.
 //
 // Authority: what scopes say is stored elsewhere and handed in; what follows from it is decided here and nowhere else.
 // Whatever bounds how much may run, how often and how much may wait (limits, queue bounds and retries, and likewise rate
 // limits and quotas) is policy, and its arithmetic belongs in this package.
 //
 // Guarantees: the functions are pure (no clock, no I/O, no state), the order in which levels are handed in does not
-// matter, and the answer has a value and a [Source] for every field.
+// matter, and the answer has a value and a [Source] for every field of [Fields].
 //
-// Failures: there are none. Values are checked where they enter, by [attune.Policy.Validate].
+// Failures: there are none when policies are resolved. Values are checked where they enter, by [Field.Set] and [Validate].
 package policy
 
 import (
@@ -31,18 +32,31 @@ type Scope string
 // level says anything.
 const (
 	ScopeAction  Scope = "action"
+	ScopeQueue   Scope = "queue"
 	ScopePack    Scope = "pack"
 	ScopeGlobal  Scope = "global"
 	ScopeDefault Scope = "default"
 )
 
-// Level is what one scope says. Ref names the action ("demo.deploy") or the pack ("demo"); it is empty for the global
-// scope.
+// Origin says who speaks for a scope.
+type Origin string
+
+// The origins. A person outlives the pack: what a person says stays when a new version of the pack is installed.
+const (
+	OriginPerson Origin = "person"
+	OriginPack   Origin = "pack"
+)
+
+// Level is what one scope says, by one origin. Ref names the action ("demo.deploy"), the queue or the pack ("demo"); it is
+// empty for the global scope.
 type Level struct {
 	Scope  Scope         `json:"scope"`
 	Ref    string        `json:"ref,omitempty"`
+	Origin Origin        `json:"origin"`
 	Policy attune.Policy `json:"policy"`
 }
+
+func (l Level) source() Source { return Source{Scope: l.Scope, Ref: l.Ref, Origin: l.Origin} }
 
 // Effective is the policy in force, with the origin of each of its fields.
 type Effective struct {
@@ -50,30 +64,26 @@ type Effective struct {
 	From   Provenance         `json:"from"`
 }
 
-// Provenance says, field by field, which level decided.
-type Provenance struct {
-	Limit        Source `json:"limit"`
-	MaxQueued    Source `json:"max_queued"`
-	Overflow     Source `json:"overflow"`
-	QueueTimeout Source `json:"queue_timeout"`
+// Provenance says which level decided each field, by the field's name.
+type Provenance map[string]Source
 
-	MaxAttempts    Source `json:"max_attempts"`
-	RetryDelay     Source `json:"retry_delay"`
-	RetryPlacement Source `json:"retry_placement"`
-}
-
-// Source names the level that decided a field. Ref is empty for the global scope and for the default.
+// Source names the level that decided a field. Ref and Origin are empty for the default.
 type Source struct {
-	Scope Scope  `json:"scope"`
-	Ref   string `json:"ref,omitempty"`
+	Scope  Scope  `json:"scope"`
+	Ref    string `json:"ref,omitempty"`
+	Origin Origin `json:"origin,omitempty"`
 }
 
-// String is the source in words: "action demo.deploy", "pack demo", "global", "default".
+// String is the source in words: "action demo.deploy", "pack demo (set by a person)", "global", "default".
 func (s Source) String() string {
-	if s.Ref == "" {
-		return string(s.Scope)
+	words := string(s.Scope)
+	if s.Ref != "" {
+		words += " " + s.Ref
 	}
-	return string(s.Scope) + " " + s.Ref
+	if s.Origin == OriginPerson && s.Scope != ScopeGlobal { // no pack speaks for everything
+		words += " (set by a person)"
+	}
+	return words
 }
 
 // QueueKey is the queue in which an action's enforcements wait: one queue per action, named by its reference.
@@ -81,61 +91,42 @@ func QueueKey(action attune.Ref) attune.QueueKey { return attune.QueueKey(action
 
 // Resolve decides every field of the policy in force.
 //
-// Callers hand in the levels that apply to one queue: at most one per scope. Should a scope speak twice, the level with
-// the lower Ref decides, and of two with the same Ref the lower value, so that the answer never depends on the order of
-// the arguments. A level of any other scope says nothing.
+// Callers hand in the levels that apply to one queue: at most one per scope and origin. Should a scope speak twice, the
+// level with the lower Ref decides, and of two of the same origin the lower value, so that the answer never depends on the
+// order of the arguments. A level of any other scope says nothing.
 func Resolve(levels ...Level) Effective {
 	ranked := byRank(levels)
-	defaults := attune.DefaultQueuePolicy()
-	var e Effective
-	e.Policy.Limit, e.From.Limit = decide(ranked, defaults.Limit,
-		func(p attune.Policy) *int { return p.Limit })
-	e.Policy.MaxQueued, e.From.MaxQueued = decide(ranked, defaults.MaxQueued,
-		func(p attune.Policy) *int { return p.MaxQueued })
-	e.Policy.Overflow, e.From.Overflow = decide(ranked, defaults.Overflow,
-		func(p attune.Policy) *attune.Overflow { return p.Overflow })
-	e.Policy.QueueTimeout, e.From.QueueTimeout = decide(ranked, defaults.QueueTimeout,
-		func(p attune.Policy) *attune.Duration { return p.QueueTimeout })
-	resolveRetry(&e, ranked, defaults.Retry)
+	e := Effective{From: make(Provenance)}
+	for _, field := range Fields() {
+		e.From[field.Name] = field.decide(ranked, &e.Policy)
+	}
 	return e
 }
 
-func resolveRetry(e *Effective, ranked []Level, defaults attune.RetryPolicy) {
-	retry := &e.Policy.Retry
-	retry.MaxAttempts, e.From.MaxAttempts = decide(ranked, defaults.MaxAttempts,
-		func(p attune.Policy) *int { return p.MaxAttempts })
-	retry.Delay, e.From.RetryDelay = decide(ranked, defaults.Delay,
-		func(p attune.Policy) *attune.Duration { return p.RetryDelay })
-	retry.Placement, e.From.RetryPlacement = decide(ranked, defaults.Placement,
-		func(p attune.Policy) *attune.RetryPlacement { return p.RetryPlacement })
-}
-
-// decide returns the value of one field and its source: the first ranked level that says something about it.
-func decide[T cmp.Ordered](ranked []Level, fallback T, field func(attune.Policy) *T) (T, Source) {
-	value, source := fallback, Source{Scope: ScopeDefault}
-	for _, level := range ranked {
-		said := field(level.Policy)
-		switch here := (Source{Scope: level.Scope, Ref: level.Ref}); {
-		case said == nil:
-		case source.Scope == ScopeDefault:
-			value, source = *said, here
-		case source == here:
-			value = min(value, *said)
-		}
-	}
-	return value, source
-}
-
-// byRank returns the levels of known scopes, the narrowest first.
+// byRank returns the levels of known scopes, the one that is asked first in front.
 func byRank(levels []Level) []Level {
 	known := slices.DeleteFunc(slices.Clone(levels), func(l Level) bool { return rank(l.Scope) == 0 })
 	slices.SortFunc(known, func(a, b Level) int {
-		return cmp.Or(cmp.Compare(rank(a.Scope), rank(b.Scope)), cmp.Compare(a.Ref, b.Ref))
+		return cmp.Or(cmp.Compare(rank(a.Scope), rank(b.Scope)), cmp.Compare(a.Ref, b.Ref), compareOrigins(a.Origin, b.Origin))
 	})
 	return known
 }
 
 // rank orders scopes from the narrowest, 1; 0 is no scope of a level.
 func rank(s Scope) int {
-	return 1 + slices.Index([]Scope{ScopeAction, ScopePack, ScopeGlobal}, s)
+	return 1 + slices.Index([]Scope{ScopeAction, ScopeQueue, ScopePack, ScopeGlobal}, s)
+}
+
+// compareOrigins puts persons first.
+func compareOrigins(a, b Origin) int {
+	switch {
+	case a == b:
+		return 0
+	case a == OriginPerson:
+		return -1
+	case b == OriginPerson:
+		return 1
+	default:
+		return cmp.Compare(a, b)
+	}
 }

@@ -15,19 +15,25 @@ import (
 func limit(n int) attune.Policy { return attune.Policy{Limit: new(n)} }
 
 func level(scope policy.Scope, ref string, p attune.Policy) policy.Level {
-	return policy.Level{Scope: scope, Ref: ref, Policy: p}
+	return policy.Level{Scope: scope, Ref: ref, Origin: policy.OriginPack, Policy: p}
+}
+
+// person is a level that a person has set.
+func person(scope policy.Scope, ref string, p attune.Policy) policy.Level {
+	return policy.Level{Scope: scope, Ref: ref, Origin: policy.OriginPerson, Policy: p}
 }
 
 func TestResolve(t *testing.T) {
 	t.Parallel()
 
 	byDefault := policy.Source{Scope: policy.ScopeDefault}
-	byGlobal := policy.Source{Scope: policy.ScopeGlobal}
-	byPack := policy.Source{Scope: policy.ScopePack, Ref: "demo"}
-	byAction := policy.Source{Scope: policy.ScopeAction, Ref: "demo.deploy"}
+	byGlobal := policy.Source{Scope: policy.ScopeGlobal, Origin: policy.OriginPerson}
+	byPack := policy.Source{Scope: policy.ScopePack, Ref: "demo", Origin: policy.OriginPack}
+	byQueue := policy.Source{Scope: policy.ScopeQueue, Ref: "demo.line", Origin: policy.OriginPack}
+	byAction := policy.Source{Scope: policy.ScopeAction, Ref: "demo.deploy", Origin: policy.OriginPack}
 	onlyLimit := func(n int, from policy.Source) policy.Effective {
 		e := policy.Resolve()
-		e.Policy.Limit, e.From.Limit = n, from
+		e.Policy.Limit, e.From["limit"] = n, from
 		return e
 	}
 
@@ -41,18 +47,18 @@ func TestResolve(t *testing.T) {
 			want: policy.Effective{
 				Policy: attune.QueuePolicy{
 					Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject,
-					Retry: attune.RetryPolicy{MaxAttempts: 1, Delay: attune.Duration(10 * time.Second), Placement: attune.RetryHold},
+					MaxAttempts: 1, RetryDelay: attune.Duration(10 * time.Second), RetryPlacement: attune.RetryHold,
 				},
 				From: policy.Provenance{
-					Limit: byDefault, MaxQueued: byDefault, Overflow: byDefault, QueueTimeout: byDefault,
-					MaxAttempts: byDefault, RetryDelay: byDefault, RetryPlacement: byDefault,
+					"limit": byDefault, "max_queued": byDefault, "overflow": byDefault, "queue_timeout": byDefault,
+					"max_attempts": byDefault, "retry_delay": byDefault, "retry_placement": byDefault,
 				},
 			},
 		},
 		{
 			name: "every field from another scope",
 			levels: []policy.Level{
-				level(policy.ScopeGlobal, "", attune.Policy{
+				person(policy.ScopeGlobal, "", attune.Policy{
 					Limit: new(50), MaxQueued: new(500), QueueTimeout: new(attune.Duration(time.Hour)),
 					MaxAttempts: new(3), RetryPlacement: new(attune.RetryPark),
 				}),
@@ -65,11 +71,11 @@ func TestResolve(t *testing.T) {
 			want: policy.Effective{
 				Policy: attune.QueuePolicy{
 					Limit: 2, MaxQueued: 500, Overflow: attune.OverflowReject, QueueTimeout: attune.Duration(time.Minute),
-					Retry: attune.RetryPolicy{MaxAttempts: 5, Placement: attune.RetryBack},
+					MaxAttempts: 5, RetryPlacement: attune.RetryBack,
 				},
 				From: policy.Provenance{
-					Limit: byAction, MaxQueued: byGlobal, Overflow: byDefault, QueueTimeout: byPack,
-					MaxAttempts: byPack, RetryDelay: byPack, RetryPlacement: byAction,
+					"limit": byAction, "max_queued": byGlobal, "overflow": byDefault, "queue_timeout": byPack,
+					"max_attempts": byPack, "retry_delay": byPack, "retry_placement": byAction,
 				},
 			},
 		},
@@ -77,6 +83,38 @@ func TestResolve(t *testing.T) {
 			name:   "pack over global",
 			levels: []policy.Level{level(policy.ScopeGlobal, "", limit(7)), level(policy.ScopePack, "demo", limit(3))},
 			want:   onlyLimit(3, byPack),
+		},
+		{
+			name: "a queue over the pack, and an action over its queue",
+			levels: []policy.Level{
+				level(policy.ScopePack, "demo", attune.Policy{Limit: new(3), MaxAttempts: new(3)}),
+				level(policy.ScopeQueue, "demo.line", attune.Policy{Limit: new(4), MaxAttempts: new(4)}),
+				level(policy.ScopeAction, "demo.deploy", limit(5)),
+			},
+			want: func() policy.Effective {
+				e := onlyLimit(5, byAction)
+				e.Policy.MaxAttempts, e.From["max_attempts"] = 4, byQueue
+				return e
+			}(),
+		},
+		{
+			name: "a person over the pack, field by field",
+			levels: []policy.Level{
+				level(policy.ScopeAction, "demo.deploy", attune.Policy{Limit: new(3), MaxAttempts: new(3)}),
+				person(policy.ScopeAction, "demo.deploy", limit(9)),
+			},
+			want: func() policy.Effective {
+				e := onlyLimit(9, policy.Source{Scope: policy.ScopeAction, Ref: "demo.deploy", Origin: policy.OriginPerson})
+				e.Policy.MaxAttempts, e.From["max_attempts"] = 3, byAction
+				return e
+			}(),
+		},
+		{
+			name: "a person of a wider scope changes nothing",
+			levels: []policy.Level{
+				level(policy.ScopeAction, "demo.deploy", limit(3)), person(policy.ScopePack, "demo", limit(9)),
+			},
+			want: onlyLimit(3, byAction),
 		},
 		{
 			name: "a wider scope never narrows a decision",
@@ -100,7 +138,7 @@ func TestResolve(t *testing.T) {
 			},
 			want: func() policy.Effective {
 				e := policy.Resolve()
-				e.From.QueueTimeout = byAction
+				e.From["queue_timeout"] = byAction
 				return e
 			}(),
 		},
@@ -111,7 +149,7 @@ func TestResolve(t *testing.T) {
 			},
 			want: func() policy.Effective {
 				e := policy.Resolve()
-				e.From.Overflow = byPack
+				e.From["overflow"] = byPack
 				return e
 			}(),
 		},
@@ -156,7 +194,9 @@ func TestSource_String(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "action demo.deploy", policy.Source{Scope: policy.ScopeAction, Ref: "demo.deploy"}.String())
 	require.Equal(t, "pack demo", policy.Source{Scope: policy.ScopePack, Ref: "demo"}.String())
-	require.Equal(t, "global", policy.Source{Scope: policy.ScopeGlobal}.String())
+	require.Equal(t, "pack demo", policy.Source{Scope: policy.ScopePack, Ref: "demo", Origin: policy.OriginPack}.String())
+	require.Equal(t, "pack demo (set by a person)", policy.Source{Scope: policy.ScopePack, Ref: "demo", Origin: policy.OriginPerson}.String())
+	require.Equal(t, "global", policy.Source{Scope: policy.ScopeGlobal, Origin: policy.OriginPerson}.String())
 	require.Equal(t, "default", policy.Source{Scope: policy.ScopeDefault}.String())
 }
 
@@ -166,9 +206,9 @@ func TestEffective_JSON(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"policy": {"revision": 0, "limit": 3, "max_queued": 10000, "overflow": "reject", "queue_timeout": "0s",
-			"retry": {"max_attempts": 1, "delay": "10s", "placement": "hold"}},
+			"max_attempts": 1, "retry_delay": "10s", "retry_placement": "hold"},
 		"from": {
-			"limit": {"scope": "pack", "ref": "demo"}, "max_queued": {"scope": "default"},
+			"limit": {"scope": "pack", "ref": "demo", "origin": "pack"}, "max_queued": {"scope": "default"},
 			"overflow": {"scope": "default"}, "queue_timeout": {"scope": "default"},
 			"max_attempts": {"scope": "default"}, "retry_delay": {"scope": "default"}, "retry_placement": {"scope": "default"}
 		}

@@ -1,6 +1,8 @@
 package policy_test
 
 import (
+	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,34 +14,41 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// genPolicy draws any policy, with each field said or not.
+// genPolicy draws any document, with each field said or not.
 func genPolicy() *rapid.Generator[attune.Policy] {
-	overflow := rapid.SampledFrom([]attune.Overflow{attune.OverflowReject, attune.OverflowDropOldest})
-	timeout := rapid.Map(rapid.IntRange(0, 3600), func(s int) attune.Duration {
-		return attune.Duration(time.Duration(s) * time.Second)
-	})
-	placement := rapid.SampledFrom([]attune.RetryPlacement{attune.RetryHold, attune.RetryBack, attune.RetryPark})
-	return rapid.Custom(func(t *rapid.T) attune.Policy {
-		return attune.Policy{
-			Limit:        rapid.Ptr(rapid.IntRange(0, attune.MaxLimit), true).Draw(t, "limit"),
-			MaxQueued:    rapid.Ptr(rapid.IntRange(1, attune.MaxQueuedLimit), true).Draw(t, "max_queued"),
-			Overflow:     rapid.Ptr(overflow, true).Draw(t, "overflow"),
-			QueueTimeout: rapid.Ptr(timeout, true).Draw(t, "queue_timeout"),
-
-			MaxAttempts:    rapid.Ptr(rapid.IntRange(1, attune.MaxAttempts), true).Draw(t, "max_attempts"),
-			RetryDelay:     rapid.Ptr(timeout, true).Draw(t, "retry_delay"),
-			RetryPlacement: rapid.Ptr(placement, true).Draw(t, "retry_placement"),
+	return rapid.Custom(func(t *rapid.T) (p attune.Policy) {
+		for _, field := range policy.Fields() {
+			if !rapid.Bool().Draw(t, "says "+field.Name) {
+				continue
+			}
+			if err := field.Set(&p, genText(t, field)); err != nil {
+				t.Fatalf("set %s: %s", field.Name, err)
+			}
 		}
+		return p
 	})
 }
 
-// genLevels draws levels with scopes and refs that collide often.
+// genText draws the text of a value that the field allows.
+func genText(t *rapid.T, field policy.Field) string {
+	switch field.Kind {
+	case policy.Number:
+		return strconv.Itoa(rapid.IntRange(*field.Bounds.Least, *field.Bounds.Most).Draw(t, field.Name))
+	case policy.Duration:
+		return (time.Duration(rapid.IntRange(0, 3600).Draw(t, field.Name)) * time.Second).String()
+	default:
+		return rapid.SampledFrom(field.Choices).Draw(t, field.Name)
+	}
+}
+
+// genLevels draws levels with scopes, refs and origins that collide often.
 func genLevels() *rapid.Generator[[]policy.Level] {
-	scopes := []policy.Scope{policy.ScopeAction, policy.ScopePack, policy.ScopeGlobal, policy.ScopeDefault, "team"}
+	scopes := []policy.Scope{policy.ScopeAction, policy.ScopeQueue, policy.ScopePack, policy.ScopeGlobal, policy.ScopeDefault, "team"}
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) policy.Level {
 		return policy.Level{
 			Scope:  rapid.SampledFrom(scopes).Draw(t, "scope"),
 			Ref:    rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "ref"),
+			Origin: rapid.SampledFrom([]policy.Origin{policy.OriginPack, policy.OriginPerson, "", "x"}).Draw(t, "origin"),
 			Policy: genPolicy().Draw(t, "policy"),
 		}
 	}), 0, 8)
@@ -56,54 +65,64 @@ func TestResolve_OrderOfArgumentsDoesNotMatter(t *testing.T) {
 	})
 }
 
-// The oracle asks the scopes one by one, the way the rule is written down.
-func TestResolve_NarrowestWinsAndEveryFieldIsDecided(t *testing.T) {
+// The oracle lays the documents over each other, the widest scope first and a person over the pack, the way the rule is
+// written down. It knows documents only as JSON.
+func TestResolve_NarrowestWinsPersonsFirst(t *testing.T) {
 	t.Parallel()
-	scopes := []policy.Scope{policy.ScopeAction, policy.ScopePack, policy.ScopeGlobal}
+	scopes := []policy.Scope{policy.ScopeGlobal, policy.ScopePack, policy.ScopeQueue, policy.ScopeAction}
 	rapid.Check(t, func(t *rapid.T) {
-		said := map[policy.Scope]attune.Policy{}
+		values, sources := said(t, policy.Defaults()), map[string]policy.Source{}
+		delete(values, "revision")
+		for name := range values {
+			sources[name] = policy.Source{Scope: policy.ScopeDefault}
+		}
 		var levels []policy.Level
 		for _, scope := range scopes {
-			if rapid.Bool().Draw(t, "has "+string(scope)) {
-				said[scope] = genPolicy().Draw(t, string(scope))
-				levels = append(levels, policy.Level{Scope: scope, Ref: "r", Policy: said[scope]})
+			for _, origin := range []policy.Origin{policy.OriginPack, policy.OriginPerson} {
+				if !rapid.Bool().Draw(t, string(scope)+" by "+string(origin)) {
+					continue
+				}
+				l := policy.Level{Scope: scope, Ref: "r", Origin: origin, Policy: genPolicy().Draw(t, "policy")}
+				levels = append(levels, l)
+				for name, value := range said(t, l.Policy) {
+					values[name], sources[name] = value, policy.Source{Scope: scope, Ref: "r", Origin: origin}
+				}
 			}
 		}
-		want := policy.Resolve()
-		for _, scope := range []policy.Scope{policy.ScopeGlobal, policy.ScopePack, policy.ScopeAction} {
-			overlay(&want, said[scope], policy.Source{Scope: scope, Ref: "r"})
-		}
-		require.Empty(t, cmp.Diff(want, policy.Resolve(levels...)))
-		require.NoError(t, attune.Policy{
-			Limit: &want.Policy.Limit, MaxQueued: &want.Policy.MaxQueued,
-			Overflow: &want.Policy.Overflow, QueueTimeout: &want.Policy.QueueTimeout,
-			MaxAttempts: &want.Policy.Retry.MaxAttempts, RetryDelay: &want.Policy.Retry.Delay,
-			RetryPlacement: &want.Policy.Retry.Placement,
-		}.Validate())
+		got := policy.Resolve(rapid.Permutation(levels).Draw(t, "shuffled")...)
+		decided := said(t, got.Policy)
+		delete(decided, "revision")
+		require.Empty(t, cmp.Diff(values, decided))
+		require.Empty(t, cmp.Diff(policy.Provenance(sources), got.From))
 	})
 }
 
-// overlay writes what p says over e.
-func overlay(e *policy.Effective, p attune.Policy, source policy.Source) {
-	if p.Limit != nil {
-		e.Policy.Limit, e.From.Limit = *p.Limit, source
+// What is in force is allowed, and a document survives being stored.
+func TestResolve_YieldsAPolicyThatIsAllowed(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		levels := genLevels().Draw(t, "levels")
+		encoded, err := json.Marshal(policy.Resolve(levels...).Policy)
+		require.NoError(t, err)
+		var document attune.Policy
+		require.NoError(t, json.Unmarshal(encoded, &document), "an effective policy reads as a document")
+		require.NoError(t, policy.Validate(document))
+		require.Len(t, said(t, document), len(policy.Fields()), "every field is said")
+		for _, l := range levels {
+			require.NoError(t, policy.Validate(l.Policy))
+		}
+	})
+}
+
+// said is a value of one of the two types by field, in its JSON form.
+func said(t *rapid.T, document any) map[string]string {
+	encoded, err := json.Marshal(document)
+	require.NoError(t, err)
+	var raw map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(encoded, &raw))
+	fields := make(map[string]string, len(raw))
+	for name, value := range raw {
+		fields[name] = string(value)
 	}
-	if p.MaxQueued != nil {
-		e.Policy.MaxQueued, e.From.MaxQueued = *p.MaxQueued, source
-	}
-	if p.Overflow != nil {
-		e.Policy.Overflow, e.From.Overflow = *p.Overflow, source
-	}
-	if p.QueueTimeout != nil {
-		e.Policy.QueueTimeout, e.From.QueueTimeout = *p.QueueTimeout, source
-	}
-	if p.MaxAttempts != nil {
-		e.Policy.Retry.MaxAttempts, e.From.MaxAttempts = *p.MaxAttempts, source
-	}
-	if p.RetryDelay != nil {
-		e.Policy.Retry.Delay, e.From.RetryDelay = *p.RetryDelay, source
-	}
-	if p.RetryPlacement != nil {
-		e.Policy.Retry.Placement, e.From.RetryPlacement = *p.RetryPlacement, source
-	}
+	return fields
 }

@@ -34,7 +34,7 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		}
 		batch := new(pgx.Batch)
 		queuePlaces(batch, newcomers, lines)
-		queueLines(batch, lines)
+		addLines(batch, lines)
 		batch.Queue(rejectDisabledSQL, ids)
 		batch.Queue(ticketsOfSQL, ids).Query(func(rows pgx.Rows) error {
 			admissions, err = readAdmissions(rows)
@@ -88,9 +88,8 @@ func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 
 // openLinesSQL inserts in key order, like every other lock on these rows.
 const openLinesSQL = `
-INSERT INTO queues (key, action_id, concurrency_limit, max_queued, overflow, queue_timeout_ms, max_attempts,
-	retry_delay_ms, retry_placement)
-SELECT u.key, u.action_id, $3, $4, $5, $6, $7, $8, $9
+INSERT INTO queues (key, action_id, policy)
+SELECT u.key, u.action_id, $3::json
 FROM unnest($1::text[], $2::bigint[]) AS u (key, action_id) ORDER BY u.key COLLATE "C"
 ON CONFLICT (key) DO NOTHING`
 
@@ -108,10 +107,7 @@ func openLines(ctx context.Context, tx pgx.Tx, newcomers []newcomer) ([]*line, e
 	for i, key := range keys {
 		actionIDs[i] = actions[key]
 	}
-	initial := attune.DefaultQueuePolicy()
-	if _, err := tx.Exec(ctx, openLinesSQL, keys, actionIDs, initial.Limit, initial.MaxQueued, initial.Overflow,
-		milliseconds(initial.QueueTimeout), initial.Retry.MaxAttempts, milliseconds(initial.Retry.Delay),
-		initial.Retry.Placement); err != nil {
+	if _, err := tx.Exec(ctx, openLinesSQL, keys, actionIDs, policy.Defaults()); err != nil {
 		return nil, err
 	}
 	return lockLines(ctx, tx, keys)
@@ -165,7 +161,7 @@ WHERE e.id = locked.id`
 const nextAttempt = `COALESCE(x.attempt + 1, 0)`
 
 const ticketsOfSQL = `
-SELECT q.key, e.id, e.sequence, e.queued_at, ` + nextAttempt + `, ` + queuePolicyColumns + `
+SELECT q.key, e.id, e.sequence, e.queued_at, ` + nextAttempt + `, q.policy
 FROM enforcements e JOIN queues q ON q.key = e.queue_key LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'queued'
 ORDER BY q.key, e.sequence`
@@ -175,12 +171,10 @@ func readAdmissions(rows pgx.Rows) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	var queue attune.Admission
 	var ticket attune.Ticket
-	var stored storedPolicy
-	_, err := pgx.ForEachRow(rows, append([]any{
-		&queue.Queue, &ticket.Enforcement, &ticket.Sequence, &ticket.EnqueuedAt, &ticket.Attempt,
-	}, stored.targets()...), func() error {
+	_, err := pgx.ForEachRow(rows, []any{
+		&queue.Queue, &ticket.Enforcement, &ticket.Sequence, &ticket.EnqueuedAt, &ticket.Attempt, &queue.Policy,
+	}, func() error {
 		if last := len(admissions) - 1; last < 0 || admissions[last].Queue != queue.Queue {
-			queue.Policy = stored.policy()
 			admissions = append(admissions, queue)
 		}
 		last := &admissions[len(admissions)-1]

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/postgres"
 )
 
@@ -114,7 +115,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 		require.NoError(t, err)
 		return admissions[0].Policy
 	}
-	want := attune.DefaultQueuePolicy()
+	want := policy.Defaults()
 	want.Revision = 1
 	require.Equal(t, want, admit(ids[0]))
 	require.Equal(t, want, admit(ids[1]), "nothing changed")
@@ -129,13 +130,13 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 	}
 	b.install(t, pack)
 	want.Revision, want.Limit, want.Overflow, want.QueueTimeout = 2, 5, attune.OverflowDropOldest, attune.Duration(time.Minute)
-	want.Retry = attune.RetryPolicy{MaxAttempts: 3, Placement: attune.RetryPark}
+	want.MaxAttempts, want.RetryDelay, want.RetryPlacement = 3, 0, attune.RetryPark
 	require.Equal(t, want, admit(ids[2]))
 
 	// Without another arrival a change reaches the queue by ApplyPolicies, which can be repeated.
 	pack.Digest, pack.Actions[0].Policy = "demo-3", nil
 	b.install(t, pack)
-	want.Revision, want.Limit, want.QueueTimeout, want.Retry.Delay = 3, 2, 0, attune.DefaultQueuePolicy().Retry.Delay
+	want.Revision, want.Limit, want.QueueTimeout, want.RetryDelay = 3, 2, 0, policy.Defaults().RetryDelay
 	for range 2 {
 		concerned, err := b.queues.ApplyPolicies(t.Context())
 		require.NoError(t, err)
@@ -147,7 +148,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 	for _, id := range ids {
 		b.settle(t, attune.Ticket{Enforcement: id, Sequence: b.enforcement(t, id).Sequence}, attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
-	require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{MaxQueued: new(9)}))
+	b.sayGlobally(t, attune.Policy{MaxQueued: new(9)})
 	want.Revision, want.MaxQueued = 4, 9
 	concerned, err := b.queues.ApplyPolicies(t.Context())
 	require.NoError(t, err)
@@ -245,6 +246,6 @@ func TestEnforcements_AdmitIsSetBased(t *testing.T) {
 	require.Len(t, tickets, 1000)
 	require.Equal(t, ids[0], tickets[0].Enforcement)
 	require.Equal(t, ids[999], tickets[999].Enforcement)
-	// begin, lock enforcements, make queues, lock queues, read policies, three updates, read tickets, commit
-	require.LessOrEqual(t, counted.statements.Load()-before, int64(10))
+	// begin, lock enforcements, make queues, lock queues, read policies, four updates, read tickets, commit
+	require.LessOrEqual(t, counted.statements.Load()-before, int64(11))
 }

@@ -48,9 +48,8 @@ func scanTrigger(row pgx.CollectableRow) (attune.Trigger, error) {
 }
 
 const actionSelect = `
-SELECT a.id, a.ref, a.description, a.enabled, a.command, a.env, a.schema, a.timeout_ms, a.pool,
-	p.ref IS NOT NULL, ` + saidColumns + `
-FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref`
+SELECT a.id, a.ref, a.description, a.enabled, a.command, a.env, a.schema, a.timeout_ms, a.pool, p.document
+FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref AND p.origin = 'pack'`
 
 const actionSQL = actionSelect + ` WHERE a.ref = $1`
 
@@ -71,15 +70,8 @@ func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action,
 func scanAction(row pgx.CollectableRow) (attune.Action, error) {
 	var a attune.Action
 	var timeoutMS int64
-	var own policyColumns
-	var hasPolicy bool
-	err := row.Scan(append([]any{
-		&a.ID, &a.Ref, &a.Description, &a.Enabled, &a.Command, &a.Env, &a.Schema, &timeoutMS, &a.Pool, &hasPolicy,
-	}, own.targets()...)...)
+	err := row.Scan(&a.ID, &a.Ref, &a.Description, &a.Enabled, &a.Command, &a.Env, &a.Schema, &timeoutMS, &a.Pool, &a.Policy)
 	a.Timeout = time.Duration(timeoutMS) * time.Millisecond
-	if hasPolicy {
-		a.Policy = new(own.policy())
-	}
 	return a, err
 }
 

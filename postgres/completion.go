@@ -93,7 +93,7 @@ func (e *ends) finish(h *hold, report attune.ExecutionCompletedMessage) attune.C
 func (h *hold) triedAgain(end attune.ExecutionStatus) bool {
 	switch end {
 	case attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned:
-		return h.attempt < h.line.policy.Retry.MaxAttempts && !h.cancelled
+		return h.attempt < h.line.policy.MaxAttempts && !h.cancelled
 	default:
 		return false
 	}
@@ -102,13 +102,13 @@ func (h *hold) triedAgain(end attune.ExecutionStatus) bool {
 // retry lets the enforcement wait for its next attempt where the policy says.
 func (h *hold) retry() {
 	h.status = attune.ExecutionRetrying
-	switch retry := h.line.policy.Retry; retry.Placement {
+	switch p := h.line.policy; p.RetryPlacement {
 	case attune.RetryBack:
 		h.toTheBack()
 	case attune.RetryPark:
 		h.enforcement = attune.EnforcementParked
 	default:
-		h.retryAt = h.line.now.Add(retry.DelayBefore(h.attempt + 1))
+		h.retryAt = h.line.now.Add(p.DelayBefore(h.attempt + 1))
 	}
 }
 

@@ -81,7 +81,7 @@ func (e *ends) store(ctx context.Context, tx pgx.Tx) error {
 		batch.Queue(insertAttemptsSQL, e.retried)
 	}
 	e.released.queue(batch)
-	queueLines(batch, e.lines)
+	addLines(batch, e.lines)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}

@@ -17,7 +17,8 @@ type line struct {
 	lastSequence int64
 	lastQueuedAt time.Time // zero before the first ticket
 	now          time.Time // PostgreSQL's clock after the lock was taken, in whole milliseconds
-	changed      bool      // differs from the stored row
+	moved        bool      // has given out places that are not stored yet
+	renewed      bool      // has another policy than its row
 }
 
 // next gives out the place of one more ticket: the next sequence, at a time that is never before that of the previous one,
@@ -29,7 +30,7 @@ func (l *line) next(since time.Time) attune.Ticket {
 			l.lastQueuedAt = t
 		}
 	}
-	l.changed = true
+	l.moved = true
 	return attune.Ticket{Sequence: l.lastSequence, EnqueuedAt: l.lastQueuedAt}
 }
 
@@ -41,37 +42,12 @@ func (l *line) renew(inForce attune.QueuePolicy) {
 		return
 	}
 	inForce.Revision++
-	l.policy, l.changed = inForce, true
-}
-
-// queuePolicyColumns are the columns in which queue q keeps its policy: see storedPolicy.
-const queuePolicyColumns = `q.policy_revision, q.concurrency_limit, q.max_queued, q.overflow, q.queue_timeout_ms,
-	q.max_attempts, q.retry_delay_ms, q.retry_placement`
-
-// storedPolicy is the policy of a queue as its row has it.
-type storedPolicy struct {
-	said               attune.QueuePolicy
-	timeoutMS, delayMS int64
-}
-
-// targets is where to read queuePolicyColumns into.
-func (p *storedPolicy) targets() []any {
-	retry := &p.said.Retry
-	return []any{
-		&p.said.Revision, &p.said.Limit, &p.said.MaxQueued, &p.said.Overflow, &p.timeoutMS,
-		&retry.MaxAttempts, &p.delayMS, &retry.Placement,
-	}
-}
-
-func (p *storedPolicy) policy() attune.QueuePolicy {
-	policy := p.said
-	policy.QueueTimeout, policy.Retry.Delay = fromMilliseconds(p.timeoutMS), fromMilliseconds(p.delayMS)
-	return policy
+	l.policy, l.renewed = inForce, true
 }
 
 // lineColumns are what scanLine reads; the clock must be read after the locks were taken.
 const lineColumns = `
-SELECT q.key, a.ref, q.last_sequence, q.last_queued_at, date_trunc('milliseconds', clock_timestamp()), ` + queuePolicyColumns
+SELECT q.key, a.ref, q.last_sequence, q.last_queued_at, date_trunc('milliseconds', clock_timestamp()), q.policy`
 
 // lockLinesSQL locks in key order, whatever the order of the answer.
 const lockLinesSQL = `
@@ -95,71 +71,48 @@ func lockLines(ctx context.Context, tx pgx.Tx, keys []attune.QueueKey) ([]*line,
 		return nil, err
 	}
 	for _, line := range lines {
-		line.renew(levels.resolve(line.action))
+		line.renew(levels.resolve(line.action).Policy)
 	}
 	return lines, nil
 }
 
 func scanLine(row pgx.CollectableRow) (*line, error) {
 	var l line
-	var stored storedPolicy
 	var lastQueuedAt *time.Time
-	err := row.Scan(append([]any{&l.key, &l.action, &l.lastSequence, &lastQueuedAt, &l.now}, stored.targets()...)...)
-	l.policy = stored.policy()
-	if lastQueuedAt != nil {
-		l.lastQueuedAt = *lastQueuedAt
-	}
+	err := row.Scan(&l.key, &l.action, &l.lastSequence, &lastQueuedAt, &l.now, &l.policy)
+	l.lastQueuedAt = orZeroTime(lastQueuedAt)
 	return &l, err
 }
 
-const updateLinesSQL = `
-UPDATE queues q SET
-	policy_revision = u.revision, concurrency_limit = u.concurrency_limit, max_queued = u.max_queued,
-	overflow = u.overflow, queue_timeout_ms = u.queue_timeout_ms, max_attempts = u.max_attempts,
-	retry_delay_ms = u.retry_delay_ms, retry_placement = u.retry_placement, last_sequence = u.last_sequence,
-	last_queued_at = u.last_queued_at, updated_at = clock_timestamp(),
-	freed_at = CASE WHEN q.policy_revision = u.revision THEN q.freed_at ELSE clock_timestamp() END
-FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::bigint[], $7::integer[], $8::bigint[],
-	$9::text[], $10::bigint[], $11::timestamptz[])
-	AS u (key, revision, concurrency_limit, max_queued, overflow, queue_timeout_ms, max_attempts, retry_delay_ms,
-		retry_placement, last_sequence, last_queued_at)
+const storePlacesSQL = `
+UPDATE queues q SET last_sequence = u.last_sequence, last_queued_at = u.last_queued_at, updated_at = clock_timestamp()
+FROM unnest($1::text[], $2::bigint[], $3::timestamptz[]) AS u (key, last_sequence, last_queued_at)
 WHERE q.key = u.key`
 
-// queueLines stores the locked queues that changed.
-func queueLines(batch *pgx.Batch, lines []*line) {
-	var c lineValues
+const storePoliciesSQL = `
+UPDATE queues q SET policy = u.policy, freed_at = clock_timestamp(), updated_at = clock_timestamp()
+FROM unnest($1::text[], $2::json[]) AS u (key, policy)
+WHERE q.key = u.key`
+
+// addLines stores what has changed about queues that are locked. Policies change seldom, and the row of a queue with every
+// acceptance: that statement leaves the policy alone.
+func addLines(batch *pgx.Batch, lines []*line) {
+	var moved, renewed []attune.QueueKey
+	var sequences []int64
+	var times []time.Time
+	var policies []attune.QueuePolicy
 	for _, l := range lines {
-		if l.changed {
-			c.add(l)
+		if l.moved {
+			moved, sequences, times = append(moved, l.key), append(sequences, l.lastSequence), append(times, l.lastQueuedAt)
+		}
+		if l.renewed {
+			renewed, policies = append(renewed, l.key), append(policies, l.policy)
 		}
 	}
-	if len(c.keys) > 0 {
-		batch.Queue(updateLinesSQL, c.keys, c.revisions, c.limits, c.bounds, c.overflows, c.timeouts, c.attempts, c.delays,
-			c.placements, c.last, c.queuedAt)
+	if len(moved) > 0 {
+		batch.Queue(storePlacesSQL, moved, sequences, times)
 	}
-}
-
-// lineValues are lines as columns.
-type lineValues struct {
-	keys                              []attune.QueueKey
-	overflows                         []attune.Overflow
-	placements                        []attune.RetryPlacement
-	limits, bounds, attempts          []int
-	revisions, timeouts, delays, last []int64
-	queuedAt                          []*time.Time
-}
-
-func (c *lineValues) add(l *line) {
-	p := l.policy
-	c.keys = append(c.keys, l.key)
-	c.revisions = append(c.revisions, p.Revision)
-	c.limits = append(c.limits, p.Limit)
-	c.bounds = append(c.bounds, p.MaxQueued)
-	c.overflows = append(c.overflows, p.Overflow)
-	c.timeouts = append(c.timeouts, milliseconds(p.QueueTimeout))
-	c.attempts = append(c.attempts, p.Retry.MaxAttempts)
-	c.delays = append(c.delays, milliseconds(p.Retry.Delay))
-	c.placements = append(c.placements, p.Retry.Placement)
-	c.last = append(c.last, l.lastSequence)
-	c.queuedAt = append(c.queuedAt, orNullTime(l.lastQueuedAt))
+	if len(renewed) > 0 {
+		batch.Queue(storePoliciesSQL, renewed, policies)
+	}
 }

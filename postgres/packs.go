@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/policy"
 )
 
 // Packs keeps what packs declare: triggers, actions, rules and policies.
@@ -101,8 +100,6 @@ UPDATE actions SET enabled = false WHERE pack = $1 AND enabled AND ref <> ALL ($
 const retireRulesSQL = `
 UPDATE rules SET declared = false, enabled = false WHERE pack = $1 AND declared AND ref <> ALL ($2::text[])`
 
-const forgetPoliciesSQL = `DELETE FROM policies WHERE pack = $1`
-
 // installPack stores everything of a pack but its rules, which may need what packs after it declare.
 func installPack(ctx context.Context, tx pgx.Tx, pack attune.Pack, result *InstallResult) error {
 	countDisabled := func(tag pgconn.CommandTag) error {
@@ -114,12 +111,9 @@ func installPack(ctx context.Context, tx pgx.Tx, pack attune.Pack, result *Insta
 	batch.Queue(retireTriggersSQL, pack.Name, refs(pack.Triggers, func(t attune.Trigger) attune.Ref { return t.Ref })).Exec(countDisabled)
 	batch.Queue(retireActionsSQL, pack.Name, refs(pack.Actions, func(a attune.Action) attune.Ref { return a.Ref })).Exec(countDisabled)
 	batch.Queue(retireRulesSQL, pack.Name, refs(pack.Rules, func(r attune.Rule) attune.Ref { return r.Ref })).Exec(countDisabled)
-	batch.Queue(forgetPoliciesSQL, pack.Name)
 	queueTriggers(batch, pack)
 	queueActions(batch, pack)
-	if pack.Policy != nil {
-		queuePolicy(batch, pack.Name, policy.Level{Scope: policy.ScopePack, Ref: pack.Name, Policy: *pack.Policy})
-	}
+	addPolicies(batch, pack)
 	result.Triggers, result.Actions, result.Rules = len(pack.Triggers), len(pack.Actions), len(pack.Rules)
 	return tx.SendBatch(ctx, batch).Close()
 }
@@ -163,9 +157,6 @@ func queueActions(batch *pgx.Batch, pack attune.Pack) {
 	for _, a := range pack.Actions {
 		batch.Queue(upsertActionSQL, a.Ref, pack.Name, a.Description, orEmpty(a.Command), orEmpty(a.Env),
 			orNull(a.Schema), milliseconds(a.Timeout), a.Pool)
-		if a.Policy != nil {
-			queuePolicy(batch, pack.Name, policy.Level{Scope: policy.ScopeAction, Ref: string(a.Ref), Policy: *a.Policy})
-		}
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/postgres"
 )
 
@@ -174,46 +173,6 @@ func TestPacks_InstallAcrossPacks(t *testing.T) {
 			require.NoError(t, <-errs)
 		}
 	})
-}
-
-func TestPacks_Policies(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	action := attune.Policy{
-		Limit: new(3), QueueTimeout: new(attune.Duration(90 * time.Second)), MaxAttempts: new(4),
-		RetryDelay: new(attune.Duration(time.Minute)), RetryPlacement: new(attune.RetryBack),
-	}
-	pack := attune.Policy{MaxQueued: new(7), Overflow: new(attune.OverflowDropOldest)}
-	global := attune.Policy{Limit: new(2)}
-	next := demoPack()
-	next.Digest, next.Policy, next.Actions[0].Policy = "demo-2", &pack, &action
-	b.install(t, next)
-	require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), global))
-
-	levels, err := b.packs.Policies(t.Context(), deploy)
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]policy.Level{
-		{Scope: policy.ScopeAction, Ref: string(deploy), Policy: action},
-		{Scope: policy.ScopeGlobal, Policy: global},
-		{Scope: policy.ScopePack, Ref: "demo", Policy: pack},
-	}, levels))
-	stored, err := b.packs.Action(t.Context(), deploy)
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(&action, stored.Policy))
-
-	// What a pack no longer says is gone; a sub-millisecond timeout does not become "for ever".
-	next.Digest, next.Policy, next.Actions[0].Policy = "demo-3", nil, &attune.Policy{QueueTimeout: new(attune.Duration(1))}
-	b.install(t, next)
-	levels, err = b.packs.Policies(t.Context(), deploy)
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]policy.Level{
-		{Scope: policy.ScopeAction, Ref: string(deploy), Policy: attune.Policy{QueueTimeout: new(attune.Duration(time.Millisecond))}},
-		{Scope: policy.ScopeGlobal, Policy: global},
-	}, levels))
-
-	_, err = b.packs.Policies(t.Context(), "demo.unknown")
-	requireCode(t, attune.CodeNotFound, err, `"demo.unknown"`)
-	requireCode(t, attune.CodeInvalid, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(-1)}), "limit -1")
 }
 
 func TestPacks_Lists(t *testing.T) {

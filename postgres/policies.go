@@ -11,74 +11,49 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// policyColumns are the columns in which a policy is stored: NULL where it says nothing.
-type policyColumns struct {
-	limit     *int
-	maxQueued *int
-	overflow  *attune.Overflow
-	timeoutMS *int64
-	attempts  *int
-	delayMS   *int64
-	placement *attune.RetryPlacement
+// packPolicies are the documents of one pack, as columns.
+type packPolicies struct {
+	scopes    []policy.Scope
+	refs      []string
+	documents []attune.Policy
 }
 
-func (c *policyColumns) targets() []any {
-	return []any{&c.limit, &c.maxQueued, &c.overflow, &c.timeoutMS, &c.attempts, &c.delayMS, &c.placement}
-}
-
-func (c *policyColumns) policy() attune.Policy {
-	return attune.Policy{
-		Limit: c.limit, MaxQueued: c.maxQueued, Overflow: c.overflow, QueueTimeout: orNoDuration(c.timeoutMS),
-		MaxAttempts: c.attempts, RetryDelay: orNoDuration(c.delayMS), RetryPlacement: c.placement,
+func (c *packPolicies) add(scope policy.Scope, ref string, document *attune.Policy) {
+	if document != nil {
+		c.scopes, c.refs, c.documents = append(c.scopes, scope), append(c.refs, ref), append(c.documents, *document)
 	}
 }
 
-// saidColumns are the columns of the policies p that policyColumns reads.
-const saidColumns = `p.concurrency_limit, p.max_queued, p.overflow, p.queue_timeout_ms, p.max_attempts, p.retry_delay_ms,
-	p.retry_placement`
+// dropPoliciesSQL deletes what a pack no longer says. The pack of a scope is the first part of the scope's reference.
+const dropPoliciesSQL = `
+DELETE FROM policies p
+WHERE p.origin = 'pack' AND split_part(p.ref, '.', 1) = $1
+	AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS u (scope, ref) WHERE u.scope = p.scope AND u.ref = p.ref)`
 
-const upsertPolicySQL = `
-INSERT INTO policies (scope, ref, pack, concurrency_limit, max_queued, overflow, queue_timeout_ms, max_attempts,
-	retry_delay_ms, retry_placement)
-VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (scope, ref) DO UPDATE SET
-	concurrency_limit = EXCLUDED.concurrency_limit, max_queued = EXCLUDED.max_queued, overflow = EXCLUDED.overflow,
-	queue_timeout_ms = EXCLUDED.queue_timeout_ms, max_attempts = EXCLUDED.max_attempts,
-	retry_delay_ms = EXCLUDED.retry_delay_ms, retry_placement = EXCLUDED.retry_placement`
+// upsertPoliciesSQL leaves a document that has not changed alone, so that it keeps its revision.
+const upsertPoliciesSQL = `
+INSERT INTO policies AS p (scope, ref, origin, document)
+SELECT u.scope, u.ref, 'pack', u.document FROM unnest($1::text[], $2::text[], $3::json[]) AS u (scope, ref, document)
+ON CONFLICT (scope, ref, origin) DO UPDATE SET
+	document = EXCLUDED.document, revision = p.revision + 1, updated_at = clock_timestamp()
+WHERE p.document::text <> EXCLUDED.document::text`
 
-// queuePolicy stores what one scope says; pack is the pack that says it, empty for the global scope.
-func queuePolicy(batch *pgx.Batch, pack string, level policy.Level) {
-	p := level.Policy
-	batch.Queue(upsertPolicySQL, level.Scope, level.Ref, pack, p.Limit, p.MaxQueued, p.Overflow,
-		orNullMilliseconds(p.QueueTimeout), p.MaxAttempts, orNullMilliseconds(p.RetryDelay), p.RetryPlacement)
-}
-
-// SetGlobalPolicy replaces what the global scope says. The zero policy says nothing. Queues take it over when they next
-// accept an enforcement, or with [Queues.ApplyPolicies].
-func (p *Packs) SetGlobalPolicy(ctx context.Context, global attune.Policy) error {
-	if err := global.Validate(); err != nil {
-		return err
+// addPolicies replaces what a pack says about itself and its actions. What persons say stays.
+func addPolicies(batch *pgx.Batch, pack attune.Pack) {
+	var said packPolicies
+	said.add(policy.ScopePack, pack.Name, pack.Policy)
+	for _, action := range pack.Actions {
+		said.add(policy.ScopeAction, string(action.Ref), action.Policy)
 	}
-	batch := new(pgx.Batch)
-	queuePolicy(batch, "", policy.Level{Scope: policy.ScopeGlobal, Policy: global})
-	return p.db.send(ctx, "set the global policy", batch)
+	batch.Queue(dropPoliciesSQL, pack.Name, said.scopes, said.refs)
+	batch.Queue(upsertPoliciesSQL, said.scopes, said.refs, said.documents)
 }
 
 const policiesSQL = `
-SELECT p.scope, p.ref, ` + saidColumns + ` FROM policies p
+SELECT p.scope, p.ref, p.origin, p.document FROM policies p
 WHERE p.scope = 'global' OR (p.scope = 'pack' AND p.ref = ANY ($1::text[]))
 	OR (p.scope = 'action' AND p.ref = ANY ($2::text[]))
-ORDER BY p.scope, p.ref`
-
-// Policies returns what each scope says about an action, ready for [policy.Resolve]. An unknown action is
-// [attune.CodeNotFound].
-func (p *Packs) Policies(ctx context.Context, action attune.Ref) ([]policy.Level, error) {
-	if _, err := p.Action(ctx, action); err != nil {
-		return nil, err
-	}
-	levels, err := readLevels(ctx, p.db.pool, []attune.Ref{action})
-	return levels, wrap("read policies", err)
-}
+ORDER BY p.scope, p.ref, p.origin`
 
 // readLevels returns what every scope says that covers one of the actions.
 func readLevels(ctx context.Context, q querier, actions []attune.Ref) (levels, error) {
@@ -91,9 +66,7 @@ func readLevels(ctx context.Context, q querier, actions []attune.Ref) (levels, e
 
 func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 	var level policy.Level
-	var columns policyColumns
-	err := row.Scan(append([]any{&level.Scope, &level.Ref}, columns.targets()...)...)
-	level.Policy = columns.policy()
+	err := row.Scan(&level.Scope, &level.Ref, &level.Origin, &level.Policy)
 	return level, err
 }
 
@@ -101,11 +74,11 @@ func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 type levels []policy.Level
 
 // resolve returns the policy in force for one action.
-func (l levels) resolve(action attune.Ref) attune.QueuePolicy {
+func (l levels) resolve(action attune.Ref) policy.Effective {
 	return policy.Resolve(slices.DeleteFunc(slices.Clone(l), func(level policy.Level) bool {
 		return level.Scope == policy.ScopePack && level.Ref != action.Pack() ||
 			level.Scope == policy.ScopeAction && level.Ref != string(action)
-	})...).Policy
+	})...)
 }
 
 const waitingQueuesSQL = `
@@ -127,12 +100,12 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 			return err
 		}
 		for _, line := range lines {
-			if line.changed || waiting[line.key] {
+			if line.renewed || waiting[line.key] {
 				concerned = append(concerned, attune.Admission{Queue: line.key, Policy: line.policy})
 			}
 		}
 		batch := new(pgx.Batch)
-		queueLines(batch, lines)
+		addLines(batch, lines)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	return concerned, err

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
 // Queues tells how queues stand and what they have granted, and keeps what people do to them by hand.
@@ -31,7 +32,7 @@ const raiseGenerationSQL = `UPDATE queues SET generation = generation + 1 WHERE 
 // upon it, or will never be acted upon. Those in the answer are taken over: they are of the new generation now, and allow
 // what comes next; the log goes on saying which one decided them.
 func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error) {
-	snapshot := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
+	snapshot := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}
 	err := q.db.inTx(ctx, "rebuild queue", func(tx pgx.Tx) error {
 		// Each statement sees what was committed before it: the first waits for every request under way, and keeps further
 		// ones out; the second waits for whoever else changes the queue. So the statements after them see one instant.
@@ -46,7 +47,7 @@ func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.Queue
 			return err
 		}
 		batch := new(pgx.Batch)
-		queueLines(batch, lines)
+		addLines(batch, lines)
 		batch.Queue(raiseGenerationSQL, key)
 		queueSnapshot(batch, key, &snapshot)
 		return tx.SendBatch(ctx, batch).Close()
@@ -57,7 +58,7 @@ func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.Queue
 const queueSQL = `
 SELECT q.generation, q.last_sequence,
 	COALESCE((SELECT g.number FROM grants g WHERE g.queue_key = q.key ORDER BY g.number DESC LIMIT 1), 0),
-	q.last_change, q.mode, ` + overrideInForce + `, q.override_until, ` + queuePolicyColumns + `
+	q.last_change, q.mode, ` + overrideInForce + `, q.override_until, q.policy
 FROM queues q WHERE q.key = $1`
 
 // selectHolders gives those who hold their slots for the next attempt the grant of that attempt.
@@ -93,14 +94,12 @@ func queueSnapshot(batch *pgx.Batch, key attune.QueueKey, snapshot *attune.Queue
 
 // scanQueue reads what the row of a queue says, if there is one.
 func scanQueue(rows pgx.Rows, snapshot *attune.QueueSnapshot) error {
-	var stored storedPolicy
 	var override *int
 	var until *time.Time
-	_, err := pgx.ForEachRow(rows, append([]any{
+	_, err := pgx.ForEachRow(rows, []any{
 		&snapshot.Generation, &snapshot.LastSequence, &snapshot.LastGrant, &snapshot.LastChange, &snapshot.Mode,
-		&override, &until,
-	}, stored.targets()...), func() error {
-		snapshot.Policy = stored.policy()
+		&override, &until, &snapshot.Policy,
+	}, func() error {
 		snapshot.Override = overrideOf(override, until)
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
 func TestQueues_Rebuild(t *testing.T) {
@@ -28,7 +29,7 @@ func TestQueues_Rebuild(t *testing.T) {
 
 	snapshot := b.rebuild(t)
 	want := attune.QueueSnapshot{
-		Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen, Generation: 1, LastSequence: 8, LastGrant: 4,
+		Policy: policy.Defaults(), Mode: attune.QueueOpen, Generation: 1, LastSequence: 8, LastGrant: 4,
 		Holders: []attune.Grant{grants[1], grants[3]}, Waiting: []attune.Ticket{tickets[4], tickets[6], tickets[7]},
 	}
 	want.Policy.Revision = 1
@@ -54,7 +55,7 @@ func TestQueues_RebuildUnused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.policy(t, &attune.Policy{Limit: new(7)})
-	want := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen, Generation: 1}
+	want := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen, Generation: 1}
 	want.Policy.Revision, want.Policy.Limit = 1, 7
 	require.Empty(t, cmp.Diff(want, b.rebuild(t), cmpopts.EquateEmpty()))
 	require.Equal(t, 7, b.stats(t).MaxConcurrent)
@@ -65,7 +66,7 @@ func TestQueues_RebuildUnused(t *testing.T) {
 
 	unknown, err := b.queues.Rebuild(t.Context(), "demo.unknown")
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}, unknown))
+	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}, unknown))
 	_, err = b.queues.Stats(t.Context(), "demo.unknown")
 	requireCode(t, attune.CodeNotFound, err, "demo.unknown")
 }

@@ -16,7 +16,7 @@ func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, autho
 		h.toTheBack()
 		batch := new(pgx.Batch)
 		batch.Queue(requeueSQL, id, h.ticket.Sequence, h.ticket.EnqueuedAt)
-		queueLines(batch, []*line{h.line})
+		addLines(batch, []*line{h.line})
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}

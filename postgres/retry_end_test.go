@@ -35,7 +35,7 @@ func (b *bundle) requireEndedLike(t *testing.T, report attune.ExecutionCompleted
 	require.NoError(t, addsUp(b.stats(t)))
 }
 
-func TestEnforcements_SettleRetrying(t *testing.T) {
+func TestQueues_RecordEndsRetrying(t *testing.T) {
 	t.Parallel()
 	ends := map[attune.EnforcementStatus]attune.Reason{
 		attune.EnforcementRejected:  attune.ReasonDroppedOldest,
@@ -281,8 +281,9 @@ func TestConstraints(t *testing.T) {
 		{"a time to retry without retrying", `UPDATE executions SET retry_at = now() WHERE status = 'running'`, "executions_retry_at"},
 		{"retrying against somebody's wish", `UPDATE executions SET cancel_requested_at = now() WHERE status = 'retrying'`, "executions_retry_wanted"},
 		{"an attempt twice", `INSERT INTO execution_attempts SELECT * FROM execution_attempts`, "execution_attempts_pkey"},
-		{"no attempt at all", `UPDATE queues SET max_attempts = 0`, "queues_max_attempts_check"},
-		{"an unknown placement", `UPDATE policies SET retry_placement = 'front'`, "policies_retry_placement_check"},
+		{"a limit below zero", `UPDATE queues SET policy = '{"revision": 1, "limit": -1}'`, "queues_concurrency_limit_check"},
+		{"a policy that decides no limit", `UPDATE queues SET policy = '{"revision": 1}'`, "concurrency_limit"},
+		{"a policy that is no document", `UPDATE policies SET document = '3'`, "policies_document_check"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

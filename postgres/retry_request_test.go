@@ -248,7 +248,7 @@ func TestQueues_RebuildWithRetries(t *testing.T) {
 	snapshot := b.rebuild(t)
 	require.EqualValues(t, 6, snapshot.LastSequence)
 	require.EqualValues(t, 4, snapshot.LastGrant)
-	require.Equal(t, attune.RetryPolicy{MaxAttempts: 3, Delay: attune.Duration(retryDelay), Placement: attune.RetryHold}, snapshot.Policy.Retry)
+	requireRetries(t, snapshot.Policy, attune.RetryHold)
 	require.Equal(t, []attune.Ticket{tickets[4], requeued.Ticket}, snapshot.Waiting)
 	require.Len(t, snapshot.Holders, 2)
 	require.Equal(t, held.Ticket, snapshot.Holders[0].Ticket)

@@ -40,6 +40,14 @@ func (b *bundle) policy(t testing.TB, p *attune.Policy) {
 	require.NoError(t, err)
 }
 
+// requireRetries checks that a policy in force is the one of retries.
+func requireRetries(t testing.TB, p attune.QueuePolicy, placement attune.RetryPlacement) {
+	t.Helper()
+	require.Equal(t, 3, p.MaxAttempts)
+	require.Equal(t, attune.Duration(retryDelay), p.RetryDelay)
+	require.Equal(t, placement, p.RetryPlacement)
+}
+
 // endOf is a worker's report that an attempt has ended badly, with everything that it may leave.
 func endOf(m attune.ExecutionRequestedMessage, status attune.ExecutionStatus) attune.ExecutionCompletedMessage {
 	report := reportOf(m)

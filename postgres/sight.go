@@ -51,7 +51,7 @@ FROM (
 func (q *Queues) Sight(ctx context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error) {
 	var sight attune.QueueSight
 	var said policy.Effective
-	snapshot := attune.QueueSnapshot{Policy: attune.DefaultQueuePolicy(), Mode: attune.QueueOpen}
+	snapshot := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}
 	batch := sightBatch(key, first, &sight, &snapshot)
 	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error {

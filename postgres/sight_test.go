@@ -83,18 +83,18 @@ func TestQueues_Sight(t *testing.T) {
 	t.Run("LimitAndWhereItComesFrom", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(7)}))
+		b.sayGlobally(t, attune.Policy{Limit: new(7)})
 		b.admit(t, b.created(t, deploy, 1)...)
 		sight := b.sight(t, 0)
 		require.Equal(t, 7, sight.Stats.MaxConcurrent)
 		require.Equal(t, 7, sight.Policy.Limit)
 		require.EqualValues(t, 1, sight.Policy.Revision)
 		require.Nil(t, sight.Override)
-		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal}, b.said(t).From.Limit)
-		require.Equal(t, policy.Source{Scope: policy.ScopeDefault}, b.said(t).From.Overflow)
+		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal, Origin: policy.OriginPerson}, b.said(t).From["limit"])
+		require.Equal(t, policy.Source{Scope: policy.ScopeDefault}, b.said(t).From["overflow"])
 
 		// What the queue was not told yet does not count.
-		require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(8)}))
+		b.sayGlobally(t, attune.Policy{Limit: new(8)})
 		sight = b.sight(t, 0)
 		require.Equal(t, 7, sight.Stats.MaxConcurrent)
 		require.Equal(t, 8, b.said(t).Policy.Limit)
@@ -148,9 +148,8 @@ func TestQueues_SightOfRetries(t *testing.T) {
 		_, message := b.runFirst(t)
 		b.fail(t, message)
 		sight := b.sight(t, 10)
-		want := attune.RetryPolicy{MaxAttempts: 3, Delay: attune.Duration(retryDelay), Placement: attune.RetryHold}
-		require.Equal(t, want, sight.Policy.Retry)
-		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo"}, b.said(t).From.MaxAttempts)
+		requireRetries(t, sight.Policy, attune.RetryHold)
+		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo", Origin: policy.OriginPack}, b.said(t).From["max_attempts"])
 		require.Len(t, sight.Holders, 1)
 		require.Equal(t, attune.ExecutionRetrying, sight.Holders[0].Status)
 		require.Equal(t, attune.ExecutionFailed, sight.Holders[0].AttemptStatus)
@@ -268,7 +267,7 @@ func TestQueues_Watch(t *testing.T) {
 	t.Parallel()
 	const patience, tick = 2 * time.Minute, 5 * time.Millisecond
 	b := setup(t)
-	require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(3)}))
+	b.sayGlobally(t, attune.Policy{Limit: new(3)})
 	tickets := b.admit(t, b.created(t, deploy, 4)...)
 	b.request(t, tickets[0])
 	first := b.watch(t)

@@ -44,7 +44,7 @@ func (q *Queues) ActionStats(ctx context.Context, ref attune.Ref) (attune.QueueS
 		stats.Queue = key
 		var said levels
 		said, err = readLevels(ctx, q.db.pool, []attune.Ref{ref})
-		stats.MaxConcurrent = said.resolve(ref).Limit
+		stats.MaxConcurrent = said.resolve(ref).Policy.Limit
 	}
 	return stats, wrap("count queue of action", found(err, "action %q does not exist", ref))
 }

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -48,29 +49,29 @@ func TestQueues_Leaks(t *testing.T) {
 
 func TestQueues_Stalls(t *testing.T) {
 	t.Parallel()
-	const limits = `UPDATE queues SET concurrency_limit = `
+	limits := func(n int) string { return fmt.Sprintf(`UPDATE queues SET policy = '{"revision": 1, "limit": %d}'`, n) }
 	tests := []struct {
 		name   string
 		change string // after the deploy queue has granted one of three, long ago
 		stalls bool
 	}{
-		{name: "a slot is free", change: limits + `2`, stalls: true},
-		{name: "draining", change: limits + `2, mode = 'draining'`, stalls: true},
+		{name: "a slot is free", change: limits(2), stalls: true},
+		{name: "draining", change: limits(2) + `, mode = 'draining'`, stalls: true},
 		{name: "a slot is free by hand", change: `UPDATE queues SET override_limit = 2`, stalls: true},
-		{name: "paused", change: limits + `2, mode = 'paused'`},
-		{name: "full", change: limits + `1`},
-		{name: "full by hand", change: limits + `2, override_limit = 1`},
-		{name: "the limit by hand ran out a moment ago", change: limits + `2, override_limit = 1, override_until = clock_timestamp()`},
+		{name: "paused", change: limits(2) + `, mode = 'paused'`},
+		{name: "full", change: limits(1)},
+		{name: "full by hand", change: limits(2) + `, override_limit = 1`},
+		{name: "the limit by hand ran out a moment ago", change: limits(2) + `, override_limit = 1, override_until = clock_timestamp()`},
 		{
 			name:   "the limit by hand ran out long ago",
-			change: limits + `2, override_limit = 1, override_until = clock_timestamp() - interval '2 hours'`, stalls: true,
+			change: limits(2) + `, override_limit = 1, override_until = clock_timestamp() - interval '2 hours'`, stalls: true,
 		},
-		{name: "granted a moment ago", change: limits + `2; UPDATE grants SET requested_at = clock_timestamp()`},
-		{name: "freed a moment ago", change: limits + `2, freed_at = clock_timestamp()`},
-		{name: "arrived a moment ago", change: limits + `2; UPDATE enforcements SET queued_at = clock_timestamp() WHERE status = 'queued'`},
+		{name: "granted a moment ago", change: limits(2) + `; UPDATE grants SET requested_at = clock_timestamp()`},
+		{name: "freed a moment ago", change: limits(2) + `, freed_at = clock_timestamp()`},
+		{name: "arrived a moment ago", change: limits(2) + `; UPDATE enforcements SET queued_at = clock_timestamp() WHERE status = 'queued'`},
 		{
 			name: "nobody waits",
-			change: limits + `2; UPDATE enforcements SET status = 'expired', reason = 'queue_timeout',
+			change: limits(2) + `; UPDATE enforcements SET status = 'expired', reason = 'queue_timeout',
 				finished_at = clock_timestamp() WHERE status = 'queued'`,
 		},
 	}
@@ -108,7 +109,7 @@ func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 		},
 		"the policy changes": func(t *testing.T, b *bundle, _ attune.ExecutionRequestedMessage) {
 			t.Helper()
-			require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(5)}))
+			b.sayGlobally(t, attune.Policy{Limit: new(5)})
 			_, err := b.queues.ApplyPolicies(t.Context())
 			require.NoError(t, err)
 		},
@@ -121,7 +122,7 @@ func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			require.NoError(t, b.packs.SetGlobalPolicy(t.Context(), attune.Policy{Limit: new(2)}))
+			b.sayGlobally(t, attune.Policy{Limit: new(2)})
 			active := b.request(t, b.admit(t, b.created(t, deploy, 2)...)[0])
 			b.exec(t, shifted(`- interval '1 day'`))
 			stalls, err := b.queues.Stalls(t.Context(), time.Hour)

@@ -52,22 +52,6 @@ func fromMilliseconds(ms int64) attune.Duration {
 	return attune.Duration(time.Duration(ms) * time.Millisecond)
 }
 
-// orNullMilliseconds stores a duration that nobody has set as NULL.
-func orNullMilliseconds(d *attune.Duration) *int64 {
-	if d == nil {
-		return nil
-	}
-	return new(milliseconds(*d))
-}
-
-// orNoDuration reads what orNullMilliseconds stores.
-func orNoDuration(ms *int64) *attune.Duration {
-	if ms == nil {
-		return nil
-	}
-	return new(fromMilliseconds(*ms))
-}
-
 // unstorable replaces what a process can print and PostgreSQL cannot store.
 const unstorable = "\uFFFD"
 

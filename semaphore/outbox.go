@@ -72,6 +72,7 @@ func (s *State) Recorded(now time.Time, n int, held []attune.Grant) {
 		return
 	}
 	for _, grant := range held {
+		s.refuseCancel(grant.Ticket)
 		i := slices.IndexFunc(settled, func(t attune.Settlement) bool { return t.Same(grant.Ticket) })
 		if i >= 0 && s.holderOf(grant.Ticket) < 0 {
 			s.reinstate(now, settled[i], grant)
@@ -117,19 +118,6 @@ func (s *State) countOf(status attune.EnforcementStatus) *int64 {
 	default:
 		return &s.counters.Rejected
 	}
-}
-
-// Unlogged returns how the queue is set by hand, with up to n changes that have not been recorded, oldest first.
-func (s *State) Unlogged(n int) attune.QueueControl {
-	return attune.QueueControl{
-		Generation: s.generation, Mode: s.mode, Override: s.override,
-		Changes: slices.Clone(s.unlogged[:min(n, len(s.unlogged))]),
-	}
-}
-
-// Logged takes note that the first n changes have been recorded.
-func (s *State) Logged(n int) {
-	s.unlogged = slices.Delete(s.unlogged, 0, min(n, len(s.unlogged)))
 }
 
 // Suspects returns the grants whose holders somebody should look at now, each once per inspection interval: whoever asks is

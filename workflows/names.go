@@ -28,23 +28,23 @@ const (
 	UpdateSetLimit   = "set-limit"
 	UpdateClearLimit = "clear-limit"
 	UpdateCancel     = "cancel"
+	UpdateChange     = "change" // any number of these at once
 
 	MemoQueue = "queue"
 
 	QueryQueue    = "queue"
 	QueryPosition = "position"
 
-	ActivityLoadQueue         = "LoadQueue"
-	ActivityReadTickets       = "ReadTickets"
-	ActivityDeliverGrants     = "DeliverGrants"
-	ActivityParkTickets       = "ParkTickets"
-	ActivityRecordSettlements = "RecordSettlements"
-	ActivityRecordControl     = "RecordControl"
-	ActivityInspectHolders    = "InspectHolders"
-	ActivityAcquireTicket     = "AcquireTicket"
-	ActivityRequestExecution  = "RequestExecution"
-	ActivityReleaseTicket     = "ReleaseTicket"
-	ActivityCancelTicket      = "CancelTicket"
+	ActivityLoadQueue        = "LoadQueue"
+	ActivityReadTickets      = "ReadTickets"
+	ActivityDeliverGrants    = "DeliverGrants"
+	ActivityStartSleepers    = "StartSleepers"
+	ActivityRecordDecisions  = "RecordDecisions"
+	ActivityInspectHolders   = "InspectHolders"
+	ActivityAcquireTicket    = "AcquireTicket"
+	ActivityRequestExecution = "RequestExecution"
+	ActivityReleaseTicket    = "ReleaseTicket"
+	ActivityCancelTicket     = "CancelTicket"
 )
 
 // QueueWorkflowID is the workflow id of a queue.

@@ -84,15 +84,15 @@ func (a *attuneAPI) detail() api.Queue {
 	until := noon.Add(time.Hour)
 	return api.Queue{
 		QueueStats: a.stats, At: noon, Limit: api.QueueLimit{InForce: 1, From: "by hand", Until: &until},
-		Policy: api.QueuePolicy{
-			Revision: 3, Limit: api.PolicyField[int]{Value: 2, From: "pack shop"},
-			MaxQueued:      api.PolicyField[int]{Value: 50, From: "default", Next: new(60)},
-			Overflow:       api.PolicyField[attune.Overflow]{Value: attune.OverflowReject, From: "default"},
-			QueueTimeout:   api.PolicyField[attune.Duration]{Value: attune.Duration(time.Hour), From: "action shop.deploy"},
-			MaxAttempts:    api.PolicyField[int]{Value: 3, From: "global"},
-			RetryDelay:     api.PolicyField[attune.Duration]{Value: attune.Duration(time.Second), From: "default"},
-			RetryPlacement: api.PolicyField[attune.RetryPlacement]{Value: attune.RetryHold, From: "default"},
-		},
+		Policy: api.QueuePolicy{Revision: 3, Fields: []api.PolicyField{
+			{Name: "limit", Value: json.RawMessage(`2`), From: "pack shop"},
+			{Name: "max_queued", Value: json.RawMessage(`50`), From: "default", Next: json.RawMessage(`60`)},
+			{Name: "overflow", Value: json.RawMessage(`"reject"`), From: "default"},
+			{Name: "queue_timeout", Value: json.RawMessage(`"1h0m0s"`), From: "action shop.deploy"},
+			{Name: "max_attempts", Value: json.RawMessage(`3`), From: "global"},
+			{Name: "retry_delay", Value: json.RawMessage(`"1s"`), From: "default"},
+			{Name: "retry_placement", Value: json.RawMessage(`"hold"`), From: "default"},
+		}},
 		Holders: []api.QueueHolder{
 			{
 				Enforcement: 9, Sequence: 1, GrantNumber: 1, Execution: 5, Attempt: 2, Status: attune.ExecutionRunning, Worker: "w1",

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -138,24 +140,18 @@ func limitFrom(limit api.QueueLimit) string {
 }
 
 func (s shownQueue) printPolicy(w io.Writer) {
-	p := s.Queue.Policy
-	_, _ = fmt.Fprintf(w, "POLICY %d\tVALUE\tFROM\n", p.Revision)
-	printField(w, "limit", p.Limit)
-	printField(w, "max_queued", p.MaxQueued)
-	printField(w, "overflow", p.Overflow)
-	printField(w, "queue_timeout", p.QueueTimeout)
-	printField(w, "max_attempts", p.MaxAttempts)
-	printField(w, "retry_delay", p.RetryDelay)
-	printField(w, "retry_placement", p.RetryPlacement)
+	_, _ = fmt.Fprintf(w, "POLICY %d\tVALUE\tFROM\n", s.Queue.Policy.Revision)
+	for _, field := range s.Queue.Policy.Fields {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s", field.Name, plain(field.Value), field.From)
+		if field.Next != nil {
+			_, _ = fmt.Fprintf(w, ": %s when the queue is next told", plain(field.Next))
+		}
+		_, _ = fmt.Fprintln(w)
+	}
 }
 
-func printField[T comparable](w io.Writer, name string, field api.PolicyField[T]) {
-	_, _ = fmt.Fprintf(w, "%s\t%v\t%s", name, field.Value, field.From)
-	if field.Next != nil {
-		_, _ = fmt.Fprintf(w, ": %v when the queue is next told", *field.Next)
-	}
-	_, _ = fmt.Fprintln(w)
-}
+// plain is a number or text without the quotes of JSON.
+func plain(value json.RawMessage) string { return strings.Trim(string(value), `"`) }
 
 func (s shownQueue) printHolders(w io.Writer, lines int) {
 	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")

@@ -1,17 +1,22 @@
--- Policies: what each scope says. NULL says nothing and leaves the decision to the next wider scope.
+-- Policies: what each scope says. What a pack says and what a person says about the same scope are two rows: installing a
+-- pack changes the pack's rows only. A row belongs to no pack by reference; which pack may say something about a scope
+-- follows from the scope's reference.
 
 -- +goose Up
 CREATE TABLE policies (
-    scope             text NOT NULL CHECK (scope IN ('action', 'pack', 'global')),
-    ref               text COLLATE "C" NOT NULL,
-    pack              text COLLATE "C" REFERENCES packs, -- who says it; NULL for the global scope
-    concurrency_limit integer CHECK (concurrency_limit >= 0),
-    max_queued        integer CHECK (max_queued > 0),
-    overflow          text CHECK (overflow IN ('reject', 'drop_oldest')),
-    queue_timeout_ms  bigint CHECK (queue_timeout_ms >= 0),
-    max_attempts      integer CHECK (max_attempts BETWEEN 1 AND 100),
-    retry_delay_ms    bigint CHECK (retry_delay_ms >= 0),
-    retry_placement   text CHECK (retry_placement IN ('hold', 'back', 'park')),
-    PRIMARY KEY (scope, ref),
-    CONSTRAINT policies_global_has_no_owner CHECK ((scope = 'global') = (ref = '') AND (scope = 'global') = (pack IS NULL))
+    scope        text NOT NULL CHECK (scope IN ('global', 'pack', 'queue', 'action')),
+    ref          text COLLATE "C" NOT NULL, -- of the pack, queue or action; empty for the global scope
+    origin       text NOT NULL CHECK (origin IN ('pack', 'person')),
+    document     json NOT NULL CHECK (json_typeof(document) = 'object'),
+    revision     bigint NOT NULL DEFAULT 1, -- grows with every change of the document
+    principal    text CHECK (principal <> ''), -- the author; NULL for a pack
+    auth_method  text CHECK (auth_method IN ('token', 'temporal', 'system')),
+    on_behalf_of text,
+    note         text,
+    updated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (scope, ref, origin),
+    CONSTRAINT policies_global_has_no_ref CHECK ((scope = 'global') = (ref = '')),
+    CONSTRAINT policies_global_is_of_a_person CHECK (scope <> 'global' OR origin = 'person'),
+    CONSTRAINT policies_author CHECK
+        (num_nulls(principal, auth_method, on_behalf_of, note) = CASE origin WHEN 'pack' THEN 4 ELSE 0 END)
 );

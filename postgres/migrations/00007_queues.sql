@@ -7,14 +7,9 @@
 CREATE TABLE queues (
     key               text COLLATE "C" PRIMARY KEY,
     action_id         bigint NOT NULL REFERENCES actions,
-    policy_revision   bigint NOT NULL DEFAULT 0, -- 0: not resolved yet
-    concurrency_limit integer NOT NULL,
-    max_queued        integer NOT NULL,
-    overflow          text NOT NULL CHECK (overflow IN ('reject', 'drop_oldest')),
-    queue_timeout_ms  bigint NOT NULL,
-    max_attempts      integer NOT NULL CHECK (max_attempts BETWEEN 1 AND 100),
-    retry_delay_ms    bigint NOT NULL CHECK (retry_delay_ms >= 0),
-    retry_placement   text NOT NULL CHECK (retry_placement IN ('hold', 'back', 'park')),
+    policy            json NOT NULL, -- in force, every field decided; revision 0: not resolved yet
+    policy_revision   bigint NOT NULL GENERATED ALWAYS AS ((policy ->> 'revision')::bigint) STORED,
+    concurrency_limit integer NOT NULL GENERATED ALWAYS AS ((policy ->> 'limit')::integer) STORED CHECK (concurrency_limit >= 0),
     generation        bigint NOT NULL DEFAULT 0, -- how often the queue was rebuilt from rows: fences off earlier grants
     mode              text NOT NULL DEFAULT 'open' CHECK (mode IN ('open', 'paused', 'draining')),
     override_limit    integer CHECK (override_limit >= 0), -- NULL: the policy's limit is in force
@@ -36,6 +31,7 @@ CREATE INDEX queues_of_action ON queues (action_id);
 CREATE TABLE queue_changes (
     queue_key      text COLLATE "C" NOT NULL REFERENCES queues,
     number         bigint NOT NULL CHECK (number > 0),
+    request_id     text NOT NULL CHECK (request_id <> ''), -- of the request that asked for the change
     at             timestamptz NOT NULL,
     principal      text NOT NULL CHECK (principal <> ''),
     auth_method    text NOT NULL CHECK (auth_method IN ('token', 'temporal', 'system')),
@@ -45,5 +41,6 @@ CREATE TABLE queue_changes (
     "from"         text NOT NULL,
     "to"           text NOT NULL,
     enforcement_id bigint,
-    PRIMARY KEY (queue_key, number)
+    PRIMARY KEY (queue_key, number),
+    CONSTRAINT queue_changes_request UNIQUE (queue_key, request_id)
 );

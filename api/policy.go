@@ -1,0 +1,157 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
+)
+
+// QueuePolicy is the policy in force, with the origin of every field. In JSON it is an object with the revision and a member
+// for each field.
+type QueuePolicy struct {
+	Revision int64         // grows with every change; 0: the queue was not told yet
+	Fields   []PolicyField // in the order of [policy.Fields]
+}
+
+// PolicyField is one field of a policy. Its values are numbers or texts in their JSON form.
+type PolicyField struct {
+	Name  string          `json:"-"`
+	Value json.RawMessage `json:"value"`
+	From  string          `json:"from"`
+	Next  json.RawMessage `json:"next,omitempty"` // what is said since; absent when that is what is in force
+}
+
+const (
+	revisionMember = "revision"
+
+	docRevision = "Grows with every change; 0: the queue was not told yet"
+	docValue    = "In force"
+	docFrom     = "Who says so: action <ref>, pack <name>, global or default; of next, if there is one"
+	docNext     = "What is said since: in force when the queue next accepts somebody"
+)
+
+func showPolicy(inForce attune.QueuePolicy, said policy.Effective) QueuePolicy {
+	shown := QueuePolicy{Revision: inForce.Revision}
+	for _, field := range policy.Fields() {
+		f := PolicyField{Name: field.Name, Value: field.JSON(inForce), From: said.From[field.Name].String()}
+		if next := field.JSON(said.Policy); !bytes.Equal(next, f.Value) {
+			f.Next = next
+		}
+		shown.Fields = append(shown.Fields, f)
+	}
+	return shown
+}
+
+// from says who decided a field of a policy.
+func (p QueuePolicy) from(name string) string {
+	for _, field := range p.Fields {
+		if field.Name == name {
+			return field.From
+		}
+	}
+	return ""
+}
+
+// MarshalJSON writes the members in their order.
+func (p QueuePolicy) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "{%q:%d", revisionMember, p.Revision)
+	for _, field := range p.Fields {
+		encoded, err := json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("encode the field %q: %w", field.Name, err)
+		}
+		fmt.Fprintf(&b, ",%q:%s", field.Name, encoded)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// UnmarshalJSON reads the fields that this program knows. Those of a newer server are passed over.
+func (p *QueuePolicy) UnmarshalJSON(data []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	read := QueuePolicy{}
+	if err := json.Unmarshal(members[revisionMember], &read.Revision); err != nil {
+		return fmt.Errorf("revision of a policy: %w", err)
+	}
+	for _, field := range policy.Fields() {
+		member, ok := members[field.Name]
+		if !ok {
+			continue
+		}
+		f := PolicyField{Name: field.Name}
+		if err := json.Unmarshal(member, &f); err != nil {
+			return fmt.Errorf("field %q of a policy: %w", field.Name, err)
+		}
+		read.Fields = append(read.Fields, f)
+	}
+	*p = read
+	return nil
+}
+
+// Schema implements [huma.SchemaProvider].
+func (QueuePolicy) Schema(huma.Registry) *huma.Schema {
+	schema := objectSchema()
+	schema.Properties[revisionMember] = described(&huma.Schema{Type: huma.TypeInteger, Format: "int64"}, docRevision)
+	for _, field := range policy.Fields() {
+		shown := objectSchema()
+		shown.Description = field.Doc
+		shown.Properties["value"] = described(valueSchema(field), docValue)
+		shown.Properties["from"] = described(&huma.Schema{Type: huma.TypeString}, docFrom)
+		shown.Properties["next"] = described(valueSchema(field), docNext)
+		shown.Required = []string{"value", "from"}
+		schema.Properties[field.Name] = shown
+		schema.Required = append(schema.Required, field.Name)
+	}
+	schema.Required = append(schema.Required, revisionMember)
+	return schema
+}
+
+// policyDocument describes [attune.Policy], what one scope says, for the description of the API.
+type policyDocument struct{}
+
+// Schema implements [huma.SchemaProvider].
+func (policyDocument) Schema(huma.Registry) *huma.Schema {
+	schema := objectSchema()
+	for _, field := range policy.Fields() {
+		doc := fmt.Sprintf("%s: %s. Default %s", field.Doc, field.Allowed, field.Default)
+		schema.Properties[field.Name] = described(valueSchema(field), doc)
+	}
+	return schema
+}
+
+// valueSchema describes the values that a field of a policy allows.
+func valueSchema(field policy.Field) *huma.Schema {
+	switch field.Kind {
+	case policy.Number:
+		return &huma.Schema{Type: huma.TypeInteger, Minimum: bound(field.Bounds.Least), Maximum: bound(field.Bounds.Most)}
+	case policy.Choice:
+		return enum(field.Choices...)
+	default:
+		return &huma.Schema{Type: huma.TypeString}
+	}
+}
+
+func bound(n *int) *float64 {
+	if n == nil {
+		return nil
+	}
+	return new(float64(*n))
+}
+
+func objectSchema() *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}}
+}
+
+func described(schema *huma.Schema, doc string) *huma.Schema {
+	schema.Description = doc
+	return schema
+}
