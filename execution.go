@@ -32,7 +32,7 @@ type Execution struct {
 	RequestedAt   time.Time       `json:"requested_at"`
 	StartedAt     *time.Time      `json:"started_at,omitempty"`
 	LeaseUntil    *time.Time      `json:"lease_until,omitempty"` // while it runs: when it counts as lost unless its worker renews it
-	// CancelRequestedAt is when its worker was first asked to stop it; nil when nobody has asked.
+	// CancelRequestedAt is when its worker was first asked to stop it; nil unless a cancel came while it ran.
 	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
 	FinishedAt        *time.Time `json:"finished_at,omitempty"`
 }

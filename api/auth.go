@@ -60,7 +60,7 @@ type credential struct {
 	principal attune.Principal
 }
 
-// credentials are all tokens that the API knows: one, for now.
+// credentials are the tokens that the API knows. There is one, and its principal is the administrator.
 func (s *Server) credentials() []credential {
 	admin := attune.Principal{Name: "admin", Method: attune.AuthToken}
 	return []credential{{sha256.Sum256([]byte(s.config.Token)), admin}}

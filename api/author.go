@@ -6,9 +6,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Change says for whom a caller makes a change, and why. The principal is the caller's own: see [Server.authenticate].
+// Change says on whose behalf a caller makes a change, and why. The principal is the caller's own: see [Server.authenticate].
 type Change struct {
-	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"For whom the change is made, as the caller says"`
+	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"The person that the change is made for, as the caller says"`
 	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
 }
 

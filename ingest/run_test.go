@@ -76,9 +76,9 @@ func TestRun_Refused(t *testing.T) {
 		"an action that is no reference": {func(r *ingest.Run, _ *world) { r.Action = "deploy" }, attune.CodeInvalid, `"deploy"`},
 		"an action that is declared no more": {func(r *ingest.Run, _ *world) { r.Action = "shop.old" },
 			attune.CodeConflict, "its pack no longer declares it"},
-		"nobody":                 {func(r *ingest.Run, _ *world) { r.Author = attune.Author{} }, attune.CodeInvalid, "principal"},
-		"a note that is no text": {func(r *ingest.Run, _ *world) { r.Author.Note = "a\nb" }, attune.CodeInvalid, "note: "},
-		"a key that is too long": {func(r *ingest.Run, _ *world) { r.DedupKey = strings.Repeat("k", 256) }, attune.CodeInvalid, "256 bytes"},
+		"an author without a principal": {func(r *ingest.Run, _ *world) { r.Author = attune.Author{} }, attune.CodeInvalid, "principal"},
+		"a note that is no text":        {func(r *ingest.Run, _ *world) { r.Author.Note = "a\nb" }, attune.CodeInvalid, "note: "},
+		"a key that is too long":        {func(r *ingest.Run, _ *world) { r.DedupKey = strings.Repeat("k", 256) }, attune.CodeInvalid, "256 bytes"},
 		"parameters that do not fit": {func(_ *ingest.Run, w *world) { w.refusal = attune.Errorf(attune.CodeInvalid, "version is missing") },
 			attune.CodeInvalid, "version is missing"},
 		"parameters that are too large": {func(r *ingest.Run, _ *world) {

@@ -18,7 +18,7 @@ VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7)`
 
 // SetRuleEnabled switches a rule on or off until its pack changes, and records the change: see [Packs.RuleChanges]. A rule
 // that is so already stays so, and nothing is recorded. A rule that its pack no longer declares cannot be switched on:
-// [attune.CodeConflict]. An unknown one is [attune.CodeNotFound], and an author who is nobody [attune.CodeInvalid].
+// [attune.CodeConflict]. An unknown one is [attune.CodeNotFound], and an author that is not valid [attune.CodeInvalid].
 func (p *Packs) SetRuleEnabled(ctx context.Context, ref attune.Ref, enabled bool, author attune.Author) error {
 	if err := author.Validate(); err != nil {
 		return err
