@@ -35,7 +35,7 @@ func (a *Queues) StartSleepers(ctx context.Context, input workflows.SleepersInpu
 }
 
 // deliver starts the workflow of a grant. One that waits for it gets it as a signal, which also wakes it if it sleeps: a
-// plain signal would not. One that has completed has done what the grant asks for.
+// plain signal would not. A workflow that has completed has done what the grant asks for.
 func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
 	options := a.start(key, grant.Ticket)
 	options.EnableEagerStart = true
@@ -47,9 +47,27 @@ func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.
 	}
 	options.EnableEagerStart = false
 	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED // that is what a signal is for
-	_, err = a.client.SignalWithStartWorkflow(ctx, options.ID, workflows.SignalGrant, grant, options,
-		workflows.EnforcementWorkflowName, input)
+	signal := func() error {
+		_, err := a.client.SignalWithStartWorkflow(ctx, options.ID, workflows.SignalGrant,
+			workflows.GrantSignal{Queue: key, Grant: grant}, options, workflows.EnforcementWorkflowName, input)
+		return err
+	}
+	if err = signal(); alreadyStarted(err) && a.foreign(ctx, options.ID, grant.Ticket) {
+		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+		err = signal()
+	}
 	return unlessStarted(err)
+}
+
+// foreign reports whether a workflow that has completed was of another enforcement with the same id: it ended before the ticket
+// was accepted. A database that was restored to an earlier time gives its ids out again.
+func (a *Queues) foreign(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
+	description, err := a.client.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return false
+	}
+	closed := description.GetWorkflowExecutionInfo().GetCloseTime()
+	return closed != nil && closed.AsTime().Before(ticket.EnqueuedAt)
 }
 
 // wakeSleepers cancels the sleeping workflows of settled tickets, which wakes them.
@@ -77,7 +95,7 @@ func each[T any](ctx context.Context, limit int, items []T, do func(context.Cont
 }
 
 // start is how to start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:
-// its ticket still waits, or holds a slot. One that has completed is not, unless it was for an earlier attempt.
+// its ticket still waits, or holds a slot. A run that has completed is replaced only if it was for an earlier attempt.
 func (a *Queues) start(key attune.QueueKey, ticket attune.Ticket) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                                       workflows.EnforcementWorkflowID(ticket.Enforcement),

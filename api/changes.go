@@ -38,5 +38,5 @@ func (s *Server) registerChanges() {
 }
 
 func (s *Server) listChanges(ctx context.Context, in *queueListInput) (*answer[List[QueueChange]], error) {
-	return listOfQueue(ctx, s, in, s.deps.Changes.Changes, func(c attune.QueueChange) int64 { return c.Number }, showChange)
+	return listOfQueue(ctx, s, in, s.deps.Queues.Changes, func(c attune.QueueChange) int64 { return c.Number }, showChange)
 }

@@ -49,7 +49,7 @@ func (s *Server) rule(ctx context.Context, in RefPath) (*answer[attune.Rule], er
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	rule, err := s.deps.Rules.Rule(ctx, in.Ref)
+	rule, err := s.deps.Packs.Rule(ctx, in.Ref)
 	return &answer[attune.Rule]{Body: rule}, err
 }
 
@@ -58,7 +58,7 @@ func (s *Server) listRules(ctx context.Context, in *Paging) (*answer[List[attune
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.deps.Rules.Rules(ctx, page)
+	found, err := s.deps.Packs.Rules(ctx, page)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (s *Server) switchRule(enabled bool) func(context.Context, *switchRuleInput
 		if err != nil {
 			return nil, err
 		}
-		if err := s.deps.Rules.SetRuleEnabled(ctx, in.Ref, enabled, author); err != nil {
+		if err := s.deps.Packs.SetRuleEnabled(ctx, in.Ref, enabled, author); err != nil {
 			return nil, err
 		}
 		s.logger.InfoContext(ctx, "a rule was switched", "rule", in.Ref, "enabled", enabled,
@@ -101,7 +101,7 @@ func (s *Server) listRuleChanges(ctx context.Context, in *listRuleChangesInput) 
 	if _, err := s.rule(ctx, in.RefPath); err != nil {
 		return nil, err
 	}
-	found, err := s.deps.Rules.RuleChanges(ctx, in.Ref, page)
+	found, err := s.deps.Packs.RuleChanges(ctx, in.Ref, page)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger
 	if err := attune.CheckText("path.key", key, maxWebhookKey); err != nil {
 		return attune.Trigger{}, attune.Errorf(attune.CodeNotFound, "there is no such webhook")
 	}
-	trigger, err := s.deps.Webhooks.WebhookTrigger(ctx, key)
+	trigger, err := s.deps.Packs.WebhookTrigger(ctx, key)
 	if err == nil && trigger.Webhook == nil {
 		err = attune.Errorf(attune.CodeNotFound, "there is no webhook %q", key)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/attune-go/attune/api/doctor"
 	"github.com/attune-go/attune/devenv/testenv"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/cli"
 	"github.com/attune-go/attune/internal/client"

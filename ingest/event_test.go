@@ -108,9 +108,4 @@ func TestNew_Incomplete(t *testing.T) {
 	t.Parallel()
 	_, err := ingest.New(ingest.Deps{})
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
-	w := setup(t)
-	uncounted, err := ingest.New(ingest.Deps{Triggers: w, Actions: w, Engine: w, Recorder: w})
-	require.NoError(t, err)
-	_, err = uncounted.Event(t.Context(), push())
-	require.NoError(t, err)
 }

@@ -42,7 +42,7 @@ type Metrics interface {
 	EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
 }
 
-// Deps is what an [Ingest] works with. Everything is required but Metrics.
+// Deps is what an [Ingest] works with. Everything is required.
 type Deps struct {
 	Triggers Triggers
 	Actions  Actions
@@ -56,11 +56,8 @@ type Ingest struct{ deps Deps }
 
 // New returns an Ingest. A missing dependency is an [attune.CodeInvalid] error.
 func New(deps Deps) (*Ingest, error) {
-	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Recorder == nil {
-		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine and a recorder")
-	}
-	if deps.Metrics == nil {
-		deps.Metrics = noMetrics{}
+	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Recorder == nil || deps.Metrics == nil {
+		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine, a recorder and metrics")
 	}
 	return &Ingest{deps: deps}, nil
 }
@@ -88,12 +85,3 @@ func checkSize(payload json.RawMessage) error {
 	}
 	return nil
 }
-
-// noMetrics counts nothing.
-type noMetrics struct{}
-
-// EventRecorded implements [Metrics].
-func (noMetrics) EventRecorded(context.Context, attune.Source) {}
-
-// EnforcementReached implements [Metrics].
-func (noMetrics) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}

@@ -165,9 +165,12 @@ func (s *State) settle(ticket attune.Ticket, status attune.EnforcementStatus, re
 	s.settling = append(s.settling, attune.Settlement{Ticket: ticket, Status: status, Reason: reason})
 }
 
-// redeliver has a holder's grant delivered again: whoever acquires again may not have received it.
-func (s *State) redeliver(ticket attune.Ticket) {
-	if i := s.holderOf(ticket); i >= 0 {
+// redeliver has a holder's grant delivered again, and reports whether the ticket is a holder: a caller that acquires again may
+// not have received the grant.
+func (s *State) redeliver(ticket attune.Ticket) bool {
+	i := s.holderOf(ticket)
+	if i >= 0 {
 		s.holders[i].Delivered = false
 	}
+	return i >= 0
 }

@@ -27,6 +27,7 @@ type State struct {
 	gone     []int64             // sequences above next that ended before their turn to join the line, in order
 	settling []attune.Settlement // ended without a grant, not yet recorded
 	recorded int64               // how many have been recorded
+	doubted  []attune.Ticket     // have ended, and were acquired again
 
 	changes  int64           // the number of the last change by hand
 	unlogged []pendingChange // changes by hand that are not recorded yet

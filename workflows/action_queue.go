@@ -37,6 +37,12 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	}
 	for {
 		queue.turn(ctx)
+		if queue.foreign {
+			if err := queue.rebuild(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if queue.closed(ctx) {
 			return workflow.NewContinueAsNewError(ctx, ActionQueueWorkflowName,
 				QueueInput{Queue: queue.key, State: queue.state})
@@ -56,12 +62,13 @@ type actionQueue struct {
 	acquires, releases, cancels, retries, forces workflow.ReceiveChannel
 
 	// At most one of each is under way; what has come up meanwhile goes with the next.
-	granting, recording, filling, inspecting, sleeping task
-	timer                                              timer
+	granting, recording, filling, doubting, inspecting, sleeping task
+	timer                                                        timer
 
 	memo    QueueMemo
 	changed bool // by an update, since the last turn
 	forced  bool // a signal asks to continue as new
+	foreign bool // the state does not belong to the rows
 
 	closing   bool      // the run takes no updates and starts nothing new, and ends when nothing is under way
 	closeBy   time.Time // while it is closing: it ends whatever is under way
@@ -145,7 +152,7 @@ func (q *actionQueue) hasWork(ctx workflow.Context) bool {
 }
 
 func (q *actionQueue) tasks() []*task {
-	return []*task{&q.granting, &q.recording, &q.filling, &q.inspecting, &q.sleeping}
+	return []*task{&q.granting, &q.recording, &q.filling, &q.doubting, &q.inspecting, &q.sleeping}
 }
 
 // close begins the end of a run that is to continue as new. It is asked in every turn, so that a steady stream of signals,
@@ -176,6 +183,17 @@ func (q *actionQueue) load(ctx workflow.Context) error {
 	state.Rebuilt(workflow.Now(ctx))
 	q.state = state
 	return nil
+}
+
+// rebuild replaces a state that does not belong to the rows: the database was restored to an earlier time. What is under way for
+// the old state means nothing to the new one.
+func (q *actionQueue) rebuild(ctx workflow.Context) error {
+	workflow.GetLogger(ctx).Error("the rows of a queue have lost tickets that it has seen: it is rebuilt from the rows", "queue", q.key)
+	q.state, q.foreign = nil, false
+	for _, t := range q.tasks() {
+		*t = task{}
+	}
+	return q.load(ctx)
 }
 
 func signalChannel(ctx workflow.Context, name, description string) workflow.ReceiveChannel {

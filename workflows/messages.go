@@ -31,6 +31,12 @@ type RetriesSignal struct {
 	Retries []attune.Retry `json:"retries"`
 }
 
+// GrantSignal tells a waiting EnforcementWorkflow that its queue has granted its ticket.
+type GrantSignal struct {
+	Queue attune.QueueKey `json:"queue"`
+	Grant attune.Grant    `json:"grant"`
+}
+
 // GapInput asks for the tickets of a gap that still wait.
 type GapInput struct {
 	Queue attune.QueueKey `json:"queue"`

@@ -11,6 +11,10 @@ const (
 	ActionQueueWorkflowName = "ActionQueueWorkflow"
 	EnforcementWorkflowName = "EnforcementWorkflow"
 
+	InstallationWorkflowName = "InstallationWorkflow"
+	InstallationWorkflowID   = "installation"
+	MemoInstallation         = "installation"
+
 	// QueueTaskQueue and EnforcementTaskQueue are apart so that thousands of enforcements cannot delay the queues.
 	QueueTaskQueue       = "attune-queues"
 	EnforcementTaskQueue = "attune-enforcements"

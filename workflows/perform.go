@@ -2,11 +2,13 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
 )
 
 // perform starts an activity for each kind of thing that the state wants done, unless one of that kind is under way or
@@ -19,6 +21,7 @@ func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	}
 	q.deliver(ctx, now)
 	q.fill(ctx, now)
+	q.doubt(ctx, now)
 	q.startSleepers(ctx, now)
 	q.inspect(ctx, now)
 }
@@ -76,6 +79,19 @@ func (q *actionQueue) fill(ctx workflow.Context, now time.Time) {
 	q.filling.gap = gap
 }
 
+// doubt asks the rows whether tickets wait that have ended here.
+func (q *actionQueue) doubt(ctx workflow.Context, now time.Time) {
+	tickets := q.state.Doubted()
+	if len(tickets) == 0 || !q.doubting.idle(now) {
+		return
+	}
+	first := slices.MinFunc(tickets, attune.Ticket.Compare).Sequence
+	last := slices.MaxFunc(tickets, attune.Ticket.Compare).Sequence
+	q.doubting.start(ctx, true, fmt.Sprintf("look for %d–%d", first, last),
+		ActivityReadTickets, GapInput{Queue: q.key, Gap: semaphore.Gap{From: first, To: last}})
+	q.doubting.tickets = tickets
+}
+
 // startSleepers is never in a hurry, so it always takes the way that keeps no workflow task open.
 func (q *actionQueue) startSleepers(ctx workflow.Context, now time.Time) {
 	tickets := q.state.Drowsy(maxSleepers)
@@ -107,6 +123,11 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	var tickets []attune.Ticket
 	if q.filling.done() && q.filling.finish(ctx, &tickets) {
 		q.state.Backfill(now, q.filling.gap, tickets)
+	}
+	var waiting []attune.Ticket
+	if q.doubting.done() && q.doubting.finish(ctx, &waiting) {
+		q.foreign = slices.ContainsFunc(q.doubting.tickets, func(t attune.Ticket) bool { return slices.ContainsFunc(waiting, t.Same) })
+		q.state.Believed(len(q.doubting.tickets))
 	}
 	if q.sleeping.done() && q.sleeping.finish(ctx, nil) {
 		q.state.Asleep(q.sleeping.tickets)

@@ -100,6 +100,7 @@ func (q *actionQueue) problem() string {
 		{"grants cannot be delivered", &q.granting},
 		{"decisions cannot be recorded", &q.recording},
 		{"a gap cannot be filled", &q.filling},
+		{"tickets cannot be looked up", &q.doubting},
 		{"holders cannot be inspected", &q.inspecting},
 		{"workflows cannot be started asleep", &q.sleeping},
 	} {

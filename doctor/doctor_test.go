@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 )
 
 var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -188,7 +188,7 @@ func TestChecksThatFail(t *testing.T) {
 		doctor.Topology(func(context.Context) ([]doctor.Queue, error) { return nil, down }),
 		doctor.Dead(func(context.Context) (doctor.DeadLetters, error) { return doctor.DeadLetters{}, down }),
 		doctor.Temporal(func(context.Context) (doctor.Engine, error) { return doctor.Engine{}, down }),
-		doctor.TaskQueue("q", func(context.Context) ([]doctor.Poller, []doctor.Poller, error) { return nil, nil, down }),
+		doctor.TaskQueue("q", func(context.Context) ([]time.Time, []time.Time, error) { return nil, nil, down }),
 		doctor.Stalls(func(context.Context, time.Duration) ([]attune.Stall, error) { return nil, down }),
 		doctor.Leaks(func(context.Context, time.Duration) ([]attune.Leak, error) { return nil, down }),
 		doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]attune.Overdue, error) { return nil, down }),
@@ -226,16 +226,7 @@ func temporal(e doctor.Engine) doctor.Check {
 }
 
 func polled(workflows, activities []time.Time) doctor.Check {
-	pollers := func(seen []time.Time) []doctor.Poller {
-		var pollers []doctor.Poller
-		for _, at := range seen {
-			pollers = append(pollers, doctor.Poller{LastSeen: at})
-		}
-		return pollers
-	}
-	return doctor.TaskQueue("q", func(context.Context) (w, a []doctor.Poller, err error) {
-		return pollers(workflows), pollers(activities), nil
-	})
+	return doctor.TaskQueue("q", func(context.Context) (w, a []time.Time, err error) { return workflows, activities, nil })
 }
 
 func stalls(s ...attune.Stall) doctor.Check {

@@ -173,18 +173,12 @@ func Temporal(read func(context.Context) (Engine, error)) Check {
 	}}
 }
 
-// Poller is a temporal worker that asks a task queue for work.
-type Poller struct {
-	Identity string
-	LastSeen time.Time
-}
-
 // pollPatience is how long ago a worker may have polled: polls take a minute, and the next follows at once.
 const pollPatience = 2 * time.Minute
 
-// TaskQueue checks that temporal workers poll a task queue, for workflows and for activities. read returns those that were
-// seen lately.
-func TaskQueue(name string, read func(context.Context) (workflows, activities []Poller, err error)) Check {
+// TaskQueue checks that temporal workers poll a task queue, for workflows and for activities. read returns when each of them
+// has polled last.
+func TaskQueue(name string, read func(context.Context) (workflows, activities []time.Time, err error)) Check {
 	return Check{Name: "task queue " + name, Run: func(ctx context.Context) ([]Finding, error) {
 		workflows, activities, err := read(ctx)
 		if err != nil {
@@ -210,10 +204,10 @@ func TaskQueue(name string, read func(context.Context) (workflows, activities []
 	}}
 }
 
-func lately(pollers []Poller, now time.Time) int {
+func lately(polled []time.Time, now time.Time) int {
 	n := 0
-	for _, p := range pollers {
-		if now.Sub(p.LastSeen) <= pollPatience {
+	for _, at := range polled {
+		if now.Sub(at) <= pollPatience {
 			n++
 		}
 	}
