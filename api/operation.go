@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -117,24 +115,6 @@ type idInput struct {
 	ID int64 `path:"id" minimum:"1"`
 }
 
-// maxTextBytes bounds keys and names that callers choose.
-const maxTextBytes = 255
-
-// checkText refuses what PostgreSQL cannot store or nobody can read. An empty text is fine.
-func checkText(where, text string) error {
-	switch {
-	case len(text) > maxTextBytes:
-		return attune.Errorf(attune.CodeInvalid, "%s: %d bytes are too many: use %d or less", where, len(text), maxTextBytes)
-	case !storable(text):
-		return attune.Errorf(attune.CodeInvalid, "%s: use UTF-8 text without control characters", where)
-	}
-	return nil
-}
-
-func storable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
-}
-
 // checkQueue refuses a filter that cannot be a queue's key. An empty one does not filter.
 func checkQueue(key attune.QueueKey) error {
 	if key == "" {
@@ -142,9 +122,6 @@ func checkQueue(key attune.QueueKey) error {
 	}
 	if err := key.Validate(); err != nil {
 		return attune.Errorf(attune.CodeInvalid, "query.queue: %s", err)
-	}
-	if !storable(string(key)) {
-		return attune.Errorf(attune.CodeInvalid, "query.queue: use UTF-8 text without control characters")
 	}
 	return nil
 }
