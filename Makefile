@@ -17,7 +17,7 @@ PKG ?= ./...
 TESTFLAGS ?=
 
 # Finds benchmarks and fuzz targets.
-SEARCH = grep -r --include='*_test.go' --exclude-dir=devserver --exclude-dir=tools
+SEARCH = grep -r --include='*_test.go' --exclude-dir=devenv --exclude-dir=tools
 BENCH ?= .
 FUZZTIME ?= 30s
 
@@ -40,14 +40,14 @@ test: deps ## Run the tests on real services [PKG=./worker/... TESTFLAGS="-run T
 	@[ "$$($(GO) env CGO_ENABLED)" = 1 ] || echo 'test: no C compiler found, so no package is tested with the race detector'
 	@status=0; \
 	$(TOOL) gotestsum --format standard-quiet --raw-command -- tools/gotest.sh '$(TEST) $(TESTFLAGS)' $(PKG) || status=$$?; \
-	$(GO) run ./internal/testenv/await || status=1; \
+	$(GO) run ./devenv/testenv/await || status=1; \
 	exit $$status
 
 lint: ## Check formatting, go vet, golangci-lint and the determinism of workflows
 	@unformatted=$$(gofmt -l .); \
 	[ -z "$$unformatted" ] || { printf 'not formatted, run gofmt -w on:\n%s\n' "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	cd devserver && $(GO) vet ./...
+	cd devenv/temporal && $(GO) vet ./...
 	$(TOOL) golangci-lint run ./...
 	$(TOOL) workflowcheck -config tools/workflowcheck.yaml -test=false ./workflows/...
 

@@ -88,7 +88,6 @@ const (
 	ReasonTimeout            Reason = "timeout"              // the process was ended because its time was up
 	ReasonExecutableNotFound Reason = "executable_not_found" // the worker has no such pack, file or program
 	ReasonStart              Reason = "start"                // the process could not be started
-	ReasonOutputInvalid      Reason = "output_invalid"       // stdout was announced as JSON and is not
 	ReasonWorkerLost         Reason = "worker_lost"          // its worker was not heard from for as long as its lease
 	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was told to stop and the grace period ended
 )

@@ -59,53 +59,6 @@ type Admission struct {
 	Tickets []Ticket // in sequence order; also those accepted earlier that still wait, so a redelivery repeats the signal
 }
 
-// QueueMode says what a queue does with those who come and those who wait.
-type QueueMode string
-
-// The modes of a queue.
-const (
-	QueueOpen     QueueMode = "open"     // takes tickets in and grants them
-	QueuePaused   QueueMode = "paused"   // takes tickets in and grants nobody
-	QueueDraining QueueMode = "draining" // grants those who wait and rejects newcomers
-)
-
-// LimitOverride is a limit set by hand, in force instead of the policy's until it runs out.
-type LimitOverride struct {
-	Limit int       `json:"limit"`          // 0 to [MaxLimit]
-	Until time.Time `json:"until,omitzero"` // zero: until it is cleared
-}
-
-// QueueChange is what somebody did to a queue by hand. It is kept for ever.
-type QueueChange struct {
-	Number int64     `json:"n"` // counts the changes of a queue, from 1
-	At     time.Time `json:"at"`
-	Author
-	Kind        QueueChangeKind `json:"kind"`
-	From        string          `json:"from"`                     // what it was
-	To          string          `json:"to"`                       // what it is now
-	Enforcement EnforcementID   `json:"enforcement_id,omitempty"` // the one that was cancelled
-}
-
-// QueueChangeKind says what somebody changed.
-type QueueChangeKind string
-
-// What can be changed by hand.
-const (
-	ChangeMode   QueueChangeKind = "mode"
-	ChangeLimit  QueueChangeKind = "limit"
-	ChangeCancel QueueChangeKind = "cancel"
-)
-
-// QueueControl is how a queue is set by hand, with the changes that led there.
-type QueueControl struct {
-	// Generation is that of the queue that was set so: see [Grant].
-	Generation int64 `json:"generation,omitempty"`
-
-	Mode     QueueMode      `json:"mode"`
-	Override *LimitOverride `json:"override,omitempty"`
-	Changes  []QueueChange  `json:"changes"` // in number order
-}
-
 // QueueStatus is how a queue is set and how full it is, as the queue itself says.
 type QueueStatus struct {
 	Queue    QueueKey       `json:"queue"`
@@ -114,6 +67,7 @@ type QueueStatus struct {
 	Override *LimitOverride `json:"override,omitempty"` // the limit set by hand
 	Active   int            `json:"active"`             // slots held
 	Waiting  int            `json:"waiting"`
+	Changes  int64          `json:"changes"` // changes made by hand so far; the last of them may not be recorded yet
 }
 
 // LoggedGrant is one grant of a queue, as it was recorded.

@@ -22,12 +22,6 @@ var (
 // NewRef joins a pack and a name. It does not validate: use [Ref.Validate] on input.
 func NewRef(pack, name string) Ref { return Ref(pack + "." + name) }
 
-// ParseRef returns s as a Ref, or a [CodeInvalid] error that says what a reference looks like.
-func ParseRef(s string) (Ref, error) {
-	ref := Ref(s)
-	return ref, ref.Validate()
-}
-
 // Validate reports whether r has the form "<pack>.<name>".
 func (r Ref) Validate() error {
 	if len(r) > maxRefLength {
@@ -50,8 +44,6 @@ func (r Ref) Name() string {
 	_, name, _ := strings.Cut(string(r), ".")
 	return name
 }
-
-func (r Ref) String() string { return string(r) }
 
 // ValidateName reports whether s can name a pack, or be one of the parts of a [Ref] that dots separate; what says which is
 // meant, for the error.

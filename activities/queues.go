@@ -26,25 +26,25 @@ const deliverTimeout = 25 * time.Second
 
 // QueueRows is a queue as PostgreSQL has it.
 type QueueRows interface {
-	RecordControl(ctx context.Context, key attune.QueueKey, control attune.QueueControl) error
+	// Record records what the queue has decided. It returns the grants of tickets that the queue has settled and that were
+	// granted by their rows.
+	Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (held []attune.Grant, err error)
 	// Rebuild begins a new generation of a queue, which fences off what earlier ones have granted and nobody has acted upon,
 	// and returns what the queue starts from.
 	Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
 	Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error)
 }
 
-// Settler records how tickets ended that never ran, and knows how others ended.
-type Settler interface {
-	// Ended returns, of the holders asked about, those that have ended and those that still wait.
+// HolderRows says what became of holders.
+type HolderRows interface {
+	// Ended returns, of the holders asked about, the tickets that have ended and the tickets that still wait.
 	Ended(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
-	// Settle records settlements, but for those whose tickets have been granted by their rows: it returns these grants.
-	Settle(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) (held []attune.Grant, err error)
 }
 
 // Queues holds the activities of ActionQueueWorkflow.
 type Queues struct {
 	rows    QueueRows
-	settler Settler
+	holders HolderRows
 	client  client.Client
 	config  QueuesConfig
 }
@@ -52,16 +52,16 @@ type Queues struct {
 // QueuesConfig says how queues and what they start are to be. The zero value is the usual.
 type QueuesConfig struct {
 	InspectAfter time.Duration // of the queues that are loaded from now on; 0 is [semaphore.InspectAfter]
-	ParkAfter    time.Duration // likewise; 0 is [semaphore.ParkAfter]
+	SleepAfter   time.Duration // likewise; 0 is [semaphore.SleepAfter]
 	Marked       bool          // mark the workflows that are started; see [workflows.EnsureAttributes]
 }
 
 // NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
 // the client must be the one that the worker of enforcements uses.
-func NewQueues(rows QueueRows, settler Settler, c client.Client, config QueuesConfig) *Queues {
+func NewQueues(rows QueueRows, holders HolderRows, c client.Client, config QueuesConfig) *Queues {
 	config.InspectAfter = cmp.Or(config.InspectAfter, semaphore.InspectAfter)
-	config.ParkAfter = cmp.Or(config.ParkAfter, semaphore.ParkAfter)
-	return &Queues{rows: rows, settler: settler, client: c, config: config}
+	config.SleepAfter = cmp.Or(config.SleepAfter, semaphore.SleepAfter)
+	return &Queues{rows: rows, holders: holders, client: c, config: config}
 }
 
 // LoadQueue rebuilds a queue from its rows.
@@ -72,7 +72,7 @@ func (a *Queues) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore
 	}
 	state := semaphore.New(snapshot)
 	state.SetInspectAfter(a.config.InspectAfter)
-	state.SetParkAfter(a.config.ParkAfter)
+	state.SetSleepAfter(a.config.SleepAfter)
 	return state, nil
 }
 
@@ -85,34 +85,23 @@ func (a *Queues) ReadTickets(ctx context.Context, input workflows.GapInput) ([]a
 	return tickets, nil
 }
 
-// RecordSettlements records how tickets ended that never ran, and wakes those that were parked: they find out that there is
-// nothing left to wait for.
-func (a *Queues) RecordSettlements(
-	ctx context.Context, input workflows.SettlementsInput,
-) (workflows.SettlementsResult, error) {
-	held, err := a.settler.Settle(ctx, input.Queue, input.Settlements)
+// RecordDecisions records how tickets ended that never ran and what was changed by hand. It wakes the sleeping workflows of the
+// tickets: each finds out that its ticket has ended.
+func (a *Queues) RecordDecisions(ctx context.Context, input workflows.DecisionsInput) (workflows.DecisionsResult, error) {
+	held, err := a.rows.Record(ctx, input.Queue, input.QueueDecisions)
 	if err != nil {
-		err = fmt.Errorf("settle tickets of queue %q: %w", input.Queue, err)
-		return workflows.SettlementsResult{}, workflows.ActivityError(err)
+		return workflows.DecisionsResult{}, workflows.ActivityError(fmt.Errorf("record decisions of queue %q: %w", input.Queue, err))
 	}
-	if err := a.wakeParked(ctx, input); err != nil {
-		err = fmt.Errorf("wake parked tickets of queue %q: %w", input.Queue, err)
-		return workflows.SettlementsResult{}, workflows.ActivityError(err)
+	if err := a.wakeSleepers(ctx, input); err != nil {
+		err = fmt.Errorf("wake sleeping enforcements of queue %q: %w", input.Queue, err)
+		return workflows.DecisionsResult{}, workflows.ActivityError(err)
 	}
-	return workflows.SettlementsResult{Held: held}, nil
-}
-
-// RecordControl records how the queue is set by hand, and who changed what.
-func (a *Queues) RecordControl(ctx context.Context, input workflows.ControlInput) error {
-	if err := a.rows.RecordControl(ctx, input.Queue, input.Control); err != nil {
-		return workflows.ActivityError(fmt.Errorf("record changes of queue %q: %w", input.Queue, err))
-	}
-	return nil
+	return workflows.DecisionsResult{Held: held}, nil
 }
 
 // InspectHolders asks the rows about holders that have held their slots for long.
 func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput) (workflows.InspectionResult, error) {
-	ended, waiting, err := a.settler.Ended(ctx, input.Queue, input.Grants)
+	ended, waiting, err := a.holders.Ended(ctx, input.Queue, input.Grants)
 	if err != nil {
 		return workflows.InspectionResult{}, workflows.ActivityError(fmt.Errorf("inspect holders of queue %q: %w", input.Queue, err))
 	}

@@ -16,9 +16,8 @@ func (a *Queues) Register(registry Registry) {
 	register(registry, workflows.ActivityLoadQueue, a.LoadQueue)
 	register(registry, workflows.ActivityReadTickets, a.ReadTickets)
 	register(registry, workflows.ActivityDeliverGrants, a.DeliverGrants)
-	register(registry, workflows.ActivityParkTickets, a.ParkTickets)
-	register(registry, workflows.ActivityRecordSettlements, a.RecordSettlements)
-	register(registry, workflows.ActivityRecordControl, a.RecordControl)
+	register(registry, workflows.ActivityStartSleepers, a.StartSleepers)
+	register(registry, workflows.ActivityRecordDecisions, a.RecordDecisions)
 	register(registry, workflows.ActivityInspectHolders, a.InspectHolders)
 }
 

@@ -14,15 +14,15 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// parksInParallel bounds the starts under way for tickets that are parked: nobody waits for them.
-const parksInParallel = 4
+// sleepersInParallel bounds the starts under way for tickets that are parked: nobody waits for them.
+const sleepersInParallel = 4
 
-// ParkTickets starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
+// StartSleepers starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
 // wakes it. One that runs already is what is wanted.
-func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) error {
-	err := each(ctx, parksInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
+func (a *Queues) StartSleepers(ctx context.Context, input workflows.SleepersInput) error {
+	err := each(ctx, sleepersInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
 		options := a.start(input.Queue, ticket)
-		options.StartDelay = workflows.ParkedFor
+		options.StartDelay = workflows.SleepFor
 		options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
 		_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
 			workflows.EnforcementInput{Enforcement: ticket.Enforcement, Queue: input.Queue})
@@ -35,7 +35,7 @@ func (a *Queues) ParkTickets(ctx context.Context, input workflows.ParkInput) err
 }
 
 // deliver starts the workflow of a grant. One that waits for it gets it as a signal, which also wakes it if it sleeps: a
-// plain signal would not. One that has completed has done what the grant asks for.
+// plain signal would not. A workflow that has completed has done what the grant asks for.
 func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
 	options := a.start(key, grant.Ticket)
 	options.EnableEagerStart = true
@@ -47,15 +47,33 @@ func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.
 	}
 	options.EnableEagerStart = false
 	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED // that is what a signal is for
-	_, err = a.client.SignalWithStartWorkflow(ctx, options.ID, workflows.SignalGrant, grant, options,
-		workflows.EnforcementWorkflowName, input)
+	signal := func() error {
+		_, err := a.client.SignalWithStartWorkflow(ctx, options.ID, workflows.SignalGrant,
+			workflows.GrantSignal{Queue: key, Grant: grant}, options, workflows.EnforcementWorkflowName, input)
+		return err
+	}
+	if err = signal(); alreadyStarted(err) && a.foreign(ctx, options.ID, grant.Ticket) {
+		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+		err = signal()
+	}
 	return unlessStarted(err)
 }
 
-// wakeParked has the workflows of parked tickets look around: they find that their tickets have ended.
-func (a *Queues) wakeParked(ctx context.Context, input workflows.SettlementsInput) error {
+// foreign reports whether a workflow that has completed was of another enforcement with the same id: it ended before the ticket
+// was accepted. A database that was restored to an earlier time gives its ids out again.
+func (a *Queues) foreign(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
+	description, err := a.client.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return false
+	}
+	closed := description.GetWorkflowExecutionInfo().GetCloseTime()
+	return closed != nil && closed.AsTime().Before(ticket.EnqueuedAt)
+}
+
+// wakeSleepers cancels the sleeping workflows of settled tickets, which wakes them.
+func (a *Queues) wakeSleepers(ctx context.Context, input workflows.DecisionsInput) error {
 	return each(ctx, startsInParallel, input.Settlements, func(ctx context.Context, settlement attune.Settlement) error {
-		if settlement.Sequence > input.ParkedUpTo {
+		if settlement.Sequence > input.AsleepUpTo {
 			return nil
 		}
 		err := workflows.Translate(a.client.CancelWorkflow(ctx, workflows.EnforcementWorkflowID(settlement.Enforcement), ""))
@@ -77,7 +95,7 @@ func each[T any](ctx context.Context, limit int, items []T, do func(context.Cont
 }
 
 // start is how to start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:
-// its ticket still waits, or holds a slot. One that has completed is not, unless it was for an earlier attempt.
+// its ticket still waits, or holds a slot. A run that has completed is replaced only if it was for an earlier attempt.
 func (a *Queues) start(key attune.QueueKey, ticket attune.Ticket) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                                       workflows.EnforcementWorkflowID(ticket.Enforcement),

@@ -74,7 +74,7 @@ func (s *Server) action(ctx context.Context, in RefPath) (attune.Action, error) 
 	if err := in.check(); err != nil {
 		return attune.Action{}, err
 	}
-	return s.deps.Actions.Action(ctx, in.Ref)
+	return s.deps.Packs.Action(ctx, in.Ref)
 }
 
 func (s *Server) listActions(ctx context.Context, in *Paging) (*answer[List[Action]], error) {
@@ -82,7 +82,7 @@ func (s *Server) listActions(ctx context.Context, in *Paging) (*answer[List[Acti
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.deps.Actions.Actions(ctx, page)
+	found, err := s.deps.Packs.Actions(ctx, page)
 	if err != nil {
 		return nil, err
 	}

@@ -18,12 +18,13 @@ type ChangeReader interface {
 
 // QueueChange is what somebody did to a queue by hand.
 type QueueChange struct {
-	Number int64     `json:"number" doc:"Counts the changes of the queue, from 1"`
-	At     time.Time `json:"at"`
+	Number  int64     `json:"number" doc:"Counts the changes of the queue, from 1"`
+	Request string    `json:"request_id" doc:"The request that asked for the change; one change each"`
+	At      time.Time `json:"at" doc:"The queue's clock"`
 	attune.Author
 	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel"`
 	From        string                 `json:"from" doc:"What it was"`
-	To          string                 `json:"to" doc:"What it is since"`
+	To          string                 `json:"to" doc:"What it is since; of a cancel that came too late, the status that the enforcement had"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The one that was cancelled"`
 }
 
@@ -37,5 +38,5 @@ func (s *Server) registerChanges() {
 }
 
 func (s *Server) listChanges(ctx context.Context, in *queueListInput) (*answer[List[QueueChange]], error) {
-	return listOfQueue(ctx, s, in, s.deps.Changes.Changes, func(c attune.QueueChange) int64 { return c.Number }, showChange)
+	return listOfQueue(ctx, s, in, s.deps.Queues.Changes, func(c attune.QueueChange) int64 { return c.Number }, showChange)
 }

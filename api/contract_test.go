@@ -2,7 +2,7 @@ package api_test
 
 import (
 	"github.com/attune-go/attune/api"
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rules"

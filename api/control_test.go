@@ -62,7 +62,7 @@ func TestQueueControl(t *testing.T) {
 	} {
 		answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/" + verb, body: `{"on_behalf_of":"ada","note":"why"}`})
 		require.Equal(t, http.StatusOK, answer.Code, answer.Body)
-		require.JSONEq(t, `{"queue":"github.deploy","mode":"`+string(mode)+`","limit":1,"active":0,"waiting":0}`, answer.Body.String())
+		require.JSONEq(t, `{"queue":"github.deploy","mode":"`+string(mode)+`","limit":1,"active":0,"waiting":0,"changes":0}`, answer.Body.String())
 	}
 	require.ElementsMatch(t, []attune.QueueMode{attune.QueuePaused, attune.QueueOpen, attune.QueueDraining}, b.control.modes)
 	require.Equal(t, "admin for ada/why", b.control.by[0])

@@ -12,34 +12,44 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Deps is what the server works with. Everything is required unless it says otherwise.
+// Deps is what the server works with: one store per noun, what changes queues, and what examines them. Each store is the sum
+// of what the handlers of single files need; those files say it. Everything is required unless it says otherwise.
 type Deps struct {
-	Engine       Engine
-	Triggers     Triggers
-	Recorder     EventRecorder
-	Events       EventReader
-	Enforcements EnforcementReader
-	Parked       ParkedEnforcements
-	Executions   Executions
-	Journal      Journal
-	Actions      ActionReader
-	Rules        Rules
-	Queues       QueueReader
-	Sights       QueueSights
-	Grants       GrantReader
-	Changes      ChangeReader
-	Control      QueueControl
-	Doctor       Examiner
+	Engine   Engine
+	Triggers Triggers
+	Recorder EventRecorder
+
+	Events EventReader
+	Packs  interface {
+		ActionReader
+		Rules
+	}
+	Enforcements interface {
+		EnforcementReader
+		ParkedEnforcements
+	}
+	Executions interface {
+		Executions
+		Journal
+	}
+	Queues interface {
+		QueueReader
+		QueueSights
+		GrantReader
+		ChangeReader
+	}
+	Control QueueControl
+	Doctor  Examiner
 
 	// Checks are what must work for the process to be ready, by name. Optional.
 	Checks map[string]func(context.Context) error
 	// LookupSecret reads the environment variables that hold webhook secrets. Default [os.LookupEnv].
 	LookupSecret func(name string) (string, bool)
-	// MetricsPage serves /metrics. Optional: without it there is no such route.
+	// MetricsPage serves /metrics.
 	MetricsPage http.Handler
-	// Metrics counts. Optional.
+	// Metrics counts.
 	Metrics Metrics
-	// Logger gets what callers must not see. Default: nothing is logged.
+	// Logger gets what callers must not see.
 	Logger *slog.Logger
 }
 
@@ -50,27 +60,9 @@ type Metrics interface {
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }
 
-// noMetrics counts nothing.
-type noMetrics struct{}
-
-// EventRecorded implements [Metrics].
-func (noMetrics) EventRecorded(context.Context, attune.Source) {}
-
-// EnforcementReached implements [Metrics].
-func (noMetrics) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}
-
-// RequestServed implements [Metrics].
-func (noMetrics) RequestServed(context.Context, string, string, int, time.Duration) {}
-
 func (d Deps) withDefaults() Deps {
 	if d.LookupSecret == nil {
 		d.LookupSecret = os.LookupEnv
-	}
-	if d.Metrics == nil {
-		d.Metrics = noMetrics{}
-	}
-	if d.Logger == nil {
-		d.Logger = slog.New(slog.DiscardHandler)
 	}
 	return d
 }
@@ -80,11 +72,10 @@ func (d Deps) validate() error {
 		name  string
 		value any
 	}{
-		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events},
-		{"Enforcements", d.Enforcements}, {"Parked", d.Parked}, {"Executions", d.Executions}, {"Journal", d.Journal},
-		{"Actions", d.Actions},
-		{"Rules", d.Rules}, {"Queues", d.Queues}, {"Sights", d.Sights}, {"Grants", d.Grants}, {"Changes", d.Changes},
+		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events}, {"Packs", d.Packs},
+		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
 		{"Control", d.Control}, {"Doctor", d.Doctor},
+		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}
 	var missing []string
 	for _, need := range needed {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 )
 
 // Examiner looks at everything that an operator would check. It never fails: what cannot be checked is a finding.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 )
 
 func TestDoctor(t *testing.T) {

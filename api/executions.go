@@ -100,11 +100,11 @@ func (s *Server) getExecution(ctx context.Context, in *idInput) (*answer[Executi
 	if err != nil {
 		return nil, err
 	}
-	attempts, err := s.deps.Journal.Attempts(ctx, execution.ID)
+	attempts, err := s.deps.Executions.Attempts(ctx, execution.ID)
 	if err != nil {
 		return nil, err
 	}
-	changes, err := s.deps.Journal.Changes(ctx, execution.ID)
+	changes, err := s.deps.Executions.Changes(ctx, execution.ID)
 	return &answer[Execution]{Body: Execution{Execution: execution, Attempts: attempts, Changes: changes}}, err
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/policy"
 )
 

@@ -69,7 +69,7 @@ func (s *Server) registerGrants() {
 }
 
 func (s *Server) listGrants(ctx context.Context, in *queueListInput) (*answer[List[Grant]], error) {
-	return listOfQueue(ctx, s, in, s.deps.Grants.Grants, func(g attune.LoggedGrant) int64 { return g.Number }, showGrant)
+	return listOfQueue(ctx, s, in, s.deps.Queues.Grants, func(g attune.LoggedGrant) int64 { return g.Number }, showGrant)
 }
 
 // listOfQueue answers with a page of what belongs to one queue. Whether there is such a queue is asked only when nothing was

@@ -81,15 +81,15 @@ func TestListChanges(t *testing.T) {
 		require.Equal(t, attune.QueueKey("shop.deploy"), key)
 		require.Equal(t, attune.Page{Limit: 2}, page)
 		return []attune.QueueChange{
-			{Number: 2, At: noon, Author: attune.Author{Principal: samAuthor.Principal}, Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 31},
-			{Number: 1, At: noon, Author: attune.Author{Principal: samAuthor.Principal, OnBehalfOf: "sam", Note: "release freeze"}, Kind: attune.ChangeMode, From: "open", To: "paused"},
+			{Number: 2, Request: "b", At: noon, Author: attune.Author{Principal: samAuthor.Principal}, Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 31},
+			{Number: 1, Request: "a", At: noon, Author: attune.Author{Principal: samAuthor.Principal, OnBehalfOf: "sam", Note: "release freeze"}, Kind: attune.ChangeMode, From: "open", To: "paused"},
 		}, nil
 	}
 	recorder := b.do(t, get("/api/v1/queues/shop.deploy/changes?limit=2"))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 	requireJSON(t, `{"items": [
-		{"number": 2, "at": "2030-01-02T12:00:00Z", "principal": {"name": "admin", "method": "token"}, "kind": "cancel", "from": "queued", "to": "cancelled", "enforcement_id": 31},
-		{"number": 1, "at": "2030-01-02T12:00:00Z", "principal": {"name": "admin", "method": "token"}, "on_behalf_of": "sam", "note": "release freeze", "kind": "mode", "from": "open", "to": "paused"}
+		{"number": 2, "request_id": "b", "at": "2030-01-02T12:00:00Z", "principal": {"name": "admin", "method": "token"}, "kind": "cancel", "from": "queued", "to": "cancelled", "enforcement_id": 31},
+		{"number": 1, "request_id": "a", "at": "2030-01-02T12:00:00Z", "principal": {"name": "admin", "method": "token"}, "on_behalf_of": "sam", "note": "release freeze", "kind": "mode", "from": "open", "to": "paused"}
 	], "next": "YmVmb3JlOjE"}`, recorder)
 }
 

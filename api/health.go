@@ -36,9 +36,6 @@ func (s *Server) registerHealth() {
 		Summary: "Everything that the process needs works", Security: []map[string][]string{},
 	}, http.StatusOK, Health{}, http.StatusServiceUnavailable)
 
-	if s.deps.MetricsPage == nil {
-		return
-	}
 	s.router.handleOpen("GET /metrics", s.deps.MetricsPage.ServeHTTP)
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "metrics", Method: http.MethodGet, Path: "/metrics", Tags: []string{"health"},

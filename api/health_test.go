@@ -78,8 +78,4 @@ func TestMetricsPage(t *testing.T) {
 	recorder := b.do(t, get("/metrics"))
 	require.Equal(t, http.StatusOK, recorder.Code)
 	require.Equal(t, "attune_up 1\n", recorder.Body.String())
-
-	without := setup(t)
-	without.deps.MetricsPage = nil
-	requireProblem(t, without.do(t, get("/metrics")), 404, "not_found")
 }

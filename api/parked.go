@@ -68,12 +68,12 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 
 // giveUp ends what is parked. Its queue has nothing to say about it: the slot was given back when it was parked.
 func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, author attune.Author) (*answer[attune.QueueStatus], error) {
-	if _, err := s.deps.Parked.GiveUp(ctx, parked.ID, author); err != nil {
+	if _, err := s.deps.Enforcements.GiveUp(ctx, parked.ID, author); err != nil {
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "author", author.Who(), "note", author.Note,
 		"request_id", exchangeOf(ctx).id)
-	sight, _, err := s.deps.Sights.Sight(ctx, parked.Queue, 0)
+	sight, _, err := s.deps.Queues.Sight(ctx, parked.Queue, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInpu
 	if err != nil {
 		return nil, err
 	}
-	retried, err := s.deps.Parked.Retry(ctx, attune.EnforcementID(in.ID), author)
+	retried, err := s.deps.Enforcements.Retry(ctx, attune.EnforcementID(in.ID), author)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func TestCancelParked(t *testing.T) {
 	}
 	recorder := b.do(t, post("/api/v1/enforcements/11/cancel", sam))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
-	requireJSON(t, `{"queue": "shop.deploy", "mode": "open", "limit": 2, "active": 2, "waiting": 3}`, recorder)
+	requireJSON(t, `{"queue": "shop.deploy", "mode": "open", "limit": 2, "active": 2, "waiting": 3, "changes": 0}`, recorder)
 	require.True(t, given)
 	require.Contains(t, b.log.String(), `enforcement=11 author="admin for sam"`)
 

@@ -92,7 +92,7 @@ func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*answer[Qu
 	if key.Validate() != nil || !storable(in.Key) {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
 	}
-	sight, said, err := s.deps.Sights.Sight(ctx, key, in.Waiting)
+	sight, said, err := s.deps.Queues.Sight(ctx, key, in.Waiting)
 	if err != nil {
 		return nil, err
 	}

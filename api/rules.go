@@ -42,7 +42,7 @@ func (s *Server) rule(ctx context.Context, in RefPath) (*answer[attune.Rule], er
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	rule, err := s.deps.Rules.Rule(ctx, in.Ref)
+	rule, err := s.deps.Packs.Rule(ctx, in.Ref)
 	return &answer[attune.Rule]{Body: rule}, err
 }
 
@@ -51,7 +51,7 @@ func (s *Server) listRules(ctx context.Context, in *Paging) (*answer[List[attune
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.deps.Rules.Rules(ctx, page)
+	found, err := s.deps.Packs.Rules(ctx, page)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Server) switchRule(enabled bool) func(context.Context, *RefPath) (*answ
 		if err := in.check(); err != nil {
 			return nil, err
 		}
-		if err := s.deps.Rules.SetRuleEnabled(ctx, in.Ref, enabled); err != nil {
+		if err := s.deps.Packs.SetRuleEnabled(ctx, in.Ref, enabled); err != nil {
 			return nil, err
 		}
 		s.logger.InfoContext(ctx, "a rule was switched", "rule", in.Ref, "enabled", enabled, "request_id", exchangeOf(ctx).id)

@@ -129,15 +129,6 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 	return listener, nil
 }
 
-// Run listens and serves until ctx ends; see [Server.Serve].
-func (s *Server) Run(ctx context.Context) error {
-	listener, err := s.Listen(ctx)
-	if err != nil {
-		return err
-	}
-	return s.Serve(ctx, listener)
-}
-
 // Serve answers requests until ctx ends, then takes no new ones and lets those that run finish within
 // [Config.ShutdownGrace]. It closes the listener. A shutdown in time is no error.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {

@@ -34,10 +34,10 @@ func TestNew(t *testing.T) {
 	require.ErrorContains(t, err, "the API has no token: set ATTUNE_API_TOKEN or ATTUNE_API_TOKEN_FILE")
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 
-	var nobody *fakeRules
-	b.deps.Rules, b.deps.Queues = nobody, nil
+	var none *fakeExecutions
+	b.deps.Executions, b.deps.Queues = none, nil
 	_, err = api.New(b.config, b.deps)
-	require.ErrorContains(t, err, "missing dependencies: Rules, Queues")
+	require.ErrorContains(t, err, "missing dependencies: Executions, Queues")
 
 	_, err = api.New(api.Config{Token: apiToken, CheckTimeout: -1}, setup(t).deps)
 	require.ErrorContains(t, err, "negative")
@@ -197,8 +197,7 @@ func TestRequestTimeout(t *testing.T) {
 
 	b := setup(t)
 	b.config.RequestTimeout = time.Millisecond
-	blocked := &blockedRules{fakeRules: b.rules}
-	b.deps.Rules = blocked
+	b.deps.Packs = fakePacks{b.actions, blockedRules{b.rules}}
 	problem := requireProblem(t, b.do(t, get("/api/v1/rules/github.deploy")), 503, "unavailable")
 	require.Equal(t, "the answer took too long", problem.Detail)
 }
@@ -290,7 +289,7 @@ func TestRun(t *testing.T) {
 		t.Cleanup(func() { _ = taken.Close() })
 		b := setup(t)
 		b.config.Addr = taken.Addr().String()
-		err = b.server(t).Run(t.Context())
+		_, err = b.server(t).Listen(t.Context())
 		require.ErrorContains(t, err, taken.Addr().String()+" is in use: stop the other process or set --http-addr / ATTUNE_HTTP_ADDR")
 	})
 
@@ -298,7 +297,7 @@ func TestRun(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.config.Addr = "192.0.2.1:80" // reserved for documentation
-		err := b.server(t).Run(t.Context())
+		_, err := b.server(t).Listen(t.Context())
 		require.ErrorContains(t, err, "cannot listen on 192.0.2.1:80: set --http-addr / ATTUNE_HTTP_ADDR")
 	})
 

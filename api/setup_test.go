@@ -49,6 +49,20 @@ type bundle struct {
 	built        *api.Server
 }
 
+// fakePacks and fakeQueueStore are stores whose parts a test replaces one by one.
+type (
+	fakePacks struct {
+		*fakeActions
+		ruleStore
+	}
+	ruleStore      = api.Rules // whose method Rules would collide with its name
+	fakeQueueStore struct {
+		*fakeQueues
+		*fakeSights
+		*fakeJournal
+	}
+)
+
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{
@@ -59,11 +73,9 @@ func setup(t *testing.T) *bundle {
 	}
 	b.config = api.Config{Token: apiToken, Version: "1.2.3", Addr: "127.0.0.1:0"}
 	b.deps = api.Deps{
-		Engine: b.engine, Triggers: b.triggers, Recorder: b.recorder, Events: b.events, Enforcements: b.enforcements, Parked: b.enforcements,
-		Executions: b.executions, Journal: b.executions, Actions: b.actions, Rules: b.rules, Queues: b.queues, Control: b.control,
-		Sights: b.sights, Doctor: b.doctor,
-		Metrics: b.metrics,
-		Grants:  b.journal, Changes: b.journal,
+		Engine: b.engine, Triggers: b.triggers, Recorder: b.recorder, Events: b.events,
+		Packs: fakePacks{b.actions, b.rules}, Enforcements: b.enforcements, Executions: b.executions,
+		Queues: fakeQueueStore{b.queues, b.sights, b.journal}, Control: b.control, Doctor: b.doctor, Metrics: b.metrics,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, bool) {
 			secret, ok := b.secrets[name]

@@ -31,7 +31,7 @@ func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
 	if !moves(stats) {
 		return nil
 	}
-	grants, err := s.deps.Grants.Grants(ctx, e.Queue, attune.Page{Limit: attune.EstimateGrants})
+	grants, err := s.deps.Queues.Grants(ctx, e.Queue, attune.Page{Limit: attune.EstimateGrants})
 	if err != nil {
 		return err
 	}

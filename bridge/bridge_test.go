@@ -120,7 +120,7 @@ func TestCompletions_Handle(t *testing.T) {
 		t.Parallel()
 		queues := &fakeQueues{}
 		counted := map[attune.CompletionEffect]int{}
-		completions := bridge.NewCompletions(finisher, queues, func(_ context.Context, _ attune.ExecutionCompletedMessage, e attune.CompletionEffect) {
+		completions := bridge.NewCompletions(finisher, queues, func(_ context.Context, e attune.CompletionEffect, _ attune.ExecutionStatus) {
 			counted[e]++
 		}, slog.New(slog.DiscardHandler))
 		require.NoError(t, completions.Handle(t.Context(), batch))

@@ -31,14 +31,14 @@ type Releaser interface {
 type Completions struct {
 	finisher Finisher
 	queues   Releaser
-	counted  func(ctx context.Context, report attune.ExecutionCompletedMessage, effect attune.CompletionEffect)
+	counted  func(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus)
 	log      *slog.Logger
 }
 
-// NewCompletions returns Completions. counted is told of every report and what it changed.
+// NewCompletions returns Completions. counted is told of every report: what it changed, and the status that it carried.
 func NewCompletions(
 	finisher Finisher, queues Releaser,
-	counted func(context.Context, attune.ExecutionCompletedMessage, attune.CompletionEffect), log *slog.Logger,
+	counted func(context.Context, attune.CompletionEffect, attune.ExecutionStatus), log *slog.Logger,
 ) *Completions {
 	return &Completions{finisher: finisher, queues: queues, counted: counted, log: log}
 }
@@ -71,7 +71,7 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 
 func (c *Completions) count(ctx context.Context, batch []attune.ExecutionCompletedMessage, completions []attune.Completion) {
 	for i, completion := range completions {
-		c.counted(ctx, batch[i], completion.Effect)
+		c.counted(ctx, completion.Effect, batch[i].Status)
 		if completion.Effect == attune.CompletionStale || completion.Effect == attune.CompletionUnknown {
 			c.log.WarnContext(ctx, "report about an execution was dropped", "effect", completion.Effect,
 				"execution", batch[i].Execution, "attempt", batch[i].Attempt, "worker", batch[i].Worker, "status", batch[i].Status)

@@ -21,6 +21,9 @@ package bridge
 
 import "time"
 
+// Batch bounds what one handler call gets. One transaction and one signal per queue carry all of it.
+const Batch = 500
+
 // Linger is how long a batch waits for more messages, if the one before held several. About as long as the batch before
 // takes to be handled: whoever comes meanwhile is handled no later for it.
 const Linger = 10 * time.Millisecond

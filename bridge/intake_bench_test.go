@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/activities"
 	"github.com/attune-go/attune/bridge"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/postgres/postgrestest"

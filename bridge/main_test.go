@@ -3,7 +3,7 @@ package bridge_test
 import (
 	"testing"
 
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

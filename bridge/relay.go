@@ -8,14 +8,11 @@ import (
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
-const (
-	// relayBatch is how many outbox rows are published before one wait for the broker's confirms.
-	relayBatch = 500
-	// relayPause is how long the relay rests after an error.
-	relayPause = time.Second
-)
+// relayBatch is how many outbox rows are published before one wait for the broker's confirms.
+const relayBatch = 500
 
 // Outbox is the rows that wait to be published.
 type Outbox interface {
@@ -46,20 +43,12 @@ func NewRelay(outbox Outbox, publisher RowPublisher, published func(context.Cont
 
 // Run relays until ctx ends. It waits for its turn while another process is the relay, and starts over after an error.
 func (r *Relay) Run(ctx context.Context) error {
-	for {
-		err := r.outbox.Lead(ctx, r.lead)
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop: whatever Lead says about it is no failure
-		}
+	retry.Loop(ctx, func(ctx context.Context) error { return r.outbox.Lead(ctx, r.lead) }, func(err error, pause time.Duration) {
 		if err != nil && !errors.Is(err, context.Canceled) {
-			r.log.WarnContext(ctx, "the outbox relay stopped, it starts again", "error", err, "after", relayPause)
+			r.log.WarnContext(ctx, "the outbox relay stopped, it starts again", "error", err, "retry_in", pause)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(relayPause):
-		}
-	}
+	})
+	return nil
 }
 
 func (r *Relay) lead(ctx context.Context, wait func(context.Context) error) error {

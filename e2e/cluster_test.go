@@ -19,11 +19,11 @@ import (
 	temporal "go.temporal.io/sdk/client"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/devenv/services"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/demo"
 	"github.com/attune-go/attune/internal/ledger"
-	"github.com/attune-go/attune/internal/services"
-	"github.com/attune-go/attune/internal/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m, func() { _ = os.RemoveAll(programDir) }) }

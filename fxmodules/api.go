@@ -9,17 +9,19 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/attune-go/attune/api"
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
+	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/temporal"
 	"github.com/attune-go/attune/workflows"
 )
 
 // API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that
 // whoever asked for a free one can learn which it is.
-var API = fx.Module("api", fx.Provide(rules.NewEngine, newDoctor, newServer, listen), fx.Invoke(runServer, watchQueues))
+var API = fx.Module("api", fx.Provide(rules.NewEngine, newDoctor, newServer, listen), fx.Invoke(runServer, runQueueMetrics))
 
 // stores are the nouns of the database that the API reads and writes.
 type stores struct {
@@ -35,27 +37,46 @@ type stores struct {
 }
 
 func newServer(
-	cfg config.Config, s stores, engine *rules.Engine, both brokers, c client.Client, queues *workflows.Queues,
+	cfg config.Config, s stores, engine *rules.Engine, broker *rabbitmq.Connections, c client.Client, queues *workflows.Queues,
 	t *telemetry.Telemetry, examiner *doctor.Doctor, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
-		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Enforcements: s.Enforcements,
-		Parked: s.Enforcements, Executions: s.Executions, Journal: s.Executions, Actions: s.Packs, Rules: s.Packs,
-		Queues: s.Queues, Sights: s.Queues, Grants: s.Queues, Changes: s.Queues, Control: queues, Doctor: examiner,
+		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
 			"postgres": s.DB.Ping,
-			"rabbitmq": both.publish.Ping,
-			"temporal": func(ctx context.Context) error {
-				_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
-				return err
-			},
+			"rabbitmq": broker.Publish.Ping,
+			"temporal": func(ctx context.Context) error { return temporal.Ping(ctx, c) },
 		},
 		MetricsPage: t.Handler(), Metrics: t.Metrics, Logger: log,
 	})
+}
+
+func newDoctor(cfg config.Config, s stores, broker *rabbitmq.Connections, c client.Client, ns namespace, version Version) *doctor.Doctor {
+	return doctor.New(string(version), doctor.Checks(doctor.Sources{
+		Schema: s.DB, Outbox: s.Outbox, Suspects: s.Queues, Interventions: s.Queues,
+		RabbitMQ: doctor.RabbitMQ{URL: cfg.AMQPURL.Reveal(), Conn: broker.Publish, Pools: s.Packs},
+		Temporal: doctor.TemporalServer{Client: c, Namespace: string(ns)},
+	})...)
 }
 
 func listen(server *api.Server) (net.Listener, error) { return server.Listen(context.Background()) }
 
 func runServer(loops *loops, server *api.Server, listener net.Listener) {
 	loops.add("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
+}
+
+// runQueueMetrics shows how queues stand. It belongs to the role that serves metrics.
+func runQueueMetrics(loops *loops, rows *postgres.Queues, metrics *telemetry.Metrics) {
+	show := func(reading *postgres.Reading) {
+		if reading == nil {
+			metrics.QueuesForgotten()
+			return
+		}
+		metrics.QueuesRead(reading.Queues, reading.Leaked)
+	}
+	loops.add("queue metrics", func(ctx context.Context) error {
+		rows.Watch(ctx, telemetry.QueuePeriod, doctor.StalledAfter, show)
+		return nil
+	})
 }

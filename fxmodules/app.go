@@ -1,20 +1,26 @@
 package fxmodules
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
 
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/supervisor"
+	"github.com/attune-go/attune/worker"
 )
 
-// startTimeout bounds the start: services that do not answer are reported long before. stopTimeout leaves running actions
-// the time a worker gives them.
 const (
+	// startTimeout bounds the start: services that do not answer are reported long before.
 	startTimeout = time.Minute
-	stopTimeout  = time.Minute
+	// stopMargin is what the rest of the process has to stop in, beside the time that a worker gives running actions.
+	stopMargin = 12 * time.Second
 )
+
+// connectPatience is how long the start waits for a broker or a Temporal server that does not answer.
+const connectPatience = 15 * time.Second
 
 // Version is that of the program.
 type Version string
@@ -23,8 +29,8 @@ type Version string
 func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	options := []fx.Option{
 		fx.Supply(cfg, version, log),
-		fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout),
-		fx.Provide(newLoops),
+		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{}.StopTime() + stopMargin),
+		fx.Provide(supervisor.New, newLoops),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}
 	roles := map[config.Role]fx.Option{
@@ -36,4 +42,20 @@ func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
 		}
 	}
 	return fx.Options(options...)
+}
+
+// loops adds the loops of the process to its lifecycle.
+type loops struct {
+	lifecycle  fx.Lifecycle
+	supervisor *supervisor.Supervisor
+}
+
+func newLoops(lifecycle fx.Lifecycle, s *supervisor.Supervisor) *loops {
+	return &loops{lifecycle: lifecycle, supervisor: s}
+}
+
+// add registers a loop. It starts with the process, and stops with it in the opposite order.
+func (l *loops) add(name string, run func(context.Context) error) {
+	loop := l.supervisor.Loop(name, run)
+	l.lifecycle.Append(fx.StartStopHook(loop.Start, loop.Stop))
 }

@@ -7,9 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // TestOptions checks that every role, and all of them together, have everything they need.
 func TestOptions(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 
 	"go.uber.org/fx"
 
-	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/bridge"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
@@ -16,58 +15,57 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Bridge runs the consumers between RabbitMQ and the queues, and the outbox relay.
-var Bridge = fx.Module("bridge", fx.Invoke(applyPolicies, runIntake, runCompletions, runClaims, runLeases, runRelay))
+// Bridge runs the consumers between RabbitMQ and the queues, the outbox relay, and what tells queues their policies.
+var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRelay))
 
-// bridgeBatch bounds what one handler call gets. One transaction and one signal per queue carry all of it.
-const bridgeBatch = 500
+// consume is how the bridge consumes a queue in batches.
+func consume(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
+	return rabbitmq.ConsumerConfig{Queue: queue, MaxBatch: bridge.Batch, Linger: bridge.Linger, Publisher: p.Publisher}
+}
+
+func runPolicies(loops *loops, _ installed, rows *postgres.Queues, queues *workflows.Queues, log *slog.Logger) {
+	loops.add("policies", bridge.NewPolicies(rows, queues, log).Run)
+}
 
 func runIntake(
-	loops *loops, both brokers, p *publisher, _ installed,
+	loops *loops, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, _ installed,
 	admitter *postgres.Enforcements, queues *workflows.Queues, metrics *telemetry.Metrics,
 ) {
 	intake := bridge.NewIntake(admitter, queues, metrics.Admitted)
-	consumer := rabbitmq.NewConsumer(both.consume, rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueEnforcementCreated, MaxBatch: bridgeBatch, Linger: bridge.Linger, Publisher: p.Publisher,
-	}, intake.Handle)
-	loops.add("intake", consumer.Run)
+	loops.add("intake", rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueEnforcementCreated, p), intake.Handle).Run)
 }
 
 func runCompletions(
-	loops *loops, both brokers, p *publisher,
+	loops *loops, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
 	finisher *postgres.Executions, queues *workflows.Queues, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
-	counted := func(ctx context.Context, report attune.ExecutionCompletedMessage, effect attune.CompletionEffect) {
-		metrics.Completed(ctx, effect, report.Status)
-	}
-	completions := bridge.NewCompletions(finisher, queues, counted, log)
-	consumer := rabbitmq.NewConsumer(both.consume, rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueExecutionCompleted, MaxBatch: bridgeBatch, Linger: bridge.Linger, Publisher: p.Publisher,
-	}, completions.Handle)
+	completions := bridge.NewCompletions(finisher, queues, metrics.Completed, log)
+	consumer := rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueExecutionCompleted, p), completions.Handle)
 	loops.add("completions", consumer.Run)
 }
 
-func runClaims(loops *loops, cfg config.Config, both brokers, p *publisher, claimer *postgres.Executions) {
-	claims := bridge.NewClaims(claimer, cfg.Lease)
-	responder := rabbitmq.NewResponder(both.consume, rabbitmq.ConsumerConfig{
+func runClaims(
+	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, claimer *postgres.Executions,
+) {
+	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionClaim, Publisher: p.Publisher,
-	}, claims.Handle)
+	}, bridge.NewClaims(claimer, cfg.Lease).Handle)
 	loops.add("claims", responder.Run)
 }
 
 func runLeases(
-	loops *loops, cfg config.Config, both brokers, p *publisher,
+	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
 	db *postgres.DB, lessor *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
-	answer := func(ctx context.Context) error { return errors.Join(both.consume.Ping(ctx), db.Ping(ctx)) }
+	answer := func(ctx context.Context) error { return errors.Join(broker.Consume.Ping(ctx), db.Ping(ctx)) }
 	leases := bridge.NewLeases(lessor, cfg.Lease, answer, metrics.LeasesExpired, log)
-	responder := rabbitmq.NewResponder(both.consume, rabbitmq.ConsumerConfig{
+	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
 	}, leases.Handle)
 	loops.add("renewals", responder.Run)
 	loops.add("leases", leases.Run)
 }
 
-func runRelay(loops *loops, outbox *postgres.Outbox, p *publisher, metrics *telemetry.Metrics, log *slog.Logger) {
+func runRelay(loops *loops, outbox *postgres.Outbox, p *rabbitmq.PoolPublisher, metrics *telemetry.Metrics, log *slog.Logger) {
 	loops.add("outbox relay", bridge.NewRelay(outbox, p, metrics.OutboxPublished, log).Run)
 }

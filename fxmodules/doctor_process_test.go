@@ -18,12 +18,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/devenv/testenv"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/cli"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
-	"github.com/attune-go/attune/internal/testenv"
 	"github.com/attune-go/attune/postgres/postgrestest"
 )
 

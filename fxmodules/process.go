@@ -12,20 +12,24 @@ import (
 	"go.uber.org/fx/fxevent"
 
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/supervisor"
 )
 
 // Process is attune, running in its roles.
 type Process struct {
-	app      *fx.App
-	log      *slog.Logger
-	listener net.Listener
+	app        *fx.App
+	log        *slog.Logger
+	listener   net.Listener
+	supervisor *supervisor.Supervisor
 }
 
 // Start builds and starts everything that the roles of cfg need. When something cannot be started, the rest is stopped
 // again, and the error is what that part said.
 func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Logger) (*Process, error) {
 	p := &Process{log: log}
-	options := []fx.Option{Options(cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) })}
+	options := []fx.Option{
+		Options(cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }), fx.Populate(&p.supervisor),
+	}
 	if cfg.Has(config.RoleAPI) {
 		options = append(options, fx.Populate(&p.listener))
 	}
@@ -52,18 +56,8 @@ func (p *Process) Addr() string {
 	return p.listener.Addr().String()
 }
 
-// Wait returns when ctx ends, with nil, or when a part of the process has ended by itself.
-func (p *Process) Wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case signal := <-p.app.Wait():
-		if signal.ExitCode == 0 {
-			return nil
-		}
-		return errors.New("a part of the process ended by itself: the log says which and why")
-	}
-}
+// Wait returns when ctx ends, with nil, or when a part of the process has ended by itself, with an error that names it.
+func (p *Process) Wait(ctx context.Context) error { return p.supervisor.Wait(ctx) }
 
 // Stop stops everything, in the opposite order of the start, within the time that running actions are given. The end of
 // ctx, which usually is what a process is stopped for, does not cut that short.

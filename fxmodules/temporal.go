@@ -1,23 +1,19 @@
 package fxmodules
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
-	"time"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
-	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/fx"
 
-	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/activities"
+	"github.com/attune-go/attune/internal/supervisor"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
+	"github.com/attune-go/attune/rabbitmq"
+	"github.com/attune-go/attune/temporal"
 	"github.com/attune-go/attune/workflows"
 )
 
@@ -26,45 +22,22 @@ var Temporal = fx.Module("temporal", fx.Provide(dialTemporal, markWorkflows, new
 
 // Orchestrator runs the temporal workers of queues and enforcements.
 var Orchestrator = fx.Module("orchestrator",
-	fx.Provide(
-		newQueueActivities,
-		func(e *postgres.Enforcements, x *postgres.Executions, p *publisher, q *workflows.Queues) *activities.Enforcements {
-			return activities.NewEnforcements(e, x, p, q)
-		},
-	),
+	fx.Provide(newQueueActivities, newEnforcementActivities),
 	fx.Invoke(runTemporalWorkers),
 )
-
-// stopPatience is how long activities under way may take when a temporal worker stops.
-const stopPatience = 10 * time.Second
 
 // namespace is the one of Temporal that the process uses.
 type namespace string
 
-// dialTemporal takes all settings from the TEMPORAL_* variables, which are those of Temporal's own tools.
 func dialTemporal(lifecycle fx.Lifecycle, t *telemetry.Telemetry, log *slog.Logger) (client.Client, namespace, error) {
-	options, err := envconfig.LoadDefaultClientOptions()
-	if err != nil {
-		return nil, "", attune.WrapError(attune.CodeInvalid, err, "the TEMPORAL_* settings cannot be used")
-	}
-	if options.HostPort == "" {
-		options.HostPort = client.DefaultHostPort
-	}
-	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
-	options.Logger = sdklog.NewStructuredLogger(log)
-	options.MetricsHandler = t.Temporal()
-	if host, _, err := net.SplitHostPort(options.HostPort); err == nil && loopback(host) {
-		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
 	defer cancel()
-	c, err := client.DialContext(ctx, options)
+	c, ns, err := temporal.Dial(ctx, t.Temporal(), log)
 	if err != nil {
-		return nil, "", attune.WrapError(attune.CodeUnavailable, err,
-			"Temporal at %s does not answer: start it (attune dev does), or set TEMPORAL_ADDRESS", options.HostPort)
+		return nil, "", err
 	}
 	lifecycle.Append(fx.StopHook(c.Close))
-	return c, namespace(options.Namespace), nil
+	return c, namespace(ns), nil
 }
 
 // marked says that the workflows which the process starts carry the search attributes of their queue.
@@ -92,34 +65,21 @@ func newQueueActivities(
 	return activities.NewQueues(rows, settler, c, activities.QueuesConfig{Marked: bool(m)})
 }
 
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+func newEnforcementActivities(
+	e *postgres.Enforcements, x *postgres.Executions, p *rabbitmq.PoolPublisher, q *workflows.Queues,
+) *activities.Enforcements {
+	return activities.NewEnforcements(e, x, p, q)
 }
 
 func runTemporalWorkers(
-	lifecycle fx.Lifecycle, shutdown fx.Shutdowner, c client.Client,
-	queues *activities.Queues, enforcements *activities.Enforcements, log *slog.Logger,
+	lifecycle fx.Lifecycle, s *supervisor.Supervisor, c client.Client,
+	queues *activities.Queues, enforcements *activities.Enforcements,
 ) {
-	run := func(taskQueue string, options worker.Options, register func(worker.Worker)) {
-		options.WorkerStopTimeout = stopPatience
-		options.OnFatalError = func(err error) {
-			log.Error("a temporal worker ended by itself, the process stops", "task_queue", taskQueue, "error", err)
-			_ = shutdown.Shutdown(fx.ExitCode(1))
-		}
-		w := worker.New(c, taskQueue, options)
-		workflows.Register(w)
-		register(w)
-		lifecycle.Append(fx.Hook{
-			OnStart: func(context.Context) error {
-				if err := w.Start(); err != nil {
-					return fmt.Errorf("start the temporal worker on %q: %w", taskQueue, err)
-				}
-				return nil
-			},
-			OnStop: func(context.Context) error { w.Stop(); return nil },
-		})
+	run := func(taskQueue string, options worker.Options, register func(worker.Registry)) {
+		ended := func(err error) { s.Ended("temporal worker on "+taskQueue, err) }
+		w := temporal.NewWorker(c, taskQueue, options, ended, func(r worker.Registry) { workflows.Register(r) }, register)
+		lifecycle.Append(fx.StartStopHook(w.Start, w.Stop))
 	}
-	run(workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions(), func(w worker.Worker) { enforcements.Register(w) })
-	run(workflows.QueueTaskQueue, workflows.QueueWorkerOptions(), func(w worker.Worker) { queues.Register(w) })
+	run(workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions(), func(r worker.Registry) { enforcements.Register(r) })
+	run(workflows.QueueTaskQueue, workflows.QueueWorkerOptions(), func(r worker.Registry) { queues.Register(r) })
 }

@@ -17,21 +17,11 @@ import (
 //go:embed all:core
 var coreFiles embed.FS
 
-// Core returns the built-in core pack: the trigger of direct runs, and actions to try things with (echo, noop, sleep,
-// fail).
+// materialize writes the embedded core pack (the trigger of direct runs, and actions to try things with: echo, noop, sleep,
+// fail) to a folder under dataDir, if it is not there yet, and returns the folder.
 //
-// Its files are written to a folder under dataDir, so that workers can run its scripts. The folder is named by the
-// digest of its content and appears complete or not at all; one that is there and intact is used as it is, so any number
-// of processes may share dataDir. An error is [attune.CodeInvalid] if dataDir cannot be used.
-func Core(dataDir string) (*attune.Pack, error) {
-	dir, err := materialize(dataDir)
-	if err != nil {
-		return nil, err
-	}
-	return Load(dir)
-}
-
-// materialize writes the embedded pack to its folder, if it is not there yet, and returns the folder.
+// The folder is named by the digest of its content and appears complete or not at all; one that is there and intact is used
+// as it is, so any number of processes may share dataDir. An error is [attune.CodeInvalid] if dataDir cannot be used.
 func materialize(dataDir string) (string, error) {
 	files, err := coreContent()
 	if err != nil {

@@ -72,8 +72,7 @@ func find(t *testing.T, pack *attune.Pack, ref attune.Ref) attune.Action {
 
 func TestCore(t *testing.T) {
 	t.Parallel()
-	pack, err := packs.Core(t.TempDir())
-	require.NoError(t, err)
+	pack := loadCore(t, t.TempDir())
 	require.Equal(t, "core", pack.Name)
 	require.Equal(t, attune.ManualTrigger, pack.Triggers[0].Ref)
 	require.Empty(t, pack.Rules)
@@ -90,8 +89,7 @@ func TestCore(t *testing.T) {
 
 func TestCore_Actions(t *testing.T) {
 	t.Parallel()
-	pack, err := packs.Core(t.TempDir())
-	require.NoError(t, err)
+	pack := loadCore(t, t.TempDir())
 
 	tests := []struct {
 		action     attune.Ref
@@ -118,8 +116,7 @@ func TestCore_Actions(t *testing.T) {
 
 func TestCore_ParametersAreChecked(t *testing.T) {
 	t.Parallel()
-	pack, err := packs.Core(t.TempDir())
-	require.NoError(t, err)
+	pack := loadCore(t, t.TempDir())
 	engine, err := rules.NewEngine()
 	require.NoError(t, err)
 
@@ -144,14 +141,12 @@ func TestCore_ParametersAreChecked(t *testing.T) {
 func TestCore_IsWrittenOnce(t *testing.T) {
 	t.Parallel()
 	dataDir := t.TempDir()
-	pack, err := packs.Core(dataDir)
-	require.NoError(t, err)
+	pack := loadCore(t, dataDir)
 	before, err := os.Stat(filepath.Join(pack.Dir, "scripts/echo"))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o755), before.Mode().Perm())
 
-	again, err := packs.Core(dataDir)
-	require.NoError(t, err)
+	again := loadCore(t, dataDir)
 	after, err := os.Stat(filepath.Join(again.Dir, "scripts/echo"))
 	require.NoError(t, err)
 	require.Equal(t, pack.Dir, again.Dir)
@@ -171,12 +166,10 @@ func TestCore_MendsWhatIsDamaged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dataDir := t.TempDir()
-			pack, err := packs.Core(dataDir)
-			require.NoError(t, err)
+			pack := loadCore(t, dataDir)
 			require.NoError(t, damage(pack.Dir))
 
-			pack, err = packs.Core(dataDir)
-			require.NoError(t, err)
+			pack = loadCore(t, dataDir)
 			require.Equal(t, outcome{stdout: `{"a":1}`}, run(t, pack, "core.echo", `{"a":1}`))
 			left, err := os.ReadDir(filepath.Dir(pack.Dir))
 			require.NoError(t, err)
@@ -191,7 +184,7 @@ func TestCore_ManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 8)
 	for i := range errs {
-		wg.Go(func() { _, errs[i] = packs.Core(dataDir) })
+		wg.Go(func() { _, errs[i] = packs.LoadAll(dataDir, nil) })
 	}
 	wg.Wait()
 	for _, err := range errs {

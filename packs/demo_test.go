@@ -60,7 +60,7 @@ func react(t *testing.T, pack *attune.Pack, payload string) []string {
 
 func TestDemo_Rules(t *testing.T) {
 	t.Parallel()
-	pack, err := packs.Load("demo")
+	pack, err := load(t, "demo")
 	require.NoError(t, err)
 	push := func(more string) string {
 		return `{"after": "c0ffee", "repository": {"full_name": "acme/site", "id": 1}, "pusher": {"name": "Ann", "email": "a@b.c"}, ` + more + `}`
@@ -84,7 +84,7 @@ func TestDemo_Rules(t *testing.T) {
 
 func TestDemo_PayloadIsChecked(t *testing.T) {
 	t.Parallel()
-	pack, err := packs.Load("demo")
+	pack, err := load(t, "demo")
 	require.NoError(t, err)
 	engine, err := rules.NewEngine()
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestDemo_PayloadIsChecked(t *testing.T) {
 
 func TestDemo_Actions(t *testing.T) {
 	t.Parallel()
-	pack, err := packs.Load("demo")
+	pack, err := load(t, "demo")
 	require.NoError(t, err)
 
 	tests := []struct {
@@ -159,7 +159,7 @@ func TestDemo_ReferenceExampleLoads(t *testing.T) {
 	_, rest, _ := strings.Cut(string(text), "# hello/pack.yaml\n")
 	example, _, found := strings.Cut(rest, "```")
 	require.True(t, found)
-	pack, err := packs.Load(folder(t, map[string]string{"pack.yaml": example}))
+	pack, err := load(t, folder(t, map[string]string{"pack.yaml": example}))
 	require.NoError(t, err)
 	require.Equal(t, "hello", pack.Name)
 	require.Equal(t, attune.Ref("hello.greet"), pack.Rules[0].Action)

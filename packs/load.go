@@ -10,26 +10,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Load reads the pack in a folder. References to other packs are taken on trust; [LoadAll] checks them. The error is a
-// [LoadError].
-func Load(dir string) (*attune.Pack, error) {
-	lib := library{drafts: []*draft{readDraft(dir)}}
-	lib.check()
-	if err := lib.err(); err != nil {
-		return nil, err
-	}
-	return &lib.drafts[0].pack, nil
-}
-
 // LoadAll reads the core pack and the packs in the folders, in this order, and checks them together: every reference
 // must lead somewhere, and names and webhook keys stand for one thing. Folders that are named twice are read once. The
-// core pack's files are kept under dataDir, see [Core]. An error is a [LoadError], unless dataDir cannot be used.
+// core pack's files are written to a folder under dataDir, so that workers can run its scripts. An error is a [LoadError],
+// unless dataDir cannot be used.
 func LoadAll(dataDir string, dirs []string) ([]attune.Pack, error) {
 	core, err := materialize(dataDir)
 	if err != nil {
 		return nil, err
 	}
-	lib := library{closed: true}
+	var lib library
 	for _, dir := range append([]string{core}, dirs...) {
 		d := readDraft(dir)
 		if !slices.ContainsFunc(lib.drafts, func(other *draft) bool { return d.pack.Dir != "" && other.pack.Dir == d.pack.Dir }) {

@@ -60,7 +60,8 @@ parameters:
 func TestLoad_EveryKey(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, full())
-	got, err := packs.Load(dir)
+	elsewhere := folder(t, map[string]string{"pack.yaml": "name: elsewhere\ntriggers: {push: {}}\nactions: {deploy: {command: [ls]}}\n"})
+	got, err := load(t, dir, elsewhere)
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(&attune.Pack{
 		Name: "full", Version: "2.10", Description: "Everything.", Dir: dir,
@@ -102,7 +103,7 @@ func TestLoad_EveryKey(t *testing.T) {
 
 func TestLoad_DirIsAbsolute(t *testing.T) {
 	t.Parallel()
-	got, err := packs.Load("demo")
+	got, err := load(t, "demo")
 	require.NoError(t, err)
 	require.True(t, filepath.IsAbs(got.Dir))
 }
@@ -110,7 +111,7 @@ func TestLoad_DirIsAbsolute(t *testing.T) {
 func TestLoad_Digest(t *testing.T) {
 	t.Parallel()
 	digest := func(files map[string]string) string {
-		pack, err := packs.Load(folder(t, files))
+		pack, err := load(t, folder(t, files))
 		require.NoError(t, err)
 		require.Len(t, pack.Digest, 64)
 		return pack.Digest

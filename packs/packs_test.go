@@ -9,7 +9,28 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/packs"
 )
+
+// load returns the pack in the first of the folders, loaded beside the core pack and the others.
+func load(t *testing.T, dirs ...string) (*attune.Pack, error) {
+	t.Helper()
+	all, err := packs.LoadAll(t.TempDir(), dirs)
+	if err != nil {
+		require.Nil(t, all)
+		return nil, err
+	}
+	return &all[1], nil
+}
+
+// loadCore returns the core pack.
+func loadCore(t *testing.T, dataDir string) *attune.Pack {
+	t.Helper()
+	all, err := packs.LoadAll(dataDir, nil)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	return &all[0]
+}
 
 // folder writes files below a new folder and returns it. A path that ends in * is executable.
 func folder(t *testing.T, files map[string]string) string {

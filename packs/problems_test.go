@@ -191,7 +191,7 @@ rules:
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := folder(t, tt.files)
-			pack, err := packs.Load(dir)
+			pack, err := load(t, dir)
 			require.Nil(t, pack)
 			requireProblems(t, err, map[string]string{"P": dir}, tt.want...)
 		})
@@ -236,7 +236,7 @@ func TestLoad_ProblemsInsideExpressions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := folder(t, rulesOf(tt.rule))
-			_, err := packs.Load(dir)
+			_, err := load(t, dir)
 			var want []string
 			for _, line := range tt.want {
 				want = append(want, "P/rules/r.yaml:"+line)
@@ -261,7 +261,7 @@ parameters:
 `,
 		"triggers/t.yaml": "payload:\n  $ref: https://example.com/schema\n",
 	})
-	_, err := packs.Load(dir)
+	_, err := load(t, dir)
 	requireProblems(t, err, map[string]string{"P": dir},
 		`P/actions/x.yaml:5:15: parameters.properties.a.type: value must be one of 'array', 'boolean', 'integer', 'null', 'number', 'object', 'string'`,
 		"P/actions/x.yaml:7:16: parameters.properties.b.pattern: '(' is not valid regex: error parsing regexp: missing closing ): `(`",
@@ -275,11 +275,11 @@ func TestLoad_NotAFolder(t *testing.T) {
 	dir := folder(t, map[string]string{"file": "x"})
 	dirs := map[string]string{"P": dir}
 
-	_, err := packs.Load(filepath.Join(dir, "file"))
+	_, err := load(t, filepath.Join(dir, "file"))
 	requireProblems(t, err, dirs, `P/file: is not a folder: name the folder that holds pack.yaml`)
-	_, err = packs.Load(filepath.Join(dir, "missing"))
+	_, err = load(t, filepath.Join(dir, "missing"))
 	requireProblems(t, err, dirs, `P/missing: there is no such folder`)
-	_, err = packs.Load(filepath.Join(dir, "file", "below"))
+	_, err = load(t, filepath.Join(dir, "file", "below"))
 	requireProblems(t, err, dirs, `P/file/below: cannot be read: not a directory`)
 }
 
@@ -287,14 +287,14 @@ func TestLoad_ExecutableThatLeadsOutside(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"pack.yaml": "name: a\nactions: {x: {command: [bin/sh]}}\n", "bin/keep": ""})
 	require.NoError(t, os.Symlink("/bin/sh", filepath.Join(dir, "bin/sh")))
-	_, err := packs.Load(dir)
+	_, err := load(t, dir)
 	requireProblems(t, err, map[string]string{"P": dir}, `P/pack.yaml:2:25: command: "bin/sh" cannot be used: path escapes from parent`)
 }
 
 func TestLoadError(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, rulesOf("criteria: foo\n"))
-	_, err := packs.Load(dir)
+	_, err := load(t, dir)
 	loading, ok := errors.AsType[*packs.LoadError](err)
 	require.True(t, ok)
 	require.Equal(t, []packs.Problem{{

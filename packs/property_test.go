@@ -16,7 +16,7 @@ import (
 // Wherever an expression stands in a file, and however YAML writes it, the mistake is found where a person sees it.
 func TestLoad_PlaceOfAMistake(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, rulesOf(""))
+	dataDir, dir := t.TempDir(), folder(t, rulesOf(""))
 	path := filepath.Join(dir, "rules/r.yaml")
 	word := rapid.SampledFrom([]string{"payload.a", "1 < 2", `"ä"`, "'x y'", `'it\'s'`, "has(payload.b)", "[1, 2]"})
 	space := rapid.SampledFrom([]string{" ", "  ", "\n    ", "\n\n      ", "\n  "})
@@ -32,7 +32,7 @@ func TestLoad_PlaceOfAMistake(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		_, err := packs.Load(dir)
+		_, err := packs.LoadAll(dataDir, []string{dir})
 		loading, ok := errors.AsType[*packs.LoadError](err)
 		if !ok {
 			t.Fatalf("no problems, but %v, in\n%s", err, text)
@@ -72,7 +72,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("name: &a [*a]\n", "? {a: b}\n: - c\n")
 	f.Add("name: !!binary x\n<<: *x\n", "a: \"\\u00\n")
 	f.Add("---\n---\n", "\t- |\n")
-	dir := f.TempDir()
+	dataDir, dir := f.TempDir(), f.TempDir()
 	f.Fuzz(func(t *testing.T, pack, rule string) {
 		if err := os.MkdirAll(filepath.Join(dir, "rules"), 0o755); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		loaded, err := packs.Load(dir)
+		loaded, err := packs.LoadAll(dataDir, []string{dir})
 		if (loaded == nil) == (err == nil) {
 			t.Fatalf("loaded %v with %v", loaded, err)
 		}

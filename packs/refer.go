@@ -10,11 +10,7 @@ import (
 )
 
 // library is the packs that are loaded together.
-type library struct {
-	drafts []*draft
-	// closed says that there are no other packs: a reference to one is a mistake.
-	closed bool
-}
+type library struct{ drafts []*draft }
 
 // check reports names that stand for two things, and references that lead nowhere.
 func (l library) check() {
@@ -75,7 +71,7 @@ func (l library) checkRule(u ruleUse) {
 func (l library) checkReference(s *source, n *node, ref attune.Ref, sec section) bool {
 	i := slices.IndexFunc(l.drafts, func(d *draft) bool { return d.pack.Name == ref.Pack() })
 	if i < 0 {
-		if l.closed && l.allNamed() {
+		if l.allNamed() {
 			s.fault(n.place, "%s: there is no pack %q", sec.one(), ref.Pack())
 		}
 		return false

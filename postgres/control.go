@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,58 +23,91 @@ UPDATE queues SET mode = $2, override_limit = $3, override_until = $4, last_chan
 	freed_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE key = $1 AND last_change < $5`
 
+// insertChangesSQL lets the row of an enforcement say what became of its cancel. A row that waits in another place, or is
+// granted, shows that the ticket was granted before the cancel.
 const insertChangesSQL = `
-INSERT INTO queue_changes (queue_id, number, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
-SELECT (SELECT id FROM queues WHERE key = $1), u.number, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from", u."to",
+INSERT INTO queue_changes (queue_id, number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to",
+	enforcement_id)
+SELECT ` + queueNamed + `, u.number, u.request_id, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from",
+	CASE WHEN e.id IS NULL THEN u."to" WHEN e.status = 'queued' THEN 'granted' ELSE e.status END,
 	NULLIF(u.enforcement_id, 0)
-FROM unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-	$11::bigint[])
-	AS u (number, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
-ON CONFLICT (queue_id, number) DO NOTHING`
+FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+		$10::text[], $11::text[], $12::bigint[])
+	AS u (number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
+	LEFT JOIN enforcements e ON u.kind = 'cancel' AND e.id = u.enforcement_id
+ON CONFLICT (queue_id, request_id) DO NOTHING`
 
-// RecordControl records, in one transaction, how a queue is set by hand and the changes that led there. A change that is
-// recorded already stays as it is, and mode and override are taken over only if one of the changes is newer than every
-// change recorded before: repeated and late calls do no harm. Without changes there is nothing to record, and nothing is
-// recorded for a generation of the queue that is gone: the one that followed does not know of it.
+// Record records, in one transaction, what a queue has decided: tickets that end without a grant, changes by hand, and how the
+// queue is set by them. A ticket that was cancelled by hand is thus never recorded without its change.
 //
-// A queue may be set before its first use. One that belongs to no action is [attune.CodeNotFound], and a control that
-// says what a queue cannot be is [attune.CodeInvalid].
-func (q *Queues) RecordControl(ctx context.Context, key attune.QueueKey, control attune.QueueControl) error {
-	if len(control.Changes) == 0 {
-		return nil
+// A change whose request is recorded stays as it is, and mode and override are taken over only if one of the changes is newer
+// than every change recorded before: repeated and late calls do no harm. Of a generation of the queue that is gone, neither
+// changes nor cancels are recorded, because the next generation does not know of them; tickets that it rejected or that
+// expired have ended.
+//
+// held are the grants of those tickets that were granted and keep their status, in the order of their numbers. A queue may be
+// set before its first use. One that belongs to no action is [attune.CodeNotFound], and decisions that no queue can take are
+// [attune.CodeInvalid].
+func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (held []attune.Grant, err error) {
+	if err := checkDecisions(key, decisions); err != nil {
+		return nil, err
 	}
-	if err := checkControl(control); err != nil {
-		return fmt.Errorf("record control of queue %q: %w", key, err)
+	if len(decisions.Control.Changes) == 0 {
+		batch := new(pgx.Batch)
+		addSettlements(batch, key, decisions.Settlements, &held)
+		return held, q.db.send(ctx, "record ends of tickets", batch)
 	}
-	return q.db.inTx(ctx, "record control of queue", func(tx pgx.Tx) error {
+	err = q.db.inTx(ctx, "record decisions of queue", func(tx pgx.Tx) error {
 		lines, err := openLine(ctx, tx, key)
 		if err != nil {
 			return err
 		}
 		generation, err := one(ctx, tx, pgx.RowTo[int64], generationSQL, key)
-		if err != nil || generation > control.Generation {
+		if err != nil {
 			return err
 		}
 		batch := new(pgx.Batch)
 		addLines(batch, lines)
-		queueControl(batch, key, control)
+		if generation > decisions.Control.Generation {
+			addSettlements(batch, key, withoutCancels(decisions.Settlements), &held)
+		} else {
+			addSettlements(batch, key, decisions.Settlements, &held)
+			addControl(batch, key, decisions.Control)
+		}
 		return tx.SendBatch(ctx, batch).Close()
+	})
+	return held, err
+}
+
+func withoutCancels(settlements []attune.Settlement) []attune.Settlement {
+	return slices.DeleteFunc(slices.Clone(settlements), func(s attune.Settlement) bool {
+		return s.Status == attune.EnforcementCancelled
 	})
 }
 
-func checkControl(control attune.QueueControl) error {
-	switch control.Mode {
-	case attune.QueueOpen, attune.QueuePaused, attune.QueueDraining:
-	default:
-		return attune.Errorf(attune.CodeInvalid, "mode %q: use %q, %q or %q",
-			control.Mode, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining)
+func checkDecisions(key attune.QueueKey, decisions attune.QueueDecisions) error {
+	if err := checkSettlements(key, decisions.Settlements); err != nil {
+		return err
 	}
-	if o := control.Override; o != nil && (o.Limit < 0 || o.Limit > attune.MaxLimit) {
-		return attune.Errorf(attune.CodeInvalid, "limit %d: use 0 to %d", o.Limit, attune.MaxLimit)
+	if len(decisions.Control.Changes) == 0 {
+		return nil
+	}
+	if err := checkControl(decisions.Control); err != nil {
+		return fmt.Errorf("record changes of queue %q: %w", key, err)
+	}
+	return nil
+}
+
+func checkControl(control attune.QueueControl) error {
+	if err := control.Mode.Validate(); err != nil {
+		return err
+	}
+	if err := control.Override.Validate(); err != nil {
+		return err
 	}
 	for _, change := range control.Changes {
 		if err := checkChange(change); err != nil {
-			return err
+			return fmt.Errorf("change %d: %w", change.Number, err)
 		}
 	}
 	return nil
@@ -82,19 +116,17 @@ func checkControl(control attune.QueueControl) error {
 func checkChange(c attune.QueueChange) error {
 	switch {
 	case c.Number < 1:
-		return attune.Errorf(attune.CodeInvalid, "change %d: changes are numbered from 1", c.Number)
+		return attune.Errorf(attune.CodeInvalid, "changes are numbered from 1")
+	case c.Request == "":
+		return attune.Errorf(attune.CodeInvalid, "the id of its request is missing")
 	case c.Kind != attune.ChangeMode && c.Kind != attune.ChangeLimit && c.Kind != attune.ChangeCancel:
-		return attune.Errorf(attune.CodeInvalid, "change %d: kind %q: use %q, %q or %q",
-			c.Number, c.Kind, attune.ChangeMode, attune.ChangeLimit, attune.ChangeCancel)
+		return attune.Errorf(attune.CodeInvalid, "kind %q: use %q, %q or %q", c.Kind, attune.ChangeMode, attune.ChangeLimit, attune.ChangeCancel)
 	}
-	if err := c.Author.Validate(); err != nil {
-		return fmt.Errorf("change %d: %w", c.Number, err)
-	}
-	return nil
+	return c.Author.Validate()
 }
 
-// queueControl stores the control of a queue that is locked.
-func queueControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueControl) {
+// addControl stores the control of a queue that is locked.
+func addControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueControl) {
 	var columns changeColumns
 	var newest int64
 	for _, change := range control.Changes {
@@ -106,7 +138,7 @@ func queueControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueCon
 	if o := control.Override; o != nil {
 		limit, until = &o.Limit, orNullTime(o.Until)
 	}
-	batch.Queue(insertChangesSQL, key, columns.numbers, columns.times, columns.principals, columns.methods, columns.onBehalfOf,
+	batch.Queue(insertChangesSQL, key, columns.numbers, columns.requests, columns.times, columns.principals, columns.methods, columns.onBehalfOf,
 		columns.notes, columns.kinds, columns.from, columns.to, columns.enforcements)
 	batch.Queue(controlSQL, key, control.Mode, limit, until, newest)
 }
@@ -114,6 +146,7 @@ func queueControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueCon
 // changeColumns are changes as columns.
 type changeColumns struct {
 	numbers                []int64
+	requests               []string
 	times                  []time.Time
 	principals, onBehalfOf []string
 	methods                []attune.AuthMethod
@@ -124,6 +157,7 @@ type changeColumns struct {
 
 func (c *changeColumns) add(change attune.QueueChange) {
 	c.numbers = append(c.numbers, change.Number)
+	c.requests = append(c.requests, change.Request)
 	c.times = append(c.times, change.At)
 	c.principals = append(c.principals, change.Principal.Name)
 	c.methods = append(c.methods, change.Principal.Method)
@@ -136,9 +170,10 @@ func (c *changeColumns) add(change attune.QueueChange) {
 }
 
 const changesSQL = `
-SELECT c.number, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to", COALESCE(c.enforcement_id, 0)
-FROM queue_changes c
-WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1) ORDER BY c.number DESC LIMIT $2::bigint`
+SELECT c.number, c.request_id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to",
+	COALESCE(c.enforcement_id, 0)
+FROM queue_changes c WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1)
+ORDER BY c.number DESC LIMIT $2::bigint`
 
 // Changes returns a page of what people did to a queue by hand, newest first. Pages go by the number of the change.
 func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error) {
@@ -147,7 +182,7 @@ func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.P
 
 func scanChange(row pgx.CollectableRow) (attune.QueueChange, error) {
 	var c attune.QueueChange
-	err := row.Scan(&c.Number, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.Kind, &c.From, &c.To,
+	err := row.Scan(&c.Number, &c.Request, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.Kind, &c.From, &c.To,
 		&c.Enforcement)
 	return c, err
 }

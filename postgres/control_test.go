@@ -1,13 +1,16 @@
 package postgres_test
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -15,7 +18,7 @@ import (
 
 func modeChange(number int64, from, to attune.QueueMode) attune.QueueChange {
 	return attune.QueueChange{
-		Number: number, At: time.Now().UTC().Truncate(time.Microsecond), Author: authorNamed("ana", "maintenance"),
+		Number: number, Request: fmt.Sprintf("request %d", number), At: time.Now().UTC().Truncate(time.Microsecond), Author: authorNamed("ana", "maintenance"),
 		Kind: attune.ChangeMode, From: string(from), To: string(to),
 	}
 }
@@ -24,8 +27,23 @@ func modeChange(number int64, from, to attune.QueueMode) attune.QueueChange {
 func (b *bundle) control(t *testing.T, mode attune.QueueMode, override *attune.LimitOverride, changes ...attune.QueueChange) {
 	t.Helper()
 	generation := b.count(t, "SELECT COALESCE(max(generation), 0) FROM queues WHERE key = '"+string(queueKey)+"'")
+	for i := range changes {
+		changes[i].Request = cmp.Or(changes[i].Request, fmt.Sprintf("request %d", changes[i].Number))
+	}
 	control := attune.QueueControl{Generation: generation, Mode: mode, Override: override, Changes: changes}
-	require.NoError(t, b.queues.RecordControl(t.Context(), queueKey, control))
+	require.NoError(t, b.recordControl(t, queueKey, control))
+}
+
+// recordEnds records how tickets ended that were not granted.
+func (b *bundle) recordEnds(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) ([]attune.Grant, error) {
+	return b.queues.Record(ctx, key, attune.QueueDecisions{Settlements: settlements})
+}
+
+func (b *bundle) recordControl(t *testing.T, key attune.QueueKey, control attune.QueueControl) error {
+	t.Helper()
+	held, err := b.queues.Record(t.Context(), key, attune.QueueDecisions{Control: control})
+	require.Empty(t, held)
+	return err
 }
 
 func (b *bundle) changes(t *testing.T, page attune.Page) []attune.QueueChange {
@@ -35,7 +53,7 @@ func (b *bundle) changes(t *testing.T, page attune.Page) []attune.QueueChange {
 	return changes
 }
 
-func TestQueues_RecordControl(t *testing.T) {
+func TestQueues_RecordChanges(t *testing.T) {
 	t.Parallel()
 
 	t.Run("keeps every change", func(t *testing.T) {
@@ -44,21 +62,21 @@ func TestQueues_RecordControl(t *testing.T) {
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
 		require.Empty(t, b.changes(t, attune.Page{}))
 		pause := modeChange(1, attune.QueueOpen, attune.QueuePaused)
-		limit := attune.QueueChange{Number: 2, At: pause.At, Author: authorNamed("bo", ""), Kind: attune.ChangeLimit, From: "1", To: "7"}
+		limit := attune.QueueChange{Number: 2, Request: "b", At: pause.At, Author: authorNamed("bo", ""), Kind: attune.ChangeLimit, From: "1", To: "7"}
 		cancel := attune.QueueChange{
-			Number: 3, At: pause.At, Author: authorNamed("bo", ""), Kind: attune.ChangeCancel, From: "waiting", To: "cancelled",
+			Number: 3, Request: "c", At: pause.At, Author: authorNamed("bo", ""), Kind: attune.ChangeCancel, From: "queued", To: "granted",
 			Enforcement: ticket.Enforcement,
 		}
 		override := &attune.LimitOverride{Limit: 7, Until: pause.At.Add(time.Hour)}
 		b.control(t, attune.QueuePaused, nil, pause)
 		b.control(t, attune.QueuePaused, override, limit, cancel)
 
-		require.Empty(t, cmp.Diff([]attune.QueueChange{cancel, limit, pause}, b.changes(t, attune.Page{})))
-		require.Empty(t, cmp.Diff([]attune.QueueChange{limit}, b.changes(t, attune.Page{Before: 3, Limit: 1})))
+		require.Empty(t, gocmp.Diff([]attune.QueueChange{cancel, limit, pause}, b.changes(t, attune.Page{})))
+		require.Empty(t, gocmp.Diff([]attune.QueueChange{limit}, b.changes(t, attune.Page{Before: 3, Limit: 1})))
 		snapshot := b.rebuild(t)
 		require.Equal(t, attune.QueuePaused, snapshot.Mode)
 		require.EqualValues(t, 3, snapshot.LastChange)
-		require.Empty(t, cmp.Diff(override, snapshot.Override))
+		require.Empty(t, gocmp.Diff(override, snapshot.Override))
 		require.Equal(t, []attune.Ticket{ticket}, snapshot.Waiting)
 	})
 
@@ -71,10 +89,10 @@ func TestQueues_RecordControl(t *testing.T) {
 			Changes: []attune.QueueChange{modeChange(1, attune.QueueOpen, attune.QueuePaused)},
 		}
 		b.rebuild(t)
-		b.requireNoChange(t, func() { require.NoError(t, b.queues.RecordControl(t.Context(), queueKey, gone)) })
+		b.requireNoChange(t, func() { require.NoError(t, b.recordControl(t, queueKey, gone)) })
 		drain := modeChange(1, attune.QueueOpen, attune.QueueDraining)
 		b.control(t, attune.QueueDraining, nil, drain)
-		require.Empty(t, cmp.Diff([]attune.QueueChange{drain}, b.changes(t, attune.Page{})))
+		require.Empty(t, gocmp.Diff([]attune.QueueChange{drain}, b.changes(t, attune.Page{})))
 	})
 
 	t.Run("repeated and late reports do no harm", func(t *testing.T) {
@@ -88,9 +106,9 @@ func TestQueues_RecordControl(t *testing.T) {
 		b.control(t, attune.QueueOpen, nil, altered) // its number is taken
 		b.control(t, attune.QueuePaused, nil, first) // late, and recorded for the first time
 		b.control(t, attune.QueuePaused, nil)        // nothing to record
-		require.Empty(t, cmp.Diff([]attune.QueueChange{second, first}, b.changes(t, attune.Page{})))
+		require.Empty(t, gocmp.Diff([]attune.QueueChange{second, first}, b.changes(t, attune.Page{})))
 		want.Generation++
-		require.Empty(t, cmp.Diff(want, b.rebuild(t)))
+		require.Empty(t, gocmp.Diff(want, b.rebuild(t)))
 
 		third := modeChange(3, attune.QueueDraining, attune.QueueOpen)
 		b.control(t, attune.QueueOpen, nil, first, second, third) // a late start of the list, and something new
@@ -129,7 +147,7 @@ func TestQueues_RecordControl(t *testing.T) {
 		require.True(t, after.LastUpdated.After(*before.LastUpdated))
 		require.Equal(t, attune.QueuePaused, after.Mode)
 		after.LastUpdated, after.Mode = before.LastUpdated, before.Mode
-		require.Empty(t, cmp.Diff(before, after))
+		require.Empty(t, gocmp.Diff(before, after))
 		none, err := b.queues.Changes(t.Context(), "demo.notify", attune.Page{})
 		require.NoError(t, err)
 		require.Empty(t, none)
@@ -147,7 +165,7 @@ func TestQueues_RecordControl(t *testing.T) {
 			for number := range i + 1 {
 				control.Changes = append(control.Changes, modeChange(int64(number+1), attune.QueueOpen, attune.QueuePaused))
 			}
-			wg.Go(func() { errs[3*i] = b.queues.RecordControl(t.Context(), queueKey, control) })
+			wg.Go(func() { errs[3*i] = b.recordControl(t, queueKey, control) })
 			wg.Go(func() { _, errs[3*i+1] = b.enforcements.Admit(t.Context(), newcomers[i:i+1]) })
 			wg.Go(func() {
 				_, errs[3*i+2] = b.executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(messages[i])})
@@ -163,12 +181,12 @@ func TestQueues_RecordControl(t *testing.T) {
 	})
 }
 
-func TestQueues_RecordControlRefused(t *testing.T) {
+func TestQueues_RecordChangesRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	change := modeChange(1, attune.QueueOpen, attune.QueuePaused)
 	control := attune.QueueControl{Mode: attune.QueuePaused, Changes: []attune.QueueChange{change}}
-	requireCode(t, attune.CodeNotFound, b.queues.RecordControl(t.Context(), "demo.unknown", control), `"demo.unknown"`)
+	requireCode(t, attune.CodeNotFound, b.recordControl(t, "demo.unknown", control), `"demo.unknown"`)
 
 	tests := map[string]struct {
 		spoil    func(control *attune.QueueControl, change *attune.QueueChange)
@@ -192,7 +210,7 @@ func TestQueues_RecordControlRefused(t *testing.T) {
 			control := attune.QueueControl{Mode: attune.QueuePaused}
 			test.spoil(&control, &spoiled)
 			control.Changes = []attune.QueueChange{change, spoiled}
-			requireCode(t, attune.CodeInvalid, b.queues.RecordControl(t.Context(), queueKey, control), test.mentions)
+			requireCode(t, attune.CodeInvalid, b.recordControl(t, queueKey, control), test.mentions)
 			require.Empty(t, b.changes(t, attune.Page{}), "nothing of it is recorded")
 		})
 	}
@@ -225,7 +243,72 @@ func TestQueues_LimitByHand(t *testing.T) {
 			if test.inForce == 1 {
 				want = nil
 			}
-			require.Empty(t, cmp.Diff(want, b.rebuild(t).Override))
+			require.Empty(t, gocmp.Diff(want, b.rebuild(t).Override))
 		})
 	}
+}
+
+// cancelling is what a queue decides when a person cancels a waiting ticket.
+func cancelling(number int64, ticket attune.Ticket) attune.QueueDecisions {
+	change := modeChange(number, "", "")
+	change.Kind, change.Enforcement = attune.ChangeCancel, ticket.Enforcement
+	change.From, change.To = string(attune.EnforcementQueued), string(attune.EnforcementCancelled)
+	return attune.QueueDecisions{
+		Settlements: []attune.Settlement{{Ticket: ticket, Status: attune.EnforcementCancelled, Reason: attune.ReasonCancelled}},
+		Control:     attune.QueueControl{Mode: attune.QueueOpen, Changes: []attune.QueueChange{change}},
+	}
+}
+
+func TestQueues_RecordCancels(t *testing.T) {
+	t.Parallel()
+
+	t.Run("row and change are recorded together", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
+		held, err := b.queues.Record(t.Context(), queueKey, cancelling(1, ticket))
+		require.NoError(t, err)
+		require.Empty(t, held)
+		require.Equal(t, attune.EnforcementCancelled, b.enforcement(t, ticket.Enforcement).Status)
+		require.Equal(t, "cancelled", b.changes(t, attune.Page{})[0].To)
+	})
+
+	t.Run("a cancel that came too late says what had become of the ticket", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
+		b.request(t, ticket)
+		held, err := b.queues.Record(t.Context(), queueKey, cancelling(1, ticket))
+		require.NoError(t, err)
+		require.Len(t, held, 1)
+		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, ticket.Enforcement).Status)
+		require.Equal(t, "granted", b.changes(t, attune.Page{})[0].To)
+	})
+
+	t.Run("the cancel of a generation that is gone is recorded nowhere", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		tickets := b.admit(t, b.created(t, deploy, 2)...)
+		b.rebuild(t)
+		decisions := cancelling(1, tickets[0])
+		decisions.Settlements = append(decisions.Settlements, attune.Settlement{
+			Ticket: tickets[1], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout,
+		})
+		_, err := b.queues.Record(t.Context(), queueKey, decisions)
+		require.NoError(t, err)
+		require.Equal(t, attune.EnforcementQueued, b.enforcement(t, tickets[0].Enforcement).Status)
+		require.Equal(t, attune.EnforcementExpired, b.enforcement(t, tickets[1].Enforcement).Status)
+		require.Empty(t, b.changes(t, attune.Page{}))
+	})
+
+	t.Run("two requests never share a number", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.control(t, attune.QueuePaused, nil, modeChange(1, attune.QueueOpen, attune.QueuePaused))
+		other := modeChange(1, attune.QueueOpen, attune.QueueDraining)
+		other.Request = "another request"
+		err := b.recordControl(t, queueKey, attune.QueueControl{Mode: attune.QueueDraining, Changes: []attune.QueueChange{other}})
+		require.Error(t, err, "a change must not vanish")
+		require.Len(t, b.changes(t, attune.Page{}), 1)
+	})
 }

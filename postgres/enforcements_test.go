@@ -13,11 +13,11 @@ import (
 func (b *bundle) settle(t *testing.T, ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
 	t.Helper()
 	settlement := attune.Settlement{Ticket: ticket, Status: status, Reason: reason}
-	_, err := b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{settlement})
+	_, err := b.recordEnds(t.Context(), queueKey, []attune.Settlement{settlement})
 	require.NoError(t, err)
 }
 
-func TestEnforcements_Settle(t *testing.T) {
+func TestQueues_RecordEnds(t *testing.T) {
 	t.Parallel()
 
 	t.Run("records the end and counts it once", func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestEnforcements_Settle(t *testing.T) {
 			{Ticket: tickets[2], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout},
 		}
 		for range 3 {
-			held, err := b.enforcements.Settle(t.Context(), queueKey, settlements)
+			held, err := b.recordEnds(t.Context(), queueKey, settlements)
 			require.NoError(t, err)
 			require.Empty(t, held)
 		}
@@ -56,11 +56,11 @@ func TestEnforcements_Settle(t *testing.T) {
 			return []attune.Settlement{{Ticket: attune.Ticket{Enforcement: id}, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}}
 		}
 		for _, id := range []attune.EnforcementID{tickets[0].Enforcement, fresh, 4711} {
-			held, err := b.enforcements.Settle(t.Context(), queueKey, expired(id))
+			held, err := b.recordEnds(t.Context(), queueKey, expired(id))
 			require.NoError(t, err)
 			require.Empty(t, held, "not by a ticket of another place")
 		}
-		_, err := b.enforcements.Settle(t.Context(), "demo.other", expired(tickets[1].Enforcement))
+		_, err := b.recordEnds(t.Context(), "demo.other", expired(tickets[1].Enforcement))
 		require.NoError(t, err)
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, tickets[0].Enforcement).Status)
 		require.Equal(t, attune.EnforcementQueued, b.enforcement(t, tickets[1].Enforcement).Status)
@@ -78,7 +78,7 @@ func TestEnforcements_Settle(t *testing.T) {
 		for i, ticket := range tickets {
 			settlements[i] = attune.Settlement{Ticket: ticket, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}
 		}
-		held, err := b.enforcements.Settle(t.Context(), queueKey, settlements)
+		held, err := b.recordEnds(t.Context(), queueKey, settlements)
 		require.NoError(t, err)
 		require.Len(t, held, 2)
 		for i, grant := range held {
@@ -107,7 +107,7 @@ func TestEnforcements_Settle(t *testing.T) {
 		for _, s := range []attune.Settlement{
 			{Status: attune.EnforcementExecuted, Reason: attune.ReasonCancelled}, {Status: attune.EnforcementExpired},
 		} {
-			_, err := b.enforcements.Settle(t.Context(), queueKey, []attune.Settlement{s})
+			_, err := b.recordEnds(t.Context(), queueKey, []attune.Settlement{s})
 			requireCode(t, attune.CodeInvalid, err)
 		}
 	})

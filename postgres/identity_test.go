@@ -121,7 +121,7 @@ func (b *bundle) step(
 		return nil, nil
 	case fate < 3:
 		settlement := attune.Settlement{Ticket: ticket, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}
-		_, err := b.enforcements.Settle(ctx, queueKey, []attune.Settlement{settlement, settlement})
+		_, err := b.recordEnds(ctx, queueKey, []attune.Settlement{settlement, settlement})
 		return nil, err
 	}
 	given := grant(ticket)

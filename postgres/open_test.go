@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/services"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/services"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/postgres/postgrestest"
 )

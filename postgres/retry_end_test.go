@@ -35,7 +35,7 @@ func (b *bundle) requireEndedLike(t *testing.T, report attune.ExecutionCompleted
 	require.NoError(t, addsUp(b.stats(t)))
 }
 
-func TestEnforcements_SettleRetrying(t *testing.T) {
+func TestQueues_RecordEndsRetrying(t *testing.T) {
 	t.Parallel()
 	ends := map[attune.EnforcementStatus]attune.Reason{
 		attune.EnforcementRejected:  attune.ReasonDroppedOldest,

@@ -58,7 +58,7 @@ func TestRetries_SettleRacesWithRequests(t *testing.T) {
 		}
 		for half, part := range [][]attune.Settlement{settlements[:n/2], settlements[n/2:]} {
 			slices.Reverse(part)
-			wg.Go(func() { _, errs[n+half] = b.enforcements.Settle(t.Context(), queueKey, part) })
+			wg.Go(func() { _, errs[n+half] = b.recordEnds(t.Context(), queueKey, part) })
 		}
 		wg.Wait()
 		require.NoError(t, errors.Join(errs...))

@@ -112,7 +112,7 @@ func (w *walk) step(ctx context.Context, random *rand.Rand, id attune.Enforcemen
 		_, err = w.enforcements.GiveUp(ctx, id, ada)
 	case dice < 95:
 		expired := attune.Settlement{Ticket: ticket, Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}
-		_, err = w.enforcements.Settle(ctx, enforcement.Queue, []attune.Settlement{expired, expired})
+		_, err = w.recordEnds(ctx, enforcement.Queue, []attune.Settlement{expired, expired})
 	case dice < 98:
 		return w.cancel(ctx, id)
 	default:

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"context"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/attune-go/attune"
@@ -32,37 +30,39 @@ const heldSQL = selectHolders + `
 	JOIN unnest($2::bigint[], $3::bigint[]) AS u (id, sequence) ON u.id = e.id AND u.sequence = e.sequence
 WHERE e.queue_id = ` + queueNamed + ` AND e.status IN ('granted', 'parked', 'executed') ORDER BY e.grant_number`
 
-// Settle records the end of tickets of one queue that were not granted: rejected, cancelled or expired, with the reason. If
-// one waited for a further attempt, its execution ends as the attempt before has. A ticket that no longer waits keeps what it
-// has, and so does an enforcement that has another place by now; repeating a call changes nothing.
+// addSettlements records the end of tickets of one queue that were not granted: rejected, cancelled or expired, with the
+// reason. An execution that waited for a further attempt ends as its last attempt has ended. A ticket that no longer waits
+// keeps its status, and so does an enforcement that has another place by now; repeating the call changes nothing.
 //
-// Those that were granted are returned with their grants, in the order of their numbers, whether they hold their slots still
-// or not: the queue had forgotten that.
-func (e *Enforcements) Settle(
-	ctx context.Context, key attune.QueueKey, settlements []attune.Settlement,
-) (held []attune.Grant, err error) {
+// held receives the grants of those tickets that were granted, in the order of their numbers, whether they still hold their
+// slots or not. The queue had lost the decision to grant them.
+func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.Settlement, held *[]attune.Grant) {
 	n := len(settlements)
 	ids, sequences := make([]attune.EnforcementID, n), make([]int64, n)
 	statuses, reasons := make([]attune.EnforcementStatus, n), make([]attune.Reason, n)
 	for i, s := range settlements {
-		switch s.Status {
-		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
-		default:
-			return nil, attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
-				s.Enforcement, key, s.Status)
-		}
-		if s.Reason == "" {
-			return nil, attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
-		}
 		ids[i], sequences[i], statuses[i], reasons[i] = s.Enforcement, s.Sequence, s.Status, s.Reason
 	}
-	batch := new(pgx.Batch)
 	batch.Queue(lockQueueSQL, key)
 	batch.Queue(lockExecutionsOfSQL, ids)
 	batch.Queue(settleSQL, key, ids, sequences, statuses, reasons)
 	batch.Queue(heldSQL, key, ids, sequences).Query(func(rows pgx.Rows) (err error) {
-		held, err = pgx.CollectRows(rows, scanHolder)
+		*held, err = pgx.CollectRows(rows, scanHolder)
 		return err
 	})
-	return held, e.db.send(ctx, "settle enforcements", batch)
+}
+
+func checkSettlements(key attune.QueueKey, settlements []attune.Settlement) error {
+	for _, s := range settlements {
+		switch s.Status {
+		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
+		default:
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
+				s.Enforcement, key, s.Status)
+		}
+		if s.Reason == "" {
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
+		}
+	}
+	return nil
 }

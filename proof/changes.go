@@ -34,6 +34,7 @@ func (c *check) checkChanges() {
 		c.report.Transitions = append(c.report.Transitions, transition)
 	}
 	c.report.Checked.Changes = len(c.changes)
+	c.checkAuthors()
 	c.checkControl(latest[attune.ChangeMode], latest[attune.ChangeLimit])
 }
 
@@ -74,7 +75,8 @@ func (c *check) checkStep(before, change attune.QueueChange) {
 		_, toKnown := parseSetting(change.To)
 		known, follows = fromKnown && toKnown, from.follows(was, change.At)
 	case attune.ChangeCancel:
-		known = change.From == string(attune.EnforcementQueued) && change.To == string(attune.EnforcementCancelled)
+		known = change.From == string(attune.EnforcementQueued) &&
+			slices.Contains(attune.EnforcementStatuses(), attune.EnforcementStatus(change.To))
 	}
 	switch {
 	case !known || change.From == change.To:
@@ -110,17 +112,41 @@ func (c *check) checkLimitByHand(change attune.QueueChange, next *attune.QueueCh
 	return len(c.decidedBetween(change, next, false))
 }
 
-// checkCancel expects nobody to be granted who was cancelled while waiting.
+// cancelled reports whether a change has cancelled its ticket. A cancel that came too late has not: its record says what had
+// become of the ticket.
+func cancelled(change attune.QueueChange) bool {
+	return change.Kind == attune.ChangeCancel && change.To == string(attune.EnforcementCancelled)
+}
+
+// checkAuthors expects a change for every ticket that was cancelled, and none twice: row and change are stored together.
+func (c *check) checkAuthors() {
+	changes := map[attune.EnforcementID]int{}
+	for _, change := range c.changes {
+		if cancelled(change) {
+			changes[change.Enforcement]++
+		}
+	}
+	for _, e := range c.byID {
+		n, isCancelled := changes[e.ID], e.Status == attune.EnforcementCancelled
+		switch {
+		case isCancelled && n == 0:
+			c.violation(RuleChanges, e.Sequence, 0, "enforcement %d is cancelled, and no change says by whom", e.ID)
+		case n > 1 || n == 1 && !isCancelled:
+			c.violation(RuleChanges, e.Sequence, 0, "enforcement %d is %s, and %d changes have cancelled it", e.ID, e.Status, n)
+		}
+	}
+}
+
+// checkCancel expects no grant of a ticket that was cancelled while it waited.
 func (c *check) checkCancel(change attune.QueueChange) {
 	if _, known := c.byID[change.Enforcement]; !known {
 		c.changed(change, "the queue has no enforcement %d", change.Enforcement)
 	}
+	if !cancelled(change) {
+		return
+	}
 	for _, grant := range c.granted[change.Enforcement] {
-		switch first := c.decided[grant.Generation].first; {
-		case !grant.GrantedAt.After(change.At):
-		case first.After(change.At): // it may be that the cancel was lost with the generation before
-			c.report.Checked.Undecided++
-		default:
+		if grant.GrantedAt.After(change.At) {
 			c.violation(RuleChanges, grant.Sequence, grant.Number, "decided at %s, after change %d had cancelled the ticket",
 				clock(grant.GrantedAt), change.Number)
 		}

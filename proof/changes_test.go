@@ -41,8 +41,12 @@ func TestCheck_Changes(t *testing.T) {
 			func(r *rows) { r.Changes[3].At = second(30) },
 			nil,
 		},
-		"cancelled at the instant of a grant in an earlier place": {
-			func(r *rows) { r.Changes[2].Enforcement, r.Changes[2].At = 102, second(20) },
+		"a cancel that came too late": {
+			func(r *rows) {
+				r.Changes = append(r.Changes, attune.QueueChange{
+					Number: 6, At: second(36), Author: authorNamed("sam", ""), Kind: attune.ChangeCancel, From: "queued", To: "granted", Enforcement: 102,
+				})
+			},
 			nil,
 		},
 		"a limit that has run out": {
@@ -72,7 +76,10 @@ func TestCheck_Changes(t *testing.T) {
 
 		"a change is missing": {
 			func(r *rows) { r.Changes = append(r.Changes[:2], r.Changes[3:]...) },
-			[]string{"changes: change 4: 2 changes have a lower number", "changes: change 5: 3 changes have a lower number"},
+			[]string{
+				"changes: change 4: 2 changes have a lower number", "changes: change 5: 3 changes have a lower number",
+				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+			},
 		},
 		"a number twice": {
 			func(r *rows) { r.Changes[3].Number = 3 },
@@ -111,7 +118,10 @@ func TestCheck_Changes(t *testing.T) {
 		},
 		"of no kind": {
 			func(r *rows) { r.Changes[2].Kind = "name" },
-			[]string{`changes: change 3: there is no change of the name from "queued" to "cancelled"`},
+			[]string{
+				`changes: change 3: there is no change of the name from "queued" to "cancelled"`,
+				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+			},
 		},
 		"another limit by hand": {
 			func(r *rows) { r.Changes[4].From = "3 by hand" },
@@ -137,11 +147,23 @@ func TestCheck_Changes(t *testing.T) {
 		},
 		"granted after it was cancelled": {
 			func(r *rows) { r.Changes[2].Enforcement = 104 },
-			[]string{"changes: sequence 4 grant 3: decided at 12:00:30.000000, after change 3 had cancelled the ticket"},
+			[]string{
+				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+				"changes: sequence 4: enforcement 104 is executed, and 1 changes have cancelled it",
+				"changes: sequence 4 grant 3: decided at 12:00:30.000000, after change 3 had cancelled the ticket",
+			},
+		},
+		"cancelled twice": {
+			func(r *rows) {
+				again := r.Changes[2]
+				again.Number = 6
+				r.Changes = append(r.Changes, again)
+			},
+			[]string{"changes: sequence 3: enforcement 103 is cancelled, and 2 changes have cancelled it"},
 		},
 		"cancelled somebody of another queue": {
 			func(r *rows) { r.Changes[2].Enforcement = 999 },
-			[]string{"changes: change 3: the queue has no enforcement 999"},
+			[]string{"changes: change 3: the queue has no enforcement 999", "changes: sequence 3: enforcement 103 is cancelled, and no change says by whom"},
 		},
 		"another mode now": {
 			func(r *rows) { r.Stats.Mode = attune.QueueDraining },
@@ -176,10 +198,6 @@ func TestCheck_Undecided(t *testing.T) {
 		"the end of a limit by hand is under way": func(r *rows) {
 			r.Changes, r.Stats.MaxConcurrent = r.Changes[:4], 2
 			r.Grants[3].Limit = 7
-		},
-		"a cancel was lost with the generation that had made it": func(r *rows) {
-			r.Changes[2].Enforcement = 104
-			r.Grants[2].Generation, r.Grants[3].Generation = 1, 1
 		},
 	}
 	for name, change := range tests {

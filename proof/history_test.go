@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ type history struct {
 	sequence   int64
 	policy     attune.QueuePolicy
 	override   *attune.LimitOverride // as it is stored
+	requests   int                   // for changes by hand so far
 
 	releases []attune.Ticket     // on their way to the queue
 	late     []attune.Settlement // on their way from a generation that is gone to the rows
@@ -182,12 +184,24 @@ func (h *history) record(t *rapid.T) {
 	h.recordSome(rapid.IntRange(1, 5).Draw(t, "n"))
 }
 
+// recordSome stores up to n ends, with the changes by hand that are recorded together with them.
 func (h *history) recordSome(n int) {
 	settled := h.state.Unrecorded(n)
+	control := h.state.Unlogged(100, len(settled))
 	for _, settlement := range settled {
 		h.settle(settlement)
 	}
+	for _, change := range control.Changes {
+		if change.Kind == attune.ChangeCancel { // the row has the last word
+			change.To = string(h.byID(change.Enforcement).Status)
+		}
+		h.Changes = append(h.Changes, change)
+	}
+	if len(control.Changes) > 0 {
+		h.Stats.Mode, h.override = control.Mode, control.Override
+	}
 	h.state.Recorded(h.queueClock(), len(settled), nil)
+	h.state.Logged(len(control.Changes))
 }
 
 func (h *history) settle(settlement attune.Settlement) {
@@ -220,7 +234,7 @@ var author = authorNamed("sam", "a test")
 // control changes the queue by hand.
 func (h *history) control(t *rapid.T) {
 	if rapid.Bool().Draw(t, "mode") {
-		h.state.SetMode(h.queueClock(), author, rapid.SampledFrom([]attune.QueueMode{
+		h.setMode(rapid.SampledFrom([]attune.QueueMode{
 			attune.QueueOpen, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining,
 		}).Draw(t, "to"))
 		return
@@ -232,29 +246,41 @@ func (h *history) control(t *rapid.T) {
 	case 1:
 		override.Until = h.queueClock().Add(2 * time.Second)
 	}
-	h.state.SetOverride(h.queueClock(), author, override)
+	h.setLimit(override)
+}
+
+// ask makes a request for a change by hand. A queue may refuse the request.
+func (h *history) ask(r attune.ChangeRequest) {
+	h.requests++
+	r.ID, r.Author = fmt.Sprintf("request %d", h.requests), author
+	_, _ = h.state.Change(h.queueClock(), r)
+}
+
+func (h *history) setMode(mode attune.QueueMode) {
+	h.ask(attune.ChangeRequest{Kind: attune.ChangeMode, Mode: mode})
+}
+
+func (h *history) setLimit(limit *attune.LimitOverride) {
+	h.ask(attune.ChangeRequest{Kind: attune.ChangeLimit, Limit: limit})
 }
 
 func (h *history) cancel(t *rapid.T) {
 	if front := h.state.Front(3); len(front) > 0 {
-		h.state.Cancel(h.queueClock(), author, rapid.SampledFrom(front).Draw(t, "ticket"))
+		h.ask(attune.ChangeRequest{Kind: attune.ChangeCancel, Ticket: rapid.SampledFrom(front).Draw(t, "ticket")})
 	}
 }
 
-// log stores what was changed by hand.
-func (h *history) log(*rapid.T) {
-	control := h.state.Unlogged(100)
-	h.Changes = append(h.Changes, control.Changes...)
-	if len(control.Changes) > 0 {
-		h.Stats.Mode, h.override = control.Mode, control.Override
-	}
-	h.state.Logged(len(control.Changes))
-}
+// log stores changes by hand that need no end of a ticket to be stored with them.
+func (h *history) log(*rapid.T) { h.recordSome(0) }
 
 // rebuild loses the state, with everything that was decided and is not stored.
 func (h *history) rebuild(*rapid.T) {
 	h.tick()
-	h.late = append(h.late, h.state.Unrecorded(2)...)
+	for _, settlement := range h.state.Unrecorded(2) {
+		if settlement.Status != attune.EnforcementCancelled { // the rows refuse the cancel of a generation that is gone
+			h.late = append(h.late, settlement)
+		}
+	}
 	h.generation++
 	snapshot := attune.QueueSnapshot{
 		Policy: h.policy, Generation: h.generation, LastSequence: h.sequence, LastChange: int64(len(h.Changes)),

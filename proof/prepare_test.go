@@ -8,8 +8,8 @@ import (
 
 // quiet opens the queue at a limit of 4 and has everything end that waits or runs.
 func (h *history) quiet() {
-	h.state.SetMode(h.queueClock(), author, attune.QueueOpen)
-	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 4})
+	h.setMode(attune.QueueOpen)
+	h.setLimit(&attune.LimitOverride{Limit: 4})
 	for h.state.Active() > 0 || len(h.releases) > 0 {
 		h.database = h.database.Add(2 * time.Second)
 		h.state.Advance(h.queueClock())
@@ -44,9 +44,9 @@ func (h *history) pauseAndGoOn() {
 	h.quiet()
 	h.run()
 	h.tick()
-	h.state.SetMode(h.queueClock(), author, attune.QueuePaused)
+	h.setMode(attune.QueuePaused)
 	h.tick()
-	h.state.SetMode(h.queueClock(), author, attune.QueueOpen)
+	h.setMode(attune.QueueOpen)
 	h.run()
 	h.log(nil)
 }
@@ -56,7 +56,7 @@ func (h *history) limitByHand() {
 	h.quiet()
 	h.run()
 	h.tick()
-	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 3})
+	h.setLimit(&attune.LimitOverride{Limit: 3})
 	h.run()
 	h.log(nil)
 }
@@ -64,7 +64,7 @@ func (h *history) limitByHand() {
 // oneAfterTheOther has two grants decided at a limit of 1.
 func (h *history) oneAfterTheOther() {
 	h.quiet()
-	h.state.SetOverride(h.queueClock(), author, &attune.LimitOverride{Limit: 1})
+	h.setLimit(&attune.LimitOverride{Limit: 1})
 	h.finishAs(h.run(), "")
 	h.release(nil)
 	h.run()

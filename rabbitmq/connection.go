@@ -13,6 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 const (
@@ -67,19 +68,10 @@ func (c *Connection) Run(ctx context.Context) error {
 		return c.invalid
 	}
 	defer c.set(nil, errStopped, true)
-	var retry pauses
-	for ctx.Err() == nil {
-		started := time.Now()
-		err := c.connect(ctx)
-		if ctx.Err() != nil {
-			break
-		}
+	retry.Loop(ctx, c.connect, func(err error, pause time.Duration) {
 		c.set(nil, err, false)
-		retry.since(started)
-		wait := retry.next()
-		c.config.Logger.Warn("broker connection is down", "error", err, "retry_in", wait)
-		_ = pause(ctx, wait)
-	}
+		c.config.Logger.Warn("broker connection is down", "error", err, "retry_in", pause)
+	})
 	return nil
 }
 
@@ -165,13 +157,6 @@ func (c *Connection) blockedReason() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.blocked
-}
-
-// Ready reports whether there is a connection now.
-func (c *Connection) Ready() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return alive(c.link)
 }
 
 // alive sees the end of a link before Run does.

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/services"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/services"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/rabbitmq"
 )
 
@@ -51,14 +51,12 @@ func TestConnection(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		conn := rabbitmq.NewConnection(rabbitmq.Config{URL: b.url})
-		require.False(t, conn.Ready())
 		require.ErrorContains(t, conn.Ping(t.Context()), "not connected to RabbitMQ at 127.0.0.1:")
 		stop := b.run(t, conn.Run)
 		require.NoError(t, conn.WaitReady(deadline(t)))
-		require.True(t, conn.Ready())
 		require.NoError(t, conn.Ping(t.Context()))
 		stop()
-		require.False(t, conn.Ready())
+		require.Error(t, conn.Ping(t.Context()))
 		err := conn.WaitReady(t.Context())
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.ErrorContains(t, err, "the connection was stopped")

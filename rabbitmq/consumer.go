@@ -8,6 +8,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 // MaxTries is how often a message that makes its handler fail is tried before it goes to the dead-letter queue.
@@ -30,7 +31,7 @@ type Consumer[M attune.Message] struct {
 // messages are delivered again.
 func NewConsumer[M attune.Message](conn *Connection, config ConsumerConfig, handle func(context.Context, []M) error) *Consumer[M] {
 	return &Consumer[M]{
-		conn: conn, config: config.withDefaults(conn), handle: handle,
+		conn: conn, config: config.withDefaults(), handle: handle,
 		logger: conn.config.Logger.With("queue", config.Queue),
 	}
 }
@@ -48,7 +49,7 @@ func (c *Consumer[M]) Run(ctx context.Context) error {
 
 func (c ConsumerConfig) intake(conn *Connection, process func(context.Context, []amqp.Delivery) error) *intake {
 	return &intake{
-		conn: conn, what: c.Queue, prefetch: c.Prefetch, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
+		conn: conn, what: c.Queue, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
 		queue:   func(*channel) (string, error) { return c.Queue, nil },
 		process: process,
 	}
@@ -101,18 +102,17 @@ func (c *Consumer[M]) settle(ctx context.Context, items []item[M]) error {
 
 // attempt handles items, again and again while a service is away. They keep their place: nothing behind them is handled.
 func (c *Consumer[M]) attempt(ctx context.Context, items []item[M]) error {
-	var retry pauses
-	for tries := 1; ; tries++ {
+	tries := 0
+	return retry.Do(ctx, func() error {
+		tries++
 		err := c.call(ctx, items)
-		if err == nil || !outage(err) || ctx.Err() != nil {
-			return err
+		if err != nil && !outage(err) {
+			return retry.Final(err)
 		}
-		wait := retry.next()
-		c.logger.Warn("batch waits for a service", "messages", len(items), "tries", tries, "error", err, "retry_in", wait)
-		if pause(ctx, wait) != nil {
-			return err
-		}
-	}
+		return err
+	}, func(err error, pause time.Duration) {
+		c.logger.Warn("batch waits for a service", "messages", len(items), "tries", tries, "error", err, "retry_in", pause)
+	})
 }
 
 func (c *Consumer[M]) call(ctx context.Context, items []item[M]) error {
@@ -127,18 +127,12 @@ func (c *Consumer[M]) call(ctx context.Context, items []item[M]) error {
 func (c *Consumer[M]) fail(ctx context.Context, delivery amqp.Delivery, cause error) error {
 	failure := newFailure(c.config.Queue, delivery, cause, time.Now())
 	next := failure.outgoing()
-	var retry pauses
-	for {
-		err := c.config.Publisher.send(ctx, []outgoing{next})
-		if err == nil {
-			break
-		}
-		wait := retry.next()
+	err := retry.Do(ctx, func() error { return c.config.Publisher.send(ctx, []outgoing{next}) }, func(err error, pause time.Duration) {
 		c.logger.Error("move a failed message", "to", failure.destination(), "message_id", delivery.MessageId,
-			"error", err, "retry_in", wait)
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
+			"error", err, "retry_in", pause)
+	})
+	if err != nil {
+		return err
 	}
 	level := slog.LevelWarn
 	if failure.final() {

@@ -75,8 +75,8 @@ func TestConsumer_Batches(t *testing.T) {
 			"consumer has no queue": {},
 			"max batch -1":          {Queue: "q", MaxBatch: -1},
 			"linger 2s":             {Queue: "q", Linger: 2 * time.Second},
-			"prefetch 5":            {Queue: "q", MaxBatch: 10, Prefetch: 5},
-			"prefetch 70000":        {Queue: "q", Prefetch: 70000},
+			"max batch 40000":       {Queue: "q", MaxBatch: 40000},
+			`"q" has no publisher`:  {Queue: "q"},
 		} {
 			err := rabbitmq.NewConsumer(conn, config, func(context.Context, createdBatch) error { return nil }).Run(t.Context())
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
@@ -236,7 +236,7 @@ func TestConsumer_Culprit(t *testing.T) {
 	t.Run("that fails its own check is dead at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		consumer := rabbitmq.NewConsumer(b.conn, rabbitmq.ConsumerConfig{Queue: rabbitmq.QueueExecutionCompleted},
+		consumer := rabbitmq.NewConsumer(b.conn, rabbitmq.ConsumerConfig{Queue: rabbitmq.QueueExecutionCompleted, Publisher: b.publisher},
 			func(context.Context, []attune.ExecutionCompletedMessage) error { return nil })
 		b.run(t, consumer.Run)
 		b.publishRaw(t, attune.KeyExecutionCompleted, "m", `{"execution_id":1,"attempt":1,"status":"running"}`)

@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -35,32 +34,6 @@ func DeadLetters(ctx context.Context, conn *Connection, limit int) ([]DeadLetter
 		letters = append(letters, newDeadLetter(delivery))
 	}
 	return letters, err
-}
-
-// Replay publishes up to limit dead letters again, oldest first, with the routing key they had, and returns how many. It
-// takes all of them before it publishes the first, so that one that fails again is not replayed for ever. A dead letter
-// leaves its queue when its copy is confirmed; at the first that cannot be published, Replay stops.
-func Replay(ctx context.Context, conn *Connection, publisher *Publisher, limit int) (int, error) {
-	ch, err := conn.open(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer ch.discard() // gives the others back
-	deliveries, err := ch.dead(ctx, limit)
-	if err != nil {
-		return 0, err
-	}
-	for replayed, delivery := range deliveries {
-		letter := newDeadLetter(delivery)
-		err := publisher.PublishRaw(ctx, Envelope{RoutingKey: letter.RoutingKey, MessageID: letter.MessageID, Body: letter.Body})
-		if err != nil {
-			return replayed, fmt.Errorf("replay message %q: %w", letter.MessageID, err)
-		}
-		if err := delivery.Ack(false); err != nil {
-			return replayed, unavailable(err, "remove dead letter %q", letter.MessageID)
-		}
-	}
-	return len(deliveries), nil
 }
 
 // dead takes up to limit dead letters, oldest first, without settling them.

@@ -12,13 +12,12 @@ import (
 
 // Envelope is a message that was encoded before, for example when its outbox row was written.
 type Envelope struct {
-	RoutingKey string            // 1 to 255 bytes
-	MessageID  string            // the same for every copy; up to 255 bytes
-	Body       []byte            // JSON
-	Headers    map[string]string // optional; keys up to 255 bytes
+	RoutingKey string // 1 to 255 bytes
+	MessageID  string // the same for every copy; up to 255 bytes
+	Body       []byte // JSON
 }
 
-// maxShortString is what AMQP 0-9-1 can say in a routing key, a property or a header's key. The library closes the
+// maxShortString is what AMQP 0-9-1 can say in a routing key or a property. The library closes the
 // connection when it meets a longer one.
 const maxShortString = 255
 
@@ -31,12 +30,6 @@ func (e Envelope) validate() error {
 		return attune.Errorf(attune.CodeInvalid, "message id of %d bytes (routing key %q): use up to %d",
 			len(e.MessageID), e.RoutingKey, maxShortString)
 	}
-	for key := range e.Headers {
-		if len(key) > maxShortString {
-			return attune.Errorf(attune.CodeInvalid, "header key of %d bytes (message %q): use up to %d",
-				len(key), e.MessageID, maxShortString)
-		}
-	}
 	return nil
 }
 
@@ -48,12 +41,7 @@ type outgoing struct {
 }
 
 func (e Envelope) outgoing() outgoing {
-	headers := amqp.Table{}
-	for key, value := range e.Headers {
-		headers[key] = value
-	}
 	return outgoing{exchange: Exchange, key: e.RoutingKey, publishing: amqp.Publishing{
-		Headers:      headers,
 		ContentType:  amqp.MimeApplicationJSON,
 		DeliveryMode: amqp.Persistent,
 		MessageId:    e.MessageID,

@@ -10,38 +10,32 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/gather"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 const (
 	defaultMaxBatch = 100
-	// prefetchBatches is how many batches the broker sends ahead by default: one is being handled while the next arrives.
+	// prefetchBatches is how many batches the broker sends ahead: one is being handled while the next arrives.
 	prefetchBatches = 2
+	maxBatch        = math.MaxUint16 / prefetchBatches // AMQP counts a prefetch in 16 bits
 	maxLinger       = time.Second
 )
 
 // ConsumerConfig says what a [Consumer] or [Responder] takes.
 type ConsumerConfig struct {
 	Queue string
-	// MaxBatch bounds what one call of the handler gets. 0 is 100.
+	// MaxBatch bounds what one call of the handler gets: up to 32767. 0 is 100.
 	MaxBatch int
 	// Linger is how long a batch waits for more messages if the one before held several. 0 is not at all.
 	Linger time.Duration
-	// Prefetch bounds what the broker delivers ahead of acknowledgements: MaxBatch to 65535. 0 is twice MaxBatch.
-	Prefetch int
-	// Publisher carries what the receiver sends: failed messages, answers. Nil publishes on the consuming connection,
-	// which a broker short of memory or disk then stops reading from, acknowledgements included.
+	// Publisher carries what the receiver sends: failed messages, answers. It is on another connection than the consumer: a
+	// broker short of memory or disk stops reading from connections that publish, acknowledgements included.
 	Publisher *Publisher
 }
 
-func (c ConsumerConfig) withDefaults(conn *Connection) ConsumerConfig {
+func (c ConsumerConfig) withDefaults() ConsumerConfig {
 	if c.MaxBatch == 0 {
 		c.MaxBatch = defaultMaxBatch
-	}
-	if c.Prefetch == 0 {
-		c.Prefetch = min(prefetchBatches*c.MaxBatch, math.MaxUint16)
-	}
-	if c.Publisher == nil {
-		c.Publisher = NewPublisher(conn)
 	}
 	return c
 }
@@ -50,13 +44,12 @@ func (c ConsumerConfig) validate() error {
 	switch {
 	case c.Queue == "":
 		return attune.Errorf(attune.CodeInvalid, "consumer has no queue: name one")
-	case c.MaxBatch < 1 || c.MaxBatch > math.MaxUint16:
-		return attune.Errorf(attune.CodeInvalid, "max batch %d of queue %q: use 1 to %d", c.MaxBatch, c.Queue, math.MaxUint16)
+	case c.MaxBatch < 1 || c.MaxBatch > maxBatch:
+		return attune.Errorf(attune.CodeInvalid, "max batch %d of queue %q: use 1 to %d", c.MaxBatch, c.Queue, maxBatch)
 	case c.Linger < 0 || c.Linger > maxLinger:
 		return attune.Errorf(attune.CodeInvalid, "linger %s of queue %q: use 0s to %s", c.Linger, c.Queue, maxLinger)
-	case c.Prefetch < c.MaxBatch || c.Prefetch > math.MaxUint16:
-		return attune.Errorf(attune.CodeInvalid, "prefetch %d of queue %q: use %d (the max batch) to %d",
-			c.Prefetch, c.Queue, c.MaxBatch, math.MaxUint16)
+	case c.Publisher == nil:
+		return attune.Errorf(attune.CodeInvalid, "consumer of queue %q has no publisher: give it one on another connection", c.Queue)
 	}
 	return nil
 }
@@ -65,7 +58,6 @@ func (c ConsumerConfig) validate() error {
 type intake struct {
 	conn     *Connection
 	what     string // for the log
-	prefetch int
 	maxBatch int
 	linger   time.Duration
 	logger   *slog.Logger
@@ -78,18 +70,9 @@ type intake struct {
 
 // run returns when ctx ends.
 func (in *intake) run(ctx context.Context) {
-	var retry pauses
-	for ctx.Err() == nil {
-		started := time.Now()
-		err := in.consume(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		retry.since(started)
-		wait := retry.next()
-		in.logger.Warn("stopped consuming", "queue", in.what, "error", err, "retry_in", wait)
-		_ = pause(ctx, wait)
-	}
+	retry.Loop(ctx, in.consume, func(err error, pause time.Duration) {
+		in.logger.Warn("stopped consuming", "queue", in.what, "error", err, "retry_in", pause)
+	})
 }
 
 // consume returns when its channel is lost or given up.
@@ -106,7 +89,7 @@ func (in *intake) consume(ctx context.Context) error {
 		return ch.reason(err)
 	}
 	in.logger.Info("consuming", "queue", in.what)
-	pending := make(chan amqp.Delivery, in.prefetch) // never full: what is in it is not acknowledged
+	pending := make(chan amqp.Delivery, prefetchBatches*in.maxBatch) // never full: what is in it is not acknowledged
 	go func() {
 		defer close(pending)
 		for delivery := range deliveries {
@@ -126,7 +109,7 @@ func (in *intake) consume(ctx context.Context) error {
 }
 
 func (in *intake) subscribe(ch *channel) (<-chan amqp.Delivery, error) {
-	if err := ch.Qos(in.prefetch, 0, false); err != nil {
+	if err := ch.Qos(prefetchBatches*in.maxBatch, 0, false); err != nil {
 		return nil, err
 	}
 	queue, err := in.queue(ch)

@@ -12,6 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 	// a quorum queue without its majority, does not confirm.
 	publishPatience = 30 * time.Second
 	// connectPatience bounds the part of it spent without a connection.
-	connectPatience = LongestPause
+	connectPatience = retry.Longest
 	// stuckPatience is what a lane gets to say why it failed when the context ends.
 	stuckPatience = 100 * time.Millisecond
 	// publishLanes bounds how many calls publish at the same time.

@@ -30,7 +30,7 @@ func NewResponder[M attune.Message, R any](
 	conn *Connection, config ConsumerConfig, handle func(context.Context, []M) ([]R, error),
 ) *Responder[M, R] {
 	return &Responder[M, R]{
-		config: config.withDefaults(conn), conn: conn, handle: handle,
+		config: config.withDefaults(), conn: conn, handle: handle,
 		logger: conn.config.Logger.With("queue", config.Queue),
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// subscriberPrefetch bounds what a slow subscriber has in memory; the rest waits in its queue.
-const subscriberPrefetch = 100
+// subscriberBatch bounds what a slow subscriber has in memory, together with what the broker sends ahead; the rest waits in its
+// queue.
+const subscriberBatch = 50
 
 // Subscriber hears every message of a routing key that is published while it is connected. Each has a queue of its own
 // that goes with its connection, so every subscriber hears every message, and what is published while it is not connected
@@ -34,7 +35,7 @@ func NewSubscriber[M attune.Message](conn *Connection, routingKey string, handle
 // Run subscribes until ctx ends, over as many connections as it takes, and returns nil then.
 func (s *Subscriber[M]) Run(ctx context.Context) error {
 	in := &intake{
-		conn: s.conn, what: "(own) " + s.routingKey, prefetch: subscriberPrefetch, maxBatch: subscriberPrefetch,
+		conn: s.conn, what: "(own) " + s.routingKey, maxBatch: subscriberBatch,
 		logger: s.conn.config.Logger, queue: s.queue, process: s.process,
 	}
 	in.run(ctx)

@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 // Taker takes messages one by one, each only when somebody asks for it: whoever has no free slot asks for none, and the
@@ -50,16 +52,14 @@ func (t *Taker[M]) Take(ctx context.Context) (Delivery[M], error) {
 
 // fetch hands one delivery over. It may outlive its Take: a request to the broker cannot be interrupted.
 func (t *Taker[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
-	var retry pauses
 	level := slog.LevelDebug // a lost connection is one event, however many are waiting
-	for ctx.Err() == nil {
-		raw, err := t.next(ctx)
-		if err != nil {
-			wait := retry.next()
-			t.logger.Log(ctx, level, "cannot take a message", "error", err, "retry_in", wait)
+	for {
+		raw, err := retry.Get(ctx, func() (amqp.Delivery, error) { return t.next(ctx) }, func(err error, pause time.Duration) {
+			t.logger.Log(ctx, level, "cannot take a message", "error", err, "retry_in", pause)
 			level = slog.LevelWarn
-			_ = pause(ctx, wait)
-			continue
+		})
+		if err != nil {
+			return // ctx has ended
 		}
 		message, err := decode[M](raw)
 		if err != nil {
@@ -67,12 +67,13 @@ func (t *Taker[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 				"rejected", raw.Reject(false))
 			continue
 		}
-		delivery := Delivery[M]{Message: message, Redelivered: raw.Redelivered, raw: raw, settled: new(atomic.Bool)}
+		delivery := Delivery[M]{Message: message, raw: raw, settled: new(atomic.Bool)}
 		select {
 		case handover <- delivery:
 			return
 		case <-ctx.Done():
 			_ = delivery.Reject(true)
+			return
 		}
 	}
 }
@@ -139,8 +140,6 @@ func (t *Taker[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Deli
 // nowhere.
 type Delivery[M attune.Message] struct {
 	Message M
-	// Redelivered says that it may have been delivered before, to whomever.
-	Redelivered bool
 
 	raw     amqp.Delivery
 	settled *atomic.Bool

@@ -3,7 +3,7 @@
 # Installs what attune's tests and `attune dev` run as child processes, without Docker:
 #
 #   PostgreSQL and RabbitMQ   from Debian or Ubuntu packages, only those that are missing
-#   bin/attune-temporal       a Temporal server with its UI, built once from devserver/
+#   bin/attune-temporal       a Temporal server with its UI, built once from devenv/temporal/
 #
 # It can be run again at any time: what is already there is reported and left alone. It starts no system service and
 # stops none. `deps.sh packages` and `deps.sh temporal` do one half.
@@ -30,7 +30,7 @@ as_root() {
 	fi
 }
 
-# postgres_binary and rabbitmq_binary print where the server is, by the same rules as internal/services.
+# postgres_binary and rabbitmq_binary print where the server is, by the same rules as devenv/services.
 postgres_binary() {
 	local candidates
 	type -P postgres && return
@@ -126,7 +126,7 @@ temporal() {
 		say "Temporal: building bin/attune-temporal; this happens once and takes some minutes"
 	fi
 	mkdir -p bin
-	(cd devserver && go build -o ../bin/attune-temporal .)
+	(cd devenv/temporal && go build -o ../../bin/attune-temporal .)
 	say "Temporal: $(bin/attune-temporal --version) (bin/attune-temporal)"
 }
 

@@ -14,10 +14,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// encodingVersion is the version of the carried form. A reader refuses a newer one: a queue must not be continued by code
-// that does not know all of its state.
-// Version 2 added generations, attempts and parking; without them, version 1 says that there are none.
-const encodingVersion = 2
+// encodingVersion is the version of the carried form. A reader refuses any other one: a queue must not be continued by code
+// that does not know all of its state. From the first release on, a reader also knows every earlier version.
+const encodingVersion = 1
 
 // carried is the JSON form of a [State]: what a person may want to read is plain, the long lists are packed.
 type carried struct {
@@ -28,23 +27,25 @@ type carried struct {
 	Next     int64                 `json:"next"`
 	Grants   int64                 `json:"grants"`
 	// Generation is how often the queue was rebuilt.
-	Generation int64                `json:"generation,omitempty"`
-	Holders    []Holder             `json:"holders,omitempty"`
-	Waiting    packed               `json:"waiting,omitzero"`
-	Early      packed               `json:"early,omitzero"`
-	Gone       []int64              `json:"gone,omitempty"`
-	Settling   []carriedSettling    `json:"settling,omitempty"`
-	Recorded   int64                `json:"recorded,omitempty"`
-	Changes    int64                `json:"changes,omitempty"`
-	Unlogged   []attune.QueueChange `json:"unlogged,omitempty"`
-	Counters   Counters             `json:"counters"`
+	Generation int64             `json:"generation,omitempty"`
+	Holders    []Holder          `json:"holders,omitempty"`
+	Waiting    packed            `json:"waiting,omitzero"`
+	Early      packed            `json:"early,omitzero"`
+	Gone       []int64           `json:"gone,omitempty"`
+	Settling   []carriedSettling `json:"settling,omitempty"`
+	Recorded   int64             `json:"recorded,omitempty"`
+	Doubted    []attune.Ticket   `json:"doubted,omitempty"`
+	Changes    int64             `json:"changes,omitempty"`
+	Unlogged   []pendingChange   `json:"unlogged,omitempty"`
+	Made       []madeRequest     `json:"made,omitempty"`
+	Counters   Counters          `json:"counters"`
 	// InspectAfter is left out when it is the usual one.
 	InspectAfter attune.Duration `json:"inspect_after,omitzero"`
-	Parking      carriedParking  `json:"parking,omitzero"`
+	Sleep        carriedSleep    `json:"sleep,omitzero"`
 }
 
-// carriedParking is the JSON form of parking. After is left out when it is the usual one.
-type carriedParking struct {
+// carriedSleep is the JSON form of [sleep]. After is left out when it is the usual one.
+type carriedSleep struct {
 	After  attune.Duration `json:"after,omitzero"`
 	LookAt time.Time       `json:"look_at,omitzero"`
 	Grants int64           `json:"grants,omitempty"`
@@ -79,9 +80,9 @@ type carriedRetry struct {
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
-		Generation: s.generation, Parking: s.parking.carried(), Holders: s.holders,
-		Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Recorded: s.recorded, Counters: s.counters,
-		Changes: s.changes, Unlogged: s.unlogged,
+		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
+		Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Recorded: s.recorded, Doubted: s.doubted, Counters: s.counters,
+		Changes: s.changes, Unlogged: s.unlogged, Made: s.made,
 	}
 	if s.inspectAfter != InspectAfter {
 		c.InspectAfter = attune.Duration(s.inspectAfter)
@@ -103,15 +104,15 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return fmt.Errorf("queue state: %w", err)
 	}
-	if c.Version < 1 || c.Version > encodingVersion {
-		return fmt.Errorf("queue state has version %d, this program reads versions 1 to %d: deploy a program that knows it",
+	if c.Version != encodingVersion {
+		return fmt.Errorf("queue state has version %d, this program reads version %d: deploy a program that knows it",
 			c.Version, encodingVersion)
 	}
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
-		generation: c.Generation, parking: c.Parking.parking(),
-		holders: c.Holders, gone: c.Gone, counters: c.Counters, recorded: c.Recorded,
-		changes: c.Changes, unlogged: c.Unlogged, inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
+		generation: c.Generation, sleep: c.Sleep.sleep(),
+		holders: c.Holders, gone: c.Gone, counters: c.Counters, recorded: c.Recorded, doubted: c.Doubted,
+		changes: c.Changes, unlogged: c.Unlogged, made: c.Made, inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
 	var err error
 	if restored.waiting, err = c.Waiting.unpack(); err != nil {
@@ -134,17 +135,17 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (p parking) carried() carriedParking {
-	c := carriedParking{LookAt: p.lookAt, Grants: p.grants, UpTo: p.upTo, Done: p.done}
-	if p.after != ParkAfter {
+func (p sleep) carried() carriedSleep {
+	c := carriedSleep{LookAt: p.lookAt, Grants: p.grants, UpTo: p.upTo, Done: p.done}
+	if p.after != SleepAfter {
 		c.After = attune.Duration(p.after)
 	}
 	return c
 }
 
-func (c carriedParking) parking() parking {
-	after := time.Duration(cmp.Or(c.After, attune.Duration(ParkAfter)))
-	return parking{after: after, lookAt: c.LookAt, grants: c.Grants, upTo: c.UpTo, done: c.Done}
+func (c carriedSleep) sleep() sleep {
+	after := time.Duration(cmp.Or(c.After, attune.Duration(SleepAfter)))
+	return sleep{after: after, lookAt: c.LookAt, grants: c.Grants, upTo: c.UpTo, done: c.Done}
 }
 
 func pack(tickets []attune.Ticket) packed {

@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-const parkAfter = 3 * time.Second
+const sleepAfter = 3 * time.Second
 
 var somebody = authorNamed("somebody", "")
 
@@ -24,20 +24,20 @@ type machine struct {
 	now    time.Time
 	grants []int64 // sequences in the order in which the state decided them, each once
 	seen   map[int64]bool
-	parked map[int64]bool
+	asleep map[int64]bool
 }
 
 func newMachine() *machine {
 	policy := attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 5, Overflow: attune.OverflowReject}
 	state := semaphore.New(attune.QueueSnapshot{Policy: policy})
 	state.SetInspectAfter(5 * time.Second)
-	state.SetParkAfter(parkAfter)
+	state.SetSleepAfter(sleepAfter)
 	return &machine{
 		state:  state,
 		oracle: oracle{policy: policy},
 		now:    time.UnixMilli(1_700_000_000_000).UTC(),
 		seen:   map[int64]bool{},
-		parked: map[int64]bool{},
+		asleep: map[int64]bool{},
 	}
 }
 
@@ -137,7 +137,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 					m.oracle.settled = append(m.oracle.settled, ticket.Sequence)
 				}
 			}
-			m.state.Cancel(m.now, somebody, ticket)
+			err := cancel(m.state, m.now, somebody, ticket)
+			require.Equal(t, place == holding || place == ended, err != nil, "a cancel is refused unless its ticket waits: %v", err)
 			m.oracle.settle(m.now)
 		},
 		"set policy": func(t *rapid.T) {
@@ -157,21 +158,29 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"set mode": func(t *rapid.T) {
 			// Mostly open, or nothing would ever happen.
 			m.oracle.mode = rapid.SampledFrom([]attune.QueueMode{attune.QueueOpen, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining}).Draw(t, "mode")
-			m.state.SetMode(m.now, somebody, m.oracle.mode)
+			changes := m.state.Mode() != m.oracle.mode
+			require.Equal(t, changes, setMode(m.state, m.now, somebody, m.oracle.mode) == nil)
 			m.oracle.settle(m.now)
 		},
 		"override": func(t *rapid.T) {
 			override := attune.LimitOverride{Limit: rapid.IntRange(0, 4).Draw(t, "limit")}
 			if rapid.Bool().Draw(t, "runs out") {
-				override.Until = m.now.Add(time.Duration(rapid.IntRange(-1, 3000).Draw(t, "ms")) * time.Millisecond)
+				override.Until = m.now.Truncate(time.Second).Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "s")) * time.Second)
 			}
-			m.oracle.override = &override
-			m.state.SetOverride(m.now, somebody, &override)
+			passed := !override.Until.IsZero() && !override.Until.After(m.now)
+			current, set := m.state.Override()
+			ranOut := set && !current.Until.IsZero() && !current.Until.After(m.now)
+			err := setLimit(m.state, m.now, somebody, &override)
+			require.Equal(t, passed || set && !ranOut && current == override, err != nil, "%+v after %+v: %v", override, current, err)
+			if err == nil {
+				m.oracle.override = &override
+			}
 			m.oracle.settle(m.now)
 		},
-		"clear override": func(*rapid.T) {
+		"clear override": func(t *rapid.T) {
+			m.oracle.limit(m.now)
+			require.Equal(t, m.oracle.override != nil, setLimit(m.state, m.now, somebody, nil) == nil)
 			m.oracle.override = nil
-			m.state.SetOverride(m.now, somebody, nil)
 			m.oracle.settle(m.now)
 		},
 		"advance": func(t *rapid.T) {
@@ -242,15 +251,15 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				m.acquire(again...)
 			}
 		},
-		"park": func(t *rapid.T) {
-			tickets := m.state.Unparked(rapid.IntRange(1, 3).Draw(t, "n"))
+		"sleep": func(t *rapid.T) {
+			tickets := m.state.Drowsy(rapid.IntRange(1, 3).Draw(t, "n"))
 			for _, ticket := range tickets {
 				require.Equal(t, waiting, m.oracle.entries[ticket.Sequence-1].place)
-				require.False(t, m.parked[ticket.Sequence], "parked twice")
-				require.False(t, ticket.EnqueuedAt.Add(parkAfter).After(m.now), "parked before its time")
-				m.parked[ticket.Sequence] = true
+				require.False(t, m.asleep[ticket.Sequence], "put to sleep twice")
+				require.False(t, ticket.EnqueuedAt.Add(sleepAfter).After(m.now), "put to sleep before its time")
+				m.asleep[ticket.Sequence] = true
 			}
-			m.state.Parked(tickets)
+			m.state.Asleep(tickets)
 		},
 		"record": func(t *rapid.T) {
 			n := len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n")))

@@ -18,7 +18,7 @@ func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
 		switch {
 		case ticket.Sequence < s.next:
 			s.counters.Repeated++
-			s.redeliver(ticket)
+			s.repeated(ticket)
 		case s.mode == attune.QueueDraining && newcomer(ticket):
 			s.refuse(ticket)
 		case s.arrive(ticket) && newcomer(ticket):

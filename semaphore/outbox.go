@@ -72,6 +72,7 @@ func (s *State) Recorded(now time.Time, n int, held []attune.Grant) {
 		return
 	}
 	for _, grant := range held {
+		s.refuseCancel(grant.Ticket)
 		i := slices.IndexFunc(settled, func(t attune.Settlement) bool { return t.Same(grant.Ticket) })
 		if i >= 0 && s.holderOf(grant.Ticket) < 0 {
 			s.reinstate(now, settled[i], grant)
@@ -119,19 +120,6 @@ func (s *State) countOf(status attune.EnforcementStatus) *int64 {
 	}
 }
 
-// Unlogged returns how the queue is set by hand, with up to n changes that have not been recorded, oldest first.
-func (s *State) Unlogged(n int) attune.QueueControl {
-	return attune.QueueControl{
-		Generation: s.generation, Mode: s.mode, Override: s.override,
-		Changes: slices.Clone(s.unlogged[:min(n, len(s.unlogged))]),
-	}
-}
-
-// Logged takes note that the first n changes have been recorded.
-func (s *State) Logged(n int) {
-	s.unlogged = slices.Delete(s.unlogged, 0, min(n, len(s.unlogged)))
-}
-
 // Suspects returns the grants whose holders somebody should look at now, each once per inspection interval: whoever asks is
 // expected to answer with [State.Inspected], or to be asked again after the next interval.
 func (s *State) Suspects(now time.Time) []attune.Grant {
@@ -177,9 +165,12 @@ func (s *State) settle(ticket attune.Ticket, status attune.EnforcementStatus, re
 	s.settling = append(s.settling, attune.Settlement{Ticket: ticket, Status: status, Reason: reason})
 }
 
-// redeliver has a holder's grant delivered again: whoever acquires again may not have received it.
-func (s *State) redeliver(ticket attune.Ticket) {
-	if i := s.holderOf(ticket); i >= 0 {
+// redeliver has a holder's grant delivered again, and reports whether the ticket is a holder: a caller that acquires again may
+// not have received the grant.
+func (s *State) redeliver(ticket attune.Ticket) bool {
+	i := s.holderOf(ticket)
+	if i >= 0 {
 		s.holders[i].Delivered = false
 	}
+	return i >= 0
 }

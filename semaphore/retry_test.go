@@ -56,12 +56,12 @@ func TestState_RetryInPlace(t *testing.T) {
 		state.Acquire(start, tickets(1, 1))
 		state.Delivered(state.Undelivered(1))
 		state.Retry(start, retry(tickets(1, 1)[0], 2, soon))
-		state.SetMode(start, authorNamed("ann", ""), attune.QueuePaused)
+		require.NoError(t, setMode(state, start, authorNamed("ann", ""), attune.QueuePaused))
 		_, ok := state.WakeAt()
 		require.False(t, ok)
 		state.Advance(soon)
 		require.Empty(t, state.Undelivered(1))
-		state.SetMode(soon, authorNamed("ann", ""), attune.QueueOpen)
+		require.NoError(t, setMode(state, soon, authorNamed("ann", ""), attune.QueueOpen))
 		require.Len(t, state.Undelivered(1), 1)
 	})
 
@@ -112,12 +112,12 @@ func TestState_RetryAtTheBack(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: attune.OverflowReject})
 		state.Acquire(start, tickets(1, 3))
-		state.SetMode(start, authorNamed("ann", ""), attune.QueueDraining)
+		require.NoError(t, setMode(state, start, authorNamed("ann", ""), attune.QueueDraining))
 		state.Acquire(start, []attune.Ticket{again, {Enforcement: 105, Sequence: 5, EnqueuedAt: start}})
 		require.Len(t, state.Unrecorded(10), 1)
 		require.EqualValues(t, 5, state.Unrecorded(1)[0].Sequence)
 
-		state.SetMode(start, authorNamed("ann", ""), attune.QueueOpen)
+		require.NoError(t, setMode(state, start, authorNamed("ann", ""), attune.QueueOpen))
 		state.Acquire(start, []attune.Ticket{
 			{Enforcement: 106, Sequence: 6, EnqueuedAt: start}, {Enforcement: 102, Sequence: 7, EnqueuedAt: start, Attempt: 2},
 		})
@@ -143,7 +143,7 @@ func TestState_Generation(t *testing.T) {
 
 func TestState_Parking(t *testing.T) {
 	t.Parallel()
-	later := func(looks int) time.Time { return start.Add(time.Duration(looks) * semaphore.ParkAfter) }
+	later := func(looks int) time.Time { return start.Add(time.Duration(looks) * semaphore.SleepAfter) }
 
 	t.Run("who has waited for long, once", func(t *testing.T) {
 		t.Parallel()
@@ -154,16 +154,16 @@ func TestState_Parking(t *testing.T) {
 		require.Equal(t, later(1), at)
 		late := attune.Ticket{Enforcement: 104, Sequence: 4, EnqueuedAt: start.Add(time.Second)}
 		state.Acquire(start.Add(time.Second), []attune.Ticket{late})
-		require.Empty(t, state.Unparked(10))
+		require.Empty(t, state.Drowsy(10))
 
 		state.Advance(later(1))
-		require.Equal(t, tickets(2, 3), state.Unparked(10))
-		require.Equal(t, tickets(2, 2), state.Unparked(1))
-		state.Parked(state.Unparked(10))
-		require.Empty(t, state.Unparked(10))
-		require.EqualValues(t, 3, state.ParkedUpTo())
+		require.Equal(t, tickets(2, 3), state.Drowsy(10))
+		require.Equal(t, tickets(2, 2), state.Drowsy(1))
+		state.Asleep(state.Drowsy(10))
+		require.Empty(t, state.Drowsy(10))
+		require.EqualValues(t, 3, state.AsleepUpTo())
 		state.Advance(later(2))
-		require.Equal(t, []attune.Ticket{late}, state.Unparked(10))
+		require.Equal(t, []attune.Ticket{late}, state.Drowsy(10))
 	})
 
 	t.Run("nobody in a fast queue", func(t *testing.T) {
@@ -174,10 +174,10 @@ func TestState_Parking(t *testing.T) {
 			state.Release(start, tickets(sequence+1, sequence+1))
 		}
 		state.Advance(later(1))
-		require.Empty(t, state.Unparked(10))
+		require.Empty(t, state.Drowsy(10))
 		state.Release(later(1), tickets(101, 101))
 		state.Advance(later(2))
-		require.Equal(t, tickets(103, 300), state.Unparked(1000))
+		require.Equal(t, tickets(103, 300), state.Drowsy(1000))
 	})
 
 	t.Run("nothing to look for without anybody waiting", func(t *testing.T) {

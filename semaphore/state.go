@@ -27,12 +27,14 @@ type State struct {
 	gone     []int64             // sequences above next that ended before their turn to join the line, in order
 	settling []attune.Settlement // ended without a grant, not yet recorded
 	recorded int64               // how many have been recorded
+	doubted  []attune.Ticket     // have ended, and were acquired again
 
-	changes  int64                // the number of the last change by hand
-	unlogged []attune.QueueChange // made by hand, not yet recorded
+	changes  int64           // the number of the last change by hand
+	unlogged []pendingChange // changes by hand that are not recorded yet
+	made     []madeRequest   // the last requests for changes, and those of all unrecorded changes, in number order
 
 	inspectAfter time.Duration // how long a slot is held before somebody looks whether it still should be
-	parking      parking
+	sleep        sleep
 
 	counters Counters
 }
@@ -63,6 +65,8 @@ type Counters struct {
 	Skipped   int64 `json:"skipped"`   // sequences of a gap that turned out to have ended already
 	Recovered int64 `json:"recovered"` // of the completed: slots whose release was lost, found by inspection
 	Retried   int64 `json:"retried"`   // attempts after the first that were asked for by holders
+
+	Unloggable int64 `json:"unloggable,omitempty"` // changes by hand that the rows refuse for ever
 }
 
 // InspectAfter is how long a slot is held before somebody looks whether it still should be. A release that was lost holds a
@@ -77,7 +81,7 @@ func New(snapshot attune.QueueSnapshot) *State {
 		policy:   snapshot.Policy,
 		mode:     cmp.Or(snapshot.Mode, attune.QueueOpen),
 		override: snapshot.Override,
-		changes:  snapshot.LastChange, inspectAfter: InspectAfter, parking: parking{after: ParkAfter},
+		changes:  snapshot.LastChange, inspectAfter: InspectAfter, sleep: sleep{after: SleepAfter},
 		next:   snapshot.LastSequence + 1,
 		grants: snapshot.LastGrant, generation: snapshot.Generation,
 	}

@@ -1,11 +1,13 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 // claimTries bounds how often a claim is asked for when the answer is an error that is neither "unavailable" nor
@@ -56,7 +58,6 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 			return nil, nil, false
 		}
 		if a.claimed {
-			w.counters.duplicates.Add(1)
 			w.log.Info("request was delivered again and dropped", attrs(m)...)
 			w.settled(m, "acknowledge", request.Ack())
 			return nil, nil, false
@@ -71,10 +72,8 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	reply, asked, err := w.ask(ctx, m)
 	switch {
 	case err == nil && reply.Granted:
-		w.counters.claimed.Add(1)
 		return lease{from: asked, length: time.Duration(reply.Lease)}, true
 	case err == nil:
-		w.counters.refused.Add(1)
 		w.log.Info("claim refused, request dropped", attrs(m, "standing", reply.Status)...)
 		w.settled(m, "acknowledge", request.Ack())
 	case ctx.Err() != nil:
@@ -92,23 +91,21 @@ func (w *Worker) ask(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
 ) (reply attune.ExecutionClaimReply, asked time.Time, err error) {
 	question := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
-	var pause backoff
-	for failures := 1; ctx.Err() == nil; {
+	failures := 0
+	reply, err = retry.Get(ctx, func() (attune.ExecutionClaimReply, error) {
 		asked = time.Now()
-		reply, err = w.askOnce(ctx, question)
-		if err == nil {
-			return reply, asked, nil
+		reply, err := w.askOnce(ctx, question)
+		if err == nil || unanswered(err) {
+			return reply, err
 		}
-		if !unanswered(err) {
-			if !attune.Retryable(err) || failures == claimTries {
-				return reply, asked, err
-			}
-			failures++
+		if failures++; failures == claimTries {
+			return reply, retry.Final(err)
 		}
-		w.log.Warn("claim not answered, asking again", attrs(m, "error", err)...)
-		pause.wait(ctx)
-	}
-	return reply, asked, ctx.Err()
+		return reply, finalUnlessRetryable(err)
+	}, func(err error, pause time.Duration) {
+		w.log.Warn("claim not answered, asking again", attrs(m, "error", err, "retry_in", pause)...)
+	})
+	return reply, asked, err
 }
 
 // askOnce asks one question. A worker that is told to stop still waits for the answer: a claim that was granted without
@@ -132,7 +129,6 @@ func (w *Worker) run(
 	started := time.Now()
 	how := w.runner.run(ctx, kill, m)
 	finished := time.Now()
-	w.counters.ended(how.status)
 	w.log.Info("execution ended",
 		attrs(m, "status", how.status, "reason", how.reason, "detail", how.message, "took", finished.Sub(started))...)
 	return how.completed(m, w.cfg.Name, started, finished)
@@ -140,20 +136,20 @@ func (w *Worker) run(
 
 // report publishes until it is confirmed, or until ctx ends.
 func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMessage) {
-	var pause backoff
-	for {
-		err := w.reports.Publish(ctx, report)
-		if err == nil {
-			return
-		}
-		log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status, "error", err)
-		if !pause.wait(ctx) {
-			w.counters.unreported.Add(1)
-			log.Error("worker stopped before the end of the execution could be reported")
-			return
-		}
-		log.Warn("report not published, trying again")
+	log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status)
+	var last error
+	err := retry.Do(ctx, func() error {
+		last = w.reports.Publish(ctx, report)
+		return last
+	}, func(err error, pause time.Duration) {
+		log.Warn("report not published, trying again", "error", err, "retry_in", pause)
+	})
+	if err != nil {
+		w.unreported.Add(1)
+		log.Error("worker stopped before the end of the execution could be reported", "error", cmp.Or(last, err))
+		return
 	}
+	w.cfg.Reported(ctx, report.Status)
 }
 
 // settled logs a delivery that could not be settled. The broker delivers it again, and then it is dropped as known or

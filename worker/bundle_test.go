@@ -32,6 +32,7 @@ type bundle struct {
 	requests *requests
 	claims   *claims
 	reports  *reports
+	said     *tally
 	stop     context.CancelFunc // tells Run to stop
 	ended    chan error         // what Run returned
 	stopTime time.Duration
@@ -54,11 +55,12 @@ func setup(t *testing.T, change ...func(*worker.Config)) *bundle {
 		stopTime: cfg.StopTime(),
 		requests: &requests{queue: make(chan worker.Request, 100)},
 		claims:   &claims{},
+		said:     &tally{said: map[string]int{}},
 		reports:  &reports{published: make(chan attune.ExecutionCompletedMessage, 100)},
 		ended:    make(chan error, 1),
 	}
 	var err error
-	b.Worker, err = worker.New(cfg, b.requests, b.claims, b.reports, discard())
+	b.Worker, err = worker.New(cfg, b.requests, b.claims, b.reports, slog.New(b.said))
 	require.NoError(t, err)
 	return b
 }
@@ -84,7 +86,7 @@ func (b *bundle) stopped(t *testing.T) error {
 	case err := <-b.ended:
 		return err
 	case <-time.After(deadline):
-		require.FailNow(t, "the worker did not stop", "%+v", b.Stats())
+		require.FailNow(t, "the worker did not stop", "%+v", b.said.counts())
 		return nil
 	}
 }
@@ -143,12 +145,10 @@ func (b *bundle) do(t *testing.T, m attune.ExecutionRequestedMessage) attune.Exe
 
 var errAway = attune.Errorf(attune.CodeUnavailable, "the broker is away")
 
-// requireStats compares every counter except Slots and Busy.
-func (b *bundle) requireStats(t *testing.T, want worker.Stats) {
+// requireTally compares how often the worker has said what.
+func (b *bundle) requireTally(t *testing.T, want map[string]int) {
 	t.Helper()
-	got := b.Stats()
-	got.Slots, got.Busy = 0, 0
-	require.Equal(t, want, got)
+	require.Equal(t, want, b.said.counts())
 }
 
 // nextIn returns the next report inside a bubble, where waiting costs nothing.
@@ -158,7 +158,7 @@ func (b *bundle) nextIn(t *testing.T) attune.ExecutionCompletedMessage {
 	case report := <-b.reports.published:
 		return report
 	case <-time.After(24 * time.Hour):
-		require.FailNow(t, "nothing was reported in a day", "%+v", b.Stats())
+		require.FailNow(t, "nothing was reported in a day", "%+v", b.said.counts())
 		return attune.ExecutionCompletedMessage{}
 	}
 }

@@ -71,7 +71,7 @@ func TestWorker_Claim(t *testing.T) {
 		require.NoError(t, b.stopped(t))
 		b.requireNothingRan(t)
 		require.Empty(t, b.reports.published)
-		b.requireStats(t, worker.Stats{Refused: 1})
+		b.requireTally(t, map[string]int{"refused": 1})
 	})
 
 	t.Run("AskedAgainWhileNobodyAnswers", func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestWorker_Claim(t *testing.T) {
 			delivery := b.requests.push(request("no-such-program"))
 			require.Equal(t, attune.ReasonExecutableNotFound, b.nextIn(t).Reason)
 			require.Equal(t, "ack", <-delivery.settled)
-			b.requireStats(t, worker.Stats{Claimed: 1, Failed: 1})
+			b.requireTally(t, map[string]int{"failed": 1})
 			b.stop()
 			require.NoError(t, <-b.ended)
 		})
@@ -120,7 +120,7 @@ func TestWorker_Claim(t *testing.T) {
 				b.stop()
 				require.NoError(t, <-b.ended)
 				b.requireNothingRan(t)
-				b.requireStats(t, worker.Stats{})
+				b.requireTally(t, map[string]int{})
 			})
 		})
 	}
@@ -199,7 +199,7 @@ func TestWorker_Duplicates(t *testing.T) {
 		ran, err := os.ReadFile(b.path("ran"))
 		require.NoError(t, err)
 		require.Equal(t, "ran\nran\n", string(ran), "once per attempt")
-		b.requireStats(t, worker.Stats{Claimed: 2, Duplicates: 2, Succeeded: 2})
+		b.requireTally(t, map[string]int{"duplicate": 2, "succeeded": 2})
 	})
 
 	t.Run("WhileTheWorkerStops", func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestWorker_Duplicates(t *testing.T) {
 		first := b.requests.push(m)
 		require.Eventually(t, func() bool { return b.claims.asked.Load() == 1 }, deadline, tick)
 		second := b.requests.push(m)
-		require.Eventually(t, func() bool { return b.Stats().Busy == 2 }, deadline, tick)
+		require.Eventually(t, func() bool { return b.requests.taken.Load() == 2 }, deadline, tick)
 		b.stop()
 		require.Equal(t, "requeue", second.wait(t))
 		close(answer)
@@ -241,7 +241,7 @@ func TestWorker_Duplicates(t *testing.T) {
 				first := b.requests.push(m)
 				require.Eventually(t, func() bool { return b.claims.asked.Load() == 1 }, deadline, tick)
 				second := b.requests.push(m)
-				require.Eventually(t, func() bool { return b.Stats().Busy == 2 }, deadline, tick)
+				require.Eventually(t, func() bool { return b.requests.taken.Load() == 2 }, deadline, tick)
 				require.True(t, second.open(), "it may be the only one left")
 				close(answer)
 				if grant {

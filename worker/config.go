@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,8 @@ type Config struct {
 	// ClaimTimeout is how long one question for a claim may take. One for a renewal may take a sixth of the shortest lease,
 	// and no longer than this. A claim that took 3/4 of its lease to be granted is not run: keep leases a few times as long.
 	ClaimTimeout time.Duration
+	// Reported counts: it is called with the status of every report that the broker has confirmed. Default: nothing is counted.
+	Reported func(context.Context, attune.ExecutionStatus)
 }
 
 // WithDefaults returns c with every zero field decided, except Name.
@@ -68,6 +71,9 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.ClaimTimeout, DefaultClaimTimeout)
 	if c.Environ == nil {
 		c.Environ = os.Environ()
+	}
+	if c.Reported == nil {
+		c.Reported = func(context.Context, attune.ExecutionStatus) {}
 	}
 	return c
 }

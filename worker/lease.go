@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -81,7 +80,6 @@ type keeper struct {
 	worker   string
 	patience time.Duration // the longest wait for an answer
 	log      *slog.Logger
-	lost     atomic.Int64
 
 	changed chan struct{} // tells run to look at the leases again
 	mu      sync.Mutex
@@ -204,7 +202,6 @@ func (k *keeper) lose(h *held, format string, args ...any) {
 		return
 	}
 	h.lost = true
-	k.lost.Add(1)
 	why := &lostError{why: fmt.Sprintf(format, args...)}
 	k.log.Error("lease lost, ending the execution", "execution", h.id.Execution, "attempt", h.id.Attempt, "error", why)
 	h.end(why)

@@ -76,7 +76,7 @@ func TestWorker_Ends(t *testing.T) {
 			require.Equal(t, attune.ExecutionTimedOut, got.Status)
 			require.Equal(t, attune.ReasonTimeout, got.Reason)
 			require.Nil(t, got.ExitCode)
-			require.EqualValues(t, 1, b.Stats().TimedOut)
+			b.requireTally(t, map[string]int{"timed_out": 1})
 			if got.Error == "time was up before it could be started" && 2*timeout < deadline {
 				continue
 			}

@@ -111,7 +111,7 @@ func TestWorker_Renews(t *testing.T) {
 			}
 			b.stop()
 			require.NoError(t, <-b.ended)
-			b.requireStats(t, worker.Stats{Claimed: 2, Succeeded: 2})
+			b.requireTally(t, map[string]int{"succeeded": 2})
 		})
 	})
 
@@ -146,7 +146,7 @@ func TestWorker_Renews(t *testing.T) {
 					}
 					b.stop()
 					require.NoError(t, <-b.ended)
-					b.requireStats(t, worker.Stats{Claimed: 1, Succeeded: 1})
+					b.requireTally(t, map[string]int{"succeeded": 1})
 				})
 			})
 		}
@@ -207,7 +207,7 @@ func TestWorker_Renews(t *testing.T) {
 			b.stop()
 			require.ErrorContains(t, <-b.ended, "1 executions unreported")
 			require.LessOrEqual(t, time.Since(before), b.stopTime)
-			b.requireStats(t, worker.Stats{Claimed: 1, Failed: 1, Unreported: 1})
+			b.requireTally(t, map[string]int{"failed": 1, "unreported": 1})
 		})
 	})
 }
@@ -231,7 +231,7 @@ func TestWorker_LeaseOfTheAnsweredQuestion(t *testing.T) {
 		}
 		b.start(t)
 		start := b.pushHeld(request("true"))
-		for b.Stats().Lost == 0 {
+		for b.said.counts()["lost"] == 0 {
 			<-time.After(time.Millisecond)
 			synctest.Wait()
 		}
@@ -243,7 +243,7 @@ func TestWorker_LeaseOfTheAnsweredQuestion(t *testing.T) {
 		require.Equal(t, "its lease ran out: no renewal was answered for 45s; ended before it was started", got.Error)
 		b.stop()
 		require.NoError(t, <-b.ended)
-		b.requireStats(t, worker.Stats{Claimed: 1, Abandoned: 1, Lost: 1})
+		b.requireTally(t, map[string]int{"abandoned": 1, "lost": 1})
 	})
 }
 
@@ -292,7 +292,7 @@ func TestWorker_Lost(t *testing.T) {
 		require.Equal(t, "its lease was lost: it had run out, or the execution was ended without its worker; "+
 			"ended while it ran; it was killed so that it does not outlive its lease", got.Error)
 		requireNoGroup(t, pid)
-		require.EqualValues(t, 1, b.Stats().Abandoned)
+		require.Equal(t, 1, b.said.counts()["abandoned"])
 
 		finish()
 		b.reports.next(t)
@@ -321,7 +321,7 @@ func TestWorker_Lost(t *testing.T) {
 					require.Equal(t, attune.ReasonWorkerLost, got.Reason)
 					require.Regexp(t, `^its lease ran out: no renewal was answered for \d`, got.Error)
 					require.NoError(t, b.stopped(t))
-					b.requireStats(t, worker.Stats{Claimed: 1, Abandoned: 1, Lost: 1})
+					b.requireTally(t, map[string]int{"abandoned": 1, "lost": 1})
 					ready, _ := os.ReadFile(b.path("ready"))
 					inTime := len(ready) > 0 && regexp.MustCompile(test.says).MatchString(got.Error)
 					if !inTime && 2*lease < deadline {

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/retry"
 )
 
 // Request is one delivery of a request to run an attempt. Exactly one of Ack and Reject is called, once.
@@ -50,11 +52,11 @@ type Worker struct {
 	reports  Reports
 	log      *slog.Logger
 
-	runner   runner
-	register *register
-	keeper   *keeper
-	counters counters
-	started  atomic.Bool
+	runner     runner
+	register   *register
+	keeper     *keeper
+	unreported atomic.Int64 // outcomes that could not be published before the worker had to stop
+	started    atomic.Bool
 }
 
 // New returns a worker. A setting out of its range is an [attune.CodeInvalid] error.
@@ -117,32 +119,41 @@ func (w *Worker) Run(ctx context.Context) error {
 // error that ends the worker.
 func (w *Worker) take(ctx, running, reporting context.Context, handling *sync.WaitGroup) error {
 	slots := make(chan struct{}, w.cfg.Slots)
-	var pause backoff
 	for {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 			return nil
 		}
-		request, err := w.requests.Take(ctx)
+		request, err := w.takeOne(ctx)
 		switch {
 		case err == nil:
-			pause = backoff{}
-			w.counters.busy.Add(1)
 			handling.Go(func() {
-				defer func() { w.counters.busy.Add(-1); <-slots }()
+				defer func() { <-slots }()
 				w.handle(ctx, running, reporting, request)
 			})
-			continue
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // being told to stop is why nothing was taken, and no failure
-		case !attune.Retryable(err):
+		default:
 			return fmt.Errorf("take a request: %w", err)
 		}
-		w.log.Warn("no request could be taken, trying again", "error", err)
-		pause.wait(ctx)
-		<-slots
 	}
+}
+
+func (w *Worker) takeOne(ctx context.Context) (Request, error) {
+	return retry.Get(ctx, func() (Request, error) {
+		request, err := w.requests.Take(ctx)
+		return request, finalUnlessRetryable(err)
+	}, func(err error, pause time.Duration) {
+		w.log.Warn("no request could be taken, trying again", "error", err, "retry_in", pause)
+	})
+}
+
+func finalUnlessRetryable(err error) error {
+	if err == nil || attune.Retryable(err) {
+		return err
+	}
+	return retry.Final(err)
 }
 
 // drain waits for what is under way, and hurries it in steps.
@@ -160,7 +171,7 @@ func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
 
 // leftOver returns nil when every outcome was reported.
 func (w *Worker) leftOver(idle bool) error {
-	unreported := w.counters.unreported.Load()
+	unreported := w.unreported.Load()
 	if !idle {
 		left := w.underWay()
 		unreported += int64(len(left))

@@ -16,7 +16,6 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	queue := &actionQueue{
 		key:      input.Queue,
-		logic:    workflow.GetVersion(ctx, logicChange, workflow.DefaultVersion, logicVersion),
 		state:    input.State,
 		memo:     memoOf(workflow.GetInfo(ctx)),
 		acquires: signalChannel(ctx, SignalAcquire, "Put tickets into the queue."),
@@ -38,45 +37,55 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	}
 	for {
 		queue.turn(ctx)
-		if queue.mayContinueAsNew(ctx) {
+		if queue.foreign {
+			if err := queue.rebuild(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if queue.closed(ctx) {
 			return workflow.NewContinueAsNewError(ctx, ActionQueueWorkflowName,
 				QueueInput{Queue: queue.key, State: queue.state})
 		}
-		if err := workflow.Await(ctx, queue.hasWork); err != nil {
+		if err := workflow.Await(ctx, func() bool { return queue.hasWork(ctx) }); err != nil {
 			return fmt.Errorf("wait for work: %w", err)
 		}
 	}
 }
 
-// actionQueue is one run of an ActionQueueWorkflow. Only the workflow's main coroutine touches it.
+// actionQueue is one run of an ActionQueueWorkflow. The workflow's main coroutine owns it. The handlers of updates change the
+// state in one step, set changed, and read what the main coroutine has done about it.
 type actionQueue struct {
 	key   attune.QueueKey
-	logic workflow.Version // of the code that the run was started with
-	state *semaphore.State
+	state *semaphore.State // nil while it is being loaded
 
 	acquires, releases, cancels, retries, forces workflow.ReceiveChannel
 
 	// At most one of each is under way; what has come up meanwhile goes with the next.
-	granting, settling, filling, logging, inspecting, parking task
-	timer                                                     timer
+	granting, recording, filling, doubting, inspecting, sleeping task
+	timer                                                        timer
 
 	memo    QueueMemo
 	changed bool // by an update, since the last turn
-	forced  bool // somebody asked to continue as new
+	forced  bool // a signal asks to continue as new
+	foreign bool // the state does not belong to the rows
+
+	closing   bool      // the run takes no updates and starts nothing new, and ends when nothing is under way
+	closeBy   time.Time // while it is closing: it ends whatever is under way
+	abandoned bool      // handlers that still wait must return
 }
 
-// turn applies everything that has arrived, then sees to it that what follows from it is done.
+// turn applies everything that has arrived, then starts what follows from it.
 func (q *actionQueue) turn(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	q.changed = false
 	q.collect(ctx, now)
 	q.receive(now)
 	q.state.Advance(now)
+	q.close(ctx, now)
 	q.perform(ctx, now)
-	q.timer.set(ctx, q.nextDeadline(ctx), q.logic >= logicParking)
-	if q.logic >= logicParking {
-		q.remember(ctx)
-	}
+	q.timer.set(ctx, q.nextDeadline(ctx, now))
+	q.remember(ctx)
 	workflow.SetCurrentDetails(ctx, q.details(now))
 }
 
@@ -87,8 +96,7 @@ func (q *actionQueue) receive(now time.Time) {
 	}
 	for _, signal := range drain[TicketsSignal](q.cancels) {
 		for _, ticket := range signal.Tickets {
-			itself := attune.Principal{Name: EnforcementWorkflowID(ticket.Enforcement), Method: attune.AuthSystem}
-			q.state.Cancel(now, attune.Author{Principal: itself, Note: "its workflow was cancelled"}, ticket)
+			_, _ = q.state.Change(now, cancelOf(ticket)) // a ticket that does not wait any more is counted
 		}
 	}
 	for _, signal := range drain[AcquireSignal](q.acquires) {
@@ -103,44 +111,68 @@ func (q *actionQueue) receive(now time.Time) {
 	}
 }
 
+// cancelOf is the change that an EnforcementWorkflow asks for when it is cancelled. Each ticket is cancelled once.
+func cancelOf(ticket attune.Ticket) attune.ChangeRequest {
+	itself := EnforcementWorkflowID(ticket.Enforcement)
+	return attune.ChangeRequest{
+		ID: fmt.Sprintf("%s/%d", itself, ticket.Sequence), Kind: attune.ChangeCancel, Ticket: ticket,
+		Author: attune.Author{
+			Principal: attune.Principal{Name: itself, Method: attune.AuthSystem}, Note: "its workflow was cancelled",
+		},
+	}
+}
+
 // nextDeadline is when there is something to do although nothing has arrived; zero for never.
-func (q *actionQueue) nextDeadline(ctx workflow.Context) time.Time {
+func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Time {
 	at, _ := q.state.WakeAt()
-	if inspect, ok := q.state.InspectAt(); ok && q.logic >= logicControl {
-		at = semaphore.Earlier(at, inspect)
-	}
-	if q.logic < logicParking {
-		return at
-	}
 	if look, ok := q.state.LookAt(); ok {
 		at = semaphore.Earlier(at, look)
 	}
-	if grown := workflow.GetInfo(ctx).WorkflowStartTime.Add(minRunAge); q.forced && grown.After(workflow.Now(ctx)) {
+	if inspect, ok := q.state.InspectAt(); ok && q.inspecting.idle(now) && !q.closing {
+		at = semaphore.Earlier(at, inspect)
+	}
+	for _, t := range q.tasks() {
+		if !t.running() && t.retryAt.After(now) {
+			at = semaphore.Earlier(at, t.retryAt)
+		}
+	}
+	if grown := workflow.GetInfo(ctx).WorkflowStartTime.Add(minRunAge); q.forced && grown.After(now) {
 		at = semaphore.Earlier(at, grown)
+	}
+	if q.closing && !q.abandoned {
+		at = semaphore.Earlier(at, q.closeBy)
 	}
 	return at
 }
 
 // hasWork reports whether a turn has something to do.
-func (q *actionQueue) hasWork() bool {
+func (q *actionQueue) hasWork(ctx workflow.Context) bool {
 	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.retries.Len() > 0 || q.forces.Len() > 0 ||
-		slices.ContainsFunc(q.tasks(), (*task).done) || q.timer.fired() || q.changed
+		slices.ContainsFunc(q.tasks(), (*task).done) || q.timer.fired() || q.changed || q.closed(ctx)
 }
 
 func (q *actionQueue) tasks() []*task {
-	return []*task{&q.granting, &q.settling, &q.filling, &q.logging, &q.inspecting, &q.parking}
+	return []*task{&q.granting, &q.recording, &q.filling, &q.doubting, &q.inspecting, &q.sleeping}
 }
 
-// mayContinueAsNew is asked right after a turn, so that every signal that has been received is in the state.
-func (q *actionQueue) mayContinueAsNew(ctx workflow.Context) bool {
-	if slices.ContainsFunc(q.tasks(), (*task).running) || !workflow.AllHandlersFinished(ctx) {
-		return false
-	}
+// close begins the end of a run that is to continue as new. It is asked in every turn, so that a steady stream of signals,
+// updates or activities cannot keep the run from ending.
+func (q *actionQueue) close(ctx workflow.Context, now time.Time) {
 	info := workflow.GetInfo(ctx)
-	if workflow.Now(ctx).Sub(info.WorkflowStartTime) < minRunAge {
+	wanted := q.forced || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxHistory
+	if wanted && !q.closing && now.Sub(info.WorkflowStartTime) >= minRunAge {
+		q.closing, q.closeBy = true, now.Add(closingTime)
+	}
+	q.abandoned = q.closing && !now.Before(q.closeBy)
+}
+
+// closed reports whether the run can end: it is closing, every signal that was received is in the state, and nothing is under
+// way, or has been for too long.
+func (q *actionQueue) closed(ctx workflow.Context) bool {
+	if !q.closing || !workflow.AllHandlersFinished(ctx) {
 		return false
 	}
-	return q.forced || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxHistory
+	return q.abandoned || !slices.ContainsFunc(q.tasks(), (*task).running)
 }
 
 func (q *actionQueue) load(ctx workflow.Context) error {
@@ -151,6 +183,17 @@ func (q *actionQueue) load(ctx workflow.Context) error {
 	state.Rebuilt(workflow.Now(ctx))
 	q.state = state
 	return nil
+}
+
+// rebuild replaces a state that does not belong to the rows: the database was restored to an earlier time. What is under way for
+// the old state means nothing to the new one.
+func (q *actionQueue) rebuild(ctx workflow.Context) error {
+	workflow.GetLogger(ctx).Error("the rows of a queue have lost tickets that it has seen: it is rebuilt from the rows", "queue", q.key)
+	q.state, q.foreign = nil, false
+	for _, t := range q.tasks() {
+		*t = task{}
+	}
+	return q.load(ctx)
 }
 
 func signalChannel(ctx workflow.Context, name, description string) workflow.ReceiveChannel {

@@ -235,3 +235,37 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		require.Equal(t, workflows.OutcomeEnded, result.Outcome)
 	})
 }
+
+// TestActionQueueWorkflow_RowsRunBackwards restores the rows to an earlier time under a living queue: sequences that the queue
+// has seen end belong to other enforcements now.
+func TestActionQueueWorkflow_RowsRunBackwards(t *testing.T) {
+	t.Parallel()
+	s := setup(t, 2)
+	s.acquire(t, 6)
+	s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 6 })
+	s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+	before := s.generationNow()
+
+	s.restore(2)
+	s.acquire(t, 3)
+	s.eventually(t, "what was accepted since is executed", func() bool { return s.count(attune.EnforcementExecuted) == 5 })
+	require.Greater(t, s.generationNow(), before, "the queue was rebuilt")
+	s.requireOrder(t)
+}
+
+func (w *world) generationNow() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.generation
+}
+
+// restore takes the rows back to when only n enforcements had been accepted.
+func (w *world) restore(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range w.order[n:] {
+		delete(w.rows, id)
+	}
+	w.order = w.order[:n]
+	w.started = w.started[:n]
+}

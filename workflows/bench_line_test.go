@@ -14,8 +14,8 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/bridge"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/internal/gather"
-	"github.com/attune-go/attune/internal/testenv"
 	"github.com/attune-go/attune/workflows"
 )
 

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/workflows"
 )
 

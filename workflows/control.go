@@ -2,87 +2,101 @@ package workflows
 
 import (
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/semaphore"
 )
 
-// listen registers the updates by which people change a queue. A handler changes the state in one step, without waiting in
-// between, and leaves the consequences to the next turn of the main coroutine.
+// listen registers the updates by which people change a queue.
 func (q *actionQueue) listen(ctx workflow.Context) error {
-	modes := map[string]attune.QueueMode{
-		UpdatePause: attune.QueuePaused, UpdateResume: attune.QueueOpen, UpdateDrain: attune.QueueDraining,
-	}
-	descriptions := map[string]string{
-		UpdatePause:  "Grant nobody until the queue is resumed; go on taking tickets in.",
-		UpdateResume: "Take tickets in and grant them.",
-		UpdateDrain:  "Grant those who wait and reject newcomers until the queue is resumed.",
-	}
-	for _, name := range []string{UpdatePause, UpdateResume, UpdateDrain} {
-		if err := handle(ctx, q, name, descriptions[name], change[ChangeRequest]{
-			check: func(s *semaphore.State, r ChangeRequest) error { return r.checkMode(s, modes[name]) },
-			apply: func(s *semaphore.State, now time.Time, r ChangeRequest) { s.SetMode(now, r.author(), modes[name]) },
+	for _, m := range []struct {
+		name, description string
+		mode              attune.QueueMode
+	}{
+		{UpdatePause, "Grant no ticket until the queue is resumed; go on accepting tickets.", attune.QueuePaused},
+		{UpdateResume, "Accept tickets and grant them.", attune.QueueOpen},
+		{UpdateDrain, "Grant the waiting tickets and reject new ones until the queue is resumed.", attune.QueueDraining},
+	} {
+		if err := handleOne(ctx, q, m.name, m.description, func(in ChangeInput) attune.ChangeRequest {
+			return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeMode, Mode: m.mode}
 		}); err != nil {
 			return err
 		}
 	}
-	if err := handle(ctx, q, UpdateSetLimit, "Put a limit in force instead of the policy's.", change[LimitRequest]{
-		check: func(_ *semaphore.State, r LimitRequest) error { return r.check(workflow.Now(ctx)) },
-		apply: func(s *semaphore.State, now time.Time, r LimitRequest) {
-			s.SetOverride(now, r.author(), &r.LimitOverride)
-		},
+	if err := handleOne(ctx, q, UpdateSetLimit, "Put a limit in force instead of the policy's.", func(in LimitInput) attune.ChangeRequest {
+		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeLimit, Limit: &in.LimitOverride}
 	}); err != nil {
 		return err
 	}
-	if err := handle(ctx, q, UpdateClearLimit, "Give the limit back to the policy.", change[ChangeRequest]{
-		check: func(s *semaphore.State, r ChangeRequest) error { return r.checkClear(s) },
-		apply: func(s *semaphore.State, now time.Time, r ChangeRequest) { s.SetOverride(now, r.author(), nil) },
+	if err := handleOne(ctx, q, UpdateClearLimit, "Give the limit back to the policy.", func(in ChangeInput) attune.ChangeRequest {
+		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeLimit}
 	}); err != nil {
 		return err
 	}
-	return handle(ctx, q, UpdateCancel, "Take a waiting ticket out of the queue.", change[CancelRequest]{
-		check: func(s *semaphore.State, r CancelRequest) error { return r.check(s) },
-		apply: func(s *semaphore.State, now time.Time, r CancelRequest) { s.Cancel(now, r.author(), r.Ticket) },
-	})
-}
-
-// change is what an update does: check says why it must not be done, apply does it.
-type change[R any] struct {
-	check func(*semaphore.State, R) error
-	apply func(*semaphore.State, time.Time, R)
-}
-
-// handle registers an update. Its check runs before the update is accepted, and again right before it is applied: other
-// changes may have come in between.
-func handle[R any](ctx workflow.Context, q *actionQueue, name, description string, c change[R]) error {
-	check := func(request R) error {
-		if q.state == nil {
-			return nil // it is being rebuilt; the handler waits for it and checks then
-		}
-		return refuse(c.check(q.state, request))
+	if err := handleOne(ctx, q, UpdateCancel, "Take a waiting ticket out of the queue.", func(in CancelInput) attune.ChangeRequest {
+		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeCancel, Ticket: in.Ticket}
+	}); err != nil {
+		return err
 	}
-	err := workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, request R) (QueueView, error) {
-		if err := workflow.Await(ctx, func() bool { return q.state != nil }); err != nil {
-			return QueueView{}, err
+	return q.handleMany(ctx)
+}
+
+// handleOne registers an update that makes one change.
+func handleOne[In any](ctx workflow.Context, q *actionQueue, name, description string, request func(In) attune.ChangeRequest) error {
+	identified := func(ctx workflow.Context, in In) []attune.ChangeRequest {
+		r := request(in)
+		r.ID = workflow.GetCurrentUpdateInfo(ctx).ID
+		if r.Principal == (attune.Principal{}) {
+			r.Principal = attune.Principal{Name: "temporal", Method: attune.AuthTemporal}
 		}
-		if err := check(request); err != nil {
-			return QueueView{}, err
+		return []attune.ChangeRequest{r}
+	}
+	err := workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, in In) (QueueView, error) {
+		failures, err := q.change(ctx, identified(ctx, in))
+		if err == nil {
+			err = failures[0]
 		}
-		c.apply(q.state, workflow.Now(ctx), request)
-		q.changed = true
+		if err != nil {
+			return QueueView{}, refuse(err)
+		}
 		return q.view()
-	}, workflow.UpdateHandlerOptions{Validator: check, Description: description})
+	}, workflow.UpdateHandlerOptions{
+		Description: description,
+		Validator:   func(ctx workflow.Context, in In) error { return refuse(q.admit(identified(ctx, in))) },
+	})
 	if err != nil {
 		return fmt.Errorf("register update %q: %w", name, err)
 	}
 	return nil
 }
 
-// refuse makes an error that carries its code to whoever asked for the update.
+// handleMany registers the update that makes many changes at once. Each succeeds or fails on its own.
+func (q *actionQueue) handleMany(ctx workflow.Context) error {
+	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateChange, func(ctx workflow.Context, in ChangesInput) (ChangesResult, error) {
+		failures, err := q.change(ctx, in.Changes)
+		if err != nil {
+			return ChangesResult{}, refuse(err)
+		}
+		result := ChangesResult{Status: q.status(), Failures: make([]ChangeFailure, len(failures))}
+		for i, failure := range failures {
+			if failure != nil {
+				result.Failures[i] = ChangeFailure{Code: attune.CodeOf(failure), Message: failure.Error()}
+			}
+		}
+		return result, nil
+	}, workflow.UpdateHandlerOptions{
+		Description: "Make many changes at once.",
+		Validator:   func(in ChangesInput) error { return refuse(q.admit(in.Changes)) },
+	})
+	if err != nil {
+		return fmt.Errorf("register update %q: %w", UpdateChange, err)
+	}
+	return nil
+}
+
+// refuse makes an error that carries its code to the caller of an update.
 func refuse(err error) error {
 	if err == nil {
 		return nil
@@ -90,57 +104,59 @@ func refuse(err error) error {
 	return temporal.NewNonRetryableApplicationError(err.Error(), string(attune.CodeOf(err)), nil)
 }
 
-func (r ChangeRequest) author() attune.Author {
-	author := r.Author
-	if author.Principal == (attune.Principal{}) {
-		author.Principal = attune.Principal{Name: "temporal", Method: attune.AuthTemporal}
+// admit says why requests are refused before they enter the history. A run that is about to continue as new takes none, or
+// a steady stream of them would keep it from ending.
+func (q *actionQueue) admit(requests []attune.ChangeRequest) error {
+	if q.closing {
+		return attune.Errorf(attune.CodeUnavailable, "the queue continues as new: ask again")
 	}
-	return author
-}
-
-func (r ChangeRequest) validate() error {
-	return r.author().Validate()
-}
-
-func (r ChangeRequest) checkMode(s *semaphore.State, mode attune.QueueMode) error {
-	if err := r.validate(); err != nil {
-		return err
+	if len(requests) == 0 || len(requests) > maxChanges {
+		return attune.Errorf(attune.CodeInvalid, "%d changes at once: use 1 to %d", len(requests), maxChanges)
 	}
-	if s.Mode() == mode {
-		return attune.Errorf(attune.CodeConflict, "the queue is %s already", mode)
+	for _, r := range requests {
+		if err := r.Validate(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (r ChangeRequest) checkClear(s *semaphore.State) error {
-	if err := r.validate(); err != nil {
-		return err
+// change makes the changes in one step and waits until the rows have them. It returns for each change why it was not made.
+//
+// A run that ends before the rows have a change returns [attune.CodeUnavailable]: the next run records the change, and knows
+// its request when it arrives again.
+func (q *actionQueue) change(ctx workflow.Context, requests []attune.ChangeRequest) (failures []error, err error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a queue cannot be cancelled
+	if err := workflow.Await(ctx, func() bool { return q.state != nil }); err != nil {
+		return nil, fmt.Errorf("wait for the queue to be rebuilt: %w", err)
 	}
-	if _, set := s.Override(); !set {
-		return attune.Errorf(attune.CodeConflict, "the limit is the policy's already")
+	numbers, last := make([]int64, len(requests)), int64(0)
+	failures = make([]error, len(requests))
+	for i, r := range requests {
+		numbers[i], failures[i] = q.state.Change(workflow.Now(ctx), r)
+		last = max(last, numbers[i])
 	}
-	return nil
+	q.changed = true
+	recorded := func() bool {
+		settled, _ := q.state.ChangeRecorded(last)
+		return settled
+	}
+	if err := workflow.Await(ctx, func() bool { return q.abandoned || last == 0 || recorded() }); err != nil {
+		return nil, fmt.Errorf("wait for the record of changes: %w", err)
+	}
+	for i := range requests {
+		if failures[i] == nil {
+			failures[i] = q.outcome(numbers[i])
+		}
+	}
+	return failures, nil
 }
 
-func (r LimitRequest) check(now time.Time) error {
-	if err := r.validate(); err != nil {
-		return err
+// outcome is why a change that was made has no effect or no record.
+func (q *actionQueue) outcome(number int64) error {
+	settled, failure := q.state.ChangeRecorded(number)
+	if !settled {
+		return attune.Errorf(attune.CodeUnavailable, "the change is made, and its record is under way: ask again with the same id")
 	}
-	if r.Limit < 0 || r.Limit > attune.MaxLimit {
-		return attune.Errorf(attune.CodeInvalid, "limit %d: use 0 (nobody is granted) to %d", r.Limit, attune.MaxLimit)
-	}
-	if !r.Until.IsZero() && !r.Until.After(now) {
-		return attune.Errorf(attune.CodeInvalid, "until %s: that has passed", r.Until.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-func (r CancelRequest) check(s *semaphore.State) error {
-	if err := r.validate(); err != nil {
-		return err
-	}
-	if !s.Awaits(r.Ticket) {
-		return attune.Errorf(attune.CodeConflict, "enforcement %d does not wait in this queue", r.Ticket.Enforcement)
-	}
-	return nil
+	return failure
 }

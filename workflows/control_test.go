@@ -139,7 +139,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: -1}, authorNamed("ada", ""))
 				return err
 			},
-			"that has passed": func() error {
+			"the time has passed": func() error {
 				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, authorNamed("ada", ""))
 				return err
 			},

@@ -86,9 +86,9 @@ func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) 
 // newest receives all grants that have come and returns the newest, or nil.
 func (e *enforcement) newest() *attune.Grant {
 	var newest *attune.Grant
-	for _, grant := range drain[attune.Grant](e.grants) {
-		if newest == nil || supersedes(grant, *newest) {
-			newest = &grant
+	for _, signal := range drain[GrantSignal](e.grants) {
+		if newest == nil || supersedes(signal.Grant, *newest) {
+			newest, e.queue = &signal.Grant, signal.Queue
 		}
 	}
 	return newest

@@ -28,13 +28,14 @@ func Translate(err error) error {
 	return attune.WrapError(attune.CodeUnavailable, err, "Temporal did not take the request")
 }
 
-// ActivityError makes an error that the workflow can decide by: what will never work is final, everything else is retried.
+// ActivityError makes an error that a workflow can decide by: its type is the code. What will never work is final, everything
+// else is retried.
 func ActivityError(err error) error {
-	if err == nil || attune.Retryable(err) {
-		return err
+	if err == nil {
+		return nil
 	}
 	return temporal.NewApplicationErrorWithOptions(err.Error(), string(attune.CodeOf(err)),
-		temporal.ApplicationErrorOptions{NonRetryable: true, Cause: err})
+		temporal.ApplicationErrorOptions{NonRetryable: !attune.Retryable(err), Cause: err})
 }
 
 // final reports whether an activity's error says that trying again is of no use.

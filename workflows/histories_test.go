@@ -28,16 +28,13 @@ var (
 
 var record = flag.Bool("record", false, "record new histories into testdata/histories")
 
-// historiesDir holds one folder per logic version: what ran under it must replay for ever.
+// historiesDir holds recorded histories. From the first release on, every one of them must replay for ever.
 const historiesDir = "testdata/histories"
-
-// newestHistories is the folder of the current logic version.
-const newestHistories = "v3"
 
 // TestReplayHistories replays every recorded history with the code as it is now.
 func TestReplayHistories(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join(historiesDir, "*", "*.json"))
+	files, err := filepath.Glob(filepath.Join(historiesDir, "*.json"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files, "record some: make histories")
 	var continued atomic.Int64
@@ -62,7 +59,7 @@ func TestReplayHistories(t *testing.T) {
 // TestReplayNoticesChanges replays a history after taking one of its events away: the replay must fail, or it proves nothing.
 func TestReplayNoticesChanges(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile(filepath.Join(historiesDir, "v1", "enforcement-granted.json"))
+	data, err := os.ReadFile(filepath.Join(historiesDir, "enforcement-granted.json"))
 	require.NoError(t, err)
 	history := new(historypb.History)
 	require.NoError(t, protojson.Unmarshal(data, history))
@@ -81,13 +78,12 @@ func TestReplayNoticesChanges(t *testing.T) {
 	require.Error(t, replayer.ReplayWorkflowHistory(nil, history))
 }
 
-// TestRecordHistories writes testdata/histories anew for the current logic version. It runs only when asked to.
+// TestRecordHistories writes testdata/histories anew. It runs only when asked to.
 func TestRecordHistories(t *testing.T) {
 	if !*record {
 		return
 	}
-	dir := filepath.Join(historiesDir, newestHistories)
-	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.MkdirAll(historiesDir, 0o755))
 	save := func(t *testing.T, s *stage, name, workflowID, runID string) {
 		t.Helper()
 		history := s.history(t, workflowID, runID)
@@ -95,7 +91,7 @@ func TestRecordHistories(t *testing.T) {
 		require.NoError(t, err)
 		data = identity.ReplaceAll(data, []byte(`"identity": "recorded"`))
 		data = sticky.ReplaceAll(data, []byte(`"name": "recorded:sticky"`))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"), append(data, '\n'), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(historiesDir, name+".json"), append(data, '\n'), 0o644))
 	}
 	queueID := workflows.QueueWorkflowID(queueKey)
 
@@ -204,8 +200,8 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "enforcement-ended", workflows.EnforcementWorkflowID(101), "")
 	})
 
-	t.Run("a queue that parks, and parked enforcements that are woken", func(t *testing.T) {
-		s, tickets, release := parked(t, 3)
+	t.Run("a queue with sleeping enforcements that are woken", func(t *testing.T) {
+		s, tickets, release := asleep(t, 3)
 		cancelled := workflows.EnforcementWorkflowID(tickets[1].Enforcement)
 		require.NoError(t, s.client.CancelWorkflow(t.Context(), cancelled, ""))
 		s.becomes(t, tickets[1], enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED)
@@ -215,10 +211,10 @@ func TestRecordHistories(t *testing.T) {
 		close(release)
 		s.becomes(t, tickets[2], enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
-		save(t, s, "queue-parks", queueID, "")
-		save(t, s, "enforcement-parked-cancelled", cancelled, "")
-		save(t, s, "enforcement-parked-granted", workflows.EnforcementWorkflowID(tickets[2].Enforcement), "")
-		save(t, s, "enforcement-parked-settled", workflows.EnforcementWorkflowID(tickets[3].Enforcement), "")
+		save(t, s, "queue-sleepers", queueID, "")
+		save(t, s, "enforcement-asleep-cancelled", cancelled, "")
+		save(t, s, "enforcement-asleep-granted", workflows.EnforcementWorkflowID(tickets[2].Enforcement), "")
+		save(t, s, "enforcement-asleep-settled", workflows.EnforcementWorkflowID(tickets[3].Enforcement), "")
 	})
 
 	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack} {

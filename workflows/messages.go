@@ -31,6 +31,12 @@ type RetriesSignal struct {
 	Retries []attune.Retry `json:"retries"`
 }
 
+// GrantSignal tells a waiting EnforcementWorkflow that its queue has granted its ticket.
+type GrantSignal struct {
+	Queue attune.QueueKey `json:"queue"`
+	Grant attune.Grant    `json:"grant"`
+}
+
 // GapInput asks for the tickets of a gap that still wait.
 type GapInput struct {
 	Queue attune.QueueKey `json:"queue"`
@@ -43,29 +49,23 @@ type GrantsInput struct {
 	Grants []attune.Grant  `json:"grants"`
 }
 
-// SettlementsInput asks to record how tickets of a queue ended.
-type SettlementsInput struct {
-	Queue       attune.QueueKey     `json:"queue"`
-	Settlements []attune.Settlement `json:"settlements"`
-	// ParkedUpTo is the sequence up to which tickets have a workflow that sleeps: those that end must not sleep on.
-	ParkedUpTo int64 `json:"parked_up_to,omitempty"`
+// DecisionsInput asks to record what a queue has decided.
+type DecisionsInput struct {
+	Queue attune.QueueKey `json:"queue"`
+	attune.QueueDecisions
+	// AsleepUpTo is the sequence up to which tickets have a workflow that sleeps: the workflows of settled tickets are woken.
+	AsleepUpTo int64 `json:"asleep_up_to,omitempty"`
 }
 
-// SettlementsResult says which of the settlements were not recorded, because their tickets had been granted by then.
-type SettlementsResult struct {
+// DecisionsResult says which of the settlements were not recorded, because their tickets had been granted by then.
+type DecisionsResult struct {
 	Held []attune.Grant `json:"held,omitempty"` // their grants, in the order of their numbers
 }
 
-// ParkInput asks to park waiting tickets of a queue.
-type ParkInput struct {
+// SleepersInput asks to start the workflows of waiting tickets asleep.
+type SleepersInput struct {
 	Queue   attune.QueueKey `json:"queue"`
 	Tickets []attune.Ticket `json:"tickets"`
-}
-
-// ControlInput asks to record how a queue is set by hand.
-type ControlInput struct {
-	Queue   attune.QueueKey     `json:"queue"`
-	Control attune.QueueControl `json:"control"`
 }
 
 // InspectionResult says what the rows say about holders: the rest of those asked about is running.
@@ -74,22 +74,41 @@ type InspectionResult struct {
 	Waiting []attune.Ticket `json:"waiting,omitempty"`
 }
 
-// ChangeRequest is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit]. An update
-// without a principal was sent with Temporal's own tools: its principal is "temporal".
-type ChangeRequest struct {
+// ChangeInput is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit], which people
+// send with Temporal's own tools. The id of the update is the id of the request. Without a principal, the principal is
+// "temporal".
+type ChangeInput struct {
 	attune.Author
 }
 
-// LimitRequest is the argument of [UpdateSetLimit].
-type LimitRequest struct {
-	ChangeRequest
+// LimitInput is the argument of [UpdateSetLimit].
+type LimitInput struct {
+	ChangeInput
 	attune.LimitOverride
 }
 
-// CancelRequest is the argument of [UpdateCancel].
-type CancelRequest struct {
-	ChangeRequest
+// CancelInput is the argument of [UpdateCancel].
+type CancelInput struct {
+	ChangeInput
 	Ticket attune.Ticket `json:"ticket"` // its enforcement and its sequence
+}
+
+// ChangesInput is the argument of [UpdateChange].
+type ChangesInput struct {
+	Changes []attune.ChangeRequest `json:"changes"` // 1 to [maxChanges], made in this order
+}
+
+// ChangesResult is the answer of [UpdateChange].
+type ChangesResult struct {
+	Status attune.QueueStatus `json:"status"` // after all of the changes
+	// Failures says for each of the changes, in the order asked, why it was not made.
+	Failures []ChangeFailure `json:"failures"`
+}
+
+// ChangeFailure is why a change was not made; without a code it was made and is recorded.
+type ChangeFailure struct {
+	Code    attune.Code `json:"code,omitempty"`
+	Message string      `json:"message,omitempty"`
 }
 
 // EnforcementInput starts an EnforcementWorkflow. Started by hand, the enforcement's id is enough.
@@ -155,4 +174,6 @@ type QueueView struct {
 	Front    []attune.Ticket    `json:"front"` // the first [viewLength] waiting
 	Counters semaphore.Counters `json:"counters"`
 	Missing  *semaphore.Gap     `json:"missing,omitempty"`
+	// Problem says what the queue cannot get done, and why; empty when everything is fine.
+	Problem string `json:"problem,omitempty"`
 }

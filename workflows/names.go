@@ -11,6 +11,10 @@ const (
 	ActionQueueWorkflowName = "ActionQueueWorkflow"
 	EnforcementWorkflowName = "EnforcementWorkflow"
 
+	InstallationWorkflowName = "InstallationWorkflow"
+	InstallationWorkflowID   = "installation"
+	MemoInstallation         = "installation"
+
 	// QueueTaskQueue and EnforcementTaskQueue are apart so that thousands of enforcements cannot delay the queues.
 	QueueTaskQueue       = "attune-queues"
 	EnforcementTaskQueue = "attune-enforcements"
@@ -28,23 +32,23 @@ const (
 	UpdateSetLimit   = "set-limit"
 	UpdateClearLimit = "clear-limit"
 	UpdateCancel     = "cancel"
+	UpdateChange     = "change" // any number of these at once
 
 	MemoQueue = "queue"
 
 	QueryQueue    = "queue"
 	QueryPosition = "position"
 
-	ActivityLoadQueue         = "LoadQueue"
-	ActivityReadTickets       = "ReadTickets"
-	ActivityDeliverGrants     = "DeliverGrants"
-	ActivityParkTickets       = "ParkTickets"
-	ActivityRecordSettlements = "RecordSettlements"
-	ActivityRecordControl     = "RecordControl"
-	ActivityInspectHolders    = "InspectHolders"
-	ActivityAcquireTicket     = "AcquireTicket"
-	ActivityRequestExecution  = "RequestExecution"
-	ActivityReleaseTicket     = "ReleaseTicket"
-	ActivityCancelTicket      = "CancelTicket"
+	ActivityLoadQueue        = "LoadQueue"
+	ActivityReadTickets      = "ReadTickets"
+	ActivityDeliverGrants    = "DeliverGrants"
+	ActivityStartSleepers    = "StartSleepers"
+	ActivityRecordDecisions  = "RecordDecisions"
+	ActivityInspectHolders   = "InspectHolders"
+	ActivityAcquireTicket    = "AcquireTicket"
+	ActivityRequestExecution = "RequestExecution"
+	ActivityReleaseTicket    = "ReleaseTicket"
+	ActivityCancelTicket     = "CancelTicket"
 )
 
 // QueueWorkflowID is the workflow id of a queue.

@@ -8,13 +8,6 @@ import (
 )
 
 const (
-	// logicChange names the marker by which a run of a queue remembers the version of the code it was started with. A run
-	// without one is of the first version; logicVersion is that of new runs.
-	logicChange                   = "logic"
-	logicControl workflow.Version = 2 // records changes made by hand, and inspects holders
-	logicParking workflow.Version = 3 // parks who waits for long, lets an early timer be, has a memo, and lets rows settle lost decisions
-	logicVersion                  = logicParking
-
 	// minRunAge keeps runs older than the server's minimal interval between runs of one id (1 s): a younger run's successor
 	// would be held back for the rest of it.
 	minRunAge = 2 * time.Second
@@ -28,18 +21,24 @@ const (
 	// maxGrants and maxSettlements bound one batch.
 	maxGrants      = 500
 	maxSettlements = 1000
-	// maxParked bounds one batch of tickets that are parked. It goes slowly: nobody waits for it.
-	maxParked = 100
-	// maxChanges bounds the changes by hand that are recorded at a time.
+	// maxSleepers bounds one batch of workflows that are started asleep. It goes slowly: no caller waits for it.
+	maxSleepers = 100
+	// maxChanges bounds the changes by hand of one update, and those that are recorded at a time.
 	maxChanges = 100
+	// maxRefusals is how many times the rows may refuse a change before the queue gives it up.
+	maxRefusals = 5
+
+	// closingTime is how long a run that wants to continue as new waits for what is under way. All of it is idempotent, so the
+	// next run can do it again.
+	closingTime = 10 * time.Second
 
 	// viewLength is how many waiting tickets a view of the queue lists.
 	viewLength = 20
 
 	// grantWatchdog is how long an EnforcementWorkflow waits for its grant before it acquires again.
 	grantWatchdog = 10 * time.Minute
-	// ParkedFor is how long a parked one sleeps, unless it is woken: as long as one that waits awake.
-	ParkedFor = grantWatchdog
+	// SleepFor is how long one that was started asleep sleeps, unless it is woken: as long as one that waits awake.
+	SleepFor = grantWatchdog
 )
 
 // quickly are the options of a local activity: a step of a few milliseconds, tried once, given up before it keeps the
@@ -53,11 +52,12 @@ func quickly(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
-// patiently are the options of a regular activity: tried again, every five seconds in the end, until it is done or turns
-// out to be impossible.
-func patiently(ctx workflow.Context, summary string) workflow.Context {
+// patiently are the options of a regular activity: tried again, every five seconds in the end, until it is done, turns out
+// to be impossible, or the time is up; a time of 0 is never up.
+func patiently(ctx workflow.Context, summary string, limit time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 30 * time.Second,
+		StartToCloseTimeout:    30 * time.Second,
+		ScheduleToCloseTimeout: limit,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 5 * time.Second,
 		},
@@ -71,5 +71,5 @@ func do(ctx workflow.Context, summary, activity string, input, output any) error
 	if err == nil || final(err) {
 		return err
 	}
-	return workflow.ExecuteActivity(patiently(ctx, summary), activity, input).Get(ctx, output)
+	return workflow.ExecuteActivity(patiently(ctx, summary, 0), activity, input).Get(ctx, output)
 }

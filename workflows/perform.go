@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -10,88 +11,126 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// perform starts an activity for each kind of thing the state wants done, unless one of that kind is under way.
+// perform starts an activity for each kind of thing that the state wants done, unless one of that kind is under way or
+// pauses after a failure. A run that is about to continue as new starts nothing but what callers wait for: the next run does
+// the rest.
 func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
-	if grants := q.deliverable(); len(grants) > 0 && !q.granting.running() {
-		q.granting.start(ctx, len(grants) <= quickGrants, fmt.Sprintf("grant %d", len(grants)),
-			ActivityDeliverGrants, GrantsInput{Queue: q.key, Grants: grants})
-		q.granting.grants = grants
+	q.record(ctx, now)
+	if q.closing {
+		return
 	}
-	if settlements := q.state.Unrecorded(maxSettlements); len(settlements) > 0 && !q.settling.running() {
-		q.settling.start(ctx, len(settlements) <= quickGrants, fmt.Sprintf("settle %d", len(settlements)),
-			ActivityRecordSettlements, SettlementsInput{
-				Queue: q.key, Settlements: settlements, ParkedUpTo: q.state.ParkedUpTo(),
-			})
-		q.settling.settled = len(settlements)
+	q.deliver(ctx, now)
+	q.fill(ctx, now)
+	q.doubt(ctx, now)
+	q.startSleepers(ctx, now)
+	q.inspect(ctx, now)
+}
+
+// deliver hands grants out. They go out before the decision behind them is durable, so a run that is done again may find
+// that it has granted what it now settles: the row decides, and until it has, no ticket behind is granted.
+func (q *actionQueue) deliver(ctx workflow.Context, now time.Time) {
+	grants := q.state.Deliverable(maxGrants)
+	if len(grants) == 0 || !q.granting.idle(now) {
+		return
 	}
-	if gap, ok := q.state.Missing(); ok && !q.filling.running() {
-		q.filling.start(ctx, true, fmt.Sprintf("look for %d–%d", gap.From, gap.To),
-			ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
-		q.filling.gap = gap
+	q.granting.start(ctx, len(grants) <= quickGrants, fmt.Sprintf("grant %d", len(grants)),
+		ActivityDeliverGrants, GrantsInput{Queue: q.key, Grants: grants})
+	q.granting.grants = grants
+}
+
+// record has the rows take down what the state has decided. What a person has changed is recorded by a regular activity
+// only: it runs after the decision is durable, so the number and the outcome of a change are decided once.
+func (q *actionQueue) record(ctx workflow.Context, now time.Time) {
+	decisions := attune.QueueDecisions{Settlements: q.state.Unrecorded(maxSettlements)}
+	decisions.Control = q.state.Unlogged(maxChanges, len(decisions.Settlements))
+	q.isolate(&decisions)
+	settled, changed := len(decisions.Settlements), len(decisions.Control.Changes)
+	switch {
+	case settled+changed == 0 || !q.recording.idle(now):
+		return
+	case q.closing && changed == 0 && workflow.AllHandlersFinished(ctx):
+		return
 	}
-	if q.logic >= logicControl {
-		q.lookAfter(ctx, now)
+	q.recording.start(ctx, changed == 0 && settled <= quickGrants, fmt.Sprintf("record %d ends, %d changes", settled, changed),
+		ActivityRecordDecisions, DecisionsInput{Queue: q.key, QueueDecisions: decisions, AsleepUpTo: q.state.AsleepUpTo()})
+	q.recording.settled, q.recording.logged = settled, changed
+}
+
+// isolate splits what the rows have refused together, so that one part cannot keep the other back: ends of tickets and the
+// first change by hand take turns.
+func (q *actionQueue) isolate(decisions *attune.QueueDecisions) {
+	if !q.recording.refused() || len(decisions.Control.Changes) == 0 {
+		return
 	}
-	if q.logic >= logicParking {
-		q.park(ctx)
+	if len(decisions.Settlements) > 0 && q.recording.failures%2 == 1 {
+		decisions.Control.Changes = nil
+		return
+	}
+	decisions.Settlements, decisions.Control = nil, q.state.Unlogged(1, 0)
+}
+
+// fill looks for the tickets of a gap.
+func (q *actionQueue) fill(ctx workflow.Context, now time.Time) {
+	gap, ok := q.state.Missing()
+	if !ok || !q.filling.idle(now) {
+		return
+	}
+	q.filling.start(ctx, true, fmt.Sprintf("look for %d–%d", gap.From, gap.To), ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
+	q.filling.gap = gap
+}
+
+// doubt asks the rows whether tickets wait that have ended here.
+func (q *actionQueue) doubt(ctx workflow.Context, now time.Time) {
+	tickets := q.state.Doubted()
+	if len(tickets) == 0 || !q.doubting.idle(now) {
+		return
+	}
+	first := slices.MinFunc(tickets, attune.Ticket.Compare).Sequence
+	last := slices.MaxFunc(tickets, attune.Ticket.Compare).Sequence
+	q.doubting.start(ctx, true, fmt.Sprintf("look for %d–%d", first, last),
+		ActivityReadTickets, GapInput{Queue: q.key, Gap: semaphore.Gap{From: first, To: last}})
+	q.doubting.tickets = tickets
+}
+
+// startSleepers is never in a hurry, so it always takes the way that keeps no workflow task open.
+func (q *actionQueue) startSleepers(ctx workflow.Context, now time.Time) {
+	tickets := q.state.Drowsy(maxSleepers)
+	if len(tickets) == 0 || !q.sleeping.idle(now) {
+		return
+	}
+	q.sleeping.start(ctx, false, fmt.Sprintf("start %d asleep", len(tickets)),
+		ActivityStartSleepers, SleepersInput{Queue: q.key, Tickets: tickets})
+	q.sleeping.tickets = tickets
+}
+
+// inspect asks the rows about tickets that have held their slots for long.
+func (q *actionQueue) inspect(ctx workflow.Context, now time.Time) {
+	if !q.inspecting.idle(now) {
+		return
+	}
+	if suspects := q.state.Suspects(now); len(suspects) > 0 {
+		q.inspecting.start(ctx, len(suspects) <= quickGrants, fmt.Sprintf("inspect %d", len(suspects)),
+			ActivityInspectHolders, GrantsInput{Queue: q.key, Grants: suspects})
 	}
 }
 
-// deliverable are the grants to deliver next. They go out before the decision behind them is durable, so a run that is done
-// again may find that it has granted what it now settles: the row decides, and until it has, nobody behind is granted.
-func (q *actionQueue) deliverable() []attune.Grant {
-	if q.logic >= logicParking {
-		return q.state.Deliverable(maxGrants)
-	}
-	return q.state.Undelivered(maxGrants)
-}
-
-// park is never in a hurry, so it always takes the way that keeps no workflow task open.
-func (q *actionQueue) park(ctx workflow.Context) {
-	if tickets := q.state.Unparked(maxParked); len(tickets) > 0 && !q.parking.running() {
-		q.parking.start(ctx, false, fmt.Sprintf("park %d", len(tickets)),
-			ActivityParkTickets, ParkInput{Queue: q.key, Tickets: tickets})
-		q.parking.tickets = tickets
-	}
-}
-
-// lookAfter has changes made by hand recorded, and asks about those who have held their slots for long.
-func (q *actionQueue) lookAfter(ctx workflow.Context, now time.Time) {
-	if control := q.state.Unlogged(maxChanges); len(control.Changes) > 0 && !q.logging.running() {
-		q.logging.start(ctx, true, fmt.Sprintf("record %d changes", len(control.Changes)),
-			ActivityRecordControl, ControlInput{Queue: q.key, Control: control})
-		q.logging.logged = len(control.Changes)
-	}
-	if !q.inspecting.running() {
-		if suspects := q.state.Suspects(now); len(suspects) > 0 {
-			q.inspecting.start(ctx, len(suspects) <= quickGrants, fmt.Sprintf("inspect %d", len(suspects)),
-				ActivityInspectHolders, GrantsInput{Queue: q.key, Grants: suspects})
-		}
-	}
-}
-
-// collect takes in the outcome of what has been done. What failed is still wanted by the state and is started again by
-// the same turn.
+// collect takes in the outcome of tries that are done. What failed is still wanted by the state.
 func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	if q.granting.done() && q.granting.finish(ctx, nil) {
 		q.state.Delivered(q.granting.grants)
 	}
-	var settled SettlementsResult
-	if q.settling.done() && q.settling.finish(ctx, &settled) {
-		if q.logic < logicParking {
-			settled.Held = nil // the grants behind have been delivered, and cannot be taken back
-		}
-		q.state.Recorded(now, q.settling.settled, settled.Held)
-	}
+	q.collectRecord(ctx, now)
 	var tickets []attune.Ticket
 	if q.filling.done() && q.filling.finish(ctx, &tickets) {
 		q.state.Backfill(now, q.filling.gap, tickets)
 	}
-	if q.logging.done() && q.logging.finish(ctx, nil) {
-		q.state.Logged(q.logging.logged)
+	var waiting []attune.Ticket
+	if q.doubting.done() && q.doubting.finish(ctx, &waiting) {
+		q.foreign = slices.ContainsFunc(q.doubting.tickets, func(t attune.Ticket) bool { return slices.ContainsFunc(waiting, t.Same) })
+		q.state.Believed(len(q.doubting.tickets))
 	}
-	if q.parking.done() && q.parking.finish(ctx, nil) {
-		q.state.Parked(q.parking.tickets)
+	if q.sleeping.done() && q.sleeping.finish(ctx, nil) {
+		q.state.Asleep(q.sleeping.tickets)
 	}
 	var inspection InspectionResult
 	if q.inspecting.done() && q.inspecting.finish(ctx, &inspection) {
@@ -99,64 +138,22 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	}
 }
 
-// task is one kind of activity of a queue, under way at most once at a time.
-type task struct {
-	future workflow.Future
-	failed bool // the last one failed: the next is not tried inside of the workflow task
-
-	// What the one under way is about.
-	grants  []attune.Grant
-	settled int
-	logged  int
-	gap     semaphore.Gap
-	tickets []attune.Ticket
-}
-
-func (t *task) running() bool { return t.future != nil }
-func (t *task) done() bool    { return t.future != nil && t.future.IsReady() }
-
-func (t *task) start(ctx workflow.Context, quick bool, summary, activity string, input any) {
-	if quick && !t.failed {
-		t.future = workflow.ExecuteLocalActivity(quickly(ctx, summary), activity, input)
-	} else {
-		t.future = workflow.ExecuteActivity(patiently(ctx, summary), activity, input)
+// collectRecord gives up a change that the rows have refused alone several times: no try can succeed, and other changes wait
+// behind it.
+func (q *actionQueue) collectRecord(ctx workflow.Context, now time.Time) {
+	t := &q.recording
+	if !t.done() {
+		return
 	}
-}
-
-// finish reports whether the one that is done has succeeded, and puts its result into output.
-func (t *task) finish(ctx workflow.Context, output any) bool {
-	err := t.future.Get(ctx, output)
-	t.future, t.failed = nil, err != nil
-	if err != nil {
-		workflow.GetLogger(ctx).Warn("activity of a queue failed, it is tried again", "error", err)
+	var recorded DecisionsResult
+	if t.finish(ctx, &recorded) {
+		q.state.Recorded(now, t.settled, recorded.Held)
+		q.state.Logged(t.logged)
+		return
 	}
-	return err == nil
-}
-
-// timer wakes the queue when the state wants it.
-type timer struct {
-	future workflow.Future
-	cancel workflow.CancelFunc
-	at     time.Time
-}
-
-func (t *timer) fired() bool { return t.future != nil && t.future.IsReady() }
-
-// set sees to it that the queue wakes at the given time, or never for a zero one. A lenient timer may go off earlier, which
-// costs a turn that finds nothing to do: the deadlines of a busy queue move on with every turn, and each move would be two
-// more events in its history.
-func (t *timer) set(ctx workflow.Context, at time.Time, lenient bool) {
-	wanted := !at.IsZero()
-	if t.fired() {
-		t.future = nil
-	}
-	if t.future != nil && !(lenient && (!wanted || t.at.Before(at))) && (!wanted || !at.Equal(t.at)) {
-		t.cancel()
-		t.future = nil
-	}
-	if wanted && t.future == nil {
-		timerCtx, cancel := workflow.WithCancel(ctx)
-		t.future = workflow.NewTimerWithOptions(timerCtx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: "next deadline"})
-		t.cancel, t.at = cancel, at
+	if alone := t.settled == 0 && t.logged == 1; alone && t.refused() && t.failures > maxRefusals {
+		workflow.GetLogger(ctx).Error("a change of a queue cannot be recorded and is given up", "error", t.err)
+		q.state.Unloggable(cause(t.err))
+		t.reset()
 	}
 }

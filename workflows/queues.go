@@ -17,15 +17,24 @@ const maxSignalTickets = 1000
 // Queues talks to the queue workflows. Every call starts the queue if it does not run: SignalWithStart also cuts through
 // the pause between two runs, which a plain signal would have to wait out.
 type Queues struct {
-	client client.Client
-	marked bool
+	client  client.Client
+	marked  bool
+	changes *changer
 }
 
 // NewQueues returns a client for queues.
-func NewQueues(c client.Client) *Queues { return &Queues{client: c} }
+func NewQueues(c client.Client) *Queues {
+	q := &Queues{client: c}
+	q.changes = newChanger(q.update)
+	return q
+}
 
 // Marked returns a client that marks the queues it starts; see [EnsureAttributes].
-func (q *Queues) Marked() *Queues { return &Queues{client: q.client, marked: true} }
+func (q *Queues) Marked() *Queues {
+	marked := NewQueues(q.client)
+	marked.marked = true
+	return marked
+}
 
 // start is how to start a queue that does not run.
 func (q *Queues) start(key attune.QueueKey) client.StartWorkflowOptions {

@@ -10,10 +10,11 @@ type Registry interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }
 
-// Register registers both workflows under their names.
+// Register registers the workflows under their names.
 func Register(registry Registry) {
 	registry.RegisterWorkflowWithOptions(ActionQueueWorkflow, workflow.RegisterOptions{Name: ActionQueueWorkflowName})
 	registry.RegisterWorkflowWithOptions(EnforcementWorkflow, workflow.RegisterOptions{Name: EnforcementWorkflowName})
+	registry.RegisterWorkflowWithOptions(InstallationWorkflow, workflow.RegisterOptions{Name: InstallationWorkflowName})
 }
 
 // Workflows are cached by the SDK, in one cache per process, of 10 000. That suits both kinds: a queue that was evicted costs

@@ -33,11 +33,13 @@ func (q *actionQueue) describe(ctx workflow.Context) error {
 type QueueMemo struct {
 	Mode  attune.QueueMode `json:"mode"`
 	Limit int              `json:"limit"` // in force
+	// Problem says what the queue cannot get done, and why; empty when everything is fine.
+	Problem string `json:"problem,omitempty"`
 }
 
 // remember writes the memo if it is no longer right. It outlives the run.
 func (q *actionQueue) remember(ctx workflow.Context) {
-	memo := QueueMemo{Mode: q.state.Mode(), Limit: q.state.Limit()}
+	memo := QueueMemo{Mode: q.state.Mode(), Limit: q.state.Limit(), Problem: q.problem()}
 	if memo == q.memo {
 		return
 	}
@@ -62,16 +64,12 @@ func (q *actionQueue) view() (QueueView, error) {
 		return QueueView{}, errLoading
 	}
 	view := QueueView{
-		QueueStatus: attune.QueueStatus{
-			Queue: q.key, Mode: q.state.Mode(), Limit: q.state.Limit(), Active: q.state.Active(), Waiting: q.state.Waiting(),
-		},
-		Policy:   q.state.Policy(),
-		Holders:  q.state.Holders(),
-		Front:    q.state.Front(viewLength),
-		Counters: q.state.Counters(),
-	}
-	if override, ok := q.state.Override(); ok {
-		view.Override = &override
+		QueueStatus: q.status(),
+		Policy:      q.state.Policy(),
+		Holders:     q.state.Holders(),
+		Front:       q.state.Front(viewLength),
+		Counters:    q.state.Counters(),
+		Problem:     q.problem(),
 	}
 	if len(view.Front) > 0 {
 		view.Oldest = &view.Front[0].EnqueuedAt
@@ -80,6 +78,37 @@ func (q *actionQueue) view() (QueueView, error) {
 		view.Missing = &gap
 	}
 	return view, nil
+}
+
+func (q *actionQueue) status() attune.QueueStatus {
+	status := attune.QueueStatus{
+		Queue: q.key, Mode: q.state.Mode(), Limit: q.state.Limit(), Active: q.state.Active(), Waiting: q.state.Waiting(),
+		Changes: q.state.Changes(),
+	}
+	if override, ok := q.state.Override(); ok {
+		status.Override = &override
+	}
+	return status
+}
+
+// problem is the first task that the queue does not get done.
+func (q *actionQueue) problem() string {
+	for _, t := range []struct {
+		what string
+		task *task
+	}{
+		{"grants cannot be delivered", &q.granting},
+		{"decisions cannot be recorded", &q.recording},
+		{"a gap cannot be filled", &q.filling},
+		{"tickets cannot be looked up", &q.doubting},
+		{"holders cannot be inspected", &q.inspecting},
+		{"workflows cannot be started asleep", &q.sleeping},
+	} {
+		if why := t.task.problem(); why != "" {
+			return t.what + ": " + why
+		}
+	}
+	return ""
 }
 
 func (q *actionQueue) position(id attune.EnforcementID) (int, error) {
@@ -104,6 +133,9 @@ func (q *actionQueue) details(now time.Time) string {
 		}
 	}
 	b.WriteString("\n\n")
+	if problem := q.problem(); problem != "" {
+		fmt.Fprintf(&b, "**Problem**: %s\n\n", problem)
+	}
 	if gap, ok := q.state.Missing(); ok {
 		fmt.Fprintf(&b, "Sequences %d to %d have not arrived; they are being looked for, and nothing behind them is granted.\n\n",
 			gap.From, gap.To)

@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/workflows"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/activities"
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/semaphore"
 	"github.com/attune-go/attune/workflows"
 )
@@ -33,15 +33,16 @@ type world struct {
 	doubled []attune.EnforcementID
 	control attune.QueueControl
 
-	generation              int64
-	inspectAfter, parkAfter time.Duration // replace the usual intervals when they are not 0
+	generation               int64
+	inspectAfter, sleepAfter time.Duration // replace the usual intervals when they are not 0
 
 	// run plays the worker: it is called in a goroutine of its own and ends the execution by returning.
 	run    func(attune.EnforcementID)
 	report func(attune.Ticket)
 
-	admitting  func()             // is called when an enforcement acquires for itself
-	requesting func(attune.Grant) // is called with every grant that is about to be acted upon
+	refuses    func(attune.QueueDecisions) error // says why decisions cannot be recorded
+	admitting  func()                            // is called when an enforcement acquires for itself
+	requesting func(attune.Grant)                // is called with every grant that is about to be acted upon
 
 	// fails says which attempts fail and are tried again, and where; nil is none.
 	fails     func(id attune.EnforcementID, attempt int) bool
@@ -67,7 +68,7 @@ func newWorld(limit int) *world {
 		policy: attune.QueuePolicy{Revision: 1, Limit: limit, MaxQueued: 10_000, Overflow: attune.OverflowReject},
 		run:    func(attune.EnforcementID) {},
 
-		admitting: func() {}, requesting: func(attune.Grant) {},
+		admitting: func() {}, requesting: func(attune.Grant) {}, refuses: func(attune.QueueDecisions) error { return nil },
 	}
 }
 
@@ -122,16 +123,35 @@ func (w *world) Tickets(_ context.Context, _ attune.QueueKey, from, to int64) ([
 	return tickets, nil
 }
 
-func (w *world) RecordControl(_ context.Context, _ attune.QueueKey, control attune.QueueControl) error {
+func (w *world) Record(
+	_ context.Context, _ attune.QueueKey, decisions attune.QueueDecisions,
+) (held []attune.Grant, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.control.Mode, w.control.Override = control.Mode, control.Override
-	for _, change := range control.Changes {
-		if change.Number > int64(len(w.control.Changes)) {
-			w.control.Changes = append(w.control.Changes, change)
+	if err := w.refuses(decisions); err != nil {
+		return nil, err
+	}
+	for _, s := range decisions.Settlements {
+		switch r := w.rows[s.Enforcement]; {
+		case r.ticket.Sequence != s.Sequence:
+		case r.status == attune.EnforcementQueued:
+			r.status, r.reason = s.Status, s.Reason
+		case r.status == attune.EnforcementGranted || r.status == attune.EnforcementParked || r.status == attune.EnforcementExecuted:
+			held = append(held, r.grant)
 		}
 	}
-	return nil
+	w.recordControl(decisions.Control)
+	return held, nil
+}
+
+func (w *world) recordControl(control attune.QueueControl) {
+	for _, change := range control.Changes {
+		if slices.ContainsFunc(w.control.Changes, func(c attune.QueueChange) bool { return c.Request == change.Request }) {
+			continue
+		}
+		w.control.Mode, w.control.Override = control.Mode, control.Override
+		w.control.Changes = append(w.control.Changes, change)
+	}
 }
 
 func (w *world) Ended(_ context.Context, _ attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error) {
@@ -146,21 +166,6 @@ func (w *world) Ended(_ context.Context, _ attune.QueueKey, grants []attune.Gran
 		}
 	}
 	return ended, waiting, nil
-}
-
-func (w *world) Settle(_ context.Context, _ attune.QueueKey, settlements []attune.Settlement) (held []attune.Grant, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, s := range settlements {
-		switch r := w.rows[s.Enforcement]; {
-		case r.ticket.Sequence != s.Sequence:
-		case r.status == attune.EnforcementQueued:
-			r.status, r.reason = s.Status, s.Reason
-		case r.status == attune.EnforcementGranted || r.status == attune.EnforcementParked || r.status == attune.EnforcementExecuted:
-			held = append(held, r.grant)
-		}
-	}
-	return held, nil
 }
 
 func (w *world) Admit(_ context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {
@@ -371,7 +376,7 @@ func (s *stage) startWorkers(t testing.TB) (stop func()) {
 	queueWorker := worker.New(s.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	enforcementWorker := worker.New(s.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
 	queueActivities := activities.NewQueues(s.world, s.world, s.client, activities.QueuesConfig{
-		InspectAfter: s.inspectAfter, ParkAfter: s.parkAfter, Marked: s.marked,
+		InspectAfter: s.inspectAfter, SleepAfter: s.sleepAfter, Marked: s.marked,
 	})
 	enforcementActivities := activities.NewEnforcements(s.world, s.world, s.world, s.queues)
 	workflows.Register(queueWorker)

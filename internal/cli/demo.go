@@ -14,11 +14,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/demo"
-	"github.com/attune-go/attune/internal/services"
 )
 
 // demoPatience is how long nothing may change before the demo gives up on its load.

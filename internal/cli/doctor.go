@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/internal/client"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/attune-go/attune/api/doctor"
+	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/internal/cli"
 )
 

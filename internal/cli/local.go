@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/internal/config"
-	"github.com/attune-go/attune/internal/services"
 	"github.com/attune-go/attune/workflows"
 )
 

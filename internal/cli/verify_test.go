@@ -83,7 +83,7 @@ func TestQueueVerify_Changes(t *testing.T) {
 	change(5*time.Minute, attune.ChangeMode, "paused", "open", "")
 	change(6*time.Minute, attune.ChangeLimit, "1 by policy", "5 by hand", "catch\nup")
 	for range 22 {
-		change(7*time.Minute, attune.ChangeCancel, "queued", "cancelled", "")
+		change(7*time.Minute, attune.ChangeCancel, "queued", "granted", "") // each came too late
 		a.changes[len(a.changes)-1].Enforcement = 12
 	}
 	a.stats.MaxConcurrent, a.grants[0].Limit = 5, 5
@@ -94,7 +94,7 @@ func TestQueueVerify_Changes(t *testing.T) {
 	require.Regexp(t, `(?m)^  1 +2030-01-02 12:00:00 +sam +mode: open → paused +0 in 5m0s +freeze$`, stdout)
 	require.Regexp(t, `(?m)^  2 +2030-01-02 12:05:00 +sam +mode: paused → open +1 since *$`, stdout)
 	require.Regexp(t, `(?m)^  3 +2030-01-02 12:06:00 +sam +limit: 1 by policy → 5 by hand +1 since +catch up$`, stdout)
-	require.Regexp(t, `(?m)^  23 +2030-01-02 12:07:00 +sam +enforcement 12: queued → cancelled *$`, stdout)
+	require.Regexp(t, `(?m)^  23 +2030-01-02 12:07:00 +sam +enforcement 12: queued → granted *$`, stdout)
 	require.NotRegexp(t, `(?m)^  24 `, stdout)
 	require.Contains(t, stdout, "… and 2 more cancels\n")
 

@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"reflect"
@@ -12,34 +13,43 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/internal/retry"
 	"github.com/attune-go/attune/proof"
 )
 
-const readAgain = 200 * time.Millisecond // between two readings of a queue that moved
+// errMoved says that a queue has changed while it was read.
+var errMoved = errors.New("it changed while it was read")
 
 // Read reads a queue until it has not changed while it was read: whatever changes a row that counts here changes the counts
 // too, or the time of their last change. A queue that does not hold still for as long as patience is an error.
 func Read(ctx context.Context, c *client.Client, key attune.QueueKey, patience time.Duration) (proof.Rows, error) {
 	deadline := time.Now().Add(patience)
-	for {
-		rows, err := readOnce(ctx, c, key)
-		if err != nil {
-			return rows, err
+	return retry.Get(ctx, func() (proof.Rows, error) {
+		rows, err := readStill(ctx, c, key)
+		switch {
+		case errors.Is(err, errMoved) && time.Now().After(deadline):
+			err = retry.Final(fmt.Errorf("it changed every time it was read for %s: pause it, or give it more time", patience))
+		case err != nil && !errors.Is(err, errMoved):
+			err = retry.Final(err)
 		}
-		var after attune.QueueStats
-		if err := c.Get(ctx, client.QueuePath(key), nil, &after); err != nil {
-			return rows, err
-		}
-		if reflect.DeepEqual(rows.Stats, after) {
-			return rows, nil
-		}
-		if time.Now().After(deadline) {
-			return rows, fmt.Errorf("it changed every time it was read for %s: pause it, or give it more time", patience)
-		}
-		if err := wait(ctx, readAgain); err != nil {
-			return rows, err
-		}
+		return rows, err
+	}, nil)
+}
+
+// readStill reads a queue once. The error is errMoved when its counts are others afterwards.
+func readStill(ctx context.Context, c *client.Client, key attune.QueueKey) (proof.Rows, error) {
+	rows, err := readOnce(ctx, c, key)
+	if err != nil {
+		return rows, err
 	}
+	var after attune.QueueStats
+	if err := c.Get(ctx, client.QueuePath(key), nil, &after); err != nil {
+		return rows, err
+	}
+	if !reflect.DeepEqual(rows.Stats, after) {
+		return rows, errMoved
+	}
+	return rows, nil
 }
 
 // readOnce reads the counts first: what comes in while the lists are read is then seen as a change.
@@ -68,15 +78,4 @@ func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof
 		rows.Changes = append(rows.Changes, attune.QueueChange(change))
 	}
 	return rows, nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Metrics is what attune counts. Every method is safe for concurrent use and does nothing on a nil receiver.
+// Metrics is what attune counts. Every method is safe for concurrent use.
 //
 //	attune_events_total{source}                    events recorded; a repeated delivery is not counted
 //	attune_enforcements_total{status,reason}       enforcements that reached this status
@@ -94,60 +94,44 @@ func (m *Metrics) startAtZero() {
 
 // EventRecorded counts one event that was written.
 func (m *Metrics) EventRecorded(ctx context.Context, source attune.Source) {
-	if m != nil {
-		m.events.Add(ctx, 1, with("source", source))
-	}
+	m.events.Add(ctx, 1, with("source", source))
 }
 
 // EnforcementReached counts n enforcements that reached a status. The reason is empty unless the status has one.
 func (m *Metrics) EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason) {
-	if m != nil {
-		m.enforcements.Add(ctx, int64(n), with("status", status), with("reason", reason))
-	}
+	m.enforcements.Add(ctx, int64(n), with("status", status), with("reason", reason))
 }
 
 // Admitted counts n enforcements that were given a sequence in their queue.
 func (m *Metrics) Admitted(ctx context.Context, n int) {
-	if m != nil {
-		m.admitted.Add(ctx, int64(n))
-	}
+	m.admitted.Add(ctx, int64(n))
 }
 
 // Completed counts one report of a worker: the status it carried and what it changed.
 func (m *Metrics) Completed(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus) {
-	if m != nil {
-		m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
-	}
+	m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
 }
 
 // LeasesExpired counts n executions that were given up because their worker was not heard from.
 func (m *Metrics) LeasesExpired(ctx context.Context, n int) {
-	if m != nil {
-		m.leases.Add(ctx, int64(n))
-	}
+	m.leases.Add(ctx, int64(n))
 }
 
 // OutboxPublished counts n outbox messages that the broker confirmed.
 func (m *Metrics) OutboxPublished(ctx context.Context, n int) {
-	if m != nil {
-		m.outbox.Add(ctx, int64(n))
-	}
+	m.outbox.Add(ctx, int64(n))
 }
 
 // WorkerRan counts one attempt that ended on this worker.
 func (m *Metrics) WorkerRan(ctx context.Context, status attune.ExecutionStatus) {
-	if m != nil {
-		m.workerRuns.Add(ctx, 1, with("status", status))
-	}
+	m.workerRuns.Add(ctx, 1, with("status", status))
 }
 
 // RequestServed records how long one HTTP request took. The route is the pattern that matched ("/api/v1/events/{id}"),
 // never the path: paths are without bound.
 func (m *Metrics) RequestServed(ctx context.Context, method, route string, status int, took time.Duration) {
-	if m != nil {
-		m.httpDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
-			attribute.String("method", method), attribute.String("route", route), attribute.Int("status", status)))
-	}
+	m.httpDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
+		attribute.String("method", method), attribute.String("route", route), attribute.Int("status", status)))
 }
 
 func with[T ~string](name string, value T) metric.MeasurementOption {

@@ -14,6 +14,11 @@ import (
 	"github.com/attune-go/attune"
 )
 
+// QueuePeriod is how often the queues are read: as often as metrics usually are. One process at a time reads them: what it
+// reads is true for all, so that a sum over processes is right, and the database is asked once, however many processes there
+// are.
+const QueuePeriod = 15 * time.Second
+
 // maxQueueSeries bounds the queues that have series of their own: one per action, so a large installation can have
 // thousands.
 const maxQueueSeries = 100
@@ -102,16 +107,12 @@ func (g *queueGauges) observe(_ context.Context, o metric.Observer) error {
 
 // QueuesRead shows how all queues stand, in place of what was shown before.
 func (m *Metrics) QueuesRead(queues []attune.QueueGauge, leaked int64) {
-	if m != nil {
-		m.queues.last.Store(&queueReading{queues: seriesOf(queues), leaked: leaked})
-	}
+	m.queues.last.Store(&queueReading{queues: seriesOf(queues), leaked: leaked})
 }
 
 // QueuesForgotten takes away what [Metrics.QueuesRead] has shown: another process shows it now, or nobody knows.
 func (m *Metrics) QueuesForgotten() {
-	if m != nil {
-		m.queues.last.Store(nil)
-	}
+	m.queues.last.Store(nil)
 }
 
 // seriesOf gives the queues that matter most series of their own.

@@ -38,11 +38,8 @@ type Telemetry struct {
 }
 
 // New returns metrics that are read through [Telemetry.Handler]: attune's own, those of the Go runtime and those of
-// the process. A nil logger discards what goes wrong while metrics are read.
+// the process. logger gets what goes wrong while metrics are read.
 func New(logger *slog.Logger) (*Telemetry, error) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),

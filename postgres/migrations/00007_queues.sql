@@ -32,6 +32,7 @@ CREATE INDEX queues_of_action ON queues (action_id);
 CREATE TABLE queue_changes (
     queue_id       bigint NOT NULL REFERENCES queues,
     number         bigint NOT NULL CHECK (number > 0),
+    request_id     text NOT NULL CHECK (request_id <> ''), -- of the request that asked for the change
     at             timestamptz NOT NULL,
     principal      text NOT NULL CHECK (principal <> ''),
     auth_method    text NOT NULL CHECK (auth_method IN ('token', 'temporal', 'system')),
@@ -41,5 +42,6 @@ CREATE TABLE queue_changes (
     "from"         text NOT NULL,
     "to"           text NOT NULL,
     enforcement_id bigint,
-    PRIMARY KEY (queue_id, number)
+    PRIMARY KEY (queue_id, number),
+    CONSTRAINT queue_changes_request UNIQUE (queue_id, request_id)
 );

@@ -6,7 +6,7 @@ package postgrestest
 import (
 	"testing"
 
-	"github.com/attune-go/attune/internal/testenv"
+	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/postgres"
 )
 

@@ -1,0 +1,103 @@
+package testenv
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"github.com/attune-go/attune/devenv/services/procfs"
+)
+
+// run is one run of the go command: what all its test binaries have in common.
+//
+// Its base path names the run. The folder of that name holds the services and the keeper's socket, base + ".lock" is
+// locked by the keeper for as long as it lives, and base + ".log" is what the keeper has to say.
+type run struct {
+	base    string
+	parent  int
+	started string // of the parent; process ids are used again, this is not
+}
+
+// currentRun is the run this test binary belongs to.
+func currentRun() run {
+	parent := os.Getppid()
+	started := "0"
+	if stat, ok := procfs.Read(parent); ok {
+		started = stat.Started
+	}
+	name := fmt.Sprintf("%s%d-%d-%s", namePrefix, os.Getuid(), parent, started)
+	return run{base: filepath.Join(os.TempDir(), name), parent: parent, started: started}
+}
+
+const namePrefix = "attune-testenv-"
+
+// runName matches the base name of a run: user, parent, start of the parent.
+func runName() *regexp.Regexp {
+	return regexp.MustCompile(`^` + namePrefix + `(\d+)-(\d+)-(\d+)$`)
+}
+
+// parseRun is the opposite of currentRun.
+func parseRun(base string) (run, error) {
+	parts := runName().FindStringSubmatch(filepath.Base(base))
+	if parts == nil {
+		return run{}, fmt.Errorf("%q does not name a test run", base)
+	}
+	parent, err := strconv.Atoi(parts[2])
+	if err != nil {
+		return run{}, fmt.Errorf("%q does not name a test run: %w", base, err)
+	}
+	return run{base: base, parent: parent, started: parts[3]}, nil
+}
+
+// over reports whether the go command of the run is gone.
+func (r run) over() bool {
+	if runtime.GOOS != "linux" {
+		return errors.Is(syscall.Kill(r.parent, 0), syscall.ESRCH)
+	}
+	stat, ok := procfs.Read(r.parent)
+	return !ok || stat.Started != r.started || !stat.Running()
+}
+
+func (r run) socket() string { return filepath.Join(r.base, "keeper.sock") }
+func (r run) log() string    { return r.base + ".log" }
+func (r run) lock() string   { return r.base + ".lock" }
+
+// errLocked says that somebody else holds the lock of the run.
+var errLocked = errors.New("the run has a keeper")
+
+// acquire takes the lock of the run, or returns errLocked. The lock ends with the process at the latest.
+func (r run) acquire() (*os.File, error) {
+	for {
+		file, err := os.OpenFile(r.lock(), os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			file.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return nil, errLocked
+			}
+			return nil, fmt.Errorf("lock %q: %w", r.lock(), err)
+		}
+		// Between open and lock a keeper that ended may have removed the file: then this lock would exclude nobody.
+		mine, err := file.Stat()
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		if there, err := os.Stat(r.lock()); err == nil && os.SameFile(mine, there) {
+			return file, nil
+		}
+		file.Close()
+	}
+}
+
+// remove deletes everything of the run; its lock must be held, and goes last.
+func (r run) remove() error {
+	return errors.Join(os.RemoveAll(r.base), os.RemoveAll(r.log()), os.Remove(r.lock()))
+}

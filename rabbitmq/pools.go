@@ -1,0 +1,49 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/attune-go/attune"
+)
+
+// PoolPublisher is a [Publisher] that declares the queue of a pool before it publishes the first request to that pool: an
+// execution for a pool whose workers have not come up yet waits for them on the broker. It is safe for concurrent use.
+type PoolPublisher struct {
+	*Publisher
+	declared sync.Map // pool → struct{}
+}
+
+// NewPoolPublisher returns a publisher on conn.
+func NewPoolPublisher(conn *Connection) *PoolPublisher {
+	return &PoolPublisher{Publisher: NewPublisher(conn)}
+}
+
+// Publish is [Publisher.Publish], after the queues that the messages need have been declared; see [Declare] for the errors of
+// that.
+func (p *PoolPublisher) Publish(ctx context.Context, messages ...attune.Message) error {
+	for _, message := range messages {
+		if request, ok := message.(attune.ExecutionRequestedMessage); ok {
+			if err := p.declare(ctx, request.Pool); err != nil {
+				return err
+			}
+		}
+	}
+	return p.Publisher.Publish(ctx, messages...)
+}
+
+func (p *PoolPublisher) declare(ctx context.Context, pool string) error {
+	if _, done := p.declared.Load(pool); done {
+		return nil
+	}
+	topology, err := NewTopology(pool)
+	if err != nil {
+		return err
+	}
+	if err := Declare(ctx, p.conn, topology); err != nil {
+		return fmt.Errorf("declare the queue of pool %q: %w", pool, err)
+	}
+	p.declared.Store(pool, struct{}{})
+	return nil
+}

@@ -1,0 +1,56 @@
+package rabbitmq_test
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/devenv/testenv"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+func TestPoolPublisher(t *testing.T) {
+	t.Parallel()
+	topology, err := rabbitmq.NewTopology()
+	require.NoError(t, err)
+	config := rabbitmq.Config{URL: testenv.AMQP(t), Name: "test", Logger: slog.New(slog.DiscardHandler)}
+	connections, err := rabbitmq.Connect(t.Context(), config, topology)
+	require.NoError(t, err)
+	t.Cleanup(connections.Close)
+	publisher := rabbitmq.NewPoolPublisher(connections.Publish)
+
+	request := attune.ExecutionRequestedMessage{Execution: 1, Attempt: 1, Pool: "gpu"}
+	require.NoError(t, publisher.Publish(t.Context(), request), "no worker of the pool has run")
+	require.Eventually(t, func() bool { // a busy broker may say that there is none
+		depth, err := rabbitmq.Inspect(t.Context(), connections.Consume, rabbitmq.QueueExecutionRequested("gpu"))
+		return err == nil && depth.Ready == 1
+	}, patience, tick, "the request waits for a worker")
+
+	err = publisher.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: 2, Attempt: 1, Pool: "not a name"})
+	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+}
+
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	topology, err := rabbitmq.NewTopology()
+	require.NoError(t, err)
+
+	t.Run("connections that are closed are not connected any more", func(t *testing.T) {
+		t.Parallel()
+		connections, err := rabbitmq.Connect(t.Context(), rabbitmq.Config{URL: testenv.AMQP(t)}, topology)
+		require.NoError(t, err)
+		require.NoError(t, connections.Consume.Ping(t.Context()))
+		require.NoError(t, connections.Publish.Ping(t.Context()))
+		connections.Close()
+		require.Error(t, connections.Consume.Ping(t.Context()))
+		require.Error(t, connections.Publish.Ping(t.Context()))
+	})
+
+	t.Run("a URL that cannot be read is an error at once", func(t *testing.T) {
+		t.Parallel()
+		_, err := rabbitmq.Connect(t.Context(), rabbitmq.Config{URL: "not a URL"}, topology)
+		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+	})
+}

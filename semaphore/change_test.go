@@ -1,0 +1,191 @@
+package semaphore_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+// ask makes a request with an id that no other request to the state has.
+func ask(state *semaphore.State, now time.Time, author attune.Author, r attune.ChangeRequest) (int64, error) {
+	r.ID, r.Author = fmt.Sprintf("request %d", state.Changes()+1), author
+	return state.Change(now, r)
+}
+
+func setMode(state *semaphore.State, now time.Time, author attune.Author, mode attune.QueueMode) error {
+	_, err := ask(state, now, author, attune.ChangeRequest{Kind: attune.ChangeMode, Mode: mode})
+	return err
+}
+
+func setLimit(state *semaphore.State, now time.Time, author attune.Author, limit *attune.LimitOverride) error {
+	_, err := ask(state, now, author, attune.ChangeRequest{Kind: attune.ChangeLimit, Limit: limit})
+	return err
+}
+
+func cancel(state *semaphore.State, now time.Time, author attune.Author, ticket attune.Ticket) error {
+	_, err := ask(state, now, author, attune.ChangeRequest{Kind: attune.ChangeCancel, Ticket: ticket})
+	return err
+}
+
+func pause(id string) attune.ChangeRequest {
+	return attune.ChangeRequest{ID: id, Author: somebody, Kind: attune.ChangeMode, Mode: attune.QueuePaused}
+}
+
+// carriedOver is the state as the next run of the queue reads it.
+func carriedOver(t require.TestingT, state *semaphore.State) *semaphore.State {
+	data, err := json.Marshal(state)
+	require.NoError(t, err)
+	restored := new(semaphore.State)
+	require.NoError(t, json.Unmarshal(data, restored))
+	return restored
+}
+
+func TestState_Change(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a request that arrives again is made once, also after the state was carried over", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		first, err := state.Change(start, pause("a"))
+		require.NoError(t, err)
+		state.Logged(1)
+		state = carriedOver(t, state)
+		require.NoError(t, setMode(state, start, somebody, attune.QueueOpen))
+		again, err := state.Change(start, pause("a"))
+		require.NoError(t, err)
+		require.Equal(t, first, again)
+		require.Equal(t, attune.QueueOpen, state.Mode(), "the mode that was set since stays")
+		require.EqualValues(t, 2, state.Changes())
+	})
+
+	t.Run("a request that changes nothing is a conflict and leaves no record", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 1))
+		require.NoError(t, setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}))
+		before := carriedOver(t, state)
+		for says, err := range map[string]error{
+			"the queue is open already":                   setMode(state, start, somebody, attune.QueueOpen),
+			"the limit is 4 by hand already":              setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}),
+			"enforcement 101 does not wait in this queue": cancel(state, start, somebody, tickets(1, 1)[0]), // it holds a slot
+			"the limit is the policy's already":           setLimit(open(attune.QueuePolicy{Limit: 1}), start, somebody, nil),
+		} {
+			require.EqualError(t, err, says)
+			require.Equal(t, attune.CodeConflict, attune.CodeOf(err))
+		}
+		require.Equal(t, before.Unlogged(9, 9), state.Unlogged(9, 9))
+	})
+
+	t.Run("a request that no queue can carry out is invalid", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		for says, request := range map[string]attune.ChangeRequest{
+			"id: the id of the request is missing": pause(""),
+			"note: ":                               {ID: "a", Author: authorNamed("ann", "\x00"), Kind: attune.ChangeMode, Mode: attune.QueuePaused},
+			"mode \"shut\": use ":                  {ID: "a", Author: somebody, Kind: attune.ChangeMode, Mode: "shut"},
+			"limit -1":                             {ID: "a", Author: somebody, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: -1}},
+			"until ":                               {ID: "a", Author: somebody, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: 1, Until: start}},
+			"kind \"colour\": use ":                {ID: "a", Author: somebody, Kind: "colour"},
+		} {
+			_, err := state.Change(start, request)
+			require.ErrorContains(t, err, says)
+			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+		}
+		require.Zero(t, state.Changes())
+	})
+
+	t.Run("a cancel is recorded with its settlement and never before", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 3))
+		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
+		require.NoError(t, cancel(state, start, somebody, tickets(3, 3)[0]))
+		require.Empty(t, state.Unlogged(9, 0).Changes)
+		require.Len(t, state.Unlogged(9, 1).Changes, 1)
+		require.Len(t, state.Unlogged(9, 2).Changes, 2)
+		state.Recorded(start, 2, nil)
+		require.Len(t, state.Unlogged(9, 0).Changes, 2)
+	})
+
+	t.Run("a cancel fails when the row of its ticket says that it holds a slot", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 2))
+		number, err := ask(state, start, somebody, attune.ChangeRequest{Kind: attune.ChangeCancel, Ticket: tickets(2, 2)[0]})
+		require.NoError(t, err)
+		settled, _ := state.ChangeRecorded(number)
+		require.False(t, settled)
+		held := attune.Grant{Ticket: tickets(2, 2)[0], Number: 2}
+		state.Recorded(start, 1, []attune.Grant{held})
+		state.Logged(1)
+		settled, failure := state.ChangeRecorded(number)
+		require.True(t, settled)
+		require.Equal(t, attune.CodeConflict, attune.CodeOf(failure))
+	})
+
+	t.Run("a change that the rows refuse for ever is given up, and its request is told", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		number, err := state.Change(start, pause("a"))
+		require.NoError(t, err)
+		state.Unloggable("the table is full")
+		settled, failure := carriedOver(t, state).ChangeRecorded(number)
+		require.True(t, settled)
+		require.EqualError(t, failure, "the change was made and cannot be recorded: the table is full")
+		require.EqualValues(t, 1, state.Counters().Unloggable)
+		require.Empty(t, state.Unlogged(9, 9).Changes)
+	})
+}
+
+// TestState_ChangesAreNumberedOnce makes, repeats and records changes in any order: each request has one number, the numbers
+// count the requests, and the records come in their order.
+func TestState_ChangesAreNumberedOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 100})
+		state.Acquire(start, tickets(1, 50))
+		var logged []attune.QueueChange
+		numbers := map[string]int64{}
+		t.Repeat(map[string]func(*rapid.T){
+			"change": func(t *rapid.T) {
+				id := fmt.Sprint(rapid.IntRange(1, 40).Draw(t, "id"))
+				r := attune.ChangeRequest{ID: id, Author: somebody, Kind: attune.ChangeCancel, Ticket: tickets(1, 50)[rapid.IntRange(0, 49).Draw(t, "ticket")]}
+				if rapid.Bool().Draw(t, "mode") {
+					r.Kind, r.Mode = attune.ChangeMode, rapid.SampledFrom([]attune.QueueMode{attune.QueueOpen, attune.QueuePaused}).Draw(t, "to")
+				}
+				number, err := state.Change(start, r)
+				if err != nil {
+					require.NotContains(t, numbers, id, "a request that was made is not refused")
+					return
+				}
+				if known, made := numbers[id]; made {
+					require.Equal(t, known, number)
+					return
+				}
+				numbers[id] = number
+				require.EqualValues(t, len(numbers), number)
+			},
+			"record": func(t *rapid.T) {
+				settled := len(state.Unrecorded(rapid.IntRange(0, 3).Draw(t, "settlements")))
+				changes := state.Unlogged(rapid.IntRange(0, 3).Draw(t, "changes"), settled).Changes
+				state.Recorded(start, settled, nil)
+				logged = append(logged, changes...)
+				state.Logged(len(changes))
+			},
+			"carry over": func(t *rapid.T) { state = carriedOver(t, state) },
+			"": func(t *rapid.T) {
+				for i, change := range logged {
+					require.EqualValues(t, i+1, change.Number)
+					require.Equal(t, numbers[change.Request], change.Number)
+				}
+			},
+		})
+	})
+}

@@ -1,0 +1,46 @@
+package worker
+
+import (
+	"context"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rabbitmq"
+)
+
+// Broker is [Requests] and [Claims] over RabbitMQ.
+type Broker struct {
+	taker  *rabbitmq.Taker[attune.ExecutionRequestedMessage]
+	caller *rabbitmq.Caller
+}
+
+// NewBroker takes the requests of a pool on one connection and asks for claims on the other.
+func NewBroker(connections *rabbitmq.Connections, pool string) *Broker {
+	queue := rabbitmq.QueueExecutionRequested(pool)
+	return &Broker{
+		taker:  rabbitmq.NewTaker[attune.ExecutionRequestedMessage](connections.Consume, queue),
+		caller: rabbitmq.NewCaller(connections.Publish),
+	}
+}
+
+// Take implements [Requests].
+func (b *Broker) Take(ctx context.Context) (Request, error) {
+	delivery, err := b.taker.Take(ctx)
+	if err != nil {
+		return Request{}, err
+	}
+	return Request{Message: delivery.Message, Ack: delivery.Ack, Reject: delivery.Reject}, nil
+}
+
+// Claim implements [Claims].
+func (b *Broker) Claim(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+	var reply attune.ExecutionClaimReply
+	err := b.caller.Call(ctx, question, &reply)
+	return reply, err
+}
+
+// Renew implements [Claims].
+func (b *Broker) Renew(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
+	var reply attune.ExecutionRenewReply
+	err := b.caller.Call(ctx, question, &reply)
+	return reply, err
+}
