@@ -25,7 +25,7 @@ func NewRef(pack, name string) Ref { return Ref(pack + "." + name) }
 // Validate reports whether r has the form "<pack>.<name>".
 func (r Ref) Validate() error {
 	if len(r) > maxRefLength {
-		return Errorf(CodeInvalid, "reference %q is longer than %d bytes", string(r[:40])+"…", maxRefLength)
+		return Errorf(CodeInvalid, "reference %q is longer than %d bytes", Shorten(string(r), maxQuoted), maxRefLength)
 	}
 	if !refPattern.MatchString(string(r)) {
 		return Errorf(CodeInvalid, "reference %q is not of the form \"pack.name\" (lower-case letters, digits, '_', '-')", string(r))
@@ -49,7 +49,8 @@ func (r Ref) Name() string {
 // meant, for the error.
 func ValidateName(what, s string) error {
 	if len(s) > maxRefLength/2 || !namePattern.MatchString(s) {
-		return Errorf(CodeInvalid, "%s name %q: use lower-case letters, digits, '_' or '-', starting with a letter", what, s)
+		return Errorf(CodeInvalid, "%s name %q: use lower-case letters, digits, '_' or '-', starting with a letter",
+			what, Shorten(s, maxQuoted))
 	}
 	return nil
 }

@@ -31,8 +31,7 @@ func register[I, O any](s *Server, op huma.Operation, handle func(context.Contex
 	op.Path = strings.TrimSuffix(apiPrefix, "/") + op.Path
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)
 	slices.Sort(op.Errors)
-	op.MaxBodyBytes = maxBodyBytes + 1 // the framework refuses a body of exactly its limit
-	op.BodyReadTimeout = bodyReadTimeout
+	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1 // the body is in memory: see takeBody
 	op.Security = []map[string][]string{{securityScheme: {}}}
 	huma.Register(s.huma, op, func(ctx context.Context, input *I) (*O, error) {
 		output, err := handle(ctx, input)
@@ -56,6 +55,7 @@ func (s *Server) humaConfig() huma.Config {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
 	config.RejectUnknownQueryParameters = true
+	config.Formats = jsonFormats()
 	config.Transformers = []huma.Transformer{s.transform}
 	return config
 }

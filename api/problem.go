@@ -16,7 +16,7 @@ type Problem struct { //nolint:errname // callers know it as the problem of RFC 
 	Detail   string         `json:"detail" doc:"What is wrong and what to do, for a person"`
 	Instance string         `json:"instance,omitempty" doc:"The request, as the server's log names it; on 500 and 503"`
 	Code     string         `json:"code" doc:"What is wrong, for a program; codes are never renamed"`
-	Errors   []ProblemError `json:"errors,omitempty" doc:"Every single thing that is wrong, when there can be several"`
+	Errors   []ProblemError `json:"errors,omitempty" doc:"What is wrong, one by one, when there can be several; at most 20 of them"`
 
 	header http.Header
 }
@@ -29,7 +29,7 @@ type ProblemError struct {
 
 // The codes of problems: those of [attune.Code], and what only HTTP knows.
 const (
-	CodeMalformed            = "malformed"              // 400: the body is not JSON, or is missing
+	CodeMalformed            = "malformed"              // 400: the body is not JSON, is missing or did not arrive completely
 	CodeForbidden            = "forbidden"              // 403: a browser sent it for another site
 	CodeMethodNotAllowed     = "method_not_allowed"     // 405: see the Allow header
 	CodeTimeout              = "timeout"                // 408: the body did not arrive in time
@@ -43,7 +43,10 @@ const retryAfterSeconds = "5"
 
 // newProblem returns a problem of this status. The title follows from it.
 func newProblem(status int, code, detail string) *Problem {
-	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail, header: http.Header{}}
+	return &Problem{
+		Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code,
+		Detail: attune.Shorten(detail, maxDetailBytes), header: http.Header{},
+	}
 }
 
 // with adds a header to the answer.

@@ -84,6 +84,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{config: config, deps: deps, logger: deps.Logger, router: newRouter()}
 	s.huma = humago.New(s.router, s.humaConfig())
+	s.huma.UseMiddleware(s.checkQuery, s.takeBody)
 	describeDomain(s.huma.OpenAPI().Components.Schemas)
 	s.registerEvents()
 	s.registerWebhooks()

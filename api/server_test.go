@@ -145,7 +145,7 @@ func TestBrokenBody(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"Cut", "/api/v1/events", io.ErrUnexpectedEOF, 500, "internal"},
+		{"Cut", "/api/v1/events", io.ErrUnexpectedEOF, 400, "malformed"},
 		{"Slow", "/api/v1/events", os.ErrDeadlineExceeded, 408, "timeout"},
 		{"CutWebhook", "/api/v1/webhooks/gh", io.ErrUnexpectedEOF, 400, "malformed"},
 		{"SlowWebhook", "/api/v1/webhooks/gh", os.ErrDeadlineExceeded, 408, "timeout"},

@@ -81,16 +81,10 @@ func (s *Server) refused(ctx context.Context, op *huma.Operation, refusal *huma.
 			return newProblem(refusal.Status, CodeMalformed, "the request needs a JSON body")
 		}
 		return newProblem(refusal.Status, CodeMalformed, "the body is not valid JSON: "+found[0].Message)
-	case http.StatusRequestEntityTooLarge:
-		return tooLarge("the body", maxBodyBytes)
 	case http.StatusUnsupportedMediaType:
 		return newProblem(refusal.Status, CodeUnsupportedMediaType, "the body must be JSON: send it with Content-Type: application/json")
-	case http.StatusRequestTimeout:
-		return slowBody()
 	case http.StatusUnprocessableEntity:
-		problem := newProblem(refusal.Status, string(attune.CodeInvalid), summary(found))
-		problem.Errors = found
-		return problem
+		return invalidProblem(found)
 	default:
 		s.report(ctx, slog.LevelWarn, fmt.Errorf("status %d: %s %v", refusal.Status, refusal.Detail, found))
 		problem := internalProblem(ctx)
@@ -108,6 +102,26 @@ func problemErrors(op *huma.Operation, details []*huma.ErrorDetail) []ProblemErr
 	}
 	slices.SortStableFunc(found, func(a, b ProblemError) int { return cmp.Compare(a.Location, b.Location) })
 	return found
+}
+
+// Bounds of what a problem repeats of a request, which can have thousands of wrong members with names of any length.
+const (
+	maxQuoted       = 40   // bytes of a value
+	maxNameBytes    = 100  // of the name of a parameter or member
+	maxMessageBytes = 300  // of one thing that is wrong
+	maxDetailBytes  = 1500 // of all of them together
+	maxTold         = 20   // things that are wrong
+)
+
+// told are the errors that a problem lists: the first ones, shortened.
+func told(found []ProblemError) []ProblemError {
+	var told []ProblemError
+	for _, e := range found[:min(maxTold, len(found))] {
+		told = append(told, ProblemError{
+			Location: attune.Shorten(e.Location, maxNameBytes), Message: attune.Shorten(e.Message, maxMessageBytes),
+		})
+	}
+	return told
 }
 
 // advice says what to do where the framework only says what is wrong.
@@ -134,7 +148,7 @@ func advice(op *huma.Operation, message string) string {
 func summary(found []ProblemError) string {
 	const most = 3
 	var parts []string
-	for _, e := range found[:min(most, len(found))] {
+	for _, e := range told(found[:min(most, len(found))]) {
 		parts = append(parts, e.Location+": "+e.Message)
 	}
 	if more := len(found) - most; more > 0 {

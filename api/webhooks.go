@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -92,20 +90,6 @@ func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger
 	return trigger, err
 }
 
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBodyBytes))
-	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge("the body", maxBodyBytes)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, slowBody()
-	}
-	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body did not arrive completely")
-	}
-	return body, nil
-}
-
 // checkSignature gives the same answer to a missing, an unreadable and a wrong signature.
 func (s *Server) checkSignature(r *http.Request, trigger attune.Trigger, body []byte) error {
 	name := trigger.Webhook.SecretEnv
@@ -140,7 +124,7 @@ func webhookPayload(contentType string, body []byte) (json.RawMessage, error) {
 			"a webhook takes a JSON object: send it with Content-Type: application/json")
 	}
 	var payload json.RawMessage
-	if err := json.Unmarshal(body, &payload); err != nil {
+	if err := decodeJSON(body, &payload); err != nil {
 		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body is not valid JSON: "+err.Error())
 	}
 	return payload, nil

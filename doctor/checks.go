@@ -18,6 +18,11 @@ type BacklogReader interface {
 	Backlog(ctx context.Context) (attune.OutboxBacklog, error)
 }
 
+// InstallationReader says which installation of attune the database is.
+type InstallationReader interface {
+	Installation(ctx context.Context) (attune.InstallationID, error)
+}
+
 // SuspectReader finds queues and executions that do not go on. The durations say for how long they have not.
 type SuspectReader interface {
 	Stalls(ctx context.Context, idle time.Duration) ([]attune.Stall, error)
@@ -34,6 +39,7 @@ type InterventionReader interface {
 // Sources is where the checks look. All are required.
 type Sources struct {
 	Schema        SchemaReader
+	Installation  InstallationReader
 	Outbox        BacklogReader
 	Suspects      SuspectReader
 	Interventions InterventionReader
@@ -47,11 +53,13 @@ func Checks(s Sources) []Check {
 		Database(s.Schema.Schema),
 		Broker(s.RabbitMQ.version),
 		Temporal(s.Temporal.look),
+		Installation(s.Installation.Installation, s.Temporal.owner),
 		TaskQueue(workflows.QueueTaskQueue, s.Temporal.pollers(workflows.QueueTaskQueue)),
 		TaskQueue(workflows.EnforcementTaskQueue, s.Temporal.pollers(workflows.EnforcementTaskQueue)),
 		Topology(s.RabbitMQ.queues),
 		Dead(s.RabbitMQ.deadLetters),
 		Outbox(s.Outbox.Backlog),
+		QueueProblems(s.Temporal.problems),
 		Stalls(s.Suspects.Stalls),
 		Leaks(s.Suspects.Leaks),
 		Holders(s.Suspects.Overdue),

@@ -188,6 +188,11 @@ func TestChecksThatFail(t *testing.T) {
 		doctor.Topology(func(context.Context) ([]doctor.Queue, error) { return nil, down }),
 		doctor.Dead(func(context.Context) (doctor.DeadLetters, error) { return doctor.DeadLetters{}, down }),
 		doctor.Temporal(func(context.Context) (doctor.Engine, error) { return doctor.Engine{}, down }),
+		doctor.Installation(
+			func(context.Context) (attune.InstallationID, error) { return "one", nil },
+			func(context.Context) (attune.InstallationID, error) { return "", down },
+		),
+		doctor.QueueProblems(func(context.Context) ([]doctor.QueueProblem, error) { return nil, down }),
 		doctor.TaskQueue("q", func(context.Context) ([]time.Time, []time.Time, error) { return nil, nil, down }),
 		doctor.Stalls(func(context.Context, time.Duration) ([]attune.Stall, error) { return nil, down }),
 		doctor.Leaks(func(context.Context, time.Duration) ([]attune.Leak, error) { return nil, down }),

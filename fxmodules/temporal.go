@@ -3,6 +3,7 @@ package fxmodules
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -29,15 +30,25 @@ var Orchestrator = fx.Module("orchestrator",
 // namespace is the one of Temporal that the process uses.
 type namespace string
 
-func dialTemporal(lifecycle fx.Lifecycle, t *telemetry.Telemetry, log *slog.Logger) (client.Client, namespace, error) {
+// claimPatience bounds the wait for a namespace that another installation may have left.
+const claimPatience = 2 * time.Minute
+
+// dialTemporal connects, and claims the namespace for the installation before anything uses the client.
+func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger) (client.Client, namespace, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
 	defer cancel()
-	c, ns, err := temporal.Dial(ctx, t.Temporal(), log)
+	installation, err := db.Installation(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	c, ns, err := temporal.Dial(ctx, workflows.Identity(installation, temporal.ProcessName()), t.Temporal(), log)
 	if err != nil {
 		return nil, "", err
 	}
 	lifecycle.Append(fx.StopHook(c.Close))
-	return c, namespace(ns), nil
+	ctx, cancel = context.WithTimeout(context.Background(), claimPatience)
+	defer cancel()
+	return c, namespace(ns), workflows.Claim(ctx, c, ns, installation, log)
 }
 
 // marked says that the workflows which the process starts carry the search attributes of their queue.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Tracer sees every statement; nil traces nothing.
 	Tracer pgx.QueryTracer
+
+	statementLimit time.Duration // of tests; 0: statementLimit
 }
 
 const (
@@ -37,11 +40,6 @@ const (
 	// queue's lock.
 	abandonedTransaction = 60 * time.Second
 )
-
-// keepAlive ends a connection whose server has vanished without a word within half a minute.
-func keepAlive() net.KeepAliveConfig {
-	return net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
-}
 
 // DB is a pool of connections. The types of this package that answer for one noun each are made from it.
 type DB struct {
@@ -58,16 +56,16 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, settings)
-	if err != nil {
-		return nil, fmt.Errorf("open database pool: %w", err)
-	}
-	db := &DB{pool: pool, logger: config.Logger}
+	db := &DB{logger: config.Logger}
 	if db.logger == nil {
 		db.logger = slog.New(slog.DiscardHandler)
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
+	settings.ShouldPing = db.replaceSilent
+	if db.pool, err = pgxpool.NewWithConfig(ctx, settings); err != nil {
+		return nil, fmt.Errorf("open database pool: %w", err)
+	}
+	if err := db.pool.Ping(ctx); err != nil {
+		db.pool.Close()
 		return nil, connectError(settings.ConnConfig, err)
 	}
 	return db, nil
@@ -90,7 +88,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 		settings.MaxConns = defaultMaxConns
 	}
 	conn := settings.ConnConfig
-	conn.Tracer = c.Tracer
+	conn.Tracer = withClock(cmp.Or(c.statementLimit, statementLimit), c.Tracer)
 	prepareConnConfig(conn)
 	conn.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(abandonedTransaction.Milliseconds(), 10)
 	settings.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {

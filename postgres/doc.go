@@ -51,6 +51,17 @@
 // enforcement. The lock of a generation is an advisory one: requests share it, and a rebuild has it alone. Installing packs
 // is serialized by another.
 //
+// # Silent connections
+//
+// A connection can be lost without being closed: a network, a firewall or a proxy drops what is sent over it. Nothing here
+// waits for such a connection without a limit:
+//
+//   - A statement ends after 30 s, those of the outbox after 10 s, as [attune.CodeUnavailable].
+//   - A connection of the pool that has rested for a second is asked before it is used. If the answer does not come within
+//     5 s, the pool replaces all that rest.
+//   - The outbox is read 20 s after its relay has lost its connection, at the latest: see [Outbox.Lead].
+//   - TCP keepalives of this end notice a server that is gone within 30 s, those of the server a client within 25 s.
+//
 // # Failures
 //
 // What the caller can act upon is an [attune.Error]: [attune.CodeNotFound], [attune.CodeConflict],

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,12 +17,15 @@ const leadLock int64 = 0x61747475_6e650002
 type leadTiming struct {
 	retry    time.Duration // between two tries to get the lock
 	patience time.Duration // the longest wait for a notification: rows are found after it even if one is lost
-	probe    time.Duration // silence after which the connection is tested
-	answer   time.Duration // how long a test or a goodbye may take
+	probe    time.Duration // between two tests of the connection, however many notifications come
+	answer   time.Duration // how long one answer of the server may take
+	silence  time.Duration // after which the server ends the session, and with it the lead; more than probe + answer
 }
 
 func defaultLeadTiming() leadTiming {
-	return leadTiming{retry: time.Second, patience: 5 * time.Second, probe: 5 * time.Second, answer: 5 * time.Second}
+	return leadTiming{
+		retry: time.Second, patience: 5 * time.Second, probe: 5 * time.Second, answer: 5 * time.Second, silence: 15 * time.Second,
+	}
 }
 
 // Lead runs lead while this session is the only relay of the outbox: it waits until it holds the relay's lock, on a
@@ -32,12 +36,17 @@ func defaultLeadTiming() leadTiming {
 // can overlap for a moment, so publishing is at least once. Lead returns what lead returned, or the loss of the
 // connection as [attune.CodeUnavailable]; calling it again competes for the lock again.
 //
+// No connection is trusted for long. This end tests it every 5 s and gives it 5 s to answer; the server ends a session that it
+// has not heard from for 15 s, also when a proxy in between still answers for a client that is gone. So a connection that
+// is silent without being closed keeps the rows waiting for 20 s at most: until the server has freed the lock, until
+// another session, or this one anew, has asked for it, and until that has read the outbox.
+//
 // Sessions that wait ask for the lock once a second instead of blocking on it: a blocked statement would keep vacuum from
 // removing dead rows for as long as another session leads.
 func (o *Outbox) Lead(
 	ctx context.Context, lead func(ctx context.Context, wait func(context.Context) error) error,
 ) error {
-	conn, err := o.connect(ctx)
+	conn, err := o.session(ctx, o.timing.silence)
 	if err != nil {
 		return err
 	}
@@ -55,6 +64,9 @@ func (o *Outbox) Lead(
 	err = lead(leading, func(ctx context.Context) error { return bell.wait(ctx, leading) })
 	end(context.Canceled)
 	<-stopped
+	if pgconn.Timeout(context.Cause(leading)) {
+		o.db.pool.Reset() // its connections are as silent, most likely
+	}
 	if lost := context.Cause(leading); ctx.Err() == nil && !errors.Is(lost, context.Canceled) &&
 		(err == nil || errors.Is(err, context.Canceled)) {
 		return lost
@@ -62,18 +74,50 @@ func (o *Outbox) Lead(
 	return err
 }
 
-// connect opens the relay's own connection. The server ends it when this machine is gone, which frees the lock.
+// abandonedLock is when the server ends a session that holds a lock and has said nothing since.
+const abandonedLock = time.Minute
+
+// connect opens a connection of its own for a session that holds a lock and is heard from at least twice a minute.
 func (o *Outbox) connect(ctx context.Context) (*pgx.Conn, error) {
+	return o.session(ctx, abandonedLock)
+}
+
+// session opens a connection that the server ends when its client is gone, which frees the locks of the session.
+func (o *Outbox) session(ctx context.Context, silence time.Duration) (*pgx.Conn, error) {
 	config := o.db.pool.Config().ConnConfig
 	config.Tracer = nil
-	config.RuntimeParams["tcp_keepalives_idle"] = "10"
-	config.RuntimeParams["tcp_keepalives_interval"] = "5"
-	config.RuntimeParams["tcp_keepalives_count"] = "3"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, connectError(config, err)
 	}
+	err = within(ctx, o.timing.answer, func(ctx context.Context) error { return o.endWhenGone(ctx, conn, silence) })
+	if err != nil {
+		o.disconnect(ctx, conn)
+		return nil, wrap("prepare a session that holds a lock", err)
+	}
 	return conn, nil
+}
+
+// setSQL leaves out settings that the server does not know.
+const setSQL = `
+SELECT set_config(s.name, w.value, false)
+FROM unnest($1::text[], $2::text[]) AS w (name, value) JOIN pg_settings s ON s.name = w.name`
+
+// endWhenGone has the server watch its end of the connection. Keepalives notice a machine or a network that is gone, and the
+// timeout of an idle session notices what a proxy hides. A server that refuses a setting does without all of them.
+func (o *Outbox) endWhenGone(ctx context.Context, conn *pgx.Conn, silence time.Duration) error {
+	names := []string{
+		"tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout",
+		"client_connection_check_interval", "idle_session_timeout",
+	}
+	values := []string{"10", "5", "3", "15s", "5s", strconv.FormatInt(silence.Milliseconds(), 10)}
+	_, err := conn.Exec(ctx, setSQL, names, values)
+	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
+		o.db.logger.WarnContext(ctx, "PostgreSQL refuses to watch its end of a connection that holds a lock: if the connection "+
+			"is lost without being closed, the lock stays", "error", refusal)
+		return nil
+	}
+	return err
 }
 
 // disconnect says goodbye, also when ctx has ended: the lock is free as soon as the server hears it.
@@ -93,12 +137,8 @@ const (
 // acquire returns when this session holds the relay's lock and listens.
 func (o *Outbox) acquire(ctx context.Context, conn *pgx.Conn) error {
 	for {
-		acquired, err := one(ctx, conn, pgx.RowTo[bool], tryLeadSQL, leadLock)
-		if err != nil {
-			return err
-		}
-		if acquired {
-			_, err := conn.Exec(ctx, listenOutboxSQL)
+		acquired, err := o.tryLead(ctx, conn)
+		if err != nil || acquired {
 			return err
 		}
 		select {
@@ -109,6 +149,18 @@ func (o *Outbox) acquire(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
+// tryLead asks for the lock once, and listens if it gets it.
+func (o *Outbox) tryLead(ctx context.Context, conn *pgx.Conn) (acquired bool, err error) {
+	err = within(ctx, o.timing.answer, func(ctx context.Context) (err error) {
+		if acquired, err = one(ctx, conn, pgx.RowTo[bool], tryLeadSQL, leadLock); err != nil || !acquired {
+			return err
+		}
+		_, err = conn.Exec(ctx, listenOutboxSQL)
+		return err
+	})
+	return acquired, err
+}
+
 // bell rings when rows were added to the outbox. It alone uses its connection.
 type bell struct {
 	conn   *pgx.Conn
@@ -116,30 +168,37 @@ type bell struct {
 	rung   chan struct{} // holds at most one ring: however many there were, there is one thing to do
 }
 
-// listen rings until ctx ends, or until the connection is lost, which is what it then returns. A server that vanished
-// without a word is noticed by testing the connection after a silence.
+// listen rings until ctx ends, or until the connection is lost, which is what it then returns. The connection is tested
+// all the time, also while notifications come: they say that the server reaches this end, not that this end reaches it.
 func (b *bell) listen(ctx context.Context) error {
-	for {
-		err := within(ctx, b.timing.probe, func(ctx context.Context) error {
+	for due := time.Now().Add(b.timing.probe); ; {
+		err := within(ctx, time.Until(due), func(ctx context.Context) error {
 			_, err := b.conn.WaitForNotification(ctx)
 			return err
 		})
+		switch {
+		case err == nil:
+			b.ring()
+		case pgconn.Timeout(err):
+			err = nil
+		}
+		if err == nil && !time.Now().Before(due) {
+			err = within(ctx, b.timing.answer, b.conn.Ping)
+			due = time.Now().Add(b.timing.probe)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		switch {
-		case err == nil:
-			select {
-			case b.rung <- struct{}{}:
-			default:
-			}
-			continue
-		case pgconn.Timeout(err):
-			err = within(ctx, b.timing.answer, b.conn.Ping)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			return wrap("listen to the outbox", err)
 		}
+	}
+}
+
+func (b *bell) ring() {
+	select {
+	case b.rung <- struct{}{}:
+	default:
 	}
 }
 

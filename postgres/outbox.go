@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,18 +22,27 @@ func NewOutbox(db *DB) *Outbox { return &Outbox{db: db, timing: defaultLeadTimin
 
 const pendingSQL = `SELECT id, routing_key, message_id, body FROM outbox ORDER BY id LIMIT $1`
 
-// Pending returns up to limit messages, oldest first.
-func (o *Outbox) Pending(ctx context.Context, limit int) ([]attune.OutboxRow, error) {
-	rows, err := collect(ctx, o.db.pool, pgx.RowToStructByPos[attune.OutboxRow], pendingSQL, limit)
+// outboxLimit is how long the relay waits for its rows: less than for other statements, because what waits in the outbox waits
+// for the relay.
+const outboxLimit = 10 * time.Second
+
+// Pending returns up to limit messages, oldest first. It takes 10 s at most.
+func (o *Outbox) Pending(ctx context.Context, limit int) (rows []attune.OutboxRow, err error) {
+	err = within(ctx, outboxLimit, func(ctx context.Context) (err error) {
+		rows, err = collect(ctx, o.db.pool, pgx.RowToStructByPos[attune.OutboxRow], pendingSQL, limit)
+		return err
+	})
 	return rows, wrap("read outbox", err)
 }
 
 const removeSQL = `DELETE FROM outbox WHERE id = ANY ($1::bigint[])`
 
-// Remove forgets messages that were published. Ids that are gone already are ignored.
+// Remove forgets messages that were published. Ids that are gone already are ignored. It takes 10 s at most.
 func (o *Outbox) Remove(ctx context.Context, ids []int64) error {
-	_, err := o.db.pool.Exec(ctx, removeSQL, ids)
-	return wrap("remove from outbox", err)
+	return wrap("remove from outbox", within(ctx, outboxLimit, func(ctx context.Context) error {
+		_, err := o.db.pool.Exec(ctx, removeSQL, ids)
+		return err
+	}))
 }
 
 // outboxChannel wakes the relay.

@@ -44,6 +44,21 @@
 // JSON integers of up to 64 bits keep every digit (int, and uint from 2^63). Every other number is a double, as in most
 // JSON implementations; one that a double cannot hold is refused.
 //
+// # Bounds
+//
+// The sender of an event chooses the payload, so every bound holds before the work is done, for any payload:
+//
+//   - One rule takes at most 1 000 000 steps for one event: its criteria and all its templates together. A step is one
+//     operation, one element of a list or map that is visited or made, or ten bytes of text that are read or made.
+//     Sorting, comparing lists with lists and searching a text take more than one step for an element. Every call has a
+//     price, which is known from its arguments and paid before the call: the table in price.go has them all.
+//   - A text that an expression makes has at most 1 MiB, the rendered parameters [attune.MaxPayloadBytes].
+//   - A regular expression has at most 10 000 bytes and compiles to at most 10 000 instructions. format writes at most
+//     100 digits behind the point.
+//   - An expression has at most 10 000 bytes. Messages of Protocol Buffers cannot be made.
+//   - Checking a value against a JSON Schema takes at most 1 000 000 steps: one for each schema that looks at a value, for
+//     each element and member, and for ten bytes of text. Only a schema that refers to itself in several ways needs more.
+//
 // # Schemas
 //
 // Payloads and parameters are checked by JSON Schema (draft 2020-12 unless "$schema" says otherwise). "format" is
@@ -52,8 +67,8 @@
 //
 // # Guarantees and failures
 //
-// The package has no I/O and no clock. The same event and rules always give the same decisions. Every expression has a
-// size limit and a cost limit, every result a size limit, so no payload can make a rule run for long or answer with more
-// than [attune.MaxPayloadBytes]. What goes wrong with one rule becomes that rule's decision, rejected with a reason and
-// a detail for a person, and never touches another rule.
+// The package has no clock, and no I/O but the system's time zones. The same event and rules always give the same
+// decisions. When the caller's context ends, the evaluation stops at the next iteration of a loop. What goes wrong with
+// one rule becomes that rule's decision, rejected with a reason and a detail for a person, and never touches another
+// rule.
 package rules

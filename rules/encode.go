@@ -3,7 +3,6 @@ package rules
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,9 +33,6 @@ func (e *encoder) raw(text string) error {
 
 // text writes a JSON string.
 func (e *encoder) text(s string) error {
-	if strings.ContainsRune(s, 0) {
-		return errors.New("the text contains U+0000, which cannot be stored")
-	}
 	quoted, err := quote(s)
 	if err != nil {
 		return err

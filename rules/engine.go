@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/policy"
 )
@@ -23,7 +21,7 @@ type Engine struct {
 	language  language
 	criteria  *cache[*expression]
 	templates *cache[*template]
-	schemas   *cache[*jsonschema.Schema]
+	schemas   *cache[*schema]
 }
 
 // NewEngine returns an engine with nothing compiled yet.
@@ -36,7 +34,7 @@ func NewEngine() (*Engine, error) {
 		language:  language,
 		criteria:  newCache[*expression](cacheSize),
 		templates: newCache[*template](cacheSize),
-		schemas:   newCache[*jsonschema.Schema](cacheSize),
+		schemas:   newCache[*schema](cacheSize),
 	}, nil
 }
 
@@ -53,22 +51,33 @@ func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []at
 	view, mistakes := newEventView(event)
 	var decisions []attune.Decision
 	for _, candidate := range candidates {
-		matched, wrongs := e.matches(ctx, view, mistakes, candidate.Rule)
-		switch {
-		case wrongs != nil:
-			decisions = append(decisions, reject(candidate, attune.ReasonCriteriaFailed, "criteria", wrongs))
-		case matched:
-			decisions = append(decisions, e.accept(ctx, view, candidate))
+		if mistakes != nil {
+			decisions = append(decisions, reject(candidate, attune.ReasonCriteriaFailed, "criteria", mistakes))
+		} else if decision, matched := e.decide(ctx, view, candidate); matched {
+			decisions = append(decisions, decision)
 		}
 	}
 	return decisions
 }
 
-// matches evaluates a rule's criteria, unless the payload itself was wrong.
-func (e *Engine) matches(ctx context.Context, view eventView, payload Mistakes, rule attune.Rule) (bool, Mistakes) {
-	if payload != nil {
-		return false, payload
+// decide decides for one rule. matched is false when its criteria say no.
+func (e *Engine) decide(ctx context.Context, view eventView, candidate attune.Candidate) (decision attune.Decision, matched bool) {
+	in, mistakes := newEvaluation(view)
+	if mistakes == nil {
+		matched, mistakes = e.matches(ctx, in, candidate.Rule)
 	}
+	switch {
+	case mistakes != nil:
+		return reject(candidate, attune.ReasonCriteriaFailed, "criteria", mistakes), true
+	case matched:
+		return e.accept(ctx, in, candidate), true
+	default:
+		return attune.Decision{}, false
+	}
+}
+
+// matches evaluates a rule's criteria.
+func (e *Engine) matches(ctx context.Context, in evaluation, rule attune.Rule) (bool, Mistakes) {
 	if rule.Criteria == "" {
 		return true, nil
 	}
@@ -78,12 +87,12 @@ func (e *Engine) matches(ctx context.Context, view eventView, payload Mistakes, 
 	if mistakes != nil {
 		return false, mistakes
 	}
-	return compiled.evalBool(ctx, view)
+	return compiled.evalBool(ctx, in)
 }
 
 // accept renders the parameters of a rule that matched.
-func (e *Engine) accept(ctx context.Context, view eventView, candidate attune.Candidate) attune.Decision {
-	parameters, mistakes := e.render(ctx, view, candidate.Rule)
+func (e *Engine) accept(ctx context.Context, in evaluation, candidate attune.Candidate) attune.Decision {
+	parameters, mistakes := e.render(ctx, in, candidate.Rule)
 	if mistakes != nil {
 		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakes)
 	}
@@ -96,7 +105,7 @@ func (e *Engine) accept(ctx context.Context, view eventView, candidate attune.Ca
 	return create(candidate.Rule.ID, candidate.Action, parameters)
 }
 
-func (e *Engine) render(ctx context.Context, view eventView, rule attune.Rule) (json.RawMessage, Mistakes) {
+func (e *Engine) render(ctx context.Context, in evaluation, rule attune.Rule) (json.RawMessage, Mistakes) {
 	compiled, mistakes := e.templates.get(string(rule.Parameters), func() (*template, Mistakes) {
 		return e.language.compileTemplate(rule.Parameters)
 	})
@@ -104,7 +113,7 @@ func (e *Engine) render(ctx context.Context, view eventView, rule attune.Rule) (
 		return nil, mistakes
 	}
 	var out encoder
-	_, mistakes = compiled.render(ctx, view, &out)
+	_, mistakes = compiled.render(ctx, in, &out)
 	return out.buf, mistakes
 }
 
@@ -117,17 +126,17 @@ func (e *Engine) checkParameters(action attune.Action, parameters json.RawMessag
 }
 
 // conform checks a decoded object against a schema; an empty schema accepts all.
-func (e *Engine) conform(schema json.RawMessage, value map[string]any) Mistakes {
-	if len(schema) == 0 {
+func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
+	if len(raw) == 0 {
 		return nil
 	}
-	compiled, mistakes := e.schemas.get(string(schema), func() (*jsonschema.Schema, Mistakes) {
-		return compileSchema(schema)
+	compiled, mistakes := e.schemas.get(string(raw), func() (*schema, Mistakes) {
+		return compileSchema(raw)
 	})
 	if mistakes != nil {
 		return mistakes
 	}
-	return validate(compiled, value)
+	return compiled.validate(value)
 }
 
 // create decides that an action must run. The queue is chosen here, once.
@@ -151,7 +160,7 @@ func reject(candidate attune.Candidate, reason attune.Reason, part string, mista
 
 // detail makes a text that quotes foreign values fit to be stored and shown.
 func detail(text string) string {
-	return shorten(strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD"), maxDetailBytes)
+	return attune.Shorten(strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD"), maxDetailBytes)
 }
 
 // Manual decides that an action must run because somebody asked for it, with these parameters (none are an empty

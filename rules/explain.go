@@ -11,6 +11,8 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+
+	"github.com/attune-go/attune"
 )
 
 // fromIssues turns what CEL says about an expression that does not compile into mistakes.
@@ -48,7 +50,7 @@ func plain(message string) string {
 func (x *expression) explain(err error) Mistake {
 	failed, ok := errors.AsType[*types.Err](err)
 	if !ok {
-		return Mistake{Message: stopped(err)}
+		return Mistake{Message: err.Error()}
 	}
 	mistake := Mistake{Message: failed.Error()}
 	info := x.ast.NativeRep().SourceInfo()
@@ -59,14 +61,6 @@ func (x *expression) explain(err error) Mistake {
 		mistake.Message = x.advise(failed.Error(), culprit)
 	}
 	return mistake
-}
-
-// stopped says why an evaluation was ended from outside.
-func stopped(err error) string {
-	if strings.Contains(err.Error(), "cost limit exceeded") {
-		return "the expression needs too many steps for this event"
-	}
-	return err.Error()
 }
 
 // advise adds the culprit to an error, and what to do about the errors that everybody meets.
@@ -112,13 +106,5 @@ func (x *expression) source(e ast.Expr) string {
 	if err != nil {
 		return "the expression"
 	}
-	return shorten(strings.Join(strings.Fields(text), " "), 120)
-}
-
-// shorten cuts text to at most limit bytes, at a character.
-func shorten(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
+	return attune.Shorten(strings.Join(strings.Fields(text), " "), 120)
 }

@@ -28,7 +28,7 @@ func CheckFit(parameters, schema json.RawMessage) error {
 	if mistakes != nil {
 		return nil
 	}
-	invalid, ok := errors.AsType[*jsonschema.ValidationError](compiled.Validate(value))
+	invalid, ok := errors.AsType[*jsonschema.ValidationError](compiled.check(value))
 	if !ok {
 		return nil
 	}

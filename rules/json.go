@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -40,10 +39,13 @@ func decode(raw json.RawMessage) (any, Mistakes) {
 	if err != nil {
 		return nil, wrong(nil, "not valid JSON: %s", err)
 	}
-	if err := checkText(raw); err != nil {
-		return nil, wrong(nil, "%s", err)
+	if !utf8.Valid(raw) {
+		return nil, wrong(nil, "the text is not valid UTF-8")
 	}
-	return withNumbers(value, nil)
+	if depthOf(value) > maxDepth {
+		return nil, wrong(nil, "objects and lists nest deeper than %d levels", maxDepth)
+	}
+	return withNumbers(value)
 }
 
 // decodeNumbersAsText decodes one JSON value with its numbers as [json.Number].
@@ -63,67 +65,40 @@ func decodeNumbersAsText(raw json.RawMessage) (any, error) {
 	return value, nil
 }
 
-// checkText refuses what JSON allows and a database does not store: invalid UTF-8, U+0000 and halves of surrogate pairs.
-// raw is valid JSON.
-func checkText(raw json.RawMessage) error {
-	if !utf8.Valid(raw) {
-		return errors.New("the text is not valid UTF-8")
+// depthOf is how deep objects and lists nest: 0 for a text, 1 for a list of texts.
+func depthOf(value any) int {
+	depth := 0
+	switch v := value.(type) {
+	case map[string]any:
+		for _, member := range v {
+			depth = max(depth, depthOf(member))
+		}
+	case []any:
+		for _, item := range v {
+			depth = max(depth, depthOf(item))
+		}
+	default:
+		return 0
 	}
-	for i := bytes.IndexByte(raw, '\\'); i >= 0 && i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		i++ // the escaped character
-		if raw[i] != 'u' {
-			continue
-		}
-		switch unit := escapedUnit(raw[i-1:]); {
-		case unit == 0:
-			return errors.New(`a string contains \u0000, which cannot be stored`)
-		case isHigh(unit) && isLow(escapedUnit(raw[i+5:])):
-			i += 10 // both halves
-		case isHigh(unit) || isLow(unit):
-			return fmt.Errorf(`a string contains \u%04x, one half of a character`, unit)
-		}
-	}
-	return nil
+	return depth + 1
 }
-
-// escapedUnit reads an escape of the form \uXXXX from the start of text, or returns -1.
-func escapedUnit(text []byte) int64 {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
-		return -1
-	}
-	unit, err := strconv.ParseInt(string(text[2:6]), 16, 64)
-	if err != nil {
-		return -1
-	}
-	return unit
-}
-
-func isHigh(unit int64) bool { return unit >= 0xD800 && unit <= 0xDBFF }
-
-func isLow(unit int64) bool { return unit >= 0xDC00 && unit <= 0xDFFF }
 
 // withNumbers replaces every json.Number in value, in place.
-func withNumbers(value any, path []string) (any, Mistakes) {
-	if len(path) > maxDepth {
-		return nil, wrong(nil, "objects and lists nest deeper than %d levels", maxDepth)
-	}
+func withNumbers(value any) (any, Mistakes) {
 	var mistakes Mistakes
 	switch v := value.(type) {
 	case json.Number:
-		return number(v, path)
+		return number(v)
 	case map[string]any:
-		for key := range v {
-			if v[key], mistakes = withNumbers(v[key], child(path, key)); mistakes != nil {
-				return nil, mistakes
+		for key, member := range v {
+			if v[key], mistakes = withNumbers(member); mistakes != nil {
+				return nil, mistakes.within(key)
 			}
 		}
 	case []any:
-		for i := range v {
-			if v[i], mistakes = withNumbers(v[i], child(path, strconv.Itoa(i))); mistakes != nil {
-				return nil, mistakes
+		for i, item := range v {
+			if v[i], mistakes = withNumbers(item); mistakes != nil {
+				return nil, mistakes.within(strconv.Itoa(i))
 			}
 		}
 	}
@@ -131,7 +106,7 @@ func withNumbers(value any, path []string) (any, Mistakes) {
 }
 
 // number converts a number to int64, uint64 or float64, whichever holds it.
-func number(n json.Number, path []string) (any, Mistakes) {
+func number(n json.Number) (any, Mistakes) {
 	text := n.String()
 	if !strings.ContainsAny(text, ".eE") && text != "-0" { // an int has no negative zero
 		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -143,7 +118,7 @@ func number(n json.Number, path []string) (any, Mistakes) {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(f, 0) {
-		return nil, wrong(path, "number %s is out of range", shorten(text, 40))
+		return nil, wrong(nil, "number %s is out of range", attune.Shorten(text, 40))
 	}
 	return f, nil
 }

@@ -11,17 +11,14 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
 
 	"github.com/attune-go/attune"
 )
 
-// Bounds of an expression.
 const (
 	maxExpressionBytes = 10_000
-	// costLimit is in CEL's cost units, about one per operation and per ten bytes of text looked at: enough to go through
-	// a payload of the greatest size several times, and over in a fraction of a second.
-	costLimit = 1_000_000
-	// interruptEvery is how many steps of a loop pass between two looks at the context.
+	// interruptEvery is how many iterations of a loop pass between two looks at the context.
 	interruptEvery = 100
 )
 
@@ -42,10 +39,13 @@ func newEventView(event attune.Event) (eventView, Mistakes) {
 }
 
 // language compiles expressions. It is immutable.
-type language struct{ env *cel.Env }
+type language struct {
+	env      *cel.Env
+	metering *metering
+}
 
 func newLanguage() (language, error) {
-	view := reflect.TypeFor[eventView]()
+	view, list := reflect.TypeFor[eventView](), cel.ListType(cel.TypeParamType("T"))
 	env, err := cel.NewEnv(
 		ext.NativeTypes(types.ParseStructTags(true), view),
 		cel.Variable("event", cel.ObjectType(view.String())),
@@ -53,14 +53,19 @@ func newLanguage() (language, error) {
 		cel.OptionalTypes(),
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
-		ext.Strings(), ext.Lists(), ext.Sets(), ext.Math(), ext.Regex(), ext.Bindings(),
+		ext.Strings(ext.StringsMaxPrecision(maxPrecision)), ext.Lists(), ext.Sets(), ext.Math(), ext.Regex(), ext.Bindings(),
 		ext.Encoders(ext.EncodersVersion(0)),
+		cel.Function("distinct", cel.MemberOverload("list_distinct", []*cel.Type{list}, list, cel.UnaryBinding(distinct))),
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateRegexLiterals()),
 	)
 	if err != nil {
 		return language{}, fmt.Errorf("create expression environment: %w", err)
 	}
-	return language{env: env}, nil
+	metering, err := newMetering(env)
+	if err != nil {
+		return language{}, fmt.Errorf("create expression environment: %w", err)
+	}
+	return language{env: env, metering: metering}, nil
 }
 
 // expression is a compiled expression, safe for concurrent use.
@@ -82,7 +87,7 @@ func (l language) compile(text string) (*expression, Mistakes) {
 		return nil, fromIssues(issues)
 	}
 	program, err := l.env.Program(checked,
-		cel.CostLimit(costLimit), cel.InterruptCheckFrequency(interruptEvery), cel.EvalOptions(cel.OptOptimize))
+		cel.InterruptCheckFrequency(interruptEvery), cel.CustomDecoratorV2(l.metering.decorate))
 	if err != nil {
 		return nil, wrong(nil, "%s", err)
 	}
@@ -101,9 +106,37 @@ func (l language) compileCriteria(text string) (*expression, Mistakes) {
 	return compiled, nil
 }
 
+// evaluation is one rule's look at an event. All its expressions pay with the steps of one meter. It belongs to one
+// goroutine.
+type evaluation struct {
+	view  eventView
+	meter *meter
+}
+
+// newEvaluation returns an evaluation that has taken no step yet.
+func newEvaluation(view eventView) (evaluation, Mistakes) {
+	meter, err := newMeter(maxSteps)
+	if err != nil {
+		return evaluation{}, wrong(nil, "%s", err)
+	}
+	return evaluation{view: view, meter: meter}, nil
+}
+
 // eval evaluates the expression for an event. The mistakes have no path.
-func (x *expression) eval(ctx context.Context, view eventView) (ref.Val, Mistakes) {
-	value, _, err := x.program.ContextEval(ctx, map[string]any{"event": view, "payload": view.Payload})
+func (x *expression) eval(ctx context.Context, in evaluation) (ref.Val, Mistakes) {
+	if err := ctx.Err(); err != nil {
+		return nil, wrong(nil, "%s", err)
+	}
+	frame, err := interpreter.NewExecutionFrame(map[string]any{"event": in.view, "payload": in.view.Payload})
+	if err != nil {
+		return nil, wrong(nil, "%s", err)
+	}
+	defer frame.Close()
+	if err := frame.SetContext(ctx, interruptEvery); err != nil {
+		return nil, wrong(nil, "%s", err)
+	}
+	frame.SetCostTracker(in.meter.tracker)
+	value, _, err := x.program.Eval(frame)
 	if err != nil {
 		return nil, Mistakes{x.explain(err)}
 	}
@@ -111,8 +144,8 @@ func (x *expression) eval(ctx context.Context, view eventView) (ref.Val, Mistake
 }
 
 // evalBool evaluates criteria.
-func (x *expression) evalBool(ctx context.Context, view eventView) (bool, Mistakes) {
-	value, mistakes := x.eval(ctx, view)
+func (x *expression) evalBool(ctx context.Context, in evaluation) (bool, Mistakes) {
+	value, mistakes := x.eval(ctx, in)
 	if mistakes != nil {
 		return false, mistakes
 	}

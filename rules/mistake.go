@@ -65,6 +65,14 @@ func wrong(path []string, format string, args ...any) Mistakes {
 	return Mistakes{{Path: path, Message: fmt.Sprintf(format, args...)}}
 }
 
+// within puts mistakes into a member: its key, or its index.
+func (m Mistakes) within(step string) Mistakes {
+	for i := range m {
+		m[i].Path = append([]string{step}, m[i].Path...)
+	}
+	return m
+}
+
 // pointer writes a path as a JSON pointer.
 func pointer(path []string) string {
 	escape := strings.NewReplacer("~", "~0", "/", "~1")

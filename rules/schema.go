@@ -9,10 +9,15 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/attune-go/attune"
 )
 
 // schemaURL is the base of references inside a schema. The host is reserved and nothing is ever fetched from it.
 const schemaURL = "https://attune.invalid/schema"
+
+// refusesURL is the address of a schema that refuses what schemaURL accepts.
+const refusesURL = schemaURL + "/refuses"
 
 // maxReported bounds how many mistakes of one value are told: the rest is usually the same mistake again.
 const maxReported = 5
@@ -26,23 +31,14 @@ func (noLoader) Load(url string) (any, error) {
 }
 
 // compileSchema compiles a JSON Schema. Mistakes have the place in the schema as their path.
-func compileSchema(raw json.RawMessage) (*jsonschema.Schema, Mistakes) {
-	document, mistakes := decode(raw)
+func compileSchema(raw json.RawMessage) (*schema, Mistakes) {
+	first, mistakes := newChecker(raw)
 	if mistakes != nil {
 		return nil, mistakes
 	}
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	compiler.UseLoader(noLoader{})
-	compiler.AssertFormat()
-	if err := compiler.AddResource(schemaURL, document); err != nil {
-		return nil, fromSchemaError(err)
-	}
-	schema, err := compiler.Compile(schemaURL)
-	if err != nil {
-		return nil, fromSchemaError(err)
-	}
-	return schema, nil
+	s := &schema{raw: raw}
+	s.idle.Put(first)
+	return s, nil
 }
 
 // fromSchemaError turns what is wrong with a schema into mistakes.
@@ -76,8 +72,8 @@ func fragment(url string) []string {
 }
 
 // validate checks a decoded value. Mistakes have the place in the value as their path.
-func validate(schema *jsonschema.Schema, value any) Mistakes {
-	err := schema.Validate(value)
+func (s *schema) validate(value any) Mistakes {
+	err := s.check(value)
 	if err == nil {
 		return nil
 	}
@@ -87,11 +83,25 @@ func validate(schema *jsonschema.Schema, value any) Mistakes {
 	return wrong(nil, "%s", err)
 }
 
-// flatten lists the causes that have no cause themselves, the first few of them.
+// flatten lists the causes that have no cause themselves, the first few of them. A value can have a mistake in each of its
+// thousands of elements, so only those are put into words that can be among the first.
 func flatten(err *jsonschema.ValidationError) Mistakes {
-	found := ordered(leaves(err, nil))
-	if more := len(found) - maxReported; more > 0 {
-		found = append(found[:maxReported], Mistake{Message: fmt.Sprintf("and %d more", more)})
+	const enough = 100
+	causes := leaves(err, nil)
+	slices.SortFunc(causes, func(a, b *jsonschema.ValidationError) int {
+		return slices.Compare(a.InstanceLocation, b.InstanceLocation)
+	})
+	words := min(enough, len(causes))
+	for words < len(causes) && slices.Equal(causes[words].InstanceLocation, causes[words-1].InstanceLocation) {
+		words++
+	}
+	var found Mistakes
+	for _, cause := range causes[:words] {
+		found = append(found, Mistake{Path: cause.InstanceLocation, Message: describe(cause)})
+	}
+	found = ordered(found)
+	if more := len(found) - maxReported + len(causes) - words; more > 0 {
+		found = append(found[:min(maxReported, len(found))], Mistake{Message: fmt.Sprintf("and %d more", more)})
 	}
 	return found
 }
@@ -109,9 +119,9 @@ func ordered(found Mistakes) Mistakes {
 	})
 }
 
-func leaves(err *jsonschema.ValidationError, found Mistakes) Mistakes {
+func leaves(err *jsonschema.ValidationError, found []*jsonschema.ValidationError) []*jsonschema.ValidationError {
 	if len(err.Causes) == 0 {
-		return append(found, Mistake{Path: err.InstanceLocation, Message: describe(err)})
+		return append(found, err)
 	}
 	for _, cause := range alternatives(err) {
 		found = leaves(cause, found)
@@ -128,8 +138,11 @@ func alternatives(err *jsonschema.ValidationError) []*jsonschema.ValidationError
 		return err.Causes
 	}
 	apt := slices.DeleteFunc(slices.Clone(err.Causes), func(cause *jsonschema.ValidationError) bool {
-		found := leaves(cause, nil)
-		return len(found) == 1 && len(found[0].Path) == len(err.InstanceLocation) && strings.HasPrefix(found[0].Message, "got ")
+		for len(cause.Causes) == 1 {
+			cause = cause.Causes[0]
+		}
+		_, otherType := cause.ErrorKind.(*kind.Type)
+		return otherType && len(cause.InstanceLocation) == len(err.InstanceLocation)
 	})
 	if len(apt) == 0 {
 		return err.Causes
@@ -146,5 +159,5 @@ func describe(err *jsonschema.ValidationError) string {
 		return "not allowed"
 	}
 	bare := jsonschema.ValidationError{SchemaURL: err.SchemaURL, ErrorKind: err.ErrorKind}
-	return shorten(strings.TrimPrefix(bare.Error(), "at '': "), 200)
+	return attune.Shorten(strings.TrimPrefix(bare.Error(), "at '': "), 200)
 }

@@ -149,16 +149,16 @@ func (p piece) place(path []string, mistakes Mistakes) Mistakes {
 }
 
 // render writes the template's value for an event. absent says that the value is an empty optional.
-func (t *template) render(ctx context.Context, view eventView, out *encoder) (absent bool, mistakes Mistakes) {
+func (t *template) render(ctx context.Context, in evaluation, out *encoder) (absent bool, mistakes Mistakes) {
 	switch {
 	case t.object != nil:
-		return false, t.renderObject(ctx, view, out)
+		return false, t.renderObject(ctx, in, out)
 	case t.list != nil:
-		return false, t.renderList(ctx, view, out)
+		return false, t.renderList(ctx, in, out)
 	case len(t.pieces) == 1:
-		return t.renderValue(ctx, view, out)
+		return t.renderValue(ctx, in, out)
 	case len(t.pieces) > 1:
-		return false, t.renderText(ctx, view, out)
+		return false, t.renderText(ctx, in, out)
 	default:
 		return false, t.fail(out.raw(t.constant))
 	}
@@ -171,14 +171,14 @@ func (t *template) fail(err error) Mistakes {
 	return wrong(t.path, "%s", err)
 }
 
-func (t *template) renderObject(ctx context.Context, view eventView, out *encoder) Mistakes {
+func (t *template) renderObject(ctx context.Context, in evaluation, out *encoder) Mistakes {
 	separator := "{"
 	for _, key := range slices.Sorted(maps.Keys(t.object)) {
 		before := len(out.buf)
 		if err := out.key(separator, key); err != nil {
 			return t.fail(err)
 		}
-		absent, mistakes := t.object[key].render(ctx, view, out)
+		absent, mistakes := t.object[key].render(ctx, in, out)
 		switch {
 		case mistakes != nil:
 			return mistakes
@@ -191,14 +191,14 @@ func (t *template) renderObject(ctx context.Context, view eventView, out *encode
 	return t.fail(out.raw(strings.TrimPrefix(separator, ",") + "}"))
 }
 
-func (t *template) renderList(ctx context.Context, view eventView, out *encoder) Mistakes {
+func (t *template) renderList(ctx context.Context, in evaluation, out *encoder) Mistakes {
 	separator := "["
 	for _, item := range t.list {
 		before := len(out.buf)
 		if err := out.raw(separator); err != nil {
 			return t.fail(err)
 		}
-		absent, mistakes := item.render(ctx, view, out)
+		absent, mistakes := item.render(ctx, in, out)
 		switch {
 		case mistakes != nil:
 			return mistakes
@@ -212,8 +212,8 @@ func (t *template) renderList(ctx context.Context, view eventView, out *encoder)
 }
 
 // renderValue writes the value of a string that is one template: it keeps its type.
-func (t *template) renderValue(ctx context.Context, view eventView, out *encoder) (absent bool, mistakes Mistakes) {
-	value, mistakes := t.eval(ctx, view, t.pieces[0])
+func (t *template) renderValue(ctx context.Context, in evaluation, out *encoder) (absent bool, mistakes Mistakes) {
+	value, mistakes := t.eval(ctx, in, t.pieces[0])
 	if mistakes != nil {
 		return false, mistakes
 	}
@@ -224,14 +224,14 @@ func (t *template) renderValue(ctx context.Context, view eventView, out *encoder
 }
 
 // renderText writes a string with values in it.
-func (t *template) renderText(ctx context.Context, view eventView, out *encoder) Mistakes {
+func (t *template) renderText(ctx context.Context, in evaluation, out *encoder) Mistakes {
 	var b strings.Builder
 	for _, p := range t.pieces {
 		b.WriteString(p.text)
 		if p.expression == nil {
 			continue
 		}
-		value, mistakes := t.eval(ctx, view, p)
+		value, mistakes := t.eval(ctx, in, p)
 		if mistakes != nil {
 			return mistakes
 		}
@@ -245,8 +245,8 @@ func (t *template) renderText(ctx context.Context, view eventView, out *encoder)
 	return t.fail(out.text(b.String()))
 }
 
-func (t *template) eval(ctx context.Context, view eventView, p piece) (ref.Val, Mistakes) {
-	value, mistakes := p.expression.eval(ctx, view)
+func (t *template) eval(ctx context.Context, in evaluation, p piece) (ref.Val, Mistakes) {
+	value, mistakes := p.expression.eval(ctx, in)
 	return value, p.place(t.path, mistakes)
 }
 

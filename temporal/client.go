@@ -4,8 +4,10 @@ package temporal
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
@@ -14,10 +16,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Dial connects and returns a client of one namespace, with the name of that. All settings are the TEMPORAL_* variables of
+// Dial connects and returns a client of one namespace, with the name of that. identity names the process to Temporal. All settings are the TEMPORAL_* variables of
 // Temporal's own tools; without any, Temporal is at localhost:7233 and the namespace is "default". A setting that cannot be
 // used is [attune.CodeInvalid], a server that does not answer before ctx ends [attune.CodeUnavailable].
-func Dial(ctx context.Context, metrics client.MetricsHandler, log *slog.Logger) (c client.Client, namespace string, err error) {
+func Dial(
+	ctx context.Context, identity string, metrics client.MetricsHandler, log *slog.Logger,
+) (c client.Client, namespace string, err error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, "", attune.WrapError(attune.CodeInvalid, err, "the TEMPORAL_* settings cannot be used")
@@ -26,6 +30,7 @@ func Dial(ctx context.Context, metrics client.MetricsHandler, log *slog.Logger) 
 		options.HostPort = client.DefaultHostPort
 	}
 	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
+	options.Identity = identity
 	options.Logger = sdklog.NewStructuredLogger(log)
 	options.MetricsHandler = metrics
 	if host, _, err := net.SplitHostPort(options.HostPort); err == nil && loopback(host) {
@@ -37,6 +42,15 @@ func Dial(ctx context.Context, metrics client.MetricsHandler, log *slog.Logger) 
 			"Temporal at %s does not answer: start it (attune dev does), or set TEMPORAL_ADDRESS", options.HostPort)
 	}
 	return c, options.Namespace, nil
+}
+
+// ProcessName names this process among those of its machine and of others: "4711@host".
+func ProcessName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%d@%s", os.Getpid(), host)
 }
 
 // Ping asks the server for a sign of life.

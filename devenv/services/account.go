@@ -72,14 +72,25 @@ func (a *account) canEnter(dir string) error {
 		if err != nil {
 			return err
 		}
-		owner, _ := info.Sys().(*syscall.Stat_t)
-		mine := owner != nil && owner.Uid == a.uid && info.Mode()&0o100 != 0
-		if info.Mode()&0o001 == 0 && !mine {
+		if !a.mayPass(info) {
 			return fmt.Errorf("PostgreSQL refuses to run as root, and user %q may not enter %q on the way to %q: "+
-				"run attune as an ordinary user, or use a data folder that everybody may pass through", a.name, at, dir)
+				"run attune as an ordinary user, or use a data folder below folders that every user may pass through", a.name, at, dir)
 		}
 		if at == filepath.Dir(at) {
 			return nil
 		}
+	}
+}
+
+// mayPass reports whether the account may pass through a folder. It has one group.
+func (a *account) mayPass(folder fs.FileInfo) bool {
+	owner, known := folder.Sys().(*syscall.Stat_t)
+	switch {
+	case known && owner.Uid == a.uid:
+		return folder.Mode()&0o100 != 0
+	case known && owner.Gid == a.gid:
+		return folder.Mode()&0o010 != 0
+	default:
+		return folder.Mode()&0o001 != 0
 	}
 }

@@ -20,24 +20,29 @@ const portFreeWait = 2 * time.Second
 
 // PortTakenError says that a fixed port is in use by another program.
 type PortTakenError struct {
-	Service string // "PostgreSQL", "RabbitMQ" or "Temporal"
+	Service string // what wanted it: "PostgreSQL", "RabbitMQ", "Temporal" or "Temporal's web interface"
 	Port    int
-	Advice  string // how to use another port or the program that is there
+	Advice  string // what to do, in the words of the caller who fixed the port
 }
 
 func (e *PortTakenError) Error() string {
-	return fmt.Sprintf("%s cannot start: port %d on %s is taken; %s", e.Service, e.Port, loopback, e.Advice)
+	message := fmt.Sprintf("%s cannot start: port %d on %s is taken", e.Service, e.Port, loopback)
+	if e.Advice != "" {
+		message += "; " + e.Advice
+	}
+	return message
 }
 
 // port is a TCP port of a service: fixed by the caller, or chosen at the first start and kept afterwards.
 type port struct {
-	number int
-	fixed  bool
-	advice string // for PortTakenError
+	service string // for PortTakenError, like advice
+	number  int
+	fixed   bool
+	advice  string
 }
 
-func newPort(number int, advice string) *port {
-	return &port{number: number, fixed: number != 0, advice: advice}
+func newPort(service string, number int, advice string) *port {
+	return &port{service: service, number: number, fixed: number != 0, advice: advice}
 }
 
 func (p *port) String() string { return strconv.Itoa(p.number) }
@@ -55,7 +60,7 @@ func (p *port) choose() {
 func (p *port) keep() { p.fixed = true }
 
 // requireFree fails when a fixed port stays taken.
-func (p *port) requireFree(ctx context.Context, service string) error {
+func (p *port) requireFree(ctx context.Context) error {
 	if !p.fixed {
 		return nil
 	}
@@ -68,11 +73,11 @@ func (p *port) requireFree(ctx context.Context, service string) error {
 		case err == nil:
 			return nil
 		case !errors.Is(err, syscall.EADDRINUSE):
-			return fmt.Errorf("%s cannot start: %w", service, err)
+			return fmt.Errorf("%s cannot start: %w", p.service, err)
 		}
 		select {
 		case <-ctx.Done():
-			return &PortTakenError{Service: service, Port: p.number, Advice: p.advice}
+			return &PortTakenError{Service: p.service, Port: p.number, Advice: p.advice}
 		case <-tick.C:
 		}
 	}

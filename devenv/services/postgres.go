@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,32 +15,39 @@ import (
 )
 
 const (
-	postgresUser  = "attune"
+	// postgresSuperuser may do everything, and is for this package and for tests.
+	postgresSuperuser = "postgres"
+	// postgresOwner owns the database of the same name and nothing else.
+	postgresOwner = "attune"
 	postgresStart = 2 * time.Minute
 )
 
 // PostgresConfig says how to run PostgreSQL.
 type PostgresConfig struct {
-	// Dir holds the data and the log and is created if needed. A folder with data is used as it is. When attune runs
-	// as root the server runs as user "postgres" (or "nobody"), who must be able to pass through to Dir.
+	// Dir holds the data, the passwords and the log, and is made private ([PrivateDir]). A folder with data is used as it
+	// is. When attune runs as root the server runs as user "postgres" (or "nobody"), who must be able to pass through to Dir.
 	Dir string
 	// Port on 127.0.0.1; 0 chooses a free one.
 	Port int
+	// PortAdvice ends the message about a port that is taken: how to choose another.
+	PortAdvice string
 	// Ephemeral gives up what only protects against the machine going down, and Stop no longer waits for clients.
 	Ephemeral bool
 }
 
-// Postgres is a running PostgreSQL server: one superuser "attune" with a database of the same name, no password,
-// reachable from this machine only.
+// Postgres is a running PostgreSQL server, reachable from this machine and with a password only. It has the database
+// "attune", whose owner of the same name is no superuser.
 type Postgres struct {
 	service
-	config   PostgresConfig
-	port     *port
-	programs postgresPrograms
-	account  *account
+	config    PostgresConfig
+	port      *port
+	programs  postgresPrograms
+	account   *account
+	passwords passwords
 }
 
-// StartPostgres starts PostgreSQL and returns when it accepts queries. ctx bounds the start only.
+// StartPostgres starts PostgreSQL and returns when it accepts queries. ctx bounds the start only. Data without passwords is
+// an [OldDataError].
 func StartPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error) {
 	ctx, cancel := within(ctx, postgresStart, "PostgreSQL")
 	defer cancel()
@@ -48,69 +56,97 @@ func StartPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error
 		return nil, fmt.Errorf("folder of PostgreSQL: %w", err)
 	}
 	config.Dir = dir
-	p := &Postgres{config: config, port: newPort(config.Port,
-		"use another port, or set ATTUNE_POSTGRES_URL to use the server that runs there")}
+	p := &Postgres{config: config, port: newPort("PostgreSQL", config.Port, config.PortAdvice)}
 	p.service.name, p.service.ephemeral, p.service.launch = "PostgreSQL", config.Ephemeral, p.run
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
-	if err := startOn(ctx, p.name, []*port{p.port}, p.begin); err != nil {
+	if err := startOn(ctx, []*port{p.port}, p.begin); err != nil {
 		return nil, err
 	}
-	if err := p.createDatabase(ctx); err != nil {
+	if err := p.furnish(ctx); err != nil {
 		return nil, errors.Join(err, p.Kill())
 	}
 	return p, nil
 }
 
-// URL returns the address of the database "attune".
-func (p *Postgres) URL() string { return p.url(postgresUser) }
+// URL returns the address of the database "attune" for its owner.
+func (p *Postgres) URL() string { return p.url(postgresOwner, postgresOwner) }
 
-func (p *Postgres) url(database string) string {
-	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", postgresUser, p.port.address(), database)
+// AdminURL returns the address of the database "postgres" for the superuser.
+func (p *Postgres) AdminURL() string { return p.url(postgresSuperuser, "postgres") }
+
+func (p *Postgres) url(user, database string) string {
+	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", user, p.passwords[user], p.port.address(), database)
 }
 
 func (p *Postgres) data() string { return filepath.Join(p.config.Dir, "data") }
 
 // prepare finds the programs and makes the data folder if there is none.
 func (p *Postgres) prepare(ctx context.Context) error {
-	version, err := os.ReadFile(filepath.Join(p.data(), "PG_VERSION"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("version of the PostgreSQL data in %q: %w", p.data(), err)
+	version, err := postgresVersion(p.config.Dir)
+	if err != nil {
+		return err
 	}
-	if p.programs, err = findPostgres(debianPostgres, strings.TrimSpace(string(version))); err != nil {
+	if p.programs, err = findPostgres(debianPostgres, version); err != nil {
 		return err
 	}
 	if p.account, err = unprivileged(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(p.config.Dir, 0o755); err != nil {
+	if err := privateDir(p.config.Dir, p.account); err != nil {
 		return fmt.Errorf("folder of PostgreSQL: %w", err)
 	}
 	if err := p.account.canEnter(p.data()); err != nil {
 		return err
 	}
-	if len(version) > 0 {
+	if p.passwords, err = keepPasswords(p.config.Dir, version != "", postgresSuperuser, postgresOwner); err != nil {
+		return err
+	}
+	if version != "" {
 		return nil
 	}
 	return p.initialize(ctx)
 }
 
+// postgresVersion is the major version that made the data in the folder of a server; empty for none.
+func postgresVersion(dir string) (string, error) {
+	version, err := os.ReadFile(filepath.Join(dir, "data", "PG_VERSION"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("version of the PostgreSQL data in %q: %w", dir, err)
+	}
+	return strings.TrimSpace(string(version)), nil
+}
+
 // initialize runs initdb into a folder beside the data folder and renames that, so that an interrupted run leaves
 // nothing that looks like data.
 func (p *Postgres) initialize(ctx context.Context) error {
-	fresh := p.data() + ".new"
+	fresh, password := p.data()+".new", filepath.Join(p.config.Dir, "initdb.password")
 	if err := os.RemoveAll(fresh); err != nil {
 		return fmt.Errorf("remove what an interrupted initdb left: %w", err)
 	}
 	if err := os.Mkdir(fresh, 0o700); err != nil {
 		return fmt.Errorf("data folder of PostgreSQL: %w", err)
 	}
-	if err := p.account.own(fresh); err != nil {
-		return fmt.Errorf("give %q to user %q: %w", fresh, p.account.name, err)
+	defer os.Remove(password)
+	if err := os.WriteFile(password, []byte(p.passwords[postgresSuperuser]), 0o600); err != nil {
+		return fmt.Errorf("password for initdb: %w", err)
 	}
+	for _, path := range []string{fresh, password} {
+		if err := p.account.own(path); err != nil {
+			return fmt.Errorf("give %q to user %q: %w", path, p.account.name, err)
+		}
+	}
+	if err := p.initdb(ctx, fresh, password); err != nil {
+		return err
+	}
+	return os.Rename(fresh, p.data())
+}
+
+// initdb makes a server of which every user must know a password, over every way in.
+func (p *Postgres) initdb(ctx context.Context, dir, password string) error {
 	args := []string{
-		"--pgdata", fresh, "--username", postgresUser, "--auth", "trust",
+		"--pgdata", dir, "--username", postgresSuperuser, "--pwfile", password, "--auth", "scram-sha-256",
 		"--encoding", "UTF8", "--locale", "C", "--no-instructions",
 	}
 	if p.config.Ephemeral {
@@ -128,7 +164,7 @@ func (p *Postgres) initialize(ctx context.Context) error {
 	if initdb.err != nil {
 		return initdb.crash("failed")
 	}
-	return os.Rename(fresh, p.data())
+	return nil
 }
 
 // command describes a PostgreSQL program. Its environment is empty but for the basics: PGPORT and the like would
@@ -183,7 +219,7 @@ func (p *Postgres) settings() []string {
 
 // answers asks the server on our port for its data folder: another server could have taken the port first.
 func (p *Postgres) answers(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, p.url("postgres"))
+	conn, err := pgx.Connect(ctx, p.AdminURL())
 	if err != nil {
 		return err
 	}
@@ -198,23 +234,34 @@ func (p *Postgres) answers(ctx context.Context) error {
 	return nil
 }
 
-// createDatabase makes the database "attune" unless an earlier run did.
-func (p *Postgres) createDatabase(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, p.url("postgres"))
+// furnish makes the database "attune" and its owner unless an earlier run did.
+func (p *Postgres) furnish(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, p.AdminURL())
 	if err != nil {
 		return fmt.Errorf("connect to the PostgreSQL server just started: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	var exists bool
-	const find = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
-	if err := conn.QueryRow(ctx, find, postgresUser).Scan(&exists); err != nil {
-		return fmt.Errorf("look for database %q: %w", postgresUser, err)
-	}
-	if exists {
-		return nil
-	}
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+postgresUser); err != nil {
-		return fmt.Errorf("create database %q: %w", postgresUser, err)
+	// Passwords are letters and digits: see keepPasswords.
+	for _, step := range []struct{ find, create string }{
+		{
+			find:   "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)",
+			create: "CREATE ROLE " + postgresOwner + " LOGIN PASSWORD '" + p.passwords[postgresOwner] + "'",
+		},
+		{
+			find:   "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)",
+			create: "CREATE DATABASE " + postgresOwner + " OWNER " + postgresOwner,
+		},
+	} {
+		var exists bool
+		if err := conn.QueryRow(ctx, step.find, postgresOwner).Scan(&exists); err != nil {
+			return fmt.Errorf("look for database %q and its owner: %w", postgresOwner, err)
+		}
+		if exists {
+			continue
+		}
+		if _, err := conn.Exec(ctx, step.create); err != nil {
+			return fmt.Errorf("create database %q and its owner: %w", postgresOwner, err)
+		}
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -57,7 +56,8 @@ func start(c command) (*process, error) {
 	}
 	defer log.Close()
 
-	cmd := exec.Command(c.path, c.args...)
+	// What a service writes is for its own user only, wherever it writes it.
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `umask 077 && exec "$0" "$@"`, c.path}, c.args...)...)
 	cmd.Env, cmd.Dir = c.env, c.dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = childAttributes(c)
@@ -198,11 +198,8 @@ func (p *process) awaitGone(family []relative) error {
 
 // openLog starts a new log and keeps the one before it: after a crash and a restart both are wanted.
 func openLog(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
 	if err := os.Rename(path, path+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }

@@ -14,17 +14,16 @@ import (
 type MissingError struct {
 	Service string // "PostgreSQL", "RabbitMQ" or "Temporal"
 	Program string // "postgres"
-	Package string // the Debian package; empty for Temporal
 	Looked  string // where it was looked for
+	Advice  string // how to get it
 }
 
 func (e *MissingError) Error() string {
-	install := "run: make deps"
-	if e.Package != "" {
-		install = fmt.Sprintf("run: make deps (Debian package %s)", e.Package)
-	}
-	return fmt.Sprintf("%s cannot start: %s not found (looked %s); %s", e.Service, e.Program, e.Looked, install)
+	return fmt.Sprintf("%s cannot start: %s not found (looked %s); %s", e.Service, e.Program, e.Looked, e.Advice)
 }
+
+// installPackage advises to install a Debian package.
+func installPackage(name string) string { return "run: make deps (Debian package " + name + ")" }
 
 // postgresPrograms are the two programs of one PostgreSQL installation.
 type postgresPrograms struct {
@@ -51,7 +50,7 @@ func findPostgres(root, dataVersion string) (postgresPrograms, error) {
 		}
 	}
 	return postgresPrograms{}, &MissingError{
-		Service: "PostgreSQL", Program: "postgres with initdb beside it", Package: "postgresql",
+		Service: "PostgreSQL", Program: "postgres with initdb beside it", Advice: installPackage("postgresql"),
 		Looked: "on PATH and in " + root + "/*/bin",
 	}
 }
@@ -93,7 +92,7 @@ func findRabbitMQ(inPackage string) (rabbitPrograms, error) {
 		var err error
 		if server, err = exec.LookPath("rabbitmq-server"); err != nil {
 			return rabbitPrograms{}, &MissingError{
-				Service: "RabbitMQ", Program: "rabbitmq-server", Package: "rabbitmq-server",
+				Service: "RabbitMQ", Program: "rabbitmq-server", Advice: installPackage("rabbitmq-server"),
 				Looked: "on PATH and at " + inPackage,
 			}
 		}
@@ -116,7 +115,7 @@ func findEpmd() (string, error) {
 		}
 	}
 	return "", &MissingError{
-		Service: "RabbitMQ", Program: "epmd", Package: "erlang-base",
+		Service: "RabbitMQ", Program: "epmd", Advice: installPackage("erlang-base"),
 		Looked: "on PATH and at " + strings.Join(patterns, ", "),
 	}
 }

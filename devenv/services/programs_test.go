@@ -2,7 +2,9 @@ package services
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,11 +72,11 @@ func TestMissingPrograms(t *testing.T) {
 
 	_, err = StartTemporal(t.Context(), TemporalConfig{Dir: nowhere, Binary: filepath.Join(nowhere, "none")})
 	require.ErrorContains(t, err, "Temporal cannot start")
-	require.ErrorContains(t, err, "run: make deps")
+	require.ErrorContains(t, err, `run "make deps"`)
 
 	t.Setenv("ATTUNE_TEMPORAL_BIN", filepath.Join(nowhere, "none"))
 	_, err = FindTemporal(t.Context(), nil)
-	require.ErrorContains(t, err, "because ATTUNE_TEMPORAL_BIN says so")
+	require.ErrorContains(t, err, "because ATTUNE_TEMPORAL_BIN names it")
 }
 
 func TestFindTemporal(t *testing.T) {
@@ -86,10 +88,50 @@ func TestFindTemporal(t *testing.T) {
 	t.Chdir(filepath.Join(tree, "deep"))
 	t.Setenv("PATH", programs)
 
-	for _, installed := range []string{"programs/temporal", "programs/attune-temporal", "tree/bin/attune-temporal"} {
+	for _, installed := range []string{"programs/temporal", "tree/bin/attune-temporal", "programs/attune-temporal"} {
 		install(t, root, installed) // each goes before those already there
 		found, err := FindTemporal(t.Context(), nil)
 		require.NoError(t, err)
 		require.Equal(t, filepath.Join(root, installed), found)
+	}
+}
+
+// TestFindTemporalBeside runs copies of this program, which say what FindTemporal returns, in folders where nothing leads to
+// the server but their own place.
+func TestFindTemporalBeside(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	program := filepath.Join(root, "installed", "attune")
+	require.NoError(t, os.MkdirAll(filepath.Dir(program), 0o755))
+	data, err := os.ReadFile(os.Args[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(program, data, 0o755))
+	for _, link := range []string{"links/attune", "both/attune"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, link)), 0o755))
+		require.NoError(t, os.Symlink(program, filepath.Join(root, link)))
+	}
+	// find runs one of the copies in another folder.
+	find := func(t *testing.T, program string) string {
+		t.Helper()
+		cmd := exec.Command(program)
+		cmd.Dir, cmd.Env = t.TempDir(), []string{finderVariable + "=yes", "PATH=" + filepath.Join(root, "nothing")}
+		output, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", output)
+		return string(output)
+	}
+
+	said := find(t, filepath.Join(root, "links", "attune"))
+	require.Contains(t, said, "attune-temporal not found")
+	for _, place := range []string{
+		strconv.Quote(filepath.Join(root, "links")), strconv.Quote(filepath.Join(root, "installed")), "PATH", "source tree",
+		"ATTUNE_TEMPORAL_BIN",
+	} {
+		require.Contains(t, said, place)
+	}
+
+	install(t, root, "installed/attune-temporal", "both/attune-temporal")
+	for started, found := range map[string]string{"installed": "installed", "links": "installed", "both": "both"} {
+		require.Equal(t, filepath.Join(root, found, "attune-temporal"), find(t, filepath.Join(root, started, "attune")),
+			"started in %q", started)
 	}
 }

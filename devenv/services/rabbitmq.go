@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,14 +16,22 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-const rabbitStart = 3 * time.Minute
+const (
+	rabbitStart = 3 * time.Minute
+	// rabbitUser administers the broker. There is no other user: with one of its own, a new broker makes no "guest".
+	rabbitUser = "attune"
+	rabbitNode = "attune@localhost" // also names the data folder, so it never changes
+)
 
 // RabbitMQConfig says how to run RabbitMQ.
 type RabbitMQConfig struct {
-	// Dir holds the data, the configuration and the log and is created if needed. A folder with data is used as it is.
+	// Dir holds the data, the password, the configuration and the log, and is made private ([PrivateDir]). A folder with data
+	// is used as it is.
 	Dir string
 	// Port for AMQP on 127.0.0.1; 0 chooses a free one.
 	Port int
+	// PortAdvice ends the message about a port that is taken: how to choose another.
+	PortAdvice string
 	// Management starts the HTTP API and the management pages too, on ManagementPort of 127.0.0.1 (0 chooses a free
 	// one). It adds about two seconds to the start.
 	Management     bool
@@ -31,7 +40,7 @@ type RabbitMQConfig struct {
 	Ephemeral bool
 }
 
-// RabbitMQ is a running broker with user and password "guest", reachable from this machine only.
+// RabbitMQ is a running broker with one user, who has a password, reachable from this machine only.
 type RabbitMQ struct {
 	service
 	config       RabbitMQConfig
@@ -40,9 +49,11 @@ type RabbitMQ struct {
 	names        *port // of the name service
 	distribution *port // of Erlang's clustering
 	programs     rabbitPrograms
+	passwords    passwords
 }
 
-// StartRabbitMQ starts RabbitMQ and returns when it accepts connections. ctx bounds the start only.
+// StartRabbitMQ starts RabbitMQ and returns when it accepts connections. ctx bounds the start only. Data without a password
+// is an [OldDataError].
 func StartRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error) {
 	ctx, cancel := within(ctx, rabbitStart, "RabbitMQ")
 	defer cancel()
@@ -53,34 +64,50 @@ func StartRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error
 	config.Dir = dir
 	r := &RabbitMQ{
 		config:       config,
-		port:         newPort(config.Port, "use another port, or set ATTUNE_AMQP_URL to use the broker that runs there"),
-		management:   newPort(config.ManagementPort, "use another management port"),
-		names:        newPort(0, ""),
-		distribution: newPort(0, ""),
+		port:         newPort("RabbitMQ", config.Port, config.PortAdvice),
+		management:   newPort("RabbitMQ's management", config.ManagementPort, ""),
+		names:        newPort("RabbitMQ's name service", 0, ""),
+		distribution: newPort("RabbitMQ's clustering", 0, ""),
 	}
 	r.service.name, r.service.ephemeral, r.service.launch = "RabbitMQ", config.Ephemeral, r.run
 	if r.programs, err = findRabbitMQ(debianRabbitMQ); err != nil {
+		return nil, err
+	}
+	if err := privateDir(dir, nil); err != nil {
+		return nil, fmt.Errorf("folder of RabbitMQ: %w", err)
+	}
+	if r.passwords, err = keepPasswords(dir, rabbitHasData(dir), rabbitUser); err != nil {
 		return nil, err
 	}
 	ports := []*port{r.port, r.names, r.distribution}
 	if config.Management {
 		ports = append(ports, r.management)
 	}
-	if err := startOn(ctx, r.name, ports, r.begin); err != nil {
+	if err := startOn(ctx, ports, r.begin); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
+// rabbitHasData reports whether a broker has run in the folder.
+func rabbitHasData(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "data", rabbitNode))
+	return err == nil
+}
+
 // URL returns the address of the default vhost.
-func (r *RabbitMQ) URL() string { return "amqp://guest:guest@" + r.port.address() + "/" }
+func (r *RabbitMQ) URL() string { return "amqp://" + r.login().String() + "@" + r.port.address() + "/" }
+
+func (r *RabbitMQ) login() *url.Userinfo {
+	return url.UserPassword(rabbitUser, r.passwords[rabbitUser])
+}
 
 // ManagementURL returns the address of the management pages and, below /api, of the HTTP API; empty without Management.
 func (r *RabbitMQ) ManagementURL() string {
 	if !r.config.Management {
 		return ""
 	}
-	return "http://guest:guest@" + r.management.address()
+	return "http://" + r.login().String() + "@" + r.management.address()
 }
 
 // run starts the name service, then the broker, and waits until both ports answer.
@@ -128,7 +155,7 @@ func (r *RabbitMQ) environment() []string {
 		"ERL_EPMD_ADDRESS=" + loopback,
 		"ERL_AFLAGS=-start_epmd false",
 		"ERL_CRASH_DUMP_SECONDS=0",
-		"RABBITMQ_NODENAME=attune@localhost", // also names the data folder, so it never changes
+		"RABBITMQ_NODENAME=" + rabbitNode,
 		"RABBITMQ_DIST_PORT=" + r.distribution.String(),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
 		// The start script replaces itself by the broker only when it is told that input is wanted; otherwise it stays
@@ -152,7 +179,7 @@ func (r *RabbitMQ) environment() []string {
 // configure writes the configuration. It is written anew at every start: the ports may have changed.
 func (r *RabbitMQ) configure() error {
 	for _, folder := range []string{"home", "conf/conf.d", "generated", "schema", "data", "log"} {
-		if err := os.MkdirAll(filepath.Join(r.config.Dir, folder), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(r.config.Dir, folder), 0o700); err != nil {
 			return fmt.Errorf("folder of RabbitMQ: %w", err)
 		}
 	}
@@ -165,7 +192,7 @@ func (r *RabbitMQ) configure() error {
 		files["conf/enabled_plugins"] = "[rabbitmq_management].\n"
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(r.config.Dir, name), []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(r.config.Dir, name), []byte(content), 0o600); err != nil {
 			return fmt.Errorf("configuration of RabbitMQ: %w", err)
 		}
 	}
@@ -177,6 +204,7 @@ func (r *RabbitMQ) settings() string {
 	const everything = `[
   {rabbit, [
     {tcp_listeners, [{%[1]q, %[2]s}]},
+    {default_user, <<%[5]q>>}, {default_pass, <<%[6]q>>},
     {log, [{console, [{enabled, true}, {level, info}]}, {file, [{file, false}]}]}
   ]},
   {rabbitmq_management, [{tcp_config, [{ip, %[1]q}, {port, %[3]s}]}]},
@@ -187,7 +215,7 @@ func (r *RabbitMQ) settings() string {
 	if r.config.Ephemeral {
 		sync = "none" // nothing has to survive the machine
 	}
-	return fmt.Sprintf(everything, loopback, r.port, r.management, sync)
+	return fmt.Sprintf(everything, loopback, r.port, r.management, sync, rabbitUser, r.passwords[rabbitUser])
 }
 
 // writeCookie gives the node a secret of its own, once: without it another node of this user could join it.
@@ -218,7 +246,7 @@ func (r *RabbitMQ) answers(ctx context.Context) error {
 	if err := conn.Close(); err != nil || !r.config.Management {
 		return err
 	}
-	return r.management.serves(ctx, "/api/vhosts")
+	return r.serves(ctx, "/api/vhosts")
 }
 
 // accepts connects to the port and hangs up.
@@ -230,13 +258,12 @@ func (p *port) accepts(ctx context.Context) error {
 	return conn.Close()
 }
 
-// serves asks for a page as guest.
-func (p *port) serves(ctx context.Context, page string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address()+page, http.NoBody)
+// serves asks the management for a page.
+func (r *RabbitMQ) serves(ctx context.Context, page string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.ManagementURL()+page, http.NoBody)
 	if err != nil {
 		return err
 	}
-	request.SetBasicAuth("guest", "guest")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err

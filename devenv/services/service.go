@@ -134,9 +134,9 @@ func killAll(processes []*process) error {
 // startOn starts a service whose ports may be its own choice: when another program took one of those between the
 // choice and the start, it is started again on new ones. Ports the caller fixed are never changed,
 // nor are any once the service has run.
-func startOn(ctx context.Context, name string, ports []*port, begin func(context.Context) error) error {
+func startOn(ctx context.Context, ports []*port, begin func(context.Context) error) error {
 	for _, p := range ports {
-		if err := p.requireFree(ctx, name); err != nil {
+		if err := p.requireFree(ctx); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,14 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -12,7 +16,7 @@ import (
 //
 // A service without a folder of its own gets Dir/postgres, Dir/rabbitmq or Dir/temporal.
 type Config struct {
-	Dir      string
+	Dir      string // made private ([PrivateDir]) and locked while the services run; empty if each has a folder of its own
 	Postgres *PostgresConfig
 	RabbitMQ *RabbitMQConfig
 	Temporal *TemporalConfig
@@ -23,13 +27,25 @@ type Set struct {
 	Postgres *Postgres
 	RabbitMQ *RabbitMQ
 	Temporal *Temporal
+
+	lock *os.File // of the folder; nil for none
 }
 
 // Start starts the services side by side and returns when all are ready. When one cannot start, the others are
 // stopped again. ctx bounds the start only.
+//
+// A folder whose services had no passwords is an [OldDataError] that names the whole folder: the services' data belong
+// together. A folder in which another set runs is refused.
 func Start(ctx context.Context, config Config) (*Set, error) {
+	if err := config.refuseOld(); err != nil {
+		return nil, err
+	}
+	lock, err := config.lock()
+	if err != nil {
+		return nil, err
+	}
 	var (
-		set   = &Set{}
+		set   = &Set{lock: lock}
 		wg    sync.WaitGroup
 		mu    sync.Mutex
 		errs  []error
@@ -82,6 +98,9 @@ func (s *Set) Stop(ctx context.Context) error {
 		}
 	}
 	wg.Wait()
+	if s.lock != nil {
+		_ = s.lock.Close() // which gives the lock back
+	}
 	return errors.Join(errs...)
 }
 
@@ -121,6 +140,46 @@ func (s *Set) services() [3]*service {
 		all[2] = &s.Temporal.service
 	}
 	return all
+}
+
+// refuseOld looks for data without passwords.
+func (c Config) refuseOld() error {
+	if c.Postgres != nil {
+		dir := c.postgres().Dir
+		version, err := postgresVersion(dir)
+		if err != nil {
+			return err
+		}
+		if version != "" && !hasPasswords(dir) {
+			return &OldDataError{Dir: cmp.Or(c.Dir, dir)}
+		}
+	}
+	if c.RabbitMQ != nil {
+		if dir := c.rabbitMQ().Dir; rabbitHasData(dir) && !hasPasswords(dir) {
+			return &OldDataError{Dir: cmp.Or(c.Dir, dir)}
+		}
+	}
+	return nil
+}
+
+// lock makes the folder private and keeps other sets out of it: with ports of its own choice, a second RabbitMQ would
+// start on the data of the first. The lock ends with the process at the latest.
+func (c Config) lock() (*os.File, error) {
+	if c.Dir == "" {
+		return nil, nil
+	}
+	if err := PrivateDir(c.Dir); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %q: %w", c.Dir, err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("the services of another process use %q: end that process, or use another folder (%w)", c.Dir, err)
+	}
+	return file, nil
 }
 
 func (c Config) postgres() PostgresConfig {

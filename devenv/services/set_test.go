@@ -15,12 +15,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// orphanVariable makes this test binary start all services in the folder it names, say so, and wait to be killed.
-const orphanVariable = "ATTUNE_SERVICES_TEST_ORPHAN"
+const (
+	// orphanVariable makes this test binary start all services in the folder it names, say so, and wait to be killed.
+	orphanVariable = "ATTUNE_SERVICES_TEST_ORPHAN"
+	// finderVariable makes it print what FindTemporal returns.
+	finderVariable = "ATTUNE_SERVICES_TEST_FINDER"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(orphanVariable); dir != "" {
 		beOrphanMaker(dir)
+	}
+	if os.Getenv(finderVariable) != "" {
+		path, err := FindTemporal(context.Background(), nil)
+		if err != nil {
+			path = err.Error()
+		}
+		fmt.Print(path)
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -121,29 +133,30 @@ func TestTakenPort(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, taken.Close()) })
 	port := taken.Addr().(*net.TCPAddr).Port
 
-	for _, tt := range []struct {
-		name, advice string
-		start        func(context.Context, string) error
-	}{
-		{"PostgreSQL", "ATTUNE_POSTGRES_URL", func(ctx context.Context, dir string) error {
-			_, err := StartPostgres(ctx, PostgresConfig{Dir: dir, Port: port})
+	const advice = "choose another"
+	for name, start := range map[string]func(context.Context, string) error{
+		"PostgreSQL": func(ctx context.Context, dir string) error {
+			_, err := StartPostgres(ctx, PostgresConfig{Dir: dir, Port: port, PortAdvice: advice})
 			return err
-		}},
-		{"RabbitMQ", "ATTUNE_AMQP_URL", func(ctx context.Context, dir string) error {
-			_, err := StartRabbitMQ(ctx, RabbitMQConfig{Dir: dir, Port: port})
+		},
+		"RabbitMQ": func(ctx context.Context, dir string) error {
+			_, err := StartRabbitMQ(ctx, RabbitMQConfig{Dir: dir, Port: port, PortAdvice: advice})
 			return err
-		}},
-		{"Temporal", "ATTUNE_TEMPORAL_ADDRESS", func(ctx context.Context, dir string) error {
-			_, err := StartTemporal(ctx, TemporalConfig{Dir: dir, Port: port})
+		},
+		"Temporal": func(ctx context.Context, dir string) error {
+			_, err := StartTemporal(ctx, TemporalConfig{Dir: dir, Port: port, PortAdvice: advice})
 			return err
-		}},
+		},
+		"Temporal's web interface": func(ctx context.Context, dir string) error {
+			_, err := StartTemporal(ctx, TemporalConfig{Dir: dir, UI: true, UIPort: port, UIPortAdvice: advice})
+			return err
+		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := serviceDir(t)
-			err := tt.start(t.Context(), dir)
-			require.ErrorContains(t, err, fmt.Sprintf("%s cannot start: port %d on 127.0.0.1 is taken", tt.name, port))
-			require.ErrorContains(t, err, tt.advice)
+			err := start(t.Context(), dir)
+			require.EqualError(t, err, fmt.Sprintf("%s cannot start: port %d on 127.0.0.1 is taken; %s", name, port, advice))
 			require.Empty(t, processesOf(t, dir))
 		})
 	}

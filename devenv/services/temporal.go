@@ -21,7 +21,7 @@ const temporalStart = 2 * time.Minute
 
 // TemporalConfig says how to run a development Temporal server with the namespace "default".
 type TemporalConfig struct {
-	// Dir holds the database and the log and is created if needed. A folder with a database is used as it is.
+	// Dir holds the database and the log and is made private ([PrivateDir]). A folder with a database is used as it is.
 	Dir string
 	// InMemory keeps no database: a restarted server has forgotten everything.
 	InMemory bool
@@ -29,6 +29,8 @@ type TemporalConfig struct {
 	Ephemeral bool
 	// Port of the frontend on 127.0.0.1; 0 chooses a free one.
 	Port int
+	// PortAdvice ends the message about a port that is taken: how to choose another. UIPortAdvice is for UIPort.
+	PortAdvice, UIPortAdvice string
 	// UI starts the web interface too, on UIPort of 127.0.0.1 (0 chooses a free one).
 	UI     bool
 	UIPort int
@@ -42,7 +44,8 @@ type TemporalConfig struct {
 	Note func(string)
 }
 
-// Temporal is a running Temporal server, reachable from this machine only.
+// Temporal is a running Temporal server, reachable from this machine only. It knows no passwords, so every user of this
+// machine can use it.
 type Temporal struct {
 	service
 	config TemporalConfig
@@ -58,13 +61,13 @@ func StartTemporal(ctx context.Context, config TemporalConfig) (*Temporal, error
 		return nil, fmt.Errorf("folder of Temporal: %w", err)
 	}
 	config.Dir = dir
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := privateDir(dir, nil); err != nil {
 		return nil, fmt.Errorf("folder of Temporal: %w", err)
 	}
 	t := &Temporal{
 		config: config,
-		port:   newPort(config.Port, "use another port, or set ATTUNE_TEMPORAL_ADDRESS to use the server that runs there"),
-		ui:     newPort(config.UIPort, "use another port for the web interface"),
+		port:   newPort("Temporal", config.Port, config.PortAdvice),
+		ui:     newPort("Temporal's web interface", config.UIPort, config.UIPortAdvice),
 		binary: config.Binary,
 	}
 	t.service.name, t.service.ephemeral, t.service.launch = "Temporal", config.InMemory || config.Ephemeral, t.run
@@ -73,7 +76,7 @@ func StartTemporal(ctx context.Context, config TemporalConfig) (*Temporal, error
 			return nil, err
 		}
 	} else if !executable(t.binary) {
-		return nil, &MissingError{Service: "Temporal", Program: t.binary, Looked: "there only, because it was given"}
+		return nil, missingTemporal(t.binary, "there only, because it was given")
 	}
 	ctx, cancel := within(ctx, temporalStart, "Temporal")
 	defer cancel()
@@ -81,7 +84,7 @@ func StartTemporal(ctx context.Context, config TemporalConfig) (*Temporal, error
 	if config.UI {
 		ports = append(ports, t.ui)
 	}
-	if err := startOn(ctx, t.name, ports, t.begin); err != nil {
+	if err := startOn(ctx, ports, t.begin); err != nil {
 		return nil, err
 	}
 	return t, nil

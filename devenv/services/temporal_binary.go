@@ -8,42 +8,87 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 const (
-	temporalBinary = "attune-temporal"
-	modulePath     = "github.com/attune-go/attune"
+	temporalBinary   = "attune-temporal"
+	temporalCLI      = "temporal"
+	temporalVariable = "ATTUNE_TEMPORAL_BIN"
+	modulePath       = "github.com/attune-go/attune"
 )
 
-// FindTemporal returns the program that serves Temporal. It is, in this order: what ATTUNE_TEMPORAL_BIN names,
-// bin/attune-temporal of attune's source tree if the working folder is inside one, attune-temporal on PATH, the
-// `temporal` CLI on PATH, or a fresh build in the source tree. The build takes minutes the first time; note receives a
-// line that says so.
+// FindTemporal returns the program that serves Temporal. It is, in this order: the file that ATTUNE_TEMPORAL_BIN names;
+// attune-temporal beside the running program, or beside what that is a link to; attune-temporal on PATH; bin/attune-temporal
+// of attune's source tree, if the working folder is inside one; the `temporal` CLI on PATH; a fresh build in the source
+// tree. The build takes minutes the first time; note receives a line that says so.
+//
+// A [MissingError] lists where it was looked for.
 func FindTemporal(ctx context.Context, note func(string)) (string, error) {
-	if given := os.Getenv("ATTUNE_TEMPORAL_BIN"); given != "" {
+	if given := os.Getenv(temporalVariable); given != "" {
 		if executable(given) {
 			return filepath.Abs(given)
 		}
-		return "", &MissingError{Service: "Temporal", Program: given, Looked: "there only, because ATTUNE_TEMPORAL_BIN says so"}
+		return "", missingTemporal(given, "there only, because "+temporalVariable+" names it")
 	}
-	root := sourceTree()
+	beside, root := programFolders(), sourceTree()
+	for _, folder := range beside {
+		if found := filepath.Join(folder, temporalBinary); executable(found) {
+			return found, nil
+		}
+	}
+	if path, err := exec.LookPath(temporalBinary); err == nil {
+		return filepath.Abs(path)
+	}
 	if root != "" {
 		if built := filepath.Join(root, "bin", temporalBinary); executable(built) {
 			return built, nil
 		}
 	}
-	for _, name := range []string{temporalBinary, "temporal"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return filepath.Abs(path)
-		}
+	if path, err := exec.LookPath(temporalCLI); err == nil {
+		return filepath.Abs(path)
 	}
 	if root == "" {
-		return "", &MissingError{
-			Service: "Temporal", Program: temporalBinary,
-			Looked: "at ATTUNE_TEMPORAL_BIN and on PATH, there also for the temporal CLI",
-		}
+		return "", missingTemporal(temporalBinary, fmt.Sprintf("beside the running program in %s, on PATH (also for the CLI %q), "+
+			"and in bin of attune's source tree, which the working folder is not in", quoted(beside), temporalCLI))
 	}
 	return buildTemporal(ctx, root, note)
+}
+
+func missingTemporal(program, looked string) error {
+	return &MissingError{
+		Service: "Temporal", Program: program, Looked: looked,
+		Advice: "run \"make deps\" in attune's source tree, or name the program with " + temporalVariable,
+	}
+}
+
+// programFolders are the folders of the running program: of the file that was started, and of what that is a link to.
+func programFolders() []string {
+	var folders []string
+	add := func(path string, err error) {
+		if folder := filepath.Dir(path); err == nil && !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	if started, err := exec.LookPath(os.Args[0]); err == nil {
+		add(filepath.Abs(started))
+		add(filepath.EvalSymlinks(started))
+	}
+	if running, err := os.Executable(); err == nil {
+		add(running, nil)
+		add(filepath.EvalSymlinks(running))
+	}
+	return folders
+}
+
+func quoted(folders []string) string {
+	var all []string
+	for _, folder := range folders {
+		all = append(all, strconv.Quote(folder))
+	}
+	return strings.Join(all, " and ")
 }
 
 // buildTemporal compiles the development server into bin/. It goes to a file of its own first: a half-written program
@@ -67,7 +112,7 @@ func buildTemporal(ctx context.Context, root string, note func(string)) (string,
 	build.Dir = filepath.Join(root, "devenv", "temporal")
 	if output, err := build.CombinedOutput(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
-			return "", &MissingError{Service: "Temporal", Program: "go, to build " + temporalBinary, Looked: "on PATH"}
+			return "", missingTemporal("go, to build "+temporalBinary, "on PATH")
 		}
 		return "", fmt.Errorf("build the Temporal server: %w\n%s", err, bytes.TrimSpace(output))
 	}

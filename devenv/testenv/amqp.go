@@ -42,11 +42,11 @@ func rabbitMQ(t testing.TB) (*url.URL, managementAPI) {
 	address, api := existing(amqpVariable), os.Getenv(rabbitAPIVariable)
 	if address == "" {
 		shared := ask(t, "rabbitmq")
-		address, api = shared.URL, shared.API
+		address, api = shared.URL, shared.Admin
 	}
 	broker, err := url.Parse(address)
 	if err != nil || broker.Host == "" {
-		t.Fatalf("%s must be an address like amqp://guest:guest@host:5672/, not %q", amqpVariable, address)
+		t.Fatalf("%s must be an address like amqp://user:password@host:5672/, not %q", amqpVariable, address)
 	}
 	if api == "" {
 		api = fmt.Sprintf("http://%s@%s:15672", broker.User, broker.Hostname())

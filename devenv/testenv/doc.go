@@ -14,7 +14,8 @@
 //		…
 //	}
 //
-// A test that stops, kills or restarts a service starts its own with [Own]: the shared ones serve everybody.
+// A test that stops, kills or restarts a service starts its own with [Own]: the shared ones serve all tests. One that cuts
+// connections off has a [Proxy] in between.
 //
 // # One set of services per run
 //

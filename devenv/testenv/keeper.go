@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/attune-go/attune/devenv/services"
 )
 
 const (
@@ -32,7 +34,7 @@ type request struct {
 // reply says where the service is, or why it is not.
 type reply struct {
 	URL   string `json:"url,omitempty"`
-	API   string `json:"api,omitempty"` // of RabbitMQ's management
+	Admin string `json:"admin,omitempty"` // of PostgreSQL for its superuser, or of RabbitMQ's management
 	Error string `json:"error,omitempty"`
 }
 
@@ -95,8 +97,7 @@ func (k *keeper) serve(ctx context.Context, cancel context.CancelFunc) error {
 	if err := os.RemoveAll(k.run.base); err != nil {
 		return fmt.Errorf("remove what an earlier keeper left: %w", err)
 	}
-	// Everybody may pass through: as root, PostgreSQL runs as another user.
-	if err := os.MkdirAll(k.run.base, 0o755); err != nil {
+	if err := services.PrivateDir(k.run.base); err != nil {
 		return err
 	}
 	listener, err := net.Listen("unix", k.run.socket())

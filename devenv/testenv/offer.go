@@ -57,7 +57,7 @@ func (r run) startPostgres(ctx context.Context) (service, reply, error) {
 	if err != nil {
 		return nil, reply{}, err
 	}
-	return server, reply{URL: server.URL()}, nil
+	return server, reply{URL: server.URL(), Admin: server.AdminURL()}, nil
 }
 
 func (r run) startRabbitMQ(ctx context.Context) (service, reply, error) {
@@ -67,7 +67,7 @@ func (r run) startRabbitMQ(ctx context.Context) (service, reply, error) {
 	if err != nil {
 		return nil, reply{}, err
 	}
-	return broker, reply{URL: broker.URL(), API: broker.ManagementURL()}, nil
+	return broker, reply{URL: broker.URL(), Admin: broker.ManagementURL()}, nil
 }
 
 func (r run) startTemporal(ctx context.Context) (service, reply, error) {

@@ -51,7 +51,7 @@ func ownDir(t testing.TB) string {
 	ask(t, "folder")
 	dir, err := os.MkdirTemp(currentRun().base, "own-")
 	if err == nil {
-		err = os.Chmod(dir, 0o755) // PostgreSQL may run as another user
+		err = services.PrivateDir(dir)
 	}
 	if err != nil {
 		t.Fatalf("folder for the test's own services: %v", err)

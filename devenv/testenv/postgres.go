@@ -42,35 +42,56 @@ type Template struct {
 }
 
 // Postgres returns the address of a database of the test's own: a copy of the template, or empty without one. It is
-// dropped when the test ends, whoever is still connected.
+// dropped when the test ends, with the connections that are open. Its user owns it and is no superuser, unless the tests
+// were given a server: then its user is the one in the server's address.
 func Postgres(t testing.TB, template ...Template) string {
 	t.Helper()
-	server := existing(postgresVariable)
-	if server == "" {
-		server = ask(t, "postgres").URL
-	}
-	admin, err := pgx.Connect(t.Context(), server)
+	s := postgresServer(t)
+	admin, err := pgx.Connect(t.Context(), s.admin)
 	if err != nil {
 		t.Fatalf("connect to the test environment's PostgreSQL: %v", err)
 	}
 	defer admin.Close(context.WithoutCancel(t.Context()))
 	source := "template1"
 	if len(template) > 0 {
-		source = template[0].prepare(t, admin, server)
+		source = template[0].prepare(t, admin, s)
 	}
 	name := databaseName(t.Name())
-	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+source); err != nil {
+	create := "CREATE DATABASE " + name + " TEMPLATE " + source + s.owned()
+	if _, err := admin.Exec(t.Context(), create); err != nil {
 		t.Fatalf("create the test's database: %v", err)
 	}
-	t.Cleanup(func() { dropDatabase(t, server, name) })
-	return withDatabase(t, server, name)
+	t.Cleanup(func() { dropDatabase(t, s.admin, name) })
+	return withDatabase(t, s.url, name)
 }
 
-func dropDatabase(t testing.TB, server, name string) {
+// server is a PostgreSQL server, with the addresses of the user whose databases tests get and of a user who may create
+// databases. A server that the tests were given has one address for both.
+type server struct{ url, admin string }
+
+func postgresServer(t testing.TB) server {
+	t.Helper()
+	if given := existing(postgresVariable); given != "" {
+		return server{url: given, admin: given}
+	}
+	shared := ask(t, "postgres")
+	return server{url: shared.URL, admin: shared.Admin}
+}
+
+// owned ends the statement that creates a database: it belongs to the user of the tests.
+func (s server) owned() string {
+	parsed, err := url.Parse(s.url)
+	if err != nil || s.url == s.admin {
+		return ""
+	}
+	return " OWNER " + pgx.Identifier{parsed.User.Username()}.Sanitize()
+}
+
+func dropDatabase(t testing.TB, address, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, server)
+	conn, err := pgx.Connect(ctx, address)
 	if err != nil {
 		t.Errorf("drop the test's database: %v", err)
 		return
@@ -83,7 +104,7 @@ func dropDatabase(t testing.TB, server, name string) {
 
 // prepare makes the template unless it is there, and returns its name. The advisory lock makes one test binary of all
 // that run do it, the mark as a template says that it is complete.
-func (m Template) prepare(t testing.TB, admin *pgx.Conn, server string) string {
+func (m Template) prepare(t testing.TB, admin *pgx.Conn, s server) string {
 	t.Helper()
 	name := m.database()
 	lock := fnv.New64a()
@@ -99,7 +120,7 @@ func (m Template) prepare(t testing.TB, admin *pgx.Conn, server string) string {
 		t.Fatalf("look for template %q: %v", m.Name, err)
 	}
 	if !complete {
-		if err := m.make(t.Context(), admin, name, withDatabase(t, server, name)); err != nil {
+		if err := m.make(t.Context(), admin, name, s.owned(), withDatabase(t, s.url, name)); err != nil {
 			t.Fatalf("make template %q: %v", m.Name, err)
 		}
 	}
@@ -110,8 +131,10 @@ func (m Template) prepare(t testing.TB, admin *pgx.Conn, server string) string {
 	return name
 }
 
-func (m Template) make(ctx context.Context, admin *pgx.Conn, name, at string) error {
-	for _, statement := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name} {
+func (m Template) make(ctx context.Context, admin *pgx.Conn, name, owned, at string) error {
+	for _, statement := range []string{
+		"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name + owned,
+	} {
 		if _, err := admin.Exec(ctx, statement); err != nil {
 			return err
 		}

@@ -2,6 +2,8 @@ package testenv_test
 
 import (
 	"context"
+	"net/url"
+	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -53,6 +55,19 @@ func TestPostgres(t *testing.T) {
 		})
 	}
 
+	t.Run("BelongsToAUserWhoIsNoSuperuser", func(t *testing.T) {
+		t.Parallel()
+		if os.Getenv("ATTUNE_TEST_POSTGRES_URL")+os.Getenv("ATTUNE_POSTGRES_URL") != "" {
+			t.Skip("the tests were given a server with a user")
+		}
+		conn := connect(t, testenv.Postgres(t, things()))
+		var super bool
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super))
+		require.False(t, super)
+		_, err := conn.Exec(t.Context(), "DROP TABLE things")
+		require.NoError(t, err)
+	})
+
 	t.Run("IsDroppedWithConnectionsOpen", func(t *testing.T) {
 		t.Parallel()
 		var conn *pgx.Conn
@@ -67,14 +82,16 @@ func TestPostgres(t *testing.T) {
 
 func TestPostgresOfOnesOwn(t *testing.T) {
 	set := testenv.Own(t, services.Config{Postgres: &services.PostgresConfig{}})
-	t.Setenv("ATTUNE_TEST_POSTGRES_URL", set.Postgres.URL())
+	server, err := url.Parse(set.Postgres.AdminURL())
+	require.NoError(t, err)
+	t.Setenv("ATTUNE_TEST_POSTGRES_URL", server.String())
 	migrations := 0
 	counted := testenv.Template{Name: "counted", Version: "1", Migrate: func(context.Context, string) error {
 		migrations++
 		return nil
 	}}
 	for range 2 {
-		require.Contains(t, testenv.Postgres(t, counted), set.Postgres.URL()[:len("postgres://attune@127.0.0.1:12345")])
+		require.Contains(t, testenv.Postgres(t, counted), "@"+server.Host+"/test_")
 	}
 	require.Equal(t, 1, migrations)
 
@@ -86,16 +103,16 @@ func TestPostgresOfOnesOwn(t *testing.T) {
 
 func TestAMQP(t *testing.T) {
 	t.Parallel()
-	var url string
+	var address string
 	t.Cleanup(func() { // runs after the subtest's own
-		_, err := amqp.Dial(url)
+		_, err := amqp.Dial(address)
 		require.ErrorContains(t, err, "vhost", "the vhost is gone with its test")
 	})
 
 	t.Run("IsAnEmptyVhost", func(t *testing.T) {
 		t.Parallel()
-		url = testenv.AMQP(t)
-		conn, err := amqp.Dial(url)
+		address = testenv.AMQP(t)
+		conn, err := amqp.Dial(address)
 		require.NoError(t, err)
 		channel, err := conn.Channel()
 		require.NoError(t, err)

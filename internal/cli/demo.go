@@ -55,10 +55,6 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 		return fmt.Errorf("make a temporary folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	// The servers of root run as another user, who must be able to pass through.
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
-		return fmt.Errorf("open the temporary folder: %w", err)
-	}
 	secret := rand.Text()
 	if err := os.Setenv(demo.SecretEnv, secret); err != nil {
 		return fmt.Errorf("set %s: %w", demo.SecretEnv, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/packs"
@@ -22,16 +23,19 @@ func newDev() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run attune with PostgreSQL, RabbitMQ and Temporal of its own on this machine",
-		Long: fmt.Sprintf(`Run attune with PostgreSQL, RabbitMQ and Temporal of its own on this machine.
+		Long: `Run attune with PostgreSQL, RabbitMQ and Temporal of its own on this machine.
 
 What it starts listens on 127.0.0.1 and keeps its data in the data folder (.attune), so a restart goes on where the last one
-ended: PostgreSQL on port %d, RabbitMQ on %d, Temporal on %d with its UI on %d. ATTUNE_POSTGRES_URL, ATTUNE_AMQP_URL and
-TEMPORAL_ADDRESS name services to use instead. The API's token is made once and kept in the data folder.`,
-			localPostgresPort, localRabbitMQPort, localTemporalPort, localTemporalUIPort),
+ended. The folder is private: only you can read it. PostgreSQL and RabbitMQ ask for passwords, which are made once and kept
+there like the API's token. The Temporal server knows no passwords, so other users of this machine can reach it.
+
+Every port can be chosen, and 0 takes a free one. ATTUNE_POSTGRES_URL, ATTUNE_AMQP_URL and TEMPORAL_ADDRESS name services to
+use instead. The Temporal server is the program attune-temporal: beside attune, on PATH, in bin of attune's source tree, or
+where ATTUNE_TEMPORAL_BIN says.`,
 		Example: "  attune dev\n  attune dev --packs ./packs/demo --packs ~/my-pack",
 		Args:    usage(cobra.NoArgs),
 	}
-	flags := config.Bind(cmd.Flags())
+	flags := config.BindCommand(cmd.Flags(), config.DevCommand)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err != nil {
@@ -43,6 +47,9 @@ TEMPORAL_ADDRESS name services to use instead. The API's token is made once and 
 }
 
 func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err error) {
+	if err := services.PrivateDir(cfg.DataDir); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
 	if !cfg.APIToken.IsSet() {
 		token, err := keepSecret(cfg.DataDir, "token", rand.Text)
 		if err != nil {
@@ -60,11 +67,11 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	}
 	note := func(line string) { _, _ = fmt.Fprintln(stderr, line) }
 	note("starting the services …")
-	cfg, services, err := startLocal(ctx, cfg, wanted(cfg, os.LookupEnv, cfg.DataDir), note)
+	cfg, local, err := startLocal(ctx, cfg, wanted(cfg, os.LookupEnv, cfg.DataDir), note)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, services.stop(ctx)) }()
+	defer func() { err = errors.Join(err, local.stop(ctx)) }()
 
 	log, err := newLogger(stderr, cfg)
 	if err != nil {
@@ -74,10 +81,10 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	greet(stdout, cfg, services, process.Addr(), secretNames(loaded))
+	greet(stdout, cfg, local, process.Addr(), secretNames(loaded))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() { cancel(services.set.Wait(ctx)) }()
+	go func() { cancel(local.set.Wait(ctx)) }()
 	waited := process.Wait(ctx)
 	if cause := context.Cause(ctx); waited == nil && !errors.Is(cause, context.Canceled) {
 		waited = cause // a service ended by itself
@@ -86,13 +93,13 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 }
 
 // greet tells where everything is.
-func greet(w io.Writer, cfg config.Config, services *local, addr string, secrets []string) {
+func greet(w io.Writer, cfg config.Config, local *local, addr string, secrets []string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer func() { _ = table.Flush() }()
 	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
 	line("API", "http://"+addr+"/api/v1")
 	line("API token", cfg.APIToken.Reveal())
-	if temporal := services.set.Temporal; temporal != nil {
+	if temporal := local.set.Temporal; temporal != nil {
 		line("Temporal UI", temporal.UIURL())
 	}
 	line("PostgreSQL", cfg.PostgresURL.Reveal())

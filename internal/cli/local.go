@@ -14,36 +14,45 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// localPorts are where `attune dev` puts what it starts: beside the usual ports of PostgreSQL and RabbitMQ, so that it does
-// not collide with ones that already run, and on Temporal's own, so that its tools find it.
 const (
-	localPostgresPort   = 5433
-	localRabbitMQPort   = 5673
-	localTemporalPort   = 7233
-	localTemporalUIPort = 8233
+	localStopTime = 30 * time.Second
+	// temporalAddressEnv is where Temporal's library finds the server, and where its tools do.
+	temporalAddressEnv = "TEMPORAL_ADDRESS"
 )
 
-const localStopTime = 30 * time.Second
-
-// local is the services on this machine that a command started because nobody named others.
+// local is the services on this machine that a command started because no others were named.
 type local struct{ set *services.Set }
 
 // wanted is the services to start: those that neither cfg nor the environment name.
 func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) services.Config {
 	want := services.Config{Dir: dir}
 	if !cfg.PostgresURL.IsSet() {
-		want.Postgres = &services.PostgresConfig{Port: localPostgresPort}
+		want.Postgres = &services.PostgresConfig{
+			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.Ways("postgres.url")),
+		}
 	}
 	if !cfg.AMQPURL.IsSet() {
-		want.RabbitMQ = &services.RabbitMQConfig{Port: localRabbitMQPort}
+		want.RabbitMQ = &services.RabbitMQConfig{
+			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.Ways("amqp.url")),
+		}
 	}
-	if _, set := lookup("TEMPORAL_ADDRESS"); !set {
+	if _, set := lookup(temporalAddressEnv); !set {
 		want.Temporal = &services.TemporalConfig{
-			Port: localTemporalPort, UI: true, UIPort: localTemporalUIPort,
+			Port: cfg.Dev.Temporal, PortAdvice: portAdvice("dev.temporal_port", temporalAddressEnv),
+			UI: true, UIPort: cfg.Dev.TemporalUI, UIPortAdvice: portAdvice("dev.temporal_ui_port", ""),
 			SearchAttributes: map[string]string{workflows.QueueAttribute: "Keyword", workflows.ActionAttribute: "Keyword"},
 		}
 	}
 	return want
+}
+
+// portAdvice says how to choose another port than one that is taken, and how to use the server that has it.
+func portAdvice(setting, server string) string {
+	advice := "choose another with " + config.Ways(setting) + " (0 takes a free one)"
+	if server != "" {
+		advice += ", or name a server to use instead with " + server
+	}
+	return advice
 }
 
 // startLocal starts services and returns the configuration that uses them.
@@ -64,8 +73,8 @@ func startLocal(ctx context.Context, cfg config.Config, want services.Config, no
 		}
 	}, "postgres.url", "amqp.url")
 	if set.Temporal != nil {
-		if err := os.Setenv("TEMPORAL_ADDRESS", set.Temporal.Address()); err != nil {
-			return cfg, nil, errors.Join(fmt.Errorf("set TEMPORAL_ADDRESS: %w", err), (&local{set}).stop(ctx))
+		if err := os.Setenv(temporalAddressEnv, set.Temporal.Address()); err != nil {
+			return cfg, nil, errors.Join(fmt.Errorf("set %s: %w", temporalAddressEnv, err), (&local{set}).stop(ctx))
 		}
 	}
 	return cfg, &local{set}, nil
@@ -81,7 +90,8 @@ func (l *local) stop(ctx context.Context) error {
 	return nil
 }
 
-// keepSecret reads a secret from a file in the data folder, or makes one and keeps it there, readable by the owner only.
+// keepSecret reads a secret from a file in the data folder, or makes one and keeps it there, readable by the owner only. The
+// folder exists.
 func keepSecret(dir, name string, generate func() string) (string, error) {
 	path := filepath.Join(dir, name)
 	data, err := os.ReadFile(path)
@@ -91,9 +101,6 @@ func keepSecret(dir, name string, generate func() string) (string, error) {
 		}
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("read the secret in %q: %w", path, err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // services of root run as another user, who must pass through
-		return "", fmt.Errorf("create the data folder: %w", err)
 	}
 	secret := generate()
 	if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {

@@ -24,6 +24,7 @@ type Config struct {
 	DataDir     string        // where attune keeps files of its own
 	LogLevel    slog.Level
 	LogFormat   string // "text" or "json"
+	Dev         DevPorts
 
 	origins map[string]string // setting name → where its value came from
 }

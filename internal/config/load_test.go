@@ -199,7 +199,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"UnknownTopKey", layers{file: "data_dir: x\nport: 3\n"},
-			`attune.yaml:2: unknown key "port": use amqp, data_dir, http, lease, log, packs, postgres, roles, worker`,
+			`attune.yaml:2: unknown key "port": use amqp, data_dir, dev, http, lease, log, packs, postgres, roles, worker`,
 		},
 		{
 			"ValueInFile", layers{file: "worker:\n  pool: default\n  slots: 0\n"},
@@ -219,7 +219,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"NotAMapping", layers{file: "- a\n"},
-			`attune.yaml:1: the settings file: use keys with values (amqp, data_dir, http, lease, log, packs, postgres, roles, worker)`,
+			`attune.yaml:1: the settings file: use keys with values (amqp, data_dir, dev, http, lease, log, packs, postgres, roles, worker)`,
 		},
 		{
 			"SecondDocument", layers{file: "data_dir: a\n---\ndata_dir: b\n"},
@@ -299,7 +299,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"TwoAtOnce", layers{file: "nope: 1\n", args: []string{"--worker-slots=-1"}},
-			"attune.yaml:1: unknown key \"nope\": use amqp, data_dir, http, lease, log, packs, postgres, roles, worker\n" +
+			"attune.yaml:1: unknown key \"nope\": use amqp, data_dir, dev, http, lease, log, packs, postgres, roles, worker\n" +
 				`  and: --worker-slots: worker.slots "-1": use a whole number from 1 to 1000`,
 		},
 	}

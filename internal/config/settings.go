@@ -18,6 +18,7 @@ type Setting struct {
 	Doc     string // one sentence, with unit and range
 	Secret  bool   // may also be given as the path of a file that holds it
 	List    List   // whether it has several values
+	Command string // the one command that has a use for it ("dev"); empty: every command that runs attune
 
 	parse func(c *Config, values []string) error // reports what is wrong with the value and what to use instead
 	show  func(c Config) string                  // the value as text, redacted
@@ -35,7 +36,9 @@ const (
 )
 
 // Settings returns every setting, in the order of the reference page.
-func Settings() []Setting { return slices.Concat(serviceSettings(), processSettings()) }
+func Settings() []Setting {
+	return slices.Concat(serviceSettings(), processSettings(), devSettings())
+}
 
 // serviceSettings are about what the process talks to and who talks to it.
 func serviceSettings() []Setting {
@@ -185,12 +188,27 @@ type Flags struct {
 	set *pflag.FlagSet
 }
 
-// Bind declares one flag per setting, and --config. [Load] reads those that were given. With names, only the settings
-// named get a flag, for a command that has no use for the others; the other layers are read for all of them.
+// Bind declares one flag per setting that belongs to no single command, and --config. [Load] reads those that were given.
+// With names, only the settings named get a flag, for a command that has no use for the others; the other layers are read
+// for all of them.
 func Bind(set *pflag.FlagSet, names ...string) *Flags {
+	return bind(set, func(s Setting) bool {
+		if len(names) > 0 {
+			return slices.Contains(names, s.Name)
+		}
+		return s.Command == ""
+	})
+}
+
+// BindCommand is [Bind] for one command: the settings that belong to it get a flag, too.
+func BindCommand(set *pflag.FlagSet, command string) *Flags {
+	return bind(set, func(s Setting) bool { return s.Command == "" || s.Command == command })
+}
+
+func bind(set *pflag.FlagSet, wanted func(Setting) bool) *Flags {
 	set.String(configFileFlag, "", configFileDoc+" ["+configFileEnv+"]")
 	for _, s := range Settings() {
-		if len(names) > 0 && !slices.Contains(names, s.Name) {
+		if !wanted(s) {
 			continue
 		}
 		if s.Flag != "" {

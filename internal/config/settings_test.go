@@ -32,7 +32,7 @@ func TestBind(t *testing.T) {
 	t.Run("All", func(t *testing.T) {
 		t.Parallel()
 		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
-		config.Bind(set)
+		config.BindCommand(set, config.DevCommand)
 		usage, markdown := set.FlagUsages(), config.Markdown()
 		for _, s := range config.Settings() {
 			require.Contains(t, usage, s.Doc)
@@ -45,6 +45,15 @@ func TestBind(t *testing.T) {
 		}
 		require.Nil(t, set.Lookup("api-token"), "a token on a command line is visible to every user of the host")
 		require.NotNil(t, set.Lookup("api-token-file"))
+	})
+
+	t.Run("NoneOfASingleCommand", func(t *testing.T) {
+		t.Parallel()
+		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
+		config.Bind(set)
+		for _, s := range config.Settings() {
+			require.Equal(t, s.Flag != "" && s.Command == "", set.Lookup(s.Flag) != nil, s.Name)
+		}
 	})
 
 	t.Run("Some", func(t *testing.T) {

@@ -26,7 +26,7 @@ func (c Config) Validate() error {
 			continue
 		}
 		problems = append(problems, fmt.Sprintf("%s is not set and %s needs it: set %s, for example to %s",
-			need.setting, roleList(wanting), ways(need.setting), need.example))
+			need.setting, roleList(wanting), Ways(need.setting), need.example))
 	}
 	return report(problems)
 }
@@ -38,13 +38,14 @@ func roleList(roles []Role) string {
 	return "each of the roles " + joinRoles(roles)
 }
 
-// ways says where a setting can be set.
-func ways(name string) string {
-	var all []string
+// Ways says where a setting can be set, for messages: "--flag or VARIABLE or key in the settings file". It is empty for a name
+// that no setting has.
+func Ways(name string) string {
 	for _, s := range Settings() {
 		if s.Name != name {
 			continue
 		}
+		var all []string
 		if s.Flag != "" {
 			all = append(all, "--"+s.Flag)
 		}
@@ -52,6 +53,7 @@ func ways(name string) string {
 		if s.Secret {
 			all = append(all, s.fileEnv())
 		}
+		return strings.Join(append(all, name+" in the settings file"), " or ")
 	}
-	return strings.Join(append(all, name+" in the settings file"), " or ")
+	return ""
 }

@@ -2,7 +2,7 @@
 
 -- +goose Up
 CREATE TABLE installation (
-    id   uuid NOT NULL DEFAULT gen_random_uuid(),
-    only boolean PRIMARY KEY DEFAULT true CHECK (only)
+    id        uuid NOT NULL DEFAULT gen_random_uuid(),
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton)
 );
 INSERT INTO installation DEFAULT VALUES;

@@ -1,0 +1,53 @@
+package doctor
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/devenv/testenv"
+	"github.com/attune-go/attune/workflows"
+)
+
+func TestInstallation(t *testing.T) {
+	t.Parallel()
+	address, name := testenv.Temporal(t)
+	c := testenv.Dial(t, address, name)
+	check := Installation(
+		func(context.Context) (attune.InstallationID, error) { return "one", nil },
+		TemporalServer{Client: c, Namespace: name}.owner,
+	)
+	require.Contains(t, check.run(t.Context())[0].What, "No installation has claimed the namespace")
+
+	require.NoError(t, workflows.Claim(t.Context(), c, name, "one", slog.New(slog.DiscardHandler)))
+	require.Equal(t, []Finding{{Severity: OK, What: "Database and namespace belong to installation one."}}, check.run(t.Context()))
+
+	require.NoError(t, workflows.Claim(t.Context(), c, name, "two", slog.New(slog.DiscardHandler)))
+	findings := check.run(t.Context())
+	require.Equal(t, Problem, findings[0].Severity)
+	require.Contains(t, findings[0].What, "belongs to installation two")
+	require.Contains(t, findings[0].Do, "TEMPORAL_NAMESPACE")
+}
+
+func TestQueueProblems(t *testing.T) {
+	t.Parallel()
+	address, name := testenv.Temporal(t)
+	c := testenv.Dial(t, address, name)
+	start := func(id string, memo workflows.QueueMemo) {
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: id, TaskQueue: "none", Memo: map[string]any{workflows.MemoQueue: memo},
+		}, workflows.ActionQueueWorkflowName)
+		require.NoError(t, err)
+	}
+	check := QueueProblems(TemporalServer{Client: c, Namespace: name}.problems)
+	start("queue/fine", workflows.QueueMemo{Limit: 1})
+	start("queue/stuck", workflows.QueueMemo{Limit: 1, Problem: "decisions cannot be recorded: the disk is full"})
+	require.Eventually(t, func() bool {
+		findings := check.run(t.Context())
+		return findings[0].Where == "workflow queue/stuck" && findings[0].Severity == Problem && len(findings) == 1
+	}, patience, tick)
+}

@@ -1,0 +1,62 @@
+package e2e_test
+
+import (
+	"bytes"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune/devenv/testenv"
+)
+
+// TestInstallation_DatabaseEmptied starts attune on a new database while Temporal still has the workflows of the old one, whose
+// enforcements have the same ids. Everything runs, in order, and doctor finds nothing wrong.
+func TestInstallation_DatabaseEmptied(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
+	p := c.start()
+	for n := range 3 {
+		c.run("e2e.step", map[string]any{"n": n})
+	}
+	c.finish("e2e.step", 3, 1)
+	c.control("e2e.step", "pause")
+	waiting := c.run("e2e.step", map[string]any{"n": 3})
+	c.eventually("one waits", func() bool { return c.stats("e2e.step").QueueLength == 1 })
+	p.stop()
+
+	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t))
+	c.start()
+	require.Zero(t, c.stats("e2e.step").TotalEnqueued)
+	for n := range 5 {
+		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), waiting+1, "ids are given out again")
+	}
+	c.finish("e2e.step", 5, 1)
+	c.verified("e2e.step")
+	code, output := c.attune("doctor", "--url", c.base)
+	require.Zero(t, code, output)
+}
+
+// TestInstallation_TwoInOneNamespace starts attune with a database of its own in the namespace of another one that runs. It
+// says whose the namespace is and what to do, and the other goes on.
+func TestInstallation_TwoInOneNamespace(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
+	c.start()
+	c.run("e2e.step", map[string]any{"n": 1})
+	c.finish("e2e.step", 1, 1)
+
+	path, err := program()
+	require.NoError(t, err)
+	second := exec.CommandContext(t.Context(), path, "serve", "--data-dir", t.TempDir(), "--packs", c.pack, "--http-addr", "127.0.0.1:0")
+	second.Env = append(c.env, "ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t))
+	var output bytes.Buffer
+	second.Stdout, second.Stderr = &output, &output
+	require.Error(t, second.Run())
+	require.Equal(t, 1, second.ProcessState.ExitCode(), output.String())
+	require.Contains(t, output.String(), "belongs to another installation of attune")
+	require.Contains(t, output.String(), "TEMPORAL_NAMESPACE")
+
+	c.run("e2e.step", map[string]any{"n": 2})
+	c.finish("e2e.step", 2, 1)
+}

@@ -1,0 +1,92 @@
+package rules
+
+import (
+	"fmt"
+
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
+
+	"github.com/attune-go/attune"
+)
+
+// Bounds of an evaluation. They are checked before the work is done: see [price].
+const (
+	// maxSteps is what one rule may use for one event: its criteria and all its templates together. A step is one
+	// operation, one element of a list or map that is visited or made, or bytesPerStep bytes of text that are read or made.
+	// It takes some ten nanoseconds, so a rule is done within a fraction of a second.
+	maxSteps = 1_000_000
+	// bytesPerStep is how much text counts as one step.
+	bytesPerStep = 10
+	// maxTextBytes bounds every text and every bytes value that an expression makes: twice the largest payload.
+	maxTextBytes = 2 * attune.MaxPayloadBytes
+	// maxPatternBytes bounds a regular expression, maxInstructions the program that it compiles to: "x{1000}" is short
+	// and compiles to a thousand instructions.
+	maxPatternBytes = 10_000
+	maxInstructions = 10_000
+	// maxPrecision bounds the digits behind the point that format writes.
+	maxPrecision = 100
+)
+
+// meter counts the steps of one rule and ends its evaluation when they are used up. CEL's interpreter counts attributes
+// and literals by itself, on the same tracker; the nodes of this package count everything else, before they do it. A
+// meter belongs to one goroutine.
+type meter struct {
+	tracker *cost.Tracker
+	limit   uint64
+	next    *uint64 // the price of the call that is charged; nil between two calls
+}
+
+// newMeter returns a meter for a number of steps.
+func newMeter(limit uint64) (*meter, error) {
+	m := &meter{limit: limit}
+	tracker, err := cost.NewTracker(m, cost.TrackerLimit(limit), cost.TrackerLimitExceededHandler(m.end))
+	if err != nil {
+		return nil, fmt.Errorf("create a step counter: %w", err)
+	}
+	m.tracker = tracker
+	return m, nil
+}
+
+// end ends the evaluation: CEL's interpreter recovers the panic and returns it as an error.
+func (m *meter) end() {
+	panic(interpreter.EvalCancelledError{
+		Message: fmt.Sprintf("the rule needs more than %d steps for this event", m.limit),
+		Cause:   interpreter.CostLimitExceeded,
+	})
+}
+
+// CallCost implements [cost.ActualCostEstimator].
+func (m *meter) CallCost(string, string, []ref.Val, ref.Val) *uint64 {
+	price := m.next
+	m.next = nil
+	return price
+}
+
+// take counts steps, and ends the evaluation if they are more than are left.
+func (m *meter) take(steps uint64) {
+	m.next = &steps
+	m.tracker.EvalZeroArity(nil, 0, charge{}, nil)
+}
+
+// left is how many steps can be taken. It is at least 1, so that a measure that stops there is more than is left.
+func (m *meter) left() uint64 { return m.limit - min(m.limit, m.tracker.ActualCost()) + 1 }
+
+// meterOf returns the meter of an evaluation.
+func meterOf(frame *interpreter.ExecutionFrame) *meter {
+	if tracker := frame.CostTracker(); tracker != nil {
+		if m, ok := tracker.Estimator.(*meter); ok {
+			return m
+		}
+	}
+	panic(interpreter.EvalCancelledError{Message: "an expression is evaluated without a limit"})
+}
+
+// charge stands for what a meter counts.
+type charge struct{}
+
+// Function implements [cost.Call].
+func (charge) Function() string { return "charge" }
+
+// OverloadID implements [cost.Call].
+func (charge) OverloadID() string { return "charge" }
