@@ -10,7 +10,7 @@ import (
 type Enforcement struct {
 	ID         EnforcementID     `json:"id"`
 	Event      EventID           `json:"event_id"`
-	Rule       Ref               `json:"rule,omitempty"` // empty when somebody ran the action directly
+	Rule       Ref               `json:"rule,omitempty"` // empty for a direct run
 	Action     Ref               `json:"action"`
 	ActionID   ActionID          `json:"action_id"`
 	Parameters json.RawMessage   `json:"parameters"`
@@ -24,6 +24,7 @@ type Enforcement struct {
 	// GrantNumber counts the grants of the queue from 1, in the order the queue decided them: sorted by it, the
 	// sequences of a queue rise. 0 before the grant.
 	GrantNumber int64      `json:"grant_number,omitempty"`
+	Author      *Author    `json:"author,omitempty"` // of a direct run: who asked for it; nil when a rule decided
 	CreatedAt   time.Time  `json:"created_at"`
 	QueuedAt    *time.Time `json:"queued_at,omitempty"`
 	GrantedAt   *time.Time `json:"granted_at,omitempty"`

@@ -15,6 +15,7 @@ const (
 	CodeUnauthorized Code = "unauthorized" // no or wrong credentials or signature
 	CodeNotFound     Code = "not_found"    // the thing named does not exist
 	CodeConflict     Code = "conflict"     // the thing is not in a status that allows this
+	CodeTooLarge     Code = "too_large"    // the input has more bytes than a limit allows
 	CodeExhausted    Code = "exhausted"    // a bound or quota is used up
 	CodeUnavailable  Code = "unavailable"  // a service we need does not answer; trying again later is right
 	CodeInternal     Code = "internal"     // a bug

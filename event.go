@@ -27,6 +27,9 @@ type (
 // broker's and a workflow's limits; larger things belong in storage, with a reference in the payload.
 const MaxPayloadBytes = 512 << 10
 
+// MaxDedupKey bounds a dedup key that a caller chooses, in bytes.
+const MaxDedupKey = 255
+
 // Event is one immutable thing that happened.
 type Event struct {
 	ID         EventID         `json:"id"`
@@ -34,6 +37,7 @@ type Event struct {
 	Payload    json.RawMessage `json:"payload"` // a JSON object, at most [MaxPayloadBytes]
 	Source     Source          `json:"source"`
 	DedupKey   string          `json:"dedup_key,omitempty"` // the same key for the same trigger is the same event
+	Author     *Author         `json:"author,omitempty"`    // nil when no principal was authenticated: webhooks, timers
 	ReceivedAt time.Time       `json:"received_at"`
 }
 

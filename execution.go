@@ -32,7 +32,9 @@ type Execution struct {
 	RequestedAt   time.Time       `json:"requested_at"`
 	StartedAt     *time.Time      `json:"started_at,omitempty"`
 	LeaseUntil    *time.Time      `json:"lease_until,omitempty"` // while it runs: when it counts as lost unless its worker renews it
-	FinishedAt    *time.Time      `json:"finished_at,omitempty"`
+	// CancelRequestedAt is when its worker was first asked to stop it; nil unless a cancel came while it ran.
+	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
+	FinishedAt        *time.Time `json:"finished_at,omitempty"`
 }
 
 // ExecutionAttempt is how an attempt of an execution has ended that was to be followed by another.
@@ -53,9 +55,13 @@ type ExecutionChange struct {
 	Author
 	Kind    ExecutionChangeKind `json:"kind"`
 	Attempt int                 `json:"attempt"`
-	From    string              `json:"from"` // what it was: a status, for retry and give_up the enforcement's
-	To      string              `json:"to"`   // what it was then; running still if its worker was asked to end it
+	From    string              `json:"from"` // the status before: of the execution, for retry and give_up of the enforcement
+	To      string              `json:"to"`   // the status after, or [ExecutionCancelling]; never the same as From
 }
+
+// ExecutionCancelling is what a cancel makes of an execution that runs: its worker is asked to stop it. It is no status: the
+// execution is running until its worker reports the end.
+const ExecutionCancelling = "cancelling"
 
 // ExecutionChangeKind says what somebody did to an execution.
 type ExecutionChangeKind string

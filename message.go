@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// MaxWorkerName bounds the name of a worker, in bytes.
+const MaxWorkerName = 100
+
 // Message is what travels over the broker. One Go type per routing key, used by the sender and the receiver.
 type Message interface {
 	// RoutingKey is where the message goes.
@@ -78,6 +81,15 @@ func (m ExecutionClaimMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/claim/%s", m.Execution, m.Attempt, m.Worker)
 }
 
+// Validate reports what a receiver could not act upon.
+func (m ExecutionClaimMessage) Validate() error {
+	if m.Execution <= 0 || m.Attempt <= 0 || m.Worker == "" {
+		return Errorf(CodeInvalid, "execution.claim needs an execution, an attempt and a worker; got %d, %d, %q",
+			m.Execution, m.Attempt, m.Worker)
+	}
+	return CheckText("worker", m.Worker, MaxWorkerName)
+}
+
 // ExecutionClaimReply answers an [ExecutionClaimMessage]. The same worker asking again about the same attempt gets the
 // same answer, so a lost reply costs a repeated question and nothing else.
 type ExecutionClaimReply struct {
@@ -107,6 +119,20 @@ func (ExecutionRenewMessage) RoutingKey() string { return KeyExecutionRenew }
 
 // MessageID implements [Message].
 func (m ExecutionRenewMessage) MessageID() string { return fmt.Sprintf("worker/%s/renew", m.Worker) }
+
+// Validate reports what a receiver could not act upon.
+func (m ExecutionRenewMessage) Validate() error {
+	if m.Worker == "" {
+		return Errorf(CodeInvalid, "execution.renew needs a worker: it has none, and %d attempts", len(m.Attempts))
+	}
+	for _, id := range m.Attempts {
+		if id.Execution <= 0 || id.Attempt <= 0 {
+			return Errorf(CodeInvalid, "execution.renew of worker %q needs executions and attempts above 0; got %d, %d",
+				m.Worker, id.Execution, id.Attempt)
+		}
+	}
+	return CheckText("worker", m.Worker, MaxWorkerName)
+}
 
 // ExecutionRenewReply answers an [ExecutionRenewMessage]. What is lost is no longer the worker's to run: its lease has run
 // out, or it has ended. A lease that has run out is never renewed.

@@ -45,7 +45,7 @@ func (p Principal) Validate() error {
 // Author is who makes a change, and why.
 type Author struct {
 	Principal  Principal `json:"principal"`
-	OnBehalfOf string    `json:"on_behalf_of,omitempty"` // for whom, as the principal says; up to [MaxOnBehalfOf] bytes
+	OnBehalfOf string    `json:"on_behalf_of,omitempty"` // the person it is for, as the principal says; up to [MaxOnBehalfOf] bytes
 	Note       string    `json:"note,omitempty"`         // why; up to [MaxChangeNote] bytes
 }
 

@@ -93,3 +93,25 @@ func TestAuthor_Who(t *testing.T) {
 	admin.OnBehalfOf = "ada"
 	require.Equal(t, "admin for ada", admin.Who())
 }
+
+func TestWorkerNameOfMessages(t *testing.T) {
+	t.Parallel()
+	attempts := []attune.AttemptID{{Execution: 1, Attempt: 1}}
+	for name, refused := range map[string]bool{
+		"shop-1-4711": false, strings.Repeat("w", attune.MaxWorkerName): false,
+		"": true, "w\x00": true, "w\n": true, "\xff": true, strings.Repeat("w", attune.MaxWorkerName+1): true,
+	} {
+		for _, err := range []error{
+			attune.ExecutionClaimMessage{Execution: 1, Attempt: 1, Worker: name}.Validate(),
+			attune.ExecutionRenewMessage{Worker: name, Attempts: attempts}.Validate(),
+		} {
+			if !refused {
+				require.NoError(t, err)
+				continue
+			}
+			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), "%q", name)
+		}
+	}
+	require.Error(t, attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Execution: 1}}}.Validate())
+	require.Error(t, attune.ExecutionClaimMessage{Attempt: 1, Worker: "w"}.Validate())
+}

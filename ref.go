@@ -58,10 +58,10 @@ func ValidateName(what, s string) error {
 // QueueKey names a queue. The default queue of an action has the action's reference as its key.
 type QueueKey string
 
-// Validate reports whether k can be part of a workflow id and a URL path segment.
+// Validate reports whether k can be part of a workflow id and a URL path segment: 1 to 400 bytes of text, see [CheckText].
 func (k QueueKey) Validate() error {
 	if k == "" || len(k) > 2*maxRefLength {
 		return Errorf(CodeInvalid, "queue key of %d bytes: use 1 to %d", len(k), 2*maxRefLength)
 	}
-	return nil
+	return CheckText("queue key", string(k), 2*maxRefLength)
 }

@@ -1,6 +1,9 @@
 package attune
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Rule says which action an event must run. A disabled rule creates nothing.
 type Rule struct {
@@ -22,10 +25,28 @@ type Candidate struct {
 	Action Action
 }
 
+// RuleSwitch says whether a rule is switched on.
+type RuleSwitch string
+
+// The positions of a rule's switch.
+const (
+	RuleEnabled  RuleSwitch = "enabled"
+	RuleDisabled RuleSwitch = "disabled"
+)
+
+// RuleChange is one turn of a rule's switch by hand. It is kept for ever.
+type RuleChange struct {
+	ID int64     `json:"id"` // rises with time
+	At time.Time `json:"at"`
+	Author
+	From RuleSwitch `json:"from"`
+	To   RuleSwitch `json:"to"` // never the same as From
+}
+
 // Decision is what one rule makes of one event: an enforcement, created or rejected from the start. A rule whose
 // criteria say no decides nothing.
 type Decision struct {
-	RuleID     RuleID // 0 when somebody ran the action directly
+	RuleID     RuleID // 0 for a direct run
 	ActionID   ActionID
 	Parameters json.RawMessage
 	Status     EnforcementStatus // created or rejected

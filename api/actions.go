@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
 )
 
 // ActionReader reads actions. One that does not exist is an [attune.CodeNotFound] error; lists are newest first.
@@ -30,6 +31,7 @@ func showAction(a attune.Action) Action {
 
 // RunRequest is the body of POST /api/v1/actions/{ref}/run.
 type RunRequest struct {
+	Change
 	Parameters json.RawMessage `json:"parameters,omitempty" doc:"A JSON object that fits the action's schema; an empty one unless given"`
 }
 
@@ -89,59 +91,32 @@ func (s *Server) listActions(ctx context.Context, in *Paging) (*answer[List[Acti
 	return listOf(found, page, func(a attune.Action) int64 { return int64(a.ID) }, showAction), nil
 }
 
-// runAction records that somebody asked for an action, as an event that no rule can listen to.
 func (s *Server) runAction(ctx context.Context, in *runInput) (*answer[Run], error) {
-	action, err := s.action(ctx, in.RefPath)
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	if err := attune.CheckText("header.Idempotency-Key", in.IdempotencyKey, attune.MaxDedupKey); err != nil {
+		return nil, err
+	}
+	body := RunRequest{}
+	if in.Body != nil {
+		body = *in.Body
+	}
+	author, err := body.author(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !action.Enabled {
-		return nil, attune.Errorf(attune.CodeConflict, "action %q is disabled: its pack no longer declares it", action.Ref)
-	}
-	event, decision, err := s.manual(action, in)
-	if err != nil {
-		return nil, err
-	}
-	recorded, err := s.record(ctx, event, func(attune.Event, []attune.Candidate) []attune.Decision {
-		return []attune.Decision{decision}
+	recorded, err := s.deps.Ingest.Run(ctx, ingest.Run{
+		Action: in.Ref, Parameters: body.Parameters, DedupKey: in.IdempotencyKey, Author: author,
 	})
 	if err != nil {
 		return nil, err
-	}
-	if len(recorded.Enforcements) != 1 {
-		return nil, fmt.Errorf("run %q: event %d has %d enforcements", action.Ref, recorded.Event.ID, len(recorded.Enforcements))
 	}
 	made := recorded.Enforcements[0]
 	return &answer[Run]{
 		Location: fmt.Sprintf("%senforcements/%d", apiPrefix, made.ID),
 		Body: Run{
-			Enforcement: made.ID, Event: recorded.Event.ID, Action: action.Ref, Status: made.Status, Duplicate: recorded.Duplicate,
+			Enforcement: made.ID, Event: recorded.Event.ID, Action: made.Action, Status: made.Status, Duplicate: recorded.Duplicate,
 		},
 	}, nil
-}
-
-// manual returns the event of a direct run and what it decides.
-func (s *Server) manual(action attune.Action, in *runInput) (event attune.Event, decision attune.Decision, err error) {
-	if err := checkText("header.Idempotency-Key", in.IdempotencyKey); err != nil {
-		return event, decision, err
-	}
-	var parameters json.RawMessage
-	if in.Body != nil {
-		parameters = in.Body.Parameters
-	}
-	if decision, err = s.deps.Engine.Manual(action, parameters); err != nil {
-		return event, decision, err
-	}
-	payload, err := json.Marshal(map[string]any{"action": action.Ref, "parameters": decision.Parameters})
-	if err != nil {
-		return event, decision, fmt.Errorf("encode the event of a run: %w", err)
-	}
-	if len(payload) > attune.MaxPayloadBytes {
-		return event, decision, tooLarge("the payload", attune.MaxPayloadBytes)
-	}
-	event = attune.Event{Trigger: attune.ManualTrigger, Payload: payload, Source: attune.SourceManual}
-	if in.IdempotencyKey != "" { // one trigger stands for every action, so the key must name the action
-		event.DedupKey = string(action.Ref) + "/" + in.IdempotencyKey
-	}
-	return event, decision, nil
 }

@@ -17,7 +17,7 @@ func TestRunAction(t *testing.T) {
 	t.Run("Accepted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		recorder := b.do(t, post("/api/v1/actions/shop.deploy/run", `{"parameters": {"version": 3}}`))
+		recorder := b.do(t, post("/api/v1/actions/shop.deploy/run", `{"parameters": {"version": 3}, "on_behalf_of": "sam", "note": "the disk is empty again"}`))
 		require.Equal(t, http.StatusAccepted, recorder.Code, recorder.Body.String())
 		require.Equal(t, "/api/v1/enforcements/11", recorder.Header().Get("Location"))
 		requireJSON(t, `{"enforcement_id": 11, "event_id": 7, "action": "shop.deploy", "status": "created", "duplicate": false}`, recorder)
@@ -26,6 +26,7 @@ func TestRunAction(t *testing.T) {
 		require.Equal(t, attune.ManualTrigger, event.Trigger)
 		require.Equal(t, attune.SourceManual, event.Source)
 		require.Empty(t, event.DedupKey)
+		require.Equal(t, &samAuthor, event.Author)
 		require.JSONEq(t, `{"action": "shop.deploy", "parameters": {"version": 3}}`, string(event.Payload))
 		require.Equal(t, 1, b.metrics.of("event manual"))
 		require.Equal(t, 1, b.metrics.of("enforcement created"))

@@ -14,11 +14,12 @@ import (
 // apiPrefix is what needs the token, whether or not there is a route below it.
 const apiPrefix = "/api/v1/"
 
-// authenticate lets a request pass that carries the token or goes to an open route.
+// authenticate lets a request pass that carries a token or goes to an open route. The principal that the token belongs to
+// goes along in the request's context: see principalOf.
 //
 // It decides by the route that the request will reach, not by its path: a path can be written in many ways.
 func (s *Server) authenticate(next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(s.config.Token))
+	known := s.credentials()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := exchangeOf(r.Context()).pattern
 		open := s.router.open[pattern] || pattern == "" && !strings.HasPrefix(r.URL.Path, apiPrefix)
@@ -27,15 +28,16 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			return
 		}
 		given, found := bearerToken(r.Header.Get("Authorization"))
-		switch {
-		case !found:
+		if !found {
 			unauthorized("this needs the API token: send the header Authorization: Bearer <token>").ServeHTTP(w, r)
-		case !sameToken(given, want):
-			unauthorized("the API token is wrong").with("WWW-Authenticate", challenge+`, error="invalid_token"`).ServeHTTP(w, r)
-		default:
-			admin := attune.Principal{Name: "admin", Method: attune.AuthToken}
-			next.ServeHTTP(w, r.WithContext(withPrincipal(r.Context(), admin)))
+			return
 		}
+		principal, right := bearerOf(known, given)
+		if !right {
+			unauthorized("the API token is wrong").with("WWW-Authenticate", challenge+`, error="invalid_token"`).ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(withPrincipal(r.Context(), principal)))
 	})
 }
 
@@ -52,10 +54,28 @@ func bearerToken(header string) (string, bool) {
 	return credentials, found && strings.EqualFold(scheme, "Bearer") && credentials != ""
 }
 
-// sameToken compares digests: they have one length, so the time says nothing about the length of the token either.
-func sameToken(given string, want [sha256.Size]byte) bool {
-	got := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+// credential is a token that the API knows, and the principal that it belongs to.
+type credential struct {
+	digest    [sha256.Size]byte // of the token
+	principal attune.Principal
+}
+
+// credentials are the tokens that the API knows. There is one, and its principal is the administrator.
+func (s *Server) credentials() []credential {
+	admin := attune.Principal{Name: "admin", Method: attune.AuthToken}
+	return []credential{{sha256.Sum256([]byte(s.config.Token)), admin}}
+}
+
+// bearerOf returns the principal that a token belongs to. It compares digests, all of them: they have one length, so the time
+// says nothing about the length of a token, nor about which one it is.
+func bearerOf(known []credential, token string) (bearer attune.Principal, right bool) {
+	given := sha256.Sum256([]byte(token))
+	for _, c := range known {
+		if subtle.ConstantTimeCompare(given[:], c.digest[:]) == 1 {
+			bearer, right = c.principal, true
+		}
+	}
+	return bearer, right
 }
 
 // signedWith reports whether signature ("sha256=<hex>") is the HMAC-SHA256 of body under secret.

@@ -6,16 +6,19 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Change says for whom a caller makes a change, and why. The principal is the caller's own: see [Server.authenticate].
+// Change says on whose behalf a caller makes a change, and why. The principal is the caller's own: see [Server.authenticate].
 type Change struct {
-	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"For whom the change is made, as the caller says"`
+	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"The person that the change is made for, as the caller says"`
 	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
 }
 
-// author is the principal of the request with what it says about the change; an [attune.CodeInvalid] error names what is no
-// text.
-func (c Change) author(ctx context.Context) (attune.Author, error) {
-	author := attune.Author{Principal: principalOf(ctx), OnBehalfOf: c.OnBehalfOf, Note: c.Note}
+// author is the principal of the request with what it says about the change; a request without a body says nothing. An
+// [attune.CodeInvalid] error names what is no text.
+func (c *Change) author(ctx context.Context) (attune.Author, error) {
+	author := attune.Author{Principal: principalOf(ctx)}
+	if c != nil {
+		author.OnBehalfOf, author.Note = c.OnBehalfOf, c.Note
+	}
 	return author, author.Validate()
 }
 

@@ -3,19 +3,18 @@ package api_test
 import (
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/doctor"
+	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
-	"github.com/attune-go/attune/rules"
 	"github.com/attune-go/attune/workflows"
 )
 
 // What the process wires together must fit: the interfaces are declared here, the types elsewhere.
 var (
-	_ api.Engine             = (*rules.Engine)(nil)
-	_ api.Triggers           = (*postgres.Packs)(nil)
+	_ api.Ingest             = (*ingest.Ingest)(nil)
+	_ api.Webhooks           = (*postgres.Packs)(nil)
 	_ api.ActionReader       = (*postgres.Packs)(nil)
 	_ api.Rules              = (*postgres.Packs)(nil)
-	_ api.EventRecorder      = (*postgres.Events)(nil)
 	_ api.EventReader        = (*postgres.Events)(nil)
 	_ api.EnforcementReader  = (*postgres.Enforcements)(nil)
 	_ api.ParkedEnforcements = (*postgres.Enforcements)(nil)

@@ -86,7 +86,7 @@ func (s *Server) changeQueue(
 	ctx context.Context, name string, said Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
 ) (*answer[attune.QueueStatus], error) {
 	key := attune.QueueKey(name)
-	if key.Validate() != nil || !storable(name) {
+	if key.Validate() != nil {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
 	}
 	author, err := said.author(ctx)

@@ -15,14 +15,12 @@ import (
 // Deps is what the server works with: one store per noun, what changes queues, and what examines them. Each store is the sum
 // of what the handlers of single files need; those files say it. Everything is required unless it says otherwise.
 type Deps struct {
-	Engine   Engine
-	Triggers Triggers
-	Recorder EventRecorder
-
+	Ingest Ingest
 	Events EventReader
 	Packs  interface {
 		ActionReader
 		Rules
+		Webhooks
 	}
 	Enforcements interface {
 		EnforcementReader
@@ -55,8 +53,6 @@ type Deps struct {
 
 // Metrics is what the API counts.
 type Metrics interface {
-	EventRecorded(ctx context.Context, source attune.Source)
-	EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }
 
@@ -72,7 +68,7 @@ func (d Deps) validate() error {
 		name  string
 		value any
 	}{
-		{"Engine", d.Engine}, {"Triggers", d.Triggers}, {"Recorder", d.Recorder}, {"Events", d.Events}, {"Packs", d.Packs},
+		{"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
 		{"Control", d.Control}, {"Doctor", d.Doctor},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},

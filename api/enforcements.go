@@ -52,6 +52,7 @@ type EnforcementSummary struct {
 	Lane        int32                    `json:"lane,omitempty" doc:"Of the queue; absent in a queue without lanes"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
+	Author      *attune.Author           `json:"author,omitempty" doc:"Of a direct run: who asked for it"`
 	CreatedAt   time.Time                `json:"created_at"`
 	QueuedAt    *time.Time               `json:"queued_at,omitempty"`
 	GrantedAt   *time.Time               `json:"granted_at,omitempty"`
@@ -63,7 +64,7 @@ func summarizeEnforcement(e attune.Enforcement) EnforcementSummary {
 		ID: e.ID, Event: e.Event, Rule: e.Rule, Action: e.Action, ActionID: e.ActionID,
 		Status: e.Status, Reason: e.Reason, Detail: e.Detail,
 		Queue: e.Queue, Lane: e.Lane, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
-		CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
+		Author: e.Author, CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
 	}
 }
 

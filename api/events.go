@@ -10,30 +10,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
 )
 
-// Engine decides what an event sets in motion. It has no side effects and may be called concurrently.
-type Engine interface {
-	// CheckEvent reports a payload that the trigger does not accept, as an [attune.CodeInvalid] error.
-	CheckEvent(trigger attune.Trigger, payload json.RawMessage) error
-	Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision
-	// Manual decides a direct run. Parameters that the action does not accept are an [attune.CodeInvalid] error.
-	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
-}
-
-// Triggers finds triggers. One that does not exist is an [attune.CodeNotFound] error.
-type Triggers interface {
-	Trigger(ctx context.Context, ref attune.Ref) (attune.Trigger, error)
-	WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error)
-}
-
-// EventRecorder writes an event with everything it sets in motion, or nothing: event, enforcements and the messages
-// that must follow. decide runs inside that transaction and must not do I/O. An event whose dedup key was recorded for
-// the same trigger before is not written; the answer is the earlier one, with Duplicate set.
-type EventRecorder interface {
-	Record(
-		ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
-	) (attune.Recorded, error)
+// Ingest records what arrives, with everything that it sets in motion: see package ingest.
+type Ingest interface {
+	Event(ctx context.Context, arrival ingest.Arrival) (attune.Recorded, error)
+	// Run records a direct run; the answer has one enforcement.
+	Run(ctx context.Context, run ingest.Run) (attune.Recorded, error)
 }
 
 // EventReader reads events. One that does not exist is an [attune.CodeNotFound] error; lists are newest first.
@@ -71,11 +55,14 @@ type EventSummary struct {
 	Trigger    attune.Ref     `json:"trigger"`
 	Source     attune.Source  `json:"source"`
 	DedupKey   string         `json:"dedup_key,omitempty"`
+	Author     *attune.Author `json:"author,omitempty" doc:"Who sent it; absent for webhooks"`
 	ReceivedAt time.Time      `json:"received_at"`
 }
 
 func summarizeEvent(e attune.Event) EventSummary {
-	return EventSummary{ID: e.ID, Trigger: e.Trigger, Source: e.Source, DedupKey: e.DedupKey, ReceivedAt: e.ReceivedAt}
+	return EventSummary{
+		ID: e.ID, Trigger: e.Trigger, Source: e.Source, DedupKey: e.DedupKey, Author: e.Author, ReceivedAt: e.ReceivedAt,
+	}
 }
 
 type postEventInput struct {
@@ -113,33 +100,14 @@ func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*answer[Acc
 	if err != nil {
 		return nil, err
 	}
-	if err := in.Body.Trigger.Validate(); err != nil {
-		return nil, err
-	}
-	if in.Body.Trigger == attune.ManualTrigger {
-		return nil, attune.Errorf(attune.CodeInvalid, "trigger %q belongs to direct runs: use POST %sactions/{ref}/run",
-			attune.ManualTrigger, apiPrefix)
-	}
-	trigger, err := s.deps.Triggers.Trigger(ctx, in.Body.Trigger)
-	if err != nil {
-		return nil, err
-	}
-	return s.accept(ctx, trigger, attune.Event{
-		Trigger: trigger.Ref, Payload: in.Body.Payload, Source: attune.SourceAPI, DedupKey: key,
+	return s.accept(ctx, ingest.Arrival{
+		Source: attune.SourceAPI, Trigger: in.Body.Trigger, Payload: in.Body.Payload, DedupKey: key, Principal: principalOf(ctx),
 	})
 }
 
-// accept checks an event and records it with everything it sets in motion.
-func (s *Server) accept(ctx context.Context, trigger attune.Trigger, event attune.Event) (*answer[Accepted], error) {
-	if len(event.Payload) > attune.MaxPayloadBytes {
-		return nil, tooLarge("the payload", attune.MaxPayloadBytes)
-	}
-	if err := s.deps.Engine.CheckEvent(trigger, event.Payload); err != nil {
-		return nil, err
-	}
-	recorded, err := s.record(ctx, event, func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
-		return s.deps.Engine.Decide(ctx, event, candidates)
-	})
+// accept hands an arrival over, and shows what became of it.
+func (s *Server) accept(ctx context.Context, arrival ingest.Arrival) (*answer[Accepted], error) {
+	recorded, err := s.deps.Ingest.Event(ctx, arrival)
 	if err != nil {
 		return nil, err
 	}
@@ -152,30 +120,15 @@ func (s *Server) accept(ctx context.Context, trigger attune.Trigger, event attun
 	return &answer[Accepted]{Location: fmt.Sprintf("%sevents/%d", apiPrefix, recorded.Event.ID), Body: accepted}, nil
 }
 
-// record writes and counts. A repeated delivery is not counted again.
-func (s *Server) record(
-	ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
-) (attune.Recorded, error) {
-	recorded, err := s.deps.Recorder.Record(ctx, event, decide)
-	if err != nil || recorded.Duplicate {
-		return recorded, err
-	}
-	s.deps.Metrics.EventRecorded(ctx, event.Source)
-	for _, e := range recorded.Enforcements {
-		s.deps.Metrics.EnforcementReached(ctx, 1, e.Status, e.Reason)
-	}
-	return recorded, nil
-}
-
 // dedupKey returns the key that a caller gave in the body, in the header, or in both alike.
 func dedupKey(body, header string) (string, error) {
 	if body != "" && header != "" && body != header {
 		return "", attune.Errorf(attune.CodeInvalid, "body.dedup_key and header.Idempotency-Key differ: send one of them")
 	}
 	if body == "" {
-		return header, checkText("header.Idempotency-Key", header)
+		return header, attune.CheckText("header.Idempotency-Key", header, attune.MaxDedupKey)
 	}
-	return body, checkText("body.dedup_key", body)
+	return body, attune.CheckText("body.dedup_key", body, attune.MaxDedupKey)
 }
 
 func (s *Server) listEvents(ctx context.Context, in *listEventsInput) (*answer[List[EventSummary]], error) {

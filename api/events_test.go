@@ -33,7 +33,10 @@ func TestPostEvent(t *testing.T) {
 		require.Equal(t, "application/json", recorder.Header().Get("Content-Type"))
 		require.Equal(t, "/api/v1/events/7", recorder.Header().Get("Location"))
 		requireJSON(t, `{
-			"event": {"id": 7, "trigger": "github.push", "source": "api", "dedup_key": "d-1", "received_at": "2030-01-02T12:00:00Z"},
+			"event": {
+				"id": 7, "trigger": "github.push", "source": "api", "dedup_key": "d-1", "received_at": "2030-01-02T12:00:00Z",
+				"author": {"principal": {"name": "admin", "method": "token"}}
+			},
 			"enforcements": [
 				{"id": 11, "rule": "github.deploy", "action": "shop.deploy", "status": "created"},
 				{"id": 12, "rule": "github.deploy", "action": "shop.deploy", "status": "rejected", "reason": "criteria_failed"}
@@ -42,7 +45,7 @@ func TestPostEvent(t *testing.T) {
 		}`, recorder)
 		require.Empty(t, cmp.Diff(attune.Event{
 			Trigger: "github.push", Payload: json.RawMessage(`{"ref": "main", "big": 12345678901234567890}`),
-			Source: attune.SourceAPI, DedupKey: "d-1",
+			Source: attune.SourceAPI, DedupKey: "d-1", Author: &attune.Author{Principal: samAuthor.Principal},
 		}, b.recorder.only(t)), "the payload is kept byte by byte")
 		require.Equal(t, 1, b.metrics.of("event api"))
 		require.Equal(t, 1, b.metrics.of("enforcement created"))
@@ -97,7 +100,7 @@ func TestPostEventErrors(t *testing.T) {
 	}{
 		{"UnknownTrigger", `{"trigger": "github.pull", "payload": {}}`, nil, nil, 404, "not_found", `there is no trigger "github.pull"`},
 		{"NotATrigger", `{"trigger": "push", "payload": {}}`, nil, nil, 422, "invalid", `reference "push" is not of the form "pack.name"`},
-		{"ManualTrigger", `{"trigger": "core.manual", "payload": {}}`, nil, nil, 422, "invalid", "use POST /api/v1/actions/{ref}/run"},
+		{"ManualTrigger", `{"trigger": "core.manual", "payload": {}}`, nil, nil, 422, "invalid", `trigger "core.manual" belongs to direct runs: run the action instead`},
 		{"PayloadRefused", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
 			b.engine.check = func(attune.Trigger, json.RawMessage) error {
 				return attune.Errorf(attune.CodeInvalid, "payload: ref is missing")
@@ -118,7 +121,7 @@ func TestPostEventErrors(t *testing.T) {
 		{"KeyTooLong", `{"trigger": "github.push", "payload": {}, "dedup_key": "` + strings.Repeat("k", 256) + `"}`, nil, nil,
 			422, "invalid", "body.dedup_key: 256 bytes are too many: use 255 or less"},
 		{"KeyWithNUL", `{"trigger": "github.push", "payload": {}, "dedup_key": "a\u0000b"}`, nil, nil,
-			422, "invalid", "body.dedup_key: use UTF-8 text without control characters"},
+			422, "invalid", `body.dedup_key: "a\x00b" contains the character U+0000`},
 		{"DatabaseDown", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
 			b.recorder.record = func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
 				return attune.Recorded{}, attune.WrapError(attune.CodeUnavailable, errSecretCause, "the database does not answer")

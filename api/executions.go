@@ -57,7 +57,9 @@ type ExecutionSummary struct {
 	RequestedAt   time.Time              `json:"requested_at"`
 	StartedAt     *time.Time             `json:"started_at,omitempty"`
 	LeaseUntil    *time.Time             `json:"lease_until,omitempty" doc:"When it is given up, unless its worker renews it"`
-	FinishedAt    *time.Time             `json:"finished_at,omitempty"`
+	// CancelRequestedAt is there from the first cancel of a running execution on.
+	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty" doc:"When its worker was first asked to stop it"`
+	FinishedAt        *time.Time `json:"finished_at,omitempty"`
 }
 
 func summarizeExecution(e attune.Execution) ExecutionSummary {
@@ -66,7 +68,8 @@ func summarizeExecution(e attune.Execution) ExecutionSummary {
 		Queue: e.Queue, Sequence: e.Sequence, Attempt: e.Attempt,
 		Status: e.Status, Reason: e.Reason, Error: e.Error, AttemptStatus: e.AttemptStatus, RetryAt: e.RetryAt,
 		Pool: e.Pool, Worker: e.Worker, ExitCode: e.ExitCode,
-		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, LeaseUntil: e.LeaseUntil, FinishedAt: e.FinishedAt,
+		RequestedAt: e.RequestedAt, StartedAt: e.StartedAt, LeaseUntil: e.LeaseUntil,
+		CancelRequestedAt: e.CancelRequestedAt, FinishedAt: e.FinishedAt,
 	}
 }
 
@@ -119,7 +122,7 @@ func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 	if err := checkQueue(in.Queue); err != nil {
 		return nil, err
 	}
-	if err := checkText("query.worker", in.Worker); err != nil {
+	if err := attune.CheckText("query.worker", in.Worker, attune.MaxWorkerName); err != nil {
 		return nil, err
 	}
 	found, err := s.deps.Executions.List(ctx, attune.ExecutionFilter{
@@ -134,7 +137,7 @@ func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 
 type changeExecutionInput struct {
 	ID   int64 `path:"id" minimum:"1" doc:"The execution's id"`
-	Body Change
+	Body *Change
 }
 
 func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) (*answer[ExecutionSummary], error) {

@@ -252,6 +252,13 @@ type fakeRules struct {
 
 	mu      sync.Mutex
 	enabled bool
+	changes []attune.RuleChange
+}
+
+func (f *fakeRules) RuleChanges(_ context.Context, ref attune.Ref, page attune.Page) ([]attune.RuleChange, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changes[:min(page.Limit, len(f.changes))], nil
 }
 
 func (f *fakeRules) Rule(_ context.Context, ref attune.Ref) (attune.Rule, error) {
@@ -270,7 +277,7 @@ func (f *fakeRules) Rules(_ context.Context, page attune.Page) ([]attune.Rule, e
 	return f.list(page)
 }
 
-func (f *fakeRules) SetRuleEnabled(_ context.Context, ref attune.Ref, enabled bool) error {
+func (f *fakeRules) SetRuleEnabled(_ context.Context, ref attune.Ref, enabled bool, author attune.Author) error {
 	if f.set != nil {
 		return f.set(ref, enabled)
 	}
@@ -280,6 +287,8 @@ func (f *fakeRules) SetRuleEnabled(_ context.Context, ref attune.Ref, enabled bo
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.enabled = enabled
+	to := map[bool]attune.RuleSwitch{false: attune.RuleDisabled, true: attune.RuleEnabled}
+	f.changes = append([]attune.RuleChange{{ID: int64(len(f.changes) + 1), At: noon, Author: author, From: to[!enabled], To: to[enabled]}}, f.changes...)
 	return nil
 }
 

@@ -83,7 +83,7 @@ func listOfQueue[S, T any](
 		return nil, err
 	}
 	key := attune.QueueKey(in.Key)
-	if key.Validate() != nil || !storable(in.Key) {
+	if key.Validate() != nil {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
 	}
 	found, err := read(ctx, key, page)

@@ -97,10 +97,10 @@ func TestListFilterErrors(t *testing.T) {
 		{"/api/v1/enforcements?event=x", `query.event: invalid integer`},
 		{"/api/v1/enforcements?rule=R", `query.rule: reference "R" is not of the form`},
 		{"/api/v1/enforcements?action=a%20b", `query.action: reference "a b" is not of the form`},
-		{"/api/v1/enforcements?queue=a%00b", `query.queue: use UTF-8 text`},
+		{"/api/v1/enforcements?queue=a%00b", `query.queue: queue key: "a\x00b" contains the character U+0000`},
 		{"/api/v1/executions?status=done",
 			`query.status: use one of requested, running, retrying, succeeded, failed, timed_out, cancelled, abandoned`},
-		{"/api/v1/executions?worker=%ff", `query.worker: use UTF-8 text`},
+		{"/api/v1/executions?worker=%ff", `query.worker: "\xff" is not valid UTF-8`},
 		{"/api/v1/executions?enforcement=0", `query.enforcement: expected number >= 1`},
 		{"/api/v1/executions?reason=x", `query.reason: unknown query parameter`},
 	}

@@ -51,6 +51,7 @@ func routes() map[string]bool {
 		"GET /api/v1/actions/{ref}/queue-stats": true,
 		"GET /api/v1/rules":                     true,
 		"GET /api/v1/rules/{ref}":               true,
+		"GET /api/v1/rules/{ref}/changes":       true,
 		"POST /api/v1/rules/{ref}/enable":       true,
 		"POST /api/v1/rules/{ref}/disable":      true,
 	}

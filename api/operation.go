@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -57,7 +57,20 @@ func (s *Server) humaConfig() huma.Config {
 	config.RejectUnknownQueryParameters = true
 	config.Formats = jsonFormats()
 	config.Transformers = []huma.Transformer{s.transform}
+	config.Formats = map[string]huma.Format{"application/json": jsonFormat(), "json": jsonFormat()}
 	return config
+}
+
+// jsonFormat reads JSON that is valid UTF-8: the decoder would replace what is not, and a text would pass that was never sent.
+func jsonFormat() huma.Format {
+	format := huma.DefaultJSONFormat
+	format.Unmarshal = func(data []byte, v any) error {
+		if !utf8.Valid(data) {
+			return errors.New("it is not valid UTF-8")
+		}
+		return json.Unmarshal(data, v)
+	}
+	return format
 }
 
 // registerDescription serves the OpenAPI document. It is built once, when somebody first asks: that takes longer than
@@ -117,24 +130,6 @@ type idInput struct {
 	ID int64 `path:"id" minimum:"1"`
 }
 
-// maxTextBytes bounds keys and names that callers choose.
-const maxTextBytes = 255
-
-// checkText refuses what PostgreSQL cannot store or nobody can read. An empty text is fine.
-func checkText(where, text string) error {
-	switch {
-	case len(text) > maxTextBytes:
-		return attune.Errorf(attune.CodeInvalid, "%s: %d bytes are too many: use %d or less", where, len(text), maxTextBytes)
-	case !storable(text):
-		return attune.Errorf(attune.CodeInvalid, "%s: use UTF-8 text without control characters", where)
-	}
-	return nil
-}
-
-func storable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
-}
-
 // checkQueue refuses a filter that cannot be a queue's key. An empty one does not filter.
 func checkQueue(key attune.QueueKey) error {
 	if key == "" {
@@ -142,9 +137,6 @@ func checkQueue(key attune.QueueKey) error {
 	}
 	if err := key.Validate(); err != nil {
 		return attune.Errorf(attune.CodeInvalid, "query.queue: %s", err)
-	}
-	if !storable(string(key)) {
-		return attune.Errorf(attune.CodeInvalid, "query.queue: use UTF-8 text without control characters")
 	}
 	return nil
 }

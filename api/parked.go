@@ -20,7 +20,7 @@ type ParkedEnforcements interface {
 
 type changeEnforcementInput struct {
 	ID   int64 `path:"id" minimum:"1" doc:"The enforcement's id"`
-	Body Change
+	Body *Change
 }
 
 func (s *Server) registerEnforcementControl() {

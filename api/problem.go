@@ -33,7 +33,6 @@ const (
 	CodeForbidden            = "forbidden"              // 403: a browser sent it for another site
 	CodeMethodNotAllowed     = "method_not_allowed"     // 405: see the Allow header
 	CodeTimeout              = "timeout"                // 408: the body did not arrive in time
-	CodeTooLarge             = "too_large"              // 413
 	CodeUnsupportedMediaType = "unsupported_media_type" // 415
 )
 
@@ -83,7 +82,7 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, body any) 
 
 // tooLarge is the problem of a body or payload above a limit in bytes.
 func tooLarge(what string, limit int) *Problem {
-	return newProblem(http.StatusRequestEntityTooLarge, CodeTooLarge,
+	return newProblem(http.StatusRequestEntityTooLarge, string(attune.CodeTooLarge),
 		what+" has more than "+sizeText(limit)+": put large data elsewhere and send a reference to it")
 }
 
@@ -102,6 +101,8 @@ func statusOf(code attune.Code) int {
 		return http.StatusNotFound
 	case attune.CodeConflict:
 		return http.StatusConflict
+	case attune.CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
 	case attune.CodeExhausted:
 		return http.StatusTooManyRequests
 	case attune.CodeUnavailable:

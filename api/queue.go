@@ -89,7 +89,7 @@ type queueDetailInput struct {
 
 func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*answer[Queue], error) {
 	key := attune.QueueKey(in.Key)
-	if key.Validate() != nil || !storable(in.Key) {
+	if key.Validate() != nil {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
 	}
 	sight, said, err := s.deps.Queues.Sight(ctx, key, in.Waiting)

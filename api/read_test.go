@@ -125,7 +125,7 @@ func TestExecutions(t *testing.T) {
 		ID: 21, Enforcement: 11, Action: "shop.deploy", ActionID: 4, Queue: "shop.deploy", Sequence: 42, Attempt: 1,
 		Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode, Error: "exit code 3", Pool: "default", Worker: "w1",
 		Parameters: json.RawMessage(`{"v":1}`), Timeout: attune.Duration(time.Minute), ExitCode: &code, Stdout: "out", Stderr: "err",
-		Truncated: true, RequestedAt: noon,
+		Truncated: true, RequestedAt: noon, CancelRequestedAt: &noon,
 	}
 
 	t.Run("Get", func(t *testing.T) {
@@ -138,17 +138,17 @@ func TestExecutions(t *testing.T) {
 			"id": 21, "enforcement_id": 11, "action": "shop.deploy", "action_id": 4, "queue": "shop.deploy", "sequence": 42, "attempt": 1,
 			"status": "failed", "reason": "exit_code", "error": "exit code 3", "pool": "default", "worker": "w1",
 			"parameters": {"v": 1}, "timeout": "1m0s", "exit_code": 3, "stdout": "out", "stderr": "err", "truncated": true,
-			"requested_at": "2030-01-02T12:00:00Z"
+			"requested_at": "2030-01-02T12:00:00Z", "cancel_requested_at": "2030-01-02T12:00:00Z"
 		}`, recorder)
 		requireProblem(t, setup(t).do(t, get("/api/v1/executions/21")), 404, "not_found")
 
 		b.executions.changes = func(attune.ExecutionID) ([]attune.ExecutionChange, error) {
 			return []attune.ExecutionChange{{
-				At: noon, Author: attune.Author{Principal: samAuthor.Principal, Note: "it hangs"}, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
+				At: noon, Author: attune.Author{Principal: samAuthor.Principal, Note: "it hangs"}, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "cancelling",
 			}}, nil
 		}
 		require.Contains(t, b.do(t, get("/api/v1/executions/21")).Body.String(), `"changes":[{"at":"2030-01-02T12:00:00Z","principal":{"name":"admin","method":"token"},`+
-			`"note":"it hangs","kind":"cancel","attempt":1,"from":"running","to":"running"}]`)
+			`"note":"it hangs","kind":"cancel","attempt":1,"from":"running","to":"cancelling"}]`)
 	})
 
 	t.Run("List", func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestExecutions(t *testing.T) {
 		requireJSON(t, `{"items": [{
 			"id": 21, "enforcement_id": 11, "action": "shop.deploy", "action_id": 4, "queue": "shop.deploy", "sequence": 42, "attempt": 1,
 			"status": "failed", "reason": "exit_code", "error": "exit code 3", "pool": "default", "worker": "w1", "exit_code": 3,
-			"requested_at": "2030-01-02T12:00:00Z"
+			"requested_at": "2030-01-02T12:00:00Z", "cancel_requested_at": "2030-01-02T12:00:00Z"
 		}]}`, recorder)
 	})
 
@@ -247,6 +247,14 @@ func TestRules(t *testing.T) {
 	requireJSON(t, on, b.do(t, get("/api/v1/rules/github.deploy")))
 	requireJSON(t, off, b.do(t, post("/api/v1/rules/github.deploy/disable", "")))
 	require.Contains(t, b.log.String(), "a rule was switched")
+	requireJSON(t, on, b.do(t, post("/api/v1/rules/github.deploy/enable", sam)))
+	requireJSON(t, `{"items": [{
+		"id": 3, "at": "2030-01-02T12:00:00Z", "principal": {"name": "admin", "method": "token"}, "on_behalf_of": "sam",
+		"note": "the disk is empty again", "from": "disabled", "to": "enabled"
+	}], "next": "YmVmb3JlOjM"}`, b.do(t, get("/api/v1/rules/github.deploy/changes?limit=1")))
+	requireProblem(t, b.do(t, get("/api/v1/rules/github.nope/changes")), 404, "not_found")
+	requireProblem(t, b.do(t, get("/api/v1/rules/nope/changes")), 404, "not_found")
+	requireProblem(t, b.do(t, post("/api/v1/rules/github.deploy/enable", `{"by": "sam"}`)), 422, "invalid")
 
 	requireProblem(t, b.do(t, get("/api/v1/rules/github.nope")), 404, "not_found")
 	requireProblem(t, b.do(t, get("/api/v1/rules/nope")), 404, "not_found")

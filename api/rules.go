@@ -14,7 +14,10 @@ import (
 type Rules interface {
 	Rule(ctx context.Context, ref attune.Ref) (attune.Rule, error)
 	Rules(ctx context.Context, page attune.Page) ([]attune.Rule, error)
-	SetRuleEnabled(ctx context.Context, ref attune.Ref, enabled bool) error
+	// SetRuleEnabled records who did it, and nothing if the rule is so already.
+	SetRuleEnabled(ctx context.Context, ref attune.Ref, enabled bool, author attune.Author) error
+	// RuleChanges returns what people did to a rule by hand, newest first; pages go by the id of the change.
+	RuleChanges(ctx context.Context, ref attune.Ref, page attune.Page) ([]attune.RuleChange, error)
 }
 
 func (s *Server) registerRules() {
@@ -36,6 +39,10 @@ func (s *Server) registerRules() {
 		OperationID: "disable-rule", Method: http.MethodPost, Path: "/rules/{ref}/disable", Tags: []string{"rules"},
 		Summary: "Disable a rule until its pack changes", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.switchRule(false))
+	register(s, huma.Operation{
+		OperationID: "list-rule-changes", Method: http.MethodGet, Path: "/rules/{ref}/changes", Tags: []string{"rules"},
+		Summary: "List who switched a rule by hand, newest first", Errors: []int{http.StatusNotFound},
+	}, s.listRuleChanges)
 }
 
 func (s *Server) rule(ctx context.Context, in RefPath) (*answer[attune.Rule], error) {
@@ -58,15 +65,45 @@ func (s *Server) listRules(ctx context.Context, in *Paging) (*answer[List[attune
 	return listOf(found, page, func(r attune.Rule) int64 { return int64(r.ID) }, itself[attune.Rule]), nil
 }
 
-func (s *Server) switchRule(enabled bool) func(context.Context, *RefPath) (*answer[attune.Rule], error) {
-	return func(ctx context.Context, in *RefPath) (*answer[attune.Rule], error) {
+type switchRuleInput struct {
+	RefPath
+	Body *Change
+}
+
+func (s *Server) switchRule(enabled bool) func(context.Context, *switchRuleInput) (*answer[attune.Rule], error) {
+	return func(ctx context.Context, in *switchRuleInput) (*answer[attune.Rule], error) {
 		if err := in.check(); err != nil {
 			return nil, err
 		}
-		if err := s.deps.Packs.SetRuleEnabled(ctx, in.Ref, enabled); err != nil {
+		author, err := in.Body.author(ctx)
+		if err != nil {
 			return nil, err
 		}
-		s.logger.InfoContext(ctx, "a rule was switched", "rule", in.Ref, "enabled", enabled, "request_id", exchangeOf(ctx).id)
-		return s.rule(ctx, *in)
+		if err := s.deps.Packs.SetRuleEnabled(ctx, in.Ref, enabled, author); err != nil {
+			return nil, err
+		}
+		s.logger.InfoContext(ctx, "a rule was switched", "rule", in.Ref, "enabled", enabled,
+			"author", author.Who(), "note", author.Note, "request_id", exchangeOf(ctx).id)
+		return s.rule(ctx, in.RefPath)
 	}
+}
+
+type listRuleChangesInput struct {
+	RefPath
+	Paging
+}
+
+func (s *Server) listRuleChanges(ctx context.Context, in *listRuleChangesInput) (*answer[List[attune.RuleChange]], error) {
+	page, err := in.page()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.rule(ctx, in.RefPath); err != nil {
+		return nil, err
+	}
+	found, err := s.deps.Packs.RuleChanges(ctx, in.Ref, page)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(found, page, func(c attune.RuleChange) int64 { return c.ID }, itself[attune.RuleChange]), nil
 }

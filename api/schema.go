@@ -15,6 +15,8 @@ func describeDomain(registry huma.Registry) {
 	alias[attune.ExecutionStatus, executionStatus](registry)
 	alias[attune.Reason, reason](registry)
 	alias[attune.Source, source](registry)
+	alias[attune.AuthMethod, authMethod](registry)
+	alias[attune.RuleSwitch, ruleSwitch](registry)
 	alias[attune.Policy, policyDocument](registry)
 	alias[huma.ErrorModel, Problem](registry) // every error is one
 }
@@ -28,6 +30,8 @@ type (
 	executionStatus   string
 	reason            string
 	source            string
+	authMethod        string
+	ruleSwitch        string
 )
 
 // Schema implements [huma.SchemaProvider].
@@ -51,6 +55,14 @@ func (reason) Schema(huma.Registry) *huma.Schema {
 // Schema implements [huma.SchemaProvider].
 func (source) Schema(huma.Registry) *huma.Schema {
 	return enum(attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer, attune.SourceManual)
+}
+
+// Schema implements [huma.SchemaProvider].
+func (authMethod) Schema(huma.Registry) *huma.Schema { return enum(attune.AuthMethods()...) }
+
+// Schema implements [huma.SchemaProvider].
+func (ruleSwitch) Schema(huma.Registry) *huma.Schema {
+	return enum(attune.RuleEnabled, attune.RuleDisabled)
 }
 
 func enum[T ~string](values ...T) *huma.Schema {

@@ -197,7 +197,7 @@ func TestRequestTimeout(t *testing.T) {
 
 	b := setup(t)
 	b.config.RequestTimeout = time.Millisecond
-	b.deps.Packs = fakePacks{b.actions, blockedRules{b.rules}}
+	b.deps.Packs = fakePacks{b.actions, blockedRules{b.rules}, b.triggers}
 	problem := requireProblem(t, b.do(t, get("/api/v1/rules/github.deploy")), 503, "unavailable")
 	require.Equal(t, "the answer took too long", problem.Detail)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/ingest"
 )
 
 const (
@@ -54,6 +55,7 @@ type (
 	fakePacks struct {
 		*fakeActions
 		ruleStore
+		*fakeTriggers
 	}
 	ruleStore      = api.Rules // whose method Rules would collide with its name
 	fakeQueueStore struct {
@@ -72,9 +74,13 @@ func setup(t *testing.T) *bundle {
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Token: apiToken, Version: "1.2.3", Addr: "127.0.0.1:0"}
+	in, err := ingest.New(ingest.Deps{
+		Triggers: b.triggers, Actions: b.actions, Engine: b.engine, Recorder: b.recorder, Metrics: b.metrics,
+	})
+	require.NoError(t, err)
 	b.deps = api.Deps{
-		Engine: b.engine, Triggers: b.triggers, Recorder: b.recorder, Events: b.events,
-		Packs: fakePacks{b.actions, b.rules}, Enforcements: b.enforcements, Executions: b.executions,
+		Ingest: in, Events: b.events,
+		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
 		Queues: fakeQueueStore{b.queues, b.sights, b.journal}, Control: b.control, Doctor: b.doctor, Metrics: b.metrics,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, bool) {

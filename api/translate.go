@@ -34,7 +34,7 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	case attune.CodeUnavailable:
 		s.report(ctx, slog.LevelWarn, err)
 		return newProblem(statusOf(code), string(code), detail).from(ctx).with("Retry-After", retryAfterSeconds)
-	case attune.CodeInvalid, attune.CodeNotFound, attune.CodeConflict:
+	case attune.CodeInvalid, attune.CodeNotFound, attune.CodeConflict, attune.CodeTooLarge:
 		return newProblem(statusOf(code), string(code), detail)
 	default:
 		s.report(ctx, slog.LevelError, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
 )
 
 const (
@@ -19,7 +20,13 @@ const (
 	webhookPattern  = "POST " + webhookPath
 	signatureHeader = "X-Hub-Signature-256"
 	formMediaType   = "application/x-www-form-urlencoded"
+	maxWebhookKey   = 255 // bytes
 )
+
+// Webhooks finds the trigger that a webhook key feeds. A key that feeds none is an [attune.CodeNotFound] error.
+type Webhooks interface {
+	WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error)
+}
 
 // registerWebhooks adds the webhook route. It stands beside the framework because the signature covers the bytes of the
 // body, before anybody makes sense of them.
@@ -69,21 +76,21 @@ func (s *Server) postWebhook(r *http.Request) (*answer[Accepted], error) {
 	if err != nil {
 		return nil, err
 	}
-	event := attune.Event{Trigger: trigger.Ref, Payload: payload, Source: attune.SourceWebhook}
+	arrival := ingest.Arrival{Source: attune.SourceWebhook, Trigger: trigger.Ref, Payload: payload}
 	if header := trigger.Webhook.DedupHeader; header != "" {
-		event.DedupKey = r.Header.Get(header)
-		if err := checkText("header."+header, event.DedupKey); err != nil {
+		arrival.DedupKey = r.Header.Get(header)
+		if err := attune.CheckText("header."+header, arrival.DedupKey, attune.MaxDedupKey); err != nil {
 			return nil, err
 		}
 	}
-	return s.accept(r.Context(), trigger, event)
+	return s.accept(r.Context(), arrival)
 }
 
 func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger, error) {
-	if err := checkText("path.key", key); err != nil {
+	if err := attune.CheckText("path.key", key, maxWebhookKey); err != nil {
 		return attune.Trigger{}, attune.Errorf(attune.CodeNotFound, "there is no such webhook")
 	}
-	trigger, err := s.deps.Triggers.WebhookTrigger(ctx, key)
+	trigger, err := s.deps.Packs.WebhookTrigger(ctx, key)
 	if err == nil && trigger.Webhook == nil {
 		err = attune.Errorf(attune.CodeNotFound, "there is no webhook %q", key)
 	}

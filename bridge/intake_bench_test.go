@@ -108,6 +108,7 @@ func (w *intakeWorld) created(b *testing.B, n int) []attune.Message {
 	for i := range messages {
 		recorded, err := w.events.Record(b.Context(), attune.Event{
 			Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual,
+			Author: &attune.Author{Principal: attune.Principal{Name: "bench", Method: attune.AuthToken}},
 		}, decide)
 		require.NoError(b, err)
 		messages[i] = attune.EnforcementCreatedMessage{Enforcement: recorded.Enforcements[0].ID}

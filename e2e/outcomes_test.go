@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,11 +49,22 @@ func TestOutcomes(t *testing.T) {
 		require.Equal(t, want.Status, got.Status)
 		require.Equal(t, want.Reason, got.Reason)
 		require.NotNil(t, got.FinishedAt)
+		var run attune.Enforcement
+		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/enforcements/%d", id), nil, &run))
+		require.NotNil(t, run.Author, "a direct run says who asked for it")
+		require.Equal(t, attune.Principal{Name: "admin", Method: attune.AuthToken}, run.Author.Principal)
+		for _, pair := range [][2]*time.Time{
+			{&run.CreatedAt, run.QueuedAt}, {run.QueuedAt, run.GrantedAt}, {run.GrantedAt, run.FinishedAt},
+			{&got.RequestedAt, got.StartedAt}, {got.StartedAt, got.FinishedAt},
+		} {
+			require.False(t, pair[1].Before(*pair[0]), "the times of a row run forwards: %+v %+v", run, got)
+		}
 	}
 	var cancelled struct{ Changes []attune.ExecutionChange }
 	require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions/%d", c.executionOf(long).ID), nil, &cancelled))
 	require.Len(t, cancelled.Changes, 1)
-	require.Equal(t, "ada", cancelled.Changes[0].OnBehalfOf)
+	require.Equal(t, "admin for ada", cancelled.Changes[0].Who())
+	require.Equal(t, [2]string{"running", "cancelling"}, [2]string{cancelled.Changes[0].From, cancelled.Changes[0].To})
 	require.JSONEq(t, `{"answer": 42}`, string(c.executionOf(good).Result))
 	require.Equal(t, 3, *c.executionOf(bad).ExitCode)
 	require.Equal(t, "no good\n", c.executionOf(bad).Stderr)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/doctor"
+	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
@@ -21,7 +22,7 @@ import (
 
 // API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that
 // whoever asked for a free one can learn which it is.
-var API = fx.Module("api", fx.Provide(rules.NewEngine, newDoctor, newServer, listen), fx.Invoke(runServer, runQueueMetrics))
+var API = fx.Module("api", fx.Provide(rules.NewEngine, newIngest, newDoctor, newServer, listen), fx.Invoke(runServer, runQueueMetrics))
 
 // stores are the nouns of the database that the API reads and writes.
 type stores struct {
@@ -36,12 +37,16 @@ type stores struct {
 	DB           *postgres.DB
 }
 
+func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Events, metrics *telemetry.Metrics) (*ingest.Ingest, error) {
+	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
+}
+
 func newServer(
-	cfg config.Config, s stores, engine *rules.Engine, broker *rabbitmq.Connections, c client.Client, queues *workflows.Queues,
+	cfg config.Config, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client, queues *workflows.Queues,
 	t *telemetry.Telemetry, examiner *doctor.Doctor, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
-		Engine: engine, Triggers: s.Packs, Recorder: s.Events, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
 			"postgres": s.DB.Ping,

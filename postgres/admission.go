@@ -51,10 +51,11 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 type newcomer struct {
 	id    attune.EnforcementID
 	queue attune.QueueID
+	since time.Time // when it was created: it is not in line before that
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.queue_id FROM enforcements e JOIN actions a ON a.id = e.action_id
+SELECT e.id, e.queue_id, e.created_at FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.enabled
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
@@ -80,7 +81,7 @@ func lockNewcomers(ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID) (
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	err := row.Scan(&n.id, &n.queue)
+	err := row.Scan(&n.id, &n.queue, &n.since)
 	return n, err
 }
 
@@ -114,14 +115,14 @@ func addPlaces(batch *pgx.Batch, newcomers []newcomer, lines map[attune.QueueID]
 	ids := make([]attune.EnforcementID, len(newcomers))
 	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
 	for i, n := range newcomers {
-		ticket := lines[n.queue].next()
+		ticket := lines[n.queue].next(n.since)
 		ids[i], sequences[i], times[i] = n.id, ticket.Sequence, ticket.EnqueuedAt
 	}
 	batch.Queue(placeSQL, ids, sequences, times)
 }
 
 const rejectDisabledSQL = `
-UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', finished_at = clock_timestamp(),
+UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', finished_at = GREATEST(clock_timestamp(), e.created_at),
 	detail = 'action ' || a.ref || ' is disabled: its pack no longer declares it'
 FROM (
 	SELECT c.id, c.action_id FROM enforcements c JOIN actions d ON d.id = c.action_id

@@ -11,7 +11,8 @@ import (
 // insertAttemptsSQL takes down how the current attempts of executions have ended.
 const insertAttemptsSQL = `
 INSERT INTO execution_attempts (execution_id, attempt, status, reason, error, exit_code, worker, started_at, finished_at)
-SELECT x.id, x.attempt, x.attempt_status, x.reason, x.error, x.exit_code, x.worker, x.started_at, clock_timestamp()
+SELECT x.id, x.attempt, x.attempt_status, x.reason, x.error, x.exit_code, x.worker, x.started_at,
+	GREATEST(clock_timestamp(), x.requested_at, x.started_at)
 FROM executions x WHERE x.id = ANY ($1::bigint[])`
 
 const attemptsSQL = `

@@ -19,8 +19,8 @@ const (
 //
 // One that no worker has claimed is cancelled at once, and its report goes into the outbox so that its slot is released
 // like any other. One that runs is asked to stop: the request goes to the workers through the outbox, and the worker
-// that runs it reports the end; asking again sends the request again. Should the worker be gone, its lease runs out: see
-// [Executions.ExpireLeases].
+// that runs it reports the end. Asking again sends the request again; that changes nothing, so it is not recorded. Should the
+// worker be gone, its lease runs out: see [Executions.ExpireLeases].
 //
 // One that keeps its slot for its next attempt is cancelled at once, too. One that is parked ends with the status of its last
 // attempt, like with [Enforcements.GiveUp]. One that waits in its line again is [attune.CodeConflict]: there only the queue
@@ -47,7 +47,14 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author a
 		if execution, err = getExecution(ctx, tx, id); err != nil {
 			return err
 		}
-		return recordChange(ctx, tx, h, author, attune.ExecutionCancelAsked, string(from), string(execution.Status))
+		to := string(execution.Status)
+		if execution.Status == attune.ExecutionRunning {
+			if h.cancelled {
+				return nil
+			}
+			to = attune.ExecutionCancelling
+		}
+		return recordChange(ctx, tx, h, author, attune.ExecutionCancelAsked, string(from), to)
 	})
 	return execution, err
 }
@@ -70,7 +77,8 @@ func cancel(ctx context.Context, tx pgx.Tx, h *hold) error {
 }
 
 const askToStopSQL = `
-UPDATE executions SET cancel_requested_at = COALESCE(cancel_requested_at, clock_timestamp()) WHERE id = $1`
+UPDATE executions SET cancel_requested_at = COALESCE(cancel_requested_at, GREATEST(clock_timestamp(), started_at))
+WHERE id = $1`
 
 func askToStop(ctx context.Context, tx pgx.Tx, h *hold) error {
 	if _, err := tx.Exec(ctx, askToStopSQL, h.execution); err != nil {

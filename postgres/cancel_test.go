@@ -47,10 +47,15 @@ func TestExecutions_Cancel(t *testing.T) {
 		message := b.requested(t, 1)[0]
 		require.True(t, b.claim(t, message, "worker-1").Granted)
 		b.takeOutbox(t)
-		for range 2 {
+		var first time.Time
+		for i := range 2 {
 			execution, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 			require.NoError(t, err)
 			require.Equal(t, attune.ExecutionRunning, execution.Status)
+			if require.NotNil(t, execution.CancelRequestedAt); i == 0 {
+				first = *execution.CancelRequestedAt
+			}
+			require.Equal(t, first, *execution.CancelRequestedAt)
 			rows := b.takeOutbox(t)
 			require.Len(t, rows, 1)
 			require.Equal(t, attune.KeyExecutionCancel, rows[0].RoutingKey)
@@ -58,7 +63,7 @@ func TestExecutions_Cancel(t *testing.T) {
 			require.NoError(t, json.Unmarshal(rows[0].Body, &request))
 			require.Equal(t, attune.ExecutionCancelMessage{Execution: message.Execution, Attempt: 1}, request)
 		}
-		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM executions WHERE cancel_requested_at IS NOT NULL`))
+		require.Len(t, b.changesOf(t, message.Execution), 1, "asking again changes nothing")
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, message.Enforcement).Status)
 	})
 
@@ -78,7 +83,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		_, err = b.executions.Cancel(t.Context(), messages[0].Execution, nul)
 		requireCode(t, attune.CodeInvalid, err, "U+0000")
 		require.Equal(t, []attune.ExecutionChange{{
-			Author: ada, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "running",
+			Author: ada, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "cancelling",
 		}}, b.changesOf(t, messages[0].Execution))
 		require.Equal(t, []attune.ExecutionChange{{
 			Author: bob, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "requested", To: "cancelled",

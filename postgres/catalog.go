@@ -101,20 +101,6 @@ func scanRule(row pgx.CollectableRow) (attune.Rule, error) {
 	return r, err
 }
 
-const setRuleEnabledSQL = `
-UPDATE rules SET enabled = $2::boolean AND declared WHERE ref = $1 RETURNING declared`
-
-// SetRuleEnabled switches a rule on or off until its pack changes. A rule that its pack no longer declares cannot be
-// switched on: [attune.CodeConflict]. An unknown one is [attune.CodeNotFound].
-func (p *Packs) SetRuleEnabled(ctx context.Context, ref attune.Ref, enabled bool) error {
-	var declared bool
-	err := p.db.pool.QueryRow(ctx, setRuleEnabledSQL, ref, enabled).Scan(&declared)
-	if err == nil && enabled && !declared {
-		err = attune.Errorf(attune.CodeConflict, "rule %q cannot be enabled: pack %q no longer declares it", ref, ref.Pack())
-	}
-	return wrap("switch rule", found(err, "rule %q does not exist", ref))
-}
-
 // one runs a query that returns one row.
 func one[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
 	rows, err := q.Query(ctx, sql, args...)

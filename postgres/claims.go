@@ -13,7 +13,7 @@ import (
 const lockExecutionsSQL = `SELECT id FROM executions WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
 
 const claimSQL = `
-UPDATE executions x SET status = 'running', worker = u.worker, started_at = clock_timestamp(),
+UPDATE executions x SET status = 'running', worker = u.worker, started_at = GREATEST(clock_timestamp(), x.requested_at),
 	lease_until = clock_timestamp() + $4::bigint * interval '1 millisecond'
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, attempt, worker)
 WHERE x.id = u.id AND x.attempt = u.attempt AND x.status = 'requested'
@@ -102,9 +102,8 @@ func claimedAttempts(claims []attune.ExecutionClaimMessage, lease time.Duration)
 	}
 	seen := make(map[attune.AttemptID]bool, len(claims))
 	for _, c := range claims {
-		if c.Execution <= 0 || c.Attempt <= 0 || c.Worker == "" {
-			return all, first, attune.Errorf(attune.CodeInvalid,
-				"%s needs an execution, an attempt and a worker; got %d, %d, %q", c.RoutingKey(), c.Execution, c.Attempt, c.Worker)
+		if err := c.Validate(); err != nil {
+			return all, first, err
 		}
 		id := attune.AttemptID{Execution: c.Execution, Attempt: c.Attempt}
 		all.add(id, c.Worker)

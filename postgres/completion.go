@@ -114,7 +114,7 @@ func (h *hold) retry() {
 
 // toTheBack gives the enforcement a new place in its line.
 func (h *hold) toTheBack() {
-	place := h.line.next()
+	place := h.line.next(h.ticket.EnqueuedAt)
 	h.enforcement = attune.EnforcementQueued
 	h.ticket.Sequence, h.ticket.EnqueuedAt = place.Sequence, place.EnqueuedAt
 }

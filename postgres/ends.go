@@ -62,7 +62,8 @@ const finishSQL = `
 UPDATE executions x SET status = u.status, attempt_status = u.attempt_status, reason = u.reason, error = u.error,
 	exit_code = u.exit_code, result = u.result::json, stdout = u.stdout, stderr = u.stderr, truncated = u.truncated,
 	worker = CASE WHEN x.worker = '' THEN u.worker ELSE x.worker END, retry_at = u.retry_at, lease_until = NULL,
-	finished_at = CASE WHEN u.status = 'retrying' THEN NULL ELSE clock_timestamp() END
+	finished_at = CASE WHEN u.status <> 'retrying'
+		THEN GREATEST(clock_timestamp(), x.requested_at, x.started_at, x.cancel_requested_at) END
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[],
 	$10::boolean[], $11::text[], $12::timestamptz[])
 	AS u (id, status, attempt_status, reason, error, exit_code, result, stdout, stderr, truncated, worker, retry_at)

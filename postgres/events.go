@@ -17,9 +17,9 @@ type Events struct{ db *DB }
 func NewEvents(db *DB) *Events { return &Events{db: db} }
 
 // Record accepts an event: in one transaction it stores the event, lets decide judge the enabled rules that listen to
-// its trigger, stores an enforcement per decision, and puts a message into the outbox for each that was created. Id and
-// time of the event come from the database; decide sees both. The rules are given in the order of their references, and
-// enforcements are made, and announced, in the order of the decisions.
+// its trigger, stores an enforcement per decision, and puts a message into the outbox for each that was created. The id of the
+// event comes from the database, and so does its time, unless the event has an earlier one; decide sees both. The rules are
+// given in the order of their references, and enforcements are made, and announced, in the order of the decisions.
 //
 // The queue that a decision names is stored with its enforcement, and made if it does not exist yet. Its place there is
 // given out later, by [Enforcements.Admit]: recording an event locks no queue, so that callers do not wait for each other.
@@ -56,7 +56,8 @@ const insertEventSQL = `
 WITH source AS (
 	SELECT id FROM triggers WHERE ref = $1 AND declared
 ), inserted AS (
-	INSERT INTO events (trigger_id, payload, source, dedup_key) SELECT id, $2::json, $3, NULLIF($4, '') FROM source
+	INSERT INTO events (trigger_id, payload, source, dedup_key, principal, auth_method, on_behalf_of, note, received_at)
+	SELECT id, $2::json, $3, NULLIF($4, ''), $5, $6, $7, $8, LEAST($9, clock_timestamp()) FROM source
 	ON CONFLICT (trigger_id, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
 	RETURNING id, received_at
 )
@@ -67,7 +68,9 @@ func insertEvent(ctx context.Context, tx pgx.Tx, event *attune.Event) (attune.Tr
 	var trigger attune.TriggerID
 	var id *attune.EventID
 	var receivedAt *time.Time
-	err := tx.QueryRow(ctx, insertEventSQL, event.Trigger, event.Payload, event.Source, event.DedupKey).
+	author := authorValuesOf(event.Author)
+	err := tx.QueryRow(ctx, insertEventSQL, event.Trigger, event.Payload, event.Source, event.DedupKey,
+		author.principal, author.method, author.onBehalfOf, author.note, orNullTime(event.ReceivedAt)).
 		Scan(&trigger, &id, &receivedAt)
 	event.ID = 0
 	if id != nil && receivedAt != nil {
@@ -77,7 +80,7 @@ func insertEvent(ctx context.Context, tx pgx.Tx, event *attune.Event) (attune.Tr
 }
 
 const eventSelect = `
-SELECT ev.id, t.ref, ev.payload, ev.source, COALESCE(ev.dedup_key, ''), ev.received_at
+SELECT ev.id, t.ref, ev.payload, ev.source, COALESCE(ev.dedup_key, ''), ` + authorColumns + `, ev.received_at
 FROM events ev JOIN triggers t ON t.id = ev.trigger_id`
 
 const duplicateEventSQL = eventSelect + ` WHERE ev.trigger_id = $1 AND ev.dedup_key = $2`
@@ -118,12 +121,14 @@ func listening(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attu
 	}, listeningSQL, id)
 }
 
-// insertEnforcementsSQL finds the queues that a statement before it has made, or another transaction by then.
+// insertEnforcementsSQL finds the queues that a statement before it has made, or another transaction by then. It reads the clock
+// once: an enforcement that is rejected from the start ends when it begins.
 const insertEnforcementsSQL = `
-INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, finished_at)
-SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id,
-	CASE WHEN u.status = 'rejected' THEN clock_timestamp() END
-FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
+INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at)
+SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id, n.at,
+	CASE WHEN u.status = 'rejected' THEN n.at END
+FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
 	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, position)
 	LEFT JOIN queues q ON q.key = u.queue
 ORDER BY u.position`
@@ -210,6 +215,9 @@ func (e *Events) List(ctx context.Context, filter attune.EventFilter, page attun
 
 func scanEvent(row pgx.CollectableRow) (attune.Event, error) {
 	var e attune.Event
-	err := row.Scan(&e.ID, &e.Trigger, &e.Payload, &e.Source, &e.DedupKey, &e.ReceivedAt)
+	var author authorValues
+	err := row.Scan(&e.ID, &e.Trigger, &e.Payload, &e.Source, &e.DedupKey,
+		&author.principal, &author.method, &author.onBehalfOf, &author.note, &e.ReceivedAt)
+	e.Author = author.author()
 	return e, err
 }

@@ -145,7 +145,7 @@ func TestEvents_Record(t *testing.T) {
 	t.Run("a disabled rule creates nothing", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false))
+		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false, ada))
 		recorded, err := b.events.Record(t.Context(), pushEvent(), accept)
 		require.NoError(t, err)
 		require.Positive(t, recorded.Event.ID)
@@ -159,7 +159,7 @@ func TestEvents_Record(t *testing.T) {
 		pack := demoPack()
 		pack.Digest, pack.Rules[0].Trigger = "demo-2", attune.ManualTrigger
 		b.install(t, pack)
-		event := attune.Event{Trigger: attune.ManualTrigger, Source: attune.SourceManual, Payload: json.RawMessage(`{}`)}
+		event := attune.Event{Trigger: attune.ManualTrigger, Source: attune.SourceManual, Author: &ada, Payload: json.RawMessage(`{}`)}
 		_, err := b.events.Record(t.Context(), event, func(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
 			require.Empty(t, candidates)
 			return nil

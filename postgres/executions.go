@@ -17,7 +17,7 @@ func NewExecutions(db *DB) *Executions { return &Executions{db: db} }
 const executionColumns = `
 SELECT x.id, x.enforcement_id, a.ref, x.action_id, q.key, e.sequence, x.attempt, x.status, x.reason, x.error,
 	x.attempt_status, x.retry_at, x.pool, x.worker, e.parameters, x.timeout_ms, x.exit_code, x.truncated, x.requested_at,
-	x.started_at, x.lease_until, x.finished_at`
+	x.started_at, x.lease_until, x.cancel_requested_at, x.finished_at`
 
 const executionTables = `
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id JOIN actions a ON a.id = x.action_id
@@ -71,7 +71,7 @@ func scanInto(row pgx.CollectableRow, ex *attune.Execution, output ...any) error
 	err := row.Scan(append([]any{
 		&ex.ID, &ex.Enforcement, &ex.Action, &ex.ActionID, &ex.Queue, &ex.Sequence, &ex.Attempt, &ex.Status, &ex.Reason,
 		&ex.Error, &ex.AttemptStatus, &ex.RetryAt, &ex.Pool, &ex.Worker, &ex.Parameters, &timeoutMS, &ex.ExitCode,
-		&ex.Truncated, &ex.RequestedAt, &ex.StartedAt, &ex.LeaseUntil, &ex.FinishedAt,
+		&ex.Truncated, &ex.RequestedAt, &ex.StartedAt, &ex.LeaseUntil, &ex.CancelRequestedAt, &ex.FinishedAt,
 	}, output...)...)
 	ex.Timeout = fromMilliseconds(timeoutMS)
 	return err

@@ -122,7 +122,7 @@ func TestExecutions_ExpireLeasesOfSome(t *testing.T) {
 		b := setup(t)
 		messages := b.running(t, 2)
 		b.requested(t, 1)
-		b.exec(t, `UPDATE executions SET started_at = started_at - interval '1 year' WHERE started_at IS NOT NULL`)
+		b.exec(t, shifted(`- interval '1 year'`))
 		b.finish(t, reportOf(messages[0]))
 		b.requireNoChange(t, func() { require.Zero(t, b.expireLeases(t, 10)) })
 	})

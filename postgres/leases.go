@@ -54,15 +54,10 @@ func renewedAttempts(renewals []attune.ExecutionRenewMessage, lease time.Duratio
 		return asked, err
 	}
 	for _, r := range renewals {
-		if r.Worker == "" {
-			return asked, attune.Errorf(attune.CodeInvalid, "%s needs a worker: it has none, and %d attempts",
-				r.RoutingKey(), len(r.Attempts))
+		if err := r.Validate(); err != nil {
+			return asked, err
 		}
 		for _, id := range r.Attempts {
-			if id.Execution <= 0 || id.Attempt <= 0 {
-				return asked, attune.Errorf(attune.CodeInvalid, "%s of worker %q needs executions and attempts above 0; got %d, %d",
-					r.RoutingKey(), r.Worker, id.Execution, id.Attempt)
-			}
 			asked.add(id, r.Worker)
 		}
 	}

@@ -22,11 +22,14 @@ type line struct {
 	renewed      bool      // has another policy than its row
 }
 
-// next gives out the place of one more ticket: the next sequence, at a time that is never before that of the previous one.
-func (l *line) next() attune.Ticket {
+// next gives out the place of one more ticket: the next sequence, at a time that is never before that of the previous one,
+// nor before since, the time that the enforcement had before.
+func (l *line) next(since time.Time) attune.Ticket {
 	l.lastSequence++
-	if l.now.After(l.lastQueuedAt) {
-		l.lastQueuedAt = l.now
+	for _, t := range []time.Time{l.now, since.Add(time.Millisecond - 1).Truncate(time.Millisecond)} {
+		if t.After(l.lastQueuedAt) {
+			l.lastQueuedAt = t
+		}
 	}
 	l.moved = true
 	return attune.Ticket{Sequence: l.lastSequence, EnqueuedAt: l.lastQueuedAt}

@@ -40,7 +40,7 @@ func TestPacks_Install(t *testing.T) {
 	t.Run("leaves the same digest alone", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false))
+		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false, ada))
 
 		require.Equal(t, []postgres.InstallResult{{Name: "demo", Version: "1.0.0"}}, b.install(t, demoPack()))
 		rule, err := b.packs.Rule(t.Context(), onPush)
@@ -53,7 +53,7 @@ func TestPacks_Install(t *testing.T) {
 		b := setup(t)
 		before, err := b.packs.Action(t.Context(), deploy)
 		require.NoError(t, err)
-		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false))
+		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false, ada))
 
 		next := demoPack()
 		next.Digest, next.Version = "demo-2", "2.0.0"
@@ -84,8 +84,8 @@ func TestPacks_Install(t *testing.T) {
 		rule, err := b.packs.Rule(t.Context(), onPush)
 		require.NoError(t, err)
 		require.False(t, rule.Enabled)
-		requireCode(t, attune.CodeConflict, b.packs.SetRuleEnabled(t.Context(), onPush, true), onPush)
-		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false))
+		requireCode(t, attune.CodeConflict, b.packs.SetRuleEnabled(t.Context(), onPush, true, ada), onPush)
+		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false, ada))
 
 		results := b.install(t, demoPack())
 		require.Equal(t, 1, results[0].Rules)

@@ -20,29 +20,35 @@ const lockExecutionOfSQL = `SELECT id FROM executions WHERE enforcement_id = $1 
 // has kept the slot for the attempt that the grant is for, which only its execution says: enforcements that hold slots can
 // be many, and an index over them must not tempt anybody.
 //
+// granted_at of the log is the time of the queue's clock, as it is, for comparisons with what the queue decided before and
+// after. That of the enforcement is the same time, moved between the times that the database's clock has before and after.
+//
 // A number that another grant has is replaced by the next free one. That happens when somebody has reset the queue's workflow
 // to an earlier point: it counts on from there.
 const grantSQL = `
 WITH queue AS (
 	SELECT id FROM queues WHERE key = $1 AND generation <= $9
 ), granted AS (
-	UPDATE enforcements e SET status = 'granted', granted_at = $5, grant_number = CASE
+	UPDATE enforcements e SET status = 'granted', granted_at = GREATEST(e.queued_at, LEAST($5, clock_timestamp())), grant_number = CASE
 		WHEN EXISTS (SELECT FROM grants t WHERE t.queue_id = q.id AND t.number = $4::bigint)
 		THEN (SELECT max(t.number) + 1 FROM grants t WHERE t.queue_id = q.id)
 		ELSE $4::bigint END
 	FROM queue q WHERE e.id = $2 AND e.queue_id = q.id AND e.sequence = $3 AND e.status = 'queued'
 	RETURNING e.id, e.action_id, e.queue_id, e.sequence, e.lane, e.queued_at, e.grant_number, e.granted_at
 ), kept AS (
-	SELECT e.id, e.action_id, e.queue_id, e.grant_number
+	SELECT e.id, e.action_id, e.queue_id, e.grant_number, e.granted_at
 	FROM queue q JOIN executions x ON x.queue_id = q.id JOIN enforcements e ON e.id = x.enforcement_id AND e.sequence = $3
 	WHERE x.enforcement_id = $2 AND x.attempt = $6::integer - 1 AND x.retry_at IS NOT NULL
 ), requested AS (
-	INSERT INTO executions AS x (enforcement_id, action_id, queue_id, attempt, status, pool, timeout_ms, command, env)
-	SELECT g.id, g.action_id, g.queue_id, 1, 'requested', a.pool, a.timeout_ms, a.command, a.env
-	FROM (SELECT id, action_id, queue_id FROM granted UNION ALL SELECT id, action_id, queue_id FROM kept) g
+	INSERT INTO executions AS x (enforcement_id, action_id, queue_id, attempt, status, pool, timeout_ms, command, env,
+		requested_at)
+	SELECT g.id, g.action_id, g.queue_id, 1, 'requested', a.pool, a.timeout_ms, a.command, a.env,
+		GREATEST(clock_timestamp(), g.granted_at)
+	FROM (SELECT id, action_id, queue_id, granted_at FROM granted
+			UNION ALL SELECT id, action_id, queue_id, granted_at FROM kept) g
 		JOIN actions a ON a.id = g.action_id
 	ON CONFLICT (enforcement_id) DO UPDATE SET
-		status = 'requested', attempt = x.attempt + 1, requested_at = clock_timestamp(),
+		status = 'requested', attempt = x.attempt + 1, requested_at = GREATEST(EXCLUDED.requested_at, x.requested_at),
 		pool = EXCLUDED.pool, timeout_ms = EXCLUDED.timeout_ms, command = EXCLUDED.command, env = EXCLUDED.env,
 		attempt_status = '', retry_at = NULL, reason = '', error = '', worker = '', started_at = NULL, exit_code = NULL,
 		result = NULL, stdout = '', stderr = '', truncated = false
@@ -54,7 +60,7 @@ WITH queue AS (
 )
 INSERT INTO grants (queue_id, number, sequence, lane, queued_at, enforcement_id, attempt, generation, policy_revision,
 	concurrency_limit, granted_at, requested_at)
-SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, g.granted_at, r.requested_at
+SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, $5, r.requested_at
 FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 
 const requestSQL = `

@@ -80,8 +80,9 @@ func (e *Enforcements) unpark(
 // is for those who read its rows one after the other.
 const giveUpSQL = `
 WITH ended AS (
-	UPDATE enforcements SET status = 'executed', finished_at = clock_timestamp() WHERE id = $1 AND status = 'parked'
-	RETURNING id, queue_id, finished_at
+	UPDATE enforcements e SET status = 'executed', finished_at = GREATEST(clock_timestamp(), x.requested_at, x.started_at)
+	FROM executions x WHERE e.id = $1 AND e.status = 'parked' AND x.enforcement_id = e.id
+	RETURNING e.id, e.queue_id, e.finished_at
 ), changed AS (
 	UPDATE queues q SET updated_at = clock_timestamp() FROM ended e WHERE q.id = e.queue_id
 )

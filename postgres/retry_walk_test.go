@@ -20,19 +20,8 @@ import (
 // end every place of every queue is accounted for.
 func TestRetries_RandomWalk(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	w := &walk{bundle: b, generations: make(map[attune.QueueKey]*atomic.Int64)}
-	pack := attune.Pack{Name: "walk", Digest: "1"}
-	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack, attune.RetryPark} {
-		ref := attune.NewRef("walk", string(placement))
-		pack.Actions = append(pack.Actions, attune.Action{
-			Ref: ref, Command: []string{"true"}, Timeout: time.Second, Pool: "default", Policy: retries(placement),
-		})
-		w.queues = append(w.queues, attune.QueueKey(ref))
-		w.generations[attune.QueueKey(ref)] = new(atomic.Int64)
-	}
-	b.install(t, pack)
-	w.ids = b.bulk(t, 70, "walk.hold", "walk.back", "walk.park")
+	w := newWalk(t, 70)
+	b := w.bundle
 
 	const actors, steps = 8, 350
 	done, observed := make(chan struct{}), make(chan error, 1)
@@ -69,6 +58,24 @@ type walk struct {
 	generations map[attune.QueueKey]*atomic.Int64
 	numbers     grantNumbers
 	old         sync.Map // by enforcement: a grant that was acted upon before
+}
+
+// newWalk makes n enforcements for each placement of retries.
+func newWalk(t *testing.T, n int) *walk {
+	t.Helper()
+	w := &walk{bundle: setup(t), generations: make(map[attune.QueueKey]*atomic.Int64)}
+	pack := attune.Pack{Name: "walk", Digest: "1"}
+	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack, attune.RetryPark} {
+		ref := attune.NewRef("walk", string(placement))
+		pack.Actions = append(pack.Actions, attune.Action{
+			Ref: ref, Command: []string{"true"}, Timeout: time.Second, Pool: "default", Policy: retries(placement),
+		})
+		w.queues = append(w.queues, attune.QueueKey(ref))
+		w.generations[attune.QueueKey(ref)] = new(atomic.Int64)
+	}
+	w.install(t, pack)
+	w.ids = w.bulk(t, n, "walk.hold", "walk.back", "walk.park")
+	return w
 }
 
 // act does so many things at random.

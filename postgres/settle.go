@@ -14,8 +14,10 @@ SELECT id FROM executions WHERE enforcement_id = ANY ($1::bigint[]) ORDER BY id 
 // settleSQL ends, with its enforcement, an execution that was to be tried again: with the status of its last attempt.
 const settleSQL = `
 WITH settled AS (
-	UPDATE enforcements e SET status = u.status, reason = u.reason, finished_at = clock_timestamp()
+	UPDATE enforcements e SET status = u.status, reason = u.reason,
+		finished_at = GREATEST(clock_timestamp(), e.queued_at, x.requested_at, x.started_at)
 	FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[]) AS u (id, sequence, status, reason)
+		LEFT JOIN executions x ON x.enforcement_id = u.id
 	WHERE e.id = u.id AND e.queue_id = ` + queueNamed + ` AND e.sequence = u.sequence AND e.status = 'queued'
 	RETURNING e.id, e.finished_at
 ), ended AS (

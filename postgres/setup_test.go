@@ -131,7 +131,7 @@ func decisionTo(action attune.Action) attune.Decision {
 // decide records an event about which exactly this is decided, and returns the enforcement.
 func (b *bundle) decide(t testing.TB, decision attune.Decision) attune.Enforcement {
 	t.Helper()
-	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual}
+	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual, Author: &ada}
 	recorded, err := b.events.Record(t.Context(), event, func(attune.Event, []attune.Candidate) []attune.Decision {
 		return []attune.Decision{decision}
 	})
@@ -162,8 +162,8 @@ func (b *bundle) bulk(t testing.TB, n int, actions ...attune.Ref) []attune.Enfor
 	require.NoError(t, err)
 	rows, err := conn.Query(t.Context(), `
 		WITH e AS (
-			INSERT INTO events (trigger_id, payload, source)
-			SELECT t.id, '{}', 'manual' FROM triggers t, generate_series(1, $1 * cardinality($2::text[])) WHERE t.ref = 'core.manual'
+			INSERT INTO events (trigger_id, payload, source, principal, auth_method, on_behalf_of, note)
+			SELECT t.id, '{}', 'manual', 'ada', 'token', '', '' FROM triggers t, generate_series(1, $1 * cardinality($2::text[])) WHERE t.ref = 'core.manual'
 			RETURNING id
 		), numbered AS (
 			SELECT id, row_number() OVER (ORDER BY id) - 1 AS i FROM e

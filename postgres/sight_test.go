@@ -118,8 +118,9 @@ func TestQueues_Sight(t *testing.T) {
 		}
 		// Held for 1, 2, 3, 4 and 5 s; given back now, now, 2 min, 30 min and 2 h ago.
 		for number, ago := range map[int]string{1: "0", 2: "0", 3: "2 minutes", 4: "30 minutes", 5: "2 hours"} {
-			b.exec(t, `UPDATE grants SET released_at = clock_timestamp() - $2::text::interval,
-				requested_at = clock_timestamp() - $2::text::interval - number * interval '1 second' WHERE number = $1`, number, ago)
+			b.exec(t, `UPDATE grants g SET released_at = n.at, requested_at = n.at - number * interval '1 second',
+				queued_at = n.at - number * interval '1 second'
+				FROM (SELECT clock_timestamp() - $2::text::interval AS at) n WHERE number = $1`, number, ago)
 		}
 		got := b.sight(t, 0).Released
 		require.EqualValues(t, 2, got.LastMinute)
@@ -273,10 +274,7 @@ func TestQueues_Watch(t *testing.T) {
 
 	// One at a time: the second comes in when the first has gone, and both planted faults are seen.
 	second := b.watch(t)
-	b.exec(t, `UPDATE enforcements SET queued_at = queued_at - interval '1 day' WHERE queued_at IS NOT NULL;
-		UPDATE grants SET requested_at = requested_at - interval '1 day';
-		UPDATE queues SET freed_at = freed_at - interval '1 day'`)
-	b.exec(t, `UPDATE enforcements SET granted_at = granted_at - interval '1 day' WHERE granted_at IS NOT NULL`)
+	b.exec(t, shifted(`- interval '1 day'`))
 	b.exec(t, `DELETE FROM executions`)
 	require.Eventually(t, func() bool {
 		r := first.last()

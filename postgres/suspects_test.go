@@ -50,9 +50,6 @@ func TestQueues_Leaks(t *testing.T) {
 func TestQueues_Stalls(t *testing.T) {
 	t.Parallel()
 	limits := func(n int) string { return fmt.Sprintf(`UPDATE queues SET policy = '{"revision": 1, "limit": %d}'`, n) }
-	longAgo := `UPDATE enforcements SET queued_at = queued_at - interval '1 day' WHERE queued_at IS NOT NULL;
-		UPDATE grants SET requested_at = requested_at - interval '1 day';
-		UPDATE queues SET freed_at = freed_at - interval '1 day'`
 	tests := []struct {
 		name   string
 		change string // after the deploy queue has granted one of three, long ago
@@ -71,7 +68,7 @@ func TestQueues_Stalls(t *testing.T) {
 		},
 		{name: "granted a moment ago", change: limits(2) + `; UPDATE grants SET requested_at = clock_timestamp()`},
 		{name: "freed a moment ago", change: limits(2) + `, freed_at = clock_timestamp()`},
-		{name: "arrived a moment ago", change: limits(2) + `; UPDATE enforcements SET queued_at = clock_timestamp()`},
+		{name: "arrived a moment ago", change: limits(2) + `; UPDATE enforcements SET queued_at = clock_timestamp() WHERE status = 'queued'`},
 		{
 			name: "nobody waits",
 			change: limits(2) + `; UPDATE enforcements SET status = 'expired', reason = 'queue_timeout',
@@ -84,7 +81,7 @@ func TestQueues_Stalls(t *testing.T) {
 			b := setup(t)
 			tickets := b.admit(t, b.created(t, deploy, 3)...)
 			b.request(t, tickets[0])
-			b.exec(t, longAgo)
+			b.exec(t, shifted(`- interval '1 day'`))
 			b.exec(t, test.change)
 
 			stalls, err := b.queues.Stalls(t.Context(), time.Hour)
@@ -127,9 +124,7 @@ func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 			b := setup(t)
 			b.sayGlobally(t, attune.Policy{Limit: new(2)})
 			active := b.request(t, b.admit(t, b.created(t, deploy, 2)...)[0])
-			b.exec(t, `UPDATE enforcements SET queued_at = queued_at - interval '1 day' WHERE queued_at IS NOT NULL;
-				UPDATE grants SET requested_at = requested_at - interval '1 day';
-				UPDATE queues SET freed_at = freed_at - interval '1 day'`)
+			b.exec(t, shifted(`- interval '1 day'`))
 			stalls, err := b.queues.Stalls(t.Context(), time.Hour)
 			require.NoError(t, err)
 			require.Len(t, stalls, 1)
@@ -164,9 +159,10 @@ func TestQueues_Overdue(t *testing.T) {
 	require.Empty(t, none)
 
 	// Two run, one of them for longer than its minute and the grace; two were requested, one of them long ago.
-	b.exec(t, `UPDATE executions SET started_at = started_at - interval '1 hour', cancel_requested_at = clock_timestamp()
-		WHERE id = $1`, messages[1].Execution)
-	b.exec(t, `UPDATE executions SET started_at = started_at - interval '2 minutes' WHERE id = $1`, messages[2].Execution)
+	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '1 hour', started_at = started_at - interval '1 hour',
+		cancel_requested_at = clock_timestamp() WHERE id = $1`, messages[1].Execution)
+	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '2 minutes', started_at = started_at - interval '2 minutes'
+		WHERE id = $1`, messages[2].Execution)
 	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '2 hours' WHERE id = $1`, messages[0].Execution)
 	overdue, err := b.queues.Overdue(t.Context(), 5*time.Minute, time.Hour)
 	require.NoError(t, err)
@@ -258,7 +254,7 @@ func TestQueues_LeaksOfRetries(t *testing.T) {
 	b := setupRetries(t, attune.RetryHold)
 	ticket, message := b.runFirst(t)
 	require.Equal(t, attune.CompletionRetrying, b.fail(t, message).Effect)
-	b.exec(t, `UPDATE enforcements SET granted_at = granted_at - interval '1 day'`)
+	b.exec(t, shifted(`- interval '1 day'`))
 	none, err := b.queues.Leaks(t.Context(), time.Minute)
 	require.NoError(t, err)
 	require.Empty(t, none, "its next attempt is not due yet")

@@ -95,6 +95,9 @@ func (c Config) validate() error {
 		return attune.Errorf(attune.CodeInvalid, "worker output limit of %d bytes: use %d to %d",
 			c.OutputLimit, MinOutputLimit, MaxOutputLimit)
 	}
+	if err := attune.CheckText("worker name", c.Name, attune.MaxWorkerName); err != nil {
+		return err
+	}
 	for name, d := range map[string]time.Duration{
 		"kill grace": c.KillGrace, "output grace": c.OutputGrace, "stop grace": c.StopGrace,
 		"report grace": c.ReportGrace, "claim timeout": c.ClaimTimeout,

@@ -288,6 +288,7 @@ func TestNew(t *testing.T) {
 		says string
 	}{
 		"NoName":       {worker.Config{}, "worker name is empty"},
+		"NameNoText":   {worker.Config{Name: "w\x1b1"}, "U+001B"},
 		"TooManySlots": {worker.Config{Name: "w", Slots: 1001}, "use 1 to 1000"},
 		"NegativeSlot": {worker.Config{Name: "w", Slots: -1}, "use 1 to 1000"},
 		"SmallOutput":  {worker.Config{Name: "w", OutputLimit: 10}, "use 1024 to 1048576"},

@@ -115,8 +115,8 @@ func workerName(text string) (string, error) {
 	allowed := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r)
 	}
-	if len(text) > 100 || strings.ContainsFunc(text, func(r rune) bool { return !allowed(r) }) {
-		return "", fmt.Errorf("%q: use 1 to 100 letters, digits, '-', '.' or '_'", text)
+	if len(text) > attune.MaxWorkerName || strings.ContainsFunc(text, func(r rune) bool { return !allowed(r) }) {
+		return "", fmt.Errorf("%q: use 1 to %d letters, digits, '-', '.' or '_'", text, attune.MaxWorkerName)
 	}
 	return text, nil
 }

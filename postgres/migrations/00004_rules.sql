@@ -17,3 +17,18 @@ CREATE TABLE rules (
 
 -- Every event reads the enabled rules of its trigger.
 CREATE INDEX rules_listening ON rules (trigger_id) WHERE enabled;
+
+-- A journal, kept for ever: what people switch by hand.
+CREATE TABLE rule_changes (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    rule_id      bigint NOT NULL REFERENCES rules,
+    at           timestamptz NOT NULL,
+    principal    text NOT NULL CHECK (principal <> ''),
+    auth_method  text NOT NULL CHECK (auth_method IN ('token', 'temporal', 'system')),
+    on_behalf_of text NOT NULL,
+    note         text NOT NULL,
+    "from"       text NOT NULL CHECK ("from" IN ('enabled', 'disabled')),
+    "to"         text NOT NULL CHECK ("to" IN ('enabled', 'disabled')),
+    CONSTRAINT rule_changes_change CHECK ("from" <> "to")
+);
+CREATE INDEX rule_changes_of ON rule_changes (rule_id, id);

@@ -2,12 +2,18 @@
 
 -- +goose Up
 CREATE TABLE events (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    trigger_id  bigint NOT NULL REFERENCES triggers,
-    payload     json NOT NULL,
-    source      text NOT NULL CHECK (source IN ('api', 'webhook', 'timer', 'manual')),
-    dedup_key   text COLLATE "C",
-    received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    trigger_id   bigint NOT NULL REFERENCES triggers,
+    payload      json NOT NULL,
+    source       text NOT NULL CHECK (source IN ('api', 'webhook', 'timer', 'manual')),
+    dedup_key    text COLLATE "C",
+    principal    text CHECK (principal <> ''), -- NULL: none was authenticated; the other three are NULL, too
+    auth_method  text CHECK (auth_method IN ('token', 'temporal', 'system')),
+    on_behalf_of text,
+    note         text,
+    received_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT events_author_at_once CHECK (num_nulls(principal, auth_method, on_behalf_of, note) IN (0, 4)),
+    CONSTRAINT events_manual_has_author CHECK (source <> 'manual' OR principal IS NOT NULL)
 );
 
 CREATE UNIQUE INDEX events_dedup ON events (trigger_id, dedup_key) WHERE dedup_key IS NOT NULL;

@@ -37,6 +37,8 @@ CREATE TABLE enforcements (
     CONSTRAINT enforcements_end CHECK
         ((status IN ('executed', 'rejected', 'cancelled', 'expired')) = (finished_at IS NOT NULL)),
     CONSTRAINT enforcements_reason CHECK ((status IN ('rejected', 'cancelled', 'expired')) = (reason <> '')),
+    CONSTRAINT enforcements_times CHECK (created_at <= queued_at AND queued_at <= granted_at AND granted_at <= finished_at
+        AND queued_at <= finished_at AND created_at <= finished_at),
     CONSTRAINT enforcements_parameters CHECK (parameters IS NOT NULL OR status = 'rejected')
 );
 

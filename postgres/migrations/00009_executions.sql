@@ -34,6 +34,8 @@ CREATE TABLE executions (
     CONSTRAINT executions_retrying CHECK ((status = 'retrying') = (attempt_status <> '')),
     CONSTRAINT executions_retry_at CHECK (status = 'retrying' OR retry_at IS NULL),
     CONSTRAINT executions_retry_wanted CHECK (status <> 'retrying' OR cancel_requested_at IS NULL),
+    CONSTRAINT executions_times CHECK (requested_at <= started_at AND started_at <= cancel_requested_at
+        AND cancel_requested_at <= finished_at AND started_at <= finished_at AND requested_at <= finished_at),
     CONSTRAINT executions_end CHECK
         ((status IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'abandoned')) = (finished_at IS NOT NULL))
 );
@@ -57,7 +59,8 @@ CREATE TABLE execution_attempts (
     worker       text NOT NULL,
     started_at   timestamptz, -- NULL: no worker has claimed it
     finished_at  timestamptz NOT NULL,
-    PRIMARY KEY (execution_id, attempt)
+    PRIMARY KEY (execution_id, attempt),
+    CONSTRAINT execution_attempts_times CHECK (started_at <= finished_at)
 );
 
 -- A journal, kept for ever: what people do to executions by hand.
@@ -72,6 +75,7 @@ CREATE TABLE execution_changes (
     note         text NOT NULL,
     kind         text NOT NULL CHECK (kind IN ('cancel', 'retry', 'give_up')),
     "from"       text NOT NULL,
-    "to"         text NOT NULL
+    "to"         text NOT NULL,
+    CONSTRAINT execution_changes_change CHECK ("from" <> "to")
 );
 CREATE INDEX execution_changes_of ON execution_changes (execution_id, id);

@@ -21,7 +21,8 @@ CREATE TABLE grants (
     requested_at      timestamptz NOT NULL, -- that of the execution
     released_at       timestamptz,          -- when the execution ended, or its attempt if the slot was given up for the
                                             -- next one; NULL while the slot is held
-    PRIMARY KEY (queue_id, number)
+    PRIMARY KEY (queue_id, number),
+    CONSTRAINT grants_times CHECK (queued_at <= requested_at AND requested_at <= released_at) -- granted_at is another clock's
 ) WITH (fillfactor = 80);
 
 -- How fast queues move, and how long slots are held: the newest slots that were given back, and those of a span of time.

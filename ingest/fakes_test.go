@@ -1,0 +1,128 @@
+package ingest_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
+)
+
+var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+
+var (
+	admin = attune.Principal{Name: "admin", Method: attune.AuthToken}
+	sam   = attune.Author{Principal: admin, OnBehalfOf: "sam", Note: "a first try"}
+)
+
+// world is everything around an Ingest. It takes down in which order it is asked for what.
+type world struct {
+	*ingest.Ingest
+	steps      []string
+	refusal    error // of CheckEvent and Manual
+	down       error // of Record
+	decisions  []attune.Decision
+	known      map[string]attune.Recorded // by trigger and dedup key
+	recorded   []attune.Event
+	counted    []string
+	candidates []attune.Candidate // what decide was given
+}
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	w := &world{known: map[string]attune.Recorded{}}
+	in, err := ingest.New(ingest.Deps{Triggers: w, Actions: w, Engine: w, Recorder: w, Metrics: w})
+	require.NoError(t, err)
+	w.Ingest = in
+	return w
+}
+
+func (w *world) step(format string, args ...any) {
+	w.steps = append(w.steps, fmt.Sprintf(format, args...))
+}
+
+func (w *world) Trigger(_ context.Context, ref attune.Ref) (attune.Trigger, error) {
+	w.step("trigger %s", ref)
+	if ref != "github.push" {
+		return attune.Trigger{}, attune.Errorf(attune.CodeNotFound, "there is no trigger %q", ref)
+	}
+	return attune.Trigger{ID: 3, Ref: ref}, nil
+}
+
+func (w *world) Action(_ context.Context, ref attune.Ref) (attune.Action, error) {
+	w.step("action %s", ref)
+	switch ref {
+	case "shop.deploy", "shop.notify":
+		return attune.Action{ID: 4, Ref: ref, Enabled: true}, nil
+	case "shop.old":
+		return attune.Action{ID: 5, Ref: ref}, nil
+	default:
+		return attune.Action{}, attune.Errorf(attune.CodeNotFound, "there is no action %q", ref)
+	}
+}
+
+func (w *world) CheckEvent(trigger attune.Trigger, _ json.RawMessage) error {
+	w.step("check %s", trigger.Ref)
+	return w.refusal
+}
+
+func (w *world) Decide(_ context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
+	w.step("decide %d", event.ID)
+	w.candidates = candidates
+	return w.decisions
+}
+
+func (w *world) Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error) {
+	w.step("manual %s", action.Ref)
+	if len(parameters) == 0 {
+		parameters = json.RawMessage(`{}`)
+	}
+	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated}, w.refusal
+}
+
+func (w *world) Record(
+	_ context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
+) (attune.Recorded, error) {
+	w.step("record %s", event.Trigger)
+	if w.down != nil {
+		return attune.Recorded{}, w.down
+	}
+	key := string(event.Trigger) + " " + event.DedupKey
+	if earlier, known := w.known[key]; known && event.DedupKey != "" {
+		earlier.Duplicate = true
+		return earlier, nil
+	}
+	w.recorded = append(w.recorded, event)
+	event.ID = attune.EventID(len(w.recorded))
+	recorded := attune.Recorded{Event: event}
+	for i, d := range decide(event, []attune.Candidate{{Rule: attune.Rule{ID: 5}, Action: attune.Action{ID: 4}}}) {
+		recorded.Enforcements = append(recorded.Enforcements, attune.Enforcement{
+			ID: attune.EnforcementID(i + 1), Event: event.ID, Parameters: d.Parameters, Status: d.Status, Reason: d.Reason,
+		})
+	}
+	w.known[key] = recorded
+	return recorded, nil
+}
+
+func (w *world) EventRecorded(_ context.Context, source attune.Source) {
+	w.counted = append(w.counted, "event "+string(source))
+}
+
+func (w *world) EnforcementReached(_ context.Context, n int, status attune.EnforcementStatus, reason attune.Reason) {
+	w.counted = append(w.counted, fmt.Sprintf("%d %s%s", n, status, reason))
+}
+
+// requireRefused checks that a call left nothing behind.
+func (w *world) requireRefused(t *testing.T, err error, code attune.Code, says string) {
+	t.Helper()
+	require.Error(t, err)
+	require.Equal(t, code, attune.CodeOf(err), "%v", err)
+	require.ErrorContains(t, err, says)
+	require.Empty(t, w.recorded)
+	require.Empty(t, w.counted)
+}

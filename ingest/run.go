@@ -1,0 +1,72 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/attune-go/attune"
+)
+
+// Run asks for one run of an action, without a rule.
+type Run struct {
+	Action     attune.Ref
+	Parameters json.RawMessage // an empty object unless given
+	// DedupKey makes a repetition for the same action the same run; up to [attune.MaxDedupKey] bytes, none for a new run.
+	DedupKey string
+	Author   attune.Author
+}
+
+// Run records a direct run: an event of [attune.ManualTrigger], which no rule can listen to, with one enforcement. An action
+// that its pack no longer declares is an [attune.CodeConflict] error.
+func (i *Ingest) Run(ctx context.Context, run Run) (attune.Recorded, error) {
+	if err := run.check(); err != nil {
+		return attune.Recorded{}, err
+	}
+	action, err := i.deps.Actions.Action(ctx, run.Action)
+	if err != nil {
+		return attune.Recorded{}, err
+	}
+	if !action.Enabled {
+		return attune.Recorded{}, attune.Errorf(attune.CodeConflict, "action %q is disabled: its pack no longer declares it", action.Ref)
+	}
+	decision, err := i.deps.Engine.Manual(action, run.Parameters)
+	if err != nil {
+		return attune.Recorded{}, err
+	}
+	event, err := run.event(decision)
+	if err != nil {
+		return attune.Recorded{}, err
+	}
+	recorded, err := i.record(ctx, event, func(attune.Event, []attune.Candidate) []attune.Decision {
+		return []attune.Decision{decision}
+	})
+	if err == nil && len(recorded.Enforcements) != 1 {
+		err = fmt.Errorf("run %q: event %d has %d enforcements", run.Action, recorded.Event.ID, len(recorded.Enforcements))
+	}
+	return recorded, err
+}
+
+// check refuses what no action can accept.
+func (r Run) check() error {
+	if err := r.Action.Validate(); err != nil {
+		return err
+	}
+	if err := attune.CheckText("dedup_key", r.DedupKey, attune.MaxDedupKey); err != nil {
+		return err
+	}
+	return r.Author.Validate()
+}
+
+// event is the event of a run. One trigger stands for every action, so the dedup key names the action.
+func (r Run) event(decision attune.Decision) (attune.Event, error) {
+	payload, err := json.Marshal(map[string]any{"action": r.Action, "parameters": decision.Parameters})
+	if err != nil {
+		return attune.Event{}, fmt.Errorf("encode the event of a run: %w", err)
+	}
+	event := attune.Event{Trigger: attune.ManualTrigger, Payload: payload, Source: attune.SourceManual, Author: &r.Author}
+	if r.DedupKey != "" {
+		event.DedupKey = string(r.Action) + "/" + r.DedupKey
+	}
+	return event, checkSize(payload)
+}

@@ -1,0 +1,96 @@
+package ingest_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
+)
+
+func deploy() ingest.Run {
+	return ingest.Run{Action: "shop.deploy", Parameters: json.RawMessage(`{"version": 3}`), DedupKey: "k-1", Author: sam}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a run is an event that no rule can listen to, with one enforcement", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		recorded, err := w.Run(t.Context(), deploy())
+		require.NoError(t, err)
+		require.Len(t, recorded.Enforcements, 1)
+		require.JSONEq(t, `{"version": 3}`, string(recorded.Enforcements[0].Parameters))
+		require.Equal(t, []string{"action shop.deploy", "manual shop.deploy", "record core.manual"}, w.steps)
+		event := w.recorded[0]
+		require.Equal(t, attune.SourceManual, event.Source)
+		require.Equal(t, &sam, event.Author)
+		require.JSONEq(t, `{"action": "shop.deploy", "parameters": {"version": 3}}`, string(event.Payload))
+		require.Equal(t, []string{"event manual", "1 created"}, w.counted)
+	})
+
+	t.Run("the same key is the same run of an action, and another of another", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		first, err := w.Run(t.Context(), deploy())
+		require.NoError(t, err)
+		again, err := w.Run(t.Context(), deploy())
+		require.NoError(t, err)
+		require.True(t, again.Duplicate)
+		require.Equal(t, first.Enforcements, again.Enforcements)
+		other := deploy()
+		other.Action = "shop.notify"
+		recorded, err := w.Run(t.Context(), other)
+		require.NoError(t, err)
+		require.False(t, recorded.Duplicate)
+		require.Len(t, w.recorded, 2)
+	})
+
+	t.Run("runs without a key are all new", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		run := deploy()
+		run.DedupKey, run.Parameters = "", nil
+		for range 2 {
+			recorded, err := w.Run(t.Context(), run)
+			require.NoError(t, err)
+			require.False(t, recorded.Duplicate)
+		}
+		require.Empty(t, w.recorded[0].DedupKey)
+		require.JSONEq(t, `{"action": "shop.deploy", "parameters": {}}`, string(w.recorded[1].Payload))
+	})
+}
+
+func TestRun_Refused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		spoil func(*ingest.Run, *world)
+		code  attune.Code
+		says  string
+	}{
+		"an action that does not exist":  {func(r *ingest.Run, _ *world) { r.Action = "shop.nope" }, attune.CodeNotFound, `"shop.nope"`},
+		"an action that is no reference": {func(r *ingest.Run, _ *world) { r.Action = "deploy" }, attune.CodeInvalid, `"deploy"`},
+		"an action that is declared no more": {func(r *ingest.Run, _ *world) { r.Action = "shop.old" },
+			attune.CodeConflict, "its pack no longer declares it"},
+		"an author without a principal": {func(r *ingest.Run, _ *world) { r.Author = attune.Author{} }, attune.CodeInvalid, "principal"},
+		"a note that is no text":        {func(r *ingest.Run, _ *world) { r.Author.Note = "a\nb" }, attune.CodeInvalid, "note: "},
+		"a key that is too long":        {func(r *ingest.Run, _ *world) { r.DedupKey = strings.Repeat("k", 256) }, attune.CodeInvalid, "256 bytes"},
+		"parameters that do not fit": {func(_ *ingest.Run, w *world) { w.refusal = attune.Errorf(attune.CodeInvalid, "version is missing") },
+			attune.CodeInvalid, "version is missing"},
+		"parameters that are too large": {func(r *ingest.Run, _ *world) {
+			r.Parameters = json.RawMessage(`"` + strings.Repeat("x", attune.MaxPayloadBytes-20) + `"`)
+		}, attune.CodeTooLarge, "512 KiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, run := setup(t), deploy()
+			tt.spoil(&run, w)
+			_, err := w.Run(t.Context(), run)
+			w.requireRefused(t, err, tt.code, tt.says)
+		})
+	}
+}
