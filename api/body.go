@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -59,8 +60,12 @@ func jsonFormats() map[string]huma.Format {
 }
 
 // decodeJSON is the one reader of JSON bodies. It leaves the numbers of payloads and parameters to the engine, which says
-// where one is out of range. Its errors name the place in the document and what is wanted there, no type of Go.
+// where one is out of range. Its errors name the place in the document and what is wanted there, no type of Go. What is not
+// valid UTF-8 is refused: Go's decoder would replace it, and a text would pass that was never sent.
 func decodeJSON(data []byte, into any) error {
+	if !utf8.Valid(data) {
+		return errors.New("it is not valid UTF-8")
+	}
 	generic, ok := into.(*any)
 	if !ok {
 		return plainJSONError(json.Unmarshal(data, into))

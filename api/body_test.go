@@ -109,14 +109,14 @@ func TestBodyMembersOfTheWrongKind(t *testing.T) {
 	t.Parallel()
 
 	cases := []struct{ path, body, detail string }{
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": 1e3}`, "body.limit: expected integer"},
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": 1.5}`, "body.limit: expected integer"},
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": 5.0}`, "body.limit: expected integer"},
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": 1e400}`, "body.limit: expected integer"},
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": ` + strings.Repeat("9", 400_000) + `}`, "body.limit: expected integer"},
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": 99999999999999999999}`, "body.limit: expected number <= 5000"},
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": "5"}`, "body.limit: expected integer"},
-		{"/api/v1/queues/shop.deploy/limit", `{"by": "sam", "limit": 5, "until": "soon"}`, "body.until: expected string to be RFC 3339"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": 1e3}`, "body.limit: expected integer"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": 1.5}`, "body.limit: expected integer"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": 5.0}`, "body.limit: expected integer"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": 1e400}`, "body.limit: expected integer"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": ` + strings.Repeat("9", 400_000) + `}`, "body.limit: expected integer"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": 99999999999999999999}`, "body.limit: expected number <= 5000"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": "5"}`, "body.limit: expected integer"},
+		{"/api/v1/queues/shop.deploy/limit", `{"on_behalf_of": "sam", "limit": 5, "until": "soon"}`, "body.until: expected string to be RFC 3339"},
 		{"/api/v1/events", `{"trigger": 5, "payload": {}}`, "body.trigger: expected string"},
 		{"/api/v1/events", `{"trigger": 1e400, "payload": {}}`, "body.trigger: expected string"},
 	}

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -57,20 +55,7 @@ func (s *Server) humaConfig() huma.Config {
 	config.RejectUnknownQueryParameters = true
 	config.Formats = jsonFormats()
 	config.Transformers = []huma.Transformer{s.transform}
-	config.Formats = map[string]huma.Format{"application/json": jsonFormat(), "json": jsonFormat()}
 	return config
-}
-
-// jsonFormat reads JSON that is valid UTF-8: the decoder would replace what is not, and a text would pass that was never sent.
-func jsonFormat() huma.Format {
-	format := huma.DefaultJSONFormat
-	format.Unmarshal = func(data []byte, v any) error {
-		if !utf8.Valid(data) {
-			return errors.New("it is not valid UTF-8")
-		}
-		return json.Unmarshal(data, v)
-	}
-	return format
 }
 
 // registerDescription serves the OpenAPI document. It is built once, when somebody first asks: that takes longer than
