@@ -32,6 +32,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	w.keeper.hold(a, granted)
 	a.decide(true)
 	w.settled(m, "acknowledge", request.Ack())
+	w.log.Debug("execution starts", attrs(m, "asked", granted.from)...)
 	report := w.run(running, a.killed, m)
 	w.keeper.ended(a)
 	w.report(reporting, report)
@@ -128,7 +129,6 @@ func unanswered(err error) bool {
 func (w *Worker) run(
 	ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage,
 ) attune.ExecutionCompletedMessage {
-	w.log.Debug("execution started", attrs(m)...)
 	started := time.Now()
 	how := w.runner.run(ctx, kill, m)
 	finished := time.Now()
