@@ -37,8 +37,8 @@ type QueueRows interface {
 
 // HolderRows says what became of holders.
 type HolderRows interface {
-	// Ended returns, of the holders asked about, the tickets that have ended and the tickets that still wait.
-	Ended(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
+	// Inspect returns, of the holders asked about, the tickets that have ended and the tickets that still wait.
+	Inspect(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
 }
 
 // Queues holds the activities of ActionQueueWorkflow.
@@ -101,7 +101,7 @@ func (a *Queues) RecordDecisions(ctx context.Context, input workflows.DecisionsI
 
 // InspectHolders asks the rows about holders that have held their slots for long.
 func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput) (workflows.InspectionResult, error) {
-	ended, waiting, err := a.holders.Ended(ctx, input.Queue, input.Grants)
+	ended, waiting, err := a.holders.Inspect(ctx, input.Queue, input.Grants)
 	if err != nil {
 		return workflows.InspectionResult{}, workflows.ActivityError(fmt.Errorf("inspect holders of queue %q: %w", input.Queue, err))
 	}

@@ -32,7 +32,7 @@ type Deps struct {
 	}
 	Queues interface {
 		QueueReader
-		QueueSights
+		QueueDetails
 		GrantReader
 		ChangeReader
 	}

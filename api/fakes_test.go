@@ -311,17 +311,17 @@ func (f *fakeQueues) List(_ context.Context, page attune.Page) ([]attune.QueueSt
 	return f.list(page)
 }
 
-type fakeSights struct {
-	sight func(attune.QueueKey, int) (attune.QueueSight, error)
-	said  policy.Effective
+type fakeDetails struct {
+	detail func(attune.QueueKey, int) (attune.QueueDetail, error)
+	said   policy.Effective
 }
 
-func (f *fakeSights) Sight(_ context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error) {
-	if f.sight == nil {
-		return attune.QueueSight{}, policy.Effective{}, notFound("such queue")
+func (f *fakeDetails) Detail(_ context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error) {
+	if f.detail == nil {
+		return attune.QueueDetail{}, policy.Effective{}, notFound("such queue")
 	}
-	sight, err := f.sight(key, first)
-	return sight, f.said, err
+	detail, err := f.detail(key, first)
+	return detail, f.said, err
 }
 
 type fakeDoctor struct{ findings []doctor.Finding }

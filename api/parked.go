@@ -73,13 +73,13 @@ func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, author a
 	}
 	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "author", author.Who(), "note", author.Note,
 		"request_id", exchangeOf(ctx).id)
-	sight, _, err := s.deps.Queues.Sight(ctx, parked.Queue, 0)
+	detail, _, err := s.deps.Queues.Detail(ctx, parked.Queue, 0)
 	if err != nil {
 		return nil, err
 	}
 	return &answer[attune.QueueStatus]{Body: attune.QueueStatus{
-		Queue: parked.Queue, Mode: sight.Stats.Mode, Limit: sight.Stats.MaxConcurrent, Override: sight.Override,
-		Active: int(sight.Stats.ActiveCount), Waiting: int(sight.Stats.QueueLength),
+		Queue: parked.Queue, Mode: detail.Stats.Mode, Limit: detail.Stats.MaxConcurrent, Override: detail.Override,
+		Active: int(detail.Stats.ActiveCount), Waiting: int(detail.Stats.QueueLength),
 	}}, nil
 }
 

@@ -65,10 +65,10 @@ func TestCancelParked(t *testing.T) {
 		given = true
 		return attune.Enforcement{ID: id, Status: attune.EnforcementExecuted}, nil
 	}
-	b.sights.sight = func(key attune.QueueKey, first int) (attune.QueueSight, error) {
+	b.details.detail = func(key attune.QueueKey, first int) (attune.QueueDetail, error) {
 		require.Equal(t, attune.QueueKey("shop.deploy"), key)
 		require.Zero(t, first)
-		return deploySight(), nil
+		return deployDetail(), nil
 	}
 	recorder := b.do(t, post("/api/v1/enforcements/11/cancel", sam))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
@@ -173,8 +173,8 @@ func TestHolderBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	at := noon.Add(time.Minute)
-	b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
-		return attune.QueueSight{At: noon, Holders: []attune.SlotHolder{{
+	b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) {
+		return attune.QueueDetail{At: noon, Holders: []attune.SlotHolder{{
 			Execution: 21, Attempt: 1, Status: attune.ExecutionRetrying, AttemptStatus: attune.ExecutionFailed, RetryAt: &at,
 		}}}, nil
 	}

@@ -74,12 +74,12 @@ type HoldTime struct {
 	Since  time.Time `json:"since" doc:"When the first of them was given back"`
 }
 
-// QueueSights looks at queues in detail.
-type QueueSights interface {
-	// Sight looks at one queue, and at the first so many of those who wait. What it returns beside is what the scopes of
+// QueueDetails looks at queues in detail.
+type QueueDetails interface {
+	// Detail looks at one queue, and at the first so many of those who wait. What it returns beside is what the scopes of
 	// policy say now, and which of them says it: the queue may not have been told yet. The queue of an action can be looked at
 	// before its first use; any other is an [attune.CodeNotFound] error.
-	Sight(ctx context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error)
+	Detail(ctx context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error)
 }
 
 type queueDetailInput struct {
@@ -92,14 +92,14 @@ func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*answer[Qu
 	if key.Validate() != nil {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
 	}
-	sight, said, err := s.deps.Queues.Sight(ctx, key, in.Waiting)
+	detail, said, err := s.deps.Queues.Detail(ctx, key, in.Waiting)
 	if err != nil {
 		return nil, err
 	}
-	return &answer[Queue]{Body: showQueue(sight, said)}, nil
+	return &answer[Queue]{Body: showQueue(detail, said)}, nil
 }
 
-func showQueue(s attune.QueueSight, said policy.Effective) Queue {
+func showQueue(s attune.QueueDetail, said policy.Effective) Queue {
 	q := Queue{
 		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Policy, said),
 		Holders: make([]QueueHolder, len(s.Holders)), Waiting: make([]QueueWaiter, len(s.Waiting)),

@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// deploySaid is what the scopes say about the queue of [deploySight].
+// deploySaid is what the scopes say about the queue of [deployDetail].
 func deploySaid() policy.Effective {
 	return policy.Resolve(
 		policy.Level{Scope: policy.ScopePack, Ref: "shop", Policy: attune.Policy{Limit: new(2), MaxAttempts: new(3)}},
@@ -21,13 +21,13 @@ func deploySaid() policy.Effective {
 	)
 }
 
-// deploySight is a queue with two holders, one who waits, and a history.
-func deploySight() attune.QueueSight {
+// deployDetail is a queue with two holders, one who waits, and a history.
+func deployDetail() attune.QueueDetail {
 	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
 	soon := noon.Add(50 * time.Second)
 	inForce := deploySaid().Policy
 	inForce.Revision, inForce.MaxQueued = 4, 50
-	return attune.QueueSight{
+	return attune.QueueDetail{
 		At: noon,
 		Stats: attune.QueueStats{
 			Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 3, ActiveCount: 2, MaxConcurrent: 2,
@@ -46,7 +46,7 @@ func deploySight() attune.QueueSight {
 			},
 		},
 		Parked:  4,
-		Waiting: []attune.PlaceInLine{{Enforcement: 33, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
+		Waiting: []attune.Waiter{{Enforcement: 33, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
 		Latest:  everyTenSeconds(8),
 		Released: attune.Releases{
 			LastMinute: 2, LastFiveMinutes: 15, LastHour: 90,
@@ -61,12 +61,12 @@ func TestGetQueue(t *testing.T) {
 	t.Run("InDetail", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.sights.sight = func(key attune.QueueKey, first int) (attune.QueueSight, error) {
+		b.details.detail = func(key attune.QueueKey, first int) (attune.QueueDetail, error) {
 			require.Equal(t, attune.QueueKey("shop.deploy"), key)
 			require.Equal(t, 1, first)
-			return deploySight(), nil
+			return deployDetail(), nil
 		}
-		b.sights.said = deploySaid()
+		b.details.said = deploySaid()
 		recorder := b.do(t, get("/api/v1/queues/shop.deploy?waiting=1"))
 		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 		requireJSON(t, `{
@@ -106,15 +106,15 @@ func TestGetQueue(t *testing.T) {
 		}`, recorder)
 		var counts attune.QueueStats
 		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &counts))
-		require.Equal(t, deploySight().Stats, counts, "who reads only the counts gets them")
+		require.Equal(t, deployDetail().Stats, counts, "who reads only the counts gets them")
 	})
 
 	t.Run("Idle", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.sights.sight = func(_ attune.QueueKey, first int) (attune.QueueSight, error) {
+		b.details.detail = func(_ attune.QueueKey, first int) (attune.QueueDetail, error) {
 			require.Equal(t, 20, first)
-			return attune.QueueSight{At: noon, Stats: attune.QueueStats{Queue: "shop.deploy", Mode: attune.QueueOpen, MaxConcurrent: 1}}, nil
+			return attune.QueueDetail{At: noon, Stats: attune.QueueStats{Queue: "shop.deploy", Mode: attune.QueueOpen, MaxConcurrent: 1}}, nil
 		}
 		body := b.queue(t)
 		require.Empty(t, body.Holders)
@@ -130,8 +130,8 @@ func TestGetQueue(t *testing.T) {
 		b := setup(t)
 		until := noon.Add(time.Hour)
 		override := attune.LimitOverride{Limit: 5, Until: until}
-		b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
-			s := deploySight()
+		b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) {
+			s := deployDetail()
 			s.Override, s.Stats.MaxConcurrent = &override, override.Limit
 			return s, nil
 		}
@@ -143,8 +143,8 @@ func TestGetQueue(t *testing.T) {
 	t.Run("NobodyIsGranted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
-			s := deploySight()
+		b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) {
+			s := deployDetail()
 			s.Stats.Mode = attune.QueuePaused
 			return s, nil
 		}
@@ -157,9 +157,9 @@ func TestGetQueue(t *testing.T) {
 		requireProblem(t, b.do(t, get("/api/v1/queues/nope")), 404, "not_found")
 		requireProblem(t, b.do(t, get("/api/v1/queues/%00")), 404, "not_found")
 		requireProblem(t, b.do(t, get("/api/v1/queues/nope?waiting=501")), 422, "invalid")
-		b.sights.sight = func(key attune.QueueKey, _ int) (attune.QueueSight, error) {
+		b.details.detail = func(key attune.QueueKey, _ int) (attune.QueueDetail, error) {
 			require.Equal(t, attune.QueueKey("shop.deploy/eu west"), key, "a key may hold a slash")
-			return attune.QueueSight{}, errDown
+			return attune.QueueDetail{}, errDown
 		}
 		requireProblem(t, b.do(t, get("/api/v1/queues/shop.deploy%2Feu%20west")), 503, "unavailable")
 	})
@@ -199,8 +199,8 @@ func TestExpectOfHolders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) {
-				return attune.QueueSight{At: noon, Holders: []attune.SlotHolder{tc.holder(running)}}, nil
+			b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) {
+				return attune.QueueDetail{At: noon, Holders: []attune.SlotHolder{tc.holder(running)}}, nil
 			}
 			require.Contains(t, b.queue(t).Holders[0].Expect, tc.want)
 		})

@@ -38,7 +38,7 @@ type bundle struct {
 	actions      *fakeActions
 	rules        *fakeRules
 	queues       *fakeQueues
-	sights       *fakeSights
+	details      *fakeDetails
 	doctor       *fakeDoctor
 	journal      *fakeJournal
 	control      *fakeControl
@@ -60,7 +60,7 @@ type (
 	ruleStore      = api.Rules // whose method Rules would collide with its name
 	fakeQueueStore struct {
 		*fakeQueues
-		*fakeSights
+		*fakeDetails
 		*fakeJournal
 	}
 )
@@ -70,7 +70,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
-		queues: &fakeQueues{}, sights: &fakeSights{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
+		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Token: apiToken, Version: "1.2.3", Addr: "127.0.0.1:0"}
@@ -81,7 +81,7 @@ func setup(t *testing.T) *bundle {
 	b.deps = api.Deps{
 		Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
-		Queues: fakeQueueStore{b.queues, b.sights, b.journal}, Control: b.control, Doctor: b.doctor, Metrics: b.metrics,
+		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Metrics: b.metrics,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, bool) {
 			secret, ok := b.secrets[name]

@@ -32,7 +32,7 @@ type SuspectReader interface {
 
 // InterventionReader finds queues that a person has changed, and enforcements that wait for a person.
 type InterventionReader interface {
-	SetByHand(ctx context.Context) ([]attune.ByHand, error)
+	ManualOverrides(ctx context.Context) ([]attune.ManualOverride, error)
 	Parked(ctx context.Context) ([]attune.ParkedCount, error)
 }
 
@@ -63,7 +63,7 @@ func Checks(s Sources) []Check {
 		Stalls(s.Suspects.Stalls),
 		Leaks(s.Suspects.Leaks),
 		Holders(s.Suspects.Overdue),
-		Control(s.Interventions.SetByHand),
+		Control(s.Interventions.ManualOverrides),
 		ParkedOnes(s.Interventions.Parked),
 	}
 }

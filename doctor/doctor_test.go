@@ -124,11 +124,11 @@ func TestChecks(t *testing.T) {
 		{"overdue and asked", holders(attune.Overdue{Status: attune.ExecutionRunning, CancelRequested: true}), doctor.Problem,
 			[]string{"in vain", "Restart the worker"}},
 		{"in time", holders(), doctor.OK, []string{"No execution"}},
-		{"paused", control(attune.ByHand{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{At: noon, Author: authorNamed("ada", "freeze")}}),
+		{"paused", control(attune.ManualOverride{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{At: noon, Author: authorNamed("ada", "freeze")}}),
 			doctor.Note, []string{"It is paused, by ada at 2030-01-02T12:00:00Z (freeze).", "queues/a.b/resume"}},
-		{"limited", control(attune.ByHand{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
+		{"limited", control(attune.ManualOverride{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
 			doctor.Note, []string{"limit is 5 by hand until 2030-01-02T12:00:00Z.", "limit/clear"}},
-		{"limited for ever", control(attune.ByHand{Mode: attune.QueueOpen, Override: &attune.LimitOverride{}}),
+		{"limited for ever", control(attune.ManualOverride{Mode: attune.QueueOpen, Override: &attune.LimitOverride{}}),
 			doctor.Note, []string{"until somebody clears it"}},
 		{"as usual", control(), doctor.OK, []string{"Every queue is open"}},
 		{"parked", parked(attune.ParkedCount{Queue: "a.b", Count: 3, Oldest: 7}), doctor.Note, []string{"3 enforcements", "enforcements/7/retry"}},
@@ -197,7 +197,7 @@ func TestChecksThatFail(t *testing.T) {
 		doctor.Stalls(func(context.Context, time.Duration) ([]attune.Stall, error) { return nil, down }),
 		doctor.Leaks(func(context.Context, time.Duration) ([]attune.Leak, error) { return nil, down }),
 		doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]attune.Overdue, error) { return nil, down }),
-		doctor.Control(func(context.Context) ([]attune.ByHand, error) { return nil, down }),
+		doctor.Control(func(context.Context) ([]attune.ManualOverride, error) { return nil, down }),
 		doctor.ParkedOnes(func(context.Context) ([]attune.ParkedCount, error) { return nil, down }),
 	} {
 		t.Run(check.Name, func(t *testing.T) {
@@ -246,8 +246,8 @@ func holders(o ...attune.Overdue) doctor.Check {
 	return doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]attune.Overdue, error) { return o, nil })
 }
 
-func control(b ...attune.ByHand) doctor.Check {
-	return doctor.Control(func(context.Context) ([]attune.ByHand, error) { return b, nil })
+func control(b ...attune.ManualOverride) doctor.Check {
+	return doctor.Control(func(context.Context) ([]attune.ManualOverride, error) { return b, nil })
 }
 
 func parked(p ...attune.ParkedCount) doctor.Check {

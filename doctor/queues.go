@@ -95,18 +95,18 @@ func sayOverdue(o attune.Overdue) Finding {
 }
 
 // Control notes what people have set by hand: what they forgot looks like a fault.
-func Control(read func(context.Context) ([]attune.ByHand, error)) Check {
+func Control(read func(context.Context) ([]attune.ManualOverride, error)) Check {
 	return Check{Name: "control", Run: func(ctx context.Context) ([]Finding, error) {
 		queues, err := read(ctx)
 		var found []Finding
 		for _, q := range queues {
-			found = append(found, sayByHand(q)...)
+			found = append(found, sayOverride(q)...)
 		}
 		return listed(found, "Every queue is open and has the limit of its policy.", func(f Finding) Finding { return f }), err
 	}}
 }
 
-func sayByHand(q attune.ByHand) []Finding {
+func sayOverride(q attune.ManualOverride) []Finding {
 	var found []Finding
 	where := "queue " + string(q.Queue)
 	if q.Mode != attune.QueueOpen {

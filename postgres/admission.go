@@ -30,13 +30,13 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		if err != nil {
 			return err
 		}
-		lines, err := queuesOf(ctx, tx, newcomers)
+		queues, err := queuesOf(ctx, tx, newcomers)
 		if err != nil {
 			return err
 		}
 		batch := new(pgx.Batch)
-		addPlaces(batch, newcomers, lines)
-		addLines(batch, slices.Collect(maps.Values(lines)))
+		addPlaces(batch, newcomers, queues)
+		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
 		batch.Queue(rejectDisabledSQL, ids)
 		batch.Queue(ticketsOfSQL, ids).Query(func(rows pgx.Rows) error {
 			admissions, err = readAdmissions(rows)
@@ -86,20 +86,20 @@ func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 }
 
 // queuesOf locks the queues that were chosen for the newcomers when their events were recorded.
-func queuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*line, error) {
-	lines := make(map[attune.QueueID]*line)
+func queuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*lockedQueue, error) {
+	queues := make(map[attune.QueueID]*lockedQueue)
 	if len(newcomers) == 0 {
-		return lines, nil
+		return queues, nil
 	}
 	ids := make([]attune.QueueID, len(newcomers))
 	for i, n := range newcomers {
 		ids[i] = n.queue
 	}
-	locked, err := lockLines(ctx, tx, ids)
-	for _, l := range locked {
-		lines[l.id] = l
+	locked, err := lockQueues(ctx, tx, ids)
+	for _, queue := range locked {
+		queues[queue.id] = queue
 	}
-	return lines, err
+	return queues, err
 }
 
 const placeSQL = `
@@ -108,14 +108,14 @@ FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, sequence, q
 WHERE e.id = u.id`
 
 // addPlaces gives every newcomer its place.
-func addPlaces(batch *pgx.Batch, newcomers []newcomer, lines map[attune.QueueID]*line) {
+func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID]*lockedQueue) {
 	if len(newcomers) == 0 {
 		return
 	}
 	ids := make([]attune.EnforcementID, len(newcomers))
 	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
 	for i, n := range newcomers {
-		ticket := lines[n.queue].next(n.since)
+		ticket := queues[n.queue].next(n.since)
 		ids[i], sequences[i], times[i] = n.id, ticket.Sequence, ticket.EnqueuedAt
 	}
 	batch.Queue(placeSQL, ids, sequences, times)

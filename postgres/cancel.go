@@ -32,16 +32,16 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author a
 		return execution, err
 	}
 	err := x.db.inTx(ctx, "cancel execution", func(tx pgx.Tx) error {
-		holds, err := lockHolds(ctx, tx, []attune.ExecutionID{id})
+		slots, err := lockSlots(ctx, tx, []attune.ExecutionID{id})
 		if err != nil {
 			return err
 		}
-		h := holds[id]
-		if h == nil {
+		s := slots[id]
+		if s == nil {
 			return attune.Errorf(attune.CodeNotFound, "execution %d does not exist", id)
 		}
-		from := h.status
-		if err := cancel(ctx, tx, h); err != nil {
+		from := s.status
+		if err := cancel(ctx, tx, s); err != nil {
 			return err
 		}
 		if execution, err = getExecution(ctx, tx, id); err != nil {
@@ -49,51 +49,51 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author a
 		}
 		to := string(execution.Status)
 		if execution.Status == attune.ExecutionRunning {
-			if h.cancelled {
+			if s.cancelled {
 				return nil
 			}
 			to = attune.ExecutionCancelling
 		}
-		return recordChange(ctx, tx, h, author, attune.ExecutionCancelAsked, string(from), to)
+		return recordChange(ctx, tx, s, author, attune.ExecutionCancelAsked, string(from), to)
 	})
 	return execution, err
 }
 
-func cancel(ctx context.Context, tx pgx.Tx, h *hold) error {
+func cancel(ctx context.Context, tx pgx.Tx, s *slot) error {
 	switch {
-	case h.status.Terminal():
-		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it has ended (%s)", h.execution, h.status)
-	case h.status == attune.ExecutionRetrying && h.enforcement == attune.EnforcementQueued:
+	case s.status.Terminal():
+		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it has ended (%s)", s.execution, s.status)
+	case s.status == attune.ExecutionRetrying && s.enforcement == attune.EnforcementQueued:
 		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it waits in queue %q for its next attempt; "+
-			"cancel enforcement %d instead", h.execution, h.line.key, h.ticket.Enforcement)
-	case h.status == attune.ExecutionRetrying && h.enforcement == attune.EnforcementParked:
-		return giveUp(ctx, tx, h)
-	case h.status == attune.ExecutionRetrying:
-		return cancelInPlace(ctx, tx, h, cancelledBeforeRetry)
-	case h.status == attune.ExecutionRunning:
-		return askToStop(ctx, tx, h)
+			"cancel enforcement %d instead", s.execution, s.queue.key, s.ticket.Enforcement)
+	case s.status == attune.ExecutionRetrying && s.enforcement == attune.EnforcementParked:
+		return giveUp(ctx, tx, s)
+	case s.status == attune.ExecutionRetrying:
+		return cancelInPlace(ctx, tx, s, cancelledBeforeRetry)
+	case s.status == attune.ExecutionRunning:
+		return askToStop(ctx, tx, s)
 	}
-	return cancelInPlace(ctx, tx, h, cancelledBeforeStart)
+	return cancelInPlace(ctx, tx, s, cancelledBeforeStart)
 }
 
 const askToStopSQL = `
 UPDATE executions SET cancel_requested_at = COALESCE(cancel_requested_at, GREATEST(clock_timestamp(), started_at))
 WHERE id = $1`
 
-func askToStop(ctx context.Context, tx pgx.Tx, h *hold) error {
-	if _, err := tx.Exec(ctx, askToStopSQL, h.execution); err != nil {
+func askToStop(ctx context.Context, tx pgx.Tx, s *slot) error {
+	if _, err := tx.Exec(ctx, askToStopSQL, s.execution); err != nil {
 		return err
 	}
-	return post(ctx, tx, attune.ExecutionCancelMessage{Execution: h.execution, Attempt: h.attempt})
+	return post(ctx, tx, attune.ExecutionCancelMessage{Execution: s.execution, Attempt: s.attempt})
 }
 
 // cancelInPlace ends an execution in the place of the worker that would have reported it.
-func cancelInPlace(ctx context.Context, tx pgx.Tx, h *hold, message string) error {
-	report := h.report(attune.ExecutionCancelled, attune.ReasonCancelled, message)
-	report.StartedAt, report.FinishedAt = h.requestedAt, h.requestedAt // nobody knows of any time spent running
-	h.status, h.enforcement, h.retryAt = report.Status, attune.EnforcementExecuted, time.Time{}
-	var ends ends
-	ends.add(h, report)
+func cancelInPlace(ctx context.Context, tx pgx.Tx, s *slot, message string) error {
+	report := s.report(attune.ExecutionCancelled, attune.ReasonCancelled, message)
+	report.StartedAt, report.FinishedAt = s.requestedAt, s.requestedAt // nobody knows of any time spent running
+	s.status, s.enforcement, s.retryAt = report.Status, attune.EnforcementExecuted, time.Time{}
+	var ends attemptEnds
+	ends.add(s, report)
 	if err := ends.store(ctx, tx); err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 		return held, q.db.send(ctx, "record ends of tickets", batch)
 	}
 	err = q.db.inTx(ctx, "record decisions of queue", func(tx pgx.Tx) error {
-		lines, err := openLine(ctx, tx, key)
+		queue, err := openQueue(ctx, tx, key)
 		if err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 			return err
 		}
 		batch := new(pgx.Batch)
-		addLines(batch, lines)
+		addChangedQueues(batch, queue)
 		if generation > decisions.Control.Generation {
 			addSettlements(batch, key, withoutCancels(decisions.Settlements), &held)
 		} else {

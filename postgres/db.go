@@ -169,3 +169,13 @@ func address(config *pgx.ConnConfig) string {
 	}
 	return net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
 }
+
+// one runs a query that returns one row.
+func one[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scan)
+}

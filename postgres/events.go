@@ -97,30 +97,6 @@ func earlier(ctx context.Context, tx pgx.Tx, trigger attune.TriggerID, key strin
 	return attune.Recorded{Event: event, Enforcements: enforcements, Duplicate: true}, err
 }
 
-const listeningSQL = `
-SELECT r.id, r.ref, r.description, r.criteria, r.parameters,
-	a.id, a.ref, a.description, a.enabled, a.command, a.env, a.schema, a.timeout_ms, a.pool
-FROM rules r JOIN actions a ON a.id = r.action_id
-WHERE r.trigger_id = $1 AND r.enabled ORDER BY r.ref`
-
-// listening returns the enabled rules of a trigger with their actions, in the order of the rules' references. An action
-// that is disabled is among them: that its enforcement is rejected is worth recording.
-func listening(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attune.Ref) ([]attune.Candidate, error) {
-	if trigger == attune.ManualTrigger {
-		return nil, nil
-	}
-	return collect(ctx, tx, func(row pgx.CollectableRow) (attune.Candidate, error) {
-		c := attune.Candidate{Rule: attune.Rule{Enabled: true, Trigger: trigger}}
-		var timeoutMS int64
-		err := row.Scan(&c.Rule.ID, &c.Rule.Ref, &c.Rule.Description, &c.Rule.Criteria, &c.Rule.Parameters,
-			&c.Action.ID, &c.Action.Ref, &c.Action.Description, &c.Action.Enabled, &c.Action.Command, &c.Action.Env,
-			&c.Action.Schema, &timeoutMS, &c.Action.Pool)
-		c.Rule.Action = c.Action.Ref
-		c.Action.Timeout = time.Duration(timeoutMS) * time.Millisecond
-		return c, err
-	}, listeningSQL, id)
-}
-
 // insertEnforcementsSQL finds the queues that a statement before it has made, or another transaction by then. It reads the clock
 // once: an enforcement that is rejected from the start ends when it begins.
 const insertEnforcementsSQL = `
@@ -174,7 +150,7 @@ func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.
 	}
 	chosen := slices.DeleteFunc(slices.Clone(queues), func(key attune.QueueKey) bool { return key == "" })
 	slices.Sort(chosen)
-	addQueues(batch, slices.Compact(chosen))
+	addNewQueues(batch, slices.Compact(chosen))
 	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues)
 	return nil
 }
@@ -220,4 +196,31 @@ func scanEvent(row pgx.CollectableRow) (attune.Event, error) {
 		&author.principal, &author.method, &author.onBehalfOf, &author.note, &e.ReceivedAt)
 	e.Author = author.author()
 	return e, err
+}
+
+// authorColumns are the columns in which event ev keeps its author: see authorValues.
+const authorColumns = `ev.principal, ev.auth_method, ev.on_behalf_of, ev.note`
+
+// authorValues is an author as an event keeps it: all NULL when there is none.
+type authorValues struct {
+	principal, onBehalfOf, note *string
+	method                      *attune.AuthMethod
+}
+
+func authorValuesOf(author *attune.Author) authorValues {
+	if author == nil {
+		return authorValues{}
+	}
+	return authorValues{
+		principal: &author.Principal.Name, method: &author.Principal.Method, onBehalfOf: &author.OnBehalfOf, note: &author.Note,
+	}
+}
+
+func (v authorValues) author() *attune.Author {
+	if v.principal == nil || v.method == nil || v.onBehalfOf == nil || v.note == nil {
+		return nil
+	}
+	return &attune.Author{
+		Principal: attune.Principal{Name: *v.principal, Method: *v.method}, OnBehalfOf: *v.onBehalfOf, Note: *v.note,
+	}
 }

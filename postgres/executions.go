@@ -76,3 +76,50 @@ func scanInto(row pgx.CollectableRow, ex *attune.Execution, output ...any) error
 	ex.Timeout = fromMilliseconds(timeoutMS)
 	return err
 }
+
+// insertAttemptsSQL takes down how the current attempts of executions have ended.
+const insertAttemptsSQL = `
+INSERT INTO execution_attempts (execution_id, attempt, status, reason, error, exit_code, worker, started_at, finished_at)
+SELECT x.id, x.attempt, x.attempt_status, x.reason, x.error, x.exit_code, x.worker, x.started_at,
+	GREATEST(clock_timestamp(), x.requested_at, x.started_at)
+FROM executions x WHERE x.id = ANY ($1::bigint[])`
+
+const attemptsSQL = `
+SELECT a.attempt, a.status, a.reason, a.error, a.exit_code, a.worker, a.started_at, a.finished_at
+FROM execution_attempts a WHERE a.execution_id = $1 ORDER BY a.attempt`
+
+// Attempts returns the attempts of an execution that have ended and were to be tried again, in their order. An execution
+// that does not exist, or that was never to be tried again, has none.
+func (x *Executions) Attempts(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error) {
+	attempts, err := collect(ctx, x.db.pool, pgx.RowToStructByPos[attune.ExecutionAttempt], attemptsSQL, id)
+	return attempts, wrap("read attempts of execution", err)
+}
+
+const insertExecutionChangeSQL = `
+INSERT INTO execution_changes (execution_id, attempt, at, principal, auth_method, on_behalf_of, note, kind, "from", "to")
+VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6, $7, $8, $9)`
+
+// recordChange takes down, in the transaction that does it, what somebody does to an execution by hand.
+func recordChange(
+	ctx context.Context, tx pgx.Tx, s *slot, author attune.Author, kind attune.ExecutionChangeKind, from, to string,
+) error {
+	_, err := tx.Exec(ctx, insertExecutionChangeSQL, s.execution, s.attempt, author.Principal.Name, author.Principal.Method,
+		author.OnBehalfOf, author.Note, kind, from, to)
+	return err
+}
+
+const executionChangesSQL = `
+SELECT c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c.attempt, c."from", c."to"
+FROM execution_changes c WHERE c.execution_id = $1 ORDER BY c.id`
+
+// Changes returns what people have done to an execution by hand, oldest first.
+func (x *Executions) Changes(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionChange, error) {
+	changes, err := collect(ctx, x.db.pool, scanExecutionChange, executionChangesSQL, id)
+	return changes, wrap("read changes of execution", err)
+}
+
+func scanExecutionChange(row pgx.CollectableRow) (attune.ExecutionChange, error) {
+	var c attune.ExecutionChange
+	err := row.Scan(&c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.Kind, &c.Attempt, &c.From, &c.To)
+	return c, err
+}

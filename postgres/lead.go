@@ -55,13 +55,13 @@ func (o *Outbox) Lead(
 		return wrap("become the relay of the outbox", err)
 	}
 	leading, end := context.WithCancelCause(ctx)
-	bell := &bell{conn: conn, timing: o.timing, rung: make(chan struct{}, 1)}
+	notifier := &notifier{conn: conn, timing: o.timing, heard: make(chan struct{}, 1)}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		end(bell.listen(leading))
+		end(notifier.listen(leading))
 	}()
-	err = lead(leading, func(ctx context.Context) error { return bell.wait(ctx, leading) })
+	err = lead(leading, func(ctx context.Context) error { return notifier.wait(ctx, leading) })
 	end(context.Canceled)
 	<-stopped
 	if pgconn.Timeout(context.Cause(leading)) {
@@ -161,30 +161,31 @@ func (o *Outbox) tryLead(ctx context.Context, conn *pgx.Conn) (acquired bool, er
 	return acquired, err
 }
 
-// bell rings when rows were added to the outbox. It alone uses its connection.
-type bell struct {
+// notifier hears of rows that were added to the outbox. It alone uses its connection.
+type notifier struct {
 	conn   *pgx.Conn
 	timing leadTiming
-	rung   chan struct{} // holds at most one ring: however many there were, there is one thing to do
+	heard  chan struct{} // holds at most one notification: however many there were, there is one thing to do
 }
 
-// listen rings until ctx ends, or until the connection is lost, which is what it then returns. The connection is tested
-// all the time, also while notifications come: they say that the server reaches this end, not that this end reaches it.
-func (b *bell) listen(ctx context.Context) error {
-	for due := time.Now().Add(b.timing.probe); ; {
+// listen passes notifications on until ctx ends, or until the connection is lost, which is what it then returns. The connection
+// is tested all the time, also while notifications come: they say that the server reaches this end, not that this end reaches
+// the server.
+func (n *notifier) listen(ctx context.Context) error {
+	for due := time.Now().Add(n.timing.probe); ; {
 		err := within(ctx, time.Until(due), func(ctx context.Context) error {
-			_, err := b.conn.WaitForNotification(ctx)
+			_, err := n.conn.WaitForNotification(ctx)
 			return err
 		})
 		switch {
 		case err == nil:
-			b.ring()
+			n.notify()
 		case pgconn.Timeout(err):
 			err = nil
 		}
 		if err == nil && !time.Now().Before(due) {
-			err = within(ctx, b.timing.answer, b.conn.Ping)
-			due = time.Now().Add(b.timing.probe)
+			err = within(ctx, n.timing.answer, n.conn.Ping)
+			due = time.Now().Add(n.timing.probe)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -195,19 +196,19 @@ func (b *bell) listen(ctx context.Context) error {
 	}
 }
 
-func (b *bell) ring() {
+func (n *notifier) notify() {
 	select {
-	case b.rung <- struct{}{}:
+	case n.heard <- struct{}{}:
 	default:
 	}
 }
 
-// wait returns when the bell rings or after a while; it fails when ctx or the lead ends.
-func (b *bell) wait(ctx, leading context.Context) error {
+// wait returns after a notification or after a while; it fails when ctx or the lead ends.
+func (n *notifier) wait(ctx, leading context.Context) error {
 	select {
-	case <-b.rung:
+	case <-n.heard:
 		return nil
-	case <-time.After(b.timing.patience):
+	case <-time.After(n.timing.patience):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -102,16 +102,16 @@ func (x *Executions) ExpireLeases(ctx context.Context, limit int) (int, error) {
 
 // expire ends those of the candidates whose lease has run out, and returns how many.
 func expire(ctx context.Context, tx pgx.Tx, candidates []attune.ExecutionID) (int, error) {
-	holds, err := lockHolds(ctx, tx, candidates)
+	slots, err := lockSlots(ctx, tx, candidates)
 	if err != nil {
 		return 0, err
 	}
-	var ends ends
+	var ends attemptEnds
 	var reports []attune.Message
 	for _, id := range candidates {
-		if h := holds[id]; h != nil && h.ranOut() {
-			report := h.workerLost()
-			ends.finish(h, report)
+		if s := slots[id]; s != nil && s.ranOut() {
+			report := s.workerLost()
+			ends.finish(s, report)
 			reports = append(reports, report)
 		}
 	}
@@ -122,12 +122,12 @@ func expire(ctx context.Context, tx pgx.Tx, candidates []attune.ExecutionID) (in
 }
 
 // ranOut reports whether the lease of the attempt had run out when it was locked.
-func (h *hold) ranOut() bool { return !h.leaseUntil.IsZero() && !h.leaseUntil.After(h.lockedAt) }
+func (s *slot) ranOut() bool { return !s.leaseUntil.IsZero() && !s.leaseUntil.After(s.lockedAt) }
 
 // workerLost is the report in the place of the worker that has not renewed its lease.
-func (h *hold) workerLost() attune.ExecutionCompletedMessage {
-	report := h.report(attune.ExecutionAbandoned, attune.ReasonWorkerLost, fmt.Sprintf(
-		"its lease ran out at %s: worker %q has not renewed it in time", h.leaseUntil.Format(time.RFC3339), h.worker))
-	report.Worker, report.StartedAt, report.FinishedAt = h.worker, h.startedAt, h.lockedAt
+func (s *slot) workerLost() attune.ExecutionCompletedMessage {
+	report := s.report(attune.ExecutionAbandoned, attune.ReasonWorkerLost, fmt.Sprintf(
+		"its lease ran out at %s: worker %q has not renewed it in time", s.leaseUntil.Format(time.RFC3339), s.worker))
+	report.Worker, report.StartedAt, report.FinishedAt = s.worker, s.startedAt, s.lockedAt
 	return report
 }

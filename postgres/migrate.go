@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -78,4 +80,44 @@ func Migrate(ctx context.Context, url string) (err error) {
 	}
 	_, err = provider.Up(ctx)
 	return wrap("migrate the database", err)
+}
+
+const schemaSQL = `
+SELECT current_setting('server_version'), COALESCE(max(v.version_id), 0) FROM goose_db_version v WHERE v.is_applied`
+
+// Schema asks the server for its version and that of its tables.
+func (db *DB) Schema(ctx context.Context) (attune.DatabaseSchema, error) {
+	schema, err := one(ctx, db.pool, func(row pgx.CollectableRow) (s attune.DatabaseSchema, err error) {
+		return s, row.Scan(&s.Server, &s.Version)
+	}, schemaSQL)
+	if err != nil {
+		return schema, wrap("read the version of the tables", err)
+	}
+	schema.Newest, err = newestMigration()
+	return schema, err
+}
+
+// newestMigration is the number that the last of the migrations begins with.
+func newestMigration() (newest int64, err error) {
+	files, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return 0, fmt.Errorf("open embedded migrations: %w", err)
+	}
+	for _, file := range files {
+		number, _, _ := strings.Cut(file.Name(), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("number of migration %q: %w", file.Name(), err)
+		}
+		newest = max(newest, version)
+	}
+	return newest, nil
+}
+
+const installationSQL = `SELECT id::text FROM installation`
+
+// Installation says which installation of attune the database is.
+func (db *DB) Installation(ctx context.Context) (attune.InstallationID, error) {
+	id, err := one(ctx, db.pool, pgx.RowTo[attune.InstallationID], installationSQL)
+	return id, wrap("read the installation", err)
 }

@@ -74,3 +74,17 @@ func post(ctx context.Context, tx pgx.Tx, messages ...attune.Message) error {
 	_, err := tx.Exec(ctx, postSQL, keys, ids, bodies, outboxChannel)
 	return err
 }
+
+const backlogSQL = `
+SELECT count(*), COALESCE(extract(epoch FROM clock_timestamp() - min(o.created_at)), 0)::double precision FROM outbox o`
+
+// Backlog counts what waits to be published.
+func (o *Outbox) Backlog(ctx context.Context) (attune.OutboxBacklog, error) {
+	backlog, err := one(ctx, o.db.pool, func(row pgx.CollectableRow) (b attune.OutboxBacklog, err error) {
+		var oldest float64
+		err = row.Scan(&b.Rows, &oldest)
+		b.Oldest = max(0, seconds(oldest))
+		return b, err
+	}, backlogSQL)
+	return backlog, wrap("count the outbox", err)
+}

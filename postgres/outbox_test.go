@@ -164,3 +164,18 @@ func TestOutbox_Lead(t *testing.T) {
 		}
 	})
 }
+
+func TestOutbox_Backlog(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	empty, err := b.outbox.Backlog(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, attune.OutboxBacklog{}, empty)
+
+	b.exec(t, `INSERT INTO outbox (routing_key, message_id, body, created_at)
+		SELECT 'enforcement.created', n::text, '{}', clock_timestamp() - n * interval '1 minute' FROM generate_series(1, 3) n`)
+	backlog, err := b.outbox.Backlog(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 3, backlog.Rows)
+	require.InDelta(t, 180, backlog.Oldest.Seconds(), 60)
+}

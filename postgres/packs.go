@@ -53,7 +53,7 @@ func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResu
 			if err := installPack(ctx, tx, pack, &results[i]); err != nil {
 				return err
 			}
-			queueRules(rules, pack)
+			addRules(rules, pack)
 		}
 		return tx.SendBatch(ctx, rules).Close()
 	})
@@ -111,8 +111,8 @@ func installPack(ctx context.Context, tx pgx.Tx, pack attune.Pack, result *Insta
 	batch.Queue(retireTriggersSQL, pack.Name, refs(pack.Triggers, func(t attune.Trigger) attune.Ref { return t.Ref })).Exec(countDisabled)
 	batch.Queue(retireActionsSQL, pack.Name, refs(pack.Actions, func(a attune.Action) attune.Ref { return a.Ref })).Exec(countDisabled)
 	batch.Queue(retireRulesSQL, pack.Name, refs(pack.Rules, func(r attune.Rule) attune.Ref { return r.Ref })).Exec(countDisabled)
-	queueTriggers(batch, pack)
-	queueActions(batch, pack)
+	addTriggers(batch, pack)
+	addActions(batch, pack)
 	addPolicies(batch, pack)
 	result.Triggers, result.Actions, result.Rules = len(pack.Triggers), len(pack.Actions), len(pack.Rules)
 	return tx.SendBatch(ctx, batch).Close()
@@ -125,58 +125,4 @@ func refs[T any](declared []T, ref func(T) attune.Ref) []string {
 		names[i] = string(ref(d))
 	}
 	return names
-}
-
-const upsertTriggerSQL = `
-INSERT INTO triggers (ref, pack, description, schema, webhook_key, webhook_secret_env, webhook_dedup_header)
-VALUES ($1, $2, $3, $4, NULLIF($5, ''), $6, $7)
-ON CONFLICT (ref) DO UPDATE SET
-	description = EXCLUDED.description, schema = EXCLUDED.schema, webhook_key = EXCLUDED.webhook_key,
-	webhook_secret_env = EXCLUDED.webhook_secret_env, webhook_dedup_header = EXCLUDED.webhook_dedup_header,
-	declared = true`
-
-func queueTriggers(batch *pgx.Batch, pack attune.Pack) {
-	for _, t := range pack.Triggers {
-		var webhook attune.Webhook
-		if t.Webhook != nil {
-			webhook = *t.Webhook
-		}
-		batch.Queue(upsertTriggerSQL, t.Ref, pack.Name, t.Description, orNull(t.Schema),
-			webhook.Key, webhook.SecretEnv, webhook.DedupHeader)
-	}
-}
-
-const upsertActionSQL = `
-INSERT INTO actions (ref, pack, description, command, env, schema, timeout_ms, pool)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (ref) DO UPDATE SET
-	description = EXCLUDED.description, command = EXCLUDED.command, env = EXCLUDED.env, schema = EXCLUDED.schema,
-	timeout_ms = EXCLUDED.timeout_ms, pool = EXCLUDED.pool, enabled = true`
-
-func queueActions(batch *pgx.Batch, pack attune.Pack) {
-	for _, a := range pack.Actions {
-		batch.Queue(upsertActionSQL, a.Ref, pack.Name, a.Description, orEmpty(a.Command), orEmpty(a.Env),
-			orNull(a.Schema), milliseconds(a.Timeout), a.Pool)
-	}
-}
-
-const upsertRuleSQL = `
-INSERT INTO rules (ref, pack, description, enabled, trigger_id, action_id, criteria, parameters)
-SELECT $1, $2, $3, $4::boolean, t.id, a.id, $7, $8::json
-FROM triggers t, actions a WHERE t.ref = $5 AND t.declared AND a.ref = $6 AND a.enabled
-ON CONFLICT (ref) DO UPDATE SET
-	description = EXCLUDED.description, enabled = EXCLUDED.enabled, declared = true, trigger_id = EXCLUDED.trigger_id,
-	action_id = EXCLUDED.action_id, criteria = EXCLUDED.criteria, parameters = EXCLUDED.parameters`
-
-func queueRules(batch *pgx.Batch, pack attune.Pack) {
-	for _, r := range pack.Rules {
-		batch.Queue(upsertRuleSQL, r.Ref, pack.Name, r.Description, r.Enabled, r.Trigger, r.Action, r.Criteria,
-			orNull(r.Parameters)).Exec(func(tag pgconn.CommandTag) error {
-			if tag.RowsAffected() == 0 {
-				return attune.Errorf(attune.CodeInvalid, "rule %q of pack %q: no installed pack declares its trigger %q or its action %q",
-					r.Ref, pack.Name, r.Trigger, r.Action)
-			}
-			return nil
-		})
-	}
 }

@@ -214,3 +214,15 @@ func TestPacks_JSONIsKept(t *testing.T) {
 		require.Equal(t, document, string(stored.Payload))
 	}
 }
+
+func TestPacks_Pools(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pools, err := b.packs.Pools(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"default", "small"}, pools)
+	b.exec(t, `UPDATE actions SET enabled = false WHERE pool = 'small'`)
+	pools, err = b.packs.Pools(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"default"}, pools)
+}

@@ -49,15 +49,6 @@ func addPolicies(batch *pgx.Batch, pack attune.Pack) {
 	batch.Queue(upsertPoliciesSQL, said.scopes, said.refs, said.documents)
 }
 
-// queueName is the key of a queue, and the action that owns it; a queue that actions share has no owner.
-type queueName struct {
-	key   attune.QueueKey
-	owner attune.Ref
-}
-
-// pack is the pack that the queue belongs to: keys begin with it, like references.
-func (n queueName) pack() string { return attune.Ref(n.key).Pack() }
-
 const policiesSQL = `
 SELECT p.scope, p.ref, p.origin, p.document FROM policies p
 WHERE p.scope = 'global' OR p.scope = 'pack' AND p.ref = ANY ($1::text[]) OR p.scope = 'queue' AND p.ref = ANY ($2::text[])
@@ -109,17 +100,17 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 		if err != nil {
 			return err
 		}
-		lines, err := lockLines(ctx, tx, slices.Collect(maps.Keys(waiting)))
+		queues, err := lockQueues(ctx, tx, slices.Collect(maps.Keys(waiting)))
 		if err != nil {
 			return err
 		}
-		for _, line := range lines {
-			if line.renewed || waiting[line.id] {
-				concerned = append(concerned, attune.Admission{Queue: line.key, Policy: line.policy})
+		for _, queue := range queues {
+			if queue.renewed || waiting[queue.id] {
+				concerned = append(concerned, attune.Admission{Queue: queue.key, Policy: queue.policy})
 			}
 		}
 		batch := new(pgx.Batch)
-		addLines(batch, lines)
+		addChangedQueues(batch, queues...)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	return concerned, err

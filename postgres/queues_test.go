@@ -3,73 +3,12 @@ package postgres_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/policy"
 )
-
-func TestQueues_Rebuild(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	tickets := b.admit(t, b.created(t, deploy, 8)...)
-	b.admitOther(t)
-	grants := make([]attune.Grant, 4)
-	var messages []attune.ExecutionRequestedMessage
-	for i := range grants {
-		grants[i] = grant(tickets[i])
-		messages = append(messages, b.request(t, tickets[i]))
-	}
-	require.True(t, b.claim(t, messages[1], "worker-1").Granted)
-	b.finish(t, reportOf(messages[0]), reportOf(messages[2]))
-	b.settle(t, tickets[5], attune.EnforcementCancelled, attune.ReasonCancelled)
-
-	snapshot := b.rebuild(t)
-	want := attune.QueueSnapshot{
-		Policy: policy.Defaults(), Mode: attune.QueueOpen, Generation: 1, LastSequence: 8, LastGrant: 4,
-		Holders: []attune.Grant{grants[1], grants[3]}, Waiting: []attune.Ticket{tickets[4], tickets[6], tickets[7]},
-	}
-	want.Policy.Revision = 1
-	for i := range want.Holders {
-		want.Holders[i].Generation = 1 // taken over
-	}
-	ignoreClock := cmpopts.IgnoreFields(attune.Grant{}, "GrantedAt") // the grants were requested a moment after they were made here
-	require.Empty(t, cmp.Diff(want, snapshot, ignoreClock))
-	for _, holder := range snapshot.Holders {
-		require.Equal(t, *b.enforcement(t, holder.Enforcement).GrantedAt, holder.GrantedAt)
-	}
-
-	inRange, err := b.queues.Tickets(t.Context(), queueKey, 3, 7)
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]attune.Ticket{tickets[4], tickets[6]}, inRange))
-	none, err := b.queues.Tickets(t.Context(), "demo.unknown", 1, 100)
-	require.NoError(t, err)
-	require.Empty(t, none)
-}
-
-// TestQueues_RebuildUnused has somebody set a queue by hand before its first use: what the change is from must be right.
-func TestQueues_RebuildUnused(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.policy(t, &attune.Policy{Limit: new(7)})
-	want := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen, Generation: 1}
-	want.Policy.Revision, want.Policy.Limit = 1, 7
-	require.Empty(t, cmp.Diff(want, b.rebuild(t), cmpopts.EquateEmpty()))
-	require.Equal(t, 7, b.stats(t).MaxConcurrent)
-
-	b.policy(t, &attune.Policy{Limit: new(8)})
-	want.Policy.Revision, want.Policy.Limit, want.Generation = 2, 8, 2
-	require.Empty(t, cmp.Diff(want, b.rebuild(t), cmpopts.EquateEmpty()))
-
-	unknown, err := b.queues.Rebuild(t.Context(), "demo.unknown")
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}, unknown))
-	require.Zero(t, b.count(t, `SELECT count(*) FROM queues WHERE key = 'demo.unknown'`), "it is not recorded")
-}
 
 // admitOther puts something into another queue, which must not show up anywhere else.
 func (b *bundle) admitOther(t *testing.T) {
@@ -77,32 +16,6 @@ func (b *bundle) admitOther(t *testing.T) {
 	admissions, err := b.enforcements.Admit(t.Context(), b.created(t, notify, 2))
 	require.NoError(t, err)
 	require.Len(t, admissions[0].Tickets, 2)
-}
-
-func TestQueues_Stats(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	tickets := b.admit(t, b.created(t, deploy, 5)...)
-	b.admitOther(t)
-	message := b.request(t, tickets[0])
-	b.request(t, tickets[1])
-	b.finish(t, reportOf(message))
-	b.settle(t, tickets[2], attune.EnforcementCancelled, attune.ReasonCancelled)
-	action, err := b.packs.Action(t.Context(), deploy)
-	require.NoError(t, err)
-
-	stats := b.stats(t)
-	require.NotNil(t, stats.LastUpdated)
-	require.Positive(t, stats.ID)
-	require.Empty(t, cmp.Diff(attune.QueueStats{
-		ID: stats.ID, Queue: queueKey, ActionID: action.ID, Action: deploy, QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1,
-		Mode: attune.QueueOpen, OldestEnqueuedAt: &tickets[3].EnqueuedAt, TotalEnqueued: 5, TotalCompleted: 1, TotalDropped: 1,
-		LastUpdated: stats.LastUpdated,
-	}, stats))
-
-	// A grant changes the counts, so it changes when they were last updated.
-	granted := b.execution(t, b.request(t, tickets[3]).Execution)
-	require.Equal(t, granted.RequestedAt, *b.stats(t).LastUpdated)
 }
 
 // A queue can be looked at before its first use: what it would do is the question.
@@ -121,15 +34,15 @@ func TestQueues_BeforeFirstUse(t *testing.T) {
 	requireUnused := func() {
 		t.Helper()
 		require.Empty(t, cmp.Diff(want, b.stats(t)))
-		sight := b.sight(t, 10)
-		require.Empty(t, cmp.Diff(want, sight.Stats))
-		require.Equal(t, b.said(t).Policy, sight.Policy, "what the scopes say is what the queue will be told")
-		require.Zero(t, sight.Policy.Revision)
-		require.Equal(t, 4, sight.Policy.Limit)
+		detail := b.detail(t, 10)
+		require.Empty(t, cmp.Diff(want, detail.Stats))
+		require.Equal(t, b.said(t).Policy, detail.Policy, "what the scopes say is what the queue will be told")
+		require.Zero(t, detail.Policy.Revision)
+		require.Equal(t, 4, detail.Policy.Limit)
 		require.Equal(t, "action demo.deploy", b.said(t).From["max_attempts"].String())
-		require.Empty(t, sight.Holders)
-		require.Empty(t, sight.Waiting)
-		require.Empty(t, sight.Latest)
+		require.Empty(t, detail.Holders)
+		require.Empty(t, detail.Waiting)
+		require.Empty(t, detail.Latest)
 		listed, err := b.queues.List(t.Context(), attune.Page{})
 		require.NoError(t, err)
 		require.Empty(t, listed, "only what was used is listed")
@@ -148,7 +61,7 @@ func TestQueues_BeforeFirstUse(t *testing.T) {
 
 	b.admit(t, ids...)
 	require.EqualValues(t, 1, b.stats(t).QueueLength)
-	require.EqualValues(t, 1, b.sight(t, 10).Policy.Revision)
+	require.EqualValues(t, 1, b.detail(t, 10).Policy.Revision)
 	require.Equal(t, 4, b.stats(t).MaxConcurrent)
 }
 
@@ -158,30 +71,9 @@ func TestQueues_Unknown(t *testing.T) {
 	for _, key := range []attune.QueueKey{"demo.unknown", "demo", "nobody.knows", ""} {
 		_, err := b.queues.Stats(t.Context(), key)
 		requireCode(t, attune.CodeNotFound, err, fmt.Sprintf("%q", key))
-		_, _, err = b.queues.Sight(t.Context(), key, 10)
+		_, _, err = b.queues.Detail(t.Context(), key, 10)
 		requireCode(t, attune.CodeNotFound, err, fmt.Sprintf("%q", key))
 	}
-}
-
-func TestQueues_List(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	none, err := b.queues.List(t.Context(), attune.Page{})
-	require.NoError(t, err)
-	require.Empty(t, none)
-
-	b.admitOther(t)
-	b.admit(t, b.created(t, deploy, 1)...)
-	all, err := b.queues.List(t.Context(), attune.Page{})
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-	require.Equal(t, queueKey, all[0].Queue, "the queue that was made last comes first, although its action is older")
-	require.Greater(t, all[0].ID, all[1].ID)
-	require.Less(t, all[0].ActionID, all[1].ActionID)
-	next, err := b.queues.List(t.Context(), attune.Page{Before: int64(all[0].ID), Limit: 5})
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(all[1:], next))
-	require.WithinDuration(t, time.Now(), *all[0].OldestEnqueuedAt, time.Minute)
 }
 
 // TestQueues_AreNotActions has an action's enforcement wait in the queue of another one: everything about its turn goes by
@@ -253,7 +145,7 @@ func TestQueues_Lanes(t *testing.T) {
 	snapshot := b.rebuild(t)
 	require.Equal(t, lanes[0], snapshot.Holders[0].Lane)
 	require.Equal(t, lanes[1], snapshot.Waiting[0].Lane)
-	ended, waiting, err := b.enforcements.Ended(t.Context(), queueKey, []attune.Grant{grant(tickets[1])})
+	ended, waiting, err := b.enforcements.Inspect(t.Context(), queueKey, []attune.Grant{grant(tickets[1])})
 	require.NoError(t, err)
 	require.Empty(t, ended)
 	require.Equal(t, lanes[1], waiting[0].Lane)

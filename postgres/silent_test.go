@@ -142,7 +142,7 @@ func TestDB_SilentConnections(t *testing.T) {
 		for name, use := range map[string]func() error{
 			"transaction": func() error { _, err := limited.enforcements.Admit(t.Context(), ids); return err },
 			"query":       func() error { _, err := limited.enforcements.Get(t.Context(), ids[0]); return err },
-			"batch":       func() error { _, _, err := limited.queues.Sight(t.Context(), queueKey, 1); return err },
+			"batch":       func() error { _, _, err := limited.queues.Detail(t.Context(), queueKey, 1); return err },
 		} {
 			err := use()
 			requireCode(t, attune.CodeUnavailable, err)

@@ -154,7 +154,7 @@ func (w *world) recordControl(control attune.QueueControl) {
 	}
 }
 
-func (w *world) Ended(_ context.Context, _ attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error) {
+func (w *world) Inspect(_ context.Context, _ attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, grant := range grants {

@@ -2,20 +2,20 @@ package attune
 
 import "time"
 
-// QueueSight is one queue in detail, as its rows tell it. All of it is of one instant.
-type QueueSight struct {
+// QueueDetail is one queue in detail, as its rows tell it. All of it is of one instant.
+type QueueDetail struct {
 	At       time.Time // the instant, by the database's clock
 	Stats    QueueStats
 	Override *LimitOverride // the limit set by hand, while it is in force
 	Policy   QueuePolicy    // in force, as the queue was last told
 	Holders  []SlotHolder   // in the order of their grants, up to [MaxSlotHolders]
-	Waiting  []PlaceInLine  // the first in line, as many as were asked for
+	Waiting  []Waiter       // the first in line, as many as were asked for
 	Parked   int64          // those that wait for a person, and neither hold a slot nor stand in line
 	Latest   []LoggedGrant  // the latest [EstimateGrants] grants, newest first
 	Released Releases
 }
 
-// MaxSlotHolders bounds the holders of a [QueueSight].
+// MaxSlotHolders bounds the holders of a [QueueDetail].
 const MaxSlotHolders = 500
 
 // SlotHolder is an enforcement that holds a slot, and the execution that it holds it for. Its times are by the database's
@@ -40,8 +40,8 @@ type SlotHolder struct {
 	RetryAt         *time.Time      // when the next one may start, while it is retrying
 }
 
-// PlaceInLine is an enforcement that waits in its queue.
-type PlaceInLine struct {
+// Waiter is an enforcement that waits in its queue.
+type Waiter struct {
 	Enforcement EnforcementID
 	Sequence    int64
 	QueuedAt    time.Time // the database's clock

@@ -37,8 +37,8 @@ type Overdue struct {
 	CancelRequested bool
 }
 
-// ByHand is a queue that somebody has set to something else than its policy and the usual mode.
-type ByHand struct {
+// ManualOverride is a queue that somebody has set to something else than its policy and the usual mode.
+type ManualOverride struct {
 	Queue    QueueKey
 	Mode     QueueMode
 	ModeBy   *QueueChange   // the change that led there; nil: the queue is open

@@ -180,11 +180,11 @@ func TestQueues_Overdue(t *testing.T) {
 	}, overdue))
 }
 
-func TestQueues_SetByHand(t *testing.T) {
+func TestQueues_ManualOverrides(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.admit(t, b.created(t, deploy, 1)...)
-	none, err := b.queues.SetByHand(t.Context())
+	none, err := b.queues.ManualOverrides(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, none)
 
@@ -192,60 +192,18 @@ func TestQueues_SetByHand(t *testing.T) {
 	paused := modeChange(2, attune.QueueOpen, attune.QueuePaused)
 	limited := attune.QueueChange{Number: 1, At: paused.At, Author: authorNamed("ada", "rush"), Kind: attune.ChangeLimit, From: "1", To: "5"}
 	b.control(t, attune.QueuePaused, &attune.LimitOverride{Limit: 5, Until: until}, limited, paused)
-	set, err := b.queues.SetByHand(t.Context())
+	set, err := b.queues.ManualOverrides(t.Context())
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]attune.ByHand{{
+	require.Empty(t, cmp.Diff([]attune.ManualOverride{{
 		Queue: queueKey, Mode: attune.QueuePaused, Override: &attune.LimitOverride{Limit: 5, Until: until},
 		ModeBy:  &attune.QueueChange{Author: paused.Author, At: paused.At, Kind: attune.ChangeMode},
 		LimitBy: &attune.QueueChange{At: limited.At, Author: authorNamed("ada", "rush"), Kind: attune.ChangeLimit},
 	}}, set))
 
 	b.exec(t, `UPDATE queues SET mode = 'open', override_until = clock_timestamp()`)
-	none, err = b.queues.SetByHand(t.Context())
+	none, err = b.queues.ManualOverrides(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, none)
-}
-
-func TestDB_Schema(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	schema, err := b.db.Schema(t.Context())
-	require.NoError(t, err)
-	require.NotEmpty(t, schema.Server)
-	require.Positive(t, schema.Newest)
-	require.Equal(t, schema.Newest, schema.Version)
-
-	b.exec(t, `DELETE FROM goose_db_version WHERE version_id = $1`, schema.Newest)
-	schema, err = b.db.Schema(t.Context())
-	require.NoError(t, err)
-	require.Less(t, schema.Version, schema.Newest)
-}
-
-func TestOutbox_Backlog(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	empty, err := b.outbox.Backlog(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, attune.OutboxBacklog{}, empty)
-
-	b.exec(t, `INSERT INTO outbox (routing_key, message_id, body, created_at)
-		SELECT 'enforcement.created', n::text, '{}', clock_timestamp() - n * interval '1 minute' FROM generate_series(1, 3) n`)
-	backlog, err := b.outbox.Backlog(t.Context())
-	require.NoError(t, err)
-	require.EqualValues(t, 3, backlog.Rows)
-	require.InDelta(t, 180, backlog.Oldest.Seconds(), 60)
-}
-
-func TestPacks_Pools(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	pools, err := b.packs.Pools(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []string{"default", "small"}, pools)
-	b.exec(t, `UPDATE actions SET enabled = false WHERE pool = 'small'`)
-	pools, err = b.packs.Pools(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []string{"default"}, pools)
 }
 
 // TestQueues_LeaksOfRetries plants a next attempt that nobody asks for.

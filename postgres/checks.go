@@ -2,9 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +9,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
+// leaked finds the slots that are held without an execution that could give them back.
 const leaked = `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.status = 'granted' AND e.granted_at <= clock_timestamp() - $1::interval
@@ -60,8 +58,8 @@ WITH counted AS MATERIALIZED (
 const stallsSQL = countedQueues + `
 SELECT key, in_force, active, waiting, last_grant_at, oldest_waiting FROM judged WHERE stalled ORDER BY key`
 
-// Stalls returns the queues that for at least idle have had somebody waiting and a slot free, are not paused, and have
-// granted nothing.
+// Stalls returns the queues in which, for at least idle, an enforcement has waited and a slot was free, that are not paused, and
+// that have granted nothing.
 func (q *Queues) Stalls(ctx context.Context, idle time.Duration) ([]attune.Stall, error) {
 	stalls, err := collect(ctx, q.db.pool, scanStall, stallsSQL, idle)
 	return stalls, wrap("look for stalled queues", err)
@@ -97,102 +95,48 @@ func scanOverdue(row pgx.CollectableRow) (attune.Overdue, error) {
 	return o, err
 }
 
-const byHandSQL = `
-WITH hand AS (SELECT q.id, q.key, q.mode, ` + overrideInForce + ` AS override, q.override_until FROM queues q)
+const manualOverridesSQL = `
+WITH set AS (SELECT q.id, q.key, q.mode, ` + overrideInForce + ` AS override, q.override_until FROM queues q)
 SELECT s.key, s.mode, s.override, s.override_until,
 	COALESCE(m.principal, ''), COALESCE(m.auth_method, ''), COALESCE(m.on_behalf_of, ''), m.at, COALESCE(m.note, ''),
 	COALESCE(l.principal, ''), COALESCE(l.auth_method, ''), COALESCE(l.on_behalf_of, ''), l.at, COALESCE(l.note, '')
-FROM hand s
+FROM set s
 	LEFT JOIN LATERAL (SELECT c.* FROM queue_changes c
 		WHERE c.queue_id = s.id AND c.kind = 'mode' ORDER BY c.number DESC LIMIT 1) m ON true
 	LEFT JOIN LATERAL (SELECT c.* FROM queue_changes c
 		WHERE c.queue_id = s.id AND c.kind = 'limit' ORDER BY c.number DESC LIMIT 1) l ON true
 WHERE s.mode <> 'open' OR s.override IS NOT NULL ORDER BY s.key`
 
-// SetByHand returns the queues that are not open, or whose limit was set by hand, and who did it.
-func (q *Queues) SetByHand(ctx context.Context) ([]attune.ByHand, error) {
-	set, err := collect(ctx, q.db.pool, scanByHand, byHandSQL)
+// ManualOverrides returns the queues that are not open, or whose limit was set by hand, each with the change that led there.
+func (q *Queues) ManualOverrides(ctx context.Context) ([]attune.ManualOverride, error) {
+	set, err := collect(ctx, q.db.pool, scanManualOverride, manualOverridesSQL)
 	return set, wrap("look for queues set by hand", err)
 }
 
-func scanByHand(row pgx.CollectableRow) (attune.ByHand, error) {
-	var b attune.ByHand
+func scanManualOverride(row pgx.CollectableRow) (attune.ManualOverride, error) {
+	var o attune.ManualOverride
 	var limit *int
 	var until, modeAt, limitAt *time.Time
 	mode, override := attune.QueueChange{Kind: attune.ChangeMode}, attune.QueueChange{Kind: attune.ChangeLimit}
-	err := row.Scan(&b.Queue, &b.Mode, &limit, &until,
+	err := row.Scan(&o.Queue, &o.Mode, &limit, &until,
 		&mode.Principal.Name, &mode.Principal.Method, &mode.OnBehalfOf, &modeAt, &mode.Note,
 		&override.Principal.Name, &override.Principal.Method, &override.OnBehalfOf, &limitAt, &override.Note)
-	b.Override = overrideOf(limit, until)
-	if b.Mode != attune.QueueOpen && modeAt != nil {
-		mode.At, b.ModeBy = *modeAt, &mode
+	o.Override = overrideOf(limit, until)
+	if o.Mode != attune.QueueOpen && modeAt != nil {
+		mode.At, o.ModeBy = *modeAt, &mode
 	}
-	if b.Override != nil && limitAt != nil {
-		override.At, b.LimitBy = *limitAt, &override
+	if o.Override != nil && limitAt != nil {
+		override.At, o.LimitBy = *limitAt, &override
 	}
-	return b, err
-}
-
-const schemaSQL = `
-SELECT current_setting('server_version'), COALESCE(max(v.version_id), 0) FROM goose_db_version v WHERE v.is_applied`
-
-// Schema asks the server for its version and that of its tables.
-func (db *DB) Schema(ctx context.Context) (attune.DatabaseSchema, error) {
-	schema, err := one(ctx, db.pool, func(row pgx.CollectableRow) (s attune.DatabaseSchema, err error) {
-		return s, row.Scan(&s.Server, &s.Version)
-	}, schemaSQL)
-	if err != nil {
-		return schema, wrap("read the version of the tables", err)
-	}
-	schema.Newest, err = newestMigration()
-	return schema, err
-}
-
-// newestMigration is the number that the last of the migrations begins with.
-func newestMigration() (newest int64, err error) {
-	files, err := migrations.ReadDir("migrations")
-	if err != nil {
-		return 0, fmt.Errorf("open embedded migrations: %w", err)
-	}
-	for _, file := range files {
-		number, _, _ := strings.Cut(file.Name(), "_")
-		version, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("number of migration %q: %w", file.Name(), err)
-		}
-		newest = max(newest, version)
-	}
-	return newest, nil
-}
-
-const backlogSQL = `
-SELECT count(*), COALESCE(extract(epoch FROM clock_timestamp() - min(o.created_at)), 0)::double precision FROM outbox o`
-
-// Backlog counts what waits to be published.
-func (o *Outbox) Backlog(ctx context.Context) (attune.OutboxBacklog, error) {
-	backlog, err := one(ctx, o.db.pool, func(row pgx.CollectableRow) (b attune.OutboxBacklog, err error) {
-		var oldest float64
-		err = row.Scan(&b.Rows, &oldest)
-		b.Oldest = max(0, seconds(oldest))
-		return b, err
-	}, backlogSQL)
-	return backlog, wrap("count the outbox", err)
+	return o, err
 }
 
 const parkedSQL = `
 SELECT q.key, count(*), min(e.id) FROM enforcements e JOIN queues q ON q.id = e.queue_id
 WHERE e.status = 'parked' GROUP BY q.key ORDER BY q.key`
 
-// Parked returns the queues of which enforcements are parked.
+// Parked counts the parked enforcements of every queue that has some.
 func (q *Queues) Parked(ctx context.Context) ([]attune.ParkedCount, error) {
 	parked, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.ParkedCount], parkedSQL)
 	return parked, wrap("look for parked enforcements", err)
-}
-
-const poolsSQL = `SELECT DISTINCT a.pool FROM actions a WHERE a.enabled ORDER BY a.pool`
-
-// Pools returns the pools that enabled actions run in.
-func (p *Packs) Pools(ctx context.Context) ([]string, error) {
-	pools, err := collect(ctx, p.db.pool, pgx.RowTo[string], poolsSQL)
-	return pools, wrap("list pools", err)
 }

@@ -9,32 +9,32 @@ import (
 	"github.com/attune-go/attune"
 )
 
-const endedSQL = `
+const inspectSQL = `
 SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, e.status
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = ANY ($2::bigint[]) AND e.queue_id = ` + queueNamed
 
-// Ended tells a queue about the tickets that it believes hold a slot, both answers in sequence order. ended are those whose
-// slot must be released: the enforcement has ended, is parked, or has another place by now. waiting are those whose row
-// still says "queued", which means that nobody has acted upon the grant. What is in neither answer holds its slot, or is
-// not a ticket of this queue.
-func (e *Enforcements) Ended(
+// Inspect tells a queue about the tickets that the queue believes hold a slot, both answers in sequence order. ended are the
+// tickets whose slot must be released: the enforcement has ended, is parked, or has another place by now. waiting are the
+// tickets whose row still says "queued": their grants were not acted upon. A ticket in neither answer holds its slot, or is of
+// another queue.
+func (e *Enforcements) Inspect(
 	ctx context.Context, key attune.QueueKey, grants []attune.Grant,
 ) (ended, waiting []attune.Ticket, err error) {
 	ids := make([]attune.EnforcementID, len(grants))
 	for i, grant := range grants {
 		ids[i] = grant.Enforcement
 	}
-	rows, err := collect(ctx, e.db.pool, scanStanding, endedSQL, key, ids)
+	rows, err := collect(ctx, e.db.pool, scanTicketStatus, inspectSQL, key, ids)
 	if err != nil {
-		return nil, nil, wrap("ask after holders", err)
+		return nil, nil, wrap("inspect holders", err)
 	}
-	standings := make(map[attune.EnforcementID]standing, len(rows))
+	statuses := make(map[attune.EnforcementID]ticketStatus, len(rows))
 	for _, s := range rows {
-		standings[s.ticket.Enforcement] = s
+		statuses[s.ticket.Enforcement] = s
 	}
 	for _, grant := range grants {
-		switch s, known := standings[grant.Enforcement]; {
+		switch s, known := statuses[grant.Enforcement]; {
 		case !known:
 		case s.ended(grant.Sequence):
 			ended = append(ended, grant.Ticket)
@@ -47,19 +47,19 @@ func (e *Enforcements) Ended(
 	return ended, waiting, nil
 }
 
-// standing is a ticket and how its enforcement stands.
-type standing struct {
+// ticketStatus is a ticket and how its enforcement stands.
+type ticketStatus struct {
 	ticket attune.Ticket
 	status attune.EnforcementStatus
 }
 
 // ended reports whether a grant of the place with this sequence allows nothing any more.
-func (s standing) ended(sequence int64) bool {
+func (s ticketStatus) ended(sequence int64) bool {
 	return s.status.Terminal() || s.status == attune.EnforcementParked || s.ticket.Sequence != sequence
 }
 
-func scanStanding(row pgx.CollectableRow) (standing, error) {
-	var s standing
+func scanTicketStatus(row pgx.CollectableRow) (ticketStatus, error) {
+	var s ticketStatus
 	err := row.Scan(&s.ticket.Enforcement, &s.ticket.Sequence, &s.ticket.Lane, &s.ticket.EnqueuedAt, &s.ticket.Attempt, &s.status)
 	return s, err
 }

@@ -12,11 +12,11 @@ import (
 // and returns it. It may be the last attempt or not: a person decides, and that is recorded: see [Executions.Changes]. One that
 // is not parked is [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an author who is nobody [attune.CodeInvalid].
 func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
-	return e.unpark(ctx, "retry enforcement", id, author, attune.ExecutionRetried, func(tx pgx.Tx, h *hold) error {
-		h.toTheBack()
+	return e.unpark(ctx, "retry enforcement", id, author, attune.ExecutionRetried, func(tx pgx.Tx, s *slot) error {
+		s.toTheBack()
 		batch := new(pgx.Batch)
-		batch.Queue(requeueSQL, id, h.ticket.Sequence, h.ticket.EnqueuedAt)
-		addLines(batch, []*line{h.line})
+		batch.Queue(requeueSQL, id, s.ticket.Sequence, s.ticket.EnqueuedAt)
+		addChangedQueues(batch, s.queue)
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
@@ -27,8 +27,8 @@ func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, autho
 // GiveUp ends an enforcement that is parked, and its execution with the status of its last attempt, and returns it. It is
 // recorded and refused like [Enforcements.Retry].
 func (e *Enforcements) GiveUp(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
-	return e.unpark(ctx, "give up enforcement", id, author, attune.ExecutionGivenUp, func(tx pgx.Tx, h *hold) error {
-		return giveUp(ctx, tx, h)
+	return e.unpark(ctx, "give up enforcement", id, author, attune.ExecutionGivenUp, func(tx pgx.Tx, s *slot) error {
+		return giveUp(ctx, tx, s)
 	})
 }
 
@@ -42,7 +42,7 @@ SELECT e.status, COALESCE(x.id, 0) FROM enforcements e LEFT JOIN executions x ON
 // unpark does something with an enforcement that is parked, while everything about it is locked.
 func (e *Enforcements) unpark(
 	ctx context.Context, what string, id attune.EnforcementID, author attune.Author, kind attune.ExecutionChangeKind,
-	do func(pgx.Tx, *hold) error,
+	do func(pgx.Tx, *slot) error,
 ) (attune.Enforcement, error) {
 	var enforcement attune.Enforcement
 	if err := author.Validate(); err != nil {
@@ -54,24 +54,24 @@ func (e *Enforcements) unpark(
 		if err := tx.QueryRow(ctx, executionOfSQL, id).Scan(&status, &execution); err != nil {
 			return found(err, "enforcement %d does not exist", id)
 		}
-		holds, err := lockHolds(ctx, tx, []attune.ExecutionID{execution})
+		slots, err := lockSlots(ctx, tx, []attune.ExecutionID{execution})
 		if err != nil {
 			return err
 		}
-		h := holds[execution]
-		if h != nil {
-			status = h.enforcement
+		s := slots[execution]
+		if s != nil {
+			status = s.enforcement
 		}
-		if h == nil || status != attune.EnforcementParked {
+		if s == nil || status != attune.EnforcementParked {
 			return attune.Errorf(attune.CodeConflict, "enforcement %d is not parked: it is %s", id, status)
 		}
-		if err := do(tx, h); err != nil {
+		if err := do(tx, s); err != nil {
 			return err
 		}
 		if enforcement, err = one(ctx, tx, scanEnforcement, enforcementSQL, id); err != nil {
 			return err
 		}
-		return recordChange(ctx, tx, h, author, kind, string(status), string(enforcement.Status))
+		return recordChange(ctx, tx, s, author, kind, string(status), string(enforcement.Status))
 	})
 	return enforcement, err
 }
@@ -90,7 +90,7 @@ UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished
 FROM ended e WHERE x.enforcement_id = e.id AND x.status = 'retrying'`
 
 // giveUp ends what is parked and locked.
-func giveUp(ctx context.Context, tx pgx.Tx, h *hold) error {
-	_, err := tx.Exec(ctx, giveUpSQL, h.ticket.Enforcement)
+func giveUp(ctx context.Context, tx pgx.Tx, s *slot) error {
+	_, err := tx.Exec(ctx, giveUpSQL, s.ticket.Enforcement)
 	return err
 }

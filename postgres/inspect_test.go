@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-func TestEnforcements_Ended(t *testing.T) {
+func TestEnforcements_Inspect(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	tickets := b.admit(t, b.created(t, deploy, 7)...)
@@ -28,7 +28,7 @@ func TestEnforcements_Ended(t *testing.T) {
 		holders = append(holders, grant(ticket))
 	}
 	holders = append(holders, grant(attune.Ticket{Enforcement: 4711, Sequence: 99}))
-	ended, waiting, err := b.enforcements.Ended(t.Context(), queueKey, holders)
+	ended, waiting, err := b.enforcements.Inspect(t.Context(), queueKey, holders)
 	require.NoError(t, err)
 	want := slices.Clone(tickets[2:6])
 	for i := range want {
@@ -37,11 +37,11 @@ func TestEnforcements_Ended(t *testing.T) {
 	require.Empty(t, cmp.Diff(want, ended))
 	require.Empty(t, cmp.Diff(tickets[6:], waiting))
 
-	ended, waiting, err = b.enforcements.Ended(t.Context(), "demo.notify", holders)
+	ended, waiting, err = b.enforcements.Inspect(t.Context(), "demo.notify", holders)
 	require.NoError(t, err)
 	require.Empty(t, ended, "tickets of another queue are not this queue's business")
 	require.Empty(t, waiting)
-	ended, waiting, err = b.enforcements.Ended(t.Context(), queueKey, nil)
+	ended, waiting, err = b.enforcements.Inspect(t.Context(), queueKey, nil)
 	require.NoError(t, err)
 	require.Empty(t, ended)
 	require.Empty(t, waiting)

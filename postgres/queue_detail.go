@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
+)
+
+// holdSample is how many finished grants hold times are taken from, at most.
+const holdSample = 1000
+
+const instantSQL = `
+SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_id = ` + queueNamed + `)`
+
+const detailHoldersSQL = `
+SELECT e.id, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
+	COALESCE(x.attempt, 0), COALESCE(x.status, ''), COALESCE(x.worker, ''), COALESCE(x.pool, ''), x.requested_at,
+	x.started_at, x.lease_until, COALESCE(x.timeout_ms, 0), x.cancel_requested_at, COALESCE(x.attempt_status, ''), x.retry_at
+FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
+	LEFT JOIN grants g ON g.queue_id = e.queue_id AND g.number = e.grant_number
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' ORDER BY e.grant_number LIMIT $2`
+
+const detailWaitingSQL = `
+SELECT e.id, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
+FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
+
+// releasesSQL reads the hour from its end of grants_released, and the sample likewise.
+const releasesSQL = `
+SELECT h.minute, h.five, h.hour, COALESCE(s.p50, 0), COALESCE(s.p95, 0), s.count, s.since
+FROM (
+	SELECT count(*) FILTER (WHERE g.released_at > now() - interval '1 minute') AS minute,
+		count(*) FILTER (WHERE g.released_at > now() - interval '5 minutes') AS five, count(*) AS hour
+	FROM grants g WHERE g.queue_id = ` + queueNamed + ` AND g.released_at > now() - interval '1 hour'
+) h, (
+	SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY l.held) AS p50,
+		percentile_cont(0.95) WITHIN GROUP (ORDER BY l.held) AS p95, count(*) AS count, min(l.released_at) AS since
+	FROM (
+		SELECT extract(epoch FROM g.released_at - g.requested_at)::double precision AS held, g.released_at
+		FROM grants g WHERE g.queue_id = ` + queueNamed + ` AND g.released_at IS NOT NULL
+		ORDER BY g.released_at DESC LIMIT $2
+	) l
+) s`
+
+// Detail looks at a queue, with the first so many of those who wait, and at what the scopes of policy say now, which the queue
+// may not have been told yet. Before the first use of an action's queue, nothing waits and what they say now is in force. Any
+// other queue is [attune.CodeNotFound].
+func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error) {
+	var detail attune.QueueDetail
+	var said policy.Effective
+	snapshot := attune.QueueSnapshot{Mode: attune.QueueOpen}
+	batch := detailBatch(key, first, &detail, &snapshot)
+	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error {
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return found(err, "queue %q does not exist", key)
+		}
+		name := queueName{key: key, owner: detail.Stats.Action}
+		scopes, err := readLevels(ctx, tx, name)
+		said = scopes.resolve(name)
+		return err
+	})
+	detail.Policy, detail.Override = snapshot.Policy, snapshot.Override
+	if detail.Policy.Revision == 0 {
+		detail.Policy = said.Policy
+	}
+	detail.Stats.MaxConcurrent = detail.Policy.Limit // not what another statement made of a limit that runs out just now
+	if detail.Override != nil {
+		detail.Stats.MaxConcurrent = detail.Override.Limit
+	}
+	return detail, said, wrap("look at queue", err)
+}
+
+func detailBatch(key attune.QueueKey, first int, s *attune.QueueDetail, snapshot *attune.QueueSnapshot) *pgx.Batch {
+	batch := new(pgx.Batch)
+	batch.Queue(instantSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&s.At, &s.Parked) })
+	batch.Queue(statsSQL, key, policy.OwnerOf(key)).Query(func(rows pgx.Rows) error {
+		counted, err := pgx.CollectExactlyOneRow(rows, scanStats)
+		s.Stats = counted.stats
+		return err
+	})
+	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })
+	batch.Queue(detailHoldersSQL, key, attune.MaxSlotHolders).Query(func(rows pgx.Rows) (err error) {
+		s.Holders, err = pgx.CollectRows(rows, scanSlotHolder)
+		return err
+	})
+	batch.Queue(detailWaitingSQL, key, first).Query(func(rows pgx.Rows) (err error) {
+		s.Waiting, err = pgx.CollectRows(rows, pgx.RowToStructByPos[attune.Waiter])
+		return err
+	})
+	batch.Queue(grantsSQL, int64(0), attune.EstimateGrants, key).Query(func(rows pgx.Rows) (err error) {
+		s.Latest, err = pgx.CollectRows(rows, scanLoggedGrant)
+		return err
+	})
+	batch.Queue(releasesSQL, key, holdSample).QueryRow(func(row pgx.Row) (err error) {
+		s.Released, err = scanReleases(row)
+		return err
+	})
+	return batch
+}
+
+func scanSlotHolder(row pgx.CollectableRow) (attune.SlotHolder, error) {
+	var h attune.SlotHolder
+	var timeoutMS int64
+	err := row.Scan(&h.Enforcement, &h.Sequence, &h.GrantNumber, &h.GrantedAt, &h.HeldSince, &h.Execution,
+		&h.Attempt, &h.Status, &h.Worker, &h.Pool, &h.RequestedAt, &h.StartedAt, &h.LeaseUntil, &timeoutMS,
+		&h.CancelRequested, &h.AttemptStatus, &h.RetryAt)
+	h.Timeout = fromMilliseconds(timeoutMS)
+	return h, err
+}
+
+func scanReleases(row pgx.Row) (attune.Releases, error) {
+	var r attune.Releases
+	var p50, p95 float64
+	err := row.Scan(&r.LastMinute, &r.LastFiveMinutes, &r.LastHour, &p50, &p95, &r.Sample, &r.Since)
+	r.P50, r.P95 = seconds(p50), seconds(p95)
+	return r, err
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
+}
