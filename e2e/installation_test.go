@@ -46,7 +46,7 @@ func TestInstallation_TwoInOneNamespace(t *testing.T) {
 	c.run("e2e.step", map[string]any{"n": 1})
 	c.finish("e2e.step", 1, 1)
 
-	path, err := program()
+	path, err := binary()
 	require.NoError(t, err)
 	second := exec.CommandContext(t.Context(), path, "serve", "--data-dir", t.TempDir(), "--packs", c.pack, "--http-addr", "127.0.0.1:0")
 	second.Env = append(c.env, "ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t))
