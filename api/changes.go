@@ -24,7 +24,7 @@ type QueueChange struct {
 	attune.Author
 	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel"`
 	From        string                 `json:"from" doc:"What it was"`
-	To          string                 `json:"to" doc:"What it is since; of a cancel that came too late, the status that the enforcement had"`
+	To          string                 `json:"to" doc:"What it is since; of a late cancel, the status that the enforcement had"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The one that was cancelled"`
 }
 

@@ -14,7 +14,7 @@ func changed() rows {
 	r := sound()
 	change := func(at int, kind attune.QueueChangeKind, from, to string) {
 		r.Changes = append(r.Changes, attune.QueueChange{
-			Number: int64(len(r.Changes) + 1), At: second(at), Author: authorNamed("sam", ""), Kind: kind, From: from, To: to,
+			Number: int64(len(r.Changes) + 1), At: second(at), Author: author, Kind: kind, From: from, To: to,
 		})
 	}
 	change(15, attune.ChangeLimit, "1 by policy", "2 by hand")
@@ -44,7 +44,7 @@ func TestCheck_Changes(t *testing.T) {
 		"a cancel that came too late": {
 			func(r *rows) {
 				r.Changes = append(r.Changes, attune.QueueChange{
-					Number: 6, At: second(36), Author: authorNamed("sam", ""), Kind: attune.ChangeCancel, From: "queued", To: "granted", Enforcement: 102,
+					Number: 6, At: second(36), Author: author, Kind: attune.ChangeCancel, From: "queued", To: "granted", Enforcement: 102,
 				})
 			},
 			nil,
