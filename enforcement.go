@@ -17,8 +17,10 @@ type Enforcement struct {
 	Status     EnforcementStatus `json:"status"`
 	Reason     Reason            `json:"reason,omitempty"` // why it was rejected, cancelled or expired
 	Detail     string            `json:"detail,omitempty"` // the reason for a person
-	Queue      QueueKey          `json:"queue,omitempty"`
-	Sequence   int64             `json:"sequence,omitempty"` // place in the queue, from 1; 0 before acceptance
+	// Queue is chosen when the event is recorded, and kept. It is empty when the enforcement was rejected before that.
+	Queue    QueueKey `json:"queue,omitempty"`
+	Lane     int32    `json:"lane,omitempty"`     // of the queue: see [Ticket]
+	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before acceptance
 	// GrantNumber counts the grants of the queue from 1, in the order the queue decided them: sorted by it, the
 	// sequences of a queue rise. 0 before the grant.
 	GrantNumber int64      `json:"grant_number,omitempty"`

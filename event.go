@@ -19,6 +19,8 @@ type (
 	RuleID int64
 	// TriggerID identifies a [Trigger].
 	TriggerID int64
+	// QueueID identifies a queue; its [QueueKey] names it for people. Lists of queues are in the order of their ids.
+	QueueID int64
 )
 
 // MaxPayloadBytes bounds an event's payload and an action's rendered parameters. It keeps a message far under the

@@ -13,6 +13,8 @@ type Ticket struct {
 	EnqueuedAt  time.Time     `json:"at"`  // millisecond precision; never before that of a lower sequence
 	// Attempt is the fence of the execution that the ticket asks for, from 1; 0 is the first, too.
 	Attempt int `json:"attempt,omitempty"`
+	// Lane is the part of the queue that the ticket waits in. A queue without lanes has only lane 0.
+	Lane int32 `json:"lane,omitempty"`
 }
 
 // Same reports whether two tickets are the same place of the same enforcement.
@@ -97,8 +99,9 @@ type QueueSnapshot struct {
 //
 // holds in every answer.
 type QueueStats struct {
+	ID               QueueID    `json:"id,omitempty"` // 0 before the first use
 	Queue            QueueKey   `json:"queue"`
-	ActionID         ActionID   `json:"action_id"`
+	ActionID         ActionID   `json:"action_id"` // the action that owns the queue
 	Action           Ref        `json:"action_ref"`
 	QueueLength      int64      `json:"queue_length"`   // accepted and waiting
 	ActiveCount      int64      `json:"active_count"`   // granted, execution not ended

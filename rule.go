@@ -52,6 +52,8 @@ type Decision struct {
 	Status     EnforcementStatus // created or rejected
 	Reason     Reason
 	Detail     string
+	Queue      QueueKey // in which a created enforcement waits; empty for a rejected one
+	Lane       string   // the text of the lane of that queue; empty in a queue without lanes
 }
 
 // Recorded is what accepting an event left behind.

@@ -81,7 +81,7 @@ func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*answe
 	})
 }
 
-// changeQueue lets a queue be changed before its first use, but not one that no action has: the change would make it.
+// changeQueue lets a queue be changed before its first use, but not a queue that does not exist: the change would make it.
 func (s *Server) changeQueue(
 	ctx context.Context, name string, said Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
 ) (*answer[attune.QueueStatus], error) {
@@ -93,12 +93,7 @@ func (s *Server) changeQueue(
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.deps.Queues.Stats(ctx, key); attune.CodeOf(err) == attune.CodeNotFound {
-		_, err = s.deps.Queues.ActionStats(ctx, attune.Ref(name))
-		if err != nil {
-			return nil, err
-		}
-	} else if err != nil {
+	if _, err := s.deps.Queues.Stats(ctx, key); err != nil {
 		return nil, err
 	}
 	status, err := change(key, author)

@@ -42,16 +42,14 @@ func setupControl(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
 	b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) {
-		if key != "github.deploy" {
-			return attune.QueueStats{}, notFound("such queue")
+		switch key {
+		case "github.deploy":
+			return attune.QueueStats{ID: 3, Queue: key}, nil
+		case "github.unused":
+			return attune.QueueStats{Queue: key}, nil
+		default:
+			return attune.QueueStats{}, notFound("queue \"" + string(key) + "\"")
 		}
-		return attune.QueueStats{Queue: key}, nil
-	}
-	b.queues.actionStats = func(ref attune.Ref) (attune.QueueStats, error) {
-		if ref != "github.unused" {
-			return attune.QueueStats{}, notFound("action \"" + string(ref) + "\"")
-		}
-		return attune.QueueStats{}, nil
 	}
 	return b
 }

@@ -48,7 +48,8 @@ type EnforcementSummary struct {
 	Status      attune.EnforcementStatus `json:"status"`
 	Reason      attune.Reason            `json:"reason,omitempty"`
 	Detail      string                   `json:"detail,omitempty"`
-	Queue       attune.QueueKey          `json:"queue,omitempty"`
+	Queue       attune.QueueKey          `json:"queue,omitempty" doc:"Chosen when the event was recorded; absent if it was rejected then"`
+	Lane        int32                    `json:"lane,omitempty" doc:"Of the queue; absent in a queue without lanes"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
 	Author      *attune.Author           `json:"author,omitempty" doc:"Of a direct run: who asked for it"`
@@ -62,7 +63,7 @@ func summarizeEnforcement(e attune.Enforcement) EnforcementSummary {
 	return EnforcementSummary{
 		ID: e.ID, Event: e.Event, Rule: e.Rule, Action: e.Action, ActionID: e.ActionID,
 		Status: e.Status, Reason: e.Reason, Detail: e.Detail,
-		Queue: e.Queue, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
+		Queue: e.Queue, Lane: e.Lane, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
 		Author: e.Author, CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
 	}
 }

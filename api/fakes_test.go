@@ -293,9 +293,8 @@ func (f *fakeRules) SetRuleEnabled(_ context.Context, ref attune.Ref, enabled bo
 }
 
 type fakeQueues struct {
-	stats       func(attune.QueueKey) (attune.QueueStats, error)
-	actionStats func(attune.Ref) (attune.QueueStats, error)
-	list        func(attune.Page) ([]attune.QueueStats, error)
+	stats func(attune.QueueKey) (attune.QueueStats, error)
+	list  func(attune.Page) ([]attune.QueueStats, error)
 }
 
 func (f *fakeQueues) Stats(_ context.Context, key attune.QueueKey) (attune.QueueStats, error) {
@@ -303,13 +302,6 @@ func (f *fakeQueues) Stats(_ context.Context, key attune.QueueKey) (attune.Queue
 		return attune.QueueStats{}, notFound("such queue")
 	}
 	return f.stats(key)
-}
-
-func (f *fakeQueues) ActionStats(_ context.Context, ref attune.Ref) (attune.QueueStats, error) {
-	if f.actionStats == nil {
-		return attune.QueueStats{}, notFound("action \"" + string(ref) + "\"")
-	}
-	return f.actionStats(ref)
 }
 
 func (f *fakeQueues) List(_ context.Context, page attune.Page) ([]attune.QueueStats, error) {

@@ -11,7 +11,7 @@ import (
 )
 
 // GrantReader reads the log of what queues granted, newest first; pages go by the number of the grant. The log of a queue
-// that was never used is empty.
+// that was never used, or does not exist, is empty.
 type GrantReader interface {
 	Grants(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.LoggedGrant, error)
 }
@@ -22,6 +22,7 @@ type Grant struct {
 	Number      int64                  `json:"number" doc:"Counts the grants of the queue, from 1, in the order of the decisions"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
 	Sequence    int64                  `json:"sequence"`
+	Lane        int32                  `json:"lane,omitempty" doc:"Of the queue; absent in a queue without lanes"`
 	Attempt     int                    `json:"attempt"`
 	Limit       int                    `json:"limit" doc:"In force at the decision; together with revision 0: not known"`
 	Revision    int64                  `json:"policy_revision" doc:"Of the policy in force at the decision"`
@@ -34,7 +35,7 @@ type Grant struct {
 
 func showGrant(g attune.LoggedGrant) Grant {
 	return Grant{
-		Generation: g.Generation, Number: g.Number, Enforcement: g.Enforcement, Sequence: g.Sequence, Attempt: g.Attempt,
+		Generation: g.Generation, Number: g.Number, Enforcement: g.Enforcement, Sequence: g.Sequence, Lane: g.Lane, Attempt: g.Attempt,
 		Limit: g.Limit, Revision: g.Revision, QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}
@@ -45,7 +46,7 @@ func (g Grant) Logged() attune.LoggedGrant {
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
 			Ticket: attune.Ticket{
-				Enforcement: g.Enforcement, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt, Attempt: g.Attempt,
+				Enforcement: g.Enforcement, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt, Attempt: g.Attempt, Lane: g.Lane,
 			},
 			Generation: g.Generation, Number: g.Number, GrantedAt: g.GrantedAt, Limit: g.Limit, Revision: g.Revision,
 		},

@@ -77,8 +77,8 @@ type HoldTime struct {
 // QueueSights looks at queues in detail.
 type QueueSights interface {
 	// Sight looks at one queue, and at the first so many of those who wait. What it returns beside is what the scopes of
-	// policy say now, and which of them says it: the queue may not have been told yet. A queue that nobody has used or set
-	// is an [attune.CodeNotFound] error.
+	// policy say now, and which of them says it: the queue may not have been told yet. The queue of an action can be looked at
+	// before its first use; any other is an [attune.CodeNotFound] error.
 	Sight(ctx context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error)
 }
 

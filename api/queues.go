@@ -7,16 +7,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
 // QueueReader counts queues. All numbers of one answer are of one instant.
 type QueueReader interface {
-	// Stats returns the counts of one queue; one that was never used is an [attune.CodeNotFound] error.
+	// Stats returns the counts of one queue: zeros before the first use of an action's queue. Any other queue is an
+	// [attune.CodeNotFound] error.
 	Stats(ctx context.Context, key attune.QueueKey) (attune.QueueStats, error)
-	// ActionStats returns the counts of an action's queue: zeros before its first use, [attune.CodeNotFound] for an unknown
-	// action.
-	ActionStats(ctx context.Context, ref attune.Ref) (attune.QueueStats, error)
-	// List returns the queues that were used, by action id, highest first.
+	// List returns the queues that were used, by id, highest first.
 	List(ctx context.Context, page attune.Page) ([]attune.QueueStats, error)
 }
 
@@ -45,13 +44,15 @@ func (s *Server) listQueues(ctx context.Context, in *Paging) (*answer[List[attun
 	if err != nil {
 		return nil, err
 	}
-	return listOf(found, page, func(q attune.QueueStats) int64 { return int64(q.ActionID) }, itself[attune.QueueStats]), nil
+	return listOf(found, page, func(q attune.QueueStats) int64 { return int64(q.ID) }, itself[attune.QueueStats]), nil
 }
 
 func (s *Server) getQueueStats(ctx context.Context, in *RefPath) (*answer[attune.QueueStats], error) {
-	if err := in.check(); err != nil {
+	action, err := s.action(ctx, *in)
+	if err != nil {
 		return nil, err
 	}
-	stats, err := s.deps.Queues.ActionStats(ctx, in.Ref)
+	queue, _ := policy.QueueOf(action)
+	stats, err := s.deps.Queues.Stats(ctx, queue)
 	return &answer[attune.QueueStats]{Body: stats}, err
 }

@@ -195,11 +195,11 @@ func TestQueues(t *testing.T) {
 	t.Parallel()
 
 	stats := attune.QueueStats{
-		Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1, Mode: attune.QueueOpen,
+		ID: 6, Queue: "shop.deploy", ActionID: 4, Action: "shop.deploy", QueueLength: 2, ActiveCount: 1, MaxConcurrent: 1, Mode: attune.QueueOpen,
 		OldestEnqueuedAt: &noon, TotalEnqueued: 10, TotalCompleted: 6, TotalDropped: 1, LastUpdated: &noon,
 	}
 	const statsJSON = `{
-		"queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 2, "active_count": 1, "max_concurrent": 1, "mode": "open",
+		"id": 6, "queue": "shop.deploy", "action_id": 4, "action_ref": "shop.deploy", "queue_length": 2, "active_count": 1, "max_concurrent": 1, "mode": "open",
 		"oldest_enqueued_at": "2030-01-02T12:00:00Z", "total_enqueued": 10, "total_completed": 6, "total_dropped": 1,
 		"last_updated": "2030-01-02T12:00:00Z"
 	}`
@@ -211,7 +211,7 @@ func TestQueues(t *testing.T) {
 			require.Equal(t, attune.Page{Before: 9, Limit: 1}, page)
 			return []attune.QueueStats{stats}, nil
 		}
-		requireJSON(t, `{"items": [`+statsJSON+`], "next": "YmVmb3JlOjQ"}`, b.do(t, get("/api/v1/queues?limit=1&cursor=YmVmb3JlOjk")))
+		requireJSON(t, `{"items": [`+statsJSON+`], "next": "YmVmb3JlOjY"}`, b.do(t, get("/api/v1/queues?limit=1&cursor=YmVmb3JlOjk")))
 	})
 
 	t.Run("OfAction", func(t *testing.T) {
@@ -220,8 +220,8 @@ func TestQueues(t *testing.T) {
 		requireProblem(t, b.do(t, get("/api/v1/actions/shop.nope/queue-stats")), 404, "not_found")
 		requireProblem(t, b.do(t, get("/api/v1/actions/nope/queue-stats")), 404, "not_found")
 
-		b.queues.actionStats = func(ref attune.Ref) (attune.QueueStats, error) {
-			return attune.QueueStats{Queue: "shop.deploy", ActionID: 4, Action: ref, MaxConcurrent: 1, Mode: attune.QueueOpen}, nil
+		b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) {
+			return attune.QueueStats{Queue: key, ActionID: 4, Action: "shop.deploy", MaxConcurrent: 1, Mode: attune.QueueOpen}, nil
 		}
 		recorder := b.do(t, get("/api/v1/actions/shop.deploy/queue-stats"))
 		require.Equal(t, http.StatusOK, recorder.Code)

@@ -262,7 +262,6 @@ func setupAll(t *testing.T) *bundle {
 		return attune.Execution{ID: id}, nil
 	}
 	b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) { return attune.QueueStats{Queue: key}, nil }
-	b.queues.actionStats = func(attune.Ref) (attune.QueueStats, error) { return attune.QueueStats{}, nil }
 	b.sights.sight = func(attune.QueueKey, int) (attune.QueueSight, error) { return attune.QueueSight{}, nil }
 	return b
 }

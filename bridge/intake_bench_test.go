@@ -14,6 +14,7 @@ import (
 	"github.com/attune-go/attune/activities"
 	"github.com/attune-go/attune/bridge"
 	"github.com/attune-go/attune/devenv/testenv"
+	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/postgres/postgrestest"
 	"github.com/attune-go/attune/rabbitmq"
@@ -98,7 +99,10 @@ func background(b *testing.B, run func(context.Context) error) {
 func (w *intakeWorld) created(b *testing.B, n int) []attune.Message {
 	b.Helper()
 	decide := func(attune.Event, []attune.Candidate) []attune.Decision {
-		return []attune.Decision{{ActionID: w.action.ID, Parameters: json.RawMessage(`{}`), Status: attune.EnforcementCreated}}
+		return []attune.Decision{{
+			ActionID: w.action.ID, Parameters: json.RawMessage(`{}`), Status: attune.EnforcementCreated,
+			Queue: policy.DefaultQueue(w.action.Ref),
+		}}
 	}
 	messages := make([]attune.Message, n)
 	for i := range messages {

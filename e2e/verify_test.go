@@ -23,6 +23,15 @@ func TestVerify(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/mixed.yaml": verifyAction, "actions/other.yaml": verifyAction})
 	c.start()
+	// Before its first use, a queue says what it would do; one that no action has is unknown.
+	code, output := c.attune("queue", "show", "e2e.mixed", "--url", c.base)
+	require.Zero(t, code, output)
+	require.Regexp(t, `(?s)mode +open\nlimit +3, from: action e2e.mixed\n.*accepted +0\n.*max_queued +10000 +default\n`, output)
+	code, output = c.attune("queue", "verify", "e2e.mixed", "--url", c.base)
+	require.Zero(t, code, output)
+	code, output = c.attune("queue", "show", "e2e.nothing", "--url", c.base)
+	require.Equal(t, 1, code, output)
+	require.Contains(t, output, "e2e.nothing")
 	long := c.run("e2e.mixed", map[string]any{"kind": "long"})
 	c.run("e2e.mixed", map[string]any{"kind": "fail"})
 	for n := range 38 {
@@ -34,7 +43,7 @@ func TestVerify(t *testing.T) {
 	require.Equal(t, map[string]int{"succeeded": 38, "failed": 1, "cancelled": 1}, m.Outcomes)
 	c.finish("e2e.other", 1, 3)
 
-	code, output := c.attune("queue", "verify", "e2e.mixed", "--url", c.base)
+	code, output = c.attune("queue", "verify", "e2e.mixed", "--url", c.base)
 	require.Zero(t, code, output)
 	require.Contains(t, output, "e2e.mixed: every promise kept\n")
 	require.Regexp(t, `tickets +40 +waiting 0, active 0, executed 40, dropped 0\n`, output)

@@ -36,17 +36,18 @@ const token = "token-of-at-least-32-characters-for-tests"
 
 // plantSQL makes a queue of core.echo that is stalled, and a slot of the queue of core.noop that is leaked.
 const plantSQL = `
-INSERT INTO queues (key, action_id, policy_revision, concurrency_limit, max_queued, overflow, queue_timeout_ms, max_attempts,
-	retry_delay_ms, retry_placement, last_sequence, last_queued_at, freed_at)
-SELECT ref, id, 0, 2, 10000, 'reject', 0, 1, 10000, 'hold', 1, now() - interval '1 hour', now() - interval '1 hour'
+INSERT INTO queues (key, action_id, policy, last_sequence, last_queued_at, freed_at)
+SELECT ref, id, '{"revision": 1, "limit": 2, "max_queued": 10000, "overflow": "reject", "queue_timeout": "0s", "max_attempts": 1,
+	"retry_delay": "10s", "retry_placement": "hold"}', 1, now() - interval '1 hour', now() - interval '1 hour'
 FROM actions WHERE ref IN ('core.echo', 'core.noop');
 INSERT INTO events (trigger_id, payload, source, principal, auth_method, on_behalf_of, note)
 SELECT t.id, '{}', 'manual', 'ada', 'token', '', '' FROM triggers t, generate_series(1, 2) WHERE t.ref = 'core.manual';
-INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, created_at, queued_at)
-SELECT (SELECT min(id) FROM events), id, '{}', 'queued', ref, 1, n.at, n.at FROM (SELECT now() - interval '1 hour' AS at) n, actions WHERE ref = 'core.echo';
-INSERT INTO enforcements (event_id, action_id, parameters, status, queue_key, sequence, created_at, queued_at, grant_number, granted_at)
-SELECT (SELECT max(id) FROM events), id, '{}', 'granted', ref, 1, n.at, n.at, 1, n.at
-FROM (SELECT now() - interval '1 hour' AS at) n, actions WHERE ref = 'core.noop'`
+INSERT INTO enforcements (event_id, action_id, parameters, status, queue_id, sequence, created_at, queued_at)
+SELECT (SELECT min(id) FROM events), action_id, '{}', 'queued', id, 1, last_queued_at, last_queued_at
+FROM queues WHERE key = 'core.echo';
+INSERT INTO enforcements (event_id, action_id, parameters, status, queue_id, sequence, created_at, queued_at, grant_number, granted_at)
+SELECT (SELECT max(id) FROM events), action_id, '{}', 'granted', id, 1, last_queued_at, last_queued_at, 1, last_queued_at
+FROM queues WHERE key = 'core.noop'`
 
 // TestDoctor plants a stall and a leak under a running attune with real services. The doctor, its exit code and the metrics
 // must show both; and what docs/operations.md says must help. It cannot be parallel: Temporal is found by the environment.

@@ -51,14 +51,14 @@ func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetr
 	return c, namespace(ns), workflows.Claim(ctx, c, ns, installation, log)
 }
 
-// marked says that the workflows which the process starts carry the search attribute of their action.
+// marked says that the workflows which the process starts carry the search attributes of their queue.
 type marked bool
 
 func markWorkflows(c client.Client, ns namespace, log *slog.Logger) marked {
 	err := workflows.EnsureAttributes(context.Background(), c, string(ns))
 	if err != nil {
-		log.Warn("workflows cannot be found by their action: add the search attribute to the namespace and start again",
-			"attribute", workflows.ActionAttribute, "type", "Keyword", "namespace", string(ns), "error", err)
+		log.Warn("workflows cannot be found by their queue: add the search attributes to the namespace and start again",
+			"attributes", workflows.Attributes(), "type", "Keyword", "namespace", string(ns), "error", err)
 	}
 	return err == nil
 }

@@ -10,7 +10,8 @@
 //
 // Authority: what scopes say is stored elsewhere and handed in; what follows from it is decided here and nowhere else.
 // Whatever bounds how much may run, how often and how much may wait (limits, queue bounds and retries, and likewise rate
-// limits and quotas) is policy, and its arithmetic belongs in this package.
+// limits and quotas) is policy, and its arithmetic belongs in this package. In which queue an enforcement waits is decided
+// here, too: see [QueueOf].
 //
 // Guarantees: the functions are pure (no clock, no I/O, no state), the order in which levels are handed in does not
 // matter, and the answer has a value and a [Source] for every field of [Fields].
@@ -85,9 +86,6 @@ func (s Source) String() string {
 	}
 	return words
 }
-
-// QueueKey is the queue in which an action's enforcements wait: one queue per action, named by its reference.
-func QueueKey(action attune.Ref) attune.QueueKey { return attune.QueueKey(action) }
 
 // Resolve decides every field of the policy in force.
 //

@@ -214,8 +214,3 @@ func TestEffective_JSON(t *testing.T) {
 		}
 	}`, string(got))
 }
-
-func TestQueueKey(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, attune.QueueKey("demo.deploy"), policy.QueueKey("demo.deploy"))
-}

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -9,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/policy"
 )
 
-// Admit accepts enforcements into their queues, in the order of ids, and returns what to tell each queue.
+// Admit accepts enforcements into their queues, in the order of ids, and returns what to tell each queue. The queue of an
+// enforcement was chosen when its event was recorded: see [Events.Record].
 //
 // In one transaction every enforcement that is still created gets the next sequence of its queue, under the lock of the
 // queue's row; one whose action is disabled is rejected instead. The policy of each queue concerned is resolved again,
@@ -28,13 +30,13 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		if err != nil {
 			return err
 		}
-		lines, err := openLines(ctx, tx, newcomers)
+		lines, err := queuesOf(ctx, tx, newcomers)
 		if err != nil {
 			return err
 		}
 		batch := new(pgx.Batch)
-		queuePlaces(batch, newcomers, lines)
-		addLines(batch, lines)
+		addPlaces(batch, newcomers, lines)
+		addLines(batch, slices.Collect(maps.Values(lines)))
 		batch.Queue(rejectDisabledSQL, ids)
 		batch.Queue(ticketsOfSQL, ids).Query(func(rows pgx.Rows) error {
 			admissions, err = readAdmissions(rows)
@@ -47,14 +49,13 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 
 // newcomer is an enforcement that is about to be accepted.
 type newcomer struct {
-	id       attune.EnforcementID
-	actionID attune.ActionID
-	queue    attune.QueueKey
-	since    time.Time // when it was created: it is not in line before that
+	id    attune.EnforcementID
+	queue attune.QueueID
+	since time.Time // when it was created: it is not in line before that
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.action_id, a.ref, e.created_at FROM enforcements e JOIN actions a ON a.id = e.action_id
+SELECT e.id, e.queue_id, e.created_at FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.enabled
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
@@ -80,71 +81,44 @@ func lockNewcomers(ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID) (
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	var action attune.Ref
-	err := row.Scan(&n.id, &n.actionID, &action, &n.since)
-	n.queue = policy.QueueKey(action)
+	err := row.Scan(&n.id, &n.queue, &n.since)
 	return n, err
 }
 
-// openLinesSQL inserts in key order, like every other lock on these rows.
-const openLinesSQL = `
-INSERT INTO queues (key, action_id, policy)
-SELECT u.key, u.action_id, $3::json
-FROM unnest($1::text[], $2::bigint[]) AS u (key, action_id) ORDER BY u.key COLLATE "C"
-ON CONFLICT (key) DO NOTHING`
-
-// openLines locks the queues of the newcomers, after making those that do not exist yet.
-func openLines(ctx context.Context, tx pgx.Tx, newcomers []newcomer) ([]*line, error) {
+// queuesOf locks the queues that were chosen for the newcomers when their events were recorded.
+func queuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*line, error) {
+	lines := make(map[attune.QueueID]*line)
 	if len(newcomers) == 0 {
-		return nil, nil
+		return lines, nil
 	}
-	actions := make(map[attune.QueueKey]attune.ActionID)
-	for _, n := range newcomers {
-		actions[n.queue] = n.actionID
+	ids := make([]attune.QueueID, len(newcomers))
+	for i, n := range newcomers {
+		ids[i] = n.queue
 	}
-	keys := slices.Sorted(maps.Keys(actions))
-	actionIDs := make([]attune.ActionID, len(keys))
-	for i, key := range keys {
-		actionIDs[i] = actions[key]
+	locked, err := lockLines(ctx, tx, ids)
+	for _, l := range locked {
+		lines[l.id] = l
 	}
-	if _, err := tx.Exec(ctx, openLinesSQL, keys, actionIDs, policy.Defaults()); err != nil {
-		return nil, err
-	}
-	return lockLines(ctx, tx, keys)
-}
-
-const actionOfQueueSQL = `SELECT id FROM actions WHERE ref = $1`
-
-// openLine locks a queue, after making it if it does not exist yet. One that belongs to no action is [attune.CodeNotFound].
-func openLine(ctx context.Context, tx pgx.Tx, key attune.QueueKey) ([]*line, error) {
-	actionID, err := one(ctx, tx, pgx.RowTo[attune.ActionID], actionOfQueueSQL, key)
-	if err != nil {
-		return nil, found(err, "queue %q belongs to no action", key)
-	}
-	return openLines(ctx, tx, []newcomer{{actionID: actionID, queue: key}})
+	return lines, err
 }
 
 const placeSQL = `
-UPDATE enforcements e SET status = 'queued', queue_key = u.queue_key, sequence = u.sequence, queued_at = u.queued_at
-FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[]) AS u (id, queue_key, sequence, queued_at)
+UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = u.queued_at
+FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, sequence, queued_at)
 WHERE e.id = u.id`
 
-// queuePlaces gives every newcomer its place.
-func queuePlaces(batch *pgx.Batch, newcomers []newcomer, lines []*line) {
+// addPlaces gives every newcomer its place.
+func addPlaces(batch *pgx.Batch, newcomers []newcomer, lines map[attune.QueueID]*line) {
 	if len(newcomers) == 0 {
 		return
 	}
-	byKey := make(map[attune.QueueKey]*line, len(lines))
-	for _, l := range lines {
-		byKey[l.key] = l
-	}
-	ids, keys := make([]attune.EnforcementID, len(newcomers)), make([]attune.QueueKey, len(newcomers))
+	ids := make([]attune.EnforcementID, len(newcomers))
 	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
 	for i, n := range newcomers {
-		ticket := byKey[n.queue].next(n.since)
-		ids[i], keys[i], sequences[i], times[i] = n.id, n.queue, ticket.Sequence, ticket.EnqueuedAt
+		ticket := lines[n.queue].next(n.since)
+		ids[i], sequences[i], times[i] = n.id, ticket.Sequence, ticket.EnqueuedAt
 	}
-	batch.Queue(placeSQL, ids, keys, sequences, times)
+	batch.Queue(placeSQL, ids, sequences, times)
 }
 
 const rejectDisabledSQL = `
@@ -161,21 +135,26 @@ WHERE e.id = locked.id`
 const nextAttempt = `COALESCE(x.attempt + 1, 0)`
 
 const ticketsOfSQL = `
-SELECT q.key, e.id, e.sequence, e.queued_at, ` + nextAttempt + `, q.policy
-FROM enforcements e JOIN queues q ON q.key = e.queue_key LEFT JOIN executions x ON x.enforcement_id = e.id
+SELECT q.key, e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, q.policy
+FROM enforcements e JOIN queues q ON q.id = e.queue_id LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'queued'
-ORDER BY q.key, e.sequence`
+ORDER BY q.id, e.sequence`
 
-// readAdmissions groups tickets, which come sorted, by queue.
+// readAdmissions groups tickets, which come sorted, by queue. The policy is decoded once for each queue.
 func readAdmissions(rows pgx.Rows) ([]attune.Admission, error) {
 	var admissions []attune.Admission
-	var queue attune.Admission
+	var queue attune.QueueKey
+	var document []byte
 	var ticket attune.Ticket
 	_, err := pgx.ForEachRow(rows, []any{
-		&queue.Queue, &ticket.Enforcement, &ticket.Sequence, &ticket.EnqueuedAt, &ticket.Attempt, &queue.Policy,
+		&queue, &ticket.Enforcement, &ticket.Sequence, &ticket.Lane, &ticket.EnqueuedAt, &ticket.Attempt, &document,
 	}, func() error {
-		if last := len(admissions) - 1; last < 0 || admissions[last].Queue != queue.Queue {
-			admissions = append(admissions, queue)
+		if last := len(admissions) - 1; last < 0 || admissions[last].Queue != queue {
+			admission := attune.Admission{Queue: queue}
+			if err := json.Unmarshal(document, &admission.Policy); err != nil {
+				return fmt.Errorf("decode the policy of queue %q: %w", queue, err)
+			}
+			admissions = append(admissions, admission)
 		}
 		last := &admissions[len(admissions)-1]
 		last.Tickets = append(last.Tickets, ticket)

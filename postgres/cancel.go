@@ -65,7 +65,7 @@ func cancel(ctx context.Context, tx pgx.Tx, h *hold) error {
 		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it has ended (%s)", h.execution, h.status)
 	case h.status == attune.ExecutionRetrying && h.enforcement == attune.EnforcementQueued:
 		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it waits in queue %q for its next attempt; "+
-			"cancel enforcement %d instead", h.execution, h.queue, h.ticket.Enforcement)
+			"cancel enforcement %d instead", h.execution, h.line.key, h.ticket.Enforcement)
 	case h.status == attune.ExecutionRetrying && h.enforcement == attune.EnforcementParked:
 		return giveUp(ctx, tx, h)
 	case h.status == attune.ExecutionRetrying:

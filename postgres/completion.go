@@ -74,7 +74,7 @@ func (e *ends) finish(h *hold, report attune.ExecutionCompletedMessage) attune.C
 	case h == nil:
 		return attune.Completion{Execution: report.Execution, Effect: attune.CompletionUnknown}
 	case report.Attempt != h.attempt:
-		return attune.Completion{Execution: h.execution, Queue: h.queue, Ticket: h.ticket, Effect: attune.CompletionStale}
+		return attune.Completion{Execution: h.execution, Queue: h.line.key, Ticket: h.ticket, Effect: attune.CompletionStale}
 	case h.status != attune.ExecutionRequested && h.status != attune.ExecutionRunning:
 		return h.completion()
 	case h.triedAgain(report.Status):
@@ -121,7 +121,7 @@ func (h *hold) toTheBack() {
 
 // completion says where an execution stands whose current attempt has ended.
 func (h *hold) completion() attune.Completion {
-	c := attune.Completion{Execution: h.execution, Queue: h.queue, Ticket: h.ticket, Effect: attune.CompletionRepeated}
+	c := attune.Completion{Execution: h.execution, Queue: h.line.key, Ticket: h.ticket, Effect: attune.CompletionRepeated}
 	if h.status != attune.ExecutionRetrying {
 		return c
 	}

@@ -26,16 +26,16 @@ WHERE key = $1 AND last_change < $5`
 // insertChangesSQL lets the row of an enforcement say what became of its cancel. A row that waits in another place, or is
 // granted, shows that the ticket was granted before the cancel.
 const insertChangesSQL = `
-INSERT INTO queue_changes (queue_key, number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to",
+INSERT INTO queue_changes (queue_id, number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to",
 	enforcement_id)
-SELECT $1, u.number, u.request_id, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from",
+SELECT (SELECT id FROM queues WHERE key = $1), u.number, u.request_id, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from",
 	CASE WHEN e.id IS NULL THEN u."to" WHEN e.status = 'queued' THEN 'granted' ELSE e.status END,
 	NULLIF(u.enforcement_id, 0)
 FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
 		$10::text[], $11::text[], $12::bigint[])
 	AS u (number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
 	LEFT JOIN enforcements e ON u.kind = 'cancel' AND e.id = u.enforcement_id
-ON CONFLICT (queue_key, request_id) DO NOTHING`
+ON CONFLICT (queue_id, request_id) DO NOTHING`
 
 // Record records, in one transaction, what a queue has decided: tickets that end without a grant, changes by hand, and how the
 // queue is set by them. A ticket that was cancelled by hand is thus never recorded without its change.
@@ -172,7 +172,7 @@ func (c *changeColumns) add(change attune.QueueChange) {
 const changesSQL = `
 SELECT c.number, c.request_id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to", COALESCE(c.enforcement_id, 0)
 FROM queue_changes c
-WHERE c.queue_key = $3 AND ($1::bigint = 0 OR c.number < $1) ORDER BY c.number DESC LIMIT $2::bigint`
+WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1) ORDER BY c.number DESC LIMIT $2::bigint`
 
 // Changes returns a page of what people did to a queue by hand, newest first. Pages go by the number of the change.
 func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error) {

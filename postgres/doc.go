@@ -3,7 +3,8 @@
 // # Authority
 //
 // The order of tickets is decided here and nowhere else: [Enforcements.Admit] assigns the sequence of an enforcement
-// while it holds the row of its queue. The rows of enforcements and executions are the truth about their status. Who
+// while it holds the row of its queue. Which queue that is was decided before, when [Events.Record] stored the enforcement,
+// and never changes. The rows of enforcements and executions are the truth about their status. Who
 // holds a slot and who waits, and how a queue is set by hand, is decided by the queue's workflow; what it decides is
 // recorded here, so that a queue that lost its state can be rebuilt with [Queues.Rebuild], and so that everybody can see
 // afterwards what was done: [Queues.Changes], [Queues.Grants] and [Executions.Attempts] are kept for ever.
@@ -39,8 +40,11 @@
 //
 // Transactions take locks in this order, and several of a kind in ascending order, so they cannot deadlock:
 //
-//	generation of one queue → enforcements still "created" (by id) → queues (by key) → executions (by id)
+//	generation of one queue → enforcements still "created" (by id) → queues (by id) → executions (by id)
 //	→ other enforcements → their grants
+//
+// Recording an event locks no queue. It makes the queues that do not exist yet, in the order of their keys, and holds nothing
+// that those who wait for them could need.
 //
 // Whoever changes an enforcement that has an execution has locked that execution, so grants need no order of their own, and
 // what is read after the lock stays true. Claims and renewals lock executions only, requests one execution and its

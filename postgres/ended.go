@@ -10,8 +10,9 @@ import (
 )
 
 const endedSQL = `
-SELECT e.id, e.sequence, e.queued_at, ` + nextAttempt + `, e.status
-FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id WHERE e.id = ANY ($2::bigint[]) AND e.queue_key = $1`
+SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, e.status
+FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
+WHERE e.id = ANY ($2::bigint[]) AND e.queue_id = ` + queueNamed
 
 // Ended tells a queue about the tickets that it believes hold a slot, both answers in sequence order. ended are those whose
 // slot must be released: the enforcement has ended, is parked, or has another place by now. waiting are those whose row
@@ -59,6 +60,6 @@ func (s standing) ended(sequence int64) bool {
 
 func scanStanding(row pgx.CollectableRow) (standing, error) {
 	var s standing
-	err := row.Scan(&s.ticket.Enforcement, &s.ticket.Sequence, &s.ticket.EnqueuedAt, &s.ticket.Attempt, &s.status)
+	err := row.Scan(&s.ticket.Enforcement, &s.ticket.Sequence, &s.ticket.Lane, &s.ticket.EnqueuedAt, &s.ticket.Attempt, &s.status)
 	return s, err
 }

@@ -107,7 +107,7 @@ func (r *releases) add(h *hold) {
 // entries in the log of grants: with the end of the execution, or of the attempt that is to be followed by another.
 const releaseSQL = `
 WITH ended AS (
-	SELECT e.id, e.queue_key, e.grant_number, u.status, u.sequence, u.queued_at, x.finished_at,
+	SELECT e.id, e.queue_id, e.grant_number, u.status, u.sequence, u.queued_at, x.finished_at,
 		COALESCE(x.finished_at, a.finished_at) AS released_at
 	FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[]) AS u (execution_id, status, sequence, queued_at)
 		JOIN executions x ON x.id = u.execution_id JOIN enforcements e ON e.id = x.enforcement_id
@@ -117,14 +117,14 @@ WITH ended AS (
 		grant_number = CASE WHEN n.status = 'queued' THEN NULL ELSE e.grant_number END,
 		granted_at = CASE WHEN n.status = 'queued' THEN NULL ELSE e.granted_at END
 	FROM ended n WHERE e.id = n.id AND e.status = 'granted'
-	RETURNING n.queue_key, n.grant_number, n.released_at
+	RETURNING n.queue_id, n.grant_number, n.released_at
 ), logged AS (
 	UPDATE grants g SET released_at = r.released_at FROM released r
-	WHERE g.queue_key = r.queue_key AND g.number = r.grant_number
+	WHERE g.queue_id = r.queue_id AND g.number = r.grant_number
 )
 UPDATE queues q SET total_completed = q.total_completed + r.count, freed_at = clock_timestamp(),
 	updated_at = clock_timestamp()
-FROM (SELECT queue_key, count(*) AS count FROM released GROUP BY queue_key) r WHERE q.key = r.queue_key`
+FROM (SELECT queue_id, count(*) AS count FROM released GROUP BY queue_id) r WHERE q.id = r.queue_id`
 
 func (r *releases) queue(batch *pgx.Batch) {
 	if len(r.ids) > 0 {

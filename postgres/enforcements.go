@@ -17,9 +17,10 @@ func NewEnforcements(db *DB) *Enforcements { return &Enforcements{db: db} }
 // enforcementSelect takes the author of a direct run from its event: what a rule decides has none.
 const enforcementSelect = `
 SELECT e.id, e.event_id, COALESCE(r.ref, ''), a.ref, e.action_id, e.parameters, e.status, e.reason, e.detail,
-	COALESCE(e.queue_key, ''), COALESCE(e.sequence, 0), COALESCE(e.grant_number, 0),
+	COALESCE(q.key, ''), e.lane, COALESCE(e.sequence, 0), COALESCE(e.grant_number, 0),
 	` + authorColumns + `, e.created_at, e.queued_at, e.granted_at, e.finished_at
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN rules r ON r.id = e.rule_id
+	LEFT JOIN queues q ON q.id = e.queue_id
 	LEFT JOIN events ev ON ev.id = e.event_id AND e.rule_id IS NULL`
 
 const enforcementSQL = enforcementSelect + ` WHERE e.id = $1`
@@ -35,7 +36,7 @@ WHERE ($1::bigint = 0 OR e.id < $1)
 	AND ($3::bigint = 0 OR e.event_id = $3)
 	AND ($4::text = '' OR e.rule_id = (SELECT id FROM rules WHERE ref = $4))
 	AND ($5::text = '' OR e.action_id = (SELECT id FROM actions WHERE ref = $5))
-	AND ($6::text = '' OR e.queue_key = $6)
+	AND ($6::text = '' OR e.queue_id = (SELECT id FROM queues WHERE key = $6))
 	AND ($7::text = '' OR e.status = $7)
 	AND ($8::text = '' OR e.reason = $8)
 ORDER BY e.id DESC LIMIT $2::bigint`
@@ -52,8 +53,8 @@ func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
 	var e attune.Enforcement
 	var author authorValues
 	err := row.Scan(&e.ID, &e.Event, &e.Rule, &e.Action, &e.ActionID, &e.Parameters, &e.Status, &e.Reason, &e.Detail,
-		&e.Queue, &e.Sequence, &e.GrantNumber, &author.principal, &author.method, &author.onBehalfOf, &author.note,
-		&e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
+		&e.Queue, &e.Lane, &e.Sequence, &e.GrantNumber, &author.principal, &author.method, &author.onBehalfOf,
+		&author.note, &e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
 	e.Author = author.author()
 	return e, err
 }
@@ -61,7 +62,7 @@ func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
 const positionSQL = `
 SELECT CASE WHEN e.status = 'queued' THEN (
 	SELECT count(*) FROM enforcements w
-	WHERE w.queue_key = e.queue_key AND w.status = 'queued' AND w.sequence <= e.sequence
+	WHERE w.queue_id = e.queue_id AND w.status = 'queued' AND w.sequence <= e.sequence
 ) ELSE 0 END
 FROM enforcements e WHERE e.id = $1`
 

@@ -153,7 +153,8 @@ func TestEnforcements_List(t *testing.T) {
 		{name: "event", filter: attune.EnforcementFilter{Event: recorded.Event.ID}, want: []attune.EnforcementID{byRule}},
 		{name: "rule", filter: attune.EnforcementFilter{Rule: onPush}, want: []attune.EnforcementID{byRule}},
 		{name: "action", filter: attune.EnforcementFilter{Action: deploy}, want: []attune.EnforcementID{deploys[1], deploys[0], byRule}},
-		{name: "queue", filter: attune.EnforcementFilter{Queue: queueKey}, want: []attune.EnforcementID{deploys[0], byRule}},
+		{name: "queue", filter: attune.EnforcementFilter{Queue: queueKey}, want: []attune.EnforcementID{deploys[1], deploys[0], byRule}},
+		{name: "unknown queue", filter: attune.EnforcementFilter{Queue: "demo.unknown"}},
 		{name: "status", filter: attune.EnforcementFilter{Status: attune.EnforcementGranted}, want: []attune.EnforcementID{byRule}},
 		{name: "reason", filter: attune.EnforcementFilter{Reason: attune.ReasonQueueTimeout}, want: []attune.EnforcementID{deploys[0]}},
 		{

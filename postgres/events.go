@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +20,9 @@ func NewEvents(db *DB) *Events { return &Events{db: db} }
 // its trigger, stores an enforcement per decision, and puts a message into the outbox for each that was created. The id of the
 // event comes from the database, and so does its time, unless the event has an earlier one; decide sees both. The rules are
 // given in the order of their references, and enforcements are made, and announced, in the order of the decisions.
+//
+// The queue that a decision names is stored with its enforcement, and made if it does not exist yet. Its place there is
+// given out later, by [Enforcements.Admit]: recording an event locks no queue, so that callers do not wait for each other.
 //
 // An event whose dedup key was recorded before for the same trigger is not stored again: the answer is the earlier
 // event with its enforcements, marked as a duplicate, and decide is not called. No rule listens to
@@ -117,26 +121,33 @@ func listening(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attu
 	}, listeningSQL, id)
 }
 
-// insertEnforcementsSQL reads the clock once: an enforcement that is rejected from the start ends when it begins.
+// insertEnforcementsSQL finds the queues that a statement before it has made, or another transaction by then. It reads the
+// clock once: an enforcement that is rejected from the start ends when it begins.
 const insertEnforcementsSQL = `
 WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
-INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, created_at, finished_at)
-SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, n.at,
+INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at)
+SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id, n.at,
 	CASE WHEN u.status = 'rejected' THEN n.at END
-FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
-	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, position)
+FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, position)
+	LEFT JOIN queues q ON q.key = u.queue
 ORDER BY u.position`
 
-// enforce stores one enforcement per decision and announces those that were created.
+// enforce stores one enforcement per decision, in the queue that was chosen, and announces those that were created.
 func enforce(ctx context.Context, tx pgx.Tx, event attune.Event, decisions []attune.Decision) ([]attune.Enforcement, error) {
 	if len(decisions) == 0 {
 		return []attune.Enforcement{}, nil
 	}
-	if err := insertEnforcements(ctx, tx, event.ID, decisions); err != nil {
+	var enforcements []attune.Enforcement
+	batch := new(pgx.Batch)
+	if err := addEnforcements(batch, event.ID, decisions); err != nil {
 		return nil, err
 	}
-	enforcements, err := collect(ctx, tx, scanEnforcement, enforcementsOfEventSQL, event.ID)
-	if err != nil {
+	batch.Queue(enforcementsOfEventSQL, event.ID).Query(func(rows pgx.Rows) (err error) {
+		enforcements, err = pgx.CollectRows(rows, scanEnforcement)
+		return err
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}
 	var messages []attune.Message
@@ -148,20 +159,39 @@ func enforce(ctx context.Context, tx pgx.Tx, event attune.Event, decisions []att
 	return enforcements, post(ctx, tx, messages...)
 }
 
-func insertEnforcements(ctx context.Context, tx pgx.Tx, event attune.EventID, decisions []attune.Decision) error {
+// addEnforcements makes the queues of the decisions, where they do not exist yet, and one enforcement per decision.
+func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.Decision) error {
 	n := len(decisions)
 	rules, actions, parameters := make([]attune.RuleID, n), make([]attune.ActionID, n), make([]*string, n)
 	statuses, reasons, details := make([]attune.EnforcementStatus, n), make([]attune.Reason, n), make([]string, n)
+	queues := make([]attune.QueueKey, n)
 	for i, d := range decisions {
-		if d.Status != attune.EnforcementCreated && d.Status != attune.EnforcementRejected {
-			return attune.Errorf(attune.CodeInternal, "a decision is %q or %q, not %q",
-				attune.EnforcementCreated, attune.EnforcementRejected, d.Status)
+		if err := checkDecision(d); err != nil {
+			return err
 		}
 		rules[i], actions[i], parameters[i] = d.RuleID, d.ActionID, orNull(d.Parameters)
-		statuses[i], reasons[i], details[i] = d.Status, d.Reason, storable(d.Detail)
+		statuses[i], reasons[i], details[i], queues[i] = d.Status, d.Reason, storable(d.Detail), d.Queue
 	}
-	_, err := tx.Exec(ctx, insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details)
-	return err
+	chosen := slices.DeleteFunc(slices.Clone(queues), func(key attune.QueueKey) bool { return key == "" })
+	slices.Sort(chosen)
+	addQueues(batch, slices.Compact(chosen))
+	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues)
+	return nil
+}
+
+// checkDecision reports a decision that the caller must not make.
+func checkDecision(d attune.Decision) error {
+	switch {
+	case d.Status != attune.EnforcementCreated && d.Status != attune.EnforcementRejected:
+		return attune.Errorf(attune.CodeInternal, "a decision is %q or %q, not %q",
+			attune.EnforcementCreated, attune.EnforcementRejected, d.Status)
+	case d.Status == attune.EnforcementCreated && d.Queue == "":
+		return attune.Errorf(attune.CodeInternal, "a decision to run action %d names no queue", d.ActionID)
+	case d.Lane != "":
+		return attune.Errorf(attune.CodeInternal, "a decision names the lane %q: queues have no lanes", d.Lane)
+	default:
+		return nil
+	}
 }
 
 const eventSQL = eventSelect + ` WHERE ev.id = $1`

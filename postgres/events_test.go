@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -80,6 +81,65 @@ func TestEvents_Record(t *testing.T) {
 		require.NotNil(t, rejected.FinishedAt)
 		require.Nil(t, rejected.Parameters)
 		requireAnnounced(t, b, recorded.Enforcements[0].ID, recorded.Enforcements[2].ID, recorded.Enforcements[3].ID)
+	})
+
+	t.Run("the chosen queue is stored, and made once", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		first, err := b.events.Record(t.Context(), pushEvent(), accept)
+		require.NoError(t, err)
+		second, err := b.events.Record(t.Context(), pushEvent(), accept)
+		require.NoError(t, err)
+		for _, enforcement := range append(first.Enforcements, second.Enforcements...) {
+			require.Equal(t, queueKey, enforcement.Queue)
+			require.Zero(t, enforcement.Lane)
+			require.Zero(t, enforcement.Sequence)
+		}
+		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM queues WHERE key = 'demo.deploy' AND policy_revision = 0`))
+	})
+
+	t.Run("no queue is locked", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.admit(t, b.created(t, deploy, 1)...)
+		blocker, err := b.conn(t).Begin(t.Context())
+		require.NoError(t, err)
+		_, err = blocker.Exec(t.Context(), `SELECT FROM queues FOR UPDATE`)
+		require.NoError(t, err)
+		_, err = b.events.Record(t.Context(), pushEvent(), accept)
+		require.NoError(t, err, "an event is recorded while the queue is busy")
+		require.NoError(t, blocker.Rollback(t.Context()))
+	})
+
+	t.Run("many callers make many queues at once, in any order", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		wide := attune.Pack{Name: "listen", Digest: "1"}
+		for _, action := range b.installWide(t, 30) {
+			wide.Rules = append(wide.Rules, attune.Rule{
+				Ref: attune.NewRef("listen", action.Name()), Enabled: true, Trigger: pushed, Action: action,
+			})
+		}
+		b.install(t, wide)
+		errs := make([]error, 12)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() {
+				_, errs[i] = b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
+					decisions := accept(event, candidates)
+					rand.New(rand.NewPCG(1, uint64(i))).Shuffle(len(decisions), func(x, y int) {
+						decisions[x], decisions[y] = decisions[y], decisions[x]
+					})
+					return decisions
+				})
+			})
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		require.EqualValues(t, 31, b.count(t, `SELECT count(*) FROM queues`))
+		require.EqualValues(t, 31*len(errs), b.count(t, `SELECT count(*) FROM enforcements`))
+		require.Zero(t, b.count(t, `SELECT count(*) FROM enforcements e LEFT JOIN queues q ON q.id = e.queue_id
+			WHERE q.action_id IS DISTINCT FROM e.action_id`), "each is in the queue of its action")
 	})
 
 	t.Run("a disabled rule creates nothing", func(t *testing.T) {
@@ -189,10 +249,27 @@ func TestEvents_RecordNothing(t *testing.T) {
 
 	// The decision cannot be stored, so the event is not stored either.
 	_, err = b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
-		return append(accept(event, candidates), attune.Decision{ActionID: 4711, Status: attune.EnforcementCreated})
+		return append(accept(event, candidates), attune.Decision{
+			ActionID: 4711, Parameters: json.RawMessage(`{}`), Queue: queueKey, Status: attune.EnforcementCreated,
+		})
 	})
-	requireCode(t, attune.CodeInternal, err, "record event")
+	requireCode(t, attune.CodeInternal, err, "record event", "enforcements_action_id_fkey")
 	requireNothing(t)
+
+	// Nor is it without a queue to wait in.
+	for mention, spoil := range map[string]func(*attune.Decision){
+		"names no queue":     func(d *attune.Decision) { d.Queue = "" },
+		"enforcements_queue": func(d *attune.Decision) { d.Queue = "demo.unknown" },
+		`the lane "prod"`:    func(d *attune.Decision) { d.Lane = "prod" },
+	} {
+		_, err = b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
+			decisions := accept(event, candidates)
+			spoil(&decisions[0])
+			return decisions
+		})
+		requireCode(t, attune.CodeInternal, err, mention)
+		requireNothing(t)
+	}
 
 	_, err = b.events.Record(t.Context(), pushEvent(), func(attune.Event, []attune.Candidate) []attune.Decision {
 		return []attune.Decision{{Status: attune.EnforcementGranted}}

@@ -15,12 +15,13 @@ type Executions struct{ db *DB }
 func NewExecutions(db *DB) *Executions { return &Executions{db: db} }
 
 const executionColumns = `
-SELECT x.id, x.enforcement_id, a.ref, x.action_id, x.queue_key, e.sequence, x.attempt, x.status, x.reason, x.error,
+SELECT x.id, x.enforcement_id, a.ref, x.action_id, q.key, e.sequence, x.attempt, x.status, x.reason, x.error,
 	x.attempt_status, x.retry_at, x.pool, x.worker, e.parameters, x.timeout_ms, x.exit_code, x.truncated, x.requested_at,
 	x.started_at, x.lease_until, x.cancel_requested_at, x.finished_at`
 
 const executionTables = `
-FROM executions x JOIN enforcements e ON e.id = x.enforcement_id JOIN actions a ON a.id = x.action_id`
+FROM executions x JOIN enforcements e ON e.id = x.enforcement_id JOIN actions a ON a.id = x.action_id
+	JOIN queues q ON q.id = x.queue_id`
 
 const executionSQL = executionColumns + `, x.result, x.stdout, x.stderr` + executionTables + ` WHERE x.id = $1`
 
@@ -39,7 +40,7 @@ const listExecutionsSQL = executionColumns + executionTables + `
 WHERE ($1::bigint = 0 OR x.id < $1)
 	AND ($3::bigint = 0 OR x.enforcement_id = $3)
 	AND ($4::text = '' OR x.action_id = (SELECT id FROM actions WHERE ref = $4))
-	AND ($5::text = '' OR x.queue_key = $5)
+	AND ($5::text = '' OR x.queue_id = (SELECT id FROM queues WHERE key = $5))
 	AND ($6::text = '' OR x.status = $6)
 	AND ($7::text = '' OR x.worker = $7)
 ORDER BY x.id DESC LIMIT $2::bigint`

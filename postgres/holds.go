@@ -15,7 +15,7 @@ type hold struct {
 	status      attune.ExecutionStatus
 	attempt     int
 	actionID    attune.ActionID
-	queue       attune.QueueKey
+	queue       attune.QueueID
 	enforcement attune.EnforcementStatus
 	ticket      attune.Ticket // the place of the enforcement; without Attempt
 	worker      string        // empty before one has claimed it
@@ -31,25 +31,25 @@ type hold struct {
 // lockLinesOfSQL is lockLinesSQL for the queues of executions.
 const lockLinesOfSQL = `
 WITH q AS MATERIALIZED (
-	SELECT * FROM queues WHERE key IN (SELECT queue_key FROM executions WHERE id = ANY ($1::bigint[]))
-	ORDER BY key FOR NO KEY UPDATE
-)` + lineColumns + ` FROM q JOIN actions a ON a.id = q.action_id ORDER BY q.key`
+	SELECT * FROM queues WHERE id IN (SELECT queue_id FROM executions WHERE id = ANY ($1::bigint[]))
+	ORDER BY id FOR NO KEY UPDATE
+)` + lineColumns + lineTables
 
 // holdsSQL reads what a statement before it has locked: what a statement reads while it waits for a lock can be old.
 const holdsSQL = `
-SELECT x.id, x.status, x.attempt, x.action_id, x.queue_key, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
-	clock_timestamp(), x.cancel_requested_at IS NOT NULL, e.id, e.sequence, e.queued_at, e.status
+SELECT x.id, x.status, x.attempt, x.action_id, x.queue_id, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
+	clock_timestamp(), x.cancel_requested_at IS NOT NULL, e.id, e.sequence, e.lane, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
 
 // lockHolds locks the queues of the executions, and then the executions. The policies of the queues are as they were stored.
 func lockHolds(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (map[attune.ExecutionID]*hold, error) {
-	lines := make(map[attune.QueueKey]*line)
+	lines := make(map[attune.QueueID]*line)
 	holds := make(map[attune.ExecutionID]*hold, len(ids))
 	batch := new(pgx.Batch)
 	batch.Queue(lockLinesOfSQL, ids).Query(func(rows pgx.Rows) error {
 		locked, err := pgx.CollectRows(rows, scanLine)
 		for _, line := range locked {
-			lines[line.key] = line
+			lines[line.id] = line
 		}
 		return err
 	})
@@ -70,7 +70,7 @@ func scanHold(row pgx.CollectableRow) (*hold, error) {
 	var startedAt, leaseUntil, retryAt *time.Time
 	err := row.Scan(&h.execution, &h.status, &h.attempt, &h.actionID, &h.queue, &h.worker, &h.requestedAt, &startedAt,
 		&leaseUntil, &retryAt, &h.lockedAt, &h.cancelled, &h.ticket.Enforcement, &h.ticket.Sequence,
-		&h.ticket.EnqueuedAt, &h.enforcement)
+		&h.ticket.Lane, &h.ticket.EnqueuedAt, &h.enforcement)
 	h.startedAt, h.leaseUntil, h.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
 	return &h, err
 }

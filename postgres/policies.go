@@ -49,19 +49,28 @@ func addPolicies(batch *pgx.Batch, pack attune.Pack) {
 	batch.Queue(upsertPoliciesSQL, said.scopes, said.refs, said.documents)
 }
 
+// queueName is the key of a queue, and the action that owns it; a queue that actions share has no owner.
+type queueName struct {
+	key   attune.QueueKey
+	owner attune.Ref
+}
+
+// pack is the pack that the queue belongs to: keys begin with it, like references.
+func (n queueName) pack() string { return attune.Ref(n.key).Pack() }
+
 const policiesSQL = `
 SELECT p.scope, p.ref, p.origin, p.document FROM policies p
-WHERE p.scope = 'global' OR (p.scope = 'pack' AND p.ref = ANY ($1::text[]))
-	OR (p.scope = 'action' AND p.ref = ANY ($2::text[]))
+WHERE p.scope = 'global' OR p.scope = 'pack' AND p.ref = ANY ($1::text[]) OR p.scope = 'queue' AND p.ref = ANY ($2::text[])
+	OR p.scope = 'action' AND p.ref = ANY ($3::text[])
 ORDER BY p.scope, p.ref, p.origin`
 
-// readLevels returns what every scope says that covers one of the actions.
-func readLevels(ctx context.Context, q querier, actions []attune.Ref) (levels, error) {
-	packs, names := make([]string, len(actions)), make([]string, len(actions))
-	for i, action := range actions {
-		packs[i], names[i] = action.Pack(), string(action)
+// readLevels returns what every scope says that covers one of the queues.
+func readLevels(ctx context.Context, q querier, queues ...queueName) (levels, error) {
+	packs, keys, owners := make([]string, len(queues)), make([]attune.QueueKey, len(queues)), make([]attune.Ref, len(queues))
+	for i, queue := range queues {
+		packs[i], keys[i], owners[i] = queue.pack(), queue.key, queue.owner
 	}
-	return collect(ctx, q, scanLevel, policiesSQL, packs, names)
+	return collect(ctx, q, scanLevel, policiesSQL, packs, keys, owners)
 }
 
 func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
@@ -70,19 +79,24 @@ func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 	return level, err
 }
 
-// levels are what the scopes say about some actions.
+// levels are what the scopes say about some queues.
 type levels []policy.Level
 
-// resolve returns the policy in force for one action.
-func (l levels) resolve(action attune.Ref) policy.Effective {
+// resolve returns the policy in force for one queue.
+func (l levels) resolve(queue queueName) policy.Effective {
+	refs := map[policy.Scope]string{
+		policy.ScopeAction: string(queue.owner), policy.ScopeQueue: string(queue.key), policy.ScopePack: queue.pack(),
+		policy.ScopeGlobal: "",
+	}
 	return policy.Resolve(slices.DeleteFunc(slices.Clone(l), func(level policy.Level) bool {
-		return level.Scope == policy.ScopePack && level.Ref != action.Pack() ||
-			level.Scope == policy.ScopeAction && level.Ref != string(action)
+		return level.Ref != refs[level.Scope]
 	})...)
 }
 
+// waitingQueuesSQL leaves out queues that have not accepted anything: they resolve their policy when they do.
 const waitingQueuesSQL = `
-SELECT q.key, EXISTS (SELECT FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued') FROM queues q`
+SELECT q.id, EXISTS (SELECT FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued')
+FROM queues q WHERE q.policy_revision > 0`
 
 // ApplyPolicies resolves the policy of every queue again and returns, without tickets, the queues that should hear about
 // theirs: those whose policy has changed, now under its new revision, and all in which somebody waits, so that repeating
@@ -100,7 +114,7 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 			return err
 		}
 		for _, line := range lines {
-			if line.renewed || waiting[line.key] {
+			if line.renewed || waiting[line.id] {
 				concerned = append(concerned, attune.Admission{Queue: line.key, Policy: line.policy})
 			}
 		}
@@ -111,17 +125,17 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 	return concerned, err
 }
 
-// readWaiting returns for every queue whether somebody waits in it.
-func readWaiting(ctx context.Context, tx pgx.Tx) (map[attune.QueueKey]bool, error) {
+// readWaiting returns for every queue whether an enforcement waits in it.
+func readWaiting(ctx context.Context, tx pgx.Tx) (map[attune.QueueID]bool, error) {
 	rows, err := tx.Query(ctx, waitingQueuesSQL)
 	if err != nil {
 		return nil, err
 	}
-	waiting := make(map[attune.QueueKey]bool)
-	var key attune.QueueKey
-	var somebody bool
-	_, err = pgx.ForEachRow(rows, []any{&key, &somebody}, func() error {
-		waiting[key] = somebody
+	waiting := make(map[attune.QueueID]bool)
+	var id attune.QueueID
+	var waits bool
+	_, err = pgx.ForEachRow(rows, []any{&id, &waits}, func() error {
+		waiting[id] = waits
 		return nil
 	})
 	return waiting, err

@@ -49,35 +49,38 @@ func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.Queue
 		batch := new(pgx.Batch)
 		addLines(batch, lines)
 		batch.Queue(raiseGenerationSQL, key)
-		queueSnapshot(batch, key, &snapshot)
+		addSnapshot(batch, key, &snapshot)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	return snapshot, err
 }
 
+// queueNamed is the id of the queue whose key is the first parameter of a statement.
+const queueNamed = `(SELECT id FROM queues WHERE key = $1)`
+
 const queueSQL = `
 SELECT q.generation, q.last_sequence,
-	COALESCE((SELECT g.number FROM grants g WHERE g.queue_key = q.key ORDER BY g.number DESC LIMIT 1), 0),
+	COALESCE((SELECT g.number FROM grants g WHERE g.queue_id = q.id ORDER BY g.number DESC LIMIT 1), 0),
 	q.last_change, q.mode, ` + overrideInForce + `, q.override_until, q.policy
 FROM queues q WHERE q.key = $1`
 
 // selectHolders gives those who hold their slots for the next attempt the grant of that attempt.
 const selectHolders = `
-SELECT e.id, e.sequence, e.queued_at, e.grant_number, CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END,
+SELECT e.id, e.sequence, e.lane, e.queued_at, e.grant_number, CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END,
 	e.granted_at, x.retry_at, COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0)
 FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
-	LEFT JOIN grants g ON g.queue_key = e.queue_key AND g.number = e.grant_number`
+	LEFT JOIN grants g ON g.queue_id = e.queue_id AND g.number = e.grant_number`
 
 const holdersSQL = selectHolders + `
-WHERE e.queue_key = $1 AND e.status = 'granted' ORDER BY e.grant_number`
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' ORDER BY e.grant_number`
 
 const waitersSQL = `
-SELECT e.id, e.sequence, e.queued_at, ` + nextAttempt + `
+SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
-WHERE e.queue_key = $1 AND e.status = 'queued' ORDER BY e.sequence`
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence`
 
-// queueSnapshot reads a queue into snapshot.
-func queueSnapshot(batch *pgx.Batch, key attune.QueueKey, snapshot *attune.QueueSnapshot) {
+// addSnapshot reads a queue into snapshot.
+func addSnapshot(batch *pgx.Batch, key attune.QueueKey, snapshot *attune.QueueSnapshot) {
 	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })
 	batch.Queue(holdersSQL, key).Query(func(rows pgx.Rows) (err error) {
 		snapshot.Holders, err = pgx.CollectRows(rows, scanHolder)
@@ -121,7 +124,7 @@ func overrideOf(limit *int, until *time.Time) *attune.LimitOverride {
 func scanHolder(row pgx.CollectableRow) (attune.Grant, error) {
 	var g attune.Grant
 	var notBefore *time.Time
-	err := row.Scan(&g.Enforcement, &g.Sequence, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &notBefore,
+	err := row.Scan(&g.Enforcement, &g.Sequence, &g.Lane, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &notBefore,
 		&g.Limit, &g.Revision)
 	if notBefore != nil {
 		g.NotBefore = *notBefore
@@ -131,14 +134,14 @@ func scanHolder(row pgx.CollectableRow) (attune.Grant, error) {
 
 func scanTicket(row pgx.CollectableRow) (attune.Ticket, error) {
 	var t attune.Ticket
-	err := row.Scan(&t.Enforcement, &t.Sequence, &t.EnqueuedAt, &t.Attempt)
+	err := row.Scan(&t.Enforcement, &t.Sequence, &t.Lane, &t.EnqueuedAt, &t.Attempt)
 	return t, err
 }
 
 const ticketsSQL = `
-SELECT e.id, e.sequence, e.queued_at, ` + nextAttempt + `
+SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
-WHERE e.queue_key = $1 AND e.status = 'queued' AND e.sequence BETWEEN $2 AND $3 ORDER BY e.sequence`
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' AND e.sequence BETWEEN $2 AND $3 ORDER BY e.sequence`
 
 // Tickets returns those of the sequences from..to (both included) that still wait, in sequence order.
 func (q *Queues) Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error) {

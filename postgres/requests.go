@@ -26,26 +26,27 @@ const lockExecutionOfSQL = `SELECT id FROM executions WHERE enforcement_id = $1 
 // A number that another grant has is replaced by the next free one. That happens when somebody has reset the queue's workflow
 // to an earlier point: it counts on from there.
 const grantSQL = `
-WITH granted AS (
-	UPDATE enforcements SET status = 'granted', granted_at = GREATEST(queued_at, LEAST($5, clock_timestamp())), grant_number = CASE
-		WHEN EXISTS (SELECT FROM grants t WHERE t.queue_key = $1 AND t.number = $4::bigint)
-		THEN (SELECT max(t.number) + 1 FROM grants t WHERE t.queue_key = $1)
+WITH queue AS (
+	SELECT id FROM queues WHERE key = $1 AND generation <= $9
+), granted AS (
+	UPDATE enforcements e SET status = 'granted', granted_at = GREATEST(e.queued_at, LEAST($5, clock_timestamp())),
+		grant_number = CASE
+		WHEN EXISTS (SELECT FROM grants t WHERE t.queue_id = q.id AND t.number = $4::bigint)
+		THEN (SELECT max(t.number) + 1 FROM grants t WHERE t.queue_id = q.id)
 		ELSE $4::bigint END
-	WHERE id = $2 AND queue_key = $1 AND sequence = $3 AND status = 'queued'
-		AND (SELECT q.generation FROM queues q WHERE q.key = $1) <= $9
-	RETURNING id, action_id, queue_key, sequence, queued_at, grant_number, granted_at
+	FROM queue q WHERE e.id = $2 AND e.queue_id = q.id AND e.sequence = $3 AND e.status = 'queued'
+	RETURNING e.id, e.action_id, e.queue_id, e.sequence, e.lane, e.queued_at, e.grant_number, e.granted_at
 ), kept AS (
-	SELECT e.id, e.action_id, e.queue_key, e.grant_number, e.granted_at
-	FROM executions x JOIN enforcements e ON e.id = x.enforcement_id AND e.sequence = $3
-	WHERE x.enforcement_id = $2 AND x.queue_key = $1 AND x.attempt = $6::integer - 1 AND x.retry_at IS NOT NULL
-		AND (SELECT q.generation FROM queues q WHERE q.key = $1) <= $9
+	SELECT e.id, e.action_id, e.queue_id, e.grant_number, e.granted_at
+	FROM queue q JOIN executions x ON x.queue_id = q.id JOIN enforcements e ON e.id = x.enforcement_id AND e.sequence = $3
+	WHERE x.enforcement_id = $2 AND x.attempt = $6::integer - 1 AND x.retry_at IS NOT NULL
 ), requested AS (
-	INSERT INTO executions AS x (enforcement_id, action_id, queue_key, attempt, status, pool, timeout_ms, command, env,
+	INSERT INTO executions AS x (enforcement_id, action_id, queue_id, attempt, status, pool, timeout_ms, command, env,
 		requested_at)
-	SELECT g.id, g.action_id, g.queue_key, 1, 'requested', a.pool, a.timeout_ms, a.command, a.env,
+	SELECT g.id, g.action_id, g.queue_id, 1, 'requested', a.pool, a.timeout_ms, a.command, a.env,
 		GREATEST(clock_timestamp(), g.granted_at)
-	FROM (SELECT id, action_id, queue_key, granted_at FROM granted
-			UNION ALL SELECT id, action_id, queue_key, granted_at FROM kept) g
+	FROM (SELECT id, action_id, queue_id, granted_at FROM granted
+			UNION ALL SELECT id, action_id, queue_id, granted_at FROM kept) g
 		JOIN actions a ON a.id = g.action_id
 	ON CONFLICT (enforcement_id) DO UPDATE SET
 		status = 'requested', attempt = x.attempt + 1, requested_at = GREATEST(EXCLUDED.requested_at, x.requested_at),
@@ -56,18 +57,18 @@ WITH granted AS (
 	RETURNING enforcement_id, attempt, requested_at
 ), continued AS (
 	UPDATE grants g SET attempt = r.attempt FROM kept k JOIN requested r ON r.enforcement_id = k.id
-	WHERE g.queue_key = k.queue_key AND g.number = k.grant_number
+	WHERE g.queue_id = k.queue_id AND g.number = k.grant_number
 )
-INSERT INTO grants (queue_key, number, sequence, queued_at, enforcement_id, attempt, generation, policy_revision,
+INSERT INTO grants (queue_id, number, sequence, lane, queued_at, enforcement_id, attempt, generation, policy_revision,
 	concurrency_limit, granted_at, requested_at)
-SELECT g.queue_key, g.grant_number, g.sequence, g.queued_at, g.id, r.attempt, $9, $8, $7, $5, r.requested_at
+SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, $5, r.requested_at
 FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 
 const requestSQL = `
-SELECT e.status, COALESCE(e.queue_key, ''), COALESCE(e.sequence, 0), COALESCE(q.generation, 0), e.action_id, a.ref,
+SELECT e.status, COALESCE(q.key, ''), COALESCE(e.sequence, 0), COALESCE(q.generation, 0), e.action_id, a.ref,
 	e.parameters, COALESCE(x.id, 0), COALESCE(x.status, ''), COALESCE(x.attempt, 0), COALESCE(x.pool, ''),
 	COALESCE(x.command, '{}'), COALESCE(x.env, '{}'), COALESCE(x.timeout_ms, 0)
-FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN queues q ON q.key = e.queue_key
+FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN queues q ON q.id = e.queue_id
 	LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = $1`
 
@@ -122,7 +123,7 @@ func (s *requestState) answer(key attune.QueueKey, grant attune.Grant) (attune.E
 	switch {
 	case s.enforcement.Terminal():
 		return attune.ExecutionRequest{Ended: true}, nil
-	case s.queue != key:
+	case s.queue != key || s.enforcement == attune.EnforcementCreated:
 		return attune.ExecutionRequest{}, attune.Errorf(attune.CodeConflict,
 			"enforcement %d cannot be granted by queue %q: it is %s in queue %q", grant.Enforcement, key, s.enforcement, s.queue)
 	case s.generation > grant.Generation, s.sequence != grant.Sequence, s.enforcement == attune.EnforcementParked:

@@ -82,9 +82,9 @@ const giveUpSQL = `
 WITH ended AS (
 	UPDATE enforcements e SET status = 'executed', finished_at = GREATEST(clock_timestamp(), x.requested_at, x.started_at)
 	FROM executions x WHERE e.id = $1 AND e.status = 'parked' AND x.enforcement_id = e.id
-	RETURNING e.id, e.queue_key, e.finished_at
+	RETURNING e.id, e.queue_id, e.finished_at
 ), changed AS (
-	UPDATE queues q SET updated_at = clock_timestamp() FROM ended e WHERE q.key = e.queue_key
+	UPDATE queues q SET updated_at = clock_timestamp() FROM ended e WHERE q.id = e.queue_id
 )
 UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished_at = e.finished_at
 FROM ended e WHERE x.enforcement_id = e.id AND x.status = 'retrying'`

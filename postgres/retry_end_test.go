@@ -271,7 +271,9 @@ func TestConstraints(t *testing.T) {
 	tests := []struct{ name, sql, constraint string }{
 		{"unknown status", `UPDATE enforcements SET status = 'lost', grant_number = NULL, granted_at = NULL`, "enforcements_status"},
 		{"parked without a grant", `UPDATE enforcements SET grant_number = NULL, granted_at = NULL WHERE status = 'parked'`, "enforcements_grant"},
-		{"parked without a place", `UPDATE enforcements SET queue_key = NULL, sequence = NULL, queued_at = NULL WHERE status = 'parked'`, "enforcements_place"},
+		{"parked without a place", `UPDATE enforcements SET sequence = NULL, queued_at = NULL WHERE status = 'parked'`, "enforcements_place"},
+		{"parked without a queue", `UPDATE enforcements SET queue_id = NULL WHERE status = 'parked'`, "enforcements_queue"},
+		{"a lane below 0", `UPDATE enforcements SET lane = -1`, "enforcements_lane_check"},
 		{"parked and finished", `UPDATE enforcements SET finished_at = now() WHERE status = 'parked'`, "enforcements_end"},
 		{"queued with a grant", `UPDATE enforcements SET status = 'queued' WHERE status = 'parked'`, "enforcements_grant"},
 		{"retrying without an end", `UPDATE executions SET attempt_status = '' WHERE status = 'retrying'`, "executions_retrying"},

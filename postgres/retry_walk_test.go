@@ -239,28 +239,28 @@ var walkRules = map[string]string{
 	"every place is an enforcement's, or that of a grant before, once": `
 		SELECT q.key, s.sequence FROM queues q, generate_series(1, q.last_sequence) AS s (sequence)
 		WHERE 1 <> (SELECT count(DISTINCT p.id) FROM (
-			SELECT id, sequence FROM enforcements WHERE queue_key = q.key
-			UNION SELECT enforcement_id, sequence FROM grants WHERE queue_key = q.key) p WHERE p.sequence = s.sequence)`,
+			SELECT id, sequence FROM enforcements WHERE queue_id = q.id
+			UNION SELECT enforcement_id, sequence FROM grants WHERE queue_id = q.id) p WHERE p.sequence = s.sequence)`,
 	"completed are those that ended, those that are parked, and the places before": `
 		SELECT q.key FROM queues q WHERE q.total_completed <>
-			(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status IN ('executed', 'parked')) +
+			(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status IN ('executed', 'parked')) +
 			(SELECT count(*) FROM grants g JOIN enforcements e ON e.id = g.enforcement_id
-			WHERE g.queue_key = q.key AND g.sequence <> e.sequence)`,
+			WHERE g.queue_id = q.id AND g.sequence <> e.sequence)`,
 	"dropped are those that ended in line": `
 		SELECT q.key FROM queues q WHERE q.total_dropped <>
-			(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'expired')`,
+			(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'expired')`,
 	"a grant is open if and only if the enforcement holds a slot by it": `
 		SELECT g.number FROM grants g JOIN enforcements e ON e.id = g.enforcement_id
 		WHERE (g.released_at IS NULL) <> (e.status = 'granted' AND e.grant_number = g.number)`,
 	"every enforcement that was granted has that grant in the log": `
 		SELECT e.id FROM enforcements e WHERE e.grant_number IS NOT NULL AND NOT EXISTS (
-			SELECT FROM grants g WHERE g.queue_key = e.queue_key AND g.number = e.grant_number AND g.enforcement_id = e.id
+			SELECT FROM grants g WHERE g.queue_id = e.queue_id AND g.number = e.grant_number AND g.enforcement_id = e.id
 				AND g.sequence = e.sequence AND g.queued_at = e.queued_at)`,
 	"attempts of an enforcement rise with its places": `
 		SELECT g.number FROM grants g JOIN grants h ON h.enforcement_id = g.enforcement_id AND h.sequence > g.sequence
 		WHERE h.attempt <= g.attempt OR h.queued_at < g.queued_at OR h.requested_at < g.released_at`,
 	"generations rise with the time of requests": `
-		SELECT g.number FROM grants g JOIN grants h ON h.queue_key = g.queue_key AND h.requested_at > g.requested_at
+		SELECT g.number FROM grants g JOIN grants h ON h.queue_id = g.queue_id AND h.requested_at > g.requested_at
 		WHERE h.generation < g.generation`,
 	"the status of an enforcement goes with that of its execution": `
 		SELECT e.id FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id WHERE NOT CASE e.status

@@ -18,7 +18,7 @@ WITH settled AS (
 		finished_at = GREATEST(clock_timestamp(), e.queued_at, x.requested_at, x.started_at)
 	FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[]) AS u (id, sequence, status, reason)
 		LEFT JOIN executions x ON x.enforcement_id = u.id
-	WHERE e.id = u.id AND e.queue_key = $1 AND e.sequence = u.sequence AND e.status = 'queued'
+	WHERE e.id = u.id AND e.queue_id = ` + queueNamed + ` AND e.sequence = u.sequence AND e.status = 'queued'
 	RETURNING e.id, e.finished_at
 ), ended AS (
 	UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished_at = s.finished_at
@@ -30,7 +30,7 @@ FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
 // heldSQL returns the grants of those of some tickets that were granted, whether they hold their slots still or not.
 const heldSQL = selectHolders + `
 	JOIN unnest($2::bigint[], $3::bigint[]) AS u (id, sequence) ON u.id = e.id AND u.sequence = e.sequence
-WHERE e.queue_key = $1 AND e.status IN ('granted', 'parked', 'executed') ORDER BY e.grant_number`
+WHERE e.queue_id = ` + queueNamed + ` AND e.status IN ('granted', 'parked', 'executed') ORDER BY e.grant_number`
 
 // addSettlements records the end of tickets of one queue that were not granted: rejected, cancelled or expired, with the
 // reason. An execution that waited for a further attempt ends as its last attempt has ended. A ticket that no longer waits

@@ -12,6 +12,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/devenv/testenv"
+	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/postgres/postgrestest"
 )
@@ -113,23 +114,30 @@ func (b *bundle) installWide(t testing.TB, n int) []attune.Ref {
 func accept(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
 	decisions := make([]attune.Decision, len(candidates))
 	for i, c := range candidates {
-		decisions[i] = attune.Decision{
-			RuleID: c.Rule.ID, ActionID: c.Action.ID, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated,
-		}
+		decisions[i] = decisionTo(c.Action)
+		decisions[i].RuleID = c.Rule.ID
 	}
 	return decisions
 }
 
-// ask records the wish to run an action directly, and returns the enforcement.
-func (b *bundle) ask(t testing.TB, action attune.ActionID) attune.EnforcementID {
+// decisionTo is the decision to run an action.
+func decisionTo(action attune.Action) attune.Decision {
+	queue, lane := policy.QueueOf(action)
+	return attune.Decision{
+		ActionID: action.ID, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated, Queue: queue, Lane: lane,
+	}
+}
+
+// decide records an event about which exactly this is decided, and returns the enforcement.
+func (b *bundle) decide(t testing.TB, decision attune.Decision) attune.Enforcement {
 	t.Helper()
 	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual, Author: &ada}
 	recorded, err := b.events.Record(t.Context(), event, func(attune.Event, []attune.Candidate) []attune.Decision {
-		return []attune.Decision{{ActionID: action, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated}}
+		return []attune.Decision{decision}
 	})
 	require.NoError(t, err)
 	require.Len(t, recorded.Enforcements, 1)
-	return recorded.Enforcements[0].ID
+	return recorded.Enforcements[0]
 }
 
 // created makes n enforcements of an action and returns their ids in ascending order.
@@ -139,7 +147,7 @@ func (b *bundle) created(t testing.TB, action attune.Ref, n int) []attune.Enforc
 	require.NoError(t, err)
 	ids := make([]attune.EnforcementID, n)
 	for i := range ids {
-		ids[i] = b.ask(t, declared.ID)
+		ids[i] = b.decide(t, decisionTo(declared)).ID
 	}
 	return ids
 }
@@ -147,7 +155,12 @@ func (b *bundle) created(t testing.TB, action attune.Ref, n int) []attune.Enforc
 // bulk makes n enforcements of each action with one statement, and returns their ids in ascending order.
 func (b *bundle) bulk(t testing.TB, n int, actions ...attune.Ref) []attune.EnforcementID {
 	t.Helper()
-	rows, err := b.conn(t).Query(t.Context(), `
+	conn := b.conn(t)
+	_, err := conn.Exec(t.Context(), `
+		INSERT INTO queues (key, action_id, policy) SELECT a.ref, a.id, $2::json FROM actions a WHERE a.ref = ANY ($1::text[])
+		ON CONFLICT DO NOTHING`, actions, policy.Defaults())
+	require.NoError(t, err)
+	rows, err := conn.Query(t.Context(), `
 		WITH e AS (
 			INSERT INTO events (trigger_id, payload, source, principal, auth_method, on_behalf_of, note)
 			SELECT t.id, '{}', 'manual', 'ada', 'token', '', '' FROM triggers t, generate_series(1, $1 * cardinality($2::text[])) WHERE t.ref = 'core.manual'
@@ -155,9 +168,9 @@ func (b *bundle) bulk(t testing.TB, n int, actions ...attune.Ref) []attune.Enfor
 		), numbered AS (
 			SELECT id, row_number() OVER (ORDER BY id) - 1 AS i FROM e
 		)
-		INSERT INTO enforcements (event_id, action_id, parameters, status)
-		SELECT n.id, a.id, '{}', 'created'
-		FROM numbered n JOIN actions a ON a.ref = ($2::text[])[1 + n.i % cardinality($2::text[])] RETURNING id`, n, actions)
+		INSERT INTO enforcements (event_id, action_id, parameters, status, queue_id)
+		SELECT n.id, q.action_id, '{}', 'created', q.id
+		FROM numbered n JOIN queues q ON q.key = ($2::text[])[1 + n.i % cardinality($2::text[])] RETURNING id`, n, actions)
 	require.NoError(t, err)
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[attune.EnforcementID])
 	require.NoError(t, err)

@@ -14,20 +14,20 @@ import (
 const holdSample = 1000
 
 const instantSQL = `
-SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_key = $1)`
+SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_id = ` + queueNamed + `)`
 
 const sightHoldersSQL = `
 SELECT e.id, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
 	COALESCE(x.attempt, 0), COALESCE(x.status, ''), COALESCE(x.worker, ''), COALESCE(x.pool, ''), x.requested_at,
 	x.started_at, x.lease_until, COALESCE(x.timeout_ms, 0), x.cancel_requested_at, COALESCE(x.attempt_status, ''), x.retry_at
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
-	LEFT JOIN grants g ON g.queue_key = e.queue_key AND g.number = e.grant_number
-WHERE e.queue_key = $1 AND e.status = 'granted' ORDER BY e.grant_number LIMIT $2`
+	LEFT JOIN grants g ON g.queue_id = e.queue_id AND g.number = e.grant_number
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' ORDER BY e.grant_number LIMIT $2`
 
 const sightWaitingSQL = `
 SELECT e.id, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
-WHERE e.queue_key = $1 AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
 
 // releasesSQL reads the hour from its end of grants_released, and the sample likewise.
 const releasesSQL = `
@@ -35,34 +35,39 @@ SELECT h.minute, h.five, h.hour, COALESCE(s.p50, 0), COALESCE(s.p95, 0), s.count
 FROM (
 	SELECT count(*) FILTER (WHERE g.released_at > now() - interval '1 minute') AS minute,
 		count(*) FILTER (WHERE g.released_at > now() - interval '5 minutes') AS five, count(*) AS hour
-	FROM grants g WHERE g.queue_key = $1 AND g.released_at > now() - interval '1 hour'
+	FROM grants g WHERE g.queue_id = ` + queueNamed + ` AND g.released_at > now() - interval '1 hour'
 ) h, (
 	SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY l.held) AS p50,
 		percentile_cont(0.95) WITHIN GROUP (ORDER BY l.held) AS p95, count(*) AS count, min(l.released_at) AS since
 	FROM (
 		SELECT extract(epoch FROM g.released_at - g.requested_at)::double precision AS held, g.released_at
-		FROM grants g WHERE g.queue_key = $1 AND g.released_at IS NOT NULL
+		FROM grants g WHERE g.queue_id = ` + queueNamed + ` AND g.released_at IS NOT NULL
 		ORDER BY g.released_at DESC LIMIT $2
 	) l
 ) s`
 
 // Sight looks at a queue, with the first so many of those who wait, and at what the scopes of policy say now, which the queue
-// may not have been told yet. A queue that nobody has used or set is [attune.CodeNotFound].
+// may not have been told yet. Before the first use of an action's queue, nothing waits and what they say now is in force. Any
+// other queue is [attune.CodeNotFound].
 func (q *Queues) Sight(ctx context.Context, key attune.QueueKey, first int) (attune.QueueSight, policy.Effective, error) {
 	var sight attune.QueueSight
 	var said policy.Effective
-	snapshot := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}
+	snapshot := attune.QueueSnapshot{Mode: attune.QueueOpen}
 	batch := sightBatch(key, first, &sight, &snapshot)
 	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return found(err, "queue %q does not exist", key)
 		}
-		scopes, err := readLevels(ctx, tx, []attune.Ref{sight.Stats.Action})
-		said = policy.Resolve(scopes...)
+		name := queueName{key: key, owner: sight.Stats.Action}
+		scopes, err := readLevels(ctx, tx, name)
+		said = scopes.resolve(name)
 		return err
 	})
 	sight.Policy, sight.Override = snapshot.Policy, snapshot.Override
+	if sight.Policy.Revision == 0 {
+		sight.Policy = said.Policy
+	}
 	sight.Stats.MaxConcurrent = sight.Policy.Limit // not what another statement made of a limit that runs out just now
 	if sight.Override != nil {
 		sight.Stats.MaxConcurrent = sight.Override.Limit
@@ -73,8 +78,9 @@ func (q *Queues) Sight(ctx context.Context, key attune.QueueKey, first int) (att
 func sightBatch(key attune.QueueKey, first int, s *attune.QueueSight, snapshot *attune.QueueSnapshot) *pgx.Batch {
 	batch := new(pgx.Batch)
 	batch.Queue(instantSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&s.At, &s.Parked) })
-	batch.Queue(statsSQL, key).Query(func(rows pgx.Rows) (err error) {
-		s.Stats, err = pgx.CollectExactlyOneRow(rows, scanStats)
+	batch.Queue(statsSQL, key, policy.OwnerOf(key)).Query(func(rows pgx.Rows) error {
+		counted, err := pgx.CollectExactlyOneRow(rows, scanStats)
+		s.Stats = counted.stats
 		return err
 	})
 	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })

@@ -32,12 +32,6 @@ func (b *bundle) said(t *testing.T) policy.Effective {
 func TestQueues_Sight(t *testing.T) {
 	t.Parallel()
 
-	t.Run("UnknownQueue", func(t *testing.T) {
-		t.Parallel()
-		_, _, err := setup(t).queues.Sight(t.Context(), queueKey, 10)
-		requireCode(t, attune.CodeNotFound, err, queueKey)
-	})
-
 	t.Run("HoldersAndWaiting", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

@@ -19,8 +19,9 @@ WHERE e.status = 'granted' AND e.granted_at <= clock_timestamp() - $1::interval
 		OR x.status = 'retrying' AND COALESCE(x.retry_at <= clock_timestamp() - $1::interval, true))`
 
 const leaksSQL = `
-SELECT e.queue_key, e.id, e.sequence, e.granted_at, COALESCE(x.id, 0), COALESCE(x.status, '')` + leaked + `
-ORDER BY e.queue_key, e.grant_number`
+SELECT (SELECT q.key FROM queues q WHERE q.id = e.queue_id) AS queue, e.id, e.sequence, e.granted_at, COALESCE(x.id, 0),
+	COALESCE(x.status, '')` + leaked + `
+ORDER BY queue, e.grant_number`
 
 // Leaks returns the enforcements that were granted at least olderThan ago, and still count as holding a slot although
 // their execution has ended or was never made, or has waited for its next attempt for so long beyond its time. The
@@ -43,12 +44,12 @@ const countedQueues = `
 WITH counted AS MATERIALIZED (
 	SELECT q.key, q.mode, COALESCE(` + overrideInForce + `, q.concurrency_limit) AS in_force, q.freed_at,
 		CASE WHEN q.override_until <= clock_timestamp() THEN q.override_until END AS ran_out_at,
-		(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'granted') AS active,
-		(SELECT count(*) FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued') AS waiting,
-		(SELECT g.requested_at FROM grants g WHERE g.queue_key = q.key ORDER BY g.number DESC LIMIT 1) AS last_grant_at,
-		(SELECT e.queued_at FROM enforcements e WHERE e.queue_key = q.key AND e.status = 'queued'
+		(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'granted') AS active,
+		(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued') AS waiting,
+		(SELECT g.requested_at FROM grants g WHERE g.queue_id = q.id ORDER BY g.number DESC LIMIT 1) AS last_grant_at,
+		(SELECT e.queued_at FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued'
 			ORDER BY e.sequence LIMIT 1) AS oldest_waiting
-	FROM queues q
+	FROM queues q WHERE q.policy_revision > 0
 ), judged AS (
 	SELECT c.*, COALESCE(c.mode <> 'paused' AND c.waiting > 0 AND c.active < c.in_force
 		AND GREATEST(c.last_grant_at, c.oldest_waiting, c.freed_at, c.ran_out_at) <= clock_timestamp() - $1::interval,
@@ -73,9 +74,9 @@ func scanStall(row pgx.CollectableRow) (attune.Stall, error) {
 }
 
 const overdueSQL = `
-SELECT x.queue_key, x.enforcement_id, x.id, x.attempt, x.status, x.worker, x.pool,
+SELECT q.key, x.enforcement_id, x.id, x.attempt, x.status, x.worker, x.pool,
 	COALESCE(x.started_at, x.requested_at) AS since, x.timeout_ms, x.cancel_requested_at IS NOT NULL
-FROM executions x
+FROM executions x JOIN queues q ON q.id = x.queue_id
 WHERE x.status = 'running' AND x.started_at <= clock_timestamp() - x.timeout_ms * interval '1 millisecond' - $1::interval
 	OR x.status = 'requested' AND x.requested_at <= clock_timestamp() - $2::interval
 ORDER BY since, x.id`
@@ -97,15 +98,15 @@ func scanOverdue(row pgx.CollectableRow) (attune.Overdue, error) {
 }
 
 const byHandSQL = `
-WITH hand AS (SELECT q.key, q.mode, ` + overrideInForce + ` AS override, q.override_until FROM queues q)
+WITH hand AS (SELECT q.id, q.key, q.mode, ` + overrideInForce + ` AS override, q.override_until FROM queues q)
 SELECT s.key, s.mode, s.override, s.override_until,
 	COALESCE(m.principal, ''), COALESCE(m.auth_method, ''), COALESCE(m.on_behalf_of, ''), m.at, COALESCE(m.note, ''),
 	COALESCE(l.principal, ''), COALESCE(l.auth_method, ''), COALESCE(l.on_behalf_of, ''), l.at, COALESCE(l.note, '')
 FROM hand s
 	LEFT JOIN LATERAL (SELECT c.* FROM queue_changes c
-		WHERE c.queue_key = s.key AND c.kind = 'mode' ORDER BY c.number DESC LIMIT 1) m ON true
+		WHERE c.queue_id = s.id AND c.kind = 'mode' ORDER BY c.number DESC LIMIT 1) m ON true
 	LEFT JOIN LATERAL (SELECT c.* FROM queue_changes c
-		WHERE c.queue_key = s.key AND c.kind = 'limit' ORDER BY c.number DESC LIMIT 1) l ON true
+		WHERE c.queue_id = s.id AND c.kind = 'limit' ORDER BY c.number DESC LIMIT 1) l ON true
 WHERE s.mode <> 'open' OR s.override IS NOT NULL ORDER BY s.key`
 
 // SetByHand returns the queues that are not open, or whose limit was set by hand, and who did it.
@@ -179,7 +180,8 @@ func (o *Outbox) Backlog(ctx context.Context) (attune.OutboxBacklog, error) {
 }
 
 const parkedSQL = `
-SELECT e.queue_key, count(*), min(e.id) FROM enforcements e WHERE e.status = 'parked' GROUP BY e.queue_key ORDER BY e.queue_key`
+SELECT q.key, count(*), min(e.id) FROM enforcements e JOIN queues q ON q.id = e.queue_id
+WHERE e.status = 'parked' GROUP BY q.key ORDER BY q.key`
 
 // Parked returns the queues of which enforcements are parked.
 func (q *Queues) Parked(ctx context.Context) ([]attune.ParkedCount, error) {

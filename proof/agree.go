@@ -34,6 +34,10 @@ func (c *check) checkGrant(grant attune.LoggedGrant) {
 		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has gone to the back and has not given its slot back",
 			grant.Enforcement)
 	}
+	if known && grant.Lane != enforcement.Lane {
+		c.violation(RuleLog, grant.Sequence, grant.Number, "decided in lane %d, and enforcement %d is in lane %d",
+			grant.Lane, grant.Enforcement, enforcement.Lane)
+	}
 	if grant.Number < 1 || grant.Attempt < 1 {
 		c.violation(RuleLog, grant.Sequence, grant.Number, "number %d and attempt %d start at 1", grant.Number, grant.Attempt)
 	}

@@ -13,7 +13,7 @@ import (
 type Rows struct {
 	Queue        attune.QueueKey
 	Stats        attune.QueueStats
-	Enforcements []attune.Enforcement // all that the queue has ever accepted
+	Enforcements []attune.Enforcement // all that were ever recorded for the queue, also those that it has not accepted
 	Grants       []attune.LoggedGrant // the log of grants
 	Changes      []attune.QueueChange // the log of changes by hand
 }
@@ -64,7 +64,9 @@ func newCheck(rows Rows) *check {
 	}
 	slices.SortStableFunc(c.grants, func(a, b attune.LoggedGrant) int { return cmp.Compare(a.Number, b.Number) })
 	slices.SortStableFunc(c.changes, func(a, b attune.QueueChange) int { return cmp.Compare(a.Number, b.Number) })
-	for _, enforcement := range rows.Enforcements {
+	accepted := slices.DeleteFunc(slices.Clone(rows.Enforcements), unaccepted)
+	c.report.Checked.Unaccepted = len(rows.Enforcements) - len(accepted)
+	for _, enforcement := range accepted {
 		c.byID[enforcement.ID] = enforcement
 	}
 	for _, grant := range c.grants {
@@ -73,7 +75,7 @@ func newCheck(rows Rows) *check {
 			c.actedUpon[grant.Generation] = grant.RequestedAt
 		}
 	}
-	c.placeAll(rows.Enforcements)
+	c.placeAll(accepted)
 	return c
 }
 

@@ -89,7 +89,12 @@ func TestCheck_LimitUnknown(t *testing.T) {
 func TestCheck_Allowed(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(r *rows){
-		"an empty queue":                         func(r *rows) { *r = empty() },
+		"an empty queue": func(r *rows) { *r = empty() },
+		"what the queue has not accepted": func(r *rows) {
+			r.Enforcements = append(r.Enforcements,
+				attune.Enforcement{ID: 201, Queue: key, Status: attune.EnforcementCreated},
+				attune.Enforcement{ID: 202, Queue: key, Status: attune.EnforcementRejected, FinishedAt: new(second(1))})
+		},
 		"a slot given back as the next is taken": func(r *rows) { *r.Grants[1].ReleasedAt = r.Grants[3].RequestedAt },
 		"a limit lowered while slots are held, and raised again": func(r *rows) {
 			r.Grants[0].ReleasedAt = new(second(1000))
@@ -221,6 +226,10 @@ func TestCheck_Violations(t *testing.T) {
 		"granted at limit 0": {
 			func(r *rows) { r.Grants[0].Limit = 0 },
 			[]string{"limit: sequence 1 grant 1: decided while 0 slots were held, at a limit of 0"},
+		},
+		"a grant in another lane": {
+			func(r *rows) { r.Grants[2].Lane = 1 },
+			[]string{"log: sequence 4 grant 3: decided in lane 1, and enforcement 104 is in lane 0"},
 		},
 		"a grant of nobody": {
 			func(r *rows) {

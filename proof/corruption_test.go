@@ -36,6 +36,7 @@ func corruptions() []corruption {
 		{name: "grant while paused", apply: grantWhilePaused, prepare: (*history).pauseAndGoOn},
 		{name: "grant at another limit", apply: grantAtAnotherLimit, prepare: (*history).limitByHand},
 		{name: "grant after a cancel", apply: grantAfterCancel, prepare: (*history).pauseAndGoOn},
+		{name: "another lane", apply: anotherLane, prepare: (*history).oneAfterTheOther},
 	}
 }
 
@@ -306,5 +307,15 @@ func grantAfterCancel(t *rapid.T, r *rows) bool {
 		Number: int64(len(r.Changes) + 1), At: grant.GrantedAt.Add(-time.Microsecond), Author: authorNamed("sam", ""), Kind: attune.ChangeCancel,
 		From: string(attune.EnforcementQueued), To: string(attune.EnforcementCancelled), Enforcement: grant.Enforcement,
 	})
+	return true
+}
+
+// anotherLane has the log say that a ticket was granted in a lane that it is not in.
+func anotherLane(t *rapid.T, r *rows) bool {
+	grant := pick(t, r.Grants, func(attune.LoggedGrant) bool { return true })
+	if grant == nil {
+		return false
+	}
+	grant.Lane++
 	return true
 }

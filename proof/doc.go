@@ -19,8 +19,8 @@
 //   - [RuleLimit]. When a grant was decided, fewer slots were held than the limit in force. See "The limit".
 //   - [RuleLog]. The log and the enforcements tell the same story. In the place that it has now, an enforcement that waits or
 //     was dropped has no grant, one that is granted has one and holds its slot, one that is parked or was executed has one and
-//     has given its slot back; every former place has a grant that was given back. Row and log agree on sequence, number and
-//     on how the execution stands: retrying while it waits or is parked, ended once the enforcement has.
+//     has given its slot back; every former place has a grant that was given back. Row and log agree on sequence, lane, number
+//     and on how the execution stands: retrying while it waits or is parked, ended once the enforcement has.
 //   - [RuleCounts]. The counts are those of the rows, and accepted = waiting + active + given back + dropped, where given back
 //     are the places of those executed and parked, and every former place.
 //   - [RuleChanges]. The log of changes by hand is complete (numbered from 1, each from where the one before of its kind has

@@ -73,7 +73,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 
 func (h *history) accept(t *rapid.T) {
 	for range rapid.IntRange(1, 4).Draw(t, "n") {
-		e := attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key}
+		e := attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key, Lane: rapid.Int32Range(0, 2).Draw(t, "lane")}
 		h.Enforcements = append(h.Enforcements, e)
 		h.queue(&h.Enforcements[len(h.Enforcements)-1], 1)
 	}
@@ -83,7 +83,7 @@ func (h *history) accept(t *rapid.T) {
 func (h *history) queue(e *attune.Enforcement, attempt int) {
 	h.sequence++
 	e.Sequence, e.Status, e.QueuedAt, e.GrantNumber = h.sequence, attune.EnforcementQueued, new(h.tick()), 0
-	ticket := attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: h.queueClock(), Attempt: attempt}
+	ticket := attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: h.queueClock(), Attempt: attempt, Lane: e.Lane}
 	h.state.Acquire(h.queueClock(), []attune.Ticket{ticket})
 }
 
@@ -305,7 +305,9 @@ func (h *history) rebuild(*rapid.T) {
 	slices.SortFunc(snapshot.Holders, func(a, b attune.Grant) int { return cmp.Compare(a.Number, b.Number) })
 	for _, e := range h.Enforcements {
 		if e.Status == attune.EnforcementQueued {
-			ticket := attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: e.QueuedAt.Add(-time.Minute), Attempt: 1}
+			ticket := attune.Ticket{
+				Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: e.QueuedAt.Add(-time.Minute), Attempt: 1, Lane: e.Lane,
+			}
 			for _, grant := range h.Grants {
 				if grant.Enforcement == e.ID {
 					ticket.Attempt = max(ticket.Attempt, grant.Attempt+1)

@@ -41,6 +41,12 @@ func (c *check) placeAll(enforcements []attune.Enforcement) {
 	slices.SortStableFunc(c.places, func(a, b place) int { return cmp.Compare(a.sequence, b.sequence) })
 }
 
+// unaccepted reports whether the queue was chosen for an enforcement and has not accepted it: it is still to, or the
+// enforcement was rejected before. It has no place, and the queue has promised nothing.
+func unaccepted(e attune.Enforcement) bool {
+	return (e.Status == attune.EnforcementCreated || e.Status == attune.EnforcementRejected) && e.Sequence == 0 && e.QueuedAt == nil
+}
+
 // between returns the places of the sequences above low and below high.
 func (c *check) between(low, high int64) []place {
 	at := func(sequence int64) int {

@@ -56,9 +56,11 @@ type Counts struct {
 	Parked   int `json:"parked"`   // gave their slot back and wait for a person
 	Retried  int `json:"retried"`  // gave their slot back, and their enforcement has a later place since
 	Dropped  int `json:"dropped"`  // ended without a grant
-	Grants   int `json:"grants"`   // rows of the log
-	Released int `json:"released"` // of these: gave their slot back
-	Changes  int `json:"changes"`  // made by hand
+	// Unaccepted counts enforcements for which the queue was chosen and that it has not accepted, or that were rejected before.
+	Unaccepted int `json:"unaccepted"`
+	Grants     int `json:"grants"`   // rows of the log
+	Released   int `json:"released"` // of these: gave their slot back
+	Changes    int `json:"changes"`  // made by hand
 	// MostActive is the highest number of slots held just after a grant, the new one included, as the times prove it.
 	MostActive int `json:"most_active"`
 	// LimitUnknown counts grants that do not say which limit was in force: those from before there was a log.

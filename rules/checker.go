@@ -18,7 +18,7 @@ const (
 	maxSchemaSteps = 1_000_000
 	// maxErrorBytes is about how much memory the mistakes of one value may take while they are listed, if there is one
 	// wherever a schema looks at a value.
-	maxErrorBytes = 256 << 20
+	maxErrorBytes = 160 << 20
 )
 
 var (

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
 // cacheSize is how many compiled expressions, templates and schemas are kept, of each kind.
@@ -101,9 +102,7 @@ func (e *Engine) accept(ctx context.Context, in evaluation, candidate attune.Can
 		rejected.Parameters = parameters
 		return rejected
 	}
-	return attune.Decision{
-		RuleID: candidate.Rule.ID, ActionID: candidate.Action.ID, Parameters: parameters, Status: attune.EnforcementCreated,
-	}
+	return create(candidate.Rule.ID, candidate.Action, parameters)
 }
 
 func (e *Engine) render(ctx context.Context, in evaluation, rule attune.Rule) (json.RawMessage, Mistakes) {
@@ -140,6 +139,14 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 	return compiled.validate(value)
 }
 
+// create decides that an action must run. The queue is chosen here, once.
+func create(rule attune.RuleID, action attune.Action, parameters json.RawMessage) attune.Decision {
+	queue, lane := policy.QueueOf(action)
+	return attune.Decision{
+		RuleID: rule, ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Queue: queue, Lane: lane,
+	}
+}
+
 func reject(candidate attune.Candidate, reason attune.Reason, part string, mistakes Mistakes) attune.Decision {
 	return attune.Decision{
 		RuleID:     candidate.Rule.ID,
@@ -166,7 +173,7 @@ func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attun
 	if mistakes := e.checkParameters(action, parameters); mistakes != nil {
 		return attune.Decision{}, attune.Errorf(attune.CodeInvalid, "parameters of action %q: %s", action.Ref, detail(mistakes.String()))
 	}
-	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated}, nil
+	return create(0, action, parameters), nil
 }
 
 // CheckEvent reports as an [attune.CodeInvalid] error that a payload is no JSON object, is too large, holds text or

@@ -106,10 +106,11 @@ func TestEngine_Criteria(t *testing.T) {
 			got := engine.Decide(t.Context(), push(payload), []attune.Candidate{rule(tt.criteria, "")})
 
 			want := []attune.Decision{{
-				RuleID: 7, ActionID: 9, Parameters: json.RawMessage("{}"), Status: attune.EnforcementCreated,
+				RuleID: 7, ActionID: 9, Parameters: json.RawMessage("{}"), Status: attune.EnforcementCreated, Queue: "demo.action",
 			}}
 			switch detail, rejected := tt.want.(string); {
 			case rejected:
+				want[0].Queue = ""
 				want[0].Status, want[0].Reason, want[0].Detail = attune.EnforcementRejected, attune.ReasonCriteriaFailed, detail
 			case tt.want == false:
 				want = nil
@@ -256,6 +257,7 @@ func TestEngine_Manual(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(attune.Decision{
 		ActionID: 9, Status: attune.EnforcementCreated, Parameters: json.RawMessage(`{"n": 5, "text": "{{ stays as it is }}"}`),
+		Queue: "demo.action",
 	}, got))
 
 	got, err = engine.Manual(action, nil)

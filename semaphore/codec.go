@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -65,6 +67,8 @@ type packed struct {
 	Packed string `json:"packed"`
 	// Retries are the attempts of those tickets that are not for a first one.
 	Retries []carriedRetry `json:"retries,omitempty"`
+	// Lanes are the lanes of the tickets as base64 of varints; left out when every ticket is in lane 0.
+	Lanes string `json:"lanes,omitempty"`
 }
 
 type carriedRetry struct {
@@ -161,7 +165,20 @@ func pack(tickets []attune.Ticket) packed {
 			retries = append(retries, carriedRetry{Sequence: t.Sequence, Attempt: t.Attempt})
 		}
 	}
-	return packed{Count: len(tickets), Packed: base64.RawStdEncoding.EncodeToString(buf), Retries: retries}
+	return packed{
+		Count: len(tickets), Packed: base64.RawStdEncoding.EncodeToString(buf), Retries: retries, Lanes: packLanes(tickets),
+	}
+}
+
+func packLanes(tickets []attune.Ticket) string {
+	if !slices.ContainsFunc(tickets, func(t attune.Ticket) bool { return t.Lane != 0 }) {
+		return ""
+	}
+	buf := make([]byte, 0, 2*len(tickets))
+	for _, t := range tickets {
+		buf = binary.AppendUvarint(buf, uint64(t.Lane))
+	}
+	return base64.RawStdEncoding.EncodeToString(buf)
 }
 
 var errDamaged = errors.New("the packed list of tickets is damaged")
@@ -196,5 +213,27 @@ func (p packed) unpack() ([]attune.Ticket, error) {
 	if len(buf) > 0 {
 		return nil, fmt.Errorf("%w: %d bytes too many", errDamaged, len(buf))
 	}
-	return tickets, nil
+	return tickets, p.unpackLanes(tickets)
+}
+
+// unpackLanes puts the tickets into their lanes.
+func (p packed) unpackLanes(tickets []attune.Ticket) error {
+	if p.Lanes == "" {
+		return nil
+	}
+	buf, err := base64.RawStdEncoding.DecodeString(p.Lanes)
+	if err != nil {
+		return fmt.Errorf("%w: lanes: %w", errDamaged, err)
+	}
+	for i := range tickets {
+		lane, n := binary.Uvarint(buf)
+		if n <= 0 || lane > math.MaxInt32 {
+			return fmt.Errorf("%w: lane of sequence %d", errDamaged, tickets[i].Sequence)
+		}
+		tickets[i].Lane, buf = int32(lane), buf[n:]
+	}
+	if len(buf) > 0 {
+		return fmt.Errorf("%w: lanes: %d bytes too many", errDamaged, len(buf))
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -14,22 +15,33 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
-// ActionAttribute is the search attribute, of type Keyword, that marks every workflow with the reference of its action, so
-// that people can list them: AttuneAction = "demo.deploy".
-const ActionAttribute = "AttuneAction"
+// The search attributes, of type Keyword, that mark every workflow of a queue, so that people can list them:
+// AttuneQueue = "demo.deploy".
+const (
+	QueueAttribute  = "AttuneQueue"  // the key of the queue
+	ActionAttribute = "AttuneAction" // the reference of the action that owns the queue
+)
 
-// MarkedBy are the search attributes of the workflows of a queue. The default queue of an action has its reference as key.
+// Attributes lists the search attributes that a namespace needs.
+func Attributes() []string { return []string{QueueAttribute, ActionAttribute} }
+
+// MarkedBy are the search attributes of the workflows of a queue.
 func MarkedBy(key attune.QueueKey) temporal.SearchAttributes {
-	return temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword(ActionAttribute).ValueSet(string(key)))
+	return temporal.NewSearchAttributes(
+		temporal.NewSearchAttributeKeyKeyword(QueueAttribute).ValueSet(string(key)),
+		temporal.NewSearchAttributeKeyKeyword(ActionAttribute).ValueSet(string(policy.OwnerOf(key))),
+	)
 }
 
 // attributePatience bounds the wait for a new search attribute: servers read the list of them every few seconds.
 const attributePatience = 30 * time.Second
 
-// EnsureAttributes sees to it that the namespace has [ActionAttribute]. Where it returns an error workflows must not be
-// marked, because the server would refuse to start them; where operators keep the list by themselves, it is theirs to add.
+// EnsureAttributes sees to it that the namespace has every one of [Attributes]. Where it returns an error workflows must not
+// be marked, because the server would refuse to start them; where operators keep the list by themselves, it is theirs to add.
+// An attribute of another type is [attune.CodeConflict].
 func EnsureAttributes(ctx context.Context, c client.Client, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, attributePatience)
 	defer cancel()
@@ -38,25 +50,35 @@ func EnsureAttributes(ctx context.Context, c client.Client, namespace string) er
 	if err != nil {
 		return fmt.Errorf("list search attributes: %w", Translate(err))
 	}
-	switch kind, known := present.GetCustomAttributes()[ActionAttribute]; {
-	case known && kind != enumspb.INDEXED_VALUE_TYPE_KEYWORD:
-		return attune.Errorf(attune.CodeConflict, "search attribute %s of namespace %q is of type %s: make it Keyword",
-			ActionAttribute, namespace, kind)
-	case !known:
-		_, err := operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
-			Namespace:        namespace,
-			SearchAttributes: map[string]enumspb.IndexedValueType{ActionAttribute: enumspb.INDEXED_VALUE_TYPE_KEYWORD},
-		})
-		if _, exists := errors.AsType[*serviceerror.AlreadyExists](err); err != nil && !exists { // another process was faster
-			return fmt.Errorf("add search attribute %s: %w", ActionAttribute, Translate(err))
+	for _, name := range Attributes() {
+		switch kind, known := present.GetCustomAttributes()[name]; {
+		case known && kind != enumspb.INDEXED_VALUE_TYPE_KEYWORD:
+			return attune.Errorf(attune.CodeConflict, "search attribute %s of namespace %q is of type %s: make it Keyword",
+				name, namespace, kind)
+		case !known:
+			if err := addAttribute(ctx, operator, namespace, name); err != nil {
+				return err
+			}
 		}
 	}
-	return awaitAttribute(ctx, c, namespace)
+	return awaitAttributes(ctx, c, namespace)
 }
 
-// awaitAttribute asks for workflows by the attribute until the server knows what that is.
-func awaitAttribute(ctx context.Context, c client.Client, namespace string) error {
-	ask := &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: ActionAttribute + " = 'none'"}
+func addAttribute(ctx context.Context, operator operatorservice.OperatorServiceClient, namespace, name string) error {
+	_, err := operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+		Namespace:        namespace,
+		SearchAttributes: map[string]enumspb.IndexedValueType{name: enumspb.INDEXED_VALUE_TYPE_KEYWORD},
+	})
+	if _, exists := errors.AsType[*serviceerror.AlreadyExists](err); err != nil && !exists { // another process was faster
+		return fmt.Errorf("add search attribute %s: %w", name, Translate(err))
+	}
+	return nil
+}
+
+// awaitAttributes asks for workflows by the attributes until the server knows what those are.
+func awaitAttributes(ctx context.Context, c client.Client, namespace string) error {
+	query := strings.Join(Attributes(), " = 'none' OR ") + " = 'none'"
+	ask := &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -66,7 +88,7 @@ func awaitAttribute(ctx context.Context, c client.Client, namespace string) erro
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("search by %s: %w", ActionAttribute, Translate(err))
+			return fmt.Errorf("search by %s: %w", strings.Join(Attributes(), " and "), Translate(err))
 		case <-tick.C:
 		}
 	}

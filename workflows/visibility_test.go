@@ -16,7 +16,7 @@ import (
 func TestVisibility(t *testing.T) {
 	t.Parallel()
 
-	t.Run("workflows are found by their action", func(t *testing.T) {
+	t.Run("workflows are found by their queue and its action", func(t *testing.T) {
 		t.Parallel()
 		address, namespace := testenv.Temporal(t)
 		c := testenv.Dial(t, address, namespace)
@@ -24,22 +24,27 @@ func TestVisibility(t *testing.T) {
 		require.NoError(t, workflows.EnsureAttributes(t.Context(), c, namespace), "nothing to do the second time")
 		s := setupStage(t, &stage{world: newWorld(2), client: c, marked: true})
 		s.acquire(t, 3)
-		s.eventually(t, "queue and enforcements are found", func() bool {
-			found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-				Namespace: namespace, Query: workflows.ActionAttribute + " = 'test.deploy'",
+		for _, attribute := range workflows.Attributes() {
+			s.eventually(t, "queue and enforcements are found by "+attribute, func() bool {
+				found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+					Namespace: namespace, Query: attribute + " = 'test.deploy'",
+				})
+				return err == nil && found.GetCount() == 4
 			})
-			return err == nil && found.GetCount() == 4
-		})
+		}
 	})
 
-	t.Run("an attribute of another type is refused", func(t *testing.T) {
-		t.Parallel()
-		address, namespace := testenv.Temporal(t, testenv.SearchAttribute{
-			Name: workflows.ActionAttribute, Type: enumspb.INDEXED_VALUE_TYPE_INT,
+	for _, attribute := range workflows.Attributes() {
+		t.Run("an attribute of another type is refused: "+attribute, func(t *testing.T) {
+			t.Parallel()
+			address, namespace := testenv.Temporal(t, testenv.SearchAttribute{
+				Name: attribute, Type: enumspb.INDEXED_VALUE_TYPE_INT,
+			})
+			err := workflows.EnsureAttributes(t.Context(), testenv.Dial(t, address, namespace), namespace)
+			require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
+			require.ErrorContains(t, err, attribute)
 		})
-		err := workflows.EnsureAttributes(t.Context(), testenv.Dial(t, address, namespace), namespace)
-		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
-	})
+	}
 
 	t.Run("the memo of a queue says its mode and limit, over its runs", func(t *testing.T) {
 		t.Parallel()

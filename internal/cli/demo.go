@@ -59,11 +59,9 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 	if err := os.Setenv(demo.SecretEnv, secret); err != nil {
 		return fmt.Errorf("set %s: %w", demo.SecretEnv, err)
 	}
-	cfg = cfg.WithOverride("the demo", func(c *config.Config) {
-		c.DataDir, c.Packs, c.HTTPAddr = dir, []string{pack}, "127.0.0.1:0"
-		c.APIToken, c.Roles = config.NewSecret(rand.Text()), config.Roles()
-		c.LogLevel = max(c.LogLevel, slog.LevelWarn)
-	}, "data_dir", "packs", "http.addr", "http.token", "roles", "log.level")
+	cfg.DataDir, cfg.Packs, cfg.HTTPAddr = dir, []string{pack}, "127.0.0.1:0"
+	cfg.APIToken, cfg.Roles = config.NewSecret(rand.Text()), config.Roles()
+	cfg.LogLevel = max(cfg.LogLevel, slog.LevelWarn)
 
 	note := func(line string) { _, _ = fmt.Fprintln(stdout, line) }
 	note("starting PostgreSQL, RabbitMQ and Temporal in " + dir)

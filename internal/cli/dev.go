@@ -55,7 +55,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 		if err != nil {
 			return err
 		}
-		cfg = cfg.WithOverride("kept in the data folder", func(c *config.Config) { c.APIToken = config.NewSecret(token) }, "http.token")
+		cfg.APIToken = config.NewSecret(token)
 	}
 	// A pack that cannot be loaded is better known before services are started.
 	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)

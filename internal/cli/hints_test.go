@@ -34,17 +34,12 @@ func otherVariables() []string {
 	}
 }
 
-// knownNames are all environment variables that are read and all flags, with their dashes.
+// knownNames are all environment variables that are read and all flags, with their dashes. The usage of a setting's flag names
+// its variables.
 func knownNames() map[string]bool {
 	known := map[string]bool{}
 	for _, variable := range otherVariables() {
 		known[variable] = true
-	}
-	for _, s := range config.Settings() {
-		known[s.Env] = true
-		if s.Secret {
-			known[s.Env+"_FILE"] = true
-		}
 	}
 	collectFlags(newRoot(), known)
 	return known
@@ -53,7 +48,12 @@ func knownNames() map[string]bool {
 func collectFlags(cmd *cobra.Command, known map[string]bool) {
 	cmd.InitDefaultHelpFlag()
 	cmd.InitDefaultVersionFlag()
-	add := func(f *pflag.Flag) { known["--"+f.Name] = true }
+	add := func(f *pflag.Flag) {
+		known["--"+f.Name] = true
+		for _, variable := range variableName.FindAllString(f.Usage, -1) {
+			known[variable] = true
+		}
+	}
 	cmd.Flags().VisitAll(add)
 	cmd.PersistentFlags().VisitAll(add)
 	for _, sub := range cmd.Commands() {

@@ -40,7 +40,7 @@ func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) s
 		want.Temporal = &services.TemporalConfig{
 			Port: cfg.Dev.Temporal, PortAdvice: portAdvice("dev.temporal_port", temporalAddressEnv),
 			UI: true, UIPort: cfg.Dev.TemporalUI, UIPortAdvice: portAdvice("dev.temporal_ui_port", ""),
-			SearchAttributes: map[string]string{workflows.ActionAttribute: "Keyword"},
+			SearchAttributes: map[string]string{workflows.QueueAttribute: "Keyword", workflows.ActionAttribute: "Keyword"},
 		}
 	}
 	return want
@@ -64,14 +64,12 @@ func startLocal(ctx context.Context, cfg config.Config, want services.Config, no
 	if err != nil {
 		return cfg, nil, err
 	}
-	cfg = cfg.WithOverride("started by this command", func(c *config.Config) {
-		if set.Postgres != nil {
-			c.PostgresURL = config.NewURL(set.Postgres.URL())
-		}
-		if set.RabbitMQ != nil {
-			c.AMQPURL = config.NewURL(set.RabbitMQ.URL())
-		}
-	}, "postgres.url", "amqp.url")
+	if set.Postgres != nil {
+		cfg.PostgresURL = config.NewURL(set.Postgres.URL())
+	}
+	if set.RabbitMQ != nil {
+		cfg.AMQPURL = config.NewURL(set.RabbitMQ.URL())
+	}
 	if set.Temporal != nil {
 		if err := os.Setenv(temporalAddressEnv, set.Temporal.Address()); err != nil {
 			return cfg, nil, errors.Join(fmt.Errorf("set %s: %w", temporalAddressEnv, err), (&local{set}).stop(ctx))

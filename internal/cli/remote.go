@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
@@ -19,7 +20,7 @@ const urlEnv = "ATTUNE_URL"
 // remote is how a command reaches an attune that runs.
 type remote struct {
 	url   *string
-	flags *config.Flags
+	flags *pflag.FlagSet
 }
 
 // bindRemote gives cmd and its subcommands the flags that say where attune is and who asks.

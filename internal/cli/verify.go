@@ -119,6 +119,7 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	line("tickets", n.Tickets, fmt.Sprintf("waiting %d, active %d, executed %d, dropped %d", n.Waiting, n.Active, n.Executed, n.Dropped))
 	also("retried", n.Retried, "of the tickets: gave their slot back for a later place")
 	also("parked", n.Parked, "of the tickets: wait for a person")
+	also("unaccepted", n.Unaccepted, "enforcements that are on their way to the queue, or were rejected before it accepted them")
 	line("grants", n.Grants, fmt.Sprintf("slots given back %d", n.Released))
 	line("most active", n.MostActive, "at once")
 	if n.Generations > 1 {

@@ -1,7 +1,8 @@
 // Package config is what one attune process was told: one [Config], from one table of settings.
 //
-// A setting is declared once, in [Settings]: its name in the settings file, its environment variable, its flag, its
-// default and its description. Flags, --help, the file's keys and the reference page ([Markdown]) all come from there.
+// A setting is declared once, as a row of that table: its name, its default and its description. Its key in the settings file,
+// its environment variable, its flag and --help follow from the row: worker.slots is also ATTUNE_WORKER_SLOTS and
+// --worker-slots.
 //
 // Four layers are read; a later one replaces an earlier one, value by value:
 //
@@ -15,7 +16,7 @@
 // The file is strict: a key that is not in the table is an error, because a misspelt limit that is silently ignored is
 // worse than a process that does not start. All errors are reported together, each with the place it came from.
 //
-// Secrets are held in types that print as "[redacted]" whatever the verb; only Reveal returns them.
+// Secrets are held in a type that prints without them whatever the verb; only Reveal returns them.
 //
 // The connection to Temporal is not here: its own TEMPORAL_* variables and profile file are read by Temporal's library.
 package config

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,7 +15,12 @@ import (
 // parseFile returns what a settings file says, by key ("worker.slots", "http.token_file"), and everything that is wrong
 // with it as "file:line: problem".
 func parseFile(path string, data []byte) (map[string]input, []string) {
-	f := &fileReader{path: path, known: knownKeys(), found: map[string]input{}}
+	f := &fileReader{path: path, lists: map[string]bool{}, found: map[string]input{}}
+	for _, s := range settings(new(Config)) {
+		for _, w := range s.ways() {
+			f.lists[w.key] = s.parts != ""
+		}
+	}
 	parsed, err := parser.ParseBytes(data, 0)
 	switch {
 	case err != nil:
@@ -27,141 +33,83 @@ func parseFile(path string, data []byte) (map[string]input, []string) {
 	return f.found, f.problems
 }
 
-// knownKeys maps each key of a settings file to what may stand there.
-func knownKeys() map[string]keyKind {
-	known := map[string]keyKind{}
-	for _, s := range Settings() {
-		known[s.Name] = keyValue
-		if s.List != ListNone {
-			known[s.Name] = keyList
-		}
-		if s.Secret {
-			known[s.fileName()] = keyValue
-		}
-		if section, _, nested := strings.Cut(s.Name, "."); nested {
-			known[section] = keySection
-		}
-	}
-	return known
-}
-
-type keyKind int
-
-const (
-	keyUnknown keyKind = iota
-	keyValue
-	keyList
-	keySection
-)
-
 type fileReader struct {
 	path     string
-	known    map[string]keyKind
+	lists    map[string]bool // every key that there is, and whether it is a list
 	found    map[string]input
 	problems []string
 }
 
+func (f *fileReader) at(line int) string { return fmt.Sprintf("%s:%d", f.path, line) }
+
 func (f *fileReader) problem(node ast.Node, format string, args ...any) {
-	f.problems = append(f.problems, fmt.Sprintf("%s:%d: %s", f.path, node.GetToken().Position.Line, fmt.Sprintf(format, args...)))
+	f.problems = append(f.problems, f.at(node.GetToken().Position.Line)+": "+fmt.Sprintf(format, args...))
 }
 
 func (f *fileReader) syntax(err error) {
-	var located yaml.Error
-	if errors.As(err, &located) && located.GetToken() != nil {
-		f.problems = append(f.problems, fmt.Sprintf("%s:%d: %s", f.path, located.GetToken().Position.Line, located.GetMessage()))
-		return
+	problem := fmt.Sprintf("%s: %v", f.path, err)
+	if located, ok := errors.AsType[yaml.Error](err); ok && located.GetToken() != nil {
+		problem = f.at(located.GetToken().Position.Line) + ": " + located.GetMessage()
 	}
-	f.problems = append(f.problems, fmt.Sprintf("%s: %v", f.path, err))
+	f.problems = append(f.problems, problem)
 }
 
-// mapping reads the keys of one level; section is "" for the top.
+// mapping reads the keys of one level; section is "" for the top and ends with a dot otherwise.
 func (f *fileReader) mapping(section string, node ast.Node) {
+	keys := f.keysOf(section)
 	mapping, ok := node.(ast.MapNode)
 	if !ok {
-		f.problem(node, "%s: use keys with values (%s)", orTop(section), f.keysOf(section))
+		what := cmp.Or(strings.TrimSuffix(section, "."), "the settings file")
+		f.problem(node, "%s: use keys with values (%s)", what, strings.Join(keys, ", "))
 		return
 	}
 	for entry := mapping.MapRange(); entry.Next(); {
-		name := entry.Key().String()
-		if section != "" {
-			name = section + "." + name
-		}
-		f.entry(name, section, entry.KeyValue())
-	}
-}
-
-func (f *fileReader) entry(name, section string, entry *ast.MappingValueNode) {
-	switch f.known[name] {
-	case keyUnknown:
-		f.problem(entry.Key, "unknown key %q: use %s", name, f.keysOf(section))
-	case keySection:
-		f.mapping(name, entry.Value)
-	case keyList:
-		f.list(name, entry.Value)
-	case keyValue:
-		if text, ok := f.scalar(name, entry.Value); ok {
-			f.set(name, entry.Value, text)
+		key, value := entry.Key().String(), entry.KeyValue().Value
+		name := section + key
+		switch isList, isSetting := f.lists[name]; {
+		case !slices.Contains(keys, key):
+			f.problem(entry.KeyValue().Key, "unknown key %q: use %s", name, strings.Join(keys, ", "))
+		case isSetting:
+			f.setting(name, isList, value)
+		default:
+			f.mapping(name+".", value)
 		}
 	}
 }
 
-func (f *fileReader) list(name string, node ast.Node) {
-	sequence, ok := node.(*ast.SequenceNode)
-	if !ok {
-		if text, ok := f.scalar(name, node); ok {
-			f.set(name, node, text)
-		}
-		return
-	}
-	var values []string
-	for _, item := range sequence.Values {
-		if text, ok := f.scalar(name, item); ok {
-			values = append(values, text)
-		}
-	}
-	f.set(name, node, values...)
-}
-
-func (f *fileReader) set(name string, node ast.Node, values ...string) {
-	f.found[name] = input{values: values, from: fmt.Sprintf("%s:%d", f.path, node.GetToken().Position.Line)}
-}
-
-// scalar returns a value as it is written; what it means is the setting's business.
-func (f *fileReader) scalar(name string, node ast.Node) (string, bool) {
-	switch n := node.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		return strings.TrimSpace(n.Value.Value), true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return n.GetToken().Value, true
-	case *ast.NullNode:
-		f.problem(node, "%s has no value: give it one or remove the line", name)
-	default:
-		f.problem(node, "%s: use one value, not a %s", name, strings.ToLower(node.Type().String()))
-	}
-	return "", false
-}
-
-// keysOf lists the keys that exist at one level, for an error.
-func (f *fileReader) keysOf(section string) string {
+// keysOf lists the keys that exist at one level.
+func (f *fileReader) keysOf(section string) []string {
 	var keys []string
-	for name := range f.known {
-		parent, key, nested := strings.Cut(name, ".")
-		switch {
-		case section == "" && !nested:
-			keys = append(keys, name)
-		case section != "" && nested && parent == section:
+	for name := range f.lists {
+		if below, ok := strings.CutPrefix(name, section); ok {
+			key, _, _ := strings.Cut(below, ".")
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
-	return strings.Join(keys, ", ")
+	return slices.Compact(keys)
 }
 
-func orTop(section string) string {
-	if section == "" {
-		return "the settings file"
+// setting takes the values of a setting as they are written; what they mean is the setting's business.
+func (f *fileReader) setting(name string, isList bool, node ast.Node) {
+	items := []ast.Node{node}
+	if sequence, ok := node.(*ast.SequenceNode); ok && isList {
+		items = sequence.Values
 	}
-	return section
+	var values []string
+	for _, item := range items {
+		switch n := item.(type) {
+		case *ast.NullNode:
+			f.problem(item, "%s has no value: give it one or remove the line", name)
+		case *ast.LiteralNode:
+			values = append(values, strings.TrimSpace(n.Value.Value))
+		case ast.ScalarNode:
+			values = append(values, n.GetToken().Value)
+		default:
+			f.problem(item, "%s: use one value, not a %s", name, strings.ToLower(item.Type().String()))
+		}
+	}
+	if len(values) == len(items) {
+		f.found[name] = input{values, f.at(node.GetToken().Position.Line)}
+	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -10,28 +11,63 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// maxSecretBytes bounds a file that holds a secret; a larger one is some other file.
-const maxSecretBytes = 64 << 10
-
-// input is what one layer says about a setting.
+// input is what one layer says about a setting. The zero value says nothing.
 type input struct {
 	values []string
 	from   string // "--flag", "VARIABLE", "file:line" or "default"
-	isFile bool   // the value is the path of a file that holds it
 }
 
-// Load reads every layer and returns the process's configuration. lookup reads the environment; pass [os.LookupEnv].
+// Load reads every layer and returns the process's configuration. flags are those of [Bind], or nil; lookup reads the
+// environment: pass [os.LookupEnv].
 //
 // The error is an [attune.CodeInvalid] that lists everything that is wrong, one problem a line, each with the place the
 // value came from. What a role needs is checked by [Config.Validate], because some commands bring it themselves.
-func Load(flags *Flags, lookup func(string) (string, bool)) (Config, error) {
-	l := &loader{inputs: map[string]input{}, lookup: lookup, flags: flags}
-	l.defaults()
-	l.file()
-	l.environment()
-	l.commandLine()
-	config := l.apply()
-	return config, report(l.problems)
+func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, error) {
+	l := &loader{lookup: lookup, flags: flags}
+	l.readFile()
+	var c Config
+	for _, s := range settings(&c) {
+		l.load(s)
+	}
+	return c, report(l.problems)
+}
+
+// Validate reports what the roles of this process need and were not given. The error is an [attune.CodeInvalid] that lists
+// everything missing and where to set it.
+func (c Config) Validate() error {
+	var problems []string
+	for _, s := range settings(&c) {
+		wanting := slices.DeleteFunc(s.neededBy, func(role Role) bool { return !c.Has(role) })
+		if len(wanting) == 0 || s.secret.IsSet() {
+			continue
+		}
+		roles := "the role "
+		if len(wanting) > 1 {
+			roles = "each of the roles "
+		}
+		problems = append(problems, fmt.Sprintf("%s is not set and %s%s needs it: set %s, for example to %s",
+			s.name, roles, joinRoles(wanting), Ways(s.name), s.example))
+	}
+	return report(problems)
+}
+
+// Ways says where a setting can be set, for messages: "--flag or VARIABLE or key in the settings file". It is empty for a name
+// that no setting has.
+func Ways(name string) string {
+	for _, s := range settings(new(Config)) {
+		if s.name != name {
+			continue
+		}
+		var all []string
+		if itself := s.ways()[0]; itself.flag != "" {
+			all = append(all, "--"+itself.flag)
+		}
+		for _, w := range s.ways() {
+			all = append(all, w.env)
+		}
+		return strings.Join(append(all, name+" in the settings file"), " or ")
+	}
+	return ""
 }
 
 // report joins problems into one error; none is no error.
@@ -43,9 +79,9 @@ func report(problems []string) error {
 }
 
 type loader struct {
-	inputs   map[string]input
 	lookup   func(string) (string, bool)
-	flags    *Flags
+	flags    *pflag.FlagSet
+	file     map[string]input // by key
 	problems []string
 }
 
@@ -53,160 +89,93 @@ func (l *loader) problem(format string, args ...any) {
 	l.problems = append(l.problems, fmt.Sprintf(format, args...))
 }
 
-func (l *loader) defaults() {
-	for _, s := range Settings() {
-		if s.Default != "" {
-			l.inputs[s.Name] = input{values: s.split(s.Default), from: "default"}
-		}
+func (l *loader) readFile() {
+	in := l.inEnvironment(setting{}, way{env: configFileEnv})
+	if given := l.onCommandLine(setting{}, way{flag: configFileFlag}); given.from != "" {
+		in = given
 	}
-}
-
-// split returns the values of a setting that are given in one text.
-func (s Setting) split(text string) []string {
-	switch s.List {
-	case ListWords:
-		return splitWords(text)
-	case ListPaths:
-		return splitPaths(text)
-	default:
-		return []string{text}
-	}
-}
-
-func (l *loader) file() {
-	path, from := l.env(configFileEnv), configFileEnv
-	if l.given(configFileFlag) {
-		path, from = l.flags.set.Lookup(configFileFlag).Value.String(), "--"+configFileFlag
-	}
-	if path == "" {
+	if in.from == "" || in.values[0] == "" {
 		return
 	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(in.values[0])
 	if err != nil {
-		l.problem("%s: read the settings file: %v", from, err)
+		l.problem("%s: read the settings file: %v", in.from, err)
 		return
 	}
-	found, problems := parseFile(path, data)
-	l.problems = append(l.problems, problems...)
-	for _, s := range Settings() {
-		l.take(s, found[s.Name], found[s.fileName()])
-	}
+	l.file, l.problems = parseFile(in.values[0], data)
 }
 
-func (l *loader) environment() {
-	for _, s := range Settings() {
-		var direct, byFile input
-		if text := l.env(s.Env); text != "" {
-			direct = input{values: s.split(text), from: s.Env}
+// load parses what the last layer says that says anything. Saying it twice in one layer is a mistake.
+func (l *loader) load(s setting) {
+	var said input
+	set := s.set
+	if s.standard != "" {
+		said = input{s.split(s.standard), "default"}
+	}
+	for _, layer := range []func(setting, way) input{l.inFile, l.inEnvironment, l.onCommandLine} {
+		before := ""
+		for _, w := range s.ways() {
+			in := layer(s, w)
+			if in.from == "" {
+				continue
+			}
+			if before != "" {
+				l.problem("%s and %s: both give %s: keep one of them", before, in.from, s.name)
+				return
+			}
+			before, said, set = in.from, in, w.set
 		}
-		if text := l.env(s.fileEnv()); s.Secret && text != "" {
-			byFile = input{values: []string{text}, from: s.fileEnv()}
-		}
-		l.take(s, direct, byFile)
+	}
+	if said.from == "" {
+		return
+	}
+	if err := set(said.values); err != nil {
+		l.problem("%s: %s %v", said.from, s.name, err)
 	}
 }
 
-func (l *loader) commandLine() {
-	for _, s := range Settings() {
-		var direct, byFile input
-		if s.Flag != "" && l.given(s.Flag) {
-			direct = input{values: l.flagValues(s), from: "--" + s.Flag}
-		}
-		if s.Secret && l.given(s.fileFlag()) {
-			byFile = input{values: []string{l.flags.set.Lookup(s.fileFlag()).Value.String()}, from: "--" + s.fileFlag()}
-		}
-		l.take(s, direct, byFile)
+func (l *loader) inFile(_ setting, w way) input { return l.file[w.key] }
+
+// inEnvironment takes a variable that is set but empty for one that is not set, as compose files like to do.
+func (l *loader) inEnvironment(s setting, w way) input {
+	if text, _ := l.lookup(w.env); text != "" {
+		return input{s.split(text), w.env}
 	}
+	return input{}
 }
 
-// take makes what a layer says about a setting the current input. Saying it twice in one layer is a mistake.
-func (l *loader) take(s Setting, direct, byFile input) {
-	byFile.isFile = true
-	switch {
-	case direct.from != "" && byFile.from != "":
-		l.problem("%s and %s: both give %s: keep one of them", direct.from, byFile.from, s.Name)
-	case direct.from != "":
-		l.inputs[s.Name] = direct
-	case byFile.from != "":
-		l.inputs[s.Name] = byFile
+func (l *loader) onCommandLine(_ setting, w way) input {
+	if l.flags == nil || !l.flags.Changed(w.flag) {
+		return input{}
 	}
-}
-
-// apply parses the input that won for each setting.
-func (l *loader) apply() Config {
-	config := Config{origins: map[string]string{}}
-	for _, s := range Settings() {
-		in, ok := l.inputs[s.Name]
-		if !ok {
-			continue
-		}
-		values, err := in.read()
-		if err == nil {
-			err = s.parse(&config, values)
-		}
-		if err != nil {
-			l.problem("%s: %s %v", in.from, s.Name, err)
-		}
-		config.origins[s.Name] = in.from
-	}
-	if config.WorkerName == "" {
-		l.nameWorker(&config)
-	}
-	return config
-}
-
-// read returns the values, from the file that holds them if need be.
-func (in input) read() ([]string, error) {
-	if !in.isFile {
-		return in.values, nil
-	}
-	path := in.values[0]
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxSecretBytes {
-		return nil, fmt.Errorf("%q is not a regular file of at most %d KiB", path, maxSecretBytes>>10)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	text := strings.TrimSpace(string(data))
-	if text == "" {
-		return nil, fmt.Errorf("%q is empty: put the value into it", path)
-	}
-	return []string{text}, nil
-}
-
-// nameWorker gives the worker a name that no other process of the host has. A container is a host of its own, unless it
-// was given the name of another; there the process has the same id after each start.
-func (l *loader) nameWorker(config *Config) {
-	const origin = "host name and process id"
-	host, err := os.Hostname()
-	if err == nil {
-		config.WorkerName, err = workerName(fmt.Sprintf("%s-%d", host, os.Getpid()))
-	}
-	if err != nil {
-		l.problem("%s: worker.name %v; set --worker-name or ATTUNE_WORKER_NAME", origin, err)
-	}
-	config.origins["worker.name"] = origin
-}
-
-// env returns a variable's value; set but empty is the same as not set, as compose files like to do.
-func (l *loader) env(name string) string {
-	value, _ := l.lookup(name)
-	return value
-}
-
-func (l *loader) given(flag string) bool {
-	return l.flags != nil && l.flags.set.Changed(flag)
-}
-
-func (l *loader) flagValues(s Setting) []string {
-	value := l.flags.set.Lookup(s.Flag).Value
+	value := l.flags.Lookup(w.flag).Value
 	if list, ok := value.(pflag.SliceValue); ok {
-		return list.GetSlice()
+		return input{list.GetSlice(), "--" + w.flag}
 	}
-	return []string{value.String()}
+	return input{[]string{value.String()}, "--" + w.flag}
+}
+
+// maxSecretBytes bounds a file that holds a secret; a larger one is some other file.
+const maxSecretBytes = 64 << 10
+
+// fromFile sets the value that a file holds.
+func fromFile(set func([]string) error) func([]string) error {
+	return func(paths []string) error {
+		info, err := os.Stat(paths[0])
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() || info.Size() > maxSecretBytes {
+			return fmt.Errorf("%q is not a regular file of at most %d KiB", paths[0], maxSecretBytes>>10)
+		}
+		data, err := os.ReadFile(paths[0])
+		if err != nil {
+			return err
+		}
+		text := strings.TrimSpace(string(data))
+		if text == "" {
+			return fmt.Errorf("%q is empty: put the value into it", paths[0])
+		}
+		return set([]string{text})
+	}
 }

@@ -71,12 +71,10 @@ func TestLoadDefaults(t *testing.T) {
 	require.Equal(t, "text", c.LogFormat)
 	require.Empty(t, c.Packs)
 	require.False(t, c.PostgresURL.IsSet())
-	require.Equal(t, "default", c.Origin("http.addr"))
 
 	host, err := os.Hostname()
 	require.NoError(t, err)
 	require.Equal(t, fmt.Sprintf("%s-%d", host, os.Getpid()), c.WorkerName)
-	require.Equal(t, "host name and process id", c.Origin("worker.name"))
 }
 
 func TestLoadLayers(t *testing.T) {
@@ -110,10 +108,6 @@ log:
 	require.Equal(t, "text", c.LogFormat)
 	require.Equal(t, []string{"./packs/one, with a comma", "./packs/two"}, c.Packs)
 	require.Equal(t, []config.Role{config.RoleAPI, config.RoleBridge}, c.Roles)
-
-	require.Equal(t, "attune.yaml:2", filepath.Base(c.Origin("http.addr")))
-	require.Equal(t, "ATTUNE_WORKER_POOL", c.Origin("worker.pool"))
-	require.Equal(t, "--worker-slots", c.Origin("worker.slots"))
 }
 
 func TestLoadRepeatedFlag(t *testing.T) {
@@ -369,17 +363,4 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestConfigWithOverride(t *testing.T) {
-	t.Parallel()
-
-	before, err := load(t, layers{})
-	require.NoError(t, err)
-	after := before.WithOverride("started here", func(c *config.Config) {
-		c.AMQPURL = config.NewURL("amqp://127.0.0.1:4100/")
-	}, "amqp.url")
-	require.Equal(t, "started here", after.Origin("amqp.url"))
-	require.Empty(t, before.Origin("amqp.url"))
-	require.False(t, before.AMQPURL.IsSet())
 }

@@ -1,38 +1,63 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
-	"path/filepath"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/attune-go/attune"
 )
 
-// splitWords splits a comma-separated list; spaces around an item and empty items are dropped.
-func splitWords(text string) []string {
-	var items []string
-	for item := range strings.SplitSeq(text, ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			items = append(items, item)
+// one and many put what was parsed into a field of the configuration.
+func one[T any](into *T, parse func(string) (T, error)) func([]string) error {
+	return many(into, func(values []string) (T, error) {
+		if values[0] == "" {
+			var none T
+			return none, errors.New("is empty: give it a value or leave it out")
 		}
+		return parse(values[0])
+	})
+}
+
+func many[T any](into *T, parse func([]string) (T, error)) func([]string) error {
+	return func(values []string) (err error) {
+		*into, err = parse(values)
+		return err
 	}
-	return items
 }
 
-// pathSeparator is what parts the folders of PATH on this system.
-const pathSeparator = string(filepath.ListSeparator)
-
-// splitPaths splits a list that is written like PATH; empty items are dropped.
-func splitPaths(text string) []string {
-	return slices.DeleteFunc(filepath.SplitList(text), func(path string) bool { return path == "" })
+// between is a range of values, both ends included.
+type between[T cmp.Ordered] struct {
+	least, most T
+	parse       func(string) (T, error)
+	what, hint  string // for a person
 }
+
+func (b between[T]) String() string { return fmt.Sprintf("%v to %v", b.least, b.most) }
+
+func (b between[T]) read(text string) (T, error) {
+	value, err := b.parse(text)
+	if err != nil || value < b.least || value > b.most {
+		var none T
+		return none, fmt.Errorf("%q: use %s from %v%s", text, b.what, b, b.hint)
+	}
+	return value, nil
+}
+
+// portFrom are the ports from least.
+func portFrom(least int) between[int] {
+	return between[int]{least, 65535, strconv.Atoi, "a whole number", ""}
+}
+
+func anyText(text string) (string, error) { return text, nil }
 
 // folders accepts any paths; whether there is something is seen when it is read.
 func folders(values []string) ([]string, error) {
@@ -43,18 +68,18 @@ func folders(values []string) ([]string, error) {
 }
 
 // serviceURL never repeats the value: it may hold a password.
-func serviceURL(text string, schemes ...string) (URL, error) {
-	parsed, err := url.Parse(text)
-	if err != nil || parsed.Host == "" || !slices.Contains(schemes, parsed.Scheme) {
-		return URL{}, fmt.Errorf("is not a URL of the form %s://user:password@host:port/name; "+
-			"percent-encode special characters in the password", schemes[0])
-	}
-	if port := parsed.Port(); port != "" {
-		if _, err := wholeNumber(port, 1, 65535); err != nil {
-			return URL{}, fmt.Errorf("has the port %w", err)
+func serviceURL(schemes ...string) func(string) (Secret, error) {
+	return func(text string) (Secret, error) {
+		parsed, err := url.Parse(text)
+		if err != nil || parsed.Host == "" || !slices.Contains(schemes, parsed.Scheme) {
+			return Secret{}, fmt.Errorf("is not a URL of the form %s://user:password@host:port/name; "+
+				"percent-encode special characters in the password", schemes[0])
 		}
+		if _, err := portFrom(1).read(cmp.Or(parsed.Port(), "1")); err != nil {
+			return Secret{}, fmt.Errorf("has the port %w", err)
+		}
+		return NewURL(text), nil
 	}
-	return NewURL(text), nil
 }
 
 func listenAddress(text string) (string, error) {
@@ -62,33 +87,51 @@ func listenAddress(text string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%q is not host:port, for example 127.0.0.1:8080 or :8080", text)
 	}
-	if _, err := wholeNumber(port, 0, 65535); err != nil {
+	if _, err := portFrom(0).read(port); err != nil {
 		return "", fmt.Errorf("%q has the port %w", text, err)
 	}
 	return text, nil
 }
 
+// minToken is how many bytes a token has at least.
+const minToken = 16
+
 // token accepts what RFC 6750 allows in an Authorization header. The value is not repeated.
 func token(text string) (Secret, error) {
-	if len(text) < MinTokenLength {
+	if len(text) < minToken {
 		return Secret{}, fmt.Errorf("has %d characters: use %d or more, for example the output of \"openssl rand -hex 32\"",
-			len(text), MinTokenLength)
+			len(text), minToken)
 	}
-	allowed := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/=", r)
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return !allowed(r) }) {
+	if !regexp.MustCompile(`^[A-Za-z0-9._~+/=-]*$`).MatchString(text) {
 		return Secret{}, errors.New("has a character that a header cannot carry: use letters, digits and - . _ ~ + / =")
 	}
 	return NewSecret(text), nil
 }
 
+// hostAndProcess is a name that no other process of the host has, or "" when the host has none. A container is a host of its
+// own, unless it was given the name of another; there the process has the same id after each start.
+func hostAndProcess() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
+// workerName keeps the name readable in tables, labels and URLs.
+func workerName(text string) (string, error) {
+	if !regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`).MatchString(text) {
+		return "", fmt.Errorf("%q: use 1 to 100 letters, digits, '-', '.' or '_'", text)
+	}
+	return text, nil
+}
+
 func parseRoles(values []string) ([]Role, error) {
 	var roles []Role
 	for _, value := range values {
-		role := Role(value)
+		role := Role(strings.TrimSpace(value))
 		if !slices.Contains(Roles(), role) {
-			return nil, fmt.Errorf("%q is not a role: use one or more of %s", value, joinRoles(Roles()))
+			return nil, fmt.Errorf("%q is not a role: use one or more of %s", role, joinRoles(Roles()))
 		}
 		if !slices.Contains(roles, role) {
 			roles = append(roles, role)
@@ -101,55 +144,23 @@ func parseRoles(values []string) ([]Role, error) {
 }
 
 func joinRoles(roles []Role) string {
-	names := make([]string, len(roles))
-	for i, role := range roles {
-		names[i] = string(role)
-	}
-	return strings.Join(names, ",")
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(roles), "[]"), " ", ",")
 }
 
 func poolName(text string) (string, error) { return text, attune.ValidateName("pool", text) }
 
-// workerName keeps the name readable in tables, labels and URLs.
-func workerName(text string) (string, error) {
-	allowed := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._", r)
+func logLevel(text string) (level slog.Level, err error) {
+	if text, err = oneOf("debug", "info", "warn", "error")(strings.ToLower(text)); err == nil {
+		err = level.UnmarshalText([]byte(text))
 	}
-	if len(text) > attune.MaxWorkerName || strings.ContainsFunc(text, func(r rune) bool { return !allowed(r) }) {
-		return "", fmt.Errorf("%q: use 1 to %d letters, digits, '-', '.' or '_'", text, attune.MaxWorkerName)
-	}
-	return text, nil
-}
-
-func wholeNumber(text string, least, most int) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("%q: use a whole number from %d to %d", text, least, most)
-	}
-	return n, nil
-}
-
-func duration(text string, least, most time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil || d < least || d > most {
-		return 0, fmt.Errorf("%q: use a length of time from %s to %s, such as 30s or 2m", text, least, most)
-	}
-	return d, nil
-}
-
-func logLevel(text string) (slog.Level, error) {
-	name, err := oneOf(strings.ToLower(text), "debug", "info", "warn", "error")
-	if err != nil {
-		return 0, err
-	}
-	var level slog.Level
-	err = level.UnmarshalText([]byte(name))
 	return level, err
 }
 
-func oneOf(text string, choices ...string) (string, error) {
-	if !slices.Contains(choices, text) {
-		return "", fmt.Errorf("%q: use %s", text, strings.Join(choices, ", "))
+func oneOf(choices ...string) func(string) (string, error) {
+	return func(text string) (string, error) {
+		if !slices.Contains(choices, text) {
+			return "", fmt.Errorf("%q: use %s", text, strings.Join(choices, ", "))
+		}
+		return text, nil
 	}
-	return text, nil
 }

@@ -1,24 +1,42 @@
 package config
 
-import (
-	"log/slog"
-	"net/url"
-)
-
-const redacted = "[redacted]"
+import "net/url"
 
 // Secret is a text that no print, log line or JSON document shows. The zero value is "not set".
 //
-// The text is behind a pointer so that even a print that cannot call methods (a Secret in an unexported field of
-// somebody's struct) shows an address.
-type Secret struct{ value *string }
+// The text is behind a pointer so that even a print that cannot call methods (a Secret in an unexported field of a struct)
+// shows an address.
+type Secret struct {
+	value *string
+	shown string // what stands for it
+}
 
 // NewSecret hides value; an empty one is not set.
 func NewSecret(value string) Secret {
 	if value == "" {
 		return Secret{}
 	}
-	return Secret{&value}
+	return Secret{value: &value, shown: "[redacted]"}
+}
+
+// NewURL hides the password in the URL of a service; an empty text is not set.
+func NewURL(text string) Secret {
+	s := NewSecret(text)
+	if parsed, err := url.Parse(text); err == nil && parsed.Opaque == "" {
+		s.shown = withoutPassword(parsed)
+	}
+	return s
+}
+
+func withoutPassword(u *url.URL) string {
+	query := u.Query()
+	for _, key := range []string{"password", "sslpassword"} {
+		if query.Has(key) {
+			query.Set(key, "xxxxx")
+			u.RawQuery = query.Encode()
+		}
+	}
+	return u.Redacted()
 }
 
 // Reveal returns the text, or "" when none is set.
@@ -32,57 +50,8 @@ func (s Secret) Reveal() string {
 // IsSet reports whether there is a text.
 func (s Secret) IsSet() bool { return s.value != nil }
 
-func (s Secret) String() string {
-	if !s.IsSet() {
-		return ""
-	}
-	return redacted
-}
+// String is what may be shown: a URL without its password, or "[redacted]"; "" when none is set.
+func (s Secret) String() string { return s.shown }
 
-// GoString implements [fmt.GoStringer].
-func (s Secret) GoString() string { return `config.Secret("` + s.String() + `")` }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// LogValue implements [slog.LogValuer].
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// URL is the address of a service. It prints without its password; Reveal returns all of it.
-type URL struct{ secret Secret }
-
-// NewURL hides the password in text; an empty text is not set.
-func NewURL(text string) URL { return URL{NewSecret(text)} }
-
-// Reveal returns the URL with its password, or "" when none is set.
-func (u URL) Reveal() string { return u.secret.Reveal() }
-
-// IsSet reports whether there is a URL.
-func (u URL) IsSet() bool { return u.secret.IsSet() }
-
-func (u URL) String() string {
-	if !u.IsSet() {
-		return ""
-	}
-	parsed, err := url.Parse(u.Reveal())
-	if err != nil || parsed.Opaque != "" {
-		return redacted
-	}
-	query := parsed.Query()
-	for _, key := range []string{"password", "sslpassword"} {
-		if query.Has(key) {
-			query.Set(key, "xxxxx")
-			parsed.RawQuery = query.Encode()
-		}
-	}
-	return parsed.Redacted()
-}
-
-// GoString implements [fmt.GoStringer].
-func (u URL) GoString() string { return `config.URL("` + u.String() + `")` }
-
-// MarshalText implements [encoding.TextMarshaler].
-func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
-
-// LogValue implements [slog.LogValuer].
-func (u URL) LogValue() slog.Value { return slog.StringValue(u.String()) }
+// MarshalText implements [encoding.TextMarshaler], which JSON and log handlers use.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.shown), nil }

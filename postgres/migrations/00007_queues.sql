@@ -2,11 +2,12 @@
 
 -- +goose Up
 
--- One row per queue, made when its first enforcement is accepted. The lock of the row serializes whatever changes a
+-- One row per queue, made when the first enforcement is recorded for it, or when it is first set by hand. The lock of the row serializes whatever changes a
 -- counter here. fillfactor leaves room for the next version of the row on the same page: these rows change all the time.
 CREATE TABLE queues (
-    key               text COLLATE "C" PRIMARY KEY,
-    action_id         bigint NOT NULL REFERENCES actions,
+    id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key               text COLLATE "C" NOT NULL UNIQUE,
+    action_id         bigint REFERENCES actions, -- the owner; NULL for a queue that actions share
     policy            json NOT NULL, -- in force, every field decided; revision 0: not resolved yet
     policy_revision   bigint NOT NULL GENERATED ALWAYS AS ((policy ->> 'revision')::bigint) STORED,
     concurrency_limit integer NOT NULL GENERATED ALWAYS AS ((policy ->> 'limit')::integer) STORED CHECK (concurrency_limit >= 0),
@@ -29,7 +30,7 @@ CREATE INDEX queues_of_action ON queues (action_id);
 -- A journal, kept for ever: what people do to queues by hand. enforcement_id refers to no row, because the journal takes
 -- down what the queue says.
 CREATE TABLE queue_changes (
-    queue_key      text COLLATE "C" NOT NULL REFERENCES queues,
+    queue_id       bigint NOT NULL REFERENCES queues,
     number         bigint NOT NULL CHECK (number > 0),
     request_id     text NOT NULL CHECK (request_id <> ''), -- of the request that asked for the change
     at             timestamptz NOT NULL,
@@ -41,6 +42,6 @@ CREATE TABLE queue_changes (
     "from"         text NOT NULL,
     "to"           text NOT NULL,
     enforcement_id bigint,
-    PRIMARY KEY (queue_key, number),
-    CONSTRAINT queue_changes_request UNIQUE (queue_key, request_id)
+    PRIMARY KEY (queue_id, number),
+    CONSTRAINT queue_changes_request UNIQUE (queue_id, request_id)
 );

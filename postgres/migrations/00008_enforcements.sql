@@ -11,8 +11,11 @@ CREATE TABLE enforcements (
     status       text NOT NULL,
     reason       text NOT NULL DEFAULT '',
     detail       text NOT NULL DEFAULT '',
+    -- The queue is chosen when the event is recorded, and kept; NULL: it was rejected before. A reference would lock the row of
+    -- the queue with every event: rows of queues are never deleted.
+    queue_id     bigint,
+    lane         integer NOT NULL DEFAULT 0 CHECK (lane >= 0),
     -- The place and the grant of the next attempt, or of the last one. Those of earlier attempts are in the log of grants.
-    queue_key    text COLLATE "C" REFERENCES queues,
     sequence     bigint CHECK (sequence > 0),
     grant_number bigint CHECK (grant_number > 0),
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -22,7 +25,8 @@ CREATE TABLE enforcements (
     CONSTRAINT enforcements_status CHECK (status IN
         ('created', 'queued', 'granted', 'parked', 'executed', 'rejected', 'cancelled', 'expired')),
     CONSTRAINT enforcements_event_rule UNIQUE NULLS NOT DISTINCT (event_id, rule_id),
-    CONSTRAINT enforcements_placed_at_once CHECK (num_nulls(queue_key, sequence, queued_at) IN (0, 3)),
+    CONSTRAINT enforcements_queue CHECK (queue_id IS NOT NULL OR (status = 'rejected' AND sequence IS NULL)),
+    CONSTRAINT enforcements_placed_at_once CHECK (num_nulls(sequence, queued_at) IN (0, 2)),
     CONSTRAINT enforcements_granted_at_once CHECK (num_nulls(grant_number, granted_at) IN (0, 2)),
     CONSTRAINT enforcements_place CHECK (CASE
         WHEN status = 'created' THEN sequence IS NULL
@@ -38,13 +42,13 @@ CREATE TABLE enforcements (
     CONSTRAINT enforcements_parameters CHECK (parameters IS NOT NULL OR status = 'rejected')
 );
 
--- Order: one place and one grant number each. The first index also lists a queue.
-CREATE UNIQUE INDEX enforcements_sequence ON enforcements (queue_key, sequence) WHERE queue_key IS NOT NULL;
-CREATE UNIQUE INDEX enforcements_grant_number ON enforcements (queue_key, grant_number) WHERE grant_number IS NOT NULL;
+-- Order: one place and one grant number each. The first index also lists a queue, with what it has not accepted.
+CREATE UNIQUE INDEX enforcements_sequence ON enforcements (queue_id, sequence) WHERE queue_id IS NOT NULL;
+CREATE UNIQUE INDEX enforcements_grant_number ON enforcements (queue_id, grant_number) WHERE grant_number IS NOT NULL;
 
 -- Waiters and holders of a queue: small however long the history is, and enough to count without reading the table.
-CREATE INDEX enforcements_waiting ON enforcements (queue_key, sequence) WHERE status = 'queued';
-CREATE INDEX enforcements_holding ON enforcements (queue_key, grant_number) WHERE status = 'granted';
+CREATE INDEX enforcements_waiting ON enforcements (queue_id, sequence) WHERE status = 'queued';
+CREATE INDEX enforcements_holding ON enforcements (queue_id, grant_number) WHERE status = 'granted';
 
 -- Lists, newest first. What is unusual (not yet accepted, parked, or ended without running) has an index of its own.
 -- Everything else is most of the table, where walking the primary key backwards is the fastest way.

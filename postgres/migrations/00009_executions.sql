@@ -5,7 +5,7 @@ CREATE TABLE executions (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     enforcement_id      bigint NOT NULL REFERENCES enforcements,
     action_id           bigint NOT NULL REFERENCES actions, -- the enforcement's, for lists
-    queue_key           text COLLATE "C" NOT NULL,          -- the enforcement's, for lists and locks
+    queue_id            bigint NOT NULL,                    -- the enforcement's, for lists and locks
     attempt             integer NOT NULL CHECK (attempt > 0),
     status              text NOT NULL CHECK (status IN
                             ('requested', 'running', 'retrying', 'succeeded', 'failed', 'timed_out', 'cancelled', 'abandoned')),
@@ -41,7 +41,7 @@ CREATE TABLE executions (
 );
 
 CREATE INDEX executions_of_action ON executions (action_id, id);
-CREATE INDEX executions_of_queue ON executions (queue_key, id);
+CREATE INDEX executions_of_queue ON executions (queue_id, id);
 CREATE INDEX executions_of_worker ON executions (worker, id) WHERE worker <> '';
 -- Every status but the usual end.
 CREATE INDEX executions_unusual ON executions (status, id) WHERE status <> 'succeeded';

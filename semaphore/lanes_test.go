@@ -1,0 +1,82 @@
+package semaphore_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
+)
+
+// A ticket keeps its lane wherever it waits, when it is granted, and over every hand-over from run to run.
+func TestState_KeepsLanes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		lanes := rapid.SliceOfN(rapid.Int32Range(0, math.MaxInt32), 2, 20).Draw(t, "lanes")
+		tickets := make([]attune.Ticket, len(lanes))
+		for i, lane := range lanes {
+			tickets[i] = attune.Ticket{
+				Enforcement: attune.EnforcementID(100 + i), Sequence: int64(i + 1), EnqueuedAt: start.Add(time.Duration(i) * time.Second), Lane: lane,
+			}
+		}
+		gap := rapid.IntRange(1, len(tickets)-1).Draw(t, "missing") // what comes after it is early
+		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 100, QueueTimeout: attune.Duration(time.Minute)})
+		state.Acquire(start, append(append([]attune.Ticket{}, tickets[:gap]...), tickets[gap+1:]...))
+		state = handOver(t, state)
+
+		require.Equal(t, lanes[0], state.Holders()[0].Lane)
+		var waiting []int32
+		for _, ticket := range state.Front(state.Waiting()) {
+			waiting = append(waiting, ticket.Lane)
+		}
+		require.Equal(t, append(append([]int32(nil), lanes[1:gap]...), lanes[gap+1:]...), waiting)
+
+		state.Advance(start.Add(time.Hour))
+		for i, settlement := range handOver(t, state).Unrecorded(len(lanes)) {
+			require.Equal(t, lanes[i+1], settlement.Lane)
+		}
+	})
+}
+
+// handOver is what the next run of the queue's workflow starts from.
+func handOver(t *rapid.T, state *semaphore.State) *semaphore.State {
+	data, err := json.Marshal(state)
+	require.NoError(t, err)
+	carried := new(semaphore.State)
+	require.NoError(t, json.Unmarshal(data, carried))
+	return carried
+}
+
+func TestState_CarriedLanes(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a queue without lanes carries none", func(t *testing.T) {
+		t.Parallel()
+		data, err := json.Marshal(line(100))
+		require.NoError(t, err)
+		require.NotContains(t, string(data), "lane")
+	})
+
+	refused := map[string]string{
+		"text that is not base64":  `*`,
+		"a lane for every second":  `AQ`,
+		"a lane that is no number": `/////////////w`,
+		"a lane above the bound":   `AQGAgICACA`,
+		"more lanes than tickets":  `AQEB`,
+	}
+	for name, lanes := range refused {
+		t.Run("refuses "+name, func(t *testing.T) {
+			t.Parallel()
+			data, err := json.Marshal(line(2))
+			require.NoError(t, err)
+			damaged := strings.Replace(string(data), `"count":2,`, `"count":2,"lanes":"`+lanes+`",`, 1)
+			require.ErrorContains(t, json.Unmarshal([]byte(damaged), new(semaphore.State)), "damaged")
+		})
+	}
+}
