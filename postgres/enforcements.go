@@ -20,8 +20,7 @@ SELECT e.id, e.event_id, COALESCE(r.ref, ''), a.ref, e.action_id, e.parameters, 
 	COALESCE(q.key, ''), e.lane, COALESCE(e.sequence, 0), COALESCE(e.grant_number, 0),
 	` + authorColumns + `, e.created_at, e.queued_at, e.granted_at, e.finished_at
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN rules r ON r.id = e.rule_id
-	LEFT JOIN queues q ON q.id = e.queue_id
-	LEFT JOIN events ev ON ev.id = e.event_id AND e.rule_id IS NULL`
+	LEFT JOIN queues q ON q.id = e.queue_id LEFT JOIN events ev ON ev.id = e.event_id AND e.rule_id IS NULL`
 
 const enforcementSQL = enforcementSelect + ` WHERE e.id = $1`
 
@@ -53,8 +52,8 @@ func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
 	var e attune.Enforcement
 	var author authorValues
 	err := row.Scan(&e.ID, &e.Event, &e.Rule, &e.Action, &e.ActionID, &e.Parameters, &e.Status, &e.Reason, &e.Detail,
-		&e.Queue, &e.Lane, &e.Sequence, &e.GrantNumber, &author.principal, &author.method, &author.onBehalfOf,
-		&author.note, &e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
+		&e.Queue, &e.Lane, &e.Sequence, &e.GrantNumber, &author.principal, &author.method, &author.onBehalfOf, &author.note,
+		&e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
 	e.Author = author.author()
 	return e, err
 }

@@ -29,8 +29,7 @@ const grantSQL = `
 WITH queue AS (
 	SELECT id FROM queues WHERE key = $1 AND generation <= $9
 ), granted AS (
-	UPDATE enforcements e SET status = 'granted', granted_at = GREATEST(e.queued_at, LEAST($5, clock_timestamp())),
-		grant_number = CASE
+	UPDATE enforcements e SET status = 'granted', granted_at = GREATEST(e.queued_at, LEAST($5, clock_timestamp())), grant_number = CASE
 		WHEN EXISTS (SELECT FROM grants t WHERE t.queue_id = q.id AND t.number = $4::bigint)
 		THEN (SELECT max(t.number) + 1 FROM grants t WHERE t.queue_id = q.id)
 		ELSE $4::bigint END
