@@ -51,10 +51,10 @@ lint: ## Check formatting, go vet, golangci-lint and the determinism of workflow
 	$(TOOL) golangci-lint run ./...
 	$(TOOL) workflowcheck -config tools/workflowcheck.yaml -test=false ./workflows/...
 
-bench: deps ## Run the benchmarks [BENCH=Grant]
+bench: deps ## Run the benchmarks [BENCH=Grant TESTFLAGS=-short]
 	@packages=$$($(SEARCH) -l '^func Benchmark' . | xargs -r -n 1 dirname | sort -u); \
 	[ -n "$$packages" ] || { echo 'bench: no benchmark found'; exit 1; }; \
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m -p 1 $$packages
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 3h -p 1 $(TESTFLAGS) $$packages
 
 histories: deps ## Record workflows/testdata/histories anew, after a change of a workflow's logic
 	$(GO) test ./workflows -run '^TestRecordHistories$$' -record -count=1 -timeout 20m

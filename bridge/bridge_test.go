@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -129,6 +130,15 @@ func TestCompletions_Handle(t *testing.T) {
 		require.Equal(t, map[attune.CompletionEffect]int{
 			"finished": 1, "repeated": 2, "stale": 1, "unknown": 1, "retrying": 2, "requeued": 1, "parked": 1,
 		}, counted)
+	})
+
+	t.Run("with debug lines, the log names the executions that a batch is about", func(t *testing.T) {
+		t.Parallel()
+		var log bytes.Buffer
+		completions := bridge.NewCompletions(finisher, &fakeQueues{}, func(context.Context, attune.ExecutionCompletedMessage, attune.CompletionEffect) {},
+			slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		require.NoError(t, completions.Handle(t.Context(), batch))
+		require.Contains(t, log.String(), `"level":"DEBUG","msg":"reports consumed","executions":[1,2,2,4,5,6,6,7,8]`)
 	})
 
 	t.Run("a report without a terminal status is invalid and changes nothing", func(t *testing.T) {

@@ -45,6 +45,7 @@ func NewCompletions(
 
 // Handle finishes a batch.
 func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionCompletedMessage) error {
+	c.log.DebugContext(ctx, "reports consumed", "executions", reported(batch))
 	for _, report := range batch {
 		if err := report.Validate(); err != nil {
 			return err
@@ -67,6 +68,18 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 	}
 	c.count(ctx, batch, completions)
 	return nil
+}
+
+// reported are reports that log the ids of their executions. The ids are gathered only when the line is written.
+type reported []attune.ExecutionCompletedMessage
+
+// LogValue implements [slog.LogValuer].
+func (r reported) LogValue() slog.Value {
+	ids := make([]attune.ExecutionID, len(r))
+	for i, report := range r {
+		ids[i] = report.Execution
+	}
+	return slog.AnyValue(ids)
 }
 
 func (c *Completions) count(ctx context.Context, batch []attune.ExecutionCompletedMessage, completions []attune.Completion) {

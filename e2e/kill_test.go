@@ -69,7 +69,7 @@ func killAt(t *testing.T, p point, start func() *killing) *killing {
 		}
 		before := k.last
 		stood := within(time.Minute, seen) // a busy broker does not always know at once what it has
-		require.True(t, stood, "%s\nbefore the kill: %s\n%s", k.last, before, k.victim.output)
+		require.True(t, stood, "%s\nbefore the kill: %s\n%s", k.last, before, k.victim.Output())
 		t.Logf("killed where %s", k.last)
 		return k
 	}

@@ -43,11 +43,11 @@ FROM actions WHERE ref IN ('core.echo', 'core.noop');
 INSERT INTO events (trigger_id, payload, source, principal, auth_method, on_behalf_of, note)
 SELECT t.id, '{}', 'manual', 'ada', 'token', '', '' FROM triggers t, generate_series(1, 2) WHERE t.ref = 'core.manual';
 INSERT INTO enforcements (event_id, action_id, parameters, status, queue_id, sequence, created_at, queued_at)
-SELECT (SELECT min(id) FROM events), q.action_id, '{}', 'queued', q.id, 1, n.at, n.at
-FROM (SELECT now() - interval '1 hour' AS at) n, queues q WHERE q.key = 'core.echo';
+SELECT (SELECT min(id) FROM events), action_id, '{}', 'queued', id, 1, n.at, n.at
+FROM (SELECT now() - interval '1 hour' AS at) n, queues WHERE key = 'core.echo';
 INSERT INTO enforcements (event_id, action_id, parameters, status, queue_id, sequence, created_at, queued_at, grant_number, granted_at)
-SELECT (SELECT max(id) FROM events), q.action_id, '{}', 'granted', q.id, 1, n.at, n.at, 1, n.at
-FROM (SELECT now() - interval '1 hour' AS at) n, queues q WHERE q.key = 'core.noop'`
+SELECT (SELECT max(id) FROM events), action_id, '{}', 'granted', id, 1, n.at, n.at, 1, n.at
+FROM (SELECT now() - interval '1 hour' AS at) n, queues WHERE key = 'core.noop'`
 
 // TestDoctor plants a stall and a leak under a running attune with real services. The doctor, its exit code and the metrics
 // must show both; and what docs/operations.md says must help. It cannot be parallel: Temporal is found by the environment.

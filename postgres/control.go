@@ -28,7 +28,7 @@ WHERE key = $1 AND last_change < $5`
 const insertChangesSQL = `
 INSERT INTO queue_changes (queue_id, number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to",
 	enforcement_id)
-SELECT (SELECT id FROM queues WHERE key = $1), u.number, u.request_id, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from",
+SELECT ` + queueNamed + `, u.number, u.request_id, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from",
 	CASE WHEN e.id IS NULL THEN u."to" WHEN e.status = 'queued' THEN 'granted' ELSE e.status END,
 	NULLIF(u.enforcement_id, 0)
 FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
@@ -170,9 +170,10 @@ func (c *changeColumns) add(change attune.QueueChange) {
 }
 
 const changesSQL = `
-SELECT c.number, c.request_id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to", COALESCE(c.enforcement_id, 0)
-FROM queue_changes c
-WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1) ORDER BY c.number DESC LIMIT $2::bigint`
+SELECT c.number, c.request_id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to",
+	COALESCE(c.enforcement_id, 0)
+FROM queue_changes c WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1)
+ORDER BY c.number DESC LIMIT $2::bigint`
 
 // Changes returns a page of what people did to a queue by hand, newest first. Pages go by the number of the change.
 func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error) {

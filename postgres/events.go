@@ -121,14 +121,14 @@ func listening(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attu
 	}, listeningSQL, id)
 }
 
-// insertEnforcementsSQL reads the clock once: an enforcement that is rejected from the start ends when it begins. It finds the
-// queues that a statement before it has made, or another transaction by then.
+// insertEnforcementsSQL finds the queues that a statement before it has made, or another transaction by then. It reads the clock
+// once: an enforcement that is rejected from the start ends when it begins.
 const insertEnforcementsSQL = `
 WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
 INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at)
 SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id, n.at,
 	CASE WHEN u.status = 'rejected' THEN n.at END
-FROM now n CROSS JOIN unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
 	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, position)
 	LEFT JOIN queues q ON q.key = u.queue
 ORDER BY u.position`

@@ -34,6 +34,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	w.keeper.hold(a, granted)
 	a.decide(true)
 	w.settled(m, "acknowledge", request.Ack())
+	w.log.Debug("execution starts", attrs(m, "asked", granted.from)...)
 	report := w.run(running, a.killed, m)
 	w.keeper.ended(a)
 	w.report(reporting, report)
@@ -125,7 +126,6 @@ func unanswered(err error) bool {
 func (w *Worker) run(
 	ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage,
 ) attune.ExecutionCompletedMessage {
-	w.log.Debug("execution started", attrs(m)...)
 	started := time.Now()
 	how := w.runner.run(ctx, kill, m)
 	finished := time.Now()

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune/workflows"
+	"github.com/attune-go/attune/workflows/baseline"
 )
 
 // BenchmarkQueue_AgainstMutex compares a queue of limit 1 with the mutex of the textbooks: every item is a workflow that
@@ -29,19 +31,19 @@ func BenchmarkQueue_AgainstMutex(b *testing.B) {
 	for b.Loop() {
 		for range repetitions {
 			lockRates = append(lockRates, items/lock.complete(b, items).Seconds())
-			lockHandOvers = append(lockHandOvers, median(lock.handOvers()))
+			lockHandOvers = append(lockHandOvers, baseline.Median(lock.handOvers()))
 			quiet(b, line.client)
 			line.forgetTimes()
 			lineRates = append(lineRates, items/line.complete(b, items).Seconds())
-			lineHandOvers = append(lineHandOvers, median(line.handOvers()))
+			lineHandOvers = append(lineHandOvers, baseline.Median(line.handOvers()))
 			quiet(b, line.client)
 		}
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(ratio(b, lineRates, lockRates), "x-mutex-throughput")
 	b.ReportMetric(ratio(b, lineHandOvers, lockHandOvers), "x-mutex-hand-over")
-	b.ReportMetric(1000*median(lineHandOvers), "ms-hand-over")
-	b.ReportMetric(1000*median(lockHandOvers), "ms-mutex-hand-over")
+	b.ReportMetric(1000*baseline.Median(lineHandOvers), "ms-hand-over")
+	b.ReportMetric(1000*baseline.Median(lockHandOvers), "ms-mutex-hand-over")
 	line.reportHistory(b)
 }
 
@@ -87,7 +89,7 @@ func lockWorkflow(ctx workflow.Context, waiting []string) error {
 
 // itemWorkflow works while it has the lock. Working is a local activity, as requesting an execution is for attune.
 func itemWorkflow(ctx workflow.Context) error {
-	local := shortly(ctx)
+	local := baseline.Briefly(ctx)
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	if err := workflow.ExecuteLocalActivity(local, requestLockActivity, id).Get(ctx, nil); err != nil {
 		return fmt.Errorf("request the lock: %w", err)
@@ -101,10 +103,9 @@ func itemWorkflow(ctx workflow.Context) error {
 
 // mutex has items worked on under the lock.
 type mutex struct {
-	client   client.Client
-	started  atomic.Int64
-	done     atomic.Int64
-	progress chan struct{}
+	client  client.Client
+	started atomic.Int64
+	done    *baseline.Count
 
 	mu           sync.Mutex
 	starts, ends []time.Time // of the work
@@ -113,7 +114,7 @@ type mutex struct {
 // newMutex gives the lock and the items temporal workers of their own, with the options of attune's.
 func newMutex(b *testing.B, c client.Client) *mutex {
 	b.Helper()
-	m := &mutex{client: c, progress: make(chan struct{}, 1)}
+	m := &mutex{client: c, done: baseline.NewCount()}
 	locks := worker.New(c, lockTaskQueue, workflows.QueueWorkerOptions())
 	registerBare(locks, lockWorkflowName, lockWorkflow)
 	items := worker.New(c, itemTaskQueue, workflows.EnforcementWorkerOptions())
@@ -139,7 +140,6 @@ func (m *mutex) work(context.Context) error {
 	m.ends = append(m.ends, time.Now())
 	m.mu.Unlock()
 	m.done.Add(1)
-	wake(m.progress)
 	return nil
 }
 
@@ -149,12 +149,22 @@ func (m *mutex) complete(b *testing.B, n int) time.Duration {
 	m.mu.Lock()
 	m.starts, m.ends = nil, nil
 	m.mu.Unlock()
-	return timeToDo(b, startersOfLockedWork, n, &m.done, m.progress, func() error {
-		_, err := m.client.ExecuteWorkflow(b.Context(), client.StartWorkflowOptions{
+	elapsed, err := m.done.Time(b.Context(), n, startersOfLockedWork, func(ctx context.Context) error {
+		_, err := m.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 			ID: "item/" + strconv.FormatInt(m.started.Add(1), 10), TaskQueue: itemTaskQueue, EnableEagerStart: true,
 		}, itemWorkflowName)
 		return err
 	})
+	require.NoError(b, err)
+	return elapsed
+}
+
+func registerBare(w worker.Worker, name string, run any) {
+	w.RegisterWorkflowWithOptions(run, workflow.RegisterOptions{Name: name})
+}
+
+func registerBareActivity(w worker.Worker, name string, run any) {
+	w.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: name})
 }
 
 func (m *mutex) handOvers() []float64 {

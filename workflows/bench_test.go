@@ -3,16 +3,14 @@ package workflows_test
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/workflows"
+	"github.com/attune-go/attune/workflows/baseline"
 )
 
 // The benchmarks of this file and of bench_mutex_test.go compare: each measures a baseline and what stands against it in
@@ -30,12 +28,16 @@ func BenchmarkQueue_AgainstEngine(b *testing.B) {
 		b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
 			line := newBenchLine(b, limit)
 			bare := newEngine(b, line.client)
-			starters := bare.mostProductive(b)
+			starters, err := bare.MostProductive(b.Context())
+			require.NoError(b, err)
+			b.Logf("the engine does most with %d starters", starters)
 			line.complete(b, enforcements)
 			var engineRates, queueRates []float64
 			for b.Loop() {
 				for range repetitions {
-					engineRates = append(engineRates, enforcements/bare.run(b, enforcements, starters).Seconds())
+					elapsed, err := bare.Run(b.Context(), enforcements, starters)
+					require.NoError(b, err)
+					engineRates = append(engineRates, enforcements/elapsed.Seconds())
 					quiet(b, line.client)
 					queueRates = append(queueRates, enforcements/line.complete(b, enforcements).Seconds())
 					quiet(b, line.client)
@@ -43,8 +45,8 @@ func BenchmarkQueue_AgainstEngine(b *testing.B) {
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(ratio(b, queueRates, engineRates), "x-engine")
-			b.ReportMetric(median(queueRates), "enforcements/s")
-			b.ReportMetric(median(engineRates), "engine-workflows/s")
+			b.ReportMetric(baseline.Median(queueRates), "enforcements/s")
+			b.ReportMetric(baseline.Median(engineRates), "engine-workflows/s")
 			line.reportHistory(b)
 		})
 	}
@@ -63,8 +65,8 @@ func BenchmarkQueue_AgainstLineLength(b *testing.B) {
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(ratio(b, longTimes, shortTimes), "x-100-waiting")
-	b.ReportMetric(1000*median(longTimes), "ms-each/10000-waiting")
-	b.ReportMetric(1000*median(shortTimes), "ms-each/100-waiting")
+	b.ReportMetric(1000*baseline.Median(longTimes), "ms-each/10000-waiting")
+	b.ReportMetric(1000*baseline.Median(shortTimes), "ms-each/100-waiting")
 }
 
 // BenchmarkQueue_CarriedState measures what a queue with a long line hands to its next run, in Temporal's own history.
@@ -113,16 +115,18 @@ func plainSize(b *testing.B, tickets []attune.Ticket) int {
 	return len(data)
 }
 
-// quiet waits until no workflow runs but queues, so that what one measurement has left behind does not slow the next.
-// Executions that are held by a gate have no workflow.
+func newEngine(b *testing.B, c client.Client) *baseline.Engine {
+	b.Helper()
+	e := baseline.NewEngine(c)
+	require.NoError(b, e.Start())
+	b.Cleanup(e.Stop)
+	return e
+}
+
+// quiet waits until no workflow runs but queues and the lock. Executions that are held by a gate have no workflow.
 func quiet(b *testing.B, c client.Client) {
 	b.Helper()
-	require.Eventually(b, func() bool {
-		running, err := c.CountWorkflow(b.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-			Query: fmt.Sprintf("ExecutionStatus = 'Running' AND WorkflowType != '%s' AND WorkflowType != '%s'", workflows.ActionQueueWorkflowName, lockWorkflowName),
-		})
-		return err == nil && running.GetCount() == 0
-	}, time.Minute, 50*time.Millisecond)
+	require.NoError(b, baseline.Quiet(b.Context(), c, lockWorkflowName))
 }
 
 func wake(progress chan struct{}) {
@@ -145,17 +149,9 @@ func await(b *testing.B, progress <-chan struct{}, done func() bool) {
 }
 
 // ratio returns the median of the ratios of what was measured in turn, and logs how far they are apart.
-func ratio(b *testing.B, measured, baseline []float64) float64 {
+func ratio(b *testing.B, measured, against []float64) float64 {
 	b.Helper()
-	ratios := make([]float64, len(measured))
-	for i := range measured {
-		ratios[i] = measured[i] / baseline[i]
-	}
-	b.Logf("%d ratios from %.2f to %.2f", len(ratios), slices.Min(ratios), slices.Max(ratios))
-	return median(ratios)
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+	r := baseline.RatioOf(measured, against)
+	b.Logf("%d ratios from %.2f to %.2f", len(measured), r.Lowest, r.Highest)
+	return r.Median
 }

@@ -23,18 +23,24 @@ func (s Stat) Running() bool { return s.State != "Z" && s.State != "X" }
 
 // Read returns the state of one process; false if there is none.
 func Read(pid int) (Stat, bool) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return Stat{}, false
-	}
-	// The second field is the command name in brackets and may itself contain brackets and spaces.
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	if len(fields) < 20 {
+	fields, ok := read(pid)
+	if !ok {
 		return Stat{}, false
 	}
 	parent, _ := strconv.Atoi(fields[1]) // the kernel writes numbers here
 	group, _ := strconv.Atoi(fields[2])
 	return Stat{State: fields[0], Parent: parent, Group: group, Started: fields[19]}, true
+}
+
+// read returns the fields of /proc/<pid>/stat from the third on: the state of the process.
+func read(pid int) (fields []string, ok bool) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, false
+	}
+	// The second field is the command name in brackets and may itself contain brackets and spaces.
+	fields = strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	return fields, len(fields) >= 20
 }
 
 // All returns the state of every process by its id.

@@ -1,0 +1,75 @@
+package bench_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// settleTime is how long a service may take to show in its counters what it has done: PostgreSQL's idle backends hand their
+// numbers in after 10 s, RabbitMQ's channels every 5 s.
+const settleTime = 11 * time.Second
+
+// counters are what the services count in all.
+type counters struct {
+	transactions int64 // committed in attune's database
+	messages     int64 // published to any exchange, answers to questions included
+}
+
+func (c counters) minus(other counters) counters {
+	return counters{transactions: c.transactions - other.transactions, messages: c.messages - other.messages}
+}
+
+// counters waits until the services have counted all that has been done, and reads them.
+func (w *world) counters(b *testing.B) (c counters) {
+	b.Helper()
+	settled := time.NewTimer(settleTime)
+	defer settled.Stop()
+	select {
+	case <-settled.C:
+	case <-b.Context().Done():
+	}
+	const transactions = `SELECT xact_commit FROM pg_stat_database WHERE datname = $1`
+	database := databaseOf(b, w.services.Postgres.URL())
+	require.NoError(b, w.database.QueryRow(b.Context(), transactions, database).Scan(&c.transactions))
+
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, w.services.RabbitMQ.ManagementURL()+"/api/overview", http.NoBody)
+	require.NoError(b, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(b, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(b, http.StatusOK, response.StatusCode)
+	var overview struct {
+		Stats struct {
+			Publish int64 `json:"publish"`
+		} `json:"message_stats"`
+	}
+	require.NoError(b, json.NewDecoder(response.Body).Decode(&overview))
+	c.messages = overview.Stats.Publish
+	return c
+}
+
+// connectBeside connects to another database of the same server.
+func connectBeside(b *testing.B, address string) *pgx.Conn {
+	b.Helper()
+	u, err := url.Parse(address)
+	require.NoError(b, err)
+	u.Path = "/postgres"
+	conn, err := pgx.Connect(b.Context(), u.String())
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.Context())) })
+	return conn
+}
+
+func databaseOf(b *testing.B, address string) string {
+	b.Helper()
+	config, err := pgx.ParseConfig(address)
+	require.NoError(b, err)
+	return config.Database
+}

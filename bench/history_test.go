@@ -1,0 +1,112 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/converter"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
+)
+
+// release is a slot that an enforcement gave back: the queue has accepted the signal that says so.
+type release struct {
+	enforcement attune.EnforcementID
+	at          time.Time // the clock of Temporal's server
+}
+
+// releases reads the releases that a queue has accepted since then, in the order in which the queue applies them, each once.
+func (w *world) releases(ctx context.Context, key attune.QueueKey, since time.Time) ([]release, error) {
+	var runs [][]*historypb.HistoryEvent // newest first
+	for run := ""; ; {
+		events, err := w.history(ctx, workflows.QueueWorkflowID(key), run)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, events)
+		run = events[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+		if run == "" || events[0].GetEventTime().AsTime().Before(since) {
+			break
+		}
+	}
+	var all []release
+	seen := map[attune.EnforcementID]bool{}
+	for _, events := range slices.Backward(runs) {
+		for _, event := range events {
+			tickets, err := releasedBy(event)
+			if err != nil {
+				return nil, err
+			}
+			for _, ticket := range tickets {
+				if at := event.GetEventTime().AsTime(); !at.Before(since) && !seen[ticket.Enforcement] {
+					seen[ticket.Enforcement] = true
+					all = append(all, release{ticket.Enforcement, at})
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+func releasedBy(event *historypb.HistoryEvent) ([]attune.Ticket, error) {
+	signal := event.GetWorkflowExecutionSignaledEventAttributes()
+	if signal.GetSignalName() != workflows.SignalRelease {
+		return nil, nil
+	}
+	var released workflows.TicketsSignal
+	if err := converter.GetDefaultDataConverter().FromPayloads(signal.GetInput(), &released); err != nil {
+		return nil, fmt.Errorf("read a release: %w", err)
+	}
+	return released.Tickets, nil
+}
+
+// readers is how many histories are read at the same time.
+const readers = 8
+
+// begins reads when the workflows of enforcements have begun: when their first task was started.
+func (w *world) begins(ctx context.Context, ids []attune.EnforcementID) (map[attune.EnforcementID]time.Time, error) {
+	begins := make(map[attune.EnforcementID]time.Time, len(ids))
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for _, id := range ids {
+		group.Go(func() error {
+			events, err := w.history(ctx, workflows.EnforcementWorkflowID(id), "")
+			if err != nil {
+				return err
+			}
+			started := slices.IndexFunc(events, func(event *historypb.HistoryEvent) bool {
+				return event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED
+			})
+			if started < 0 {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			begins[id] = events[started].GetEventTime().AsTime()
+			return nil
+		})
+	}
+	return begins, group.Wait()
+}
+
+// history reads all events of a run; the latest run for "".
+func (w *world) history(ctx context.Context, workflow, run string) ([]*historypb.HistoryEvent, error) {
+	var events []*historypb.HistoryEvent
+	iterator := w.temporal.GetWorkflowHistory(ctx, workflow, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for iterator.HasNext() {
+		event, err := iterator.Next()
+		if err != nil {
+			return nil, fmt.Errorf("read the history of %q: %w", workflow, err)
+		}
+		events = append(events, event)
+	}
+	return events, nil
+}

@@ -1,0 +1,61 @@
+package bench_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/workflows/baseline"
+)
+
+// posters is how many events are posted at the same time.
+const posters = 8
+
+// load posts events. Each of its callers has a connection that is kept.
+type load struct {
+	url    string
+	client http.Client
+	posted atomic.Int64
+}
+
+func newLoad(url string) *load {
+	return &load{url: url, client: http.Client{
+		Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: posters, IdleConnTimeout: time.Minute},
+	}}
+}
+
+// post posts n events that lead to one enforcement each, in the queue with the given limit.
+func (l *load) post(ctx context.Context, limit, n int) error {
+	return baseline.InParallel(ctx, n, posters, func(ctx context.Context) error { return l.event(ctx, limit) })
+}
+
+func (l *load) event(ctx context.Context, limit int) error {
+	body := fmt.Sprintf(`{"trigger":"bench.work","payload":{"limit":%d,"number":%d}}`, limit, l.posted.Add(1))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
+	response, err := l.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("post an event: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("post an event: %w", err)
+	}
+	var accepted api.Accepted
+	if err := json.Unmarshal(answer, &accepted); err != nil || len(accepted.Enforcements) != 1 ||
+		accepted.Enforcements[0].Status != attune.EnforcementCreated {
+		return fmt.Errorf("an event must lead to one enforcement; the answer is %s %s", response.Status, answer)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package bench_test
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+// moment is a point of a hand-over. Up to the release they are about the enforcement that gives its slot back, from the grant on
+// about the one that gets it.
+type moment int
+
+const (
+	processEnds moment = iota
+	reportConsumed
+	rowFinished
+	releaseAccepted
+	grantDecided
+	requestBegins
+	rowRequested
+	claimAsked
+	claimGranted
+	processStarts
+	momentsOfHandOver
+)
+
+// step names what leads to the moment, and the clock that says when it was. All clocks are those of one machine.
+func (m moment) step() (name, clock string) {
+	steps := [momentsOfHandOver][2]string{
+		reportConsumed:  {"report consumed by the bridge", "attune"},
+		rowFinished:     {"execution row finished", "PostgreSQL"},
+		releaseAccepted: {"release accepted by the queue", "Temporal"},
+		grantDecided:    {"grant decided in a turn of the queue", "Temporal"},
+		requestBegins:   {"EnforcementWorkflow begins", "Temporal"},
+		rowRequested:    {"execution row of the next", "PostgreSQL"},
+		claimAsked:      {"worker asks for the claim", "attune"},
+		claimGranted:    {"claim granted", "PostgreSQL"},
+		processStarts:   {"process starts", "attune"},
+	}
+	return steps[m][0], steps[m][1]
+}
+
+// handOver is the way of a slot from the end of one process to the start of the next.
+type handOver [momentsOfHandOver]time.Time
+
+func (h handOver) whole() time.Duration { return h[processStarts].Sub(h[processEnds]) }
+
+// took is how long the step that leads to m took.
+func (h handOver) took(m moment) time.Duration { return h[m].Sub(h[m-1]) }
+
+// complete reports whether every moment is known.
+func (h handOver) complete() bool { return !slices.ContainsFunc(h[:], time.Time.IsZero) }
+
+// facts is what is known about the enforcements of one round of a queue.
+type facts struct {
+	limit      int
+	log        *journal
+	grants     []attune.LoggedGrant
+	releases   []release // in the order in which the queue applies them
+	begins     map[attune.EnforcementID]time.Time
+	executions map[attune.EnforcementID]attune.Execution
+}
+
+// handOvers returns the hand-overs of the round whose moments are all known, and how many there were.
+//
+// A queue grants while it has a slot, so of its grants since it was idle the first ones use the limit up, and each further one
+// takes the slot of a release, in their order. It is a hand-over if its ticket waited already when the slot came free.
+func (f facts) handOvers() (known []handOver, all int) {
+	grants := slices.SortedFunc(slices.Values(f.grants), func(a, b attune.LoggedGrant) int { return cmp.Compare(a.Number, b.Number) })
+	for i, release := range f.releases {
+		if i+f.limit >= len(grants) {
+			break
+		}
+		grant := grants[i+f.limit]
+		if !grant.EnqueuedAt.Before(release.at) {
+			continue
+		}
+		all++
+		if h := f.between(release, grant); h.complete() {
+			known = append(known, h)
+		}
+	}
+	return known, all
+}
+
+func (f facts) between(release release, grant attune.LoggedGrant) handOver {
+	before, after := f.executions[release.enforcement], f.executions[grant.Enforcement]
+	ended, started := f.log.of(before.ID), f.log.of(after.ID)
+	return handOver{
+		processEnds:     ended.ends,
+		reportConsumed:  ended.consumed,
+		rowFinished:     timeOf(before.FinishedAt),
+		releaseAccepted: release.at,
+		grantDecided:    grant.GrantedAt,
+		requestBegins:   f.begins[grant.Enforcement],
+		rowRequested:    after.RequestedAt,
+		claimAsked:      started.asked,
+		claimGranted:    timeOf(after.StartedAt),
+		processStarts:   started.starts,
+	}
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+func TestHandOvers(t *testing.T) {
+	t.Parallel()
+	at := func(ms int) time.Time { return time.UnixMilli(1_900_000_000_000 + int64(ms)) }
+	grant := func(number int64, queued, granted int) attune.LoggedGrant {
+		return attune.LoggedGrant{Grant: attune.Grant{
+			Ticket: attune.Ticket{Enforcement: attune.EnforcementID(number), EnqueuedAt: at(queued)}, Number: number, GrantedAt: at(granted),
+		}}
+	}
+	// Enforcement n has execution 10 + n, whose process starts at 100 n and ends 10 ms later; 9 ms before it starts, its grant is
+	// decided. The log of the last one has a gap.
+	setup := func(limit int) facts {
+		f := facts{
+			limit: limit, log: newJournal(), begins: map[attune.EnforcementID]time.Time{},
+			executions: map[attune.EnforcementID]attune.Execution{},
+			grants:     []attune.LoggedGrant{grant(4, 210, 391), grant(1, 0, 91), grant(3, 0, 291), grant(2, 0, 191)},
+			releases:   []release{{1, at(113)}, {2, at(213)}, {3, at(313)}, {4, at(413)}},
+		}
+		for n := range 4 {
+			id, start := attune.EnforcementID(n+1), 100*(n+1)
+			x := attune.Execution{ID: attune.ExecutionID(10 + id), Enforcement: id, RequestedAt: at(start - 6)}
+			x.StartedAt, x.FinishedAt = new(at(start-2)), new(at(start+12))
+			f.executions[id], f.begins[id] = x, at(start-7)
+			f.log.moments[x.ID] = moments{asked: at(start - 4), starts: at(start), ends: at(start + 10), consumed: at(start + 11)}
+		}
+		f.log.moments[14] = moments{starts: at(400)}
+		return f
+	}
+
+	t.Run("each grant beyond the limit takes the slot of a release, in their order", func(t *testing.T) {
+		t.Parallel()
+		known, all := setup(1).handOvers()
+		require.Equal(t, 3, all)
+		require.Len(t, known, 2, "one moment of the last hand-over is not known")
+		for i, h := range known {
+			var steps []int
+			for m := processEnds + 1; m < momentsOfHandOver; m++ {
+				steps = append(steps, int(h.took(m).Milliseconds()))
+			}
+			require.Equal(t, []int{1, 1, 1, 78, 2, 1, 2, 2, 2}, steps, i)
+			require.Equal(t, 90*time.Millisecond, h.whole())
+		}
+	})
+
+	t.Run("a ticket that came after the slot was free is no hand-over", func(t *testing.T) {
+		t.Parallel()
+		known, all := setup(3).handOvers()
+		require.Zero(t, all)
+		require.Empty(t, known)
+	})
+
+	t.Run("a queue that never used its limit up has none", func(t *testing.T) {
+		t.Parallel()
+		_, all := setup(10).handOvers()
+		require.Zero(t, all)
+	})
+}

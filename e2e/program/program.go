@@ -1,0 +1,161 @@
+// Package program builds attune and runs it as a process of its own, for tests and benchmarks that see it from outside.
+//
+// On Linux the process ends with the program that started it, however that ends. Elsewhere a killed test leaves it running.
+package program
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stopPatience is how long a process may take to stop before it is killed: somewhat longer than attune itself takes at most.
+const stopPatience = time.Minute
+
+// Build builds attune into the folder and returns the path of the binary.
+func Build(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "attune")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/attune-go/attune/cmd/attune")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build attune: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Config says what to run.
+type Config struct {
+	Path string   // of the binary
+	Args []string // a command that goes on until it is stopped: "serve" and its flags
+	Env  []string // the whole environment
+	// Line is given every line that the process logs, without its end, in order, by one goroutine. It must not keep the line.
+	// nil drops them.
+	Line func(line []byte)
+}
+
+// Process is one running attune.
+type Process struct {
+	cmd    *exec.Cmd
+	line   func([]byte)
+	stderr io.Reader
+	done   chan struct{}
+
+	mu     sync.Mutex
+	output strings.Builder // written by the goroutine that reads the log
+}
+
+// Start starts attune and returns when attune says that it runs. The end of ctx before that kills the process; afterwards ctx
+// does not matter. The error quotes what the process has logged.
+func Start(ctx context.Context, config Config) (*Process, error) {
+	p := &Process{
+		cmd:  exec.Command(config.Path, config.Args...), //nolint:noctx // ctx bounds the start only
+		line: config.Line, done: make(chan struct{}),
+	}
+	if p.line == nil {
+		p.line = func([]byte) {}
+	}
+	p.cmd.Env, p.cmd.SysProcAttr = config.Env, attributes()
+	var err error
+	if p.stderr, err = p.cmd.StderrPipe(); err != nil {
+		return nil, fmt.Errorf("start attune: %w", err)
+	}
+	started, running := make(chan error, 1), make(chan struct{})
+	go p.live(started, running)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start attune: %w", err)
+	}
+	select {
+	case <-running:
+		return p, nil
+	case <-p.done:
+		return nil, fmt.Errorf("attune did not start:\n%s", p.Output())
+	case <-ctx.Done():
+		p.Kill()
+		return nil, fmt.Errorf("attune did not say that it runs: %w\n%s", context.Cause(ctx), p.Output())
+	}
+}
+
+// live starts the process and stays until it has ended.
+//
+// The goroutine keeps its thread for all that time: Linux sends the parent-death signal when the *thread* that forked ends,
+// and the Go runtime ends threads as it likes. A goroutine that returns while locked takes its thread with it.
+func (p *Process) live(started chan<- error, running chan<- struct{}) {
+	runtime.LockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.read(running)
+	_ = p.cmd.Wait() // how it ended is in its log
+	close(p.done)
+}
+
+// read keeps what the process logs, and closes running when the process says that it runs.
+func (p *Process) read(running chan<- struct{}) {
+	said := false
+	for lines := bufio.NewReader(p.stderr); ; {
+		line, err := lines.ReadBytes('\n')
+		p.mu.Lock()
+		p.output.Write(line)
+		p.mu.Unlock()
+		if len(line) > 0 {
+			p.line(bytes.TrimSuffix(line, []byte("\n")))
+		}
+		if !said && bytes.Contains(line, []byte("attune runs")) {
+			said = true
+			close(running)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// PID is the id of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Output returns what the process has logged so far.
+func (p *Process) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.String()
+}
+
+// Stop asks the process to end and waits for it. One that takes longer than a minute is killed.
+func (p *Process) Stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(stopPatience):
+		p.Kill()
+	}
+}
+
+// Kill ends the process as a power cut would, and waits for its end. Its children are left to themselves.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Run runs a command of attune to its end and returns its exit code and what it printed.
+func Run(ctx context.Context, config Config) (code int, output string, err error) {
+	cmd := exec.CommandContext(ctx, config.Path, config.Args...)
+	cmd.Env = config.Env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		if _, exited := errors.AsType[*exec.ExitError](err); !exited {
+			return 0, string(out), fmt.Errorf("run attune %s: %w", strings.Join(config.Args, " "), err)
+		}
+	}
+	return cmd.ProcessState.ExitCode(), string(out), nil
+}

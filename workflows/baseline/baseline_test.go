@@ -1,0 +1,80 @@
+package baseline_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune/workflows/baseline"
+)
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a ratio is that of the pairs, not of the medians", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, baseline.Ratio{Median: 2, Lowest: 1, Highest: 5}, baseline.RatioOf([]float64{10, 4, 5}, []float64{10, 2, 1}))
+	})
+
+	t.Run("the median of an even number of values lies between two", func(t *testing.T) {
+		t.Parallel()
+		require.InDelta(t, 2.5, baseline.Median([]float64{4, 1, 3, 2}), 1e-9)
+	})
+
+	t.Run("a quantile is one of the values", func(t *testing.T) {
+		t.Parallel()
+		var values []int
+		for i := range 100 {
+			values = append(values, 100-i)
+		}
+		require.Equal(t, 50, baseline.Quantile(values, 50))
+		require.Equal(t, 99, baseline.Quantile(values, 99))
+		require.Zero(t, baseline.Quantile([]int(nil), 50))
+	})
+}
+
+func TestCount_Time(t *testing.T) {
+	t.Parallel()
+
+	t.Run("it lasts until as many more were counted as were started", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			count := baseline.NewCount()
+			count.Add(3)
+			var started atomic.Int64
+			took, err := count.Time(t.Context(), 10, 4, func(context.Context) error {
+				started.Add(1)
+				time.AfterFunc(time.Hour/100, func() { count.Add(1) })
+				return nil
+			})
+			require.NoError(t, err)
+			require.EqualValues(t, 10, started.Load())
+			require.EqualValues(t, 13, count.Value())
+			require.Equal(t, time.Hour/100, took)
+		})
+	})
+
+	t.Run("it goes on for as long as anything is counted, and fails when nothing is", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			count := baseline.NewCount()
+			for i := range 5 {
+				time.AfterFunc(time.Duration(i)*2*time.Minute, func() { count.Add(1) })
+			}
+			require.NoError(t, count.Await(t.Context(), 5))
+			require.ErrorContains(t, count.Await(t.Context(), 7), "2 more are expected")
+		})
+	})
+
+	t.Run("a start that fails ends it", func(t *testing.T) {
+		t.Parallel()
+		refused := errors.New("refused")
+		_, err := baseline.NewCount().Time(t.Context(), 10, 4, func(context.Context) error { return refused })
+		require.ErrorIs(t, err, refused)
+	})
+}

@@ -1,0 +1,105 @@
+// Package baseline is the least that Temporal can do for an enforcement: a workflow that is started eagerly and runs one local
+// activity. Benchmarks run it and attune in turn, on one server, and report the ratio.
+//
+// The engine runs as many starters at a time as get the most out of the server; see [Engine.MostProductive]. Nothing here depends
+// on speed: a wait fails only when nothing at all is done for three minutes.
+package baseline
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/attune-go/attune/workflows"
+)
+
+// WorkflowName is the type of the engine's workflows.
+const WorkflowName = "BareWorkflow"
+
+const (
+	taskQueue    = "bench-engine"
+	activityName = "BareActivity"
+)
+
+// Engine runs bare workflows, with the options of attune's own temporal workers.
+type Engine struct {
+	client  client.Client
+	worker  worker.Worker
+	started atomic.Int64
+	done    *Count
+}
+
+// NewEngine returns an engine on the server and the namespace of c. Start it, and stop it in the end.
+func NewEngine(c client.Client) *Engine {
+	e := &Engine{client: c, worker: worker.New(c, taskQueue, workflows.EnforcementWorkerOptions()), done: NewCount()}
+	e.worker.RegisterWorkflowWithOptions(bareWorkflow, workflow.RegisterOptions{Name: WorkflowName})
+	e.worker.RegisterActivityWithOptions(func(context.Context) error {
+		e.done.Add(1)
+		return nil
+	}, activity.RegisterOptions{Name: activityName})
+	return e
+}
+
+// Start starts the engine's worker.
+func (e *Engine) Start() error {
+	if err := e.worker.Start(); err != nil {
+		return fmt.Errorf("start the worker of the bare engine: %w", err)
+	}
+	return nil
+}
+
+// Stop stops the engine's worker.
+func (e *Engine) Stop() { e.worker.Stop() }
+
+// Run returns the time from the first of n starts until the last of the n local activities has run.
+func (e *Engine) Run(ctx context.Context, n, starters int) (time.Duration, error) {
+	return e.done.Time(ctx, n, starters, func(ctx context.Context) error {
+		_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+			ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: taskQueue, EnableEagerStart: true,
+		}, WorkflowName)
+		return err
+	})
+}
+
+// MostProductive finds how many starters at the same time get the most out of the engine: 4 to 64.
+func (e *Engine) MostProductive(ctx context.Context) (int, error) {
+	const each = 60
+	if _, err := e.Run(ctx, each, 16); err != nil { // warm up
+		return 0, err
+	}
+	best, fastest := 0, time.Duration(0)
+	for _, starters := range []int{4, 8, 16, 32, 64} {
+		first, err := e.Run(ctx, each, starters)
+		if err != nil {
+			return 0, err
+		}
+		second, err := e.Run(ctx, each, starters)
+		if err != nil {
+			return 0, err
+		}
+		if elapsed := min(first, second); best == 0 || elapsed < fastest {
+			best, fastest = starters, elapsed
+		}
+	}
+	return best, nil
+}
+
+func bareWorkflow(ctx workflow.Context) error {
+	return workflow.ExecuteLocalActivity(Briefly(ctx), activityName).Get(ctx, nil)
+}
+
+// Briefly gives a workflow the options of the baselines' local activities: a minute, tried once. They take milliseconds; the time
+// is for a machine that is busy with other work.
+func Briefly(ctx workflow.Context) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+}
