@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -229,4 +230,23 @@ func TestCheck_Transitions(t *testing.T) {
 	report = check(r)
 	require.Equal(t, 0, report.Transitions[1].Granted, "decided at the instant of the pause is before it, at that of its end after it")
 	require.Equal(t, 2, report.Transitions[3].Granted)
+
+	r = changed()
+	r.Changes[4].At = second(30)
+	report = check(r)
+	require.Equal(t, 1, report.Transitions[0].Granted, "a grant at the instant of another limit is after it")
+	require.Equal(t, 2, report.Transitions[4].Granted)
+
+	r = changed()
+	r.Changes[1].From = "draining"
+	r.Changes = slices.Insert(r.Changes, 1, attune.QueueChange{
+		At: second(16), Author: authorNamed("sam", ""), Kind: attune.ChangeMode, From: "open", To: "draining",
+	})
+	for i := range r.Changes {
+		r.Changes[i].Number = int64(i + 1)
+	}
+	r.Changes[2].At = second(20)
+	report = check(r)
+	require.Empty(t, report.Violations)
+	require.Equal(t, 1, report.Transitions[1].Granted, "a grant at the instant of a pause is in the time of the mode before")
 }
