@@ -2,7 +2,7 @@ package attune
 
 import "time"
 
-// Stall is a queue that could let somebody run and does not.
+// Stall is a queue that could grant a waiting enforcement and does not.
 type Stall struct {
 	Queue         QueueKey
 	Limit         int // in force
@@ -13,7 +13,7 @@ type Stall struct {
 }
 
 // Leak is a slot that is held without an execution that could give it back: there is none, it has ended, or its next attempt
-// was due and nobody has asked for it.
+// was due and has not been requested.
 type Leak struct {
 	Queue       QueueKey
 	Enforcement EnforcementID
@@ -23,7 +23,7 @@ type Leak struct {
 	Status      ExecutionStatus // how the execution ended, or retrying; empty: there is none
 }
 
-// Overdue is an execution that somebody should have taken, or ended, before now.
+// Overdue is an execution that a worker should have claimed, or ended, before now.
 type Overdue struct {
 	Queue           QueueKey
 	Enforcement     EnforcementID
@@ -37,7 +37,7 @@ type Overdue struct {
 	CancelRequested bool
 }
 
-// ManualOverride is a queue that somebody has set to something else than its policy and the usual mode.
+// ManualOverride is a queue that a person has set to a limit other than its policy's, or to a mode other than open.
 type ManualOverride struct {
 	Queue    QueueKey
 	Mode     QueueMode

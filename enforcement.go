@@ -81,9 +81,9 @@ const (
 	ReasonActionDisabled     Reason = "action_disabled"      // the action is no longer declared by its pack
 	ReasonQueueFull          Reason = "queue_full"           // max_queued reached, overflow "reject"
 	ReasonDroppedOldest      Reason = "dropped_oldest"       // max_queued reached, overflow "drop_oldest"
-	ReasonQueueDraining      Reason = "queue_draining"       // the queue takes nobody in until it is resumed
+	ReasonQueueDraining      Reason = "queue_draining"       // the queue accepts no tickets until it is resumed
 	ReasonQueueTimeout       Reason = "queue_timeout"        // waited longer than queue_timeout
-	ReasonCancelled          Reason = "cancelled"            // somebody cancelled it
+	ReasonCancelled          Reason = "cancelled"            // a caller cancelled it
 	ReasonExitCode           Reason = "exit_code"            // the process ended with a code other than 0
 	ReasonSignal             Reason = "signal"               // the process was killed by a signal that was not ours
 	ReasonTimeout            Reason = "timeout"              // the process was ended because its time was up

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Estimate is how long somebody who waits will probably go on waiting: a range that holds nine times out of ten as long as
-// the queue goes on as it did lately. Somebody who changes the limit, or work that suddenly takes longer, makes it wrong.
+// Estimate is how long a waiting enforcement will probably go on waiting. The range holds nine times out of ten as long as
+// the queue goes on as it did lately. A change of the limit, or work that suddenly takes longer, makes the estimate wrong.
 type Estimate struct {
 	Low    time.Duration
 	Likely time.Duration
@@ -24,9 +24,9 @@ const minEstimateSamples = 5
 // ninetyPercent is the number of standard deviations to each side that hold nine cases out of ten.
 const ninetyPercent = 1.645
 
-// EstimateWait estimates the wait of whoever is at position (1 is next) from the times between the latest releases of a
-// queue that was busy all along. The interval has two parts: that of the sum of as many turnovers as there are positions,
-// and that of not knowing the mean better than from these samples. It is not ok with fewer than 5 samples.
+// EstimateWait estimates the wait of the enforcement at position (1 is next) from the times between the latest releases of a
+// queue that was busy all along. The margin has two parts: the variance of the sum of as many turnovers as there are
+// positions, and the uncertainty of the mean of the samples. ok is false for a position below 1 and for fewer than 5 samples.
 func EstimateWait(position int64, turnovers []time.Duration) (estimate Estimate, ok bool) {
 	if position < 1 || len(turnovers) < minEstimateSamples {
 		return Estimate{}, false
@@ -47,8 +47,8 @@ func EstimateWait(position int64, turnovers []time.Duration) (estimate Estimate,
 	return Estimate{Low: seconds(likely - margin), Likely: seconds(likely), High: seconds(likely + margin)}, true
 }
 
-// Turnovers are the times between releases that followed each other while somebody waited: the grant after a release was
-// already queued when it happened. grants may come in any order; those that still hold their slots are passed over.
+// Turnovers are the times between consecutive releases while the queue had a line: the next grant to be released was queued
+// or requested before the release. grants may come in any order; grants that still hold their slots are skipped.
 func Turnovers(grants []LoggedGrant) []time.Duration {
 	released := slices.DeleteFunc(slices.Clone(grants), func(g LoggedGrant) bool { return g.ReleasedAt == nil })
 	slices.SortFunc(released, func(a, b LoggedGrant) int { return a.ReleasedAt.Compare(*b.ReleasedAt) })
@@ -56,7 +56,7 @@ func Turnovers(grants []LoggedGrant) []time.Duration {
 	for i := 1; i < len(released); i++ {
 		before, after := released[i-1], released[i]
 		if after.RequestedAt.After(*before.ReleasedAt) && after.EnqueuedAt.After(*before.ReleasedAt) {
-			continue // nobody waited in between: the queue was idle
+			continue // the line was empty in between: the queue was idle
 		}
 		turnovers = append(turnovers, after.ReleasedAt.Sub(*before.ReleasedAt))
 	}

@@ -49,10 +49,10 @@ const (
 	SourceAPI     Source = "api"
 	SourceWebhook Source = "webhook"
 	SourceTimer   Source = "timer"
-	SourceManual  Source = "manual" // somebody ran an action directly; the event's trigger is [ManualTrigger]
+	SourceManual  Source = "manual" // a caller ran an action directly; the event's trigger is [ManualTrigger]
 )
 
-// ManualTrigger is the trigger of events that record "somebody asked for this action to run". It belongs to the
+// ManualTrigger is the trigger of events that record a caller's request to run an action directly. It belongs to the
 // built-in core pack and no rule can listen to it.
 const ManualTrigger Ref = "core.manual"
 

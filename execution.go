@@ -49,7 +49,7 @@ type ExecutionAttempt struct {
 	FinishedAt time.Time       `json:"finished_at"`
 }
 
-// ExecutionChange is what somebody did to an execution by hand. It is kept for ever.
+// ExecutionChange is a change that a person made to an execution by hand. It is kept for ever.
 type ExecutionChange struct {
 	At time.Time `json:"at"`
 	Author
@@ -63,7 +63,7 @@ type ExecutionChange struct {
 // execution is running until its worker reports the end.
 const ExecutionCancelling = "cancelling"
 
-// ExecutionChangeKind says what somebody did to an execution.
+// ExecutionChangeKind says which change a person made to an execution.
 type ExecutionChangeKind string
 
 // What can be done to an execution by hand.

@@ -50,7 +50,7 @@ type Overflow string
 // The overflow choices.
 const (
 	OverflowReject     Overflow = "reject"      // the newcomer
-	OverflowDropOldest Overflow = "drop_oldest" // the one that has waited longest
+	OverflowDropOldest Overflow = "drop_oldest" // the enforcement that has waited longest
 )
 
 // RetryPlacement says where an enforcement waits for its next attempt, and what becomes of its slot.
@@ -58,7 +58,7 @@ type RetryPlacement string
 
 // The placements. People want opposite things for a head that failed, so each queue says its own.
 const (
-	RetryHold RetryPlacement = "hold" // it keeps its slot for the delay: nobody overtakes it
+	RetryHold RetryPlacement = "hold" // it keeps its slot for the delay: no other enforcement gets the slot
 	RetryBack RetryPlacement = "back" // it gives its slot up and goes to the back of the line, without the delay
 	RetryPark RetryPlacement = "park" // it gives its slot up and waits for a person to retry it or to give it up
 )

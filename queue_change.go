@@ -22,7 +22,7 @@ type LimitOverride struct {
 }
 
 // String is the limit in words, as [QueueChange] has it in From and To: "5 by hand until 2030-01-02T03:04:05Z".
-func (o LimitOverride) String() string {
+func (o *LimitOverride) String() string {
 	if o.Until.IsZero() {
 		return fmt.Sprintf("%d by hand", o.Limit)
 	}
@@ -104,7 +104,7 @@ type QueueChange struct {
 	Author
 	Kind        QueueChangeKind `json:"kind"`
 	From        string          `json:"from"`                     // a mode, a limit in words, or the status of an enforcement
-	To          string          `json:"to"`                       // likewise; of a cancel that came too late, the status that the enforcement had
+	To          string          `json:"to"`                       // likewise; of a late cancel, the status that the enforcement had
 	Enforcement EnforcementID   `json:"enforcement_id,omitempty"` // of a cancel
 }
 

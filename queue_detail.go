@@ -63,6 +63,6 @@ type QueueGauge struct {
 	Limit      int // in force
 	Active     int64
 	Waiting    int64
-	OldestWait time.Duration // of the first in line; 0 while nobody waits
+	OldestWait time.Duration // of the first in line; 0 while the line is empty
 	Stalled    bool          // a [Stall]
 }

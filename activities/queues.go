@@ -29,8 +29,8 @@ type QueueRows interface {
 	// Record records what the queue has decided. It returns the grants of tickets that the queue has settled and that were
 	// granted by their rows.
 	Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (held []attune.Grant, err error)
-	// Rebuild begins a new generation of a queue, which fences off what earlier ones have granted and nobody has acted upon,
-	// and returns what the queue starts from.
+	// Rebuild begins a new generation of a queue and returns the snapshot that the queue starts from. The new generation
+	// fences off the grants of earlier generations that were not acted upon.
 	Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
 	Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error)
 }
@@ -110,9 +110,9 @@ func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput
 
 // DeliverGrants starts the EnforcementWorkflow of every grant, with the grant. One that waits already gets it as a signal.
 //
-// A start is never cut off, not by the end of the activity's time and not by the failure of another: the server hands the
-// first task out with its answer, and if nobody is there to receive it, the enforcement stands still until that task times
-// out.
+// A start is never cut off, neither by the end of the activity's time nor by the failure of another start: the server hands
+// out the first task with its answer. If the client no longer receives that answer, the enforcement stands still until the
+// task times out.
 func (a *Queues) DeliverGrants(ctx context.Context, input workflows.GrantsInput) error {
 	var group errgroup.Group
 	group.SetLimit(startsInParallel)

@@ -14,7 +14,8 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// sleepersInParallel bounds the starts under way for tickets that are parked: nobody waits for them.
+// sleepersInParallel bounds the starts under way for workflows that start asleep. No ticket waits for such a start, so a few
+// are enough.
 const sleepersInParallel = 4
 
 // StartSleepers starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog

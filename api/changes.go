@@ -10,13 +10,13 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// ChangeReader reads what people did to queues by hand, newest first; pages go by the number of the change. A queue that
-// nobody has changed has an empty list.
+// ChangeReader reads the manual changes of queues, newest first; pages go by the number of the change. A queue without
+// manual changes has an empty list.
 type ChangeReader interface {
 	Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error)
 }
 
-// QueueChange is what somebody did to a queue by hand.
+// QueueChange is a manual change of a queue.
 type QueueChange struct {
 	Number  int64     `json:"number" doc:"Counts the changes of the queue, from 1"`
 	Request string    `json:"request_id" doc:"The request that asked for the change; one change each"`
@@ -24,7 +24,7 @@ type QueueChange struct {
 	attune.Author
 	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel"`
 	From        string                 `json:"from" doc:"What it was"`
-	To          string                 `json:"to" doc:"What it is since; of a cancel that came too late, the status that the enforcement had"`
+	To          string                 `json:"to" doc:"What it is since; of a late cancel, the status that the enforcement had"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The one that was cancelled"`
 }
 

@@ -14,8 +14,7 @@ type Examiner interface {
 	Examine(ctx context.Context) doctor.Diagnosis
 }
 
-// registerDoctor serves the examination here, where the credentials of the services are: whoever asks for it needs only the
-// API.
+// registerDoctor serves the examination. This process has the credentials of the services, so a caller needs only the API.
 func (s *Server) registerDoctor() {
 	register(s, huma.Operation{
 		OperationID: "examine", Method: http.MethodGet, Path: "/doctor", Tags: []string{"health"},

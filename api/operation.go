@@ -58,8 +58,8 @@ func (s *Server) humaConfig() huma.Config {
 	return config
 }
 
-// registerDescription serves the OpenAPI document. It is built once, when somebody first asks: that takes longer than
-// everything else about making a server.
+// registerDescription serves the OpenAPI document. The first request builds the document, once: that takes longer than all
+// the other work of making a server.
 func (s *Server) registerDescription() {
 	asJSON := sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.huma.OpenAPI()) })
 	asYAML := sync.OnceValues(s.huma.OpenAPI().YAML)

@@ -32,7 +32,7 @@ type QueueLimit struct {
 	Until   *time.Time `json:"until,omitempty" doc:"When a limit by hand ends; absent: when somebody clears it"`
 }
 
-// QueueHolder is somebody who holds a slot.
+// QueueHolder is an enforcement that holds a slot.
 type QueueHolder struct {
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
 	Sequence    int64                  `json:"sequence"`
@@ -49,7 +49,7 @@ type QueueHolder struct {
 	Expect      string                 `json:"expect" doc:"What happens next, in a sentence"`
 }
 
-// QueueWaiter is somebody in line.
+// QueueWaiter is an enforcement that waits in line.
 type QueueWaiter struct {
 	Position    int64                `json:"position" doc:"1 is next"`
 	Enforcement attune.EnforcementID `json:"enforcement_id"`

@@ -54,7 +54,7 @@ func (p *Problem) from(ctx context.Context) *Problem {
 	return p
 }
 
-// report logs an error of a request, unless there is nobody left who waits for it.
+// report logs the error of a request. The level is debug when the client has cancelled the request: no caller waits for it.
 func (s *Server) report(ctx context.Context, level slog.Level, err error) {
 	if errors.Is(err, context.Canceled) {
 		level = slog.LevelDebug

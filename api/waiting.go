@@ -44,7 +44,7 @@ func moves(stats attune.QueueStats) bool {
 	return stats.Mode != attune.QueuePaused && stats.MaxConcurrent > 0
 }
 
-// estimate is how long it takes until whoever is at a position is granted; nil when that cannot be said.
+// estimate is the time until the ticket at a position is granted; nil when the queue does not move or too little is known.
 func estimate(position int64, stats attune.QueueStats, latest []attune.LoggedGrant) *Estimate {
 	if !moves(stats) {
 		return nil

@@ -135,7 +135,7 @@ func TestCompletions_Handle(t *testing.T) {
 	t.Run("with debug lines, the log names the executions that a batch is about", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
-		completions := bridge.NewCompletions(finisher, &fakeQueues{}, func(context.Context, attune.ExecutionCompletedMessage, attune.CompletionEffect) {},
+		completions := bridge.NewCompletions(finisher, &fakeQueues{}, func(context.Context, attune.CompletionEffect, attune.ExecutionStatus) {},
 			slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		require.NoError(t, completions.Handle(t.Context(), batch))
 		require.Contains(t, log.String(), `"level":"DEBUG","msg":"reports consumed","executions":[1,2,2,4,5,6,6,7,8]`)

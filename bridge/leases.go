@@ -51,11 +51,11 @@ func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessag
 	return replies, nil
 }
 
-// Run ends what has run out, several times per lease, until ctx ends, and returns nil then. It may run in any number of
-// processes: each lease is ended by one of them.
+// Run ends attempts whose lease has expired, several times per lease, until ctx ends, and returns nil then. Run may run in any
+// number of processes: each lease is ended by one of them.
 //
-// Whoever is not heard from may have nobody to talk to. So nothing is ended before the services have answered twice in a row:
-// reports that have waited for one of them to come back, or for this process to start, are taken in first.
+// A silent worker may be unable to reach the broker or the database. So Run ends no attempt before the services have answered
+// twice in a row: reports that waited for a service to come back, or for this process to start, are taken in first.
 func (l *Leases) Run(ctx context.Context) error {
 	tick := time.NewTicker(l.lease / looksPerLease)
 	defer tick.Stop()
@@ -72,7 +72,7 @@ func (l *Leases) Run(ctx context.Context) error {
 	}
 }
 
-// look ends what has run out, if the services answered before and do so now.
+// look ends attempts whose lease has expired, if the services answered before and do so now.
 func (l *Leases) look(ctx context.Context, answered bool) error {
 	limited, cancel := context.WithTimeout(ctx, l.lease/looksPerLease)
 	defer cancel()

@@ -48,7 +48,7 @@ func TestChanges_TextThatCannotBeStored(t *testing.T) {
 	for path, method := range paths {
 		for _, field := range []string{"note", "on_behalf_of"} {
 			for _, text := range texts {
-				status, answer := c.api(method, path, fmt.Sprintf(`{%q:"%s"}`, field, text))
+				status, answer := c.api(method, path, `{"`+field+`":"`+text+`"}`)
 				require.True(t, status == http.StatusBadRequest || status == http.StatusUnprocessableEntity,
 					"%s %s with %s %q: %d %s", method, path, field, text, status, answer)
 			}

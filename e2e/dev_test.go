@@ -39,7 +39,7 @@ func install(t *testing.T) *installation {
 	for _, folder := range []string{"installed", "linked", "elsewhere"} {
 		require.NoError(t, os.Mkdir(filepath.Join(root, folder), 0o755))
 	}
-	built, err := program()
+	built, err := binary()
 	require.NoError(t, err)
 	data, err := os.ReadFile(built)
 	require.NoError(t, err)

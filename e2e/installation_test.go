@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,10 +47,10 @@ func TestInstallation_TwoInOneNamespace(t *testing.T) {
 	c.run("e2e.step", map[string]any{"n": 1})
 	c.finish("e2e.step", 1, 1)
 
-	path, err := program()
+	path, err := binary()
 	require.NoError(t, err)
 	second := exec.CommandContext(t.Context(), path, "serve", "--data-dir", t.TempDir(), "--packs", c.pack, "--http-addr", "127.0.0.1:0")
-	second.Env = append(c.env, "ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t))
+	second.Env = append(slices.Clone(c.env), "ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t))
 	var output bytes.Buffer
 	second.Stdout, second.Stderr = &output, &output
 	require.Error(t, second.Run())

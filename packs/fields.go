@@ -7,8 +7,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// fields reads the keys of a mapping, each at most once, and knows at the end which keys nobody asked for. A key whose
-// value is empty counts as absent. What is wrong goes to the report of the source.
+// fields reads the keys of a mapping, each at most once, and knows at the end which keys were not read. A key whose value is
+// empty counts as absent. Mistakes go to the report of the source.
 type fields struct {
 	*source
 	what  string // "action \"deploy\""
@@ -112,7 +112,7 @@ func (f *fields) duration(key string) (*attune.Duration, *node) {
 	return &d, n
 }
 
-// done reports the keys that nobody asked for.
+// done reports the keys that were not read: they are unknown.
 func (f *fields) done() {
 	for _, m := range f.node.members {
 		if !slices.Contains(f.asked, m.key) {

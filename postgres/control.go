@@ -120,7 +120,8 @@ func checkChange(c attune.QueueChange) error {
 	case c.Request == "":
 		return attune.Errorf(attune.CodeInvalid, "the id of its request is missing")
 	case c.Kind != attune.ChangeMode && c.Kind != attune.ChangeLimit && c.Kind != attune.ChangeCancel:
-		return attune.Errorf(attune.CodeInvalid, "kind %q: use %q, %q or %q", c.Kind, attune.ChangeMode, attune.ChangeLimit, attune.ChangeCancel)
+		return attune.Errorf(attune.CodeInvalid, "kind %q: use %q, %q or %q",
+			c.Kind, attune.ChangeMode, attune.ChangeLimit, attune.ChangeCancel)
 	}
 	return c.Author.Validate()
 }
@@ -138,8 +139,8 @@ func addControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueContr
 	if o := control.Override; o != nil {
 		limit, until = &o.Limit, orNullTime(o.Until)
 	}
-	batch.Queue(insertChangesSQL, key, columns.numbers, columns.requests, columns.times, columns.principals, columns.methods, columns.onBehalfOf,
-		columns.notes, columns.kinds, columns.from, columns.to, columns.enforcements)
+	batch.Queue(insertChangesSQL, key, columns.numbers, columns.requests, columns.times, columns.principals, columns.methods,
+		columns.onBehalfOf, columns.notes, columns.kinds, columns.from, columns.to, columns.enforcements)
 	batch.Queue(controlSQL, key, control.Mode, limit, until, newest)
 }
 

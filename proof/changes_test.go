@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,7 +15,7 @@ func changed() rows {
 	r := sound()
 	change := func(at int, kind attune.QueueChangeKind, from, to string) {
 		r.Changes = append(r.Changes, attune.QueueChange{
-			Number: int64(len(r.Changes) + 1), At: second(at), Author: authorNamed("sam", ""), Kind: kind, From: from, To: to,
+			Number: int64(len(r.Changes) + 1), At: second(at), Author: author, Kind: kind, From: from, To: to,
 		})
 	}
 	change(15, attune.ChangeLimit, "1 by policy", "2 by hand")
@@ -44,7 +45,7 @@ func TestCheck_Changes(t *testing.T) {
 		"a cancel that came too late": {
 			func(r *rows) {
 				r.Changes = append(r.Changes, attune.QueueChange{
-					Number: 6, At: second(36), Author: authorNamed("sam", ""), Kind: attune.ChangeCancel, From: "queued", To: "granted", Enforcement: 102,
+					Number: 6, At: second(36), Author: author, Kind: attune.ChangeCancel, From: "queued", To: "granted", Enforcement: 102,
 				})
 			},
 			nil,
@@ -229,4 +230,23 @@ func TestCheck_Transitions(t *testing.T) {
 	report = check(r)
 	require.Equal(t, 0, report.Transitions[1].Granted, "decided at the instant of the pause is before it, at that of its end after it")
 	require.Equal(t, 2, report.Transitions[3].Granted)
+
+	r = changed()
+	r.Changes[4].At = second(30)
+	report = check(r)
+	require.Equal(t, 1, report.Transitions[0].Granted, "a grant at the instant of another limit is after it")
+	require.Equal(t, 2, report.Transitions[4].Granted)
+
+	r = changed()
+	r.Changes[1].From = "draining"
+	r.Changes = slices.Insert(r.Changes, 1, attune.QueueChange{
+		At: second(16), Author: author, Kind: attune.ChangeMode, From: "open", To: "draining",
+	})
+	for i := range r.Changes {
+		r.Changes[i].Number = int64(i + 1)
+	}
+	r.Changes[2].At = second(20)
+	report = check(r)
+	require.Empty(t, report.Violations)
+	require.Equal(t, 1, report.Transitions[1].Granted, "a grant at the instant of a pause is in the time of the mode before")
 }

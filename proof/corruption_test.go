@@ -304,7 +304,7 @@ func grantAfterCancel(t *rapid.T, r *rows) bool {
 		return false
 	}
 	r.Changes = append(r.Changes, attune.QueueChange{
-		Number: int64(len(r.Changes) + 1), At: grant.GrantedAt.Add(-time.Microsecond), Author: authorNamed("sam", ""), Kind: attune.ChangeCancel,
+		Number: int64(len(r.Changes) + 1), At: grant.GrantedAt.Add(-time.Microsecond), Author: author, Kind: attune.ChangeCancel,
 		From: string(attune.EnforcementQueued), To: string(attune.EnforcementCancelled), Enforcement: grant.Enforcement,
 	})
 	return true

@@ -229,7 +229,8 @@ func (h *history) setPolicy(t *rapid.T) {
 	h.state.SetPolicy(h.queueClock(), h.policy)
 }
 
-var author = authorNamed("sam", "a test")
+// author has authenticated itself to the API.
+var author = attune.Author{Principal: attune.Principal{Name: "sam", Method: attune.AuthToken}, Note: "a test"}
 
 // control changes the queue by hand.
 func (h *history) control(t *rapid.T) {
@@ -319,9 +320,4 @@ func (h *history) rebuild(*rapid.T) {
 	slices.SortFunc(snapshot.Waiting, func(a, b attune.Ticket) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	h.state = semaphore.New(snapshot)
 	h.state.Rebuilt(h.queueClock())
-}
-
-// authorNamed is an author that the API has authenticated.
-func authorNamed(name, note string) attune.Author {
-	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}
 }

@@ -41,8 +41,8 @@ func (c *check) checkLimit() {
 	}
 }
 
-// pending is how many slots were surely given to grants of this generation that are not in the log, when the grant was
-// decided. Nobody acts upon a grant of somebody who has ended meanwhile, and that gives the slot back: so much is taken off.
+// pending is how many slots, when the grant was decided, surely belonged to grants of this generation that are not in the
+// log. An enforcement that ended before its grant was acted upon gave its slot back: such enforcements are subtracted.
 func (c *check) pending(grant attune.LoggedGrant) int {
 	n := int64(0)
 	for _, gap := range c.gaps {

@@ -6,12 +6,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// gap are numbers that are not in the log, between two grants of one generation that are: decisions that nobody has acted
-// upon, or not yet.
+// gap is a range of numbers that are not in the log, between two grants of one generation that are. Each number belongs to a
+// decision that was not acted upon, or not yet.
 type gap struct {
 	before     attune.LoggedGrant // the grant that they were decided before
 	numbers    int64
-	candidates []place // those that they may have been decided for
+	candidates []place // the places that the numbers may have been decided for
 }
 
 // checkOrder walks the grants in the order of their decisions.
@@ -66,7 +66,7 @@ func (c *check) disordered(last, grant attune.LoggedGrant) bool {
 func (c *check) checkNumbers(last, grant attune.LoggedGrant, others int64) {
 	absent := max(0, grant.Number-last.Number-1-others)
 	var candidates []place
-	later := int64(0) // those whom a later generation has granted
+	later := int64(0) // places that a later generation has granted
 	for _, p := range c.between(last.Sequence, grant.Sequence) {
 		switch {
 		case p.grant != nil && p.grant.Generation > grant.Generation:

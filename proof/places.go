@@ -87,7 +87,7 @@ func (p place) endedBefore(t time.Time) bool {
 	return p.enforcement.FinishedAt != nil && p.enforcement.FinishedAt.Before(t)
 }
 
-// checkTickets expects every sequence that was given out to be the place of somebody.
+// checkTickets expects every sequence that was given out to be the place of an enforcement.
 func (c *check) checkTickets() {
 	previous, acceptedAt := place{}, time.Time{}
 	for _, p := range c.places {

@@ -63,15 +63,15 @@ type Counts struct {
 	Changes    int `json:"changes"`  // made by hand
 	// MostActive is the highest number of slots held just after a grant, the new one included, as the times prove it.
 	MostActive int `json:"most_active"`
-	// LimitUnknown counts grants that do not say which limit was in force: those from before there was a log.
+	// LimitUnknown counts grants that do not say which limit was in force: they are older than the log.
 	LimitUnknown int `json:"limit_unknown"`
 	// Passed counts waiting tickets behind a grant of a higher sequence. Their own grant or end is under way.
 	Passed int `json:"passed"`
 	// Generations counts the generations that have grants in the log.
 	Generations int `json:"generations"`
-	// Fenced counts grants of generations before the newest that were decided and that nobody acted upon any more.
+	// Fenced counts grants that were decided by generations before the newest and never acted upon.
 	Fenced int `json:"fenced"`
-	// Regranted counts grants of tickets behind which somebody was granted by an earlier generation.
+	// Regranted counts grants of tickets behind which an earlier generation had already granted another ticket.
 	Regranted int `json:"regranted"`
 	// Reprieved counts, generation by generation, the tickets that were overtaken though no number of theirs is missing, and
 	// granted by a later generation: their end was decided, and lost with the generation that had decided it.

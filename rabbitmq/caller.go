@@ -32,11 +32,11 @@ func NewCaller(conn *Connection) *Caller {
 	return &Caller{conn: conn, opening: make(chan struct{}, 1)}
 }
 
-// Call sends question and reads the answer into the pointer answer. Without a deadline in ctx it waits 10 s. The question
-// expires when the call does, so it is not answered afterwards unless somebody is already at it.
+// Call sends question and reads the answer into the pointer answer. Without a deadline in ctx, Call waits 10 s. The question
+// expires when the call does: no responder takes it afterwards, but a responder that has taken it may still act upon it.
 //
-// An answer that is an error has the responder's code and message. No answer in time, nobody to take the question, and a
-// lost connection are [attune.CodeUnavailable]: the question may have been acted upon, so ask questions that may be
+// An answer that is an error has the responder's code and message. No answer in time, no queue for the question, and a lost
+// connection are [attune.CodeUnavailable]: a responder may have acted upon the question, so ask only questions that may be
 // repeated.
 func (c *Caller) Call(ctx context.Context, question attune.Message, answer any) error {
 	if _, has := ctx.Deadline(); !has {
@@ -108,7 +108,7 @@ type line struct {
 	waiting map[string]chan<- amqp.Delivery // by correlation id; closed when the question was returned
 }
 
-// listen hands answers and returned questions to whom they belong, until the channel ends.
+// listen hands each answer and each returned question to the call that waits for it, until the channel ends.
 func (l *line) listen() error {
 	answers, err := l.ch.Consume(replyQueue, "", true, false, false, false, nil)
 	if err != nil {
@@ -168,7 +168,7 @@ func (l *line) register() (string, <-chan amqp.Delivery) {
 	return id, answered
 }
 
-// take ends a question. It returns whom to tell, or nil when somebody else has ended it.
+// take ends a question. It returns the channel of the waiting call, or nil when the question has already ended.
 func (l *line) take(id string) chan<- amqp.Delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,14 +6,14 @@
 // # Guarantees
 //
 //   - At least once. A message that [Publisher.Publish] reported as published is on disk in a quorum queue and is
-//     delivered until a receiver settles it, dead-letters it, or somebody deletes the queue.
+//     delivered until a receiver settles or dead-letters it, or an operator deletes the queue.
 //   - Published means confirmed and routed. A message that no queue takes comes back to the publisher as an error
 //     naming its routing key, although the broker confirms it too.
 //   - An acknowledgement reaches the channel that delivered, or nothing. A lost connection is replaced by a new
 //     connection with new channels; the client library's own recovery, which reopens the same channel and lets a late
 //     acknowledgement settle another message, is off.
 //   - A message that a receiver cannot take is in the dead-letter queue with the reason, never dropped. The exceptions
-//     are those whose sender still waits or repeats: questions ([Caller]) and subscriptions ([Subscriber]).
+//     are messages whose sender still waits or repeats: questions ([Caller]) and subscriptions ([Subscriber]).
 //
 // # No guarantees
 //

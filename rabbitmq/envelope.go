@@ -36,7 +36,7 @@ func (e Envelope) validate() error {
 // outgoing is a message on its way to an exchange.
 type outgoing struct {
 	exchange, key string
-	optional      bool // nobody needs to take it
+	optional      bool // the broker may drop it when no queue takes it
 	publishing    amqp.Publishing
 }
 

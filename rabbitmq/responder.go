@@ -127,7 +127,7 @@ func (r *Responder[M, R]) refuse(question amqp.Delivery, cause error) outgoing {
 	return out
 }
 
-// answerTo addresses an answer. Nobody needs to be there any more to take it.
+// answerTo addresses an answer. The answer is optional: the caller may be gone.
 func answerTo(question amqp.Delivery) outgoing {
 	return outgoing{key: question.ReplyTo, optional: true, publishing: amqp.Publishing{
 		ContentType:   amqp.MimeApplicationJSON,

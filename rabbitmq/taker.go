@@ -15,11 +15,11 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// Taker takes messages one by one, each only when somebody asks for it: whoever has no free slot asks for none, and the
+// Taker takes messages one by one, each only when a caller asks for it. A worker without a free slot asks for none, and the
 // broker gives the message to another process.
 //
-// Each [Taker.Take] subscribes for exactly one message and unsubscribes when it has it, so that a process holds at most as
-// many unacknowledged messages as it has asked for. It is safe for concurrent use.
+// Each [Taker.Take] subscribes for exactly one message and unsubscribes when the message has arrived. So a process holds at
+// most as many unacknowledged messages as it has asked for. A Taker is safe for concurrent use.
 type Taker[M attune.Message] struct {
 	conn   *Connection
 	queue  string
@@ -123,7 +123,7 @@ func (t *Taker[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp
 	return ch, tag, deliveries, nil
 }
 
-// withdraw unsubscribes and gives back what has been delivered in the meantime.
+// withdraw unsubscribes and gives back the messages that were delivered in the meantime.
 func (t *Taker[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Delivery) {
 	t.mu.Lock()
 	err := ch.Cancel(tag, false)
@@ -136,7 +136,7 @@ func (t *Taker[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Deli
 	}
 }
 
-// Delivery is a message that somebody has taken and not settled yet. Settling goes to the channel that delivered it, or
+// Delivery is a message that was taken and is not settled yet. Settling goes to the channel that delivered the message, or
 // nowhere.
 type Delivery[M attune.Message] struct {
 	Message M

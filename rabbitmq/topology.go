@@ -73,8 +73,8 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
 // Every queue is a quorum queue. Dead-lettering is at least once: the message leaves its queue when the next one has it.
-// execution.claim and execution.renew have no dead letters: a question that nobody answered in time is asked again, and an
-// expired one answered late would be acted upon by nobody. execution.cancel has no queue here: each [Subscriber] brings its own.
+// execution.claim and execution.renew have no dead letters: a worker repeats a question that was not answered in time, and no
+// worker acts upon a late answer to an expired question. execution.cancel has no queue here: each [Subscriber] brings its own.
 func NewTopology(pools ...string) (Topology, error) {
 	t := Topology{
 		Exchanges: []ExchangeSpec{{Exchange, "topic"}, {DeadExchange, "topic"}},

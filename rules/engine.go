@@ -163,9 +163,9 @@ func detail(text string) string {
 	return attune.Shorten(strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD"), maxDetailBytes)
 }
 
-// Manual decides that an action must run because somebody asked for it, with these parameters (none are an empty
+// Manual decides that an action must run because a caller asked for it, with these parameters (none are an empty
 // object). Parameters that are no JSON object, are too large, or do not fit the action's schema are an
-// [attune.CodeInvalid] error: who asks gets the answer at once, so there is nothing to record.
+// [attune.CodeInvalid] error: the caller gets the error at once, so there is nothing to record.
 func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error) {
 	if len(parameters) == 0 {
 		parameters = json.RawMessage("{}")

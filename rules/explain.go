@@ -29,7 +29,7 @@ func fromIssues(issues *cel.Issues) Mistakes {
 	return mistakes
 }
 
-// plain rewords CEL's messages for somebody who does not know its grammar or the names of its operators.
+// plain rewords CEL's messages for a reader who does not know the grammar of CEL or the names of its operators.
 func plain(message string) string {
 	message = strings.TrimSuffix(message, " (in container '')")
 	if rest, ok := strings.CutPrefix(message, "Syntax error: "); ok {

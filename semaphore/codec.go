@@ -112,7 +112,8 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
 		holders: c.Holders, gone: c.Gone, counters: c.Counters, recorded: c.Recorded, doubted: c.Doubted,
-		changes: c.Changes, unlogged: c.Unlogged, made: c.Made, inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
+		changes: c.Changes, unlogged: c.Unlogged, made: c.Made,
+		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
 	var err error
 	if restored.waiting, err = c.Waiting.unpack(); err != nil {

@@ -58,6 +58,7 @@ func TestState_CarriedForm(t *testing.T) {
 		"no version":              {`{}`, "version 0"},
 		"text that is not base64": {`{"v":1,"waiting":{"count":1,"packed":"*"}}`, "damaged"},
 		"more tickets than bytes": {`{"v":1,"waiting":{"count":9,"packed":"AgIC"}}`, "damaged"},
+		"a negative count":        {`{"v":1,"waiting":{"count":-1,"packed":""}}`, "-1 tickets in 0 bytes"},
 		"fewer tickets":           {`{"v":1,"early":{"count":1,"packed":"AgICAgIC"}}`, "damaged"},
 		"half a ticket":           {`{"v":1,"settling":[{"tickets":{"count":1,"packed":"Ag"}}]}`, "damaged"},
 		"another type":            {`{"v":"1"}`, "queue state"},

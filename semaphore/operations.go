@@ -44,8 +44,8 @@ func (s *State) refuse(ticket attune.Ticket) {
 // Release takes tickets out, wherever they are: a holder's slot becomes free, a waiting ticket leaves the line. A ticket
 // that has ended before is counted and changes nothing.
 //
-// Whoever is released while it waits has run, under a grant that was acted upon before the decision behind it was lost: its
-// number is spent.
+// A ticket that is released while it waits has run, under a grant that was acted upon before the state lost the decision. The
+// number of that grant is spent.
 func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	for _, ticket := range tickets {
 		switch {

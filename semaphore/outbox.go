@@ -54,13 +54,13 @@ func (s *State) Unrecorded(n int) []attune.Settlement {
 	return slices.Clone(s.settling[:min(n, len(s.settling))])
 }
 
-// Recorded takes note that the first n settlements have been recorded, but for those whose tickets have been granted: held are
-// their grants, as the rows have them. They may hold their slots still, or have run to their end.
+// Recorded removes the first n settlements: the rows have them. held lists the grants of settled tickets for which the rows
+// have a grant instead. Such a ticket may still hold its slot, or have run to its end.
 //
-// That a ticket has a grant of which the state knows nothing happens when a decision was acted upon and then lost: whoever
-// carries the state failed before it was durable, decided anew from the same signals, but later, and then the ticket's time was
-// up, say. Its grant counts. The grants that were decided since its settlement are tentative and have not been
-// delivered: they are taken back, and decided again in the slots that are left.
+// The rows have a grant that the state does not know when a decision was acted upon and then lost. The workflow that carries
+// the state failed before the decision was durable. It decided anew from the same signals, but later, when for example the
+// ticket had expired. The grant in the rows counts. The grants that were decided since the settlement are tentative and have
+// not been delivered: the queue takes them back, and decides again about the slots that are left.
 func (s *State) Recorded(now time.Time, n int, held []attune.Grant) {
 	settled := s.settling[:min(n, len(s.settling))]
 	if len(held) > 0 {
@@ -120,8 +120,8 @@ func (s *State) countOf(status attune.EnforcementStatus) *int64 {
 	}
 }
 
-// Suspects returns the grants whose holders somebody should look at now, each once per inspection interval: whoever asks is
-// expected to answer with [State.Inspected], or to be asked again after the next interval.
+// Suspects returns the grants whose holders are due for inspection, each once per inspection interval. The caller inspects
+// them and calls [State.Inspected]; without that call, Suspects returns them again after the next interval.
 func (s *State) Suspects(now time.Time) []attune.Grant {
 	var grants []attune.Grant
 	for i := range s.holders {

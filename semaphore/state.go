@@ -14,7 +14,7 @@ import (
 type State struct {
 	policy   attune.QueuePolicy
 	mode     attune.QueueMode
-	override *attune.LimitOverride // a limit that somebody has set by hand; nil leaves it to the policy
+	override *attune.LimitOverride // a limit set by hand; nil: the policy's limit is in force
 
 	next   int64 // the lowest sequence not seen yet: all below wait, hold, or have ended
 	grants int64 // the number of the last grant decided
@@ -33,7 +33,7 @@ type State struct {
 	unlogged []pendingChange // changes by hand that are not recorded yet
 	made     []madeRequest   // the last requests for changes, and those of all unrecorded changes, in number order
 
-	inspectAfter time.Duration // how long a slot is held before somebody looks whether it still should be
+	inspectAfter time.Duration // how long a slot is held before its holder is inspected
 	sleep        sleep
 
 	counters Counters
@@ -69,13 +69,13 @@ type Counters struct {
 	Unloggable int64 `json:"unloggable,omitempty"` // changes by hand that the rows refuse for ever
 }
 
-// InspectAfter is how long a slot is held before somebody looks whether it still should be. A release that was lost holds a
-// slot no longer than that; a run that takes longer costs one look each time.
+// InspectAfter is how long a slot is held before its holder is inspected. A lost release keeps a slot occupied no longer than
+// that. A longer run costs one inspection per interval.
 const InspectAfter = 5 * time.Minute
 
-// New returns the state of a queue as its rows tell it. What the rows call granted holds a slot, with its grant still to
-// be delivered: delivering twice is harmless, a holder nobody woke is not. It holds it by leave of this generation, since
-// nothing that an earlier one decided is valid any more. New decides nothing: see [State.Rebuilt].
+// New returns the state of a queue as its rows tell it. A ticket that the rows call granted holds a slot, and its grant is
+// still to be delivered: a second delivery is harmless, a holder that gets none is stuck. The grant belongs to this
+// generation, because decisions of earlier generations are not valid any more. New decides nothing: see [State.Rebuilt].
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
 		policy:   snapshot.Policy,
@@ -97,8 +97,8 @@ func New(snapshot attune.QueueSnapshot) *State {
 	return s
 }
 
-// Rebuilt decides for the first time about a state that [New] has made. The bound is applied to all who wait: from rows,
-// nobody can tell who came into a line that was already full.
+// Rebuilt decides for the first time about a state that [New] has made. The bound applies to every waiting ticket: the rows do
+// not tell which tickets joined a line that was already full.
 func (s *State) Rebuilt(now time.Time) {
 	s.decide(now)
 	s.bound(len(s.waiting))
@@ -196,7 +196,7 @@ func Earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// InspectAt is the time at which [State.Suspects] has somebody to name, if anybody holds a slot.
+// InspectAt is the earliest time at which [State.Suspects] returns a grant. It is false if no ticket holds a slot.
 func (s *State) InspectAt() (time.Time, bool) {
 	if len(s.holders) == 0 {
 		return time.Time{}, false

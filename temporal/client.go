@@ -16,9 +16,10 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Dial connects and returns a client of one namespace, with the name of that. identity names the process to Temporal. All settings are the TEMPORAL_* variables of
-// Temporal's own tools; without any, Temporal is at localhost:7233 and the namespace is "default". A setting that cannot be
-// used is [attune.CodeInvalid], a server that does not answer before ctx ends [attune.CodeUnavailable].
+// Dial connects and returns a client of one namespace, with the name of that. identity names the process to Temporal. All
+// settings are the TEMPORAL_* variables of Temporal's own tools; without any, Temporal is at localhost:7233 and the namespace
+// is "default". A setting that cannot be used is [attune.CodeInvalid], a server that does not answer before ctx ends
+// [attune.CodeUnavailable].
 func Dial(
 	ctx context.Context, identity string, metrics client.MetricsHandler, log *slog.Logger,
 ) (c client.Client, namespace string, err error) {

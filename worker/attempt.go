@@ -86,8 +86,8 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	return lease{}, false
 }
 
-// ask repeats the question as long as nobody answers. It returns when the one was asked that was answered, or an error
-// when the answer is one, or when ctx ended.
+// ask sends the claim until the bridge replies, ctx ends, or an error is final: one that a retry cannot mend, or the last
+// of [claimTries]. asked is when the worker sent the claim that was answered: the lease counts from then.
 func (w *Worker) ask(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
 ) (reply attune.ExecutionClaimReply, asked time.Time, err error) {
@@ -109,15 +109,15 @@ func (w *Worker) ask(
 	return reply, asked, err
 }
 
-// askOnce asks one question. A worker that is told to stop still waits for the answer: a claim that was granted without
-// anybody knowing would be a lost attempt.
+// askOnce sends one claim. A worker that is told to stop still waits for the reply: if the bridge grants a claim and the
+// worker never learns of the grant, the attempt is lost.
 func (w *Worker) askOnce(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.ClaimTimeout)
 	defer cancel()
 	return w.claims.Claim(ctx, question)
 }
 
-// unanswered reports whether nobody was there to answer.
+// unanswered reports whether the claim got no reply: no bridge was reachable, or none replied in time.
 func unanswered(err error) bool {
 	return attune.CodeOf(err) == attune.CodeUnavailable || errors.Is(err, context.DeadlineExceeded)
 }

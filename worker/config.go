@@ -30,8 +30,8 @@ const (
 
 // Config is what a [Worker] needs to know. Zero fields other than Name get their default.
 type Config struct {
-	// Name says who claims. It must be unique among the workers that are alive: whoever asks again under the name that
-	// was granted an attempt is granted it again.
+	// Name identifies the worker in its claims. It must be unique among the workers that are alive: a second claim of an
+	// attempt under the name that owns the attempt is granted again.
 	Name string
 	// Pool is the pool whose requests the worker takes, for logs. Default: [attune.DefaultPool].
 	Pool string

@@ -10,18 +10,19 @@
 // Authority: the claim decides who runs an attempt, and its lease for how long; the worker decides nothing but how the
 // process ended. It has no database and keeps nothing on disk.
 //
-// Leases: a claim is granted for a while, and the worker renews it until the outcome was published. It counts a lease from
-// the moment before it asked the question that was answered, so that it is over here before it is over for whoever granted
-// it. All leases are renewed with one question every sixth of the shortest. Three questions in a row may come to nothing;
-// when the fourth does as well, the action is ended:
+// Leases: a granted claim carries a lease, and the worker renews the lease until it has published the outcome. The worker
+// counts a lease from the moment before it sent the request that was answered, so a lease ends in the worker before it ends
+// in the bridge that granted it. One request renews all leases, every sixth of the shortest lease. Three requests in a row
+// may fail; when the fourth fails as well, the worker ends the action:
 //
 //	after 3/4   the action gets SIGTERM, and its kill grace at most
 //	after 15/16 what is left of its process group gets SIGKILL, whatever it was being ended for
-//	at its end  somebody else may run the execution
+//	at its end  another worker may run the execution
 //
-// What is answered to be lost gets SIGKILL at once, because somebody else may run it already. Either way the attempt is
-// reported as abandoned (worker_lost), and whether that report still counts is decided where it is received. A lost lease
-// does not change the report of an action that has ended. What is granted without a lease is not run.
+// When the reply to a renewal lists an attempt as lost, its action gets SIGKILL at once: another worker may run the
+// execution already. Either way the worker reports the attempt as abandoned (worker_lost), and the receiver of the report
+// decides whether it still counts. A lost lease does not change the report of an action that has ended. The worker does not
+// run an attempt that was granted without a lease.
 //
 // Guarantees
 //   - Nothing runs without a granted claim, and one attempt never runs twice in one worker, however often its request is

@@ -111,8 +111,8 @@ func (k *keeper) wake() {
 	}
 }
 
-// ended says that the attempt's action has ended. Its lease is renewed all the same until it is released: a report that
-// is still to be published must not be overtaken by somebody who gives the attempt up.
+// ended records that the attempt's action has ended. The keeper renews the lease until release all the same: otherwise the
+// attempt could be given up before its report is published.
 func (k *keeper) ended(a *attempt) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -128,8 +128,7 @@ func (k *keeper) release(a *attempt) {
 	delete(k.leases, a.id)
 }
 
-// run keeps the leases until ctx ends. A question that nobody answers holds up neither the next one nor the end of an
-// action.
+// run keeps the leases until ctx ends. A renewal without a reply delays neither the next renewal nor the end of an action.
 func (k *keeper) run(ctx context.Context) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -240,8 +239,8 @@ func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply at
 	}
 }
 
-// takenAway gives up a lease that is somebody else's to decide about now. Another attempt may run already, so the action
-// gets no time to end. An outcome that is there is reported: whether it counts is not the worker's to decide.
+// takenAway gives up a lease that the worker has lost. Another attempt may run already, so the action gets no time to end.
+// If the action has ended, the worker still reports the outcome: the receiver of the report decides whether it counts.
 func (k *keeper) takenAway(h *held) {
 	delete(k.leases, h.id)
 	if h.ended {

@@ -116,7 +116,7 @@ func startRefusal(name string, err error) error {
 	}
 }
 
-// endedByItself is the outcome of a process that nobody ended.
+// endedByItself is the outcome of a process that ended without a signal from the worker.
 func (p *process) endedByItself() outcome {
 	if p.state == nil {
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonStart,

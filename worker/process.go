@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A file that somebody still has open for writing cannot be executed (ETXTBSY). That somebody is usually a process that
-// was forked an instant ago and has not closed its copy yet, so a start is tried again for about half a second.
+// The kernel refuses to execute a file that a process has open for writing (ETXTBSY). Usually that process was forked an
+// instant ago and has not closed its copy yet, so the worker retries a start for about half a second.
 const (
 	busyTries = 50
 	busyPause = 10 * time.Millisecond
@@ -29,7 +29,7 @@ type process struct {
 	state          *os.ProcessState // how the leader ended; nil if that could not be learned
 
 	exited  chan struct{} // the leader has ended
-	drained chan struct{} // nobody writes to stdout and stderr any more
+	drained chan struct{} // no process has stdout or stderr open any more
 	copying sync.WaitGroup
 }
 
@@ -160,18 +160,18 @@ func (p *process) terminate(kill <-chan struct{}, grace time.Duration) (killed b
 	return true
 }
 
-// finish kills what is left of the group and joins everything that belongs to the process. The leader is reaped after
-// the kill: as long as it is a zombie nobody else can have its id, or a group with it.
+// finish kills the rest of the group and joins everything that belongs to the process. It reaps the leader after the kill:
+// as long as the leader is a zombie, no other process or group can have its id.
 func (p *process) finish(outputGrace time.Duration) {
 	p.signal(syscall.SIGKILL)
 	p.reap()
-	// Only somebody who has left the group can still hold the output.
+	// Only a process that has left the group can still hold the output.
 	await(p.drained, outputGrace)
 	closeAll(p.ours)
 	p.copying.Wait()
 }
 
-// signal sends sig to the whole group. An error means that there is nobody left, or nobody whom we may signal.
+// signal sends sig to the whole group. An error means that the group has no process left, or none that the worker may signal.
 func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.leader.Pid, sig) }
 
 // await reports whether done was closed within d.

@@ -10,8 +10,8 @@ func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
-// awaitExit blocks until the leader has ended. That reaps it too: what is left of its group keeps the group's id
-// reserved, and where nothing is left a kill finds nobody, unless the id was given away within [Config.OutputGrace].
+// awaitExit blocks until the leader has ended, and reaps the leader. As long as the group has another process, its id stays
+// reserved. A kill of an empty group finds no process, unless the system reused the id within [Config.OutputGrace].
 func (p *process) awaitExit() { p.state, _ = p.leader.Wait() }
 
 func (p *process) reap() {}

@@ -31,10 +31,10 @@ type Requests interface {
 
 // Claims answers the questions whether an attempt may run, and whether it may go on.
 type Claims interface {
-	// Claim asks once. When nobody answers, its error is [attune.CodeUnavailable] or a deadline exceeded.
+	// Claim sends the claim once. Without a reply, its error is [attune.CodeUnavailable] or [context.DeadlineExceeded].
 	Claim(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
-	// Renew asks once, with errors like those of Claim. It is called by several goroutines at once and returns soon after ctx
-	// ended. Whatever its error, the question is asked again as long as there is a lease to renew.
+	// Renew sends one renewal, with errors like those of Claim. Several goroutines call it at once, and it returns soon after
+	// ctx ends. Whatever the error, the worker sends another renewal as long as it has a lease.
 	Renew(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
 }
 

@@ -161,7 +161,7 @@ func TestChanges_ByTemporalsTools(t *testing.T) {
 	require.Equal(t, "ada", change.OnBehalfOf)
 
 	require.ErrorContains(t, update(workflows.UpdatePause, "again", map[string]any{}), "paused already")
-	for r := rune(0); r < 0x20; r++ {
+	for r := range rune(0x20) {
 		for field, input := range map[string]map[string]any{
 			"note": {"note": string(r)}, "on_behalf_of": {"on_behalf_of": string(r)},
 			"principal": {"principal": map[string]any{"name": string(r), "method": "temporal"}},

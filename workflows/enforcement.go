@@ -100,8 +100,7 @@ func supersedes(grant, other attune.Grant) bool {
 	return cmp.Or(cmp.Compare(grant.Attempt, other.Attempt), cmp.Compare(grant.Generation, other.Generation)) > 0
 }
 
-// cancel tells the queue that nobody waits here any more. Which of the two came first, the cancel or the grant, is the
-// queue's decision.
+// cancel tells the queue that this enforcement no longer waits. The queue decides which came first, the cancel or the grant.
 func (e *enforcement) cancel(ctx workflow.Context, cause error) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err := do(ctx, "cancel", ActivityCancelTicket, TicketInput{Queue: e.queue, Ticket: e.ticket}, nil); err != nil {

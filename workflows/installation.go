@@ -171,8 +171,8 @@ func (c *claim) lastPoll(ctx context.Context, owner attune.InstallationID) (last
 }
 
 // leftovers finds the workflows that an installation leaves in its namespace.
-var leftovers = fmt.Sprintf("ExecutionStatus = 'Running' AND WorkflowType IN ('%s', '%s', '%s')",
-	ActionQueueWorkflowName, EnforcementWorkflowName, InstallationWorkflowName)
+const leftovers = "ExecutionStatus = 'Running' AND WorkflowType IN ('" +
+	ActionQueueWorkflowName + "', '" + EnforcementWorkflowName + "', '" + InstallationWorkflowName + "')"
 
 // endAll terminates every workflow of attune in the namespace. Terminating does not wait for a temporal worker.
 func (c *claim) endAll(ctx context.Context) error {
@@ -186,7 +186,7 @@ func (c *claim) endAll(ctx context.Context) error {
 		ended := 0
 		for _, execution := range found.GetExecutions() {
 			id := execution.GetExecution()
-			err := c.client.TerminateWorkflow(ctx, id.GetWorkflowId(), id.GetRunId(), "the namespace was taken over by another installation")
+			err := c.client.TerminateWorkflow(ctx, id.GetWorkflowId(), id.GetRunId(), "another installation has taken the namespace over")
 			if _, gone := errors.AsType[*serviceerror.NotFound](err); err != nil && !gone {
 				return fmt.Errorf("end workflow %q: %w", id.GetWorkflowId(), Translate(err))
 			} else if !gone {

@@ -14,8 +14,8 @@ type QueueInput struct {
 	State *semaphore.State `json:"state,omitempty"`
 }
 
-// AcquireSignal puts tickets into a queue. The policy rides along: whoever accepts tickets knows the newest one, and its
-// revision keeps a late signal from bringing an old one back.
+// AcquireSignal puts tickets into a queue. The signal carries the policy: the sender, which accepts the tickets, knows the
+// newest one. The revision of the policy keeps a late signal from bringing an old policy back.
 type AcquireSignal struct {
 	Policy  attune.QueuePolicy `json:"policy"`
 	Tickets []attune.Ticket    `json:"tickets"`

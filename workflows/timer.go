@@ -32,6 +32,7 @@ func (t *timer) set(ctx workflow.Context, at time.Time) {
 		t.cancel()
 	}
 	timerCtx, cancel := workflow.WithCancel(ctx)
-	t.future = workflow.NewTimerWithOptions(timerCtx, max(at.Sub(workflow.Now(ctx)), shortestTimer), workflow.TimerOptions{Summary: "next deadline"})
+	delay := max(at.Sub(workflow.Now(ctx)), shortestTimer)
+	t.future = workflow.NewTimerWithOptions(timerCtx, delay, workflow.TimerOptions{Summary: "next deadline"})
 	t.cancel, t.at = cancel, at
 }

@@ -190,5 +190,5 @@ func more(b *strings.Builder, total int) {
 	b.WriteString("\n")
 }
 
-// clock shows a time to the second. How long ago it was would be wrong by the time somebody reads it.
+// clock shows a time to the second. An age would be wrong by the time a person reads the view.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02\u00a015:04:05Z") }

@@ -1,0 +1,134 @@
+package proof_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+// number gives the grant of a sequence another number, in the row and in the log.
+func (r *rows) number(sequence, number int64) {
+	e := r.enforcement(sequence)
+	r.grantOf(e).Number, e.GrantNumber = number, number
+}
+
+// grant has the ticket of a sequence hold a slot, under a number.
+func (r *rows) grant(sequence, number int64) *attune.LoggedGrant {
+	e := r.enforcement(sequence)
+	e.Status, e.GrantNumber, e.FinishedAt = attune.EnforcementGranted, number, nil
+	r.Grants = append(r.Grants, logged(*e, number))
+	r.count()
+	return &r.Grants[len(r.Grants)-1]
+}
+
+// wait has the ticket of a sequence wait: its grant was decided, and nobody has acted upon it.
+func (r *rows) wait(sequence int64) {
+	e := r.enforcement(sequence)
+	i := int(e.GrantNumber) - 1
+	r.Grants = append(r.Grants[:i:i], r.Grants[i+1:]...)
+	e.Status, e.GrantNumber, e.FinishedAt = attune.EnforcementQueued, 0, nil
+	r.count()
+}
+
+// One oddity in the rows must not hide another.
+func TestCheck_Several(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change func(r *rows)
+		want   []string
+	}{
+		"a slot that is still held counts for those after it": {
+			func(r *rows) { r.grant(6, 5).Limit = 1 },
+			[]string{"limit: sequence 6 grant 5: decided while 1 slots were held, at a limit of 1"},
+		},
+		"each number that is missing holds a slot": {
+			func(r *rows) {
+				r.wait(5)
+				r.wait(2)
+				r.grant(6, 5)
+			},
+			[]string{"limit: sequence 6 grant 5: decided while 0 slots were held and 2 more were given to grants not acted upon, at a limit of 2"},
+		},
+		"two are overtaken": {
+			func(r *rows) {
+				r.number(1, 3)
+				r.number(4, 1)
+				for i := range r.Grants {
+					r.Grants[i].Limit = 9
+				}
+			},
+			[]string{
+				"order: sequence 1 grant 3: decided after grant 1 of sequence 4",
+				"order: sequence 2 grant 2: decided after grant 1 of sequence 4",
+			},
+		},
+		"a ticket that is overtaken explains no missing number": {
+			func(r *rows) {
+				r.number(5, 5)
+				r.number(4, 4)
+				r.number(1, 3)
+			},
+			[]string{
+				"order: sequence 1 grant 3: decided after grant 2 of sequence 2",
+				"order: sequence 2 grant 2: 1 numbers before it are not in the log, and 0 tickets between sequences 0 and 2 may have been meant",
+			},
+		},
+		"a place that is granted twice in a row is no question of order": {
+			func(r *rows) {
+				again := r.Grants[3]
+				again.Number, again.RequestedAt = 5, second(60)
+				r.Grants = append(r.Grants, again)
+			},
+			[]string{"once: sequence 5 grant 5: enforcement 105 was granted in this place already, by grant 4"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := sound()
+			tt.change(&r)
+			requireViolations(t, tt.want, check(r))
+		})
+	}
+}
+
+// A number that an earlier generation has left out does not hide one that a later generation has.
+func TestCheck_MissingInBothGenerations(t *testing.T) {
+	t.Parallel()
+	r := rebuilt()
+	r.Enforcements = append(r.Enforcements, attune.Enforcement{
+		ID: 106, Queue: key, Sequence: 6, Status: attune.EnforcementQueued, QueuedAt: new(second(9)),
+	})
+	r.Grants = r.Grants[:4]
+	r.enforcement(5).Status, r.enforcement(5).GrantNumber = attune.EnforcementQueued, 0
+	grant := r.grant(6, 8)
+	grant.Generation, grant.Limit = 2, 1
+	requireViolations(t, []string{
+		"limit: sequence 6 grant 8: decided while 0 slots were held and 1 more were given to grants not acted upon, at a limit of 1",
+	}, check(r))
+}
+
+func TestCheck_PassedCounted(t *testing.T) {
+	t.Parallel()
+	r := sound()
+	require.Zero(t, check(r).Checked.Passed, "6 waits behind every grant")
+	r.enforcement(3).Status = attune.EnforcementQueued
+	r.count()
+	require.Equal(t, 1, check(r).Checked.Passed)
+}
+
+func TestCheck_ReprievedCounted(t *testing.T) {
+	t.Parallel()
+	r := rebuilt()
+	for sequence, of := range map[int64]struct{ generation, number int64 }{1: {2, 3}, 2: {1, 1}, 3: {2, 4}, 4: {1, 2}, 5: {2, 5}} {
+		r.number(sequence, of.number)
+		grant := r.grantOf(r.enforcement(sequence))
+		grant.Generation, grant.Limit = of.generation, 9
+	}
+	report := check(r)
+	require.Empty(t, report.Violations)
+	require.Equal(t, 2, report.Checked.Reprieved, "1 before the grant of 2, and 3 before that of 4")
+	require.Equal(t, 2, report.Checked.Regranted)
+}
