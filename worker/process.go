@@ -29,7 +29,7 @@ type process struct {
 	state          *os.ProcessState // how the leader ended; nil if that could not be learned
 
 	exited  chan struct{} // the leader has ended
-	drained chan struct{} // no process has stdout or stderr open any more
+	drained chan struct{} // closed when all output has been copied
 	copying sync.WaitGroup
 }
 
