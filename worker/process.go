@@ -33,8 +33,8 @@ type process struct {
 	copying sync.WaitGroup
 }
 
-// startProcess returns as soon as the process exists. Nothing is started once ctx has ended, which does not end a process
-// that was.
+// startProcess returns as soon as the process exists. It starts no process once ctx has ended. The end of ctx does not end a
+// process that has started.
 func startProcess(ctx context.Context, c command, outputLimit int) (*process, error) {
 	p := &process{
 		command: c,
