@@ -37,7 +37,7 @@ type Overdue struct {
 	CancelRequested bool
 }
 
-// ManualOverride is a queue that a person has set to a limit other than its policy's, or to a mode other than open.
+// ManualOverride is a queue whose limit a person has set by hand, or whose mode a person has set to something else than open.
 type ManualOverride struct {
 	Queue    QueueKey
 	Mode     QueueMode
@@ -50,7 +50,7 @@ type ManualOverride struct {
 type ParkedCount struct {
 	Queue  QueueKey
 	Count  int64
-	Oldest EnforcementID // the one that was recorded first
+	Oldest EnforcementID // the enforcement that was recorded first
 }
 
 // OutboxBacklog is what waits to be published.

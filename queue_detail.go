@@ -45,7 +45,7 @@ type Waiter struct {
 	Enforcement EnforcementID
 	Sequence    int64
 	QueuedAt    time.Time // the database's clock
-	Attempt     int       // the one that it waits for, from 1
+	Attempt     int       // the attempt that the enforcement waits for, from 1
 }
 
 // Releases is what the log of grants says about slots that were given back.

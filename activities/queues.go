@@ -57,7 +57,7 @@ type QueuesConfig struct {
 }
 
 // NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
-// the client must be the one that the worker of enforcements uses.
+// the worker of enforcements must use the same client.
 func NewQueues(rows QueueRows, holders HolderRows, c client.Client, config QueuesConfig) *Queues {
 	config.InspectAfter = cmp.Or(config.InspectAfter, semaphore.InspectAfter)
 	config.SleepAfter = cmp.Or(config.SleepAfter, semaphore.SleepAfter)

@@ -30,7 +30,7 @@ func (a *Queues) StartSleepers(ctx context.Context, input workflows.SleepersInpu
 		return unlessStarted(err)
 	})
 	if err != nil {
-		return workflows.ActivityError(fmt.Errorf("park tickets of queue %q: %w", input.Queue, err))
+		return workflows.ActivityError(fmt.Errorf("start workflows asleep of queue %q: %w", input.Queue, err))
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ type Change struct {
 	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
 }
 
-// author is the principal of the request with what it says about the change; a request without a body says nothing. An
-// [attune.CodeInvalid] error names what is no text.
+// author is the principal of the request, with on_behalf_of and note of the body if the request has one. An
+// [attune.CodeInvalid] error names a member that is no valid text.
 func (c *Change) author(ctx context.Context) (attune.Author, error) {
 	author := attune.Author{Principal: principalOf(ctx)}
 	if c != nil {

@@ -15,12 +15,12 @@ import (
 type Executions interface {
 	Get(ctx context.Context, id attune.ExecutionID) (attune.Execution, error)
 	List(ctx context.Context, filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error)
-	// Cancel ends an execution that has not started, or asks the worker to end one that has. One that has ended is an
-	// [attune.CodeConflict] error.
+	// Cancel ends an execution that has not started, and asks the worker to end a running one. For an execution that has
+	// ended, Cancel returns an [attune.CodeConflict] error.
 	Cancel(ctx context.Context, id attune.ExecutionID, author attune.Author) (attune.Execution, error)
 }
 
-// Journal tells what is behind an execution. One that does not exist has nothing behind it.
+// Journal reads the history of an execution. An execution that does not exist has an empty history.
 type Journal interface {
 	// Attempts returns how the attempts have ended that were followed by another, or are to be.
 	Attempts(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error)

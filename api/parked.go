@@ -66,7 +66,7 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 	return &answer[attune.QueueStatus]{Body: status}, err
 }
 
-// giveUp ends what is parked. Its queue has nothing to say about it: the slot was given back when it was parked.
+// giveUp ends a parked enforcement. The queue is not told: it got the slot back when the enforcement was parked.
 func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, author attune.Author) (*answer[attune.QueueStatus], error) {
 	if _, err := s.deps.Enforcements.GiveUp(ctx, parked.ID, author); err != nil {
 		return nil, err

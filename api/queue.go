@@ -76,9 +76,9 @@ type HoldTime struct {
 
 // QueueDetails looks at queues in detail.
 type QueueDetails interface {
-	// Detail looks at one queue, and at the first so many of those who wait. What it returns beside is what the scopes of
-	// policy say now, and which of them says it: the queue may not have been told yet. The queue of an action can be looked at
-	// before its first use; any other is an [attune.CodeNotFound] error.
+	// Detail reads one queue, with at most first of its waiting tickets. It also returns the effective policy and the scope
+	// that decides each field: the queue itself may not have been told yet. An action's queue can be read before its first
+	// use; any other queue is an [attune.CodeNotFound] error.
 	Detail(ctx context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error)
 }
 

@@ -29,7 +29,7 @@ func (r *router) handleOpen(pattern string, handler http.HandlerFunc) {
 	r.HandleFunc(pattern, handler)
 }
 
-// dispatch calls the route; what has none is a problem instead of ServeMux's plain text.
+// dispatch calls the route. A request without a route gets a problem instead of ServeMux's plain text.
 func (r *router) dispatch() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		handler, pattern := r.Handler(req)

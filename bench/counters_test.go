@@ -55,6 +55,15 @@ func (w *world) counters(b *testing.B) (c counters) {
 	return c
 }
 
+// autovacuum switches PostgreSQL's own work on tables on or off: it comes once in a while, as dozens of transactions.
+func (w *world) autovacuum(b *testing.B, state string) {
+	b.Helper()
+	for _, statement := range []string{"ALTER SYSTEM SET autovacuum = " + state, "SELECT pg_reload_conf()"} {
+		_, err := w.database.Exec(b.Context(), statement)
+		require.NoError(b, err)
+	}
+}
+
 // connectBeside connects to another database of the same server.
 func connectBeside(b *testing.B, address string) *pgx.Conn {
 	b.Helper()

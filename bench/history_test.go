@@ -14,6 +14,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/workflows"
+	"github.com/attune-go/attune/workflows/baseline"
 )
 
 // release is a slot that an enforcement gave back: the queue has accepted the signal that says so.
@@ -24,35 +25,43 @@ type release struct {
 
 // releases reads the releases that a queue has accepted since then, in the order in which the queue applies them, each once.
 func (w *world) releases(ctx context.Context, key attune.QueueKey, since time.Time) ([]release, error) {
-	var runs [][]*historypb.HistoryEvent // newest first
-	for run := ""; ; {
-		events, err := w.history(ctx, workflows.QueueWorkflowID(key), run)
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, events)
-		run = events[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
-		if run == "" || events[0].GetEventTime().AsTime().Before(since) {
-			break
-		}
+	events, err := w.eventsSince(ctx, workflows.QueueWorkflowID(key), since)
+	if err != nil {
+		return nil, err
 	}
 	var all []release
 	seen := map[attune.EnforcementID]bool{}
-	for _, events := range slices.Backward(runs) {
-		for _, event := range events {
-			tickets, err := releasedBy(event)
-			if err != nil {
-				return nil, err
-			}
-			for _, ticket := range tickets {
-				if at := event.GetEventTime().AsTime(); !at.Before(since) && !seen[ticket.Enforcement] {
-					seen[ticket.Enforcement] = true
-					all = append(all, release{ticket.Enforcement, at})
-				}
+	for _, event := range events {
+		tickets, err := releasedBy(event)
+		if err != nil {
+			return nil, err
+		}
+		for _, ticket := range tickets {
+			if !seen[ticket.Enforcement] {
+				seen[ticket.Enforcement] = true
+				all = append(all, release{ticket.Enforcement, event.GetEventTime().AsTime()})
 			}
 		}
 	}
 	return all, nil
+}
+
+// eventsSince reads the events of a workflow since then, over all its runs, in their order.
+func (w *world) eventsSince(ctx context.Context, workflow string, since time.Time) ([]*historypb.HistoryEvent, error) {
+	var all []*historypb.HistoryEvent
+	for run := ""; ; {
+		events, err := w.history(ctx, workflow, run)
+		if err != nil {
+			return nil, err
+		}
+		started := events[0]
+		all = append(events, all...) // this run came before those read so far
+		run = started.GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
+		if run == "" || started.GetEventTime().AsTime().Before(since) {
+			break
+		}
+	}
+	return slices.DeleteFunc(all, func(event *historypb.HistoryEvent) bool { return event.GetEventTime().AsTime().Before(since) }), nil
 }
 
 func releasedBy(event *historypb.HistoryEvent) ([]attune.Ticket, error) {
@@ -98,15 +107,18 @@ func (w *world) begins(ctx context.Context, ids []attune.EnforcementID) (map[att
 }
 
 // history reads all events of a run; the latest run for "".
-func (w *world) history(ctx context.Context, workflow, run string) ([]*historypb.HistoryEvent, error) {
-	var events []*historypb.HistoryEvent
-	iterator := w.temporal.GetWorkflowHistory(ctx, workflow, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for iterator.HasNext() {
-		event, err := iterator.Next()
-		if err != nil {
-			return nil, fmt.Errorf("read the history of %q: %w", workflow, err)
+func (w *world) history(ctx context.Context, workflow, run string) (events []*historypb.HistoryEvent, err error) {
+	err = baseline.UntilAnswered(ctx, func(ctx context.Context) error {
+		events = nil
+		iterator := w.temporal.GetWorkflowHistory(ctx, workflow, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for iterator.HasNext() {
+			event, err := iterator.Next()
+			if err != nil {
+				return fmt.Errorf("read the history of %q: %w", workflow, err)
+			}
+			events = append(events, event)
 		}
-		events = append(events, event)
-	}
-	return events, nil
+		return nil
+	})
+	return events, err
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// moment is a point of a hand-over. Up to the release they are about the enforcement that gives its slot back, from the grant on
-// about the one that gets it.
+// moment is a point of a hand-over. The moments up to the release are about the enforcement that gives its slot back; those from
+// the grant on are about the enforcement that gets the slot.
 type moment int
 
 const (

@@ -98,6 +98,8 @@ func (w *world) compare(b *testing.B, r *result) {
 // nothing to run, is measured first and left out.
 func (w *world) takeApart(b *testing.B, r *result) {
 	b.Helper()
+	w.autovacuum(b, "off")
+	defer w.autovacuum(b, "on")
 	w.enforce(b, r.limit, warmUp)
 	first, used := w.counters(b), w.usage()
 	before := w.counters(b)

@@ -48,7 +48,7 @@ type world struct {
 	load   *load
 
 	attune *program.Process // nil while none runs
-	log    *journal         // of the one that runs, or ran last
+	log    *journal         // of the attune that runs, or ran last
 }
 
 func newWorld(b *testing.B) *world {

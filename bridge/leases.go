@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// looksPerLease is how often it is looked whether leases have run out.
+	// looksPerLease is how often, per lease, Run looks for leases that have expired.
 	looksPerLease = 4
 	// expireBatch bounds the leases that are ended in one transaction.
 	expireBatch = 200
 )
 
-// Lessor keeps the leases of attempts, by the clock of the database. One that has run out is never renewed.
+// Lessor keeps the leases of attempts, by the clock of the database. It never renews an expired lease.
 type Lessor interface {
 	// Renew answers in the order of the questions.
 	Renew(ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
@@ -25,7 +25,7 @@ type Lessor interface {
 	ExpireLeases(ctx context.Context, limit int) (int, error)
 }
 
-// Leases lets workers go on with what they run as long as they are heard from, and ends what is left of those that are not.
+// Leases renews the leases of attempts whose workers ask for it, and ends the attempts whose lease has expired.
 type Leases struct {
 	lessor  Lessor
 	lease   time.Duration
@@ -34,8 +34,8 @@ type Leases struct {
 	log     *slog.Logger
 }
 
-// NewLeases returns Leases of the given length. answer reports whether all that workers are heard through answers: the broker
-// and the database. expired counts leases that have run out.
+// NewLeases returns Leases of the given length. answer returns an error unless the broker and the database answer: workers are
+// heard through both. expired counts expired leases.
 func NewLeases(
 	lessor Lessor, lease time.Duration, answer func(context.Context) error, expired func(context.Context, int), log *slog.Logger,
 ) *Leases {
@@ -82,7 +82,7 @@ func (l *Leases) look(ctx context.Context, answered bool) error {
 	return l.expire(ctx)
 }
 
-// expire ends all that has run out by now.
+// expire ends every attempt whose lease has expired.
 func (l *Leases) expire(ctx context.Context) error {
 	for {
 		n, err := l.lessor.ExpireLeases(ctx, expireBatch)

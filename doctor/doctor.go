@@ -28,7 +28,7 @@ type Severity string
 // The severities, from the least.
 const (
 	OK      Severity = "ok"      // as it should be
-	Note    Severity = "note"    // as somebody wants it; good to know
+	Note    Severity = "note"    // as a person wants it; good to know
 	Warning Severity = "warning" // works, and may stop to
 	Problem Severity = "problem" // does not work
 )
@@ -181,7 +181,7 @@ func reason(err error) string {
 // most is how many findings of one kind a check lists: one cause tends to have many.
 const most = 20
 
-// listed makes a finding of each, up to [most], or one that says that all is well.
+// listed makes a finding of each element, up to [most]. Without elements, the only finding says that all is well.
 func listed[T any](found []T, well string, say func(T) Finding) []Finding {
 	if len(found) == 0 {
 		return []Finding{{Severity: OK, What: well}}

@@ -11,13 +11,13 @@ import (
 // How long something may last before it is a finding. Grants and ends take far less than a second, unless a service is away
 // or busy.
 const (
-	StalledAfter = time.Minute     // a slot free, somebody waiting, and nobody granted
-	LeakedAfter  = time.Minute     // a slot held by nobody
-	overdueAfter = 2 * time.Minute // beyond its timeout: its worker also needs time to end it, and to report
-	untakenAfter = 5 * time.Minute // requested, and no worker takes it
+	StalledAfter = time.Minute     // a slot is free and a ticket waits, but the queue grants nothing
+	LeakedAfter  = time.Minute     // a slot is held without an execution that can give it back
+	overdueAfter = 2 * time.Minute // beyond the timeout of an execution: its worker also needs time to end and report it
+	untakenAfter = 5 * time.Minute // an execution is requested, and no worker takes the request
 )
 
-// Stalls checks that whoever could be granted is. read gets how long nothing must have happened.
+// Stalls checks that every queue with a free slot and a waiting ticket grants. read gets the least time without any progress.
 func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) Check {
 	return Check{Name: "stalled queues", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, StalledAfter)
@@ -38,7 +38,7 @@ func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) C
 	}}
 }
 
-// Leaks checks that whoever holds a slot can give it back. read gets how long ago it must have been granted.
+// Leaks checks that every held slot has an execution that can give it back. read gets the least age of the grant.
 func Leaks(read func(context.Context, time.Duration) ([]attune.Leak, error)) Check {
 	return Check{Name: "leaked slots", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, LeakedAfter)
@@ -140,7 +140,7 @@ func saidBy(c *attune.QueueChange) string {
 	return text
 }
 
-// ParkedOnes notes who waits for a person to retry it or to give it up.
+// ParkedOnes notes the enforcements that wait for a person to retry them or to give them up.
 func ParkedOnes(read func(context.Context) ([]attune.ParkedCount, error)) Check {
 	return Check{Name: "parked", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx)

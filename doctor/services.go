@@ -66,11 +66,11 @@ type Queue struct {
 	Missing   bool
 	Ready     int    // messages that wait
 	Consumers int    // that take messages
-	Reader    string // who has to consume it, for a person; empty: nobody has to
-	Pool      string // whose workers have to; they may be away
+	Reader    string // the consumer that the queue needs, in words for a person; empty: it needs none
+	Pool      string // the pool whose workers consume the queue; they may be away
 }
 
-// Topology checks that the broker's queues are there, and that somebody takes what is in them.
+// Topology checks that the broker's queues exist, and that each has the consumers it needs.
 func Topology(read func(context.Context) ([]Queue, error)) Check {
 	return Check{Name: "broker queues", Run: func(ctx context.Context) ([]Finding, error) {
 		queues, err := read(ctx)
@@ -88,7 +88,7 @@ func Topology(read func(context.Context) ([]Queue, error)) Check {
 	}}
 }
 
-// judge reports whether a queue is as it should be, and otherwise what is wrong.
+// judge reports whether the queue is healthy. When it is not, the finding says why.
 func (q Queue) judge() (Finding, bool) {
 	finding := Finding{Severity: Problem, Where: "queue " + q.Name + " of the broker"}
 	switch {
@@ -117,7 +117,7 @@ func (q Queue) judge() (Finding, bool) {
 	return finding, false
 }
 
-// DeadLetters is what nobody could handle.
+// DeadLetters are the messages that no consumer could handle.
 type DeadLetters struct {
 	Count  int
 	Oldest string // which message, from which queue, and why; empty when it could not be looked at

@@ -20,8 +20,8 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that
-// whoever asked for a free one can learn which it is.
+// API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that a
+// caller that asked for a free port can learn its number.
 var API = fx.Module("api", fx.Provide(rules.NewEngine, newIngest, newDoctor, newServer, listen), fx.Invoke(runServer, runQueueMetrics))
 
 // stores are the nouns of the database that the API reads and writes.

@@ -41,7 +41,7 @@ func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Lo
 		err = p.app.Start(startCtx)
 	}
 	if err != nil {
-		// dig wraps the path through the constructors around it, which says nothing to whoever runs the program.
+		// dig wraps the cause in the path through the constructors. That path tells an operator nothing.
 		return nil, errors.Join(dig.RootCause(err), p.stop(ctx))
 	}
 	log.Info("attune runs", "roles", cfg.Roles, "version", version)
@@ -78,7 +78,7 @@ func (p *Process) stop(ctx context.Context) error {
 	return nil
 }
 
-// quietly logs what fx does for those who debug the start. An error reaches whoever called Start; once is enough.
+// quietly logs the events of fx at level debug. Errors too: Start returns them to its caller, and once is enough.
 func quietly(log *slog.Logger) fxevent.Logger {
 	events := &fxevent.SlogLogger{Logger: log}
 	events.UseLogLevel(slog.LevelDebug)

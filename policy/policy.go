@@ -101,7 +101,7 @@ func Resolve(levels ...Level) Effective {
 	return e
 }
 
-// byRank returns the levels of known scopes, the one that is asked first in front.
+// byRank returns the levels of known scopes; the level that is asked first is in front.
 func byRank(levels []Level) []Level {
 	known := slices.DeleteFunc(slices.Clone(levels), func(l Level) bool { return rank(l.Scope) == 0 })
 	slices.SortFunc(known, func(a, b Level) int {

@@ -77,8 +77,8 @@
 //
 // # What it does not prove
 //
-//   - That the limit recorded in a grant is the one that a policy meant; nor anything about the limit of a grant that does not
-//     know it, being older than the log. These are counted as [Counts].LimitUnknown.
+//   - That the limit recorded in a grant is the limit that a policy meant; nor anything about the limit of a grant without a
+//     recorded limit, being older than the log. Such grants are counted as [Counts].LimitUnknown.
 //   - That a limit by hand was in force until its end, if it has one: a rebuild asks another clock whether that has come.
 //   - That the processes themselves kept to the times: an execution counts from its request to the report of its end.
 //   - That a waiting ticket behind a later grant is on its way: its own grant or end may have been decided and not be stored

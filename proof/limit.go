@@ -7,12 +7,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// checkLimit walks the grants in the order of their decisions and keeps when each of those before gave its slot back.
+// checkLimit walks the grants in the order of their decisions and keeps when each earlier grant gave its slot back.
 func (c *check) checkLimit() {
 	var released []time.Time // ascending
 	open := 0                // still held
 	for _, grant := range c.grants {
-		// A slot that is given back at the instant of the request may have been the one that made room.
+		// A slot that is given back at the instant of the request may have made room for this grant.
 		freed, _ := slices.BinarySearchFunc(released, grant.RequestedAt, func(at, requested time.Time) int {
 			if at.After(requested) {
 				return 1

@@ -8,13 +8,13 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// place is a ticket, and what became of it. An enforcement has one at a time; its row tells of the newest, and the log of
-// those that it had before.
+// place is a ticket, and what became of it. An enforcement has one place at a time: its row tells of the newest place, and the
+// log of grants tells of the earlier places.
 type place struct {
 	sequence    int64
 	enforcement attune.Enforcement
 	former      bool                // the enforcement has gone to the back since
-	grant       *attune.LoggedGrant // the one that was acted upon in this place; nil: none
+	grant       *attune.LoggedGrant // the grant that was acted upon in this place; nil: none
 }
 
 // placeAll finds every place that was ever given out.

@@ -53,8 +53,8 @@ func TestCaller(t *testing.T) {
 		for id := range 300 {
 			wg.Go(func() {
 				var reply attune.ExecutionClaimReply
-				err := caller.Call(ctx, claim(id), &reply)
-				if err != nil || reply.Execution != attune.ExecutionID(id) || !reply.Granted {
+				err := caller.Call(ctx, claim(id+1), &reply)
+				if err != nil || reply.Execution != attune.ExecutionID(id+1) || !reply.Granted {
 					failures <- fmt.Sprintf("%d: %v %+v", id, err, reply)
 				}
 			})
@@ -176,7 +176,7 @@ func TestResponder(t *testing.T) {
 		for id := range errs {
 			wg.Go(func() {
 				var reply attune.ExecutionClaimReply
-				errs[id] = caller.Call(deadline(t), claim(id), &reply)
+				errs[id] = caller.Call(deadline(t), claim(id+1), &reply)
 			})
 		}
 		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 20)
@@ -188,7 +188,7 @@ func TestResponder(t *testing.T) {
 		})
 		wg.Wait()
 		for id, err := range errs {
-			if id == 7 {
+			if id+1 == 7 {
 				require.EqualError(t, err, "7 has ended")
 				continue
 			}

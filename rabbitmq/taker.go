@@ -151,7 +151,7 @@ func (d Delivery[M]) Ack() error {
 	return d.settle("acknowledge", func() error { return d.raw.Ack(false) })
 }
 
-// Reject gives the message back to the queue, to be delivered to anybody at once, or sends it to the dead-letter queue.
+// Reject gives the message back to the queue, to be delivered to any process at once, or sends it to the dead-letter queue.
 // Errors are those of [Delivery.Ack].
 func (d Delivery[M]) Reject(requeue bool) error {
 	return d.settle("reject", func() error { return d.raw.Reject(requeue) })

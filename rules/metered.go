@@ -98,8 +98,8 @@ func (c meteredConst) Eval(vars interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(vars, c.Exec)
 }
 
-// meteredConstructor counts all that a list or a map holds. It can hold the same value several times, so what an
-// expression makes is never larger, as a tree, than what has been paid for.
+// meteredConstructor counts every value that a list or a map holds. A list can hold the same value several times, and each
+// counts, so the result of an expression is never larger, as a tree, than the count.
 type meteredConstructor struct {
 	interpreter.InterpretableConstructor
 }

@@ -63,9 +63,9 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	s.decide(now)
 }
 
-// Retry gives holders that keep their slots the next attempt, to be delivered like a grant once its time has come; while the
-// queue is paused, it is not. A ticket that waits, because the decision by which it ran was lost, waits for that attempt from now
-// on. A retry of anybody else, or of an attempt that is not after the one that is known, is counted and changes nothing.
+// Retry gives holders that keep their slots their next attempt. The queue delivers that attempt like a grant once its time has
+// come, but not while the queue is paused. A ticket that waits although it has run (its grant was lost) waits for the new
+// attempt. A retry of any other ticket, or of an attempt that is not after the known attempt, changes nothing and is counted.
 func (s *State) Retry(now time.Time, retries []attune.Retry) {
 	for _, retry := range retries {
 		if s.retryHolder(retry) || retryWaiting(s.waiting, retry.Ticket) || retryWaiting(s.early, retry.Ticket) {
@@ -97,8 +97,8 @@ func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
 	return true
 }
 
-// SetPolicy puts a policy in force unless it is older than the one that is. A higher limit grants at once, a lower one
-// drains, and those who already wait keep their place whatever the new bound is.
+// SetPolicy puts a policy in force if its revision is newer than that of the policy in force. A higher limit grants at once, a
+// lower one drains. Tickets that already wait keep their place whatever the new bound is.
 func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 	if policy.Revision > s.policy.Revision {
 		s.policy = policy
@@ -109,8 +109,8 @@ func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 // Advance lets time pass.
 func (s *State) Advance(now time.Time) { s.decide(now) }
 
-// Backfill closes a gap: tickets are all those of the sequences from..to that wait, as their rows say; the rest of them
-// have ended and are passed over. A backfill that comes too late, or for another gap, changes nothing it should not.
+// Backfill closes a gap: tickets are all tickets in the range of the gap whose rows wait. The other sequences of the gap have
+// ended and are skipped. A backfill that comes too late, or for another gap, skips no sequence of the present gap.
 func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
 	newcomers := 0
 	for _, ticket := range tickets {
@@ -164,8 +164,8 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	}, InspectAt: now.Add(s.inspectAfter), After: s.recorded + int64(len(s.settling))})
 }
 
-// bound applies max_queued to a line that has just grown by added tickets. Those who waited before are only ever dropped
-// in favour of a newcomer.
+// bound applies max_queued to a line that has just grown by added tickets. A ticket that waited before is dropped only in
+// favour of a newcomer.
 func (s *State) bound(added int) {
 	for range min(added, s.Waiting()-s.policy.MaxQueued, len(s.waiting)) {
 		if s.policy.Overflow == attune.OverflowDropOldest {
@@ -180,8 +180,8 @@ func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 
-// arrive puts a ticket that has not been seen among those that may have a gap in front of them, and reports whether it was
-// new.
+// arrive puts an unseen ticket among the early tickets, which may have a gap in front of them. It reports whether the ticket
+// was new.
 func (s *State) arrive(ticket attune.Ticket) bool {
 	at, found := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
 	if _, ended := slices.BinarySearch(s.gone, ticket.Sequence); found || ended {
@@ -196,7 +196,7 @@ func (s *State) arrive(ticket attune.Ticket) bool {
 	return true
 }
 
-// leave gives back the slot that an enforcement holds under a place before the one that it has now.
+// leave gives back the slot that the ticket's enforcement holds under an earlier place.
 func (s *State) leave(ticket attune.Ticket) {
 	before := func(h Holder) bool { return h.Enforcement == ticket.Enforcement && h.Sequence < ticket.Sequence }
 	if i := slices.IndexFunc(s.holders, before); i >= 0 {

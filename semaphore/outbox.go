@@ -35,8 +35,8 @@ func (s *State) undelivered(n int, after int64) []attune.Grant {
 	return grants
 }
 
-// Delivered takes note that grants have reached those who wait for them. A holder that is gone by now is left alone, and so
-// is one that meanwhile holds its slot for another attempt.
+// Delivered marks the holders of grants that have reached their enforcements. It skips a grant whose holder is gone, or whose
+// holder meanwhile holds its slot for another attempt.
 func (s *State) Delivered(grants []attune.Grant) {
 	attempts := make(map[int64]int, len(grants))
 	for _, grant := range grants {
@@ -108,7 +108,7 @@ func (s *State) reinstate(now time.Time, settled attune.Settlement, grant attune
 	s.holders = append(s.holders, Holder{Grant: grant, InspectAt: now, After: s.recorded})
 }
 
-// countOf is the counter of those who ended so without a grant.
+// countOf is the counter of tickets that ended with this status without a grant.
 func (s *State) countOf(status attune.EnforcementStatus) *int64 {
 	switch status {
 	case attune.EnforcementExpired:

@@ -42,7 +42,7 @@ type State struct {
 // Holder is a ticket that has a slot.
 type Holder struct {
 	attune.Grant
-	Delivered bool      `json:"delivered"`  // whether the grant has reached the one who waits for it
+	Delivered bool      `json:"delivered"`  // whether the grant has reached its enforcement
 	InspectAt time.Time `json:"inspect_at"` // when to look whether it still should hold its slot
 	// After is how many settlements were decided before the grant was: as long as one of them is not recorded, the slot may
 	// turn out to be taken.

@@ -10,8 +10,8 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// claimTries bounds how often a claim is asked for when the answer is an error that is neither "unavailable" nor
-// final: it may be one that this request alone provokes.
+// claimTries bounds how often the worker sends a claim when the reply is an error that is neither "unavailable" nor final:
+// this request alone may provoke that error.
 const claimTries = 5
 
 // handle takes one request from its delivery to its report. What the contexts are is said at [Worker.Run].
@@ -42,9 +42,9 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	w.register.settle(a)
 }
 
-// enter makes this delivery the one that counts for its attempt. A copy of one that was claimed here is acknowledged; a
-// copy of one that is being claimed waits, because if that comes to nothing the copy is all there is. The context that
-// is returned is the attempt's own, made from that of running actions.
+// enter registers the attempt for this delivery. If this worker has claimed the attempt already, enter acknowledges the
+// delivery. If another delivery is claiming the attempt, this one waits: when that claim fails, this delivery takes its
+// place. The returned context belongs to the attempt and derives from running.
 func (w *Worker) enter(ctx, running context.Context, request Request) (context.Context, *attempt, bool) {
 	m := request.Message
 	for {

@@ -20,8 +20,8 @@ const (
 	minRenewal = 10 * time.Millisecond
 )
 
-// lease is how long an attempt may run unless it is renewed. It begins when the question that granted it was asked, which
-// is never later than when it was answered. Its times are monotonic.
+// lease is how long an attempt may run without a renewal. A lease begins when the worker sends the claim or renewal that
+// grants it, which is never later than the reply. Its times are monotonic.
 type lease struct {
 	from   time.Time
 	length time.Duration // more than 0
@@ -29,15 +29,15 @@ type lease struct {
 
 func (l lease) over() time.Time { return l.from.Add(l.length) }
 
-// endBy is when an action is asked to end, and killBy when it is made to. The first leaves time for the second, and the
-// second for the kernel.
+// endBy is when the worker asks an action to end, and killBy when it kills the action. endBy leaves time before killBy, and
+// killBy leaves time for the kernel.
 func (l lease) endBy() time.Time  { return l.over().Add(-l.length / 4) }
 func (l lease) killBy() time.Time { return l.over().Add(-l.length / 16) }
 
-// period is how long after one question the next is asked, and how long an answer is waited for.
+// period is the time from one renewal to the next, and the longest wait for the reply to a renewal.
 func (l lease) period() time.Duration { return max(l.length/renewalsPerLease, minRenewal) }
 
-// lostError is the cause that ends an action whose lease is not the worker's any more, or will not be for long.
+// lostError is the cause that ends an action because the worker has lost its lease, or is about to lose it.
 type lostError struct{ why string }
 
 func (e *lostError) Error() string { return e.why }
@@ -73,8 +73,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// keeper renews the leases of the attempts that are here, all with one question, and ends the actions of those that
-// could not be renewed before their lease is over.
+// keeper renews the leases of all attempts of the worker with one request. Without a renewal, it ends the action before the
+// lease is over.
 type keeper struct {
 	claims   Claims
 	worker   string
@@ -93,8 +93,8 @@ func newKeeper(claims Claims, cfg Config, log *slog.Logger) *keeper {
 	}
 }
 
-// hold keeps an attempt's lease until it is released. One that is nearly over already ends the attempt here and now, so
-// that nothing is started under it.
+// hold keeps an attempt's lease until release. A lease that is nearly over ends the attempt at once, so that the worker
+// starts no process under that lease.
 func (k *keeper) hold(a *attempt, l lease) {
 	k.mu.Lock()
 	h := &held{attempt: a, lease: l, asked: l.from}
@@ -152,8 +152,8 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// look ends what has to be ended now, and returns when to look again: zero if nothing is here. If a renewal is due, it
-// returns the attempts to ask about, which are all, and how long to wait for the answer.
+// look ends the actions whose leases run out, and returns when to look again: zero without leases. If a renewal is due, look
+// also returns all attempts with a lease. patience is how long to wait for the reply.
 func (k *keeper) look(now time.Time) (attempts []attune.AttemptID, patience time.Duration, next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -206,7 +206,7 @@ func (k *keeper) lose(h *held, format string, args ...any) {
 	h.end(why)
 }
 
-// renew asks once. What is not answered is asked again when it is due.
+// renew sends one renewal. Without a reply, the next renewal is sent when it is due.
 func (k *keeper) renew(ctx context.Context, attempts []attune.AttemptID, patience time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -220,8 +220,8 @@ func (k *keeper) renew(ctx context.Context, attempts []attune.AttemptID, patienc
 	}
 }
 
-// answered applies the answer to a question of the moment asked. The youngest question that was answered counts, so one
-// that is overtaken by the next shortens nothing. What has been released meanwhile is no concern of it.
+// answered applies the reply to the renewal that was sent at asked. The youngest answered renewal counts: a late reply to
+// an older one shortens no lease. Attempts released in the meantime are skipped.
 func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
 	renewed := lease{from: asked, length: time.Duration(reply.Lease)}
 	defer k.wake() // a shorter lease is to be renewed sooner

@@ -29,12 +29,12 @@ type process struct {
 	state          *os.ProcessState // how the leader ended; nil if that could not be learned
 
 	exited  chan struct{} // the leader has ended
-	drained chan struct{} // no process has stdout or stderr open any more
+	drained chan struct{} // closed when all output has been copied
 	copying sync.WaitGroup
 }
 
-// startProcess returns as soon as the process exists. Nothing is started once ctx has ended, which does not end a process
-// that was.
+// startProcess returns as soon as the process exists. It starts no process once ctx has ended. The end of ctx does not end a
+// process that has started.
 func startProcess(ctx context.Context, c command, outputLimit int) (*process, error) {
 	p := &process{
 		command: c,

@@ -15,7 +15,7 @@ func attemptOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
 	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
 }
 
-// attempt is one that this worker has taken a request for.
+// attempt is an attempt whose request this worker has taken.
 type attempt struct {
 	id      attune.AttemptID
 	end     context.CancelCauseFunc // ends its process, or keeps it from starting
@@ -30,8 +30,7 @@ func (a *attempt) decide(claimed bool) {
 	close(a.decided)
 }
 
-// register knows the attempts that are here or were here a while ago. It makes one of the copies of a request the one
-// that counts.
+// register knows the attempts that this worker handles or handled recently. Of several copies of a request, it admits one.
 type register struct {
 	mu    sync.Mutex
 	known map[attune.AttemptID]*attempt
@@ -46,8 +45,8 @@ func newRegister() *register {
 	return &register{known: map[attune.AttemptID]*attempt{}, gone: gone}
 }
 
-// enter returns the attempt with that id, and whether it is the caller's: then it was not known, and the caller must
-// decide it and settle or forget it. The context is the attempt's own.
+// enter returns the attempt with that id. True means that the attempt is new and belongs to the caller, which must decide
+// it, and then settle or forget it; the returned context is then the attempt's own.
 func (r *register) enter(ctx context.Context, id attune.AttemptID) (context.Context, *attempt, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,7 +86,7 @@ func (r *register) settle(a *attempt) {
 	r.next = (r.next + 1) % rememberedAttempts
 }
 
-// end ends an attempt that is here and reports whether it is.
+// end ends an attempt that this worker handles, and reports whether it handles the attempt.
 func (r *register) end(id attune.AttemptID, cause error) bool {
 	r.mu.Lock()
 	a, ok := r.known[id]

@@ -87,9 +87,9 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 // It returns within [Config.StopTime] after ctx ended: nil when everything was reported, otherwise an error that says
 // how many outcomes were not, or why no more requests could be taken.
 //
-// Three contexts say how far it is with that, and each outlives the one before: that of taking, which ends with ctx; that
-// of running actions, which ends when StopGrace is over; that of reporting, which ends with the last chance to publish.
-// Leases are renewed as long as there is something to report.
+// Run stops in three steps, each with a context that outlives the one before. The context of taking ends with ctx; that of
+// running actions, when StopGrace is over; that of reporting, with the last chance to publish. The worker renews leases as
+// long as it has an outcome to report.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		return attune.Errorf(attune.CodeConflict, "worker %q was run before: create another", w.cfg.Name)
@@ -194,8 +194,8 @@ func (w *Worker) underWay() []string {
 	return names
 }
 
-// Cancel ends an attempt that is here, started or not, so that it is reported as cancelled. It reports whether it is
-// here; a cancel for another worker's attempt, or for one that has ended, changes nothing.
+// Cancel ends an attempt of this worker, started or not: the worker then reports the attempt as cancelled. Cancel returns
+// false, and changes nothing, for another worker's attempt or an attempt that has ended.
 func (w *Worker) Cancel(execution attune.ExecutionID, number int) bool {
 	return w.register.end(attune.AttemptID{Execution: execution, Attempt: number}, errCancelled)
 }

@@ -61,7 +61,7 @@ type actionQueue struct {
 
 	acquires, releases, cancels, retries, forces workflow.ReceiveChannel
 
-	// At most one of each is under way; what has come up meanwhile goes with the next.
+	// At most one task of each kind is under way; work that comes up meanwhile goes with the next task.
 	granting, recording, filling, doubting, inspecting, sleeping task
 	timer                                                        timer
 
@@ -89,7 +89,7 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, q.details(now))
 }
 
-// receive empties the channels: releases first, so that a slot freed by now goes to those who already wait.
+// receive empties the channels: releases first, so that a freed slot goes to a ticket that already waits.
 func (q *actionQueue) receive(now time.Time) {
 	for _, signal := range drain[TicketsSignal](q.releases) {
 		q.state.Release(now, signal.Tickets)

@@ -34,9 +34,9 @@ func EnforcementWorkflow(ctx workflow.Context, input EnforcementInput) (Enforcem
 		case err != nil:
 			return result, err
 		case next != nil && supersedes(*next, *grant):
-			grant = next // it came while the one before was being acted upon
+			grant = next // the new grant came while the request for the old one was under way
 		case result.Outcome == outcomeFenced:
-			grant = nil // the one that replaces it is on its way
+			grant = nil // a replacement is on its way
 		default:
 			return result, nil
 		}
@@ -51,13 +51,13 @@ type enforcement struct {
 	grants workflow.ReceiveChannel
 }
 
-// waitForGrant acquires and waits, again and again, until the grant is there: it may be what has woken one that was asleep. It
-// returns nil when there is nothing to wait for.
+// waitForGrant acquires a ticket and waits, again and again, until the grant has come. A grant may also be the signal that woke
+// a sleeping workflow. waitForGrant returns nil when the enforcement has ended.
 func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) {
 	if grant := e.newest(); grant != nil {
 		return grant, nil
 	}
-	// One that is cancelled meanwhile, or woken by that, must know its ticket to take it out of the line.
+	// A workflow that is cancelled meanwhile, or woken by a cancel, must know its ticket to take it out of the line.
 	acquireCtx, _ := workflow.NewDisconnectedContext(ctx)
 	for {
 		var acquired AcquiredTicket

@@ -156,7 +156,7 @@ type RequestInput struct {
 type RequestResult struct {
 	Execution attune.ExecutionID `json:"execution,omitempty"` // 0 when nothing had to be published
 	Ended     bool               `json:"ended,omitempty"`     // the enforcement will not run any more: release the slot
-	Fenced    bool               `json:"fenced,omitempty"`    // the grant allows nothing: wait for the one that replaces it
+	Fenced    bool               `json:"fenced,omitempty"`    // the grant allows nothing: wait for its replacement
 }
 
 // TicketInput names one ticket of a queue: to release, or to cancel.

@@ -18,8 +18,8 @@ func Register(registry Registry) {
 }
 
 // Workflows are cached by the SDK, in one cache per process, of 10 000. That suits both kinds: a queue that was evicted costs
-// the replay of at most [maxHistory] events, an enforcement is gone from it after a second, and a parked one, of which there
-// may be more than that, is not in it while it sleeps.
+// the replay of at most [maxHistory] events, an enforcement leaves the cache after a second, and a sleeping workflow, of which
+// there may be more than 10 000, is not in the cache while it sleeps.
 
 // QueueWorkerOptions are those of the temporal worker on [QueueTaskQueue]. Few queues are busy at the same time, and each
 // runs one task at a time; what matters is that their tasks are picked up at once. The SDK's pollers share themselves

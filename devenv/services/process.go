@@ -123,7 +123,7 @@ func (p *process) ready(ctx context.Context, probe func(context.Context) error) 
 	}
 }
 
-// crash describes an end that nobody asked for.
+// crash describes an end of the process that no caller asked for.
 func (p *process) crash(what string) error {
 	if p.err != nil {
 		return fmt.Errorf("%s %s: %w%s", p.name, what, p.err, p.tail())

@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// startAttempts bounds how often a service on a port of our own choice is started anew because somebody else took
-// that port in between.
+// startAttempts bounds the starts of a service on a port of our own choice: another process may take the port in between.
 const startAttempts = 5
 
 // service is what PostgreSQL, RabbitMQ and Temporal have in common: processes that are started together, the last of
 // which is the server and decides how the service is doing.
 type service struct {
 	name      string
-	ephemeral bool // nobody wants the data once the service is stopped
+	ephemeral bool // the data has no use once the service is stopped
 	launch    func(context.Context) ([]*process, error)
 
 	mu        sync.Mutex // held over a whole stop, kill or restart

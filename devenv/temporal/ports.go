@@ -34,7 +34,7 @@ func (o *options) choosePorts() error {
 	return nil
 }
 
-// requireFree fails if nobody could listen on the port. The server itself would end with a stack trace.
+// requireFree fails if the server could not listen on the port. The server itself would end with a stack trace.
 func requireFree(ip string, port int, what, flag string) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 	if err != nil {
@@ -46,7 +46,7 @@ func requireFree(ip string, port int, what, flag string) error {
 	return listener.Close()
 }
 
-// reservePort returns a free loopback port that nobody else is given before the server listens on it.
+// reservePort returns a free loopback port. No other process is given the port before the server listens on it.
 //
 // On Linux the reserving socket is bound but never listens, and it stays until the process ends: the kernel gives its
 // port to no one who asks for any, while the server, which names it, may have it because both sockets allow reuse.

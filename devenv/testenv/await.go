@@ -54,7 +54,7 @@ func leftovers() ([]string, error) {
 	return left, nil
 }
 
-// remains lists what is alive of a finished run, and deletes its files if that is nothing.
+// remains lists the processes of a finished run that are alive. Without any, it deletes the files of the run.
 func (r run) remains() ([]string, error) {
 	lock, err := r.acquire()
 	switch {

@@ -92,7 +92,7 @@ func newKeeper(run run) *keeper {
 	}}
 }
 
-// serve answers clients until the run is over, nobody came for a minute, or a signal says so.
+// serve answers clients until the run is over, no client has been connected for a minute, or a signal arrives.
 func (k *keeper) serve(ctx context.Context, cancel context.CancelFunc) error {
 	if err := os.RemoveAll(k.run.base); err != nil {
 		return fmt.Errorf("remove what an earlier keeper left: %w", err)

@@ -67,7 +67,7 @@ func (r run) socket() string { return filepath.Join(r.base, "keeper.sock") }
 func (r run) log() string    { return r.base + ".log" }
 func (r run) lock() string   { return r.base + ".lock" }
 
-// errLocked says that somebody else holds the lock of the run.
+// errLocked says that another process holds the lock of the run.
 var errLocked = errors.New("the run has a keeper")
 
 // acquire takes the lock of the run, or returns errLocked. The lock ends with the process at the latest.
@@ -84,7 +84,7 @@ func (r run) acquire() (*os.File, error) {
 			}
 			return nil, fmt.Errorf("lock %q: %w", r.lock(), err)
 		}
-		// Between open and lock a keeper that ended may have removed the file: then this lock would exclude nobody.
+		// Between open and lock a keeper that ended may have removed the file: then this lock would exclude no other process.
 		mine, err := file.Stat()
 		if err != nil {
 			file.Close()

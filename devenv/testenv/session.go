@@ -37,8 +37,8 @@ type answer struct {
 	err   error
 }
 
-// current is the only state of the package. It cannot be a value in somebody's hand: the functions a test calls have
-// nothing in common but the process they run in.
+// current is the only state of the package. It cannot be a value that callers pass on: the functions that a test calls
+// share nothing but the process they run in.
 var current session
 
 // Main runs the tests of a package and exits with their result. Call it from TestMain, as its only statement:
@@ -143,8 +143,8 @@ func (r run) connect() (net.Conn, error) {
 	return nil, fmt.Errorf("no keeper within %s%s", keeperTimeout, r.lastWords())
 }
 
-// spawn starts this test binary again as the keeper, in a session of its own so that Ctrl-C does not reach it before
-// it has cleaned up. It must not inherit the standard output: the go command waits until nobody holds that any more.
+// spawn starts this test binary again as the keeper. The keeper has a session of its own, so that Ctrl-C does not reach it
+// before it has cleaned up. It must not inherit the standard output: the go command waits until no process holds that.
 func (r run) spawn(ended chan<- error) error {
 	self, err := os.Executable()
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/attune-go/attune/internal/client"
 )
 
-// shownLines is how many of those who wait, and of the newest grants and changes, are shown.
+// shownLines bounds the lines shown of each list: waiting tickets, newest grants, newest changes.
 const shownLines = 10
 
 // shownQueue is everything that is shown of one queue.

@@ -19,7 +19,7 @@ type Measure struct {
 	MaxActive  int            // highest number of executions at the same time
 	Inversions int            // grants out of order
 	Wait       Quantiles      // accepted → granted
-	HandOver   Quantiles      // an execution ends → the next one starts, while somebody waited
+	HandOver   Quantiles      // an execution ends → the next one starts, while a ticket waited
 	Violations []string       // promises that were broken
 }
 

@@ -1,8 +1,8 @@
 // Package gather collects what arrives on a channel into batches.
 //
-// Whoever handles batches at a cost per batch wants them large, and whoever waits for one of the values wants it handled at
-// once. A value that comes alone is therefore handled alone. Only while values come several at a time does a batch wait for
-// more of them: by then each of them would have to wait for the batch in front of it anyway.
+// A large batch costs less per value; a small batch is handled sooner. A value that comes alone is therefore handled alone.
+// Only while several values come at a time does a batch wait for more: by then each value would have to wait for the batch
+// in front of it anyway.
 package gather
 
 import (

@@ -110,7 +110,7 @@ func (m *Metrics) QueuesRead(queues []attune.QueueGauge, leaked int64) {
 	m.queues.last.Store(&queueReading{queues: seriesOf(queues), leaked: leaked})
 }
 
-// QueuesForgotten takes away what [Metrics.QueuesRead] has shown: another process shows it now, or nobody knows.
+// QueuesForgotten removes the values that [Metrics.QueuesRead] has set: another process shows them, or they are unknown.
 func (m *Metrics) QueuesForgotten() {
 	m.queues.last.Store(nil)
 }

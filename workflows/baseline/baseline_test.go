@@ -3,12 +3,14 @@ package baseline_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 
 	"github.com/attune-go/attune/workflows/baseline"
 )
@@ -77,4 +79,19 @@ func TestCount_Time(t *testing.T) {
 		_, err := baseline.NewCount().Time(t.Context(), 10, 4, func(context.Context) error { return refused })
 		require.ErrorIs(t, err, refused)
 	})
+}
+
+func TestUntilAnswered(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("refused")
+	answers := []error{
+		serviceerror.NewDeadlineExceeded("late"), fmt.Errorf("start: %w", context.DeadlineExceeded), serviceerror.NewUnavailable("away"), refused, nil,
+	}
+	calls := 0
+	err := baseline.UntilAnswered(t.Context(), func(context.Context) error {
+		calls++
+		return answers[calls-1]
+	})
+	require.ErrorIs(t, err, refused)
+	require.Equal(t, 4, calls, "an answer that is an error is an answer")
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -61,10 +62,18 @@ func (e *Engine) Stop() { e.worker.Stop() }
 
 // Run returns the time from the first of n starts until the last of the n local activities has run.
 func (e *Engine) Run(ctx context.Context, n, starters int) (time.Duration, error) {
-	return e.done.Time(ctx, n, starters, func(ctx context.Context) error {
-		_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-			ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: taskQueue, EnableEagerStart: true,
-		}, WorkflowName)
+	return e.done.Time(ctx, n, starters, e.start)
+}
+
+// start starts one workflow. A start that gets no answer in time may have succeeded, so it is repeated with the same id, which
+// starts nothing twice.
+func (e *Engine) start(ctx context.Context) error {
+	options := client.StartWorkflowOptions{
+		ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: taskQueue, EnableEagerStart: true,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+	}
+	return UntilAnswered(ctx, func(ctx context.Context) error {
+		_, err := e.client.ExecuteWorkflow(ctx, options, WorkflowName)
 		return err
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -47,4 +48,21 @@ func runningBut(types []string) string {
 		fmt.Fprintf(&query, " AND WorkflowType != '%s'", name)
 	}
 	return query.String()
+}
+
+// UntilAnswered repeats a call as long as Temporal does not answer it in time, as on a machine that is busy with other work. It
+// returns every other error at once, and gives up after three minutes or when ctx ends.
+func UntilAnswered(ctx context.Context, call func(context.Context) error) error {
+	for begun := time.Now(); ; {
+		err := call(ctx)
+		if ctx.Err() != nil || !unanswered(err) || time.Since(begun) > patience {
+			return err
+		}
+	}
+}
+
+func unanswered(err error) bool {
+	_, late := errors.AsType[*serviceerror.DeadlineExceeded](err)
+	_, away := errors.AsType[*serviceerror.Unavailable](err)
+	return late || away || errors.Is(err, context.DeadlineExceeded)
 }
