@@ -3,6 +3,7 @@ package policy_test
 import (
 	"encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,14 +51,18 @@ func TestFields_AreThoseOfTheTypes(t *testing.T) {
 // Each accessor must reach the field of its own name: a document that says one thing has one key, and it decides one field.
 func TestFields_ReachTheirOwnField(t *testing.T) {
 	t.Parallel()
-	texts := map[policy.Kind]string{policy.Number: "77", policy.Duration: "1h17m0s"}
 	for _, f := range policy.Fields() {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
-			text := texts[f.Kind]
-			if f.Kind == policy.Choice {
+			text := "1h17m0s"
+			switch f.Kind {
+			case policy.Number:
+				text = strconv.Itoa(*f.Bounds.Most)
+			case policy.Choice:
 				text = f.Choices[len(f.Choices)-1]
+			case policy.Duration:
 			}
+			require.NotEqual(t, f.Default, text)
 			var p attune.Policy
 			require.NoError(t, f.Set(&p, text))
 			document, err := json.Marshal(p)
