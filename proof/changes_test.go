@@ -240,7 +240,7 @@ func TestCheck_Transitions(t *testing.T) {
 	r = changed()
 	r.Changes[1].From = "draining"
 	r.Changes = slices.Insert(r.Changes, 1, attune.QueueChange{
-		At: second(16), Author: authorNamed("sam", ""), Kind: attune.ChangeMode, From: "open", To: "draining",
+		At: second(16), Author: authorNamed("ann", ""), Kind: attune.ChangeMode, From: "open", To: "draining",
 	})
 	for i := range r.Changes {
 		r.Changes[i].Number = int64(i + 1)

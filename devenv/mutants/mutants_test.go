@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -114,6 +115,19 @@ func TestReadNamed(t *testing.T) {
 	require.ErrorContains(t, err, "reason are needed")
 	_, err = read("- {file: a.go, line: a «<» b, type: X, reason: r, why: r}\n")
 	require.Error(t, err)
+}
+
+// The file is read in a run that takes long; a slip in it should be noticed before.
+func TestReadNamed_OfThisHouse(t *testing.T) {
+	t.Parallel()
+	named, err := readNamed("../../tools/mutants.yaml")
+	require.NoError(t, err)
+	for _, s := range named {
+		source, err := os.ReadFile(filepath.Join("../..", s.Mutant.File))
+		require.NoError(t, err)
+		line := strings.NewReplacer("«", "", "»", "").Replace(s.Mutant.Line)
+		require.Contains(t, string(source), line, "the line has changed: see whether the mutant still survives")
+	}
 }
 
 func TestReadReport(t *testing.T) {

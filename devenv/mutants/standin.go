@@ -17,9 +17,9 @@ const (
 	// notBuilt is the exit status that gremlins takes for "does not compile". The go command has the same status for that and
 	// for failed tests.
 	notBuilt = 2
-	// limited runs a command with at most 30 seconds of processor time and 4 GiB of memory for each process. The clock on the wall
+	// limited runs a command with at most 20 seconds of processor time and 4 GiB of memory for each process. The clock on the wall
 	// would take a busy machine for an endless loop.
-	limited = `ulimit -t 30; ulimit -v 4194304; exec "$0" "$@"`
+	limited = `ulimit -t 20; ulimit -v 4194304; exec "$0" "$@"`
 )
 
 // standIn is the go command as gremlins calls it. It runs the real one within limits, and mends two answers that gremlins would
