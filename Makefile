@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build demo dev test lint bench histories fuzz ci clean
+.PHONY: help deps build demo dev test lint bench histories fuzz mutants ci clean
 
 GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
@@ -15,6 +15,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TEST = -count=1 -timeout 20m -p 2 -parallel 4
 PKG ?= ./...
 TESTFLAGS ?=
+
+# The packages whose own tests have to prove all that they decide.
+PURE = ./policy ./proof ./semaphore
 
 # Finds benchmarks and fuzz targets.
 SEARCH = grep -r --include='*_test.go' --exclude-dir=devenv --exclude-dir=tools
@@ -64,6 +67,9 @@ fuzz: ## Fuzz every target for a while [FUZZTIME=30s]
 		echo "fuzz: $${function#func } in $${file%/*}"; \
 		$(GO) test "$${file%/*}" -run '^$$' -fuzz "^$${function#func }\$$" -fuzztime $(FUZZTIME) || exit 1; \
 	done
+
+mutants: ## Change one operator after the other, and expect a test to fail [PKG=./semaphore]
+	nice $(GO) run ./devenv/mutants $(if $(filter ./...,$(PKG)),$(PURE),$(PKG))
 
 ci: lint test ## What a change must pass
 

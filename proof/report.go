@@ -91,7 +91,7 @@ type Violation struct {
 func (v Violation) String() string {
 	about := ""
 	if v.Sequence > 0 {
-		about += fmt.Sprintf(" sequence %d:", v.Sequence)
+		about = fmt.Sprintf(" sequence %d:", v.Sequence)
 	}
 	if v.Grant > 0 {
 		about = strings.TrimSuffix(about, ":") + fmt.Sprintf(" grant %d:", v.Grant)

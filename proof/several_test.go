@@ -32,6 +32,13 @@ func (r *rows) wait(sequence int64) {
 	r.count()
 }
 
+// overtaken has ticket 2 granted before ticket 1, and nobody under the first number.
+func overtaken(r *rows) {
+	r.number(5, 5)
+	r.number(4, 4)
+	r.number(1, 3)
+}
+
 // One oddity in the rows must not hide another.
 func TestCheck_Several(t *testing.T) {
 	t.Parallel()
@@ -65,15 +72,44 @@ func TestCheck_Several(t *testing.T) {
 			},
 		},
 		"a ticket that is overtaken explains no missing number": {
-			func(r *rows) {
-				r.number(5, 5)
-				r.number(4, 4)
-				r.number(1, 3)
-			},
+			overtaken,
 			[]string{
 				"order: sequence 1 grant 3: decided after grant 2 of sequence 2",
 				"order: sequence 2 grant 2: 1 numbers before it are not in the log, and 0 tickets between sequences 0 and 2 may have been meant",
 			},
+		},
+		"it does not when its row says that it waits": {
+			func(r *rows) {
+				overtaken(r)
+				r.enforcement(1).Status = attune.EnforcementQueued
+				r.count()
+			},
+			[]string{
+				"order: sequence 1 grant 3: decided after grant 2 of sequence 2", "order: sequence 2 grant 2: 1 numbers before it",
+				"log: sequence 1 grant 3: enforcement 101 is queued: the log has grant 3 for it",
+			},
+		},
+		"it does not when its row says that it has expired": {
+			func(r *rows) {
+				overtaken(r)
+				r.enforcement(1).Status, r.enforcement(1).FinishedAt = attune.EnforcementExpired, new(second(100))
+				r.count()
+			},
+			[]string{
+				"order: sequence 1 grant 3: decided after grant 2 of sequence 2", "order: sequence 2 grant 2: 1 numbers before it",
+				"log: sequence 1 grant 3: enforcement 101 is expired: the log has grant 3 for it",
+			},
+		},
+		"a ticket in front of both explains no missing number": {
+			func(r *rows) {
+				r.wait(1)
+				r.number(5, 5)
+				r.number(4, 4)
+				for i := range r.Grants {
+					r.Grants[i].Limit = 9
+				}
+			},
+			[]string{"order: sequence 4 grant 4: 1 numbers before it are not in the log, and 0 tickets between sequences 2 and 4 may have been meant"},
 		},
 		"a place that is granted twice in a row is no question of order": {
 			func(r *rows) {
@@ -108,6 +144,37 @@ func TestCheck_MissingInBothGenerations(t *testing.T) {
 	requireViolations(t, []string{
 		"limit: sequence 6 grant 8: decided while 0 slots were held and 1 more were given to grants not acted upon, at a limit of 1",
 	}, check(r))
+}
+
+// Every number that a generation before the newest has left out was fenced off; one of the newest is under way.
+func TestCheck_FencedCounted(t *testing.T) {
+	t.Parallel()
+	r := rebuilt()
+	for sequence, of := range map[int64]struct{ generation, number int64 }{1: {2, 5}, 2: {1, 2}, 3: {2, 6}, 4: {1, 4}, 5: {2, 7}} {
+		r.number(sequence, of.number)
+		grant := r.grantOf(r.enforcement(sequence))
+		grant.Generation, grant.Limit = of.generation, 9
+	}
+	report := check(r)
+	require.Empty(t, report.Violations)
+	require.Equal(t, 2, report.Checked.Fenced)
+
+	r = sound()
+	r.wait(4)
+	report = check(r)
+	require.Empty(t, report.Violations)
+	require.Zero(t, report.Checked.Fenced)
+}
+
+func TestCheck_RegrantedCounted(t *testing.T) {
+	t.Parallel()
+	r := sound()
+	again := r.Grants[3]
+	again.Generation, again.Number, again.RequestedAt = 1, 5, second(60)
+	r.Grants = append(r.Grants, again)
+	report := check(r)
+	requireViolations(t, []string{"once: sequence 5 grant 5: enforcement 105 was granted in this place already, by grant 4"}, report)
+	require.Zero(t, report.Checked.Regranted, "nobody behind it was granted")
 }
 
 func TestCheck_PassedCounted(t *testing.T) {
