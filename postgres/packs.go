@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -125,4 +126,111 @@ func refs[T any](declared []T, ref func(T) attune.Ref) []string {
 		names[i] = string(ref(d))
 	}
 	return names
+}
+
+const triggerSelect = `
+SELECT t.id, t.ref, t.description, t.schema, COALESCE(t.webhook_key, ''), t.webhook_secret_env, t.webhook_dedup_header
+FROM triggers t WHERE t.declared`
+
+const triggerSQL = triggerSelect + ` AND t.ref = $1`
+
+// Trigger returns a declared trigger, or [attune.CodeNotFound].
+func (p *Packs) Trigger(ctx context.Context, ref attune.Ref) (attune.Trigger, error) {
+	trigger, err := one(ctx, p.db.pool, scanTrigger, triggerSQL, ref)
+	return trigger, wrap("read trigger", found(err, "trigger %q does not exist", ref))
+}
+
+const webhookTriggerSQL = triggerSelect + ` AND t.webhook_key = $1`
+
+// WebhookTrigger returns the trigger that a webhook key feeds, or [attune.CodeNotFound].
+func (p *Packs) WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error) {
+	trigger, err := one(ctx, p.db.pool, scanTrigger, webhookTriggerSQL, key)
+	return trigger, wrap("read webhook trigger", found(err, "webhook %q does not exist", key))
+}
+
+const listTriggersSQL = triggerSelect + `
+	AND ($1::bigint = 0 OR t.id < $1) ORDER BY t.id DESC LIMIT $2::bigint`
+
+// Triggers lists the declared triggers.
+func (p *Packs) Triggers(ctx context.Context, page attune.Page) ([]attune.Trigger, error) {
+	return list(ctx, p.db, "list triggers", page, scanTrigger, listTriggersSQL)
+}
+
+func scanTrigger(row pgx.CollectableRow) (attune.Trigger, error) {
+	var t attune.Trigger
+	var webhook attune.Webhook
+	err := row.Scan(&t.ID, &t.Ref, &t.Description, &t.Schema, &webhook.Key, &webhook.SecretEnv, &webhook.DedupHeader)
+	if webhook.Key != "" {
+		t.Webhook = &webhook
+	}
+	return t, err
+}
+
+const upsertTriggerSQL = `
+INSERT INTO triggers (ref, pack, description, schema, webhook_key, webhook_secret_env, webhook_dedup_header)
+VALUES ($1, $2, $3, $4, NULLIF($5, ''), $6, $7)
+ON CONFLICT (ref) DO UPDATE SET
+	description = EXCLUDED.description, schema = EXCLUDED.schema, webhook_key = EXCLUDED.webhook_key,
+	webhook_secret_env = EXCLUDED.webhook_secret_env, webhook_dedup_header = EXCLUDED.webhook_dedup_header,
+	declared = true`
+
+func addTriggers(batch *pgx.Batch, pack attune.Pack) {
+	for _, t := range pack.Triggers {
+		var webhook attune.Webhook
+		if t.Webhook != nil {
+			webhook = *t.Webhook
+		}
+		batch.Queue(upsertTriggerSQL, t.Ref, pack.Name, t.Description, orNull(t.Schema),
+			webhook.Key, webhook.SecretEnv, webhook.DedupHeader)
+	}
+}
+
+const actionSelect = `
+SELECT a.id, a.ref, a.description, a.enabled, a.command, a.env, a.schema, a.timeout_ms, a.pool, p.document
+FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref AND p.origin = 'pack'`
+
+const actionSQL = actionSelect + ` WHERE a.ref = $1`
+
+// Action returns an action, also a disabled one, or [attune.CodeNotFound].
+func (p *Packs) Action(ctx context.Context, ref attune.Ref) (attune.Action, error) {
+	action, err := one(ctx, p.db.pool, scanAction, actionSQL, ref)
+	return action, wrap("read action", found(err, "action %q does not exist", ref))
+}
+
+const listActionsSQL = actionSelect + `
+WHERE ($1::bigint = 0 OR a.id < $1) ORDER BY a.id DESC LIMIT $2::bigint`
+
+// Actions lists all actions, also disabled ones.
+func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action, error) {
+	return list(ctx, p.db, "list actions", page, scanAction, listActionsSQL)
+}
+
+func scanAction(row pgx.CollectableRow) (attune.Action, error) {
+	var a attune.Action
+	var timeoutMS int64
+	err := row.Scan(&a.ID, &a.Ref, &a.Description, &a.Enabled, &a.Command, &a.Env, &a.Schema, &timeoutMS, &a.Pool, &a.Policy)
+	a.Timeout = time.Duration(timeoutMS) * time.Millisecond
+	return a, err
+}
+
+const poolsSQL = `SELECT DISTINCT a.pool FROM actions a WHERE a.enabled ORDER BY a.pool`
+
+// Pools returns the pools that enabled actions run in.
+func (p *Packs) Pools(ctx context.Context) ([]string, error) {
+	pools, err := collect(ctx, p.db.pool, pgx.RowTo[string], poolsSQL)
+	return pools, wrap("list pools", err)
+}
+
+const upsertActionSQL = `
+INSERT INTO actions (ref, pack, description, command, env, schema, timeout_ms, pool)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (ref) DO UPDATE SET
+	description = EXCLUDED.description, command = EXCLUDED.command, env = EXCLUDED.env, schema = EXCLUDED.schema,
+	timeout_ms = EXCLUDED.timeout_ms, pool = EXCLUDED.pool, enabled = true`
+
+func addActions(batch *pgx.Batch, pack attune.Pack) {
+	for _, a := range pack.Actions {
+		batch.Queue(upsertActionSQL, a.Ref, pack.Name, a.Description, orEmpty(a.Command), orEmpty(a.Env),
+			orNull(a.Schema), milliseconds(a.Timeout), a.Pool)
+	}
 }
