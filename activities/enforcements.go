@@ -31,22 +31,22 @@ type QueueSignals interface {
 	Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
 }
 
-// Enforcements holds the activities of EnforcementWorkflow.
-type Enforcements struct {
+// EnforcementActivities holds the activities of EnforcementWorkflow.
+type EnforcementActivities struct {
 	admitter  Admitter
 	requester Requester
 	publisher Publisher
 	queues    QueueSignals
 }
 
-// NewEnforcements returns the activities of enforcements.
-func NewEnforcements(admitter Admitter, requester Requester, publisher Publisher, queues QueueSignals) *Enforcements {
-	return &Enforcements{admitter: admitter, requester: requester, publisher: publisher, queues: queues}
+// NewEnforcementActivities returns the activities of enforcements.
+func NewEnforcementActivities(admitter Admitter, requester Requester, publisher Publisher, queues QueueSignals) *EnforcementActivities {
+	return &EnforcementActivities{admitter: admitter, requester: requester, publisher: publisher, queues: queues}
 }
 
 // AcquireTicket accepts the enforcement, if that has not been done, and puts its ticket into the queue. One that holds a
 // slot has its grant delivered again by the queue.
-func (a *Enforcements) AcquireTicket(ctx context.Context, id attune.EnforcementID) (workflows.AcquiredTicket, error) {
+func (a *EnforcementActivities) AcquireTicket(ctx context.Context, id attune.EnforcementID) (workflows.AcquiredTicket, error) {
 	admissions, err := a.admitter.Admit(ctx, []attune.EnforcementID{id})
 	if err != nil {
 		return workflows.AcquiredTicket{}, workflows.ActivityError(fmt.Errorf("admit enforcement %d: %w", id, err))
@@ -80,7 +80,7 @@ func (a *Enforcements) AcquireTicket(ctx context.Context, id attune.EnforcementI
 
 // RequestExecution creates the execution that the grant allows and publishes it to the workers. Its row comes first: a
 // crash in between costs a second publish of the same message, which claims sort out.
-func (a *Enforcements) RequestExecution(ctx context.Context, input workflows.RequestInput) (workflows.RequestResult, error) {
+func (a *EnforcementActivities) RequestExecution(ctx context.Context, input workflows.RequestInput) (workflows.RequestResult, error) {
 	request, err := a.requester.Request(ctx, input.Queue, input.Grant)
 	if err != nil {
 		err = fmt.Errorf("create execution of enforcement %d: %w", input.Grant.Enforcement, err)
@@ -96,7 +96,7 @@ func (a *Enforcements) RequestExecution(ctx context.Context, input workflows.Req
 }
 
 // ReleaseTicket frees the slot of a ticket that has no execution whose report would do so.
-func (a *Enforcements) ReleaseTicket(ctx context.Context, input workflows.TicketInput) error {
+func (a *EnforcementActivities) ReleaseTicket(ctx context.Context, input workflows.TicketInput) error {
 	if err := a.queues.Release(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
 		return workflows.ActivityError(fmt.Errorf("release enforcement %d: %w", input.Ticket.Enforcement, err))
 	}
@@ -104,7 +104,7 @@ func (a *Enforcements) ReleaseTicket(ctx context.Context, input workflows.Ticket
 }
 
 // CancelTicket takes a waiting ticket out of its queue.
-func (a *Enforcements) CancelTicket(ctx context.Context, input workflows.TicketInput) error {
+func (a *EnforcementActivities) CancelTicket(ctx context.Context, input workflows.TicketInput) error {
 	if err := a.queues.Cancel(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
 		return workflows.ActivityError(fmt.Errorf("cancel enforcement %d: %w", input.Ticket.Enforcement, err))
 	}

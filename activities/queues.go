@@ -41,8 +41,8 @@ type HolderRows interface {
 	Inspect(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
 }
 
-// Queues holds the activities of ActionQueueWorkflow.
-type Queues struct {
+// QueueActivities holds the activities of ActionQueueWorkflow.
+type QueueActivities struct {
 	rows    QueueRows
 	holders HolderRows
 	client  client.Client
@@ -56,16 +56,16 @@ type QueuesConfig struct {
 	Marked       bool          // mark the workflows that are started; see [workflows.EnsureAttributes]
 }
 
-// NewQueues returns the activities of queues. For enforcements to start without a detour over the server's task queues,
+// NewQueueActivities returns the activities of queues. For enforcements to start without a detour over the server's task queues,
 // the worker of enforcements must use the same client.
-func NewQueues(rows QueueRows, holders HolderRows, c client.Client, config QueuesConfig) *Queues {
+func NewQueueActivities(rows QueueRows, holders HolderRows, c client.Client, config QueuesConfig) *QueueActivities {
 	config.InspectAfter = cmp.Or(config.InspectAfter, semaphore.InspectAfter)
 	config.SleepAfter = cmp.Or(config.SleepAfter, semaphore.SleepAfter)
-	return &Queues{rows: rows, holders: holders, client: c, config: config}
+	return &QueueActivities{rows: rows, holders: holders, client: c, config: config}
 }
 
 // LoadQueue rebuilds a queue from its rows.
-func (a *Queues) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
+func (a *QueueActivities) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
 	snapshot, err := a.rows.Rebuild(ctx, key)
 	if err != nil {
 		return nil, workflows.ActivityError(fmt.Errorf("load queue %q: %w", key, err))
@@ -77,7 +77,7 @@ func (a *Queues) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore
 }
 
 // ReadTickets returns the tickets of a gap that still wait.
-func (a *Queues) ReadTickets(ctx context.Context, input workflows.GapInput) ([]attune.Ticket, error) {
+func (a *QueueActivities) ReadTickets(ctx context.Context, input workflows.GapInput) ([]attune.Ticket, error) {
 	tickets, err := a.rows.Tickets(ctx, input.Queue, input.Gap.From, input.Gap.To)
 	if err != nil {
 		return nil, workflows.ActivityError(fmt.Errorf("read tickets of queue %q: %w", input.Queue, err))
@@ -87,7 +87,7 @@ func (a *Queues) ReadTickets(ctx context.Context, input workflows.GapInput) ([]a
 
 // RecordDecisions records how tickets ended that never ran and what was changed by hand. It wakes the sleeping workflows of the
 // tickets: each finds out that its ticket has ended.
-func (a *Queues) RecordDecisions(ctx context.Context, input workflows.DecisionsInput) (workflows.DecisionsResult, error) {
+func (a *QueueActivities) RecordDecisions(ctx context.Context, input workflows.DecisionsInput) (workflows.DecisionsResult, error) {
 	held, err := a.rows.Record(ctx, input.Queue, input.QueueDecisions)
 	if err != nil {
 		return workflows.DecisionsResult{}, workflows.ActivityError(fmt.Errorf("record decisions of queue %q: %w", input.Queue, err))
@@ -100,7 +100,7 @@ func (a *Queues) RecordDecisions(ctx context.Context, input workflows.DecisionsI
 }
 
 // InspectHolders asks the rows about holders that have held their slots for long.
-func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput) (workflows.InspectionResult, error) {
+func (a *QueueActivities) InspectHolders(ctx context.Context, input workflows.GrantsInput) (workflows.InspectionResult, error) {
 	ended, waiting, err := a.holders.Inspect(ctx, input.Queue, input.Grants)
 	if err != nil {
 		return workflows.InspectionResult{}, workflows.ActivityError(fmt.Errorf("inspect holders of queue %q: %w", input.Queue, err))
@@ -113,7 +113,7 @@ func (a *Queues) InspectHolders(ctx context.Context, input workflows.GrantsInput
 // A start is never cut off, neither by the end of the activity's time nor by the failure of another start: the server hands
 // out the first task with its answer. If the client no longer receives that answer, the enforcement stands still until the
 // task times out.
-func (a *Queues) DeliverGrants(ctx context.Context, input workflows.GrantsInput) error {
+func (a *QueueActivities) DeliverGrants(ctx context.Context, input workflows.GrantsInput) error {
 	var group errgroup.Group
 	group.SetLimit(startsInParallel)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)

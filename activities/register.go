@@ -12,7 +12,7 @@ type Registry interface {
 }
 
 // Register registers the activities of queues under their names.
-func (a *Queues) Register(registry Registry) {
+func (a *QueueActivities) Register(registry Registry) {
 	register(registry, workflows.ActivityLoadQueue, a.LoadQueue)
 	register(registry, workflows.ActivityReadTickets, a.ReadTickets)
 	register(registry, workflows.ActivityDeliverGrants, a.DeliverGrants)
@@ -22,7 +22,7 @@ func (a *Queues) Register(registry Registry) {
 }
 
 // Register registers the activities of enforcements under their names.
-func (a *Enforcements) Register(registry Registry) {
+func (a *EnforcementActivities) Register(registry Registry) {
 	register(registry, workflows.ActivityAcquireTicket, a.AcquireTicket)
 	register(registry, workflows.ActivityRequestExecution, a.RequestExecution)
 	register(registry, workflows.ActivityReleaseTicket, a.ReleaseTicket)

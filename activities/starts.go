@@ -20,7 +20,7 @@ const sleepersInParallel = 4
 
 // StartSleepers starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
 // wakes it. One that runs already is what is wanted.
-func (a *Queues) StartSleepers(ctx context.Context, input workflows.SleepersInput) error {
+func (a *QueueActivities) StartSleepers(ctx context.Context, input workflows.SleepersInput) error {
 	err := each(ctx, sleepersInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
 		options := a.start(input.Queue, ticket)
 		options.StartDelay = workflows.SleepFor
@@ -37,7 +37,7 @@ func (a *Queues) StartSleepers(ctx context.Context, input workflows.SleepersInpu
 
 // deliver starts the workflow of a grant. One that waits for it gets it as a signal, which also wakes it if it sleeps: a
 // plain signal would not. A workflow that has completed has done what the grant asks for.
-func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
+func (a *QueueActivities) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
 	options := a.start(key, grant.Ticket)
 	options.EnableEagerStart = true
 	options.StaticSummary = fmt.Sprintf("%s: sequence %d, grant %d", key, grant.Sequence, grant.Number)
@@ -62,7 +62,7 @@ func (a *Queues) deliver(ctx context.Context, key attune.QueueKey, grant attune.
 
 // foreign reports whether a workflow that has completed was of another enforcement with the same id: it ended before the ticket
 // was accepted. A database that was restored to an earlier time gives its ids out again.
-func (a *Queues) foreign(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
+func (a *QueueActivities) foreign(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
 	description, err := a.client.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
 		return false
@@ -72,7 +72,7 @@ func (a *Queues) foreign(ctx context.Context, workflowID string, ticket attune.T
 }
 
 // wakeSleepers cancels the sleeping workflows of settled tickets, which wakes them.
-func (a *Queues) wakeSleepers(ctx context.Context, input workflows.DecisionsInput) error {
+func (a *QueueActivities) wakeSleepers(ctx context.Context, input workflows.DecisionsInput) error {
 	return each(ctx, startsInParallel, input.Settlements, func(ctx context.Context, settlement attune.Settlement) error {
 		if settlement.Sequence > input.AsleepUpTo {
 			return nil
@@ -97,7 +97,7 @@ func each[T any](ctx context.Context, limit int, items []T, do func(context.Cont
 
 // start is how to start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:
 // its ticket still waits, or holds a slot. A run that has completed is replaced only if it was for an earlier attempt.
-func (a *Queues) start(key attune.QueueKey, ticket attune.Ticket) client.StartWorkflowOptions {
+func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                                       workflows.EnforcementWorkflowID(ticket.Enforcement),
 		TaskQueue:                                workflows.EnforcementTaskQueue,

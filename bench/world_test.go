@@ -18,7 +18,7 @@ import (
 	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/e2e/program"
 	"github.com/attune-go/attune/internal/client"
-	"github.com/attune-go/attune/internal/ledger"
+	"github.com/attune-go/attune/internal/queueaudit"
 	"github.com/attune-go/attune/proof"
 	"github.com/attune-go/attune/workflows"
 	"github.com/attune-go/attune/workflows/baseline"
@@ -36,7 +36,7 @@ const (
 type world struct {
 	services *services.Set
 	temporal temporal.Client
-	queues   *workflows.Queues
+	queues   *workflows.QueueClient
 	database *pgx.Conn // beside attune's: statements on it do not count as attune's
 
 	engine   *baseline.Engine
@@ -61,7 +61,7 @@ func newWorld(b *testing.B) *world {
 	c := testenv.Dial(b, set.Temporal.Address(), temporal.DefaultNamespace)
 	addr := fmt.Sprintf("127.0.0.1:%d", services.FreePort())
 	w := &world{
-		services: set, temporal: c, queues: workflows.NewQueues(c), database: connectBeside(b, set.Postgres.URL()),
+		services: set, temporal: c, queues: workflows.NewQueueClient(c), database: connectBeside(b, set.Postgres.URL()),
 		engine: baseline.NewEngine(c),
 		addr:   addr, api: client.New("http://"+addr, token), load: newLoad("http://" + addr + "/api/v1/events"),
 	}
@@ -169,7 +169,7 @@ func (w *world) awaitIdle(b *testing.B, limit int) {
 // verify judges all rows of a queue, as `attune queue verify` does, and returns them.
 func (w *world) verify(b *testing.B, limit int) proof.Rows {
 	b.Helper()
-	rows, err := ledger.Read(b.Context(), w.api, queue(limit), patience)
+	rows, err := queueaudit.Read(b.Context(), w.api, queue(limit), patience)
 	require.NoError(b, err)
 	report := proof.Check(rows)
 	require.Empty(b, report.Violations)

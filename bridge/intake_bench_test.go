@@ -43,7 +43,7 @@ func BenchmarkIntake(b *testing.B) {
 type intakeWorld struct {
 	events    *postgres.Events
 	publisher *rabbitmq.Publisher
-	queues    *workflows.Queues
+	queues    *workflows.QueueClient
 	action    attune.Action
 }
 
@@ -73,12 +73,12 @@ func setupIntake(b *testing.B) *intakeWorld {
 	rows, enforcements := postgres.NewQueues(db), postgres.NewEnforcements(db)
 	w := worker.New(temporal, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	workflows.Register(w)
-	activities.NewQueues(rows, enforcements, temporal, activities.QueuesConfig{}).Register(w)
+	activities.NewQueueActivities(rows, enforcements, temporal, activities.QueuesConfig{}).Register(w)
 	require.NoError(b, w.Start())
 	b.Cleanup(w.Stop)
 
 	world := &intakeWorld{
-		events: postgres.NewEvents(db), publisher: rabbitmq.NewPublisher(broker), queues: workflows.NewQueues(temporal), action: action,
+		events: postgres.NewEvents(db), publisher: rabbitmq.NewPublisher(broker), queues: workflows.NewQueueClient(temporal), action: action,
 	}
 	intake := bridge.NewIntake(enforcements, world.queues, func(context.Context, int) {})
 	background(b, rabbitmq.NewConsumer(broker, rabbitmq.ConsumerConfig{

@@ -16,8 +16,8 @@ const (
 	expireBatch = 200
 )
 
-// Lessor keeps the leases of attempts, by the clock of the database. It never renews an expired lease.
-type Lessor interface {
+// LeaseStore keeps the leases of attempts, by the clock of the database. It never renews an expired lease.
+type LeaseStore interface {
 	// Renew answers in the order of the questions.
 	Renew(ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
 	// ExpireLeases ends up to limit attempts whose lease has run out, like a report that their worker was lost, and returns
@@ -27,7 +27,7 @@ type Lessor interface {
 
 // Leases renews the leases of attempts whose workers ask for it, and ends the attempts whose lease has expired.
 type Leases struct {
-	lessor  Lessor
+	store  LeaseStore
 	lease   time.Duration
 	answer  func(context.Context) error
 	expired func(context.Context, int)
@@ -37,14 +37,14 @@ type Leases struct {
 // NewLeases returns Leases of the given length. answer returns an error unless the broker and the database answer: workers are
 // heard through both. expired counts expired leases.
 func NewLeases(
-	lessor Lessor, lease time.Duration, answer func(context.Context) error, expired func(context.Context, int), log *slog.Logger,
+	store LeaseStore, lease time.Duration, answer func(context.Context) error, expired func(context.Context, int), log *slog.Logger,
 ) *Leases {
-	return &Leases{lessor: lessor, lease: lease, answer: answer, expired: expired, log: log}
+	return &Leases{store: store, lease: lease, answer: answer, expired: expired, log: log}
 }
 
 // Handle answers a batch, in its order.
 func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessage) ([]attune.ExecutionRenewReply, error) {
-	replies, err := l.lessor.Renew(ctx, batch, l.lease)
+	replies, err := l.store.Renew(ctx, batch, l.lease)
 	if err != nil {
 		return nil, fmt.Errorf("renew the leases of %d workers: %w", len(batch), err)
 	}
@@ -85,7 +85,7 @@ func (l *Leases) look(ctx context.Context, answered bool) error {
 // expire ends every attempt whose lease has expired.
 func (l *Leases) expire(ctx context.Context) error {
 	for {
-		n, err := l.lessor.ExpireLeases(ctx, expireBatch)
+		n, err := l.store.ExpireLeases(ctx, expireBatch)
 		if err != nil {
 			return fmt.Errorf("end executions whose lease has run out: %w", err)
 		}

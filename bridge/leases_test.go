@@ -17,8 +17,8 @@ import (
 	"github.com/attune-go/attune/bridge"
 )
 
-// fakeLessor has leases that have run out.
-type fakeLessor struct {
+// fakeLeaseStore has leases that have run out.
+type fakeLeaseStore struct {
 	renewed func(batch []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
 
 	mu            sync.Mutex
@@ -28,14 +28,14 @@ type fakeLessor struct {
 }
 
 // oneMore has one more lease run out, while the services, or this one alone, answer or not.
-func (f *fakeLessor) oneMore(services, own error) {
+func (f *fakeLeaseStore) oneMore(services, own error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.out, f.services, f.own, f.ended = 1, services, own, nil
 }
 
 // after lets that many looks pass and returns what they ended.
-func (f *fakeLessor) after(looks int) []int {
+func (f *fakeLeaseStore) after(looks int) []int {
 	<-time.After(time.Duration(looks) * time.Minute / 4) // of the bubble's own time
 	synctest.Wait()
 	f.mu.Lock()
@@ -43,19 +43,19 @@ func (f *fakeLessor) after(looks int) []int {
 	return slices.Clone(f.ended)
 }
 
-func (f *fakeLessor) answer(context.Context) error {
+func (f *fakeLeaseStore) answer(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.services
 }
 
-func (f *fakeLessor) Renew(
+func (f *fakeLeaseStore) Renew(
 	_ context.Context, batch []attune.ExecutionRenewMessage, lease time.Duration,
 ) ([]attune.ExecutionRenewReply, error) {
 	return f.renewed(batch, lease)
 }
 
-func (f *fakeLessor) ExpireLeases(_ context.Context, limit int) (int, error) {
+func (f *fakeLeaseStore) ExpireLeases(_ context.Context, limit int) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.own != nil {
@@ -70,28 +70,28 @@ func (f *fakeLessor) ExpireLeases(_ context.Context, limit int) (int, error) {
 func TestLeases_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		lessor := &fakeLessor{out: 450}
+		store := &fakeLeaseStore{out: 450}
 		var counted atomic.Int64
-		leases := bridge.NewLeases(lessor, time.Minute, lessor.answer,
+		leases := bridge.NewLeases(store, time.Minute, store.answer,
 			func(_ context.Context, n int) { counted.Add(int64(n)) }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- leases.Run(ctx) }()
 
-		require.Empty(t, lessor.after(1), "reports that have waited for this process go first")
-		require.Equal(t, []int{200, 200, 50}, lessor.after(1), "all there are, in batches")
+		require.Empty(t, store.after(1), "reports that have waited for this process go first")
+		require.Equal(t, []int{200, 200, 50}, store.after(1), "all there are, in batches")
 		require.EqualValues(t, 450, counted.Load())
 
-		lessor.oneMore(errors.New("nobody answers"), nil)
-		require.Empty(t, lessor.after(8), "a service is away, and so no worker can be heard")
-		lessor.oneMore(nil, nil)
-		require.Empty(t, lessor.after(1), "reports that have waited for the service go first")
-		require.Equal(t, []int{1}, lessor.after(1))
+		store.oneMore(errors.New("nobody answers"), nil)
+		require.Empty(t, store.after(8), "a service is away, and so no worker can be heard")
+		store.oneMore(nil, nil)
+		require.Empty(t, store.after(1), "reports that have waited for the service go first")
+		require.Equal(t, []int{1}, store.after(1))
 
-		lessor.oneMore(nil, errors.New("the connection is lost"))
-		require.Empty(t, lessor.after(3))
-		lessor.oneMore(nil, nil)
-		require.Contains(t, lessor.after(2), 1, "a look that fails is not the last")
+		store.oneMore(nil, errors.New("the connection is lost"))
+		require.Empty(t, store.after(3))
+		store.oneMore(nil, nil)
+		require.Contains(t, store.after(2), 1, "a look that fails is not the last")
 		cancel()
 		require.NoError(t, <-done)
 	})
@@ -102,12 +102,12 @@ func TestLeases_Handle(t *testing.T) {
 	batch := []attune.ExecutionRenewMessage{{Worker: "a"}, {Worker: "b"}}
 	replies := []attune.ExecutionRenewReply{{Lease: attune.Duration(time.Minute)}, {Lost: []attune.AttemptID{{Execution: 1, Attempt: 2}}}}
 	var fails error
-	lessor := &fakeLessor{renewed: func(got []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error) {
+	store := &fakeLeaseStore{renewed: func(got []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error) {
 		require.Equal(t, batch, got)
 		require.Equal(t, time.Minute, lease)
 		return replies, fails
 	}}
-	leases := bridge.NewLeases(lessor, time.Minute, nil, nil, slog.New(slog.DiscardHandler))
+	leases := bridge.NewLeases(store, time.Minute, nil, nil, slog.New(slog.DiscardHandler))
 	got, err := leases.Handle(t.Context(), batch)
 	require.NoError(t, err)
 	require.Equal(t, replies, got)

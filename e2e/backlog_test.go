@@ -140,7 +140,7 @@ func TestBacklog(t *testing.T) {
 type quickWorker struct {
 	t         *testing.T
 	name      string
-	requests  *rabbitmq.Taker[attune.ExecutionRequestedMessage]
+	requests  *rabbitmq.Puller[attune.ExecutionRequestedMessage]
 	caller    *rabbitmq.Caller
 	publisher *rabbitmq.Publisher
 
@@ -162,7 +162,7 @@ func (c *cluster) startQuickWorker(name string, slots int) *quickWorker {
 	consume, publish := connect(), connect()
 	w := &quickWorker{
 		t: c.t, name: name, known: map[attune.ExecutionID]bool{},
-		requests: rabbitmq.NewTaker[attune.ExecutionRequestedMessage](consume, rabbitmq.QueueExecutionRequested("default")),
+		requests: rabbitmq.NewPuller[attune.ExecutionRequestedMessage](consume, rabbitmq.QueueExecutionRequested("default")),
 		caller:   rabbitmq.NewCaller(publish), publisher: rabbitmq.NewPublisher(publish),
 	}
 	for range slots {
@@ -174,7 +174,7 @@ func (c *cluster) startQuickWorker(name string, slots int) *quickWorker {
 
 func (w *quickWorker) work(ctx context.Context) {
 	for {
-		request, err := w.requests.Take(ctx)
+		request, err := w.requests.Pull(ctx)
 		if ctx.Err() != nil {
 			return
 		}

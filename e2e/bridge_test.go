@@ -124,7 +124,7 @@ func (k *killing) succeeded() (n int) {
 // counters are the queue's own. They can be asked for while the orchestrator is not the victim.
 func (k *killing) counters() (c struct{ Accepted, Completed int64 }) {
 	k.t.Helper()
-	view, err := workflows.NewQueues(k.client).View(k.t.Context(), "e2e.step")
+	view, err := workflows.NewQueueClient(k.client).View(k.t.Context(), "e2e.step")
 	require.NoError(k.t, err)
 	c.Accepted, c.Completed = view.Counters.Accepted, view.Counters.Completed
 	return c

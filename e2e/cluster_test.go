@@ -23,7 +23,7 @@ import (
 	"github.com/attune-go/attune/devenv/testenv"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/demo"
-	"github.com/attune-go/attune/internal/ledger"
+	"github.com/attune-go/attune/internal/queueaudit"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m, func() { _ = os.RemoveAll(programDir) }) }
@@ -188,7 +188,7 @@ func (c *cluster) complete(action string, n int) {
 func (c *cluster) finish(action string, n, limit int) demo.Measure {
 	c.t.Helper()
 	c.complete(action, n)
-	rows, err := ledger.Read(c.t.Context(), c.Client, attune.QueueKey(action), patience)
+	rows, err := queueaudit.Read(c.t.Context(), c.Client, attune.QueueKey(action), patience)
 	require.NoError(c.t, err)
 	m := demo.MeasureQueue(rows, c.executions(action))
 	require.Empty(c.t, m.Violations)

@@ -89,7 +89,7 @@ func (k *killing) standsGranted() (string, error) {
 // seen returns what the queue looks like once it has as many tickets behind it.
 func (k *killing) seen(accepted int64) (view workflows.QueueView) {
 	k.t.Helper()
-	queues := workflows.NewQueues(k.client)
+	queues := workflows.NewQueueClient(k.client)
 	k.eventually("the queue has seen the tickets", func() bool {
 		var err error
 		view, err = queues.View(k.t.Context(), "e2e.step")

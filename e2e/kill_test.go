@@ -298,7 +298,7 @@ func (k *killing) requireNothingLeft() {
 	k.t.Helper()
 	k.eventually("nothing is left", func() bool {
 		s := k.survey()
-		view, err := workflows.NewQueues(k.client).View(k.t.Context(), "e2e.step")
+		view, err := workflows.NewQueueClient(k.client).View(k.t.Context(), "e2e.step")
 		messages := map[string]int{}
 		for _, queue := range []string{
 			rabbitmq.QueueEnforcementCreated, rabbitmq.QueueExecutionCompleted, rabbitmq.QueueExecutionClaim, rabbitmq.QueueDead,

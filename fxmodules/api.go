@@ -42,7 +42,7 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 }
 
 func newServer(
-	cfg config.Config, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client, queues *workflows.Queues,
+	cfg config.Config, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client, queues *workflows.QueueClient,
 	t *telemetry.Telemetry, examiner *doctor.Doctor, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{

@@ -23,13 +23,13 @@ func consume(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
 	return rabbitmq.ConsumerConfig{Queue: queue, MaxBatch: bridge.Batch, Linger: bridge.Linger, Publisher: p.Publisher}
 }
 
-func runPolicies(loops *loops, _ installed, rows *postgres.Queues, queues *workflows.Queues, log *slog.Logger) {
+func runPolicies(loops *loops, _ installed, rows *postgres.Queues, queues *workflows.QueueClient, log *slog.Logger) {
 	loops.add("policies", bridge.NewPolicies(rows, queues, log).Run)
 }
 
 func runIntake(
 	loops *loops, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, _ installed,
-	admitter *postgres.Enforcements, queues *workflows.Queues, metrics *telemetry.Metrics,
+	admitter *postgres.Enforcements, queues *workflows.QueueClient, metrics *telemetry.Metrics,
 ) {
 	intake := bridge.NewIntake(admitter, queues, metrics.Admitted)
 	loops.add("intake", rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueEnforcementCreated, p), intake.Handle).Run)
@@ -37,7 +37,7 @@ func runIntake(
 
 func runCompletions(
 	loops *loops, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
-	finisher *postgres.Executions, queues *workflows.Queues, metrics *telemetry.Metrics, log *slog.Logger,
+	finisher *postgres.Executions, queues *workflows.QueueClient, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
 	completions := bridge.NewCompletions(finisher, queues, metrics.Completed, log)
 	consumer := rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueExecutionCompleted, p), completions.Handle)
@@ -55,10 +55,10 @@ func runClaims(
 
 func runLeases(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
-	db *postgres.DB, lessor *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
+	db *postgres.DB, store *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
 	answer := func(ctx context.Context) error { return errors.Join(broker.Consume.Ping(ctx), db.Ping(ctx)) }
-	leases := bridge.NewLeases(lessor, cfg.Lease, answer, metrics.LeasesExpired, log)
+	leases := bridge.NewLeases(store, cfg.Lease, answer, metrics.LeasesExpired, log)
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
 	}, leases.Handle)

@@ -63,28 +63,28 @@ func markWorkflows(c client.Client, ns namespace, log *slog.Logger) marked {
 	return err == nil
 }
 
-func newQueues(c client.Client, m marked) *workflows.Queues {
+func newQueues(c client.Client, m marked) *workflows.QueueClient {
 	if m {
-		return workflows.NewQueues(c).Marked()
+		return workflows.NewQueueClient(c).Marked()
 	}
-	return workflows.NewQueues(c)
+	return workflows.NewQueueClient(c)
 }
 
 func newQueueActivities(
 	rows *postgres.Queues, settler *postgres.Enforcements, c client.Client, m marked,
-) *activities.Queues {
-	return activities.NewQueues(rows, settler, c, activities.QueuesConfig{Marked: bool(m)})
+) *activities.QueueActivities {
+	return activities.NewQueueActivities(rows, settler, c, activities.QueuesConfig{Marked: bool(m)})
 }
 
 func newEnforcementActivities(
-	e *postgres.Enforcements, x *postgres.Executions, p *rabbitmq.PoolPublisher, q *workflows.Queues,
-) *activities.Enforcements {
-	return activities.NewEnforcements(e, x, p, q)
+	e *postgres.Enforcements, x *postgres.Executions, p *rabbitmq.PoolPublisher, q *workflows.QueueClient,
+) *activities.EnforcementActivities {
+	return activities.NewEnforcementActivities(e, x, p, q)
 }
 
 func runTemporalWorkers(
 	lifecycle fx.Lifecycle, s *supervisor.Supervisor, c client.Client,
-	queues *activities.Queues, enforcements *activities.Enforcements,
+	queues *activities.QueueActivities, enforcements *activities.EnforcementActivities,
 ) {
 	run := func(taskQueue string, options worker.Options, register func(worker.Registry)) {
 		ended := func(err error) { s.Ended("temporal worker on "+taskQueue, err) }

@@ -77,12 +77,12 @@ func (c *Consumer[M]) process(ctx context.Context, batch []amqp.Delivery) error 
 	if len(items) == 0 {
 		return nil
 	}
-	return c.settle(ctx, items)
+	return c.handleAndAck(ctx, items)
 }
 
-// settle handles items and acknowledges them. Everything delivered before them on the channel must be settled, because one
+// handleAndAck handles items and acknowledges them. Everything delivered before them on the channel must be settled, because one
 // acknowledgement answers for all that came earlier.
-func (c *Consumer[M]) settle(ctx context.Context, items []item[M]) error {
+func (c *Consumer[M]) handleAndAck(ctx context.Context, items []item[M]) error {
 	err := c.attempt(ctx, items)
 	switch {
 	case err == nil:
@@ -94,10 +94,10 @@ func (c *Consumer[M]) settle(ctx context.Context, items []item[M]) error {
 	}
 	half := len(items) / 2
 	c.logger.Warn("batch failed: looking for the culprit", "messages", len(items), "error", err)
-	if err := c.settle(ctx, items[:half]); err != nil {
+	if err := c.handleAndAck(ctx, items[:half]); err != nil {
 		return err
 	}
-	return c.settle(ctx, items[half:])
+	return c.handleAndAck(ctx, items[half:])
 }
 
 // attempt handles items, again and again while a service is away. They keep their place: nothing behind them is handled.

@@ -34,7 +34,7 @@
 //	while a question is open  the caller gets [attune.CodeUnavailable]; the question may have been acted upon
 //	while subscribed          what is published meanwhile is missed
 //
-// Every loop ([Connection.Run], [Consumer.Run], [Responder.Run], [Subscriber.Run], [Taker.Take]) reconnects by itself,
+// Every loop ([Connection.Run], [Consumer.Run], [Responder.Run], [Subscriber.Run], [Puller.Pull]) reconnects by itself,
 // with a pause that grows to [retry.Longest], until its context ends.
 //
 // # Failing handlers

@@ -9,7 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/internal/gather"
+	"github.com/attune-go/attune/internal/batch"
 	"github.com/attune-go/attune/internal/retry"
 )
 
@@ -96,7 +96,7 @@ func (in *intake) consume(ctx context.Context) error {
 			pending <- delivery
 		}
 	}()
-	batches := gather.Batches[amqp.Delivery]{Max: in.maxBatch, Linger: in.linger}
+	batches := batch.Collector[amqp.Delivery]{Max: in.maxBatch, Linger: in.linger}
 	for {
 		batch := batches.Next(ctx, pending)
 		if len(batch) == 0 { // what a lost channel has delivered comes again

@@ -33,7 +33,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		b.respond(t, conn, grantAll),
 		b.run(t, rabbitmq.NewSubscriber(conn, attune.KeyExecutionCancel, func(context.Context, attune.ExecutionCancelMessage) {}).Run),
 		b.run(t, func(ctx context.Context) error {
-			_, _ = rabbitmq.NewTaker[requested](conn, poolQueue).Take(ctx)
+			_, _ = rabbitmq.NewPuller[requested](conn, poolQueue).Pull(ctx)
 			return nil
 		}),
 	}

@@ -21,10 +21,10 @@ const (
 	publishPatience = 30 * time.Second
 	// connectPatience bounds the part of it spent without a connection.
 	connectPatience = retry.Longest
-	// stuckPatience is what a lane gets to say why it failed when the context ends.
+	// stuckPatience is what a channel gets to say why it failed when the context ends.
 	stuckPatience = 100 * time.Millisecond
-	// publishLanes bounds how many calls publish at the same time.
-	publishLanes = 16
+	// publishChannels bounds how many calls publish at the same time.
+	publishChannels = 16
 )
 
 var errUnconfirmed = fmt.Errorf("no confirmation within %s", publishPatience)
@@ -36,12 +36,12 @@ type Publisher struct {
 	slots chan struct{} // one token per call that may run
 
 	mu   sync.Mutex
-	idle []*lane // the last one used is the next one used
+	idle []*confirmChannel // the last one used is the next one used
 }
 
 // NewPublisher returns a publisher on conn. Channels are opened when they are first needed.
 func NewPublisher(conn *Connection) *Publisher {
-	return &Publisher{conn: conn, slots: make(chan struct{}, publishLanes)}
+	return &Publisher{conn: conn, slots: make(chan struct{}, publishChannels)}
 }
 
 // Publish sends messages in order, without waiting in between, and returns nil only when the broker has confirmed every
@@ -79,13 +79,13 @@ func (p *Publisher) PublishRaw(ctx context.Context, envelopes ...Envelope) error
 	return p.send(ctx, batch)
 }
 
-// send publishes batch on a lane of its own. A socket that takes no more bytes cannot be interrupted, so the lane works in
+// send publishes batch on a channel of its own. A socket that takes no more bytes cannot be interrupted, so the channel works in
 // the background and is idle again when it has finished, not when send returns.
 func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	if ctx.Err() != nil { // a free lane would publish all the same
+	if ctx.Err() != nil { // a free channel would publish all the same
 		return p.failed(batch, everyIndex(batch), context.Cause(ctx))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, publishPatience, errUnconfirmed)
@@ -101,7 +101,7 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 	}
 	done := make(chan outcome, 1)
 	go func() { // may outlive the call
-		own := p.lane()
+		own := p.confirmChannel()
 		failed, err := own.publish(ctx, batch)
 		p.release(own)
 		done <- outcome{failed, err}
@@ -111,7 +111,7 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 		return p.failed(batch, o.failed, o.err)
 	case <-ctx.Done():
 	}
-	select { // a lane that is not stuck has noticed too, and knows more
+	select { // a channel that is not stuck has noticed too, and knows more
 	case o := <-done:
 		return p.failed(batch, o.failed, o.err)
 	case <-time.After(stuckPatience):
@@ -119,11 +119,11 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 	}
 }
 
-func (p *Publisher) lane() *lane {
+func (p *Publisher) confirmChannel() *confirmChannel {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) == 0 {
-		return &lane{conn: p.conn}
+		return &confirmChannel{conn: p.conn}
 	}
 	last := len(p.idle) - 1
 	own := p.idle[last]
@@ -131,14 +131,14 @@ func (p *Publisher) lane() *lane {
 	return own
 }
 
-func (p *Publisher) release(own *lane) {
+func (p *Publisher) release(own *confirmChannel) {
 	p.mu.Lock()
 	p.idle = append(p.idle, own)
 	p.mu.Unlock()
 	<-p.slots
 }
 
-// failed turns what a lane found out into the caller's error.
+// failed turns what a channel found out into the caller's error.
 func (p *Publisher) failed(batch []outgoing, indexes []int, cause error) error {
 	if cause == nil {
 		return nil

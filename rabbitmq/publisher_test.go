@@ -86,7 +86,7 @@ func TestPublisher(t *testing.T) {
 		b := setup(t)
 		var wg sync.WaitGroup
 		failures := make(chan string, 200*10)
-		for caller := range 200 { // far more than there are lanes
+		for caller := range 200 { // far more than there are channels
 			wg.Go(func() {
 				for id := range 10 {
 					lost := caller%2 == 1
@@ -137,7 +137,7 @@ func TestPublisher(t *testing.T) {
 		require.NoError(t, publisher.Publish(t.Context(), created(1)...))
 		thaw := proxy.freeze()
 		defer thaw()
-		for range 40 { // more than there are lanes
+		for range 40 { // more than there are channels
 			ctx, cancel := context.WithTimeout(t.Context(), tick)
 			err := publisher.Publish(ctx, created(2)...)
 			cancel()

@@ -19,7 +19,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	m := request.Message
 	if m.Execution <= 0 || m.Attempt <= 0 {
 		w.log.Error("request without an execution or attempt was rejected", attrs(m)...)
-		w.settled(m, "reject", request.Reject(false))
+		w.logUnsettled(m, "reject", request.Reject(false))
 		return
 	}
 	running, a, mine := w.enter(ctx, running, request)
@@ -33,13 +33,13 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	}
 	w.keeper.hold(a, granted)
 	a.decide(true)
-	w.settled(m, "acknowledge", request.Ack())
+	w.logUnsettled(m, "acknowledge", request.Ack())
 	w.log.Debug("execution starts", attrs(m, "asked", granted.from)...)
 	report := w.run(running, a.killed, m)
-	w.keeper.ended(a)
+	w.keeper.actionEnded(a)
 	w.report(reporting, report)
 	w.keeper.release(a)
-	w.register.settle(a)
+	w.register.retire(a)
 }
 
 // enter registers the attempt for this delivery. If this worker has claimed the attempt already, enter acknowledges the
@@ -55,12 +55,12 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 		select {
 		case <-a.decided:
 		case <-ctx.Done():
-			w.settled(m, "return", request.Reject(true))
+			w.logUnsettled(m, "return", request.Reject(true))
 			return nil, nil, false
 		}
 		if a.claimed {
 			w.log.Info("request was delivered again and dropped", attrs(m)...)
-			w.settled(m, "acknowledge", request.Ack())
+			w.logUnsettled(m, "acknowledge", request.Ack())
 			return nil, nil, false
 		}
 	}
@@ -76,12 +76,12 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 		return lease{from: asked, length: time.Duration(reply.Lease)}, true
 	case err == nil:
 		w.log.Info("claim refused, request dropped", attrs(m, "standing", reply.Status)...)
-		w.settled(m, "acknowledge", request.Ack())
+		w.logUnsettled(m, "acknowledge", request.Ack())
 	case ctx.Err() != nil:
-		w.settled(m, "return", request.Reject(true))
+		w.logUnsettled(m, "return", request.Reject(true))
 	default:
 		w.log.Error("claim failed, request rejected", attrs(m, "error", err)...)
-		w.settled(m, "reject", request.Reject(false))
+		w.logUnsettled(m, "reject", request.Reject(false))
 	}
 	return lease{}, false
 }
@@ -152,9 +152,9 @@ func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMes
 	w.cfg.Reported(ctx, report.Status)
 }
 
-// settled logs a delivery that could not be settled. The broker delivers it again, and then it is dropped as known or
+// logUnsettled logs a delivery that could not be logUnsettled. The broker delivers it again, and then it is dropped as known or
 // refused.
-func (w *Worker) settled(m attune.ExecutionRequestedMessage, what string, err error) {
+func (w *Worker) logUnsettled(m attune.ExecutionRequestedMessage, what string, err error) {
 	if err != nil {
 		w.log.Warn("request could not be settled", attrs(m, "settlement", what, "error", err)...)
 	}

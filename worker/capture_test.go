@@ -133,7 +133,7 @@ func TestRegister_Forgets(t *testing.T) {
 		_, a, mine := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: i})
 		require.True(t, mine)
 		a.decide(true)
-		r.settle(a)
+		r.retire(a)
 	}
 	require.Len(t, r.known, rememberedAttempts)
 	_, a, mine := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: n - 1})

@@ -19,7 +19,7 @@ type requests struct {
 	fail  func() error // asked before each request; nil: never fails
 }
 
-func (r *requests) Take(ctx context.Context) (worker.Request, error) {
+func (r *requests) Pull(ctx context.Context) (worker.Request, error) {
 	if r.fail != nil {
 		if err := r.fail(); err != nil {
 			return worker.Request{}, err

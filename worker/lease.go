@@ -42,8 +42,8 @@ type lostError struct{ why string }
 
 func (e *lostError) Error() string { return e.why }
 
-// held is an attempt with a lease.
-type held struct {
+// heldLease is an attempt with a lease.
+type heldLease struct {
 	*attempt
 	lease
 	asked  time.Time // when its renewal was asked for last, answered or not
@@ -52,10 +52,10 @@ type held struct {
 	ended  bool      // its action has ended and is being reported: nothing is left to be ended
 }
 
-func (h *held) due() time.Time { return h.asked.Add(h.period()) }
+func (h *heldLease) due() time.Time { return h.asked.Add(h.period()) }
 
 // next is when h has to be looked at again.
-func (h *held) next() time.Time {
+func (h *heldLease) next() time.Time {
 	switch {
 	case h.ended || h.killed:
 		return h.due()
@@ -83,13 +83,13 @@ type keeper struct {
 
 	changed chan struct{} // tells run to look at the leases again
 	mu      sync.Mutex
-	leases  map[attune.AttemptID]*held
+	leases  map[attune.AttemptID]*heldLease
 }
 
 func newKeeper(claims Claims, cfg Config, log *slog.Logger) *keeper {
 	return &keeper{
 		claims: claims, worker: cfg.Name, patience: cfg.ClaimTimeout, log: log,
-		changed: make(chan struct{}, 1), leases: map[attune.AttemptID]*held{},
+		changed: make(chan struct{}, 1), leases: map[attune.AttemptID]*heldLease{},
 	}
 }
 
@@ -97,7 +97,7 @@ func newKeeper(claims Claims, cfg Config, log *slog.Logger) *keeper {
 // starts no process under that lease.
 func (k *keeper) hold(a *attempt, l lease) {
 	k.mu.Lock()
-	h := &held{attempt: a, lease: l, asked: l.from}
+	h := &heldLease{attempt: a, lease: l, asked: l.from}
 	k.leases[a.id] = h
 	k.guard(h, time.Now())
 	k.mu.Unlock()
@@ -111,9 +111,9 @@ func (k *keeper) wake() {
 	}
 }
 
-// ended records that the attempt's action has ended. The keeper renews the lease until release all the same: otherwise the
+// actionEnded records that the attempt's action has actionEnded. The keeper renews the lease until release all the same: otherwise the
 // attempt could be given up before its report is published.
-func (k *keeper) ended(a *attempt) {
+func (k *keeper) actionEnded(a *attempt) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if h, ok := k.leases[a.id]; ok {
@@ -182,7 +182,7 @@ func compareAttempts(a, b attune.AttemptID) int {
 }
 
 // guard ends an action whose lease was not renewed for too long. After a pause of the whole worker both steps are one.
-func (k *keeper) guard(h *held, now time.Time) {
+func (k *keeper) guard(h *heldLease, now time.Time) {
 	if h.ended {
 		return
 	}
@@ -196,7 +196,7 @@ func (k *keeper) guard(h *held, now time.Time) {
 }
 
 // lose asks an action to end, once.
-func (k *keeper) lose(h *held, format string, args ...any) {
+func (k *keeper) lose(h *heldLease, format string, args ...any) {
 	if h.lost {
 		return
 	}
@@ -241,7 +241,7 @@ func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply at
 
 // takenAway gives up a lease that the worker has lost. Another attempt may run already, so the action gets no time to end.
 // If the action has ended, the worker still reports the outcome: the receiver of the report decides whether it counts.
-func (k *keeper) takenAway(h *held) {
+func (k *keeper) takenAway(h *heldLease) {
 	delete(k.leases, h.id)
 	if h.ended {
 		k.log.Info("lease lost before the report was confirmed", "execution", h.id.Execution, "attempt", h.id.Attempt)

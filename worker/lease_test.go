@@ -335,7 +335,7 @@ func TestKeeper_Ended(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := keep(t, test.answer)
 				f := k.hold(1, minute, 0)
-				k.ended(f.attempt)
+				k.actionEnded(f.attempt)
 				<-time.After(10*time.Minute + time.Second)
 				k.release(f.attempt)
 				<-time.After(time.Hour)
@@ -355,7 +355,7 @@ func TestKeeper_AbsurdLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, func(context.Context, int) (attune.ExecutionRenewReply, error) { return renewed(1) })
 		f := k.hold(1, 1, 0)
-		k.ended(f.attempt)
+		k.actionEnded(f.attempt)
 		<-time.After(time.Second)
 		k.stop()
 		require.InDelta(t, time.Second/minRenewal, len(k.asked), 1)

@@ -9,7 +9,7 @@ import (
 
 // Broker is [Requests] and [Claims] over RabbitMQ.
 type Broker struct {
-	taker  *rabbitmq.Taker[attune.ExecutionRequestedMessage]
+	puller *rabbitmq.Puller[attune.ExecutionRequestedMessage]
 	caller *rabbitmq.Caller
 }
 
@@ -17,14 +17,14 @@ type Broker struct {
 func NewBroker(connections *rabbitmq.Connections, pool string) *Broker {
 	queue := rabbitmq.QueueExecutionRequested(pool)
 	return &Broker{
-		taker:  rabbitmq.NewTaker[attune.ExecutionRequestedMessage](connections.Consume, queue),
+		puller: rabbitmq.NewPuller[attune.ExecutionRequestedMessage](connections.Consume, queue),
 		caller: rabbitmq.NewCaller(connections.Publish),
 	}
 }
 
-// Take implements [Requests].
+// Pull implements [Requests].
 func (b *Broker) Take(ctx context.Context) (Request, error) {
-	delivery, err := b.taker.Take(ctx)
+	delivery, err := b.puller.Pull(ctx)
 	if err != nil {
 		return Request{}, err
 	}

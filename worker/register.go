@@ -71,8 +71,8 @@ func (r *register) forget(a *attempt) {
 	a.end(nil)
 }
 
-// settle remembers that a claimed attempt has ended.
-func (r *register) settle(a *attempt) {
+// retire remembers that a claimed attempt has ended.
+func (r *register) retire(a *attempt) {
 	a.end(nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()

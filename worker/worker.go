@@ -24,9 +24,9 @@ type Request struct {
 
 // Requests is where requests come from.
 type Requests interface {
-	// Take waits for the next request. It is called by one goroutine, and only while a slot is free. A lost connection is
+	// Pull waits for the next request. It is called by one goroutine, and only while a slot is free. A lost connection is
 	// either waited out or a [attune.CodeUnavailable] error; a final error ends the worker.
-	Take(ctx context.Context) (Request, error)
+	Pull(ctx context.Context) (Request, error)
 }
 
 // Claims answers the questions whether an attempt may run, and whether it may go on.
@@ -142,7 +142,7 @@ func (w *Worker) take(ctx, running, reporting context.Context, handling *sync.Wa
 
 func (w *Worker) takeOne(ctx context.Context) (Request, error) {
 	return retry.Get(ctx, func() (Request, error) {
-		request, err := w.requests.Take(ctx)
+		request, err := w.requests.Pull(ctx)
 		return request, finalUnlessRetryable(err)
 	}, func(err error, pause time.Duration) {
 		w.log.Warn("no request could be taken, trying again", "error", err, "retry_in", pause)

@@ -15,7 +15,7 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/bridge"
 	"github.com/attune-go/attune/devenv/testenv"
-	"github.com/attune-go/attune/internal/gather"
+	"github.com/attune-go/attune/internal/batch"
 	"github.com/attune-go/attune/workflows"
 )
 
@@ -39,7 +39,7 @@ func newBenchLine(b *testing.B, limit int) *benchLine {
 	b.Helper()
 	c := testenv.TemporalClient(b)
 	line := &benchLine{
-		stage:   &stage{world: newWorld(limit), client: c, queues: workflows.NewQueues(c)},
+		stage:   &stage{world: newWorld(limit), client: c, queues: workflows.NewQueueClient(c)},
 		reports: make(chan attune.Ticket, 1000), progress: make(chan struct{}, 1),
 	}
 	line.policy.MaxQueued = attune.MaxQueuedLimit
@@ -67,7 +67,7 @@ func (l *benchLine) note(times *[]time.Time) {
 
 func (l *benchLine) releaseReported(ctx context.Context, b *testing.B) {
 	b.Helper()
-	batches := gather.Batches[attune.Ticket]{Max: acquireBatch, Linger: bridge.Linger}
+	batches := batch.Collector[attune.Ticket]{Max: acquireBatch, Linger: bridge.Linger}
 	for {
 		tickets := batches.Next(ctx, l.reports)
 		if tickets == nil {

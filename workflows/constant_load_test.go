@@ -149,14 +149,14 @@ func TestActionQueueWorkflow_UnhandledCommand(t *testing.T) {
 func unhandledCommand(t *testing.T) (s *stage, run string) {
 	t.Helper()
 	address, namespace := testenv.Temporal(t)
-	outside := workflows.NewQueues(testenv.Dial(t, address, namespace))
+	outside := workflows.NewQueueClient(testenv.Dial(t, address, namespace))
 	var tried sync.Once
 	c := dialThrough(t, address, namespace, func(answer *workflowservice.RespondWorkflowTaskCompletedRequest) {
 		if endsRun(answer) {
 			tried.Do(func() { require.NoError(t, outside.Acquire(t.Context(), s.accept(1))) })
 		}
 	})
-	s = &stage{world: newWorld(2), client: c, queues: workflows.NewQueues(c)}
+	s = &stage{world: newWorld(2), client: c, queues: workflows.NewQueueClient(c)}
 	ctx := t.Context()
 	s.report = func(ticket attune.Ticket) { s.release(ctx, ticket) }
 	s.startWorkers(t)

@@ -47,7 +47,7 @@ func TestClaim(t *testing.T) {
 		t.Parallel()
 		c, namespace := dialNamespace(t)
 		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "one", log))
-		queues := workflows.NewQueues(c)
+		queues := workflows.NewQueueClient(c)
 		require.NoError(t, queues.SetPolicy(t.Context(), queueKey, attune.QueuePolicy{Revision: 1}))
 		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "two", log))
 		owner, err := workflows.Owner(t.Context(), c, namespace)

@@ -14,30 +14,30 @@ import (
 // maxSignalTickets bounds one signal: about 90 bytes a ticket, far under the payload limit of 2 MB.
 const maxSignalTickets = 1000
 
-// Queues talks to the queue workflows. Every call starts the queue if it does not run: SignalWithStart also cuts through
+// QueueClient talks to the queue workflows. Every call starts the queue if it does not run: SignalWithStart also cuts through
 // the pause between two runs, which a plain signal would have to wait out.
-type Queues struct {
+type QueueClient struct {
 	client  client.Client
 	marked  bool
 	changes *changer
 }
 
-// NewQueues returns a client for queues.
-func NewQueues(c client.Client) *Queues {
-	q := &Queues{client: c}
+// NewQueueClient returns a client for queues.
+func NewQueueClient(c client.Client) *QueueClient {
+	q := &QueueClient{client: c}
 	q.changes = newChanger(q.update)
 	return q
 }
 
 // Marked returns a client that marks the queues it starts; see [EnsureAttributes].
-func (q *Queues) Marked() *Queues {
-	marked := NewQueues(q.client)
+func (q *QueueClient) Marked() *QueueClient {
+	marked := NewQueueClient(q.client)
 	marked.marked = true
 	return marked
 }
 
 // start is how to start a queue that does not run.
-func (q *Queues) start(key attune.QueueKey) client.StartWorkflowOptions {
+func (q *QueueClient) start(key attune.QueueKey) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                    QueueWorkflowID(key),
 		TaskQueue:             QueueTaskQueue,
@@ -50,34 +50,34 @@ func (q *Queues) start(key attune.QueueKey) client.StartWorkflowOptions {
 }
 
 // Acquire puts accepted tickets into their queue. It returns once the queue has them durably.
-func (q *Queues) Acquire(ctx context.Context, admission attune.Admission) error {
+func (q *QueueClient) Acquire(ctx context.Context, admission attune.Admission) error {
 	return signalAll(ctx, q, admission.Queue, SignalAcquire, admission.Tickets, func(tickets []attune.Ticket) any {
 		return AcquireSignal{Policy: admission.Policy, Tickets: tickets}
 	})
 }
 
 // SetPolicy puts a policy in force, unless the queue knows a newer one.
-func (q *Queues) SetPolicy(ctx context.Context, key attune.QueueKey, policy attune.QueuePolicy) error {
+func (q *QueueClient) SetPolicy(ctx context.Context, key attune.QueueKey, policy attune.QueuePolicy) error {
 	return q.signal(ctx, key, SignalAcquire, AcquireSignal{Policy: policy})
 }
 
 // Release frees the slots of tickets that have ended.
-func (q *Queues) Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
+func (q *QueueClient) Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
 	return q.signalTickets(ctx, key, SignalRelease, tickets)
 }
 
 // Retry asks for the next attempts of tickets that keep their slots.
-func (q *Queues) Retry(ctx context.Context, key attune.QueueKey, retries []attune.Retry) error {
+func (q *QueueClient) Retry(ctx context.Context, key attune.QueueKey, retries []attune.Retry) error {
 	return signalAll(ctx, q, key, SignalRetry, retries, func(some []attune.Retry) any { return RetriesSignal{Retries: some} })
 }
 
 // Cancel takes waiting tickets out of the queue.
-func (q *Queues) Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
+func (q *QueueClient) Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
 	return q.signalTickets(ctx, key, SignalCancel, tickets)
 }
 
 // View asks a queue what it looks like. A queue that has never been used is [attune.CodeNotFound].
-func (q *Queues) View(ctx context.Context, key attune.QueueKey) (QueueView, error) {
+func (q *QueueClient) View(ctx context.Context, key attune.QueueKey) (QueueView, error) {
 	var view QueueView
 	value, err := q.client.QueryWorkflow(ctx, QueueWorkflowID(key), "", QueryQueue)
 	if err != nil {
@@ -90,17 +90,17 @@ func (q *Queues) View(ctx context.Context, key attune.QueueKey) (QueueView, erro
 }
 
 // ForceContinueAsNew asks a queue to continue as new, for example to pick up a new version of its code.
-func (q *Queues) ForceContinueAsNew(ctx context.Context, key attune.QueueKey) error {
+func (q *QueueClient) ForceContinueAsNew(ctx context.Context, key attune.QueueKey) error {
 	return q.signal(ctx, key, SignalForceContinueAsNew, nil)
 }
 
-func (q *Queues) signalTickets(ctx context.Context, key attune.QueueKey, name string, tickets []attune.Ticket) error {
+func (q *QueueClient) signalTickets(ctx context.Context, key attune.QueueKey, name string, tickets []attune.Ticket) error {
 	return signalAll(ctx, q, key, name, tickets, func(some []attune.Ticket) any { return TicketsSignal{Tickets: some} })
 }
 
 // signalAll sends everything in as many signals as it takes, in order.
 func signalAll[T any](
-	ctx context.Context, q *Queues, key attune.QueueKey, name string, all []T, payload func(some []T) any,
+	ctx context.Context, q *QueueClient, key attune.QueueKey, name string, all []T, payload func(some []T) any,
 ) error {
 	for some := range slices.Chunk(all, maxSignalTickets) {
 		if err := q.signal(ctx, key, name, payload(some)); err != nil {
@@ -110,7 +110,7 @@ func signalAll[T any](
 	return nil
 }
 
-func (q *Queues) signal(ctx context.Context, key attune.QueueKey, name string, payload any) error {
+func (q *QueueClient) signal(ctx context.Context, key attune.QueueKey, name string, payload any) error {
 	options := q.start(key)
 	_, err := q.client.SignalWithStartWorkflow(ctx, options.ID, name, payload, options, ActionQueueWorkflowName, QueueInput{Queue: key})
 	if err != nil {

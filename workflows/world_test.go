@@ -316,7 +316,7 @@ func (w *world) requireOrder(t *testing.T) {
 type stage struct {
 	*world
 	client client.Client
-	queues *workflows.Queues
+	queues *workflows.QueueClient
 	marked bool // workflows carry the search attribute
 }
 
@@ -332,7 +332,7 @@ func setupWorld(t *testing.T, w *world) *stage {
 
 func setupStage(t *testing.T, s *stage) *stage {
 	t.Helper()
-	s.queues = workflows.NewQueues(s.client)
+	s.queues = workflows.NewQueueClient(s.client)
 	if s.marked {
 		s.queues = s.queues.Marked()
 	}
@@ -375,10 +375,10 @@ func (s *stage) startWorkers(t testing.TB) (stop func()) {
 	t.Helper()
 	queueWorker := worker.New(s.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	enforcementWorker := worker.New(s.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
-	queueActivities := activities.NewQueues(s.world, s.world, s.client, activities.QueuesConfig{
+	queueActivities := activities.NewQueueActivities(s.world, s.world, s.client, activities.QueuesConfig{
 		InspectAfter: s.inspectAfter, SleepAfter: s.sleepAfter, Marked: s.marked,
 	})
-	enforcementActivities := activities.NewEnforcements(s.world, s.world, s.world, s.queues)
+	enforcementActivities := activities.NewEnforcementActivities(s.world, s.world, s.world, s.queues)
 	workflows.Register(queueWorker)
 	workflows.Register(enforcementWorker)
 	queueActivities.Register(queueWorker)

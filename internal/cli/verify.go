@@ -13,7 +13,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/client"
-	"github.com/attune-go/attune/internal/ledger"
+	"github.com/attune-go/attune/internal/queueaudit"
 	"github.com/attune-go/attune/proof"
 )
 
@@ -72,7 +72,7 @@ func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, patie
 	var unread []error
 	violations := 0
 	for _, key := range keys {
-		rows, err := ledger.Read(ctx, c, key, patience)
+		rows, err := queueaudit.Read(ctx, c, key, patience)
 		if err != nil {
 			unread = append(unread, fmt.Errorf("queue %q was not checked: %w", key, err))
 			continue

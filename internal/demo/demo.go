@@ -9,7 +9,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/client"
-	"github.com/attune-go/attune/internal/ledger"
+	"github.com/attune-go/attune/internal/queueaudit"
 )
 
 // Config is how much to send and how to show it.
@@ -79,7 +79,7 @@ func measure(ctx context.Context, c *client.Client, config Config, expected map[
 	missing := len(expected)
 	var measures []Measure
 	for _, queue := range all {
-		rows, err := ledger.Read(ctx, c, queue.Queue, config.Patience)
+		rows, err := queueaudit.Read(ctx, c, queue.Queue, config.Patience)
 		if err != nil {
 			return nil, fmt.Errorf("read queue %q: %w", queue.Queue, err)
 		}

@@ -26,9 +26,9 @@ func (b *testBundle) request(t *testing.T, from, to int) {
 	require.NoError(t, b.publisher.Publish(t.Context(), messages...))
 }
 
-func take(t *testing.T, taker *rabbitmq.Taker[requested]) rabbitmq.Delivery[requested] {
+func pull(t *testing.T, puller *rabbitmq.Puller[requested]) rabbitmq.Delivery[requested] {
 	t.Helper()
-	delivery, err := taker.Take(deadline(t))
+	delivery, err := puller.Pull(deadline(t))
 	require.NoError(t, err)
 	return delivery
 }
@@ -39,16 +39,16 @@ func TestTaker(t *testing.T) {
 	t.Run("takes no more than it is asked for", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		busy := rabbitmq.NewTaker[requested](b.conn, poolQueue)
-		other := rabbitmq.NewTaker[requested](b.connect(t, b.url), poolQueue)
+		busy := rabbitmq.NewPuller[requested](b.conn, poolQueue)
+		other := rabbitmq.NewPuller[requested](b.connect(t, b.url), poolQueue)
 		b.request(t, 1, 5)
-		first, second := take(t, busy), take(t, busy)
+		first, second := pull(t, busy), pull(t, busy)
 		b.requireDepth(t, poolQueue, 3) // a full worker leaves the rest alone
 		require.NoError(t, first.Ack())
 		b.requireDepth(t, poolQueue, 3) // also when it has acknowledged
 		rest := []attune.ExecutionID{}
 		for range 3 {
-			delivery := take(t, other)
+			delivery := pull(t, other)
 			rest = append(rest, delivery.Message.Execution)
 			require.NoError(t, delivery.Ack())
 		}
@@ -60,10 +60,10 @@ func TestTaker(t *testing.T) {
 	t.Run("waits until there is one", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
 		taken := make(chan rabbitmq.Delivery[requested])
 		go func() {
-			delivery, _ := taker.Take(t.Context())
+			delivery, _ := puller.Pull(t.Context())
 			taken <- delivery
 		}()
 		b.request(t, 1, 1)
@@ -74,13 +74,13 @@ func TestTaker(t *testing.T) {
 	t.Run("serves as many as wait, each with its own", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
 		var got record[attune.ExecutionID]
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
 				for range 25 {
-					delivery, err := taker.Take(deadline(t))
+					delivery, err := puller.Pull(deadline(t))
 					if err != nil || delivery.Ack() != nil {
 						return
 					}
@@ -100,13 +100,13 @@ func TestTaker(t *testing.T) {
 	t.Run("gives back what arrives when it no longer waits", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		fickle := rabbitmq.NewTaker[requested](b.conn, poolQueue)
-		other := rabbitmq.NewTaker[requested](b.connect(t, b.url), poolQueue)
+		fickle := rabbitmq.NewPuller[requested](b.conn, poolQueue)
+		other := rabbitmq.NewPuller[requested](b.connect(t, b.url), poolQueue)
 		for id := range 30 {
 			ctx, cancel := context.WithCancel(t.Context())
 			outcome := make(chan error)
 			go func() {
-				delivery, err := fickle.Take(ctx)
+				delivery, err := fickle.Pull(ctx)
 				if err == nil {
 					err = delivery.Reject(true)
 				}
@@ -117,7 +117,7 @@ func TestTaker(t *testing.T) {
 			if err := receive(t, outcome); err != nil {
 				require.ErrorIs(t, err, context.Canceled)
 			}
-			delivery := take(t, other)
+			delivery := pull(t, other)
 			require.Equal(t, attune.ExecutionID(id), delivery.Message.Execution)
 			require.NoError(t, delivery.Ack())
 		}
@@ -127,24 +127,24 @@ func TestTaker(t *testing.T) {
 	t.Run("settles once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
 		b.request(t, 1, 2)
-		first := take(t, taker)
+		first := pull(t, puller)
 		require.NoError(t, first.Ack())
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(first.Ack()))
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(first.Reject(true)))
-		require.NoError(t, take(t, taker).Ack(), "the channel survives")
+		require.NoError(t, pull(t, puller).Ack(), "the channel survives")
 		b.requireDepth(t, poolQueue, 0)
 	})
 
 	t.Run("rejects to the queue or to the dead-letter queue", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
 		b.request(t, 1, 1)
-		first := take(t, taker)
+		first := pull(t, puller)
 		require.NoError(t, first.Reject(true))
-		again := take(t, taker)
+		again := pull(t, puller)
 		require.Equal(t, first.Message, again.Message)
 		require.NoError(t, again.Reject(false))
 		letter := b.deadLetters(t, 1)[0]
@@ -158,10 +158,10 @@ func TestTaker(t *testing.T) {
 	t.Run("hands over nothing that it cannot read", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		taker := rabbitmq.NewTaker[requested](b.conn, poolQueue)
+		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
 		b.publishRaw(t, "execution.requested.default", "broken", `[]`)
 		b.request(t, 2, 2)
-		delivery := take(t, taker)
+		delivery := pull(t, puller)
 		require.Equal(t, attune.ExecutionID(2), delivery.Message.Execution)
 		require.NoError(t, delivery.Ack())
 		require.Equal(t, "broken", b.deadLetters(t, 1)[0].MessageID)
@@ -171,17 +171,17 @@ func TestTaker(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
-		taker := rabbitmq.NewTaker[requested](b.connect(t, address), poolQueue)
+		puller := rabbitmq.NewPuller[requested](b.connect(t, address), poolQueue)
 		b.request(t, 1, 1)
-		late := take(t, taker)
+		late := pull(t, puller)
 		proxy.cut()
-		again := take(t, taker) // the same delivery tag on the new channel
+		again := pull(t, puller) // the same delivery tag on the new channel
 		require.Equal(t, late.Message, again.Message)
 		err := late.Ack()
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.ErrorContains(t, err, `acknowledge message "execution/1/1/requested": it will be delivered again`)
 		proxy.cut()
-		last := take(t, taker)
+		last := pull(t, puller)
 		require.Equal(t, late.Message, last.Message, "still not acknowledged")
 		require.NoError(t, last.Ack())
 		b.requireDepth(t, poolQueue, 0)
@@ -194,7 +194,7 @@ func TestTaker(t *testing.T) {
 			"connected": b.conn, "not connected": rabbitmq.NewConnection(rabbitmq.Config{URL: "amqp://127.0.0.1:1/"}),
 		} {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), quickRetry, errors.New("draining"))
-			_, err := rabbitmq.NewTaker[requested](conn, poolQueue).Take(ctx)
+			_, err := rabbitmq.NewPuller[requested](conn, poolQueue).Pull(ctx)
 			cancel()
 			require.EqualError(t, err, "draining", name)
 		}

@@ -8,20 +8,20 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// laneWindow is how many messages are on their way on one lane at most. It is also the room for returned ones: the library
+// confirmWindow is how many messages are on their way on one channel at most. It is also the room for returned ones: the library
 // drops a return that finds no room for 5 s.
-const laneWindow = 1024
+const confirmWindow = 1024
 
 var (
 	errUnroutable = errors.New("no queue is bound with this routing key")
 	errRefused    = errors.New("the broker refused the message")
 )
 
-// lane is a channel in confirm mode. It belongs to one call at a time.
+// confirmChannel is a channel in confirm mode. It belongs to one call at a time.
 //
 // The broker sends a basic.return before the basic.ack of the same message, and the library hands both on in that order:
 // when a message is confirmed, its return, if there is one, is already in returns.
-type lane struct {
+type confirmChannel struct {
 	conn    *Connection
 	ch      *channel // nil before the first use and after a failure
 	returns chan amqp.Return
@@ -29,10 +29,10 @@ type lane struct {
 
 // publish sends batch and waits. It returns the places of the messages that were not published, and why. After an error
 // that leaves confirmations open the channel is given up, so that the next call cannot meet them.
-func (l *lane) publish(ctx context.Context, batch []outgoing) ([]int, error) {
+func (l *confirmChannel) publish(ctx context.Context, batch []outgoing) ([]int, error) {
 	var returned []int
-	for start := 0; start < len(batch); start += laneWindow {
-		window := batch[start:min(start+laneWindow, len(batch))]
+	for start := 0; start < len(batch); start += confirmWindow {
+		window := batch[start:min(start+confirmWindow, len(batch))]
 		failed, err := l.window(ctx, window)
 		for _, i := range failed {
 			returned = append(returned, start+i)
@@ -50,7 +50,7 @@ func (l *lane) publish(ctx context.Context, batch []outgoing) ([]int, error) {
 	return nil, nil
 }
 
-func (l *lane) window(ctx context.Context, batch []outgoing) ([]int, error) {
+func (l *confirmChannel) window(ctx context.Context, batch []outgoing) ([]int, error) {
 	if err := l.open(ctx); err != nil {
 		return everyIndex(batch), err
 	}
@@ -80,7 +80,7 @@ func (l *lane) window(ctx context.Context, batch []outgoing) ([]int, error) {
 }
 
 // await returns the places of the messages that were not confirmed, and why the first of them was not.
-func (l *lane) await(ctx context.Context, confirmations []*amqp.DeferredConfirmation) ([]int, error) {
+func (l *confirmChannel) await(ctx context.Context, confirmations []*amqp.DeferredConfirmation) ([]int, error) {
 	var failed []int
 	var reason error
 	for i, confirmation := range confirmations {
@@ -99,7 +99,7 @@ func (l *lane) await(ctx context.Context, confirmations []*amqp.DeferredConfirma
 
 // drain takes the returned messages among the confirmed ones of batch. Returns come in the order of publishing, so that copies of
 // a message find their places.
-func (l *lane) drain(batch []outgoing) []int {
+func (l *confirmChannel) drain(batch []outgoing) []int {
 	var places []int
 	next := 0
 	for len(l.returns) > 0 {
@@ -114,7 +114,7 @@ func (l *lane) drain(batch []outgoing) []int {
 	return places
 }
 
-func (l *lane) open(ctx context.Context) error {
+func (l *confirmChannel) open(ctx context.Context) error {
 	if l.ch != nil && !l.ch.lost() {
 		return nil
 	}
@@ -129,13 +129,13 @@ func (l *lane) open(ctx context.Context) error {
 		go ch.discard()
 		return unavailable(err, "ask for publisher confirms")
 	}
-	l.ch, l.returns = ch, ch.NotifyReturn(make(chan amqp.Return, laneWindow))
+	l.ch, l.returns = ch, ch.NotifyReturn(make(chan amqp.Return, confirmWindow))
 	return nil
 }
 
 // abandon gives up the channel and returns why: when the channel ends, the library counts everything open as refused, so
 // its end explains more than err.
-func (l *lane) abandon(err error) error {
+func (l *confirmChannel) abandon(err error) error {
 	err = l.ch.reason(err)
 	go l.ch.discard()
 	l.ch = nil

@@ -1,6 +1,6 @@
-// Package ledger reads everything that is stored about a queue from a running attune, as it was at one instant: what
+// Package queueaudit reads everything that is stored about a queue from a running attune, as it was at one instant: what
 // [proof.Check] judges.
-package ledger
+package queueaudit
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package gather_test
+package batch_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/attune-go/attune/internal/gather"
+	"github.com/attune-go/attune/internal/batch"
 )
 
 const linger = 10 * time.Millisecond
@@ -29,7 +29,7 @@ func feed(n int, pauses ...time.Duration) <-chan int {
 	return values
 }
 
-func sizes(t *testing.T, b *gather.Batches[int], values <-chan int) []int {
+func sizes(t *testing.T, b *batch.Collector[int], values <-chan int) []int {
 	t.Helper()
 	var all, sizes []int
 	for {
@@ -49,18 +49,18 @@ func TestBatches(t *testing.T) {
 	t.Parallel()
 	const soon, late = linger / 2, 3 * linger
 	tests := map[string]struct {
-		batches gather.Batches[int]
+		batches batch.Collector[int]
 		values  func() <-chan int
 		want    []int
 	}{
-		"what is there, up to the bound":       {gather.Batches[int]{Max: 4}, func() <-chan int { return feed(10) }, []int{4, 4, 2}},
-		"without linger nobody waits":          {gather.Batches[int]{Max: 4}, func() <-chan int { return feed(3, soon, soon) }, []int{3, 1, 1}},
-		"one alone does not wait":              {gather.Batches[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(1, soon, soon) }, []int{1, 1, 1}},
-		"after several, one waits for another": {gather.Batches[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(2, late, soon) }, []int{2, 2}},
-		"no longer than it says":               {gather.Batches[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(2, late, late, soon) }, []int{2, 1, 1, 1}},
-		"a full batch waits for nothing":       {gather.Batches[int]{Max: 2, Linger: time.Hour}, func() <-chan int { return feed(6) }, []int{2, 2, 2}},
-		"a closed channel ends the waiting":    {gather.Batches[int]{Max: 4, Linger: time.Hour}, func() <-chan int { return feed(2, late) }, []int{2, 1}},
-		"nothing ever":                         {gather.Batches[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(0) }, nil},
+		"what is there, up to the bound":       {batch.Collector[int]{Max: 4}, func() <-chan int { return feed(10) }, []int{4, 4, 2}},
+		"without linger nobody waits":          {batch.Collector[int]{Max: 4}, func() <-chan int { return feed(3, soon, soon) }, []int{3, 1, 1}},
+		"one alone does not wait":              {batch.Collector[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(1, soon, soon) }, []int{1, 1, 1}},
+		"after several, one waits for another": {batch.Collector[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(2, late, soon) }, []int{2, 2}},
+		"no longer than it says":               {batch.Collector[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(2, late, late, soon) }, []int{2, 1, 1, 1}},
+		"a full batch waits for nothing":       {batch.Collector[int]{Max: 2, Linger: time.Hour}, func() <-chan int { return feed(6) }, []int{2, 2, 2}},
+		"a closed channel ends the waiting":    {batch.Collector[int]{Max: 4, Linger: time.Hour}, func() <-chan int { return feed(2, late) }, []int{2, 1}},
+		"nothing ever":                         {batch.Collector[int]{Max: 4, Linger: linger}, func() <-chan int { return feed(0) }, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestBatches(t *testing.T) {
 func TestBatches_ContextEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		batches := gather.Batches[int]{Max: 4, Linger: time.Hour}
+		batches := batch.Collector[int]{Max: 4, Linger: time.Hour}
 		values := make(chan int, 3)
 		values <- 1
 		values <- 2

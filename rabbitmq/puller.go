@@ -15,12 +15,12 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// Taker takes messages one by one, each only when a caller asks for it. A worker without a free slot asks for none, and the
+// Puller takes messages one by one, each only when a caller asks for it. A worker without a free slot asks for none, and the
 // broker gives the message to another process.
 //
-// Each [Taker.Take] subscribes for exactly one message and unsubscribes when the message has arrived. So a process holds at
-// most as many unacknowledged messages as it has asked for. A Taker is safe for concurrent use.
-type Taker[M attune.Message] struct {
+// Each [Puller.Pull] subscribes for exactly one message and unsubscribes when the message has arrived. So a process holds at
+// most as many unacknowledged messages as it has asked for. A Puller is safe for concurrent use.
+type Puller[M attune.Message] struct {
 	conn   *Connection
 	queue  string
 	logger *slog.Logger
@@ -30,16 +30,16 @@ type Taker[M attune.Message] struct {
 	last uint64
 }
 
-// NewTaker returns a taker of the messages of queue.
-func NewTaker[M attune.Message](conn *Connection, queue string) *Taker[M] {
-	return &Taker[M]{conn: conn, queue: queue, logger: conn.config.Logger.With("queue", queue)}
+// NewPuller returns a puller of the messages of queue.
+func NewPuller[M attune.Message](conn *Connection, queue string) *Puller[M] {
+	return &Puller[M]{conn: conn, queue: queue, logger: conn.config.Logger.With("queue", queue)}
 }
 
-// Take waits for a message, over as many connections as it takes. The only error is the cause of ctx's end; a message that
+// Pull waits for a message, over as many connections as it takes. The only error is the cause of ctx's end; a message that
 // the broker delivered at that very moment goes back to the queue. One that cannot be read goes to the dead-letter queue
 // and is logged. Settle what you get with [Delivery.Ack] or [Delivery.Reject], soon: brokers take a delivery back that is
 // held for 30 minutes.
-func (t *Taker[M]) Take(ctx context.Context) (Delivery[M], error) {
+func (t *Puller[M]) Pull(ctx context.Context) (Delivery[M], error) {
 	handover := make(chan Delivery[M])
 	go t.fetch(ctx, handover)
 	select {
@@ -51,7 +51,7 @@ func (t *Taker[M]) Take(ctx context.Context) (Delivery[M], error) {
 }
 
 // fetch hands one delivery over. It may outlive its Take: a request to the broker cannot be interrupted.
-func (t *Taker[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
+func (t *Puller[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 	level := slog.LevelDebug // a lost connection is one event, however many are waiting
 	for {
 		raw, err := retry.Get(ctx, func() (amqp.Delivery, error) { return t.next(ctx) }, func(err error, pause time.Duration) {
@@ -79,7 +79,7 @@ func (t *Taker[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 }
 
 // next subscribes, waits for one delivery and unsubscribes.
-func (t *Taker[M]) next(ctx context.Context) (amqp.Delivery, error) {
+func (t *Puller[M]) next(ctx context.Context) (amqp.Delivery, error) {
 	ch, tag, deliveries, err := t.subscribe(ctx)
 	if err != nil {
 		return amqp.Delivery{}, err
@@ -98,7 +98,7 @@ func (t *Taker[M]) next(ctx context.Context) (amqp.Delivery, error) {
 	}
 }
 
-func (t *Taker[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp.Delivery, error) {
+func (t *Puller[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp.Delivery, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ch == nil || t.ch.lost() {
@@ -113,7 +113,7 @@ func (t *Taker[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp
 		t.ch = ch
 	}
 	t.last++
-	ch, tag := t.ch, "take-"+strconv.FormatUint(t.last, 10)
+	ch, tag := t.ch, "pull-"+strconv.FormatUint(t.last, 10)
 	deliveries, err := ch.Consume(t.queue, tag, false, false, false, false, nil)
 	if err != nil {
 		t.ch = nil
@@ -124,7 +124,7 @@ func (t *Taker[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp
 }
 
 // withdraw unsubscribes and gives back the messages that were delivered in the meantime.
-func (t *Taker[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Delivery) {
+func (t *Puller[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Delivery) {
 	t.mu.Lock()
 	err := ch.Cancel(tag, false)
 	t.mu.Unlock()
