@@ -27,7 +27,7 @@ type LeaseStore interface {
 
 // Leases renews the leases of attempts whose workers ask for it, and ends the attempts whose lease has expired.
 type Leases struct {
-	store  LeaseStore
+	store   LeaseStore
 	lease   time.Duration
 	answer  func(context.Context) error
 	expired func(context.Context, int)

@@ -31,7 +31,7 @@ type carried struct {
 	Holders    []Holder          `json:"holders,omitempty"`
 	Waiting    packed            `json:"waiting,omitzero"`
 	Early      packed            `json:"early,omitzero"`
-	Gone       []int64           `json:"gone,omitempty"`
+	Skipped    []int64           `json:"skipped,omitempty"`
 	Settling   []carriedSettling `json:"settling,omitempty"`
 	Recorded   int64             `json:"recorded,omitempty"`
 	Doubted    []attune.Ticket   `json:"doubted,omitempty"`
@@ -81,7 +81,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
 		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
-		Waiting: pack(s.waiting), Early: pack(s.early), Gone: s.gone, Recorded: s.recorded, Doubted: s.doubted, Counters: s.counters,
+		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.doubted, Counters: s.counters,
 		Changes: s.changes, Unlogged: s.unlogged, Made: s.made,
 	}
 	if s.inspectAfter != InspectAfter {
@@ -111,7 +111,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
-		holders: c.Holders, gone: c.Gone, counters: c.Counters, recorded: c.Recorded, doubted: c.Doubted,
+		holders: c.Holders, skipped: c.Skipped, counters: c.Counters, recorded: c.Recorded, doubted: c.Doubted,
 		changes: c.Changes, unlogged: c.Unlogged, made: c.Made,
 		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}

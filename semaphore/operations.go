@@ -184,7 +184,7 @@ func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 // was new.
 func (s *State) arrive(ticket attune.Ticket) bool {
 	at, found := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
-	if _, ended := slices.BinarySearch(s.gone, ticket.Sequence); found || ended {
+	if _, ended := slices.BinarySearch(s.skipped, ticket.Sequence); found || ended {
 		s.counters.Repeated++
 		return false
 	}
@@ -212,8 +212,8 @@ func (s *State) admitArrived() {
 		case len(s.early) > 0 && s.early[0].Sequence == s.next:
 			s.enqueue(s.early[0])
 			s.early = s.early[1:]
-		case len(s.gone) > 0 && s.gone[0] == s.next:
-			s.gone = s.gone[1:]
+		case len(s.skipped) > 0 && s.skipped[0] == s.next:
+			s.skipped = s.skipped[1:]
 		default:
 			return
 		}
@@ -266,11 +266,11 @@ func (s *State) dropWaiting(ticket attune.Ticket) bool {
 	if ticket.Sequence < s.next {
 		return remove(&s.waiting, ticket)
 	}
-	at, ended := slices.BinarySearch(s.gone, ticket.Sequence)
+	at, ended := slices.BinarySearch(s.skipped, ticket.Sequence)
 	if ended {
 		return false
 	}
-	s.gone = slices.Insert(s.gone, at, ticket.Sequence)
+	s.skipped = slices.Insert(s.skipped, at, ticket.Sequence)
 	if !remove(&s.early, ticket) {
 		s.counters.Accepted++
 		s.leave(ticket)

@@ -154,8 +154,8 @@ func (s *State) Missing() (Gap, bool) {
 		return Gap{}, false
 	}
 	gap := Gap{From: s.next, To: s.early[0].Sequence - 1}
-	if len(s.gone) > 0 {
-		gap.To = min(gap.To, s.gone[0]-1)
+	if len(s.skipped) > 0 {
+		gap.To = min(gap.To, s.skipped[0]-1)
 	}
 	return gap, true
 }

@@ -24,7 +24,7 @@ type State struct {
 	holders  []Holder            // in grant order
 	waiting  []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
 	early    []attune.Ticket     // tickets behind a gap, in sequence order, all above next
-	gone     []int64             // sequences above next that ended before their turn to join the line, in order
+	skipped  []int64             // sequences above next that ended before their turn to join the line, in order
 	settling []attune.Settlement // ended without a grant, not yet recorded
 	recorded int64               // how many have been recorded
 	doubted  []attune.Ticket     // have ended, and were acquired again
@@ -167,7 +167,7 @@ func (s *State) Awaits(ticket attune.Ticket) bool {
 	if ticket.Sequence < s.next {
 		return placeIn(s.waiting, ticket) >= 0
 	}
-	_, ended := slices.BinarySearch(s.gone, ticket.Sequence)
+	_, ended := slices.BinarySearch(s.skipped, ticket.Sequence)
 	return !ended
 }
 

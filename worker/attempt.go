@@ -31,14 +31,14 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 		w.register.forget(a)
 		return
 	}
-	w.keeper.hold(a, granted)
+	w.renewer.hold(a, granted)
 	a.decide(true)
 	w.logUnsettled(m, "acknowledge", request.Ack())
 	w.log.Debug("execution starts", attrs(m, "asked", granted.from)...)
 	report := w.run(running, a.killed, m)
-	w.keeper.actionEnded(a)
+	w.renewer.actionEnded(a)
 	w.report(reporting, report)
-	w.keeper.release(a)
+	w.renewer.release(a)
 	w.register.retire(a)
 }
 

@@ -19,8 +19,8 @@ const minute = time.Minute
 
 var errNobody = attune.Errorf(attune.CodeUnavailable, "nobody answers")
 
-// lessor answers the renewals of a keeper and remembers them.
-type lessor struct {
+// leaseStore answers the renewals of a renewer and remembers them.
+type leaseStore struct {
 	answer func(ctx context.Context, n int) (attune.ExecutionRenewReply, error) // n counts from 1
 
 	mu    sync.Mutex
@@ -29,11 +29,11 @@ type lessor struct {
 	about [][]attune.AttemptID
 }
 
-func (*lessor) Claim(context.Context, attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+func (*leaseStore) Claim(context.Context, attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 	return attune.ExecutionClaimReply{}, errNobody
 }
 
-func (l *lessor) Renew(ctx context.Context, q attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
+func (l *leaseStore) Renew(ctx context.Context, q attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
 	l.mu.Lock()
 	l.asked = append(l.asked, time.Since(l.begun))
 	l.about = append(l.about, q.Attempts)
@@ -50,17 +50,17 @@ func nobody(context.Context, int) (attune.ExecutionRenewReply, error) {
 	return attune.ExecutionRenewReply{}, errNobody
 }
 
-// kept is a keeper that runs in a bubble, with what became of its attempts.
+// kept is a renewer that runs in a bubble, with what became of its attempts.
 type kept struct {
-	*keeper
-	*lessor
+	*renewer
+	*leaseStore
 	stop func()
 }
 
 func keep(t *testing.T, answer func(context.Context, int) (attune.ExecutionRenewReply, error)) *kept {
 	t.Helper()
-	l := &lessor{answer: answer, begun: time.Now()}
-	k := &kept{keeper: newKeeper(l, Config{Name: "w1"}.WithDefaults(), slog.New(slog.DiscardHandler)), lessor: l}
+	l := &leaseStore{answer: answer, begun: time.Now()}
+	k := &kept{renewer: newRenewer(l, Config{Name: "w1"}.WithDefaults(), slog.New(slog.DiscardHandler)), leaseStore: l}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { k.run(ctx) })
@@ -94,7 +94,7 @@ func (k *kept) hold(id int, length, ago time.Duration) *fate {
 		end:  func(cause error) { once(&f.ended, cause) },
 		kill: func() { once(&f.killed, nil) },
 	}
-	k.keeper.hold(f.attempt, lease{from: time.Now().Add(-ago), length: length})
+	k.renewer.hold(f.attempt, lease{from: time.Now().Add(-ago), length: length})
 	return f
 }
 

@@ -23,7 +23,7 @@ func NewBroker(connections *rabbitmq.Connections, pool string) *Broker {
 }
 
 // Pull implements [Requests].
-func (b *Broker) Take(ctx context.Context) (Request, error) {
+func (b *Broker) Pull(ctx context.Context) (Request, error) {
 	delivery, err := b.puller.Pull(ctx)
 	if err != nil {
 		return Request{}, err

@@ -54,7 +54,7 @@ type Worker struct {
 
 	runner     runner
 	register   *register
-	keeper     *keeper
+	renewer    *renewer
 	unreported atomic.Int64 // outcomes that could not be published before the worker had to stop
 	started    atomic.Bool
 }
@@ -77,7 +77,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},
 		register: newRegister(),
-		keeper:   newKeeper(claims, cfg, log),
+		renewer:  newRenewer(claims, cfg, log),
 	}, nil
 }
 
@@ -102,7 +102,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	w.log.Info("worker started", "slots", w.cfg.Slots, "packs", len(w.cfg.Packs))
 	var handling, keeping sync.WaitGroup
-	keeping.Go(func() { w.keeper.run(reporting) })
+	keeping.Go(func() { w.renewer.run(reporting) })
 	err := w.take(taking, running, reporting, &handling)
 	stopTaking()
 	idle := make(chan struct{})

@@ -73,9 +73,9 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// keeper renews the leases of all attempts of the worker with one request. Without a renewal, it ends the action before the
+// renewer renews the leases of all attempts of the worker with one request. Without a renewal, it ends the action before the
 // lease is over.
-type keeper struct {
+type renewer struct {
 	claims   Claims
 	worker   string
 	patience time.Duration // the longest wait for an answer
@@ -86,8 +86,8 @@ type keeper struct {
 	leases  map[attune.AttemptID]*heldLease
 }
 
-func newKeeper(claims Claims, cfg Config, log *slog.Logger) *keeper {
-	return &keeper{
+func newRenewer(claims Claims, cfg Config, log *slog.Logger) *renewer {
+	return &renewer{
 		claims: claims, worker: cfg.Name, patience: cfg.ClaimTimeout, log: log,
 		changed: make(chan struct{}, 1), leases: map[attune.AttemptID]*heldLease{},
 	}
@@ -95,49 +95,49 @@ func newKeeper(claims Claims, cfg Config, log *slog.Logger) *keeper {
 
 // hold keeps an attempt's lease until release. A lease that is nearly over ends the attempt at once, so that the worker
 // starts no process under that lease.
-func (k *keeper) hold(a *attempt, l lease) {
-	k.mu.Lock()
+func (r *renewer) hold(a *attempt, l lease) {
+	r.mu.Lock()
 	h := &heldLease{attempt: a, lease: l, asked: l.from}
-	k.leases[a.id] = h
-	k.guard(h, time.Now())
-	k.mu.Unlock()
-	k.wake()
+	r.leases[a.id] = h
+	r.guard(h, time.Now())
+	r.mu.Unlock()
+	r.wake()
 }
 
-func (k *keeper) wake() {
+func (r *renewer) wake() {
 	select {
-	case k.changed <- struct{}{}:
+	case r.changed <- struct{}{}:
 	default:
 	}
 }
 
-// actionEnded records that the attempt's action has actionEnded. The keeper renews the lease until release all the same: otherwise the
+// actionEnded records that the attempt's action has ended. The renewer renews the lease until release all the same: otherwise the
 // attempt could be given up before its report is published.
-func (k *keeper) actionEnded(a *attempt) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if h, ok := k.leases[a.id]; ok {
+func (r *renewer) actionEnded(a *attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h, ok := r.leases[a.id]; ok {
 		h.ended = true
 	}
 }
 
 // release lets go of an attempt's lease.
-func (k *keeper) release(a *attempt) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.leases, a.id)
+func (r *renewer) release(a *attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.leases, a.id)
 }
 
 // run keeps the leases until ctx ends. A renewal without a reply delays neither the next renewal nor the end of an action.
-func (k *keeper) run(ctx context.Context) {
+func (r *renewer) run(ctx context.Context) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		attempts, patience, next := k.look(time.Now())
+		attempts, patience, next := r.look(time.Now())
 		if len(attempts) > 0 {
-			asking.Go(func() { k.renew(ctx, attempts, patience) })
+			asking.Go(func() { r.renew(ctx, attempts, patience) })
 		}
 		timer.Stop()
 		if !next.IsZero() {
@@ -145,7 +145,7 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		select {
 		case <-timer.C:
-		case <-k.changed:
+		case <-r.changed:
 		case <-ctx.Done():
 			return
 		}
@@ -154,19 +154,19 @@ func (k *keeper) run(ctx context.Context) {
 
 // look ends the actions whose leases run out, and returns when to look again: zero without leases. If a renewal is due, look
 // also returns all attempts with a lease. patience is how long to wait for the reply.
-func (k *keeper) look(now time.Time) (attempts []attune.AttemptID, patience time.Duration, next time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	due, patience := false, k.patience
-	for _, h := range k.leases {
-		k.guard(h, now)
+func (r *renewer) look(now time.Time) (attempts []attune.AttemptID, patience time.Duration, next time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	due, patience := false, r.patience
+	for _, h := range r.leases {
+		r.guard(h, now)
 		due = due || !now.Before(h.due())
 		patience = min(patience, h.period())
 	}
 	if due {
-		attempts = slices.SortedFunc(maps.Keys(k.leases), compareAttempts)
+		attempts = slices.SortedFunc(maps.Keys(r.leases), compareAttempts)
 	}
-	for _, h := range k.leases {
+	for _, h := range r.leases {
 		if due {
 			h.asked = now
 		}
@@ -182,12 +182,12 @@ func compareAttempts(a, b attune.AttemptID) int {
 }
 
 // guard ends an action whose lease was not renewed for too long. After a pause of the whole worker both steps are one.
-func (k *keeper) guard(h *heldLease, now time.Time) {
+func (r *renewer) guard(h *heldLease, now time.Time) {
 	if h.ended {
 		return
 	}
 	if !now.Before(h.endBy()) {
-		k.lose(h, "its lease ran out: no renewal was answered for %s", now.Sub(h.from).Round(time.Millisecond))
+		r.lose(h, "its lease ran out: no renewal was answered for %s", now.Sub(h.from).Round(time.Millisecond))
 	}
 	if !now.Before(h.killBy()) {
 		h.killed = true
@@ -196,43 +196,43 @@ func (k *keeper) guard(h *heldLease, now time.Time) {
 }
 
 // lose asks an action to end, once.
-func (k *keeper) lose(h *heldLease, format string, args ...any) {
+func (r *renewer) lose(h *heldLease, format string, args ...any) {
 	if h.lost {
 		return
 	}
 	h.lost = true
 	why := &lostError{why: fmt.Sprintf(format, args...)}
-	k.log.Error("lease lost, ending the execution", "execution", h.id.Execution, "attempt", h.id.Attempt, "error", why)
+	r.log.Error("lease lost, ending the execution", "execution", h.id.Execution, "attempt", h.id.Attempt, "error", why)
 	h.end(why)
 }
 
 // renew sends one renewal. Without a reply, the next renewal is sent when it is due.
-func (k *keeper) renew(ctx context.Context, attempts []attune.AttemptID, patience time.Duration) {
+func (r *renewer) renew(ctx context.Context, attempts []attune.AttemptID, patience time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	asked := time.Now()
-	reply, err := k.claims.Renew(limited, attune.ExecutionRenewMessage{Worker: k.worker, Attempts: attempts})
+	reply, err := r.claims.Renew(limited, attune.ExecutionRenewMessage{Worker: r.worker, Attempts: attempts})
 	switch {
 	case err == nil:
-		k.answered(asked, attempts, reply)
+		r.answered(asked, attempts, reply)
 	case ctx.Err() == nil:
-		k.log.Warn("leases not renewed, asking again", "executions", len(attempts), "error", err)
+		r.log.Warn("leases not renewed, asking again", "executions", len(attempts), "error", err)
 	}
 }
 
 // answered applies the reply to the renewal that was sent at asked. The youngest answered renewal counts: a late reply to
 // an older one shortens no lease. Attempts released in the meantime are skipped.
-func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
+func (r *renewer) answered(asked time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
 	renewed := lease{from: asked, length: time.Duration(reply.Lease)}
-	defer k.wake() // a shorter lease is to be renewed sooner
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer r.wake() // a shorter lease is to be renewed sooner
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, id := range attempts {
-		h, here := k.leases[id]
+		h, here := r.leases[id]
 		switch {
 		case !here:
 		case slices.Contains(reply.Lost, id):
-			k.takenAway(h)
+			r.takenAway(h)
 		case renewed.length > 0 && asked.After(h.from):
 			h.lease = renewed
 		}
@@ -241,12 +241,12 @@ func (k *keeper) answered(asked time.Time, attempts []attune.AttemptID, reply at
 
 // takenAway gives up a lease that the worker has lost. Another attempt may run already, so the action gets no time to end.
 // If the action has ended, the worker still reports the outcome: the receiver of the report decides whether it counts.
-func (k *keeper) takenAway(h *heldLease) {
-	delete(k.leases, h.id)
+func (r *renewer) takenAway(h *heldLease) {
+	delete(r.leases, h.id)
 	if h.ended {
-		k.log.Info("lease lost before the report was confirmed", "execution", h.id.Execution, "attempt", h.id.Attempt)
+		r.log.Info("lease lost before the report was confirmed", "execution", h.id.Execution, "attempt", h.id.Attempt)
 		return
 	}
-	k.lose(h, "its lease was lost: it had run out, or the execution was ended without its worker")
+	r.lose(h, "its lease was lost: it had run out, or the execution was ended without its worker")
 	h.kill()
 }
