@@ -1,10 +1,8 @@
 package api
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"net/http"
 	"strings"
 
@@ -76,15 +74,6 @@ func bearerOf(known []credential, token string) (bearer attune.Principal, right 
 		}
 	}
 	return bearer, right
-}
-
-// signedWith reports whether signature ("sha256=<hex>") is the HMAC-SHA256 of body under secret.
-func signedWith(secret string, body []byte, signature string) bool {
-	digits, prefixed := strings.CutPrefix(signature, "sha256=")
-	given, err := hex.DecodeString(digits)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	return hmac.Equal(given, mac.Sum(nil)) && prefixed && err == nil
 }
 
 // sameOrigin refuses what a browser sends on behalf of another site. The token already keeps such requests out; this

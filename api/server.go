@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/sources"
 )
 
 // Config is what the server is told.
@@ -68,12 +69,13 @@ const (
 
 // Server answers HTTP. Make one with [New]; it is safe for concurrent use.
 type Server struct {
-	config  Config
-	deps    Deps
-	logger  *slog.Logger
-	router  *router
-	huma    huma.API
-	handler http.Handler
+	config   Config
+	deps     Deps
+	webhooks *sources.Webhooks
+	logger   *slog.Logger
+	router   *router
+	huma     huma.API
+	handler  http.Handler
 }
 
 // New returns a server that does not listen yet. A missing token or dependency is an [attune.CodeInvalid] error.
@@ -82,7 +84,9 @@ func New(config Config, deps Deps) (*Server, error) {
 	if err := errors.Join(config.validate(), deps.validate()); err != nil {
 		return nil, fmt.Errorf("create the API: %w", err)
 	}
-	s := &Server{config: config, deps: deps, logger: deps.Logger, router: newRouter()}
+	s := &Server{
+		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger, router: newRouter(),
+	}
 	s.huma = humago.New(s.router, s.humaConfig())
 	s.huma.UseMiddleware(s.checkQuery, s.takeBody)
 	describeDomain(s.huma.OpenAPI().Components.Schemas)
