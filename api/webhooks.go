@@ -23,13 +23,13 @@ const (
 	maxWebhookKey   = 255 // bytes
 )
 
-// Webhooks finds the trigger that a webhook key feeds. A key that feeds none is an [attune.CodeNotFound] error.
+// Webhooks finds the trigger of a webhook key. A key without a trigger is an [attune.CodeNotFound] error.
 type Webhooks interface {
 	WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error)
 }
 
-// registerWebhooks adds the webhook route. It stands beside the framework because the signature covers the bytes of the
-// body, before anybody makes sense of them.
+// registerWebhooks adds the webhook route. The framework does not serve it, because the signature covers the bytes of the body
+// before they are parsed.
 func (s *Server) registerWebhooks() {
 	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
 		accepted, err := s.postWebhook(r)
@@ -42,8 +42,8 @@ func (s *Server) registerWebhooks() {
 	})
 	s.describe(huma.Operation{
 		OperationID: "post-webhook", Method: http.MethodPost, Path: webhookPath, Tags: []string{"events"},
-		Summary:     "Deliver an event, signed with the trigger's secret instead of the token",
-		Description: "The body is a JSON object, or a form with such an object in the field payload.",
+		Summary:     "Deliver an event, signed with the trigger's secret; needs no token",
+		Description: "The body is a JSON object, or a form with a JSON object in the field payload.",
 		Parameters: []*huma.Param{
 			{Name: "key", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}},
 			{
@@ -59,8 +59,8 @@ func (s *Server) registerWebhooks() {
 		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 }
 
-// postWebhook takes a delivery in: who may first, what it says afterwards.
-func (s *Server) postWebhook(r *http.Request) (*answer[Accepted], error) {
+// postWebhook records a delivery. It checks the signature before it parses the body.
+func (s *Server) postWebhook(r *http.Request) (*response[Accepted], error) {
 	trigger, err := s.webhookTrigger(r.Context(), r.PathValue("key"))
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger
 	return trigger, err
 }
 
-// checkSignature gives the same answer to a missing, an unreadable and a wrong signature.
+// checkSignature returns the same error for a missing, a malformed and a wrong signature.
 func (s *Server) checkSignature(r *http.Request, trigger attune.Trigger, body []byte) error {
 	name := trigger.Webhook.SecretEnv
 	secret, _ := s.deps.LookupSecret(name)
@@ -108,8 +108,8 @@ func (s *Server) checkSignature(r *http.Request, trigger attune.Trigger, body []
 	if signedWith(secret, body, r.Header.Get(signatureHeader)) {
 		return nil
 	}
-	s.logger.WarnContext(r.Context(), "a webhook delivery has no or a wrong signature",
-		"request_id", exchangeOf(r.Context()).id, "trigger", trigger.Ref)
+	s.logger.WarnContext(r.Context(), "a webhook delivery has a missing or wrong signature",
+		"request_id", requestInfoOf(r.Context()).id, "trigger", trigger.Ref)
 	return unauthorized("the signature is missing or wrong: send "+signatureHeader+": sha256=<hex of the HMAC-SHA256 of the body>").
 		with("WWW-Authenticate", signatureHeader+` realm="attune webhooks"`)
 }
