@@ -127,7 +127,7 @@ func TestChecks(t *testing.T) {
 		{"a queue is paused", control(attune.ManualOverride{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{At: noon, Author: authorNamed("ada", "freeze")}}),
 			doctor.Note, []string{"It is paused, by ada at 2030-01-02T12:00:00Z (freeze).", "queues/a.b/resume"}},
 		{"a limit is overridden", control(attune.ManualOverride{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
-			doctor.Note, []string{"limit is 5 by hand until 2030-01-02T12:00:00Z.", "limit/clear"}},
+			doctor.Note, []string{"limit is overridden: 5 until 2030-01-02T12:00:00Z.", "limit/clear"}},
 		{"a limit is overridden for ever", control(attune.ManualOverride{Mode: attune.QueueOpen, Override: &attune.LimitOverride{}}),
 			doctor.Note, []string{"until it is cleared"}},
 		{"no queue is overridden", control(), doctor.OK, []string{"Every queue is open"}},

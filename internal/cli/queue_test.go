@@ -137,7 +137,7 @@ func TestQueueShow(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.Empty(t, cmp.Diff(`queue      shop.deploy
 mode       open
-limit      1, by hand until 2030-01-02 13:00:00
+limit      1, manual override until 2030-01-02 13:00:00
 active     0 of 1
 waiting    1, the first for 1m30s
 parked     2, waiting for a person

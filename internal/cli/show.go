@@ -131,9 +131,9 @@ func (s shownQueue) printCounts(w io.Writer) {
 func limitFrom(limit api.QueueLimit) string {
 	switch {
 	case limit.Until != nil:
-		return "by hand until " + limit.Until.Format(time.DateTime)
+		return "manual override until " + limit.Until.Format(time.DateTime)
 	case limit.From == "by hand":
-		return "by hand until it is cleared"
+		return "manual override until it is cleared"
 	default:
 		return "from: " + limit.From
 	}
