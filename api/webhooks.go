@@ -18,13 +18,13 @@ const (
 	maxWebhookKey  = 255 // bytes
 )
 
-// Webhooks finds the trigger that a webhook key feeds. A key that feeds none is an [attune.CodeNotFound] error.
+// Webhooks finds the trigger of a webhook key. A key without a trigger is an [attune.CodeNotFound] error.
 type Webhooks interface {
 	WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error)
 }
 
-// registerWebhooks adds the webhook route. It stands beside the framework because the signature covers the bytes of the
-// body, before anybody makes sense of them.
+// registerWebhooks adds the webhook route. The framework does not serve it, because the signature covers the bytes of the body
+// before they are parsed.
 func (s *Server) registerWebhooks() {
 	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
 		accepted, err := s.postWebhook(r)
@@ -37,8 +37,8 @@ func (s *Server) registerWebhooks() {
 	})
 	s.describe(huma.Operation{
 		OperationID: "post-webhook", Method: http.MethodPost, Path: webhookPath, Tags: []string{"events"},
-		Summary:     "Deliver an event, signed with the trigger's secret instead of the token",
-		Description: "The body is a JSON object, or a form with such an object in the field payload.",
+		Summary:     "Deliver an event, signed with the trigger's secret; needs no token",
+		Description: "The body is a JSON object, or a form with a JSON object in the field payload.",
 		Parameters: []*huma.Param{
 			{Name: "key", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}},
 			{
@@ -54,8 +54,8 @@ func (s *Server) registerWebhooks() {
 		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 }
 
-// postWebhook accepts a delivery. Nothing reads the body before its signature is verified.
-func (s *Server) postWebhook(r *http.Request) (*answer[Accepted], error) {
+// postWebhook records a delivery. It checks the signature before it parses the body.
+func (s *Server) postWebhook(r *http.Request) (*response[Accepted], error) {
 	trigger, err := s.webhookTrigger(r.Context(), r.PathValue("key"))
 	if err != nil {
 		return nil, err
@@ -90,8 +90,8 @@ func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger
 func (s *Server) webhookProblem(ctx context.Context, trigger attune.Trigger, err error) error {
 	switch {
 	case attune.CodeOf(err) == attune.CodeUnauthorized:
-		s.logger.WarnContext(ctx, "a webhook delivery has no or a wrong signature",
-			"request_id", exchangeOf(ctx).id, "trigger", trigger.Ref)
+		s.logger.WarnContext(ctx, "a webhook delivery has a missing or wrong signature",
+			"request_id", requestInfoOf(ctx).id, "trigger", trigger.Ref)
 		return s.problem(ctx, err).with("WWW-Authenticate", sources.SignatureHeader+` realm="attune webhooks"`)
 	case errors.Is(err, sources.ErrMediaType):
 		return newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, s.problem(ctx, err).Detail)
