@@ -28,8 +28,8 @@ type LimitChange struct {
 }
 
 type changeQueueInput struct {
-	Key  string `path:"key" doc:"The queue's key"`
-	Body Change
+	Key  string  `path:"key" doc:"The queue's key"`
+	Body *Change
 }
 
 type limitQueueInput struct {
@@ -76,7 +76,7 @@ func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*respo
 	if in.Body.Until != nil {
 		limit.Until = *in.Body.Until
 	}
-	return s.changeQueue(ctx, in.Key, in.Body.Change, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
+	return s.changeQueue(ctx, in.Key, &in.Body.Change, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
 		return s.deps.Control.SetLimit(ctx, key, limit, author)
 	})
 }
@@ -84,7 +84,7 @@ func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*respo
 // changeQueue makes a manual change. It refuses a queue that does not exist, because the change would create the queue. The
 // queue of an action exists before its first use.
 func (s *Server) changeQueue(
-	ctx context.Context, name string, request Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
+	ctx context.Context, name string, request *Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
 ) (*response[attune.QueueStatus], error) {
 	key := attune.QueueKey(name)
 	if key.Validate() != nil {

@@ -67,7 +67,11 @@ func TestQueueControl(t *testing.T) {
 	require.ElementsMatch(t, []attune.QueueMode{attune.QueuePaused, attune.QueueOpen, attune.QueueDraining}, b.control.modes)
 	require.Equal(t, "admin for ada/why", b.control.by[0])
 
-	response := b.do(t, request{method: http.MethodPut, path: "/api/v1/queues/github.unused/limit", body: `{"on_behalf_of":"ada","limit":5,"until":"2030-01-02T13:00:00Z"}`})
+	response := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/pause"})
+	require.Equal(t, http.StatusOK, response.Code, "without a body: %s", response.Body)
+	require.Equal(t, "admin/", b.control.by[len(b.control.by)-1])
+
+	response = b.do(t, request{method: http.MethodPut, path: "/api/v1/queues/github.unused/limit", body: `{"on_behalf_of":"ada","limit":5,"until":"2030-01-02T13:00:00Z"}`})
 	require.Equal(t, http.StatusOK, response.Code, "before its first use: %s", response.Body)
 	response = b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/limit/clear", body: `{"on_behalf_of":"ada"}`})
 	require.Equal(t, http.StatusOK, response.Code, response.Body)

@@ -103,6 +103,8 @@ func TestListFilterErrors(t *testing.T) {
 		{"/api/v1/executions?worker=%ff", `query.worker: "\xff" is not valid UTF-8`},
 		{"/api/v1/executions?enforcement=0", `query.enforcement: expected number >= 1`},
 		{"/api/v1/executions?reason=x", `query.reason: unknown query parameter`},
+		{"/api/v1/executions?status=", `query.status: empty: give it a value, or leave it out`},
+		{"/api/v1/enforcements?queue", `query.queue: empty: give it a value, or leave it out`},
 	}
 	for _, tc := range cases {
 		t.Run(tc.path, func(t *testing.T) {

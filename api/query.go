@@ -13,8 +13,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// checkQuery refuses a query that cannot be parsed, and a parameter that appears more than once. Every parameter takes one
-// value, and the framework would silently use the first. The framework itself refuses unknown parameters.
+// checkQuery refuses a query that cannot be parsed, and a parameter that has no value or several. The framework would take an
+// empty value for a missing parameter, and use the first of several values. The framework itself refuses unknown parameters.
 func (s *Server) checkQuery(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	if found := queryErrors(r.URL.RawQuery); found != nil {
@@ -31,8 +31,11 @@ func queryErrors(raw string) []ProblemError {
 	}
 	var found []ProblemError
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if n := len(query[name]); n > 1 {
+		switch n := len(query[name]); {
+		case n > 1:
 			found = append(found, ProblemError{Location: "query." + name, Message: fmt.Sprintf("sent %d times: send it once", n)})
+		case query.Get(name) == "":
+			found = append(found, ProblemError{Location: "query." + name, Message: "empty: give it a value, or leave it out"})
 		}
 	}
 	return found
