@@ -50,7 +50,7 @@ type Overflow string
 
 // The overflow choices.
 const (
-	OverflowReject     Overflow = "reject"      // the newcomer
+	OverflowReject     Overflow = "reject"      // the new enforcement
 	OverflowDropOldest Overflow = "drop_oldest" // the enforcement that has waited longest
 )
 

@@ -26,7 +26,7 @@ func Fields() []Field {
 		}, valueRange[int]{least: 1, most: new(attune.MaxQueuedLimit)}),
 		choice(spec[attune.Overflow]{
 			name: "overflow", defaultValue: attune.OverflowReject,
-			doc:       "Which enforcement leaves a full queue: the newest, or the enforcement that has waited longest",
+			doc:       "Which enforcement leaves a full queue: the new enforcement, or the enforcement that has waited longest",
 			document:  func(p *attune.Policy) **attune.Overflow { return &p.Overflow },
 			effective: func(p *attune.QueuePolicy) *attune.Overflow { return &p.Overflow },
 		}, attune.OverflowReject, attune.OverflowDropOldest),
