@@ -28,12 +28,12 @@ func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) s
 	want := services.Config{Dir: dir}
 	if !cfg.PostgresURL.IsSet() {
 		want.Postgres = &services.PostgresConfig{
-			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.Ways("postgres.url")),
+			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.HowToSet("postgres.url")),
 		}
 	}
 	if !cfg.AMQPURL.IsSet() {
 		want.RabbitMQ = &services.RabbitMQConfig{
-			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.Ways("amqp.url")),
+			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.HowToSet("amqp.url")),
 		}
 	}
 	if _, set := lookup(temporalAddressEnv); !set {
@@ -48,7 +48,7 @@ func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) s
 
 // portAdvice says how to choose another port than one that is taken, and how to use the server that has it.
 func portAdvice(setting, server string) string {
-	advice := "choose another with " + config.Ways(setting) + " (0 takes a free one)"
+	advice := "choose another with " + config.HowToSet(setting) + " (0 takes a free one)"
 	if server != "" {
 		advice += ", or name a server to use instead with " + server
 	}
