@@ -16,7 +16,7 @@ func TestCache(t *testing.T) {
 			compiled++
 			value, err := strconv.Atoi(key)
 			if err != nil {
-				return 0, wrong(nil, "%s", err)
+				return 0, mistakeAt(nil, "%s", err)
 			}
 			return value, nil
 		})

@@ -74,7 +74,7 @@ func TestLesser_IsTheSmallerWeight(t *testing.T) {
 		b := types.DefaultTypeAdapter.NativeToValue(genValue(1).Draw(t, "b"))
 		stop := rapid.Uint64Range(1, 500).Draw(t, "stop")
 		want := min(weigh(math.MaxUint64, a), weigh(math.MaxUint64, b))
-		if got := lesser(stop, a, b); min(got, stop) != min(want, stop) {
+		if got := lesserWeight(stop, a, b); min(got, stop) != min(want, stop) {
 			t.Fatalf("the lesser weight is %d, want %d", got, want)
 		}
 	})
@@ -97,6 +97,6 @@ func TestWeigh_StopsInAValueThatRepeatsItself(t *testing.T) {
 		value = types.NewRefValList(types.DefaultTypeAdapter, []ref.Val{value, value})
 	}
 	require.GreaterOrEqual(t, weigh(1000, value), uint64(1000))
-	require.GreaterOrEqual(t, lesser(1000, value, value), uint64(1000))
-	require.Equal(t, uint64(1), lesser(maxSteps, value, types.IntOne))
+	require.GreaterOrEqual(t, lesserWeight(1000, value, value), uint64(1000))
+	require.Equal(t, uint64(1), lesserWeight(maxSteps, value, types.IntOne))
 }

@@ -80,5 +80,5 @@ func TestPricings_NamesTheBoundThatIsReached(t *testing.T) {
 	t.Parallel()
 	require.Empty(t, price{made: maxTextBytes}.refusal())
 	require.Equal(t, "the result could have 1048577 bytes, more than 1048576,", price{made: maxTextBytes + 1}.refusal())
-	require.Equal(t, "why", price{made: maxTextBytes + 1, wrong: "why"}.refusal())
+	require.Equal(t, "why", price{made: maxTextBytes + 1, invalid: "why"}.refusal())
 }

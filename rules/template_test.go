@@ -91,13 +91,13 @@ func TestEngine_TemplatesThatFail(t *testing.T) {
 	doubling := `cel.bind(a, [payload, payload], cel.bind(b, [a, a, a, a], cel.bind(c, [b, b, b, b], [c, c, c, c])))`
 
 	tests := []struct{ name, payload, parameters, want string }{
-		{"missing key", values, `{"a": {"b": ["x", "{{ payload.nope }}"]}}`, `/a/b/1: 1:11: no such key "nope": ask has(payload.nope) first`},
-		{"missing key on the second line", values, `{"a": "x\n  {{ 1 +\n payload.nope }}"}`, `/a: 3:9: no such key "nope": ask has(payload.nope) first`},
-		{"missing key after text", values, `{"a": "ä {{ payload.nope }}"}`, `/a: 1:13: no such key "nope": ask has(payload.nope) first`},
+		{"missing key", values, `{"a": {"b": ["x", "{{ payload.nope }}"]}}`, `/a/b/1: 1:11: no such key "nope": test has(payload.nope) first`},
+		{"missing key on the second line", values, `{"a": "x\n  {{ 1 +\n payload.nope }}"}`, `/a: 3:9: no such key "nope": test has(payload.nope) first`},
+		{"missing key after text", values, `{"a": "ä {{ payload.nope }}"}`, `/a: 1:13: no such key "nope": test has(payload.nope) first`},
 		{"a type", values, `{"a": "{{ type(1) }}"}`, `/a: 1:3: a type has no JSON form`},
 		{"infinity", values, `{"a": "{{ 1.0 / 0.0 }}"}`, `/a: 1:3: the number +Inf has no JSON form`},
 		{"infinity in a text", values, `{"a": "x{{ 1.0 / 0.0 }}"}`, `/a: 1:4: in a text: the number +Inf has no JSON form`},
-		{"keys that collide", values, `{"a": "{{ {1: 'x', '1': 'y'} }}"}`, `/a: 1:3: the key "1" stands for two values`},
+		{"keys that collide", values, `{"a": "{{ {1: 'x', '1': 'y'} }}"}`, `/a: 1:3: the key "1" has two values`},
 		{"too many steps", values, `{"a": "{{ lists.range(1000000).map(x, x * x) }}"}`, `/a: 1:3: the rule needs more than 1000000 steps for this event`},
 		{"too large together", big, `{"a": "{{ payload.text }}", "b": "{{ payload.text }}"}`, `/b: 1:3: the result has more than 524288 bytes`},
 		{"too large in a text", big, `{"a": "{{ payload.text }} {{ payload.text }}"}`, `/a: the result has more than 524288 bytes`},
