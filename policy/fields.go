@@ -50,7 +50,7 @@ func Fields() []Field {
 		}, valueRange[attune.Duration]{least: 0, most: new(attune.Duration(attune.MaxRetryDelay))}),
 		choice(spec[attune.RetryPlacement]{
 			name: "retry_placement", defaultValue: attune.RetryHold,
-			doc:       "Where an enforcement waits for its next attempt: in its slot, at the back of the line, or parked until a person decides",
+			doc:       "Where an enforcement waits for its next attempt: in its slot, at the back of the line, or parked",
 			document:  func(p *attune.Policy) **attune.RetryPlacement { return &p.RetryPlacement },
 			effective: func(p *attune.QueuePolicy) *attune.RetryPlacement { return &p.RetryPlacement },
 		}, attune.RetryHold, attune.RetryBack, attune.RetryPark),

@@ -51,7 +51,8 @@ func settings(c *Config) []setting {
 			doc:      "bearer token that API requests must carry, " + strconv.Itoa(minTokenLength) + " characters or more",
 			neededBy: []Role{RoleAPI}, example: `the output of "openssl rand -hex 32"`},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),
-			doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator + "' in the environment"},
+			doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator +
+				"' in the environment"},
 		{name: "roles", separator: comma, defaultText: joinRoles(Roles()), set: list(&c.Roles, parseRoles),
 			doc: "parts to run in this process: " + joinRoles(Roles())},
 		{name: "lease", defaultText: "1m", set: single(&c.Lease, lease.read), // must allow a slow claim and six renewals
