@@ -74,7 +74,7 @@ func TestPostEventWithSchemaThatBranches(t *testing.T) {
 	payload := strings.Repeat(`{"x":`, 80) + `1` + strings.Repeat(`}`, 80)
 	b := setup(t).withRules(t, attune.Rule{}, schema)
 	problem := requireProblem(t, b.do(t, post("/api/v1/events", `{"trigger": "github.push", "payload": `+payload+`}`)), 422, "invalid")
-	require.Contains(t, problem.Detail, "checking it against the schema takes more than 1000000 steps")
+	require.Contains(t, problem.Detail, "the check against the schema takes more than 1000000 steps")
 	require.Empty(t, b.recorder.events)
 }
 

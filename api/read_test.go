@@ -144,7 +144,7 @@ func TestExecutions(t *testing.T) {
 
 		b.executions.changes = func(attune.ExecutionID) ([]attune.ExecutionChange, error) {
 			return []attune.ExecutionChange{{
-				At: noon, Author: attune.Author{Principal: samAuthor.Principal, Note: "it hangs"}, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "cancelling",
+				At: noon, Author: attune.Author{Principal: samAuthor.Principal, Note: "it hangs"}, Kind: attune.ExecutionCancelRequested, Attempt: 1, From: "running", To: "cancelling",
 			}}, nil
 		}
 		require.Contains(t, b.do(t, get("/api/v1/executions/21")).Body.String(), `"changes":[{"at":"2030-01-02T12:00:00Z","principal":{"name":"admin","method":"token"},`+

@@ -87,7 +87,7 @@ func runTemporalWorkers(
 	queues *activities.QueueActivities, enforcements *activities.EnforcementActivities,
 ) {
 	run := func(taskQueue string, options worker.Options, register func(worker.Registry)) {
-		ended := func(err error) { s.Ended("temporal worker on "+taskQueue, err) }
+		ended := func(err error) { s.ReportEnd("temporal worker on "+taskQueue, err) }
 		w := temporal.NewWorker(c, taskQueue, options, ended, func(r worker.Registry) { workflows.Register(r) }, register)
 		lifecycle.Append(fx.StartStopHook(w.Start, w.Stop))
 	}

@@ -54,7 +54,7 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author a
 			}
 			to = attune.ExecutionCancelling
 		}
-		return recordChange(ctx, tx, s, author, attune.ExecutionCancelAsked, string(from), to)
+		return recordChange(ctx, tx, s, author, attune.ExecutionCancelRequested, string(from), to)
 	})
 	return execution, err
 }

@@ -83,10 +83,10 @@ func TestExecutions_Cancel(t *testing.T) {
 		_, err = b.executions.Cancel(t.Context(), messages[0].Execution, nul)
 		requireCode(t, attune.CodeInvalid, err, "U+0000")
 		require.Equal(t, []attune.ExecutionChange{{
-			Author: ada, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "cancelling",
+			Author: ada, Kind: attune.ExecutionCancelRequested, Attempt: 1, From: "running", To: "cancelling",
 		}}, b.changesOf(t, messages[0].Execution))
 		require.Equal(t, []attune.ExecutionChange{{
-			Author: bob, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "requested", To: "cancelled",
+			Author: bob, Kind: attune.ExecutionCancelRequested, Attempt: 1, From: "requested", To: "cancelled",
 		}}, b.changesOf(t, messages[1].Execution))
 	})
 

@@ -35,7 +35,7 @@
 //	while subscribed          what is published meanwhile is missed
 //
 // Every loop ([Connection.Run], [Consumer.Run], [Responder.Run], [Subscriber.Run], [Puller.Pull]) reconnects by itself,
-// with a pause that grows to [retry.Longest], until its context ends.
+// with a pause that grows to [retry.MaxPause], until its context ends.
 //
 // # Failing handlers
 //

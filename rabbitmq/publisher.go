@@ -20,7 +20,7 @@ const (
 	// a quorum queue without its majority, does not confirm.
 	publishPatience = 30 * time.Second
 	// connectPatience bounds the part of it spent without a connection.
-	connectPatience = retry.Longest
+	connectPatience = retry.MaxPause
 	// stuckPatience is what a channel gets to say why it failed when the context ends.
 	stuckPatience = 100 * time.Millisecond
 	// publishChannels bounds how many calls publish at the same time.

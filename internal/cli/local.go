@@ -28,12 +28,12 @@ func missingServices(cfg config.Config, lookup func(string) (string, bool), dir 
 	want := services.Config{Dir: dir}
 	if !cfg.PostgresURL.IsSet() {
 		want.Postgres = &services.PostgresConfig{
-			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.Ways("postgres.url")),
+			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.HowToSet("postgres.url")),
 		}
 	}
 	if !cfg.AMQPURL.IsSet() {
 		want.RabbitMQ = &services.RabbitMQConfig{
-			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.Ways("amqp.url")),
+			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.HowToSet("amqp.url")),
 		}
 	}
 	if _, set := lookup(temporalAddressEnv); !set {
@@ -48,7 +48,7 @@ func missingServices(cfg config.Config, lookup func(string) (string, bool), dir 
 
 // portAdvice says how to choose another port when the port is taken, or how to use an existing server instead.
 func portAdvice(setting, server string) string {
-	advice := "choose another port with " + config.Ways(setting) + " (0 picks a free one)"
+	advice := "choose another port with " + config.HowToSet(setting) + " (0 picks a free one)"
 	if server != "" {
 		advice += ", or use a server that already runs with " + server
 	}
