@@ -134,7 +134,7 @@ func TestDB_SilentConnections(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ids := b.created(t, deploy, 1)
-		limited := open(t, postgres.Config{URL: b.url}.WithStatementLimit(100*time.Millisecond))
+		limited := open(t, postgres.Config{URL: b.url}.WithStatementTimeout(100*time.Millisecond))
 		blocker, err := b.conn(t).Begin(t.Context())
 		require.NoError(t, err)
 		_, err = blocker.Exec(t.Context(), `LOCK TABLE enforcements`)
