@@ -90,7 +90,7 @@ func TestQueueControl_Refused(t *testing.T) {
 		"limit below 0": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada","limit":-1}`}, nil, 422, "limit"},
 		"limit missing": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada"}`}, nil, 422, "limit"},
 		"nothing to change": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"on_behalf_of":"ada"}`},
-			attune.Errorf(attune.CodeConflict, "the queue is paused already"), 409, "already"},
+			attune.Errorf(attune.CodeConflict, "the queue is already paused"), 409, "already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -72,10 +72,10 @@ func TestState_Change(t *testing.T) {
 		require.NoError(t, setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}))
 		before := carriedOver(t, state)
 		for says, err := range map[string]error{
-			"the queue is open already":                   setMode(state, start, somebody, attune.QueueOpen),
-			"the limit is 4 by hand already":              setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}),
+			"the queue is already open":                   setMode(state, start, somebody, attune.QueueOpen),
+			"the limit is already 4 by hand":              setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}),
 			"enforcement 101 does not wait in this queue": cancel(state, start, somebody, tickets(1, 1)[0]), // it holds a slot
-			"the limit is the policy's already":           setLimit(open(attune.QueuePolicy{Limit: 1}), start, somebody, nil),
+			"the policy's limit is already in force":      setLimit(open(attune.QueuePolicy{Limit: 1}), start, somebody, nil),
 		} {
 			require.EqualError(t, err, says)
 			require.Equal(t, attune.CodeConflict, attune.CodeOf(err))
@@ -138,7 +138,7 @@ func TestState_Change(t *testing.T) {
 		state.Unloggable("the table is full")
 		settled, failure := carriedOver(t, state).ChangeRecorded(number)
 		require.True(t, settled)
-		require.EqualError(t, failure, "the change was made and cannot be recorded: the table is full")
+		require.EqualError(t, failure, "the change was made but cannot be recorded: the table is full")
 		require.EqualValues(t, 1, state.Counters().Unloggable)
 		require.Empty(t, state.Unlogged(9, 9).Changes)
 	})

@@ -318,9 +318,9 @@ func TestState_FirstLook(t *testing.T) {
 	state := semaphore.New(attune.QueueSnapshot{Policy: attune.QueuePolicy{MaxQueued: 100}, LastSequence: 2, Waiting: tickets(1, 2)})
 	rebuilt := start.Add(time.Hour)
 	state.Rebuilt(rebuilt)
-	require.Empty(t, state.Drowsy(9), "a queue that was just rebuilt gives its tickets the time to be granted")
+	require.Empty(t, state.SleepersToStart(9), "a queue that was just rebuilt gives its tickets the time to be granted")
 	state.Advance(rebuilt.Add(semaphore.SleepAfter))
-	require.Equal(t, tickets(1, 2), state.Drowsy(9))
+	require.Equal(t, tickets(1, 2), state.SleepersToStart(9))
 }
 
 func TestEarlier(t *testing.T) {

@@ -252,14 +252,14 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			}
 		},
 		"sleep": func(t *rapid.T) {
-			tickets := m.state.Drowsy(rapid.IntRange(1, 3).Draw(t, "n"))
+			tickets := m.state.SleepersToStart(rapid.IntRange(1, 3).Draw(t, "n"))
 			for _, ticket := range tickets {
 				require.Equal(t, waiting, m.oracle.entries[ticket.Sequence-1].place)
 				require.False(t, m.asleep[ticket.Sequence], "put to sleep twice")
 				require.False(t, ticket.EnqueuedAt.Add(sleepAfter).After(m.now), "put to sleep before its time")
 				m.asleep[ticket.Sequence] = true
 			}
-			m.state.Asleep(tickets)
+			m.state.SleepersStarted(tickets)
 		},
 		"record": func(t *rapid.T) {
 			n := len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n")))

@@ -149,21 +149,21 @@ func TestState_Parking(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
-		at, ok := state.LookAt()
+		at, ok := state.SleepCheckAt()
 		require.True(t, ok)
 		require.Equal(t, later(1), at)
 		late := attune.Ticket{Enforcement: 104, Sequence: 4, EnqueuedAt: start.Add(time.Second)}
 		state.Acquire(start.Add(time.Second), []attune.Ticket{late})
-		require.Empty(t, state.Drowsy(10))
+		require.Empty(t, state.SleepersToStart(10))
 
 		state.Advance(later(1))
-		require.Equal(t, tickets(2, 3), state.Drowsy(10))
-		require.Equal(t, tickets(2, 2), state.Drowsy(1))
-		state.Asleep(state.Drowsy(10))
-		require.Empty(t, state.Drowsy(10))
+		require.Equal(t, tickets(2, 3), state.SleepersToStart(10))
+		require.Equal(t, tickets(2, 2), state.SleepersToStart(1))
+		state.SleepersStarted(state.SleepersToStart(10))
+		require.Empty(t, state.SleepersToStart(10))
 		require.EqualValues(t, 3, state.AsleepUpTo())
 		state.Advance(later(2))
-		require.Equal(t, []attune.Ticket{late}, state.Drowsy(10))
+		require.Equal(t, []attune.Ticket{late}, state.SleepersToStart(10))
 	})
 
 	t.Run("nobody in a fast queue", func(t *testing.T) {
@@ -174,10 +174,10 @@ func TestState_Parking(t *testing.T) {
 			state.Release(start, tickets(sequence+1, sequence+1))
 		}
 		state.Advance(later(1))
-		require.Empty(t, state.Drowsy(10))
+		require.Empty(t, state.SleepersToStart(10))
 		state.Release(later(1), tickets(101, 101))
 		state.Advance(later(2))
-		require.Equal(t, tickets(103, 300), state.Drowsy(1000))
+		require.Equal(t, tickets(103, 300), state.SleepersToStart(1000))
 	})
 
 	t.Run("nothing to look for without anybody waiting", func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestState_Parking(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
 		state.Release(start, tickets(1, 1))
-		_, ok := state.LookAt()
+		_, ok := state.SleepCheckAt()
 		require.False(t, ok)
 	})
 }

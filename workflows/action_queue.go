@@ -125,7 +125,7 @@ func cancelOf(ticket attune.Ticket) attune.ChangeRequest {
 // nextDeadline is when there is something to do although nothing has arrived; zero for never.
 func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Time {
 	at, _ := q.state.WakeAt()
-	if look, ok := q.state.LookAt(); ok {
+	if look, ok := q.state.SleepCheckAt(); ok {
 		at = semaphore.Earlier(at, look)
 	}
 	if inspect, ok := q.state.InspectAt(); ok && q.inspecting.idle(now) && !q.closing {

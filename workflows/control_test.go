@@ -22,7 +22,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		require.Equal(t, attune.QueuePaused, view.Mode)
 		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", ""))
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
-		require.EqualError(t, err, "the queue is paused already")
+		require.EqualError(t, err, "the queue is already paused")
 
 		s.acquire(t, 3)
 		s.eventually(t, "they wait", func() bool { return s.view(t).Waiting == 3 })
@@ -139,7 +139,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: -1}, authorNamed("ada", ""))
 				return err
 			},
-			"the time has passed": func() error {
+			"use a time in the future": func() error {
 				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, authorNamed("ada", ""))
 				return err
 			},

@@ -81,7 +81,7 @@ func (q *actionQueue) fill(ctx workflow.Context, now time.Time) {
 
 // doubt asks the rows whether tickets wait that have ended here.
 func (q *actionQueue) doubt(ctx workflow.Context, now time.Time) {
-	tickets := q.state.Doubted()
+	tickets := q.state.Reacquired()
 	if len(tickets) == 0 || !q.doubting.idle(now) {
 		return
 	}
@@ -94,7 +94,7 @@ func (q *actionQueue) doubt(ctx workflow.Context, now time.Time) {
 
 // startSleepers is never in a hurry, so it always takes the way that keeps no workflow task open.
 func (q *actionQueue) startSleepers(ctx workflow.Context, now time.Time) {
-	tickets := q.state.Drowsy(maxSleepers)
+	tickets := q.state.SleepersToStart(maxSleepers)
 	if len(tickets) == 0 || !q.sleeping.idle(now) {
 		return
 	}
@@ -127,10 +127,10 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	var waiting []attune.Ticket
 	if q.doubting.done() && q.doubting.finish(ctx, &waiting) {
 		q.foreign = slices.ContainsFunc(q.doubting.tickets, func(t attune.Ticket) bool { return slices.ContainsFunc(waiting, t.Same) })
-		q.state.Believed(len(q.doubting.tickets))
+		q.state.ConfirmEnded(len(q.doubting.tickets))
 	}
 	if q.sleeping.done() && q.sleeping.finish(ctx, nil) {
-		q.state.Asleep(q.sleeping.tickets)
+		q.state.SleepersStarted(q.sleeping.tickets)
 	}
 	var inspection InspectionResult
 	if q.inspecting.done() && q.inspecting.finish(ctx, &inspection) {
