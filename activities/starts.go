@@ -109,7 +109,7 @@ func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) clien
 		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
 	if a.config.Marked {
-		options.TypedSearchAttributes = workflows.MarkedBy(key)
+		options.TypedSearchAttributes = workflows.SearchAttributes(key)
 	}
 	return options
 }
