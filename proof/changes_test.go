@@ -79,7 +79,7 @@ func TestCheck_Changes(t *testing.T) {
 			func(r *rows) { r.Changes = append(r.Changes[:2], r.Changes[3:]...) },
 			[]string{
 				"changes: change 4: 2 changes have a lower number", "changes: change 5: 3 changes have a lower number",
-				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+				"changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it",
 			},
 		},
 		"a number twice": {
@@ -88,55 +88,55 @@ func TestCheck_Changes(t *testing.T) {
 		},
 		"from another mode": {
 			func(r *rows) { r.Changes[3].From = "draining" },
-			[]string{`changes: change 4: the mode was "draining", and had been changed to "paused"`},
+			[]string{`changes: change 4: the mode was "draining", but the previous change had set it to "paused"`},
 		},
 		"not open at first": {
 			func(r *rows) { r.Changes[1].From = "draining" },
-			[]string{`changes: change 2: the mode was "draining", and had been changed to "open"`},
+			[]string{`changes: change 2: the mode was "draining", but the previous change had set it to "open"`},
 		},
 		"no mode": {
 			func(r *rows) { r.Changes[3].To, r.Stats.Mode = "ajar", "ajar" },
-			[]string{`changes: change 4: there is no change of the mode from "paused" to "ajar"`},
+			[]string{`changes: change 4: a change of the mode from "paused" to "ajar" is impossible`},
 		},
 		"no limit": {
 			func(r *rows) { r.Changes[4].To = "-1 by hand" },
-			[]string{`changes: change 5: there is no change of the limit from "2 by hand" to "-1 by hand"`},
+			[]string{`changes: change 5: a change of the limit from "2 by hand" to "-1 by hand" is impossible`},
 		},
 		"no time": {
 			func(r *rows) { r.Changes[4].To = "1 by hand until soon" },
-			[]string{`changes: change 5: there is no change of the limit from "2 by hand" to "1 by hand until soon"`},
+			[]string{`changes: change 5: a change of the limit from "2 by hand" to "1 by hand until soon" is impossible`},
 		},
 		"no change": {
 			func(r *rows) { r.Changes[4].To = r.Changes[4].From },
 			[]string{
-				`changes: change 5: there is no change of the limit from "2 by hand" to "2 by hand"`,
-				`changes: the limit is 0, and the changes lead to "2 by hand"`,
+				`changes: change 5: a change of the limit from "2 by hand" to "2 by hand" is impossible`,
+				`changes: the limit is 0, but the latest change set it to "2 by hand"`,
 			},
 		},
 		"no cancel": {
 			func(r *rows) { r.Changes[2].From = "granted" },
-			[]string{`changes: change 3: there is no change of the cancel from "granted" to "cancelled"`},
+			[]string{`changes: change 3: a change of the cancel from "granted" to "cancelled" is impossible`},
 		},
 		"of no kind": {
 			func(r *rows) { r.Changes[2].Kind = "name" },
 			[]string{
-				`changes: change 3: there is no change of the name from "queued" to "cancelled"`,
-				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+				`changes: change 3: a change of the name from "queued" to "cancelled" is impossible`,
+				"changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it",
 			},
 		},
 		"another limit by hand": {
 			func(r *rows) { r.Changes[4].From = "3 by hand" },
-			[]string{`changes: change 5: the limit was "3 by hand", and had been changed to "2 by hand"`},
+			[]string{`changes: change 5: the limit was "3 by hand", but the previous change had set it to "2 by hand"`},
 		},
 		"a limit by hand that went by itself": {
 			func(r *rows) { r.Changes[4].From = "1 by policy" },
-			[]string{`changes: change 5: the limit was "1 by policy", and had been changed to "2 by hand"`},
+			[]string{`changes: change 5: the limit was "1 by policy", but the previous change had set it to "2 by hand"`},
 		},
 		"a limit by hand that ran out too early": {
 			func(r *rows) {
 				r.Changes[0].To, r.Changes[4].From = "2 by hand until 2030-01-02T12:00:36Z", "9 by policy"
 			},
-			[]string{`changes: change 5: the limit was "9 by policy", and had been changed to "2 by hand until 2030-01-02T12:00:36Z"`},
+			[]string{`changes: change 5: the limit was "9 by policy", but the previous change had set it to "2 by hand until 2030-01-02T12:00:36Z"`},
 		},
 		"granted while paused": {
 			func(r *rows) { r.Grants[2].GrantedAt = second(28) },
@@ -144,12 +144,12 @@ func TestCheck_Changes(t *testing.T) {
 		},
 		"granted at another limit than the one by hand": {
 			func(r *rows) { r.Grants[1].Limit = 3 },
-			[]string{"changes: sequence 2 grant 2: decided at a limit of 3, and change 1 had set it to 2"},
+			[]string{"changes: sequence 2 grant 2: decided at a limit of 3, but change 1 had set it to 2"},
 		},
 		"granted after it was cancelled": {
 			func(r *rows) { r.Changes[2].Enforcement = 104 },
 			[]string{
-				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+				"changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it",
 				"changes: sequence 4: enforcement 104 is executed, and 1 changes have cancelled it",
 				"changes: sequence 4 grant 3: decided at 12:00:30.000000, after change 3 had cancelled the ticket",
 			},
@@ -164,15 +164,15 @@ func TestCheck_Changes(t *testing.T) {
 		},
 		"cancelled somebody of another queue": {
 			func(r *rows) { r.Changes[2].Enforcement = 999 },
-			[]string{"changes: change 3: the queue has no enforcement 999", "changes: sequence 3: enforcement 103 is cancelled, and no change says by whom"},
+			[]string{"changes: change 3: the queue has no enforcement 999", "changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it"},
 		},
 		"another mode now": {
 			func(r *rows) { r.Stats.Mode = attune.QueueDraining },
-			[]string{`changes: the queue is draining, and the changes lead to "open"`},
+			[]string{`changes: the queue is draining, but the latest change set it to "open"`},
 		},
 		"another limit now": {
 			func(r *rows) { r.Changes[4].To, r.Stats.MaxConcurrent = "3 by hand", 4; r.Grants[3].Limit = 3 },
-			[]string{`changes: the limit is 4, and the changes lead to "3 by hand"`},
+			[]string{`changes: the limit is 4, but the latest change set it to "3 by hand"`},
 		},
 	}
 	for name, tt := range tests {

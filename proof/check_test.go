@@ -141,8 +141,8 @@ func TestCheck_Violations(t *testing.T) {
 		"lost tickets at the end": {
 			func(r *rows) { r.Stats.TotalEnqueued, r.Stats.QueueLength = 8, 3 },
 			[]string{
-				"tickets: sequence 7: 2 tickets are lost: nobody has or had a sequence from 7 to 8",
-				"counts: total_enqueued is 8, and the rows are 6", "counts: queue_length is 3, and the rows are 1",
+				"tickets: sequence 7: 2 tickets are lost: no enforcement has or had a sequence from 7 to 8",
+				"counts: total_enqueued is 8, but there are 6 rows", "counts: queue_length is 3, but there are 1 rows",
 			},
 		},
 		"one place for two": {
@@ -165,7 +165,7 @@ func TestCheck_Violations(t *testing.T) {
 		},
 		"accepted out of order": {
 			func(r *rows) { r.enforcement(6).QueuedAt = new(second(-1)) },
-			[]string{"tickets: sequence 6: accepted at 11:59:59.000000, and one of a lower sequence at 12:00:04.000000"},
+			[]string{"tickets: sequence 6: accepted at 11:59:59.000000, and a lower sequence at 12:00:04.000000"},
 		},
 		"a ticket of another queue": {
 			func(r *rows) { r.enforcement(6).Queue = "shop.test" },
@@ -178,7 +178,7 @@ func TestCheck_Violations(t *testing.T) {
 			},
 			[]string{
 				"tickets: sequence 6: enforcement 106 neither waits, nor holds a slot, nor has ended",
-				"counts: total_enqueued is 5, and the rows are 6",
+				"counts: total_enqueued is 5, but there are 6 rows",
 			},
 		},
 		"an attempt granted twice": {
@@ -188,7 +188,7 @@ func TestCheck_Violations(t *testing.T) {
 				r.Grants = append(r.Grants, again)
 			},
 			[]string{
-				"once: sequence 4 grant 5: enforcement 104 was granted in this place already, by grant 3",
+				"once: sequence 4 grant 5: enforcement 104 was already granted in this place, by grant 3",
 				"order: sequence 4 grant 5: decided after grant 4 of sequence 5",
 			},
 		},
@@ -209,7 +209,7 @@ func TestCheck_Violations(t *testing.T) {
 		},
 		"a number that nobody waits for": {
 			func(r *rows) { r.Grants[3].Number, r.enforcement(5).GrantNumber = 5, 5 },
-			[]string{"order: sequence 5 grant 5: 1 numbers before it are not in the log, and 0 tickets between sequences 4 and 5 may have been meant"},
+			[]string{"order: sequence 5 grant 5: 1 numbers before it are not in the log, but only 0 tickets between sequences 4 and 5 can explain them"},
 		},
 		"one too many, with a grant under way": {
 			func(r *rows) {
@@ -229,7 +229,7 @@ func TestCheck_Violations(t *testing.T) {
 		},
 		"a grant in another lane": {
 			func(r *rows) { r.Grants[2].Lane = 1 },
-			[]string{"log: sequence 4 grant 3: decided in lane 1, and enforcement 104 is in lane 0"},
+			[]string{"log: sequence 4 grant 3: decided in lane 1, but enforcement 104 is in lane 0"},
 		},
 		"a grant of nobody": {
 			func(r *rows) {
@@ -247,7 +247,7 @@ func TestCheck_Violations(t *testing.T) {
 			[]string{
 				"tickets: sequence 3: enforcements 103 and 104 have the same place",
 				"log: sequence 4 grant 3: enforcement 104 is executed: the log has no grant for it",
-				"counts: total_enqueued is 6, and the rows are 7", "counts: total_completed is 3, and the rows are 4",
+				"counts: total_enqueued is 6, but there are 7 rows", "counts: total_completed is 3, but there are 4 rows",
 			},
 		},
 		"a grant with a place that is not given out": {
@@ -263,7 +263,7 @@ func TestCheck_Violations(t *testing.T) {
 		},
 		"given back before it was taken": {
 			func(r *rows) { r.Grants[2].ReleasedAt = new(second(29)) },
-			[]string{"log: sequence 4 grant 3: gave its slot back at 12:00:29.000000 and took it at 12:00:30.000000"},
+			[]string{"log: sequence 4 grant 3: gave its slot back at 12:00:29.000000, before taking it at 12:00:30.000000"},
 		},
 		"a slot that was not given back": {
 			func(r *rows) { r.Grants[2].ReleasedAt, r.Grants[2].Outcome = nil, attune.ExecutionRunning },
@@ -289,7 +289,7 @@ func TestCheck_Violations(t *testing.T) {
 		},
 		"another number": {
 			func(r *rows) { r.enforcement(5).GrantNumber = 7 },
-			[]string{"log: sequence 5 grant 7: enforcement 105 is granted: its row has grant 7, and the log has 4"},
+			[]string{"log: sequence 5 grant 7: enforcement 105 is granted: its row has grant 7, but the log has 4"},
 		},
 		"ended and still holding": {
 			func(r *rows) { r.Grants[3].Outcome = attune.ExecutionFailed },
@@ -297,7 +297,7 @@ func TestCheck_Violations(t *testing.T) {
 		},
 		"a wrong counter": {
 			func(r *rows) { r.Stats.TotalCompleted++ },
-			[]string{"counts: 6 accepted is not 1 waiting + 1 active + 4 given back + 1 dropped", "counts: total_completed is 4, and the rows are 3"},
+			[]string{"counts: 6 accepted is not 1 waiting + 1 active + 4 given back + 1 dropped", "counts: total_completed is 4, but there are 3 rows"},
 		},
 	}
 	for name, tt := range tests {

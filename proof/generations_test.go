@@ -85,7 +85,7 @@ func TestCheck_Generations(t *testing.T) {
 					r.enforcement(r.Grants[i].Sequence).GrantNumber++
 				}
 			},
-			[]string{"order: sequence 4 grant 5: 3 numbers before it are not in the log, and 2 tickets between sequences 1 and 4 may have been meant"},
+			[]string{"order: sequence 4 grant 5: 3 numbers before it are not in the log, but only 2 tickets between sequences 1 and 4 can explain them"},
 		},
 		"one end cannot have been lost": {
 			func(r *rows) {
@@ -101,7 +101,7 @@ func TestCheck_Generations(t *testing.T) {
 				}
 				r.count()
 			},
-			[]string{"order: sequence 4 grant 3: overtook 1 tickets between sequences 1 and 4, of which neither a grant nor an end can have been lost"},
+			[]string{"order: sequence 4 grant 3: overtook 1 tickets between sequences 1 and 4, whose grants and ends cannot have been lost"},
 		},
 		"ends that were stored by a later generation prove nothing": {
 			func(r *rows) {
@@ -176,7 +176,7 @@ func TestCheck_GenerationsCounted(t *testing.T) {
 func TestCheck_EndedBefore(t *testing.T) {
 	t.Parallel()
 	for generation, want := range map[int64][]string{
-		0: {"order: sequence 4 grant 4: 1 numbers before it are not in the log, and 0 tickets between sequences 2 and 4 may have been meant"},
+		0: {"order: sequence 4 grant 4: 1 numbers before it are not in the log, but only 0 tickets between sequences 2 and 4 can explain them"},
 		1: nil, // an end that generation 0 had decided may have been stored late
 	} {
 		r := sound()

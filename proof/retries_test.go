@@ -63,9 +63,9 @@ func TestCheck_Retries(t *testing.T) {
 		"a former place is lost": {
 			func(r *rows) { r.Grants = r.Grants[1:] },
 			[]string{
-				"tickets: sequence 1: 1 tickets are lost: nobody has or had a sequence from 1 to 1",
-				"order: sequence 2 grant 2: 1 numbers before it are not in the log, and 0 tickets between sequences 0 and 2 may have been meant",
-				"counts: total_enqueued is 7, and the rows are 6", "counts: total_completed is 4, and the rows are 3",
+				"tickets: sequence 1: 1 tickets are lost: no enforcement has or had a sequence from 1 to 1",
+				"order: sequence 2 grant 2: 1 numbers before it are not in the log, but only 0 tickets between sequences 0 and 2 can explain them",
+				"counts: total_enqueued is 7, but there are 6 rows", "counts: total_completed is 4, but there are 3 rows",
 			},
 		},
 		"an attempt is granted twice": {
@@ -80,7 +80,7 @@ func TestCheck_Retries(t *testing.T) {
 			func(r *rows) {
 				r.Grants[0].ReleasedAt, r.Grants[2].Limit, r.Grants[3].Limit, r.Grants[4].Limit = nil, 3, 3, 3
 			},
-			[]string{"log: sequence 1 grant 1: enforcement 101 has gone to the back and has not given its slot back"},
+			[]string{"log: sequence 1 grant 1: enforcement 101 has gone to the back but has not given its slot back"},
 		},
 		"back to the front": {
 			func(r *rows) {
@@ -93,11 +93,11 @@ func TestCheck_Retries(t *testing.T) {
 				}
 				r.count()
 			},
-			[]string{"once: sequence 1 grant 2: enforcement 101 had gone to the back by then, to the place of grant 1"},
+			[]string{"once: sequence 1 grant 2: enforcement 101 had already gone to the back, to the place of grant 1"},
 		},
 		"a place accepted out of order": {
 			func(r *rows) { r.Grants[0].EnqueuedAt = second(2) },
-			[]string{"tickets: sequence 2: accepted at 12:00:01.000000, and one of a lower sequence at 12:00:02.000000"},
+			[]string{"tickets: sequence 2: accepted at 12:00:01.000000, and a lower sequence at 12:00:02.000000"},
 		},
 		"it waits and its execution has ended": {
 			func(r *rows) {
@@ -122,7 +122,7 @@ func TestCheck_Retries(t *testing.T) {
 		},
 		"what was given back is counted once for each place": {
 			func(r *rows) { r.Stats.TotalCompleted-- },
-			[]string{"counts: 7 accepted is not 0 waiting + 1 active + 3 given back + 2 dropped", "counts: total_completed is 3, and the rows are 4"},
+			[]string{"counts: 7 accepted is not 0 waiting + 1 active + 3 given back + 2 dropped", "counts: total_completed is 3, but there are 4 rows"},
 		},
 	}
 	for name, tt := range tests {

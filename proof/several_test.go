@@ -75,7 +75,7 @@ func TestCheck_Several(t *testing.T) {
 			overtaken,
 			[]string{
 				"order: sequence 1 grant 3: decided after grant 2 of sequence 2",
-				"order: sequence 2 grant 2: 1 numbers before it are not in the log, and 0 tickets between sequences 0 and 2 may have been meant",
+				"order: sequence 2 grant 2: 1 numbers before it are not in the log, but only 0 tickets between sequences 0 and 2 can explain them",
 			},
 		},
 		"it does not when its row says that it waits": {
@@ -109,7 +109,7 @@ func TestCheck_Several(t *testing.T) {
 					r.Grants[i].Limit = 9
 				}
 			},
-			[]string{"order: sequence 4 grant 4: 1 numbers before it are not in the log, and 0 tickets between sequences 2 and 4 may have been meant"},
+			[]string{"order: sequence 4 grant 4: 1 numbers before it are not in the log, but only 0 tickets between sequences 2 and 4 can explain them"},
 		},
 		"a place that is granted twice in a row is no question of order": {
 			func(r *rows) {
@@ -117,7 +117,7 @@ func TestCheck_Several(t *testing.T) {
 				again.Number, again.RequestedAt = 5, second(60)
 				r.Grants = append(r.Grants, again)
 			},
-			[]string{"once: sequence 5 grant 5: enforcement 105 was granted in this place already, by grant 4"},
+			[]string{"once: sequence 5 grant 5: enforcement 105 was already granted in this place, by grant 4"},
 		},
 	}
 	for name, tt := range tests {
@@ -173,7 +173,7 @@ func TestCheck_RegrantedCounted(t *testing.T) {
 	again.Generation, again.Number, again.RequestedAt = 1, 5, second(60)
 	r.Grants = append(r.Grants, again)
 	report := check(r)
-	requireViolations(t, []string{"once: sequence 5 grant 5: enforcement 105 was granted in this place already, by grant 4"}, report)
+	requireViolations(t, []string{"once: sequence 5 grant 5: enforcement 105 was already granted in this place, by grant 4"}, report)
 	require.Zero(t, report.Checked.Regranted, "nobody behind it was granted")
 }
 
