@@ -13,7 +13,7 @@ import (
 func TestExecutions_Cancel(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one that nobody runs ends at once", func(t *testing.T) {
+	t.Run("an unclaimed execution ends at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -41,7 +41,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.EqualValues(t, 1, b.stats(t).TotalCompleted)
 	})
 
-	t.Run("one that runs is asked to stop, again if need be", func(t *testing.T) {
+	t.Run("a running execution is asked to stop, every time", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -67,7 +67,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, message.Enforcement).Status)
 	})
 
-	t.Run("who asked is kept, and what became of it", func(t *testing.T) {
+	t.Run("the author and the result of a cancel are recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 2)
@@ -90,7 +90,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		}}, b.changesOf(t, messages[1].Execution))
 	})
 
-	t.Run("one that has ended is a conflict", func(t *testing.T) {
+	t.Run("the cancel of an ended execution is a conflict", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]

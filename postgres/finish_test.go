@@ -25,7 +25,7 @@ func effectsOf(completions []attune.Completion) []attune.CompletionEffect {
 func TestExecutions_Finish(t *testing.T) {
 	t.Parallel()
 
-	t.Run("ends the execution and its enforcement", func(t *testing.T) {
+	t.Run("a report ends the execution and its enforcement", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
@@ -50,7 +50,7 @@ func TestExecutions_Finish(t *testing.T) {
 		require.Equal(t, got.FinishedAt, enforcement.FinishedAt)
 	})
 
-	t.Run("says what each report of a batch changed, in its order", func(t *testing.T) {
+	t.Run("each report of a batch has its effect, in order", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 3)

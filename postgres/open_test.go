@@ -36,17 +36,17 @@ func TestOpen_Errors(t *testing.T) {
 		mentions []any
 	}{
 		{
-			name: "nobody listens", url: fmt.Sprintf("postgres://attune:%s@%s/attune", password, address),
+			name: "no server listens", url: fmt.Sprintf("postgres://attune:%s@%s/attune", password, address),
 			code: attune.CodeUnavailable, mentions: []any{address, "check that it runs"},
 		},
 		{
-			name: "no such database", url: missing.String(),
+			name: "the database does not exist", url: missing.String(),
 			code: attune.CodeUnavailable, mentions: []any{server.Host, "createdb there_is_no_such_database"},
 		},
-		{name: "password with a slash", url: "postgres://attune:" + password + "/1@host:5432/db", code: attune.CodeInvalid},
-		{name: "port that is none", url: "postgres://a@attune:" + password + ":x@host/db", code: attune.CodeInvalid},
-		{name: "unknown mode", url: "postgres://attune:" + password + "@host/db?sslmode=perhaps", code: attune.CodeInvalid},
-		{name: "pool setting", url: "host=h password=" + password + " pool_max_conns=many", code: attune.CodeInvalid},
+		{name: "the password contains a slash", url: "postgres://attune:" + password + "/1@host:5432/db", code: attune.CodeInvalid},
+		{name: "the port is no number", url: "postgres://a@attune:" + password + ":x@host/db", code: attune.CodeInvalid},
+		{name: "the sslmode is unknown", url: "postgres://attune:" + password + "@host/db?sslmode=perhaps", code: attune.CodeInvalid},
+		{name: "a pool setting is no number", url: "host=h password=" + password + " pool_max_conns=many", code: attune.CodeInvalid},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestOutage(t *testing.T) {
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
 
-	t.Run("no answer in time", func(t *testing.T) {
+	t.Run("a database without a reply in time is unavailable", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ids := b.created(t, deploy, 1)
@@ -167,7 +167,7 @@ func TestUnavailable(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 
-	t.Run("no tables", func(t *testing.T) {
+	t.Run("a database without tables is unavailable", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, postgres.Config{URL: testenv.Postgres(t)})
 		_, err := b.packs.Rules(t.Context(), attune.Page{})

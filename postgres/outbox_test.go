@@ -77,7 +77,7 @@ func TestOutbox_Rows(t *testing.T) {
 func TestOutbox_Lead(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one session at a time, and the next takes over", func(t *testing.T) {
+	t.Run("one session leads at a time, and the next takes over", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		outbox := b.outbox.WithTiming(10*time.Millisecond, patience, patience)
@@ -90,7 +90,7 @@ func TestOutbox_Lead(t *testing.T) {
 		receive(t, second.led)
 	})
 
-	t.Run("a session that waits in vain can be stopped", func(t *testing.T) {
+	t.Run("a waiting session can be stopped", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		first := lead(t, b.outbox)
@@ -101,7 +101,7 @@ func TestOutbox_Lead(t *testing.T) {
 		require.Empty(t, first.ended)
 	})
 
-	t.Run("a new row wakes the leader, also one that comes before it waits", func(t *testing.T) {
+	t.Run("a new row wakes the leader, even if the row comes before the wait", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		leader := lead(t, b.outbox.WithTiming(time.Second, patience, patience))
@@ -126,7 +126,7 @@ func TestOutbox_Lead(t *testing.T) {
 		require.NoError(t, wait(ctx))
 	})
 
-	t.Run("patience ends a wait, and the end of its context does", func(t *testing.T) {
+	t.Run("a wait ends after the maximum wait or with its context", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		impatient := lead(t, b.outbox.WithTiming(time.Second, time.Millisecond, 10*time.Millisecond))
@@ -154,7 +154,7 @@ func TestOutbox_Lead(t *testing.T) {
 		receive(t, lead(t, outbox).led)
 	})
 
-	t.Run("returns what lead returns", func(t *testing.T) {
+	t.Run("Lead returns the error of lead", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		broken := errors.New("broken")

@@ -22,14 +22,14 @@ func TestExecutions_FinishTriedAgain(t *testing.T) {
 		cancel    bool
 		again     bool
 	}{
-		{name: "failed", status: attune.ExecutionFailed, attempts: 2, again: true},
-		{name: "timed out", status: attune.ExecutionTimedOut, attempts: 2, again: true},
-		{name: "abandoned", status: attune.ExecutionAbandoned, attempts: 2, again: true},
-		{name: "abandoned before a claim", status: attune.ExecutionAbandoned, unclaimed: true, attempts: 2, again: true},
-		{name: "succeeded", status: attune.ExecutionSucceeded, attempts: 2},
-		{name: "cancelled", status: attune.ExecutionCancelled, attempts: 2},
-		{name: "no retry", status: attune.ExecutionFailed, attempts: 1},
-		{name: "somebody asked to cancel", status: attune.ExecutionFailed, attempts: 2, cancel: true},
+		{name: "a failed attempt is retried", status: attune.ExecutionFailed, attempts: 2, again: true},
+		{name: "an attempt that timed out is retried", status: attune.ExecutionTimedOut, attempts: 2, again: true},
+		{name: "an abandoned attempt is retried", status: attune.ExecutionAbandoned, attempts: 2, again: true},
+		{name: "an attempt that is abandoned before its claim is retried", status: attune.ExecutionAbandoned, unclaimed: true, attempts: 2, again: true},
+		{name: "a successful attempt is not retried", status: attune.ExecutionSucceeded, attempts: 2},
+		{name: "a cancelled attempt is not retried", status: attune.ExecutionCancelled, attempts: 2},
+		{name: "a policy without retries retries nothing", status: attune.ExecutionFailed, attempts: 1},
+		{name: "an attempt with a requested cancel is not retried", status: attune.ExecutionFailed, attempts: 2, cancel: true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

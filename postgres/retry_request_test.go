@@ -115,7 +115,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		})
 	}
 
-	t.Run("a place that was given up", func(t *testing.T) {
+	t.Run("a grant of a former place is fenced off", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryBack)
 		ticket, message := b.runFirst(t)
@@ -136,7 +136,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		require.Equal(t, attune.ExecutionRequest{Ended: true}, request)
 	})
 
-	t.Run("parked", func(t *testing.T) {
+	t.Run("the grant of a parked enforcement is fenced off", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		ticket, message := b.runFirst(t)
@@ -147,7 +147,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		requireFenced(t, b, second)
 	})
 
-	t.Run("of an earlier generation", func(t *testing.T) {
+	t.Run("a grant of an earlier generation is fenced off", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)
@@ -175,7 +175,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		require.Equal(t, attune.ExecutionRequest{Ended: true}, request)
 	})
 
-	t.Run("another queue's generation is no matter", func(t *testing.T) {
+	t.Run("the generation of another queue has no effect", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.admitOther(t)

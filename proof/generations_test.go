@@ -43,12 +43,12 @@ func TestCheck_Generations(t *testing.T) {
 		change func(r *rows)
 		want   []string
 	}{
-		"two were fenced off and granted again": {func(*rows) {}, nil},
-		"one was fenced off and has ended since": {
+		"two tickets are fenced off and granted again": {func(*rows) {}, nil},
+		"a ticket is fenced off and ends later": {
 			func(r *rows) { dropAt(r, 3, 36) },
 			nil,
 		},
-		"one has ended by what the first generation had decided, unknown to the second": {
+		"a ticket ends by a settlement of the first generation that the second does not know": {
 			func(r *rows) {
 				dropAt(r, 5, 32)
 				r.Enforcements = append(r.Enforcements, attune.Enforcement{
@@ -61,7 +61,7 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			nil,
 		},
-		"one end was decided and lost": {
+		"a settlement is decided and lost": {
 			lostEnd,
 			nil,
 		},
@@ -70,14 +70,14 @@ func TestCheck_Generations(t *testing.T) {
 			func(r *rows) { r.Grants[4].Generation = 1 },
 			[]string{"order: sequence 5 grant 7: decided by generation 1 after generation 2 had taken over"},
 		},
-		"overtaken within a generation": {
+		"a ticket is overtaken within a generation": {
 			func(r *rows) {
 				r.Grants[2].Number, r.Grants[3].Number = 6, 5
 				r.enforcement(2).GrantNumber, r.enforcement(3).GrantNumber = 6, 5
 			},
 			[]string{"order: sequence 2 grant 6: decided after grant 5 of sequence 3"},
 		},
-		"more numbers than anybody may have been granted": {
+		"more numbers are missing than tickets can explain": {
 			func(r *rows) {
 				for i := 1; i < len(r.Grants); i++ {
 					r.Grants[i].Number++
@@ -87,7 +87,7 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			[]string{"order: sequence 4 grant 5: 3 numbers before it are not in the log, but only 2 tickets between sequences 1 and 4 can explain them"},
 		},
-		"one end cannot have been lost": {
+		"a settlement cannot have been lost": {
 			func(r *rows) {
 				lostEnd(r)
 				// Somebody who came after grant 3 has ended before grant 4, both of generation 1.
@@ -103,7 +103,7 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			[]string{"order: sequence 4 grant 3: overtook 1 tickets between sequences 1 and 4, whose grants and ends cannot have been lost"},
 		},
-		"ends that were stored by a later generation prove nothing": {
+		"settlements that a later generation stored prove nothing": {
 			func(r *rows) {
 				lostEnd(r)
 				r.Enforcements = append(r.Enforcements, attune.Enforcement{
@@ -113,22 +113,22 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			nil,
 		},
-		"who has ended has given its slot back": {
+		"an ended ticket has given its slot back": {
 			func(r *rows) {
 				dropAt(r, 3, 15)
 				r.Grants[1].Limit = 2
 			},
 			nil,
 		},
-		"more overtaken than there were slots": {
+		"more tickets are overtaken than slots exist": {
 			func(r *rows) { r.Grants[1].Limit = 2 },
 			[]string{"limit: sequence 4 grant 4: decided while 0 slots were held and 2 more were given to grants not acted upon, at a limit of 2"},
 		},
-		"overtaken while the last slot was held": {
+		"a ticket is overtaken while the last slot is held": {
 			func(r *rows) { r.Grants[0].ReleasedAt = new(second(21)) },
 			[]string{"limit: sequence 4 grant 4: decided while 1 slots were held and 2 more were given to grants not acted upon, at a limit of 3"},
 		},
-		"fenced grants hold nothing in the next generation, others do": {
+		"fenced grants hold no slot in the next generation, other grants do": {
 			func(r *rows) { r.Grants[2].Limit = 1 },
 			[]string{"limit: sequence 2 grant 5: decided while 1 slots were held, at a limit of 1"},
 		},

@@ -35,14 +35,14 @@ func TestCheck_Retries(t *testing.T) {
 		change func(r *rows)
 		want   []string
 	}{
-		"it runs again":       {func(*rows) {}, nil},
-		"it waits for a slot": {requeued, nil},
-		"it keeps its slot for the next attempt": {
+		"it runs again":            {func(*rows) {}, nil},
+		"a retry waits for a slot": {requeued, nil},
+		"a retry keeps its slot for the next attempt": {
 			func(r *rows) { r.outcome(101, attune.ExecutionRetrying) },
 			nil,
 		},
-		"it is parked": {parked, nil},
-		"it is given up": {
+		"an enforcement is parked": {parked, nil},
+		"a parked enforcement is given up": {
 			func(r *rows) {
 				parked(r)
 				r.enforcement(7).Status = attune.EnforcementExecuted
@@ -50,7 +50,7 @@ func TestCheck_Retries(t *testing.T) {
 			},
 			nil,
 		},
-		"it has expired at the back": {
+		"a retry expires at the back": {
 			func(r *rows) {
 				requeued(r)
 				r.enforcement(7).Status = attune.EnforcementExpired
@@ -72,7 +72,7 @@ func TestCheck_Retries(t *testing.T) {
 			func(r *rows) { r.Grants[4].Attempt = 2 },
 			[]string{"once: sequence 7 grant 5: attempt 2 of enforcement 101 was granted after attempt 2, of grant 1"},
 		},
-		"two slots at a time": {
+		"an enforcement holds two slots at a time": {
 			func(r *rows) { r.Grants[0].ReleasedAt, r.Grants[2].Limit, r.Grants[3].Limit = new(second(51)), 3, 3 },
 			[]string{"once: sequence 7 grant 5: enforcement 101 held the slot of grant 1 until 12:00:51.000000, and took this one at 12:00:50.000000"},
 		},
@@ -82,7 +82,7 @@ func TestCheck_Retries(t *testing.T) {
 			},
 			[]string{"log: sequence 1 grant 1: enforcement 101 has gone to the back but has not given its slot back"},
 		},
-		"back to the front": {
+		"a retry gets a place in front": {
 			func(r *rows) {
 				r.Grants[4].Number, r.enforcement(7).GrantNumber = 1, 1
 				r.Grants[0].RequestedAt, r.Grants[0].ReleasedAt = second(100), new(second(101))
@@ -95,32 +95,32 @@ func TestCheck_Retries(t *testing.T) {
 			},
 			[]string{"once: sequence 1 grant 2: enforcement 101 had already gone to the back, to the place of grant 1"},
 		},
-		"a place accepted out of order": {
+		"a place is accepted out of order": {
 			func(r *rows) { r.Grants[0].EnqueuedAt = second(2) },
 			[]string{"tickets: sequence 2: accepted at 12:00:01.000000, and a lower sequence at 12:00:02.000000"},
 		},
-		"it waits and its execution has ended": {
+		"a retry waits, and its execution has ended": {
 			func(r *rows) {
 				requeued(r)
 				r.outcome(101, attune.ExecutionFailed)
 			},
 			[]string{`log: sequence 7: enforcement 101 is queued: its execution is "failed"`},
 		},
-		"it is parked and runs": {
+		"a parked enforcement runs": {
 			func(r *rows) {
 				parked(r)
 				r.outcome(101, attune.ExecutionRunning)
 			},
 			[]string{`log: sequence 7 grant 5: enforcement 101 is parked: its execution is "running"`},
 		},
-		"it is parked with its slot": {
+		"a parked enforcement holds its slot": {
 			func(r *rows) {
 				parked(r)
 				r.Grants[4].ReleasedAt = nil
 			},
 			[]string{"log: sequence 7 grant 5: enforcement 101 is parked: it has not given its slot back"},
 		},
-		"what was given back is counted once for each place": {
+		"a slot that is given back counts once per place": {
 			func(r *rows) { r.Stats.TotalCompleted-- },
 			[]string{"counts: 7 accepted is not 0 waiting + 1 active + 3 given back + 2 dropped", "counts: total_completed is 3, but there are 4 rows"},
 		},

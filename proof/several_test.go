@@ -46,11 +46,11 @@ func TestCheck_Several(t *testing.T) {
 		change func(r *rows)
 		want   []string
 	}{
-		"a slot that is still held counts for those after it": {
+		"a held slot counts for later grants": {
 			func(r *rows) { r.grant(6, 5).Limit = 1 },
 			[]string{"limit: sequence 6 grant 5: decided while 1 slots were held, at a limit of 1"},
 		},
-		"each number that is missing holds a slot": {
+		"each missing number holds a slot": {
 			func(r *rows) {
 				r.wait(5)
 				r.wait(2)
@@ -58,7 +58,7 @@ func TestCheck_Several(t *testing.T) {
 			},
 			[]string{"limit: sequence 6 grant 5: decided while 0 slots were held and 2 more were given to grants not acted upon, at a limit of 2"},
 		},
-		"two are overtaken": {
+		"two tickets are overtaken": {
 			func(r *rows) {
 				r.number(1, 3)
 				r.number(4, 1)
@@ -71,14 +71,14 @@ func TestCheck_Several(t *testing.T) {
 				"order: sequence 2 grant 2: decided after grant 1 of sequence 4",
 			},
 		},
-		"a ticket that is overtaken explains no missing number": {
+		"an overtaken ticket explains no missing number": {
 			overtaken,
 			[]string{
 				"order: sequence 1 grant 3: decided after grant 2 of sequence 2",
 				"order: sequence 2 grant 2: 1 numbers before it are not in the log, but only 0 tickets between sequences 0 and 2 can explain them",
 			},
 		},
-		"it does not when its row says that it waits": {
+		"a waiting ticket that is overtaken explains no missing number": {
 			func(r *rows) {
 				overtaken(r)
 				r.enforcement(1).Status = attune.EnforcementQueued
@@ -89,7 +89,7 @@ func TestCheck_Several(t *testing.T) {
 				"log: sequence 1 grant 3: enforcement 101 is queued: the log has grant 3 for it",
 			},
 		},
-		"it does not when its row says that it has expired": {
+		"an expired ticket that is overtaken explains no missing number": {
 			func(r *rows) {
 				overtaken(r)
 				r.enforcement(1).Status, r.enforcement(1).FinishedAt = attune.EnforcementExpired, new(second(100))
@@ -111,7 +111,7 @@ func TestCheck_Several(t *testing.T) {
 			},
 			[]string{"order: sequence 4 grant 4: 1 numbers before it are not in the log, but only 0 tickets between sequences 2 and 4 can explain them"},
 		},
-		"a place that is granted twice in a row is no question of order": {
+		"a place that is granted twice in a row does not break the order": {
 			func(r *rows) {
 				again := r.Grants[3]
 				again.Number, again.RequestedAt = 5, second(60)

@@ -50,7 +50,7 @@ func carriedOver(t require.TestingT, state *semaphore.State) *semaphore.State {
 func TestState_Change(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a request that arrives again is made once, also after the state was carried over", func(t *testing.T) {
+	t.Run("a repeated request makes one change, also after the state is carried over", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		first, err := state.Change(start, pause("a"))
@@ -65,7 +65,7 @@ func TestState_Change(t *testing.T) {
 		require.EqualValues(t, 2, state.Changes())
 	})
 
-	t.Run("a request that changes nothing is a conflict and leaves no record", func(t *testing.T) {
+	t.Run("a request without effect is a conflict and leaves no record", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 1))
@@ -83,7 +83,7 @@ func TestState_Change(t *testing.T) {
 		require.Equal(t, before.Unlogged(9, 9), state.Unlogged(9, 9))
 	})
 
-	t.Run("a request that no queue can carry out is invalid", func(t *testing.T) {
+	t.Run("a malformed request is invalid", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		for says, request := range map[string]attune.ChangeRequest{
@@ -101,7 +101,7 @@ func TestState_Change(t *testing.T) {
 		require.Zero(t, state.Changes())
 	})
 
-	t.Run("a cancel is recorded with its settlement and never before", func(t *testing.T) {
+	t.Run("a cancel is recorded with its settlement, never before it", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
@@ -114,7 +114,7 @@ func TestState_Change(t *testing.T) {
 		require.Len(t, state.Unlogged(9, 0).Changes, 2)
 	})
 
-	t.Run("a cancel fails when the row of its ticket says that it holds a slot", func(t *testing.T) {
+	t.Run("a cancel fails if the row of its ticket holds a slot", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -130,7 +130,7 @@ func TestState_Change(t *testing.T) {
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(failure))
 	})
 
-	t.Run("a change that the rows refuse for ever is given up, and its request is told", func(t *testing.T) {
+	t.Run("a change that the rows refuse permanently is given up, and its caller gets the reason", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		number, err := state.Change(start, pause("a"))

@@ -56,7 +56,7 @@ func handOver(t *rapid.T, state *semaphore.State) *semaphore.State {
 func TestState_CarriedLanes(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a queue without lanes carries none", func(t *testing.T) {
+	t.Run("a queue without lanes encodes no lanes", func(t *testing.T) {
 		t.Parallel()
 		data, err := json.Marshal(line(100))
 		require.NoError(t, err)
@@ -64,14 +64,14 @@ func TestState_CarriedLanes(t *testing.T) {
 	})
 
 	refused := map[string]string{
-		"text that is not base64":  `*`,
-		"a lane for every second":  `AQ`,
-		"a lane that is no number": `/////////////w`,
-		"a lane above the bound":   `AQGAgICACA`,
-		"more lanes than tickets":  `AQEB`,
+		"the text is not base64":            `*`,
+		"a lane is missing":                 `AQ`,
+		"a lane is no number":               `/////////////w`,
+		"a lane is above the bound":         `AQGAgICACA`,
+		"there are more lanes than tickets": `AQEB`,
 	}
 	for name, lanes := range refused {
-		t.Run("refuses "+name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			data, err := json.Marshal(line(2))
 			require.NoError(t, err)

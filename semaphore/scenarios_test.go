@@ -45,7 +45,7 @@ func granted(state *semaphore.State) []int64 {
 func TestState_Grants(t *testing.T) {
 	t.Parallel()
 
-	t.Run("up to the limit, then one for one", func(t *testing.T) {
+	t.Run("tickets are granted up to the limit, then one per release", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 2})
 		state.Acquire(start, tickets(1, 5))
@@ -60,7 +60,7 @@ func TestState_Grants(t *testing.T) {
 		require.Zero(t, state.Position(103))
 	})
 
-	t.Run("no newcomer passes one who waits", func(t *testing.T) {
+	t.Run("no newcomer overtakes a waiting ticket", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
 		state.Acquire(start, tickets(1, 3))
@@ -69,7 +69,7 @@ func TestState_Grants(t *testing.T) {
 		require.Equal(t, []int64{1, 2}, granted(state))
 	})
 
-	t.Run("raising the limit grants at once, lowering drains, zero stops", func(t *testing.T) {
+	t.Run("a higher limit grants at once, a lower one drains, zero stops", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
 		state.Acquire(start, tickets(1, 9))
@@ -97,7 +97,7 @@ func TestState_Grants(t *testing.T) {
 		require.Equal(t, int64(2), state.Holders()[0].Sequence)
 	})
 
-	t.Run("a repeated acquire has the grant delivered again", func(t *testing.T) {
+	t.Run("a repeated acquire delivers the grant again", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -135,7 +135,7 @@ func TestState_Gaps(t *testing.T) {
 func TestState_Ends(t *testing.T) {
 	t.Parallel()
 
-	t.Run("queue timeout", func(t *testing.T) {
+	t.Run("a ticket expires at the queue timeout", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, QueueTimeout: attune.Duration(time.Minute)})
 		state.Acquire(start, tickets(1, 2))
@@ -150,7 +150,7 @@ func TestState_Ends(t *testing.T) {
 		requireNothingToDo(t, state)
 	})
 
-	t.Run("overflow", func(t *testing.T) {
+	t.Run("a full line rejects the newcomer or drops the oldest ticket", func(t *testing.T) {
 		t.Parallel()
 		for overflow, loser := range map[attune.Overflow]int64{attune.OverflowReject: 4, attune.OverflowDropOldest: 2} {
 			state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: overflow})
@@ -160,7 +160,7 @@ func TestState_Ends(t *testing.T) {
 		}
 	})
 
-	t.Run("a lower bound drops nobody who waits", func(t *testing.T) {
+	t.Run("a lower bound drops no waiting ticket", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
 		state.Acquire(start, tickets(1, 6))
@@ -171,7 +171,7 @@ func TestState_Ends(t *testing.T) {
 		require.EqualValues(t, 1, state.Counters().Rejected)
 	})
 
-	t.Run("cancelling a holder leaves its slot alone", func(t *testing.T) {
+	t.Run("the cancel of a holder does not free its slot", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -212,7 +212,7 @@ func TestNew_FromRows(t *testing.T) {
 func TestState_ByHand(t *testing.T) {
 	t.Parallel()
 
-	t.Run("paused grants nobody and goes on taking tickets in", func(t *testing.T) {
+	t.Run("a paused queue grants nothing and accepts tickets", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
@@ -222,7 +222,7 @@ func TestState_ByHand(t *testing.T) {
 		require.Equal(t, []int64{1}, granted(state))
 	})
 
-	t.Run("draining grants those who wait and rejects newcomers", func(t *testing.T) {
+	t.Run("a draining queue grants waiting tickets and rejects newcomers", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -236,7 +236,7 @@ func TestState_ByHand(t *testing.T) {
 		require.Zero(t, state.Waiting())
 	})
 
-	t.Run("a limit set by hand is in force until it runs out, and grants say so", func(t *testing.T) {
+	t.Run("a manual limit is in force until it expires, and grants record it", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 7, Limit: 1})
 		state.Acquire(start, tickets(1, 9))
@@ -252,7 +252,7 @@ func TestState_ByHand(t *testing.T) {
 		require.False(t, set)
 	})
 
-	t.Run("every change says who made it, from what to what", func(t *testing.T) {
+	t.Run("every change records its author, its start and its result", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))

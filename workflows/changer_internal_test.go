@@ -16,7 +16,7 @@ func TestChanger(t *testing.T) {
 	t.Parallel()
 	request := func(i int) attune.ChangeRequest { return attune.ChangeRequest{ID: fmt.Sprint(i)} }
 
-	t.Run("requests that come up during an update go together in the next", func(t *testing.T) {
+	t.Run("requests that arrive during an update share the next one", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var batches [][]attune.ChangeRequest
@@ -77,7 +77,7 @@ func TestChanger(t *testing.T) {
 		})
 	})
 
-	t.Run("a batch is sent again with the same requests until the queue has decided", func(t *testing.T) {
+	t.Run("a batch is sent again with the same requests until the queue decides", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			tries := 0
@@ -99,7 +99,7 @@ func TestChanger(t *testing.T) {
 		})
 	})
 
-	t.Run("what stays unavailable is an error in the end", func(t *testing.T) {
+	t.Run("a batch that stays unavailable fails at last", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			c := newChanger(func(context.Context, attune.QueueKey, []attune.ChangeRequest) (ChangesResult, error) {

@@ -14,7 +14,7 @@ import (
 func TestActionQueueWorkflow_Control(t *testing.T) {
 	t.Parallel()
 
-	t.Run("paused before its first use, resumed later", func(t *testing.T) {
+	t.Run("a queue is paused before its first use and resumed later", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		view, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", "maintenance"))
@@ -34,7 +34,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		require.Equal(t, []string{"ada: open → paused (maintenance)", "bob: paused → open ()"}, told(s.recorded()))
 	})
 
-	t.Run("S11 the limit from one to five with a hundred waiting, and back", func(t *testing.T) {
+	t.Run("S11: the limit rises from one to five with a hundred waiting, and falls back", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		next := make(chan struct{})
@@ -60,7 +60,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("draining rejects newcomers and finishes the others", func(t *testing.T) {
+	t.Run("a draining queue rejects newcomers and grants the waiting tickets", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		next := make(chan struct{})
@@ -75,7 +75,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.eventually(t, "the others ran", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
 	})
 
-	t.Run("S5 positions two, five and eight of ten are cancelled", func(t *testing.T) {
+	t.Run("S5: positions two, five and eight of ten are cancelled", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		next := make(chan struct{})
@@ -94,7 +94,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("one that is cancelled before the queue has heard of it", func(t *testing.T) {
+	t.Run("a ticket is cancelled before it arrives", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		s.acquire(t, 1)
@@ -111,7 +111,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		})
 	})
 
-	t.Run("what is set by hand survives the workflow", func(t *testing.T) {
+	t.Run("manual overrides survive the end of the workflow", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
 		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Hour)}, authorNamed("ada", ""))
@@ -127,7 +127,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		})
 	})
 
-	t.Run("bad input is refused and leaves no trace", func(t *testing.T) {
+	t.Run("invalid input is refused and leaves no record", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		for says, call := range map[string]func() error{

@@ -35,7 +35,7 @@ func TestRetry(t *testing.T) {
 		return s, ran
 	}
 
-	t.Run("hold: nobody overtakes", func(t *testing.T) {
+	t.Run("hold: no ticket overtakes the retry", func(t *testing.T) {
 		t.Parallel()
 		s, ran := failing(t, attune.RetryHold, 2)
 		s.acquire(t, 2)
@@ -48,7 +48,7 @@ func TestRetry(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("back: the others go first", func(t *testing.T) {
+	t.Run("back: the other tickets go first", func(t *testing.T) {
 		t.Parallel()
 		s, ran := failing(t, attune.RetryBack, 2)
 		s.acquire(t, 3)
@@ -60,7 +60,7 @@ func TestRetry(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("park: the others go on without it", func(t *testing.T) {
+	t.Run("park: the other tickets go on", func(t *testing.T) {
 		t.Parallel()
 		s, ran := failing(t, attune.RetryPark, 1)
 		s.acquire(t, 3)

@@ -47,7 +47,7 @@ func (s *stage) becomes(t *testing.T, ticket attune.Ticket, status enumspb.Workf
 func TestSleep(t *testing.T) {
 	t.Parallel()
 
-	t.Run("who waits for long is a workflow that sleeps, and its grant wakes it", func(t *testing.T) {
+	t.Run("a ticket that waits for long has a sleeping workflow, and its grant wakes it", func(t *testing.T) {
 		t.Parallel()
 		s, tickets, release := asleep(t, 3)
 		history := s.client.GetWorkflowHistory(t.Context(), workflows.EnforcementWorkflowID(tickets[1].Enforcement), "", false,
@@ -78,7 +78,7 @@ func TestSleep(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("a ticket that ends in the line does not sleep on", func(t *testing.T) {
+	t.Run("the workflow of a ticket that ends in the line stops sleeping", func(t *testing.T) {
 		t.Parallel()
 		s, tickets, release := asleep(t, 2)
 		defer close(release)
@@ -89,7 +89,7 @@ func TestSleep(t *testing.T) {
 		require.Equal(t, 1, s.view(t).Waiting)
 	})
 
-	t.Run("one that was terminated is started by its grant", func(t *testing.T) {
+	t.Run("a grant starts a terminated workflow again", func(t *testing.T) {
 		t.Parallel()
 		s, tickets, release := asleep(t, 1)
 		require.NoError(t, s.client.TerminateWorkflow(t.Context(), workflows.EnforcementWorkflowID(tickets[1].Enforcement), "", "test"))

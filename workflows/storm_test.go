@@ -15,7 +15,7 @@ import (
 func TestActionQueueWorkflow_Storms(t *testing.T) {
 	t.Parallel()
 
-	t.Run("S10 cancels at the moment of the grant: each ticket ends once", func(t *testing.T) {
+	t.Run("S10: a ticket that is cancelled at the moment of its grant ends once", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
 		tickets := s.accept(40)
@@ -37,7 +37,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("S15 two orchestrators, one of which stops", func(t *testing.T) {
+	t.Run("S15: one of two orchestrators stops, and nothing is lost", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 3)
 		stop := s.startWorkers(t)
@@ -50,7 +50,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("S17 a deadline and a slot at the same instant: one outcome", func(t *testing.T) {
+	t.Run("S17: a deadline and a slot at the same instant have one outcome", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		const timeout = time.Second
@@ -72,7 +72,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("S20 more than a hundred signals during one task, and continue-as-new under load", func(t *testing.T) {
+	t.Run("S20: a queue processes more than a hundred signals per task and continues as new under load", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 10)
 		first := ""
