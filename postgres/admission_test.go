@@ -136,7 +136,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 	want.MaxAttempts, want.RetryDelay, want.RetryPlacement = 3, 0, attune.RetryPark
 	require.Equal(t, want, admit(ids[2]))
 
-	// Without another arrival a change reaches the queue by ApplyPolicies, which can be repeated.
+	// Without another arrival, ApplyPolicies returns the change. It can be repeated.
 	pack.Digest, pack.Actions[0].Policy = "demo-3", nil
 	b.install(t, pack)
 	want.Revision, want.Limit, want.QueueTimeout, want.RetryDelay = 3, 2, 0, policy.Defaults().RetryDelay
@@ -147,7 +147,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 	}
 	require.Equal(t, want, admit(ids[3]))
 
-	// A queue in which nobody waits is told once.
+	// An idle queue gets a changed policy once.
 	for _, id := range ids {
 		b.settle(t, attune.Ticket{Enforcement: id, Sequence: b.enforcement(t, id).Sequence}, attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
@@ -164,7 +164,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 func TestEnforcements_AdmitConcurrently(t *testing.T) {
 	t.Parallel()
 
-	// Two queues and overlapping batches in opposite orders: the recipe for a deadlock, if there were one.
+	// Two queues and overlapping batches in opposite orders: a wrong order of locks would deadlock.
 	t.Run("overlapping batches of several queues do not deadlock", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
@@ -216,7 +216,7 @@ func TestEnforcements_AdmitConcurrently(t *testing.T) {
 	})
 }
 
-// counter counts what is sent to the database.
+// counter counts the statements that are sent to the database.
 type counter struct{ statements atomic.Int64 }
 
 func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {

@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// bob does something for another person.
+// bob acts on behalf of another person.
 var bob = attune.Author{
 	Principal: attune.Principal{Name: "ci", Method: attune.AuthToken}, OnBehalfOf: "bob", Note: "\"quoted\", and über",
 }

@@ -27,7 +27,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.EqualValues(t, 1, b.stats(t).TotalCompleted)
 		require.False(t, b.claim(t, message, "worker-1").Granted, "no worker starts it any more")
 
-		// The report in the outbox releases the slot like a worker's would, and changes nothing else.
+		// The report in the outbox releases the slot like a worker's report, and changes nothing else.
 		rows := b.takeOutbox(t)
 		require.Len(t, rows, 1)
 		require.Equal(t, attune.KeyExecutionCompleted, rows[0].RoutingKey)
@@ -77,7 +77,7 @@ func TestExecutions_Cancel(t *testing.T) {
 			_, err := b.executions.Cancel(t.Context(), messages[i].Execution, author)
 			require.NoError(t, err)
 		}
-		_, err := b.executions.Cancel(t.Context(), messages[0].Execution, attune.Author{Note: "nobody"})
+		_, err := b.executions.Cancel(t.Context(), messages[0].Execution, attune.Author{Note: "no principal"})
 		requireCode(t, attune.CodeInvalid, err, "principal")
 		nul := attune.Author{Principal: ada.Principal, Note: "not \x00 needed"}
 		_, err = b.executions.Cancel(t.Context(), messages[0].Execution, nul)
@@ -104,7 +104,7 @@ func TestExecutions_Cancel(t *testing.T) {
 	})
 }
 
-// changesOf is what people did to an execution, without the times, which must be now.
+// changesOf returns the changes of an execution without their times, which must be recent.
 func (b *bundle) changesOf(t *testing.T, id attune.ExecutionID) []attune.ExecutionChange {
 	t.Helper()
 	changes, err := b.executions.Changes(t.Context(), id)

@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// exec changes the database behind the package's back.
+// exec changes the database directly.
 func (b *bundle) exec(t *testing.T, sql string, args ...any) {
 	t.Helper()
 	_, err := b.conn(t).Exec(t.Context(), sql, args...)
@@ -99,7 +99,7 @@ func TestQueues_Stalls(t *testing.T) {
 	}
 }
 
-// TestQueues_StallsAfterWhatFreesASlot makes a queue stall, and then does what lets it grant: it gets its time again.
+// TestQueues_StallsAfterWhatFreesASlot makes a queue stall, and then frees a slot: the queue is no longer stalled.
 func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(t *testing.T, b *bundle, active attune.ExecutionRequestedMessage){
@@ -158,7 +158,7 @@ func TestQueues_Overdue(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, none)
 
-	// Two run, one of them for longer than its minute and the grace; two were requested, one of them long ago.
+	// Two executions run, one of them for longer than its timeout and the grace. Two were requested, one of them long ago.
 	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '1 hour', started_at = started_at - interval '1 hour',
 		cancel_requested_at = clock_timestamp() WHERE id = $1`, messages[1].Execution)
 	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '2 minutes', started_at = started_at - interval '2 minutes'
@@ -206,7 +206,7 @@ func TestQueues_ManualOverrides(t *testing.T) {
 	require.Empty(t, none)
 }
 
-// TestQueues_LeaksOfRetries plants a next attempt that nobody asks for.
+// TestQueues_LeaksOfRetries creates a retry whose next attempt is never requested.
 func TestQueues_LeaksOfRetries(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryHold)

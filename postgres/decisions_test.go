@@ -23,7 +23,7 @@ func modeChange(number int64, from, to attune.QueueMode) attune.QueueChange {
 	}
 }
 
-// control records how the deploy queue, as it was last rebuilt, is set.
+// control records changes, mode and override of the current generation of the deploy queue.
 func (b *bundle) control(t *testing.T, mode attune.QueueMode, override *attune.LimitOverride, changes ...attune.QueueChange) {
 	t.Helper()
 	generation := b.count(t, "SELECT COALESCE(max(generation), 0) FROM queues WHERE key = '"+string(queueKey)+"'")
@@ -34,7 +34,7 @@ func (b *bundle) control(t *testing.T, mode attune.QueueMode, override *attune.L
 	require.NoError(t, b.recordControl(t, queueKey, control))
 }
 
-// recordEnds records how tickets ended that were not granted.
+// recordEnds records settlements.
 func (b *bundle) recordEnds(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) ([]attune.Grant, error) {
 	return b.queues.Record(ctx, key, attune.QueueDecisions{Settlements: settlements})
 }
@@ -248,7 +248,7 @@ func TestQueues_LimitByHand(t *testing.T) {
 	}
 }
 
-// cancelling is what a queue decides when a person cancels a waiting ticket.
+// cancelling returns the decisions of a queue when a person cancels a waiting ticket.
 func cancelling(number int64, ticket attune.Ticket) attune.QueueDecisions {
 	change := modeChange(number, "", "")
 	change.Kind, change.Enforcement = attune.ChangeCancel, ticket.Enforcement

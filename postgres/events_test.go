@@ -247,7 +247,7 @@ func TestEvents_RecordNothing(t *testing.T) {
 	requireCode(t, attune.CodeNotFound, err, `"demo.unknown"`)
 	requireNothing(t)
 
-	// The decision cannot be stored, so the event is not stored either.
+	// The decision cannot be stored, so the event is not stored.
 	_, err = b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
 		return append(accept(event, candidates), attune.Decision{
 			ActionID: 4711, Parameters: json.RawMessage(`{}`), Queue: queueKey, Status: attune.EnforcementCreated,
@@ -256,7 +256,7 @@ func TestEvents_RecordNothing(t *testing.T) {
 	requireCode(t, attune.CodeInternal, err, "record event", "enforcements_action_id_fkey")
 	requireNothing(t)
 
-	// Nor is it without a queue to wait in.
+	// A decision without a queue cannot be stored either.
 	for mention, spoil := range map[string]func(*attune.Decision){
 		"names no queue":     func(d *attune.Decision) { d.Queue = "" },
 		"enforcements_queue": func(d *attune.Decision) { d.Queue = "demo.unknown" },

@@ -48,7 +48,7 @@ func TestExecutions_Request(t *testing.T) {
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
 		message := b.request(t, ticket)
 
-		// The pack changes in between: every copy of the message still says the same.
+		// The pack changes in between, but every copy of the message is the same.
 		pack := demoPack()
 		pack.Digest, pack.Actions[0].Command, pack.Actions[0].Pool = "demo-2", []string{"./other.sh"}, "other"
 		b.install(t, pack)
@@ -233,7 +233,7 @@ func TestExecutions_List(t *testing.T) {
 	requireCode(t, attune.CodeNotFound, err, "4711")
 }
 
-// TestExecutions_HoldsCompare takes times only from PostgreSQL, so that the intervals in which slots were held compare.
+// TestExecutions_HoldsCompare checks that hold times use PostgreSQL's clock only, so that they are comparable.
 func TestExecutions_HoldsCompare(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -241,7 +241,7 @@ func TestExecutions_HoldsCompare(t *testing.T) {
 	for _, ticket := range b.admit(t, b.created(t, deploy, 5)...) {
 		message := b.request(t, ticket)
 		report := reportOf(message)
-		report.FinishedAt = time.Unix(0, 0) // a worker whose clock is far off
+		report.FinishedAt = time.Unix(0, 0) // the worker's clock is wrong
 		b.finish(t, report)
 		execution := b.execution(t, message.Execution)
 		require.False(t, execution.RequestedAt.Before(lastEnd))

@@ -24,7 +24,7 @@ func (b *bundle) running(t *testing.T, n int) []attune.ExecutionRequestedMessage
 	return messages
 }
 
-// runOut has the lease of an execution be over.
+// runOut makes the lease of an execution expire.
 func (b *bundle) runOut(t *testing.T, id attune.ExecutionID) {
 	t.Helper()
 	b.exec(t, `UPDATE executions SET lease_until = clock_timestamp() - interval '1 second' WHERE id = $1`, id)
@@ -39,7 +39,7 @@ func attemptOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
 	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
 }
 
-// renew has worker-1 go on with attempts, and returns what it has lost.
+// renew renews attempts of worker-1, and returns the lost ones.
 func (b *bundle) renew(t *testing.T, attempts ...attune.AttemptID) []attune.AttemptID {
 	t.Helper()
 	replies, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{{Worker: "worker-1", Attempts: attempts}}, lease)
@@ -73,12 +73,12 @@ func (b *bundle) reported(t *testing.T) []attune.ExecutionCompletedMessage {
 	return reports
 }
 
-// inFullSQL counts the leases that were given or renewed after their attempt had begun, and not for longer than that.
+// inFullSQL counts the leases that end within a lease from now, but later than a lease from the start of their attempt.
 const inFullSQL = `
 SELECT count(*) FROM executions
 WHERE lease_until BETWEEN started_at + interval '1 minute' AND clock_timestamp() + interval '1 minute'`
 
-// TestExecutions_ClaimLeases asks again about an attempt that worker-1 has claimed.
+// TestExecutions_ClaimLeases claims an attempt again that worker-1 has claimed.
 func TestExecutions_ClaimLeases(t *testing.T) {
 	t.Parallel()
 	running := attune.ExecutionRunning
@@ -204,7 +204,7 @@ func TestExecutions_Renew(t *testing.T) {
 		require.True(t, b.leaseOf(t, kept.Execution).After(before[0]))
 		require.True(t, b.leaseOf(t, alsoKept.Execution).After(before[1]))
 		require.Equal(t, before[2], *b.leaseOf(t, over.Execution))
-		require.Equal(t, before[3], *b.leaseOf(t, other.Execution), "of somebody else")
+		require.Equal(t, before[3], *b.leaseOf(t, other.Execution), "the lease of another worker")
 		require.EqualValues(t, 3, b.count(t, inFullSQL))
 		require.Nil(t, b.leaseOf(t, requested.Execution))
 	})

@@ -23,7 +23,7 @@ const password = "correct-horse"
 
 func TestOpen_Errors(t *testing.T) {
 	t.Parallel()
-	address := fmt.Sprintf("127.0.0.1:%d", services.FreePort()) // nobody listens there
+	address := fmt.Sprintf("127.0.0.1:%d", services.FreePort()) // a port without a server
 	server, err := url.Parse(testenv.Postgres(t))
 	require.NoError(t, err)
 	missing := *server
@@ -103,7 +103,7 @@ func TestOpen_Cancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestMigrate_Concurrently is what happens when several processes start at once.
+// TestMigrate_Concurrently migrates from several processes at once.
 func TestMigrate_Concurrently(t *testing.T) {
 	t.Parallel()
 	address := testenv.Postgres(t)
@@ -132,7 +132,7 @@ func TestOutage(t *testing.T) {
 
 	require.NoError(t, server.Kill())
 	requireCode(t, attune.CodeUnavailable, receive(t, leader.ended), "listen to the outbox")
-	for range 2 { // first on connections that are dead, then without any
+	for range 2 { // first on dead connections, then without connections
 		_, err := b.events.Record(t.Context(), pushEvent(), accept)
 		requireCode(t, attune.CodeUnavailable, err, "record event")
 		_, err = b.executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(message)})

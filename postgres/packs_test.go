@@ -198,7 +198,7 @@ func TestPacks_Lists(t *testing.T) {
 	require.Empty(t, rules)
 }
 
-// TestPacks_JSONIsKept stores documents that a column of type jsonb would change or refuse.
+// TestPacks_JSONIsKept stores documents that a jsonb column would change or refuse.
 func TestPacks_JSONIsKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -33,7 +33,7 @@ func (b *bundle) policies(t testing.TB) []storedPolicy {
 	return stored
 }
 
-// say has a person say something about a scope.
+// say sets a person's policy document for a scope.
 func (b *bundle) say(t testing.TB, scope policy.Scope, ref string, p attune.Policy) {
 	t.Helper()
 	require.NoError(t, policy.Validate(p))
@@ -47,7 +47,7 @@ func (b *bundle) say(t testing.TB, scope policy.Scope, ref string, p attune.Poli
 	require.NoError(t, err)
 }
 
-// sayGlobally has a person say something about everything.
+// sayGlobally sets a person's global policy document.
 func (b *bundle) sayGlobally(t testing.TB, p attune.Policy) {
 	t.Helper()
 	b.say(t, policy.ScopeGlobal, "", p)
@@ -123,7 +123,7 @@ func TestPacks_InstallPolicies(t *testing.T) {
 	})
 }
 
-// The constraints hold every writer to what a row can say.
+// The constraints refuse every inconsistent row.
 func TestPolicies_Constraints(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -19,7 +19,7 @@ func (b *bundle) detail(t *testing.T, first int) attune.QueueDetail {
 	return detail
 }
 
-// said is what the scopes say about the queue now.
+// said returns the policy that the documents resolve to now.
 func (b *bundle) said(t *testing.T) policy.Effective {
 	t.Helper()
 	_, said, err := b.queues.Detail(t.Context(), queueKey, 0)
@@ -85,7 +85,7 @@ func TestQueues_Detail(t *testing.T) {
 		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal, Origin: policy.OriginPerson}, b.said(t).From["limit"])
 		require.Equal(t, policy.Source{Scope: policy.ScopeDefault}, b.said(t).From["overflow"])
 
-		// What the queue was not told yet does not count.
+		// A policy that the queue has not received yet is not in force.
 		b.sayGlobally(t, attune.Policy{Limit: new(8)})
 		detail = b.detail(t, 0)
 		require.Equal(t, 7, detail.Stats.MaxConcurrent)
@@ -176,7 +176,7 @@ func TestQueues_DetailOfRetries(t *testing.T) {
 	})
 }
 
-// TestQueues_DetailIsOneInstant changes a queue while it is looked at: what is listed is what is counted.
+// TestQueues_DetailIsOneInstant changes a queue while its details are read: lists and counts agree.
 func TestQueues_DetailIsOneInstant(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -188,7 +188,7 @@ func TestQueues_DetailIsOneInstant(t *testing.T) {
 		for i, ticket := range tickets {
 			if i == n/2 {
 				select {
-				case <-looked: // at least one look comes in between
+				case <-looked: // at least one read comes in between
 				case <-t.Context().Done():
 				}
 			}

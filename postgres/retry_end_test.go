@@ -19,7 +19,7 @@ func (b *bundle) parked(t *testing.T) (attune.Ticket, attune.ExecutionRequestedM
 	return ticket, message
 }
 
-// requireEndedLike checks that an execution has ended as its last attempt has, with all that this has left.
+// requireEndedLike checks that an execution has the status and the output of its last attempt.
 func (b *bundle) requireEndedLike(t *testing.T, report attune.ExecutionCompletedMessage) {
 	t.Helper()
 	execution := b.execution(t, report.Execution)
@@ -49,7 +49,7 @@ func TestQueues_RecordEndsRetrying(t *testing.T) {
 			ticket, message := b.runFirst(t)
 			report := endOf(message, attune.ExecutionTimedOut)
 			requeued := b.finish(t, report)[0]
-			b.requireNoChange(t, func() { b.settle(t, ticket, status, reason) }) // the place before is not its own any more
+			b.requireNoChange(t, func() { b.settle(t, ticket, status, reason) }) // the ticket of the former place changes nothing
 
 			b.settle(t, requeued.Ticket, status, reason)
 			enforcement := b.enforcement(t, ticket.Enforcement)
@@ -262,7 +262,7 @@ func TestEnforcements_GiveUp(t *testing.T) {
 	})
 }
 
-// TestConstraints holds every writer to what a status means.
+// TestConstraints checks that the tables refuse every row that contradicts its status.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryPark)

@@ -8,7 +8,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// settle ends a ticket of the deploy queue that never ran.
+// settle settles a ticket of the deploy queue.
 func (b *bundle) settle(t *testing.T, ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
 	t.Helper()
 	settlement := attune.Settlement{Ticket: ticket, Status: status, Reason: reason}

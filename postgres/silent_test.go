@@ -60,7 +60,7 @@ func TestOutbox_SilentConnection(t *testing.T) {
 	t.Run("the connection is pinged also while notifications arrive", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		leader := lead(t, b.outbox.WithTiming(time.Second, patience, 50*time.Millisecond))
+		leader := lead(t, b.outbox.WithTiming(time.Second, maxWait, 50*time.Millisecond))
 		receive(t, leader.led)
 		notifying, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -100,7 +100,7 @@ func TestOutbox_SilentConnection(t *testing.T) {
 	})
 }
 
-// fill has the pool keep n connections, which rest until they are worth a question.
+// fill opens n connections of the pool, and waits until they are idle for long enough to be pinged.
 func fill(t *testing.T, db *postgres.DB, n int) {
 	t.Helper()
 	conns := make([]*pgxpool.Conn, n)
@@ -121,7 +121,7 @@ func TestDB_SilentConnections(t *testing.T) {
 		t.Parallel()
 		b, proxy := behindProxy(t)
 		fill(t, b.db, 8)
-		rested := time.After(2 * time.Second) // the pool asks connections that were not used for a second
+		rested := time.After(2 * time.Second) // the pool pings connections that were idle for a second
 		before := proxy.Accepted()
 		proxy.Silence()
 		<-rested

@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// changed is sound, with a pause between the grants of second 20 and 30, and a limit by hand from 15 to 35.
+// changed is sound, with a pause between the grants of seconds 20 and 30, and a manual limit from 15 to 35.
 func changed() rows {
 	r := sound()
 	change := func(at int, kind attune.QueueChangeKind, from, to string) {
@@ -185,7 +185,7 @@ func TestCheck_Changes(t *testing.T) {
 	}
 }
 
-// What a change that was not recorded would explain is counted, and is no violation.
+// A contradiction that an unrecorded change can explain is counted and is no violation.
 func TestCheck_Undecided(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(r *rows){

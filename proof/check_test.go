@@ -73,7 +73,7 @@ func TestCheck_Sound(t *testing.T) {
 	}, report.Checked)
 }
 
-// A grant from before the log counts for those after it, and is not judged itself.
+// A grant that is older than the log counts for later grants, but its own limit is not checked.
 func TestCheck_LimitUnknown(t *testing.T) {
 	t.Parallel()
 	r := sound()
@@ -85,7 +85,7 @@ func TestCheck_LimitUnknown(t *testing.T) {
 	require.Equal(t, "limit: sequence 4 grant 3: decided while 2 slots were held, at a limit of 2", report.Violations[0].String())
 }
 
-// What looks odd and is right.
+// These rows are unusual and right.
 func TestCheck_Allowed(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(r *rows){
@@ -129,7 +129,7 @@ func TestCheck_Violations(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		change func(r *rows)
-		want   []string // the violations, from their start
+		want   []string // prefixes of the violations
 	}{
 		"a ticket is lost": {
 			func(r *rows) {

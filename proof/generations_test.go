@@ -11,7 +11,7 @@ import (
 )
 
 // rebuilt is a queue at limit 3. Its first generation decided grants 1 to 4, for sequences 1 to 4, and was lost before
-// anybody acted upon 2 and 3; the next one granted those again, and then sequence 5.
+// grants 2 and 3 were acted upon. The next generation granted these tickets again, and then sequence 5.
 func rebuilt() rows {
 	r := empty()
 	for sequence := range int64(5) {
@@ -90,7 +90,7 @@ func TestCheck_Generations(t *testing.T) {
 		"a settlement cannot have been lost": {
 			func(r *rows) {
 				lostEnd(r)
-				// Somebody who came after grant 3 has ended before grant 4, both of generation 1.
+				// A ticket that arrived after grant 3 ended before grant 4, both of generation 1.
 				r.Enforcements = append(r.Enforcements, attune.Enforcement{
 					ID: 106, Queue: key, Sequence: 6, Status: attune.EnforcementExpired, QueuedAt: new(second(21)), FinishedAt: new(second(29)),
 				})
@@ -143,7 +143,7 @@ func TestCheck_Generations(t *testing.T) {
 	}
 }
 
-// dropAt has the ticket of a sequence expire instead of being granted.
+// dropAt makes the ticket of a sequence expire instead of being granted.
 func dropAt(r *rows, sequence int64, at int) {
 	e := r.enforcement(sequence)
 	e.Status, e.GrantNumber, e.FinishedAt = attune.EnforcementExpired, 0, new(second(at))
@@ -151,7 +151,7 @@ func dropAt(r *rows, sequence int64, at int) {
 	r.count()
 }
 
-// lostEnd has the first generation decide one grant less: it had decided the end of that ticket.
+// lostEnd removes one grant of the first generation, which settled that ticket instead.
 func lostEnd(r *rows) {
 	for i := 1; i < len(r.Grants); i++ {
 		r.Grants[i].Number--
@@ -172,12 +172,12 @@ func TestCheck_GenerationsCounted(t *testing.T) {
 	require.Equal(t, want, check(r).Checked)
 }
 
-// A ticket that ended before anybody of a first generation was granted behind it cannot have had a grant of it.
+// A ticket that ended before the first generation granted a ticket behind it cannot have had a grant of that generation.
 func TestCheck_EndedBefore(t *testing.T) {
 	t.Parallel()
 	for generation, want := range map[int64][]string{
 		0: {"order: sequence 4 grant 4: 1 numbers before it are not in the log, but only 0 tickets between sequences 2 and 4 can explain them"},
-		1: nil, // an end that generation 0 had decided may have been stored late
+		1: nil, // a settlement of generation 0 may have been stored late
 	} {
 		r := sound()
 		r.Grants = r.Grants[:3]

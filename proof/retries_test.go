@@ -9,8 +9,8 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// retried is sound, with enforcement 101 tried again: its first attempt kept its slot, so that grant 1 was for the second, too;
-// the third, from the back, holds a slot with sequence 7 and grant 5.
+// retried is sound, with retries of enforcement 101. Its first attempt kept its slot, so grant 1 was also for the second. The
+// third attempt, from the back, holds a slot with sequence 7 and grant 5.
 func retried() rows {
 	r := sound()
 	*r.grantOf(r.enforcement(5)) = attune.LoggedGrant{
@@ -135,7 +135,7 @@ func TestCheck_Retries(t *testing.T) {
 	}
 }
 
-// requeued has the enforcement wait for its third attempt.
+// requeued makes the enforcement wait for its third attempt.
 func requeued(r *rows) {
 	e := r.enforcement(7)
 	e.Status, e.GrantNumber = attune.EnforcementQueued, 0
@@ -144,7 +144,7 @@ func requeued(r *rows) {
 	r.count()
 }
 
-// parked has the third attempt fail.
+// parked parks the enforcement after its third attempt.
 func parked(r *rows) {
 	e := r.enforcement(7)
 	e.Status = attune.EnforcementParked
@@ -165,7 +165,7 @@ func TestCheck_RetriesCounted(t *testing.T) {
 	}, check(r).Checked)
 }
 
-// requireViolations requires the violations to start like want, one by one.
+// requireViolations requires each violation to start with the element of want.
 func requireViolations(t *testing.T, want []string, report proof.Report) {
 	t.Helper()
 	require.Len(t, report.Violations, len(want), "%v", report.Violations)

@@ -14,7 +14,7 @@ func (r *rows) number(sequence, number int64) {
 	r.grantOf(e).Number, e.GrantNumber = number, number
 }
 
-// grant has the ticket of a sequence hold a slot, under a number.
+// grant lets the ticket of a sequence hold a slot, under a grant number.
 func (r *rows) grant(sequence, number int64) *attune.LoggedGrant {
 	e := r.enforcement(sequence)
 	e.Status, e.GrantNumber, e.FinishedAt = attune.EnforcementGranted, number, nil
@@ -23,7 +23,7 @@ func (r *rows) grant(sequence, number int64) *attune.LoggedGrant {
 	return &r.Grants[len(r.Grants)-1]
 }
 
-// wait has the ticket of a sequence wait: its grant was decided, and nobody has acted upon it.
+// wait lets the ticket of a sequence wait: its grant was decided and not acted upon.
 func (r *rows) wait(sequence int64) {
 	e := r.enforcement(sequence)
 	i := int(e.GrantNumber) - 1
@@ -32,14 +32,14 @@ func (r *rows) wait(sequence int64) {
 	r.count()
 }
 
-// overtaken has ticket 2 granted before ticket 1, and nobody under the first number.
+// overtaken grants ticket 2 before ticket 1, and leaves the first number out.
 func overtaken(r *rows) {
 	r.number(5, 5)
 	r.number(4, 4)
 	r.number(1, 3)
 }
 
-// One oddity in the rows must not hide another.
+// One irregularity in the rows must not hide another.
 func TestCheck_Several(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -130,7 +130,7 @@ func TestCheck_Several(t *testing.T) {
 	}
 }
 
-// A number that an earlier generation has left out does not hide one that a later generation has.
+// A missing number of an earlier generation does not hide a missing number of a later one.
 func TestCheck_MissingInBothGenerations(t *testing.T) {
 	t.Parallel()
 	r := rebuilt()
@@ -146,7 +146,7 @@ func TestCheck_MissingInBothGenerations(t *testing.T) {
 	}, check(r))
 }
 
-// Every number that a generation before the newest has left out was fenced off; one of the newest is under way.
+// Missing numbers of earlier generations count as fenced off; those of the newest are grants in delivery.
 func TestCheck_FencedCounted(t *testing.T) {
 	t.Parallel()
 	r := rebuilt()
@@ -174,7 +174,7 @@ func TestCheck_RegrantedCounted(t *testing.T) {
 	r.Grants = append(r.Grants, again)
 	report := check(r)
 	requireViolations(t, []string{"once: sequence 5 grant 5: enforcement 105 was already granted in this place, by grant 4"}, report)
-	require.Zero(t, report.Checked.Regranted, "nobody behind it was granted")
+	require.Zero(t, report.Checked.Regranted, "no ticket behind it was granted")
 }
 
 func TestCheck_PassedCounted(t *testing.T) {

@@ -83,7 +83,8 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
 		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
-		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.reacquired, Counters: s.counters,
+		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.reacquired,
+		Counters: s.counters,
 		Changes: s.changes, Unlogged: s.unlogged, Made: s.made,
 	}
 	if s.inspectAfter != InspectAfter {

@@ -86,7 +86,7 @@ func FuzzState_UnmarshalJSON(f *testing.F) {
 			return
 		}
 		first, err := json.Marshal(state)
-		if err != nil { // a time outside of what JSON can say
+		if err != nil { // a time that JSON cannot represent
 			require.True(t, strings.Contains(err.Error(), "Time") || strings.Contains(err.Error(), "year"), err)
 			return
 		}

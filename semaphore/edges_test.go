@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// waitingIn are the sequences of the line, in order.
+// waitingIn returns the sequences of the line, in order.
 func waitingIn(state *semaphore.State) []int64 {
 	sequences := []int64{}
 	for _, ticket := range state.Front(state.Waiting()) {
@@ -34,11 +34,11 @@ func TestState_Counters(t *testing.T) {
 		state.Acquire(start, tickets(1, 2)) // one holds, one waits
 		state.Acquire(start, tickets(6, 6))
 		state.Acquire(start, tickets(6, 6)) // behind a gap
-		require.NoError(t, cancel(state, start, somebody, tickets(7, 7)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(7, 7)[0]))
 		state.Acquire(start, tickets(7, 7)) // ended before its turn
-		require.Error(t, cancel(state, start, somebody, tickets(1, 1)[0]))
+		require.Error(t, cancel(state, start, person, tickets(1, 1)[0]))
 		state.Backfill(start, semaphore.Gap{From: 3, To: 5}, tickets(4, 4))
-		state.Release(start, tickets(1, 2)) // one holds, and one has run while it waited
+		state.Release(start, tickets(1, 2)) // one holds a slot, and one ran under a lost decision
 		state.Release(start, tickets(1, 1))
 		require.Equal(t, semaphore.Counters{
 			Accepted: 5, Granted: 3, Completed: 1, Cancelled: 1, Withdrawn: 1, Repeated: 4, Unknown: 2, Skipped: 2,
@@ -49,7 +49,7 @@ func TestState_Counters(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0})
 		state.Acquire(start, tickets(2, 2))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, tickets(2, 3))
 		state.Acquire(start, tickets(3, 3))
 		require.Equal(t, []int64{2}, waitingIn(state), "3 was rejected")
@@ -105,7 +105,7 @@ func TestState_Line(t *testing.T) {
 		state.Acquire(start, attempt(1, tickets(1, 1)[0]))
 		state.Acquire(start, attempt(1, tickets(2, 2)[0]))
 		require.Equal(t, []int64{1}, waitingIn(state))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, attempt(1, tickets(3, 3)[0]))
 		require.EqualValues(t, 2, state.Counters().Rejected)
 	})
@@ -202,9 +202,9 @@ func TestState_LeavesOthersAlone(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
-		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
-		require.NoError(t, cancel(state, start, somebody, tickets(3, 3)[0]))
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
+		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
 		state.Recorded(start, 2, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
 		settled, _ := state.ChangeRecorded(1)
 		require.False(t, settled, "it is not recorded yet")
@@ -223,8 +223,8 @@ func TestState_LeavesOthersAlone(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0})
 		state.Acquire(start, tickets(1, 1))
-		require.NoError(t, cancel(state, start, somebody, tickets(1, 1)[0]))
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
+		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
 		require.Empty(t, state.Unlogged(9, 0).Changes, "the cancel waits for its settlement, and the pause for the cancel")
 		state.Recorded(start, 1, nil)
 		require.Len(t, state.Unlogged(9, 0).Changes, 2)
@@ -254,7 +254,7 @@ func TestState_RecordedSettlements(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 4))
 		for sequence := range int64(2) {
-			require.NoError(t, cancel(state, start, somebody, tickets(sequence+2, sequence+2)[0]))
+			require.NoError(t, cancel(state, start, person, tickets(sequence+2, sequence+2)[0]))
 		}
 		state.Recorded(start, 1, nil)
 		state.Release(start, tickets(1, 1))
@@ -286,8 +286,8 @@ func TestState_RecordedSettlements(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 4))
-		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
-		state.Release(start, tickets(3, 3)) // it has run while it waited: number 2 is spent
+		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
+		state.Release(start, tickets(3, 3)) // it ran under a lost decision, which used number 2
 		state.Recorded(start, 1, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
 		state.Release(start, tickets(1, 2))
 		require.Equal(t, []int64{4}, granted(state))
@@ -298,9 +298,9 @@ func TestState_RecordedSettlements(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0, MaxQueued: 2, Overflow: attune.OverflowReject, QueueTimeout: attune.Duration(time.Minute)})
 		state.Acquire(start, tickets(1, 4)) // 3 and 4 are rejected: the line is full
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, tickets(5, 5))
-		require.NoError(t, cancel(state, start, somebody, tickets(1, 1)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
 		state.Advance(start.Add(time.Minute))
 		var reasons []attune.Reason
 		for _, settlement := range state.Unrecorded(9) {

@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// A ticket keeps its lane wherever it waits, when it is granted, and over every hand-over from run to run.
+// A ticket keeps its lane while it waits, when it is granted, and when the state is carried over.
 func TestState_KeepsLanes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -25,7 +25,7 @@ func TestState_KeepsLanes(t *testing.T) {
 				Enforcement: attune.EnforcementID(100 + i), Sequence: int64(i + 1), EnqueuedAt: start.Add(time.Duration(i) * time.Second), Lane: lane,
 			}
 		}
-		gap := rapid.IntRange(1, len(tickets)-1).Draw(t, "missing") // what comes after it is early
+		gap := rapid.IntRange(1, len(tickets)-1).Draw(t, "missing") // the later tickets are early
 		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 100, QueueTimeout: attune.Duration(time.Minute)})
 		state.Acquire(start, append(append([]attune.Ticket{}, tickets[:gap]...), tickets[gap+1:]...))
 		state = handOver(t, state)
@@ -44,7 +44,7 @@ func TestState_KeepsLanes(t *testing.T) {
 	})
 }
 
-// handOver is what the next run of the queue's workflow starts from.
+// handOver returns the state of the next run.
 func handOver(t *rapid.T, state *semaphore.State) *semaphore.State {
 	data, err := json.Marshal(state)
 	require.NoError(t, err)

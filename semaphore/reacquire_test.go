@@ -13,7 +13,7 @@ func TestState_Doubted(t *testing.T) {
 	state := open(attune.QueuePolicy{Limit: 1})
 	state.Acquire(start, tickets(1, 4))
 	state.Release(start, tickets(1, 1))
-	require.NoError(t, cancel(state, start, somebody, tickets(3, 3)[0]))
+	require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
 
 	state.Acquire(start, tickets(2, 4))
 	require.Empty(t, state.Reacquired(), "a ticket that holds, waits or is being settled is known")

@@ -11,8 +11,8 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// forgetful is a queue of limit 1 that has expired its first ticket and granted the second, after a decision was lost by which
-// the first runs: heldFirst is its grant, as the row has it.
+// forgetful returns a queue of limit 1 that lost the decision to grant its first ticket. It then expired that ticket and
+// granted the second. heldFirst is the grant in the row of the first ticket.
 func forgetful(t *testing.T) (state *semaphore.State, heldFirst attune.Grant) {
 	t.Helper()
 	state = open(attune.QueuePolicy{Limit: 1, QueueTimeout: attune.Duration(10 * time.Second)})

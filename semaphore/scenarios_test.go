@@ -119,7 +119,7 @@ func TestState_Gaps(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, semaphore.Gap{From: 2, To: 4}, gap)
 
-	require.NoError(t, cancel(state, start, somebody, tickets(6, 6)[0]))
+	require.NoError(t, cancel(state, start, person, tickets(6, 6)[0]))
 	state.Release(start, tickets(4, 4))
 	gap, _ = state.Missing()
 	require.Equal(t, semaphore.Gap{From: 2, To: 3}, gap, "what is known to have ended is not missing")
@@ -129,7 +129,7 @@ func TestState_Gaps(t *testing.T) {
 	_, ok = state.Missing()
 	require.False(t, ok)
 	state.Acquire(start, tickets(2, 6))
-	require.Equal(t, []int64{1, 3, 5}, granted(state), "late signals bring nobody back")
+	require.Equal(t, []int64{1, 3, 5}, granted(state), "late signals bring no ticket back")
 }
 
 func TestState_Ends(t *testing.T) {
@@ -175,8 +175,8 @@ func TestState_Ends(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
-		require.Error(t, cancel(state, start, somebody, tickets(1, 1)[0]))
-		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
+		require.Error(t, cancel(state, start, person, tickets(1, 1)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
 		require.Equal(t, 1, state.Active())
 		require.Zero(t, state.Waiting())
 		require.EqualValues(t, 1, state.Counters().Cancelled)
@@ -215,10 +215,10 @@ func TestState_ByHand(t *testing.T) {
 	t.Run("a paused queue grants nothing and accepts tickets", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
 		state.Acquire(start, tickets(1, 2))
 		require.Empty(t, granted(state))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueOpen))
+		require.NoError(t, setMode(state, start, person, attune.QueueOpen))
 		require.Equal(t, []int64{1}, granted(state))
 	})
 
@@ -226,7 +226,7 @@ func TestState_ByHand(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, tickets(2, 3))
 		state.Release(start, tickets(1, 1))
 		require.Equal(t, []int64{2}, granted(state))
@@ -240,7 +240,7 @@ func TestState_ByHand(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 7, Limit: 1})
 		state.Acquire(start, tickets(1, 9))
-		require.NoError(t, setLimit(state, start, somebody, &attune.LimitOverride{Limit: 3, Until: start.Add(time.Hour)}))
+		require.NoError(t, setLimit(state, start, person, &attune.LimitOverride{Limit: 3, Until: start.Add(time.Hour)}))
 		require.Equal(t, []int64{1, 2, 3}, granted(state))
 		require.Equal(t, 3, state.Undelivered(3)[2].Limit)
 		require.EqualValues(t, 7, state.Undelivered(3)[2].Revision)
@@ -255,15 +255,15 @@ func TestState_ByHand(t *testing.T) {
 	t.Run("every change records its author, its start and its result", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
-		require.NoError(t, setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
+		require.NoError(t, setLimit(state, start, person, &attune.LimitOverride{Limit: 4}))
 		state.Acquire(start, tickets(1, 1))
 		require.NoError(t, cancel(state, start, authorNamed("ops", "not needed"), tickets(1, 1)[0]))
 		control := state.Unlogged(10, 1)
 		require.Equal(t, attune.QueuePaused, control.Mode)
 		require.Equal(t, []attune.QueueChange{
-			{Number: 1, Request: "request 1", At: start, Author: authorNamed("somebody", ""), Kind: attune.ChangeMode, From: "open", To: "paused"},
-			{Number: 2, Request: "request 2", At: start, Author: authorNamed("somebody", ""), Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
+			{Number: 1, Request: "request 1", At: start, Author: authorNamed("person", ""), Kind: attune.ChangeMode, From: "open", To: "paused"},
+			{Number: 2, Request: "request 2", At: start, Author: authorNamed("person", ""), Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
 			{Number: 3, Request: "request 3", At: start, Author: authorNamed("ops", "not needed"), Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 101},
 		}, control.Changes)
 		state.Logged(3)

@@ -236,8 +236,8 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 	})
 }
 
-// TestActionQueueWorkflow_RowsRunBackwards restores the rows to an earlier time under a living queue: sequences that the queue
-// has seen end belong to other enforcements now.
+// TestActionQueueWorkflow_RowsRunBackwards restores the rows to an earlier time while the queue runs: sequences that have ended
+// in the queue then belong to other enforcements.
 func TestActionQueueWorkflow_RowsRunBackwards(t *testing.T) {
 	t.Parallel()
 	s := setup(t, 2)
@@ -259,7 +259,7 @@ func (w *world) generationNow() int64 {
 	return w.generation
 }
 
-// restore takes the rows back to when only n enforcements had been accepted.
+// restore restores the rows to the time when n enforcements had been accepted.
 func (w *world) restore(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -107,7 +107,9 @@ func (c *changer) deliver(ctx context.Context, key attune.QueueKey, batch []*pen
 
 // sendUntilSettled sends the requests, and repeats that while a later try can succeed: while Temporal does not answer, the
 // queue continues as new, or a change is not recorded yet.
-func (c *changer) sendUntilSettled(ctx context.Context, key attune.QueueKey, requests []attune.ChangeRequest) (result ChangesResult, err error) {
+func (c *changer) sendUntilSettled(
+	ctx context.Context, key attune.QueueKey, requests []attune.ChangeRequest,
+) (result ChangesResult, err error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	for {

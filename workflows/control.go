@@ -30,7 +30,7 @@ func (q *actionQueue) registerUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := handleOne(ctx, q, UpdateClearLimit, "Clear the manual limit. The policy's limit applies again.", func(in ChangeInput) attune.ChangeRequest {
+	if err := handleOne(ctx, q, UpdateClearLimit, "Return to the policy's limit.", func(in ChangeInput) attune.ChangeRequest {
 		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeLimit}
 	}); err != nil {
 		return err

@@ -152,7 +152,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 	})
 }
 
-// TestActionQueueWorkflow_Inspection loses a release. Somebody looks, and the slot is free.
+// TestActionQueueWorkflow_Inspection loses a release. An inspection frees the slot.
 func TestActionQueueWorkflow_Inspection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(1)
@@ -175,7 +175,7 @@ func TestActionQueueWorkflow_Inspection(t *testing.T) {
 		return s.count(attune.EnforcementGranted) == 1 && s.count(attune.EnforcementExecuted) == 1
 	})
 	require.EqualValues(t, 1, s.view(t).Counters.Recovered)
-	close(next) // from here on, a release that is late may be found by a look, too
+	close(next) // from here on, an inspection can also find a late release
 	s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
 	s.eventually(t, "all slots free", func() bool { return s.view(t).Active == 0 })
 	s.requireOrder(t)
@@ -187,7 +187,7 @@ func (w *world) recorded() []attune.QueueChange {
 	return w.control.Changes
 }
 
-// allow raises the limit that requireOrder checks against: one was set by hand.
+// allow raises the limit that requireOrder checks, for a manual limit.
 func (w *world) allow(limit int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

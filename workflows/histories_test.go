@@ -20,7 +20,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Who did a step and on which machine's own task queue: the replay does not look at either.
+// The worker and its sticky task queue, which the replay ignores.
 var (
 	identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
 	sticky   = regexp.MustCompile(`"name":\s*"[^"]*:[0-9a-f-]{36}"`)
@@ -28,10 +28,10 @@ var (
 
 var record = flag.Bool("record", false, "record new histories into testdata/histories")
 
-// historiesDir holds recorded histories. From the first release on, every one of them must replay for ever.
+// historiesDir holds recorded histories. From the first release on, every history must replay.
 const historiesDir = "testdata/histories"
 
-// TestReplayHistories replays every recorded history with the code as it is now.
+// TestReplayHistories replays every recorded history with the current code.
 func TestReplayHistories(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(historiesDir, "*.json"))
@@ -56,7 +56,7 @@ func TestReplayHistories(t *testing.T) {
 	}
 }
 
-// TestReplayNoticesChanges replays a history after taking one of its events away: the replay must fail, or it proves nothing.
+// TestReplayNoticesChanges replays a history without one of its events. The replay must fail.
 func TestReplayNoticesChanges(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(historiesDir, "enforcement-granted.json"))
@@ -78,7 +78,7 @@ func TestReplayNoticesChanges(t *testing.T) {
 	require.Error(t, replayer.ReplayWorkflowHistory(nil, history))
 }
 
-// TestRecordHistories writes testdata/histories anew. It runs only when asked to.
+// TestRecordHistories writes testdata/histories again. It runs only on request: see make histories.
 func TestRecordHistories(t *testing.T) {
 	if !*record {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// attempts notes who ran, in order.
+// attempts records the attempts in the order of their runs.
 func (s *stage) attempts() func() []attune.EnforcementID {
 	var ran []attune.EnforcementID
 	s.run = func(id attune.EnforcementID) {
@@ -71,7 +71,7 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// TestGenerations expects a queue to grant again what its predecessor had granted and nobody had acted upon.
+// TestGenerations expects a rebuilt queue to grant again the tickets whose grants were not acted upon.
 func TestGenerations(t *testing.T) {
 	t.Parallel()
 	s := rebuiltUnderway(t)
@@ -84,8 +84,8 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
-// rebuiltUnderway terminates a queue while two of three grants that it has decided are on their way, and waits until all six
-// enforcements have been executed.
+// rebuiltUnderway terminates a queue during the delivery of two of its three grants, and waits until all six enforcements have
+// been executed.
 func rebuiltUnderway(t *testing.T) *stage {
 	t.Helper()
 	s := setup(t, 3)
@@ -100,7 +100,7 @@ func rebuiltUnderway(t *testing.T) *stage {
 		}
 	}
 	s.acquire(t, 5)
-	gone := int64(0) // a queue may have been loaded more than once before it had an answer
+	gone := int64(0) // a queue can be loaded more than once before its load succeeds
 	s.eventually(t, "two are on their way", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// TestActionQueueWorkflow_Storms are the scenarios in which much happens at the same time.
+// TestActionQueueWorkflow_Storms runs the scenarios with many simultaneous events.
 func TestActionQueueWorkflow_Storms(t *testing.T) {
 	t.Parallel()
 
@@ -65,7 +65,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		s.eventually(t, "all ended", func() bool {
 			return s.count(attune.EnforcementExecuted)+s.count(attune.EnforcementExpired) == 21
 		})
-		s.eventually(t, "nobody holds or waits", func() bool { return s.view(t).Active == 0 && s.view(t).Waiting == 0 })
+		s.eventually(t, "no ticket holds a slot or waits", func() bool { return s.view(t).Active == 0 && s.view(t).Waiting == 0 })
 		c := s.view(t).Counters
 		require.EqualValues(t, 21, c.Completed+c.Expired)
 		require.EqualValues(t, s.count(attune.EnforcementExpired), c.Expired)

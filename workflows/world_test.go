@@ -21,7 +21,7 @@ type world struct {
 	policy  attune.QueuePolicy
 	started []attune.Grant // in the order in which executions were requested
 	active  int
-	most    int // the highest number of parallel executions
+	most    int                    // the highest number of parallel executions
 	doubled []attune.EnforcementID // ran without holding a slot
 	control attune.QueueControl
 
