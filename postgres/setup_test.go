@@ -216,10 +216,10 @@ func (b *bundle) requested(t testing.TB, n int) []attune.ExecutionRequestedMessa
 	return messages
 }
 
-// claim lets a worker start an execution.
 // ada makes the manual changes.
 var ada = authorNamed("ada", "it hangs")
 
+// claim claims the attempt of a message for a worker.
 func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimReply {
 	t.Helper()
 	replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)}, lease)

@@ -112,7 +112,7 @@ func (h *history) act(grant attune.Grant) {
 	}
 }
 
-// running draws an enforcement with a running attempt.
+// draw draws an enforcement with this status and outcome, or returns nil.
 func (h *history) draw(t *rapid.T, status attune.EnforcementStatus, outcome attune.ExecutionStatus) *attune.Enforcement {
 	var found []*attune.Enforcement
 	for i := range h.Enforcements {

@@ -85,7 +85,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
 		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.reacquired,
 		Counters: s.counters,
-		Changes: s.changes, Unlogged: s.unlogged, Made: s.made,
+		Changes:  s.changes, Unlogged: s.unlogged, Made: s.made,
 	}
 	if s.inspectAfter != InspectAfter {
 		c.InspectAfter = attune.Duration(s.inspectAfter)

@@ -58,8 +58,8 @@ func (s *State) Unrecorded(n int) []attune.Settlement {
 // Recorded removes the first n settlements: the database has them. granted lists the settled tickets for which the database has
 // a grant instead; the queue keeps them as holders. Such a ticket can also have run to its end already.
 //
-// The database has a grant that the state does not know if the workflow lost a decision. A worker delivered the grant and then
-// failed before the decision was durable. The workflow decided again from the same signals, but later, when for example the
+// The database has a grant that the state does not know if the workflow lost a decision: a temporal worker delivered the grant, and
+// failed before the decision was durable. The workflow then decided again from the same signals, but later, when for example the
 // ticket had expired. The grant in the database counts. Grants decided after the settlement are tentative and not delivered:
 // Recorded revokes them and decides again about the remaining slots.
 func (s *State) Recorded(now time.Time, n int, granted []attune.Grant) {

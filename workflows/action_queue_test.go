@@ -168,7 +168,7 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		err := start(t, s, 9).Get(t.Context(), nil)
-		require.ErrorContains(t, err, "there is no enforcement 9")
+		require.ErrorContains(t, err, "enforcement 9 does not exist")
 	})
 
 	t.Run("a workflow that is cancelled while it waits leaves the line", func(t *testing.T) {

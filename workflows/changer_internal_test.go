@@ -127,7 +127,7 @@ func TestChanger(t *testing.T) {
 			}()
 			synctest.Wait()
 			leave()
-			require.ErrorContains(t, <-answered, "the change may be made later")
+			require.ErrorContains(t, <-answered, "the change can still be made later")
 			close(proceed)
 			synctest.Wait()
 			require.True(t, made)

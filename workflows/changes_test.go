@@ -160,7 +160,7 @@ func TestChanges_ByTemporalsTools(t *testing.T) {
 	require.Equal(t, attune.Principal{Name: "temporal", Method: attune.AuthTemporal}, change.Principal)
 	require.Equal(t, "ada", change.OnBehalfOf)
 
-	require.ErrorContains(t, update(workflows.UpdatePause, "again", map[string]any{}), "paused already")
+	require.ErrorContains(t, update(workflows.UpdatePause, "again", map[string]any{}), "already paused")
 	for r := range rune(0x20) {
 		for field, input := range map[string]map[string]any{
 			"note": {"note": string(r)}, "on_behalf_of": {"on_behalf_of": string(r)},

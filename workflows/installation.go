@@ -50,10 +50,10 @@ const (
 
 // Claim claims a namespace for an installation.
 //
-// If the namespace belongs to another installation, Claim waits up to 75 s for a poll of that installation's processes. A poll
-// means that it runs: the error is [attune.CodeConflict]. Without one, Claim takes the namespace over and terminates the
-// workflows of the other installation, because they would confuse new enforcements with old ones. Queues are then rebuilt from
-// the rows.
+// If the namespace belongs to another installation, Claim waits until the last poll by that installation's processes is 75 s
+// ago. A poll during the wait means that the installation runs: the error is [attune.CodeConflict]. Otherwise Claim takes the
+// namespace over and terminates the workflows of the other installation, because they would confuse new enforcements with old
+// ones. Queues are then rebuilt from the rows.
 func Claim(ctx context.Context, c client.Client, namespace string, installation attune.InstallationID, log *slog.Logger) error {
 	claim := &claim{client: c, namespace: namespace, installation: installation, log: log}
 	owner, err := claim.owner(ctx)
