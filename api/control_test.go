@@ -94,7 +94,7 @@ func TestQueueControl_Refused(t *testing.T) {
 		"a limit below 0 is refused":     {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada","limit":-1}`}, nil, 422, "limit"},
 		"a missing limit is refused":     {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada"}`}, nil, 422, "limit"},
 		"a change that changes nothing is a conflict": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"on_behalf_of":"ada"}`},
-			attune.Errorf(attune.CodeConflict, "the queue is paused already"), 409, "already"},
+			attune.Errorf(attune.CodeConflict, "the queue is already paused"), 409, "already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

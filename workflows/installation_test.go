@@ -43,7 +43,7 @@ func TestClaim(t *testing.T) {
 		require.ErrorContains(t, err, "TEMPORAL_NAMESPACE")
 	})
 
-	t.Run("what an installation that is gone has left is ended", func(t *testing.T) {
+	t.Run("the workflows of a stopped installation are terminated", func(t *testing.T) {
 		t.Parallel()
 		c, namespace := dialNamespace(t)
 		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "one", log))
