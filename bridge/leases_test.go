@@ -70,7 +70,7 @@ func (f *fakeLeaseStore) ExpireLeases(_ context.Context, limit int) (int, error)
 func TestLeases_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := &fakeLeaseStore{out: 450}
+		store := &fakeLeaseStore{expired: 450}
 		var counted atomic.Int64
 		leases := bridge.NewLeases(store, time.Minute, store.answer,
 			func(_ context.Context, n int) { counted.Add(int64(n)) }, slog.New(slog.DiscardHandler))
@@ -82,7 +82,7 @@ func TestLeases_Run(t *testing.T) {
 		require.Equal(t, []int{200, 200, 50}, store.after(1), "all there are, in batches")
 		require.EqualValues(t, 450, counted.Load())
 
-		store.expireOne(errors.New("nobody answers"), nil)
+		store.expireOne(errors.New("no answer"), nil)
 		require.Empty(t, store.after(8), "a service is away, and so no worker can be heard")
 		store.expireOne(nil, nil)
 		require.Empty(t, store.after(1), "reports that have waited for the service go first")

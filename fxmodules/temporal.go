@@ -30,7 +30,7 @@ var Orchestrator = fx.Module("orchestrator",
 // namespace is the Temporal namespace of the process.
 type namespace string
 
-// claimTimeout bounds the wait for a namespace that another installation may have released.
+// claimTimeout bounds the wait for a namespace that an abandoned installation has claimed.
 const claimTimeout = 2 * time.Minute
 
 // dialTemporal connects, and claims the namespace for the installation before any other part uses the client.
