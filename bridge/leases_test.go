@@ -72,26 +72,26 @@ func TestLeases_Run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeLeaseStore{expired: 450}
 		var counted atomic.Int64
-		leases := bridge.NewLeases(store, time.Minute, store.answer,
+		leases := bridge.NewLeases(store, time.Minute, store.ping,
 			func(_ context.Context, n int) { counted.Add(int64(n)) }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- leases.Run(ctx) }()
 
-		require.Empty(t, store.after(1), "reports that have waited for this process go first")
-		require.Equal(t, []int{200, 200, 50}, store.after(1), "all there are, in batches")
+		require.Empty(t, store.after(1), "reports that waited for this process are handled first")
+		require.Equal(t, []int{200, 200, 50}, store.after(1), "all expired leases, in batches")
 		require.EqualValues(t, 450, counted.Load())
 
 		store.expireOne(errors.New("no answer"), nil)
-		require.Empty(t, store.after(8), "a service is away, and so no worker can be heard")
+		require.Empty(t, store.after(8), "a service is down, so no worker can renew")
 		store.expireOne(nil, nil)
-		require.Empty(t, store.after(1), "reports that have waited for the service go first")
+		require.Empty(t, store.after(1), "reports that waited for the service are handled first")
 		require.Equal(t, []int{1}, store.after(1))
 
 		store.expireOne(nil, errors.New("the connection is lost"))
 		require.Empty(t, store.after(3))
 		store.expireOne(nil, nil)
-		require.Contains(t, store.after(2), 1, "a look that fails is not the last")
+		require.Contains(t, store.after(2), 1, "scans continue after a failure")
 		cancel()
 		require.NoError(t, <-done)
 	})
@@ -114,5 +114,5 @@ func TestLeases_Handle(t *testing.T) {
 
 	fails = attune.Errorf(attune.CodeUnavailable, "away")
 	_, err = leases.Handle(t.Context(), batch)
-	require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err), "the worker learns that it may ask again")
+	require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err), "the worker may send its renewal again")
 }
