@@ -250,5 +250,6 @@ func (b *testBundle) throughProxy(t *testing.T) (string, *testenv.Proxy) {
 	address, err := url.Parse(b.url)
 	require.NoError(t, err)
 	proxy := testenv.NewProxy(t, address.Host)
-	return proxy.Through(t, b.url), proxy
+	through := proxy.Through(t, b.url)
+	return through, proxy
 }
