@@ -27,10 +27,10 @@ type journal struct {
 
 // moments are times of one execution, by the clock of attune's process; zero without a line in the log.
 type moments struct {
-	asked    time.Time // the worker sends the claim
-	starts   time.Time // the worker starts the process
-	ends     time.Time // the process has ended, and the worker has its output
-	consumed time.Time // the bridge has the report
+	claimSent time.Time // the worker sends the claim
+	starts    time.Time // the worker starts the process
+	ends      time.Time // the process has ended, and the worker has its output
+	consumed  time.Time // the bridge has the report
 }
 
 func newJournal() *journal {
@@ -66,7 +66,7 @@ func (j *journal) record(l line, text []byte) {
 	defer j.mu.Unlock()
 	switch l.Msg {
 	case "execution starts":
-		j.change(l.Execution, func(m *moments) { m.asked = l.Asked })
+		j.change(l.Execution, func(m *moments) { m.claimSent = l.Asked })
 	case "execution ended":
 		j.change(l.Execution, func(m *moments) { m.starts, m.ends = l.Time.Add(-l.Took), l.Time })
 		if l.Status != attune.ExecutionSucceeded {
@@ -115,7 +115,7 @@ func TestJournal(t *testing.T) {
 	} {
 		j.read([]byte(text))
 	}
-	require.Equal(t, moments{asked: moment(1), starts: moment(3), ends: moment(5), consumed: moment(6)}, j.of(7))
+	require.Equal(t, moments{claimSent: moment(1), starts: moment(3), ends: moment(5), consumed: moment(6)}, j.of(7))
 	require.Equal(t, moments{consumed: moment(6)}, j.of(6))
 	require.EqualValues(t, 2, j.ended.Value())
 	require.Len(t, j.failed(), 1)

@@ -99,7 +99,7 @@ func (f facts) between(release release, grant attune.LoggedGrant) handOver {
 		grantDecided:    grant.GrantedAt,
 		requestBegins:   f.begins[grant.Enforcement],
 		rowRequested:    after.RequestedAt,
-		claimSent:       started.asked,
+		claimSent:       started.claimSent,
 		claimGranted:    timeOf(after.StartedAt),
 		processStarts:   started.starts,
 	}
@@ -134,7 +134,7 @@ func TestHandOvers(t *testing.T) {
 			x := attune.Execution{ID: attune.ExecutionID(10 + id), Enforcement: id, RequestedAt: at(start - 6)}
 			x.StartedAt, x.FinishedAt = new(at(start-2)), new(at(start+12))
 			f.executions[id], f.begins[id] = x, at(start-7)
-			f.log.moments[x.ID] = moments{asked: at(start - 4), starts: at(start), ends: at(start + 10), consumed: at(start + 11)}
+			f.log.moments[x.ID] = moments{claimSent: at(start - 4), starts: at(start), ends: at(start + 10), consumed: at(start + 11)}
 		}
 		f.log.moments[14] = moments{starts: at(400)}
 		return f

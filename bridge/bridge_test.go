@@ -217,7 +217,7 @@ func TestRelay_Run(t *testing.T) {
 		cancel()
 		require.NoError(t, <-done)
 		require.Len(t, published, 1200)
-		require.IsIncreasing(t, published, "in id order, and only what was confirmed is gone")
+		require.IsIncreasing(t, published, "rows are published in id order, and only confirmed rows are removed")
 		require.Equal(t, published, outbox.removed)
 		require.Equal(t, 1200, counted)
 		require.Equal(t, 3, outbox.led, "a lost lead and a failed publish each start over")

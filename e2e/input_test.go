@@ -41,12 +41,12 @@ func TestBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			here := &cluster{t: t, env: append(append([]string{}, c.env...), tt.env...)}
+			local := &cluster{t: t, env: append(append([]string{}, c.env...), tt.env...)}
 			args := tt.args
 			if args[0] != "frobnicate" {
 				args = append(args, "--data-dir", t.TempDir())
 			}
-			code, output := here.attune(args...)
+			code, output := local.attune(args...)
 			require.Equal(t, tt.code, code, output)
 			for _, part := range tt.want {
 				require.Contains(t, output, part)

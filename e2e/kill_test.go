@@ -296,7 +296,7 @@ func (k *killTest) requireVerified(total int) {
 // requireNothingLeft requires that no message, holder or open workflow remains.
 func (k *killTest) requireNothingLeft() {
 	k.t.Helper()
-	k.eventually("nothing is left", func() bool {
+	k.eventually("no message, holder or workflow is left", func() bool {
 		s := k.survey()
 		view, err := workflows.NewQueueClient(k.client).View(k.t.Context(), "e2e.step")
 		messages := map[string]int{}

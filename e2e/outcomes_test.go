@@ -150,7 +150,7 @@ func (h hook) refusesInvalidDeliveries() {
 	for name, tt := range map[string]struct {
 		status int
 		do     func() (int, string)
-		says   string
+		want   string
 	}{
 		"wrong signature": {401, func() (int, string) { return h.deliver(push, "wrong", "four") }, "signature"},
 		"malformed JSON":  {400, func() (int, string) { return h.deliver(`{"branch":`, "swordfish", "five") }, "JSON"},
@@ -167,7 +167,7 @@ func (h hook) refusesInvalidDeliveries() {
 	} {
 		status, body := tt.do()
 		require.Equal(h.t, tt.status, status, "%s: %s", name, body)
-		require.Contains(h.t, body, tt.says, name)
+		require.Contains(h.t, body, tt.want, name)
 		require.Contains(h.t, body, `"status":`+fmt.Sprint(tt.status), name)
 	}
 	require.Len(h.t, h.events(), before)

@@ -178,7 +178,7 @@ func receive[T any](t *testing.T, c <-chan T) T {
 	case value := <-c:
 		return value
 	case <-time.After(testTimeout):
-		require.Fail(t, "nothing received")
+		require.Fail(t, "no value received")
 		panic("unreachable")
 	}
 }

@@ -86,8 +86,8 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	return lease{}, false
 }
 
-// ask sends the claim until the bridge replies, ctx ends, or an error is final: one that a retry cannot mend, or the last
-// of [claimTries]. sentAt is when the worker sent the answered claim: the lease begins then.
+// ask sends the claim until the bridge replies, ctx ends, or an error is final. An error is final if no retry can help,
+// or after [claimTries] errors. sentAt is when the worker sent the answered claim: the lease begins then.
 func (w *Worker) ask(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
 ) (reply attune.ExecutionClaimReply, sentAt time.Time, err error) {

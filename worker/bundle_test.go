@@ -158,7 +158,7 @@ func (b *bundle) nextIn(t *testing.T) attune.ExecutionCompletedMessage {
 	case report := <-b.reports.published:
 		return report
 	case <-time.After(24 * time.Hour):
-		require.FailNow(t, "nothing was reported in a day", "%+v", b.log.all())
+		require.FailNow(t, "no report was published in a day", "%+v", b.log.all())
 		return attune.ExecutionCompletedMessage{}
 	}
 }

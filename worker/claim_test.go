@@ -153,10 +153,10 @@ func TestWorker_Claim(t *testing.T) {
 	t.Run("a claim that is granted while the worker stops is run", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		asked := make(chan struct{})
+		sent := make(chan struct{})
 		answer := make(chan struct{})
 		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-			close(asked)
+			close(sent)
 			select {
 			case <-answer:
 				return granted(q), nil
@@ -166,7 +166,7 @@ func TestWorker_Claim(t *testing.T) {
 		}
 		b.start(t)
 		delivery := b.requests.push(request("true"))
-		<-asked
+		<-sent
 		b.stop()
 		close(answer)
 		require.Equal(t, "ack", delivery.wait(t))

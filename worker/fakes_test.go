@@ -135,7 +135,7 @@ func (r *reports) next(t *testing.T) attune.ExecutionCompletedMessage {
 	case report := <-r.published:
 		return report
 	case <-time.After(deadline):
-		require.FailNow(t, "nothing was reported")
+		require.FailNow(t, "no report was published")
 		return attune.ExecutionCompletedMessage{}
 	}
 }

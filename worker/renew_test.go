@@ -147,13 +147,13 @@ func TestWorker_LeaseOfTheAnsweredClaim(t *testing.T) {
 		b := setup(t)
 		b.lease(time.Minute, away)
 		answer := b.claims.answer
-		var asked time.Time
+		var sentAt time.Time
 		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 			if b.claims.sent.Load() < 5 {
 				<-ctx.Done()
 				return attune.ExecutionClaimReply{}, ctx.Err()
 			}
-			asked = time.Now()
+			sentAt = time.Now()
 			<-time.After(7 * time.Second)
 			return answer(ctx, q)
 		}
@@ -163,7 +163,7 @@ func TestWorker_LeaseOfTheAnsweredClaim(t *testing.T) {
 			<-time.After(time.Millisecond)
 			synctest.Wait()
 		}
-		require.InDelta(t, 45*time.Second, time.Since(asked), float64(time.Millisecond))
+		require.InDelta(t, 45*time.Second, time.Since(sentAt), float64(time.Millisecond))
 		start()
 		got := b.nextIn(t)
 		require.Equal(t, attune.ExecutionAbandoned, got.Status)

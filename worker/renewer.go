@@ -30,8 +30,8 @@ type lease struct {
 
 func (l lease) expires() time.Time { return l.from.Add(l.length) }
 
-// endBy is when the worker sends SIGTERM to an action whose lease was not renewed, and killBy is when it sends SIGKILL.
-// The time from endBy to killBy is the action's; the time after killBy is the kernel's.
+// endBy is when the worker sends SIGTERM to an action whose lease was not renewed. killBy is when the worker sends
+// SIGKILL; the time that is left then is for the kernel.
 func (l lease) endBy() time.Time  { return l.expires().Add(-l.length / 4) }
 func (l lease) killBy() time.Time { return l.expires().Add(-l.length / 16) }
 

@@ -37,7 +37,7 @@ func TestWiden(t *testing.T) {
 func TestMarked(t *testing.T) {
 	t.Parallel()
 	source := "package demo\n\tfor i := 0; i <= 3 && ok; i++ {\n\t\tcontinue\n"
-	for says, at := range map[string]struct{ line, column int }{
+	for want, at := range map[string]struct{ line, column int }{
 		"for i := 0; i «<=» 3 && ok; i++ {": {2, 16},
 		"for i := 0; i <= 3 «&&» ok; i++ {": {2, 21},
 		"for i := 0; i <= 3 && ok; i«++» {": {2, 29},
@@ -45,7 +45,7 @@ func TestMarked(t *testing.T) {
 	} {
 		line, err := markOperator(source, at.line, at.column)
 		require.NoError(t, err)
-		require.Equal(t, says, line)
+		require.Equal(t, want, line)
 	}
 	for _, at := range []struct{ line, column int }{{2, 2}, {2, 99}, {9, 1}, {0, 1}, {1, 0}} {
 		_, err := markOperator(source, at.line, at.column)

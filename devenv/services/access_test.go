@@ -170,7 +170,7 @@ func requirePrivate(t *testing.T, dir string) {
 // listeners lists the addresses on which the processes that work in dir accept connections, in the notation of proc(5).
 func listeners(t *testing.T, dir string) []string {
 	t.Helper()
-	mine := map[string]bool{} // by inode
+	own := map[string]bool{} // by inode
 	for _, process := range processesOf(t, dir) {
 		pid, _, _ := strings.Cut(process, " ")
 		links, err := filepath.Glob("/proc/" + pid + "/fd/*")
@@ -178,7 +178,7 @@ func listeners(t *testing.T, dir string) []string {
 		for _, link := range links {
 			target, _ := os.Readlink(link) // the file may be closed meanwhile
 			if inode, isSocket := strings.CutPrefix(target, "socket:["); isSocket {
-				mine[strings.TrimSuffix(inode, "]")] = true
+				own[strings.TrimSuffix(inode, "]")] = true
 			}
 		}
 	}
@@ -188,7 +188,7 @@ func listeners(t *testing.T, dir string) []string {
 		require.NoError(t, err)
 		for line := range strings.Lines(string(data)) {
 			const listen = "0A"
-			if fields := strings.Fields(line); len(fields) > 9 && fields[3] == listen && mine[fields[9]] {
+			if fields := strings.Fields(line); len(fields) > 9 && fields[3] == listen && own[fields[9]] {
 				found = append(found, fields[1])
 			}
 		}
@@ -200,7 +200,7 @@ func listeners(t *testing.T, dir string) []string {
 func TestOldData(t *testing.T) {
 	t.Parallel()
 	for _, old := range []string{"postgres/data/PG_VERSION", "rabbitmq/data/" + rabbitNode + "/file"} {
-		t.Run(strings.ReplaceAll(old, "/", " "), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(old, "/", " ")+" without passwords is refused", func(t *testing.T) {
 			t.Parallel()
 			dir := serviceDir(t)
 			path := filepath.Join(dir, old)
@@ -214,7 +214,7 @@ func TestOldData(t *testing.T) {
 			require.True(t, ok, "%v", err)
 			require.Equal(t, dir, tooOld.Dir, "the data of the services belong together")
 			require.ErrorContains(t, err, "delete that folder")
-			require.NoDirExists(t, filepath.Join(dir, "temporal"), "nothing was started")
+			require.NoDirExists(t, filepath.Join(dir, "temporal"), "no service was started")
 
 			service, _, _ := strings.Cut(old, "/")
 			tooOld, ok = errors.AsType[*OldDataError](startAlone(t, service, filepath.Join(dir, service)))

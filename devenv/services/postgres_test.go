@@ -55,7 +55,7 @@ func TestPostgres(t *testing.T) {
 
 		require.NoError(t, server.Kill())
 		<-server.Done()
-		require.NoError(t, server.Err(), "asked for")
+		require.NoError(t, server.Err(), "a requested end is no error")
 		require.NoError(t, server.Restart(t.Context()))
 		query(t, server, "SELECT FROM kept")
 

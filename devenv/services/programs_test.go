@@ -120,13 +120,13 @@ func TestFindTemporalBeside(t *testing.T) {
 		return string(output)
 	}
 
-	said := find(t, filepath.Join(root, "links", "attune"))
-	require.Contains(t, said, "attune-temporal not found")
+	message := find(t, filepath.Join(root, "links", "attune"))
+	require.Contains(t, message, "attune-temporal not found")
 	for _, place := range []string{
 		strconv.Quote(filepath.Join(root, "links")), strconv.Quote(filepath.Join(root, "installed")), "PATH", "source tree",
 		"ATTUNE_TEMPORAL_BIN",
 	} {
-		require.Contains(t, said, place)
+		require.Contains(t, message, place)
 	}
 
 	install(t, root, "installed/attune-temporal", "both/attune-temporal")

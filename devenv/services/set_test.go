@@ -67,8 +67,8 @@ func TestStart(t *testing.T) {
 	requireNothingLeft := func(t *testing.T, dir string) {
 		t.Helper()
 		var left []string
-		gone := func() bool { left = processesOf(t, dir); return len(left) == 0 }
-		require.Eventually(t, gone, 2*time.Minute, 20*time.Millisecond)
+		ended := func() bool { left = processesOf(t, dir); return len(left) == 0 }
+		require.Eventually(t, ended, 2*time.Minute, 20*time.Millisecond)
 		require.Empty(t, left)
 	}
 
@@ -152,7 +152,7 @@ func TestTakenPort(t *testing.T) {
 			return err
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("a taken port of "+name+" is refused", func(t *testing.T) {
 			t.Parallel()
 			dir := serviceDir(t)
 			err := start(t.Context(), dir)

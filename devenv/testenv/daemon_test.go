@@ -18,7 +18,7 @@ func TestDaemon_Idle(t *testing.T) {
 		require.False(t, d.idle(), "the first client has a minute to come")
 		d.countClient(+1)
 		<-time.After(2 * idleLimit)
-		require.False(t, d.idle(), "a client is there")
+		require.False(t, d.idle(), "a client is connected")
 		d.countClient(-1)
 		<-time.After(idleLimit)
 		require.False(t, d.idle())

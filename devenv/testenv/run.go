@@ -85,12 +85,12 @@ func (r run) acquire() (*os.File, error) {
 			return nil, fmt.Errorf("lock %q: %w", r.lock(), err)
 		}
 		// Between open and lock, an ending daemon may have removed the file: then this lock would exclude no other process.
-		mine, err := file.Stat()
+		locked, err := file.Stat()
 		if err != nil {
 			file.Close()
 			return nil, err
 		}
-		if there, err := os.Stat(r.lock()); err == nil && os.SameFile(mine, there) {
+		if current, err := os.Stat(r.lock()); err == nil && os.SameFile(locked, current) {
 			return file, nil
 		}
 		file.Close()

@@ -121,12 +121,12 @@ func (r *testRun) end() {
 func (r *testRun) requireNothingLeft(t *testing.T) {
 	t.Helper()
 	var processes, files []string
-	gone := func() bool {
+	ended := func() bool {
 		processes = r.processes()
 		files, _ = filepath.Glob(filepath.Join(r.dir, "attune-testenv-*"))
 		return len(processes)+len(files) == 0
 	}
-	if !waitFor(gone) {
+	if !waitFor(ended) {
 		require.FailNow(t, "the run left something", "processes %q, files %q", processes, files)
 	}
 }

@@ -71,7 +71,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("a database is dropped with open connections", func(t *testing.T) {
 		t.Parallel()
 		var conn *pgx.Conn
-		t.Run("Inner", func(t *testing.T) {
+		t.Run("a test uses a database", func(t *testing.T) {
 			var err error
 			conn, err = pgx.Connect(t.Context(), testenv.Postgres(t))
 			require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestAMQP(t *testing.T) {
 	var address string
 	t.Cleanup(func() { // runs after the cleanup of the subtest
 		_, err := amqp.Dial(address)
-		require.ErrorContains(t, err, "vhost", "the vhost is gone with its test")
+		require.ErrorContains(t, err, "vhost", "the vhost is deleted with its test")
 	})
 
 	t.Run("a vhost is empty", func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("there is no /proc here")
+		t.Skip("this system has no /proc")
 	}
 
 	t.Run("the processor time of a child counts as waited for after the wait", func(t *testing.T) {
@@ -34,11 +34,11 @@ func TestUsage(t *testing.T) {
 		grandchild := exec.CommandContext(t.Context(), "sh", "-c", `sh -c 'echo $$; read line'; true`)
 		hold, err := grandchild.StdinPipe()
 		require.NoError(t, err)
-		says, err := grandchild.StdoutPipe()
+		stdout, err := grandchild.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, grandchild.Start())
 		var pid int
-		_, err = fmt.Fscan(says, &pid)
+		_, err = fmt.Fscan(stdout, &pid)
 		require.NoError(t, err)
 
 		require.Subset(t, procfs.Family(os.Getpid()), []int{os.Getpid(), grandchild.Process.Pid, pid})
