@@ -45,11 +45,11 @@ func (c *channel) lost() bool {
 	}
 }
 
-// reason returns why the channel has ended, or otherwise if it is open. The library reports the end of a channel with
-// various errors, some of them before the reason is known.
-func (c *channel) reason(otherwise error) error {
+// reason returns why the channel has ended, or fallback if the channel is open. The library reports the end of a channel
+// with various errors, some of them before the reason is known.
+func (c *channel) reason(fallback error) error {
 	if !c.IsClosed() {
-		return otherwise
+		return fallback
 	}
 	<-c.done
 	return c.cause

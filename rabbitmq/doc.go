@@ -6,29 +6,22 @@
 // # Guarantees
 //
 //   - At least once. A message that [Publisher.Publish] has published is on disk in a quorum queue. The broker delivers
-//     it
-//
-// until a receiver settles or dead-letters it, or an operator deletes the queue.
+//     it until a receiver settles or dead-letters it, or an operator deletes the queue.
 //   - Published means confirmed and routed. The broker also confirms a message that no queue takes; the publisher reports
-//
-// such a message as an error with its routing key.
+//     such a message as an error with its routing key.
 //   - An acknowledgement reaches the channel of its delivery, or no channel. A lost connection is replaced by a new
-//
-// connection with new channels. The client library's own recovery is off: it reopens the same channel, so that a late
-// acknowledgement could settle another message.
+//     connection with new channels. The client library's own recovery is off: it reopens the same channel, so that a late
+//     acknowledgement could settle another message.
 //   - A message that a receiver cannot handle moves to the dead-letter queue with the reason; it is never dropped. The
-//
-// exceptions are messages whose sender still waits or repeats them: requests of a [Caller] and messages to a
-// [Subscriber].
+//     exceptions are messages whose sender still waits or repeats them: requests of a [Caller] and messages to a
+//     [Subscriber].
 //
 // # No guarantees
 //
 //   - Order. A batch is in delivery order, and delivery order is publish order as long as no message is redelivered. Lost
-//
-// connections, the retry queue and a change of the active consumer reorder messages.
+//     connections, the retry queue and a change of the active consumer reorder messages.
 //   - Exactly once. Publishing again after an error, and redelivery after a lost connection, repeat messages. Copies have
-//
-// the same message id.
+//     the same message id.
 //
 // # What happens when the connection is lost
 //

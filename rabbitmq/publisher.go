@@ -49,8 +49,7 @@ func NewPublisher(conn *Connection) *Publisher {
 //
 //   - [attune.CodeInvalid] when a message cannot be encoded or is larger than the broker accepts;
 //   - [attune.CodeUnavailable] in every other case. The caller may publish the same messages again; a message that is
-//
-// reported as failed may have arrived.
+//     reported as failed may have arrived.
 //
 // A [*PublishError] in its chain names the failed messages; without one, no message was sent.
 //
@@ -112,7 +111,7 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 		return p.failed(batch, o.failed, o.err)
 	case <-ctx.Done():
 	}
-	select { // unless the channel is stuck, it reports the end of ctx with more detail
+	select { // a channel that is not stuck reports the end of ctx with more detail
 	case o := <-done:
 		return p.failed(batch, o.failed, o.err)
 	case <-time.After(stuckGrace):

@@ -8,7 +8,8 @@ import (
 )
 
 // capture keeps the beginning and the end of the bytes written to it: usually the first lines show what was attempted,
-// and the last lines show what went wrong. A capture holds at most its limit.
+// and the last lines show what went wrong. A capture holds at most its limit. One goroutine writes a capture; other
+// goroutines read it after that goroutine has ended.
 type capture struct {
 	half  int    // the limit of the head, and of the tail
 	head  []byte // the first bytes

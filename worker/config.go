@@ -43,8 +43,8 @@ type Config struct {
 	Environ []string
 	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first half and the last half.
 	OutputLimit int
-	// KillGrace is the time from SIGTERM to SIGKILL. After a lost lease it is at most 3/16 of the lease: with a lease of 1
-	// min, 11.25 s.
+	// KillGrace is the time from SIGTERM to SIGKILL. After a lost lease, the time is at most 3/16 of the lease: with a lease
+	// of 1 min, 11.25 s.
 	KillGrace time.Duration
 	// OutputGrace is how long children may write to the output of a process that has ended by itself.
 	OutputGrace time.Duration

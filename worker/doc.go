@@ -26,43 +26,32 @@
 //
 // Guarantees
 //   - No process runs without a granted claim. One attempt never runs twice in one worker, however often its request is
-//
-// delivered: the worker remembers the last 32 768 attempts.
+//     delivered: the worker remembers the last 32 768 attempts.
 //   - Every claimed attempt is reported with one outcome: succeeded, failed, timed_out, cancelled or abandoned. The
-//     worker
-//
-// publishes a report again and again until the broker confirms it or the worker process ends; all copies carry the same
-// message id.
+//     worker publishes a report again and again until the broker confirms it or the worker process ends; all copies carry
+//     the same message id.
 //   - A delivery stays unacknowledged until the claim is answered, and never while the process runs. After a crash before
-//
-// the acknowledgement, the broker delivers the request again.
+//     the acknowledgement, the broker delivers the request again.
 //   - At most [Config.Slots] actions run at once. A slot is free again when its report is confirmed. If the broker is
-//
-// down, the worker therefore takes no more requests, and its memory stays bounded.
+//     down, the worker therefore takes no more requests, and its memory stays bounded.
 //   - A process sees the environment variables that its action names and a few harmless ones, and no other variable of
-//
-// the worker. It reads its parameters from stdin. The worker keeps its output up to [Config.OutputLimit].
+//     the worker. It reads its parameters from stdin. The worker keeps its output up to [Config.OutputLimit].
 //   - A process has its own process group. However an action ends, the worker kills the rest of the group before it
-//
-// reports the outcome.
+//     reports the outcome.
 //   - When a lease is over, no process of the group that ran under it is left, and none is started under it.
 //   - On Linux the kernel kills the process when the worker dies in any way, SIGKILL included.
 //
 // Failures
 //   - A process that leaves its group (setsid, a daemon) is out of reach: the worker does not kill it, and cuts off its
-//
-// output.
+//     output.
 //   - When the worker dies, the kernel kills only the action's first process: not the children of that process, and not a
-//
-// program that changes its user on start (setuid). Outside Linux the kernel kills no process.
+//     program that changes its user on start (setuid). Outside Linux the kernel kills no process.
 //   - A process in an uninterruptible system call survives SIGKILL. Its slot stays taken until the system call returns.
 //   - A worker that is stopped alone (SIGSTOP, a debugger) cannot end its actions: they run past their leases. When the
-//
-// worker continues, it kills them at once.
+//     worker continues, it kills them at once.
 //   - Leases are measured with the monotonic clock, which on Linux stands still while the machine is suspended. After a
-//
-// resume, an action may run although its lease is over elsewhere, until the reply to the next renewal lists it as lost.
+//     resume, an action may run although its lease is over elsewhere, until the reply to the next renewal lists it as
+//     lost.
 //   - When a worker is told to stop and [Config.ReportGrace] is over, the worker logs each unreported outcome as an error
-//
-// and counts it in the error of [Worker.Run].
+//     and counts it in the error of [Worker.Run].
 package worker

@@ -22,8 +22,8 @@ type service interface {
 type lazyService struct {
 	start func(context.Context) (service, reply, error)
 
-	once    sync.Once
-	running service // nil until started
+	once    sync.Once // writes the fields below
+	running service   // nil if the start failed
 	answer  reply
 }
 

@@ -31,7 +31,7 @@ type session struct {
 
 // sharedService is the daemon's reply about one service. The connection stays open until the process ends.
 type sharedService struct {
-	once  sync.Once
+	once  sync.Once // writes the fields below
 	conn  net.Conn
 	reply reply
 	err   error
