@@ -123,7 +123,7 @@ func (w *world) bare(b *testing.B, n int) round {
 	before := w.usage()
 	took, err := w.engine.Run(b.Context(), n, w.starters)
 	require.NoError(b, err)
-	require.NoError(b, baseline.Quiet(b.Context(), w.temporal))
+	require.NoError(b, baseline.Quiet(b.Context(), w.temporal, workflows.InstallationWorkflowName))
 	return round{n: n, took: took, used: w.usage().minus(before)}
 }
 
@@ -136,7 +136,7 @@ func (w *world) enforce(b *testing.B, limit, n int) (r round, begun time.Time) {
 	require.NoError(b, w.load.post(b.Context(), limit, n))
 	require.NoError(b, w.log.ended.Await(b.Context(), target))
 	w.awaitIdle(b, limit)
-	require.NoError(b, baseline.Quiet(b.Context(), w.temporal))
+	require.NoError(b, baseline.Quiet(b.Context(), w.temporal, workflows.InstallationWorkflowName))
 	r = round{n: n, used: w.usage().minus(before)}
 	releases, err := w.releases(b.Context(), queue(limit), begun)
 	require.NoError(b, err)
