@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune/internal/client"
 )
 
-// changesOf reads everything that people have changed about a queue, newest first.
+// changesOf returns all manual changes of a queue, newest first.
 func (c *cluster) changesOf(queue string) []api.QueueChange {
 	c.t.Helper()
 	changes, err := client.List[api.QueueChange](c.t.Context(), c.Client, "/queues/"+queue+"/changes", nil)
@@ -22,15 +22,15 @@ func (c *cluster) changesOf(queue string) []api.QueueChange {
 	return changes
 }
 
-// verified requires that the program finds every promise of a queue kept.
-func (c *cluster) verified(queue string) {
+// requirePromises requires that the program finds every promise of a queue kept.
+func (c *cluster) requirePromises(queue string) {
 	c.t.Helper()
 	code, output := c.attune("queue", "verify", queue, "--url", c.base)
 	require.Zero(c.t, code, output)
 }
 
-// TestChanges_TextThatCannotBeStored sends texts that no database keeps, or that would print as something else. Each is
-// refused, and the queue goes on as if it had never come.
+// TestChanges_TextThatCannotBeStored sends texts that no database stores, or that print differently. Each is refused
+// without an effect on the queue.
 func TestChanges_TextThatCannotBeStored(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
@@ -57,12 +57,12 @@ func TestChanges_TextThatCannotBeStored(t *testing.T) {
 	require.Len(t, c.changesOf("e2e.step"), 1, "only the pause is recorded")
 	c.control("e2e.step", "resume")
 	c.finish("e2e.step", 1, 1)
-	c.verified("e2e.step")
+	c.requirePromises("e2e.step")
 }
 
-// TestChanges_ManyAtOnce has 24 callers cancel waiting tickets while the process that runs the queue is killed again and
-// again. Every answer of 200 has its record with its own number, and the record names the caller that was answered.
-// 240 tickets by default, 2 400 with ATTUNE_TEST_SCALE=10.
+// TestChanges_ManyAtOnce cancels waiting tickets from 24 callers while the orchestrator is killed repeatedly. Every
+// response 200 has a record with its own number, and the record names the caller of that response. 240 tickets by
+// default, 2 400 with ATTUNE_TEST_SCALE=10.
 func TestChanges_ManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const callers, kills = 24, 3
@@ -78,7 +78,7 @@ func TestChanges_ManyAtOnce(t *testing.T) {
 	c.eventually("all wait", func() bool { return c.stats("e2e.step").QueueLength == int64(tickets) })
 
 	var next, answered atomic.Int64
-	accepted := make([]string, tickets) // who was answered 200
+	accepted := make([]string, tickets) // the callers with a response 200
 	var working sync.WaitGroup
 	for caller := range callers {
 		working.Go(func() {
@@ -99,7 +99,7 @@ func TestChanges_ManyAtOnce(t *testing.T) {
 	working.Wait()
 
 	changes := c.changesOf("e2e.step")
-	require.Len(t, changes, tickets+1, "one for each cancel, one for the pause")
+	require.Len(t, changes, tickets+1, "one record for each cancel, one for the pause")
 	requests, authors := map[string]bool{}, map[attune.EnforcementID]string{}
 	for i, change := range changes {
 		require.EqualValues(t, len(changes)-i, change.Number)
@@ -112,14 +112,14 @@ func TestChanges_ManyAtOnce(t *testing.T) {
 			require.Equal(t, accepted[i], authors[id])
 		}
 	}
-	c.verified("e2e.step")
+	c.requirePromises("e2e.step")
 }
 
-// cancelWaiting cancels a waiting ticket, again for as long as the service is away, and reports whether the answer was 200. A
-// conflict after that says that an earlier try was made, and its answer lost.
-func (c *cluster) cancelWaiting(id attune.EnforcementID, by string) bool {
+// cancelWaiting cancels a waiting ticket, retries while the service is unavailable, and reports whether the response was
+// 200. A conflict after a retry means that an earlier try succeeded and its response was lost.
+func (c *cluster) cancelWaiting(id attune.EnforcementID, author string) bool {
 	for {
-		status, answer := c.api(http.MethodPost, fmt.Sprintf("enforcements/%d/cancel", id), fmt.Sprintf(`{"on_behalf_of":%q}`, by))
+		status, answer := c.api(http.MethodPost, fmt.Sprintf("enforcements/%d/cancel", id), fmt.Sprintf(`{"on_behalf_of":%q}`, author))
 		switch status {
 		case http.StatusOK, http.StatusConflict:
 			return status == http.StatusOK

@@ -11,8 +11,8 @@ import (
 	"github.com/attune-go/attune/devenv/testenv"
 )
 
-// TestInstallation_DatabaseEmptied starts attune on a new database while Temporal still has the workflows of the old one, whose
-// enforcements have the same ids. Everything runs, in order, and doctor finds nothing wrong.
+// TestInstallation_DatabaseEmptied starts attune on a new database while Temporal still has the workflows of the old one,
+// with the same enforcement ids. All new enforcements run in order, and doctor finds no problem.
 func TestInstallation_DatabaseEmptied(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
@@ -23,23 +23,23 @@ func TestInstallation_DatabaseEmptied(t *testing.T) {
 	c.finish("e2e.step", 3, 1)
 	c.control("e2e.step", "pause")
 	waiting := c.run("e2e.step", map[string]any{"n": 3})
-	c.eventually("one waits", func() bool { return c.stats("e2e.step").QueueLength == 1 })
+	c.eventually("one ticket waits", func() bool { return c.stats("e2e.step").QueueLength == 1 })
 	p.stop()
 
 	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t))
 	c.start()
 	require.Zero(t, c.stats("e2e.step").TotalEnqueued)
 	for n := range 5 {
-		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), waiting+1, "ids are given out again")
+		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), waiting+1, "ids are used again")
 	}
 	c.finish("e2e.step", 5, 1)
-	c.verified("e2e.step")
+	c.requirePromises("e2e.step")
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
 }
 
-// TestInstallation_TwoInOneNamespace starts attune with a database of its own in the namespace of another one that runs. It
-// says whose the namespace is and what to do, and the other goes on.
+// TestInstallation_TwoInOneNamespace starts attune with a new database in the namespace of a running installation. The
+// new process names the owner of the namespace and the remedy, and the running installation continues.
 func TestInstallation_TwoInOneNamespace(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
