@@ -28,7 +28,7 @@ type LimitChange struct {
 }
 
 type changeQueueInput struct {
-	Key  string  `path:"key" doc:"The queue's key"`
+	Key  string `path:"key" doc:"The queue's key"`
 	Body *Change
 }
 

@@ -123,7 +123,8 @@ func overrideFindings(q attune.ManualOverride) []Finding {
 			until = "until " + clock(q.Override.Until)
 		}
 		found = append(found, Finding{
-			Severity: Note, Where: where, What: fmt.Sprintf("Its limit is overridden: %d %s%s.", q.Override.Limit, until, changedBy(q.LimitBy)),
+			Severity: Note, Where: where,
+			What: fmt.Sprintf("Its limit is overridden: %d %s%s.", q.Override.Limit, until, changedBy(q.LimitBy)),
 			Do: fmt.Sprintf("To use the limit of the policy, POST /api/v1/queues/%s/limit/clear.", q.Queue),
 		})
 	}

@@ -50,27 +50,27 @@ const (
 
 // Claim claims a namespace for an installation.
 //
-// If the namespace belongs to another installation, Claim waits until the last poll by that installation's processes is 75 s
-// ago. A poll during the wait means that the installation runs: the error is [attune.CodeConflict]. Otherwise Claim takes the
-// namespace over and terminates the workflows of the other installation, because they would confuse new enforcements with old
-// ones. Queues are then rebuilt from the rows.
+// If the namespace belongs to another installation, Claim waits until the claim of that installation, and the last poll by its
+// processes, are 75 s ago. A poll during the wait means that the installation runs: the error is [attune.CodeConflict].
+// Otherwise Claim takes the namespace over and terminates the workflows of the other installation, because they would confuse
+// new enforcements with old ones. Queues are then rebuilt from the rows.
 func Claim(ctx context.Context, c client.Client, namespace string, installation attune.InstallationID, log *slog.Logger) error {
 	claim := &claim{client: c, namespace: namespace, installation: installation, log: log}
-	owner, err := claim.owner(ctx)
+	owner, claimedAt, err := claim.owner(ctx)
 	switch {
 	case err != nil:
 		return err
 	case owner == installation:
 		return nil
 	case owner != "":
-		if err := claim.takeOver(ctx, owner); err != nil {
+		if err := claim.takeOver(ctx, owner, claimedAt); err != nil {
 			return err
 		}
 	}
 	if err := claim.start(ctx); err != nil {
 		return err
 	}
-	if owner, err = claim.owner(ctx); err == nil && owner != installation {
+	if owner, _, err = claim.owner(ctx); err == nil && owner != installation {
 		err = claim.conflict(owner)
 	}
 	return err
@@ -78,7 +78,8 @@ func Claim(ctx context.Context, c client.Client, namespace string, installation 
 
 // Owner returns the installation that has claimed a namespace; empty without a claim.
 func Owner(ctx context.Context, c client.Client, namespace string) (attune.InstallationID, error) {
-	return (&claim{client: c, namespace: namespace}).owner(ctx)
+	owner, _, err := (&claim{client: c, namespace: namespace}).owner(ctx)
+	return owner, err
 }
 
 // claim is the claim of an installation on a namespace.
@@ -89,22 +90,23 @@ type claim struct {
 	log          *slog.Logger
 }
 
-func (c *claim) owner(ctx context.Context) (owner attune.InstallationID, err error) {
+// owner returns the installation that has claimed the namespace, and when it did; empty without a claim.
+func (c *claim) owner(ctx context.Context) (owner attune.InstallationID, claimedAt time.Time, err error) {
 	description, err := c.client.DescribeWorkflowExecution(ctx, InstallationWorkflowID, "")
 	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
-		return "", nil
+		return "", claimedAt, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the claim on namespace %q: %w", c.namespace, Translate(err))
+		return "", claimedAt, fmt.Errorf("read the claim on namespace %q: %w", c.namespace, Translate(err))
 	}
 	info := description.GetWorkflowExecutionInfo()
 	if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return "", nil
+		return "", claimedAt, nil
 	}
 	if err := converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[MemoInstallation], &owner); err != nil {
-		return "", fmt.Errorf("read the claim on namespace %q: %w", c.namespace, err)
+		return "", claimedAt, fmt.Errorf("read the claim on namespace %q: %w", c.namespace, err)
 	}
-	return owner, nil
+	return owner, info.GetStartTime().AsTime(), nil
 }
 
 func (c *claim) start(ctx context.Context) error {
@@ -125,8 +127,9 @@ func (c *claim) conflict(owner attune.InstallationID) error {
 		"are running: use another namespace for this installation (TEMPORAL_NAMESPACE), or stop those processes first", c.namespace, owner)
 }
 
-// takeOver waits until the other installation counts as stopped, and terminates its workflows.
-func (c *claim) takeOver(ctx context.Context, owner attune.InstallationID) error {
+// takeOver waits until the other installation counts as stopped, and terminates its workflows. An installation polls only after
+// it has claimed the namespace, so a young claim counts as a sign of life.
+func (c *claim) takeOver(ctx context.Context, owner attune.InstallationID, claimedAt time.Time) error {
 	since := time.Now()
 	tick := time.NewTicker(claimPause)
 	defer tick.Stop()
@@ -138,7 +141,7 @@ func (c *claim) takeOver(ctx context.Context, owner attune.InstallationID) error
 		if last.After(since) {
 			return c.conflict(owner)
 		}
-		if silent := time.Since(last); silent > pollerTimeout {
+		if time.Since(last) > pollerTimeout && time.Since(claimedAt) > pollerTimeout {
 			break
 		}
 		c.log.InfoContext(ctx, "the namespace belongs to another installation: waiting for a sign that it is running",
