@@ -91,9 +91,15 @@ func (a *EnforcementActivities) RequestExecution(ctx context.Context, input work
 		return workflows.RequestResult{Ended: request.Ended, Fenced: request.Fenced}, nil
 	}
 	if err := a.publisher.Publish(ctx, *request.Message); err != nil {
-		return workflows.RequestResult{}, workflows.ActivityError(fmt.Errorf("publish execution %d: %w", request.Message.Execution, err))
+		return workflows.RequestResult{}, workflows.ActivityError(publishError(request.Message.Execution, err))
 	}
 	return workflows.RequestResult{Execution: request.Message.Execution}, nil
+}
+
+// publishError makes every error of a publish retryable, whatever its code. The execution exists and holds its slot, so giving up
+// would leave it requested forever. An operator can correct the broker: for example, delete a queue with other settings.
+func publishError(execution attune.ExecutionID, err error) error {
+	return attune.WrapError(attune.CodeUnavailable, err, "publish execution %d", execution)
 }
 
 // ReleaseTicket implements [workflows.ActivityReleaseTicket]: it frees the slot of a ticket without an execution.

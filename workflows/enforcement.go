@@ -125,7 +125,8 @@ func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (Enforce
 			grant.Number, QueueWorkflowID(e.queue), requested.Execution))
 		return result, nil
 	}
-	// No execution exists whose report would free the slot.
+	// The row refused the grant for good, so no execution exists whose report would free the slot. An error after the row was
+	// written is never final.
 	if releaseErr := do(ctx, "release", ActivityReleaseTicket, TicketInput{Queue: e.queue, Ticket: grant.Ticket}, nil); releaseErr != nil {
 		return result, fmt.Errorf("release the ticket: %w", releaseErr)
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // Translate adds an [attune.Code] to an error of the Temporal client. An invalid argument is [attune.CodeUnavailable], because
-// its cause is a limit of the server, such as 10 000 signals in one run, and a later try succeeds.
+// its cause is a limit of the server, such as 10 000 signals in one run, and a later try succeeds. Refused credentials are
+// [attune.CodeUnavailable] too: they are attune's own, not those of a caller.
 func Translate(err error) error {
 	if err == nil {
 		return nil
@@ -20,7 +21,7 @@ func Translate(err error) error {
 		return attune.WrapError(attune.CodeNotFound, err, "no such workflow")
 	}
 	if _, ok := errors.AsType[*serviceerror.PermissionDenied](err); ok {
-		return attune.WrapError(attune.CodeUnauthorized, err, "Temporal refuses attune's credentials")
+		return attune.WrapError(attune.CodeUnavailable, err, "Temporal refuses attune's credentials")
 	}
 	if errors.Is(err, context.Canceled) {
 		return err
