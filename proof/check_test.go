@@ -181,6 +181,22 @@ func TestCheck_Violations(t *testing.T) {
 				"counts: total_enqueued is 5, but there are 6 rows",
 			},
 		},
+		"an accepted enforcement has lost its sequence": {
+			func(r *rows) {
+				r.Enforcements = append(r.Enforcements, attune.Enforcement{
+					ID: 201, Queue: key, Status: attune.EnforcementRejected, QueuedAt: new(second(1)), FinishedAt: new(second(2)),
+				})
+			},
+			[]string{
+				`tickets: enforcement 201 has no place in this queue: its queue is "shop.deploy"`,
+				"tickets: sequence 1: accepted at 12:00:00.000000, and a lower sequence at 12:00:01.000000",
+				"counts: total_enqueued is 6, but there are 7 rows", "counts: total_dropped is 1, but there are 2 rows",
+			},
+		},
+		"an accepted enforcement has lost its time of acceptance": {
+			func(r *rows) { r.enforcement(3).Status, r.enforcement(3).QueuedAt = attune.EnforcementRejected, nil },
+			[]string{"tickets: sequence 3: enforcement 103 has no place in this queue"},
+		},
 		"an attempt is granted twice": {
 			func(r *rows) {
 				again := r.Grants[2]
