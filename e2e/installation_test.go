@@ -2,12 +2,15 @@ package e2e_test
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"slices"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/devenv/testenv"
 )
 
@@ -36,6 +39,60 @@ func TestInstallation_DatabaseEmptied(t *testing.T) {
 	c.verified("e2e.step")
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
+}
+
+// TestInstallation_DatabaseRestored starts attune on an earlier copy of its database, while Temporal has the workflows of what came
+// after the copy. The rows count: what is accepted now gets the ids and the places of what is lost, and runs, in order.
+func TestInstallation_DatabaseRestored(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
+	p := c.start()
+	for n := range 3 {
+		c.run("e2e.step", map[string]any{"n": n})
+	}
+	c.finish("e2e.step", 3, 1)
+	p.stop()
+	earlier := copyDatabase(t, c.variable("ATTUNE_POSTGRES_URL"))
+	p = c.start()
+	for n := range 5 {
+		c.run("e2e.step", map[string]any{"n": 3 + n})
+	}
+	c.finish("e2e.step", 8, 1)
+	p.stop()
+
+	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+earlier)
+	c.start()
+	require.EqualValues(t, 3, c.stats("e2e.step").TotalEnqueued)
+	var again []string
+	for n := range 4 {
+		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), attune.EnforcementID(8), "ids are given out again")
+		again = append(again, fmt.Sprintf("+%d", 10+n), fmt.Sprintf("-%d", 10+n))
+	}
+	c.finish("e2e.step", 7, 1)
+	require.Equal(t, again, c.written()[16:])
+	c.verified("e2e.step")
+	code, output := c.attune("doctor", "--url", c.base)
+	require.Zero(t, code, output)
+}
+
+// copyDatabase copies a database that no process is connected to, and returns the URL of the copy.
+func copyDatabase(t *testing.T, from string) (to string) {
+	t.Helper()
+	to = testenv.Postgres(t)
+	config, err := pgx.ParseConfig(from)
+	require.NoError(t, err)
+	replaced, err := pgx.ParseConfig(to)
+	require.NoError(t, err)
+	original, copied := pgx.Identifier{config.Database}.Sanitize(), pgx.Identifier{replaced.Database}.Sanitize()
+	config.Database = "postgres"
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	for _, sql := range []string{"DROP DATABASE " + copied, "CREATE DATABASE " + copied + " TEMPLATE " + original} {
+		_, err = conn.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	return to
 }
 
 // TestInstallation_TwoInOneNamespace starts attune with a database of its own in the namespace of another one that runs. It
