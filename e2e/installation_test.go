@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -52,7 +51,7 @@ func TestInstallation_DatabaseRestored(t *testing.T) {
 	}
 	c.finish("e2e.step", 3, 1)
 	p.stop()
-	earlier := copyDatabase(t, c.variable("ATTUNE_POSTGRES_URL"))
+	earlier := testenv.CopyPostgres(t, c.variable("ATTUNE_POSTGRES_URL"))
 	p = c.start()
 	for n := range 5 {
 		c.run("e2e.step", map[string]any{"n": 3 + n})
@@ -73,26 +72,6 @@ func TestInstallation_DatabaseRestored(t *testing.T) {
 	c.verified("e2e.step")
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
-}
-
-// copyDatabase copies a database that no process is connected to, and returns the URL of the copy.
-func copyDatabase(t *testing.T, from string) (to string) {
-	t.Helper()
-	to = testenv.Postgres(t)
-	config, err := pgx.ParseConfig(from)
-	require.NoError(t, err)
-	replaced, err := pgx.ParseConfig(to)
-	require.NoError(t, err)
-	original, copied := pgx.Identifier{config.Database}.Sanitize(), pgx.Identifier{replaced.Database}.Sanitize()
-	config.Database = "postgres"
-	conn, err := pgx.ConnectConfig(t.Context(), config)
-	require.NoError(t, err)
-	defer func() { _ = conn.Close(t.Context()) }()
-	for _, sql := range []string{"DROP DATABASE " + copied, "CREATE DATABASE " + copied + " TEMPLATE " + original} {
-		_, err = conn.Exec(t.Context(), sql)
-		require.NoError(t, err, sql)
-	}
-	return to
 }
 
 // TestInstallation_TwoInOneNamespace starts attune with a database of its own in the namespace of another one that runs. It

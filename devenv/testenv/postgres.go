@@ -56,9 +56,31 @@ func Postgres(t testing.TB, template ...Template) string {
 	if len(template) > 0 {
 		source = template[0].prepare(t, admin, s)
 	}
+	return s.create(t, admin, source)
+}
+
+// CopyPostgres returns the address of one more database of the test's own: a copy of the one at address as it is now. No process
+// may be connected to that one.
+func CopyPostgres(t testing.TB, address string) string {
+	t.Helper()
+	s := postgresServer(t)
+	source, err := pgx.ParseConfig(address)
+	if err != nil {
+		t.Fatalf("copy a database: %v", err)
+	}
+	admin, err := pgx.Connect(t.Context(), s.admin)
+	if err != nil {
+		t.Fatalf("connect to the test environment's PostgreSQL: %v", err)
+	}
+	defer admin.Close(context.WithoutCancel(t.Context()))
+	return s.create(t, admin, pgx.Identifier{source.Database}.Sanitize())
+}
+
+// create makes a database as a copy of another one, and drops it when the test ends.
+func (s server) create(t testing.TB, admin *pgx.Conn, source string) (address string) {
+	t.Helper()
 	name := databaseName(t.Name())
-	create := "CREATE DATABASE " + name + " TEMPLATE " + source + s.owned()
-	if _, err := admin.Exec(t.Context(), create); err != nil {
+	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+source+s.owned()); err != nil {
 		t.Fatalf("create the test's database: %v", err)
 	}
 	t.Cleanup(func() { dropDatabase(t, s.admin, name) })
