@@ -35,7 +35,7 @@ func TestInstallation_DatabaseEmptied(t *testing.T) {
 		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), waiting+1, "ids are given out again")
 	}
 	c.finish("e2e.step", 5, 1)
-	c.verified("e2e.step")
+	c.verified()
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
 }
@@ -69,7 +69,7 @@ func TestInstallation_DatabaseRestored(t *testing.T) {
 	}
 	c.finish("e2e.step", 7, 1)
 	require.Equal(t, again, c.written()[16:])
-	c.verified("e2e.step")
+	c.verified()
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
 }
