@@ -2,66 +2,66 @@ package attune
 
 import "time"
 
-// Stall is a queue that could grant a waiting enforcement and does not.
+// Stall is a queue that has a free slot and a waiting enforcement, and does not grant it.
 type Stall struct {
 	Queue         QueueKey
-	Limit         int // in force
-	Active        int64
-	Waiting       int64
-	LastGrantAt   *time.Time // by the database's clock; nil: it never granted anything
-	OldestWaiting time.Time  // when the first in line was accepted, by the database's clock
+	Limit         int        // the limit in force
+	Active        int64      // slots held
+	Waiting       int64      // enforcements in line
+	LastGrantAt   *time.Time // by the database's clock; nil before the first grant of the queue
+	OldestWaiting time.Time  // when the first enforcement in line was accepted, by the database's clock
 }
 
-// Leak is a slot that is held without an execution that could give it back: there is none, it has ended, or its next attempt
-// was due and has not been requested.
+// Leak is a held slot that no execution will give back: the execution does not exist, has ended, or has a next attempt that is
+// overdue and was not requested.
 type Leak struct {
 	Queue       QueueKey
 	Enforcement EnforcementID
 	Sequence    int64
-	GrantedAt   time.Time       // the queue's clock
-	Execution   ExecutionID     // 0: there is none
-	Status      ExecutionStatus // how the execution ended, or retrying; empty: there is none
+	GrantedAt   time.Time       // by the queue's clock
+	Execution   ExecutionID     // 0 when no execution exists
+	Status      ExecutionStatus // a terminal status or retrying; empty when no execution exists
 }
 
-// Overdue is an execution that a worker should have claimed, or ended, before now.
+// Overdue is an execution that waits too long for a worker to claim it, or runs longer than its timeout allows.
 type Overdue struct {
 	Queue           QueueKey
 	Enforcement     EnforcementID
 	Execution       ExecutionID
 	Attempt         int             // from 1
 	Status          ExecutionStatus // requested or running
-	Worker          string          // empty: none has claimed it
+	Worker          string          // empty before a worker has claimed the attempt
 	Pool            string
-	Since           time.Time // when it was requested, or started, by the database's clock
-	Timeout         Duration
+	Since           time.Time // when the attempt was requested or, once claimed, started; by the database's clock
+	Timeout         Duration  // of one attempt
 	CancelRequested bool
 }
 
-// ManualOverride is a queue whose limit a person has set by hand, or whose mode a person has set to something else than open.
+// ManualOverride is a queue that a person has paused or set to drain, or whose limit a person has set.
 type ManualOverride struct {
 	Queue    QueueKey
 	Mode     QueueMode
-	ModeBy   *QueueChange   // the change that led there; nil: the queue is open
-	Override *LimitOverride // nil: the policy's limit is in force
-	LimitBy  *QueueChange   // the change that led there; nil like Override
+	ModeBy   *QueueChange   // the change that set Mode; nil when the queue is open
+	Override *LimitOverride // nil when the policy's limit is in force
+	LimitBy  *QueueChange   // the change that set Override; nil when Override is nil
 }
 
-// ParkedCount is how many enforcements of a queue wait for a person.
+// ParkedCount is the number of parked enforcements of a queue.
 type ParkedCount struct {
 	Queue  QueueKey
 	Count  int64
 	Oldest EnforcementID // the enforcement that was recorded first
 }
 
-// OutboxBacklog is what waits to be published.
+// OutboxBacklog counts the outbox rows that are not yet published.
 type OutboxBacklog struct {
 	Rows   int64
-	Oldest time.Duration // how long the oldest has waited; 0 without rows
+	Oldest time.Duration // age of the oldest row; 0 without rows
 }
 
-// DatabaseSchema is what a database server is, and how far its tables have been migrated.
+// DatabaseSchema says which version the database server has, and which version its tables have.
 type DatabaseSchema struct {
-	Server  string // the version of the server
-	Version int64  // of the tables; 0 before the first migration
-	Newest  int64  // that this attune knows
+	Server  string // version of the database server
+	Version int64  // version of the tables; 0 before the first migration
+	Newest  int64  // newest version of the tables that this program knows
 }

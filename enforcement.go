@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Enforcement is one match of one rule to one event. There is at most one per rule and event, and at most one
-// execution per enforcement.
+// Enforcement is one match of one rule to one event: the decision that an action must run. A rule and an event have at most one
+// enforcement, and an enforcement has at most one execution.
 type Enforcement struct {
 	ID         EnforcementID     `json:"id"`
 	Event      EventID           `json:"event_id"`
@@ -15,30 +15,30 @@ type Enforcement struct {
 	ActionID   ActionID          `json:"action_id"`
 	Parameters json.RawMessage   `json:"parameters"`
 	Status     EnforcementStatus `json:"status"`
-	Reason     Reason            `json:"reason,omitempty"` // why it was rejected, cancelled or expired
-	Detail     string            `json:"detail,omitempty"` // the reason for a person
-	// Queue is chosen when the event is recorded, and kept. It is empty when the enforcement was rejected before that.
+	Reason     Reason            `json:"reason,omitempty"` // why the enforcement was rejected, cancelled or expired
+	Detail     string            `json:"detail,omitempty"` // the reason in words, for people
+	// Queue is chosen when the event is recorded, and never changes. It is empty for an enforcement that was rejected at once.
 	Queue    QueueKey `json:"queue,omitempty"`
-	Lane     int32    `json:"lane,omitempty"`     // of the queue: see [Ticket]
+	Lane     int32    `json:"lane,omitempty"`     // lane of the queue: see [Ticket]
 	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before acceptance
-	// GrantNumber counts the grants of the queue from 1, in the order the queue decided them: sorted by it, the
-	// sequences of a queue rise. 0 before the grant.
+	// GrantNumber counts the grants of the queue, from 1, in the order in which the queue decided them. In that order the
+	// sequences of the granted tickets rise. 0 before the grant.
 	GrantNumber int64      `json:"grant_number,omitempty"`
-	Author      *Author    `json:"author,omitempty"` // of a direct run: who asked for it; nil when a rule decided
+	Author      *Author    `json:"author,omitempty"` // who requested a direct run; nil for the match of a rule
 	CreatedAt   time.Time  `json:"created_at"`
 	QueuedAt    *time.Time `json:"queued_at,omitempty"`
 	GrantedAt   *time.Time `json:"granted_at,omitempty"`
 	FinishedAt  *time.Time `json:"finished_at,omitempty"`
 }
 
-// EnforcementStatus is where an enforcement stands:
+// EnforcementStatus is the state of an enforcement:
 //
 //	created ─► queued ─► granted ─► executed
 //	   └─────────┴─► rejected | cancelled | expired
 //
-// granted means it holds a slot of its queue; executed means its execution has ended, whatever the outcome. An attempt that
-// has failed and is to be tried again leads from granted back to queued, or to parked: then a person leads it back to
-// queued, or to executed.
+// A granted enforcement holds a slot of its queue. An executed enforcement has an execution that has ended, with any outcome.
+// A failed attempt with attempts left moves the enforcement from granted back to queued, or to parked: the policy decides.
+// A person moves a parked enforcement to queued (retry) or to executed (give up).
 type EnforcementStatus string
 
 // The statuses of an enforcement.
@@ -53,7 +53,7 @@ const (
 	EnforcementExpired   EnforcementStatus = "expired"
 )
 
-// EnforcementStatuses lists every status, in the order of a life.
+// EnforcementStatuses lists every status, in the order in which an enforcement can reach them.
 func EnforcementStatuses() []EnforcementStatus {
 	return []EnforcementStatus{
 		EnforcementCreated, EnforcementQueued, EnforcementGranted, EnforcementParked, EnforcementExecuted,
@@ -61,7 +61,7 @@ func EnforcementStatuses() []EnforcementStatus {
 	}
 }
 
-// Terminal reports whether no further change can follow.
+// Terminal reports whether the enforcement keeps this status for ever.
 func (s EnforcementStatus) Terminal() bool {
 	switch s {
 	case EnforcementExecuted, EnforcementRejected, EnforcementCancelled, EnforcementExpired:
@@ -78,17 +78,17 @@ type Reason string
 const (
 	ReasonCriteriaFailed     Reason = "criteria_failed"      // the rule's criteria could not be evaluated for this event
 	ReasonParametersInvalid  Reason = "parameters_invalid"   // a template failed, or the action's schema refuses the result
-	ReasonActionDisabled     Reason = "action_disabled"      // the action is no longer declared by its pack
-	ReasonQueueFull          Reason = "queue_full"           // max_queued reached, overflow "reject"
-	ReasonDroppedOldest      Reason = "dropped_oldest"       // max_queued reached, overflow "drop_oldest"
-	ReasonQueueDraining      Reason = "queue_draining"       // the queue accepts no tickets until it is resumed
-	ReasonQueueTimeout       Reason = "queue_timeout"        // waited longer than queue_timeout
-	ReasonCancelled          Reason = "cancelled"            // a caller cancelled it
-	ReasonExitCode           Reason = "exit_code"            // the process ended with a code other than 0
-	ReasonSignal             Reason = "signal"               // the process was killed by a signal that was not ours
-	ReasonTimeout            Reason = "timeout"              // the process was ended because its time was up
+	ReasonActionDisabled     Reason = "action_disabled"      // the action's pack no longer declares the action
+	ReasonQueueFull          Reason = "queue_full"           // the line reached max_queued, with overflow "reject"
+	ReasonDroppedOldest      Reason = "dropped_oldest"       // the line reached max_queued, with overflow "drop_oldest"
+	ReasonQueueDraining      Reason = "queue_draining"       // the queue drains: it accepts no tickets until a person resumes it
+	ReasonQueueTimeout       Reason = "queue_timeout"        // the enforcement waited longer than queue_timeout
+	ReasonCancelled          Reason = "cancelled"            // a caller cancelled the enforcement or the execution
+	ReasonExitCode           Reason = "exit_code"            // the process exited with a code other than 0
+	ReasonSignal             Reason = "signal"               // a signal killed the process, and the worker did not send it
+	ReasonTimeout            Reason = "timeout"              // the worker ended the process after the action's timeout
 	ReasonExecutableNotFound Reason = "executable_not_found" // the worker has no such pack, file or program
-	ReasonStart              Reason = "start"                // the process could not be started
-	ReasonWorkerLost         Reason = "worker_lost"          // its worker was not heard from for as long as its lease
-	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was told to stop and the grace period ended
+	ReasonStart              Reason = "start"                // the worker could not start the process
+	ReasonWorkerLost         Reason = "worker_lost"          // the lease expired: the worker did not renew it
+	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was shut down and the grace period ended
 )

@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// Estimate is how long a waiting enforcement will probably go on waiting. The range holds nine times out of ten as long as
-// the queue goes on as it did lately. A change of the limit, or work that suddenly takes longer, makes the estimate wrong.
+// Estimate is the probable remaining wait of an enforcement in its queue. While the queue releases slots at its recent rate,
+// nine of ten waits are within Low and High. A new limit, or executions that take longer than before, make it wrong.
 type Estimate struct {
 	Low    time.Duration
 	Likely time.Duration
 	High   time.Duration
 }
 
-// EstimateGrants is how many of the latest grants of a queue an estimate is made from: enough for a mean, few enough to follow
-// a change.
+// EstimateGrants is the number of latest grants of a queue that an estimate uses. It is enough for a mean, and few enough to
+// follow a change.
 const EstimateGrants = 60
 
-// minEstimateSamples is how many turnovers an estimate needs at least.
+// minEstimateSamples is the least number of turnovers that an estimate needs.
 const minEstimateSamples = 5
 
-// ninetyPercent is the number of standard deviations to each side that hold nine cases out of ten.
+// ninetyPercent is the quantile of the normal distribution: nine of ten values are within so many standard deviations.
 const ninetyPercent = 1.645
 
-// EstimateWait estimates the wait of the enforcement at position (1 is next) from the times between the latest releases of a
-// queue that was busy all along. The margin has two parts: the variance of the sum of as many turnovers as there are
-// positions, and the uncertainty of the mean of the samples. ok is false for a position below 1 and for fewer than 5 samples.
+// EstimateWait estimates the wait of the enforcement at position, where position 1 is the next to be granted. turnovers are the
+// times between the latest releases of the queue: see [Turnovers]. The margin has two parts: the variance of the sum of
+// position turnovers, and the uncertainty of the mean of the samples. ok is false for a position below 1 and for fewer than 5
+// turnovers.
 func EstimateWait(position int64, turnovers []time.Duration) (estimate Estimate, ok bool) {
 	if position < 1 || len(turnovers) < minEstimateSamples {
 		return Estimate{}, false
@@ -47,8 +48,9 @@ func EstimateWait(position int64, turnovers []time.Duration) (estimate Estimate,
 	return Estimate{Low: seconds(likely - margin), Likely: seconds(likely), High: seconds(likely + margin)}, true
 }
 
-// Turnovers are the times between consecutive releases while the queue had a line: the next grant to be released was queued
-// or requested before the release. grants may come in any order; grants that still hold their slots are skipped.
+// Turnovers returns the times between consecutive releases of a queue, in the order of the releases. It skips the times in
+// which the queue was idle: the grant that is released next was queued and requested only after the release before. grants may
+// be in any order; grants that still hold their slots are skipped.
 func Turnovers(grants []LoggedGrant) []time.Duration {
 	released := slices.DeleteFunc(slices.Clone(grants), func(g LoggedGrant) bool { return g.ReleasedAt == nil })
 	slices.SortFunc(released, func(a, b LoggedGrant) int { return a.ReleasedAt.Compare(*b.ReleasedAt) })
@@ -56,7 +58,7 @@ func Turnovers(grants []LoggedGrant) []time.Duration {
 	for i := 1; i < len(released); i++ {
 		before, after := released[i-1], released[i]
 		if after.RequestedAt.After(*before.ReleasedAt) && after.EnqueuedAt.After(*before.ReleasedAt) {
-			continue // the line was empty in between: the queue was idle
+			continue // the queue was idle between the two releases
 		}
 		turnovers = append(turnovers, after.ReleasedAt.Sub(*before.ReleasedAt))
 	}

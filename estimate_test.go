@@ -13,7 +13,7 @@ import (
 func TestEstimateWait(t *testing.T) {
 	t.Parallel()
 
-	t.Run("steady turnovers leave nothing to guess", func(t *testing.T) {
+	t.Run("equal turnovers give an estimate without a margin", func(t *testing.T) {
 		t.Parallel()
 		steady := []time.Duration{time.Second, time.Second, time.Second, time.Second, time.Second}
 		estimate, ok := attune.EstimateWait(3, steady)
@@ -21,7 +21,7 @@ func TestEstimateWait(t *testing.T) {
 		require.Equal(t, attune.Estimate{Low: 3 * time.Second, Likely: 3 * time.Second, High: 3 * time.Second}, estimate)
 	})
 
-	t.Run("nothing is said from too little", func(t *testing.T) {
+	t.Run("a position below 1 and fewer than 5 turnovers give no estimate", func(t *testing.T) {
 		t.Parallel()
 		_, ok := attune.EstimateWait(1, []time.Duration{1, 2, 3, 4})
 		require.False(t, ok)

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// ids are assigned by PostgreSQL: one authority, dense enough to be small in a workflow's state, and readable.
+// PostgreSQL assigns every id. So ids are unique, short enough for a workflow's state, and readable.
 type (
 	// EventID identifies an [Event].
 	EventID int64
-	// EnforcementID identifies an [Enforcement]. It is the ticket id everywhere before an execution exists.
+	// EnforcementID identifies an [Enforcement], and its [Ticket] in a queue.
 	EnforcementID int64
 	// ExecutionID identifies an [Execution].
 	ExecutionID int64
@@ -23,8 +23,8 @@ type (
 	QueueID int64
 )
 
-// MaxPayloadBytes bounds an event's payload and an action's rendered parameters. It keeps a message far under the
-// broker's and a workflow's limits; larger things belong in storage, with a reference in the payload.
+// MaxPayloadBytes bounds an event's payload and an action's rendered parameters, in bytes. It keeps a message far below the
+// limits of RabbitMQ and Temporal. Larger data belongs in other storage, with a reference in the payload.
 const MaxPayloadBytes = 512 << 10
 
 // MaxDedupKey bounds a dedup key that a caller chooses, in bytes.
@@ -36,15 +36,15 @@ type Event struct {
 	Trigger    Ref             `json:"trigger"`
 	Payload    json.RawMessage `json:"payload"` // a JSON object, at most [MaxPayloadBytes]
 	Source     Source          `json:"source"`
-	DedupKey   string          `json:"dedup_key,omitempty"` // the same key for the same trigger is the same event
-	Author     *Author         `json:"author,omitempty"`    // nil when no principal was authenticated: webhooks, timers
+	DedupKey   string          `json:"dedup_key,omitempty"` // two arrivals of a trigger with the same key are the same event
+	Author     *Author         `json:"author,omitempty"`    // nil without an authenticated principal: webhooks, timers
 	ReceivedAt time.Time       `json:"received_at"`
 }
 
-// Source says how an event came in.
+// Source says how attune received an event.
 type Source string
 
-// The ways an event comes in.
+// The sources of events.
 const (
 	SourceAPI     Source = "api"
 	SourceWebhook Source = "webhook"
@@ -52,8 +52,8 @@ const (
 	SourceManual  Source = "manual" // a caller ran an action directly; the event's trigger is [ManualTrigger]
 )
 
-// ManualTrigger is the trigger of events that record a caller's request to run an action directly. It belongs to the
-// built-in core pack and no rule can listen to it.
+// ManualTrigger is the trigger of direct runs: a caller requests one run of an action without a rule. The built-in core pack
+// declares it. No rule can listen to it.
 const ManualTrigger Ref = "core.manual"
 
 // Trigger declares a kind of event.
@@ -65,11 +65,11 @@ type Trigger struct {
 	Webhook     *Webhook        `json:"webhook,omitempty"` // nil: the trigger has no webhook
 }
 
-// Webhook lets a trigger be fed by POST /api/v1/webhooks/{key}.
+// Webhook makes POST /api/v1/webhooks/{key} a source of events for a trigger.
 type Webhook struct {
 	Key string `json:"key"`
-	// SecretEnv names the environment variable of the API process that holds the HMAC-SHA256 secret. The secret itself
-	// is in no pack, database or message.
+	// SecretEnv names the environment variable of the API process that holds the HMAC-SHA256 secret. No pack, database or
+	// message contains the secret itself.
 	SecretEnv string `json:"secret_env"`
 	// DedupHeader names the request header that identifies a delivery ("X-GitHub-Delivery"). Optional.
 	DedupHeader string `json:"dedup_header,omitempty"`

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Execution is one run of an action. It exists only after its enforcement was granted.
+// Execution is one run of an action, in one or more attempts. It exists only after its enforcement was granted.
 type Execution struct {
 	ID          ExecutionID     `json:"id"`
 	Enforcement EnforcementID   `json:"enforcement_id"`
@@ -13,73 +13,75 @@ type Execution struct {
 	ActionID    ActionID        `json:"action_id"`
 	Queue       QueueKey        `json:"queue"`
 	Sequence    int64           `json:"sequence"`
-	Attempt     int             `json:"attempt"` // the fence: from 1; a report with another attempt is dropped
+	Attempt     int             `json:"attempt"` // the fence: from 1; a report of another attempt changes nothing
 	Status      ExecutionStatus `json:"status"`
 	Reason      Reason          `json:"reason,omitempty"`
-	Error       string          `json:"error,omitempty"` // the reason for a person
-	// AttemptStatus is how the attempt before has ended, while the next one is still to come; empty otherwise.
+	Error       string          `json:"error,omitempty"` // the reason in words, for people
+	// AttemptStatus is how the last attempt ended, while the execution is retrying; empty otherwise.
 	AttemptStatus ExecutionStatus `json:"attempt_status,omitempty"`
-	RetryAt       *time.Time      `json:"retry_at,omitempty"` // when the next attempt may start, while it keeps its slot
+	RetryAt       *time.Time      `json:"retry_at,omitempty"` // when the next attempt may start; set while a retry keeps its slot
 	Pool          string          `json:"pool"`
 	Worker        string          `json:"worker,omitempty"`
 	Parameters    json.RawMessage `json:"parameters"`
 	Timeout       Duration        `json:"timeout"`
 	ExitCode      *int            `json:"exit_code,omitempty"`
-	Result        json.RawMessage `json:"result,omitempty"` // the JSON value the process wrote to stdout, if it is one
+	Result        json.RawMessage `json:"result,omitempty"` // stdout as a JSON value; absent when stdout is no JSON
 	Stdout        string          `json:"stdout,omitempty"`
 	Stderr        string          `json:"stderr,omitempty"`
 	Truncated     bool            `json:"truncated,omitempty"` // stdout or stderr was longer than the capture limit
 	RequestedAt   time.Time       `json:"requested_at"`
 	StartedAt     *time.Time      `json:"started_at,omitempty"`
-	LeaseUntil    *time.Time      `json:"lease_until,omitempty"` // while it runs: when it counts as lost unless its worker renews it
-	// CancelRequestedAt is when its worker was first asked to stop it; nil unless a cancel came while it ran.
+	LeaseUntil    *time.Time      `json:"lease_until,omitempty"` // when the lease expires unless the worker renews it; set while running
+	// CancelRequestedAt is when attune first asked the worker to stop the process; nil unless a cancel arrived while it ran.
 	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
 	FinishedAt        *time.Time `json:"finished_at,omitempty"`
 }
 
-// ExecutionAttempt is how an attempt of an execution has ended that was to be followed by another.
+// ExecutionAttempt records how an attempt ended after which the execution was retried.
 type ExecutionAttempt struct {
 	Attempt    int             `json:"attempt"`
 	Status     ExecutionStatus `json:"status"` // failed, timed_out or abandoned
 	Reason     Reason          `json:"reason,omitempty"`
-	Error      string          `json:"error,omitempty"` // the reason for a person
+	Error      string          `json:"error,omitempty"` // the reason in words, for people
 	ExitCode   *int            `json:"exit_code,omitempty"`
 	Worker     string          `json:"worker,omitempty"`
-	StartedAt  *time.Time      `json:"started_at,omitempty"` // nil: no worker has claimed it
+	StartedAt  *time.Time      `json:"started_at,omitempty"` // nil when no worker claimed the attempt
 	FinishedAt time.Time       `json:"finished_at"`
 }
 
-// ExecutionChange is a change that a person made to an execution by hand. It is kept for ever.
+// ExecutionChange is one manual change of an execution. Its record is kept for ever.
+//
+// From and To are statuses of the execution for a cancel, and of the enforcement for retry and give_up.
 type ExecutionChange struct {
 	At time.Time `json:"at"`
 	Author
 	Kind    ExecutionChangeKind `json:"kind"`
 	Attempt int                 `json:"attempt"`
-	From    string              `json:"from"` // the status before: of the execution, for retry and give_up of the enforcement
-	To      string              `json:"to"`   // the status after, or [ExecutionCancelling]; never the same as From
+	From    string              `json:"from"`
+	To      string              `json:"to"` // or [ExecutionCancelling]; never the same as From
 }
 
-// ExecutionCancelling is what a cancel makes of an execution that runs: its worker is asked to stop it. It is no status: the
-// execution is running until its worker reports the end.
+// ExecutionCancelling is the value of [ExecutionChange].To after a cancel of a running execution. It is not a status: the
+// execution stays running until its worker reports the end.
 const ExecutionCancelling = "cancelling"
 
 // ExecutionChangeKind says which change a person made to an execution.
 type ExecutionChangeKind string
 
-// What can be done to an execution by hand.
+// The manual changes of an execution.
 const (
-	ExecutionCancelAsked ExecutionChangeKind = "cancel"  // its end was asked for
-	ExecutionRetried     ExecutionChangeKind = "retry"   // parked, it was put at the end of its line again
-	ExecutionGivenUp     ExecutionChangeKind = "give_up" // parked, it was ended
+	ExecutionCancelRequested ExecutionChangeKind = "cancel"  // a person asked for its end
+	ExecutionRetried         ExecutionChangeKind = "retry"   // a person sent a parked enforcement back to its line
+	ExecutionGivenUp         ExecutionChangeKind = "give_up" // a person ended a parked enforcement
 )
 
-// ExecutionStatus is where an execution stands:
+// ExecutionStatus is the state of an execution:
 //
 //	requested ─► running ─► succeeded | failed | timed_out | cancelled | abandoned
 //	    ▲           │
 //	    └─ retrying ┘
 //
-// abandoned means that its worker was lost.
+// abandoned: the lease expired, so the worker counts as lost.
 type ExecutionStatus string
 
 // The statuses of an execution.
@@ -94,7 +96,7 @@ const (
 	ExecutionAbandoned ExecutionStatus = "abandoned"
 )
 
-// ExecutionStatuses lists every status, in the order of a life.
+// ExecutionStatuses lists every status, in the order in which an execution can reach them.
 func ExecutionStatuses() []ExecutionStatus {
 	return []ExecutionStatus{
 		ExecutionRequested, ExecutionRunning, ExecutionRetrying,
@@ -112,39 +114,40 @@ func (s ExecutionStatus) Terminal() bool {
 	}
 }
 
-// ExecutionRequest is the answer to "this ticket was granted": what must be published, or that nothing must run.
+// ExecutionRequest is what must follow a grant: publish a message, release the slot, or wait for another grant.
 type ExecutionRequest struct {
-	// Message is what to publish; nil when the execution is already running or ended, or must not start.
+	// Message is the message to publish; nil when the execution already runs or has ended, or must not start.
 	Message *ExecutionRequestedMessage
-	// Ended says that the enforcement will not run any more (cancelled, expired, rejected, or already executed), so its
-	// slot must be released.
+	// Ended: the enforcement has ended (cancelled, expired, rejected or executed). The caller must release its slot.
 	Ended bool
-	// Fenced says that the grant is of an earlier generation of the queue, or of a place that the enforcement no longer has:
-	// it allows nothing, and holds nothing. The enforcement has to wait for the grant that replaces it.
+	// Fenced: the grant belongs to an earlier generation of the queue, or to a ticket that the enforcement no longer has. The
+	// grant allows nothing and holds no slot. The enforcement waits for the grant that replaces it.
 	Fenced bool
 }
 
-// Completion is what finishing an execution did.
+// Completion is the outcome of one report.
 type Completion struct {
 	Execution ExecutionID
 	Queue     QueueKey
-	Ticket    Ticket
+	Ticket    Ticket // for [CompletionRetrying] with the next attempt
 	Effect    CompletionEffect
-	NotBefore time.Time // of [CompletionRetrying]: when the next attempt, which Ticket then names, may start
+	NotBefore time.Time // when the next attempt may start; only for [CompletionRetrying]
 }
 
 // CompletionEffect says what a report changed.
 type CompletionEffect string
 
-// The effects of a report. Finished, repeated and parked ones release the ticket, retrying ones ask the queue for the next
-// attempt: doing either twice is harmless, not doing it once would hold a slot for ever. A requeued enforcement is accepted
-// like a new one, which gives its old slot back.
+// The effects of a report.
+//
+// The caller releases the ticket after finished, repeated and parked. After retrying, the caller asks the queue for the next
+// attempt. Both are idempotent, and both must happen: otherwise the slot would be held for ever. After requeued, the caller
+// admits the enforcement like a new one, which also frees its old slot.
 const (
-	CompletionFinished CompletionEffect = "finished" // the row was changed by this report
-	CompletionRepeated CompletionEffect = "repeated" // the execution had ended before
+	CompletionFinished CompletionEffect = "finished" // the report ended the execution
+	CompletionRepeated CompletionEffect = "repeated" // the execution had ended before the report
 	CompletionRetrying CompletionEffect = "retrying" // the attempt has ended, and the next one keeps the slot
-	CompletionRequeued CompletionEffect = "requeued" // the attempt has ended, and the enforcement has gone to the back
+	CompletionRequeued CompletionEffect = "requeued" // the attempt has ended, and the enforcement went to the back of the line
 	CompletionParked   CompletionEffect = "parked"   // the attempt has ended, and the enforcement waits for a person
-	CompletionStale    CompletionEffect = "stale"    // the report is about an attempt that is no longer the current one
-	CompletionUnknown  CompletionEffect = "unknown"  // there is no such execution
+	CompletionStale    CompletionEffect = "stale"    // the report is about an earlier attempt
+	CompletionUnknown  CompletionEffect = "unknown"  // the execution does not exist
 )

@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLinks looks at what packages link through others. What they import themselves is the linter's to judge (depguard in
-// .golangci.yaml).
+// TestLinks checks the packages that a package links indirectly. The linter checks its own imports (depguard in .golangci.yaml).
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	const (
@@ -20,7 +19,7 @@ func TestLinks(t *testing.T) {
 	)
 	tests := []struct {
 		pkg, why string
-		links    string // one that it does link: a listing without that one is of something else
+		links    string // a package that pkg does link: it proves that the listing is the right one
 		never    []string
 	}{
 		{"./worker", "a worker holds no credentials but the broker's", rabbitMQ, []string{postgreSQL, temporal}},
@@ -32,8 +31,8 @@ func TestLinks(t *testing.T) {
 		{"./cmd/attune", "the product carries no test services", postgreSQL, []string{testenv}},
 	}
 	for _, tt := range tests {
-		for _, system := range []string{"linux", "darwin"} { // files of a system that does not run the tests count as well
-			t.Run(tt.pkg+" on "+system, func(t *testing.T) {
+		for _, system := range []string{"linux", "darwin"} { // build constraints can change the list
+			t.Run(tt.pkg+" links what it may on "+system, func(t *testing.T) {
 				t.Parallel()
 				list := exec.CommandContext(t.Context(), "go", "list", "-deps", tt.pkg)
 				list.Env = append(os.Environ(), "GOOS="+system)

@@ -1,5 +1,7 @@
 package attune
 
-// InstallationID names one installation of attune: a database and the processes that use it. It is drawn when the tables are
-// made, so a new database is a new installation, and a restored one is the installation that it was.
+// InstallationID names one installation of attune: a database and the processes that use it. The first migration draws the id.
+// So a new database is a new installation, and a restored database keeps its installation.
+//
+// Stored in Temporal's history: in the input of a workflow.
 type InstallationID string

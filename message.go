@@ -9,11 +9,11 @@ import (
 // MaxWorkerName bounds the name of a worker, in bytes.
 const MaxWorkerName = 100
 
-// Message is what travels over the broker. One Go type per routing key, used by the sender and the receiver.
+// Message is a message on the broker. Each routing key has one Go type, which sender and receiver share.
 type Message interface {
-	// RoutingKey is where the message goes.
+	// RoutingKey is the routing key with which the message is published.
 	RoutingKey() string
-	// MessageID is the same for every copy of the same message.
+	// MessageID is the same for every copy of a message.
 	MessageID() string
 }
 
@@ -30,7 +30,7 @@ const (
 // KeyExecutionRequested is the routing key of requests for the workers of a pool.
 func KeyExecutionRequested(pool string) string { return keyExecutionRequested + pool }
 
-// EnforcementCreatedMessage asks the bridge to accept an enforcement. The row says everything else.
+// EnforcementCreatedMessage asks the bridge to admit an enforcement to its queue. The bridge reads the rest from the row.
 type EnforcementCreatedMessage struct {
 	Enforcement EnforcementID `json:"enforcement_id"`
 }
@@ -43,8 +43,8 @@ func (m EnforcementCreatedMessage) MessageID() string {
 	return fmt.Sprintf("enforcement/%d/created", m.Enforcement)
 }
 
-// ExecutionRequestedMessage asks a worker to claim and run one attempt of an execution. It carries all that the worker
-// needs, because workers have no database.
+// ExecutionRequestedMessage asks a worker to claim and run one attempt of an execution. It carries everything that the worker
+// needs, because workers have no access to the database.
 type ExecutionRequestedMessage struct {
 	Execution   ExecutionID     `json:"execution_id"`
 	Enforcement EnforcementID   `json:"enforcement_id"`
@@ -66,7 +66,7 @@ func (m ExecutionRequestedMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/requested", m.Execution, m.Attempt)
 }
 
-// ExecutionClaimMessage is a worker's question "may I run this attempt?". The answer is an [ExecutionClaimReply].
+// ExecutionClaimMessage is a worker's claim of one attempt. The bridge replies with an [ExecutionClaimReply].
 type ExecutionClaimMessage struct {
 	Execution ExecutionID `json:"execution_id"`
 	Attempt   int         `json:"attempt"`
@@ -81,7 +81,7 @@ func (m ExecutionClaimMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/claim/%s", m.Execution, m.Attempt, m.Worker)
 }
 
-// Validate reports what a receiver could not act upon.
+// Validate returns a [CodeInvalid] error for a claim without an execution, an attempt or a valid worker name.
 func (m ExecutionClaimMessage) Validate() error {
 	if m.Execution <= 0 || m.Attempt <= 0 || m.Worker == "" {
 		return Errorf(CodeInvalid, "execution.claim needs an execution, an attempt and a worker; got %d, %d, %q",
@@ -90,14 +90,15 @@ func (m ExecutionClaimMessage) Validate() error {
 	return CheckText("worker", m.Worker, MaxWorkerName)
 }
 
-// ExecutionClaimReply answers an [ExecutionClaimMessage]. The same worker asking again about the same attempt gets the
-// same answer, so a lost reply costs a repeated question and nothing else.
+// ExecutionClaimReply answers an [ExecutionClaimMessage]. A worker that repeats a claim gets the same reply, so a lost reply
+// costs one repeated claim.
 type ExecutionClaimReply struct {
 	Execution ExecutionID     `json:"execution_id"`
 	Attempt   int             `json:"attempt"`
-	Granted   bool            `json:"granted"`
-	Status    ExecutionStatus `json:"status,omitempty"` // where the execution stands; empty if it does not exist
-	// Lease is how long the attempt may run, from the moment of the question on, unless the worker renews it; 0 if it may not.
+	Granted   bool            `json:"granted"`          // the worker may run the attempt
+	Status    ExecutionStatus `json:"status,omitempty"` // status of the execution; empty when it does not exist
+	// Lease is how long the attempt may run unless the worker renews the lease. It counts from the moment at which the worker
+	// sent the claim. 0 when the claim was refused.
 	Lease Duration `json:"lease,omitempty"`
 }
 
@@ -107,8 +108,8 @@ type AttemptID struct {
 	Attempt   int         `json:"attempt"`
 }
 
-// ExecutionRenewMessage is how a worker says that it lives, and asks to go on with the attempts that it runs. The answer is
-// an [ExecutionRenewReply].
+// ExecutionRenewMessage asks to renew the leases of all attempts that a worker runs. The bridge replies with an
+// [ExecutionRenewReply].
 type ExecutionRenewMessage struct {
 	Worker   string      `json:"worker"`
 	Attempts []AttemptID `json:"attempts"`
@@ -120,10 +121,10 @@ func (ExecutionRenewMessage) RoutingKey() string { return KeyExecutionRenew }
 // MessageID implements [Message].
 func (m ExecutionRenewMessage) MessageID() string { return fmt.Sprintf("worker/%s/renew", m.Worker) }
 
-// Validate reports what a receiver could not act upon.
+// Validate returns a [CodeInvalid] error for a message without a valid worker name, or with an id that is not above 0.
 func (m ExecutionRenewMessage) Validate() error {
 	if m.Worker == "" {
-		return Errorf(CodeInvalid, "execution.renew needs a worker: it has none, and %d attempts", len(m.Attempts))
+		return Errorf(CodeInvalid, "execution.renew needs a worker: a message with %d attempts has none", len(m.Attempts))
 	}
 	for _, id := range m.Attempts {
 		if id.Execution <= 0 || id.Attempt <= 0 {
@@ -134,21 +135,23 @@ func (m ExecutionRenewMessage) Validate() error {
 	return CheckText("worker", m.Worker, MaxWorkerName)
 }
 
-// ExecutionRenewReply answers an [ExecutionRenewMessage]. What is lost is no longer the worker's to run: its lease has run
-// out, or it has ended. A lease that has run out is never renewed.
+// ExecutionRenewReply answers an [ExecutionRenewMessage]. An expired lease is never renewed.
 type ExecutionRenewReply struct {
-	Lease Duration    `json:"lease"` // of the others, from the moment of the question on
-	Lost  []AttemptID `json:"lost,omitempty"`
+	// Lease is the new lease of all attempts that are not in Lost. It counts from the moment at which the worker sent the request.
+	Lease Duration `json:"lease"`
+	// Lost lists the attempts that the worker must stop, in the order of the request: the lease expired, the attempt ended, or
+	// another worker owns it.
+	Lost []AttemptID `json:"lost,omitempty"`
 }
 
-// ExecutionCompletedMessage reports how one attempt ended. There is exactly one per attempt that was claimed.
+// ExecutionCompletedMessage reports how one attempt ended. Each claimed attempt has exactly one report.
 type ExecutionCompletedMessage struct {
 	Execution   ExecutionID     `json:"execution_id"`
 	Enforcement EnforcementID   `json:"enforcement_id"`
 	ActionID    ActionID        `json:"action_id"`
 	Attempt     int             `json:"attempt"`
 	Worker      string          `json:"worker"`
-	Status      ExecutionStatus `json:"status"` // a terminal one
+	Status      ExecutionStatus `json:"status"` // a terminal status
 	Reason      Reason          `json:"reason,omitempty"`
 	Error       string          `json:"error,omitempty"`
 	ExitCode    *int            `json:"exit_code,omitempty"`
@@ -156,8 +159,8 @@ type ExecutionCompletedMessage struct {
 	Stdout      string          `json:"stdout,omitempty"`
 	Stderr      string          `json:"stderr,omitempty"`
 	Truncated   bool            `json:"truncated,omitempty"`
-	StartedAt   time.Time       `json:"started_at"`  // the worker's clock
-	FinishedAt  time.Time       `json:"finished_at"` // the worker's clock
+	StartedAt   time.Time       `json:"started_at"`  // by the worker's clock
+	FinishedAt  time.Time       `json:"finished_at"` // by the worker's clock
 }
 
 // RoutingKey implements [Message].
@@ -168,7 +171,7 @@ func (m ExecutionCompletedMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/completed", m.Execution, m.Attempt)
 }
 
-// Validate reports what a receiver could not act upon.
+// Validate returns a [CodeInvalid] error for a report without an execution, an attempt or a terminal status.
 func (m ExecutionCompletedMessage) Validate() error {
 	if m.Execution <= 0 || m.Attempt <= 0 || !m.Status.Terminal() {
 		return Errorf(CodeInvalid, "execution.completed needs an execution, an attempt and a terminal status; got %d, %d, %q",
@@ -177,8 +180,8 @@ func (m ExecutionCompletedMessage) Validate() error {
 	return nil
 }
 
-// ExecutionCancelMessage asks every worker to end the process of an execution, if it runs it. The worker that does
-// reports it as cancelled; the others ignore it.
+// ExecutionCancelMessage goes to every worker. The worker that runs the execution ends the process and reports the attempt as
+// cancelled. The other workers ignore the message.
 type ExecutionCancelMessage struct {
 	Execution ExecutionID `json:"execution_id"`
 	Attempt   int         `json:"attempt"`
@@ -192,7 +195,7 @@ func (m ExecutionCancelMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/cancel", m.Execution, m.Attempt)
 }
 
-// OutboxRow is a message that was written together with the change it speaks of and waits to be published.
+// OutboxRow is a message that waits to be published. It was written in the transaction of the change that it reports.
 type OutboxRow struct {
 	ID         int64
 	RoutingKey string

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Pack is everything one folder declares, validated as a whole. Loading a pack replaces what an earlier version of it
-// declared: what is no longer there is disabled, never deleted, because enforcements refer to it.
+// Pack is the content of one pack folder, validated as a whole. Loading a pack replaces the declarations of its earlier
+// version. A declaration that the new version lacks is disabled and never deleted, because enforcements refer to it.
 type Pack struct {
 	Name        string
 	Version     string
 	Description string
-	Dir         string // where the action's executables are; known to the process that loaded the pack
-	Digest      string // SHA-256 over the declarations: the same digest is the same pack
+	Dir         string // folder with the executables of the actions, on the host of the process that loaded the pack
+	Digest      string // SHA-256 of the declarations: equal digests mean equal packs
 	Triggers    []Trigger
 	Actions     []Action
 	Rules       []Rule
@@ -25,20 +25,21 @@ type Action struct {
 	Ref         Ref      `json:"ref"`
 	Description string   `json:"description,omitempty"`
 	Enabled     bool     `json:"enabled"`
-	// Command is the argv. argv[0] without a slash is looked up on PATH, with one it is relative to the pack's folder.
+	// Command is the argv. The worker looks an argv[0] without a slash up on PATH. An argv[0] with a slash is relative to the
+	// pack's folder.
 	Command []string        `json:"command"`
-	Env     []string        `json:"env,omitempty"`    // names of the worker's environment variables that the process may see
+	Env     []string        `json:"env,omitempty"`    // names of the worker's environment variables that the process gets
 	Schema  json.RawMessage `json:"schema,omitempty"` // JSON Schema of the parameters; empty accepts any object
 	Timeout time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
-	Pool    string          `json:"pool"`             // the workers that may run it
+	Pool    string          `json:"pool"`             // name of the worker pool that runs the action
 	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
 }
 
-// ReservedEnv begins the names of variables that are attune's own: its settings and secrets, and what it tells an action.
-// No action is given another one of that name.
+// ReservedEnv is the prefix of attune's own environment variables: its settings, its secrets, and the variables that it sets
+// for an action. No action can name a variable with this prefix in Env.
 const ReservedEnv = "ATTUNE_"
 
-// Defaults of an action that does not say otherwise.
+// Defaults of an action.
 const (
 	DefaultActionTimeout = 10 * time.Minute
 	DefaultPool          = "default"

@@ -2,8 +2,8 @@ package attune
 
 // Page asks for one page of a list, newest first.
 type Page struct {
-	Before int64 // ids below this; 0 starts at the newest
-	Limit  int   // 1 to [MaxPageLimit]; 0 is [DefaultPageLimit]
+	Before int64 // only ids below this id; 0 starts with the newest
+	Limit  int   // 1 to [MaxPageLimit]; 0 means [DefaultPageLimit]
 }
 
 // Bounds of a page.
@@ -12,7 +12,7 @@ const (
 	MaxPageLimit     = 500
 )
 
-// Normalize applies the default and the bounds.
+// Normalize returns the page with the default in place of a limit below 1, and at most [MaxPageLimit].
 func (p Page) Normalize() Page {
 	switch {
 	case p.Limit <= 0:

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Policy is a policy document: what one scope (an action, a queue, a pack, or everything) says about how its work may run.
-// A nil field says nothing and leaves the decision to the next wider scope. Package policy lists the fields with their
-// bounds, defaults and meanings.
+// Policy is a policy document of one scope: an action, a queue, a pack, or the whole installation. A nil field takes its value
+// from the next wider scope. Package policy lists the fields with their bounds, defaults and meanings.
 type Policy struct {
 	Limit          *int            `json:"limit,omitempty"`
 	MaxQueued      *int            `json:"max_queued,omitempty"`
@@ -18,21 +17,23 @@ type Policy struct {
 	RetryPlacement *RetryPlacement `json:"retry_placement,omitempty"`
 }
 
-// QueuePolicy is the effective policy of one queue: the same document with every field decided. The zero value allows
-// nothing to run and nothing to be tried again.
+// QueuePolicy is the effective policy of one queue: every field has a value. The zero value has the limit 0, so it allows no
+// execution, and it allows no retry.
+//
+// Stored in Temporal's history: in signals, and in the carried state of a queue.
 type QueuePolicy struct {
-	Revision int64 `json:"revision"` // grows with every change; an older one never replaces a newer one
+	Revision int64 `json:"revision"` // grows with every change; an older revision never replaces a newer one
 
 	Limit          int            `json:"limit"`         // executions at once, 0 (none) to [MaxLimit]
 	MaxQueued      int            `json:"max_queued"`    // waiting enforcements, 1 to [MaxQueuedLimit]
-	Overflow       Overflow       `json:"overflow"`      // which enforcement gives way when there are more
-	QueueTimeout   Duration       `json:"queue_timeout"` // how long an enforcement may wait; 0 is for ever
-	MaxAttempts    int            `json:"max_attempts"`  // in all, 1 (no retry) to [MaxAttempts]
-	RetryDelay     Duration       `json:"retry_delay"`   // before the second attempt, 0 to [MaxRetryDelay]
+	Overflow       Overflow       `json:"overflow"`      // which enforcement leaves a line that is longer than MaxQueued
+	QueueTimeout   Duration       `json:"queue_timeout"` // how long an enforcement may wait; 0 means for ever
+	MaxAttempts    int            `json:"max_attempts"`  // attempts including the first, 1 (no retry) to [MaxAttempts]
+	RetryDelay     Duration       `json:"retry_delay"`   // delay before the second attempt, 0 to [MaxRetryDelay]
 	RetryPlacement RetryPlacement `json:"retry_placement"`
 }
 
-// Bounds of a policy. Together they keep the carried state of a queue under the engine's 2 MB payload limit.
+// Bounds of a policy. They keep the carried state of a queue below Temporal's payload limit of 2 MB.
 const (
 	MaxLimit       = 5_000
 	MaxQueuedLimit = 100_000
@@ -44,27 +45,27 @@ const (
 	MaxRetryDelay = 24 * time.Hour
 )
 
-// Overflow says which enforcement gives way when a queue is full.
+// Overflow says which enforcement leaves a full queue.
 type Overflow string
 
 // The overflow choices.
 const (
-	OverflowReject     Overflow = "reject"      // the newcomer
+	OverflowReject     Overflow = "reject"      // the new enforcement
 	OverflowDropOldest Overflow = "drop_oldest" // the enforcement that has waited longest
 )
 
-// RetryPlacement says where an enforcement waits for its next attempt, and what becomes of its slot.
+// RetryPlacement says where an enforcement waits for its next attempt, and whether it keeps its slot.
 type RetryPlacement string
 
-// The placements. People want opposite things for a head that failed, so each queue says its own.
+// The retry placements.
 const (
-	RetryHold RetryPlacement = "hold" // it keeps its slot for the delay: no other enforcement gets the slot
-	RetryBack RetryPlacement = "back" // it gives its slot up and goes to the back of the line, without the delay
-	RetryPark RetryPlacement = "park" // it gives its slot up and waits for a person to retry it or to give it up
+	RetryHold RetryPlacement = "hold" // the enforcement keeps its slot during the delay: no other enforcement gets the slot
+	RetryBack RetryPlacement = "back" // the enforcement frees its slot and goes to the back of the line, without the delay
+	RetryPark RetryPlacement = "park" // the enforcement frees its slot and waits until a person retries it or gives it up
 )
 
-// DelayBefore is how long an attempt (2 or more) waits after the end of the attempt before: the delay doubles with each
-// further attempt, up to [MaxRetryDelay].
+// DelayBefore is the delay between the end of an attempt and the start of the next one. attempt is the number of the next
+// attempt, 2 or more. The delay doubles with each further attempt, up to [MaxRetryDelay].
 func (p QueuePolicy) DelayBefore(attempt int) time.Duration {
 	delay := time.Duration(p.RetryDelay)
 	for range attempt - 2 {

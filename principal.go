@@ -1,13 +1,15 @@
 package attune
 
-// Bounds of what an [Author] says, in bytes.
+// Bounds of the texts of an [Author], in bytes.
 const (
 	MaxPrincipalName = 200
 	MaxOnBehalfOf    = 200
 	MaxChangeNote    = 1000
 )
 
-// Principal is who makes a request, as the edge of attune has authenticated it.
+// Principal is the authenticated sender of a request.
+//
+// Stored in Temporal's history: see [Author].
 type Principal struct {
 	Name   string     `json:"name"` // 1 to [MaxPrincipalName] bytes of printable text
 	Method AuthMethod `json:"method"`
@@ -26,7 +28,7 @@ const (
 // AuthMethods lists every method of authentication.
 func AuthMethods() []AuthMethod { return []AuthMethod{AuthToken, AuthTemporal, AuthSystem} }
 
-// Validate returns a [CodeInvalid] error for a name that is empty or no short text, and for an unknown method.
+// Validate returns a [CodeInvalid] error for an empty name, a name that [CheckText] refuses, and an unknown method.
 func (p Principal) Validate() error {
 	if p.Name == "" {
 		return Errorf(CodeInvalid, "principal: the name is missing: use 1 to %d bytes", MaxPrincipalName)
@@ -42,14 +44,17 @@ func (p Principal) Validate() error {
 	}
 }
 
-// Author is who makes a change, and why.
+// Author says who makes a change, and why.
+//
+// Stored in Temporal's history: in the arguments of updates, and in the carried state of a queue.
 type Author struct {
 	Principal  Principal `json:"principal"`
-	OnBehalfOf string    `json:"on_behalf_of,omitempty"` // the person it is for, as the principal says; up to [MaxOnBehalfOf] bytes
-	Note       string    `json:"note,omitempty"`         // why; up to [MaxChangeNote] bytes
+	OnBehalfOf string    `json:"on_behalf_of,omitempty"` // the person that the principal acts for; up to [MaxOnBehalfOf] bytes
+	Note       string    `json:"note,omitempty"`         // the reason for the change; up to [MaxChangeNote] bytes
 }
 
-// Validate returns a [CodeInvalid] error that names the field that is missing, too long, or not text: see [CheckText].
+// Validate returns a [CodeInvalid] error that names the field: a principal that is not valid, or a text that [CheckText]
+// refuses.
 func (a Author) Validate() error {
 	if err := a.Principal.Validate(); err != nil {
 		return err
@@ -60,7 +65,7 @@ func (a Author) Validate() error {
 	return CheckText("note", a.Note, MaxChangeNote)
 }
 
-// Who is the author in a few words for a person: the principal, and the person it acts for.
+// Who names the author for people: the principal, and the person that the principal acts for.
 func (a Author) Who() string {
 	if a.OnBehalfOf == "" {
 		return a.Principal.Name

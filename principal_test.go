@@ -20,7 +20,7 @@ func TestCheckText(t *testing.T) {
 		}
 	})
 
-	t.Run("characters that hide or reverse what follows are refused", func(t *testing.T) {
+	t.Run("characters that hide or reverse text are refused", func(t *testing.T) {
 		t.Parallel()
 		refused := []rune{0x2028, 0x2029, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069}
 		for r := range rune(0x20) {
@@ -47,7 +47,7 @@ func TestCheckText(t *testing.T) {
 		}
 	})
 
-	t.Run("a long text is refused and not repeated", func(t *testing.T) {
+	t.Run("a long text is refused and not quoted in full", func(t *testing.T) {
 		t.Parallel()
 		err := attune.CheckText("note", strings.Repeat("é", limit), limit)
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
@@ -68,7 +68,7 @@ func TestAuthor_Validate(t *testing.T) {
 	for _, method := range attune.AuthMethods() {
 		require.NoError(t, attune.Author{Principal: attune.Principal{Name: "n", Method: method}}.Validate())
 	}
-	for names, spoil := range map[string]func(*attune.Author){
+	for message, spoil := range map[string]func(*attune.Author){
 		"the name is missing":               func(a *attune.Author) { a.Principal.Name = "" },
 		"principal: 201 bytes":              func(a *attune.Author) { a.Principal.Name += "n" },
 		"principal: \"\\x1b[31m\" contains": func(a *attune.Author) { a.Principal.Name = "\x1b[31m" },
@@ -81,8 +81,8 @@ func TestAuthor_Validate(t *testing.T) {
 		spoiled := good
 		spoil(&spoiled)
 		err := spoiled.Validate()
-		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), names)
-		require.ErrorContains(t, err, names)
+		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), message)
+		require.ErrorContains(t, err, message)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// QueueMode says what a queue does with arriving and with waiting tickets.
+// QueueMode says what a queue does with new and with waiting tickets.
 type QueueMode string
 
 // The modes of a queue.
@@ -15,13 +15,15 @@ const (
 	QueueDraining QueueMode = "draining" // grants waiting tickets and rejects new ones
 )
 
-// LimitOverride is a limit set by hand. It is in force instead of the policy's limit until it runs out.
+// LimitOverride is a limit set by a person. It replaces the policy's limit until it expires or a person clears it.
+//
+// Stored in Temporal's history: in updates, and in the carried state of a queue.
 type LimitOverride struct {
 	Limit int       `json:"limit"`          // 0 to [MaxLimit]
-	Until time.Time `json:"until,omitzero"` // in whole seconds; zero: until a person clears it
+	Until time.Time `json:"until,omitzero"` // in whole seconds; zero means until a person clears it
 }
 
-// String is the limit in words, as [QueueChange] has it in From and To: "5 by hand until 2030-01-02T03:04:05Z".
+// String returns the text that [QueueChange] records in From and To: "5 by hand until 2030-01-02T03:04:05Z".
 func (o *LimitOverride) String() string {
 	if o.Until.IsZero() {
 		return fmt.Sprintf("%d by hand", o.Limit)
@@ -29,10 +31,10 @@ func (o *LimitOverride) String() string {
 	return fmt.Sprintf("%d by hand until %s", o.Limit, o.Until.UTC().Format(time.RFC3339))
 }
 
-// QueueChangeKind says what a change of a queue by hand is about.
+// QueueChangeKind says what a manual change of a queue changes.
 type QueueChangeKind string
 
-// What can be changed by hand.
+// The manual changes of a queue: its mode, its limit, or the cancel of a waiting ticket.
 const (
 	ChangeMode   QueueChangeKind = "mode"
 	ChangeLimit  QueueChangeKind = "limit"
@@ -42,7 +44,9 @@ const (
 // MaxRequestID bounds the id of a [ChangeRequest], in bytes.
 const MaxRequestID = 200
 
-// ChangeRequest asks a queue for one change by hand.
+// ChangeRequest asks a queue for one manual change.
+//
+// Stored in Temporal's history: in the argument of an update.
 type ChangeRequest struct {
 	// ID identifies the request, in 1 to [MaxRequestID] bytes. A queue makes the change of a request once, however often
 	// the request arrives.
@@ -51,11 +55,11 @@ type ChangeRequest struct {
 	Kind QueueChangeKind `json:"kind"`
 
 	Mode   QueueMode      `json:"mode,omitempty"`  // for [ChangeMode]
-	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit]; nil gives the limit back to the policy
-	Ticket Ticket         `json:"ticket,omitzero"` // for [ChangeCancel]: its enforcement and its sequence
+	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit]; nil clears the override
+	Ticket Ticket         `json:"ticket,omitzero"` // for [ChangeCancel]: the enforcement and the sequence
 }
 
-// Validate returns a [CodeInvalid] error for a request that no queue can carry out, whatever state it is in.
+// Validate returns a [CodeInvalid] error for a request that a queue refuses in every state.
 func (r ChangeRequest) Validate() error {
 	if r.ID == "" {
 		return Errorf(CodeInvalid, "id: the id of the request is missing: use 1 to %d bytes", MaxRequestID)
@@ -88,7 +92,7 @@ func (m QueueMode) Validate() error {
 	}
 }
 
-// Validate returns a [CodeInvalid] error for a limit out of range. No override is valid.
+// Validate returns a [CodeInvalid] error for a limit out of range. A nil override is valid.
 func (o *LimitOverride) Validate() error {
 	if o != nil && (o.Limit < 0 || o.Limit > MaxLimit) {
 		return Errorf(CodeInvalid, "limit %d: use 0 (grants none) to %d", o.Limit, MaxLimit)
@@ -96,29 +100,36 @@ func (o *LimitOverride) Validate() error {
 	return nil
 }
 
-// QueueChange is one change of a queue by hand, as it was made. Its record is kept for ever.
+// QueueChange is one manual change of a queue. Its record is kept for ever.
+//
+// From and To are modes, limits in words (see [LimitOverride.String]), or statuses of an enforcement. To of a cancel that came
+// too late is the status that the enforcement had.
+//
+// Stored in Temporal's history: in activity inputs, and in the carried state of a queue.
 type QueueChange struct {
-	Number  int64     `json:"n"`          // counts the changes of a queue, from 1
-	Request string    `json:"request_id"` // the id of the [ChangeRequest]
-	At      time.Time `json:"at"`         // the queue's clock
+	Number  int64     `json:"n"`          // counts the manual changes of a queue, from 1
+	Request string    `json:"request_id"` // id of the [ChangeRequest]
+	At      time.Time `json:"at"`         // by the queue's clock
 	Author
 	Kind        QueueChangeKind `json:"kind"`
-	From        string          `json:"from"`                     // a mode, a limit in words, or the status of an enforcement
-	To          string          `json:"to"`                       // likewise; of a late cancel, the status that the enforcement had
-	Enforcement EnforcementID   `json:"enforcement_id,omitempty"` // of a cancel
+	From        string          `json:"from"`
+	To          string          `json:"to"`
+	Enforcement EnforcementID   `json:"enforcement_id,omitempty"` // for [ChangeCancel]
 }
 
-// QueueControl is how a queue is set by hand, with the changes that led there.
+// QueueControl is the mode and the manual limit of a queue, with the changes that set them.
+//
+// Stored in Temporal's history: in activity inputs.
 type QueueControl struct {
-	// Generation is that of the queue that was set so: see [Grant].
-	Generation int64 `json:"generation,omitempty"`
-
-	Mode     QueueMode      `json:"mode"`
-	Override *LimitOverride `json:"override,omitempty"`
-	Changes  []QueueChange  `json:"changes"` // in number order
+	Generation int64          `json:"generation,omitempty"` // generation of the queue: see [Grant]
+	Mode       QueueMode      `json:"mode"`
+	Override   *LimitOverride `json:"override,omitempty"`
+	Changes    []QueueChange  `json:"changes"` // in number order
 }
 
-// QueueDecisions is what a queue has decided and its rows must say: tickets that end without a grant, and changes by hand.
+// QueueDecisions is what the rows must record of a queue's decisions: tickets that end without a grant, and manual changes.
+//
+// Stored in Temporal's history: in activity inputs.
 type QueueDecisions struct {
 	Settlements []Settlement `json:"settlements,omitempty"` // in the order of the decisions
 	Control     QueueControl `json:"control"`

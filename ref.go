@@ -7,11 +7,11 @@ import (
 
 // Ref names a trigger, action or rule as "<pack>.<name>", for example "github.push".
 //
-// Pack and name each start with a lower-case letter and continue with lower-case letters, digits, '_' or '-'; the name
-// may itself contain dots ("core.timer.interval"). A Ref is at most 200 bytes long.
+// Pack and name each start with a lower-case letter and continue with lower-case letters, digits, '_' or '-'. The name may
+// contain dots ("core.timer.interval"). A Ref is at most 200 bytes long.
 type Ref string
 
-// maxRefLength keeps workflow ids ("queue/<key>"), routing keys (255 bytes in AMQP 0-9-1) and index keys comfortable.
+// maxRefLength keeps workflow ids ("queue/<key>"), routing keys (255 bytes in AMQP 0-9-1) and index keys within their limits.
 const maxRefLength = 200
 
 var (
@@ -19,10 +19,10 @@ var (
 	namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 )
 
-// NewRef joins a pack and a name. It does not validate: use [Ref.Validate] on input.
+// NewRef joins a pack and a name. It does not validate them: see [Ref.Validate].
 func NewRef(pack, name string) Ref { return Ref(pack + "." + name) }
 
-// Validate reports whether r has the form "<pack>.<name>".
+// Validate returns a [CodeInvalid] error unless r has the form "<pack>.<name>" and at most 200 bytes.
 func (r Ref) Validate() error {
 	if len(r) > maxRefLength {
 		return Errorf(CodeInvalid, "reference %q is longer than %d bytes", Shorten(string(r), maxQuoted), maxRefLength)
@@ -45,8 +45,8 @@ func (r Ref) Name() string {
 	return name
 }
 
-// ValidateName reports whether s can name a pack, or be one of the parts of a [Ref] that dots separate; what says which is
-// meant, for the error.
+// ValidateName returns a [CodeInvalid] error unless s is a valid name of a pack, which is also a valid part of a [Ref] between
+// two dots. The error message begins with what: the kind of name, for example "pack".
 func ValidateName(what, s string) error {
 	if len(s) > maxRefLength/2 || !namePattern.MatchString(s) {
 		return Errorf(CodeInvalid, "%s name %q: use lower-case letters, digits, '_' or '-', starting with a letter",
@@ -58,7 +58,8 @@ func ValidateName(what, s string) error {
 // QueueKey names a queue. The default queue of an action has the action's reference as its key.
 type QueueKey string
 
-// Validate reports whether k can be part of a workflow id and a URL path segment: 1 to 400 bytes of text, see [CheckText].
+// Validate returns a [CodeInvalid] error unless k has 1 to 400 bytes that [CheckText] accepts. Such a key fits into a workflow
+// id and a URL path segment.
 func (k QueueKey) Validate() error {
 	if k == "" || len(k) > 2*maxRefLength {
 		return Errorf(CodeInvalid, "queue key of %d bytes: use 1 to %d", len(k), 2*maxRefLength)

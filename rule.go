@@ -19,22 +19,22 @@ type Rule struct {
 	Parameters json.RawMessage `json:"parameters,omitempty"`
 }
 
-// Candidate is an enabled rule that listens to an event's trigger, with the action it names.
+// Candidate is an enabled rule for the trigger of an event, with the rule's action.
 type Candidate struct {
 	Rule   Rule
 	Action Action
 }
 
-// RuleSwitch says whether a rule is switched on.
+// RuleSwitch says whether a rule is enabled.
 type RuleSwitch string
 
-// The positions of a rule's switch.
+// The positions of the switch.
 const (
 	RuleEnabled  RuleSwitch = "enabled"
 	RuleDisabled RuleSwitch = "disabled"
 )
 
-// RuleChange is one turn of a rule's switch by hand. It is kept for ever.
+// RuleChange records that a person enabled or disabled a rule. It is kept for ever.
 type RuleChange struct {
 	ID int64     `json:"id"` // rises with time
 	At time.Time `json:"at"`
@@ -43,8 +43,8 @@ type RuleChange struct {
 	To   RuleSwitch `json:"to"` // never the same as From
 }
 
-// Decision is what one rule makes of one event: an enforcement, created or rejected from the start. A rule whose
-// criteria say no decides nothing.
+// Decision is an enforcement that is not yet recorded: a rule matched an event, or its criteria or templates failed. A rule
+// with criteria that yield false makes no decision.
 type Decision struct {
 	RuleID     RuleID // 0 for a direct run
 	ActionID   ActionID
@@ -52,13 +52,13 @@ type Decision struct {
 	Status     EnforcementStatus // created or rejected
 	Reason     Reason
 	Detail     string
-	Queue      QueueKey // in which a created enforcement waits; empty for a rejected one
-	Lane       string   // the text of the lane of that queue; empty in a queue without lanes
+	Queue      QueueKey // queue of a created enforcement; empty for a rejected enforcement
+	Lane       string   // name of the lane in that queue; empty in a queue without lanes
 }
 
-// Recorded is what accepting an event left behind.
+// Recorded is an event in the database, with its enforcements.
 type Recorded struct {
 	Event        Event         `json:"event"`
 	Enforcements []Enforcement `json:"enforcements"`
-	Duplicate    bool          `json:"duplicate"` // an event with this dedup key was recorded before; this is that one
+	Duplicate    bool          `json:"duplicate"` // the event was recorded before, by an arrival with the same dedup key
 }

@@ -2,11 +2,11 @@ package attune
 
 import "strings"
 
-// maxQuoted is how much of a wrong name a message of this package quotes.
+// maxQuoted bounds how much of an invalid name an error message quotes, in bytes.
 const maxQuoted = 40
 
-// Shorten returns text if it has at most limit bytes, and otherwise its beginning and "…", cut at a character. Messages
-// quote what a caller sent with it: the input can be a megabyte, a message must not be. limit is at least 3.
+// Shorten returns text unchanged when it has at most limit bytes. Otherwise it returns the beginning of text and "…", at most
+// limit bytes in all, without a broken character. limit is 3 or more. It keeps messages short that quote input of a caller.
 func Shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text

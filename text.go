@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// CheckText is the rule for every short text that a caller sends: names, notes, keys, filters. It accepts up to maxBytes
-// bytes of valid UTF-8 in one line, also none. It refuses control characters (Unicode category Cc), line and paragraph
-// separators, and the characters that override the direction of text: a database cannot store NUL, and the others let a
-// text look like another one in a terminal or a log.
+// CheckText checks a short text that a caller sends: a name, note, key or filter. It accepts one line of valid UTF-8, from 0 to
+// maxBytes bytes. It refuses control characters (Unicode category Cc), line and paragraph separators, and the characters that
+// change the direction of text. PostgreSQL cannot store NUL, and the other characters can make a text look like a different
+// text in a terminal or a log.
 //
 // The error is [CodeInvalid]. It names the field and quotes at most the first 20 bytes of the text.
 func CheckText(field, text string, maxBytes int) error {
@@ -28,7 +28,7 @@ func CheckText(field, text string, maxBytes int) error {
 	return nil
 }
 
-// unprintable reports whether a character is invisible in a text and changes how the rest of the text looks.
+// unprintable reports whether a character is invisible and changes how the text around it looks.
 func unprintable(r rune) bool {
 	switch {
 	case unicode.IsControl(r), r == '\u2028', r == '\u2029':
@@ -40,7 +40,7 @@ func unprintable(r rune) bool {
 	}
 }
 
-// quotedBytes bounds how much of a refused text an error repeats.
+// quotedBytes bounds how much of a refused text an error quotes.
 const quotedBytes = 20
 
 // quotePrefix quotes the start of text in ASCII.

@@ -8,7 +8,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Admitter accepts enforcements into their queues. Accepting again repeats the ticket.
+// Admitter accepts enforcements into their queues. A repeated Admit returns the same ticket.
 type Admitter interface {
 	Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error)
 	Get(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
@@ -19,12 +19,12 @@ type Requester interface {
 	Request(ctx context.Context, key attune.QueueKey, grant attune.Grant) (attune.ExecutionRequest, error)
 }
 
-// Publisher publishes messages and returns once the broker has them and knows where they go.
+// Publisher publishes messages. It returns when the broker has confirmed and routed them.
 type Publisher interface {
 	Publish(ctx context.Context, messages ...attune.Message) error
 }
 
-// QueueSignals is what an enforcement asks of its queue.
+// QueueSignals sends signals to queues.
 type QueueSignals interface {
 	Acquire(ctx context.Context, admission attune.Admission) error
 	Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
@@ -44,8 +44,8 @@ func NewEnforcementActivities(admitter Admitter, requester Requester, publisher 
 	return &EnforcementActivities{admitter: admitter, requester: requester, publisher: publisher, queues: queues}
 }
 
-// AcquireTicket accepts the enforcement, if that has not been done, and puts its ticket into the queue. One that holds a
-// slot has its grant delivered again by the queue.
+// AcquireTicket implements [workflows.ActivityAcquireTicket]: it accepts the enforcement if necessary, and sends its ticket to
+// the queue. If the ticket holds a slot, the queue delivers its grant again.
 func (a *EnforcementActivities) AcquireTicket(ctx context.Context, id attune.EnforcementID) (workflows.AcquiredTicket, error) {
 	admissions, err := a.admitter.Admit(ctx, []attune.EnforcementID{id})
 	if err != nil {
@@ -66,7 +66,7 @@ func (a *EnforcementActivities) AcquireTicket(ctx context.Context, id attune.Enf
 	if enforcement.QueuedAt != nil {
 		acquired.Ticket.EnqueuedAt = *enforcement.QueuedAt
 	}
-	// A ticket that no longer waits is not admitted again, but the queue must still be asked about its grant.
+	// Admit skips a ticket that no longer waits. The signal then makes the queue deliver the grant again.
 	admission := attune.Admission{Queue: enforcement.Queue, Tickets: []attune.Ticket{acquired.Ticket}}
 	if len(admissions) > 0 {
 		admission = admissions[0]
@@ -78,8 +78,9 @@ func (a *EnforcementActivities) AcquireTicket(ctx context.Context, id attune.Enf
 	return acquired, nil
 }
 
-// RequestExecution creates the execution that the grant allows and publishes it to the workers. Its row comes first: a
-// crash in between costs a second publish of the same message, which claims sort out.
+// RequestExecution implements [workflows.ActivityRequestExecution]: it creates the execution of a grant, and then publishes its
+// request to the workers. After a crash in between, the message is published again; a claim lets only one worker run the
+// attempt.
 func (a *EnforcementActivities) RequestExecution(ctx context.Context, input workflows.RequestInput) (workflows.RequestResult, error) {
 	request, err := a.requester.Request(ctx, input.Queue, input.Grant)
 	if err != nil {
@@ -90,12 +91,18 @@ func (a *EnforcementActivities) RequestExecution(ctx context.Context, input work
 		return workflows.RequestResult{Ended: request.Ended, Fenced: request.Fenced}, nil
 	}
 	if err := a.publisher.Publish(ctx, *request.Message); err != nil {
-		return workflows.RequestResult{}, workflows.ActivityError(fmt.Errorf("publish execution %d: %w", request.Message.Execution, err))
+		return workflows.RequestResult{}, workflows.ActivityError(publishError(request.Message.Execution, err))
 	}
 	return workflows.RequestResult{Execution: request.Message.Execution}, nil
 }
 
-// ReleaseTicket frees the slot of a ticket that has no execution whose report would do so.
+// publishError makes every error of a publish retryable, whatever its code. The execution exists and holds its slot, so giving up
+// would leave it requested forever. An operator can correct the broker: for example, delete a queue with other settings.
+func publishError(execution attune.ExecutionID, err error) error {
+	return attune.WrapError(attune.CodeUnavailable, err, "publish execution %d", execution)
+}
+
+// ReleaseTicket implements [workflows.ActivityReleaseTicket]: it frees the slot of a ticket without an execution.
 func (a *EnforcementActivities) ReleaseTicket(ctx context.Context, input workflows.TicketInput) error {
 	if err := a.queues.Release(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
 		return workflows.ActivityError(fmt.Errorf("release enforcement %d: %w", input.Ticket.Enforcement, err))
@@ -103,7 +110,7 @@ func (a *EnforcementActivities) ReleaseTicket(ctx context.Context, input workflo
 	return nil
 }
 
-// CancelTicket takes a waiting ticket out of its queue.
+// CancelTicket implements [workflows.ActivityCancelTicket]: it cancels a waiting ticket.
 func (a *EnforcementActivities) CancelTicket(ctx context.Context, input workflows.TicketInput) error {
 	if err := a.queues.Cancel(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
 		return workflows.ActivityError(fmt.Errorf("cancel enforcement %d: %w", input.Ticket.Enforcement, err))

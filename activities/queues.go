@@ -1,6 +1,6 @@
-// Package activities is what the workflows do to the world. Every activity is idempotent: it may run again at any time,
-// with the same input, after it has succeeded. Errors keep their [attune.Code]; what will never work is final for the
-// workflow, everything else is retried.
+// Package activities contains the activities of attune's workflows. Every activity is idempotent: it can run again with the
+// same input after a success. Errors keep their [attune.Code]: see [workflows.ActivityError]. Temporal retries an activity
+// unless its error is final.
 package activities
 
 import (
@@ -17,27 +17,27 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// startsInParallel bounds the starts under way for one batch: enough to keep several history shards busy, few enough not to
-// crowd out other queues.
+// startsInParallel bounds the parallel starts of one batch. That many keep several history shards of Temporal busy, and leave
+// room for other queues.
 const startsInParallel = 16
 
-// deliverTimeout bounds one call of DeliverGrants, which outlives its activity.
+// deliverTimeout bounds one call of DeliverGrants, which can outlive its activity.
 const deliverTimeout = 25 * time.Second
 
-// QueueRows is a queue as PostgreSQL has it.
+// QueueRows reads and writes the rows of a queue.
 type QueueRows interface {
-	// Record records what the queue has decided. It returns the grants of tickets that the queue has settled and that were
-	// granted by their rows.
-	Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (held []attune.Grant, err error)
-	// Rebuild begins a new generation of a queue and returns the snapshot that the queue starts from. The new generation
-	// fences off the grants of earlier generations that were not acted upon.
+	// Record records decisions. It returns the grants of settled tickets whose rows were granted.
+	Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (granted []attune.Grant, err error)
+	// Rebuild begins a new generation of a queue and returns its snapshot. Grants of earlier generations that were not acted
+	// upon are void from then on.
 	Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
+	// Tickets returns the waiting tickets with sequences from from to to, both included.
 	Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error)
 }
 
-// HolderRows says what became of holders.
+// HolderRows reads the rows of holders.
 type HolderRows interface {
-	// Inspect returns, of the holders asked about, the tickets that have ended and the tickets that still wait.
+	// Inspect returns the holders that have ended and the holders whose rows still wait.
 	Inspect(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
 }
 
@@ -49,22 +49,22 @@ type QueueActivities struct {
 	config  QueuesConfig
 }
 
-// QueuesConfig says how queues and what they start are to be. The zero value is the usual.
+// QueuesConfig configures [QueueActivities]. The zero value has the defaults.
 type QueuesConfig struct {
-	InspectAfter time.Duration // of the queues that are loaded from now on; 0 is [semaphore.InspectAfter]
-	SleepAfter   time.Duration // likewise; 0 is [semaphore.SleepAfter]
-	Marked       bool          // mark the workflows that are started; see [workflows.EnsureAttributes]
+	InspectAfter time.Duration // for queues loaded from now on; 0 means [semaphore.InspectAfter]
+	SleepAfter   time.Duration // for queues loaded from now on; 0 means [semaphore.SleepAfter]
+	Marked       bool          // set search attributes on started workflows: see [workflows.EnsureAttributes]
 }
 
-// NewQueueActivities returns the activities of queues. For enforcements to start without a detour over the server's task queues,
-// the worker of enforcements must use the same client.
+// NewQueueActivities returns the activities of queues. The temporal worker of enforcements must use the same client: then
+// enforcements start eagerly, without the server's task queues.
 func NewQueueActivities(rows QueueRows, holders HolderRows, c client.Client, config QueuesConfig) *QueueActivities {
 	config.InspectAfter = cmp.Or(config.InspectAfter, semaphore.InspectAfter)
 	config.SleepAfter = cmp.Or(config.SleepAfter, semaphore.SleepAfter)
 	return &QueueActivities{rows: rows, holders: holders, client: c, config: config}
 }
 
-// LoadQueue rebuilds a queue from its rows.
+// LoadQueue implements [workflows.ActivityLoadQueue]: it rebuilds a queue from its rows.
 func (a *QueueActivities) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
 	snapshot, err := a.rows.Rebuild(ctx, key)
 	if err != nil {
@@ -76,7 +76,7 @@ func (a *QueueActivities) LoadQueue(ctx context.Context, key attune.QueueKey) (*
 	return state, nil
 }
 
-// ReadTickets returns the tickets of a gap that still wait.
+// ReadTickets implements [workflows.ActivityReadTickets]: it returns the waiting tickets in a range of sequences.
 func (a *QueueActivities) ReadTickets(ctx context.Context, input workflows.GapInput) ([]attune.Ticket, error) {
 	tickets, err := a.rows.Tickets(ctx, input.Queue, input.Gap.From, input.Gap.To)
 	if err != nil {
@@ -85,10 +85,10 @@ func (a *QueueActivities) ReadTickets(ctx context.Context, input workflows.GapIn
 	return tickets, nil
 }
 
-// RecordDecisions records how tickets ended that never ran and what was changed by hand. It wakes the sleeping workflows of the
-// tickets: each finds out that its ticket has ended.
+// RecordDecisions implements [workflows.ActivityRecordDecisions]: it records settlements and manual changes. It then wakes the
+// sleeping workflows of settled tickets, so that they end.
 func (a *QueueActivities) RecordDecisions(ctx context.Context, input workflows.DecisionsInput) (workflows.DecisionsResult, error) {
-	held, err := a.rows.Record(ctx, input.Queue, input.QueueDecisions)
+	granted, err := a.rows.Record(ctx, input.Queue, input.QueueDecisions)
 	if err != nil {
 		return workflows.DecisionsResult{}, workflows.ActivityError(fmt.Errorf("record decisions of queue %q: %w", input.Queue, err))
 	}
@@ -96,10 +96,10 @@ func (a *QueueActivities) RecordDecisions(ctx context.Context, input workflows.D
 		err = fmt.Errorf("wake sleeping enforcements of queue %q: %w", input.Queue, err)
 		return workflows.DecisionsResult{}, workflows.ActivityError(err)
 	}
-	return workflows.DecisionsResult{Held: held}, nil
+	return workflows.DecisionsResult{Held: granted}, nil
 }
 
-// InspectHolders asks the rows about holders that have held their slots for long.
+// InspectHolders implements [workflows.ActivityInspectHolders]: it compares holders with their rows.
 func (a *QueueActivities) InspectHolders(ctx context.Context, input workflows.GrantsInput) (workflows.InspectionResult, error) {
 	ended, waiting, err := a.holders.Inspect(ctx, input.Queue, input.Grants)
 	if err != nil {
@@ -108,11 +108,12 @@ func (a *QueueActivities) InspectHolders(ctx context.Context, input workflows.Gr
 	return workflows.InspectionResult{Ended: ended, Waiting: waiting}, nil
 }
 
-// DeliverGrants starts the EnforcementWorkflow of every grant, with the grant. One that waits already gets it as a signal.
+// DeliverGrants implements [workflows.ActivityDeliverGrants]: it starts the EnforcementWorkflow of every grant. A workflow that
+// runs or sleeps gets its grant as a signal.
 //
-// A start is never cut off, neither by the end of the activity's time nor by the failure of another start: the server hands
-// out the first task with its answer. If the client no longer receives that answer, the enforcement stands still until the
-// task times out.
+// Neither the timeout of the activity nor the failure of another start interrupts a start. The server sends the workflow's
+// first task with its reply to the start. If the client did not receive that reply, the enforcement would wait until the task
+// times out.
 func (a *QueueActivities) DeliverGrants(ctx context.Context, input workflows.GrantsInput) error {
 	var group errgroup.Group
 	group.SetLimit(startsInParallel)

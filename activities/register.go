@@ -6,7 +6,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Registry is the part of a Temporal worker that activities are registered with.
+// Registry registers activities: a temporal worker.
 type Registry interface {
 	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
 }

@@ -14,12 +14,11 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// sleepersInParallel bounds the starts under way for workflows that start asleep. No ticket waits for such a start, so a few
-// are enough.
+// sleepersInParallel bounds the parallel starts of sleeping workflows. It is small, because no ticket waits for these starts.
 const sleepersInParallel = 4
 
-// StartSleepers starts the EnforcementWorkflow of tickets that have waited for long, asleep: a grant, a cancel or its watchdog
-// wakes it. One that runs already is what is wanted.
+// StartSleepers implements [workflows.ActivityStartSleepers]: it starts the EnforcementWorkflow of waiting tickets asleep. A
+// grant, a cancel or the end of [workflows.SleepFor] wakes it. A workflow that already runs counts as started.
 func (a *QueueActivities) StartSleepers(ctx context.Context, input workflows.SleepersInput) error {
 	err := each(ctx, sleepersInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
 		options := a.start(input.Queue, ticket)
@@ -30,13 +29,13 @@ func (a *QueueActivities) StartSleepers(ctx context.Context, input workflows.Sle
 		return unlessStarted(err)
 	})
 	if err != nil {
-		return workflows.ActivityError(fmt.Errorf("start workflows asleep of queue %q: %w", input.Queue, err))
+		return workflows.ActivityError(fmt.Errorf("start sleeping workflows of queue %q: %w", input.Queue, err))
 	}
 	return nil
 }
 
-// deliver starts the workflow of a grant. One that waits for it gets it as a signal, which also wakes it if it sleeps: a
-// plain signal would not. A workflow that has completed has done what the grant asks for.
+// deliver starts the workflow of a grant, or signals the workflow if it runs. SignalWithStart also wakes a sleeping workflow; a
+// plain signal would not. A completed workflow has already acted upon the grant.
 func (a *QueueActivities) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
 	options := a.start(key, grant.Ticket)
 	options.EnableEagerStart = true
@@ -47,22 +46,22 @@ func (a *QueueActivities) deliver(ctx context.Context, key attune.QueueKey, gran
 		return workflows.Translate(err)
 	}
 	options.EnableEagerStart = false
-	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED // that is what a signal is for
+	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_UNSPECIFIED // a running workflow gets the signal
 	signal := func() error {
 		_, err := a.client.SignalWithStartWorkflow(ctx, options.ID, workflows.SignalGrant,
 			workflows.GrantSignal{Queue: key, Grant: grant}, options, workflows.EnforcementWorkflowName, input)
 		return err
 	}
-	if err = signal(); alreadyStarted(err) && a.foreign(ctx, options.ID, grant.Ticket) {
+	if err = signal(); alreadyStarted(err) && a.beforeRestore(ctx, options.ID, grant.Ticket) {
 		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 		err = signal()
 	}
 	return unlessStarted(err)
 }
 
-// foreign reports whether a workflow that has completed was of another enforcement with the same id: it ended before the ticket
-// was accepted. A database that was restored to an earlier time gives its ids out again.
-func (a *QueueActivities) foreign(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
+// beforeRestore reports whether a completed workflow ended before the ticket was accepted. Then it belonged to another
+// enforcement with the same id: a database that was restored to an earlier time assigns ids again.
+func (a *QueueActivities) beforeRestore(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
 	description, err := a.client.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
 		return false
@@ -71,7 +70,7 @@ func (a *QueueActivities) foreign(ctx context.Context, workflowID string, ticket
 	return closed != nil && closed.AsTime().Before(ticket.EnqueuedAt)
 }
 
-// wakeSleepers cancels the sleeping workflows of settled tickets, which wakes them.
+// wakeSleepers cancels the sleeping workflows of settled tickets. The cancel wakes them.
 func (a *QueueActivities) wakeSleepers(ctx context.Context, input workflows.DecisionsInput) error {
 	return each(ctx, startsInParallel, input.Settlements, func(ctx context.Context, settlement attune.Settlement) error {
 		if settlement.Sequence > input.AsleepUpTo {
@@ -95,8 +94,8 @@ func each[T any](ctx context.Context, limit int, items []T, do func(context.Cont
 	return group.Wait()
 }
 
-// start is how to start the workflow of a ticket, unless it runs. An earlier run that was terminated or has failed is replaced:
-// its ticket still waits, or holds a slot. A run that has completed is replaced only if it was for an earlier attempt.
+// start returns the options to start the workflow of a ticket, unless the workflow runs. The start replaces a terminated or
+// failed run, whose ticket still waits or holds a slot. It replaces a completed run only for a later attempt.
 func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                                       workflows.EnforcementWorkflowID(ticket.Enforcement),
@@ -109,7 +108,7 @@ func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) clien
 		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
 	if a.config.Marked {
-		options.TypedSearchAttributes = workflows.MarkedBy(key)
+		options.TypedSearchAttributes = workflows.SearchAttributes(key)
 	}
 	return options
 }

@@ -12,17 +12,17 @@ import (
 	"github.com/attune-go/attune/ingest"
 )
 
-// ActionReader reads actions. One that does not exist is an [attune.CodeNotFound] error; lists are newest first.
+// ActionReader reads actions. An action that does not exist is an [attune.CodeNotFound] error; lists are newest first.
 type ActionReader interface {
 	Action(ctx context.Context, ref attune.Ref) (attune.Action, error)
 	Actions(ctx context.Context, page attune.Page) ([]attune.Action, error)
 }
 
-// Action is an action with its timeout as text, like every other duration.
+// Action is an action with its timeout as text ("10m0s"), like every duration of the API.
 type Action struct {
 	attune.Action
 
-	Timeout attune.Duration `json:"timeout" doc:"Wall time of one attempt" example:"10m0s"`
+	Timeout attune.Duration `json:"timeout" doc:"Longest time that one attempt may run" example:"10m0s"`
 }
 
 func showAction(a attune.Action) Action {
@@ -32,21 +32,21 @@ func showAction(a attune.Action) Action {
 // RunRequest is the body of POST /api/v1/actions/{ref}/run.
 type RunRequest struct {
 	Change
-	Parameters json.RawMessage `json:"parameters,omitempty" doc:"A JSON object that fits the action's schema; an empty one unless given"`
+	Parameters json.RawMessage `json:"parameters,omitempty" doc:"A JSON object that fits the action's schema; default {}"`
 }
 
-// Run says which enforcement a direct run made.
+// Run is the enforcement of a direct run.
 type Run struct {
 	Enforcement attune.EnforcementID     `json:"enforcement_id"`
 	Event       attune.EventID           `json:"event_id"`
 	Action      attune.Ref               `json:"action"`
 	Status      attune.EnforcementStatus `json:"status"`
-	Duplicate   bool                     `json:"duplicate" doc:"The idempotency key was used before: this is that run"`
+	Duplicate   bool                     `json:"duplicate" doc:"The key was used before: this is the earlier run"`
 }
 
 type runInput struct {
 	RefPath
-	IdempotencyKey string `header:"Idempotency-Key" doc:"The same key for the same action is the same run; at most 255 bytes"`
+	IdempotencyKey string `header:"Idempotency-Key" doc:"The same key and action return the same run; at most 255 bytes"`
 	Body           *RunRequest
 }
 
@@ -58,13 +58,13 @@ func (s *Server) registerActions() {
 	register(s, huma.Operation{
 		OperationID: "get-action", Method: http.MethodGet, Path: "/actions/{ref}", Tags: []string{"actions"},
 		Summary: "Read one action", Errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, in *RefPath) (*answer[Action], error) {
+	}, func(ctx context.Context, in *RefPath) (*response[Action], error) {
 		action, err := s.action(ctx, *in)
-		return &answer[Action]{Body: showAction(action)}, err
+		return &response[Action]{Body: showAction(action)}, err
 	})
 	register(s, huma.Operation{
 		OperationID: "run-action", Method: http.MethodPost, Path: "/actions/{ref}/run", Tags: []string{"actions"},
-		Summary: "Run an action; it waits its turn like any other", DefaultStatus: http.StatusAccepted,
+		Summary: "Run an action without a rule; the run waits in the queue of the action", DefaultStatus: http.StatusAccepted,
 		Errors: []int{
 			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
 			http.StatusUnsupportedMediaType,
@@ -79,7 +79,7 @@ func (s *Server) action(ctx context.Context, in RefPath) (attune.Action, error) 
 	return s.deps.Packs.Action(ctx, in.Ref)
 }
 
-func (s *Server) listActions(ctx context.Context, in *Paging) (*answer[List[Action]], error) {
+func (s *Server) listActions(ctx context.Context, in *Paging) (*response[List[Action]], error) {
 	page, err := in.page()
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (s *Server) listActions(ctx context.Context, in *Paging) (*answer[List[Acti
 	return listOf(found, page, func(a attune.Action) int64 { return int64(a.ID) }, showAction), nil
 }
 
-func (s *Server) runAction(ctx context.Context, in *runInput) (*answer[Run], error) {
+func (s *Server) runAction(ctx context.Context, in *runInput) (*response[Run], error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (s *Server) runAction(ctx context.Context, in *runInput) (*answer[Run], err
 		return nil, err
 	}
 	made := recorded.Enforcements[0]
-	return &answer[Run]{
+	return &response[Run]{
 		Location: fmt.Sprintf("%senforcements/%d", apiPrefix, made.ID),
 		Body: Run{
 			Enforcement: made.ID, Event: recorded.Event.ID, Action: made.Action, Status: made.Status, Duplicate: recorded.Duplicate,

@@ -14,7 +14,7 @@ import (
 func TestRunAction(t *testing.T) {
 	t.Parallel()
 
-	t.Run("Accepted", func(t *testing.T) {
+	t.Run("a run is accepted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		recorder := b.do(t, post("/api/v1/actions/shop.deploy/run", `{"parameters": {"version": 3}, "on_behalf_of": "sam", "note": "the disk is empty again"}`))
@@ -32,7 +32,7 @@ func TestRunAction(t *testing.T) {
 		require.Equal(t, 1, b.metrics.of("enforcement created"))
 	})
 
-	t.Run("NoBody", func(t *testing.T) {
+	t.Run("a run without a body is accepted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.engine.manual = func(action attune.Action, parameters json.RawMessage) (attune.Decision, error) {
@@ -43,8 +43,8 @@ func TestRunAction(t *testing.T) {
 		require.JSONEq(t, `{"action": "shop.deploy", "parameters": {}}`, string(b.recorder.only(t).Payload))
 	})
 
-	// One trigger stands for all actions: the same key for two actions must not be the same run.
-	t.Run("IdempotencyKey", func(t *testing.T) {
+	// All direct runs share one trigger, so the recorded dedup key includes the action.
+	t.Run("an idempotency key belongs to its action", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		in := post("/api/v1/actions/shop.deploy/run", `{}`)
@@ -66,27 +66,27 @@ func TestRunActionErrors(t *testing.T) {
 		code   string
 		detail string
 	}{
-		{"Unknown", post("/api/v1/actions/shop.nope/run", `{}`), nil, 404, "not_found", `there is no action "shop.nope"`},
-		{"NotARef", post("/api/v1/actions/deploy/run", `{}`), nil, 404, "not_found", `reference "deploy" is not of the form "pack.name"`},
-		{"Disabled", post(path, `{}`), func(b *bundle) {
+		{"an unknown action is refused", post("/api/v1/actions/shop.nope/run", `{}`), nil, 404, "not_found", `there is no action "shop.nope"`},
+		{"a malformed reference is refused", post("/api/v1/actions/deploy/run", `{}`), nil, 404, "not_found", `reference "deploy" is not of the form "pack.name"`},
+		{"a disabled action is refused", post(path, `{}`), func(b *bundle) {
 			b.actions.get = func(ref attune.Ref) (attune.Action, error) { return attune.Action{Ref: ref}, nil }
 		}, 409, "conflict", `action "shop.deploy" is disabled`},
-		{"ParametersRefused", post(path, `{"parameters": {"version": "x"}}`), func(b *bundle) {
+		{"parameters against the schema are refused", post(path, `{"parameters": {"version": "x"}}`), func(b *bundle) {
 			b.engine.manual = func(attune.Action, json.RawMessage) (attune.Decision, error) {
 				return attune.Decision{}, attune.Errorf(attune.CodeInvalid, "parameters: /version: got string, want integer")
 			}
 		}, 422, "invalid", "/version: got string, want integer"},
-		{"Malformed", post(path, `{"parameters":`), nil, 400, "malformed", "the body is not valid JSON"},
-		{"UnknownField", post(path, `{"params": {}}`), nil, 422, "invalid", "body.params: unexpected property"},
-		{"TooLarge", post(path, `{"parameters": {"x": "`+strings.Repeat("x", attune.MaxPayloadBytes)+`"}}`), nil,
+		{"malformed JSON is refused", post(path, `{"parameters":`), nil, 400, "malformed", "the body is not valid JSON"},
+		{"an unknown field is refused", post(path, `{"params": {}}`), nil, 422, "invalid", "body.params: unexpected property"},
+		{"a payload over the limit is refused", post(path, `{"parameters": {"x": "`+strings.Repeat("x", attune.MaxPayloadBytes)+`"}}`), nil,
 			413, "too_large", "the payload has more than 512 KiB"},
-		{"KeyTooLong", request{http.MethodPost, path, `{}`, []string{"Idempotency-Key: " + strings.Repeat("k", 256)}}, nil,
+		{"a key over the limit is refused", request{http.MethodPost, path, `{}`, []string{"Idempotency-Key: " + strings.Repeat("k", 256)}}, nil,
 			422, "invalid", "header.Idempotency-Key: 256 bytes are too many"},
-		{"NothingRecorded", post(path, `{}`), func(b *bundle) {
+		{"a run without an enforcement is an internal error", post(path, `{}`), func(b *bundle) {
 			b.recorder.record = func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
 				return attune.Recorded{}, nil
 			}
-		}, 500, "internal", "something went wrong inside attune"},
+		}, 500, "internal", "internal error"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -1,39 +1,37 @@
 package api
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"net/http"
 	"strings"
 
 	"github.com/attune-go/attune"
 )
 
-// apiPrefix is what needs the token, whether or not there is a route below it.
+// apiPrefix begins every path that needs the token, also a path without a route.
 const apiPrefix = "/api/v1/"
 
-// authenticate lets a request pass that carries a token or goes to an open route. The principal that the token belongs to
-// goes along in the request's context: see principalOf.
+// authenticate lets a request pass if it has a valid token or its route is open. It stores the token's principal in the
+// context of the request: see principalOf.
 //
-// It decides by the route that the request will reach, not by its path: a path can be written in many ways.
+// It decides by the matched route, not by the path: the same path can be written in many ways.
 func (s *Server) authenticate(next http.Handler) http.Handler {
-	known := s.credentials()
+	credentials := s.credentials()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pattern := exchangeOf(r.Context()).pattern
+		pattern := requestInfoOf(r.Context()).pattern
 		open := s.router.open[pattern] || pattern == "" && !strings.HasPrefix(r.URL.Path, apiPrefix)
 		if open {
 			next.ServeHTTP(w, r)
 			return
 		}
-		given, found := bearerToken(r.Header.Get("Authorization"))
+		token, found := bearerToken(r.Header.Get("Authorization"))
 		if !found {
-			unauthorized("this needs the API token: send the header Authorization: Bearer <token>").ServeHTTP(w, r)
+			unauthorized("the request needs the API token: send the header Authorization: Bearer <token>").ServeHTTP(w, r)
 			return
 		}
-		principal, right := bearerOf(known, given)
-		if !right {
+		principal, valid := principalOfToken(credentials, token)
+		if !valid {
 			unauthorized("the API token is wrong").with("WWW-Authenticate", challenge+`, error="invalid_token"`).ServeHTTP(w, r)
 			return
 		}
@@ -54,41 +52,32 @@ func bearerToken(header string) (string, bool) {
 	return credentials, found && strings.EqualFold(scheme, "Bearer") && credentials != ""
 }
 
-// credential is a token that the API knows, and the principal that it belongs to.
+// credential is a token of the API with its principal.
 type credential struct {
-	digest    [sha256.Size]byte // of the token
+	digest    [sha256.Size]byte // SHA-256 of the token
 	principal attune.Principal
 }
 
-// credentials are the tokens that the API knows. There is one, and its principal is the administrator.
+// credentials returns the tokens of the API. There is one; its principal is the administrator.
 func (s *Server) credentials() []credential {
 	admin := attune.Principal{Name: "admin", Method: attune.AuthToken}
 	return []credential{{sha256.Sum256([]byte(s.config.Token)), admin}}
 }
 
-// bearerOf returns the principal that a token belongs to. It compares digests, all of them: they have one length, so the time
-// says nothing about the length of a token, nor about which one it is.
-func bearerOf(known []credential, token string) (bearer attune.Principal, right bool) {
-	given := sha256.Sum256([]byte(token))
-	for _, c := range known {
-		if subtle.ConstantTimeCompare(given[:], c.digest[:]) == 1 {
-			bearer, right = c.principal, true
+// principalOfToken returns the principal of a token. It compares the token's digest with every credential, so its duration
+// reveals neither the length of a valid token nor which credential matched.
+func principalOfToken(credentials []credential, token string) (principal attune.Principal, valid bool) {
+	digest := sha256.Sum256([]byte(token))
+	for _, c := range credentials {
+		if subtle.ConstantTimeCompare(digest[:], c.digest[:]) == 1 {
+			principal, valid = c.principal, true
 		}
 	}
-	return bearer, right
+	return principal, valid
 }
 
-// signedWith reports whether signature ("sha256=<hex>") is the HMAC-SHA256 of body under secret.
-func signedWith(secret string, body []byte, signature string) bool {
-	digits, prefixed := strings.CutPrefix(signature, "sha256=")
-	given, err := hex.DecodeString(digits)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	return hmac.Equal(given, mac.Sum(nil)) && prefixed && err == nil
-}
-
-// sameOrigin refuses what a browser sends on behalf of another site. The token already keeps such requests out; this
-// keeps them out of a browser that holds the token for the dashboard.
+// sameOrigin refuses requests that a browser sends on behalf of another site. The token check does not catch them when the
+// browser itself adds the token.
 func sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.AddInsecureBypassPattern(webhookPattern) // signed, and sent by servers

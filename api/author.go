@@ -6,14 +6,14 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Change says on whose behalf a caller makes a change, and why. The principal is the caller's own: see [Server.authenticate].
+// Change says for which person a caller makes a change, and why. The principal comes from the caller's token.
 type Change struct {
-	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"The person that the change is made for, as the caller says"`
-	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why"`
+	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"The person that the caller acts for; at most 200 bytes"`
+	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why the change is made; recorded; at most 1000 bytes"`
 }
 
-// author is the principal of the request, with on_behalf_of and note of the body if the request has one. An
-// [attune.CodeInvalid] error names a member that is no valid text.
+// author returns the principal of the request, with on_behalf_of and note from its body, if there is one. An
+// [attune.CodeInvalid] error names the member that is not a valid text.
 func (c *Change) author(ctx context.Context) (attune.Author, error) {
 	author := attune.Author{Principal: principalOf(ctx)}
 	if c != nil {
@@ -28,7 +28,7 @@ func withPrincipal(ctx context.Context, principal attune.Principal) context.Cont
 	return context.WithValue(ctx, principalKey{}, principal)
 }
 
-// principalOf is who makes the request, as authenticate has found; the zero value on an open route.
+// principalOf returns the principal that authenticate found; the zero value on an open route.
 func principalOf(ctx context.Context) attune.Principal {
 	principal, _ := ctx.Value(principalKey{}).(attune.Principal)
 	return principal

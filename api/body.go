@@ -19,8 +19,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// readBody reads the body of a request, at most [maxBodyBytes]. A body that is larger, late or incomplete is a [Problem].
-// A caller that goes away leaves an incomplete body: that is no bug of the server.
+// readBody reads the body of a request, at most [maxBodyBytes]. A body that is larger, late or incomplete is a [Problem]:
+// a caller that disconnects is not an error of the server.
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBodyBytes))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
@@ -35,14 +35,14 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// takeBody reads the body before the framework does: the framework answers an incomplete one with 500.
-func (s *Server) takeBody(ctx huma.Context, next func(huma.Context)) {
+// bufferBody reads the body before the framework does: the framework responds to an incomplete body with 500.
+func (s *Server) bufferBody(ctx huma.Context, next func(huma.Context)) {
 	if ctx.Operation().RequestBody == nil {
 		next(ctx)
 		return
 	}
 	r, w := humago.Unwrap(ctx)
-	_ = ctx.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // a connection without deadlines has the server's
+	_ = ctx.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // without deadlines on the connection, the server's apply
 	body, err := readBody(r)
 	if err != nil {
 		s.problem(r.Context(), err).ServeHTTP(w, r)
@@ -53,15 +53,15 @@ func (s *Server) takeBody(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// jsonFormats is how the framework reads and writes bodies.
+// jsonFormats tells the framework how to read and write bodies.
 func jsonFormats() map[string]huma.Format {
 	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: decodeJSON}
 	return map[string]huma.Format{"application/json": format, "json": format}
 }
 
-// decodeJSON is the one reader of JSON bodies. It leaves the numbers of payloads and parameters to the engine, which says
-// where one is out of range. Its errors name the place in the document and what is wanted there, no type of Go. What is not
-// valid UTF-8 is refused: Go's decoder would replace it, and a text would pass that was never sent.
+// decodeJSON decodes every JSON body. It does not convert the numbers of payloads and parameters: package rules does, and
+// reports a number that is out of range with its location. Errors name the location in the document and the JSON kind that
+// is expected there, never a Go type. decodeJSON refuses invalid UTF-8: Go's decoder would silently replace it.
 func decodeJSON(data []byte, into any) error {
 	if !utf8.Valid(data) {
 		return errors.New("it is not valid UTF-8")
@@ -79,16 +79,16 @@ func decodeJSON(data []byte, into any) error {
 	if err := decoder.Decode(generic); err != nil {
 		return plainJSONError(err)
 	}
-	*generic = wholeNumbers(*generic)
+	*generic = markFractions(*generic)
 	return nil
 }
 
-// fraction is a number that is not written as a whole one: "1e3" and "1.0" are none for Go's decoder. The framework, which
-// takes them for whole numbers, refuses a value of this type where it wants one.
+// fraction is a number that is not written as a whole number. Go's decoder refuses "1e3" and "1.0" for an integer; the
+// framework would accept them. The framework refuses a fraction where it expects an integer.
 type fraction string
 
-// wholeNumbers replaces numbers that are not written as whole ones, in place.
-func wholeNumbers(value any) any {
+// markFractions replaces, in place, every number that is not written as a whole number by a [fraction].
+func markFractions(value any) any {
 	switch v := value.(type) {
 	case json.Number:
 		if _, err := strconv.ParseInt(v.String(), 10, 64); errors.Is(err, strconv.ErrSyntax) {
@@ -96,17 +96,17 @@ func wholeNumbers(value any) any {
 		}
 	case map[string]any:
 		for key := range v {
-			v[key] = wholeNumbers(v[key])
+			v[key] = markFractions(v[key])
 		}
 	case []any:
 		for i := range v {
-			v[i] = wholeNumbers(v[i])
+			v[i] = markFractions(v[i])
 		}
 	}
 	return value
 }
 
-// plainJSONError rewords an error of Go's JSON decoder that names a type of Go.
+// plainJSONError rewords an error of Go's JSON decoder that names a Go type.
 func plainJSONError(err error) error {
 	mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	if !ok {
@@ -115,9 +115,9 @@ func plainJSONError(err error) error {
 	return fmt.Errorf("%s: got %s, want %s", mismatch.Field, attune.Shorten(mismatch.Value, maxQuoted), jsonKind(mismatch.Type))
 }
 
-// jsonKind names the kind of JSON value that a type of Go takes.
-func jsonKind(wanted reflect.Type) string {
-	switch wanted.Kind() {
+// jsonKind names the kind of JSON value that a Go type decodes from.
+func jsonKind(target reflect.Type) string {
+	switch target.Kind() {
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,

@@ -18,7 +18,7 @@ import (
 	"github.com/attune-go/attune/rules"
 )
 
-// withRules puts the real engine behind the API, with one rule for github.push.
+// withRules puts the real rule engine behind the API, with one rule for github.push.
 func (b *bundle) withRules(t *testing.T, rule attune.Rule, schema string) *bundle {
 	t.Helper()
 	engine, err := rules.NewEngine()
@@ -36,7 +36,7 @@ func (b *bundle) withRules(t *testing.T, rule attune.Rule, schema string) *bundl
 	return b
 }
 
-// An event that asks its rules for more than memory has is recorded, and so is what became of its rules.
+// An event whose rules need too much memory or time is recorded with a rejected enforcement.
 func TestPostEventThatAsksForTooMuch(t *testing.T) {
 	t.Parallel()
 
@@ -47,12 +47,12 @@ func TestPostEventThatAsksForTooMuch(t *testing.T) {
 		rule          attune.Rule
 		reason        attune.Reason
 	}{
-		{"Replacement", text, attune.Rule{Parameters: json.RawMessage(`{"a": "{{ payload.p.replace('x', payload.p) }}"}`)},
+		{"a replacement asks for too much", text, attune.Rule{Parameters: json.RawMessage(`{"a": "{{ payload.p.replace('x', payload.p) }}"}`)},
 			attune.ReasonParametersInvalid},
-		{"Sum", text, attune.Rule{Parameters: json.RawMessage(`{"a": "{{ payload.p + payload.p + payload.p + payload.p }}"}`)},
+		{"a sum of texts asks for too much", text, attune.Rule{Parameters: json.RawMessage(`{"a": "{{ payload.p + payload.p + payload.p + payload.p }}"}`)},
 			attune.ReasonParametersInvalid},
-		{"Criteria", text, attune.Rule{Criteria: `payload.p.replace("x", payload.p).size() > 0`}, attune.ReasonCriteriaFailed},
-		{"Loops", numbers, attune.Rule{Criteria: `payload.p.all(x, payload.p.all(y, payload.p.all(z, x + y + z == 0)))`},
+		{"criteria ask for too much", text, attune.Rule{Criteria: `payload.p.replace("x", payload.p).size() > 0`}, attune.ReasonCriteriaFailed},
+		{"nested loops ask for too much", numbers, attune.Rule{Criteria: `payload.p.all(x, payload.p.all(y, payload.p.all(z, x + y + z == 0)))`},
 			attune.ReasonCriteriaFailed},
 	}
 	for _, tc := range cases {
@@ -74,11 +74,11 @@ func TestPostEventWithSchemaThatBranches(t *testing.T) {
 	payload := strings.Repeat(`{"x":`, 80) + `1` + strings.Repeat(`}`, 80)
 	b := setup(t).withRules(t, attune.Rule{}, schema)
 	problem := requireProblem(t, b.do(t, post("/api/v1/events", `{"trigger": "github.push", "payload": `+payload+`}`)), 422, "invalid")
-	require.Contains(t, problem.Detail, "checking it against the schema takes more than 1000000 steps")
+	require.Contains(t, problem.Detail, "the check against the schema takes more than 1000000 steps")
 	require.Empty(t, b.recorder.events)
 }
 
-// Every way in gives a number that cannot be held the same answer: which it is, and where.
+// Every request with a number that attune cannot store is refused with the number and its location.
 func TestNumbersOutOfRange(t *testing.T) {
 	t.Parallel()
 
@@ -104,7 +104,7 @@ func TestNumbersOutOfRange(t *testing.T) {
 	}
 }
 
-// Messages about a body name the member and what it takes, nothing of the program.
+// Messages about a body name the member and the expected JSON kind, and no Go type.
 func TestBodyMembersOfTheWrongKind(t *testing.T) {
 	t.Parallel()
 
@@ -136,7 +136,7 @@ func TestBodyMembersOfTheWrongKind(t *testing.T) {
 	}
 }
 
-// What a problem repeats of a request is short, however long and however much is wrong.
+// A problem repeats only a bounded part of a request, however many errors the request has.
 func TestProblemsAreShort(t *testing.T) {
 	t.Parallel()
 
@@ -164,7 +164,7 @@ func TestProblemsAreShort(t *testing.T) {
 	}
 }
 
-// bodies is every route that reads a body, from the API's own description.
+// bodies returns every route that reads a body, from the OpenAPI document.
 func bodies(t *testing.T) []string {
 	t.Helper()
 	recorder := setup(t).do(t, get("/api/v1/openapi.json"))
@@ -187,7 +187,7 @@ func bodies(t *testing.T) []string {
 	return routes
 }
 
-// A body that ends early, or is framed wrongly, is the caller's mistake on every route, and nothing for the log.
+// On every route, a body that ends early or is framed wrongly is the caller's error and is not logged.
 func TestBodyThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
 
@@ -217,7 +217,7 @@ func TestBodyThatDoesNotArrive(t *testing.T) {
 	}
 }
 
-// raw sends bytes, ends its side of the connection, and returns the answer.
+// raw sends bytes, closes its side of the connection, and returns the response.
 func raw(t *testing.T, server *httptest.Server, text string) (status int, body string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
@@ -229,12 +229,12 @@ func raw(t *testing.T, server *httptest.Server, text string) (status int, body s
 	tcp, ok := conn.(*net.TCPConn)
 	require.True(t, ok)
 	require.NoError(t, tcp.CloseWrite())
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
-	defer answer.Body.Close()
-	content, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	return answer.StatusCode, string(content)
+	return response.StatusCode, string(content)
 }
 
 // Every parameter takes one value, in every operation that has parameters.
@@ -260,7 +260,7 @@ func TestRepeatedQueryParameters(t *testing.T) {
 				query := "?" + parameter.Name + "=1&" + parameter.Name + "=2"
 				in := request{strings.ToUpper(method), fill.Replace(path) + query, "", nil}
 				problem := requireProblem(t, setup(t).do(t, in), 422, "invalid")
-				require.Equal(t, "query."+parameter.Name+": it is given 2 times: give it once", problem.Detail, in.path)
+				require.Equal(t, "query."+parameter.Name+": sent 2 times: send it once", problem.Detail, in.path)
 				require.Equal(t, "query."+parameter.Name, problem.Errors[0].Location, in.path)
 			}
 		}
@@ -268,9 +268,9 @@ func TestRepeatedQueryParameters(t *testing.T) {
 	require.Greater(t, tried, 20)
 
 	problem := requireProblem(t, setup(t).do(t, get("/api/v1/executions?status=failed&status=timed_out&status=failed")), 422, "invalid")
-	require.Equal(t, "query.status: it is given 3 times: give it once", problem.Detail)
+	require.Equal(t, "query.status: sent 3 times: send it once", problem.Detail)
 	for _, query := range []string{"?status=failed;limit=5", "?status=%zz"} {
 		problem := requireProblem(t, setup(t).do(t, get("/api/v1/executions"+query)), 422, "invalid")
-		require.Contains(t, problem.Detail, "query: it cannot be read", "a part of a query is not left out silently")
+		require.Contains(t, problem.Detail, "query: cannot be parsed", "a part of a query is not left out silently")
 	}
 }

@@ -10,22 +10,22 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// ChangeReader reads the manual changes of queues, newest first; pages go by the number of the change. A queue without
-// manual changes has an empty list.
+// ChangeReader reads the manual changes of queues, newest first. Pages are ordered by the number of the change. A queue
+// without manual changes has an empty list.
 type ChangeReader interface {
 	Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error)
 }
 
 // QueueChange is a manual change of a queue.
 type QueueChange struct {
-	Number  int64     `json:"number" doc:"Counts the changes of the queue, from 1"`
-	Request string    `json:"request_id" doc:"The request that asked for the change; one change each"`
-	At      time.Time `json:"at" doc:"The queue's clock"`
+	Number  int64     `json:"number" doc:"Number of the change in its queue, from 1"`
+	Request string    `json:"request_id" doc:"Id of the request that made the change; each request makes one change"`
+	At      time.Time `json:"at" doc:"When the change was made, by the queue's clock"`
 	attune.Author
 	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel"`
-	From        string                 `json:"from" doc:"What it was"`
-	To          string                 `json:"to" doc:"What it is since; of a late cancel, the status that the enforcement had"`
-	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The one that was cancelled"`
+	From        string                 `json:"from" doc:"Value before the change"`
+	To          string                 `json:"to" doc:"Value after the change; for a cancel that came too late, the enforcement's status"`
+	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The enforcement that a cancel names"`
 }
 
 func showChange(c attune.QueueChange) QueueChange { return QueueChange(c) }
@@ -33,10 +33,10 @@ func showChange(c attune.QueueChange) QueueChange { return QueueChange(c) }
 func (s *Server) registerChanges() {
 	register(s, huma.Operation{
 		OperationID: "list-queue-changes", Method: http.MethodGet, Path: "/queues/{key}/changes", Tags: []string{"queues"},
-		Summary: "List what people did to a queue by hand, newest first", Errors: []int{http.StatusNotFound},
+		Summary: "List the manual changes of a queue, newest first", Errors: []int{http.StatusNotFound},
 	}, s.listChanges)
 }
 
-func (s *Server) listChanges(ctx context.Context, in *queueListInput) (*answer[List[QueueChange]], error) {
+func (s *Server) listChanges(ctx context.Context, in *queueListInput) (*response[List[QueueChange]], error) {
 	return listOfQueue(ctx, s, in, s.deps.Queues.Changes, func(c attune.QueueChange) int64 { return c.Number }, showChange)
 }

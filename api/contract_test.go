@@ -9,7 +9,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// What the process wires together must fit: the interfaces are declared here, the types elsewhere.
+// The types that the process passes to the API implement the interfaces of this package.
 var (
 	_ api.Ingest             = (*ingest.Ingest)(nil)
 	_ api.Webhooks           = (*postgres.Packs)(nil)

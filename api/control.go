@@ -10,11 +10,11 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// QueueControl changes queues by hand. Each change says who makes it and why, and is recorded. One that changes nothing, or
-// that cannot be, is an [attune.CodeConflict] error.
+// QueueControl makes manual changes of queues and records each with its author. A change that is impossible, or that would
+// change nothing, is an [attune.CodeConflict] error.
 type QueueControl interface {
 	SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error)
-	// SetLimit puts a limit in force instead of the policy's; nil gives it back to the policy.
+	// SetLimit overrides the limit of the policy. A nil limit removes the override.
 	SetLimit(ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author) (attune.QueueStatus, error)
 	// CancelTicket takes a waiting ticket out of its queue.
 	CancelTicket(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author) (attune.QueueStatus, error)
@@ -23,13 +23,13 @@ type QueueControl interface {
 // LimitChange is the body of PUT /api/v1/queues/{key}/limit.
 type LimitChange struct {
 	Change
-	Limit int        `json:"limit" minimum:"0" maximum:"5000" doc:"How many may hold a slot; 0 grants nobody"`
-	Until *time.Time `json:"until,omitempty" doc:"When the policy's limit is in force again; never unless given"`
+	Limit int        `json:"limit" minimum:"0" maximum:"5000" doc:"How many enforcements may hold a slot at once; 0 stops all grants"`
+	Until *time.Time `json:"until,omitempty" doc:"When the override ends; without it, the override stays until it is cleared"`
 }
 
 type changeQueueInput struct {
 	Key  string `path:"key" doc:"The queue's key"`
-	Body Change
+	Body *Change
 }
 
 type limitQueueInput struct {
@@ -42,15 +42,15 @@ func (s *Server) registerControl() {
 		verb, summary string
 		mode          attune.QueueMode
 	}{
-		{"pause", "Grant nobody until the queue is resumed; go on taking tickets in", attune.QueuePaused},
-		{"resume", "Open a queue that is paused or drains", attune.QueueOpen},
-		{"drain", "Grant those who wait and reject newcomers until the queue is resumed", attune.QueueDraining},
+		{"pause", "Pause a queue: it accepts enforcements and grants none until it is resumed", attune.QueuePaused},
+		{"resume", "Resume a queue that is paused or draining", attune.QueueOpen},
+		{"drain", "Drain a queue: it grants the waiting enforcements and rejects new ones until it is resumed", attune.QueueDraining},
 	}
 	for _, m := range modes {
 		register(s, huma.Operation{
 			OperationID: m.verb + "-queue", Method: http.MethodPost, Path: "/queues/{key}/" + m.verb, Tags: []string{"queues"},
 			Summary: m.summary, Errors: []int{http.StatusNotFound, http.StatusConflict},
-		}, func(ctx context.Context, in *changeQueueInput) (*answer[attune.QueueStatus], error) {
+		}, func(ctx context.Context, in *changeQueueInput) (*response[attune.QueueStatus], error) {
 			return s.changeQueue(ctx, in.Key, in.Body, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
 				return s.deps.Control.SetMode(ctx, key, m.mode, author)
 			})
@@ -58,12 +58,12 @@ func (s *Server) registerControl() {
 	}
 	register(s, huma.Operation{
 		OperationID: "set-queue-limit", Method: http.MethodPut, Path: "/queues/{key}/limit", Tags: []string{"queues"},
-		Summary: "Put a limit in force instead of the policy's", Errors: []int{http.StatusNotFound, http.StatusConflict},
+		Summary: "Override the policy's limit of a queue", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.setQueueLimit)
 	register(s, huma.Operation{
 		OperationID: "clear-queue-limit", Method: http.MethodPost, Path: "/queues/{key}/limit/clear", Tags: []string{"queues"},
-		Summary: "Give the limit back to the policy", Errors: []int{http.StatusNotFound, http.StatusConflict},
-	}, func(ctx context.Context, in *changeQueueInput) (*answer[attune.QueueStatus], error) {
+		Summary: "Remove the override, so that the policy's limit applies again", Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, func(ctx context.Context, in *changeQueueInput) (*response[attune.QueueStatus], error) {
 		return s.changeQueue(ctx, in.Key, in.Body, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
 			return s.deps.Control.SetLimit(ctx, key, nil, author)
 		})
@@ -71,25 +71,26 @@ func (s *Server) registerControl() {
 	s.registerEnforcementControl()
 }
 
-func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*answer[attune.QueueStatus], error) {
+func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*response[attune.QueueStatus], error) {
 	limit := &attune.LimitOverride{Limit: in.Body.Limit}
 	if in.Body.Until != nil {
 		limit.Until = *in.Body.Until
 	}
-	return s.changeQueue(ctx, in.Key, in.Body.Change, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
+	return s.changeQueue(ctx, in.Key, &in.Body.Change, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
 		return s.deps.Control.SetLimit(ctx, key, limit, author)
 	})
 }
 
-// changeQueue lets a queue be changed before its first use, but not a queue that does not exist: the change would make it.
+// changeQueue makes a manual change. It refuses a queue that does not exist, because the change would create the queue. The
+// queue of an action exists before its first use.
 func (s *Server) changeQueue(
-	ctx context.Context, name string, said Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
-) (*answer[attune.QueueStatus], error) {
+	ctx context.Context, name string, request *Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
+) (*response[attune.QueueStatus], error) {
 	key := attune.QueueKey(name)
 	if key.Validate() != nil {
 		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
 	}
-	author, err := said.author(ctx)
+	author, err := request.author(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -97,5 +98,5 @@ func (s *Server) changeQueue(
 		return nil, err
 	}
 	status, err := change(key, author)
-	return &answer[attune.QueueStatus]{Body: status}, err
+	return &response[attune.QueueStatus]{Body: status}, err
 }

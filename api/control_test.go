@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// fakeControl writes down what it was asked to do and answers with a queue that does it.
+// fakeControl records the changes and returns a queue with them made.
 type fakeControl struct {
 	modes   []attune.QueueMode
 	limits  []*attune.LimitOverride
@@ -60,17 +60,21 @@ func TestQueueControl(t *testing.T) {
 	for verb, mode := range map[string]attune.QueueMode{
 		"pause": attune.QueuePaused, "resume": attune.QueueOpen, "drain": attune.QueueDraining,
 	} {
-		answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/" + verb, body: `{"on_behalf_of":"ada","note":"why"}`})
-		require.Equal(t, http.StatusOK, answer.Code, answer.Body)
-		require.JSONEq(t, `{"queue":"github.deploy","mode":"`+string(mode)+`","limit":1,"active":0,"waiting":0,"changes":0}`, answer.Body.String())
+		response := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/" + verb, body: `{"on_behalf_of":"ada","note":"why"}`})
+		require.Equal(t, http.StatusOK, response.Code, response.Body)
+		require.JSONEq(t, `{"queue":"github.deploy","mode":"`+string(mode)+`","limit":1,"active":0,"waiting":0,"changes":0}`, response.Body.String())
 	}
 	require.ElementsMatch(t, []attune.QueueMode{attune.QueuePaused, attune.QueueOpen, attune.QueueDraining}, b.control.modes)
 	require.Equal(t, "admin for ada/why", b.control.by[0])
 
-	answer := b.do(t, request{method: http.MethodPut, path: "/api/v1/queues/github.unused/limit", body: `{"on_behalf_of":"ada","limit":5,"until":"2030-01-02T13:00:00Z"}`})
-	require.Equal(t, http.StatusOK, answer.Code, "before its first use: %s", answer.Body)
-	answer = b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/limit/clear", body: `{"on_behalf_of":"ada"}`})
-	require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+	response := b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/pause"})
+	require.Equal(t, http.StatusOK, response.Code, "without a body: %s", response.Body)
+	require.Equal(t, "admin/", b.control.by[len(b.control.by)-1])
+
+	response = b.do(t, request{method: http.MethodPut, path: "/api/v1/queues/github.unused/limit", body: `{"on_behalf_of":"ada","limit":5,"until":"2030-01-02T13:00:00Z"}`})
+	require.Equal(t, http.StatusOK, response.Code, "before its first use: %s", response.Body)
+	response = b.do(t, request{method: http.MethodPost, path: "/api/v1/queues/github.deploy/limit/clear", body: `{"on_behalf_of":"ada"}`})
+	require.Equal(t, http.StatusOK, response.Code, response.Body)
 	require.Equal(t, 5, b.control.limits[0].Limit)
 	require.False(t, b.control.limits[0].Until.IsZero())
 	require.Nil(t, b.control.limits[1])
@@ -82,23 +86,23 @@ func TestQueueControl_Refused(t *testing.T) {
 		request request
 		err     error
 		status  int
-		says    string
+		detail  string
 	}{
-		"by":            {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"by":"ada"}`}, nil, 422, "by"},
-		"NUL":           {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"note":"\u0000"}`}, nil, 422, "note"},
-		"unknown queue": {request{method: "POST", path: "/api/v1/queues/github.gone/pause", body: `{"on_behalf_of":"ada"}`}, nil, 404, "github.gone"},
-		"limit below 0": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada","limit":-1}`}, nil, 422, "limit"},
-		"limit missing": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada"}`}, nil, 422, "limit"},
-		"nothing to change": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"on_behalf_of":"ada"}`},
-			attune.Errorf(attune.CodeConflict, "the queue is paused already"), 409, "already"},
+		"an unknown member is refused":   {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"by":"ada"}`}, nil, 422, "by"},
+		"a control character is refused": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"note":"\u0000"}`}, nil, 422, "note"},
+		"an unknown queue is not found":  {request{method: "POST", path: "/api/v1/queues/github.gone/pause", body: `{"on_behalf_of":"ada"}`}, nil, 404, "github.gone"},
+		"a limit below 0 is refused":     {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada","limit":-1}`}, nil, 422, "limit"},
+		"a missing limit is refused":     {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada"}`}, nil, 422, "limit"},
+		"a change that changes nothing is a conflict": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"on_behalf_of":"ada"}`},
+			attune.Errorf(attune.CodeConflict, "the queue is already paused"), 409, "already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setupControl(t)
 			b.control.err = tt.err
-			answer := b.do(t, tt.request)
-			require.Equal(t, tt.status, answer.Code, answer.Body)
-			require.Contains(t, answer.Body.String(), tt.says)
+			response := b.do(t, tt.request)
+			require.Equal(t, tt.status, response.Code, response.Body)
+			require.Contains(t, response.Body.String(), tt.detail)
 		})
 	}
 }
@@ -114,8 +118,8 @@ func TestCancelEnforcement(t *testing.T) {
 			b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
 				return attune.Enforcement{ID: id, Status: status, Queue: "github.deploy", Sequence: 7, QueuedAt: &noon}, nil
 			}
-			answer := b.do(t, request{method: http.MethodPost, path: "/api/v1/enforcements/3/cancel", body: `{"on_behalf_of":"ada"}`})
-			require.Equal(t, code, answer.Code, answer.Body)
+			response := b.do(t, request{method: http.MethodPost, path: "/api/v1/enforcements/3/cancel", body: `{"on_behalf_of":"ada"}`})
+			require.Equal(t, code, response.Code, response.Body)
 			if code == 200 {
 				require.Equal(t, []attune.Ticket{{Enforcement: 3, Sequence: 7, EnqueuedAt: noon}}, b.control.tickets)
 			} else {

@@ -12,8 +12,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Deps is what the server works with: one store per noun, what changes queues, and what examines them. Each store is the sum
-// of what the handlers of single files need; those files say it. Everything is required unless it says otherwise.
+// Deps holds the dependencies of the server. Each interface is the sum of the interfaces that the handlers' files declare.
+// Every field is required unless its comment gives a default or calls it optional.
 type Deps struct {
 	Ingest Ingest
 	Events EventReader
@@ -39,19 +39,18 @@ type Deps struct {
 	Control QueueControl
 	Doctor  Examiner
 
-	// Checks are what must work for the process to be ready, by name. Optional.
+	// Checks are the readiness checks of /readyz, by name. Optional.
 	Checks map[string]func(context.Context) error
 	// LookupSecret reads the environment variables that hold webhook secrets. Default [os.LookupEnv].
 	LookupSecret func(name string) (string, bool)
 	// MetricsPage serves /metrics.
 	MetricsPage http.Handler
-	// Metrics counts.
-	Metrics Metrics
-	// Logger gets what callers must not see.
+	Metrics     Metrics
+	// Logger receives the details of errors that responses leave out.
 	Logger *slog.Logger
 }
 
-// Metrics is what the API counts.
+// Metrics counts requests.
 type Metrics interface {
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }
@@ -64,7 +63,7 @@ func (d Deps) withDefaults() Deps {
 }
 
 func (d Deps) validate() error {
-	needed := []struct {
+	required := []struct {
 		name  string
 		value any
 	}{
@@ -74,9 +73,9 @@ func (d Deps) validate() error {
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}
 	var missing []string
-	for _, need := range needed {
-		if v := reflect.ValueOf(need.value); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-			missing = append(missing, need.name)
+	for _, dep := range required {
+		if v := reflect.ValueOf(dep.value); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			missing = append(missing, dep.name)
 		}
 	}
 	if missing != nil {

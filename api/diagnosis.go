@@ -9,17 +9,19 @@ import (
 	"github.com/attune-go/attune/doctor"
 )
 
-// Examiner looks at everything that an operator would check. It never fails: what cannot be checked is a finding.
+// Examiner checks attune and its services. It never fails: a check that cannot run is a finding.
 type Examiner interface {
 	Examine(ctx context.Context) doctor.Diagnosis
 }
 
-// registerDoctor serves the examination. This process has the credentials of the services, so a caller needs only the API.
+// registerDoctor serves the diagnosis. The process of the API has the credentials of the services, so a caller needs only the
+// API and its token.
 func (s *Server) registerDoctor() {
 	register(s, huma.Operation{
 		OperationID: "examine", Method: http.MethodGet, Path: "/doctor", Tags: []string{"health"},
-		Summary: "Look at everything an operator would check, and say what to do; 200 also when something is wrong",
-	}, func(ctx context.Context, _ *struct{}) (*answer[doctor.Diagnosis], error) {
-		return &answer[doctor.Diagnosis]{Body: s.deps.Doctor.Examine(ctx)}, nil
+		Summary:     "Check attune and its services, and say how to fix what is wrong",
+		Description: "The status is 200 even when a check finds a problem: read verdict.",
+	}, func(ctx context.Context, _ *struct{}) (*response[doctor.Diagnosis], error) {
+		return &response[doctor.Diagnosis]{Body: s.deps.Doctor.Examine(ctx)}, nil
 	})
 }

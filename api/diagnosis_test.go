@@ -17,7 +17,7 @@ func TestDoctor(t *testing.T) {
 		{Check: "leaked slots", Severity: doctor.Problem, Where: "queue a.b", What: "It leaks.", Do: "Free it."},
 	}
 	recorder := b.do(t, get("/api/v1/doctor"))
-	require.Equal(t, http.StatusOK, recorder.Code, "that something is wrong is an answer")
+	require.Equal(t, http.StatusOK, recorder.Code, "a diagnosis with problems is a success")
 	requireJSON(t, `{
 		"at": "2030-01-02T12:00:00Z", "version": "1.2.3", "verdict": "problem", "findings": [
 			{"check": "leaked slots", "severity": "problem", "where": "queue a.b", "what": "It leaks.", "do": "Free it."},

@@ -2,30 +2,28 @@
 //
 // # Authority
 //
-// The API owns nothing. An event, the enforcements it causes and the messages that must follow are written by one call
-// of an [EventRecorder], in one transaction; the API only decides beforehand whether the caller may and whether the
-// payload fits. Everything else is reading, and requests for change (of a queue, a rule, an enforcement or an execution)
-// that are passed on. What an operator would check is checked here too, by package doctor: the API is where the
-// credentials of the services are, and an operator may reach nothing else.
+// The API owns nothing. An event, its enforcements and the messages that must follow are written by one call of an
+// [Ingest], in one transaction. Before that call, the API only checks who sends the request. All other operations read, or
+// pass on a request for a change of a queue, a rule, an enforcement or an execution. The API also runs the checks of
+// package doctor: its process has the credentials of the services, and an operator may be able to reach only the API.
 //
 // # Guarantees
 //
-// A 202 means that the event is recorded and that what it sets in motion will happen, whatever stops afterwards. An
-// answer that is lost is no loss for a caller who sends a dedup key: asking again gives the same event.
+// A 202 means that the event is recorded, and that everything it sets in motion will happen, even if every process stops
+// afterwards. A caller that sends a dedup key can repeat a request whose response was lost: the API returns the same event.
 //
-// Every answer that is not a success is a problem document (RFC 9457): see [Problem]. Its code is stable, its detail is
-// for a person. What went wrong inside attune goes to the log under the id that the X-Request-Id header of the answer
-// carries, never over HTTP.
+// Every response that is not a success is a problem document (RFC 9457): see [Problem]. Its code is stable, its detail is
+// for a person. The cause of an internal error goes to the log only, under the id in the response header X-Request-Id.
 //
-// # Who may
+// # Access
 //
-// Everything under /api/v1/ needs the bearer token, except webhooks, which are signed. A route is closed unless it says
-// otherwise, unknown paths included. /livez, /readyz and /metrics are open. Tokens and signatures are compared in
-// constant time. Requests that a browser sends on behalf of another site are refused.
+// Everything under /api/v1/ needs the bearer token, except webhooks, which are signed. A route is closed unless it is
+// registered as open; unknown paths are closed too. /livez, /readyz and /metrics are open. The API compares tokens and
+// signatures in constant time. It refuses requests that a browser sends on behalf of another site.
 //
 // # Limits
 //
 // A payload has at most [attune.MaxPayloadBytes], a request body 64 KiB more. A request that takes longer than
-// [Config.RequestTimeout] is answered with 503. Lists are cut into pages of at most [attune.MaxPageLimit] and leave out
-// what is large (payloads, parameters, output); the single thing has all of it.
+// [Config.RequestTimeout] gets a 503. A page of a list has at most [attune.MaxPageLimit] items. Lists leave out large
+// fields (payloads, parameters, output); reading the single item returns them.
 package api

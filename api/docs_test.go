@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The reference page and the server must agree.
+// docs/api.md agrees with the server.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 
@@ -21,7 +21,7 @@ func TestDocs(t *testing.T) {
 		return string(text)
 	}
 
-	t.Run("EveryRouteIsMentioned", func(t *testing.T) {
+	t.Run("every route is mentioned", func(t *testing.T) {
 		t.Parallel()
 		page := read(t, "../docs/api.md")
 		for route := range routes() {
@@ -34,7 +34,7 @@ func TestDocs(t *testing.T) {
 		}
 	})
 
-	t.Run("EveryExampleReachesARoute", func(t *testing.T) {
+	t.Run("every example reaches a route", func(t *testing.T) {
 		t.Parallel()
 		page := read(t, "../docs/api.md")
 		urls := regexp.MustCompile(`curl [^\n]*"\$ATTUNE(/[^"]*)"([^\n]*)`).FindAllStringSubmatch(page, -1)
@@ -55,7 +55,7 @@ func TestDocs(t *testing.T) {
 		}
 	})
 
-	t.Run("EveryProblemIsMentioned", func(t *testing.T) {
+	t.Run("every problem is mentioned", func(t *testing.T) {
 		t.Parallel()
 		page := read(t, "../docs/api.md")
 		problems := regexp.MustCompile(`"status":(\d+),.*"code":"(\w+)"`).FindAllStringSubmatch(read(t, "testdata/problems.golden"), -1)

@@ -10,32 +10,32 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// EnforcementReader reads enforcements. One that does not exist is an [attune.CodeNotFound] error; lists are newest
-// first.
+// EnforcementReader reads enforcements. An enforcement that does not exist is an [attune.CodeNotFound] error; lists are
+// newest first.
 type EnforcementReader interface {
 	Get(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
 	List(ctx context.Context, filter attune.EnforcementFilter, page attune.Page) ([]attune.Enforcement, error)
-	// Position returns the place among those that wait: 1 is next, 0 is not waiting.
+	// Position returns the position of an enforcement among the waiting ones: 1 is next, 0 means that it does not wait.
 	Position(ctx context.Context, id attune.EnforcementID) (int64, error)
 }
 
-// Enforcement is an enforcement with its place in the queue and what became of it.
+// Enforcement is an enforcement with its position in the queue and its execution.
 type Enforcement struct {
 	attune.Enforcement
 
-	Position  int64         `json:"position,omitempty" doc:"Place among those that wait, 1 is next; absent when it does not wait"`
-	Why       string        `json:"why,omitempty" doc:"Why it waits, for its turn, its next attempt or a person, in a sentence"`
-	Estimate  *Estimate     `json:"estimate,omitempty" doc:"How long it will probably go on waiting; absent when too little is known"`
-	Execution *ExecutionRef `json:"execution,omitempty" doc:"Absent before the grant has led to one"`
+	Position  int64         `json:"position,omitempty" doc:"Position in the line of its queue, 1 is next; absent when it is not in line"`
+	Why       string        `json:"why,omitempty" doc:"Why it waits: for its turn, for its next attempt, or for a person"`
+	Estimate  *Estimate     `json:"estimate,omitempty" doc:"Estimated time until the grant; absent when there are too few recent grants"`
+	Execution *ExecutionRef `json:"execution,omitempty" doc:"Absent before the first grant"`
 }
 
-// ExecutionRef is an execution in short.
+// ExecutionRef is a short form of an execution.
 type ExecutionRef struct {
 	ID            attune.ExecutionID     `json:"id"`
 	Attempt       int                    `json:"attempt"`
 	Status        attune.ExecutionStatus `json:"status"`
-	AttemptStatus attune.ExecutionStatus `json:"attempt_status,omitempty" doc:"How the attempt has ended, while the next is still to come"`
-	RetryAt       *time.Time             `json:"retry_at,omitempty" doc:"When the next attempt may start, while it keeps its slot for that"`
+	AttemptStatus attune.ExecutionStatus `json:"attempt_status,omitempty" doc:"How the last attempt ended, while retrying"`
+	RetryAt       *time.Time             `json:"retry_at,omitempty" doc:"Earliest start of the next attempt, while it keeps its slot"`
 }
 
 // EnforcementSummary is an enforcement without its parameters.
@@ -48,11 +48,11 @@ type EnforcementSummary struct {
 	Status      attune.EnforcementStatus `json:"status"`
 	Reason      attune.Reason            `json:"reason,omitempty"`
 	Detail      string                   `json:"detail,omitempty"`
-	Queue       attune.QueueKey          `json:"queue,omitempty" doc:"Chosen when the event was recorded; absent if it was rejected then"`
-	Lane        int32                    `json:"lane,omitempty" doc:"Of the queue; absent in a queue without lanes"`
+	Queue       attune.QueueKey          `json:"queue,omitempty" doc:"Chosen when the event is recorded; absent if it is rejected then"`
+	Lane        int32                    `json:"lane,omitempty" doc:"Lane of the queue; absent in a queue without lanes"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
-	Author      *attune.Author           `json:"author,omitempty" doc:"Of a direct run: who asked for it"`
+	Author      *attune.Author           `json:"author,omitempty" doc:"Author of a direct run; absent for a rule's enforcement"`
 	CreatedAt   time.Time                `json:"created_at"`
 	QueuedAt    *time.Time               `json:"queued_at,omitempty"`
 	GrantedAt   *time.Time               `json:"granted_at,omitempty"`
@@ -85,11 +85,11 @@ func (s *Server) registerEnforcements() {
 	}, s.listEnforcements)
 	register(s, huma.Operation{
 		OperationID: "get-enforcement", Method: http.MethodGet, Path: "/enforcements/{id}", Tags: []string{"enforcements"},
-		Summary: "Read one enforcement: its place in the queue, and its execution", Errors: []int{http.StatusNotFound},
+		Summary: "Read one enforcement with its position in the queue and its execution", Errors: []int{http.StatusNotFound},
 	}, s.getEnforcement)
 }
 
-func (s *Server) listEnforcements(ctx context.Context, in *listEnforcementsInput) (*answer[List[EnforcementSummary]], error) {
+func (s *Server) listEnforcements(ctx context.Context, in *listEnforcementsInput) (*response[List[EnforcementSummary]], error) {
 	page, err := in.page()
 	if err != nil {
 		return nil, err
@@ -110,9 +110,9 @@ func (s *Server) listEnforcements(ctx context.Context, in *listEnforcementsInput
 	return listOf(found, page, func(e attune.Enforcement) int64 { return int64(e.ID) }, summarizeEnforcement), nil
 }
 
-// getEnforcement reads three things, one after the other. What changes in between shows as the later of the two: an
-// enforcement that is granted meanwhile has no position any more.
-func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*answer[Enforcement], error) {
+// getEnforcement reads the enforcement, then its execution, then its position. A change between two reads shows in the later
+// read only: an enforcement that is granted in between has no position.
+func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*response[Enforcement], error) {
 	id := attune.EnforcementID(in.ID)
 	found, err := s.deps.Enforcements.Get(ctx, id)
 	if err != nil {
@@ -128,13 +128,13 @@ func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*answer[Enfor
 	case attune.EnforcementQueued:
 		err = s.explainWait(ctx, &body)
 	case attune.EnforcementGranted, attune.EnforcementParked:
-		body.Why = whyBetween(found.Status, body.Execution)
-	default: // it waits for nothing
+		body.Why = whyRetrying(found.Status, body.Execution)
+	default: // the enforcement does not wait
 	}
-	return &answer[Enforcement]{Body: body}, err
+	return &response[Enforcement]{Body: body}, err
 }
 
-// executionOf is what an enforcement that was accepted has led to, if it was granted since.
+// executionOf returns the execution of an enforcement, or nil before its first grant.
 func (s *Server) executionOf(ctx context.Context, id attune.EnforcementID) (*ExecutionRef, error) {
 	executions, err := s.deps.Executions.List(ctx, attune.ExecutionFilter{Enforcement: id}, attune.Page{Limit: 1})
 	if err != nil || len(executions) == 0 {

@@ -13,14 +13,14 @@ import (
 	"github.com/attune-go/attune/ingest"
 )
 
-// Ingest records what arrives, with everything that it sets in motion: see package ingest.
+// Ingest records events and direct runs with their enforcements: see package ingest.
 type Ingest interface {
 	Event(ctx context.Context, arrival ingest.Arrival) (attune.Recorded, error)
-	// Run records a direct run; the answer has one enforcement.
+	// Run records a direct run. The result has one enforcement.
 	Run(ctx context.Context, run ingest.Run) (attune.Recorded, error)
 }
 
-// EventReader reads events. One that does not exist is an [attune.CodeNotFound] error; lists are newest first.
+// EventReader reads events. An event that does not exist is an [attune.CodeNotFound] error; lists are newest first.
 type EventReader interface {
 	Get(ctx context.Context, id attune.EventID) (attune.Event, error)
 	List(ctx context.Context, filter attune.EventFilter, page attune.Page) ([]attune.Event, error)
@@ -30,17 +30,17 @@ type EventReader interface {
 type EventRequest struct {
 	Trigger  attune.Ref      `json:"trigger" doc:"The kind of event, for example github.push"`
 	Payload  json.RawMessage `json:"payload" doc:"A JSON object that fits the trigger's schema, at most 512 KiB"`
-	DedupKey string          `json:"dedup_key,omitempty" doc:"The same key for the same trigger is the same event; at most 255 bytes"`
+	DedupKey string          `json:"dedup_key,omitempty" doc:"The same key and trigger return the same event; at most 255 bytes"`
 }
 
-// Accepted says what an event set in motion.
+// Accepted is a recorded event with its enforcements.
 type Accepted struct {
 	Event        EventSummary          `json:"event"`
-	Enforcements []AcceptedEnforcement `json:"enforcements" doc:"One per rule that matched; empty when none did"`
-	Duplicate    bool                  `json:"duplicate" doc:"The dedup key was used before: this is that event, and nothing new happened"`
+	Enforcements []AcceptedEnforcement `json:"enforcements" doc:"One for each rule that matched; empty when none matched"`
+	Duplicate    bool                  `json:"duplicate" doc:"The key was used before: this is the earlier event"`
 }
 
-// AcceptedEnforcement is one enforcement as it was at acceptance.
+// AcceptedEnforcement is an enforcement with its status at acceptance.
 type AcceptedEnforcement struct {
 	ID     attune.EnforcementID     `json:"id"`
 	Rule   attune.Ref               `json:"rule,omitempty"`
@@ -55,7 +55,7 @@ type EventSummary struct {
 	Trigger    attune.Ref     `json:"trigger"`
 	Source     attune.Source  `json:"source"`
 	DedupKey   string         `json:"dedup_key,omitempty"`
-	Author     *attune.Author `json:"author,omitempty" doc:"Who sent it; absent for webhooks"`
+	Author     *attune.Author `json:"author,omitempty" doc:"Sender of the event; absent for webhooks"`
 	ReceivedAt time.Time      `json:"received_at"`
 }
 
@@ -66,7 +66,7 @@ func summarizeEvent(e attune.Event) EventSummary {
 }
 
 type postEventInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" doc:"The same as dedup_key"`
+	IdempotencyKey string `header:"Idempotency-Key" doc:"Another way to send dedup_key"`
 	Body           EventRequest
 }
 
@@ -79,7 +79,7 @@ type listEventsInput struct {
 func (s *Server) registerEvents() {
 	register(s, huma.Operation{
 		OperationID: "post-event", Method: http.MethodPost, Path: "/events", Tags: []string{"events"},
-		Summary: "Record an event and run what its rules say", DefaultStatus: http.StatusAccepted,
+		Summary: "Record an event and run the actions of the rules that match it", DefaultStatus: http.StatusAccepted,
 		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
 	}, s.postEvent)
 	register(s, huma.Operation{
@@ -89,13 +89,13 @@ func (s *Server) registerEvents() {
 	register(s, huma.Operation{
 		OperationID: "get-event", Method: http.MethodGet, Path: "/events/{id}", Tags: []string{"events"},
 		Summary: "Read one event", Errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, in *idInput) (*answer[attune.Event], error) {
+	}, func(ctx context.Context, in *idInput) (*response[attune.Event], error) {
 		event, err := s.deps.Events.Get(ctx, attune.EventID(in.ID))
-		return &answer[attune.Event]{Body: event}, err
+		return &response[attune.Event]{Body: event}, err
 	})
 }
 
-func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*answer[Accepted], error) {
+func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*response[Accepted], error) {
 	key, err := dedupKey(in.Body.DedupKey, in.IdempotencyKey)
 	if err != nil {
 		return nil, err
@@ -105,8 +105,8 @@ func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*answer[Acc
 	})
 }
 
-// accept hands an arrival over, and shows what became of it.
-func (s *Server) accept(ctx context.Context, arrival ingest.Arrival) (*answer[Accepted], error) {
+// accept records an arrival and returns the event with its enforcements.
+func (s *Server) accept(ctx context.Context, arrival ingest.Arrival) (*response[Accepted], error) {
 	recorded, err := s.deps.Ingest.Event(ctx, arrival)
 	if err != nil {
 		return nil, err
@@ -117,10 +117,10 @@ func (s *Server) accept(ctx context.Context, arrival ingest.Arrival) (*answer[Ac
 			ID: e.ID, Rule: e.Rule, Action: e.Action, Status: e.Status, Reason: e.Reason,
 		})
 	}
-	return &answer[Accepted]{Location: fmt.Sprintf("%sevents/%d", apiPrefix, recorded.Event.ID), Body: accepted}, nil
+	return &response[Accepted]{Location: fmt.Sprintf("%sevents/%d", apiPrefix, recorded.Event.ID), Body: accepted}, nil
 }
 
-// dedupKey returns the key that a caller gave in the body, in the header, or in both alike.
+// dedupKey returns the key from the body or the header. Different keys in both are an [attune.CodeInvalid] error.
 func dedupKey(body, header string) (string, error) {
 	if body != "" && header != "" && body != header {
 		return "", attune.Errorf(attune.CodeInvalid, "body.dedup_key and header.Idempotency-Key differ: send one of them")
@@ -131,7 +131,7 @@ func dedupKey(body, header string) (string, error) {
 	return body, attune.CheckText("body.dedup_key", body, attune.MaxDedupKey)
 }
 
-func (s *Server) listEvents(ctx context.Context, in *listEventsInput) (*answer[List[EventSummary]], error) {
+func (s *Server) listEvents(ctx context.Context, in *listEventsInput) (*response[List[EventSummary]], error) {
 	page, err := in.page()
 	if err != nil {
 		return nil, err

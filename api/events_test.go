@@ -15,7 +15,7 @@ import (
 func TestPostEvent(t *testing.T) {
 	t.Parallel()
 
-	t.Run("Accepted", func(t *testing.T) {
+	t.Run("an event is accepted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.engine.decide = func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
@@ -53,14 +53,14 @@ func TestPostEvent(t *testing.T) {
 		require.Equal(t, 1, b.metrics.of("POST /api/v1/events Accepted"))
 	})
 
-	t.Run("NoRuleMatches", func(t *testing.T) {
+	t.Run("an event without a matching rule is accepted", func(t *testing.T) {
 		t.Parallel()
 		recorder := setup(t).do(t, post("/api/v1/events", `{"trigger": "github.push", "payload": {}}`))
 		require.Equal(t, http.StatusAccepted, recorder.Code)
 		require.Contains(t, recorder.Body.String(), `"enforcements":[]`)
 	})
 
-	t.Run("IdempotencyKeyHeader", func(t *testing.T) {
+	t.Run("the header Idempotency-Key is the dedup key", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		in := post("/api/v1/events", `{"trigger": "github.push", "payload": {}}`)
@@ -69,7 +69,7 @@ func TestPostEvent(t *testing.T) {
 		require.Equal(t, "d-2", b.recorder.only(t).DedupKey)
 	})
 
-	t.Run("Duplicate", func(t *testing.T) {
+	t.Run("a duplicate returns the first event", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.recorder.record = func(event attune.Event, _ func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
@@ -96,42 +96,42 @@ func TestPostEventErrors(t *testing.T) {
 		arm    func(*bundle)
 		status int
 		code   string
-		detail string // part of it
+		detail string // part of the detail
 	}{
-		{"UnknownTrigger", `{"trigger": "github.pull", "payload": {}}`, nil, nil, 404, "not_found", `there is no trigger "github.pull"`},
-		{"NotATrigger", `{"trigger": "push", "payload": {}}`, nil, nil, 422, "invalid", `reference "push" is not of the form "pack.name"`},
-		{"ManualTrigger", `{"trigger": "core.manual", "payload": {}}`, nil, nil, 422, "invalid", `trigger "core.manual" belongs to direct runs: run the action instead`},
-		{"PayloadRefused", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
+		{"an unknown trigger is refused", `{"trigger": "github.pull", "payload": {}}`, nil, nil, 404, "not_found", `there is no trigger "github.pull"`},
+		{"a malformed reference is refused", `{"trigger": "push", "payload": {}}`, nil, nil, 422, "invalid", `reference "push" is not of the form "pack.name"`},
+		{"the trigger of direct runs is refused", `{"trigger": "core.manual", "payload": {}}`, nil, nil, 422, "invalid", `trigger "core.manual" belongs to direct runs: run the action instead`},
+		{"a payload against the schema is refused", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
 			b.engine.check = func(attune.Trigger, json.RawMessage) error {
 				return attune.Errorf(attune.CodeInvalid, "payload: ref is missing")
 			}
 		}, 422, "invalid", "payload: ref is missing"},
-		{"NoTrigger", `{"payload": {}}`, nil, nil, 422, "invalid", "body: expected required property trigger to be present"},
-		{"NoPayload", `{"trigger": "github.push"}`, nil, nil, 422, "invalid", "body: expected required property payload to be present"},
-		{"UnknownField", `{"trigger": "github.push", "payload": {}, "key": 1}`, nil, nil, 422, "invalid", "body.key: unexpected property"},
-		{"MalformedJSON", `{"trigger": `, nil, nil, 400, "malformed", "the body is not valid JSON: unexpected end of JSON input"},
-		{"NoBody", ``, nil, nil, 400, "malformed", "the request needs a JSON body"},
-		{"NotAnObject", `[1]`, nil, nil, 422, "invalid", "body: expected object"},
-		{"WrongContentType", `trigger=github.push`, []string{"Content-Type: application/x-www-form-urlencoded"}, nil,
+		{"a missing trigger is refused", `{"payload": {}}`, nil, nil, 422, "invalid", "body: expected required property trigger to be present"},
+		{"a missing payload is refused", `{"trigger": "github.push"}`, nil, nil, 422, "invalid", "body: expected required property payload to be present"},
+		{"an unknown field is refused", `{"trigger": "github.push", "payload": {}, "key": 1}`, nil, nil, 422, "invalid", "body.key: unexpected property"},
+		{"malformed JSON is refused", `{"trigger": `, nil, nil, 400, "malformed", "the body is not valid JSON: unexpected end of JSON input"},
+		{"an empty body is refused", ``, nil, nil, 400, "malformed", "the request needs a JSON body"},
+		{"a body that is no object is refused", `[1]`, nil, nil, 422, "invalid", "body: expected object"},
+		{"another content type is refused", `trigger=github.push`, []string{"Content-Type: application/x-www-form-urlencoded"}, nil,
 			415, "unsupported_media_type", "send it with Content-Type: application/json"},
-		{"PayloadTooLarge", big, nil, nil, 413, "too_large", "the payload has more than 512 KiB"},
-		{"BodyTooLarge", bigger, nil, nil, 413, "too_large", "the body has more than 576 KiB"},
-		{"KeysDiffer", `{"trigger": "github.push", "payload": {}, "dedup_key": "a"}`, []string{"Idempotency-Key: b"}, nil,
+		{"a payload over the limit is refused", big, nil, nil, 413, "too_large", "the payload has more than 512 KiB"},
+		{"a body over the limit is refused", bigger, nil, nil, 413, "too_large", "the body has more than 576 KiB"},
+		{"two different keys are refused", `{"trigger": "github.push", "payload": {}, "dedup_key": "a"}`, []string{"Idempotency-Key: b"}, nil,
 			422, "invalid", "body.dedup_key and header.Idempotency-Key differ"},
-		{"KeyTooLong", `{"trigger": "github.push", "payload": {}, "dedup_key": "` + strings.Repeat("k", 256) + `"}`, nil, nil,
+		{"a key over the limit is refused", `{"trigger": "github.push", "payload": {}, "dedup_key": "` + strings.Repeat("k", 256) + `"}`, nil, nil,
 			422, "invalid", "body.dedup_key: 256 bytes are too many: use 255 or less"},
-		{"KeyWithNUL", `{"trigger": "github.push", "payload": {}, "dedup_key": "a\u0000b"}`, nil, nil,
+		{"a key with a control character is refused", `{"trigger": "github.push", "payload": {}, "dedup_key": "a\u0000b"}`, nil, nil,
 			422, "invalid", `body.dedup_key: "a\x00b" contains the character U+0000`},
-		{"DatabaseDown", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
+		{"the database is down", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
 			b.recorder.record = func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
 				return attune.Recorded{}, attune.WrapError(attune.CodeUnavailable, errSecretCause, "the database does not answer")
 			}
 		}, 503, "unavailable", "the database does not answer"},
-		{"Bug", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
+		{"an unexpected error is hidden", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
 			b.recorder.record = func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
 				return attune.Recorded{}, errSecretCause
 			}
-		}, 500, "internal", "the server's log says what, under the request id test-request"},
+		}, 500, "internal", "the server's log has the cause under the request id test-request"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestPostEventErrors(t *testing.T) {
 	}
 }
 
-// A body of exactly the limit passes: the limit is what is allowed.
+// A payload of exactly the limit is accepted.
 func TestPostEventAtTheLimit(t *testing.T) {
 	t.Parallel()
 

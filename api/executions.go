@@ -10,30 +10,30 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Executions reads executions and asks for their end. One that does not exist is an [attune.CodeNotFound] error; lists
-// are newest first.
+// Executions reads and cancels executions. An execution that does not exist is an [attune.CodeNotFound] error; lists are
+// newest first.
 type Executions interface {
 	Get(ctx context.Context, id attune.ExecutionID) (attune.Execution, error)
 	List(ctx context.Context, filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error)
-	// Cancel ends an execution that has not started, and asks the worker to end a running one. For an execution that has
+	// Cancel ends an execution that has not started, and asks the worker to stop a running one. For an execution that has
 	// ended, Cancel returns an [attune.CodeConflict] error.
 	Cancel(ctx context.Context, id attune.ExecutionID, author attune.Author) (attune.Execution, error)
 }
 
 // Journal reads the history of an execution. An execution that does not exist has an empty history.
 type Journal interface {
-	// Attempts returns how the attempts have ended that were followed by another, or are to be.
+	// Attempts returns the ended attempts that were not the last, oldest first.
 	Attempts(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error)
-	// Changes returns what people have done to it by hand, oldest first.
+	// Changes returns the manual changes of the execution, oldest first.
 	Changes(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionChange, error)
 }
 
-// Execution is an execution with everything that is known of it.
+// Execution is an execution with its earlier attempts and its manual changes.
 type Execution struct {
 	attune.Execution
 
-	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"How attempts have ended that were not to be the last"`
-	Changes  []attune.ExecutionChange  `json:"changes,omitempty" doc:"What people have done to it by hand, oldest first"`
+	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"Ended attempts that were not the last, oldest first"`
+	Changes  []attune.ExecutionChange  `json:"changes,omitempty" doc:"Manual changes of the execution, oldest first"`
 }
 
 // ExecutionSummary is an execution without its parameters and output.
@@ -48,17 +48,17 @@ type ExecutionSummary struct {
 	Status      attune.ExecutionStatus `json:"status"`
 	Reason      attune.Reason          `json:"reason,omitempty"`
 	Error       string                 `json:"error,omitempty"`
-	// AttemptStatus and RetryAt are there while it is retrying.
-	AttemptStatus attune.ExecutionStatus `json:"attempt_status,omitempty" doc:"How the attempt has ended, while the next is still to come"`
-	RetryAt       *time.Time             `json:"retry_at,omitempty" doc:"When the next attempt may start, while it keeps its slot for that"`
+	// AttemptStatus and RetryAt are present while the execution is retrying.
+	AttemptStatus attune.ExecutionStatus `json:"attempt_status,omitempty" doc:"How the last attempt ended, while retrying"`
+	RetryAt       *time.Time             `json:"retry_at,omitempty" doc:"Earliest start of the next attempt, while it keeps its slot"`
 	Pool          string                 `json:"pool"`
 	Worker        string                 `json:"worker,omitempty"`
 	ExitCode      *int                   `json:"exit_code,omitempty"`
 	RequestedAt   time.Time              `json:"requested_at"`
 	StartedAt     *time.Time             `json:"started_at,omitempty"`
-	LeaseUntil    *time.Time             `json:"lease_until,omitempty" doc:"When it is given up, unless its worker renews it"`
-	// CancelRequestedAt is there from the first cancel of a running execution on.
-	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty" doc:"When its worker was first asked to stop it"`
+	LeaseUntil    *time.Time             `json:"lease_until,omitempty" doc:"When the attempt is given up without a renewal"`
+	// CancelRequestedAt is present after the first cancel of a running execution.
+	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty" doc:"When the worker was first asked to stop the execution"`
 	FinishedAt        *time.Time `json:"finished_at,omitempty"`
 }
 
@@ -89,16 +89,16 @@ func (s *Server) registerExecutions() {
 	}, s.listExecutions)
 	register(s, huma.Operation{
 		OperationID: "get-execution", Method: http.MethodGet, Path: "/executions/{id}", Tags: []string{"executions"},
-		Summary: "Read one execution with its output and its attempts", Errors: []int{http.StatusNotFound},
+		Summary: "Read one execution with its output, its earlier attempts and its manual changes", Errors: []int{http.StatusNotFound},
 	}, s.getExecution)
 	register(s, huma.Operation{
 		OperationID: "cancel-execution", Method: http.MethodPost, Path: "/executions/{id}/cancel", Tags: []string{"executions"},
-		Summary: "Ask for the end of an execution; it has ended when its status says so", DefaultStatus: http.StatusAccepted,
+		Summary: "Cancel an execution; a running one ends when its worker reports it", DefaultStatus: http.StatusAccepted,
 		Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.cancelExecution)
 }
 
-func (s *Server) getExecution(ctx context.Context, in *idInput) (*answer[Execution], error) {
+func (s *Server) getExecution(ctx context.Context, in *idInput) (*response[Execution], error) {
 	execution, err := s.deps.Executions.Get(ctx, attune.ExecutionID(in.ID))
 	if err != nil {
 		return nil, err
@@ -108,10 +108,10 @@ func (s *Server) getExecution(ctx context.Context, in *idInput) (*answer[Executi
 		return nil, err
 	}
 	changes, err := s.deps.Executions.Changes(ctx, execution.ID)
-	return &answer[Execution]{Body: Execution{Execution: execution, Attempts: attempts, Changes: changes}}, err
+	return &response[Execution]{Body: Execution{Execution: execution, Attempts: attempts, Changes: changes}}, err
 }
 
-func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*answer[List[ExecutionSummary]], error) {
+func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*response[List[ExecutionSummary]], error) {
 	page, err := in.page()
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ type changeExecutionInput struct {
 	Body *Change
 }
 
-func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) (*answer[ExecutionSummary], error) {
+func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) (*response[ExecutionSummary], error) {
 	author, err := in.Body.author(ctx)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) 
 	if err != nil {
 		return nil, err
 	}
-	s.logger.InfoContext(ctx, "the end of an execution was asked for", "execution", execution.ID, "status", execution.Status,
-		"author", author.Who(), "note", author.Note, "request_id", exchangeOf(ctx).id)
-	return &answer[ExecutionSummary]{Body: summarizeExecution(execution)}, nil
+	s.logger.InfoContext(ctx, "the cancel of an execution was requested", "execution", execution.ID, "status", execution.Status,
+		"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
+	return &response[ExecutionSummary]{Body: summarizeExecution(execution)}, nil
 }

@@ -1,117 +1,13 @@
 package api_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"net/http"
-	"strings"
 	"sync"
-	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/policy"
 )
-
-type fakeEngine struct {
-	check  func(attune.Trigger, json.RawMessage) error
-	decide func(attune.Event, []attune.Candidate) []attune.Decision
-	manual func(attune.Action, json.RawMessage) (attune.Decision, error)
-}
-
-func (f *fakeEngine) CheckEvent(trigger attune.Trigger, payload json.RawMessage) error {
-	if f.check == nil {
-		return nil
-	}
-	return f.check(trigger, payload)
-}
-
-func (f *fakeEngine) Decide(_ context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
-	if f.decide == nil {
-		return nil
-	}
-	return f.decide(event, candidates)
-}
-
-func (f *fakeEngine) Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error) {
-	if f.manual == nil {
-		return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated}, nil
-	}
-	return f.manual(action, parameters)
-}
-
-// fakeTriggers knows github.push, with and without its webhook.
-type fakeTriggers struct {
-	byRef func(attune.Ref) (attune.Trigger, error)
-	byKey func(string) (attune.Trigger, error)
-}
-
-func (f *fakeTriggers) Trigger(_ context.Context, ref attune.Ref) (attune.Trigger, error) {
-	switch {
-	case f.byRef != nil:
-		return f.byRef(ref)
-	case ref != "github.push":
-		return attune.Trigger{}, notFound("trigger \"" + string(ref) + "\"")
-	}
-	return attune.Trigger{ID: 3, Ref: ref}, nil
-}
-
-func (f *fakeTriggers) WebhookTrigger(_ context.Context, key string) (attune.Trigger, error) {
-	switch {
-	case f.byKey != nil:
-		return f.byKey(key)
-	case key != "gh":
-		return attune.Trigger{}, notFound("webhook \"" + key + "\"")
-	}
-	return attune.Trigger{ID: 3, Ref: "github.push", Webhook: &attune.Webhook{
-		Key: "gh", SecretEnv: "GITHUB_SECRET", DedupHeader: "X-GitHub-Delivery",
-	}}, nil
-}
-
-// fakeRecorder keeps the events it was given and answers with one enforcement per decision of one candidate rule.
-type fakeRecorder struct {
-	record func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error)
-
-	mu     sync.Mutex
-	events []attune.Event
-}
-
-func (f *fakeRecorder) Record(
-	_ context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
-) (attune.Recorded, error) {
-	f.mu.Lock()
-	f.events = append(f.events, event)
-	f.mu.Unlock()
-	if f.record != nil {
-		return f.record(event, decide)
-	}
-	event.ID, event.ReceivedAt = 7, noon
-	recorded := attune.Recorded{Event: event}
-	candidate := attune.Candidate{Rule: attune.Rule{ID: 5, Ref: "github.deploy"}, Action: attune.Action{ID: 4, Ref: "shop.deploy"}}
-	for i, decision := range decide(event, []attune.Candidate{candidate}) {
-		recorded.Enforcements = append(recorded.Enforcements, attune.Enforcement{
-			ID: attune.EnforcementID(11 + i), Event: 7, Action: "shop.deploy", ActionID: decision.ActionID,
-			Status: decision.Status, Reason: decision.Reason, Parameters: decision.Parameters,
-		})
-		if decision.RuleID != 0 {
-			recorded.Enforcements[i].Rule = candidate.Rule.Ref
-		}
-	}
-	return recorded, nil
-}
-
-// only returns the one event that was recorded.
-func (f *fakeRecorder) only(t *testing.T) attune.Event {
-	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	require.Len(t, f.events, 1)
-	return f.events[0]
-}
 
 type fakeEvents struct {
 	get  func(attune.EventID) (attune.Event, error)
@@ -312,8 +208,8 @@ func (f *fakeQueues) List(_ context.Context, page attune.Page) ([]attune.QueueSt
 }
 
 type fakeDetails struct {
-	detail func(attune.QueueKey, int) (attune.QueueDetail, error)
-	said   policy.Effective
+	detail    func(attune.QueueKey, int) (attune.QueueDetail, error)
+	effective policy.Effective
 }
 
 func (f *fakeDetails) Detail(_ context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error) {
@@ -321,62 +217,5 @@ func (f *fakeDetails) Detail(_ context.Context, key attune.QueueKey, first int) 
 		return attune.QueueDetail{}, policy.Effective{}, notFound("such queue")
 	}
 	detail, err := f.detail(key, first)
-	return detail, f.said, err
-}
-
-type fakeDoctor struct{ findings []doctor.Finding }
-
-func (f *fakeDoctor) Examine(context.Context) doctor.Diagnosis {
-	return doctor.Diagnose(noon, "1.2.3", append([]doctor.Finding{}, f.findings...))
-}
-
-// fakeMetrics writes down what was counted.
-type fakeMetrics struct {
-	mu     sync.Mutex
-	counts map[string]int
-}
-
-func (f *fakeMetrics) count(key string, n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.counts == nil {
-		f.counts = map[string]int{}
-	}
-	f.counts[key] += n
-}
-
-func (f *fakeMetrics) of(key string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.counts[key]
-}
-
-func (f *fakeMetrics) EventRecorded(_ context.Context, source attune.Source) {
-	f.count("event "+string(source), 1)
-}
-
-func (f *fakeMetrics) EnforcementReached(_ context.Context, n int, status attune.EnforcementStatus, reason attune.Reason) {
-	f.count(strings.TrimSpace("enforcement "+string(status)+" "+string(reason)), n)
-}
-
-func (f *fakeMetrics) RequestServed(_ context.Context, method, route string, status int, _ time.Duration) {
-	f.count(method+" "+route+" "+http.StatusText(status), 1)
-}
-
-// lockedBuffer collects log lines from several goroutines.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(data []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(data)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
+	return detail, f.effective, err
 }

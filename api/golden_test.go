@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestProblemsGolden keeps the form of problems: programs read them.
+// TestProblemsGolden compares the responses with a golden file: programs depend on their form.
 func TestProblemsGolden(t *testing.T) {
 	t.Parallel()
 

@@ -10,27 +10,27 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// GrantReader reads the log of what queues granted, newest first; pages go by the number of the grant. The log of a queue
+// GrantReader reads the grant logs of queues, newest first. Pages are ordered by the number of the grant. The log of a queue
 // that was never used, or does not exist, is empty.
 type GrantReader interface {
 	Grants(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.LoggedGrant, error)
 }
 
-// Grant is one permission to run, as it was recorded.
+// Grant is a recorded grant.
 type Grant struct {
-	Generation  int64                  `json:"generation" doc:"Counts how often the queue was rebuilt from its rows"`
-	Number      int64                  `json:"number" doc:"Counts the grants of the queue, from 1, in the order of the decisions"`
+	Generation  int64                  `json:"generation" doc:"How many times the queue had been rebuilt from its rows"`
+	Number      int64                  `json:"number" doc:"Number of the grant in its queue, from 1, in the order of the decisions"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
 	Sequence    int64                  `json:"sequence"`
-	Lane        int32                  `json:"lane,omitempty" doc:"Of the queue; absent in a queue without lanes"`
+	Lane        int32                  `json:"lane,omitempty" doc:"Lane of the queue; absent in a queue without lanes"`
 	Attempt     int                    `json:"attempt"`
-	Limit       int                    `json:"limit" doc:"In force at the decision; together with revision 0: not known"`
-	Revision    int64                  `json:"policy_revision" doc:"Of the policy in force at the decision"`
+	Limit       int                    `json:"limit" doc:"Limit in force at the decision; not known when policy_revision is 0"`
+	Revision    int64                  `json:"policy_revision" doc:"Revision of the policy in force at the decision"`
 	QueuedAt    time.Time              `json:"queued_at"`
-	GrantedAt   time.Time              `json:"granted_at" doc:"The queue's clock, all other times are the database's"`
-	RequestedAt time.Time              `json:"requested_at" doc:"From here on it counts as active"`
-	ReleasedAt  *time.Time             `json:"released_at,omitempty" doc:"Absent while it holds its slot"`
-	Outcome     attune.ExecutionStatus `json:"outcome" doc:"Status of the execution that it allowed"`
+	GrantedAt   time.Time              `json:"granted_at" doc:"By the queue's clock; all other times are by the database's clock"`
+	RequestedAt time.Time              `json:"requested_at" doc:"When the slot began to count as active"`
+	ReleasedAt  *time.Time             `json:"released_at,omitempty" doc:"When the slot was given back; absent while it is held"`
+	Outcome     attune.ExecutionStatus `json:"outcome" doc:"Status of the execution that the grant allowed"`
 }
 
 func showGrant(g attune.LoggedGrant) Grant {
@@ -41,7 +41,7 @@ func showGrant(g attune.LoggedGrant) Grant {
 	}
 }
 
-// Logged is the grant in the domain's words.
+// Logged converts the grant to the type of the domain.
 func (g Grant) Logged() attune.LoggedGrant {
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
@@ -54,7 +54,7 @@ func (g Grant) Logged() attune.LoggedGrant {
 	}
 }
 
-// queueListInput has the key itself, not embedded: only exported types can be.
+// queueListInput repeats the key instead of embedding it: the framework reads only embedded types that are exported.
 type queueListInput struct {
 	Paging
 	Key string `path:"key" doc:"The queue's key; the default queue of an action has the action's reference as its key"`
@@ -63,21 +63,20 @@ type queueListInput struct {
 func (s *Server) registerGrants() {
 	register(s, huma.Operation{
 		OperationID: "list-queue-grants", Method: http.MethodGet, Path: "/queues/{key}/grants", Tags: []string{"queues"},
-		Summary: "List what a queue granted, newest first: whom, when, under which limit, and until when",
+		Summary: "List the grants of a queue, newest first, with their limits and times",
 		Errors:  []int{http.StatusNotFound},
 	}, s.listGrants)
 }
 
-func (s *Server) listGrants(ctx context.Context, in *queueListInput) (*answer[List[Grant]], error) {
+func (s *Server) listGrants(ctx context.Context, in *queueListInput) (*response[List[Grant]], error) {
 	return listOfQueue(ctx, s, in, s.deps.Queues.Grants, func(g attune.LoggedGrant) int64 { return g.Number }, showGrant)
 }
 
-// listOfQueue answers with a page of what belongs to one queue. Whether there is such a queue is asked only when nothing was
-// found.
+// listOfQueue returns a page of a list of one queue. Only when the page is empty does it check that the queue exists.
 func listOfQueue[S, T any](
 	ctx context.Context, s *Server, in *queueListInput,
 	read func(context.Context, attune.QueueKey, attune.Page) ([]S, error), number func(S) int64, show func(S) T,
-) (*answer[List[T]], error) {
+) (*response[List[T]], error) {
 	page, err := in.page()
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"github.com/attune-go/attune/api"
 )
 
-// fakeJournal is what queues granted, and what people did to them.
+// fakeJournal holds the grants and the manual changes of queues.
 type fakeJournal struct {
 	grants  func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error)
 	changes func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error)
@@ -93,7 +93,7 @@ func TestListChanges(t *testing.T) {
 	], "next": "YmVmb3JlOjE"}`, recorder)
 }
 
-// The lists of one queue: empty is not the same as unknown, and errors are passed on.
+// A list of one queue tells an empty list from an unknown queue, and passes errors on.
 func TestListsOfQueue(t *testing.T) {
 	t.Parallel()
 	for _, list := range []string{"grants", "changes"} {

@@ -15,10 +15,10 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Health is the answer of /livez and /readyz when all is well.
+// Health is the response of /livez and of /readyz when every check succeeds.
 type Health struct {
 	Status string            `json:"status" enum:"ok"`
-	Checks map[string]string `json:"checks,omitempty" doc:"ok for each thing that was checked"`
+	Checks map[string]string `json:"checks,omitempty" doc:"ok for each readiness check, by name"`
 }
 
 func (s *Server) registerHealth() {
@@ -27,13 +27,13 @@ func (s *Server) registerHealth() {
 	})
 	s.describe(huma.Operation{
 		OperationID: "livez", Method: http.MethodGet, Path: "/livez", Tags: []string{"health"},
-		Summary: "The process answers", Security: []map[string][]string{},
+		Summary: "Check that the process is up", Security: []map[string][]string{},
 	}, http.StatusOK, Health{})
 
 	s.router.handleOpen("GET /readyz", s.ready)
 	s.describe(huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
-		Summary: "Everything that the process needs works", Security: []map[string][]string{},
+		Summary: "Check that every service that the process needs works", Security: []map[string][]string{},
 	}, http.StatusOK, Health{}, http.StatusServiceUnavailable)
 
 	s.router.handleOpen("GET /metrics", s.deps.MetricsPage.ServeHTTP)
@@ -44,7 +44,7 @@ func (s *Server) registerHealth() {
 	})
 }
 
-// ready runs all checks at once and names those that fail.
+// ready runs all checks concurrently and names the failed ones.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	results := s.runChecks(r.Context())
 	health := Health{Status: "ok", Checks: map[string]string{}}
@@ -62,10 +62,10 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	problem := newProblem(http.StatusServiceUnavailable, string(attune.CodeUnavailable), "not ready: "+summary(failed))
 	problem.Errors = failed
-	problem.from(r.Context()).with("Retry-After", retryAfterSeconds).ServeHTTP(w, r)
+	problem.forRequest(r.Context()).with("Retry-After", retryAfterSeconds).ServeHTTP(w, r)
 }
 
-// reasonOf prefers the message that was written to be shown.
+// reasonOf returns the message of an [attune.Error], which is written for callers, or else the text of the error.
 func reasonOf(err error) string {
 	if coded, ok := errors.AsType[*attune.Error](err); ok {
 		return coded.Message
@@ -91,7 +91,7 @@ func (s *Server) runChecks(ctx context.Context) map[string]error {
 	return results
 }
 
-// runCheck does not wait for a check that ignores its context: the answer must come in time.
+// runCheck returns after CheckTimeout even if the check ignores its context.
 func (s *Server) runCheck(ctx context.Context, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.CheckTimeout)
 	defer cancel()

@@ -18,7 +18,7 @@ func TestHealth(t *testing.T) {
 
 	fine := func(context.Context) error { return nil }
 
-	t.Run("Live", func(t *testing.T) {
+	t.Run("the process is live", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.deps.Checks = map[string]func(context.Context) error{"postgres": func(context.Context) error { return errors.New("down") }}
@@ -27,7 +27,7 @@ func TestHealth(t *testing.T) {
 		requireJSON(t, `{"status": "ok"}`, recorder)
 	})
 
-	t.Run("Ready", func(t *testing.T) {
+	t.Run("the process is ready", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.deps.Checks = map[string]func(context.Context) error{"postgres": fine, "rabbitmq": fine}
@@ -36,9 +36,9 @@ func TestHealth(t *testing.T) {
 		requireJSON(t, `{"status": "ok", "checks": {"postgres": "ok", "rabbitmq": "ok"}}`, recorder)
 	})
 
-	t.Run("NotReady", func(t *testing.T) {
+	t.Run("failed checks are named", func(t *testing.T) {
 		t.Parallel()
-		// Time passes only when nothing else can happen: a check that answers is never too late.
+		// In the bubble of synctest, time passes only while every goroutine is blocked: a check that returns is never late.
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)
 			b.config.CheckTimeout = 10 * time.Millisecond

@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune/api"
 )
 
-// Following next from page to page shows everything once, newest first.
+// The pages that the cursors lead to contain every item once, newest first.
 func TestListPages(t *testing.T) {
 	t.Parallel()
 
@@ -47,7 +47,7 @@ func TestListPages(t *testing.T) {
 	require.Equal(t, []int{2, 2, 2}, limits)
 }
 
-// Every list treats its common parameters alike, answers an empty list as one, and passes errors on.
+// Every list checks its parameters alike, returns an empty list without items, and passes errors on.
 func TestLists(t *testing.T) {
 	t.Parallel()
 
@@ -65,8 +65,8 @@ func TestLists(t *testing.T) {
 				"?limit=0":            "query.limit: expected number >= 1",
 				"?limit=501":          "query.limit: expected number <= 500",
 				"?limit=many":         "query.limit: invalid integer",
-				"?cursor=nonsense":    "query.cursor: this is no cursor",
-				"?cursor=YmVmb3JlOjA": "query.cursor: this is no cursor", // before:0
+				"?cursor=nonsense":    "query.cursor: not a cursor",
+				"?cursor=YmVmb3JlOjA": "query.cursor: not a cursor", // before:0
 				"?page=2":             "query.page: unknown query parameter",
 			} {
 				problem := requireProblem(t, b.do(t, get(path+query)), 422, "invalid")
@@ -84,7 +84,7 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// A filter with a value that cannot exist is a mistake, not an empty list.
+// A filter with an impossible value is an error, not an empty list.
 func TestListFilterErrors(t *testing.T) {
 	t.Parallel()
 
@@ -103,6 +103,8 @@ func TestListFilterErrors(t *testing.T) {
 		{"/api/v1/executions?worker=%ff", `query.worker: "\xff" is not valid UTF-8`},
 		{"/api/v1/executions?enforcement=0", `query.enforcement: expected number >= 1`},
 		{"/api/v1/executions?reason=x", `query.reason: unknown query parameter`},
+		{"/api/v1/executions?status=", `query.status: empty: give it a value, or leave it out`},
+		{"/api/v1/enforcements?queue", `query.queue: empty: give it a value, or leave it out`},
 	}
 	for _, tc := range cases {
 		t.Run(tc.path, func(t *testing.T) {

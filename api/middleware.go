@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// exchange is what is known about a request from its headers on.
-type exchange struct {
-	id      string // in the log, and in the X-Request-Id header of the answer
-	pattern string // of the route that matched ("GET /api/v1/events/{id}"), or empty
+// requestInfo identifies a request and the route that it matches. observe stores it in the context of the request.
+type requestInfo struct {
+	id      string // in the log, and in the response header X-Request-Id
+	pattern string // pattern of the matched route ("GET /api/v1/events/{id}"); empty without one
 	route   string // pattern without the method, or "unmatched"
 }
 
-type exchangeKey struct{}
+type requestInfoKey struct{}
 
-// exchangeOf returns the request's exchange, or an empty one for a context that belongs to no request.
-func exchangeOf(ctx context.Context) exchange {
-	found, _ := ctx.Value(exchangeKey{}).(exchange)
-	return found
+// requestInfoOf returns the info of a request's context, or the zero value for any other context.
+func requestInfoOf(ctx context.Context) requestInfo {
+	info, _ := ctx.Value(requestInfoKey{}).(requestInfo)
+	return info
 }
 
-// requestIDPattern is what is taken over from a caller or proxy: it goes into logs and headers.
+// requestIDPattern matches the request ids that attune accepts from a caller or proxy. They go into logs and headers.
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func requestID(r *http.Request) string {
@@ -38,25 +38,25 @@ func requestID(r *http.Request) string {
 	return rand.Text()
 }
 
-// observe gives the request its exchange, measures it and logs it.
+// observe stores the info of a request in its context, measures the request and logs it.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		_, pattern := s.router.Handler(r)
-		found := exchange{id: requestID(r), pattern: pattern, route: routeOf(pattern)}
-		w.Header().Set("X-Request-Id", found.id)
+		info := requestInfo{id: requestID(r), pattern: pattern, route: routeOf(pattern)}
+		w.Header().Set("X-Request-Id", info.id)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 
-		answer := &response{ResponseWriter: w}
-		ctx := context.WithValue(r.Context(), exchangeKey{}, found)
-		next.ServeHTTP(answer, r.WithContext(ctx))
+		recorder := &statusRecorder{ResponseWriter: w}
+		ctx := context.WithValue(r.Context(), requestInfoKey{}, info)
+		next.ServeHTTP(recorder, r.WithContext(ctx))
 
 		took := time.Since(start)
 		method := knownMethod(r.Method)
-		s.deps.Metrics.RequestServed(ctx, method, found.route, answer.statusCode(), took)
-		s.logger.LogAttrs(ctx, slog.LevelDebug, "request", slog.String("request_id", found.id), slog.String("method", method),
-			slog.String("path", r.URL.Path), slog.Int("status", answer.statusCode()), slog.Duration("took", took))
+		s.deps.Metrics.RequestServed(ctx, method, info.route, recorder.statusCode(), took)
+		s.logger.LogAttrs(ctx, slog.LevelDebug, "request", slog.String("request_id", info.id), slog.String("method", method),
+			slog.String("path", r.URL.Path), slog.Int("status", recorder.statusCode()), slog.Duration("took", took))
 	})
 }
 
@@ -68,7 +68,7 @@ func routeOf(pattern string) string {
 	return route
 }
 
-// knownMethod keeps the number of metric series bounded: a caller can send any word as a method.
+// knownMethod bounds the number of metric series: a caller can send any word as a method.
 func knownMethod(method string) string {
 	known := []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
@@ -82,26 +82,26 @@ func knownMethod(method string) string {
 // recoverPanics turns a panic into a 500 and a log entry with its stack.
 func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() { s.answerPanic(w, r, recover()) }()
+		defer func() { s.handlePanic(w, r, recover()) }()
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (s *Server) answerPanic(w http.ResponseWriter, r *http.Request, cause any) {
+func (s *Server) handlePanic(w http.ResponseWriter, r *http.Request, cause any) {
 	if cause == nil {
 		return
 	}
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(cause) // the server's own way to drop a connection
+		panic(cause) // how a handler asks net/http to drop the connection
 	}
-	s.logger.ErrorContext(r.Context(), "a request panicked", "request_id", exchangeOf(r.Context()).id,
+	s.logger.ErrorContext(r.Context(), "a request panicked", "request_id", requestInfoOf(r.Context()).id,
 		"panic", cause, "stack", string(debug.Stack()))
-	if answer, ok := w.(*response); ok && answer.status == 0 {
+	if recorder, ok := w.(*statusRecorder); ok && recorder.status == 0 {
 		internalProblem(r.Context()).ServeHTTP(w, r)
 	}
 }
 
-// limitTime ends what a request waits for. The handlers answer with 503 then.
+// limitTime cancels the context of a request after RequestTimeout. The handler then responds with 503.
 func (s *Server) limitTime(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
@@ -110,14 +110,14 @@ func (s *Server) limitTime(next http.Handler) http.Handler {
 	})
 }
 
-// response remembers the status.
-type response struct {
+// statusRecorder remembers the status of a response, for metrics and logs.
+type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
 
 // WriteHeader implements [http.ResponseWriter].
-func (r *response) WriteHeader(status int) {
+func (r *statusRecorder) WriteHeader(status int) {
 	if r.status == 0 && status >= http.StatusOK {
 		r.status = status
 	}
@@ -125,7 +125,7 @@ func (r *response) WriteHeader(status int) {
 }
 
 // Write implements [http.ResponseWriter].
-func (r *response) Write(data []byte) (int, error) {
+func (r *statusRecorder) Write(data []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
@@ -133,9 +133,9 @@ func (r *response) Write(data []byte) (int, error) {
 }
 
 // Unwrap lets [http.ResponseController] reach the connection.
-func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-func (r *response) statusCode() int {
+func (r *statusRecorder) statusCode() int {
 	if r.status == 0 {
 		return http.StatusOK
 	}

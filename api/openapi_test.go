@@ -18,7 +18,7 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// routes is everything the API answers, with whether it needs the token.
+// routes returns every route of the API, and whether the route needs the token.
 func routes() map[string]bool {
 	return map[string]bool{
 		"GET /livez":                            false,
@@ -129,7 +129,7 @@ func TestOpenAPI(t *testing.T) {
 	require.Len(t, asYAML.Paths, len(found.Paths))
 }
 
-// Every reference inside the document leads somewhere.
+// Every reference inside the document has a target.
 func TestOpenAPIReferences(t *testing.T) {
 	t.Parallel()
 
@@ -142,7 +142,7 @@ func TestOpenAPIReferences(t *testing.T) {
 	}
 }
 
-// Every route that the document lists is really there, and closed unless it says otherwise.
+// Every route that the document lists exists, and needs the token unless the document says otherwise.
 func TestOpenAPIRoutesExist(t *testing.T) {
 	t.Parallel()
 
@@ -160,7 +160,7 @@ func TestOpenAPIRoutesExist(t *testing.T) {
 	}
 }
 
-// What the description says about a policy comes from the list of its fields.
+// The document describes every field of a policy.
 func TestOpenAPIDescribesEveryFieldOfAPolicy(t *testing.T) {
 	t.Parallel()
 
@@ -177,12 +177,12 @@ func TestOpenAPIDescribesEveryFieldOfAPolicy(t *testing.T) {
 		require.NoError(t, json.Unmarshal(description(t).Components.Schemas[schema], &found))
 		return found.Properties.Policy
 	}
-	said, inForce := described("Action"), described("Queue")
-	require.Len(t, said.Properties, len(policy.Fields()))
+	declared, inForce := described("Action"), described("Queue")
+	require.Len(t, declared.Properties, len(policy.Fields()))
 	require.Len(t, inForce.Properties, len(policy.Fields())+1)
 	require.Contains(t, inForce.Properties, "revision")
 	for _, field := range policy.Fields() {
-		value := said.Properties[field.Name]
+		value := declared.Properties[field.Name]
 		require.Contains(t, value.Description, field.Doc)
 		require.Equal(t, field.Choices, value.Enum, field.Name)
 		require.Equal(t, field.Bounds.Least, value.Minimum, field.Name)
@@ -194,7 +194,7 @@ func TestOpenAPIDescribesEveryFieldOfAPolicy(t *testing.T) {
 	}
 }
 
-// The values that the description allows are those that the domain has: a new one must not be forgotten here.
+// The document's enums have exactly the values of the domain's constants.
 func TestOpenAPIEnumsAreComplete(t *testing.T) {
 	t.Parallel()
 

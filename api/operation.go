@@ -17,19 +17,19 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// answer is a body; location, when set, says where what was made can be read.
-type answer[T any] struct {
-	Location string `header:"Location" doc:"Where to read what was made"`
+// response is the response of an operation. Location is the path of the created resource; empty when none was created.
+type response[T any] struct {
+	Location string `header:"Location" doc:"Path of the created resource"`
 	Body     T
 }
 
-// register adds an operation under /api/v1 with what all of them have in common: the token, the limits, and one
-// translation of errors.
+// register adds an operation under /api/v1. Every operation needs the token, has the limits of the server, and translates
+// errors by [Server.problem].
 func register[I, O any](s *Server, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	op.Path = strings.TrimSuffix(apiPrefix, "/") + op.Path
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)
 	slices.Sort(op.Errors)
-	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1 // the body is in memory: see takeBody
+	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1 // the body is in memory: see bufferBody
 	op.Security = []map[string][]string{{securityScheme: {}}}
 	huma.Register(s.huma, op, func(ctx context.Context, input *I) (*O, error) {
 		output, err := handle(ctx, input)
@@ -44,12 +44,12 @@ const securityScheme = "token"
 
 func (s *Server) humaConfig() huma.Config {
 	config := huma.DefaultConfig("attune", s.config.Version)
-	config.Info.Description = "Runs actions in response to events, in order, under policy."
+	config.Info.Description = "attune runs actions in response to events, in strict order per queue, under policy."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		securityScheme: {Type: "http", Scheme: "bearer", Description: "The API token (ATTUNE_API_TOKEN)."},
 	}
-	// The framework's own pages are off: its documentation loads scripts from the network, and it builds its description
-	// without a lock.
+	// The framework's own pages are off: its documentation page loads scripts from the network, and it builds the OpenAPI
+	// document without a lock.
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
 	config.RejectUnknownQueryParameters = true
@@ -58,8 +58,8 @@ func (s *Server) humaConfig() huma.Config {
 	return config
 }
 
-// registerDescription serves the OpenAPI document. The first request builds the document, once: that takes longer than all
-// the other work of making a server.
+// registerDescription serves the OpenAPI document. The first request builds it, because building it takes longer than
+// everything else in [New].
 func (s *Server) registerDescription() {
 	asJSON := sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.huma.OpenAPI()) })
 	asYAML := sync.OnceValues(s.huma.OpenAPI().YAML)
@@ -79,7 +79,7 @@ func (s *Server) document(contentType string, build func() ([]byte, error)) http
 	}
 }
 
-// describe adds a route that stands beside the framework to the API description.
+// describe adds a route that the framework does not serve to the OpenAPI document.
 func (s *Server) describe(op huma.Operation, success int, body any, problems ...int) {
 	registry := s.huma.OpenAPI().Components.Schemas
 	op.Responses = map[string]*huma.Response{strconv.Itoa(success): {
@@ -97,12 +97,12 @@ func (s *Server) describe(op huma.Operation, success int, body any, problems ...
 	s.huma.OpenAPI().AddOperation(&op)
 }
 
-// RefPath is a path with the reference of an action or rule. It is exported for the same reason as [Paging].
+// RefPath is a path with the reference of an action or rule. It is exported because the framework reads only exported fields.
 type RefPath struct {
-	Ref attune.Ref `path:"ref" doc:"pack.name"`
+	Ref attune.Ref `path:"ref" doc:"Reference in the form pack.name"`
 }
 
-// check refuses what can name nothing: it is not there, and the detail says why.
+// check returns an [attune.CodeNotFound] error for a text that is not a reference: nothing can have that name.
 func (in RefPath) check() error {
 	if err := in.Ref.Validate(); err != nil {
 		return attune.Errorf(attune.CodeNotFound, "%s", err)
@@ -115,7 +115,7 @@ type idInput struct {
 	ID int64 `path:"id" minimum:"1"`
 }
 
-// checkQueue refuses a filter that cannot be a queue's key. An empty one does not filter.
+// checkQueue refuses a filter that is not a valid queue key. An empty key does not filter.
 func checkQueue(key attune.QueueKey) error {
 	if key == "" {
 		return nil
@@ -126,12 +126,12 @@ func checkQueue(key attune.QueueKey) error {
 	return nil
 }
 
-// checkRefs refuses filters that cannot be references. Empty ones do not filter.
+// checkRefs refuses filters that are not valid references. An empty reference does not filter. The map's keys are locations.
 func checkRefs(refs map[string]attune.Ref) error {
-	for _, where := range slices.Sorted(maps.Keys(refs)) {
-		if ref := refs[where]; ref != "" {
+	for _, location := range slices.Sorted(maps.Keys(refs)) {
+		if ref := refs[location]; ref != "" {
 			if err := ref.Validate(); err != nil {
-				return attune.Errorf(attune.CodeInvalid, "%s: %s", where, err)
+				return attune.Errorf(attune.CodeInvalid, "%s: %s", location, err)
 			}
 		}
 	}

@@ -13,13 +13,13 @@ import (
 // List is one page of a list, newest first.
 type List[T any] struct {
 	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty" doc:"Cursor of the next page; absent when this is the last one"`
+	Next  string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last page"`
 }
 
-// Paging is the query of every list. It is exported because the framework reads only exported fields, embedded ones too.
+// Paging is the query of every list. It is exported because the framework reads only exported fields, also embedded ones.
 type Paging struct {
-	Limit  pageLimit `query:"limit" doc:"Items on a page"`
-	Cursor string    `query:"cursor" doc:"The next of the page before; its content is no part of the API"`
+	Limit  pageLimit `query:"limit" doc:"Most items on a page"`
+	Cursor string    `query:"cursor" doc:"The value of next from the previous page; its content is not part of the API"`
 }
 
 // pageLimit takes its bounds from the domain.
@@ -44,14 +44,14 @@ func (in Paging) page() (attune.Page, error) {
 	before, parseErr := strconv.ParseInt(id, 10, 64)
 	if err != nil || !versioned || parseErr != nil || before < 1 {
 		return attune.Page{}, attune.Errorf(attune.CodeInvalid,
-			"query.cursor: this is no cursor: use the next of an earlier answer as it is")
+			"query.cursor: not a cursor: send the value of next from an earlier response unchanged")
 	}
 	page.Before = before
 	return page, nil
 }
 
-// listOf turns what was read into a page. A full page has a next one, which may turn out to be empty.
-func listOf[S, T any](found []S, page attune.Page, id func(S) int64, show func(S) T) *answer[List[T]] {
+// listOf makes a page of the items. A full page has a cursor of the next page, which may be empty.
+func listOf[S, T any](found []S, page attune.Page, id func(S) int64, show func(S) T) *response[List[T]] {
 	list := List[T]{Items: make([]T, len(found))}
 	for i, item := range found {
 		list.Items[i] = show(item)
@@ -59,8 +59,8 @@ func listOf[S, T any](found []S, page attune.Page, id func(S) int64, show func(S
 	if len(found) == page.Limit {
 		list.Next = base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + strconv.FormatInt(id(found[len(found)-1]), 10)))
 	}
-	return &answer[List[T]]{Body: list}
+	return &response[List[T]]{Body: list}
 }
 
-// itself is for lists that show everything.
-func itself[T any](item T) T { return item }
+// identity is the show function of a list whose items are shown unchanged.
+func identity[T any](item T) T { return item }

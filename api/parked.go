@@ -9,12 +9,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// ParkedEnforcements leads enforcements on that are parked: their attempts have failed, and they wait for a person. One that
-// is not parked is an [attune.CodeConflict] error.
+// ParkedEnforcements retries or ends parked enforcements: their last attempts failed, and they wait for a person. For an
+// enforcement that is not parked, both methods return an [attune.CodeConflict] error.
 type ParkedEnforcements interface {
-	// Retry puts an enforcement at the end of its line again.
+	// Retry puts an enforcement at the end of the line of its queue.
 	Retry(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error)
-	// GiveUp ends an enforcement, and its execution as its last attempt has.
+	// GiveUp ends an enforcement. Its execution gets the status of its last attempt.
 	GiveUp(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error)
 }
 
@@ -26,18 +26,19 @@ type changeEnforcementInput struct {
 func (s *Server) registerEnforcementControl() {
 	register(s, huma.Operation{
 		OperationID: "cancel-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/cancel", Tags: []string{"enforcements"},
-		Summary: "Take a waiting enforcement out of its queue, or give up one that is parked",
+		Summary: "Cancel an enforcement that waits in line or is parked",
 		Errors:  []int{http.StatusNotFound, http.StatusConflict},
 	}, s.cancelEnforcement)
 	register(s, huma.Operation{
 		OperationID: "retry-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/retry", Tags: []string{"enforcements"},
-		Summary: "Put an enforcement that is parked at the end of its line again",
+		Summary: "Retry a parked enforcement: put it at the end of the line of its queue",
 		Errors:  []int{http.StatusNotFound, http.StatusConflict},
 	}, s.retryEnforcement)
 }
 
-// cancelEnforcement leaves it to the queue whether the cancel or a grant came first.
-func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[attune.QueueStatus], error) {
+// cancelEnforcement cancels a waiting or parked enforcement. When a grant comes at the same time, the queue decides which of
+// the two was first.
+func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*response[attune.QueueStatus], error) {
 	id := attune.EnforcementID(in.ID)
 	author, err := in.Body.author(ctx)
 	if err != nil {
@@ -63,27 +64,27 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 		ticket.EnqueuedAt = *found.QueuedAt
 	}
 	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, author)
-	return &answer[attune.QueueStatus]{Body: status}, err
+	return &response[attune.QueueStatus]{Body: status}, err
 }
 
-// giveUp ends a parked enforcement. The queue is not told: it got the slot back when the enforcement was parked.
-func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, author attune.Author) (*answer[attune.QueueStatus], error) {
+// giveUp ends a parked enforcement. It sends nothing to the queue: the queue got the slot back when the enforcement was parked.
+func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, author attune.Author) (*response[attune.QueueStatus], error) {
 	if _, err := s.deps.Enforcements.GiveUp(ctx, parked.ID, author); err != nil {
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "author", author.Who(), "note", author.Note,
-		"request_id", exchangeOf(ctx).id)
+		"request_id", requestInfoOf(ctx).id)
 	detail, _, err := s.deps.Queues.Detail(ctx, parked.Queue, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &answer[attune.QueueStatus]{Body: attune.QueueStatus{
+	return &response[attune.QueueStatus]{Body: attune.QueueStatus{
 		Queue: parked.Queue, Mode: detail.Stats.Mode, Limit: detail.Stats.MaxConcurrent, Override: detail.Override,
 		Active: int(detail.Stats.ActiveCount), Waiting: int(detail.Stats.QueueLength),
 	}}, nil
 }
 
-func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInput) (*answer[EnforcementSummary], error) {
+func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInput) (*response[EnforcementSummary], error) {
 	author, err := in.Body.author(ctx)
 	if err != nil {
 		return nil, err
@@ -93,6 +94,6 @@ func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInpu
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "a parked enforcement was put in line again", "enforcement", retried.ID,
-		"author", author.Who(), "note", author.Note, "request_id", exchangeOf(ctx).id)
-	return &answer[EnforcementSummary]{Body: summarizeEnforcement(retried)}, nil
+		"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
+	return &response[EnforcementSummary]{Body: summarizeEnforcement(retried)}, nil
 }

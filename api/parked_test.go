@@ -18,7 +18,7 @@ var samAuthor = attune.Author{
 	Principal: attune.Principal{Name: "admin", Method: attune.AuthToken}, OnBehalfOf: "sam", Note: "the disk is empty again",
 }
 
-// parked lets the bundle's enforcement 11 wait for a person.
+// parked makes the bundle's enforcement 11 parked.
 func (b *bundle) parked() {
 	b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
 		return attune.Enforcement{ID: id, Status: attune.EnforcementParked, Queue: "shop.deploy", Sequence: 4, GrantNumber: 3}, nil
@@ -82,7 +82,7 @@ func TestCancelParked(t *testing.T) {
 	requireProblem(t, b.do(t, post("/api/v1/enforcements/11/cancel", sam)), 409, "conflict")
 }
 
-// TestWhyBetweenAttempts reads the sentence that says why an enforcement waits whose attempt has failed.
+// TestWhyBetweenAttempts checks why an enforcement waits after a failed attempt.
 func TestWhyBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	at := noon.Add(time.Minute)
@@ -97,10 +97,13 @@ func TestWhyBetweenAttempts(t *testing.T) {
 		execution attune.Execution
 		why       string
 	}{
-		"hold":    {attune.EnforcementGranted, retrying, "It keeps its slot after attempt 2 failed, until the next attempt at 2030-01-02T12:01:00Z."},
-		"park":    {attune.EnforcementParked, timedOut, "It is parked after attempt 2 timed out, until somebody retries or cancels it."},
-		"back":    {attune.EnforcementQueued, lost, "It is back in the line after attempt 2 lost its worker. It is next, and 1 of 1 slots are held."},
-		"running": {attune.EnforcementGranted, attune.Execution{ID: 21, Attempt: 1, Status: attune.ExecutionRunning}, ""},
+		"the enforcement keeps its slot": {attune.EnforcementGranted, retrying,
+			"Attempt 2 failed. It keeps its slot for the next attempt, which starts at 2030-01-02T12:01:00Z or later."},
+		"the enforcement is parked": {attune.EnforcementParked, timedOut,
+			"Attempt 2 timed out. It is parked until a person retries or cancels it."},
+		"the enforcement is back in the line": {attune.EnforcementQueued, lost,
+			"Attempt 2 lost its worker, and it is back in the line. It is next in line. 1 of 1 slots are held."},
+		"the execution runs": {attune.EnforcementGranted, attune.Execution{ID: 21, Attempt: 1, Status: attune.ExecutionRunning}, ""},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +171,7 @@ func TestExecutionWithAttempts(t *testing.T) {
 	requireProblem(t, b.do(t, get("/api/v1/executions/21")), 503, "unavailable")
 }
 
-// TestHolderBetweenAttempts shows who holds a slot for the next attempt.
+// TestHolderBetweenAttempts checks a holder that keeps its slot for the next attempt.
 func TestHolderBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -180,5 +183,5 @@ func TestHolderBetweenAttempts(t *testing.T) {
 	}
 	holder := b.queue(t).Holders[0]
 	require.Equal(t, &at, holder.RetryAt)
-	require.Equal(t, "Attempt 1 failed; it keeps its slot until attempt 2 at 2030-01-02T12:01:00Z.", holder.Expect)
+	require.Equal(t, "Attempt 1 failed. The slot is kept for attempt 2, which starts at 2030-01-02T12:01:00Z or later.", holder.Expect)
 }

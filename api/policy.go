@@ -11,35 +11,35 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// QueuePolicy is the policy in force, with the origin of every field. In JSON it is an object with the revision and a member
-// for each field.
+// QueuePolicy is the policy in force, with the origin of every field. In JSON it is an object with the member revision and
+// one member for each field.
 type QueuePolicy struct {
-	Revision int64         // grows with every change; 0: the queue was not told yet
+	Revision int64         // grows with every change; 0 until the queue accepts its first enforcement
 	Fields   []PolicyField // in the order of [policy.Fields]
 }
 
-// PolicyField is one field of a policy. Its values are numbers or texts in their JSON form.
+// PolicyField is one field of a policy. Its values are JSON numbers or JSON strings.
 type PolicyField struct {
 	Name  string          `json:"-"`
 	Value json.RawMessage `json:"value"`
 	From  string          `json:"from"`
-	Next  json.RawMessage `json:"next,omitempty"` // what is said since; absent when that is what is in force
+	Next  json.RawMessage `json:"next,omitempty"` // the value that the packs declare, if it is not the value in force
 }
 
 const (
 	revisionMember = "revision"
 
-	docRevision = "Grows with every change; 0: the queue was not told yet"
-	docValue    = "In force"
-	docFrom     = "Who says so: action <ref>, pack <name>, global or default; of next, if there is one"
-	docNext     = "What is said since: in force when the queue next accepts somebody"
+	docRevision = "Grows with every change; 0 until the queue accepts its first enforcement"
+	docValue    = "Value in force"
+	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name>, global or default"
+	docNext     = "New value from the packs, if it differs. It comes into force when the queue accepts its next enforcement"
 )
 
-func showPolicy(inForce attune.QueuePolicy, said policy.Effective) QueuePolicy {
+func showPolicy(inForce attune.QueuePolicy, effective policy.Effective) QueuePolicy {
 	shown := QueuePolicy{Revision: inForce.Revision}
 	for _, field := range policy.Fields() {
-		f := PolicyField{Name: field.Name, Value: field.JSON(inForce), From: said.From[field.Name].String()}
-		if next := field.JSON(said.Policy); !bytes.Equal(next, f.Value) {
+		f := PolicyField{Name: field.Name, Value: field.JSON(inForce), From: effective.From[field.Name].String()}
+		if next := field.JSON(effective.Policy); !bytes.Equal(next, f.Value) {
 			f.Next = next
 		}
 		shown.Fields = append(shown.Fields, f)
@@ -47,8 +47,8 @@ func showPolicy(inForce attune.QueuePolicy, said policy.Effective) QueuePolicy {
 	return shown
 }
 
-// from says who decided a field of a policy.
-func (p QueuePolicy) from(name string) string {
+// origin returns the scope that decides a field; empty for an unknown field.
+func (p QueuePolicy) origin(name string) string {
 	for _, field := range p.Fields {
 		if field.Name == name {
 			return field.From
@@ -72,7 +72,7 @@ func (p QueuePolicy) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// UnmarshalJSON reads the fields that this program knows. Those of a newer server are passed over.
+// UnmarshalJSON reads the fields that this version knows. It ignores the fields of a newer server.
 func (p *QueuePolicy) UnmarshalJSON(data []byte) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil {
@@ -115,7 +115,7 @@ func (QueuePolicy) Schema(huma.Registry) *huma.Schema {
 	return schema
 }
 
-// policyDocument describes [attune.Policy], what one scope says, for the description of the API.
+// policyDocument is the schema of [attune.Policy] in the OpenAPI document.
 type policyDocument struct{}
 
 // Schema implements [huma.SchemaProvider].

@@ -8,39 +8,38 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Problem is the body of every answer that is not a success: application/problem+json, as RFC 9457 describes it.
+// Problem is the body of every response that is not a success: application/problem+json, as RFC 9457 describes it.
 type Problem struct { //nolint:errname // callers know it as the problem of RFC 9457; that it is an error is a detail
-	Type     string         `json:"type" doc:"Always about:blank: code says which problem it is"`
+	Type     string         `json:"type" doc:"Always about:blank; code identifies the problem"`
 	Title    string         `json:"title" doc:"The HTTP status in words"`
 	Status   int            `json:"status" doc:"The HTTP status"`
 	Detail   string         `json:"detail" doc:"What is wrong and what to do, for a person"`
-	Instance string         `json:"instance,omitempty" doc:"The request, as the server's log names it; on 500 and 503"`
-	Code     string         `json:"code" doc:"What is wrong, for a program; codes are never renamed"`
-	Errors   []ProblemError `json:"errors,omitempty" doc:"What is wrong, one by one, when there can be several; at most 20 of them"`
+	Instance string         `json:"instance,omitempty" doc:"The id of the request in the server's log; present on 500 and 503"`
+	Code     string         `json:"code" doc:"What is wrong, for a program; a code is never renamed"`
+	Errors   []ProblemError `json:"errors,omitempty" doc:"Each error, when there can be several; at most 20"`
 
 	header http.Header
 }
 
-// ProblemError is one thing that is wrong with a request.
+// ProblemError is one error of a request.
 type ProblemError struct {
-	Location string `json:"location" doc:"Where: body.trigger, query.limit, path.id, header.Idempotency-Key"`
+	Location string `json:"location" doc:"Location of the error, such as body.trigger, query.limit, path.id or header.Idempotency-Key"`
 	Message  string `json:"message"`
 }
 
-// The codes of problems: those of [attune.Code], and what only HTTP knows.
+// The codes of problems that only HTTP knows. All others are an [attune.Code].
 const (
 	CodeMalformed            = "malformed"              // 400: the body is not JSON, is missing or did not arrive completely
-	CodeForbidden            = "forbidden"              // 403: a browser sent it for another site
+	CodeForbidden            = "forbidden"              // 403: a browser sent the request on behalf of another site
 	CodeMethodNotAllowed     = "method_not_allowed"     // 405: see the Allow header
 	CodeTimeout              = "timeout"                // 408: the body did not arrive in time
 	CodeUnsupportedMediaType = "unsupported_media_type" // 415
 )
 
-// retryAfterSeconds is how long a caller should wait after a 503 or 429: longer than the restart of a service takes to
-// begin, shorter than anybody's patience.
+// retryAfterSeconds is how many seconds a caller should wait after a 503 or 429.
 const retryAfterSeconds = "5"
 
-// newProblem returns a problem of this status. The title follows from it.
+// newProblem returns a problem with a status and its title.
 func newProblem(status int, code, detail string) *Problem {
 	return &Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code,
@@ -48,7 +47,7 @@ func newProblem(status int, code, detail string) *Problem {
 	}
 }
 
-// with adds a header to the answer.
+// with sets a header of the response.
 func (p *Problem) with(name, value string) *Problem {
 	p.header.Set(name, value)
 	return p
@@ -65,13 +64,13 @@ func (p *Problem) GetHeaders() http.Header { return p.header }
 // ContentType implements [huma.ContentTypeFilter].
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-// ServeHTTP answers with the problem.
+// ServeHTTP responds with the problem.
 func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	maps.Copy(w.Header(), p.header)
 	writeJSON(w, p.Status, p.ContentType(""), p)
 }
 
-// writeJSON writes one JSON document. Writing can only fail when the caller has gone.
+// writeJSON writes one JSON document. It ignores write errors: they mean that the caller has disconnected.
 func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
@@ -80,7 +79,7 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, body any) 
 	_ = encoder.Encode(body)
 }
 
-// tooLarge is the problem of a body or payload above a limit in bytes.
+// tooLarge returns the problem of a body or payload above a limit in bytes.
 func tooLarge(what string, limit int) *Problem {
 	return newProblem(http.StatusRequestEntityTooLarge, string(attune.CodeTooLarge),
 		what+" has more than "+sizeText(limit)+": put large data elsewhere and send a reference to it")
@@ -90,7 +89,7 @@ func slowBody() *Problem {
 	return newProblem(http.StatusRequestTimeout, CodeTimeout, "the body did not arrive in time")
 }
 
-// statusOf is the one place where an error's code becomes an HTTP status.
+// statusOf returns the HTTP status of an error's code.
 func statusOf(code attune.Code) int {
 	switch code {
 	case attune.CodeInvalid:

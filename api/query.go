@@ -13,8 +13,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// checkQuery refuses a query that cannot be read, and a parameter that is given more than once: every parameter takes one
-// value, and the framework would take the first and say nothing about the others. Unknown ones the framework refuses.
+// checkQuery refuses a query that cannot be parsed, and a parameter that has no value or several. The framework would take an
+// empty value for a missing parameter, and use the first of several values. The framework itself refuses unknown parameters.
 func (s *Server) checkQuery(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	if found := queryErrors(r.URL.RawQuery); found != nil {
@@ -27,20 +27,23 @@ func (s *Server) checkQuery(ctx huma.Context, next func(huma.Context)) {
 func queryErrors(raw string) []ProblemError {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return []ProblemError{{Location: "query", Message: "it cannot be read: " + attune.Shorten(err.Error(), maxMessageBytes)}}
+		return []ProblemError{{Location: "query", Message: "cannot be parsed: " + attune.Shorten(err.Error(), maxMessageBytes)}}
 	}
 	var found []ProblemError
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if n := len(query[name]); n > 1 {
-			found = append(found, ProblemError{Location: "query." + name, Message: fmt.Sprintf("it is given %d times: give it once", n)})
+		switch n := len(query[name]); {
+		case n > 1:
+			found = append(found, ProblemError{Location: "query." + name, Message: fmt.Sprintf("sent %d times: send it once", n)})
+		case query.Get(name) == "":
+			found = append(found, ProblemError{Location: "query." + name, Message: "empty: give it a value, or leave it out"})
 		}
 	}
 	return found
 }
 
-// invalidProblem is the problem of a request with these things wrong.
+// invalidProblem returns the 422 of a request with these errors.
 func invalidProblem(found []ProblemError) *Problem {
 	problem := newProblem(http.StatusUnprocessableEntity, string(attune.CodeInvalid), summary(found))
-	problem.Errors = told(found)
+	problem.Errors = shortened(found)
 	return problem
 }

@@ -13,19 +13,19 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// deploySaid is what the scopes say about the queue of [deployDetail].
-func deploySaid() policy.Effective {
+// deployPolicy is the effective policy of the queue of [deployDetail].
+func deployPolicy() policy.Effective {
 	return policy.Resolve(
 		policy.Level{Scope: policy.ScopePack, Ref: "shop", Policy: attune.Policy{Limit: new(2), MaxAttempts: new(3)}},
 		policy.Level{Scope: policy.ScopeAction, Ref: "shop.deploy", Policy: attune.Policy{QueueTimeout: new(attune.Duration(time.Hour))}},
 	)
 }
 
-// deployDetail is a queue with two holders, one who waits, and a history.
+// deployDetail is a queue with two holders, one waiting enforcement, and a history.
 func deployDetail() attune.QueueDetail {
 	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
 	soon := noon.Add(50 * time.Second)
-	inForce := deploySaid().Policy
+	inForce := deployPolicy().Policy
 	inForce.Revision, inForce.MaxQueued = 4, 50
 	return attune.QueueDetail{
 		At: noon,
@@ -58,7 +58,7 @@ func deployDetail() attune.QueueDetail {
 func TestGetQueue(t *testing.T) {
 	t.Parallel()
 
-	t.Run("InDetail", func(t *testing.T) {
+	t.Run("a busy queue is shown in detail", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.details.detail = func(key attune.QueueKey, first int) (attune.QueueDetail, error) {
@@ -66,7 +66,7 @@ func TestGetQueue(t *testing.T) {
 			require.Equal(t, 1, first)
 			return deployDetail(), nil
 		}
-		b.details.said = deploySaid()
+		b.details.effective = deployPolicy()
 		recorder := b.do(t, get("/api/v1/queues/shop.deploy?waiting=1"))
 		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 		requireJSON(t, `{
@@ -90,7 +90,7 @@ func TestGetQueue(t *testing.T) {
 					"enforcement_id": 31, "sequence": 5, "grant_number": 5, "execution_id": 21, "attempt": 2, "status": "running",
 					"worker": "w1", "granted_at": "2030-01-02T11:59:00Z", "age_seconds": 60, "due_at": "2030-01-02T12:00:30Z",
 					"lease_until": "2030-01-02T12:00:50Z",
-					"expect": "Its worker ends it by 2030-01-02T12:00:30Z at the latest. Should nothing be heard from it, it is given up at 2030-01-02T12:00:50Z."
+					"expect": "The worker ends it at 2030-01-02T12:00:30Z at the latest. Without a renewal of the lease, the attempt is given up at 2030-01-02T12:00:50Z."
 				},
 				{
 					"enforcement_id": 32, "sequence": 6, "grant_number": 6, "execution_id": 22, "attempt": 1, "status": "requested",
@@ -109,7 +109,7 @@ func TestGetQueue(t *testing.T) {
 		require.Equal(t, deployDetail().Stats, counts, "who reads only the counts gets them")
 	})
 
-	t.Run("Idle", func(t *testing.T) {
+	t.Run("an idle queue is shown", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.details.detail = func(_ attune.QueueKey, first int) (attune.QueueDetail, error) {
@@ -125,7 +125,7 @@ func TestGetQueue(t *testing.T) {
 		require.Zero(t, body.OldestWait)
 	})
 
-	t.Run("LimitByHand", func(t *testing.T) {
+	t.Run("a manual override is shown", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		until := noon.Add(time.Hour)
@@ -140,7 +140,7 @@ func TestGetQueue(t *testing.T) {
 		require.Equal(t, api.QueueLimit{InForce: 5, From: "by hand"}, b.queue(t).Limit)
 	})
 
-	t.Run("NobodyIsGranted", func(t *testing.T) {
+	t.Run("a queue that cannot grant has no estimate", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) {
@@ -151,7 +151,7 @@ func TestGetQueue(t *testing.T) {
 		require.Nil(t, b.queue(t).EmptyIn)
 	})
 
-	t.Run("Errors", func(t *testing.T) {
+	t.Run("errors are passed on", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		requireProblem(t, b.do(t, get("/api/v1/queues/nope")), 404, "not_found")
@@ -165,7 +165,7 @@ func TestGetQueue(t *testing.T) {
 	})
 }
 
-// queue reads the queue that the bundle shows.
+// queue reads the bundle's queue over the API.
 func (b *bundle) queue(t *testing.T) api.Queue {
 	t.Helper()
 	recorder := b.do(t, get("/api/v1/queues/shop.deploy"))
@@ -184,16 +184,16 @@ func TestExpectOfHolders(t *testing.T) {
 		holder func(h attune.SlotHolder) attune.SlotHolder
 		want   string
 	}{
-		"too long": {func(h attune.SlotHolder) attune.SlotHolder { return h }, "had to end it by 2030-01-02T11:59:56Z and has reported nothing: look at the worker."},
-		"not heard from": {func(h attune.SlotHolder) attune.SlotHolder {
+		"the timeout has ended": {func(h attune.SlotHolder) attune.SlotHolder { return h }, "The timeout ended at 2030-01-02T11:59:56Z without a report: check the worker."},
+		"the lease has ended": {func(h attune.SlotHolder) attune.SlotHolder {
 			h.LeaseUntil, h.CancelRequested = &longAgo, &longAgo
 			return h
 		},
-			"has not renewed its lease, which ended at 2030-01-02T11:58:00Z: it is given up."},
-		"asked to stop": {func(h attune.SlotHolder) attune.SlotHolder { h.CancelRequested = &asked; return h },
-			"Its worker was asked to stop at 2030-01-02T11:59:50Z. Should nothing be heard from it, it is given up at 2030-01-02T12:01:00Z."},
-		"no execution": {func(attune.SlotHolder) attune.SlotHolder { return attune.SlotHolder{} }, "it is leaked"},
-		"ended":        {func(h attune.SlotHolder) attune.SlotHolder { h.Status = attune.ExecutionFailed; return h }, "it is leaked"},
+			"did not renew the lease, which ended at 2030-01-02T11:58:00Z: the attempt is given up."},
+		"the worker was asked to stop": {func(h attune.SlotHolder) attune.SlotHolder { h.CancelRequested = &asked; return h },
+			"The worker was asked to stop it at 2030-01-02T11:59:50Z. Without a renewal of the lease, the attempt is given up at 2030-01-02T12:01:00Z."},
+		"the slot has no execution": {func(attune.SlotHolder) attune.SlotHolder { return attune.SlotHolder{} }, "it is leaked"},
+		"the execution has ended":   {func(h attune.SlotHolder) attune.SlotHolder { h.Status = attune.ExecutionFailed; return h }, "it is leaked"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

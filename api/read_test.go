@@ -15,7 +15,7 @@ func TestGetEnforcement(t *testing.T) {
 	t.Parallel()
 
 	later := noon.Add(time.Second)
-	t.Run("Waiting", func(t *testing.T) {
+	t.Run("a waiting enforcement has a position", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
@@ -36,12 +36,12 @@ func TestGetEnforcement(t *testing.T) {
 		requireJSON(t, `{
 			"id": 11, "event_id": 7, "rule": "github.deploy", "action": "shop.deploy", "action_id": 4, "parameters": {"v": 1},
 			"status": "queued", "queue": "shop.deploy", "sequence": 42, "position": 3,
-			"why": "2 wait in front of it, and 1 of 1 slots are held.",
+			"why": "It is number 3 in line. 1 of 1 slots are held.",
 			"created_at": "2030-01-02T12:00:00Z", "queued_at": "2030-01-02T12:00:01Z"
 		}`, recorder)
 	})
 
-	t.Run("Granted", func(t *testing.T) {
+	t.Run("a granted enforcement has an execution", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
@@ -61,7 +61,7 @@ func TestGetEnforcement(t *testing.T) {
 		require.NotContains(t, recorder.Body.String(), `"position"`)
 	})
 
-	t.Run("RejectedFromTheStart", func(t *testing.T) {
+	t.Run("an enforcement is rejected at acceptance", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
@@ -75,7 +75,7 @@ func TestGetEnforcement(t *testing.T) {
 		require.NotContains(t, recorder.Body.String(), `"execution"`)
 	})
 
-	t.Run("Errors", func(t *testing.T) {
+	t.Run("errors are passed on", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		requireProblem(t, b.do(t, get("/api/v1/enforcements/11")), 404, "not_found")
@@ -128,7 +128,7 @@ func TestExecutions(t *testing.T) {
 		Truncated: true, RequestedAt: noon, CancelRequestedAt: &noon,
 	}
 
-	t.Run("Get", func(t *testing.T) {
+	t.Run("one execution is read", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.executions.get = func(attune.ExecutionID) (attune.Execution, error) { return execution, nil }
@@ -144,14 +144,14 @@ func TestExecutions(t *testing.T) {
 
 		b.executions.changes = func(attune.ExecutionID) ([]attune.ExecutionChange, error) {
 			return []attune.ExecutionChange{{
-				At: noon, Author: attune.Author{Principal: samAuthor.Principal, Note: "it hangs"}, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "cancelling",
+				At: noon, Author: attune.Author{Principal: samAuthor.Principal, Note: "it hangs"}, Kind: attune.ExecutionCancelRequested, Attempt: 1, From: "running", To: "cancelling",
 			}}, nil
 		}
 		require.Contains(t, b.do(t, get("/api/v1/executions/21")).Body.String(), `"changes":[{"at":"2030-01-02T12:00:00Z","principal":{"name":"admin","method":"token"},`+
 			`"note":"it hangs","kind":"cancel","attempt":1,"from":"running","to":"cancelling"}]`)
 	})
 
-	t.Run("List", func(t *testing.T) {
+	t.Run("executions are listed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.executions.list = func(filter attune.ExecutionFilter, _ attune.Page) ([]attune.Execution, error) {
@@ -169,7 +169,7 @@ func TestExecutions(t *testing.T) {
 		}]}`, recorder)
 	})
 
-	t.Run("Cancel", func(t *testing.T) {
+	t.Run("an execution is cancelled", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.executions.cancel = func(id attune.ExecutionID, author attune.Author) (attune.Execution, error) {
@@ -204,7 +204,7 @@ func TestQueues(t *testing.T) {
 		"last_updated": "2030-01-02T12:00:00Z"
 	}`
 
-	t.Run("List", func(t *testing.T) {
+	t.Run("queues are listed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.queues.list = func(page attune.Page) ([]attune.QueueStats, error) {
@@ -214,7 +214,7 @@ func TestQueues(t *testing.T) {
 		requireJSON(t, `{"items": [`+statsJSON+`], "next": "YmVmb3JlOjY"}`, b.do(t, get("/api/v1/queues?limit=1&cursor=YmVmb3JlOjk")))
 	})
 
-	t.Run("OfAction", func(t *testing.T) {
+	t.Run("the queue of an action is counted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		requireProblem(t, b.do(t, get("/api/v1/actions/shop.nope/queue-stats")), 404, "not_found")

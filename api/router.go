@@ -6,7 +6,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// router is a ServeMux that knows its routes. A route is closed (it needs the token) unless it was registered as open.
+// router is a ServeMux that lists its routes. A route is closed (needs the token) unless it is registered by handleOpen.
 type router struct {
 	*http.ServeMux
 	patterns []string
@@ -29,12 +29,12 @@ func (r *router) handleOpen(pattern string, handler http.HandlerFunc) {
 	r.HandleFunc(pattern, handler)
 }
 
-// dispatch calls the route. A request without a route gets a problem instead of ServeMux's plain text.
+// dispatch calls the matching route. A request without a route gets a [Problem] instead of ServeMux's plain text.
 func (r *router) dispatch() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		handler, pattern := r.Handler(req)
 		if pattern != "" {
-			r.ServeHTTP(w, req) // not handler: only ServeHTTP sets the path's values
+			r.ServeHTTP(w, req) // not handler.ServeHTTP: only the mux sets the path values
 			return
 		}
 		var refusal refusal
@@ -43,7 +43,7 @@ func (r *router) dispatch() http.Handler {
 	})
 }
 
-// refusal catches what ServeMux says about a request without a route.
+// refusal records the status and headers of ServeMux's response to a request without a route.
 type refusal struct {
 	header http.Header
 	status int
@@ -66,7 +66,7 @@ func (f *refusal) WriteHeader(status int) { f.status = status }
 func (f *refusal) problem(req *http.Request) *Problem {
 	if f.status == http.StatusMethodNotAllowed {
 		allow := f.Header().Get("Allow")
-		return newProblem(f.status, CodeMethodNotAllowed, req.Method+" is not possible here: use "+allow).with("Allow", allow)
+		return newProblem(f.status, CodeMethodNotAllowed, req.Method+" is not allowed at this path: use "+allow).with("Allow", allow)
 	}
 	return newProblem(http.StatusNotFound, string(attune.CodeNotFound), "there is nothing at "+req.URL.Path)
 }

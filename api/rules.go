@@ -9,14 +9,14 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Rules reads rules and switches them. One that does not exist is an [attune.CodeNotFound] error; lists are newest
-// first. A rule that its pack no longer declares cannot be enabled: [attune.CodeConflict].
+// Rules reads rules, and enables or disables them. A rule that does not exist is an [attune.CodeNotFound] error; lists are
+// newest first. Enabling a rule that its pack no longer declares is an [attune.CodeConflict] error.
 type Rules interface {
 	Rule(ctx context.Context, ref attune.Ref) (attune.Rule, error)
 	Rules(ctx context.Context, page attune.Page) ([]attune.Rule, error)
-	// SetRuleEnabled records who did it, and nothing if the rule is so already.
+	// SetRuleEnabled enables or disables a rule and records the change. It records nothing if the rule already has that state.
 	SetRuleEnabled(ctx context.Context, ref attune.Ref, enabled bool, author attune.Author) error
-	// RuleChanges returns what people did to a rule by hand, newest first; pages go by the id of the change.
+	// RuleChanges returns the manual changes of a rule, newest first. Pages are ordered by the id of the change.
 	RuleChanges(ctx context.Context, ref attune.Ref, page attune.Page) ([]attune.RuleChange, error)
 }
 
@@ -28,32 +28,32 @@ func (s *Server) registerRules() {
 	register(s, huma.Operation{
 		OperationID: "get-rule", Method: http.MethodGet, Path: "/rules/{ref}", Tags: []string{"rules"},
 		Summary: "Read one rule", Errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, in *RefPath) (*answer[attune.Rule], error) {
+	}, func(ctx context.Context, in *RefPath) (*response[attune.Rule], error) {
 		return s.rule(ctx, *in)
 	})
 	register(s, huma.Operation{
 		OperationID: "enable-rule", Method: http.MethodPost, Path: "/rules/{ref}/enable", Tags: []string{"rules"},
-		Summary: "Enable a rule until its pack changes", Errors: []int{http.StatusNotFound, http.StatusConflict},
+		Summary: "Enable a rule; the switch lasts until its pack changes", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.switchRule(true))
 	register(s, huma.Operation{
 		OperationID: "disable-rule", Method: http.MethodPost, Path: "/rules/{ref}/disable", Tags: []string{"rules"},
-		Summary: "Disable a rule until its pack changes", Errors: []int{http.StatusNotFound, http.StatusConflict},
+		Summary: "Disable a rule; the switch lasts until its pack changes", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.switchRule(false))
 	register(s, huma.Operation{
 		OperationID: "list-rule-changes", Method: http.MethodGet, Path: "/rules/{ref}/changes", Tags: []string{"rules"},
-		Summary: "List who switched a rule by hand, newest first", Errors: []int{http.StatusNotFound},
+		Summary: "List the manual changes of a rule, newest first", Errors: []int{http.StatusNotFound},
 	}, s.listRuleChanges)
 }
 
-func (s *Server) rule(ctx context.Context, in RefPath) (*answer[attune.Rule], error) {
+func (s *Server) rule(ctx context.Context, in RefPath) (*response[attune.Rule], error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
 	rule, err := s.deps.Packs.Rule(ctx, in.Ref)
-	return &answer[attune.Rule]{Body: rule}, err
+	return &response[attune.Rule]{Body: rule}, err
 }
 
-func (s *Server) listRules(ctx context.Context, in *Paging) (*answer[List[attune.Rule]], error) {
+func (s *Server) listRules(ctx context.Context, in *Paging) (*response[List[attune.Rule]], error) {
 	page, err := in.page()
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *Server) listRules(ctx context.Context, in *Paging) (*answer[List[attune
 	if err != nil {
 		return nil, err
 	}
-	return listOf(found, page, func(r attune.Rule) int64 { return int64(r.ID) }, itself[attune.Rule]), nil
+	return listOf(found, page, func(r attune.Rule) int64 { return int64(r.ID) }, identity[attune.Rule]), nil
 }
 
 type switchRuleInput struct {
@@ -70,8 +70,8 @@ type switchRuleInput struct {
 	Body *Change
 }
 
-func (s *Server) switchRule(enabled bool) func(context.Context, *switchRuleInput) (*answer[attune.Rule], error) {
-	return func(ctx context.Context, in *switchRuleInput) (*answer[attune.Rule], error) {
+func (s *Server) switchRule(enabled bool) func(context.Context, *switchRuleInput) (*response[attune.Rule], error) {
+	return func(ctx context.Context, in *switchRuleInput) (*response[attune.Rule], error) {
 		if err := in.check(); err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func (s *Server) switchRule(enabled bool) func(context.Context, *switchRuleInput
 			return nil, err
 		}
 		s.logger.InfoContext(ctx, "a rule was switched", "rule", in.Ref, "enabled", enabled,
-			"author", author.Who(), "note", author.Note, "request_id", exchangeOf(ctx).id)
+			"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
 		return s.rule(ctx, in.RefPath)
 	}
 }
@@ -93,7 +93,7 @@ type listRuleChangesInput struct {
 	Paging
 }
 
-func (s *Server) listRuleChanges(ctx context.Context, in *listRuleChangesInput) (*answer[List[attune.RuleChange]], error) {
+func (s *Server) listRuleChanges(ctx context.Context, in *listRuleChangesInput) (*response[List[attune.RuleChange]], error) {
 	page, err := in.page()
 	if err != nil {
 		return nil, err
@@ -105,5 +105,5 @@ func (s *Server) listRuleChanges(ctx context.Context, in *listRuleChangesInput) 
 	if err != nil {
 		return nil, err
 	}
-	return listOf(found, page, func(c attune.RuleChange) int64 { return c.ID }, itself[attune.RuleChange]), nil
+	return listOf(found, page, func(c attune.RuleChange) int64 { return c.ID }, identity[attune.RuleChange]), nil
 }

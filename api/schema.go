@@ -8,8 +8,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// describeDomain tells the API description what the domain's types say in Go: closed sets of values. A query parameter
-// of such a type refuses other values and names those that exist.
+// describeDomain gives the domain's types their schemas in the OpenAPI document: types with a closed set of values become
+// enums. A query parameter with such a type refuses other values and names the allowed ones.
 func describeDomain(registry huma.Registry) {
 	alias[attune.EnforcementStatus, enforcementStatus](registry)
 	alias[attune.ExecutionStatus, executionStatus](registry)
@@ -18,7 +18,7 @@ func describeDomain(registry huma.Registry) {
 	alias[attune.AuthMethod, authMethod](registry)
 	alias[attune.RuleSwitch, ruleSwitch](registry)
 	alias[attune.Policy, policyDocument](registry)
-	alias[huma.ErrorModel, Problem](registry) // every error is one
+	alias[huma.ErrorModel, Problem](registry) // every error response is a Problem
 }
 
 func alias[T, As any](registry huma.Registry) {

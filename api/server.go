@@ -14,19 +14,20 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/sources"
 )
 
-// Config is what the server is told.
+// Config is the configuration of the server.
 type Config struct {
-	Addr           string        // host:port to listen on; port 0 takes a free one. Default 127.0.0.1:8080
+	Addr           string        // host:port to listen on; port 0 picks a free port. Default 127.0.0.1:8080
 	Token          string        // the bearer token; required
-	Version        string        // of attune, for the API description. Default "dev"
-	RequestTimeout time.Duration // how long one request may take, more than 0. Default 30 s
-	CheckTimeout   time.Duration // how long one readiness check may take, more than 0. Default 2 s
-	ShutdownGrace  time.Duration // how long running requests may take once the server stops, more than 0. Default 10 s
+	Version        string        // attune's version, for the OpenAPI document. Default "dev"
+	RequestTimeout time.Duration // longest time of one request; 0 means the default, 30 s
+	CheckTimeout   time.Duration // longest time of one readiness check; 0 means the default, 2 s
+	ShutdownGrace  time.Duration // how long running requests may take once the server stops; 0 means the default, 10 s
 }
 
-// WithDefaults returns the configuration with every field that has a default filled in.
+// WithDefaults returns the configuration with defaults in its zero fields.
 func (c Config) WithDefaults() Config {
 	if c.Addr == "" {
 		c.Addr = "127.0.0.1:8080"
@@ -56,35 +57,39 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Limits of the server that protect it from slow or careless callers.
+// Limits that protect the server from slow and oversized requests.
 const (
-	maxBodyBytes      = attune.MaxPayloadBytes + 64<<10 // room for what surrounds a payload
+	maxBodyBytes      = attune.MaxPayloadBytes + 64<<10 // the payload and the members around it
 	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 5 * time.Second
 	bodyReadTimeout   = 15 * time.Second
-	answerTimeout     = 30 * time.Second // for a large answer over a slow line
+	writeTimeout      = 30 * time.Second // to send a large response over a slow connection
 	idleTimeout       = 2 * time.Minute
 )
 
-// Server answers HTTP. Make one with [New]; it is safe for concurrent use.
+// Server serves the HTTP API. Create it with [New]. It does not change after that, and is safe for concurrent use.
 type Server struct {
-	config  Config
-	deps    Deps
-	logger  *slog.Logger
-	router  *router
-	huma    huma.API
-	handler http.Handler
+	config   Config
+	deps     Deps
+	webhooks *sources.Webhooks
+	logger   *slog.Logger
+	router   *router
+	huma     huma.API
+	handler  http.Handler
 }
 
-// New returns a server that does not listen yet. A missing token or dependency is an [attune.CodeInvalid] error.
+// New returns a server that does not listen yet: see [Server.Listen] and [Server.Serve].
+// A missing token or dependency is an [attune.CodeInvalid] error.
 func New(config Config, deps Deps) (*Server, error) {
 	config, deps = config.WithDefaults(), deps.withDefaults()
 	if err := errors.Join(config.validate(), deps.validate()); err != nil {
 		return nil, fmt.Errorf("create the API: %w", err)
 	}
-	s := &Server{config: config, deps: deps, logger: deps.Logger, router: newRouter()}
+	s := &Server{
+		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger, router: newRouter(),
+	}
 	s.huma = humago.New(s.router, s.humaConfig())
-	s.huma.UseMiddleware(s.checkQuery, s.takeBody)
+	s.huma.UseMiddleware(s.checkQuery, s.bufferBody)
 	describeDomain(s.huma.OpenAPI().Components.Schemas)
 	s.registerEvents()
 	s.registerWebhooks()
@@ -103,7 +108,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	return s, nil
 }
 
-// chain is what every request passes, outermost first.
+// chain returns the handler of every request: the routes inside all middleware. The last one added is the outermost.
 func (s *Server) chain() http.Handler {
 	handler := s.limitTime(s.router.dispatch())
 	handler = s.authenticate(handler)
@@ -112,10 +117,11 @@ func (s *Server) chain() http.Handler {
 	return s.observe(handler)
 }
 
-// Handler returns the whole API, for a test or another server.
+// Handler returns the handler of the whole API, for a test or another server.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Listen takes the address. That it is taken is an error that says what to do.
+// Listen listens on [Config.Addr]. An address in use is an [attune.CodeUnavailable] error, an address that cannot be used is
+// an [attune.CodeInvalid] error.
 func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.config.Addr)
@@ -130,8 +136,8 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve answers requests until ctx ends, then takes no new ones and lets those that run finish within
-// [Config.ShutdownGrace]. It closes the listener. A shutdown in time is no error.
+// Serve serves requests until ctx ends. Then it accepts no new requests, and running requests may finish within
+// [Config.ShutdownGrace]. It closes the listener. It returns nil after a shutdown in time, else an error.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.httpServer()
 	failed := make(chan error, 1)
@@ -147,11 +153,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer cancel()
 	err := server.Shutdown(grace)
 	if err != nil {
-		_ = server.Close() // the requests that are left have had their time
+		_ = server.Close() // the grace period is over: close the remaining connections
 		err = fmt.Errorf("requests were still running after %s: %w", s.config.ShutdownGrace, err)
 	}
-	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
-		err = errors.Join(err, ended)
+	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
 	}
 	if err != nil {
 		return fmt.Errorf("stop the API: %w", err)
@@ -164,7 +170,7 @@ func (s *Server) httpServer() *http.Server {
 		Handler:           s.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readHeaderTimeout + bodyReadTimeout,
-		WriteTimeout:      readHeaderTimeout + bodyReadTimeout + s.config.RequestTimeout + answerTimeout,
+		WriteTimeout:      readHeaderTimeout + bodyReadTimeout + s.config.RequestTimeout + writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),

@@ -43,7 +43,7 @@ func TestNew(t *testing.T) {
 	require.ErrorContains(t, err, "negative")
 }
 
-// The routes that need no token are these and no others.
+// Only the listed routes need no token.
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
 
@@ -66,7 +66,7 @@ func TestAuthentication(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, b.do(t, request{http.MethodGet, "/api/v1/events", "", []string{"Authorization: bearer  " + apiToken}}).Code)
 
-	// Nothing below /api/v1 answers without the token, however its path is written, whether or not it exists.
+	// Every path below /api/v1 needs the token, however it is written, and whether or not the route exists.
 	for _, path := range []string{
 		"/api/v1/openapi.json", "/api/v1/openapi.yaml", "/api/v1/nothing", "/api/v1/webhooks", "/api/v1/webhooks/", "/api/v1/",
 		"/api/v1/webhooks/../events", "/api/v1//events", "//api/v1/events", "/%61pi/v1/events", "/api/v1/webhooks%2F../events",
@@ -90,7 +90,7 @@ func TestUnknownRoutes(t *testing.T) {
 	recorder := b.do(t, request{http.MethodDelete, "/api/v1/events", "", nil})
 	problem = requireProblem(t, recorder, 405, "method_not_allowed")
 	require.Equal(t, "GET, HEAD, POST", recorder.Header().Get("Allow"))
-	require.Equal(t, "DELETE is not possible here: use GET, HEAD, POST", problem.Detail)
+	require.Equal(t, "DELETE is not allowed at this path: use GET, HEAD, POST", problem.Detail)
 	require.Equal(t, 1, b.metrics.of("DELETE unmatched Method Not Allowed"))
 
 	recorder = b.do(t, request{"BREW", "/livez", "", nil})
@@ -124,7 +124,7 @@ func TestPanic(t *testing.T) {
 	require.Equal(t, 1, b.metrics.of("GET /api/v1/events/{id} Internal Server Error"))
 }
 
-// The server's own way to drop a connection is left to the server.
+// A handler may panic with http.ErrAbortHandler to drop the connection.
 func TestPanicToAbort(t *testing.T) {
 	t.Parallel()
 
@@ -134,7 +134,7 @@ func TestPanicToAbort(t *testing.T) {
 	require.Empty(t, b.log.String())
 }
 
-// A body that stops coming is the caller's business; nothing is recorded.
+// A body that does not arrive is the caller's error, and nothing is recorded.
 func TestBrokenBody(t *testing.T) {
 	t.Parallel()
 
@@ -145,10 +145,10 @@ func TestBrokenBody(t *testing.T) {
 		status int
 		code   string
 	}{
-		{"Cut", "/api/v1/events", io.ErrUnexpectedEOF, 400, "malformed"},
-		{"Slow", "/api/v1/events", os.ErrDeadlineExceeded, 408, "timeout"},
-		{"CutWebhook", "/api/v1/webhooks/gh", io.ErrUnexpectedEOF, 400, "malformed"},
-		{"SlowWebhook", "/api/v1/webhooks/gh", os.ErrDeadlineExceeded, 408, "timeout"},
+		{"a body is cut", "/api/v1/events", io.ErrUnexpectedEOF, 400, "malformed"},
+		{"a body is slow", "/api/v1/events", os.ErrDeadlineExceeded, 408, "timeout"},
+		{"the body of a webhook is cut", "/api/v1/webhooks/gh", io.ErrUnexpectedEOF, 400, "malformed"},
+		{"the body of a webhook is slow", "/api/v1/webhooks/gh", os.ErrDeadlineExceeded, 408, "timeout"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestBrokenBody(t *testing.T) {
 	}
 }
 
-// What a caller must not see is in the log, under the id that the caller has.
+// The cause of an internal error is in the log only, under the request id of the response.
 func TestInternalErrorIsLogged(t *testing.T) {
 	t.Parallel()
 
@@ -199,7 +199,7 @@ func TestRequestTimeout(t *testing.T) {
 	b.config.RequestTimeout = time.Millisecond
 	b.deps.Packs = fakePacks{b.actions, blockedRules{b.rules}, b.triggers}
 	problem := requireProblem(t, b.do(t, get("/api/v1/rules/github.deploy")), 503, "unavailable")
-	require.Equal(t, "the answer took too long", problem.Detail)
+	require.Equal(t, "the request took too long", problem.Detail)
 }
 
 // blockedRules waits until the request is over.
@@ -210,7 +210,7 @@ func (blockedRules) Rule(ctx context.Context, _ attune.Ref) (attune.Rule, error)
 	return attune.Rule{}, fmt.Errorf("read rule: %w", ctx.Err())
 }
 
-// One server answers many callers at once; the race detector watches.
+// One server serves many callers at once: a test for the race detector.
 func TestConcurrentRequests(t *testing.T) {
 	t.Parallel()
 
@@ -244,10 +244,10 @@ func (discardResponse) WriteHeader(int)                {}
 func TestRun(t *testing.T) {
 	t.Parallel()
 
-	t.Run("ServesAndStops", func(t *testing.T) {
+	t.Run("the server serves and stops", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.config.ShutdownGrace = 2 * time.Minute // never what ends the request below
+		b.config.ShutdownGrace = 2 * time.Minute // longer than the request below
 		entered, release := make(chan struct{}), make(chan struct{})
 		b.events.get = func(attune.EventID) (attune.Event, error) {
 			close(entered)
@@ -264,7 +264,7 @@ func TestRun(t *testing.T) {
 
 		require.Equal(t, http.StatusOK, fetch(t, base+"/livez"))
 
-		// A request that runs when the server stops gets its answer.
+		// A request that runs when the server stops gets its response.
 		answered := make(chan int, 1)
 		go func() { answered <- fetch(t, base+"/api/v1/events/7") }()
 		<-entered
@@ -281,7 +281,7 @@ func TestRun(t *testing.T) {
 		require.NoError(t, <-served)
 	})
 
-	t.Run("AddressInUse", func(t *testing.T) {
+	t.Run("an address is in use", func(t *testing.T) {
 		t.Parallel()
 		var config net.ListenConfig
 		taken, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -293,7 +293,7 @@ func TestRun(t *testing.T) {
 		require.ErrorContains(t, err, taken.Addr().String()+" is in use: stop the other process or set --http-addr / ATTUNE_HTTP_ADDR")
 	})
 
-	t.Run("AddressOfAnotherMachine", func(t *testing.T) {
+	t.Run("an address belongs to another machine", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.config.Addr = "192.0.2.1:80" // reserved for documentation
@@ -301,8 +301,8 @@ func TestRun(t *testing.T) {
 		require.ErrorContains(t, err, "cannot listen on 192.0.2.1:80: set --http-addr / ATTUNE_HTTP_ADDR")
 	})
 
-	// Requests that do not end are cut off, and that is an error.
-	t.Run("GraceEnds", func(t *testing.T) {
+	// Requests that run longer than the grace period are cut off, and Serve returns an error.
+	t.Run("the grace period ends", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.config.ShutdownGrace = 10 * time.Millisecond
@@ -328,7 +328,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// fetch returns the status, or 0 when there was no answer.
+// fetch returns the status, or 0 without a response.
 func fetch(t *testing.T, url string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -24,10 +24,10 @@ const (
 	webhookSecret = "It's a Secret to Everybody"
 )
 
-// noon is when everything in these tests happens.
+// noon is the time of every event in these tests.
 var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// bundle is a server with fakes behind it. A test replaces the functions it needs before the first request.
+// bundle is a server with fakes. A test replaces the functions it needs before the first request.
 type bundle struct {
 	engine       *fakeEngine
 	triggers     *fakeTriggers
@@ -50,14 +50,14 @@ type bundle struct {
 	built        *api.Server
 }
 
-// fakePacks and fakeQueueStore are stores whose parts a test replaces one by one.
+// fakePacks and fakeQueueStore combine the fakes of the interfaces that one store implements.
 type (
 	fakePacks struct {
 		*fakeActions
 		ruleStore
 		*fakeTriggers
 	}
-	ruleStore      = api.Rules // whose method Rules would collide with its name
+	ruleStore      = api.Rules // embedded under another name: its method Rules would collide with the field
 	fakeQueueStore struct {
 		*fakeQueues
 		*fakeDetails
@@ -92,7 +92,7 @@ func setup(t *testing.T) *bundle {
 	return b
 }
 
-// server is made by the first request: config and deps are fixed from then on, the fakes are not.
+// server creates the server at the first request: later changes of config and deps have no effect, changes of the fakes do.
 func (b *bundle) server(t *testing.T) *api.Server {
 	t.Helper()
 	if b.built == nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// TestText sends text that must not be stored or shown in every text field of every operation that the API describes, and
-// wants each refused. A field without the check fails here, and so does a required field of which the test knows no value.
+// TestText sends texts that attune must not store or show in every text field of every operation of the OpenAPI document.
+// Each must be refused. The test also fails for a required field without a value in goodValue.
 func TestText(t *testing.T) {
 	t.Parallel()
 	b := setupAll(t)
@@ -44,7 +44,7 @@ func TestText(t *testing.T) {
 	require.Greater(t, fields, 50, "the description was read")
 }
 
-// The header that a trigger names for its deliveries is in no description.
+// The dedup header of a trigger is checked too; the OpenAPI document cannot list it.
 func TestTextOfDelivery(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -57,7 +57,7 @@ func TestTextOfDelivery(t *testing.T) {
 	}
 }
 
-// badTexts are all control characters, what reorders or breaks a line, and what is no UTF-8.
+// badTexts returns all control characters, the characters that reorder or break a line, and texts that are not UTF-8.
 func badTexts() []string {
 	texts := []string{"\u2028", "\u2029", "\u202e", "\u2066", "\xff", "\xc3", "\xed\xa0\x80"}
 	for r := range rune(0x20) {
@@ -96,7 +96,7 @@ type textField struct{ in, name string }
 type textRequest struct {
 	method, path string
 	values       map[textField]string
-	body         map[string]string // JSON of the fields of the body that are no text
+	body         map[string]string // JSON values of the body's fields that are not texts
 	escaped      bool              // every character of a text in the body is written as an escape
 }
 
@@ -165,7 +165,7 @@ func (r textRequest) build(t *testing.T) *http.Request {
 	return built
 }
 
-// json writes the body. It is written by hand: an encoder would mend what is to be refused.
+// json writes the body without an encoder: an encoder would replace invalid text.
 func (r textRequest) json() string {
 	if r.body == nil {
 		return ""
@@ -179,7 +179,7 @@ func (r textRequest) json() string {
 			continue
 		}
 		text := value
-		if r.escaped && utf8.ValidString(value) { // what is no UTF-8 has no escape
+		if r.escaped && utf8.ValidString(value) { // invalid UTF-8 has no escape
 			text = ""
 			for _, unit := range value {
 				text += fmt.Sprintf(`\u%04x`, unit)
@@ -214,12 +214,12 @@ type (
 	}
 )
 
-// text reports whether a field holds text of the caller's own: a string, or several, that are of no closed set.
+// text reports whether a field holds free text: a string or a list of strings without an enum.
 func (s apiSchema) text() bool {
 	return fmt.Sprint(s.Type) == "string" && s.Enum == nil || s.Items != nil && s.Items.text()
 }
 
-// texts lists the fields of an operation that hold text. Bodies are flat: one that is not needs a test that goes deeper.
+// texts lists the fields of an operation that hold free text. It fails for a body that is not flat.
 func (d apiDocument) texts(t *testing.T, op apiOperation) []textField {
 	t.Helper()
 	var fields []textField

@@ -15,7 +15,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// problem translates an error for the caller. What the caller must not see, or could do nothing about, is logged.
+// problem translates an error into the response for the caller. It logs the cause of an internal error, which callers must
+// not see, and of an unavailable service.
 func (s *Server) problem(ctx context.Context, err error) *Problem {
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem
@@ -24,7 +25,7 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	if coded, ok := errors.AsType[*attune.Error](err); ok {
 		detail = coded.Message
 	} else if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		code, detail = attune.CodeUnavailable, "the answer took too long"
+		code, detail = attune.CodeUnavailable, "the request took too long"
 	}
 	switch code {
 	case attune.CodeUnauthorized:
@@ -33,7 +34,7 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 		return newProblem(statusOf(code), string(code), detail).with("Retry-After", retryAfterSeconds)
 	case attune.CodeUnavailable:
 		s.report(ctx, slog.LevelWarn, err)
-		return newProblem(statusOf(code), string(code), detail).from(ctx).with("Retry-After", retryAfterSeconds)
+		return newProblem(statusOf(code), string(code), detail).forRequest(ctx).with("Retry-After", retryAfterSeconds)
 	case attune.CodeInvalid, attune.CodeNotFound, attune.CodeConflict, attune.CodeTooLarge:
 		return newProblem(statusOf(code), string(code), detail)
 	default:
@@ -42,15 +43,15 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	}
 }
 
-// internalProblem says nothing but where to look.
+// internalProblem returns a 500 that names only the request id in the log.
 func internalProblem(ctx context.Context) *Problem {
 	return newProblem(http.StatusInternalServerError, string(attune.CodeInternal),
-		"something went wrong inside attune; the server's log says what, under the request id "+exchangeOf(ctx).id).from(ctx)
+		"internal error: the server's log has the cause under the request id "+requestInfoOf(ctx).id).forRequest(ctx)
 }
 
-// from names the request that the problem belongs to.
-func (p *Problem) from(ctx context.Context) *Problem {
-	p.Instance = "urn:request:" + exchangeOf(ctx).id
+// forRequest sets the instance of the problem to the id of the request.
+func (p *Problem) forRequest(ctx context.Context) *Problem {
+	p.Instance = "urn:request:" + requestInfoOf(ctx).id
 	return p
 }
 
@@ -59,12 +60,12 @@ func (s *Server) report(ctx context.Context, level slog.Level, err error) {
 	if errors.Is(err, context.Canceled) {
 		level = slog.LevelDebug
 	}
-	exchange := exchangeOf(ctx)
-	s.logger.Log(ctx, level, "a request failed", "request_id", exchange.id, "route", exchange.route, "err", err)
+	info := requestInfoOf(ctx)
+	s.logger.Log(ctx, level, "a request failed", "request_id", info.id, "route", info.route, "err", err)
 }
 
-// transform replaces what the HTTP framework says about a request that it refused. Its texts are about JSON Schema, and
-// it repeats values, which may be secret or large.
+// transform replaces the framework's response to a request that it refused by a [Problem]. The framework's text is in the
+// words of JSON Schema and repeats values, which may be secret or large.
 func (s *Server) transform(ctx huma.Context, _ string, body any) (any, error) {
 	refusal, ok := body.(*huma.ErrorModel)
 	if !ok {
@@ -88,7 +89,7 @@ func (s *Server) refused(ctx context.Context, op *huma.Operation, refusal *huma.
 	default:
 		s.report(ctx, slog.LevelWarn, fmt.Errorf("status %d: %s %v", refusal.Status, refusal.Detail, found))
 		problem := internalProblem(ctx)
-		problem.Status, problem.Title = refusal.Status, http.StatusText(refusal.Status) // the status has been sent
+		problem.Status, problem.Title = refusal.Status, http.StatusText(refusal.Status) // the framework has sent this status
 		return problem
 	}
 }
@@ -104,27 +105,28 @@ func problemErrors(op *huma.Operation, details []*huma.ErrorDetail) []ProblemErr
 	return found
 }
 
-// Bounds of what a problem repeats of a request, which can have thousands of wrong members with names of any length.
+// Bounds of the text that a problem repeats from a request: a request can have thousands of wrong members with names of any
+// length.
 const (
 	maxQuoted       = 40   // bytes of a value
-	maxNameBytes    = 100  // of the name of a parameter or member
-	maxMessageBytes = 300  // of one thing that is wrong
-	maxDetailBytes  = 1500 // of all of them together
-	maxTold         = 20   // things that are wrong
+	maxNameBytes    = 100  // bytes of the name of a parameter or member
+	maxMessageBytes = 300  // bytes of the message of one error
+	maxDetailBytes  = 1500 // bytes of the detail
+	maxListed       = 20   // errors in the list
 )
 
-// told are the errors that a problem lists: the first ones, shortened.
-func told(found []ProblemError) []ProblemError {
-	var told []ProblemError
-	for _, e := range found[:min(maxTold, len(found))] {
-		told = append(told, ProblemError{
+// shortened returns the errors that a problem lists: the first [maxListed], with bounded texts.
+func shortened(found []ProblemError) []ProblemError {
+	var listed []ProblemError
+	for _, e := range found[:min(maxListed, len(found))] {
+		listed = append(listed, ProblemError{
 			Location: attune.Shorten(e.Location, maxNameBytes), Message: attune.Shorten(e.Message, maxMessageBytes),
 		})
 	}
-	return told
+	return listed
 }
 
-// advice says what to do where the framework only says what is wrong.
+// advice completes a message of the framework with the values or parameters to use instead.
 func advice(op *huma.Operation, message string) string {
 	if values, ok := strings.CutPrefix(message, "expected value to be one of "); ok {
 		return "use one of " + strings.Trim(values, `"`)
@@ -139,16 +141,16 @@ func advice(op *huma.Operation, message string) string {
 		}
 	}
 	if names == nil {
-		return message + ": there are none here"
+		return message + ": this operation has none"
 	}
 	return message + ": use " + strings.Join(names, ", ")
 }
 
-// summary puts the errors into one line; with many, the list has the rest.
+// summary joins the first errors into one line and counts the rest.
 func summary(found []ProblemError) string {
 	const most = 3
 	var parts []string
-	for _, e := range told(found[:min(most, len(found))]) {
+	for _, e := range shortened(found[:min(most, len(found))]) {
 		parts = append(parts, e.Location+": "+e.Message)
 	}
 	if more := len(found) - most; more > 0 {

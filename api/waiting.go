@@ -7,18 +7,19 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Estimate is a range that the rest of the wait is in nine times out of ten, as long as the queue goes on as it did lately.
+// Estimate is the estimated rest of a wait. If the queue keeps its recent pace, the wait ends between Low and High in nine of
+// ten cases.
 type Estimate struct {
 	Low    attune.Duration `json:"low"`
 	Likely attune.Duration `json:"likely"`
 	High   attune.Duration `json:"high"`
 }
 
-// explainWait says where a waiting enforcement stands, why it waits, and how much longer it probably will.
+// explainWait sets the position, the reason and the estimate of a waiting enforcement.
 func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
 	position, err := s.deps.Enforcements.Position(ctx, e.ID)
 	if err != nil || position == 0 {
-		return err // granted a moment ago
+		return err // position 0: the enforcement was granted since it was read
 	}
 	stats, err := s.deps.Queues.Stats(ctx, e.Queue)
 	if err != nil {
@@ -26,9 +27,9 @@ func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
 	}
 	e.Position, e.Why = position, why(position, stats)
 	if x := e.Execution; x != nil && x.Status == attune.ExecutionRetrying {
-		e.Why = fmt.Sprintf("It is back in the line after attempt %d %s. %s", x.Attempt, howEnded(x.AttemptStatus), e.Why)
+		e.Why = fmt.Sprintf("Attempt %d %s, and it is back in the line. %s", x.Attempt, howEnded(x.AttemptStatus), e.Why)
 	}
-	if !moves(stats) {
+	if !canGrant(stats) {
 		return nil
 	}
 	grants, err := s.deps.Queues.Grants(ctx, e.Queue, attune.Page{Limit: attune.EstimateGrants})
@@ -39,14 +40,15 @@ func (s *Server) explainWait(ctx context.Context, e *Enforcement) error {
 	return nil
 }
 
-// moves reports whether a queue grants at all.
-func moves(stats attune.QueueStats) bool {
+// canGrant reports whether a queue can grant tickets: it is not paused, and its limit is above 0.
+func canGrant(stats attune.QueueStats) bool {
 	return stats.Mode != attune.QueuePaused && stats.MaxConcurrent > 0
 }
 
-// estimate is the time until the ticket at a position is granted; nil when the queue does not move or too little is known.
+// estimate returns the estimated time until the ticket at a position is granted. It is nil when the queue cannot grant or has
+// too few recent grants.
 func estimate(position int64, stats attune.QueueStats, latest []attune.LoggedGrant) *Estimate {
-	if !moves(stats) {
+	if !canGrant(stats) {
 		return nil
 	}
 	estimate, ok := attune.EstimateWait(position, attune.Turnovers(latest))
@@ -58,34 +60,35 @@ func estimate(position int64, stats attune.QueueStats, latest []attune.LoggedGra
 	}
 }
 
-// whyBetween says why an enforcement waits that is between two attempts and not in the line; nothing if it is not.
-func whyBetween(status attune.EnforcementStatus, x *ExecutionRef) string {
+// whyRetrying says why an enforcement waits between two attempts outside of the line. It is empty for any other enforcement.
+func whyRetrying(status attune.EnforcementStatus, x *ExecutionRef) string {
 	switch {
 	case x == nil || x.Status != attune.ExecutionRetrying:
 		return ""
 	case status == attune.EnforcementParked:
-		return fmt.Sprintf("It is parked after attempt %d %s, until somebody retries or cancels it.", x.Attempt, howEnded(x.AttemptStatus))
+		return fmt.Sprintf("Attempt %d %s. It is parked until a person retries or cancels it.", x.Attempt, howEnded(x.AttemptStatus))
 	case x.RetryAt == nil:
 		return ""
 	default:
-		return fmt.Sprintf("It keeps its slot after attempt %d %s, until the next attempt at %s.",
+		return fmt.Sprintf("Attempt %d %s. It keeps its slot for the next attempt, which starts at %s or later.",
 			x.Attempt, howEnded(x.AttemptStatus), clock(*x.RetryAt))
 	}
 }
 
+// why says why an enforcement at a position of the line has no grant yet.
 func why(position int64, stats attune.QueueStats) string {
-	front := "It is next"
+	place := "It is next in line"
 	if position > 1 {
-		front = fmt.Sprintf("%d wait in front of it", position-1)
+		place = fmt.Sprintf("It is number %d in line", position)
 	}
 	switch {
 	case stats.Mode == attune.QueuePaused:
-		return front + ", and the queue is paused: nobody is granted before it is resumed."
+		return place + ". The queue is paused: it grants nothing until it is resumed."
 	case stats.MaxConcurrent == 0:
-		return front + ", and the limit is 0: nobody is granted before it is raised."
+		return place + ". The limit is 0: the queue grants nothing until the limit is raised."
 	case stats.ActiveCount >= int64(stats.MaxConcurrent):
-		return fmt.Sprintf("%s, and %d of %d slots are held.", front, stats.ActiveCount, stats.MaxConcurrent)
+		return fmt.Sprintf("%s. %d of %d slots are held.", place, stats.ActiveCount, stats.MaxConcurrent)
 	default:
-		return fmt.Sprintf("%s; %d of %d slots are held, and grants are on their way.", front, stats.ActiveCount, stats.MaxConcurrent)
+		return fmt.Sprintf("%s. %d of %d slots are held, and the next grant is on its way.", place, stats.ActiveCount, stats.MaxConcurrent)
 	}
 }

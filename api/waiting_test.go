@@ -19,16 +19,16 @@ func TestWaitingEnforcement(t *testing.T) {
 		why       string
 		estimated bool
 	}{
-		"slots are held": {3, attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 2, MaxConcurrent: 2},
-			"2 wait in front of it, and 2 of 2 slots are held.", true},
-		"next": {1, attune.QueueStats{Mode: attune.QueueDraining, ActiveCount: 1, MaxConcurrent: 1},
-			"It is next, and 1 of 1 slots are held.", true},
-		"paused": {1, attune.QueueStats{Mode: attune.QueuePaused, MaxConcurrent: 1},
-			"It is next, and the queue is paused: nobody is granted before it is resumed.", false},
-		"limit 0": {2, attune.QueueStats{Mode: attune.QueueOpen},
-			"1 wait in front of it, and the limit is 0: nobody is granted before it is raised.", false},
-		"about to be granted": {1, attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 1, MaxConcurrent: 3},
-			"It is next; 1 of 3 slots are held, and grants are on their way.", true},
+		"every slot is held": {3, attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 2, MaxConcurrent: 2},
+			"It is number 3 in line. 2 of 2 slots are held.", true},
+		"the enforcement is next": {1, attune.QueueStats{Mode: attune.QueueDraining, ActiveCount: 1, MaxConcurrent: 1},
+			"It is next in line. 1 of 1 slots are held.", true},
+		"the queue is paused": {1, attune.QueueStats{Mode: attune.QueuePaused, MaxConcurrent: 1},
+			"It is next in line. The queue is paused: it grants nothing until it is resumed.", false},
+		"the limit is 0": {2, attune.QueueStats{Mode: attune.QueueOpen},
+			"It is number 2 in line. The limit is 0: the queue grants nothing until the limit is raised.", false},
+		"a slot is free": {1, attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 1, MaxConcurrent: 3},
+			"It is next in line. 1 of 3 slots are held, and the next grant is on its way.", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -39,14 +39,14 @@ func TestWaitingEnforcement(t *testing.T) {
 			b.enforcements.position = func(attune.EnforcementID) (int64, error) { return tt.position, nil }
 			b.queues.stats = func(attune.QueueKey) (attune.QueueStats, error) { return tt.stats, nil }
 			b.journal.grants = func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error) { return everyTenSeconds(8), nil }
-			answer := b.do(t, request{method: http.MethodGet, path: "/api/v1/enforcements/3"})
-			require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+			response := b.do(t, request{method: http.MethodGet, path: "/api/v1/enforcements/3"})
+			require.Equal(t, http.StatusOK, response.Code, response.Body)
 			var body struct {
 				Position int64
 				Why      string
 				Estimate *struct{ Low, Likely, High string }
 			}
-			require.NoError(t, json.Unmarshal(answer.Body.Bytes(), &body))
+			require.NoError(t, json.Unmarshal(response.Body.Bytes(), &body))
 			require.Equal(t, tt.position, body.Position)
 			require.Equal(t, tt.why, body.Why)
 			require.Equal(t, tt.estimated, body.Estimate != nil)
@@ -57,7 +57,7 @@ func TestWaitingEnforcement(t *testing.T) {
 	}
 }
 
-// everyTenSeconds is a log in which a slot turned over every ten seconds.
+// everyTenSeconds is a grant log in which a slot is given back every ten seconds.
 func everyTenSeconds(n int) []attune.LoggedGrant {
 	var grants []attune.LoggedGrant
 	for i := range n {

@@ -4,32 +4,27 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"mime"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/ingest"
+	"github.com/attune-go/attune/sources"
 )
 
 const (
-	webhookPath     = apiPrefix + "webhooks/{key}"
-	webhookPattern  = "POST " + webhookPath
-	signatureHeader = "X-Hub-Signature-256"
-	formMediaType   = "application/x-www-form-urlencoded"
-	maxWebhookKey   = 255 // bytes
+	webhookPath    = apiPrefix + "webhooks/{key}"
+	webhookPattern = "POST " + webhookPath
+	maxWebhookKey  = 255 // bytes
 )
 
-// Webhooks finds the trigger that a webhook key feeds. A key that feeds none is an [attune.CodeNotFound] error.
+// Webhooks finds the trigger of a webhook key. A key without a trigger is an [attune.CodeNotFound] error.
 type Webhooks interface {
 	WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error)
 }
 
-// registerWebhooks adds the webhook route. It stands beside the framework because the signature covers the bytes of the
-// body, before anybody makes sense of them.
+// registerWebhooks adds the webhook route. The framework does not serve it, because the signature covers the bytes of the body
+// before they are parsed.
 func (s *Server) registerWebhooks() {
 	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
 		accepted, err := s.postWebhook(r)
@@ -42,12 +37,12 @@ func (s *Server) registerWebhooks() {
 	})
 	s.describe(huma.Operation{
 		OperationID: "post-webhook", Method: http.MethodPost, Path: webhookPath, Tags: []string{"events"},
-		Summary:     "Deliver an event, signed with the trigger's secret instead of the token",
-		Description: "The body is a JSON object, or a form with such an object in the field payload.",
+		Summary:     "Deliver an event, signed with the trigger's secret; needs no token",
+		Description: "The body is a JSON object, or a form with a JSON object in the field payload.",
 		Parameters: []*huma.Param{
 			{Name: "key", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}},
 			{
-				Name: signatureHeader, In: "header", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
+				Name: sources.SignatureHeader, In: "header", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
 				Description: "sha256=<hex of the HMAC-SHA256 of the body>",
 			},
 		},
@@ -59,8 +54,8 @@ func (s *Server) registerWebhooks() {
 		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 }
 
-// postWebhook takes a delivery in: who may first, what it says afterwards.
-func (s *Server) postWebhook(r *http.Request) (*answer[Accepted], error) {
+// postWebhook records a delivery. It checks the signature before it parses the body.
+func (s *Server) postWebhook(r *http.Request) (*response[Accepted], error) {
 	trigger, err := s.webhookTrigger(r.Context(), r.PathValue("key"))
 	if err != nil {
 		return nil, err
@@ -69,19 +64,13 @@ func (s *Server) postWebhook(r *http.Request) (*answer[Accepted], error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkSignature(r, trigger, body); err != nil {
-		return nil, err
-	}
-	payload, err := webhookPayload(r.Header.Get("Content-Type"), body)
+	arrival, err := s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
 	if err != nil {
-		return nil, err
+		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
-	arrival := ingest.Arrival{Source: attune.SourceWebhook, Trigger: trigger.Ref, Payload: payload}
-	if header := trigger.Webhook.DedupHeader; header != "" {
-		arrival.DedupKey = r.Header.Get(header)
-		if err := attune.CheckText("header."+header, arrival.DedupKey, attune.MaxDedupKey); err != nil {
-			return nil, err
-		}
+	var payload json.RawMessage
+	if err := decodeJSON(arrival.Payload, &payload); err != nil {
+		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body is not valid JSON: "+err.Error())
 	}
 	return s.accept(r.Context(), arrival)
 }
@@ -97,42 +86,15 @@ func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger
 	return trigger, err
 }
 
-// checkSignature gives the same answer to a missing, an unreadable and a wrong signature.
-func (s *Server) checkSignature(r *http.Request, trigger attune.Trigger, body []byte) error {
-	name := trigger.Webhook.SecretEnv
-	secret, _ := s.deps.LookupSecret(name)
-	if secret == "" {
-		return attune.WrapError(attune.CodeUnavailable, errors.New("the secret of a webhook is not set"),
-			"the secret of trigger %q is not set: set the environment variable %s of the API process", trigger.Ref, name)
-	}
-	if signedWith(secret, body, r.Header.Get(signatureHeader)) {
-		return nil
-	}
-	s.logger.WarnContext(r.Context(), "a webhook delivery has no or a wrong signature",
-		"request_id", exchangeOf(r.Context()).id, "trigger", trigger.Ref)
-	return unauthorized("the signature is missing or wrong: send "+signatureHeader+": sha256=<hex of the HMAC-SHA256 of the body>").
-		with("WWW-Authenticate", signatureHeader+` realm="attune webhooks"`)
-}
-
-// webhookPayload returns the JSON text of a delivery.
-func webhookPayload(contentType string, body []byte) (json.RawMessage, error) {
-	mediaType, _, err := mime.ParseMediaType(contentType)
+// webhookProblem turns the refusal of a delivery into a problem, and logs a wrong signature.
+func (s *Server) webhookProblem(ctx context.Context, trigger attune.Trigger, err error) error {
 	switch {
-	case contentType == "", err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")):
-	case err == nil && mediaType == formMediaType:
-		form, err := url.ParseQuery(string(body))
-		if err != nil || !form.Has("payload") {
-			return nil, newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType,
-				"the form has no field payload: send JSON with Content-Type: application/json, or a form with the JSON in payload")
-		}
-		body = []byte(form.Get("payload"))
-	default:
-		return nil, newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType,
-			"a webhook takes a JSON object: send it with Content-Type: application/json")
+	case attune.CodeOf(err) == attune.CodeUnauthorized:
+		s.logger.WarnContext(ctx, "a webhook delivery has a missing or wrong signature",
+			"request_id", requestInfoOf(ctx).id, "trigger", trigger.Ref)
+		return s.problem(ctx, err).with("WWW-Authenticate", sources.SignatureHeader+` realm="attune webhooks"`)
+	case errors.Is(err, sources.ErrMediaType):
+		return newProblem(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, s.problem(ctx, err).Detail)
 	}
-	var payload json.RawMessage
-	if err := decodeJSON(body, &payload); err != nil {
-		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body is not valid JSON: "+err.Error())
-	}
-	return payload, nil
+	return err
 }

@@ -31,7 +31,7 @@ func delivery(key, body string, header ...string) request {
 func TestPostWebhook(t *testing.T) {
 	t.Parallel()
 
-	t.Run("JSON", func(t *testing.T) {
+	t.Run("a JSON delivery is accepted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.engine.decide = func(attune.Event, []attune.Candidate) []attune.Decision {
@@ -50,7 +50,7 @@ func TestPostWebhook(t *testing.T) {
 		require.Equal(t, 1, b.metrics.of("POST /api/v1/webhooks/{key} Accepted"))
 	})
 
-	t.Run("Form", func(t *testing.T) {
+	t.Run("a form delivery is accepted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		body := url.Values{"payload": {`{"ref": "a & b"}`}}.Encode()
@@ -59,19 +59,19 @@ func TestPostWebhook(t *testing.T) {
 		require.JSONEq(t, `{"ref": "a & b"}`, string(b.recorder.only(t).Payload))
 	})
 
-	t.Run("OtherJSONType", func(t *testing.T) {
+	t.Run("another JSON media type is accepted", func(t *testing.T) {
 		t.Parallel()
 		recorder := setup(t).do(t, delivery("gh", `{}`, "Content-Type: application/cloudevents+json"))
 		require.Equal(t, http.StatusAccepted, recorder.Code, recorder.Body.String())
 	})
 
-	// The example of GitHub's documentation.
-	t.Run("KnownSignature", func(t *testing.T) {
+	// The example is from GitHub's documentation.
+	t.Run("a known signature is accepted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		in := delivery("gh", "Hello, World!",
 			"X-Hub-Signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")
-		requireProblem(t, b.do(t, in), 400, "malformed") // signed, and then read
+		requireProblem(t, b.do(t, in), 400, "malformed") // the signature is valid, the body is not JSON
 	})
 }
 
@@ -88,45 +88,45 @@ func TestPostWebhookErrors(t *testing.T) {
 		code   string
 		detail string
 	}{
-		{"UnknownKey", delivery("gl", body), nil, 404, "not_found", `there is no webhook "gl"`},
-		{"KeyThatCannotBe", delivery("%00", body), nil, 404, "not_found", `there is no such webhook`},
-		{"NoSignature", delivery("gh", body, "X-Hub-Signature-256:"), nil, 401, "unauthorized", "the signature is missing or wrong"},
-		{"WrongSignature", delivery("gh", body, "X-Hub-Signature-256: "+sign("other", body)), nil,
+		{"an unknown key is not found", delivery("gl", body), nil, 404, "not_found", `there is no webhook "gl"`},
+		{"an impossible key is not found", delivery("%00", body), nil, 404, "not_found", `there is no such webhook`},
+		{"a missing signature is refused", delivery("gh", body, "X-Hub-Signature-256:"), nil, 401, "unauthorized", "the signature is missing or wrong"},
+		{"a wrong signature is refused", delivery("gh", body, "X-Hub-Signature-256: "+sign("other", body)), nil,
 			401, "unauthorized", "the signature is missing or wrong"},
-		{"SignatureOfOtherBody", delivery("gh", body, "X-Hub-Signature-256: "+sign(webhookSecret, body+" ")), nil,
+		{"a signature of another body is refused", delivery("gh", body, "X-Hub-Signature-256: "+sign(webhookSecret, body+" ")), nil,
 			401, "unauthorized", "the signature is missing or wrong"},
-		{"SignatureWithoutPrefix", delivery("gh", body, "X-Hub-Signature-256: "+strings.TrimPrefix(right, "sha256=")), nil,
+		{"a signature without prefix is refused", delivery("gh", body, "X-Hub-Signature-256: "+strings.TrimPrefix(right, "sha256=")), nil,
 			401, "unauthorized", "the signature is missing or wrong"},
-		{"SignatureCut", delivery("gh", body, "X-Hub-Signature-256: "+right[:len(right)-2]), nil,
+		{"a shortened signature is refused", delivery("gh", body, "X-Hub-Signature-256: "+right[:len(right)-2]), nil,
 			401, "unauthorized", "the signature is missing or wrong"},
-		{"SignatureWithRest", delivery("gh", body, "X-Hub-Signature-256: "+right+"zz"), nil,
+		{"a signature with trailing text is refused", delivery("gh", body, "X-Hub-Signature-256: "+right+"zz"), nil,
 			401, "unauthorized", "the signature is missing or wrong"},
-		{"SecretMissing", delivery("gh", body), func(b *bundle) { delete(b.secrets, "GITHUB_SECRET") },
+		{"the secret is missing", delivery("gh", body), func(b *bundle) { delete(b.secrets, "GITHUB_SECRET") },
 			503, "unavailable", "set the environment variable GITHUB_SECRET of the API process"},
-		// An empty secret would accept a signature that everybody can make.
-		{"SecretEmpty", delivery("gh", body, "X-Hub-Signature-256: "+sign("", body)), func(b *bundle) { b.secrets["GITHUB_SECRET"] = "" },
+		// An empty secret would accept a signature that any caller can make.
+		{"the secret is empty", delivery("gh", body, "X-Hub-Signature-256: "+sign("", body)), func(b *bundle) { b.secrets["GITHUB_SECRET"] = "" },
 			503, "unavailable", "set the environment variable GITHUB_SECRET"},
-		{"NotJSON", delivery("gh", `{"ref"`), nil, 400, "malformed", "the body is not valid JSON"},
-		{"NoBody", delivery("gh", ``), nil, 400, "malformed", "the body is not valid JSON"},
-		{"NotAnObject", delivery("gh", `[1]`), func(b *bundle) {
+		{"malformed JSON is refused", delivery("gh", `{"ref"`), nil, 400, "malformed", "the body is not valid JSON"},
+		{"an empty body is refused", delivery("gh", ``), nil, 400, "malformed", "the body is not valid JSON"},
+		{"a body that is no object is refused", delivery("gh", `[1]`), func(b *bundle) {
 			b.engine.check = func(_ attune.Trigger, payload json.RawMessage) error {
 				return attune.Errorf(attune.CodeInvalid, "payload %s is no object", payload)
 			}
 		}, 422, "invalid", "payload [1] is no object"},
-		{"ContentType", delivery("gh", body, "Content-Type: text/plain"), nil,
+		{"another content type is refused", delivery("gh", body, "Content-Type: text/plain"), nil,
 			415, "unsupported_media_type", "send it with Content-Type: application/json"},
-		{"FormWithoutPayload", delivery("gh", `a=b`, "Content-Type: application/x-www-form-urlencoded"), nil,
+		{"a form without payload is refused", delivery("gh", `a=b`, "Content-Type: application/x-www-form-urlencoded"), nil,
 			415, "unsupported_media_type", "the form has no field payload"},
-		{"BodyTooLarge", delivery("gh", `{"x": "`+strings.Repeat("x", attune.MaxPayloadBytes+64<<10)+`"}`), nil,
+		{"a body over the limit is refused", delivery("gh", `{"x": "`+strings.Repeat("x", attune.MaxPayloadBytes+64<<10)+`"}`), nil,
 			413, "too_large", "the body has more than 576 KiB"},
-		{"PayloadTooLarge", delivery("gh", `{"x": "`+strings.Repeat("x", attune.MaxPayloadBytes)+`"}`), nil,
+		{"a payload over the limit is refused", delivery("gh", `{"x": "`+strings.Repeat("x", attune.MaxPayloadBytes)+`"}`), nil,
 			413, "too_large", "the payload has more than 512 KiB"},
-		{"DedupKeyTooLong", delivery("gh", body, "X-GitHub-Delivery: "+strings.Repeat("k", 300)), nil,
+		{"a dedup key over the limit is refused", delivery("gh", body, "X-GitHub-Delivery: "+strings.Repeat("k", 300)), nil,
 			422, "invalid", "header.X-GitHub-Delivery: 300 bytes are too many"},
-		{"DatabaseDown", delivery("gh", body), func(b *bundle) {
+		{"the database is down", delivery("gh", body), func(b *bundle) {
 			b.triggers.byKey = func(string) (attune.Trigger, error) { return attune.Trigger{}, errDown }
 		}, 503, "unavailable", "the database does not answer"},
-		{"TriggerWithoutWebhook", delivery("gh", body), func(b *bundle) {
+		{"a trigger without webhook is not found", delivery("gh", body), func(b *bundle) {
 			b.triggers.byKey = func(string) (attune.Trigger, error) { return attune.Trigger{Ref: "github.push"}, nil }
 		}, 404, "not_found", `there is no webhook "gh"`},
 	}
@@ -145,7 +145,7 @@ func TestPostWebhookErrors(t *testing.T) {
 	}
 }
 
-// A caller without the secret must not learn whether the signature was missing, unreadable or wrong.
+// A caller without the secret must not learn whether the signature is missing, malformed or wrong.
 func TestPostWebhookSameAnswerForEverySignature(t *testing.T) {
 	t.Parallel()
 
@@ -162,7 +162,7 @@ func TestPostWebhookSameAnswerForEverySignature(t *testing.T) {
 	}
 }
 
-// The signature comes before everything that depends on the body.
+// The signature is checked before the body is parsed.
 func TestPostWebhookChecksSignatureFirst(t *testing.T) {
 	t.Parallel()
 

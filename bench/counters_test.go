@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"testing"
 	"time"
 
@@ -12,21 +11,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// settleTime is how long a service may take to show in its counters what it has done: PostgreSQL's idle backends hand their
-// numbers in after 10 s, RabbitMQ's channels every 5 s.
+// settleTime is how long a service may delay its counters: PostgreSQL's idle backends report after 10 s, RabbitMQ's
+// channels every 5 s.
 const settleTime = 11 * time.Second
 
-// counters are what the services count in all.
+// counters are total counts of the services.
 type counters struct {
 	transactions int64 // committed in attune's database
-	messages     int64 // published to any exchange, answers to questions included
+	messages     int64 // published to any exchange, replies included
 }
 
 func (c counters) minus(other counters) counters {
 	return counters{transactions: c.transactions - other.transactions, messages: c.messages - other.messages}
 }
 
-// counters waits until the services have counted all that has been done, and reads them.
+// counters waits until the services have counted all work, and reads the counters.
 func (w *world) counters(b *testing.B) (c counters) {
 	b.Helper()
 	settled := time.NewTimer(settleTime)
@@ -55,7 +54,7 @@ func (w *world) counters(b *testing.B) (c counters) {
 	return c
 }
 
-// autovacuum switches PostgreSQL's own work on tables on or off: it comes once in a while, as dozens of transactions.
+// autovacuum switches PostgreSQL's autovacuum on or off, because it occasionally runs dozens of transactions.
 func (w *world) autovacuum(b *testing.B, state string) {
 	b.Helper()
 	for _, statement := range []string{"ALTER SYSTEM SET autovacuum = " + state, "SELECT pg_reload_conf()"} {
@@ -64,13 +63,9 @@ func (w *world) autovacuum(b *testing.B, state string) {
 	}
 }
 
-// connectBeside connects to another database of the same server.
-func connectBeside(b *testing.B, address string) *pgx.Conn {
+func connect(b *testing.B, address string) *pgx.Conn {
 	b.Helper()
-	u, err := url.Parse(address)
-	require.NoError(b, err)
-	u.Path = "/postgres"
-	conn, err := pgx.Connect(b.Context(), u.String())
+	conn, err := pgx.Connect(b.Context(), address)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.Context())) })
 	return conn

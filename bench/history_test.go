@@ -17,13 +17,14 @@ import (
 	"github.com/attune-go/attune/workflows/baseline"
 )
 
-// release is a slot that an enforcement gave back: the queue has accepted the signal that says so.
+// release is a slot that an enforcement freed: the queue has accepted the release signal.
 type release struct {
 	enforcement attune.EnforcementID
 	at          time.Time // the clock of Temporal's server
 }
 
-// releases reads the releases that a queue has accepted since then, in the order in which the queue applies them, each once.
+// releases returns the releases that a queue has accepted after since, in the order in which the queue applies them,
+// without duplicates.
 func (w *world) releases(ctx context.Context, key attune.QueueKey, since time.Time) ([]release, error) {
 	events, err := w.eventsSince(ctx, workflows.QueueWorkflowID(key), since)
 	if err != nil {
@@ -46,7 +47,7 @@ func (w *world) releases(ctx context.Context, key attune.QueueKey, since time.Ti
 	return all, nil
 }
 
-// eventsSince reads the events of a workflow since then, over all its runs, in their order.
+// eventsSince returns the events of a workflow after since, over all its runs, in order.
 func (w *world) eventsSince(ctx context.Context, workflow string, since time.Time) ([]*historypb.HistoryEvent, error) {
 	var all []*historypb.HistoryEvent
 	for run := ""; ; {
@@ -55,7 +56,7 @@ func (w *world) eventsSince(ctx context.Context, workflow string, since time.Tim
 			return nil, err
 		}
 		started := events[0]
-		all = append(events, all...) // this run came before those read so far
+		all = append(events, all...) // this run is earlier than the runs read so far
 		run = started.GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId()
 		if run == "" || started.GetEventTime().AsTime().Before(since) {
 			break
@@ -76,10 +77,10 @@ func releasedBy(event *historypb.HistoryEvent) ([]attune.Ticket, error) {
 	return released.Tickets, nil
 }
 
-// readers is how many histories are read at the same time.
+// readers is the number of histories to read at the same time.
 const readers = 8
 
-// begins reads when the workflows of enforcements have begun: when their first task was started.
+// begins returns when the first task of each enforcement's workflow started.
 func (w *world) begins(ctx context.Context, ids []attune.EnforcementID) (map[attune.EnforcementID]time.Time, error) {
 	begins := make(map[attune.EnforcementID]time.Time, len(ids))
 	var mu sync.Mutex
@@ -106,7 +107,7 @@ func (w *world) begins(ctx context.Context, ids []attune.EnforcementID) (map[att
 	return begins, group.Wait()
 }
 
-// history reads all events of a run; the latest run for "".
+// history returns all events of a run; "" is the latest run.
 func (w *world) history(ctx context.Context, workflow, run string) (events []*historypb.HistoryEvent, err error) {
 	err = baseline.UntilAnswered(ctx, func(ctx context.Context) error {
 		events = nil

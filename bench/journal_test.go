@@ -15,29 +15,29 @@ import (
 	"github.com/attune-go/attune/workflows/baseline"
 )
 
-// journal is what attune's log says about executions. The lines about the end of processes are always there, the others only
-// with debug lines.
+// journal collects the executions' data from attune's log. The lines about ended processes are always in the log; the
+// others only with debug lines.
 type journal struct {
-	ended *baseline.Count // processes of executions
+	ended *baseline.Count // the number of ended processes
 
-	mu         sync.Mutex // guards what follows: the goroutine that reads the log writes it
+	mu         sync.Mutex // guards the fields below, which the reader of the log writes
 	moments    map[attune.ExecutionID]moments
-	unexpected []string // ends that are no success
+	unexpected []string // lines about executions that did not succeed
 }
 
-// moments are times of one execution, by the clock of attune's process; zero when the log does not tell.
+// moments are times of one execution, by the clock of attune's process; zero without a line in the log.
 type moments struct {
-	asked    time.Time // the worker asks for the claim
-	starts   time.Time // the worker starts the process
-	ends     time.Time // the process has ended, and the worker has its output
-	consumed time.Time // the bridge has the report
+	claimSent time.Time // the worker sends the claim
+	starts    time.Time // the worker starts the process
+	ends      time.Time // the process has ended, and the worker has its output
+	consumed  time.Time // the bridge has the report
 }
 
 func newJournal() *journal {
 	return &journal{ended: baseline.NewCount(), moments: map[attune.ExecutionID]moments{}}
 }
 
-// line is one line of the log, as far as it matters here.
+// line is one line of the log, with the fields that the journal reads.
 type line struct {
 	Time       time.Time
 	Msg        string
@@ -48,25 +48,25 @@ type line struct {
 	Status     attune.ExecutionStatus
 }
 
-// read takes in a line of the log. It parses only the lines that matter: with debug lines, most do not.
+// read reads a line of the log. It decodes only the three kinds of lines that the journal needs.
 func (j *journal) read(text []byte) {
 	for _, msg := range []string{"execution ended", "execution starts", "reports consumed"} {
 		if bytes.Contains(text, []byte(`"msg":"`+msg+`"`)) {
 			var l line
 			if err := json.Unmarshal(text, &l); err == nil {
-				j.note(l, text)
+				j.record(l, text)
 			}
 			return
 		}
 	}
 }
 
-func (j *journal) note(l line, text []byte) {
+func (j *journal) record(l line, text []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	switch l.Msg {
 	case "execution starts":
-		j.change(l.Execution, func(m *moments) { m.asked = l.Asked })
+		j.change(l.Execution, func(m *moments) { m.claimSent = l.Asked })
 	case "execution ended":
 		j.change(l.Execution, func(m *moments) { m.starts, m.ends = l.Time.Add(-l.Took), l.Time })
 		if l.Status != attune.ExecutionSucceeded {
@@ -86,7 +86,7 @@ func (j *journal) change(id attune.ExecutionID, set func(*moments)) {
 	j.moments[id] = m
 }
 
-// of returns what is known about an execution.
+// of returns the moments of an execution.
 func (j *journal) of(id attune.ExecutionID) moments {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -115,7 +115,7 @@ func TestJournal(t *testing.T) {
 	} {
 		j.read([]byte(text))
 	}
-	require.Equal(t, moments{asked: moment(1), starts: moment(3), ends: moment(5), consumed: moment(6)}, j.of(7))
+	require.Equal(t, moments{claimSent: moment(1), starts: moment(3), ends: moment(5), consumed: moment(6)}, j.of(7))
 	require.Equal(t, moments{consumed: moment(6)}, j.of(6))
 	require.EqualValues(t, 2, j.ended.Value())
 	require.Len(t, j.failed(), 1)

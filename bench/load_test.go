@@ -15,10 +15,10 @@ import (
 	"github.com/attune-go/attune/workflows/baseline"
 )
 
-// posters is how many events are posted at the same time.
+// posters is the number of concurrent posts.
 const posters = 8
 
-// load posts events. Each of its callers has a connection that is kept.
+// load posts events over kept-alive connections.
 type load struct {
 	url    string
 	client http.Client
@@ -27,18 +27,18 @@ type load struct {
 
 func newLoad(url string) *load {
 	return &load{url: url, client: http.Client{
-		Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: posters, IdleConnTimeout: time.Minute},
+		Timeout: testTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: posters, IdleConnTimeout: time.Minute},
 	}}
 }
 
-// post posts n events that lead to one enforcement each, in the queue with the given limit.
+// post posts n events. Each leads to one enforcement, in the queue with the given limit.
 func (l *load) post(ctx context.Context, limit, n int) error {
 	return baseline.InParallel(ctx, n, posters, func(ctx context.Context) error { return l.event(ctx, limit) })
 }
 
 func (l *load) event(ctx context.Context, limit int) error {
-	body := fmt.Sprintf(`{"trigger":"bench.work","payload":{"limit":%d,"number":%d}}`, limit, l.posted.Add(1))
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, strings.NewReader(body))
+	content := fmt.Sprintf(`{"trigger":"bench.work","payload":{"limit":%d,"number":%d}}`, limit, l.posted.Add(1))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.url, strings.NewReader(content))
 	if err != nil {
 		return err
 	}
@@ -48,14 +48,14 @@ func (l *load) event(ctx context.Context, limit int) error {
 		return fmt.Errorf("post an event: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return fmt.Errorf("post an event: %w", err)
 	}
 	var accepted api.Accepted
-	if err := json.Unmarshal(answer, &accepted); err != nil || len(accepted.Enforcements) != 1 ||
+	if err := json.Unmarshal(body, &accepted); err != nil || len(accepted.Enforcements) != 1 ||
 		accepted.Enforcements[0].Status != attune.EnforcementCreated {
-		return fmt.Errorf("an event must lead to one enforcement; the answer is %s %s", response.Status, answer)
+		return fmt.Errorf("an event must lead to one enforcement; the response is %s %s", response.Status, body)
 	}
 	return nil
 }

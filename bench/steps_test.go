@@ -11,8 +11,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// moment is a point of a hand-over. The moments up to the release are about the enforcement that gives its slot back; those from
-// the grant on are about the enforcement that gets the slot.
+// moment is a point in time of a hand-over. The moments up to the release belong to the enforcement that frees its slot;
+// the moments from the grant on belong to the enforcement that gets the slot.
 type moment int
 
 const (
@@ -23,13 +23,13 @@ const (
 	grantDecided
 	requestBegins
 	rowRequested
-	claimAsked
+	claimSent
 	claimGranted
 	processStarts
 	momentsOfHandOver
 )
 
-// step names what leads to the moment, and the clock that says when it was. All clocks are those of one machine.
+// step names the step that ends at the moment, and the clock that measured it. All clocks run on one machine.
 func (m moment) step() (name, clock string) {
 	steps := [momentsOfHandOver][2]string{
 		reportConsumed:  {"report consumed by the bridge", "attune"},
@@ -37,26 +37,26 @@ func (m moment) step() (name, clock string) {
 		releaseAccepted: {"release accepted by the queue", "Temporal"},
 		grantDecided:    {"grant decided in a turn of the queue", "Temporal"},
 		requestBegins:   {"EnforcementWorkflow begins", "Temporal"},
-		rowRequested:    {"execution row of the next", "PostgreSQL"},
-		claimAsked:      {"worker asks for the claim", "attune"},
+		rowRequested:    {"execution row of the next enforcement", "PostgreSQL"},
+		claimSent:       {"worker sends the claim", "attune"},
 		claimGranted:    {"claim granted", "PostgreSQL"},
 		processStarts:   {"process starts", "attune"},
 	}
 	return steps[m][0], steps[m][1]
 }
 
-// handOver is the way of a slot from the end of one process to the start of the next.
+// handOver is the time of a slot from the end of one process to the start of the next.
 type handOver [momentsOfHandOver]time.Time
 
 func (h handOver) whole() time.Duration { return h[processStarts].Sub(h[processEnds]) }
 
-// took is how long the step that leads to m took.
+// took is the duration of the step that ends at m.
 func (h handOver) took(m moment) time.Duration { return h[m].Sub(h[m-1]) }
 
 // complete reports whether every moment is known.
 func (h handOver) complete() bool { return !slices.ContainsFunc(h[:], time.Time.IsZero) }
 
-// facts is what is known about the enforcements of one round of a queue.
+// facts is the data about the enforcements of one round of a queue.
 type facts struct {
 	limit      int
 	log        *journal
@@ -66,10 +66,10 @@ type facts struct {
 	executions map[attune.EnforcementID]attune.Execution
 }
 
-// handOvers returns the hand-overs of the round whose moments are all known, and how many there were.
+// handOvers returns the hand-overs of the round with all moments, and the number of all hand-overs.
 //
-// A queue grants while it has a slot, so of its grants since it was idle the first ones use the limit up, and each further one
-// takes the slot of a release, in their order. It is a hand-over if its ticket waited already when the slot came free.
+// A queue grants while it has a free slot. So the first grants of an idle queue use up the limit, and each later grant
+// takes the slot of the next release. It is a hand-over if its ticket already waited when the slot became free.
 func (f facts) handOvers() (known []handOver, all int) {
 	grants := slices.SortedFunc(slices.Values(f.grants), func(a, b attune.LoggedGrant) int { return cmp.Compare(a.Number, b.Number) })
 	for i, release := range f.releases {
@@ -99,7 +99,7 @@ func (f facts) between(release release, grant attune.LoggedGrant) handOver {
 		grantDecided:    grant.GrantedAt,
 		requestBegins:   f.begins[grant.Enforcement],
 		rowRequested:    after.RequestedAt,
-		claimAsked:      started.asked,
+		claimSent:       started.claimSent,
 		claimGranted:    timeOf(after.StartedAt),
 		processStarts:   started.starts,
 	}
@@ -120,8 +120,8 @@ func TestHandOvers(t *testing.T) {
 			Ticket: attune.Ticket{Enforcement: attune.EnforcementID(number), EnqueuedAt: at(queued)}, Number: number, GrantedAt: at(granted),
 		}}
 	}
-	// Enforcement n has execution 10 + n, whose process starts at 100 n and ends 10 ms later; 9 ms before it starts, its grant is
-	// decided. The log of the last one has a gap.
+	// Enforcement n has execution 10 + n. Its grant is decided 9 ms before its process starts at 100 n ms, and its process
+	// ends 10 ms after that. The log of the last enforcement has a gap.
 	setup := func(limit int) facts {
 		f := facts{
 			limit: limit, log: newJournal(), begins: map[attune.EnforcementID]time.Time{},
@@ -134,17 +134,17 @@ func TestHandOvers(t *testing.T) {
 			x := attune.Execution{ID: attune.ExecutionID(10 + id), Enforcement: id, RequestedAt: at(start - 6)}
 			x.StartedAt, x.FinishedAt = new(at(start-2)), new(at(start+12))
 			f.executions[id], f.begins[id] = x, at(start-7)
-			f.log.moments[x.ID] = moments{asked: at(start - 4), starts: at(start), ends: at(start + 10), consumed: at(start + 11)}
+			f.log.moments[x.ID] = moments{claimSent: at(start - 4), starts: at(start), ends: at(start + 10), consumed: at(start + 11)}
 		}
 		f.log.moments[14] = moments{starts: at(400)}
 		return f
 	}
 
-	t.Run("each grant beyond the limit takes the slot of a release, in their order", func(t *testing.T) {
+	t.Run("each grant beyond the limit takes the slot of the next release", func(t *testing.T) {
 		t.Parallel()
 		known, all := setup(1).handOvers()
 		require.Equal(t, 3, all)
-		require.Len(t, known, 2, "one moment of the last hand-over is not known")
+		require.Len(t, known, 2, "the last hand-over lacks a moment")
 		for i, h := range known {
 			var steps []int
 			for m := processEnds + 1; m < momentsOfHandOver; m++ {
@@ -155,14 +155,14 @@ func TestHandOvers(t *testing.T) {
 		}
 	})
 
-	t.Run("a ticket that came after the slot was free is no hand-over", func(t *testing.T) {
+	t.Run("a ticket that arrives after its slot is free is no hand-over", func(t *testing.T) {
 		t.Parallel()
 		known, all := setup(3).handOvers()
 		require.Zero(t, all)
 		require.Empty(t, known)
 	})
 
-	t.Run("a queue that never used its limit up has none", func(t *testing.T) {
+	t.Run("a queue that never reaches its limit has no hand-over", func(t *testing.T) {
 		t.Parallel()
 		_, all := setup(10).handOvers()
 		require.Zero(t, all)

@@ -14,10 +14,10 @@ import (
 	"github.com/attune-go/attune/workflows/baseline"
 )
 
-// result is what was measured at one limit. Times of parts are for one enforcement, or for one bare workflow.
+// result is the measurement at one limit. Times of parts are per enforcement or per bare workflow.
 type result struct {
 	limit    int
-	pairs, n int // rounds of attune beside rounds of the engine, and enforcements in each
+	pairs, n int // rounds of attune and of the engine each, and enforcements in a round
 
 	rate                        baseline.Ratio
 	enforcements, bareWorkflows float64 // per second
@@ -26,30 +26,30 @@ type result struct {
 	// From the round with debug lines.
 	withDebugLines         float64 // enforcements per second
 	transactions, messages float64
-	handOvers              []handOver // those with all moments
+	handOvers              []handOver // hand-overs with all moments
 	handOversInAll         int
 
-	// When attune has nothing to run, per second.
+	// Of an idle attune, per second.
 	idleTransactions float64
 	idle             usage
 }
 
-// ofBareCPU is the processor time of attune and the services for an enforcement, of that of the bare engine for a workflow. The
-// benchmark is the bare engine's worker, as attune is that of enforcements.
-func (r result) ofBareCPU() float64 {
+// cpuRatio is the processor time of attune and the services per enforcement, relative to that of the bare engine per
+// workflow. The benchmark process is the worker of the bare engine.
+func (r result) cpuRatio() float64 {
 	return ratioOf(r.used.service(), r.bare[partTemporal]+r.bare[partLoad])
 }
 
-func (r result) ofBareTemporal() float64 { return ratioOf(r.used[partTemporal], r.bare[partTemporal]) }
+func (r result) temporalRatio() float64 { return ratioOf(r.used[partTemporal], r.bare[partTemporal]) }
 
 func ratioOf(measured, against time.Duration) float64 {
-	if against == 0 { // nothing is known about processor time
+	if against == 0 { // the processor time is unknown
 		return 0
 	}
 	return float64(measured) / float64(against)
 }
 
-// whole returns a quantile of the hand-overs.
+// whole returns a percentile of the duration of the hand-overs.
 func (r result) whole(percent int) time.Duration {
 	var all []time.Duration
 	for _, h := range r.handOvers {
@@ -58,7 +58,7 @@ func (r result) whole(percent int) time.Duration {
 	return baseline.Quantile(all, percent)
 }
 
-// step returns quantiles of the step that leads to m, and its share of all hand-overs together.
+// step returns percentiles of the step that ends at m, and its share of the sum of all hand-overs.
 func (r result) step(m moment) (share float64, p50, p99 time.Duration) {
 	var all []time.Duration
 	var step, whole time.Duration
@@ -70,12 +70,12 @@ func (r result) step(m moment) (share float64, p50, p99 time.Duration) {
 	return ratioOf(step, whole), baseline.Quantile(all, 50), baseline.Quantile(all, 99)
 }
 
-// report is the tables of all results, ratios first, as Markdown that can also be read as it is.
+// report returns the tables of all results as Markdown, ratios first.
 func report(all results) string {
 	return strings.Join([]string{all.ratios(), all.absolute(), all.steps()}, "\n")
 }
 
-// results are those of all limits: a column each.
+// results are the results of all limits, a column each.
 type results []result
 
 func (all results) row(name string, cell func(result) string) []string {
@@ -95,11 +95,11 @@ func (all results) heads(first ...string) []string {
 
 func (all results) ratios() string {
 	return markdown(all.heads("ratios"), [][]string{
-		all.row("rate, of the bare engine's", func(r result) string {
+		all.row("rate relative to the bare engine", func(r result) string {
 			return fmt.Sprintf("**%.2f** (%.2f to %.2f, %d pairs)", r.rate.Median, r.rate.Lowest, r.rate.Highest, r.pairs)
 		}),
-		all.row("CPU of all parts, of a bare workflow's", func(r result) string { return fmt.Sprintf("%.1f", r.ofBareCPU()) }),
-		all.row("CPU of Temporal, of that for a bare workflow", func(r result) string { return fmt.Sprintf("%.1f", r.ofBareTemporal()) }),
+		all.row("CPU of all parts relative to a bare workflow", func(r result) string { return fmt.Sprintf("%.1f", r.cpuRatio()) }),
+		all.row("CPU of Temporal relative to a bare workflow", func(r result) string { return fmt.Sprintf("%.1f", r.temporalRatio()) }),
 		all.row("transactions per enforcement", func(r result) string { return fmt.Sprintf("%.1f", r.transactions) }),
 		all.row("messages per enforcement", func(r result) string { return fmt.Sprintf("%.1f", r.messages) }),
 	})
@@ -121,8 +121,8 @@ func (all results) absolute() string {
 	rows = append(rows,
 		all.row("CPU per bare workflow: Temporal", func(r result) string { return ms(r.bare[partTemporal]) + " ms" }),
 		all.row("CPU per bare workflow: its worker", func(r result) string { return ms(r.bare[partLoad]) + " ms" }),
-		all.row("with nothing to run: CPU of attune and services", func(r result) string { return ms(r.idle.service()) + " ms/s" }),
-		all.row("with nothing to run: transactions", func(r result) string { return fmt.Sprintf("%.1f/s", r.idleTransactions) }),
+		all.row("idle: CPU of attune and services", func(r result) string { return ms(r.idle.service()) + " ms/s" }),
+		all.row("idle: transactions", func(r result) string { return fmt.Sprintf("%.1f/s", r.idleTransactions) }),
 	)
 	return markdown(all.heads("this machine, this run"), rows)
 }
@@ -142,7 +142,7 @@ func (all results) steps() string {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f", 1000*d.Seconds()) }
 
-// markdown writes a table whose columns are aligned.
+// markdown returns a table with aligned columns.
 func markdown(heads []string, rows [][]string) string {
 	widths := make([]int, len(heads))
 	for _, cells := range append([][]string{heads}, rows...) {
@@ -187,12 +187,12 @@ func TestResult(t *testing.T) {
 	share, p50, p99 := r.step(processStarts)
 	require.InDelta(t, 14.0/30, share, 1e-9)
 	require.Equal(t, time.Millisecond, p50)
-	require.Equal(t, time.Millisecond, p99, "of three, the second is the last below 99 percent")
+	require.Equal(t, time.Millisecond, p99, "of three values, the second is the last below 99 percent")
 
 	r.used[partAttune], r.used[partTemporal], r.used[partWork], r.used[partLoad] = 8, 12, 100, 100
-	require.Zero(t, r.ofBareCPU(), "without processor times there is no ratio")
+	require.Zero(t, r.cpuRatio(), "without processor times there is no ratio")
 	r.bare[partTemporal], r.bare[partLoad] = 6, 4
-	require.InDelta(t, 2, r.ofBareCPU(), 1e-9)
-	require.InDelta(t, 2, r.ofBareTemporal(), 1e-9)
+	require.InDelta(t, 2, r.cpuRatio(), 1e-9)
+	require.InDelta(t, 2, r.temporalRatio(), 1e-9)
 	require.Contains(t, report(results{r}), "| process starts ")
 }

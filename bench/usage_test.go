@@ -7,7 +7,7 @@ import (
 	"github.com/attune-go/attune/devenv/services/procfs"
 )
 
-// part is a part of the whole that takes processor time.
+// part is a consumer of processor time.
 type part int
 
 const (
@@ -16,7 +16,7 @@ const (
 	partPostgres             // the server with all its backends
 	partRabbitMQ             // the broker with its helpers
 	partWork                 // the processes of actions
-	partLoad                 // this benchmark: it posts events, reads attune's log, and is the worker of the bare engine
+	partLoad                 // this benchmark: it posts events, reads attune's log, and runs the worker of the bare engine
 	parts
 )
 
@@ -27,7 +27,7 @@ func (p part) String() string {
 // usage is processor time by part.
 type usage [parts]time.Duration
 
-// service is the sum of what attune and the three services take.
+// service is the sum for attune and the three services.
 func (u usage) service() time.Duration {
 	return u[partAttune] + u[partTemporal] + u[partPostgres] + u[partRabbitMQ]
 }
@@ -46,7 +46,7 @@ func (u usage) minus(other usage) usage {
 	return u
 }
 
-// per is the share of one of n.
+// per divides u by n.
 func (u usage) per(n int) usage {
 	for p := range u {
 		u[p] /= time.Duration(n)
@@ -54,7 +54,7 @@ func (u usage) per(n int) usage {
 	return u
 }
 
-// usage reads what all parts have taken so far. On systems without /proc that is nothing.
+// usage reads the processor time of all parts; zero on systems without /proc.
 func (w *world) usage() (u usage) {
 	u[partTemporal] = ofFamilies(w.services.Temporal.PIDs())
 	u[partPostgres] = ofFamilies(w.services.Postgres.PIDs())
@@ -68,11 +68,11 @@ func (w *world) usage() (u usage) {
 	return u
 }
 
-// ofFamilies sums what processes and all below them have taken, those included that have ended and were waited for.
+// ofFamilies sums the processor time of processes and their descendants, ended ones included.
 func ofFamilies(pids []int) (sum time.Duration) {
 	for _, pid := range pids {
 		for _, member := range procfs.Family(pid) {
-			used, _ := procfs.ReadUsage(member) // it may end meanwhile, and then counts as waited for
+			used, _ := procfs.ReadUsage(member) // a process that ends meanwhile counts as waited for
 			sum += used.Sum()
 		}
 	}

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// pairs is how many rounds of attune stand beside rounds of the engine, for each iteration that -benchtime asks for.
+	// pairs is how many rounds of attune and of the engine run, for each iteration of -benchtime.
 	pairs = 5
-	// size is how many slots are handed over in a round at the limits of 10 and 100, sizeVariable what says otherwise. At the
-	// limit of 1 it is a third: everything goes one by one there.
+	// size is the number of hand-overs in a round at the limits of 10 and 100, unless sizeVariable is set. At the limit of 1
+	// the number is a third, because the enforcements run one by one.
 	size         = 300
 	sizeVariable = "BENCH_N"
-	// shortPairs and shortSize are for -short: enough to see that everything works.
+	// shortPairs and shortSize apply with -short: enough to show that the benchmark works.
 	shortPairs, shortSize = 1, 30
-	// warmUp is how many enforcements a fresh attune runs before it is measured.
+	// warmUp is how many enforcements a new attune process runs before the measurement.
 	warmUp = 20
 )
 
-// BenchmarkWhole measures the whole way, from the API to the release, beside the bare engine on the same Temporal server: at
-// limits of 1, 10 and 100, with rounds of the two in turn. After that, one more round in which attune writes debug lines is taken
-// apart: what the services count, and the steps of each hand-over.
+// BenchmarkWhole measures attune from the API to the release, and the bare engine on the same Temporal server, at limits
+// of 1, 10 and 100. The rounds of the two alternate. After that, attune runs one more round with debug lines, to count
+// the work of the services and to measure the steps of each hand-over.
 func BenchmarkWhole(b *testing.B) {
 	load := loadAverage()
 	w := newWorld(b)
@@ -46,16 +46,16 @@ func BenchmarkWhole(b *testing.B) {
 	if len(all) == 0 {
 		return
 	}
-	fmt.Printf("\nThe whole way beside the bare engine. %d processors, load average before the start: %s. Bare workflows by %d starters.\n\n%s\n",
-		runtime.NumCPU(), load, w.starters, report(all))
+	fmt.Printf("\nattune and the bare engine on %d processors, with %d starters of bare workflows. Load average before the start: %s.\n\n%s\n",
+		runtime.NumCPU(), w.starters, load, report(all))
 }
 
-// loadAverage is how busy the machine was in the last 1, 5 and 15 minutes.
+// loadAverage returns the load of the machine in the last 1, 5 and 15 minutes.
 func loadAverage() string {
 	data, err := os.ReadFile("/proc/loadavg")
 	fields := strings.Fields(string(data))
 	if err != nil || len(fields) < 3 {
-		return "not known"
+		return "unknown"
 	}
 	return strings.Join(fields[:3], " ")
 }
@@ -68,7 +68,7 @@ func (w *world) measure(b *testing.B, limit int) result {
 	w.compare(b, &r)
 	w.stop()
 	w.start(b, "--log-level", "debug")
-	w.takeApart(b, &r)
+	w.measureSteps(b, &r)
 	w.stop()
 	return r
 }
@@ -94,9 +94,9 @@ func (w *world) compare(b *testing.B, r *result) {
 	r.used, r.bare = used.per(r.pairs*r.n), bare.per(r.pairs*r.n)
 }
 
-// takeApart runs the round whose steps are read. The services are let count before and after it; what attune does meanwhile, with
-// nothing to run, is measured first and left out.
-func (w *world) takeApart(b *testing.B, r *result) {
+// measureSteps runs a round with debug lines and reads the counters of the services before and after it. First it
+// measures an idle attune for the same time, and subtracts that.
+func (w *world) measureSteps(b *testing.B, r *result) {
 	b.Helper()
 	w.autovacuum(b, "off")
 	defer w.autovacuum(b, "on")
@@ -110,10 +110,10 @@ func (w *world) takeApart(b *testing.B, r *result) {
 	r.withDebugLines = whole.rate()
 	r.transactions, r.messages = float64(counted.transactions)/float64(r.n), float64(counted.messages)/float64(r.n)
 	r.handOvers, r.handOversInAll = w.facts(b, r.limit, begun).handOvers()
-	require.NotEmpty(b, r.handOvers, "of %d hand-overs, none has all its moments: does the log still have its lines?", r.handOversInAll)
+	require.NotEmpty(b, r.handOvers, "none of %d hand-overs has all its moments: check the journal's log lines", r.handOversInAll)
 }
 
-// facts reads what is known about the enforcements granted since then, and judges the queue.
+// facts reads the data of the enforcements granted after since, and verifies the queue.
 func (w *world) facts(b *testing.B, limit int, since time.Time) facts {
 	b.Helper()
 	f := facts{limit: limit, log: w.log, executions: map[attune.EnforcementID]attune.Execution{}}
@@ -135,12 +135,12 @@ func (w *world) facts(b *testing.B, limit int, since time.Time) facts {
 	return f
 }
 
-// metrics are the lines that tools compare.
+// metrics reports the lines for benchmark tools.
 func (r result) metrics(b *testing.B) {
 	b.Helper()
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(r.rate.Median, "x-engine")
-	b.ReportMetric(r.ofBareCPU(), "x-engine-cpu")
+	b.ReportMetric(r.cpuRatio(), "x-engine-cpu")
 	b.ReportMetric(r.enforcements, "enforcements/s")
 	b.ReportMetric(r.bareWorkflows, "engine-workflows/s")
 	b.ReportMetric(r.transactions, "transactions/enforcement")
@@ -160,7 +160,8 @@ func pairsOfRounds() int {
 	return pairs
 }
 
-// roundSize is how many enforcements a round has: the first ones use the limit up, each of the others takes over a slot.
+// roundSize is the number of enforcements in a round. The first ones use up the limit, and each of the others takes over
+// a slot.
 func roundSize(b *testing.B, limit int) int {
 	b.Helper()
 	n := size

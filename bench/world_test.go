@@ -26,29 +26,29 @@ import (
 
 const (
 	token = "bench-token-of-at-least-32-characters"
-	// patience is how long nothing at all may happen before something is broken.
-	patience = 3 * time.Minute
-	// workerSlots let every limit be reached.
+	// testTimeout is the longest time without progress before the benchmark fails.
+	testTimeout = 3 * time.Minute
+	// workerSlots is enough for every limit.
 	workerSlots = 100
 )
 
-// world is attune with services of its own, and the bare engine on the same Temporal server.
+// world is attune with its own services, and the bare engine on the same Temporal server.
 type world struct {
 	services *services.Set
 	temporal temporal.Client
 	queues   *workflows.QueueClient
-	database *pgx.Conn // beside attune's: statements on it do not count as attune's
+	database *pgx.Conn // to another database, so that its statements do not count as attune's; of the superuser
 
 	engine   *baseline.Engine
-	starters int // with which the engine does most
+	starters int // the number at which the engine has its highest rate
 
 	binary string
 	addr   string
 	api    *client.Client
 	load   *load
 
-	attune *program.Process // nil while none runs
-	log    *journal         // of the attune that runs, or ran last
+	attune *program.Process // nil while attune is stopped
+	log    *journal         // of the running or last attune process
 }
 
 func newWorld(b *testing.B) *world {
@@ -61,7 +61,7 @@ func newWorld(b *testing.B) *world {
 	c := testenv.Dial(b, set.Temporal.Address(), temporal.DefaultNamespace)
 	addr := fmt.Sprintf("127.0.0.1:%d", services.FreePort())
 	w := &world{
-		services: set, temporal: c, queues: workflows.NewQueueClient(c), database: connectBeside(b, set.Postgres.URL()),
+		services: set, temporal: c, queues: workflows.NewQueueClient(c), database: connect(b, set.Postgres.AdminURL()),
 		engine: baseline.NewEngine(c),
 		addr:   addr, api: client.New("http://"+addr, token), load: newLoad("http://" + addr + "/api/v1/events"),
 	}
@@ -75,10 +75,10 @@ func newWorld(b *testing.B) *world {
 	return w
 }
 
-// start runs attune with all its roles. Nothing in the environment of the benchmark changes how it is set.
+// start runs attune with all its roles. The environment of the benchmark does not change its settings.
 func (w *world) start(b *testing.B, args ...string) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.Context(), testTimeout)
 	defer cancel()
 	w.log = newJournal()
 	process, err := program.Start(ctx, program.Config{
@@ -96,7 +96,7 @@ func (w *world) start(b *testing.B, args ...string) {
 		Line: w.log.read,
 	})
 	require.NoError(b, err)
-	b.Cleanup(process.Stop) // again, if the benchmark does not get as far as stopping it
+	b.Cleanup(process.Stop) // stops attune if the benchmark fails before stop
 	w.attune = process
 }
 
@@ -105,10 +105,10 @@ func (w *world) stop() {
 	w.attune = nil
 }
 
-// queue is the queue of the action with the given limit.
+// queue returns the queue of the action with the given limit.
 func queue(limit int) attune.QueueKey { return attune.QueueKey(fmt.Sprintf("bench.limit%d", limit)) }
 
-// round is n of a kind.
+// round is n enforcements, or n bare workflows.
 type round struct {
 	n    int
 	took time.Duration
@@ -123,12 +123,12 @@ func (w *world) bare(b *testing.B, n int) round {
 	before := w.usage()
 	took, err := w.engine.Run(b.Context(), n, w.starters)
 	require.NoError(b, err)
-	require.NoError(b, baseline.Quiet(b.Context(), w.temporal))
+	require.NoError(b, baseline.Quiet(b.Context(), w.temporal, workflows.InstallationWorkflowName))
 	return round{n: n, took: took, used: w.usage().minus(before)}
 }
 
-// enforce posts n events and waits until the queue has accepted the release of all the slots. The round lasts from the first
-// event to the last release. Waiting for that reads attune's log, so it costs attune and its services nothing.
+// enforce posts n events and waits until the queue has accepted the release of every slot. The round lasts from the first
+// event to the last release. To wait, enforce reads attune's log, which costs attune and its services nothing.
 func (w *world) enforce(b *testing.B, limit, n int) (r round, begun time.Time) {
 	b.Helper()
 	before, target := w.usage(), w.log.ended.Value()+int64(n)
@@ -136,17 +136,17 @@ func (w *world) enforce(b *testing.B, limit, n int) (r round, begun time.Time) {
 	require.NoError(b, w.load.post(b.Context(), limit, n))
 	require.NoError(b, w.log.ended.Await(b.Context(), target))
 	w.awaitIdle(b, limit)
-	require.NoError(b, baseline.Quiet(b.Context(), w.temporal))
+	require.NoError(b, baseline.Quiet(b.Context(), w.temporal, workflows.InstallationWorkflowName))
 	r = round{n: n, used: w.usage().minus(before)}
 	releases, err := w.releases(b.Context(), queue(limit), begun)
 	require.NoError(b, err)
 	require.NotEmpty(b, releases)
 	r.took = releases[len(releases)-1].at.Sub(begun)
-	require.Empty(b, w.log.failed(), "executions that did not succeed")
+	require.Empty(b, w.log.failed(), "some executions did not succeed")
 	return r, begun
 }
 
-// awaitIdle waits until the queue has no holder and no waiter. It fails when the queue stands still with some.
+// awaitIdle waits until the queue has no holder and no waiter. It fails if the queue makes no progress.
 func (w *world) awaitIdle(b *testing.B, limit int) {
 	b.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -161,19 +161,19 @@ func (w *world) awaitIdle(b *testing.B, limit int) {
 		case err == nil && left != last:
 			last, moved = left, time.Now()
 		}
-		require.Less(b, time.Since(moved), patience, "the queue stands still: %+v %v", view.QueueStatus, err)
+		require.Less(b, time.Since(moved), testTimeout, "the queue makes no progress: %+v %v", view.QueueStatus, err)
 		<-tick.C
 	}
 }
 
-// verify judges all rows of a queue, as `attune queue verify` does, and returns them.
+// verify checks all rows of a queue like `attune queue verify`, and returns them.
 func (w *world) verify(b *testing.B, limit int) proof.Rows {
 	b.Helper()
-	rows, err := queueaudit.Read(b.Context(), w.api, queue(limit), patience)
+	rows, err := queueaudit.Read(b.Context(), w.api, queue(limit), testTimeout)
 	require.NoError(b, err)
 	report := proof.Check(rows)
 	require.Empty(b, report.Violations)
 	n := report.Checked
-	require.Zero(b, n.Waiting+n.Active+n.Parked+n.Dropped, "not all were executed: %+v", n)
+	require.Zero(b, n.Waiting+n.Active+n.Parked+n.Dropped, "some enforcements were not executed: %+v", n)
 	return rows
 }

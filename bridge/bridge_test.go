@@ -25,12 +25,12 @@ type fakeQueues struct {
 }
 
 func (f *fakeQueues) Acquire(_ context.Context, admission attune.Admission) error {
-	return f.note(&f.acquired, admission.Queue, admission.Tickets)
+	return f.record(&f.acquired, admission.Queue, admission.Tickets)
 }
 
 func (f *fakeQueues) Retry(_ context.Context, key attune.QueueKey, retries []attune.Retry) error {
 	for _, retry := range retries {
-		if err := f.note(&f.retried, key, []attune.Ticket{retry.Ticket}); err != nil {
+		if err := f.record(&f.retried, key, []attune.Ticket{retry.Ticket}); err != nil {
 			return err
 		}
 	}
@@ -38,10 +38,10 @@ func (f *fakeQueues) Retry(_ context.Context, key attune.QueueKey, retries []att
 }
 
 func (f *fakeQueues) Release(_ context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
-	return f.note(&f.released, key, tickets)
+	return f.record(&f.released, key, tickets)
 }
 
-func (f *fakeQueues) note(in *map[attune.QueueKey][]attune.Ticket, key attune.QueueKey, tickets []attune.Ticket) error {
+func (f *fakeQueues) record(in *map[attune.QueueKey][]attune.Ticket, key attune.QueueKey, tickets []attune.Ticket) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
@@ -80,7 +80,7 @@ func TestIntake_Handle(t *testing.T) {
 		}, nil
 	})
 
-	t.Run("one signal a queue", func(t *testing.T) {
+	t.Run("each queue gets one signal", func(t *testing.T) {
 		t.Parallel()
 		queues, admitted := &fakeQueues{}, 0
 		intake := bridge.NewIntake(admitter, queues, func(_ context.Context, n int) { admitted += n })
@@ -89,7 +89,7 @@ func TestIntake_Handle(t *testing.T) {
 		require.Equal(t, 3, admitted)
 	})
 
-	t.Run("not done before every queue has its tickets", func(t *testing.T) {
+	t.Run("a batch is done when every queue has its tickets", func(t *testing.T) {
 		t.Parallel()
 		queues := &fakeQueues{fail: attune.Errorf(attune.CodeUnavailable, "away")}
 		err := bridge.NewIntake(admitter, queues, func(context.Context, int) { t.Error("counted") }).Handle(t.Context(), batch)
@@ -117,7 +117,7 @@ func TestCompletions_Handle(t *testing.T) {
 	batch := []attune.ExecutionCompletedMessage{report(1), report(2), report(2), report(4), report(5),
 		report(6), report(6), report(7), report(8)}
 
-	t.Run("what has ended or is parked is released, what keeps its slot is asked for again, each once", func(t *testing.T) {
+	t.Run("ended and parked tickets are released once, and held ones are retried once", func(t *testing.T) {
 		t.Parallel()
 		queues := &fakeQueues{}
 		counted := map[attune.CompletionEffect]int{}
@@ -132,7 +132,7 @@ func TestCompletions_Handle(t *testing.T) {
 		}, counted)
 	})
 
-	t.Run("with debug lines, the log names the executions that a batch is about", func(t *testing.T) {
+	t.Run("the debug log names the executions of a batch", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
 		completions := bridge.NewCompletions(finisher, &fakeQueues{}, func(context.Context, attune.CompletionEffect, attune.ExecutionStatus) {},
@@ -153,7 +153,7 @@ func TestCompletions_Handle(t *testing.T) {
 	})
 }
 
-// fakeOutbox is an outbox in memory whose leadership is lost whenever fail says so.
+// fakeOutbox is an outbox in memory that loses its leadership when fail returns an error.
 type fakeOutbox struct {
 	rows    []attune.OutboxRow
 	removed []int64
@@ -212,12 +212,12 @@ func TestRelay_Run(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- relay.Run(ctx) }()
-		<-time.After(time.Minute) // of the bubble's own time: both pauses are over and the relay waits for rows
+		<-time.After(time.Minute) // in the bubble's time: both pauses are over and the relay waits for rows
 		synctest.Wait()
 		cancel()
 		require.NoError(t, <-done)
 		require.Len(t, published, 1200)
-		require.IsIncreasing(t, published, "in id order, and only what was confirmed is gone")
+		require.IsIncreasing(t, published, "rows are published in id order, and only confirmed rows are removed")
 		require.Equal(t, published, outbox.removed)
 		require.Equal(t, 1200, counted)
 		require.Equal(t, 3, outbox.led, "a lost lead and a failed publish each start over")

@@ -16,18 +16,18 @@ type Finisher interface {
 	Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error)
 }
 
-// Releaser frees slots of a queue durably, or asks for another attempt under them.
+// Releaser changes slots of a queue durably: Release frees them, and Retry grants another attempt that keeps its slot.
 type Releaser interface {
 	Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
 	Retry(ctx context.Context, key attune.QueueKey, retries []attune.Retry) error
 }
 
-// Completions finishes attempts of executions and frees their slots, or asks for the next attempts.
+// Completions finishes attempts of executions. Then it frees their slots, or tells the queues to grant the next attempts.
 //
-// A batch is acknowledged only after the rows are finished and the queues have been told. Both steps are idempotent, so a
-// crash between them costs a redelivery and nothing else: a repeated report tells the queue again, because the first one may
-// have got no further than the row. An enforcement that goes to the back of its queue comes there through the outbox, and
-// gives its old slot back by coming.
+// A batch is acknowledged only after the rows are finished and the queues have received the signals. Both steps are
+// idempotent, so a crash between them causes a redelivery and no other harm. A repeated report signals the queue again,
+// because the first handling may have ended after the row. A retry at the back of the queue goes through the outbox; the
+// acquire of its new ticket frees the old slot.
 type Completions struct {
 	finisher Finisher
 	queues   Releaser
@@ -35,7 +35,7 @@ type Completions struct {
 	log      *slog.Logger
 }
 
-// NewCompletions returns Completions. counted is told of every report: what it changed, and the status that it carried.
+// NewCompletions returns Completions. counted is called for every report with its effect and the status that it carried.
 func NewCompletions(
 	finisher Finisher, queues Releaser,
 	counted func(context.Context, attune.CompletionEffect, attune.ExecutionStatus), log *slog.Logger,
@@ -43,7 +43,7 @@ func NewCompletions(
 	return &Completions{finisher: finisher, queues: queues, counted: counted, log: log}
 }
 
-// Handle finishes a batch.
+// Handle finishes a batch. When it returns nil, the batch may be acknowledged.
 func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionCompletedMessage) error {
 	c.log.DebugContext(ctx, "reports consumed", "executions", reported(batch))
 	for _, report := range batch {
@@ -64,13 +64,13 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 		group.Go(func() error { return c.queues.Retry(groupCtx, key, retries) })
 	}
 	if err := group.Wait(); err != nil {
-		return fmt.Errorf("tell the queues: %w", err)
+		return fmt.Errorf("signal the queues: %w", err)
 	}
 	c.count(ctx, batch, completions)
 	return nil
 }
 
-// reported are reports that log the ids of their executions. The ids are gathered only when the line is written.
+// reported logs the execution ids of reports. It collects the ids only when the log line is written.
 type reported []attune.ExecutionCompletedMessage
 
 // LogValue implements [slog.LogValuer].
@@ -92,22 +92,22 @@ func (c *Completions) count(ctx context.Context, batch []attune.ExecutionComplet
 	}
 }
 
-// released groups the tickets to release by queue, each once.
+// released groups the tickets to release by queue, without duplicates.
 func released(completions []attune.Completion) map[attune.QueueKey][]attune.Ticket {
 	queues := make(map[attune.QueueKey][]attune.Ticket)
 	for _, c := range completions {
-		if givesBack(c.Effect) && !slices.ContainsFunc(queues[c.Queue], c.Ticket.Same) {
+		if freesSlot(c.Effect) && !slices.ContainsFunc(queues[c.Queue], c.Ticket.Same) {
 			queues[c.Queue] = append(queues[c.Queue], c.Ticket)
 		}
 	}
 	return queues
 }
 
-func givesBack(effect attune.CompletionEffect) bool {
+func freesSlot(effect attune.CompletionEffect) bool {
 	return effect == attune.CompletionFinished || effect == attune.CompletionRepeated || effect == attune.CompletionParked
 }
 
-// retried groups by queue the attempts that are to follow under the same slots, each once.
+// retried groups the next attempts in the same slots by queue, without duplicates.
 func retried(completions []attune.Completion) map[attune.QueueKey][]attune.Retry {
 	queues := make(map[attune.QueueKey][]attune.Retry)
 	for _, c := range completions {

@@ -9,8 +9,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// signalsInParallel bounds the queues that are signalled at the same time. There is never more than one signal of a kind
-// under way to one queue, because a batch names each queue once and batches follow each other.
+// signalsInParallel bounds the queues that are signalled at the same time. A queue receives at most one signal of a kind
+// at a time, because a batch names each queue once and batches follow each other.
 const signalsInParallel = 16
 
 // Admitter accepts enforcements in PostgreSQL: policy, sequence, status.
@@ -25,20 +25,21 @@ type Acquirer interface {
 
 // Intake accepts enforcements and puts them into their queues.
 //
-// The order of a batch is the order of acceptance. It must be fed by one consumer at a time: that is what makes the order
-// of events the order of sequences.
+// The order of a batch is the order of acceptance. One consumer at a time must feed the Intake, so that the order of
+// events becomes the order of sequences.
 type Intake struct {
 	admitter Admitter
 	queues   Acquirer
 	admitted func(ctx context.Context, tickets int)
 }
 
-// NewIntake returns an Intake. admitted is told how many tickets have been put into queues, repeated ones included.
+// NewIntake returns an Intake. admitted is called with the number of tickets that were put into queues, repeated ones
+// included.
 func NewIntake(admitter Admitter, queues Acquirer, admitted func(context.Context, int)) *Intake {
 	return &Intake{admitter: admitter, queues: queues, admitted: admitted}
 }
 
-// Handle accepts a batch. The batch may be acknowledged when it returns nil: every ticket is durable in its queue then.
+// Handle accepts a batch. When it returns nil, every ticket is durable in its queue, and the batch may be acknowledged.
 func (i *Intake) Handle(ctx context.Context, batch []attune.EnforcementCreatedMessage) error {
 	ids := make([]attune.EnforcementID, len(batch))
 	for n, message := range batch {

@@ -21,9 +21,9 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// BenchmarkIntake measures what one batch of acceptances costs on its way from the broker into a durable queue: consumed,
-// admitted in PostgreSQL, signalled, processed by the queue's workflow. The queue's limit is 0, so nothing else happens.
-// "durable-s/1000" is the time until the queue has all of them.
+// BenchmarkIntake measures the acceptance of a batch from the broker to the durable queue: consumed, admitted in
+// PostgreSQL, signalled, processed by the queue's workflow. The queue's limit is 0, so no grant follows. "durable-s/1000"
+// is the time until the queue has all tickets.
 func BenchmarkIntake(b *testing.B) {
 	const tickets = 1000
 	world := setupIntake(b)
@@ -116,14 +116,14 @@ func (w *intakeWorld) created(b *testing.B, n int) []attune.Message {
 	return messages
 }
 
-// accepted is how many tickets the queue has.
+// accepted returns the number of tickets in the queue.
 func (w *intakeWorld) accepted(b *testing.B) int64 {
 	b.Helper()
 	view, err := w.queues.View(b.Context(), "bench.wait")
 	if attune.CodeOf(err) == attune.CodeNotFound {
 		return 0
 	}
-	if err != nil { // a query between two runs of the workflow, for example
+	if err != nil { // for example a query between two runs of the workflow
 		return 0
 	}
 	return view.Counters.Accepted

@@ -10,39 +10,40 @@ import (
 )
 
 const (
-	// looksPerLease is how often, per lease, Run looks for leases that have expired.
-	looksPerLease = 4
-	// expireBatch bounds the leases that are ended in one transaction.
+	// scansPerLease is how often per lease Run ends expired leases.
+	scansPerLease = 4
+	// expireBatch bounds the leases that one transaction ends.
 	expireBatch = 200
 )
 
-// LeaseStore keeps the leases of attempts, by the clock of the database. It never renews an expired lease.
+// LeaseStore stores the leases of attempts. The clock of the database measures them. LeaseStore never renews an expired
+// lease.
 type LeaseStore interface {
-	// Renew answers in the order of the questions.
+	// Renew returns one reply per renewal, in the same order.
 	Renew(ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
-	// ExpireLeases ends up to limit attempts whose lease has run out, like a report that their worker was lost, and returns
-	// how many.
+	// ExpireLeases ends up to limit attempts with an expired lease, as if their worker was reported lost, and returns their
+	// number.
 	ExpireLeases(ctx context.Context, limit int) (int, error)
 }
 
-// Leases renews the leases of attempts whose workers ask for it, and ends the attempts whose lease has expired.
+// Leases renews the leases of workers, and ends the attempts whose lease has expired.
 type Leases struct {
 	store   LeaseStore
 	lease   time.Duration
-	answer  func(context.Context) error
+	ping    func(context.Context) error
 	expired func(context.Context, int)
 	log     *slog.Logger
 }
 
-// NewLeases returns Leases of the given length. answer returns an error unless the broker and the database answer: workers are
-// heard through both. expired counts expired leases.
+// NewLeases returns Leases with leases of the given length. ping returns an error unless both broker and database answer:
+// renewals need both. expired is called with the number of expired leases.
 func NewLeases(
-	store LeaseStore, lease time.Duration, answer func(context.Context) error, expired func(context.Context, int), log *slog.Logger,
+	store LeaseStore, lease time.Duration, ping func(context.Context) error, expired func(context.Context, int), log *slog.Logger,
 ) *Leases {
-	return &Leases{store: store, lease: lease, answer: answer, expired: expired, log: log}
+	return &Leases{store: store, lease: lease, ping: ping, expired: expired, log: log}
 }
 
-// Handle answers a batch, in its order.
+// Handle returns one reply per worker, in the order of the batch.
 func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessage) ([]attune.ExecutionRenewReply, error) {
 	replies, err := l.store.Renew(ctx, batch, l.lease)
 	if err != nil {
@@ -51,13 +52,14 @@ func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessag
 	return replies, nil
 }
 
-// Run ends attempts whose lease has expired, several times per lease, until ctx ends, and returns nil then. Run may run in any
-// number of processes: each lease is ended by one of them.
+// Run ends attempts whose lease has expired, several times per lease. When ctx ends, it returns nil. Run may run in any
+// number of processes: one of them ends each lease.
 //
-// A silent worker may be unable to reach the broker or the database. So Run ends no attempt before the services have answered
-// twice in a row: reports that waited for a service to come back, or for this process to start, are taken in first.
+// A worker may be silent because the broker or the database was down. So Run ends attempts only when both services have
+// answered twice in a row: by then the bridge has handled the reports and renewals that waited for a service, or for this
+// process to start.
 func (l *Leases) Run(ctx context.Context) error {
-	tick := time.NewTicker(l.lease / looksPerLease)
+	tick := time.NewTicker(l.lease / scansPerLease)
 	defer tick.Stop()
 	for answered := false; ; {
 		select {
@@ -65,33 +67,33 @@ func (l *Leases) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		err := l.look(ctx, answered)
+		err := l.scan(ctx, answered)
 		if answered = err == nil; !answered && ctx.Err() == nil {
-			l.log.Warn("leases could not be looked at, trying again", "error", err)
+			l.log.Warn("expired leases not ended, trying again", "error", err)
 		}
 	}
 }
 
-// look ends attempts whose lease has expired, if the services answered before and do so now.
-func (l *Leases) look(ctx context.Context, answered bool) error {
-	limited, cancel := context.WithTimeout(ctx, l.lease/looksPerLease)
+// scan ends attempts with an expired lease, if the services answered in the scan before and answer in this one.
+func (l *Leases) scan(ctx context.Context, answered bool) error {
+	limited, cancel := context.WithTimeout(ctx, l.lease/scansPerLease)
 	defer cancel()
-	if err := l.answer(limited); err != nil || !answered {
+	if err := l.ping(limited); err != nil || !answered {
 		return err
 	}
 	return l.expire(ctx)
 }
 
-// expire ends every attempt whose lease has expired.
+// expire ends every attempt with an expired lease.
 func (l *Leases) expire(ctx context.Context) error {
 	for {
 		n, err := l.store.ExpireLeases(ctx, expireBatch)
 		if err != nil {
-			return fmt.Errorf("end executions whose lease has run out: %w", err)
+			return fmt.Errorf("end executions with an expired lease: %w", err)
 		}
 		if n > 0 {
 			l.expired(ctx, n)
-			l.log.Warn("executions were given up: their workers have not renewed their leases", "executions", n)
+			l.log.Warn("executions abandoned: their workers did not renew their leases", "executions", n)
 		}
 		if n < expireBatch {
 			return nil

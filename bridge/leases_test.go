@@ -17,33 +17,33 @@ import (
 	"github.com/attune-go/attune/bridge"
 )
 
-// fakeLeaseStore has leases that have run out.
+// fakeLeaseStore counts expired leases.
 type fakeLeaseStore struct {
 	renewed func(batch []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
 
 	mu            sync.Mutex
-	out           int   // leases that have run out
+	expired       int   // leases that have expired and are not ended
 	ended         []int // per call
-	services, own error // why the services, or it alone, do not answer
+	services, own error // the errors of ping, and of ExpireLeases
 }
 
-// oneMore has one more lease run out, while the services, or this one alone, answer or not.
-func (f *fakeLeaseStore) oneMore(services, own error) {
+// expireOne adds an expired lease and sets the errors of ping and of ExpireLeases.
+func (f *fakeLeaseStore) expireOne(services, own error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.out, f.services, f.own, f.ended = 1, services, own, nil
+	f.expired, f.services, f.own, f.ended = 1, services, own, nil
 }
 
-// after lets that many looks pass and returns what they ended.
-func (f *fakeLeaseStore) after(looks int) []int {
-	<-time.After(time.Duration(looks) * time.Minute / 4) // of the bubble's own time
+// after waits for the given number of scans and returns the numbers of ended leases.
+func (f *fakeLeaseStore) after(scans int) []int {
+	<-time.After(time.Duration(scans) * time.Minute / 4) // in the bubble's time
 	synctest.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.ended)
 }
 
-func (f *fakeLeaseStore) answer(context.Context) error {
+func (f *fakeLeaseStore) ping(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.services
@@ -61,8 +61,8 @@ func (f *fakeLeaseStore) ExpireLeases(_ context.Context, limit int) (int, error)
 	if f.own != nil {
 		return 0, f.own
 	}
-	n := min(limit, f.out)
-	f.out -= n
+	n := min(limit, f.expired)
+	f.expired -= n
 	f.ended = append(f.ended, n)
 	return n, nil
 }
@@ -70,28 +70,28 @@ func (f *fakeLeaseStore) ExpireLeases(_ context.Context, limit int) (int, error)
 func TestLeases_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := &fakeLeaseStore{out: 450}
+		store := &fakeLeaseStore{expired: 450}
 		var counted atomic.Int64
-		leases := bridge.NewLeases(store, time.Minute, store.answer,
+		leases := bridge.NewLeases(store, time.Minute, store.ping,
 			func(_ context.Context, n int) { counted.Add(int64(n)) }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- leases.Run(ctx) }()
 
-		require.Empty(t, store.after(1), "reports that have waited for this process go first")
-		require.Equal(t, []int{200, 200, 50}, store.after(1), "all there are, in batches")
+		require.Empty(t, store.after(1), "reports that waited for this process are handled first")
+		require.Equal(t, []int{200, 200, 50}, store.after(1), "all expired leases, in batches")
 		require.EqualValues(t, 450, counted.Load())
 
-		store.oneMore(errors.New("nobody answers"), nil)
-		require.Empty(t, store.after(8), "a service is away, and so no worker can be heard")
-		store.oneMore(nil, nil)
-		require.Empty(t, store.after(1), "reports that have waited for the service go first")
+		store.expireOne(errors.New("no answer"), nil)
+		require.Empty(t, store.after(8), "a service is down, so no worker can renew")
+		store.expireOne(nil, nil)
+		require.Empty(t, store.after(1), "reports that waited for the service are handled first")
 		require.Equal(t, []int{1}, store.after(1))
 
-		store.oneMore(nil, errors.New("the connection is lost"))
+		store.expireOne(nil, errors.New("the connection is lost"))
 		require.Empty(t, store.after(3))
-		store.oneMore(nil, nil)
-		require.Contains(t, store.after(2), 1, "a look that fails is not the last")
+		store.expireOne(nil, nil)
+		require.Contains(t, store.after(2), 1, "scans continue after a failure")
 		cancel()
 		require.NoError(t, <-done)
 	})
@@ -114,5 +114,5 @@ func TestLeases_Handle(t *testing.T) {
 
 	fails = attune.Errorf(attune.CodeUnavailable, "away")
 	_, err = leases.Handle(t.Context(), batch)
-	require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err), "the worker learns that it may ask again")
+	require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err), "the worker may send its renewal again")
 }

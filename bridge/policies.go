@@ -7,18 +7,18 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// PolicyRows brings the policies of queues in PostgreSQL up to date with the packs, and returns those that have changed.
+// PolicyRows applies the packs' policies to the queue rows in PostgreSQL, and returns the changed queues.
 type PolicyRows interface {
 	ApplyPolicies(ctx context.Context) ([]attune.Admission, error)
 }
 
-// PolicySetter puts a policy of a queue in force, durably.
+// PolicySetter sends a policy to a running queue, durably.
 type PolicySetter interface {
 	SetPolicy(ctx context.Context, key attune.QueueKey, policy attune.QueuePolicy) error
 }
 
-// Policies tells running queues about policies that the packs have changed. A queue that cannot be told now learns its
-// policy from the next enforcement that it accepts.
+// Policies sends changed policies to running queues. A queue that Policies cannot reach learns its policy from the next
+// enforcement that it accepts.
 type Policies struct {
 	rows   PolicyRows
 	queues PolicySetter
@@ -30,15 +30,15 @@ func NewPolicies(rows PolicyRows, queues PolicySetter, log *slog.Logger) *Polici
 	return &Policies{rows: rows, queues: queues, log: log}
 }
 
-// Run tells the queues once, and returns nil when ctx ends. What fails is logged.
+// Run sends the changed policies once and logs failures. It returns nil when ctx ends.
 func (p *Policies) Run(ctx context.Context) error {
 	changed, err := p.rows.ApplyPolicies(ctx)
 	if err != nil {
-		p.log.WarnContext(ctx, "policies were not applied to running queues", "error", err)
+		p.log.WarnContext(ctx, "policies not applied to running queues", "error", err)
 	}
 	for _, admission := range changed {
 		if err := p.queues.SetPolicy(ctx, admission.Queue, admission.Policy); err != nil {
-			p.log.WarnContext(ctx, "a running queue was not told its policy", "queue", admission.Queue, "error", err)
+			p.log.WarnContext(ctx, "policy not sent to a running queue", "queue", admission.Queue, "error", err)
 		}
 	}
 	<-ctx.Done()

@@ -26,9 +26,9 @@ func TestPolicies_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		rows := policyRows{{Queue: "a", Policy: attune.QueuePolicy{Revision: 2}}, {Queue: "b", Policy: attune.QueuePolicy{Revision: 5}}}
-		told := map[attune.QueueKey]int64{}
+		sent := map[attune.QueueKey]int64{}
 		queues := policySetterFunc(func(key attune.QueueKey, policy attune.QueuePolicy) error {
-			told[key] = policy.Revision
+			sent[key] = policy.Revision
 			if key == "a" {
 				return attune.Errorf(attune.CodeUnavailable, "Temporal is away")
 			}
@@ -38,7 +38,7 @@ func TestPolicies_Run(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- bridge.NewPolicies(rows, queues, slog.New(slog.DiscardHandler)).Run(ctx) }()
 		synctest.Wait()
-		require.Equal(t, map[attune.QueueKey]int64{"a": 2, "b": 5}, told, "a queue that cannot be told keeps no other from being told")
+		require.Equal(t, map[attune.QueueKey]int64{"a": 2, "b": 5}, sent, "a queue that cannot be reached does not block the others")
 		require.Empty(t, ended, "it runs as long as the process does")
 		cancel()
 		require.NoError(t, <-ended)

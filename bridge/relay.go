@@ -11,24 +11,24 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// relayBatch is how many outbox rows are published before one wait for the broker's confirms.
+// relayBatch is how many outbox rows the relay publishes before it waits for the broker's confirmations.
 const relayBatch = 500
 
-// Outbox is the rows that wait to be published.
+// Outbox stores the rows to publish.
 type Outbox interface {
-	// Lead blocks until this process is the only relay and then calls lead. wait returns when there may be new rows.
+	// Lead blocks until this process is the only relay and then calls lead. wait returns when the outbox may have new rows.
 	Lead(ctx context.Context, lead func(ctx context.Context, wait func(context.Context) error) error) error
 	Pending(ctx context.Context, limit int) ([]attune.OutboxRow, error)
 	Remove(ctx context.Context, ids []int64) error
 }
 
-// RowPublisher publishes outbox rows and returns once the broker has all of them and knows where they go.
+// RowPublisher publishes outbox rows and returns when the broker has confirmed and routed all of them.
 type RowPublisher interface {
 	PublishRows(ctx context.Context, rows []attune.OutboxRow) error
 }
 
-// Relay publishes the outbox, in id order. A row is removed after the broker has confirmed it, so a crash in between
-// publishes it again.
+// Relay publishes the outbox in id order. It removes a row after the broker has confirmed it, so a crash in between
+// publishes the row again.
 type Relay struct {
 	outbox    Outbox
 	publisher RowPublisher
@@ -36,16 +36,16 @@ type Relay struct {
 	log       *slog.Logger
 }
 
-// NewRelay returns a Relay. published is told how many rows have been published.
+// NewRelay returns a Relay. published is called with the number of published rows.
 func NewRelay(outbox Outbox, publisher RowPublisher, published func(context.Context, int), log *slog.Logger) *Relay {
 	return &Relay{outbox: outbox, publisher: publisher, published: published, log: log}
 }
 
-// Run relays until ctx ends. It waits for its turn while another process is the relay, and starts over after an error.
+// Run relays until ctx ends. While another process is the relay, Run waits. After an error it starts again.
 func (r *Relay) Run(ctx context.Context) error {
 	retry.Loop(ctx, func(ctx context.Context) error { return r.outbox.Lead(ctx, r.lead) }, func(err error, pause time.Duration) {
 		if err != nil && !errors.Is(err, context.Canceled) {
-			r.log.WarnContext(ctx, "the outbox relay stopped, it starts again", "error", err, "retry_in", pause)
+			r.log.WarnContext(ctx, "outbox relay stopped, starting it again", "error", err, "retry_in", pause)
 		}
 	})
 	return nil
@@ -66,7 +66,7 @@ func (r *Relay) lead(ctx context.Context, wait func(context.Context) error) erro
 	}
 }
 
-// publish moves one batch and returns its size.
+// publish publishes and removes one batch and returns its size.
 func (r *Relay) publish(ctx context.Context) (int, error) {
 	rows, err := r.outbox.Pending(ctx, relayBatch)
 	if err != nil || len(rows) == 0 {

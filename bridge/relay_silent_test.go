@@ -18,7 +18,7 @@ import (
 	"github.com/attune-go/attune/postgres/postgrestest"
 )
 
-// messages are the ids of published rows.
+// messages receives the message ids of published rows.
 type messages chan string
 
 func (m messages) PublishRows(_ context.Context, rows []attune.OutboxRow) error {
@@ -28,10 +28,10 @@ func (m messages) PublishRows(_ context.Context, rows []attune.OutboxRow) error 
 	return nil
 }
 
-// await returns when a row has been published; others may be published again before, as often as the relay starts over.
+// await returns when a row has been published. The relay may publish other rows again before, each time it starts over.
 func (m messages) await(t *testing.T, want string) {
 	t.Helper()
-	overdue := time.After(2 * time.Minute) // 20 s on a machine with nothing else to do
+	overdue := time.After(2 * time.Minute) // an idle machine needs 20 s
 	for {
 		select {
 		case got := <-m:
@@ -44,8 +44,8 @@ func (m messages) await(t *testing.T, want string) {
 	}
 }
 
-// TestRelay_SilentDatabase has every connection of a relay fall silent without being closed, as behind a proxy that has lost
-// them. No event and no notification comes to its help.
+// TestRelay_SilentDatabase silences every connection of a relay without closing it, like a proxy that has lost its
+// connections. No event and no notification wakes the relay.
 func TestRelay_SilentDatabase(t *testing.T) {
 	t.Parallel()
 	address := postgrestest.URL(t)

@@ -8,35 +8,35 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// SchemaReader asks the database for its version and that of its tables.
+// SchemaReader reads the version of the database server and of its schema.
 type SchemaReader interface {
 	Schema(ctx context.Context) (attune.DatabaseSchema, error)
 }
 
-// BacklogReader counts the messages that wait in the outbox.
+// BacklogReader reads the number and age of the messages in the outbox.
 type BacklogReader interface {
 	Backlog(ctx context.Context) (attune.OutboxBacklog, error)
 }
 
-// InstallationReader says which installation of attune the database is.
+// InstallationReader reads which installation of attune the database belongs to.
 type InstallationReader interface {
 	Installation(ctx context.Context) (attune.InstallationID, error)
 }
 
-// SuspectReader finds queues and executions that do not go on. The durations say for how long they have not.
+// SuspectReader finds queues and executions without progress. Each duration is the least time without progress.
 type SuspectReader interface {
 	Stalls(ctx context.Context, idle time.Duration) ([]attune.Stall, error)
 	Leaks(ctx context.Context, olderThan time.Duration) ([]attune.Leak, error)
-	Overdue(ctx context.Context, grace, untaken time.Duration) ([]attune.Overdue, error)
+	Overdue(ctx context.Context, grace, unclaimed time.Duration) ([]attune.Overdue, error)
 }
 
-// InterventionReader finds queues that a person has changed, and enforcements that wait for a person.
+// InterventionReader finds queues with manual overrides, and parked enforcements.
 type InterventionReader interface {
 	ManualOverrides(ctx context.Context) ([]attune.ManualOverride, error)
 	Parked(ctx context.Context) ([]attune.ParkedCount, error)
 }
 
-// Sources is where the checks look. All are required.
+// Sources are the data sources of the checks. All are required.
 type Sources struct {
 	Schema        SchemaReader
 	Installation  InstallationReader
@@ -47,23 +47,23 @@ type Sources struct {
 	Temporal      TemporalServer
 }
 
-// Checks is every check of an attune that runs.
+// Checks returns every check.
 func Checks(s Sources) []Check {
 	return []Check{
 		Database(s.Schema.Schema),
 		Broker(s.RabbitMQ.version),
-		Temporal(s.Temporal.look),
+		Temporal(s.Temporal.engine),
 		Installation(s.Installation.Installation, s.Temporal.owner),
 		TaskQueue(workflows.QueueTaskQueue, s.Temporal.pollers(workflows.QueueTaskQueue)),
 		TaskQueue(workflows.EnforcementTaskQueue, s.Temporal.pollers(workflows.EnforcementTaskQueue)),
 		Topology(s.RabbitMQ.queues),
-		Dead(s.RabbitMQ.deadLetters),
+		DeadLetterQueue(s.RabbitMQ.deadLetters),
 		Outbox(s.Outbox.Backlog),
 		QueueProblems(s.Temporal.problems),
 		Stalls(s.Suspects.Stalls),
 		Leaks(s.Suspects.Leaks),
 		Holders(s.Suspects.Overdue),
-		Control(s.Interventions.ManualOverrides),
-		ParkedOnes(s.Interventions.Parked),
+		ManualOverrides(s.Interventions.ManualOverrides),
+		Parked(s.Interventions.Parked),
 	}
 }

@@ -1,13 +1,13 @@
-// Package doctor looks at everything that an operator would check, and says what to do about what it finds.
+// Package doctor checks attune and its services, and says what to do about each finding.
 //
-// Authority: none. It reads what the database, the broker and the engine say, judges it by thresholds that are stated here
-// and nowhere else, and changes nothing.
+// Authority: none. The package reads from the database, the broker and Temporal, compares with the thresholds in its constants,
+// and changes nothing.
 //
-// Guarantees: every check says something, also that all is well. A check that fails, panics or takes too long is a finding
-// of its own, and keeps no other check from being made: an examination ends within the time of the slowest check.
+// Guarantees: every check returns at least one finding, also when all is well. A check that fails, panics or takes longer than
+// 5 s becomes a finding and does not delay the others. The checks run concurrently, so an examination takes at most 5 s.
 //
-// Failures: an examination has none. What the checks cannot see stays unsaid: that they find nothing is no proof that all
-// is well. Package proof checks what queues promise.
+// Failures: an examination cannot fail. A diagnosis without problems does not prove that queues keep their promises: package
+// proof checks that.
 package doctor
 
 import (
@@ -27,33 +27,33 @@ type Severity string
 
 // The severities, from the least.
 const (
-	OK      Severity = "ok"      // as it should be
-	Note    Severity = "note"    // as a person wants it; good to know
-	Warning Severity = "warning" // works, and may stop to
+	OK      Severity = "ok"      // works
+	Note    Severity = "note"    // works; a person has changed a default, or a worker is away
+	Warning Severity = "warning" // works, but may fail soon
 	Problem Severity = "problem" // does not work
 )
 
 // rank orders severities, the worst first.
 func (s Severity) rank() int { return slices.Index([]Severity{Problem, Warning, Note, OK}, s) }
 
-// Finding is one thing that a check found.
+// Finding is one result of a check.
 type Finding struct {
-	Check    string   `json:"check" doc:"Which check found it"`
+	Check    string   `json:"check" doc:"Name of the check"`
 	Severity Severity `json:"severity" enum:"ok,note,warning,problem"`
-	Where    string   `json:"where,omitempty" doc:"The queue, execution or service that it is about"`
-	What     string   `json:"what" doc:"What was found, in a sentence"`
+	Where    string   `json:"where,omitempty" doc:"The queue, execution or task queue that the finding is about"`
+	What     string   `json:"what" doc:"What the check found, for a person"`
 	Do       string   `json:"do,omitempty" doc:"What to do about it"`
 }
 
-// Diagnosis is what an examination found, the worst first.
+// Diagnosis is the result of an examination.
 type Diagnosis struct {
 	At       time.Time `json:"at"`
-	Version  string    `json:"version" doc:"Of attune"`
-	Verdict  Severity  `json:"verdict" enum:"ok,note,warning,problem" doc:"The worst of the findings"`
-	Findings []Finding `json:"findings" doc:"The worst first"`
+	Version  string    `json:"version" doc:"Version of attune"`
+	Verdict  Severity  `json:"verdict" enum:"ok,note,warning,problem" doc:"The worst severity of the findings"`
+	Findings []Finding `json:"findings" doc:"All findings, the worst first"`
 }
 
-// Count is how many findings have a severity.
+// Count returns the number of findings with a severity.
 func (d Diagnosis) Count(severity Severity) int {
 	n := 0
 	for _, finding := range d.Findings {
@@ -64,7 +64,7 @@ func (d Diagnosis) Count(severity Severity) int {
 	return n
 }
 
-// Diagnose sorts findings and gives the verdict.
+// Diagnose makes a diagnosis: it sorts the findings, the worst first, and sets the verdict.
 func Diagnose(at time.Time, version string, findings []Finding) Diagnosis {
 	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Severity.rank(), b.Severity.rank()) })
 	d := Diagnosis{At: at, Version: version, Verdict: OK, Findings: findings}
@@ -74,31 +74,31 @@ func Diagnose(at time.Time, version string, findings []Finding) Diagnosis {
 	return d
 }
 
-// Check looks at one thing. It fills in everything of its findings but [Finding.Check].
+// Check is one check. Run returns findings without [Finding.Check]: the doctor sets the name.
 type Check struct {
 	Name string
 	Run  func(context.Context) ([]Finding, error)
 }
 
-// checkPatience is how long one check may take.
-const checkPatience = 5 * time.Second
+// checkTimeout is how long one check may take.
+const checkTimeout = 5 * time.Second
 
-// Doctor makes examinations. It is safe for concurrent use.
+// Doctor runs checks. It does not change after [New], and is safe for concurrent use.
 type Doctor struct {
-	version  string
-	patience time.Duration
-	checks   []Check
+	version string
+	timeout time.Duration // of each check
+	checks  []Check
 }
 
-// New returns a doctor of an attune of this version. Each check may take up to 5 s.
+// New returns a doctor for a version of attune. Each check may take up to 5 s.
 func New(version string, checks ...Check) *Doctor {
-	return &Doctor{version: version, patience: checkPatience, checks: checks}
+	return &Doctor{version: version, timeout: checkTimeout, checks: checks}
 }
 
-// Examine makes all checks at once.
+// Examine runs all checks concurrently.
 func (d *Doctor) Examine(ctx context.Context) Diagnosis {
-	results := make(chan result, len(d.checks)) // a check that comes too late finds room
-	ctx, cancel := context.WithTimeout(ctx, d.patience)
+	results := make(chan result, len(d.checks)) // buffered: a late check must not block
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	for i, check := range d.checks {
 		go func() { results <- result{i, check.run(ctx)} }()
@@ -112,7 +112,7 @@ func (d *Doctor) Examine(ctx context.Context) Diagnosis {
 	var all []Finding
 	for i, check := range d.checks {
 		if found[i] == nil {
-			found[i] = cannot(fmt.Errorf("no answer within %s", d.patience))
+			found[i] = uncheckable(fmt.Errorf("no answer within %s", d.timeout))
 		}
 		for _, finding := range found[i] {
 			finding.Check = check.Name
@@ -122,7 +122,7 @@ func (d *Doctor) Examine(ctx context.Context) Diagnosis {
 	return Diagnose(time.Now().UTC().Truncate(time.Millisecond), d.version, all)
 }
 
-// next waits for a result, but not for a check that ignores the end of ctx.
+// next waits for a result until ctx ends. It prefers a result that has arrived to the end of ctx.
 func next(ctx context.Context, results <-chan result) (result, bool) {
 	select {
 	case r := <-results:
@@ -137,40 +137,40 @@ func next(ctx context.Context, results <-chan result) (result, bool) {
 	}
 }
 
-// result is what the check of a number found.
+// result holds the findings of the check with an index.
 type result struct {
 	check    int
 	findings []Finding
 }
 
-// run makes a finding of what goes wrong.
+// run runs the check. An error, a panic or an empty result becomes a finding; after a timeout, run returns nil.
 func (c Check) run(ctx context.Context) (findings []Finding) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			findings = cannot(fmt.Errorf("the check panicked: %v", cause))
+			findings = uncheckable(fmt.Errorf("the check panicked: %v", cause))
 		}
 	}()
 	findings, err := c.Run(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil // said above
+		return nil // Examine adds the finding
 	case err != nil:
-		return cannot(err)
+		return uncheckable(err)
 	case len(findings) == 0:
-		return cannot(errors.New("the check says nothing"))
+		return uncheckable(errors.New("the check returned no finding"))
 	}
 	return findings
 }
 
-// cannot is the finding of a check that could not be made.
-func cannot(err error) []Finding {
+// uncheckable returns the finding of a check that failed.
+func uncheckable(err error) []Finding {
 	return []Finding{{
 		Severity: Problem, What: "This could not be checked: " + reason(err) + ".",
-		Do: "See that the service answers (GET /readyz); the log of the API's process says more.",
+		Do: "Check that the service answers (GET /readyz), and read the log of the API process.",
 	}}
 }
 
-// reason prefers the message that was written to be shown.
+// reason returns the message of an [attune.Error], which is written for callers, or else the text of the error.
 func reason(err error) string {
 	if coded, ok := errors.AsType[*attune.Error](err); ok {
 		return strings.TrimSuffix(coded.Message, ".")
@@ -178,26 +178,27 @@ func reason(err error) string {
 	return strings.TrimSuffix(strings.ToValidUTF8(err.Error(), "\uFFFD"), ".")
 }
 
-// most is how many findings of one kind a check lists: one cause tends to have many.
-const most = 20
+// maxListed is how many findings of one kind a check lists: one cause can have many.
+const maxListed = 20
 
-// listed makes a finding of each element, up to [most]. Without elements, the only finding says that all is well.
-func listed[T any](found []T, well string, say func(T) Finding) []Finding {
+// listed makes a finding of each element, up to [maxListed], and counts the rest in one more finding. Without elements, it returns
+// one OK finding with the text okText.
+func listed[T any](found []T, okText string, finding func(T) Finding) []Finding {
 	if len(found) == 0 {
-		return []Finding{{Severity: OK, What: well}}
+		return []Finding{{Severity: OK, What: okText}}
 	}
 	var findings []Finding
 	worst := OK
-	for i, each := range found {
-		finding := say(each)
-		if finding.Severity.rank() < worst.rank() {
-			worst = finding.Severity
+	for i, element := range found {
+		f := finding(element)
+		if f.Severity.rank() < worst.rank() {
+			worst = f.Severity
 		}
-		if i < most {
-			findings = append(findings, finding)
+		if i < maxListed {
+			findings = append(findings, f)
 		}
 	}
-	if more := len(found) - most; more > 0 {
+	if more := len(found) - maxListed; more > 0 {
 		findings = append(findings, Finding{Severity: worst, What: fmt.Sprintf("And %d more like these.", more)})
 	}
 	return findings

@@ -25,37 +25,38 @@ func Installation(database, namespace func(context.Context) (attune.Installation
 		if owner == id {
 			return []Finding{{Severity: OK, What: fmt.Sprintf("Database and namespace belong to installation %s.", id)}}, nil
 		}
-		what := fmt.Sprintf("The namespace of Temporal belongs to installation %s, and the database is installation %s.", owner, id)
+		what := fmt.Sprintf("The namespace of Temporal belongs to installation %s, but the database to installation %s.", owner, id)
 		if owner == "" {
-			what = fmt.Sprintf("No installation has claimed the namespace of Temporal; the database is installation %s.", id)
+			what = fmt.Sprintf("No installation has claimed the namespace of Temporal; the database belongs to installation %s.", id)
 		}
 		return []Finding{{
 			Severity: Problem, What: what,
-			Do: "Give each installation a namespace of its own (TEMPORAL_NAMESPACE). If the database was replaced, stop every process of " +
-				"attune and start them again: the namespace is then taken over, and queues are rebuilt from the database.",
+			Do: "Give each installation its own namespace (TEMPORAL_NAMESPACE). If the database was replaced, restart all processes of " +
+				"attune together: the new installation takes over the namespace and rebuilds the queues from the database.",
 		}}, nil
 	}}
 }
 
-// owner is the installation that has claimed the namespace.
+// owner returns the installation that has claimed the namespace; empty if none has.
 func (t TemporalServer) owner(ctx context.Context) (attune.InstallationID, error) {
 	return workflows.Owner(ctx, t.Client, t.Namespace)
 }
 
-// QueueProblem is what a queue cannot get done.
+// QueueProblem is an operation that a queue cannot complete.
 type QueueProblem struct {
 	Workflow string // the id of the queue's workflow
-	Problem  string
+	Problem  string // which operation fails, and why
 }
 
-// QueueProblems checks that every queue gets done what it has decided.
+// QueueProblems checks that every queue completes what it has decided: its deliveries and its recordings.
 func QueueProblems(read func(context.Context) ([]QueueProblem, error)) Check {
 	return Check{Name: "queue problems", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx)
-		return listed(found, "Every queue gets done what it has decided.", func(q QueueProblem) Finding {
+		return listed(found, "Every queue completes what it has decided.", func(q QueueProblem) Finding {
 			return Finding{
-				Severity: Problem, Where: "workflow " + q.Workflow, What: "The queue tries again and again: " + q.Problem + ".",
-				Do: "Mend what the message names. The queue tries at least once a minute, and the finding goes when a try succeeds.",
+				Severity: Problem, Where: "workflow " + q.Workflow,
+				What: "The queue cannot complete an operation and retries it: " + q.Problem + ".",
+				Do:   "Fix the cause. The queue retries at least once a minute; the finding ends when a retry succeeds.",
 			}
 		}), err
 	}}
@@ -64,7 +65,7 @@ func QueueProblems(read func(context.Context) ([]QueueProblem, error)) Check {
 // queuePage is how many workflows one call lists.
 const queuePage = 500
 
-// problems reads the memos of all queues that run.
+// problems reads the problems from the memos of all running queues.
 func (t TemporalServer) problems(ctx context.Context) ([]QueueProblem, error) {
 	var problems []QueueProblem
 	request := &workflowservice.ListWorkflowExecutionsRequest{
@@ -80,7 +81,7 @@ func (t TemporalServer) problems(ctx context.Context) ([]QueueProblem, error) {
 			var memo workflows.QueueMemo
 			payload := execution.GetMemo().GetFields()[workflows.MemoQueue]
 			if payload == nil || converter.GetDefaultDataConverter().FromPayload(payload, &memo) != nil {
-				continue // the queue has just started, and has said nothing yet
+				continue // the queue has just started and has no memo yet
 			}
 			if memo.Problem != "" {
 				problems = append(problems, QueueProblem{Workflow: execution.GetExecution().GetWorkflowId(), Problem: memo.Problem})

@@ -49,5 +49,5 @@ func TestQueueProblems(t *testing.T) {
 	require.Eventually(t, func() bool {
 		findings := check.run(t.Context())
 		return findings[0].Where == "workflow queue/stuck" && findings[0].Severity == Problem && len(findings) == 1
-	}, patience, tick)
+	}, timeout, tick)
 }

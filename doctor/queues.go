@@ -8,30 +8,30 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// How long something may last before it is a finding. Grants and ends take far less than a second, unless a service is away
-// or busy.
+// How long a condition must last to be a finding. Grants and reports take far less than a second unless a service is away or
+// busy.
 const (
-	StalledAfter = time.Minute     // a slot is free and a ticket waits, but the queue grants nothing
-	LeakedAfter  = time.Minute     // a slot is held without an execution that can give it back
-	overdueAfter = 2 * time.Minute // beyond the timeout of an execution: its worker also needs time to end and report it
-	untakenAfter = 5 * time.Minute // an execution is requested, and no worker takes the request
+	StalledAfter   = time.Minute     // a slot is free and a ticket waits, but the queue grants nothing
+	LeakedAfter    = time.Minute     // a slot is held without an execution that can give it back
+	overdueAfter   = 2 * time.Minute // an execution runs this much longer than its timeout; its worker needs time to stop and report it
+	unclaimedAfter = 5 * time.Minute // an execution is requested, and no worker claims it
 )
 
-// Stalls checks that every queue with a free slot and a waiting ticket grants. read gets the least time without any progress.
+// Stalls checks that every queue with a free slot and a waiting ticket grants. read gets the least time without progress.
 func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) Check {
 	return Check{Name: "stalled queues", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, StalledAfter)
-		return listed(found, "Every queue with somebody waiting and a slot free grants.", func(s attune.Stall) Finding {
+		return listed(found, "Every queue with a waiting ticket and a free slot grants.", func(s attune.Stall) Finding {
 			last := "it has never granted anything"
 			if s.LastGrantAt != nil {
 				last = "its last grant was at " + clock(*s.LastGrantAt)
 			}
 			return Finding{
 				Severity: Problem, Where: "queue " + string(s.Queue),
-				What: fmt.Sprintf("%d wait, %d of %d slots are held, and nobody is granted: the first waits since %s, %s.",
+				What: fmt.Sprintf("%d tickets wait, %d of %d slots are held, and the queue grants none: the first has waited since %s, %s.",
 					s.Waiting, s.Active, s.Limit, clock(s.OldestWaiting), last),
-				Do: "See that the task queues are polled. Then look at the workflow queue/" + string(s.Queue) + " in Temporal: " +
-					"if its workflow tasks fail, deploy the version that it ran with. Otherwise terminate it, and pause and " +
+				Do: "Check that the task queues are polled. Then open the workflow queue/" + string(s.Queue) + " in Temporal. " +
+					"If its workflow tasks fail, deploy the version that it ran with. Otherwise terminate it, then pause and " +
 					"resume the queue: it starts again from its rows.",
 			}
 		}), err
@@ -42,94 +42,97 @@ func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) C
 func Leaks(read func(context.Context, time.Duration) ([]attune.Leak, error)) Check {
 	return Check{Name: "leaked slots", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx, LeakedAfter)
-		return listed(found, "Every slot that is held has an execution that will give it back.", sayLeak), err
+		return listed(found, "Every held slot has an execution that will give it back.", leakFinding), err
 	}}
 }
 
-func sayLeak(l attune.Leak) Finding {
+func leakFinding(l attune.Leak) Finding {
 	finding := Finding{Severity: Problem, Where: fmt.Sprintf("queue %s, enforcement %d", l.Queue, l.Enforcement)}
 	if l.Status == attune.ExecutionRetrying {
-		finding.What = fmt.Sprintf("It keeps its slot for the next attempt of execution %d, which is overdue.", l.Execution)
-		finding.Do = fmt.Sprintf("See that the task queues are polled. Then terminate the workflow queue/%s in Temporal, and pause and "+
-			"resume the queue: it starts again from its rows. Or give it up: POST /api/v1/executions/%d/cancel.", l.Queue, l.Execution)
+		finding.What = fmt.Sprintf("It keeps its slot for the next attempt of execution %d, and that attempt is overdue.", l.Execution)
+		finding.Do = fmt.Sprintf("Check that the task queues are polled. Then terminate the workflow queue/%s in Temporal, and pause and "+
+			"resume the queue: it starts again from its rows. Or cancel the execution: POST /api/v1/executions/%d/cancel.",
+			l.Queue, l.Execution)
 		return finding
 	}
-	what := "has no execution"
+	what := "no execution"
 	if l.Execution != 0 {
-		what = fmt.Sprintf("has the execution %d, which is %s", l.Execution, l.Status)
+		what = fmt.Sprintf("execution %d, which is %s", l.Execution, l.Status)
 	}
-	finding.What = fmt.Sprintf("It holds a slot since %s and %s: nothing will give the slot back.", clock(l.GrantedAt), what)
-	finding.Do = "Free it as docs/operations.md says under \"slots leaked\". attune never leaves a row like this by itself: " +
+	finding.What = fmt.Sprintf("It has held a slot since %s with %s: no report will give the slot back.", clock(l.GrantedAt), what)
+	finding.Do = "Free the slot as docs/operations.md says under \"slots leaked\". attune itself never leaves such a row: " +
 		"find out who changed the database."
 	return finding
 }
 
-// Holders checks that executions end in time. read gets how long they may run beyond their timeout, and how long they may
-// wait for a worker.
-func Holders(read func(ctx context.Context, grace, untaken time.Duration) ([]attune.Overdue, error)) Check {
+// Holders checks that executions end in time. read gets how long an execution may run beyond its timeout (grace), and how long
+// it may wait for a worker (unclaimed).
+func Holders(read func(ctx context.Context, grace, unclaimed time.Duration) ([]attune.Overdue, error)) Check {
 	return Check{Name: "holders", Run: func(ctx context.Context) ([]Finding, error) {
-		found, err := read(ctx, overdueAfter, untakenAfter)
-		return listed(found, "No execution runs much longer than its timeout, and none waits long for a worker.", sayOverdue), err
+		found, err := read(ctx, overdueAfter, unclaimedAfter)
+		return listed(found, "No execution runs much longer than its timeout, and none waits long for a worker.", overdueFinding), err
 	}}
 }
 
-func sayOverdue(o attune.Overdue) Finding {
+func overdueFinding(o attune.Overdue) Finding {
 	finding := Finding{Where: fmt.Sprintf("queue %s, execution %d", o.Queue, o.Execution)}
 	cancel := fmt.Sprintf("POST /api/v1/executions/%d/cancel", o.Execution)
-	since := fmt.Sprintf("It has run on %q since %s with a timeout of %s", o.Worker, clock(o.Since), o.Timeout)
+	running := fmt.Sprintf("It has run on %q since %s with a timeout of %s", o.Worker, clock(o.Since), o.Timeout)
 	switch {
 	case o.Status == attune.ExecutionRequested:
 		finding.Severity = Warning
-		finding.What = fmt.Sprintf("It was requested at %s, and no worker of the pool %q has taken it.", clock(o.Since), o.Pool)
-		finding.Do = fmt.Sprintf("See that workers of the pool %q run and have slots free, or cancel it: %s.", o.Pool, cancel)
+		finding.What = fmt.Sprintf("It was requested at %s, and no worker of the pool %q has claimed it.", clock(o.Since), o.Pool)
+		finding.Do = fmt.Sprintf("Check that workers of the pool %q run and have free slots, or cancel the execution: %s.", o.Pool, cancel)
 	case o.CancelRequested:
 		finding.Severity = Problem
-		finding.What = since + ", and was asked to stop in vain."
-		finding.Do = "Restart the worker: what it runs is given up when its lease ends."
+		finding.What = running + ". Its worker was asked to stop it, and has not reported an end."
+		finding.Do = "Restart the worker: its attempts are given up when their leases end."
 	default:
 		finding.Severity = Problem
-		finding.What = since + ", and its worker, which should have ended it, goes on renewing its lease."
-		finding.Do = "Cancel it: " + cancel + ". If that does not help, restart the worker: what it runs is given up when its lease ends."
+		finding.What = running + ". Its worker should have stopped it, but still renews its lease."
+		finding.Do = "Cancel the execution: " + cancel +
+			". If it goes on, restart the worker: its attempts are given up when their leases end."
 	}
 	return finding
 }
 
-// Control notes what people have set by hand: what they forgot looks like a fault.
-func Control(read func(context.Context) ([]attune.ManualOverride, error)) Check {
+// ManualOverrides notes the modes and limits that people have set: a forgotten override looks like a fault.
+func ManualOverrides(read func(context.Context) ([]attune.ManualOverride, error)) Check {
 	return Check{Name: "control", Run: func(ctx context.Context) ([]Finding, error) {
 		queues, err := read(ctx)
 		var found []Finding
 		for _, q := range queues {
-			found = append(found, sayOverride(q)...)
+			found = append(found, overrideFindings(q)...)
 		}
 		return listed(found, "Every queue is open and has the limit of its policy.", func(f Finding) Finding { return f }), err
 	}}
 }
 
-func sayOverride(q attune.ManualOverride) []Finding {
+func overrideFindings(q attune.ManualOverride) []Finding {
 	var found []Finding
 	where := "queue " + string(q.Queue)
 	if q.Mode != attune.QueueOpen {
 		found = append(found, Finding{
-			Severity: Note, Where: where, What: fmt.Sprintf("It is %s%s.", q.Mode, saidBy(q.ModeBy)),
-			Do: fmt.Sprintf("POST /api/v1/queues/%s/resume opens it.", q.Queue),
+			Severity: Note, Where: where, What: fmt.Sprintf("It is %s%s.", q.Mode, changedBy(q.ModeBy)),
+			Do: fmt.Sprintf("To open it, POST /api/v1/queues/%s/resume.", q.Queue),
 		})
 	}
 	if q.Override != nil {
-		until := "until somebody clears it"
+		until := "until it is cleared"
 		if !q.Override.Until.IsZero() {
 			until = "until " + clock(q.Override.Until)
 		}
 		found = append(found, Finding{
-			Severity: Note, Where: where, What: fmt.Sprintf("Its limit is %d by hand %s%s.", q.Override.Limit, until, saidBy(q.LimitBy)),
-			Do: fmt.Sprintf("POST /api/v1/queues/%s/limit/clear gives it back to the policy.", q.Queue),
+			Severity: Note, Where: where,
+			What: fmt.Sprintf("Its limit is overridden: %d %s%s.", q.Override.Limit, until, changedBy(q.LimitBy)),
+			Do: fmt.Sprintf("To use the limit of the policy, POST /api/v1/queues/%s/limit/clear.", q.Queue),
 		})
 	}
 	return found
 }
 
-// saidBy says who made a change, when and why.
-func saidBy(c *attune.QueueChange) string {
+// changedBy names the author, the time and the note of a change.
+func changedBy(c *attune.QueueChange) string {
 	if c == nil {
 		return ""
 	}
@@ -140,16 +143,16 @@ func saidBy(c *attune.QueueChange) string {
 	return text
 }
 
-// ParkedOnes notes the enforcements that wait for a person to retry them or to give them up.
-func ParkedOnes(read func(context.Context) ([]attune.ParkedCount, error)) Check {
+// Parked notes the parked enforcements: a person must retry or cancel them.
+func Parked(read func(context.Context) ([]attune.ParkedCount, error)) Check {
 	return Check{Name: "parked", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx)
-		return listed(found, "Nobody waits for a person.", func(p attune.ParkedCount) Finding {
+		return listed(found, "No enforcement is parked.", func(p attune.ParkedCount) Finding {
 			return Finding{
 				Severity: Note, Where: "queue " + string(p.Queue),
-				What: fmt.Sprintf("%d enforcements are parked: their attempts have failed, and they wait for a person. The first is %d.",
+				What: fmt.Sprintf("%d enforcements are parked: their last attempts failed, and they wait for a person. The oldest is %d.",
 					p.Count, p.Oldest),
-				Do: fmt.Sprintf("POST /api/v1/enforcements/%d/retry puts it in line again, …/cancel gives it up.", p.Oldest),
+				Do: fmt.Sprintf("To put it in line again, POST /api/v1/enforcements/%d/retry; to give it up, …/cancel.", p.Oldest),
 			}
 		}), err
 	}}

@@ -14,9 +14,9 @@ type PoolReader interface {
 	Pools(ctx context.Context) ([]string, error)
 }
 
-// RabbitMQ looks at the broker. All fields are required.
+// RabbitMQ reads from the broker. All fields are required.
 type RabbitMQ struct {
-	URL   string // of the broker, with its password
+	URL   string // URL of the broker, with its password
 	Conn  *rabbitmq.Connection
 	Pools PoolReader
 }
@@ -25,7 +25,7 @@ func (r RabbitMQ) version(ctx context.Context) (string, error) {
 	return rabbitmq.ServerVersion(ctx, r.URL)
 }
 
-// queues looks at what attune declares on the broker, with a queue for every pool that an action runs in.
+// queues reads every queue that attune declares on the broker, including one for each pool of an enabled action.
 func (r RabbitMQ) queues(ctx context.Context) ([]Queue, error) {
 	pools, err := r.Pools.Pools(ctx)
 	if err != nil {
@@ -37,7 +37,7 @@ func (r RabbitMQ) queues(ctx context.Context) ([]Queue, error) {
 	}
 	var queues []Queue
 	for _, spec := range topology.Queues {
-		queue := readerOf(spec.Name)
+		queue := queueNamed(spec.Name)
 		depth, err := rabbitmq.Inspect(ctx, r.Conn, spec.Name)
 		switch {
 		case attune.CodeOf(err) == attune.CodeNotFound:
@@ -51,8 +51,8 @@ func (r RabbitMQ) queues(ctx context.Context) ([]Queue, error) {
 	return queues, nil
 }
 
-// readerOf says which process has to consume a queue.
-func readerOf(name string) Queue {
+// queueNamed returns a queue with the consumer that it needs.
+func queueNamed(name string) Queue {
 	queue := Queue{Name: name}
 	switch name {
 	case rabbitmq.QueueEnforcementCreated, rabbitmq.QueueExecutionCompleted, rabbitmq.QueueExecutionClaim,

@@ -9,7 +9,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Database checks that PostgreSQL answers and that its tables are those of this version.
+// Database checks that PostgreSQL answers and that its schema has the version that this attune needs.
 func Database(read func(context.Context) (attune.DatabaseSchema, error)) Check {
 	return Check{Name: "postgresql", Run: func(ctx context.Context) ([]Finding, error) {
 		s, err := read(ctx)
@@ -20,39 +20,39 @@ func Database(read func(context.Context) (attune.DatabaseSchema, error)) Check {
 		finding := Finding{Severity: OK, What: what + "."}
 		switch {
 		case s.Version < s.Newest:
-			finding.Severity, finding.What = Problem, fmt.Sprintf("%s, and this attune needs %d.", what, s.Newest)
+			finding.Severity, finding.What = Problem, fmt.Sprintf("%s, but this attune needs %d.", what, s.Newest)
 			finding.Do = "Run attune migrate."
 		case s.Version > s.Newest:
-			finding.Severity, finding.What = Warning, fmt.Sprintf("%s, and this attune knows %d.", what, s.Newest)
-			finding.Do = "A newer attune has migrated them: finish the upgrade, no process should be older than the tables."
+			finding.Severity, finding.What = Warning, fmt.Sprintf("%s, but this attune knows only %d.", what, s.Newest)
+			finding.Do = "A newer attune has migrated the tables: upgrade every process to its version."
 		}
 		return []Finding{finding}, nil
 	}}
 }
 
-// outboxPatience is how long a message may wait in the outbox: the relay takes it at once, and after 5 s at the latest.
-const outboxPatience = 30 * time.Second
+// maxOutboxWait is how long a message may wait in the outbox. The relay takes a message immediately, and after 5 s at the latest.
+const maxOutboxWait = 30 * time.Second
 
-// Outbox checks that what must be published is.
+// Outbox checks that the messages in the outbox are published.
 func Outbox(read func(context.Context) (attune.OutboxBacklog, error)) Check {
 	return Check{Name: "outbox", Run: func(ctx context.Context) ([]Finding, error) {
 		b, err := read(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if b.Oldest <= outboxPatience {
+		if b.Oldest <= maxOutboxWait {
 			return []Finding{{Severity: OK, What: fmt.Sprintf("The outbox is relayed: %d messages wait in it.", b.Rows)}}, nil
 		}
 		return []Finding{{
 			Severity: Problem,
-			What: fmt.Sprintf("%d messages wait in the outbox, the oldest for %s: nobody publishes them.",
+			What: fmt.Sprintf("%d messages wait in the outbox, the oldest for %s: no process publishes them.",
 				b.Rows, b.Oldest.Round(time.Second)),
-			Do: "See that a process with the role bridge runs and reaches RabbitMQ; its log says why it does not publish.",
+			Do: "Check that a process with the role bridge runs and reaches RabbitMQ. Its log says why it does not publish.",
 		}}, nil
 	}}
 }
 
-// Broker checks that RabbitMQ takes connections. read returns its version.
+// Broker checks that RabbitMQ accepts connections. read returns its version.
 func Broker(read func(context.Context) (string, error)) Check {
 	return Check{Name: "rabbitmq", Run: func(ctx context.Context) ([]Finding, error) {
 		version, err := read(ctx)
@@ -64,10 +64,10 @@ func Broker(read func(context.Context) (string, error)) Check {
 type Queue struct {
 	Name      string
 	Missing   bool
-	Ready     int    // messages that wait
-	Consumers int    // that take messages
-	Reader    string // the consumer that the queue needs, in words for a person; empty: it needs none
-	Pool      string // the pool whose workers consume the queue; they may be away
+	Ready     int    // number of waiting messages
+	Consumers int    // number of consumers
+	Reader    string // the consumer that the queue needs, for a person; empty if it needs none
+	Pool      string // pool whose workers consume the queue; empty for other queues
 }
 
 // Topology checks that the broker's queues exist, and that each has the consumers it needs.
@@ -83,36 +83,36 @@ func Topology(read func(context.Context) ([]Queue, error)) Check {
 				wrong = append(wrong, finding)
 			}
 		}
-		well := fmt.Sprintf("All %d queues are there, and those that need consumers have them.", len(queues))
-		return listed(wrong, well, func(f Finding) Finding { return f }), nil
+		okText := fmt.Sprintf("All %d queues exist, and every queue that needs a consumer has one.", len(queues))
+		return listed(wrong, okText, func(f Finding) Finding { return f }), nil
 	}}
 }
 
-// judge reports whether the queue is healthy. When it is not, the finding says why.
+// judge reports whether the queue is healthy. If it is not, the finding says why.
 func (q Queue) judge() (Finding, bool) {
 	finding := Finding{Severity: Problem, Where: "queue " + q.Name + " of the broker"}
 	switch {
 	case q.Missing && q.Pool != "":
 		finding.Severity = Note
-		finding.What = fmt.Sprintf("It does not exist yet: no worker of the pool %q has run, and nothing was sent to one.", q.Pool)
-		finding.Do = fmt.Sprintf("Start a worker with --worker-pool %s before actions of that pool are to run.", q.Pool)
+		finding.What = fmt.Sprintf("It does not exist yet: no worker of the pool %q has run, and no execution was sent to it.", q.Pool)
+		finding.Do = fmt.Sprintf("Start a worker with --worker-pool %s before you run actions of that pool.", q.Pool)
 	case q.Missing:
 		finding.What = "It does not exist."
 		finding.Do = "Restart attune: every process declares the queues when it starts."
 	case q.Reader == "" || q.Consumers > 0:
 		return finding, true
-	case q.Pool != "" && q.Ready == 0: // a worker that has no slot free asks for nothing
+	case q.Pool != "" && q.Ready == 0: // a worker without a free slot does not consume
 		finding.Severity = Note
-		finding.What = fmt.Sprintf("No worker of the pool %q has a slot free, or none runs. Nothing waits for one.", q.Pool)
+		finding.What = fmt.Sprintf("No worker of the pool %q has a free slot, or none runs. No execution waits for one.", q.Pool)
 		finding.Do = fmt.Sprintf("If none runs, start one with --worker-pool %s.", q.Pool)
 	case q.Pool != "":
 		finding.Severity = Warning
-		finding.What = fmt.Sprintf("%d executions wait in it: no worker of the pool %q has a slot free, or none runs.", q.Ready, q.Pool)
-		finding.Do = fmt.Sprintf("See whether executions of the pool run (GET /api/v1/executions?status=running). If so, start more "+
-			"workers or give them more slots; if not, start a worker with --worker-pool %s.", q.Pool)
+		finding.What = fmt.Sprintf("%d executions wait in it: no worker of the pool %q has a free slot, or none runs.", q.Ready, q.Pool)
+		finding.Do = fmt.Sprintf("Check whether executions of the pool run (GET /api/v1/executions?status=running). If some run, start "+
+			"more workers or give them more slots. If none runs, start a worker with --worker-pool %s.", q.Pool)
 	default:
-		finding.What = fmt.Sprintf("Nobody takes its messages; %d wait in it.", q.Ready)
-		finding.Do = "See that " + q.Reader + " runs; its log says why it does not consume."
+		finding.What = fmt.Sprintf("It has no consumer; %d messages wait in it.", q.Ready)
+		finding.Do = "Check that " + q.Reader + " runs. Its log says why it does not consume."
 	}
 	return finding, false
 }
@@ -120,40 +120,40 @@ func (q Queue) judge() (Finding, bool) {
 // DeadLetters are the messages that no consumer could handle.
 type DeadLetters struct {
 	Count  int
-	Oldest string // which message, from which queue, and why; empty when it could not be looked at
+	Oldest string // id, queue and reason of the oldest message; empty if it could not be read
 }
 
-// Dead checks that the dead-letter queue is empty: each message in it is work that stopped half-way.
-func Dead(read func(context.Context) (DeadLetters, error)) Check {
+// DeadLetterQueue checks that the dead-letter queue is empty: each message in it is work that has stopped.
+func DeadLetterQueue(read func(context.Context) (DeadLetters, error)) Check {
 	return Check{Name: "dead letters", Run: func(ctx context.Context) ([]Finding, error) {
 		d, err := read(ctx)
 		if err != nil || d.Count == 0 {
 			return []Finding{{Severity: OK, What: "There are no dead letters."}}, err
 		}
-		what := fmt.Sprintf("There are %d messages that nobody could handle.", d.Count)
+		what := fmt.Sprintf("There are %d messages that no consumer could handle.", d.Count)
 		if d.Oldest != "" {
 			what += " The oldest: " + strings.TrimSuffix(d.Oldest, ".") + "."
 		}
 		return []Finding{{
 			Severity: Problem, Where: "queue attune.dead of the broker", What: what,
-			Do: "Mend the cause that their headers attune-reason and attune-error name, then move each back to the queue " +
-				"that attune-queue names.",
+			Do: "Fix the cause that the headers attune-reason and attune-error name. Then move each message back to the queue " +
+				"that the header attune-queue names.",
 		}}, nil
 	}}
 }
 
-// Engine is a Temporal server and the namespace that attune uses of it.
+// Engine is a Temporal server with the namespace that attune uses.
 type Engine struct {
-	Server    string // its version
+	Server    string // version of the server
 	Namespace string
-	Retention time.Duration // how long it keeps workflows that have ended
+	Retention time.Duration // how long the namespace keeps ended workflows
 }
 
-// minRetention is how long ended workflows must be kept: a granted enforcement whose workflow was forgotten would be started
-// twice.
+// minRetention is how long Temporal must keep ended workflows. Without the workflow of a granted enforcement, a repeated grant
+// would start it a second time.
 const minRetention = 24 * time.Hour
 
-// Temporal checks that the engine answers and knows the namespace.
+// Temporal checks that Temporal answers, knows the namespace and keeps ended workflows long enough.
 func Temporal(read func(context.Context) (Engine, error)) Check {
 	return Check{Name: "temporal", Run: func(ctx context.Context) ([]Finding, error) {
 		e, err := read(ctx)
@@ -173,11 +173,11 @@ func Temporal(read func(context.Context) (Engine, error)) Check {
 	}}
 }
 
-// pollPatience is how long ago a worker may have polled: polls take a minute, and the next follows at once.
-const pollPatience = 2 * time.Minute
+// maxPollAge is how long ago the last poll of a worker may be. A poll takes up to a minute, and the next one follows immediately.
+const maxPollAge = 2 * time.Minute
 
-// TaskQueue checks that temporal workers poll a task queue, for workflows and for activities. read returns when each of them
-// has polled last.
+// TaskQueue checks that temporal workers poll a task queue, for workflows and for activities. read returns the time of the last
+// poll of each worker.
 func TaskQueue(name string, read func(context.Context) (workflows, activities []time.Time, err error)) Check {
 	return Check{Name: "task queue " + name, Run: func(ctx context.Context) ([]Finding, error) {
 		workflows, activities, err := read(ctx)
@@ -185,7 +185,7 @@ func TaskQueue(name string, read func(context.Context) (workflows, activities []
 			return nil, err
 		}
 		now := time.Now()
-		w, a := lately(workflows, now), lately(activities, now)
+		w, a := recentPolls(workflows, now), recentPolls(activities, now)
 		if w > 0 && a > 0 {
 			return []Finding{{Severity: OK, What: fmt.Sprintf("%d temporal workers poll for workflows, %d for activities.", w, a)}}, nil
 		}
@@ -198,16 +198,17 @@ func TaskQueue(name string, read func(context.Context) (workflows, activities []
 		}
 		return []Finding{{
 			Severity: Problem, Where: "task queue " + name,
-			What: fmt.Sprintf("No temporal worker has polled for %s in the last %s: nothing is granted.", missing, pollPatience),
-			Do:   "See that a process with the role orchestrator runs against this namespace.",
+			What: fmt.Sprintf("No temporal worker has polled for %s in the last %s: queues cannot grant.", missing, maxPollAge),
+			Do:   "Check that a process with the role orchestrator runs and uses this namespace.",
 		}}, nil
 	}}
 }
 
-func lately(polled []time.Time, now time.Time) int {
+// recentPolls counts the times that are at most [maxPollAge] before now.
+func recentPolls(polls []time.Time, now time.Time) int {
 	n := 0
-	for _, at := range polled {
-		if now.Sub(at) <= pollPatience {
+	for _, at := range polls {
+		if now.Sub(at) <= maxPollAge {
 			n++
 		}
 	}

@@ -15,13 +15,14 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// TemporalServer looks at Temporal. All fields are required.
+// TemporalServer reads from Temporal. All fields are required.
 type TemporalServer struct {
 	Client    client.Client
 	Namespace string
 }
 
-func (t TemporalServer) look(ctx context.Context) (Engine, error) {
+// engine reads the version of the server and the retention of the namespace.
+func (t TemporalServer) engine(ctx context.Context) (Engine, error) {
 	service := t.Client.WorkflowService()
 	system, err := service.GetSystemInfo(ctx, &workflowservice.GetSystemInfoRequest{})
 	if err != nil {
@@ -33,7 +34,7 @@ func (t TemporalServer) look(ctx context.Context) (Engine, error) {
 			"Temporal has no namespace %q: create it, or set TEMPORAL_NAMESPACE", t.Namespace)
 	}
 	if err != nil {
-		return Engine{}, fmt.Errorf("look at the namespace %q of Temporal: %w", t.Namespace, workflows.Translate(err))
+		return Engine{}, fmt.Errorf("describe the namespace %q of Temporal: %w", t.Namespace, workflows.Translate(err))
 	}
 	return Engine{
 		Server: system.GetServerVersion(), Namespace: t.Namespace,
@@ -41,7 +42,7 @@ func (t TemporalServer) look(ctx context.Context) (Engine, error) {
 	}, nil
 }
 
-// pollers asks when the temporal workers of a task queue have polled last.
+// pollers returns a function that reads the last poll of each temporal worker of a task queue.
 func (t TemporalServer) pollers(queue string) func(context.Context) (workflows, activities []time.Time, err error) {
 	return func(ctx context.Context) (forWorkflows, forActivities []time.Time, err error) {
 		if forWorkflows, err = t.pollersOf(ctx, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW); err != nil {
@@ -55,7 +56,7 @@ func (t TemporalServer) pollers(queue string) func(context.Context) (workflows, 
 func (t TemporalServer) pollersOf(ctx context.Context, queue string, kind enumspb.TaskQueueType) ([]time.Time, error) {
 	described, err := t.Client.DescribeTaskQueue(ctx, queue, kind)
 	if err != nil {
-		return nil, fmt.Errorf("ask who polls the task queue %q: %w", queue, workflows.Translate(err))
+		return nil, fmt.Errorf("list the pollers of the task queue %q: %w", queue, workflows.Translate(err))
 	}
 	var pollers []time.Time
 	for _, p := range described.GetPollers() {

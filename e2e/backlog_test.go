@@ -13,11 +13,11 @@ import (
 	"github.com/attune-go/attune/rabbitmq"
 )
 
-// TestQueueFull is S7: ten wait, and there is one too many.
+// TestQueueFull is S7: ten tickets wait, and one more arrives.
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
 	for overflow, tt := range map[attune.Overflow]struct {
-		loser  int // which of the eleven
+		loser  int // the number of the dropped ticket, from 1 to 11
 		reason attune.Reason
 	}{
 		attune.OverflowReject:     {loser: 11, reason: attune.ReasonQueueFull},
@@ -46,7 +46,7 @@ func TestQueueFull(t *testing.T) {
 			})
 			require.Equal(t, attune.EnforcementRejected, lost.Status)
 			require.Equal(t, tt.reason, lost.Reason)
-			require.EqualValues(t, tt.loser, lost.Sequence, "it had been accepted, its place is not used again")
+			require.EqualValues(t, tt.loser, lost.Sequence, "the sequence of a dropped ticket is not used again")
 			require.EqualValues(t, 10, c.stats("e2e.step").QueueLength)
 			require.EqualValues(t, 1, c.stats("e2e.step").TotalDropped)
 
@@ -58,13 +58,13 @@ func TestQueueFull(t *testing.T) {
 					want = append(want, fmt.Sprintf("+%d", n+1), fmt.Sprintf("-%d", n+1))
 				}
 			}
-			require.Equal(t, want, c.written(), "everybody else ran, in order")
+			require.Equal(t, want, c.written(), "all other tickets ran in order")
 		})
 	}
 }
 
-// finishDropping waits until n executions have ended and as many enforcements as that were dropped, has the program verify
-// the queue from its rows, and returns the outcomes.
+// finishDropping waits until n executions have ended and the given number of enforcements were dropped, verifies the
+// queue with the program, and returns the outcomes.
 func (c *cluster) finishDropping(action string, n, dropped int) map[string]int {
 	c.t.Helper()
 	c.eventually(fmt.Sprintf("%d executions have ended, %d were dropped", n, dropped), func() bool {
@@ -87,13 +87,13 @@ func (c *cluster) finishDropping(action string, n, dropped int) map[string]int {
 	return outcomes
 }
 
-// TestBacklog is S8: a long backlog at limit 10. All of it is accepted before the first is granted, so the line is as long as
-// it gets.
+// TestBacklog is S8: a long backlog at limit 10. All tickets are accepted before the first grant, so the line has its
+// full length.
 //
-// Short: 1000 tickets. Long: 10 000, which is S8 in full.
+// Short: 1 000 tickets. Long: 10 000, which is S8 in full.
 //
-// The two workers are the test's own. They claim over the broker and report success at once, because ten thousand processes
-// would measure the machine; they remember what they have claimed, as real ones do.
+// The test has two workers of its own. They claim over the broker and report success at once, because ten thousand
+// processes would measure the machine. Like real workers, they remember their claims.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const limit = 10
@@ -118,11 +118,11 @@ func TestBacklog(t *testing.T) {
 	require.Equal(t, map[string]int{"succeeded": tickets}, c.finishDropping("e2e.step", tickets, 0))
 	requireOnce(t, tickets, one, two)
 	m := c.finish("e2e.step", tickets, limit)
-	require.Equal(t, limit, m.MaxActive, "the limit is used, or this proves little")
-	measured(t, "%d enforcements, each claimed once by one of 2 workers, at most %d at once", tickets, m.MaxActive)
+	require.Equal(t, limit, m.MaxActive, "the limit was reached")
+	measured(t, "%d enforcements, each claimed once by one of two workers, at most %d at once", tickets, m.MaxActive)
 }
 
-// quickWorker is a worker that takes, claims and reports like attune's own, and runs nothing in between.
+// quickWorker takes, claims and reports like attune's worker, but runs no process.
 type quickWorker struct {
 	t         *testing.T
 	name      string
@@ -193,8 +193,8 @@ func (w *quickWorker) run(ctx context.Context, m attune.ExecutionRequestedMessag
 	return w.publisher.Publish(ctx, report)
 }
 
-// enter reports whether this is the first copy of a request that has come here: the same worker asking again would be
-// granted the same attempt again.
+// enter reports whether this is the first copy of a request at this worker: the bridge would grant the same attempt to
+// the same worker again.
 func (w *quickWorker) enter(id attune.ExecutionID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -203,7 +203,7 @@ func (w *quickWorker) enter(id attune.ExecutionID) bool {
 	return !known
 }
 
-// requireOnce requires that the workers together were allowed to run every enforcement once.
+// requireOnce requires that the workers together got the claim of every enforcement once.
 func requireOnce(t *testing.T, tickets int, workers ...*quickWorker) {
 	t.Helper()
 	ran := map[attune.EnforcementID]string{}

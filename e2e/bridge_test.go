@@ -12,106 +12,106 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// TestBridgeKilledAt is [TestOrchestratorKilledAt] for the process between the broker and the queues.
+// TestBridgeKilledAt is [TestOrchestratorKilledAt] for the bridge.
 func TestBridgeKilledAt(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]point{
-		"between a message and the end of its outbox row":   {(*killing).reachRelayed, (*killing).standsRelayed},
-		"between the place in the line and the signal":      {(*killing).reachPlaced, (*killing).standsPlaced},
-		"between the end of an execution and its slot's":    {(*killing).reachReported, (*killing).standsReported},
-		"between the signal that frees a slot and its word": {(*killing).reachFreed, (*killing).standsFreed},
+		"a kill between a message and the removal of its outbox row loses no ticket":    {(*killTest).reachRelayed, (*killTest).observeRelayed},
+		"a kill between a sequence and its acquire signal loses no ticket":              {(*killTest).reachPlaced, (*killTest).observePlaced},
+		"a kill between the end of an execution and its release signal loses no ticket": {(*killTest).reachReported, (*killTest).observeReported},
+		"a kill between a release signal and its acknowledgement loses no ticket":       {(*killTest).reachFreed, (*killTest).observeFreed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := killAt(t, at, func() *killing { return newKilling(t, "bridge", stepAction(3), 3, 12) })
+			k := killAt(t, at, func() *killTest { return newKillTest(t, "bridge", stepAction(3), 3, 12) })
 			k.recover()
 		})
 	}
 }
 
-// enter runs the tickets. What the bridge does with them is up to the gates.
-func (k *killing) enter() {
+// enter requests the tickets. The gates control how far the bridge gets with them.
+func (k *killTest) enter() {
 	k.t.Helper()
 	for n := range k.ids {
 		k.ids[n] = k.run("e2e.step", map[string]any{"n": n + 1, "ms": 5})
 	}
 }
 
-// reachRelayed keeps the broker's confirmations from the relay: rows stay in the outbox whose messages are out.
-func (k *killing) reachRelayed() <-chan struct{} {
+// reachRelayed holds back the broker's confirmations from the relay: published rows stay in the outbox.
+func (k *killTest) reachRelayed() <-chan struct{} {
 	held := k.amqp.toProcess.hold("")
 	k.enter()
 	return held
 }
 
-func (k *killing) standsRelayed() (string, error) {
+func (k *killTest) observeRelayed() (string, error) {
 	k.t.Helper()
 	left, s := k.outbox(), k.survey()
-	said := fmt.Sprintf("%d rows are in the outbox; %s", left, s)
+	state := fmt.Sprintf("%d rows are in the outbox; %s", left, s)
 	if left == 0 || s.queued != 0 {
-		return said, errors.New("want rows in the outbox and nobody in the line")
+		return state, errors.New("want rows in the outbox and an empty line")
 	}
-	return said, nil
+	return state, nil
 }
 
-// reachPlaced keeps tickets that have their place from their queue.
-func (k *killing) reachPlaced() <-chan struct{} {
+// reachPlaced holds back tickets with a sequence from their queue.
+func (k *killTest) reachPlaced() <-chan struct{} {
 	held := k.temporal.toService.hold(workflows.SignalAcquire)
 	k.enter()
 	return held
 }
 
-func (k *killing) standsPlaced() (string, error) {
+func (k *killTest) observePlaced() (string, error) {
 	k.t.Helper()
 	s, counters := k.survey(), k.counters()
-	said := fmt.Sprintf("%s; the queue has seen %d", s, counters.Accepted)
+	state := fmt.Sprintf("%s; the queue has seen %d", s, counters.Accepted)
 	if s.queued == 0 || counters.Accepted != 1 {
-		return said, errors.New("want tickets with a place of which the queue has not heard")
+		return state, errors.New("want tickets with a sequence that the queue has not seen")
 	}
-	return said, nil
+	return state, nil
 }
 
-// reachReported lets executions end and keeps it from their queue.
-func (k *killing) reachReported() <-chan struct{} {
+// reachReported lets executions end and holds back the release signals.
+func (k *killTest) reachReported() <-chan struct{} {
 	k.start("--roles=worker")
 	held := k.temporal.toService.hold(workflows.SignalRelease)
 	k.enter()
 	return held
 }
 
-func (k *killing) standsReported() (string, error) {
+func (k *killTest) observeReported() (string, error) {
 	k.t.Helper()
 	ended, counters := k.succeeded(), k.counters()
-	said := fmt.Sprintf("%d executions have succeeded; the queue has got %d slots back", ended, counters.Completed)
+	state := fmt.Sprintf("%d executions have succeeded; %d slots are released", ended, counters.Completed)
 	if ended <= 1 || counters.Completed != 1 {
-		return said, errors.New("want executions that have ended and whose slots are held")
+		return state, errors.New("want ended executions that still hold their slots")
 	}
-	return said, nil
+	return state, nil
 }
 
-// reachFreed lets the queue have its slots back and keeps the reports from being acknowledged.
-func (k *killing) reachFreed() <-chan struct{} {
+// reachFreed lets the release signals through and holds back the acknowledgements of the reports.
+func (k *killTest) reachFreed() <-chan struct{} {
 	k.control("e2e.step", "pause")
 	k.enter()
-	k.eventually("all wait", func() bool { return k.stats("e2e.step").QueueLength == int64(len(k.ids)) })
-	k.eventually("the queue knows all", func() bool { return k.counters().Accepted == int64(1+len(k.ids)) })
+	k.eventually("all tickets wait", func() bool { return k.stats("e2e.step").QueueLength == int64(len(k.ids)) })
+	k.eventually("the queue has accepted all tickets", func() bool { return k.counters().Accepted == int64(1+len(k.ids)) })
 	k.start("--roles=worker")
 	held := k.temporal.toProcess.hold("")
 	k.control("e2e.step", "resume")
 	return held
 }
 
-func (k *killing) standsFreed() (string, error) {
+func (k *killTest) observeFreed() (string, error) {
 	k.t.Helper()
 	ended, counters := k.succeeded(), k.counters()
-	said := fmt.Sprintf("%d executions have succeeded; the queue has got %d slots back", ended, counters.Completed)
+	state := fmt.Sprintf("%d executions have succeeded; %d slots are released", ended, counters.Completed)
 	if ended <= 1 || counters.Completed <= 1 {
-		return said, errors.New("want slots that the queue has got back")
+		return state, errors.New("want released slots")
 	}
-	return said, nil
+	return state, nil
 }
 
-func (k *killing) succeeded() (n int) {
+func (k *killTest) succeeded() (n int) {
 	k.t.Helper()
 	for _, row := range k.rows("e2e.step") {
 		if row.Execution != nil && row.Execution.Status == attune.ExecutionSucceeded {
@@ -121,8 +121,8 @@ func (k *killing) succeeded() (n int) {
 	return n
 }
 
-// counters are the queue's own. They can be asked for while the orchestrator is not the victim.
-func (k *killing) counters() (c struct{ Accepted, Completed int64 }) {
+// counters returns the queue's counters. The queue answers only while the orchestrator runs.
+func (k *killTest) counters() (c struct{ Accepted, Completed int64 }) {
 	k.t.Helper()
 	view, err := workflows.NewQueueClient(k.client).View(k.t.Context(), "e2e.step")
 	require.NoError(k.t, err)
@@ -130,7 +130,7 @@ func (k *killing) counters() (c struct{ Accepted, Completed int64 }) {
 	return c
 }
 
-func (k *killing) outbox() (n int) {
+func (k *killTest) outbox() (n int) {
 	k.t.Helper()
 	db, err := pgx.Connect(k.t.Context(), k.variable("ATTUNE_POSTGRES_URL"))
 	require.NoError(k.t, err)

@@ -20,7 +20,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// changesOf reads everything that people have changed about a queue, newest first.
+// changesOf returns all manual changes of a queue, newest first.
 func (c *cluster) changesOf(queue string) []api.QueueChange {
 	c.t.Helper()
 	changes, err := client.List[api.QueueChange](c.t.Context(), c.Client, "/queues/"+queue+"/changes", nil)
@@ -28,16 +28,16 @@ func (c *cluster) changesOf(queue string) []api.QueueChange {
 	return changes
 }
 
-// verified requires that the program finds every promise of every queue kept.
-func (c *cluster) verified() {
+// requirePromises requires that the program finds every promise of every queue kept.
+func (c *cluster) requirePromises() {
 	c.t.Helper()
 	code, output := c.attune("queue", "verify", "--url", c.base)
 	require.Zero(c.t, code, output)
 }
 
-// TestChanges_ManyAtOnce has 24 callers cancel waiting tickets, through three API processes, while the process that runs the
-// queue is killed again and again. Every answer of 200 has its record, every record its own number and the caller that asked.
-// No caller waits for longer than a request may take. The queue continues as new before the engine has to ask for it.
+// TestChanges_ManyAtOnce cancels waiting tickets from 24 callers, through three API processes, while the orchestrator is
+// killed repeatedly. Every response 200 has a record with its own number, and the record names the caller. Every caller
+// gets a response in time. The queue continues as new before the engine suggests it.
 //
 // Short: 240 tickets and 3 kills. Long: 5000 tickets and 20 kills.
 func TestChanges_ManyAtOnce(t *testing.T) {
@@ -71,7 +71,7 @@ func TestChanges_ManyAtOnce(t *testing.T) {
 	require.NoError(t, errors.Join(errs...))
 
 	w.requireRecorded(t, c.changesOf("e2e.step"))
-	c.verified()
+	c.requirePromises()
 	runs := runsSince(t, engine, workflows.QueueWorkflowID("e2e.step"), first)
 	longest := requireShort(t, runs)
 	require.GreaterOrEqual(t, len(runs), size(1, 2), "the queue has continued as new, or this proves little: %+v", runs)
@@ -126,7 +126,7 @@ func (w *withdrawal) work(door *cluster, name string) (err error) {
 // cancel cancels a waiting ticket, again for as long as the service is away, and reports whether the answer was 200. A conflict
 // after that says that an earlier try was made, and its answer lost.
 func (w *withdrawal) cancel(door *cluster, id attune.EnforcementID, by string) (made bool, err error) {
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(testTimeout); ; {
 		asked := time.Now()
 		status, answer := door.api(http.MethodPost, fmt.Sprintf("enforcements/%d/cancel", id), fmt.Sprintf(`{"on_behalf_of":%q}`, by))
 		w.note(time.Since(asked))

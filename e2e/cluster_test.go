@@ -28,22 +28,23 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m, func() { _ = os.RemoveAll(programDir) }) }
 
-// by is who changes something by hand.
-var by = map[string]any{"on_behalf_of": "ada"}
+// author is the person behind every manual change.
+var author = map[string]any{"on_behalf_of": "ada"}
 
 const (
-	token    = "e2e-token-of-at-least-32-characters"
-	patience = 3 * time.Minute // a machine that runs every other test at the same time is slow
+	token       = "e2e-token-of-at-least-32-characters"
+	testTimeout = 3 * time.Minute // a machine that runs all other tests at the same time is slow
 )
 
-// cluster is attune for one test: its own database, vhost and namespace, a pack, and processes started and ended at will.
+// cluster is attune for one test: its own database, vhost, namespace and pack, and processes that the test starts and
+// ends.
 type cluster struct {
 	*client.Client
 	t    *testing.T
 	base string
 	addr string
-	pack string // its folder
-	log  string // what the actions write while they run
+	pack string // the folder of the pack
+	log  string // the file that the actions write
 	env  []string
 }
 
@@ -62,15 +63,15 @@ func newCluster(t *testing.T, pack map[string]string) *cluster {
 	return c
 }
 
-// variable is what the processes have in their environment.
+// variable returns the value of an environment variable of the processes.
 func (c *cluster) variable(name string) string {
 	c.t.Helper()
-	for _, entry := range slices.Backward(c.env) { // the last one counts
+	for _, entry := range slices.Backward(c.env) { // the last entry counts
 		if value, found := strings.CutPrefix(entry, name+"="); found {
 			return value
 		}
 	}
-	require.FailNow(c.t, "no variable "+name)
+	require.FailNow(c.t, "missing variable "+name)
 	return ""
 }
 
@@ -89,7 +90,7 @@ func (c *cluster) dialBroker() *amqp.Channel {
 	return channel
 }
 
-// run runs an action and returns the enforcement.
+// run requests an action and returns the enforcement.
 func (c *cluster) run(action string, parameters map[string]any) attune.EnforcementID {
 	c.t.Helper()
 	var answer struct {
@@ -99,14 +100,14 @@ func (c *cluster) run(action string, parameters map[string]any) attune.Enforceme
 	return answer.Enforcement
 }
 
-// control has a person pause, resume or drain a queue.
+// control pauses, resumes or drains a queue as a person.
 func (c *cluster) control(queue, verb string) {
 	c.t.Helper()
 	require.NoError(c.t, c.change(queue, verb))
 }
 
 func (c *cluster) change(queue, verb string) error {
-	return c.Post(c.t.Context(), "/queues/"+queue+"/"+verb, by, nil)
+	return c.Post(c.t.Context(), "/queues/"+queue+"/"+verb, author, nil)
 }
 
 func (c *cluster) stats(action string) attune.QueueStats {
@@ -116,13 +117,13 @@ func (c *cluster) stats(action string) attune.QueueStats {
 	return stats
 }
 
-// entry is an enforcement of an action, and its execution if it has one.
+// entry is an enforcement of an action, and its execution if one exists.
 type entry struct {
 	Enforcement attune.Enforcement
 	Execution   *attune.Execution
 }
 
-// rows returns what is stored about an action, newest first.
+// rows returns the enforcements and executions of an action, newest first.
 func (c *cluster) rows(action string) []entry {
 	c.t.Helper()
 	query := url.Values{"action": {action}}
@@ -147,7 +148,7 @@ func (c *cluster) executions(action string) []attune.Execution {
 	return executions
 }
 
-// executionOf reads the execution of an enforcement; the zero value while there is none.
+// executionOf returns the execution of an enforcement; the zero value if none exists.
 func (c *cluster) executionOf(id attune.EnforcementID) (execution attune.Execution) {
 	c.t.Helper()
 	query := url.Values{"enforcement": {fmt.Sprint(id)}}
@@ -159,19 +160,19 @@ func (c *cluster) executionOf(id attune.EnforcementID) (execution attune.Executi
 	return execution
 }
 
-// cancel ends the execution of an enforcement as soon as there is one that runs.
+// cancel waits until the execution of an enforcement runs, and cancels it.
 func (c *cluster) cancel(id attune.EnforcementID) {
 	c.t.Helper()
 	var execution attune.Execution
-	c.eventually("it runs", func() bool {
+	c.eventually("the execution runs", func() bool {
 		execution = c.executionOf(id)
 		return execution.Status == attune.ExecutionRunning
 	})
-	require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/executions/%d/cancel", execution.ID), by, nil))
+	require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/executions/%d/cancel", execution.ID), author, nil))
 }
 
-// complete waits until n places of an action's queue have been granted and given back. There is no patience for the whole, but
-// for every step of it.
+// complete waits until n slots of an action's queue were granted and released. The timeout bounds the wait for each
+// release.
 func (c *cluster) complete(action string, n int) {
 	c.t.Helper()
 	for completed := int64(-1); completed < int64(n); {
@@ -184,11 +185,11 @@ func (c *cluster) complete(action string, n int) {
 	require.EqualValues(c.t, n, c.stats(action).TotalCompleted)
 }
 
-// finish waits until n executions of the action have ended and requires that its queue kept every promise.
+// finish waits until n executions of the action have ended, and requires that its queue kept every promise.
 func (c *cluster) finish(action string, n, limit int) demo.Measure {
 	c.t.Helper()
 	c.complete(action, n)
-	rows, err := queueaudit.Read(c.t.Context(), c.Client, attune.QueueKey(action), patience)
+	rows, err := queueaudit.Read(c.t.Context(), c.Client, attune.QueueKey(action), testTimeout)
 	require.NoError(c.t, err)
 	m := demo.MeasureQueue(rows, c.executions(action))
 	require.Empty(c.t, m.Violations)
@@ -197,16 +198,16 @@ func (c *cluster) finish(action string, n, limit int) demo.Measure {
 	return m
 }
 
-// eventually waits for a predicate and prints every queue if it never comes true.
-func (c *cluster) eventually(what string, predicate func() bool) {
+// eventually waits for a predicate, and prints every queue if the predicate stays false.
+func (c *cluster) eventually(event string, predicate func() bool) {
 	c.t.Helper()
-	if !within(patience, predicate) {
+	if !within(testTimeout, predicate) {
 		queues, err := client.List[attune.QueueStats](context.Background(), c.Client, "/queues", nil)
-		require.FailNow(c.t, "never came true: "+what, "queues: %+v (%v)", queues, err)
+		require.FailNow(c.t, "did not happen: "+event, "queues: %+v (%v)", queues, err)
 	}
 }
 
-// within reports whether a predicate comes true in time.
+// within reports whether a predicate becomes true within d.
 func within(d time.Duration, predicate func() bool) bool {
 	deadline := time.Now().Add(d)
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -220,7 +221,7 @@ func within(d time.Duration, predicate func() bool) bool {
 	return true
 }
 
-// written returns the lines that the actions have written.
+// written returns the lines that the actions wrote.
 func (c *cluster) written() []string {
 	c.t.Helper()
 	data, err := os.ReadFile(c.log)
@@ -231,14 +232,14 @@ func (c *cluster) written() []string {
 	return strings.Fields(string(data))
 }
 
-// api sends a raw request to the API, with the token.
+// api sends a raw request to the API with the token.
 func (c *cluster) api(method, path, body string) (status int, answer string) {
 	c.t.Helper()
 	header := http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
 	return c.http(method, "/api/v1/"+path, header, body)
 }
 
-// metric sums the samples of a metric that have a label; all of them for an empty one.
+// metric sums the samples of a metric with a label, or all its samples for an empty label.
 func (c *cluster) metric(name, label string) float64 {
 	c.t.Helper()
 	status, page := c.http(http.MethodGet, "/metrics", nil, "")
@@ -259,7 +260,7 @@ func (c *cluster) metric(name, label string) float64 {
 // http sends a raw request and returns the status and the body. An answer that does not come in time is a failure.
 func (c *cluster) http(method, path string, header http.Header, body string) (status int, answer string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), testTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, strings.NewReader(body))
 	require.NoError(c.t, err)

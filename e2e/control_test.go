@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune/internal/client"
 )
 
-// TestControl changes a queue by hand while work is under way, over the API.
+// TestControl changes a queue manually over the API while executions run.
 func TestControl(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})

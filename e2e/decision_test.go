@@ -11,33 +11,33 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// TestOrchestratorKilledBeforeItsDecisionIsKept kills the orchestrator after a grant is out and before Temporal has the
-// decision behind it. The next process decides anew from the same signals, but later, when things are no longer as they were.
-// Whatever it decides now, it must not forget who runs: the next ticket would run beside it.
+// TestOrchestratorKilledBeforeItsDecisionIsKept kills the orchestrator after it has sent a grant and before Temporal has
+// stored the decision. The next process decides again from the same signals, later, in a changed situation. Whatever it
+// decides, it must not lose the running holder: otherwise the next ticket would run at the same time.
 func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		policy    string
-		meanwhile []string // what a person does to the queue before the next process decides
-		after     []string // and when it has
+		meanwhile []string // manual changes before the next process decides
+		after     []string // manual changes after that
 	}{
-		// The task is given to the next process ten seconds after the first got it.
-		"the time in the line is over":                        {policy: "  queue_timeout: 8s\n"},
-		"the queue drains":                                    {meanwhile: []string{"drain"}, after: []string{"resume"}},
-		"the queue is paused":                                 {meanwhile: []string{"pause"}, after: []string{"resume"}},
-		"nothing has changed, and the ticket is decided anew": {},
+		// The next process gets the workflow task ten seconds after the first one.
+		"the queue timeout of the ticket has expired": {policy: "  queue_timeout: 8s\n"},
+		"the queue drains":                            {meanwhile: []string{"drain"}, after: []string{"resume"}},
+		"the queue is paused":                         {meanwhile: []string{"pause"}, after: []string{"resume"}},
+		"the situation is the same":                   {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			granted := point{(*killing).reachGranted, (*killing).standsGranted}
-			k := killAt(t, granted, func() *killing { return newKilling(t, "orchestrator", stepAction(1)+tt.policy, 1, 1) })
+			granted := point{(*killTest).reachGranted, (*killTest).observeGranted}
+			k := killAt(t, granted, func() *killTest { return newKillTest(t, "orchestrator", stepAction(1)+tt.policy, 1, 1) })
 			person := make(chan error, len(tt.meanwhile))
 			for _, verb := range tt.meanwhile {
-				go func() { person <- k.change("e2e.step", verb) }() // is answered when the next process has decided
+				go func() { person <- k.change("e2e.step", verb) }() // returns when the next process has decided
 			}
 			k.start("--roles=worker")
 			k.start("--roles=orchestrator")
-			k.eventually("it runs", func() bool { return len(k.written()) == 3 })
+			k.eventually("the first ticket runs", func() bool { return len(k.written()) == 3 })
 			for range tt.meanwhile {
 				require.NoError(t, <-person)
 			}
@@ -46,8 +46,8 @@ func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 				k.control("e2e.step", verb)
 			}
 			k.run("e2e.step", map[string]any{"n": 2})
-			// What the queue has decided beside it is tentative, until the row of the first has said that it runs.
-			k.eventually("the slot is held by whom it was granted", func() bool {
+			// The queue's other decisions are tentative until the row of the first ticket shows that the ticket runs.
+			k.eventually("the first ticket holds the slot", func() bool {
 				var holders []attune.EnforcementID
 				for _, holder := range k.seen(3).Holders {
 					holders = append(holders, holder.Enforcement)
@@ -58,11 +58,11 @@ func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 
 			k.cancel(k.ids[0])
 			var s attune.QueueStats
-			k.eventually("both have ended", func() bool { s = k.stats("e2e.step"); return s.TotalCompleted+s.TotalDropped == 3 })
+			k.eventually("all tickets have ended", func() bool { s = k.stats("e2e.step"); return s.TotalCompleted+s.TotalDropped == 3 })
 			code, output := k.attune("queue", "verify", "e2e.step", "--url", k.base)
 			require.Zero(t, code, output)
 			wrote := []string{"+0", "-0", "+1", "+2", "-2"}
-			if tt.policy != "" && s.TotalDropped == 1 { // its own time in the line was over before somebody made room
+			if tt.policy != "" && s.TotalDropped == 1 { // the last ticket's queue timeout expired before its grant
 				wrote = wrote[:3]
 			}
 			require.Equal(t, wrote, k.written())
@@ -70,14 +70,14 @@ func TestOrchestratorKilledBeforeItsDecisionIsKept(t *testing.T) {
 	}
 }
 
-// reachGranted keeps the decision of the queue from Temporal. What it has led to happens inside of the workflow task.
-func (k *killing) reachGranted() <-chan struct{} {
+// reachGranted holds back the queue's decision from Temporal. The grant itself happens inside the workflow task.
+func (k *killTest) reachGranted() <-chan struct{} {
 	held := k.temporal.toService.hold(workflows.ActivityDeliverGrants)
 	k.ids[0] = k.run("e2e.step", map[string]any{"n": 1, "ms": 600_000})
 	return held
 }
 
-func (k *killing) standsGranted() (string, error) {
+func (k *killTest) observeGranted() (string, error) {
 	k.t.Helper()
 	s := k.survey()
 	if s.published != 1 {
@@ -86,11 +86,11 @@ func (k *killing) standsGranted() (string, error) {
 	return s.String(), nil
 }
 
-// seen returns what the queue looks like once it has as many tickets behind it.
-func (k *killing) seen(accepted int64) (view workflows.QueueView) {
+// seen returns the view of the queue when it has accepted the given number of tickets.
+func (k *killTest) seen(accepted int64) (view workflows.QueueView) {
 	k.t.Helper()
 	queues := workflows.NewQueueClient(k.client)
-	k.eventually("the queue has seen the tickets", func() bool {
+	k.eventually("the queue has accepted the tickets", func() bool {
 		var err error
 		view, err = queues.View(k.t.Context(), "e2e.step")
 		return err == nil && view.Counters.Accepted == accepted

@@ -22,20 +22,20 @@ import (
 	"github.com/attune-go/attune/internal/client"
 )
 
-// installation is attune in a folder of its own, with the Temporal server beside it, and what `attune dev` needs to run there.
+// installation is attune in its own folder, with the Temporal server beside it, and the other files for `attune dev`.
 type installation struct {
 	t       *testing.T
-	program string // a link to it in another folder
+	program string // a link to the program in another folder
 	data    string
-	folder  string // where commands run: nothing but the program's own place leads to the Temporal server
+	folder  string // the working folder; only the program's own place leads to the Temporal server
 }
 
 func install(t *testing.T) *installation {
 	t.Helper()
-	root, err := os.MkdirTemp("", "attune-dev-") //nolint:usetesting // PostgreSQL could not pass through a folder of t.TempDir
+	root, err := os.MkdirTemp("", "attune-dev-") //nolint:usetesting // PostgreSQL's user may not enter a folder of t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(root)) })
-	require.NoError(t, os.Chmod(root, 0o755)) // where the test is root, PostgreSQL runs as another user
+	require.NoError(t, os.Chmod(root, 0o755)) // if the test runs as root, PostgreSQL runs as another user
 	for _, folder := range []string{"installed", "linked", "elsewhere"} {
 		require.NoError(t, os.Mkdir(filepath.Join(root, folder), 0o755))
 	}
@@ -62,24 +62,24 @@ func (i *installation) command() *exec.Cmd {
 	return cmd
 }
 
-// development is an `attune dev` that runs.
+// development is a running `attune dev`.
 type development struct {
 	cmd *exec.Cmd
 	api *client.Client
-	at  map[string]string // what it says where everything is
+	at  map[string]string // the printed addresses
 }
 
-// start returns when everything runs.
+// start returns when all services and roles run.
 func (i *installation) start() *development {
 	i.t.Helper()
 	d := &development{cmd: i.command(), at: map[string]string{}}
-	said := new(strings.Builder)
-	d.cmd.Stderr = said
+	state := new(strings.Builder)
+	d.cmd.Stderr = state
 	output, err := d.cmd.StdoutPipe()
 	require.NoError(i.t, err)
 	require.NoError(i.t, d.cmd.Start())
-	i.t.Cleanup(func() { _ = d.cmd.Process.Kill() }) // the services end with it
-	overdue := time.AfterFunc(patience, func() { _ = d.cmd.Process.Kill() })
+	i.t.Cleanup(func() { _ = d.cmd.Process.Kill() }) // the services end with the process
+	overdue := time.AfterFunc(testTimeout, func() { _ = d.cmd.Process.Kill() })
 	defer overdue.Stop()
 	for lines := bufio.NewScanner(output); d.at["try"] == "" && lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), "  ")
@@ -87,7 +87,7 @@ func (i *installation) start() *development {
 	}
 	if d.at["try"] == "" {
 		_ = d.cmd.Wait()
-		require.FailNow(i.t, "attune dev does not run", said.String())
+		require.FailNow(i.t, "attune dev does not run", state.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, output) }()
 	d.api = client.New(strings.TrimSuffix(d.at["API"], "/api/v1"), d.at["API token"])
@@ -100,7 +100,7 @@ func (d *development) stop(t *testing.T) {
 	require.NoError(t, d.cmd.Wait())
 }
 
-// runs has an action run to its end and returns its execution.
+// runs runs an action to its end and returns its execution.
 func (d *development) runs(t *testing.T) attune.Execution {
 	t.Helper()
 	var answer struct {
@@ -108,7 +108,7 @@ func (d *development) runs(t *testing.T) attune.Execution {
 	}
 	require.NoError(t, d.api.Post(t.Context(), "/actions/core.noop/run", map[string]any{}, &answer))
 	var found []attune.Execution
-	require.True(t, within(patience, func() (ended bool) {
+	require.True(t, within(testTimeout, func() (ended bool) {
 		query := url.Values{"enforcement": {fmt.Sprint(answer.Enforcement)}}
 		var err error
 		found, err = client.List[attune.Execution](t.Context(), d.api, "/executions", query)
@@ -118,9 +118,9 @@ func (d *development) runs(t *testing.T) attune.Execution {
 	return found[0]
 }
 
-// TestDev runs `attune dev` by a link to the program, in another folder, twice.
+// TestDev runs `attune dev` twice, by a link to the program in another folder.
 //
-//nolint:tparallel // the subtests use one attune, the last of them stops it
+//nolint:tparallel // the subtests share one process, and the last one stops it
 func TestDev(t *testing.T) {
 	t.Parallel()
 	i := install(t)
@@ -149,13 +149,13 @@ func TestDev(t *testing.T) {
 		require.Equal(t, fs.FileMode(0o600), secret.Mode())
 	})
 
-	t.Run("a second one in the same folder is refused", func(t *testing.T) {
+	t.Run("a second process in the same folder is refused", func(t *testing.T) {
 		output, err := i.command().CombinedOutput()
 		require.Error(t, err)
 		require.Contains(t, string(output), "end that process, or use another folder")
 	})
 
-	t.Run("a restart goes on, on other ports", func(t *testing.T) {
+	t.Run("a restart continues on other ports", func(t *testing.T) {
 		first.stop(t)
 		second := i.start()
 		require.Equal(t, first.at["API token"], second.at["API token"])

@@ -11,14 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gate stands between one process and one service and passes every byte on, until it is told to hold. From then on it takes
-// what comes and delivers none of it, so that the process stands still at a point of the test's choice: it waits for the answer
-// to what never arrived.
+// gate is a TCP proxy between one process and one service. It forwards every byte until it is told to hold. Then it
+// accepts bytes and delivers none, so that the process stops at a point of the test's choice: it waits for a reply that
+// never comes.
 type gate struct {
 	listener net.Listener
-	service  string // its address
+	service  string // host:port
 
-	toService, toProcess way
+	toService, toProcess direction
 
 	mu    sync.Mutex
 	shut  bool
@@ -26,15 +26,15 @@ type gate struct {
 	wg    sync.WaitGroup
 }
 
-// way is one direction through a gate, over all connections.
-type way struct {
+// direction is one direction through a gate, over all connections.
+type direction struct {
 	mu      sync.Mutex
-	at      *regexp.Regexp // hold at the first bytes that match; nil: nothing is to be held
-	holding chan struct{}  // closed with the first bytes that are held
+	at      *regexp.Regexp // hold from the first match on; nil holds nothing
+	holding chan struct{}  // closed when the first bytes are held
 	held    bool
 }
 
-// gateTail is how much of what has passed is looked at again: what a hold waits for may come in two pieces.
+// gateTail is the number of forwarded bytes that are matched again, because a match may span two reads.
 const gateTail = 256
 
 func newGate(t *testing.T, service string) *gate {
@@ -47,10 +47,10 @@ func newGate(t *testing.T, service string) *gate {
 	return g
 }
 
-// address is where the process finds the service.
+// address is the host:port of the service for the process.
 func (g *gate) address() string { return g.listener.Addr().String() }
 
-// through returns the URL of a service with the gate's address in place of its own.
+// through returns the URL of a service with the gate's address instead of the service's.
 func (g *gate) through(t *testing.T, service string) string {
 	t.Helper()
 	u, err := url.Parse(service)
@@ -59,27 +59,27 @@ func (g *gate) through(t *testing.T, service string) string {
 	return u.String()
 }
 
-// hold arms one way: nothing passes from the first bytes on that match. The channel is closed when there were some.
-func (w *way) hold(at string) <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.at, w.holding, w.held = regexp.MustCompile(at), make(chan struct{}), false
-	return w.holding
+// hold makes the direction hold all bytes from the first match on. The returned channel is closed at that match.
+func (d *direction) hold(at string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at, d.holding, d.held = regexp.MustCompile(at), make(chan struct{}), false
+	return d.holding
 }
 
-// pass reports whether the bytes behind the first passed ones of window may go on.
-func (w *way) pass(window []byte, passed int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	fresh := func(match []int) bool { return match[1] > passed } // not from before the hold was armed
-	if !w.held && w.at != nil && slices.ContainsFunc(w.at.FindAllIndex(window, -1), fresh) {
-		w.held = true
-		close(w.holding)
+// pass reports whether the bytes of window after the first passed ones may be forwarded.
+func (d *direction) pass(window []byte, passed int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fresh := func(match []int) bool { return match[1] > passed } // the match ends in new bytes
+	if !d.held && d.at != nil && slices.ContainsFunc(d.at.FindAllIndex(window, -1), fresh) {
+		d.held = true
+		close(d.holding)
 	}
-	return !w.held
+	return !d.held
 }
 
-// cut ends every connection at once and takes no more. What is held is lost.
+// cut closes every connection and accepts no more. Held bytes are lost.
 func (g *gate) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -90,7 +90,7 @@ func (g *gate) cut() {
 	}
 }
 
-// keep remembers a connection, for cut, unless that has happened already.
+// keep stores connections for cut. After a cut it closes them and returns false.
 func (g *gate) keep(conns ...net.Conn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -122,9 +122,9 @@ func (g *gate) accept() {
 	}
 }
 
-// carry passes bytes on until one end is gone, and then takes the other away: nobody may think that a peer is still there
-// that was killed.
-func carry(to, from net.Conn, w *way) {
+// carry forwards bytes until one side closes its connection, and then closes the other side, so that no service waits for
+// a killed process.
+func carry(to, from net.Conn, d *direction) {
 	defer func() { _ = to.Close(); _ = from.Close() }()
 	buffer := make([]byte, 64<<10)
 	var tail []byte
@@ -132,7 +132,7 @@ func carry(to, from net.Conn, w *way) {
 		n, err := from.Read(buffer)
 		if n > 0 {
 			window := slices.Concat(tail, buffer[:n])
-			if w.pass(window, len(tail)) {
+			if d.pass(window, len(tail)) {
 				if _, err := to.Write(buffer[:n]); err != nil {
 					return
 				}

@@ -13,8 +13,8 @@ import (
 	"github.com/attune-go/attune/devenv/testenv"
 )
 
-// TestInstallation_DatabaseEmptied starts attune on a new database while Temporal still has the workflows of the old one, whose
-// enforcements have the same ids. Everything runs, in order, and doctor finds nothing wrong.
+// TestInstallation_DatabaseEmptied starts attune on a new database while Temporal still has the workflows of the old one,
+// with the same enforcement ids. All new enforcements run in order, and doctor finds no problem.
 func TestInstallation_DatabaseEmptied(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
@@ -25,23 +25,24 @@ func TestInstallation_DatabaseEmptied(t *testing.T) {
 	c.finish("e2e.step", 3, 1)
 	c.control("e2e.step", "pause")
 	waiting := c.run("e2e.step", map[string]any{"n": 3})
-	c.eventually("one waits", func() bool { return c.stats("e2e.step").QueueLength == 1 })
+	c.eventually("one ticket waits", func() bool { return c.stats("e2e.step").QueueLength == 1 })
 	p.stop()
 
 	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t))
 	c.start()
 	require.Zero(t, c.stats("e2e.step").TotalEnqueued)
 	for n := range 5 {
-		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), waiting+1, "ids are given out again")
+		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), waiting+1, "ids are used again")
 	}
 	c.finish("e2e.step", 5, 1)
-	c.verified()
+	c.requirePromises()
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
 }
 
-// TestInstallation_DatabaseRestored starts attune on an earlier copy of its database, while Temporal has the workflows of what came
-// after the copy. The rows count: what is accepted now gets the ids and the places of what is lost, and runs, in order.
+// TestInstallation_DatabaseRestored starts attune on an earlier copy of its database, while Temporal still has the
+// workflows of the enforcements after the copy. New enforcements get the ids and the sequences of the lost ones again,
+// and all of them run in order.
 func TestInstallation_DatabaseRestored(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
@@ -64,18 +65,18 @@ func TestInstallation_DatabaseRestored(t *testing.T) {
 	require.EqualValues(t, 3, c.stats("e2e.step").TotalEnqueued)
 	var again []string
 	for n := range 4 {
-		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), attune.EnforcementID(8), "ids are given out again")
+		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), attune.EnforcementID(8), "ids are used again")
 		again = append(again, fmt.Sprintf("+%d", 10+n), fmt.Sprintf("-%d", 10+n))
 	}
 	c.finish("e2e.step", 7, 1)
 	require.Equal(t, again, c.written()[16:])
-	c.verified()
+	c.requirePromises()
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
 }
 
-// TestInstallation_TwoInOneNamespace starts attune with a database of its own in the namespace of another one that runs. It
-// says whose the namespace is and what to do, and the other goes on.
+// TestInstallation_TwoInOneNamespace starts attune with a new database in the namespace of a running installation. The
+// new process names the owner of the namespace and the remedy, and the running installation continues.
 func TestInstallation_TwoInOneNamespace(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})

@@ -18,59 +18,59 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// TestOrchestratorKilledAt kills the process that runs the workflows at one exact point each, between two steps that depend
-// on each other. Gates bring it to the point and keep it there; what PostgreSQL, RabbitMQ and Temporal say, right before and
-// right after the kill, proves that it was there. No worker runs meanwhile, so that what has been published can be counted.
-// The process that follows, without gates, must bring everything to its end: once, in order, under the limit.
+// TestOrchestratorKilledAt kills the orchestrator at one exact point, between two dependent steps. Gates bring the
+// process to the point and hold it there. The state of PostgreSQL, RabbitMQ and Temporal right before and after the kill
+// proves the point. No worker runs meanwhile, so the published messages can be counted. The next process, without gates,
+// must finish all tickets: once, in order, under the limit.
 func TestOrchestratorKilledAt(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		limit, tickets int
 		point
 	}{
-		"after acquire, before the first grant":              {1, 8, point{(*killing).reachAcquired, (*killing).standsAcquired}},
-		"in the middle of a batch of grants":                 {40, 40, point{(*killing).reachBatch, (*killing).standsBatch}},
-		"between the execution's row and its message":        {3, 12, point{(*killing).reachRow, (*killing).standsRow}},
-		"between the message and its confirmation":           {3, 12, point{(*killing).reachMessage, (*killing).standsMessage}},
-		"after the message, before the workflow's next step": {3, 12, point{(*killing).reachConfirmed, (*killing).standsMessage}},
+		"a kill between acquire and the first grant loses no ticket":              {1, 8, point{(*killTest).reachAcquired, (*killTest).observeAcquired}},
+		"a kill during a batch of grants loses no ticket":                         {40, 40, point{(*killTest).reachBatch, (*killTest).observeBatch}},
+		"a kill between the execution's row and its message loses no ticket":      {3, 12, point{(*killTest).reachRow, (*killTest).observeRow}},
+		"a kill between the message and its confirmation loses no ticket":         {3, 12, point{(*killTest).reachMessage, (*killTest).observeMessage}},
+		"a kill between the message and the workflow's next step loses no ticket": {3, 12, point{(*killTest).reachConfirmed, (*killTest).observeMessage}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := killAt(t, tt.point, func() *killing { return newKilling(t, "orchestrator", stepAction(tt.limit), tt.limit, tt.tickets) })
+			k := killAt(t, tt.point, func() *killTest { return newKillTest(t, "orchestrator", stepAction(tt.limit), tt.limit, tt.tickets) })
 			k.recover()
 		})
 	}
 }
 
-// point is where a process is killed: between two steps that depend on each other.
+// point is where a process is killed: between two dependent steps.
 type point struct {
-	reach  func(*killing) (held <-chan struct{}) // leads there, and holds what would lead on
-	stands func(*killing) (string, error)        // says where the services see the process, and what is wrong with that
+	reach   func(*killTest) (held <-chan struct{}) // runs up to the point, and holds the process there
+	observe func(*killTest) (string, error)        // describes the state in the services, with an error for a wrong one
 }
 
-// killAt kills the victim when it is at a point, and requires that it was still there when it died. A process that stands still
-// for a while, on a busy machine, may come past the point: what takes more than a second inside of a workflow task is done in
-// another way. Then it is tried again with another cluster.
-func killAt(t *testing.T, p point, start func() *killing) *killing {
+// killAt kills the victim at a point, and requires that the victim was still there when it died. On a busy machine a
+// process that is held for a while may pass the point, because a workflow task handles operations of more than a second
+// in another way. Then killAt tries again with another cluster.
+func killAt(t *testing.T, p point, start func() *killTest) *killTest {
 	t.Helper()
 	for range 3 {
 		k := start()
 		held := p.reach(k)
 		seen := func() bool {
-			said, err := p.stands(k)
-			k.last = fmt.Sprintf("%s (%v)", said, err)
+			state, err := p.observe(k)
+			k.last = fmt.Sprintf("%s (%v)", state, err)
 			return err == nil
 		}
 		there := within(time.Minute, func() bool { return seen() && isClosed(held) })
 		k.kill()
 		if !there {
-			t.Logf("not killed where %s", k.last)
+			t.Logf("not at the point: %s", k.last)
 			continue
 		}
 		before := k.last
-		stood := within(time.Minute, seen) // a busy broker does not always know at once what it has
-		require.True(t, stood, "%s\nbefore the kill: %s\n%s", k.last, before, k.victim.Output())
-		t.Logf("killed where %s", k.last)
+		unchanged := within(time.Minute, seen) // a busy broker may report old counts at first
+		require.True(t, unchanged, "%s\nbefore the kill: %s\n%s", k.last, before, k.victim.Output())
+		t.Logf("killed at: %s", k.last)
 		return k
 	}
 	require.FailNow(t, "the point was never reached")
@@ -86,25 +86,25 @@ func isClosed(held <-chan struct{}) bool {
 	}
 }
 
-// killing is a cluster of which one process, the victim, has a gate before each service.
-type killing struct {
+// killTest is a cluster with one process, the victim, behind a gate to each service.
+type killTest struct {
 	*cluster
-	client                   temporal.Client // around the gates
-	broker                   *amqp.Channel   // likewise
+	client                   temporal.Client // bypasses the gates
+	broker                   *amqp.Channel   // bypasses the gates
 	postgres, amqp, temporal *gate
 	victim                   *process
 	role                     string // of the victim
 	ids                      []attune.EnforcementID
 	limit                    int
-	last                     string // what was seen last of the point that is to be reached
+	last                     string // the last observed state
 }
 
-// newKilling starts everything but a worker, and has run one ticket: the queue is loaded, what is declared on first use is
-// declared. The tickets are accepted when the test brings the victim to its point.
-func newKilling(t *testing.T, role, action string, limit, tickets int) *killing {
+// newKillTest starts every process except a worker, and runs one ticket, so that the queue is loaded and the pool's queue
+// is declared. The test then requests the other tickets on the way to its point.
+func newKillTest(t *testing.T, role, action string, limit, tickets int) *killTest {
 	t.Helper()
-	k := &killing{cluster: newCluster(t, map[string]string{"actions/step.yaml": action}), role: role, limit: limit}
-	t.Cleanup(func() { t.Logf("seen last: %s", k.last) })
+	k := &killTest{cluster: newCluster(t, map[string]string{"actions/step.yaml": action}), role: role, limit: limit}
+	t.Cleanup(func() { t.Logf("last state: %s", k.last) })
 	k.client = k.dialTemporal()
 	k.broker = k.dialBroker()
 	k.ids = make([]attune.EnforcementID, tickets)
@@ -119,8 +119,8 @@ func newKilling(t *testing.T, role, action string, limit, tickets int) *killing 
 	return k
 }
 
-// startBehindGates starts the victim with the addresses of gates for those of the services.
-func (k *killing) startBehindGates() {
+// startBehindGates starts the victim with the addresses of the gates instead of the services.
+func (k *killTest) startBehindGates() {
 	k.t.Helper()
 	behind := *k.cluster
 	env := slices.Clone(k.env)
@@ -136,8 +136,8 @@ func (k *killing) startBehindGates() {
 	k.victim = behind.start("--roles=" + k.role)
 }
 
-// kill ends the victim and loses what it had said and nobody has heard.
-func (k *killing) kill() {
+// kill ends the victim. Bytes that the gates hold back are lost.
+func (k *killTest) kill() {
 	k.t.Helper()
 	k.victim.kill()
 	for _, g := range []*gate{k.postgres, k.amqp, k.temporal} {
@@ -145,9 +145,9 @@ func (k *killing) kill() {
 	}
 }
 
-// send runs the tickets and returns when the queue has them all durably: the intake counts a ticket after the queue has
-// accepted its signal.
-func (k *killing) send() {
+// send requests the tickets and returns when the queue has all of them durably: the intake counts a ticket after its
+// acquire signal.
+func (k *killTest) send() {
 	k.t.Helper()
 	for n := range k.ids {
 		k.ids[n] = k.run("e2e.step", map[string]any{"n": n + 1, "ms": 5})
@@ -157,15 +157,15 @@ func (k *killing) send() {
 	})
 }
 
-// reachAcquired stops the orchestrator's answers to Temporal: it gets the queue's task with the tickets, decides, and can
-// neither say so nor start anything.
-func (k *killing) reachAcquired() <-chan struct{} {
+// reachAcquired holds back the orchestrator's requests to Temporal: it gets the queue's task with the tickets and
+// decides, but can neither complete the task nor start a workflow.
+func (k *killTest) reachAcquired() <-chan struct{} {
 	held := k.temporal.toService.hold("")
 	k.send()
 	return held
 }
 
-func (k *killing) standsAcquired() (string, error) {
+func (k *killTest) observeAcquired() (string, error) {
 	k.t.Helper()
 	events := k.history(workflows.QueueWorkflowID("e2e.step"))
 	decided, signalled, started := 0, 0, 0
@@ -180,17 +180,17 @@ func (k *killing) standsAcquired() (string, error) {
 		}
 	}
 	s := k.survey()
-	said := fmt.Sprintf("%s; after its last decision (event %d of %d) the queue has %d signals and %d tasks begun",
+	state := fmt.Sprintf("%s; after its last decision (event %d of %d) the queue has %d signals and %d tasks begun",
 		s, decided+1, len(events), signalled, started)
 	if signalled == 0 || started != 1 || s.queued != len(k.ids) || s.begun != 0 {
-		return said, fmt.Errorf("want a signal that a task has received and not answered, %d queued, none begun", len(k.ids))
+		return state, fmt.Errorf("want a signal that a task has received and not answered, %d queued, none begun", len(k.ids))
 	}
-	return said, nil
+	return state, nil
 }
 
-// reachBatch lets a batch of grants through until the start of the twentieth passes by: at most 16 are under way at a time,
-// so some have been started by then, and those behind it have not.
-func (k *killing) reachBatch() <-chan struct{} {
+// reachBatch lets a batch of grants through up to the start of the twentieth workflow. At most 16 starts run at a time,
+// so some workflows exist then, and the later ones do not.
+func (k *killTest) reachBatch() <-chan struct{} {
 	k.control("e2e.step", "pause")
 	k.send()
 	held := k.temporal.toService.hold(fmt.Sprintf("%s[^0-9]", workflows.EnforcementWorkflowID(k.ids[19])))
@@ -198,7 +198,7 @@ func (k *killing) reachBatch() <-chan struct{} {
 	return held
 }
 
-func (k *killing) standsBatch() (string, error) {
+func (k *killTest) observeBatch() (string, error) {
 	k.t.Helper()
 	s := k.survey()
 	if s.begun == 0 || s.begun >= len(k.ids) || s.executions == 0 || s.executions >= len(k.ids) {
@@ -207,8 +207,8 @@ func (k *killing) standsBatch() (string, error) {
 	return s.String(), nil
 }
 
-// reachRow lets everything to the broker through but the requests of executions.
-func (k *killing) reachRow() <-chan struct{} {
+// reachRow holds back the execution requests from the broker.
+func (k *killTest) reachRow() <-chan struct{} {
 	k.control("e2e.step", "pause")
 	k.send()
 	held := k.amqp.toService.hold("execution/[0-9]+/1/requested")
@@ -216,7 +216,7 @@ func (k *killing) reachRow() <-chan struct{} {
 	return held
 }
 
-func (k *killing) standsRow() (string, error) {
+func (k *killTest) observeRow() (string, error) {
 	k.t.Helper()
 	s := k.survey()
 	if s.executions != k.limit || s.granted != k.limit || s.published != 0 || s.begun != k.limit || s.ended != 0 {
@@ -225,8 +225,8 @@ func (k *killing) standsRow() (string, error) {
 	return s.String(), nil
 }
 
-// reachMessage lets requests go to the broker and its confirmations not come back.
-func (k *killing) reachMessage() <-chan struct{} {
+// reachMessage lets requests reach the broker and holds back the confirmations.
+func (k *killTest) reachMessage() <-chan struct{} {
 	k.control("e2e.step", "pause")
 	k.send()
 	held := k.amqp.toProcess.hold("")
@@ -234,15 +234,15 @@ func (k *killing) reachMessage() <-chan struct{} {
 	return held
 }
 
-// reachConfirmed lets everything happen but the next step of an enforcement's workflow: the report that its activity, which
-// creates and publishes, is done.
-func (k *killing) reachConfirmed() <-chan struct{} {
+// reachConfirmed holds back the next step of an enforcement's workflow: the completion of the activity that creates and
+// publishes the execution.
+func (k *killTest) reachConfirmed() <-chan struct{} {
 	held := k.temporal.toService.hold(workflows.ActivityRequestExecution)
 	k.send()
 	return held
 }
 
-func (k *killing) standsMessage() (string, error) {
+func (k *killTest) observeMessage() (string, error) {
 	k.t.Helper()
 	s := k.survey()
 	if s.published == 0 || s.executions < s.published || s.begun < s.executions || s.ended != 0 {
@@ -251,8 +251,8 @@ func (k *killing) standsMessage() (string, error) {
 	return s.String(), nil
 }
 
-// recover starts what is missing and requires that every promise was kept.
-func (k *killing) recover() {
+// recover starts the missing processes and requires that the queue kept every promise.
+func (k *killTest) recover() {
 	k.t.Helper()
 	total := len(k.ids) + 1
 	k.start("--roles=worker", "--worker-slots=40")
@@ -264,8 +264,8 @@ func (k *killing) recover() {
 	k.requireNothingLeft()
 }
 
-// requireOnce reads what the processes themselves wrote.
-func (k *killing) requireOnce(total int) {
+// requireOnce checks the lines that the actions wrote.
+func (k *killTest) requireOnce(total int) {
 	k.t.Helper()
 	written := k.written()
 	require.LessOrEqual(k.t, overlap(k.t, written), k.limit)
@@ -279,12 +279,12 @@ func (k *killing) requireOnce(total int) {
 		want = append(want, fmt.Sprintf("+%d", n))
 	}
 	if k.limit == 1 {
-		require.Equal(k.t, want, begun, "each once, in order")
+		require.Equal(k.t, want, begun, "each step once, in order")
 	}
 	require.ElementsMatch(k.t, want, begun, "each once")
 }
 
-func (k *killing) requireVerified(total int) {
+func (k *killTest) requireVerified(total int) {
 	k.t.Helper()
 	code, output := k.attune("queue", "verify", "e2e.step", "--url", k.base)
 	require.Zero(k.t, code, output)
@@ -293,10 +293,10 @@ func (k *killing) requireVerified(total int) {
 	require.Regexp(k.t, fmt.Sprintf(`grants +%d +slots given back %d\n`, total, total), output)
 }
 
-// requireNothingLeft looks for what somebody would still have to do: messages, holders, open workflows.
-func (k *killing) requireNothingLeft() {
+// requireNothingLeft requires that no message, holder or open workflow remains.
+func (k *killTest) requireNothingLeft() {
 	k.t.Helper()
-	k.eventually("nothing is left", func() bool {
+	k.eventually("no message, holder or workflow is left", func() bool {
 		s := k.survey()
 		view, err := workflows.NewQueueClient(k.client).View(k.t.Context(), "e2e.step")
 		messages := map[string]int{}

@@ -12,11 +12,11 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// shortLease is one that tests can wait for, and that a busy machine does not lose.
+// shortLease is short enough to wait for, and long enough to be renewed on a busy machine.
 const shortLease = "--lease=15s"
 
-// waitingStep begins and goes on when a file is there. It writes down when it is told to end, and whether the process that began
-// before it is still there.
+// waitingStep waits until a file exists. It writes a line when it starts, when it ends, and when the step before it still
+// runs.
 const waitingStep = `#!/bin/sh
 n=$(sed -n 's/.*"n": *\([0-9]*\).*/\1/p')
 trap 'echo "-$n" >> "$E2E_LOG"; exit 1' TERM
@@ -27,8 +27,8 @@ while [ ! -e "$E2E_LOG.go" ]; do sleep 0.05; done
 echo "-$n" >> "$E2E_LOG"
 `
 
-// TestWorkerKilled kills a worker while it runs something. Nobody tells attune: that it is not heard from any more is all there
-// is. Its slot must come free without a person, and what it ran must be tried again where the policy says so.
+// TestWorkerKilled kills a worker while it runs an action. attune only notices that the worker renews no lease. The slot
+// must become free without a person, and the execution must be retried where the policy says so.
 func TestWorkerKilled(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -36,8 +36,8 @@ func TestWorkerKilled(t *testing.T) {
 		status attune.ExecutionStatus
 		wrote  []string
 	}{
-		"given up": {"", attune.ExecutionAbandoned, []string{"+0", "+1", "-1"}},
-		"tried again on another worker": {
+		"an execution without retries is abandoned": {"", attune.ExecutionAbandoned, []string{"+0", "+1", "-1"}},
+		"an execution with retries runs again on another worker": {
 			"  max_attempts: 2\n  retry_delay: 0s\n", attune.ExecutionSucceeded, []string{"+0", "+0", "-0", "+1", "-1"},
 		},
 	} {
@@ -51,7 +51,7 @@ func TestWorkerKilled(t *testing.T) {
 			c.eventually("the first runs", func() bool { return len(c.written()) == 1 })
 			require.NotNil(t, c.executionOf(first).LeaseUntil)
 			doomed.kill()
-			c.letGo()
+			c.releaseSteps()
 			c.start("--roles=worker")
 
 			c.finish("e2e.step", 2, 1)
@@ -69,8 +69,8 @@ func TestWorkerKilled(t *testing.T) {
 	}
 }
 
-// TestWorkerCutOff takes a worker that lives on from the broker, while another waits for work. It cannot know what is decided
-// without it, so it must have ended what it runs before the next one starts.
+// TestWorkerCutOff cuts a live worker off from the broker, while another worker is idle. The worker cannot learn of any
+// decision, so it must end its action before the next one starts.
 func TestWorkerCutOff(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1), "bin/step": waitingStep})
@@ -80,45 +80,45 @@ func TestWorkerCutOff(t *testing.T) {
 	broker := newGate(t, service.Host)
 	behind := *c
 	behind.env = append(slices.Clone(c.env), "ATTUNE_AMQP_URL="+broker.through(t, service.String()))
-	t.Cleanup(behind.start("--roles=worker").kill) // it would try to report for as long as it may
+	t.Cleanup(behind.start("--roles=worker").kill) // without the kill it would try to report until its grace is over
 	first := c.run("e2e.step", map[string]any{"n": 0})
 	c.run("e2e.step", map[string]any{"n": 1})
 	c.eventually("the first runs", func() bool { return len(c.written()) == 1 })
 	c.start("--roles=worker")
 	broker.cut()
 	c.eventually("the next one runs", func() bool { return slices.Contains(c.written(), "+1") })
-	c.letGo()
+	c.releaseSteps()
 
 	c.finish("e2e.step", 2, 1)
 	require.Contains(t, [][]string{
 		{"+0", "-0", "+1", "-1"},
-		{"+0", "+1", "-1"}, // killed before it could say that it ends
-	}, c.written(), "one after the other, although nobody could tell the worker")
+		{"+0", "+1", "-1"}, // killed before it could write its end
+	}, c.written(), "one step after the other, although the worker was cut off")
 	require.Equal(t, attune.ReasonWorkerLost, c.executionOf(first).Reason)
 	code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
 	require.Zero(t, code, output)
 }
 
-// TestLeaseIsRenewed runs something for longer than a lease.
+// TestLeaseIsRenewed runs an action for longer than a lease.
 func TestLeaseIsRenewed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1), "bin/step": waitingStep})
 	c.start(shortLease)
 	id := c.run("e2e.step", map[string]any{"n": 0})
-	c.eventually("it runs", func() bool { return c.executionOf(id).LeaseUntil != nil })
+	c.eventually("the execution runs", func() bool { return c.executionOf(id).LeaseUntil != nil })
 	granted := *c.executionOf(id).LeaseUntil
-	c.eventually("its first lease is long over", func() bool {
+	c.eventually("its first lease is over", func() bool {
 		execution := c.executionOf(id)
 		require.Equal(t, attune.ExecutionRunning, execution.Status, "%+v", execution)
 		return execution.LeaseUntil.Sub(granted) > 20*time.Second
 	})
-	c.letGo()
+	c.releaseSteps()
 	c.finish("e2e.step", 1, 1)
 	require.Equal(t, attune.ExecutionSucceeded, c.executionOf(id).Status)
 }
 
-// letGo has every waiting step go on, also those that are still to begin.
-func (c *cluster) letGo() {
+// releaseSteps ends every waiting step, and lets later steps end at once.
+func (c *cluster) releaseSteps() {
 	c.t.Helper()
 	require.NoError(c.t, os.WriteFile(c.log+".go", nil, 0o644))
 }

@@ -51,13 +51,13 @@ func TestOutcomes(t *testing.T) {
 		require.NotNil(t, got.FinishedAt)
 		var run attune.Enforcement
 		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/enforcements/%d", id), nil, &run))
-		require.NotNil(t, run.Author, "a direct run says who asked for it")
+		require.NotNil(t, run.Author, "a direct run has an author")
 		require.Equal(t, attune.Principal{Name: "admin", Method: attune.AuthToken}, run.Author.Principal)
 		for _, pair := range [][2]*time.Time{
 			{&run.CreatedAt, run.QueuedAt}, {run.QueuedAt, run.GrantedAt}, {run.GrantedAt, run.FinishedAt},
 			{&got.RequestedAt, got.StartedAt}, {got.StartedAt, got.FinishedAt},
 		} {
-			require.False(t, pair[1].Before(*pair[0]), "the times of a row run forwards: %+v %+v", run, got)
+			require.False(t, pair[1].Before(*pair[0]), "the times of a row increase: %+v %+v", run, got)
 		}
 	}
 	var cancelled struct{ Changes []attune.ExecutionChange }
@@ -73,16 +73,16 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// TestWebhook is one story: every step counts on the deliveries before it.
+// TestWebhook sends deliveries in one sequence: each step depends on the steps before.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	h := hook{newCluster(t, outcomesPack())}
 	h.start()
-	h.runsWhatMatches()
+	h.runsTheMatchingRule()
 	h.recognisesARedelivery()
-	h.createsNothingWhenCriteriaSayNo()
-	h.recordsCriteriaThatFail()
-	h.refusesWhatIsNotRight()
+	h.ignoresFalseCriteria()
+	h.recordsFailedCriteria()
+	h.refusesInvalidDeliveries()
 }
 
 const push = `{"branch":"main","commits":[{"id":"a"},{"id":"b"}]}`
@@ -90,7 +90,7 @@ const push = `{"branch":"main","commits":[{"id":"a"},{"id":"b"}]}`
 // hook is a cluster with the webhook of outcomesPack.
 type hook struct{ *cluster }
 
-// deliver posts a delivery, signed with secret.
+// deliver posts a delivery that is signed with secret.
 func (h hook) deliver(body, secret, delivery string) (status int, answer string) {
 	h.t.Helper()
 	mac := hmac.New(sha256.New, []byte(secret))
@@ -101,8 +101,8 @@ func (h hook) deliver(body, secret, delivery string) (status int, answer string)
 	}, body)
 }
 
-// runsWhatMatches delivers what the rule waits for; the disabled rule that waits for the same does nothing.
-func (h hook) runsWhatMatches() {
+// runsTheMatchingRule posts a delivery that matches two rules; the disabled rule creates no enforcement.
+func (h hook) runsTheMatchingRule() {
 	h.t.Helper()
 	status, body := h.deliver(push, "swordfish", "one")
 	require.Equal(h.t, http.StatusAccepted, status, body)
@@ -125,14 +125,14 @@ func (h hook) recognisesARedelivery() {
 	require.Len(h.t, h.rows("e2e.good"), 1)
 }
 
-func (h hook) createsNothingWhenCriteriaSayNo() {
+func (h hook) ignoresFalseCriteria() {
 	h.t.Helper()
 	status, body := h.deliver(`{"branch":"feature","commits":[]}`, "swordfish", "two")
 	require.Equal(h.t, http.StatusAccepted, status, body)
 	require.Len(h.t, h.rows("e2e.good"), 1)
 }
 
-func (h hook) recordsCriteriaThatFail() {
+func (h hook) recordsFailedCriteria() {
 	h.t.Helper()
 	status, body := h.deliver(`{"commits":[]}`, "swordfish", "three")
 	require.Equal(h.t, http.StatusAccepted, status, body)
@@ -143,14 +143,14 @@ func (h hook) recordsCriteriaThatFail() {
 	require.Contains(h.t, page.Items[0].Detail, "branch")
 }
 
-// refusesWhatIsNotRight sends what gets a problem for an answer and leaves no event behind.
-func (h hook) refusesWhatIsNotRight() {
+// refusesInvalidDeliveries posts deliveries that get a problem as the response and leave no event.
+func (h hook) refusesInvalidDeliveries() {
 	h.t.Helper()
 	before := len(h.events())
 	for name, tt := range map[string]struct {
 		status int
 		do     func() (int, string)
-		says   string
+		want   string
 	}{
 		"wrong signature": {401, func() (int, string) { return h.deliver(push, "wrong", "four") }, "signature"},
 		"malformed JSON":  {400, func() (int, string) { return h.deliver(`{"branch":`, "swordfish", "five") }, "JSON"},
@@ -167,7 +167,7 @@ func (h hook) refusesWhatIsNotRight() {
 	} {
 		status, body := tt.do()
 		require.Equal(h.t, tt.status, status, "%s: %s", name, body)
-		require.Contains(h.t, body, tt.says, name)
+		require.Contains(h.t, body, tt.want, name)
 		require.Contains(h.t, body, `"status":`+fmt.Sprint(tt.status), name)
 	}
 	require.Len(h.t, h.events(), before)

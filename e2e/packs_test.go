@@ -10,13 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// writePack writes a pack named "e2e" and returns its folder. files are added to its declaration and its scripts.
+// writePack writes a pack named "e2e" with additional files, and returns its folder.
 func writePack(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	all := map[string]string{
 		"pack.yaml": "name: e2e\nversion: 1.0.0\ndescription: what the tests need\n",
-		// step writes when it starts and when it ends, so that order and overlap can be seen from outside.
+		// step writes a line at its start and at its end, to show order and overlap.
 		"bin/step": `#!/bin/sh
 params=$(cat)
 n=$(printf '%s' "$params" | sed -n 's/.*"n": *\([0-9]*\).*/\1/p')

@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune/e2e/program"
 )
 
-// programDir is where binary has put attune; empty before.
+// programDir is the folder of the built program; empty before the build.
 var programDir string
 
 // binary builds attune once.
@@ -24,18 +24,18 @@ var binary = sync.OnceValues(func() (path string, err error) {
 // process is one running attune.
 type process struct{ *program.Process }
 
-// stop asks the process to end and waits for it.
+// stop sends SIGTERM to the process and waits for its end.
 func (p *process) stop() { p.Stop() }
 
-// kill ends the process as a power cut would.
+// kill ends the process with SIGKILL, like a power cut.
 func (p *process) kill() { p.Kill() }
 
-// start runs `attune serve` and returns when it says that it runs.
+// start runs `attune serve` and returns when attune logs that it runs.
 func (c *cluster) start(args ...string) *process {
 	c.t.Helper()
 	path, err := binary()
 	require.NoError(c.t, err)
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), testTimeout)
 	defer cancel()
 	p, err := program.Start(ctx, program.Config{
 		Path: path, Args: append([]string{"serve", "--data-dir", c.t.TempDir(), "--packs", c.pack}, args...), Env: c.env,
@@ -45,7 +45,7 @@ func (c *cluster) start(args ...string) *process {
 	return &process{p}
 }
 
-// attune runs a command to its end and returns its exit code and what it printed.
+// attune runs a command to its end and returns its exit code and output.
 func (c *cluster) attune(args ...string) (code int, output string) {
 	c.t.Helper()
 	path, err := binary()

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOrchestratorKilled kills everything but the worker, the hard way, several times while work is under way. The
-// workers go on, report to the broker, and nothing is lost or done twice.
+// TestOrchestratorKilled kills every process except the worker several times while executions run. The worker continues
+// and reports to the broker, and each step runs exactly once.
 func TestOrchestratorKilled(t *testing.T) {
 	t.Parallel()
 	const tickets = 120
@@ -24,6 +24,6 @@ func TestOrchestratorKilled(t *testing.T) {
 	}
 	m := c.finish("e2e.step", tickets, 3)
 	require.Equal(t, map[string]int{"succeeded": tickets}, m.Outcomes)
-	require.Len(t, c.written(), 2*tickets, "each ran exactly once")
+	require.Len(t, c.written(), 2*tickets, "each step ran exactly once")
 	require.LessOrEqual(t, overlap(t, c.written()), 3)
 }

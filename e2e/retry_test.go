@@ -9,7 +9,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// flaky is an action that writes down each of its attempts and succeeds at the third.
+// flaky is an action that writes a line for each attempt and succeeds at the third.
 func flaky(placement string) string {
 	return fmt.Sprintf(`description: succeeds at the third attempt
 command: [sh, -c, 'n=$(sed "s/[^0-9]//g"); echo "$n.$ATTUNE_ATTEMPT" >> "$E2E_LOG"; [ "$n" != 1 ] || [ "$ATTUNE_ATTEMPT" -ge 3 ]']
@@ -18,17 +18,17 @@ policy: {limit: 1, max_attempts: 3, retry_delay: 100ms, retry_placement: %s}
 `, placement)
 }
 
-// TestRetries runs three enforcements of which the first needs three attempts, under each placement.
+// TestRetries runs three enforcements under each placement. The first needs three attempts.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	for placement, story := range map[string]func(*cluster){
-		"hold": (*cluster).retriesInPlace, "back": (*cluster).retriesAtTheBack, "park": (*cluster).retriesByHand,
+		"hold": (*cluster).retriesInPlace, "back": (*cluster).retriesAtTheBack, "park": (*cluster).retriesManually,
 	} {
 		t.Run(placement, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, map[string]string{"actions/flaky.yaml": flaky(placement)})
 			c.start()
-			// The others are in line before the first one fails.
+			// The other tickets are in line before the first attempt fails.
 			c.control("e2e.flaky", "pause")
 			for n := 1; n <= 3; n++ {
 				c.run("e2e.flaky", map[string]any{"n": n})
@@ -51,8 +51,8 @@ func TestRetries(t *testing.T) {
 func (c *cluster) retriesInPlace() {
 	c.t.Helper()
 	c.complete("e2e.flaky", 3)
-	require.Equal(c.t, []string{"1.1", "1.2", "1.3", "2.1", "3.1"}, c.written(), "nobody overtakes")
-	require.EqualValues(c.t, 3, c.stats("e2e.flaky").TotalEnqueued, "it kept its place")
+	require.Equal(c.t, []string{"1.1", "1.2", "1.3", "2.1", "3.1"}, c.written(), "no ticket overtakes")
+	require.EqualValues(c.t, 3, c.stats("e2e.flaky").TotalEnqueued, "the enforcement kept its place")
 }
 
 func (c *cluster) retriesAtTheBack() {
@@ -63,8 +63,8 @@ func (c *cluster) retriesAtTheBack() {
 	require.EqualValues(c.t, 5, c.stats("e2e.flaky").TotalEnqueued)
 }
 
-// retriesByHand retries the first one once, and has it fail again before it succeeds.
-func (c *cluster) retriesByHand() {
+// retriesManually retries the first enforcement once; the retry fails once more before it succeeds.
+func (c *cluster) retriesManually() {
 	c.t.Helper()
 	first := c.rows("e2e.flaky")[2].Enforcement.ID
 	parked := func() bool {
@@ -74,7 +74,7 @@ func (c *cluster) retriesByHand() {
 	}
 	for range 2 {
 		c.eventually("it is parked", parked)
-		require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/enforcements/%d/retry", first), by, nil))
+		require.NoError(c.t, c.Post(c.t.Context(), fmt.Sprintf("/enforcements/%d/retry", first), author, nil))
 	}
 	c.complete("e2e.flaky", 5)
 	require.ElementsMatch(c.t, []string{"1.1", "2.1", "1.2", "3.1", "1.3"}, c.written())

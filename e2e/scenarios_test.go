@@ -12,11 +12,11 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// TestScenarios are numbered as in docs/architecture.md.
+// TestScenarios runs scenarios with the numbers of docs/architecture.md.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 
-	t.Run("S1 ten tickets at limit one", func(t *testing.T) {
+	t.Run("S1 ten tickets run one by one at limit one", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
 		c.start()
@@ -27,10 +27,10 @@ func TestScenarios(t *testing.T) {
 		}
 		m := c.finish("e2e.step", 10, 1)
 		require.Equal(t, map[string]int{"succeeded": 10}, m.Outcomes)
-		require.Equal(t, want, c.written(), "as the processes saw it: in order, one after the other")
+		require.Equal(t, want, c.written(), "the processes ran in order, one after the other")
 	})
 
-	t.Run("S2 a thousand tickets at limit five", func(t *testing.T) {
+	t.Run("S2 a thousand tickets are granted in order at limit five", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(5)})
 		c.start()
@@ -49,7 +49,7 @@ func TestScenarios(t *testing.T) {
 		require.Len(t, c.written(), 2000, "each ran once")
 	})
 
-	t.Run("S3 thirty tickets of 10 and 30 and 50 ms at limit three", func(t *testing.T) {
+	t.Run("S3 thirty tickets of 10 and 30 and 50 ms share three slots", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(3)})
 		c.start()
@@ -84,7 +84,7 @@ func TestScenarios(t *testing.T) {
 		require.Equal(t, map[string]int{"succeeded": 50, "cancelled": 1}, m.Outcomes)
 	})
 
-	t.Run("S6 the stats are the truth at every observation", func(t *testing.T) {
+	t.Run("S6 the stats are right at every observation", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(4)})
 		c.start()
@@ -130,7 +130,7 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
-// overlap is the highest number of steps between their start and their end at the same time.
+// overlap returns the highest number of steps that ran at the same time.
 func overlap(t *testing.T, lines []string) int {
 	t.Helper()
 	active, most := 0, 0
@@ -146,7 +146,7 @@ func overlap(t *testing.T, lines []string) int {
 	return most
 }
 
-// publishCompletions plays a broker or a worker that repeats itself.
+// publishCompletions repeats the report of an execution, like a broker or a worker that sends it again.
 func (c *cluster) publishCompletions(x attune.Execution, times int) {
 	c.t.Helper()
 	channel := c.dialBroker()

@@ -14,20 +14,21 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// survey is what the services know of the tickets, the first one not counted.
+// survey counts the traces of the tickets in the services, without the first ticket.
 type survey struct {
 	queued, granted int // rows of enforcements
 	executions      int // rows
 	published       int // requests that wait for a worker on the broker
-	begun, ended    int // workflows of enforcements: all of them, and those that are closed
+	begun, ended    int // workflows of enforcements: all, and closed ones
 }
 
 func (s survey) String() string {
-	return fmt.Sprintf("%d enforcements are queued and %d granted; %d executions; %d messages for workers; %d workflows begun, %d of them ended",
+	return fmt.Sprintf("%d enforcements are queued and %d granted; %d executions; %d messages for workers; "+
+		"%d workflows begun, %d of them ended",
 		s.queued, s.granted, s.executions, s.published, s.begun, s.ended)
 }
 
-func (k *killing) survey() survey {
+func (k *killTest) survey() survey {
 	k.t.Helper()
 	s := survey{published: k.depth(rabbitmq.QueueExecutionRequested("default"))}
 	for _, row := range k.rows("e2e.step") {
@@ -54,14 +55,14 @@ func (k *killing) survey() survey {
 	return s
 }
 
-func (k *killing) ended(id attune.EnforcementID) bool {
+func (k *killTest) ended(id attune.EnforcementID) bool {
 	k.t.Helper()
 	_, ended := k.workflow(id)
 	return ended
 }
 
-// workflow asks Temporal about the workflow of an enforcement.
-func (k *killing) workflow(id attune.EnforcementID) (begun, ended bool) {
+// workflow reports whether the workflow of an enforcement exists, and whether it has ended.
+func (k *killTest) workflow(id attune.EnforcementID) (begun, ended bool) {
 	k.t.Helper()
 	answer, err := k.client.DescribeWorkflowExecution(k.t.Context(), workflows.EnforcementWorkflowID(id), "")
 	if err != nil {
@@ -71,7 +72,7 @@ func (k *killing) workflow(id attune.EnforcementID) (begun, ended bool) {
 	return true, answer.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
-func (k *killing) history(id string) []*historypb.HistoryEvent {
+func (k *killTest) history(id string) []*historypb.HistoryEvent {
 	k.t.Helper()
 	var all []*historypb.HistoryEvent
 	events := k.client.GetWorkflowHistory(k.t.Context(), id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -83,9 +84,9 @@ func (k *killing) history(id string) []*historypb.HistoryEvent {
 	return all
 }
 
-func (k *killing) depth(queue string) int {
+func (k *killTest) depth(queue string) int {
 	k.t.Helper()
 	found, err := k.broker.QueueDeclarePassive(queue, true, false, false, false, nil)
-	require.NoError(k.t, err, "look at %q", queue)
+	require.NoError(k.t, err, "inspect queue %q", queue)
 	return found.Messages
 }

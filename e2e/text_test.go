@@ -141,7 +141,7 @@ func (s *spoiled) requireUnharmed() {
 	changes := s.changesOf("e2e.step")
 	require.Len(s.t, changes, 2)
 	require.Equal(s.t, "ada", changes[0].OnBehalfOf)
-	s.verified()
+	s.requirePromises()
 	code, output := s.attune("doctor", "--url", s.base)
 	require.Zero(s.t, code, output)
 	status, answer := s.api(http.MethodGet, "rules/e2e.on/changes", "")

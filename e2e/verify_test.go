@@ -11,19 +11,19 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// verifyAction is a step that fails when it is told to.
+// verifyAction is a step that fails or takes long on request.
 const verifyAction = `description: one step, or none
 command: [sh, -c, 'case "$(cat)" in *fail*) exit 3;; *long*) sleep 600;; *) sleep 0.02;; esac']
 policy:
   limit: 3
 `
 
-// TestVerify has the program hold itself to its word, from nothing but what its API tells.
+// TestVerify verifies queues with the program, from the data of its API only.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/mixed.yaml": verifyAction, "actions/other.yaml": verifyAction})
 	c.start()
-	// Before its first use, a queue says what it would do; one that no action has is unknown.
+	// Before its first use, a queue shows its policy. A queue without an action is unknown.
 	code, output := c.attune("queue", "show", "e2e.mixed", "--url", c.base)
 	require.Zero(t, code, output)
 	require.Regexp(t, `(?s)mode +open\nlimit +3, from: action e2e.mixed\n.*accepted +0\n.*max_queued +10000 +default\n`, output)
@@ -66,7 +66,7 @@ func TestVerify(t *testing.T) {
 	require.Contains(t, output, "e2e.nothing")
 }
 
-// TestVerify_Retried has steps that fail go to the back, and some of them be parked.
+// TestVerify_Retried retries failed steps at the back of the queue, and parks some.
 func TestVerify_Retried(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{
@@ -91,7 +91,7 @@ func TestVerify_Retried(t *testing.T) {
 	require.Regexp(t, `e2e.park: every promise kept\n +tickets +10 +waiting 0, active 0, executed 8, dropped 0\n +parked +2 `, output)
 }
 
-// TestVerify_Changed has the program tell what people did to a queue, and what it granted in between.
+// TestVerify_Changed shows the manual changes of a queue, with the number of grants between them.
 func TestVerify_Changed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": verifyAction})
@@ -113,7 +113,7 @@ func TestVerify_Changed(t *testing.T) {
 	for range 4 {
 		c.run("e2e.step", map[string]any{"kind": "short"})
 	}
-	c.eventually("they wait", func() bool { return c.stats("e2e.step").QueueLength == 4 })
+	c.eventually("four tickets wait", func() bool { return c.stats("e2e.step").QueueLength == 4 })
 	change("POST", "resume", `{"on_behalf_of":"ada"}`)
 	run(7, 0)
 	change("PUT", "limit", `{"on_behalf_of":"bob","limit":5}`)
@@ -136,7 +136,7 @@ func TestVerify_Changed(t *testing.T) {
 	require.Regexp(t, `(?m)^ +4 +\S+ \S+ +admin for bob +limit: 5 by hand → 3 by policy +2 since`, output)
 }
 
-// TestVerify_Rebuilt has the queue lose its state again and again while it works, and be rebuilt from its rows.
+// TestVerify_Rebuilt terminates the queue's workflow repeatedly while tickets run; each time it is rebuilt from its rows.
 func TestVerify_Rebuilt(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": verifyAction})
@@ -146,8 +146,8 @@ func TestVerify_Rebuilt(t *testing.T) {
 		c.run("e2e.step", map[string]any{"kind": "short", "n": n})
 	}
 	for lost := range int64(3) {
-		c.eventually("it goes on", func() bool { return c.stats("e2e.step").TotalCompleted >= 10*(lost+1) })
-		c.eventually("there is a state to lose", func() bool {
+		c.eventually("the queue continues", func() bool { return c.stats("e2e.step").TotalCompleted >= 10*(lost+1) })
+		c.eventually("the queue's workflow is terminated", func() bool {
 			return engine.TerminateWorkflow(t.Context(), workflows.QueueWorkflowID("e2e.step"), "", "a test") == nil
 		})
 		c.run("e2e.step", map[string]any{"kind": "short", "lost": lost})

@@ -20,11 +20,11 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// API serves HTTP. Its listener is part of the graph, so that a taken port is known before anything runs, and so that a
-// caller that asked for a free port can learn its number.
+// API serves HTTP. Its listener is part of the graph, so that an occupied port fails the start before any loop runs, and
+// a caller that uses port 0 learns the port.
 var API = fx.Module("api", fx.Provide(rules.NewEngine, newIngest, newDoctor, newServer, listen), fx.Invoke(runServer, runQueueMetrics))
 
-// stores are the nouns of the database that the API reads and writes.
+// stores are the database stores that the API uses.
 type stores struct {
 	fx.In
 
@@ -71,7 +71,7 @@ func runServer(loops *loops, server *api.Server, listener net.Listener) {
 	loops.add("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 }
 
-// runQueueMetrics shows how queues stand. It belongs to the role that serves metrics.
+// runQueueMetrics publishes the metrics of the queues. It belongs to the role that serves metrics.
 func runQueueMetrics(loops *loops, rows *postgres.Queues, metrics *telemetry.Metrics) {
 	show := func(reading *postgres.Reading) {
 		if reading == nil {

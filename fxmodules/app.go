@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// startTimeout bounds the start: services that do not answer are reported long before.
+	// startTimeout bounds the start of the process. Constructors report a service that does not answer much earlier.
 	startTimeout = time.Minute
-	// stopMargin is what the rest of the process has to stop in, beside the time that a worker gives running actions.
+	// stopMargin is the time for the other parts to stop, in addition to the worker's stop time.
 	stopMargin = 12 * time.Second
 )
 
-// connectPatience is how long the start waits for a broker or a Temporal server that does not answer.
-const connectPatience = 15 * time.Second
+// connectTimeout is how long the start waits for a broker or a Temporal server that does not answer.
+const connectTimeout = 15 * time.Second
 
-// Version is that of the program.
+// Version is the version of the program.
 type Version string
 
-// Options are the modules of a process with the roles of cfg.
+// Options returns the modules of a process with the roles of cfg.
 func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	options := []fx.Option{
 		fx.Supply(cfg, version, log),
@@ -44,7 +44,7 @@ func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	return fx.Options(options...)
 }
 
-// loops adds the loops of the process to its lifecycle.
+// loops adds background loops to the lifecycle of the process.
 type loops struct {
 	lifecycle  fx.Lifecycle
 	supervisor *supervisor.Supervisor
@@ -54,7 +54,7 @@ func newLoops(lifecycle fx.Lifecycle, s *supervisor.Supervisor) *loops {
 	return &loops{lifecycle: lifecycle, supervisor: s}
 }
 
-// add registers a loop. It starts with the process, and stops with it in the opposite order.
+// add registers a loop. The loop starts with the process and stops with it, in reverse order.
 func (l *loops) add(name string, run func(context.Context) error) {
 	loop := l.supervisor.Loop(name, run)
 	l.lifecycle.Append(fx.StartStopHook(loop.Start, loop.Stop))

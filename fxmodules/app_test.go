@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// TestOptions checks that every role, and all of them together, have everything they need.
+// TestOptions checks that every role, and all roles together, have their dependencies.
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	sets := map[string][]config.Role{"all": config.Roles()}

@@ -15,10 +15,10 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Bridge runs the consumers between RabbitMQ and the queues, the outbox relay, and what tells queues their policies.
+// Bridge runs the consumers between RabbitMQ and the queues, the outbox relay, and the update of queue policies.
 var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRelay))
 
-// consume is how the bridge consumes a queue in batches.
+// consume returns the settings of a batch consumer of queue.
 func consume(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
 	return rabbitmq.ConsumerConfig{Queue: queue, MaxBatch: bridge.Batch, Linger: bridge.Linger, Publisher: p.Publisher}
 }
@@ -57,8 +57,8 @@ func runLeases(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
 	db *postgres.DB, store *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
-	answer := func(ctx context.Context) error { return errors.Join(broker.Consume.Ping(ctx), db.Ping(ctx)) }
-	leases := bridge.NewLeases(store, cfg.Lease, answer, metrics.LeasesExpired, log)
+	ping := func(ctx context.Context) error { return errors.Join(broker.Consume.Ping(ctx), db.Ping(ctx)) }
+	leases := bridge.NewLeases(store, cfg.Lease, ping, metrics.LeasesExpired, log)
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
 	}, leases.Handle)

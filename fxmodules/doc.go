@@ -1,7 +1,7 @@
-// Package fxmodules puts attune's parts together: one module per part, one list of modules per role. It is the only package
-// besides cmd that knows fx; every constructor it uses works without.
+// Package fxmodules wires attune's parts together: one module per part, one list of modules per role. Besides cmd, it is
+// the only package that knows fx; every constructor that it uses works without fx.
 //
-// Nothing here behaves: constructors hand parts to each other, and hooks start and stop them. A part that runs for as long as
-// the process does is a loop of package supervisor: it starts when everything it needs has been built, stops in the opposite
-// order, and takes the whole process down when it ends by itself.
+// The package contains no logic: constructors pass parts to each other, and hooks start and stop the parts. A background
+// part is a loop of package supervisor. It starts when its dependencies are built, and stops in reverse order. When a
+// loop ends by itself, it stops the whole process.
 package fxmodules

@@ -28,13 +28,13 @@ import (
 )
 
 const (
-	patience = 3 * time.Minute // the deadline of everything that is waited for
-	tick     = 100 * time.Millisecond
+	testTimeout = 3 * time.Minute // bounds every wait
+	tick        = 100 * time.Millisecond
 )
 
 const token = "token-of-at-least-32-characters-for-tests"
 
-// plantSQL makes a queue of core.echo that is stalled, and a slot of the queue of core.noop that is leaked.
+// plantSQL creates a stalled queue of core.echo, and a leaked slot in the queue of core.noop.
 const plantSQL = `
 INSERT INTO queues (key, action_id, policy, last_sequence, last_queued_at, freed_at)
 SELECT ref, id, '{"revision": 1, "limit": 2, "max_queued": 10000, "overflow": "reject", "queue_timeout": "0s", "max_attempts": 1,
@@ -49,8 +49,9 @@ INSERT INTO enforcements (event_id, action_id, parameters, status, queue_id, seq
 SELECT (SELECT max(id) FROM events), action_id, '{}', 'granted', id, 1, n.at, n.at, 1, n.at
 FROM (SELECT now() - interval '1 hour' AS at) n, queues WHERE key = 'core.noop'`
 
-// TestDoctor plants a stall and a leak under a running attune with real services. The doctor, its exit code and the metrics
-// must show both; and what docs/operations.md says must help. It cannot be parallel: Temporal is found by the environment.
+// TestDoctor creates a stall and a leak in a running attune with real services. The doctor, its exit code and the metrics
+// must show both, and the steps of docs/operations.md must repair both. The test is not parallel: it configures Temporal
+// by environment variables.
 func TestDoctor(t *testing.T) {
 	address, namespace := testenv.Temporal(t)
 	t.Setenv("TEMPORAL_ADDRESS", address)
@@ -69,10 +70,10 @@ func TestDoctor(t *testing.T) {
 	require.NoError(t, err)
 	var code int
 	var diagnosis doctor.Diagnosis
-	require.Eventually(t, func() bool { // of services that are busy it may say more
+	require.Eventually(t, func() bool { // the doctor may also report busy services
 		code, diagnosis = runDoctor(t, base)
 		return slices.Equal(problems(diagnosis), []string{"stalled queues", "leaked slots"})
-	}, patience, tick, "%+v", &diagnosis)
+	}, testTimeout, tick, "%+v", &diagnosis)
 	require.Equal(t, 1, code)
 	for _, where := range []string{"queue core.echo", "queue core.noop, enforcement 2"} {
 		require.Contains(t, marshal(t, diagnosis), strconv.Quote(where))
@@ -82,9 +83,9 @@ func TestDoctor(t *testing.T) {
 		return strings.Contains(samples, "\nattune_slots_leaked 1\n") &&
 			strings.Contains(samples, "\nattune_queue_stalled{queue=\"core.echo\"} 1\n") &&
 			strings.Contains(samples, "\nattune_queue_stalled{queue=\"core.noop\"} 0\n")
-	}, patience, tick)
+	}, testTimeout, tick)
 
-	// What the page says for each.
+	// The steps of the page for each problem.
 	page, err := os.ReadFile("../docs/operations.md")
 	require.NoError(t, err)
 	found := regexp.MustCompile("(?s)### Slots leaked.*?```sql\n(.*?)```").FindSubmatch(page)
@@ -100,7 +101,7 @@ func TestDoctor(t *testing.T) {
 	require.Eventually(t, func() bool {
 		verified.Reset()
 		return cli.Main(withToken(t, "queue", "verify", "core.echo", "--url", base), &verified, &verified) == 0
-	}, patience, tick, "%s", &verified)
+	}, testTimeout, tick, "%s", &verified)
 }
 
 // requireHealthy waits until the doctor finds no problem.
@@ -111,11 +112,11 @@ func requireHealthy(t *testing.T, base string) {
 		var code int
 		code, diagnosis = runDoctor(t, base)
 		return code == 0
-	}, patience, tick, "%+v", &diagnosis)
+	}, testTimeout, tick, "%+v", &diagnosis)
 	require.Empty(t, problems(diagnosis))
 }
 
-// start runs attune with all roles until the test ends, and returns where its API is.
+// start runs attune with all roles until the test ends, and returns the URL of its API.
 func start(t *testing.T, env map[string]string) string {
 	t.Helper()
 	cfg, err := config.Load(nil, func(name string) (string, bool) { value, ok := env[name]; return value, ok })
@@ -143,7 +144,7 @@ func runDoctor(t *testing.T, base string) (code int, diagnosis doctor.Diagnosis)
 	return code, diagnosis
 }
 
-// problems are the checks that found one.
+// problems returns the names of the checks that found a problem.
 func problems(d doctor.Diagnosis) []string {
 	var names []string
 	for _, f := range d.Findings {
@@ -161,7 +162,7 @@ func marshal(t *testing.T, v any) string {
 	return string(text)
 }
 
-// metrics are the samples of the process.
+// metrics returns the metrics page of the process.
 func metrics(t *testing.T, base string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/metrics", http.NoBody)

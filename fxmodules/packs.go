@@ -12,14 +12,14 @@ import (
 	"github.com/attune-go/attune/postgres"
 )
 
-// Packs provides the packs that the process was given, read from their folders.
+// Packs provides the packs of the process, read from their folders.
 var Packs = fx.Module("packs", fx.Provide(loadPacks))
 
 func loadPacks(cfg config.Config) ([]attune.Pack, error) {
 	return packs.LoadAll(cfg.DataDir, cfg.Packs)
 }
 
-// installed says that the packs are in the database. Who needs their rows asks for it.
+// installed means that the packs are in the database. A constructor that needs their rows depends on it.
 type installed struct{}
 
 func installPacks(store *postgres.Packs, all []attune.Pack, log *slog.Logger) (installed, error) {

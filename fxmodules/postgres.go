@@ -10,7 +10,8 @@ import (
 	"github.com/attune-go/attune/postgres"
 )
 
-// Postgres provides the migrated database and its nouns. A process whose roles need none of them opens no connection.
+// Postgres provides the migrated database and its stores. A process opens a connection only if one of its roles needs
+// one.
 var Postgres = fx.Module("postgres", fx.Provide(
 	openPostgres,
 	postgres.NewPacks, postgres.NewEvents, postgres.NewEnforcements, postgres.NewExecutions, postgres.NewQueues, postgres.NewOutbox,

@@ -15,7 +15,7 @@ import (
 	"github.com/attune-go/attune/internal/supervisor"
 )
 
-// Process is attune, running in its roles.
+// Process is a running attune process.
 type Process struct {
 	app        *fx.App
 	log        *slog.Logger
@@ -23,8 +23,8 @@ type Process struct {
 	supervisor *supervisor.Supervisor
 }
 
-// Start builds and starts everything that the roles of cfg need. When something cannot be started, the rest is stopped
-// again, and the error is what that part said.
+// Start builds and starts the parts for the roles of cfg. If a part fails to start, Start stops the others and returns
+// the error of that part.
 func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Logger) (*Process, error) {
 	p := &Process{log: log}
 	options := []fx.Option{
@@ -41,14 +41,14 @@ func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Lo
 		err = p.app.Start(startCtx)
 	}
 	if err != nil {
-		// dig wraps the cause in the path through the constructors. That path tells an operator nothing.
+		// dig wraps the cause in the path through the constructors, which is of no use to an operator.
 		return nil, errors.Join(dig.RootCause(err), p.stop(ctx))
 	}
 	log.Info("attune runs", "roles", cfg.Roles, "version", version)
 	return p, nil
 }
 
-// Addr is where the API listens, or "" for a process without it.
+// Addr returns the address of the API, or "" for a process without the API.
 func (p *Process) Addr() string {
 	if p.listener == nil {
 		return ""
@@ -56,11 +56,11 @@ func (p *Process) Addr() string {
 	return p.listener.Addr().String()
 }
 
-// Wait returns when ctx ends, with nil, or when a part of the process has ended by itself, with an error that names it.
+// Wait returns nil when ctx ends, or an error that names the first part that ended by itself.
 func (p *Process) Wait(ctx context.Context) error { return p.supervisor.Wait(ctx) }
 
-// Stop stops everything, in the opposite order of the start, within the time that running actions are given. The end of
-// ctx, which usually is what a process is stopped for, does not cut that short.
+// Stop stops all parts in the reverse order of the start, within the stop time of the worker. Stop ignores the end of
+// ctx, because the end of ctx is usually the reason to stop.
 func (p *Process) Stop(ctx context.Context) error {
 	if err := p.stop(ctx); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (p *Process) stop(ctx context.Context) error {
 	return nil
 }
 
-// quietly logs the events of fx at level debug. Errors too: Start returns them to its caller, and once is enough.
+// quietly logs fx events at level debug. That includes errors, because Start returns them to its caller.
 func quietly(log *slog.Logger) fxevent.Logger {
 	events := &fxevent.SlogLogger{Logger: log}
 	events.UseLogLevel(slog.LevelDebug)

@@ -12,10 +12,10 @@ import (
 	"github.com/attune-go/attune/rabbitmq"
 )
 
-// RabbitMQ provides the connections to the broker, what is declared on it, and a publisher.
+// RabbitMQ provides the connections to the broker, with the topology declared, and a publisher.
 var RabbitMQ = fx.Module("rabbitmq", fx.Provide(connectRabbitMQ, newPublisher))
 
-// connectRabbitMQ declares the pools that the process knows of: those of its packs' actions, and that of its worker.
+// connectRabbitMQ declares the pools of the packs' actions and of the process's own worker.
 func connectRabbitMQ(
 	lifecycle fx.Lifecycle, cfg config.Config, loaded []attune.Pack, log *slog.Logger,
 ) (*rabbitmq.Connections, error) {
@@ -23,7 +23,7 @@ func connectRabbitMQ(
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	broker, err := rabbitmq.Connect(ctx, rabbitmq.Config{URL: cfg.AMQPURL.Reveal(), Name: "attune", Logger: log}, topology)
 	if err != nil {

@@ -18,24 +18,24 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Temporal provides the client and what is built on it. A process whose roles need none of it opens no connection.
+// Temporal provides the client and its users. A process opens a connection only if one of its roles needs one.
 var Temporal = fx.Module("temporal", fx.Provide(dialTemporal, markWorkflows, newQueues))
 
-// Orchestrator runs the temporal workers of queues and enforcements.
+// Orchestrator runs the temporal workers for queues and enforcements.
 var Orchestrator = fx.Module("orchestrator",
 	fx.Provide(newQueueActivities, newEnforcementActivities),
 	fx.Invoke(runTemporalWorkers),
 )
 
-// namespace is the one of Temporal that the process uses.
+// namespace is the Temporal namespace of the process.
 type namespace string
 
-// claimPatience bounds the wait for a namespace that another installation may have left.
-const claimPatience = 2 * time.Minute
+// claimTimeout bounds the wait for a namespace that an abandoned installation has claimed.
+const claimTimeout = 2 * time.Minute
 
-// dialTemporal connects, and claims the namespace for the installation before anything uses the client.
+// dialTemporal connects, and claims the namespace for the installation before any other part uses the client.
 func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger) (client.Client, namespace, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	installation, err := db.Installation(ctx)
 	if err != nil {
@@ -46,12 +46,12 @@ func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetr
 		return nil, "", err
 	}
 	lifecycle.Append(fx.StopHook(c.Close))
-	ctx, cancel = context.WithTimeout(context.Background(), claimPatience)
+	ctx, cancel = context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	return c, namespace(ns), workflows.Claim(ctx, c, ns, installation, log)
 }
 
-// marked says that the workflows which the process starts carry the search attributes of their queue.
+// marked reports whether the workflows of this process carry the search attributes of their queue.
 type marked bool
 
 func markWorkflows(c client.Client, ns namespace, log *slog.Logger) marked {
@@ -87,7 +87,7 @@ func runTemporalWorkers(
 	queues *activities.QueueActivities, enforcements *activities.EnforcementActivities,
 ) {
 	run := func(taskQueue string, options worker.Options, register func(worker.Registry)) {
-		ended := func(err error) { s.Ended("temporal worker on "+taskQueue, err) }
+		ended := func(err error) { s.ReportEnd("temporal worker on "+taskQueue, err) }
 		w := temporal.NewWorker(c, taskQueue, options, ended, func(r worker.Registry) { workflows.Register(r) }, register)
 		lifecycle.Append(fx.StartStopHook(w.Start, w.Stop))
 	}

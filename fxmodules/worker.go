@@ -15,7 +15,7 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// Worker runs actions. It needs the broker and the folders of the packs, and nothing else.
+// Worker runs actions. It needs only the broker and the folders of the packs.
 var Worker = fx.Module("worker", fx.Invoke(runWorker))
 
 func runWorker(

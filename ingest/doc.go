@@ -1,30 +1,29 @@
-// Package ingest is the one way in: every source of events (the HTTP API, webhooks, direct runs) hands over what has arrived,
-// and ingest checks it, decides what it sets in motion, and records both. A source translates what it has received and the
-// answer; it writes nothing itself.
+// Package ingest accepts events. Every source (the HTTP API, webhooks, direct runs) passes its arrivals to this package. A
+// source only translates requests and answers; only ingest records events.
 //
 //	check    the source, the trigger or action, the author, the dedup key, the payload: a refusal records nothing
 //	decide   which rules match, and with which parameters their actions must run: one [attune.Decision] per enforcement
-//	record   event, enforcements and the messages that must follow, in one transaction
+//	record   the event, its enforcements and the outbox messages, in one transaction
 //
 // # Authority
 //
-// The database is the authority for what has happened, for the time at which it happened, and for whether a dedup key was
-// used before. The trigger's declaration is the authority for what a payload may be. An [Ingest] keeps nothing between calls
-// and is safe for concurrent use, in any number of processes.
+// The database is the authority for recorded events, for their times, and for used dedup keys. The trigger's schema is the
+// authority for valid payloads. An [Ingest] has no state between calls. It is safe for concurrent use, in any number of
+// processes.
 //
 // # Guarantees
 //
-//   - An arrival is recorded as a whole or not at all. A call that returns without an error has recorded it, and what it sets
-//     in motion will happen, whatever stops afterwards.
-//   - The same dedup key for the same trigger, or for direct runs of the same action, is the same event, however often and
-//     from wherever it arrives. The answer to a repetition is the first event with its enforcements as they are now, marked
-//     as a duplicate; nothing is recorded, decided or counted again.
-//   - Decisions are taken inside the transaction that records them, from the rules as they are in it. They do no I/O.
-//   - Every recorded arrival that has a principal says who it was: see [attune.Event].
+//   - An arrival is recorded as a whole or not at all. When a call returns without an error, the event and its enforcements are
+//     recorded, and a later crash loses none of them.
+//   - Two arrivals with the same dedup key are the same event, from whichever source they come. A dedup key belongs to one
+//     trigger or, for direct runs, to one action. The answer to a repetition is the first event with the current status of its
+//     enforcements, marked as a duplicate. A repetition records, decides and counts nothing.
+//   - Decisions are made inside the transaction that records them, from the rules that this transaction reads. They do no I/O.
+//   - The event of an arrival with a principal records the principal: see [attune.Event].
 //
 // # Failures
 //
-// Every error has a code: see [attune.Code]. Invalid, too large, not found and conflict are final: the same arrival is
-// refused again. Unavailable is not: the arrival may or may not have been recorded, and a source that is to record it once
-// repeats it with the same dedup key. A rule that cannot be evaluated is no failure: its enforcement is recorded as rejected.
+// Every error has a code: see [attune.Code]. Invalid, too large, not found and conflict are final: the same arrival would be
+// refused again. After unavailable, the arrival may or may not be recorded: the source repeats it with the same dedup key, and
+// then it is recorded once. A rule that cannot be evaluated is not an error: its enforcement is recorded as rejected.
 package ingest

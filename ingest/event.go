@@ -8,21 +8,21 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Arrival is what a source hands over: one thing that happened, of a kind that a pack declares.
+// Arrival is an event that a source received and that is not yet recorded.
 type Arrival struct {
-	Source  attune.Source // any but [attune.SourceManual], which is [Ingest.Run]'s
+	Source  attune.Source // any source except [attune.SourceManual]: see [Ingest.Run]
 	Trigger attune.Ref
 	Payload json.RawMessage // at most [attune.MaxPayloadBytes]
-	// DedupKey makes a repetition the same event; up to [attune.MaxDedupKey] bytes, none for an arrival that is always new.
+	// DedupKey identifies the event, in up to [attune.MaxDedupKey] bytes. An arrival without a key is always a new event.
 	DedupKey string
-	// Principal is who sent it. The API always has one. A webhook has none: its signature says where it comes from, not who.
+	// Principal is the sender. The API requires one. A webhook has none: its signature proves the origin, not a person.
 	Principal attune.Principal
-	// ReceivedAt is when the source took it in, if that was before it could hand it over; zero for now. A time that is still to
-	// come by the database's clock counts as now.
+	// ReceivedAt is when the source received the arrival; zero means now. A time in the future, by the database's clock, counts
+	// as now.
 	ReceivedAt time.Time
 }
 
-// Event records an arrival with everything that it sets in motion.
+// Event records an arrival and its enforcements, or finds the recorded event with the same dedup key.
 func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, error) {
 	if err := arrival.check(); err != nil {
 		return attune.Recorded{}, err
@@ -39,12 +39,13 @@ func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, e
 	})
 }
 
-// check refuses what no trigger can accept.
+// check returns an error for an arrival that no trigger accepts.
 func (a Arrival) check() error {
 	switch a.Source {
 	case attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer:
 	default:
-		return attune.Errorf(attune.CodeInvalid, "source: no event comes in by %q", a.Source)
+		return attune.Errorf(attune.CodeInvalid, "source %q: use %q, %q or %q",
+			a.Source, attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer)
 	}
 	if err := a.Trigger.Validate(); err != nil {
 		return err
@@ -63,7 +64,7 @@ func (a Arrival) check() error {
 	return checkSize(a.Payload)
 }
 
-// event is the arrival as it is to be recorded.
+// event returns the event to record.
 func (a Arrival) event() attune.Event {
 	event := attune.Event{
 		Trigger: a.Trigger, Payload: a.Payload, Source: a.Source, DedupKey: a.DedupKey, ReceivedAt: a.ReceivedAt,

@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune/ingest"
 )
 
-// push is an arrival over the API.
+// push returns an arrival over the API.
 func push() ingest.Arrival {
 	return ingest.Arrival{
 		Source: attune.SourceAPI, Trigger: "github.push", Payload: json.RawMessage(`{"ref": "main", "big": 12345678901234567890}`),
@@ -34,7 +34,7 @@ func TestEvent(t *testing.T) {
 		require.False(t, recorded.Duplicate)
 		require.Len(t, recorded.Enforcements, 2)
 		require.Equal(t, []string{"trigger github.push", "check github.push", "record github.push", "decide 1"}, w.steps,
-			"decisions are taken while the event is recorded")
+			"decisions are made while the event is recorded")
 		require.Len(t, w.candidates, 1)
 		require.Equal(t, []attune.Event{{
 			Trigger: "github.push", Payload: json.RawMessage(`{"ref": "main", "big": 12345678901234567890}`),
@@ -43,7 +43,7 @@ func TestEvent(t *testing.T) {
 		require.Equal(t, []string{"event api", "1 created", "1 rejectedcriteria_failed"}, w.counted)
 	})
 
-	t.Run("a repetition is answered with the first, and not counted", func(t *testing.T) {
+	t.Run("a repetition is answered with the first event and not counted", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		first, err := w.Event(t.Context(), push())
@@ -59,7 +59,7 @@ func TestEvent(t *testing.T) {
 		require.Len(t, w.recorded, 1)
 	})
 
-	t.Run("a webhook has no author, and a time of the source's own is handed on", func(t *testing.T) {
+	t.Run("a webhook has no author, and the source's time of receipt is recorded", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		arrival := push()
@@ -74,32 +74,36 @@ func TestEvent(t *testing.T) {
 func TestEvent_Refused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		spoil func(*ingest.Arrival, *world)
-		code  attune.Code
-		says  string
+		spoil   func(*ingest.Arrival, *world)
+		code    attune.Code
+		message string
 	}{
-		"a trigger that no pack declares": {func(a *ingest.Arrival, _ *world) { a.Trigger = "github.pull" }, attune.CodeNotFound, `"github.pull"`},
-		"a trigger that is no reference":  {func(a *ingest.Arrival, _ *world) { a.Trigger = "push" }, attune.CodeInvalid, `"push"`},
+		"an unknown trigger":           {func(a *ingest.Arrival, _ *world) { a.Trigger = "github.pull" }, attune.CodeNotFound, `"github.pull"`},
+		"an invalid trigger reference": {func(a *ingest.Arrival, _ *world) { a.Trigger = "push" }, attune.CodeInvalid, `"push"`},
 		"the trigger of direct runs": {func(a *ingest.Arrival, _ *world) { a.Trigger = attune.ManualTrigger },
 			attune.CodeInvalid, "belongs to direct runs"},
-		"a source that is none":     {func(a *ingest.Arrival, _ *world) { a.Source = "pigeon" }, attune.CodeInvalid, `"pigeon"`},
+		"an unknown source":         {func(a *ingest.Arrival, _ *world) { a.Source = "pigeon" }, attune.CodeInvalid, `"pigeon"`},
 		"the source of direct runs": {func(a *ingest.Arrival, _ *world) { a.Source = attune.SourceManual }, attune.CodeInvalid, `"manual"`},
 		"a key that is too long": {func(a *ingest.Arrival, _ *world) { a.DedupKey = strings.Repeat("k", 256) },
 			attune.CodeInvalid, "dedup_key: 256 bytes are too many: use 255 or less"},
-		"a key that is no text":       {func(a *ingest.Arrival, _ *world) { a.DedupKey = "a\x00" }, attune.CodeInvalid, "U+0000"},
-		"the API without a principal": {func(a *ingest.Arrival, _ *world) { a.Principal = attune.Principal{} }, attune.CodeInvalid, "principal"},
-		"a principal that is none":    {func(a *ingest.Arrival, _ *world) { a.Principal.Name = "\x1b[2J" }, attune.CodeInvalid, "U+001B"},
-		"a payload that is too large": {func(a *ingest.Arrival, _ *world) { a.Payload = make([]byte, attune.MaxPayloadBytes+1) }, attune.CodeTooLarge, "512 KiB"},
-		"a payload that does not fit": {func(_ *ingest.Arrival, w *world) { w.refusal = attune.Errorf(attune.CodeInvalid, "ref is missing") }, attune.CodeInvalid, "ref is missing"},
-		"a database that does not answer": {func(_ *ingest.Arrival, w *world) { w.down = attune.Errorf(attune.CodeUnavailable, "gone") },
+		"a key with a control character": {func(a *ingest.Arrival, _ *world) { a.DedupKey = "a\x00" }, attune.CodeInvalid, "U+0000"},
+		"the API without a principal": {func(a *ingest.Arrival, _ *world) { a.Principal = attune.Principal{} },
+			attune.CodeInvalid, "principal"},
+		"a principal with a control character": {func(a *ingest.Arrival, _ *world) { a.Principal.Name = "\x1b[2J" },
+			attune.CodeInvalid, "U+001B"},
+		"a payload that is too large": {func(a *ingest.Arrival, _ *world) { a.Payload = make([]byte, attune.MaxPayloadBytes+1) },
+			attune.CodeTooLarge, "512 KiB"},
+		"a payload that does not fit": {func(_ *ingest.Arrival, w *world) { w.refusal = attune.Errorf(attune.CodeInvalid, "ref is missing") },
+			attune.CodeInvalid, "ref is missing"},
+		"an event while the database is down": {func(_ *ingest.Arrival, w *world) { w.down = attune.Errorf(attune.CodeUnavailable, "gone") },
 			attune.CodeUnavailable, "gone"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name+" is refused", func(t *testing.T) {
 			t.Parallel()
 			w, arrival := setup(t), push()
 			tt.spoil(&arrival, w)
 			_, err := w.Event(t.Context(), arrival)
-			w.requireRefused(t, err, tt.code, tt.says)
+			w.requireRefused(t, err, tt.code, tt.message)
 		})
 	}
 }

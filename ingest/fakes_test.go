@@ -20,7 +20,7 @@ var (
 	sam   = attune.Author{Principal: admin, OnBehalfOf: "sam", Note: "a first try"}
 )
 
-// world is everything around an Ingest. It takes down in which order it is asked for what.
+// world fakes every dependency of an Ingest, and records the calls in order.
 type world struct {
 	*ingest.Ingest
 	steps      []string
@@ -30,7 +30,7 @@ type world struct {
 	known      map[string]attune.Recorded // by trigger and dedup key
 	recorded   []attune.Event
 	counted    []string
-	candidates []attune.Candidate // what decide was given
+	candidates []attune.Candidate // arguments of Decide
 }
 
 func setup(t *testing.T) *world {
@@ -117,12 +117,12 @@ func (w *world) EnforcementReached(_ context.Context, n int, status attune.Enfor
 	w.counted = append(w.counted, fmt.Sprintf("%d %s%s", n, status, reason))
 }
 
-// requireRefused checks that a call left nothing behind.
-func (w *world) requireRefused(t *testing.T, err error, code attune.Code, says string) {
+// requireRefused checks the error of a call, and that the call recorded and counted nothing.
+func (w *world) requireRefused(t *testing.T, err error, code attune.Code, message string) {
 	t.Helper()
 	require.Error(t, err)
 	require.Equal(t, code, attune.CodeOf(err), "%v", err)
-	require.ErrorContains(t, err, says)
+	require.ErrorContains(t, err, message)
 	require.Empty(t, w.recorded)
 	require.Empty(t, w.counted)
 }

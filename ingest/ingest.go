@@ -7,19 +7,19 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Triggers finds triggers. One that no pack declares is an [attune.CodeNotFound] error.
+// Triggers finds triggers. A trigger that no pack declares is an [attune.CodeNotFound] error.
 type Triggers interface {
 	Trigger(ctx context.Context, ref attune.Ref) (attune.Trigger, error)
 }
 
-// Actions finds actions, also disabled ones. One that does not exist is an [attune.CodeNotFound] error.
+// Actions finds enabled and disabled actions. An unknown action is an [attune.CodeNotFound] error.
 type Actions interface {
 	Action(ctx context.Context, ref attune.Ref) (attune.Action, error)
 }
 
-// Engine decides what an arrival sets in motion. It has no side effects and may be called concurrently.
+// Engine decides which enforcements follow from an arrival. It has no side effects and is safe for concurrent use.
 type Engine interface {
-	// CheckEvent reports a payload that the trigger does not accept, as an [attune.CodeInvalid] error.
+	// CheckEvent returns an [attune.CodeInvalid] error for a payload that the trigger does not accept.
 	CheckEvent(trigger attune.Trigger, payload json.RawMessage) error
 	// Decide returns one decision per candidate whose criteria match the event or cannot be evaluated.
 	Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision
@@ -27,22 +27,22 @@ type Engine interface {
 	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
 }
 
-// Recorder writes an event with everything that it sets in motion, or nothing: event, enforcements and the messages that must
-// follow. decide runs inside that transaction and must not do I/O. An event whose dedup key was recorded for the same trigger
-// before is not written; the answer is the earlier one, with Duplicate set.
+// Recorder writes an event, its enforcements and the outbox messages in one transaction. decide runs inside the transaction and
+// must not do I/O. If the trigger already has an event with the same dedup key, Record writes nothing and returns that event,
+// with Duplicate set.
 type Recorder interface {
 	Record(
 		ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
 	) (attune.Recorded, error)
 }
 
-// Metrics counts what was recorded.
+// Metrics counts recorded events and enforcements.
 type Metrics interface {
 	EventRecorded(ctx context.Context, source attune.Source)
 	EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
 }
 
-// Deps is what an [Ingest] works with. Everything is required.
+// Deps are the dependencies of an [Ingest]. All are required.
 type Deps struct {
 	Triggers Triggers
 	Actions  Actions
@@ -51,7 +51,7 @@ type Deps struct {
 	Metrics  Metrics
 }
 
-// Ingest takes arrivals in. Make one with [New].
+// Ingest checks, decides and records arrivals. [New] makes one.
 type Ingest struct{ deps Deps }
 
 // New returns an Ingest. A missing dependency is an [attune.CodeInvalid] error.
@@ -62,7 +62,7 @@ func New(deps Deps) (*Ingest, error) {
 	return &Ingest{deps: deps}, nil
 }
 
-// record writes an event with what it sets in motion, and counts both. A repetition is not counted again.
+// record writes an event and its enforcements, and counts them. It does not count a repetition.
 func (i *Ingest) record(
 	ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
 ) (attune.Recorded, error) {
@@ -77,7 +77,7 @@ func (i *Ingest) record(
 	return recorded, nil
 }
 
-// checkSize refuses a payload that is larger than an event may have.
+// checkSize returns an error for a payload above [attune.MaxPayloadBytes].
 func checkSize(payload json.RawMessage) error {
 	if len(payload) > attune.MaxPayloadBytes {
 		return attune.Errorf(attune.CodeTooLarge, "the payload has more than %d KiB: put large data elsewhere and send a reference to it",

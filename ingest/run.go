@@ -8,17 +8,18 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Run asks for one run of an action, without a rule.
+// Run requests one run of an action, without a rule.
 type Run struct {
 	Action     attune.Ref
-	Parameters json.RawMessage // an empty object unless given
-	// DedupKey makes a repetition for the same action the same run; up to [attune.MaxDedupKey] bytes, none for a new run.
+	Parameters json.RawMessage // empty means an empty object
+	// DedupKey identifies the run among the runs of its action, in up to [attune.MaxDedupKey] bytes. A request without a key is
+	// always a new run.
 	DedupKey string
 	Author   attune.Author
 }
 
-// Run records a direct run: an event of [attune.ManualTrigger], which no rule can listen to, with one enforcement. An action
-// that its pack no longer declares is an [attune.CodeConflict] error.
+// Run records a direct run: an event of [attune.ManualTrigger] with one enforcement. A disabled action is an
+// [attune.CodeConflict] error.
 func (i *Ingest) Run(ctx context.Context, run Run) (attune.Recorded, error) {
 	if err := run.check(); err != nil {
 		return attune.Recorded{}, err
@@ -47,7 +48,7 @@ func (i *Ingest) Run(ctx context.Context, run Run) (attune.Recorded, error) {
 	return recorded, err
 }
 
-// check refuses what no action can accept.
+// check returns an error for a run that no action accepts.
 func (r Run) check() error {
 	if err := r.Action.Validate(); err != nil {
 		return err
@@ -58,7 +59,7 @@ func (r Run) check() error {
 	return r.Author.Validate()
 }
 
-// event is the event of a run. One trigger stands for every action, so the dedup key names the action.
+// event returns the event to record. All actions share one trigger, so the dedup key names the action.
 func (r Run) event(decision attune.Decision) (attune.Event, error) {
 	payload, err := json.Marshal(map[string]any{"action": r.Action, "parameters": decision.Parameters})
 	if err != nil {

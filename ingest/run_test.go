@@ -18,7 +18,7 @@ func deploy() ingest.Run {
 func TestRun(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a run is an event that no rule can listen to, with one enforcement", func(t *testing.T) {
+	t.Run("a run is recorded as a manual event with one enforcement", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		recorded, err := w.Run(t.Context(), deploy())
@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 		require.Equal(t, []string{"event manual", "1 created"}, w.counted)
 	})
 
-	t.Run("the same key is the same run of an action, and another of another", func(t *testing.T) {
+	t.Run("a key identifies a run among the runs of one action", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		first, err := w.Run(t.Context(), deploy())
@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 		require.Len(t, w.recorded, 2)
 	})
 
-	t.Run("runs without a key are all new", func(t *testing.T) {
+	t.Run("each run without a key is new", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		run := deploy()
@@ -68,29 +68,30 @@ func TestRun(t *testing.T) {
 func TestRun_Refused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		spoil func(*ingest.Run, *world)
-		code  attune.Code
-		says  string
+		spoil   func(*ingest.Run, *world)
+		code    attune.Code
+		message string
 	}{
-		"an action that does not exist":  {func(r *ingest.Run, _ *world) { r.Action = "shop.nope" }, attune.CodeNotFound, `"shop.nope"`},
-		"an action that is no reference": {func(r *ingest.Run, _ *world) { r.Action = "deploy" }, attune.CodeInvalid, `"deploy"`},
-		"an action that is declared no more": {func(r *ingest.Run, _ *world) { r.Action = "shop.old" },
+		"an unknown action":           {func(r *ingest.Run, _ *world) { r.Action = "shop.nope" }, attune.CodeNotFound, `"shop.nope"`},
+		"an invalid action reference": {func(r *ingest.Run, _ *world) { r.Action = "deploy" }, attune.CodeInvalid, `"deploy"`},
+		"a disabled action": {func(r *ingest.Run, _ *world) { r.Action = "shop.old" },
 			attune.CodeConflict, "its pack no longer declares it"},
 		"an author without a principal": {func(r *ingest.Run, _ *world) { r.Author = attune.Author{} }, attune.CodeInvalid, "principal"},
-		"a note that is no text":        {func(r *ingest.Run, _ *world) { r.Author.Note = "a\nb" }, attune.CodeInvalid, "note: "},
-		"a key that is too long":        {func(r *ingest.Run, _ *world) { r.DedupKey = strings.Repeat("k", 256) }, attune.CodeInvalid, "256 bytes"},
-		"parameters that do not fit": {func(_ *ingest.Run, w *world) { w.refusal = attune.Errorf(attune.CodeInvalid, "version is missing") },
+		"a note of two lines":           {func(r *ingest.Run, _ *world) { r.Author.Note = "a\nb" }, attune.CodeInvalid, "note: "},
+		"a key that is too long": {func(r *ingest.Run, _ *world) { r.DedupKey = strings.Repeat("k", 256) },
+			attune.CodeInvalid, "256 bytes"},
+		"a run with invalid parameters": {func(_ *ingest.Run, w *world) { w.refusal = attune.Errorf(attune.CodeInvalid, "version is missing") },
 			attune.CodeInvalid, "version is missing"},
-		"parameters that are too large": {func(r *ingest.Run, _ *world) {
+		"a run with parameters above the limit": {func(r *ingest.Run, _ *world) {
 			r.Parameters = json.RawMessage(`"` + strings.Repeat("x", attune.MaxPayloadBytes-20) + `"`)
 		}, attune.CodeTooLarge, "512 KiB"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name+" is refused", func(t *testing.T) {
 			t.Parallel()
 			w, run := setup(t), deploy()
 			tt.spoil(&run, w)
 			_, err := w.Run(t.Context(), run)
-			w.requireRefused(t, err, tt.code, tt.says)
+			w.requireRefused(t, err, tt.code, tt.message)
 		})
 	}
 }

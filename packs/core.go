@@ -17,11 +17,11 @@ import (
 //go:embed all:core
 var coreFiles embed.FS
 
-// materialize writes the embedded core pack (the trigger of direct runs, and actions to try things with: echo, noop, sleep,
-// fail) to a folder under dataDir, if it is not there yet, and returns the folder.
+// materialize writes the embedded core pack to a folder under dataDir, unless an intact copy exists, and returns the folder. The
+// core pack has the trigger of direct runs and the actions echo, noop, sleep and fail.
 //
-// The folder is named by the digest of its content and appears complete or not at all; one that is there and intact is used
-// as it is, so any number of processes may share dataDir. An error is [attune.CodeInvalid] if dataDir cannot be used.
+// The name of the folder contains the digest of its content. The folder appears complete or not at all, so any number of
+// processes may share dataDir. If dataDir cannot be used, the error is an [attune.CodeInvalid] error.
 func materialize(dataDir string) (string, error) {
 	files, err := coreContent()
 	if err != nil {
@@ -32,12 +32,12 @@ func materialize(dataDir string) (string, error) {
 		return target, nil
 	}
 	if err := files.write(target); err != nil {
-		return "", attune.WrapError(attune.CodeInvalid, err, "data folder %q: the core pack cannot be written there", dataDir)
+		return "", attune.WrapError(attune.CodeInvalid, err, "data folder %q: the core pack cannot be written to it", dataDir)
 	}
 	return target, nil
 }
 
-// content is a tree of files, in order of their paths.
+// content is a list of files, ordered by path.
 type content []file
 
 type file struct {
@@ -46,7 +46,7 @@ type file struct {
 	mode fs.FileMode
 }
 
-// coreContent reads the embedded files. Embedding loses their modes: what lies in scripts is executable.
+// coreContent reads the embedded files. Embedding loses file modes, so every file in scripts becomes executable.
 func coreContent() (content, error) {
 	var files content
 	err := fs.WalkDir(coreFiles, "core", func(path string, entry fs.DirEntry, err error) error {
@@ -67,6 +67,7 @@ func coreContent() (content, error) {
 	return files, nil
 }
 
+// digest returns the SHA-256 of paths, modes and data, in hexadecimal.
 func (c content) digest() string {
 	sum := sha256.New()
 	for _, f := range c {
@@ -76,7 +77,7 @@ func (c content) digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// intact reports whether every file is in dir as it must be.
+// intact reports whether dir has every file with the right data and mode.
 func (c content) intact(dir string) bool {
 	for _, f := range c {
 		path := filepath.Join(dir, filepath.FromSlash(f.path))
@@ -92,8 +93,7 @@ func (c content) intact(dir string) bool {
 	return true
 }
 
-// write writes the files to a new folder and gives it its name in one step. What stands there and is not intact is moved
-// out of the way.
+// write writes the files to a temporary folder and renames that to target. It first moves a damaged target away.
 func (c content) write(target string) error {
 	parent := filepath.Dir(target)
 	if err := os.MkdirAll(parent, 0o750); err != nil {
@@ -111,7 +111,7 @@ func (c content) write(target string) error {
 		}
 	}
 	if err := os.Rename(fresh, target); err == nil || c.intact(target) {
-		return nil // ours, or that of another process that was faster
+		return nil // this process or another one has written the folder
 	}
 	if err := os.Rename(target, filepath.Join(work, "damaged")); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (c content) write(target string) error {
 	return os.Rename(fresh, target)
 }
 
-// write writes one file below dir with exactly its mode, whatever the process's umask.
+// write writes one file below dir. The file gets exactly its mode, whatever the umask of the process.
 func (f file) write(dir string) error {
 	path := filepath.Join(dir, filepath.FromSlash(f.path))
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {

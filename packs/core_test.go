@@ -19,7 +19,7 @@ import (
 	"github.com/attune-go/attune/rules"
 )
 
-// outcome is what a process left behind.
+// outcome is the output and exit code of a process.
 type outcome struct {
 	stdout, stderr string
 	code           int
@@ -35,8 +35,8 @@ func run(t *testing.T, pack *attune.Pack, ref attune.Ref, parameters string) out
 	_, err = engine.Manual(action, json.RawMessage(parameters))
 	require.NoError(t, err)
 
-	// Another test may fork while this one still has the script open for writing; until that child has called exec, the
-	// script cannot be started.
+	// Another test may fork while this test has the script open for writing. Until that child calls exec, the script cannot be
+	// started, so retry.
 	for {
 		got, err := start(t, filepath.Join(pack.Dir, action.Command[0]), parameters)
 		if !errors.Is(err, syscall.ETXTBSY) {
@@ -156,11 +156,11 @@ func TestCore_IsWrittenOnce(t *testing.T) {
 func TestCore_MendsWhatIsDamaged(t *testing.T) {
 	t.Parallel()
 	damages := map[string]func(dir string) error{
-		"changed": func(dir string) error {
+		"a file is changed": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "scripts/echo"), []byte("#!/bin/sh\n"), 0o755)
 		},
-		"removed":        func(dir string) error { return os.Remove(filepath.Join(dir, "actions/echo.yaml")) },
-		"not executable": func(dir string) error { return os.Chmod(filepath.Join(dir, "scripts/echo"), 0o644) },
+		"a file is removed":        func(dir string) error { return os.Remove(filepath.Join(dir, "actions/echo.yaml")) },
+		"a file is not executable": func(dir string) error { return os.Chmod(filepath.Join(dir, "scripts/echo"), 0o644) },
 	}
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune/rules"
 )
 
-// What names from outside of attune look like.
+// Forms of names that attune does not define itself.
 var (
 	envPattern     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	headerPattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
@@ -37,8 +37,8 @@ func (d *draft) webhook(f *fields, trigger attune.Ref) *attune.Webhook {
 		SecretEnv:   f.matching("secret_env", envPattern, "the name of an environment variable"),
 		DedupHeader: f.matching("dedup_header", headerPattern, "the name of a request header"),
 	}
-	f.needed("key", "the last part of the URL to post to")
-	f.needed("secret_env", "the environment variable with the secret that signs the requests")
+	f.require("key", "the last part of the URL to post to")
+	f.require("secret_env", "the environment variable with the secret that signs the requests")
 	f.done()
 	if w.Key != "" {
 		d.webhooks = append(d.webhooks, webhookUse{
@@ -48,14 +48,14 @@ func (d *draft) webhook(f *fields, trigger attune.Ref) *attune.Webhook {
 	return w
 }
 
-// matching returns a text of a certain form.
+// matching returns a text that matches a pattern; empty if the text is absent or does not match. form describes the pattern.
 func (f *fields) matching(key string, pattern *regexp.Regexp, form string) string {
 	n := f.typed(key, kindText)
 	if n == nil {
 		return ""
 	}
 	if !pattern.MatchString(n.text) {
-		f.fault(n.place, "%s: %q is not of the right form: use %s", key, n.text, form)
+		f.fault(n.place, "%s: %q has the wrong form: use %s", key, n.text, form)
 		return ""
 	}
 	return n.text
@@ -81,7 +81,7 @@ func (d *draft) action(s *source, ref attune.Ref, n *node) {
 
 // command reads the argument vector of an action.
 func (d *draft) command(f *fields) []string {
-	f.needed("command", "a list with the program and its arguments")
+	f.require("command", "a list with the program and its arguments")
 	var command []string
 	for _, item := range f.texts("command") {
 		command = append(command, item.text)
@@ -107,7 +107,7 @@ func (f *fields) env() []string {
 		case !envPattern.MatchString(item.text):
 			f.fault(item.place, "env: %q is not the name of an environment variable", item.text)
 		case strings.HasPrefix(item.text, attune.ReservedEnv):
-			f.fault(item.place, "env: %q is attune's own: no action gets a variable whose name begins with %s, use another name",
+			f.fault(item.place, "env: %q is reserved: no action gets a variable whose name begins with %s, use another name",
 				item.text, attune.ReservedEnv)
 		default:
 			names = append(names, item.text)
@@ -138,19 +138,19 @@ func (f *fields) pool() string {
 	return n.text
 }
 
-// schema reads a JSON Schema that is written as YAML.
+// schema reads a JSON Schema in YAML.
 func (f *fields) schema(key string) json.RawMessage {
 	n := f.typed(key, kindMapping)
 	if n == nil {
 		return nil
 	}
 	schema := n.json()
-	f.mistakes(key, n, rules.CheckSchema(schema))
+	f.reportMistakes(key, n, rules.CheckSchema(schema))
 	return schema
 }
 
-// mistakes reports what the rules package says about n, each at its own place in the file.
-func (f *fields) mistakes(key string, n *node, err error) {
+// reportMistakes reports the errors that package rules found in n, each at its own place in the file.
+func (f *fields) reportMistakes(key string, n *node, err error) {
 	if err == nil {
 		return
 	}
@@ -165,7 +165,7 @@ func (f *fields) mistakes(key string, n *node, err error) {
 	}
 }
 
-// policy reads what a scope says about its work, or nil if it says nothing.
+// policy reads the policy of a pack or an action; nil if it is absent or empty.
 func (f *fields) policy() *attune.Policy {
 	n := f.typed("policy", kindMapping)
 	if n == nil || len(n.members) == 0 {
@@ -186,13 +186,13 @@ func (f *fields) policy() *attune.Policy {
 	return document
 }
 
-// scalar returns the value of a field of a policy, or nil if it is absent or of another kind.
+// scalar returns the value of a policy field, or nil if it is absent or has another kind.
 func (f *fields) scalar(field policy.Field) *node {
 	switch field.Kind {
 	case policy.Number:
 		return f.typed(field.Name, kindNumber)
 	case policy.Duration:
-		return f.span(field.Name)
+		return f.durationNode(field.Name)
 	default:
 		return f.typed(field.Name, kindText)
 	}
@@ -204,13 +204,13 @@ func (d *draft) rule(s *source, ref attune.Ref, n *node) {
 	r := attune.Rule{Ref: ref, Description: f.text("description"), Enabled: f.boolean("enabled", true)}
 	uses := ruleUse{use: use{source: s}, fields: f}
 	r.Trigger, uses.trigger = f.reference("trigger", d.name)
-	f.needed("trigger", "what the rule listens to")
+	f.require("trigger", "the kind of event that the rule reacts to")
 	r.Criteria = f.criteria()
 	r.Action, uses.action = f.reference("action", d.name)
-	f.needed("action", "what the rule runs")
+	f.require("action", "the action that the rule runs")
 	if uses.parameters = f.typed("parameters", kindMapping); uses.parameters != nil {
 		r.Parameters = uses.parameters.json()
-		f.mistakes("parameters", uses.parameters, rules.CheckParameters(r.Parameters))
+		f.reportMistakes("parameters", uses.parameters, rules.CheckParameters(r.Parameters))
 	}
 	f.done()
 	uses.rule = r
@@ -218,7 +218,7 @@ func (d *draft) rule(s *source, ref attune.Ref, n *node) {
 	d.pack.Rules = append(d.pack.Rules, r)
 }
 
-// reference reads "pack.name", or "name" for something of the same pack.
+// reference reads a reference in the form "pack.name", or "name" within the same pack.
 func (f *fields) reference(key, pack string) (attune.Ref, *node) {
 	n := f.typed(key, kindText)
 	if n == nil {
@@ -240,6 +240,6 @@ func (f *fields) criteria() string {
 	if n == nil || strings.TrimSpace(n.text) == "" {
 		return ""
 	}
-	f.mistakes("criteria", n, rules.CheckCriteria(n.text))
+	f.reportMistakes("criteria", n, rules.CheckCriteria(n.text))
 	return strings.TrimSpace(n.text)
 }

@@ -38,7 +38,7 @@ func TestDemo(t *testing.T) {
 	}, enabled)
 }
 
-// react decides like the engine of a server: over the enabled rules of the trigger.
+// react decides like a server: with the enabled rules of the trigger.
 func react(t *testing.T, pack *attune.Pack, payload string) []string {
 	t.Helper()
 	engine, err := rules.NewEngine()
@@ -124,7 +124,7 @@ func TestDemo_Actions(t *testing.T) {
 	}
 }
 
-// The reference must not promise other numbers than the code keeps.
+// The README has the same defaults and ranges as the code.
 func TestDemo_ReferenceIsRight(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("demo/README.md")
@@ -142,7 +142,7 @@ func TestDemo_ReferenceIsRight(t *testing.T) {
 	}
 }
 
-// referenceRow is how the row of a policy's field begins: its name, values, default and range.
+// referenceRow returns the beginning of the README's row of a policy field: name, values, default and range.
 func referenceRow(field policy.Field) string {
 	kind, allowed := string(field.Kind), field.Allowed
 	if field.Kind == policy.Choice {
@@ -151,7 +151,7 @@ func referenceRow(field policy.Field) string {
 	return strings.ReplaceAll(fmt.Sprintf("| %#q | %s | %#q | %s |", field.Name, kind, field.Default, allowed), "|  |", "| |")
 }
 
-// The smallest pack in the reference loads as it stands there.
+// The smallest pack in the README loads unchanged.
 func TestDemo_ReferenceExampleLoads(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("demo/README.md")

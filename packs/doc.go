@@ -5,16 +5,16 @@
 //	  triggers/*.yaml  one trigger per file, named like the file
 //	  actions/*.yaml   one action per file
 //	  rules/*.yaml     one rule per file
-//	  scripts/…        the executables of the actions, wherever the pack likes to keep them
+//	  scripts/…        the executables of the actions; any folder will do
 //
-// The format is described, key by key, in demo/README.md, next to a pack to copy.
+// demo/README.md describes every key of the format, next to a pack to copy.
 //
-// Guarantees: a pack is valid as a whole or not loaded at all. Valid means that every key is known and in its range,
-// every reference leads somewhere, every expression, template and schema compiles, and every executable is there and may
-// be executed. What is constant in a rule's parameters fits the schema of its action. The digest depends on what is
-// declared, not on how it is written down.
+// Guarantees: a pack is valid as a whole or not loaded at all. In a valid pack, every key is known and its value in range, every
+// reference has a target, every expression, template and schema compiles, and every executable exists and is executable. The
+// constant parts of a rule's parameters fit the schema of its action. The digest depends on the declarations, not on how they
+// are written or spread over files.
 //
-// Failures: whatever is wrong is found in one go and returned as one [LoadError], each with file, line and column. Line and
-// column lead to the mistake itself, also inside an expression that goes over several lines. Environment variables are
-// named in packs, never read here: a pack holds no secret.
+// Failures: all errors are returned together as one [LoadError], each with file, line and column. Line and column point at the
+// error itself, also inside an expression of several lines. Packs name environment variables, and this package never reads
+// them: a pack holds no secret.
 package packs

@@ -12,19 +12,19 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// draft is a pack that is being read, with the places of everything that refers to something else.
+// draft is a pack that is being read, with the places of its references and webhook keys.
 type draft struct {
-	dir      string // as it was given: it stands in messages
+	dir      string // as the caller named it, for messages
 	pack     attune.Pack
-	name     string // the pack's, or a stand-in if that is missing or wrong
+	name     string // the name of the pack; "unnamed" if the name is missing or wrong
 	report   report
-	declared map[section]map[attune.Ref]place // also what could not be read, so that it is not reported as missing
-	files    map[section]map[attune.Ref]string
+	declared map[section]map[attune.Ref]place  // also declarations with errors, so that references to them are no further errors
+	files    map[section]map[attune.Ref]string // the file of each declaration
 	uses     []ruleUse
 	webhooks []webhookUse
 }
 
-// use is a place where something is referred to.
+// use is a place in a file that refers to a declaration or claims a webhook key.
 type use struct {
 	source *source
 	at     place
@@ -52,10 +52,10 @@ const (
 	ruleset  section = "rules"
 )
 
-// one is the word for a single declaration of the section.
-func (s section) one() string { return strings.TrimSuffix(string(s), "s") }
+// singular is the word for one declaration of the section.
+func (s section) singular() string { return strings.TrimSuffix(string(s), "s") }
 
-// readDraft reads a pack from its folder. What is wrong is in the report of the draft.
+// readDraft reads a pack from its folder. The errors are in the report of the draft.
 func readDraft(dir string) *draft {
 	d := &draft{
 		dir:      dir,
@@ -63,21 +63,21 @@ func readDraft(dir string) *draft {
 		declared: map[section]map[attune.Ref]place{triggers: {}, actions: {}, ruleset: {}},
 		files:    map[section]map[attune.Ref]string{triggers: {}, actions: {}, ruleset: {}},
 	}
-	if err := d.open(); err != nil {
+	if err := d.checkFolder(); err != nil {
 		d.report.add(dir, place{}, "%s", err)
 		return d
 	}
-	main := readSource(filepath.Join(dir, "pack.yaml"), &d.report)
-	if main.root == nil {
+	s := readSource(filepath.Join(dir, "pack.yaml"), &d.report)
+	if s.root == nil {
 		return d
 	}
-	d.main(main)
+	d.readPack(s)
 	d.pack.Digest = digest(d.pack)
 	return d
 }
 
-// open checks that there is a folder with a pack in it.
-func (d *draft) open() error {
+// checkFolder checks that the folder exists and holds a pack.yaml. It sets the absolute path of the pack.
+func (d *draft) checkFolder() error {
 	info, err := os.Stat(d.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -94,10 +94,10 @@ func (d *draft) open() error {
 	return err
 }
 
-// main reads pack.yaml, and the folders beside it.
-func (d *draft) main(s *source) {
+// readPack reads pack.yaml and the folders beside it.
+func (d *draft) readPack(s *source) {
 	f := s.fieldsOf("pack", s.root)
-	f.needed("name", "what the pack's triggers, actions and rules are called by")
+	f.require("name", "the first half of every reference to the pack")
 	if n := f.typed("name", kindText); n != nil {
 		if err := attune.ValidateName("pack", n.text); err != nil {
 			f.fault(n.place, "%s", err)
@@ -114,13 +114,13 @@ func (d *draft) main(s *source) {
 				d.declare(s, sec, m.key, m.at, m.value)
 			}
 		}
-		d.folder(sec)
+		d.readFolder(sec)
 	}
 	f.done()
 }
 
-// folder reads the declarations of a section that have a file of their own.
-func (d *draft) folder(sec section) {
+// readFolder reads the files of a section: each holds one declaration.
+func (d *draft) readFolder(sec section) {
 	dir := filepath.Join(d.dir, string(sec))
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -134,7 +134,7 @@ func (d *draft) folder(sec section) {
 		name, isYAML := strings.CutSuffix(entry.Name(), ".yaml")
 		switch {
 		case filepath.Ext(path) == ".yml":
-			d.report.add(path, place{}, "is not read: rename it to %s.yaml", strings.TrimSuffix(entry.Name(), ".yml"))
+			d.report.add(path, place{}, "would be ignored: rename it to %s.yaml", strings.TrimSuffix(entry.Name(), ".yml"))
 		case isYAML:
 			s := readSource(path, &d.report)
 			d.declare(s, sec, name, place{}, s.root)
@@ -142,15 +142,15 @@ func (d *draft) folder(sec section) {
 	}
 }
 
-// declare reads one declaration. n is nil if it could not be parsed.
+// declare reads one declaration. n is nil if its file could not be parsed.
 func (d *draft) declare(s *source, sec section, name string, at place, n *node) {
 	ref := attune.NewRef(d.name, name)
 	if err := attune.NewRef("pack", name).Validate(); err != nil {
-		s.fault(at, "%s name %q: use lower-case letters, digits, '_' or '-', starting with a letter", sec.one(), name)
+		s.fault(at, "%s name %q: use lower-case letters, digits, '_' or '-', starting with a letter", sec.singular(), name)
 		return
 	}
 	if file, twice := d.files[sec][ref]; twice {
-		s.fault(at, "%s %q is declared a second time: the first is in %s:%d", sec.one(), name, file, max(1, d.declared[sec][ref].line))
+		s.fault(at, "%s %q is declared a second time: the first is in %s:%d", sec.singular(), name, file, max(1, d.declared[sec][ref].line))
 		return
 	}
 	d.declared[sec][ref], d.files[sec][ref] = at, s.path
@@ -167,8 +167,8 @@ func (d *draft) declare(s *source, sec section, name string, at place, n *node) 
 	}
 }
 
-// executable checks the first part of a command: with a slash it is a file of the pack, without it is looked up on the
-// worker's PATH.
+// executable checks the program of a command. With a slash, the program must be an executable file of the pack. Without one, the
+// worker looks the program up on its PATH.
 func (d *draft) executable(program string) error {
 	switch {
 	case program == "":
@@ -176,7 +176,7 @@ func (d *draft) executable(program string) error {
 	case !strings.Contains(program, "/"):
 		return nil
 	case filepath.IsAbs(program):
-		return fmt.Errorf("%q is an absolute path: name a file of the pack by its path in there, "+
+		return fmt.Errorf("%q is an absolute path: name a file of the pack by its path inside the pack, "+
 			"or a program on the worker's PATH without a slash", program)
 	case !filepath.IsLocal(program):
 		return fmt.Errorf("%q is outside of the pack: name a file of the pack, or a program on the worker's PATH without a slash", program)
@@ -200,8 +200,8 @@ func (d *draft) executable(program string) error {
 	return nil
 }
 
-// names lists what a section declares, for messages.
-func (d *draft) names(sec section) string {
+// declaredNames lists the names that a section declares, for messages.
+func (d *draft) declaredNames(sec section) string {
 	var names []string
 	for ref := range d.declared[sec] {
 		names = append(names, ref.Name())

@@ -7,16 +7,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// fields reads the keys of a mapping, each at most once, and knows at the end which keys were not read. A key whose value is
-// empty counts as absent. Mistakes go to the report of the source.
+// fields reads the keys of a mapping and remembers which keys it has read, so that done can report the others as unknown. A key
+// with an empty value counts as absent. Errors go to the report of the source.
 type fields struct {
 	*source
 	what  string // "action \"deploy\""
 	node  *node
-	asked []string
+	known []string // the keys read so far
 }
 
-// fieldsOf starts to read n, which must be a mapping.
+// fieldsOf returns the fields of n. If n is not a mapping, it reports that and returns no fields. what names n in messages.
 func (s *source) fieldsOf(what string, n *node) *fields {
 	if n.kind != kindMapping {
 		s.fault(n.place, "%s: got %s, want a mapping", what, n.kind)
@@ -27,8 +27,8 @@ func (s *source) fieldsOf(what string, n *node) *fields {
 
 // get returns the value of a key, or nil if it is absent.
 func (f *fields) get(key string) *node {
-	if !slices.Contains(f.asked, key) {
-		f.asked = append(f.asked, key)
+	if !slices.Contains(f.known, key) {
+		f.known = append(f.known, key)
 	}
 	if m := f.node.member(key); m != nil && m.value.kind != kindNull {
 		return m.value
@@ -36,7 +36,7 @@ func (f *fields) get(key string) *node {
 	return nil
 }
 
-// typed returns the value of a key if it is there and has the wanted kind.
+// typed returns the value of a key. It is nil if the key is absent or has another kind, which is reported.
 func (f *fields) typed(key string, want kind) *node {
 	n := f.get(key)
 	if n == nil || n.kind == want {
@@ -58,10 +58,10 @@ func (f *fields) text(key string) string {
 	return ""
 }
 
-// needed reports a key that must be there and is not.
-func (f *fields) needed(key, why string) {
+// require reports a required key that is absent. meaning says what the key is for.
+func (f *fields) require(key, meaning string) {
 	if m := f.node.member(key); m == nil || m.value.kind == kindNull {
-		f.fault(f.node.place, "%s: the key %q is missing: %s", f.what, key, why)
+		f.fault(f.node.place, "%s: the key %q is missing: %s", f.what, key, meaning)
 	}
 }
 
@@ -73,7 +73,7 @@ func (f *fields) boolean(key string, byDefault bool) bool {
 	return byDefault
 }
 
-// texts returns a list of texts with their nodes.
+// texts returns the nodes of a list of texts. It reports and skips items that are not text.
 func (f *fields) texts(key string) []*node {
 	list := f.typed(key, kindList)
 	if list == nil {
@@ -88,8 +88,8 @@ func (f *fields) texts(key string) []*node {
 	})
 }
 
-// span returns the value of a key that is written like a duration, or nil if it is absent.
-func (f *fields) span(key string) *node {
+// durationNode returns the value of a key if it may be a duration: text or a number. Otherwise it returns nil.
+func (f *fields) durationNode(key string) *node {
 	n := f.get(key)
 	if n != nil && n.kind != kindText && n.kind != kindNumber {
 		f.fault(n.place, "%s: got %s, want a duration such as 30s, 5m or 1h30m", key, n.kind)
@@ -98,9 +98,9 @@ func (f *fields) span(key string) *node {
 	return n
 }
 
-// duration returns a duration, or nil if it is absent.
+// duration returns a duration with its node; both are nil if it is absent or wrong.
 func (f *fields) duration(key string) (*attune.Duration, *node) {
-	n := f.span(key)
+	n := f.durationNode(key)
 	if n == nil {
 		return nil, nil
 	}
@@ -112,11 +112,11 @@ func (f *fields) duration(key string) (*attune.Duration, *node) {
 	return &d, n
 }
 
-// done reports the keys that were not read: they are unknown.
+// done reports the keys that were not read as unknown.
 func (f *fields) done() {
 	for _, m := range f.node.members {
-		if !slices.Contains(f.asked, m.key) {
-			f.fault(m.at, "%s: unknown key %q: use %s", f.what, m.key, strings.Join(f.asked, ", "))
+		if !slices.Contains(f.known, m.key) {
+			f.fault(m.at, "%s: unknown key %q: use %s", f.what, m.key, strings.Join(f.known, ", "))
 		}
 	}
 }

@@ -2,7 +2,7 @@ package packs
 
 import "github.com/attune-go/attune"
 
-// Pools returns the pools that the actions of packs run in, with repetitions.
+// Pools returns the pool of every action of the packs, with repetitions.
 func Pools(packs []attune.Pack) []string {
 	var pools []string
 	for _, pack := range packs {
@@ -13,7 +13,7 @@ func Pools(packs []attune.Pack) []string {
 	return pools
 }
 
-// Folders returns the folder of each pack, by the pack's name.
+// Folders maps the name of each pack to its folder.
 func Folders(packs []attune.Pack) map[string]string {
 	folders := make(map[string]string, len(packs))
 	for _, pack := range packs {

@@ -10,10 +10,10 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// LoadAll reads the core pack and the packs in the folders, in this order, and checks them together: every reference
-// must lead somewhere, and names and webhook keys stand for one thing. Folders that are named twice are read once. The
-// core pack's files are written to a folder under dataDir, so that workers can run its scripts. An error is a [LoadError],
-// unless dataDir cannot be used.
+// LoadAll reads the core pack and the packs in the folders, in this order, and checks them together: every reference must have
+// a target, and pack names and webhook keys must be unique. A folder that is named twice is read once. LoadAll writes the files
+// of the core pack to a folder under dataDir, so that workers can run its scripts. An error is a [LoadError], or an
+// [attune.CodeInvalid] error if dataDir cannot be used.
 func LoadAll(dataDir string, dirs []string) ([]attune.Pack, error) {
 	core, err := materialize(dataDir)
 	if err != nil {
@@ -37,7 +37,7 @@ func LoadAll(dataDir string, dirs []string) ([]attune.Pack, error) {
 	return packs, nil
 }
 
-// declarations is what the digest of a pack covers. Another name or order of the fields is another digest.
+// declarations is the input of a pack's digest. Changing the name or the order of a field changes every digest.
 type declarations struct {
 	Name        string           `json:"name"`
 	Version     string           `json:"version"`
@@ -48,8 +48,8 @@ type declarations struct {
 	Rules       []attune.Rule    `json:"rules"`
 }
 
-// digest is the SHA-256 of what a pack declares, in hexadecimal. It does not depend on the order of the declarations or
-// on how they are spread over files, nor on the folder.
+// digest returns the SHA-256 of a pack's declarations, in hexadecimal. It sorts the declarations first, so it does not depend on
+// their order, their files or the folder.
 func digest(p attune.Pack) string {
 	slices.SortFunc(p.Triggers, func(a, b attune.Trigger) int { return cmp.Compare(a.Ref, b.Ref) })
 	slices.SortFunc(p.Actions, func(a, b attune.Action) int { return cmp.Compare(a.Ref, b.Ref) })
@@ -59,7 +59,7 @@ func digest(p attune.Pack) string {
 		Triggers: p.Triggers, Actions: p.Actions, Rules: p.Rules,
 	})
 	if err != nil {
-		return "" // cannot be: a pack holds only what JSON can say
+		return "" // impossible: every value of a pack can be encoded as JSON
 	}
 	sum := sha256.Sum256(encoded)
 	return hex.EncodeToString(sum[:])

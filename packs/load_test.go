@@ -15,7 +15,7 @@ import (
 	"github.com/attune-go/attune/packs"
 )
 
-// full is a pack with every key, spread over pack.yaml and files.
+// full is a pack with every key, in pack.yaml and separate files.
 func full() map[string]string {
 	return map[string]string{
 		"pack.yaml": `name: full
@@ -121,7 +121,7 @@ func TestLoad_Digest(t *testing.T) {
 	})
 
 	same := map[string]map[string]string{
-		"another order, comments and style": {"pack.yaml": `# a comment
+		"order, comments and style differ": {"pack.yaml": `# a comment
 actions:
   y:
     parameters:
@@ -133,11 +133,11 @@ actions:
 version: "1"
 name: a
 `},
-		"files of their own": {
+		"declarations are in separate files": {
 			"pack.yaml": "name: a\nversion: '1'\n", "actions/x.yaml": "command: [ls]\n",
 			"actions/y.yaml": "command: [pwd]\r\nparameters: {type: object, minProperties: 1}\r\n",
 		},
-		"defaults said aloud": {"pack.yaml": "name: a\nversion: \"1\"\ndescription:\nactions:\n" +
+		"defaults are written out": {"pack.yaml": "name: a\nversion: \"1\"\ndescription:\nactions:\n" +
 			"  x: {command: [ls], timeout: 10m, pool: default}\n  y: {command: [pwd], parameters: {type: object, minProperties: 1}, policy: {}}\n"},
 	}
 	for name, files := range same {
@@ -190,7 +190,7 @@ parameters:
 		`A/missing: there is no such folder`,
 		`B/pack.yaml:3:22: webhook key "hook" is taken by trigger "a.t"`,
 		`B/rules/r.yaml:1:10: trigger: pack "a" has no trigger "nope": it has t`,
-		`B/rules/s.yaml:1:10: trigger: no rule can listen to "core.manual": it records that somebody ran an action directly`,
+		`B/rules/s.yaml:1:10: trigger: no rule can listen to "core.manual": it records direct runs of actions`,
 		`B/rules/s.yaml:4:6: parameters.n: got string, want integer`,
 		`B/rules/t.yaml:2:9: parameters: missing property 'n'`,
 		`B/rules/u.yaml:2:9: action: pack "b" has no action "nope": it has none`,
@@ -207,6 +207,6 @@ func TestLoadAll_DataFolderThatCannotBeUsed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	_, err := packs.LoadAll(file, nil)
-	require.ErrorContains(t, err, `data folder "`+file+`": the core pack cannot be written there`)
+	require.ErrorContains(t, err, `data folder "`+file+`": the core pack cannot be written to it`)
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 }

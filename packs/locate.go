@@ -2,27 +2,28 @@ package packs
 
 import "unicode"
 
-// locate finds the place in the file of a position inside a text: line and column of the text, from 1.
+// locate returns the place in the file of a position inside a text. line and column count from 1 within the text; line 0 means
+// the text as a whole.
 //
-// Indentation, folding and line breaks only ever change white space, so the position is found by counting all other
-// characters. That works alike for plain, quoted and block texts, on one line or many.
+// Indentation, folding and line breaks change only white space. So locate counts the other characters before the position, and
+// skips as many in the file. That works for plain, quoted and block texts of any number of lines.
 func (s *source) locate(n *node, line, column int) place {
 	if n.kind != kindText || line == 0 {
 		return n.place
 	}
 	c := s.cursor(n)
-	for range solid(n.text, line, column) {
+	for range countNonSpace(n.text, line, column) {
 		c.skipSpace()
 		c.skip()
 	}
-	if solid(n.text, line, column) < solid(n.text, len(n.text)+1, 1) {
+	if countNonSpace(n.text, line, column) < countNonSpace(n.text, len(n.text)+1, 1) {
 		c.skipSpace()
 	}
 	return place{c.line + 1, c.column + 1}
 }
 
-// solid counts the characters before a position that are no white space.
-func solid(text string, line, column int) int {
+// countNonSpace counts the characters before a position, without white space.
+func countNonSpace(text string, line, column int) int {
 	count, l, c := 0, 1, 1
 	for _, r := range text {
 		if l > line || l == line && c >= column {
@@ -39,14 +40,14 @@ func solid(text string, line, column int) int {
 	return count
 }
 
-// cursor walks over the characters of a text as they stand in the file.
+// cursor walks over the characters of a text in the file.
 type cursor struct {
 	lines        [][]rune
 	style        style
 	line, column int // of the next character, from 0
 }
 
-// cursor stands at the first character of a text.
+// cursor returns a cursor at the first character of a text.
 func (s *source) cursor(n *node) cursor {
 	c := cursor{lines: s.lines, style: n.style, line: n.line - 1, column: n.column - 1}
 	switch n.style {
@@ -59,7 +60,7 @@ func (s *source) cursor(n *node) cursor {
 	return c
 }
 
-// at is the character at an offset from the cursor in its line, or 0.
+// at returns the character at an offset from the cursor in its line; 0 after the end of the line.
 func (c *cursor) at(offset int) rune {
 	if c.line >= len(c.lines) || c.column+offset >= len(c.lines[c.line]) {
 		return 0
@@ -67,8 +68,7 @@ func (c *cursor) at(offset int) rune {
 	return c.lines[c.line][c.column+offset]
 }
 
-// skipSpace goes on to the next character that is no white space, over the ends of lines and over escapes that stand
-// for white space.
+// skipSpace moves to the next character that is not white space. It skips ends of lines and escapes of white space.
 func (c *cursor) skipSpace() {
 	for c.line < len(c.lines) {
 		switch {
@@ -84,7 +84,7 @@ func (c *cursor) skipSpace() {
 	}
 }
 
-// skip goes over one character, which may be written as an escape.
+// skip moves over one character, which may be written as an escape.
 func (c *cursor) skip() {
 	switch {
 	case c.style == styleSingle && c.at(0) == '\'' && c.at(1) == '\'':
@@ -96,7 +96,7 @@ func (c *cursor) skip() {
 	}
 }
 
-// isSpaceEscape reports whether a backslash and r stand for white space; 0 is the end of the line.
+// isSpaceEscape reports whether the escape of a backslash and r is white space; r is 0 at the end of a line.
 func isSpaceEscape(r rune) bool {
 	switch r {
 	case 'n', 't', 'r', 'v', 'f', 'N', 'L', 'P', '_', ' ', 0:
@@ -106,7 +106,7 @@ func isSpaceEscape(r rune) bool {
 	}
 }
 
-// escapeLength is how many characters an escape has whose second is r.
+// escapeLength returns the number of characters of an escape with r after the backslash.
 func escapeLength(r rune) int {
 	switch r {
 	case 'x':

@@ -6,10 +6,10 @@ import (
 	"strconv"
 )
 
-// place is a position in a file, from 1. The zero place is the file as a whole.
+// place is a line and a column in a file, from 1. The zero place means the file as a whole.
 type place struct{ line, column int }
 
-// kind is the type of a YAML value, with the words that messages use.
+// kind is the type of a YAML value, in the words of messages.
 type kind string
 
 const (
@@ -21,14 +21,14 @@ const (
 	kindMapping kind = "a mapping"
 )
 
-// style is how a text is written down.
+// style is the notation of a text in YAML.
 type style int
 
 const (
 	stylePlain style = iota
 	styleSingle
 	styleDouble
-	styleBlock // with | or >
+	styleBlock // begins with | or >
 )
 
 // node is a YAML value with its place.
@@ -36,7 +36,7 @@ type node struct {
 	place
 	kind    kind
 	style   style
-	text    string // the text; of a number or boolean, its JSON form
+	text    string // a text as it is, a number or boolean in its JSON form
 	members []member
 	items   []*node
 }
@@ -58,7 +58,7 @@ func (n *node) member(key string) *member {
 	return nil
 }
 
-// follow returns the node at the end of a path of keys and indexes, or the last one on the way that exists.
+// follow returns the node at the end of a path of keys and indexes, or the last node of the path that exists.
 func (n *node) follow(path []string) *node {
 	if len(path) == 0 {
 		return n
@@ -72,13 +72,13 @@ func (n *node) follow(path []string) *node {
 	return n
 }
 
-// json is the value as JSON, with sorted keys and numbers as they were written.
+// json returns the value as JSON, with sorted keys and with numbers as they are written.
 func (n *node) json() json.RawMessage {
 	var b bytes.Buffer
 	out := json.NewEncoder(&b)
 	out.SetEscapeHTML(false)
 	if err := out.Encode(n.value()); err != nil {
-		return nil // cannot be: the tree holds only what JSON can say
+		return nil // impossible: every value of the tree can be encoded as JSON
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune/packs"
 )
 
-// load returns the pack in the first of the folders, loaded beside the core pack and the others.
+// load loads the core pack and the folders, and returns the pack of the first folder.
 func load(t *testing.T, dirs ...string) (*attune.Pack, error) {
 	t.Helper()
 	all, err := packs.LoadAll(t.TempDir(), dirs)
@@ -48,7 +48,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// requireProblems compares an error with the problems it must list. Folders stand in them by their names in dirs.
+// requireProblems compares the problems of an error with the wanted ones, in which dirs names the folders.
 func requireProblems(t *testing.T, err error, dirs map[string]string, want ...string) {
 	t.Helper()
 	require.Error(t, err)

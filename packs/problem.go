@@ -7,14 +7,14 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Problem is one thing that is wrong with a pack.
+// Problem is one error in a pack.
 type Problem struct {
-	File         string // the path, as far as it was given: relative to where the caller is
-	Line, Column int    // from 1, columns in characters; both 0 when it is about the file or folder as a whole
+	File         string // the path, relative if the caller named a relative folder
+	Line, Column int    // from 1, columns in characters; both 0 for the file or folder as a whole
 	Message      string
 }
 
-// String is the problem in the form "file:line:column: message".
+// String returns the problem in the form "file:line:column: message".
 func (p Problem) String() string {
 	if p.Line == 0 {
 		return p.File + ": " + p.Message
@@ -22,10 +22,10 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
 }
 
-// LoadError is everything that is wrong with the packs of one call, by file and line. Its code is [attune.CodeInvalid].
+// LoadError is all errors in the packs of one call, ordered by file and line. Its code is [attune.CodeInvalid].
 type LoadError struct{ Problems []Problem }
 
-// Error is one line per problem.
+// Error returns one line for each problem.
 func (e *LoadError) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, problem := range e.Problems {
@@ -34,7 +34,7 @@ func (e *LoadError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives the error its code.
+// Unwrap returns an [attune.Error] with the code of the error.
 func (e *LoadError) Unwrap() error { return attune.Errorf(attune.CodeInvalid, "%s", e.Error()) }
 
 // report collects problems.

@@ -21,22 +21,22 @@ func TestLoad_Problems(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		{"empty folder", nil, []string{`P: is not a pack: it has no pack.yaml`}},
-		{"empty file", map[string]string{"pack.yaml": "# nothing\n"}, []string{`P/pack.yaml: is empty`}},
-		{"a list", map[string]string{"pack.yaml": "- name: a\n"}, []string{`P/pack.yaml:1:1: got a list, want a mapping of keys to values`}},
-		{"two documents", map[string]string{"pack.yaml": "name: a\n---\nname: b\n"}, []string{`P/pack.yaml:2:1: a second document: use one file for each`}},
-		{"not UTF-8", map[string]string{"pack.yaml": "name: \xff\n"}, []string{`P/pack.yaml: is not UTF-8 text`}},
-		{"not YAML", map[string]string{"pack.yaml": "name: a\nversion: 'x\n"}, []string{
+		{"a folder is empty", nil, []string{`P: is not a pack: it has no pack.yaml`}},
+		{"a file is empty", map[string]string{"pack.yaml": "# nothing\n"}, []string{`P/pack.yaml: is empty`}},
+		{"a file holds a list", map[string]string{"pack.yaml": "- name: a\n"}, []string{`P/pack.yaml:1:1: got a list, want a mapping of keys to values`}},
+		{"a file holds two documents", map[string]string{"pack.yaml": "name: a\n---\nname: b\n"}, []string{`P/pack.yaml:2:1: a second document: use one file for each document`}},
+		{"a file is not UTF-8", map[string]string{"pack.yaml": "name: \xff\n"}, []string{`P/pack.yaml: is not UTF-8 text`}},
+		{"a file is not YAML", map[string]string{"pack.yaml": "name: a\nversion: 'x\n"}, []string{
 			`P/pack.yaml:2:10: not valid YAML: could not find end character of single-quoted text`}},
-		{"tab", map[string]string{"pack.yaml": "name: a\npolicy:\n\tlimit: 1\n"}, []string{
+		{"a tab indents a line", map[string]string{"pack.yaml": "name: a\npolicy:\n\tlimit: 1\n"}, []string{
 			"P/pack.yaml:3:1: not valid YAML: found character '\t' that cannot start any token"}},
-		{"no name", map[string]string{"pack.yaml": "version: \"1\"\ntriggers: {t: {}}\nrules: {r: {trigger: t, action: core.echo}}\n"}, []string{
-			`P/pack.yaml:1:1: pack: the key "name" is missing: what the pack's triggers, actions and rules are called by`}},
-		{"bad names", map[string]string{"pack.yaml": "name: My Pack\ntriggers:\n  Push: {}\n", "actions/Do it.yaml": "command: [ls]\n"}, []string{
+		{"the name is missing", map[string]string{"pack.yaml": "version: \"1\"\ntriggers: {t: {}}\nrules: {r: {trigger: t, action: core.echo}}\n"}, []string{
+			`P/pack.yaml:1:1: pack: the key "name" is missing: the first half of every reference to the pack`}},
+		{"names are malformed", map[string]string{"pack.yaml": "name: My Pack\ntriggers:\n  Push: {}\n", "actions/Do it.yaml": "command: [ls]\n"}, []string{
 			`P/actions/Do it.yaml: action name "Do it": use lower-case letters, digits, '_' or '-', starting with a letter`,
 			`P/pack.yaml:1:7: pack name "My Pack": use lower-case letters, digits, '_' or '-', starting with a letter`,
 			`P/pack.yaml:3:3: trigger name "Push": use lower-case letters, digits, '_' or '-', starting with a letter`}},
-		{"unknown keys", map[string]string{
+		{"keys are unknown", map[string]string{
 			"pack.yaml":       "name: a\nauthor: me\npolicy: {limits: 1}\n",
 			"actions/x.yaml":  "comand: [ls]\ncommand: [ls]\n",
 			"triggers/t.yaml": "webhook: {key: k, secret_env: S, secret: x}\n",
@@ -46,7 +46,7 @@ func TestLoad_Problems(t *testing.T) {
 			`P/pack.yaml:3:10: policy: unknown key "limits": use limit, max_queued, overflow, queue_timeout, max_attempts, retry_delay, retry_placement`,
 			`P/rules/r.yaml:1:1: rule "r": unknown key "when": use description, enabled, trigger, criteria, action, parameters`,
 			`P/triggers/t.yaml:1:34: webhook of trigger "t": unknown key "secret": use key, secret_env, dedup_header`}},
-		{"wrong types", map[string]string{
+		{"values have wrong types", map[string]string{
 			"pack.yaml":       "name: a\nversion: 1.10\ndescription: [x]\npolicy: 3\ntriggers: [t]\n",
 			"actions/x.yaml":  "command: ls -l\nenv: HOME\ntimeout: [1]\npool: 7\nparameters: object\n",
 			"actions/y.yaml":  "command: [ls, 5, true]\ntimeout: 30\n",
@@ -71,20 +71,20 @@ func TestLoad_Problems(t *testing.T) {
 			`P/rules/r.yaml:5:13: parameters: got a list, want a mapping`,
 			`P/triggers/t.yaml:1:10: payload: got text, want a mapping`,
 			`P/triggers/t.yaml:2:10: webhook: got a boolean, want a mapping`}},
-		{"missing keys", map[string]string{
+		{"required keys are missing", map[string]string{
 			"pack.yaml": "name: a\nactions:\n  x: {}\n  y:\n    command:\nrules:\n  r: {enabled: false}\ntriggers:\n  t: {webhook: {dedup_header: X}}\n"}, []string{
 			`P/pack.yaml:3:6: action "x": the key "command" is missing: a list with the program and its arguments`,
 			`P/pack.yaml:5:5: action "y": the key "command" is missing: a list with the program and its arguments`,
-			`P/pack.yaml:7:6: rule "r": the key "trigger" is missing: what the rule listens to`,
-			`P/pack.yaml:7:6: rule "r": the key "action" is missing: what the rule runs`,
+			`P/pack.yaml:7:6: rule "r": the key "trigger" is missing: the kind of event that the rule reacts to`,
+			`P/pack.yaml:7:6: rule "r": the key "action" is missing: the action that the rule runs`,
 			`P/pack.yaml:9:16: webhook of trigger "t": the key "key" is missing: the last part of the URL to post to`,
 			`P/pack.yaml:9:16: webhook of trigger "t": the key "secret_env" is missing: the environment variable with the secret that signs the requests`}},
-		{"a declaration without a body", map[string]string{"pack.yaml": "name: a\nactions:\n  x:\n  y: ls\n"}, []string{
+		{"a declaration has no body", map[string]string{"pack.yaml": "name: a\nactions:\n  x:\n  y: ls\n"}, []string{
 			`P/pack.yaml:3:5: action "x": got nothing, want a mapping`,
 			`P/pack.yaml:3:5: action "x": the key "command" is missing: a list with the program and its arguments`,
 			`P/pack.yaml:4:6: action "y": got text, want a mapping`,
 			`P/pack.yaml:4:6: action "y": the key "command" is missing: a list with the program and its arguments`}},
-		{"commands", map[string]string{
+		{"commands cannot run", map[string]string{
 			"pack.yaml": `name: a
 actions:
   a: {command: []}
@@ -102,14 +102,14 @@ actions:
 			`P/pack.yaml:5:17: command: "bin/missing" does not exist in the pack`,
 			`P/pack.yaml:6:17: command: "bin/plain" is not executable: run chmod +x on it`,
 			`P/pack.yaml:7:17: command: "bin/" is not a file`,
-			`P/pack.yaml:8:17: command: "/bin/sh" is an absolute path: name a file of the pack by its path in there, or a program on the worker's PATH without a slash`,
+			`P/pack.yaml:8:17: command: "/bin/sh" is an absolute path: name a file of the pack by its path inside the pack, or a program on the worker's PATH without a slash`,
 			`P/pack.yaml:9:17: command: "../sh" is outside of the pack: name a file of the pack, or a program on the worker's PATH without a slash`}},
-		{"variables that no action gets", map[string]string{
+		{"a variable is reserved", map[string]string{
 			"pack.yaml":      "name: a\nactions:\n  x:\n    command: [ls]\n    env: [HOME, ATTUNE_DATABASE_URL]\n",
 			"actions/y.yaml": "command: [ls]\nenv:\n  - ATTUNE\n  - attune_x\n  - ATTUNE_\n  - MY_ATTUNE_X\n"}, []string{
-			`P/actions/y.yaml:5:5: env: "ATTUNE_" is attune's own: no action gets a variable whose name begins with ATTUNE_, use another name`,
-			`P/pack.yaml:5:17: env: "ATTUNE_DATABASE_URL" is attune's own: no action gets a variable whose name begins with ATTUNE_, use another name`}},
-		{"values out of range", map[string]string{
+			`P/actions/y.yaml:5:5: env: "ATTUNE_" is reserved: no action gets a variable whose name begins with ATTUNE_, use another name`,
+			`P/pack.yaml:5:17: env: "ATTUNE_DATABASE_URL" is reserved: no action gets a variable whose name begins with ATTUNE_, use another name`}},
+		{"values are out of range", map[string]string{
 			"pack.yaml":       "name: a\npolicy:\n  limit: -1\n  max_queued: 0\n  overflow: wait\n  queue_timeout: -5s\n  max_attempts: 0\n  retry_delay: 25h\n  retry_placement: front\n",
 			"actions/x.yaml":  "command: [ls]\ntimeout: 0s\npool: Big Ones\nenv: [A-B, HOME]\npolicy: {limit: 10001, max_queued: 1.5, queue_timeout: soon}\n",
 			"actions/y.yaml":  "command: [ls]\ntimeout: 3 days\npolicy: {limit: 99999999999999999999, max_attempts: 101, retry_delay: -1s, retry_placement: 1}\n",
@@ -132,20 +132,20 @@ actions:
 			`P/pack.yaml:7:17: policy max_attempts 0: use 1 (no retry) to 100`,
 			`P/pack.yaml:8:16: policy retry_delay 25h0m0s: use 0s to 24h0m0s`,
 			`P/pack.yaml:9:20: policy retry_placement "front": use "hold", "back" or "park"`,
-			`P/triggers/t.yaml:1:16: key: "a/b" is not of the right form: use letters, digits, '.', '_' or '-', at most 100`,
-			`P/triggers/t.yaml:1:33: secret_env: "1X" is not of the right form: use the name of an environment variable`,
-			`P/triggers/t.yaml:1:51: dedup_header: "X Y" is not of the right form: use the name of a request header`}},
-		{"declared twice", map[string]string{
+			`P/triggers/t.yaml:1:16: key: "a/b" has the wrong form: use letters, digits, '.', '_' or '-', at most 100`,
+			`P/triggers/t.yaml:1:33: secret_env: "1X" has the wrong form: use the name of an environment variable`,
+			`P/triggers/t.yaml:1:51: dedup_header: "X Y" has the wrong form: use the name of a request header`}},
+		{"a name is declared twice", map[string]string{
 			"pack.yaml":      "name: a\nactions:\n  x: {command: [ls]}\n  x: {command: [pwd]}\nname: b\n",
 			"actions/x.yaml": "command: [ls]\n", "actions/y.yml": "command: [ls]\n"}, []string{
 			`P/actions/x.yaml: action "x" is declared a second time: the first is in P/pack.yaml:3`,
-			`P/actions/y.yml: is not read: rename it to y.yaml`,
-			`P/pack.yaml:4:3: key "x" stands here a second time: the first is in line 3`,
-			`P/pack.yaml:5:1: key "name" stands here a second time: the first is in line 1`}},
-		{"webhook key twice", map[string]string{
+			`P/actions/y.yml: would be ignored: rename it to y.yaml`,
+			`P/pack.yaml:4:3: key "x" appears a second time: the first is in line 3`,
+			`P/pack.yaml:5:1: key "name" appears a second time: the first is in line 1`}},
+		{"a webhook key is used twice", map[string]string{
 			"pack.yaml": "name: a\ntriggers:\n  s: {webhook: {key: k, secret_env: S}}\n  t: {webhook: {key: k, secret_env: S}}\n"}, []string{
 			`P/pack.yaml:4:22: webhook key "k" is taken by trigger "a.s"`}},
-		{"references", map[string]string{
+		{"references have no target", map[string]string{
 			"pack.yaml": `name: a
 triggers: {t: {}}
 actions: {x: {command: [ls]}, y: {command: [ls]}}
@@ -158,14 +158,14 @@ rules:
 			`P/pack.yaml:5:30: action: pack "a" has no action "nope": it has x, y`,
 			`P/pack.yaml:6:16: trigger: pack "a" has no trigger "nope": it has t`,
 			`P/pack.yaml:6:32: action: reference "A.x" is not of the form "pack.name" (lower-case letters, digits, '_', '-')`,
-			`P/pack.yaml:7:16: trigger: no rule can listen to "core.manual": it records that somebody ran an action directly`,
+			`P/pack.yaml:7:16: trigger: no rule can listen to "core.manual": it records direct runs of actions`,
 			`P/pack.yaml:7:37: action: reference "a.x " is not of the form "pack.name" (lower-case letters, digits, '_', '-')`}},
-		{"what cannot be read is not reported as missing", map[string]string{
+		{"an unreadable declaration is not reported as missing", map[string]string{
 			"pack.yaml": "name: a\ntriggers: {t: {}}\nrules: {r: {trigger: t, action: x}}\n", "actions/x.yaml": "command: [ls\n"}, []string{
 			`P/actions/x.yaml:1:10: not valid YAML: sequence end token ']' not found`}},
-		{"what the subset leaves out", map[string]string{
+		{"the YAML is outside of the subset", map[string]string{
 			"pack.yaml": "name: &n a\nversion: *n\ndescription: !!str 3\npolicy:\n  <<: {limit: 1}\n  max_queued: 0x10\n  limit: 010\ntriggers:\n  1: {}\n"}, []string{
-			`P/pack.yaml:1:1: pack: the key "name" is missing: what the pack's triggers, actions and rules are called by`,
+			`P/pack.yaml:1:1: pack: the key "name" is missing: the first half of every reference to the pack`,
 			`P/pack.yaml:1:7: anchors, aliases and tags are not supported: write the value itself`,
 			`P/pack.yaml:2:10: anchors, aliases and tags are not supported: write the value itself`,
 			`P/pack.yaml:3:14: anchors, aliases and tags are not supported: write the value itself`,
@@ -173,12 +173,12 @@ rules:
 			`P/pack.yaml:6:15: number 0x10: write it in decimal digits, or put it in quotes if it is text`,
 			`P/pack.yaml:7:10: number 010: write it in decimal digits, or put it in quotes if it is text`,
 			`P/pack.yaml:9:3: key 1 is not text: put it in quotes`}},
-		{"U+0000", map[string]string{"pack.yaml": "name: a\ndescription: \"x\\0\"\n"}, []string{
+		{"a text has U+0000", map[string]string{"pack.yaml": "name: a\ndescription: \"x\\0\"\n"}, []string{
 			`P/pack.yaml:2:14: the text contains U+0000, which cannot be stored`}},
-		{"templates without quotes", map[string]string{
+		{"a template has no quotes", map[string]string{
 			"pack.yaml": "name: a\ntriggers: {t: {}}\nactions: {x: {command: [ls]}}\n", "rules/r.yaml": "trigger: t\naction: x\nparameters:\n  a: {{ payload.x }}\n"}, []string{
 			`P/rules/r.yaml:4:7: not valid YAML: could not find flow map content; put templates in quotes: "{{ … }}"`}},
-		{"parameters that never fit", map[string]string{
+		{"parameters never fit the schema", map[string]string{
 			"pack.yaml": "name: a\ntriggers: {t: {}}\nactions:\n  x:\n    command: [ls]\n    parameters: {properties: {n: {type: integer}, s: {enum: [a, b]}}, required: [n], additionalProperties: false}\n" +
 				"rules:\n  q: {trigger: t, action: x}\n  r:\n    trigger: t\n    action: x\n    parameters: {s: c, m: \"{{ payload.m }}\"}\n" +
 				"  s: {trigger: t, action: x, parameters: {n: \"{{ payload.n }}\", s: a}}\n"}, []string{
@@ -198,7 +198,7 @@ rules:
 	}
 }
 
-// rulesOf is a pack with one trigger, one action and this rule.
+// rulesOf returns a pack with one trigger, one action and the given rule.
 func rulesOf(rule string) map[string]string {
 	return map[string]string{
 		"pack.yaml": "name: a\ntriggers: {t: {}}\nactions: {x: {command: [ls]}}\n", "rules/r.yaml": "trigger: t\naction: x\n" + rule,
@@ -211,26 +211,26 @@ func TestLoad_ProblemsInsideExpressions(t *testing.T) {
 		name, rule string
 		want       []string
 	}{
-		{"plain", "criteria: payload.a == paylod.b\n", []string{`3:24: criteria: undeclared reference to 'paylod'`}},
-		{"single quotes", "criteria: 'payload.a == ''x'' && foo'\n", []string{`3:34: criteria: undeclared reference to 'foo'`}},
-		{"double quotes", `criteria: "payload.a == \"\u00e4\" && \n foo"` + "\n", []string{`3:42: criteria: undeclared reference to 'foo'`}},
-		{"several lines, plain", "criteria: payload.a == 1 &&\n  payload.b == 2 &&\n  foo\n", []string{`5:3: criteria: undeclared reference to 'foo'`}},
-		{"several lines, quoted", "criteria: \"payload.a == 1 &&\n\n  payload.b == 2 &&\n  foo\"\n", []string{`6:3: criteria: undeclared reference to 'foo'`}},
-		{"literal block", "criteria: |\n  payload.a == 1 &&\n    payload.b == 2 &&\n\n    foo\n", []string{`7:5: criteria: undeclared reference to 'foo'`}},
-		{"literal block with indentation", "criteria: |2-\n    payload.a == 1 &&\n   foo\n", []string{`5:4: criteria: undeclared reference to 'foo'`}},
-		{"folded block", "criteria: >-\n  payload.a == 1 &&\n  payload.b == 2 &&\n  foo && bar\n", []string{
+		{"the text is plain", "criteria: payload.a == paylod.b\n", []string{`3:24: criteria: undeclared reference to 'paylod'`}},
+		{"the text is in single quotes", "criteria: 'payload.a == ''x'' && foo'\n", []string{`3:34: criteria: undeclared reference to 'foo'`}},
+		{"the text is in double quotes", `criteria: "payload.a == \"\u00e4\" && \n foo"` + "\n", []string{`3:42: criteria: undeclared reference to 'foo'`}},
+		{"a plain text has several lines", "criteria: payload.a == 1 &&\n  payload.b == 2 &&\n  foo\n", []string{`5:3: criteria: undeclared reference to 'foo'`}},
+		{"a quoted text has several lines", "criteria: \"payload.a == 1 &&\n\n  payload.b == 2 &&\n  foo\"\n", []string{`6:3: criteria: undeclared reference to 'foo'`}},
+		{"the text is a literal block", "criteria: |\n  payload.a == 1 &&\n    payload.b == 2 &&\n\n    foo\n", []string{`7:5: criteria: undeclared reference to 'foo'`}},
+		{"the literal block has an indentation indicator", "criteria: |2-\n    payload.a == 1 &&\n   foo\n", []string{`5:4: criteria: undeclared reference to 'foo'`}},
+		{"the text is a folded block", "criteria: >-\n  payload.a == 1 &&\n  payload.b == 2 &&\n  foo && bar\n", []string{
 			`6:3: criteria: undeclared reference to 'foo'`, `6:10: criteria: undeclared reference to 'bar'`}},
-		{"after a comment and umlauts", "# ä\ncriteria: payload.ä == 1\n", []string{
+		{"umlauts come before the place", "# ä\ncriteria: payload.ä == 1\n", []string{
 			`4:19: criteria: syntax error: cannot read 'ä'`, `4:21: criteria: syntax error: cannot read '. =='`}},
-		{"the end", "criteria: payload.a ==\n", []string{`3:23: criteria: syntax error: the expression ends too early`}},
-		{"not a bool", "criteria: |\n  payload.a + 'x'\n", []string{`4:3: criteria: yields string, want bool`}},
-		{"Windows line ends", "criteria: |\r\n  payload.a == 1 &&\r\n  foo\r\n", []string{`5:3: criteria: undeclared reference to 'foo'`}},
-		{"templates", "parameters:\n  a: \"x {{ foo }} y {{ payload.b }} {{ bar }}\"\n  b:\n    - c: |\n        one\n        two {{\n          1 + baz }}\n  d: \"{{\"\n", []string{
+		{"the expression ends too early", "criteria: payload.a ==\n", []string{`3:23: criteria: syntax error: the expression ends too early`}},
+		{"the criteria yield no bool", "criteria: |\n  payload.a + 'x'\n", []string{`4:3: criteria: yields string, want bool`}},
+		{"lines end like on Windows", "criteria: |\r\n  payload.a == 1 &&\r\n  foo\r\n", []string{`5:3: criteria: undeclared reference to 'foo'`}},
+		{"templates are wrong", "parameters:\n  a: \"x {{ foo }} y {{ payload.b }} {{ bar }}\"\n  b:\n    - c: |\n        one\n        two {{\n          1 + baz }}\n  d: \"{{\"\n", []string{
 			`4:12: parameters.a: undeclared reference to 'foo'`,
 			`4:40: parameters.a: undeclared reference to 'bar'`,
 			`9:15: parameters.b.0.c: undeclared reference to 'baz'`,
 			`10:7: parameters.d: "{{" without "}}"; to write two braces, write {{ "{{" }}`}},
-		{"keys", "parameters:\n  a:\n    \"{{ payload.k }}\": 1\n", []string{`5:5: parameters.a: the key "{{ payload.k }}" is not a template: only values can be`}},
+		{"a key holds a template", "parameters:\n  a:\n    \"{{ payload.k }}\": 1\n", []string{`5:5: parameters.a: the key "{{ payload.k }}" is not a template: only values can be`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune/packs"
 )
 
-// Wherever an expression stands in a file, and however YAML writes it, the mistake is found where a person sees it.
+// For every position of an expression in a file, and every YAML style, the problem has the place of the mistake in the file.
 func TestLoad_PlaceOfAMistake(t *testing.T) {
 	t.Parallel()
 	dataDir, dir := t.TempDir(), folder(t, rulesOf(""))
@@ -64,8 +64,7 @@ func writeCriteria(style int, expression string) string {
 	}
 }
 
-// FuzzLoad feeds anything as pack.yaml and as a rule: whatever stands there, the answer is a pack or a list of problems
-// that names files.
+// FuzzLoad loads arbitrary data as pack.yaml and as a rule. The result is a pack or a list of problems that name files.
 func FuzzLoad(f *testing.F) {
 	f.Add("name: a\ntriggers: {t: {}}\nactions: {x: {command: [ls]}}\n", "trigger: t\naction: x\ncriteria: |\n  payload.a ==\n")
 	f.Add("name: a\npolicy: {limit: 1e3}\n", "parameters: {a: [\"{{ x }}\", {b: >-\n  y}]}\n")

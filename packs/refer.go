@@ -9,10 +9,10 @@ import (
 	"github.com/attune-go/attune/rules"
 )
 
-// library is the packs that are loaded together.
+// library holds the packs that are loaded together.
 type library struct{ drafts []*draft }
 
-// check reports names that stand for two things, and references that lead nowhere.
+// check reports pack names and webhook keys that are used twice, and references without a target.
 func (l library) check() {
 	l.checkNames()
 	l.checkWebhooks()
@@ -49,10 +49,10 @@ func (l library) checkWebhooks() {
 	}
 }
 
-// checkRule checks what a rule refers to, and that its constants fit its action.
+// checkRule checks the references of a rule, and that its constant parameters fit the schema of its action.
 func (l library) checkRule(u ruleUse) {
 	if u.trigger != nil && u.rule.Trigger == attune.ManualTrigger {
-		u.source.fault(u.trigger.place, "trigger: no rule can listen to %q: it records that somebody ran an action directly",
+		u.source.fault(u.trigger.place, "trigger: no rule can listen to %q: it records direct runs of actions",
 			attune.ManualTrigger)
 	} else if u.trigger != nil {
 		l.checkReference(u.source, u.trigger, u.rule.Trigger, triggers)
@@ -64,31 +64,32 @@ func (l library) checkRule(u ruleUse) {
 	if parameters == nil {
 		parameters = u.action
 	}
-	u.fields.mistakes("parameters", parameters, rules.CheckFit(u.rule.Parameters, l.schema(u.rule.Action)))
+	u.fields.reportMistakes("parameters", parameters, rules.CheckFit(u.rule.Parameters, l.schema(u.rule.Action)))
 }
 
-// checkReference reports whether something is declared.
+// checkReference reports whether a reference has a target. If not, it adds a problem.
 func (l library) checkReference(s *source, n *node, ref attune.Ref, sec section) bool {
 	i := slices.IndexFunc(l.drafts, func(d *draft) bool { return d.pack.Name == ref.Pack() })
 	if i < 0 {
 		if l.allNamed() {
-			s.fault(n.place, "%s: there is no pack %q", sec.one(), ref.Pack())
+			s.fault(n.place, "%s: there is no pack %q", sec.singular(), ref.Pack())
 		}
 		return false
 	}
 	if _, ok := l.drafts[i].declared[sec][ref]; !ok {
-		s.fault(n.place, "%s: pack %q has no %s %q: it has %s", sec.one(), ref.Pack(), sec.one(), ref.Name(), l.drafts[i].names(sec))
+		s.fault(n.place, "%s: pack %q has no %s %q: it has %s",
+			sec.singular(), ref.Pack(), sec.singular(), ref.Name(), l.drafts[i].declaredNames(sec))
 		return false
 	}
 	return true
 }
 
-// allNamed reports whether every pack could be read well enough to know its name.
+// allNamed reports whether every pack has a valid name. Without it, a missing pack may be one whose name could not be read.
 func (l library) allNamed() bool {
 	return !slices.ContainsFunc(l.drafts, func(d *draft) bool { return d.pack.Name == "" })
 }
 
-// schema is the schema of an action's parameters, or nil.
+// schema returns the schema of an action's parameters, or nil.
 func (l library) schema(ref attune.Ref) []byte {
 	for _, d := range l.drafts {
 		for _, a := range d.pack.Actions {
@@ -100,7 +101,7 @@ func (l library) schema(ref attune.Ref) []byte {
 	return nil
 }
 
-// err is what is wrong with all packs, or nil.
+// err returns the problems of all packs as a [LoadError], or nil.
 func (l library) err() error {
 	var all []Problem
 	for _, d := range l.drafts {

@@ -14,12 +14,12 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// source is one YAML file: a single document, as a tree with places.
+// source is one YAML file with a single document, as a tree of nodes with places.
 //
-// The YAML is a strict subset, so that what a person sees is what is loaded: no anchors, aliases, merge keys or tags, no
-// key twice, keys are text, and numbers look like JSON's.
+// attune accepts a strict subset of YAML, so that a file means what a person reads in it: no anchors, aliases, merge keys or tags,
+// no repeated keys, only text as keys, and only numbers in JSON's notation.
 type source struct {
-	path   string // as it stands in messages
+	path   string // as shown in messages
 	lines  [][]rune
 	root   *node // nil if the file cannot be read
 	report *report
@@ -30,7 +30,7 @@ func (s *source) fault(at place, format string, args ...any) {
 	s.report.add(s.path, at, format, args...)
 }
 
-// readSource reads a file that must hold a mapping. What is wrong goes to the report.
+// readSource reads a file that must hold a mapping. Errors go to the report.
 func readSource(path string, report *report) *source {
 	s := &source{path: path, report: report}
 	data, err := os.ReadFile(path)
@@ -61,7 +61,7 @@ func (s *source) parse(data []byte) {
 		return
 	}
 	if len(file.Docs) > 1 {
-		s.fault(placeOf(file.Docs[1].Start), "a second document: use one file for each")
+		s.fault(placeOf(file.Docs[1].Start), "a second document: use one file for each document")
 	}
 	root := s.convert(file.Docs[0].Body)
 	if root.kind != kindMapping {
@@ -71,7 +71,7 @@ func (s *source) parse(data []byte) {
 	s.root = root
 }
 
-// syntax reports why a file is not YAML, with a hint for the mistake that templates invite.
+// syntax reports why a file is not valid YAML, with a hint for a template without quotes.
 func (s *source) syntax(err error) {
 	invalid, ok := errors.AsType[*yaml.SyntaxError](err)
 	if !ok {
@@ -94,7 +94,7 @@ func placeOf(t *token.Token) place {
 	return place{t.Position.Line, t.Position.Column}
 }
 
-// convert turns the parser's tree into ours. A part that is not allowed is reported and becomes null.
+// convert turns the tree of the parser into nodes. It reports a part that is not allowed and makes it null.
 func (s *source) convert(n ast.Node) *node {
 	at := placeOf(n.GetToken())
 	switch v := n.(type) {
@@ -122,8 +122,7 @@ func (s *source) convert(n ast.Node) *node {
 	}
 }
 
-// jsonNumber is what counts as a number. YAML's other notations mean different things to different readers: 017 is
-// fifteen to some and seventeen to others.
+// jsonNumber matches the accepted numbers. YAML's other notations are ambiguous: 017 is 15 in YAML 1.1 and 17 in YAML 1.2.
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 
 func (s *source) number(at place, text string) *node {
@@ -149,7 +148,7 @@ func (s *source) text(at place, v *ast.StringNode) *node {
 	return s.checked(n)
 }
 
-// checked refuses the one character that cannot be stored.
+// checked reports a text with U+0000, which the database cannot store.
 func (s *source) checked(n *node) *node {
 	if strings.ContainsRune(n.text, 0) {
 		s.fault(n.place, "the text contains U+0000, which cannot be stored")
@@ -169,7 +168,7 @@ func (s *source) mapping(at place, v ast.MapNode) *node {
 		}
 		m.key = key.Value
 		if first := n.member(m.key); first != nil {
-			s.fault(m.at, "key %q stands here a second time: the first is in line %d", m.key, first.at.line)
+			s.fault(m.at, "key %q appears a second time: the first is in line %d", m.key, first.at.line)
 			continue
 		}
 		n.members = append(n.members, m)
@@ -180,7 +179,7 @@ func (s *source) mapping(at place, v ast.MapNode) *node {
 	return n
 }
 
-// reason is an error of the file system without operation and path, which the caller names better.
+// reason returns the text of a file system error without operation and path: the message of the caller names both.
 func reason(err error) string {
 	if path, ok := errors.AsType[*os.PathError](err); ok {
 		return path.Err.Error()

@@ -25,7 +25,7 @@ func field(t *testing.T, name string) policy.Field {
 	return policy.Field{}
 }
 
-// names are the keys of a struct's JSON form, in order.
+// names returns the JSON keys of a struct, in order.
 func names(of any) []string {
 	var all []string
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(of)) {
@@ -48,7 +48,7 @@ func TestFields_AreThoseOfTheTypes(t *testing.T) {
 	require.Equal(t, names(attune.QueuePolicy{}), append([]string{"revision"}, listed...))
 }
 
-// Each accessor must reach the field of its own name: a document that says one thing has one key, and it decides one field.
+// Each accessor must reach the field of its own name: a document with one field has one JSON key, and changes one effective field.
 func TestFields_ReachTheirOwnField(t *testing.T) {
 	t.Parallel()
 	for _, f := range policy.Fields() {
@@ -67,10 +67,10 @@ func TestFields_ReachTheirOwnField(t *testing.T) {
 			require.NoError(t, f.Set(&p, text))
 			document, err := json.Marshal(p)
 			require.NoError(t, err)
-			var said map[string]any
-			require.NoError(t, json.Unmarshal(document, &said))
-			require.Len(t, said, 1)
-			require.Contains(t, said, f.Name)
+			var fields map[string]any
+			require.NoError(t, json.Unmarshal(document, &fields))
+			require.Len(t, fields, 1)
+			require.Contains(t, fields, f.Name)
 
 			before, after := policy.Resolve(), policy.Resolve(level(policy.ScopePack, "demo", p))
 			for _, other := range policy.Fields() {
@@ -84,27 +84,27 @@ func TestFields_ReachTheirOwnField(t *testing.T) {
 
 func TestField_Set(t *testing.T) {
 	t.Parallel()
-	refused := map[string]struct{ field, text, says string }{
-		"a limit below the range":    {"limit", "-1", "policy limit -1: use 0 (paused) to 5000"},
-		"a limit above the range":    {"limit", "5001", "policy limit 5001: use 0 (paused) to 5000"},
-		"a number that is no number": {"max_queued", "1.5", "max_queued: 1.5 is not a whole number"},
-		"a text that is no choice":   {"overflow", "wait", `policy overflow "wait": use "reject" or "drop_oldest"`},
-		"a placement of three":       {"retry_placement", "", `policy retry_placement "": use "hold", "back" or "park"`},
-		"a duration without a unit":  {"queue_timeout", "5", `queue_timeout: duration "5": use a number with a unit, such as 30s, 5m or 1h30m`},
-		"a negative duration":        {"queue_timeout", "-1ns", "policy queue_timeout -1ns: use 0 (for ever) or more"},
-		"a duration above the range": {"retry_delay", "24h1ns", "policy retry_delay 24h0m0.000000001s: use 0s to 24h0m0s"},
-		"no attempt at all":          {"max_attempts", "0", "policy max_attempts 0: use 1 (no retry) to 100"},
+	refused := map[string]struct{ field, text, message string }{
+		"a limit below the range":     {"limit", "-1", "policy limit -1: use 0 (paused) to 5000"},
+		"a limit above the range":     {"limit", "5001", "policy limit 5001: use 0 (paused) to 5000"},
+		"a text that is not a number": {"max_queued", "1.5", "max_queued: 1.5 is not a whole number"},
+		"an unknown choice":           {"overflow", "wait", `policy overflow "wait": use "reject" or "drop_oldest"`},
+		"an empty choice":             {"retry_placement", "", `policy retry_placement "": use "hold", "back" or "park"`},
+		"a duration without a unit":   {"queue_timeout", "5", `queue_timeout: duration "5": use a number with a unit, such as 30s, 5m or 1h30m`},
+		"a negative duration":         {"queue_timeout", "-1ns", "policy queue_timeout -1ns: use 0 (for ever) or more"},
+		"a duration above the range":  {"retry_delay", "24h1ns", "policy retry_delay 24h0m0.000000001s: use 0s to 24h0m0s"},
+		"zero attempts":               {"max_attempts", "0", "policy max_attempts 0: use 1 (no retry) to 100"},
 	}
 	for name, tt := range refused {
-		t.Run("refuses "+name, func(t *testing.T) {
+		t.Run(name+" is refused", func(t *testing.T) {
 			t.Parallel()
 			err := field(t, tt.field).Set(new(attune.Policy), tt.text)
-			require.EqualError(t, err, tt.says)
+			require.EqualError(t, err, tt.message)
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 		})
 	}
 
-	t.Run("takes both ends of a range", func(t *testing.T) {
+	t.Run("both ends of a range are accepted", func(t *testing.T) {
 		t.Parallel()
 		var p attune.Policy
 		for _, text := range []string{"0", "5000"} {
@@ -134,7 +134,7 @@ func TestValidate(t *testing.T) {
 	require.NoError(t, policy.Validate(attune.Policy{}))
 	require.NoError(t, policy.Validate(attune.Policy{Limit: new(0), Overflow: new(attune.OverflowDropOldest)}))
 	err := policy.Validate(attune.Policy{Limit: new(1), MaxQueued: new(0), MaxAttempts: new(0)})
-	require.EqualError(t, err, "policy max_queued 0: use 1 to 100000", "the first that is wrong")
+	require.EqualError(t, err, "policy max_queued 0: use 1 to 100000", "the error is about the first invalid field")
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 }
 

@@ -1,22 +1,22 @@
-// Package policy is the one place that knows the fields of a policy: their bounds, defaults and meanings, which value is in
-// force for a queue, and where each of them comes from.
+// Package policy declares the fields of a policy, with their bounds, defaults and meanings. It decides which value of each
+// field is in force for a queue, and which scope set the value.
 //
-// The rule: every field is decided on its own, and the narrowest scope that says something about it wins:
+// The rule: each field is decided on its own, and the narrowest scope that sets the field wins:
 //
 //	action > queue > pack > global > default
 //
-// So an action that sets only a limit still takes its queue timeout from its pack. Within one scope, what a person says
-// wins, again field by field, over what a pack says.
+// So an action that sets only a limit still takes its queue timeout from its pack. Within one scope, a value set by a person
+// wins over a value set by a pack, again field by field.
 //
-// Authority: what scopes say is stored elsewhere and handed in; what follows from it is decided here and nowhere else.
-// Whatever bounds how much may run, how often and how much may wait (limits, queue bounds and retries, and likewise rate
-// limits and quotas) is policy, and its arithmetic belongs in this package. In which queue an enforcement waits is decided
-// here, too: see [QueueOf].
+// Authority: callers store the documents of the scopes and pass them in. Only this package decides what is in force. Every
+// bound on how much may run, how often, and how much may wait is policy: limits, queue bounds and retries, and likewise rate
+// limits and quotas. Its arithmetic belongs in this package. The package also chooses the queue of an enforcement: see
+// [QueueOf].
 //
-// Guarantees: the functions are pure (no clock, no I/O, no state), the order in which levels are handed in does not
-// matter, and the answer has a value and a [Source] for every field of [Fields].
+// Guarantees: the functions are pure (no clock, no I/O, no state). The order of the levels does not matter. The result has a
+// value and a [Source] for every field of [Fields].
 //
-// Failures: there are none when policies are resolved. Values are checked where they enter, by [Field.Set] and [Validate].
+// Failures: resolving cannot fail. [Field.Set] and [Validate] check values where they enter.
 package policy
 
 import (
@@ -26,11 +26,10 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Scope is how much a policy covers.
+// Scope is the part of an installation that a policy covers.
 type Scope string
 
-// The scopes, from the narrowest to the widest. ScopeDefault is no level of its own: it marks a field about which no
-// level says anything.
+// The scopes, from the narrowest to the widest. No level has the scope default: it is the source of a field that no level sets.
 const (
 	ScopeAction  Scope = "action"
 	ScopeQueue   Scope = "queue"
@@ -39,17 +38,17 @@ const (
 	ScopeDefault Scope = "default"
 )
 
-// Origin says who speaks for a scope.
+// Origin says who set the policy of a scope.
 type Origin string
 
-// The origins. A person outlives the pack: what a person says stays when a new version of the pack is installed.
+// The origins. A policy set by a person stays in force when a new version of the pack is installed.
 const (
 	OriginPerson Origin = "person"
 	OriginPack   Origin = "pack"
 )
 
-// Level is what one scope says, by one origin. Ref names the action ("demo.deploy"), the queue or the pack ("demo"); it is
-// empty for the global scope.
+// Level is the policy document of one scope and one origin. Ref names the action ("demo.deploy"), the queue or the pack
+// ("demo"); it is empty for the global scope.
 type Level struct {
 	Scope  Scope         `json:"scope"`
 	Ref    string        `json:"ref,omitempty"`
@@ -59,29 +58,29 @@ type Level struct {
 
 func (l Level) source() Source { return Source{Scope: l.Scope, Ref: l.Ref, Origin: l.Origin} }
 
-// Effective is the policy in force, with the origin of each of its fields.
+// Effective is the policy in force, with the source of each of its fields.
 type Effective struct {
-	Policy attune.QueuePolicy `json:"policy"` // Revision is 0: the store counts revisions
+	Policy attune.QueuePolicy `json:"policy"` // Revision is 0: the database counts revisions
 	From   Provenance         `json:"from"`
 }
 
-// Provenance says which level decided each field, by the field's name.
+// Provenance maps the name of each field to the level that decided it.
 type Provenance map[string]Source
 
-// Source names the level that decided a field. Ref and Origin are empty for the default.
+// Source names the level that decided a field. For the default, Ref and Origin are empty.
 type Source struct {
 	Scope  Scope  `json:"scope"`
 	Ref    string `json:"ref,omitempty"`
 	Origin Origin `json:"origin,omitempty"`
 }
 
-// String is the source in words: "action demo.deploy", "pack demo (set by a person)", "global", "default".
+// String returns the source in words: "action demo.deploy", "pack demo (set by a person)", "global", "default".
 func (s Source) String() string {
 	words := string(s.Scope)
 	if s.Ref != "" {
 		words += " " + s.Ref
 	}
-	if s.Origin == OriginPerson && s.Scope != ScopeGlobal { // no pack speaks for everything
+	if s.Origin == OriginPerson && s.Scope != ScopeGlobal { // only a person can set the global policy
 		words += " (set by a person)"
 	}
 	return words
@@ -89,9 +88,9 @@ func (s Source) String() string {
 
 // Resolve decides every field of the policy in force.
 //
-// Callers hand in the levels that apply to one queue: at most one per scope and origin. Should a scope speak twice, the
-// level with the lower Ref decides, and of two of the same origin the lower value, so that the answer never depends on the
-// order of the arguments. A level of any other scope says nothing.
+// Callers pass the levels that apply to one queue: at most one per scope and origin. If a scope has two levels nevertheless, the
+// level with the lower Ref decides; if two levels also have the same Ref and origin, the lower value decides. So the result
+// never depends on the order of the arguments. Resolve ignores a level of any other scope.
 func Resolve(levels ...Level) Effective {
 	ranked := byRank(levels)
 	e := Effective{From: make(Provenance)}
@@ -101,7 +100,7 @@ func Resolve(levels ...Level) Effective {
 	return e
 }
 
-// byRank returns the levels of known scopes; the level that is asked first is in front.
+// byRank returns the levels of known scopes, the level that decides first in front.
 func byRank(levels []Level) []Level {
 	known := slices.DeleteFunc(slices.Clone(levels), func(l Level) bool { return rank(l.Scope) == 0 })
 	slices.SortFunc(known, func(a, b Level) int {
@@ -110,12 +109,12 @@ func byRank(levels []Level) []Level {
 	return known
 }
 
-// rank orders scopes from the narrowest, 1; 0 is no scope of a level.
+// rank numbers the scopes from the narrowest, 1. It is 0 for a scope that no level has.
 func rank(s Scope) int {
 	return 1 + slices.Index([]Scope{ScopeAction, ScopeQueue, ScopePack, ScopeGlobal}, s)
 }
 
-// compareOrigins puts persons first.
+// compareOrigins sorts levels set by a person first.
 func compareOrigins(a, b Origin) int {
 	switch {
 	case a == b:

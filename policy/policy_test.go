@@ -18,7 +18,7 @@ func level(scope policy.Scope, ref string, p attune.Policy) policy.Level {
 	return policy.Level{Scope: scope, Ref: ref, Origin: policy.OriginPack, Policy: p}
 }
 
-// person is a level that a person has set.
+// person returns a level that a person has set.
 func person(scope policy.Scope, ref string, p attune.Policy) policy.Level {
 	return policy.Level{Scope: scope, Ref: ref, Origin: policy.OriginPerson, Policy: p}
 }
@@ -43,7 +43,7 @@ func TestResolve(t *testing.T) {
 		want   policy.Effective
 	}{
 		{
-			name: "nobody says anything",
+			name: "without levels every field has its default",
 			want: policy.Effective{
 				Policy: attune.QueuePolicy{
 					Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject,
@@ -56,7 +56,7 @@ func TestResolve(t *testing.T) {
 			},
 		},
 		{
-			name: "every field from another scope",
+			name: "each field comes from the narrowest scope that sets it",
 			levels: []policy.Level{
 				person(policy.ScopeGlobal, "", attune.Policy{
 					Limit: new(50), MaxQueued: new(500), QueueTimeout: new(attune.Duration(time.Hour)),
@@ -80,12 +80,12 @@ func TestResolve(t *testing.T) {
 			},
 		},
 		{
-			name:   "pack over global",
+			name:   "a pack wins over the global scope",
 			levels: []policy.Level{level(policy.ScopeGlobal, "", limit(7)), level(policy.ScopePack, "demo", limit(3))},
 			want:   onlyLimit(3, byPack),
 		},
 		{
-			name: "a queue over the pack, and an action over its queue",
+			name: "a queue wins over its pack, and an action over its queue",
 			levels: []policy.Level{
 				level(policy.ScopePack, "demo", attune.Policy{Limit: new(3), MaxAttempts: new(3)}),
 				level(policy.ScopeQueue, "demo.line", attune.Policy{Limit: new(4), MaxAttempts: new(4)}),
@@ -98,7 +98,7 @@ func TestResolve(t *testing.T) {
 			}(),
 		},
 		{
-			name: "a person over the pack, field by field",
+			name: "a person wins over the pack, field by field",
 			levels: []policy.Level{
 				level(policy.ScopeAction, "demo.deploy", attune.Policy{Limit: new(3), MaxAttempts: new(3)}),
 				person(policy.ScopeAction, "demo.deploy", limit(9)),
@@ -117,21 +117,21 @@ func TestResolve(t *testing.T) {
 			want: onlyLimit(3, byAction),
 		},
 		{
-			name: "a wider scope never narrows a decision",
+			name: "a lower value of a wider scope changes nothing",
 			levels: []policy.Level{
 				level(policy.ScopeAction, "demo.deploy", limit(100)), level(policy.ScopeGlobal, "", limit(1)),
 			},
 			want: onlyLimit(100, byAction),
 		},
 		{
-			name: "zero is something said",
+			name: "a limit of zero counts as set",
 			levels: []policy.Level{
 				level(policy.ScopeAction, "demo.deploy", limit(0)), level(policy.ScopePack, "demo", limit(9)),
 			},
 			want: onlyLimit(0, byAction),
 		},
 		{
-			name: "zero queue timeout overrides a wider one",
+			name: "a queue timeout of zero wins over a wider scope",
 			levels: []policy.Level{
 				level(policy.ScopeAction, "demo.deploy", attune.Policy{QueueTimeout: new(attune.Duration(0))}),
 				level(policy.ScopePack, "demo", attune.Policy{QueueTimeout: new(attune.Duration(time.Minute))}),
@@ -143,7 +143,7 @@ func TestResolve(t *testing.T) {
 			}(),
 		},
 		{
-			name: "the default value said aloud has its own source",
+			name: "a level that sets the default value is the source",
 			levels: []policy.Level{
 				level(policy.ScopePack, "demo", attune.Policy{Overflow: new(attune.OverflowReject)}),
 			},
@@ -154,14 +154,14 @@ func TestResolve(t *testing.T) {
 			}(),
 		},
 		{
-			name: "an empty level says nothing",
+			name: "an empty level decides nothing",
 			levels: []policy.Level{
 				level(policy.ScopeAction, "demo.deploy", attune.Policy{}), level(policy.ScopePack, "demo", limit(4)),
 			},
 			want: onlyLimit(4, byPack),
 		},
 		{
-			name: "a scope that speaks twice",
+			name: "of two levels of a scope, the lower ref and then the lower value wins",
 			levels: []policy.Level{
 				level(policy.ScopePack, "other", limit(1)),
 				level(policy.ScopePack, "demo", limit(6)), level(policy.ScopePack, "demo", limit(5)),
@@ -169,7 +169,7 @@ func TestResolve(t *testing.T) {
 			want: onlyLimit(5, byPack),
 		},
 		{
-			name:   "scopes that are none",
+			name:   "levels of unknown scopes are ignored",
 			levels: []policy.Level{level("team", "a", limit(8)), level(policy.ScopeDefault, "", limit(8))},
 			want:   policy.Resolve(),
 		},

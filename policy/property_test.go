@@ -14,11 +14,11 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// genPolicy draws any document, with each field said or not.
+// genPolicy draws any document; each field is set or nil.
 func genPolicy() *rapid.Generator[attune.Policy] {
 	return rapid.Custom(func(t *rapid.T) (p attune.Policy) {
 		for _, field := range policy.Fields() {
-			if !rapid.Bool().Draw(t, "says "+field.Name) {
+			if !rapid.Bool().Draw(t, "sets "+field.Name) {
 				continue
 			}
 			if err := field.Set(&p, genText(t, field)); err != nil {
@@ -65,13 +65,13 @@ func TestResolve_OrderOfArgumentsDoesNotMatter(t *testing.T) {
 	})
 }
 
-// The oracle lays the documents over each other, the widest scope first and a person over the pack, the way the rule is
-// written down. It knows documents only as JSON.
+// The oracle applies the documents as JSON, one after the other: the widest scope first, and within a scope the pack before the
+// person. A later document overwrites the fields that it sets.
 func TestResolve_NarrowestWinsPersonsFirst(t *testing.T) {
 	t.Parallel()
 	scopes := []policy.Scope{policy.ScopeGlobal, policy.ScopePack, policy.ScopeQueue, policy.ScopeAction}
 	rapid.Check(t, func(t *rapid.T) {
-		values, sources := said(t, policy.Defaults()), map[string]policy.Source{}
+		values, sources := fieldsOf(t, policy.Defaults()), map[string]policy.Source{}
 		delete(values, "revision")
 		for name := range values {
 			sources[name] = policy.Source{Scope: policy.ScopeDefault}
@@ -84,20 +84,20 @@ func TestResolve_NarrowestWinsPersonsFirst(t *testing.T) {
 				}
 				l := policy.Level{Scope: scope, Ref: "r", Origin: origin, Policy: genPolicy().Draw(t, "policy")}
 				levels = append(levels, l)
-				for name, value := range said(t, l.Policy) {
+				for name, value := range fieldsOf(t, l.Policy) {
 					values[name], sources[name] = value, policy.Source{Scope: scope, Ref: "r", Origin: origin}
 				}
 			}
 		}
 		got := policy.Resolve(rapid.Permutation(levels).Draw(t, "shuffled")...)
-		decided := said(t, got.Policy)
+		decided := fieldsOf(t, got.Policy)
 		delete(decided, "revision")
 		require.Empty(t, cmp.Diff(values, decided))
 		require.Empty(t, cmp.Diff(policy.Provenance(sources), got.From))
 	})
 }
 
-// What is in force is allowed, and a document survives being stored.
+// The effective policy must be valid, and its JSON must read back as a document with every field.
 func TestResolve_YieldsAPolicyThatIsAllowed(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -107,15 +107,15 @@ func TestResolve_YieldsAPolicyThatIsAllowed(t *testing.T) {
 		var document attune.Policy
 		require.NoError(t, json.Unmarshal(encoded, &document), "an effective policy reads as a document")
 		require.NoError(t, policy.Validate(document))
-		require.Len(t, said(t, document), len(policy.Fields()), "every field is said")
+		require.Len(t, fieldsOf(t, document), len(policy.Fields()), "every field is set")
 		for _, l := range levels {
 			require.NoError(t, policy.Validate(l.Policy))
 		}
 	})
 }
 
-// said is a value of one of the two types by field, in its JSON form.
-func said(t *rapid.T, document any) map[string]string {
+// fieldsOf returns the JSON value of each field of a document or an effective policy.
+func fieldsOf(t *rapid.T, document any) map[string]string {
 	encoded, err := json.Marshal(document)
 	require.NoError(t, err)
 	var raw map[string]json.RawMessage

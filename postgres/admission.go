@@ -13,14 +13,15 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Admit accepts enforcements into their queues, in the order of ids, and returns what to tell each queue. The queue of an
-// enforcement was chosen when its event was recorded: see [Events.Record].
+// Admit accepts enforcements into their queues, in the order of ids, and returns tickets and policy for each queue.
+// [Events.Record] chose the queue of each enforcement.
 //
-// In one transaction every enforcement that is still created gets the next sequence of its queue, under the lock of the
-// queue's row; one whose action is disabled is rejected instead. The policy of each queue concerned is resolved again,
-// and its revision grows if it changed. An enforcement that was accepted earlier and still waits is answered with its
-// ticket again, so a redelivered message repeats the answer; so is one that has gone back to the line for its next
-// attempt. Ids of anything else (unknown, granted, parked, ended) are skipped: there is nothing to tell.
+// In one transaction, each enforcement with status "created" gets the next sequence of its queue, under the lock of the queue's
+// row. If its action is disabled, it is rejected instead. Admit also resolves the policy of each affected queue again, and
+// raises the revision if the policy changed.
+//
+// An enforcement that already waits, for its first or a later attempt, returns its existing ticket. So a redelivered message
+// gets the same result. Any other id (unknown, granted, parked, ended) is skipped.
 //
 // The number of statements does not depend on the number of ids.
 func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {
@@ -30,7 +31,7 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		if err != nil {
 			return err
 		}
-		queues, err := queuesOf(ctx, tx, newcomers)
+		queues, err := lockQueuesOf(ctx, tx, newcomers)
 		if err != nil {
 			return err
 		}
@@ -49,9 +50,9 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 
 // newcomer is an enforcement that is about to be accepted.
 type newcomer struct {
-	id    attune.EnforcementID
-	queue attune.QueueID
-	since time.Time // when it was created: it is not in line before that
+	id        attune.EnforcementID
+	queue     attune.QueueID
+	createdAt time.Time
 }
 
 const lockNewcomersSQL = `
@@ -59,7 +60,7 @@ SELECT e.id, e.queue_id, e.created_at FROM enforcements e JOIN actions a ON a.id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.enabled
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
-// lockNewcomers locks those of the enforcements that can be accepted and returns them in the order of ids.
+// lockNewcomers locks the enforcements that can be accepted and returns them in the order of ids.
 func lockNewcomers(ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID) ([]newcomer, error) {
 	locked, err := collect(ctx, tx, scanNewcomer, lockNewcomersSQL, ids)
 	if err != nil {
@@ -73,7 +74,7 @@ func lockNewcomers(ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID) (
 	for _, id := range ids {
 		if n, ok := byID[id]; ok {
 			inOrder = append(inOrder, n)
-			delete(byID, id) // an id given twice is accepted once
+			delete(byID, id) // accepts a repeated id once
 		}
 	}
 	return inOrder, nil
@@ -81,12 +82,12 @@ func lockNewcomers(ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID) (
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	err := row.Scan(&n.id, &n.queue, &n.since)
+	err := row.Scan(&n.id, &n.queue, &n.createdAt)
 	return n, err
 }
 
-// queuesOf locks the queues that were chosen for the newcomers when their events were recorded.
-func queuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*lockedQueue, error) {
+// lockQueuesOf locks the queues of newcomers.
+func lockQueuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*lockedQueue, error) {
 	queues := make(map[attune.QueueID]*lockedQueue)
 	if len(newcomers) == 0 {
 		return queues, nil
@@ -107,7 +108,7 @@ UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = 
 FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, sequence, queued_at)
 WHERE e.id = u.id`
 
-// addPlaces gives every newcomer its place.
+// addPlaces gives every newcomer its place in its queue.
 func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID]*lockedQueue) {
 	if len(newcomers) == 0 {
 		return
@@ -115,7 +116,7 @@ func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID
 	ids := make([]attune.EnforcementID, len(newcomers))
 	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
 	for i, n := range newcomers {
-		ticket := queues[n.queue].next(n.since)
+		ticket := queues[n.queue].nextPlace(n.createdAt)
 		ids[i], sequences[i], times[i] = n.id, ticket.Sequence, ticket.EnqueuedAt
 	}
 	batch.Queue(placeSQL, ids, sequences, times)
@@ -131,7 +132,8 @@ FROM (
 ) locked JOIN actions a ON a.id = locked.action_id
 WHERE e.id = locked.id`
 
-// nextAttempt is the attempt that a waiting enforcement waits for, if it is not the first; x is its execution, if it has one.
+// nextAttempt is the attempt that a waiting enforcement waits for: 0 for the first one, which has no execution yet. It needs
+// the execution as x.
 const nextAttempt = `COALESCE(x.attempt + 1, 0)`
 
 const ticketsOfSQL = `
@@ -140,7 +142,7 @@ FROM enforcements e JOIN queues q ON q.id = e.queue_id LEFT JOIN executions x ON
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'queued'
 ORDER BY q.id, e.sequence`
 
-// readAdmissions groups tickets, which come sorted, by queue. The policy is decoded once for each queue.
+// readAdmissions groups the tickets by queue; the rows are sorted by queue. It decodes the policy of each queue once.
 func readAdmissions(rows pgx.Rows) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	var queue attune.QueueKey

@@ -21,7 +21,7 @@ import (
 func TestEnforcements_Admit(t *testing.T) {
 	t.Parallel()
 
-	t.Run("gives dense sequences in the order of the ids", func(t *testing.T) {
+	t.Run("enforcements get dense sequences in the order of the ids", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ids := b.created(t, deploy, 6)
@@ -43,7 +43,7 @@ func TestEnforcements_Admit(t *testing.T) {
 		require.False(t, later[0].EnqueuedAt.Before(tickets[2].EnqueuedAt))
 	})
 
-	t.Run("answers a redelivery with the same tickets", func(t *testing.T) {
+	t.Run("a redelivery returns the same tickets", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ids := b.created(t, deploy, 4)
@@ -58,7 +58,7 @@ func TestEnforcements_Admit(t *testing.T) {
 		require.Equal(t, []int64{2, 4}, sequencesOf(mixed[0].Tickets))
 	})
 
-	t.Run("has nothing to tell about what does not wait", func(t *testing.T) {
+	t.Run("enforcements that do not wait are skipped", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)
@@ -72,7 +72,7 @@ func TestEnforcements_Admit(t *testing.T) {
 		require.Empty(t, admissions)
 	})
 
-	t.Run("rejects what its action's pack no longer declares", func(t *testing.T) {
+	t.Run("an enforcement of a disabled action is rejected", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		gone, stays := b.created(t, deploy, 2), b.created(t, notify, 1)
@@ -98,7 +98,7 @@ func TestEnforcements_Admit(t *testing.T) {
 		require.Equal(t, attune.QueueKey(notify), used[0].Queue)
 	})
 
-	t.Run("never goes back in time", func(t *testing.T) {
+	t.Run("times of acceptance never go back", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ids := b.created(t, deploy, 2)
@@ -136,7 +136,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 	want.MaxAttempts, want.RetryDelay, want.RetryPlacement = 3, 0, attune.RetryPark
 	require.Equal(t, want, admit(ids[2]))
 
-	// Without another arrival a change reaches the queue by ApplyPolicies, which can be repeated.
+	// Without another arrival, ApplyPolicies returns the change. It can be repeated.
 	pack.Digest, pack.Actions[0].Policy = "demo-3", nil
 	b.install(t, pack)
 	want.Revision, want.Limit, want.QueueTimeout, want.RetryDelay = 3, 2, 0, policy.Defaults().RetryDelay
@@ -147,7 +147,7 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 	}
 	require.Equal(t, want, admit(ids[3]))
 
-	// A queue in which nobody waits is told once.
+	// An idle queue gets a changed policy once.
 	for _, id := range ids {
 		b.settle(t, attune.Ticket{Enforcement: id, Sequence: b.enforcement(t, id).Sequence}, attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
@@ -164,8 +164,8 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 func TestEnforcements_AdmitConcurrently(t *testing.T) {
 	t.Parallel()
 
-	// Two queues and overlapping batches in opposite orders: the recipe for a deadlock, if there were one.
-	t.Run("overlapping batches of several queues", func(t *testing.T) {
+	// Two queues and overlapping batches in opposite orders: a wrong order of locks would deadlock.
+	t.Run("overlapping batches of several queues do not deadlock", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		const each = 60
@@ -197,7 +197,7 @@ func TestEnforcements_AdmitConcurrently(t *testing.T) {
 		}
 	})
 
-	t.Run("the first use of many queues", func(t *testing.T) {
+	t.Run("concurrent first uses of many queues do not deadlock", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		actions := b.installWide(t, 80)
@@ -216,7 +216,7 @@ func TestEnforcements_AdmitConcurrently(t *testing.T) {
 	})
 }
 
-// counter counts what is sent to the database.
+// counter counts the statements that are sent to the database.
 type counter struct{ statements atomic.Int64 }
 
 func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {

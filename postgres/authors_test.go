@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// bob does something for another person.
+// bob acts on behalf of another person.
 var bob = attune.Author{
 	Principal: attune.Principal{Name: "ci", Method: attune.AuthToken}, OnBehalfOf: "bob", Note: "\"quoted\", and über",
 }
@@ -22,7 +22,7 @@ var bob = attune.Author{
 func TestEvents_Author(t *testing.T) {
 	t.Parallel()
 
-	t.Run("an event keeps its author, and what a rule decides has none", func(t *testing.T) {
+	t.Run("an event keeps its author, and an enforcement of a rule has none", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		event := pushEvent()
@@ -102,7 +102,7 @@ func TestPacks_RuleChanges(t *testing.T) {
 		return changes
 	}
 
-	t.Run("a switch is recorded, newest first, and what changes nothing is not", func(t *testing.T) {
+	t.Run("switches are recorded, newest first, and a switch without effect is not", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, true, ada), "it is on already")
@@ -123,7 +123,7 @@ func TestPacks_RuleChanges(t *testing.T) {
 		require.Empty(t, other)
 	})
 
-	t.Run("what is refused is not recorded", func(t *testing.T) {
+	t.Run("a refused switch is not recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		requireCode(t, attune.CodeNotFound, b.packs.SetRuleEnabled(t.Context(), "demo.unknown", false, ada), `"demo.unknown"`)
@@ -133,7 +133,7 @@ func TestPacks_RuleChanges(t *testing.T) {
 		require.Empty(t, changesOf(t, b, attune.Page{}))
 	})
 
-	t.Run("many at once leave an unbroken chain", func(t *testing.T) {
+	t.Run("concurrent switches leave an unbroken chain", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		errs := make([]error, 24)

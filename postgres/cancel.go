@@ -9,23 +9,25 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Why an execution that no worker reported has ended, for a person.
+// The error texts of executions that attune itself ended.
 const (
 	cancelledBeforeStart = "cancelled before a worker started it"
 	cancelledBeforeRetry = "cancelled before its next attempt"
 )
 
-// Cancel ends an execution and returns it as it then stands.
+// Cancel cancels an execution, or asks its worker to stop it, and returns the execution afterwards. The status decides:
 //
-// One that no worker has claimed is cancelled at once, and its report goes into the outbox so that its slot is released
-// like any other. One that runs is asked to stop: the request goes to the workers through the outbox, and the worker
-// that runs it reports the end. Asking again sends the request again; that changes nothing, so it is not recorded. Should the
-// worker be gone, its lease runs out: see [Executions.ExpireLeases].
+//   - requested: the execution is cancelled at once. Its report goes through the outbox, so the queue releases the slot as
+//     usual.
+//   - running: the outbox sends the workers a request to stop, and the worker reports the end. Another Cancel sends the request
+//     again and records nothing. If the worker is lost, its lease expires: see [Executions.ExpireLeases].
+//   - retrying with a slot: the execution is cancelled at once.
+//   - retrying, parked: the execution ends with the status of its last attempt, as with [Enforcements.GiveUp].
+//   - retrying, waiting in line: [attune.CodeConflict]. Only the queue can cancel a waiting enforcement.
+//   - ended: [attune.CodeConflict].
 //
-// One that keeps its slot for its next attempt is cancelled at once, too. One that is parked ends with the status of its last
-// attempt, like with [Enforcements.GiveUp]. One that waits in its line again is [attune.CodeConflict]: there only the queue
-// can cancel it, as an enforcement. One that has ended is [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an
-// author who is nobody [attune.CodeInvalid]. Who asked, and what became of it, is recorded: see [Executions.Changes].
+// An unknown execution is [attune.CodeNotFound], an invalid author [attune.CodeInvalid]. Cancel records the author and the
+// change of status: see [Executions.Changes].
 func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author attune.Author) (attune.Execution, error) {
 	var execution attune.Execution
 	if err := author.Validate(); err != nil {
@@ -54,7 +56,7 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author a
 			}
 			to = attune.ExecutionCancelling
 		}
-		return recordChange(ctx, tx, s, author, attune.ExecutionCancelAsked, string(from), to)
+		return recordChange(ctx, tx, s, author, attune.ExecutionCancelRequested, string(from), to)
 	})
 	return execution, err
 }
@@ -87,14 +89,14 @@ func askToStop(ctx context.Context, tx pgx.Tx, s *slot) error {
 	return post(ctx, tx, attune.ExecutionCancelMessage{Execution: s.execution, Attempt: s.attempt})
 }
 
-// cancelInPlace ends an execution in the place of the worker that would have reported it.
+// cancelInPlace ends an execution that no worker runs, with a report of its own.
 func cancelInPlace(ctx context.Context, tx pgx.Tx, s *slot, message string) error {
 	report := s.report(attune.ExecutionCancelled, attune.ReasonCancelled, message)
-	report.StartedAt, report.FinishedAt = s.requestedAt, s.requestedAt // nobody knows of any time spent running
+	report.StartedAt, report.FinishedAt = s.requestedAt, s.requestedAt // a duration of zero: no process ran
 	s.status, s.enforcement, s.retryAt = report.Status, attune.EnforcementExecuted, time.Time{}
-	var ends attemptEnds
-	ends.add(s, report)
-	if err := ends.store(ctx, tx); err != nil {
+	var finished finishedAttempts
+	finished.add(s, report)
+	if err := finished.store(ctx, tx); err != nil {
 		return err
 	}
 	return post(ctx, tx, report)

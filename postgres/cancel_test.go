@@ -13,7 +13,7 @@ import (
 func TestExecutions_Cancel(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one that nobody runs ends at once", func(t *testing.T) {
+	t.Run("an unclaimed execution ends at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -27,7 +27,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.EqualValues(t, 1, b.stats(t).TotalCompleted)
 		require.False(t, b.claim(t, message, "worker-1").Granted, "no worker starts it any more")
 
-		// The report in the outbox releases the slot like a worker's would, and changes nothing else.
+		// The report in the outbox releases the slot like a worker's report, and changes nothing else.
 		rows := b.takeOutbox(t)
 		require.Len(t, rows, 1)
 		require.Equal(t, attune.KeyExecutionCompleted, rows[0].RoutingKey)
@@ -41,7 +41,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.EqualValues(t, 1, b.stats(t).TotalCompleted)
 	})
 
-	t.Run("one that runs is asked to stop, again if need be", func(t *testing.T) {
+	t.Run("a running execution is asked to stop, every time", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -67,7 +67,7 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, message.Enforcement).Status)
 	})
 
-	t.Run("who asked is kept, and what became of it", func(t *testing.T) {
+	t.Run("the author and the result of a cancel are recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 2)
@@ -77,20 +77,20 @@ func TestExecutions_Cancel(t *testing.T) {
 			_, err := b.executions.Cancel(t.Context(), messages[i].Execution, author)
 			require.NoError(t, err)
 		}
-		_, err := b.executions.Cancel(t.Context(), messages[0].Execution, attune.Author{Note: "nobody"})
+		_, err := b.executions.Cancel(t.Context(), messages[0].Execution, attune.Author{Note: "no principal"})
 		requireCode(t, attune.CodeInvalid, err, "principal")
 		nul := attune.Author{Principal: ada.Principal, Note: "not \x00 needed"}
 		_, err = b.executions.Cancel(t.Context(), messages[0].Execution, nul)
 		requireCode(t, attune.CodeInvalid, err, "U+0000")
 		require.Equal(t, []attune.ExecutionChange{{
-			Author: ada, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "running", To: "cancelling",
+			Author: ada, Kind: attune.ExecutionCancelRequested, Attempt: 1, From: "running", To: "cancelling",
 		}}, b.changesOf(t, messages[0].Execution))
 		require.Equal(t, []attune.ExecutionChange{{
-			Author: bob, Kind: attune.ExecutionCancelAsked, Attempt: 1, From: "requested", To: "cancelled",
+			Author: bob, Kind: attune.ExecutionCancelRequested, Attempt: 1, From: "requested", To: "cancelled",
 		}}, b.changesOf(t, messages[1].Execution))
 	})
 
-	t.Run("one that has ended is a conflict", func(t *testing.T) {
+	t.Run("the cancel of an ended execution is a conflict", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -104,7 +104,7 @@ func TestExecutions_Cancel(t *testing.T) {
 	})
 }
 
-// changesOf is what people did to an execution, without the times, which must be now.
+// changesOf returns the changes of an execution without their times, which must be recent.
 func (b *bundle) changesOf(t *testing.T, id attune.ExecutionID) []attune.ExecutionChange {
 	t.Helper()
 	changes, err := b.executions.Changes(t.Context(), id)

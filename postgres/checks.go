@@ -9,8 +9,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// leaked finds the slots that are held without an execution that could give them back.
-const leaked = `
+// fromLeaked selects enforcements that hold a slot although no execution will give it back.
+const fromLeaked = `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.status = 'granted' AND e.granted_at <= clock_timestamp() - $1::interval
 	AND (x.id IS NULL OR x.finished_at IS NOT NULL
@@ -18,15 +18,15 @@ WHERE e.status = 'granted' AND e.granted_at <= clock_timestamp() - $1::interval
 
 const leaksSQL = `
 SELECT (SELECT q.key FROM queues q WHERE q.id = e.queue_id) AS queue, e.id, e.sequence, e.granted_at, COALESCE(x.id, 0),
-	COALESCE(x.status, '')` + leaked + `
+	COALESCE(x.status, '')` + fromLeaked + `
 ORDER BY queue, e.grant_number`
 
-// Leaks returns the enforcements that were granted at least olderThan ago, and still count as holding a slot although
-// their execution has ended or was never made, or has waited for its next attempt for so long beyond its time. The
-// transactions of this package leave none of the former behind; the latter are the queue's to go on with.
+// Leaks returns the enforcements that were granted at least olderThan ago and hold a slot without need. Either the execution
+// has ended or does not exist; the transactions of this package never leave that behind. Or the next attempt is overdue by at
+// least olderThan; then the queue has not started it.
 func (q *Queues) Leaks(ctx context.Context, olderThan time.Duration) ([]attune.Leak, error) {
 	leaks, err := collect(ctx, q.db.pool, scanLeak, leaksSQL, olderThan)
-	return leaks, wrap("look for leaks", err)
+	return leaks, wrap("find leaked slots", err)
 }
 
 func scanLeak(row pgx.CollectableRow) (attune.Leak, error) {
@@ -35,9 +35,9 @@ func scanLeak(row pgx.CollectableRow) (attune.Leak, error) {
 	return l, err
 }
 
-// countedQueues counts every queue like statsColumns, and says which are stalled. The time in which a queue has done nothing
-// begins with the last thing after which it could have granted: a grant before, the arrival of the first in line, a slot or
-// limit that became free (freed_at), or the end of a limit set by hand.
+// countedQueues counts every queue like statsColumns, and marks stalled queues. A queue counts as idle from the last event
+// after which it could have granted: the latest grant, the arrival of the first ticket in line, a freed slot or a changed limit
+// (freed_at), or the expiry of a manual limit.
 const countedQueues = `
 WITH counted AS MATERIALIZED (
 	SELECT q.key, q.mode, COALESCE(` + overrideInForce + `, q.concurrency_limit) AS in_force, q.freed_at,
@@ -58,11 +58,11 @@ WITH counted AS MATERIALIZED (
 const stallsSQL = countedQueues + `
 SELECT key, in_force, active, waiting, last_grant_at, oldest_waiting FROM judged WHERE stalled ORDER BY key`
 
-// Stalls returns the queues in which, for at least idle, an enforcement has waited and a slot was free, that are not paused, and
-// that have granted nothing.
+// Stalls returns the stalled queues. A queue is stalled if it is not paused, an enforcement waits, a slot is free, and the
+// queue has granted nothing for at least idle.
 func (q *Queues) Stalls(ctx context.Context, idle time.Duration) ([]attune.Stall, error) {
 	stalls, err := collect(ctx, q.db.pool, scanStall, stallsSQL, idle)
-	return stalls, wrap("look for stalled queues", err)
+	return stalls, wrap("find stalled queues", err)
 }
 
 func scanStall(row pgx.CollectableRow) (attune.Stall, error) {
@@ -79,11 +79,11 @@ WHERE x.status = 'running' AND x.started_at <= clock_timestamp() - x.timeout_ms 
 	OR x.status = 'requested' AND x.requested_at <= clock_timestamp() - $2::interval
 ORDER BY since, x.id`
 
-// Overdue returns the executions that have run for at least grace longer than their timeout, although their worker ends
-// them when it is over, and those that no worker has taken for at least untaken. The longest comes first.
+// Overdue returns two kinds of executions, longest first: executions that have run for their timeout plus at least grace,
+// although workers end a process at its timeout; and executions that no worker has claimed for at least untaken.
 func (q *Queues) Overdue(ctx context.Context, grace, untaken time.Duration) ([]attune.Overdue, error) {
 	overdue, err := collect(ctx, q.db.pool, scanOverdue, overdueSQL, grace, untaken)
-	return overdue, wrap("look for executions that are overdue", err)
+	return overdue, wrap("find overdue executions", err)
 }
 
 func scanOverdue(row pgx.CollectableRow) (attune.Overdue, error) {
@@ -107,10 +107,10 @@ FROM set s
 		WHERE c.queue_id = s.id AND c.kind = 'limit' ORDER BY c.number DESC LIMIT 1) l ON true
 WHERE s.mode <> 'open' OR s.override IS NOT NULL ORDER BY s.key`
 
-// ManualOverrides returns the queues that are not open, or whose limit was set by hand, each with the change that led there.
+// ManualOverrides returns the queues that are not open or have a manual limit, each with the change that set it.
 func (q *Queues) ManualOverrides(ctx context.Context) ([]attune.ManualOverride, error) {
 	set, err := collect(ctx, q.db.pool, scanManualOverride, manualOverridesSQL)
-	return set, wrap("look for queues set by hand", err)
+	return set, wrap("find queues with manual overrides", err)
 }
 
 func scanManualOverride(row pgx.CollectableRow) (attune.ManualOverride, error) {
@@ -135,8 +135,8 @@ const parkedSQL = `
 SELECT q.key, count(*), min(e.id) FROM enforcements e JOIN queues q ON q.id = e.queue_id
 WHERE e.status = 'parked' GROUP BY q.key ORDER BY q.key`
 
-// Parked counts the parked enforcements of every queue that has some.
+// Parked counts parked enforcements per queue. Queues without parked enforcements are left out.
 func (q *Queues) Parked(ctx context.Context) ([]attune.ParkedCount, error) {
 	parked, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.ParkedCount], parkedSQL)
-	return parked, wrap("look for parked enforcements", err)
+	return parked, wrap("count parked enforcements", err)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// exec changes the database behind the package's back.
+// exec changes the database directly.
 func (b *bundle) exec(t *testing.T, sql string, args ...any) {
 	t.Helper()
 	_, err := b.conn(t).Exec(t.Context(), sql, args...)
@@ -55,22 +55,22 @@ func TestQueues_Stalls(t *testing.T) {
 		change string // after the deploy queue has granted one of three, long ago
 		stalls bool
 	}{
-		{name: "a slot is free", change: limits(2), stalls: true},
-		{name: "draining", change: limits(2) + `, mode = 'draining'`, stalls: true},
-		{name: "a slot is free by hand", change: `UPDATE queues SET override_limit = 2`, stalls: true},
-		{name: "paused", change: limits(2) + `, mode = 'paused'`},
-		{name: "full", change: limits(1)},
-		{name: "full by hand", change: limits(2) + `, override_limit = 1`},
-		{name: "the limit by hand ran out a moment ago", change: limits(2) + `, override_limit = 1, override_until = clock_timestamp()`},
+		{name: "a queue with a free slot stalls", change: limits(2), stalls: true},
+		{name: "a draining queue stalls", change: limits(2) + `, mode = 'draining'`, stalls: true},
+		{name: "a queue with a slot under a manual limit stalls", change: `UPDATE queues SET override_limit = 2`, stalls: true},
+		{name: "a paused queue does not stall", change: limits(2) + `, mode = 'paused'`},
+		{name: "a full queue does not stall", change: limits(1)},
+		{name: "a queue that a manual limit fills does not stall", change: limits(2) + `, override_limit = 1`},
+		{name: "a manual limit expired a moment ago", change: limits(2) + `, override_limit = 1, override_until = clock_timestamp()`},
 		{
-			name:   "the limit by hand ran out long ago",
+			name:   "a manual limit expired long ago",
 			change: limits(2) + `, override_limit = 1, override_until = clock_timestamp() - interval '2 hours'`, stalls: true,
 		},
-		{name: "granted a moment ago", change: limits(2) + `; UPDATE grants SET requested_at = clock_timestamp()`},
-		{name: "freed a moment ago", change: limits(2) + `, freed_at = clock_timestamp()`},
-		{name: "arrived a moment ago", change: limits(2) + `; UPDATE enforcements SET queued_at = clock_timestamp() WHERE status = 'queued'`},
+		{name: "the queue granted a moment ago", change: limits(2) + `; UPDATE grants SET requested_at = clock_timestamp()`},
+		{name: "a slot became free a moment ago", change: limits(2) + `, freed_at = clock_timestamp()`},
+		{name: "the first ticket arrived a moment ago", change: limits(2) + `; UPDATE enforcements SET queued_at = clock_timestamp() WHERE status = 'queued'`},
 		{
-			name: "nobody waits",
+			name: "no ticket waits",
 			change: limits(2) + `; UPDATE enforcements SET status = 'expired', reason = 'queue_timeout',
 				finished_at = clock_timestamp() WHERE status = 'queued'`,
 		},
@@ -99,7 +99,7 @@ func TestQueues_Stalls(t *testing.T) {
 	}
 }
 
-// TestQueues_StallsAfterWhatFreesASlot makes a queue stall, and then does what lets it grant: it gets its time again.
+// TestQueues_StallsAfterWhatFreesASlot makes a queue stall, and then frees a slot: the queue is no longer stalled.
 func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(t *testing.T, b *bundle, active attune.ExecutionRequestedMessage){
@@ -113,7 +113,7 @@ func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 			_, err := b.queues.ApplyPolicies(t.Context())
 			require.NoError(t, err)
 		},
-		"somebody changes it": func(t *testing.T, b *bundle, _ attune.ExecutionRequestedMessage) {
+		"a person changes the queue": func(t *testing.T, b *bundle, _ attune.ExecutionRequestedMessage) {
 			t.Helper()
 			b.control(t, attune.QueueOpen, nil, modeChange(1, attune.QueuePaused, attune.QueueOpen))
 		},
@@ -158,7 +158,7 @@ func TestQueues_Overdue(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, none)
 
-	// Two run, one of them for longer than its minute and the grace; two were requested, one of them long ago.
+	// Two executions run, one of them for longer than its timeout and the grace. Two were requested, one of them long ago.
 	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '1 hour', started_at = started_at - interval '1 hour',
 		cancel_requested_at = clock_timestamp() WHERE id = $1`, messages[1].Execution)
 	b.exec(t, `UPDATE executions SET requested_at = requested_at - interval '2 minutes', started_at = started_at - interval '2 minutes'
@@ -206,7 +206,7 @@ func TestQueues_ManualOverrides(t *testing.T) {
 	require.Empty(t, none)
 }
 
-// TestQueues_LeaksOfRetries plants a next attempt that nobody asks for.
+// TestQueues_LeaksOfRetries creates a retry whose next attempt is never requested.
 func TestQueues_LeaksOfRetries(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryHold)

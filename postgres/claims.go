@@ -19,13 +19,13 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, attempt, worker)
 WHERE x.id = u.id AND x.attempt = u.attempt AND x.status = 'requested'
 RETURNING x.id, x.attempt, x.worker`
 
-const standingSQL = `SELECT id, status FROM executions WHERE id = ANY ($1::bigint[])`
+const statusesSQL = `SELECT id, status FROM executions WHERE id = ANY ($1::bigint[])`
 
-// Claim lets workers start executions: each attempt goes to the worker that asks first, in the order of the messages, with a
-// lease. The answers come in the same order, and an execution that does not exist is answered with an empty status.
+// Claim assigns attempts to workers. Each attempt goes to the first worker that claims it, in the order of claims, with a
+// lease. The replies have the order of claims. The reply for an unknown execution has an empty status.
 //
-// A worker that asks again about the attempt that it runs gets the same answer, and its lease is renewed, unless it has run
-// out: then nobody may run the attempt. A lease of 0 or less is [attune.CodeInvalid].
+// If a worker repeats its claim, Claim renews the lease and gives the same reply. If the lease has expired, the claim is
+// refused, and no worker may run the attempt. A lease of 0 or less is [attune.CodeInvalid].
 func (x *Executions) Claim(
 	ctx context.Context, claims []attune.ExecutionClaimMessage, lease time.Duration,
 ) ([]attune.ExecutionClaimReply, error) {
@@ -33,16 +33,16 @@ func (x *Executions) Claim(
 	if err != nil {
 		return nil, err
 	}
-	leased, standing := make(leased), make(map[attune.ExecutionID]attune.ExecutionStatus)
+	leased, statuses := make(leaseSet), make(map[attune.ExecutionID]attune.ExecutionStatus)
 	batch := new(pgx.Batch)
 	batch.Queue(lockExecutionsSQL, all.ids)
 	batch.Queue(renewSQL, all.ids, all.attempts, all.workers, milliseconds(lease)).Query(leased.scan)
 	batch.Queue(claimSQL, first.ids, first.attempts, first.workers, milliseconds(lease)).Query(leased.scan)
-	batch.Queue(standingSQL, all.ids).Query(func(rows pgx.Rows) error {
+	batch.Queue(statusesSQL, all.ids).Query(func(rows pgx.Rows) error {
 		var id attune.ExecutionID
 		var status attune.ExecutionStatus
 		_, err := pgx.ForEachRow(rows, []any{&id, &status}, func() error {
-			standing[id] = status
+			statuses[id] = status
 			return nil
 		})
 		return err
@@ -54,7 +54,8 @@ func (x *Executions) Claim(
 	for i, claim := range claims {
 		id := attune.AttemptID{Execution: claim.Execution, Attempt: claim.Attempt}
 		replies[i] = attune.ExecutionClaimReply{
-			Execution: claim.Execution, Attempt: claim.Attempt, Status: standing[claim.Execution], Granted: leased[run{id, claim.Worker}],
+			Execution: claim.Execution, Attempt: claim.Attempt, Status: statuses[claim.Execution],
+			Granted: leased[workerAttempt{id, claim.Worker}],
 		}
 		if replies[i].Granted {
 			replies[i].Lease = attune.Duration(lease)
@@ -63,40 +64,40 @@ func (x *Executions) Claim(
 	return replies, nil
 }
 
-// run is a worker that runs an attempt.
-type run struct {
+// workerAttempt is an attempt together with the worker that claims or runs it.
+type workerAttempt struct {
 	attempt attune.AttemptID
 	worker  string
 }
 
-// leased are the runs that were given a lease, or more of it. What a lease allows is decided by the statement that gives it: were
-// it compared again afterwards, the clock could say something else.
-type leased map[run]bool
+// leaseSet holds the attempts whose lease a statement gave or renewed. Only that statement compares the lease with the clock; a
+// later comparison could come to another result.
+type leaseSet map[workerAttempt]bool
 
-func (l leased) scan(rows pgx.Rows) error {
-	var r run
-	_, err := pgx.ForEachRow(rows, []any{&r.attempt.Execution, &r.attempt.Attempt, &r.worker}, func() error {
-		l[r] = true
+func (l leaseSet) scan(rows pgx.Rows) error {
+	var a workerAttempt
+	_, err := pgx.ForEachRow(rows, []any{&a.attempt.Execution, &a.attempt.Attempt, &a.worker}, func() error {
+		l[a] = true
 		return nil
 	})
 	return err
 }
 
-// runColumns are attempts and workers as columns.
-type runColumns struct {
+// attemptColumns are attempts and their workers as columns.
+type attemptColumns struct {
 	ids      []attune.ExecutionID
 	attempts []int64
 	workers  []string
 }
 
-func (c *runColumns) add(id attune.AttemptID, worker string) {
+func (c *attemptColumns) add(id attune.AttemptID, worker string) {
 	c.ids = append(c.ids, id.Execution)
 	c.attempts = append(c.attempts, int64(id.Attempt))
 	c.workers = append(c.workers, worker)
 }
 
-// claimedAttempts returns every claim, and the first one of each attempt: a batch may hold several.
-func claimedAttempts(claims []attune.ExecutionClaimMessage, lease time.Duration) (all, first runColumns, err error) {
+// claimedAttempts returns all claims, and the first claim of each attempt: a batch can contain several claims of one attempt.
+func claimedAttempts(claims []attune.ExecutionClaimMessage, lease time.Duration) (all, first attemptColumns, err error) {
 	if err := checkLease(attune.KeyExecutionClaim, lease); err != nil {
 		return all, first, err
 	}

@@ -22,36 +22,35 @@ import (
 type Config struct {
 	// URL is a connection URL or keyword/value string as libpq reads it, including pgxpool's pool_ settings.
 	URL string
-	// MaxConns bounds the pool. 0 leaves it to pool_max_conns of the URL, or else to 16: enough for a process with all
-	// roles, and six of them stay under PostgreSQL's usual max_connections of 100. [Outbox.Lead] has a connection of its
-	// own, outside the pool.
+	// MaxConns is the maximum size of the pool. With 0, pool_max_conns of the URL applies, or else 16. A process with all roles
+	// needs no more than 16, and six such processes fit into PostgreSQL's default max_connections of 100. [Outbox.Lead] uses
+	// one more connection outside the pool.
 	MaxConns int32
-	// Logger gets what is not an error of a caller; nil discards it.
+	// Logger receives problems that no call returns as an error; nil discards them.
 	Logger *slog.Logger
-	// Tracer sees every statement; nil traces nothing.
+	// Tracer traces every statement; nil traces nothing.
 	Tracer pgx.QueryTracer
 
-	statementLimit time.Duration // of tests; 0: statementLimit
+	statementTimeout time.Duration // set by tests; 0 means the constant statementTimeout
 }
 
 const (
 	defaultMaxConns = 16
-	// connectTimeout applies where the URL has no connect_timeout.
+	// connectTimeout applies when the URL has no connect_timeout.
 	connectTimeout = 5 * time.Second
-	// abandonedTransaction is when the server ends a transaction whose client has gone silent: until then it may hold a
-	// queue's lock.
-	abandonedTransaction = 60 * time.Second
+	// idleTransactionTimeout is when the server ends an idle transaction. Until then a lost client can hold a queue's lock.
+	idleTransactionTimeout = 60 * time.Second
 )
 
-// DB is a pool of connections. The types of this package that answer for one noun each are made from it.
+// DB is a pool of connections. The types of this package use it; each handles one noun, such as [Events] or [Queues].
 type DB struct {
 	pool   *pgxpool.Pool
 	logger *slog.Logger
 }
 
-// Open connects to a database and checks that it answers. It does not migrate: see [Migrate].
+// Open connects to a database and pings it. It does not migrate: see [Migrate].
 //
-// A malformed URL is [attune.CodeInvalid]. A database that cannot be reached or refuses the connection is
+// A malformed URL is [attune.CodeInvalid]. A database that is unreachable or refuses the connection is
 // [attune.CodeUnavailable]; the error names host and port, and never the password.
 func Open(ctx context.Context, config Config) (*DB, error) {
 	settings, err := config.pool()
@@ -62,7 +61,7 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	if db.logger == nil {
 		db.logger = slog.New(slog.DiscardHandler)
 	}
-	settings.ShouldPing = db.replaceSilent
+	settings.ShouldPing = db.pingIdle
 	if db.pool, err = pgxpool.NewWithConfig(ctx, settings); err != nil {
 		return nil, fmt.Errorf("open database pool: %w", err)
 	}
@@ -73,7 +72,7 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 	return db, nil
 }
 
-// pool is the configuration of the pool.
+// pool returns the configuration of the pool.
 func (c Config) pool() (*pgxpool.Config, error) {
 	url, err := pgx.ParseConfig(c.URL)
 	if err != nil {
@@ -90,9 +89,9 @@ func (c Config) pool() (*pgxpool.Config, error) {
 		settings.MaxConns = defaultMaxConns
 	}
 	conn := settings.ConnConfig
-	conn.Tracer = withClock(cmp.Or(c.statementLimit, statementLimit), c.Tracer)
+	conn.Tracer = withTimeout(cmp.Or(c.statementTimeout, statementTimeout), c.Tracer)
 	prepareConnConfig(conn)
-	conn.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(abandonedTransaction.Milliseconds(), 10)
+	conn.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleTransactionTimeout.Milliseconds(), 10)
 	settings.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		readTimesAsUTC(conn)
 		return nil
@@ -100,7 +99,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	return settings, nil
 }
 
-// prepareConnConfig fills in what every connection of attune has and the URL did not say.
+// prepareConnConfig adds the settings of every attune connection that the URL leaves open.
 func prepareConnConfig(config *pgx.ConnConfig) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
@@ -111,7 +110,7 @@ func prepareConnConfig(config *pgx.ConnConfig) {
 	}
 }
 
-// readTimesAsUTC makes the times that come from the database print alike on every machine.
+// readTimesAsUTC makes times from the database print the same on every machine.
 func readTimesAsUTC(conn *pgx.Conn) {
 	types := conn.TypeMap()
 	types.RegisterType(&pgtype.Type{
@@ -122,27 +121,27 @@ func readTimesAsUTC(conn *pgx.Conn) {
 // Close ends the pool. It waits for the connections in use.
 func (db *DB) Close() { db.pool.Close() }
 
-// Ping reports whether the database answers.
+// Ping returns an error if the database does not reply.
 func (db *DB) Ping(ctx context.Context) error { return wrap("ping the database", db.pool.Ping(ctx)) }
 
-// inTx runs do in one transaction. What it returns is wrapped with what was being done.
-func (db *DB) inTx(ctx context.Context, what string, do func(pgx.Tx) error) error {
-	return wrap(what, pgx.BeginFunc(ctx, db.pool, do))
+// inTx runs do in one transaction. It wraps errors with the name of the operation.
+func (db *DB) inTx(ctx context.Context, operation string, do func(pgx.Tx) error) error {
+	return wrap(operation, pgx.BeginFunc(ctx, db.pool, do))
 }
 
-// send runs statements that need nothing from each other in one transaction and one round trip: statements that are sent
-// together are one transaction to PostgreSQL. Errors are wrapped like those of inTx.
-func (db *DB) send(ctx context.Context, what string, batch *pgx.Batch) error {
-	return wrap(what, db.pool.SendBatch(ctx, batch).Close())
+// send runs independent statements in one transaction and one round trip: PostgreSQL treats a pipelined batch as one
+// transaction. It wraps errors like inTx.
+func (db *DB) send(ctx context.Context, operation string, batch *pgx.Batch) error {
+	return wrap(operation, db.pool.SendBatch(ctx, batch).Close())
 }
 
-// querier is what a pool and a transaction share.
+// querier is a pool, a connection or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// collect runs a query and returns its rows. Errors are not wrapped yet.
+// collect runs a query and returns its rows. It does not wrap errors.
 func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
@@ -151,20 +150,20 @@ func collect[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql s
 	return pgx.CollectRows(rows, scan)
 }
 
-// list runs the query of a page, whose two first parameters are "before" and the limit.
+// list runs the query of a page. The first two parameters of the query are "before" and the limit.
 //
-// Lists have optional filters ("$3 = ” OR column = $3"). They are planned for their values every time, which costs a
-// millisecond and lets each filter use its index; a plan made once for all values could use none.
+// Lists have optional filters ("$3 = 0 OR column = $3"). PostgreSQL plans each query for its actual values, so each filter can
+// use its index; a generic plan could use none. Planning costs a millisecond.
 func list[T any](
-	ctx context.Context, db *DB, what string, page attune.Page, scan pgx.RowToFunc[T], sql string, filters ...any,
+	ctx context.Context, db *DB, operation string, page attune.Page, scan pgx.RowToFunc[T], sql string, filters ...any,
 ) ([]T, error) {
 	page = page.Normalize()
 	args := append([]any{pgx.QueryExecModeCacheDescribe, page.Before, page.Limit}, filters...)
 	rows, err := collect(ctx, db.pool, scan, sql, args...)
-	return rows, wrap(what, err)
+	return rows, wrap(operation, err)
 }
 
-// address is the host and port of a database, or its socket.
+// address returns the host and port of a database, or its socket.
 func address(config *pgx.ConnConfig) string {
 	if len(config.Host) > 0 && config.Host[0] == '/' {
 		return config.Host
@@ -172,7 +171,7 @@ func address(config *pgx.ConnConfig) string {
 	return net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
 }
 
-// one runs a query that returns one row.
+// one runs a query that returns exactly one row. It does not wrap errors.
 func one[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql string, args ...any) (T, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
@@ -183,77 +182,83 @@ func one[T any](ctx context.Context, q querier, scan pgx.RowToFunc[T], sql strin
 }
 
 const (
-	// idlePing is how long a connection may rest in the pool and still be used without a question.
-	idlePing = time.Second
-	// pingLimit is how long the server may take to answer that question.
-	pingLimit = 5 * time.Second
-	// statementLimit is how long one statement may take, its answer included. The longest that attune sends takes a second or
-	// two; one that waits for a lock does so for abandonedTransaction at most, and callers try again.
-	statementLimit = 30 * time.Second
+	// pingAfter is how long a connection may be idle before the pool pings it.
+	pingAfter = time.Second
+	// pingTimeout bounds that ping.
+	pingTimeout = 5 * time.Second
+	// statementTimeout bounds one statement including its reply. The slowest statements of attune take a second or two. A
+	// statement that waits longer for a lock fails, and its caller tries again.
+	statementTimeout = 30 * time.Second
 )
 
-// keepAlive ends a connection whose server has vanished without a word within half a minute. It does not help where a proxy
-// answers for the server: limits on what may take how long do.
+// keepAlive detects a vanished server within half a minute. A proxy can reply in place of the server; then only the timeouts
+// above help.
 func keepAlive() net.KeepAliveConfig {
 	return net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 }
 
-// replaceSilent is pgxpool's ShouldPing: it asks a connection that has rested for a while itself. When no answer comes, the
-// connections beside it are as silent, most likely, so the pool drops all that rest instead of asking one after the other.
+// pingIdle is pgxpool's ShouldPing. It pings an idle connection itself. Without a reply, the other idle connections are most
+// likely lost as well, so the pool drops all of them at once.
 //
-// The question goes on when ctx ends: a connection whose question is broken off is lost.
-func (db *DB) replaceSilent(ctx context.Context, candidate pgxpool.ShouldPingParams) bool {
-	if candidate.IdleDuration < idlePing {
+// The ping continues when ctx ends, because an interrupted ping breaks the connection.
+func (db *DB) pingIdle(ctx context.Context, candidate pgxpool.ShouldPingParams) bool {
+	if candidate.IdleDuration < pingAfter {
 		return false
 	}
-	err := within(context.WithoutCancel(ctx), pingLimit, candidate.Conn.Ping)
+	err := within(context.WithoutCancel(ctx), pingTimeout, candidate.Conn.Ping)
 	if pgconn.Timeout(err) {
-		db.logger.WarnContext(ctx, "the database is silent on a connection, the pool opens new ones", "after", pingLimit)
-		_ = candidate.Conn.PgConn().Conn().Close() // a goodbye would wait for an answer, too, and keep a place in the pool
+		db.logger.WarnContext(ctx, "the database does not reply on an idle connection: the pool replaces its idle connections",
+			"after", pingTimeout)
+		_ = candidate.Conn.PgConn().Conn().Close() // an orderly close would wait for a reply and keep its place in the pool
 		db.pool.Reset()
 	}
-	return err != nil // then the connection is closed, and the pool finds that out by asking once more
+	return err != nil // the pool then pings the closed connection and discards it
 }
 
-// clock gives every statement a deadline, and hands the statement on to what else traces it.
-type clock struct{ limit time.Duration }
+// timeoutTracer gives every statement a deadline.
+type timeoutTracer struct{ timeout time.Duration }
 
-// withClock returns a tracer that gives statements a deadline. next may be nil.
-func withClock(limit time.Duration, next pgx.QueryTracer) pgx.QueryTracer {
+// withTimeout returns a tracer that gives every statement a deadline and then calls next. next may be nil.
+func withTimeout(timeout time.Duration, next pgx.QueryTracer) pgx.QueryTracer {
 	if next == nil {
-		return clock{limit}
+		return timeoutTracer{timeout}
 	}
-	return multitracer.New(clock{limit}, next)
+	return multitracer.New(timeoutTracer{timeout}, next)
 }
 
-type stopKey struct{}
+// cancelKey is the context key of the function that stops a statement's timer.
+type cancelKey struct{}
 
-func (c clock) start(ctx context.Context) context.Context {
-	ctx, stop := context.WithTimeout(ctx, c.limit)
-	return context.WithValue(ctx, stopKey{}, stop)
+func (t timeoutTracer) start(ctx context.Context) context.Context {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	return context.WithValue(ctx, cancelKey{}, cancel)
 }
 
-func (clock) stop(ctx context.Context) {
-	if stop, ok := ctx.Value(stopKey{}).(context.CancelFunc); ok {
-		stop()
+func (timeoutTracer) stop(ctx context.Context) {
+	if cancel, ok := ctx.Value(cancelKey{}).(context.CancelFunc); ok {
+		cancel()
 	}
 }
 
 // TraceQueryStart implements [pgx.QueryTracer].
-func (c clock) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	return c.start(ctx)
+func (t timeoutTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return t.start(ctx)
 }
 
 // TraceQueryEnd implements [pgx.QueryTracer].
-func (c clock) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) { c.stop(ctx) }
+func (t timeoutTracer) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+	t.stop(ctx)
+}
 
-// TraceBatchStart implements [pgx.BatchTracer]. The deadline is for the whole batch.
-func (c clock) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	return c.start(ctx)
+// TraceBatchStart implements [pgx.BatchTracer]. The deadline covers the whole batch.
+func (t timeoutTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return t.start(ctx)
 }
 
 // TraceBatchQuery implements [pgx.BatchTracer].
-func (clock) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (timeoutTracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
 // TraceBatchEnd implements [pgx.BatchTracer].
-func (c clock) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchEndData) { c.stop(ctx) }
+func (t timeoutTracer) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchEndData) {
+	t.stop(ctx)
+}

@@ -11,20 +11,20 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// overrideInForce is the limit of queue q that was set by hand, or NULL when there is none or it has run out.
+// overrideInForce is the manual limit of queue q, or NULL if there is none or it has expired.
 const overrideInForce = `
 	CASE WHEN q.override_until IS NULL OR q.override_until > clock_timestamp() THEN q.override_limit END`
 
 const generationSQL = `SELECT generation FROM queues WHERE key = $1`
 
-// controlSQL lets an older report never replace a newer one.
+// controlSQL stores mode and override, unless the row already has those of a later change.
 const controlSQL = `
 UPDATE queues SET mode = $2, override_limit = $3, override_until = $4, last_change = $5,
 	freed_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE key = $1 AND last_change < $5`
 
-// insertChangesSQL lets the row of an enforcement say what became of its cancel. A row that waits in another place, or is
-// granted, shows that the ticket was granted before the cancel.
+// insertChangesSQL takes the outcome of a cancel from the row of its enforcement. A row that is granted, or waits in another
+// place, shows that the ticket was granted before the cancel.
 const insertChangesSQL = `
 INSERT INTO queue_changes (queue_id, number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to",
 	enforcement_id)
@@ -37,28 +37,27 @@ FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::text[],
 	LEFT JOIN enforcements e ON u.kind = 'cancel' AND e.id = u.enforcement_id
 ON CONFLICT (queue_id, request_id) DO NOTHING`
 
-// Record records, in one transaction, what a queue has decided: tickets that end without a grant, changes by hand, and how the
-// queue is set by them. A ticket that was cancelled by hand is thus never recorded without its change.
+// Record records the decisions of a queue in one transaction: settlements, manual changes, and the mode and override after
+// these changes. So the cancel of a ticket is never recorded without its settlement.
 //
-// A change whose request is recorded stays as it is, and mode and override are taken over only if one of the changes is newer
-// than every change recorded before: repeated and late calls do no harm. Of a generation of the queue that is gone, neither
-// changes nor cancels are recorded, because the next generation does not know of them; tickets that it rejected or that
-// expired have ended.
+// Repeated and late calls are harmless. A change whose request is recorded already stays as it is. Mode and override are stored
+// only if one of the changes is newer than every recorded change. For an earlier generation of the queue, Record stores
+// rejected and expired tickets only: the current generation does not know the changes and cancels of an earlier one.
 //
-// held are the grants of those tickets that were granted and keep their status, in the order of their numbers. A queue may be
-// set before its first use. One that belongs to no action is [attune.CodeNotFound], and decisions that no queue can take are
-// [attune.CodeInvalid].
-func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (held []attune.Grant, err error) {
+// Record returns the grants of settled tickets that were in fact granted, in the order of their numbers. These tickets keep
+// their status. A queue can be changed before its first use. A queue without an action is [attune.CodeNotFound], and invalid
+// decisions are [attune.CodeInvalid].
+func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (granted []attune.Grant, err error) {
 	if err := checkDecisions(key, decisions); err != nil {
 		return nil, err
 	}
 	if len(decisions.Control.Changes) == 0 {
 		batch := new(pgx.Batch)
-		addSettlements(batch, key, decisions.Settlements, &held)
-		return held, q.db.send(ctx, "record ends of tickets", batch)
+		addSettlements(batch, key, decisions.Settlements, &granted)
+		return granted, q.db.send(ctx, "record settlements", batch)
 	}
 	err = q.db.inTx(ctx, "record decisions of queue", func(tx pgx.Tx) error {
-		queue, err := openQueue(ctx, tx, key)
+		queue, err := lockOrCreateQueue(ctx, tx, key)
 		if err != nil {
 			return err
 		}
@@ -69,14 +68,14 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 		batch := new(pgx.Batch)
 		addChangedQueues(batch, queue)
 		if generation > decisions.Control.Generation {
-			addSettlements(batch, key, withoutCancels(decisions.Settlements), &held)
+			addSettlements(batch, key, withoutCancels(decisions.Settlements), &granted)
 		} else {
-			addSettlements(batch, key, decisions.Settlements, &held)
+			addSettlements(batch, key, decisions.Settlements, &granted)
 			addControl(batch, key, decisions.Control)
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})
-	return held, err
+	return granted, err
 }
 
 func withoutCancels(settlements []attune.Settlement) []attune.Settlement {
@@ -126,7 +125,7 @@ func checkChange(c attune.QueueChange) error {
 	return c.Author.Validate()
 }
 
-// addControl stores the control of a queue that is locked.
+// addControl stores changes, mode and override of a locked queue.
 func addControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueControl) {
 	var columns changeColumns
 	var newest int64
@@ -176,7 +175,7 @@ SELECT c.number, c.request_id, c.at, c.principal, c.auth_method, c.on_behalf_of,
 FROM queue_changes c WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1)
 ORDER BY c.number DESC LIMIT $2::bigint`
 
-// Changes returns a page of what people did to a queue by hand, newest first. Pages go by the number of the change.
+// Changes returns a page of the manual changes of a queue, newest first, paged by the number of the change.
 func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueueChange, error) {
 	return list(ctx, q.db, "list changes of queue", page, scanChange, changesSQL, key)
 }
@@ -193,7 +192,7 @@ const lockQueueSQL = `SELECT key FROM queues WHERE key = $1 FOR NO KEY UPDATE`
 const lockExecutionsOfSQL = `
 SELECT id FROM executions WHERE enforcement_id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
 
-// settleSQL ends, with its enforcement, an execution that was to be tried again: with the status of its last attempt.
+// settleSQL ends waiting enforcements. An execution that waits for another attempt ends with the status of its last attempt.
 const settleSQL = `
 WITH settled AS (
 	UPDATE enforcements e SET status = u.status, reason = u.reason,
@@ -209,18 +208,18 @@ WITH settled AS (
 UPDATE queues q SET total_dropped = q.total_dropped + s.count, updated_at = clock_timestamp()
 FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
 
-// heldSQL returns the grants of those of some tickets that were granted, whether they hold their slots still or not.
-const heldSQL = selectHolders + `
+// grantedTicketsSQL returns the grants of tickets that were granted, including tickets that have released their slots.
+const grantedTicketsSQL = selectHolders + `
 	JOIN unnest($2::bigint[], $3::bigint[]) AS u (id, sequence) ON u.id = e.id AND u.sequence = e.sequence
 WHERE e.queue_id = ` + queueNamed + ` AND e.status IN ('granted', 'parked', 'executed') ORDER BY e.grant_number`
 
-// addSettlements records the end of tickets of one queue that were not granted: rejected, cancelled or expired, with the
-// reason. An execution that waited for a further attempt ends as its last attempt has ended. A ticket that no longer waits
-// keeps its status, and so does an enforcement that has another place by now; repeating the call changes nothing.
+// addSettlements ends tickets of one queue without a grant: rejected, cancelled or expired, with the reason. An execution that
+// waits for another attempt ends with the status of its last attempt. A ticket that no longer waits keeps its status, and an
+// enforcement that meanwhile has another place keeps its status too. Repeating the call changes nothing.
 //
-// held receives the grants of those tickets that were granted, in the order of their numbers, whether they still hold their
-// slots or not. The queue had lost the decision to grant them.
-func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.Settlement, held *[]attune.Grant) {
+// granted receives the grants of the tickets that were granted in fact, in the order of their numbers, including tickets that
+// have released their slots. The queue had decided these grants and then lost the decision.
+func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.Settlement, granted *[]attune.Grant) {
 	n := len(settlements)
 	ids, sequences := make([]attune.EnforcementID, n), make([]int64, n)
 	statuses, reasons := make([]attune.EnforcementStatus, n), make([]attune.Reason, n)
@@ -230,8 +229,8 @@ func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.
 	batch.Queue(lockQueueSQL, key)
 	batch.Queue(lockExecutionsOfSQL, ids)
 	batch.Queue(settleSQL, key, ids, sequences, statuses, reasons)
-	batch.Queue(heldSQL, key, ids, sequences).Query(func(rows pgx.Rows) (err error) {
-		*held, err = pgx.CollectRows(rows, scanHolder)
+	batch.Queue(grantedTicketsSQL, key, ids, sequences).Query(func(rows pgx.Rows) (err error) {
+		*granted, err = pgx.CollectRows(rows, scanHolder)
 		return err
 	})
 }
@@ -241,11 +240,11 @@ func checkSettlements(key attune.QueueKey, settlements []attune.Settlement) erro
 		switch s.Status {
 		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
 		default:
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q is not an end without a run",
-				s.Enforcement, key, s.Status)
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q: use %q, %q or %q", s.Enforcement, key,
+				s.Status, attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired)
 		}
 		if s.Reason == "" {
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: no reason", s.Enforcement, key)
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: the reason is missing", s.Enforcement, key)
 		}
 	}
 	return nil

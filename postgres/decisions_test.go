@@ -23,7 +23,7 @@ func modeChange(number int64, from, to attune.QueueMode) attune.QueueChange {
 	}
 }
 
-// control records how the deploy queue, as it was last rebuilt, is set.
+// control records changes, mode and override of the current generation of the deploy queue.
 func (b *bundle) control(t *testing.T, mode attune.QueueMode, override *attune.LimitOverride, changes ...attune.QueueChange) {
 	t.Helper()
 	generation := b.count(t, "SELECT COALESCE(max(generation), 0) FROM queues WHERE key = '"+string(queueKey)+"'")
@@ -34,7 +34,7 @@ func (b *bundle) control(t *testing.T, mode attune.QueueMode, override *attune.L
 	require.NoError(t, b.recordControl(t, queueKey, control))
 }
 
-// recordEnds records how tickets ended that were not granted.
+// recordEnds records settlements.
 func (b *bundle) recordEnds(ctx context.Context, key attune.QueueKey, settlements []attune.Settlement) ([]attune.Grant, error) {
 	return b.queues.Record(ctx, key, attune.QueueDecisions{Settlements: settlements})
 }
@@ -56,7 +56,7 @@ func (b *bundle) changes(t *testing.T, page attune.Page) []attune.QueueChange {
 func TestQueues_RecordChanges(t *testing.T) {
 	t.Parallel()
 
-	t.Run("keeps every change", func(t *testing.T) {
+	t.Run("every change is kept", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
@@ -80,7 +80,7 @@ func TestQueues_RecordChanges(t *testing.T) {
 		require.Equal(t, []attune.Ticket{ticket}, snapshot.Waiting)
 	})
 
-	t.Run("not for a queue that is gone", func(t *testing.T) {
+	t.Run("changes of an earlier generation are not recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.admit(t, b.created(t, deploy, 1)...)
@@ -95,7 +95,7 @@ func TestQueues_RecordChanges(t *testing.T) {
 		require.Empty(t, gocmp.Diff([]attune.QueueChange{drain}, b.changes(t, attune.Page{})))
 	})
 
-	t.Run("repeated and late reports do no harm", func(t *testing.T) {
+	t.Run("repeated and late decisions change nothing", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		first, second := modeChange(1, attune.QueueOpen, attune.QueuePaused), modeChange(2, attune.QueuePaused, attune.QueueDraining)
@@ -119,7 +119,7 @@ func TestQueues_RecordChanges(t *testing.T) {
 		require.Len(t, b.changes(t, attune.Page{}), 3)
 	})
 
-	t.Run("a queue can be set before its first use", func(t *testing.T) {
+	t.Run("a queue can be changed before its first use", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.sayGlobally(t, attune.Policy{Limit: new(9)})
@@ -135,7 +135,7 @@ func TestQueues_RecordChanges(t *testing.T) {
 		require.Equal(t, attune.QueuePaused, b.rebuild(t).Mode)
 	})
 
-	t.Run("does not touch what is none of its business", func(t *testing.T) {
+	t.Run("a manual change affects neither counters nor other queues", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 3)...)
@@ -153,7 +153,7 @@ func TestQueues_RecordChanges(t *testing.T) {
 		require.Empty(t, none)
 	})
 
-	t.Run("many at once, among arrivals and ends", func(t *testing.T) {
+	t.Run("concurrent decisions, arrivals and ends keep the counters right", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		const rounds = 12
@@ -192,16 +192,16 @@ func TestQueues_RecordChangesRefused(t *testing.T) {
 		spoil    func(control *attune.QueueControl, change *attune.QueueChange)
 		mentions string
 	}{
-		"mode":   {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Mode = "closed" }, `"closed"`},
-		"limit":  {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Override = &attune.LimitOverride{Limit: -1} }, "-1"},
-		"number": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Number = 0 }, "from 1"},
-		"nobody": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Name = "" }, "name is missing"},
-		"name":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Name = strings.Repeat("x", 201) }, "201"},
-		"method": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Method = "" }, "method"},
-		"for":    {func(_ *attune.QueueControl, c *attune.QueueChange) { c.OnBehalfOf = strings.Repeat("x", 201) }, "201"},
-		"note":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = strings.Repeat("x", 1001) }, "1001"},
-		"kind":   {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Kind = "colour" }, `"colour"`},
-		"NUL":    {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = "\x00" }, "U+0000"},
+		"the mode is unknown":       {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Mode = "closed" }, `"closed"`},
+		"the limit is negative":     {func(c *attune.QueueControl, _ *attune.QueueChange) { c.Override = &attune.LimitOverride{Limit: -1} }, "-1"},
+		"the number is 0":           {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Number = 0 }, "from 1"},
+		"the principal has no name": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Name = "" }, "name is missing"},
+		"the name is too long":      {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Name = strings.Repeat("x", 201) }, "201"},
+		"the method is missing":     {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Principal.Method = "" }, "method"},
+		"the person behind the principal has a name that is too long": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.OnBehalfOf = strings.Repeat("x", 201) }, "201"},
+		"the note is too long":              {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = strings.Repeat("x", 1001) }, "1001"},
+		"the kind is unknown":               {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Kind = "colour" }, `"colour"`},
+		"the note contains a NUL character": {func(_ *attune.QueueControl, c *attune.QueueChange) { c.Note = "\x00" }, "U+0000"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -223,14 +223,14 @@ func TestQueues_LimitByHand(t *testing.T) {
 		override *attune.LimitOverride
 		inForce  int
 	}{
-		{name: "none", inForce: 1},
-		{name: "until it is cleared", override: &attune.LimitOverride{Limit: 6}, inForce: 6},
-		{name: "none at all", override: &attune.LimitOverride{Limit: 0}, inForce: 0},
+		{name: "the queue has no override", inForce: 1},
+		{name: "the override has no end", override: &attune.LimitOverride{Limit: 6}, inForce: 6},
+		{name: "the override is 0", override: &attune.LimitOverride{Limit: 0}, inForce: 0},
 		{
-			name:     "for some time",
+			name:     "the override ends later",
 			override: &attune.LimitOverride{Limit: 6, Until: time.Now().UTC().Add(time.Hour).Truncate(time.Second)}, inForce: 6,
 		},
-		{name: "run out", override: &attune.LimitOverride{Limit: 6, Until: time.Now().Add(-time.Hour)}, inForce: 1},
+		{name: "the override has expired", override: &attune.LimitOverride{Limit: 6, Until: time.Now().Add(-time.Hour)}, inForce: 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestQueues_LimitByHand(t *testing.T) {
 	}
 }
 
-// cancelling is what a queue decides when a person cancels a waiting ticket.
+// cancelling returns the decisions of a queue when a person cancels a waiting ticket.
 func cancelling(number int64, ticket attune.Ticket) attune.QueueDecisions {
 	change := modeChange(number, "", "")
 	change.Kind, change.Enforcement = attune.ChangeCancel, ticket.Enforcement
@@ -262,7 +262,7 @@ func cancelling(number int64, ticket attune.Ticket) attune.QueueDecisions {
 func TestQueues_RecordCancels(t *testing.T) {
 	t.Parallel()
 
-	t.Run("row and change are recorded together", func(t *testing.T) {
+	t.Run("the row and the change are recorded together", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
@@ -273,7 +273,7 @@ func TestQueues_RecordCancels(t *testing.T) {
 		require.Equal(t, "cancelled", b.changes(t, attune.Page{})[0].To)
 	})
 
-	t.Run("a cancel that came too late says what had become of the ticket", func(t *testing.T) {
+	t.Run("a late cancel records the status of its ticket", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
@@ -285,7 +285,7 @@ func TestQueues_RecordCancels(t *testing.T) {
 		require.Equal(t, "granted", b.changes(t, attune.Page{})[0].To)
 	})
 
-	t.Run("the cancel of a generation that is gone is recorded nowhere", func(t *testing.T) {
+	t.Run("the cancel of an earlier generation is not recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)

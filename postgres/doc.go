@@ -2,73 +2,74 @@
 //
 // # Authority
 //
-// The order of tickets is decided here and nowhere else: [Enforcements.Admit] assigns the sequence of an enforcement
-// while it holds the row of its queue. Which queue that is was decided before, when [Events.Record] stored the enforcement,
-// and never changes. The rows of enforcements and executions are the truth about their status. Who
-// holds a slot and who waits, and how a queue is set by hand, is decided by the queue's workflow; what it decides is
-// recorded here, so that a queue that lost its state can be rebuilt with [Queues.Rebuild], and so that everybody can see
-// afterwards what was done: [Queues.Changes], [Queues.Grants] and [Executions.Attempts] are kept for ever.
+// This package is the only authority on four facts:
 //
-// Whether an attempt is tried again, and where the enforcement waits for it, is decided here, by [Executions.Finish], in the
-// transaction that ends the attempt. The queue is told, and tells when the next attempt may begin.
+//   - The order of tickets. [Enforcements.Admit] assigns the sequence of an enforcement while it holds the lock of the queue's
+//     row. [Events.Record] chose the queue before, and the queue of an enforcement never changes.
+//   - The status of enforcements and executions. It is in their rows.
+//   - Retries. [Executions.Finish] decides whether another attempt follows, and where the enforcement waits for it, in the
+//     transaction that ends the attempt. The bridge then tells the queue, and the queue decides when the next attempt starts.
+//   - Leases. [Executions.Claim] gives a worker a lease on an attempt and [Executions.Renew] extends it, by PostgreSQL's clock.
+//     A clock that jumps ahead ends leases early.
 //
-// Whether a worker may go on with an attempt is decided here, too: by the lease that [Executions.Claim] gives it and
-// [Executions.Renew] prolongs, by PostgreSQL's clock. A clock that jumps ahead ends leases early.
+// The queue's workflow decides which tickets hold slots, which wait, and what the queue's mode and manual override are. This
+// package records its decisions. [Queues.Rebuild] rebuilds a queue that lost its state, and [Queues.Changes], [Queues.Grants]
+// and [Executions.Attempts] show the past. These journals are kept forever.
 //
 // # Guarantees
 //
-//   - One method, one transaction. Nothing is half done, whoever is killed at whatever moment.
-//   - Every change of status is a compare-and-set from named earlier statuses. Repeating a call that succeeded, or whose
-//     answer was lost, changes nothing and answers the same.
-//   - Sequences of a queue are dense and rise in the order in which ids were given to Admit. The time of acceptance has
-//     millisecond precision and is never before that of a lower sequence.
-//   - An event has at most one enforcement per rule, an enforcement at most one execution, and a queue never gives a
-//     sequence or a grant number twice. These are constraints of the database, not of this code.
-//   - An enforcement has one place at a time. One that goes back to the line gets a new one, and the grant of the old one
-//     stays in the log.
-//   - A grant is in the log if and only if it was acted upon, and is released there when its execution has ended, or its
-//     attempt if the slot was given up, with the very times of these.
+//   - One method is one transaction. A crash at any moment leaves nothing half done.
+//   - Every change of status is a compare-and-set from named earlier statuses. A repeated call changes nothing and returns the
+//     same result.
+//   - The sequences of a queue are dense. They rise in the order of the ids passed to Admit. The time of acceptance has
+//     millisecond precision and is never before the time of a lower sequence.
+//   - An event has at most one enforcement per rule, and an enforcement has at most one execution. A queue never uses a
+//     sequence or a grant number twice. Constraints of the database enforce this.
+//   - An enforcement has one place at a time. An enforcement that goes back to the line gets a new place; the grant of its old
+//     place stays in the log.
+//   - A grant is in the log if and only if an execution was requested for it. Its entry is released when the execution ends, or
+//     when the attempt ends and gives its slot back, with exactly that time.
 //   - last_sequence = waiting + granted + total_completed + total_dropped for every queue, in every committed state.
-//     Completed are slots that were given back, which an enforcement can do several times.
-//   - Only what runs has a lease, and it is never shortened. One that has run out is never renewed and never granted again:
-//     its attempt ends by the report of [Executions.ExpireLeases] that its worker was lost, unless another was faster.
-//   - Of the grants of an earlier generation of a queue, each was acted upon before the queue was rebuilt, and then the queue
-//     was rebuilt with it, or it never will be.
-//   - Times are PostgreSQL's clock, except those that a queue has set: of a grant, and of a change by hand.
+//     total_completed counts slots that were given back; with retries, one enforcement can give back several.
+//   - Only a running attempt has a lease, and a lease is never shortened. An expired lease is never renewed or given again.
+//     [Executions.ExpireLeases] ends the attempt, unless the worker's report arrived first.
+//   - A rebuild of a queue settles every grant of an earlier generation: the rebuilt queue contains each grant that was acted
+//     upon, and any other grant stays void.
+//   - Times are PostgreSQL's clock, except the times that a queue sets: of grants and of manual changes.
 //
 // # Locks
 //
-// Transactions take locks in this order, and several of a kind in ascending order, so they cannot deadlock:
+// Transactions take locks in this order, and locks of one kind in ascending order, so they cannot deadlock:
 //
 //	generation of one queue → enforcements still "created" (by id) → queues (by id) → executions (by id)
 //	→ other enforcements → their grants
 //
-// Recording an event locks no queue. It makes the queues that do not exist yet, in the order of their keys, and holds nothing
-// that those who wait for them could need.
+// Recording an event locks no queue row. It inserts missing queues in the order of their keys, and holds no lock that a
+// transaction waiting for one of these rows could need.
 //
-// Whoever changes an enforcement that has an execution has locked that execution, so grants need no order of their own, and
-// what is read after the lock stays true. Claims and renewals lock executions only, requests one execution and its
-// enforcement. The lock of a generation is an advisory one: requests share it, and a rebuild has it alone. Installing packs
-// is serialized by another.
+// A transaction that changes an enforcement with an execution locks that execution first. So grants need no order of their own,
+// and values read after the lock stay true. Claims and renewals lock executions only; a request locks one execution and its
+// enforcement. A generation has an advisory lock: requests share it, a rebuild holds it exclusively. Another advisory lock
+// serializes the installation of packs.
 //
 // # Silent connections
 //
-// A connection can be lost without being closed: a network, a firewall or a proxy drops what is sent over it. Nothing here
-// waits for such a connection without a limit:
+// A connection can be lost without being closed: a network, a firewall or a proxy drops its packets. Every wait on a connection
+// has a timeout:
 //
-//   - A statement ends after 30 s, those of the outbox after 10 s, as [attune.CodeUnavailable].
-//   - A connection of the pool that has rested for a second is asked before it is used. If the answer does not come within
-//     5 s, the pool replaces all that rest.
-//   - The outbox is read 20 s after its relay has lost its connection, at the latest: see [Outbox.Lead].
-//   - TCP keepalives of this end notice a server that is gone within 30 s, those of the server a client within 25 s.
+//   - A statement fails after 30 s, a statement of the outbox after 10 s, with [attune.CodeUnavailable].
+//   - The pool pings a connection that was idle for a second before it is used. Without a reply within 5 s, the pool replaces
+//     all idle connections.
+//   - A relay reads the outbox at most 20 s after the previous relay lost its connection: see [Outbox.Lead].
+//   - TCP keepalives detect a lost server within 30 s on this end, and a lost client within 25 s on the server's end.
 //
 // # Failures
 //
-// What the caller can act upon is an [attune.Error]: [attune.CodeNotFound], [attune.CodeConflict],
-// [attune.CodeInvalid] for data that PostgreSQL can never store, and [attune.CodeUnavailable] for everything that is
-// about the connection or the server's state and may pass. Every other error is a bug.
+// An error that a caller can handle is an [attune.Error]: [attune.CodeNotFound], [attune.CodeConflict], [attune.CodeInvalid]
+// for data that PostgreSQL cannot store, and [attune.CodeUnavailable] for a temporary problem of the connection or the server.
+// Every other error is a bug.
 //
 // # Lists
 //
-// Lists are pages by id, newest first: the next page starts before the last id of the one before it.
+// Lists are pages by id, newest first. A page starts before the last id of the previous page.
 package postgres

@@ -8,13 +8,13 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Enforcements keeps the decisions that an action must run, and their places in the queues.
+// Enforcements stores enforcements and their places in the queues.
 type Enforcements struct{ db *DB }
 
 // NewEnforcements returns the enforcements of a database.
 func NewEnforcements(db *DB) *Enforcements { return &Enforcements{db: db} }
 
-// enforcementSelect takes the author of a direct run from its event: what a rule decides has none.
+// enforcementSelect takes the author of a direct run from its event. An enforcement of a rule has no author.
 const enforcementSelect = `
 SELECT e.id, e.event_id, COALESCE(r.ref, ''), a.ref, e.action_id, e.parameters, e.status, e.reason, e.detail,
 	COALESCE(q.key, ''), e.lane, COALESCE(e.sequence, 0), COALESCE(e.grant_number, 0),
@@ -65,19 +65,19 @@ SELECT CASE WHEN e.status = 'queued' THEN (
 ) ELSE 0 END
 FROM enforcements e WHERE e.id = $1`
 
-// Position returns the place of an enforcement in its line: 1 is next, 0 does not wait. An unknown enforcement is
-// [attune.CodeNotFound].
+// Position returns the position of an enforcement in its line: 1 is next, 0 means that it does not wait. An unknown enforcement
+// is [attune.CodeNotFound].
 func (e *Enforcements) Position(ctx context.Context, id attune.EnforcementID) (int64, error) {
 	position, err := one(ctx, e.db.pool, pgx.RowTo[int64], positionSQL, id)
 	return position, wrap("read position", found(err, "enforcement %d does not exist", id))
 }
 
-// Retry leads an enforcement that is parked back to the end of its line, where it waits for its next attempt like a new one,
-// and returns it. It may be the last attempt or not: a person decides, and that is recorded: see [Executions.Changes]. One that
-// is not parked is [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an author who is nobody [attune.CodeInvalid].
+// Retry moves a parked enforcement to the end of its line, where it waits for its next attempt, and returns it. The policy's
+// maximum of attempts does not apply. Retry records the author: see [Executions.Changes]. An enforcement that is not parked is
+// [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an invalid author [attune.CodeInvalid].
 func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
 	return e.unpark(ctx, "retry enforcement", id, author, attune.ExecutionRetried, func(tx pgx.Tx, s *slot) error {
-		s.toTheBack()
+		s.requeue()
 		batch := new(pgx.Batch)
 		batch.Queue(requeueSQL, id, s.ticket.Sequence, s.ticket.EnqueuedAt)
 		addChangedQueues(batch, s.queue)
@@ -88,8 +88,8 @@ func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, autho
 	})
 }
 
-// GiveUp ends an enforcement that is parked, and its execution with the status of its last attempt, and returns it. It is
-// recorded and refused like [Enforcements.Retry].
+// GiveUp ends a parked enforcement and returns it. Its execution ends with the status of the last attempt. GiveUp records the
+// author and returns the same errors as [Enforcements.Retry].
 func (e *Enforcements) GiveUp(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
 	return e.unpark(ctx, "give up enforcement", id, author, attune.ExecutionGivenUp, func(tx pgx.Tx, s *slot) error {
 		return giveUp(ctx, tx, s)
@@ -103,16 +103,16 @@ WHERE id = $1 AND status = 'parked'`
 const executionOfSQL = `
 SELECT e.status, COALESCE(x.id, 0) FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id WHERE e.id = $1`
 
-// unpark does something with an enforcement that is parked, while everything about it is locked.
+// unpark runs do on a parked enforcement while its queue, execution and enforcement are locked, and records the change.
 func (e *Enforcements) unpark(
-	ctx context.Context, what string, id attune.EnforcementID, author attune.Author, kind attune.ExecutionChangeKind,
+	ctx context.Context, operation string, id attune.EnforcementID, author attune.Author, kind attune.ExecutionChangeKind,
 	do func(pgx.Tx, *slot) error,
 ) (attune.Enforcement, error) {
 	var enforcement attune.Enforcement
 	if err := author.Validate(); err != nil {
 		return enforcement, err
 	}
-	err := e.db.inTx(ctx, what, func(tx pgx.Tx) error {
+	err := e.db.inTx(ctx, operation, func(tx pgx.Tx) error {
 		var status attune.EnforcementStatus
 		var execution attune.ExecutionID
 		if err := tx.QueryRow(ctx, executionOfSQL, id).Scan(&status, &execution); err != nil {
@@ -140,20 +140,20 @@ func (e *Enforcements) unpark(
 	return enforcement, err
 }
 
-// giveUpSQL ends both at the same time. The slot was given back when the enforcement was parked; that the queue has changed
-// is for those who read its rows one after the other.
+// giveUpSQL ends the enforcement and its execution with the same time. The slot was given back when the enforcement was parked.
+// Setting updated_at tells a reader of several pages that the queue has changed in between.
 const giveUpSQL = `
-WITH ended AS (
+WITH finished AS (
 	UPDATE enforcements e SET status = 'executed', finished_at = GREATEST(clock_timestamp(), x.requested_at, x.started_at)
 	FROM executions x WHERE e.id = $1 AND e.status = 'parked' AND x.enforcement_id = e.id
 	RETURNING e.id, e.queue_id, e.finished_at
 ), changed AS (
-	UPDATE queues q SET updated_at = clock_timestamp() FROM ended e WHERE q.id = e.queue_id
+	UPDATE queues q SET updated_at = clock_timestamp() FROM finished e WHERE q.id = e.queue_id
 )
 UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished_at = e.finished_at
-FROM ended e WHERE x.enforcement_id = e.id AND x.status = 'retrying'`
+FROM finished e WHERE x.enforcement_id = e.id AND x.status = 'retrying'`
 
-// giveUp ends what is parked and locked.
+// giveUp ends a parked enforcement whose execution is locked.
 func giveUp(ctx context.Context, tx pgx.Tx, s *slot) error {
 	_, err := tx.Exec(ctx, giveUpSQL, s.ticket.Enforcement)
 	return err

@@ -45,20 +45,20 @@ func TestEnforcements_List(t *testing.T) {
 		page   attune.Page
 		want   []attune.EnforcementID
 	}{
-		{name: "all", want: []attune.EnforcementID{notes[0], deploys[1], deploys[0], byRule}},
-		{name: "event", filter: attune.EnforcementFilter{Event: recorded.Event.ID}, want: []attune.EnforcementID{byRule}},
-		{name: "rule", filter: attune.EnforcementFilter{Rule: onPush}, want: []attune.EnforcementID{byRule}},
-		{name: "action", filter: attune.EnforcementFilter{Action: deploy}, want: []attune.EnforcementID{deploys[1], deploys[0], byRule}},
-		{name: "queue", filter: attune.EnforcementFilter{Queue: queueKey}, want: []attune.EnforcementID{deploys[1], deploys[0], byRule}},
-		{name: "unknown queue", filter: attune.EnforcementFilter{Queue: "demo.unknown"}},
-		{name: "status", filter: attune.EnforcementFilter{Status: attune.EnforcementGranted}, want: []attune.EnforcementID{byRule}},
-		{name: "reason", filter: attune.EnforcementFilter{Reason: attune.ReasonQueueTimeout}, want: []attune.EnforcementID{deploys[0]}},
+		{name: "no filter returns all, newest first", want: []attune.EnforcementID{notes[0], deploys[1], deploys[0], byRule}},
+		{name: "the event filters", filter: attune.EnforcementFilter{Event: recorded.Event.ID}, want: []attune.EnforcementID{byRule}},
+		{name: "the rule filters", filter: attune.EnforcementFilter{Rule: onPush}, want: []attune.EnforcementID{byRule}},
+		{name: "the action filters", filter: attune.EnforcementFilter{Action: deploy}, want: []attune.EnforcementID{deploys[1], deploys[0], byRule}},
+		{name: "the queue filters", filter: attune.EnforcementFilter{Queue: queueKey}, want: []attune.EnforcementID{deploys[1], deploys[0], byRule}},
+		{name: "an unknown queue returns none", filter: attune.EnforcementFilter{Queue: "demo.unknown"}},
+		{name: "the status filters", filter: attune.EnforcementFilter{Status: attune.EnforcementGranted}, want: []attune.EnforcementID{byRule}},
+		{name: "the reason filters", filter: attune.EnforcementFilter{Reason: attune.ReasonQueueTimeout}, want: []attune.EnforcementID{deploys[0]}},
 		{
-			name:   "several filters and a page",
+			name:   "several filters combine with a page",
 			filter: attune.EnforcementFilter{Action: deploy, Status: attune.EnforcementCreated},
 			page:   attune.Page{Before: int64(notes[0]), Limit: 1}, want: []attune.EnforcementID{deploys[1]},
 		},
-		{name: "nothing", filter: attune.EnforcementFilter{Rule: "demo.unknown"}},
+		{name: "an unknown rule returns none", filter: attune.EnforcementFilter{Rule: "demo.unknown"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

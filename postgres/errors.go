@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// SQLSTATE codes and classes (the first two characters) that callers can act upon.
+// SQLSTATE codes and classes (the first two characters) that callers can handle, with the constraints and messages for them.
 const (
 	stateInvalidText        = "22P02"
 	stateNotInRepertoire    = "22021"
@@ -37,28 +37,28 @@ const (
 	constraintGrantNumber   = "enforcements_grant_number"
 	constraintLoggedNumber  = "grants_pkey"
 	adviceMigrate           = "the database has no attune tables: migrate it first"
-	messageGrantNumberTaken = "another enforcement has taken this grant number in the same moment: try again"
+	messageGrantNumberTaken = "another enforcement took this grant number at the same moment: try again"
 )
 
-// wrap says what was being done when err came up, and gives it a code if a caller can act upon it. A nil err stays nil,
-// and an error that has a code keeps it.
-func wrap(what string, err error) error {
+// wrap prefixes err with the operation that failed, and adds a code if a caller can handle the error. A nil err stays nil, and
+// an error with a code keeps it.
+func wrap(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if _, coded := errors.AsType[*attune.Error](err); coded || errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", operation, err)
 	}
 	if code, message := classify(err); code != "" {
-		return attune.WrapError(code, fmt.Errorf("%s: %w", what, err), "%s", message)
+		return attune.WrapError(code, fmt.Errorf("%s: %w", operation, err), "%s", message)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// classify returns the code of err and a message for the caller, or nothing for an error that is a bug.
+// classify returns the code of err and a message for the caller. Both are empty for an error that is a bug.
 func classify(err error) (attune.Code, string) {
-	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return classifyState(answer)
+	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return classifyState(refusal)
 	}
 	if lostConnection(err) {
 		return attune.CodeUnavailable, messageUnavailable
@@ -66,9 +66,9 @@ func classify(err error) (attune.Code, string) {
 	return "", ""
 }
 
-// classifyState is classify for errors that the server sent.
-func classifyState(answer *pgconn.PgError) (attune.Code, string) {
-	switch answer.Code {
+// classifyState does the work of classify for errors from the server.
+func classifyState(refusal *pgconn.PgError) (attune.Code, string) {
+	switch refusal.Code {
 	case stateInvalidText, stateNotInRepertoire, stateUntranslatable:
 		return attune.CodeInvalid, messageNotStorable
 	case stateReadOnly, stateQueryCanceled, stateNoDatabase:
@@ -76,21 +76,21 @@ func classifyState(answer *pgconn.PgError) (attune.Code, string) {
 	case stateUndefinedTable:
 		return attune.CodeUnavailable, adviceMigrate
 	case stateUniqueViolation:
-		switch answer.ConstraintName {
+		switch refusal.ConstraintName {
 		case constraintWebhookKey:
-			return attune.CodeConflict, "a webhook key belongs to another trigger already"
+			return attune.CodeConflict, "a webhook key already belongs to another trigger"
 		case constraintGrantNumber, constraintLoggedNumber:
 			return attune.CodeUnavailable, messageGrantNumberTaken
 		}
 	}
-	switch answer.Code[:min(2, len(answer.Code))] {
+	switch refusal.Code[:min(2, len(refusal.Code))] {
 	case classConnection, classAuthorization, classRollback, classResources, classNotInState, classOperator, classSystem:
 		return attune.CodeUnavailable, messageUnavailable
 	}
 	return "", ""
 }
 
-// lostConnection reports whether err came up because there was no connection, or no longer one, or no answer in time.
+// lostConnection reports whether err means that the connection failed, was lost, or that no reply came in time.
 func lostConnection(err error) bool {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
@@ -102,7 +102,7 @@ func lostConnection(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed) || pgconn.Timeout(err) || pgconn.SafeToRetry(err)
 }
 
-// found turns "no rows" into a [attune.CodeNotFound] error that names what was asked for.
+// found turns "no rows" into an [attune.CodeNotFound] error with the given message.
 func found(err error, format string, args ...any) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return attune.Errorf(attune.CodeNotFound, format, args...)
@@ -110,31 +110,30 @@ func found(err error, format string, args ...any) error {
 	return err
 }
 
-// urlError says nothing about the URL itself: pgx masks the passwords that it recognizes, but in a URL that cannot be
-// parsed one can be anywhere.
+// urlError does not quote the URL: in a malformed URL the password can be anywhere, so pgx cannot mask it.
 func urlError() error {
 	return attune.Errorf(attune.CodeInvalid, "the database URL cannot be read: use "+
 		"postgres://user:password@host:5432/database with special characters of the password written as %%XX, "+
 		"and check the settings after the question mark")
 }
 
-// connectError explains why a database could not be opened and what to do about it.
+// connectError explains why a connection failed and what to do.
 func connectError(config *pgx.ConnConfig, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("connect to PostgreSQL at %s: %w", address(config), err)
 	}
 	cause, advice := err, "check that it runs and that the address in the database URL is right"
-	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
-		cause = answer
+	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
+		cause = refusal
 		switch {
-		case answer.Code == stateNoDatabase:
+		case refusal.Code == stateNoDatabase:
 			advice = fmt.Sprintf("create the database with: createdb %s", config.Database)
-		case strings.HasPrefix(answer.Code, classAuthorization):
+		case strings.HasPrefix(refusal.Code, classAuthorization):
 			advice = fmt.Sprintf("check the password and the rights of user %q", config.User)
-		case strings.HasPrefix(answer.Code, classResources):
-			advice = "lower the pool of the processes that use it, or raise max_connections"
-		case strings.HasPrefix(answer.Code, classOperator):
-			advice = "it is starting or stopping: try again in a moment"
+		case strings.HasPrefix(refusal.Code, classResources):
+			advice = "reduce the pools of the processes that use it, or raise max_connections"
+		case strings.HasPrefix(refusal.Code, classOperator):
+			advice = "the server is starting or stopping: try again in a moment"
 		}
 	}
 	return attune.WrapError(attune.CodeUnavailable, cause, "PostgreSQL at %s does not accept the connection: %s",

@@ -10,24 +10,23 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Events keeps what happened.
+// Events stores events.
 type Events struct{ db *DB }
 
 // NewEvents returns the events of a database.
 func NewEvents(db *DB) *Events { return &Events{db: db} }
 
-// Record accepts an event: in one transaction it stores the event, lets decide judge the enabled rules that listen to
-// its trigger, stores an enforcement per decision, and puts a message into the outbox for each that was created. The id of the
-// event comes from the database, and so does its time, unless the event has an earlier one; decide sees both. The rules are
-// given in the order of their references, and enforcements are made, and announced, in the order of the decisions.
+// Record accepts an event. In one transaction it stores the event, calls decide with the enabled rules of its trigger, stores
+// one enforcement per decision, and puts a message into the outbox for each enforcement with status "created". The database
+// sets the id of the event, and its time unless the event has an earlier one; decide sees both. The candidates have the order
+// of the rules' references. Enforcements and messages have the order of the decisions.
 //
-// The queue that a decision names is stored with its enforcement, and made if it does not exist yet. Its place there is
-// given out later, by [Enforcements.Admit]: recording an event locks no queue, so that callers do not wait for each other.
+// Record stores the queue of a decision with the enforcement, and inserts the queue if it is missing. [Enforcements.Admit]
+// assigns the place in the queue later. So Record locks no queue, and callers do not wait for each other.
 //
-// An event whose dedup key was recorded before for the same trigger is not stored again: the answer is the earlier
-// event with its enforcements, marked as a duplicate, and decide is not called. No rule listens to
-// [attune.ManualTrigger]; for it decide gets no candidates. An unknown trigger is [attune.CodeNotFound], and nothing is
-// written.
+// If the trigger already has an event with the same dedup key, Record stores nothing and does not call decide. It returns the
+// earlier event with its enforcements, marked as a duplicate. No rule uses [attune.ManualTrigger], so decide gets no candidates
+// for it. An unknown trigger is [attune.CodeNotFound], and nothing is written.
 func (e *Events) Record(
 	ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
 ) (attune.Recorded, error) {
@@ -38,15 +37,15 @@ func (e *Events) Record(
 			return err
 		}
 		if event.ID == 0 {
-			recorded, err = earlier(ctx, tx, triggerID, event.DedupKey)
+			recorded, err = readDuplicate(ctx, tx, triggerID, event.DedupKey)
 			return err
 		}
-		candidates, err := listening(ctx, tx, triggerID, event.Trigger)
+		candidates, err := readCandidates(ctx, tx, triggerID, event.Trigger)
 		if err != nil {
 			return err
 		}
 		recorded.Event = event
-		recorded.Enforcements, err = enforce(ctx, tx, event, decide(event, candidates))
+		recorded.Enforcements, err = createEnforcements(ctx, tx, event, decide(event, candidates))
 		return err
 	})
 	return recorded, err
@@ -63,7 +62,7 @@ WITH source AS (
 )
 SELECT s.id, i.id, i.received_at FROM source s LEFT JOIN inserted i ON true`
 
-// insertEvent stores the event and fills in its id and time. The id stays 0 if it is a duplicate.
+// insertEvent stores the event and sets its id and time. The id of a duplicate is 0.
 func insertEvent(ctx context.Context, tx pgx.Tx, event *attune.Event) (attune.TriggerID, error) {
 	var trigger attune.TriggerID
 	var id *attune.EventID
@@ -87,8 +86,8 @@ const duplicateEventSQL = eventSelect + ` WHERE ev.trigger_id = $1 AND ev.dedup_
 
 const enforcementsOfEventSQL = enforcementSelect + ` WHERE e.event_id = $1 ORDER BY e.id`
 
-// earlier returns the event that was recorded under a dedup key, with its enforcements as they stand now.
-func earlier(ctx context.Context, tx pgx.Tx, trigger attune.TriggerID, key string) (attune.Recorded, error) {
+// readDuplicate returns the event with a dedup key, and the current state of its enforcements.
+func readDuplicate(ctx context.Context, tx pgx.Tx, trigger attune.TriggerID, key string) (attune.Recorded, error) {
 	event, err := one(ctx, tx, scanEvent, duplicateEventSQL, trigger, key)
 	if err != nil {
 		return attune.Recorded{}, err
@@ -97,8 +96,8 @@ func earlier(ctx context.Context, tx pgx.Tx, trigger attune.TriggerID, key strin
 	return attune.Recorded{Event: event, Enforcements: enforcements, Duplicate: true}, err
 }
 
-// insertEnforcementsSQL finds the queues that a statement before it has made, or another transaction by then. It reads the clock
-// once: an enforcement that is rejected from the start ends when it begins.
+// insertEnforcementsSQL runs after the statement that inserts missing queues. It reads the clock once, so an enforcement that
+// is rejected at once has the same time of creation and end.
 const insertEnforcementsSQL = `
 WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
 INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at)
@@ -109,8 +108,10 @@ FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[
 	LEFT JOIN queues q ON q.key = u.queue
 ORDER BY u.position`
 
-// enforce stores one enforcement per decision, in the queue that was chosen, and announces those that were created.
-func enforce(ctx context.Context, tx pgx.Tx, event attune.Event, decisions []attune.Decision) ([]attune.Enforcement, error) {
+// createEnforcements stores one enforcement per decision, and posts a message for each one with status "created".
+func createEnforcements(
+	ctx context.Context, tx pgx.Tx, event attune.Event, decisions []attune.Decision,
+) ([]attune.Enforcement, error) {
 	if len(decisions) == 0 {
 		return []attune.Enforcement{}, nil
 	}
@@ -135,7 +136,7 @@ func enforce(ctx context.Context, tx pgx.Tx, event attune.Event, decisions []att
 	return enforcements, post(ctx, tx, messages...)
 }
 
-// addEnforcements makes the queues of the decisions, where they do not exist yet, and one enforcement per decision.
+// addEnforcements inserts the missing queues of the decisions, and one enforcement per decision.
 func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.Decision) error {
 	n := len(decisions)
 	rules, actions, parameters := make([]attune.RuleID, n), make([]attune.ActionID, n), make([]*string, n)
@@ -155,7 +156,7 @@ func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.
 	return nil
 }
 
-// checkDecision reports a decision that the caller must not make.
+// checkDecision returns an error for a decision that no caller may make.
 func checkDecision(d attune.Decision) error {
 	switch {
 	case d.Status != attune.EnforcementCreated && d.Status != attune.EnforcementRejected:
@@ -198,10 +199,10 @@ func scanEvent(row pgx.CollectableRow) (attune.Event, error) {
 	return e, err
 }
 
-// authorColumns are the columns in which event ev keeps its author: see authorValues.
+// authorColumns are the columns of authorValues; they need the event as ev.
 const authorColumns = `ev.principal, ev.auth_method, ev.on_behalf_of, ev.note`
 
-// authorValues is an author as an event keeps it: all NULL when there is none.
+// authorValues is the author of an event as columns: all NULL without an author.
 type authorValues struct {
 	principal, onBehalfOf, note *string
 	method                      *attune.AuthMethod

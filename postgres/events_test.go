@@ -51,7 +51,7 @@ func TestEvents_Record(t *testing.T) {
 		requireAnnounced(t, b, enforcement.ID)
 	})
 
-	t.Run("decisions keep their order, and only what was created is announced", func(t *testing.T) {
+	t.Run("decisions keep their order, and only created enforcements are announced", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		pack := demoPack()
@@ -83,7 +83,7 @@ func TestEvents_Record(t *testing.T) {
 		requireAnnounced(t, b, recorded.Enforcements[0].ID, recorded.Enforcements[2].ID, recorded.Enforcements[3].ID)
 	})
 
-	t.Run("the chosen queue is stored, and made once", func(t *testing.T) {
+	t.Run("the chosen queue is stored, and inserted once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		first, err := b.events.Record(t.Context(), pushEvent(), accept)
@@ -98,7 +98,7 @@ func TestEvents_Record(t *testing.T) {
 		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM queues WHERE key = 'demo.deploy' AND policy_revision = 0`))
 	})
 
-	t.Run("no queue is locked", func(t *testing.T) {
+	t.Run("recording locks no queue", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.admit(t, b.created(t, deploy, 1)...)
@@ -111,7 +111,7 @@ func TestEvents_Record(t *testing.T) {
 		require.NoError(t, blocker.Rollback(t.Context()))
 	})
 
-	t.Run("many callers make many queues at once, in any order", func(t *testing.T) {
+	t.Run("concurrent callers insert many queues in any order", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		wide := attune.Pack{Name: "listen", Digest: "1"}
@@ -171,7 +171,7 @@ func TestEvents_Record(t *testing.T) {
 func TestEvents_RecordDuplicate(t *testing.T) {
 	t.Parallel()
 
-	t.Run("answers with the earlier event", func(t *testing.T) {
+	t.Run("a duplicate returns the earlier event", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		event := pushEvent()
@@ -192,7 +192,7 @@ func TestEvents_RecordDuplicate(t *testing.T) {
 		requireAnnounced(t, b)
 	})
 
-	t.Run("many at once are one event", func(t *testing.T) {
+	t.Run("concurrent duplicates are one event", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		event := pushEvent()
@@ -217,7 +217,7 @@ func TestEvents_RecordDuplicate(t *testing.T) {
 		requireAnnounced(t, b, recorded[0].Enforcements[0].ID)
 	})
 
-	t.Run("the key counts per trigger, and no key never does", func(t *testing.T) {
+	t.Run("a key counts per trigger, and an event without a key is never a duplicate", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		keyed := pushEvent()
@@ -247,7 +247,7 @@ func TestEvents_RecordNothing(t *testing.T) {
 	requireCode(t, attune.CodeNotFound, err, `"demo.unknown"`)
 	requireNothing(t)
 
-	// The decision cannot be stored, so the event is not stored either.
+	// The decision cannot be stored, so the event is not stored.
 	_, err = b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
 		return append(accept(event, candidates), attune.Decision{
 			ActionID: 4711, Parameters: json.RawMessage(`{}`), Queue: queueKey, Status: attune.EnforcementCreated,
@@ -256,7 +256,7 @@ func TestEvents_RecordNothing(t *testing.T) {
 	requireCode(t, attune.CodeInternal, err, "record event", "enforcements_action_id_fkey")
 	requireNothing(t)
 
-	// Nor is it without a queue to wait in.
+	// A decision without a queue cannot be stored either.
 	for mention, spoil := range map[string]func(*attune.Decision){
 		"names no queue":     func(d *attune.Decision) { d.Queue = "" },
 		"enforcements_queue": func(d *attune.Decision) { d.Queue = "demo.unknown" },
@@ -309,11 +309,11 @@ func TestEvents_List(t *testing.T) {
 		page   attune.Page
 		want   []attune.EventID
 	}{
-		{name: "by trigger, newest first", filter: attune.EventFilter{Trigger: pushed}, want: []attune.EventID{ids[4], ids[3], ids[2], ids[1], ids[0]}},
-		{name: "by source", filter: attune.EventFilter{Source: attune.SourceTimer}, want: []attune.EventID{ids[3], ids[1]}},
-		{name: "first page", filter: attune.EventFilter{Trigger: pushed}, page: attune.Page{Limit: 2}, want: []attune.EventID{ids[4], ids[3]}},
-		{name: "next page", filter: attune.EventFilter{Trigger: pushed}, page: attune.Page{Limit: 2, Before: int64(ids[3])}, want: []attune.EventID{ids[2], ids[1]}},
-		{name: "nothing", filter: attune.EventFilter{Trigger: "demo.unknown"}},
+		{name: "the trigger filters, newest first", filter: attune.EventFilter{Trigger: pushed}, want: []attune.EventID{ids[4], ids[3], ids[2], ids[1], ids[0]}},
+		{name: "the source filters", filter: attune.EventFilter{Source: attune.SourceTimer}, want: []attune.EventID{ids[3], ids[1]}},
+		{name: "the first page has the newest events", filter: attune.EventFilter{Trigger: pushed}, page: attune.Page{Limit: 2}, want: []attune.EventID{ids[4], ids[3]}},
+		{name: "the next page starts before the given id", filter: attune.EventFilter{Trigger: pushed}, page: attune.Page{Limit: 2, Before: int64(ids[3])}, want: []attune.EventID{ids[2], ids[1]}},
+		{name: "an unknown trigger returns none", filter: attune.EventFilter{Trigger: "demo.unknown"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Executions keeps the runs of actions.
+// Executions stores executions, their attempts and their leases.
 type Executions struct{ db *DB }
 
 // NewExecutions returns the executions of a database.
@@ -26,7 +26,7 @@ FROM executions x JOIN enforcements e ON e.id = x.enforcement_id JOIN actions a 
 
 const executionSQL = executionColumns + `, x.result, x.stdout, x.stderr` + executionTables + ` WHERE x.id = $1`
 
-// Get returns an execution with all that it printed, or [attune.CodeNotFound].
+// Get returns an execution with its output, or [attune.CodeNotFound].
 func (x *Executions) Get(ctx context.Context, id attune.ExecutionID) (attune.Execution, error) {
 	execution, err := getExecution(ctx, x.db.pool, id)
 	return execution, wrap("read execution", err)
@@ -46,10 +46,10 @@ WHERE ($1::bigint = 0 OR x.id < $1)
 	AND ($7::text = '' OR x.worker = $7)
 ORDER BY x.id DESC LIMIT $2::bigint`
 
-// List returns a page of executions without Result, Stdout and Stderr: those are stored apart from the rest of a row and
-// can be large, so only [Executions.Get] reads them.
+// List returns a page of executions without Result, Stdout and Stderr. These can be large and are stored apart from the row, so
+// only [Executions.Get] reads them.
 func (x *Executions) List(ctx context.Context, filter attune.ExecutionFilter, page attune.Page) ([]attune.Execution, error) {
-	return list(ctx, x.db, "list executions", page, scanQuietExecution, listExecutionsSQL,
+	return list(ctx, x.db, "list executions", page, scanExecutionWithoutOutput, listExecutionsSQL,
 		filter.Enforcement, filter.Action, filter.Queue, filter.Status, filter.Worker)
 }
 
@@ -59,14 +59,13 @@ func scanExecution(row pgx.CollectableRow) (attune.Execution, error) {
 	return ex, err
 }
 
-// scanQuietExecution reads an execution without what it printed.
-func scanQuietExecution(row pgx.CollectableRow) (attune.Execution, error) {
+func scanExecutionWithoutOutput(row pgx.CollectableRow) (attune.Execution, error) {
 	var ex attune.Execution
 	err := scanInto(row, &ex)
 	return ex, err
 }
 
-// scanInto reads executionColumns, and after them what output asks for.
+// scanInto reads executionColumns into ex, and the columns after them into output.
 func scanInto(row pgx.CollectableRow, ex *attune.Execution, output ...any) error {
 	var timeoutMS int64
 	err := row.Scan(append([]any{
@@ -78,7 +77,7 @@ func scanInto(row pgx.CollectableRow, ex *attune.Execution, output ...any) error
 	return err
 }
 
-// insertAttemptsSQL takes down how the current attempts of executions have ended.
+// insertAttemptsSQL copies the results of the current attempts into the journal of attempts.
 const insertAttemptsSQL = `
 INSERT INTO execution_attempts (execution_id, attempt, status, reason, error, exit_code, worker, started_at, finished_at)
 SELECT x.id, x.attempt, x.attempt_status, x.reason, x.error, x.exit_code, x.worker, x.started_at,
@@ -89,8 +88,8 @@ const attemptsSQL = `
 SELECT a.attempt, a.status, a.reason, a.error, a.exit_code, a.worker, a.started_at, a.finished_at
 FROM execution_attempts a WHERE a.execution_id = $1 ORDER BY a.attempt`
 
-// Attempts returns the attempts of an execution that have ended and were to be tried again, in their order. An execution
-// that does not exist, or that was never to be tried again, has none.
+// Attempts returns the attempts of an execution that ended and were to be retried, in their order. An unknown execution, or one
+// without retries, has none.
 func (x *Executions) Attempts(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error) {
 	attempts, err := collect(ctx, x.db.pool, pgx.RowToStructByPos[attune.ExecutionAttempt], attemptsSQL, id)
 	return attempts, wrap("read attempts of execution", err)
@@ -100,7 +99,7 @@ const insertExecutionChangeSQL = `
 INSERT INTO execution_changes (execution_id, attempt, at, principal, auth_method, on_behalf_of, note, kind, "from", "to")
 VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6, $7, $8, $9)`
 
-// recordChange takes down, in the transaction that does it, what somebody does to an execution by hand.
+// recordChange records a manual change of an execution, in the transaction that makes the change.
 func recordChange(
 	ctx context.Context, tx pgx.Tx, s *slot, author attune.Author, kind attune.ExecutionChangeKind, from, to string,
 ) error {
@@ -113,7 +112,7 @@ const executionChangesSQL = `
 SELECT c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c.attempt, c."from", c."to"
 FROM execution_changes c WHERE c.execution_id = $1 ORDER BY c.id`
 
-// Changes returns what people have done to an execution by hand, oldest first.
+// Changes returns the manual changes of an execution, oldest first.
 func (x *Executions) Changes(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionChange, error) {
 	changes, err := collect(ctx, x.db.pool, scanExecutionChange, executionChangesSQL, id)
 	return changes, wrap("read changes of execution", err)
@@ -125,7 +124,8 @@ func scanExecutionChange(row pgx.CollectableRow) (attune.ExecutionChange, error)
 	return c, err
 }
 
-// slot is an execution that holds or held a slot of its queue. Execution, enforcement and queue are locked.
+// slot is an execution that holds or held a slot of its queue, with its enforcement. Until the transaction ends, the rows of
+// queue and execution are locked.
 type slot struct {
 	execution   attune.ExecutionID
 	status      attune.ExecutionStatus
@@ -135,34 +135,34 @@ type slot struct {
 	queue       *lockedQueue
 	enforcement attune.EnforcementStatus
 	ticket      attune.Ticket // the place of the enforcement; without Attempt
-	worker      string        // empty before one has claimed it
+	worker      string        // empty before the claim
 	requestedAt time.Time
-	startedAt   time.Time // zero before a worker has claimed it
-	leaseUntil  time.Time // zero unless it runs
-	retryAt     time.Time // zero unless it holds its slot for the next attempt
+	startedAt   time.Time // zero before the claim
+	leaseUntil  time.Time // zero unless the attempt runs
+	retryAt     time.Time // zero unless the execution holds its slot for the next attempt
 	lockedAt    time.Time // PostgreSQL's clock after the lock was taken
 	cancelled   bool      // a cancel was requested
 }
 
-// lockQueuesOfSQL is lockQueuesSQL for the queues of executions.
-const lockQueuesOfSQL = `
+// lockQueuesOfExecutionsSQL locks the queues of executions, in the order of ids like lockQueuesSQL.
+const lockQueuesOfExecutionsSQL = `
 WITH q AS MATERIALIZED (
 	SELECT * FROM queues WHERE id IN (SELECT queue_id FROM executions WHERE id = ANY ($1::bigint[]))
 	ORDER BY id FOR NO KEY UPDATE
 )` + lockedQueueColumns + lockedQueueTables
 
-// slotsSQL reads what a statement before it has locked: what a statement reads while it waits for a lock can be old.
+// slotsSQL runs after the statement that locks the rows: a statement that waits for a lock can read old values.
 const slotsSQL = `
 SELECT x.id, x.status, x.attempt, x.action_id, x.queue_id, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
 	clock_timestamp(), x.cancel_requested_at IS NOT NULL, e.id, e.sequence, e.lane, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
 
-// lockSlots locks the queues of the executions, and then the executions. The policies of the queues are as they were stored.
+// lockSlots locks the queues of the executions, and then the executions. It does not resolve the policies of the queues again.
 func lockSlots(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (map[attune.ExecutionID]*slot, error) {
 	queues := make(map[attune.QueueID]*lockedQueue)
 	slots := make(map[attune.ExecutionID]*slot, len(ids))
 	batch := new(pgx.Batch)
-	batch.Queue(lockQueuesOfSQL, ids).Query(func(rows pgx.Rows) error {
+	batch.Queue(lockQueuesOfExecutionsSQL, ids).Query(func(rows pgx.Rows) error {
 		locked, err := pgx.CollectRows(rows, scanLockedQueue)
 		for _, queue := range locked {
 			queues[queue.id] = queue
@@ -191,7 +191,7 @@ func scanSlot(row pgx.CollectableRow) (*slot, error) {
 	return &s, err
 }
 
-// report is a report about the current attempt that no worker has made. When it ran is for the caller to say.
+// report returns attune's own report about the current attempt, in place of a worker's. The caller sets the times.
 func (s *slot) report(status attune.ExecutionStatus, reason attune.Reason, message string) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
 		Execution: s.execution, Enforcement: s.ticket.Enforcement, ActionID: s.actionID, Attempt: s.attempt,

@@ -22,22 +22,22 @@ func TestExecutions_ExpireLeases(t *testing.T) {
 		enforcement attune.EnforcementStatus
 		released    bool
 	}{
-		"no further attempt": {
+		"no further attempt follows": {
 			effect: attune.CompletionRepeated, status: attune.ExecutionAbandoned, enforcement: attune.EnforcementExecuted, released: true,
 		},
-		"hold": {
+		"the policy is hold": {
 			policy: retries(attune.RetryHold),
 			effect: attune.CompletionRetrying, status: attune.ExecutionRetrying, enforcement: attune.EnforcementGranted,
 		},
-		"back": {
+		"the policy is back": {
 			policy: retries(attune.RetryBack),
 			effect: attune.CompletionRequeued, status: attune.ExecutionRetrying, enforcement: attune.EnforcementQueued, released: true,
 		},
-		"park": {
+		"the policy is park": {
 			policy: retries(attune.RetryPark),
 			effect: attune.CompletionParked, status: attune.ExecutionRetrying, enforcement: attune.EnforcementParked, released: true,
 		},
-		"cancelled": {
+		"a cancel was requested": {
 			policy: retries(attune.RetryHold), cancelled: true,
 			effect: attune.CompletionRepeated, status: attune.ExecutionAbandoned, enforcement: attune.EnforcementExecuted, released: true,
 		},
@@ -117,7 +117,7 @@ func (b *bundle) requireAccounts(t *testing.T, ticket attune.Ticket, released, w
 func TestExecutions_ExpireLeasesOfSome(t *testing.T) {
 	t.Parallel()
 
-	t.Run("leaves alone what has not run out", func(t *testing.T) {
+	t.Run("an unexpired lease stays", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.running(t, 2)
@@ -127,7 +127,7 @@ func TestExecutions_ExpireLeasesOfSome(t *testing.T) {
 		b.requireNoChange(t, func() { require.Zero(t, b.expireLeases(t, 10)) })
 	})
 
-	t.Run("the oldest first, as many as were asked for", func(t *testing.T) {
+	t.Run("the oldest leases expire first, up to the limit", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.running(t, 5)
@@ -147,7 +147,7 @@ func TestExecutions_ExpireLeasesOfSome(t *testing.T) {
 		require.EqualValues(t, 5, b.stats(t).TotalCompleted)
 	})
 
-	t.Run("a report that is faster counts", func(t *testing.T) {
+	t.Run("an earlier report counts", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.running(t, 1)[0]
@@ -159,7 +159,7 @@ func TestExecutions_ExpireLeasesOfSome(t *testing.T) {
 		require.Empty(t, b.takeOutbox(t))
 	})
 
-	t.Run("a report that comes after the next attempt was requested is stale", func(t *testing.T) {
+	t.Run("a report after the request of the next attempt is stale", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		_, first := b.runFirst(t)
@@ -182,7 +182,7 @@ func TestExecutions_ExpireLeasesOfSome(t *testing.T) {
 		require.Equal(t, "worker-1", attempts[0].Worker)
 	})
 
-	t.Run("the last attempt is the end", func(t *testing.T) {
+	t.Run("the last attempt ends the execution", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		ticket, message := b.runFirst(t)
@@ -199,7 +199,7 @@ func TestExecutions_ExpireLeasesOfSome(t *testing.T) {
 		require.Len(t, b.reported(t), 3)
 	})
 
-	t.Run("refuses a limit that ends nothing", func(t *testing.T) {
+	t.Run("a limit below 1 is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		for _, limit := range []int{0, -1} {

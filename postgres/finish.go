@@ -11,28 +11,29 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Finish records how attempts ended, in one transaction, and says for each report, in the order given, what it changed.
+// Finish records the end of attempts in one transaction, and returns the effect of each report in the order of reports.
 //
-// The first report about the current attempt of an execution ends it. Usually that finishes the execution: its enforcement
-// becomes executed, the queue counts one more completion, and the grant is released at the time of the execution's end.
-// Every further report about it is "repeated".
+// The first report about the current attempt of an execution ends the attempt. Without a retry, the execution ends as well: its
+// enforcement becomes executed, the queue counts one more completion, and the grant is released at the time of the execution's
+// end. The effect is "finished"; that of any later report is "repeated".
 //
-// An attempt that has failed, timed out or lost its worker is tried again if the policy of its queue, as it is at that
-// moment, allows one more and nobody has asked to cancel it. The execution is then retrying, and keeps what the attempt has
-// left until the next one begins. The policy says where the enforcement waits:
+// An attempt that failed, timed out or lost its worker is retried if the queue's stored policy allows another attempt and no
+// cancel was requested. The execution becomes retrying and keeps the output of the attempt until the next one is requested. The
+// policy says where the enforcement waits:
 //
-//   - hold: it stays granted, and its grant unreleased. "retrying" comes with the ticket of the next attempt.
-//   - back: it gets a new place at the end of the line, and is announced through the outbox like a new one. "requeued" comes
-//     with its new ticket.
-//   - park: it waits outside for a person: see [Enforcements.Retry] and [Enforcements.GiveUp]. "parked" comes with its ticket.
+//   - hold: the enforcement stays granted and keeps its slot. The effect is "retrying", with the ticket of the next attempt.
+//   - back: the enforcement gets a new place at the end of the line, and the outbox announces it like a new one. The effect is
+//     "requeued", with the new ticket.
+//   - park: the enforcement waits outside the line for a person: see [Enforcements.Retry] and [Enforcements.GiveUp]. The effect
+//     is "parked", with its ticket.
 //
-// The last two give the slot back: the grant is released, and the queue counts one more completion. Further reports about
-// the attempt are answered by where the enforcement waits.
+// With back and park, the slot is given back: the grant is released, and the queue counts one more completion. A later report
+// about the attempt returns the effect for the place where the enforcement waits.
 //
-// A report about another attempt is "stale", and one about an execution that does not exist is "unknown". None but the first
-// report changes anything, so a batch may hold the same one any number of times.
+// A report about another attempt is "stale", and a report about an unknown execution is "unknown". Only the first report
+// changes anything, so a batch may contain the same report several times.
 //
-// What a process printed is stored as far as PostgreSQL can: NUL characters and invalid UTF-8 become U+FFFD.
+// The output of a process is stored as far as PostgreSQL can: NUL characters and invalid UTF-8 become U+FFFD.
 func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
 	ids := make([]attune.ExecutionID, len(reports))
 	for i, report := range reports {
@@ -47,11 +48,11 @@ func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompl
 		if err != nil {
 			return err
 		}
-		var ends attemptEnds
+		var finished finishedAttempts
 		for i, report := range reports {
-			completions[i] = ends.finish(slots[report.Execution], report)
+			completions[i] = finished.finish(slots[report.Execution], report)
 		}
-		return ends.store(ctx, tx)
+		return finished.store(ctx, tx)
 	})
 	if err != nil {
 		return nil, err
@@ -69,9 +70,9 @@ func checkReport(report attune.ExecutionCompletedMessage) error {
 	return nil
 }
 
-// finish decides what a report changes. s, which may be nil, is what the execution was before; afterwards it is what it is
-// to become, so that the next report about it finds it ended.
-func (e *attemptEnds) finish(s *slot, report attune.ExecutionCompletedMessage) attune.Completion {
+// finish decides the effect of a report. It updates s, so that the next report about the execution sees the change. s is nil
+// for an unknown execution.
+func (f *finishedAttempts) finish(s *slot, report attune.ExecutionCompletedMessage) attune.Completion {
 	switch {
 	case s == nil:
 		return attune.Completion{Execution: report.Execution, Effect: attune.CompletionUnknown}
@@ -79,21 +80,21 @@ func (e *attemptEnds) finish(s *slot, report attune.ExecutionCompletedMessage) a
 		return attune.Completion{Execution: s.execution, Queue: s.queue.key, Ticket: s.ticket, Effect: attune.CompletionStale}
 	case s.status != attune.ExecutionRequested && s.status != attune.ExecutionRunning:
 		return s.completion()
-	case s.triedAgain(report.Status):
+	case s.retries(report.Status):
 		s.retry()
-		e.add(s, report)
+		f.add(s, report)
 		return s.completion()
 	}
 	s.status, s.enforcement = report.Status, attune.EnforcementExecuted
-	e.add(s, report)
+	f.add(s, report)
 	completion := s.completion()
 	completion.Effect = attune.CompletionFinished
 	return completion
 }
 
-// triedAgain reports whether an attempt that ended so is to be followed by another.
-func (s *slot) triedAgain(end attune.ExecutionStatus) bool {
-	switch end {
+// retries reports whether another attempt follows an attempt that ended with this status.
+func (s *slot) retries(status attune.ExecutionStatus) bool {
+	switch status {
 	case attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned:
 		return s.attempt < s.queue.policy.MaxAttempts && !s.cancelled
 	default:
@@ -101,12 +102,12 @@ func (s *slot) triedAgain(end attune.ExecutionStatus) bool {
 	}
 }
 
-// retry lets the enforcement wait for its next attempt where the policy says.
+// retry moves the enforcement to the place where the policy lets it wait for its next attempt.
 func (s *slot) retry() {
 	s.status = attune.ExecutionRetrying
 	switch p := s.queue.policy; p.RetryPlacement {
 	case attune.RetryBack:
-		s.toTheBack()
+		s.requeue()
 	case attune.RetryPark:
 		s.enforcement = attune.EnforcementParked
 	default:
@@ -114,14 +115,14 @@ func (s *slot) retry() {
 	}
 }
 
-// toTheBack gives the enforcement a new place in its line.
-func (s *slot) toTheBack() {
-	place := s.queue.next(s.ticket.EnqueuedAt)
+// requeue gives the enforcement a new place at the end of its line.
+func (s *slot) requeue() {
+	place := s.queue.nextPlace(s.ticket.EnqueuedAt)
 	s.enforcement = attune.EnforcementQueued
 	s.ticket.Sequence, s.ticket.EnqueuedAt = place.Sequence, place.EnqueuedAt
 }
 
-// completion says where an execution stands whose current attempt has ended.
+// completion returns the completion of an execution whose current attempt has ended.
 func (s *slot) completion() attune.Completion {
 	c := attune.Completion{Execution: s.execution, Queue: s.queue.key, Ticket: s.ticket, Effect: attune.CompletionRepeated}
 	if s.status != attune.ExecutionRetrying {
@@ -138,9 +139,9 @@ func (s *slot) completion() attune.Completion {
 	return c
 }
 
-// attemptEnds are what the ends of attempts change: columns of the executions, and then of the enforcements that give their
-// slots back.
-type attemptEnds struct {
+// finishedAttempts collects, as columns, the changes to executions whose attempts have ended, and to enforcements that give
+// their slots back.
+type finishedAttempts struct {
 	ids                               []attune.ExecutionID
 	statuses, attemptStatuses         []attune.ExecutionStatus
 	reasons                           []attune.Reason
@@ -150,38 +151,38 @@ type attemptEnds struct {
 	truncated                         []bool
 	retryAt                           []*time.Time
 
-	retried  []attune.ExecutionID // with a next attempt to come
+	retried  []attune.ExecutionID // executions with another attempt to come
 	released releases
-	requeued []attune.Message // announce enforcements that have gone to the back of the line
-	queues   []*lockedQueue   // their queues, each once
+	requeued []attune.Message // one per enforcement that moves to the end of its line
+	queues   []*lockedQueue   // of these enforcements, each once
 }
 
-// add adds s as a report has left it.
-func (e *attemptEnds) add(s *slot, report attune.ExecutionCompletedMessage) {
+// add adds s with the changes of a report.
+func (f *finishedAttempts) add(s *slot, report attune.ExecutionCompletedMessage) {
 	var attemptStatus attune.ExecutionStatus
 	if s.status == attune.ExecutionRetrying {
 		attemptStatus = report.Status
-		e.retried = append(e.retried, s.execution)
+		f.retried = append(f.retried, s.execution)
 	}
-	e.ids = append(e.ids, s.execution)
-	e.statuses = append(e.statuses, s.status)
-	e.attemptStatuses = append(e.attemptStatuses, attemptStatus)
-	e.retryAt = append(e.retryAt, orNullTime(s.retryAt))
-	e.reasons = append(e.reasons, report.Reason)
-	e.errors = append(e.errors, storable(report.Error))
-	e.exitCodes = append(e.exitCodes, report.ExitCode)
-	e.results = append(e.results, orNull(storableJSON(report.Result)))
-	e.stdouts = append(e.stdouts, storable(report.Stdout))
-	e.stderrs = append(e.stderrs, storable(report.Stderr))
-	e.truncated = append(e.truncated, report.Truncated)
-	e.workers = append(e.workers, storable(report.Worker))
+	f.ids = append(f.ids, s.execution)
+	f.statuses = append(f.statuses, s.status)
+	f.attemptStatuses = append(f.attemptStatuses, attemptStatus)
+	f.retryAt = append(f.retryAt, orNullTime(s.retryAt))
+	f.reasons = append(f.reasons, report.Reason)
+	f.errors = append(f.errors, storable(report.Error))
+	f.exitCodes = append(f.exitCodes, report.ExitCode)
+	f.results = append(f.results, orNull(storableJSON(report.Result)))
+	f.stdouts = append(f.stdouts, storable(report.Stdout))
+	f.stderrs = append(f.stderrs, storable(report.Stderr))
+	f.truncated = append(f.truncated, report.Truncated)
+	f.workers = append(f.workers, storable(report.Worker))
 	if s.enforcement != attune.EnforcementGranted {
-		e.released.add(s)
+		f.released.add(s)
 	}
 	if s.enforcement == attune.EnforcementQueued {
-		e.requeued = append(e.requeued, attune.EnforcementCreatedMessage{Enforcement: s.ticket.Enforcement})
-		if !slices.Contains(e.queues, s.queue) {
-			e.queues = append(e.queues, s.queue)
+		f.requeued = append(f.requeued, attune.EnforcementCreatedMessage{Enforcement: s.ticket.Enforcement})
+		if !slices.Contains(f.queues, s.queue) {
+			f.queues = append(f.queues, s.queue)
 		}
 	}
 }
@@ -197,26 +198,26 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bi
 	AS u (id, status, attempt_status, reason, error, exit_code, result, stdout, stderr, truncated, worker, retry_at)
 WHERE x.id = u.id`
 
-// store writes the ends of attempts that lockSlots has locked.
-func (e *attemptEnds) store(ctx context.Context, tx pgx.Tx) error {
-	if len(e.ids) == 0 {
+// store writes the collected changes. lockSlots has locked the rows.
+func (f *finishedAttempts) store(ctx context.Context, tx pgx.Tx) error {
+	if len(f.ids) == 0 {
 		return nil
 	}
 	batch := new(pgx.Batch)
-	batch.Queue(finishSQL, e.ids, e.statuses, e.attemptStatuses, e.reasons, e.errors, e.exitCodes, e.results, e.stdouts,
-		e.stderrs, e.truncated, e.workers, e.retryAt)
-	if len(e.retried) > 0 {
-		batch.Queue(insertAttemptsSQL, e.retried)
+	batch.Queue(finishSQL, f.ids, f.statuses, f.attemptStatuses, f.reasons, f.errors, f.exitCodes, f.results, f.stdouts,
+		f.stderrs, f.truncated, f.workers, f.retryAt)
+	if len(f.retried) > 0 {
+		batch.Queue(insertAttemptsSQL, f.retried)
 	}
-	e.released.addTo(batch)
-	addChangedQueues(batch, e.queues...)
+	f.released.addTo(batch)
+	addChangedQueues(batch, f.queues...)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
-	return post(ctx, tx, e.requeued...)
+	return post(ctx, tx, f.requeued...)
 }
 
-// releases are slots that are given back, as columns: whose, and what becomes of the enforcement.
+// releases are executions that give their slots back, and the new status and place of their enforcements, as columns.
 type releases struct {
 	ids       []attune.ExecutionID
 	statuses  []attune.EnforcementStatus
@@ -231,10 +232,11 @@ func (r *releases) add(s *slot) {
 	r.queuedAt = append(r.queuedAt, s.ticket.EnqueuedAt)
 }
 
-// releaseSQL counts the enforcements that it changed, so that the counters of a queue always add up, and closes their
-// entries in the log of grants: with the end of the execution, or of the attempt that is to be followed by another.
+// releaseSQL updates the enforcements, sets released_at of their grants to the end of the execution or attempt, and adds the
+// number of enforcements that it changed to total_completed. Counting only changed rows keeps the counters of a queue
+// consistent.
 const releaseSQL = `
-WITH ended AS (
+WITH outcome AS (
 	SELECT e.id, e.queue_id, e.grant_number, u.status, u.sequence, u.queued_at, x.finished_at,
 		COALESCE(x.finished_at, a.finished_at) AS released_at
 	FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[]) AS u (execution_id, status, sequence, queued_at)
@@ -244,7 +246,7 @@ WITH ended AS (
 	UPDATE enforcements e SET status = n.status, sequence = n.sequence, queued_at = n.queued_at, finished_at = n.finished_at,
 		grant_number = CASE WHEN n.status = 'queued' THEN NULL ELSE e.grant_number END,
 		granted_at = CASE WHEN n.status = 'queued' THEN NULL ELSE e.granted_at END
-	FROM ended n WHERE e.id = n.id AND e.status = 'granted'
+	FROM outcome n WHERE e.id = n.id AND e.status = 'granted'
 	RETURNING n.queue_id, n.grant_number, n.released_at
 ), logged AS (
 	UPDATE grants g SET released_at = r.released_at FROM released r

@@ -25,7 +25,7 @@ func effectsOf(completions []attune.Completion) []attune.CompletionEffect {
 func TestExecutions_Finish(t *testing.T) {
 	t.Parallel()
 
-	t.Run("ends the execution and its enforcement", func(t *testing.T) {
+	t.Run("a report ends the execution and its enforcement", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
@@ -50,7 +50,7 @@ func TestExecutions_Finish(t *testing.T) {
 		require.Equal(t, got.FinishedAt, enforcement.FinishedAt)
 	})
 
-	t.Run("says what each report of a batch changed, in its order", func(t *testing.T) {
+	t.Run("each report of a batch has its effect, in order", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 3)
@@ -123,7 +123,7 @@ func TestExecutions_Finish(t *testing.T) {
 }
 
 // TestExecutions_FinishManyQueues ends executions of many queues while others are accepted into the same queues, each
-// batch in an order of its own: the recipe for a deadlock, if there were one.
+// batch in an order of its own: a wrong order of locks would deadlock.
 func TestExecutions_FinishManyQueues(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -156,8 +156,7 @@ func TestExecutions_FinishManyQueues(t *testing.T) {
 	require.EqualValues(t, len(actions), b.count(t, `SELECT count(*) FROM queues WHERE last_sequence = 16 AND total_completed = 8`))
 }
 
-// TestExecutions_FinishAnything stores whatever a process printed: a report that cannot be stored would hold its slot
-// for ever.
+// TestExecutions_FinishAnything stores any output of a process: a report that cannot be stored would never release its slot.
 func TestExecutions_FinishAnything(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -8,23 +8,27 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// shareGenerationSQL keeps [Queues.Rebuild] waiting until the transaction has ended. What is read after it is either of the
-// old generation, and then the rebuild sees what this transaction does, or of the new one.
+// shareGenerationSQL makes [Queues.Rebuild] wait until this transaction ends. If this transaction reads the old generation, the
+// rebuild sees its changes.
 const shareGenerationSQL = `SELECT pg_advisory_xact_lock_shared($1::integer, hashtext($2))`
 
-// lockExecutionOfSQL keeps the order of locks: executions before enforcements.
+// lockExecutionOfSQL keeps the order of locks: the execution before its enforcement.
 const lockExecutionOfSQL = `SELECT id FROM executions WHERE enforcement_id = $1 FOR NO KEY UPDATE`
 
-// grantSQL makes the execution, or leads it on to its next attempt, and makes or updates the entry in the log of grants in
-// the same statement as the change that allows them. granted is who has waited at the place that the grant is for; kept is who
-// has kept the slot for the attempt that the grant is for, which only its execution says: enforcements that hold slots can
-// be many, and an index over them must not tempt anybody.
+// grantSQL updates the enforcement, its execution and the log of grants in one statement. It creates the execution, or prepares
+// it for its next attempt. Its parts:
 //
-// granted_at of the log is the time of the queue's clock, as it is, for comparisons with what the queue decided before and
-// after. That of the enforcement is the same time, moved between the times that the database's clock has before and after.
+//   - granted: the enforcement waited at the grant's place and now gets the slot.
+//   - kept: the enforcement kept its slot for the grant's attempt. The query starts at the execution, because only that row
+//     knows the attempt, and because a queue can have many holders.
+//   - requested: the execution with its new attempt.
+//   - continued: the log entry of a kept slot, with the new attempt. The last INSERT adds the log entry of a new grant.
 //
-// A number that another grant has is replaced by the next free one. That happens when somebody has reset the queue's workflow
-// to an earlier point: it counts on from there.
+// grants.granted_at is the unchanged time of the queue's clock, comparable with the queue's other decisions.
+// enforcements.granted_at is that time, limited to the range between queued_at and the database's clock.
+//
+// If another grant has the same number, the statement uses the next free one. That happens after a person reset the queue's
+// workflow to an earlier point: the workflow then counts from there.
 const grantSQL = `
 WITH queue AS (
 	SELECT id FROM queues WHERE key = $1 AND generation <= $9
@@ -71,15 +75,15 @@ FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN queues q ON q
 	LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = $1`
 
-// Request acts upon a grant, in one transaction. An enforcement that waits at the place of the grant becomes granted, and the
-// grant is logged; one that has kept its slot for the attempt of the grant keeps what it has. Either way the attempt is
-// requested, as the action is declared at that moment. The answer holds the message to publish while the execution is
-// requested, so the call can be repeated until the message is out.
+// Request acts upon a grant in one transaction. If the enforcement waits at the grant's place, it becomes granted and the grant
+// is logged. If the enforcement kept its slot for the grant's attempt, its grant stays. In both cases the execution becomes
+// requested, with the action's current declaration. The result contains the message to publish as long as the execution is
+// requested, so the caller can repeat the call until the message is published.
 //
-// Nothing is changed, and Ended is set, when the enforcement has ended: its slot must be released. Nothing is changed, and
-// Fenced is set, when the enforcement is parked or has another place than that of the grant, or when the queue has been
-// rebuilt since the grant was decided. An unknown enforcement is [attune.CodeNotFound], one of another queue
-// [attune.CodeConflict].
+// In two cases nothing changes. Ended is set if the enforcement has ended; the caller must release its slot. Fenced is set if
+// the enforcement is parked, has another place than the grant's, or if the queue was rebuilt after the grant.
+//
+// An unknown enforcement is [attune.CodeNotFound], an enforcement of another queue [attune.CodeConflict].
 func (x *Executions) Request(ctx context.Context, key attune.QueueKey, grant attune.Grant) (attune.ExecutionRequest, error) {
 	grant.Attempt = max(grant.Attempt, 1)
 	if grant.Number < 1 || grant.Sequence < 1 {
@@ -99,13 +103,13 @@ func (x *Executions) Request(ctx context.Context, key attune.QueueKey, grant att
 	return state.answer(key, grant)
 }
 
-// requestState is where a granted enforcement and its execution stand.
+// requestState is the state of an enforcement and its execution after grantSQL.
 type requestState struct {
 	enforcement attune.EnforcementStatus
 	queue       attune.QueueKey
 	sequence    int64
 	generation  int64                  // of the queue
-	execution   attune.ExecutionStatus // empty: there is none
+	execution   attune.ExecutionStatus // empty without an execution
 	message     attune.ExecutionRequestedMessage
 }
 
@@ -141,11 +145,12 @@ SELECT g.enforcement_id, g.sequence, g.lane, g.queued_at, g.attempt, g.generatio
 FROM grants g LEFT JOIN executions x ON x.enforcement_id = g.enforcement_id
 WHERE g.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR g.number < $1) ORDER BY g.number DESC LIMIT $2::bigint`
 
-// Grants returns a page of the grants of a queue that were acted upon, newest first. Pages go by the number of the
-// grant. From RequestedAt to ReleasedAt a grant holds a slot; both are times of its execution, so the intervals of a
-// queue can be compared. An enforcement that went back to the line, or was led back, has a grant for each of its places.
-// Attempt is the latest that was allowed under a grant, and Outcome how the execution stands now, also if a later grant
-// allowed it to go on. Revision 0 means that the policy at the time of the grant is not known.
+// Grants returns a page of the grants of a queue that were acted upon, newest first, paged by the number of the grant. A grant
+// holds a slot from RequestedAt to ReleasedAt. Both are times of the execution by PostgreSQL's clock, so intervals of a queue
+// are comparable. An enforcement has one grant for each place that it had in line.
+//
+// Attempt is the latest attempt under the grant. Outcome is the current status of the execution, also when a later grant
+// allowed its current attempt. Revision 0 means that the policy at the time of the grant is unknown.
 func (q *Queues) Grants(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.LoggedGrant, error) {
 	return list(ctx, q.db, "list grants of queue", page, scanLoggedGrant, grantsSQL, key)
 }

@@ -15,7 +15,7 @@ import (
 func TestExecutions_Request(t *testing.T) {
 	t.Parallel()
 
-	t.Run("grants the enforcement and says what to publish", func(t *testing.T) {
+	t.Run("a grant changes the enforcement and returns the message to publish", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
@@ -42,13 +42,13 @@ func TestExecutions_Request(t *testing.T) {
 		}, execution))
 	})
 
-	t.Run("repeats the message until the execution is claimed, and then nothing", func(t *testing.T) {
+	t.Run("the message is repeated until the execution is claimed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
 		message := b.request(t, ticket)
 
-		// The pack changes in between: every copy of the message still says the same.
+		// The pack changes in between, but every copy of the message is the same.
 		pack := demoPack()
 		pack.Digest, pack.Actions[0].Command, pack.Actions[0].Pool = "demo-2", []string{"./other.sh"}, "other"
 		b.install(t, pack)
@@ -66,7 +66,7 @@ func TestExecutions_Request(t *testing.T) {
 		require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM executions`))
 	})
 
-	t.Run("many at once are one execution", func(t *testing.T) {
+	t.Run("concurrent requests create one execution", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
@@ -83,7 +83,7 @@ func TestExecutions_Request(t *testing.T) {
 		}
 	})
 
-	t.Run("refuses what cannot be granted", func(t *testing.T) {
+	t.Run("an impossible grant is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)
@@ -98,7 +98,7 @@ func TestExecutions_Request(t *testing.T) {
 		requireCode(t, attune.CodeInvalid, err)
 	})
 
-	t.Run("a number that a rebuilt queue has used again loses nobody", func(t *testing.T) {
+	t.Run("a grant number that is used again gets the next free number", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)
@@ -116,7 +116,7 @@ func TestExecutions_Request(t *testing.T) {
 func TestExecutions_Claim(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one worker wins", func(t *testing.T) {
+	t.Run("one worker wins the claim", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -141,7 +141,7 @@ func TestExecutions_Claim(t *testing.T) {
 		}
 	})
 
-	t.Run("the winner may ask again while it runs", func(t *testing.T) {
+	t.Run("the winner can repeat its claim while it runs", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -157,7 +157,7 @@ func TestExecutions_Claim(t *testing.T) {
 		require.Equal(t, attune.ExecutionSucceeded, reply.Status)
 	})
 
-	t.Run("a batch is answered in its order, and its first claim wins", func(t *testing.T) {
+	t.Run("replies keep the order of a batch, and its first claim wins", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 2)
@@ -178,7 +178,7 @@ func TestExecutions_Claim(t *testing.T) {
 		}, replies))
 	})
 
-	t.Run("refuses a claim that nobody could answer", func(t *testing.T) {
+	t.Run("an invalid claim is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		for _, claim := range []attune.ExecutionClaimMessage{
@@ -206,13 +206,13 @@ func TestExecutions_List(t *testing.T) {
 		page   attune.Page
 		want   []attune.ExecutionID
 	}{
-		{name: "all", want: []attune.ExecutionID{x2, x1, x0}},
-		{name: "enforcement", filter: attune.ExecutionFilter{Enforcement: messages[1].Enforcement}, want: []attune.ExecutionID{x1}},
-		{name: "action", filter: attune.ExecutionFilter{Action: deploy}, want: []attune.ExecutionID{x2, x1, x0}},
-		{name: "other action", filter: attune.ExecutionFilter{Action: notify}},
-		{name: "queue and page", filter: attune.ExecutionFilter{Queue: queueKey}, page: attune.Page{Before: int64(x2), Limit: 1}, want: []attune.ExecutionID{x1}},
-		{name: "status", filter: attune.ExecutionFilter{Status: attune.ExecutionSucceeded}, want: []attune.ExecutionID{x2}},
-		{name: "worker", filter: attune.ExecutionFilter{Worker: "one"}, want: []attune.ExecutionID{x1}},
+		{name: "no filter returns all, newest first", want: []attune.ExecutionID{x2, x1, x0}},
+		{name: "the enforcement filters", filter: attune.ExecutionFilter{Enforcement: messages[1].Enforcement}, want: []attune.ExecutionID{x1}},
+		{name: "the action filters", filter: attune.ExecutionFilter{Action: deploy}, want: []attune.ExecutionID{x2, x1, x0}},
+		{name: "another action returns none", filter: attune.ExecutionFilter{Action: notify}},
+		{name: "the queue filters, with a page", filter: attune.ExecutionFilter{Queue: queueKey}, page: attune.Page{Before: int64(x2), Limit: 1}, want: []attune.ExecutionID{x1}},
+		{name: "the status filters", filter: attune.ExecutionFilter{Status: attune.ExecutionSucceeded}, want: []attune.ExecutionID{x2}},
+		{name: "the worker filters", filter: attune.ExecutionFilter{Worker: "one"}, want: []attune.ExecutionID{x1}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestExecutions_List(t *testing.T) {
 	requireCode(t, attune.CodeNotFound, err, "4711")
 }
 
-// TestExecutions_HoldsCompare takes times only from PostgreSQL, so that the intervals in which slots were held compare.
+// TestExecutions_HoldsCompare checks that hold times use PostgreSQL's clock only, so that they are comparable.
 func TestExecutions_HoldsCompare(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -241,7 +241,7 @@ func TestExecutions_HoldsCompare(t *testing.T) {
 	for _, ticket := range b.admit(t, b.created(t, deploy, 5)...) {
 		message := b.request(t, ticket)
 		report := reportOf(message)
-		report.FinishedAt = time.Unix(0, 0) // a worker whose clock is far off
+		report.FinishedAt = time.Unix(0, 0) // the worker's clock is wrong
 		b.finish(t, report)
 		execution := b.execution(t, message.Execution)
 		require.False(t, execution.RequestedAt.Before(lastEnd))

@@ -28,7 +28,7 @@ func numbersOf(grants []attune.LoggedGrant) []int64 {
 func TestQueues_Grants(t *testing.T) {
 	t.Parallel()
 
-	t.Run("has what was granted, from request to release", func(t *testing.T) {
+	t.Run("the log has every grant from request to release", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ticket := b.admit(t, b.created(t, deploy, 2)...)[1]
@@ -63,7 +63,7 @@ func TestQueues_Grants(t *testing.T) {
 		require.Empty(t, cmp.Diff([]attune.LoggedGrant{want}, b.grants(t, attune.Page{})))
 	})
 
-	t.Run("releases only what ended, at the time it ended", func(t *testing.T) {
+	t.Run("only ended executions are released, at the time of their end", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 4)
@@ -83,7 +83,7 @@ func TestQueues_Grants(t *testing.T) {
 		}
 	})
 
-	t.Run("goes by pages, and by queue", func(t *testing.T) {
+	t.Run("grants are paged by queue", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.requested(t, 5)
@@ -95,7 +95,7 @@ func TestQueues_Grants(t *testing.T) {
 		require.Empty(t, none)
 	})
 
-	t.Run("has nothing that was refused", func(t *testing.T) {
+	t.Run("a refused grant is not logged", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)

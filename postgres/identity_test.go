@@ -14,7 +14,7 @@ import (
 )
 
 // TestQueues_StatsAddUp changes one queue from many sides while a reader checks that the counts of every observation
-// describe one instant: what was accepted is waiting, active, completed or dropped.
+// describe one instant: every accepted ticket is waiting, active, completed or dropped.
 func TestQueues_StatsAddUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -71,7 +71,7 @@ func addsUp(s attune.QueueStats) error {
 	return nil
 }
 
-// grantNumbers hands out each number once.
+// grantNumbers assigns each number once.
 type grantNumbers struct {
 	mu   sync.Mutex
 	last int64
@@ -111,7 +111,7 @@ func (b *bundle) live(ctx context.Context, random *rand.Rand, ids []attune.Enfor
 	return nil
 }
 
-// step moves one ticket on, and returns the report with which its execution is to end, if it is.
+// step moves one ticket on, and returns the report that ends its execution, if there is one.
 func (b *bundle) step(
 	ctx context.Context, random *rand.Rand, ticket attune.Ticket, numbers *grantNumbers,
 ) (*attune.ExecutionCompletedMessage, error) {

@@ -14,10 +14,9 @@ SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, e.status
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = ANY ($2::bigint[]) AND e.queue_id = ` + queueNamed
 
-// Inspect tells a queue about the tickets that the queue believes hold a slot, both answers in sequence order. ended are the
-// tickets whose slot must be released: the enforcement has ended, is parked, or has another place by now. waiting are the
-// tickets whose row still says "queued": their grants were not acted upon. A ticket in neither answer holds its slot, or is of
-// another queue.
+// Inspect compares the holders that a queue knows with the rows, and returns two lists in sequence order. ended are tickets
+// whose slot must be released: the enforcement has ended, is parked, or has another place. waiting are tickets whose row says
+// "queued": their grants were not acted upon. A ticket in neither list holds its slot or belongs to another queue.
 func (e *Enforcements) Inspect(
 	ctx context.Context, key attune.QueueKey, grants []attune.Grant,
 ) (ended, waiting []attune.Ticket, err error) {
@@ -47,13 +46,13 @@ func (e *Enforcements) Inspect(
 	return ended, waiting, nil
 }
 
-// ticketStatus is a ticket and how its enforcement stands.
+// ticketStatus is the current ticket of an enforcement with its status.
 type ticketStatus struct {
 	ticket attune.Ticket
 	status attune.EnforcementStatus
 }
 
-// ended reports whether a grant of the place with this sequence allows nothing any more.
+// ended reports whether the place with this sequence no longer holds or waits for a slot.
 func (s ticketStatus) ended(sequence int64) bool {
 	return s.status.Terminal() || s.status == attune.EnforcementParked || s.ticket.Sequence != sequence
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKeepAlive asks the kernel: a connection of the pool and that of a relay end when their server is gone.
+// TestKeepAlive reads from the kernel that connections of the pool and of a relay end when their server is lost.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -10,43 +10,43 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// leadLock is the advisory lock that the one relay holds.
+// leadLock is the advisory lock of the relay.
 const leadLock int64 = 0x61747475_6e650002
 
-// leadTiming says how long the relay waits for what.
+// leadTiming are the intervals and timeouts of a relay's session.
 type leadTiming struct {
-	retry    time.Duration // between two tries to get the lock
-	patience time.Duration // the longest wait for a notification: rows are found after it even if one is lost
-	probe    time.Duration // between two tests of the connection, however many notifications come
-	answer   time.Duration // how long one answer of the server may take
-	silence  time.Duration // after which the server ends the session, and with it the lead; more than probe + answer
+	retry          time.Duration // between two tries to get the lock
+	maxWait        time.Duration // the longest wait for a notification; then the relay reads the outbox anyway
+	pingInterval   time.Duration // between two pings of the connection, also while notifications arrive
+	replyTimeout   time.Duration // for one reply of the server
+	sessionTimeout time.Duration // when the server ends an idle session, which frees the lock; above pingInterval + replyTimeout
 }
 
 func defaultLeadTiming() leadTiming {
 	return leadTiming{
-		retry: time.Second, patience: 5 * time.Second, probe: 5 * time.Second, answer: 5 * time.Second, silence: 15 * time.Second,
+		retry: time.Second, maxWait: 5 * time.Second, pingInterval: 5 * time.Second, replyTimeout: 5 * time.Second,
+		sessionTimeout: 15 * time.Second,
 	}
 }
 
-// Lead runs lead while this session is the only relay of the outbox: it waits until it holds the relay's lock, on a
-// connection of its own, and gives the lock back when lead returns. In lead, wait returns when rows may have been added,
-// after 5 s at the latest, and immediately if that happened since the last wait; it fails when lead must end.
+// Lead runs lead while this session is the only relay of the outbox. It waits until it holds the relay's lock, on a connection
+// of its own, and gives the lock back when lead returns. lead calls wait to wait for new rows. wait returns at once if rows
+// were added since the last call, otherwise when rows are added, or after 5 s; it returns an error when lead must end.
 //
-// The context of lead is cancelled when the connection is lost, because another session may then be the relay. The two
-// can overlap for a moment, so publishing is at least once. Lead returns what lead returned, or the loss of the
-// connection as [attune.CodeUnavailable]; calling it again competes for the lock again.
+// When the connection is lost, Lead cancels the context of lead, because another session can then become the relay. Both
+// sessions can overlap for a moment, so publishing is at least once. Lead returns the error of lead, or
+// [attune.CodeUnavailable] for a lost connection. The caller calls Lead again to compete for the lock again.
 //
-// No connection is trusted for long. This end tests it every 5 s and gives it 5 s to answer; the server ends a session that it
-// has not heard from for 15 s, also when a proxy in between still answers for a client that is gone. So a connection that
-// is silent without being closed keeps the rows waiting for 20 s at most: until the server has freed the lock, until
-// another session, or this one anew, has asked for it, and until that has read the outbox.
+// A lost connection delays the rows by 20 s at most. This end pings the connection every 5 s and waits 5 s for the reply. The
+// server ends a session that is idle for 15 s, which frees the lock, even if a proxy keeps the connection of a lost client
+// open. Then another session gets the lock and reads the outbox.
 //
-// Sessions that wait ask for the lock once a second instead of blocking on it: a blocked statement would keep vacuum from
-// removing dead rows for as long as another session leads.
+// Waiting sessions try to get the lock once a second. A statement that blocks on the lock would keep vacuum from removing dead
+// rows as long as another session leads.
 func (o *Outbox) Lead(
 	ctx context.Context, lead func(ctx context.Context, wait func(context.Context) error) error,
 ) error {
-	conn, err := o.session(ctx, o.timing.silence)
+	conn, err := o.session(ctx, o.timing.sessionTimeout)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (o *Outbox) Lead(
 		return wrap("become the relay of the outbox", err)
 	}
 	leading, end := context.WithCancelCause(ctx)
-	notifier := &notifier{conn: conn, timing: o.timing, heard: make(chan struct{}, 1)}
+	notifier := &notifier{conn: conn, timing: o.timing, pending: make(chan struct{}, 1)}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -65,7 +65,7 @@ func (o *Outbox) Lead(
 	end(context.Canceled)
 	<-stopped
 	if pgconn.Timeout(context.Cause(leading)) {
-		o.db.pool.Reset() // its connections are as silent, most likely
+		o.db.pool.Reset() // most likely the connections of the pool are lost as well
 	}
 	if lost := context.Cause(leading); ctx.Err() == nil && !errors.Is(lost, context.Canceled) &&
 		(err == nil || errors.Is(err, context.Canceled)) {
@@ -74,23 +74,24 @@ func (o *Outbox) Lead(
 	return err
 }
 
-// abandonedLock is when the server ends a session that holds a lock and has said nothing since.
-const abandonedLock = time.Minute
+// idleSessionTimeout is when the server ends an idle session that holds a lock.
+const idleSessionTimeout = time.Minute
 
-// connect opens a connection of its own for a session that holds a lock and is heard from at least twice a minute.
+// connect opens a connection for a session that holds a lock and sends a statement at least twice a minute.
 func (o *Outbox) connect(ctx context.Context) (*pgx.Conn, error) {
-	return o.session(ctx, abandonedLock)
+	return o.session(ctx, idleSessionTimeout)
 }
 
-// session opens a connection that the server ends when its client is gone, which frees the locks of the session.
-func (o *Outbox) session(ctx context.Context, silence time.Duration) (*pgx.Conn, error) {
+// session opens a connection outside the pool. The server ends it when the client is lost or idle for idleTimeout, which frees
+// its locks.
+func (o *Outbox) session(ctx context.Context, idleTimeout time.Duration) (*pgx.Conn, error) {
 	config := o.db.pool.Config().ConnConfig
 	config.Tracer = nil
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, connectError(config, err)
 	}
-	err = within(ctx, o.timing.answer, func(ctx context.Context) error { return o.endWhenGone(ctx, conn, silence) })
+	err = within(ctx, o.timing.replyTimeout, func(ctx context.Context) error { return o.setTimeouts(ctx, conn, idleTimeout) })
 	if err != nil {
 		o.disconnect(ctx, conn)
 		return nil, wrap("prepare a session that holds a lock", err)
@@ -98,34 +99,34 @@ func (o *Outbox) session(ctx context.Context, silence time.Duration) (*pgx.Conn,
 	return conn, nil
 }
 
-// setSQL leaves out settings that the server does not know.
+// setSQL skips settings that the server does not know.
 const setSQL = `
 SELECT set_config(s.name, w.value, false)
 FROM unnest($1::text[], $2::text[]) AS w (name, value) JOIN pg_settings s ON s.name = w.name`
 
-// endWhenGone has the server watch its end of the connection. Keepalives notice a machine or a network that is gone, and the
-// timeout of an idle session notices what a proxy hides. A server that refuses a setting does without all of them.
-func (o *Outbox) endWhenGone(ctx context.Context, conn *pgx.Conn, silence time.Duration) error {
+// setTimeouts makes the server end the session of a lost client. Keepalives detect a lost machine or network; the idle timeout
+// detects a lost client behind a proxy. If the server refuses a setting, the session works without all of them.
+func (o *Outbox) setTimeouts(ctx context.Context, conn *pgx.Conn, idleTimeout time.Duration) error {
 	names := []string{
 		"tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout",
 		"client_connection_check_interval", "idle_session_timeout",
 	}
-	values := []string{"10", "5", "3", "15s", "5s", strconv.FormatInt(silence.Milliseconds(), 10)}
+	values := []string{"10", "5", "3", "15s", "5s", strconv.FormatInt(idleTimeout.Milliseconds(), 10)}
 	_, err := conn.Exec(ctx, setSQL, names, values)
 	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
-		o.db.logger.WarnContext(ctx, "PostgreSQL refuses to watch its end of a connection that holds a lock: if the connection "+
-			"is lost without being closed, the lock stays", "error", refusal)
+		o.db.logger.WarnContext(ctx, "PostgreSQL refuses the timeouts of a session that holds a lock: if the connection is lost "+
+			"without being closed, the session keeps its lock", "error", refusal)
 		return nil
 	}
 	return err
 }
 
-// disconnect says goodbye, also when ctx has ended: the lock is free as soon as the server hears it.
+// disconnect closes the connection, even after ctx has ended: the server then frees the lock at once.
 func (o *Outbox) disconnect(ctx context.Context, conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timing.answer)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timing.replyTimeout)
 	defer cancel()
 	if err := conn.Close(ctx); err != nil {
-		o.db.logger.Warn("close the relay's connection", "error", err)
+		o.db.logger.Warn("cannot close the connection of a session that holds a lock", "error", err)
 	}
 }
 
@@ -134,7 +135,7 @@ const (
 	listenOutboxSQL = `LISTEN ` + outboxChannel
 )
 
-// acquire returns when this session holds the relay's lock and listens.
+// acquire waits until this session holds the relay's lock and receives notifications.
 func (o *Outbox) acquire(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		acquired, err := o.tryLead(ctx, conn)
@@ -149,9 +150,9 @@ func (o *Outbox) acquire(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// tryLead asks for the lock once, and listens if it gets it.
+// tryLead tries once to get the lock. If it succeeds, it subscribes to notifications.
 func (o *Outbox) tryLead(ctx context.Context, conn *pgx.Conn) (acquired bool, err error) {
-	err = within(ctx, o.timing.answer, func(ctx context.Context) (err error) {
+	err = within(ctx, o.timing.replyTimeout, func(ctx context.Context) (err error) {
 		if acquired, err = one(ctx, conn, pgx.RowTo[bool], tryLeadSQL, leadLock); err != nil || !acquired {
 			return err
 		}
@@ -161,18 +162,17 @@ func (o *Outbox) tryLead(ctx context.Context, conn *pgx.Conn) (acquired bool, er
 	return acquired, err
 }
 
-// notifier hears of rows that were added to the outbox. It alone uses its connection.
+// notifier receives notifications about new outbox rows.
 type notifier struct {
-	conn   *pgx.Conn
-	timing leadTiming
-	heard  chan struct{} // holds at most one notification: however many there were, there is one thing to do
+	conn    *pgx.Conn // used by listen only
+	timing  leadTiming
+	pending chan struct{} // written by listen, read by wait; one element stands for any number of notifications
 }
 
-// listen passes notifications on until ctx ends, or until the connection is lost, which is what it then returns. The connection
-// is tested all the time, also while notifications come: they say that the server reaches this end, not that this end reaches
-// the server.
+// listen receives notifications until ctx ends or the connection is lost, and returns that error. It pings the connection also
+// while notifications arrive, because they show only that the server reaches this end.
 func (n *notifier) listen(ctx context.Context) error {
-	for due := time.Now().Add(n.timing.probe); ; {
+	for due := time.Now().Add(n.timing.pingInterval); ; {
 		err := within(ctx, time.Until(due), func(ctx context.Context) error {
 			_, err := n.conn.WaitForNotification(ctx)
 			return err
@@ -184,8 +184,8 @@ func (n *notifier) listen(ctx context.Context) error {
 			err = nil
 		}
 		if err == nil && !time.Now().Before(due) {
-			err = within(ctx, n.timing.answer, n.conn.Ping)
-			due = time.Now().Add(n.timing.probe)
+			err = within(ctx, n.timing.replyTimeout, n.conn.Ping)
+			due = time.Now().Add(n.timing.pingInterval)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -198,17 +198,17 @@ func (n *notifier) listen(ctx context.Context) error {
 
 func (n *notifier) notify() {
 	select {
-	case n.heard <- struct{}{}:
+	case n.pending <- struct{}{}:
 	default:
 	}
 }
 
-// wait returns after a notification or after a while; it fails when ctx or the lead ends.
+// wait returns after a notification or after maxWait. It returns an error when ctx or leading ends.
 func (n *notifier) wait(ctx, leading context.Context) error {
 	select {
-	case <-n.heard:
+	case <-n.pending:
 		return nil
-	case <-time.After(n.timing.patience):
+	case <-time.After(n.timing.maxWait):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -217,9 +217,9 @@ func (n *notifier) wait(ctx, leading context.Context) error {
 	}
 }
 
-// within runs do with a deadline of its own.
-func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// within runs do with a timeout.
+func within(ctx context.Context, timeout time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return do(ctx)
 }

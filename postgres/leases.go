@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// renewSQL never shortens a lease: the answer to an earlier question, which promised more, may be the one that arrives.
+// renewSQL never shortens a lease. An earlier reply can promise a later end, and the worker may receive only that one.
 const renewSQL = `
 UPDATE executions x SET lease_until = GREATEST(x.lease_until, clock_timestamp() + $4::bigint * interval '1 millisecond')
 FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, attempt, worker)
@@ -18,22 +18,22 @@ WHERE x.id = u.id AND x.attempt = u.attempt AND x.worker = u.worker AND x.status
 	AND x.lease_until > clock_timestamp()
 RETURNING x.id, x.attempt, x.worker`
 
-// Renew lets workers go on with the attempts that they run, each until lease from now on, or until its lease was over anyway
-// if that is later. The answers come in the order of the messages, which may be about the same attempts.
+// Renew extends the leases of running attempts to now plus lease; a lease that ends later stays as it is. The replies have the
+// order of renewals. Several renewals may name the same attempt.
 //
-// What a worker asks about and may not run is lost to it, in the order asked: its lease has run out, it has ended, or it
-// never was this worker's. A lease of 0 or less, and a message that nobody could answer, is [attune.CodeInvalid].
+// Each reply lists the attempts that the worker has lost, in the order of the request: the lease expired, the attempt ended, or
+// another worker owns it. A lease of 0 or less, or an invalid message, is [attune.CodeInvalid].
 func (x *Executions) Renew(
 	ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration,
 ) ([]attune.ExecutionRenewReply, error) {
-	asked, err := renewedAttempts(renewals, lease)
+	attempts, err := renewedAttempts(renewals, lease)
 	if err != nil {
 		return nil, err
 	}
-	leased := make(leased)
+	leased := make(leaseSet)
 	batch := new(pgx.Batch)
-	batch.Queue(lockExecutionsSQL, asked.ids)
-	batch.Queue(renewSQL, asked.ids, asked.attempts, asked.workers, milliseconds(lease)).Query(leased.scan)
+	batch.Queue(lockExecutionsSQL, attempts.ids)
+	batch.Queue(renewSQL, attempts.ids, attempts.attempts, attempts.workers, milliseconds(lease)).Query(leased.scan)
 	if err := x.db.send(ctx, "renew leases", batch); err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (x *Executions) Renew(
 	for i, renewal := range renewals {
 		replies[i].Lease = attune.Duration(lease)
 		for _, id := range renewal.Attempts {
-			if !leased[run{id, renewal.Worker}] {
+			if !leased[workerAttempt{id, renewal.Worker}] {
 				replies[i].Lost = append(replies[i].Lost, id)
 			}
 		}
@@ -49,19 +49,19 @@ func (x *Executions) Renew(
 	return replies, nil
 }
 
-func renewedAttempts(renewals []attune.ExecutionRenewMessage, lease time.Duration) (asked runColumns, err error) {
+func renewedAttempts(renewals []attune.ExecutionRenewMessage, lease time.Duration) (attempts attemptColumns, err error) {
 	if err := checkLease(attune.KeyExecutionRenew, lease); err != nil {
-		return asked, err
+		return attempts, err
 	}
 	for _, r := range renewals {
 		if err := r.Validate(); err != nil {
-			return asked, err
+			return attempts, err
 		}
 		for _, id := range r.Attempts {
-			asked.add(id, r.Worker)
+			attempts.add(id, r.Worker)
 		}
 	}
-	return asked, nil
+	return attempts, nil
 }
 
 func checkLease(key string, lease time.Duration) error {
@@ -71,23 +71,24 @@ func checkLease(key string, lease time.Duration) error {
 	return nil
 }
 
-// ranOutSQL compares with now(), which an index can be searched for. Being a moment late is no harm.
-const ranOutSQL = `SELECT id FROM executions WHERE lease_until <= now() ORDER BY lease_until, id LIMIT $1::bigint`
+// expiredLeasesSQL compares with now(), which is constant in a transaction, so the index applies. The difference to the clock
+// is short and harmless.
+const expiredLeasesSQL = `SELECT id FROM executions WHERE lease_until <= now() ORDER BY lease_until, id LIMIT $1::bigint`
 
-// ExpireLeases ends up to limit attempts whose lease has run out, the oldest lease first, and returns how many. Each ends
-// like by a report that its worker was lost: see [Executions.Finish], also for what the policy makes of it. That report goes
-// into the outbox, so that the queue hears of it like of any other, and finds the execution as it is then.
+// ExpireLeases ends up to limit attempts with an expired lease, oldest lease first, and returns how many it ended. Each attempt
+// ends as if a report had said that the worker was lost, and the policy may retry it: see [Executions.Finish]. The report also
+// goes into the outbox, so the queue receives it like any other.
 //
-// Any number of processes may do it at the same time: an attempt is ended, and reported, by one of them. A report that was
-// faster counts, and one that comes too late changes nothing. A limit below 1 is [attune.CodeInvalid].
+// Any number of processes may call ExpireLeases at the same time; one of them ends each attempt. If the worker's report was
+// recorded first, it counts; a later report changes nothing. A limit below 1 is [attune.CodeInvalid].
 func (x *Executions) ExpireLeases(ctx context.Context, limit int) (int, error) {
 	if limit < 1 {
 		return 0, attune.Errorf(attune.CodeInvalid, "expire leases: the limit is %d, use 1 or more", limit)
 	}
-	// Usually there are none, and then this is all: what is found is looked at again under the locks.
-	candidates, err := collect(ctx, x.db.pool, pgx.RowTo[attune.ExecutionID], ranOutSQL, limit)
+	// Usually no lease has expired, so the first query takes no lock. expire checks each candidate again under its lock.
+	candidates, err := collect(ctx, x.db.pool, pgx.RowTo[attune.ExecutionID], expiredLeasesSQL, limit)
 	if err != nil || len(candidates) == 0 {
-		return 0, wrap("look for leases that have run out", err)
+		return 0, wrap("find expired leases", err)
 	}
 	expired := 0
 	err = x.db.inTx(ctx, "expire leases", func(tx pgx.Tx) (err error) {
@@ -100,34 +101,34 @@ func (x *Executions) ExpireLeases(ctx context.Context, limit int) (int, error) {
 	return expired, nil
 }
 
-// expire ends those of the candidates whose lease has run out, and returns how many.
+// expire ends the candidates whose lease has expired, and returns how many it ended.
 func expire(ctx context.Context, tx pgx.Tx, candidates []attune.ExecutionID) (int, error) {
 	slots, err := lockSlots(ctx, tx, candidates)
 	if err != nil {
 		return 0, err
 	}
-	var ends attemptEnds
+	var finished finishedAttempts
 	var reports []attune.Message
 	for _, id := range candidates {
-		if s := slots[id]; s != nil && s.ranOut() {
+		if s := slots[id]; s != nil && s.leaseExpired() {
 			report := s.workerLost()
-			ends.finish(s, report)
+			finished.finish(s, report)
 			reports = append(reports, report)
 		}
 	}
-	if err := ends.store(ctx, tx); err != nil {
+	if err := finished.store(ctx, tx); err != nil {
 		return 0, err
 	}
 	return len(reports), post(ctx, tx, reports...)
 }
 
-// ranOut reports whether the lease of the attempt had run out when it was locked.
-func (s *slot) ranOut() bool { return !s.leaseUntil.IsZero() && !s.leaseUntil.After(s.lockedAt) }
+// leaseExpired reports whether the lease of the attempt had expired when the execution was locked.
+func (s *slot) leaseExpired() bool { return !s.leaseUntil.IsZero() && !s.leaseUntil.After(s.lockedAt) }
 
-// workerLost is the report in the place of the worker that has not renewed its lease.
+// workerLost returns the report that the worker did not renew its lease.
 func (s *slot) workerLost() attune.ExecutionCompletedMessage {
 	report := s.report(attune.ExecutionAbandoned, attune.ReasonWorkerLost, fmt.Sprintf(
-		"its lease ran out at %s: worker %q has not renewed it in time", s.leaseUntil.Format(time.RFC3339), s.worker))
+		"the lease expired at %s: worker %q did not renew it in time", s.leaseUntil.Format(time.RFC3339), s.worker))
 	report.Worker, report.StartedAt, report.FinishedAt = s.worker, s.startedAt, s.lockedAt
 	return report
 }

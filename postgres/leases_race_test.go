@@ -12,16 +12,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// TestExecutions_LeasesRace has several processes end leases that have run out, while workers ask for the same attempts and
-// report some of them, each in an order of its own. Whoever comes first, every attempt has one end and one release, and one
-// report in the outbox if it is the end of a lease.
+// TestExecutions_LeasesRace expires leases in several processes, while workers renew the same attempts and report some of
+// them, each in its own order. In any order of events, every attempt ends once and releases its slot once. The outbox has one
+// report for each expired lease.
 func TestExecutions_LeasesRace(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const n = 80
 	messages := b.running(t, n)
 	b.takeOutbox(t)
-	overdue := func(i int) bool { return i%4 < 2 }  // its lease has run out
+	overdue := func(i int) bool { return i%4 < 2 }  // its lease has expired
 	reports := func(i int) bool { return i%2 == 0 } // and its worker reports it
 	for i, message := range messages {
 		if overdue(i) {
@@ -69,15 +69,15 @@ func TestExecutions_LeasesRace(t *testing.T) {
 	require.EqualValues(t, n*3/4, b.count(t, `SELECT count(*) FROM grants WHERE released_at IS NOT NULL`))
 }
 
-// leaseRace is what the actors of a race share.
+// leaseRace is the shared state of the actors of a race.
 type leaseRace struct {
 	*bundle
 	messages []attune.ExecutionRequestedMessage
 
 	mu       sync.Mutex
 	expired  int
-	finished map[attune.ExecutionID]int  // how often a worker's report has ended it
-	kept     map[attune.ExecutionID]bool // a worker was told to go on
+	finished map[attune.ExecutionID]int  // how many of its reports had an effect
+	kept     map[attune.ExecutionID]bool // its lease was renewed
 	errs     []error
 }
 
@@ -90,7 +90,7 @@ func (r *leaseRace) note(err error, do func()) {
 	}
 }
 
-// expire ends leases until none is left.
+// expire ends expired leases until none is left.
 func (r *leaseRace) expire(ctx context.Context, limit int) {
 	for {
 		n, err := r.executions.ExpireLeases(ctx, limit)

@@ -24,7 +24,7 @@ func (b *bundle) running(t *testing.T, n int) []attune.ExecutionRequestedMessage
 	return messages
 }
 
-// runOut has the lease of an execution be over.
+// runOut makes the lease of an execution expire.
 func (b *bundle) runOut(t *testing.T, id attune.ExecutionID) {
 	t.Helper()
 	b.exec(t, `UPDATE executions SET lease_until = clock_timestamp() - interval '1 second' WHERE id = $1`, id)
@@ -39,7 +39,7 @@ func attemptOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
 	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
 }
 
-// renew has worker-1 go on with attempts, and returns what it has lost.
+// renew renews attempts of worker-1, and returns the lost ones.
 func (b *bundle) renew(t *testing.T, attempts ...attune.AttemptID) []attune.AttemptID {
 	t.Helper()
 	replies, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{{Worker: "worker-1", Attempts: attempts}}, lease)
@@ -73,12 +73,12 @@ func (b *bundle) reported(t *testing.T) []attune.ExecutionCompletedMessage {
 	return reports
 }
 
-// inFullSQL counts the leases that were given or renewed after their attempt had begun, and not for longer than that.
+// inFullSQL counts the leases that end within a lease from now, but later than a lease from the start of their attempt.
 const inFullSQL = `
 SELECT count(*) FROM executions
 WHERE lease_until BETWEEN started_at + interval '1 minute' AND clock_timestamp() + interval '1 minute'`
 
-// TestExecutions_ClaimLeases asks again about an attempt that worker-1 has claimed.
+// TestExecutions_ClaimLeases claims an attempt again that worker-1 has claimed.
 func TestExecutions_ClaimLeases(t *testing.T) {
 	t.Parallel()
 	running := attune.ExecutionRunning
@@ -90,13 +90,13 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		want    attune.ExecutionClaimReply
 		renewed bool
 	}{
-		"the worker that runs it": {worker: "worker-1", want: granted, renewed: true},
-		"another worker":          {worker: "worker-2", want: refused},
-		"the lease has run out": {
+		"the owner claims again": {worker: "worker-1", want: granted, renewed: true},
+		"another worker claims":  {worker: "worker-2", want: refused},
+		"the lease has expired": {
 			before: (*bundle).runOut,
 			worker: "worker-1", want: refused,
 		},
-		"another worker, and the lease has run out": {
+		"another worker claims, and the lease has expired": {
 			before: (*bundle).runOut,
 			worker: "worker-2", want: refused,
 		},
@@ -127,7 +127,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		})
 	}
 
-	t.Run("whoever asks before the worker that runs it", func(t *testing.T) {
+	t.Run("the owner's repeated claim renews the lease, although another worker asks first", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.running(t, 1)[0]
@@ -146,7 +146,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		require.True(t, b.leaseOf(t, message.Execution).After(before))
 	})
 
-	t.Run("the next attempt has a lease of its own", func(t *testing.T) {
+	t.Run("the next attempt has its own lease", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		_, message := b.runFirst(t)
@@ -163,7 +163,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		require.True(t, b.leaseOf(t, message.Execution).After(before))
 	})
 
-	t.Run("needs a lease", func(t *testing.T) {
+	t.Run("a claim without a lease is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
@@ -178,7 +178,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 func TestExecutions_Renew(t *testing.T) {
 	t.Parallel()
 
-	t.Run("what may go on, and what is lost", func(t *testing.T) {
+	t.Run("a renewal lists the lost attempts", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		messages := b.running(t, 6)
@@ -204,12 +204,12 @@ func TestExecutions_Renew(t *testing.T) {
 		require.True(t, b.leaseOf(t, kept.Execution).After(before[0]))
 		require.True(t, b.leaseOf(t, alsoKept.Execution).After(before[1]))
 		require.Equal(t, before[2], *b.leaseOf(t, over.Execution))
-		require.Equal(t, before[3], *b.leaseOf(t, other.Execution), "of somebody else")
+		require.Equal(t, before[3], *b.leaseOf(t, other.Execution), "the lease of another worker")
 		require.EqualValues(t, 3, b.count(t, inFullSQL))
 		require.Nil(t, b.leaseOf(t, requested.Execution))
 	})
 
-	t.Run("workers are answered in the order of their questions", func(t *testing.T) {
+	t.Run("replies keep the order of the renewals", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.running(t, 2)
@@ -244,7 +244,7 @@ func TestExecutions_Renew(t *testing.T) {
 		require.Equal(t, before, *b.leaseOf(t, message.Execution))
 	})
 
-	t.Run("refuses what nobody could answer", func(t *testing.T) {
+	t.Run("an invalid renewal is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		asked := []attune.AttemptID{attemptOf(b.running(t, 1)[0])}
@@ -253,11 +253,11 @@ func TestExecutions_Renew(t *testing.T) {
 			lease    time.Duration
 			mentions []any
 		}{
-			"no worker":      {attune.ExecutionRenewMessage{Attempts: asked}, lease, []any{"worker"}},
-			"no execution":   {attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Attempt: 3}}}, lease, []any{`"w"`, "0, 3"}},
-			"no attempt":     {attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Execution: 3}}}, lease, []any{`"w"`, "3, 0"}},
-			"no lease":       {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked}, 0, []any{"lease", "0s"}},
-			"negative lease": {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked}, -time.Second, []any{"lease", "-1s"}},
+			"the worker is missing":    {attune.ExecutionRenewMessage{Attempts: asked}, lease, []any{"worker"}},
+			"the execution is missing": {attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Attempt: 3}}}, lease, []any{`"w"`, "0, 3"}},
+			"the attempt is missing":   {attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Execution: 3}}}, lease, []any{`"w"`, "3, 0"}},
+			"the lease is 0":           {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked}, 0, []any{"lease", "0s"}},
+			"the lease is negative":    {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked}, -time.Second, []any{"lease", "-1s"}},
 		}
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {

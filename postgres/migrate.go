@@ -22,13 +22,13 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Processes that start together migrate one after the other: each asks for the lock once a second, for two minutes.
+// Processes that start together migrate one after the other. Each tries to get the lock once a second, for two minutes.
 const (
 	migrationLockPeriodSeconds = 1
 	migrationLockTries         = 120
 )
 
-// minServerVersion is what the tables need, as server_version_num has it: UNIQUE NULLS NOT DISTINCT came with 15.
+// minServerVersion is the oldest supported server_version_num: the tables use UNIQUE NULLS NOT DISTINCT, which came with 15.
 const minServerVersion = 150000
 
 const serverVersionSQL = `SELECT current_setting('server_version_num')::integer, current_setting('server_version')`
@@ -44,13 +44,13 @@ func checkServer(ctx context.Context, database *sql.DB) error {
 
 func checkVersion(number int, version string) error {
 	if number < minServerVersion {
-		return attune.Errorf(attune.CodeInvalid, "attune needs PostgreSQL 15 or later, and this server is %s", version)
+		return attune.Errorf(attune.CodeInvalid, "attune needs PostgreSQL 15 or later; this server is %s", version)
 	}
 	return nil
 }
 
-// Migrate brings the tables of the database at url up to date. Migrations only go forward. Any number of processes may
-// call it at the same time; the errors are those of [Open].
+// Migrate applies the missing migrations to the database at url. Migrations only go forward. Any number of processes may call
+// Migrate at the same time. It returns the errors of [Open], and [attune.CodeInvalid] for a server older than 15.
 func Migrate(ctx context.Context, url string) (err error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -85,7 +85,7 @@ func Migrate(ctx context.Context, url string) (err error) {
 const schemaSQL = `
 SELECT current_setting('server_version'), COALESCE(max(v.version_id), 0) FROM goose_db_version v WHERE v.is_applied`
 
-// Schema asks the server for its version and that of its tables.
+// Schema returns the version of the server, the version of its tables, and the newest version that this program knows.
 func (db *DB) Schema(ctx context.Context) (attune.DatabaseSchema, error) {
 	schema, err := one(ctx, db.pool, func(row pgx.CollectableRow) (s attune.DatabaseSchema, err error) {
 		return s, row.Scan(&s.Server, &s.Version)
@@ -97,7 +97,7 @@ func (db *DB) Schema(ctx context.Context) (attune.DatabaseSchema, error) {
 	return schema, err
 }
 
-// newestMigration is the number that the last of the migrations begins with.
+// newestMigration returns the highest number of the embedded migrations.
 func newestMigration() (newest int64, err error) {
 	files, err := migrations.ReadDir("migrations")
 	if err != nil {
@@ -116,7 +116,7 @@ func newestMigration() (newest int64, err error) {
 
 const installationSQL = `SELECT id::text FROM installation`
 
-// Installation says which installation of attune the database is.
+// Installation returns the id of the attune installation that the database belongs to.
 func (db *DB) Installation(ctx context.Context) (attune.InstallationID, error) {
 	id, err := one(ctx, db.pool, pgx.RowTo[attune.InstallationID], installationSQL)
 	return id, wrap("read the installation", err)

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMigrationsAreComplete makes sure that no file is left out for its name.
+// TestMigrationsAreComplete checks that the name of every file makes it a migration.
 func TestMigrationsAreComplete(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -23,7 +23,7 @@ const password = "correct-horse"
 
 func TestOpen_Errors(t *testing.T) {
 	t.Parallel()
-	address := fmt.Sprintf("127.0.0.1:%d", services.FreePort()) // nobody listens there
+	address := fmt.Sprintf("127.0.0.1:%d", services.FreePort()) // a port without a server
 	server, err := url.Parse(testenv.Postgres(t))
 	require.NoError(t, err)
 	missing := *server
@@ -36,17 +36,17 @@ func TestOpen_Errors(t *testing.T) {
 		mentions []any
 	}{
 		{
-			name: "nobody listens", url: fmt.Sprintf("postgres://attune:%s@%s/attune", password, address),
+			name: "no server listens", url: fmt.Sprintf("postgres://attune:%s@%s/attune", password, address),
 			code: attune.CodeUnavailable, mentions: []any{address, "check that it runs"},
 		},
 		{
-			name: "no such database", url: missing.String(),
+			name: "the database does not exist", url: missing.String(),
 			code: attune.CodeUnavailable, mentions: []any{server.Host, "createdb there_is_no_such_database"},
 		},
-		{name: "password with a slash", url: "postgres://attune:" + password + "/1@host:5432/db", code: attune.CodeInvalid},
-		{name: "port that is none", url: "postgres://a@attune:" + password + ":x@host/db", code: attune.CodeInvalid},
-		{name: "unknown mode", url: "postgres://attune:" + password + "@host/db?sslmode=perhaps", code: attune.CodeInvalid},
-		{name: "pool setting", url: "host=h password=" + password + " pool_max_conns=many", code: attune.CodeInvalid},
+		{name: "the password contains a slash", url: "postgres://attune:" + password + "/1@host:5432/db", code: attune.CodeInvalid},
+		{name: "the port is no number", url: "postgres://a@attune:" + password + ":x@host/db", code: attune.CodeInvalid},
+		{name: "the sslmode is unknown", url: "postgres://attune:" + password + "@host/db?sslmode=perhaps", code: attune.CodeInvalid},
+		{name: "a pool setting is no number", url: "host=h password=" + password + " pool_max_conns=many", code: attune.CodeInvalid},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestOpen_Cancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestMigrate_Concurrently is what happens when several processes start at once.
+// TestMigrate_Concurrently migrates from several processes at once.
 func TestMigrate_Concurrently(t *testing.T) {
 	t.Parallel()
 	address := testenv.Postgres(t)
@@ -132,7 +132,7 @@ func TestOutage(t *testing.T) {
 
 	require.NoError(t, server.Kill())
 	requireCode(t, attune.CodeUnavailable, receive(t, leader.ended), "listen to the outbox")
-	for range 2 { // first on connections that are dead, then without any
+	for range 2 { // first on dead connections, then without connections
 		_, err := b.events.Record(t.Context(), pushEvent(), accept)
 		requireCode(t, attune.CodeUnavailable, err, "record event")
 		_, err = b.executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(message)})
@@ -152,7 +152,7 @@ func TestOutage(t *testing.T) {
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
 
-	t.Run("no answer in time", func(t *testing.T) {
+	t.Run("a database without a reply in time is unavailable", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ids := b.created(t, deploy, 1)
@@ -167,7 +167,7 @@ func TestUnavailable(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 
-	t.Run("no tables", func(t *testing.T) {
+	t.Run("a database without tables is unavailable", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, postgres.Config{URL: testenv.Postgres(t)})
 		_, err := b.packs.Rules(t.Context(), attune.Page{})

@@ -11,7 +11,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Outbox keeps messages that were written in the same transaction as what they announce, until they are published.
+// Outbox stores messages until they are published. A message is written in the same transaction as the change that it
+// announces.
 type Outbox struct {
 	db     *DB
 	timing leadTiming
@@ -22,13 +23,13 @@ func NewOutbox(db *DB) *Outbox { return &Outbox{db: db, timing: defaultLeadTimin
 
 const pendingSQL = `SELECT id, routing_key, message_id, body FROM outbox ORDER BY id LIMIT $1`
 
-// outboxLimit is how long the relay waits for its rows: less than for other statements, because what waits in the outbox waits
-// for the relay.
-const outboxLimit = 10 * time.Second
+// outboxTimeout bounds the statements of the relay. It is shorter than for other statements, because every message of the
+// outbox waits for the relay.
+const outboxTimeout = 10 * time.Second
 
-// Pending returns up to limit messages, oldest first. It takes 10 s at most.
+// Pending returns up to limit messages, oldest first. It fails after 10 s.
 func (o *Outbox) Pending(ctx context.Context, limit int) (rows []attune.OutboxRow, err error) {
-	err = within(ctx, outboxLimit, func(ctx context.Context) (err error) {
+	err = within(ctx, outboxTimeout, func(ctx context.Context) (err error) {
 		rows, err = collect(ctx, o.db.pool, pgx.RowToStructByPos[attune.OutboxRow], pendingSQL, limit)
 		return err
 	})
@@ -37,18 +38,18 @@ func (o *Outbox) Pending(ctx context.Context, limit int) (rows []attune.OutboxRo
 
 const removeSQL = `DELETE FROM outbox WHERE id = ANY ($1::bigint[])`
 
-// Remove forgets messages that were published. Ids that are gone already are ignored. It takes 10 s at most.
+// Remove deletes published messages. It ignores unknown ids. It fails after 10 s.
 func (o *Outbox) Remove(ctx context.Context, ids []int64) error {
-	return wrap("remove from outbox", within(ctx, outboxLimit, func(ctx context.Context) error {
+	return wrap("remove from outbox", within(ctx, outboxTimeout, func(ctx context.Context) error {
 		_, err := o.db.pool.Exec(ctx, removeSQL, ids)
 		return err
 	}))
 }
 
-// outboxChannel wakes the relay.
+// outboxChannel is the NOTIFY channel that wakes the relay.
 const outboxChannel = "attune_outbox"
 
-// postSQL notifies in the same statement: whoever listens hears of the rows when they are committed.
+// postSQL inserts and notifies in one statement. PostgreSQL delivers the notification when the rows are committed.
 const postSQL = `
 WITH posted AS (
 	INSERT INTO outbox (routing_key, message_id, body)
@@ -58,7 +59,7 @@ WITH posted AS (
 )
 SELECT pg_notify($4, '')`
 
-// post puts messages into the outbox, in the order given, as part of a transaction.
+// post adds messages to the outbox, in the order given, as part of a transaction.
 func post(ctx context.Context, tx pgx.Tx, messages ...attune.Message) error {
 	if len(messages) == 0 {
 		return nil
@@ -78,7 +79,7 @@ func post(ctx context.Context, tx pgx.Tx, messages ...attune.Message) error {
 const backlogSQL = `
 SELECT count(*), COALESCE(extract(epoch FROM clock_timestamp() - min(o.created_at)), 0)::double precision FROM outbox o`
 
-// Backlog counts what waits to be published.
+// Backlog returns the number of messages in the outbox and the age of the oldest one.
 func (o *Outbox) Backlog(ctx context.Context) (attune.OutboxBacklog, error) {
 	backlog, err := one(ctx, o.db.pool, func(row pgx.CollectableRow) (b attune.OutboxBacklog, err error) {
 		var oldest float64

@@ -13,12 +13,12 @@ import (
 	"github.com/attune-go/attune/postgres"
 )
 
-const patience = time.Hour // longer than a test: whoever wakes earlier was woken
+const maxWait = time.Hour // longer than a test: a session that wakes earlier got a notification
 
-// relay is a session that leads, or wants to.
+// relay is a session that leads or waits to lead.
 type relay struct {
-	led   chan func(context.Context) error // its wait, once it leads
-	ended chan error                       // what Lead returned
+	led   chan func(context.Context) error // receives wait when the session leads
+	ended chan error                       // receives the result of Lead
 	stop  context.CancelFunc
 }
 
@@ -77,10 +77,10 @@ func TestOutbox_Rows(t *testing.T) {
 func TestOutbox_Lead(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one session at a time, and the next takes over", func(t *testing.T) {
+	t.Run("one session leads at a time, and the next takes over", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		outbox := b.outbox.WithTiming(10*time.Millisecond, patience, patience)
+		outbox := b.outbox.WithTiming(10*time.Millisecond, maxWait, maxWait)
 		first := lead(t, outbox)
 		receive(t, first.led)
 		second := lead(t, outbox)
@@ -90,7 +90,7 @@ func TestOutbox_Lead(t *testing.T) {
 		receive(t, second.led)
 	})
 
-	t.Run("a session that waits in vain can be stopped", func(t *testing.T) {
+	t.Run("a waiting session can be stopped", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		first := lead(t, b.outbox)
@@ -101,10 +101,10 @@ func TestOutbox_Lead(t *testing.T) {
 		require.Empty(t, first.ended)
 	})
 
-	t.Run("a new row wakes the leader, also one that comes before it waits", func(t *testing.T) {
+	t.Run("a new row wakes the leader, even if the row comes before the wait", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		leader := lead(t, b.outbox.WithTiming(time.Second, patience, patience))
+		leader := lead(t, b.outbox.WithTiming(time.Second, maxWait, maxWait))
 		wait := receive(t, leader.led)
 		woken := make(chan error, 1)
 		go func() { woken <- wait(t.Context()) }()
@@ -112,7 +112,7 @@ func TestOutbox_Lead(t *testing.T) {
 		b.created(t, deploy, 1)
 		require.NoError(t, receive(t, woken))
 
-		// By the time this connection has heard of the rows, the leader's has most likely heard of them too.
+		// When this connection has the notification, the leader's most likely has it too.
 		witness := b.conn(t)
 		_, err := witness.Exec(t.Context(), `LISTEN attune_outbox`)
 		require.NoError(t, err)
@@ -126,12 +126,12 @@ func TestOutbox_Lead(t *testing.T) {
 		require.NoError(t, wait(ctx))
 	})
 
-	t.Run("patience ends a wait, and the end of its context does", func(t *testing.T) {
+	t.Run("a wait ends after the maximum wait or with its context", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		impatient := lead(t, b.outbox.WithTiming(time.Second, time.Millisecond, 10*time.Millisecond))
 		wait := receive(t, impatient.led)
-		for range 50 { // long enough for the connection to be tested several times
+		for range 50 { // long enough for several pings of the connection
 			require.NoError(t, wait(t.Context()))
 		}
 		b.created(t, deploy, 1)
@@ -143,7 +143,7 @@ func TestOutbox_Lead(t *testing.T) {
 	t.Run("a lost connection ends the lead", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		outbox := b.outbox.WithTiming(10*time.Millisecond, patience, patience)
+		outbox := b.outbox.WithTiming(10*time.Millisecond, maxWait, maxWait)
 		leader := lead(t, outbox)
 		wait := receive(t, leader.led)
 		require.EqualValues(t, 1, b.count(t, `
@@ -154,7 +154,7 @@ func TestOutbox_Lead(t *testing.T) {
 		receive(t, lead(t, outbox).led)
 	})
 
-	t.Run("returns what lead returns", func(t *testing.T) {
+	t.Run("Lead returns the error of lead", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		broken := errors.New("broken")

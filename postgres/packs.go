@@ -10,33 +10,32 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Packs keeps what packs declare: triggers, actions, rules and policies.
+// Packs stores the declarations of packs: triggers, actions, rules and policies.
 type Packs struct{ db *DB }
 
 // NewPacks returns the packs of a database.
 func NewPacks(db *DB) *Packs { return &Packs{db: db} }
 
-// InstallResult says what installing one pack did.
+// InstallResult is the result of installing one pack.
 type InstallResult struct {
 	Name     string
 	Version  string
-	Changed  bool // false: the pack with this digest was installed already; the counts are 0
+	Changed  bool // false if the installed pack has the same digest; then the counts are 0
 	Triggers int  // declared
 	Actions  int  // declared
 	Rules    int  // declared
-	Disabled int  // triggers, actions and rules that were declared before and no longer are
+	Disabled int  // triggers, actions and rules that the pack no longer declares
 }
 
-// installLock is the advisory lock that serializes installations, so that two processes that start together do not
-// install in different orders.
+// installLock is the advisory lock that serializes the installation of packs.
 const installLock int64 = 0x61747475_6e650001
 
-// Install stores packs in one transaction, so that their rules may refer to each other's triggers and actions.
+// Install stores packs in one transaction, so their rules can refer to triggers and actions of other packs in the call.
 //
-// A pack whose digest is the installed one is left alone. Of every other pack, what it declares is stored, each rule
-// enabled or disabled as its pack says, and what it no longer declares is disabled. Packs that are not given stay as
-// they are. A rule whose trigger or action nobody declares is [attune.CodeInvalid]; a webhook key that belongs to a
-// trigger of another installed pack is [attune.CodeConflict].
+// A pack with the installed digest stays unchanged. For any other pack, Install stores all declarations, with each rule enabled
+// or disabled as declared, and disables everything that the pack no longer declares. Installed packs that are not in packs stay
+// unchanged. A rule whose trigger or action no pack declares is [attune.CodeInvalid]; a webhook key of another trigger is
+// [attune.CodeConflict].
 func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResult, error) {
 	results := make([]InstallResult, len(packs))
 	err := p.db.inTx(ctx, "install packs", func(tx pgx.Tx) error {
@@ -68,7 +67,7 @@ const lockInstallSQL = `SELECT pg_advisory_xact_lock($1)`
 
 const digestsSQL = `SELECT name, digest FROM packs`
 
-// lockDigests waits until no other installation runs and returns the digests of the installed packs.
+// lockDigests waits for the installation lock and returns the digests of the installed packs.
 func lockDigests(ctx context.Context, tx pgx.Tx) (map[string]string, error) {
 	if _, err := tx.Exec(ctx, lockInstallSQL, installLock); err != nil {
 		return nil, err
@@ -101,7 +100,7 @@ UPDATE actions SET enabled = false WHERE pack = $1 AND enabled AND ref <> ALL ($
 const retireRulesSQL = `
 UPDATE rules SET declared = false, enabled = false WHERE pack = $1 AND declared AND ref <> ALL ($2::text[])`
 
-// installPack stores everything of a pack but its rules, which may need what packs after it declare.
+// installPack stores a pack without its rules, which can refer to packs that follow.
 func installPack(ctx context.Context, tx pgx.Tx, pack attune.Pack, result *InstallResult) error {
 	countDisabled := func(tag pgconn.CommandTag) error {
 		result.Disabled += int(tag.RowsAffected())
@@ -119,7 +118,7 @@ func installPack(ctx context.Context, tx pgx.Tx, pack attune.Pack, result *Insta
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// refs returns the references of what a pack declares, as text that PostgreSQL can compare.
+// refs returns the references of declarations as strings.
 func refs[T any](declared []T, ref func(T) attune.Ref) []string {
 	names := make([]string, len(declared))
 	for i, d := range declared {
@@ -142,7 +141,7 @@ func (p *Packs) Trigger(ctx context.Context, ref attune.Ref) (attune.Trigger, er
 
 const webhookTriggerSQL = triggerSelect + ` AND t.webhook_key = $1`
 
-// WebhookTrigger returns the trigger that a webhook key feeds, or [attune.CodeNotFound].
+// WebhookTrigger returns the trigger with a webhook key, or [attune.CodeNotFound].
 func (p *Packs) WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error) {
 	trigger, err := one(ctx, p.db.pool, scanTrigger, webhookTriggerSQL, key)
 	return trigger, wrap("read webhook trigger", found(err, "webhook %q does not exist", key))
@@ -151,7 +150,7 @@ func (p *Packs) WebhookTrigger(ctx context.Context, key string) (attune.Trigger,
 const listTriggersSQL = triggerSelect + `
 	AND ($1::bigint = 0 OR t.id < $1) ORDER BY t.id DESC LIMIT $2::bigint`
 
-// Triggers lists the declared triggers.
+// Triggers returns a page of the declared triggers.
 func (p *Packs) Triggers(ctx context.Context, page attune.Page) ([]attune.Trigger, error) {
 	return list(ctx, p.db, "list triggers", page, scanTrigger, listTriggersSQL)
 }
@@ -191,7 +190,7 @@ FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref AND 
 
 const actionSQL = actionSelect + ` WHERE a.ref = $1`
 
-// Action returns an action, also a disabled one, or [attune.CodeNotFound].
+// Action returns an enabled or disabled action, or [attune.CodeNotFound].
 func (p *Packs) Action(ctx context.Context, ref attune.Ref) (attune.Action, error) {
 	action, err := one(ctx, p.db.pool, scanAction, actionSQL, ref)
 	return action, wrap("read action", found(err, "action %q does not exist", ref))
@@ -200,7 +199,7 @@ func (p *Packs) Action(ctx context.Context, ref attune.Ref) (attune.Action, erro
 const listActionsSQL = actionSelect + `
 WHERE ($1::bigint = 0 OR a.id < $1) ORDER BY a.id DESC LIMIT $2::bigint`
 
-// Actions lists all actions, also disabled ones.
+// Actions returns a page of all actions, enabled and disabled.
 func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action, error) {
 	return list(ctx, p.db, "list actions", page, scanAction, listActionsSQL)
 }
@@ -215,7 +214,7 @@ func scanAction(row pgx.CollectableRow) (attune.Action, error) {
 
 const poolsSQL = `SELECT DISTINCT a.pool FROM actions a WHERE a.enabled ORDER BY a.pool`
 
-// Pools returns the pools that enabled actions run in.
+// Pools returns the pools of enabled actions.
 func (p *Packs) Pools(ctx context.Context) ([]string, error) {
 	pools, err := collect(ctx, p.db.pool, pgx.RowTo[string], poolsSQL)
 	return pools, wrap("list pools", err)

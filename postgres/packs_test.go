@@ -16,7 +16,7 @@ import (
 func TestPacks_Install(t *testing.T) {
 	t.Parallel()
 
-	t.Run("stores what a pack declares", func(t *testing.T) {
+	t.Run("the declarations of a pack are stored", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		pack := demoPack()
@@ -37,7 +37,7 @@ func TestPacks_Install(t *testing.T) {
 		require.Positive(t, rule.ID)
 	})
 
-	t.Run("leaves the same digest alone", func(t *testing.T) {
+	t.Run("a pack with the same digest is unchanged", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false, ada))
@@ -48,7 +48,7 @@ func TestPacks_Install(t *testing.T) {
 		require.False(t, rule.Enabled, "what was switched by hand stays until the pack changes")
 	})
 
-	t.Run("a new version keeps ids and decides about enabled", func(t *testing.T) {
+	t.Run("a new version keeps ids and sets enabled again", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		before, err := b.packs.Action(t.Context(), deploy)
@@ -69,7 +69,7 @@ func TestPacks_Install(t *testing.T) {
 		require.True(t, rule.Enabled)
 	})
 
-	t.Run("disables what is no longer declared, until it is declared again", func(t *testing.T) {
+	t.Run("an undeclared item is disabled until it is declared again", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.install(t, attune.Pack{Name: "demo", Version: "2", Digest: "demo-2"})
@@ -198,7 +198,7 @@ func TestPacks_Lists(t *testing.T) {
 	require.Empty(t, rules)
 }
 
-// TestPacks_JSONIsKept stores documents that a column of type jsonb would change or refuse.
+// TestPacks_JSONIsKept stores documents that a jsonb column would change or refuse.
 func TestPacks_JSONIsKept(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

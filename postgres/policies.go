@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// packPolicies are the documents of one pack, as columns.
+// packPolicies are the policy documents of one pack, as columns.
 type packPolicies struct {
 	scopes    []policy.Scope
 	refs      []string
@@ -24,13 +24,13 @@ func (c *packPolicies) add(scope policy.Scope, ref string, document *attune.Poli
 	}
 }
 
-// dropPoliciesSQL deletes what a pack no longer says. The pack of a scope is the first part of the scope's reference.
+// dropPoliciesSQL deletes the documents that a pack no longer contains. A reference begins with the name of its pack.
 const dropPoliciesSQL = `
 DELETE FROM policies p
 WHERE p.origin = 'pack' AND split_part(p.ref, '.', 1) = $1
 	AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS u (scope, ref) WHERE u.scope = p.scope AND u.ref = p.ref)`
 
-// upsertPoliciesSQL leaves a document that has not changed alone, so that it keeps its revision.
+// upsertPoliciesSQL skips unchanged documents, so that they keep their revision.
 const upsertPoliciesSQL = `
 INSERT INTO policies AS p (scope, ref, origin, document)
 SELECT u.scope, u.ref, 'pack', u.document FROM unnest($1::text[], $2::text[], $3::json[]) AS u (scope, ref, document)
@@ -38,15 +38,15 @@ ON CONFLICT (scope, ref, origin) DO UPDATE SET
 	document = EXCLUDED.document, revision = p.revision + 1, updated_at = clock_timestamp()
 WHERE p.document::text <> EXCLUDED.document::text`
 
-// addPolicies replaces what a pack says about itself and its actions. What persons say stays.
+// addPolicies replaces the documents of a pack for itself and for its actions. It keeps the documents that people set.
 func addPolicies(batch *pgx.Batch, pack attune.Pack) {
-	var said packPolicies
-	said.add(policy.ScopePack, pack.Name, pack.Policy)
+	var policies packPolicies
+	policies.add(policy.ScopePack, pack.Name, pack.Policy)
 	for _, action := range pack.Actions {
-		said.add(policy.ScopeAction, string(action.Ref), action.Policy)
+		policies.add(policy.ScopeAction, string(action.Ref), action.Policy)
 	}
-	batch.Queue(dropPoliciesSQL, pack.Name, said.scopes, said.refs)
-	batch.Queue(upsertPoliciesSQL, said.scopes, said.refs, said.documents)
+	batch.Queue(dropPoliciesSQL, pack.Name, policies.scopes, policies.refs)
+	batch.Queue(upsertPoliciesSQL, policies.scopes, policies.refs, policies.documents)
 }
 
 const policiesSQL = `
@@ -55,7 +55,7 @@ WHERE p.scope = 'global' OR p.scope = 'pack' AND p.ref = ANY ($1::text[]) OR p.s
 	OR p.scope = 'action' AND p.ref = ANY ($3::text[])
 ORDER BY p.scope, p.ref, p.origin`
 
-// readLevels returns what every scope says that covers one of the queues.
+// readLevels returns the policy documents of all scopes that cover any of the queues.
 func readLevels(ctx context.Context, q querier, queues ...queueName) (levels, error) {
 	packs, keys, owners := make([]string, len(queues)), make([]attune.QueueKey, len(queues)), make([]attune.Ref, len(queues))
 	for i, queue := range queues {
@@ -70,7 +70,7 @@ func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 	return level, err
 }
 
-// levels are what the scopes say about some queues.
+// levels are the policy documents that cover some queues.
 type levels []policy.Level
 
 // resolve returns the policy in force for one queue.
@@ -84,17 +84,17 @@ func (l levels) resolve(queue queueName) policy.Effective {
 	})...)
 }
 
-// waitingQueuesSQL leaves out queues that have not accepted anything: they resolve their policy when they do.
+// waitingQueuesSQL skips unused queues: their policy is resolved when they accept their first ticket.
 const waitingQueuesSQL = `
 SELECT q.id, EXISTS (SELECT FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued')
 FROM queues q WHERE q.policy_revision > 0`
 
-// ApplyPolicies resolves the policy of every queue again and returns, without tickets, the queues that should hear about
-// theirs: those whose policy has changed, now under its new revision, and all in which somebody waits, so that repeating
-// the call after a crash tells them again. Call it after a change of policy: a queue otherwise learns about the change
-// when it next accepts an enforcement.
+// ApplyPolicies resolves the policy of every used queue again. It returns, without tickets, the queues whose workflow must be
+// told its policy: queues with a changed policy, under a new revision, and all queues with waiting enforcements. The latter
+// make a repeated call after a crash complete. Call ApplyPolicies after a change of policies; otherwise a queue gets its new
+// policy with the next enforcement that it accepts.
 func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) {
-	var concerned []attune.Admission
+	var admissions []attune.Admission
 	err := q.db.inTx(ctx, "apply policies", func(tx pgx.Tx) error {
 		waiting, err := readWaiting(ctx, tx)
 		if err != nil {
@@ -105,18 +105,18 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 			return err
 		}
 		for _, queue := range queues {
-			if queue.renewed || waiting[queue.id] {
-				concerned = append(concerned, attune.Admission{Queue: queue.key, Policy: queue.policy})
+			if queue.policyChanged || waiting[queue.id] {
+				admissions = append(admissions, attune.Admission{Queue: queue.key, Policy: queue.policy})
 			}
 		}
 		batch := new(pgx.Batch)
 		addChangedQueues(batch, queues...)
 		return tx.SendBatch(ctx, batch).Close()
 	})
-	return concerned, err
+	return admissions, err
 }
 
-// readWaiting returns for every queue whether an enforcement waits in it.
+// readWaiting returns, for every used queue, whether an enforcement waits in it.
 func readWaiting(ctx context.Context, tx pgx.Tx) (map[attune.QueueID]bool, error) {
 	rows, err := tx.Query(ctx, waitingQueuesSQL)
 	if err != nil {

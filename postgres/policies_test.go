@@ -33,7 +33,7 @@ func (b *bundle) policies(t testing.TB) []storedPolicy {
 	return stored
 }
 
-// say has a person say something about a scope.
+// say sets a person's policy document for a scope.
 func (b *bundle) say(t testing.TB, scope policy.Scope, ref string, p attune.Policy) {
 	t.Helper()
 	require.NoError(t, policy.Validate(p))
@@ -47,7 +47,7 @@ func (b *bundle) say(t testing.TB, scope policy.Scope, ref string, p attune.Poli
 	require.NoError(t, err)
 }
 
-// sayGlobally has a person say something about everything.
+// sayGlobally sets a person's global policy document.
 func (b *bundle) sayGlobally(t testing.TB, p attune.Policy) {
 	t.Helper()
 	b.say(t, policy.ScopeGlobal, "", p)
@@ -56,7 +56,7 @@ func (b *bundle) sayGlobally(t testing.TB, p attune.Policy) {
 func TestPacks_InstallPolicies(t *testing.T) {
 	t.Parallel()
 
-	t.Run("stores each document as it was said", func(t *testing.T) {
+	t.Run("each document is stored unchanged", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		action := attune.Policy{
@@ -80,7 +80,7 @@ func TestPacks_InstallPolicies(t *testing.T) {
 		require.Nil(t, silent.Policy)
 	})
 
-	t.Run("changes only what has changed", func(t *testing.T) {
+	t.Run("only changed documents get a new revision", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		pack := demoPack()
@@ -100,7 +100,7 @@ func TestPacks_InstallPolicies(t *testing.T) {
 		}, b.policies(t)), "the one that was dropped is gone, the one that is the same keeps its revision, the rest is not the pack's")
 	})
 
-	t.Run("what a person says outlives the pack's versions", func(t *testing.T) {
+	t.Run("a person's document survives new versions of the pack", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		pack := demoPack()
@@ -123,7 +123,7 @@ func TestPacks_InstallPolicies(t *testing.T) {
 	})
 }
 
-// The constraints hold every writer to what a row can say.
+// The constraints refuse every inconsistent row.
 func TestPolicies_Constraints(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -131,7 +131,7 @@ func TestPolicies_Constraints(t *testing.T) {
 		"a pack has no author":               `('pack', 'demo', 'pack', '{}', 'ada', 'token', '', '')`,
 		"a person has an author":             `('pack', 'demo', 'person', '{}', NULL, NULL, NULL, NULL)`,
 		"an author has a name":               `('pack', 'demo', 'person', '{}', '', 'token', '', '')`,
-		"no pack speaks for everything":      `('global', '', 'pack', '{}', NULL, NULL, NULL, NULL)`,
+		"no pack sets the global policy":     `('global', '', 'pack', '{}', NULL, NULL, NULL, NULL)`,
 		"the global scope has no reference":  `('global', 'demo', 'person', '{}', 'ada', 'token', '', '')`,
 		"every other scope has a reference":  `('queue', '', 'person', '{}', 'ada', 'token', '', '')`,
 		"there are four scopes and no fifth": `('team', 'a', 'person', '{}', 'ada', 'token', '', '')`,

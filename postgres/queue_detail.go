@@ -10,10 +10,10 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// holdSample is how many finished grants hold times are taken from, at most.
+// holdSample is the maximum number of released grants from which hold times are computed.
 const holdSample = 1000
 
-const instantSQL = `
+const timeAndParkedSQL = `
 SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_id = ` + queueNamed + `)`
 
 const detailHoldersSQL = `
@@ -29,7 +29,8 @@ SELECT e.id, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
 
-// releasesSQL reads the hour from its end of grants_released, and the sample likewise.
+// releasesSQL counts the releases of the last hour and computes hold times from a sample. Both read the newest entries of the
+// index grants_released.
 const releasesSQL = `
 SELECT h.minute, h.five, h.hour, COALESCE(s.p50, 0), COALESCE(s.p95, 0), s.count, s.since
 FROM (
@@ -46,38 +47,39 @@ FROM (
 	) l
 ) s`
 
-// Detail looks at a queue, with the first so many of those who wait, and at what the scopes of policy say now, which the queue
-// may not have been told yet. Before the first use of an action's queue, nothing waits and what they say now is in force. Any
-// other queue is [attune.CodeNotFound].
+// Detail returns a queue at one instant, with its first waiting enforcements up to the given number, and the policy that the
+// policy documents resolve to now. The queue's workflow may not have received that policy yet. An unused queue of an action is
+// empty and has the resolved policy. Any other unknown queue is [attune.CodeNotFound].
 func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error) {
 	var detail attune.QueueDetail
-	var said policy.Effective
+	var resolved policy.Effective
 	snapshot := attune.QueueSnapshot{Mode: attune.QueueOpen}
 	batch := detailBatch(key, first, &detail, &snapshot)
-	oneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, q.db.pool, oneInstant, func(tx pgx.Tx) error {
+	atOneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, q.db.pool, atOneInstant, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return found(err, "queue %q does not exist", key)
 		}
 		name := queueName{key: key, owner: detail.Stats.Action}
-		scopes, err := readLevels(ctx, tx, name)
-		said = scopes.resolve(name)
+		levels, err := readLevels(ctx, tx, name)
+		resolved = levels.resolve(name)
 		return err
 	})
 	detail.Policy, detail.Override = snapshot.Policy, snapshot.Override
 	if detail.Policy.Revision == 0 {
-		detail.Policy = said.Policy
+		detail.Policy = resolved.Policy
 	}
-	detail.Stats.MaxConcurrent = detail.Policy.Limit // not what another statement made of a limit that runs out just now
+	// The limit agrees with Policy and Override, even if a manual limit expires between two statements.
+	detail.Stats.MaxConcurrent = detail.Policy.Limit
 	if detail.Override != nil {
 		detail.Stats.MaxConcurrent = detail.Override.Limit
 	}
-	return detail, said, wrap("look at queue", err)
+	return detail, resolved, wrap("read queue detail", err)
 }
 
 func detailBatch(key attune.QueueKey, first int, s *attune.QueueDetail, snapshot *attune.QueueSnapshot) *pgx.Batch {
 	batch := new(pgx.Batch)
-	batch.Queue(instantSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&s.At, &s.Parked) })
+	batch.Queue(timeAndParkedSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&s.At, &s.Parked) })
 	batch.Queue(statsSQL, key, policy.OwnerOf(key)).Query(func(rows pgx.Rows) error {
 		counted, err := pgx.CollectExactlyOneRow(rows, scanStats)
 		s.Stats = counted.stats
@@ -125,9 +127,8 @@ func seconds(s float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
 }
 
-// statsColumns counts a queue in one statement, and so in one snapshot. The counts walk the partial indexes of those who
-// wait and of those who hold a slot. A grant does not touch the row of its queue, so the latest one has a say in when the
-// queue last changed.
+// statsColumns counts a queue in one statement, and so in one snapshot. The counts use the partial indexes of waiters and
+// holders. A grant does not update the row of its queue, so the time of the last change includes the latest grant.
 const statsColumns = `
 SELECT COALESCE(q.id, 0), COALESCE(q.policy_revision, 0) > 0, COALESCE(a.id, 0), COALESCE(a.ref, ''),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued'),
@@ -138,21 +139,21 @@ SELECT COALESCE(q.id, 0), COALESCE(q.policy_revision, 0) > 0, COALESCE(a.id, 0),
 	GREATEST(q.updated_at, (
 		SELECT g.requested_at FROM grants g WHERE g.queue_id = q.id ORDER BY g.number DESC LIMIT 1))`
 
-// statsSQL finds a queue by its key, or the action that will own it.
+// statsSQL finds a queue by its key. If the queue does not exist yet, statsSQL finds the action that will own it.
 const statsSQL = statsColumns + `, $1
 FROM (VALUES (1)) one LEFT JOIN queues q ON q.key = $1
 	LEFT JOIN actions a ON a.id = COALESCE(q.action_id, (SELECT o.id FROM actions o WHERE o.ref = $2))
 WHERE q.id IS NOT NULL OR a.id IS NOT NULL`
 
-// Stats counts a queue at one instant. MaxConcurrent is the limit in force: that of the policy, or the one set by hand.
-// Before the first use of an action's queue every count is 0, and MaxConcurrent is the limit that the policies say. Any other
-// queue is [attune.CodeNotFound].
+// Stats counts a queue at one instant. MaxConcurrent is the limit in force: the manual limit or the policy's. For an unused
+// queue of an action, every count is 0 and MaxConcurrent comes from the policy documents. Any other unknown queue is
+// [attune.CodeNotFound].
 func (q *Queues) Stats(ctx context.Context, key attune.QueueKey) (attune.QueueStats, error) {
 	counted, err := one(ctx, q.db.pool, scanStats, statsSQL, key, policy.OwnerOf(key))
 	if err == nil && !counted.used {
-		var said levels
-		said, err = readLevels(ctx, q.db.pool, counted.name())
-		counted.stats.MaxConcurrent = said.resolve(counted.name()).Policy.Limit
+		var levels levels
+		levels, err = readLevels(ctx, q.db.pool, counted.name())
+		counted.stats.MaxConcurrent = levels.resolve(counted.name()).Policy.Limit
 	}
 	return counted.stats, wrap("count queue", found(err, "queue %q does not exist", key))
 }
@@ -161,7 +162,7 @@ const listStatsSQL = statsColumns + `, q.key
 FROM queues q LEFT JOIN actions a ON a.id = q.action_id
 WHERE q.policy_revision > 0 AND ($1::bigint = 0 OR q.id < $1) ORDER BY q.id DESC LIMIT $2::bigint`
 
-// List returns a page of the queues that have been used, by id, each counted at one instant.
+// List returns a page of the used queues, each counted at one instant.
 func (q *Queues) List(ctx context.Context, page attune.Page) ([]attune.QueueStats, error) {
 	counted, err := list(ctx, q.db, "list queues", page, scanStats, listStatsSQL)
 	stats := make([]attune.QueueStats, len(counted))
@@ -171,11 +172,10 @@ func (q *Queues) List(ctx context.Context, page attune.Page) ([]attune.QueueStat
 	return stats, err
 }
 
-// countedQueue is a queue as statsColumns and its key tell it. One that was never used has not accepted anything, and nobody
-// has set it by hand: its row, if there is one, has no policy yet.
+// countedQueue is a row of statsColumns with the queue's key.
 type countedQueue struct {
 	stats attune.QueueStats
-	used  bool
+	used  bool // has accepted an enforcement or was changed by a person; an unused queue has no resolved policy
 }
 
 func (c countedQueue) name() queueName { return queueName{key: c.stats.Queue, owner: c.stats.Action} }

@@ -19,7 +19,7 @@ func (b *bundle) detail(t *testing.T, first int) attune.QueueDetail {
 	return detail
 }
 
-// said is what the scopes say about the queue now.
+// said returns the policy that the documents resolve to now.
 func (b *bundle) said(t *testing.T) policy.Effective {
 	t.Helper()
 	_, said, err := b.queues.Detail(t.Context(), queueKey, 0)
@@ -30,7 +30,7 @@ func (b *bundle) said(t *testing.T) policy.Effective {
 func TestQueues_Detail(t *testing.T) {
 	t.Parallel()
 
-	t.Run("HoldersAndWaiting", func(t *testing.T) {
+	t.Run("holders and waiting enforcements are listed in order", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 6)...)
@@ -72,7 +72,7 @@ func TestQueues_Detail(t *testing.T) {
 		require.Zero(t, b.detail(t, 0).Holders[1].Execution, "a slot that leaks is shown too")
 	})
 
-	t.Run("LimitAndWhereItComesFrom", func(t *testing.T) {
+	t.Run("the limit and its origin are returned", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.sayGlobally(t, attune.Policy{Limit: new(7)})
@@ -85,7 +85,7 @@ func TestQueues_Detail(t *testing.T) {
 		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal, Origin: policy.OriginPerson}, b.said(t).From["limit"])
 		require.Equal(t, policy.Source{Scope: policy.ScopeDefault}, b.said(t).From["overflow"])
 
-		// What the queue was not told yet does not count.
+		// A policy that the queue has not received yet is not in force.
 		b.sayGlobally(t, attune.Policy{Limit: new(8)})
 		detail = b.detail(t, 0)
 		require.Equal(t, 7, detail.Stats.MaxConcurrent)
@@ -105,7 +105,7 @@ func TestQueues_Detail(t *testing.T) {
 		require.Equal(t, 8, detail.Stats.MaxConcurrent)
 	})
 
-	t.Run("Released", func(t *testing.T) {
+	t.Run("releases are counted and hold times computed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		messages := b.requested(t, 6)
@@ -134,7 +134,7 @@ func TestQueues_Detail(t *testing.T) {
 func TestQueues_DetailOfRetries(t *testing.T) {
 	t.Parallel()
 
-	t.Run("Hold", func(t *testing.T) {
+	t.Run("a retry in place is listed with the holders", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		_, message := b.runFirst(t)
@@ -149,7 +149,7 @@ func TestQueues_DetailOfRetries(t *testing.T) {
 		require.Zero(t, detail.Released.Sample, "the slot was not given back")
 	})
 
-	t.Run("Park", func(t *testing.T) {
+	t.Run("a parked enforcement is counted", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		b.parked(t)
@@ -160,7 +160,7 @@ func TestQueues_DetailOfRetries(t *testing.T) {
 		require.NoError(t, addsUp(detail.Stats))
 	})
 
-	t.Run("Back", func(t *testing.T) {
+	t.Run("a retry at the back is listed with the waiting enforcements", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryBack)
 		ticket, message := b.runFirst(t)
@@ -176,7 +176,7 @@ func TestQueues_DetailOfRetries(t *testing.T) {
 	})
 }
 
-// TestQueues_DetailIsOneInstant changes a queue while it is looked at: what is listed is what is counted.
+// TestQueues_DetailIsOneInstant changes a queue while its details are read: lists and counts agree.
 func TestQueues_DetailIsOneInstant(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -188,7 +188,7 @@ func TestQueues_DetailIsOneInstant(t *testing.T) {
 		for i, ticket := range tickets {
 			if i == n/2 {
 				select {
-				case <-looked: // at least one look comes in between
+				case <-looked: // at least one read comes in between
 				case <-t.Context().Done():
 				}
 			}

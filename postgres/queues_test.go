@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// admitOther puts something into another queue, which must not show up anywhere else.
+// admitOther adds enforcements to another queue, which must not appear in the first one.
 func (b *bundle) admitOther(t *testing.T) {
 	t.Helper()
 	admissions, err := b.enforcements.Admit(t.Context(), b.created(t, notify, 2))
@@ -18,7 +18,7 @@ func (b *bundle) admitOther(t *testing.T) {
 	require.Len(t, admissions[0].Tickets, 2)
 }
 
-// A queue can be looked at before its first use: what it would do is the question.
+// An unused queue can be read before its first use.
 func TestQueues_BeforeFirstUse(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -52,7 +52,7 @@ func TestQueues_BeforeFirstUse(t *testing.T) {
 	}
 	requireUnused()
 
-	// An enforcement that is recorded and not accepted yet has chosen the queue, and has not used it.
+	// A recorded enforcement that is not accepted yet does not make the queue used.
 	ids := b.created(t, deploy, 1)
 	require.EqualValues(t, 1, b.count(t, `SELECT count(*) FROM queues`))
 	want.ID = attune.QueueID(b.count(t, `SELECT id FROM queues`))
@@ -76,8 +76,8 @@ func TestQueues_Unknown(t *testing.T) {
 	}
 }
 
-// TestQueues_AreNotActions has an action's enforcement wait in the queue of another one: everything about its turn goes by
-// the queue that was chosen when the event was recorded.
+// TestQueues_AreNotActions lets an enforcement of one action wait in the queue of another action: its turn depends on the
+// queue that was chosen when the event was recorded.
 func TestQueues_AreNotActions(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -89,7 +89,7 @@ func TestQueues_AreNotActions(t *testing.T) {
 	action, err := b.packs.Action(t.Context(), deploy)
 	require.NoError(t, err)
 
-	// That notify's queue is made for deploy's enforcement must not make it deploy's.
+	// The queue of notify belongs to notify, although an enforcement of deploy is the first in it.
 	decision := decisionTo(action)
 	decision.Queue = other
 	recorded := b.decide(t, decision)

@@ -17,23 +17,22 @@ const lockGenerationSQL = `SELECT pg_advisory_xact_lock($1::integer, hashtext($2
 
 const raiseGenerationSQL = `UPDATE queues SET generation = generation + 1 WHERE key = $1`
 
-// Rebuild begins the next generation of a queue, and returns the queue as the rows tell it at that instant: holders in the
-// order of their grants, waiting tickets in sequence order. Its policy is what the scopes say now. A queue that nobody has used
-// or set yet is made, open and empty; one that belongs to no action has the default policy and is not recorded. A limit
-// set by hand that has run out is left out.
+// Rebuild begins the next generation of a queue and returns the queue at that instant from its rows: holders in the order of
+// their grants, waiting tickets in sequence order, and the policy resolved again. An expired manual limit is left out. Rebuild
+// inserts a missing queue, open and empty. A queue without an action has the default policy and is not stored.
 //
-// Of the grants that an earlier generation has decided, each is either in the answer, because [Executions.Request] has acted
-// upon it, or will never be acted upon. Those in the answer are taken over: they are of the new generation now, and allow
-// what comes next; the log goes on saying which one decided them.
+// A grant of an earlier generation is in the snapshot if [Executions.Request] acted upon it; any other grant of an earlier
+// generation is void from now on. Grants in the snapshot have the new generation, so they stay valid. The log keeps the
+// generation that decided them.
 func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error) {
 	snapshot := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}
 	err := q.db.inTx(ctx, "rebuild queue", func(tx pgx.Tx) error {
-		// Each statement sees what was committed before it: the first waits for every request under way, and keeps further
-		// ones out; the second waits for whoever else changes the queue. So the statements after them see one instant.
+		// Each statement sees what was committed before it. The first lock waits for running requests and blocks new ones. The
+		// lock of the queue's row blocks all other changes of the queue. So the statements after both locks see one instant.
 		if _, err := tx.Exec(ctx, lockGenerationSQL, generationLock, key); err != nil {
 			return err
 		}
-		queue, err := openQueue(ctx, tx, key)
+		queue, err := lockOrCreateQueue(ctx, tx, key)
 		if attune.CodeOf(err) == attune.CodeNotFound {
 			return nil
 		}
@@ -55,7 +54,8 @@ SELECT q.generation, q.last_sequence,
 	q.last_change, q.mode, ` + overrideInForce + `, q.override_until, q.policy
 FROM queues q WHERE q.key = $1`
 
-// selectHolders gives those who hold their slots for the next attempt the grant of that attempt.
+// selectHolders reads enforcements with an execution and their grants. If the execution waits for its next attempt, the grant
+// names that attempt.
 const selectHolders = `
 SELECT e.id, e.sequence, e.lane, e.queued_at, e.grant_number, CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END,
 	e.granted_at, x.retry_at, COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0)
@@ -86,7 +86,7 @@ func addSnapshot(batch *pgx.Batch, key attune.QueueKey, snapshot *attune.QueueSn
 	})
 }
 
-// scanQueue reads what the row of a queue says, if there is one.
+// scanQueue reads the row of a queue into snapshot. Without a row, snapshot stays as it is.
 func scanQueue(rows pgx.Rows, snapshot *attune.QueueSnapshot) error {
 	var override *int
 	var until *time.Time
@@ -100,7 +100,7 @@ func scanQueue(rows pgx.Rows, snapshot *attune.QueueSnapshot) error {
 	return err
 }
 
-// overrideOf is a limit set by hand, from the columns that keep it; nil when there is none.
+// overrideOf returns the manual limit from its columns, or nil.
 func overrideOf(limit *int, until *time.Time) *attune.LimitOverride {
 	if limit == nil {
 		return nil
@@ -134,7 +134,7 @@ SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' AND e.sequence BETWEEN $2 AND $3 ORDER BY e.sequence`
 
-// Tickets returns those of the sequences from..to (both included) that still wait, in sequence order.
+// Tickets returns the waiting tickets with sequences from from to to, both included, in sequence order.
 func (q *Queues) Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error) {
 	tickets, err := collect(ctx, q.db.pool, scanTicket, ticketsSQL, key, from, to)
 	return tickets, wrap("read tickets", err)

@@ -13,9 +13,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// TestQueues_RebuildRacesWithRequests rebuilds a queue again and again while what it has granted is being acted upon. Every
-// grant of the generation before was acted upon, and then the rebuilt queue knows about it, or was fenced off, and then its
-// ticket still waits.
+// TestQueues_RebuildRacesWithRequests rebuilds a queue repeatedly while its grants are acted upon. Either a grant of the
+// previous generation was acted upon and the rebuilt queue has it, or it was fenced off and its ticket still waits.
 func TestQueues_RebuildRacesWithRequests(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -49,7 +48,7 @@ func TestQueues_RebuildRacesWithRequests(t *testing.T) {
 	require.NoError(t, addsUp(b.stats(t)))
 }
 
-// raced is what has come of grants that were acted upon while the queue was rebuilt.
+// raced is the result of grants that were acted upon while the queue was rebuilt.
 type raced struct {
 	grants   []attune.Grant
 	requests []attune.ExecutionRequest

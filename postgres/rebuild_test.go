@@ -49,7 +49,7 @@ func TestQueues_Rebuild(t *testing.T) {
 	require.Empty(t, none)
 }
 
-// TestQueues_RebuildUnused has somebody set a queue by hand before its first use: what the change is from must be right.
+// TestQueues_RebuildUnused rebuilds a queue that a person changes before its first use: the start of the change must be right.
 func TestQueues_RebuildUnused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -19,7 +19,7 @@ func (b *bundle) parked(t *testing.T) (attune.Ticket, attune.ExecutionRequestedM
 	return ticket, message
 }
 
-// requireEndedLike checks that an execution has ended as its last attempt has, with all that this has left.
+// requireEndedLike checks that an execution has the status and the output of its last attempt.
 func (b *bundle) requireEndedLike(t *testing.T, report attune.ExecutionCompletedMessage) {
 	t.Helper()
 	execution := b.execution(t, report.Execution)
@@ -49,7 +49,7 @@ func TestQueues_RecordEndsRetrying(t *testing.T) {
 			ticket, message := b.runFirst(t)
 			report := endOf(message, attune.ExecutionTimedOut)
 			requeued := b.finish(t, report)[0]
-			b.requireNoChange(t, func() { b.settle(t, ticket, status, reason) }) // the place before is not its own any more
+			b.requireNoChange(t, func() { b.settle(t, ticket, status, reason) }) // the ticket of the former place changes nothing
 
 			b.settle(t, requeued.Ticket, status, reason)
 			enforcement := b.enforcement(t, ticket.Enforcement)
@@ -77,7 +77,7 @@ func TestQueues_RecordEndsRetrying(t *testing.T) {
 func TestExecutions_CancelRetrying(t *testing.T) {
 	t.Parallel()
 
-	t.Run("one that keeps its slot ends at once", func(t *testing.T) {
+	t.Run("a retry in place is cancelled at once", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		ticket, message := b.runFirst(t)
@@ -113,7 +113,7 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 		})
 	})
 
-	t.Run("one that waits in line is the queue's to cancel", func(t *testing.T) {
+	t.Run("a retry in line is not cancelled here", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryBack)
 		_, message := b.runFirst(t)
@@ -124,7 +124,7 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 		})
 	})
 
-	t.Run("one that is parked is given up", func(t *testing.T) {
+	t.Run("a parked enforcement is given up", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		ticket, message := b.parked(t)
@@ -144,7 +144,7 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 func TestEnforcements_Retry(t *testing.T) {
 	t.Parallel()
 
-	t.Run("leads what is parked back to the line", func(t *testing.T) {
+	t.Run("a parked enforcement returns to the line", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		ticket, message := b.parked(t)
@@ -189,7 +189,7 @@ func TestEnforcements_Retry(t *testing.T) {
 		require.Equal(t, attune.ExecutionFailed, b.execution(t, message.Execution).Status)
 	})
 
-	t.Run("refuses what is not parked", func(t *testing.T) {
+	t.Run("an enforcement that is not parked is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		ids := b.created(t, deploy, 4)
@@ -210,7 +210,7 @@ func TestEnforcements_Retry(t *testing.T) {
 		})
 	})
 
-	t.Run("many at once are one", func(t *testing.T) {
+	t.Run("concurrent retries count as one", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		ticket, _ := b.parked(t)
@@ -262,30 +262,30 @@ func TestEnforcements_GiveUp(t *testing.T) {
 	})
 }
 
-// TestConstraints holds every writer to what a status means.
+// TestConstraints checks that the tables refuse every row that contradicts its status.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryPark)
 	b.parked(t)
 	b.runFirst(t)
 	tests := []struct{ name, sql, constraint string }{
-		{"unknown status", `UPDATE enforcements SET status = 'lost', grant_number = NULL, granted_at = NULL`, "enforcements_status"},
-		{"parked without a grant", `UPDATE enforcements SET grant_number = NULL, granted_at = NULL WHERE status = 'parked'`, "enforcements_grant"},
-		{"parked without a place", `UPDATE enforcements SET sequence = NULL, queued_at = NULL WHERE status = 'parked'`, "enforcements_place"},
-		{"parked without a queue", `UPDATE enforcements SET queue_id = NULL WHERE status = 'parked'`, "enforcements_queue"},
-		{"a lane below 0", `UPDATE enforcements SET lane = -1`, "enforcements_lane_check"},
-		{"parked and finished", `UPDATE enforcements SET finished_at = now() WHERE status = 'parked'`, "enforcements_end"},
-		{"queued with a grant", `UPDATE enforcements SET status = 'queued' WHERE status = 'parked'`, "enforcements_grant"},
-		{"retrying without an end", `UPDATE executions SET attempt_status = '' WHERE status = 'retrying'`, "executions_retrying"},
-		{"an end without retrying", `UPDATE executions SET attempt_status = 'failed' WHERE status = 'running'`, "executions_retrying"},
-		{"an end that is not tried again", `UPDATE executions SET attempt_status = 'cancelled' WHERE status = 'retrying'`, "executions_attempt_status_check"},
-		{"retrying and finished", `UPDATE executions SET finished_at = now() WHERE status = 'retrying'`, "executions_end"},
-		{"a time to retry without retrying", `UPDATE executions SET retry_at = now() WHERE status = 'running'`, "executions_retry_at"},
-		{"retrying against somebody's wish", `UPDATE executions SET cancel_requested_at = now() WHERE status = 'retrying'`, "executions_retry_wanted"},
-		{"an attempt twice", `INSERT INTO execution_attempts SELECT * FROM execution_attempts`, "execution_attempts_pkey"},
-		{"a limit below zero", `UPDATE queues SET policy = '{"revision": 1, "limit": -1}'`, "queues_concurrency_limit_check"},
-		{"a policy that decides no limit", `UPDATE queues SET policy = '{"revision": 1}'`, "concurrency_limit"},
-		{"a policy that is no document", `UPDATE policies SET document = '3'`, "policies_document_check"},
+		{"a status is unknown", `UPDATE enforcements SET status = 'lost', grant_number = NULL, granted_at = NULL`, "enforcements_status"},
+		{"a parked enforcement has no grant", `UPDATE enforcements SET grant_number = NULL, granted_at = NULL WHERE status = 'parked'`, "enforcements_grant"},
+		{"a parked enforcement has no place", `UPDATE enforcements SET sequence = NULL, queued_at = NULL WHERE status = 'parked'`, "enforcements_place"},
+		{"a parked enforcement has no queue", `UPDATE enforcements SET queue_id = NULL WHERE status = 'parked'`, "enforcements_queue"},
+		{"a lane is below 0", `UPDATE enforcements SET lane = -1`, "enforcements_lane_check"},
+		{"a parked enforcement is finished", `UPDATE enforcements SET finished_at = now() WHERE status = 'parked'`, "enforcements_end"},
+		{"a queued enforcement has a grant", `UPDATE enforcements SET status = 'queued' WHERE status = 'parked'`, "enforcements_grant"},
+		{"a retrying execution has no attempt status", `UPDATE executions SET attempt_status = '' WHERE status = 'retrying'`, "executions_retrying"},
+		{"a running execution has an attempt status", `UPDATE executions SET attempt_status = 'failed' WHERE status = 'running'`, "executions_retrying"},
+		{"a cancelled attempt is retried", `UPDATE executions SET attempt_status = 'cancelled' WHERE status = 'retrying'`, "executions_attempt_status_check"},
+		{"a retrying execution is finished", `UPDATE executions SET finished_at = now() WHERE status = 'retrying'`, "executions_end"},
+		{"a running execution has a time to retry", `UPDATE executions SET retry_at = now() WHERE status = 'running'`, "executions_retry_at"},
+		{"a retrying execution has a requested cancel", `UPDATE executions SET cancel_requested_at = now() WHERE status = 'retrying'`, "executions_retry_wanted"},
+		{"an attempt is recorded twice", `INSERT INTO execution_attempts SELECT * FROM execution_attempts`, "execution_attempts_pkey"},
+		{"a limit is below 0", `UPDATE queues SET policy = '{"revision": 1, "limit": -1}'`, "queues_concurrency_limit_check"},
+		{"a policy has no limit", `UPDATE queues SET policy = '{"revision": 1}'`, "concurrency_limit"},
+		{"a policy is no document", `UPDATE policies SET document = '3'`, "policies_document_check"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

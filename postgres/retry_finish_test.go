@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune/postgres"
 )
 
-// TestExecutions_FinishTriedAgain says which ends are not the last.
+// TestExecutions_FinishTriedAgain checks which attempts are retried.
 func TestExecutions_FinishTriedAgain(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -22,14 +22,14 @@ func TestExecutions_FinishTriedAgain(t *testing.T) {
 		cancel    bool
 		again     bool
 	}{
-		{name: "failed", status: attune.ExecutionFailed, attempts: 2, again: true},
-		{name: "timed out", status: attune.ExecutionTimedOut, attempts: 2, again: true},
-		{name: "abandoned", status: attune.ExecutionAbandoned, attempts: 2, again: true},
-		{name: "abandoned before a claim", status: attune.ExecutionAbandoned, unclaimed: true, attempts: 2, again: true},
-		{name: "succeeded", status: attune.ExecutionSucceeded, attempts: 2},
-		{name: "cancelled", status: attune.ExecutionCancelled, attempts: 2},
-		{name: "no retry", status: attune.ExecutionFailed, attempts: 1},
-		{name: "somebody asked to cancel", status: attune.ExecutionFailed, attempts: 2, cancel: true},
+		{name: "a failed attempt is retried", status: attune.ExecutionFailed, attempts: 2, again: true},
+		{name: "an attempt that timed out is retried", status: attune.ExecutionTimedOut, attempts: 2, again: true},
+		{name: "an abandoned attempt is retried", status: attune.ExecutionAbandoned, attempts: 2, again: true},
+		{name: "an attempt that is abandoned before its claim is retried", status: attune.ExecutionAbandoned, unclaimed: true, attempts: 2, again: true},
+		{name: "a successful attempt is not retried", status: attune.ExecutionSucceeded, attempts: 2},
+		{name: "a cancelled attempt is not retried", status: attune.ExecutionCancelled, attempts: 2},
+		{name: "a policy without retries retries nothing", status: attune.ExecutionFailed, attempts: 1},
+		{name: "an attempt with a requested cancel is not retried", status: attune.ExecutionFailed, attempts: 2, cancel: true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestExecutions_FinishTriedAgain(t *testing.T) {
 	}
 }
 
-// TestExecutions_FinishKeepsWhatIsLeft looks at what an attempt leaves when another is to come.
+// TestExecutions_FinishKeepsWhatIsLeft checks the output of an attempt that is retried.
 func TestExecutions_FinishKeepsWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack, attune.RetryPark} {
@@ -114,7 +114,7 @@ func TestExecutions_FinishHold(t *testing.T) {
 			NotBefore: completion.NotBefore,
 		}, completion))
 		require.True(t, completion.NotBefore.Equal(*b.execution(t, message.Execution).RetryAt))
-		// It was counted from a moment between the start and the end of the attempt.
+		// The delay starts between the start and the end of the report's transaction.
 		delay := time.Duration(attempt) * retryDelay
 		require.False(t, completion.NotBefore.Add(-delay).Before(started.Truncate(time.Millisecond)))
 		require.False(t, completion.NotBefore.Add(-delay).After(b.attempts(t, message.Execution)[attempt-1].FinishedAt))
@@ -153,7 +153,7 @@ func TestExecutions_FinishHold(t *testing.T) {
 	require.NoError(t, addsUp(b.stats(t)))
 }
 
-// TestExecutions_FinishBack gives the slot back, and takes the end of the line.
+// TestExecutions_FinishBack gives the slot back and goes to the end of the line.
 func TestExecutions_FinishBack(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryBack)
@@ -252,7 +252,7 @@ func TestExecutions_FinishByThePolicyOfThatMoment(t *testing.T) {
 	require.Equal(t, attune.EnforcementParked, b.enforcement(t, first.Enforcement).Status, "what is parked stays so")
 }
 
-// TestExecutions_FinishMixedBatch answers a batch in its order: the first report about an attempt counts.
+// TestExecutions_FinishMixedBatch finishes a batch in its order: the first report about an attempt counts.
 func TestExecutions_FinishMixedBatch(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryBack)

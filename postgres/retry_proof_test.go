@@ -14,8 +14,8 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// TestRetries_KeepThePromises lets the semaphore and the rows work together, without anything in between, through every
-// placement of retries, lost deliveries and rebuilds, and has the rows judged by what shares no code with them.
+// TestRetries_KeepThePromises runs the semaphore directly on the rows, with every placement of retries, lost deliveries and
+// rebuilds. Package proof, which shares no code with either, then checks the rows.
 func TestRetries_KeepThePromises(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -46,7 +46,7 @@ func TestRetries_KeepThePromises(t *testing.T) {
 		}
 	}
 	s.requireKept(t)
-	for range 300 { // everything that can end does
+	for range 300 { // until all executions have ended
 		s.deliver(t)
 		s.end(t, attune.ExecutionSucceeded)
 	}
@@ -91,7 +91,7 @@ func (s *simulation) load(t *testing.T) {
 	s.state.Rebuilt(time.Now())
 }
 
-// admit accepts an enforcement, also one that has gone to the back of the line.
+// admit accepts an enforcement, new or retried at the back.
 func (s *simulation) admit(t *testing.T, id attune.EnforcementID) {
 	t.Helper()
 	admissions, err := s.enforcements.Admit(t.Context(), []attune.EnforcementID{id})
@@ -102,7 +102,7 @@ func (s *simulation) admit(t *testing.T, id attune.EnforcementID) {
 	}
 }
 
-// deliver acts upon what was granted, or loses it.
+// deliver acts upon grants, or loses them.
 func (s *simulation) deliver(t *testing.T) {
 	t.Helper()
 	for _, given := range s.state.Deliverable(3) {
@@ -133,7 +133,7 @@ func (s *simulation) end(t *testing.T, status attune.ExecutionStatus) {
 	s.tell(t, c)
 }
 
-// lose has the worker of some execution die. The queue hears of it by the report in the outbox.
+// lose makes the lease of some execution expire. The queue gets the report from the outbox.
 func (s *simulation) lose(t *testing.T) {
 	t.Helper()
 	message, ok := s.takeRunning()
@@ -149,7 +149,7 @@ func (s *simulation) lose(t *testing.T) {
 	s.tell(t, s.finish(t, reports[0])[0])
 }
 
-// takeRunning returns some execution that is under way, and takes it for ended.
+// takeRunning removes and returns some running execution.
 func (s *simulation) takeRunning() (message attune.ExecutionRequestedMessage, ok bool) {
 	running := slices.Sorted(maps.Keys(s.running))
 	if len(running) == 0 {
@@ -160,7 +160,7 @@ func (s *simulation) takeRunning() (message attune.ExecutionRequestedMessage, ok
 	return message, true
 }
 
-// tell does what a completion asks for.
+// tell signals the queue as a completion requires.
 func (s *simulation) tell(t *testing.T, c attune.Completion) {
 	t.Helper()
 	s.effects[c.Effect]++
@@ -188,7 +188,7 @@ func (s *simulation) retryParked(t *testing.T) {
 	}
 }
 
-// requireKept has the rows judged.
+// requireKept checks the rows with package proof.
 func (s *simulation) requireKept(t *testing.T) proof.Report {
 	t.Helper()
 	enforcements, err := s.enforcements.List(t.Context(), attune.EnforcementFilter{Queue: queueKey}, attune.Page{Limit: attune.MaxPageLimit})

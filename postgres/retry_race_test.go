@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// retryingMany makes executions whose next attempt is to come, and returns how their first ones ended.
+// retryingMany creates retrying executions, and returns the completions of their first attempts.
 func (b *bundle) retryingMany(t *testing.T, n int) []attune.Completion {
 	t.Helper()
 	var reports []attune.ExecutionCompletedMessage
@@ -24,8 +24,8 @@ func (b *bundle) retryingMany(t *testing.T, n int) []attune.Completion {
 	return completions
 }
 
-// TestRetries_SettleRacesWithRequests settles those who wait for their second attempt, in one batch, while they are granted.
-// Both change executions and enforcements: the recipe for a deadlock, if there were one.
+// TestRetries_SettleRacesWithRequests settles waiting retries in one batch while they are granted. Both change executions and
+// enforcements: a wrong order of locks would deadlock.
 func TestRetries_SettleRacesWithRequests(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryBack)
@@ -77,8 +77,8 @@ func TestRetries_SettleRacesWithRequests(t *testing.T) {
 	}
 }
 
-// TestRetries_CancelRacesWithRequests cancels those who hold their slots for the second attempt while it begins. Whichever
-// comes first, the report that the cancel leaves in the outbox is about the attempt that it has ended: it frees the slot.
+// TestRetries_CancelRacesWithRequests cancels executions that hold their slots for the second attempt, while that attempt is
+// requested. In either order, the report in the outbox is about the attempt that the cancel ended, and frees the slot.
 func TestRetries_CancelRacesWithRequests(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryHold)

@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// TestExecutions_RequestNext begins the second attempt after each placement.
+// TestExecutions_RequestNext requests the second attempt after each placement.
 func TestExecutions_RequestNext(t *testing.T) {
 	t.Parallel()
 	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack, attune.RetryPark} {
@@ -78,7 +78,7 @@ func TestExecutions_RequestNext(t *testing.T) {
 	}
 }
 
-// TestExecutions_RequestHeld asks for attempts under a grant that is kept, at the wrong time.
+// TestExecutions_RequestHeld requests attempts under a kept grant at the wrong time.
 func TestExecutions_RequestHeld(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryHold)
@@ -102,7 +102,7 @@ func TestExecutions_RequestHeld(t *testing.T) {
 	b.requireNoChange(t, func() { require.Equal(t, 2, ask(1).Message.Attempt, "what is requested can be published again") })
 }
 
-// TestExecutions_RequestFenced repeats grants of places that are no longer.
+// TestExecutions_RequestFenced repeats grants of former places.
 func TestExecutions_RequestFenced(t *testing.T) {
 	t.Parallel()
 
@@ -115,7 +115,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		})
 	}
 
-	t.Run("a place that was given up", func(t *testing.T) {
+	t.Run("a grant of a former place is fenced off", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryBack)
 		ticket, message := b.runFirst(t)
@@ -136,7 +136,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		require.Equal(t, attune.ExecutionRequest{Ended: true}, request)
 	})
 
-	t.Run("parked", func(t *testing.T) {
+	t.Run("the grant of a parked enforcement is fenced off", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryPark)
 		ticket, message := b.runFirst(t)
@@ -147,7 +147,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		requireFenced(t, b, second)
 	})
 
-	t.Run("of an earlier generation", func(t *testing.T) {
+	t.Run("a grant of an earlier generation is fenced off", func(t *testing.T) {
 		t.Parallel()
 		b := setupRetries(t, attune.RetryHold)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)
@@ -161,7 +161,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		old.Ticket = retried.Ticket
 		requireFenced(t, b, old)
 
-		// The rebuilt queue has taken the retry over, and grants the other again.
+		// The rebuilt queue keeps the retry, and grants the other ticket again.
 		message = b.run(t, snapshot.Holders[0])
 		require.Equal(t, 2, message.Attempt)
 		require.Zero(t, b.grants(t, attune.Page{})[0].Generation, "the log says who decided it")
@@ -175,7 +175,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 		require.Equal(t, attune.ExecutionRequest{Ended: true}, request)
 	})
 
-	t.Run("another queue's generation is no matter", func(t *testing.T) {
+	t.Run("the generation of another queue has no effect", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.admitOther(t)
@@ -186,7 +186,7 @@ func TestExecutions_RequestFenced(t *testing.T) {
 	})
 }
 
-// TestExecutions_RequestNumberOfTheLog never uses a number again that only the log still has.
+// TestExecutions_RequestNumberOfTheLog checks that a number that only the log has is not used again.
 func TestExecutions_RequestNumberOfTheLog(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryBack)
@@ -201,7 +201,7 @@ func TestExecutions_RequestNumberOfTheLog(t *testing.T) {
 	require.EqualValues(t, 2, b.rebuild(t).LastGrant)
 }
 
-// TestExecutions_RequestNextAtOnce has many deliver the same next attempt.
+// TestExecutions_RequestNextAtOnce requests the same next attempt concurrently.
 func TestExecutions_RequestNextAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack} {
@@ -229,7 +229,7 @@ func TestExecutions_RequestNextAtOnce(t *testing.T) {
 	}
 }
 
-// TestQueues_RebuildWithRetries tells a queue that has lost its state who waits for which attempt.
+// TestQueues_RebuildWithRetries rebuilds a queue whose tickets wait for different attempts.
 func TestQueues_RebuildWithRetries(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -258,7 +258,7 @@ func TestQueues_RebuildWithRetries(t *testing.T) {
 	require.Equal(t, running, snapshot.Holders[1].Ticket)
 	require.Zero(t, snapshot.Holders[1].NotBefore)
 
-	// A queue that has not lost its state asks only about those that it knows.
+	// A queue with its state inspects only the holders that it knows.
 	var suspects []attune.Grant
 	for _, ticket := range tickets {
 		suspects = append(suspects, grant(ticket))

@@ -28,7 +28,7 @@ func setupRetries(t testing.TB, placement attune.RetryPlacement) *bundle {
 	return b
 }
 
-// policy gives the demo pack a policy, and its queues with it.
+// policy sets the policy of the demo pack, and so of its queues.
 func (b *bundle) policy(t testing.TB, p *attune.Policy) {
 	t.Helper()
 	pack := demoPack()
@@ -40,7 +40,7 @@ func (b *bundle) policy(t testing.TB, p *attune.Policy) {
 	require.NoError(t, err)
 }
 
-// requireRetries checks that a policy in force is the one of retries.
+// requireRetries checks that the policy in force is that of retries.
 func requireRetries(t testing.TB, p attune.QueuePolicy, placement attune.RetryPlacement) {
 	t.Helper()
 	require.Equal(t, 3, p.MaxAttempts)
@@ -48,7 +48,7 @@ func requireRetries(t testing.TB, p attune.QueuePolicy, placement attune.RetryPl
 	require.Equal(t, placement, p.RetryPlacement)
 }
 
-// endOf is a worker's report that an attempt has ended badly, with everything that it may leave.
+// endOf returns a worker's report of a failed attempt, with all kinds of output.
 func endOf(m attune.ExecutionRequestedMessage, status attune.ExecutionStatus) attune.ExecutionCompletedMessage {
 	report := reportOf(m)
 	report.Status, report.Reason, report.Error, report.ExitCode = status, attune.ReasonExitCode, "no luck", new(3)
@@ -56,12 +56,12 @@ func endOf(m attune.ExecutionRequestedMessage, status attune.ExecutionStatus) at
 	return report
 }
 
-// failed is a worker's report that an attempt has failed.
+// failed returns a worker's report of a failed attempt.
 func failed(m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
 	return endOf(m, attune.ExecutionFailed)
 }
 
-// run acts upon a grant, and has a worker start the execution.
+// run acts upon a grant and claims the execution.
 func (b *bundle) run(t *testing.T, given attune.Grant) attune.ExecutionRequestedMessage {
 	t.Helper()
 	request, err := b.executions.Request(t.Context(), queueKey, given)
@@ -71,20 +71,20 @@ func (b *bundle) run(t *testing.T, given attune.Grant) attune.ExecutionRequested
 	return *request.Message
 }
 
-// fail has one attempt fail, and returns what that did.
+// fail reports a failed attempt and returns the completion.
 func (b *bundle) fail(t *testing.T, m attune.ExecutionRequestedMessage) attune.Completion {
 	t.Helper()
 	return b.finish(t, failed(m))[0]
 }
 
-// runFirst makes an enforcement whose first attempt is running.
+// runFirst creates an enforcement whose first attempt runs.
 func (b *bundle) runFirst(t *testing.T) (attune.Ticket, attune.ExecutionRequestedMessage) {
 	t.Helper()
 	ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
 	return ticket, b.run(t, grant(ticket))
 }
 
-// nextGrant is a grant of the place, as the queue would give it after the grants that are in the log.
+// nextGrant returns the grant of a place that the queue would decide after the logged grants.
 func (b *bundle) nextGrant(t *testing.T, ticket attune.Ticket) attune.Grant {
 	t.Helper()
 	given := grant(ticket)
@@ -93,7 +93,7 @@ func (b *bundle) nextGrant(t *testing.T, ticket attune.Ticket) attune.Grant {
 	return given
 }
 
-// rows is everything that a change could touch, as text.
+// rows returns all rows that a change can affect, as text.
 func (b *bundle) rows(t *testing.T) (text string) {
 	t.Helper()
 	require.NoError(t, b.conn(t).QueryRow(t.Context(), `
@@ -107,7 +107,7 @@ func (b *bundle) rows(t *testing.T) (text string) {
 	return text
 }
 
-// requireNoChange checks that something changes nothing, however often it is done.
+// requireNoChange checks that a repeated call changes no row.
 func (b *bundle) requireNoChange(t *testing.T, do func()) {
 	t.Helper()
 	before := b.rows(t)

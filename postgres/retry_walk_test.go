@@ -14,10 +14,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// TestRetries_RandomWalk has many actors do anything to the same enforcements at any time: accept them, act upon grants of
-// now and of long ago, report right and wrong attempts, cancel, retry, give up, settle, rebuild. Whatever they do is either
-// refused as not found or a conflict, or one of the changes that are allowed: the counts add up at every moment, and in the
-// end every place of every queue is accounted for.
+// TestRetries_RandomWalk runs many actors on the same enforcements. They accept enforcements, act upon current and old grants,
+// report right and wrong attempts, cancel, retry, give up, settle and rebuild. Each call makes an allowed change or is refused
+// as not found or as a conflict. The counts add up at every moment, and in the end every place of every queue is accounted for.
 func TestRetries_RandomWalk(t *testing.T) {
 	t.Parallel()
 	w := newWalk(t, 70)
@@ -50,7 +49,7 @@ func TestRetries_RandomWalk(t *testing.T) {
 	}
 }
 
-// walk is what the actors share.
+// walk is the shared state of the actors.
 type walk struct {
 	*bundle
 	queues      []attune.QueueKey
@@ -60,7 +59,7 @@ type walk struct {
 	old         sync.Map // by enforcement: a grant that was acted upon before
 }
 
-// newWalk makes n enforcements for each placement of retries.
+// newWalk creates n enforcements for each placement of retries.
 func newWalk(t *testing.T, n int) *walk {
 	t.Helper()
 	w := &walk{bundle: setup(t), generations: make(map[attune.QueueKey]*atomic.Int64)}
@@ -78,7 +77,7 @@ func newWalk(t *testing.T, n int) *walk {
 	return w
 }
 
-// act does so many things at random.
+// act performs a number of random steps.
 func (w *walk) act(ctx context.Context, random *rand.Rand, steps int) error {
 	for range steps {
 		err := w.step(ctx, random, w.ids[random.IntN(len(w.ids))])
@@ -128,7 +127,7 @@ func (w *walk) step(ctx context.Context, random *rand.Rand, id attune.Enforcemen
 	return err
 }
 
-// grant acts upon a grant of the place that the enforcement has had a moment ago, or upon one of long ago.
+// grant acts upon a grant of the enforcement's latest known place, or upon an old grant.
 func (w *walk) grant(ctx context.Context, random *rand.Rand, e attune.Enforcement, ticket attune.Ticket) error {
 	if e.Sequence == 0 {
 		return nil
@@ -143,7 +142,7 @@ func (w *walk) grant(ctx context.Context, random *rand.Rand, e attune.Enforcemen
 	request, err := w.executions.Request(ctx, e.Queue, given)
 	if err == nil && request.Message != nil {
 		w.old.Store(e.ID, given)
-		leases := []time.Duration{lease, time.Millisecond} // one is renewed now and then, and one has run out at once
+		leases := []time.Duration{lease, time.Millisecond} // the first is sometimes renewed, the second expires at once
 		if random.IntN(2) == 0 {
 			claims := []attune.ExecutionClaimMessage{claimOf(*request.Message, "worker-1")}
 			_, err = w.executions.Claim(ctx, claims, leases[random.IntN(len(leases))])
@@ -160,7 +159,7 @@ func (w *walk) execution(ctx context.Context, id attune.EnforcementID) (attune.E
 	return executions[0], nil
 }
 
-// report ends the attempt of an execution, or of another one, or says so several times.
+// report reports the current attempt of an execution or another attempt, once or several times.
 func (w *walk) report(ctx context.Context, random *rand.Rand, e attune.Enforcement) error {
 	ends := []attune.ExecutionStatus{
 		attune.ExecutionFailed, attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned, attune.ExecutionSucceeded,
@@ -185,7 +184,7 @@ func (w *walk) report(ctx context.Context, random *rand.Rand, e attune.Enforceme
 	return err
 }
 
-// renew asks for the attempt of an execution, or for another one.
+// renew renews the current attempt of an execution or another attempt.
 func (w *walk) renew(ctx context.Context, random *rand.Rand, id attune.EnforcementID) error {
 	x, err := w.execution(ctx, id)
 	if err != nil || x.ID == 0 {
@@ -234,7 +233,7 @@ func (w *walk) observe(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-// walkRules are queries that find what must not be.
+// walkRules are queries that find violations.
 var walkRules = map[string]string{
 	"every place is an enforcement's, or that of a grant before, once": `
 		SELECT q.key, s.sequence FROM queues q, generate_series(1, q.last_sequence) AS s (sequence)
@@ -275,7 +274,7 @@ var walkRules = map[string]string{
 			OR x.status = 'retrying' AND NOT EXISTS (
 				SELECT FROM execution_attempts a WHERE a.execution_id = x.id AND a.attempt = x.attempt AND a.status = x.attempt_status)
 			OR EXISTS (SELECT FROM execution_attempts a WHERE a.execution_id = x.id AND a.attempt > x.attempt)`,
-	"whoever has lost a worker is reported, once": `
+	"each lost worker is reported once": `
 		SELECT l.id FROM (
 			SELECT x.id, x.attempt FROM executions x WHERE x.status = 'abandoned' AND x.reason = 'worker_lost'
 			UNION SELECT a.execution_id, a.attempt FROM execution_attempts a WHERE a.reason = 'worker_lost') l (id, attempt)
@@ -284,8 +283,8 @@ var walkRules = map[string]string{
 	"no attempt is reported twice for the same reason": `
 		SELECT message_id FROM outbox WHERE routing_key = 'execution.completed'
 		GROUP BY message_id, body->>'reason' HAVING count(*) > 1`,
-	"nobody has more attempts than the policy allows": `SELECT id FROM executions WHERE attempt > 3`,
-	"whoever went back to the line is announced each time": `
+	"no execution has more attempts than the policy allows": `SELECT id FROM executions WHERE attempt > 3`,
+	"each return to the line is announced": `
 		SELECT e.id FROM enforcements e
 		WHERE (SELECT count(*) FROM grants g WHERE g.enforcement_id = e.id AND g.sequence <> e.sequence) <>
 			(SELECT count(*) FROM outbox o WHERE o.message_id = 'enforcement/' || e.id || '/created')`,

@@ -16,7 +16,7 @@ FROM rules r JOIN triggers t ON t.id = r.trigger_id JOIN actions a ON a.id = r.a
 
 const ruleSQL = ruleSelect + ` WHERE r.ref = $1`
 
-// Rule returns a rule, also a disabled one, or [attune.CodeNotFound].
+// Rule returns an enabled or disabled rule, or [attune.CodeNotFound].
 func (p *Packs) Rule(ctx context.Context, ref attune.Ref) (attune.Rule, error) {
 	rule, err := one(ctx, p.db.pool, scanRule, ruleSQL, ref)
 	return rule, wrap("read rule", found(err, "rule %q does not exist", ref))
@@ -25,7 +25,7 @@ func (p *Packs) Rule(ctx context.Context, ref attune.Ref) (attune.Rule, error) {
 const listRulesSQL = ruleSelect + `
 WHERE ($1::bigint = 0 OR r.id < $1) ORDER BY r.id DESC LIMIT $2::bigint`
 
-// Rules lists all rules, also disabled ones.
+// Rules returns a page of all rules, enabled and disabled.
 func (p *Packs) Rules(ctx context.Context, page attune.Page) ([]attune.Rule, error) {
 	return list(ctx, p.db, "list rules", page, scanRule, listRulesSQL)
 }
@@ -44,29 +44,29 @@ const insertRuleChangeSQL = `
 INSERT INTO rule_changes (rule_id, at, principal, auth_method, on_behalf_of, note, "from", "to")
 VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7)`
 
-// SetRuleEnabled switches a rule on or off until its pack changes, and records the change: see [Packs.RuleChanges]. A rule
-// that is so already stays so, and nothing is recorded. A rule that its pack no longer declares cannot be switched on:
-// [attune.CodeConflict]. An unknown one is [attune.CodeNotFound], and an author that is not valid [attune.CodeInvalid].
+// SetRuleEnabled switches a rule on or off until its pack changes, and records the change: see [Packs.RuleChanges]. Without a
+// difference nothing is recorded. A rule that its pack no longer declares cannot be enabled: [attune.CodeConflict]. An unknown
+// rule is [attune.CodeNotFound], and an invalid author [attune.CodeInvalid].
 func (p *Packs) SetRuleEnabled(ctx context.Context, ref attune.Ref, enabled bool, author attune.Author) error {
 	if err := author.Validate(); err != nil {
 		return err
 	}
 	return p.db.inTx(ctx, "switch rule", func(tx pgx.Tx) error {
 		var id attune.RuleID
-		var was, declared bool
-		if err := tx.QueryRow(ctx, lockRuleSQL, ref).Scan(&id, &was, &declared); err != nil {
+		var wasEnabled, declared bool
+		if err := tx.QueryRow(ctx, lockRuleSQL, ref).Scan(&id, &wasEnabled, &declared); err != nil {
 			return found(err, "rule %q does not exist", ref)
 		}
 		if enabled && !declared {
 			return attune.Errorf(attune.CodeConflict, "rule %q cannot be enabled: pack %q no longer declares it", ref, ref.Pack())
 		}
-		if enabled == was {
+		if enabled == wasEnabled {
 			return nil
 		}
 		batch := new(pgx.Batch)
 		batch.Queue(switchRuleSQL, id, enabled)
 		batch.Queue(insertRuleChangeSQL, id, author.Principal.Name, author.Principal.Method, author.OnBehalfOf, author.Note,
-			switchOf(was), switchOf(enabled))
+			switchOf(wasEnabled), switchOf(enabled))
 		return tx.SendBatch(ctx, batch).Close()
 	})
 }
@@ -83,7 +83,7 @@ SELECT c.id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c."from",
 FROM rule_changes c JOIN rules r ON r.id = c.rule_id
 WHERE r.ref = $3 AND ($1::bigint = 0 OR c.id < $1) ORDER BY c.id DESC LIMIT $2::bigint`
 
-// RuleChanges returns a page of what people did to a rule by hand, newest first. A rule that does not exist has none.
+// RuleChanges returns a page of the manual changes of a rule, newest first. An unknown rule has none.
 func (p *Packs) RuleChanges(ctx context.Context, ref attune.Ref, page attune.Page) ([]attune.RuleChange, error) {
 	return list(ctx, p.db, "list changes of rule", page, scanRuleChange, ruleChangesSQL, ref)
 }
@@ -115,15 +115,15 @@ func addRules(batch *pgx.Batch, pack attune.Pack) {
 	}
 }
 
-const listeningSQL = `
+const candidatesSQL = `
 SELECT r.id, r.ref, r.description, r.criteria, r.parameters,
 	a.id, a.ref, a.description, a.enabled, a.command, a.env, a.schema, a.timeout_ms, a.pool
 FROM rules r JOIN actions a ON a.id = r.action_id
 WHERE r.trigger_id = $1 AND r.enabled ORDER BY r.ref`
 
-// listening returns the enabled rules of a trigger with their actions, in the order of the rules' references. An action
-// that is disabled is among them: that its enforcement is rejected is worth recording.
-func listening(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attune.Ref) ([]attune.Candidate, error) {
+// readCandidates returns the enabled rules of a trigger with their actions, in the order of the rules' references. Rules with a
+// disabled action are included, so that the rejection of their enforcement is recorded.
+func readCandidates(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attune.Ref) ([]attune.Candidate, error) {
 	if trigger == attune.ManualTrigger {
 		return nil, nil
 	}
@@ -136,5 +136,5 @@ func listening(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attu
 		c.Rule.Action = c.Action.Ref
 		c.Action.Timeout = time.Duration(timeoutMS) * time.Millisecond
 		return c, err
-	}, listeningSQL, id)
+	}, candidatesSQL, id)
 }

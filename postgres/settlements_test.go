@@ -8,7 +8,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// settle ends a ticket of the deploy queue that never ran.
+// settle settles a ticket of the deploy queue.
 func (b *bundle) settle(t *testing.T, ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
 	t.Helper()
 	settlement := attune.Settlement{Ticket: ticket, Status: status, Reason: reason}
@@ -19,7 +19,7 @@ func (b *bundle) settle(t *testing.T, ticket attune.Ticket, status attune.Enforc
 func TestQueues_RecordEnds(t *testing.T) {
 	t.Parallel()
 
-	t.Run("records the end and counts it once", func(t *testing.T) {
+	t.Run("a settlement is recorded and counted once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 4)...)
@@ -45,7 +45,7 @@ func TestQueues_RecordEnds(t *testing.T) {
 		require.EqualValues(t, 1, stats.QueueLength)
 	})
 
-	t.Run("leaves alone what does not wait in this queue", func(t *testing.T) {
+	t.Run("an enforcement that does not wait in the queue stays unchanged", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 2)...)
@@ -67,7 +67,7 @@ func TestQueues_RecordEnds(t *testing.T) {
 		require.Zero(t, b.stats(t).TotalDropped)
 	})
 
-	t.Run("tells who was granted", func(t *testing.T) {
+	t.Run("the grants of granted tickets are returned", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 3)...)
@@ -100,7 +100,7 @@ func TestQueues_RecordEnds(t *testing.T) {
 		require.Equal(t, attune.ExecutionRequest{Ended: true}, request)
 	})
 
-	t.Run("refuses what is no such end", func(t *testing.T) {
+	t.Run("an invalid settlement is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		for _, s := range []attune.Settlement{

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// What the demo pack declares.
+// The declarations of the demo pack.
 const (
 	pushed   attune.Ref = "demo.pushed"
 	onPush   attune.Ref = "demo.on-push"
@@ -28,10 +28,10 @@ const (
 	queueKey            = attune.QueueKey(deploy)
 )
 
-// lease is what workers get when they claim.
+// lease is the lease of claims.
 const lease = time.Minute
 
-// bundle is a database with the core and the demo pack, and everything that works on it.
+// bundle is a database with the core and the demo pack, and the types of the package on it.
 type bundle struct {
 	url          string
 	db           *postgres.DB
@@ -52,7 +52,7 @@ func setup(t testing.TB) *bundle {
 	return b
 }
 
-// open makes a bundle for a database that is there already.
+// open returns a bundle for an existing database.
 func open(t testing.TB, config postgres.Config) *bundle {
 	t.Helper()
 	db := postgrestest.Open(t, config)
@@ -67,7 +67,7 @@ func corePack() attune.Pack {
 	return attune.Pack{Name: "core", Version: "1", Digest: "core-1", Triggers: []attune.Trigger{{Ref: attune.ManualTrigger}}}
 }
 
-// demoPack declares one rule: what is pushed is deployed.
+// demoPack declares one rule: a push runs the action deploy.
 func demoPack() attune.Pack {
 	return attune.Pack{
 		Name: "demo", Version: "1.0.0", Description: "A demo.", Digest: "demo-1",
@@ -128,7 +128,7 @@ func decisionTo(action attune.Action) attune.Decision {
 	}
 }
 
-// decide records an event about which exactly this is decided, and returns the enforcement.
+// decide records an event with this decision, and returns the enforcement.
 func (b *bundle) decide(t testing.TB, decision attune.Decision) attune.Enforcement {
 	t.Helper()
 	event := attune.Event{Trigger: attune.ManualTrigger, Payload: json.RawMessage(`{}`), Source: attune.SourceManual, Author: &ada}
@@ -188,7 +188,7 @@ func (b *bundle) admit(t testing.TB, ids ...attune.EnforcementID) []attune.Ticke
 	return admissions[0].Tickets
 }
 
-// grant is the queue's permission, as the queue would give it: in the order of sequences the number is the sequence.
+// grant returns the grant of a ticket. Its number is the sequence, as if the queue granted all tickets in order.
 func grant(ticket attune.Ticket) attune.Grant {
 	ticket.Attempt = max(ticket.Attempt, 1)
 	return attune.Grant{
@@ -216,10 +216,10 @@ func (b *bundle) requested(t testing.TB, n int) []attune.ExecutionRequestedMessa
 	return messages
 }
 
-// claim lets a worker start an execution.
-// ada is who does things by hand.
+// ada makes the manual changes.
 var ada = authorNamed("ada", "it hangs")
 
+// claim claims the attempt of a message for a worker.
 func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimReply {
 	t.Helper()
 	replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)}, lease)
@@ -290,7 +290,7 @@ func (b *bundle) takeOutbox(t *testing.T) []attune.OutboxRow {
 	return rows
 }
 
-// conn is a connection of the test's own, for what the package has no method for.
+// conn returns a connection for statements without a method in the package.
 func (b *bundle) conn(t testing.TB) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), b.url)
@@ -306,7 +306,7 @@ func (b *bundle) count(t *testing.T, sql string) (n int64) {
 	return n
 }
 
-// requireCode checks an error's code, and that its message tells a person what it is about.
+// requireCode checks the code of an error, and that its message contains the given parts.
 func requireCode(t *testing.T, code attune.Code, err error, mentions ...any) {
 	t.Helper()
 	require.Error(t, err)

@@ -30,7 +30,7 @@ func behindProxy(t *testing.T) (*bundle, *testenv.Proxy) {
 func TestOutbox_SilentConnection(t *testing.T) {
 	t.Parallel()
 
-	t.Run("another session takes over, though the connection was not closed", func(t *testing.T) {
+	t.Run("another session takes over although the connection is not closed", func(t *testing.T) {
 		t.Parallel()
 		b, proxy := behindProxy(t)
 		first := lead(t, b.outbox)
@@ -57,10 +57,10 @@ func TestOutbox_SilentConnection(t *testing.T) {
 		requireAnnounced(t, b, id)
 	})
 
-	t.Run("the connection is tested also while notifications come", func(t *testing.T) {
+	t.Run("the connection is pinged also while notifications arrive", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		leader := lead(t, b.outbox.WithTiming(time.Second, patience, 50*time.Millisecond))
+		leader := lead(t, b.outbox.WithTiming(time.Second, maxWait, 50*time.Millisecond))
 		receive(t, leader.led)
 		notifying, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -83,7 +83,7 @@ func TestOutbox_SilentConnection(t *testing.T) {
 		require.Empty(t, leader.ended)
 	})
 
-	t.Run("the server watches its end of the connection", func(t *testing.T) {
+	t.Run("a session sets the server's timeouts", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		conn, err := b.outbox.Session(t.Context())
@@ -100,7 +100,7 @@ func TestOutbox_SilentConnection(t *testing.T) {
 	})
 }
 
-// fill has the pool keep n connections, which rest until they are worth a question.
+// fill opens n connections of the pool, and waits until they are idle for long enough to be pinged.
 func fill(t *testing.T, db *postgres.DB, n int) {
 	t.Helper()
 	conns := make([]*pgxpool.Conn, n)
@@ -117,11 +117,11 @@ func fill(t *testing.T, db *postgres.DB, n int) {
 func TestDB_SilentConnections(t *testing.T) {
 	t.Parallel()
 
-	t.Run("the pool replaces all after one question in vain", func(t *testing.T) {
+	t.Run("the pool replaces all idle connections after one lost ping", func(t *testing.T) {
 		t.Parallel()
 		b, proxy := behindProxy(t)
 		fill(t, b.db, 8)
-		rested := time.After(2 * time.Second) // the pool asks connections that were not used for a second
+		rested := time.After(2 * time.Second) // the pool pings connections that were idle for a second
 		before := proxy.Accepted()
 		proxy.Silence()
 		<-rested
@@ -130,11 +130,11 @@ func TestDB_SilentConnections(t *testing.T) {
 		require.Eventually(t, func() bool { return b.db.TotalConns() == 1 }, soon, 10*time.Millisecond, "the others are gone, too")
 	})
 
-	t.Run("a statement without an answer ends", func(t *testing.T) {
+	t.Run("a statement without a reply fails", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		ids := b.created(t, deploy, 1)
-		limited := open(t, postgres.Config{URL: b.url}.WithStatementLimit(100*time.Millisecond))
+		limited := open(t, postgres.Config{URL: b.url}.WithStatementTimeout(100*time.Millisecond))
 		blocker, err := b.conn(t).Begin(t.Context())
 		require.NoError(t, err)
 		_, err = blocker.Exec(t.Context(), `LOCK TABLE enforcements`)

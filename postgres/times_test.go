@@ -15,7 +15,7 @@ import (
 )
 
 // happened is every time of every row that has more than one, in the order in which they happen. granted_at of the log is of
-// another clock, and so is in no order with the others.
+// another clock, so it has no order with the others.
 var happened = map[string][]string{
 	"enforcements":       {"created_at", "queued_at", "granted_at", "finished_at"},
 	"executions":         {"requested_at", "started_at", "cancel_requested_at", "finished_at"},
@@ -88,8 +88,8 @@ func TestTimes_QueueWithAnotherClock(t *testing.T) {
 	}
 }
 
-// TestTimes_ClockSetBack does everything at random while the database's clock is set back by an hour again and again. No
-// change fails for that, and no row runs backwards.
+// TestTimes_ClockSetBack makes random changes while the database's clock is set back by an hour repeatedly. No change fails,
+// and the times of every row stay in order.
 func TestTimes_ClockSetBack(t *testing.T) {
 	t.Parallel()
 	w := newWalk(t, 20)
@@ -113,7 +113,7 @@ func TestTimes_ClockSetBack(t *testing.T) {
 	}
 }
 
-// TestTimes_AreHeld has writers that run backwards, which no method does, refused by the tables.
+// TestTimes_AreHeld checks that the tables refuse times in the wrong order, which no method writes.
 func TestTimes_AreHeld(t *testing.T) {
 	t.Parallel()
 	b := setupRetries(t, attune.RetryHold)

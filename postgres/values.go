@@ -9,9 +9,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// How Go values are stored where PostgreSQL knows no such value.
-
-// orNull stores JSON that says nothing as NULL.
+// orNull stores empty JSON as NULL.
 func orNull(raw json.RawMessage) *string {
 	if len(raw) == 0 {
 		return nil
@@ -27,7 +25,7 @@ func orNullTime(t time.Time) *time.Time {
 	return &t
 }
 
-// orZeroTime reads what orNullTime stores.
+// orZeroTime reads NULL as the zero time.
 func orZeroTime(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -43,7 +41,7 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-// milliseconds rounds up, because a duration above zero must not become zero, which can mean "for ever".
+// milliseconds rounds up, so that a duration above 0 does not become 0, which can mean "no limit".
 func milliseconds[D ~int64](d D) int64 {
 	return (int64(d) + int64(time.Millisecond) - 1) / int64(time.Millisecond)
 }
@@ -52,16 +50,16 @@ func fromMilliseconds(ms int64) attune.Duration {
 	return attune.Duration(time.Duration(ms) * time.Millisecond)
 }
 
-// unstorable replaces what a process can print and PostgreSQL cannot store.
-const unstorable = "\uFFFD"
+// replacement replaces characters that PostgreSQL cannot store.
+const replacement = "\uFFFD"
 
-// storable makes any text fit for a column of type text: a report must never be refused for what a process printed, or
-// its slot would be held for ever.
+// storable makes any text fit for a text column. PostgreSQL must accept every report, whatever the process printed: otherwise
+// its slot would never be released.
 func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, unstorable), "\x00", unstorable)
+	return strings.ReplaceAll(strings.ToValidUTF8(text, replacement), "\x00", replacement)
 }
 
-// storableJSON is storable for a JSON document. A NUL character is no problem there: it is written as \u0000.
+// storableJSON makes a JSON document fit for a json column. JSON writes a NUL character as \u0000, which the column accepts.
 func storableJSON(raw json.RawMessage) json.RawMessage {
-	return bytes.ToValidUTF8(raw, []byte(unstorable))
+	return bytes.ToValidUTF8(raw, []byte(replacement))
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Reading is every queue, and how many slots are leaked in all of them.
+// Reading is one measurement of all queues.
 type Reading struct {
-	Queues []attune.QueueGauge // stalled as [Queues.Stalls] has it
-	Leaked int64               // as [Queues.Leaks] has it
+	Queues []attune.QueueGauge // with Stalled as defined by [Queues.Stalls]
+	Leaked int64               // leaked slots in all queues, as defined by [Queues.Leaks]
 }
 
 const gaugesSQL = countedQueues + `
@@ -20,21 +20,21 @@ SELECT key, in_force, active, waiting,
 	COALESCE(extract(epoch FROM clock_timestamp() - oldest_waiting), 0)::double precision, stalled
 FROM judged ORDER BY key`
 
-const countLeaksSQL = `SELECT count(*)` + leaked
+const countLeaksSQL = `SELECT count(*)` + fromLeaked
 
-// watchLock is the advisory lock of the one that watches.
+// watchLock is the advisory lock of the watching process.
 const watchLock int64 = 0x61747475_6e650003
 
-// watchPatience bounds one reading: a database that takes longer has other worries.
-const watchPatience = 10 * time.Second
+// readingTimeout bounds one reading, so that metrics add little load to a slow database.
+const readingTimeout = 10 * time.Second
 
-// Watch hands a reading of all queues to observe, every so often, while this process is the only one that does, until ctx
-// ends. However many processes watch, the database is read by one of them; the others ask for its place as often. Queues
-// count as stalled, and slots as leaked, after patience.
+// Watch reads all queues at the given interval and passes each reading to observe, until ctx ends. Among the processes that
+// call Watch, only the holder of an advisory lock reads; each of the others tries to get the lock at the same interval. A queue
+// counts as stalled, and a slot as leaked, after threshold.
 //
-// When a reading fails or the place is lost, observe gets nil: what it was told last is true no longer. The readings are
-// made on the connection that holds the lock, so whoever reads has the place.
-func (q *Queues) Watch(ctx context.Context, every, patience time.Duration, observe func(*Reading)) {
+// When a reading fails or the lock is lost, Watch passes nil to observe: the previous reading is no longer valid. Readings use
+// the connection that holds the lock, so a process without the lock cannot read.
+func (q *Queues) Watch(ctx context.Context, interval, threshold time.Duration, observe func(*Reading)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -43,17 +43,17 @@ func (q *Queues) Watch(ctx context.Context, every, patience time.Duration, obser
 		case <-ctx.Done():
 			return
 		}
-		if err := q.watch(ctx, every, patience, observe); err != nil && ctx.Err() == nil {
-			q.db.logger.WarnContext(ctx, "the queues could not be read for metrics", "error", err)
+		if err := q.watch(ctx, interval, threshold, observe); err != nil && ctx.Err() == nil {
+			q.db.logger.WarnContext(ctx, "cannot read the queues for metrics", "error", err)
 		}
 		observe(nil)
-		timer.Reset(every)
+		timer.Reset(interval)
 	}
 }
 
-// watch returns nil when another process watches, and otherwise when it cannot go on. Its connection is like that of the
-// relay: outside the pool, and ended by the server when this machine is gone, which frees the lock.
-func (q *Queues) watch(ctx context.Context, every, patience time.Duration, observe func(*Reading)) error {
+// watch returns nil when another process holds the lock or ctx ends, and an error when a reading fails. Its connection is
+// outside the pool, like the relay's. The server ends the connection when this machine is lost, which frees the lock.
+func (q *Queues) watch(ctx context.Context, interval, threshold time.Duration, observe func(*Reading)) error {
 	outbox := NewOutbox(q.db)
 	conn, err := outbox.connect(ctx)
 	if err != nil {
@@ -62,14 +62,14 @@ func (q *Queues) watch(ctx context.Context, every, patience time.Duration, obser
 	defer outbox.disconnect(ctx, conn)
 	acquired, err := one(ctx, conn, pgx.RowTo[bool], tryLeadSQL, watchLock)
 	if err != nil || !acquired {
-		return wrap("ask to be the one that watches", err)
+		return wrap("acquire the lock for reading metrics", err)
 	}
-	ticker := time.NewTicker(every)
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		var reading *Reading
-		err := within(ctx, watchPatience, func(ctx context.Context) (err error) {
-			reading, err = readGauges(ctx, conn, patience)
+		err := within(ctx, readingTimeout, func(ctx context.Context) (err error) {
+			reading, err = readGauges(ctx, conn, threshold)
 			return err
 		})
 		if err != nil {
@@ -84,12 +84,12 @@ func (q *Queues) watch(ctx context.Context, every, patience time.Duration, obser
 	}
 }
 
-func readGauges(ctx context.Context, q querier, patience time.Duration) (*Reading, error) {
-	queues, err := collect(ctx, q, scanGauge, gaugesSQL, patience)
+func readGauges(ctx context.Context, q querier, threshold time.Duration) (*Reading, error) {
+	queues, err := collect(ctx, q, scanGauge, gaugesSQL, threshold)
 	if err != nil {
 		return nil, err
 	}
-	leaked, err := one(ctx, q, pgx.RowTo[int64], countLeaksSQL, patience)
+	leaked, err := one(ctx, q, pgx.RowTo[int64], countLeaksSQL, threshold)
 	return &Reading{Queues: queues, Leaked: leaked}, err
 }
 

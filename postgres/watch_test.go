@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune/postgres"
 )
 
-// watcher keeps what one watch was told.
+// watcher keeps the readings of one watch.
 type watcher struct {
 	mu       sync.Mutex
 	readings []*postgres.Reading
@@ -36,7 +36,7 @@ func (b *bundle) watch(t *testing.T) *watcher {
 	return w
 }
 
-// last is the latest thing that the watch was told.
+// last returns the latest reading.
 func (w *watcher) last() *postgres.Reading {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,34 +48,34 @@ func (w *watcher) last() *postgres.Reading {
 
 func TestQueues_Watch(t *testing.T) {
 	t.Parallel()
-	const patience, tick = 2 * time.Minute, 5 * time.Millisecond
+	const timeout, tick = 2 * time.Minute, 5 * time.Millisecond
 	b := setup(t)
 	b.sayGlobally(t, attune.Policy{Limit: new(3)})
 	tickets := b.admit(t, b.created(t, deploy, 4)...)
 	b.request(t, tickets[0])
 	first := b.watch(t)
-	require.Eventually(t, func() bool { return first.last() != nil }, patience, tick)
+	require.Eventually(t, func() bool { return first.last() != nil }, timeout, tick)
 	seen := first.last()
 	require.Zero(t, seen.Leaked)
 	require.Len(t, seen.Queues, 1)
 	seen.Queues[0].OldestWait = 0
 	require.Equal(t, []attune.QueueGauge{{Queue: queueKey, Limit: 3, Active: 1, Waiting: 3}}, seen.Queues)
 
-	// One at a time: the second comes in when the first has gone, and both planted faults are seen.
+	// One process watches at a time: the second takes over when the first ends, and both faults are seen.
 	second := b.watch(t)
 	b.exec(t, shifted(`- interval '1 day'`))
 	b.exec(t, `DELETE FROM executions`)
 	require.Eventually(t, func() bool {
 		r := first.last()
 		return r != nil && r.Leaked == 1 && r.Queues[0].Stalled && r.Queues[0].OldestWait > 23*time.Hour
-	}, patience, tick)
+	}, timeout, tick)
 	require.Nil(t, second.last())
 	first.stop()
-	require.Eventually(t, func() bool { return second.last() != nil }, patience, tick)
+	require.Eventually(t, func() bool { return second.last() != nil }, timeout, tick)
 	<-first.ended
 	require.Nil(t, first.last(), "what was told last is not true for ever")
 
-	// A lost connection is a lost place: it is won again.
+	// A lost connection loses the lock. The watch gets it again.
 	b.exec(t, `SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
 		WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.granted`)
 	require.Eventually(t, func() bool {
@@ -89,5 +89,5 @@ func TestQueues_Watch(t *testing.T) {
 			lost = lost || r == nil && i > 0 && second.readings[i-1] != nil
 		}
 		return false
-	}, patience, tick)
+	}, timeout, tick)
 }

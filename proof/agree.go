@@ -7,7 +7,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// checkLog compares the log with the enforcements, from both sides.
+// checkLog compares every grant with its enforcement, and every enforcement with its grants.
 func (c *check) checkLog() {
 	for _, grant := range c.grants {
 		c.report.Checked.Grants++
@@ -31,30 +31,30 @@ func (c *check) checkGrant(grant attune.LoggedGrant) {
 	case grant.Sequence > enforcement.Sequence:
 		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has the sequence %d", grant.Enforcement, enforcement.Sequence)
 	case grant.Sequence < enforcement.Sequence && grant.ReleasedAt == nil:
-		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has gone to the back and has not given its slot back",
+		c.violation(RuleLog, grant.Sequence, grant.Number, "enforcement %d has gone to the back but has not given its slot back",
 			grant.Enforcement)
 	}
 	if known && grant.Lane != enforcement.Lane {
-		c.violation(RuleLog, grant.Sequence, grant.Number, "decided in lane %d, and enforcement %d is in lane %d",
+		c.violation(RuleLog, grant.Sequence, grant.Number, "decided in lane %d, but enforcement %d is in lane %d",
 			grant.Lane, grant.Enforcement, enforcement.Lane)
 	}
 	if grant.Number < 1 || grant.Attempt < 1 {
 		c.violation(RuleLog, grant.Sequence, grant.Number, "number %d and attempt %d start at 1", grant.Number, grant.Attempt)
 	}
 	if grant.ReleasedAt != nil && grant.ReleasedAt.Before(grant.RequestedAt) {
-		c.violation(RuleLog, grant.Sequence, grant.Number, "gave its slot back at %s and took it at %s",
+		c.violation(RuleLog, grant.Sequence, grant.Number, "gave its slot back at %s, before taking it at %s",
 			clock(*grant.ReleasedAt), clock(grant.RequestedAt))
 	}
 }
 
-// account is what the log says of an enforcement that stands where its row says.
+// account is what the log must contain for an enforcement with a given status.
 type account struct {
-	granted  bool // it has acted upon a grant in the place that it has now
-	holds    bool // and has not given the slot back
-	outcomes []attune.ExecutionStatus
+	granted  bool                     // the log has a grant for its current place
+	holds    bool                     // that grant has not given its slot back
+	outcomes []attune.ExecutionStatus // the possible statuses of its execution
 }
 
-// accounts has no entry for what an accepted enforcement cannot be.
+// accounts returns the account of every status that an accepted enforcement can have.
 func accounts() map[attune.EnforcementStatus]account {
 	ended := []attune.ExecutionStatus{
 		attune.ExecutionSucceeded, attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionCancelled, attune.ExecutionAbandoned,
@@ -74,13 +74,13 @@ func accounts() map[attune.EnforcementStatus]account {
 	}
 }
 
-// checkEnforcement expects the log to say what the status of an enforcement says. An outcome is the execution's, of which an
-// enforcement has one at most, so every grant of it has the same.
+// checkEnforcement expects the log to agree with the status of an enforcement. Outcome is the status of the execution. An
+// enforcement has at most one execution, so all its grants have the same outcome.
 func (c *check) checkEnforcement(p place) {
 	e := p.enforcement
 	want, accepted := c.accounts[e.Status]
 	if !accepted {
-		return // reported with the tickets
+		return // checkTickets reports it
 	}
 	wrong := func(format string, args ...any) {
 		c.violation(RuleLog, e.Sequence, e.GrantNumber, "enforcement %d is %s: %s", e.ID, e.Status, fmt.Sprintf(format, args...))
@@ -100,7 +100,7 @@ func (c *check) checkEnforcement(p place) {
 	case p.grant != nil && !want.holds && p.grant.ReleasedAt == nil:
 		wrong("it has not given its slot back")
 	case e.GrantNumber != number:
-		wrong("its row has grant %d, and the log has %d", e.GrantNumber, number)
+		wrong("its row has grant %d, but the log has %d", e.GrantNumber, number)
 	case len(grants) > 0 && !slices.Contains(want.outcomes, grants[0].Outcome):
 		wrong("its execution is %q", grants[0].Outcome)
 	}
@@ -124,7 +124,7 @@ func (c *check) checkCounts() {
 		{"total_dropped", s.TotalDropped, rows.Dropped},
 	} {
 		if count.says != int64(count.rows) {
-			c.violation(RuleCounts, 0, 0, "%s is %d, and the rows are %d", count.what, count.says, count.rows)
+			c.violation(RuleCounts, 0, 0, "%s is %d, but there are %d rows", count.what, count.says, count.rows)
 		}
 	}
 }

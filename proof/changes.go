@@ -8,8 +8,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// checkChanges holds the log of changes by hand against itself, the grants against the changes, and the counts, which say how
-// the queue is set, against the latest of them.
+// checkChanges checks that the log of manual changes is complete, that the grants obey the changes, and that mode and limit of
+// the queue are those of the latest changes.
 func (c *check) checkChanges() {
 	c.timeDecisions()
 	latest := map[attune.QueueChangeKind]attune.QueueChange{
@@ -18,7 +18,7 @@ func (c *check) checkChanges() {
 	next := c.nextOfKind()
 	for i, change := range c.changes {
 		if change.Number != int64(i+1) {
-			c.changed(change, "%d changes have a lower number", i)
+			c.changeViolation(change, "%d changes have a lower number", i)
 		}
 		c.checkStep(latest[change.Kind], change)
 		latest[change.Kind] = change
@@ -27,7 +27,7 @@ func (c *check) checkChanges() {
 		case attune.ChangeMode:
 			transition.Until, transition.Granted = until(next[i]), c.checkMode(change, next[i])
 		case attune.ChangeLimit:
-			transition.Until, transition.Granted = until(next[i]), c.checkLimitByHand(change, next[i])
+			transition.Until, transition.Granted = until(next[i]), c.checkManualLimit(change, next[i])
 		case attune.ChangeCancel:
 			c.checkCancel(change)
 		}
@@ -38,11 +38,12 @@ func (c *check) checkChanges() {
 	c.checkControl(latest[attune.ChangeMode], latest[attune.ChangeLimit])
 }
 
-func (c *check) changed(change attune.QueueChange, format string, args ...any) {
+// changeViolation reports a violation of [RuleChanges] by a change.
+func (c *check) changeViolation(change attune.QueueChange, format string, args ...any) {
 	c.violation(RuleChanges, 0, 0, "change %d: "+format, append([]any{change.Number}, args...)...)
 }
 
-// nextOfKind has for each change the next one of the same kind.
+// nextOfKind returns, for each change, the next change of the same kind, or nil.
 func (c *check) nextOfKind() []*attune.QueueChange {
 	next := make([]*attune.QueueChange, len(c.changes))
 	following := map[attune.QueueChangeKind]*attune.QueueChange{}
@@ -60,7 +61,7 @@ func until(next *attune.QueueChange) *time.Time {
 	return &next.At
 }
 
-// checkStep expects a change to start from where the one of its kind before has led.
+// checkStep expects a change to start from the result of the previous change of its kind.
 func (c *check) checkStep(before, change attune.QueueChange) {
 	var known bool
 	follows := true
@@ -70,19 +71,19 @@ func (c *check) checkStep(before, change attune.QueueChange) {
 		known = slices.Contains(modes, attune.QueueMode(change.From)) && slices.Contains(modes, attune.QueueMode(change.To))
 		follows = change.From == before.To
 	case attune.ChangeLimit:
-		was, _ := parseSetting(before.To)
+		previous, _ := parseSetting(before.To)
 		from, fromKnown := parseSetting(change.From)
 		_, toKnown := parseSetting(change.To)
-		known, follows = fromKnown && toKnown, from.follows(was, change.At)
+		known, follows = fromKnown && toKnown, from.follows(previous, change.At)
 	case attune.ChangeCancel:
 		known = change.From == string(attune.EnforcementQueued) &&
 			slices.Contains(attune.EnforcementStatuses(), attune.EnforcementStatus(change.To))
 	}
 	switch {
 	case !known || change.From == change.To:
-		c.changed(change, "there is no change of the %s from %q to %q", change.Kind, change.From, change.To)
+		c.changeViolation(change, "a change of the %s from %q to %q is impossible", change.Kind, change.From, change.To)
 	case !follows:
-		c.changed(change, "the %s was %q, and had been changed to %q", change.Kind, change.From, before.To)
+		c.changeViolation(change, "the %s was %q, but the previous change had set it to %q", change.Kind, change.From, before.To)
 	}
 }
 
@@ -98,13 +99,13 @@ func (c *check) checkMode(change attune.QueueChange, next *attune.QueueChange) i
 	return len(granted)
 }
 
-// checkLimitByHand expects every grant to be decided at a limit that is in force by hand until it is changed, and returns the
-// number of grants until then.
-func (c *check) checkLimitByHand(change attune.QueueChange, next *attune.QueueChange) int {
-	if set, ok := parseSetting(change.To); ok && set.byHand && set.until.IsZero() {
+// checkManualLimit expects every grant during a manual limit without an end to be decided at that limit. It returns the number
+// of grants until the next change of the limit.
+func (c *check) checkManualLimit(change attune.QueueChange, next *attune.QueueChange) int {
+	if set, ok := parseSetting(change.To); ok && set.manual && set.until.IsZero() {
 		for _, grant := range c.decidedBetween(change, next, true) {
 			if grant.Limit != set.limit && !limitUnknown(grant) {
-				c.contradiction(grant, next, "decided at a limit of %d, and change %d had set it to %d",
+				c.contradiction(grant, next, "decided at a limit of %d, but change %d had set it to %d",
 					grant.Limit, change.Number, set.limit)
 			}
 		}
@@ -112,13 +113,13 @@ func (c *check) checkLimitByHand(change attune.QueueChange, next *attune.QueueCh
 	return len(c.decidedBetween(change, next, false))
 }
 
-// cancelled reports whether a change has cancelled its ticket. A cancel that came too late has not: its record says what had
-// become of the ticket.
+// cancelled reports whether a change cancelled its ticket. A late cancel did not: its record has the status that the ticket
+// had.
 func cancelled(change attune.QueueChange) bool {
 	return change.Kind == attune.ChangeCancel && change.To == string(attune.EnforcementCancelled)
 }
 
-// checkAuthors expects a change for every ticket that was cancelled, and none twice: row and change are stored together.
+// checkAuthors expects exactly one change for every cancelled ticket, because row and change are stored in one transaction.
 func (c *check) checkAuthors() {
 	changes := map[attune.EnforcementID]int{}
 	for _, change := range c.changes {
@@ -130,17 +131,17 @@ func (c *check) checkAuthors() {
 		n, isCancelled := changes[e.ID], e.Status == attune.EnforcementCancelled
 		switch {
 		case isCancelled && n == 0:
-			c.violation(RuleChanges, e.Sequence, 0, "enforcement %d is cancelled, and no change says by whom", e.ID)
+			c.violation(RuleChanges, e.Sequence, 0, "enforcement %d is cancelled, but no change has cancelled it", e.ID)
 		case n > 1 || n == 1 && !isCancelled:
 			c.violation(RuleChanges, e.Sequence, 0, "enforcement %d is %s, and %d changes have cancelled it", e.ID, e.Status, n)
 		}
 	}
 }
 
-// checkCancel expects no grant of a ticket that was cancelled while it waited.
+// checkCancel expects no grant after the cancel of a ticket.
 func (c *check) checkCancel(change attune.QueueChange) {
 	if _, known := c.byID[change.Enforcement]; !known {
-		c.changed(change, "the queue has no enforcement %d", change.Enforcement)
+		c.changeViolation(change, "the queue has no enforcement %d", change.Enforcement)
 	}
 	if !cancelled(change) {
 		return
@@ -153,8 +154,9 @@ func (c *check) checkCancel(change attune.QueueChange) {
 	}
 }
 
-// contradiction reports a grant that was decided against the latest change before it, of which next is the next of the same
-// kind. A generation loses changes from the end, and only with itself: one that has granted after next has lost none before.
+// contradiction reports a grant that contradicts the latest change before it. next is the next change of the same kind. A
+// generation loses only its last changes, and only when it ends. So if the grant's generation granted after next, it lost no
+// change before next.
 func (c *check) contradiction(grant attune.LoggedGrant, next *attune.QueueChange, format string, args ...any) {
 	if next == nil || c.decided[grant.Generation].last.Before(next.At) {
 		c.report.Checked.Undecided++
@@ -163,20 +165,20 @@ func (c *check) contradiction(grant attune.LoggedGrant, next *attune.QueueChange
 	c.violation(RuleChanges, grant.Sequence, grant.Number, format, args...)
 }
 
-// checkControl expects the queue to be set as the latest changes say.
+// checkControl expects the queue to have the mode and the limit of the latest changes.
 func (c *check) checkControl(mode, limit attune.QueueChange) {
 	if is := cmp.Or(c.stats.Mode, attune.QueueOpen); string(is) != mode.To {
-		c.violation(RuleChanges, 0, 0, "the queue is %s, and the changes lead to %q", is, mode.To)
+		c.violation(RuleChanges, 0, 0, "the queue is %s, but the latest change set it to %q", is, mode.To)
 	}
-	if set, ok := parseSetting(limit.To); ok && set.byHand && set.until.IsZero() && c.stats.MaxConcurrent != set.limit {
-		c.violation(RuleChanges, 0, 0, "the limit is %d, and the changes lead to %q", c.stats.MaxConcurrent, limit.To)
+	if set, ok := parseSetting(limit.To); ok && set.manual && set.until.IsZero() && c.stats.MaxConcurrent != set.limit {
+		c.violation(RuleChanges, 0, 0, "the limit is %d, but the latest change set it to %q", c.stats.MaxConcurrent, limit.To)
 	}
 }
 
-// span is the time in which a generation decided the grants that are in the log.
+// span is the time between the first and the last logged grant of a generation.
 type span struct{ first, last time.Time }
 
-// timeDecisions sorts the grants by the time of their decision.
+// timeDecisions sorts the grants by the time of their decision, and computes the span of every generation.
 func (c *check) timeDecisions() {
 	c.byDecision = slices.Clone(c.grants)
 	slices.SortStableFunc(c.byDecision, func(a, b attune.LoggedGrant) int { return a.GrantedAt.Compare(b.GrantedAt) })
@@ -191,9 +193,9 @@ func (c *check) timeDecisions() {
 	}
 }
 
-// decidedBetween returns the grants from a change to the next of its kind. One at the very instant of a change may have been
-// decided on either side of it: it counts as after it, unless the change is a pause, and to neither side when only what is
-// surely between the two is asked for.
+// decidedBetween returns the grants between a change and the next one of its kind. A grant at the same instant as a change can
+// have been decided before or after it. With surely, such grants are left out. Otherwise they count as after the change, or as
+// before it if the change is a pause.
 func (c *check) decidedBetween(change attune.QueueChange, next *attune.QueueChange, surely bool) []attune.LoggedGrant {
 	from := c.decisionsBefore(change.At, surely)
 	to := len(c.byDecision)
@@ -203,10 +205,10 @@ func (c *check) decidedBetween(change attune.QueueChange, next *attune.QueueChan
 	return c.byDecision[from:max(from, to)]
 }
 
-// decisionsBefore counts the grants that were decided before t, or also at t.
-func (c *check) decisionsBefore(t time.Time, also bool) int {
+// decisionsBefore counts the grants that were decided before t, and with inclusive also those at t.
+func (c *check) decisionsBefore(t time.Time, inclusive bool) int {
 	n, _ := slices.BinarySearchFunc(c.byDecision, t, func(grant attune.LoggedGrant, t time.Time) int {
-		if grant.GrantedAt.Before(t) || also && grant.GrantedAt.Equal(t) {
+		if grant.GrantedAt.Before(t) || inclusive && grant.GrantedAt.Equal(t) {
 			return -1
 		}
 		return 1

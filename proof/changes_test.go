@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// changed is sound, with a pause between the grants of second 20 and 30, and a limit by hand from 15 to 35.
+// changed is sound, with a pause between the grants of seconds 20 and 30, and a manual limit from 15 to 35.
 func changed() rows {
 	r := sound()
 	change := func(at int, kind attune.QueueChangeKind, from, to string) {
@@ -33,16 +33,16 @@ func TestCheck_Changes(t *testing.T) {
 		change func(r *rows)
 		want   []string
 	}{
-		"as it was": {func(*rows) {}, nil},
-		"a pause at the instant of a grant": {
+		"the log is complete": {func(*rows) {}, nil},
+		"a pause comes at the instant of a grant": {
 			func(r *rows) { r.Changes[1].At = second(20) },
 			nil,
 		},
-		"a grant at the instant of the end of a pause": {
+		"a grant comes at the instant of the end of a pause": {
 			func(r *rows) { r.Changes[3].At = second(30) },
 			nil,
 		},
-		"a cancel that came too late": {
+		"a cancel comes too late": {
 			func(r *rows) {
 				r.Changes = append(r.Changes, attune.QueueChange{
 					Number: 6, At: second(36), Author: author, Kind: attune.ChangeCancel, From: "queued", To: "granted", Enforcement: 102,
@@ -50,24 +50,24 @@ func TestCheck_Changes(t *testing.T) {
 			},
 			nil,
 		},
-		"a limit that has run out": {
+		"a manual limit has expired": {
 			func(r *rows) {
 				r.Changes[0].To, r.Changes[4].From = "2 by hand until 2030-01-02T12:00:25Z", "9 by policy"
 			},
 			nil,
 		},
-		"a limit that is to run out, and is cleared before": {
+		"a manual limit is cleared before it expires": {
 			func(r *rows) {
 				r.Changes[0].To = "2 by hand until 2030-01-02T12:00:55Z"
 				r.Changes[4].From = r.Changes[0].To
 			},
 			nil,
 		},
-		"grants from before the log of limits": {
+		"grants are older than the log of limits": {
 			func(r *rows) { r.Grants[1].Limit, r.Grants[1].Revision = 0, 0 },
 			nil,
 		},
-		"a pause that is in force": {
+		"a pause is in force": {
 			func(r *rows) {
 				r.Changes, r.Stats.Mode, r.Stats.MaxConcurrent = r.Changes[:3], attune.QueuePaused, 2
 				r.Changes[1].At = second(41)
@@ -79,82 +79,82 @@ func TestCheck_Changes(t *testing.T) {
 			func(r *rows) { r.Changes = append(r.Changes[:2], r.Changes[3:]...) },
 			[]string{
 				"changes: change 4: 2 changes have a lower number", "changes: change 5: 3 changes have a lower number",
-				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+				"changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it",
 			},
 		},
-		"a number twice": {
+		"a number occurs twice": {
 			func(r *rows) { r.Changes[3].Number = 3 },
 			[]string{"changes: change 3: 3 changes have a lower number"},
 		},
-		"from another mode": {
+		"a change starts from another mode": {
 			func(r *rows) { r.Changes[3].From = "draining" },
-			[]string{`changes: change 4: the mode was "draining", and had been changed to "paused"`},
+			[]string{`changes: change 4: the mode was "draining", but the previous change had set it to "paused"`},
 		},
-		"not open at first": {
+		"the first change does not start from open": {
 			func(r *rows) { r.Changes[1].From = "draining" },
-			[]string{`changes: change 2: the mode was "draining", and had been changed to "open"`},
+			[]string{`changes: change 2: the mode was "draining", but the previous change had set it to "open"`},
 		},
-		"no mode": {
+		"a change leads to no mode": {
 			func(r *rows) { r.Changes[3].To, r.Stats.Mode = "ajar", "ajar" },
-			[]string{`changes: change 4: there is no change of the mode from "paused" to "ajar"`},
+			[]string{`changes: change 4: a change of the mode from "paused" to "ajar" is impossible`},
 		},
-		"no limit": {
+		"a change leads to no limit": {
 			func(r *rows) { r.Changes[4].To = "-1 by hand" },
-			[]string{`changes: change 5: there is no change of the limit from "2 by hand" to "-1 by hand"`},
+			[]string{`changes: change 5: a change of the limit from "2 by hand" to "-1 by hand" is impossible`},
 		},
-		"no time": {
+		"a limit ends at no time": {
 			func(r *rows) { r.Changes[4].To = "1 by hand until soon" },
-			[]string{`changes: change 5: there is no change of the limit from "2 by hand" to "1 by hand until soon"`},
+			[]string{`changes: change 5: a change of the limit from "2 by hand" to "1 by hand until soon" is impossible`},
 		},
-		"no change": {
+		"a change changes nothing": {
 			func(r *rows) { r.Changes[4].To = r.Changes[4].From },
 			[]string{
-				`changes: change 5: there is no change of the limit from "2 by hand" to "2 by hand"`,
-				`changes: the limit is 0, and the changes lead to "2 by hand"`,
+				`changes: change 5: a change of the limit from "2 by hand" to "2 by hand" is impossible`,
+				`changes: the limit is 0, but the latest change set it to "2 by hand"`,
 			},
 		},
-		"no cancel": {
+		"a cancel does not start from queued": {
 			func(r *rows) { r.Changes[2].From = "granted" },
-			[]string{`changes: change 3: there is no change of the cancel from "granted" to "cancelled"`},
+			[]string{`changes: change 3: a change of the cancel from "granted" to "cancelled" is impossible`},
 		},
-		"of no kind": {
+		"a change has no kind": {
 			func(r *rows) { r.Changes[2].Kind = "name" },
 			[]string{
-				`changes: change 3: there is no change of the name from "queued" to "cancelled"`,
-				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+				`changes: change 3: a change of the name from "queued" to "cancelled" is impossible`,
+				"changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it",
 			},
 		},
-		"another limit by hand": {
+		"a change starts from another manual limit": {
 			func(r *rows) { r.Changes[4].From = "3 by hand" },
-			[]string{`changes: change 5: the limit was "3 by hand", and had been changed to "2 by hand"`},
+			[]string{`changes: change 5: the limit was "3 by hand", but the previous change had set it to "2 by hand"`},
 		},
-		"a limit by hand that went by itself": {
+		"a manual limit without an end ends without a change": {
 			func(r *rows) { r.Changes[4].From = "1 by policy" },
-			[]string{`changes: change 5: the limit was "1 by policy", and had been changed to "2 by hand"`},
+			[]string{`changes: change 5: the limit was "1 by policy", but the previous change had set it to "2 by hand"`},
 		},
-		"a limit by hand that ran out too early": {
+		"a manual limit expires too early": {
 			func(r *rows) {
 				r.Changes[0].To, r.Changes[4].From = "2 by hand until 2030-01-02T12:00:36Z", "9 by policy"
 			},
-			[]string{`changes: change 5: the limit was "9 by policy", and had been changed to "2 by hand until 2030-01-02T12:00:36Z"`},
+			[]string{`changes: change 5: the limit was "9 by policy", but the previous change had set it to "2 by hand until 2030-01-02T12:00:36Z"`},
 		},
-		"granted while paused": {
+		"a grant is decided while the queue is paused": {
 			func(r *rows) { r.Grants[2].GrantedAt = second(28) },
 			[]string{"changes: sequence 4 grant 3: decided at 12:00:28.000000, while the queue was paused by change 2"},
 		},
-		"granted at another limit than the one by hand": {
+		"a grant is decided at another limit than the manual one": {
 			func(r *rows) { r.Grants[1].Limit = 3 },
-			[]string{"changes: sequence 2 grant 2: decided at a limit of 3, and change 1 had set it to 2"},
+			[]string{"changes: sequence 2 grant 2: decided at a limit of 3, but change 1 had set it to 2"},
 		},
-		"granted after it was cancelled": {
+		"a grant is decided after the cancel of its ticket": {
 			func(r *rows) { r.Changes[2].Enforcement = 104 },
 			[]string{
-				"changes: sequence 3: enforcement 103 is cancelled, and no change says by whom",
+				"changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it",
 				"changes: sequence 4: enforcement 104 is executed, and 1 changes have cancelled it",
 				"changes: sequence 4 grant 3: decided at 12:00:30.000000, after change 3 had cancelled the ticket",
 			},
 		},
-		"cancelled twice": {
+		"a ticket is cancelled twice": {
 			func(r *rows) {
 				again := r.Changes[2]
 				again.Number = 6
@@ -162,17 +162,17 @@ func TestCheck_Changes(t *testing.T) {
 			},
 			[]string{"changes: sequence 3: enforcement 103 is cancelled, and 2 changes have cancelled it"},
 		},
-		"cancelled somebody of another queue": {
+		"a cancelled ticket is of another queue": {
 			func(r *rows) { r.Changes[2].Enforcement = 999 },
-			[]string{"changes: change 3: the queue has no enforcement 999", "changes: sequence 3: enforcement 103 is cancelled, and no change says by whom"},
+			[]string{"changes: change 3: the queue has no enforcement 999", "changes: sequence 3: enforcement 103 is cancelled, but no change has cancelled it"},
 		},
-		"another mode now": {
+		"the queue has another mode": {
 			func(r *rows) { r.Stats.Mode = attune.QueueDraining },
-			[]string{`changes: the queue is draining, and the changes lead to "open"`},
+			[]string{`changes: the queue is draining, but the latest change set it to "open"`},
 		},
-		"another limit now": {
+		"the queue has another limit": {
 			func(r *rows) { r.Changes[4].To, r.Stats.MaxConcurrent = "3 by hand", 4; r.Grants[3].Limit = 3 },
-			[]string{`changes: the limit is 4, and the changes lead to "3 by hand"`},
+			[]string{`changes: the limit is 4, but the latest change set it to "3 by hand"`},
 		},
 	}
 	for name, tt := range tests {
@@ -185,18 +185,18 @@ func TestCheck_Changes(t *testing.T) {
 	}
 }
 
-// What a change that was not recorded would explain is counted, and is no violation.
+// A contradiction that an unrecorded change can explain is counted and is no violation.
 func TestCheck_Undecided(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(r *rows){
-		"the end of a pause is under way": func(r *rows) {
+		"the end of a pause is not recorded yet": func(r *rows) {
 			r.Changes, r.Stats.Mode, r.Stats.MaxConcurrent = r.Changes[:3], attune.QueuePaused, 2
 			r.Changes[1].At = second(31)
 		},
-		"the end of a pause was lost with the generation that had made it": func(r *rows) {
+		"the end of a pause is lost with its generation": func(r *rows) {
 			r.Grants[2].GrantedAt, r.Grants[3].Generation = second(28), 1
 		},
-		"the end of a limit by hand is under way": func(r *rows) {
+		"the end of a manual limit is not recorded yet": func(r *rows) {
 			r.Changes, r.Stats.MaxConcurrent = r.Changes[:4], 2
 			r.Grants[3].Limit = 7
 		},

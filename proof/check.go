@@ -9,16 +9,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Rows is everything that is stored about one queue, all of one instant; the lists are complete and in any order.
+// Rows are the stored rows of one queue, read at one instant. The lists are complete and in any order.
 type Rows struct {
 	Queue        attune.QueueKey
 	Stats        attune.QueueStats
-	Enforcements []attune.Enforcement // all that were ever recorded for the queue, also those that it has not accepted
+	Enforcements []attune.Enforcement // every recorded enforcement of the queue, including unaccepted ones
 	Grants       []attune.LoggedGrant // the log of grants
-	Changes      []attune.QueueChange // the log of changes by hand
+	Changes      []attune.QueueChange // the log of manual changes
 }
 
-// Check compares the rows of a queue with its promises. The rows are not changed.
+// Check compares the rows of a queue with its promises. It does not modify rows.
 func Check(rows Rows) Report {
 	c := newCheck(rows)
 	c.checkTickets()
@@ -32,7 +32,7 @@ func Check(rows Rows) Report {
 	return c.report
 }
 
-// check is one check under way.
+// check is the state of one check.
 type check struct {
 	report  Report
 	stats   attune.QueueStats
@@ -41,10 +41,10 @@ type check struct {
 	changes []attune.QueueChange // by number
 	byID    map[attune.EnforcementID]attune.Enforcement
 	granted map[attune.EnforcementID][]attune.LoggedGrant // by number
-	gaps    []gap                                         // numbers that are not in the log, by number
+	gaps    []gap                                         // missing numbers in the log, by number
 
 	accounts  map[attune.EnforcementStatus]account
-	actedUpon map[int64]time.Time // by generation: when the last of its grants was acted upon
+	actedUpon map[int64]time.Time // by generation: when its last logged grant was acted upon
 
 	byDecision []attune.LoggedGrant // by the time of the decision
 	decided    map[int64]span       // by generation
@@ -94,20 +94,20 @@ func (c *check) checkOnce() {
 	}
 	for _, grants := range c.granted {
 		for i := 1; i < len(grants); i++ {
-			c.checkAgain(grants[i-1], grants[i])
+			c.checkRegrant(grants[i-1], grants[i])
 		}
 	}
 }
 
-// checkAgain expects the later of two grants of an enforcement to be for a later place and a later attempt, after the slot of
-// the former place was given back.
-func (c *check) checkAgain(before, grant attune.LoggedGrant) {
+// checkRegrant expects the later of two grants of an enforcement to be for a later place and a later attempt, after the slot of
+// the earlier place was given back.
+func (c *check) checkRegrant(before, grant attune.LoggedGrant) {
 	switch {
 	case grant.Sequence == before.Sequence:
-		c.violation(RuleOnce, grant.Sequence, grant.Number, "enforcement %d was granted in this place already, by grant %d",
+		c.violation(RuleOnce, grant.Sequence, grant.Number, "enforcement %d was already granted in this place, by grant %d",
 			grant.Enforcement, before.Number)
 	case grant.Sequence < before.Sequence:
-		c.violation(RuleOnce, grant.Sequence, grant.Number, "enforcement %d had gone to the back by then, to the place of grant %d",
+		c.violation(RuleOnce, grant.Sequence, grant.Number, "enforcement %d had already gone to the back, to the place of grant %d",
 			grant.Enforcement, before.Number)
 	case grant.Attempt <= before.Attempt:
 		c.violation(RuleOnce, grant.Sequence, grant.Number, "attempt %d of enforcement %d was granted after attempt %d, of grant %d",
@@ -118,5 +118,5 @@ func (c *check) checkAgain(before, grant attune.LoggedGrant) {
 	}
 }
 
-// clock writes a time so that two of them can be told apart.
+// clock formats a time with microseconds, the precision of the database.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000000") }

@@ -73,7 +73,7 @@ func TestCheck_Sound(t *testing.T) {
 	}, report.Checked)
 }
 
-// A grant from before the log counts for those after it, and is not judged itself.
+// A grant that is older than the log counts for later grants, but its own limit is not checked.
 func TestCheck_LimitUnknown(t *testing.T) {
 	t.Parallel()
 	r := sound()
@@ -85,32 +85,32 @@ func TestCheck_LimitUnknown(t *testing.T) {
 	require.Equal(t, "limit: sequence 4 grant 3: decided while 2 slots were held, at a limit of 2", report.Violations[0].String())
 }
 
-// What looks odd and is right.
+// These rows are unusual and right.
 func TestCheck_Allowed(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(r *rows){
-		"an empty queue": func(r *rows) { *r = empty() },
-		"what the queue has not accepted": func(r *rows) {
+		"the queue is empty": func(r *rows) { *r = empty() },
+		"the queue has not accepted some enforcements": func(r *rows) {
 			r.Enforcements = append(r.Enforcements,
 				attune.Enforcement{ID: 201, Queue: key, Status: attune.EnforcementCreated},
 				attune.Enforcement{ID: 202, Queue: key, Status: attune.EnforcementRejected, FinishedAt: new(second(1))})
 		},
-		"a slot given back as the next is taken": func(r *rows) { *r.Grants[1].ReleasedAt = r.Grants[3].RequestedAt },
-		"a limit lowered while slots are held, and raised again": func(r *rows) {
+		"a slot is given back at the instant of the next request": func(r *rows) { *r.Grants[1].ReleasedAt = r.Grants[3].RequestedAt },
+		"a limit is lowered while slots are held, and raised again": func(r *rows) {
 			r.Grants[0].ReleasedAt = new(second(1000))
 			r.Grants[1].ReleasedAt = new(second(1000))
 			r.Grants[2].Limit, r.Grants[3].Limit = 3, 4
 		},
-		"a grant that is stored after a later one": func(r *rows) {
+		"a grant is stored after a later one": func(r *rows) {
 			r.Grants[0].RequestedAt, r.Grants[1].RequestedAt = r.Grants[1].RequestedAt, r.Grants[0].RequestedAt
 		},
-		"a grant under way": func(r *rows) {
+		"a grant is not acted upon yet": func(r *rows) {
 			r.Grants[3].Limit = 3
 			r.enforcement(2).Status, r.enforcement(2).GrantNumber = attune.EnforcementQueued, 0
 			r.Grants = slices.Delete(r.Grants, 1, 2)
 			r.count()
 		},
-		"an end under way": func(r *rows) {
+		"a settlement is not recorded yet": func(r *rows) {
 			r.enforcement(3).Status = attune.EnforcementQueued
 			r.count()
 		},
@@ -129,23 +129,23 @@ func TestCheck_Violations(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		change func(r *rows)
-		want   []string // the violations, from their start
+		want   []string // prefixes of the violations
 	}{
-		"a lost ticket": {
+		"a ticket is lost": {
 			func(r *rows) {
 				r.Enforcements = slices.Delete(r.Enforcements, 2, 3)
 				r.Stats.TotalEnqueued, r.Stats.TotalDropped = 5, 0
 			},
 			[]string{"tickets: sequence 3: 1 tickets are lost"},
 		},
-		"lost tickets at the end": {
+		"the last tickets are lost": {
 			func(r *rows) { r.Stats.TotalEnqueued, r.Stats.QueueLength = 8, 3 },
 			[]string{
-				"tickets: sequence 7: 2 tickets are lost: nobody has or had a sequence from 7 to 8",
-				"counts: total_enqueued is 8, and the rows are 6", "counts: queue_length is 3, and the rows are 1",
+				"tickets: sequence 7: 2 tickets are lost: no enforcement has or had a sequence from 7 to 8",
+				"counts: total_enqueued is 8, but there are 6 rows", "counts: queue_length is 3, but there are 1 rows",
 			},
 		},
-		"one place for two": {
+		"two enforcements have one place": {
 			func(r *rows) {
 				twin := *r.enforcement(6)
 				twin.ID = 999
@@ -154,7 +154,7 @@ func TestCheck_Violations(t *testing.T) {
 			},
 			[]string{"tickets: sequence 6: enforcements 106 and 999 have the same place", "tickets: sequence 7: 1 tickets are lost"},
 		},
-		"the same enforcement twice": {
+		"an enforcement occurs twice": {
 			func(r *rows) {
 				twin := *r.enforcement(6)
 				twin.Sequence = 7
@@ -163,36 +163,36 @@ func TestCheck_Violations(t *testing.T) {
 			},
 			[]string{"tickets: 7 rows are about 6 enforcements"},
 		},
-		"accepted out of order": {
+		"a ticket is accepted out of order": {
 			func(r *rows) { r.enforcement(6).QueuedAt = new(second(-1)) },
-			[]string{"tickets: sequence 6: accepted at 11:59:59.000000, and one of a lower sequence at 12:00:04.000000"},
+			[]string{"tickets: sequence 6: accepted at 11:59:59.000000, and a lower sequence at 12:00:04.000000"},
 		},
-		"a ticket of another queue": {
+		"a ticket is of another queue": {
 			func(r *rows) { r.enforcement(6).Queue = "shop.test" },
 			[]string{`tickets: sequence 6: enforcement 106 has no place in this queue: its queue is "shop.test"`},
 		},
-		"a status that no ticket has": {
+		"a status is impossible": {
 			func(r *rows) {
 				r.enforcement(6).Status = attune.EnforcementCreated
 				r.Stats.TotalEnqueued, r.Stats.QueueLength = 5, 0
 			},
 			[]string{
 				"tickets: sequence 6: enforcement 106 neither waits, nor holds a slot, nor has ended",
-				"counts: total_enqueued is 5, and the rows are 6",
+				"counts: total_enqueued is 5, but there are 6 rows",
 			},
 		},
-		"an attempt granted twice": {
+		"an attempt is granted twice": {
 			func(r *rows) {
 				again := r.Grants[2]
 				again.Number, again.RequestedAt, again.ReleasedAt = 5, second(60), new(second(61))
 				r.Grants = append(r.Grants, again)
 			},
 			[]string{
-				"once: sequence 4 grant 5: enforcement 104 was granted in this place already, by grant 3",
+				"once: sequence 4 grant 5: enforcement 104 was already granted in this place, by grant 3",
 				"order: sequence 4 grant 5: decided after grant 4 of sequence 5",
 			},
 		},
-		"a number used twice": {
+		"a number is used twice": {
 			func(r *rows) {
 				r.Grants[1].Number, r.enforcement(2).GrantNumber = 1, 1
 				r.Grants[2].Number, r.enforcement(4).GrantNumber = 2, 2
@@ -200,18 +200,18 @@ func TestCheck_Violations(t *testing.T) {
 			},
 			[]string{"once: sequence 2 grant 1: two grants have this number"},
 		},
-		"overtaken": {
+		"a ticket is overtaken": {
 			func(r *rows) {
 				r.Grants[0].Number, r.enforcement(1).GrantNumber = 2, 2
 				r.Grants[1].Number, r.enforcement(2).GrantNumber = 1, 1
 			},
 			[]string{"order: sequence 1 grant 2: decided after grant 1 of sequence 2"},
 		},
-		"a number that nobody waits for": {
+		"no ticket explains a missing number": {
 			func(r *rows) { r.Grants[3].Number, r.enforcement(5).GrantNumber = 5, 5 },
-			[]string{"order: sequence 5 grant 5: 1 numbers before it are not in the log, and 0 tickets between sequences 4 and 5 may have been meant"},
+			[]string{"order: sequence 5 grant 5: 1 numbers before it are not in the log, but only 0 tickets between sequences 4 and 5 can explain them"},
 		},
-		"one too many, with a grant under way": {
+		"a grant exceeds the limit because another is not acted upon yet": {
 			func(r *rows) {
 				r.enforcement(2).Status, r.enforcement(2).GrantNumber = attune.EnforcementQueued, 0
 				r.Grants = slices.Delete(r.Grants, 1, 2)
@@ -219,19 +219,19 @@ func TestCheck_Violations(t *testing.T) {
 			},
 			[]string{"limit: sequence 5 grant 4: decided while 1 slots were held and 1 more were given to grants not acted upon, at a limit of 2"},
 		},
-		"one too many": {
+		"a grant exceeds the limit": {
 			func(r *rows) { r.Grants[0].ReleasedAt = new(second(31)) },
 			[]string{"limit: sequence 4 grant 3: decided while 2 slots were held, at a limit of 2"},
 		},
-		"granted at limit 0": {
+		"a grant is decided at limit 0": {
 			func(r *rows) { r.Grants[0].Limit = 0 },
 			[]string{"limit: sequence 1 grant 1: decided while 0 slots were held, at a limit of 0"},
 		},
-		"a grant in another lane": {
+		"a grant is in another lane": {
 			func(r *rows) { r.Grants[2].Lane = 1 },
-			[]string{"log: sequence 4 grant 3: decided in lane 1, and enforcement 104 is in lane 0"},
+			[]string{"log: sequence 4 grant 3: decided in lane 1, but enforcement 104 is in lane 0"},
 		},
-		"a grant of nobody": {
+		"a grant has no enforcement": {
 			func(r *rows) {
 				r.Grants = append(r.Grants, attune.LoggedGrant{
 					Grant:       attune.Grant{Ticket: attune.Ticket{Enforcement: 999, Sequence: 9, Attempt: 1}, Number: 5, Limit: 2},
@@ -242,62 +242,62 @@ func TestCheck_Violations(t *testing.T) {
 			},
 			[]string{"log: sequence 9 grant 5: the queue has no enforcement 999"},
 		},
-		"a grant with the place of another": {
+		"a grant has the place of another ticket": {
 			func(r *rows) { r.Grants[2].Sequence = 3 },
 			[]string{
 				"tickets: sequence 3: enforcements 103 and 104 have the same place",
 				"log: sequence 4 grant 3: enforcement 104 is executed: the log has no grant for it",
-				"counts: total_enqueued is 6, and the rows are 7", "counts: total_completed is 3, and the rows are 4",
+				"counts: total_enqueued is 6, but there are 7 rows", "counts: total_completed is 3, but there are 4 rows",
 			},
 		},
-		"a grant with a place that is not given out": {
+		"a grant has an unassigned place": {
 			func(r *rows) { r.Grants[3].Sequence = 7 },
 			[]string{
 				"log: sequence 5 grant 4: enforcement 105 is granted: the log has no grant for it",
 				"log: sequence 7 grant 4: enforcement 105 has the sequence 5",
 			},
 		},
-		"no attempt": {
+		"a grant has no attempt": {
 			func(r *rows) { r.Grants[2].Attempt = 0 },
 			[]string{"log: sequence 4 grant 3: number 3 and attempt 0 start at 1"},
 		},
-		"given back before it was taken": {
+		"a slot is given back before it is taken": {
 			func(r *rows) { r.Grants[2].ReleasedAt = new(second(29)) },
-			[]string{"log: sequence 4 grant 3: gave its slot back at 12:00:29.000000 and took it at 12:00:30.000000"},
+			[]string{"log: sequence 4 grant 3: gave its slot back at 12:00:29.000000, before taking it at 12:00:30.000000"},
 		},
-		"a slot that was not given back": {
+		"a slot is not given back": {
 			func(r *rows) { r.Grants[2].ReleasedAt, r.Grants[2].Outcome = nil, attune.ExecutionRunning },
 			[]string{"log: sequence 4 grant 3: enforcement 104 is executed: it has not given its slot back"},
 		},
-		"executed without a grant": {
+		"an executed enforcement has no grant": {
 			func(r *rows) {
 				r.enforcement(3).Status = attune.EnforcementExecuted
 				r.count()
 			},
 			[]string{"log: sequence 3: enforcement 103 is executed: the log has no grant for it"},
 		},
-		"granted without a slot": {
+		"a granted enforcement has no slot": {
 			func(r *rows) { r.Grants[3].ReleasedAt, r.Grants[3].Outcome = new(second(55)), attune.ExecutionFailed },
 			[]string{"log: sequence 5 grant 4: enforcement 105 is granted: it has given its slot back at 12:00:55.000000"},
 		},
-		"granted and waiting": {
+		"a granted enforcement waits": {
 			func(r *rows) {
 				r.enforcement(5).Status = attune.EnforcementQueued
 				r.count()
 			},
 			[]string{"log: sequence 5 grant 4: enforcement 105 is queued: the log has grant 4 for it"},
 		},
-		"another number": {
+		"a row has another grant number": {
 			func(r *rows) { r.enforcement(5).GrantNumber = 7 },
-			[]string{"log: sequence 5 grant 7: enforcement 105 is granted: its row has grant 7, and the log has 4"},
+			[]string{"log: sequence 5 grant 7: enforcement 105 is granted: its row has grant 7, but the log has 4"},
 		},
-		"ended and still holding": {
+		"an ended execution holds a slot": {
 			func(r *rows) { r.Grants[3].Outcome = attune.ExecutionFailed },
 			[]string{"log: sequence 5 grant 4: enforcement 105 is granted: its execution is \"failed\""},
 		},
-		"a wrong counter": {
+		"a counter is wrong": {
 			func(r *rows) { r.Stats.TotalCompleted++ },
-			[]string{"counts: 6 accepted is not 1 waiting + 1 active + 4 given back + 1 dropped", "counts: total_completed is 4, and the rows are 3"},
+			[]string{"counts: 6 accepted is not 1 waiting + 1 active + 4 given back + 1 dropped", "counts: total_completed is 4, but there are 3 rows"},
 		},
 	}
 	for name, tt := range tests {

@@ -9,8 +9,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// corruption is one way to make rows wrong; apply reports whether these rows have what it needs. prepare makes that likely,
-// where chance does not.
+// corruption is one way to falsify rows. apply reports whether it could falsify them. prepare makes that likely, if chance does
+// not.
 type corruption struct {
 	name    string
 	apply   func(t *rapid.T, r *rows) bool
@@ -19,24 +19,24 @@ type corruption struct {
 
 func corruptions() []corruption {
 	return []corruption{
-		{name: "swap two sequences", apply: swapSequences},
-		{name: "swap two decisions", apply: swapDecisions, prepare: (*history).oneAfterTheOther},
-		{name: "duplicate a grant", apply: duplicateGrant},
-		{name: "extend an interval beyond the limit", apply: extendInterval, prepare: (*history).oneAfterTheOther},
-		{name: "drop a ticket", apply: dropTicket},
-		{name: "drop a release", apply: dropRelease},
-		{name: "drop a grant", apply: dropGrant},
-		{name: "wrong counter", apply: wrongCounter},
-		{name: "repeat an attempt", apply: repeatAttempt, prepare: (*history).goBack},
+		{name: "two sequences are swapped", apply: swapSequences},
+		{name: "two decisions are swapped", apply: swapDecisions, prepare: (*history).oneAfterTheOther},
+		{name: "a grant is duplicated", apply: duplicateGrant},
+		{name: "an interval exceeds the limit", apply: extendInterval, prepare: (*history).oneAfterTheOther},
+		{name: "a ticket is dropped", apply: dropTicket},
+		{name: "a release is dropped", apply: dropRelease},
+		{name: "a grant is dropped", apply: dropGrant},
+		{name: "a counter is wrong", apply: wrongCounter},
+		{name: "an attempt is repeated", apply: repeatAttempt, prepare: (*history).goBack},
 		{name: "an older generation decides again", apply: olderGeneration, prepare: (*history).oneAfterTheOther},
-		{name: "another outcome", apply: anotherOutcome, prepare: (*history).oneAfterTheOther},
-		{name: "drop a change", apply: dropChange, prepare: (*history).pauseAndGoOn},
-		{name: "change from somewhere else", apply: breakChange, prepare: (*history).pauseAndGoOn},
-		{name: "another mode", apply: anotherMode},
-		{name: "grant while paused", apply: grantWhilePaused, prepare: (*history).pauseAndGoOn},
-		{name: "grant at another limit", apply: grantAtAnotherLimit, prepare: (*history).limitByHand},
-		{name: "grant after a cancel", apply: grantAfterCancel, prepare: (*history).pauseAndGoOn},
-		{name: "another lane", apply: anotherLane, prepare: (*history).oneAfterTheOther},
+		{name: "an outcome differs", apply: anotherOutcome, prepare: (*history).oneAfterTheOther},
+		{name: "a change is dropped", apply: dropChange, prepare: (*history).pauseAndGoOn},
+		{name: "a change starts from another mode", apply: breakChange, prepare: (*history).pauseAndGoOn},
+		{name: "the mode differs", apply: anotherMode},
+		{name: "a grant is decided while the queue is paused", apply: grantWhilePaused, prepare: (*history).pauseAndGoOn},
+		{name: "a grant is decided at another limit", apply: grantAtAnotherLimit, prepare: (*history).limitByHand},
+		{name: "a grant is decided after a cancel", apply: grantAfterCancel, prepare: (*history).pauseAndGoOn},
+		{name: "a lane differs", apply: anotherLane, prepare: (*history).oneAfterTheOther},
 	}
 }
 
@@ -56,7 +56,7 @@ func swapSequences(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// swapDecisions has two tickets granted in the wrong order, and everything agree on it.
+// swapDecisions grants two tickets in the wrong order, consistently in all rows.
 func swapDecisions(t *rapid.T, r *rows) bool {
 	if len(r.Grants) < 2 {
 		return false
@@ -95,7 +95,7 @@ func highest(r *rows) int64 {
 	return n
 }
 
-// extendInterval has a grant keep its slot while a later one took the last that was free.
+// extendInterval lets a grant keep its slot while a later grant took the last free slot.
 func extendInterval(t *rapid.T, r *rows) bool {
 	type pair struct{ longer, later int }
 	var pairs []pair
@@ -143,7 +143,7 @@ func dropRelease(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// pick draws one of those that match.
+// pick draws one of the matching elements.
 func pick[T any](t *rapid.T, all []T, match func(T) bool) *T {
 	var found []*T
 	for i := range all {
@@ -174,7 +174,7 @@ func wrongCounter(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// repeatAttempt gives a grant the attempt of the grant that the same enforcement had in its place before.
+// repeatAttempt gives a grant the attempt of the enforcement's previous grant.
 func repeatAttempt(t *rapid.T, r *rows) bool {
 	former := pick(t, r.Grants, func(g attune.LoggedGrant) bool {
 		return slices.ContainsFunc(r.Grants, func(o attune.LoggedGrant) bool {
@@ -192,7 +192,7 @@ func repeatAttempt(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// olderGeneration has the first generation decide after a later one has.
+// olderGeneration makes the first generation decide after a later one.
 func olderGeneration(t *rapid.T, r *rows) bool {
 	if len(r.Grants) < 2 {
 		return false
@@ -222,7 +222,7 @@ func dropChange(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// breakChange has a change of the mode start from a mode that was not in force.
+// breakChange makes a change start from a mode that was not in force.
 func breakChange(t *rapid.T, r *rows) bool {
 	change := pick(t, r.Changes, func(c attune.QueueChange) bool { return c.Kind == attune.ChangeMode })
 	if change == nil {
@@ -239,7 +239,7 @@ func anotherMode(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// next is the next change of the same kind, if the generation of a grant has surely made it.
+// next returns the next change of the same kind, if the generation of the grant certainly made it.
 func next(r *rows, change attune.QueueChange, generation int64) *attune.QueueChange {
 	i := slices.IndexFunc(r.Changes, func(c attune.QueueChange) bool { return c.Kind == change.Kind && c.Number > change.Number })
 	if i < 0 || !slices.ContainsFunc(r.Grants, func(g attune.LoggedGrant) bool {
@@ -250,7 +250,7 @@ func next(r *rows, change attune.QueueChange, generation int64) *attune.QueueCha
 	return &r.Changes[i]
 }
 
-// grantWhilePaused has a grant decided in the middle of a pause, of which its generation has seen the end.
+// grantWhilePaused moves a grant into a pause whose end its generation has seen.
 func grantWhilePaused(t *rapid.T, r *rows) bool {
 	type choice struct {
 		grant int
@@ -277,7 +277,7 @@ func grantWhilePaused(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// grantAtAnotherLimit has a grant say another limit than the one that was in force by hand.
+// grantAtAnotherLimit gives a grant another limit than the manual limit in force.
 func grantAtAnotherLimit(t *rapid.T, r *rows) bool {
 	grant := pick(t, r.Grants, func(g attune.LoggedGrant) bool {
 		return slices.ContainsFunc(r.Changes, func(c attune.QueueChange) bool {
@@ -293,7 +293,7 @@ func grantAtAnotherLimit(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// grantAfterCancel has the log say that somebody who was granted had been cancelled before that.
+// grantAfterCancel records a cancel before the grant of the same ticket.
 func grantAfterCancel(t *rapid.T, r *rows) bool {
 	grant := pick(t, r.Grants, func(g attune.LoggedGrant) bool {
 		return slices.ContainsFunc(r.Grants, func(o attune.LoggedGrant) bool {
@@ -310,7 +310,7 @@ func grantAfterCancel(t *rapid.T, r *rows) bool {
 	return true
 }
 
-// anotherLane has the log say that a ticket was granted in a lane that it is not in.
+// anotherLane gives a grant another lane than its ticket's.
 func anotherLane(t *rapid.T, r *rows) bool {
 	grant := pick(t, r.Grants, func(attune.LoggedGrant) bool { return true })
 	if grant == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // rebuilt is a queue at limit 3. Its first generation decided grants 1 to 4, for sequences 1 to 4, and was lost before
-// anybody acted upon 2 and 3; the next one granted those again, and then sequence 5.
+// grants 2 and 3 were acted upon. The next generation granted these tickets again, and then sequence 5.
 func rebuilt() rows {
 	r := empty()
 	for sequence := range int64(5) {
@@ -43,12 +43,12 @@ func TestCheck_Generations(t *testing.T) {
 		change func(r *rows)
 		want   []string
 	}{
-		"two were fenced off and granted again": {func(*rows) {}, nil},
-		"one was fenced off and has ended since": {
+		"two tickets are fenced off and granted again": {func(*rows) {}, nil},
+		"a ticket is fenced off and ends later": {
 			func(r *rows) { dropAt(r, 3, 36) },
 			nil,
 		},
-		"one has ended by what the first generation had decided, unknown to the second": {
+		"a ticket ends by a settlement of the first generation that the second does not know": {
 			func(r *rows) {
 				dropAt(r, 5, 32)
 				r.Enforcements = append(r.Enforcements, attune.Enforcement{
@@ -61,7 +61,7 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			nil,
 		},
-		"one end was decided and lost": {
+		"a settlement is decided and lost": {
 			lostEnd,
 			nil,
 		},
@@ -70,14 +70,14 @@ func TestCheck_Generations(t *testing.T) {
 			func(r *rows) { r.Grants[4].Generation = 1 },
 			[]string{"order: sequence 5 grant 7: decided by generation 1 after generation 2 had taken over"},
 		},
-		"overtaken within a generation": {
+		"a ticket is overtaken within a generation": {
 			func(r *rows) {
 				r.Grants[2].Number, r.Grants[3].Number = 6, 5
 				r.enforcement(2).GrantNumber, r.enforcement(3).GrantNumber = 6, 5
 			},
 			[]string{"order: sequence 2 grant 6: decided after grant 5 of sequence 3"},
 		},
-		"more numbers than anybody may have been granted": {
+		"more numbers are missing than tickets can explain": {
 			func(r *rows) {
 				for i := 1; i < len(r.Grants); i++ {
 					r.Grants[i].Number++
@@ -85,12 +85,12 @@ func TestCheck_Generations(t *testing.T) {
 					r.enforcement(r.Grants[i].Sequence).GrantNumber++
 				}
 			},
-			[]string{"order: sequence 4 grant 5: 3 numbers before it are not in the log, and 2 tickets between sequences 1 and 4 may have been meant"},
+			[]string{"order: sequence 4 grant 5: 3 numbers before it are not in the log, but only 2 tickets between sequences 1 and 4 can explain them"},
 		},
-		"one end cannot have been lost": {
+		"a settlement cannot have been lost": {
 			func(r *rows) {
 				lostEnd(r)
-				// Somebody who came after grant 3 has ended before grant 4, both of generation 1.
+				// A ticket that arrived after grant 3 ended before grant 4, both of generation 1.
 				r.Enforcements = append(r.Enforcements, attune.Enforcement{
 					ID: 106, Queue: key, Sequence: 6, Status: attune.EnforcementExpired, QueuedAt: new(second(21)), FinishedAt: new(second(29)),
 				})
@@ -101,9 +101,9 @@ func TestCheck_Generations(t *testing.T) {
 				}
 				r.count()
 			},
-			[]string{"order: sequence 4 grant 3: overtook 1 tickets between sequences 1 and 4, of which neither a grant nor an end can have been lost"},
+			[]string{"order: sequence 4 grant 3: overtook 1 tickets between sequences 1 and 4, whose grants and ends cannot have been lost"},
 		},
-		"ends that were stored by a later generation prove nothing": {
+		"settlements that a later generation stored prove nothing": {
 			func(r *rows) {
 				lostEnd(r)
 				r.Enforcements = append(r.Enforcements, attune.Enforcement{
@@ -113,22 +113,22 @@ func TestCheck_Generations(t *testing.T) {
 			},
 			nil,
 		},
-		"who has ended has given its slot back": {
+		"an ended ticket has given its slot back": {
 			func(r *rows) {
 				dropAt(r, 3, 15)
 				r.Grants[1].Limit = 2
 			},
 			nil,
 		},
-		"more overtaken than there were slots": {
+		"more tickets are overtaken than slots exist": {
 			func(r *rows) { r.Grants[1].Limit = 2 },
 			[]string{"limit: sequence 4 grant 4: decided while 0 slots were held and 2 more were given to grants not acted upon, at a limit of 2"},
 		},
-		"overtaken while the last slot was held": {
+		"a ticket is overtaken while the last slot is held": {
 			func(r *rows) { r.Grants[0].ReleasedAt = new(second(21)) },
 			[]string{"limit: sequence 4 grant 4: decided while 1 slots were held and 2 more were given to grants not acted upon, at a limit of 3"},
 		},
-		"fenced grants hold nothing in the next generation, others do": {
+		"fenced grants hold no slot in the next generation, other grants do": {
 			func(r *rows) { r.Grants[2].Limit = 1 },
 			[]string{"limit: sequence 2 grant 5: decided while 1 slots were held, at a limit of 1"},
 		},
@@ -143,7 +143,7 @@ func TestCheck_Generations(t *testing.T) {
 	}
 }
 
-// dropAt has the ticket of a sequence expire instead of being granted.
+// dropAt makes the ticket of a sequence expire instead of being granted.
 func dropAt(r *rows, sequence int64, at int) {
 	e := r.enforcement(sequence)
 	e.Status, e.GrantNumber, e.FinishedAt = attune.EnforcementExpired, 0, new(second(at))
@@ -151,7 +151,7 @@ func dropAt(r *rows, sequence int64, at int) {
 	r.count()
 }
 
-// lostEnd has the first generation decide one grant less: it had decided the end of that ticket.
+// lostEnd removes one grant of the first generation, which settled that ticket instead.
 func lostEnd(r *rows) {
 	for i := 1; i < len(r.Grants); i++ {
 		r.Grants[i].Number--
@@ -172,12 +172,12 @@ func TestCheck_GenerationsCounted(t *testing.T) {
 	require.Equal(t, want, check(r).Checked)
 }
 
-// A ticket that ended before anybody of a first generation was granted behind it cannot have had a grant of it.
+// A ticket that ended before the first generation granted a ticket behind it cannot have had a grant of that generation.
 func TestCheck_EndedBefore(t *testing.T) {
 	t.Parallel()
 	for generation, want := range map[int64][]string{
-		0: {"order: sequence 4 grant 4: 1 numbers before it are not in the log, and 0 tickets between sequences 2 and 4 may have been meant"},
-		1: nil, // an end that generation 0 had decided may have been stored late
+		0: {"order: sequence 4 grant 4: 1 numbers before it are not in the log, but only 0 tickets between sequences 2 and 4 can explain them"},
+		1: nil, // a settlement of generation 0 may have been stored late
 	} {
 		r := sound()
 		r.Grants = r.Grants[:3]

@@ -13,21 +13,21 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// history drives a semaphore and writes the rows that a database would have: what is decided is stored some time after that,
-// and not in the order in which it was decided. Now and then the semaphore is lost and built from the rows anew.
+// history drives a semaphore and writes the rows that a database would have. It stores decisions later and in another order.
+// Sometimes it loses the semaphore and rebuilds it from the rows.
 type history struct {
 	rows
 
 	state      *semaphore.State
-	database   time.Time // each look at it is later than the one before
+	database   time.Time // the database's clock, later at every reading
 	generation int64
 	sequence   int64
 	policy     attune.QueuePolicy
 	override   *attune.LimitOverride // as it is stored
-	requests   int                   // for changes by hand so far
+	requests   int                   // the number of change requests so far
 
-	releases []attune.Ticket     // on their way to the queue
-	late     []attune.Settlement // on their way from a generation that is gone to the rows
+	releases []attune.Ticket     // not yet sent to the queue
+	late     []attune.Settlement // settlements of an earlier generation, not yet stored
 }
 
 func newHistory() *history {
@@ -40,7 +40,7 @@ func newHistory() *history {
 	return h
 }
 
-// check judges the rows as they are.
+// check checks the current rows.
 func (h *history) check() proof.Report {
 	h.count()
 	h.Stats.MaxConcurrent = h.policy.Limit
@@ -56,7 +56,7 @@ func (h *history) tick() time.Time {
 	return h.database
 }
 
-// queueClock runs behind the database's by more than anything takes here.
+// queueClock is behind the database's clock by more than any step takes.
 func (h *history) queueClock() time.Time { return h.database.Add(-time.Minute) }
 
 func (h *history) actions() map[string]func(*rapid.T) {
@@ -87,7 +87,7 @@ func (h *history) queue(e *attune.Enforcement, attempt int) {
 	h.state.Acquire(h.queueClock(), []attune.Ticket{ticket})
 }
 
-// request acts upon one of the grants that have been decided.
+// request acts upon one of the decided grants.
 func (h *history) request(t *rapid.T) {
 	decided := h.state.Deliverable(10)
 	if len(decided) == 0 {
@@ -112,7 +112,7 @@ func (h *history) act(grant attune.Grant) {
 	}
 }
 
-// running draws an enforcement whose attempt is under way.
+// draw draws an enforcement with this status and outcome, or returns nil.
 func (h *history) draw(t *rapid.T, status attune.EnforcementStatus, outcome attune.ExecutionStatus) *attune.Enforcement {
 	var found []*attune.Enforcement
 	for i := range h.Enforcements {
@@ -173,18 +173,18 @@ func (h *history) unpark(t *rapid.T) {
 	}
 }
 
-// release has slots freed that were given back, all that are on their way or none.
+// release sends all pending releases to the queue, or none.
 func (h *history) release(*rapid.T) {
 	h.state.Release(h.queueClock(), h.releases)
 	h.releases = nil
 }
 
-// record stores the ends of tickets that were never granted.
+// record stores settlements.
 func (h *history) record(t *rapid.T) {
 	h.recordSome(rapid.IntRange(1, 5).Draw(t, "n"))
 }
 
-// recordSome stores up to n ends, with the changes by hand that are recorded together with them.
+// recordSome stores up to n settlements, with the manual changes that are recorded with them.
 func (h *history) recordSome(n int) {
 	settled := h.state.Unrecorded(n)
 	control := h.state.Unlogged(100, len(settled))
@@ -192,7 +192,7 @@ func (h *history) recordSome(n int) {
 		h.settle(settlement)
 	}
 	for _, change := range control.Changes {
-		if change.Kind == attune.ChangeCancel { // the row has the last word
+		if change.Kind == attune.ChangeCancel { // the outcome comes from the row
 			change.To = string(h.byID(change.Enforcement).Status)
 		}
 		h.Changes = append(h.Changes, change)
@@ -229,10 +229,10 @@ func (h *history) setPolicy(t *rapid.T) {
 	h.state.SetPolicy(h.queueClock(), h.policy)
 }
 
-// author has authenticated itself to the API.
+// author is authenticated by the API.
 var author = attune.Author{Principal: attune.Principal{Name: "sam", Method: attune.AuthToken}, Note: "a test"}
 
-// control changes the queue by hand.
+// control makes a manual change.
 func (h *history) control(t *rapid.T) {
 	if rapid.Bool().Draw(t, "mode") {
 		h.setMode(rapid.SampledFrom([]attune.QueueMode{
@@ -250,7 +250,7 @@ func (h *history) control(t *rapid.T) {
 	h.setLimit(override)
 }
 
-// ask makes a request for a change by hand. A queue may refuse the request.
+// ask requests a manual change. The queue can refuse it.
 func (h *history) ask(r attune.ChangeRequest) {
 	h.requests++
 	r.ID, r.Author = fmt.Sprintf("request %d", h.requests), author
@@ -271,14 +271,14 @@ func (h *history) cancel(t *rapid.T) {
 	}
 }
 
-// log stores changes by hand that need no end of a ticket to be stored with them.
+// log stores manual changes that need no settlement.
 func (h *history) log(*rapid.T) { h.recordSome(0) }
 
-// rebuild loses the state, with everything that was decided and is not stored.
+// rebuild loses the state with all unstored decisions.
 func (h *history) rebuild(*rapid.T) {
 	h.tick()
 	for _, settlement := range h.state.Unrecorded(2) {
-		if settlement.Status != attune.EnforcementCancelled { // the rows refuse the cancel of a generation that is gone
+		if settlement.Status != attune.EnforcementCancelled { // the rows refuse a cancel of an earlier generation
 			h.late = append(h.late, settlement)
 		}
 	}

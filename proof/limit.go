@@ -7,12 +7,13 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// checkLimit walks the grants in the order of their decisions and keeps when each earlier grant gave its slot back.
+// checkLimit goes through the grants in the order of their decisions, and counts the earlier grants that still held their
+// slots.
 func (c *check) checkLimit() {
-	var released []time.Time // ascending
-	open := 0                // still held
+	var released []time.Time // when earlier grants gave their slots back, ascending
+	open := 0                // earlier grants that still hold their slots
 	for _, grant := range c.grants {
-		// A slot that is given back at the instant of the request may have made room for this grant.
+		// A slot that was given back at the instant of the request counts as free for this grant.
 		freed, _ := slices.BinarySearchFunc(released, grant.RequestedAt, func(at, requested time.Time) int {
 			if at.After(requested) {
 				return 1
@@ -41,8 +42,8 @@ func (c *check) checkLimit() {
 	}
 }
 
-// pending is how many slots, when the grant was decided, surely belonged to grants of this generation that are not in the
-// log. An enforcement that ended before its grant was acted upon gave its slot back: such enforcements are subtracted.
+// pending returns the least number of slots that unlogged grants of the same generation held at the decision of a grant. An
+// enforcement that ended before its grant was acted upon gave its slot back, so pending subtracts such enforcements.
 func (c *check) pending(grant attune.LoggedGrant) int {
 	n := int64(0)
 	for _, gap := range c.gaps {
@@ -60,5 +61,5 @@ func (c *check) pending(grant attune.LoggedGrant) int {
 	return int(n)
 }
 
-// limitUnknown says that the grant is from before the log, which then took down everything but the policy.
+// limitUnknown reports whether a grant is older than the log, so that its limit and its policy are unknown.
 func limitUnknown(grant attune.LoggedGrant) bool { return grant.Revision == 0 && grant.Limit == 0 }

@@ -6,25 +6,25 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// gap is a range of numbers that are not in the log, between two grants of one generation that are. Each number belongs to a
-// decision that was not acted upon, or not yet.
+// gap is a range of missing numbers between two logged grants of one generation. Each number belongs to a decision that was not
+// acted upon, or not yet.
 type gap struct {
-	before     attune.LoggedGrant // the grant that they were decided before
-	numbers    int64
-	candidates []place // the places that the numbers may have been decided for
+	before     attune.LoggedGrant // the logged grant after the gap
+	numbers    int64              // how many numbers are missing
+	candidates []place            // the places that can explain the numbers
 }
 
-// checkOrder walks the grants in the order of their decisions.
+// checkOrder goes through the grants in the order of their decisions.
 func (c *check) checkOrder() {
-	var last attune.LoggedGrant // the latest that was in order
-	others := int64(0)          // grants since then that say nothing about the order
-	highest := int64(0)         // sequence that an earlier generation has granted
-	reached := int64(0)         // sequence that any generation has granted
-	number := int64(0)          // of the grant before
+	var last attune.LoggedGrant // the latest grant in order
+	others := int64(0)          // grants out of order since then
+	highest := int64(0)         // the highest sequence that an earlier generation granted
+	reached := int64(0)         // the highest sequence that any generation granted so far
+	number := int64(0)          // the number of the previous grant
 	for _, grant := range c.grants {
 		if grant.Generation > last.Generation || c.report.Checked.Generations == 0 {
 			c.report.Checked.Generations++
-			// It counts on from the highest number that was acted upon, and knows everybody who waits.
+			// A new generation continues with the highest logged number, and knows every waiting ticket.
 			last = attune.LoggedGrant{Grant: attune.Grant{Generation: grant.Generation, Number: number}}
 			highest, others = reached, 0
 		}
@@ -47,7 +47,7 @@ func (c *check) checkOrder() {
 	}
 }
 
-// disordered reports whether a grant contradicts the latest one that was in order.
+// disordered reports whether a grant contradicts the latest grant in order.
 func (c *check) disordered(last, grant attune.LoggedGrant) bool {
 	switch {
 	case grant.Generation < last.Generation:
@@ -61,12 +61,12 @@ func (c *check) disordered(last, grant attune.LoggedGrant) bool {
 	return true
 }
 
-// checkNumbers expects the numbers between two grants that follow each other in the log, but for others, to belong to tickets
-// between the two.
+// checkNumbers expects the missing numbers between two consecutive logged grants in order to belong to tickets between the two.
+// others is the number of grants out of order in between; their numbers are not missing.
 func (c *check) checkNumbers(last, grant attune.LoggedGrant, others int64) {
 	absent := max(0, grant.Number-last.Number-1-others)
 	var candidates []place
-	later := int64(0) // places that a later generation has granted
+	later := int64(0) // places that a later generation granted
 	for _, p := range c.between(last.Sequence, grant.Sequence) {
 		switch {
 		case p.grant != nil && p.grant.Generation > grant.Generation:
@@ -79,9 +79,9 @@ func (c *check) checkNumbers(last, grant attune.LoggedGrant, others int64) {
 	}
 	if spared := later - absent; spared > 0 {
 		c.report.Checked.Reprieved += int(spared)
-		if c.endsKept(grant) {
+		if c.settlementsStored(grant) {
 			c.violation(RuleOrder, grant.Sequence, grant.Number,
-				"overtook %d tickets between sequences %d and %d, of which neither a grant nor an end can have been lost",
+				"overtook %d tickets between sequences %d and %d, whose grants and ends cannot have been lost",
 				spared, last.Sequence, grant.Sequence)
 		}
 	}
@@ -90,7 +90,7 @@ func (c *check) checkNumbers(last, grant attune.LoggedGrant, others int64) {
 	}
 	if absent > int64(len(candidates)) {
 		c.violation(RuleOrder, grant.Sequence, grant.Number,
-			"%d numbers before it are not in the log, and %d tickets between sequences %d and %d may have been meant",
+			"%d numbers before it are not in the log, but only %d tickets between sequences %d and %d can explain them",
 			absent, len(candidates), last.Sequence, grant.Sequence)
 	}
 	c.gaps = append(c.gaps, gap{before: grant, numbers: absent, candidates: candidates})
@@ -99,9 +99,10 @@ func (c *check) checkNumbers(last, grant attune.LoggedGrant, others int64) {
 	}
 }
 
-// endsKept reports whether every end was stored that the generation of a grant had decided before that. A generation stores
-// ends in the order in which it decides them, so it has if one was stored in its time of a ticket that came after the grant.
-func (c *check) endsKept(grant attune.LoggedGrant) bool {
+// settlementsStored reports whether every settlement that a generation decided before this grant was stored. A generation
+// stores settlements in the order of its decisions. So a stored settlement of a ticket that was accepted after the grant proves
+// that.
+func (c *check) settlementsStored(grant attune.LoggedGrant) bool {
 	return slices.ContainsFunc(c.places, func(p place) bool {
 		return p.dropped() && p.acceptedAt().After(grant.RequestedAt) && p.endedBefore(c.actedUpon[grant.Generation])
 	})

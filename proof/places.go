@@ -8,16 +8,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// place is a ticket, and what became of it. An enforcement has one place at a time: its row tells of the newest place, and the
-// log of grants tells of the earlier places.
+// place is one place of an enforcement in the line. An enforcement has one place at a time: its row has the newest place, and
+// the log of grants has the earlier places.
 type place struct {
 	sequence    int64
 	enforcement attune.Enforcement
-	former      bool                // the enforcement has gone to the back since
-	grant       *attune.LoggedGrant // the grant that was acted upon in this place; nil: none
+	former      bool                // the enforcement has a later place
+	grant       *attune.LoggedGrant // the logged grant of this place, or nil
 }
 
-// placeAll finds every place that was ever given out.
+// placeAll finds every place that was ever assigned.
 func (c *check) placeAll(enforcements []attune.Enforcement) {
 	for _, enforcement := range enforcements {
 		c.places = append(c.places, place{sequence: enforcement.Sequence, enforcement: enforcement})
@@ -41,8 +41,8 @@ func (c *check) placeAll(enforcements []attune.Enforcement) {
 	slices.SortStableFunc(c.places, func(a, b place) int { return cmp.Compare(a.sequence, b.sequence) })
 }
 
-// unaccepted reports whether the queue was chosen for an enforcement and has not accepted it: it is still to, or the
-// enforcement was rejected before. It has no place, and the queue has promised nothing.
+// unaccepted reports whether the queue has not accepted an enforcement, or has rejected it without accepting it. Such an
+// enforcement has no place, so no promise covers it.
 func unaccepted(e attune.Enforcement) bool {
 	return (e.Status == attune.EnforcementCreated || e.Status == attune.EnforcementRejected) && e.Sequence == 0 && e.QueuedAt == nil
 }
@@ -56,16 +56,17 @@ func (c *check) between(low, high int64) []place {
 	return c.places[at(low+1):max(at(low+1), at(high))]
 }
 
+// waits reports whether the enforcement waits in this place.
 func (p place) waits() bool {
 	return p.grant == nil && !p.former && p.enforcement.Status == attune.EnforcementQueued
 }
 
-// dropped says that the place has ended without a grant.
+// dropped reports whether the place ended without a grant.
 func (p place) dropped() bool {
 	return p.grant == nil && !p.former && p.enforcement.Status.Terminal() && p.enforcement.Status != attune.EnforcementExecuted
 }
 
-// acceptedAt is when the place was given out; zero if that is not known.
+// acceptedAt returns the time when the place was assigned; zero if it is unknown.
 func (p place) acceptedAt() time.Time {
 	switch {
 	case p.former:
@@ -77,17 +78,17 @@ func (p place) acceptedAt() time.Time {
 	}
 }
 
-// endedAfter says that the enforcement ended after t.
+// endedAfter reports whether the enforcement ended after t.
 func (p place) endedAfter(t time.Time) bool {
 	return p.enforcement.FinishedAt != nil && p.enforcement.FinishedAt.After(t)
 }
 
-// endedBefore says that the enforcement ended before t.
+// endedBefore reports whether the enforcement ended before t.
 func (p place) endedBefore(t time.Time) bool {
 	return p.enforcement.FinishedAt != nil && p.enforcement.FinishedAt.Before(t)
 }
 
-// checkTickets expects every sequence that was given out to be the place of an enforcement.
+// checkTickets expects every assigned sequence to be the place of exactly one enforcement.
 func (c *check) checkTickets() {
 	previous, acceptedAt := place{}, time.Time{}
 	for _, p := range c.places {
@@ -100,7 +101,7 @@ func (c *check) checkTickets() {
 		}
 		if at := p.acceptedAt(); !at.IsZero() {
 			if at.Before(acceptedAt) {
-				c.violation(RuleTickets, p.sequence, 0, "accepted at %s, and one of a lower sequence at %s", clock(at), clock(acceptedAt))
+				c.violation(RuleTickets, p.sequence, 0, "accepted at %s, and a lower sequence at %s", clock(at), clock(acceptedAt))
 			}
 			acceptedAt = at
 		}
@@ -115,7 +116,7 @@ func (c *check) checkTickets() {
 }
 
 func (c *check) missingTickets(from, to int64) {
-	c.violation(RuleTickets, from, 0, "%d tickets are lost: nobody has or had a sequence from %d to %d", to-from+1, from, to)
+	c.violation(RuleTickets, from, 0, "%d tickets are lost: no enforcement has or had a sequence from %d to %d", to-from+1, from, to)
 }
 
 func (c *check) checkPlace(p place) {

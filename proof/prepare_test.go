@@ -6,7 +6,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// quiet opens the queue at a limit of 4 and has everything end that waits or runs.
+// quiet opens the queue at a limit of 4, and ends everything that waits or runs.
 func (h *history) quiet() {
 	h.setMode(attune.QueueOpen)
 	h.setLimit(&attune.LimitOverride{Limit: 4})
@@ -32,7 +32,7 @@ func (h *history) run() *attune.Enforcement {
 	h.Enforcements = append(h.Enforcements, attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key})
 	e := &h.Enforcements[len(h.Enforcements)-1]
 	h.queue(e, 1)
-	h.recordSome(1000) // nobody is granted before
+	h.recordSome(1000) // nothing is granted before
 	for _, grant := range h.state.Deliverable(10) {
 		h.act(grant)
 	}
@@ -51,7 +51,7 @@ func (h *history) pauseAndGoOn() {
 	h.log(nil)
 }
 
-// limitByHand has grants decided at a limit by hand, before it is changed and after that.
+// limitByHand decides grants at a manual limit, before and after a change of the limit.
 func (h *history) limitByHand() {
 	h.quiet()
 	h.run()
@@ -61,7 +61,7 @@ func (h *history) limitByHand() {
 	h.log(nil)
 }
 
-// oneAfterTheOther has two grants decided at a limit of 1.
+// oneAfterTheOther decides two grants at a limit of 1.
 func (h *history) oneAfterTheOther() {
 	h.quiet()
 	h.setLimit(&attune.LimitOverride{Limit: 1})
@@ -71,7 +71,7 @@ func (h *history) oneAfterTheOther() {
 	h.log(nil)
 }
 
-// goBack has an enforcement granted twice, the second time in a place at the back.
+// goBack grants an enforcement twice, the second time in a place at the back.
 func (h *history) goBack() {
 	h.quiet()
 	h.finishAs(h.run(), attune.RetryBack)

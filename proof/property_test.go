@@ -9,8 +9,7 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// Whatever the semaphore decides, however late it is stored, and however much of it is lost, keeps the promises at every
-// moment.
+// The rows keep the promises at every moment, although decisions are stored late or lost.
 func TestCheck_CorrectHistories(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -23,7 +22,7 @@ func TestCheck_CorrectHistories(t *testing.T) {
 	})
 }
 
-// One thing wrong with the rows of a correct history does not go unnoticed.
+// Each corruption of the rows of a correct history is found.
 func TestCheck_CorruptHistories(t *testing.T) {
 	t.Parallel()
 	for _, c := range corruptions() {

@@ -10,10 +10,10 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Rule names one promise.
+// Rule is the name of one promise.
 type Rule string
 
-// The rules. The package's documentation says what each of them holds.
+// The rules: see the documentation of the package.
 const (
 	RuleTickets Rule = "tickets"
 	RuleOnce    Rule = "once"
@@ -24,68 +24,69 @@ const (
 	RuleChanges Rule = "changes"
 )
 
-// Rules lists every rule, in the order in which a report has them.
+// Rules returns every rule, in the order of reports.
 func Rules() []Rule {
 	return []Rule{RuleTickets, RuleOnce, RuleOrder, RuleLimit, RuleLog, RuleCounts, RuleChanges}
 }
 
-// Report is what was checked and what was found.
+// Report is the result of a check.
 type Report struct {
 	Queue       attune.QueueKey `json:"queue"`
 	Checked     Counts          `json:"checked"`
 	Violations  []Violation     `json:"violations"`  // by rule, then sequence, then grant
-	Transitions []Transition    `json:"transitions"` // what people did to the queue, by number
+	Transitions []Transition    `json:"transitions"` // the manual changes, by number
 }
 
-// Transition is a change by hand, and what the queue granted while it was the latest of its kind. A cancel has no such time.
+// Transition is a manual change with the number of grants until the next change of its kind. Until and Granted are empty for a
+// cancel.
 type Transition struct {
 	attune.QueueChange
-	Until   *time.Time `json:"until,omitempty"` // the next change of the same kind; nil: none yet
-	Granted int        `json:"granted"`         // grants decided until then; the log has no others
+	Until   *time.Time `json:"until,omitempty"` // the time of the next change of the same kind; nil without one
+	Granted int        `json:"granted"`         // logged grants decided until then
 }
 
 // Kept reports whether no violation was found.
 func (r Report) Kept() bool { return len(r.Violations) == 0 }
 
-// Counts say how much was checked.
+// Counts are the numbers of checked rows and of special cases.
 type Counts struct {
-	Tickets  int `json:"tickets"`  // places that were given out: one for each enforcement, and one for each return to the back
-	Waiting  int `json:"waiting"`  // of these: wait
-	Active   int `json:"active"`   // hold a slot
-	Executed int `json:"executed"` // ended after a grant
-	Parked   int `json:"parked"`   // gave their slot back and wait for a person
-	Retried  int `json:"retried"`  // gave their slot back, and their enforcement has a later place since
-	Dropped  int `json:"dropped"`  // ended without a grant
-	// Unaccepted counts enforcements for which the queue was chosen and that it has not accepted, or that were rejected before.
+	Tickets  int `json:"tickets"`  // assigned places: one per enforcement, and one per return to the back
+	Waiting  int `json:"waiting"`  // places of waiting enforcements
+	Active   int `json:"active"`   // places of enforcements that hold a slot
+	Executed int `json:"executed"` // places of executed enforcements
+	Parked   int `json:"parked"`   // places of parked enforcements
+	Retried  int `json:"retried"`  // former places: the enforcement has a later one
+	Dropped  int `json:"dropped"`  // places that ended without a grant
+	// Unaccepted counts enforcements that the queue has not accepted, or that were rejected before that.
 	Unaccepted int `json:"unaccepted"`
-	Grants     int `json:"grants"`   // rows of the log
-	Released   int `json:"released"` // of these: gave their slot back
-	Changes    int `json:"changes"`  // made by hand
-	// MostActive is the highest number of slots held just after a grant, the new one included, as the times prove it.
+	Grants     int `json:"grants"`   // entries of the log
+	Released   int `json:"released"` // entries that gave their slot back
+	Changes    int `json:"changes"`  // manual changes
+	// MostActive is the highest number of slots that were provably held just after a grant, including the new one.
 	MostActive int `json:"most_active"`
-	// LimitUnknown counts grants that do not say which limit was in force: they are older than the log.
+	// LimitUnknown counts grants without a recorded limit: they are older than the log.
 	LimitUnknown int `json:"limit_unknown"`
-	// Passed counts waiting tickets behind a grant of a higher sequence. Their own grant or end is under way.
+	// Passed counts waiting tickets below the highest granted sequence. Their grants or settlements are not stored yet.
 	Passed int `json:"passed"`
-	// Generations counts the generations that have grants in the log.
+	// Generations counts the generations with grants in the log.
 	Generations int `json:"generations"`
-	// Fenced counts grants that were decided by generations before the newest and never acted upon.
+	// Fenced counts grants of earlier generations that were never acted upon.
 	Fenced int `json:"fenced"`
 	// Regranted counts grants of tickets behind which an earlier generation had already granted another ticket.
 	Regranted int `json:"regranted"`
-	// Reprieved counts, generation by generation, the tickets that were overtaken though no number of theirs is missing, and
-	// granted by a later generation: their end was decided, and lost with the generation that had decided it.
+	// Reprieved counts, per generation, the overtaken tickets without a missing number that a later generation granted: the
+	// generation had settled them and was lost before the settlements were stored.
 	Reprieved int `json:"reprieved"`
-	// Undecided counts grants that contradict the latest recorded change by hand, where one that was not recorded may explain it.
+	// Undecided counts grants that contradict the latest recorded manual change, if an unrecorded change can explain them.
 	Undecided int `json:"undecided"`
 }
 
-// Violation is a promise that was not kept.
+// Violation is one broken promise.
 type Violation struct {
 	Rule     Rule   `json:"rule"`
-	Sequence int64  `json:"sequence,omitempty"` // the ticket it is about; 0 if it is about none
-	Grant    int64  `json:"grant,omitempty"`    // the number of the grant it is about; 0 if it is about none
-	Detail   string `json:"detail"`             // for a person
+	Sequence int64  `json:"sequence,omitempty"` // of the ticket; 0 for none
+	Grant    int64  `json:"grant,omitempty"`    // the number of the grant; 0 for none
+	Detail   string `json:"detail"`             // a description for people
 }
 
 func (v Violation) String() string {

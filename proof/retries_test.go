@@ -9,8 +9,8 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// retried is sound, with enforcement 101 tried again: its first attempt kept its slot, so that grant 1 was for the second, too;
-// the third, from the back, holds a slot with sequence 7 and grant 5.
+// retried is sound, with retries of enforcement 101. Its first attempt kept its slot, so grant 1 was also for the second. The
+// third attempt, from the back, holds a slot with sequence 7 and grant 5.
 func retried() rows {
 	r := sound()
 	*r.grantOf(r.enforcement(5)) = attune.LoggedGrant{
@@ -35,14 +35,14 @@ func TestCheck_Retries(t *testing.T) {
 		change func(r *rows)
 		want   []string
 	}{
-		"it runs again":       {func(*rows) {}, nil},
-		"it waits for a slot": {requeued, nil},
-		"it keeps its slot for the next attempt": {
+		"it runs again":            {func(*rows) {}, nil},
+		"a retry waits for a slot": {requeued, nil},
+		"a retry keeps its slot for the next attempt": {
 			func(r *rows) { r.outcome(101, attune.ExecutionRetrying) },
 			nil,
 		},
-		"it is parked": {parked, nil},
-		"it is given up": {
+		"an enforcement is parked": {parked, nil},
+		"a parked enforcement is given up": {
 			func(r *rows) {
 				parked(r)
 				r.enforcement(7).Status = attune.EnforcementExecuted
@@ -50,7 +50,7 @@ func TestCheck_Retries(t *testing.T) {
 			},
 			nil,
 		},
-		"it has expired at the back": {
+		"a retry expires at the back": {
 			func(r *rows) {
 				requeued(r)
 				r.enforcement(7).Status = attune.EnforcementExpired
@@ -63,16 +63,16 @@ func TestCheck_Retries(t *testing.T) {
 		"a former place is lost": {
 			func(r *rows) { r.Grants = r.Grants[1:] },
 			[]string{
-				"tickets: sequence 1: 1 tickets are lost: nobody has or had a sequence from 1 to 1",
-				"order: sequence 2 grant 2: 1 numbers before it are not in the log, and 0 tickets between sequences 0 and 2 may have been meant",
-				"counts: total_enqueued is 7, and the rows are 6", "counts: total_completed is 4, and the rows are 3",
+				"tickets: sequence 1: 1 tickets are lost: no enforcement has or had a sequence from 1 to 1",
+				"order: sequence 2 grant 2: 1 numbers before it are not in the log, but only 0 tickets between sequences 0 and 2 can explain them",
+				"counts: total_enqueued is 7, but there are 6 rows", "counts: total_completed is 4, but there are 3 rows",
 			},
 		},
 		"an attempt is granted twice": {
 			func(r *rows) { r.Grants[4].Attempt = 2 },
 			[]string{"once: sequence 7 grant 5: attempt 2 of enforcement 101 was granted after attempt 2, of grant 1"},
 		},
-		"two slots at a time": {
+		"an enforcement holds two slots at a time": {
 			func(r *rows) { r.Grants[0].ReleasedAt, r.Grants[2].Limit, r.Grants[3].Limit = new(second(51)), 3, 3 },
 			[]string{"once: sequence 7 grant 5: enforcement 101 held the slot of grant 1 until 12:00:51.000000, and took this one at 12:00:50.000000"},
 		},
@@ -80,9 +80,9 @@ func TestCheck_Retries(t *testing.T) {
 			func(r *rows) {
 				r.Grants[0].ReleasedAt, r.Grants[2].Limit, r.Grants[3].Limit, r.Grants[4].Limit = nil, 3, 3, 3
 			},
-			[]string{"log: sequence 1 grant 1: enforcement 101 has gone to the back and has not given its slot back"},
+			[]string{"log: sequence 1 grant 1: enforcement 101 has gone to the back but has not given its slot back"},
 		},
-		"back to the front": {
+		"a retry gets a place in front": {
 			func(r *rows) {
 				r.Grants[4].Number, r.enforcement(7).GrantNumber = 1, 1
 				r.Grants[0].RequestedAt, r.Grants[0].ReleasedAt = second(100), new(second(101))
@@ -93,36 +93,36 @@ func TestCheck_Retries(t *testing.T) {
 				}
 				r.count()
 			},
-			[]string{"once: sequence 1 grant 2: enforcement 101 had gone to the back by then, to the place of grant 1"},
+			[]string{"once: sequence 1 grant 2: enforcement 101 had already gone to the back, to the place of grant 1"},
 		},
-		"a place accepted out of order": {
+		"a place is accepted out of order": {
 			func(r *rows) { r.Grants[0].EnqueuedAt = second(2) },
-			[]string{"tickets: sequence 2: accepted at 12:00:01.000000, and one of a lower sequence at 12:00:02.000000"},
+			[]string{"tickets: sequence 2: accepted at 12:00:01.000000, and a lower sequence at 12:00:02.000000"},
 		},
-		"it waits and its execution has ended": {
+		"a retry waits, and its execution has ended": {
 			func(r *rows) {
 				requeued(r)
 				r.outcome(101, attune.ExecutionFailed)
 			},
 			[]string{`log: sequence 7: enforcement 101 is queued: its execution is "failed"`},
 		},
-		"it is parked and runs": {
+		"a parked enforcement runs": {
 			func(r *rows) {
 				parked(r)
 				r.outcome(101, attune.ExecutionRunning)
 			},
 			[]string{`log: sequence 7 grant 5: enforcement 101 is parked: its execution is "running"`},
 		},
-		"it is parked with its slot": {
+		"a parked enforcement holds its slot": {
 			func(r *rows) {
 				parked(r)
 				r.Grants[4].ReleasedAt = nil
 			},
 			[]string{"log: sequence 7 grant 5: enforcement 101 is parked: it has not given its slot back"},
 		},
-		"what was given back is counted once for each place": {
+		"a slot that is given back counts once per place": {
 			func(r *rows) { r.Stats.TotalCompleted-- },
-			[]string{"counts: 7 accepted is not 0 waiting + 1 active + 3 given back + 2 dropped", "counts: total_completed is 3, and the rows are 4"},
+			[]string{"counts: 7 accepted is not 0 waiting + 1 active + 3 given back + 2 dropped", "counts: total_completed is 3, but there are 4 rows"},
 		},
 	}
 	for name, tt := range tests {
@@ -135,7 +135,7 @@ func TestCheck_Retries(t *testing.T) {
 	}
 }
 
-// requeued has the enforcement wait for its third attempt.
+// requeued makes the enforcement wait for its third attempt.
 func requeued(r *rows) {
 	e := r.enforcement(7)
 	e.Status, e.GrantNumber = attune.EnforcementQueued, 0
@@ -144,7 +144,7 @@ func requeued(r *rows) {
 	r.count()
 }
 
-// parked has the third attempt fail.
+// parked parks the enforcement after its third attempt.
 func parked(r *rows) {
 	e := r.enforcement(7)
 	e.Status = attune.EnforcementParked
@@ -165,7 +165,7 @@ func TestCheck_RetriesCounted(t *testing.T) {
 	}, check(r).Checked)
 }
 
-// requireViolations requires the violations to start like want, one by one.
+// requireViolations requires each violation to start with the element of want.
 func requireViolations(t *testing.T, want []string, report proof.Report) {
 	t.Helper()
 	require.Len(t, report.Violations, len(want), "%v", report.Violations)

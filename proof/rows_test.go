@@ -10,12 +10,12 @@ import (
 
 const key attune.QueueKey = "shop.deploy"
 
-// rows is everything that is stored about one queue.
+// rows are the stored rows of one queue.
 type rows struct {
 	proof.Rows
 }
 
-// count makes the counts those of the enforcements and of the log.
+// count sets the counts from the enforcements and the log.
 func (r *rows) count() {
 	stats := attune.QueueStats{Queue: key, Mode: r.Stats.Mode, MaxConcurrent: r.Stats.MaxConcurrent}
 	for _, e := range r.Enforcements {
@@ -48,13 +48,13 @@ func (r *rows) byID(id attune.EnforcementID) *attune.Enforcement {
 	return &r.Enforcements[i]
 }
 
-// enforcement is the one that has a sequence now.
+// enforcement returns the enforcement that has the sequence now.
 func (r *rows) enforcement(sequence int64) *attune.Enforcement {
 	i := slices.IndexFunc(r.Enforcements, func(e attune.Enforcement) bool { return e.Sequence == sequence })
 	return &r.Enforcements[i]
 }
 
-// grantOf is the grant of the place that an enforcement has now.
+// grantOf returns the grant of an enforcement's current place.
 func (r *rows) grantOf(e *attune.Enforcement) *attune.LoggedGrant {
 	i := slices.IndexFunc(r.Grants, func(g attune.LoggedGrant) bool { return g.Enforcement == e.ID && g.Sequence == e.Sequence })
 	return &r.Grants[i]

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// The words in which a change says where a limit came from.
+// The suffixes of a limit in the text of a change.
 const (
 	byPolicy = " by policy"
 	byHand   = " by hand"
 	untilTo  = " until "
 )
 
-// setting is a limit as a change by hand writes it.
+// setting is a limit as a manual change records it: see [attune.LimitOverride.String].
 type setting struct {
 	limit  int
-	byHand bool
-	until  time.Time // to the second, rounded down; zero: until it is changed
+	manual bool
+	until  time.Time // in whole seconds, rounded down; zero without an end
 }
 
 func parseSetting(text string) (setting, bool) {
@@ -35,7 +35,7 @@ func parseSetting(text string) (setting, bool) {
 	if by == byPolicy {
 		return s, true
 	}
-	s.byHand = true
+	s.manual = true
 	switch rest, ok := strings.CutPrefix(by, byHand); {
 	case !ok:
 		return s, false
@@ -50,7 +50,7 @@ func parseSetting(text string) (setting, bool) {
 
 func (s setting) String() string {
 	switch {
-	case !s.byHand:
+	case !s.manual:
 		return fmt.Sprintf("%d%s", s.limit, byPolicy)
 	case s.until.IsZero():
 		return fmt.Sprintf("%d%s", s.limit, byHand)
@@ -59,13 +59,13 @@ func (s setting) String() string {
 	}
 }
 
-// follows reports whether a limit that was last changed to before can be s at the time t. Policies change on their own, and a
-// limit that runs out leaves the decision to them.
+// follows reports whether the limit can be s at the time t if the latest change set it to before. The limit of a policy can
+// change without a change by a person, and applies again when a manual limit expires.
 func (s setting) follows(before setting, t time.Time) bool {
 	switch {
-	case s.byHand:
+	case s.manual:
 		return s == before
-	case before.byHand:
+	case before.manual:
 		return !before.until.IsZero() && !t.Before(before.until)
 	default:
 		return true

@@ -14,7 +14,7 @@ func (r *rows) number(sequence, number int64) {
 	r.grantOf(e).Number, e.GrantNumber = number, number
 }
 
-// grant has the ticket of a sequence hold a slot, under a number.
+// grant lets the ticket of a sequence hold a slot, under a grant number.
 func (r *rows) grant(sequence, number int64) *attune.LoggedGrant {
 	e := r.enforcement(sequence)
 	e.Status, e.GrantNumber, e.FinishedAt = attune.EnforcementGranted, number, nil
@@ -23,7 +23,7 @@ func (r *rows) grant(sequence, number int64) *attune.LoggedGrant {
 	return &r.Grants[len(r.Grants)-1]
 }
 
-// wait has the ticket of a sequence wait: its grant was decided, and nobody has acted upon it.
+// wait lets the ticket of a sequence wait: its grant was decided and not acted upon.
 func (r *rows) wait(sequence int64) {
 	e := r.enforcement(sequence)
 	i := int(e.GrantNumber) - 1
@@ -32,25 +32,25 @@ func (r *rows) wait(sequence int64) {
 	r.count()
 }
 
-// overtaken has ticket 2 granted before ticket 1, and nobody under the first number.
+// overtaken grants ticket 2 before ticket 1, and leaves the first number out.
 func overtaken(r *rows) {
 	r.number(5, 5)
 	r.number(4, 4)
 	r.number(1, 3)
 }
 
-// One oddity in the rows must not hide another.
+// One irregularity in the rows must not hide another.
 func TestCheck_Several(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		change func(r *rows)
 		want   []string
 	}{
-		"a slot that is still held counts for those after it": {
+		"a held slot counts for later grants": {
 			func(r *rows) { r.grant(6, 5).Limit = 1 },
 			[]string{"limit: sequence 6 grant 5: decided while 1 slots were held, at a limit of 1"},
 		},
-		"each number that is missing holds a slot": {
+		"each missing number holds a slot": {
 			func(r *rows) {
 				r.wait(5)
 				r.wait(2)
@@ -58,7 +58,7 @@ func TestCheck_Several(t *testing.T) {
 			},
 			[]string{"limit: sequence 6 grant 5: decided while 0 slots were held and 2 more were given to grants not acted upon, at a limit of 2"},
 		},
-		"two are overtaken": {
+		"two tickets are overtaken": {
 			func(r *rows) {
 				r.number(1, 3)
 				r.number(4, 1)
@@ -71,14 +71,14 @@ func TestCheck_Several(t *testing.T) {
 				"order: sequence 2 grant 2: decided after grant 1 of sequence 4",
 			},
 		},
-		"a ticket that is overtaken explains no missing number": {
+		"an overtaken ticket explains no missing number": {
 			overtaken,
 			[]string{
 				"order: sequence 1 grant 3: decided after grant 2 of sequence 2",
-				"order: sequence 2 grant 2: 1 numbers before it are not in the log, and 0 tickets between sequences 0 and 2 may have been meant",
+				"order: sequence 2 grant 2: 1 numbers before it are not in the log, but only 0 tickets between sequences 0 and 2 can explain them",
 			},
 		},
-		"it does not when its row says that it waits": {
+		"a waiting ticket that is overtaken explains no missing number": {
 			func(r *rows) {
 				overtaken(r)
 				r.enforcement(1).Status = attune.EnforcementQueued
@@ -89,7 +89,7 @@ func TestCheck_Several(t *testing.T) {
 				"log: sequence 1 grant 3: enforcement 101 is queued: the log has grant 3 for it",
 			},
 		},
-		"it does not when its row says that it has expired": {
+		"an expired ticket that is overtaken explains no missing number": {
 			func(r *rows) {
 				overtaken(r)
 				r.enforcement(1).Status, r.enforcement(1).FinishedAt = attune.EnforcementExpired, new(second(100))
@@ -109,15 +109,15 @@ func TestCheck_Several(t *testing.T) {
 					r.Grants[i].Limit = 9
 				}
 			},
-			[]string{"order: sequence 4 grant 4: 1 numbers before it are not in the log, and 0 tickets between sequences 2 and 4 may have been meant"},
+			[]string{"order: sequence 4 grant 4: 1 numbers before it are not in the log, but only 0 tickets between sequences 2 and 4 can explain them"},
 		},
-		"a place that is granted twice in a row is no question of order": {
+		"a place that is granted twice in a row does not break the order": {
 			func(r *rows) {
 				again := r.Grants[3]
 				again.Number, again.RequestedAt = 5, second(60)
 				r.Grants = append(r.Grants, again)
 			},
-			[]string{"once: sequence 5 grant 5: enforcement 105 was granted in this place already, by grant 4"},
+			[]string{"once: sequence 5 grant 5: enforcement 105 was already granted in this place, by grant 4"},
 		},
 	}
 	for name, tt := range tests {
@@ -130,7 +130,7 @@ func TestCheck_Several(t *testing.T) {
 	}
 }
 
-// A number that an earlier generation has left out does not hide one that a later generation has.
+// A missing number of an earlier generation does not hide a missing number of a later one.
 func TestCheck_MissingInBothGenerations(t *testing.T) {
 	t.Parallel()
 	r := rebuilt()
@@ -146,7 +146,7 @@ func TestCheck_MissingInBothGenerations(t *testing.T) {
 	}, check(r))
 }
 
-// Every number that a generation before the newest has left out was fenced off; one of the newest is under way.
+// Missing numbers of earlier generations count as fenced off; those of the newest are grants in delivery.
 func TestCheck_FencedCounted(t *testing.T) {
 	t.Parallel()
 	r := rebuilt()
@@ -173,8 +173,8 @@ func TestCheck_RegrantedCounted(t *testing.T) {
 	again.Generation, again.Number, again.RequestedAt = 1, 5, second(60)
 	r.Grants = append(r.Grants, again)
 	report := check(r)
-	requireViolations(t, []string{"once: sequence 5 grant 5: enforcement 105 was granted in this place already, by grant 4"}, report)
-	require.Zero(t, report.Checked.Regranted, "nobody behind it was granted")
+	requireViolations(t, []string{"once: sequence 5 grant 5: enforcement 105 was already granted in this place, by grant 4"}, report)
+	require.Zero(t, report.Checked.Regranted, "no ticket behind it was granted")
 }
 
 func TestCheck_PassedCounted(t *testing.T) {

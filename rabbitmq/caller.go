@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// replyQueue is RabbitMQ's direct reply-to: answers come on the channel that asked, without a queue.
+	// replyQueue is RabbitMQ's direct reply-to: replies arrive on the channel of the request, without a queue.
 	replyQueue = "amq.rabbitmq.reply-to"
-	// callPatience bounds a call whose context has no deadline.
-	callPatience = 10 * time.Second
+	// callTimeout bounds a call whose context has no deadline.
+	callTimeout = 10 * time.Second
 )
 
-// Caller asks questions that a [Responder] answers. It is safe for concurrent use.
+// Caller sends requests to a [Responder] and waits for the replies. It is safe for concurrent use.
 type Caller struct {
 	conn    *Connection
-	opening chan struct{} // held by the one call that looks after line
-	line    *line         // nil before the first call
+	opening chan struct{} // a lock that a context can interrupt
+	current *callChannel  // nil before the first call; guarded by opening
 }
 
 // NewCaller returns a caller on conn.
@@ -32,152 +32,151 @@ func NewCaller(conn *Connection) *Caller {
 	return &Caller{conn: conn, opening: make(chan struct{}, 1)}
 }
 
-// Call sends question and reads the answer into the pointer answer. Without a deadline in ctx, Call waits 10 s. The question
-// expires when the call does: no responder takes it afterwards, but a responder that has taken it may still act upon it.
+// Call sends request and decodes the reply into the pointer reply. If ctx has no deadline, Call waits 10 s. The request
+// expires when the call ends: no responder takes it afterwards, but a responder that has taken it may still act on it.
 //
-// An answer that is an error has the responder's code and message. No answer in time, no queue for the question, and a lost
-// connection are [attune.CodeUnavailable]: a responder may have acted upon the question, so ask only questions that may be
-// repeated.
-func (c *Caller) Call(ctx context.Context, question attune.Message, answer any) error {
+// An error reply has the responder's code and message. A timeout, a request that no queue takes, and a lost connection
+// are [attune.CodeUnavailable]: a responder may have acted on the request, so send only requests that may be repeated.
+func (c *Caller) Call(ctx context.Context, request attune.Message, reply any) error {
 	if _, has := ctx.Deadline(); !has {
-		limited, cancel := context.WithTimeout(ctx, callPatience)
+		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		ctx = limited
 	}
-	envelope, err := encode(question)
+	envelope, err := encode(request)
 	if err != nil {
 		return err
 	}
 	if err := envelope.validate(); err != nil {
 		return err
 	}
-	own, err := c.open(ctx)
+	calls, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
-	reply, err := own.ask(ctx, envelope)
+	delivery, err := calls.roundTrip(ctx, envelope)
 	if err != nil {
-		return unavailable(err, "no answer to %q (message %q)", envelope.RoutingKey, envelope.MessageID)
+		return unavailable(err, "no reply to %q (message %q)", envelope.RoutingKey, envelope.MessageID)
 	}
-	return readAnswer(reply, answer)
+	return readReply(delivery, reply)
 }
 
-func readAnswer(reply amqp.Delivery, answer any) error {
-	if code, is := reply.Headers[HeaderReason].(string); is {
-		text, _ := reply.Headers[HeaderError].(string)
+func readReply(delivery amqp.Delivery, reply any) error {
+	if code, failed := delivery.Headers[HeaderReason].(string); failed {
+		text, _ := delivery.Headers[HeaderError].(string)
 		return attune.Errorf(attune.Code(code), "%s", text)
 	}
-	if err := json.Unmarshal(reply.Body, answer); err != nil {
-		return attune.WrapError(attune.CodeInternal, err, "answer is not the JSON of %T", answer)
+	if err := json.Unmarshal(delivery.Body, reply); err != nil {
+		return attune.WrapError(attune.CodeInternal, err, "the reply is not the JSON of %T", reply)
 	}
 	return nil
 }
 
-// open returns the line, or a new one if it is dead.
-func (c *Caller) open(ctx context.Context) (*line, error) {
+// open returns the current channel, or a new one if the current channel has ended.
+func (c *Caller) open(ctx context.Context) (*callChannel, error) {
 	select {
 	case c.opening <- struct{}{}:
 		defer func() { <-c.opening }()
 	case <-ctx.Done():
 		return nil, unavailable(context.Cause(ctx), "wait for a channel")
 	}
-	if c.line != nil && !c.line.ch.lost() {
-		return c.line, nil
+	if c.current != nil && !c.current.ch.lost() {
+		return c.current, nil
 	}
 	ch, err := c.conn.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	opened := &line{ch: ch, waiting: make(map[string]chan<- amqp.Delivery)}
+	opened := &callChannel{ch: ch, waiters: make(map[string]chan<- amqp.Delivery)}
 	if _, err := within(ctx, func() (struct{}, error) { return struct{}{}, opened.listen() }, func(struct{}) {}); err != nil {
 		go ch.discard()
-		return nil, unavailable(ch.reason(err), "listen for answers")
+		return nil, unavailable(ch.reason(err), "listen for replies")
 	}
-	c.line = opened
+	c.current = opened
 	return opened, nil
 }
 
-var errNobody = errors.New("no queue takes the question")
+var errNoQueue = errors.New("no queue takes the request")
 
-// line is a channel with the questions that are open on it.
-type line struct {
+// callChannel is a channel with the open requests on it.
+type callChannel struct {
 	ch *channel
 
-	mu      sync.Mutex
-	last    uint64
-	waiting map[string]chan<- amqp.Delivery // by correlation id; closed when the question was returned
+	mu      sync.Mutex                      // guards the fields below
+	last    uint64                          // the last correlation id
+	waiters map[string]chan<- amqp.Delivery // by correlation id; a waiter is closed when its request is returned
 }
 
-// listen hands each answer and each returned question to the call that waits for it, until the channel ends.
-func (l *line) listen() error {
-	answers, err := l.ch.Consume(replyQueue, "", true, false, false, false, nil)
+// listen hands each reply and each returned request to the waiting call, until the channel ends.
+func (c *callChannel) listen() error {
+	replies, err := c.ch.Consume(replyQueue, "", true, false, false, false, nil)
 	if err != nil {
 		return err
 	}
-	returns := l.ch.NotifyReturn(make(chan amqp.Return, 1))
+	returns := c.ch.NotifyReturn(make(chan amqp.Return, 1))
 	go func() {
-		for answer := range answers {
-			if asker := l.take(answer.CorrelationId); asker != nil {
-				asker <- answer
+		for reply := range replies {
+			if waiter := c.take(reply.CorrelationId); waiter != nil {
+				waiter <- reply
 			}
 		}
 	}()
 	go func() {
 		for returned := range returns {
-			if asker := l.take(returned.CorrelationId); asker != nil {
-				close(asker)
+			if waiter := c.take(returned.CorrelationId); waiter != nil {
+				close(waiter)
 			}
 		}
 	}()
 	return nil
 }
 
-// ask sends a question and waits for its answer.
-func (l *line) ask(ctx context.Context, envelope Envelope) (amqp.Delivery, error) {
-	id, answered := l.register()
-	defer l.take(id)
+// roundTrip sends a request and waits for the reply.
+func (c *callChannel) roundTrip(ctx context.Context, envelope Envelope) (amqp.Delivery, error) {
+	id, replied := c.register()
+	defer c.take(id)
 	out := envelope.outgoing()
 	out.publishing.ReplyTo, out.publishing.CorrelationId = replyQueue, id
 	out.publishing.Expiration = expiration(ctx)
 	_, err := within(ctx, func() (struct{}, error) {
-		return struct{}{}, l.ch.PublishWithContext(ctx, out.exchange, out.key, true, false, out.publishing)
+		return struct{}{}, c.ch.PublishWithContext(ctx, out.exchange, out.key, true, false, out.publishing)
 	}, func(struct{}) {})
 	if err != nil {
-		return amqp.Delivery{}, l.ch.reason(err)
+		return amqp.Delivery{}, c.ch.reason(err)
 	}
 	select {
-	case answer, open := <-answered:
+	case reply, open := <-replied:
 		if !open {
-			return amqp.Delivery{}, errNobody
+			return amqp.Delivery{}, errNoQueue
 		}
-		return answer, nil
-	case <-l.ch.gone:
-		return amqp.Delivery{}, l.ch.why
+		return reply, nil
+	case <-c.ch.done:
+		return amqp.Delivery{}, c.ch.cause
 	case <-ctx.Done():
 		return amqp.Delivery{}, context.Cause(ctx)
 	}
 }
 
-func (l *line) register() (string, <-chan amqp.Delivery) {
-	answered := make(chan amqp.Delivery, 1)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last++
-	id := strconv.FormatUint(l.last, 10)
-	l.waiting[id] = answered
-	return id, answered
+func (c *callChannel) register() (string, <-chan amqp.Delivery) {
+	replied := make(chan amqp.Delivery, 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	id := strconv.FormatUint(c.last, 10)
+	c.waiters[id] = replied
+	return id, replied
 }
 
-// take ends a question. It returns the channel of the waiting call, or nil when the question has already ended.
-func (l *line) take(id string) chan<- amqp.Delivery {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	asker := l.waiting[id]
-	delete(l.waiting, id)
-	return asker
+// take removes an open request and returns the channel of its waiting call, or nil if the request is not open.
+func (c *callChannel) take(id string) chan<- amqp.Delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	waiter := c.waiters[id]
+	delete(c.waiters, id)
+	return waiter
 }
 
-// expiration is the time left, in the broker's milliseconds.
+// expiration returns the time until the deadline in milliseconds, the unit of the broker.
 func expiration(ctx context.Context) string {
 	deadline, _ := ctx.Deadline()
 	return strconv.FormatInt(max(1, time.Until(deadline).Milliseconds()), 10)

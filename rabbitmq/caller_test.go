@@ -42,7 +42,7 @@ func claim(id int) attune.ExecutionClaimMessage {
 func TestCaller(t *testing.T) {
 	t.Parallel()
 
-	t.Run("gets its own answer, however many ask at once", func(t *testing.T) {
+	t.Run("each of many concurrent calls gets its own reply", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.respond(t, b.conn, grantAll)
@@ -67,25 +67,25 @@ func TestCaller(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
 	})
 
-	t.Run("gives up when its context ends, and the question expires", func(t *testing.T) {
+	t.Run("a call ends with its context, and its request expires", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		caller := rabbitmq.NewCaller(b.connect(t, b.url))
 		var reply attune.ExecutionClaimReply
-		// Opening the channel, which the first question does, is not to take from the time of the other.
+		// The first call opens the channel, so that the second call has its whole time for the reply.
 		err := caller.Call(deadline(t), message(1, true), &reply)
-		require.ErrorContains(t, err, "no queue takes the question")
+		require.ErrorContains(t, err, "no queue takes the request")
 		ctx, cancel := context.WithTimeout(t.Context(), 10*quickRetry)
 		defer cancel()
 		err = caller.Call(ctx, claim(1), &reply)
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, `no answer to "execution.claim" (message "execution/1/1/claim/w")`)
+		require.ErrorContains(t, err, `no reply to "execution.claim" (message "execution/1/1/claim/w")`)
 		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
 		b.requireDepth(t, rabbitmq.QueueDead, 0)
 	})
 
-	t.Run("hears at once that nobody can answer", func(t *testing.T) {
+	t.Run("a call fails at once when no responder exists", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		_, err := b.raw(t).QueueDelete(rabbitmq.QueueExecutionClaim, false, false, false)
@@ -93,10 +93,10 @@ func TestCaller(t *testing.T) {
 		var reply attune.ExecutionClaimReply
 		err = rabbitmq.NewCaller(b.connect(t, b.url)).Call(deadline(t), claim(1), &reply)
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
-		require.ErrorContains(t, err, "no queue takes the question")
+		require.ErrorContains(t, err, "no queue takes the request")
 	})
 
-	t.Run("hears that the responder is lost, and gets an answer from the next", func(t *testing.T) {
+	t.Run("a call gets its reply from the next responder when one is lost", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
@@ -107,29 +107,28 @@ func TestCaller(t *testing.T) {
 			return nil, ctx.Err()
 		})
 		caller := rabbitmq.NewCaller(b.connect(t, b.url))
-		answered := make(chan error, 1)
+		replied := make(chan error, 1)
 		var reply attune.ExecutionClaimReply
-		go func() { answered <- caller.Call(deadline(t), claim(1), &reply) }()
+		go func() { replied <- caller.Call(deadline(t), claim(1), &reply) }()
 		receive(t, entered)
-		require.NoError(t, proxy.listener.Close())
-		proxy.cut()
+		proxy.Close()
 		stop()
 		b.respond(t, b.conn, grantAll)
-		require.NoError(t, receive(t, answered), "the question was delivered again")
+		require.NoError(t, receive(t, replied), "the request was delivered again")
 		require.True(t, reply.Granted)
 	})
 
-	t.Run("ends open questions when its own connection is lost, and asks again on a new one", func(t *testing.T) {
+	t.Run("a lost connection ends open calls, and a later call uses a new connection", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		caller := rabbitmq.NewCaller(b.connect(t, address))
 		var reply attune.ExecutionClaimReply
-		answered := make(chan error, 1)
-		go func() { answered <- caller.Call(deadline(t), claim(1), &reply) }()
+		replied := make(chan error, 1)
+		go func() { replied <- caller.Call(deadline(t), claim(1), &reply) }()
 		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 1)
-		proxy.cut()
-		err := receive(t, answered)
+		proxy.Cut()
+		err := receive(t, replied)
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		b.respond(t, b.conn, grantAll)
 		require.NoError(t, caller.Call(deadline(t), claim(1), &reply))
@@ -140,19 +139,19 @@ func TestCaller(t *testing.T) {
 func TestResponder(t *testing.T) {
 	t.Parallel()
 
-	t.Run("answers a failure with its code and message, nothing more", func(t *testing.T) {
+	t.Run("a failure is answered with its code and message only", func(t *testing.T) {
 		t.Parallel()
 		for name, test := range map[string]struct {
 			err     error
 			code    attune.Code
 			message string
 		}{
-			"coded": {
+			"an error with a code keeps its code": {
 				fmt.Errorf("claim: %w", attune.WrapError(attune.CodeUnavailable, errors.New("10.0.0.1"), "no database")),
 				attune.CodeUnavailable, "no database",
 			},
-			"timeout": {context.DeadlineExceeded, attune.CodeUnavailable, "timed out"},
-			"bug":     {errors.New("index out of range"), attune.CodeInternal, "internal error"},
+			"a timeout is unavailable":  {context.DeadlineExceeded, attune.CodeUnavailable, "timed out"},
+			"another error is internal": {errors.New("index out of range"), attune.CodeInternal, "internal error"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -167,7 +166,7 @@ func TestResponder(t *testing.T) {
 		}
 	})
 
-	t.Run("refuses only the culprit of a batch", func(t *testing.T) {
+	t.Run("only the failing request of a batch is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		caller := rabbitmq.NewCaller(b.connect(t, b.url))
@@ -196,7 +195,7 @@ func TestResponder(t *testing.T) {
 		}
 	})
 
-	t.Run("refuses what it cannot read, and a wrong number of answers", func(t *testing.T) {
+	t.Run("an unreadable request and a wrong number of replies are refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.respond(t, b.conn, func(context.Context, claims) (grants, error) { return grants{}, nil })
@@ -206,7 +205,7 @@ func TestResponder(t *testing.T) {
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 		require.ErrorContains(t, err, "is not the JSON of attune.ExecutionClaimMessage")
 		err = caller.Call(deadline(t), claim(1), &reply)
-		require.EqualError(t, err, "0 answers to 1 questions")
+		require.EqualError(t, err, "0 replies to 1 requests")
 	})
 }
 

@@ -7,16 +7,16 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// closePatience bounds the wait for the broker's answer to a close. A connection that the broker has blocked does not
-// answer until its alarm is over.
-const closePatience = 5 * time.Second
+// closeTimeout bounds the wait for the broker's reply to a close. The broker does not reply on a connection that it has
+// blocked until its alarm is over.
+const closeTimeout = 5 * time.Second
 
-// channel is an AMQP channel that says when it is gone. It is used by one goroutine at a time, apart from
-// acknowledgements, and never reopened.
+// channel is an AMQP channel that reports its end. One goroutine at a time uses a channel, except for acknowledgements. A
+// channel is never reopened.
 type channel struct {
 	*amqp.Channel
-	gone chan struct{} // closed when the channel is
-	why  error         // set before that
+	done  chan struct{} // closed when the channel has ended
+	cause error         // why the channel has ended; written before done is closed, read after
 }
 
 func openChannel(ctx context.Context, link *amqp.Connection) (*channel, error) {
@@ -26,50 +26,50 @@ func openChannel(ctx context.Context, link *amqp.Connection) (*channel, error) {
 			return nil, err
 		}
 		closed := opened.NotifyClose(make(chan *amqp.Error, 1))
-		c := &channel{Channel: opened, gone: make(chan struct{})}
+		c := &channel{Channel: opened, done: make(chan struct{})}
 		go func() {
-			c.why = reasonOf(<-closed)
-			close(c.gone)
+			c.cause = reasonOf(<-closed)
+			close(c.done)
 		}()
 		return c, nil
 	}, func(late *channel) { _ = late.Close() })
 }
 
-// lost reports whether the channel is gone.
+// lost reports whether the channel has ended.
 func (c *channel) lost() bool {
 	select {
-	case <-c.gone:
+	case <-c.done:
 		return true
 	default:
 		return false
 	}
 }
 
-// reason returns why the channel is gone, or otherwise if it is not. The library reports an end in many ways, some of them
-// before the reason is known.
-func (c *channel) reason(otherwise error) error {
+// reason returns why the channel has ended, or fallback if the channel is open. The library reports the end of a channel
+// with various errors, some of them before the reason is known.
+func (c *channel) reason(fallback error) error {
 	if !c.IsClosed() {
-		return otherwise
+		return fallback
 	}
-	<-c.gone
-	return c.why
+	<-c.done
+	return c.cause
 }
 
-// bind returns a context that ends with ctx or with the channel, whichever is first.
+// bind returns a context that ends with ctx or with the channel, whichever ends first.
 func (c *channel) bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	bound, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
-		case <-c.gone:
-			cancel(c.why)
+		case <-c.done:
+			cancel(c.cause)
 		case <-bound.Done():
 		}
 	}()
 	return bound, func() { cancel(context.Canceled) }
 }
 
-// discard closes the channel. It waits for the broker, which has requeued what was not settled when it answers, but not
-// for ever: a close that gets no answer ends with the connection.
+// discard closes the channel and waits for the broker's reply, for closeTimeout at most. When the broker replies, it has
+// requeued the unsettled deliveries. A close without a reply takes effect when the connection ends.
 func (c *channel) discard() {
 	closed := make(chan struct{})
 	go func() {
@@ -78,6 +78,6 @@ func (c *channel) discard() {
 	}()
 	select {
 	case <-closed:
-	case <-time.After(closePatience):
+	case <-time.After(closeTimeout):
 	}
 }

@@ -8,8 +8,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// confirmWindow is how many messages are on their way on one channel at most. It is also the room for returned ones: the library
-// drops a return that finds no room for 5 s.
+// confirmWindow bounds the unconfirmed messages on one channel. It is also the buffer for returned messages: the library
+// drops a return that finds no room within 5 s.
 const confirmWindow = 1024
 
 var (
@@ -17,70 +17,73 @@ var (
 	errRefused    = errors.New("the broker refused the message")
 )
 
-// confirmChannel is a channel in confirm mode. It belongs to one call at a time.
+// confirmChannel is a channel in confirm mode. One call at a time uses it.
 //
-// The broker sends a basic.return before the basic.ack of the same message, and the library hands both on in that order:
-// when a message is confirmed, its return, if there is one, is already in returns.
+// The broker sends the basic.return of a message before its basic.ack, and the library delivers both in that order. So
+// when a message is confirmed, its return, if any, is already in returns.
 type confirmChannel struct {
 	conn    *Connection
 	ch      *channel // nil before the first use and after a failure
 	returns chan amqp.Return
 }
 
-// publish sends batch and waits. It returns the places of the messages that were not published, and why. After an error
-// that leaves confirmations open the channel is given up, so that the next call cannot meet them.
-func (l *confirmChannel) publish(ctx context.Context, batch []outgoing) ([]int, error) {
-	var returned []int
+// publish sends batch and waits for the confirmations. It returns the indexes of the unpublished messages, and why they
+// were not published. After an error with open confirmations it drops the channel, so that the next call cannot receive
+// those confirmations.
+func (c *confirmChannel) publish(ctx context.Context, batch []outgoing) ([]int, error) {
+	var unpublished []int
 	for start := 0; start < len(batch); start += confirmWindow {
 		window := batch[start:min(start+confirmWindow, len(batch))]
-		failed, err := l.window(ctx, window)
+		failed, err := c.window(ctx, window)
 		for _, i := range failed {
-			returned = append(returned, start+i)
+			unpublished = append(unpublished, start+i)
 		}
 		if err != nil && !errors.Is(err, errUnroutable) {
 			for i := start + len(window); i < len(batch); i++ {
-				returned = append(returned, i)
+				unpublished = append(unpublished, i)
 			}
-			return returned, err
+			return unpublished, err
 		}
 	}
-	if len(returned) > 0 {
-		return returned, errUnroutable
+	if len(unpublished) > 0 {
+		return unpublished, errUnroutable
 	}
 	return nil, nil
 }
 
-func (l *confirmChannel) window(ctx context.Context, batch []outgoing) ([]int, error) {
-	if err := l.open(ctx); err != nil {
+// window publishes one window of messages and returns the indexes of the unpublished ones.
+func (c *confirmChannel) window(ctx context.Context, batch []outgoing) ([]int, error) {
+	if err := c.open(ctx); err != nil {
 		return everyIndex(batch), err
 	}
 	confirmations := make([]*amqp.DeferredConfirmation, 0, len(batch))
 	var sendErr error
 	for _, out := range batch {
-		confirmation, err := l.ch.PublishWithDeferredConfirm(out.exchange, out.key, !out.optional, false, out.publishing)
+		confirmation, err := c.ch.PublishWithDeferredConfirm(out.exchange, out.key, !out.optional, false, out.publishing)
 		if err != nil {
 			sendErr = err
 			break
 		}
 		confirmations = append(confirmations, confirmation)
 	}
-	failed, waitErr := l.await(ctx, confirmations)
+	failed, waitErr := c.await(ctx, confirmations)
 	for i := len(confirmations); i < len(batch); i++ {
 		failed = append(failed, i)
 	}
-	returned := l.drain(batch)
+	returned := c.drain(batch)
 	failed = append(failed, returned...)
 	switch {
 	case waitErr != nil || sendErr != nil:
-		return failed, l.abandon(cmp.Or(waitErr, sendErr))
+		return failed, c.abandon(cmp.Or(waitErr, sendErr))
 	case len(returned) > 0:
 		return failed, errUnroutable
 	}
 	return nil, nil
 }
 
-// await returns the places of the messages that were not confirmed, and why the first of them was not.
-func (l *confirmChannel) await(ctx context.Context, confirmations []*amqp.DeferredConfirmation) ([]int, error) {
+// await waits for the confirmations. It returns the indexes of the unconfirmed messages, and why the first of them was
+// not confirmed.
+func (c *confirmChannel) await(ctx context.Context, confirmations []*amqp.DeferredConfirmation) ([]int, error) {
 	var failed []int
 	var reason error
 	for i, confirmation := range confirmations {
@@ -97,30 +100,30 @@ func (l *confirmChannel) await(ctx context.Context, confirmations []*amqp.Deferr
 	return failed, reason
 }
 
-// drain takes the returned messages among the confirmed ones of batch. Returns come in the order of publishing, so that copies of
-// a message find their places.
-func (l *confirmChannel) drain(batch []outgoing) []int {
-	var places []int
+// drain returns the indexes of the messages that the broker returned. Returns come in the order of publishing, so drain
+// finds each copy of a message at its own index.
+func (c *confirmChannel) drain(batch []outgoing) []int {
+	var indexes []int
 	next := 0
-	for len(l.returns) > 0 {
-		returned := <-l.returns
+	for len(c.returns) > 0 {
+		returned := <-c.returns
 		for i := next; i < len(batch); i++ {
 			if batch[i].key == returned.RoutingKey && batch[i].publishing.MessageId == returned.MessageId {
-				places, next = append(places, i), i+1
+				indexes, next = append(indexes, i), i+1
 				break
 			}
 		}
 	}
-	return places
+	return indexes
 }
 
-func (l *confirmChannel) open(ctx context.Context) error {
-	if l.ch != nil && !l.ch.lost() {
+func (c *confirmChannel) open(ctx context.Context) error {
+	if c.ch != nil && !c.ch.lost() {
 		return nil
 	}
-	waiting, cancel := context.WithTimeout(ctx, connectPatience)
+	connectCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	ch, err := l.conn.openAfter(waiting, ctx)
+	ch, err := c.conn.openAfter(connectCtx, ctx)
 	if err != nil {
 		return err
 	}
@@ -129,15 +132,15 @@ func (l *confirmChannel) open(ctx context.Context) error {
 		go ch.discard()
 		return unavailable(err, "ask for publisher confirms")
 	}
-	l.ch, l.returns = ch, ch.NotifyReturn(make(chan amqp.Return, confirmWindow))
+	c.ch, c.returns = ch, ch.NotifyReturn(make(chan amqp.Return, confirmWindow))
 	return nil
 }
 
-// abandon gives up the channel and returns why: when the channel ends, the library counts everything open as refused, so
-// its end explains more than err.
-func (l *confirmChannel) abandon(err error) error {
-	err = l.ch.reason(err)
-	go l.ch.discard()
-	l.ch = nil
+// abandon drops the channel and returns the cause of the failure. When a channel ends, the library counts all open
+// confirmations as refused, so the reason of the channel's end explains more than err.
+func (c *confirmChannel) abandon(err error) error {
+	err = c.ch.reason(err)
+	go c.ch.discard()
+	c.ch = nil
 	return err
 }

@@ -17,35 +17,35 @@ import (
 )
 
 const (
-	heartbeat   = 10 * time.Second // a silent peer is noticed after at most 15 s
+	heartbeat   = 10 * time.Second // a silent broker is noticed within 15 s
 	dialTimeout = 10 * time.Second // TCP, TLS and AMQP handshake together
 )
 
-// Config says where the broker is and who asks.
+// Config holds the settings of a [Connection].
 type Config struct {
 	URL    string       // amqp://user:password@host:port/vhost, or amqps
 	Name   string       // shown by the broker as the connection's name
-	Logger *slog.Logger // nil discards
+	Logger *slog.Logger // nil discards the log
 }
 
-// Connection is a supervised connection: while [Connection.Run] runs, a lost one is replaced by a new one with new
-// channels. It is safe for concurrent use.
+// Connection is a supervised connection: while [Connection.Run] runs, a lost connection is replaced by a new one with new
+// channels. A Connection is safe for concurrent use.
 type Connection struct {
 	config  Config
 	uri     amqp.URI
 	invalid error // why the configuration cannot work
 
-	mu       sync.Mutex
-	link     *amqp.Connection // nil while there is none
-	changed  chan struct{}    // closed, and replaced, with every change of link and stopped
-	failure  error            // why there is no link
+	mu       sync.Mutex       // guards the fields below
+	link     *amqp.Connection // nil while disconnected
+	changed  chan struct{}    // closed and replaced with every change of link or stopped
+	failure  error            // why link is nil
 	stopped  bool
-	blocked  string     // why the broker does not read from this connection; empty while it does
+	blocked  string     // why the broker has stopped reading from this connection; empty if it reads
 	declared []Topology // repeated on every new link
 }
 
-// NewConnection returns a connection that is not connected before [Connection.Run]. A URL that cannot be parsed is
-// reported by every method, with [attune.CodeInvalid].
+// NewConnection returns a connection that connects in [Connection.Run]. If the URL cannot be parsed, every method returns
+// [attune.CodeInvalid].
 func NewConnection(config Config) *Connection {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -61,8 +61,8 @@ func NewConnection(config Config) *Connection {
 	return c
 }
 
-// Run connects, and connects again whenever the connection is lost, until ctx ends. It returns nil then, or
-// [attune.CodeInvalid] at once if the URL cannot be read. Run it once.
+// Run connects, and reconnects whenever the connection is lost, until ctx ends; then it returns nil. It returns
+// [attune.CodeInvalid] at once if the URL cannot be parsed. Run it once.
 func (c *Connection) Run(ctx context.Context) error {
 	if c.invalid != nil {
 		return c.invalid
@@ -75,17 +75,17 @@ func (c *Connection) Run(ctx context.Context) error {
 	return nil
 }
 
-// connect returns when the connection it made is lost, could not be made, or ctx ended.
+// connect makes a connection and returns when the connection fails or is lost, or when ctx ends.
 func (c *Connection) connect(ctx context.Context) error {
 	link, err := c.dial(ctx)
 	if err != nil {
 		return dialError(c.uri, err)
 	}
-	defer func() { _ = link.CloseDeadline(time.Now().Add(closePatience)) }()
+	defer func() { _ = link.CloseDeadline(time.Now().Add(closeTimeout)) }()
 	closed := link.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := link.NotifyBlocked(make(chan amqp.Blocking, 1))
 	if err := c.redeclare(ctx, link); err != nil {
-		c.config.Logger.Error("repeat the broker topology", "error", err)
+		c.config.Logger.Error("broker topology not declared on the new connection", "error", err)
 	}
 	c.config.Logger.Info("broker connection is up", "address", hostPort(c.uri), "vhost", c.uri.Vhost)
 	c.set(link, nil, false)
@@ -95,7 +95,7 @@ func (c *Connection) connect(ctx context.Context) error {
 			return unavailable(reasonOf(reply), "connection to RabbitMQ at %s was lost", hostPort(c.uri))
 		case state, open := <-blocked:
 			if !open {
-				blocked = nil // closed follows
+				blocked = nil // the connection is closing: closed receives next
 				continue
 			}
 			c.setBlocked(state)
@@ -127,7 +127,7 @@ func (c *Connection) dial(ctx context.Context) (*amqp.Connection, error) {
 		},
 	})
 	handshaken()
-	if err != nil && socket != nil { // the library leaves it open
+	if err != nil && socket != nil { // the library does not close it
 		_ = socket.Close()
 	}
 	return link, err
@@ -146,11 +146,11 @@ func (c *Connection) setBlocked(state amqp.Blocking) {
 	defer c.mu.Unlock()
 	if !state.Active {
 		c.blocked = ""
-		c.config.Logger.Info("broker reads from this connection again")
+		c.config.Logger.Info("broker reads from the connection again")
 		return
 	}
 	c.blocked = state.Reason
-	c.config.Logger.Warn("broker has stopped reading from this connection", "reason", state.Reason)
+	c.config.Logger.Warn("broker has stopped reading from the connection", "reason", state.Reason)
 }
 
 func (c *Connection) blockedReason() string {
@@ -159,11 +159,11 @@ func (c *Connection) blockedReason() string {
 	return c.blocked
 }
 
-// alive sees the end of a link before Run does.
+// alive reports whether a link is open. It notices the end of a link before Run does.
 func alive(link *amqp.Connection) bool { return link != nil && !link.IsClosed() }
 
-// WaitReady returns when there is a connection. When ctx ends first, or Run has ended, the error has
-// [attune.CodeUnavailable] and says why there is none.
+// WaitReady returns when the connection is up. If ctx ends first, or Run has ended, the error is [attune.CodeUnavailable]
+// and says why there is no connection.
 func (c *Connection) WaitReady(ctx context.Context) error {
 	_, err := c.wait(ctx)
 	return err
@@ -190,18 +190,19 @@ func (c *Connection) wait(ctx context.Context) (*amqp.Connection, error) {
 	}
 }
 
-// missing reports that there is no link. Why the last attempt failed says more than "not connected".
-func (c *Connection) missing(failure, end error) error {
+// missing returns the error of a missing link. The failure of the last attempt to connect explains more than "not
+// connected".
+func (c *Connection) missing(failure, cause error) error {
 	if coded, ok := errors.AsType[*attune.Error](failure); ok {
-		if end == nil {
+		if cause == nil {
 			return failure
 		}
-		return unavailable(fmt.Errorf("%w (%w)", coded.Err, end), "%s", coded.Message)
+		return unavailable(fmt.Errorf("%w (%w)", coded.Err, cause), "%s", coded.Message)
 	}
-	return unavailable(cmp.Or(failure, end), "not connected to RabbitMQ at %s", hostPort(c.uri))
+	return unavailable(cmp.Or(failure, cause), "not connected to RabbitMQ at %s", hostPort(c.uri))
 }
 
-// Ping asks the broker for a sign of life. It does not wait for a connection.
+// Ping checks that the broker answers. It does not wait for a connection.
 func (c *Connection) Ping(ctx context.Context) error {
 	c.mu.Lock()
 	link, failure := c.link, c.failure
@@ -220,14 +221,14 @@ func (c *Connection) Ping(ctx context.Context) error {
 	return nil
 }
 
-// open returns a new channel, waiting for a connection as long as ctx allows.
+// open waits for a connection until ctx ends and returns a new channel.
 func (c *Connection) open(ctx context.Context) (*channel, error) { return c.openAfter(ctx, ctx) }
 
-// openAfter is open with another bound of the wait for a connection: a broker that is there but busy has as long as ctx
-// to answer.
-func (c *Connection) openAfter(waiting, ctx context.Context) (*channel, error) {
+// openAfter is open with a separate bound for the wait for a connection: a connected but busy broker has until the end of
+// ctx to answer.
+func (c *Connection) openAfter(connectCtx, ctx context.Context) (*channel, error) {
 	for {
-		link, err := c.wait(waiting)
+		link, err := c.wait(connectCtx)
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ import (
 func TestConnection(t *testing.T) {
 	t.Parallel()
 
-	t.Run("refuses a URL without repeating its password", func(t *testing.T) {
+	t.Run("an invalid URL is refused without its password", func(t *testing.T) {
 		t.Parallel()
 		for _, address := range []string{"amqp://attune:s3cret@host:port/", "http://attune:s3cret@host/", "amqp://attune:s3c%ret@host/"} {
 			conn := rabbitmq.NewConnection(rabbitmq.Config{URL: address})
@@ -29,7 +29,7 @@ func TestConnection(t *testing.T) {
 		}
 	})
 
-	t.Run("says who was refused", func(t *testing.T) {
+	t.Run("a refused login names the user", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, err := url.Parse(b.url)
@@ -41,13 +41,13 @@ func TestConnection(t *testing.T) {
 		require.Eventually(t, func() bool {
 			last = conn.Ping(t.Context())
 			return last != nil && strings.Contains(last.Error(), "refuses")
-		}, patience, tick, "last: %v", &last)
+		}, testTimeout, tick, "last: %v", &last)
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(last))
 		require.ErrorContains(t, last, "RabbitMQ at "+address.Host+` refuses user "attune" on vhost "`)
 		require.NotContains(t, last.Error(), "s3cret")
 	})
 
-	t.Run("is ready, answers, and is not ready after its end", func(t *testing.T) {
+	t.Run("a connection is ready until its end", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		conn := rabbitmq.NewConnection(rabbitmq.Config{URL: b.url})
@@ -62,23 +62,23 @@ func TestConnection(t *testing.T) {
 		require.ErrorContains(t, err, "the connection was stopped")
 	})
 
-	t.Run("replaces a lost connection", func(t *testing.T) {
+	t.Run("a lost connection is replaced", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		conn := b.connect(t, address)
 		for range 3 {
-			proxy.cut()
-			require.Eventually(t, func() bool { return conn.Ping(t.Context()) == nil }, patience, tick)
+			proxy.Cut()
+			require.Eventually(t, func() bool { return conn.Ping(t.Context()) == nil }, testTimeout, tick)
 		}
 	})
 
-	t.Run("does not wait for a broker that has gone silent", func(t *testing.T) {
+	t.Run("a ping does not wait for a silent broker", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		conn := b.connect(t, address)
-		defer proxy.freeze()()
+		defer proxy.Freeze()()
 		ctx, cancel := context.WithTimeout(t.Context(), quickRetry)
 		defer cancel()
 		err := conn.Ping(ctx)
@@ -87,8 +87,8 @@ func TestConnection(t *testing.T) {
 	})
 }
 
-// TestBrokerRestart kills the broker: what was reported as published is there afterwards, every loop goes on by itself,
-// and in between errors say what is wrong.
+// TestBrokerRestart kills the broker. Published messages survive, every loop continues by itself, and the errors in
+// between name the cause.
 func TestBrokerRestart(t *testing.T) {
 	t.Parallel()
 	broker := testenv.Own(t, services.Config{RabbitMQ: &services.RabbitMQConfig{}}).RabbitMQ
@@ -121,13 +121,13 @@ func TestBrokerRestart(t *testing.T) {
 		defer cancel()
 		down = b.conn.WaitReady(ctx)
 		return down != nil && strings.Contains(down.Error(), "is not reachable") && strings.Contains(down.Error(), "connection refused")
-	}, patience, tick, "last: %v", &down)
+	}, testTimeout, tick, "last: %v", &down)
 	require.ErrorContains(t, down, "RabbitMQ at 127.0.0.1:")
 	require.NotContains(t, down.Error(), "guest")
 
 	require.NoError(t, broker.Restart(t.Context()))
 	require.NoError(t, b.conn.WaitReady(deadline(t)))
-	for len(published) > 0 { // those from before
+	for len(published) > 0 { // published before the kill
 		<-published
 	}
 	last := receive(t, published)

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Connections are the two connections of a process. They are apart because a broker short of memory or disk stops reading
-// from connections that publish, and acknowledgements must get through even then.
+// Connections holds the two connections of a process. A broker that is short of memory or disk stops reading from
+// connections that publish; acknowledgements on the other connection still get through.
 type Connections struct {
 	Consume, Publish *Connection
 
@@ -14,8 +14,8 @@ type Connections struct {
 	running sync.WaitGroup
 }
 
-// Connect opens both connections and declares topology. It waits for the broker until ctx ends; the connections outlive ctx
-// and run until [Connections.Close]. config.Name is the common part of their names. The errors are those of
+// Connect opens both connections and declares topology. It waits for the broker until ctx ends; the connections outlive
+// ctx and run until [Connections.Close]. config.Name is the prefix of their names. The errors are those of
 // [Connection.WaitReady] and [Declare].
 func Connect(ctx context.Context, config Config, topology Topology) (*Connections, error) {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -32,7 +32,7 @@ func Connect(ctx context.Context, config Config, topology Topology) (*Connection
 func (c *Connections) run(ctx context.Context, config Config, purpose string) *Connection {
 	config.Name += " " + purpose
 	conn := NewConnection(config)
-	c.running.Go(func() { _ = conn.Run(ctx) }) // its error is what WaitReady reports
+	c.running.Go(func() { _ = conn.Run(ctx) }) // WaitReady reports its error
 	return conn
 }
 
@@ -45,7 +45,7 @@ func (c *Connections) ready(ctx context.Context, topology Topology) error {
 	return Declare(ctx, c.Consume, topology)
 }
 
-// Close ends both connections and returns when they have ended.
+// Close ends both connections and waits for their end.
 func (c *Connections) Close() {
 	c.stop()
 	c.running.Wait()

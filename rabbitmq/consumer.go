@@ -11,11 +11,11 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// MaxTries is how often a message that makes its handler fail is tried before it goes to the dead-letter queue.
+// MaxTries is how often a message is handled in vain before it moves to the dead-letter queue.
 const MaxTries = 5
 
-// Consumer hands the messages of a queue, in small batches, to a function. See the package documentation for what its
-// errors mean.
+// Consumer passes the messages of a queue to a handler, in small batches. The package documentation says what the
+// handler's errors mean.
 type Consumer[M attune.Message] struct {
 	conn   *Connection
 	config ConsumerConfig
@@ -23,12 +23,12 @@ type Consumer[M attune.Message] struct {
 	logger *slog.Logger
 }
 
-// NewConsumer returns a consumer. The queue must be one that [Topology] gives a retry queue.
+// NewConsumer returns a consumer. [Topology] must contain a retry queue for the queue.
 //
-// handle gets one message or more, in the order of delivery: what is there when it is called, up to MaxBatch; see
-// Linger for when it waits for more. It is called by one goroutine. Nil says that all of them are done; an error, that none is, or that
-// doing them again does no harm. Its context ends when Run's does or when the channel is lost, after which the same
-// messages are delivered again.
+// handle gets at least one message, in the order of delivery: all delivered messages, up to MaxBatch. [ConsumerConfig]'s
+// Linger says when the consumer waits for more. One goroutine calls handle. Nil means that all messages are done. An
+// error means that none is done, or that handling them again is harmless. The context of handle ends with the context of
+// Run, or when the channel is lost; after that the broker delivers the same messages again.
 func NewConsumer[M attune.Message](conn *Connection, config ConsumerConfig, handle func(context.Context, []M) error) *Consumer[M] {
 	return &Consumer[M]{
 		conn: conn, config: config.withDefaults(), handle: handle,
@@ -36,8 +36,8 @@ func NewConsumer[M attune.Message](conn *Connection, config ConsumerConfig, hand
 	}
 }
 
-// Run consumes until ctx ends, over as many connections as it takes, and returns nil then. A configuration out of its
-// range is [attune.CodeInvalid] at once.
+// Run consumes until ctx ends, then returns nil. It reconnects by itself. A configuration out of range is
+// [attune.CodeInvalid] at once.
 func (c *Consumer[M]) Run(ctx context.Context) error {
 	if err := c.config.validate(); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c *Consumer[M]) Run(ctx context.Context) error {
 
 func (c ConsumerConfig) intake(conn *Connection, process func(context.Context, []amqp.Delivery) error) *intake {
 	return &intake{
-		conn: conn, what: c.Queue, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
+		conn: conn, name: c.Queue, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
 		queue:   func(*channel) (string, error) { return c.Queue, nil },
 		process: process,
 	}
@@ -61,7 +61,7 @@ type item[M attune.Message] struct {
 	message  M
 }
 
-// process settles every delivery of batch: first those that cannot be read, then the others from left to right.
+// process settles every delivery of batch: first the deliveries that cannot be decoded, then the others in order.
 func (c *Consumer[M]) process(ctx context.Context, batch []amqp.Delivery) error {
 	items := make([]item[M], 0, len(batch))
 	for _, delivery := range batch {
@@ -80,8 +80,8 @@ func (c *Consumer[M]) process(ctx context.Context, batch []amqp.Delivery) error 
 	return c.handleAndAck(ctx, items)
 }
 
-// handleAndAck handles items and acknowledges them. Everything delivered before them on the channel must be settled, because one
-// acknowledgement answers for all that came earlier.
+// handleAndAck handles items and acknowledges them with one acknowledgement, which covers all earlier deliveries of the
+// channel. So every earlier delivery must be settled before.
 func (c *Consumer[M]) handleAndAck(ctx context.Context, items []item[M]) error {
 	err := c.attempt(ctx, items)
 	switch {
@@ -93,14 +93,15 @@ func (c *Consumer[M]) handleAndAck(ctx context.Context, items []item[M]) error {
 		return c.fail(ctx, items[0].delivery, err)
 	}
 	half := len(items) / 2
-	c.logger.Warn("batch failed: looking for the culprit", "messages", len(items), "error", err)
+	c.logger.Warn("batch failed, halving it to find the failing message", "messages", len(items), "error", err)
 	if err := c.handleAndAck(ctx, items[:half]); err != nil {
 		return err
 	}
 	return c.handleAndAck(ctx, items[half:])
 }
 
-// attempt handles items, again and again while a service is away. They keep their place: nothing behind them is handled.
+// attempt handles items, and tries again while a service is unavailable. Meanwhile it handles no later delivery, so the
+// order stays.
 func (c *Consumer[M]) attempt(ctx context.Context, items []item[M]) error {
 	tries := 0
 	return retry.Do(ctx, func() error {
@@ -111,7 +112,7 @@ func (c *Consumer[M]) attempt(ctx context.Context, items []item[M]) error {
 		}
 		return err
 	}, func(err error, pause time.Duration) {
-		c.logger.Warn("batch waits for a service", "messages", len(items), "tries", tries, "error", err, "retry_in", pause)
+		c.logger.Warn("batch waits for an unavailable service", "messages", len(items), "tries", tries, "error", err, "retry_in", pause)
 	})
 }
 
@@ -123,12 +124,12 @@ func (c *Consumer[M]) call(ctx context.Context, items []item[M]) error {
 	return guard(c.logger, func() error { return c.handle(ctx, messages) })
 }
 
-// fail moves a delivery to where its error sends it. It is acknowledged only when it has arrived there.
+// fail moves a delivery to the retry or dead-letter queue, and acknowledges it when that queue has stored it.
 func (c *Consumer[M]) fail(ctx context.Context, delivery amqp.Delivery, cause error) error {
 	failure := newFailure(c.config.Queue, delivery, cause, time.Now())
 	next := failure.outgoing()
 	err := retry.Do(ctx, func() error { return c.config.Publisher.send(ctx, []outgoing{next}) }, func(err error, pause time.Duration) {
-		c.logger.Error("move a failed message", "to", failure.destination(), "message_id", delivery.MessageId,
+		c.logger.Error("failed message not moved, trying again", "to", failure.destination(), "message_id", delivery.MessageId,
 			"error", err, "retry_in", pause)
 	})
 	if err != nil {

@@ -29,22 +29,22 @@ func TestConsumer_LostConnection(t *testing.T) {
 				<-ctx.Done()
 				lost <- context.Cause(ctx)
 				<-release
-				return nil // late: the channel of these deliveries is gone
+				return nil // late: the channel of these deliveries has ended
 			}
 			handled.add(ids(batch)...)
 			return nil
 		})
 		for range 3 {
 			require.NoError(t, receive(t, lost))
-			proxy.cut()
-			require.Error(t, receive(t, lost), "the handler is told")
+			proxy.Cut()
+			require.Error(t, receive(t, lost), "the context of the handler has ended")
 			release <- struct{}{}
 		}
 		require.ElementsMatch(t, sequence(1, 5), handled.requireLen(t, 5))
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
 	})
 
-	t.Run("the consumer in waiting takes over", func(t *testing.T) {
+	t.Run("the standby consumer takes over", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
@@ -66,17 +66,16 @@ func TestConsumer_LostConnection(t *testing.T) {
 		require.Equal(t, sequence(1, 20), first.requireLen(t, 20))
 		require.Empty(t, second.all(), "one consumer at a time")
 
-		require.NoError(t, proxy.listener.Close())
-		proxy.cut()
+		proxy.Close()
 		b.publish(t, sequence(21, 30)...)
-		require.Eventually(t, func() bool { // the latest may come again: their acknowledgement was on the way
+		require.Eventually(t, func() bool { // the last messages may come again: their acknowledgement was on the way
 			fresh := slices.DeleteFunc(second.all(), func(id attune.EnforcementID) bool { return id <= 20 })
 			return slices.Equal(fresh, sequence(21, 30))
-		}, patience, tick, "want 21 to 30")
+		}, testTimeout, tick, "want 21 to 30")
 		stop()
 	})
 
-	t.Run("stopping gives back what is not handled", func(t *testing.T) {
+	t.Run("a stopped consumer returns the unhandled messages", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.publish(t, sequence(1, 5)...)
@@ -92,7 +91,7 @@ func TestConsumer_LostConnection(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueDead, 0)
 	})
 
-	t.Run("a missing queue is waited for", func(t *testing.T) {
+	t.Run("a consumer waits for a missing queue", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		_, err := b.raw(t).QueueDelete(rabbitmq.QueueEnforcementCreated, false, false, false)
@@ -107,7 +106,7 @@ func TestConsumer_LostConnection(t *testing.T) {
 		handled.requireLen(t, 1)
 	})
 
-	t.Run("a deleted queue is noticed", func(t *testing.T) {
+	t.Run("a consumer notices a deleted queue", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		var handled record[attune.EnforcementID]
@@ -126,9 +125,9 @@ func TestConsumer_LostConnection(t *testing.T) {
 	})
 }
 
-// declareAgain declares a queue that was deleted. A busy broker that is not done with the deletion yet ends the connection
-// with an internal error.
+// declareAgain declares a deleted queue. A busy broker that has not finished the deletion ends the connection with an
+// internal error.
 func (b *testBundle) declareAgain(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return rabbitmq.Declare(t.Context(), b.conn, topology(t)) == nil }, patience, tick)
+	require.Eventually(t, func() bool { return rabbitmq.Declare(t.Context(), b.conn, topology(t)) == nil }, testTimeout, tick)
 }

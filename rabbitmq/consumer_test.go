@@ -19,7 +19,7 @@ type createdBatch = []attune.EnforcementCreatedMessage
 func TestConsumer_Batches(t *testing.T) {
 	t.Parallel()
 
-	t.Run("handles a single message without waiting for more", func(t *testing.T) {
+	t.Run("a single message is handled at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		batches := make(chan []attune.EnforcementID)
@@ -33,7 +33,7 @@ func TestConsumer_Batches(t *testing.T) {
 		require.Equal(t, sequence(2, 2), receive(t, batches))
 	})
 
-	t.Run("takes a backlog in bounded batches, in order", func(t *testing.T) {
+	t.Run("a backlog is handled in bounded batches, in order", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.publish(t, sequence(1, 500)...)
@@ -50,7 +50,7 @@ func TestConsumer_Batches(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
 	})
 
-	t.Run("is sent no more than its prefetch ahead", func(t *testing.T) {
+	t.Run("the broker sends at most the prefetch ahead", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		entered, release := make(chan struct{}, 100), make(chan struct{})
@@ -68,7 +68,7 @@ func TestConsumer_Batches(t *testing.T) {
 		require.Equal(t, sequence(1, 50), handled.requireLen(t, 50))
 	})
 
-	t.Run("refuses a configuration out of range", func(t *testing.T) {
+	t.Run("a configuration out of range is refused", func(t *testing.T) {
 		t.Parallel()
 		conn := rabbitmq.NewConnection(rabbitmq.Config{URL: "amqp://127.0.0.1:1/"})
 		for want, config := range map[string]rabbitmq.ConsumerConfig{
@@ -92,7 +92,7 @@ func TestConsumer_Outage(t *testing.T) {
 		"unavailable": fmt.Errorf("admit: %w", attune.Errorf(attune.CodeUnavailable, "no database")),
 		"timeout":     fmt.Errorf("admit: %w", context.DeadlineExceeded),
 	} {
-		t.Run("keeps the place of a batch: "+name, func(t *testing.T) {
+		t.Run("a batch keeps its place: "+name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.publish(t, sequence(1, 10)...)
@@ -119,10 +119,10 @@ func TestConsumer_Outage(t *testing.T) {
 	}
 }
 
-func TestConsumer_Culprit(t *testing.T) {
+func TestConsumer_FailingMessage(t *testing.T) {
 	t.Parallel()
 
-	t.Run("is isolated; the other 49 are handled once", func(t *testing.T) {
+	t.Run("a failing message is isolated, and the other 49 are handled once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		const culprit = 17
@@ -130,7 +130,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		var handled record[attune.EnforcementID]
 		var largest atomic.Int64
 		b.consume(t, b.conn, 50, func(_ context.Context, batch createdBatch) error {
-			if !gate.Load() { // until all 50 are there
+			if !gate.Load() { // until all 50 have arrived
 				return attune.Errorf(attune.CodeUnavailable, "not yet")
 			}
 			largest.Store(max(largest.Load(), int64(len(batch))))
@@ -146,8 +146,8 @@ func TestConsumer_Culprit(t *testing.T) {
 		want := slices.DeleteFunc(sequence(1, 50), func(id attune.EnforcementID) bool { return id == culprit })
 		require.Equal(t, want, handled.requireLen(t, 49))
 		letter := b.deadLetters(t, 1)[0]
-		require.Equal(t, want, handled.all(), "nothing twice")
-		require.WithinDuration(t, time.Now(), letter.FailedAt, 2*patience)
+		require.Equal(t, want, handled.all(), "each message once")
+		require.WithinDuration(t, time.Now(), letter.FailedAt, 2*testTimeout)
 		letter.FailedAt = time.Time{}
 		require.Equal(t, rabbitmq.DeadLetter{
 			MessageID: "enforcement/17/created", RoutingKey: "enforcement.created", Queue: "attune.enforcement.created",
@@ -155,7 +155,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		}, letter)
 	})
 
-	t.Run("is tried again later, behind the others, a bounded number of times", func(t *testing.T) {
+	t.Run("a failing message is tried again behind the others, five times in all", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		var handled record[attune.EnforcementID]
@@ -178,7 +178,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
 	})
 
-	t.Run("recovers when a later try succeeds", func(t *testing.T) {
+	t.Run("a message recovers when a later try succeeds", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		var handled record[attune.EnforcementID]
@@ -195,7 +195,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueDead, 0)
 	})
 
-	t.Run("may panic", func(t *testing.T) {
+	t.Run("a handler may panic", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		var handled record[attune.EnforcementID]
@@ -212,7 +212,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		require.Equal(t, "handler panicked: panic: nil map", letter.Error)
 	})
 
-	t.Run("that cannot be read is dead at once", func(t *testing.T) {
+	t.Run("an unreadable message is a dead letter at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.publish(t, 1)
@@ -233,7 +233,7 @@ func TestConsumer_Culprit(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
 	})
 
-	t.Run("that fails its own check is dead at once", func(t *testing.T) {
+	t.Run("an invalid message is a dead letter at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		consumer := rabbitmq.NewConsumer(b.conn, rabbitmq.ConsumerConfig{Queue: rabbitmq.QueueExecutionCompleted, Publisher: b.publisher},

@@ -9,25 +9,25 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// DeadLetter is a message that no receiver could take.
+// DeadLetter is a message that no receiver could handle.
 type DeadLetter struct {
 	MessageID  string
-	RoutingKey string    // the one it was published with
-	Queue      string    // whose receiver gave it up
-	Reason     string    // an attune.Code, or the broker's word: rejected, expired, delivery_limit
-	Error      string    // for a person; empty when the broker moved it
-	Tries      int       // 0 when the broker moved it
-	FailedAt   time.Time // zero when unknown
+	RoutingKey string    // of the first publishing
+	Queue      string    // the queue that the message came from
+	Reason     string    // an attune.Code, or the broker's reason: rejected, expired, delivery_limit
+	Error      string    // for a person; empty if the broker moved the message
+	Tries      int       // 0 if the broker moved the message
+	FailedAt   time.Time // zero if unknown
 	Body       []byte
 }
 
-// DeadLetters returns up to limit dead letters, oldest first, and leaves them where they are.
+// DeadLetters returns up to limit dead letters, oldest first, and leaves them in the dead-letter queue.
 func DeadLetters(ctx context.Context, conn *Connection, limit int) ([]DeadLetter, error) {
 	ch, err := conn.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer ch.discard() // gives them back
+	defer ch.discard() // returns the letters to the queue
 	deliveries, err := ch.dead(ctx, limit)
 	var letters []DeadLetter
 	for _, delivery := range deliveries {
@@ -88,7 +88,8 @@ func newDeadLetter(delivery amqp.Delivery) DeadLetter {
 	return letter
 }
 
-// fromBroker overrides what the headers say of an earlier try: the broker moved the message after it.
+// fromBroker replaces the headers of an earlier try with the broker's own record, if the broker moved the message after
+// that try.
 func (l *DeadLetter) fromBroker(headers amqp.Table) {
 	deaths, _ := headers["x-death"].([]any)
 	if len(deaths) == 0 {

@@ -24,14 +24,14 @@ func TestDeadLetters(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, found)
 			require.NoError(t, delivery.Reject(false))
-			b.requireDepth(t, rabbitmq.QueueDead, i+1) // each queue moves its own in its own time
+			b.requireDepth(t, rabbitmq.QueueDead, i+1) // each queue dead-letters independently
 		}
 		letters := b.deadLetters(t, 2)
 		require.Equal(t, "execution.completed", letters[0].RoutingKey)
 		require.Equal(t, "execution.requested.default", letters[1].RoutingKey)
 	})
 
-	t.Run("are looked at in place", func(t *testing.T) {
+	t.Run("dead letters are read in place", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.publishRaw(t, attune.KeyEnforcementCreated, "broken", `{`)

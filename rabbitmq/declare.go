@@ -9,9 +9,10 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Declare creates what is missing of topology. What exists with the same settings is left alone, so every process may
-// declare what it needs; what exists with other settings is [attune.CodeConflict], naming it and what to do. The
-// connection repeats the declaration on every new link, because a broker may come back empty.
+// Declare creates the missing parts of topology and leaves the existing ones alone, so every process may declare the
+// parts that it needs. An existing exchange or queue with other settings is [attune.CodeConflict]; the message names it
+// and the remedy. The connection repeats the declaration on every new link, because a broker may come back without its
+// queues.
 func Declare(ctx context.Context, conn *Connection, topology Topology) error {
 	link, err := conn.wait(ctx)
 	if err != nil {
@@ -70,19 +71,19 @@ func (c *channel) declare(topology Topology) error {
 func declareError(err error, what string) error {
 	if replyCode(err) == amqp.PreconditionFailed {
 		return attune.WrapError(attune.CodeConflict, err,
-			"%s exists on the broker with other settings: let it run empty, delete it, and start again", what)
+			"%s exists on the broker with other settings: wait until it is empty, delete it, and start again", what)
 	}
 	return unavailable(err, "declare %s", what)
 }
 
-// Depth is how much a queue holds.
+// Depth is the number of messages and consumers of a queue.
 type Depth struct {
 	Ready     int // messages that wait for a consumer
-	Consumers int // that take messages now; those that stand by for a single active one may not count
+	Consumers int // active ones; standby consumers of a single-active-consumer queue may not count
 }
 
-// inspections is how often a queue is asked before nothing is taken for an answer: one that does not answer the broker within
-// 250 ms, because that is busy, is empty and without consumers to it.
+// inspections is how often [Inspect] asks for the depth of a queue that seems empty and without consumers. A broker
+// reports a queue like that when the queue is too busy to answer within 250 ms.
 const inspections = 3
 
 // Inspect returns the depth of a queue. An unknown queue is [attune.CodeNotFound].

@@ -10,15 +10,15 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Envelope is a message that was encoded before, for example when its outbox row was written.
+// Envelope is an encoded message, for example from an outbox row.
 type Envelope struct {
 	RoutingKey string // 1 to 255 bytes
 	MessageID  string // the same for every copy; up to 255 bytes
 	Body       []byte // JSON
 }
 
-// maxShortString is what AMQP 0-9-1 can say in a routing key or a property. The library closes the
-// connection when it meets a longer one.
+// maxShortString is the AMQP 0-9-1 limit of a routing key or property, in bytes. The library closes the connection when
+// it meets a longer one.
 const maxShortString = 255
 
 func (e Envelope) validate() error {
@@ -36,7 +36,7 @@ func (e Envelope) validate() error {
 // outgoing is a message on its way to an exchange.
 type outgoing struct {
 	exchange, key string
-	optional      bool // the broker may drop it when no queue takes it
+	optional      bool // the broker may drop the message if no queue takes it
 	publishing    amqp.Publishing
 }
 
@@ -50,7 +50,7 @@ func (e Envelope) outgoing() outgoing {
 	}}
 }
 
-// encode puts a message into its envelope. A message that cannot be encoded is a bug of its type.
+// encode puts a message into an envelope. A message that cannot be encoded is a bug of its type.
 func encode(message attune.Message) (Envelope, error) {
 	body, err := json.Marshal(message)
 	if err != nil {
@@ -59,7 +59,8 @@ func encode(message attune.Message) (Envelope, error) {
 	return Envelope{RoutingKey: message.RoutingKey(), MessageID: message.MessageID(), Body: body}, nil
 }
 
-// decode reads a message and lets it check itself, if it can. Unknown fields are left alone: a newer sender may know more.
+// decode reads a message and calls its Validate method, if it has one. It ignores unknown fields: the sender may be
+// newer.
 func decode[M attune.Message](delivery amqp.Delivery) (M, error) {
 	var message M
 	if err := json.Unmarshal(delivery.Body, &message); err != nil {

@@ -14,7 +14,8 @@ import (
 var (
 	errClosed  = errors.New("the channel was closed")
 	errStopped = errors.New("the connection was stopped")
-	// errSubscription is how a subscription ends whose channel lives: the broker ends it when the queue is deleted.
+	// errSubscription is the error of a subscription that ends while its channel is open: the broker ends a subscription
+	// when its queue is deleted.
 	errSubscription = errors.New("the broker ended the subscription")
 )
 
@@ -22,19 +23,19 @@ func unavailable(err error, format string, args ...any) error {
 	return attune.WrapError(attune.CodeUnavailable, err, format, args...)
 }
 
-// dialError says what a person can do about err without repeating the password of the URL.
+// dialError explains err and what a person can do, without the password of the URL.
 func dialError(uri amqp.URI, err error) error {
 	address := hostPort(uri)
 	if reply, ok := errors.AsType[*amqp.Error](err); ok && (reply.Code == amqp.AccessRefused || reply.Code == amqp.NotAllowed) {
 		return unavailable(err, "RabbitMQ at %s refuses user %q on vhost %q: check user, password and vhost of the broker URL",
 			address, uri.Username, uri.Vhost)
 	}
-	return unavailable(err, "RabbitMQ at %s is not reachable: check that it runs and that the broker URL names it", address)
+	return unavailable(err, "RabbitMQ at %s is not reachable: check that RabbitMQ runs and that the broker URL is right", address)
 }
 
 func hostPort(uri amqp.URI) string { return net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)) }
 
-// reasonOf turns the end of a channel or connection into an error; a graceful end has no reason of its own.
+// reasonOf returns the end of a channel or connection as an error; a graceful end is errClosed.
 func reasonOf(reply *amqp.Error) error {
 	if reply == nil {
 		return errClosed
@@ -50,7 +51,7 @@ func replyCode(err error) int {
 	return 0
 }
 
-// outage reports whether err says that a service is away, which makes no message a culprit.
+// outage reports whether err says that a service is unavailable, so that no message is at fault.
 func outage(err error) bool {
 	if coded, ok := errors.AsType[*attune.Error](err); ok {
 		return coded.Code == attune.CodeUnavailable

@@ -11,17 +11,17 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// The headers of a message that failed.
+// Headers of a failed message.
 const (
 	HeaderQueue      = "attune-queue"       // the queue whose receiver failed
-	HeaderRoutingKey = "attune-routing-key" // the key it was published with
-	HeaderTries      = "attune-tries"       // how often it was tried
+	HeaderRoutingKey = "attune-routing-key" // the routing key of the first publishing
+	HeaderTries      = "attune-tries"       // number of tries
 	HeaderReason     = "attune-reason"      // the attune.Code of the last error
 	HeaderError      = "attune-error"       // the last error, for a person
-	HeaderFailedAt   = "attune-failed-at"   // when, RFC 3339 in UTC
+	HeaderFailedAt   = "attune-failed-at"   // time of the last error, RFC 3339 in UTC
 )
 
-// maxHeaderError bounds the error text: headers must fit into one frame.
+// maxHeaderError bounds the error text in bytes: headers must fit into one AMQP frame.
 const maxHeaderError = 2000
 
 // failure is one failed try of one delivery.
@@ -38,7 +38,7 @@ func newFailure(queue string, delivery amqp.Delivery, cause error, at time.Time)
 	return failure{queue: queue, delivery: delivery, tries: int(earlier) + 1, cause: cause, at: at}
 }
 
-// final reports whether the message must not come back by itself.
+// final reports whether the message must not be tried again.
 func (f failure) final() bool {
 	return f.tries >= MaxTries || attune.CodeOf(f.cause) == attune.CodeInvalid
 }
@@ -50,7 +50,8 @@ func (f failure) destination() string {
 	return RetryQueue(f.queue)
 }
 
-// outgoing is the message with its story in the headers. The broker's own headers are left behind: it writes them anew.
+// outgoing returns the message with the failure in its headers. It drops the broker's own headers, which the broker
+// writes again.
 func (f failure) outgoing() outgoing {
 	key := originalKey(f.delivery)
 	headers := maps.Clone(f.delivery.Headers)
@@ -78,8 +79,8 @@ func (f failure) outgoing() outgoing {
 	return out
 }
 
-// originalKey is the routing key of the first publishing; a message that comes back from its retry queue is routed by the
-// name of its queue.
+// originalKey is the routing key of the first publishing. A message that comes back from its retry queue has the name of
+// its queue as routing key.
 func originalKey(delivery amqp.Delivery) string {
 	key, _ := delivery.Headers[HeaderRoutingKey].(string)
 	return cmp.Or(key, delivery.RoutingKey)

@@ -8,8 +8,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// guard turns a handler's panic into an error: a message that brings a bug to light must not end the process again with
-// every redelivery.
+// guard turns a handler's panic into an error: a message that triggers a bug must not crash the process with every
+// redelivery.
 func guard(logger *slog.Logger, handle func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

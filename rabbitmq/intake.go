@@ -15,21 +15,21 @@ import (
 
 const (
 	defaultMaxBatch = 100
-	// prefetchBatches is how many batches the broker sends ahead: one is being handled while the next arrives.
+	// prefetchBatches is how many batches the broker sends ahead: one batch is being handled while the next arrives.
 	prefetchBatches = 2
-	maxBatch        = math.MaxUint16 / prefetchBatches // AMQP counts a prefetch in 16 bits
+	maxBatch        = math.MaxUint16 / prefetchBatches // AMQP stores a prefetch in 16 bits
 	maxLinger       = time.Second
 )
 
-// ConsumerConfig says what a [Consumer] or [Responder] takes.
+// ConsumerConfig holds the settings of a [Consumer] or [Responder].
 type ConsumerConfig struct {
 	Queue string
-	// MaxBatch bounds what one call of the handler gets: up to 32767. 0 is 100.
+	// MaxBatch bounds the messages of one call of the handler, from 1 to 32767. 0 means 100.
 	MaxBatch int
-	// Linger is how long a batch waits for more messages if the one before held several. 0 is not at all.
+	// Linger is how long a batch waits for more messages if the batch before held several, from 0 (no wait) to 1 s.
 	Linger time.Duration
-	// Publisher carries what the receiver sends: failed messages, answers. It is on another connection than the consumer: a
-	// broker short of memory or disk stops reading from connections that publish, acknowledgements included.
+	// Publisher sends failed messages and replies. It must be on another connection than the consumer: a broker that is
+	// short of memory or disk stops reading from connections that publish, acknowledgements included.
 	Publisher *Publisher
 }
 
@@ -54,28 +54,28 @@ func (c ConsumerConfig) validate() error {
 	return nil
 }
 
-// intake takes batches of deliveries from a queue for as long as its context lives, over as many channels as it needs.
+// intake takes batches of deliveries from a queue until its context ends, and opens a new channel when one is lost.
 type intake struct {
 	conn     *Connection
-	what     string // for the log
+	name     string // for the log
 	maxBatch int
 	linger   time.Duration
 	logger   *slog.Logger
-	// queue says what to consume from, after it has declared it if it must.
+	// queue returns the name of the queue, and declares the queue first if needed.
 	queue func(ch *channel) (string, error)
-	// process settles every delivery of batch on its own channel, or returns why it could not: then the channel is given
-	// up and the broker delivers again what is not settled. ctx ends with the channel.
+	// process settles every delivery of batch on its own channel, or returns why it could not. After an error the intake
+	// drops the channel, and the broker delivers the unsettled messages again. ctx ends with the channel.
 	process func(ctx context.Context, batch []amqp.Delivery) error
 }
 
 // run returns when ctx ends.
 func (in *intake) run(ctx context.Context) {
 	retry.Loop(ctx, in.consume, func(err error, pause time.Duration) {
-		in.logger.Warn("stopped consuming", "queue", in.what, "error", err, "retry_in", pause)
+		in.logger.Warn("stopped consuming", "queue", in.name, "error", err, "retry_in", pause)
 	})
 }
 
-// consume returns when its channel is lost or given up.
+// consume takes batches from one channel. It returns when the channel is lost or dropped.
 func (in *intake) consume(ctx context.Context) error {
 	ch, err := in.conn.open(ctx)
 	if err != nil {
@@ -88,8 +88,8 @@ func (in *intake) consume(ctx context.Context) error {
 	if err != nil {
 		return ch.reason(err)
 	}
-	in.logger.Info("consuming", "queue", in.what)
-	pending := make(chan amqp.Delivery, prefetchBatches*in.maxBatch) // never full: what is in it is not acknowledged
+	in.logger.Info("consuming", "queue", in.name)
+	pending := make(chan amqp.Delivery, prefetchBatches*in.maxBatch) // never full: the prefetch bounds the unacknowledged deliveries
 	go func() {
 		defer close(pending)
 		for delivery := range deliveries {
@@ -99,7 +99,7 @@ func (in *intake) consume(ctx context.Context) error {
 	batches := batch.Collector[amqp.Delivery]{Max: in.maxBatch, Linger: in.linger}
 	for {
 		batch := batches.Next(ctx, pending)
-		if len(batch) == 0 { // what a lost channel has delivered comes again
+		if len(batch) == 0 { // the broker delivers the rest of a lost channel again
 			return ch.reason(errSubscription)
 		}
 		if err := in.process(ctx, batch); err != nil {

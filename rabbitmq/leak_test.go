@@ -12,9 +12,9 @@ import (
 	"github.com/attune-go/attune/rabbitmq"
 )
 
-// TestNothingIsLeftBehind stops everything the package has, some of it in the middle of something. It is not parallel: the
-// goroutines of other tests would be counted.
-func TestNothingIsLeftBehind(t *testing.T) {
+// TestNoLeaks stops every kind of loop, some of them at work, and finds no goroutine left. The test is not parallel: it
+// would count the goroutines of other tests.
+func TestNoLeaks(t *testing.T) {
 	b := setup(t)
 	before := goleak.IgnoreCurrent()
 	conn := rabbitmq.NewConnection(rabbitmq.Config{URL: b.url, Logger: b.logger})
@@ -45,7 +45,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		stop()
 	}
 	stopConn()
-	for begun := time.Now(); goleak.Find(before) != nil && time.Since(begun) < patience; { // each Find waits a while
+	for begun := time.Now(); goleak.Find(before) != nil && time.Since(begun) < testTimeout; { // each Find waits a while
 	}
 	goleak.VerifyNone(t, before)
 }

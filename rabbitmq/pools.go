@@ -8,8 +8,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// PoolPublisher is a [Publisher] that declares the queue of a pool before it publishes the first request to that pool: an
-// execution for a pool whose workers have not come up yet waits for them on the broker. It is safe for concurrent use.
+// PoolPublisher is a [Publisher] that declares a pool's queue before it publishes the first request to that pool, so that
+// requests wait in the queue until the pool's workers start. It is safe for concurrent use.
 type PoolPublisher struct {
 	*Publisher
 	declared sync.Map // pool → struct{}
@@ -20,8 +20,8 @@ func NewPoolPublisher(conn *Connection) *PoolPublisher {
 	return &PoolPublisher{Publisher: NewPublisher(conn)}
 }
 
-// Publish is [Publisher.Publish], after the queues that the messages need have been declared; see [Declare] for the errors of
-// that.
+// Publish declares the pool queues that the messages need, then publishes like [Publisher.Publish]. The errors of the
+// declaration are those of [Declare].
 func (p *PoolPublisher) Publish(ctx context.Context, messages ...attune.Message) error {
 	for _, message := range messages {
 		if request, ok := message.(attune.ExecutionRequestedMessage); ok {

@@ -23,10 +23,10 @@ func TestPoolPublisher(t *testing.T) {
 
 	request := attune.ExecutionRequestedMessage{Execution: 1, Attempt: 1, Pool: "gpu"}
 	require.NoError(t, publisher.Publish(t.Context(), request), "no worker of the pool has run")
-	require.Eventually(t, func() bool { // a busy broker may say that there is none
+	require.Eventually(t, func() bool { // a busy broker may report an empty queue
 		depth, err := rabbitmq.Inspect(t.Context(), connections.Consume, rabbitmq.QueueExecutionRequested("gpu"))
 		return err == nil && depth.Ready == 1
-	}, patience, tick, "the request waits for a worker")
+	}, testTimeout, tick, "the request waits for a worker")
 
 	err = publisher.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: 2, Attempt: 1, Pool: "not a name"})
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
@@ -37,7 +37,7 @@ func TestConnect(t *testing.T) {
 	topology, err := rabbitmq.NewTopology()
 	require.NoError(t, err)
 
-	t.Run("connections that are closed are not connected any more", func(t *testing.T) {
+	t.Run("closed connections are disconnected", func(t *testing.T) {
 		t.Parallel()
 		connections, err := rabbitmq.Connect(t.Context(), rabbitmq.Config{URL: testenv.AMQP(t)}, topology)
 		require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestConnect(t *testing.T) {
 		require.Error(t, connections.Publish.Ping(t.Context()))
 	})
 
-	t.Run("a URL that cannot be read is an error at once", func(t *testing.T) {
+	t.Run("an unreadable URL is an error at once", func(t *testing.T) {
 		t.Parallel()
 		_, err := rabbitmq.Connect(t.Context(), rabbitmq.Config{URL: "not a URL"}, topology)
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))

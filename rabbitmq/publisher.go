@@ -16,44 +16,44 @@ import (
 )
 
 const (
-	// publishPatience bounds one call of Publish whose context has no earlier deadline: a broker whose alarm is on, or
-	// a quorum queue without its majority, does not confirm.
-	publishPatience = 30 * time.Second
-	// connectPatience bounds the part of it spent without a connection.
-	connectPatience = retry.Longest
-	// stuckPatience is what a channel gets to say why it failed when the context ends.
-	stuckPatience = 100 * time.Millisecond
-	// publishChannels bounds how many calls publish at the same time.
+	// publishTimeout bounds one call of Publish whose context has no earlier deadline: a broker with an alarm, or a quorum
+	// queue without its majority, does not confirm.
+	publishTimeout = 30 * time.Second
+	// connectTimeout bounds the wait for a connection within that time.
+	connectTimeout = retry.MaxPause
+	// stuckGrace is how long send waits for the channel's own error after the context has ended.
+	stuckGrace = 100 * time.Millisecond
+	// publishChannels bounds the number of concurrent calls.
 	publishChannels = 16
 )
 
-var errUnconfirmed = fmt.Errorf("no confirmation within %s", publishPatience)
+var errUnconfirmed = fmt.Errorf("no confirmation within %s", publishTimeout)
 
 // Publisher publishes to attune's exchange and waits for the broker's confirmation. It is safe for concurrent use: each
-// call has a channel of its own while it runs, so that no call sees another's confirmations or returns.
+// call uses a channel of its own, so that no call receives another call's confirmations or returns.
 type Publisher struct {
 	conn  *Connection
-	slots chan struct{} // one token per call that may run
+	slots chan struct{} // one token per running call
 
 	mu   sync.Mutex
-	idle []*confirmChannel // the last one used is the next one used
+	idle []*confirmChannel // a stack, guarded by mu
 }
 
-// NewPublisher returns a publisher on conn. Channels are opened when they are first needed.
+// NewPublisher returns a publisher on conn. It opens channels when they are first needed.
 func NewPublisher(conn *Connection) *Publisher {
 	return &Publisher{conn: conn, slots: make(chan struct{}, publishChannels)}
 }
 
-// Publish sends messages in order, without waiting in between, and returns nil only when the broker has confirmed every
-// one and returned none. Otherwise the error has
+// Publish sends messages in order, without a pause between them. It returns nil only when the broker has confirmed every
+// message and returned none. Otherwise the error has
 //
-//   - [attune.CodeInvalid] when a message cannot be sent at all, or is larger than the broker takes;
-//   - [attune.CodeUnavailable] in every other case. Publishing the same messages again is right; those that are reported
-//     as failed may have arrived all the same.
+//   - [attune.CodeInvalid] when a message cannot be encoded or is larger than the broker accepts;
+//   - [attune.CodeUnavailable] in every other case. The caller may publish the same messages again; a message that is
+//     reported as failed may have arrived.
 //
-// A [*PublishError] in its chain names the messages that failed; without one, none was sent.
+// A [*PublishError] in its chain names the failed messages; without one, no message was sent.
 //
-// A missing connection is waited for, up to 5 s; a missing confirmation, up to 30 s in all; both less if ctx ends earlier.
+// Publish waits up to 5 s for a connection, and up to 30 s in all. It waits less if ctx ends earlier.
 func (p *Publisher) Publish(ctx context.Context, messages ...attune.Message) error {
 	envelopes := make([]Envelope, len(messages))
 	for i, message := range messages {
@@ -66,8 +66,8 @@ func (p *Publisher) Publish(ctx context.Context, messages ...attune.Message) err
 	return p.PublishRaw(ctx, envelopes...)
 }
 
-// PublishRaw is [Publisher.Publish] for messages that are already encoded. A body must not be changed afterwards: after an
-// error it may still be on its way.
+// PublishRaw is [Publisher.Publish] for encoded messages. The caller must not change a body afterwards: after an error
+// the library may still be sending it.
 func (p *Publisher) PublishRaw(ctx context.Context, envelopes ...Envelope) error {
 	batch := make([]outgoing, len(envelopes))
 	for i, envelope := range envelopes {
@@ -79,16 +79,16 @@ func (p *Publisher) PublishRaw(ctx context.Context, envelopes ...Envelope) error
 	return p.send(ctx, batch)
 }
 
-// send publishes batch on a channel of its own. A socket that takes no more bytes cannot be interrupted, so the channel works in
-// the background and is idle again when it has finished, not when send returns.
+// send publishes batch on its own channel. A blocked write to a socket cannot be interrupted, so the channel works in the
+// background. It becomes idle when it has finished, not when send returns.
 func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	if ctx.Err() != nil { // a free channel would publish all the same
+	if ctx.Err() != nil { // an idle channel would publish although ctx has ended
 		return p.failed(batch, everyIndex(batch), context.Cause(ctx))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, publishPatience, errUnconfirmed)
+	ctx, cancel := context.WithTimeoutCause(ctx, publishTimeout, errUnconfirmed)
 	defer cancel()
 	select {
 	case p.slots <- struct{}{}:
@@ -101,9 +101,9 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 	}
 	done := make(chan outcome, 1)
 	go func() { // may outlive the call
-		own := p.confirmChannel()
-		failed, err := own.publish(ctx, batch)
-		p.release(own)
+		ch := p.confirmChannel()
+		failed, err := ch.publish(ctx, batch)
+		p.release(ch)
 		done <- outcome{failed, err}
 	}()
 	select {
@@ -111,10 +111,10 @@ func (p *Publisher) send(ctx context.Context, batch []outgoing) error {
 		return p.failed(batch, o.failed, o.err)
 	case <-ctx.Done():
 	}
-	select { // a channel that is not stuck has noticed too, and knows more
+	select { // a channel that is not stuck reports the end of ctx with more detail
 	case o := <-done:
 		return p.failed(batch, o.failed, o.err)
-	case <-time.After(stuckPatience):
+	case <-time.After(stuckGrace):
 		return p.failed(batch, everyIndex(batch), context.Cause(ctx))
 	}
 }
@@ -126,25 +126,25 @@ func (p *Publisher) confirmChannel() *confirmChannel {
 		return &confirmChannel{conn: p.conn}
 	}
 	last := len(p.idle) - 1
-	own := p.idle[last]
+	ch := p.idle[last]
 	p.idle = p.idle[:last]
-	return own
+	return ch
 }
 
-func (p *Publisher) release(own *confirmChannel) {
+func (p *Publisher) release(ch *confirmChannel) {
 	p.mu.Lock()
-	p.idle = append(p.idle, own)
+	p.idle = append(p.idle, ch)
 	p.mu.Unlock()
 	<-p.slots
 }
 
-// failed turns what a channel found out into the caller's error.
+// failed builds the caller's error from the result of a channel.
 func (p *Publisher) failed(batch []outgoing, indexes []int, cause error) error {
 	if cause == nil {
 		return nil
 	}
 	if reason := p.conn.blockedReason(); reason != "" {
-		cause = fmt.Errorf("%w; the broker accepts no messages now: %s", cause, reason)
+		cause = fmt.Errorf("%w; the broker accepts no messages at present: %s", cause, reason)
 	}
 	detail := &PublishError{Total: len(batch), Cause: cause}
 	for _, i := range slices.Sorted(slices.Values(indexes)) {
@@ -160,18 +160,18 @@ func (p *Publisher) failed(batch []outgoing, indexes []int, cause error) error {
 	return attune.WrapError(code, detail, "%s", detail.summary())
 }
 
-// PublishError names the messages of one call that were not published; those it does not name were. It is in the chain of
-// an error of [Publisher.Publish].
+// PublishError names the messages of one call that were not published; all other messages were published. It is in the
+// chain of an error of [Publisher.Publish].
 type PublishError struct {
 	Failed     []FailedMessage // in the order of the call
-	Total      int             // messages of the call
-	Unroutable bool            // the broker took them, but no queue did
+	Total      int             // number of messages in the call
+	Unroutable bool            // the broker accepted the messages, but no queue takes them
 	Cause      error
 }
 
-// FailedMessage is a message that was not published, or not known to be.
+// FailedMessage is a message that was not published, or whose publishing was not confirmed.
 type FailedMessage struct {
-	Index      int // its place in the call
+	Index      int // index in the call's messages
 	RoutingKey string
 	MessageID  string
 }

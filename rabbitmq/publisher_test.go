@@ -17,7 +17,7 @@ import (
 func TestPublisher(t *testing.T) {
 	t.Parallel()
 
-	t.Run("sends persistent JSON with its message id, in order", func(t *testing.T) {
+	t.Run("messages are persistent JSON with their ids, in order", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		var messages []attune.Message
@@ -37,7 +37,7 @@ func TestPublisher(t *testing.T) {
 		}
 	})
 
-	t.Run("sends an envelope as it is", func(t *testing.T) {
+	t.Run("an envelope is sent unchanged", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		require.NoError(t, b.publisher.PublishRaw(t.Context(), rabbitmq.Envelope{
@@ -50,7 +50,7 @@ func TestPublisher(t *testing.T) {
 		require.JSONEq(t, `{}`, string(delivery.Body))
 	})
 
-	t.Run("reports a message that no queue takes", func(t *testing.T) {
+	t.Run("an unroutable message is reported", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		err := b.publisher.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: 7, Attempt: 1, Pool: "gpu"})
@@ -58,7 +58,7 @@ func TestPublisher(t *testing.T) {
 		require.ErrorContains(t, err, `1 of 1 messages were not published: no queue takes "execution.requested.gpu"`)
 	})
 
-	t.Run("names those of a batch that no queue takes, and publishes the others", func(t *testing.T) {
+	t.Run("the unroutable messages of a batch are named, and the others published", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		var messages []attune.Message
@@ -81,12 +81,12 @@ func TestPublisher(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 2500-len(want))
 	})
 
-	t.Run("never takes another call's return for its own", func(t *testing.T) {
+	t.Run("a call never receives the return of another call", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		var wg sync.WaitGroup
 		failures := make(chan string, 200*10)
-		for caller := range 200 { // far more than there are channels
+		for caller := range 200 { // far more than channels
 			wg.Go(func() {
 				for id := range 10 {
 					lost := caller%2 == 1
@@ -105,7 +105,7 @@ func TestPublisher(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 1000)
 	})
 
-	t.Run("refuses what AMQP cannot say, and the connection survives", func(t *testing.T) {
+	t.Run("an envelope beyond the AMQP limits is refused, and the connection survives", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		long := strings.Repeat("x", 256)
@@ -117,7 +117,7 @@ func TestPublisher(t *testing.T) {
 		b.publish(t, 1)
 	})
 
-	t.Run("says that the exchange is missing", func(t *testing.T) {
+	t.Run("a missing exchange is reported", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		require.NoError(t, b.raw(t).ExchangeDelete(rabbitmq.Exchange, false, false))
@@ -129,15 +129,15 @@ func TestPublisher(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 1)
 	})
 
-	t.Run("returns when its context ends", func(t *testing.T) {
+	t.Run("a call returns when its context ends", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		publisher := rabbitmq.NewPublisher(b.connect(t, address))
 		require.NoError(t, publisher.Publish(t.Context(), created(1)...))
-		thaw := proxy.freeze()
+		thaw := proxy.Freeze()
 		defer thaw()
-		for range 40 { // more than there are channels
+		for range 40 { // more than channels
 			ctx, cancel := context.WithTimeout(t.Context(), tick)
 			err := publisher.Publish(ctx, created(2)...)
 			cancel()
@@ -148,14 +148,14 @@ func TestPublisher(t *testing.T) {
 		require.NoError(t, publisher.Publish(t.Context(), created(3)...))
 	})
 
-	t.Run("does not take the return of an abandoned try for that of the next", func(t *testing.T) {
+	t.Run("a call never receives the return of an abandoned try", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		conn := b.connect(t, address)
 		publisher := rabbitmq.NewPublisher(conn)
 		require.NoError(t, publisher.Publish(t.Context(), created(1)...))
-		thaw := proxy.freeze()
+		thaw := proxy.Freeze()
 		ctx, cancel := context.WithTimeout(t.Context(), tick)
 		defer cancel()
 		require.ErrorIs(t, publisher.Publish(ctx, message(2, true)), context.DeadlineExceeded)
@@ -169,20 +169,20 @@ func TestPublisher(t *testing.T) {
 		require.NoError(t, publisher.Publish(t.Context(), message(2, true)))
 	})
 
-	t.Run("reports what was on its way when the connection was lost", func(t *testing.T) {
+	t.Run("unconfirmed messages of a lost connection are reported", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		conn := b.connect(t, address)
 		publisher := rabbitmq.NewPublisher(conn)
 		require.NoError(t, publisher.Publish(t.Context(), created(1)...))
-		thaw := proxy.freeze()
+		thaw := proxy.Freeze()
 		failed := make(chan error, 1)
 		go func() { failed <- publisher.Publish(t.Context(), created(2, 3)...) }()
-		proxy.cut()
+		proxy.Cut()
 		thaw()
 		err := receive(t, failed)
-		if err == nil { // the connection was replaced before it began
+		if err == nil { // the connection was replaced before the call
 			return
 		}
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
@@ -194,22 +194,21 @@ func TestPublisher(t *testing.T) {
 		require.NoError(t, publisher.Publish(t.Context(), created(2, 3)...), "the caller's retry")
 	})
 
-	t.Run("says why when there is no broker", func(t *testing.T) {
+	t.Run("a missing broker is reported with its address", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		conn := b.connect(t, address)
-		require.NoError(t, proxy.listener.Close())
-		proxy.cut()
-		require.Eventually(t, func() bool { return conn.Ping(t.Context()) != nil }, patience, tick)
-		err := rabbitmq.NewPublisher(conn).Publish(deadline(t), created(1)...) // waits for a connection, but not as long as that
+		proxy.Close()
+		require.Eventually(t, func() bool { return conn.Ping(t.Context()) != nil }, testTimeout, tick)
+		err := rabbitmq.NewPublisher(conn).Publish(deadline(t), created(1)...) // returns before the deadline
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.ErrorContains(t, err, `1 of 1 messages were not published ("enforcement.created")`)
-		require.ErrorContains(t, err, proxy.listener.Addr().String())
+		require.ErrorContains(t, err, proxy.Address())
 	})
 }
 
-// message is one that a queue takes, or one that none does.
+// message returns a routable message, or an unroutable one if lost is true.
 func message(id int, lost bool) attune.Message {
 	if lost {
 		return attune.ExecutionRequestedMessage{Execution: attune.ExecutionID(id), Attempt: 1, Pool: "gpu"}

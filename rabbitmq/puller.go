@@ -15,19 +15,19 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// Puller takes messages one by one, each only when a caller asks for it. A worker without a free slot asks for none, and the
-// broker gives the message to another process.
+// Puller takes messages one by one, and only on request. A worker without a free slot requests none, so that the broker
+// gives the message to another process.
 //
-// Each [Puller.Pull] subscribes for exactly one message and unsubscribes when the message has arrived. So a process holds at
-// most as many unacknowledged messages as it has asked for. A Puller is safe for concurrent use.
+// Each [Puller.Pull] subscribes for exactly one message and unsubscribes when that message has arrived. So a process has
+// at most as many unacknowledged messages as it has requested. A Puller is safe for concurrent use.
 type Puller[M attune.Message] struct {
 	conn   *Connection
 	queue  string
 	logger *slog.Logger
 
-	mu   sync.Mutex // held during requests: the broker's answers on one channel carry no address
+	mu   sync.Mutex // guards ch and last; held during a request to the broker, because replies on a channel have no id
 	ch   *channel   // nil before the first use
-	last uint64
+	last uint64     // the last consumer tag
 }
 
 // NewPuller returns a puller of the messages of queue.
@@ -35,13 +35,13 @@ func NewPuller[M attune.Message](conn *Connection, queue string) *Puller[M] {
 	return &Puller[M]{conn: conn, queue: queue, logger: conn.config.Logger.With("queue", queue)}
 }
 
-// Pull waits for a message, over as many connections as it takes. The only error is the cause of ctx's end; a message that
-// the broker delivered at that very moment goes back to the queue. One that cannot be read goes to the dead-letter queue
-// and is logged. Settle what you get with [Delivery.Ack] or [Delivery.Reject], soon: brokers take a delivery back that is
-// held for 30 minutes.
-func (t *Puller[M]) Pull(ctx context.Context) (Delivery[M], error) {
+// Pull waits for a message and reconnects by itself. Its only error is the cause of ctx's end; a message that arrives at
+// that moment goes back to the queue. A message that cannot be decoded moves to the dead-letter queue and is logged.
+// Settle the delivery soon with [Delivery.Ack] or [Delivery.Reject]: the broker takes back a delivery that is unsettled
+// for 30 minutes.
+func (p *Puller[M]) Pull(ctx context.Context) (Delivery[M], error) {
 	handover := make(chan Delivery[M])
-	go t.fetch(ctx, handover)
+	go p.fetch(ctx, handover)
 	select {
 	case delivery := <-handover:
 		return delivery, nil
@@ -50,12 +50,12 @@ func (t *Puller[M]) Pull(ctx context.Context) (Delivery[M], error) {
 	}
 }
 
-// fetch hands one delivery over. It may outlive its Take: a request to the broker cannot be interrupted.
-func (t *Puller[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
-	level := slog.LevelDebug // a lost connection is one event, however many are waiting
+// fetch hands one delivery over. It may outlive its Pull, because a request to the broker cannot be interrupted.
+func (p *Puller[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
+	level := slog.LevelDebug // the first failure is usually a lost connection, which the connection logs itself
 	for {
-		raw, err := retry.Get(ctx, func() (amqp.Delivery, error) { return t.next(ctx) }, func(err error, pause time.Duration) {
-			t.logger.Log(ctx, level, "cannot take a message", "error", err, "retry_in", pause)
+		raw, err := retry.Get(ctx, func() (amqp.Delivery, error) { return p.next(ctx) }, func(err error, pause time.Duration) {
+			p.logger.Log(ctx, level, "no message could be taken, trying again", "error", err, "retry_in", pause)
 			level = slog.LevelWarn
 		})
 		if err != nil {
@@ -63,7 +63,7 @@ func (t *Puller[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 		}
 		message, err := decode[M](raw)
 		if err != nil {
-			t.logger.Error("message moved to the dead-letter queue", "message_id", raw.MessageId, "error", err,
+			p.logger.Error("message moved to the dead-letter queue", "message_id", raw.MessageId, "error", err,
 				"rejected", raw.Reject(false))
 			continue
 		}
@@ -79,8 +79,8 @@ func (t *Puller[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 }
 
 // next subscribes, waits for one delivery and unsubscribes.
-func (t *Puller[M]) next(ctx context.Context) (amqp.Delivery, error) {
-	ch, tag, deliveries, err := t.subscribe(ctx)
+func (p *Puller[M]) next(ctx context.Context) (amqp.Delivery, error) {
+	ch, tag, deliveries, err := p.subscribe(ctx)
 	if err != nil {
 		return amqp.Delivery{}, err
 	}
@@ -89,20 +89,20 @@ func (t *Puller[M]) next(ctx context.Context) (amqp.Delivery, error) {
 		if !open {
 			return amqp.Delivery{}, ch.reason(errSubscription)
 		}
-		// Without an answer: the prefetch of 1 keeps further messages away as long as this one is not settled, and the
-		// broker sees the cancel first.
+		// The cancel needs no reply. The prefetch of 1 blocks further messages until this one is settled, and the
+		// broker receives the cancel before that.
 		return delivery, ch.Cancel(tag, true)
 	case <-ctx.Done():
-		t.withdraw(ch, tag, deliveries)
+		p.withdraw(ch, tag, deliveries)
 		return amqp.Delivery{}, context.Cause(ctx)
 	}
 }
 
-func (t *Puller[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp.Delivery, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ch == nil || t.ch.lost() {
-		ch, err := t.conn.open(ctx)
+func (p *Puller[M]) subscribe(ctx context.Context) (*channel, string, <-chan amqp.Delivery, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ch == nil || p.ch.lost() {
+		ch, err := p.conn.open(ctx)
 		if err != nil {
 			return nil, "", nil, err
 		}
@@ -110,25 +110,25 @@ func (t *Puller[M]) subscribe(ctx context.Context) (*channel, string, <-chan amq
 			go ch.discard()
 			return nil, "", nil, unavailable(ch.reason(err), "limit deliveries")
 		}
-		t.ch = ch
+		p.ch = ch
 	}
-	t.last++
-	ch, tag := t.ch, "pull-"+strconv.FormatUint(t.last, 10)
-	deliveries, err := ch.Consume(t.queue, tag, false, false, false, false, nil)
+	p.last++
+	ch, tag := p.ch, "pull-"+strconv.FormatUint(p.last, 10)
+	deliveries, err := ch.Consume(p.queue, tag, false, false, false, false, nil)
 	if err != nil {
-		t.ch = nil
+		p.ch = nil
 		go ch.discard()
-		return nil, "", nil, unavailable(ch.reason(err), "subscribe to queue %q", t.queue)
+		return nil, "", nil, unavailable(ch.reason(err), "subscribe to queue %q", p.queue)
 	}
 	return ch, tag, deliveries, nil
 }
 
-// withdraw unsubscribes and gives back the messages that were delivered in the meantime.
-func (t *Puller[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Delivery) {
-	t.mu.Lock()
+// withdraw unsubscribes and returns the messages that were delivered in the meantime.
+func (p *Puller[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Delivery) {
+	p.mu.Lock()
 	err := ch.Cancel(tag, false)
-	t.mu.Unlock()
-	if err != nil { // the channel is gone, and its deliveries are back in the queue
+	p.mu.Unlock()
+	if err != nil { // the channel has ended, and its deliveries are back in the queue
 		return
 	}
 	for surplus := range deliveries {
@@ -136,8 +136,7 @@ func (t *Puller[M]) withdraw(ch *channel, tag string, deliveries <-chan amqp.Del
 	}
 }
 
-// Delivery is a message that was taken and is not settled yet. Settling goes to the channel that delivered the message, or
-// nowhere.
+// Delivery is a taken, unsettled message. Its settlement reaches the channel of the delivery, or no channel.
 type Delivery[M attune.Message] struct {
 	Message M
 
@@ -145,26 +144,27 @@ type Delivery[M attune.Message] struct {
 	settled *atomic.Bool
 }
 
-// Ack says that the message is done. An error, [attune.CodeUnavailable], says that the channel is gone and the message is
-// delivered again; nil is no proof that the broker has heard it.
+// Ack settles the message as done. An [attune.CodeUnavailable] error means that the channel has ended and the broker
+// delivers the message again. Nil does not prove that the broker has received the acknowledgement. A second settlement is
+// [attune.CodeConflict].
 func (d Delivery[M]) Ack() error {
 	return d.settle("acknowledge", func() error { return d.raw.Ack(false) })
 }
 
-// Reject gives the message back to the queue, to be delivered to any process at once, or sends it to the dead-letter queue.
-// Errors are those of [Delivery.Ack].
+// Reject returns the message to the queue for immediate delivery to any process if requeue is true; otherwise it moves
+// the message to the dead-letter queue. Its errors are those of [Delivery.Ack].
 func (d Delivery[M]) Reject(requeue bool) error {
 	return d.settle("reject", func() error { return d.raw.Reject(requeue) })
 }
 
-var errSettled = errors.New("it was settled before")
+var errSettled = errors.New("already settled")
 
-func (d Delivery[M]) settle(what string, send func() error) error {
-	if d.settled.Swap(true) { // the broker answers a second time by closing the channel
-		return attune.WrapError(attune.CodeConflict, errSettled, "%s message %q", what, d.raw.MessageId)
+func (d Delivery[M]) settle(action string, send func() error) error {
+	if d.settled.Swap(true) { // the broker would close the channel
+		return attune.WrapError(attune.CodeConflict, errSettled, "%s message %q", action, d.raw.MessageId)
 	}
 	if err := send(); err != nil {
-		return unavailable(err, "%s message %q: it will be delivered again", what, d.raw.MessageId)
+		return unavailable(err, "%s message %q: it will be delivered again", action, d.raw.MessageId)
 	}
 	return nil
 }

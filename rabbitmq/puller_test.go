@@ -33,19 +33,19 @@ func pull(t *testing.T, puller *rabbitmq.Puller[requested]) rabbitmq.Delivery[re
 	return delivery
 }
 
-func TestTaker(t *testing.T) {
+func TestPuller(t *testing.T) {
 	t.Parallel()
 
-	t.Run("takes no more than it is asked for", func(t *testing.T) {
+	t.Run("a puller takes one message per Pull", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		busy := rabbitmq.NewPuller[requested](b.conn, poolQueue)
 		other := rabbitmq.NewPuller[requested](b.connect(t, b.url), poolQueue)
 		b.request(t, 1, 5)
 		first, second := pull(t, busy), pull(t, busy)
-		b.requireDepth(t, poolQueue, 3) // a full worker leaves the rest alone
+		b.requireDepth(t, poolQueue, 3) // a full worker takes no more
 		require.NoError(t, first.Ack())
-		b.requireDepth(t, poolQueue, 3) // also when it has acknowledged
+		b.requireDepth(t, poolQueue, 3) // the same after the acknowledgement
 		rest := []attune.ExecutionID{}
 		for range 3 {
 			delivery := pull(t, other)
@@ -57,7 +57,7 @@ func TestTaker(t *testing.T) {
 		require.NoError(t, second.Ack())
 	})
 
-	t.Run("waits until there is one", func(t *testing.T) {
+	t.Run("a Pull waits for a message", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
@@ -71,7 +71,7 @@ func TestTaker(t *testing.T) {
 		b.requireDepth(t, poolQueue, 0)
 	})
 
-	t.Run("serves as many as wait, each with its own", func(t *testing.T) {
+	t.Run("each of many concurrent Pulls gets its own message", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
@@ -93,11 +93,11 @@ func TestTaker(t *testing.T) {
 		ids := got.all()
 		slices.Sort(ids)
 		require.Len(t, ids, 200)
-		require.Len(t, slices.Compact(ids), 200, "nothing twice")
+		require.Len(t, slices.Compact(ids), 200, "each message once")
 		b.requireDepth(t, poolQueue, 0)
 	})
 
-	t.Run("gives back what arrives when it no longer waits", func(t *testing.T) {
+	t.Run("a message for an ended Pull returns to the queue", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		fickle := rabbitmq.NewPuller[requested](b.conn, poolQueue)
@@ -112,7 +112,7 @@ func TestTaker(t *testing.T) {
 				}
 				outcome <- err
 			}()
-			b.request(t, id, id) // confirmed: on its way to whoever waits
+			b.request(t, id, id) // confirmed: on its way to the waiting Pull
 			cancel()
 			if err := receive(t, outcome); err != nil {
 				require.ErrorIs(t, err, context.Canceled)
@@ -124,7 +124,7 @@ func TestTaker(t *testing.T) {
 		b.requireDepth(t, poolQueue, 0)
 	})
 
-	t.Run("settles once", func(t *testing.T) {
+	t.Run("a second settlement is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
@@ -137,7 +137,7 @@ func TestTaker(t *testing.T) {
 		b.requireDepth(t, poolQueue, 0)
 	})
 
-	t.Run("rejects to the queue or to the dead-letter queue", func(t *testing.T) {
+	t.Run("a rejected message returns to the queue or becomes a dead letter", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
@@ -155,7 +155,7 @@ func TestTaker(t *testing.T) {
 		require.False(t, letter.FailedAt.IsZero())
 	})
 
-	t.Run("hands over nothing that it cannot read", func(t *testing.T) {
+	t.Run("an unreadable message becomes a dead letter", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		puller := rabbitmq.NewPuller[requested](b.conn, poolQueue)
@@ -174,20 +174,20 @@ func TestTaker(t *testing.T) {
 		puller := rabbitmq.NewPuller[requested](b.connect(t, address), poolQueue)
 		b.request(t, 1, 1)
 		late := pull(t, puller)
-		proxy.cut()
+		proxy.Cut()
 		again := pull(t, puller) // the same delivery tag on the new channel
 		require.Equal(t, late.Message, again.Message)
 		err := late.Ack()
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.ErrorContains(t, err, `acknowledge message "execution/1/1/requested": it will be delivered again`)
-		proxy.cut()
+		proxy.Cut()
 		last := pull(t, puller)
-		require.Equal(t, late.Message, last.Message, "still not acknowledged")
+		require.Equal(t, late.Message, last.Message, "the message is still unacknowledged")
 		require.NoError(t, last.Ack())
 		b.requireDepth(t, poolQueue, 0)
 	})
 
-	t.Run("returns when its context ends, connected or not", func(t *testing.T) {
+	t.Run("a Pull returns when its context ends, connected or not", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		for name, conn := range map[string]*rabbitmq.Connection{

@@ -12,10 +12,11 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Responder answers the questions of a queue, in batches like a [Consumer].
+// Responder replies to the requests of a queue, in batches like a [Consumer].
 //
-// It keeps no failed question: the caller still waits, gets the error as its answer, and knows best whether to ask again.
-// Answers are sent before the questions are acknowledged, so a crash in between repeats the questions.
+// A Responder does not retry a failed request: the caller still waits, gets the error as its reply, and can send the
+// request again. The Responder sends the replies before it acknowledges the requests, so a crash in between repeats the
+// requests.
 type Responder[M attune.Message, R any] struct {
 	config ConsumerConfig
 	conn   *Connection
@@ -23,9 +24,9 @@ type Responder[M attune.Message, R any] struct {
 	logger *slog.Logger
 }
 
-// NewResponder returns a responder. handle returns one answer per question, in the same order; of an error the callers see
-// the code and message of the [attune.Error] in it, nothing else. A batch that fails, other than because a service is
-// unavailable, is halved until the culprit stands alone.
+// NewResponder returns a responder. handle returns one reply per request, in the same order. If handle returns an error,
+// the callers get the code and message of the [attune.Error] in it, and no other detail. A batch that fails for another
+// reason than an unavailable service is halved until the failing request is alone.
 func NewResponder[M attune.Message, R any](
 	conn *Connection, config ConsumerConfig, handle func(context.Context, []M) ([]R, error),
 ) *Responder[M, R] {
@@ -35,8 +36,8 @@ func NewResponder[M attune.Message, R any](
 	}
 }
 
-// Run answers until ctx ends, over as many connections as it takes, and returns nil then. A configuration out of its range
-// is [attune.CodeInvalid] at once.
+// Run replies until ctx ends, then returns nil. It reconnects by itself. A configuration out of range is
+// [attune.CodeInvalid] at once.
 func (r *Responder[M, R]) Run(ctx context.Context) error {
 	if err := r.config.validate(); err != nil {
 		return err
@@ -45,95 +46,95 @@ func (r *Responder[M, R]) Run(ctx context.Context) error {
 	return nil
 }
 
-// process answers every question of batch, then acknowledges them all.
+// process replies to every request of batch, then acknowledges all of them.
 func (r *Responder[M, R]) process(ctx context.Context, batch []amqp.Delivery) error {
-	var answers []outgoing
+	var replies []outgoing
 	items := make([]item[M], 0, len(batch))
 	for _, delivery := range batch {
 		message, err := decode[M](delivery)
 		if err != nil {
-			answers = append(answers, r.refuse(delivery, err))
+			replies = append(replies, r.failure(delivery, err))
 			continue
 		}
 		items = append(items, item[M]{delivery, message})
 	}
-	answers = append(answers, r.answer(ctx, items)...)
+	replies = append(replies, r.reply(ctx, items)...)
 	if err := context.Cause(ctx); err != nil {
-		return err // the errors say nothing about the questions
+		return err // the replies are errors because ctx has ended
 	}
-	if err := r.config.Publisher.send(ctx, answers); err != nil {
+	if err := r.config.Publisher.send(ctx, replies); err != nil {
 		return err
 	}
 	return batch[len(batch)-1].Ack(true)
 }
 
-// answer returns one answer per item.
-func (r *Responder[M, R]) answer(ctx context.Context, items []item[M]) []outgoing {
+// reply returns one reply per item.
+func (r *Responder[M, R]) reply(ctx context.Context, items []item[M]) []outgoing {
 	if len(items) == 0 {
 		return nil
 	}
-	replies, err := r.call(ctx, items)
+	values, err := r.call(ctx, items)
 	if err != nil && len(items) > 1 && !outage(err) {
 		half := len(items) / 2
-		return append(r.answer(ctx, items[:half]), r.answer(ctx, items[half:])...)
+		return append(r.reply(ctx, items[:half]), r.reply(ctx, items[half:])...)
 	}
-	answers := make([]outgoing, 0, len(items))
+	replies := make([]outgoing, 0, len(items))
 	for i, it := range items {
 		if err != nil {
-			answers = append(answers, r.refuse(it.delivery, err))
+			replies = append(replies, r.failure(it.delivery, err))
 			continue
 		}
-		answers = append(answers, r.reply(it.delivery, replies[i]))
+		replies = append(replies, r.success(it.delivery, values[i]))
 	}
-	return answers
+	return replies
 }
 
 func (r *Responder[M, R]) call(ctx context.Context, items []item[M]) ([]R, error) {
-	questions := make([]M, len(items))
+	requests := make([]M, len(items))
 	for i, it := range items {
-		questions[i] = it.message
+		requests[i] = it.message
 	}
-	var replies []R
+	var values []R
 	err := guard(r.logger, func() (err error) {
-		replies, err = r.handle(ctx, questions)
+		values, err = r.handle(ctx, requests)
 		return err
 	})
-	if err == nil && len(replies) != len(questions) {
-		err = attune.Errorf(attune.CodeInternal, "%d answers to %d questions", len(replies), len(questions))
+	if err == nil && len(values) != len(requests) {
+		err = attune.Errorf(attune.CodeInternal, "%d replies to %d requests", len(values), len(requests))
 	}
-	return replies, err
+	return values, err
 }
 
-func (r *Responder[M, R]) reply(question amqp.Delivery, reply R) outgoing {
-	body, err := json.Marshal(reply)
+func (r *Responder[M, R]) success(request amqp.Delivery, value R) outgoing {
+	body, err := json.Marshal(value)
 	if err != nil {
-		return r.refuse(question, attune.WrapError(attune.CodeInternal, err, "encode the answer"))
+		return r.failure(request, attune.WrapError(attune.CodeInternal, err, "encode the reply"))
 	}
-	out := answerTo(question)
+	out := replyTo(request)
 	out.publishing.Body = body
 	return out
 }
 
-func (r *Responder[M, R]) refuse(question amqp.Delivery, cause error) outgoing {
-	r.logger.Warn("question answered with an error", "message_id", question.MessageId, "error", cause)
+func (r *Responder[M, R]) failure(request amqp.Delivery, cause error) outgoing {
+	r.logger.Warn("request answered with an error", "message_id", request.MessageId, "error", cause)
 	code, text := attune.CodeInternal, "internal error"
 	if coded, ok := errors.AsType[*attune.Error](cause); ok {
 		code, text = coded.Code, coded.Message
 	} else if outage(cause) {
 		code, text = attune.CodeUnavailable, "timed out"
 	}
-	out := answerTo(question)
+	out := replyTo(request)
 	out.publishing.Headers = amqp.Table{HeaderReason: string(code), HeaderError: shorten(text)}
 	return out
 }
 
-// answerTo addresses an answer. The answer is optional: the caller may be gone.
-func answerTo(question amqp.Delivery) outgoing {
-	return outgoing{key: question.ReplyTo, optional: true, publishing: amqp.Publishing{
+// replyTo returns the empty reply to a request. The broker may drop the reply: the caller may have ended.
+func replyTo(request amqp.Delivery) outgoing {
+	return outgoing{key: request.ReplyTo, optional: true, publishing: amqp.Publishing{
 		ContentType:   amqp.MimeApplicationJSON,
 		DeliveryMode:  amqp.Transient,
-		CorrelationId: question.CorrelationId,
-		MessageId:     question.MessageId,
+		CorrelationId: request.CorrelationId,
+		MessageId:     request.MessageId,
 		Timestamp:     time.Now(),
 	}}
 }

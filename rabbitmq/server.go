@@ -10,23 +10,23 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// goodbyePatience bounds the close of a connection that was only opened to see whether the broker takes one.
-const goodbyePatience = time.Second
+// probeCloseTimeout bounds the close of the connection that [ServerVersion] opens.
+const probeCloseTimeout = time.Second
 
-// ServerVersion opens a connection of its own and returns the version that the broker states on it: that the broker takes
-// new connections is part of its health. Otherwise the error is [attune.CodeUnavailable] and does not repeat the URL.
+// ServerVersion opens a new connection and returns the broker's version. A healthy broker accepts new connections;
+// otherwise the error is [attune.CodeUnavailable] and does not contain the URL.
 func ServerVersion(ctx context.Context, url string) (string, error) {
 	link, err := amqp.DialConfig(url, amqp.Config{Dial: func(network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		if deadline, ok := ctx.Deadline(); ok && err == nil {
-			err = conn.SetDeadline(deadline) // of the handshake; the library lifts it afterwards
+			err = conn.SetDeadline(deadline) // for the handshake; the library removes it afterwards
 		}
 		return conn, err
 	}})
 	if err != nil {
-		return "", attune.WrapError(attune.CodeUnavailable, err, "RabbitMQ takes no new connection")
+		return "", attune.WrapError(attune.CodeUnavailable, err, "RabbitMQ accepts no new connection")
 	}
-	defer func() { _ = link.CloseDeadline(time.Now().Add(goodbyePatience)) }() // a slow goodbye says nothing about the broker's health
+	defer func() { _ = link.CloseDeadline(time.Now().Add(probeCloseTimeout)) }() // a slow close is no sign of bad health
 	version, _ := link.Properties["version"].(string)
 	return version, nil
 }

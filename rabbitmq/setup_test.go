@@ -2,9 +2,7 @@ package rabbitmq_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,15 +17,15 @@ import (
 	"github.com/attune-go/attune/rabbitmq"
 )
 
-// patience is the deadline of everything a test waits for.
-const patience = 2 * time.Minute
+// testTimeout bounds every wait of a test.
+const testTimeout = 2 * time.Minute
 
 const tick = 10 * time.Millisecond
 
-// quickRetry replaces the delay of the retry queues in tests.
+// quickRetry replaces RetryDelay in tests.
 const quickRetry = 100 * time.Millisecond
 
-// testBundle is a declared vhost with a connection to consume on and a publisher on another one.
+// testBundle is a declared vhost with one connection for consuming and a publisher on another.
 type testBundle struct {
 	url       string
 	logger    *slog.Logger
@@ -52,7 +50,7 @@ func setupAt(t *testing.T, url string) *testBundle {
 	return b
 }
 
-// topology is the real one with one pool and a short retry delay.
+// topology returns the production topology with one pool and a short retry delay.
 func topology(t *testing.T) rabbitmq.Topology {
 	t.Helper()
 	topology, err := rabbitmq.NewTopology("default")
@@ -74,7 +72,7 @@ func (b *testBundle) connect(t *testing.T, url string) *rabbitmq.Connection {
 	return conn
 }
 
-// run runs loop until the test ends, or until stop is called, and checks that it ends well.
+// run runs loop until the test ends or stop is called, and checks that loop returns nil.
 func (b *testBundle) run(t *testing.T, loop func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -85,8 +83,8 @@ func (b *testBundle) run(t *testing.T, loop func(context.Context) error) (stop f
 		select {
 		case err := <-done:
 			require.NoError(t, err)
-		case <-time.After(patience):
-			require.Fail(t, "loop does not end")
+		case <-time.After(testTimeout):
+			require.Fail(t, "the loop does not end")
 		}
 	})
 	t.Cleanup(stop)
@@ -116,7 +114,7 @@ func (b *testBundle) publishRaw(t *testing.T, key, id, body string) {
 	require.NoError(t, b.publisher.PublishRaw(t.Context(), rabbitmq.Envelope{RoutingKey: key, MessageID: id, Body: []byte(body)}))
 }
 
-// raw is a plain channel for what the package does not do.
+// raw opens a plain AMQP channel.
 func (b *testBundle) raw(t *testing.T) *amqp.Channel {
 	t.Helper()
 	conn, err := amqp.Dial(b.url)
@@ -127,7 +125,7 @@ func (b *testBundle) raw(t *testing.T) *amqp.Channel {
 	return ch
 }
 
-// requireDepth waits until a queue holds ready messages.
+// requireDepth waits until a queue has the given number of ready messages.
 func (b *testBundle) requireDepth(t *testing.T, queue string, ready int) {
 	t.Helper()
 	var last rabbitmq.Depth
@@ -135,10 +133,10 @@ func (b *testBundle) requireDepth(t *testing.T, queue string, ready int) {
 		depth, err := rabbitmq.Inspect(t.Context(), b.conn, queue)
 		last = depth
 		return err == nil && depth.Ready == ready
-	}, patience, tick, "queue %s: want %d ready, last %+v", queue, ready, &last)
+	}, testTimeout, tick, "queue %s: want %d ready, last %+v", queue, ready, &last)
 }
 
-// deadLetters waits until there are count of them.
+// deadLetters waits for count dead letters and returns them.
 func (b *testBundle) deadLetters(t *testing.T, count int) []rabbitmq.DeadLetter {
 	t.Helper()
 	b.requireDepth(t, rabbitmq.QueueDead, count)
@@ -156,7 +154,7 @@ func created(ids ...attune.EnforcementID) []attune.Message {
 	return messages
 }
 
-// sequence is from, from+1, … to.
+// sequence returns from, from+1, … to.
 func sequence(from, to attune.EnforcementID) []attune.EnforcementID {
 	var ids []attune.EnforcementID
 	for id := from; id <= to; id++ {
@@ -165,10 +163,10 @@ func sequence(from, to attune.EnforcementID) []attune.EnforcementID {
 	return ids
 }
 
-// deadline is the test's context with the test's patience.
+// deadline returns the test's context, bounded by testTimeout.
 func deadline(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -179,8 +177,8 @@ func receive[T any](t *testing.T, c <-chan T) T {
 	select {
 	case value := <-c:
 		return value
-	case <-time.After(patience):
-		require.Fail(t, "nothing received")
+	case <-time.After(testTimeout):
+		require.Fail(t, "no value received")
 		panic("unreachable")
 	}
 }
@@ -205,11 +203,11 @@ func (r *record[T]) all() []T {
 
 func (r *record[T]) requireLen(t *testing.T, want int) []T {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(r.all()) >= want }, patience, tick, "want %d values", want)
+	require.Eventually(t, func() bool { return len(r.all()) >= want }, testTimeout, tick, "want %d values", want)
 	return r.all()
 }
 
-// recorder is a log handler that keeps the messages too.
+// recorder is a log handler that also records the messages.
 type recorder struct {
 	slog.Handler
 	messages *record[string]
@@ -224,7 +222,7 @@ func (r recorder) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return recorder{r.Handler.WithAttrs(attrs), r.messages}
 }
 
-// requireLogged waits until the log has had a message a number of times.
+// requireLogged waits until a message was logged the given number of times.
 func (b *testBundle) requireLogged(t *testing.T, message string, times int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -235,7 +233,7 @@ func (b *testBundle) requireLogged(t *testing.T, message string, times int) {
 			}
 		}
 		return found >= times
-	}, patience, tick, "log has no %d× %q", times, message)
+	}, testTimeout, tick, "log has no %d× %q", times, message)
 }
 
 func ids(messages []attune.EnforcementCreatedMessage) []attune.EnforcementID {
@@ -246,77 +244,12 @@ func ids(messages []attune.EnforcementCreatedMessage) []attune.EnforcementID {
 	return list
 }
 
-// proxy stands between a connection and the broker.
-type proxy struct {
-	listener net.Listener
-	target   string
-
-	flow  sync.RWMutex // held while frozen
-	mu    sync.Mutex
-	conns []net.Conn
-}
-
 // throughProxy returns the bundle's URL with a proxy in between.
-func (b *testBundle) throughProxy(t *testing.T) (string, *proxy) {
+func (b *testBundle) throughProxy(t *testing.T) (string, *testenv.Proxy) {
 	t.Helper()
 	address, err := url.Parse(b.url)
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &proxy{listener: listener, target: address.Host}
-	go p.serve()
-	t.Cleanup(func() {
-		_ = listener.Close()
-		p.cut()
-	})
-	address.Host = listener.Addr().String()
-	return address.String(), p
+	proxy := testenv.NewProxy(t, address.Host)
+	through := proxy.Through(t, b.url)
+	return through, proxy
 }
-
-func (p *proxy) serve() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", p.target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		p.mu.Lock()
-		p.conns = append(p.conns, client, server)
-		p.mu.Unlock()
-		go p.copy(client, server)
-		go p.copy(server, client)
-	}
-}
-
-func (p *proxy) copy(to, from net.Conn) {
-	defer func() { _, _ = to.Close(), from.Close() }()
-	_, _ = io.Copy(writer(func(data []byte) (int, error) {
-		p.flow.RLock()
-		defer p.flow.RUnlock()
-		return to.Write(data)
-	}), from)
-}
-
-// cut ends every connection that is open now.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, conn := range p.conns {
-		_ = conn.Close()
-	}
-	p.conns = nil
-}
-
-// freeze lets nothing pass until the returned function is called.
-func (p *proxy) freeze() (thaw func()) {
-	p.flow.Lock()
-	return sync.OnceFunc(p.flow.Unlock)
-}
-
-type writer func([]byte) (int, error)
-
-func (w writer) Write(data []byte) (int, error) { return w(data) }

@@ -9,13 +9,13 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// subscriberBatch bounds what a slow subscriber has in memory, together with what the broker sends ahead; the rest waits in its
-// queue.
+// subscriberBatch bounds the messages in the memory of a slow subscriber, together with the prefetch. The rest waits in
+// its queue.
 const subscriberBatch = 50
 
-// Subscriber hears every message of a routing key that is published while it is connected. Each has a queue of its own
-// that goes with its connection, so every subscriber hears every message, and what is published while it is not connected
-// is missed.
+// Subscriber receives every message of a routing key that is published while it is connected. Each Subscriber has its own
+// queue, which is deleted when its connection ends. So every Subscriber receives every message, and misses messages that
+// are published while it is disconnected.
 type Subscriber[M attune.Message] struct {
 	conn       *Connection
 	routingKey string
@@ -23,8 +23,8 @@ type Subscriber[M attune.Message] struct {
 	logger     *slog.Logger
 }
 
-// NewSubscriber returns a subscriber. handle is called by one goroutine, in the order of delivery, and has no way to fail:
-// there is nowhere to keep a message. One that cannot be read is logged.
+// NewSubscriber returns a subscriber. One goroutine calls handle, in the order of delivery. handle returns no error,
+// because no queue could keep a failed message. A message that cannot be decoded is logged and dropped.
 func NewSubscriber[M attune.Message](conn *Connection, routingKey string, handle func(context.Context, M)) *Subscriber[M] {
 	return &Subscriber[M]{
 		conn: conn, routingKey: routingKey, handle: handle,
@@ -32,10 +32,10 @@ func NewSubscriber[M attune.Message](conn *Connection, routingKey string, handle
 	}
 }
 
-// Run subscribes until ctx ends, over as many connections as it takes, and returns nil then.
+// Run subscribes until ctx ends, then returns nil. It reconnects by itself.
 func (s *Subscriber[M]) Run(ctx context.Context) error {
 	in := &intake{
-		conn: s.conn, what: "(own) " + s.routingKey, maxBatch: subscriberBatch,
+		conn: s.conn, name: "(own) " + s.routingKey, maxBatch: subscriberBatch,
 		logger: s.conn.config.Logger, queue: s.queue, process: s.process,
 	}
 	in.run(ctx)

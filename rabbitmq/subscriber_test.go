@@ -27,7 +27,7 @@ func TestSubscriber(t *testing.T) {
 		return &heard
 	}
 
-	t.Run("each hears every message, and nothing stops it", func(t *testing.T) {
+	t.Run("each subscriber receives every message, after a panic too", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		one, two := subscribe(t, b, b.conn), subscribe(t, b, b.connect(t, b.url))
@@ -40,19 +40,19 @@ func TestSubscriber(t *testing.T) {
 		require.Equal(t, []attune.ExecutionID{1, 13, 2}, two.requireLen(t, 3))
 	})
 
-	t.Run("subscribes again on a new connection", func(t *testing.T) {
+	t.Run("a subscriber subscribes again on a new connection", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
 		heard := subscribe(t, b, b.connect(t, address))
 		b.requireLogged(t, "consuming", 1)
-		proxy.cut()
+		proxy.Cut()
 		b.requireLogged(t, "consuming", 2)
 		require.NoError(t, b.publisher.Publish(t.Context(), attune.ExecutionCancelMessage{Execution: 1, Attempt: 1}))
 		require.Equal(t, []attune.ExecutionID{1}, heard.requireLen(t, 1))
 	})
 
-	t.Run("is the only one to take its messages: without any, publishing fails", func(t *testing.T) {
+	t.Run("without a subscriber, publishing fails", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		err := b.publisher.Publish(t.Context(), attune.ExecutionCancelMessage{Execution: 1, Attempt: 1})

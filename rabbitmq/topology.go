@@ -8,16 +8,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// The exchanges.
+// Names of the exchanges.
 const (
-	// Exchange takes every message of attune. Topic.
+	// Exchange is the topic exchange for every message of attune.
 	Exchange = "attune"
-	// DeadExchange takes what no receiver could take. It is a topic exchange because messages keep their routing keys:
-	// a direct exchange bound with "#" takes nothing and says nothing.
+	// DeadExchange receives dead letters. It is a topic exchange because dead letters keep their routing keys: a direct
+	// exchange with a "#" binding would drop them silently.
 	DeadExchange = "attune.dead"
 )
 
-// The queues that always exist. Each takes one type of message.
+// Names of the queues that always exist. Each takes one type of message.
 const (
 	QueueEnforcementCreated = queuePrefix + attune.KeyEnforcementCreated
 	QueueExecutionCompleted = queuePrefix + attune.KeyExecutionCompleted
@@ -32,20 +32,20 @@ const (
 // RetryDelay is how long a message waits in a retry queue.
 const RetryDelay = 5 * time.Second
 
-// deliveryLimit is set only to replace RabbitMQ 4's default of 20, after which it would dead-letter: every lost
-// connection counts as a delivery, so a flapping network would fill the dead-letter queue. Tries are counted by
-// [Consumer], which knows a failure from an outage.
+// deliveryLimit disables RabbitMQ 4's default limit of 20 deliveries, after which the broker dead-letters a message.
+// Every lost connection counts as a delivery, so an unstable network would fill the dead-letter queue. [Consumer] counts
+// tries instead, because it can tell a failure from an outage.
 const deliveryLimit = 1_000_000
 
-// QueueExecutionRequested is the queue from which the workers of a pool take their work.
+// QueueExecutionRequested is the queue of the execution requests for a pool's workers.
 func QueueExecutionRequested(pool string) string {
 	return queuePrefix + attune.KeyExecutionRequested(pool)
 }
 
-// RetryQueue is where failed messages of queue wait for their next try.
+// RetryQueue is the queue where failed messages of queue wait for their next try.
 func RetryQueue(queue string) string { return retryPrefix + strings.TrimPrefix(queue, queuePrefix) }
 
-// Topology is what the broker must have, as data.
+// Topology describes, as data, the exchanges, queues and bindings that the broker must have.
 type Topology struct {
 	Exchanges []ExchangeSpec
 	Queues    []QueueSpec
@@ -61,10 +61,10 @@ type QueueSpec struct {
 	Arguments map[string]any
 }
 
-// BindingSpec brings the messages of an exchange whose routing key matches to a queue.
+// BindingSpec routes the messages of an exchange with a matching routing key to a queue.
 type BindingSpec struct{ Queue, Key, Exchange string }
 
-// NewTopology returns everything attune needs, with a queue for each of the pools. Pool names are those of actions and
+// NewTopology returns the whole topology of attune, with a queue for each pool. Pool names are those of actions and
 // workers; an invalid one is [attune.CodeInvalid].
 //
 //	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.completed, execution.claim,
@@ -72,9 +72,10 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 //	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
-// Every queue is a quorum queue. Dead-lettering is at least once: the message leaves its queue when the next one has it.
-// execution.claim and execution.renew have no dead letters: a worker repeats a question that was not answered in time, and no
-// worker acts upon a late answer to an expired question. execution.cancel has no queue here: each [Subscriber] brings its own.
+// Every queue is a quorum queue. Dead-lettering is at least once: a message leaves its queue when the next queue has
+// stored it. execution.claim and execution.renew have no dead letters: a worker repeats a request that was not answered
+// in time, and ignores a late reply to an expired request. execution.cancel has no queue in the topology: each
+// [Subscriber] declares its own.
 func NewTopology(pools ...string) (Topology, error) {
 	t := Topology{
 		Exchanges: []ExchangeSpec{{Exchange, "topic"}, {DeadExchange, "topic"}},
@@ -111,7 +112,7 @@ func (t *Topology) addRetry(queue string) {
 	})})
 }
 
-// quorum returns the arguments of a quorum queue, in what RabbitMQ 3.10 and 4 have in common.
+// quorum returns the arguments of a quorum queue. It uses only arguments that RabbitMQ 3.10 and 4 both know.
 func quorum(features ...func(map[string]any)) map[string]any {
 	arguments := map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(deliveryLimit)}
 	for _, feature := range features {
@@ -127,9 +128,9 @@ func deadLettered(arguments map[string]any) {
 
 func atLeastOnce(arguments map[string]any) {
 	arguments["x-dead-letter-strategy"] = "at-least-once"
-	arguments["x-overflow"] = "reject-publish" // the strategy demands it; without a length limit it has no effect
+	arguments["x-overflow"] = "reject-publish" // the strategy requires it; without a length limit it has no effect
 }
 
-// oneConsumer lets the broker deliver to one consumer at a time, the others standing by: messages of one queue that are
-// accepted by several processes at once would be accepted in no particular order.
+// oneConsumer makes the broker deliver to one consumer at a time, with the others on standby: if several processes
+// accepted enforcements from one queue at once, their order would be undefined.
 func oneConsumer(arguments map[string]any) { arguments["x-single-active-consumer"] = true }

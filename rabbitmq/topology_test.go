@@ -12,7 +12,7 @@ import (
 func TestDeclare(t *testing.T) {
 	t.Parallel()
 
-	t.Run("repeats without harm", func(t *testing.T) {
+	t.Run("a repeated declaration changes nothing", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.publish(t, 1)
@@ -20,7 +20,7 @@ func TestDeclare(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 1)
 	})
 
-	t.Run("names the queue that has other settings", func(t *testing.T) {
+	t.Run("a queue with other settings is named", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		other, err := rabbitmq.NewTopology("default") // with the real retry delay
@@ -33,7 +33,7 @@ func TestDeclare(t *testing.T) {
 		require.NoError(t, b.conn.Ping(t.Context()), "the connection survives")
 	})
 
-	t.Run("is repeated when the broker comes back empty", func(t *testing.T) {
+	t.Run("the declaration is repeated when the broker comes back empty", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		address, proxy := b.throughProxy(t)
@@ -43,7 +43,7 @@ func TestDeclare(t *testing.T) {
 		require.NoError(t, err)
 		_, err = rabbitmq.Inspect(t.Context(), b.conn, rabbitmq.QueueEnforcementCreated)
 		require.Equal(t, attune.CodeNotFound, attune.CodeOf(err))
-		proxy.cut()
+		proxy.Cut()
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
 	})
 }
@@ -51,7 +51,7 @@ func TestDeclare(t *testing.T) {
 func TestNewTopology(t *testing.T) {
 	t.Parallel()
 
-	t.Run("gives every routing key one queue", func(t *testing.T) {
+	t.Run("every routing key has one queue", func(t *testing.T) {
 		t.Parallel()
 		topology, err := rabbitmq.NewTopology("gpu", "default", "gpu")
 		require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestNewTopology(t *testing.T) {
 		}, bound)
 	})
 
-	t.Run("refuses a pool that could match others", func(t *testing.T) {
+	t.Run("a pool name with a wildcard is refused", func(t *testing.T) {
 		t.Parallel()
 		_, err := rabbitmq.NewTopology("#")
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))

@@ -2,8 +2,8 @@ package rabbitmq
 
 import "context"
 
-// within runs call, which cannot be interrupted, and returns when it does or when ctx ends. What call yields too late goes
-// to discard.
+// within runs call, which cannot be interrupted, and returns when call returns or ctx ends. A value that call returns too
+// late goes to discard.
 func within[T any](ctx context.Context, call func() (T, error), discard func(T)) (T, error) {
 	type outcome struct {
 		value T

@@ -14,8 +14,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// hostile are payloads at the size limit: one text, a text twice, texts that are patterns, lists of the smallest and of
-// longer elements, and for loops a text beside a list.
+// hostile returns payloads at the size limit: one or two large texts, patterns, lists of short and of longer elements, and for
+// loops a text and a list.
 func hostile() map[string]string {
 	text := strings.Repeat("x", attune.MaxPayloadBytes/2-100)
 	fill := func(item string) string {
@@ -36,8 +36,8 @@ func hostile() map[string]string {
 
 const forLoops = "text and numbers"
 
-// attacks are calls of every function that reads or makes more than a number, with texts a and b and a list l of the
-// payload. "@" stands for the inner call when calls are nested, and is payload.a in the innermost.
+// attacks returns calls of every function with arguments or results larger than a number. The payload has texts a and b and a
+// list l. "@" is the place of the inner call in nested calls; in the innermost call it is payload.a.
 func attacks() map[string][]string {
 	return map[string][]string{
 		"_+_": {
@@ -115,7 +115,7 @@ func attacks() map[string][]string {
 	}
 }
 
-// loops are what is evaluated beside calls: literals, look-ups, macros, comprehensions in comprehensions.
+// loops returns expressions without expensive calls: literals, index operations, macros, nested comprehensions.
 func loops() []string {
 	return []string{
 		`payload.l.all(x, payload.l.filter(y, false).size() == 0)`, `payload.l.map(x, payload.l.filter(y, false))`,
@@ -129,7 +129,7 @@ func loops() []string {
 	}
 }
 
-// names of functions that get a number, or hand on what they get.
+// harmless returns the names of functions that take only numbers, or that return an argument unchanged.
 func harmless(t *testing.T) []string {
 	t.Helper()
 	nothing := slices.Concat(operatorNames(), scalarNames(), optionalNames())
@@ -147,16 +147,16 @@ func TestPricings_EveryFunctionHasAPriceAndAnAttack(t *testing.T) {
 	require.NoError(t, err)
 	attacked := append(slices.Collect(maps.Keys(attacks())), harmless(t)...)
 	for name := range language.env.Functions() {
-		require.Contains(t, pricings(), name, "give it a price in pricings")
-		require.Contains(t, attacked, name, "try it with payloads at the size limit in attacks")
+		require.Contains(t, pricings(), name, "the function needs a price in pricings")
+		require.Contains(t, attacked, name, "the function needs an attack in attacks")
 	}
 	for name := range pricings() {
-		require.Contains(t, language.env.Functions(), name, "a price for a function that is not there")
+		require.Contains(t, language.env.Functions(), name, "the price of an unknown function")
 	}
 }
 
-// TestEngine_Decide_EveryFunctionIsBounded does not run beside other tests: it looks at the memory of the process. Loops
-// take all the steps that they get, which is slow, so they get fewer, and only one of the payloads.
+// TestEngine_Decide_EveryFunctionIsBounded does not run in parallel: it measures the memory of the process. A loop uses
+// all its steps, which is slow. So loops get fewer steps and only one payload.
 func TestEngine_Decide_EveryFunctionIsBounded(t *testing.T) {
 	engine, err := NewEngine()
 	require.NoError(t, err)
@@ -181,7 +181,7 @@ func TestEngine_Decide_EveryFunctionIsBounded(t *testing.T) {
 	}
 }
 
-// nested is an attack on the payload, on its own result up to three times, and in a loop.
+// nested returns an attack on the payload, up to three nested calls of it, and a loop with the attack.
 func nested(attack string) []string {
 	once := strings.ReplaceAll(attack, "@", "payload.a")
 	if strings.Contains(once, "payload.l.") {
@@ -194,8 +194,7 @@ func nested(attack string) []string {
 	return []string{once, twice, strings.ReplaceAll(attack, "@", twice), fmt.Sprintf(`lists.range(300).map(i, %s)`, once)}
 }
 
-// requireBounded evaluates an expression as criteria and as a parameter. Whatever it asks for, the steps and the memory
-// are bounded, and there is an outcome.
+// requireBounded evaluates an expression as a parameter. It checks that the steps, the memory and the result are bounded.
 func requireBounded(t *testing.T, engine *Engine, name string, view eventView, expression string, limit uint64) {
 	t.Helper()
 	parameters, err := json.Marshal(map[string]string{"v": "{{ " + expression + " }}"})
@@ -210,14 +209,14 @@ func requireBounded(t *testing.T, engine *Engine, name string, view eventView, e
 	decision := engine.accept(t.Context(), in, attune.Candidate{Rule: rule})
 	runtime.ReadMemStats(&after)
 
-	what := fmt.Sprintf("%s with payload %q: %s", attune.Shorten(expression, 200), name, decision.Detail)
-	require.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<20), what)
-	require.LessOrEqual(t, len(decision.Parameters), attune.MaxPayloadBytes, what)
+	message := fmt.Sprintf("%s with payload %q: %s", attune.Shorten(expression, 200), name, decision.Detail)
+	require.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<20), message)
+	require.LessOrEqual(t, len(decision.Parameters), attune.MaxPayloadBytes, message)
 	if decision.Status == attune.EnforcementCreated {
-		require.LessOrEqual(t, in.meter.tracker.ActualCost(), limit, what)
+		require.LessOrEqual(t, in.meter.tracker.ActualCost(), limit, message)
 		return
 	}
-	require.Equal(t, attune.ReasonParametersInvalid, decision.Reason, what)
-	require.NotEmpty(t, decision.Detail, what)
-	require.NotContains(t, decision.Detail, "internal error", what)
+	require.Equal(t, attune.ReasonParametersInvalid, decision.Reason, message)
+	require.NotEmpty(t, decision.Detail, message)
+	require.NotContains(t, decision.Detail, "internal error", message)
 }

@@ -2,22 +2,22 @@ package rules
 
 import "sync"
 
-// cache remembers what is expensive to compile, by its source text. It holds between one and two times size values: when
-// the recent ones become too many, those that were not used since the last time are forgotten. It is safe for
-// concurrent use.
+// cache keeps compiled values by source text. It has two generations of at most size values each. When the recent generation is
+// full, it becomes the older generation, and the old one is dropped. A value that is used moves to the recent generation. A
+// cache is safe for concurrent use.
 type cache[V any] struct {
-	mu     sync.Mutex
 	size   int
-	recent map[string]V
-	older  map[string]V
+	mu     sync.Mutex
+	recent map[string]V // guarded by mu
+	older  map[string]V // guarded by mu
 }
 
 func newCache[V any](size int) *cache[V] {
 	return &cache[V]{size: size, recent: make(map[string]V)}
 }
 
-// get returns the value of key, made by compile if it is not there. Failures are not remembered. Compiling holds no
-// lock: two callers that miss at once compile twice, and either result is right.
+// get returns the value of key. If the cache does not have the value, get compiles and adds it. Failures are not cached. get does
+// not hold the lock while it compiles: two callers may compile the same text at the same time, with equal results.
 func (c *cache[V]) get(key string, compile func() (V, Mistakes)) (V, Mistakes) {
 	if value, ok := c.lookup(key); ok {
 		return value, nil
@@ -48,7 +48,7 @@ func (c *cache[V]) add(key string, value V) {
 	c.put(key, value)
 }
 
-// put is add under the lock.
+// put adds a value. The caller holds mu.
 func (c *cache[V]) put(key string, value V) {
 	if len(c.recent) >= c.size {
 		c.older, c.recent = c.recent, make(map[string]V, c.size)

@@ -16,7 +16,7 @@ func TestCache(t *testing.T) {
 			compiled++
 			value, err := strconv.Atoi(key)
 			if err != nil {
-				return 0, wrong(nil, "%s", err)
+				return 0, mistakeAt(nil, "%s", err)
 			}
 			return value, nil
 		})
@@ -33,13 +33,13 @@ func TestCache(t *testing.T) {
 	require.Equal(t, 1, get("1"))
 	require.Equal(t, 4, get("4"))
 	require.Equal(t, 1, get("1"))
-	require.Equal(t, 4, compiled, "what is used stays")
+	require.Equal(t, 4, compiled, "a used value stays")
 	require.Equal(t, 2, get("2"))
-	require.Equal(t, 5, compiled, "what is not used goes")
+	require.Equal(t, 5, compiled, "an unused value is dropped")
 
 	get("x")
 	get("x")
-	require.Equal(t, 7, compiled, "failures are not remembered")
+	require.Equal(t, 7, compiled, "failures are not cached")
 	for i := range 100 {
 		require.Equal(t, i, get(strconv.Itoa(i)))
 		require.LessOrEqual(t, len(c.recent)+len(c.older), 4)

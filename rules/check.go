@@ -2,8 +2,8 @@ package rules
 
 import "encoding/json"
 
-// CheckCriteria reports what is wrong with criteria, as a [CheckError] with line and column: a syntax error, an unknown
-// name, or a type other than bool. Empty criteria are right.
+// CheckCriteria returns a [CheckError] with line and column for criteria with a syntax error, an unknown name, or a type other
+// than bool. Empty criteria are valid.
 func CheckCriteria(expr string) error {
 	if expr == "" {
 		return nil
@@ -16,8 +16,8 @@ func CheckCriteria(expr string) error {
 	return mistakes.err()
 }
 
-// CheckParameters reports what is wrong with the parameters of a rule, as a [CheckError]: not a JSON object, or strings
-// whose templates do not compile, with path, line and column. Empty parameters are right.
+// CheckParameters returns a [CheckError] with path, line and column for parameters of a rule that are not a JSON object, or that
+// have templates that do not compile. Empty parameters are valid.
 func CheckParameters(raw json.RawMessage) error {
 	language, err := newLanguage()
 	if err != nil {
@@ -27,8 +27,7 @@ func CheckParameters(raw json.RawMessage) error {
 	return mistakes.err()
 }
 
-// CheckSchema reports what is wrong with a JSON Schema, as a [CheckError] with the path in the schema. An empty one is
-// right.
+// CheckSchema returns a [CheckError] with the path in the schema for an invalid JSON Schema. An empty schema is valid.
 func CheckSchema(raw json.RawMessage) error {
 	if len(raw) == 0 {
 		return nil

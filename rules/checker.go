@@ -12,28 +12,28 @@ import (
 
 // Bounds of checking a value against a schema.
 const (
-	// maxSchemaSteps is what one check may take. A step is one schema that looks at one value, one member or element that it
-	// looks through, or bytesPerStep bytes of text. A value needs few steps for each of its parts, unless the schema refers
-	// to itself in several ways: then every level of the value multiplies them.
+	// maxSchemaSteps bounds the steps of one check. A step is one schema that is applied to one value, one visited member or
+	// element, or bytesPerStep bytes of text. A value needs few steps for each of its parts. Only a schema with several
+	// references to itself needs more: then every level of the value multiplies the steps.
 	maxSchemaSteps = 1_000_000
-	// maxErrorBytes is about how much memory the mistakes of one value may take while they are listed, if there is one
-	// wherever a schema looks at a value.
+	// maxErrorBytes bounds the estimated memory for the mistakes of one value. The estimate assumes one mistake for each schema
+	// that is applied to a value.
 	maxErrorBytes = 160 << 20
 )
 
 var (
 	errSchemaSteps = attune.Errorf(attune.CodeInvalid,
-		"checking it against the schema takes more than %d steps: send less, or simplify the schema", maxSchemaSteps)
-	errManyMistakes = attune.Errorf(attune.CodeInvalid, "it does not fit the schema, in too many places to name them")
+		"the check against the schema takes more than %d steps: send a smaller value, or simplify the schema", maxSchemaSteps)
+	errManyMistakes = attune.Errorf(attune.CodeInvalid, "the value violates the schema in more places than can be listed")
 )
 
 // schema is a compiled JSON Schema, safe for concurrent use.
 type schema struct {
 	raw  json.RawMessage
-	idle sync.Pool // of *checker
+	idle sync.Pool // of *checker that no check uses
 }
 
-// check checks a decoded value. The error is a [jsonschema.ValidationError] or that the steps are used up.
+// check checks a decoded value. The error is a [jsonschema.ValidationError], or says that the check takes too many steps.
 func (s *schema) check(value any) error {
 	c, ok := s.idle.Get().(*checker)
 	if !ok {
@@ -46,13 +46,13 @@ func (s *schema) check(value any) error {
 	return c.check(value)
 }
 
-// checker is a compiled schema that counts the steps of a check. The validator hands no value of ours through a check,
-// so a checker serves one check at a time.
+// checker is a compiled schema that counts the steps of a check. The counters are in the checker, because the validator passes
+// no context to its callbacks. So a checker runs one check at a time.
 type checker struct {
-	refuses *jsonschema.Schema // the opposite of details: its validator makes no list of mistakes
-	details *jsonschema.Schema
-	left    uint64 // steps
-	room    uint64 // bytes for mistakes
+	original *jsonschema.Schema
+	negated  *jsonschema.Schema // accepts what original refuses; its validator does not collect mistakes
+	left     uint64             // steps that the check may still take
+	room     uint64             // bytes that mistakes may still take
 }
 
 // newChecker compiles a JSON Schema.
@@ -68,16 +68,16 @@ func newChecker(raw json.RawMessage) (*checker, Mistakes) {
 	compiler.UseLoader(noLoader{})
 	compiler.AssertFormat()
 	compiler.AssertVocabs()
-	compiler.RegisterVocabulary(&jsonschema.Vocabulary{URL: schemaURL + "/steps", Compile: c.listing(&parts)})
+	compiler.RegisterVocabulary(&jsonschema.Vocabulary{URL: schemaURL + "/steps", Compile: c.collector(&parts)})
 	err := compiler.AddResource(schemaURL, document)
 	if err == nil {
-		c.details, err = compiler.Compile(schemaURL)
+		c.original, err = compiler.Compile(schemaURL)
 	}
 	if err == nil {
-		err = compiler.AddResource(refusesURL, map[string]any{"not": map[string]any{"$ref": schemaURL}})
+		err = compiler.AddResource(negatedURL, map[string]any{"not": map[string]any{"$ref": schemaURL}})
 	}
 	if err == nil {
-		c.refuses, err = compiler.Compile(refusesURL)
+		c.negated, err = compiler.Compile(negatedURL)
 	}
 	if err != nil {
 		return nil, fromSchemaError(err)
@@ -88,9 +88,9 @@ func newChecker(raw json.RawMessage) (*checker, Mistakes) {
 	return c, nil
 }
 
-// listing returns the compiler of a vocabulary without keywords. It lists every schema inside of the schema, also those
-// that only a dynamic reference reaches.
-func (c *checker) listing(
+// collector returns the compiler of a vocabulary without keywords. The library calls the compiler for every schema inside the
+// schema, including the targets of dynamic references, and the compiler appends the schema to parts.
+func (c *checker) collector(
 	parts *[]*jsonschema.Schema,
 ) func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
 	return func(ctx *jsonschema.CompilerContext, _ map[string]any) (jsonschema.SchemaExt, error) {
@@ -99,26 +99,26 @@ func (c *checker) listing(
 	}
 }
 
-// Validate implements [jsonschema.SchemaExt]. It refuses nothing. The validator calls it behind everything else that a
-// schema says, when mistakes are listed: then each has a copy of its place.
+// Validate implements [jsonschema.SchemaExt]. It counts the memory that mistakes may take, and accepts every value. The validator
+// calls it after all other keywords of a schema, and only when it collects mistakes. Each mistake contains a copy of its path.
 func (c *checker) Validate(ctx *jsonschema.ValidatorContext, value any) {
 	const mistake, level = 200, 16
-	inside := 0
+	parts := 0
 	switch v := value.(type) {
 	case map[string]any:
-		inside = len(v)
+		parts = len(v)
 	case []any:
-		inside = len(v)
+		parts = len(v)
 	}
-	bytes := uint64((1 + inside) * (mistake + level*(len(ctx.ValueLocation())+1)))
+	bytes := uint64((1 + parts) * (mistake + level*(len(ctx.ValueLocation())+1)))
 	if bytes > c.room {
 		panic(outOfSchemaSteps{})
 	}
 	c.room -= bytes
 }
 
-// count makes a schema take its steps before it looks at a value. The validator asks for the format first, before it
-// follows a reference or looks at a member.
+// count makes a schema count its steps before the validator applies it to a value. It wraps the format of the schema: the
+// validator checks the format before it follows a reference or visits a member.
 func (c *checker) count(part *jsonschema.Schema) {
 	format := jsonschema.Format{Validate: func(any) error { return nil }}
 	if part.Format != nil {
@@ -136,21 +136,21 @@ func (c *checker) count(part *jsonschema.Schema) {
 	}}
 }
 
-// check checks a value twice, if need be: to know whether it fits, and to know where it does not.
+// check checks whether a value fits. Only for a value that does not fit, a second check collects the mistakes.
 func (c *checker) check(value any) error {
-	over, opposite := c.run(c.refuses, value, maxSchemaSteps, math.MaxUint64)
+	over, negatedErr := c.run(c.negated, value, maxSchemaSteps, math.MaxUint64)
 	if over {
 		return errSchemaSteps
 	}
-	if opposite == nil {
+	if negatedErr == nil {
 		return c.list(value)
 	}
 	return nil
 }
 
-// list lists the mistakes of a value that does not fit.
+// list returns the mistakes of a value that does not fit.
 func (c *checker) list(value any) error {
-	over, mistakes := c.run(c.details, value, maxSchemaSteps, maxErrorBytes)
+	over, mistakes := c.run(c.original, value, maxSchemaSteps, maxErrorBytes)
 	if over {
 		return errManyMistakes
 	}
@@ -160,7 +160,7 @@ func (c *checker) list(value any) error {
 // outOfSchemaSteps is the panic that ends a run.
 type outOfSchemaSteps struct{}
 
-// run validates a value. over says that the steps, or the room for mistakes, were too few.
+// run validates a value. over means that the validation needs more than steps, or that its mistakes need more than room bytes.
 func (c *checker) run(schema *jsonschema.Schema, value any, steps, room uint64) (over bool, err error) {
 	defer func() {
 		switch reason := recover().(type) {

@@ -15,12 +15,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// nest is a value in objects with the same key, this many levels deep.
+// nest returns the JSON of a value inside nested objects with the same key.
 func nest(levels int, value string) string {
 	return strings.Repeat(`{"x":`, levels) + value + strings.Repeat(`}`, levels)
 }
 
-// branching are schemas that look at each member of a value in two ways, and so at the innermost in 2^depth ways.
+// branching returns schemas that apply two references to themselves to each member: 2^depth references to the innermost member.
 func branching() map[string]string {
 	draft := func(draft, definitions string) string {
 		return fmt.Sprintf(`{"$schema": %q, %q: {"n": {"properties": {"x": {"allOf": [{"$ref": "#/%s/n"}, {"$ref": "#/%s/n"}]}}}},
@@ -45,7 +45,7 @@ func branching() map[string]string {
 		"dynamicRef":        `{"$dynamicAnchor": "n", "properties": {"x": {"allOf": [{"$dynamicRef": "#n"}, {"$dynamicRef": "#n"}]}}}`,
 		"recursiveRef": `{"$schema": "https://json-schema.org/draft/2019-09/schema", "$recursiveAnchor": true,
 			"properties": {"x": {"allOf": [{"$recursiveRef": "#"}, {"$recursiveRef": "#"}]}}}`,
-		"a dynamic anchor that nothing else refers to": `{"$id": "https://example.com/outer", "$ref": "inner", "$defs": {
+		"an unreferenced dynamic anchor": `{"$id": "https://example.com/outer", "$ref": "inner", "$defs": {
 			"outer": {"$dynamicAnchor": "n", "properties": {"x": {"allOf": [{"$dynamicRef": "inner#n"}, {"$dynamicRef": "inner#n"}]}}},
 			"inner": {"$id": "inner", "$dynamicRef": "#n", "$defs": {"n": {"$dynamicAnchor": "n"}}}}}`,
 	}
@@ -54,14 +54,14 @@ func branching() map[string]string {
 func TestChecker_StopsInASchemaThatBranches(t *testing.T) {
 	t.Parallel()
 	for name, schema := range branching() {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name+" stops at the limit", func(t *testing.T) {
 			t.Parallel()
 			c, mistakes := newChecker(json.RawMessage(schema))
 			require.Empty(t, mistakes)
 			require.NoError(t, c.check(map[string]any{"y": int64(1)}))
 			value, mistakes := decode(json.RawMessage(nest(90, "1")))
 			require.Empty(t, mistakes)
-			for _, part := range []*jsonschema.Schema{c.refuses, c.details} {
+			for _, part := range []*jsonschema.Schema{c.negated, c.original} {
 				over, _ := c.run(part, value, maxSchemaSteps/50, math.MaxUint64)
 				require.True(t, over)
 			}
@@ -76,8 +76,8 @@ func TestEngine_CheckEvent_SchemaThatBranches(t *testing.T) {
 	schema := json.RawMessage(branching()["allOf"])
 	require.NoError(t, CheckSchema(schema))
 	err = engine.CheckEvent(attune.Trigger{Ref: "demo.event", Schema: schema}, json.RawMessage(nest(90, "1")))
-	require.EqualError(t, err, `payload of trigger "demo.event": checking it against the schema takes more than 1000000 steps: `+
-		`send less, or simplify the schema`)
+	require.EqualError(t, err, `payload of trigger "demo.event": the check against the schema takes more than 1000000 steps: `+
+		`send a smaller value, or simplify the schema`)
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 
 	_, err = engine.Manual(attune.Action{Ref: "demo.action", Schema: schema}, json.RawMessage(nest(90, "1")))
@@ -98,7 +98,7 @@ func TestEngine_Decide_SchemaThatBranchesRejectsTheRule(t *testing.T) {
 	require.Contains(t, got[0].Detail, "takes more than 1000000 steps")
 }
 
-// A schema that refers to itself once for every part of the value is what recursion is for.
+// A schema with one reference to itself for each part of a value stays within the steps.
 func TestEngine_CheckEvent_SchemaThatRefersToItself(t *testing.T) {
 	t.Parallel()
 	engine, err := NewEngine()
@@ -112,7 +112,7 @@ func TestEngine_CheckEvent_SchemaThatRefersToItself(t *testing.T) {
 	require.ErrorContains(t, err, "/deep"+strings.Repeat("/x", 60)+": got string")
 }
 
-// largest are payloads at the size limit, and schemas that look at all of their parts.
+// largest returns payloads at the size limit, with schemas that are applied to all of their parts.
 func largest() map[string]struct{ schema, payload, want string } {
 	numbers := `{"p":[` + strings.TrimSuffix(strings.Repeat("0,", attune.MaxPayloadBytes/2-20), ",") + `]}`
 	text := `{"p":"` + strings.Repeat("x", attune.MaxPayloadBytes-20) + `"}`
@@ -139,11 +139,11 @@ func largest() map[string]struct{ schema, payload, want string } {
 			"x{1,999}"},
 		"deep and wrong everywhere": {`{"$defs": {"n": {"anyOf": [{"properties": {"x": {"$ref": "#/$defs/n"}}, "required": ["y"]},
 			{"properties": {"x": {"$ref": "#/$defs/n"}}, "required": ["z"]}]}}, "$ref": "#/$defs/n"}`, nest(90, "{}"),
-			"it does not fit the schema, in too many places to name them"},
+			"the value violates the schema in more places than can be listed"},
 	}
 }
 
-// TestEngine_CheckEvent_LargestPayloads does not run beside other tests: it looks at the memory of the process.
+// TestEngine_CheckEvent_LargestPayloads does not run in parallel: it measures the memory of the process.
 func TestEngine_CheckEvent_LargestPayloads(t *testing.T) {
 	engine, err := NewEngine()
 	require.NoError(t, err)
@@ -170,19 +170,19 @@ func TestEngine_CheckEvent_Concurrently(t *testing.T) {
 	require.NoError(t, err)
 	trigger := attune.Trigger{Ref: "demo.event", Schema: json.RawMessage(branching()["allOf"])}
 	var wg sync.WaitGroup
-	wrong := make([]int, 8)
-	for i := range wrong {
+	mistakes := make([]int, 8)
+	for i := range mistakes {
 		wg.Go(func() {
 			for range 10 {
 				if engine.CheckEvent(trigger, json.RawMessage(nest(8, "1"))) != nil {
-					wrong[i]++
+					mistakes[i]++
 				}
 				if engine.CheckEvent(trigger, json.RawMessage(`{"x": {"x": 1}}`)) != nil {
-					wrong[i]++
+					mistakes[i]++
 				}
 			}
 		})
 	}
 	wg.Wait()
-	require.Equal(t, make([]int, 8), wrong, "a check counts its own steps only")
+	require.Equal(t, make([]int, 8), mistakes, "a check counts its own steps only")
 }

@@ -25,17 +25,17 @@ func TestEngine_Decide_StopsWithItsContext(t *testing.T) {
 	}
 }
 
-// late is a context that has ended, and that says so from the second time on: it ends while a rule is evaluated.
+// late is a context that reports its end only from the second call of Err on: it ends while a rule is evaluated.
 type late struct {
-	context.Context //nolint:containedctx // it is one itself
+	context.Context //nolint:containedctx // a wrapper of a context
 
-	asked bool
+	called bool
 }
 
 func (l *late) Err() error {
-	if l.asked {
+	if l.called {
 		return l.Context.Err()
 	}
-	l.asked = true
+	l.called = true
 	return nil
 }

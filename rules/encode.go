@@ -18,11 +18,11 @@ import (
 
 var errTooLarge = fmt.Errorf("the result has more than %d bytes", attune.MaxPayloadBytes)
 
-// encoder writes compact JSON, at most [attune.MaxPayloadBytes] of it. The bound is checked while writing, because a
-// small value can repeat itself: [a, a] with a = [b, b] and so on doubles with every step.
+// encoder writes compact JSON of at most [attune.MaxPayloadBytes]. It checks the bound while it writes, because a small value can
+// have a large JSON text: [a, a] with a = [b, b] and so on doubles with every level.
 type encoder struct{ buf []byte }
 
-// raw writes bytes that are part of a JSON text.
+// raw writes a part of a JSON text.
 func (e *encoder) raw(text string) error {
 	if len(e.buf)+len(text) > attune.MaxPayloadBytes {
 		return errTooLarge
@@ -40,7 +40,7 @@ func (e *encoder) text(s string) error {
 	return e.raw(quoted)
 }
 
-// quote writes s as a JSON string that leaves <, > and & as they are.
+// quote returns s as a JSON string. It does not escape <, > and &.
 func quote(s string) (string, error) {
 	if len(s) > attune.MaxPayloadBytes {
 		return "", errTooLarge
@@ -81,7 +81,7 @@ func (e *encoder) value(v ref.Val) error {
 	return fmt.Errorf("a %s has no JSON form", v.Type().TypeName())
 }
 
-// asText returns the text of the values whose JSON form is a string.
+// asText returns the text of a value whose JSON form is a string. ok is false for all other values.
 func asText(v ref.Val) (string, bool) {
 	switch v := v.(type) {
 	case types.String:
@@ -104,7 +104,7 @@ func (e *encoder) double(f float64) error {
 	return e.raw(string(text))
 }
 
-// optional writes the value inside; an empty optional inside a value is null, as there is no place to leave out.
+// optional writes the value inside an optional. An empty optional inside a value is null: only a template can omit it.
 func (e *encoder) optional(v *types.Optional) error {
 	if !v.HasValue() {
 		return e.raw("null")
@@ -137,7 +137,7 @@ func (e *encoder) object(v traits.Mapper) error {
 			return fmt.Errorf("a %s cannot be a key in JSON", key.Type().TypeName())
 		}
 		if _, twice := members[string(name)]; twice {
-			return fmt.Errorf("the key %q stands for two values", string(name))
+			return fmt.Errorf("the key %q has two values", string(name))
 		}
 		members[string(name)] = v.Get(key)
 	}
@@ -152,7 +152,7 @@ func (e *encoder) event(view eventView) error {
 	})
 }
 
-// members writes an object with its keys in order.
+// members writes an object with sorted keys.
 func (e *encoder) members(members map[string]ref.Val) error {
 	separator := "{"
 	for _, key := range slices.Sorted(maps.Keys(members)) {
@@ -170,7 +170,7 @@ func (e *encoder) members(members map[string]ref.Val) error {
 	return e.raw("}")
 }
 
-// key writes what stands in front of a member.
+// key writes the separator, the key and the colon of a member.
 func (e *encoder) key(separator, key string) error {
 	if err := e.raw(separator); err != nil {
 		return err

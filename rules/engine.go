@@ -10,13 +10,14 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// cacheSize is how many compiled expressions, templates and schemas are kept, of each kind.
+// cacheSize is the size of each cache: for compiled criteria, templates and schemas.
 const cacheSize = 1024
 
-// maxDetailBytes bounds what a decision says for a person.
+// maxDetailBytes bounds the detail of a decision, in bytes.
 const maxDetailBytes = 1000
 
-// Engine decides. It remembers what it compiled, up to a bound, and is safe for concurrent use.
+// Engine decides which enforcements follow from an event. It caches compiled expressions and schemas, and is safe for
+// concurrent use.
 type Engine struct {
 	language  language
 	criteria  *cache[*expression]
@@ -24,7 +25,7 @@ type Engine struct {
 	schemas   *cache[*schema]
 }
 
-// NewEngine returns an engine with nothing compiled yet.
+// NewEngine returns an engine with empty caches.
 func NewEngine() (*Engine, error) {
 	language, err := newLanguage()
 	if err != nil {
@@ -45,8 +46,8 @@ func NewEngine() (*Engine, error) {
 //	rejected, criteria_failed       the criteria could not be evaluated
 //	rejected, parameters_invalid    a template failed, or the action's schema refuses the result
 //
-// A rejected decision says in Detail what happened where. When ctx ends, evaluation stops: the caller must then throw
-// the answer away.
+// Detail of a rejected decision says what failed and where. When ctx ends, the evaluation stops, and the caller must discard the
+// result.
 func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
 	view, mistakes := newEventView(event)
 	var decisions []attune.Decision
@@ -60,7 +61,7 @@ func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []at
 	return decisions
 }
 
-// decide decides for one rule. matched is false when its criteria say no.
+// decide decides for one rule. matched is false when the criteria yield false.
 func (e *Engine) decide(ctx context.Context, view eventView, candidate attune.Candidate) (decision attune.Decision, matched bool) {
 	in, mistakes := newEvaluation(view)
 	if mistakes == nil {
@@ -139,7 +140,7 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 	return compiled.validate(value)
 }
 
-// create decides that an action must run. The queue is chosen here, once.
+// create returns a decision that an action must run, with the queue in which the enforcement waits.
 func create(rule attune.RuleID, action attune.Action, parameters json.RawMessage) attune.Decision {
 	queue, lane := policy.QueueOf(action)
 	return attune.Decision{
@@ -158,14 +159,14 @@ func reject(candidate attune.Candidate, reason attune.Reason, part string, mista
 	}
 }
 
-// detail makes a text that quotes foreign values fit to be stored and shown.
+// detail makes a text safe to store and to show: valid UTF-8, without NUL, at most maxDetailBytes. The text may quote any value.
 func detail(text string) string {
 	return attune.Shorten(strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD"), maxDetailBytes)
 }
 
-// Manual decides that an action must run because a caller asked for it, with these parameters (none are an empty
-// object). Parameters that are no JSON object, are too large, or do not fit the action's schema are an
-// [attune.CodeInvalid] error: the caller gets the error at once, so there is nothing to record.
+// Manual returns the decision for a direct run of an action. Empty parameters mean an empty object. Parameters that are not a
+// JSON object, are too large, or do not fit the action's schema are an [attune.CodeInvalid] error: the caller gets the error, and
+// no enforcement is recorded.
 func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error) {
 	if len(parameters) == 0 {
 		parameters = json.RawMessage("{}")
@@ -176,7 +177,7 @@ func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attun
 	return create(0, action, parameters), nil
 }
 
-// CheckEvent reports as an [attune.CodeInvalid] error that a payload is no JSON object, is too large, holds text or
+// CheckEvent returns an [attune.CodeInvalid] error for a payload that is not a JSON object, is too large, contains text or
 // numbers that cannot be stored, or does not fit the trigger's schema.
 func (e *Engine) CheckEvent(trigger attune.Trigger, payload json.RawMessage) error {
 	value, mistakes := decodeObject(payload)

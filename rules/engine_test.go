@@ -22,7 +22,7 @@ func setup(t testing.TB) *rules.Engine {
 	return engine
 }
 
-// push is an event like the ones that arrive from a forge.
+// push returns an event of a webhook.
 func push(payload string) attune.Event {
 	return attune.Event{
 		Trigger: "demo.push", Source: attune.SourceWebhook, Payload: json.RawMessage(payload),
@@ -76,19 +76,19 @@ func TestEngine_Criteria(t *testing.T) {
 		{`math.greatest(payload.size, 10) == 10`, true},
 		{`cel.bind(r, payload.repository, r.full_name == "acme/site" && r.id > 0)`, true},
 		{`base64.encode(b"x") == "eA=="`, true},
-		// CEL's "or" does not care for an error on the other side.
+		// CEL's "or" ignores an error of the other operand.
 		{`payload.nope == 1 || true`, true},
 
 		{`payload.nope == 1`,
-			`rule "demo.rule", criteria: 1:8: no such key "nope": ask has(payload.nope) first`},
+			`rule "demo.rule", criteria: 1:8: no such key "nope": test has(payload.nope) first`},
 		{`payload.repository.owner.login == "x"`,
-			`rule "demo.rule", criteria: 1:25: no such key "owner": ask has(payload.repository.owner) first`},
+			`rule "demo.rule", criteria: 1:25: no such key "owner": test has(payload.repository.owner) first`},
 		{`has(payload.nope.deeper)`,
-			`rule "demo.rule", criteria: 1:4: no such key "nope": ask has(payload.nope) first`},
+			`rule "demo.rule", criteria: 1:4: no such key "nope": test has(payload.nope) first`},
 		{`payload["no key"] == 1`,
-			`rule "demo.rule", criteria: 1:8: no such key "no key": ask "no key" in payload first`},
+			`rule "demo.rule", criteria: 1:8: no such key "no key": test "no key" in payload first`},
 		{`payload.commits.exists(c, c.author == "x")`,
-			`rule "demo.rule", criteria: 1:28: no such key "author": ask has(c.author) first`},
+			`rule "demo.rule", criteria: 1:28: no such key "author": test has(c.author) first`},
 		{"payload.size == 3 &&\n  payload.commits[5].id == 'x'",
 			`rule "demo.rule", criteria: 2:21: index out of bounds: 5 in payload.commits[5].id`},
 		{`payload.ref > 3`,
@@ -159,7 +159,7 @@ func TestEngine_Decide_ParametersMustFitTheSchema(t *testing.T) {
 	}}, engine.Decide(t.Context(), push(payload), []attune.Candidate{candidate})))
 }
 
-func TestEngine_Decide_PayloadThatIsNone(t *testing.T) {
+func TestEngine_Decide_PayloadIsNoObject(t *testing.T) {
 	t.Parallel()
 	got := setup(t).Decide(t.Context(), push(`[1]`), []attune.Candidate{rule("", "")})
 	require.Len(t, got, 1)
@@ -178,7 +178,7 @@ func TestEngine_Decide_CostIsBounded(t *testing.T) {
 
 func TestEngine_Decide_AllExpressionsOfARuleShareItsSteps(t *testing.T) {
 	t.Parallel()
-	const loop = `lists.range(30000).all(x, x >= 0)` // some 200 000 steps
+	const loop = `lists.range(30000).all(x, x >= 0)` // about 200 000 steps
 	event, template := push(`{}`), `"{{ `+loop+` }}"`
 	engine := setup(t)
 	few := rule(loop, `{"a": `+template+`}`)
@@ -192,7 +192,7 @@ func TestEngine_Decide_AllExpressionsOfARuleShareItsSteps(t *testing.T) {
 	require.Equal(t, attune.EnforcementCreated, got[2].Status, "another rule has its own steps: %s", got[2].Detail)
 }
 
-func TestEngine_Decide_ListsOfAUsualSize(t *testing.T) {
+func TestEngine_Decide_ListsOfUsualSize(t *testing.T) {
 	t.Parallel()
 	var names []string
 	for i := range 2000 {
@@ -276,25 +276,25 @@ func TestEngine_CheckEvent(t *testing.T) {
 	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
 
 	tests := []struct{ name, payload, want string }{
-		{"right", `{"ref": "x", "home": "https://example.com", "more": [1], "at": 5}`, ""},
-		{"every escape", `{"ref": "\ud83d\ude00 \\u0000 \u0000"}`, ""},
-		{"halves of characters", `{"ref": "\ud83d x \ude00"}`, ""},
-		{"underflow is zero", `{"ref": "x", "n": 1e-999999999}`, ""},
-		{"empty", ``, `not valid JSON: it ends too early`},
-		{"cut off", `{"ref": "x"`, `not valid JSON: it ends too early`},
-		{"two values", `{"ref": "x"} {}`, `not valid JSON: there is something behind the value`},
-		{"a list", `[]`, `got a list, want a JSON object`},
-		{"a string", `"x"`, `got a string, want a JSON object`},
-		{"null", `null`, `got null, want a JSON object`},
-		{"too large", `{"ref": "` + strings.Repeat("x", attune.MaxPayloadBytes) + `"}`, `524299 bytes are too many: use at most 524288`},
-		{"too deep", `{"ref": ` + deep + `}`, `objects and lists nest deeper than 100 levels`},
-		{"not UTF-8", "{\"ref\": \"\xff\"}", `the text is not valid UTF-8`},
-		{"number out of range", `{"ref": "x", "a": [{"n": -1e400}]}`, `/a/0/n: number -1e400 is out of range`},
-		{"wrong type", `{"ref": 1}`, `/ref: got number, want string`},
-		{"missing", `{}`, `missing property 'ref'`},
-		{"format", `{"ref": "x", "home": "no uri"}`, `/home: 'no uri' is not valid uri: relative url`},
-		{"the alternative of the same type is told", `{"ref": "x", "at": "ab"}`, `/at: minLength: got 2, want 3`},
-		{"all alternatives are of other types", `{"ref": "x", "at": true}`, `/at: got boolean, want integer; /at: got boolean, want string`},
+		{"a payload that fits is accepted", `{"ref": "x", "home": "https://example.com", "more": [1], "at": 5}`, ""},
+		{"every escape is accepted", `{"ref": "\ud83d\ude00 \\u0000 \u0000"}`, ""},
+		{"unpaired surrogates are accepted", `{"ref": "\ud83d x \ude00"}`, ""},
+		{"an underflow becomes zero", `{"ref": "x", "n": 1e-999999999}`, ""},
+		{"an empty payload is refused", ``, `not valid JSON: it ends too early`},
+		{"a truncated payload is refused", `{"ref": "x"`, `not valid JSON: it ends too early`},
+		{"two values are refused", `{"ref": "x"} {}`, `not valid JSON: there is more text after the value`},
+		{"a list is refused", `[]`, `got a list, want a JSON object`},
+		{"a string is refused", `"x"`, `got a string, want a JSON object`},
+		{"null is refused", `null`, `got null, want a JSON object`},
+		{"a large payload is refused", `{"ref": "` + strings.Repeat("x", attune.MaxPayloadBytes) + `"}`, `524299 bytes are too many: use at most 524288`},
+		{"a deep payload is refused", `{"ref": ` + deep + `}`, `objects and lists nest deeper than 100 levels`},
+		{"invalid UTF-8 is refused", "{\"ref\": \"\xff\"}", `the text is not valid UTF-8`},
+		{"a number out of range is refused", `{"ref": "x", "a": [{"n": -1e400}]}`, `/a/0/n: number -1e400 is out of range`},
+		{"a value of another type is refused", `{"ref": 1}`, `/ref: got number, want string`},
+		{"a missing property is refused", `{}`, `missing property 'ref'`},
+		{"a value of another format is refused", `{"ref": "x", "home": "no uri"}`, `/home: 'no uri' is not valid uri: relative url`},
+		{"only the alternative of the same type is reported", `{"ref": "x", "at": "ab"}`, `/at: minLength: got 2, want 3`},
+		{"all alternatives are reported when all are of other types", `{"ref": "x", "at": true}`, `/at: got boolean, want integer; /at: got boolean, want string`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -310,7 +310,7 @@ func TestEngine_CheckEvent(t *testing.T) {
 	}
 }
 
-func TestEngine_CheckEvent_TellsTheFirstFewMistakes(t *testing.T) {
+func TestEngine_CheckEvent_ListsTheFirstMistakes(t *testing.T) {
 	t.Parallel()
 	trigger := attune.Trigger{Ref: "demo.push", Schema: json.RawMessage(`{"additionalProperties": {"type": "string"}}`)}
 	err := setup(t).CheckEvent(trigger, json.RawMessage(`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1}`))

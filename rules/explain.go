@@ -15,12 +15,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// fromIssues turns what CEL says about an expression that does not compile into mistakes.
+// fromIssues converts CEL's compile errors to mistakes.
 func fromIssues(issues *cel.Issues) Mistakes {
 	var mistakes Mistakes
 	for _, issue := range issues.Errors() {
 		mistakes = append(mistakes, Mistake{
-			Line: max(1, issue.Location.Line()), Column: max(0, issue.Location.Column()) + 1, Message: plain(issue.Message),
+			Line: max(1, issue.Location.Line()), Column: max(0, issue.Location.Column()) + 1, Message: reword(issue.Message),
 		})
 	}
 	slices.SortStableFunc(mistakes, func(a, b Mistake) int {
@@ -29,16 +29,16 @@ func fromIssues(issues *cel.Issues) Mistakes {
 	return mistakes
 }
 
-// plain rewords CEL's messages for a reader who does not know the grammar of CEL or the names of its operators.
-func plain(message string) string {
+// reword rewords a message of CEL for readers who do not know the grammar of CEL and the names of its operators.
+func reword(message string) string {
 	message = strings.TrimSuffix(message, " (in container '')")
 	if rest, ok := strings.CutPrefix(message, "Syntax error: "); ok {
-		what, _, _ := strings.Cut(rest, " expecting ")
+		problem, _, _ := strings.Cut(rest, " expecting ")
 		return "syntax error: " + strings.NewReplacer(
 			"mismatched input '<EOF>'", "the expression ends too early",
 			"mismatched input", "unexpected", "extraneous input", "unexpected",
 			"token recognition error at: '", "cannot read '", "no viable alternative at input", "cannot read",
-		).Replace(what)
+		).Replace(problem)
 	}
 	if strings.HasPrefix(message, "found no matching overload") {
 		message = strings.NewReplacer("'_", "'", "_'", "'").Replace(message)
@@ -46,7 +46,7 @@ func plain(message string) string {
 	return message
 }
 
-// explain turns an evaluation error into words: where, what, and what to do.
+// explain converts an evaluation error to a mistake that says where and what it is, and what to do.
 func (x *expression) explain(err error) Mistake {
 	failed, ok := errors.AsType[*types.Err](err)
 	if !ok {
@@ -57,39 +57,39 @@ func (x *expression) explain(err error) Mistake {
 	if place := info.GetStartLocation(failed.NodeID()); place.Line() > 0 {
 		mistake.Line, mistake.Column = place.Line(), place.Column()+1
 	}
-	if culprit := x.find(failed.NodeID()); culprit != nil {
-		mistake.Message = x.advise(failed.Error(), culprit)
+	if part := x.find(failed.NodeID()); part != nil {
+		mistake.Message = x.advise(failed.Error(), part)
 	}
 	return mistake
 }
 
-// advise adds the culprit to an error, and what to do about the errors that everybody meets.
-func (x *expression) advise(message string, culprit ast.Expr) string {
+// advise adds the failed part of the expression to an error message, and for common errors what to do.
+func (x *expression) advise(message string, part ast.Expr) string {
 	key, missing := strings.CutPrefix(message, "no such key: ")
 	switch {
 	case missing:
-		return fmt.Sprintf("no such key %q: ask %s first", key, x.question(key, culprit))
+		return fmt.Sprintf("no such key %q: test %s first", key, x.presenceTest(key, part))
 	case message == "no such overload":
-		return fmt.Sprintf("the types of the values do not fit %s: convert with int(), double() or string()", x.source(culprit))
+		return fmt.Sprintf("the types of the values do not fit %s: convert with int(), double() or string()", x.source(part))
 	default:
-		return fmt.Sprintf("%s in %s", message, x.source(culprit))
+		return fmt.Sprintf("%s in %s", message, x.source(part))
 	}
 }
 
-// question is the expression that asks whether a key is there. CEL may put the blame on an outer part of a.b.c.
-func (x *expression) question(key string, culprit ast.Expr) string {
-	for e := culprit; e.Kind() == ast.SelectKind; e = e.AsSelect().Operand() {
+// presenceTest returns the expression that tests whether a key exists. CEL may report an outer part of a.b.c.
+func (x *expression) presenceTest(key string, part ast.Expr) string {
+	for e := part; e.Kind() == ast.SelectKind; e = e.AsSelect().Operand() {
 		if field := e.AsSelect(); field.FieldName() == key {
 			return fmt.Sprintf("has(%s.%s)", x.source(field.Operand()), key)
 		}
 	}
-	if culprit.Kind() == ast.CallKind && culprit.AsCall().FunctionName() == operators.Index {
-		return fmt.Sprintf("%q in %s", key, x.source(culprit.AsCall().Args()[0]))
+	if part.Kind() == ast.CallKind && part.AsCall().FunctionName() == operators.Index {
+		return fmt.Sprintf("%q in %s", key, x.source(part.AsCall().Args()[0]))
 	}
 	return "has()"
 }
 
-// find returns the part of the expression with this id, or nil.
+// find returns the part of the expression with an id, or nil.
 func (x *expression) find(id int64) ast.Expr {
 	var found ast.Expr
 	ast.PostOrderVisit(x.ast.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -100,7 +100,7 @@ func (x *expression) find(id int64) ast.Expr {
 	return found
 }
 
-// source writes a part of the expression, shortened.
+// source returns the shortened text of a part of the expression.
 func (x *expression) source(e ast.Expr) string {
 	text, err := cel.ExprToString(e, x.ast.NativeRep().SourceInfo())
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// CheckFit reports, as a [CheckError] with the path in the parameters, why a rule's parameters can never fit the schema of
-// its action, whatever the event: a member that is missing or not allowed, or a constant that the schema refuses. What
-// depends on the value of a template, or on a choice between schemas, is left to the event. Parameters and schema that
-// are wrong in themselves are not reported here.
+// CheckFit returns a [CheckError] with the path in the parameters when a rule's parameters fit the schema of its action for no
+// event: a member is missing or not allowed, or the schema refuses a constant. It ignores problems that depend on the value of a
+// template or on a choice between schemas. It does not report invalid parameters and schemas: see [CheckParameters] and
+// [CheckSchema].
 func CheckFit(parameters, schema json.RawMessage) error {
 	if len(schema) == 0 {
 		return nil
@@ -32,28 +32,29 @@ func CheckFit(parameters, schema json.RawMessage) error {
 	if !ok {
 		return nil
 	}
-	return ordered(certain(invalid, templated(value, nil))).err()
+	return ordered(unavoidable(invalid, templated(value, nil))).err()
 }
 
-// certain lists the causes that no value of a template can remove.
-func certain(err *jsonschema.ValidationError, open [][]string) Mistakes {
+// unavoidable lists the causes that remain for every value of the templates. templates are the paths of strings with templates.
+func unavoidable(err *jsonschema.ValidationError, templates [][]string) Mistakes {
 	if conditional(err.SchemaURL) {
 		return nil
 	}
 	if len(err.Causes) > 0 {
 		var found Mistakes
 		for _, cause := range unconditional(err) {
-			found = append(found, certain(cause, open)...)
+			found = append(found, unavoidable(cause, templates)...)
 		}
 		return found
 	}
-	if !aboutKeys(err.ErrorKind) && reaches(open, err.InstanceLocation) {
+	if !aboutKeys(err.ErrorKind) && anyWithin(templates, err.InstanceLocation) {
 		return nil
 	}
 	return Mistakes{{Path: err.InstanceLocation, Message: describe(err)}}
 }
 
-// unconditional are the causes of a kind of error that has a cause in every case, not one of several to choose from.
+// unconditional returns the causes of an error when every cause alone is an error. It returns none when the schema lets the value
+// choose between alternatives.
 func unconditional(err *jsonschema.ValidationError) []*jsonschema.ValidationError {
 	switch err.ErrorKind.(type) {
 	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
@@ -63,7 +64,7 @@ func unconditional(err *jsonschema.ValidationError) []*jsonschema.ValidationErro
 	}
 }
 
-// aboutKeys reports whether an error is about which members there are, which no template changes.
+// aboutKeys reports whether an error is about missing or extra keys. Templates do not change keys.
 func aboutKeys(k jsonschema.ErrorKind) bool {
 	switch k.(type) {
 	case *kind.Required, *kind.AdditionalProperties:
@@ -73,7 +74,7 @@ func aboutKeys(k jsonschema.ErrorKind) bool {
 	}
 }
 
-// conditional reports whether a place in a schema applies only to some values.
+// conditional reports whether a part of a schema applies only to some values.
 func conditional(url string) bool {
 	return slices.ContainsFunc(fragment(url), func(step string) bool {
 		switch step {
@@ -86,7 +87,7 @@ func conditional(url string) bool {
 	})
 }
 
-// templated lists the paths of the strings that hold templates.
+// templated lists the paths of strings with templates.
 func templated(value any, path []string) [][]string {
 	var found [][]string
 	walk(value, path, func(path []string, s string) {
@@ -97,9 +98,9 @@ func templated(value any, path []string) [][]string {
 	return found
 }
 
-// reaches reports whether a template stands at path or below it.
-func reaches(open [][]string, path []string) bool {
-	return slices.ContainsFunc(open, func(at []string) bool {
-		return len(at) >= len(path) && slices.Equal(at[:len(path)], path)
+// anyWithin reports whether one of paths is path or below it.
+func anyWithin(paths [][]string, path []string) bool {
+	return slices.ContainsFunc(paths, func(other []string) bool {
+		return len(other) >= len(path) && slices.Equal(other[:len(path)], path)
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// alike reports whether all elements of a list are of one type whose values can be keys of a map in Go.
-func alike(v ref.Val) bool {
+// hashable reports whether all elements of a list have the same type, and its values can be keys of a Go map.
+func hashable(v ref.Val) bool {
 	list, ok := v.(traits.Lister)
 	if !ok {
 		return false
@@ -32,15 +32,15 @@ func alike(v ref.Val) bool {
 	return true
 }
 
-// distinct returns the elements of a list without repetitions. Elements that are alike are looked up in a set; others
-// are compared with each other, because numbers of different types can be equal.
+// distinct returns the elements of a list without repetitions. It looks hashable elements up in a set. It compares other elements
+// with each other, because numbers of different types can be equal.
 func distinct(v ref.Val) ref.Val {
 	list, ok := v.(traits.Lister)
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(v)
 	}
 	seen := make(map[ref.Val]struct{})
-	hashed := alike(list)
+	hashed := hashable(list)
 	var unique []ref.Val
 	for it := list.Iterator(); it.HasNext() == types.True; {
 		item := it.Next()
@@ -67,7 +67,7 @@ func contains(values []ref.Val, wanted ref.Val) bool {
 	return false
 }
 
-// replacedOperators are operators that CEL's interpreter evaluates by itself, or differently.
+// replacedOperators returns the operators that CEL's interpreter has no overload for, or that this package replaces.
 func replacedOperators() map[string]functions.BinaryOp {
 	return map[string]functions.BinaryOp{
 		operators.Equals:    types.Equal,
@@ -76,13 +76,13 @@ func replacedOperators() map[string]functions.BinaryOp {
 	}
 }
 
-// sum adds. The sum of two lists is a list of its own. CEL's refers to both: a list of many sums would be a chain that
-// every look-up goes through, and thirty sums a list with more elements than memory has.
+// sum adds two values. The sum of two lists is a new list. CEL's own sum only refers to both lists: many sums would make a chain
+// that every index operation follows, and thirty sums could make a list with more elements than fit into memory.
 func sum(left, right ref.Val) ref.Val {
-	_, grows := left.(traits.MutableLister) // the list that a macro makes adds to itself
-	a, ok := left.(traits.Lister)
-	b, also := right.(traits.Lister)
-	if ok && also && !grows {
+	_, mutable := left.(traits.MutableLister) // the list that a macro builds: it appends in place
+	a, leftIsList := left.(traits.Lister)
+	b, rightIsList := right.(traits.Lister)
+	if leftIsList && rightIsList && !mutable {
 		return join(a, b)
 	}
 	if adder, ok := left.(traits.Adder); ok {

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// genList draws a list of values that are equal often: texts, or numbers of one or several types.
+// genList draws a list with many equal values: texts, or numbers of one or several types.
 func genList() *rapid.Generator[[]any] {
 	texts := rapid.SampledFrom([]any{"a", "b", "c"})
 	ints := rapid.SampledFrom([]any{int64(0), int64(1), int64(2)})

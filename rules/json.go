@@ -13,14 +13,13 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// maxDepth bounds how deep objects and lists nest. It is far beyond what people send and far below what the parsers on
-// the way would choke on.
+// maxDepth bounds how deep objects and lists nest. Real payloads have far fewer levels, and every JSON parser accepts more.
 const maxDepth = 100
 
 // decodeObject decodes a JSON object of at most [attune.MaxPayloadBytes].
 func decodeObject(raw json.RawMessage) (map[string]any, Mistakes) {
 	if len(raw) > attune.MaxPayloadBytes {
-		return nil, wrong(nil, "%d bytes are too many: use at most %d", len(raw), attune.MaxPayloadBytes)
+		return nil, mistakeAt(nil, "%d bytes are too many: use at most %d", len(raw), attune.MaxPayloadBytes)
 	}
 	value, mistakes := decode(raw)
 	if mistakes != nil {
@@ -28,7 +27,7 @@ func decodeObject(raw json.RawMessage) (map[string]any, Mistakes) {
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		return nil, wrong(nil, "got %s, want a JSON object", kindOf(value))
+		return nil, mistakeAt(nil, "got %s, want a JSON object", kindOf(value))
 	}
 	return object, nil
 }
@@ -37,13 +36,13 @@ func decodeObject(raw json.RawMessage) (map[string]any, Mistakes) {
 func decode(raw json.RawMessage) (any, Mistakes) {
 	value, err := decodeNumbersAsText(raw)
 	if err != nil {
-		return nil, wrong(nil, "not valid JSON: %s", err)
+		return nil, mistakeAt(nil, "not valid JSON: %s", err)
 	}
 	if !utf8.Valid(raw) {
-		return nil, wrong(nil, "the text is not valid UTF-8")
+		return nil, mistakeAt(nil, "the text is not valid UTF-8")
 	}
 	if depthOf(value) > maxDepth {
-		return nil, wrong(nil, "objects and lists nest deeper than %d levels", maxDepth)
+		return nil, mistakeAt(nil, "objects and lists nest deeper than %d levels", maxDepth)
 	}
 	return withNumbers(value)
 }
@@ -60,12 +59,12 @@ func decodeNumbersAsText(raw json.RawMessage) (any, error) {
 		return nil, err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is something behind the value")
+		return nil, errors.New("there is more text after the value")
 	}
 	return value, nil
 }
 
-// depthOf is how deep objects and lists nest: 0 for a text, 1 for a list of texts.
+// depthOf returns the number of levels of objects and lists: 0 for a text, 1 for a list of texts.
 func depthOf(value any) int {
 	depth := 0
 	switch v := value.(type) {
@@ -105,7 +104,7 @@ func withNumbers(value any) (any, Mistakes) {
 	return value, nil
 }
 
-// number converts a number to int64, uint64 or float64, whichever holds it.
+// number converts a number to the first of int64, uint64 and float64 that can represent it.
 func number(n json.Number) (any, Mistakes) {
 	text := n.String()
 	if !strings.ContainsAny(text, ".eE") && text != "-0" { // an int has no negative zero
@@ -118,7 +117,7 @@ func number(n json.Number) (any, Mistakes) {
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(f, 0) {
-		return nil, wrong(nil, "number %s is out of range", attune.Shorten(text, 40))
+		return nil, mistakeAt(nil, "number %s is out of range", attune.Shorten(text, 40))
 	}
 	return f, nil
 }

@@ -18,11 +18,11 @@ import (
 
 const (
 	maxExpressionBytes = 10_000
-	// interruptEvery is how many iterations of a loop pass between two looks at the context.
+	// interruptEvery is the number of iterations of a loop between two checks of the context.
 	interruptEvery = 100
 )
 
-// eventView is an event as expressions see it. There is no id: an event gets one only after its rules have decided.
+// eventView is the variable event of expressions. It has no id, because the rules decide before the event gets an id.
 type eventView struct {
 	Trigger    string         `cel:"trigger"`
 	Source     string         `cel:"source"`
@@ -74,13 +74,13 @@ type expression struct {
 	program cel.Program
 }
 
-// compile parses and checks an expression. The mistakes have no path.
+// compile compiles an expression. The mistakes have no path.
 func (l language) compile(text string) (*expression, Mistakes) {
 	if len(text) > maxExpressionBytes {
-		return nil, wrong(nil, "the expression has %d bytes: use at most %d", len(text), maxExpressionBytes)
+		return nil, mistakeAt(nil, "the expression has %d bytes: use at most %d", len(text), maxExpressionBytes)
 	}
 	if strings.TrimSpace(text) == "" {
-		return nil, wrong(nil, "the expression is empty")
+		return nil, mistakeAt(nil, "the expression is empty")
 	}
 	checked, issues := l.env.Compile(text)
 	if issues.Err() != nil {
@@ -89,35 +89,35 @@ func (l language) compile(text string) (*expression, Mistakes) {
 	program, err := l.env.Program(checked,
 		cel.InterruptCheckFrequency(interruptEvery), cel.CustomDecoratorV2(l.metering.decorate))
 	if err != nil {
-		return nil, wrong(nil, "%s", err)
+		return nil, mistakeAt(nil, "%s", err)
 	}
 	return &expression{ast: checked, program: program}, nil
 }
 
-// compileCriteria compiles an expression that must be able to yield a bool.
+// compileCriteria compiles an expression. A type that can never be a bool is a mistake.
 func (l language) compileCriteria(text string) (*expression, Mistakes) {
 	compiled, mistakes := l.compile(text)
 	if mistakes != nil {
 		return nil, mistakes
 	}
-	if yields := compiled.ast.OutputType(); !yields.IsExactType(cel.BoolType) && !yields.IsExactType(cel.DynType) {
-		return nil, Mistakes{{Line: 1, Column: 1, Message: fmt.Sprintf("yields %s, want bool", yields)}}
+	if output := compiled.ast.OutputType(); !output.IsExactType(cel.BoolType) && !output.IsExactType(cel.DynType) {
+		return nil, Mistakes{{Line: 1, Column: 1, Message: fmt.Sprintf("yields %s, want bool", output)}}
 	}
 	return compiled, nil
 }
 
-// evaluation is one rule's look at an event. All its expressions pay with the steps of one meter. It belongs to one
-// goroutine.
+// evaluation evaluates the expressions of one rule for one event. All expressions count their steps on the same meter. An
+// evaluation belongs to one goroutine.
 type evaluation struct {
 	view  eventView
 	meter *meter
 }
 
-// newEvaluation returns an evaluation that has taken no step yet.
+// newEvaluation returns an evaluation with a new meter.
 func newEvaluation(view eventView) (evaluation, Mistakes) {
 	meter, err := newMeter(maxSteps)
 	if err != nil {
-		return evaluation{}, wrong(nil, "%s", err)
+		return evaluation{}, mistakeAt(nil, "%s", err)
 	}
 	return evaluation{view: view, meter: meter}, nil
 }
@@ -125,15 +125,15 @@ func newEvaluation(view eventView) (evaluation, Mistakes) {
 // eval evaluates the expression for an event. The mistakes have no path.
 func (x *expression) eval(ctx context.Context, in evaluation) (ref.Val, Mistakes) {
 	if err := ctx.Err(); err != nil {
-		return nil, wrong(nil, "%s", err)
+		return nil, mistakeAt(nil, "%s", err)
 	}
 	frame, err := interpreter.NewExecutionFrame(map[string]any{"event": in.view, "payload": in.view.Payload})
 	if err != nil {
-		return nil, wrong(nil, "%s", err)
+		return nil, mistakeAt(nil, "%s", err)
 	}
 	defer frame.Close()
 	if err := frame.SetContext(ctx, interruptEvery); err != nil {
-		return nil, wrong(nil, "%s", err)
+		return nil, mistakeAt(nil, "%s", err)
 	}
 	frame.SetCostTracker(in.meter.tracker)
 	value, _, err := x.program.Eval(frame)
@@ -149,9 +149,9 @@ func (x *expression) evalBool(ctx context.Context, in evaluation) (bool, Mistake
 	if mistakes != nil {
 		return false, mistakes
 	}
-	yes, ok := value.(types.Bool)
+	matched, ok := value.(types.Bool)
 	if !ok {
-		return false, wrong(nil, "yields %s, want bool", value.Type().TypeName())
+		return false, mistakeAt(nil, "yields %s, want bool", value.Type().TypeName())
 	}
-	return bool(yes), nil
+	return bool(matched), nil
 }

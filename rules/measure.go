@@ -6,18 +6,18 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// measure adds up what values hold, as trees: a value that stands at two places counts twice, as it does for everything
-// that visits the tree. Measuring stops as soon as the sum has reached stop, so it takes no longer than what it measures
-// for.
+// measure counts the parts of values as trees: a value at two places counts twice, because every visit of the tree visits it
+// twice. The measurement stops when the count reaches stop. So it takes no longer than the operation that it is for.
 type measure struct {
 	stop    uint64 // in steps
-	nodes   uint64 // values, with those inside of lists, maps and optionals
-	doubles uint64 // floating point numbers among them
-	numbers uint64 // numbers of a decoded document among them, of either kind
+	nodes   uint64 // values, including the values inside lists, maps and optionals
+	doubles uint64 // floating point numbers among the nodes
+	numbers uint64 // numbers of a decoded document among the nodes, integers and floating point
 	text    uint64 // bytes of texts and of bytes values
 }
 
-// weigh is the size of values in steps: one per value, and one per [bytesPerStep] of text. It is exact below stop.
+// weigh returns the weight of values in steps: one per value, and one per [bytesPerStep] of text. The result is exact below
+// stop.
 func weigh(stop uint64, values ...ref.Val) uint64 {
 	m := measure{stop: stop}
 	for _, value := range values {
@@ -26,8 +26,9 @@ func weigh(stop uint64, values ...ref.Val) uint64 {
 	return m.steps()
 }
 
-// lesser is the smaller of two weights. It looks at no more of the larger value than of the smaller one, up to a factor.
-func lesser(stop uint64, a, b ref.Val) uint64 {
+// lesserWeight returns the smaller of two weights. It raises the limit of both measurements step by step, so the time depends on
+// the smaller value only.
+func lesserWeight(stop uint64, a, b ref.Val) uint64 {
 	for limit := uint64(64); ; limit *= 4 {
 		limit = min(limit, stop)
 		if least := min(weigh(limit, a), weigh(limit, b)); least < limit || limit == stop {
@@ -38,9 +39,9 @@ func lesser(stop uint64, a, b ref.Val) uint64 {
 
 func (m *measure) steps() uint64 { return m.nodes + m.text/bytesPerStep }
 
-func (m *measure) full() bool { return m.steps() >= m.stop }
+func (m *measure) done() bool { return m.steps() >= m.stop }
 
-// add adds a value: one of CEL's, or one of a decoded payload.
+// add counts a value of CEL or of a decoded payload.
 func (m *measure) add(value any) {
 	m.nodes++
 	switch v := value.(type) {
@@ -77,14 +78,14 @@ func (m *measure) add(value any) {
 }
 
 func addAll[V any](m *measure, values []V) {
-	for i := 0; i < len(values) && !m.full(); i++ {
+	for i := 0; i < len(values) && !m.done(); i++ {
 		m.add(values[i])
 	}
 }
 
 func (m *measure) addObject(members map[string]any) {
 	for key, value := range members {
-		if m.full() {
+		if m.done() {
 			return
 		}
 		m.add(key)
@@ -97,7 +98,7 @@ func (m *measure) addMap(v traits.Mapper) {
 		m.addObject(members)
 		return
 	}
-	for it := v.Iterator(); !m.full() && it.HasNext() == types.True; {
+	for it := v.Iterator(); !m.done() && it.HasNext() == types.True; {
 		key := it.Next()
 		m.add(key)
 		m.add(v.Get(key))
@@ -111,7 +112,7 @@ func (m *measure) addList(v traits.Lister) {
 	case []ref.Val:
 		addAll(m, items)
 	default:
-		for it := v.Iterator(); !m.full() && it.HasNext() == types.True; {
+		for it := v.Iterator(); !m.done() && it.HasNext() == types.True; {
 			m.add(it.Next())
 		}
 	}

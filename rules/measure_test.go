@@ -46,7 +46,7 @@ func parts(value any) (nodes, text uint64) {
 	return nodes + 1, text
 }
 
-func TestWeigh_CountsWhatAValueHoldsWhateverHoldsIt(t *testing.T) {
+func TestWeigh_CountsEveryPartOfAValue(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		native := genValue(3).Draw(t, "value")
@@ -58,23 +58,23 @@ func TestWeigh_CountsWhatAValueHoldsWhateverHoldsIt(t *testing.T) {
 		}
 		pair := types.NewRefValList(types.DefaultTypeAdapter, []ref.Val{value, types.OptionalOf(value)})
 		if got, want := weigh(math.MaxUint64, pair), 2*nodes+2+2*text/bytesPerStep; got != want {
-			t.Fatalf("twice it weighs %d, want %d", got, want)
+			t.Fatalf("a list of two weighs %d, want %d", got, want)
 		}
 		stop := rapid.Uint64Range(1, 50).Draw(t, "stop")
 		if got := weigh(stop, value); min(got, stop) != min(whole, stop) {
-			t.Fatalf("with a stop at %d it weighs %d, want %d", stop, got, whole)
+			t.Fatalf("with stop %d the value weighs %d, want %d", stop, got, whole)
 		}
 	})
 }
 
-func TestLesser_IsTheSmallerWeight(t *testing.T) {
+func TestLesserWeight(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		a := types.DefaultTypeAdapter.NativeToValue(genValue(3).Draw(t, "a"))
 		b := types.DefaultTypeAdapter.NativeToValue(genValue(1).Draw(t, "b"))
 		stop := rapid.Uint64Range(1, 500).Draw(t, "stop")
 		want := min(weigh(math.MaxUint64, a), weigh(math.MaxUint64, b))
-		if got := lesser(stop, a, b); min(got, stop) != min(want, stop) {
+		if got := lesserWeight(stop, a, b); min(got, stop) != min(want, stop) {
 			t.Fatalf("the lesser weight is %d, want %d", got, want)
 		}
 	})
@@ -88,8 +88,7 @@ func TestWeigh_OfAnEventCountsItsPayload(t *testing.T) {
 	require.Equal(t, uint64(7), weigh(maxSteps, language.env.CELTypeAdapter().NativeToValue(view)))
 }
 
-// A value that holds another several times, which holds another several times, is small in memory and has more parts than
-// can be counted.
+// A list that contains another list twice, and so on, is small in memory and has too many parts to count.
 func TestWeigh_StopsInAValueThatRepeatsItself(t *testing.T) {
 	t.Parallel()
 	var value ref.Val = types.String("x")
@@ -97,6 +96,6 @@ func TestWeigh_StopsInAValueThatRepeatsItself(t *testing.T) {
 		value = types.NewRefValList(types.DefaultTypeAdapter, []ref.Val{value, value})
 	}
 	require.GreaterOrEqual(t, weigh(1000, value), uint64(1000))
-	require.GreaterOrEqual(t, lesser(1000, value, value), uint64(1000))
-	require.Equal(t, uint64(1), lesser(maxSteps, value, types.IntOne))
+	require.GreaterOrEqual(t, lesserWeight(1000, value, value), uint64(1000))
+	require.Equal(t, uint64(1), lesserWeight(maxSteps, value, types.IntOne))
 }

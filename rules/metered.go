@@ -11,11 +11,11 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// metering replaces the nodes of a planned expression by nodes that pay for their work before they do it. CEL's own
-// limit on costs is charged after a call, when the memory is gone.
+// metering replaces the nodes of a planned expression by nodes that count the steps of their work before they do it. CEL's own
+// cost limit counts after a call: too late, because the call has already used the memory.
 type metering struct {
-	pricings  map[string]pricing
-	overloads map[string]*functions.Overload // by name of an overload or function, as CEL's planner looks them up
+	pricings  map[string]pricing             // by name of a function
+	overloads map[string]*functions.Overload // by name of an overload or a function, like in CEL's planner
 	factory   interpreter.AttributeFactory
 }
 
@@ -65,7 +65,7 @@ func (m *metering) decorate(node interpreter.InterpretableV2) (interpreter.Inter
 	}
 }
 
-// meter replaces a call. A function that has no binding is evaluated by a node of CEL's own, which calls nothing.
+// meter replaces a call. It keeps the node of a function without a binding: such a node of CEL makes no call.
 func (m *metering) meter(call interpreter.InterpretableCall) (interpreter.InterpretableV2, error) {
 	overload, found := m.overloads[call.OverloadID()]
 	if !found {
@@ -84,7 +84,7 @@ func (m *metering) meter(call interpreter.InterpretableCall) (interpreter.Interp
 	return &meteredCall{InterpretableCall: call, overload: overload, pricing: pricing}, nil
 }
 
-// meteredConst counts one step, so that a loop whose body is a literal ends.
+// meteredConst counts one step for a literal, so that a loop with only a literal in its body ends.
 type meteredConst struct{ interpreter.InterpretableConst }
 
 // Exec implements [interpreter.InterpretableV2].
@@ -98,13 +98,13 @@ func (c meteredConst) Eval(vars interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(vars, c.Exec)
 }
 
-// meteredConstructor counts every value that a list or a map holds. A list can hold the same value several times, and each
-// counts, so the result of an expression is never larger, as a tree, than the count.
+// meteredConstructor counts every value in a new list or map. A value that the list contains several times counts several times.
+// So the result of an expression, as a tree, is never larger than the count.
 type meteredConstructor struct {
 	interpreter.InterpretableConstructor
 }
 
-// Exec implements [interpreter.InterpretableV2]. Making a list is cheap, it only refers to its elements.
+// Exec implements [interpreter.InterpretableV2]. It counts after the list is made, because a new list only refers to its elements.
 func (c meteredConstructor) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	made := c.InterpretableConstructor.Exec(frame)
 	if !types.IsUnknownOrError(made) {
@@ -119,8 +119,8 @@ func (c meteredConstructor) Eval(vars interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(vars, c.Exec)
 }
 
-// meteredAttribute counts the key when it is the key of a look-up: the y of x[y]. CEL counts the look-up as one step,
-// however long a text the key is.
+// meteredAttribute counts the key of an index operation: the y of x[y]. CEL counts the operation as one step, even for a long
+// key.
 type meteredAttribute struct {
 	interpreter.InterpretableAttribute
 	factory interpreter.AttributeFactory
@@ -147,7 +147,7 @@ func (a *meteredAttribute) QualifyIfPresent(vars interpreter.Activation, obj any
 func (a *meteredAttribute) key(vars interpreter.Activation) (interpreter.Qualifier, error) {
 	frame, ok := vars.(*interpreter.ExecutionFrame)
 	if !ok {
-		return nil, errors.New("a key cannot be looked up here")
+		return nil, errors.New("an index expression needs an execution frame")
 	}
 	value, err := a.Resolve(frame)
 	if err != nil {
@@ -158,7 +158,7 @@ func (a *meteredAttribute) key(vars interpreter.Activation) (interpreter.Qualifi
 	return a.factory.NewQualifier(nil, a.ID(), value, a.IsOptional())
 }
 
-// meteredCall pays for a call before it is made, and does not make the call if its result could be too large.
+// meteredCall counts the steps of a call before the call. It refuses a call with a result that could be too large.
 type meteredCall struct {
 	interpreter.InterpretableCall
 
@@ -193,21 +193,21 @@ func (c *meteredCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 
 // call calls the function as CEL's interpreter does.
 func (c *meteredCall) call(args []ref.Val) ref.Val {
-	fits := len(args) == 0 || c.overload.OperandTrait == 0 || args[0].Type().HasTrait(c.overload.OperandTrait) ||
+	callable := len(args) == 0 || c.overload.OperandTrait == 0 || args[0].Type().HasTrait(c.overload.OperandTrait) ||
 		c.overload.NonStrict && types.IsUnknownOrError(args[0])
 	switch {
-	case fits && c.overload.Unary != nil && len(args) == 1:
+	case callable && c.overload.Unary != nil && len(args) == 1:
 		return c.overload.Unary(args[0])
-	case fits && c.overload.Binary != nil && len(args) == 2:
+	case callable && c.overload.Binary != nil && len(args) == 2:
 		return c.overload.Binary(args[0], args[1])
-	case fits && c.overload.Function != nil:
+	case callable && c.overload.Function != nil:
 		return c.overload.Function(args...)
 	default:
 		return types.NewErr("no such overload")
 	}
 }
 
-// label gives an error the place of the call. Errors that many evaluations share are copied first.
+// label adds the place of the call to an error. It returns a copy, because evaluations share some errors.
 func (c *meteredCall) label(value ref.Val) ref.Val {
 	if err, ok := value.(*types.Err); ok && (err.NodeID() == 0 || value == types.NoSuchOverloadErr()) {
 		return types.NewErrWithNodeID(c.ID(), "%w", err)

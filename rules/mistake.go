@@ -8,18 +8,17 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Mistake is one thing that is wrong with criteria, parameters or a schema, or with the value of one of them.
+// Mistake is one problem in criteria, parameters, a schema or a payload.
 type Mistake struct {
-	// Path leads from the top of the parameters, schema or payload to what is wrong: keys, and indexes from 0. It is empty
-	// for criteria.
+	// Path is the path of the problem in the parameters, schema or payload: keys, and indexes from 0. It is empty for criteria.
 	Path []string
-	// Line and Column are the place inside the text at Path, from 1, columns counted in code points. Both are 0 when the
-	// mistake has no place in a text.
+	// Line and Column are the place in the text at Path. Both count from 1; a column is a code point. Both are 0 when the mistake
+	// has no place in a text.
 	Line, Column int
 	Message      string
 }
 
-// String is the mistake in the form "/path: line:column: message", without the parts that are not known.
+// String returns the mistake in the form "/path: line:column: message", without unknown parts.
 func (m Mistake) String() string {
 	var b strings.Builder
 	if len(m.Path) > 0 {
@@ -32,10 +31,10 @@ func (m Mistake) String() string {
 	return b.String()
 }
 
-// Mistakes are all the things that are wrong, in the order of their places.
+// Mistakes lists all problems, in the order of their places.
 type Mistakes []Mistake
 
-// String is the mistakes in one line.
+// String returns the mistakes in one line.
 func (m Mistakes) String() string {
 	lines := make([]string, len(m))
 	for i, mistake := range m {
@@ -44,7 +43,7 @@ func (m Mistakes) String() string {
 	return strings.Join(lines, "; ")
 }
 
-// err is the mistakes as an error, or nil if there are none.
+// err returns a [CheckError] with the mistakes, or nil without mistakes.
 func (m Mistakes) err() error {
 	if len(m) == 0 {
 		return nil
@@ -52,7 +51,7 @@ func (m Mistakes) err() error {
 	return &CheckError{Mistakes: m}
 }
 
-// CheckError is the answer of a check that found mistakes. Its code is [attune.CodeInvalid].
+// CheckError is the error of a check that found mistakes. Its code is [attune.CodeInvalid].
 type CheckError struct{ Mistakes Mistakes }
 
 func (e *CheckError) Error() string { return e.Mistakes.String() }
@@ -60,12 +59,12 @@ func (e *CheckError) Error() string { return e.Mistakes.String() }
 // Unwrap gives the error its code.
 func (e *CheckError) Unwrap() error { return attune.Errorf(attune.CodeInvalid, "%s", e.Mistakes) }
 
-// wrong is a mistake without a place in a text.
-func wrong(path []string, format string, args ...any) Mistakes {
+// mistakeAt returns one mistake with a path, and without a line and a column.
+func mistakeAt(path []string, format string, args ...any) Mistakes {
 	return Mistakes{{Path: path, Message: fmt.Sprintf(format, args...)}}
 }
 
-// within puts mistakes into a member: its key, or its index.
+// within prepends a key or an index to the paths of mistakes.
 func (m Mistakes) within(step string) Mistakes {
 	for i := range m {
 		m[i].Path = append([]string{step}, m[i].Path...)
@@ -73,7 +72,7 @@ func (m Mistakes) within(step string) Mistakes {
 	return m
 }
 
-// pointer writes a path as a JSON pointer.
+// pointer returns a path as a JSON pointer.
 func pointer(path []string) string {
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	var b strings.Builder
@@ -83,5 +82,5 @@ func pointer(path []string) string {
 	return b.String()
 }
 
-// child is the path of a member. It never shares memory with parent.
+// child returns the path of a member. The result never shares memory with parent.
 func child(parent []string, step string) []string { return append(slices.Clip(parent), step) }

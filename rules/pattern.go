@@ -13,23 +13,23 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// priceMatch is for matching the first argument once with the regular expression that is the second.
+// priceMatch is the price of one match of the first argument. The second argument is the regular expression.
 func priceMatch(stop uint64, args []ref.Val) price {
 	p, _ := priceFind(stop, args)
 	return p
 }
 
-// perMatch is how many steps a match takes, and each of its groups again: their places are kept until the end.
+// perMatch is the number of steps for a match, and again for each of its groups, because all their offsets stay in memory.
 const perMatch = 5
 
-// priceMatches is for finding all matches.
+// priceMatches is the price of finding all matches.
 func priceMatches(stop uint64, args []ref.Val) price {
 	p, _ := priceFindAll(stop, args)
 	return p
 }
 
-// priceRewrite is for replacing all matches. A group in the replacement ("\1") stands for at most the text that matched,
-// and matches do not overlap.
+// priceRewrite is the price of replacing all matches. A group in the replacement ("\1") inserts at most the matched text, and
+// matches do not overlap.
 func priceRewrite(stop uint64, args []ref.Val) price {
 	p, found := priceFindAll(stop, args)
 	text, replacement := length(args[0]), textOf(argument(args, 2))
@@ -39,8 +39,9 @@ func priceRewrite(stop uint64, args []ref.Val) price {
 	return p
 }
 
-// priceFindAll is for all matches, and how many there are. One search is linear in the text, but there is one for every
-// match, and each can read to the end: "a*b|a" does so at every a. So they are searched once with a reader that counts.
+// priceFindAll returns the price of finding all matches, and their number. One search is linear in the text. But every match
+// needs a search, and each search can read the rest of the text: "a*b|a" does so at every a. So priceFindAll searches once with
+// a reader that counts.
 func priceFindAll(stop uint64, args []ref.Val) (p price, found uint64) {
 	p, pattern := priceFind(stop, args)
 	if pattern == nil || p.steps >= stop {
@@ -53,13 +54,13 @@ func priceFindAll(stop uint64, args []ref.Val) (p price, found uint64) {
 	return p, found
 }
 
-// priceFind is for one search: at worst, every instruction of the program looks at every byte of the text. A pattern
-// that is no regular expression is left to the function: pattern is nil.
+// priceFind returns the price of one search: in the worst case, every instruction of the program reads every byte of the text.
+// pattern is nil for an invalid regular expression: the function itself reports the error.
 func priceFind(stop uint64, args []ref.Val) (p price, pattern *syntax.Regexp) {
 	p = priceReading(stop, args)
 	text := textOf(argument(args, 1))
 	if len(text) > maxPatternBytes {
-		p.wrong = fmt.Sprintf("the regular expression has %d bytes, more than %d,", len(text), maxPatternBytes)
+		p.invalid = fmt.Sprintf("the regular expression has %d bytes, more than %d,", len(text), maxPatternBytes)
 		return p, nil
 	}
 	pattern, err := syntax.Parse(text, syntax.Perl)
@@ -68,14 +69,14 @@ func priceFind(stop uint64, args []ref.Val) (p price, pattern *syntax.Regexp) {
 	}
 	size := instructions(pattern)
 	if size > maxInstructions {
-		p.wrong = fmt.Sprintf("the regular expression compiles to more than %d instructions", maxInstructions)
+		p.invalid = fmt.Sprintf("the regular expression compiles to more than %d instructions", maxInstructions)
 		return p, nil
 	}
 	p.steps = cost.SafeAdd(p.steps, size, cost.SafeMultiply(length(args[0]), size)/bytesPerStep)
 	return p, pattern
 }
 
-// checkPattern refuses a call whose regular expression stands in the expression and is too large for every event.
+// checkPattern returns an error for a call with a constant regular expression that is too large.
 func checkPattern(call interpreter.InterpretableCall) error {
 	switch call.Function() {
 	case "matches", "regex.extract", "regex.extractAll", "regex.replace":
@@ -92,7 +93,7 @@ func checkPattern(call interpreter.InterpretableCall) error {
 	return nil
 }
 
-// compilable refuses a text that takes too long to compile as a regular expression.
+// compilable returns an error for a regular expression that is too large to compile.
 func compilable(text string) error {
 	if len(text) > maxPatternBytes || sizeOf(text) > maxInstructions {
 		return fmt.Errorf("it compiles to more than %d instructions", maxInstructions)
@@ -100,7 +101,7 @@ func compilable(text string) error {
 	return nil
 }
 
-// sizeOf bounds the program that a text compiles to as a regular expression; 1 if it is none.
+// sizeOf bounds the number of instructions of a regular expression. It is 1 for an invalid one.
 func sizeOf(text string) uint64 {
 	pattern, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
@@ -109,11 +110,11 @@ func sizeOf(text string) uint64 {
 	return instructions(pattern)
 }
 
-// instructions bounds the size of the program that a regular expression compiles to.
+// instructions bounds the number of instructions that a regular expression compiles to.
 func instructions(pattern *syntax.Regexp) uint64 {
 	own := 2 + uint64(len(pattern.Rune))
 	if pattern.Op == syntax.OpCharClass {
-		own = 1 // however many characters
+		own = 1 // for any number of characters
 	}
 	for _, sub := range pattern.Sub {
 		own = cost.SafeAdd(own, instructions(sub), 1)
@@ -124,14 +125,14 @@ func instructions(pattern *syntax.Regexp) uint64 {
 	return own
 }
 
-// search finds all matches in a text. It returns how many there are and how many characters were read for them, and
-// stops when more than limit were read.
+// search finds all matches in a text. It returns the number of matches, and the number of characters that it read. It stops when
+// it has read more than limit characters.
 func search(pattern, text string, limit uint64) (found, read uint64) {
 	first, err := regexp.Compile(pattern)
 	if err != nil {
 		return 0, 0
 	}
-	// A later search begins one character early, so that "^" and "\b" see what stands before.
+	// A later search begins one character early, so that "^" and "\b" see the character before the match.
 	later, err := regexp.Compile(`(?s:\A.)(?s:.*?)(?:` + pattern + `)`)
 	if err != nil {
 		return 0, 0
@@ -149,7 +150,7 @@ func search(pattern, text string, limit uint64) (found, read uint64) {
 			break
 		}
 		end := start + match[1]
-		if end > pos || pos != behind { // an empty match does not count where the one before ends
+		if end > pos || pos != behind { // an empty match at the end of the match before does not count
 			found++
 		}
 		pos, behind = end+emptyStep(text, pos, end), end
@@ -157,7 +158,7 @@ func search(pattern, text string, limit uint64) (found, read uint64) {
 	return found, from.read
 }
 
-// emptyStep is how far the search moves on behind a match from pos to end: by one character if the match is empty.
+// emptyStep returns the bytes that the search skips after a match from pos to end: one character after an empty match, else 0.
 func emptyStep(text string, pos, end int) int {
 	if end > pos {
 		return 0
@@ -166,11 +167,11 @@ func emptyStep(text string, pos, end int) int {
 	return max(1, width)
 }
 
-// countingReader reads a text, and counts what it reads in all, up to a limit.
+// countingReader reads a text, and counts the characters over all searches. It ends at a limit.
 type countingReader struct {
 	text        string
-	next        int // what is read next, in bytes
-	read, limit uint64
+	next        int    // offset of the next character, in bytes
+	read, limit uint64 // in characters
 }
 
 // ReadRune implements [io.RuneReader].

@@ -42,7 +42,7 @@ func TestSearch_SeesWhatStandsBefore(t *testing.T) {
 	}
 }
 
-// Every search for the next match can read to the end.
+// In these texts, every search for the next match reads to the end.
 func TestSearch_CountsWhatIsReadAgainAndStops(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("a", 1000)

@@ -13,18 +13,18 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// price is what a call of a function takes and makes at most. It is known from the arguments, before the call.
+// price bounds the work and the result of a function call. It follows from the arguments, before the call.
 type price struct {
-	steps uint64 // beside those for made; the call itself is one more
-	made  uint64 // bytes of the text that the call returns; at most maxTextBytes
-	wrong string // why the call is refused, or ""
+	steps   uint64 // without the step of the call itself, and without the steps for made
+	made    uint64 // bytes of the text that the call returns; a call with more than maxTextBytes is refused
+	invalid string // why the arguments are refused, or ""
 }
 
-// pricing computes the price of a call. What it returns is exact below stop steps.
+// pricing computes the price of a call. The price is exact below stop steps.
 type pricing func(stop uint64, args []ref.Val) price
 
-// pricings is the price of every function that expressions can call, by name. An expression cannot be compiled while a
-// function of the language has none.
+// pricings returns the pricing of every function that expressions can call, by name. A function without a pricing is an error:
+// see newMetering.
 func pricings() map[string]pricing {
 	table := map[string]pricing{
 		"_+_": priceSum, "_==_": priceEqual, "_!=_": priceEqual, "hasValue": priceEqual,
@@ -59,7 +59,7 @@ func pricings() map[string]pricing {
 	return table
 }
 
-// operatorNames are evaluated by CEL's interpreter, which counts their operands, or take numbers only.
+// operatorNames lists operators without a price: CEL's interpreter counts their operands, or the operands are numbers.
 func operatorNames() []string {
 	return []string{
 		"!_", "-_", "_*_", "_/_", "_%_", "_-_", "_&&_", "_||_", "_?_:_", "_[_]", "_[?_]", "_?._", "cel.@block",
@@ -67,7 +67,7 @@ func operatorNames() []string {
 	}
 }
 
-// scalarNames are functions of numbers and types.
+// scalarNames lists functions of numbers and types.
 func scalarNames() []string {
 	return []string{
 		"dyn", "type", "math.abs", "math.bitAnd", "math.bitNot", "math.bitOr", "math.bitShiftLeft", "math.bitShiftRight",
@@ -76,12 +76,12 @@ func scalarNames() []string {
 	}
 }
 
-// optionalNames are functions that hand on a value as it is.
+// optionalNames lists functions that return a value unchanged.
 func optionalNames() []string {
 	return []string{"optional.none", "optional.of", "optional.ofNonZeroValue", "or", "orValue", "value", "first", "last"}
 }
 
-// textOf is the text of a text or of a bytes value, and "" for every other value.
+// textOf returns the text of a string or bytes value, and "" for every other value.
 func textOf(v ref.Val) string {
 	switch v := v.(type) {
 	case types.String:
@@ -93,7 +93,7 @@ func textOf(v ref.Val) string {
 	}
 }
 
-// length is how many bytes a text or a bytes value has, and 0 for every other value.
+// length returns the bytes of a string or bytes value, and 0 for every other value.
 func length(v ref.Val) uint64 {
 	switch v := v.(type) {
 	case types.String:
@@ -105,7 +105,7 @@ func length(v ref.Val) uint64 {
 	}
 }
 
-// count is how many elements a list has, and 0 for every other value.
+// count returns the number of elements of a list, and 0 for every other value.
 func count(v ref.Val) uint64 {
 	if list, ok := v.(traits.Lister); ok {
 		if size, ok := list.Size().(types.Int); ok {
@@ -124,7 +124,7 @@ func argument(args []ref.Val, i int) ref.Val {
 
 func priceNothing(uint64, []ref.Val) price { return price{} }
 
-// priceReading is for functions that look at the text of their arguments once.
+// priceReading is the price of functions that read the texts of their arguments once.
 func priceReading(_ uint64, args []ref.Val) price {
 	var read uint64
 	for _, arg := range args {
@@ -133,12 +133,12 @@ func priceReading(_ uint64, args []ref.Val) price {
 	return price{steps: read / bytesPerStep}
 }
 
-// priceCopy is for functions that return the text of their first argument, or a part of it.
+// priceCopy is the price of functions that return the text of their first argument, or a part of it.
 func priceCopy(stop uint64, args []ref.Val) price {
 	return price{steps: priceReading(stop, args).steps, made: length(argument(args, 0))}
 }
 
-// priceSearch is for functions that try every place of a text.
+// priceSearch is the price of functions that compare at every offset of a text.
 func priceSearch(_ uint64, args []ref.Val) price {
 	text, part := length(argument(args, 0)), length(argument(args, 1))
 	return price{steps: cost.SafeMultiply(text, part+1) / bytesPerStep}
@@ -148,10 +148,10 @@ func priceBase64(_ uint64, args []ref.Val) price {
 	return price{made: (length(argument(args, 0))/3 + 1) * 4}
 }
 
-// priceQuote counts every character as escaped.
+// priceQuote assumes that every character is escaped.
 func priceQuote(_ uint64, args []ref.Val) price { return price{made: 2*length(argument(args, 0)) + 2} }
 
-// priceReplace counts the places first: that is fast, and a bound without them would refuse nearly every replacement.
+// priceReplace counts the occurrences first. Counting is fast, and a bound without the count would refuse almost every call.
 func priceReplace(stop uint64, args []ref.Val) price {
 	text, old, replacement := textOf(argument(args, 0)), textOf(argument(args, 1)), length(argument(args, 2))
 	places := uint64(strings.Count(text, old))
@@ -180,7 +180,7 @@ func priceJoin(stop uint64, args []ref.Val) price {
 	return price{steps: m.steps(), made: cost.SafeAdd(m.text, cost.SafeMultiply(count(list), separator))}
 }
 
-// priceFormat counts every text as hexadecimal, and every number with all the digits that it can have.
+// priceFormat assumes that every text is written in hexadecimal, and every number with the most digits.
 func priceFormat(stop uint64, args []ref.Val) price {
 	const scalar, double = 40, 350
 	pattern, values := argument(args, 0), argument(args, 1)
@@ -195,7 +195,7 @@ func priceSum(stop uint64, args []ref.Val) price {
 	switch left.(type) {
 	case types.String, types.Bytes:
 		return price{made: length(left) + length(right)}
-	case traits.MutableLister: // the list that a macro makes: its elements have been counted, and are not copied
+	case traits.MutableLister: // the list that a macro builds: its elements are already counted, and are not copied
 		return price{steps: count(right)}
 	case traits.Lister:
 		return price{steps: weigh(stop, left, right)}
@@ -208,10 +208,10 @@ func priceEqual(stop uint64, args []ref.Val) price {
 	if len(args) < 2 {
 		return price{}
 	}
-	return price{steps: lesser(stop, args[0], args[1])}
+	return price{steps: lesserWeight(stop, args[0], args[1])}
 }
 
-// priceIn is for looking up a value in a map, or comparing it with every element of a list.
+// priceIn is the price of finding a key in a map, or of comparing a value with every element of a list.
 func priceIn(stop uint64, args []ref.Val) price {
 	value, in := weigh(stop, argument(args, 0)), argument(args, 1)
 	if _, ok := in.(traits.Mapper); ok {
@@ -221,7 +221,7 @@ func priceIn(stop uint64, args []ref.Val) price {
 	return price{steps: weigh(most, in)}
 }
 
-// priceSets is for comparing every element of one list with every element of another, in both directions.
+// priceSets is the price of comparing every element of one list with every element of another list, in both directions.
 func priceSets(stop uint64, args []ref.Val) price {
 	a, b := argument(args, 0), argument(args, 1)
 	least := min(cost.SafeMultiply(weigh(stop, a), count(b)), cost.SafeMultiply(weigh(stop, b), count(a)))
@@ -247,20 +247,20 @@ func priceRange(_ uint64, args []ref.Val) price {
 
 func priceDistinct(stop uint64, args []ref.Val) price {
 	list, weight := argument(args, 0), weigh(stop, args...)
-	if weight >= stop || alike(list) {
+	if weight >= stop || hashable(list) {
 		return price{steps: weight}
 	}
 	return price{steps: cost.SafeMultiply(weight, count(list))}
 }
 
-// priceSort is for comparing the last argument's elements: each of them on every level of the sort.
+// priceSort is the price of sorting the elements of the last argument: each element is compared on every level of the sort.
 func priceSort(stop uint64, args []ref.Val) price {
 	keys := args[len(args)-1]
 	levels := uint64(bits.Len64(count(keys))) + 1
 	return price{steps: cost.SafeMultiply(2*levels, weigh(stop, keys))}
 }
 
-// priceTime is for the parts of a time. One that names its time zone reads the zone from the system's files.
+// priceTime is the price of the parts of a time. A call with a time zone reads the zone from a file of the system.
 func priceTime(stop uint64, args []ref.Val) price {
 	if len(args) < 2 {
 		return price{}
@@ -269,10 +269,10 @@ func priceTime(stop uint64, args []ref.Val) price {
 	return price{steps: zone + priceReading(stop, args).steps}
 }
 
-// refusal is why a call with this price is not made, or "".
+// refusal returns why a call with this price is refused, or "".
 func (p price) refusal() string {
-	if p.wrong == "" && p.made > maxTextBytes {
+	if p.invalid == "" && p.made > maxTextBytes {
 		return fmt.Sprintf("the result could have %d bytes, more than %d,", p.made, maxTextBytes)
 	}
-	return p.wrong
+	return p.invalid
 }

@@ -14,12 +14,12 @@ func genTexts() *rapid.Generator[[]any] {
 	return rapid.SliceOfN(genText().AsAny(), 0, 5)
 }
 
-// genText draws a short text of few different characters, so that texts contain each other.
+// genText draws a short text of few different characters, so that one text often contains another.
 func genText() *rapid.Generator[string] {
 	return rapid.StringOfN(rapid.SampledFrom([]rune("aab1\\ä\a\"%")), 0, 12, -1)
 }
 
-// arguments draws the arguments of every function that makes a text.
+// arguments returns generators for the arguments of every function that makes a text.
 func arguments() map[string]func(t *rapid.T) []any {
 	text := func(t *rapid.T) any { return genText().Draw(t, "text") }
 	part := func(t *rapid.T) any { return genText().Draw(t, "part") }
@@ -53,13 +53,13 @@ func arguments() map[string]func(t *rapid.T) []any {
 	}
 }
 
-// No text is longer than its price said before it was made.
+// No call returns a longer text than its price allows.
 func TestPricings_BoundWhatIsMade(t *testing.T) {
 	t.Parallel()
 	language, err := newLanguage()
 	require.NoError(t, err)
 	for name, draw := range arguments() {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name+" makes no longer text than its price", func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
 				var args []ref.Val
@@ -80,5 +80,5 @@ func TestPricings_NamesTheBoundThatIsReached(t *testing.T) {
 	t.Parallel()
 	require.Empty(t, price{made: maxTextBytes}.refusal())
 	require.Equal(t, "the result could have 1048577 bytes, more than 1048576,", price{made: maxTextBytes + 1}.refusal())
-	require.Equal(t, "why", price{made: maxTextBytes + 1, wrong: "why"}.refusal())
+	require.Equal(t, "why", price{made: maxTextBytes + 1, invalid: "why"}.refusal())
 }

@@ -50,7 +50,7 @@ func TestEngine_WholeTemplateKeepsItsValue(t *testing.T) {
 	})
 }
 
-// numbers decodes JSON with every number as its text, so that no digit is forgiven.
+// numbers decodes JSON and keeps every number as text, so that a comparison sees every digit.
 func numbers(t *rapid.T, text string) any {
 	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
 	decoder.UseNumber()
@@ -61,7 +61,7 @@ func numbers(t *rapid.T, text string) any {
 	return value
 }
 
-func TestEngine_TextKeepsWhatIsNoTemplate(t *testing.T) {
+func TestEngine_TextOutsideTemplatesIsUnchanged(t *testing.T) {
 	t.Parallel()
 	engine := setup(t)
 	plain := rapid.StringMatching(`[a-z {}"'\\/\n]{0,12}`).Filter(func(s string) bool { return !bytes.Contains([]byte(s+"{"), []byte("{{")) })
@@ -82,8 +82,8 @@ func TestEngine_TextKeepsWhatIsNoTemplate(t *testing.T) {
 	})
 }
 
-// FuzzEngine_Decide feeds anything as criteria, template and payload: whatever happens, there is an answer that can be
-// stored, and what is checked at load behaves at run time.
+// FuzzEngine_Decide decides with any criteria, template and payload. Every decision must be valid JSON and UTF-8. Parameters that
+// a check refuses must not be accepted at run time.
 func FuzzEngine_Decide(f *testing.F) {
 	f.Add(`payload.a == 1`, `{{ payload.a }}`, `{"a": 1}`)
 	f.Add(`has(payload.a.b)`, `x {{ {"a": "}}"} }} {{`, `{"a": {"b": [1e400]}}`)

@@ -13,16 +13,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// schemaURL is the base of references inside a schema. The host is reserved and nothing is ever fetched from it.
+// schemaURL is the base of references inside a schema. The host name is reserved: nothing is fetched from it.
 const schemaURL = "https://attune.invalid/schema"
 
-// refusesURL is the address of a schema that refuses what schemaURL accepts.
-const refusesURL = schemaURL + "/refuses"
+// negatedURL is the URL of the negated schema.
+const negatedURL = schemaURL + "/negated"
 
-// maxReported bounds how many mistakes of one value are told: the rest is usually the same mistake again.
+// maxReported bounds the listed mistakes of one value. More mistakes usually repeat the same problem.
 const maxReported = 5
 
-// noLoader keeps schemas from reading files and the network.
+// noLoader prevents schemas from reading files and the network.
 type noLoader struct{}
 
 // Load implements [jsonschema.URLLoader].
@@ -30,7 +30,7 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%q cannot be loaded: a schema may refer only to itself and to the standard drafts", url)
 }
 
-// compileSchema compiles a JSON Schema. Mistakes have the place in the schema as their path.
+// compileSchema compiles a JSON Schema. The path of a mistake is a path in the schema.
 func compileSchema(raw json.RawMessage) (*schema, Mistakes) {
 	first, mistakes := newChecker(raw)
 	if mistakes != nil {
@@ -41,7 +41,7 @@ func compileSchema(raw json.RawMessage) (*schema, Mistakes) {
 	return s, nil
 }
 
-// fromSchemaError turns what is wrong with a schema into mistakes.
+// fromSchemaError converts the error about an invalid schema to mistakes.
 func fromSchemaError(err error) Mistakes {
 	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		return flatten(invalid)
@@ -50,15 +50,15 @@ func fromSchemaError(err error) Mistakes {
 		return fromSchemaError(invalid.Err)
 	}
 	if pattern, ok := errors.AsType[*jsonschema.InvalidRegexError](err); ok {
-		return wrong(fragment(pattern.URL), "%q is not a regular expression: %s", pattern.Regex, pattern.Err)
+		return mistakeAt(fragment(pattern.URL), "%q is not a regular expression: %s", pattern.Regex, pattern.Err)
 	}
 	if load, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
-		return wrong(nil, "%s", load.Err)
+		return mistakeAt(nil, "%s", load.Err)
 	}
-	return wrong(nil, "%s", strings.ReplaceAll(err.Error(), schemaURL, ""))
+	return mistakeAt(nil, "%s", strings.ReplaceAll(err.Error(), schemaURL, ""))
 }
 
-// fragment is the path in the fragment of a URL ("…#/properties/ref").
+// fragment returns the path in the fragment of a URL ("…#/properties/ref").
 func fragment(url string) []string {
 	_, path, _ := strings.Cut(url, "#")
 	var steps []string
@@ -71,7 +71,7 @@ func fragment(url string) []string {
 	return steps
 }
 
-// validate checks a decoded value. Mistakes have the place in the value as their path.
+// validate checks a decoded value. The path of a mistake is a path in the value.
 func (s *schema) validate(value any) Mistakes {
 	err := s.check(value)
 	if err == nil {
@@ -80,33 +80,33 @@ func (s *schema) validate(value any) Mistakes {
 	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		return flatten(invalid)
 	}
-	return wrong(nil, "%s", err)
+	return mistakeAt(nil, "%s", err)
 }
 
-// flatten lists the causes that have no cause themselves, the first few of them. A value can have a mistake in each of its
-// thousands of elements, so only those are put into words that can be among the first.
+// flatten lists the first innermost causes of an error. A value can have a mistake in each of thousands of elements. So flatten
+// formats only the causes that can be among the first.
 func flatten(err *jsonschema.ValidationError) Mistakes {
 	const enough = 100
 	causes := leaves(err, nil)
 	slices.SortFunc(causes, func(a, b *jsonschema.ValidationError) int {
 		return slices.Compare(a.InstanceLocation, b.InstanceLocation)
 	})
-	words := min(enough, len(causes))
-	for words < len(causes) && slices.Equal(causes[words].InstanceLocation, causes[words-1].InstanceLocation) {
-		words++
+	formatted := min(enough, len(causes))
+	for formatted < len(causes) && slices.Equal(causes[formatted].InstanceLocation, causes[formatted-1].InstanceLocation) {
+		formatted++
 	}
 	var found Mistakes
-	for _, cause := range causes[:words] {
+	for _, cause := range causes[:formatted] {
 		found = append(found, Mistake{Path: cause.InstanceLocation, Message: describe(cause)})
 	}
 	found = ordered(found)
-	if more := len(found) - maxReported + len(causes) - words; more > 0 {
+	if more := len(found) - maxReported + len(causes) - formatted; more > 0 {
 		found = append(found[:min(maxReported, len(found))], Mistake{Message: fmt.Sprintf("and %d more", more)})
 	}
 	return found
 }
 
-// ordered sorts mistakes by place and message, because a validator walks maps, and removes repetitions.
+// ordered sorts mistakes by path and message, and removes repetitions. The validator visits maps in random order.
 func ordered(found Mistakes) Mistakes {
 	slices.SortFunc(found, func(a, b Mistake) int {
 		if c := slices.Compare(a.Path, b.Path); c != 0 {
@@ -129,28 +129,28 @@ func leaves(err *jsonschema.ValidationError, found []*jsonschema.ValidationError
 	return found
 }
 
-// alternatives are the causes worth telling. Where one of several schemas must match, those for another type of value
-// are noise as soon as there is one for this type.
+// alternatives returns the causes to report. When one of several schemas must match, it drops the schemas for another type of
+// value, unless no schema is for the type of this value.
 func alternatives(err *jsonschema.ValidationError) []*jsonschema.ValidationError {
 	switch err.ErrorKind.(type) {
 	case *kind.AnyOf, *kind.OneOf:
 	default:
 		return err.Causes
 	}
-	apt := slices.DeleteFunc(slices.Clone(err.Causes), func(cause *jsonschema.ValidationError) bool {
+	sameType := slices.DeleteFunc(slices.Clone(err.Causes), func(cause *jsonschema.ValidationError) bool {
 		for len(cause.Causes) == 1 {
 			cause = cause.Causes[0]
 		}
 		_, otherType := cause.ErrorKind.(*kind.Type)
 		return otherType && len(cause.InstanceLocation) == len(err.InstanceLocation)
 	})
-	if len(apt) == 0 {
+	if len(sameType) == 0 {
 		return err.Causes
 	}
-	return apt
+	return sameType
 }
 
-// describe is the message of one cause, without its place.
+// describe returns the message of one cause, without its path.
 func describe(err *jsonschema.ValidationError) string {
 	switch k := err.ErrorKind.(type) {
 	case *kind.AdditionalProperties:

@@ -5,43 +5,43 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// schemaPrices is what one schema takes for a value, beside what the schemas inside of it take by themselves. A schema
-// that refuses the type of a value, or an enum that does not hold it, takes its steps from the schema around it: the
-// validator has no place to count them earlier.
+// schemaPrices are the steps of applying one schema to a value, without the steps that inner schemas count themselves. The
+// validator checks type, enum and const of an inner schema before the inner schema can count. So the outer schema counts those
+// steps: see entrySteps.
 type schemaPrices struct {
-	same    uint64            // for the schemas that look at the same value
+	base    uint64            // for the schema itself, and for inner schemas that are applied to the same value
 	item    uint64            // for each element of a list
 	member  uint64            // for each member of an object
-	named   map[string]uint64 // for the members with these keys
-	names   uint64            // instructions that look at each key
-	pattern uint64            // instructions that look at a text
+	named   map[string]uint64 // for members with these keys
+	keys    uint64            // instructions of regular expressions that are applied to each key
+	pattern uint64            // instructions of the regular expression that is applied to a text
 	unique  bool              // the elements of a list are compared with each other
 }
 
-// dynamic is for a dynamic reference: its target depends on all the schemas around it.
+// dynamic is the number of steps for a dynamic reference: the validator searches its target in all outer schemas.
 const dynamic = 50
 
-// pricesOf reads the prices off a schema.
+// pricesOf computes the prices of a schema.
 func pricesOf(s *jsonschema.Schema) schemaPrices {
-	p := schemaPrices{same: 1, member: 1, named: make(map[string]uint64), unique: s.UniqueItems}
+	p := schemaPrices{base: 1, member: 1, named: make(map[string]uint64), unique: s.UniqueItems}
 	if s.DynamicRef != nil || s.RecursiveRef != nil {
-		p.same += dynamic
+		p.base += dynamic
 	}
-	for _, part := range sameValue(s) {
-		p.same += entry(part)
+	for _, part := range schemasOfValue(s) {
+		p.base += entrySteps(part)
 	}
-	for _, part := range elements(s) {
-		p.item += entry(part)
+	for _, part := range schemasOfElements(s) {
+		p.item += entrySteps(part)
 	}
-	for _, part := range members(s) {
-		p.member += entry(part)
+	for _, part := range schemasOfMembers(s) {
+		p.member += entrySteps(part)
 	}
 	for key, part := range s.Properties {
-		p.named[key] = entry(part)
+		p.named[key] = entrySteps(part)
 	}
 	for pattern, part := range s.PatternProperties {
-		p.names = cost.SafeAdd(p.names, sizeOf(pattern.String()))
-		p.member += entry(part)
+		p.keys = cost.SafeAdd(p.keys, sizeOf(pattern.String()))
+		p.member += entrySteps(part)
 	}
 	if s.Pattern != nil {
 		p.pattern = sizeOf(s.Pattern.String())
@@ -49,13 +49,13 @@ func pricesOf(s *jsonschema.Schema) schemaPrices {
 	return p
 }
 
-// of is the price of looking at a value.
+// of returns the steps of applying the schema to a value.
 func (p schemaPrices) of(value any) uint64 {
 	switch v := value.(type) {
 	case string:
-		return p.same + cost.SafeMultiply(uint64(len(v)), 1+p.pattern)/bytesPerStep
+		return p.base + cost.SafeMultiply(uint64(len(v)), 1+p.pattern)/bytesPerStep
 	case []any:
-		steps := p.same + uint64(len(v))*p.item
+		steps := p.base + uint64(len(v))*p.item
 		if p.unique {
 			m := measure{stop: maxSchemaSteps}
 			addAll(&m, v)
@@ -63,18 +63,19 @@ func (p schemaPrices) of(value any) uint64 {
 		}
 		return steps
 	case map[string]any:
-		steps := p.same + uint64(len(v))*p.member
+		steps := p.base + uint64(len(v))*p.member
 		for key := range v {
-			steps = cost.SafeAdd(steps, p.named[key], cost.SafeMultiply(uint64(len(key)), p.names)/bytesPerStep)
+			steps = cost.SafeAdd(steps, p.named[key], cost.SafeMultiply(uint64(len(key)), p.keys)/bytesPerStep)
 		}
 		return steps
 	default:
-		return p.same
+		return p.base
 	}
 }
 
-// entry is what a schema takes before it counts by itself. Comparing numbers takes longest: as fractions of any size.
-func entry(s *jsonschema.Schema) uint64 {
+// entrySteps returns the steps of an inner schema before it counts by itself: for const and enum. Numbers take the most steps,
+// because the validator compares them as fractions of any size.
+func entrySteps(s *jsonschema.Schema) uint64 {
 	const number = 10
 	m := measure{stop: maxSchemaSteps}
 	m.add(nil)
@@ -87,9 +88,9 @@ func entry(s *jsonschema.Schema) uint64 {
 	return m.steps() + m.numbers*number
 }
 
-// sameValue are the schemas that look at the same value.
-func sameValue(s *jsonschema.Schema) []*jsonschema.Schema {
-	found := present(s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else)
+// schemasOfValue returns the inner schemas that are applied to the same value.
+func schemasOfValue(s *jsonschema.Schema) []*jsonschema.Schema {
+	found := nonNil(s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else)
 	found = append(append(append(found, s.AllOf...), s.AnyOf...), s.OneOf...)
 	if s.DynamicRef != nil {
 		found = append(found, s.DynamicRef.Ref)
@@ -98,25 +99,25 @@ func sameValue(s *jsonschema.Schema) []*jsonschema.Schema {
 		found = append(found, dependent)
 	}
 	for _, dependent := range s.Dependencies {
-		found = append(found, maybe(dependent)...)
+		found = append(found, schemasIn(dependent)...)
 	}
 	return found
 }
 
-// elements are the schemas that look at the elements of a list.
-func elements(s *jsonschema.Schema) []*jsonschema.Schema {
-	found := present(s.Items2020, s.Contains, s.UnevaluatedItems)
-	found = append(append(append(found, maybe(s.Items)...), maybe(s.AdditionalItems)...), s.PrefixItems...)
+// schemasOfElements returns the inner schemas that are applied to the elements of a list.
+func schemasOfElements(s *jsonschema.Schema) []*jsonschema.Schema {
+	found := nonNil(s.Items2020, s.Contains, s.UnevaluatedItems)
+	found = append(append(append(found, schemasIn(s.Items)...), schemasIn(s.AdditionalItems)...), s.PrefixItems...)
 	return found
 }
 
-// members are the schemas that look at every member of an object, whatever its key.
-func members(s *jsonschema.Schema) []*jsonschema.Schema {
-	return append(present(s.PropertyNames, s.UnevaluatedProperties), maybe(s.AdditionalProperties)...)
+// schemasOfMembers returns the inner schemas that are applied to every member of an object.
+func schemasOfMembers(s *jsonschema.Schema) []*jsonschema.Schema {
+	return append(nonNil(s.PropertyNames, s.UnevaluatedProperties), schemasIn(s.AdditionalProperties)...)
 }
 
-// present leaves out what is not there.
-func present(schemas ...*jsonschema.Schema) []*jsonschema.Schema {
+// nonNil returns the schemas that are not nil.
+func nonNil(schemas ...*jsonschema.Schema) []*jsonschema.Schema {
 	var found []*jsonschema.Schema
 	for _, s := range schemas {
 		if s != nil {
@@ -126,11 +127,11 @@ func present(schemas ...*jsonschema.Schema) []*jsonschema.Schema {
 	return found
 }
 
-// maybe are the schemas of a keyword that can be something else.
-func maybe(keyword any) []*jsonschema.Schema {
+// schemasIn returns the schemas in the value of a keyword. The value can have another type: then there are none.
+func schemasIn(keyword any) []*jsonschema.Schema {
 	switch keyword := keyword.(type) {
 	case *jsonschema.Schema:
-		return present(keyword)
+		return nonNil(keyword)
 	case []*jsonschema.Schema:
 		return keyword
 	default:

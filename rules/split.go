@@ -8,7 +8,7 @@ import (
 // span is one template in a string: the offsets of its "{{" and "}}".
 type span struct{ open, close int }
 
-// split finds the templates of a string.
+// split returns the templates of a string.
 func split(s string) ([]span, *Mistake) {
 	var spans []span
 	for from := 0; ; {
@@ -27,8 +27,8 @@ func split(s string) ([]span, *Mistake) {
 	}
 }
 
-// closing returns the offset of the "}}" that ends the expression starting at i, or -1. Braces inside CEL's strings,
-// comments and map literals do not count.
+// closing returns the offset of the "}}" that ends the expression at i, or -1. It skips braces inside CEL's strings, comments and
+// map literals.
 func closing(s string, i int) int {
 	depth := 0
 	for i < len(s) {
@@ -51,7 +51,7 @@ func closing(s string, i int) int {
 	return -1
 }
 
-// skipString returns the offset behind the CEL string whose quote is at i.
+// skipString returns the offset after the CEL string that begins with the quote at i.
 func skipString(s string, i int) int {
 	raw := isRaw(s, i)
 	quote := s[i : i+1]
@@ -69,8 +69,8 @@ func skipString(s string, i int) int {
 	return len(s)
 }
 
-// isRaw reports whether the string at i has the prefix r, R, br and so on, and therefore no escapes. A letter that
-// belongs to a name is no prefix.
+// isRaw reports whether the string at i has a prefix such as r, R or br, and therefore no escapes. A letter that belongs to a
+// name is not a prefix.
 func isRaw(s string, i int) bool {
 	start := i
 	for start > 0 && isNameByte(s[start-1]) {
@@ -88,8 +88,8 @@ func isNameByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// skipLine returns the offset of the end of the comment at i. A comment ends with its line, and with the template too,
-// because a template on one line has no other end.
+// skipLine returns the offset of the end of the comment at i. A comment ends at the end of its line, or at "}}": otherwise a
+// template on one line could not end.
 func skipLine(s string, i int) int {
 	line, _, _ := strings.Cut(s[i:], "\n")
 	if end := strings.Index(line, "}}"); end >= 0 {
@@ -98,7 +98,7 @@ func skipLine(s string, i int) int {
 	return i + len(line)
 }
 
-// position returns line and column of an offset, from 1, the column in code points.
+// position returns the line and the column of an offset. Both count from 1; a column is a code point.
 func position(s string, offset int) (line, column int) {
 	before := s[:offset]
 	return 1 + strings.Count(before, "\n"), 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])

@@ -12,32 +12,31 @@ import (
 
 // Bounds of an evaluation. They are checked before the work is done: see [price].
 const (
-	// maxSteps is what one rule may use for one event: its criteria and all its templates together. A step is one
-	// operation, one element of a list or map that is visited or made, or bytesPerStep bytes of text that are read or made.
-	// It takes some ten nanoseconds, so a rule is done within a fraction of a second.
+	// maxSteps bounds the steps of one rule for one event: of its criteria and all its templates together. A step is one
+	// operation, one visited or new element of a list or map, or bytesPerStep bytes of text that are read or made. A step takes
+	// about ten nanoseconds, so a rule takes a fraction of a second at most.
 	maxSteps = 1_000_000
-	// bytesPerStep is how much text counts as one step.
+	// bytesPerStep is the number of bytes of text that count as one step.
 	bytesPerStep = 10
 	// maxTextBytes bounds every text and every bytes value that an expression makes: twice the largest payload.
 	maxTextBytes = 2 * attune.MaxPayloadBytes
-	// maxPatternBytes bounds a regular expression, maxInstructions the program that it compiles to: "x{1000}" is short
-	// and compiles to a thousand instructions.
+	// maxPatternBytes bounds the text of a regular expression, and maxInstructions its compiled program. The text "x{1000}" is
+	// short and compiles to a thousand instructions.
 	maxPatternBytes = 10_000
 	maxInstructions = 10_000
 	// maxPrecision bounds the digits behind the point that format writes.
 	maxPrecision = 100
 )
 
-// meter counts the steps of one rule and ends its evaluation when they are used up. CEL's interpreter counts attributes
-// and literals by itself, on the same tracker; the nodes of this package count everything else, before they do it. A
-// meter belongs to one goroutine.
+// meter counts the steps of one rule, and ends the evaluation at a limit. CEL's interpreter counts attributes and literals on the
+// same tracker. The nodes of this package count everything else, before they do it. A meter belongs to one goroutine.
 type meter struct {
 	tracker *cost.Tracker
 	limit   uint64
-	next    *uint64 // the price of the call that is charged; nil between two calls
+	next    *uint64 // steps that take passes to CallCost through the tracker; nil otherwise
 }
 
-// newMeter returns a meter for a number of steps.
+// newMeter returns a meter with a limit of steps.
 func newMeter(limit uint64) (*meter, error) {
 	m := &meter{limit: limit}
 	tracker, err := cost.NewTracker(m, cost.TrackerLimit(limit), cost.TrackerLimitExceededHandler(m.end))
@@ -63,13 +62,13 @@ func (m *meter) CallCost(string, string, []ref.Val, ref.Val) *uint64 {
 	return price
 }
 
-// take counts steps, and ends the evaluation if they are more than are left.
+// take counts steps. It ends the evaluation when the count exceeds the limit.
 func (m *meter) take(steps uint64) {
 	m.next = &steps
 	m.tracker.EvalZeroArity(nil, 0, charge{}, nil)
 }
 
-// left is how many steps can be taken. It is at least 1, so that a measure that stops there is more than is left.
+// left returns the number of remaining steps plus 1. A measurement that reaches this number exceeds the limit.
 func (m *meter) left() uint64 { return m.limit - min(m.limit, m.tracker.ActualCost()) + 1 }
 
 // meterOf returns the meter of an evaluation.
@@ -82,7 +81,7 @@ func meterOf(frame *interpreter.ExecutionFrame) *meter {
 	panic(interpreter.EvalCancelledError{Message: "an expression is evaluated without a limit"})
 }
 
-// charge stands for what a meter counts.
+// charge is the call that take reports to the tracker.
 type charge struct{}
 
 // Function implements [cost.Call].

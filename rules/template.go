@@ -15,23 +15,23 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// template is a rule's parameters, compiled: a JSON value whose strings may be made of expressions.
+// template is one compiled JSON value of a rule's parameters. Exactly one of constant, object, list and pieces is set.
 type template struct {
 	path     []string
-	constant string               // a JSON text without templates; "" for the other kinds
-	object   map[string]*template // nil for the other kinds
-	list     []*template          // nil for the other kinds
-	pieces   []piece              // a string with at least one expression
+	constant string               // JSON text of a value without templates
+	object   map[string]*template // by key
+	list     []*template
+	pieces   []piece // a string with at least one expression
 }
 
-// piece is a part of a string: text as it is, or an expression.
+// piece is a part of a string: plain text or an expression.
 type piece struct {
 	text         string
-	expression   *expression // nil for text
-	line, column int         // of the expression in the string, from 1
+	expression   *expression // nil for plain text
+	line, column int         // place of the expression in the string, from 1
 }
 
-// compileTemplate compiles parameters: a JSON object, or nothing.
+// compileTemplate compiles parameters: a JSON object. Empty parameters mean an empty object.
 func (l language) compileTemplate(raw json.RawMessage) (*template, Mistakes) {
 	if len(raw) == 0 {
 		return &template{constant: "{}"}, nil
@@ -41,12 +41,12 @@ func (l language) compileTemplate(raw json.RawMessage) (*template, Mistakes) {
 	}
 	value, err := decodeNumbersAsText(raw)
 	if err != nil {
-		return nil, wrong(nil, "not valid JSON: %s", err)
+		return nil, mistakeAt(nil, "not valid JSON: %s", err)
 	}
 	return l.compileValue(nil, value)
 }
 
-// compileValue compiles one value with everything in it, and goes on after a mistake to find them all.
+// compileValue compiles a value and all values in it. It returns all mistakes, not only the first.
 func (l language) compileValue(path []string, value any) (*template, Mistakes) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -58,7 +58,7 @@ func (l language) compileValue(path []string, value any) (*template, Mistakes) {
 	default:
 		text, err := json.Marshal(v)
 		if err != nil {
-			return nil, wrong(path, "%s", err)
+			return nil, mistakeAt(path, "%s", err)
 		}
 		return &template{path: path, constant: string(text)}, nil
 	}
@@ -69,25 +69,25 @@ func (l language) compileObject(path []string, members map[string]any) (*templat
 	var mistakes Mistakes
 	for _, key := range slices.Sorted(maps.Keys(members)) {
 		if strings.Contains(key, "{{") {
-			mistakes = append(mistakes, wrong(path, "the key %q is not a template: only values can be", key)...)
+			mistakes = append(mistakes, mistakeAt(path, "the key %q is not a template: only values can be", key)...)
 		}
-		member, wrongs := l.compileValue(child(path, key), members[key])
-		t.object[key], mistakes = member, append(mistakes, wrongs...)
+		member, found := l.compileValue(child(path, key), members[key])
+		t.object[key], mistakes = member, append(mistakes, found...)
 	}
 	return t, mistakes
 }
 
 func (l language) compileList(path []string, items []any) (*template, Mistakes) {
 	t := &template{path: path, list: make([]*template, len(items))}
-	var mistakes, wrongs Mistakes
+	var mistakes, found Mistakes
 	for i, item := range items {
-		t.list[i], wrongs = l.compileValue(child(path, strconv.Itoa(i)), item)
-		mistakes = append(mistakes, wrongs...)
+		t.list[i], found = l.compileValue(child(path, strconv.Itoa(i)), item)
+		mistakes = append(mistakes, found...)
 	}
 	return t, mistakes
 }
 
-// compileString splits a string at its braces and compiles what is between them.
+// compileString splits a string into text and templates, and compiles the expressions.
 func (l language) compileString(path []string, s string) (*template, Mistakes) {
 	spans, mistake := split(s)
 	if mistake != nil {
@@ -97,7 +97,7 @@ func (l language) compileString(path []string, s string) (*template, Mistakes) {
 	if len(spans) == 0 {
 		quoted, err := quote(s)
 		if err != nil {
-			return nil, wrong(path, "%s", err)
+			return nil, mistakeAt(path, "%s", err)
 		}
 		return &template{path: path, constant: quoted}, nil
 	}
@@ -106,8 +106,8 @@ func (l language) compileString(path []string, s string) (*template, Mistakes) {
 	end := 0
 	for _, span := range spans {
 		t.pieces = appendText(t.pieces, s[end:span.open])
-		p, wrongs := l.compilePiece(path, s, span)
-		t.pieces, mistakes = append(t.pieces, p), append(mistakes, wrongs...)
+		p, found := l.compilePiece(path, s, span)
+		t.pieces, mistakes = append(t.pieces, p), append(mistakes, found...)
 		end = span.close + len("}}")
 	}
 	t.pieces = appendText(t.pieces, s[end:])
@@ -122,16 +122,16 @@ func appendText(pieces []piece, text string) []piece {
 }
 
 // compilePiece compiles the expression of one span of s.
-func (l language) compilePiece(path []string, s string, at span) (piece, Mistakes) {
-	start := at.open + len("{{")
+func (l language) compilePiece(path []string, s string, braces span) (piece, Mistakes) {
+	start := braces.open + len("{{")
 	p := piece{}
 	p.line, p.column = position(s, start)
-	compiled, mistakes := l.compile(s[start:at.close])
+	compiled, mistakes := l.compile(s[start:braces.close])
 	p.expression = compiled
 	return p, p.place(path, mistakes)
 }
 
-// place moves mistakes from inside the expression to their place in the string at path.
+// place changes the places of mistakes: from places in the expression to places in the string at path.
 func (p piece) place(path []string, mistakes Mistakes) Mistakes {
 	for i := range mistakes {
 		m := &mistakes[i]
@@ -148,7 +148,7 @@ func (p piece) place(path []string, mistakes Mistakes) Mistakes {
 	return mistakes
 }
 
-// render writes the template's value for an event. absent says that the value is an empty optional.
+// render writes the value of the template for an event. It writes nothing for an empty optional, and then absent is true.
 func (t *template) render(ctx context.Context, in evaluation, out *encoder) (absent bool, mistakes Mistakes) {
 	switch {
 	case t.object != nil:
@@ -168,7 +168,7 @@ func (t *template) fail(err error) Mistakes {
 	if err == nil {
 		return nil
 	}
-	return wrong(t.path, "%s", err)
+	return mistakeAt(t.path, "%s", err)
 }
 
 func (t *template) renderObject(ctx context.Context, in evaluation, out *encoder) Mistakes {
@@ -211,7 +211,7 @@ func (t *template) renderList(ctx context.Context, in evaluation, out *encoder) 
 	return t.fail(out.raw(strings.TrimPrefix(separator, ",") + "]"))
 }
 
-// renderValue writes the value of a string that is one template: it keeps its type.
+// renderValue writes the value of a string that consists of one template. The value keeps its type.
 func (t *template) renderValue(ctx context.Context, in evaluation, out *encoder) (absent bool, mistakes Mistakes) {
 	value, mistakes := t.eval(ctx, in, t.pieces[0])
 	if mistakes != nil {
@@ -223,7 +223,7 @@ func (t *template) renderValue(ctx context.Context, in evaluation, out *encoder)
 	return false, t.pieces[0].place(t.path, t.fail(out.value(value)))
 }
 
-// renderText writes a string with values in it.
+// renderText writes a string of texts and values.
 func (t *template) renderText(ctx context.Context, in evaluation, out *encoder) Mistakes {
 	var b strings.Builder
 	for _, p := range t.pieces {
@@ -250,7 +250,7 @@ func (t *template) eval(ctx context.Context, in evaluation, p piece) (ref.Val, M
 	return value, p.place(t.path, mistakes)
 }
 
-// interpolate puts a value into a text.
+// interpolate appends the text of a value to b.
 func interpolate(b *strings.Builder, value ref.Val) error {
 	if optional, ok := value.(*types.Optional); ok {
 		if !optional.HasValue() {

@@ -5,8 +5,8 @@
 #   PostgreSQL and RabbitMQ   from Debian or Ubuntu packages, only those that are missing
 #   bin/attune-temporal       a Temporal server with its UI, built once from devenv/temporal/
 #
-# It can be run again at any time: what is already there is reported and left alone. It starts no system service and
-# stops none. `deps.sh packages` and `deps.sh temporal` do one half.
+# The script can be run again at any time: it reports installed parts and does not change them. It starts and stops no system
+# service. `deps.sh packages` and `deps.sh temporal` each do one half.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,11 +26,11 @@ as_root() {
 	elif type -P sudo >/dev/null; then
 		sudo "$@"
 	else
-		die "installing packages needs root: run \"apt-get install ${missing[*]}\" as root, then this again"
+		die "installing packages needs root: run \"apt-get install ${missing[*]}\" as root, then run this script again"
 	fi
 }
 
-# postgres_binary and rabbitmq_binary print where the server is, by the same rules as devenv/services.
+# postgres_binary and rabbitmq_binary print the path of the server. They search like devenv/services.
 postgres_binary() {
 	local candidates
 	type -P postgres && return
@@ -59,7 +59,7 @@ report_postgres() {
 	say "PostgreSQL: $("$binary" --version) ($binary)"
 }
 
-# report_rabbitmq reads the version off the installation folder: asking the server would start an Erlang machine.
+# report_rabbitmq reads the version from the name of the installation folder: the server's own command starts an Erlang machine.
 report_rabbitmq() {
 	local binary real version
 	binary=$(rabbitmq_binary) || return 1
@@ -68,8 +68,8 @@ report_rabbitmq() {
 	say "RabbitMQ: ${version:-installed} ($binary)"
 }
 
-# deny_service_starts makes the package scripts leave the new services stopped. A policy that the machine already has
-# stays as it is.
+# deny_service_starts keeps the package scripts from starting the new services. It does not change an existing policy of the
+# machine.
 deny_service_starts() {
 	[ -e "$policy" ] && return
 	policy_is_ours=yes
@@ -84,22 +84,22 @@ restore_service_starts() {
 	fi
 }
 
-# end_port_mapper ends the Erlang port mapper that the package scripts of a first installation start and leave behind. It
-# refuses as long as a node uses it.
+# end_port_mapper ends the Erlang port mapper (epmd) that the package scripts of a first installation leave running. epmd refuses
+# while a node uses it.
 end_port_mapper() {
 	type -P epmd >/dev/null && as_root epmd -kill >/dev/null 2>&1 || true
 }
 
 install_packages() {
-	local erlang_was_here
-	erlang_was_here=$(type -P epmd || true)
+	local epmd_before
+	epmd_before=$(type -P epmd || true)
 	say "installing ${missing[*]} with apt-get"
 	trap restore_service_starts EXIT
 	deny_service_starts
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 	restore_service_starts
-	[ -n "$erlang_was_here" ] || end_port_mapper
+	[ -n "$epmd_before" ] || end_port_mapper
 }
 
 packages() {
@@ -117,13 +117,13 @@ packages() {
 }
 
 temporal() {
-	type -P go >/dev/null || die "go was not found on PATH: install Go from https://go.dev/dl, then run this again"
+	type -P go >/dev/null || die "go was not found on PATH: install Go from https://go.dev/dl, then run this script again"
 	local cli
 	if cli=$(type -P temporal); then
-		say "Temporal: ATTUNE_TEMPORAL_BIN=$cli would use the CLI's development server instead of the one built here"
+		say "Temporal: ATTUNE_TEMPORAL_BIN=$cli would use the CLI's development server instead of bin/attune-temporal"
 	fi
 	if [ ! -x bin/attune-temporal ]; then
-		say "Temporal: building bin/attune-temporal; this happens once and takes some minutes"
+		say "Temporal: building bin/attune-temporal; the first build takes some minutes"
 	fi
 	mkdir -p bin
 	(cd devenv/temporal && go build -o ../../bin/attune-temporal .)

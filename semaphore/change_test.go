@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// ask makes a request with an id that no other request to the state has.
+// ask makes a request with a new id.
 func ask(state *semaphore.State, now time.Time, author attune.Author, r attune.ChangeRequest) (int64, error) {
 	r.ID, r.Author = fmt.Sprintf("request %d", state.Changes()+1), author
 	return state.Change(now, r)
@@ -35,10 +35,10 @@ func cancel(state *semaphore.State, now time.Time, author attune.Author, ticket 
 }
 
 func pause(id string) attune.ChangeRequest {
-	return attune.ChangeRequest{ID: id, Author: somebody, Kind: attune.ChangeMode, Mode: attune.QueuePaused}
+	return attune.ChangeRequest{ID: id, Author: person, Kind: attune.ChangeMode, Mode: attune.QueuePaused}
 }
 
-// carriedOver is the state as the next run of the queue reads it.
+// carriedOver returns the state after encoding and decoding.
 func carriedOver(t require.TestingT, state *semaphore.State) *semaphore.State {
 	data, err := json.Marshal(state)
 	require.NoError(t, err)
@@ -50,14 +50,14 @@ func carriedOver(t require.TestingT, state *semaphore.State) *semaphore.State {
 func TestState_Change(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a request that arrives again is made once, also after the state was carried over", func(t *testing.T) {
+	t.Run("a repeated request makes one change, also after the state is carried over", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		first, err := state.Change(start, pause("a"))
 		require.NoError(t, err)
 		state.Logged(1)
 		state = carriedOver(t, state)
-		require.NoError(t, setMode(state, start, somebody, attune.QueueOpen))
+		require.NoError(t, setMode(state, start, person, attune.QueueOpen))
 		again, err := state.Change(start, pause("a"))
 		require.NoError(t, err)
 		require.Equal(t, first, again)
@@ -65,17 +65,17 @@ func TestState_Change(t *testing.T) {
 		require.EqualValues(t, 2, state.Changes())
 	})
 
-	t.Run("a request that changes nothing is a conflict and leaves no record", func(t *testing.T) {
+	t.Run("a request without effect is a conflict and leaves no record", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 1))
-		require.NoError(t, setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}))
+		require.NoError(t, setLimit(state, start, person, &attune.LimitOverride{Limit: 4}))
 		before := carriedOver(t, state)
 		for says, err := range map[string]error{
-			"the queue is open already":                   setMode(state, start, somebody, attune.QueueOpen),
-			"the limit is 4 by hand already":              setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}),
-			"enforcement 101 does not wait in this queue": cancel(state, start, somebody, tickets(1, 1)[0]), // it holds a slot
-			"the limit is the policy's already":           setLimit(open(attune.QueuePolicy{Limit: 1}), start, somebody, nil),
+			"the queue is already open":                   setMode(state, start, person, attune.QueueOpen),
+			"the limit is already 4 by hand":              setLimit(state, start, person, &attune.LimitOverride{Limit: 4}),
+			"enforcement 101 does not wait in this queue": cancel(state, start, person, tickets(1, 1)[0]), // it holds a slot
+			"the policy's limit is already in force":      setLimit(open(attune.QueuePolicy{Limit: 1}), start, person, nil),
 		} {
 			require.EqualError(t, err, says)
 			require.Equal(t, attune.CodeConflict, attune.CodeOf(err))
@@ -83,16 +83,16 @@ func TestState_Change(t *testing.T) {
 		require.Equal(t, before.Unlogged(9, 9), state.Unlogged(9, 9))
 	})
 
-	t.Run("a request that no queue can carry out is invalid", func(t *testing.T) {
+	t.Run("a malformed request is invalid", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		for says, request := range map[string]attune.ChangeRequest{
 			"id: the id of the request is missing": pause(""),
 			"note: ":                               {ID: "a", Author: authorNamed("ann", "\x00"), Kind: attune.ChangeMode, Mode: attune.QueuePaused},
-			"mode \"shut\": use ":                  {ID: "a", Author: somebody, Kind: attune.ChangeMode, Mode: "shut"},
-			"limit -1":                             {ID: "a", Author: somebody, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: -1}},
-			"until ":                               {ID: "a", Author: somebody, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: 1, Until: start}},
-			"kind \"colour\": use ":                {ID: "a", Author: somebody, Kind: "colour"},
+			"mode \"shut\": use ":                  {ID: "a", Author: person, Kind: attune.ChangeMode, Mode: "shut"},
+			"limit -1":                             {ID: "a", Author: person, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: -1}},
+			"until ":                               {ID: "a", Author: person, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: 1, Until: start}},
+			"kind \"colour\": use ":                {ID: "a", Author: person, Kind: "colour"},
 		} {
 			_, err := state.Change(start, request)
 			require.ErrorContains(t, err, says)
@@ -101,12 +101,12 @@ func TestState_Change(t *testing.T) {
 		require.Zero(t, state.Changes())
 	})
 
-	t.Run("a cancel is recorded with its settlement and never before", func(t *testing.T) {
+	t.Run("a cancel is recorded with its settlement, never before it", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
-		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
-		require.NoError(t, cancel(state, start, somebody, tickets(3, 3)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
 		require.Empty(t, state.Unlogged(9, 0).Changes)
 		require.Len(t, state.Unlogged(9, 1).Changes, 1)
 		require.Len(t, state.Unlogged(9, 2).Changes, 2)
@@ -114,11 +114,11 @@ func TestState_Change(t *testing.T) {
 		require.Len(t, state.Unlogged(9, 0).Changes, 2)
 	})
 
-	t.Run("a cancel fails when the row of its ticket says that it holds a slot", func(t *testing.T) {
+	t.Run("a cancel fails if the row of its ticket holds a slot", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
-		number, err := ask(state, start, somebody, attune.ChangeRequest{Kind: attune.ChangeCancel, Ticket: tickets(2, 2)[0]})
+		number, err := ask(state, start, person, attune.ChangeRequest{Kind: attune.ChangeCancel, Ticket: tickets(2, 2)[0]})
 		require.NoError(t, err)
 		settled, _ := state.ChangeRecorded(number)
 		require.False(t, settled)
@@ -130,7 +130,7 @@ func TestState_Change(t *testing.T) {
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(failure))
 	})
 
-	t.Run("a change that the rows refuse for ever is given up, and its request is told", func(t *testing.T) {
+	t.Run("a change that the rows refuse permanently is given up, and its caller gets the reason", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		number, err := state.Change(start, pause("a"))
@@ -138,7 +138,7 @@ func TestState_Change(t *testing.T) {
 		state.Unloggable("the table is full")
 		settled, failure := carriedOver(t, state).ChangeRecorded(number)
 		require.True(t, settled)
-		require.EqualError(t, failure, "the change was made and cannot be recorded: the table is full")
+		require.EqualError(t, failure, "the change was made but cannot be recorded: the table is full")
 		require.EqualValues(t, 1, state.Counters().Unloggable)
 		require.Empty(t, state.Unlogged(9, 9).Changes)
 	})
@@ -156,7 +156,7 @@ func TestState_ChangesAreNumberedOnce(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"change": func(t *rapid.T) {
 				id := fmt.Sprint(rapid.IntRange(1, 40).Draw(t, "id"))
-				r := attune.ChangeRequest{ID: id, Author: somebody, Kind: attune.ChangeCancel, Ticket: tickets(1, 50)[rapid.IntRange(0, 49).Draw(t, "ticket")]}
+				r := attune.ChangeRequest{ID: id, Author: person, Kind: attune.ChangeCancel, Ticket: tickets(1, 50)[rapid.IntRange(0, 49).Draw(t, "ticket")]}
 				if rapid.Bool().Draw(t, "mode") {
 					r.Kind, r.Mode = attune.ChangeMode, rapid.SampledFrom([]attune.QueueMode{attune.QueueOpen, attune.QueuePaused}).Draw(t, "to")
 				}

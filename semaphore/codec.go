@@ -14,19 +14,21 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// encodingVersion is the version of the carried form. A reader refuses any other one: a queue must not be continued by code
-// that does not know all of its state. From the first release on, a reader also knows every earlier version.
+// encodingVersion is the version of the JSON form. A reader refuses any other version, because code that does not know all of
+// the state must not continue a queue. From the first release on, a reader also knows every earlier version.
 const encodingVersion = 1
 
-// carried is the JSON form of a [State]: what a person may want to read is plain, the long lists are packed.
+// carried is the JSON form of a [State]. Long lists of tickets are packed; all other fields are readable.
+//
+// Stored in Temporal's history: the input of every run of the queue's workflow.
 type carried struct {
 	Version  int                   `json:"v"`
 	Policy   attune.QueuePolicy    `json:"policy"`
-	Mode     attune.QueueMode      `json:"mode,omitempty"` // empty is open
+	Mode     attune.QueueMode      `json:"mode,omitempty"` // empty means open
 	Override *attune.LimitOverride `json:"override,omitempty"`
 	Next     int64                 `json:"next"`
 	Grants   int64                 `json:"grants"`
-	// Generation is how often the queue was rebuilt.
+	// Generation is the number of rebuilds of the queue.
 	Generation int64             `json:"generation,omitempty"`
 	Holders    []Holder          `json:"holders,omitempty"`
 	Waiting    packed            `json:"waiting,omitzero"`
@@ -39,12 +41,12 @@ type carried struct {
 	Unlogged   []pendingChange   `json:"unlogged,omitempty"`
 	Made       []madeRequest     `json:"made,omitempty"`
 	Counters   Counters          `json:"counters"`
-	// InspectAfter is left out when it is the usual one.
+	// InspectAfter is omitted if it is the default.
 	InspectAfter attune.Duration `json:"inspect_after,omitzero"`
 	Sleep        carriedSleep    `json:"sleep,omitzero"`
 }
 
-// carriedSleep is the JSON form of [sleep]. After is left out when it is the usual one.
+// carriedSleep is the JSON form of [sleep]. After is omitted if it is the default.
 type carriedSleep struct {
 	After  attune.Duration `json:"after,omitzero"`
 	LookAt time.Time       `json:"look_at,omitzero"`
@@ -53,21 +55,21 @@ type carriedSleep struct {
 	Done   int64           `json:"done,omitempty"`
 }
 
-// carriedSettling is a run of settlements that ended the same way.
+// carriedSettling is a series of consecutive settlements with the same status and reason.
 type carriedSettling struct {
 	Status  attune.EnforcementStatus `json:"status"`
 	Reason  attune.Reason            `json:"reason"`
 	Tickets packed                   `json:"tickets"`
 }
 
-// packed is a list of tickets as base64 of varint differences (sequence, enforcement, enqueued-at in milliseconds) from
-// the ticket before: 3 to 8 bytes a ticket in practice, 16 at most once ids and times are near each other.
+// packed is a list of tickets as base64. Each ticket is three varints: the differences of sequence, enforcement and enqueue
+// time (in milliseconds) from the previous ticket. A ticket takes 3 to 8 bytes in practice.
 type packed struct {
 	Count  int    `json:"count"`
 	Packed string `json:"packed"`
-	// Retries are the attempts of those tickets that are not for a first one.
+	// Retries has the attempts of tickets that are not newcomers.
 	Retries []carriedRetry `json:"retries,omitempty"`
-	// Lanes are the lanes of the tickets as base64 of varints; left out when every ticket is in lane 0.
+	// Lanes has the lanes of the tickets as base64 of varints. It is omitted if every ticket is in lane 0.
 	Lanes string `json:"lanes,omitempty"`
 }
 
@@ -76,13 +78,14 @@ type carriedRetry struct {
 	Attempt  int   `json:"attempt"`
 }
 
-// MarshalJSON writes the state in its carried form.
+// MarshalJSON encodes the state for the next run.
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
 		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
-		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.doubted, Counters: s.counters,
-		Changes: s.changes, Unlogged: s.unlogged, Made: s.made,
+		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.reacquired,
+		Counters: s.counters,
+		Changes:  s.changes, Unlogged: s.unlogged, Made: s.made,
 	}
 	if s.inspectAfter != InspectAfter {
 		c.InspectAfter = attune.Duration(s.inspectAfter)
@@ -98,20 +101,20 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	return json.Marshal(c)
 }
 
-// UnmarshalJSON reads the carried form, and refuses one that is damaged or newer than this code.
+// UnmarshalJSON decodes a state from MarshalJSON. It returns an error for damaged data and for another version of the encoding.
 func (s *State) UnmarshalJSON(data []byte) error {
 	var c carried
 	if err := json.Unmarshal(data, &c); err != nil {
 		return fmt.Errorf("queue state: %w", err)
 	}
 	if c.Version != encodingVersion {
-		return fmt.Errorf("queue state has version %d, this program reads version %d: deploy a program that knows it",
+		return fmt.Errorf("queue state has version %d, this program reads version %d: deploy a version of attune that reads it",
 			c.Version, encodingVersion)
 	}
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
-		holders: c.Holders, skipped: c.Skipped, counters: c.Counters, recorded: c.Recorded, doubted: c.Doubted,
+		holders: c.Holders, skipped: c.Skipped, counters: c.Counters, recorded: c.Recorded, reacquired: c.Doubted,
 		changes: c.Changes, unlogged: c.Unlogged, made: c.Made,
 		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
@@ -137,7 +140,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 }
 
 func (p sleep) carried() carriedSleep {
-	c := carriedSleep{LookAt: p.lookAt, Grants: p.grants, UpTo: p.upTo, Done: p.done}
+	c := carriedSleep{LookAt: p.checkAt, Grants: p.grants, UpTo: p.upTo, Done: p.done}
 	if p.after != SleepAfter {
 		c.After = attune.Duration(p.after)
 	}
@@ -146,7 +149,7 @@ func (p sleep) carried() carriedSleep {
 
 func (c carriedSleep) sleep() sleep {
 	after := time.Duration(cmp.Or(c.After, attune.Duration(SleepAfter)))
-	return sleep{after: after, lookAt: c.LookAt, grants: c.Grants, upTo: c.UpTo, done: c.Done}
+	return sleep{after: after, checkAt: c.LookAt, grants: c.Grants, upTo: c.UpTo, done: c.Done}
 }
 
 func pack(tickets []attune.Ticket) packed {
@@ -217,7 +220,7 @@ func (p packed) unpack() ([]attune.Ticket, error) {
 	return tickets, p.unpackLanes(tickets)
 }
 
-// unpackLanes puts the tickets into their lanes.
+// unpackLanes sets the lanes of tickets.
 func (p packed) unpackLanes(tickets []attune.Ticket) error {
 	if p.Lanes == "" {
 		return nil

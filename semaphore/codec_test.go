@@ -30,7 +30,7 @@ func line(n int) *semaphore.State {
 func TestState_CarriedForm(t *testing.T) {
 	t.Parallel()
 
-	t.Run("reads for a person", func(t *testing.T) {
+	t.Run("the encoded state is readable", func(t *testing.T) {
 		t.Parallel()
 		state := semaphore.New(attune.QueueSnapshot{Policy: attune.QueuePolicy{Revision: 3, Limit: 1, MaxQueued: 10}})
 		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -46,7 +46,7 @@ func TestState_CarriedForm(t *testing.T) {
 		}`, string(data))
 	})
 
-	t.Run("16 bytes a waiter at most", func(t *testing.T) {
+	t.Run("a waiting ticket takes 16 bytes at most", func(t *testing.T) {
 		t.Parallel()
 		data, err := json.Marshal(line(10_000))
 		require.NoError(t, err)
@@ -54,17 +54,17 @@ func TestState_CarriedForm(t *testing.T) {
 	})
 
 	refused := map[string]struct{ data, says string }{
-		"a newer version":         {`{"v":2}`, "version 2"},
-		"no version":              {`{}`, "version 0"},
-		"text that is not base64": {`{"v":1,"waiting":{"count":1,"packed":"*"}}`, "damaged"},
-		"more tickets than bytes": {`{"v":1,"waiting":{"count":9,"packed":"AgIC"}}`, "damaged"},
-		"a negative count":        {`{"v":1,"waiting":{"count":-1,"packed":""}}`, "-1 tickets in 0 bytes"},
-		"fewer tickets":           {`{"v":1,"early":{"count":1,"packed":"AgICAgIC"}}`, "damaged"},
-		"half a ticket":           {`{"v":1,"settling":[{"tickets":{"count":1,"packed":"Ag"}}]}`, "damaged"},
-		"another type":            {`{"v":"1"}`, "queue state"},
+		"the version is newer":                   {`{"v":2}`, "version 2"},
+		"the version is missing":                 {`{}`, "version 0"},
+		"the text is not base64":                 {`{"v":1,"waiting":{"count":1,"packed":"*"}}`, "damaged"},
+		"there are more tickets than bytes":      {`{"v":1,"waiting":{"count":9,"packed":"AgIC"}}`, "damaged"},
+		"the count is negative":                  {`{"v":1,"waiting":{"count":-1,"packed":""}}`, "-1 tickets in 0 bytes"},
+		"there are fewer tickets than the count": {`{"v":1,"early":{"count":1,"packed":"AgICAgIC"}}`, "damaged"},
+		"a ticket is incomplete":                 {`{"v":1,"settling":[{"tickets":{"count":1,"packed":"Ag"}}]}`, "damaged"},
+		"the type is wrong":                      {`{"v":"1"}`, "queue state"},
 	}
 	for name, tt := range refused {
-		t.Run("refuses "+name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := json.Unmarshal([]byte(tt.data), new(semaphore.State))
 			require.ErrorContains(t, err, tt.says)
@@ -86,7 +86,7 @@ func FuzzState_UnmarshalJSON(f *testing.F) {
 			return
 		}
 		first, err := json.Marshal(state)
-		if err != nil { // a time outside of what JSON can say
+		if err != nil { // a time that JSON cannot represent
 			require.True(t, strings.Contains(err.Error(), "Time") || strings.Contains(err.Error(), "year"), err)
 			return
 		}

@@ -8,35 +8,40 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// rememberedRequests is how many requests for changes a queue remembers after their changes were recorded. A request that
-// arrives again within that many others is known; its caller had lost the answer.
+// rememberedRequests is how many change requests a queue remembers after their changes were recorded. A caller that lost the
+// reply can repeat its request until that many other requests have arrived.
 const rememberedRequests = 100
 
-// pendingChange is a change that was made by hand and is not recorded yet.
+// pendingChange is a manual change that is not recorded yet.
+//
+// Stored in Temporal's history: part of the carried [State].
 type pendingChange struct {
 	attune.QueueChange
-	// After is how many settlements are recorded before or together with the change. For a cancel, that includes its own.
+	// After is the number of settlements that must be recorded before the change or together with it. For a cancel, this
+	// includes its own settlement.
 	After int64 `json:"after,omitempty"`
-	// Mode and Override are how the queue was set by hand once the change was made.
+	// Mode and Override are those of the queue after the change.
 	Mode     attune.QueueMode      `json:"mode,omitempty"`
 	Override *attune.LimitOverride `json:"override,omitempty"`
 }
 
 // madeRequest is a request whose change was made.
+//
+// Stored in Temporal's history: part of the carried [State].
 type madeRequest struct {
 	ID     string `json:"id"`
-	Number int64  `json:"n"`
-	// Failure says why the change has no effect or no record after all; empty if it has both.
+	Number int64  `json:"n"` // of the change
+	// Failure says why the change turned out to have no effect, or could not be recorded. It is empty otherwise.
 	Failure     string      `json:"failure,omitempty"`
 	FailureCode attune.Code `json:"failure_code,omitempty"`
 }
 
-// Change makes a change by hand and returns the number under which it is recorded. A request that was made before changes
-// nothing and returns the same number. A request that no queue can carry out is [attune.CodeInvalid]; one that changes
-// nothing, or whose ticket does not wait, is [attune.CodeConflict].
+// Change makes a manual change and returns its number. A repeated request changes nothing and returns the same number. An
+// invalid request is [attune.CodeInvalid]. A request without effect, or the cancel of a ticket that does not wait, is
+// [attune.CodeConflict].
 //
-// While the queue is paused, waiting time goes on, and so do deadlines. A ticket that holds a slot is not cancelled: the end
-// of its execution frees the slot.
+// Deadlines of tickets do not stop while the queue is paused. A holder cannot be cancelled here: the end of its execution frees
+// the slot.
 func (s *State) Change(now time.Time, r attune.ChangeRequest) (number int64, err error) {
 	if i := s.requestOf(r.ID); i >= 0 {
 		return s.made[i].Number, nil
@@ -44,7 +49,7 @@ func (s *State) Change(now time.Time, r attune.ChangeRequest) (number int64, err
 	if err := r.Validate(); err != nil {
 		return 0, err
 	}
-	s.decide(now) // a limit by hand may have run out, a ticket may have expired
+	s.decide(now) // a manual limit or a ticket can have expired
 	change := attune.QueueChange{Request: r.ID, At: now, Author: r.Author, Kind: r.Kind}
 	switch r.Kind {
 	case attune.ChangeMode:
@@ -65,19 +70,19 @@ func (s *State) Change(now time.Time, r attune.ChangeRequest) (number int64, err
 
 func (s *State) setMode(change *attune.QueueChange, mode attune.QueueMode) error {
 	if mode == s.mode {
-		return attune.Errorf(attune.CodeConflict, "the queue is %s already", mode)
+		return attune.Errorf(attune.CodeConflict, "the queue is already %s", mode)
 	}
 	change.From, change.To = string(s.mode), string(mode)
 	s.mode = mode
 	return nil
 }
 
-// setLimit keeps the end of a limit in whole seconds, as the record of the change has it.
+// setLimit sets or clears the manual limit. It truncates the end to whole seconds, the precision of the recorded change.
 func (s *State) setLimit(change *attune.QueueChange, override *attune.LimitOverride) error {
 	if override != nil && !override.Until.IsZero() {
 		until := override.Until.UTC().Truncate(time.Second)
 		if !until.After(change.At) {
-			return attune.Errorf(attune.CodeInvalid, "until %s: the time has passed", until.Format(time.RFC3339))
+			return attune.Errorf(attune.CodeInvalid, "until %s: use a time in the future", until.Format(time.RFC3339))
 		}
 		override = &attune.LimitOverride{Limit: override.Limit, Until: until}
 	}
@@ -87,9 +92,9 @@ func (s *State) setLimit(change *attune.QueueChange, override *attune.LimitOverr
 		s.override = override
 		return nil
 	case override == nil:
-		return attune.Errorf(attune.CodeConflict, "the limit is the policy's already")
+		return attune.Errorf(attune.CodeConflict, "the policy's limit is already in force")
 	default:
-		return attune.Errorf(attune.CodeConflict, "the limit is %s already", change.To)
+		return attune.Errorf(attune.CodeConflict, "the limit is already %s", change.To)
 	}
 }
 
@@ -100,7 +105,7 @@ func (s *State) limitText(override *attune.LimitOverride) string {
 	return override.String()
 }
 
-// cancel takes a ticket out of the line that it waits in, or would have come to.
+// cancel settles a ticket that waits or has not arrived yet.
 func (s *State) cancel(change *attune.QueueChange, ticket attune.Ticket) error {
 	if !s.Awaits(ticket) || !s.dropWaiting(ticket) {
 		s.counters.Unknown++
@@ -130,9 +135,9 @@ func (s *State) requestOf(id string) int {
 	return slices.IndexFunc(s.made, func(m madeRequest) bool { return m.ID == id })
 }
 
-// Unlogged returns up to n changes that are not recorded, oldest first, with how the queue was set by hand after the last of
-// them. settlements says how many of the [State.Unrecorded] settlements are recorded with them: a cancel is never recorded
-// without its settlement.
+// Unlogged returns up to n unrecorded changes, oldest first, with the mode and the override after the last of them. settlements
+// is the number of [State.Unrecorded] settlements that the caller records together with them. A cancel is returned only if its
+// settlement is recorded before or among these.
 func (s *State) Unlogged(n, settlements int) attune.QueueControl {
 	control := attune.QueueControl{Generation: s.generation, Mode: s.mode, Override: s.override}
 	for _, pending := range s.unlogged[:min(n, len(s.unlogged))] {
@@ -145,22 +150,23 @@ func (s *State) Unlogged(n, settlements int) attune.QueueControl {
 	return control
 }
 
-// Logged removes the first n unrecorded changes: the rows have them.
+// Logged removes the first n unrecorded changes: the database has them.
 func (s *State) Logged(n int) {
 	s.unlogged = slices.Delete(s.unlogged, 0, min(n, len(s.unlogged)))
 }
 
-// Unloggable removes the first unrecorded change: the rows refuse it for ever, for the reason given.
+// Unloggable removes the first unrecorded change, because the database refuses it permanently, and stores the reason for its
+// caller.
 func (s *State) Unloggable(reason string) {
 	if len(s.unlogged) == 0 {
 		return
 	}
-	s.fail(s.unlogged[0].Number, attune.CodeInternal, "the change was made and cannot be recorded: "+reason)
+	s.fail(s.unlogged[0].Number, attune.CodeInternal, "the change was made but cannot be recorded: "+reason)
 	s.counters.Unloggable++
 	s.Logged(1)
 }
 
-// refuseCancel notes that a cancel has no effect: the row of its ticket says that the ticket holds a slot, or has run.
+// refuseCancel marks the pending cancel of a ticket as failed, because the row of the ticket has a grant.
 func (s *State) refuseCancel(ticket attune.Ticket) {
 	for _, pending := range s.unlogged {
 		if pending.Kind == attune.ChangeCancel && pending.Enforcement == ticket.Enforcement {
@@ -177,7 +183,8 @@ func (s *State) fail(number int64, code attune.Code, reason string) {
 	}
 }
 
-// ChangeRecorded reports whether the record of a change is settled, and why it has no effect or no record after all.
+// ChangeRecorded reports whether a change has been recorded or given up. failure says why the change had no effect or was not
+// recorded.
 func (s *State) ChangeRecorded(number int64) (settled bool, failure error) {
 	if len(s.unlogged) > 0 && s.unlogged[0].Number <= number {
 		return false, nil
@@ -190,5 +197,5 @@ func (s *State) ChangeRecorded(number int64) (settled bool, failure error) {
 	return true, nil
 }
 
-// Changes is how many changes were made by hand so far.
+// Changes returns the number of manual changes made so far.
 func (s *State) Changes() int64 { return s.changes }

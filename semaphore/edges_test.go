@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// waitingIn are the sequences of the line, in order.
+// waitingIn returns the sequences of the line, in order.
 func waitingIn(state *semaphore.State) []int64 {
 	sequences := []int64{}
 	for _, ticket := range state.Front(state.Waiting()) {
@@ -27,36 +27,36 @@ func attempt(n int, of attune.Ticket) []attune.Ticket {
 func TestState_Counters(t *testing.T) {
 	t.Parallel()
 
-	t.Run("each operation counts what it found", func(t *testing.T) {
+	t.Run("each operation counts its outcome", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
 		state.Acquire(start, tickets(1, 2)) // one holds, one waits
 		state.Acquire(start, tickets(6, 6))
 		state.Acquire(start, tickets(6, 6)) // behind a gap
-		require.NoError(t, cancel(state, start, somebody, tickets(7, 7)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(7, 7)[0]))
 		state.Acquire(start, tickets(7, 7)) // ended before its turn
-		require.Error(t, cancel(state, start, somebody, tickets(1, 1)[0]))
+		require.Error(t, cancel(state, start, person, tickets(1, 1)[0]))
 		state.Backfill(start, semaphore.Gap{From: 3, To: 5}, tickets(4, 4))
-		state.Release(start, tickets(1, 2)) // one holds, and one has run while it waited
+		state.Release(start, tickets(1, 2)) // one holds a slot, and one ran under a lost decision
 		state.Release(start, tickets(1, 1))
 		require.Equal(t, semaphore.Counters{
 			Accepted: 5, Granted: 3, Completed: 1, Cancelled: 1, Withdrawn: 1, Repeated: 4, Unknown: 2, Skipped: 2,
 		}, state.Counters())
 	})
 
-	t.Run("a queue that is drained counts a newcomer that has arrived before as repeated, and keeps its place", func(t *testing.T) {
+	t.Run("a draining queue keeps the place of a newcomer that arrived before, and counts it as repeated", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0})
 		state.Acquire(start, tickets(2, 2))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, tickets(2, 3))
 		state.Acquire(start, tickets(3, 3))
 		require.Equal(t, []int64{2}, waitingIn(state), "3 was rejected")
 		require.Equal(t, semaphore.Counters{Accepted: 2, Rejected: 1, Repeated: 2}, state.Counters())
 	})
 
-	t.Run("a queue that is rebuilt has accepted what holds and what waits", func(t *testing.T) {
+	t.Run("a rebuilt queue counts its holders and waiting tickets as accepted", func(t *testing.T) {
 		t.Parallel()
 		state := semaphore.New(attune.QueueSnapshot{
 			Policy: attune.QueuePolicy{Limit: 1, MaxQueued: 100}, LastSequence: 3, LastGrant: 1,
@@ -65,7 +65,7 @@ func TestState_Counters(t *testing.T) {
 		require.Equal(t, semaphore.Counters{Accepted: 3, Granted: 1}, state.Counters())
 	})
 
-	t.Run("a slot that was found free is recovered and completed", func(t *testing.T) {
+	t.Run("a slot that an inspection frees counts as recovered and completed", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 1))
@@ -77,7 +77,7 @@ func TestState_Counters(t *testing.T) {
 func TestState_Line(t *testing.T) {
 	t.Parallel()
 
-	t.Run("tickets behind a gap have places behind those in front of it", func(t *testing.T) {
+	t.Run("tickets behind a gap have positions behind the tickets in front of it", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, append(tickets(1, 3), tickets(5, 6)...))
@@ -87,7 +87,7 @@ func TestState_Line(t *testing.T) {
 		require.Equal(t, 4, state.Position(106))
 	})
 
-	t.Run("a ticket is not older than the one in front of it", func(t *testing.T) {
+	t.Run("a ticket is never older than the ticket in front of it", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0, QueueTimeout: attune.Duration(time.Minute)})
 		line := tickets(1, 3)
@@ -99,18 +99,18 @@ func TestState_Line(t *testing.T) {
 		require.Equal(t, []int64{3}, waitingIn(state), "the first two expire together")
 	})
 
-	t.Run("a ticket for the first attempt is a newcomer, numbered or not", func(t *testing.T) {
+	t.Run("a ticket for the first attempt is a newcomer, with attempt 0 or 1", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0, MaxQueued: 1, Overflow: attune.OverflowReject})
 		state.Acquire(start, attempt(1, tickets(1, 1)[0]))
 		state.Acquire(start, attempt(1, tickets(2, 2)[0]))
 		require.Equal(t, []int64{1}, waitingIn(state))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, attempt(1, tickets(3, 3)[0]))
 		require.EqualValues(t, 2, state.Counters().Rejected)
 	})
 
-	t.Run("the same revision of a policy again changes nothing", func(t *testing.T) {
+	t.Run("a repeated revision of the policy changes nothing", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 2, Limit: 1})
 		state.SetPolicy(start, attune.QueuePolicy{Revision: 2, Limit: 5})
@@ -129,7 +129,7 @@ func TestState_Backfill(t *testing.T) {
 	}
 	gap := semaphore.Gap{From: 2, To: 3}
 
-	t.Run("the first and the last of a gap may wait", func(t *testing.T) {
+	t.Run("the first and the last ticket of a gap wait", func(t *testing.T) {
 		t.Parallel()
 		state := behindGap(attune.QueuePolicy{Limit: 1})
 		state.Backfill(start, gap, tickets(2, 3))
@@ -137,7 +137,7 @@ func TestState_Backfill(t *testing.T) {
 		require.Zero(t, state.Counters().Skipped)
 	})
 
-	t.Run("all of a gap may have ended", func(t *testing.T) {
+	t.Run("all tickets of a gap have ended", func(t *testing.T) {
 		t.Parallel()
 		state := behindGap(attune.QueuePolicy{Limit: 1})
 		state.Backfill(start, gap, nil)
@@ -147,7 +147,7 @@ func TestState_Backfill(t *testing.T) {
 		require.False(t, missing)
 	})
 
-	t.Run("a gap may be one ticket", func(t *testing.T) {
+	t.Run("a gap consists of one ticket", func(t *testing.T) {
 		t.Parallel()
 		state := behindGap(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(2, 2))
@@ -155,7 +155,7 @@ func TestState_Backfill(t *testing.T) {
 		require.Equal(t, []int64{2, 4}, waitingIn(state))
 	})
 
-	t.Run("an answer that comes too late, or is about another gap, changes nothing", func(t *testing.T) {
+	t.Run("a late backfill, or a backfill of another gap, changes nothing", func(t *testing.T) {
 		t.Parallel()
 		state := behindGap(attune.QueuePolicy{Limit: 1})
 		state.Backfill(start, semaphore.Gap{From: 3, To: 3}, nil)
@@ -167,7 +167,7 @@ func TestState_Backfill(t *testing.T) {
 		require.Equal(t, before, carriedOver(t, state))
 	})
 
-	t.Run("an answer that comes too late drops nobody from a line that is longer than the bound", func(t *testing.T) {
+	t.Run("a late backfill drops no ticket from a line above the bound", func(t *testing.T) {
 		t.Parallel()
 		state := behindGap(attune.QueuePolicy{Revision: 1, Limit: 1})
 		state.Backfill(start, gap, tickets(2, 3))
@@ -176,7 +176,7 @@ func TestState_Backfill(t *testing.T) {
 		require.Equal(t, []int64{2, 3, 4}, waitingIn(state))
 	})
 
-	t.Run("newcomers that were found are subject to the bound, retries are not", func(t *testing.T) {
+	t.Run("the bound applies to backfilled newcomers, not to retries", func(t *testing.T) {
 		t.Parallel()
 		state := behindGap(attune.QueuePolicy{Limit: 1, MaxQueued: 1, Overflow: attune.OverflowReject})
 		state.Backfill(start, gap, append(tickets(2, 2), attempt(2, tickets(3, 3)[0])...))
@@ -198,13 +198,13 @@ func TestState_LeavesOthersAlone(t *testing.T) {
 		require.Equal(t, []int64{3}, waitingIn(state))
 	})
 
-	t.Run("a cancel that comes too late fails alone", func(t *testing.T) {
+	t.Run("a late cancel fails without affecting other changes", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
-		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
-		require.NoError(t, cancel(state, start, somebody, tickets(3, 3)[0]))
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
+		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
 		state.Recorded(start, 2, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
 		settled, _ := state.ChangeRecorded(1)
 		require.False(t, settled, "it is not recorded yet")
@@ -219,18 +219,18 @@ func TestState_LeavesOthersAlone(t *testing.T) {
 		}
 	})
 
-	t.Run("a change is not recorded before those in front of it", func(t *testing.T) {
+	t.Run("a change is never recorded before an earlier change", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0})
 		state.Acquire(start, tickets(1, 1))
-		require.NoError(t, cancel(state, start, somebody, tickets(1, 1)[0]))
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
+		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
 		require.Empty(t, state.Unlogged(9, 0).Changes, "the cancel waits for its settlement, and the pause for the cancel")
 		state.Recorded(start, 1, nil)
 		require.Len(t, state.Unlogged(9, 0).Changes, 2)
 	})
 
-	t.Run("a retry of a ticket that waits or is behind a gap counts once", func(t *testing.T) {
+	t.Run("a repeated retry of a ticket that waits or is behind a gap counts once", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0})
 		state.Acquire(start, append(tickets(1, 1), tickets(3, 3)...))
@@ -249,12 +249,12 @@ func TestState_LeavesOthersAlone(t *testing.T) {
 func TestState_RecordedSettlements(t *testing.T) {
 	t.Parallel()
 
-	t.Run("settlements are counted up over several rounds", func(t *testing.T) {
+	t.Run("the count of recorded settlements adds up over several rounds", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 4))
 		for sequence := range int64(2) {
-			require.NoError(t, cancel(state, start, somebody, tickets(sequence+2, sequence+2)[0]))
+			require.NoError(t, cancel(state, start, person, tickets(sequence+2, sequence+2)[0]))
 		}
 		state.Recorded(start, 1, nil)
 		state.Release(start, tickets(1, 1))
@@ -274,7 +274,7 @@ func TestState_RecordedSettlements(t *testing.T) {
 		require.EqualValues(t, 3, state.Undelivered(2)[1].Number)
 	})
 
-	t.Run("a ticket that holds a slot after all is named twice and holds one slot", func(t *testing.T) {
+	t.Run("a reinstated ticket that is listed twice holds one slot", func(t *testing.T) {
 		t.Parallel()
 		state, held := forgetful(t)
 		state.Recorded(start.Add(10*time.Second), 1, []attune.Grant{held, held})
@@ -282,25 +282,25 @@ func TestState_RecordedSettlements(t *testing.T) {
 		require.EqualValues(t, 1, state.Counters().Granted)
 	})
 
-	t.Run("a number that was spent meanwhile is not given out again", func(t *testing.T) {
+	t.Run("a number that was used meanwhile is not assigned again", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 4))
-		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
-		state.Release(start, tickets(3, 3)) // it has run while it waited: number 2 is spent
+		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
+		state.Release(start, tickets(3, 3)) // it ran under a lost decision, which used number 2
 		state.Recorded(start, 1, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
 		state.Release(start, tickets(1, 2))
 		require.Equal(t, []int64{4}, granted(state))
 		require.EqualValues(t, 4, state.Undelivered(1)[0].Number)
 	})
 
-	t.Run("each settlement keeps its status and its reason over a hand-over of the state", func(t *testing.T) {
+	t.Run("each settlement keeps its status and reason when the state is carried over", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 0, MaxQueued: 2, Overflow: attune.OverflowReject, QueueTimeout: attune.Duration(time.Minute)})
 		state.Acquire(start, tickets(1, 4)) // 3 and 4 are rejected: the line is full
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, tickets(5, 5))
-		require.NoError(t, cancel(state, start, somebody, tickets(1, 1)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
 		state.Advance(start.Add(time.Minute))
 		var reasons []attune.Reason
 		for _, settlement := range state.Unrecorded(9) {
@@ -318,9 +318,9 @@ func TestState_FirstLook(t *testing.T) {
 	state := semaphore.New(attune.QueueSnapshot{Policy: attune.QueuePolicy{MaxQueued: 100}, LastSequence: 2, Waiting: tickets(1, 2)})
 	rebuilt := start.Add(time.Hour)
 	state.Rebuilt(rebuilt)
-	require.Empty(t, state.Drowsy(9), "a queue that was just rebuilt gives its tickets the time to be granted")
+	require.Empty(t, state.SleepersToStart(9), "a queue that was just rebuilt gives its tickets the time to be granted")
 	state.Advance(rebuilt.Add(semaphore.SleepAfter))
-	require.Equal(t, tickets(1, 2), state.Drowsy(9))
+	require.Equal(t, tickets(1, 2), state.SleepersToStart(9))
 }
 
 func TestEarlier(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// A ticket keeps its lane wherever it waits, when it is granted, and over every hand-over from run to run.
+// A ticket keeps its lane while it waits, when it is granted, and when the state is carried over.
 func TestState_KeepsLanes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -25,7 +25,7 @@ func TestState_KeepsLanes(t *testing.T) {
 				Enforcement: attune.EnforcementID(100 + i), Sequence: int64(i + 1), EnqueuedAt: start.Add(time.Duration(i) * time.Second), Lane: lane,
 			}
 		}
-		gap := rapid.IntRange(1, len(tickets)-1).Draw(t, "missing") // what comes after it is early
+		gap := rapid.IntRange(1, len(tickets)-1).Draw(t, "missing") // the later tickets are early
 		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 100, QueueTimeout: attune.Duration(time.Minute)})
 		state.Acquire(start, append(append([]attune.Ticket{}, tickets[:gap]...), tickets[gap+1:]...))
 		state = handOver(t, state)
@@ -44,7 +44,7 @@ func TestState_KeepsLanes(t *testing.T) {
 	})
 }
 
-// handOver is what the next run of the queue's workflow starts from.
+// handOver returns the state of the next run.
 func handOver(t *rapid.T, state *semaphore.State) *semaphore.State {
 	data, err := json.Marshal(state)
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func handOver(t *rapid.T, state *semaphore.State) *semaphore.State {
 func TestState_CarriedLanes(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a queue without lanes carries none", func(t *testing.T) {
+	t.Run("a queue without lanes encodes no lanes", func(t *testing.T) {
 		t.Parallel()
 		data, err := json.Marshal(line(100))
 		require.NoError(t, err)
@@ -64,14 +64,14 @@ func TestState_CarriedLanes(t *testing.T) {
 	})
 
 	refused := map[string]string{
-		"text that is not base64":  `*`,
-		"a lane for every second":  `AQ`,
-		"a lane that is no number": `/////////////w`,
-		"a lane above the bound":   `AQGAgICACA`,
-		"more lanes than tickets":  `AQEB`,
+		"the text is not base64":            `*`,
+		"a lane is missing":                 `AQ`,
+		"a lane is no number":               `/////////////w`,
+		"a lane is above the bound":         `AQGAgICACA`,
+		"there are more lanes than tickets": `AQEB`,
 	}
 	for name, lanes := range refused {
-		t.Run("refuses "+name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			data, err := json.Marshal(line(2))
 			require.NoError(t, err)

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the model take 4000 walks of 30 steps on average, 120 000 operations, unless the command line or
-// RAPID_CHECKS says how many.
+// TestMain sets the default of 4000 walks of the model, with 30 steps on average. The command line and RAPID_CHECKS override it.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	_, set := os.LookupEnv("RAPID_CHECKS")

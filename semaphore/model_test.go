@@ -16,7 +16,7 @@ import (
 
 const sleepAfter = 3 * time.Second
 
-var somebody = authorNamed("somebody", "")
+var person = authorNamed("person", "")
 
 type machine struct {
 	state  *semaphore.State
@@ -48,7 +48,7 @@ func (m *machine) ticket(t *rapid.T) (attune.Ticket, bool) {
 	return rapid.SampledFrom(m.oracle.entries).Draw(t, "entry").ticket, true
 }
 
-// acquire signals tickets; those the oracle calls unsent are newcomers.
+// acquire acquires tickets. Tickets that the oracle calls unsent are newcomers.
 func (m *machine) acquire(tickets ...attune.Ticket) {
 	newcomers := 0
 	for _, ticket := range tickets {
@@ -137,7 +137,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 					m.oracle.settled = append(m.oracle.settled, ticket.Sequence)
 				}
 			}
-			err := cancel(m.state, m.now, somebody, ticket)
+			err := cancel(m.state, m.now, person, ticket)
 			require.Equal(t, place == holding || place == ended, err != nil, "a cancel is refused unless its ticket waits: %v", err)
 			m.oracle.settle(m.now)
 		},
@@ -156,10 +156,10 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.oracle.settle(m.now)
 		},
 		"set mode": func(t *rapid.T) {
-			// Mostly open, or nothing would ever happen.
+			// Mostly open, so that tickets are granted.
 			m.oracle.mode = rapid.SampledFrom([]attune.QueueMode{attune.QueueOpen, attune.QueueOpen, attune.QueuePaused, attune.QueueDraining}).Draw(t, "mode")
 			changes := m.state.Mode() != m.oracle.mode
-			require.Equal(t, changes, setMode(m.state, m.now, somebody, m.oracle.mode) == nil)
+			require.Equal(t, changes, setMode(m.state, m.now, person, m.oracle.mode) == nil)
 			m.oracle.settle(m.now)
 		},
 		"override": func(t *rapid.T) {
@@ -170,7 +170,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			passed := !override.Until.IsZero() && !override.Until.After(m.now)
 			current, set := m.state.Override()
 			ranOut := set && !current.Until.IsZero() && !current.Until.After(m.now)
-			err := setLimit(m.state, m.now, somebody, &override)
+			err := setLimit(m.state, m.now, person, &override)
 			require.Equal(t, passed || set && !ranOut && current == override, err != nil, "%+v after %+v: %v", override, current, err)
 			if err == nil {
 				m.oracle.override = &override
@@ -179,7 +179,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		},
 		"clear override": func(t *rapid.T) {
 			m.oracle.limit(m.now)
-			require.Equal(t, m.oracle.override != nil, setLimit(m.state, m.now, somebody, nil) == nil)
+			require.Equal(t, m.oracle.override != nil, setLimit(m.state, m.now, person, nil) == nil)
 			m.oracle.override = nil
 			m.oracle.settle(m.now)
 		},
@@ -191,7 +191,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"inspect": func(t *rapid.T) {
 			var gone, lost []attune.Ticket
 			for _, suspect := range m.state.Suspects(m.now) {
-				if m.oracle.tentative(suspect.Ticket) { // it has not run yet, so it cannot have ended
+				if m.oracle.tentative(suspect.Ticket) { // the grant is not delivered, so the execution cannot have ended
 					continue
 				}
 				switch rapid.IntRange(0, 2).Draw(t, "what became of it") {
@@ -220,7 +220,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			}
 			ticket.Attempt = rapid.IntRange(1, 4).Draw(t, "attempt")
 			retry := attune.Retry{Ticket: ticket, NotBefore: m.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)}
-			if m.oracle.tentative(ticket) { // it has not run yet, so nothing can have failed
+			if m.oracle.tentative(ticket) { // the grant is not delivered, so no attempt can have failed
 				return
 			}
 			switch e := &m.oracle.entries[ticket.Sequence-1]; e.place {
@@ -252,20 +252,20 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			}
 		},
 		"sleep": func(t *rapid.T) {
-			tickets := m.state.Drowsy(rapid.IntRange(1, 3).Draw(t, "n"))
+			tickets := m.state.SleepersToStart(rapid.IntRange(1, 3).Draw(t, "n"))
 			for _, ticket := range tickets {
 				require.Equal(t, waiting, m.oracle.entries[ticket.Sequence-1].place)
 				require.False(t, m.asleep[ticket.Sequence], "put to sleep twice")
 				require.False(t, ticket.EnqueuedAt.Add(sleepAfter).After(m.now), "put to sleep before its time")
 				m.asleep[ticket.Sequence] = true
 			}
-			m.state.Asleep(tickets)
+			m.state.SleepersStarted(tickets)
 		},
 		"record": func(t *rapid.T) {
 			n := len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n")))
 			held := m.oracle.record(n, func() bool { return rapid.Bool().Draw(t, "it held a slot") })
 			m.state.Recorded(m.now, n, held)
-			// What has been taken back has not been granted, and may be granted again.
+			// A revoked grant counts as not granted, and its ticket can be granted again.
 			m.grants = slices.DeleteFunc(m.grants, func(s int64) bool { return !slices.Contains(m.oracle.granted, s) })
 			maps.DeleteFunc(m.seen, func(s int64, _ bool) bool { return !slices.Contains(m.oracle.granted, s) })
 			m.oracle.settle(m.now)
@@ -323,13 +323,13 @@ func (m *machine) check(t *rapid.T) {
 	require.Equal(t, c.Accepted,
 		int64(m.state.Waiting()+m.state.Active())+c.Completed+c.Rejected+c.Cancelled+c.Expired+c.Withdrawn, "accounting: %+v", c)
 	if wake, ok := m.state.WakeAt(); ok {
-		require.True(t, wake.After(m.now), "a deadline has passed and nobody expired")
+		require.True(t, wake.After(m.now), "a deadline has passed and no ticket expired")
 	}
 }
 
 // TestState_AgainstOracle runs random operations, duplicates, losses and hand-overs included, against the naive twin.
-// "Granted while at or above the limit" cannot be told from the holders alone, because a lowered limit drains; the
-// oracle, which grants only below the limit, must therefore agree on every single grant.
+// The holders alone do not show a grant at or above the limit, because a lowered limit drains. So the oracle, which grants
+// only below the limit, must agree on every grant.
 func TestState_AgainstOracle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) { t.Repeat(newMachine().actions()) })

@@ -7,18 +7,18 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Acquire puts tickets into the line. A ticket that already waits is ignored, one that holds has its grant delivered
-// again, one that has ended is ignored: an acquire can be repeated at any time.
+// Acquire adds tickets to the line. It can be repeated at any time: a ticket that waits stays in its place, the grant of a
+// holder is delivered again, and for an ended ticket see [State.Reacquired].
 //
-// A ticket for an attempt after the first is no newcomer: it was accepted once, so neither draining nor the bound refuses
-// it. Should its enforcement still hold a slot for the attempt before, it gives it back by coming.
+// A ticket for a later attempt is not a newcomer. Its enforcement was accepted before, so neither draining nor max_queued
+// refuses it. Its arrival frees the slot that the enforcement holds for an earlier attempt.
 func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
 	newcomers := 0
 	for _, ticket := range tickets {
 		switch {
 		case ticket.Sequence < s.next:
 			s.counters.Repeated++
-			s.repeated(ticket)
+			s.reacquire(ticket)
 		case s.mode == attune.QueueDraining && newcomer(ticket):
 			s.refuse(ticket)
 		case s.arrive(ticket) && newcomer(ticket):
@@ -30,9 +30,10 @@ func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
 	s.bound(newcomers)
 }
 
+// newcomer reports whether a ticket is for a first attempt.
 func newcomer(ticket attune.Ticket) bool { return ticket.Attempt <= 1 }
 
-// refuse settles a newcomer without letting it into the line. One that has arrived before keeps its place.
+// refuse settles a newcomer that must not join the line. A ticket that arrived before keeps its place.
 func (s *State) refuse(ticket attune.Ticket) {
 	if _, arrived := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare); arrived || !s.dropWaiting(ticket) {
 		s.counters.Repeated++
@@ -41,11 +42,11 @@ func (s *State) refuse(ticket attune.Ticket) {
 	s.reject(ticket, attune.ReasonQueueDraining)
 }
 
-// Release takes tickets out, wherever they are: a holder's slot becomes free, a waiting ticket leaves the line. A ticket
-// that has ended before is counted and changes nothing.
+// Release removes tickets: it frees the slot of a holder, or removes a waiting ticket from the line. A ticket that has ended
+// before is counted and changes nothing.
 //
-// A ticket that is released while it waits has run, under a grant that was acted upon before the state lost the decision. The
-// number of that grant is spent.
+// A waiting ticket is released if its grant was acted upon and the state then lost the decision. The number of that grant is
+// used up.
 func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	for _, ticket := range tickets {
 		switch {
@@ -63,9 +64,10 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	s.decide(now)
 }
 
-// Retry gives holders that keep their slots their next attempt. The queue delivers that attempt like a grant once its time has
-// come, but not while the queue is paused. A ticket that waits although it has run (its grant was lost) waits for the new
-// attempt. A retry of any other ticket, or of an attempt that is not after the known attempt, changes nothing and is counted.
+// Retry sets the next attempt of holders that keep their slots. The queue delivers the attempt like a grant when its delay is
+// over and the queue is not paused. If the state lost the decision to grant the ticket, the ticket still waits; then it waits
+// for the new attempt. A retry of another ticket, or of an attempt that is not later than the known one, is counted and changes
+// nothing.
 func (s *State) Retry(now time.Time, retries []attune.Retry) {
 	for _, retry := range retries {
 		if s.retryHolder(retry) || retryWaiting(s.waiting, retry.Ticket) || retryWaiting(s.early, retry.Ticket) {
@@ -97,8 +99,8 @@ func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
 	return true
 }
 
-// SetPolicy puts a policy in force if its revision is newer than that of the policy in force. A higher limit grants at once, a
-// lower one drains. Tickets that already wait keep their place whatever the new bound is.
+// SetPolicy replaces the policy if the revision of the new one is higher. A higher limit grants at once; under a lower one the
+// queue grants nothing until enough slots are released. Waiting tickets keep their places, even above a lower max_queued.
 func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 	if policy.Revision > s.policy.Revision {
 		s.policy = policy
@@ -106,11 +108,11 @@ func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 	s.decide(now)
 }
 
-// Advance lets time pass.
+// Advance makes the decisions that are due at now.
 func (s *State) Advance(now time.Time) { s.decide(now) }
 
-// Backfill closes a gap: tickets are all tickets in the range of the gap whose rows wait. The other sequences of the gap have
-// ended and are skipped. A backfill that comes too late, or for another gap, skips no sequence of the present gap.
+// Backfill closes a gap. tickets are all waiting tickets in the range of the gap, from the rows. The other sequences in the
+// range have ended and are skipped. A late backfill, or one for another gap, skips no sequence of the current gap.
 func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
 	newcomers := 0
 	for _, ticket := range tickets {
@@ -130,7 +132,7 @@ func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
 	s.bound(newcomers)
 }
 
-// decide is the one place where tickets expire and grants are given.
+// decide expires and grants tickets. No other function does.
 func (s *State) decide(now time.Time) {
 	if s.override != nil && !s.override.Until.IsZero() && !s.override.Until.After(now) {
 		s.override = nil
@@ -141,12 +143,12 @@ func (s *State) decide(now time.Time) {
 	for len(s.waiting) > 0 && s.mode != attune.QueuePaused && len(s.holders) < s.Limit() {
 		s.grant(now, s.popFront())
 	}
-	s.begin(now)
-	s.look(now)
+	s.startDueRetries(now)
+	s.checkSleep(now)
 }
 
-// begin lets the attempts of holders start whose time has come.
-func (s *State) begin(now time.Time) {
+// startDueRetries clears the delay of retries that may start, so that they can be delivered.
+func (s *State) startDueRetries(now time.Time) {
 	for i := range s.holders {
 		if s.mode != attune.QueuePaused && !s.holders[i].NotBefore.After(now) {
 			s.holders[i].NotBefore = time.Time{}
@@ -164,8 +166,7 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	}, InspectAt: now.Add(s.inspectAfter), After: s.recorded + int64(len(s.settling))})
 }
 
-// bound applies max_queued to a line that has just grown by added tickets. A ticket that waited before is dropped only in
-// favour of a newcomer.
+// bound applies max_queued after a number of newcomers joined the line. It drops at most that many tickets.
 func (s *State) bound(added int) {
 	for range min(added, s.Waiting()-s.policy.MaxQueued, len(s.waiting)) {
 		if s.policy.Overflow == attune.OverflowDropOldest {
@@ -180,8 +181,8 @@ func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 
-// arrive puts an unseen ticket among the early tickets, which may have a gap in front of them. It reports whether the ticket
-// was new.
+// arrive adds an unseen ticket to the early tickets, where it waits for a gap in front of it to close. It reports whether the
+// ticket was new.
 func (s *State) arrive(ticket attune.Ticket) bool {
 	at, found := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
 	if _, ended := slices.BinarySearch(s.skipped, ticket.Sequence); found || ended {
@@ -191,13 +192,13 @@ func (s *State) arrive(ticket attune.Ticket) bool {
 	s.early = slices.Insert(s.early, at, ticket)
 	s.counters.Accepted++
 	if !newcomer(ticket) {
-		s.leave(ticket)
+		s.freeEarlierPlace(ticket)
 	}
 	return true
 }
 
-// leave gives back the slot that the ticket's enforcement holds under an earlier place.
-func (s *State) leave(ticket attune.Ticket) {
+// freeEarlierPlace frees the slot that the ticket's enforcement holds for an earlier place.
+func (s *State) freeEarlierPlace(ticket attune.Ticket) {
 	before := func(h Holder) bool { return h.Enforcement == ticket.Enforcement && h.Sequence < ticket.Sequence }
 	if i := slices.IndexFunc(s.holders, before); i >= 0 {
 		s.holders = slices.Delete(s.holders, i, i+1)
@@ -205,7 +206,7 @@ func (s *State) leave(ticket attune.Ticket) {
 	}
 }
 
-// admitArrived moves arrived tickets into the line as far as there is no gap.
+// admitArrived moves early tickets into the line, up to the next gap.
 func (s *State) admitArrived() {
 	for {
 		switch {
@@ -221,7 +222,8 @@ func (s *State) admitArrived() {
 	}
 }
 
-// enqueue appends to the line. Deadlines must rise along it: a ticket is never older than the one in front of it.
+// enqueue appends a ticket to the line. Deadlines rise along the line: enqueue makes no ticket older than the ticket in front
+// of it.
 func (s *State) enqueue(ticket attune.Ticket) {
 	if n := len(s.waiting); n > 0 && ticket.EnqueuedAt.Before(s.waiting[n-1].EnqueuedAt) {
 		ticket.EnqueuedAt = s.waiting[n-1].EnqueuedAt
@@ -235,7 +237,7 @@ func (s *State) popFront() attune.Ticket {
 	return ticket
 }
 
-// popNewcomer takes the last newcomer out of the line.
+// popNewcomer removes the last newcomer from the line.
 func (s *State) popNewcomer() (attune.Ticket, bool) {
 	for i, ticket := range slices.Backward(s.waiting) {
 		if newcomer(ticket) {
@@ -246,7 +248,7 @@ func (s *State) popNewcomer() (attune.Ticket, bool) {
 	return attune.Ticket{}, false
 }
 
-// holderOf finds the slot that a ticket holds; -1 is none. Another place of the same enforcement is another ticket.
+// holderOf returns the index of the holder with this ticket, or -1. Another place of the same enforcement is another ticket.
 func (s *State) holderOf(ticket attune.Ticket) int {
 	return slices.IndexFunc(s.holders, func(h Holder) bool { return h.Same(ticket) })
 }
@@ -260,8 +262,8 @@ func (s *State) dropHolder(ticket attune.Ticket) bool {
 	return true
 }
 
-// dropWaiting takes a ticket out of the line. One that has not joined it yet, or that has not even arrived, is remembered
-// as gone, so that neither a late acquire nor a backfill brings it back.
+// dropWaiting removes a ticket from the line. For a ticket that has not joined the line or has not arrived, it stores the
+// sequence in skipped, so that neither a late acquire nor a backfill adds the ticket again.
 func (s *State) dropWaiting(ticket attune.Ticket) bool {
 	if ticket.Sequence < s.next {
 		return remove(&s.waiting, ticket)
@@ -273,7 +275,7 @@ func (s *State) dropWaiting(ticket attune.Ticket) bool {
 	s.skipped = slices.Insert(s.skipped, at, ticket.Sequence)
 	if !remove(&s.early, ticket) {
 		s.counters.Accepted++
-		s.leave(ticket)
+		s.freeEarlierPlace(ticket)
 	}
 	return true
 }
@@ -287,7 +289,7 @@ func remove(line *[]attune.Ticket, ticket attune.Ticket) bool {
 	return true
 }
 
-// placeIn finds a ticket among those of a line, which is in sequence order; -1 is not there.
+// placeIn returns the index of a ticket in a line, which is in sequence order, or -1.
 func placeIn(line []attune.Ticket, ticket attune.Ticket) int {
 	i, found := slices.BinarySearchFunc(line, ticket, attune.Ticket.Compare)
 	if !found || !line[i].Same(ticket) {

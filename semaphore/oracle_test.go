@@ -11,8 +11,8 @@ import (
 type place int
 
 const (
-	unsent place = iota // the queue has not heard of it
-	behind              // arrived, but somebody in front of it has not
+	unsent place = iota // not acquired yet
+	behind              // arrived behind a gap
 	waiting
 	holding
 	ended
@@ -28,16 +28,16 @@ type entry struct {
 	delivered bool
 	after     int // settlements before the grant
 
-	expired, rejected bool // how it ended, if it was one of these
+	expired, rejected bool // how the ticket ended
 }
 
-// oracle is the naive twin of the semaphore: one list with every ticket ever, walked from the front each time.
+// oracle is a naive implementation of the semaphore: one list of all tickets, walked from the front each time.
 type oracle struct {
 	entries  []entry // index is sequence-1
 	policy   attune.QueuePolicy
 	mode     attune.QueueMode
 	override *attune.LimitOverride
-	granted  []int64 // sequences, in grant order; 0 is one that ran by a decision that was lost
+	granted  []int64 // sequences, in grant order; 0 for a ticket that ran under a lost decision
 	settled  []int64 // sequences, in the order in which they ended without a grant
 	recorded int     // how many of settled have been recorded
 }
@@ -62,7 +62,7 @@ func (o *oracle) limit(now time.Time) int {
 	return o.policy.Limit
 }
 
-// settle walks everything into its place again: arrivals without a gap in front, expiry, grants.
+// settle decides again about all tickets: arrivals without a gap in front, expiry, grants.
 func (o *oracle) settle(now time.Time) {
 	for i := range o.entries {
 		if o.entries[i].place == unsent {
@@ -94,14 +94,14 @@ func (o *oracle) settle(now time.Time) {
 	}
 }
 
-// arrive takes a ticket in, and reports whether it may be refused.
+// arrive adds a ticket, and reports whether it can be refused.
 func (o *oracle) arrive(e *entry) (refusable bool) {
 	e.place = behind
 	o.leave(e.ticket)
 	return e.ticket.Attempt <= 1
 }
 
-// leave gives back what an enforcement holds under an earlier place.
+// leave frees the slot of an enforcement's earlier place.
 func (o *oracle) leave(ticket attune.Ticket) {
 	for i := range o.entries {
 		e := &o.entries[i]
@@ -111,7 +111,7 @@ func (o *oracle) leave(ticket attune.Ticket) {
 	}
 }
 
-// end takes a ticket out. One that the queue has not heard of gives back what its enforcement holds.
+// end removes a ticket. A ticket that has not arrived frees the slot of its enforcement's earlier place.
 func (o *oracle) end(ticket attune.Ticket) {
 	e := &o.entries[ticket.Sequence-1]
 	if e.place == unsent {
@@ -120,9 +120,8 @@ func (o *oracle) end(ticket attune.Ticket) {
 	e.place = ended
 }
 
-// record takes note of the next n settlements. Of these, whoever could have been granted by a decision that was lost, because
-// nobody waits in front of it, may have held a slot; record returns their grants. What was granted since they were settled, and
-// cannot have been delivered, is taken back.
+// record records the next n settlements. A settled ticket without waiting tickets in front can have been granted by a lost
+// decision; record returns the grants of such tickets. Grants since the settlements are not delivered, so they are revoked.
 func (o *oracle) record(n int, heldSlot func() bool) (held []attune.Grant) {
 	settled := slices.Sorted(slices.Values(o.settled[o.recorded : o.recorded+n]))
 	for _, sequence := range settled {
@@ -168,7 +167,7 @@ func (o *oracle) count(is func(entry) bool) (n int) {
 	return n
 }
 
-// begun are the sequences of the holders whose attempt may start and has not been delivered.
+// begun returns the sequences of the holders whose attempt can start and is not delivered.
 func (o *oracle) begun() []int64 {
 	var sequences []int64
 	for _, e := range o.entries {
@@ -179,7 +178,7 @@ func (o *oracle) begun() []int64 {
 	return sequences
 }
 
-// bound drops one ticket per newcomer that came into a full line.
+// bound drops one ticket per newcomer in a full line.
 func (o *oracle) bound(newcomers int) {
 	for ; newcomers > 0 && len(o.in(waiting))+len(o.in(behind)) > o.policy.MaxQueued && len(o.in(waiting)) > 0; newcomers-- {
 		line := o.in(waiting)

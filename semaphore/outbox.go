@@ -8,18 +8,19 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Gap is a range of sequences, both ends included, that have not arrived although a later one has.
+// Gap is a range of sequences, both ends included, that have not arrived although a later sequence has.
+//
+// Stored in Temporal's history: part of an activity input.
 type Gap struct {
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
 }
 
-// Undelivered returns up to n grants that have been decided and not been delivered, in grant order. Attempts whose time has
-// not come are left out.
+// Undelivered returns up to n undelivered grants, in grant order, without retries that are still delayed.
 func (s *State) Undelivered(n int) []attune.Grant { return s.undelivered(n, math.MaxInt64) }
 
-// Deliverable is [State.Undelivered] without the grants that are tentative: a settlement decided before them has not been
-// recorded, see [State.Recorded].
+// Deliverable returns the grants of [State.Undelivered] without tentative ones. A grant is tentative until every settlement
+// decided before it is recorded: see [State.Recorded].
 func (s *State) Deliverable(n int) []attune.Grant { return s.undelivered(n, s.recorded) }
 
 func (s *State) undelivered(n int, after int64) []attune.Grant {
@@ -35,8 +36,8 @@ func (s *State) undelivered(n int, after int64) []attune.Grant {
 	return grants
 }
 
-// Delivered marks the holders of grants that have reached their enforcements. It skips a grant whose holder is gone, or whose
-// holder meanwhile holds its slot for another attempt.
+// Delivered marks the holders of delivered grants. It skips a grant whose holder was released, or meanwhile holds its slot for
+// another attempt.
 func (s *State) Delivered(grants []attune.Grant) {
 	attempts := make(map[int64]int, len(grants))
 	for _, grant := range grants {
@@ -49,29 +50,29 @@ func (s *State) Delivered(grants []attune.Grant) {
 	}
 }
 
-// Unrecorded returns up to n settlements that have been decided and not been recorded, oldest first.
+// Unrecorded returns up to n settlements that are not recorded yet, oldest first.
 func (s *State) Unrecorded(n int) []attune.Settlement {
 	return slices.Clone(s.settling[:min(n, len(s.settling))])
 }
 
-// Recorded removes the first n settlements: the rows have them. held lists the grants of settled tickets for which the rows
-// have a grant instead. Such a ticket may still hold its slot, or have run to its end.
+// Recorded removes the first n settlements: the database has them. granted lists the settled tickets for which the database has
+// a grant instead; the queue keeps them as holders. Such a ticket can also have run to its end already.
 //
-// The rows have a grant that the state does not know when a decision was acted upon and then lost. The workflow that carries
-// the state failed before the decision was durable. It decided anew from the same signals, but later, when for example the
-// ticket had expired. The grant in the rows counts. The grants that were decided since the settlement are tentative and have
-// not been delivered: the queue takes them back, and decides again about the slots that are left.
-func (s *State) Recorded(now time.Time, n int, held []attune.Grant) {
+// The database has a grant that the state does not know if the workflow lost a decision: a temporal worker delivered the grant, and
+// failed before the decision was durable. The workflow then decided again from the same signals, but later, when for example the
+// ticket had expired. The grant in the database counts. Grants decided after the settlement are tentative and not delivered:
+// Recorded revokes them and decides again about the remaining slots.
+func (s *State) Recorded(now time.Time, n int, granted []attune.Grant) {
 	settled := s.settling[:min(n, len(s.settling))]
-	if len(held) > 0 {
-		s.takeBack()
+	if len(granted) > 0 {
+		s.revokeTentative()
 	}
 	s.settling = slices.Clone(s.settling[len(settled):])
 	s.recorded += int64(len(settled))
-	if len(held) == 0 {
+	if len(granted) == 0 {
 		return
 	}
-	for _, grant := range held {
+	for _, grant := range granted {
 		s.refuseCancel(grant.Ticket)
 		i := slices.IndexFunc(settled, func(t attune.Settlement) bool { return t.Same(grant.Ticket) })
 		if i >= 0 && s.holderOf(grant.Ticket) < 0 {
@@ -81,13 +82,13 @@ func (s *State) Recorded(now time.Time, n int, held []attune.Grant) {
 	s.decide(now)
 }
 
-// takeBack puts the tickets of tentative grants back to the front of the line.
-func (s *State) takeBack() {
-	firm := slices.IndexFunc(s.holders, func(h Holder) bool { return h.After > s.recorded })
-	if firm < 0 {
+// revokeTentative revokes tentative grants and puts their tickets back at the front of the line.
+func (s *State) revokeTentative() {
+	first := slices.IndexFunc(s.holders, func(h Holder) bool { return h.After > s.recorded })
+	if first < 0 {
 		return
 	}
-	tentative := s.holders[firm:]
+	tentative := s.holders[first:]
 	s.grants -= int64(len(tentative))
 	s.counters.Granted -= int64(len(tentative))
 	line := make([]attune.Ticket, 0, len(tentative)+len(s.waiting))
@@ -95,11 +96,12 @@ func (s *State) takeBack() {
 		line = append(line, holder.Ticket)
 	}
 	s.waiting = append(line, s.waiting...)
-	s.holders = slices.Clone(s.holders[:firm])
+	s.holders = slices.Clone(s.holders[:first])
 }
 
-// reinstate gives a ticket back the slot that it holds by its row. Its grant is delivered again, which is harmless, because it
-// may be for an attempt of which the state has not heard; and it is inspected at once, because it may have ended since.
+// reinstate makes a settled ticket a holder again, because its row has a grant. The grant is delivered again, because it can be
+// for an attempt that the state does not know; a second delivery is harmless. The holder is inspected at once, because it can
+// have ended already.
 func (s *State) reinstate(now time.Time, settled attune.Settlement, grant attune.Grant) {
 	*s.countOf(settled.Status)--
 	s.counters.Granted++
@@ -108,7 +110,7 @@ func (s *State) reinstate(now time.Time, settled attune.Settlement, grant attune
 	s.holders = append(s.holders, Holder{Grant: grant, InspectAt: now, After: s.recorded})
 }
 
-// countOf is the counter of tickets that ended with this status without a grant.
+// countOf returns the counter of settlements with this status.
 func (s *State) countOf(status attune.EnforcementStatus) *int64 {
 	switch status {
 	case attune.EnforcementExpired:
@@ -120,8 +122,8 @@ func (s *State) countOf(status attune.EnforcementStatus) *int64 {
 	}
 }
 
-// Suspects returns the grants whose holders are due for inspection, each once per inspection interval. The caller inspects
-// them and calls [State.Inspected]; without that call, Suspects returns them again after the next interval.
+// Suspects returns the grants of the holders that are due for inspection, and schedules the next inspection of each. The caller
+// inspects their rows and calls [State.Inspected].
 func (s *State) Suspects(now time.Time) []attune.Grant {
 	var grants []attune.Grant
 	for i := range s.holders {
@@ -133,8 +135,8 @@ func (s *State) Suspects(now time.Time) []attune.Grant {
 	return grants
 }
 
-// Inspected takes in what the rows say about suspects: some have ended, and their slots are free; some never got their
-// grant, and it is delivered again. All others are running, or wait for their next attempt.
+// Inspected applies the rows of suspects. The slots of ended tickets become free. The grants of tickets whose rows still wait
+// are delivered again. The other suspects keep their slots: they run or wait for their next attempt.
 func (s *State) Inspected(now time.Time, ended, waiting []attune.Ticket) {
 	for _, ticket := range ended {
 		if s.dropHolder(ticket) {
@@ -148,7 +150,7 @@ func (s *State) Inspected(now time.Time, ended, waiting []attune.Ticket) {
 	s.decide(now)
 }
 
-// Missing is the first gap in the sequences, if there is one. Nothing behind it is granted before it is closed.
+// Missing returns the first gap in the sequences, if there is one. No ticket behind a gap is granted.
 func (s *State) Missing() (Gap, bool) {
 	if len(s.early) == 0 {
 		return Gap{}, false
@@ -165,8 +167,7 @@ func (s *State) settle(ticket attune.Ticket, status attune.EnforcementStatus, re
 	s.settling = append(s.settling, attune.Settlement{Ticket: ticket, Status: status, Reason: reason})
 }
 
-// redeliver has a holder's grant delivered again, and reports whether the ticket is a holder: a caller that acquires again may
-// not have received the grant.
+// redeliver marks a holder's grant as undelivered, and reports whether the ticket is a holder.
 func (s *State) redeliver(ticket attune.Ticket) bool {
 	i := s.holderOf(ticket)
 	if i >= 0 {

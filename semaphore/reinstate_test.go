@@ -11,8 +11,8 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// forgetful is a queue of limit 1 that has expired its first ticket and granted the second, after a decision was lost by which
-// the first runs: heldFirst is its grant, as the row has it.
+// forgetful returns a queue of limit 1 that lost the decision to grant its first ticket. It then expired that ticket and
+// granted the second. heldFirst is the grant in the row of the first ticket.
 func forgetful(t *testing.T) (state *semaphore.State, heldFirst attune.Grant) {
 	t.Helper()
 	state = open(attune.QueuePolicy{Limit: 1, QueueTimeout: attune.Duration(10 * time.Second)})
@@ -39,7 +39,7 @@ func TestState_LostDecisions(t *testing.T) {
 		require.EqualValues(t, 1, state.Counters().Expired)
 	})
 
-	t.Run("who held a slot after all has it, and the grant behind is taken back", func(t *testing.T) {
+	t.Run("a ticket whose row has a grant becomes a holder again, and the tentative grant behind it is revoked", func(t *testing.T) {
 		t.Parallel()
 		state, held := forgetful(t)
 		state.Recorded(soon, 1, []attune.Grant{held})
@@ -57,7 +57,7 @@ func TestState_LostDecisions(t *testing.T) {
 		require.Len(t, state.Deliverable(1), 1)
 	})
 
-	t.Run("it is looked after at once: it may have ended meanwhile", func(t *testing.T) {
+	t.Run("a reinstated holder is inspected at once, because it can have ended", func(t *testing.T) {
 		t.Parallel()
 		state, held := forgetful(t)
 		state.Release(soon, []attune.Ticket{held.Ticket})
@@ -69,7 +69,7 @@ func TestState_LostDecisions(t *testing.T) {
 		require.Equal(t, []int64{2}, granted(state))
 	})
 
-	t.Run("settlements that come later keep no grant waiting", func(t *testing.T) {
+	t.Run("later settlements do not delay a grant", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 1, Overflow: attune.OverflowReject})
 		state.Acquire(start, tickets(1, 3))
@@ -84,7 +84,7 @@ func TestState_LostDecisions(t *testing.T) {
 		require.Len(t, state.Deliverable(10), 1, "it waits for the first rejection, not for those after it")
 	})
 
-	t.Run("whoever is released while it waits has run under a number", func(t *testing.T) {
+	t.Run("a waiting ticket that is released uses a grant number", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
@@ -93,7 +93,7 @@ func TestState_LostDecisions(t *testing.T) {
 		require.EqualValues(t, 3, state.Undelivered(1)[0].Sequence)
 	})
 
-	t.Run("the wait survives a hand-over of the state", func(t *testing.T) {
+	t.Run("the wait for settlements survives when the state is carried over", func(t *testing.T) {
 		t.Parallel()
 		state, held := forgetful(t)
 		state = carryOver(t, state)

@@ -19,7 +19,7 @@ func TestState_RetryInPlace(t *testing.T) {
 	t.Parallel()
 	soon := start.Add(10 * time.Second)
 
-	t.Run("keeps the slot, and starts when its time comes", func(t *testing.T) {
+	t.Run("a retry in place keeps its slot and starts after its delay", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -40,7 +40,7 @@ func TestState_RetryInPlace(t *testing.T) {
 		require.False(t, ok, "nothing more to wait for")
 	})
 
-	t.Run("a late word about the attempt before does not count for the next", func(t *testing.T) {
+	t.Run("a late report about the previous attempt does not affect the next one", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 1))
@@ -50,7 +50,7 @@ func TestState_RetryInPlace(t *testing.T) {
 		require.Len(t, state.Undelivered(1), 1)
 	})
 
-	t.Run("not while paused", func(t *testing.T) {
+	t.Run("no retry starts while the queue is paused", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 1))
@@ -65,7 +65,7 @@ func TestState_RetryInPlace(t *testing.T) {
 		require.Len(t, state.Undelivered(1), 1)
 	})
 
-	t.Run("repeated, old or of nobody who holds: counted", func(t *testing.T) {
+	t.Run("a retry that is repeated, old or without a holder is only counted", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -77,7 +77,7 @@ func TestState_RetryInPlace(t *testing.T) {
 		require.EqualValues(t, 1, state.Counters().Retried)
 	})
 
-	t.Run("of one that waits, because the decision by which it ran was lost", func(t *testing.T) {
+	t.Run("a retry of a waiting ticket sets its attempt, because the decision to grant it was lost", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -91,7 +91,7 @@ func TestState_RetryAtTheBack(t *testing.T) {
 	t.Parallel()
 	again := attune.Ticket{Enforcement: 101, Sequence: 4, EnqueuedAt: start, Attempt: 2}
 
-	t.Run("frees its slot by coming, and runs when its turn comes", func(t *testing.T) {
+	t.Run("a retry at the back frees its slot when it arrives, and runs in its turn", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
@@ -108,7 +108,7 @@ func TestState_RetryAtTheBack(t *testing.T) {
 		require.Zero(t, state.Active())
 	})
 
-	t.Run("neither draining nor the bound refuses it", func(t *testing.T) {
+	t.Run("neither draining nor the bound refuses a retry", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: attune.OverflowReject})
 		state.Acquire(start, tickets(1, 3))
@@ -145,28 +145,28 @@ func TestState_Parking(t *testing.T) {
 	t.Parallel()
 	later := func(looks int) time.Time { return start.Add(time.Duration(looks) * semaphore.SleepAfter) }
 
-	t.Run("who has waited for long, once", func(t *testing.T) {
+	t.Run("a ticket that has waited for long is returned once", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
-		at, ok := state.LookAt()
+		at, ok := state.SleepCheckAt()
 		require.True(t, ok)
 		require.Equal(t, later(1), at)
 		late := attune.Ticket{Enforcement: 104, Sequence: 4, EnqueuedAt: start.Add(time.Second)}
 		state.Acquire(start.Add(time.Second), []attune.Ticket{late})
-		require.Empty(t, state.Drowsy(10))
+		require.Empty(t, state.SleepersToStart(10))
 
 		state.Advance(later(1))
-		require.Equal(t, tickets(2, 3), state.Drowsy(10))
-		require.Equal(t, tickets(2, 2), state.Drowsy(1))
-		state.Asleep(state.Drowsy(10))
-		require.Empty(t, state.Drowsy(10))
+		require.Equal(t, tickets(2, 3), state.SleepersToStart(10))
+		require.Equal(t, tickets(2, 2), state.SleepersToStart(1))
+		state.SleepersStarted(state.SleepersToStart(10))
+		require.Empty(t, state.SleepersToStart(10))
 		require.EqualValues(t, 3, state.AsleepUpTo())
 		state.Advance(later(2))
-		require.Equal(t, []attune.Ticket{late}, state.Drowsy(10))
+		require.Equal(t, []attune.Ticket{late}, state.SleepersToStart(10))
 	})
 
-	t.Run("nobody in a fast queue", func(t *testing.T) {
+	t.Run("a fast queue returns no tickets", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 1000})
 		state.Acquire(start, tickets(1, 300))
@@ -174,18 +174,18 @@ func TestState_Parking(t *testing.T) {
 			state.Release(start, tickets(sequence+1, sequence+1))
 		}
 		state.Advance(later(1))
-		require.Empty(t, state.Drowsy(10))
+		require.Empty(t, state.SleepersToStart(10))
 		state.Release(later(1), tickets(101, 101))
 		state.Advance(later(2))
-		require.Equal(t, tickets(103, 300), state.Drowsy(1000))
+		require.Equal(t, tickets(103, 300), state.SleepersToStart(1000))
 	})
 
-	t.Run("nothing to look for without anybody waiting", func(t *testing.T) {
+	t.Run("an empty line needs no check", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
 		state.Release(start, tickets(1, 1))
-		_, ok := state.LookAt()
+		_, ok := state.SleepCheckAt()
 		require.False(t, ok)
 	})
 }

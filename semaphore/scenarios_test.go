@@ -45,7 +45,7 @@ func granted(state *semaphore.State) []int64 {
 func TestState_Grants(t *testing.T) {
 	t.Parallel()
 
-	t.Run("up to the limit, then one for one", func(t *testing.T) {
+	t.Run("tickets are granted up to the limit, then one per release", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 2})
 		state.Acquire(start, tickets(1, 5))
@@ -60,7 +60,7 @@ func TestState_Grants(t *testing.T) {
 		require.Zero(t, state.Position(103))
 	})
 
-	t.Run("no newcomer passes one who waits", func(t *testing.T) {
+	t.Run("no newcomer overtakes a waiting ticket", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
 		state.Acquire(start, tickets(1, 3))
@@ -69,7 +69,7 @@ func TestState_Grants(t *testing.T) {
 		require.Equal(t, []int64{1, 2}, granted(state))
 	})
 
-	t.Run("raising the limit grants at once, lowering drains, zero stops", func(t *testing.T) {
+	t.Run("a higher limit grants at once, a lower one drains, zero stops", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
 		state.Acquire(start, tickets(1, 9))
@@ -97,7 +97,7 @@ func TestState_Grants(t *testing.T) {
 		require.Equal(t, int64(2), state.Holders()[0].Sequence)
 	})
 
-	t.Run("a repeated acquire has the grant delivered again", func(t *testing.T) {
+	t.Run("a repeated acquire delivers the grant again", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
@@ -119,7 +119,7 @@ func TestState_Gaps(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, semaphore.Gap{From: 2, To: 4}, gap)
 
-	require.NoError(t, cancel(state, start, somebody, tickets(6, 6)[0]))
+	require.NoError(t, cancel(state, start, person, tickets(6, 6)[0]))
 	state.Release(start, tickets(4, 4))
 	gap, _ = state.Missing()
 	require.Equal(t, semaphore.Gap{From: 2, To: 3}, gap, "what is known to have ended is not missing")
@@ -129,13 +129,13 @@ func TestState_Gaps(t *testing.T) {
 	_, ok = state.Missing()
 	require.False(t, ok)
 	state.Acquire(start, tickets(2, 6))
-	require.Equal(t, []int64{1, 3, 5}, granted(state), "late signals bring nobody back")
+	require.Equal(t, []int64{1, 3, 5}, granted(state), "late signals bring no ticket back")
 }
 
 func TestState_Ends(t *testing.T) {
 	t.Parallel()
 
-	t.Run("queue timeout", func(t *testing.T) {
+	t.Run("a ticket expires at the queue timeout", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, QueueTimeout: attune.Duration(time.Minute)})
 		state.Acquire(start, tickets(1, 2))
@@ -150,7 +150,7 @@ func TestState_Ends(t *testing.T) {
 		requireNothingToDo(t, state)
 	})
 
-	t.Run("overflow", func(t *testing.T) {
+	t.Run("a full line rejects the newcomer or drops the oldest ticket", func(t *testing.T) {
 		t.Parallel()
 		for overflow, loser := range map[attune.Overflow]int64{attune.OverflowReject: 4, attune.OverflowDropOldest: 2} {
 			state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: overflow})
@@ -160,7 +160,7 @@ func TestState_Ends(t *testing.T) {
 		}
 	})
 
-	t.Run("a lower bound drops nobody who waits", func(t *testing.T) {
+	t.Run("a lower bound drops no waiting ticket", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 1, Limit: 1})
 		state.Acquire(start, tickets(1, 6))
@@ -171,12 +171,12 @@ func TestState_Ends(t *testing.T) {
 		require.EqualValues(t, 1, state.Counters().Rejected)
 	})
 
-	t.Run("cancelling a holder leaves its slot alone", func(t *testing.T) {
+	t.Run("the cancel of a holder does not free its slot", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
-		require.Error(t, cancel(state, start, somebody, tickets(1, 1)[0]))
-		require.NoError(t, cancel(state, start, somebody, tickets(2, 2)[0]))
+		require.Error(t, cancel(state, start, person, tickets(1, 1)[0]))
+		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
 		require.Equal(t, 1, state.Active())
 		require.Zero(t, state.Waiting())
 		require.EqualValues(t, 1, state.Counters().Cancelled)
@@ -212,21 +212,21 @@ func TestNew_FromRows(t *testing.T) {
 func TestState_ByHand(t *testing.T) {
 	t.Parallel()
 
-	t.Run("paused grants nobody and goes on taking tickets in", func(t *testing.T) {
+	t.Run("a paused queue grants nothing and accepts tickets", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
 		state.Acquire(start, tickets(1, 2))
 		require.Empty(t, granted(state))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueOpen))
+		require.NoError(t, setMode(state, start, person, attune.QueueOpen))
 		require.Equal(t, []int64{1}, granted(state))
 	})
 
-	t.Run("draining grants those who wait and rejects newcomers", func(t *testing.T) {
+	t.Run("a draining queue grants waiting tickets and rejects newcomers", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
-		require.NoError(t, setMode(state, start, somebody, attune.QueueDraining))
+		require.NoError(t, setMode(state, start, person, attune.QueueDraining))
 		state.Acquire(start, tickets(2, 3))
 		state.Release(start, tickets(1, 1))
 		require.Equal(t, []int64{2}, granted(state))
@@ -236,11 +236,11 @@ func TestState_ByHand(t *testing.T) {
 		require.Zero(t, state.Waiting())
 	})
 
-	t.Run("a limit set by hand is in force until it runs out, and grants say so", func(t *testing.T) {
+	t.Run("a manual limit is in force until it expires, and grants record it", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 7, Limit: 1})
 		state.Acquire(start, tickets(1, 9))
-		require.NoError(t, setLimit(state, start, somebody, &attune.LimitOverride{Limit: 3, Until: start.Add(time.Hour)}))
+		require.NoError(t, setLimit(state, start, person, &attune.LimitOverride{Limit: 3, Until: start.Add(time.Hour)}))
 		require.Equal(t, []int64{1, 2, 3}, granted(state))
 		require.Equal(t, 3, state.Undelivered(3)[2].Limit)
 		require.EqualValues(t, 7, state.Undelivered(3)[2].Revision)
@@ -252,18 +252,18 @@ func TestState_ByHand(t *testing.T) {
 		require.False(t, set)
 	})
 
-	t.Run("every change says who made it, from what to what", func(t *testing.T) {
+	t.Run("every change records its author, its start and its result", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
-		require.NoError(t, setMode(state, start, somebody, attune.QueuePaused))
-		require.NoError(t, setLimit(state, start, somebody, &attune.LimitOverride{Limit: 4}))
+		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
+		require.NoError(t, setLimit(state, start, person, &attune.LimitOverride{Limit: 4}))
 		state.Acquire(start, tickets(1, 1))
 		require.NoError(t, cancel(state, start, authorNamed("ops", "not needed"), tickets(1, 1)[0]))
 		control := state.Unlogged(10, 1)
 		require.Equal(t, attune.QueuePaused, control.Mode)
 		require.Equal(t, []attune.QueueChange{
-			{Number: 1, Request: "request 1", At: start, Author: authorNamed("somebody", ""), Kind: attune.ChangeMode, From: "open", To: "paused"},
-			{Number: 2, Request: "request 2", At: start, Author: authorNamed("somebody", ""), Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
+			{Number: 1, Request: "request 1", At: start, Author: authorNamed("person", ""), Kind: attune.ChangeMode, From: "open", To: "paused"},
+			{Number: 2, Request: "request 2", At: start, Author: authorNamed("person", ""), Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
 			{Number: 3, Request: "request 3", At: start, Author: authorNamed("ops", "not needed"), Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 101},
 		}, control.Changes)
 		state.Logged(3)

@@ -7,49 +7,49 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// SleepAfter is how long a ticket waits before its workflow is started asleep, and how often a queue looks for such tickets.
+// SleepAfter is how long a ticket waits before its workflow is started asleep, and the interval of the checks for such tickets.
 const SleepAfter = 10 * time.Second
 
-// fastGrants is the number of grants between two looks from which on a queue is fast. A ticket does not wait for long in a
-// fast queue, and granting is a better use of the time that sleepers cost. At ten grants a second, 10 000 tickets are
-// through in less than 17 minutes.
+// fastGrants is the number of grants per interval that makes a queue fast. A fast queue starts no workflows asleep: its tickets
+// do not wait for long, and the starts would cost time that grants need. At ten grants a second, 10 000 tickets are granted in
+// less than 17 minutes.
 const fastGrants = 100
 
-// sleep is what a queue knows about tickets that have waited for long. Such a ticket has a workflow of its own that is
-// asleep: people see it waiting and can cancel it, and it asks for its grant should the grant be lost. The ticket keeps its
-// place in the line.
+// sleep tracks the tickets that have waited for long. The workflow of such a ticket is started asleep. So people can see and
+// cancel it in Temporal, and it asks for its grant if the grant is lost. The ticket keeps its place in the line.
 type sleep struct {
-	after  time.Duration
-	lookAt time.Time // when to look next; zero while no ticket waits
-	grants int64     // State.grants at the last look
-	upTo   int64     // the workflows of all waiting tickets up to this sequence are to sleep
-	done   int64     // the workflows of all waiting tickets up to this sequence have been started
+	after   time.Duration // see SleepAfter
+	checkAt time.Time     // when to check next; zero while no ticket waits
+	grants  int64         // State.grants at the last check
+	upTo    int64         // the workflows of all waiting tickets up to this sequence must be started
+	done    int64         // the workflows of all waiting tickets up to this sequence have been started
 }
 
 // SetSleepAfter replaces [SleepAfter].
 func (s *State) SetSleepAfter(d time.Duration) { s.sleep.after = d }
 
-// LookAt is the time at which [State.Advance] looks for tickets that have waited for long, if any ticket waits.
-func (s *State) LookAt() (time.Time, bool) { return s.sleep.lookAt, !s.sleep.lookAt.IsZero() }
+// SleepCheckAt returns the time of the next check for tickets that have waited for long, or false while no ticket waits. At
+// that time the caller calls [State.Advance].
+func (s *State) SleepCheckAt() (time.Time, bool) { return s.sleep.checkAt, !s.sleep.checkAt.IsZero() }
 
-// look finds the tickets that have waited for long.
-func (s *State) look(now time.Time) {
+// checkSleep finds the tickets that have waited for long, once per interval.
+func (s *State) checkSleep(now time.Time) {
 	p := &s.sleep
 	if len(s.waiting) == 0 {
-		p.lookAt = time.Time{}
+		p.checkAt = time.Time{}
 		return
 	}
-	if !p.lookAt.IsZero() && p.lookAt.After(now) {
+	if !p.checkAt.IsZero() && p.checkAt.After(now) {
 		return
 	}
-	if slow := s.grants-p.grants < fastGrants; slow && !p.lookAt.IsZero() {
+	if slow := s.grants-p.grants < fastGrants; slow && !p.checkAt.IsZero() {
 		p.upTo = max(p.upTo, s.longWaiting(now.Add(-p.after)))
 	}
-	p.lookAt, p.grants = now.Add(p.after), s.grants
+	p.checkAt, p.grants = now.Add(p.after), s.grants
 }
 
-// longWaiting is the highest sequence of the tickets that have waited since then or longer. They are at the front: times
-// rise along the line.
+// longWaiting returns the highest sequence among the tickets that were enqueued at since or earlier. These are at the front,
+// because times rise along the line.
 func (s *State) longWaiting(since time.Time) int64 {
 	n, _ := slices.BinarySearchFunc(s.waiting, since, func(t attune.Ticket, since time.Time) int {
 		if t.EnqueuedAt.After(since) {
@@ -63,19 +63,19 @@ func (s *State) longWaiting(since time.Time) int64 {
 	return s.waiting[n-1].Sequence
 }
 
-// Drowsy returns up to n waiting tickets whose workflows are to be started asleep, in sequence order.
-func (s *State) Drowsy(n int) []attune.Ticket {
+// SleepersToStart returns up to n waiting tickets whose workflows must be started asleep, in sequence order.
+func (s *State) SleepersToStart(n int) []attune.Ticket {
 	from, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.sleep.done + 1}, attune.Ticket.Compare)
 	to, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.sleep.upTo + 1}, attune.Ticket.Compare)
 	return slices.Clone(s.waiting[min(from, to):min(to, from+n)])
 }
 
-// Asleep notes that the workflows of tickets have been started asleep.
-func (s *State) Asleep(tickets []attune.Ticket) {
+// SleepersStarted marks the workflows of tickets as started.
+func (s *State) SleepersStarted(tickets []attune.Ticket) {
 	for _, ticket := range tickets {
 		s.sleep.done = max(s.sleep.done, ticket.Sequence)
 	}
 }
 
-// AsleepUpTo is the sequence up to which every waiting ticket has a workflow that sleeps.
+// AsleepUpTo returns the sequence up to which the workflow of every waiting ticket was started asleep.
 func (s *State) AsleepUpTo() int64 { return s.sleep.done }

@@ -8,74 +8,79 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// State is everything there is to know about one queue. The zero value is not usable: see [New].
+// State is the complete state of one queue. Create it with [New]; the zero value is not usable. A State is not safe for
+// concurrent use.
 //
-// It is not safe for concurrent use.
+// Stored in Temporal's history: its JSON form is in the input of every run of the queue's workflow.
 type State struct {
 	policy   attune.QueuePolicy
 	mode     attune.QueueMode
-	override *attune.LimitOverride // a limit set by hand; nil: the policy's limit is in force
+	override *attune.LimitOverride // the manual limit; nil if the policy's limit is in force
 
-	next   int64 // the lowest sequence not seen yet: all below wait, hold, or have ended
-	grants int64 // the number of the last grant decided
+	next   int64 // the lowest unseen sequence: every lower one waits, holds a slot, or has ended
+	grants int64 // the number of the last grant
 
-	generation int64 // of the grants: how often the queue was rebuilt
+	generation int64 // how often the queue was rebuilt; part of every grant
 
-	holders  []Holder            // in grant order
-	waiting  []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
-	early    []attune.Ticket     // tickets behind a gap, in sequence order, all above next
-	skipped  []int64             // sequences above next that ended before their turn to join the line, in order
-	settling []attune.Settlement // ended without a grant, not yet recorded
-	recorded int64               // how many have been recorded
-	doubted  []attune.Ticket     // have ended, and were acquired again
+	holders    []Holder            // in grant order
+	waiting    []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
+	early      []attune.Ticket     // tickets behind a gap, in sequence order, all above next
+	skipped    []int64             // sequences above next that ended before their turn to join the line, in order
+	settling   []attune.Settlement // tickets that ended without a grant, not yet recorded
+	recorded   int64               // the number of recorded settlements
+	reacquired []attune.Ticket     // ended tickets that were acquired again; see Reacquired
 
-	changes  int64           // the number of the last change by hand
-	unlogged []pendingChange // changes by hand that are not recorded yet
-	made     []madeRequest   // the last requests for changes, and those of all unrecorded changes, in number order
+	changes  int64           // the number of the last manual change
+	unlogged []pendingChange // manual changes that are not recorded yet
+	made     []madeRequest   // the latest change requests, and the requests of all unrecorded changes, in number order
 
-	inspectAfter time.Duration // how long a slot is held before its holder is inspected
+	inspectAfter time.Duration // see InspectAfter
 	sleep        sleep
 
 	counters Counters
 }
 
-// Holder is a ticket that has a slot.
+// Holder is a ticket that holds a slot.
+//
+// Stored in Temporal's history: part of the carried [State].
 type Holder struct {
 	attune.Grant
 	Delivered bool      `json:"delivered"`  // whether the grant has reached its enforcement
-	InspectAt time.Time `json:"inspect_at"` // when to look whether it still should hold its slot
-	// After is how many settlements were decided before the grant was: as long as one of them is not recorded, the slot may
-	// turn out to be taken.
+	InspectAt time.Time `json:"inspect_at"` // when the holder is due for inspection
+	// After is the number of settlements decided before the grant. Until all of them are recorded, the grant is tentative: a
+	// row can show that a settled ticket holds the slot.
 	After int64 `json:"after,omitempty"`
 }
 
-// Counters count what happened since the queue was first loaded. At every moment
+// Counters count events since the queue was first loaded. At every moment
 //
 //	Accepted = waiting + holders + Completed + Rejected + Cancelled + Expired + Withdrawn
+//
+// Stored in Temporal's history: part of the carried [State].
 type Counters struct {
-	Accepted  int64 `json:"accepted"`  // tickets taken into the line, or loaded with it
+	Accepted  int64 `json:"accepted"`  // tickets that joined the line or were loaded
 	Granted   int64 `json:"granted"`   // grants decided
-	Completed int64 `json:"completed"` // holders released
-	Rejected  int64 `json:"rejected"`  // waiting tickets refused or dropped by the bound
+	Completed int64 `json:"completed"` // slots released
+	Rejected  int64 `json:"rejected"`  // newcomers refused, and waiting tickets dropped
 	Cancelled int64 `json:"cancelled"` // waiting tickets cancelled
-	Expired   int64 `json:"expired"`   // waiting tickets whose time was up
-	Withdrawn int64 `json:"withdrawn"` // waiting tickets released: they ran by a decision that was lost
-	Repeated  int64 `json:"repeated"`  // acquires of tickets seen before
-	Unknown   int64 `json:"unknown"`   // releases and cancels of tickets that neither wait nor hold
-	Skipped   int64 `json:"skipped"`   // sequences of a gap that turned out to have ended already
-	Recovered int64 `json:"recovered"` // of the completed: slots whose release was lost, found by inspection
-	Retried   int64 `json:"retried"`   // attempts after the first that were asked for by holders
+	Expired   int64 `json:"expired"`   // waiting tickets whose deadline passed
+	Withdrawn int64 `json:"withdrawn"` // waiting tickets released: they ran under a grant whose decision was lost
+	Repeated  int64 `json:"repeated"`  // acquires of tickets that were seen before
+	Unknown   int64 `json:"unknown"`   // releases, retries and cancels that match no ticket
+	Skipped   int64 `json:"skipped"`   // sequences of a gap whose tickets had already ended
+	Recovered int64 `json:"recovered"` // completed slots whose release was lost; an inspection found them
+	Retried   int64 `json:"retried"`   // retries that keep their slots
 
-	Unloggable int64 `json:"unloggable,omitempty"` // changes by hand that the rows refuse for ever
+	Unloggable int64 `json:"unloggable,omitempty"` // manual changes that the database refuses permanently
 }
 
-// InspectAfter is how long a slot is held before its holder is inspected. A lost release keeps a slot occupied no longer than
-// that. A longer run costs one inspection per interval.
+// InspectAfter is how long a holder keeps its slot before it is inspected, and the interval of further inspections. So a lost
+// release blocks a slot for about five minutes at most, and a long run costs one inspection per interval.
 const InspectAfter = 5 * time.Minute
 
-// New returns the state of a queue as its rows tell it. A ticket that the rows call granted holds a slot, and its grant is
-// still to be delivered: a second delivery is harmless, a holder that gets none is stuck. The grant belongs to this
-// generation, because decisions of earlier generations are not valid any more. New decides nothing: see [State.Rebuilt].
+// New returns the state of a queue from its rows. Every granted ticket holds a slot, and its grant is delivered again: a second
+// delivery is harmless, but a holder without a grant is stuck. The grants get the generation of the snapshot, because those of
+// earlier generations are void. New decides nothing: see [State.Rebuilt].
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
 		policy:   snapshot.Policy,
@@ -97,20 +102,20 @@ func New(snapshot attune.QueueSnapshot) *State {
 	return s
 }
 
-// Rebuilt decides for the first time about a state that [New] has made. The bound applies to every waiting ticket: the rows do
-// not tell which tickets joined a line that was already full.
+// Rebuilt makes the first decisions on a state from [New]. max_queued applies to every waiting ticket, because the rows do not
+// show which tickets joined a full line.
 func (s *State) Rebuilt(now time.Time) {
 	s.decide(now)
 	s.bound(len(s.waiting))
 }
 
-// Policy is the policy in force.
+// Policy returns the policy in force.
 func (s *State) Policy() attune.QueuePolicy { return s.policy }
 
-// Mode is what the queue does now. A limit of 0 stops grants in every mode.
+// Mode returns the current mode. A limit of 0 stops grants in every mode.
 func (s *State) Mode() attune.QueueMode { return s.mode }
 
-// Limit is how many may hold a slot now: the override's limit if there is one, otherwise the policy's.
+// Limit returns the maximum number of holders: the manual limit or the policy's.
 func (s *State) Limit() int {
 	if s.override != nil {
 		return s.override.Limit
@@ -118,10 +123,10 @@ func (s *State) Limit() int {
 	return s.policy.Limit
 }
 
-// SetInspectAfter replaces [InspectAfter] for grants to come.
+// SetInspectAfter replaces [InspectAfter] for later grants.
 func (s *State) SetInspectAfter(d time.Duration) { s.inspectAfter = d }
 
-// Override is the limit set by hand, if there is one.
+// Override returns the manual limit, if there is one.
 func (s *State) Override() (attune.LimitOverride, bool) {
 	if s.override == nil {
 		return attune.LimitOverride{}, false
@@ -129,25 +134,25 @@ func (s *State) Override() (attune.LimitOverride, bool) {
 	return *s.override, true
 }
 
-// Counters is what happened so far.
+// Counters returns the counters.
 func (s *State) Counters() Counters { return s.counters }
 
-// Active is the number of slots held.
+// Active returns the number of holders.
 func (s *State) Active() int { return len(s.holders) }
 
-// Waiting is the number of tickets in the line, those behind a gap included.
+// Waiting returns the number of waiting tickets, including tickets behind a gap.
 func (s *State) Waiting() int { return len(s.waiting) + len(s.early) }
 
 // Holders returns a copy of the holders, in grant order.
 func (s *State) Holders() []Holder { return slices.Clone(s.holders) }
 
-// Front returns a copy of the first n waiting tickets, in the order in which they will be granted.
+// Front returns a copy of the first n waiting tickets, in sequence order.
 func (s *State) Front(n int) []attune.Ticket {
 	front := slices.Clone(s.waiting[:min(n, len(s.waiting))])
 	return append(front, s.early[:min(n-len(front), len(s.early))]...)
 }
 
-// Position is the place of a waiting enforcement: 1 is next. It is 0 for one that does not wait.
+// Position returns the position of an enforcement in the line: 1 is next, 0 means that it does not wait.
 func (s *State) Position(id attune.EnforcementID) int {
 	for i, ticket := range s.waiting {
 		if ticket.Enforcement == id {
@@ -162,7 +167,7 @@ func (s *State) Position(id attune.EnforcementID) int {
 	return 0
 }
 
-// Awaits reports whether a ticket waits for a slot, or is still to arrive: the word that it was accepted may be on its way.
+// Awaits reports whether a ticket waits for a slot or can still arrive.
 func (s *State) Awaits(ticket attune.Ticket) bool {
 	if ticket.Sequence < s.next {
 		return placeIn(s.waiting, ticket) >= 0
@@ -171,7 +176,8 @@ func (s *State) Awaits(ticket attune.Ticket) bool {
 	return !ended
 }
 
-// WakeAt is the time at which [State.Advance] has something to do, if there is one.
+// WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit, or the delayed start of a
+// retry. At that time the caller calls [State.Advance].
 func (s *State) WakeAt() (time.Time, bool) {
 	var at time.Time
 	if len(s.waiting) > 0 && s.policy.QueueTimeout > 0 {
@@ -188,7 +194,7 @@ func (s *State) WakeAt() (time.Time, bool) {
 	return at, !at.IsZero()
 }
 
-// Earlier is the earlier of two deadlines, of which a zero one is never.
+// Earlier returns the earlier of two deadlines. A zero time means no deadline.
 func Earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -196,7 +202,7 @@ func Earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// InspectAt is the earliest time at which [State.Suspects] returns a grant. It is false if no ticket holds a slot.
+// InspectAt returns the earliest time at which [State.Suspects] returns a grant, or false without a holder.
 func (s *State) InspectAt() (time.Time, bool) {
 	if len(s.holders) == 0 {
 		return time.Time{}, false

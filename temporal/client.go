@@ -16,16 +16,16 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Dial connects and returns a client of one namespace, with the name of that. identity names the process to Temporal. All
-// settings are the TEMPORAL_* variables of Temporal's own tools; without any, Temporal is at localhost:7233 and the namespace
-// is "default". A setting that cannot be used is [attune.CodeInvalid], a server that does not answer before ctx ends
-// [attune.CodeUnavailable].
+// Dial connects to Temporal and returns a client of one namespace, and the name of the namespace. identity names the
+// process to Temporal. The settings are the TEMPORAL_* variables of Temporal's own tools; by default Temporal is at
+// localhost:7233 and the namespace is "default". An invalid setting is [attune.CodeInvalid]. A server that does not
+// answer before ctx ends is [attune.CodeUnavailable].
 func Dial(
 	ctx context.Context, identity string, metrics client.MetricsHandler, log *slog.Logger,
 ) (c client.Client, namespace string, err error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, "", attune.WrapError(attune.CodeInvalid, err, "the TEMPORAL_* settings cannot be used")
+		return nil, "", attune.WrapError(attune.CodeInvalid, err, "the TEMPORAL_* settings are invalid")
 	}
 	if options.HostPort == "" {
 		options.HostPort = client.DefaultHostPort
@@ -45,7 +45,7 @@ func Dial(
 	return c, options.Namespace, nil
 }
 
-// ProcessName names this process among those of its machine and of others: "4711@host".
+// ProcessName names this process by process id and host: "4711@host".
 func ProcessName() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -54,7 +54,7 @@ func ProcessName() string {
 	return fmt.Sprintf("%d@%s", os.Getpid(), host)
 }
 
-// Ping asks the server for a sign of life.
+// Ping checks that the server answers and is healthy.
 func Ping(ctx context.Context, c client.Client) error {
 	_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
 	return err

@@ -9,8 +9,8 @@ import (
 	"go.temporal.io/sdk/worker"
 )
 
-// stopPatience is how long activities under way may take when a temporal worker stops.
-const stopPatience = 10 * time.Second
+// stopTimeout is how long running activities may take when a temporal worker stops.
+const stopTimeout = 10 * time.Second
 
 // Worker is a temporal worker: it polls one task queue. Start it once and stop it once.
 type Worker struct {
@@ -18,19 +18,19 @@ type Worker struct {
 	worker    worker.Worker
 }
 
-// NewWorker returns a worker that does not poll yet and has everything registered. ended is called when the worker ends by
-// itself.
+// NewWorker returns a worker with everything registered, which polls after [Worker.Start]. ended is called if the worker
+// ends by itself.
 func NewWorker(c client.Client, taskQueue string, options worker.Options, ended func(error), register ...func(worker.Registry)) *Worker {
-	options.WorkerStopTimeout = stopPatience
+	options.WorkerStopTimeout = stopTimeout
 	options.OnFatalError = ended
 	w := worker.New(c, taskQueue, options)
-	for _, with := range register {
-		with(w)
+	for _, add := range register {
+		add(w)
 	}
 	return &Worker{taskQueue: taskQueue, worker: w}
 }
 
-// Start starts to poll.
+// Start starts polling.
 func (w *Worker) Start(context.Context) error {
 	if err := w.worker.Start(); err != nil {
 		return fmt.Errorf("start the temporal worker on %q: %w", w.taskQueue, err)
@@ -38,7 +38,7 @@ func (w *Worker) Start(context.Context) error {
 	return nil
 }
 
-// Stop polls no more and gives activities under way 10 s.
+// Stop ends polling and waits up to 10 s for running activities.
 func (w *Worker) Stop(context.Context) error {
 	w.worker.Stop()
 	return nil

@@ -2,9 +2,9 @@
 #
 # usage: gotest.sh FLAGS PACKAGE…
 #
-# Prints the events (go test -json) of testing the packages, for gotestsum to read as one run. Packages in which
-# goroutines share state are tested with the race detector, where there is a C compiler; with it, everything would take
-# several times as long and find no more.
+# Tests the packages and prints the events of `go test -json`, which gotestsum reads as one run. If there is a C compiler,
+# packages in which goroutines share state run with the race detector. For the other packages the race detector would take
+# several times as long and find nothing.
 
 set -u
 
@@ -17,7 +17,7 @@ if [ "$(go env CGO_ENABLED)" != 1 ]; then
 	raced='^$'
 fi
 
-# run tests the packages in the first argument, one a line, if there are any.
+# run tests the packages in the first argument, one per line. It does nothing for an empty list.
 run() {
 	selected=$1
 	shift

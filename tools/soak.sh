@@ -24,7 +24,7 @@ proofs() {
 		bounds       ./rules     0      -run ^(TestEngine_Decide_EveryFunctionIsBounded|TestEngine_CheckEvent_LargestPayloads)$
 		storms       ./workflows 0      -run Storms|ConstantLoad|UnhandledCommand|ManyAtOnce -count=10
 		races        ./postgres  0      -run Race|RandomWalk|AtOnce|Concurrently|KeepThePromises -count=20
-		leases       ./worker    0      -run ^TestKeeper_|^TestWorker_(Renews|Lost|Claim|Duplicates|Killed) -count=30
+		leases       ./worker    0      -run Renew|Lease|Claim|Lost|Killed|Duplicates -count=30
 	TABLE
 }
 

@@ -10,11 +10,11 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// claimTries bounds how often the worker sends a claim when the reply is an error that is neither "unavailable" nor final:
-// this request alone may provoke that error.
+// claimTries bounds how often the worker sends a claim when the reply is an error that is neither "unavailable" nor
+// final: this one claim may be the cause of the error.
 const claimTries = 5
 
-// handle takes one request from its delivery to its report. What the contexts are is said at [Worker.Run].
+// handle runs one request from its delivery to its report. [Worker.Run] explains the three contexts.
 func (w *Worker) handle(ctx, running, reporting context.Context, request Request) {
 	m := request.Message
 	if m.Execution <= 0 || m.Attempt <= 0 {
@@ -22,8 +22,8 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 		w.logUnsettled(m, "reject", request.Reject(false))
 		return
 	}
-	running, a, mine := w.enter(ctx, running, request)
-	if !mine {
+	running, a, isNew := w.enter(ctx, running, request)
+	if !isNew {
 		return
 	}
 	granted, ok := w.claim(ctx, request)
@@ -43,13 +43,13 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 }
 
 // enter registers the attempt for this delivery. If this worker has claimed the attempt already, enter acknowledges the
-// delivery. If another delivery is claiming the attempt, this one waits: when that claim fails, this delivery takes its
-// place. The returned context belongs to the attempt and derives from running.
+// delivery and returns false. If another delivery of the request is being claimed, enter waits: when that claim fails,
+// this delivery takes its place. The returned context derives from running and belongs to the attempt.
 func (w *Worker) enter(ctx, running context.Context, request Request) (context.Context, *attempt, bool) {
 	m := request.Message
 	for {
-		own, a, mine := w.register.enter(running, attemptOf(m))
-		if mine {
+		own, a, isNew := w.register.enter(running, attemptOf(m))
+		if isNew {
 			return own, a, true
 		}
 		select {
@@ -66,14 +66,14 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 	}
 }
 
-// claim asks until there is an answer, and reports whether the attempt may run, and on what lease. If not, the delivery
-// is settled.
+// claim sends the claim until the bridge replies, and returns the lease of a granted claim. Otherwise it settles the
+// delivery and returns false.
 func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	m := request.Message
-	reply, asked, err := w.ask(ctx, m)
+	reply, sentAt, err := w.ask(ctx, m)
 	switch {
 	case err == nil && reply.Granted:
-		return lease{from: asked, length: time.Duration(reply.Lease)}, true
+		return lease{from: sentAt, length: time.Duration(reply.Lease)}, true
 	case err == nil:
 		w.log.Info("claim refused, request dropped", attrs(m, "standing", reply.Status)...)
 		w.logUnsettled(m, "acknowledge", request.Ack())
@@ -86,16 +86,16 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	return lease{}, false
 }
 
-// ask sends the claim until the bridge replies, ctx ends, or an error is final: one that a retry cannot mend, or the last
-// of [claimTries]. asked is when the worker sent the claim that was answered: the lease counts from then.
+// ask sends the claim until the bridge replies, ctx ends, or an error is final. An error is final if no retry can help,
+// or after [claimTries] errors. sentAt is when the worker sent the answered claim: the lease begins then.
 func (w *Worker) ask(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
-) (reply attune.ExecutionClaimReply, asked time.Time, err error) {
-	question := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
+) (reply attune.ExecutionClaimReply, sentAt time.Time, err error) {
+	claim := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
 	failures := 0
 	reply, err = retry.Get(ctx, func() (attune.ExecutionClaimReply, error) {
-		asked = time.Now()
-		reply, err := w.askOnce(ctx, question)
+		sentAt = time.Now()
+		reply, err := w.askOnce(ctx, claim)
 		if err == nil || unanswered(err) {
 			return reply, err
 		}
@@ -104,37 +104,37 @@ func (w *Worker) ask(
 		}
 		return reply, finalUnlessRetryable(err)
 	}, func(err error, pause time.Duration) {
-		w.log.Warn("claim not answered, asking again", attrs(m, "error", err, "retry_in", pause)...)
+		w.log.Warn("claim not answered, sending it again", attrs(m, "error", err, "retry_in", pause)...)
 	})
-	return reply, asked, err
+	return reply, sentAt, err
 }
 
-// askOnce sends one claim. A worker that is told to stop still waits for the reply: if the bridge grants a claim and the
-// worker never learns of the grant, the attempt is lost.
-func (w *Worker) askOnce(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+// askOnce sends one claim. A worker that is told to stop still waits for the reply: if the bridge grants the claim and
+// the worker never learns of the grant, the attempt is lost.
+func (w *Worker) askOnce(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.ClaimTimeout)
 	defer cancel()
-	return w.claims.Claim(ctx, question)
+	return w.claims.Claim(ctx, claim)
 }
 
-// unanswered reports whether the claim got no reply: no bridge was reachable, or none replied in time.
+// unanswered reports whether the claim got no reply: the worker could not reach a bridge, or none replied in time.
 func unanswered(err error) bool {
 	return attune.CodeOf(err) == attune.CodeUnavailable || errors.Is(err, context.DeadlineExceeded)
 }
 
-// run runs a claimed attempt.
+// run runs the action of a claimed attempt.
 func (w *Worker) run(
 	ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage,
 ) attune.ExecutionCompletedMessage {
 	started := time.Now()
-	how := w.runner.run(ctx, kill, m)
+	o := w.runner.run(ctx, kill, m)
 	finished := time.Now()
 	w.log.Info("execution ended",
-		attrs(m, "status", how.status, "reason", how.reason, "detail", how.message, "took", finished.Sub(started))...)
-	return how.completed(m, w.cfg.Name, started, finished)
+		attrs(m, "status", o.status, "reason", o.reason, "detail", o.message, "took", finished.Sub(started))...)
+	return o.completed(m, w.cfg.Name, started, finished)
 }
 
-// report publishes until it is confirmed, or until ctx ends.
+// report publishes the report until the broker confirms it or ctx ends.
 func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMessage) {
 	log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status)
 	var last error
@@ -146,21 +146,21 @@ func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMes
 	})
 	if err != nil {
 		w.unreported.Add(1)
-		log.Error("worker stopped before the end of the execution could be reported", "error", cmp.Or(last, err))
+		log.Error("worker stopped before it could publish the report of an execution", "error", cmp.Or(last, err))
 		return
 	}
 	w.cfg.Reported(ctx, report.Status)
 }
 
-// logUnsettled logs a delivery that could not be logUnsettled. The broker delivers it again, and then it is dropped as known or
-// refused.
+// logUnsettled logs err if a delivery could not be settled. The broker then delivers the request again, and the worker
+// drops it as a duplicate, or its claim is refused.
 func (w *Worker) logUnsettled(m attune.ExecutionRequestedMessage, what string, err error) {
 	if err != nil {
 		w.log.Warn("request could not be settled", attrs(m, "settlement", what, "error", err)...)
 	}
 }
 
-// attrs are the log attributes of a request, and more.
+// attrs returns the log attributes of a request, followed by more.
 func attrs(m attune.ExecutionRequestedMessage, more ...any) []any {
 	return append([]any{"execution", m.Execution, "attempt", m.Attempt, "action", m.Action}, more...)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// deadline bounds every wait of the tests. It is long because processes share the machine with other tests.
+// deadline bounds every wait of the tests. It is long because other tests share the machine.
 const deadline = 2 * time.Minute
 
 const tick = 5 * time.Millisecond
@@ -32,14 +32,14 @@ type bundle struct {
 	requests *requests
 	claims   *claims
 	reports  *reports
-	said     *tally
+	log      *tally
 	stop     context.CancelFunc // tells Run to stop
 	ended    chan error         // what Run returned
 	stopTime time.Duration
 }
 
-// setup returns a worker that runs until the end of the test. Times are long enough never to end by chance; tests that
-// wait for one shorten it.
+// setup returns a worker that runs until the end of the test. Its graces are long enough never to end by chance; a test
+// that waits for one shortens it.
 func setup(t *testing.T, change ...func(*worker.Config)) *bundle {
 	t.Helper()
 	dir := t.TempDir()
@@ -55,19 +55,19 @@ func setup(t *testing.T, change ...func(*worker.Config)) *bundle {
 		stopTime: cfg.StopTime(),
 		requests: &requests{queue: make(chan worker.Request, 100)},
 		claims:   &claims{},
-		said:     &tally{said: map[string]int{}},
+		log:      &tally{counts: map[string]int{}},
 		reports:  &reports{published: make(chan attune.ExecutionCompletedMessage, 100)},
 		ended:    make(chan error, 1),
 	}
 	var err error
-	b.Worker, err = worker.New(cfg, b.requests, b.claims, b.reports, slog.New(b.said))
+	b.Worker, err = worker.New(cfg, b.requests, b.claims, b.reports, slog.New(b.log))
 	require.NoError(t, err)
 	return b
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// start runs the worker; the end of the test cancels what still runs and waits for it.
+// start runs the worker. The end of the test ends running actions and waits for the worker.
 func (b *bundle) start(t *testing.T) *bundle {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -86,7 +86,7 @@ func (b *bundle) stopped(t *testing.T) error {
 	case err := <-b.ended:
 		return err
 	case <-time.After(deadline):
-		require.FailNow(t, "the worker did not stop", "%+v", b.said.counts())
+		require.FailNow(t, "the worker did not stop", "%+v", b.log.all())
 		return nil
 	}
 }
@@ -102,10 +102,10 @@ func (b *bundle) script(t *testing.T, body string) string {
 	return "./" + filepath.Base(file.Name())
 }
 
-// path is a file in the pack's folder, which is where actions run.
+// path returns the path of a file in the pack's folder, where actions run.
 func (b *bundle) path(name string) string { return filepath.Join(b.dir, name) }
 
-// read waits for a file to have a whole line in it and returns that.
+// read waits until a file has a whole line and returns that line.
 func (b *bundle) read(t *testing.T, name string) string {
 	t.Helper()
 	var line string
@@ -114,11 +114,11 @@ func (b *bundle) read(t *testing.T, name string) string {
 		var found bool
 		line, _, found = strings.Cut(string(data), "\n")
 		return found
-	}, deadline, tick, "nobody wrote %s", name)
+	}, deadline, tick, "no process wrote %s", name)
 	return line
 }
 
-// pid waits for a file to have a process id in it.
+// pid waits until a file contains a process id.
 func (b *bundle) pid(t *testing.T, name string) int {
 	t.Helper()
 	pid, err := strconv.Atoi(strings.TrimSpace(b.read(t, name)))
@@ -136,7 +136,7 @@ func request(command ...string) attune.ExecutionRequestedMessage {
 
 var nextID atomic.Int64
 
-// do runs one request to its report.
+// do delivers one request and returns its report.
 func (b *bundle) do(t *testing.T, m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
 	t.Helper()
 	b.requests.push(m)
@@ -145,25 +145,25 @@ func (b *bundle) do(t *testing.T, m attune.ExecutionRequestedMessage) attune.Exe
 
 var errAway = attune.Errorf(attune.CodeUnavailable, "the broker is away")
 
-// requireTally compares how often the worker has said what.
+// requireTally compares the counts of the log.
 func (b *bundle) requireTally(t *testing.T, want map[string]int) {
 	t.Helper()
-	require.Equal(t, want, b.said.counts())
+	require.Equal(t, want, b.log.all())
 }
 
-// nextIn returns the next report inside a bubble, where waiting costs nothing.
+// nextIn returns the next report inside a synctest bubble, where waiting costs no time.
 func (b *bundle) nextIn(t *testing.T) attune.ExecutionCompletedMessage {
 	t.Helper()
 	select {
 	case report := <-b.reports.published:
 		return report
 	case <-time.After(24 * time.Hour):
-		require.FailNow(t, "nothing was reported in a day", "%+v", b.said.counts())
+		require.FailNow(t, "no report was published in a day", "%+v", b.log.all())
 		return attune.ExecutionCompletedMessage{}
 	}
 }
 
-// alive reports whether a process runs. One that has ended and was not reaped by its parent does not.
+// alive reports whether a process runs. A zombie does not run.
 func alive(pid int) bool {
 	if state, _, ok := stat(pid); ok {
 		return state != "Z" && state != "X"
@@ -171,7 +171,7 @@ func alive(pid int) bool {
 	return syscall.Kill(pid, 0) == nil
 }
 
-// groupOf lists the living members of a process group, where there is a /proc.
+// groupOf lists the live members of a process group, where the system has /proc.
 func groupOf(group int) (members []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {

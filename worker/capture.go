@@ -7,19 +7,20 @@ import (
 	"strings"
 )
 
-// capture keeps the beginning and the end of what is written to it: what went wrong is usually said in the last
-// lines, what was attempted in the first. It never holds more than its limit, whatever is written.
+// capture keeps the beginning and the end of the bytes written to it: usually the first lines show what was attempted,
+// and the last lines show what went wrong. A capture holds at most its limit. One goroutine writes a capture; other
+// goroutines read it after that goroutine has ended.
 type capture struct {
 	half  int    // the limit of the head, and of the tail
 	head  []byte // the first bytes
 	tail  []byte // the last bytes that are not in head; a ring once it is full
-	next  int    // where the ring continues, which is its oldest byte
+	next  int    // index of the oldest byte of the ring, which the next byte replaces
 	total int64  // all bytes ever written
 }
 
 func newCapture(limit int) *capture { return &capture{half: limit / 2} }
 
-// Write implements io.Writer. It always takes everything.
+// Write implements io.Writer. It accepts all of p and returns no error.
 func (c *capture) Write(p []byte) (int, error) {
 	written := len(p)
 	c.total += int64(written)
@@ -38,23 +39,23 @@ func (c *capture) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// fill appends to part what it has room for and returns the rest.
+// fill appends to part as many bytes of p as fit and returns the rest of p.
 func (c *capture) fill(part *[]byte, p []byte) []byte {
 	n := min(c.half-len(*part), len(p))
 	*part = append(*part, p[:n]...)
 	return p[n:]
 }
 
-// truncated reports whether something was left out.
+// truncated reports whether any byte was dropped.
 func (c *capture) truncated() bool { return c.total > int64(len(c.head)+len(c.tail)) }
 
-// bytes returns what was kept, without a mark where something is missing.
+// bytes returns the kept bytes, without a mark at the gap.
 func (c *capture) bytes() []byte {
 	return slices.Concat(c.head, c.tail[c.next:], c.tail[:c.next])
 }
 
-// text returns what was kept as text that PostgreSQL can store: each run of NUL and of bytes that are not UTF-8
-// becomes one U+FFFD. A line between the halves says how much is missing; it comes on top of the limit.
+// text returns the kept bytes as text that PostgreSQL can store: each run of NUL and of bytes that are not UTF-8 becomes
+// one U+FFFD. At the gap, text inserts a line with the number of missing bytes, in addition to the limit.
 func (c *capture) text() string {
 	if !c.truncated() {
 		return storableText(c.bytes())
@@ -65,7 +66,7 @@ func (c *capture) text() string {
 		storableText(slices.Concat(c.tail[c.next:], c.tail[:c.next]))
 }
 
-// lastLine returns the last line with something in it, at most limit bytes of it.
+// lastLine returns the last non-blank line, cut to limit bytes.
 func (c *capture) lastLine(limit int) string {
 	kept := bytes.TrimSpace(c.bytes())
 	line := bytes.TrimSpace(kept[bytes.LastIndexByte(kept, '\n')+1:])

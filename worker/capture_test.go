@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// TestCapture compares a capture with one that remembers everything.
+// TestCapture compares a capture with a copy of all written bytes.
 func TestCapture(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -45,7 +45,7 @@ func TestCapture_Memory(t *testing.T) {
 	for range 10_000 {
 		_, _ = c.Write(chunk)
 	}
-	require.LessOrEqual(t, cap(c.head)+cap(c.tail), 2*limit, "append may round up, never more")
+	require.LessOrEqual(t, cap(c.head)+cap(c.tail), 2*limit, "only the rounding of append is allowed on top")
 	require.Less(t, len(c.text()), limit)
 }
 
@@ -95,7 +95,7 @@ func TestResultOf(t *testing.T) {
 	}
 }
 
-// FuzzDepthOf compares the depth with that of a decoder.
+// FuzzDepthOf compares depthOf with the nesting that Go's decoder sees.
 func FuzzDepthOf(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,"\ud83d\ude00"]}`, `"\\\"\u0041"`, `-1.5e+10`, `[]`, `["]",{"\"[":[]}]`} {
 		f.Add([]byte(seed))
@@ -130,16 +130,16 @@ func TestRegister_Forgets(t *testing.T) {
 	r := newRegister()
 	const n = rememberedAttempts + 10
 	for i := range n {
-		_, a, mine := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: i})
-		require.True(t, mine)
+		_, a, isNew := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: i})
+		require.True(t, isNew)
 		a.decide(true)
 		r.retire(a)
 	}
 	require.Len(t, r.known, rememberedAttempts)
-	_, a, mine := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: n - 1})
-	require.False(t, mine)
+	_, a, isNew := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: n - 1})
+	require.False(t, isNew)
 	require.True(t, a.claimed)
-	_, _, mine = r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: 9})
-	require.True(t, mine, "the oldest are forgotten")
-	require.Len(t, r.here(), 1)
+	_, _, isNew = r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: 9})
+	require.True(t, isNew, "the oldest are forgotten")
+	require.Len(t, r.active(), 1)
 }

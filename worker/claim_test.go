@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// touch is a command that leaves the file "ran" behind, so that a test can see whether it ran.
+// touch returns a command that writes the file "ran".
 func touch() []string { return []string{"sh", "-c", "echo ran >> ran"} }
 
 func (b *bundle) requireNothingRan(t *testing.T) {
@@ -22,18 +22,18 @@ func (b *bundle) requireNothingRan(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// TestWorker_Claim asks before it acknowledges, and acknowledges before it runs.
+// TestWorker_Claim claims before it acknowledges, and acknowledges before it runs.
 func TestWorker_Claim(t *testing.T) {
 	t.Parallel()
 
-	t.Run("BeforeTheAcknowledgement", func(t *testing.T) {
+	t.Run("the claim comes before the acknowledgement", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		m := request(touch()...)
 		delivery := b.requests.push(m)
 		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 			if !delivery.open() || q.Execution != m.Execution || q.Attempt != 1 || q.Worker != "w1" {
-				return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "asked too late or wrongly: %+v", q)
+				return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "claimed too late or wrongly: %+v", q)
 			}
 			return granted(q), nil
 		}
@@ -42,7 +42,7 @@ func TestWorker_Claim(t *testing.T) {
 		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
 	})
 
-	t.Run("NothingIsHeldWhileItRuns", func(t *testing.T) {
+	t.Run("a running action holds no delivery", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		delivery := b.requests.push(request("sh", "-c", "echo up > up; while [ ! -f go ]; do sleep 0.02; done"))
@@ -53,14 +53,14 @@ func TestWorker_Claim(t *testing.T) {
 		b.reports.next(t)
 	})
 
-	t.Run("AcknowledgementLost", func(t *testing.T) {
+	t.Run("an action runs although its acknowledgement is lost", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		b.requests.queue <- worker.Request{Message: request("true"), Ack: func() error { return errAway }}
 		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
 	})
 
-	t.Run("RefusedRunsNothing", func(t *testing.T) {
+	t.Run("a refused claim runs no action", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
@@ -74,14 +74,14 @@ func TestWorker_Claim(t *testing.T) {
 		b.requireTally(t, map[string]int{"refused": 1})
 	})
 
-	t.Run("AskedAgainWhileNobodyAnswers", func(t *testing.T) {
+	t.Run("a claim is sent again until a reply comes", func(t *testing.T) {
 		t.Parallel()
 		b, dir := &bundle{}, t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			b = setup(t, func(c *worker.Config) { c.Packs["demo"] = dir })
 			b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-				switch n := b.claims.asked.Load(); {
-				case n%10 == 5: // the answer is lost
+				switch n := b.claims.sent.Load(); {
+				case n%10 == 5: // the reply is lost
 					<-ctx.Done()
 					return attune.ExecutionClaimReply{}, ctx.Err()
 				case n < 30:
@@ -97,15 +97,15 @@ func TestWorker_Claim(t *testing.T) {
 			b.stop()
 			require.NoError(t, <-b.ended)
 		})
-		require.EqualValues(t, 30, b.claims.asked.Load())
+		require.EqualValues(t, 30, b.claims.sent.Load())
 	})
 
 	for name, test := range map[string]struct {
-		err   error
-		asked int64
+		err  error
+		sent int64
 	}{
-		"FinalErrorIsADeadLetter":      {attune.Errorf(attune.CodeInvalid, "no"), 1},
-		"UnknownErrorIsTriedFiveTimes": {errors.New("bug"), 5},
+		"a final error makes the request a dead letter": {attune.Errorf(attune.CodeInvalid, "no"), 1},
+		"an unknown error is tried five times":          {errors.New("bug"), 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +116,7 @@ func TestWorker_Claim(t *testing.T) {
 				}
 				b.start(t)
 				require.Equal(t, "dead", <-b.requests.push(request(touch()...)).settled)
-				require.Equal(t, test.asked, b.claims.asked.Load())
+				require.Equal(t, test.sent, b.claims.sent.Load())
 				b.stop()
 				require.NoError(t, <-b.ended)
 				b.requireNothingRan(t)
@@ -125,16 +125,16 @@ func TestWorker_Claim(t *testing.T) {
 		})
 	}
 
-	t.Run("WithoutIdentityIsADeadLetter", func(t *testing.T) {
+	t.Run("a request without an attempt is a dead letter", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		m := request("true")
 		m.Attempt = 0
 		require.Equal(t, "dead", b.requests.push(m).wait(t))
-		require.Zero(t, b.claims.asked.Load())
+		require.Zero(t, b.claims.sent.Load())
 	})
 
-	t.Run("ReturnedWhenTheWorkerStops", func(t *testing.T) {
+	t.Run("an unanswered request is returned when the worker stops", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)
@@ -150,13 +150,13 @@ func TestWorker_Claim(t *testing.T) {
 		})
 	})
 
-	t.Run("GrantedWhileTheWorkerStops", func(t *testing.T) {
+	t.Run("a claim that is granted while the worker stops is run", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		asked := make(chan struct{})
+		sent := make(chan struct{})
 		answer := make(chan struct{})
 		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-			close(asked)
+			close(sent)
 			select {
 			case <-answer:
 				return granted(q), nil
@@ -166,7 +166,7 @@ func TestWorker_Claim(t *testing.T) {
 		}
 		b.start(t)
 		delivery := b.requests.push(request("true"))
-		<-asked
+		<-sent
 		b.stop()
 		close(answer)
 		require.Equal(t, "ack", delivery.wait(t))
@@ -180,7 +180,7 @@ func TestWorker_Duplicates(t *testing.T) {
 	t.Parallel()
 	const held = "echo ran >> ran; while [ ! -f go ]; do sleep 0.02; done"
 
-	t.Run("WhileItRunsAndAfter", func(t *testing.T) {
+	t.Run("a duplicate is dropped while the action runs and after", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		m := request("sh", "-c", held)
@@ -202,7 +202,7 @@ func TestWorker_Duplicates(t *testing.T) {
 		b.requireTally(t, map[string]int{"duplicate": 2, "succeeded": 2})
 	})
 
-	t.Run("WhileTheWorkerStops", func(t *testing.T) {
+	t.Run("a duplicate is returned when the worker stops", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		answer := make(chan struct{})
@@ -213,7 +213,7 @@ func TestWorker_Duplicates(t *testing.T) {
 		b.start(t)
 		m := request("true")
 		first := b.requests.push(m)
-		require.Eventually(t, func() bool { return b.claims.asked.Load() == 1 }, deadline, tick)
+		require.Eventually(t, func() bool { return b.claims.sent.Load() == 1 }, deadline, tick)
 		second := b.requests.push(m)
 		require.Eventually(t, func() bool { return b.requests.taken.Load() == 2 }, deadline, tick)
 		b.stop()
@@ -222,16 +222,16 @@ func TestWorker_Duplicates(t *testing.T) {
 		require.Equal(t, "ack", first.wait(t))
 	})
 
-	t.Run("WhileItIsClaimed", func(t *testing.T) {
+	t.Run("a duplicate waits for the claim of the first delivery", func(t *testing.T) {
 		t.Parallel()
-		for name, grant := range map[string]bool{"Granted": true, "Lost": false} {
+		for name, grant := range map[string]bool{"the claim is granted": true, "the claim fails": false} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				b := setup(t)
 				answer := make(chan struct{})
 				b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 					<-answer
-					if !grant && b.claims.asked.Load() == 1 {
+					if !grant && b.claims.sent.Load() == 1 {
 						return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "no")
 					}
 					return granted(q), nil
@@ -239,10 +239,10 @@ func TestWorker_Duplicates(t *testing.T) {
 				b.start(t)
 				m := request("true")
 				first := b.requests.push(m)
-				require.Eventually(t, func() bool { return b.claims.asked.Load() == 1 }, deadline, tick)
+				require.Eventually(t, func() bool { return b.claims.sent.Load() == 1 }, deadline, tick)
 				second := b.requests.push(m)
 				require.Eventually(t, func() bool { return b.requests.taken.Load() == 2 }, deadline, tick)
-				require.True(t, second.open(), "it may be the only one left")
+				require.True(t, second.open(), "it replaces the first delivery if the claim fails")
 				close(answer)
 				if grant {
 					require.Equal(t, "ack", first.wait(t))

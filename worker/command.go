@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// commonVariables is what every process may see of the worker's environment.
+// commonVariables lists the worker's environment variables that every process may see.
 func commonVariables() []string {
 	return []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"}
 }
@@ -22,13 +22,13 @@ func commonVariables() []string {
 // command is one process to run.
 type command struct {
 	path  string   // the file that is executed
-	args  []string // argv, as the action writes it
+	args  []string // argv, as the action declares it
 	env   []string // the whole environment
 	dir   string   // the pack's folder
 	stdin []byte
 }
 
-// refusal says why an action cannot be started.
+// refusal is the error of an action that cannot be started.
 type refusal struct {
 	reason  attune.Reason
 	message string
@@ -40,7 +40,7 @@ func refuse(reason attune.Reason, format string, args ...any) *refusal {
 	return &refusal{reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
-// commands makes commands of requests.
+// commands builds the command of a request.
 type commands struct {
 	packs   map[string]string // name → absolute folder
 	environ map[string]string
@@ -69,8 +69,8 @@ func (c commands) of(m attune.ExecutionRequestedMessage) (command, error) {
 	return command{path: path, args: m.Command, env: env, dir: dir, stdin: parametersOf(m)}, nil
 }
 
-// parametersOf returns what the process reads on stdin. No parameters are an empty object, so that there is always
-// something to parse.
+// parametersOf returns the stdin of the process. Without parameters it is an empty object, so that the process can always
+// parse its stdin.
 func parametersOf(m attune.ExecutionRequestedMessage) []byte {
 	if len(m.Parameters) == 0 {
 		return []byte("{}")
@@ -82,8 +82,8 @@ func parametersOf(m attune.ExecutionRequestedMessage) []byte {
 func (c commands) folder(pack string) (string, error) {
 	dir, known := c.packs[pack]
 	if !known {
-		return "", refuse(attune.ReasonExecutableNotFound, "this worker does not have pack %q: give it the pack's folder, "+
-			"or set the action's pool to one whose workers have it", pack)
+		return "", refuse(attune.ReasonExecutableNotFound, "this worker does not have pack %q: add the pack's folder to the worker, "+
+			"or set the action's pool to a pool whose workers have the pack", pack)
 	}
 	real, err := filepath.EvalSymlinks(dir)
 	if err == nil {
@@ -91,17 +91,17 @@ func (c commands) folder(pack string) (string, error) {
 			return real, nil
 		}
 	}
-	return "", refuse(attune.ReasonExecutableNotFound, "folder %q of pack %q is not there, or cannot be read by this worker", dir, pack)
+	return "", refuse(attune.ReasonExecutableNotFound, "folder %q of pack %q does not exist, or this worker cannot read it", dir, pack)
 }
 
-// executable finds the file that name stands for: without a slash on PATH, with one inside the pack's folder.
+// executable finds the file of a command: a name without a slash on PATH, a name with a slash inside the pack's folder.
 func (c commands) executable(pack, dir, name string) (string, error) {
 	if !strings.Contains(name, "/") {
 		return c.program(name)
 	}
 	if filepath.IsAbs(name) {
-		return "", refuse(attune.ReasonExecutableNotFound, "%q is an absolute path: put the file into the folder of pack %q and "+
-			"name it relative to that, or name a program without a slash to look it up on PATH", name, pack)
+		return "", refuse(attune.ReasonExecutableNotFound, "%q is an absolute path: put the file into the folder of pack %q and use "+
+			"its path relative to that folder, or use the name of a program on PATH, without a slash", name, pack)
 	}
 	path, err := filepath.EvalSymlinks(filepath.Join(dir, name))
 	switch {
@@ -112,7 +112,7 @@ func (c commands) executable(pack, dir, name string) (string, error) {
 		return "", refuse(attune.ReasonStart, "file %q of pack %q: %v", name, pack, err)
 	case !strings.HasPrefix(path, dir+string(filepath.Separator)):
 		return "", refuse(attune.ReasonExecutableNotFound, "file %q leads out of the folder of pack %q: put the file itself "+
-			"there, or name a program without a slash to look it up on PATH", name, pack)
+			"into the folder, or use the name of a program on PATH, without a slash", name, pack)
 	}
 	if _, err := exec.LookPath(path); err != nil {
 		return "", refuse(attune.ReasonStart, "file %q of pack %q is not executable: chmod +x", name, pack)
@@ -120,8 +120,8 @@ func (c commands) executable(pack, dir, name string) (string, error) {
 	return path, nil
 }
 
-// program looks name up on the PATH that the process will have. Relative folders on it do not count: what they
-// mean depends on where the worker was started.
+// program looks name up on the PATH that the process will have. It skips relative folders: their meaning depends on the
+// folder in which the worker was started.
 func (c commands) program(name string) (string, error) {
 	for _, dir := range filepath.SplitList(c.environ["PATH"]) {
 		if !filepath.IsAbs(dir) {
@@ -131,11 +131,11 @@ func (c commands) program(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", refuse(attune.ReasonExecutableNotFound, "program %q is not on the PATH of this worker (%s): install it there, "+
-		"or write a path with a slash to run a file of the pack", name, c.environ["PATH"])
+	return "", refuse(attune.ReasonExecutableNotFound, "program %q is not on the PATH of this worker (%s): install it on the worker, "+
+		"or use a path with a slash to run a file of the pack", name, c.environ["PATH"])
 }
 
-// environment returns all that the process may see, sorted. A variable that the worker does not have is left out.
+// environment returns the whole environment of the process, sorted. It skips variables that the worker does not have.
 func (c commands) environment(m attune.ExecutionRequestedMessage) ([]string, error) {
 	env := []string{
 		"ATTUNE_EXECUTION_ID=" + strconv.FormatInt(int64(m.Execution), 10),
@@ -146,7 +146,7 @@ func (c commands) environment(m attune.ExecutionRequestedMessage) ([]string, err
 	for _, name := range slices.Concat(commonVariables(), m.Env) {
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
-				"the worker's own and are given to nobody", m.Action, name, attune.ReservedEnv)
+				"reserved for the worker and never passed to an action", m.Action, name, attune.ReservedEnv)
 		}
 		if value, found := c.environ[name]; found {
 			env = append(env, name+"="+value)

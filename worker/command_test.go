@@ -17,7 +17,7 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// setupUnstartable returns a worker whose pack is full of files that cannot be run.
+// setupUnstartable returns a worker whose pack contains files that cannot be executed.
 func setupUnstartable(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t, func(c *worker.Config) { c.Packs["away"] = filepath.Join(c.Packs["demo"], "nowhere") }).start(t)
@@ -36,32 +36,84 @@ func setupUnstartable(t *testing.T) *bundle {
 	return b
 }
 
-// TestWorker_NotStarted asks for what cannot run.
+// TestWorker_NotStarted requests actions that cannot start.
 func TestWorker_NotStarted(t *testing.T) {
 	t.Parallel()
 	const start, missing = attune.ReasonStart, attune.ReasonExecutableNotFound
+	type message = attune.ExecutionRequestedMessage
 	for name, test := range map[string]struct {
-		change func(*attune.ExecutionRequestedMessage)
+		change func(*message)
 		reason attune.Reason
-		says   string
+		want   string
 	}{
-		"NoPack":          {func(m *attune.ExecutionRequestedMessage) { m.Action = "other.act" }, missing, `does not have pack "other"`},
-		"NoFolder":        {func(m *attune.ExecutionRequestedMessage) { m.Action = "away.act" }, missing, `of pack "away" is not there`},
-		"NoFile":          {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "bin/none" }, missing, `pack "demo" has no file "bin/none"`},
-		"NoProgram":       {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "no-such-program" }, missing, `"no-such-program" is not on the PATH`},
-		"NoInterpreter":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./interpreter" }, missing, `its first line (#!) names`},
-		"AbsolutePath":    {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "/bin/sh" }, missing, `is an absolute path`},
-		"OutsideByDots":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "../../../../../../../../bin/sh" }, missing, `leads out of the folder of pack "demo"`},
-		"OutsideByLink":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./outside" }, missing, `leads out of the folder of pack "demo"`},
-		"NotExecutable":   {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./plain.txt" }, start, `is not executable: chmod +x`},
-		"Folder":          {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./." }, missing, `leads out`},
-		"NeitherProgram":  {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./nonsense" }, start, `neither a program for this machine nor a script`},
-		"StillWritten":    {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./busy" }, start, `is still being written to`},
-		"LinkLoop":        {func(m *attune.ExecutionRequestedMessage) { m.Command[0] = "./loop" }, start, `file "./loop" of pack "demo"`},
-		"NoCommand":       {func(m *attune.ExecutionRequestedMessage) { m.Command = nil }, start, `has no command`},
-		"NoTimeout":       {func(m *attune.ExecutionRequestedMessage) { m.Timeout = 0 }, start, `use more than 0`},
-		"NulInArgument":   {func(m *attune.ExecutionRequestedMessage) { m.Command = []string{"true", "a\x00b"} }, start, `invalid argument`},
-		"WorkersVariable": {func(m *attune.ExecutionRequestedMessage) { m.Env = []string{"ATTUNE_DATABASE_URL"} }, start, `the worker's own`},
+		"an unknown pack is refused": {
+			func(m *message) { m.Action = "other.act" },
+			missing, `does not have pack "other"`,
+		},
+		"a missing pack folder is refused": {
+			func(m *message) { m.Action = "away.act" },
+			missing, `of pack "away" does not exist`,
+		},
+		"a missing file is refused": {
+			func(m *message) { m.Command[0] = "bin/none" },
+			missing, `pack "demo" has no file "bin/none"`,
+		},
+		"a program not on the PATH is refused": {
+			func(m *message) { m.Command[0] = "no-such-program" },
+			missing, `"no-such-program" is not on the PATH`,
+		},
+		"a missing interpreter is refused": {
+			func(m *message) { m.Command[0] = "./interpreter" },
+			missing, `the first line (#!) of "./interpreter" names`,
+		},
+		"an absolute path is refused": {
+			func(m *message) { m.Command[0] = "/bin/sh" },
+			missing, `is an absolute path`,
+		},
+		"dots out of the folder are refused": {
+			func(m *message) { m.Command[0] = "../../../../../../../../bin/sh" },
+			missing, `leads out of the folder of pack "demo"`,
+		},
+		"a link out of the folder is refused": {
+			func(m *message) { m.Command[0] = "./outside" },
+			missing, `leads out of the folder of pack "demo"`,
+		},
+		"a file without execute bits is refused": {
+			func(m *message) { m.Command[0] = "./plain.txt" },
+			start, `is not executable: chmod +x`,
+		},
+		"a folder is refused": {
+			func(m *message) { m.Command[0] = "./." },
+			missing, `leads out`,
+		},
+		"a file that cannot be executed is refused": {
+			func(m *message) { m.Command[0] = "./nonsense" },
+			start, `neither a program for this machine nor a script`,
+		},
+		"a file open for writing is refused": {
+			func(m *message) { m.Command[0] = "./busy" },
+			start, `is still being written to`,
+		},
+		"a loop of links is refused": {
+			func(m *message) { m.Command[0] = "./loop" },
+			start, `file "./loop" of pack "demo"`,
+		},
+		"an empty command is refused": {
+			func(m *message) { m.Command = nil },
+			start, `has no command`,
+		},
+		"a zero timeout is refused": {
+			func(m *message) { m.Timeout = 0 },
+			start, `use more than 0`,
+		},
+		"an argument with a NUL is refused": {
+			func(m *message) { m.Command = []string{"true", "a\x00b"} },
+			start, `invalid argument`,
+		},
+		"a reserved variable is refused": {
+			func(m *message) { m.Env = []string{"ATTUNE_DATABASE_URL"} },
+			start, `reserved for the worker`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,12 +122,12 @@ func TestWorker_NotStarted(t *testing.T) {
 			got := setupUnstartable(t).do(t, m)
 			require.Equal(t, attune.ExecutionFailed, got.Status)
 			require.Equal(t, test.reason, got.Reason, got.Error)
-			require.Contains(t, got.Error, test.says)
+			require.Contains(t, got.Error, test.want)
 			require.Nil(t, got.ExitCode)
 		})
 	}
 
-	t.Run("TimeoutWhileStillWritten", func(t *testing.T) {
+	t.Run("a timeout ends the wait for a file that is open for writing", func(t *testing.T) {
 		t.Parallel()
 		m := request("./busy")
 		m.Timeout = attune.Duration(time.Millisecond)
@@ -86,12 +138,12 @@ func TestWorker_NotStarted(t *testing.T) {
 	})
 }
 
-// TestWorker_Environment shows a process all that it may see.
+// TestWorker_Environment prints the whole environment of a process.
 func TestWorker_Environment(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *worker.Config) {
 		c.Environ = []string{
-			"PATH=relative:" + os.Getenv("PATH"), "HOME=/home/somebody", "LANG=C", "TZ=UTC", "GITHUB_TOKEN=token", "WITH=a=b",
+			"PATH=relative:" + os.Getenv("PATH"), "HOME=/home/user", "LANG=C", "TZ=UTC", "GITHUB_TOKEN=token", "WITH=a=b",
 			"ATTUNE_DATABASE_URL=secret", "AWS_SECRET_ACCESS_KEY=secret", "PASSWORD=secret", "LC_MONETARY=xx",
 			"TZ=Europe/Berlin", "nonsense",
 		}
@@ -103,7 +155,7 @@ func TestWorker_Environment(t *testing.T) {
 	require.Equal(t, attune.ExecutionSucceeded, got.Status, got.Error)
 	require.Empty(t, cmp.Diff([]string{
 		"ATTUNE_ACTION=demo.act", "ATTUNE_ATTEMPT=2", "ATTUNE_ENFORCEMENT_ID=7", fmt.Sprintf("ATTUNE_EXECUTION_ID=%d", m.Execution),
-		"GITHUB_TOKEN=token", "HOME=/home/somebody", "LANG=C", "PATH=relative:" + os.Getenv("PATH"), "TZ=Europe/Berlin", "WITH=a=b",
+		"GITHUB_TOKEN=token", "HOME=/home/user", "LANG=C", "PATH=relative:" + os.Getenv("PATH"), "TZ=Europe/Berlin", "WITH=a=b",
 	}, strings.Split(strings.TrimSpace(got.Stdout), "\n")))
 }
 
@@ -133,7 +185,7 @@ func TestWorker_Files(t *testing.T) {
 func TestWorker_Parameters(t *testing.T) {
 	t.Parallel()
 
-	t.Run("AnyValue", func(t *testing.T) {
+	t.Run("any JSON value comes back unchanged", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		rapid.Check(t, func(rt *rapid.T) {
@@ -149,19 +201,19 @@ func TestWorker_Parameters(t *testing.T) {
 		})
 	})
 
-	t.Run("NoneIsAnEmptyObject", func(t *testing.T) {
+	t.Run("missing parameters are an empty object", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, "{}", setup(t).start(t).do(t, request("cat")).Stdout)
 	})
 
-	// A pipe takes 64 KiB: the rest of a megabyte waits for a reader.
+	// A pipe buffers 64 KiB: the rest of a megabyte waits for a reader.
 	large := json.RawMessage(`"` + strings.Repeat("x", 1<<20-2) + `"`)
 	for name, test := range map[string]struct{ script, want string }{
-		"LargeAndRead":         {`wc -c | tr -d ' '`, "1048576\n"},
-		"LargeAndNotRead":      {`echo done`, "done\n"},
-		"LargeAndClosed":       {`exec <&-; echo done`, "done\n"},
-		"LargeAndReadInPart":   {`head -c 3; echo`, "\"xx\n"},
-		"LargeAndHeldByAChild": {`sleep 1000 >/dev/null 2>&1 <&0 & echo done`, "done\n"},
+		"large parameters are read":            {`wc -c | tr -d ' '`, "1048576\n"},
+		"large parameters may stay unread":     {`echo done`, "done\n"},
+		"stdin may be closed early":            {`exec <&-; echo done`, "done\n"},
+		"large parameters may be read in part": {`head -c 3; echo`, "\"xx\n"},
+		"a child may keep stdin open":          {`sleep 1000 >/dev/null 2>&1 <&0 & echo done`, "done\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +227,7 @@ func TestWorker_Parameters(t *testing.T) {
 	}
 }
 
-// anyJSON generates what json.Unmarshal into an any can yield.
+// anyJSON generates every kind of value that json.Unmarshal into an any yields.
 func anyJSON(depth int) *rapid.Generator[any] {
 	leaves := []*rapid.Generator[any]{
 		rapid.Just[any](nil), rapid.Bool().AsAny(), rapid.Int64().AsAny(), rapid.Float64().AsAny(), rapid.String().AsAny(),

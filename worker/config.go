@@ -28,38 +28,39 @@ const (
 	MaxOutputLimit = 1 << 20
 )
 
-// Config is what a [Worker] needs to know. Zero fields other than Name get their default.
+// Config holds the settings of a [Worker]. Zero fields other than Name get their default.
 type Config struct {
-	// Name identifies the worker in its claims. It must be unique among the workers that are alive: a second claim of an
-	// attempt under the name that owns the attempt is granted again.
+	// Name identifies the worker in its claims. It must be unique among live workers: the bridge grants a second claim of an
+	// attempt again when the claim carries the name of the worker that owns the attempt.
 	Name string
 	// Pool is the pool whose requests the worker takes, for logs. Default: [attune.DefaultPool].
 	Pool string
 	// Slots is how many actions run at once, from 1 to [MaxSlots].
 	Slots int
-	// Packs maps the name of a pack to its folder. Relative folders are relative to the current one.
+	// Packs maps the name of a pack to its folder. Relative folders are relative to the current folder.
 	Packs map[string]string
-	// Environ is the environment from which actions are given variables, as "NAME=value". Default: os.Environ().
+	// Environ is the environment that actions get variables from, as "NAME=value". Default: os.Environ().
 	Environ []string
-	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first and the last half of it.
+	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first half and the last half.
 	OutputLimit int
-	// KillGrace is how long a process may take to end after SIGTERM before it gets SIGKILL. One whose lease is not renewed
-	// any more gets 3/16 of the lease at most: with a lease of 1 min, 11.25 s.
+	// KillGrace is the time from SIGTERM to SIGKILL. After a lost lease, the time is at most 3/16 of the lease: with a lease
+	// of 1 min, 11.25 s.
 	KillGrace time.Duration
-	// OutputGrace is how long others may go on writing to the output of a process that has ended by itself.
+	// OutputGrace is how long children may write to the output of a process that has ended by itself.
 	OutputGrace time.Duration
-	// StopGrace is how long running actions may go on after the worker was told to stop.
+	// StopGrace is how long running actions may continue after the worker is told to stop.
 	StopGrace time.Duration
-	// ReportGrace is how long a stopping worker tries to publish once its last action was ended.
+	// ReportGrace is how long a stopping worker tries to publish reports after its last action has ended.
 	ReportGrace time.Duration
-	// ClaimTimeout is how long one question for a claim may take. One for a renewal may take a sixth of the shortest lease,
-	// and no longer than this. A claim that took 3/4 of its lease to be granted is not run: keep leases a few times as long.
+	// ClaimTimeout bounds the wait for the reply to one claim. The wait for the reply to a renewal is a sixth of the
+	// shortest lease, and at most ClaimTimeout. If 3/4 of the lease are over when the worker learns of a granted claim, the
+	// worker does not run the attempt: make leases several times as long as ClaimTimeout.
 	ClaimTimeout time.Duration
-	// Reported counts: it is called with the status of every report that the broker has confirmed. Default: nothing is counted.
+	// Reported is called with the status of every report that the broker has confirmed, for metrics. Default: does nothing.
 	Reported func(context.Context, attune.ExecutionStatus)
 }
 
-// WithDefaults returns c with every zero field decided, except Name.
+// WithDefaults returns c with the default in every zero field except Name.
 func (c Config) WithDefaults() Config {
 	setDefault(&c.Pool, attune.DefaultPool)
 	setDefault(&c.Slots, DefaultSlots)
@@ -88,7 +89,7 @@ func setDefault[T comparable](field *T, value T) {
 func (c Config) validate() error {
 	switch {
 	case strings.TrimSpace(c.Name) == "":
-		return attune.Errorf(attune.CodeInvalid, "worker name is empty: use one that no other living worker has")
+		return attune.Errorf(attune.CodeInvalid, "worker name is empty: use a name that no other live worker has")
 	case c.Slots < 1 || c.Slots > MaxSlots:
 		return attune.Errorf(attune.CodeInvalid, "worker slots %d: use 1 to %d", c.Slots, MaxSlots)
 	case c.OutputLimit < MinOutputLimit || c.OutputLimit > MaxOutputLimit:
@@ -109,17 +110,17 @@ func (c Config) validate() error {
 	return nil
 }
 
-// lastWait is how long an attempt may take to notice that it is given up.
+// lastWait is how long the worker waits for its attempts to return after it has stopped reporting.
 const lastWait = time.Second
 
-// StopTime is the longest that [Worker.Run] takes to return after its context ended, for a caller that has to allow
-// for it. It counts zero fields with their defaults.
+// StopTime is the longest time that [Worker.Run] takes to return after its context has ended. Zero fields count with
+// their defaults.
 func (c Config) StopTime() time.Duration {
 	c = c.WithDefaults()
 	return c.StopGrace + c.endTime() + c.ReportGrace + lastWait
 }
 
-// endTime is how long it takes to end a process: it may need to be killed, and its output to be given up.
+// endTime is the longest time to end a process, from SIGTERM to the end of its output.
 func (c Config) endTime() time.Duration { return c.KillGrace + 2*c.OutputGrace }
 
 // folders returns the folders of the packs as absolute paths.
@@ -127,7 +128,7 @@ func (c Config) folders() (map[string]string, error) {
 	folders := make(map[string]string, len(c.Packs))
 	for pack, dir := range c.Packs {
 		if dir == "" {
-			return nil, attune.Errorf(attune.CodeInvalid, "the folder of pack %q is empty: name the one with its pack.yaml", pack)
+			return nil, attune.Errorf(attune.CodeInvalid, "pack %q has an empty folder path: use the folder that holds its pack.yaml", pack)
 		}
 		abs, err := filepath.Abs(dir)
 		if err != nil {
@@ -138,7 +139,7 @@ func (c Config) folders() (map[string]string, error) {
 	return folders, nil
 }
 
-// environ returns the environment by name. As in a shell, the last of several with one name counts.
+// environ returns the environment by name. As in a shell, the last entry of a name counts.
 func (c Config) environ() map[string]string {
 	environ := make(map[string]string, len(c.Environ))
 	for _, entry := range c.Environ {

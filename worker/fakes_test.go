@@ -16,7 +16,7 @@ import (
 type requests struct {
 	queue chan worker.Request
 	taken atomic.Int64
-	fail  func() error // asked before each request; nil: never fails
+	fail  func() error // called before each request; nil never fails
 }
 
 func (r *requests) Pull(ctx context.Context) (worker.Request, error) {
@@ -65,26 +65,26 @@ func (d *delivery) reject(requeue bool) error {
 func (d *delivery) wait(t *testing.T) string {
 	t.Helper()
 	select {
-	case how := <-d.settled:
-		return how
+	case settlement := <-d.settled:
+		return settlement
 	case <-time.After(deadline):
 		require.FailNow(t, "the delivery was not settled")
 		return ""
 	}
 }
 
-// open reports whether the delivery is still held.
+// open reports whether the delivery is unsettled.
 func (d *delivery) open() bool { return len(d.settled) == 0 }
 
-// claims answers every question with yes, for a day, unless told otherwise.
+// claims grants every claim and every renewal for a day, unless a test sets its own reply.
 type claims struct {
-	asked  atomic.Int64
+	sent   atomic.Int64
 	renew  func(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
 	answer func(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
 }
 
 func (c *claims) Claim(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-	c.asked.Add(1)
+	c.sent.Add(1)
 	if c.answer != nil {
 		return c.answer(ctx, q)
 	}
@@ -110,10 +110,10 @@ func refused(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
 	return attune.ExecutionClaimReply{Execution: q.Execution, Attempt: q.Attempt, Status: attune.ExecutionCancelled}
 }
 
-// reports keeps what is published.
+// reports keeps the published reports.
 type reports struct {
 	published chan attune.ExecutionCompletedMessage
-	fail      func(ctx context.Context) error // asked before each report; nil: never fails
+	fail      func(ctx context.Context) error // called before each report; nil never fails
 }
 
 func (r *reports) Publish(ctx context.Context, messages ...attune.Message) error {
@@ -135,7 +135,7 @@ func (r *reports) next(t *testing.T) attune.ExecutionCompletedMessage {
 	case report := <-r.published:
 		return report
 	case <-time.After(deadline):
-		require.FailNow(t, "nothing was reported")
+		require.FailNow(t, "no report was published")
 		return attune.ExecutionCompletedMessage{}
 	}
 }

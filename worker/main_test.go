@@ -37,8 +37,8 @@ func victim(dir string) {
 	_ = w.Run(context.Background())
 }
 
-// TestWorker_Killed kills the whole worker with SIGKILL: its action must not run on while somebody else may start it
-// again.
+// TestWorker_Killed kills the whole worker with SIGKILL: its action must not run on while another worker may start the
+// execution again.
 func TestWorker_Killed(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("/proc/self/stat"); err != nil {

@@ -12,21 +12,21 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// What ends an action before it ends by itself, besides a [lostError]: the causes of its context.
+// These causes of the action's context end an action early, like a [lostError].
 var (
 	errTimeout   = errors.New("timeout")
 	errCancelled = errors.New("cancelled")
 	errStopped   = errors.New("worker stopped")
 )
 
-// maxQuotedLine bounds what an error quotes from stderr, in bytes.
+// maxQuotedLine bounds the length of a stderr line in an error message, in bytes.
 const maxQuotedLine = 300
 
-// outcome is how one attempt ended.
+// outcome is the result of one attempt.
 type outcome struct {
 	status    attune.ExecutionStatus
 	reason    attune.Reason
-	message   string // the reason for a person
+	message   string // describes the reason to a person
 	exitCode  *int
 	result    json.RawMessage
 	stdout    string
@@ -34,7 +34,7 @@ type outcome struct {
 	truncated bool
 }
 
-// runner turns requests into outcomes.
+// runner runs requests and returns their outcomes.
 type runner struct {
 	commands    commands
 	outputLimit int
@@ -42,8 +42,8 @@ type runner struct {
 	outputGrace time.Duration
 }
 
-// run runs one attempt to its end. ctx ends it early; its cause says what that means. kill, when closed, leaves it no more
-// time for that.
+// run runs one attempt to its end. The end of ctx ends the attempt early, and the cause of ctx selects the outcome. When
+// kill is closed, the rest of the kill grace is dropped.
 func (r runner) run(ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage) outcome {
 	if ctx.Err() != nil {
 		return endedBy(context.Cause(ctx), "before it was started")
@@ -68,14 +68,14 @@ func (r runner) run(ctx context.Context, kill <-chan struct{}, m attune.Executio
 	manner := "while it ran"
 	switch {
 	case killed && isClosed(kill):
-		manner += "; it was killed so that it does not outlive its lease"
+		manner += "; it was killed so that it does not outlive the lease"
 	case killed:
 		manner += fmt.Sprintf("; it did not end within %s of SIGTERM and was killed", r.killGrace)
 	}
 	return p.withOutput(endedBy(context.Cause(ctx), manner))
 }
 
-// endedBy is the outcome of an action that did not end by itself.
+// endedBy returns the outcome of an action that the worker ended. manner says when and how.
 func endedBy(cause error, manner string) outcome {
 	if lost, ok := errors.AsType[*lostError](cause); ok {
 		return outcome{status: attune.ExecutionAbandoned, reason: attune.ReasonWorkerLost,
@@ -91,7 +91,7 @@ func endedBy(cause error, manner string) outcome {
 	}
 }
 
-// notStarted is the outcome of an action that cannot run.
+// notStarted returns the outcome of an action that cannot start.
 func notStarted(err error) outcome {
 	failed := outcome{status: attune.ExecutionFailed, reason: attune.ReasonStart, message: err.Error()}
 	if refused, ok := errors.AsType[*refusal](err); ok {
@@ -100,12 +100,12 @@ func notStarted(err error) outcome {
 	return failed
 }
 
-// startRefusal explains why the kernel did not start a file that is there and executable.
+// startRefusal explains why the kernel did not start an existing, executable file.
 func startRefusal(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return refuse(attune.ReasonExecutableNotFound, "%q is there, but the program that its first line (#!) names is not: "+
-			"install that on the worker", name)
+		return refuse(attune.ReasonExecutableNotFound, "the first line (#!) of %q names a program that does not exist: "+
+			"install the program on the worker", name)
 	case errors.Is(err, syscall.ENOEXEC):
 		return refuse(attune.ReasonStart, "%q is neither a program for this machine nor a script: a script begins with a line "+
 			"such as #!/bin/sh", name)
@@ -116,11 +116,11 @@ func startRefusal(name string, err error) error {
 	}
 }
 
-// endedByItself is the outcome of a process that ended without a signal from the worker.
+// endedByItself returns the outcome of a process that the worker did not end.
 func (p *process) endedByItself() outcome {
 	if p.state == nil {
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonStart,
-			message: "how the process ended is unknown: somebody else waited for it"}
+			message: "the exit status of the process is unknown: other code of the worker program collected it"}
 	}
 	if status, ok := p.state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal, message: signalled(status.Signal())}
@@ -143,7 +143,7 @@ func signalled(sig syscall.Signal) string {
 	return message
 }
 
-// withOutput adds what the process left behind. A process that was killed by a signal has no exit code.
+// withOutput adds the exit code and the output. A process that was killed by a signal has no exit code.
 func (p *process) withOutput(o outcome) outcome {
 	if p.state != nil && p.state.Exited() {
 		o.exitCode = new(p.state.ExitCode())
@@ -154,7 +154,7 @@ func (p *process) withOutput(o outcome) outcome {
 	return o
 }
 
-// completed reports o.
+// completed returns the report of o.
 func (o outcome) completed(
 	m attune.ExecutionRequestedMessage, worker string, started, finished time.Time,
 ) attune.ExecutionCompletedMessage {

@@ -13,7 +13,7 @@ import (
 )
 
 // The kernel refuses to execute a file that a process has open for writing (ETXTBSY). Usually that process was forked an
-// instant ago and has not closed its copy yet, so the worker retries a start for about half a second.
+// instant ago and has not closed its inherited copy yet, so the worker retries a start for about half a second.
 const (
 	busyTries = 50
 	busyPause = 10 * time.Millisecond
@@ -22,19 +22,19 @@ const (
 // process is a running command and the process group that it leads.
 type process struct {
 	command
-	ours, theirs [3]*os.File // the two ends of stdin, stdout and stderr
+	ours, theirs [3]*os.File // the worker's and the process's ends of stdin, stdout and stderr
 
 	stdout, stderr *capture
 	leader         *os.Process
-	state          *os.ProcessState // how the leader ended; nil if that could not be learned
+	state          *os.ProcessState // written by reap; nil if the exit status is unknown
 
-	exited  chan struct{} // the leader has ended
+	exited  chan struct{} // closed when the leader has ended
 	drained chan struct{} // closed when all output has been copied
 	copying sync.WaitGroup
 }
 
-// startProcess returns as soon as the process exists. It starts no process once ctx has ended. The end of ctx does not end a
-// process that has started.
+// startProcess returns as soon as the process exists. After the end of ctx it starts no process. The end of ctx does not
+// end a process that has started.
 func startProcess(ctx context.Context, c command, outputLimit int) (*process, error) {
 	p := &process{
 		command: c,
@@ -78,10 +78,10 @@ func closeAll(files [3]*os.File) {
 	}
 }
 
-// live forks the process and stays until it has ended.
+// live forks the process and returns when the process has ended.
 //
 // The goroutine keeps its thread for all that time: Linux sends the parent-death signal when the *thread* that forked
-// ends, and the Go runtime ends threads as it likes.
+// ends, and the Go runtime may end any thread.
 func (p *process) live(ctx context.Context, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -108,10 +108,10 @@ func (p *process) fork(ctx context.Context) (err error) {
 	return err
 }
 
-// copy feeds stdin and collects the output.
+// copy writes stdin and collects the output.
 func (p *process) copy() {
 	p.copying.Go(func() {
-		// A process may ignore its parameters, and end before it could have read them: neither is an error.
+		// An error is harmless: a process may end without reading its parameters.
 		_, _ = p.ours[0].Write(p.stdin)
 		_ = p.ours[0].Close()
 	})
@@ -124,11 +124,11 @@ func (p *process) copy() {
 	})
 }
 
-// wait returns when the process has ended and its group was killed. When ctx ends first, the group is asked to
-// end with SIGTERM and made to with SIGKILL after killGrace; ended then says so, and killed that it took SIGKILL.
+// wait returns when the process has ended and its group was killed. If ctx ends first, wait sends SIGTERM to the group
+// and after killGrace SIGKILL. ended reports that ctx ended first; killed reports that SIGTERM was not enough.
 //
-// What the leader leaves behind may go on writing for outputGrace, or after a SIGTERM for the rest of killGrace. Both are
-// over when kill is closed, which happens only after ctx ended or the process did.
+// Children of the leader may write to the output for outputGrace after the leader has ended, or after a SIGTERM for the
+// rest of killGrace. Closing kill ends both times. kill is closed only after ctx or the process has ended.
 func (p *process) wait(
 	ctx context.Context, kill <-chan struct{}, killGrace, outputGrace time.Duration,
 ) (ended, killed bool) {
@@ -146,8 +146,8 @@ func (p *process) wait(
 	return ended, killed
 }
 
-// terminate asks the group to end and waits for that as long as grace, or until kill is closed. It reports whether the
-// leader had to be killed.
+// terminate sends SIGTERM to the group and waits until the group ends, grace is over, or kill is closed. It reports
+// whether the leader needed SIGKILL.
 func (p *process) terminate(kill <-chan struct{}, grace time.Duration) (killed bool) {
 	deadline := time.Now().Add(grace)
 	p.signal(syscall.SIGTERM)
@@ -160,24 +160,25 @@ func (p *process) terminate(kill <-chan struct{}, grace time.Duration) (killed b
 	return true
 }
 
-// finish kills the rest of the group and joins everything that belongs to the process. It reaps the leader after the kill:
-// as long as the leader is a zombie, no other process or group can have its id.
+// finish kills the rest of the group, reaps the leader and waits for the copying goroutines. It reaps the leader after
+// the kill: as long as the leader is a zombie, no other process or group can have its id.
 func (p *process) finish(outputGrace time.Duration) {
 	p.signal(syscall.SIGKILL)
 	p.reap()
-	// Only a process that has left the group can still hold the output.
+	// Only a process that has left the group can still have the output open.
 	await(p.drained, outputGrace)
 	closeAll(p.ours)
 	p.copying.Wait()
 }
 
-// signal sends sig to the whole group. An error means that the group has no process left, or none that the worker may signal.
+// signal sends sig to the whole group. It ignores the error: the group is empty, or the worker may not signal its
+// members.
 func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.leader.Pid, sig) }
 
 // await reports whether done was closed within d.
 func await(done <-chan struct{}, d time.Duration) bool { return awaitUnless(nil, done, d) }
 
-// awaitUnless reports whether done was closed within d and before stop was.
+// awaitUnless reports whether done was closed within d and before stop.
 func awaitUnless(stop, done <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -2,13 +2,13 @@ package worker
 
 import "syscall"
 
-// processAttributes gives the process a group of its own, and lets the kernel kill it when the worker dies.
+// processAttributes puts the process into its own group and lets the kernel kill the process when the worker dies.
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// awaitExit blocks until the leader has ended and leaves it a zombie, which reserves its process group for us. Where
-// waitid is forbidden the leader is reaped instead.
+// awaitExit blocks until the leader has ended and leaves it as a zombie, which reserves the id of its process group. If
+// the system forbids waitid, awaitExit reaps the leader.
 func (p *process) awaitExit() {
 	const byPid = 1 // P_PID of waitid(2)
 	for {
@@ -25,7 +25,7 @@ func (p *process) awaitExit() {
 	}
 }
 
-// reap removes the zombie.
+// reap collects the exit status of the leader and removes the zombie.
 func (p *process) reap() {
 	if p.state == nil {
 		p.state, _ = p.leader.Wait()

@@ -16,7 +16,7 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// TestWorker_Outcomes runs scripts to their own end.
+// TestWorker_Outcomes runs scripts that end by themselves.
 func TestWorker_Outcomes(t *testing.T) {
 	t.Parallel()
 	type report = attune.ExecutionCompletedMessage
@@ -24,23 +24,23 @@ func TestWorker_Outcomes(t *testing.T) {
 		script string
 		want   report
 	}{
-		"Succeeded": {`echo out; echo err >&2`,
+		"exit code 0 succeeds": {`echo out; echo err >&2`,
 			report{Status: attune.ExecutionSucceeded, ExitCode: new(0), Stdout: "out\n", Stderr: "err\n"}},
-		"SucceededWithResult": {`echo '  {"n": [1, "é"]} '`,
+		"stdout that is JSON becomes the result": {`echo '  {"n": [1, "é"]} '`,
 			report{Status: attune.ExecutionSucceeded, ExitCode: new(0), Stdout: "  {\"n\": [1, \"é\"]} \n", Result: json.RawMessage(`{"n": [1, "é"]}`)}},
-		"ResultWithAnEscapedNUL": {`printf '"\\u0000"'`,
+		"a result keeps an escaped NUL": {`printf '"\\u0000"'`,
 			report{Status: attune.ExecutionSucceeded, ExitCode: new(0), Stdout: `"\u0000"`, Result: json.RawMessage(`"\u0000"`)}},
-		"OutputThatIsNotText": {`printf 'a\0\0b\377c'`,
+		"output that is not UTF-8 becomes text": {`printf 'a\0\0b\377c'`,
 			report{Status: attune.ExecutionSucceeded, ExitCode: new(0), Stdout: "a\uFFFDb\uFFFDc"}},
-		"Failed": {`echo 42; echo first >&2; echo 'disk is full' >&2; exit 3`,
+		"another exit code fails and quotes the last line of stderr": {`echo 42; echo first >&2; echo 'disk is full' >&2; exit 3`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode, ExitCode: new(3), Error: "exit code 3: disk is full",
 				Stdout: "42\n", Stderr: "first\ndisk is full\n", Result: json.RawMessage(`42`)}},
-		"FailedSilently": {`exit 1`,
+		"a failure without output names the exit code": {`exit 1`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode, ExitCode: new(1), Error: "exit code 1"}},
-		"KilledBySomebody": {`kill -KILL $$`,
+		"a SIGKILL from outside fails": {`kill -KILL $$`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonSignal,
 				Error: "killed by signal 9 (killed), which attune did not send; often the machine or its container was out of memory"}},
-		"TerminatedBySomebody": {`kill -TERM $$`,
+		"a SIGTERM from outside fails": {`kill -TERM $$`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonSignal,
 				Error: "killed by signal 15 (terminated), which attune did not send"}},
 	} {
@@ -58,14 +58,14 @@ func TestWorker_Outcomes(t *testing.T) {
 	}
 }
 
-// TestWorker_Ends ends processes that would not end by themselves.
+// TestWorker_Ends ends processes that would run for ever.
 func TestWorker_Ends(t *testing.T) {
 	t.Parallel()
 
-	// loop waits for ever without a child that a signal could end in its place.
+	// loop runs for ever. It waits in the shell itself, so that a signal reaches the shell and not a child.
 	const loop = `echo $$ > pid; while :; do sleep 0.02; done`
 
-	t.Run("Timeout", func(t *testing.T) {
+	t.Run("a timeout ends the process", func(t *testing.T) {
 		t.Parallel()
 		// A busy machine may not start a process in a short time.
 		for timeout := 200 * time.Millisecond; ; timeout *= 2 {
@@ -85,7 +85,7 @@ func TestWorker_Ends(t *testing.T) {
 		}
 	})
 
-	t.Run("TermIsHonoured", func(t *testing.T) {
+	t.Run("a process may clean up after SIGTERM", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		m := request(b.script(t, `trap 'echo bye; exit 3' TERM; `+loop))
@@ -101,7 +101,7 @@ func TestWorker_Ends(t *testing.T) {
 		requireGone(t, pid)
 	})
 
-	t.Run("TermIsIgnored", func(t *testing.T) {
+	t.Run("a process that ignores SIGTERM is killed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, func(c *worker.Config) { c.KillGrace = 100 * time.Millisecond }).start(t)
 		m := request(b.script(t, `trap '' TERM; `+loop))
@@ -115,10 +115,10 @@ func TestWorker_Ends(t *testing.T) {
 		requireGone(t, pid)
 	})
 
-	t.Run("WholeGroup", func(t *testing.T) {
+	t.Run("the whole process group is killed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, func(c *worker.Config) { c.KillGrace = 100 * time.Millisecond }).start(t)
-		// The child ignores SIGTERM and lets go of the output; the grandchild ignores it and keeps the output.
+		// Child and grandchild ignore SIGTERM. The child closes its output; the grandchild keeps its output open.
 		m := request(b.script(t, `
 			(trap '' TERM; sh -c 'echo $$ > grandchild; while :; do sleep 0.02; done' & exec >/dev/null 2>&1
 			 echo ready > child; while :; do sleep 0.02; done) &
@@ -136,7 +136,7 @@ func TestWorker_Ends(t *testing.T) {
 		require.Eventually(t, func() bool { return len(groupOf(b.pid(t, "pid"))) == 0 }, deadline, tick)
 	})
 
-	t.Run("ChildrenHaveTheGraceToo", func(t *testing.T) {
+	t.Run("children have the kill grace too", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		// The shell dies of SIGTERM at once; its child cleans up first.
@@ -152,7 +152,7 @@ func TestWorker_Ends(t *testing.T) {
 		requireGone(t, child)
 	})
 
-	t.Run("ExitInTheGraceIsNoSuccess", func(t *testing.T) {
+	t.Run("an exit code 0 after a cancel is no success", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		m := request(b.script(t, `trap 'exit 0' TERM; `+loop))
@@ -169,18 +169,18 @@ func TestWorker_Ends(t *testing.T) {
 func TestWorker_LeftBehind(t *testing.T) {
 	t.Parallel()
 
-	impatient := func(c *worker.Config) { c.OutputGrace = 200 * time.Millisecond }
+	shortOutputGrace := func(c *worker.Config) { c.OutputGrace = 200 * time.Millisecond }
 
-	t.Run("HoldsTheOutput", func(t *testing.T) {
+	t.Run("a child that holds the output is killed", func(t *testing.T) {
 		t.Parallel()
-		b := setup(t, impatient).start(t)
+		b := setup(t, shortOutputGrace).start(t)
 		got := b.do(t, request(b.script(t, `sleep 1000 & echo $! > holder; echo done`)))
 		require.Equal(t, attune.ExecutionSucceeded, got.Status)
 		require.Equal(t, "done\n", got.Stdout)
 		requireGone(t, b.pid(t, "holder"))
 	})
 
-	t.Run("LetsGoOfTheOutput", func(t *testing.T) {
+	t.Run("a child without output is killed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		got := b.do(t, request(b.script(t, `sleep 1000 >/dev/null 2>&1 & echo $! > quiet; echo done`)))
@@ -188,7 +188,7 @@ func TestWorker_LeftBehind(t *testing.T) {
 		requireGone(t, b.pid(t, "quiet"))
 	})
 
-	t.Run("FinishesWriting", func(t *testing.T) {
+	t.Run("a child finishes writing within the output grace", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		got := b.do(t, request(b.script(t, `(sleep 0.1; echo late) & echo early`)))
@@ -196,9 +196,9 @@ func TestWorker_LeftBehind(t *testing.T) {
 		require.Equal(t, "early\nlate\n", got.Stdout)
 	})
 
-	t.Run("LeavesTheGroup", func(t *testing.T) {
+	t.Run("a process that leaves the group survives", func(t *testing.T) {
 		t.Parallel()
-		b := setup(t, impatient).start(t)
+		b := setup(t, shortOutputGrace).start(t)
 		got := b.do(t, request(b.script(t, `setsid sh -c 'echo $$ > daemon; exec sleep 1000' & while [ ! -s daemon ]; do sleep 0.02; done; echo done`)))
 		pid := b.pid(t, "daemon")
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
@@ -208,7 +208,7 @@ func TestWorker_LeftBehind(t *testing.T) {
 	})
 }
 
-// TestWorker_LargeOutput keeps the beginning and the end.
+// TestWorker_LargeOutput keeps the first and the last bytes of the output.
 func TestWorker_LargeOutput(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *worker.Config) { c.OutputLimit = 4096 }).start(t)

@@ -7,13 +7,13 @@ import (
 	"github.com/attune-go/attune/rabbitmq"
 )
 
-// Broker is [Requests] and [Claims] over RabbitMQ.
+// Broker implements [Requests] and [Claims] over RabbitMQ.
 type Broker struct {
 	puller *rabbitmq.Puller[attune.ExecutionRequestedMessage]
 	caller *rabbitmq.Caller
 }
 
-// NewBroker takes the requests of a pool on one connection and asks for claims on the other.
+// NewBroker takes the requests of a pool on connections.Consume and sends claims and renewals on connections.Publish.
 func NewBroker(connections *rabbitmq.Connections, pool string) *Broker {
 	queue := rabbitmq.QueueExecutionRequested(pool)
 	return &Broker{
@@ -32,15 +32,15 @@ func (b *Broker) Pull(ctx context.Context) (Request, error) {
 }
 
 // Claim implements [Claims].
-func (b *Broker) Claim(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 	var reply attune.ExecutionClaimReply
-	err := b.caller.Call(ctx, question, &reply)
+	err := b.caller.Call(ctx, claim, &reply)
 	return reply, err
 }
 
 // Renew implements [Claims].
-func (b *Broker) Renew(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
+func (b *Broker) Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
 	var reply attune.ExecutionRenewReply
-	err := b.caller.Call(ctx, question, &reply)
+	err := b.caller.Call(ctx, renewal, &reply)
 	return reply, err
 }

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// renewalsPerLease is how often a lease is renewed in its time, so that it takes several failures in a row to lose it.
+	// renewalsPerLease is how often a lease is renewed before it ends, so that the worker loses it only after several
+	// failures in a row.
 	renewalsPerLease = 6
-	// minRenewal bounds how often a renewal is asked for when a lease is absurdly short.
+	// minRenewal bounds the rate of renewals when a lease is extremely short.
 	minRenewal = 10 * time.Millisecond
 )
 
@@ -27,37 +28,37 @@ type lease struct {
 	length time.Duration // more than 0
 }
 
-func (l lease) over() time.Time { return l.from.Add(l.length) }
+func (l lease) expires() time.Time { return l.from.Add(l.length) }
 
-// endBy is when the worker asks an action to end, and killBy when it kills the action. endBy leaves time before killBy, and
-// killBy leaves time for the kernel.
-func (l lease) endBy() time.Time  { return l.over().Add(-l.length / 4) }
-func (l lease) killBy() time.Time { return l.over().Add(-l.length / 16) }
+// endBy is when the worker sends SIGTERM to an action whose lease was not renewed. killBy is when the worker sends
+// SIGKILL; the time that is left then is for the kernel.
+func (l lease) endBy() time.Time  { return l.expires().Add(-l.length / 4) }
+func (l lease) killBy() time.Time { return l.expires().Add(-l.length / 16) }
 
-// period is the time from one renewal to the next, and the longest wait for the reply to a renewal.
+// period is the time between two renewals, and the longest wait for the reply to a renewal.
 func (l lease) period() time.Duration { return max(l.length/renewalsPerLease, minRenewal) }
 
-// lostError is the cause that ends an action because the worker has lost its lease, or is about to lose it.
+// lostError is the cause that ends an action whose lease the worker has lost or is about to lose.
 type lostError struct{ why string }
 
 func (e *lostError) Error() string { return e.why }
 
-// heldLease is an attempt with a lease.
-type heldLease struct {
+// trackedLease is the lease of an attempt with the progress of its renewal and its end. It is guarded by renewer.mu.
+type trackedLease struct {
 	*attempt
 	lease
-	asked  time.Time // when its renewal was asked for last, answered or not
-	lost   bool      // its action was ended for its lease
-	killed bool      // what was left of its action as well
-	ended  bool      // its action has ended and is being reported: nothing is left to be ended
+	sentAt      time.Time // when the last renewal was sent, answered or not
+	lost        bool      // the action got SIGTERM because of the lease
+	killed      bool      // the action got SIGKILL because of the lease
+	actionEnded bool      // the action has ended and is being reported: no process is left
 }
 
-func (h *heldLease) due() time.Time { return h.asked.Add(h.period()) }
+func (h *trackedLease) due() time.Time { return h.sentAt.Add(h.period()) }
 
-// next is when h has to be looked at again.
-func (h *heldLease) next() time.Time {
+// next is when the renewer must check h again.
+func (h *trackedLease) next() time.Time {
 	switch {
-	case h.ended || h.killed:
+	case h.actionEnded || h.killed:
 		return h.due()
 	case h.lost:
 		return earlier(h.due(), h.killBy())
@@ -73,31 +74,31 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// renewer renews the leases of all attempts of the worker with one request. Without a renewal, it ends the action before the
-// lease is over.
+// renewer renews the leases of all attempts of the worker with one request. If a lease is not renewed, the renewer ends
+// the action before the lease is over.
 type renewer struct {
-	claims   Claims
-	worker   string
-	patience time.Duration // the longest wait for an answer
-	log      *slog.Logger
+	claims  Claims
+	worker  string
+	timeout time.Duration // the longest wait for a reply
+	log     *slog.Logger
 
-	changed chan struct{} // tells run to look at the leases again
+	changed chan struct{} // tells run to check the leases again
 	mu      sync.Mutex
-	leases  map[attune.AttemptID]*heldLease
+	leases  map[attune.AttemptID]*trackedLease // guarded by mu
 }
 
 func newRenewer(claims Claims, cfg Config, log *slog.Logger) *renewer {
 	return &renewer{
-		claims: claims, worker: cfg.Name, patience: cfg.ClaimTimeout, log: log,
-		changed: make(chan struct{}, 1), leases: map[attune.AttemptID]*heldLease{},
+		claims: claims, worker: cfg.Name, timeout: cfg.ClaimTimeout, log: log,
+		changed: make(chan struct{}, 1), leases: map[attune.AttemptID]*trackedLease{},
 	}
 }
 
-// hold keeps an attempt's lease until release. A lease that is nearly over ends the attempt at once, so that the worker
-// starts no process under that lease.
+// hold renews the lease of an attempt until release. If the lease is nearly over, hold ends the attempt at once, so that
+// the worker starts no process under it.
 func (r *renewer) hold(a *attempt, l lease) {
 	r.mu.Lock()
-	h := &heldLease{attempt: a, lease: l, asked: l.from}
+	h := &trackedLease{attempt: a, lease: l, sentAt: l.from}
 	r.leases[a.id] = h
 	r.guard(h, time.Now())
 	r.mu.Unlock()
@@ -111,33 +112,33 @@ func (r *renewer) wake() {
 	}
 }
 
-// actionEnded records that the attempt's action has ended. The renewer renews the lease until release all the same: otherwise the
-// attempt could be given up before its report is published.
+// actionEnded records that the attempt's action has ended. The renewer still renews the lease until release: otherwise
+// the bridge could declare the attempt lost before its report is published.
 func (r *renewer) actionEnded(a *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if h, ok := r.leases[a.id]; ok {
-		h.ended = true
+		h.actionEnded = true
 	}
 }
 
-// release lets go of an attempt's lease.
+// release stops renewing the lease of an attempt.
 func (r *renewer) release(a *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.leases, a.id)
 }
 
-// run keeps the leases until ctx ends. A renewal without a reply delays neither the next renewal nor the end of an action.
+// run renews the leases until ctx ends. A missing reply delays neither the next renewal nor the end of an action.
 func (r *renewer) run(ctx context.Context) {
-	var asking sync.WaitGroup
-	defer asking.Wait()
+	var renewals sync.WaitGroup
+	defer renewals.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		attempts, patience, next := r.look(time.Now())
+		attempts, timeout, next := r.check(time.Now())
 		if len(attempts) > 0 {
-			asking.Go(func() { r.renew(ctx, attempts, patience) })
+			renewals.Go(func() { r.renew(ctx, attempts, timeout) })
 		}
 		timer.Stop()
 		if !next.IsZero() {
@@ -152,42 +153,43 @@ func (r *renewer) run(ctx context.Context) {
 	}
 }
 
-// look ends the actions whose leases run out, and returns when to look again: zero without leases. If a renewal is due, look
-// also returns all attempts with a lease. patience is how long to wait for the reply.
-func (r *renewer) look(now time.Time) (attempts []attune.AttemptID, patience time.Duration, next time.Time) {
+// check ends the actions whose leases run out, and returns the time of the next check: zero if there are no leases. If a
+// renewal is due, attempts lists all attempts with a lease, and timeout bounds the wait for the reply.
+func (r *renewer) check(now time.Time) (attempts []attune.AttemptID, timeout time.Duration, next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	due, patience := false, r.patience
+	due, timeout := false, r.timeout
 	for _, h := range r.leases {
 		r.guard(h, now)
 		due = due || !now.Before(h.due())
-		patience = min(patience, h.period())
+		timeout = min(timeout, h.period())
 	}
 	if due {
 		attempts = slices.SortedFunc(maps.Keys(r.leases), compareAttempts)
 	}
 	for _, h := range r.leases {
 		if due {
-			h.asked = now
+			h.sentAt = now
 		}
 		if at := h.next(); next.IsZero() || at.Before(next) {
 			next = at
 		}
 	}
-	return attempts, patience, next
+	return attempts, timeout, next
 }
 
 func compareAttempts(a, b attune.AttemptID) int {
 	return cmp.Or(cmp.Compare(a.Execution, b.Execution), cmp.Compare(a.Attempt, b.Attempt))
 }
 
-// guard ends an action whose lease was not renewed for too long. After a pause of the whole worker both steps are one.
-func (r *renewer) guard(h *heldLease, now time.Time) {
-	if h.ended {
+// guard ends the action of a lease that was not renewed for too long. After a pause of the whole worker, it sends SIGTERM
+// and SIGKILL together.
+func (r *renewer) guard(h *trackedLease, now time.Time) {
+	if h.actionEnded {
 		return
 	}
 	if !now.Before(h.endBy()) {
-		r.lose(h, "its lease ran out: no renewal was answered for %s", now.Sub(h.from).Round(time.Millisecond))
+		r.lose(h, "the lease ran out: no renewal was answered for %s", now.Sub(h.from).Round(time.Millisecond))
 	}
 	if !now.Before(h.killBy()) {
 		h.killed = true
@@ -195,8 +197,8 @@ func (r *renewer) guard(h *heldLease, now time.Time) {
 	}
 }
 
-// lose asks an action to end, once.
-func (r *renewer) lose(h *heldLease, format string, args ...any) {
+// lose sends SIGTERM to the action, once.
+func (r *renewer) lose(h *trackedLease, format string, args ...any) {
 	if h.lost {
 		return
 	}
@@ -206,47 +208,48 @@ func (r *renewer) lose(h *heldLease, format string, args ...any) {
 	h.end(why)
 }
 
-// renew sends one renewal. Without a reply, the next renewal is sent when it is due.
-func (r *renewer) renew(ctx context.Context, attempts []attune.AttemptID, patience time.Duration) {
-	limited, cancel := context.WithTimeout(ctx, patience)
+// renew sends one renewal. If there is no reply, run sends the next renewal when it is due.
+func (r *renewer) renew(ctx context.Context, attempts []attune.AttemptID, timeout time.Duration) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	asked := time.Now()
+	sentAt := time.Now()
 	reply, err := r.claims.Renew(limited, attune.ExecutionRenewMessage{Worker: r.worker, Attempts: attempts})
 	switch {
 	case err == nil:
-		r.answered(asked, attempts, reply)
+		r.applyReply(sentAt, attempts, reply)
 	case ctx.Err() == nil:
-		r.log.Warn("leases not renewed, asking again", "executions", len(attempts), "error", err)
+		r.log.Warn("leases not renewed, trying again", "executions", len(attempts), "error", err)
 	}
 }
 
-// answered applies the reply to the renewal that was sent at asked. The youngest answered renewal counts: a late reply to
-// an older one shortens no lease. Attempts released in the meantime are skipped.
-func (r *renewer) answered(asked time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
-	renewed := lease{from: asked, length: time.Duration(reply.Lease)}
-	defer r.wake() // a shorter lease is to be renewed sooner
+// applyReply applies the reply to the renewal that was sent at sentAt. The latest answered renewal counts: a late reply
+// to an earlier one shortens no lease. applyReply skips attempts that were released in the meantime.
+func (r *renewer) applyReply(sentAt time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
+	renewed := lease{from: sentAt, length: time.Duration(reply.Lease)}
+	defer r.wake() // a shorter lease needs an earlier renewal
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range attempts {
-		h, here := r.leases[id]
+		h, ok := r.leases[id]
 		switch {
-		case !here:
+		case !ok:
 		case slices.Contains(reply.Lost, id):
-			r.takenAway(h)
-		case renewed.length > 0 && asked.After(h.from):
+			r.revoke(h)
+		case renewed.length > 0 && sentAt.After(h.from):
 			h.lease = renewed
 		}
 	}
 }
 
-// takenAway gives up a lease that the worker has lost. Another attempt may run already, so the action gets no time to end.
-// If the action has ended, the worker still reports the outcome: the receiver of the report decides whether it counts.
-func (r *renewer) takenAway(h *heldLease) {
+// revoke drops a lease that the bridge declared lost. Another worker may already run the execution, so the action gets no
+// time to end. If the action has ended, the worker still reports its outcome: the receiver of the report decides whether
+// the report counts.
+func (r *renewer) revoke(h *trackedLease) {
 	delete(r.leases, h.id)
-	if h.ended {
+	if h.actionEnded {
 		r.log.Info("lease lost before the report was confirmed", "execution", h.id.Execution, "attempt", h.id.Attempt)
 		return
 	}
-	r.lose(h, "its lease was lost: it had run out, or the execution was ended without its worker")
+	r.lose(h, "the lease was lost: it expired, or the execution was ended without its worker")
 	h.kill()
 }

@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxResultDepth bounds how deep a result is nested, far below what readers of JSON give up at: Go's stops at 10 000, with what
-// surrounds the result in a message.
+// maxResultDepth bounds the nesting of a result. The limit stays far below the limits of JSON readers, even inside a
+// message: Go's decoder stops at 10 000 levels.
 const maxResultDepth = 500
 
-// resultOf returns stdout as the result of the action if all of it is one JSON value, nested at most 500 deep, otherwise nil.
-// What is no result stays readable in stdout.
+// resultOf returns stdout as the result of the action if all of stdout is one JSON value, nested at most 500 deep;
+// otherwise nil. Stdout is kept as text in either case.
 func resultOf(stdout *capture) json.RawMessage {
 	if stdout.truncated() {
 		return nil
@@ -23,13 +23,13 @@ func resultOf(stdout *capture) json.RawMessage {
 	return raw
 }
 
-// depthOf is how deep the lists and objects of valid JSON are nested.
+// depthOf returns the nesting depth of valid JSON.
 func depthOf(raw []byte) int {
 	depth, deepest, inText := 0, 0, false
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
 		case inText && c == '\\':
-			i++ // what follows is escaped
+			i++ // the next byte is escaped
 		case c == '"':
 			inText = !inText
 		case inText:

@@ -13,11 +13,11 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// TestWorker_Steps reads the log as a measurement of the steps of an attempt does.
+// TestWorker_Steps reads the log in the way of a program that measures the steps of an attempt.
 func TestWorker_Steps(t *testing.T) {
 	t.Parallel()
 
-	t.Run("the log says when an attempt asked for its claim, when its process ended and how long that took", func(t *testing.T) {
+	t.Run("the log has the times of the claim, the start and the end, and the duration", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer // written by the worker, read after the worker has stopped
 		b := setup(t)

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// tally is a log that counts the outcomes of actions by status, and what else becomes of requests and leases.
+// tally is a log handler that counts the outcomes of actions by status, and the other fates of requests and leases.
 type tally struct {
-	mu   sync.Mutex
-	said map[string]int
+	mu     sync.Mutex
+	counts map[string]int // guarded by mu
 }
 
 func (*tally) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
@@ -20,30 +20,30 @@ func (t *tally) WithAttrs([]slog.Attr) slog.Handler { return t }
 func (t *tally) WithGroup(string) slog.Handler { return t }
 
 func (t *tally) Handle(_ context.Context, record slog.Record) error {
-	what := map[string]string{
-		"claim refused, request dropped":                                   "refused",
-		"request was delivered again and dropped":                          "duplicate",
-		"lease lost, ending the execution":                                 "lost",
-		"worker stopped before the end of the execution could be reported": "unreported",
+	name := map[string]string{
+		"claim refused, request dropped":                                    "refused",
+		"request was delivered again and dropped":                           "duplicate",
+		"lease lost, ending the execution":                                  "lost",
+		"worker stopped before it could publish the report of an execution": "unreported",
 	}[record.Message]
 	if record.Message == "execution ended" {
 		record.Attrs(func(a slog.Attr) bool {
 			if a.Key == "status" {
-				what = a.Value.String()
+				name = a.Value.String()
 			}
 			return true
 		})
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if what != "" {
-		t.said[what]++
+	if name != "" {
+		t.counts[name]++
 	}
 	return nil
 }
 
-func (t *tally) counts() map[string]int {
+func (t *tally) all() map[string]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return maps.Clone(t.said)
+	return maps.Clone(t.counts)
 }

@@ -13,32 +13,32 @@ import (
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// Request is one delivery of a request to run an attempt. Exactly one of Ack and Reject is called, once.
+// Request is one delivery of a request to run an attempt. The worker calls exactly one of Ack and Reject, once.
 type Request struct {
 	Message attune.ExecutionRequestedMessage
-	// Ack settles the delivery: the request is never delivered again.
+	// Ack settles the delivery: the broker does not deliver the request again.
 	Ack func() error
-	// Reject gives the delivery back: to be delivered again, or as a dead letter.
+	// Reject returns the delivery to the queue if requeue is true; otherwise the delivery becomes a dead letter.
 	Reject func(requeue bool) error
 }
 
-// Requests is where requests come from.
+// Requests is the source of requests.
 type Requests interface {
-	// Pull waits for the next request. It is called by one goroutine, and only while a slot is free. A lost connection is
-	// either waited out or a [attune.CodeUnavailable] error; a final error ends the worker.
+	// Pull waits for the next request. One goroutine calls Pull, and only while a slot is free. Pull either waits until a
+	// lost connection is back or returns an [attune.CodeUnavailable] error; a final error ends the worker.
 	Pull(ctx context.Context) (Request, error)
 }
 
-// Claims answers the questions whether an attempt may run, and whether it may go on.
+// Claims sends claims and lease renewals to the bridge.
 type Claims interface {
 	// Claim sends the claim once. Without a reply, its error is [attune.CodeUnavailable] or [context.DeadlineExceeded].
-	Claim(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
-	// Renew sends one renewal, with errors like those of Claim. Several goroutines call it at once, and it returns soon after
-	// ctx ends. Whatever the error, the worker sends another renewal as long as it has a lease.
-	Renew(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
+	Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
+	// Renew sends one renewal. Its errors are those of Claim. Several goroutines call Renew at once, and it returns soon
+	// after ctx ends. Whatever the error, the worker sends another renewal as long as it has a lease.
+	Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
 }
 
-// Reports takes the reports.
+// Reports publishes reports.
 type Reports interface {
 	// Publish returns nil only when the broker has confirmed every message.
 	Publish(ctx context.Context, messages ...attune.Message) error
@@ -55,7 +55,7 @@ type Worker struct {
 	runner     runner
 	register   *register
 	renewer    *renewer
-	unreported atomic.Int64 // outcomes that could not be published before the worker had to stop
+	unreported atomic.Int64 // outcomes that the worker could not publish before it stopped
 	started    atomic.Bool
 }
 
@@ -81,15 +81,16 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	}, nil
 }
 
-// Run takes requests and runs them until ctx ends. Then it takes no more and waits: [Config.StopGrace] for what runs,
-// [Config.KillGrace] for what it has to end then and reports as abandoned, and [Config.ReportGrace] for the reports.
+// Run takes requests and runs their actions until ctx ends. Then Run takes no more requests and stops in three steps: it
+// waits [Config.StopGrace] for running actions, ends the remaining ones within [Config.KillGrace] and reports them as
+// abandoned, and waits [Config.ReportGrace] for unpublished reports.
 //
-// It returns within [Config.StopTime] after ctx ended: nil when everything was reported, otherwise an error that says
-// how many outcomes were not, or why no more requests could be taken.
+// Run returns within [Config.StopTime] after ctx has ended. It returns nil if every outcome was reported; otherwise an
+// error with the number of unreported outcomes, or the reason why the worker could take no more requests.
 //
-// Run stops in three steps, each with a context that outlives the one before. The context of taking ends with ctx; that of
-// running actions, when StopGrace is over; that of reporting, with the last chance to publish. The worker renews leases as
-// long as it has an outcome to report.
+// Each step has a context that outlives the one before. The context for taking requests ends with ctx. The context for
+// running actions ends after StopGrace. The context for reporting ends when the worker stops trying to publish; until
+// then the worker renews the leases of all attempts with an unpublished report.
 func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		return attune.Errorf(attune.CodeConflict, "worker %q was run before: create another", w.cfg.Name)
@@ -101,22 +102,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer giveUp()
 
 	w.log.Info("worker started", "slots", w.cfg.Slots, "packs", len(w.cfg.Packs))
-	var handling, keeping sync.WaitGroup
-	keeping.Go(func() { w.renewer.run(reporting) })
+	var handling, renewing sync.WaitGroup
+	renewing.Go(func() { w.renewer.run(reporting) })
 	err := w.take(taking, running, reporting, &handling)
 	stopTaking()
 	idle := make(chan struct{})
 	go func() {
 		handling.Wait()
-		giveUp() // nothing is left to be reported
-		keeping.Wait()
+		giveUp() // all outcomes are published
+		renewing.Wait()
 		close(idle)
 	}()
 	return errors.Join(err, w.drain(idle, func() { abandon(errStopped) }, giveUp))
 }
 
-// take starts a goroutine for each request, never more than there are slots. It returns when ctx ends, or with the
-// error that ends the worker.
+// take starts a goroutine for each request, at most one per slot. It returns when ctx ends, or with the error that ends
+// the worker.
 func (w *Worker) take(ctx, running, reporting context.Context, handling *sync.WaitGroup) error {
 	slots := make(chan struct{}, w.cfg.Slots)
 	for {
@@ -133,7 +134,7 @@ func (w *Worker) take(ctx, running, reporting context.Context, handling *sync.Wa
 				w.handle(ctx, running, reporting, request)
 			})
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // being told to stop is why nothing was taken, and no failure
+			return nil //nolint:nilerr // ctx has ended: the worker is told to stop
 		default:
 			return fmt.Errorf("take a request: %w", err)
 		}
@@ -156,12 +157,13 @@ func finalUnlessRetryable(err error) error {
 	return retry.Final(err)
 }
 
-// drain waits for what is under way, and hurries it in steps.
+// drain waits until every attempt is reported. After each grace it hurries them: first it ends the running actions, then
+// it stops the reporting.
 func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
 	defer abandon()
-	w.log.Info("worker stopping", "under_way", len(w.register.here()))
+	w.log.Info("worker stopping", "under_way", len(w.register.active()))
 	if !await(idle, w.cfg.StopGrace) {
-		w.log.Warn("ending what still runs", "executions", w.underWay())
+		w.log.Warn("stop grace is over, ending the running executions", "executions", w.underWay())
 		abandon()
 		await(idle, w.cfg.endTime()+w.cfg.ReportGrace)
 	}
@@ -169,7 +171,7 @@ func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
 	return w.leftOver(await(idle, lastWait))
 }
 
-// leftOver returns nil when every outcome was reported.
+// leftOver returns nil if every outcome was reported, and otherwise an error with the number of unreported ones.
 func (w *Worker) leftOver(idle bool) error {
 	unreported := w.unreported.Load()
 	if !idle {
@@ -185,17 +187,17 @@ func (w *Worker) leftOver(idle bool) error {
 	return nil
 }
 
-// underWay names the executions that are under way, as "execution/attempt".
+// underWay names the unfinished attempts, as "execution/attempt".
 func (w *Worker) underWay() []string {
 	var names []string
-	for _, id := range w.register.here() {
+	for _, id := range w.register.active() {
 		names = append(names, fmt.Sprintf("%d/%d", id.Execution, id.Attempt))
 	}
 	return names
 }
 
-// Cancel ends an attempt of this worker, started or not: the worker then reports the attempt as cancelled. Cancel returns
-// false, and changes nothing, for another worker's attempt or an attempt that has ended.
+// Cancel ends an attempt of this worker, whether its process has started or not; the worker then reports the attempt as
+// cancelled. Cancel returns false, and changes nothing, for another worker's attempt or an attempt that has ended.
 func (w *Worker) Cancel(execution attune.ExecutionID, number int) bool {
 	return w.register.end(attune.AttemptID{Execution: execution, Attempt: number}, errCancelled)
 }

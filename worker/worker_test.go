@@ -14,11 +14,11 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// TestWorker_Reports publishes one report per claimed attempt, however long that takes.
+// TestWorker_Reports publishes one report per claimed attempt, however long the broker is down.
 func TestWorker_Reports(t *testing.T) {
 	t.Parallel()
 
-	t.Run("OneEach", func(t *testing.T) {
+	t.Run("every claimed attempt is reported once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		const n = 40
@@ -39,7 +39,7 @@ func TestWorker_Reports(t *testing.T) {
 		b.requireTally(t, map[string]int{"succeeded": n / 2, "failed": n / 2})
 	})
 
-	t.Run("AfterTwentyFailures", func(t *testing.T) {
+	t.Run("a report is published after twenty failures", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)
@@ -64,7 +64,7 @@ func TestWorker_Reports(t *testing.T) {
 		})
 	})
 
-	t.Run("NoneInTime", func(t *testing.T) {
+	t.Run("a report that is not published in time is counted in the error of Run", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)
@@ -81,7 +81,7 @@ func TestWorker_Reports(t *testing.T) {
 		})
 	})
 
-	t.Run("PublishHangs", func(t *testing.T) {
+	t.Run("a stopping worker does not wait for a publish that hangs", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)
@@ -102,7 +102,7 @@ func TestWorker_Reports(t *testing.T) {
 	})
 }
 
-// TestWorker_Slots never takes more than it has room for.
+// TestWorker_Slots takes at most one request per slot.
 func TestWorker_Slots(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *worker.Config) { c.Slots = 3 }).start(t)
@@ -125,11 +125,11 @@ func TestWorker_Slots(t *testing.T) {
 	require.NoError(t, b.stopped(t))
 }
 
-// TestWorker_Cancel honours a cancel at every point of an attempt's life here.
+// TestWorker_Cancel cancels an attempt at each point of its life in the worker.
 func TestWorker_Cancel(t *testing.T) {
 	t.Parallel()
 
-	t.Run("BetweenClaimAndStart", func(t *testing.T) {
+	t.Run("an attempt that is cancelled before its start does not run", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
@@ -147,7 +147,7 @@ func TestWorker_Cancel(t *testing.T) {
 		b.requireTally(t, map[string]int{"cancelled": 1})
 	})
 
-	t.Run("OfSomethingElse", func(t *testing.T) {
+	t.Run("a cancel of an unknown or ended attempt changes nothing", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		m := request("sh", "-c", "echo up > up; while [ ! -f go ]; do sleep 0.02; done")
@@ -162,17 +162,17 @@ func TestWorker_Cancel(t *testing.T) {
 		require.Empty(t, b.reports.published)
 	})
 
-	t.Run("WhileEndedByTimeout", func(t *testing.T) {
+	t.Run("a cancel during the kill grace of a timeout leaves the outcome timed_out", func(t *testing.T) {
 		t.Parallel()
-		// A busy machine may not start a process in a short time: then the signal ends it before it can ask for it.
+		// A busy machine may send the signal before the shell has set its trap: then the test doubles the timeout.
 		for timeout := time.Second; ; timeout *= 2 {
 			b := setup(t).start(t)
 			m := request("sh", "-c", "trap 'echo t > term; while [ ! -f go ]; do sleep 0.02; done; exit 1' TERM; while :; do sleep 0.02; done")
 			m.Timeout = attune.Duration(timeout)
 			b.requests.push(m)
-			asked := func() bool { _, err := os.Stat(b.path("term")); return err == nil }
-			require.Eventually(t, func() bool { return asked() || len(b.reports.published) > 0 }, deadline, tick)
-			if !asked() && 2*timeout < deadline {
+			trapped := func() bool { _, err := os.Stat(b.path("term")); return err == nil }
+			require.Eventually(t, func() bool { return trapped() || len(b.reports.published) > 0 }, deadline, tick)
+			if !trapped() && 2*timeout < deadline {
 				continue
 			}
 			b.read(t, "term")
@@ -184,11 +184,11 @@ func TestWorker_Cancel(t *testing.T) {
 	})
 }
 
-// TestWorker_Stop tells a worker to stop while it works.
+// TestWorker_Stop tells a worker to stop while actions run.
 func TestWorker_Stop(t *testing.T) {
 	t.Parallel()
 
-	t.Run("WaitsForWhatRuns", func(t *testing.T) {
+	t.Run("the worker waits for running actions and takes no request", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		b.requests.push(request("sh", "-c", "echo up > up; while [ ! -f go ]; do sleep 0.02; done"))
@@ -199,10 +199,10 @@ func TestWorker_Stop(t *testing.T) {
 		require.NoError(t, b.stopped(t))
 		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
 		b.requireTally(t, map[string]int{"succeeded": 1})
-		require.True(t, late.open(), "nothing is taken any more")
+		require.True(t, late.open(), "a stopping worker takes no request")
 	})
 
-	t.Run("EndsWhatTakesTooLong", func(t *testing.T) {
+	t.Run("actions that outlast the stop grace are abandoned", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, func(c *worker.Config) { c.StopGrace, c.KillGrace = 50*time.Millisecond, 100*time.Millisecond }).start(t)
 		b.requests.push(request("sh", "-c", "trap '' TERM; echo $$ > stubborn; while :; do sleep 0.02; done"))
@@ -219,7 +219,7 @@ func TestWorker_Stop(t *testing.T) {
 		b.requireTally(t, map[string]int{"abandoned": 2})
 	})
 
-	t.Run("ReportsAfterwards", func(t *testing.T) {
+	t.Run("a report is published after the worker is told to stop", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)
@@ -244,7 +244,7 @@ func TestWorker_Stop(t *testing.T) {
 		})
 	})
 
-	t.Run("OnlyOnce", func(t *testing.T) {
+	t.Run("a second Run is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
 		b.requests.push(request("true"))
@@ -254,7 +254,7 @@ func TestWorker_Stop(t *testing.T) {
 	})
 }
 
-// TestWorker_Take survives a source that fails, and gives up on one that fails for good.
+// TestWorker_Take retries a source of requests that fails, and ends with its final error.
 func TestWorker_Take(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -280,25 +280,25 @@ func TestWorker_Take(t *testing.T) {
 	})
 }
 
-// TestNew refuses what cannot work, and says what would.
+// TestNew refuses settings out of range with a message that names the range.
 func TestNew(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		cfg  worker.Config
-		says string
+		want string
 	}{
-		"NoName":       {worker.Config{}, "worker name is empty"},
-		"NameNoText":   {worker.Config{Name: "w\x1b1"}, "U+001B"},
-		"TooManySlots": {worker.Config{Name: "w", Slots: 1001}, "use 1 to 1000"},
-		"NegativeSlot": {worker.Config{Name: "w", Slots: -1}, "use 1 to 1000"},
-		"SmallOutput":  {worker.Config{Name: "w", OutputLimit: 10}, "use 1024 to 1048576"},
-		"Negative":     {worker.Config{Name: "w", KillGrace: -1}, "kill grace -1ns: use more than 0"},
-		"EmptyFolder":  {worker.Config{Name: "w", Packs: map[string]string{"demo": ""}}, `the folder of pack "demo" is empty`},
+		"a worker without a name is refused":           {worker.Config{}, "worker name is empty"},
+		"a name with a control character is refused":   {worker.Config{Name: "w\x1b1"}, "U+001B"},
+		"too many slots are refused":                   {worker.Config{Name: "w", Slots: 1001}, "use 1 to 1000"},
+		"negative slots are refused":                   {worker.Config{Name: "w", Slots: -1}, "use 1 to 1000"},
+		"an output limit below the minimum is refused": {worker.Config{Name: "w", OutputLimit: 10}, "use 1024 to 1048576"},
+		"a negative grace is refused":                  {worker.Config{Name: "w", KillGrace: -1}, "kill grace -1ns: use more than 0"},
+		"an empty folder path is refused":              {worker.Config{Name: "w", Packs: map[string]string{"demo": ""}}, `pack "demo" has an empty folder path`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := worker.New(test.cfg, &requests{}, &claims{}, &reports{}, discard())
-			require.ErrorContains(t, err, test.says)
+			require.ErrorContains(t, err, test.want)
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 		})
 	}

@@ -24,10 +24,10 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 		retries:  signalChannel(ctx, SignalRetry, "Ask for the next attempts of tickets that keep their slots."),
 		forces:   signalChannel(ctx, SignalForceContinueAsNew, "Continue as new at the next opportunity."),
 	}
-	if err := queue.describe(ctx); err != nil {
+	if err := queue.registerQueries(ctx); err != nil {
 		return err
 	}
-	if err := queue.listen(ctx); err != nil {
+	if err := queue.registerUpdates(ctx); err != nil {
 		return err
 	}
 	if queue.state == nil {
@@ -37,7 +37,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	}
 	for {
 		queue.turn(ctx)
-		if queue.foreign {
+		if queue.mismatched {
 			if err := queue.rebuild(ctx); err != nil {
 				return err
 			}
@@ -53,29 +53,29 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	}
 }
 
-// actionQueue is one run of an ActionQueueWorkflow. The workflow's main coroutine owns it. The handlers of updates change the
-// state in one step, set changed, and read what the main coroutine has done about it.
+// actionQueue is one run of an ActionQueueWorkflow. Its main coroutine writes all fields. Update handlers also change state and
+// set changed; coroutines of a workflow never run in parallel.
 type actionQueue struct {
 	key   attune.QueueKey
-	state *semaphore.State // nil while it is being loaded
+	state *semaphore.State // nil while the queue is being loaded
 
 	acquires, releases, cancels, retries, forces workflow.ReceiveChannel
 
-	// At most one task of each kind is under way; work that comes up meanwhile goes with the next task.
-	granting, recording, filling, doubting, inspecting, sleeping task
-	timer                                                        timer
+	// At most one activity of each kind runs at a time; new work of that kind waits for the next one.
+	granting, recording, filling, verifying, inspecting, sleeping task
+	timer                                                         timer
 
-	memo    QueueMemo
-	changed bool // by an update, since the last turn
-	forced  bool // a signal asks to continue as new
-	foreign bool // the state does not belong to the rows
+	memo       QueueMemo // as last written
+	changed    bool      // an update changed the state since the last turn
+	forced     bool      // a signal requested to continue as new
+	mismatched bool      // the rows contradict the state: the database was restored
 
-	closing   bool      // the run takes no updates and starts nothing new, and ends when nothing is under way
-	closeBy   time.Time // while it is closing: it ends whatever is under way
-	abandoned bool      // handlers that still wait must return
+	closing   bool      // the run refuses updates, starts almost nothing new, and ends when no activity runs
+	closeBy   time.Time // when a closing run ends although activities run
+	abandoned bool      // closeBy has passed: waiting update handlers return
 }
 
-// turn applies everything that has arrived, then starts what follows from it.
+// turn applies all results, signals and deadlines that have arrived, and then starts the activities that follow.
 func (q *actionQueue) turn(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	q.changed = false
@@ -85,18 +85,19 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 	q.close(ctx, now)
 	q.perform(ctx, now)
 	q.timer.set(ctx, q.nextDeadline(ctx, now))
-	q.remember(ctx)
+	q.updateMemo(ctx)
 	workflow.SetCurrentDetails(ctx, q.details(now))
 }
 
-// receive empties the channels: releases first, so that a freed slot goes to a ticket that already waits.
+// receive applies all received signals. Releases come first, so that a freed slot goes to a waiting ticket and not to a
+// newcomer.
 func (q *actionQueue) receive(now time.Time) {
 	for _, signal := range drain[TicketsSignal](q.releases) {
 		q.state.Release(now, signal.Tickets)
 	}
 	for _, signal := range drain[TicketsSignal](q.cancels) {
 		for _, ticket := range signal.Tickets {
-			_, _ = q.state.Change(now, cancelOf(ticket)) // a ticket that does not wait any more is counted
+			_, _ = q.state.Change(now, cancelOf(ticket)) // the state counts a ticket that does not wait
 		}
 	}
 	for _, signal := range drain[AcquireSignal](q.acquires) {
@@ -111,22 +112,23 @@ func (q *actionQueue) receive(now time.Time) {
 	}
 }
 
-// cancelOf is the change that an EnforcementWorkflow asks for when it is cancelled. Each ticket is cancelled once.
+// cancelOf returns the request of a cancelled EnforcementWorkflow. Its id is the same for every cancel of the ticket, so only
+// the first one counts.
 func cancelOf(ticket attune.Ticket) attune.ChangeRequest {
-	itself := EnforcementWorkflowID(ticket.Enforcement)
+	workflowID := EnforcementWorkflowID(ticket.Enforcement)
 	return attune.ChangeRequest{
-		ID: fmt.Sprintf("%s/%d", itself, ticket.Sequence), Kind: attune.ChangeCancel, Ticket: ticket,
+		ID: fmt.Sprintf("%s/%d", workflowID, ticket.Sequence), Kind: attune.ChangeCancel, Ticket: ticket,
 		Author: attune.Author{
-			Principal: attune.Principal{Name: itself, Method: attune.AuthSystem}, Note: "its workflow was cancelled",
+			Principal: attune.Principal{Name: workflowID, Method: attune.AuthSystem}, Note: "its workflow was cancelled",
 		},
 	}
 }
 
-// nextDeadline is when there is something to do although nothing has arrived; zero for never.
+// nextDeadline returns the time of the next turn if nothing arrives before; zero without a deadline.
 func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Time {
 	at, _ := q.state.WakeAt()
-	if look, ok := q.state.LookAt(); ok {
-		at = semaphore.Earlier(at, look)
+	if check, ok := q.state.SleepCheckAt(); ok {
+		at = semaphore.Earlier(at, check)
 	}
 	if inspect, ok := q.state.InspectAt(); ok && q.inspecting.idle(now) && !q.closing {
 		at = semaphore.Earlier(at, inspect)
@@ -136,8 +138,8 @@ func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Tim
 			at = semaphore.Earlier(at, t.retryAt)
 		}
 	}
-	if grown := workflow.GetInfo(ctx).WorkflowStartTime.Add(minRunAge); q.forced && grown.After(now) {
-		at = semaphore.Earlier(at, grown)
+	if oldEnough := workflow.GetInfo(ctx).WorkflowStartTime.Add(minRunAge); q.forced && oldEnough.After(now) {
+		at = semaphore.Earlier(at, oldEnough)
 	}
 	if q.closing && !q.abandoned {
 		at = semaphore.Earlier(at, q.closeBy)
@@ -152,11 +154,11 @@ func (q *actionQueue) hasWork(ctx workflow.Context) bool {
 }
 
 func (q *actionQueue) tasks() []*task {
-	return []*task{&q.granting, &q.recording, &q.filling, &q.doubting, &q.inspecting, &q.sleeping}
+	return []*task{&q.granting, &q.recording, &q.filling, &q.verifying, &q.inspecting, &q.sleeping}
 }
 
-// close begins the end of a run that is to continue as new. It is asked in every turn, so that a steady stream of signals,
-// updates or activities cannot keep the run from ending.
+// close starts to close the run when it must continue as new. Every turn calls it, so that a steady stream of signals, updates
+// or activities cannot prevent the end of the run.
 func (q *actionQueue) close(ctx workflow.Context, now time.Time) {
 	info := workflow.GetInfo(ctx)
 	wanted := q.forced || info.GetContinueAsNewSuggested() || info.GetCurrentHistoryLength() >= maxHistory
@@ -166,8 +168,8 @@ func (q *actionQueue) close(ctx workflow.Context, now time.Time) {
 	q.abandoned = q.closing && !now.Before(q.closeBy)
 }
 
-// closed reports whether the run can end: it is closing, every signal that was received is in the state, and nothing is under
-// way, or has been for too long.
+// closed reports whether the run can end: it is closing, its update handlers have returned, and no activity runs or closeBy has
+// passed.
 func (q *actionQueue) closed(ctx workflow.Context) bool {
 	if !q.closing || !workflow.AllHandlersFinished(ctx) {
 		return false
@@ -185,11 +187,11 @@ func (q *actionQueue) load(ctx workflow.Context) error {
 	return nil
 }
 
-// rebuild replaces a state that does not belong to the rows: the database was restored to an earlier time. What is under way for
-// the old state means nothing to the new one.
+// rebuild replaces a state that the rows contradict, after the database was restored to an earlier time. It drops running
+// activities, because their results belong to the old state.
 func (q *actionQueue) rebuild(ctx workflow.Context) error {
-	workflow.GetLogger(ctx).Error("the rows of a queue have lost tickets that it has seen: it is rebuilt from the rows", "queue", q.key)
-	q.state, q.foreign = nil, false
+	workflow.GetLogger(ctx).Error("the database has lost tickets of a queue: the queue is rebuilt from its rows", "queue", q.key)
+	q.state, q.mismatched = nil, false
 	for _, t := range q.tasks() {
 		*t = task{}
 	}
@@ -200,7 +202,7 @@ func signalChannel(ctx workflow.Context, name, description string) workflow.Rece
 	return workflow.GetSignalChannelWithOptions(ctx, name, workflow.SignalChannelOptions{Description: description})
 }
 
-// drain receives everything that is there, without waiting.
+// drain receives all available values without waiting.
 func drain[T any](channel workflow.ReceiveChannel) []T {
 	var all []T
 	for channel.Len() > 0 {

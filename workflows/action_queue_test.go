@@ -20,7 +20,7 @@ import (
 func TestActionQueueWorkflow(t *testing.T) {
 	t.Parallel()
 
-	t.Run("grants in order, never above the limit, whatever is repeated", func(t *testing.T) {
+	t.Run("the queue grants in order and within the limit, although signals are repeated", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 3)
 		report := s.report
@@ -39,7 +39,7 @@ func TestActionQueueWorkflow(t *testing.T) {
 		require.EqualValues(t, 60, s.view(t).Counters.Completed)
 	})
 
-	t.Run("a signal that came out of turn waits for those in front", func(t *testing.T) {
+	t.Run("an early signal waits for the tickets in front", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 10)
 		s.acquire(t, 1)
@@ -53,7 +53,7 @@ func TestActionQueueWorkflow(t *testing.T) {
 		require.EqualValues(t, 5, s.view(t).Counters.Granted)
 	})
 
-	t.Run("continues as new while it works and loses nothing", func(t *testing.T) {
+	t.Run("the queue continues as new under load and loses nothing", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
 		first := ""
@@ -75,7 +75,7 @@ func TestActionQueueWorkflow(t *testing.T) {
 		require.NotEqual(t, first, s.runID(t, workflows.QueueWorkflowID(queueKey)))
 	})
 
-	t.Run("terminated, it is rebuilt from the rows", func(t *testing.T) {
+	t.Run("a terminated queue is rebuilt from the rows", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		release := make(chan struct{})
@@ -99,7 +99,7 @@ func TestActionQueueWorkflow(t *testing.T) {
 		s.eventually(t, "both executed", func() bool { return s.count(attune.EnforcementExecuted) == 2 })
 	})
 
-	t.Run("queue timeout and overflow are recorded", func(t *testing.T) {
+	t.Run("a queue timeout and an overflow are recorded", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		release := make(chan struct{})
@@ -120,7 +120,7 @@ func TestActionQueueWorkflow(t *testing.T) {
 		s.eventually(t, "the first executed", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
 	})
 
-	t.Run("Current Details show limit, holders and waiters", func(t *testing.T) {
+	t.Run("the Current Details show limit, holders and waiting tickets", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		release := make(chan struct{})
@@ -153,7 +153,7 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		return run
 	}
 
-	t.Run("acquires for itself", func(t *testing.T) {
+	t.Run("a workflow started by a person acquires its ticket", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		id := s.accept(1).Tickets[0].Enforcement
@@ -164,14 +164,14 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		}, result)
 	})
 
-	t.Run("fails for an enforcement that does not exist", func(t *testing.T) {
+	t.Run("the workflow of an unknown enforcement fails", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		err := start(t, s, 9).Get(t.Context(), nil)
-		require.ErrorContains(t, err, "there is no enforcement 9")
+		require.ErrorContains(t, err, "enforcement 9 does not exist")
 	})
 
-	t.Run("cancelled while it waits, it leaves the line", func(t *testing.T) {
+	t.Run("a workflow that is cancelled while it waits leaves the line", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		release := make(chan struct{})
@@ -193,7 +193,7 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, description.GetWorkflowExecutionInfo().GetStatus())
 	})
 
-	t.Run("cancelled while it acquires, it leaves the line too", func(t *testing.T) {
+	t.Run("a workflow that is cancelled while it acquires leaves the line", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		release, acquires, acquired := make(chan struct{}), make(chan struct{}, 10), make(chan struct{})
@@ -221,7 +221,7 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("already ended, it releases and says so", func(t *testing.T) {
+	t.Run("the workflow of an ended enforcement releases its ticket", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		s.acquire(t, 1)
@@ -236,8 +236,8 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 	})
 }
 
-// TestActionQueueWorkflow_RowsRunBackwards restores the rows to an earlier time under a living queue: sequences that the queue
-// has seen end belong to other enforcements now.
+// TestActionQueueWorkflow_RowsRunBackwards restores the rows to an earlier time while the queue runs: sequences that have ended
+// in the queue then belong to other enforcements.
 func TestActionQueueWorkflow_RowsRunBackwards(t *testing.T) {
 	t.Parallel()
 	s := setup(t, 2)
@@ -259,7 +259,7 @@ func (w *world) generationNow() int64 {
 	return w.generation
 }
 
-// restore takes the rows back to when only n enforcements had been accepted.
+// restore restores the rows to the time when n enforcements had been accepted.
 func (w *world) restore(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

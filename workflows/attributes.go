@@ -18,7 +18,7 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// The search attributes, of type Keyword, that mark every workflow of a queue, so that people can list them:
+// The search attributes of every workflow of a queue, of type Keyword. People can list the workflows of a queue with
 // AttuneQueue = "demo.deploy".
 const (
 	QueueAttribute  = "AttuneQueue"  // the key of the queue
@@ -28,30 +28,30 @@ const (
 // Attributes lists the search attributes that a namespace needs.
 func Attributes() []string { return []string{QueueAttribute, ActionAttribute} }
 
-// MarkedBy are the search attributes of the workflows of a queue.
-func MarkedBy(key attune.QueueKey) temporal.SearchAttributes {
+// SearchAttributes returns the search attributes of the workflows of a queue.
+func SearchAttributes(key attune.QueueKey) temporal.SearchAttributes {
 	return temporal.NewSearchAttributes(
 		temporal.NewSearchAttributeKeyKeyword(QueueAttribute).ValueSet(string(key)),
 		temporal.NewSearchAttributeKeyKeyword(ActionAttribute).ValueSet(string(policy.OwnerOf(key))),
 	)
 }
 
-// attributePatience bounds the wait for a new search attribute: servers read the list of them every few seconds.
-const attributePatience = 30 * time.Second
+// attributeTimeout bounds the wait for new search attributes. Servers refresh their list every few seconds.
+const attributeTimeout = 30 * time.Second
 
-// EnsureAttributes sees to it that the namespace has every one of [Attributes]. Where it returns an error workflows must not
-// be marked, because the server would refuse to start them; where operators keep the list by themselves, it is theirs to add.
-// An attribute of another type is [attune.CodeConflict].
+// EnsureAttributes adds the missing search attributes of [Attributes] to the namespace, and waits up to 30 s until they are
+// usable. After an error, workflows must be started without them, because the server would refuse the start. If attune may not
+// add search attributes, an operator must add them. An attribute of another type is [attune.CodeConflict].
 func EnsureAttributes(ctx context.Context, c client.Client, namespace string) error {
-	ctx, cancel := context.WithTimeout(ctx, attributePatience)
+	ctx, cancel := context.WithTimeout(ctx, attributeTimeout)
 	defer cancel()
 	operator := c.OperatorService()
-	present, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	existing, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
 		return fmt.Errorf("list search attributes: %w", Translate(err))
 	}
 	for _, name := range Attributes() {
-		switch kind, known := present.GetCustomAttributes()[name]; {
+		switch kind, known := existing.GetCustomAttributes()[name]; {
 		case known && kind != enumspb.INDEXED_VALUE_TYPE_KEYWORD:
 			return attune.Errorf(attune.CodeConflict, "search attribute %s of namespace %q is of type %s: make it Keyword",
 				name, namespace, kind)
@@ -75,14 +75,14 @@ func addAttribute(ctx context.Context, operator operatorservice.OperatorServiceC
 	return nil
 }
 
-// awaitAttributes asks for workflows by the attributes until the server knows what those are.
+// awaitAttributes sends a query with the attributes until the server accepts it.
 func awaitAttributes(ctx context.Context, c client.Client, namespace string) error {
 	query := strings.Join(Attributes(), " = 'none' OR ") + " = 'none'"
-	ask := &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query}
+	request := &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := c.WorkflowService().CountWorkflowExecutions(ctx, ask)
+		_, err := c.WorkflowService().CountWorkflowExecutions(ctx, request)
 		if err == nil {
 			return nil
 		}

@@ -19,20 +19,20 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// benchLine is a world with a real Temporal under it whose slots are released as the bridge does it: whatever has been
-// reported, in one signal, one signal at a time.
+// benchLine is a world with a real Temporal that releases slots like the bridge: one signal at a time, with all tickets reported
+// so far.
 type benchLine struct {
 	*stage
 
 	reports  chan attune.Ticket
 	released atomic.Int64
-	progress chan struct{} // has a value after released was raised
+	progress chan struct{} // has an element after released was raised
 
 	timesMu      sync.Mutex
 	starts, ends []time.Time // of executions
 }
 
-// acquireBatch is how many tickets one signal brings, as when the bridge finds many of them in the broker.
+// acquireBatch is the number of tickets per signal, as for a bridge under load.
 const acquireBatch = 100
 
 func newBenchLine(b *testing.B, limit int) *benchLine {
@@ -119,7 +119,7 @@ func (l *benchLine) history(b *testing.B, run string) []*historypb.HistoryEvent 
 	return events
 }
 
-// reportHistory reports what the queue's workflow has cost the engine so far, over all of its runs.
+// reportHistory reports the history events of all runs of the queue's workflow.
 func (l *benchLine) reportHistory(b *testing.B) {
 	b.Helper()
 	counts := map[string]int{}
@@ -138,7 +138,7 @@ func (l *benchLine) reportHistory(b *testing.B) {
 	b.Logf("the queue's workflow, for %.0f enforcements in %d runs: %v", released, runs, counts)
 }
 
-// gatedLine is a queue whose executions end only when they are told to, so that its line has a length that stays.
+// gatedLine is a queue whose executions end on request, so that the length of its line stays constant.
 type gatedLine struct {
 	*benchLine
 	gate chan struct{}

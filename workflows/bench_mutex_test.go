@@ -19,8 +19,8 @@ import (
 	"github.com/attune-go/attune/workflows/baseline"
 )
 
-// BenchmarkQueue_AgainstMutex compares a queue of limit 1 with the mutex of the textbooks: every item is a workflow that
-// asks a lock workflow, waits for its signal, works, and signals that it is done.
+// BenchmarkQueue_AgainstMutex compares a queue of limit 1 with the usual mutex workflow: every item is a workflow that
+// requests the lock by a signal, waits for a signal, works, and signals the end.
 func BenchmarkQueue_AgainstMutex(b *testing.B) {
 	const items = 40
 	line := newBenchLine(b, 1)
@@ -101,7 +101,7 @@ func itemWorkflow(ctx workflow.Context) error {
 	return workflow.SignalExternalWorkflow(ctx, lockWorkflowID, "", unlockSignal, nil).Get(ctx, nil)
 }
 
-// mutex has items worked on under the lock.
+// mutex runs items under the lock.
 type mutex struct {
 	client  client.Client
 	started atomic.Int64

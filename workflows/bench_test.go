@@ -13,15 +13,15 @@ import (
 	"github.com/attune-go/attune/workflows/baseline"
 )
 
-// The benchmarks of this file and of bench_mutex_test.go compare: each measures a baseline and what stands against it in
-// turn, on the same server, and reports the median of the pairs' ratios. Rates depend on the machine, ratios hardly do.
-// docs/performance.md says what they mean.
+// The benchmarks of this file and of bench_mutex_test.go compare attune with a baseline: each measures both in turn on
+// the same server, and reports the median of the pairs' ratios. Rates depend on the machine, ratios hardly do.
+// docs/performance.md explains them.
 
-// repetitions is how many pairs a ratio is the median of.
+// repetitions is the number of pairs of a ratio.
 const repetitions = 5
 
-// BenchmarkQueue_AgainstEngine compares whole enforcements (acquired, granted, requested, released) with the least that
-// Temporal can do for one: start a workflow and run one local activity in it.
+// BenchmarkQueue_AgainstEngine compares whole enforcements (acquired, granted, requested, released) with Temporal's minimum per
+// enforcement: start a workflow and run one local activity in it.
 func BenchmarkQueue_AgainstEngine(b *testing.B) {
 	const enforcements = 600
 	for _, limit := range []int{10, 100} {
@@ -52,7 +52,7 @@ func BenchmarkQueue_AgainstEngine(b *testing.B) {
 	}
 }
 
-// BenchmarkQueue_AgainstLineLength compares what one enforcement costs while 10 000 and while 100 others wait.
+// BenchmarkQueue_AgainstLineLength compares the time of one enforcement while 10 000 and while 100 others wait.
 func BenchmarkQueue_AgainstLineLength(b *testing.B) {
 	const limit, enforcements = 10, 150
 	short, long := newGatedLine(b, limit, 100), newGatedLine(b, limit, 10_000)
@@ -69,7 +69,7 @@ func BenchmarkQueue_AgainstLineLength(b *testing.B) {
 	b.ReportMetric(1000*baseline.Median(shortTimes), "ms-each/100-waiting")
 }
 
-// BenchmarkQueue_CarriedState measures what a queue with a long line hands to its next run, in Temporal's own history.
+// BenchmarkQueue_CarriedState measures the carried state of a queue with a long line in Temporal's history.
 func BenchmarkQueue_CarriedState(b *testing.B) {
 	const waiters = 10_000
 	line := newBenchLine(b, 0)

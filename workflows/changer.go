@@ -10,27 +10,27 @@ import (
 )
 
 const (
-	// changeTime bounds how long requests are sent again and again before their callers are told that nothing answers.
-	changeTime = 25 * time.Second
-	// changePause is the time between two tries. A queue that continues as new is back within it, most of the time.
+	// changeTimeout bounds the repeated tries to send a batch of requests.
+	changeTimeout = 25 * time.Second
+	// changePause is the pause between two tries. A queue usually continues as new within it.
 	changePause = 100 * time.Millisecond
 )
 
-// changer sends the changes of queues. The engine takes ten updates of a workflow at a time and two thousand per run, so
-// a queue gets one update at a time, which holds all the requests that came up during the one before.
+// changer sends change requests to queues in batches. Temporal accepts ten updates of a workflow at a time and two thousand per
+// run. So the changer sends one update at a time to a queue, with all requests that arrived during the previous one.
 //
-// A batch that fails is sent again with the same requests. That is safe: a queue makes the change of a request once.
+// A failed batch is sent again with the same requests. A queue makes the change of a request once.
 type changer struct {
 	send func(context.Context, attune.QueueKey, []attune.ChangeRequest) (ChangesResult, error)
 
 	mu     sync.Mutex
-	queued map[attune.QueueKey][]*pendingRequest // has the key of every queue that a goroutine sends to
+	queued map[attune.QueueKey][]*pendingRequest // guarded by mu; has a key for every queue with a sending goroutine
 }
 
-// pendingRequest is a request whose caller waits.
+// pendingRequest is a request whose caller waits for the answer.
 type pendingRequest struct {
 	request attune.ChangeRequest
-	answer  chan<- changeAnswer // has room for the one answer
+	answer  chan<- changeAnswer // buffered for one answer
 }
 
 type changeAnswer struct {
@@ -42,8 +42,8 @@ func newChanger(send func(context.Context, attune.QueueKey, []attune.ChangeReque
 	return &changer{send: send, queued: map[attune.QueueKey][]*pendingRequest{}}
 }
 
-// make has a queue make a change. When ctx ends first, the change may be made all the same.
-func (c *changer) make(ctx context.Context, key attune.QueueKey, request attune.ChangeRequest) (attune.QueueStatus, error) {
+// submit sends a request to a queue and waits for the answer. If ctx ends first, the change can still be made later.
+func (c *changer) submit(ctx context.Context, key attune.QueueKey, request attune.ChangeRequest) (attune.QueueStatus, error) {
 	answer := make(chan changeAnswer, 1)
 	c.mu.Lock()
 	_, sending := c.queued[key]
@@ -57,11 +57,11 @@ func (c *changer) make(ctx context.Context, key attune.QueueKey, request attune.
 		return a.status, a.err
 	case <-ctx.Done():
 		return attune.QueueStatus{}, attune.WrapError(attune.CodeUnavailable, ctx.Err(),
-			"queue %q has not answered in time: the change may be made later", key)
+			"queue %q did not answer in time: the change can still be made later", key)
 	}
 }
 
-// run sends the requests for one queue until there are none.
+// run sends batches to one queue until no request is queued.
 func (c *changer) run(ctx context.Context, key attune.QueueKey) {
 	for {
 		batch := c.take(key)
@@ -72,7 +72,7 @@ func (c *changer) run(ctx context.Context, key attune.QueueKey) {
 	}
 }
 
-// take removes the next batch. Without one, the queue has no sender any more.
+// take removes and returns the next batch. Without one, it deletes the key of the queue, and the caller must stop sending.
 func (c *changer) take(key attune.QueueKey) []*pendingRequest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,13 +86,13 @@ func (c *changer) take(key attune.QueueKey) []*pendingRequest {
 	return queued[:n]
 }
 
-// deliver sends a batch until the queue has decided about it, and answers every caller.
+// deliver sends a batch and answers every caller.
 func (c *changer) deliver(ctx context.Context, key attune.QueueKey, batch []*pendingRequest) {
 	requests := make([]attune.ChangeRequest, len(batch))
 	for i, pending := range batch {
 		requests[i] = pending.request
 	}
-	result, err := c.insist(ctx, key, requests)
+	result, err := c.sendUntilSettled(ctx, key, requests)
 	if err == nil && len(result.Failures) != len(batch) {
 		err = fmt.Errorf("queue %q answered %d changes of %d", key, len(result.Failures), len(batch))
 	}
@@ -105,10 +105,12 @@ func (c *changer) deliver(ctx context.Context, key attune.QueueKey, batch []*pen
 	}
 }
 
-// insist sends the requests again as long as a later try may succeed: the service does not answer, the queue continues as
-// new, or the record of one of the changes is under way.
-func (c *changer) insist(ctx context.Context, key attune.QueueKey, requests []attune.ChangeRequest) (result ChangesResult, err error) {
-	ctx, cancel := context.WithTimeout(ctx, changeTime)
+// sendUntilSettled sends the requests, and repeats that while a later try can succeed: while Temporal does not answer, the
+// queue continues as new, or a change is not recorded yet.
+func (c *changer) sendUntilSettled(
+	ctx context.Context, key attune.QueueKey, requests []attune.ChangeRequest,
+) (result ChangesResult, err error) {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	for {
 		result, err = c.send(ctx, key, requests)

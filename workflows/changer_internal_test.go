@@ -16,7 +16,7 @@ func TestChanger(t *testing.T) {
 	t.Parallel()
 	request := func(i int) attune.ChangeRequest { return attune.ChangeRequest{ID: fmt.Sprint(i)} }
 
-	t.Run("requests that come up during an update go together in the next", func(t *testing.T) {
+	t.Run("requests that arrive during an update share the next one", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var batches [][]attune.ChangeRequest
@@ -29,7 +29,7 @@ func TestChanger(t *testing.T) {
 			var callers sync.WaitGroup
 			ask := func(i int) {
 				callers.Go(func() {
-					_, err := c.make(t.Context(), "a", request(i))
+					_, err := c.submit(t.Context(), "a", request(i))
 					require.NoError(t, err)
 				})
 				synctest.Wait()
@@ -66,7 +66,7 @@ func TestChanger(t *testing.T) {
 			errs := make([]error, 5)
 			var callers sync.WaitGroup
 			for i := range errs {
-				callers.Go(func() { _, errs[i] = c.make(t.Context(), "a", request(i)) })
+				callers.Go(func() { _, errs[i] = c.submit(t.Context(), "a", request(i)) })
 			}
 			synctest.Wait()
 			close(proceed)
@@ -77,7 +77,7 @@ func TestChanger(t *testing.T) {
 		})
 	})
 
-	t.Run("a batch is sent again with the same requests until the queue has decided", func(t *testing.T) {
+	t.Run("a batch is sent again with the same requests until the queue decides", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			tries := 0
@@ -92,20 +92,20 @@ func TestChanger(t *testing.T) {
 					return ChangesResult{Status: attune.QueueStatus{Limit: 3}, Failures: make([]ChangeFailure, 1)}, nil
 				}
 			})
-			status, err := c.make(t.Context(), "a", request(7))
+			status, err := c.submit(t.Context(), "a", request(7))
 			require.NoError(t, err)
 			require.Equal(t, 3, status.Limit)
 			require.Equal(t, 3, tries)
 		})
 	})
 
-	t.Run("what stays unavailable is an error in the end", func(t *testing.T) {
+	t.Run("a batch that stays unavailable fails at last", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			c := newChanger(func(context.Context, attune.QueueKey, []attune.ChangeRequest) (ChangesResult, error) {
 				return ChangesResult{}, attune.Errorf(attune.CodeUnavailable, "nothing answers")
 			})
-			_, err := c.make(t.Context(), "a", request(1))
+			_, err := c.submit(t.Context(), "a", request(1))
 			require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		})
 	})
@@ -122,12 +122,12 @@ func TestChanger(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
 			answered := make(chan error, 1)
 			go func() {
-				_, err := c.make(ctx, "a", request(1))
+				_, err := c.submit(ctx, "a", request(1))
 				answered <- err
 			}()
 			synctest.Wait()
 			leave()
-			require.ErrorContains(t, <-answered, "the change may be made later")
+			require.ErrorContains(t, <-answered, "the change can still be made later")
 			close(proceed)
 			synctest.Wait()
 			require.True(t, made)

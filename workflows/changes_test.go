@@ -22,8 +22,8 @@ func (s *stage) historyLength(t *testing.T, workflowID string) int64 {
 	return description.GetWorkflowExecutionInfo().GetHistoryLength()
 }
 
-// TestChanges_ManyAtOnce has callers cancel tickets side by side until the queue has continued as new twice: each answer has
-// its record, each record its own number and the caller that asked.
+// TestChanges_ManyAtOnce cancels tickets concurrently until the queue has continued as new twice. Each answer has a record, and
+// each record has its own number and its caller.
 func TestChanges_ManyAtOnce(t *testing.T) {
 	t.Parallel()
 	const callers = 24
@@ -74,7 +74,7 @@ func TestChanges_ManyAtOnce(t *testing.T) {
 	require.Equal(t, asked, s.count(attune.EnforcementCancelled))
 }
 
-// TestChanges_RefusedForEver has the rows refuse one change whatever is tried. Its caller is told, and everything else goes on.
+// TestChanges_RefusedForEver lets the rows refuse one change permanently. Its caller gets the error, and other changes succeed.
 func TestChanges_RefusedForEver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(1)
@@ -102,8 +102,8 @@ func TestChanges_RefusedForEver(t *testing.T) {
 	require.Empty(t, s.view(t).Problem)
 }
 
-// TestChanges_RecordsAreSlow has the rows unavailable while a change is made: the change is in force at once, the queue
-// continues as new all the same, and the caller is answered when the record is there.
+// TestChanges_RecordsAreSlow makes a change while the rows are unavailable. The change is in force at once, the queue can
+// continue as new, and the caller gets the answer when the change is recorded.
 func TestChanges_RecordsAreSlow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(1)
@@ -160,7 +160,7 @@ func TestChanges_ByTemporalsTools(t *testing.T) {
 	require.Equal(t, attune.Principal{Name: "temporal", Method: attune.AuthTemporal}, change.Principal)
 	require.Equal(t, "ada", change.OnBehalfOf)
 
-	require.ErrorContains(t, update(workflows.UpdatePause, "again", map[string]any{}), "paused already")
+	require.ErrorContains(t, update(workflows.UpdatePause, "again", map[string]any{}), "already paused")
 	for r := range rune(0x20) {
 		for field, input := range map[string]map[string]any{
 			"note": {"note": string(r)}, "on_behalf_of": {"on_behalf_of": string(r)},

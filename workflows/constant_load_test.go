@@ -21,8 +21,8 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// TestActionQueueWorkflow_ConstantLoad continues a queue as new twenty times while signals never stop coming. A run can only
-// end between two of them.
+// TestActionQueueWorkflow_ConstantLoad continues a queue as new twenty times under a constant stream of signals. A run can end
+// only between two signals.
 func TestActionQueueWorkflow_ConstantLoad(t *testing.T) {
 	t.Parallel()
 	const limit, senders, continuations = 5, 4, 20
@@ -56,8 +56,7 @@ func TestActionQueueWorkflow_ConstantLoad(t *testing.T) {
 	l.requireHistories(t, first, continuations)
 }
 
-// load keeps a queue busy: as many tickets as fit into the window are under way, and whoever cannot send a new one repeats
-// the last.
+// load keeps a queue busy with a window of tickets. A sender that cannot send a new ticket repeats its last one.
 type load struct {
 	*stage
 	window             chan struct{}
@@ -128,8 +127,8 @@ func (l *load) requireHistories(t *testing.T, first string, continuations int) {
 	require.GreaterOrEqual(t, signals[workflows.SignalRelease], l.releases.Load())
 }
 
-// TestActionQueueWorkflow_UnhandledCommand has a signal come in while the task that continues the queue as new is under way.
-// The server refuses to end the run then and has the task done again; neither the ticket nor the place in the line is lost.
+// TestActionQueueWorkflow_UnhandledCommand sends a signal during the workflow task that continues the queue as new. The server
+// refuses to end the run and repeats the task. The queue loses neither the ticket nor its place.
 func TestActionQueueWorkflow_UnhandledCommand(t *testing.T) {
 	t.Parallel()
 	s, run := unhandledCommand(t)

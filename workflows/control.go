@@ -9,13 +9,13 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// listen registers the updates by which people change a queue.
-func (q *actionQueue) listen(ctx workflow.Context) error {
+// registerUpdates registers the updates for manual changes.
+func (q *actionQueue) registerUpdates(ctx workflow.Context) error {
 	for _, m := range []struct {
 		name, description string
 		mode              attune.QueueMode
 	}{
-		{UpdatePause, "Grant no ticket until the queue is resumed; go on accepting tickets.", attune.QueuePaused},
+		{UpdatePause, "Grant no tickets until the queue is resumed. The queue still accepts tickets.", attune.QueuePaused},
 		{UpdateResume, "Accept tickets and grant them.", attune.QueueOpen},
 		{UpdateDrain, "Grant the waiting tickets and reject new ones until the queue is resumed.", attune.QueueDraining},
 	} {
@@ -25,12 +25,12 @@ func (q *actionQueue) listen(ctx workflow.Context) error {
 			return err
 		}
 	}
-	if err := handleOne(ctx, q, UpdateSetLimit, "Put a limit in force instead of the policy's.", func(in LimitInput) attune.ChangeRequest {
+	if err := handleOne(ctx, q, UpdateSetLimit, "Set a manual limit instead of the policy's.", func(in LimitInput) attune.ChangeRequest {
 		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeLimit, Limit: &in.LimitOverride}
 	}); err != nil {
 		return err
 	}
-	if err := handleOne(ctx, q, UpdateClearLimit, "Give the limit back to the policy.", func(in ChangeInput) attune.ChangeRequest {
+	if err := handleOne(ctx, q, UpdateClearLimit, "Return to the policy's limit.", func(in ChangeInput) attune.ChangeRequest {
 		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeLimit}
 	}); err != nil {
 		return err
@@ -59,12 +59,12 @@ func handleOne[In any](ctx workflow.Context, q *actionQueue, name, description s
 			err = failures[0]
 		}
 		if err != nil {
-			return QueueView{}, refuse(err)
+			return QueueView{}, updateError(err)
 		}
 		return q.view()
 	}, workflow.UpdateHandlerOptions{
 		Description: description,
-		Validator:   func(ctx workflow.Context, in In) error { return refuse(q.admit(identified(ctx, in))) },
+		Validator:   func(ctx workflow.Context, in In) error { return updateError(q.validate(identified(ctx, in))) },
 	})
 	if err != nil {
 		return fmt.Errorf("register update %q: %w", name, err)
@@ -72,12 +72,12 @@ func handleOne[In any](ctx workflow.Context, q *actionQueue, name, description s
 	return nil
 }
 
-// handleMany registers the update that makes many changes at once. Each succeeds or fails on its own.
+// handleMany registers the update that makes several changes. Each change succeeds or fails on its own.
 func (q *actionQueue) handleMany(ctx workflow.Context) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateChange, func(ctx workflow.Context, in ChangesInput) (ChangesResult, error) {
 		failures, err := q.change(ctx, in.Changes)
 		if err != nil {
-			return ChangesResult{}, refuse(err)
+			return ChangesResult{}, updateError(err)
 		}
 		result := ChangesResult{Status: q.status(), Failures: make([]ChangeFailure, len(failures))}
 		for i, failure := range failures {
@@ -87,8 +87,8 @@ func (q *actionQueue) handleMany(ctx workflow.Context) error {
 		}
 		return result, nil
 	}, workflow.UpdateHandlerOptions{
-		Description: "Make many changes at once.",
-		Validator:   func(in ChangesInput) error { return refuse(q.admit(in.Changes)) },
+		Description: "Make several changes, each on its own.",
+		Validator:   func(in ChangesInput) error { return updateError(q.validate(in.Changes)) },
 	})
 	if err != nil {
 		return fmt.Errorf("register update %q: %w", UpdateChange, err)
@@ -96,22 +96,22 @@ func (q *actionQueue) handleMany(ctx workflow.Context) error {
 	return nil
 }
 
-// refuse makes an error that carries its code to the caller of an update.
-func refuse(err error) error {
+// updateError returns an application error whose type is the code of err.
+func updateError(err error) error {
 	if err == nil {
 		return nil
 	}
 	return temporal.NewNonRetryableApplicationError(err.Error(), string(attune.CodeOf(err)), nil)
 }
 
-// admit says why requests are refused before they enter the history. A run that is about to continue as new takes none, or
-// a steady stream of them would keep it from ending.
-func (q *actionQueue) admit(requests []attune.ChangeRequest) error {
+// validate returns the error for requests that must not enter the history. A closing run refuses all requests; otherwise a
+// steady stream of them could prevent its end.
+func (q *actionQueue) validate(requests []attune.ChangeRequest) error {
 	if q.closing {
-		return attune.Errorf(attune.CodeUnavailable, "the queue continues as new: ask again")
+		return attune.Errorf(attune.CodeUnavailable, "the queue continues as new: send the request again")
 	}
 	if len(requests) == 0 || len(requests) > maxChanges {
-		return attune.Errorf(attune.CodeInvalid, "%d changes at once: use 1 to %d", len(requests), maxChanges)
+		return attune.Errorf(attune.CodeInvalid, "%d changes in one update: use 1 to %d", len(requests), maxChanges)
 	}
 	for _, r := range requests {
 		if err := r.Validate(); err != nil {
@@ -121,12 +121,13 @@ func (q *actionQueue) admit(requests []attune.ChangeRequest) error {
 	return nil
 }
 
-// change makes the changes in one step and waits until the rows have them. It returns for each change why it was not made.
+// change makes the changes in one step and waits until they are recorded. It returns one error per change, nil for a change
+// that was made.
 //
-// A run that ends before the rows have a change returns [attune.CodeUnavailable]: the next run records the change, and knows
-// its request when it arrives again.
+// If the run ends first, the error of an unrecorded change is [attune.CodeUnavailable]. The next run records the change, and
+// recognizes the repeated request.
 func (q *actionQueue) change(ctx workflow.Context, requests []attune.ChangeRequest) (failures []error, err error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx) // a queue cannot be cancelled
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // cancelling a queue has no effect
 	if err := workflow.Await(ctx, func() bool { return q.state != nil }); err != nil {
 		return nil, fmt.Errorf("wait for the queue to be rebuilt: %w", err)
 	}
@@ -152,11 +153,11 @@ func (q *actionQueue) change(ctx workflow.Context, requests []attune.ChangeReque
 	return failures, nil
 }
 
-// outcome is why a change that was made has no effect or no record.
+// outcome returns the error of a change that is not recorded yet, had no effect, or was given up.
 func (q *actionQueue) outcome(number int64) error {
 	settled, failure := q.state.ChangeRecorded(number)
 	if !settled {
-		return attune.Errorf(attune.CodeUnavailable, "the change is made, and its record is under way: ask again with the same id")
+		return attune.Errorf(attune.CodeUnavailable, "the change is made but not recorded yet: send the request again with the same id")
 	}
 	return failure
 }

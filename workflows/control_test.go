@@ -14,7 +14,7 @@ import (
 func TestActionQueueWorkflow_Control(t *testing.T) {
 	t.Parallel()
 
-	t.Run("paused before its first use, resumed later", func(t *testing.T) {
+	t.Run("a queue is paused before its first use and resumed later", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		view, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", "maintenance"))
@@ -22,7 +22,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		require.Equal(t, attune.QueuePaused, view.Mode)
 		_, err = s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", ""))
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
-		require.EqualError(t, err, "the queue is paused already")
+		require.EqualError(t, err, "the queue is already paused")
 
 		s.acquire(t, 3)
 		s.eventually(t, "they wait", func() bool { return s.view(t).Waiting == 3 })
@@ -34,7 +34,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		require.Equal(t, []string{"ada: open → paused (maintenance)", "bob: paused → open ()"}, told(s.recorded()))
 	})
 
-	t.Run("S11 the limit from one to five with a hundred waiting, and back", func(t *testing.T) {
+	t.Run("S11: the limit rises from one to five with a hundred waiting, and falls back", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		next := make(chan struct{})
@@ -60,7 +60,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("draining rejects newcomers and finishes the others", func(t *testing.T) {
+	t.Run("a draining queue rejects newcomers and grants the waiting tickets", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		next := make(chan struct{})
@@ -75,7 +75,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.eventually(t, "the others ran", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
 	})
 
-	t.Run("S5 positions two, five and eight of ten are cancelled", func(t *testing.T) {
+	t.Run("S5: positions two, five and eight of ten are cancelled", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		next := make(chan struct{})
@@ -94,7 +94,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("one that is cancelled before the queue has heard of it", func(t *testing.T) {
+	t.Run("a ticket is cancelled before it arrives", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		s.acquire(t, 1)
@@ -111,7 +111,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		})
 	})
 
-	t.Run("what is set by hand survives the workflow", func(t *testing.T) {
+	t.Run("manual overrides survive the end of the workflow", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
 		_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(time.Hour)}, authorNamed("ada", ""))
@@ -127,7 +127,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		})
 	})
 
-	t.Run("bad input is refused and leaves no trace", func(t *testing.T) {
+	t.Run("invalid input is refused and leaves no record", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		for says, call := range map[string]func() error{
@@ -139,7 +139,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: -1}, authorNamed("ada", ""))
 				return err
 			},
-			"the time has passed": func() error {
+			"use a time in the future": func() error {
 				_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Unix(1, 0)}, authorNamed("ada", ""))
 				return err
 			},
@@ -152,7 +152,7 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 	})
 }
 
-// TestActionQueueWorkflow_Inspection loses a release. Somebody looks, and the slot is free.
+// TestActionQueueWorkflow_Inspection loses a release. An inspection frees the slot.
 func TestActionQueueWorkflow_Inspection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(1)
@@ -175,7 +175,7 @@ func TestActionQueueWorkflow_Inspection(t *testing.T) {
 		return s.count(attune.EnforcementGranted) == 1 && s.count(attune.EnforcementExecuted) == 1
 	})
 	require.EqualValues(t, 1, s.view(t).Counters.Recovered)
-	close(next) // from here on, a release that is late may be found by a look, too
+	close(next) // from here on, an inspection can also find a late release
 	s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 3 })
 	s.eventually(t, "all slots free", func() bool { return s.view(t).Active == 0 })
 	s.requireOrder(t)
@@ -187,7 +187,7 @@ func (w *world) recorded() []attune.QueueChange {
 	return w.control.Changes
 }
 
-// allow raises the limit that requireOrder checks against: one was set by hand.
+// allow raises the limit that requireOrder checks, for a manual limit.
 func (w *world) allow(limit int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

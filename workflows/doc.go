@@ -1,47 +1,51 @@
-// Package workflows holds attune's two workflows and the client that signals them.
+// Package workflows contains attune's workflows and the client for queue workflows.
 //
 // # ActionQueueWorkflow, id "queue/<key>"
 //
-// One long-lived workflow per queue: the durable shell around a [semaphore.State]. The workflow is the authority on who holds a
-// slot and who waits. It accepts signals ("acquire", "release", "retry", "cancel") and updates (changes by hand), applies them to
-// the state, and has activities do what the state has decided: deliver grants, record decisions, start the workflows of long
-// waiters asleep, fill gaps, inspect holders. Whatever an activity has not confirmed stays in the state and is done again, so
-// every activity is idempotent.
+// One long-lived workflow per queue: the durable shell around a [semaphore.State]. It is the authority on holders and waiting
+// tickets. It receives signals ("acquire", "release", "retry", "cancel") and updates (manual changes), and applies them to the
+// state. Activities carry out the decisions of the state: they deliver grants, record decisions, start the workflows of long
+// waiting tickets asleep, fill gaps, and inspect holders. A decision stays in the state until its activity has succeeded, and
+// the activity is repeated until then. So every activity is idempotent.
 //
-// Small batches go by local activities: they happen before the decision behind them is durable, and a workflow task that is
-// lost or done again decides anew, later. So a ticket can hold a slot of which the queue knows nothing. Its place in the line
-// protects it, and its row has the last word before it can leave the line: see [semaphore.State.Recorded]. Changes by hand are
-// recorded by regular activities only, which run after the decision is durable.
+// Small batches use local activities, which run before the decision behind them is durable. If a workflow task is lost, its
+// repetition decides again, at a later time. So a row can have a grant that the state does not know. The ticket of that grant
+// keeps its place in the line, and its row counts before it can leave the line: see [semaphore.State.Recorded]. Manual changes
+// use regular activities only, which run after the decision is durable.
 //
-// An activity that fails is tried again with growing pauses, never at once and never from a loop in the history. A queue that
-// cannot get something done shows the problem in its memo and its Current Details.
+// A failed activity is repeated with growing pauses. A queue that cannot get something done shows the problem in its memo and
+// its Current Details.
 //
-// One coroutine owns the channels, the state and the decision to continue as new; nothing is received while that decision
-// is being carried out, and everything received is applied before it. A run continues as new only after it has processed
-// something and not before it is [minRunAge] old. A run that is to end takes no updates and starts nothing new; it ends when
-// nothing is under way, or after [closingTime].
+// One coroutine owns the channels, the state and the decision to continue as new. It applies every received signal before it
+// continues as new. A run continues as new only after a turn, and not before it is [minRunAge] old. A closing run refuses
+// updates and starts no new activities, except for pending manual changes. It ends when no activity runs, or after
+// [closingTime].
 //
-// A run that starts without carried state (the first one, or one after the workflow was terminated) rebuilds the state from the
-// rows in PostgreSQL before it receives anything. Cancelling the workflow does nothing: a queue has no end of its own.
+// A run without carried state rebuilds the state from the rows in PostgreSQL before it receives anything. That is the first
+// run, or the first run after a person terminated the workflow. Cancelling the workflow has no effect: a queue never ends.
 //
 // # EnforcementWorkflow, id "enforcement/<id>"
 //
-// Turns one granted enforcement into one published execution. Usually it is started by its grant and takes it from its
-// input. The workflow of a ticket that waits for long is started asleep, and wakes by its grant, by a cancel, or after [SleepFor].
-// Started by hand, it acquires for itself and waits; it then asks again after [grantWatchdog], so a signal that was lost
-// anywhere costs time and nothing else. A grant that is fenced off, because its queue was rebuilt, makes it wait for the
-// next. The execution is created and published by an idempotent activity; the worker's report, not this workflow, releases
-// the slot. Only an enforcement that ended before it could run (cancelled, expired) is released from here.
+// The workflow of one enforcement turns its grant into one published execution. It starts in one of three ways:
+//
+//   - Started by its grant, which is in its input. This is the usual case.
+//   - Started asleep, if its ticket has waited for long. Its grant, a cancel, or the end of [SleepFor] wakes it.
+//   - Started by a person, with the enforcement's id only. It acquires its ticket and waits for its grant.
+//
+// A waiting workflow acquires its ticket again after [grantWatchdog], so a lost signal costs only time. If its grant is fenced
+// off because the queue was rebuilt, it waits for the next grant. An idempotent activity creates and publishes the execution.
+// The worker's report, not this workflow, releases the slot. This workflow releases the slot only if the enforcement ended
+// before it could run (cancelled, expired).
 //
 // # Changing workflow code
 //
-// Every recorded history in testdata/histories is replayed by the tests. Code that would take another path through one of them
-// fails there. From the first release on, recorded histories bind:
+// The tests replay every recorded history in testdata/histories. Code that takes another path through a history fails the test.
+// From the first release on, recorded histories stay valid. To change the logic:
 //
-//  1. give the change an id that says what it changes, and ask for it once at the start of a run (workflow.GetVersion),
-//  2. take the new path only in runs that have it, and keep the old one,
-//  3. record histories of the new path under new names (make histories), and leave the older ones as they are.
+//  1. Give the change an id, and read its version once at the start of a run (workflow.GetVersion).
+//  2. Take the new path only in runs with the new version, and keep the old path.
+//  3. Record histories of the new path under new names (make histories), and keep the old histories.
 //
-// A run keeps its version to its end; the next one takes the newest. The signal "force-continue-as-new" ends a run early. A
-// change id that every running queue has can be removed together with the old path and its histories.
+// A run keeps its version to its end; the next run takes the newest version. The signal "force-continue-as-new" ends a run
+// early. When every running queue has a change id, the id can be removed together with the old path and its histories.
 package workflows

@@ -34,9 +34,9 @@ func EnforcementWorkflow(ctx workflow.Context, input EnforcementInput) (Enforcem
 		case err != nil:
 			return result, err
 		case next != nil && supersedes(*next, *grant):
-			grant = next // the new grant came while the request for the old one was under way
+			grant = next // the new grant arrived during the request for the old one
 		case result.Outcome == outcomeFenced:
-			grant = nil // a replacement is on its way
+			grant = nil // the rebuilt queue sends another grant
 		default:
 			return result, nil
 		}
@@ -51,13 +51,13 @@ type enforcement struct {
 	grants workflow.ReceiveChannel
 }
 
-// waitForGrant acquires a ticket and waits, again and again, until the grant has come. A grant may also be the signal that woke
-// a sleeping workflow. waitForGrant returns nil when the enforcement has ended.
+// waitForGrant acquires the ticket and waits for the grant. It repeats both until the grant arrives. If a grant woke a sleeping
+// workflow, waitForGrant returns that grant at once. It returns nil when the enforcement has ended.
 func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) {
 	if grant := e.newest(); grant != nil {
 		return grant, nil
 	}
-	// A workflow that is cancelled meanwhile, or woken by a cancel, must know its ticket to take it out of the line.
+	// A cancelled workflow must know its ticket to cancel it. So a cancel does not stop the acquire.
 	acquireCtx, _ := workflow.NewDisconnectedContext(ctx)
 	for {
 		var acquired AcquiredTicket
@@ -83,7 +83,7 @@ func (e *enforcement) waitForGrant(ctx workflow.Context) (*attune.Grant, error) 
 	}
 }
 
-// newest receives all grants that have come and returns the newest, or nil.
+// newest receives all arrived grants and returns the newest, or nil.
 func (e *enforcement) newest() *attune.Grant {
 	var newest *attune.Grant
 	for _, signal := range drain[GrantSignal](e.grants) {
@@ -94,13 +94,13 @@ func (e *enforcement) newest() *attune.Grant {
 	return newest
 }
 
-// supersedes reports whether a grant allows more than another of the same enforcement: it is for a later attempt, or of a
-// later generation of the queue.
+// supersedes reports whether a grant is newer than another grant of the enforcement: for a later attempt, or for the same
+// attempt from a later generation of the queue.
 func supersedes(grant, other attune.Grant) bool {
 	return cmp.Or(cmp.Compare(grant.Attempt, other.Attempt), cmp.Compare(grant.Generation, other.Generation)) > 0
 }
 
-// cancel tells the queue that this enforcement no longer waits. The queue decides which came first, the cancel or the grant.
+// cancel cancels the ticket in the queue. The queue decides whether the cancel or the grant came first.
 func (e *enforcement) cancel(ctx workflow.Context, cause error) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err := do(ctx, "cancel", ActivityCancelTicket, TicketInput{Queue: e.queue, Ticket: e.ticket}, nil); err != nil {
@@ -109,8 +109,7 @@ func (e *enforcement) cancel(ctx workflow.Context, cause error) error {
 	return cause
 }
 
-// request has the execution created and published. It is not stopped by a cancel: from the grant on, it is the execution
-// that is cancelled.
+// request creates and publishes the execution. A cancel does not stop it: after the grant, people cancel the execution instead.
 func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (EnforcementResult, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	result := EnforcementResult{ID: e.id, Queue: e.queue, Sequence: grant.Sequence, Grant: grant.Number, Outcome: OutcomeRequested}
@@ -126,7 +125,8 @@ func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (Enforce
 			grant.Number, QueueWorkflowID(e.queue), requested.Execution))
 		return result, nil
 	}
-	// There is no execution whose report would free the slot.
+	// The row refused the grant for good, so no execution exists whose report would free the slot. An error after the row was
+	// written is never final.
 	if releaseErr := do(ctx, "release", ActivityReleaseTicket, TicketInput{Queue: e.queue, Ticket: grant.Ticket}, nil); releaseErr != nil {
 		return result, fmt.Errorf("release the ticket: %w", releaseErr)
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Translate gives an error of the Temporal client the code that the rest of attune decides by. An argument that the server
-// refuses is not the caller's fault but a limit we ran into (10 000 signals in one run, say): it passes with time.
+// Translate adds an [attune.Code] to an error of the Temporal client. An invalid argument is [attune.CodeUnavailable], because
+// its cause is a limit of the server, such as 10 000 signals in one run, and a later try succeeds. Refused credentials are
+// [attune.CodeUnavailable] too: they are attune's own, not those of a caller.
 func Translate(err error) error {
 	if err == nil {
 		return nil
@@ -20,16 +21,16 @@ func Translate(err error) error {
 		return attune.WrapError(attune.CodeNotFound, err, "no such workflow")
 	}
 	if _, ok := errors.AsType[*serviceerror.PermissionDenied](err); ok {
-		return attune.WrapError(attune.CodeUnauthorized, err, "Temporal refuses our credentials")
+		return attune.WrapError(attune.CodeUnavailable, err, "Temporal refuses attune's credentials")
 	}
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	return attune.WrapError(attune.CodeUnavailable, err, "Temporal did not take the request")
+	return attune.WrapError(attune.CodeUnavailable, err, "Temporal did not accept the request")
 }
 
-// ActivityError makes an error that a workflow can decide by: its type is the code. What will never work is final, everything
-// else is retried.
+// ActivityError returns an application error whose type is the code of err. The error is non-retryable if err is: see
+// [attune.Retryable].
 func ActivityError(err error) error {
 	if err == nil {
 		return nil
@@ -38,7 +39,7 @@ func ActivityError(err error) error {
 		temporal.ApplicationErrorOptions{NonRetryable: !attune.Retryable(err), Cause: err})
 }
 
-// final reports whether an activity's error says that trying again is of no use.
+// final reports whether repeating an activity after err is useless.
 func final(err error) bool {
 	application, ok := errors.AsType[*temporal.ApplicationError](err)
 	return ok && application.NonRetryable() || temporal.IsCanceledError(err)

@@ -20,7 +20,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Who did a step and on which machine's own task queue: the replay does not look at either.
+// The worker and its sticky task queue, which the replay ignores.
 var (
 	identity = regexp.MustCompile(`"identity":\s*"[^"]*"`)
 	sticky   = regexp.MustCompile(`"name":\s*"[^"]*:[0-9a-f-]{36}"`)
@@ -28,10 +28,10 @@ var (
 
 var record = flag.Bool("record", false, "record new histories into testdata/histories")
 
-// historiesDir holds recorded histories. From the first release on, every one of them must replay for ever.
+// historiesDir holds recorded histories. From the first release on, every history must replay.
 const historiesDir = "testdata/histories"
 
-// TestReplayHistories replays every recorded history with the code as it is now.
+// TestReplayHistories replays every recorded history with the current code.
 func TestReplayHistories(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(historiesDir, "*.json"))
@@ -56,7 +56,7 @@ func TestReplayHistories(t *testing.T) {
 	}
 }
 
-// TestReplayNoticesChanges replays a history after taking one of its events away: the replay must fail, or it proves nothing.
+// TestReplayNoticesChanges replays a history without one of its events. The replay must fail.
 func TestReplayNoticesChanges(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(historiesDir, "enforcement-granted.json"))
@@ -78,7 +78,7 @@ func TestReplayNoticesChanges(t *testing.T) {
 	require.Error(t, replayer.ReplayWorkflowHistory(nil, history))
 }
 
-// TestRecordHistories writes testdata/histories anew. It runs only when asked to.
+// TestRecordHistories writes testdata/histories again. It runs only on request: see make histories.
 func TestRecordHistories(t *testing.T) {
 	if !*record {
 		return
@@ -95,7 +95,7 @@ func TestRecordHistories(t *testing.T) {
 	}
 	queueID := workflows.QueueWorkflowID(queueKey)
 
-	t.Run("a busy queue and its successor", func(t *testing.T) {
+	t.Run("a busy queue continues as new", func(t *testing.T) {
 		s := setup(t, 2)
 		for range 4 {
 			s.acquire(t, 12)
@@ -114,7 +114,7 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "enforcement-granted", workflows.EnforcementWorkflowID(100), "")
 	})
 
-	t.Run("a queue with a gap, a timeout, an overflow and a cancel", func(t *testing.T) {
+	t.Run("a queue has a gap, a timeout, an overflow and a cancel", func(t *testing.T) {
 		s := setup(t, 1)
 		s.policy.MaxQueued = 3
 		s.policy.QueueTimeout = attune.Duration(2 * time.Second)
@@ -140,7 +140,7 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "queue-settlements", queueID, "")
 	})
 
-	t.Run("a queue that was terminated, and an enforcement started by hand", func(t *testing.T) {
+	t.Run("a queue is terminated, and a person starts an enforcement", func(t *testing.T) {
 		s := setup(t, 1)
 		release := make(chan struct{})
 		s.run = func(attune.EnforcementID) { <-release }
@@ -164,7 +164,7 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "enforcement-waited", run.GetID(), "")
 	})
 
-	t.Run("a queue that people change, and a release that is lost", func(t *testing.T) {
+	t.Run("people change a queue, and a release is lost", func(t *testing.T) {
 		w := newWorld(1)
 		w.inspectAfter = 300 * time.Millisecond
 		s := setupWorld(t, w)
@@ -189,7 +189,7 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "queue-changed", queueID, "")
 	})
 
-	t.Run("an enforcement that had ended", func(t *testing.T) {
+	t.Run("an enforcement has ended before its grant", func(t *testing.T) {
 		s := setup(t, 1)
 		s.acquire(t, 1)
 		s.eventually(t, "the first ran", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
@@ -200,7 +200,7 @@ func TestRecordHistories(t *testing.T) {
 		save(t, s, "enforcement-ended", workflows.EnforcementWorkflowID(101), "")
 	})
 
-	t.Run("a queue with sleeping enforcements that are woken", func(t *testing.T) {
+	t.Run("sleeping enforcements are woken", func(t *testing.T) {
 		s, tickets, release := asleep(t, 3)
 		cancelled := workflows.EnforcementWorkflowID(tickets[1].Enforcement)
 		require.NoError(t, s.client.CancelWorkflow(t.Context(), cancelled, ""))
@@ -218,7 +218,7 @@ func TestRecordHistories(t *testing.T) {
 	})
 
 	for _, placement := range []attune.RetryPlacement{attune.RetryHold, attune.RetryBack} {
-		t.Run("a queue with retries: "+string(placement), func(t *testing.T) {
+		t.Run("a queue retries: "+string(placement), func(t *testing.T) {
 			s := setup(t, 1)
 			s.placement = placement
 			s.fails = func(id attune.EnforcementID, attempt int) bool { return id == 100 && attempt <= 2 }
@@ -230,13 +230,13 @@ func TestRecordHistories(t *testing.T) {
 		})
 	}
 
-	t.Run("grants of a queue that is gone", func(t *testing.T) {
+	t.Run("grants of an earlier generation are fenced off", func(t *testing.T) {
 		s := rebuiltUnderway(t)
 		save(t, s, "queue-regrants", queueID, "")
 		save(t, s, "enforcement-fenced", workflows.EnforcementWorkflowID(100), "")
 	})
 
-	t.Run("a signal that comes while a run ends", func(t *testing.T) {
+	t.Run("a signal arrives while a run ends", func(t *testing.T) {
 		s, run := unhandledCommand(t)
 		save(t, s, "queue-unhandled-command", queueID, run)
 	})

@@ -18,19 +18,20 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// A namespace belongs to one installation: two would take each other's enforcements for their own, because both count from 1.
-// The workflow with the id [InstallationWorkflowID] is the claim: the engine lets one run at a time, and its memo names the
-// installation. The claim is looked at when a process starts.
+// A namespace belongs to one installation. Two installations would confuse their enforcements, because both number them from 1.
+// The workflow with the id [InstallationWorkflowID] is the claim on the namespace: Temporal runs at most one, and its memo
+// names the installation. Every process checks the claim when it starts.
 
-// identityPrefix begins the identity of every process of an installation, as Temporal lists the pollers of a task queue.
+// identityPrefix begins the identity of every process of an installation. Temporal shows identities in the pollers of a task
+// queue.
 const identityPrefix = "attune/"
 
-// Identity names a process to Temporal.
+// Identity returns the identity of a process for Temporal.
 func Identity(installation attune.InstallationID, process string) string {
 	return identityPrefix + string(installation) + "/" + process
 }
 
-// InstallationWorkflow holds the claim of an installation on its namespace. It does nothing and has no end.
+// InstallationWorkflow is the claim of an installation on its namespace. It runs forever and does nothing.
 func InstallationWorkflow(ctx workflow.Context, installation attune.InstallationID) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("The workflows of this namespace belong to installation %s of attune.", installation))
@@ -41,44 +42,47 @@ func InstallationWorkflow(ctx workflow.Context, installation attune.Installation
 }
 
 const (
-	// pollerSilence is how long a process that lives is silent at most: a poll of its task queue takes up to 70 seconds.
-	pollerSilence = 75 * time.Second
-	// claimPause is the time between two looks at a claim of another installation.
+	// pollerTimeout is when a process without a poll counts as stopped. A running process polls at least every 70 seconds.
+	pollerTimeout = 75 * time.Second
+	// claimPause is the pause between two checks of another installation's pollers.
 	claimPause = 2 * time.Second
 )
 
-// Claim makes a namespace the installation's, or says why it cannot be.
+// Claim claims a namespace for an installation.
 //
-// A namespace that another installation has claimed is taken over when no process of that one has polled it for 75 seconds:
-// Claim waits that long. It then ends the workflows that the other has left, because they would take new enforcements for old
-// ones; queues are rebuilt from the rows. When a process of the other polls meanwhile, the error is [attune.CodeConflict].
+// If the namespace belongs to another installation, Claim waits until the claim of that installation, and the last poll by its
+// processes, are 75 s ago. A poll during the wait means that the installation runs: the error is [attune.CodeConflict].
+// Otherwise Claim takes the namespace over and terminates the workflows of the other installation, because they would confuse
+// new enforcements with old ones. Queues are then rebuilt from the rows.
 func Claim(ctx context.Context, c client.Client, namespace string, installation attune.InstallationID, log *slog.Logger) error {
 	claim := &claim{client: c, namespace: namespace, installation: installation, log: log}
-	owner, err := claim.owner(ctx)
+	owner, claimedAt, err := claim.owner(ctx)
 	switch {
 	case err != nil:
 		return err
 	case owner == installation:
 		return nil
 	case owner != "":
-		if err := claim.takeOver(ctx, owner); err != nil {
+		if err := claim.takeOver(ctx, owner, claimedAt); err != nil {
 			return err
 		}
 	}
 	if err := claim.start(ctx); err != nil {
 		return err
 	}
-	if owner, err = claim.owner(ctx); err == nil && owner != installation {
+	if owner, _, err = claim.owner(ctx); err == nil && owner != installation {
 		err = claim.conflict(owner)
 	}
 	return err
 }
 
-// Owner is the installation that has claimed a namespace; empty when none has.
+// Owner returns the installation that has claimed a namespace; empty without a claim.
 func Owner(ctx context.Context, c client.Client, namespace string) (attune.InstallationID, error) {
-	return (&claim{client: c, namespace: namespace}).owner(ctx)
+	owner, _, err := (&claim{client: c, namespace: namespace}).owner(ctx)
+	return owner, err
 }
 
+// claim is the claim of an installation on a namespace.
 type claim struct {
 	client       client.Client
 	namespace    string
@@ -86,22 +90,23 @@ type claim struct {
 	log          *slog.Logger
 }
 
-func (c *claim) owner(ctx context.Context) (owner attune.InstallationID, err error) {
+// owner returns the installation that has claimed the namespace, and when it did; empty without a claim.
+func (c *claim) owner(ctx context.Context) (owner attune.InstallationID, claimedAt time.Time, err error) {
 	description, err := c.client.DescribeWorkflowExecution(ctx, InstallationWorkflowID, "")
 	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
-		return "", nil
+		return "", claimedAt, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the claim on namespace %q: %w", c.namespace, Translate(err))
+		return "", claimedAt, fmt.Errorf("read the claim on namespace %q: %w", c.namespace, Translate(err))
 	}
 	info := description.GetWorkflowExecutionInfo()
 	if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return "", nil
+		return "", claimedAt, nil
 	}
 	if err := converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[MemoInstallation], &owner); err != nil {
-		return "", fmt.Errorf("read the claim on namespace %q: %w", c.namespace, err)
+		return "", claimedAt, fmt.Errorf("read the claim on namespace %q: %w", c.namespace, err)
 	}
-	return owner, nil
+	return owner, info.GetStartTime().AsTime(), nil
 }
 
 func (c *claim) start(ctx context.Context) error {
@@ -118,12 +123,13 @@ func (c *claim) start(ctx context.Context) error {
 }
 
 func (c *claim) conflict(owner attune.InstallationID) error {
-	return attune.Errorf(attune.CodeConflict, "namespace %q belongs to another installation of attune (%s), whose processes are "+
-		"running: give this one a namespace of its own (TEMPORAL_NAMESPACE), or stop those first", c.namespace, owner)
+	return attune.Errorf(attune.CodeConflict, "namespace %q belongs to another installation of attune (%s), and its processes "+
+		"are running: use another namespace for this installation (TEMPORAL_NAMESPACE), or stop those processes first", c.namespace, owner)
 }
 
-// takeOver waits until the other installation has been silent for long enough, and ends what it has left.
-func (c *claim) takeOver(ctx context.Context, owner attune.InstallationID) error {
+// takeOver waits until the other installation counts as stopped, and terminates its workflows. An installation polls only after
+// it has claimed the namespace, so a young claim counts as a sign of life.
+func (c *claim) takeOver(ctx context.Context, owner attune.InstallationID, claimedAt time.Time) error {
 	since := time.Now()
 	tick := time.NewTicker(claimPause)
 	defer tick.Stop()
@@ -135,10 +141,10 @@ func (c *claim) takeOver(ctx context.Context, owner attune.InstallationID) error
 		if last.After(since) {
 			return c.conflict(owner)
 		}
-		if silent := time.Since(last); silent > pollerSilence {
+		if time.Since(last) > pollerTimeout && time.Since(claimedAt) > pollerTimeout {
 			break
 		}
-		c.log.InfoContext(ctx, "the namespace belongs to another installation: waiting to see whether a process of it is running",
+		c.log.InfoContext(ctx, "the namespace belongs to another installation: waiting for a sign that it is running",
 			"namespace", c.namespace, "installation", owner, "last_poll", last)
 		select {
 		case <-tick.C:
@@ -146,18 +152,18 @@ func (c *claim) takeOver(ctx context.Context, owner attune.InstallationID) error
 			return attune.WrapError(attune.CodeUnavailable, ctx.Err(), "namespace %q belongs to installation %s", c.namespace, owner)
 		}
 	}
-	c.log.WarnContext(ctx, "the namespace belonged to another installation that no process runs: taken over",
+	c.log.WarnContext(ctx, "took the namespace over from another installation without running processes",
 		"namespace", c.namespace, "installation", owner)
 	return c.endAll(ctx)
 }
 
-// lastPoll is when a process of an installation last asked for work; zero when none has in the last minutes.
+// lastPoll returns the time of the latest poll by a process of an installation; zero without one in the last minutes.
 func (c *claim) lastPoll(ctx context.Context, owner attune.InstallationID) (last time.Time, err error) {
 	for _, kind := range []enumspb.TaskQueueType{enumspb.TASK_QUEUE_TYPE_WORKFLOW, enumspb.TASK_QUEUE_TYPE_ACTIVITY} {
 		for _, queue := range []string{QueueTaskQueue, EnforcementTaskQueue} {
 			description, err := c.client.DescribeTaskQueue(ctx, queue, kind)
 			if err != nil {
-				return last, fmt.Errorf("look at the pollers of %q: %w", queue, Translate(err))
+				return last, fmt.Errorf("list the pollers of task queue %q: %w", queue, Translate(err))
 			}
 			for _, poller := range description.GetPollers() {
 				at := poller.GetLastAccessTime().AsTime()
@@ -170,15 +176,15 @@ func (c *claim) lastPoll(ctx context.Context, owner attune.InstallationID) (last
 	return last, nil
 }
 
-// leftovers finds the workflows that an installation leaves in its namespace.
-const leftovers = "ExecutionStatus = 'Running' AND WorkflowType IN ('" +
+// leftoverQuery finds attune's running workflows in a namespace.
+const leftoverQuery = "ExecutionStatus = 'Running' AND WorkflowType IN ('" +
 	ActionQueueWorkflowName + "', '" + EnforcementWorkflowName + "', '" + InstallationWorkflowName + "')"
 
-// endAll terminates every workflow of attune in the namespace. Terminating does not wait for a temporal worker.
+// endAll terminates every workflow of attune in the namespace. Unlike a cancel, that needs no temporal worker.
 func (c *claim) endAll(ctx context.Context) error {
 	for {
 		found, err := c.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: c.namespace, Query: leftovers, PageSize: 500,
+			Namespace: c.namespace, Query: leftoverQuery, PageSize: 500,
 		})
 		if err != nil {
 			return fmt.Errorf("list the workflows of namespace %q: %w", c.namespace, Translate(err))
@@ -193,7 +199,7 @@ func (c *claim) endAll(ctx context.Context) error {
 				ended++
 			}
 		}
-		if ended == 0 { // the list lags behind: what it still has is gone
+		if ended == 0 { // the list is eventually consistent: it can still contain terminated workflows
 			return nil
 		}
 	}

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -43,13 +44,15 @@ func TestClaim(t *testing.T) {
 		require.ErrorContains(t, err, "TEMPORAL_NAMESPACE")
 	})
 
-	t.Run("what an installation that is gone has left is ended", func(t *testing.T) {
+	t.Run("the workflows of a stopped installation are terminated", func(t *testing.T) {
 		t.Parallel()
 		c, namespace := dialNamespace(t)
 		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "one", log))
 		queues := workflows.NewQueueClient(c)
 		require.NoError(t, queues.SetPolicy(t.Context(), queueKey, attune.QueuePolicy{Revision: 1}))
-		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "two", log))
+		claimed := time.Now()
+		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "two", log)) // after 75 s: the claim was young
+		require.Greater(t, time.Since(claimed), time.Minute, "an installation that has just claimed may be about to poll")
 		owner, err := workflows.Owner(t.Context(), c, namespace)
 		require.NoError(t, err)
 		require.EqualValues(t, "two", owner)

@@ -7,173 +7,225 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// QueueInput starts an ActionQueueWorkflow or continues it.
+// The types of this file are stored in Temporal's history, except for [QueueView]: their JSON fields bind running workflows and
+// recorded histories.
+
+// QueueInput is the input of ActionQueueWorkflow.
+//
+// Stored in Temporal's history: the input of a workflow.
 type QueueInput struct {
 	Queue attune.QueueKey `json:"queue"`
-	// State is carried from the run before; without it the queue is rebuilt from its rows.
+	// State is the state of the previous run. Without it, the run rebuilds the queue from its rows.
 	State *semaphore.State `json:"state,omitempty"`
 }
 
-// AcquireSignal puts tickets into a queue. The signal carries the policy: the sender, which accepts the tickets, knows the
-// newest one. The revision of the policy keeps a late signal from bringing an old policy back.
+// AcquireSignal adds tickets to a queue. It carries the policy, because the sender knows the newest one. A late signal cannot
+// restore an old policy, because the policy has a revision.
+//
+// Stored in Temporal's history: the payload of signal [SignalAcquire].
 type AcquireSignal struct {
 	Policy  attune.QueuePolicy `json:"policy"`
 	Tickets []attune.Ticket    `json:"tickets"`
 }
 
-// TicketsSignal names tickets: to release, or to cancel.
+// TicketsSignal names the tickets to release or to cancel.
+//
+// Stored in Temporal's history: the payload of signals [SignalRelease] and [SignalCancel].
 type TicketsSignal struct {
 	Tickets []attune.Ticket `json:"tickets"`
 }
 
-// RetriesSignal asks for the next attempts of tickets that keep their slots.
+// RetriesSignal requests the next attempts of tickets that keep their slots.
+//
+// Stored in Temporal's history: the payload of signal [SignalRetry].
 type RetriesSignal struct {
 	Retries []attune.Retry `json:"retries"`
 }
 
-// GrantSignal tells a waiting EnforcementWorkflow that its queue has granted its ticket.
+// GrantSignal delivers a grant to a waiting EnforcementWorkflow.
+//
+// Stored in Temporal's history: the payload of signal [SignalGrant].
 type GrantSignal struct {
 	Queue attune.QueueKey `json:"queue"`
 	Grant attune.Grant    `json:"grant"`
 }
 
-// GapInput asks for the tickets of a gap that still wait.
+// GapInput requests the waiting tickets in a range of sequences.
+//
+// Stored in Temporal's history: the input of [ActivityReadTickets].
 type GapInput struct {
 	Queue attune.QueueKey `json:"queue"`
 	Gap   semaphore.Gap   `json:"gap"`
 }
 
-// GrantsInput asks to deliver grants of a queue.
+// GrantsInput names the grants to deliver or to inspect.
+//
+// Stored in Temporal's history: the input of [ActivityDeliverGrants] and [ActivityInspectHolders].
 type GrantsInput struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Grants []attune.Grant  `json:"grants"`
 }
 
-// DecisionsInput asks to record what a queue has decided.
+// DecisionsInput contains the decisions of a queue to record.
+//
+// Stored in Temporal's history: the input of [ActivityRecordDecisions].
 type DecisionsInput struct {
 	Queue attune.QueueKey `json:"queue"`
 	attune.QueueDecisions
-	// AsleepUpTo is the sequence up to which tickets have a workflow that sleeps: the workflows of settled tickets are woken.
+	// AsleepUpTo is the sequence up to which waiting tickets have a sleeping workflow. The activity wakes the workflows of
+	// settled tickets.
 	AsleepUpTo int64 `json:"asleep_up_to,omitempty"`
 }
 
-// DecisionsResult says which of the settlements were not recorded, because their tickets had been granted by then.
+// DecisionsResult lists the settled tickets that were granted in fact; their settlements were not recorded.
+//
+// Stored in Temporal's history: the result of [ActivityRecordDecisions].
 type DecisionsResult struct {
-	Held []attune.Grant `json:"held,omitempty"` // their grants, in the order of their numbers
+	Held []attune.Grant `json:"held,omitempty"` // the grants of these tickets, in the order of their numbers
 }
 
-// SleepersInput asks to start the workflows of waiting tickets asleep.
+// SleepersInput names the waiting tickets whose workflows must be started asleep.
+//
+// Stored in Temporal's history: the input of [ActivityStartSleepers].
 type SleepersInput struct {
 	Queue   attune.QueueKey `json:"queue"`
 	Tickets []attune.Ticket `json:"tickets"`
 }
 
-// InspectionResult says what the rows say about holders: the rest of those asked about is running.
+// InspectionResult lists the inspected holders that must not hold their slots. The others keep them.
+//
+// Stored in Temporal's history: the result of [ActivityInspectHolders].
 type InspectionResult struct {
-	Ended   []attune.Ticket `json:"ended,omitempty"`
-	Waiting []attune.Ticket `json:"waiting,omitempty"`
+	Ended   []attune.Ticket `json:"ended,omitempty"`   // release their slots
+	Waiting []attune.Ticket `json:"waiting,omitempty"` // deliver their grants again
 }
 
 // ChangeInput is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit], which people
-// send with Temporal's own tools. The id of the update is the id of the request. Without a principal, the principal is
-// "temporal".
+// send with Temporal's own tools. The id of the update is the id of the request. Without a principal in the argument, the
+// principal is "temporal".
+//
+// Stored in Temporal's history: the argument of an update.
 type ChangeInput struct {
 	attune.Author
 }
 
 // LimitInput is the argument of [UpdateSetLimit].
+//
+// Stored in Temporal's history: the argument of an update.
 type LimitInput struct {
 	ChangeInput
 	attune.LimitOverride
 }
 
 // CancelInput is the argument of [UpdateCancel].
+//
+// Stored in Temporal's history: the argument of an update.
 type CancelInput struct {
 	ChangeInput
-	Ticket attune.Ticket `json:"ticket"` // its enforcement and its sequence
+	Ticket attune.Ticket `json:"ticket"` // enforcement and sequence are required
 }
 
 // ChangesInput is the argument of [UpdateChange].
+//
+// Stored in Temporal's history: the argument of an update.
 type ChangesInput struct {
 	Changes []attune.ChangeRequest `json:"changes"` // 1 to [maxChanges], made in this order
 }
 
-// ChangesResult is the answer of [UpdateChange].
+// ChangesResult is the result of [UpdateChange].
+//
+// Stored in Temporal's history: the result of an update.
 type ChangesResult struct {
-	Status attune.QueueStatus `json:"status"` // after all of the changes
-	// Failures says for each of the changes, in the order asked, why it was not made.
+	Status attune.QueueStatus `json:"status"` // after all changes
+	// Failures has one element per change, in the order of the request.
 	Failures []ChangeFailure `json:"failures"`
 }
 
-// ChangeFailure is why a change was not made; without a code it was made and is recorded.
+// ChangeFailure says why a change was not made. An empty code means that the change was made and recorded.
+//
+// Stored in Temporal's history: part of the result of an update.
 type ChangeFailure struct {
 	Code    attune.Code `json:"code,omitempty"`
 	Message string      `json:"message,omitempty"`
 }
 
-// EnforcementInput starts an EnforcementWorkflow. Started by hand, the enforcement's id is enough.
+// EnforcementInput is the input of EnforcementWorkflow. A person can start the workflow with the id only.
+//
+// Stored in Temporal's history: the input of a workflow.
 type EnforcementInput struct {
 	Enforcement attune.EnforcementID `json:"enforcement"`
 	Queue       attune.QueueKey      `json:"queue,omitempty"`
 	Grant       *attune.Grant        `json:"grant,omitempty"`
 }
 
-// EnforcementResult is what became of an enforcement.
+// EnforcementResult is the result of EnforcementWorkflow.
+//
+// Stored in Temporal's history: the result of a workflow.
 type EnforcementResult struct {
 	Queue     attune.QueueKey      `json:"queue"`
 	Sequence  int64                `json:"sequence"`
 	Grant     int64                `json:"grant,omitempty"`
-	Execution attune.ExecutionID   `json:"execution,omitempty"` // 0 when the execution was already under way
+	Execution attune.ExecutionID   `json:"execution,omitempty"` // 0 if an earlier run published the execution
 	Outcome   EnforcementOutcome   `json:"outcome"`
 	ID        attune.EnforcementID `json:"enforcement"`
 }
 
-// EnforcementOutcome says how far an EnforcementWorkflow brought its enforcement.
+// EnforcementOutcome is the outcome of an EnforcementWorkflow.
+//
+// Stored in Temporal's history: part of the result of a workflow.
 type EnforcementOutcome string
 
-// The outcomes.
+// The outcomes of an EnforcementWorkflow.
 const (
-	OutcomeRequested EnforcementOutcome = "requested" // its execution exists and workers know of it
-	OutcomeEnded     EnforcementOutcome = "ended"     // it ended before it could run
+	OutcomeRequested EnforcementOutcome = "requested" // the execution exists and its request is published
+	OutcomeEnded     EnforcementOutcome = "ended"     // the enforcement ended before it could run
 
-	outcomeFenced EnforcementOutcome = "fenced" // its grant allows nothing: it goes on waiting
+	outcomeFenced EnforcementOutcome = "fenced" // the grant is void, and the workflow waits for the next
 )
 
-// AcquiredTicket is the answer of [ActivityAcquireTicket].
+// AcquiredTicket is the current ticket of an enforcement.
+//
+// Stored in Temporal's history: the result of [ActivityAcquireTicket].
 type AcquiredTicket struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Ticket attune.Ticket   `json:"ticket"`
-	Ended  bool            `json:"ended,omitempty"` // nothing to wait for: the enforcement has ended, or waits for a person
+	Ended  bool            `json:"ended,omitempty"` // the enforcement has ended or is parked: do not wait for a grant
 }
 
-// RequestInput asks to create and publish the execution that a grant allows.
+// RequestInput names the grant whose execution must be created and published.
+//
+// Stored in Temporal's history: the input of [ActivityRequestExecution].
 type RequestInput struct {
 	Queue attune.QueueKey `json:"queue"`
 	Grant attune.Grant    `json:"grant"`
 }
 
-// RequestResult is the answer of [ActivityRequestExecution].
+// RequestResult is the effect of a grant.
+//
+// Stored in Temporal's history: the result of [ActivityRequestExecution].
 type RequestResult struct {
-	Execution attune.ExecutionID `json:"execution,omitempty"` // 0 when nothing had to be published
-	Ended     bool               `json:"ended,omitempty"`     // the enforcement will not run any more: release the slot
-	Fenced    bool               `json:"fenced,omitempty"`    // the grant allows nothing: wait for its replacement
+	Execution attune.ExecutionID `json:"execution,omitempty"` // 0 if nothing had to be published
+	Ended     bool               `json:"ended,omitempty"`     // the enforcement has ended: release the slot
+	Fenced    bool               `json:"fenced,omitempty"`    // the grant is void: wait for the next
 }
 
-// TicketInput names one ticket of a queue: to release, or to cancel.
+// TicketInput names one ticket to release or to cancel.
+//
+// Stored in Temporal's history: the input of [ActivityReleaseTicket] and [ActivityCancelTicket].
 type TicketInput struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Ticket attune.Ticket   `json:"ticket"`
 }
 
-// QueueView answers [QueryQueue].
+// QueueView is the result of [QueryQueue]. The updates of one change return it too, so histories contain it.
 type QueueView struct {
 	attune.QueueStatus
 	Policy   attune.QueuePolicy `json:"policy"`
 	Oldest   *time.Time         `json:"oldest_enqueued_at,omitempty"`
 	Holders  []semaphore.Holder `json:"holders"`
-	Front    []attune.Ticket    `json:"front"` // the first [viewLength] waiting
+	Front    []attune.Ticket    `json:"front"` // the first [viewLength] waiting tickets
 	Counters semaphore.Counters `json:"counters"`
 	Missing  *semaphore.Gap     `json:"missing,omitempty"`
-	// Problem says what the queue cannot get done, and why; empty when everything is fine.
+	// Problem says what the queue cannot do, and why. It is empty without a problem.
 	Problem string `json:"problem,omitempty"`
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Names that are part of histories: changing one breaks running workflows.
+// Stored in Temporal's history: a changed name breaks running workflows.
 const (
 	ActionQueueWorkflowName = "ActionQueueWorkflow"
 	EnforcementWorkflowName = "EnforcementWorkflow"
@@ -15,7 +15,7 @@ const (
 	InstallationWorkflowID   = "installation"
 	MemoInstallation         = "installation"
 
-	// QueueTaskQueue and EnforcementTaskQueue are apart so that thousands of enforcements cannot delay the queues.
+	// QueueTaskQueue and EnforcementTaskQueue are separate, so that thousands of enforcements cannot delay the queues.
 	QueueTaskQueue       = "attune-queues"
 	EnforcementTaskQueue = "attune-enforcements"
 
@@ -32,7 +32,7 @@ const (
 	UpdateSetLimit   = "set-limit"
 	UpdateClearLimit = "clear-limit"
 	UpdateCancel     = "cancel"
-	UpdateChange     = "change" // any number of these at once
+	UpdateChange     = "change" // any number of the changes above
 
 	MemoQueue = "queue"
 
@@ -51,10 +51,10 @@ const (
 	ActivityCancelTicket     = "CancelTicket"
 )
 
-// QueueWorkflowID is the workflow id of a queue.
+// QueueWorkflowID returns the workflow id of a queue.
 func QueueWorkflowID(key attune.QueueKey) string { return "queue/" + string(key) }
 
-// EnforcementWorkflowID is the workflow id of an enforcement.
+// EnforcementWorkflowID returns the workflow id of an enforcement.
 func EnforcementWorkflowID(id attune.EnforcementID) string {
 	return "enforcement/" + strconv.FormatInt(int64(id), 10)
 }

@@ -8,42 +8,43 @@ import (
 )
 
 const (
-	// minRunAge keeps runs older than the server's minimal interval between runs of one id (1 s): a younger run's successor
-	// would be held back for the rest of it.
+	// minRunAge is above the server's minimum interval between runs of one id (1 s). After a younger run, the server would
+	// delay the next one.
 	minRunAge = 2 * time.Second
-	// maxHistory ends a run before the server suggests it: a shorter history is read faster after a restart.
+	// maxHistory is the number of events after which a run ends. It is lower than the server's suggestion, because a short
+	// history replays faster after a restart.
 	maxHistory = 2000
 
-	// quickGrants is the size up to which a batch is delivered inside of the workflow task: as many as are started side by
-	// side. Longer ones would keep the task open, and a task that stays open while more than 100 signals come in is done all
-	// over again by the server.
-	quickGrants = 16
+	// localBatch is the largest batch for a local activity: as many workflows as the activity starts in parallel. A larger batch
+	// would keep the workflow task open for longer, and the server repeats a task that is open while more than 100 signals
+	// arrive.
+	localBatch = 16
 	// maxGrants and maxSettlements bound one batch.
 	maxGrants      = 500
 	maxSettlements = 1000
-	// maxSleepers bounds one batch of workflows that are started asleep. It goes slowly: no caller waits for it.
+	// maxSleepers bounds one batch of workflows to start asleep. It is small, because no ticket waits for these starts.
 	maxSleepers = 100
-	// maxChanges bounds the changes by hand of one update, and those that are recorded at a time.
+	// maxChanges bounds the manual changes of one update, and of one batch to record.
 	maxChanges = 100
-	// maxRefusals is how many times the rows may refuse a change before the queue gives it up.
+	// maxRefusals is how often the database may refuse a change before the queue gives it up.
 	maxRefusals = 5
 
-	// closingTime is how long a run that wants to continue as new waits for what is under way. All of it is idempotent, so the
-	// next run can do it again.
+	// closingTime is how long a closing run waits for running activities. All activities are idempotent, so the next run can
+	// repeat them.
 	closingTime = 10 * time.Second
 
-	// viewLength is how many waiting tickets a view of the queue lists.
+	// viewLength is the number of waiting tickets in a view of the queue.
 	viewLength = 20
 
-	// grantWatchdog is how long an EnforcementWorkflow waits for its grant before it acquires again.
+	// grantWatchdog is how long an EnforcementWorkflow waits for its grant before it acquires its ticket again.
 	grantWatchdog = 10 * time.Minute
-	// SleepFor is how long one that was started asleep sleeps, unless it is woken: as long as one that waits awake.
+	// SleepFor is how long a workflow that was started asleep sleeps, unless a signal wakes it.
 	SleepFor = grantWatchdog
 )
 
-// quickly are the options of a local activity: a step of a few milliseconds, tried once, given up before it keeps the
-// workflow task open for long. What is given up is done by a regular activity.
-func quickly(ctx workflow.Context, summary string) workflow.Context {
+// localOptions sets the options of a local activity: one try of at most a second, so that the workflow task does not stay open. A
+// regular activity repeats a failed one.
+func localOptions(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout:    time.Second,
 		ScheduleToCloseTimeout: time.Second,
@@ -52,9 +53,9 @@ func quickly(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
-// patiently are the options of a regular activity: tried again, every five seconds in the end, until it is done, turns out
-// to be impossible, or the time is up; a time of 0 is never up.
-func patiently(ctx workflow.Context, summary string, limit time.Duration) workflow.Context {
+// regularOptions sets the options of a regular activity. Temporal retries it, at most every five seconds, until it succeeds, its
+// error is final, or the limit has passed. A limit of 0 means no limit.
+func regularOptions(ctx workflow.Context, summary string, limit time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    30 * time.Second,
 		ScheduleToCloseTimeout: limit,
@@ -65,11 +66,11 @@ func patiently(ctx workflow.Context, summary string, limit time.Duration) workfl
 	})
 }
 
-// do runs an activity quickly, and patiently if that did not work.
+// do runs a local activity. If that fails with an error that is not final, do runs a regular activity.
 func do(ctx workflow.Context, summary, activity string, input, output any) error {
-	err := workflow.ExecuteLocalActivity(quickly(ctx, summary), activity, input).Get(ctx, output)
+	err := workflow.ExecuteLocalActivity(localOptions(ctx, summary), activity, input).Get(ctx, output)
 	if err == nil || final(err) {
 		return err
 	}
-	return workflow.ExecuteActivity(patiently(ctx, summary, 0), activity, input).Get(ctx, output)
+	return workflow.ExecuteActivity(regularOptions(ctx, summary, 0), activity, input).Get(ctx, output)
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// perform starts an activity for each kind of thing that the state wants done, unless one of that kind is under way or
-// pauses after a failure. A run that is about to continue as new starts nothing but what callers wait for: the next run does
-// the rest.
+// perform starts an activity for each kind of pending decision, unless an activity of that kind runs or pauses after a failure.
+// A closing run only records decisions that callers wait for. The next run does the rest.
 func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	q.record(ctx, now)
 	if q.closing {
@@ -21,25 +20,25 @@ func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	}
 	q.deliver(ctx, now)
 	q.fill(ctx, now)
-	q.doubt(ctx, now)
+	q.verify(ctx, now)
 	q.startSleepers(ctx, now)
 	q.inspect(ctx, now)
 }
 
-// deliver hands grants out. They go out before the decision behind them is durable, so a run that is done again may find
-// that it has granted what it now settles: the row decides, and until it has, no ticket behind is granted.
+// deliver delivers grants, possibly before their decision is durable. A repeated workflow task can then settle a ticket that
+// was granted. The row of that ticket decides, and no ticket behind it is granted before the settlement is recorded.
 func (q *actionQueue) deliver(ctx workflow.Context, now time.Time) {
 	grants := q.state.Deliverable(maxGrants)
 	if len(grants) == 0 || !q.granting.idle(now) {
 		return
 	}
-	q.granting.start(ctx, len(grants) <= quickGrants, fmt.Sprintf("grant %d", len(grants)),
+	q.granting.start(ctx, len(grants) <= localBatch, fmt.Sprintf("grant %d", len(grants)),
 		ActivityDeliverGrants, GrantsInput{Queue: q.key, Grants: grants})
 	q.granting.grants = grants
 }
 
-// record has the rows take down what the state has decided. What a person has changed is recorded by a regular activity
-// only: it runs after the decision is durable, so the number and the outcome of a change are decided once.
+// record records settlements and manual changes. It records manual changes by a regular activity only, which runs after the
+// decision is durable. So the number and the outcome of a change are decided once.
 func (q *actionQueue) record(ctx workflow.Context, now time.Time) {
 	decisions := attune.QueueDecisions{Settlements: q.state.Unrecorded(maxSettlements)}
 	decisions.Control = q.state.Unlogged(maxChanges, len(decisions.Settlements))
@@ -51,13 +50,13 @@ func (q *actionQueue) record(ctx workflow.Context, now time.Time) {
 	case q.closing && changed == 0 && workflow.AllHandlersFinished(ctx):
 		return
 	}
-	q.recording.start(ctx, changed == 0 && settled <= quickGrants, fmt.Sprintf("record %d ends, %d changes", settled, changed),
+	q.recording.start(ctx, changed == 0 && settled <= localBatch, fmt.Sprintf("record %d settlements, %d changes", settled, changed),
 		ActivityRecordDecisions, DecisionsInput{Queue: q.key, QueueDecisions: decisions, AsleepUpTo: q.state.AsleepUpTo()})
 	q.recording.settled, q.recording.logged = settled, changed
 }
 
-// isolate splits what the rows have refused together, so that one part cannot keep the other back: ends of tickets and the
-// first change by hand take turns.
+// isolate splits decisions that the database has refused together. Settlements and the first manual change then take turns, so
+// that neither blocks the other.
 func (q *actionQueue) isolate(decisions *attune.QueueDecisions) {
 	if !q.recording.refused() || len(decisions.Control.Changes) == 0 {
 		return
@@ -69,32 +68,33 @@ func (q *actionQueue) isolate(decisions *attune.QueueDecisions) {
 	decisions.Settlements, decisions.Control = nil, q.state.Unlogged(1, 0)
 }
 
-// fill looks for the tickets of a gap.
+// fill reads the tickets of a gap.
 func (q *actionQueue) fill(ctx workflow.Context, now time.Time) {
 	gap, ok := q.state.Missing()
 	if !ok || !q.filling.idle(now) {
 		return
 	}
-	q.filling.start(ctx, true, fmt.Sprintf("look for %d–%d", gap.From, gap.To), ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
+	q.filling.start(ctx, true, fmt.Sprintf("find %d–%d", gap.From, gap.To), ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
 	q.filling.gap = gap
 }
 
-// doubt asks the rows whether tickets wait that have ended here.
-func (q *actionQueue) doubt(ctx workflow.Context, now time.Time) {
-	tickets := q.state.Doubted()
-	if len(tickets) == 0 || !q.doubting.idle(now) {
+// verify reads the rows of reacquired tickets: see [semaphore.State.Reacquired].
+func (q *actionQueue) verify(ctx workflow.Context, now time.Time) {
+	tickets := q.state.Reacquired()
+	if len(tickets) == 0 || !q.verifying.idle(now) {
 		return
 	}
 	first := slices.MinFunc(tickets, attune.Ticket.Compare).Sequence
 	last := slices.MaxFunc(tickets, attune.Ticket.Compare).Sequence
-	q.doubting.start(ctx, true, fmt.Sprintf("look for %d–%d", first, last),
+	q.verifying.start(ctx, true, fmt.Sprintf("verify %d–%d", first, last),
 		ActivityReadTickets, GapInput{Queue: q.key, Gap: semaphore.Gap{From: first, To: last}})
-	q.doubting.tickets = tickets
+	q.verifying.tickets = tickets
 }
 
-// startSleepers is never in a hurry, so it always takes the way that keeps no workflow task open.
+// startSleepers starts the workflows of long waiting tickets asleep. It always uses a regular activity, because no ticket waits
+// for these starts.
 func (q *actionQueue) startSleepers(ctx workflow.Context, now time.Time) {
-	tickets := q.state.Drowsy(maxSleepers)
+	tickets := q.state.SleepersToStart(maxSleepers)
 	if len(tickets) == 0 || !q.sleeping.idle(now) {
 		return
 	}
@@ -103,18 +103,18 @@ func (q *actionQueue) startSleepers(ctx workflow.Context, now time.Time) {
 	q.sleeping.tickets = tickets
 }
 
-// inspect asks the rows about tickets that have held their slots for long.
+// inspect reads the rows of holders that are due for inspection.
 func (q *actionQueue) inspect(ctx workflow.Context, now time.Time) {
 	if !q.inspecting.idle(now) {
 		return
 	}
 	if suspects := q.state.Suspects(now); len(suspects) > 0 {
-		q.inspecting.start(ctx, len(suspects) <= quickGrants, fmt.Sprintf("inspect %d", len(suspects)),
+		q.inspecting.start(ctx, len(suspects) <= localBatch, fmt.Sprintf("inspect %d", len(suspects)),
 			ActivityInspectHolders, GrantsInput{Queue: q.key, Grants: suspects})
 	}
 }
 
-// collect takes in the outcome of tries that are done. What failed is still wanted by the state.
+// collect applies the results of finished activities. After a failure, the decision stays in the state.
 func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	if q.granting.done() && q.granting.finish(ctx, nil) {
 		q.state.Delivered(q.granting.grants)
@@ -125,12 +125,12 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 		q.state.Backfill(now, q.filling.gap, tickets)
 	}
 	var waiting []attune.Ticket
-	if q.doubting.done() && q.doubting.finish(ctx, &waiting) {
-		q.foreign = slices.ContainsFunc(q.doubting.tickets, func(t attune.Ticket) bool { return slices.ContainsFunc(waiting, t.Same) })
-		q.state.Believed(len(q.doubting.tickets))
+	if q.verifying.done() && q.verifying.finish(ctx, &waiting) {
+		q.mismatched = slices.ContainsFunc(q.verifying.tickets, func(t attune.Ticket) bool { return slices.ContainsFunc(waiting, t.Same) })
+		q.state.ConfirmEnded(len(q.verifying.tickets))
 	}
 	if q.sleeping.done() && q.sleeping.finish(ctx, nil) {
-		q.state.Asleep(q.sleeping.tickets)
+		q.state.SleepersStarted(q.sleeping.tickets)
 	}
 	var inspection InspectionResult
 	if q.inspecting.done() && q.inspecting.finish(ctx, &inspection) {
@@ -138,8 +138,8 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	}
 }
 
-// collectRecord gives up a change that the rows have refused alone several times: no try can succeed, and other changes wait
-// behind it.
+// collectRecord applies the result of recording. It gives up a change that the database has refused several times on its own,
+// because no try will succeed and later changes wait behind it.
 func (q *actionQueue) collectRecord(ctx workflow.Context, now time.Time) {
 	t := &q.recording
 	if !t.done() {
@@ -152,7 +152,7 @@ func (q *actionQueue) collectRecord(ctx workflow.Context, now time.Time) {
 		return
 	}
 	if alone := t.settled == 0 && t.logged == 1; alone && t.refused() && t.failures > maxRefusals {
-		workflow.GetLogger(ctx).Error("a change of a queue cannot be recorded and is given up", "error", t.err)
+		workflow.GetLogger(ctx).Error("gave up a manual change of a queue that cannot be recorded", "error", t.err)
 		q.state.Unloggable(cause(t.err))
 		t.reset()
 	}

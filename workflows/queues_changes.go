@@ -13,22 +13,23 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// SetMode opens, pauses or drains a queue. Like every change here, it returns the queue as it is afterwards, once the change
-// is recorded. A change that changes nothing is [attune.CodeConflict], and one that no queue can make [attune.CodeInvalid].
+// SetMode opens, pauses or drains a queue. It waits until the change is recorded and returns the new status of the queue. A
+// change without effect is [attune.CodeConflict], an invalid change is [attune.CodeInvalid], and [attune.CodeUnavailable] means
+// that the change can still be made later. All methods for changes behave so.
 func (q *QueueClient) SetMode(
 	ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author,
 ) (attune.QueueStatus, error) {
 	return q.change(ctx, key, attune.ChangeRequest{Author: author, Kind: attune.ChangeMode, Mode: mode})
 }
 
-// SetLimit puts a limit in force instead of the policy's; nil gives it back to the policy.
+// SetLimit sets a manual limit instead of the policy's; nil clears it.
 func (q *QueueClient) SetLimit(
 	ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author,
 ) (attune.QueueStatus, error) {
 	return q.change(ctx, key, attune.ChangeRequest{Author: author, Kind: attune.ChangeLimit, Limit: limit})
 }
 
-// CancelTicket takes a waiting ticket out of a queue. A ticket that does not wait is [attune.CodeConflict].
+// CancelTicket cancels a waiting ticket. A ticket that does not wait is [attune.CodeConflict].
 func (q *QueueClient) CancelTicket(
 	ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author,
 ) (attune.QueueStatus, error) {
@@ -40,10 +41,10 @@ func (q *QueueClient) change(ctx context.Context, key attune.QueueKey, request a
 	if err := request.Validate(); err != nil {
 		return attune.QueueStatus{}, err
 	}
-	return q.changes.make(ctx, key, request)
+	return q.changes.submit(ctx, key, request)
 }
 
-// update sends changes as one update. It starts the queue if it does not run: a queue can be paused before its first use.
+// update sends changes as one update. It starts the workflow if it does not run: a queue can be paused before its first use.
 func (q *QueueClient) update(ctx context.Context, key attune.QueueKey, requests []attune.ChangeRequest) (result ChangesResult, err error) {
 	options := q.start(key)
 	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING

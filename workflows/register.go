@@ -5,7 +5,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// Registry is the part of a Temporal worker, or of a replayer, that workflows are registered with.
+// Registry registers workflows: a temporal worker or a replayer.
 type Registry interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }
@@ -17,13 +17,12 @@ func Register(registry Registry) {
 	registry.RegisterWorkflowWithOptions(InstallationWorkflow, workflow.RegisterOptions{Name: InstallationWorkflowName})
 }
 
-// Workflows are cached by the SDK, in one cache per process, of 10 000. That suits both kinds: a queue that was evicted costs
-// the replay of at most [maxHistory] events, an enforcement leaves the cache after a second, and a sleeping workflow, of which
-// there may be more than 10 000, is not in the cache while it sleeps.
+// The SDK caches up to 10 000 workflows per process. That is enough for both kinds: an evicted queue replays at most
+// [maxHistory] events, an enforcement leaves the cache after a second, and a sleeping workflow is not in the cache.
 
-// QueueWorkerOptions are those of the temporal worker on [QueueTaskQueue]. Few queues are busy at the same time, and each
-// runs one task at a time; what matters is that their tasks are picked up at once. The SDK's pollers share themselves
-// between the worker's own task queue and the common one, so 8 of them keep some on either.
+// QueueWorkerOptions returns the options of the temporal worker on [QueueTaskQueue]. Few queues are busy at the same time, and
+// each runs one task at a time, but their tasks must start at once. The SDK divides the pollers between the worker's sticky
+// task queue and the common one, so 8 pollers serve both.
 func QueueWorkerOptions() worker.Options {
 	return worker.Options{
 		MaxConcurrentWorkflowTaskPollers:       8,
@@ -32,9 +31,9 @@ func QueueWorkerOptions() worker.Options {
 	}
 }
 
-// EnforcementWorkerOptions are those of the temporal worker on [EnforcementTaskQueue]. Nearly all tasks come to it eagerly,
-// with the start of a workflow; pollers serve those that wait for a signal. The bound on tasks at a time is also that on
-// workflows that can be started eagerly, and so it is far above one batch of grants.
+// EnforcementWorkerOptions returns the options of the temporal worker on [EnforcementTaskQueue]. Most of its tasks arrive
+// eagerly, with the start of a workflow; pollers serve the workflows that wait for a signal. The maximum of parallel tasks also
+// bounds eager starts, so it is far above the parallel starts of one batch of grants.
 func EnforcementWorkerOptions() worker.Options {
 	return worker.Options{
 		MaxConcurrentWorkflowTaskPollers:       4,

@@ -9,7 +9,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// attempts notes who ran, in order.
+// attempts records the attempts in the order of their runs.
 func (s *stage) attempts() func() []attune.EnforcementID {
 	var ran []attune.EnforcementID
 	s.run = func(id attune.EnforcementID) {
@@ -35,7 +35,7 @@ func TestRetry(t *testing.T) {
 		return s, ran
 	}
 
-	t.Run("hold: nobody overtakes", func(t *testing.T) {
+	t.Run("hold: no ticket overtakes the retry", func(t *testing.T) {
 		t.Parallel()
 		s, ran := failing(t, attune.RetryHold, 2)
 		s.acquire(t, 2)
@@ -48,7 +48,7 @@ func TestRetry(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("back: the others go first", func(t *testing.T) {
+	t.Run("back: the other tickets go first", func(t *testing.T) {
 		t.Parallel()
 		s, ran := failing(t, attune.RetryBack, 2)
 		s.acquire(t, 3)
@@ -60,7 +60,7 @@ func TestRetry(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("park: the others go on without it", func(t *testing.T) {
+	t.Run("park: the other tickets go on", func(t *testing.T) {
 		t.Parallel()
 		s, ran := failing(t, attune.RetryPark, 1)
 		s.acquire(t, 3)
@@ -71,7 +71,7 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// TestGenerations expects a queue to grant again what its predecessor had granted and nobody had acted upon.
+// TestGenerations expects a rebuilt queue to grant again the tickets whose grants were not acted upon.
 func TestGenerations(t *testing.T) {
 	t.Parallel()
 	s := rebuiltUnderway(t)
@@ -84,8 +84,8 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
-// rebuiltUnderway terminates a queue while two of three grants that it has decided are on their way, and waits until all six
-// enforcements have been executed.
+// rebuiltUnderway terminates a queue during the delivery of two of its three grants, and waits until all six enforcements have
+// been executed.
 func rebuiltUnderway(t *testing.T) *stage {
 	t.Helper()
 	s := setup(t, 3)
@@ -100,7 +100,7 @@ func rebuiltUnderway(t *testing.T) *stage {
 		}
 	}
 	s.acquire(t, 5)
-	gone := int64(0) // a queue may have been loaded more than once before it had an answer
+	gone := int64(0) // a queue can be loaded more than once before its load succeeds
 	s.eventually(t, "two are on their way", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()

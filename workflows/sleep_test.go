@@ -11,7 +11,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// parked is a stage at limit 1 with a holder that runs until release is closed, and n tickets that have been parked.
+// asleep returns a stage at limit 1 with a holder that runs until release is closed, and n tickets whose workflows sleep.
 func asleep(t *testing.T, n int) (s *stage, tickets []attune.Ticket, release chan struct{}) {
 	t.Helper()
 	w := newWorld(1)
@@ -22,13 +22,13 @@ func asleep(t *testing.T, n int) (s *stage, tickets []attune.Ticket, release cha
 	tickets = s.acquire(t, n+1).Tickets
 	s.eventually(t, "the first runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
 	for _, ticket := range tickets[1:] {
-		s.eventually(t, "parked", func() bool { return s.status(t, ticket) == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING })
+		s.eventually(t, "its workflow is asleep", func() bool { return s.status(t, ticket) == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING })
 	}
-	s.rests(t, workflows.QueueWorkflowID(queueKey)) // it has heard of it
+	s.rests(t, workflows.QueueWorkflowID(queueKey)) // the queue knows that they sleep
 	return s, tickets, release
 }
 
-// status is that of an enforcement's workflow; unspecified when there is none.
+// status returns the status of an enforcement's workflow; unspecified without one.
 func (s *stage) status(t *testing.T, ticket attune.Ticket) enumspb.WorkflowExecutionStatus {
 	t.Helper()
 	description, err := s.client.DescribeWorkflowExecution(t.Context(), workflows.EnforcementWorkflowID(ticket.Enforcement), "")
@@ -47,7 +47,7 @@ func (s *stage) becomes(t *testing.T, ticket attune.Ticket, status enumspb.Workf
 func TestSleep(t *testing.T) {
 	t.Parallel()
 
-	t.Run("who waits for long is a workflow that sleeps, and its grant wakes it", func(t *testing.T) {
+	t.Run("a ticket that waits for long has a sleeping workflow, and its grant wakes it", func(t *testing.T) {
 		t.Parallel()
 		s, tickets, release := asleep(t, 3)
 		history := s.client.GetWorkflowHistory(t.Context(), workflows.EnforcementWorkflowID(tickets[1].Enforcement), "", false,
@@ -64,7 +64,7 @@ func TestSleep(t *testing.T) {
 			s.becomes(t, ticket, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 		}
 		s.requireOrder(t)
-		require.Equal(t, repeated, s.view(t).Counters.Repeated, "a grant that wakes is enough: nobody had to ask")
+		require.Equal(t, repeated, s.view(t).Counters.Repeated, "the grant wakes the workflow, which acquires nothing")
 	})
 
 	t.Run("cancelling the workflow takes the ticket out of the line", func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestSleep(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("a ticket that ends in the line does not sleep on", func(t *testing.T) {
+	t.Run("the workflow of a ticket that ends in the line stops sleeping", func(t *testing.T) {
 		t.Parallel()
 		s, tickets, release := asleep(t, 2)
 		defer close(release)
@@ -89,7 +89,7 @@ func TestSleep(t *testing.T) {
 		require.Equal(t, 1, s.view(t).Waiting)
 	})
 
-	t.Run("one that was terminated is started by its grant", func(t *testing.T) {
+	t.Run("a grant starts a terminated workflow again", func(t *testing.T) {
 		t.Parallel()
 		s, tickets, release := asleep(t, 1)
 		require.NoError(t, s.client.TerminateWorkflow(t.Context(), workflows.EnforcementWorkflowID(tickets[1].Enforcement), "", "test"))

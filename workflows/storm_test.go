@@ -11,11 +11,11 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// TestActionQueueWorkflow_Storms are the scenarios in which much happens at the same time.
+// TestActionQueueWorkflow_Storms runs the scenarios with many simultaneous events.
 func TestActionQueueWorkflow_Storms(t *testing.T) {
 	t.Parallel()
 
-	t.Run("S10 cancels at the moment of the grant: each ticket ends once", func(t *testing.T) {
+	t.Run("S10: a ticket that is cancelled at the moment of its grant ends once", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
 		tickets := s.accept(40)
@@ -37,7 +37,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("S15 two orchestrators, one of which stops", func(t *testing.T) {
+	t.Run("S15: one of two orchestrators stops, and nothing is lost", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 3)
 		stop := s.startWorkers(t)
@@ -50,7 +50,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		s.requireOrder(t)
 	})
 
-	t.Run("S17 a deadline and a slot at the same instant: one outcome", func(t *testing.T) {
+	t.Run("S17: a deadline and a slot at the same instant have one outcome", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 1)
 		const timeout = time.Second
@@ -65,14 +65,14 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		s.eventually(t, "all ended", func() bool {
 			return s.count(attune.EnforcementExecuted)+s.count(attune.EnforcementExpired) == 21
 		})
-		s.eventually(t, "nobody holds or waits", func() bool { return s.view(t).Active == 0 && s.view(t).Waiting == 0 })
+		s.eventually(t, "no ticket holds a slot or waits", func() bool { return s.view(t).Active == 0 && s.view(t).Waiting == 0 })
 		c := s.view(t).Counters
 		require.EqualValues(t, 21, c.Completed+c.Expired)
 		require.EqualValues(t, s.count(attune.EnforcementExpired), c.Expired)
 		s.requireOrder(t)
 	})
 
-	t.Run("S20 more than a hundred signals during one task, and continue-as-new under load", func(t *testing.T) {
+	t.Run("S20: a queue processes more than a hundred signals per task and continues as new under load", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 10)
 		first := ""

@@ -12,24 +12,25 @@ import (
 )
 
 const (
-	// taskTime bounds one try of a task, with the retries of its activity. A try that fails counts, and the queue shows it.
-	taskTime = time.Minute
-	// firstPause and longestPause bound the time between two tries of a task that fails: it doubles from one to the other.
+	// taskTimeout bounds one try of a task, including Temporal's retries of its activity.
+	taskTimeout = time.Minute
+	// firstPause and longestPause bound the pause after a failed try. The pause doubles with every failure.
 	firstPause   = time.Second
 	longestPause = time.Minute
-	// problemAfter is how many tries of a task fail before the queue shows a problem.
+	// problemAfter is the number of failed tries after which the queue shows a problem.
 	problemAfter = 3
 )
 
-// task is one kind of activity of a queue, under way at most once at a time. The first try may be a local activity; what
-// fails is tried by a regular activity at once, and then with growing pauses, for as long as the state wants it done.
+// task is one kind of activity of a queue, which runs at most once at a time. The first try can be a local activity. After a
+// failure, a regular activity follows at once, and further ones with growing pauses, until one succeeds or the state needs
+// none.
 type task struct {
-	future   workflow.Future
-	failures int       // tries that have failed since the last success
-	err      error     // of the last try, if it has failed
-	retryAt  time.Time // not to be tried before
+	future   workflow.Future // nil while no try runs
+	failures int             // failed tries since the last success
+	err      error           // of the last try
+	retryAt  time.Time       // the earliest time of the next try
 
-	// What the try under way is about.
+	// The arguments of the running try.
 	grants  []attune.Grant
 	settled int
 	logged  int
@@ -43,15 +44,16 @@ func (t *task) done() bool    { return t.future != nil && t.future.IsReady() }
 // idle reports whether a try may begin now.
 func (t *task) idle(now time.Time) bool { return t.future == nil && !now.Before(t.retryAt) }
 
-func (t *task) start(ctx workflow.Context, quick bool, summary, activity string, input any) {
-	if quick && t.failures == 0 {
-		t.future = workflow.ExecuteLocalActivity(quickly(ctx, summary), activity, input)
+// start starts a try: a local activity if local is true and the last try did not fail, otherwise a regular one.
+func (t *task) start(ctx workflow.Context, local bool, summary, activity string, input any) {
+	if local && t.failures == 0 {
+		t.future = workflow.ExecuteLocalActivity(localOptions(ctx, summary), activity, input)
 		return
 	}
-	t.future = workflow.ExecuteActivity(patiently(ctx, summary, taskTime), activity, input)
+	t.future = workflow.ExecuteActivity(regularOptions(ctx, summary, taskTimeout), activity, input)
 }
 
-// finish reports whether the try that is done has succeeded, and puts its result into output.
+// finish reads the result of a done try into output, and reports whether the try succeeded.
 func (t *task) finish(ctx workflow.Context, output any) bool {
 	err := t.future.Get(ctx, output)
 	t.future, t.err = nil, err
@@ -64,14 +66,14 @@ func (t *task) finish(ctx workflow.Context, output any) bool {
 	if t.failures > 1 {
 		t.retryAt = t.retryAt.Add(min(longestPause, firstPause<<min(t.failures-2, 10)))
 	}
-	workflow.GetLogger(ctx).Warn("activity of a queue failed, it is tried again", "error", err, "failures", t.failures)
+	workflow.GetLogger(ctx).Warn("an activity of a queue failed and will be repeated", "error", err, "failures", t.failures)
 	return false
 }
 
-// reset forgets failures: the last try has succeeded, or the state wants nothing of the kind any more.
+// reset clears the failures, after a success or when the task is given up.
 func (t *task) reset() { t.failures, t.err, t.retryAt = 0, nil, time.Time{} }
 
-// problem is why the task does not get done, once it has failed several times; empty otherwise.
+// problem returns the error of a task that has failed several times; empty otherwise.
 func (t *task) problem() string {
 	if t.failures < problemAfter || t.err == nil {
 		return ""
@@ -79,16 +81,16 @@ func (t *task) problem() string {
 	return cause(t.err)
 }
 
-// refused reports whether the last try failed for what it was about. Every other failure passes with time.
+// refused reports whether the last try failed because of its arguments, so that repeating it alone does not help.
 func (t *task) refused() bool {
 	application, ok := errors.AsType[*temporal.ApplicationError](t.err)
 	return ok && application.Type() != string(attune.CodeUnavailable) && application.Type() != string(attune.CodeExhausted)
 }
 
-// maxProblem bounds the text of a problem, in bytes: it is part of the workflow's memo.
+// maxProblem bounds the text of a problem, in bytes, because it is part of the workflow's memo.
 const maxProblem = 300
 
-// cause is what an activity said that failed, without the engine's words around it.
+// cause returns the message of a failed activity without Temporal's prefixes.
 func cause(err error) string {
 	text := err.Error()
 	if application, ok := errors.AsType[*temporal.ApplicationError](err); ok {

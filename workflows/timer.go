@@ -6,10 +6,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// shortestTimer keeps a queue from waking itself again and again, whatever deadlines it finds.
+// shortestTimer bounds how often a queue can wake itself.
 const shortestTimer = 100 * time.Millisecond
 
-// timer wakes the queue when the state wants it.
+// timer wakes the queue at the next deadline.
 type timer struct {
 	future workflow.Future
 	cancel workflow.CancelFunc
@@ -18,9 +18,8 @@ type timer struct {
 
 func (t *timer) fired() bool { return t.future != nil && t.future.IsReady() }
 
-// set makes the queue wake at the given time or earlier; a zero time wants nothing. A timer that is set for an earlier time
-// stays: it costs a turn that finds nothing to do, where moving it costs two events. The deadlines of a busy queue move on
-// with every turn.
+// set wakes the queue at the given time or earlier; a zero time sets no timer. An earlier timer stays, because moving it costs
+// two events, while firing it costs one turn without work. The deadlines of a busy queue move with every turn.
 func (t *timer) set(ctx workflow.Context, at time.Time) {
 	if t.fired() {
 		t.future = nil

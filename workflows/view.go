@@ -13,51 +13,53 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// describe makes the queue readable from outside: by query, and in Temporal's own tools.
-func (q *actionQueue) describe(ctx workflow.Context) error {
+// registerQueries registers the queries of the queue.
+func (q *actionQueue) registerQueries(ctx workflow.Context) error {
 	err := workflow.SetQueryHandlerWithOptions(ctx, QueryQueue, q.view,
 		workflow.QueryHandlerOptions{Description: "Limit, holders, the first waiting tickets and counters."})
 	if err != nil {
 		return fmt.Errorf("register query %q: %w", QueryQueue, err)
 	}
 	err = workflow.SetQueryHandlerWithOptions(ctx, QueryPosition, q.position,
-		workflow.QueryHandlerOptions{Description: "Place of an enforcement in the line: 1 is next, 0 does not wait."})
+		workflow.QueryHandlerOptions{Description: "Position of an enforcement in the line: 1 is next, 0 means that it does not wait."})
 	if err != nil {
 		return fmt.Errorf("register query %q: %w", QueryPosition, err)
 	}
 	return nil
 }
 
-// QueueMemo is the memo [MemoQueue] of a queue's workflow: what hardly ever changes, for lists of workflows. Everything else is
-// in its Current Details.
+// QueueMemo is the memo [MemoQueue] of a queue's workflow. It has only fields that rarely change, and is shown in lists of
+// workflows. The Current Details have the rest.
+//
+// Stored in Temporal's history: the memo of a workflow.
 type QueueMemo struct {
 	Mode  attune.QueueMode `json:"mode"`
 	Limit int              `json:"limit"` // in force
-	// Problem says what the queue cannot get done, and why; empty when everything is fine.
+	// Problem says what the queue cannot do, and why. It is empty without a problem.
 	Problem string `json:"problem,omitempty"`
 }
 
-// remember writes the memo if it is no longer right. It outlives the run.
-func (q *actionQueue) remember(ctx workflow.Context) {
+// updateMemo writes the memo if it has changed. The next run inherits the memo.
+func (q *actionQueue) updateMemo(ctx workflow.Context) {
 	memo := QueueMemo{Mode: q.state.Mode(), Limit: q.state.Limit(), Problem: q.problem()}
 	if memo == q.memo {
 		return
 	}
 	q.memo = memo
 	if err := workflow.UpsertMemo(ctx, map[string]any{MemoQueue: memo}); err != nil {
-		workflow.GetLogger(ctx).Warn("the memo of a queue was not written", "error", err)
+		workflow.GetLogger(ctx).Warn("cannot write the memo of a queue", "error", err)
 	}
 }
 
-// memoOf is the memo that the run before has left, or none.
+// memoOf returns the memo of the previous run.
 func memoOf(info *workflow.Info) (memo QueueMemo) {
 	if payload := info.Memo.GetFields()[MemoQueue]; payload != nil {
-		_ = converter.GetDefaultDataConverter().FromPayload(payload, &memo) // one that cannot be read is written anew
+		_ = converter.GetDefaultDataConverter().FromPayload(payload, &memo) // an unreadable memo is written again
 	}
 	return memo
 }
 
-var errLoading = errors.New("the queue is being rebuilt from its rows: ask again")
+var errLoading = errors.New("the queue is being rebuilt from its rows: try again")
 
 func (q *actionQueue) view() (QueueView, error) {
 	if q.state == nil {
@@ -91,7 +93,7 @@ func (q *actionQueue) status() attune.QueueStatus {
 	return status
 }
 
-// problem is the first task that the queue does not get done.
+// problem describes the first task that keeps failing; empty without one.
 func (q *actionQueue) problem() string {
 	for _, t := range []struct {
 		what string
@@ -100,12 +102,12 @@ func (q *actionQueue) problem() string {
 		{"grants cannot be delivered", &q.granting},
 		{"decisions cannot be recorded", &q.recording},
 		{"a gap cannot be filled", &q.filling},
-		{"tickets cannot be looked up", &q.doubting},
+		{"tickets cannot be verified", &q.verifying},
 		{"holders cannot be inspected", &q.inspecting},
 		{"workflows cannot be started asleep", &q.sleeping},
 	} {
-		if why := t.task.problem(); why != "" {
-			return t.what + ": " + why
+		if cause := t.task.problem(); cause != "" {
+			return t.what + ": " + cause
 		}
 	}
 	return ""
@@ -118,7 +120,7 @@ func (q *actionQueue) position(id attune.EnforcementID) (int, error) {
 	return q.state.Position(id), nil
 }
 
-// details is the queue as Markdown, for the "Current Details" of Temporal's UI. It is never stored: it costs no history.
+// details returns the queue as Markdown for the "Current Details" of Temporal's UI. They are not stored in the history.
 func (q *actionQueue) details(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s** limit **%d**, active **%d**, waiting **%d**",
@@ -127,7 +129,7 @@ func (q *actionQueue) details(now time.Time) string {
 		fmt.Fprintf(&b, ", **%s**", mode)
 	}
 	if override, ok := q.state.Override(); ok {
-		fmt.Fprintf(&b, ", limit set by hand instead of %d", q.state.Policy().Limit)
+		fmt.Fprintf(&b, ", manual limit instead of %d", q.state.Policy().Limit)
 		if !override.Until.IsZero() {
 			fmt.Fprintf(&b, " until %s", clock(override.Until))
 		}
@@ -137,7 +139,7 @@ func (q *actionQueue) details(now time.Time) string {
 		fmt.Fprintf(&b, "**Problem**: %s\n\n", problem)
 	}
 	if gap, ok := q.state.Missing(); ok {
-		fmt.Fprintf(&b, "Sequences %d to %d have not arrived; they are being looked for, and nothing behind them is granted.\n\n",
+		fmt.Fprintf(&b, "Sequences %d to %d have not arrived. The queue reads them from the database and grants nothing behind them.\n\n",
 			gap.From, gap.To)
 	}
 	if holders := q.state.Holders(); len(holders) > 0 {
@@ -164,7 +166,7 @@ func (q *actionQueue) details(now time.Time) string {
 	return b.String()
 }
 
-// attempt is the number of the attempt that a slot is held for, and when it starts if it has not.
+// attempt returns the number of a holder's attempt, and the time of its start if that is delayed.
 func attempt(grant attune.Grant) string {
 	number := strconv.Itoa(max(grant.Attempt, 1))
 	if grant.NotBefore.IsZero() {
@@ -173,7 +175,7 @@ func attempt(grant attune.Grant) string {
 	return number + " at " + clock(grant.NotBefore)
 }
 
-// row writes one line of a table. Temporal's UI puts no space between columns, so the cells bring some.
+// row writes one row of a table. Temporal's UI puts no space between columns, so each cell ends with a space.
 func row(b *strings.Builder, cells ...any) {
 	for _, cell := range cells {
 		fmt.Fprintf(b, "| %v\u2003", cell)
@@ -190,5 +192,5 @@ func more(b *strings.Builder, total int) {
 	b.WriteString("\n")
 }
 
-// clock shows a time to the second. An age would be wrong by the time a person reads the view.
+// clock formats a time in UTC to the second. An age would be outdated when a person reads it.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02\u00a015:04:05Z") }

@@ -16,7 +16,7 @@ import (
 func TestVisibility(t *testing.T) {
 	t.Parallel()
 
-	t.Run("workflows are found by their queue and its action", func(t *testing.T) {
+	t.Run("people find workflows by queue and by action", func(t *testing.T) {
 		t.Parallel()
 		address, namespace := testenv.Temporal(t)
 		c := testenv.Dial(t, address, namespace)
@@ -46,7 +46,7 @@ func TestVisibility(t *testing.T) {
 		})
 	}
 
-	t.Run("the memo of a queue says its mode and limit, over its runs", func(t *testing.T) {
+	t.Run("the memo of a queue has its mode and limit in every run", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
 		s.acquire(t, 1)

@@ -8,46 +8,38 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/activities"
-	"github.com/attune-go/attune/devenv/testenv"
-	"github.com/attune-go/attune/semaphore"
-	"github.com/attune-go/attune/workflows"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
-
-// world stands for everything outside of Temporal: the rows, the broker and the workers of attune, in memory. It plays
-// them with the same promises (compare-and-set, idempotence), and remembers what was done in which order.
+// world simulates everything outside of Temporal in memory: the rows, the broker and attune's workers. It keeps their promises
+// (compare-and-set, idempotence), and records the order of requests.
 type world struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the fields of this block, and the rows
 	rows    map[attune.EnforcementID]*row
 	order   []attune.EnforcementID // by sequence
 	policy  attune.QueuePolicy
 	started []attune.Grant // in the order in which executions were requested
 	active  int
-	most    int // highest number of executions at the same time
-	doubled []attune.EnforcementID
+	most    int                    // the highest number of parallel executions
+	doubled []attune.EnforcementID // ran without holding a slot
 	control attune.QueueControl
 
 	generation               int64
-	inspectAfter, sleepAfter time.Duration // replace the usual intervals when they are not 0
+	inspectAfter, sleepAfter time.Duration // replace the default intervals if they are not 0
 
-	// run plays the worker: it is called in a goroutine of its own and ends the execution by returning.
+	// run simulates the process of an execution, in a goroutine of its own. The execution ends when run returns.
 	run    func(attune.EnforcementID)
 	report func(attune.Ticket)
 
-	refuses    func(attune.QueueDecisions) error // says why decisions cannot be recorded
-	admitting  func()                            // is called when an enforcement acquires for itself
-	requesting func(attune.Grant)                // is called with every grant that is about to be acted upon
+	refuses    func(attune.QueueDecisions) error // returns the error of recording decisions, if any
+	admitting  func()                            // called before an enforcement is admitted
+	requesting func(attune.Grant)                // called with every grant before its request
 
-	// fails says which attempts fail and are tried again, and where; nil is none.
+	// fails reports which attempts fail; placement says where they are retried. Without fails, no attempt fails.
 	fails     func(id attune.EnforcementID, attempt int) bool
 	placement attune.RetryPlacement
-	again     func(*row) // asks the queue for the next attempt
+	again     func(*row) // requests the next attempt from the queue
 }
 
 type row struct {
@@ -55,8 +47,8 @@ type row struct {
 	status   attune.EnforcementStatus
 	reason   attune.Reason
 	grant    attune.Grant
-	attempt  int // of the execution; 0: there is none
-	claimed  int // the last attempt that was claimed
+	attempt  int // of the execution; 0 without one
+	claimed  int // the last claimed attempt
 	retrying bool
 }
 
@@ -72,7 +64,7 @@ func newWorld(limit int) *world {
 	}
 }
 
-// accept adds n accepted enforcements and returns what to signal for them.
+// accept adds n accepted enforcements and returns their admission.
 func (w *world) accept(n int) attune.Admission {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +91,7 @@ func (w *world) Rebuild(context.Context, attune.QueueKey) (attune.QueueSnapshot,
 		r := w.rows[id]
 		snapshot.LastGrant = max(snapshot.LastGrant, r.grant.Number)
 		if r.ticket.Sequence != int64(i+1) {
-			continue // a place that it no longer has
+			continue // a former place
 		}
 		switch r.status {
 		case attune.EnforcementQueued:
@@ -189,7 +181,7 @@ func (w *world) Get(_ context.Context, id attune.EnforcementID) (attune.Enforcem
 	defer w.mu.Unlock()
 	r := w.rows[id]
 	if r == nil {
-		return attune.Enforcement{}, attune.Errorf(attune.CodeNotFound, "there is no enforcement %d", id)
+		return attune.Enforcement{}, attune.Errorf(attune.CodeNotFound, "enforcement %d does not exist", id)
 	}
 	return attune.Enforcement{ID: id, Queue: queueKey, Sequence: r.ticket.Sequence, Status: r.status, QueuedAt: &r.ticket.EnqueuedAt}, nil
 }
@@ -219,7 +211,7 @@ func (w *world) Request(_ context.Context, _ attune.QueueKey, grant attune.Grant
 	}}, nil
 }
 
-// Publish plays the broker and the worker behind it: a message published twice is run once, because the claim says so.
+// Publish simulates the broker and the worker. A message that is published twice runs once, because a claim succeeds once.
 func (w *world) Publish(_ context.Context, messages ...attune.Message) error {
 	for _, message := range messages {
 		request := message.(attune.ExecutionRequestedMessage)
@@ -265,7 +257,7 @@ func (w *world) work(id attune.EnforcementID, attempt int) {
 	}
 }
 
-// retry puts an enforcement to where it waits for its next attempt.
+// retry moves an enforcement to the place where it waits for its next attempt.
 func (w *world) retry(r *row) {
 	r.retrying = true
 	switch w.placement {
@@ -293,8 +285,8 @@ func (w *world) count(status attune.EnforcementStatus) int {
 	return n
 }
 
-// requireOrder checks the promises after the fact: by number, the sequences of all grants of a generation rise, and nobody
-// ran twice.
+// requireOrder checks that the sequences of the grants of a generation rise by number, that the limit was kept, and that no
+// execution ran twice.
 func (w *world) requireOrder(t *testing.T) {
 	t.Helper()
 	w.mu.Lock()
@@ -310,133 +302,4 @@ func (w *world) requireOrder(t *testing.T) {
 	}
 	require.LessOrEqual(t, w.most, w.policy.Limit)
 	require.Empty(t, w.doubled)
-}
-
-// stage is a world with a real Temporal under it.
-type stage struct {
-	*world
-	client client.Client
-	queues *workflows.QueueClient
-	marked bool // workflows carry the search attribute
-}
-
-func setup(t *testing.T, limit int) *stage {
-	t.Helper()
-	return setupWorld(t, newWorld(limit))
-}
-
-func setupWorld(t *testing.T, w *world) *stage {
-	t.Helper()
-	return setupStage(t, &stage{world: w, client: testenv.TemporalClient(t)})
-}
-
-func setupStage(t *testing.T, s *stage) *stage {
-	t.Helper()
-	s.queues = workflows.NewQueueClient(s.client)
-	if s.marked {
-		s.queues = s.queues.Marked()
-	}
-	ctx := t.Context()
-	s.report = func(ticket attune.Ticket) { s.release(ctx, ticket) }
-	s.again = func(r *row) { insist(ctx, func() error { return s.askAgain(ctx, r) }) }
-	s.startWorkers(t)
-	return s
-}
-
-// release tells the queue that an execution has ended, as the bridge does.
-func (s *stage) release(ctx context.Context, ticket attune.Ticket) {
-	insist(ctx, func() error { return s.queues.Release(ctx, queueKey, []attune.Ticket{ticket}) })
-}
-
-// insist repeats a signal until the server has taken it: the broker would deliver the message behind it again.
-func insist(ctx context.Context, signal func() error) {
-	for signal() != nil && ctx.Err() == nil {
-	}
-}
-
-// askAgain tells the queue that an attempt has failed, as the bridge and the intake do.
-func (s *stage) askAgain(ctx context.Context, r *row) error {
-	s.mu.Lock()
-	ticket, attempt := r.ticket, r.attempt
-	s.mu.Unlock()
-	switch s.placement {
-	case attune.RetryBack:
-		return s.queues.Acquire(ctx, attune.Admission{Queue: queueKey, Policy: s.policy, Tickets: []attune.Ticket{ticket}})
-	case attune.RetryPark:
-		return s.queues.Release(ctx, queueKey, []attune.Ticket{ticket})
-	default:
-		ticket.Attempt = attempt + 1
-		return s.queues.Retry(ctx, queueKey, []attune.Retry{{Ticket: ticket, NotBefore: time.Now().Add(200 * time.Millisecond)}})
-	}
-}
-
-// startWorkers starts the temporal workers of an orchestrator and returns what stops them.
-func (s *stage) startWorkers(t testing.TB) (stop func()) {
-	t.Helper()
-	queueWorker := worker.New(s.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
-	enforcementWorker := worker.New(s.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
-	queueActivities := activities.NewQueueActivities(s.world, s.world, s.client, activities.QueuesConfig{
-		InspectAfter: s.inspectAfter, SleepAfter: s.sleepAfter, Marked: s.marked,
-	})
-	enforcementActivities := activities.NewEnforcementActivities(s.world, s.world, s.world, s.queues)
-	workflows.Register(queueWorker)
-	workflows.Register(enforcementWorker)
-	queueActivities.Register(queueWorker)
-	enforcementActivities.Register(enforcementWorker)
-	require.NoError(t, queueWorker.Start())
-	require.NoError(t, enforcementWorker.Start())
-	stop = sync.OnceFunc(func() { queueWorker.Stop(); enforcementWorker.Stop() })
-	t.Cleanup(stop)
-	return stop
-}
-
-func (s *stage) acquire(t *testing.T, n int) attune.Admission {
-	t.Helper()
-	admission := s.accept(n)
-	s.eventually(t, "the signal is taken", func() bool { return s.queues.Acquire(t.Context(), admission) == nil })
-	return admission
-}
-
-// eventually waits for a predicate and prints the last state of the queue if it never comes true.
-func (s *stage) eventually(t *testing.T, what string, predicate func() bool) {
-	t.Helper()
-	// For a machine that is busy with everything else; not so long that a look after holders makes good what was lost.
-	deadline := time.Now().Add(semaphore.InspectAfter - time.Minute)
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for !predicate() {
-		if time.Now().After(deadline) {
-			view, err := s.queues.View(context.Background(), queueKey)
-			require.FailNow(t, "never came true: "+what, "queue: %+v (%v)", view, err)
-		}
-		<-ticker.C
-	}
-}
-
-// view asks until there is an answer: a queue that is being rebuilt has none yet, and one whose task was lost has none in time.
-func (s *stage) view(t *testing.T) (view workflows.QueueView) {
-	t.Helper()
-	s.eventually(t, "the queue answers", func() (answered bool) {
-		var err error
-		view, err = s.queues.View(t.Context(), queueKey)
-		return err == nil
-	})
-	return view
-}
-
-func (s *stage) runID(t *testing.T, workflowID string) string {
-	t.Helper()
-	description, err := s.client.DescribeWorkflowExecution(t.Context(), workflowID, "")
-	require.NoError(t, err, "describe %q", workflowID)
-	return description.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-}
-
-// rests waits until a workflow has nothing under way: it knows of everything that has happened before.
-func (s *stage) rests(t *testing.T, workflowID string) {
-	t.Helper()
-	s.eventually(t, workflowID+" rests", func() bool {
-		description, err := s.client.DescribeWorkflowExecution(t.Context(), workflowID, "")
-		require.NoError(t, err, "describe %q", workflowID)
-		return description.GetPendingWorkflowTask() == nil && len(description.GetPendingActivities()) == 0
-	})
 }

@@ -1,5 +1,5 @@
-// Command attune is the whole of attune in one binary: the server in all its roles, the development environment, the demo
-// and the client commands. Run it without arguments for a list.
+// Command attune is the server in all its roles, the development environment, the demo and the client commands. Run it without
+// arguments to list the commands.
 package main
 
 import (

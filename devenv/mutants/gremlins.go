@@ -14,18 +14,18 @@ import (
 
 const gremlinsPackage = "github.com/go-gremlins/gremlins/cmd/gremlins"
 
-// timeoutFactor is how many times as long as the tests of the unchanged package those of a mutant may take, as gremlins measures it
-// on the wall. It only ends what waits for ever; endless loops run into the limits of [standIn].
+// timeoutFactor is the timeout for the tests of a mutant, in multiples of the wall time that gremlins measures for the
+// unchanged package. It ends only tests that wait for ever; [standIn] limits endless loops.
 const timeoutFactor = 300
 
-// gremlins is the mutation tester at the version of tools/go.mod, built into a temporary folder.
+// gremlins is the mutation tester in the version of tools/go.mod, built into a temporary folder.
 type gremlins struct {
 	folder  string
 	goPath  string
 	workers int
 }
 
-// install builds gremlins, because `go tool` would have it find the go command of the toolchain and not the stand-in.
+// install builds gremlins. With `go tool`, gremlins would find the toolchain's go command instead of the stand-in.
 func install(ctx context.Context, workers int) (g gremlins, err error) {
 	goPath, err := exec.LookPath(goName)
 	if err != nil {
@@ -55,8 +55,8 @@ func (g gremlins) path(elements ...string) string {
 
 func (g gremlins) remove() { _ = os.RemoveAll(g.folder) }
 
-// environment has gremlins find the stand-in for the go command, and makes tests cheap and repeatable: vet would pass judgement on
-// mutants instead of the tests, and a property that has failed is neither shrunk nor kept.
+// environment makes gremlins find the stand-in for the go command, and makes tests cheap and repeatable. It switches off
+// vet, which would judge mutants instead of the tests, and the shrinking and storing of failed properties.
 func (g gremlins) environment() []string {
 	return append(os.Environ(),
 		"PATH="+g.path("bin")+string(os.PathListSeparator)+os.Getenv("PATH"), realGo+"="+g.goPath, "TMPDIR="+g.folder,
@@ -65,7 +65,7 @@ func (g gremlins) environment() []string {
 	)
 }
 
-// unleash tests all mutants of a folder and of those below it.
+// unleash tests all mutants of a folder and its subfolders.
 func (g gremlins) unleash(ctx context.Context, stdout io.Writer, folder string) ([]mutant, error) {
 	output := g.path("report.json")
 	args := []string{
@@ -86,7 +86,7 @@ func (g gremlins) unleash(ctx context.Context, stdout io.Writer, folder string) 
 	return readReport(data, folder)
 }
 
-// report is what gremlins reports.
+// report is the report of gremlins.
 type report struct {
 	Files []struct {
 		Name      string `json:"file_name"`
@@ -99,7 +99,7 @@ type report struct {
 	} `json:"files"`
 }
 
-// readReport reads what gremlins reports, and the lines that it is about.
+// readReport reads the report of gremlins and the source lines of its mutants.
 func readReport(data []byte, folder string) ([]mutant, error) {
 	var r report
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -113,7 +113,7 @@ func readReport(data []byte, folder string) ([]mutant, error) {
 			return nil, err
 		}
 		for _, m := range file.Mutations {
-			line, err := marked(string(source), m.Line, m.Column)
+			line, err := markOperator(string(source), m.Line, m.Column)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}

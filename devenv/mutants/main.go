@@ -1,12 +1,12 @@
-// Command mutants measures whether the tests of a package would notice a mistake in it. It runs gremlins, which changes one
-// operator at a time, and the tests of the package, which must fail. `make mutants` runs it.
+// Command mutants measures whether the tests of a package notice a mistake in the package. It runs gremlins, which
+// changes one operator at a time and runs the tests, which must fail. `make mutants` runs this command.
 //
-// The command fails when a mutant survives that tools/mutants.yaml does not name with a reason, when the file names a mutant that
-// does not survive or does not exist, and when efficacy or coverage of a package is below 95 %. A mutant that makes the tests run
-// out of time counts as killed; one that does not compile does not count.
+// The command fails when a mutant survives without an entry in tools/mutants.yaml, when an entry names a mutant that does
+// not survive or does not exist, and when efficacy or coverage of a package is below 95 %. A mutant whose tests time out
+// counts as killed. A mutant that does not compile does not count.
 //
-// The tests run with few checks of each property and always the same ones, so that one mutant costs seconds and gets the same
-// verdict each time. See [environment].
+// The tests run a few, fixed checks of each property, so that a mutant costs seconds and always gets the same verdict.
+// See [environment].
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 	"strings"
 )
 
-// leastPercent is the least efficacy, and the least coverage, that the tests of a package must have.
+// leastPercent is the minimum of efficacy and of coverage for the tests of a package.
 const leastPercent = 95
 
 func main() {
@@ -34,13 +34,13 @@ func main() {
 	}
 }
 
-// run takes folders of packages, relative to the root of the module, in which it must be called.
+// run tests the packages in the given folders, relative to the root of the module, which must be the working folder.
 func run(stdout io.Writer, args []string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
-	list := flags.String("named", "tools/mutants.yaml", "the file that names the mutants that may survive")
-	workers := flags.Int("workers", 2, "how many mutants are tested at the same time")
+	list := flags.String("named", "tools/mutants.yaml", "the file with the mutants that may survive")
+	workers := flags.Int("workers", 2, "the number of mutants to test at the same time")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func run(stdout io.Writer, args []string) error {
 		return err
 	}
 	defer g.remove()
-	table, wrong := []string{tableHead}, []string(nil)
+	table, problems := []string{tableHead}, []string(nil)
 	for _, folder := range flags.Args() {
 		folder = filepath.Clean(folder)
 		mutants, err := g.unleash(ctx, stdout, folder)
@@ -62,11 +62,11 @@ func run(stdout io.Writer, args []string) error {
 		}
 		f := count(mutants)
 		table = append(table, f.row(folder))
-		wrong = slices.Concat(wrong, f.shortOf(folder, leastPercent), compare(folder, mutants, named))
+		problems = slices.Concat(problems, f.below(folder, leastPercent), compare(folder, mutants, named))
 	}
 	fmt.Fprintf(stdout, "\n%s\n", strings.Join(table, "\n"))
-	if len(wrong) > 0 {
-		return fmt.Errorf("see %s:\n  %s", *list, strings.Join(wrong, "\n  "))
+	if len(problems) > 0 {
+		return fmt.Errorf("see %s:\n  %s", *list, strings.Join(problems, "\n  "))
 	}
 	return nil
 }

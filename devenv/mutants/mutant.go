@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// mutant is a change of one operator, and what became of it.
+// mutant is a change of one operator, with its verdict.
 type mutant struct {
 	name   name
 	at     string // file:line:column
 	status status
 }
 
-// name tells mutants apart without line numbers, which change all the time. Lines of a file that read the same share it.
+// name identifies a mutant without line numbers, which change often. Identical lines of a file share a name.
 type name struct {
 	File string `yaml:"file"` // relative to the root of the module
 	Line string `yaml:"line"` // without indentation, with marks around the operator
@@ -22,7 +22,7 @@ type name struct {
 
 func (n name) String() string { return fmt.Sprintf("%s in %s: %s", n.Type, n.File, n.Line) }
 
-// status is what became of a mutant, in gremlins' words.
+// status is the verdict on a mutant, as gremlins spells it.
 type status string
 
 const (
@@ -33,21 +33,22 @@ const (
 	notViable  status = "NOT VIABLE" // does not compile
 )
 
-// survives reports whether no test tells the mutant from the code.
+// survives reports whether no test fails because of the mutant.
 func (s status) survives() bool { return s == lived || s == notCovered }
 
 var operator = regexp.MustCompile(`^(break|continue|[-+*/%&|^<>=!]+)`)
 
-// marked returns a line of a source with marks around the operator at a column. Lines and columns start at 1; columns are bytes.
-func marked(source string, line, column int) (string, error) {
+// markOperator returns a line of a source with marks around the operator at a column. Lines and columns start at 1;
+// columns count bytes.
+func markOperator(source string, line, column int) (string, error) {
 	lines := strings.Split(source, "\n")
 	if line < 1 || line > len(lines) || column < 1 || column > len(lines[line-1]) {
-		return "", fmt.Errorf("there is no column %d of line %d: the file has changed meanwhile", column, line)
+		return "", fmt.Errorf("no column %d in line %d: the file has changed meanwhile", column, line)
 	}
 	before, after := lines[line-1][:column-1], lines[line-1][column-1:]
 	found := operator.FindString(after)
 	if found == "" {
-		return "", fmt.Errorf("there is no operator at column %d of line %d: the file has changed meanwhile", column, line)
+		return "", fmt.Errorf("no operator at column %d of line %d: the file has changed meanwhile", column, line)
 	}
 	return strings.TrimSpace(before + "«" + found + "»" + after[len(found):]), nil
 }
@@ -66,7 +67,8 @@ func count(mutants []mutant) figures {
 // viable is the number of mutants that compile.
 func (f figures) viable() int { return f[killed] + f[timedOut] + f[lived] + f[notCovered] }
 
-// efficacy is the share of killed mutants among those that the tests run into, and coverage the share of these among all; in percent.
+// efficacy is the percentage of killed mutants among the covered ones, and coverage the percentage of covered mutants
+// among the viable ones.
 func (f figures) efficacy() float64 { return percent(f[killed]+f[timedOut], f.viable()-f[notCovered]) }
 func (f figures) coverage() float64 { return percent(f.viable()-f[notCovered], f.viable()) }
 
@@ -77,16 +79,16 @@ func percent(part, whole int) float64 {
 	return 100 * float64(part) / float64(whole)
 }
 
-// shortOf says what is below the least percentage.
-func (f figures) shortOf(folder string, least float64) []string {
-	var wrong []string
+// below lists the percentages that are below least.
+func (f figures) below(folder string, least float64) []string {
+	var problems []string
 	if f.efficacy() < least {
-		wrong = append(wrong, fmt.Sprintf("%s: efficacy is %.1f %%, below %g %%", folder, f.efficacy(), least))
+		problems = append(problems, fmt.Sprintf("%s: efficacy is %.1f %%, below %g %%", folder, f.efficacy(), least))
 	}
 	if f.coverage() < least {
-		wrong = append(wrong, fmt.Sprintf("%s: coverage is %.1f %%, below %g %%", folder, f.coverage(), least))
+		problems = append(problems, fmt.Sprintf("%s: coverage is %.1f %%, below %g %%", folder, f.coverage(), least))
 	}
-	return wrong
+	return problems
 }
 
 // tableHead is the head of the table in docs/proof.md.

@@ -12,10 +12,10 @@ import (
 func TestWiden(t *testing.T) {
 	t.Parallel()
 
-	t.Run("covers everything but what no test has run into", func(t *testing.T) {
+	t.Run("everything is covered except the blocks that no test ran", func(t *testing.T) {
 		t.Parallel()
 		wide, err := widen("mode: set\n" +
-			"demo/a.go:20.4,25.3 2 0\n" + // not in order
+			"demo/a.go:20.4,25.3 2 0\n" + // out of order
 			"demo/a.go:10.2,12.3 1 0\n" +
 			"demo/a.go:14.2,16.3 1 7\n" +
 			"demo/b.go:3.1,4.2 1 1\n")
@@ -27,7 +27,7 @@ func TestWiden(t *testing.T) {
 			"demo/b.go:1.1,1073741824.1 1 1\n", wide)
 	})
 
-	t.Run("refuses what is no profile", func(t *testing.T) {
+	t.Run("an invalid profile is refused", func(t *testing.T) {
 		t.Parallel()
 		_, err := widen("mode: set\ndemo/a.go:10\n")
 		require.ErrorContains(t, err, "demo/a.go:10")
@@ -37,18 +37,18 @@ func TestWiden(t *testing.T) {
 func TestMarked(t *testing.T) {
 	t.Parallel()
 	source := "package demo\n\tfor i := 0; i <= 3 && ok; i++ {\n\t\tcontinue\n"
-	for says, at := range map[string]struct{ line, column int }{
+	for want, at := range map[string]struct{ line, column int }{
 		"for i := 0; i «<=» 3 && ok; i++ {": {2, 16},
 		"for i := 0; i <= 3 «&&» ok; i++ {": {2, 21},
 		"for i := 0; i <= 3 && ok; i«++» {": {2, 29},
 		"«continue»":                        {3, 3},
 	} {
-		line, err := marked(source, at.line, at.column)
+		line, err := markOperator(source, at.line, at.column)
 		require.NoError(t, err)
-		require.Equal(t, says, line)
+		require.Equal(t, want, line)
 	}
 	for _, at := range []struct{ line, column int }{{2, 2}, {2, 99}, {9, 1}, {0, 1}, {1, 0}} {
-		_, err := marked(source, at.line, at.column)
+		_, err := markOperator(source, at.line, at.column)
 		require.ErrorContains(t, err, "the file has changed meanwhile")
 	}
 }
@@ -62,13 +62,13 @@ func TestFigures(t *testing.T) {
 		}
 	}
 	f := count(mutants)
-	require.InDelta(t, 100*90.0/95, f.efficacy(), 1e-9, "who runs out of time is killed; what does not compile does not count")
+	require.InDelta(t, 100*90.0/95, f.efficacy(), 1e-9, "a timeout counts as killed; a failed build does not count")
 	require.InDelta(t, 95.0, f.coverage(), 1e-9)
-	require.Empty(t, f.shortOf("demo", 90))
-	require.Equal(t, []string{"demo: efficacy is 94.7 %, below 95 %"}, f.shortOf("demo", 95))
-	require.Len(t, f.shortOf("demo", 96), 2)
+	require.Empty(t, f.below("demo", 90))
+	require.Equal(t, []string{"demo: efficacy is 94.7 %, below 95 %"}, f.below("demo", 95))
+	require.Len(t, f.below("demo", 96), 2)
 	require.Equal(t, "| demo | 100 | 80 | 10 | 5 | 5 | 94.7 % | 95.0 % |", f.row("demo"))
-	require.Empty(t, count(nil).shortOf("demo", 95), "nothing to kill")
+	require.Empty(t, count(nil).below("demo", 95), "no mutants")
 }
 
 func TestCompare(t *testing.T) {
@@ -79,11 +79,20 @@ func TestCompare(t *testing.T) {
 		named []survivor
 		want  []string
 	}{
-		"every survivor is named":              {[]survivor{{Mutant: first}}, nil},
-		"a survivor is not":                    {nil, []string{"demo/a.go:1:3: lived, and not named: X in demo/a.go: a «<» b"}},
-		"one is named and killed":              {[]survivor{{Mutant: first}, {Mutant: second}}, []string{"named, and killed: X in demo/a.go: a «<» c"}},
-		"one is named and gone":                {[]survivor{{Mutant: first}, {Mutant: name{File: "demo/b.go"}}}, []string{"named, and there is no such mutant:  in demo/b.go: "}},
-		"names of another folder do not count": {[]survivor{{Mutant: first}, {Mutant: name{File: "demonstration/b.go"}}}, nil},
+		"a survivor with an entry is accepted": {[]survivor{{Mutant: first}}, nil},
+		"a survivor without an entry is reported": {
+			nil,
+			[]string{"demo/a.go:1:3: lived without an entry: X in demo/a.go: a «<» b"},
+		},
+		"an entry for a killed mutant is reported": {
+			[]survivor{{Mutant: first}, {Mutant: second}},
+			[]string{"entry for a mutant that is killed: X in demo/a.go: a «<» c"},
+		},
+		"an entry without a mutant is reported": {
+			[]survivor{{Mutant: first}, {Mutant: name{File: "demo/b.go"}}},
+			[]string{"entry without a mutant:  in demo/b.go: "},
+		},
+		"entries of another folder are ignored": {[]survivor{{Mutant: first}, {Mutant: name{File: "demonstration/b.go"}}}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +101,7 @@ func TestCompare(t *testing.T) {
 		})
 	}
 
-	t.Run("lines that read the same share a name", func(t *testing.T) {
+	t.Run("identical lines share a name", func(t *testing.T) {
 		t.Parallel()
 		again := mutant{name: first, at: "demo/a.go:9:3", status: killed}
 		require.Empty(t, compare("demo", append([]mutant{again}, mutants...), []survivor{{Mutant: first}}))
@@ -117,8 +126,8 @@ func TestReadNamed(t *testing.T) {
 	require.Error(t, err)
 }
 
-// The file is read in a run that takes long; a slip in it should be noticed before.
-func TestReadNamed_OfThisHouse(t *testing.T) {
+// TestReadNamed_Repository checks the repository's file, which otherwise only a long run reads.
+func TestReadNamed_Repository(t *testing.T) {
 	t.Parallel()
 	named, err := readNamed("../../tools/mutants.yaml")
 	require.NoError(t, err)
@@ -126,7 +135,7 @@ func TestReadNamed_OfThisHouse(t *testing.T) {
 		source, err := os.ReadFile(filepath.Join("../..", s.Mutant.File))
 		require.NoError(t, err)
 		line := strings.NewReplacer("«", "", "»", "").Replace(s.Mutant.Line)
-		require.Contains(t, string(source), line, "the line has changed: see whether the mutant still survives")
+		require.Contains(t, string(source), line, "the line has changed: check whether the mutant still survives")
 	}
 }
 

@@ -32,7 +32,7 @@ func readNamed(file string) ([]survivor, error) {
 	return all, nil
 }
 
-// compare says which mutants of a folder survive without being named, and which are named without surviving.
+// compare lists the mutants of a folder that survive without an entry, and the entries whose mutant does not survive.
 func compare(folder string, mutants []mutant, named []survivor) []string {
 	expected := map[name]bool{}
 	for _, s := range named {
@@ -40,7 +40,7 @@ func compare(folder string, mutants []mutant, named []survivor) []string {
 			expected[s.Mutant] = false
 		}
 	}
-	var wrong []string
+	var problems []string
 	known := map[name]status{}
 	for _, m := range mutants {
 		_, isExpected := expected[m.name]
@@ -48,7 +48,7 @@ func compare(folder string, mutants []mutant, named []survivor) []string {
 		case m.status.survives() && isExpected:
 			expected[m.name] = true
 		case m.status.survives():
-			wrong = append(wrong, fmt.Sprintf("%s: %s, and not named: %s", m.at, strings.ToLower(string(m.status)), m.name))
+			problems = append(problems, fmt.Sprintf("%s: %s without an entry: %s", m.at, strings.ToLower(string(m.status)), m.name))
 		}
 		known[m.name] = m.status
 	}
@@ -57,10 +57,10 @@ func compare(folder string, mutants []mutant, named []survivor) []string {
 		switch status, exists := known[s.Mutant]; {
 		case !isExpected || survives:
 		case !exists:
-			wrong = append(wrong, fmt.Sprintf("named, and there is no such mutant: %s", s.Mutant))
+			problems = append(problems, fmt.Sprintf("entry without a mutant: %s", s.Mutant))
 		default:
-			wrong = append(wrong, fmt.Sprintf("named, and %s: %s", strings.ToLower(string(status)), s.Mutant))
+			problems = append(problems, fmt.Sprintf("entry for a mutant that is %s: %s", strings.ToLower(string(status)), s.Mutant))
 		}
 	}
-	return wrong
+	return problems
 }

@@ -15,14 +15,14 @@ func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.line, q.line), cmp.Compare(p.column, q.column))
 }
 
-// block is a part of a file that tests have run into, or have not.
+// block is a part of a file, with the number of times that tests ran it.
 type block struct {
 	from, to position
 	runs     int
 }
 
-// widen returns a coverage profile in which everything is covered but the blocks that no test has run into. The blocks of the go
-// command hold statements; the conditions of a case are in none of them, and gremlins would leave their mutants out.
+// widen returns a coverage profile that covers everything except the blocks that no test ran. The go command's blocks
+// hold statements only; the conditions of a case are outside, and gremlins would skip their mutants.
 func widen(profile string) (string, error) {
 	mode, rest, _ := strings.Cut(profile, "\n")
 	files := map[string][]block{}
@@ -46,7 +46,7 @@ func widen(profile string) (string, error) {
 	return wide.String(), nil
 }
 
-// between returns what is between the blocks that have not been run into, from the start of the file to its end.
+// between returns the parts of a file outside the blocks that no test ran.
 func between(blocks []block) []block {
 	end := position{line: 1 << 30, column: 1}
 	var wide []block

@@ -12,18 +12,18 @@ import (
 
 const (
 	goName = "go"
-	// realGo is the environment variable with the path of the go command.
+	// realGo is the environment variable with the path of the real go command.
 	realGo = "MUTANTS_GO"
-	// notBuilt is the exit status that gremlins takes for "does not compile". The go command has the same status for that and
-	// for failed tests.
+	// notBuilt is the exit status that gremlins reads as "does not compile". The real go command has one status for failed
+	// builds and failed tests.
 	notBuilt = 2
-	// limited runs a command with at most 20 seconds of processor time and 4 GiB of memory for each process. The clock on the wall
-	// would take a busy machine for an endless loop.
+	// limited runs a command with at most 20 seconds of processor time and 4 GiB of memory for each process. On a busy
+	// machine, a limit of wall time would end tests that are only slow.
 	limited = `ulimit -t 20; ulimit -v 4194304; exec "$0" "$@"`
 )
 
-// standIn is the go command as gremlins calls it. It runs the real one within limits, and mends two answers that gremlins would
-// misread: which code is covered, see [widen], and that a mutant does not compile. It returns the exit status.
+// standIn replaces the go command for gremlins. It runs the real command within limits, and corrects two results that
+// gremlins would misread: the covered code, see [widen], and a failed build. It returns the exit status.
 func standIn(ctx context.Context, args []string) int {
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", limited, os.Getenv(realGo)}, args...)...)
@@ -44,7 +44,7 @@ func standIn(ctx context.Context, args []string) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// widenProfile rewrites the coverage profile that the arguments name, if they do.
+// widenProfile rewrites the coverage profile that the arguments name, if any.
 func widenProfile(args []string) error {
 	i := slices.Index(args, "-coverprofile")
 	if i < 0 || i+1 >= len(args) {

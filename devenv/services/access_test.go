@@ -20,9 +20,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAccess runs all services in one folder, as `attune dev` does, and tries to use them as another user of the machine.
+// TestAccess runs all services in one folder, like `attune dev`, and tries to use them as another user of the machine.
 //
-//nolint:tparallel // the subtests use one set of services, the last of them stops it
+//nolint:tparallel // the subtests share one set of services, and the last one stops it
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(serviceDir(t), "data")
@@ -88,7 +88,7 @@ func TestAccess(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, status(t, set.RabbitMQ.ManagementURL()+"/api/users/guest"))
 	})
 
-	t.Run("everything listens on loopback", func(t *testing.T) {
+	t.Run("every port listens on loopback", func(t *testing.T) {
 		listening := listeners(t, dir)
 		require.GreaterOrEqual(t, len(listening), 10, "one port of PostgreSQL, four of RabbitMQ, five of Temporal: %v", listening)
 		const loopback4, loopback6 = "0100007F", "00000000000000000000000001000000" // as the kernel writes 127.0.0.1 and ::1
@@ -124,7 +124,8 @@ func status(t *testing.T, page string) int {
 	return answer.StatusCode
 }
 
-// requirePrivate checks the mode of everything below dir. Where this test is root, another user really tries.
+// requirePrivate checks the mode of every file below dir. If this test runs as root, another user also tries to read
+// them.
 func requirePrivate(t *testing.T, dir string) {
 	t.Helper()
 	var files []string
@@ -134,14 +135,14 @@ func requirePrivate(t *testing.T, dir string) {
 			info, err = entry.Info()
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // servers delete files all the time
+			return nil // servers may delete files meanwhile
 		}
 		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
 			return err
 		}
 		allowed := fs.FileMode(0o700)
 		if entry.IsDir() && os.Geteuid() == 0 {
-			allowed = 0o710 // the user of PostgreSQL passes through, and lists nothing
+			allowed = 0o710 // the user of PostgreSQL may enter, and not list
 		}
 		require.Zero(t, info.Mode().Perm()&^allowed, "%s has mode %o", path, info.Mode().Perm())
 		if !entry.IsDir() {
@@ -166,18 +167,18 @@ func requirePrivate(t *testing.T, dir string) {
 	}
 }
 
-// listeners lists where the processes that work in dir accept connections, in the notation of proc(5).
+// listeners lists the addresses on which the processes that work in dir accept connections, in the notation of proc(5).
 func listeners(t *testing.T, dir string) []string {
 	t.Helper()
-	mine := map[string]bool{} // by inode
+	own := map[string]bool{} // by inode
 	for _, process := range processesOf(t, dir) {
 		pid, _, _ := strings.Cut(process, " ")
 		links, err := filepath.Glob("/proc/" + pid + "/fd/*")
 		require.NoError(t, err)
 		for _, link := range links {
-			target, _ := os.Readlink(link) // it may be closed meanwhile
+			target, _ := os.Readlink(link) // the file may be closed meanwhile
 			if inode, isSocket := strings.CutPrefix(target, "socket:["); isSocket {
-				mine[strings.TrimSuffix(inode, "]")] = true
+				own[strings.TrimSuffix(inode, "]")] = true
 			}
 		}
 	}
@@ -187,7 +188,7 @@ func listeners(t *testing.T, dir string) []string {
 		require.NoError(t, err)
 		for line := range strings.Lines(string(data)) {
 			const listen = "0A"
-			if fields := strings.Fields(line); len(fields) > 9 && fields[3] == listen && mine[fields[9]] {
+			if fields := strings.Fields(line); len(fields) > 9 && fields[3] == listen && own[fields[9]] {
 				found = append(found, fields[1])
 			}
 		}
@@ -195,11 +196,11 @@ func listeners(t *testing.T, dir string) []string {
 	return found
 }
 
-// TestOldData has folders of an attune that gave its services no passwords.
+// TestOldData uses folders of a version of attune whose services had no passwords.
 func TestOldData(t *testing.T) {
 	t.Parallel()
 	for _, old := range []string{"postgres/data/PG_VERSION", "rabbitmq/data/" + rabbitNode + "/file"} {
-		t.Run(strings.ReplaceAll(old, "/", " "), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(old, "/", " ")+" without passwords is refused", func(t *testing.T) {
 			t.Parallel()
 			dir := serviceDir(t)
 			path := filepath.Join(dir, old)
@@ -213,7 +214,7 @@ func TestOldData(t *testing.T) {
 			require.True(t, ok, "%v", err)
 			require.Equal(t, dir, tooOld.Dir, "the data of the services belong together")
 			require.ErrorContains(t, err, "delete that folder")
-			require.NoDirExists(t, filepath.Join(dir, "temporal"), "nothing was started")
+			require.NoDirExists(t, filepath.Join(dir, "temporal"), "no service was started")
 
 			service, _, _ := strings.Cut(old, "/")
 			tooOld, ok = errors.AsType[*OldDataError](startAlone(t, service, filepath.Join(dir, service)))
@@ -242,7 +243,7 @@ func TestPrivateDir(t *testing.T) {
 		return info.Mode()
 	}
 
-	t.Run("a new folder and one that others could list become private", func(t *testing.T) {
+	t.Run("a new folder and one that others can list become private", func(t *testing.T) {
 		t.Parallel()
 		dir := filepath.Join(t.TempDir(), "deep", "data")
 		for range 2 {
@@ -252,7 +253,7 @@ func TestPrivateDir(t *testing.T) {
 		}
 	})
 
-	t.Run("the user of a server may pass through and list nothing", func(t *testing.T) {
+	t.Run("the user of a server may enter and list nothing", func(t *testing.T) {
 		t.Parallel()
 		dir := filepath.Join(t.TempDir(), "data")
 		guest := &account{name: "guest", uid: uint32(os.Geteuid()) + 1, gid: uint32(os.Getegid())}
@@ -260,15 +261,15 @@ func TestPrivateDir(t *testing.T) {
 		require.Equal(t, fs.ModeDir|0o710, mode(t, dir))
 		info, err := os.Stat(dir)
 		require.NoError(t, err)
-		require.True(t, guest.mayPass(info))
-		require.False(t, (&account{uid: guest.uid, gid: guest.gid + 1}).mayPass(info))
+		require.True(t, guest.mayEnter(info))
+		require.False(t, (&account{uid: guest.uid, gid: guest.gid + 1}).mayEnter(info))
 	})
 
 	t.Run("a folder into which every user may write is refused", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		require.NoError(t, os.Chmod(dir, 0o777|fs.ModeSticky))
-		require.ErrorContains(t, PrivateDir(dir), "every user may write into it")
+		require.ErrorContains(t, PrivateDir(dir), "every user may write into the folder")
 		require.Equal(t, fs.ModeDir|fs.ModeSticky|0o777, mode(t, dir))
 	})
 
@@ -276,7 +277,7 @@ func TestPrivateDir(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "file")
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
-		require.ErrorContains(t, PrivateDir(path), "it is a file")
+		require.ErrorContains(t, PrivateDir(path), "the path is a file")
 	})
 
 	t.Run("a folder of another user is refused", func(t *testing.T) {
@@ -290,17 +291,17 @@ func TestPrivateDir(t *testing.T) {
 	})
 }
 
-func TestKeepPasswords(t *testing.T) {
+func TestLoadPasswords(t *testing.T) {
 	t.Parallel()
 
-	t.Run("are made once and kept", func(t *testing.T) {
+	t.Run("passwords are created once and kept", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		made, err := keepPasswords(dir, false, "one", "two")
+		made, err := loadPasswords(dir, false, "one", "two")
 		require.NoError(t, err)
 		require.NotEqual(t, made["one"], made["two"])
 		require.Regexp(t, "^[A-Z0-9]{20,}$", made["one"], "letters and digits, which need no quoting, and too many to guess")
-		kept, err := keepPasswords(dir, true, "one", "two")
+		kept, err := loadPasswords(dir, true, "one", "two")
 		require.NoError(t, err)
 		require.Equal(t, made, kept)
 		info, err := os.Stat(filepath.Join(dir, passwordsFile))
@@ -308,13 +309,13 @@ func TestKeepPasswords(t *testing.T) {
 		require.Equal(t, fs.FileMode(0o600), info.Mode())
 	})
 
-	t.Run("a file that is damaged is named", func(t *testing.T) {
+	t.Run("a damaged file is named", func(t *testing.T) {
 		t.Parallel()
 		for _, content := range []string{"", "{", `{"one": ""}`, `{"two": "x"}`} {
 			dir := t.TempDir()
 			path := filepath.Join(dir, passwordsFile)
 			require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-			_, err := keepPasswords(dir, true, "one")
+			_, err := loadPasswords(dir, true, "one")
 			require.ErrorContains(t, err, path)
 		}
 	})

@@ -11,13 +11,13 @@ import (
 	"syscall"
 )
 
-// account is the user a server runs as when it refuses to be root.
+// account is the user that runs a server which refuses to run as root.
 type account struct {
 	name     string
 	uid, gid uint32
 }
 
-// unprivileged returns the account for servers that refuse root, or nil if this process is not root anyway.
+// unprivileged returns the account for servers that refuse root, or nil if this process is not root.
 func unprivileged() (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -40,7 +40,7 @@ func unprivileged() (*account, error) {
 	return nil, errors.New("PostgreSQL refuses to run as root and there is neither a user \"postgres\" nor \"nobody\"")
 }
 
-// credential is nil for a nil account: the child then runs as the caller.
+// credential returns nil for a nil account: the child then runs as the caller.
 func (a *account) credential() *syscall.Credential {
 	if a == nil {
 		return nil
@@ -48,8 +48,8 @@ func (a *account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{}}
 }
 
-// own gives a folder and everything in it to the account.
-func (a *account) own(dir string) error {
+// takeOver makes the account the owner of a folder and its content.
+func (a *account) takeOver(dir string) error {
 	if a == nil {
 		return nil
 	}
@@ -61,29 +61,29 @@ func (a *account) own(dir string) error {
 	})
 }
 
-// canEnter reports the first folder on the way to dir that the account may not pass through. The server itself would
-// only say "permission denied".
+// canEnter returns an error with the first folder on the path to dir that the account may not enter. The server itself
+// would only report "permission denied".
 func (a *account) canEnter(dir string) error {
 	if a == nil {
 		return nil
 	}
-	for at := filepath.Dir(dir); ; at = filepath.Dir(at) {
-		info, err := os.Stat(at)
+	for folder := filepath.Dir(dir); ; folder = filepath.Dir(folder) {
+		info, err := os.Stat(folder)
 		if err != nil {
 			return err
 		}
-		if !a.mayPass(info) {
+		if !a.mayEnter(info) {
 			return fmt.Errorf("PostgreSQL refuses to run as root, and user %q may not enter %q on the way to %q: "+
-				"run attune as an ordinary user, or use a data folder below folders that every user may pass through", a.name, at, dir)
+				"run attune as an ordinary user, or use a data folder whose parent folders every user may enter", a.name, folder, dir)
 		}
-		if at == filepath.Dir(at) {
+		if folder == filepath.Dir(folder) {
 			return nil
 		}
 	}
 }
 
-// mayPass reports whether the account may pass through a folder. It has one group.
-func (a *account) mayPass(folder fs.FileInfo) bool {
+// mayEnter reports whether the account, which has one group, may enter a folder.
+func (a *account) mayEnter(folder fs.FileInfo) bool {
 	owner, known := folder.Sys().(*syscall.Stat_t)
 	switch {
 	case known && owner.Uid == a.uid:

@@ -13,7 +13,7 @@ import (
 	sdklog "go.temporal.io/sdk/log"
 )
 
-// serviceDir is a folder that a server running as another user can pass through to.
+// serviceDir returns a folder that a server of another user can enter.
 func serviceDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "attune-services-")
@@ -32,7 +32,7 @@ func stopAtEnd(t *testing.T, stop func(context.Context) error) {
 	})
 }
 
-// processesOf lists the processes that have dir in their command line, their environment or as their folder.
+// processesOf lists the processes that have dir in their command line or their environment, or as their folder.
 func processesOf(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")

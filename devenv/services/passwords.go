@@ -10,21 +10,21 @@ import (
 	"path/filepath"
 )
 
-// passwordsFile lies in the folder of a service, beside its data. Only the owner can read it.
+// passwordsFile is in the folder of a service, beside its data. Only the owner can read it.
 const passwordsFile = "passwords.json"
 
-// passwords are what the users of one service log in with, by the name of the user.
+// passwords are the passwords of a service by the name of the user.
 type passwords map[string]string
 
-// OldDataError says that a folder has data but no passwords for it, so a version of attune made it that gave its services
-// none.
+// OldDataError is the error of a folder with data but without passwords, from a version of attune whose services had no
+// passwords.
 type OldDataError struct {
 	Dir string
 }
 
 func (e *OldDataError) Error() string {
-	return fmt.Sprintf("the data in %q is from an attune that gave its services no passwords, and cannot be used any more: "+
-		"delete that folder, and everything starts afresh", e.Dir)
+	return fmt.Sprintf("the data in %q is from a version of attune without passwords and cannot be used: "+
+		"delete that folder and start again with empty services", e.Dir)
 }
 
 func hasPasswords(dir string) bool {
@@ -32,9 +32,9 @@ func hasPasswords(dir string) bool {
 	return err == nil
 }
 
-// keepPasswords reads the passwords in the folder of a service. For a service without data it makes new ones, one for each
-// user, and keeps them there.
-func keepPasswords(dir string, hasData bool, users ...string) (passwords, error) {
+// loadPasswords reads the passwords in the folder of a service. For a service without data it creates and stores one
+// password per user.
+func loadPasswords(dir string, hasData bool, users ...string) (passwords, error) {
 	path := filepath.Join(dir, passwordsFile)
 	data, err := os.ReadFile(path)
 	switch {
@@ -45,14 +45,14 @@ func keepPasswords(dir string, hasData bool, users ...string) (passwords, error)
 	case hasData:
 		return nil, &OldDataError{Dir: dir}
 	}
-	made := passwords{}
+	created := passwords{}
 	for _, user := range users {
-		made[user] = rand.Text()
+		created[user] = rand.Text()
 	}
-	if err := made.write(path); err != nil {
-		return nil, fmt.Errorf("keep the passwords: %w", err)
+	if err := created.write(path); err != nil {
+		return nil, fmt.Errorf("store the passwords: %w", err)
 	}
-	return made, nil
+	return created, nil
 }
 
 func readPasswords(path string, data []byte, users []string) (passwords, error) {
@@ -62,13 +62,13 @@ func readPasswords(path string, data []byte, users []string) (passwords, error) 
 	}
 	for _, user := range users {
 		if found[user] == "" {
-			return nil, fmt.Errorf("passwords in %q: there is none for user %q", path, user)
+			return nil, fmt.Errorf("passwords in %q: no password for user %q", path, user)
 		}
 	}
 	return found, nil
 }
 
-// write makes the file appear complete or not at all: a service with data and half of its passwords would be lost.
+// write writes the file completely or not at all: the data of a service is lost if one of its passwords is missing.
 func (p passwords) write(path string) error {
 	data, err := json.Marshal(p)
 	if err != nil {

@@ -1,7 +1,6 @@
 package services
 
-// PIDs returns the ids of the processes that were started for the service; none before the first start. Their children are not
-// among them.
+// PIDs returns the ids of the service's processes, without their children; none before the first start.
 func (s *service) PIDs() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

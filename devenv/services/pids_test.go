@@ -11,7 +11,7 @@ import (
 func TestPIDs(t *testing.T) {
 	t.Parallel()
 
-	t.Run("they are those of the processes that run now, also after a restart", func(t *testing.T) {
+	t.Run("the ids are those of the running processes, after a restart too", func(t *testing.T) {
 		t.Parallel()
 		server, err := StartPostgres(t.Context(), PostgresConfig{Dir: serviceDir(t), Ephemeral: true})
 		require.NoError(t, err)

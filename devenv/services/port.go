@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// loopback is the only address services listen on.
+// loopback is the only address that services listen on.
 const loopback = "127.0.0.1"
 
-// portFreeWait is how long a fixed port may stay taken before that is an error: a predecessor may just be ending.
+// portFreeWait is how long the start waits for a taken fixed port: its previous server may be ending.
 const portFreeWait = 2 * time.Second
 
-// PortTakenError says that a fixed port is in use by another program.
+// PortTakenError is the error of a fixed port that another program uses.
 type PortTakenError struct {
-	Service string // what wanted it: "PostgreSQL", "RabbitMQ", "Temporal" or "Temporal's web interface"
+	Service string // "PostgreSQL", "RabbitMQ", "Temporal" or "Temporal's web interface"
 	Port    int
-	Advice  string // what to do, in the words of the caller who fixed the port
+	Advice  string // what to do, from the caller that fixed the port
 }
 
 func (e *PortTakenError) Error() string {
@@ -35,7 +35,7 @@ func (e *PortTakenError) Error() string {
 
 // port is a TCP port of a service: fixed by the caller, or chosen at the first start and kept afterwards.
 type port struct {
-	service string // for PortTakenError, like advice
+	service string // for PortTakenError, as is advice
 	number  int
 	fixed   bool
 	advice  string
@@ -49,17 +49,17 @@ func (p *port) String() string { return strconv.Itoa(p.number) }
 
 func (p *port) address() string { return net.JoinHostPort(loopback, p.String()) }
 
-// choose picks a number unless the caller did.
+// choose picks a free number unless the port is fixed.
 func (p *port) choose() {
 	if !p.fixed {
 		p.number = FreePort()
 	}
 }
 
-// keep makes the present number final: a service that has run once is known by it.
+// keep fixes the current number: clients know a service that has run by its port.
 func (p *port) keep() { p.fixed = true }
 
-// requireFree fails when a fixed port stays taken.
+// requireFree waits for a taken fixed port and fails if the port stays taken.
 func (p *port) requireFree(ctx context.Context) error {
 	if !p.fixed {
 		return nil
@@ -83,7 +83,7 @@ func (p *port) requireFree(ctx context.Context) error {
 	}
 }
 
-// listen reports whether a server could listen on the port right now.
+// listen returns nil if a server could listen on the port at present.
 func listen(number int) error {
 	listener, err := net.Listen("tcp4", net.JoinHostPort(loopback, strconv.Itoa(number)))
 	if err != nil {
@@ -94,11 +94,11 @@ func listen(number int) error {
 
 func free(number int) bool { return listen(number) == nil }
 
-// FreePort returns a port of the loopback address that is free and below the range from which the kernel numbers outgoing
-// connections; 0 if there is none.
+// FreePort returns a free port of the loopback address, below the kernel's range of ports for outgoing connections; 0 if
+// no port is free.
 //
-// A port inside that range would do until its server is down for a moment: then a client that keeps reconnecting can
-// be given that very number for its own end, connect to itself and keep the server from coming back.
+// A port inside that range is unsafe while its server is down for a moment: the kernel can give it to a client that
+// reconnects. The client then connects to itself and blocks the server's port.
 func FreePort() int {
 	const lowest = 15000
 	highest := firstEphemeral() - 1
@@ -113,7 +113,7 @@ func FreePort() int {
 	return kernelPort()
 }
 
-// firstEphemeral is where the kernel's range for outgoing connections starts; Linux's default when it does not say.
+// firstEphemeral is the start of the kernel's range of ports for outgoing connections; Linux's default if unknown.
 func firstEphemeral() int {
 	var first int
 	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
@@ -126,7 +126,7 @@ func firstEphemeral() int {
 	return first
 }
 
-// kernelPort lets the kernel choose; 0 if there is none left, which the server then reports.
+// kernelPort lets the kernel choose a port; 0 if no port is free, which the server then reports.
 func kernelPort() int {
 	listener, err := net.Listen("tcp4", net.JoinHostPort(loopback, "0"))
 	if err != nil {

@@ -15,28 +15,28 @@ import (
 )
 
 const (
-	// postgresSuperuser may do everything, and is for this package and for tests.
+	// postgresSuperuser is for this package and for tests.
 	postgresSuperuser = "postgres"
-	// postgresOwner owns the database of the same name and nothing else.
+	// postgresOwner owns the database of the same name and no other object.
 	postgresOwner = "attune"
 	postgresStart = 2 * time.Minute
 )
 
 // PostgresConfig says how to run PostgreSQL.
 type PostgresConfig struct {
-	// Dir holds the data, the passwords and the log, and is made private ([PrivateDir]). A folder with data is used as it
-	// is. When attune runs as root the server runs as user "postgres" (or "nobody"), who must be able to pass through to Dir.
+	// Dir holds the data, the passwords and the log, and is made private ([PrivateDir]). Existing data is used. If attune
+	// runs as root, the server runs as user "postgres" (or "nobody"), who must be able to enter Dir.
 	Dir string
 	// Port on 127.0.0.1; 0 chooses a free one.
 	Port int
-	// PortAdvice ends the message about a port that is taken: how to choose another.
+	// PortAdvice ends the message about a taken port and says how to choose another.
 	PortAdvice string
-	// Ephemeral gives up what only protects against the machine going down, and Stop no longer waits for clients.
+	// Ephemeral switches off protection against a crash of the machine, and makes Stop end the server at once.
 	Ephemeral bool
 }
 
-// Postgres is a running PostgreSQL server, reachable from this machine and with a password only. It has the database
-// "attune", whose owner of the same name is no superuser.
+// Postgres is a running PostgreSQL server. It listens on loopback and requires a password. It has a database "attune",
+// owned by a user of the same name who is no superuser.
 type Postgres struct {
 	service
 	config    PostgresConfig
@@ -46,8 +46,8 @@ type Postgres struct {
 	passwords passwords
 }
 
-// StartPostgres starts PostgreSQL and returns when it accepts queries. ctx bounds the start only. Data without passwords is
-// an [OldDataError].
+// StartPostgres starts PostgreSQL and returns when the server accepts queries. ctx bounds the start only. Data without
+// passwords is an [OldDataError].
 func StartPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error) {
 	ctx, cancel := within(ctx, postgresStart, "PostgreSQL")
 	defer cancel()
@@ -64,7 +64,7 @@ func StartPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error
 	if err := startOn(ctx, []*port{p.port}, p.begin); err != nil {
 		return nil, err
 	}
-	if err := p.furnish(ctx); err != nil {
+	if err := p.createDatabase(ctx); err != nil {
 		return nil, errors.Join(err, p.Kill())
 	}
 	return p, nil
@@ -82,7 +82,7 @@ func (p *Postgres) url(user, database string) string {
 
 func (p *Postgres) data() string { return filepath.Join(p.config.Dir, "data") }
 
-// prepare finds the programs and makes the data folder if there is none.
+// prepare finds the programs and creates the data folder if it is missing.
 func (p *Postgres) prepare(ctx context.Context) error {
 	version, err := postgresVersion(p.config.Dir)
 	if err != nil {
@@ -100,7 +100,7 @@ func (p *Postgres) prepare(ctx context.Context) error {
 	if err := p.account.canEnter(p.data()); err != nil {
 		return err
 	}
-	if p.passwords, err = keepPasswords(p.config.Dir, version != "", postgresSuperuser, postgresOwner); err != nil {
+	if p.passwords, err = loadPasswords(p.config.Dir, version != "", postgresSuperuser, postgresOwner); err != nil {
 		return err
 	}
 	if version != "" {
@@ -109,7 +109,7 @@ func (p *Postgres) prepare(ctx context.Context) error {
 	return p.initialize(ctx)
 }
 
-// postgresVersion is the major version that made the data in the folder of a server; empty for none.
+// postgresVersion returns the major version of the data in the folder of a server; empty without data.
 func postgresVersion(dir string) (string, error) {
 	version, err := os.ReadFile(filepath.Join(dir, "data", "PG_VERSION"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -118,12 +118,12 @@ func postgresVersion(dir string) (string, error) {
 	return strings.TrimSpace(string(version)), nil
 }
 
-// initialize runs initdb into a folder beside the data folder and renames that, so that an interrupted run leaves
-// nothing that looks like data.
+// initialize runs initdb in a new folder and renames that to the data folder, so that an interrupted run leaves no
+// incomplete data folder.
 func (p *Postgres) initialize(ctx context.Context) error {
 	fresh, password := p.data()+".new", filepath.Join(p.config.Dir, "initdb.password")
 	if err := os.RemoveAll(fresh); err != nil {
-		return fmt.Errorf("remove what an interrupted initdb left: %w", err)
+		return fmt.Errorf("remove the folder of an interrupted initdb: %w", err)
 	}
 	if err := os.Mkdir(fresh, 0o700); err != nil {
 		return fmt.Errorf("data folder of PostgreSQL: %w", err)
@@ -133,7 +133,7 @@ func (p *Postgres) initialize(ctx context.Context) error {
 		return fmt.Errorf("password for initdb: %w", err)
 	}
 	for _, path := range []string{fresh, password} {
-		if err := p.account.own(path); err != nil {
+		if err := p.account.takeOver(path); err != nil {
 			return fmt.Errorf("give %q to user %q: %w", path, p.account.name, err)
 		}
 	}
@@ -143,7 +143,7 @@ func (p *Postgres) initialize(ctx context.Context) error {
 	return os.Rename(fresh, p.data())
 }
 
-// initdb makes a server of which every user must know a password, over every way in.
+// initdb creates a server that requires a password from every user, over every kind of connection.
 func (p *Postgres) initdb(ctx context.Context, dir, password string) error {
 	args := []string{
 		"--pgdata", dir, "--username", postgresSuperuser, "--pwfile", password, "--auth", "scram-sha-256",
@@ -167,8 +167,8 @@ func (p *Postgres) initdb(ctx context.Context, dir, password string) error {
 	return nil
 }
 
-// command describes a PostgreSQL program. Its environment is empty but for the basics: PGPORT and the like would
-// override what is set here.
+// command describes a PostgreSQL program. Its environment has only the basics: variables like PGPORT would override the
+// settings here.
 func (p *Postgres) command(name, path string, args []string) command {
 	return command{
 		name: name, path: path, args: args, dir: p.config.Dir,
@@ -176,8 +176,8 @@ func (p *Postgres) command(name, path string, args []string) command {
 		log: filepath.Join(p.config.Dir, filepath.Base(path)+".log"),
 
 		account: p.account,
-		// PostgreSQL's fast shutdown disconnects everybody and then writes a checkpoint. Its immediate shutdown only
-		// ends the backends and frees the shared memory, which a killed server could not.
+		// PostgreSQL's fast shutdown disconnects all clients and writes a checkpoint. Its immediate shutdown ends the
+		// backends and frees the shared memory; a killed server would not free it.
 		graceful: syscall.SIGINT,
 		discard:  syscall.SIGQUIT,
 		orphaned: syscall.SIGQUIT,
@@ -194,11 +194,11 @@ func (p *Postgres) run(ctx context.Context) ([]*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*process{server}, server.ready(ctx, p.answers)
+	return []*process{server}, server.ready(ctx, p.probe)
 }
 
-// settings leave PostgreSQL's own defaults alone except where this use differs. Commits of an ephemeral server still
-// reach the operating system before they are acknowledged, so Kill loses nothing that was committed.
+// settings returns the settings that differ from PostgreSQL's defaults. Commits of an ephemeral server still reach the
+// operating system before they are acknowledged, so Kill loses no committed data.
 func (p *Postgres) settings() []string {
 	settings := []string{
 		"listen_addresses=" + loopback,
@@ -217,8 +217,8 @@ func (p *Postgres) settings() []string {
 	return settings
 }
 
-// answers asks the server on our port for its data folder: another server could have taken the port first.
-func (p *Postgres) answers(ctx context.Context) error {
+// probe asks the server on the port for its data folder, because another server could have taken the port first.
+func (p *Postgres) probe(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, p.AdminURL())
 	if err != nil {
 		return err
@@ -234,14 +234,14 @@ func (p *Postgres) answers(ctx context.Context) error {
 	return nil
 }
 
-// furnish makes the database "attune" and its owner unless an earlier run did.
-func (p *Postgres) furnish(ctx context.Context) error {
+// createDatabase creates the database "attune" and its owner, unless they exist.
+func (p *Postgres) createDatabase(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, p.AdminURL())
 	if err != nil {
-		return fmt.Errorf("connect to the PostgreSQL server just started: %w", err)
+		return fmt.Errorf("connect to the started PostgreSQL server: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	// Passwords are letters and digits: see keepPasswords.
+	// Passwords consist of letters and digits: see loadPasswords.
 	for _, step := range []struct{ find, create string }{
 		{
 			find:   "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)",
@@ -254,7 +254,7 @@ func (p *Postgres) furnish(ctx context.Context) error {
 	} {
 		var exists bool
 		if err := conn.QueryRow(ctx, step.find, postgresOwner).Scan(&exists); err != nil {
-			return fmt.Errorf("look for database %q and its owner: %w", postgresOwner, err)
+			return fmt.Errorf("find database %q and its owner: %w", postgresOwner, err)
 		}
 		if exists {
 			continue

@@ -32,7 +32,7 @@ func TestPostgres(t *testing.T) {
 		require.NoError(t, conn.Close(t.Context()))
 	}
 
-	t.Run("KeepsDataOverRestartAndInItsFolder", func(t *testing.T) {
+	t.Run("data survives a restart, in its folder", func(t *testing.T) {
 		t.Parallel()
 		first := setup(t, PostgresConfig{})
 		url := first.URL()
@@ -48,14 +48,14 @@ func TestPostgres(t *testing.T) {
 		query(t, second, "SELECT FROM kept")
 	})
 
-	t.Run("KeepsCommitsOverKill", func(t *testing.T) {
+	t.Run("commits survive a kill", func(t *testing.T) {
 		t.Parallel()
 		server := setup(t, PostgresConfig{Ephemeral: true})
 		query(t, server, "CREATE TABLE kept ()")
 
 		require.NoError(t, server.Kill())
 		<-server.Done()
-		require.NoError(t, server.Err(), "asked for")
+		require.NoError(t, server.Err(), "a requested end is no error")
 		require.NoError(t, server.Restart(t.Context()))
 		query(t, server, "SELECT FROM kept")
 
@@ -64,7 +64,7 @@ func TestPostgres(t *testing.T) {
 		require.NoError(t, server.Stop(t.Context()), "stopping twice")
 	})
 
-	t.Run("SaysWhyItEndedByItself", func(t *testing.T) {
+	t.Run("a server that ends by itself reports the reason", func(t *testing.T) {
 		t.Parallel()
 		server := setup(t, PostgresConfig{Ephemeral: true})
 		require.NoError(t, server.processes[0].cmd.Process.Signal(syscall.SIGQUIT))
@@ -73,13 +73,13 @@ func TestPostgres(t *testing.T) {
 		require.ErrorContains(t, server.Err(), "received immediate shutdown request", "the end of the log")
 	})
 
-	t.Run("SaysWhyItDoesNotStart", func(t *testing.T) {
+	t.Run("a server that cannot start reports the reason", func(t *testing.T) {
 		t.Parallel()
 		dir := serviceDir(t)
 		data := filepath.Join(dir, "data")
 		require.NoError(t, os.Mkdir(data, 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("1\n"), 0o600))
-		_, err := keepPasswords(dir, false, postgresSuperuser, postgresOwner)
+		_, err := loadPasswords(dir, false, postgresSuperuser, postgresOwner)
 		require.NoError(t, err)
 		_, err = StartPostgres(t.Context(), PostgresConfig{Dir: dir})
 		require.ErrorContains(t, err, "PostgreSQL ended while starting: exit status")

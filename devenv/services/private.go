@@ -9,19 +9,19 @@ import (
 	"syscall"
 )
 
-// PrivateDir makes a folder that only the caller can read, or makes one that is there private: mode 0700.
+// PrivateDir creates a folder that only the caller can read, or makes an existing one private: mode 0700.
 //
-// A caller that is root runs PostgreSQL as another user, whose group may then pass through the folder without listing it:
-// mode 0710. The folder must belong to the caller, and one into which every user may write is refused.
+// If the caller is root, PostgreSQL runs as another user. Its group may enter the folder without listing it: mode 0710.
+// The folder must belong to the caller, and must not be writable for every user.
 func PrivateDir(dir string) error {
 	guest, err := unprivileged()
 	if err != nil {
-		guest = nil // [StartPostgres] reports it; the other services need no guest
+		guest = nil // [StartPostgres] reports the error; the other services need no guest
 	}
 	return privateDir(dir, guest)
 }
 
-// privateDir is [PrivateDir] with the user who may pass through; nil for none.
+// privateDir is [PrivateDir] with the user who may enter the folder; nil for none.
 func privateDir(dir string, guest *account) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("create %q: %w", filepath.Dir(dir), err)
@@ -42,7 +42,7 @@ func privateDir(dir string, guest *account) error {
 	return os.Chmod(dir, 0o710)
 }
 
-// requireOwned refuses a folder whose content another user may have put there.
+// requireOwned refuses a folder that another user may have filled.
 func requireOwned(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -51,11 +51,11 @@ func requireOwned(dir string) error {
 	owner, known := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.IsDir():
-		return errors.New("it is a file: name a folder")
+		return errors.New("the path is a file: use a folder")
 	case known && int(owner.Uid) != os.Geteuid():
-		return fmt.Errorf("it belongs to the user with the id %d: use a folder of your own", owner.Uid)
+		return fmt.Errorf("the folder belongs to the user with the id %d: use a folder of your own", owner.Uid)
 	case info.Mode()&0o002 != 0:
-		return errors.New("every user may write into it: use a folder of your own")
+		return errors.New("every user may write into the folder: use a folder of your own")
 	}
 	return nil
 }

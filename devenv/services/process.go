@@ -14,38 +14,38 @@ import (
 )
 
 const (
-	// probeInterval is the pause between two readiness probes: short, because starting is what tests wait for.
+	// probeInterval is the pause between two readiness probes. It is short, because tests wait for the start.
 	probeInterval = 25 * time.Millisecond
-	// probeTimeout bounds one readiness probe, so that a server that accepts and then hangs is asked again.
+	// probeTimeout bounds one readiness probe, so that a server that accepts and then hangs is probed again.
 	probeTimeout = 2 * time.Second
-	// stopGrace is how long a service may take to stop by itself before it is killed.
+	// stopGrace is how long a service may take to stop before it is killed.
 	stopGrace = time.Minute
-	// tailBytes and tailLines bound what an error quotes from a log.
+	// tailBytes and tailLines bound the part of a log that an error quotes.
 	tailBytes = 8 << 10
 	tailLines = 15
 )
 
 // command describes one child process.
 type command struct {
-	name string // as people call it: "PostgreSQL"
+	name string // for messages: "PostgreSQL"
 	path string
 	args []string
 	env  []string // the whole environment
 	dir  string
-	log  string // file that receives stdout and stderr; the one of the previous start is kept as log + ".1"
+	log  string // file for stdout and stderr; the file of the previous start is kept as log + ".1"
 
-	account  *account       // the user to run as; nil: the caller's
-	graceful syscall.Signal // asks it to finish what it is doing and to close its files
-	discard  syscall.Signal // ends it at once, where its data is thrown away anyway
-	orphaned syscall.Signal // what the kernel sends it when its parent is gone
+	account  *account       // the user to run as; nil is the caller
+	graceful syscall.Signal // requests an orderly shutdown
+	discard  syscall.Signal // ends the process at once, because its data is worthless
+	orphaned syscall.Signal // sent by the kernel when the parent has ended
 }
 
-// process is one running child. It is reaped as soon as it ends, whether or not anybody waits.
+// process is a running child. It is reaped as soon as it ends.
 type process struct {
 	command
 	cmd  *exec.Cmd
 	done chan struct{}
-	err  error // of Wait; readable after done is closed
+	err  error // the result of Wait; written before done is closed, read after
 }
 
 // start runs c and returns as soon as the child exists.
@@ -56,7 +56,7 @@ func start(c command) (*process, error) {
 	}
 	defer log.Close()
 
-	// What a service writes is for its own user only, wherever it writes it.
+	// The umask makes every file of the service private to its user.
 	cmd := exec.Command("/bin/sh", append([]string{"-c", `umask 077 && exec "$0" "$@"`, c.path}, c.args...)...)
 	cmd.Env, cmd.Dir = c.env, c.dir
 	cmd.Stdout, cmd.Stderr = log, log
@@ -71,11 +71,11 @@ func start(c command) (*process, error) {
 	return p, nil
 }
 
-// run starts the child, reports that, and waits for its end.
+// run starts the child, sends the result to started, and waits for the child's end.
 //
-// The goroutine stays locked to its thread on purpose: Linux sends the parent-death signal when the *thread* that
-// forked ends, and the Go runtime ends threads as it likes. A goroutine that returns while locked takes its thread
-// with it, which is right by then because the child is gone.
+// The goroutine stays locked to its thread on purpose: Linux sends the parent-death signal when the *thread* that forked
+// ends, and the Go runtime may end any thread. The thread of a goroutine that returns while locked ends with it, which is
+// harmless because the child has ended.
 func (p *process) run(started chan<- error) {
 	runtime.LockOSThread()
 	err := p.cmd.Start()
@@ -84,12 +84,12 @@ func (p *process) run(started chan<- error) {
 		return
 	}
 	p.err = p.cmd.Wait()
-	// Helpers that outlive their server go at once, while the group's id cannot yet belong to anybody else.
+	// Helpers that outlive their server are killed at once, before the system can reuse the id of the group.
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	close(p.done)
 }
 
-// ended reports whether the child is gone.
+// ended reports whether the child has ended.
 func (p *process) ended() bool {
 	select {
 	case <-p.done:
@@ -117,21 +117,21 @@ func (p *process) ready(ctx context.Context, probe func(context.Context) error) 
 		case <-p.done:
 			return p.crash("ended while starting")
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w; last answer: %w%s", p.name, context.Cause(ctx), err, p.tail())
+			return fmt.Errorf("%s is not ready: %w; last probe: %w%s", p.name, context.Cause(ctx), err, p.tail())
 		case <-tick.C:
 		}
 	}
 }
 
-// crash describes an end of the process that no caller asked for.
-func (p *process) crash(what string) error {
+// crash describes an end of the process that no caller requested.
+func (p *process) crash(event string) error {
 	if p.err != nil {
-		return fmt.Errorf("%s %s: %w%s", p.name, what, p.err, p.tail())
+		return fmt.Errorf("%s %s: %w%s", p.name, event, p.err, p.tail())
 	}
-	return fmt.Errorf("%s %s: exit status 0%s", p.name, what, p.tail())
+	return fmt.Errorf("%s %s: exit status 0%s", p.name, event, p.tail())
 }
 
-// tail returns the end of the log, ready to be appended to a message.
+// tail returns the end of the log, formatted as the end of an error message.
 func (p *process) tail() string {
 	data, err := os.ReadFile(p.log)
 	if err != nil || len(data) == 0 {
@@ -143,50 +143,50 @@ func (p *process) tail() string {
 	return fmt.Sprintf("\nend of %s:\n  %s", p.log, strings.Join(lines, "\n  "))
 }
 
-// stop asks the child to finish by a signal, kills it when it takes longer than stopGrace or than ctx allows, and
-// returns when it and everything it started are gone. A kill that had to be is reported.
+// stop sends signal to the child and waits until the child and its descendants have ended. After stopGrace, or when ctx
+// ends, it kills them and returns an error.
 func (p *process) stop(ctx context.Context, signal syscall.Signal) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
-	family := p.family()
+	below := p.descendants()
 	_ = p.cmd.Process.Signal(signal)
 	select {
 	case <-p.done:
-		return p.awaitGone(family)
+		return p.awaitEnd(below)
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("%s did not stop and was killed: %w%s", p.name, ctx.Err(), p.tail()), p.kill())
 	}
 }
 
-// kill ends the child and everything it started, and returns when all of that is gone. Helpers that left the process
-// group of the child, as PostgreSQL's backends do, are found by their parent.
+// kill kills the child and its descendants and waits until they have ended. PostgreSQL's backends have process groups of
+// their own, so kill finds descendants by their parents.
 func (p *process) kill() error {
-	family := p.family()
+	below := p.descendants()
 	if !p.ended() {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	}
-	for _, member := range family {
+	for _, member := range below {
 		member.kill()
 	}
 	<-p.done
-	return p.awaitGone(family)
+	return p.awaitEnd(below)
 }
 
-// family lists the processes below the child; none once it has ended.
-func (p *process) family() []relative {
+// descendants lists the processes below the child; none after the child has ended.
+func (p *process) descendants() []descendant {
 	if p.ended() {
 		return nil
 	}
-	return descendants(p.cmd.Process.Pid)
+	return descendantsOf(p.cmd.Process.Pid)
 }
 
-// awaitGone returns when the child's process group and its family are gone.
-func (p *process) awaitGone(family []relative) error {
+// awaitEnd returns when the child's process group and the given descendants have ended.
+func (p *process) awaitEnd(below []descendant) error {
 	group := p.cmd.Process.Pid
 	deadline := time.After(stopGrace)
 	tick := time.NewTicker(probeInterval / 5)
 	defer tick.Stop()
-	for groupAlive(group) || slices.ContainsFunc(family, relative.alive) {
+	for groupAlive(group) || slices.ContainsFunc(below, descendant.alive) {
 		select {
 		case <-deadline:
 			return fmt.Errorf("%s left processes behind that could not be killed (process group %d)", p.name, group)
@@ -196,7 +196,7 @@ func (p *process) awaitGone(family []relative) error {
 	return nil
 }
 
-// openLog starts a new log and keeps the one before it: after a crash and a restart both are wanted.
+// openLog starts a new log and keeps the previous one, because after a crash and a restart both are useful.
 func openLog(path string) (*os.File, error) {
 	if err := os.Rename(path, path+".1"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err

@@ -6,8 +6,8 @@ import (
 	"github.com/attune-go/attune/devenv/services/procfs"
 )
 
-// childAttributes gives the child a process group of its own, so that Ctrl-C in a terminal reaches only attune and a
-// kill reaches the child's helpers, and a death sentence for when its parent is gone.
+// childAttributes puts the child into a process group of its own, so that Ctrl-C in a terminal reaches only attune, and a
+// kill reaches the child's helpers. The kernel sends the child a signal when its parent ends.
 func childAttributes(c command) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Setpgid:    true,
@@ -16,30 +16,30 @@ func childAttributes(c command) *syscall.SysProcAttr {
 	}
 }
 
-// relative is a process below one of ours. The start time tells it from a later process with the same id.
-type relative struct {
+// descendant is a process below a child. The start time distinguishes it from a later process with the same id.
+type descendant struct {
 	pid     int
 	started string
 }
 
-func (r relative) alive() bool {
+func (r descendant) alive() bool {
 	stat, ok := procfs.Read(r.pid)
 	return ok && stat.Started == r.started && stat.Running()
 }
 
-func (r relative) kill() {
+func (r descendant) kill() {
 	if r.alive() {
 		_ = syscall.Kill(r.pid, syscall.SIGKILL)
 	}
 }
 
-// descendants lists the processes below pid, at any depth.
-func descendants(pid int) []relative {
-	children := map[int][]relative{}
+// descendantsOf lists the processes below pid, at any depth.
+func descendantsOf(pid int) []descendant {
+	children := map[int][]descendant{}
 	for id, stat := range procfs.All() {
-		children[stat.Parent] = append(children[stat.Parent], relative{pid: id, started: stat.Started})
+		children[stat.Parent] = append(children[stat.Parent], descendant{pid: id, started: stat.Started})
 	}
-	var found []relative
+	var found []descendant
 	for queue := []int{pid}; len(queue) > 0; queue = queue[1:] {
 		for _, child := range children[queue[0]] {
 			found = append(found, child)
@@ -49,8 +49,8 @@ func descendants(pid int) []relative {
 	return found
 }
 
-// groupAlive reports whether a process group has a member that is more than a zombie: one whose parent is slow to
-// reap it is no longer running.
+// groupAlive reports whether a process group has a member that runs. A zombie does not run; its parent may be slow to
+// reap it.
 func groupAlive(group int) bool {
 	for _, stat := range procfs.All() {
 		if stat.Group == group && stat.Running() {

@@ -4,19 +4,19 @@ package services
 
 import "syscall"
 
-// childAttributes gives the child a process group of its own. There is no parent-death signal outside Linux: when
-// attune is killed with SIGKILL, its services stay and must be ended by hand.
+// childAttributes puts the child into a process group of its own. Outside Linux there is no parent-death signal: if
+// attune is killed with SIGKILL, a person must end its services.
 func childAttributes(c command) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: c.account.credential()}
 }
 
-// relative is a process below one of ours. Without /proc only the process group is known, so there are none.
-type relative struct{}
+// descendant is a process below a child. Without /proc, attune knows only the process group, so the list is always empty.
+type descendant struct{}
 
-func (relative) alive() bool { return false }
-func (relative) kill()       {}
+func (descendant) alive() bool { return false }
+func (descendant) kill()       {}
 
-func descendants(int) []relative { return nil }
+func descendantsOf(int) []descendant { return nil }
 
 // groupAlive reports whether a process group has any member, a zombie included.
 func groupAlive(group int) bool { return syscall.Kill(-group, 0) == nil }

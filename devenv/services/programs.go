@@ -10,34 +10,34 @@ import (
 	"strings"
 )
 
-// MissingError says that a program a service needs is not installed.
+// MissingError is the error of a required program that is not installed.
 type MissingError struct {
-	Service string // "PostgreSQL", "RabbitMQ" or "Temporal"
-	Program string // "postgres"
-	Looked  string // where it was looked for
-	Advice  string // how to get it
+	Service  string // "PostgreSQL", "RabbitMQ" or "Temporal"
+	Program  string // "postgres"
+	Searched string // the searched places
+	Advice   string // how to install the program
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s cannot start: %s not found (looked %s); %s", e.Service, e.Program, e.Looked, e.Advice)
+	return fmt.Sprintf("%s cannot start: %s not found (searched %s); %s", e.Service, e.Program, e.Searched, e.Advice)
 }
 
-// installPackage advises to install a Debian package.
+// installPackage advises the installation of a Debian package.
 func installPackage(name string) string { return "run: make deps (Debian package " + name + ")" }
 
-// postgresPrograms are the two programs of one PostgreSQL installation.
+// postgresPrograms are two programs of the same PostgreSQL installation.
 type postgresPrograms struct {
 	initdb, postgres string
 }
 
-// Where Debian keeps what is not on PATH, or better not taken from there.
+// Debian's folders of programs that are not on PATH, or whose version on PATH is unsuitable.
 const (
 	debianPostgres = "/usr/lib/postgresql" // one folder per major version
 	debianRabbitMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 )
 
-// findPostgres looks on PATH, then in Debian's folders below root, newest first. A data folder that exists already can
-// only be read by the major version that made it, so Debian's folder of that version comes before everything else.
+// findPostgres searches PATH, then Debian's folders below root, newest first. Only the major version that created the
+// data can read an existing data folder, so Debian's folder of that version comes first.
 func findPostgres(root, dataVersion string) (postgresPrograms, error) {
 	folders := append(onPath("postgres"), versions(root)...)
 	if dataVersion != "" {
@@ -51,11 +51,11 @@ func findPostgres(root, dataVersion string) (postgresPrograms, error) {
 	}
 	return postgresPrograms{}, &MissingError{
 		Service: "PostgreSQL", Program: "postgres with initdb beside it", Advice: installPackage("postgresql"),
-		Looked: "on PATH and in " + root + "/*/bin",
+		Searched: "on PATH and in " + root + "/*/bin",
 	}
 }
 
-// onPath returns the folder of a program on PATH, links resolved: PostgreSQL finds its other files from there.
+// onPath returns the folder of a program on PATH, links resolved, because PostgreSQL finds its other files from there.
 func onPath(program string) []string {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -70,7 +70,7 @@ func onPath(program string) []string {
 
 // versions lists Debian's program folders, newest version first.
 func versions(root string) []string {
-	folders, _ := filepath.Glob(filepath.Join(root, "*", "bin")) // only a bad pattern fails
+	folders, _ := filepath.Glob(filepath.Join(root, "*", "bin")) // only an invalid pattern fails
 	version := func(folder string) int {
 		number, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
 		return number
@@ -79,13 +79,13 @@ func versions(root string) []string {
 	return folders
 }
 
-// rabbitPrograms are the broker's start script and the name service of Erlang.
+// rabbitPrograms are the broker's start script and Erlang's name service.
 type rabbitPrograms struct {
 	server, epmd string
 }
 
-// findRabbitMQ prefers the script inside Debian's package folder: the one Debian puts on PATH switches to the user
-// "rabbitmq" and to the folders of the system's own broker.
+// findRabbitMQ prefers the script in Debian's package folder: Debian's script on PATH switches to the user "rabbitmq" and
+// to the folders of the system's own broker.
 func findRabbitMQ(inPackage string) (rabbitPrograms, error) {
 	server := inPackage
 	if !executable(server) {
@@ -93,7 +93,7 @@ func findRabbitMQ(inPackage string) (rabbitPrograms, error) {
 		if server, err = exec.LookPath("rabbitmq-server"); err != nil {
 			return rabbitPrograms{}, &MissingError{
 				Service: "RabbitMQ", Program: "rabbitmq-server", Advice: installPackage("rabbitmq-server"),
-				Looked: "on PATH and at " + inPackage,
+				Searched: "on PATH and at " + inPackage,
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func findEpmd() (string, error) {
 	}
 	return "", &MissingError{
 		Service: "RabbitMQ", Program: "epmd", Advice: installPackage("erlang-base"),
-		Looked: "on PATH and at " + strings.Join(patterns, ", "),
+		Searched: "on PATH and at " + strings.Join(patterns, ", "),
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// install puts empty programs into root.
+// install creates empty programs in root.
 func install(t *testing.T, root string, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
@@ -28,12 +28,12 @@ func TestFindPostgres(t *testing.T) {
 		dataVersion string
 		want        string // the folder, below the root
 	}{
-		{"TheNewest", []string{"9/bin/initdb", "9/bin/postgres", "16/bin/initdb", "16/bin/postgres"}, "none", "", "16/bin"},
-		{"TheOneOnPath", []string{"16/bin/initdb", "16/bin/postgres", "mine/initdb", "mine/postgres"}, "mine", "", "mine"},
-		{"TheOneOfTheData", []string{
+		{"the newest version is found", []string{"9/bin/initdb", "9/bin/postgres", "16/bin/initdb", "16/bin/postgres"}, "none", "", "16/bin"},
+		{"the version on PATH comes before Debian's", []string{"16/bin/initdb", "16/bin/postgres", "mine/initdb", "mine/postgres"}, "mine", "", "mine"},
+		{"the version of the data comes first", []string{
 			"15/bin/initdb", "15/bin/postgres", "16/bin/initdb", "16/bin/postgres", "mine/initdb", "mine/postgres",
 		}, "mine", "15", "15/bin"},
-		{"OnlyWithInitdb", []string{"16/bin/postgres", "15/bin/initdb", "15/bin/postgres"}, "none", "", "15/bin"},
+		{"a version without initdb is skipped", []string{"16/bin/postgres", "15/bin/initdb", "15/bin/postgres"}, "none", "", "15/bin"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -46,7 +46,7 @@ func TestFindPostgres(t *testing.T) {
 		})
 	}
 
-	t.Run("FollowsLinksOnPath", func(t *testing.T) {
+	t.Run("a link on PATH is followed", func(t *testing.T) {
 		root := t.TempDir()
 		install(t, root, "15/bin/initdb", "15/bin/postgres")
 		require.NoError(t, os.Mkdir(filepath.Join(root, "local"), 0o755))
@@ -76,7 +76,7 @@ func TestMissingPrograms(t *testing.T) {
 
 	t.Setenv("ATTUNE_TEMPORAL_BIN", filepath.Join(nowhere, "none"))
 	_, err = FindTemporal(t.Context(), nil)
-	require.ErrorContains(t, err, "because ATTUNE_TEMPORAL_BIN names it")
+	require.ErrorContains(t, err, "which ATTUNE_TEMPORAL_BIN names")
 }
 
 func TestFindTemporal(t *testing.T) {
@@ -89,15 +89,15 @@ func TestFindTemporal(t *testing.T) {
 	t.Setenv("PATH", programs)
 
 	for _, installed := range []string{"programs/temporal", "tree/bin/attune-temporal", "programs/attune-temporal"} {
-		install(t, root, installed) // each goes before those already there
+		install(t, root, installed) // each one precedes the earlier ones
 		found, err := FindTemporal(t.Context(), nil)
 		require.NoError(t, err)
 		require.Equal(t, filepath.Join(root, installed), found)
 	}
 }
 
-// TestFindTemporalBeside runs copies of this program, which say what FindTemporal returns, in folders where nothing leads to
-// the server but their own place.
+// TestFindTemporalBeside runs copies of this program, which print the result of FindTemporal, in folders where only the
+// copy's own place leads to the server.
 func TestFindTemporalBeside(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -110,7 +110,7 @@ func TestFindTemporalBeside(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, link)), 0o755))
 		require.NoError(t, os.Symlink(program, filepath.Join(root, link)))
 	}
-	// find runs one of the copies in another folder.
+	// find runs a copy in another folder.
 	find := func(t *testing.T, program string) string {
 		t.Helper()
 		cmd := exec.Command(program)
@@ -120,13 +120,13 @@ func TestFindTemporalBeside(t *testing.T) {
 		return string(output)
 	}
 
-	said := find(t, filepath.Join(root, "links", "attune"))
-	require.Contains(t, said, "attune-temporal not found")
+	message := find(t, filepath.Join(root, "links", "attune"))
+	require.Contains(t, message, "attune-temporal not found")
 	for _, place := range []string{
 		strconv.Quote(filepath.Join(root, "links")), strconv.Quote(filepath.Join(root, "installed")), "PATH", "source tree",
 		"ATTUNE_TEMPORAL_BIN",
 	} {
-		require.Contains(t, said, place)
+		require.Contains(t, message, place)
 	}
 
 	install(t, root, "installed/attune-temporal", "both/attune-temporal")

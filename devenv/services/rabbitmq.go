@@ -18,29 +18,29 @@ import (
 
 const (
 	rabbitStart = 3 * time.Minute
-	// rabbitUser administers the broker. There is no other user: with one of its own, a new broker makes no "guest".
+	// rabbitUser administers the broker. It is the only user: a new broker with a configured user creates no "guest".
 	rabbitUser = "attune"
-	rabbitNode = "attune@localhost" // also names the data folder, so it never changes
+	rabbitNode = "attune@localhost" // also the name of the data folder, so it never changes
 )
 
 // RabbitMQConfig says how to run RabbitMQ.
 type RabbitMQConfig struct {
-	// Dir holds the data, the password, the configuration and the log, and is made private ([PrivateDir]). A folder with data
-	// is used as it is.
+	// Dir holds the data, the password, the configuration and the log, and is made private ([PrivateDir]). Existing data is
+	// used.
 	Dir string
 	// Port for AMQP on 127.0.0.1; 0 chooses a free one.
 	Port int
-	// PortAdvice ends the message about a port that is taken: how to choose another.
+	// PortAdvice ends the message about a taken port and says how to choose another.
 	PortAdvice string
-	// Management starts the HTTP API and the management pages too, on ManagementPort of 127.0.0.1 (0 chooses a free
-	// one). It adds about two seconds to the start.
+	// Management also starts the HTTP API and the management pages, on ManagementPort of 127.0.0.1 (0 chooses a free port).
+	// It adds about two seconds to the start.
 	Management     bool
 	ManagementPort int
-	// Ephemeral gives up what only protects against the machine going down, and Stop ends the broker at once.
+	// Ephemeral switches off protection against a crash of the machine, and makes Stop end the broker at once.
 	Ephemeral bool
 }
 
-// RabbitMQ is a running broker with one user, who has a password, reachable from this machine only.
+// RabbitMQ is a running broker. It listens on loopback and has one user with a password.
 type RabbitMQ struct {
 	service
 	config       RabbitMQConfig
@@ -52,8 +52,8 @@ type RabbitMQ struct {
 	passwords    passwords
 }
 
-// StartRabbitMQ starts RabbitMQ and returns when it accepts connections. ctx bounds the start only. Data without a password
-// is an [OldDataError].
+// StartRabbitMQ starts RabbitMQ and returns when the broker accepts connections. ctx bounds the start only. Data without
+// a password is an [OldDataError].
 func StartRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error) {
 	ctx, cancel := within(ctx, rabbitStart, "RabbitMQ")
 	defer cancel()
@@ -76,7 +76,7 @@ func StartRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error
 	if err := privateDir(dir, nil); err != nil {
 		return nil, fmt.Errorf("folder of RabbitMQ: %w", err)
 	}
-	if r.passwords, err = keepPasswords(dir, rabbitHasData(dir), rabbitUser); err != nil {
+	if r.passwords, err = loadPasswords(dir, rabbitHasData(dir), rabbitUser); err != nil {
 		return nil, err
 	}
 	ports := []*port{r.port, r.names, r.distribution}
@@ -110,10 +110,10 @@ func (r *RabbitMQ) ManagementURL() string {
 	return "http://" + r.login().String() + "@" + r.management.address()
 }
 
-// run starts the name service, then the broker, and waits until both ports answer.
+// run starts the name service, then the broker, and waits until both answer.
 //
-// Erlang would start a name service by itself, as a daemon that stays for good. The broker is kept from that and gets
-// one of its own that ends with it.
+// By default Erlang starts a name service as a daemon that stays for good. So run disables that and starts a name service
+// that ends with the broker.
 func (r *RabbitMQ) run(ctx context.Context) ([]*process, error) {
 	if err := r.configure(); err != nil {
 		return nil, err
@@ -122,17 +122,17 @@ func (r *RabbitMQ) run(ctx context.Context) ([]*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := epmd.ready(ctx, r.names.accepts); err != nil {
+	if err := epmd.ready(ctx, r.names.probe); err != nil {
 		return []*process{epmd}, err
 	}
 	server, err := start(r.command(r.name, r.programs.server, []string{"-noinput"}))
 	if err != nil {
 		return []*process{epmd}, err
 	}
-	return []*process{epmd, server}, server.ready(ctx, r.answers)
+	return []*process{epmd, server}, server.ready(ctx, r.probe)
 }
 
-// command describes a program of the broker; see rabbitmq-env in the broker's folder for what the variables mean.
+// command describes a program of the broker. The broker's own rabbitmq-env explains the variables.
 func (r *RabbitMQ) command(name, path string, args []string) command {
 	return command{
 		name: name, path: path, args: args, dir: r.config.Dir,
@@ -144,13 +144,13 @@ func (r *RabbitMQ) command(name, path string, args []string) command {
 	}
 }
 
-// environment keeps every file the broker touches in its folder and every port on loopback.
+// environment keeps every file of the broker in its folder and every port on loopback.
 func (r *RabbitMQ) environment() []string {
 	in := func(name string) string { return filepath.Join(r.config.Dir, name) }
 	return []string{
 		"PATH=" + os.Getenv("PATH"),
 		"LC_ALL=C.UTF-8",
-		"HOME=" + in("home"), // of the Erlang cookie
+		"HOME=" + in("home"), // holds the Erlang cookie
 		"ERL_EPMD_PORT=" + r.names.String(),
 		"ERL_EPMD_ADDRESS=" + loopback,
 		"ERL_AFLAGS=-start_epmd false",
@@ -158,8 +158,8 @@ func (r *RabbitMQ) environment() []string {
 		"RABBITMQ_NODENAME=" + rabbitNode,
 		"RABBITMQ_DIST_PORT=" + r.distribution.String(),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
-		// The start script replaces itself by the broker only when it is told that input is wanted; otherwise it stays
-		// in between and the broker would not be our child. "-noinput" on the command line then declines the input.
+		// With this variable the start script replaces itself by the broker; otherwise the broker would be a child of
+		// the script. "-noinput" on the command line switches the input off again.
 		"RABBITMQ_ALLOW_INPUT=true",
 		"RABBITMQ_CONF_ENV_FILE=" + in("conf/rabbitmq-env.conf"),
 		"RABBITMQ_CONFIG_FILE=" + in("conf/rabbitmq.conf"),
@@ -176,7 +176,7 @@ func (r *RabbitMQ) environment() []string {
 	}
 }
 
-// configure writes the configuration. It is written anew at every start: the ports may have changed.
+// configure writes the configuration. It does so at every start, because the ports may have changed.
 func (r *RabbitMQ) configure() error {
 	for _, folder := range []string{"home", "conf/conf.d", "generated", "schema", "data", "log"} {
 		if err := os.MkdirAll(filepath.Join(r.config.Dir, folder), 0o700); err != nil {
@@ -199,9 +199,9 @@ func (r *RabbitMQ) configure() error {
 	return r.writeCookie()
 }
 
-// settings are Erlang terms: the plain format that most people write takes the broker a second to read.
+// settings returns Erlang terms, because the broker takes a second to read its more common plain format.
 func (r *RabbitMQ) settings() string {
-	const everything = `[
+	const terms = `[
   {rabbit, [
     {tcp_listeners, [{%[1]q, %[2]s}]},
     {default_user, <<%[5]q>>}, {default_pass, <<%[6]q>>},
@@ -213,12 +213,12 @@ func (r *RabbitMQ) settings() string {
 `
 	sync := "datasync" // the default
 	if r.config.Ephemeral {
-		sync = "none" // nothing has to survive the machine
+		sync = "none" // no data has to survive a crash of the machine
 	}
-	return fmt.Sprintf(everything, loopback, r.port, r.management, sync, rabbitUser, r.passwords[rabbitUser])
+	return fmt.Sprintf(terms, loopback, r.port, r.management, sync, rabbitUser, r.passwords[rabbitUser])
 }
 
-// writeCookie gives the node a secret of its own, once: without it another node of this user could join it.
+// writeCookie creates a secret for the node once. Without it, another node of this user could join the node.
 func (r *RabbitMQ) writeCookie() error {
 	path := filepath.Join(r.config.Dir, "home", ".erlang.cookie")
 	if _, err := os.Stat(path); err == nil {
@@ -230,8 +230,8 @@ func (r *RabbitMQ) writeCookie() error {
 	return nil
 }
 
-// answers opens a connection and, if there is to be a management API, uses that.
-func (r *RabbitMQ) answers(ctx context.Context) error {
+// probe opens a connection and, with Management, calls the HTTP API.
+func (r *RabbitMQ) probe(ctx context.Context) error {
 	deadline, _ := ctx.Deadline()
 	conn, err := amqp.DialConfig(r.URL(), amqp.Config{Dial: func(network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
@@ -246,11 +246,11 @@ func (r *RabbitMQ) answers(ctx context.Context) error {
 	if err := conn.Close(); err != nil || !r.config.Management {
 		return err
 	}
-	return r.serves(ctx, "/api/vhosts")
+	return r.getPage(ctx, "/api/vhosts")
 }
 
-// accepts connects to the port and hangs up.
-func (p *port) accepts(ctx context.Context) error {
+// probe connects to the port and closes the connection.
+func (p *port) probe(ctx context.Context) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", p.address())
 	if err != nil {
 		return err
@@ -258,8 +258,8 @@ func (p *port) accepts(ctx context.Context) error {
 	return conn.Close()
 }
 
-// serves asks the management for a page.
-func (r *RabbitMQ) serves(ctx context.Context, page string) error {
+// getPage requests a page from the management server.
+func (r *RabbitMQ) getPage(ctx context.Context, page string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.ManagementURL()+page, http.NoBody)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func TestRabbitMQ(t *testing.T) {
 		stopAtEnd(t, broker.Stop)
 		return broker
 	}
-	// withQueue runs do on a durable quorum queue "kept".
+	// withQueue runs do on the durable quorum queue "kept".
 	withQueue := func(t *testing.T, broker *RabbitMQ, do func(*amqp.Channel)) {
 		t.Helper()
 		conn, err := amqp.Dial(broker.URL())
@@ -52,7 +52,7 @@ func TestRabbitMQ(t *testing.T) {
 		})
 	}
 
-	t.Run("KeepsMessagesOverRestart", func(t *testing.T) {
+	t.Run("messages survive a restart", func(t *testing.T) {
 		t.Parallel()
 		broker := setup(t, RabbitMQConfig{})
 		url := broker.URL()
@@ -62,7 +62,7 @@ func TestRabbitMQ(t *testing.T) {
 		requireMessage(t, broker, "one")
 	})
 
-	t.Run("KeepsMessagesOverKill", func(t *testing.T) {
+	t.Run("messages survive a kill", func(t *testing.T) {
 		t.Parallel()
 		broker := setup(t, RabbitMQConfig{Ephemeral: true, Management: true})
 		withQueue(t, broker, func(*amqp.Channel) {})

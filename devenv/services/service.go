@@ -9,26 +9,27 @@ import (
 	"time"
 )
 
-// startAttempts bounds the starts of a service on a port of our own choice: another process may take the port in between.
+// startAttempts bounds the starts of a service on a free port: another process may take the port between its choice and
+// the start.
 const startAttempts = 5
 
-// service is what PostgreSQL, RabbitMQ and Temporal have in common: processes that are started together, the last of
-// which is the server and decides how the service is doing.
+// service is the common part of PostgreSQL, RabbitMQ and Temporal: processes that start together. The last process is the
+// server, and the service ends with it.
 type service struct {
 	name      string
-	ephemeral bool // the data has no use once the service is stopped
+	ephemeral bool // the data is worthless after a stop
 	launch    func(context.Context) ([]*process, error)
 
-	mu        sync.Mutex // held over a whole stop, kill or restart
-	processes []*process
+	mu        sync.Mutex // held during a whole stop, kill or restart
+	processes []*process // guarded by mu
 
-	state    sync.Mutex // guards what follows; never held while waiting
+	state    sync.Mutex // guards the fields below; never held while waiting
 	done     chan struct{}
 	err      error
-	expected bool // the end was asked for
+	stopping bool // a caller has requested the end
 }
 
-// begin launches the processes; ctx bounds the launch, not the life of the service.
+// begin launches the processes. ctx bounds the launch, not the life of the service.
 func (s *service) begin(ctx context.Context) error {
 	processes, err := s.launch(ctx)
 	if err != nil {
@@ -37,18 +38,18 @@ func (s *service) begin(ctx context.Context) error {
 	s.processes = processes
 	done := make(chan struct{})
 	s.state.Lock()
-	s.done, s.err, s.expected = done, nil, false
+	s.done, s.err, s.stopping = done, nil, false
 	s.state.Unlock()
 	go s.watch(processes, done)
 	return nil
 }
 
-// watch closes done when the server ends. Companions that are left without their server are ended too.
+// watch closes done when the server has ended, and kills the remaining processes.
 func (s *service) watch(processes []*process, done chan struct{}) {
 	server := processes[len(processes)-1]
 	<-server.done
 	s.state.Lock()
-	if !s.expected {
+	if !s.stopping {
 		s.err = server.crash("ended unexpectedly")
 	}
 	s.state.Unlock()
@@ -56,25 +57,25 @@ func (s *service) watch(processes []*process, done chan struct{}) {
 	close(done)
 }
 
-// Done returns a channel that is closed when the service has ended, asked for or not. A restarted service has a new
-// one.
+// Done returns a channel that is closed when the service has ended, on request or by itself. A restarted service has a
+// new channel.
 func (s *service) Done() <-chan struct{} {
 	s.state.Lock()
 	defer s.state.Unlock()
 	return s.done
 }
 
-// Err returns why the service ended by itself, with the end of its log. It is nil while the service runs and after
-// Stop or Kill.
+// Err returns why the service ended by itself, with the end of its log. It is nil while the service runs, and after Stop
+// or Kill.
 func (s *service) Err() error {
 	s.state.Lock()
 	defer s.state.Unlock()
 	return s.err
 }
 
-// Stop lets the service finish in order, or ends it at once if it is ephemeral, and returns when its last process is
-// gone. When that takes longer than a minute or than ctx allows the service is killed, and the error says so. Stopping a
-// stopped service does nothing.
+// Stop lets the service shut down in order, or ends it at once if it is ephemeral. It returns when the last process has
+// ended. After a minute, or when ctx ends, Stop kills the service and returns an error. Stopping a stopped service does
+// nothing.
 func (s *service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,17 +87,17 @@ func (s *service) Stop(ctx context.Context) error {
 	})
 }
 
-// Kill ends every process of the service with SIGKILL, as a crash would, and returns when all are gone. What clients
-// were told is stored is still there after [service.Restart], with one exception that is RabbitMQ's: it forgets for
-// half a second what a new quorum queue is called.
+// Kill ends every process of the service with SIGKILL, like a crash, and returns when all have ended. After
+// [service.Restart], all data that was acknowledged to clients is back, with one exception: RabbitMQ forgets the name of
+// a quorum queue that is younger than half a second.
 func (s *service) Kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.end((*process).kill)
 }
 
-// Restart lets the service finish in order if it runs, ephemeral or not, and starts it again on the same ports and
-// data. After Kill it is the recovery.
+// Restart shuts a running service down in order, ephemeral or not, and starts it again on the same ports and data. After
+// Kill, it is the recovery.
 func (s *service) Restart(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,16 +107,16 @@ func (s *service) Restart(ctx context.Context) error {
 	return s.begin(ctx)
 }
 
-// end ends the processes, the server first, and waits for the watcher.
-func (s *service) end(how func(*process) error) error {
+// end ends the processes, the server first, and waits for watch.
+func (s *service) end(stop func(*process) error) error {
 	s.state.Lock()
-	s.expected = true
+	s.stopping = true
 	done := s.done
 	s.state.Unlock()
 	var errs []error
 	for _, p := range slices.Backward(s.processes) {
 		if !p.ended() {
-			errs = append(errs, how(p))
+			errs = append(errs, stop(p))
 		}
 	}
 	<-done
@@ -130,9 +131,8 @@ func killAll(processes []*process) error {
 	return errors.Join(errs...)
 }
 
-// startOn starts a service whose ports may be its own choice: when another program took one of those between the
-// choice and the start, it is started again on new ones. Ports the caller fixed are never changed,
-// nor are any once the service has run.
+// startOn starts a service. If another program takes a free port between its choice and the start, startOn tries again
+// with new ports. It never changes a port that the caller fixed, or the port of a service that has run.
 func startOn(ctx context.Context, ports []*port, begin func(context.Context) error) error {
 	for _, p := range ports {
 		if err := p.requireFree(ctx); err != nil {
@@ -157,7 +157,7 @@ func startOn(ctx context.Context, ports []*port, begin func(context.Context) err
 	}
 }
 
-// within bounds a start; a caller's earlier deadline stays.
+// within bounds a start by limit, or by the caller's earlier deadline.
 func within(ctx context.Context, limit time.Duration, name string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s took longer than %s to start", name, limit))
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Config says which services to start together. A nil one is not started.
+// Config says which services to start together. A service with a nil config is not started.
 //
-// A service without a folder of its own gets Dir/postgres, Dir/rabbitmq or Dir/temporal.
+// A service without a folder in its own config uses Dir/postgres, Dir/rabbitmq or Dir/temporal.
 type Config struct {
 	Dir      string // made private ([PrivateDir]) and locked while the services run; empty if each has a folder of its own
 	Postgres *PostgresConfig
@@ -22,22 +22,22 @@ type Config struct {
 	Temporal *TemporalConfig
 }
 
-// Set is services that were started together; those that were not asked for are nil.
+// Set holds services that were started together; a service that was not requested is nil.
 type Set struct {
 	Postgres *Postgres
 	RabbitMQ *RabbitMQ
 	Temporal *Temporal
 
-	lock *os.File // of the folder; nil for none
+	lock *os.File // of the folder; nil without a folder
 }
 
-// Start starts the services side by side and returns when all are ready. When one cannot start, the others are
-// stopped again. ctx bounds the start only.
+// Start starts the services in parallel and returns when all are ready. If one cannot start, Start stops the others. ctx
+// bounds the start only.
 //
-// A folder whose services had no passwords is an [OldDataError] that names the whole folder: the services' data belong
-// together. A folder in which another set runs is refused.
+// A folder with data but without passwords is an [OldDataError] that names the whole folder, because the services' data
+// belong together. A folder that another set uses is refused.
 func Start(ctx context.Context, config Config) (*Set, error) {
-	if err := config.refuseOld(); err != nil {
+	if err := config.requirePasswords(); err != nil {
 		return nil, err
 	}
 	lock, err := config.lock()
@@ -49,9 +49,9 @@ func Start(ctx context.Context, config Config) (*Set, error) {
 		wg    sync.WaitGroup
 		mu    sync.Mutex
 		errs  []error
-		begin = func(do func(context.Context) error) {
+		begin = func(start func(context.Context) error) {
 			wg.Go(func() {
-				if err := do(ctx); err != nil {
+				if err := start(ctx); err != nil {
 					mu.Lock()
 					defer mu.Unlock()
 					errs = append(errs, err)
@@ -79,42 +79,42 @@ func Start(ctx context.Context, config Config) (*Set, error) {
 	}
 	wg.Wait()
 	if len(errs) > 0 {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace+10*time.Second)
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace+10*time.Second)
 		defer cancel()
-		return nil, errors.Join(append(errs, set.Stop(stop))...)
+		return nil, errors.Join(append(errs, set.Stop(stopCtx))...)
 	}
 	return set, nil
 }
 
-// Stop stops all services side by side; see [Postgres.Stop].
+// Stop stops all services in parallel; see [Postgres.Stop].
 func (s *Set) Stop(ctx context.Context) error {
 	var (
 		wg   sync.WaitGroup
 		errs = make([]error, 3)
 	)
-	for i, one := range s.services() {
-		if one != nil {
-			wg.Go(func() { errs[i] = one.Stop(ctx) })
+	for i, each := range s.services() {
+		if each != nil {
+			wg.Go(func() { errs[i] = each.Stop(ctx) })
 		}
 	}
 	wg.Wait()
 	if s.lock != nil {
-		_ = s.lock.Close() // which gives the lock back
+		_ = s.lock.Close() // releases the lock
 	}
 	return errors.Join(errs...)
 }
 
-// Wait returns when a service ends by itself, with the reason, or when ctx is done, with nil.
+// Wait returns the reason when a service ends by itself, or nil when ctx ends.
 func (s *Set) Wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 3)
-	for _, one := range s.services() {
-		if one != nil {
+	for _, each := range s.services() {
+		if each != nil {
 			go func() {
 				select {
-				case <-one.Done():
-					ended <- one.Err()
+				case <-each.Done():
+					ended <- each.Err()
 				case <-ctx.Done():
 				}
 			}()
@@ -142,8 +142,8 @@ func (s *Set) services() [3]*service {
 	return all
 }
 
-// refuseOld looks for data without passwords.
-func (c Config) refuseOld() error {
+// requirePasswords returns an [OldDataError] if a service has data without passwords.
+func (c Config) requirePasswords() error {
 	if c.Postgres != nil {
 		dir := c.postgres().Dir
 		version, err := postgresVersion(dir)
@@ -162,8 +162,8 @@ func (c Config) refuseOld() error {
 	return nil
 }
 
-// lock makes the folder private and keeps other sets out of it: with ports of its own choice, a second RabbitMQ would
-// start on the data of the first. The lock ends with the process at the latest.
+// lock makes the folder private and excludes other sets: on free ports, a second RabbitMQ would start on the data of the
+// first. The lock ends with the process at the latest.
 func (c Config) lock() (*os.File, error) {
 	if c.Dir == "" {
 		return nil, nil

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// orphanVariable makes this test binary start all services in the folder it names, say so, and wait to be killed.
+	// orphanVariable makes this test binary start all services in the given folder, report that, and wait to be killed.
 	orphanVariable = "ATTUNE_SERVICES_TEST_ORPHAN"
-	// finderVariable makes it print what FindTemporal returns.
+	// finderVariable makes this test binary print the result of FindTemporal.
 	finderVariable = "ATTUNE_SERVICES_TEST_FINDER"
 )
 
@@ -46,14 +46,14 @@ func beOrphanMaker(dir string) {
 		os.Exit(1)
 	}
 	fmt.Println("ready")
-	_ = set.Wait(context.Background()) // until it is killed
+	_ = set.Wait(context.Background()) // until this process is killed
 	os.Exit(1)
 }
 
 func TestStart(t *testing.T) {
 	t.Parallel()
 
-	// orphanMaker runs this binary as the parent of all services and returns its output by lines.
+	// orphanMaker runs this binary as the parent of all services and returns its output, line by line.
 	orphanMaker := func(t *testing.T, dir string) (*exec.Cmd, *bufio.Scanner) {
 		t.Helper()
 		parent := exec.Command(os.Args[0])
@@ -67,12 +67,12 @@ func TestStart(t *testing.T) {
 	requireNothingLeft := func(t *testing.T, dir string) {
 		t.Helper()
 		var left []string
-		gone := func() bool { left = processesOf(t, dir); return len(left) == 0 }
-		require.Eventually(t, gone, 2*time.Minute, 20*time.Millisecond)
+		ended := func() bool { left = processesOf(t, dir); return len(left) == 0 }
+		require.Eventually(t, ended, 2*time.Minute, 20*time.Millisecond)
 		require.Empty(t, left)
 	}
 
-	t.Run("AKilledParentLeavesNothing", func(t *testing.T) {
+	t.Run("a killed parent leaves no process", func(t *testing.T) {
 		t.Parallel()
 		dir := serviceDir(t)
 		parent, output := orphanMaker(t, dir)
@@ -87,7 +87,7 @@ func TestStart(t *testing.T) {
 		requireNothingLeft(t, dir)
 	})
 
-	t.Run("AParentKilledWhileStartingLeavesNothing", func(t *testing.T) {
+	t.Run("a parent that is killed during the start leaves no process", func(t *testing.T) {
 		t.Parallel()
 		dir := serviceDir(t)
 		parent, _ := orphanMaker(t, dir)
@@ -101,7 +101,7 @@ func TestStart(t *testing.T) {
 		requireNothingLeft(t, dir)
 	})
 
-	t.Run("OneFailureStopsTheOthers", func(t *testing.T) {
+	t.Run("a service that cannot start stops the others", func(t *testing.T) {
 		t.Parallel()
 		dir := serviceDir(t)
 		taken, err := net.Listen("tcp4", loopback+":0")
@@ -116,7 +116,7 @@ func TestStart(t *testing.T) {
 		require.Empty(t, processesOf(t, dir))
 	})
 
-	t.Run("WaitReportsTheFirstToEnd", func(t *testing.T) {
+	t.Run("Wait reports the first service that ends", func(t *testing.T) {
 		t.Parallel()
 		set, err := Start(t.Context(), Config{Dir: serviceDir(t), Postgres: &PostgresConfig{Ephemeral: true}})
 		require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestTakenPort(t *testing.T) {
 			return err
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("a taken port of "+name+" is refused", func(t *testing.T) {
 			t.Parallel()
 			dir := serviceDir(t)
 			err := start(t.Context(), dir)

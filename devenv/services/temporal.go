@@ -21,31 +21,31 @@ const temporalStart = 2 * time.Minute
 
 // TemporalConfig says how to run a development Temporal server with the namespace "default".
 type TemporalConfig struct {
-	// Dir holds the database and the log and is made private ([PrivateDir]). A folder with a database is used as it is.
+	// Dir holds the database and the log, and is made private ([PrivateDir]). An existing database is used.
 	Dir string
-	// InMemory keeps no database: a restarted server has forgotten everything.
+	// InMemory uses no database file: a restart loses all data.
 	InMemory bool
-	// Ephemeral ends the server at once on Stop.
+	// Ephemeral makes Stop end the server at once.
 	Ephemeral bool
 	// Port of the frontend on 127.0.0.1; 0 chooses a free one.
 	Port int
-	// PortAdvice ends the message about a port that is taken: how to choose another. UIPortAdvice is for UIPort.
+	// PortAdvice ends the message about a taken port and says how to choose another. UIPortAdvice does so for UIPort.
 	PortAdvice, UIPortAdvice string
-	// UI starts the web interface too, on UIPort of 127.0.0.1 (0 chooses a free one).
+	// UI also starts the web interface, on UIPort of 127.0.0.1 (0 chooses a free port).
 	UI     bool
 	UIPort int
-	// Binary is the server program; empty looks for one as [FindTemporal] says.
+	// Binary is the server program; if empty, [FindTemporal] finds one.
 	Binary string
-	// SearchAttributes of the namespace "default": name to type, as in "QueueDepth": "Int".
+	// SearchAttributes of the namespace "default": name to type, for example "QueueDepth": "Int".
 	SearchAttributes map[string]string
 	// DynamicConfig overrides settings of the server: key to JSON value.
 	DynamicConfig map[string]string
-	// Note receives a line when starting takes unusually long because the program has to be built; nil drops it.
+	// Note receives a line when the start takes long because the program must be built; nil drops the line.
 	Note func(string)
 }
 
-// Temporal is a running Temporal server, reachable from this machine only. It knows no passwords, so every user of this
-// machine can use it.
+// Temporal is a running Temporal server. It listens on loopback and has no passwords, so every user of this machine can
+// use it.
 type Temporal struct {
 	service
 	config TemporalConfig
@@ -54,7 +54,7 @@ type Temporal struct {
 	binary string
 }
 
-// StartTemporal starts Temporal and returns when its frontend serves. ctx bounds the start only.
+// StartTemporal starts Temporal and returns when its frontend answers. ctx bounds the start only.
 func StartTemporal(ctx context.Context, config TemporalConfig) (*Temporal, error) {
 	dir, err := filepath.Abs(config.Dir)
 	if err != nil {
@@ -76,7 +76,7 @@ func StartTemporal(ctx context.Context, config TemporalConfig) (*Temporal, error
 			return nil, err
 		}
 	} else if !executable(t.binary) {
-		return nil, missingTemporal(t.binary, "there only, because it was given")
+		return nil, missingTemporal(t.binary, "only at this path, which the configuration names")
 	}
 	ctx, cancel := within(ctx, temporalStart, "Temporal")
 	defer cancel()
@@ -101,7 +101,7 @@ func (t *Temporal) UIURL() string {
 	return "http://" + t.ui.address()
 }
 
-// run starts the server and waits until the frontend and, if wanted, the web interface answer.
+// run starts the server and waits until the frontend and, with UI, the web interface answer.
 func (t *Temporal) run(ctx context.Context) ([]*process, error) {
 	server, err := start(command{
 		name: t.name, path: t.binary, args: t.arguments(), dir: t.config.Dir,
@@ -114,7 +114,7 @@ func (t *Temporal) run(ctx context.Context) ([]*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*process{server}, server.ready(ctx, t.answers)
+	return []*process{server}, server.ready(ctx, t.probe)
 }
 
 // arguments suit both attune-temporal and the `temporal` CLI, whose development server has the same flags under a
@@ -143,8 +143,8 @@ func (t *Temporal) arguments() []string {
 	return args
 }
 
-// answers asks the frontend for its health and its namespace, then knocks at the web interface.
-func (t *Temporal) answers(ctx context.Context) error {
+// probe checks the frontend's health, the namespace, and with UI the web interface.
+func (t *Temporal) probe(ctx context.Context) error {
 	c, err := client.NewLazyClient(client.Options{
 		HostPort: t.Address(),
 		Logger:   sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
@@ -156,17 +156,17 @@ func (t *Temporal) answers(ctx context.Context) error {
 	if _, err := c.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
 		return err
 	}
-	if err := t.furnished(ctx, c); err != nil {
+	if err := t.checkNamespace(ctx, c); err != nil {
 		return err
 	}
 	if t.config.UI {
-		return t.ui.accepts(ctx)
+		return t.ui.probe(ctx)
 	}
 	return nil
 }
 
-// furnished asks for the namespace and its search attributes: attune-temporal creates them once it serves.
-func (t *Temporal) furnished(ctx context.Context, c client.Client) error {
+// checkNamespace checks the namespace and its search attributes, which attune-temporal creates after its start.
+func (t *Temporal) checkNamespace(ctx context.Context, c client.Client) error {
 	describe := &workflowservice.DescribeNamespaceRequest{Namespace: client.DefaultNamespace}
 	if _, err := c.WorkflowService().DescribeNamespace(ctx, describe); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (t *Temporal) furnished(ctx context.Context, c client.Client) error {
 	}
 	for name := range t.config.SearchAttributes {
 		if _, found := present.GetCustomAttributes()[name]; !found {
-			return fmt.Errorf("search attribute %q is not there yet", name)
+			return fmt.Errorf("search attribute %q does not exist yet", name)
 		}
 	}
 	return nil

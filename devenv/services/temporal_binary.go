@@ -20,18 +20,18 @@ const (
 	modulePath       = "github.com/attune-go/attune"
 )
 
-// FindTemporal returns the program that serves Temporal. It is, in this order: the file that ATTUNE_TEMPORAL_BIN names;
-// attune-temporal beside the running program, or beside what that is a link to; attune-temporal on PATH; bin/attune-temporal
-// of attune's source tree, if the working folder is inside one; the `temporal` CLI on PATH; a fresh build in the source
-// tree. The build takes minutes the first time; note receives a line that says so.
+// FindTemporal returns the program of the Temporal server. It tries in this order: the file that ATTUNE_TEMPORAL_BIN
+// names; attune-temporal in the folder of the running program, links resolved too; attune-temporal on PATH;
+// bin/attune-temporal of attune's source tree, if the working folder is inside one; the `temporal` CLI on PATH; a new
+// build in the source tree. The first build takes minutes; note receives a line about it.
 //
-// A [MissingError] lists where it was looked for.
+// A [MissingError] lists the searched places.
 func FindTemporal(ctx context.Context, note func(string)) (string, error) {
 	if given := os.Getenv(temporalVariable); given != "" {
 		if executable(given) {
 			return filepath.Abs(given)
 		}
-		return "", missingTemporal(given, "there only, because "+temporalVariable+" names it")
+		return "", missingTemporal(given, "only at this path, which "+temporalVariable+" names")
 	}
 	beside, root := programFolders(), sourceTree()
 	for _, folder := range beside {
@@ -51,20 +51,20 @@ func FindTemporal(ctx context.Context, note func(string)) (string, error) {
 		return filepath.Abs(path)
 	}
 	if root == "" {
-		return "", missingTemporal(temporalBinary, fmt.Sprintf("beside the running program in %s, on PATH (also for the CLI %q), "+
-			"and in bin of attune's source tree, which the working folder is not in", quoted(beside), temporalCLI))
+		return "", missingTemporal(temporalBinary, fmt.Sprintf("beside the running program in %s, and on PATH (also for the CLI %q); "+
+			"the working folder is outside attune's source tree", quoted(beside), temporalCLI))
 	}
 	return buildTemporal(ctx, root, note)
 }
 
-func missingTemporal(program, looked string) error {
+func missingTemporal(program, searched string) error {
 	return &MissingError{
-		Service: "Temporal", Program: program, Looked: looked,
+		Service: "Temporal", Program: program, Searched: searched,
 		Advice: "run \"make deps\" in attune's source tree, or name the program with " + temporalVariable,
 	}
 }
 
-// programFolders are the folders of the running program: of the file that was started, and of what that is a link to.
+// programFolders lists the folders of the running program: of the started file, and of the target if that is a link.
 func programFolders() []string {
 	var folders []string
 	add := func(path string, err error) {
@@ -91,8 +91,8 @@ func quoted(folders []string) string {
 	return strings.Join(all, " and ")
 }
 
-// buildTemporal compiles the development server into bin/. It goes to a file of its own first: a half-written program
-// must not be found by anybody else.
+// buildTemporal compiles the development server into bin/. It builds into a temporary folder first, so that no other
+// process finds an incomplete program.
 func buildTemporal(ctx context.Context, root string, note func(string)) (string, error) {
 	if note != nil {
 		note("building bin/" + temporalBinary + " from devenv/temporal/; this happens once and takes some minutes")
@@ -122,7 +122,7 @@ func buildTemporal(ctx context.Context, root string, note func(string)) (string,
 	return final, nil
 }
 
-// sourceTree returns the folder with attune's go.mod at or above the working folder; empty outside of one.
+// sourceTree returns the folder of attune's go.mod at or above the working folder; empty outside the source tree.
 func sourceTree() string {
 	dir, err := os.Getwd()
 	if err != nil {

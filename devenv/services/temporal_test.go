@@ -40,7 +40,7 @@ func TestTemporal(t *testing.T) {
 		require.Equal(t, "Kept", found.GetWorkflowExecutionInfo().GetType().GetName())
 	}
 
-	t.Run("KeepsWorkflowsOverRestart", func(t *testing.T) {
+	t.Run("workflows survive a restart", func(t *testing.T) {
 		t.Parallel()
 		server := setup(t, TemporalConfig{})
 		address := server.Address()
@@ -50,7 +50,7 @@ func TestTemporal(t *testing.T) {
 		requireKept(t, server)
 	})
 
-	t.Run("KeepsWorkflowsOverKill", func(t *testing.T) {
+	t.Run("workflows survive a kill", func(t *testing.T) {
 		t.Parallel()
 		server := setup(t, TemporalConfig{})
 		begin(t, server)
@@ -60,7 +60,7 @@ func TestTemporal(t *testing.T) {
 		requireKept(t, server)
 	})
 
-	t.Run("ServesTheWebInterfaceAndSearchAttributes", func(t *testing.T) {
+	t.Run("the web interface and the search attributes exist", func(t *testing.T) {
 		t.Parallel()
 		server := setup(t, TemporalConfig{
 			InMemory: true, UI: true, SearchAttributes: map[string]string{"QueueDepth": "Int"},

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logger writes to standard error, without stack traces: the server logs those for what is only a lost race.
+// logger writes to standard error without stack traces, because the server logs one for every lost race.
 type logger struct {
 	log.Logger
 	level zap.AtomicLevel
@@ -37,5 +37,5 @@ func newLogger(level string) (logger, error) {
 	return logger{Logger: log.NewZapLogger(built), level: parsed}, nil
 }
 
-// silence keeps back everything up to errors. The services of Temporal complain a lot while one after the other stops.
+// silence drops every line up to level error: Temporal's services log many errors while they stop one after the other.
 func (l logger) silence() { l.level.SetLevel(zapcore.DPanicLevel) }

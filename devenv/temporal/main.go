@@ -1,12 +1,12 @@
 // Command attune-temporal is a Temporal server for development and tests: frontend, history, matching and the internal
-// worker in one process on SQLite, with the web interface beside them.
+// worker in one process on SQLite, with the web interface.
 //
-// It is a module of its own so that attune itself does not depend on the server. Limits on the size of histories and
-// payloads are those of production, so what fails there fails here; only rates are raised, because they protect shared
-// clusters and not a program under test.
+// It is a separate module, so that attune does not depend on the server. The limits on the size of histories and payloads
+// are those of production, so that tests reach them too. Only rate limits are raised, because they protect shared
+// clusters.
 //
-// It prints one line when it accepts requests, ends with status 0 on SIGINT or SIGTERM, and with status 1 and a message
-// when it cannot start.
+// The command prints one line when it accepts requests. It exits with status 0 on SIGINT or SIGTERM, and with status 1
+// and a message when it cannot start.
 package main
 
 import (
@@ -49,7 +49,7 @@ func exit(err error) {
 	os.Exit(1)
 }
 
-// serve runs everything until ctx is done.
+// serve runs the server until ctx ends.
 func serve(ctx context.Context, o options) error {
 	if err := o.choosePorts(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func serve(ctx context.Context, o options) error {
 		fmt.Println(o.summary())
 		<-ctx.Done()
 	} else if ctx.Err() != nil {
-		err = nil // asked to end while starting
+		err = nil // ctx ended during the start
 	}
 	logger.silence()
 	stopUI()
@@ -81,7 +81,7 @@ func serve(ctx context.Context, o options) error {
 	return err
 }
 
-// startUI serves the web interface, if one is wanted, and returns what ends it.
+// startUI serves the web interface, unless it is disabled, and returns a function that stops it.
 func startUI(o options) (stop func()) {
 	if o.uiPort == 0 {
 		return func() {}
@@ -94,7 +94,7 @@ func startUI(o options) (stop func()) {
 		DefaultNamespace:    o.namespaces[0],
 		DisableNewsFetch:    true,
 		HideLogs:            true,
-		// Without TLS a browser sends the forgery token back only if its cookie may travel unencrypted.
+		// Without TLS, a browser returns the CSRF token only if its cookie is allowed over plain HTTP.
 		CORS: uiconfig.CORS{CookieInsecure: true},
 	}))
 	go func() {

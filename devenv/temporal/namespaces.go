@@ -22,8 +22,8 @@ const (
 	retryInterval = 20 * time.Millisecond
 )
 
-// createNamespaces puts the namespaces into the database that are not there yet. It does that before the server runs:
-// a client that asks for a namespace too early would have the server remember for a second that there is none.
+// createNamespaces creates the missing namespaces in the database before the server runs: a client that uses a namespace
+// too early would make the server cache for a second that the namespace does not exist.
 func createNamespaces(database *config.SQL, o options) error {
 	for _, name := range o.namespaces {
 		namespace, err := sqliteschema.NewNamespaceConfig(clusterName, name, false, o.searchAttributes)
@@ -38,7 +38,7 @@ func createNamespaces(database *config.SQL, o options) error {
 	return nil
 }
 
-// ready waits until the frontend serves. Namespaces of an earlier run then get the search attributes they lack.
+// ready waits until the frontend answers. Then it adds missing search attributes to existing namespaces.
 func ready(ctx context.Context, o options) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -48,7 +48,7 @@ func ready(ctx context.Context, o options) error {
 	}
 	defer conn.Close()
 	if err := retry(ctx, func() error { return healthy(ctx, conn) }); err != nil {
-		return fmt.Errorf("the frontend does not serve within %s: %w", readyTimeout, err)
+		return fmt.Errorf("the frontend does not answer within %s: %w", readyTimeout, err)
 	}
 	for _, name := range o.namespaces {
 		err := retry(ctx, func() error { return addSearchAttributes(ctx, conn, name, o.searchAttributes) })
@@ -60,20 +60,20 @@ func ready(ctx context.Context, o options) error {
 }
 
 func healthy(ctx context.Context, conn *grpc.ClientConn) error {
-	answer, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{
+	reply, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{
 		Service: workflowservice.WorkflowService_ServiceDesc.ServiceName,
 	})
 	if err != nil {
 		return err
 	}
-	if answer.Status != grpc_health_v1.HealthCheckResponse_SERVING {
-		return fmt.Errorf("its health is %s", answer.Status)
+	if reply.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		return fmt.Errorf("the frontend's health is %s", reply.Status)
 	}
 	return nil
 }
 
-// addSearchAttributes adds those the namespace does not have. One that it has with another type is an error: types
-// cannot be changed.
+// addSearchAttributes adds the missing search attributes to a namespace. An attribute that exists with another type is an
+// error, because types cannot change.
 func addSearchAttributes(
 	ctx context.Context, conn *grpc.ClientConn, namespace string, wanted map[string]enumspb.IndexedValueType,
 ) error {
@@ -100,10 +100,10 @@ func addSearchAttributes(
 	return err
 }
 
-// permanent is an error that trying again does not change.
+// permanent is an error that a retry does not change.
 type permanent struct{ error }
 
-// retry calls do until it succeeds, fails for good, or ctx is done.
+// retry calls do until it succeeds, the error is permanent, or ctx ends.
 func retry(ctx context.Context, do func() error) error {
 	tick := time.NewTicker(retryInterval)
 	defer tick.Stop()

@@ -19,10 +19,10 @@ const (
 	defaultUIPort    = 8233
 	defaultShards    = 4
 	defaultRetention = 72 * time.Hour
-	minRetention     = 24 * time.Hour // what a namespace must keep closed workflows for, by the server's own rule
+	minRetention     = 24 * time.Hour // the server's minimum for closed workflows
 )
 
-// options are what the command line says.
+// options are the options of the command line.
 type options struct {
 	ip               string
 	port             int // of the frontend
@@ -49,16 +49,16 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.SetOutput(output)
 	flags.StringVar(&o.ip, "ip", "127.0.0.1", "`address` the frontend and the web interface listen on")
 	flags.IntVar(&o.port, "port", defaultPort, "`port` of the frontend; 0 chooses a free one")
-	flags.IntVar(&o.uiPort, "ui-port", defaultUIPort, "`port` of the web interface; 0 serves none")
-	headless := flags.Bool("headless", false, "serve no web interface")
-	flags.StringVar(&o.dbFilename, "db-filename", "", "SQLite `file`, created if needed; empty keeps everything in memory")
+	flags.IntVar(&o.uiPort, "ui-port", defaultUIPort, "`port` of the web interface; 0 disables it")
+	headless := flags.Bool("headless", false, "disable the web interface")
+	flags.StringVar(&o.dbFilename, "db-filename", "", "SQLite `file`, created if needed; empty: in memory")
 	flags.IntVar(&o.shards, "shards", defaultShards, "history shards of a new database; an existing one keeps its `number`")
 	flags.Func("namespace", "`name` of a namespace to create; may be repeated (default \"default\")", o.addNamespace)
 	flags.Func("search-attribute", "search attribute of these namespaces as `Name=Type`; may be repeated", o.addSearchAttribute)
 	flags.DurationVar(&o.retention, "retention", defaultRetention, "how long these namespaces keep closed workflows")
 	flags.StringVar(&o.logLevel, "log-level", "error", "debug, info, warn or error")
 	flags.Func("dynamic-config-value", "server setting as `key=JSON`; may be repeated", o.addDynamicConfig)
-	flags.BoolVar(&o.version, "version", false, "print the version of the server and end")
+	flags.BoolVar(&o.version, "version", false, "print the version of the server and exit")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -82,7 +82,7 @@ func (o *options) validate(rest []string) error {
 	case o.uiPort < 0 || o.uiPort > 65535:
 		return fmt.Errorf("--ui-port %d is not a port", o.uiPort)
 	case o.shards < 1:
-		return fmt.Errorf("--shards %d: at least 1 is needed", o.shards)
+		return fmt.Errorf("--shards %d: use at least 1", o.shards)
 	case o.retention < minRetention:
 		return fmt.Errorf("--retention %s: the server's minimum is %s", o.retention, minRetention)
 	}
@@ -125,7 +125,7 @@ func (o *options) addDynamicConfig(value string) error {
 	return nil
 }
 
-// number turns JSON numbers, at any depth, into int where they are whole: the server takes no float for an int.
+// number converts JSON numbers, at any depth, into int if they are whole: the server accepts no float for an int.
 func number(value any) any {
 	switch value := value.(type) {
 	case json.Number:
@@ -146,10 +146,10 @@ func number(value any) any {
 	return value
 }
 
-// frontend is the address clients use.
+// frontend returns the address for clients.
 func (o *options) frontend() string { return net.JoinHostPort(o.ip, strconv.Itoa(o.port)) }
 
-// summary is the line that says everything is ready.
+// summary returns the line that reports the successful start.
 func (o *options) summary() string {
 	database := "in memory"
 	if o.dbFilename != "" {

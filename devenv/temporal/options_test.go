@@ -36,14 +36,14 @@ func TestParseOptions(t *testing.T) {
 	}
 }
 
-func TestParseOptionsRefuses(t *testing.T) {
+func TestParseOptions_Invalid(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ args, complaint string }{
+	for _, tt := range []struct{ args, want string }{
 		{"extra", `unexpected argument "extra"`},
 		{"--ip localhost", `"localhost" is not an IP address`},
 		{"--port 70000", "70000 is not a port"},
 		{"--ui-port -1", "-1 is not a port"},
-		{"--shards 0", "at least 1 is needed"},
+		{"--shards 0", "use at least 1"},
 		{"--retention 1h", "minimum is 24h"},
 		{"--namespace=", "needs a name"},
 		{"--search-attribute Depth", "write it as Name=Type"},
@@ -54,8 +54,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		t.Run(tt.args, func(t *testing.T) {
 			t.Parallel()
 			_, err := parseOptions(strings.Fields(tt.args), io.Discard)
-			if err == nil || !strings.Contains(err.Error(), tt.complaint) {
-				t.Fatalf("got %v, want something with %q", err, tt.complaint)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want an error with %q", err, tt.want)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// choosePorts checks the ports the user named and picks the others.
+// choosePorts checks the ports that the user chose and reserves the others.
 func (o *options) choosePorts() error {
 	if o.port != 0 {
 		if err := requireFree(o.ip, o.port, "frontend", "--port"); err != nil {
@@ -34,23 +34,24 @@ func (o *options) choosePorts() error {
 	return nil
 }
 
-// requireFree fails if the server could not listen on the port. The server itself would end with a stack trace.
-func requireFree(ip string, port int, what, flag string) error {
+// requireFree fails if the server could not listen on the port. The server itself would exit with a stack trace.
+func requireFree(ip string, port int, service, flag string) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("port %d of the %s is taken on %s; choose another with %s", port, what, ip, flag)
+			return fmt.Errorf("port %d of the %s is taken on %s; choose another with %s", port, service, ip, flag)
 		}
-		return fmt.Errorf("port %d of the %s: %w", port, what, err)
+		return fmt.Errorf("port %d of the %s: %w", port, service, err)
 	}
 	return listener.Close()
 }
 
-// reservePort returns a free loopback port. No other process is given the port before the server listens on it.
+// reservePort returns a free loopback port that no other process gets before the server listens on it.
 //
-// On Linux the reserving socket is bound but never listens, and it stays until the process ends: the kernel gives its
-// port to no one who asks for any, while the server, which names it, may have it because both sockets allow reuse.
-// Other systems do not let two sockets share a port like that; there it is only looked up.
+// On Linux the reserving socket is bound, never listens, and stays open until the process ends. The kernel gives its port
+// to no process that requests any free port. The server requests this port by number and gets it, because both sockets
+// allow reuse. Other systems do not let two sockets share a port in this way; there reservePort closes the socket at
+// once.
 func reservePort() (int, error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {

@@ -26,8 +26,8 @@ const (
 	clusterName = "active"
 )
 
-// newServer puts the four services of Temporal into one process. They find each other by fixed addresses, so there is
-// no membership protocol and no port for one; nor are there ports for metrics and profiles.
+// newServer runs the four services of Temporal in one process. They find each other by fixed addresses, so the server
+// needs no ports for membership, and none for metrics and profiles.
 func newServer(o options, logger log.Logger) (temporal.Server, error) {
 	database, err := o.database()
 	if err != nil {
@@ -53,10 +53,10 @@ func newServer(o options, logger log.Logger) (temporal.Server, error) {
 
 func local(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
 
-// database describes the SQLite database, with a schema in it.
+// database describes the SQLite database and creates its schema.
 //
-// A file is kept in WAL mode: what a workflow was told is stored survives the process at any moment, and the disk is
-// flushed only at checkpoints, which is enough unless the machine goes down.
+// A database file uses WAL mode. Acknowledged writes survive a crash of the process at any moment. The disk is flushed
+// only at checkpoints, so the last writes may be lost when the machine crashes.
 func (o options) database() (*config.SQL, error) {
 	if o.dbFilename == "" {
 		return &config.SQL{
@@ -79,8 +79,8 @@ func (o options) database() (*config.SQL, error) {
 	return database, setupFile(database, path)
 }
 
-// setupFile creates a new database under another name first, so that an interrupted start leaves no database without
-// its tables.
+// setupFile creates a new database under a temporary name, so that an interrupted start leaves no database without
+// tables.
 func setupFile(database *config.SQL, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -144,27 +144,27 @@ func (o options) config(database *config.SQL) *config.Config {
 	}
 }
 
-// settings raise what limits rates and make namespaces and search attributes usable as soon as they are created. They
-// leave every limit on size and number alone. The command line has the last word.
+// settings raises the rate limits, and makes namespaces and search attributes usable as soon as they are created. It
+// keeps every limit on size and number. The command line overrides it.
 func (o options) settings() dynamicconfig.StaticClient {
-	const plenty = 100_000
+	const highRate = 100_000
 	settings := dynamicconfig.StaticClient{
-		dynamicconfig.FrontendPersistenceMaxQPS.Key(): plenty,
-		dynamicconfig.HistoryPersistenceMaxQPS.Key():  plenty,
-		dynamicconfig.MatchingPersistenceMaxQPS.Key(): plenty,
-		dynamicconfig.WorkerPersistenceMaxQPS.Key():   plenty,
+		dynamicconfig.FrontendPersistenceMaxQPS.Key(): highRate,
+		dynamicconfig.HistoryPersistenceMaxQPS.Key():  highRate,
+		dynamicconfig.MatchingPersistenceMaxQPS.Key(): highRate,
+		dynamicconfig.WorkerPersistenceMaxQPS.Key():   highRate,
 
-		dynamicconfig.VisibilityPersistenceMaxReadQPS.Key():  plenty,
-		dynamicconfig.VisibilityPersistenceMaxWriteQPS.Key(): plenty,
+		dynamicconfig.VisibilityPersistenceMaxReadQPS.Key():  highRate,
+		dynamicconfig.VisibilityPersistenceMaxWriteQPS.Key(): highRate,
 
-		dynamicconfig.FrontendRPS.Key():                                                        plenty,
-		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():                                 plenty,
-		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key():                       plenty,
-		dynamicconfig.FrontendNamespaceReplicationInducingAPIsRPS.Key():                        plenty, // RegisterNamespace
-		dynamicconfig.FrontendMaxNamespaceNamespaceReplicationInducingAPIsRPSPerInstance.Key(): plenty,
+		dynamicconfig.FrontendRPS.Key():                                                        highRate,
+		dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():                                 highRate,
+		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key():                       highRate,
+		dynamicconfig.FrontendNamespaceReplicationInducingAPIsRPS.Key():                        highRate, // RegisterNamespace
+		dynamicconfig.FrontendMaxNamespaceNamespaceReplicationInducingAPIsRPSPerInstance.Key(): highRate,
 
-		dynamicconfig.MatchingRPS.Key(): plenty,
-		dynamicconfig.HistoryRPS.Key():  plenty,
+		dynamicconfig.MatchingRPS.Key(): highRate,
+		dynamicconfig.HistoryRPS.Key():  highRate,
 
 		dynamicconfig.NamespaceCacheRefreshInterval.Key():           time.Second,
 		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,

@@ -17,11 +17,11 @@ const (
 	rabbitAPIVariable = "ATTUNE_TEST_RABBITMQ_API"
 )
 
-// AMQP returns the address of an empty vhost of the test's own. It is deleted with everything in it when the test ends.
+// AMQP returns the address of a new, empty vhost. The vhost is deleted when the test ends.
 func AMQP(t testing.TB) string {
 	t.Helper()
 	broker, api := rabbitMQ(t)
-	name := "test_" + plain(t.Name(), 40) + "_" + strings.ToLower(rand.Text()[:10])
+	name := "test_" + sanitize(t.Name(), 40) + "_" + strings.ToLower(rand.Text()[:10])
 	if err := api.put(t.Context(), name); err != nil {
 		t.Fatalf("create the test's vhost: %v", err)
 	}
@@ -36,12 +36,12 @@ func AMQP(t testing.TB) string {
 	return broker.String()
 }
 
-// rabbitMQ returns the broker's address and its management API.
+// rabbitMQ returns the address of the broker and its management API.
 func rabbitMQ(t testing.TB) (*url.URL, managementAPI) {
 	t.Helper()
-	address, api := existing(amqpVariable), os.Getenv(rabbitAPIVariable)
+	address, api := external(amqpVariable), os.Getenv(rabbitAPIVariable)
 	if address == "" {
-		shared := ask(t, "rabbitmq")
+		shared := requestService(t, "rabbitmq")
 		address, api = shared.URL, shared.Admin
 	}
 	broker, err := url.Parse(address)
@@ -54,8 +54,8 @@ func rabbitMQ(t testing.TB) (*url.URL, managementAPI) {
 	return broker, managementAPI(strings.TrimSuffix(api, "/"))
 }
 
-// managementAPI is the address of RabbitMQ's management, credentials included. Its vhost calls take some tens of
-// milliseconds where rabbitmqctl takes seconds.
+// managementAPI is the address of RabbitMQ's management, with credentials. Its vhost calls take tens of milliseconds;
+// rabbitmqctl takes seconds.
 type managementAPI string
 
 func (a managementAPI) put(ctx context.Context, vhost string) error {
@@ -71,7 +71,7 @@ func (a managementAPI) call(ctx context.Context, method, vhost string) error {
 	if err != nil {
 		return err
 	}
-	request.Close = true // a connection that was kept may be one that the broker is just closing, and neither call is tried again
+	request.Close = true // the broker may be closing an idle connection, and the calls are not retried
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("%w; for a broker of your own set %s to its management API", err, rabbitAPIVariable)

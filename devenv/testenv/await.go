@@ -14,9 +14,9 @@ import (
 	"github.com/attune-go/attune/devenv/services/procfs"
 )
 
-// Await waits until no keeper of a finished run of this user is alive and nothing such a keeper started is. It returns
-// what is left when ctx is done. Runs that still go on are none of its business. What a killed keeper left on disk is
-// deleted.
+// Await waits until every daemon of this user's finished runs, and every process that such a daemon started, has ended.
+// It deletes the files of killed daemons. When ctx ends, Await returns the remaining processes. It ignores unfinished
+// runs.
 func Await(ctx context.Context) (left []string, err error) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -33,7 +33,7 @@ func Await(ctx context.Context) (left []string, err error) {
 	}
 }
 
-// leftovers lists the keepers of finished runs and the processes such runs left.
+// leftovers lists the daemons and other processes of finished runs.
 func leftovers() ([]string, error) {
 	locks, err := filepath.Glob(filepath.Join(os.TempDir(), namePrefix+strconv.Itoa(os.Getuid())+"-*.lock"))
 	if err != nil {
@@ -54,12 +54,12 @@ func leftovers() ([]string, error) {
 	return left, nil
 }
 
-// remains lists the processes of a finished run that are alive. Without any, it deletes the files of the run.
+// remains lists the live processes of a finished run. Without any, it deletes the files of the run.
 func (r run) remains() ([]string, error) {
 	lock, err := r.acquire()
 	switch {
 	case errors.Is(err, errLocked):
-		return append([]string{"the keeper of " + r.base}, r.processes()...), nil
+		return append([]string{"the daemon of " + r.base}, r.processes()...), nil
 	case err != nil:
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (r run) remains() ([]string, error) {
 	return nil, r.remove()
 }
 
-// processes lists the processes that work inside the folder of the run.
+// processes lists the processes whose working folder is inside the folder of the run.
 func (r run) processes() []string {
 	var found []string
 	for pid, stat := range procfs.All() {
@@ -78,7 +78,7 @@ func (r run) processes() []string {
 		if err != nil || !stat.Running() || !strings.HasPrefix(folder, r.base+string(filepath.Separator)) {
 			continue
 		}
-		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may end meanwhile
+		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // the process may end meanwhile
 		found = append(found, fmt.Sprintf("process %d: %s", pid, strings.ReplaceAll(string(command), "\x00", " ")))
 	}
 	slices.Sort(found)

@@ -16,7 +16,7 @@ import (
 )
 
 func TestAwait(t *testing.T) {
-	// finishedRun leaves the files of a run whose go command is gone, and returns its lock.
+	// finishedRun leaves the files of a run whose go command has ended, and returns its lock.
 	finishedRun := func(t *testing.T) string {
 		t.Helper()
 		t.Setenv("TMPDIR", t.TempDir())
@@ -29,7 +29,7 @@ func TestAwait(t *testing.T) {
 		return base + ".lock"
 	}
 
-	t.Run("DeletesWhatAKilledKeeperLeft", func(t *testing.T) {
+	t.Run("the files of a killed daemon are deleted", func(t *testing.T) {
 		finishedRun(t)
 		left, err := testenv.Await(t.Context())
 		require.NoError(t, err)
@@ -39,7 +39,7 @@ func TestAwait(t *testing.T) {
 		require.Empty(t, files)
 	})
 
-	t.Run("ReportsAKeeperThatStays", func(t *testing.T) {
+	t.Run("a daemon that stays is reported", func(t *testing.T) {
 		path := finishedRun(t)
 		lock, err := os.OpenFile(path, os.O_RDWR, 0)
 		require.NoError(t, err)
@@ -51,6 +51,6 @@ func TestAwait(t *testing.T) {
 		left, err := testenv.Await(ctx)
 		require.NoError(t, err)
 		require.Len(t, left, 1)
-		require.Contains(t, left[0], "the keeper of ")
+		require.Contains(t, left[0], "the daemon of ")
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/attune-go/attune/devenv/services"
 )
 
-// Own starts services for this test alone, so that it may stop, kill and restart them. They keep their data over a
-// restart, but not over the machine going down. At the end of the test they are stopped and their data is deleted.
+// Own starts services for this test alone, so that it may stop, kill and restart them. Their data survives a restart of
+// the service, but not of the machine. When the test ends, the services are stopped and their data is deleted.
 //
 //	set := testenv.Own(t, services.Config{RabbitMQ: &services.RabbitMQConfig{}})
 //	require.NoError(t, set.RabbitMQ.Kill())
@@ -45,10 +45,10 @@ func Own(t testing.TB, config services.Config) *services.Set {
 	return set
 }
 
-// ownDir is inside the folder of the run, so that the keeper deletes what a killed test leaves.
+// ownDir returns a folder inside the folder of the run, so that the daemon deletes the data of a killed test.
 func ownDir(t testing.TB) string {
 	t.Helper()
-	ask(t, "folder")
+	requestService(t, "folder")
 	dir, err := os.MkdirTemp(currentRun().base, "own-")
 	if err == nil {
 		err = services.PrivateDir(dir)

@@ -22,28 +22,28 @@ const (
 	cleanupTimeout   = 2 * time.Minute
 )
 
-// existing is the address of a service that runs already: from the tests' own variable, or from the one attune itself reads.
-func existing(variable string) string {
+// external returns the address of an external service from the tests' own variable, or from the variable that attune
+// reads; empty if neither is set.
+func external(variable string) string {
 	general := strings.Replace(variable, "ATTUNE_TEST_TEMPORAL_", "TEMPORAL_", 1)
 	general = strings.Replace(general, "ATTUNE_TEST_", "ATTUNE_", 1)
 	return cmp.Or(os.Getenv(variable), os.Getenv(general))
 }
 
-// Template is a database that is made once per run and then copied for every test, which takes milliseconds.
+// Template is a database that is created once per run and copied for every test, which takes milliseconds.
 type Template struct {
-	// Name tells templates apart; two with one name must be the same.
+	// Name identifies the template; templates with the same name must be the same.
 	Name string
-	// Version changes when what Migrate does changes, for instance a hash of the migration files. It matters only on a
-	// server that outlives the run (ATTUNE_TEST_POSTGRES_URL): there a template is used again by later runs. Without
-	// it every run makes its own.
+	// Version changes when the effect of Migrate changes, for example a hash of the migration files. It matters only on an
+	// external server, where later runs use a template again. Without a version, every run creates its own template.
 	Version string
-	// Migrate fills the database at url. It must leave no connection open.
+	// Migrate fills the database at url. It must close its connections.
 	Migrate func(ctx context.Context, url string) error
 }
 
-// Postgres returns the address of a database of the test's own: a copy of the template, or empty without one. It is
-// dropped when the test ends, with the connections that are open. Its user owns it and is no superuser, unless the tests
-// were given a server: then its user is the one in the server's address.
+// Postgres returns the address of a new database: a copy of the template, or an empty database without a template. The
+// database is dropped when the test ends, even with open connections. Its user owns the database and is no superuser; on
+// an external server, its user is the user of the server's address.
 func Postgres(t testing.TB, template ...Template) string {
 	t.Helper()
 	s := postgresServer(t)
@@ -59,8 +59,8 @@ func Postgres(t testing.TB, template ...Template) string {
 	return s.create(t, admin, source)
 }
 
-// CopyPostgres returns the address of one more database of the test's own: a copy of the one at address as it is now. No process
-// may be connected to that one.
+// CopyPostgres returns the address of a new database: a copy of the database at the address, to which no process may be
+// connected. The copy is dropped when the test ends.
 func CopyPostgres(t testing.TB, address string) string {
 	t.Helper()
 	s := postgresServer(t)
@@ -76,32 +76,33 @@ func CopyPostgres(t testing.TB, address string) string {
 	return s.create(t, admin, pgx.Identifier{source.Database}.Sanitize())
 }
 
-// create makes a database as a copy of another one, and drops it when the test ends.
+// create creates a database as a copy of another database, and drops the copy when the test ends.
 func (s server) create(t testing.TB, admin *pgx.Conn, source string) (address string) {
 	t.Helper()
 	name := databaseName(t.Name())
-	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+source+s.owned()); err != nil {
+	create := "CREATE DATABASE " + name + " TEMPLATE " + source + s.ownerClause()
+	if _, err := admin.Exec(t.Context(), create); err != nil {
 		t.Fatalf("create the test's database: %v", err)
 	}
 	t.Cleanup(func() { dropDatabase(t, s.admin, name) })
 	return withDatabase(t, s.url, name)
 }
 
-// server is a PostgreSQL server, with the addresses of the user whose databases tests get and of a user who may create
-// databases. A server that the tests were given has one address for both.
+// server is a PostgreSQL server. url has the user that owns the tests' databases, and admin a user who may create
+// databases. An external server has one address for both.
 type server struct{ url, admin string }
 
 func postgresServer(t testing.TB) server {
 	t.Helper()
-	if given := existing(postgresVariable); given != "" {
-		return server{url: given, admin: given}
+	if address := external(postgresVariable); address != "" {
+		return server{url: address, admin: address}
 	}
-	shared := ask(t, "postgres")
+	shared := requestService(t, "postgres")
 	return server{url: shared.URL, admin: shared.Admin}
 }
 
-// owned ends the statement that creates a database: it belongs to the user of the tests.
-func (s server) owned() string {
+// ownerClause is the end of the statement that creates a database for the user of the tests.
+func (s server) ownerClause() string {
 	parsed, err := url.Parse(s.url)
 	if err != nil || s.url == s.admin {
 		return ""
@@ -124,8 +125,8 @@ func dropDatabase(t testing.TB, address, name string) {
 	}
 }
 
-// prepare makes the template unless it is there, and returns its name. The advisory lock makes one test binary of all
-// that run do it, the mark as a template says that it is complete.
+// prepare creates the template unless it exists, and returns the name of its database. An advisory lock makes one test
+// binary create the template. The template flag of the database means that it is complete.
 func (m Template) prepare(t testing.TB, admin *pgx.Conn, s server) string {
 	t.Helper()
 	name := m.database()
@@ -139,23 +140,23 @@ func (m Template) prepare(t testing.TB, admin *pgx.Conn, s server) string {
 	var complete bool
 	const find = "SELECT coalesce((SELECT datistemplate FROM pg_database WHERE datname = $1), false)"
 	if err := admin.QueryRow(t.Context(), find, name).Scan(&complete); err != nil {
-		t.Fatalf("look for template %q: %v", m.Name, err)
+		t.Fatalf("find template %q: %v", m.Name, err)
 	}
 	if !complete {
-		if err := m.make(t.Context(), admin, name, s.owned(), withDatabase(t, s.url, name)); err != nil {
-			t.Fatalf("make template %q: %v", m.Name, err)
+		if err := m.create(t.Context(), admin, name, s.ownerClause(), withDatabase(t, s.url, name)); err != nil {
+			t.Fatalf("create template %q: %v", m.Name, err)
 		}
 	}
-	// After a failure the lock ends with the connection.
+	// If the unlock fails, the lock ends with the connection.
 	if _, err := admin.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", key); err != nil {
 		t.Fatalf("unlock template %q: %v", m.Name, err)
 	}
 	return name
 }
 
-func (m Template) make(ctx context.Context, admin *pgx.Conn, name, owned, at string) error {
+func (m Template) create(ctx context.Context, admin *pgx.Conn, name, ownerClause, at string) error {
 	for _, statement := range []string{
-		"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name + owned,
+		"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name + ownerClause,
 	} {
 		if _, err := admin.Exec(ctx, statement); err != nil {
 			return err
@@ -168,7 +169,7 @@ func (m Template) make(ctx context.Context, admin *pgx.Conn, name, owned, at str
 	return err
 }
 
-// database is the name of the template's database.
+// database returns the name of the template's database.
 func (m Template) database() string {
 	version := m.Version
 	if version == "" {
@@ -178,13 +179,13 @@ func (m Template) database() string {
 	return "attune_template_" + hex.EncodeToString(sum[:8])
 }
 
-// databaseName carries enough of the test's name to recognize it in a list.
+// databaseName contains a part of the test's name, for a person who lists the databases.
 func databaseName(test string) string {
-	return "test_" + plain(test, 30) + "_" + strings.ToLower(rand.Text()[:10])
+	return "test_" + sanitize(test, 30) + "_" + strings.ToLower(rand.Text()[:10])
 }
 
-// plain keeps lower-case letters and digits, at most limit of them, and turns everything else into "_".
-func plain(name string, limit int) string {
+// sanitize keeps lower-case letters and digits, replaces all other characters by "_", and cuts the name to limit bytes.
+func sanitize(name string, limit int) string {
 	name = strings.Map(func(r rune) rune {
 		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
 			return '_'

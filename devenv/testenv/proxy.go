@@ -8,15 +8,17 @@ import (
 	"testing"
 )
 
-// Proxy stands between clients and one service, over TCP, and passes every byte on until a test has it fall silent.
+// Proxy is a TCP proxy between clients and one service. It forwards every byte until a test disturbs it.
 type Proxy struct {
 	listener net.Listener
 	service  string // host:port
+	wg       sync.WaitGroup
 
-	mu    sync.Mutex
-	ended bool
+	flow  sync.RWMutex // write-locked while the proxy is frozen
+	mu    sync.Mutex   // guards the fields below
+	thaw  func()       // ends the last Freeze
+	done  bool
 	links []*link
-	wg    sync.WaitGroup
 }
 
 // link is one connection through the proxy.
@@ -32,29 +34,32 @@ func NewProxy(t testing.TB, service string) *Proxy {
 	if err != nil {
 		t.Fatalf("start a proxy: %v", err)
 	}
-	p := &Proxy{listener: listener, service: service}
+	p := &Proxy{listener: listener, service: service, thaw: func() {}}
 	p.wg.Go(p.serve)
 	t.Cleanup(func() {
-		p.end()
+		p.Close()
 		p.wg.Wait()
 	})
 	return p
 }
 
-// Through returns the URL of the service with the proxy's address in place of its own.
+// Address returns the host:port that the proxy listens on.
+func (p *Proxy) Address() string { return p.listener.Addr().String() }
+
+// Through returns the URL of the service with the proxy's address instead of the service's.
 func (p *Proxy) Through(t testing.TB, service string) string {
 	t.Helper()
 	parsed, err := url.Parse(service)
 	if err != nil {
 		t.Fatalf("address of a service: %v", err)
 	}
-	parsed.Host = p.listener.Addr().String()
+	parsed.Host = p.Address()
 	return parsed.String()
 }
 
-// Silence drops from now on every byte of the connections that are open, in both directions, for ever. Neither side hears
-// that: the proxy keeps both connections open and acknowledges what it drops, also when one side closes its own. New
-// connections work.
+// Silence makes the proxy drop every byte of the open connections, in both directions, for ever. Neither side notices:
+// the proxy keeps both connections open and acknowledges the bytes that it drops, even when one side closes its
+// connection. New connections work.
 func (p *Proxy) Silence() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +68,37 @@ func (p *Proxy) Silence() {
 	}
 }
 
-// Accepted is how many connections were opened so far.
+// Cut closes the open connections. New connections work.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, link := range p.links {
+		link.close()
+	}
+}
+
+// Freeze holds back every byte until thaw is called or the proxy is closed.
+func (p *Proxy) Freeze() (thaw func()) {
+	p.flow.Lock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.thaw = sync.OnceFunc(p.flow.Unlock)
+	return p.thaw
+}
+
+// Close closes the open connections and accepts no more. Bytes that a Freeze held back are lost.
+func (p *Proxy) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = true
+	p.listener.Close()
+	for _, link := range p.links {
+		link.close()
+	}
+	p.thaw()
+}
+
+// Accepted returns the number of connections since the start.
 func (p *Proxy) Accepted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,17 +123,17 @@ func (p *Proxy) serve() {
 func (p *Proxy) connect(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended {
+	if p.done {
 		l.close()
 		return
 	}
 	p.links = append(p.links, l)
-	p.wg.Go(func() { l.carry(l.service, l.client) })
-	p.wg.Go(func() { l.carry(l.client, l.service) })
+	p.wg.Go(func() { p.carry(l, l.service, l.client) })
+	p.wg.Go(func() { p.carry(l, l.client, l.service) })
 }
 
-// carry passes bytes on until one side is gone, which the other side hears unless the link is silent.
-func (l *link) carry(to, from net.Conn) {
+// carry forwards bytes until one side closes its connection. Then it closes the other side, unless the link is silent.
+func (p *Proxy) carry(l *link, to, from net.Conn) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -109,8 +144,8 @@ func (l *link) carry(to, from net.Conn) {
 			continue
 		}
 		if n > 0 {
-			if _, failed := to.Write(buffer[:n]); failed != nil {
-				err = failed
+			if writeErr := p.write(to, buffer[:n]); writeErr != nil {
+				err = writeErr
 			}
 		}
 		if err != nil {
@@ -120,17 +155,14 @@ func (l *link) carry(to, from net.Conn) {
 	}
 }
 
+func (p *Proxy) write(to net.Conn, data []byte) error {
+	p.flow.RLock()
+	defer p.flow.RUnlock()
+	_, err := to.Write(data)
+	return err
+}
+
 func (l *link) close() {
 	l.client.Close()
 	l.service.Close()
-}
-
-func (p *Proxy) end() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended = true
-	p.listener.Close()
-	for _, link := range p.links {
-		link.close()
-	}
 }

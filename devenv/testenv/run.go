@@ -13,17 +13,17 @@ import (
 	"github.com/attune-go/attune/devenv/services/procfs"
 )
 
-// run is one run of the go command: what all its test binaries have in common.
+// run is one run of the go command, which all its test binaries share.
 //
-// Its base path names the run. The folder of that name holds the services and the keeper's socket, base + ".lock" is
-// locked by the keeper for as long as it lives, and base + ".log" is what the keeper has to say.
+// The base path names the run. The folder of that name holds the services and the daemon's socket. The daemon locks base
+// + ".lock" for its lifetime and logs to base + ".log".
 type run struct {
 	base    string
 	parent  int
-	started string // of the parent; process ids are used again, this is not
+	started string // when the parent started; the system reuses process ids, but not with the same start time
 }
 
-// currentRun is the run this test binary belongs to.
+// currentRun returns the run of this test binary.
 func currentRun() run {
 	parent := os.Getppid()
 	started := "0"
@@ -41,7 +41,7 @@ func runName() *regexp.Regexp {
 	return regexp.MustCompile(`^` + namePrefix + `(\d+)-(\d+)-(\d+)$`)
 }
 
-// parseRun is the opposite of currentRun.
+// parseRun is the inverse of currentRun.
 func parseRun(base string) (run, error) {
 	parts := runName().FindStringSubmatch(filepath.Base(base))
 	if parts == nil {
@@ -54,7 +54,7 @@ func parseRun(base string) (run, error) {
 	return run{base: base, parent: parent, started: parts[3]}, nil
 }
 
-// over reports whether the go command of the run is gone.
+// over reports whether the go command of the run has ended.
 func (r run) over() bool {
 	if runtime.GOOS != "linux" {
 		return errors.Is(syscall.Kill(r.parent, 0), syscall.ESRCH)
@@ -63,14 +63,14 @@ func (r run) over() bool {
 	return !ok || stat.Started != r.started || !stat.Running()
 }
 
-func (r run) socket() string { return filepath.Join(r.base, "keeper.sock") }
+func (r run) socket() string { return filepath.Join(r.base, "daemon.sock") }
 func (r run) log() string    { return r.base + ".log" }
 func (r run) lock() string   { return r.base + ".lock" }
 
-// errLocked says that another process holds the lock of the run.
-var errLocked = errors.New("the run has a keeper")
+// errLocked means that another process has locked the run.
+var errLocked = errors.New("the run has a daemon")
 
-// acquire takes the lock of the run, or returns errLocked. The lock ends with the process at the latest.
+// acquire locks the run, or returns errLocked. The lock ends with the process at the latest.
 func (r run) acquire() (*os.File, error) {
 	for {
 		file, err := os.OpenFile(r.lock(), os.O_CREATE|os.O_RDWR, 0o644)
@@ -84,20 +84,20 @@ func (r run) acquire() (*os.File, error) {
 			}
 			return nil, fmt.Errorf("lock %q: %w", r.lock(), err)
 		}
-		// Between open and lock a keeper that ended may have removed the file: then this lock would exclude no other process.
-		mine, err := file.Stat()
+		// Between open and lock, an ending daemon may have removed the file: then this lock would exclude no other process.
+		locked, err := file.Stat()
 		if err != nil {
 			file.Close()
 			return nil, err
 		}
-		if there, err := os.Stat(r.lock()); err == nil && os.SameFile(mine, there) {
+		if current, err := os.Stat(r.lock()); err == nil && os.SameFile(locked, current) {
 			return file, nil
 		}
 		file.Close()
 	}
 }
 
-// remove deletes everything of the run; its lock must be held, and goes last.
+// remove deletes the files of the run, the lock last. The caller must hold the lock.
 func (r run) remove() error {
 	return errors.Join(os.RemoveAll(r.base), os.RemoveAll(r.log()), os.Remove(r.lock()))
 }

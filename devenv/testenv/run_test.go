@@ -22,11 +22,11 @@ import (
 	"github.com/attune-go/attune/devenv/testenv"
 )
 
-// Variables that make this test binary play another part in TestRun.
+// Variables that give this test binary another role in TestRun.
 const (
-	// goVariable: be the go command of a run, which starts a client per line on its standard input.
+	// goVariable makes it the go command of a run, which starts a client per line on its standard input.
 	goVariable = "ATTUNE_TESTENV_TEST_GO"
-	// clientVariable: be one test binary of that run; its value says how to end.
+	// clientVariable makes it a test binary of that run; the value says how to end.
 	clientVariable = "ATTUNE_TESTENV_TEST_CLIENT"
 )
 
@@ -37,20 +37,20 @@ func TestMain(m *testing.M) {
 	testenv.Main(m)
 }
 
-// beGo starts test binaries as the lines of the standard input say, and ends with it.
+// beGo starts a test binary for each line of the standard input, and ends with the input.
 func beGo() {
 	var clients sync.WaitGroup
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		client := exec.Command(os.Args[0], "-test.run=^TestClient$")
 		client.Env = append(os.Environ(), goVariable+"=", clientVariable+"="+lines.Text())
 		client.Stdout, client.Stderr = os.Stdout, os.Stderr
-		clients.Go(func() { _ = client.Run() }) // some are to fail
+		clients.Go(func() { _ = client.Run() }) // some clients fail on purpose
 	}
 	clients.Wait()
 	os.Exit(0)
 }
 
-// TestClient is what a test binary of the run does: it asks for a database and tells where that is.
+// TestClient is the test binary of the run: it requests a database and prints the address.
 func TestClient(t *testing.T) {
 	server, err := url.Parse(testenv.Postgres(t))
 	require.NoError(t, err)
@@ -66,7 +66,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// testRun is a run of a stand-in for the go command, with a temporary folder of its own.
+// testRun is a run under a stand-in for the go command, with its own temporary folder.
 type testRun struct {
 	dir    string
 	goTool *exec.Cmd
@@ -83,7 +83,7 @@ func startRun(t *testing.T) *testRun {
 
 	r := &testRun{dir: dir, goTool: exec.Command(os.Args[0])}
 	r.goTool.Env = append(os.Environ(), goVariable+"=yes", "TMPDIR="+dir)
-	r.goTool.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does
+	r.goTool.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // like a shell
 	r.input, err = r.goTool.StdinPipe()
 	require.NoError(t, err)
 	output, err := r.goTool.StdoutPipe()
@@ -94,7 +94,7 @@ func startRun(t *testing.T) *testRun {
 	return r
 }
 
-// client starts a test binary and returns the address of the server it was given.
+// client starts a test binary and returns the address of its server.
 func (r *testRun) client(t *testing.T, how string) string {
 	t.Helper()
 	_, err := fmt.Fprintln(r.input, how)
@@ -108,7 +108,7 @@ func (r *testRun) client(t *testing.T, how string) string {
 	return ""
 }
 
-// end waits for the go command, however it ended, and for the clients that hold its output.
+// end waits for the go command and for the clients that hold its output.
 func (r *testRun) end() {
 	r.input.Close()
 	for r.output.Scan() {
@@ -117,21 +117,21 @@ func (r *testRun) end() {
 	_ = r.goTool.Wait()
 }
 
-// requireNothingLeft waits until no process of the run is alive and its files are gone.
+// requireNothingLeft waits until no process and no file of the run exists.
 func (r *testRun) requireNothingLeft(t *testing.T) {
 	t.Helper()
 	var processes, files []string
-	gone := func() bool {
+	ended := func() bool {
 		processes = r.processes()
 		files, _ = filepath.Glob(filepath.Join(r.dir, "attune-testenv-*"))
 		return len(processes)+len(files) == 0
 	}
-	if !waitFor(gone) {
+	if !waitFor(ended) {
 		require.FailNow(t, "the run left something", "processes %q, files %q", processes, files)
 	}
 }
 
-// waitFor polls until the condition holds or two minutes are over.
+// waitFor polls until the condition holds, for two minutes at most.
 func waitFor(condition func() bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -147,7 +147,7 @@ func waitFor(condition func() bool) bool {
 	return true
 }
 
-// processes lists those that know the folder of the run: by command line, environment or working folder.
+// processes lists the processes with the folder of the run in their command line or environment, or as working folder.
 func (r *testRun) processes() []string {
 	var found []string
 	for pid, stat := range procfs.All() {
@@ -161,10 +161,10 @@ func (r *testRun) processes() []string {
 	return found
 }
 
-// keeper returns the process id of the run's keeper, 0 if there is none.
-func (r *testRun) keeper() int {
+// daemon returns the process id of the run's daemon; 0 if none runs.
+func (r *testRun) daemon() int {
 	for pid, stat := range procfs.All() {
-		if stat.Running() && strings.Contains(about(pid), "ATTUNE_TESTENV_KEEPER="+r.dir) {
+		if stat.Running() && strings.Contains(about(pid), "ATTUNE_TESTENV_DAEMON="+r.dir) {
 			return pid
 		}
 	}
@@ -183,15 +183,15 @@ func TestRun(t *testing.T) {
 
 	for _, tt := range []struct {
 		name string
-		how  string // the second client ends
+		how  string // how the second client ends
 		end  func(*testRun) error
 	}{
-		{"Finished", "return", func(*testRun) error { return nil }},
-		{"Panicked", "panic", func(*testRun) error { return nil }},
-		{"Interrupted", "stay", func(r *testRun) error { return syscall.Kill(-r.goTool.Process.Pid, syscall.SIGINT) }},
-		{"Killed", "stay", func(r *testRun) error { return syscall.Kill(-r.goTool.Process.Pid, syscall.SIGKILL) }},
+		{"a finished run leaves nothing", "return", func(*testRun) error { return nil }},
+		{"a run that panicked leaves nothing", "panic", func(*testRun) error { return nil }},
+		{"an interrupted run leaves nothing", "stay", func(r *testRun) error { return syscall.Kill(-r.goTool.Process.Pid, syscall.SIGINT) }},
+		{"a killed run leaves nothing", "stay", func(r *testRun) error { return syscall.Kill(-r.goTool.Process.Pid, syscall.SIGKILL) }},
 	} {
-		t.Run(tt.name+"LeavesNothing", func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := startRun(t)
 			server := r.client(t, "return")
@@ -203,15 +203,15 @@ func TestRun(t *testing.T) {
 		})
 	}
 
-	t.Run("AKilledKeeperIsReplaced", func(t *testing.T) {
+	t.Run("a killed daemon is replaced", func(t *testing.T) {
 		t.Parallel()
 		r := startRun(t)
 		r.client(t, "return")
-		first := r.keeper()
+		first := r.daemon()
 		require.NotZero(t, first)
 		require.NoError(t, syscall.Kill(first, syscall.SIGKILL))
 		require.NotEmpty(t, r.client(t, "return"))
-		require.NotEqual(t, first, r.keeper())
+		require.NotEqual(t, first, r.daemon())
 		r.end()
 		r.requireNothingLeft(t)
 	})

@@ -16,40 +16,40 @@ import (
 )
 
 const (
-	// keeperTimeout bounds the time until the keeper of the run listens; it may first have to wait for another to end.
-	keeperTimeout = takeOverTimeout + 10*time.Second
-	// patience is how long a service may take to start before the waiting test says so.
-	patience = 15 * time.Second
+	// daemonTimeout bounds the wait for the daemon of the run, which may first wait for the end of an earlier daemon.
+	daemonTimeout = takeOverTimeout + 10*time.Second
+	// slowStart is the time after which a waiting test logs that a service is slow to start.
+	slowStart = 15 * time.Second
 )
 
-// session is this test binary's connection with the keeper of its run.
+// session is the connection of this test binary with the daemon of its run.
 type session struct {
-	entered bool // Main was called
-	mu      sync.Mutex
-	known   map[string]*answer
+	entered  bool // Main was called
+	mu       sync.Mutex
+	services map[string]*sharedService // by name; guarded by mu
 }
 
-// answer is what the keeper said about one service. The connection is kept until the process ends.
-type answer struct {
-	once  sync.Once
+// sharedService is the daemon's reply about one service. The connection stays open until the process ends.
+type sharedService struct {
+	once  sync.Once // writes the fields below
 	conn  net.Conn
 	reply reply
 	err   error
 }
 
-// current is the only state of the package. It cannot be a value that callers pass on: the functions that a test calls
-// share nothing but the process they run in.
+// current is the only state of the package. Callers cannot pass it on: the functions that a test calls share only their
+// process.
 var current session
 
 // Main runs the tests of a package and exits with their result. Call it from TestMain, as its only statement:
 //
 //	func TestMain(m *testing.M) { testenv.Main(m) }
 //
-// What the tests of the package have shared is cleaned up by after.
+// The functions in after clean up what the tests of the package share.
 func Main(m *testing.M, after ...func()) {
-	if base := os.Getenv(keeperVariable); base != "" {
-		if err := keep(base); err != nil {
-			fmt.Fprintln(os.Stderr, "testenv keeper:", err)
+	if base := os.Getenv(daemonVariable); base != "" {
+		if err := runDaemon(base); err != nil {
+			fmt.Fprintln(os.Stderr, "testenv daemon:", err)
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -62,44 +62,45 @@ func Main(m *testing.M, after ...func()) {
 	os.Exit(code)
 }
 
-// ask returns where a service of the run is, and starts it if this is the first time anybody asks.
-func ask(t testing.TB, service string) reply {
+// requestService returns the address of a service of the run. The first request of the run starts the service.
+func requestService(t testing.TB, service string) reply {
 	t.Helper()
 	if !current.entered {
 		t.Fatal("testenv is not set up in this package; add: func TestMain(m *testing.M) { testenv.Main(m) }")
 	}
-	a := current.answer(service)
-	a.once.Do(func() { a.conn, a.reply, a.err = currentRun().request(service, t.Logf) })
-	if a.err != nil {
-		t.Fatalf("test environment: %v", a.err)
+	s := current.service(service)
+	s.once.Do(func() { s.conn, s.reply, s.err = currentRun().request(service, t.Logf) })
+	if s.err != nil {
+		t.Fatalf("test environment: %v", s.err)
 	}
-	if a.reply.Error != "" {
-		t.Fatalf("test environment: %s", a.reply.Error)
+	if s.reply.Error != "" {
+		t.Fatalf("test environment: %s", s.reply.Error)
 	}
-	return a.reply
+	return s.reply
 }
 
-func (s *session) answer(service string) *answer {
+func (s *session) service(name string) *sharedService {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known == nil {
-		s.known = map[string]*answer{}
+	if s.services == nil {
+		s.services = map[string]*sharedService{}
 	}
-	if s.known[service] == nil {
-		s.known[service] = &answer{}
+	if s.services[name] == nil {
+		s.services[name] = &sharedService{}
 	}
-	return s.known[service]
+	return s.services[name]
 }
 
-// request asks the keeper and waits for its answer. A keeper that ends at this very moment is followed by a new one.
+// request sends a request to the daemon and waits for the reply. If the daemon ends at that moment, request starts a new
+// one.
 func (r run) request(service string, logf func(string, ...any)) (net.Conn, reply, error) {
 	for {
 		conn, err := r.connect()
 		if err != nil {
 			return nil, reply{}, err
 		}
-		slow := time.AfterFunc(patience, func() {
-			logf("still waiting for %s of the test environment%s", service, r.lastWords())
+		slow := time.AfterFunc(slowStart, func() {
+			logf("still waiting for %s of the test environment%s", service, r.quoteLog())
 		})
 		var answer reply
 		err = errors.Join(json.NewEncoder(conn).Encode(request{Service: service}), json.NewDecoder(conn).Decode(&answer))
@@ -109,42 +110,42 @@ func (r run) request(service string, logf func(string, ...any)) (net.Conn, reply
 		}
 		conn.Close()
 		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
-			return nil, reply{}, fmt.Errorf("ask the keeper for %s: %w", service, err)
+			return nil, reply{}, fmt.Errorf("request %s from the daemon: %w", service, err)
 		}
 	}
 }
 
-// connect reaches the keeper of the run, starting one if there is none.
+// connect connects to the daemon of the run. It starts a daemon if none runs.
 func (r run) connect() (net.Conn, error) {
 	tick := time.NewTicker(watchInterval / 5)
 	defer tick.Stop()
 	ended := make(chan error)
 	starts := 0
-	for deadline := time.Now().Add(keeperTimeout); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(daemonTimeout); time.Now().Before(deadline); {
 		conn, err := net.Dial("unix", r.socket())
 		if err == nil {
 			return conn, nil
 		}
 		if starts == 0 {
 			if err := r.spawn(ended); err != nil {
-				return nil, fmt.Errorf("start the keeper: %w", err)
+				return nil, fmt.Errorf("start the daemon: %w", err)
 			}
 			starts++
 		}
 		select {
-		case err := <-ended: // it gave way to another, or it could not start
+		case err := <-ended: // the daemon gave way to another one, or could not start
 			if err != nil {
-				return nil, fmt.Errorf("the keeper ended: %w%s", err, r.lastWords())
+				return nil, fmt.Errorf("the daemon ended: %w%s", err, r.quoteLog())
 			}
 			starts = 0
 		case <-tick.C:
 		}
 	}
-	return nil, fmt.Errorf("no keeper within %s%s", keeperTimeout, r.lastWords())
+	return nil, fmt.Errorf("no daemon within %s%s", daemonTimeout, r.quoteLog())
 }
 
-// spawn starts this test binary again as the keeper. The keeper has a session of its own, so that Ctrl-C does not reach it
-// before it has cleaned up. It must not inherit the standard output: the go command waits until no process holds that.
+// spawn starts this test binary again as the daemon. The daemon has a session of its own, so that it can clean up after
+// Ctrl-C. It must not inherit the standard output, because the go command waits until every process has closed it.
 func (r run) spawn(ended chan<- error) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -155,19 +156,19 @@ func (r run) spawn(ended chan<- error) error {
 		return err
 	}
 	defer log.Close()
-	keeper := exec.Command(self)
-	keeper.Env = append(os.Environ(), keeperVariable+"="+r.base)
-	keeper.Stdout, keeper.Stderr = log, log
-	keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := keeper.Start(); err != nil {
+	daemon := exec.Command(self)
+	daemon.Env = append(os.Environ(), daemonVariable+"="+r.base)
+	daemon.Stdout, daemon.Stderr = log, log
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := daemon.Start(); err != nil {
 		return err
 	}
-	go func() { ended <- keeper.Wait() }()
+	go func() { ended <- daemon.Wait() }()
 	return nil
 }
 
-// lastWords quotes the keeper's log, if there is anything in it.
-func (r run) lastWords() string {
+// quoteLog quotes the daemon's log, unless the log is empty.
+func (r run) quoteLog() string {
 	data, err := os.ReadFile(r.log())
 	text := strings.TrimSpace(string(data))
 	if err != nil || text == "" {

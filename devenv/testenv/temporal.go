@@ -25,48 +25,48 @@ import (
 )
 
 const (
-	temporalVariable = "ATTUNE_TEST_TEMPORAL_ADDRESS"
-	namespaceTimeout = 2 * time.Minute
-	namespaceKept    = 24 * time.Hour
+	temporalVariable   = "ATTUNE_TEST_TEMPORAL_ADDRESS"
+	namespaceTimeout   = 2 * time.Minute
+	namespaceRetention = 24 * time.Hour
 )
 
-// SearchAttribute is one that a namespace has beyond the built-in ones.
+// SearchAttribute is an additional search attribute of a namespace.
 type SearchAttribute struct {
 	Name string
 	Type enumspb.IndexedValueType
 }
 
-// Temporal returns the address of the frontend and a namespace of the test's own, with the search attributes given and
-// ready for use. On a server that outlives the run the namespace is deleted when the test ends.
+// Temporal returns the address of the frontend and a new namespace, with the given search attributes ready for use. On an
+// external server, the namespace is deleted when the test ends.
 func Temporal(t testing.TB, attributes ...SearchAttribute) (address, namespace string) {
 	t.Helper()
-	address = existing(temporalVariable)
-	lasting := address != ""
-	if !lasting {
-		address = ask(t, "temporal").URL
+	address = external(temporalVariable)
+	isExternal := address != ""
+	if !isExternal {
+		address = requestService(t, "temporal").URL
 	}
-	namespace = "test-" + strings.ReplaceAll(plain(t.Name(), 40), "_", "-") + "-" + strings.ToLower(rand.Text()[:10])
+	namespace = "test-" + strings.ReplaceAll(sanitize(t.Name(), 40), "_", "-") + "-" + strings.ToLower(rand.Text()[:10])
 	c := Dial(t, address, namespace)
 	ctx, cancel := context.WithTimeout(t.Context(), namespaceTimeout)
 	defer cancel()
 	if err := createNamespace(ctx, c, namespace, attributes); err != nil {
 		t.Fatalf("create the test's Temporal namespace: %v", err)
 	}
-	if lasting {
+	if isExternal {
 		t.Cleanup(func() { deleteNamespace(t, address, namespace) })
 	}
 	return address, namespace
 }
 
-// TemporalClient returns a client of a namespace of the test's own; see [Temporal]. It is closed when the test ends.
+// TemporalClient returns a client of a new namespace; see [Temporal]. The client is closed when the test ends.
 func TemporalClient(t testing.TB, attributes ...SearchAttribute) client.Client {
 	t.Helper()
 	address, namespace := Temporal(t, attributes...)
 	return Dial(t, address, namespace)
 }
 
-// Dial returns a client that is closed when the test ends. It logs warnings to the test and sends nothing compressed,
-// which over loopback only costs time.
+// Dial returns a client that is closed when the test ends. The client logs warnings to the test and does not compress,
+// because compression over loopback only costs time.
 func Dial(t testing.TB, address, namespace string) client.Client {
 	t.Helper()
 	c, err := client.NewLazyClient(client.Options{
@@ -89,8 +89,8 @@ func testLogger(t testing.TB) sdklog.Logger {
 	return sdklog.NewStructuredLogger(slog.New(handler))
 }
 
-// Output is the test's output until the test ends, for loggers of what may outlive it by a moment: a line that comes later is
-// dropped, where t.Output would panic.
+// Output returns a writer to the test's output, for loggers of goroutines that may outlive the test by a moment. After
+// the end of the test it drops every line, where t.Output would panic.
 func Output(t testing.TB) io.Writer {
 	t.Helper()
 	out := &output{to: t.Output()}
@@ -98,7 +98,7 @@ func Output(t testing.TB) io.Writer {
 	return out
 }
 
-// output is a writer that can be closed while others still write.
+// output is a writer that can be closed while other goroutines write. mu guards to.
 type output struct {
 	mu sync.Mutex
 	to io.Writer
@@ -119,7 +119,7 @@ func (o *output) close() {
 func createNamespace(ctx context.Context, c client.Client, name string, attributes []SearchAttribute) error {
 	_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 		Namespace:                        name,
-		WorkflowExecutionRetentionPeriod: durationpb.New(namespaceKept),
+		WorkflowExecutionRetentionPeriod: durationpb.New(namespaceRetention),
 	})
 	if err != nil {
 		return fmt.Errorf("register %q: %w", name, err)
@@ -147,33 +147,33 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 	})
 }
 
-// awaitNamespace returns when every part of the server knows the namespace: each keeps its own list of them. The
-// questions have no effect: history is asked for a workflow that does not exist, matching for an unused task queue,
-// visibility for all workflows.
+// awaitNamespace returns when every part of the server knows the namespace, because each part has its own list. The
+// requests have no effect: history describes a workflow that does not exist, matching an unused task queue, and
+// visibility counts the workflows.
 func awaitNamespace(ctx context.Context, c client.Client, name string) error {
-	ask := c.WorkflowService()
+	service := c.WorkflowService()
 	return retry(ctx, func() error {
-		_, err := ask.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
+		_, err := service.DescribeWorkflowExecution(ctx, &workflowservice.DescribeWorkflowExecutionRequest{
 			Namespace: name, Execution: &commonpb.WorkflowExecution{WorkflowId: "none"},
 		})
 		if _, missing := errors.AsType[*serviceerror.NotFound](err); !missing {
 			return fmt.Errorf("history does not know the namespace: %w", err)
 		}
-		_, err = ask.DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
+		_, err = service.DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
 			Namespace: name, TaskQueue: &taskqueuepb.TaskQueue{Name: "none"},
 			TaskQueueType: enumspb.TASK_QUEUE_TYPE_WORKFLOW,
 		})
 		if err != nil {
 			return fmt.Errorf("matching does not know the namespace: %w", err)
 		}
-		if _, err = ask.CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: name}); err != nil {
+		if _, err = service.CountWorkflowExecutions(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: name}); err != nil {
 			return fmt.Errorf("visibility does not know the namespace: %w", err)
 		}
 		return nil
 	})
 }
 
-// retry calls do until it succeeds or ctx is done.
+// retry calls do until it succeeds or ctx ends.
 func retry(ctx context.Context, do func() error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

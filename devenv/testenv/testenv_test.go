@@ -44,7 +44,7 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 
 	for range 3 {
-		t.Run("EachTestHasItsOwnCopy", func(t *testing.T) {
+		t.Run("each test has its own copy", func(t *testing.T) {
 			t.Parallel()
 			conn := connect(t, testenv.Postgres(t, things()))
 			_, err := conn.Exec(t.Context(), "INSERT INTO things VALUES ('mine')")
@@ -55,7 +55,7 @@ func TestPostgres(t *testing.T) {
 		})
 	}
 
-	t.Run("BelongsToAUserWhoIsNoSuperuser", func(t *testing.T) {
+	t.Run("a database belongs to a user who is no superuser", func(t *testing.T) {
 		t.Parallel()
 		if os.Getenv("ATTUNE_TEST_POSTGRES_URL")+os.Getenv("ATTUNE_POSTGRES_URL") != "" {
 			t.Skip("the tests were given a server with a user")
@@ -68,10 +68,10 @@ func TestPostgres(t *testing.T) {
 		require.NoError(t, err)
 	})
 
-	t.Run("IsDroppedWithConnectionsOpen", func(t *testing.T) {
+	t.Run("a database is dropped with open connections", func(t *testing.T) {
 		t.Parallel()
 		var conn *pgx.Conn
-		t.Run("Inner", func(t *testing.T) {
+		t.Run("a test uses a database", func(t *testing.T) {
 			var err error
 			conn, err = pgx.Connect(t.Context(), testenv.Postgres(t))
 			require.NoError(t, err)
@@ -80,7 +80,7 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
-func TestPostgresOfOnesOwn(t *testing.T) {
+func TestPostgres_External(t *testing.T) {
 	set := testenv.Own(t, services.Config{Postgres: &services.PostgresConfig{}})
 	server, err := url.Parse(set.Postgres.AdminURL())
 	require.NoError(t, err)
@@ -104,12 +104,12 @@ func TestPostgresOfOnesOwn(t *testing.T) {
 func TestAMQP(t *testing.T) {
 	t.Parallel()
 	var address string
-	t.Cleanup(func() { // runs after the subtest's own
+	t.Cleanup(func() { // runs after the cleanup of the subtest
 		_, err := amqp.Dial(address)
-		require.ErrorContains(t, err, "vhost", "the vhost is gone with its test")
+		require.ErrorContains(t, err, "vhost", "the vhost is deleted with its test")
 	})
 
-	t.Run("IsAnEmptyVhost", func(t *testing.T) {
+	t.Run("a vhost is empty", func(t *testing.T) {
 		t.Parallel()
 		address = testenv.AMQP(t)
 		conn, err := amqp.Dial(address)
@@ -126,7 +126,7 @@ func TestTemporal(t *testing.T) {
 	depth := temporal.NewSearchAttributeKeyInt64("Depth")
 
 	for range 3 {
-		t.Run("AWorkflowRunsAtOnce", func(t *testing.T) {
+		t.Run("a workflow runs at once", func(t *testing.T) {
 			t.Parallel()
 			c := testenv.TemporalClient(t, testenv.SearchAttribute{Name: depth.GetName(), Type: enumspb.INDEXED_VALUE_TYPE_INT})
 			w := worker.New(c, "queue", worker.Options{})

@@ -2,8 +2,8 @@ package program
 
 import "syscall"
 
-// attributes gives the process a group of its own, so that Ctrl-C in a terminal does not reach it before the test has ended, and
-// a death sentence for when its parent is gone.
+// attributes puts the process into its own group, so that Ctrl-C in a terminal reaches it only through the test, and lets
+// the kernel kill it when its parent ends.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

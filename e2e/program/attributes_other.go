@@ -4,5 +4,5 @@ package program
 
 import "syscall"
 
-// attributes gives the process a group of its own, so that Ctrl-C in a terminal does not reach it before the test has ended.
+// attributes puts the process into its own group, so that Ctrl-C in a terminal reaches it only through the test.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

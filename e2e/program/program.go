@@ -1,6 +1,6 @@
-// Package program builds attune and runs it as a process of its own, for tests and benchmarks that see it from outside.
+// Package program builds attune and runs it as a separate process, for tests and benchmarks that observe it from outside.
 //
-// On Linux the process ends with the program that started it, however that ends. Elsewhere a killed test leaves it running.
+// On Linux the process ends with its parent process. On other systems it outlives a killed test.
 package program
 
 import (
@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// stopPatience is how long a process may take to stop before it is killed: somewhat longer than attune itself takes at most.
-const stopPatience = time.Minute
+// stopTimeout is how long a process may take to stop before it is killed. It is longer than attune's own stop time.
+const stopTimeout = time.Minute
 
 // Build builds attune into the folder and returns the path of the binary.
 func Build(ctx context.Context, dir string) (string, error) {
@@ -32,13 +32,13 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return path, nil
 }
 
-// Config says what to run.
+// Config says which program to run.
 type Config struct {
 	Path string   // of the binary
-	Args []string // a command that goes on until it is stopped: "serve" and its flags
+	Args []string // a command that runs until it is stopped: "serve" and its flags
 	Env  []string // the whole environment
-	// Line is given every line that the process logs, without its end, in order, by one goroutine. It must not keep the line.
-	// nil drops them.
+	// Line is called with every line that the process logs, without the line break, in order, by one goroutine. Line must
+	// not keep the slice. Nil drops the lines.
 	Line func(line []byte)
 }
 
@@ -50,11 +50,11 @@ type Process struct {
 	done   chan struct{}
 
 	mu     sync.Mutex
-	output strings.Builder // written by the goroutine that reads the log
+	output strings.Builder // guarded by mu; written by the goroutine that reads the log
 }
 
-// Start starts attune and returns when attune says that it runs. The end of ctx before that kills the process; afterwards ctx
-// does not matter. The error quotes what the process has logged.
+// Start starts attune and returns when attune logs that it runs. If ctx ends before that, Start kills the process;
+// afterwards ctx has no effect. The error quotes the log of the process.
 func Start(ctx context.Context, config Config) (*Process, error) {
 	p := &Process{
 		cmd:  exec.Command(config.Path, config.Args...), //nolint:noctx // ctx bounds the start only
@@ -80,14 +80,14 @@ func Start(ctx context.Context, config Config) (*Process, error) {
 		return nil, fmt.Errorf("attune did not start:\n%s", p.Output())
 	case <-ctx.Done():
 		p.Kill()
-		return nil, fmt.Errorf("attune did not say that it runs: %w\n%s", context.Cause(ctx), p.Output())
+		return nil, fmt.Errorf("attune did not log that it runs: %w\n%s", context.Cause(ctx), p.Output())
 	}
 }
 
-// live starts the process and stays until it has ended.
+// live starts the process and returns when it has ended.
 //
-// The goroutine keeps its thread for all that time: Linux sends the parent-death signal when the *thread* that forked ends,
-// and the Go runtime ends threads as it likes. A goroutine that returns while locked takes its thread with it.
+// The goroutine keeps its thread for all that time: Linux sends the parent-death signal when the *thread* that forked
+// ends, and the Go runtime may end any thread. The thread of a goroutine that returns while locked ends with it.
 func (p *Process) live(started chan<- error, running chan<- struct{}) {
 	runtime.LockOSThread()
 	err := p.cmd.Start()
@@ -96,13 +96,13 @@ func (p *Process) live(started chan<- error, running chan<- struct{}) {
 		return
 	}
 	p.read(running)
-	_ = p.cmd.Wait() // how it ended is in its log
+	_ = p.cmd.Wait() // the log shows how the process ended
 	close(p.done)
 }
 
-// read keeps what the process logs, and closes running when the process says that it runs.
+// read collects the log of the process, and closes running when the process logs that it runs.
 func (p *Process) read(running chan<- struct{}) {
-	said := false
+	announced := false
 	for lines := bufio.NewReader(p.stderr); ; {
 		line, err := lines.ReadBytes('\n')
 		p.mu.Lock()
@@ -111,8 +111,8 @@ func (p *Process) read(running chan<- struct{}) {
 		if len(line) > 0 {
 			p.line(bytes.TrimSuffix(line, []byte("\n")))
 		}
-		if !said && bytes.Contains(line, []byte("attune runs")) {
-			said = true
+		if !announced && bytes.Contains(line, []byte("attune runs")) {
+			announced = true
 			close(running)
 		}
 		if err != nil {
@@ -121,33 +121,33 @@ func (p *Process) read(running chan<- struct{}) {
 	}
 }
 
-// PID is the id of the process.
+// PID returns the id of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Output returns what the process has logged so far.
+// Output returns the log of the process so far.
 func (p *Process) Output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.output.String()
 }
 
-// Stop asks the process to end and waits for it. One that takes longer than a minute is killed.
+// Stop sends SIGTERM to the process and waits for its end. After a minute it kills the process.
 func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(stopPatience):
+	case <-time.After(stopTimeout):
 		p.Kill()
 	}
 }
 
-// Kill ends the process as a power cut would, and waits for its end. Its children are left to themselves.
+// Kill ends the process with SIGKILL and waits for its end. It does not end the children of the process.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// Run runs a command of attune to its end and returns its exit code and what it printed.
+// Run runs a command of attune to its end and returns its exit code and output.
 func Run(ctx context.Context, config Config) (code int, output string, err error) {
 	cmd := exec.CommandContext(ctx, config.Path, config.Args...)
 	cmd.Env = config.Env

@@ -1,8 +1,7 @@
 // Package batch collects what arrives on a channel into batches.
 //
-// A large batch costs less per value; a small batch is handled sooner. A value that comes alone is therefore handled alone.
-// Only while several values come at a time does a batch wait for more: by then each value would have to wait for the batch
-// in front of it anyway.
+// A large batch costs less per value; a small batch is handled sooner. So a single value is handled at once. After a batch
+// with several values, the next batch waits for more values: under load the delay costs little.
 package batch
 
 import (
@@ -10,16 +9,16 @@ import (
 	"time"
 )
 
-// Collector collects values of one channel. Its methods belong to one goroutine.
+// Collector collects values of one channel. Only one goroutine may use a Collector.
 type Collector[T any] struct {
-	Max    int           // values of a batch, 1 or more
-	Linger time.Duration // how long a batch waits for more, if the one before held several; 0: never
+	Max    int           // most values of a batch, 1 or more
+	Linger time.Duration // how long a batch waits for more values after a batch with several; 0 means not at all
 
-	several bool // the last batch held more than one
+	several bool // the last batch had more than one value
 }
 
-// Next waits for a value and returns it together with those that are there, or come while it lingers. It returns none when
-// the channel is closed, and none from the end of ctx on: a value that is there by then may get lost.
+// Next waits for a value and returns it with the other values that the channel has, or that arrive within Linger. It returns
+// nil when the channel is closed or ctx has ended. A value that the channel still has when ctx ends may be lost.
 func (b *Collector[T]) Next(ctx context.Context, values <-chan T) []T {
 	var batch []T
 	select {
@@ -39,10 +38,10 @@ func (b *Collector[T]) Next(ctx context.Context, values <-chan T) []T {
 	return batch
 }
 
-// wait collects until the time is up, the batch is full or nothing more can come.
+// wait collects values until Linger is over, the batch is full, the channel is closed, or ctx ends.
 func (b *Collector[T]) wait(ctx context.Context, values <-chan T, batch []T) []T {
-	patience := time.NewTimer(b.Linger)
-	defer patience.Stop()
+	linger := time.NewTimer(b.Linger)
+	defer linger.Stop()
 	for len(batch) < b.Max {
 		select {
 		case value, open := <-values:
@@ -50,7 +49,7 @@ func (b *Collector[T]) wait(ctx context.Context, values <-chan T, batch []T) []T
 				return batch
 			}
 			batch = append(batch, value)
-		case <-patience.C:
+		case <-linger.C:
 			return batch
 		case <-ctx.Done():
 			return batch
@@ -59,7 +58,7 @@ func (b *Collector[T]) wait(ctx context.Context, values <-chan T, batch []T) []T
 	return batch
 }
 
-// take collects what is there.
+// take collects the values that the channel has, without waiting.
 func (b *Collector[T]) take(values <-chan T, batch []T) []T {
 	for len(batch) < b.Max {
 		select {

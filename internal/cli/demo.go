@@ -21,19 +21,21 @@ import (
 	"github.com/attune-go/attune/internal/demo"
 )
 
-// demoPatience is how long nothing may change before the demo gives up on its load.
-const demoPatience = time.Minute
+// demoIdleTimeout is how long the demo waits for the next change before it fails.
+const demoIdleTimeout = time.Minute
 
 func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Send a small real load through everything, and check that the promises were kept",
-		Long: `Start PostgreSQL, RabbitMQ, Temporal and attune in a temporary folder, post signed webhook events to it, show how they
-become executions, and check from the stored rows that every queue kept its order and its limit. Exit code 1 says that one
-did not. Nothing is left behind.`,
+		Short: "Run a small load through temporary services, and verify the result",
+		Long: `Start PostgreSQL, RabbitMQ, Temporal and attune with a temporary data folder. Send signed webhook events, show the progress
+of the queues, and verify from the stored rows that every queue kept its order and its limit. At the end, stop everything and
+delete the folder.
+
+Exit code 0: every queue kept its order and its limit. Exit code 1: a queue did not, or the demo failed.`,
 		Args: usage(cobra.NoArgs),
 	}
-	events := cmd.Flags().Int("events", 60, "webhook events to send")
+	events := cmd.Flags().Int("events", 60, "number of webhook events to send, 1 or more")
 	pack := cmd.Flags().String("pack", filepath.Join("packs", "demo"), "folder of the demo pack")
 	flags := config.Bind(cmd.Flags(), "log.level")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -42,7 +44,7 @@ did not. Nothing is left behind.`,
 		}
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err != nil {
-			return badSettings(err)
+			return settingsError(err)
 		}
 		return runDemo(cmd.Context(), cfg, *pack, *events, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
@@ -63,19 +65,19 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 	cfg.APIToken, cfg.Roles = config.NewSecret(rand.Text()), config.Roles()
 	cfg.LogLevel = max(cfg.LogLevel, slog.LevelWarn)
 
-	note := func(line string) { _, _ = fmt.Fprintln(stdout, line) }
-	note("starting PostgreSQL, RabbitMQ and Temporal in " + dir)
-	cfg, local, err := startLocal(ctx, cfg, ephemeral(wanted(cfg, os.LookupEnv, dir)), note)
+	printLine := func(line string) { _, _ = fmt.Fprintln(stdout, line) }
+	printLine("starting PostgreSQL, RabbitMQ and Temporal in " + dir)
+	cfg, local, err := startLocal(ctx, cfg, ephemeral(missingServices(cfg, os.LookupEnv, dir)), printLine)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, local.stop(ctx)) }()
 	return demonstrate(ctx, cfg, demo.Config{
-		Events: events, Redeliver: min(5, events), Secret: secret, Live: isTerminal(stdout), Patience: demoPatience,
+		Events: events, Redeliver: min(5, events), Secret: secret, Live: isTerminal(stdout), IdleTimeout: demoIdleTimeout,
 	}, stdout, stderr)
 }
 
-// demonstrate runs attune, has the load sent, and reports.
+// demonstrate runs attune, sends the load and prints the report. A broken promise is an error.
 func demonstrate(ctx context.Context, cfg config.Config, load demo.Config, stdout, stderr io.Writer) (err error) {
 	log, err := newLogger(stderr, cfg)
 	if err != nil {
@@ -101,7 +103,7 @@ func demonstrate(ctx context.Context, cfg config.Config, load demo.Config, stdou
 	return err
 }
 
-// ephemeral puts services on free ports and has them forget everything.
+// ephemeral gives services free ports and no durable data.
 func ephemeral(want services.Config) services.Config {
 	if want.Postgres != nil {
 		want.Postgres.Port, want.Postgres.Ephemeral = 0, true

@@ -22,16 +22,16 @@ import (
 func newDev() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Run attune with PostgreSQL, RabbitMQ and Temporal of its own on this machine",
-		Long: `Run attune with PostgreSQL, RabbitMQ and Temporal of its own on this machine.
+		Short: "Run attune for development, with its own PostgreSQL, RabbitMQ and Temporal",
+		Long: `Run attune for development, with its own PostgreSQL, RabbitMQ and Temporal on this machine.
 
-What it starts listens on 127.0.0.1 and keeps its data in the data folder (.attune), so a restart goes on where the last one
-ended. The folder is private: only you can read it. PostgreSQL and RabbitMQ ask for passwords, which are made once and kept
-there like the API's token. The Temporal server knows no passwords, so other users of this machine can reach it.
+The services listen on 127.0.0.1 and keep their data in the data folder (.attune), so a restart continues with the same data.
+Only you can read the folder. It also holds the generated passwords of PostgreSQL and RabbitMQ and the token of the API. The
+Temporal server has no passwords: every user of this machine can reach it.
 
-Every port can be chosen, and 0 takes a free one. ATTUNE_POSTGRES_URL, ATTUNE_AMQP_URL and TEMPORAL_ADDRESS name services to
-use instead. The Temporal server is the program attune-temporal: beside attune, on PATH, in bin of attune's source tree, or
-where ATTUNE_TEMPORAL_BIN says.`,
+The flags set the ports; port 0 picks a free one. To use a service that already runs, set ATTUNE_POSTGRES_URL, ATTUNE_AMQP_URL
+or TEMPORAL_ADDRESS. The Temporal server is the program attune-temporal. attune dev looks for it beside attune, on PATH and in
+the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another program.`,
 		Example: "  attune dev\n  attune dev --packs ./packs/demo --packs ~/my-pack",
 		Args:    usage(cobra.NoArgs),
 	}
@@ -39,7 +39,7 @@ where ATTUNE_TEMPORAL_BIN says.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err != nil {
-			return badSettings(err)
+			return settingsError(err)
 		}
 		return dev(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
@@ -51,13 +51,13 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 		return fmt.Errorf("data folder: %w", err)
 	}
 	if !cfg.APIToken.IsSet() {
-		token, err := keepSecret(cfg.DataDir, "token", rand.Text)
+		token, err := loadOrCreateSecret(cfg.DataDir, "token", rand.Text)
 		if err != nil {
 			return err
 		}
 		cfg.APIToken = config.NewSecret(token)
 	}
-	// A pack that cannot be loaded is better known before services are started.
+	// Load the packs before the services start, so that a faulty pack fails at once.
 	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)
 	if err != nil {
 		return err
@@ -65,9 +65,9 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err := provideWebhookSecrets(cfg.DataDir, secretNames(loaded)); err != nil {
 		return err
 	}
-	note := func(line string) { _, _ = fmt.Fprintln(stderr, line) }
-	note("starting the services …")
-	cfg, local, err := startLocal(ctx, cfg, wanted(cfg, os.LookupEnv, cfg.DataDir), note)
+	printLine := func(line string) { _, _ = fmt.Fprintln(stderr, line) }
+	printLine("starting the services …")
+	cfg, local, err := startLocal(ctx, cfg, missingServices(cfg, os.LookupEnv, cfg.DataDir), printLine)
 	if err != nil {
 		return err
 	}
@@ -81,19 +81,19 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	greet(stdout, cfg, local, process.Addr(), secretNames(loaded))
+	printEndpoints(stdout, cfg, local, process.Addr(), secretNames(loaded))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() { cancel(local.set.Wait(ctx)) }()
-	waited := process.Wait(ctx)
-	if cause := context.Cause(ctx); waited == nil && !errors.Is(cause, context.Canceled) {
-		waited = cause // a service ended by itself
+	waitErr := process.Wait(ctx)
+	if cause := context.Cause(ctx); waitErr == nil && !errors.Is(cause, context.Canceled) {
+		waitErr = cause // a service stopped unexpectedly
 	}
-	return errors.Join(waited, process.Stop(ctx))
+	return errors.Join(waitErr, process.Stop(ctx))
 }
 
-// greet tells where everything is.
-func greet(w io.Writer, cfg config.Config, local *local, addr string, secrets []string) {
+// printEndpoints prints the URLs and secrets of attune and its services, and a first command to try.
+func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr string, secrets []string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer func() { _ = table.Flush() }()
 	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
@@ -112,7 +112,7 @@ func greet(w io.Writer, cfg config.Config, local *local, addr string, secrets []
 		cfg.APIToken.Reveal(), addr))
 }
 
-// secretNames are the environment variables from which the packs' webhooks take their secrets.
+// secretNames returns the environment variables that hold the secrets of the packs' webhooks, each once.
 func secretNames(loaded []attune.Pack) []string {
 	var names []string
 	for _, pack := range loaded {
@@ -125,13 +125,13 @@ func secretNames(loaded []attune.Pack) []string {
 	return names
 }
 
-// provideWebhookSecrets makes a secret for every webhook that was given none, and keeps it in the data folder.
+// provideWebhookSecrets sets every unset webhook secret to one from the data folder, and creates it there if needed.
 func provideWebhookSecrets(dir string, names []string) error {
 	for _, name := range names {
 		if _, set := os.LookupEnv(name); set {
 			continue
 		}
-		secret, err := keepSecret(dir, name, rand.Text)
+		secret, err := loadOrCreateSecret(dir, name, rand.Text)
 		if err != nil {
 			return err
 		}

@@ -17,13 +17,13 @@ import (
 
 func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Look at everything an operator would check, and say what to do",
-		Long: `Look at a running attune and all it works with: services and their versions, tables, temporal workers, queues of the
-broker, dead letters, the outbox, queues that are stalled, slots that are leaked, executions that are overdue, and what people
-have set by hand.
+		Use: "doctor", Short: "Check a running attune and its services, and say how to fix problems",
+		Long: `Check a running attune and its services: versions, database tables, temporal workers, broker queues, dead letters, the
+outbox, stalled queues, leaked slots, overdue executions, manual overrides and parked enforcements. Each finding says what to do.
 
-The API makes the checks, because it is where the credentials are: this command needs only the API and its token.
-Exit code 0 says that there is no problem (there may be notes and warnings), 1 that there is one, or that the API does not answer.`,
+The API process runs the checks, because it has the credentials of the services. This command needs only the API and its token.
+
+Exit code 0: no problem, though there may be notes and warnings. Exit code 1: a problem was found, or the API does not answer.`,
 		Example: "  attune doctor\n  attune doctor --output json",
 		Args:    usage(cobra.NoArgs),
 	}
@@ -48,7 +48,7 @@ Exit code 0 says that there is no problem (there may be notes and warnings), 1 t
 	return cmd
 }
 
-// examine asks the API. That it does not answer is a finding like any other.
+// examine reads the diagnosis from the API. If that fails, the diagnosis has one finding: the problem with the API.
 func examine(ctx context.Context, c *client.Client) doctor.Diagnosis {
 	var diagnosis doctor.Diagnosis
 	err := c.Get(ctx, "/doctor", nil, &diagnosis)
@@ -56,19 +56,19 @@ func examine(ctx context.Context, c *client.Client) doctor.Diagnosis {
 		return diagnosis
 	}
 	finding := doctor.Finding{
-		Check: "api", Severity: doctor.Problem, What: "The API could not be asked: " + err.Error() + ".",
-		Do: "Start attune with the role api, or say with --url where it is.",
+		Check: "api", Severity: doctor.Problem, What: "The request to the API failed: " + err.Error() + ".",
+		Do: "Start attune with the role api, or name its URL with --url.",
 	}
 	if refusal, ok := errors.AsType[*client.ProblemError](err); ok {
-		finding.Do = "The log of the API's process says more."
+		finding.Do = "Read the log of the API process."
 		if refusal.Code == attune.CodeUnauthorized {
-			finding.Do = "Give the token that the API was started with: ATTUNE_API_TOKEN, or --api-token-file."
+			finding.Do = "Use the token that the API was started with: set ATTUNE_API_TOKEN or --api-token-file."
 		}
 	}
 	return doctor.Diagnose(time.Now().UTC().Truncate(time.Millisecond), version, []doctor.Finding{finding})
 }
 
-// printDiagnosis writes the findings, the worst first, and how many there are of each kind.
+// printDiagnosis writes the findings, the worst first, and the number of each severity.
 func printDiagnosis(w io.Writer, d doctor.Diagnosis) error {
 	var text strings.Builder
 	for _, f := range d.Findings {
@@ -81,7 +81,7 @@ func printDiagnosis(w io.Writer, d doctor.Diagnosis) error {
 			fmt.Fprintf(&text, "         → %s\n", f.Do)
 		}
 	}
-	fmt.Fprintf(&text, "\n%d problems, %d warnings, %d notes, %d checks are well\n",
+	fmt.Fprintf(&text, "\n%d problems, %d warnings, %d notes, %d ok\n",
 		d.Count(doctor.Problem), d.Count(doctor.Warning), d.Count(doctor.Note), d.Count(doctor.OK))
 	if _, err := io.WriteString(w, text.String()); err != nil {
 		return fmt.Errorf("write the diagnosis: %w", err)

@@ -16,7 +16,7 @@ import (
 	"github.com/attune-go/attune/internal/cli"
 )
 
-// attuneDoctor runs `attune doctor` against an API that answers with status and body.
+// attuneDoctor runs `attune doctor` against an API that responds with status and body.
 func attuneDoctor(t *testing.T, status int, body any, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +45,7 @@ func TestDoctor(t *testing.T) {
 	idle := doctor.Finding{Check: "broker queues", Severity: doctor.Warning, What: "No worker.", Do: "Start one."}
 	leaked := doctor.Finding{Check: "leaked slots", Severity: doctor.Problem, Where: "queue a.b", What: "It leaks.", Do: "Free it."}
 
-	t.Run("NoProblem", func(t *testing.T) {
+	t.Run("notes and warnings are no problem", func(t *testing.T) {
 		t.Parallel()
 		code, stdout, stderr := attuneDoctor(t, http.StatusOK, diagnosis(well, paused, idle))
 		require.Zero(t, code, "notes and warnings are no problems: %s", stderr)
@@ -59,11 +59,11 @@ NOTE     control: queue a.b
 OK       outbox
          The outbox is relayed.
 
-0 problems, 1 warnings, 1 notes, 1 checks are well
+0 problems, 1 warnings, 1 notes, 1 ok
 `, stdout)
 	})
 
-	t.Run("Problem", func(t *testing.T) {
+	t.Run("a problem is a failure", func(t *testing.T) {
 		t.Parallel()
 		code, stdout, stderr := attuneDoctor(t, http.StatusOK, diagnosis(well, leaked))
 		require.Equal(t, 1, code)
@@ -71,7 +71,7 @@ OK       outbox
 		require.Equal(t, "attune: 1 problems\n", stderr)
 	})
 
-	t.Run("JSON", func(t *testing.T) {
+	t.Run("the diagnosis is written as JSON", func(t *testing.T) {
 		t.Parallel()
 		code, stdout, _ := attuneDoctor(t, http.StatusOK, diagnosis(well, leaked), "--output", "json")
 		require.Equal(t, 1, code)
@@ -80,7 +80,7 @@ OK       outbox
 		require.Equal(t, diagnosis(well, leaked), got)
 	})
 
-	t.Run("TheAPIRefuses", func(t *testing.T) {
+	t.Run("the API refuses the request", func(t *testing.T) {
 		t.Parallel()
 		refusal := map[string]any{"title": "Unauthorized", "status": 401, "code": "unauthorized", "detail": "the API token is wrong"}
 		code, stdout, _ := attuneDoctor(t, http.StatusUnauthorized, refusal, "-o", "json")
@@ -92,7 +92,7 @@ OK       outbox
 		require.Contains(t, got.Findings[0].Do, "ATTUNE_API_TOKEN")
 	})
 
-	t.Run("TheAPIIsNotThere", func(t *testing.T) {
+	t.Run("the API is away", func(t *testing.T) {
 		t.Parallel()
 		code, stdout, stderr := attuneDoctor(t, http.StatusOK, nil, "--url", "http://127.0.0.1:1")
 		require.Equal(t, 1, code)
@@ -101,7 +101,7 @@ OK       outbox
 		require.Equal(t, "attune: 1 problems\n", stderr)
 	})
 
-	t.Run("Usage", func(t *testing.T) {
+	t.Run("wrong usage has exit code 2", func(t *testing.T) {
 		t.Parallel()
 		for _, args := range [][]string{{"--output", "yaml"}, {"queue"}, {"--url", "nonsense"}, {"--colour"}} {
 			code, _, _ := attuneDoctor(t, http.StatusOK, diagnosis(), args...)

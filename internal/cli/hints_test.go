@@ -20,22 +20,22 @@ import (
 	"github.com/attune-go/attune/internal/config"
 )
 
-// otherVariables are read by something else than the settings.
+// otherVariables returns the environment variables that are not settings.
 func otherVariables() []string {
 	return []string{
 		"ATTUNE_CONFIG", "ATTUNE_URL", "ATTUNE_TEMPORAL_BIN",
-		// By Temporal's library.
+		// Read by Temporal's library.
 		"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY", "TEMPORAL_TLS",
-		// By actions, and by the webhooks of the demo pack.
+		// Read by actions, and by the webhooks of the demo pack.
 		"ATTUNE_ACTION", "ATTUNE_ATTEMPT", "ATTUNE_ENFORCEMENT_ID", "ATTUNE_EXECUTION_ID", "ATTUNE_DEMO_WEBHOOK_SECRET",
-		// By tests.
+		// Read by tests.
 		"ATTUNE_TEST_POSTGRES_URL", "ATTUNE_TEST_AMQP_URL", "ATTUNE_TEST_TEMPORAL_ADDRESS", "ATTUNE_TEST_RABBITMQ_API",
-		"ATTUNE_TEST_SOAK", "ATTUNE_TESTENV_KEEPER",
+		"ATTUNE_TEST_SOAK", "ATTUNE_TESTENV_DAEMON",
 	}
 }
 
-// knownNames are all environment variables that are read and all flags, with their dashes. The usage of a setting's flag names
-// its variables.
+// knownNames returns all environment variables that attune reads and all flags, with their dashes. The usage of a setting's flag
+// names its variables.
 func knownNames() map[string]bool {
 	known := map[string]bool{}
 	for _, variable := range otherVariables() {
@@ -66,7 +66,7 @@ var (
 	flagName     = regexp.MustCompile(`(?:^|[ "(\n])(--[a-z][a-z-]+)`)
 )
 
-// unknownNames lists the variables and flags in a text that nothing reads.
+// unknownNames lists the variables and flags in a text that no program reads.
 func unknownNames(text string, known map[string]bool) []string {
 	var unknown []string
 	for _, name := range variableName.FindAllString(text, -1) {
@@ -75,7 +75,7 @@ func unknownNames(text string, known map[string]bool) []string {
 		}
 	}
 	if strings.Contains(text, "curl ") {
-		return unknown // its flags are not ours
+		return unknown // the flags in it are those of curl
 	}
 	for _, match := range flagName.FindAllStringSubmatch(text, -1) {
 		if !known[match[1]] {
@@ -85,12 +85,12 @@ func unknownNames(text string, known map[string]bool) []string {
 	return unknown
 }
 
-// TestHints reads every text in the program: a message may only name flags and variables that exist.
+// TestHints reads every string literal in the program: a message may only name flags and variables that exist.
 func TestHints(t *testing.T) {
 	t.Parallel()
 	known := knownNames()
 	require.Equal(t, []string{"ATTUNE_TEMPORAL_ADDRESS", "--worker-pools"},
-		unknownNames("set ATTUNE_TEMPORAL_ADDRESS or --worker-pools, not --worker-pool", known), "what this test is there for")
+		unknownNames("set ATTUNE_TEMPORAL_ADDRESS or --worker-pools, not --worker-pool", known), "the check finds unknown names")
 
 	texts := 0
 	root := filepath.Join("..", "..")
@@ -112,7 +112,7 @@ func TestHints(t *testing.T) {
 	require.Greater(t, texts, 1000, "texts read")
 }
 
-// TestDocumentedVariables reads the pages for people, which name flags of other programs, too.
+// TestDocumentedVariables checks the variables in the documentation, but not the flags: pages also name flags of other programs.
 func TestDocumentedVariables(t *testing.T) {
 	t.Parallel()
 	known := knownNames()
@@ -123,18 +123,18 @@ func TestDocumentedVariables(t *testing.T) {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		for _, name := range variableName.FindAllString(string(text), -1) {
-			require.True(t, known[name], "%s names %s, which nothing reads", page, name)
+			require.True(t, known[name], "%s names %s, which no program reads", page, name)
 		}
 	}
 }
 
-// otherPrograms are folders of programs with flags of their own.
+// otherPrograms reports whether a folder holds programs with their own flags.
 func otherPrograms(path, base string) bool {
 	_, err := os.Stat(filepath.Join(path, "go.mod"))
 	return err == nil || base == "testdata" || base == "bin" || strings.HasPrefix(base, ".")
 }
 
-// literals returns the texts in a Go file that people may read. A flag all by itself is an argument for another program.
+// literals returns the string literals of a Go file. It leaves out a flag alone: that is an argument for another program.
 func literals(t *testing.T, path string) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -155,13 +155,13 @@ func literals(t *testing.T, path string) []string {
 	return texts
 }
 
-// TestPortAdvice has every port of `attune dev` taken: each message says how to choose another, and how to use the server that
-// has it.
+// TestPortAdvice checks the message for every taken port of `attune dev`: it says how to choose another port, and how to use the
+// server at the taken one.
 func TestPortAdvice(t *testing.T) {
 	t.Parallel()
 	cfg, err := config.Load(nil, func(string) (string, bool) { return "", false })
 	require.NoError(t, err)
-	want := wanted(cfg, func(string) (string, bool) { return "", false }, t.TempDir())
+	want := missingServices(cfg, func(string) (string, bool) { return "", false }, t.TempDir())
 	known := knownNames()
 	for advice, names := range map[string][]string{
 		want.Postgres.PortAdvice:   {"--postgres-port", "ATTUNE_DEV_POSTGRES_PORT", "--postgres-url", "ATTUNE_POSTGRES_URL"},

@@ -16,24 +16,24 @@ import (
 
 const (
 	localStopTime = 30 * time.Second
-	// temporalAddressEnv is where Temporal's library finds the server, and where its tools do.
+	// temporalAddressEnv names the address of the server for Temporal's library and tools.
 	temporalAddressEnv = "TEMPORAL_ADDRESS"
 )
 
-// local is the services on this machine that a command started because no others were named.
-type local struct{ set *services.Set }
+// localServices are the services that a command has started on this machine.
+type localServices struct{ set *services.Set }
 
-// wanted is the services to start: those that neither cfg nor the environment name.
-func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) services.Config {
+// missingServices returns the services to start: the ones that neither cfg nor the environment names.
+func missingServices(cfg config.Config, lookup func(string) (string, bool), dir string) services.Config {
 	want := services.Config{Dir: dir}
 	if !cfg.PostgresURL.IsSet() {
 		want.Postgres = &services.PostgresConfig{
-			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.Ways("postgres.url")),
+			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.HowToSet("postgres.url")),
 		}
 	}
 	if !cfg.AMQPURL.IsSet() {
 		want.RabbitMQ = &services.RabbitMQConfig{
-			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.Ways("amqp.url")),
+			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.HowToSet("amqp.url")),
 		}
 	}
 	if _, set := lookup(temporalAddressEnv); !set {
@@ -46,19 +46,21 @@ func wanted(cfg config.Config, lookup func(string) (string, bool), dir string) s
 	return want
 }
 
-// portAdvice says how to choose another port than one that is taken, and how to use the server that has it.
+// portAdvice says how to choose another port when the port is taken, or how to use an existing server instead.
 func portAdvice(setting, server string) string {
-	advice := "choose another with " + config.Ways(setting) + " (0 takes a free one)"
+	advice := "choose another port with " + config.HowToSet(setting) + " (0 picks a free one)"
 	if server != "" {
-		advice += ", or name a server to use instead with " + server
+		advice += ", or use a server that already runs with " + server
 	}
 	return advice
 }
 
-// startLocal starts services and returns the configuration that uses them.
-func startLocal(ctx context.Context, cfg config.Config, want services.Config, note func(string)) (config.Config, *local, error) {
+// startLocal starts services and returns the configuration with their addresses. printLine gets progress messages.
+func startLocal(
+	ctx context.Context, cfg config.Config, want services.Config, printLine func(string),
+) (config.Config, *localServices, error) {
 	if want.Temporal != nil {
-		want.Temporal.Note = note
+		want.Temporal.Note = printLine
 	}
 	set, err := services.Start(ctx, want)
 	if err != nil {
@@ -72,14 +74,14 @@ func startLocal(ctx context.Context, cfg config.Config, want services.Config, no
 	}
 	if set.Temporal != nil {
 		if err := os.Setenv(temporalAddressEnv, set.Temporal.Address()); err != nil {
-			return cfg, nil, errors.Join(fmt.Errorf("set %s: %w", temporalAddressEnv, err), (&local{set}).stop(ctx))
+			return cfg, nil, errors.Join(fmt.Errorf("set %s: %w", temporalAddressEnv, err), (&localServices{set}).stop(ctx))
 		}
 	}
-	return cfg, &local{set}, nil
+	return cfg, &localServices{set}, nil
 }
 
-// stop stops the services. The end of ctx does not cut that short.
-func (l *local) stop(ctx context.Context) error {
+// stop stops the services within localStopTime, even if ctx has ended.
+func (l *localServices) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), localStopTime)
 	defer cancel()
 	if err := l.set.Stop(ctx); err != nil {
@@ -88,9 +90,9 @@ func (l *local) stop(ctx context.Context) error {
 	return nil
 }
 
-// keepSecret reads a secret from a file in the data folder, or makes one and keeps it there, readable by the owner only. The
-// folder exists.
-func keepSecret(dir, name string, generate func() string) (string, error) {
+// loadOrCreateSecret reads a secret from a file in dir. If there is none, it generates one and stores it in that file, readable
+// by the owner only. dir must exist.
+func loadOrCreateSecret(dir, name string, generate func() string) (string, error) {
 	path := filepath.Join(dir, name)
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -102,7 +104,7 @@ func keepSecret(dir, name string, generate func() string) (string, error) {
 	}
 	secret := generate()
 	if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keep the secret in %q: %w", path, err)
+		return "", fmt.Errorf("write the secret to %q: %w", path, err)
 	}
 	return secret, nil
 }

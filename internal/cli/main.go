@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// version is set by the build.
+// version is the version of attune; the build sets it.
 var version = "dev"
 
 // Exit codes.
@@ -24,11 +24,11 @@ const (
 	exitUsage   = 2
 )
 
-// usageError is a command line that cannot be understood.
+// usageError is an error of the command line or the settings. Main returns exitUsage for it.
 type usageError struct{ error }
 
-// Main runs the command line and returns the process's exit code. SIGINT and SIGTERM end what runs in an orderly way; a
-// second one ends the process at once.
+// Main runs the command line and returns the exit code of the process. The first SIGINT or SIGTERM stops the command in an
+// orderly way; a second one kills the process.
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -53,7 +53,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "attune",
-		Short:         "Run actions in response to events, in strict order, under policy",
+		Short:         "Run actions in response to events, in strict order per queue, under policy",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -67,7 +67,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// usage makes the complaint of an argument check a usage error.
+// usage turns the error of an argument check into a usage error.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -77,8 +77,8 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// badSettings makes a configuration that cannot be used a usage error.
-func badSettings(err error) error {
+// settingsError turns the error of an invalid configuration into a usage error.
+func settingsError(err error) error {
 	if err != nil && attune.CodeOf(err) == attune.CodeInvalid {
 		return usageError{err}
 	}

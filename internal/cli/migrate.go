@@ -14,19 +14,19 @@ import (
 func newMigrate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
-		Short: "Bring the database to the schema of this version",
-		Long: "Bring the database to the schema of this version. `attune serve` does so too when it starts; " +
-			"only one process at a time does.",
+		Short: "Migrate the database to the schema of this version",
+		Long: "Migrate the database to the schema of this version. `attune serve` also migrates when it starts. " +
+			"Several processes may migrate at the same time: they wait for each other.",
 		Args: usage(cobra.NoArgs),
 	}
 	flags := config.Bind(cmd.Flags(), "postgres.url")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err == nil && !cfg.PostgresURL.IsSet() {
-			err = attune.Errorf(attune.CodeInvalid, "which database: set ATTUNE_POSTGRES_URL")
+			err = attune.Errorf(attune.CodeInvalid, "no database is named: set ATTUNE_POSTGRES_URL")
 		}
 		if err != nil {
-			return badSettings(err)
+			return settingsError(err)
 		}
 		if err := postgres.Migrate(cmd.Context(), cfg.PostgresURL.Reveal()); err != nil {
 			return err

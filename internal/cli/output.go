@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// output is how a command writes what it was asked for.
+// output is the format of a command's result.
 type output string
 
 const (
@@ -19,7 +19,7 @@ const (
 // bindOutput gives cmd the flag --output.
 func bindOutput(cmd *cobra.Command) *output {
 	o := outputText
-	cmd.Flags().VarP(&o, "output", "o", `how to write it: "text" or "json"`)
+	cmd.Flags().VarP(&o, "output", "o", `format of the result: "text" or "json"`)
 	return &o
 }
 
@@ -45,7 +45,7 @@ func writeJSON(w io.Writer, document any) error {
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(document); err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
 }

@@ -13,12 +13,12 @@ import (
 
 func newPacks() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "packs", Short: "Work with packs", Args: usage(cobra.NoArgs),
+		Use: "packs", Short: "Check packs", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	check := &cobra.Command{
 		Use:     "check DIR...",
-		Short:   "Check packs as `attune serve` would, and say what is wrong where",
+		Short:   "Check packs as `attune serve` does, and list every error with its file and line",
 		Example: "  attune packs check ./packs/demo",
 		Args:    usage(cobra.MinimumNArgs(1)),
 	}
@@ -26,7 +26,7 @@ func newPacks() *cobra.Command {
 	check.RunE = func(cmd *cobra.Command, dirs []string) error {
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err != nil {
-			return badSettings(err)
+			return settingsError(err)
 		}
 		all, err := packs.LoadAll(cfg.DataDir, dirs)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 
 func newQueue() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "queue", Short: "Look at the queues of a running attune, and hold them to their word", Args: usage(cobra.NoArgs),
+		Use: "queue", Short: "Inspect and verify queues", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	r := bindRemote(cmd)
@@ -21,7 +21,7 @@ func newQueue() *cobra.Command {
 }
 
 func newQueueList(r *remote) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the queues that were used", Args: usage(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "list", Short: "List the queues that have been used, with their counts", Args: usage(cobra.NoArgs)}
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := r.client()

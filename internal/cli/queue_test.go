@@ -22,14 +22,14 @@ import (
 
 const apiToken = "0123456789abcdef0123456789abcdef"
 
-// attuneAPI answers for one queue that has executed one ticket and has another waiting.
+// attuneAPI is an API with one queue, in which one ticket has been executed and another waits.
 type attuneAPI struct {
-	mu      sync.Mutex
-	moves   int // as many readings of the counts differ from the one before
-	stats   attune.QueueStats
-	tickets []attune.Enforcement
-	grants  []api.Grant
-	changes []api.QueueChange
+	mu       sync.Mutex
+	changing int // how many more readings of the counts differ from the reading before
+	stats    attune.QueueStats
+	tickets  []attune.Enforcement
+	grants   []api.Grant
+	changes  []api.QueueChange
 }
 
 func newAttuneAPI() *attuneAPI {
@@ -61,9 +61,9 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/api/v1/queues":
 		body = api.List[attune.QueueStats]{Items: []attune.QueueStats{a.stats}}
 	case r.URL.Path == "/api/v1/queues/shop.deploy":
-		if a.moves > 0 {
-			a.moves--
-			a.stats.LastUpdated = new(time.Unix(int64(a.moves), 0).UTC())
+		if a.changing > 0 {
+			a.changing--
+			a.stats.LastUpdated = new(time.Unix(int64(a.changing), 0).UTC())
 		}
 		body = a.detail()
 	case r.URL.Path == "/api/v1/queues/shop.deploy/grants":
@@ -78,7 +78,7 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// detail is the queue with two holders, the first in line, and a history.
+// detail is the queue with two holders, one waiting ticket, and a history.
 func (a *attuneAPI) detail() api.Queue {
 	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 	until := noon.Add(time.Hour)
@@ -135,22 +135,22 @@ func TestQueueShow(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := attuneQueue(t, newAttuneAPI(), "show", "shop.deploy")
 	require.Zero(t, code, stderr)
-	require.Empty(t, cmp.Diff(`queue     shop.deploy
-mode      open
-limit     1, by hand until 2030-01-02 13:00:00
-active    0 of 1
-waiting   1, the first for 1m30s
-parked    2, waiting for a person
-accepted  2
-executed  1
-dropped   0
-pace      2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
-held for  1.5s in the middle, 95 of 100 up to 9s (the latest 400, since 2030-01-02 12:00:00)
-empty in  2s, probably between 1s and 3s, if nobody else comes
+	require.Empty(t, cmp.Diff(`queue      shop.deploy
+mode       open
+limit      1, manual override until 2030-01-02 13:00:00
+active     0 of 1
+waiting    1, the first for 1m30s
+parked     2, waiting for a person
+accepted   2
+executed   1
+dropped    0
+pace       2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
+hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00)
+empty in   about 2s (1s to 3s), without new arrivals
 
 POLICY 3         VALUE   FROM
 limit            2       pack shop
-max_queued       50      default: 60 when the queue is next told
+max_queued       50      default: 60 from the next accepted enforcement on
 overflow         reject  default
 queue_timeout    1h0m0s  action shop.deploy
 max_attempts     3       global

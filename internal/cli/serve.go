@@ -17,10 +17,11 @@ import (
 func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run attune, in all its roles or some of them",
-		Long: `Run attune against PostgreSQL, RabbitMQ and Temporal that already run.
+		Short: "Run attune, in all roles or some of them",
+		Long: `Run attune with a PostgreSQL, a RabbitMQ and a Temporal that already run.
 
-Temporal is found through the TEMPORAL_* variables of its own tools (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, API keys).`,
+The connection to Temporal is configured by the variables of Temporal's own tools: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, and
+those for TLS and API keys.`,
 		Example: `  attune serve --packs ./packs/demo
   attune serve --roles=api,orchestrator,bridge
   attune serve --roles=worker --worker-slots 32`,
@@ -33,7 +34,7 @@ Temporal is found through the TEMPORAL_* variables of its own tools (TEMPORAL_AD
 			err = cfg.Validate()
 		}
 		if err != nil {
-			return badSettings(err)
+			return settingsError(err)
 		}
 		log, err := newLogger(cmd.ErrOrStderr(), cfg)
 		if err != nil {
@@ -44,7 +45,7 @@ Temporal is found through the TEMPORAL_* variables of its own tools (TEMPORAL_AD
 	return cmd
 }
 
-// serve runs the process until ctx ends, or until a part of it cannot go on.
+// serve runs the process until ctx ends or a part of the process fails.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
 	if err != nil {

@@ -18,23 +18,23 @@ import (
 	"github.com/attune-go/attune/internal/client"
 )
 
-// shownLines bounds the lines shown of each list: waiting tickets, newest grants, newest changes.
-const shownLines = 10
+// defaultLines is how many lines of each list are shown by default: holders, waiting tickets, grants, changes.
+const defaultLines = 10
 
-// shownQueue is everything that is shown of one queue.
+// shownQueue is the output for one queue.
 type shownQueue struct {
 	Queue   api.Queue         `json:"queue"`
-	Grants  []api.Grant       `json:"grants"`  // the newest, newest first
-	Changes []api.QueueChange `json:"changes"` // likewise
+	Grants  []api.Grant       `json:"grants"`  // the latest, newest first
+	Changes []api.QueueChange `json:"changes"` // the latest, newest first
 }
 
 func newQueueShow(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "show KEY", Short: "Show one queue: limit and policy, who holds, who waits, its pace, its latest grants and changes",
+		Use: "show KEY", Short: "Show one queue: limit, policy, holders, waiting tickets, pace, latest grants and changes",
 		Example: "  attune queue show demo.deploy\n  attune queue show demo.deploy --output json",
 		Args:    usage(cobra.ExactArgs(1)),
 	}
-	lines := cmd.Flags().Int("lines", shownLines, "how many of each list to show, 1 to "+strconv.Itoa(attune.MaxPageLimit))
+	lines := cmd.Flags().Int("lines", defaultLines, "lines to show of each list, 1 to "+strconv.Itoa(attune.MaxPageLimit))
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *lines < 1 || *lines > attune.MaxPageLimit {
@@ -44,7 +44,7 @@ func newQueueShow(r *remote) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		shown, err := lookAtQueue(cmd.Context(), c, client.QueuePath(attune.QueueKey(args[0])), *lines)
+		shown, err := readQueue(cmd.Context(), c, client.QueuePath(attune.QueueKey(args[0])), *lines)
 		if err != nil {
 			return err
 		}
@@ -56,19 +56,19 @@ func newQueueShow(r *remote) *cobra.Command {
 	return cmd
 }
 
-func lookAtQueue(ctx context.Context, c *client.Client, path string, lines int) (shownQueue, error) {
+func readQueue(ctx context.Context, c *client.Client, path string, lines int) (shownQueue, error) {
 	var shown shownQueue
 	var grants api.List[api.Grant]
 	var changes api.List[api.QueueChange]
-	few := strconv.Itoa(lines)
+	limit := strconv.Itoa(lines)
 	for _, read := range []struct {
 		path  string
 		query url.Values
 		into  any
 	}{
-		{path, url.Values{"waiting": {few}}, &shown.Queue},
-		{path + "/grants", url.Values{"limit": {few}}, &grants},
-		{path + "/changes", url.Values{"limit": {few}}, &changes},
+		{path, url.Values{"waiting": {limit}}, &shown.Queue},
+		{path + "/grants", url.Values{"limit": {limit}}, &grants},
+		{path + "/changes", url.Values{"limit": {limit}}, &changes},
 	} {
 		if err := c.Get(ctx, read.path, read.query, read.into); err != nil {
 			return shown, err
@@ -78,7 +78,7 @@ func lookAtQueue(ctx context.Context, c *client.Client, path string, lines int) 
 	return shown, nil
 }
 
-// print writes one block per question: how it stands, by which policy, who holds, who waits, what happened.
+// print writes one block each for the counts, the policy, the holders, the waiting tickets, the grants and the changes.
 func (s shownQueue) print(w io.Writer, lines int) error {
 	blocks := []func(io.Writer){s.printCounts, s.printPolicy}
 	if len(s.Queue.Holders) > 0 {
@@ -119,21 +119,21 @@ func (s shownQueue) printCounts(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "\naccepted\t%d\nexecuted\t%d\ndropped\t%d\n", q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
 	_, _ = fmt.Fprintf(w, "pace\t%.1f a minute in the last minute, %.1f in the last 5, %.1f in the last 60\n",
 		q.Throughput.Minute, q.Throughput.Five, q.Throughput.Hour)
-	if held := q.HoldTime; held != nil {
-		_, _ = fmt.Fprintf(w, "held for\t%s in the middle, 95 of 100 up to %s (the latest %d, since %s)\n",
-			inSeconds(held.P50), inSeconds(held.P95), held.Grants, held.Since.Format(time.DateTime))
+	if hold := q.HoldTime; hold != nil {
+		_, _ = fmt.Fprintf(w, "hold time\tmedian %s, p95 %s (latest %d slots, since %s)\n",
+			inSeconds(hold.P50), inSeconds(hold.P95), hold.Grants, hold.Since.Format(time.DateTime))
 	}
 	if e := q.EmptyIn; e != nil {
-		_, _ = fmt.Fprintf(w, "empty in\t%s, probably between %s and %s, if nobody else comes\n", e.Likely, e.Low, e.High)
+		_, _ = fmt.Fprintf(w, "empty in\tabout %s (%s to %s), without new arrivals\n", e.Likely, e.Low, e.High)
 	}
 }
 
 func limitFrom(limit api.QueueLimit) string {
 	switch {
 	case limit.Until != nil:
-		return "by hand until " + limit.Until.Format(time.DateTime)
+		return "manual override until " + limit.Until.Format(time.DateTime)
 	case limit.From == "by hand":
-		return "by hand until somebody clears it"
+		return "manual override until it is cleared"
 	default:
 		return "from: " + limit.From
 	}
@@ -144,13 +144,13 @@ func (s shownQueue) printPolicy(w io.Writer) {
 	for _, field := range s.Queue.Policy.Fields {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s", field.Name, plain(field.Value), field.From)
 		if field.Next != nil {
-			_, _ = fmt.Fprintf(w, ": %s when the queue is next told", plain(field.Next))
+			_, _ = fmt.Fprintf(w, ": %s from the next accepted enforcement on", plain(field.Next))
 		}
 		_, _ = fmt.Fprintln(w)
 	}
 }
 
-// plain is a number or text without the quotes of JSON.
+// plain returns a JSON number or text without quotes.
 func plain(value json.RawMessage) string { return strings.Trim(string(value), `"`) }
 
 func (s shownQueue) printHolders(w io.Writer, lines int) {
@@ -165,7 +165,7 @@ func (s shownQueue) printHolders(w io.Writer, lines int) {
 	}
 }
 
-// leaseOf says for how long a worker may still be silent.
+// leaseOf returns the time left of a holder's lease, or "-".
 func leaseOf(h api.QueueHolder, at time.Time) string {
 	if h.LeaseUntil == nil {
 		return "-"
@@ -200,7 +200,7 @@ func (s shownQueue) printChanges(w io.Writer) {
 	}
 }
 
-// heldFor says how long a grant held its slot.
+// heldFor returns how long a grant held its slot, or "still".
 func heldFor(g api.Grant) string {
 	if g.ReleasedAt == nil {
 		return "still"

@@ -17,7 +17,7 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// Of one queue: one cause tends to have many violations, and one person many cancels.
+// Bounds of the report on one queue: one cause can have many violations, and a person can make many cancels.
 const (
 	shownViolations = 20
 	shownCancels    = 20
@@ -25,34 +25,40 @@ const (
 
 func newQueueVerify(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "verify [KEY]", Short: "Check from the stored rows that queues kept their promises",
-		Long: `Read everything that is stored about one queue, or about all that were used, and check that nothing accepted was lost,
-that grants were decided in the order of acceptance, nobody was granted twice, no grant was decided while the limit was reached,
-nobody was granted while the queue was paused, every slot was given back, and the counts are right. What people changed by hand
-is listed with what was granted in between.
+		Use: "verify [KEY]", Short: "Verify from the stored rows that queues kept their promises",
+		Long: `Read the stored rows of one queue, or of all queues that have been used, and verify that
 
-Exit code 1 says that a promise was broken, or that a queue could not be read. A queue is judged as it stands at one instant:
-one that moves is read again until it holds still for as long as reading takes.`,
+  - no accepted enforcement was lost,
+  - grants were decided in the order of acceptance, each ticket at most once,
+  - no grant was decided while the limit was reached or the queue was paused,
+  - every slot was given back,
+  - the counts are right.
+
+The report also lists the manual changes of the queue, with the number of grants after each.
+
+All rows must be of one instant. When a queue changes while it is read, it is read again, for as long as --patience says.
+
+Exit code 0: every promise was kept. Exit code 1: a promise was broken, or a queue could not be read.`,
 		Example: "  attune queue verify\n  attune queue verify demo.deploy",
 		Args:    usage(cobra.MaximumNArgs(1)),
 	}
-	patience := cmd.Flags().Duration("patience", 10*time.Second, "how long to go on reading a queue that moves")
+	timeout := cmd.Flags().Duration("patience", 10*time.Second, "how long to retry while a queue changes during the reading")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := r.client()
 		if err != nil {
 			return err
 		}
-		keys, err := queuesNamed(cmd.Context(), c, args)
+		keys, err := queueKeys(cmd.Context(), c, args)
 		if err != nil {
 			return err
 		}
-		return verify(cmd.Context(), c, keys, *patience, cmd.OutOrStdout())
+		return verify(cmd.Context(), c, keys, *timeout, cmd.OutOrStdout())
 	}
 	return cmd
 }
 
-// queuesNamed returns the queue that was named, or all.
-func queuesNamed(ctx context.Context, c *client.Client, args []string) ([]attune.QueueKey, error) {
+// queueKeys returns the queues that args name, or all queues without args.
+func queueKeys(ctx context.Context, c *client.Client, args []string) ([]attune.QueueKey, error) {
 	var keys []attune.QueueKey
 	for _, arg := range args {
 		keys = append(keys, attune.QueueKey(arg))
@@ -67,14 +73,14 @@ func queuesNamed(ctx context.Context, c *client.Client, args []string) ([]attune
 	return keys, err
 }
 
-// verify judges one queue after the other. One that cannot be read does not keep the others from being judged.
-func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, patience time.Duration, w io.Writer) error {
-	var unread []error
+// verify verifies one queue after the other. It continues after a queue that cannot be read, and returns all errors at the end.
+func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, timeout time.Duration, w io.Writer) error {
+	var errs []error
 	violations := 0
 	for _, key := range keys {
-		rows, err := queueaudit.Read(ctx, c, key, patience)
+		rows, err := queueaudit.Read(ctx, c, key, timeout)
 		if err != nil {
-			unread = append(unread, fmt.Errorf("queue %q was not checked: %w", key, err))
+			errs = append(errs, fmt.Errorf("queue %q was not checked: %w", key, err))
 			continue
 		}
 		report := proof.Check(rows)
@@ -84,12 +90,12 @@ func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, patie
 		}
 	}
 	if violations > 0 {
-		unread = append(unread, fmt.Errorf("%d violations in %d queues", violations, len(keys)))
+		errs = append(errs, fmt.Errorf("%d violations in %d queues", violations, len(keys)))
 	}
-	return errors.Join(unread...)
+	return errors.Join(errs...)
 }
 
-// printReport writes one block: the verdict, what is wrong, and how much was checked.
+// printReport writes the verdict, the violations, the counts and the manual changes of one queue.
 func printReport(w io.Writer, report proof.Report) error {
 	if report.Kept() {
 		_, _ = fmt.Fprintf(w, "%s: every promise kept\n", report.Queue)
@@ -111,30 +117,30 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	line := func(what string, count int, detail string) {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\n", what, count, detail)
 	}
-	also := func(what string, count int, detail string) {
+	lineIfAny := func(what string, count int, detail string) {
 		if count > 0 {
 			line(what, count, detail)
 		}
 	}
 	line("tickets", n.Tickets, fmt.Sprintf("waiting %d, active %d, executed %d, dropped %d", n.Waiting, n.Active, n.Executed, n.Dropped))
-	also("retried", n.Retried, "of the tickets: gave their slot back for a later place")
-	also("parked", n.Parked, "of the tickets: wait for a person")
-	also("unaccepted", n.Unaccepted, "enforcements that are on their way to the queue, or were rejected before it accepted them")
+	lineIfAny("retried", n.Retried, "tickets that gave their slot back and went to the back of the line")
+	lineIfAny("parked", n.Parked, "tickets that wait for a person")
+	lineIfAny("unaccepted", n.Unaccepted, "enforcements on their way to the queue, or rejected before the queue accepted them")
 	line("grants", n.Grants, fmt.Sprintf("slots given back %d", n.Released))
 	line("most active", n.MostActive, "at once")
 	if n.Generations > 1 {
-		line("generations", n.Generations, "of the queue have granted: it was rebuilt from its rows in between")
+		line("generations", n.Generations, "of the queue granted: the queue was rebuilt from its rows in between")
 	}
-	also("fenced", n.Fenced, "grants of an earlier generation that nobody acted upon: their tickets were granted again, or have ended")
-	also("regranted", n.Regranted, "tickets that somebody behind them had overtaken in an earlier generation")
-	also("reprieved", n.Reprieved, "of these: an earlier generation had decided their end, which was lost with it")
-	also("passed", n.Passed, "waiting behind a later grant: on its way, or stuck if this does not change")
-	also("undecided", n.Undecided, "grants against the latest recorded change: one that is not recorded may explain them")
-	also("limit unknown", n.LimitUnknown, "grants from before the log, not checked against it")
+	lineIfAny("fenced", n.Fenced, "grants of an earlier generation that had no effect: their tickets were granted again or have ended")
+	lineIfAny("regranted", n.Regranted, "grants of tickets that a later ticket had overtaken in an earlier generation")
+	lineIfAny("reprieved", n.Reprieved, "overtaken tickets whose end was decided by an earlier generation and lost with it")
+	lineIfAny("passed", n.Passed, "tickets that wait behind a later grant: their grant or end is under way, or they are stuck")
+	lineIfAny("undecided", n.Undecided, "grants against the latest recorded change: a change that is not recorded yet may explain them")
+	lineIfAny("limit unknown", n.LimitUnknown, "grants without a known limit, not checked against it")
 	return table.Flush()
 }
 
-// printTransitions lists what people did to the queue.
+// printTransitions lists the manual changes of the queue.
 func printTransitions(w io.Writer, transitions []proof.Transition) error {
 	if len(transitions) == 0 {
 		return nil
@@ -157,7 +163,7 @@ func printTransitions(w io.Writer, transitions []proof.Transition) error {
 	return table.Flush()
 }
 
-// oneLine keeps what people have typed from breaking the table.
+// oneLine replaces line breaks and tabs, so that a text from a person fits into one row of the table.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func whatChanged(t proof.Transition) string {
@@ -167,7 +173,7 @@ func whatChanged(t proof.Transition) string {
 	return fmt.Sprintf("%s: %s → %s", t.Kind, t.From, t.To)
 }
 
-// grantedSince says what was granted until the next change of the same kind.
+// grantedSince returns the number of grants until the next change of the same kind.
 func grantedSince(t proof.Transition) string {
 	switch {
 	case t.Kind == attune.ChangeCancel:

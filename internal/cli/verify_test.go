@@ -10,7 +10,7 @@ import (
 	"github.com/attune-go/attune/api"
 )
 
-// pausedAPI answers for a queue that is paused, as its change says.
+// pausedAPI is an API with a queue that is paused by its only change.
 func pausedAPI() *attuneAPI {
 	a := newAttuneAPI()
 	a.stats.Mode = attune.QueuePaused
@@ -25,14 +25,14 @@ func TestQueueVerify(t *testing.T) {
   CHANGE  AT                   BY   WHAT                 GRANTED  WHY
   1       2030-01-02 12:00:00  sam  mode: open → paused  0 since  freeze
 `
-	t.Run("Kept", func(t *testing.T) {
+	t.Run("every promise is kept", func(t *testing.T) {
 		t.Parallel()
 		code, stdout, stderr := attuneQueue(t, pausedAPI(), "verify")
 		require.Zero(t, code, stderr)
 		require.Equal(t, "shop.deploy: every promise kept\n"+counts, stdout)
 	})
 
-	t.Run("Broken", func(t *testing.T) {
+	t.Run("a promise is broken", func(t *testing.T) {
 		t.Parallel()
 		a := pausedAPI()
 		a.grants[0].Limit = 0
@@ -43,26 +43,26 @@ func TestQueueVerify(t *testing.T) {
 		require.Equal(t, "attune: 1 violations in 1 queues\n", stderr)
 	})
 
-	t.Run("AQueueThatMovesIsReadAgain", func(t *testing.T) {
+	t.Run("a queue that changes is read again", func(t *testing.T) {
 		t.Parallel()
 		a := pausedAPI()
-		a.moves = 3 // the first reading and the one after it, and the first of the next
+		a.changing = 3 // both readings of the first round, and the first reading of the second round
 		code, stdout, stderr := attuneQueue(t, a, "verify", "--patience", "1m")
 		require.Zero(t, code, stderr)
 		require.Contains(t, stdout, "every promise kept")
 	})
 
-	t.Run("AQueueThatNeverHoldsStillIsNotJudged", func(t *testing.T) {
+	t.Run("a queue that changes at every reading is not checked", func(t *testing.T) {
 		t.Parallel()
 		a := pausedAPI()
-		a.moves = 1 << 30
+		a.changing = 1 << 30
 		code, stdout, stderr := attuneQueue(t, a, "verify", "--patience", "0s")
 		require.Equal(t, 1, code)
 		require.Empty(t, stdout)
-		require.Contains(t, stderr, `queue "shop.deploy" was not checked: it changed every time it was read`)
+		require.Contains(t, stderr, `queue "shop.deploy" was not checked: the queue changed during every reading`)
 	})
 
-	t.Run("UnknownQueue", func(t *testing.T) {
+	t.Run("an unknown queue is not checked", func(t *testing.T) {
 		t.Parallel()
 		code, _, stderr := attuneQueue(t, pausedAPI(), "verify", "shop.test")
 		require.Equal(t, 1, code)
@@ -70,7 +70,7 @@ func TestQueueVerify(t *testing.T) {
 	})
 }
 
-// What people changed by hand is listed, with what was granted in between.
+// The report lists the manual changes with the number of grants after each.
 func TestQueueVerify_Changes(t *testing.T) {
 	t.Parallel()
 	a := newAttuneAPI()
@@ -83,7 +83,7 @@ func TestQueueVerify_Changes(t *testing.T) {
 	change(5*time.Minute, attune.ChangeMode, "paused", "open", "")
 	change(6*time.Minute, attune.ChangeLimit, "1 by policy", "5 by hand", "catch\nup")
 	for range 22 {
-		change(7*time.Minute, attune.ChangeCancel, "queued", "granted", "") // each came too late
+		change(7*time.Minute, attune.ChangeCancel, "queued", "granted", "") // every cancel comes too late
 		a.changes[len(a.changes)-1].Enforcement = 12
 	}
 	a.stats.MaxConcurrent, a.grants[0].Limit = 5, 5
@@ -112,7 +112,7 @@ func TestQueueVerify_Changes(t *testing.T) {
 	require.Regexp(t, `mode: open → paused +1 in 5m0s`, stdout)
 }
 
-// What is out of the ordinary has a line of its own.
+// Counts that are usually 0 have a line of their own.
 func TestQueueVerify_Rebuilt(t *testing.T) {
 	t.Parallel()
 	a := newAttuneAPI()

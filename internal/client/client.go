@@ -1,4 +1,4 @@
-// Package client talks to attune's HTTP API on behalf of the command line.
+// Package client calls attune's HTTP API for the command line.
 package client
 
 import (
@@ -19,19 +19,19 @@ import (
 // timeout bounds one request.
 const timeout = 30 * time.Second
 
-// Client calls one attune.
+// Client calls the API of one attune. It is safe for concurrent use.
 type Client struct {
 	base  string
 	token string
 	http  http.Client
 }
 
-// New returns a client of the API at base ("http://127.0.0.1:8080").
+// New returns a client for the API at base ("http://127.0.0.1:8080", without a slash at the end) with its bearer token.
 func New(base, token string) *Client {
 	return &Client{base: base + "/api/v1", token: token, http: http.Client{Timeout: timeout}}
 }
 
-// ProblemError is an answer that says what went wrong (RFC 9457).
+// ProblemError is a response outside of 2xx, with the fields of its problem document (RFC 9457).
 type ProblemError struct {
 	Status int         `json:"status"`
 	Title  string      `json:"title"`
@@ -46,7 +46,7 @@ func (p *ProblemError) Error() string {
 	return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail)
 }
 
-// Get reads path into out.
+// Get sends a GET request for path below /api/v1 and decodes the response into out. Errors are those of [Client.Do].
 func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -54,7 +54,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, out any
 	return c.Do(ctx, http.MethodGet, path, nil, nil, out)
 }
 
-// Post sends body as JSON to path and reads the answer into out.
+// Post sends body as JSON to path below /api/v1 and decodes the response into out. Errors are those of [Client.Do].
 func (c *Client) Post(ctx context.Context, path string, body, out any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -63,7 +63,8 @@ func (c *Client) Post(ctx context.Context, path string, body, out any) error {
 	return c.Do(ctx, http.MethodPost, path, http.Header{}, data, out)
 }
 
-// Do sends a request. An answer outside of 2xx is a [*ProblemError].
+// Do sends a request for path below /api/v1 and decodes the JSON response into out, unless out is nil. A response outside of
+// 2xx is a [*ProblemError]. A request takes at most 30 s.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
@@ -81,7 +82,7 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+		return fmt.Errorf("%s %s: read the response: %w", method, path, err)
 	}
 	if response.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s: %w", method, path, problem(response, data))
@@ -90,7 +91,7 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 		return nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("%s %s: understand the answer: %w", method, path, err)
+		return fmt.Errorf("%s %s: decode the response: %w", method, path, err)
 	}
 	return nil
 }
@@ -127,5 +128,5 @@ func List[T any](ctx context.Context, c *Client, path string, query url.Values) 
 	}
 }
 
-// QueuePath is where the API has a queue.
+// QueuePath returns the path of a queue below /api/v1.
 func QueuePath(key attune.QueueKey) string { return "/queues/" + url.PathEscape(string(key)) }

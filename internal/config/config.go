@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// Config is what one process was told. [Load] fills it; the table of settings says what may stand in each field.
+// Config is the configuration of one process. [Load] fills it; the table of settings declares the allowed values.
 type Config struct {
 	PostgresURL Secret
 	AMQPURL     Secret
-	HTTPAddr    string // host:port the API listens on; port 0 takes a free one
+	HTTPAddr    string // host:port on which the API listens; port 0 takes a free port
 	APIToken    Secret
 	Packs       []string      // folders
-	Roles       []Role        // at least one, each once
-	Lease       time.Duration // how long the bridge lets an execution run whose worker is not heard from
-	WorkerPool  string        // the pool whose executions the worker takes
-	WorkerSlots int           // executions the worker runs at once
-	WorkerName  string        // unique among the workers that run at the same time
-	DataDir     string        // where attune keeps files of its own
+	Roles       []Role        // at least one role, without duplicates
+	Lease       time.Duration // how long an attempt runs before its worker must renew the lease
+	WorkerPool  string        // worker pool from which the worker takes executions
+	WorkerSlots int           // executions that the worker runs at once
+	WorkerName  string        // unique among running workers
+	DataDir     string        // folder for attune's own files
 	LogLevel    slog.Level
 	LogFormat   string // "text" or "json"
 	Dev         DevPorts
@@ -29,7 +29,7 @@ type Role string
 
 // The roles.
 const (
-	RoleAPI          Role = "api"          // HTTP: events, webhooks, actions, reading everything
+	RoleAPI          Role = "api"          // HTTP API: events, webhooks, direct runs, queries
 	RoleOrchestrator Role = "orchestrator" // Temporal workers for the workflows and their activities
 	RoleBridge       Role = "bridge"       // RabbitMQ ⇄ Temporal, and the outbox relay
 	RoleWorker       Role = "worker"       // runs actions

@@ -1,9 +1,9 @@
 package config
 
-// DevPorts are where `attune dev` has the services listen that it starts, on 127.0.0.1; 0 takes a free port.
+// DevPorts are the ports of the services that `attune dev` starts on 127.0.0.1; 0 takes a free port.
 //
-// The defaults of PostgreSQL and RabbitMQ are beside their usual ports, so that they do not collide with servers that
-// already run. Those of Temporal are its own, so that its tools find it.
+// The defaults for PostgreSQL and RabbitMQ are one above the usual ports, to avoid a conflict with running servers. The defaults
+// for Temporal are the usual ports, so that Temporal's tools find the server.
 type DevPorts struct {
 	Postgres   int
 	RabbitMQ   int
@@ -11,14 +11,14 @@ type DevPorts struct {
 	TemporalUI int
 }
 
-// DevCommand is the command that the ports are for.
+// DevCommand is the command that uses [DevPorts].
 const DevCommand = "dev"
 
 func devSettings(ports *DevPorts) []setting {
-	port := func(name, standard, what string, into *int) setting {
+	port := func(name, defaultText, service string, into *int) setting {
 		return setting{
-			name: name, command: DevCommand, standard: standard, set: one(into, portFrom(0).read),
-			doc: "port of " + what + " that attune dev starts, on 127.0.0.1; 0 takes a free one",
+			name: name, command: DevCommand, defaultText: defaultText, set: single(into, portFrom(0).read),
+			doc: "port on 127.0.0.1 of " + service + " that attune dev starts; 0 takes a free port",
 		}
 	}
 	return []setting{

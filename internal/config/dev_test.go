@@ -20,14 +20,14 @@ func TestDevPorts(t *testing.T) {
 		return c.Dev, err
 	}
 
-	t.Run("have defaults", func(t *testing.T) {
+	t.Run("ports have defaults", func(t *testing.T) {
 		t.Parallel()
 		ports, err := read(t, nil)
 		require.NoError(t, err)
 		require.Equal(t, config.DevPorts{Postgres: 5433, RabbitMQ: 5673, Temporal: 7233, TemporalUI: 8233}, ports)
 	})
 
-	t.Run("are read from every layer", func(t *testing.T) {
+	t.Run("ports are read from every layer", func(t *testing.T) {
 		t.Parallel()
 		ports, err := read(t, map[string]string{"ATTUNE_DEV_POSTGRES_PORT": "1", "ATTUNE_DEV_RABBITMQ_PORT": "2"},
 			"--rabbitmq-port=3", "--temporal-port=0", "--temporal-ui-port", "4",
@@ -36,7 +36,7 @@ func TestDevPorts(t *testing.T) {
 		require.Equal(t, config.DevPorts{Postgres: 1, RabbitMQ: 3, Temporal: 0, TemporalUI: 4}, ports)
 	})
 
-	t.Run("are ports", func(t *testing.T) {
+	t.Run("a number above the ports is refused", func(t *testing.T) {
 		t.Parallel()
 		_, err := read(t, nil, "--temporal-port=65536")
 		require.ErrorContains(t, err, `--temporal-port: dev.temporal_port "65536": use a whole number from 0 to 65535`)

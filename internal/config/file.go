@@ -12,13 +12,13 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// parseFile returns what a settings file says, by key ("worker.slots", "http.token_file"), and everything that is wrong
-// with it as "file:line: problem".
+// parseFile returns the values of a settings file by key ("worker.slots", "http.token_file"), and its problems in the form
+// "file:line: problem".
 func parseFile(path string, data []byte) (map[string]input, []string) {
 	f := &fileReader{path: path, lists: map[string]bool{}, found: map[string]input{}}
 	for _, s := range settings(new(Config)) {
-		for _, w := range s.ways() {
-			f.lists[w.key] = s.parts != ""
+		for _, form := range s.forms() {
+			f.lists[form.key] = s.separator != ""
 		}
 	}
 	parsed, err := parser.ParseBytes(data, 0)
@@ -35,7 +35,7 @@ func parseFile(path string, data []byte) (map[string]input, []string) {
 
 type fileReader struct {
 	path     string
-	lists    map[string]bool // every key that there is, and whether it is a list
+	lists    map[string]bool // every valid key, and whether its value is a list
 	found    map[string]input
 	problems []string
 }
@@ -54,13 +54,13 @@ func (f *fileReader) syntax(err error) {
 	f.problems = append(f.problems, problem)
 }
 
-// mapping reads the keys of one level; section is "" for the top and ends with a dot otherwise.
+// mapping reads the keys of one level. section is "" for the top level, and otherwise the name of the level and a dot.
 func (f *fileReader) mapping(section string, node ast.Node) {
 	keys := f.keysOf(section)
 	mapping, ok := node.(ast.MapNode)
 	if !ok {
-		what := cmp.Or(strings.TrimSuffix(section, "."), "the settings file")
-		f.problem(node, "%s: use keys with values (%s)", what, strings.Join(keys, ", "))
+		place := cmp.Or(strings.TrimSuffix(section, "."), "the settings file")
+		f.problem(node, "%s: use keys with values (%s)", place, strings.Join(keys, ", "))
 		return
 	}
 	for entry := mapping.MapRange(); entry.Next(); {
@@ -77,7 +77,7 @@ func (f *fileReader) mapping(section string, node ast.Node) {
 	}
 }
 
-// keysOf lists the keys that exist at one level.
+// keysOf lists the valid keys of one level.
 func (f *fileReader) keysOf(section string) []string {
 	var keys []string
 	for name := range f.lists {
@@ -90,7 +90,7 @@ func (f *fileReader) keysOf(section string) []string {
 	return slices.Compact(keys)
 }
 
-// setting takes the values of a setting as they are written; what they mean is the setting's business.
+// setting reads the texts of a setting's values. It does not parse them: see [setting].set.
 func (f *fileReader) setting(name string, isList bool, node ast.Node) {
 	items := []ast.Node{node}
 	if sequence, ok := node.(*ast.SequenceNode); ok && isList {

@@ -11,17 +11,17 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// input is what one layer says about a setting. The zero value says nothing.
+// input holds the values of a setting in one layer. The zero value means that the layer does not set it.
 type input struct {
 	values []string
 	from   string // "--flag", "VARIABLE", "file:line" or "default"
 }
 
-// Load reads every layer and returns the process's configuration. flags are those of [Bind], or nil; lookup reads the
+// Load reads every layer and returns the configuration of the process. flags is the result of [Bind], or nil. lookup reads the
 // environment: pass [os.LookupEnv].
 //
-// The error is an [attune.CodeInvalid] that lists everything that is wrong, one problem a line, each with the place the
-// value came from. What a role needs is checked by [Config.Validate], because some commands bring it themselves.
+// The error is an [attune.CodeInvalid]. It lists all problems, one per line, each with the place of the value. Load does not
+// check that the settings of the roles are set, because some commands provide them: see [Config.Validate].
 func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, error) {
 	l := &loader{lookup: lookup, flags: flags}
 	l.readFile()
@@ -32,45 +32,45 @@ func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, err
 	return c, report(l.problems)
 }
 
-// Validate reports what the roles of this process need and were not given. The error is an [attune.CodeInvalid] that lists
-// everything missing and where to set it.
+// Validate checks that every setting is set that the roles of this process need. The error is an [attune.CodeInvalid] that lists
+// the missing settings and where to set them.
 func (c Config) Validate() error {
 	var problems []string
 	for _, s := range settings(&c) {
-		wanting := slices.DeleteFunc(s.neededBy, func(role Role) bool { return !c.Has(role) })
-		if len(wanting) == 0 || s.secret.IsSet() {
+		roles := slices.DeleteFunc(s.neededBy, func(role Role) bool { return !c.Has(role) })
+		if len(roles) == 0 || s.secret.IsSet() {
 			continue
 		}
-		roles := "the role "
-		if len(wanting) > 1 {
-			roles = "each of the roles "
+		subject := "the role "
+		if len(roles) > 1 {
+			subject = "each of the roles "
 		}
 		problems = append(problems, fmt.Sprintf("%s is not set and %s%s needs it: set %s, for example to %s",
-			s.name, roles, joinRoles(wanting), Ways(s.name), s.example))
+			s.name, subject, joinRoles(roles), HowToSet(s.name), s.example))
 	}
 	return report(problems)
 }
 
-// Ways says where a setting can be set, for messages: "--flag or VARIABLE or key in the settings file". It is empty for a name
-// that no setting has.
-func Ways(name string) string {
+// HowToSet names the places where a setting can be set, for messages: "--flag or VARIABLE or key in the settings file". It
+// returns "" for an unknown setting.
+func HowToSet(name string) string {
 	for _, s := range settings(new(Config)) {
 		if s.name != name {
 			continue
 		}
 		var all []string
-		if itself := s.ways()[0]; itself.flag != "" {
-			all = append(all, "--"+itself.flag)
+		if plain := s.forms()[0]; plain.flag != "" {
+			all = append(all, "--"+plain.flag)
 		}
-		for _, w := range s.ways() {
-			all = append(all, w.env)
+		for _, f := range s.forms() {
+			all = append(all, f.env)
 		}
 		return strings.Join(append(all, name+" in the settings file"), " or ")
 	}
 	return ""
 }
 
-// report joins problems into one error; none is no error.
+// report joins problems into one error. It returns nil without problems.
 func report(problems []string) error {
 	if len(problems) == 0 {
 		return nil
@@ -90,8 +90,8 @@ func (l *loader) problem(format string, args ...any) {
 }
 
 func (l *loader) readFile() {
-	in := l.inEnvironment(setting{}, way{env: configFileEnv})
-	if given := l.onCommandLine(setting{}, way{flag: configFileFlag}); given.from != "" {
+	in := l.inEnvironment(setting{}, form{env: configFileEnv})
+	if given := l.onCommandLine(setting{}, form{flag: configFileFlag}); given.from != "" {
 		in = given
 	}
 	if in.from == "" || in.values[0] == "" {
@@ -105,17 +105,17 @@ func (l *loader) readFile() {
 	l.file, l.problems = parseFile(in.values[0], data)
 }
 
-// load parses what the last layer says that says anything. Saying it twice in one layer is a mistake.
+// load parses the value of the last layer that sets s. Two forms of a secret in one layer are a problem.
 func (l *loader) load(s setting) {
-	var said input
+	var value input
 	set := s.set
-	if s.standard != "" {
-		said = input{s.split(s.standard), "default"}
+	if s.defaultText != "" {
+		value = input{s.split(s.defaultText), "default"}
 	}
-	for _, layer := range []func(setting, way) input{l.inFile, l.inEnvironment, l.onCommandLine} {
+	for _, layer := range []func(setting, form) input{l.inFile, l.inEnvironment, l.onCommandLine} {
 		before := ""
-		for _, w := range s.ways() {
-			in := layer(s, w)
+		for _, f := range s.forms() {
+			in := layer(s, f)
 			if in.from == "" {
 				continue
 			}
@@ -123,42 +123,42 @@ func (l *loader) load(s setting) {
 				l.problem("%s and %s: both give %s: keep one of them", before, in.from, s.name)
 				return
 			}
-			before, said, set = in.from, in, w.set
+			before, value, set = in.from, in, f.set
 		}
 	}
-	if said.from == "" {
+	if value.from == "" {
 		return
 	}
-	if err := set(said.values); err != nil {
-		l.problem("%s: %s %v", said.from, s.name, err)
+	if err := set(value.values); err != nil {
+		l.problem("%s: %s %v", value.from, s.name, err)
 	}
 }
 
-func (l *loader) inFile(_ setting, w way) input { return l.file[w.key] }
+func (l *loader) inFile(_ setting, f form) input { return l.file[f.key] }
 
-// inEnvironment takes a variable that is set but empty for one that is not set, as compose files like to do.
-func (l *loader) inEnvironment(s setting, w way) input {
-	if text, _ := l.lookup(w.env); text != "" {
-		return input{s.split(text), w.env}
+// inEnvironment ignores a variable that is set but empty: compose files set such variables.
+func (l *loader) inEnvironment(s setting, f form) input {
+	if text, _ := l.lookup(f.env); text != "" {
+		return input{s.split(text), f.env}
 	}
 	return input{}
 }
 
-func (l *loader) onCommandLine(_ setting, w way) input {
-	if l.flags == nil || !l.flags.Changed(w.flag) {
+func (l *loader) onCommandLine(_ setting, f form) input {
+	if l.flags == nil || !l.flags.Changed(f.flag) {
 		return input{}
 	}
-	value := l.flags.Lookup(w.flag).Value
+	value := l.flags.Lookup(f.flag).Value
 	if list, ok := value.(pflag.SliceValue); ok {
-		return input{list.GetSlice(), "--" + w.flag}
+		return input{list.GetSlice(), "--" + f.flag}
 	}
-	return input{[]string{value.String()}, "--" + w.flag}
+	return input{[]string{value.String()}, "--" + f.flag}
 }
 
-// maxSecretBytes bounds a file that holds a secret; a larger one is some other file.
+// maxSecretBytes bounds the file of a secret. A larger file cannot be the right one.
 const maxSecretBytes = 64 << 10
 
-// fromFile sets the value that a file holds.
+// fromFile returns a function that reads the value from a file and sets it.
 func fromFile(set func([]string) error) func([]string) error {
 	return func(paths []string) error {
 		info, err := os.Stat(paths[0])

@@ -16,9 +16,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// one and many put what was parsed into a field of the configuration.
-func one[T any](into *T, parse func(string) (T, error)) func([]string) error {
-	return many(into, func(values []string) (T, error) {
+// single returns a function that parses one value into a field of the configuration. An empty value is an error.
+func single[T any](into *T, parse func(string) (T, error)) func([]string) error {
+	return list(into, func(values []string) (T, error) {
 		if values[0] == "" {
 			var none T
 			return none, errors.New("is empty: give it a value or leave it out")
@@ -27,7 +27,8 @@ func one[T any](into *T, parse func(string) (T, error)) func([]string) error {
 	})
 }
 
-func many[T any](into *T, parse func([]string) (T, error)) func([]string) error {
+// list returns a function that parses a list of values into a field of the configuration.
+func list[T any](into *T, parse func([]string) (T, error)) func([]string) error {
 	return func(values []string) (err error) {
 		*into, err = parse(values)
 		return err
@@ -38,7 +39,7 @@ func many[T any](into *T, parse func([]string) (T, error)) func([]string) error 
 type between[T cmp.Ordered] struct {
 	least, most T
 	parse       func(string) (T, error)
-	what, hint  string // for a person
+	kind, hint  string // for messages: what a value is, and examples
 }
 
 func (b between[T]) String() string { return fmt.Sprintf("%v to %v", b.least, b.most) }
@@ -47,19 +48,19 @@ func (b between[T]) read(text string) (T, error) {
 	value, err := b.parse(text)
 	if err != nil || value < b.least || value > b.most {
 		var none T
-		return none, fmt.Errorf("%q: use %s from %v%s", text, b.what, b, b.hint)
+		return none, fmt.Errorf("%q: use %s from %v%s", text, b.kind, b, b.hint)
 	}
 	return value, nil
 }
 
-// portFrom are the ports from least.
+// portFrom is the range of ports from least up.
 func portFrom(least int) between[int] {
 	return between[int]{least, 65535, strconv.Atoi, "a whole number", ""}
 }
 
 func anyText(text string) (string, error) { return text, nil }
 
-// folders accepts any paths; whether there is something is seen when it is read.
+// folders accepts any paths except an empty one. It does not check that the folders exist.
 func folders(values []string) ([]string, error) {
 	if slices.Contains(values, "") {
 		return nil, errors.New("names a folder \"\": give its path or leave it out")
@@ -67,7 +68,7 @@ func folders(values []string) ([]string, error) {
 	return values, nil
 }
 
-// serviceURL never repeats the value: it may hold a password.
+// serviceURL accepts a URL with one of the schemes. Its errors do not quote the value, which may contain a password.
 func serviceURL(schemes ...string) func(string) (Secret, error) {
 	return func(text string) (Secret, error) {
 		parsed, err := url.Parse(text)
@@ -93,14 +94,14 @@ func listenAddress(text string) (string, error) {
 	return text, nil
 }
 
-// minToken is how many bytes a token has at least.
-const minToken = 16
+// minTokenLength is the least length of a token, in bytes.
+const minTokenLength = 16
 
-// token accepts what RFC 6750 allows in an Authorization header. The value is not repeated.
+// token accepts the characters that RFC 6750 allows in an Authorization header. Its errors do not quote the value.
 func token(text string) (Secret, error) {
-	if len(text) < minToken {
+	if len(text) < minTokenLength {
 		return Secret{}, fmt.Errorf("has %d characters: use %d or more, for example the output of \"openssl rand -hex 32\"",
-			len(text), minToken)
+			len(text), minTokenLength)
 	}
 	if !regexp.MustCompile(`^[A-Za-z0-9._~+/=-]*$`).MatchString(text) {
 		return Secret{}, errors.New("has a character that a header cannot carry: use letters, digits and - . _ ~ + / =")
@@ -108,8 +109,9 @@ func token(text string) (Secret, error) {
 	return NewSecret(text), nil
 }
 
-// hostAndProcess is a name that no other process of the host has, or "" when the host has none. A container is a host of its
-// own, unless it was given the name of another; there the process has the same id after each start.
+// hostAndProcess returns the host's name and the process id, or "" when the host has no name. No other process of the host has
+// this name at the same time. A container counts as a host, unless it was given the name of another host; its process
+// has the same id after each start.
 func hostAndProcess() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -118,10 +120,10 @@ func hostAndProcess() string {
 	return fmt.Sprintf("%s-%d", host, os.Getpid())
 }
 
-// workerName keeps the name readable in tables, labels and URLs.
+// workerName accepts a name that is readable in tables, labels and URLs.
 func workerName(text string) (string, error) {
-	if !regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`).MatchString(text) {
-		return "", fmt.Errorf("%q: use 1 to 100 letters, digits, '-', '.' or '_'", text)
+	if len(text) > attune.MaxWorkerName || !regexp.MustCompile(`^[A-Za-z0-9._-]+$`).MatchString(text) {
+		return "", fmt.Errorf("%q: use 1 to %d letters, digits, '-', '.' or '_'", text, attune.MaxWorkerName)
 	}
 	return text, nil
 }

@@ -2,16 +2,16 @@ package config
 
 import "net/url"
 
-// Secret is a text that no print, log line or JSON document shows. The zero value is "not set".
+// Secret is a text that no print, log line or JSON document shows. The zero value means "not set".
 //
-// The text is behind a pointer so that even a print that cannot call methods (a Secret in an unexported field of a struct)
-// shows an address.
+// The text is behind a pointer: a print that cannot call methods (of a Secret in an unexported field of a struct) shows only an
+// address.
 type Secret struct {
 	value *string
-	shown string // what stands for it
+	shown string // the text that prints show instead
 }
 
-// NewSecret hides value; an empty one is not set.
+// NewSecret returns a secret with a value, or an unset secret when value is empty. Prints show "[redacted]".
 func NewSecret(value string) Secret {
 	if value == "" {
 		return Secret{}
@@ -19,7 +19,8 @@ func NewSecret(value string) Secret {
 	return Secret{value: &value, shown: "[redacted]"}
 }
 
-// NewURL hides the password in the URL of a service; an empty text is not set.
+// NewURL returns a secret with the URL of a service, or an unset secret when text is empty. Prints show the URL without its
+// password.
 func NewURL(text string) Secret {
 	s := NewSecret(text)
 	if parsed, err := url.Parse(text); err == nil && parsed.Opaque == "" {
@@ -39,7 +40,7 @@ func withoutPassword(u *url.URL) string {
 	return u.Redacted()
 }
 
-// Reveal returns the text, or "" when none is set.
+// Reveal returns the text, or "" for an unset secret.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -47,10 +48,10 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// IsSet reports whether there is a text.
+// IsSet reports whether the secret has a value.
 func (s Secret) IsSet() bool { return s.value != nil }
 
-// String is what may be shown: a URL without its password, or "[redacted]"; "" when none is set.
+// String returns a URL without its password, or "[redacted]", or "" for an unset secret.
 func (s Secret) String() string { return s.shown }
 
 // MarshalText implements [encoding.TextMarshaler], which JSON and log handlers use.

@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune/internal/config"
 )
 
-// Whatever way a configuration is printed, no secret may be in it.
+// No print, log line or JSON document of a configuration may contain a secret.
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
 
@@ -26,7 +26,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	require.Equal(t, token, c.APIToken.Reveal())
 	require.Contains(t, c.PostgresURL.Reveal(), password)
 
-	hidden := struct{ unexported config.Config }{c} // fmt cannot call methods in here
+	hidden := struct{ unexported config.Config }{c} // fmt cannot call the methods of an unexported field
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&out, verb+"\n", c)
@@ -46,7 +46,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	for _, secret := range []string{token, password, fmt.Sprintf("%x", token), fmt.Sprintf("%x", password)} {
 		require.NotContains(t, printed, secret)
 	}
-	require.Contains(t, printed, "postgres://attune:xxxxx@db.example:5432/attune?sslmode=require", "the rest helps whoever reads the log")
+	require.Contains(t, printed, "postgres://attune:xxxxx@db.example:5432/attune?sslmode=require", "the log shows the rest of the URL")
 	require.Contains(t, printed, "[redacted]")
 }
 
@@ -54,12 +54,12 @@ func TestURLString(t *testing.T) {
 	t.Parallel()
 
 	cases := []struct{ name, url, want string }{
-		{"Unset", "", ""},
-		{"NoPassword", "postgres://attune@127.0.0.1/attune", "postgres://attune@127.0.0.1/attune"},
-		{"Password", "postgres://attune:s3cret@127.0.0.1/attune", "postgres://attune:xxxxx@127.0.0.1/attune"},
-		{"PasswordInQuery", "postgres://127.0.0.1/attune?password=s3cret", "postgres://127.0.0.1/attune?password=xxxxx"},
-		{"NotAURL", "host=127.0.0.1 password=s3cret port=%zz", "[redacted]"},
-		{"Opaque", "postgres:password=s3cret", "[redacted]"},
+		{"an unset URL is empty", "", ""},
+		{"a URL without a password is unchanged", "postgres://attune@127.0.0.1/attune", "postgres://attune@127.0.0.1/attune"},
+		{"a password is hidden", "postgres://attune:s3cret@127.0.0.1/attune", "postgres://attune:xxxxx@127.0.0.1/attune"},
+		{"a password in the query is hidden", "postgres://127.0.0.1/attune?password=s3cret", "postgres://127.0.0.1/attune?password=xxxxx"},
+		{"a text that is not a URL is hidden", "host=127.0.0.1 password=s3cret port=%zz", "[redacted]"},
+		{"an opaque URL is hidden", "postgres:password=s3cret", "[redacted]"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -69,12 +69,12 @@ func TestURLString(t *testing.T) {
 	}
 }
 
-// A password in a URL that cannot be used must not appear in the error either.
+// The error about an invalid URL must not contain the password.
 func TestLoadURLErrorHidesPassword(t *testing.T) {
 	t.Parallel()
 
 	for _, url := range []string{
-		"postgres://attune:s3cr%et@127.0.0.1/attune", // bad escape: net/url repeats the text in its error
+		"postgres://attune:s3cr%et@127.0.0.1/attune", // bad escape: net/url quotes the text in its error
 		"mysql://attune:s3cret@127.0.0.1/attune",
 		"host=127.0.0.1 password=s3cret",
 		"postgres://attune:s3cret@127.0.0.1:99999/attune",

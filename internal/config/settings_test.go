@@ -15,9 +15,9 @@ func TestSettingsAreConsistent(t *testing.T) {
 	for _, s := range settings(new(Config)) {
 		require.NotEmpty(t, s.doc, s.name)
 		require.False(t, strings.HasSuffix(s.doc, "."), "%s: the text goes into --help", s.name)
-		for _, w := range s.ways() {
-			require.True(t, strings.HasPrefix(w.env, "ATTUNE_"), s.name)
-			for _, name := range []string{w.key, w.env, "--" + w.flag} {
+		for _, f := range s.forms() {
+			require.True(t, strings.HasPrefix(f.env, "ATTUNE_"), s.name)
+			for _, name := range []string{f.key, f.env, "--" + f.flag} {
 				require.False(t, seen[name], "%s is declared twice", name)
 				seen[name] = name != "--"
 			}
@@ -25,38 +25,38 @@ func TestSettingsAreConsistent(t *testing.T) {
 	}
 }
 
-// The help text and the table must be the same thing.
+// Every setting of the table must have its flag and its line in the help text.
 func TestBind(t *testing.T) {
 	t.Parallel()
 
-	t.Run("All", func(t *testing.T) {
+	t.Run("a command gets the flags of all settings", func(t *testing.T) {
 		t.Parallel()
 		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
 		BindCommand(set, DevCommand)
 		usage := set.FlagUsages()
 		for _, s := range settings(new(Config)) {
 			require.Contains(t, usage, s.doc)
-			for _, w := range s.ways() {
-				require.Contains(t, usage, w.env)
-				require.Equal(t, w.flag != "", set.Lookup(w.flag) != nil, s.name)
+			for _, f := range s.forms() {
+				require.Contains(t, usage, f.env)
+				require.Equal(t, f.flag != "", set.Lookup(f.flag) != nil, s.name)
 			}
 		}
 		require.Nil(t, set.Lookup("api-token"), "a token on a command line is visible to every user of the host")
 		require.NotNil(t, set.Lookup("api-token-file"))
 	})
 
-	t.Run("NoneOfASingleCommand", func(t *testing.T) {
+	t.Run("settings of a single command get no flags elsewhere", func(t *testing.T) {
 		t.Parallel()
 		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
 		Bind(set)
 		for _, s := range settings(new(Config)) {
-			for _, w := range s.ways() {
-				require.Equal(t, w.flag != "" && s.command == "", set.Lookup(w.flag) != nil, s.name)
+			for _, f := range s.forms() {
+				require.Equal(t, f.flag != "" && s.command == "", set.Lookup(f.flag) != nil, s.name)
 			}
 		}
 	})
 
-	t.Run("Some", func(t *testing.T) {
+	t.Run("only named settings get flags", func(t *testing.T) {
 		t.Parallel()
 		set := pflag.NewFlagSet("attune", pflag.ContinueOnError)
 		Bind(set, "http.addr", "http.token")

@@ -12,16 +12,17 @@ import (
 	"github.com/attune-go/attune/internal/queueaudit"
 )
 
-// Config is how much to send and how to show it.
+// Config is the load of the demo and the form of its progress.
 type Config struct {
-	Events    int // webhook deliveries, 1 or more
-	Redeliver int // how many of them are sent a second time
-	Secret    string
-	Live      bool          // draw bars in place; otherwise a plain line whenever something has changed
-	Patience  time.Duration // how long nothing may change before the demo gives up
+	Events      int           // number of events to deliver, 1 or more
+	Redeliver   int           // how many of the events are delivered a second time
+	Secret      string        // secret of the webhook
+	Live        bool          // draw progress bars in place; otherwise print a line at each change
+	IdleTimeout time.Duration // longest time without a change of the counts before Run fails
 }
 
-// Run sends the load, follows it to its end, and returns what the rows say, one measure a queue. Progress goes to w.
+// Run sends the load, waits until every enforcement has ended, and returns one measure per queue from the stored rows. It
+// writes progress to w.
 func Run(ctx context.Context, c *client.Client, config Config, w io.Writer) ([]Measure, error) {
 	before, err := queues(ctx, c)
 	if err != nil {
@@ -31,7 +32,7 @@ func Run(ctx context.Context, c *client.Client, config Config, w io.Writer) ([]M
 	if err != nil {
 		return nil, err
 	}
-	if err := follow(ctx, c, config, ended(before)+int64(len(expected)), w); err != nil {
+	if err := follow(ctx, c, config, countEnded(before)+int64(len(expected)), w); err != nil {
 		return nil, err
 	}
 	measures, err := measure(ctx, c, config, expected)
@@ -41,7 +42,7 @@ func Run(ctx context.Context, c *client.Client, config Config, w io.Writer) ([]M
 	return measures, nil
 }
 
-// load posts the events and returns the enforcements that the API said they have led to.
+// load posts the events and returns their enforcements, as the responses of the API list them.
 func load(ctx context.Context, c *client.Client, config Config, w io.Writer) (map[attune.EnforcementID]bool, error) {
 	expected := map[attune.EnforcementID]bool{}
 	duplicates := 0
@@ -62,15 +63,14 @@ func load(ctx context.Context, c *client.Client, config Config, w io.Writer) (ma
 		}
 	}
 	if duplicates != config.Redeliver {
-		return nil, fmt.Errorf("%d deliveries were sent twice, %d were recognised", config.Redeliver, duplicates)
+		return nil, fmt.Errorf("%d deliveries were sent twice, but %d were recognised as duplicates", config.Redeliver, duplicates)
 	}
 	_, err := fmt.Fprintf(w, "sent %d signed webhook events (%d more were redeliveries, all recognised): %d enforcements\n",
 		config.Events, duplicates, len(expected))
 	return expected, err
 }
 
-// measure reads and measures every queue of the demo. What the API promised and the rows do not have is a broken promise of
-// its own.
+// measure reads and measures every queue. An expected enforcement without a row is an error.
 func measure(ctx context.Context, c *client.Client, config Config, expected map[attune.EnforcementID]bool) ([]Measure, error) {
 	all, err := queues(ctx, c)
 	if err != nil {
@@ -79,7 +79,7 @@ func measure(ctx context.Context, c *client.Client, config Config, expected map[
 	missing := len(expected)
 	var measures []Measure
 	for _, queue := range all {
-		rows, err := queueaudit.Read(ctx, c, queue.Queue, config.Patience)
+		rows, err := queueaudit.Read(ctx, c, queue.Queue, config.IdleTimeout)
 		if err != nil {
 			return nil, fmt.Errorf("read queue %q: %w", queue.Queue, err)
 		}
@@ -95,7 +95,7 @@ func measure(ctx context.Context, c *client.Client, config Config, expected map[
 		measures = append(measures, MeasureQueue(rows, executions))
 	}
 	if missing > 0 {
-		return nil, fmt.Errorf("%d enforcements that the API reported have no row", missing)
+		return nil, fmt.Errorf("%d enforcements that the API had accepted have no row", missing)
 	}
 	return measures, nil
 }

@@ -18,14 +18,14 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// attuneAPI answers every webhook with the next enforcement of a queue that has executed all of them.
+// attuneAPI responds to every webhook with the next enforcement of a queue that has executed all enforcements.
 type attuneAPI struct {
 	mu         sync.Mutex
 	rows       proof.Rows
 	executions []attune.Execution
 	sent       int
-	idle       bool // nothing ever ends
-	forgets    int  // as many enforcements are not listed
+	idle       bool // no enforcement ends
+	unlisted   int  // how many enforcements the list leaves out
 }
 
 func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +45,7 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/api/v1/queues/q":
 		body = a.rows.Stats
 	case "/api/v1/enforcements":
-		body = api.List[attune.Enforcement]{Items: a.rows.Enforcements[a.forgets:]}
+		body = api.List[attune.Enforcement]{Items: a.rows.Enforcements[a.unlisted:]}
 	case "/api/v1/executions":
 		body = api.List[attune.Execution]{Items: a.executions}
 	case "/api/v1/queues/q/grants":
@@ -66,12 +66,12 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // run runs the demo against a and reports.
-func (a *attuneAPI) run(t *testing.T, patience time.Duration) (output string, broken int, err error) {
+func (a *attuneAPI) run(t *testing.T, idleTimeout time.Duration) (output string, broken int, err error) {
 	t.Helper()
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	var out bytes.Buffer
-	measures, err := demo.Run(t.Context(), client.New(server.URL, ""), demo.Config{Events: 3, Live: true, Patience: patience}, &out)
+	measures, err := demo.Run(t.Context(), client.New(server.URL, ""), demo.Config{Events: 3, Live: true, IdleTimeout: idleTimeout}, &out)
 	if err != nil {
 		return out.String(), 0, err
 	}
@@ -79,11 +79,11 @@ func (a *attuneAPI) run(t *testing.T, patience time.Duration) (output string, br
 	return out.String(), broken, err
 }
 
-// The demo takes its verdict from what the API tells: one that tells of a broken promise makes it fail.
+// The demo decides from the rows of the API: rows of a broken promise make it fail.
 func TestRun(t *testing.T) {
 	t.Parallel()
 
-	t.Run("Kept", func(t *testing.T) {
+	t.Run("every promise is kept", func(t *testing.T) {
 		t.Parallel()
 		a := new(attuneAPI)
 		a.rows, a.executions = finished()
@@ -93,7 +93,7 @@ func TestRun(t *testing.T) {
 		require.Regexp(t, `(?m)^ +q +3 +3 succeeded +1 / 1 +0 +3000 ms +3000 ms +0 ms +0 ms *$`, output)
 	})
 
-	t.Run("Broken", func(t *testing.T) {
+	t.Run("a promise is broken", func(t *testing.T) {
 		t.Parallel()
 		a := new(attuneAPI)
 		a.rows, a.executions = finished()
@@ -104,16 +104,16 @@ func TestRun(t *testing.T) {
 		require.Contains(t, output, "BROKEN  q: limit: sequence 2 grant 2: decided while 1 slots were held, at a limit of 1\n")
 	})
 
-	t.Run("WhatWasPromisedHasNoRow", func(t *testing.T) {
+	t.Run("an accepted enforcement has no row", func(t *testing.T) {
 		t.Parallel()
 		a := new(attuneAPI)
 		a.rows, a.executions = finished()
-		a.forgets = 1
+		a.unlisted = 1
 		_, _, err := a.run(t, time.Minute)
-		require.ErrorContains(t, err, "1 enforcements that the API reported have no row")
+		require.ErrorContains(t, err, "1 enforcements that the API had accepted have no row")
 	})
 
-	t.Run("NothingMoves", func(t *testing.T) {
+	t.Run("no enforcement ends", func(t *testing.T) {
 		t.Parallel()
 		a := &attuneAPI{idle: true}
 		a.rows, a.executions = finished()

@@ -1,3 +1,3 @@
-// Package demo sends a small real load through a running attune over HTTP, follows it, and has package proof judge afterwards,
-// from the stored rows and nothing else, whether the promises were kept. Only the times are its own.
+// Package demo sends a small load to a running attune over HTTP and shows the progress. Afterwards, package proof decides from
+// the stored rows whether every queue kept its promises; package demo adds the measured times.
 package demo

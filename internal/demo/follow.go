@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	barInterval  = 200 * time.Millisecond // bars are drawn in place
-	lineInterval = 2 * time.Second        // lines pile up
+	barInterval  = 200 * time.Millisecond // between redraws of the bars
+	lineInterval = 2 * time.Second        // between lines
 	barWidth     = 40
 )
 
-// queues reads the statistics of all queues, by name.
+// queues reads the counts of all queues, ordered by key.
 func queues(ctx context.Context, c *client.Client) ([]attune.QueueStats, error) {
 	all, err := client.List[attune.QueueStats](ctx, c, "/queues", nil)
 	slices.SortFunc(all, func(a, b attune.QueueStats) int { return strings.Compare(string(a.Queue), string(b.Queue)) })
 	return all, err
 }
 
-// ended counts what has ended in all queues.
-func ended(all []attune.QueueStats) int64 {
+// countEnded counts the ended enforcements of all queues.
+func countEnded(all []attune.QueueStats) int64 {
 	n := int64(0)
 	for _, q := range all {
 		n += q.TotalCompleted + q.TotalDropped
@@ -34,7 +34,8 @@ func ended(all []attune.QueueStats) int64 {
 	return n
 }
 
-// follow shows the queues until as many enforcements as expected have ended.
+// follow shows the counts of the queues until expected enforcements have ended. It fails after config.IdleTimeout without a
+// change.
 func follow(ctx context.Context, c *client.Client, config Config, expected int64, w io.Writer) error {
 	interval := lineInterval
 	if config.Live {
@@ -57,11 +58,11 @@ func follow(ctx context.Context, c *client.Client, config Config, expected int64
 			_, _ = io.WriteString(w, text)
 			shown, lines, changed = text, strings.Count(text, "\n"), time.Now()
 		}
-		if ended(all) >= expected {
+		if countEnded(all) >= expected {
 			return nil
 		}
-		if time.Since(changed) > config.Patience {
-			return fmt.Errorf("nothing has changed for %s: %d of %d enforcements have ended", config.Patience, ended(all), expected)
+		if time.Since(changed) > config.IdleTimeout {
+			return fmt.Errorf("nothing has changed for %s: %d of %d enforcements have ended", config.IdleTimeout, countEnded(all), expected)
 		}
 		select {
 		case <-ctx.Done():

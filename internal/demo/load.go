@@ -13,13 +13,13 @@ import (
 	"github.com/attune-go/attune/internal/client"
 )
 
-// WebhookKey is the key of the demo pack's webhook, SecretEnv the variable its secret comes from.
+// WebhookKey is the key of the demo pack's webhook. SecretEnv is the environment variable of its secret.
 const (
 	WebhookKey = "demo-push"
 	SecretEnv  = "ATTUNE_DEMO_WEBHOOK_SECRET" //nolint:gosec // the name of a variable, not a secret
 )
 
-// Push is a push event as GitHub sends it, as far as the demo needs it.
+// Push is the part of GitHub's push event that the demo pack needs.
 type Push struct {
 	Ref        string `json:"ref"`
 	After      string `json:"after"`
@@ -31,8 +31,8 @@ type Push struct {
 	} `json:"pusher"`
 }
 
-// push makes the n-th event: mostly to main, some to a branch, some a tag. Its commit is a hash of n, so that the same
-// ones fail in every demo.
+// push returns the n-th event. Of six events, four push to main, one to another branch and one pushes a tag. The commit is a
+// hash of n, so the same events fail in every demo.
 func push(n int) Push {
 	var p Push
 	switch n % 6 {

@@ -10,27 +10,27 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// Measure is what the rows of one queue say about how it was run.
+// Measure is the result for one queue, from its stored rows.
 type Measure struct {
 	Queue      attune.QueueKey
 	Limit      int
 	Accepted   int
-	Outcomes   map[string]int // status of the execution, or of an enforcement that has none
-	MaxActive  int            // highest number of executions at the same time
+	Outcomes   map[string]int // count by status of the execution, or of an enforcement without execution
+	MaxActive  int            // highest number of slots held at the same time
 	Inversions int            // grants out of order
-	Wait       Quantiles      // accepted → granted
-	HandOver   Quantiles      // an execution ends → the next one starts, while a ticket waited
-	Violations []string       // promises that were broken
+	Wait       Quantiles      // from acceptance to grant
+	HandOver   Quantiles      // from the end of an execution to the start of the next, while a ticket waited
+	Violations []string       // broken promises
 }
 
-// Quantiles of a list of durations; zero when it was empty.
+// Quantiles are quantiles of N durations; all zero when N is 0.
 type Quantiles struct {
 	N        int
 	P50, P99 time.Duration
 }
 
-// MeasureQueue has one queue judged and takes its times. executions are those of its enforcements. What has not ended counts
-// as a broken promise, too.
+// MeasureQueue checks the rows of one queue and measures its times. executions are the executions of its enforcements. An
+// enforcement that has not ended is a violation, too.
 func MeasureQueue(rows proof.Rows, executions []attune.Execution) Measure {
 	report := proof.Check(rows)
 	m := Measure{
@@ -45,9 +45,9 @@ func MeasureQueue(rows proof.Rows, executions []attune.Execution) Measure {
 	}
 	if n := report.Checked; n.Waiting+n.Active+n.Parked > 0 {
 		m.Violations = append(m.Violations,
-			fmt.Sprintf("not all have ended: %d wait, %d run, %d are parked", n.Waiting, n.Active, n.Parked))
+			fmt.Sprintf("not every enforcement has ended: %d wait, %d run, %d are parked", n.Waiting, n.Active, n.Parked))
 	}
-	m.time(rows.Enforcements, executions)
+	m.measureTimes(rows.Enforcements, executions)
 	return m
 }
 
@@ -57,8 +57,8 @@ type run struct {
 	execution   *attune.Execution // nil if there is none
 }
 
-// time takes the times, in the order of the grants.
-func (m *Measure) time(enforcements []attune.Enforcement, executions []attune.Execution) {
+// measureTimes sets the outcomes and the quantiles.
+func (m *Measure) measureTimes(enforcements []attune.Enforcement, executions []attune.Execution) {
 	byEnforcement := make(map[attune.EnforcementID]*attune.Execution, len(executions))
 	for i, execution := range executions {
 		byEnforcement[execution.Enforcement] = &executions[i]
@@ -85,8 +85,8 @@ func (r run) outcome() string {
 	return string(r.enforcement.Status)
 }
 
-// handOver expects runs in grant order. With limit L the k-th grant becomes possible with the (k-L)-th end; it counts if
-// its enforcement was waiting by then.
+// handOver measures the time from a freed slot to the next start. runs are in grant order. With a limit of L, the k-th grant
+// becomes possible at the (k-L)-th end. A run counts only if its enforcement was in line at that time.
 func handOver(limit int, runs []run) Quantiles {
 	var started []run
 	var ends []time.Time

@@ -14,7 +14,7 @@ import (
 
 func at(second int) time.Time { return time.Unix(int64(second), 0) }
 
-// finished is a queue at limit 1 that has executed three tickets, one after the other, and its executions.
+// finished returns a queue at limit 1 that has executed three tickets, one after the other, and its executions.
 func finished() (proof.Rows, []attune.Execution) {
 	rows := proof.Rows{Queue: "q", Stats: attune.QueueStats{Queue: "q", MaxConcurrent: 1, TotalEnqueued: 3, TotalCompleted: 3}}
 	var executions []attune.Execution
@@ -52,7 +52,7 @@ func TestMeasureQueue(t *testing.T) {
 	require.Equal(t, demo.Quantiles{N: 2, P50: 0, P99: 0}, m.HandOver)
 }
 
-// A promise that package proof finds broken is one that the demo reports, and fails with.
+// The demo reports every violation that package proof finds.
 func TestMeasureQueue_Broken(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -60,11 +60,11 @@ func TestMeasureQueue_Broken(t *testing.T) {
 		want                  string
 		inversions, maxActive int
 	}{
-		"too many at once": {
+		"the limit is exceeded": {
 			func(rows *proof.Rows) { rows.Grants[0].ReleasedAt = new(at(4)) },
 			"limit: sequence 2 grant 2: decided while 1 slots were held, at a limit of 1", 0, 2,
 		},
-		"out of order": {
+		"grants are out of order": {
 			func(rows *proof.Rows) {
 				rows.Enforcements[1].GrantNumber, rows.Enforcements[2].GrantNumber = 3, 2
 				rows.Grants[1], rows.Grants[2] = rows.Grants[2], rows.Grants[1]
@@ -75,13 +75,13 @@ func TestMeasureQueue_Broken(t *testing.T) {
 			},
 			"order: sequence 2 grant 3: decided after grant 2 of sequence 3", 1, 1,
 		},
-		"not ended": {
+		"an execution has not ended": {
 			func(rows *proof.Rows) {
 				rows.Enforcements[2].Status, rows.Grants[2].ReleasedAt = attune.EnforcementGranted, nil
 				rows.Grants[2].Outcome = attune.ExecutionRunning
 				rows.Stats.TotalCompleted, rows.Stats.ActiveCount = 2, 1
 			},
-			"not all have ended: 0 wait, 1 run, 0 are parked", 0, 1,
+			"not every enforcement has ended: 0 wait, 1 run, 0 are parked", 0, 1,
 		},
 	}
 	for name, tt := range tests {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Report writes the table and returns the number of broken promises.
+// Report writes one row per queue, then every violation. It returns the number of violations.
 func Report(w io.Writer, measures []Measure) (int, error) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "queue\taccepted\toutcomes\tmax active / limit\torder inversions\twait p50\tp99\thand-over p50\tp99\t")

@@ -1,5 +1,4 @@
-// Package queueaudit reads everything that is stored about a queue from a running attune, as it was at one instant: what
-// [proof.Check] judges.
+// Package queueaudit reads the rows of a queue from the API of a running attune, all of one instant, for [proof.Check].
 package queueaudit
 
 import (
@@ -17,27 +16,28 @@ import (
 	"github.com/attune-go/attune/proof"
 )
 
-// errMoved says that a queue has changed while it was read.
-var errMoved = errors.New("it changed while it was read")
+// errChanged says that a queue changed while it was read.
+var errChanged = errors.New("the queue changed while it was read")
 
-// Read reads a queue until it has not changed while it was read: whatever changes a row that counts here changes the counts
-// too, or the time of their last change. A queue that does not hold still for as long as patience is an error.
-func Read(ctx context.Context, c *client.Client, key attune.QueueKey, patience time.Duration) (proof.Rows, error) {
-	deadline := time.Now().Add(patience)
+// Read reads the rows of a queue, and repeats that until the queue does not change during a reading. A change shows in the
+// counts or in the time of their last update, because every change of a row that Read returns updates them. A queue that still
+// changes after timeout is an error.
+func Read(ctx context.Context, c *client.Client, key attune.QueueKey, timeout time.Duration) (proof.Rows, error) {
+	deadline := time.Now().Add(timeout)
 	return retry.Get(ctx, func() (proof.Rows, error) {
-		rows, err := readStill(ctx, c, key)
+		rows, err := readStable(ctx, c, key)
 		switch {
-		case errors.Is(err, errMoved) && time.Now().After(deadline):
-			err = retry.Final(fmt.Errorf("it changed every time it was read for %s: pause it, or give it more time", patience))
-		case err != nil && !errors.Is(err, errMoved):
+		case errors.Is(err, errChanged) && time.Now().After(deadline):
+			err = retry.Final(fmt.Errorf("the queue changed during every reading for %s: pause the queue, or allow more time", timeout))
+		case err != nil && !errors.Is(err, errChanged):
 			err = retry.Final(err)
 		}
 		return rows, err
 	}, nil)
 }
 
-// readStill reads a queue once. The error is errMoved when its counts are others afterwards.
-func readStill(ctx context.Context, c *client.Client, key attune.QueueKey) (proof.Rows, error) {
+// readStable reads a queue once. It returns errChanged if the counts are different after the reading.
+func readStable(ctx context.Context, c *client.Client, key attune.QueueKey) (proof.Rows, error) {
 	rows, err := readOnce(ctx, c, key)
 	if err != nil {
 		return rows, err
@@ -47,12 +47,12 @@ func readStill(ctx context.Context, c *client.Client, key attune.QueueKey) (proo
 		return rows, err
 	}
 	if !reflect.DeepEqual(rows.Stats, after) {
-		return rows, errMoved
+		return rows, errChanged
 	}
 	return rows, nil
 }
 
-// readOnce reads the counts first: what comes in while the lists are read is then seen as a change.
+// readOnce reads the counts before the lists, so that readStable notices a change during the lists.
 func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof.Rows, error) {
 	rows := proof.Rows{Queue: key}
 	if err := c.Get(ctx, client.QueuePath(key), nil, &rows.Stats); err != nil {

@@ -1,8 +1,8 @@
-// Package retry says how long attune waits before it tries again what another process must answer: a broker, a database, a
-// bridge. The retries of actions are none of its business: a policy says those.
+// Package retry repeats calls to another process (the broker, the database, the bridge) until they succeed. It has nothing to do
+// with the retries of actions: package policy declares those.
 //
-// Each pause is about twice as long as the one before. A part of it is random, so that many processes that have lost the same
-// service do not come back in step. Everything ends with its context.
+// Each pause is about twice as long as the pause before. A part of each pause is random, so that many processes that have lost
+// the same service do not reconnect at the same moment. Every function ends when its context ends.
 package retry
 
 import (
@@ -13,45 +13,46 @@ import (
 )
 
 const (
-	// Longest bounds a pause. The first one is 50 to 100 ms, and the longest are half of this bound at least.
-	Longest = 5 * time.Second
+	// MaxPause bounds a pause. The first pause is 50 to 100 ms. After some tries, a pause is between half of MaxPause and MaxPause.
+	MaxPause = 5 * time.Second
 
-	first  = 75 * time.Millisecond
-	growth = 2
-	spread = 1. / 3 // of an interval, up and down
+	firstInterval = 75 * time.Millisecond
+	growth        = 2
+	randomShare   = 1. / 3 // a pause is an interval, plus or minus this share of it
 )
 
 func newPauses() *backoff.ExponentialBackOff {
-	longest := float64(Longest) / (1 + spread)
+	maxInterval := float64(MaxPause) / (1 + randomShare)
 	return &backoff.ExponentialBackOff{
-		InitialInterval: first, Multiplier: growth, RandomizationFactor: spread, MaxInterval: time.Duration(longest),
+		InitialInterval: firstInterval, Multiplier: growth, RandomizationFactor: randomShare, MaxInterval: time.Duration(maxInterval),
 	}
 }
 
-// Get calls try until it succeeds, and returns its value. It returns earlier with the cause when ctx ends, or with an error
-// that try has marked as [Final]. When ctx has ended before, it tries nothing. Before each pause failed is told the error and
-// how long the pause is; nil is not told.
-func Get[T any](ctx context.Context, try func() (T, error), failed func(err error, pause time.Duration)) (T, error) {
+// Get calls try until try succeeds, and returns its value. Get returns an error in two cases: try returns an error that is
+// marked as [Final], or ctx ends (the error is the cause of ctx). When ctx has already ended, Get does not call try. Before each
+// pause Get calls notify with the error of try and the length of the pause; notify may be nil.
+func Get[T any](ctx context.Context, try func() (T, error), notify func(err error, pause time.Duration)) (T, error) {
 	if err := context.Cause(ctx); err != nil {
 		var none T
 		return none, err
 	}
 	return backoff.Retry(ctx, try,
-		backoff.WithBackOff(newPauses()), backoff.WithMaxElapsedTime(0), backoff.WithNotify(failed))
+		backoff.WithBackOff(newPauses()), backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))
 }
 
 // Do is [Get] without a value.
-func Do(ctx context.Context, try func() error, failed func(err error, pause time.Duration)) error {
-	_, err := Get(ctx, func() (struct{}, error) { return struct{}{}, try() }, failed)
+func Do(ctx context.Context, try func() error, notify func(err error, pause time.Duration)) error {
+	_, err := Get(ctx, func() (struct{}, error) { return struct{}{}, try() }, notify)
 	return err
 }
 
-// Final marks an error that another try does not mend. [Get] and [Do] return it without the mark.
+// Final marks an error after which another try makes no sense. [Get] and [Do] return the error without the mark.
 func Final(err error) error { return backoff.Permanent(err) }
 
-// Loop calls run again and again until ctx ends. Before each pause ended is told what run returned, which may be nil, and how
-// long the pause is. A run that lasted longer than [Longest] counts as a success: the pause after it is a first one.
-func Loop(ctx context.Context, run func(context.Context) error, ended func(err error, pause time.Duration)) {
+// Loop calls run again and again until ctx ends. Before each pause Loop calls notify with the result of run, which may be nil,
+// and the length of the pause. A run that lasted longer than [MaxPause] counts as a success: the next pause is as short as the
+// first.
+func Loop(ctx context.Context, run func(context.Context) error, notify func(err error, pause time.Duration)) {
 	pauses := newPauses()
 	for ctx.Err() == nil {
 		started := time.Now()
@@ -59,11 +60,11 @@ func Loop(ctx context.Context, run func(context.Context) error, ended func(err e
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(started) > Longest {
+		if time.Since(started) > MaxPause {
 			pauses.Reset()
 		}
 		pause := pauses.NextBackOff()
-		ended(err, pause)
+		notify(err, pause)
 		wait(ctx, pause)
 	}
 }

@@ -15,9 +15,9 @@ import (
 
 var errAway = errors.New("away")
 
-// bounds are those of the nth pause, from 0.
+// bounds returns the range of the nth pause, from 0.
 func bounds(n int) (least, most time.Duration) {
-	most = min(100*time.Millisecond<<n, retry.Longest)
+	most = min(100*time.Millisecond<<n, retry.MaxPause)
 	return most / 2, most
 }
 
@@ -34,10 +34,10 @@ func requirePauses(t *testing.T, pauses []time.Duration) {
 func TestGet(t *testing.T) {
 	t.Parallel()
 
-	t.Run("tries until it succeeds, with pauses that grow up to a bound", func(t *testing.T) {
+	t.Run("a call is repeated until it succeeds, with pauses that grow up to a bound", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			var told []time.Duration
+			var pauses []time.Duration
 			tries, began, waited := 0, time.Now(), time.Duration(0)
 			value, err := retry.Get(t.Context(), func() (string, error) {
 				if tries++; tries <= 12 {
@@ -46,17 +46,17 @@ func TestGet(t *testing.T) {
 				return "answer", nil
 			}, func(err error, pause time.Duration) {
 				require.ErrorIs(t, err, errAway)
-				told, waited = append(told, pause), waited+pause
+				pauses, waited = append(pauses, pause), waited+pause
 			})
 			require.NoError(t, err)
 			require.Equal(t, "answer", value)
-			require.Len(t, told, 12)
-			requirePauses(t, told)
-			require.Equal(t, waited, time.Since(began), "what is told is what is waited")
+			require.Len(t, pauses, 12)
+			requirePauses(t, pauses)
+			require.Equal(t, waited, time.Since(began), "Get waits for the pauses that it reports")
 		})
 	})
 
-	t.Run("goes on for as long as it takes", func(t *testing.T) {
+	t.Run("a call is repeated for a day", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
@@ -70,7 +70,7 @@ func TestGet(t *testing.T) {
 		})
 	})
 
-	t.Run("returns a final error as it is", func(t *testing.T) {
+	t.Run("a final error is returned at once, without its mark", func(t *testing.T) {
 		t.Parallel()
 		tries := 0
 		_, err := retry.Get(t.Context(), func() (int, error) {
@@ -81,7 +81,7 @@ func TestGet(t *testing.T) {
 		require.Equal(t, 1, tries)
 	})
 
-	t.Run("tries nothing when its context has ended before", func(t *testing.T) {
+	t.Run("nothing is tried when the context has already ended", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -89,7 +89,7 @@ func TestGet(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	})
 
-	t.Run("ends with its context, also within a pause", func(t *testing.T) {
+	t.Run("the end of the context ends a pause", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			stopped := errors.New("stopped")
@@ -107,13 +107,13 @@ func TestLoop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var told []time.Duration
+		var pauses []time.Duration
 		runs := 0
 		retry.Loop(ctx, func(ctx context.Context) error {
 			runs++
 			switch runs {
-			case 6: // it lasts
-				<-time.After(retry.Longest + time.Second)
+			case 6: // a long run
+				<-time.After(retry.MaxPause + time.Second)
 				return nil
 			case 10:
 				cancel()
@@ -122,10 +122,10 @@ func TestLoop(t *testing.T) {
 			return errAway
 		}, func(err error, pause time.Duration) {
 			require.Equal(t, runs == 6, err == nil)
-			told = append(told, pause)
+			pauses = append(pauses, pause)
 		})
-		require.Len(t, told, 9, "what ends with the context is told nothing")
-		requirePauses(t, told[:5])
-		requirePauses(t, told[5:])
+		require.Len(t, pauses, 9, "the run that ends with the context is not reported")
+		requirePauses(t, pauses[:5])
+		requirePauses(t, pauses[5:])
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/attune-go/attune/internal/supervisor"
 )
 
-func untilTold(ctx context.Context) error {
+func untilDone(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -30,11 +30,11 @@ func TestSupervisor(t *testing.T) {
 			loop := s.Loop("relay", func(ctx context.Context) error {
 				running = true
 				defer func() { running = false }()
-				return untilTold(ctx)
+				return untilDone(ctx)
 			})
-			starting, started := context.WithCancel(t.Context())
-			require.NoError(t, loop.Start(starting))
-			started()
+			startCtx, cancelStart := context.WithCancel(t.Context())
+			require.NoError(t, loop.Start(startCtx))
+			cancelStart()
 			synctest.Wait()
 			require.True(t, running)
 			require.NoError(t, loop.Stop(t.Context()))
@@ -42,11 +42,11 @@ func TestSupervisor(t *testing.T) {
 
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			require.NoError(t, s.Wait(ctx), "a loop that was told to stop has not ended by itself")
+			require.NoError(t, s.Wait(ctx), "a stopped loop has not ended by itself")
 		})
 	})
 
-	t.Run("a loop that does not stop in time is an error that names it", func(t *testing.T) {
+	t.Run("stopping a loop that does not return in time is an error with the loop's name", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
@@ -61,7 +61,7 @@ func TestSupervisor(t *testing.T) {
 		})
 	})
 
-	t.Run("the first part that ends by itself is what Wait returns", func(t *testing.T) {
+	t.Run("wait returns the error of the first part that ends by itself", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
@@ -69,7 +69,7 @@ func TestSupervisor(t *testing.T) {
 			broken := errors.New("broken")
 			require.NoError(t, s.Loop("first", func(context.Context) error { return broken }).Start(t.Context()))
 			synctest.Wait()
-			s.Ended("second", errors.New("also broken"))
+			s.ReportEnd("second", errors.New("also broken"))
 			err := s.Wait(t.Context())
 			require.ErrorIs(t, err, broken)
 			require.ErrorContains(t, err, `"first"`)
@@ -78,7 +78,7 @@ func TestSupervisor(t *testing.T) {
 		})
 	})
 
-	t.Run("a loop that ends without an error has ended by itself all the same", func(t *testing.T) {
+	t.Run("a loop that ends by itself without an error is reported, too", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s := supervisor.New(slog.New(slog.DiscardHandler))

@@ -13,22 +13,22 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// LogFormat is how log lines look.
+// LogFormat is the format of log lines.
 type LogFormat string
 
 // The log formats.
 const (
-	LogText LogFormat = "text" // key=value lines; coloured and shortened when the writer is a terminal
-	LogJSON LogFormat = "json" // one JSON object a line
+	LogText LogFormat = "text" // key=value lines; on a terminal with colours and short times
+	LogJSON LogFormat = "json" // one JSON object per line
 )
 
-// LogConfig says what is logged and how.
+// LogConfig configures a logger.
 type LogConfig struct {
-	Level  slog.Leveler // the least level that is written; nil is info
-	Format LogFormat    // empty is [LogText]
+	Level  slog.Leveler // lowest level that is written; nil means info
+	Format LogFormat    // empty means [LogText]
 }
 
-// NewLogger returns a logger that writes to w. An unknown format is a [attune.CodeInvalid] error.
+// NewLogger returns a logger that writes to w. An unknown format is an [attune.CodeInvalid] error.
 func NewLogger(w io.Writer, config LogConfig) (*slog.Logger, error) {
 	level := config.Level
 	if level == nil {

@@ -15,7 +15,7 @@ import (
 func TestNewLogger(t *testing.T) {
 	t.Parallel()
 
-	t.Run("JSON", func(t *testing.T) {
+	t.Run("the JSON format writes one object per line", func(t *testing.T) {
 		t.Parallel()
 		var out bytes.Buffer
 		logger, err := telemetry.NewLogger(&out, telemetry.LogConfig{Format: telemetry.LogJSON})
@@ -27,8 +27,7 @@ func TestNewLogger(t *testing.T) {
 		require.Equal(t, "core.echo", line["queue"])
 	})
 
-	// A file or a pipe gets no escape sequences.
-	t.Run("TextIntoPipe", func(t *testing.T) {
+	t.Run("the text format writes no escape sequences to a pipe", func(t *testing.T) {
 		t.Parallel()
 		var out bytes.Buffer
 		logger, err := telemetry.NewLogger(&out, telemetry.LogConfig{})
@@ -38,7 +37,7 @@ func TestNewLogger(t *testing.T) {
 		require.NotContains(t, out.String(), "\x1b")
 	})
 
-	t.Run("Level", func(t *testing.T) {
+	t.Run("lines below the level are not written", func(t *testing.T) {
 		t.Parallel()
 		var out bytes.Buffer
 		logger, err := telemetry.NewLogger(&out, telemetry.LogConfig{Level: slog.LevelWarn})
@@ -49,7 +48,7 @@ func TestNewLogger(t *testing.T) {
 		require.Contains(t, out.String(), "loud")
 	})
 
-	t.Run("UnknownFormat", func(t *testing.T) {
+	t.Run("an unknown format is refused", func(t *testing.T) {
 		t.Parallel()
 		_, err := telemetry.NewLogger(&bytes.Buffer{}, telemetry.LogConfig{Format: "xml"})
 		require.ErrorContains(t, err, `log format "xml": use "text" or "json"`)

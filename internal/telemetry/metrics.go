@@ -12,18 +12,18 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Metrics is what attune counts. Every method is safe for concurrent use.
+// Metrics holds attune's counters and gauges. Every method is safe for concurrent use.
 //
-//	attune_events_total{source}                    events recorded; a repeated delivery is not counted
+//	attune_events_total{source}                    recorded events; a repeated delivery is not counted
 //	attune_enforcements_total{status,reason}       enforcements that reached this status
-//	attune_admitted_total                          enforcements that got their place in a queue
-//	attune_completions_total{effect,status}        reports of workers, by what they changed
-//	attune_leases_expired_total                    executions given up because their worker was not heard from
+//	attune_admitted_total                          enforcements that got a sequence in their queue
+//	attune_completions_total{effect,status}        reports of workers, by their effect
+//	attune_leases_expired_total                    attempts that ended because their lease expired
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
-//	attune_worker_runs_total{status}               attempts this worker ran, by how they ended
+//	attune_worker_runs_total{status}               attempts that this worker ran, by their final status
 //	attune_http_request_duration_seconds{method,route,status}
 //
-// How queues stand is shown by gauges: attune_queue_* and attune_slots_leaked.
+// The gauges attune_queue_* and attune_slots_leaked show the state of the queues.
 type Metrics struct {
 	events       metric.Int64Counter
 	enforcements metric.Int64Counter
@@ -36,8 +36,8 @@ type Metrics struct {
 	queues       *queueGauges
 }
 
-// secondsView gives every histogram bounds in seconds, from a request that reads one row to one that waits for a
-// service: the default bounds are meant for milliseconds, and Temporal's SDK offers no way to state others.
+// secondsView gives every histogram buckets in seconds: from 1 ms, for a request that reads one row, to 30 s, for a request that
+// waits for a service. OpenTelemetry's default buckets are for milliseconds, and Temporal's SDK cannot set others.
 func secondsView() sdkmetric.View {
 	bounds := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 	return sdkmetric.NewView(
@@ -52,13 +52,13 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		into       *metric.Int64Counter
 		name, desc string
 	}{
-		{&m.events, "attune.events", "Events recorded, by how they came in."},
-		{&m.enforcements, "attune.enforcements", "Enforcements that reached a status, with the reason."},
-		{&m.admitted, "attune.admitted", "Enforcements that were given their place in a queue."},
-		{&m.completions, "attune.completions", "Completion reports, by what they changed."},
-		{&m.leases, "attune.leases.expired", "Executions given up because their worker was not heard from."},
-		{&m.outbox, "attune.outbox.published", "Outbox messages confirmed by the broker."},
-		{&m.workerRuns, "attune.worker.runs", "Attempts run by this worker, by how they ended."},
+		{&m.events, "attune.events", "Recorded events, by source."},
+		{&m.enforcements, "attune.enforcements", "Enforcements that reached a status, by status and reason."},
+		{&m.admitted, "attune.admitted", "Enforcements that got a sequence in their queue."},
+		{&m.completions, "attune.completions", "Reports of workers, by their effect."},
+		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
+		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
+		{&m.workerRuns, "attune.worker.runs", "Attempts that this worker ran, by their final status."},
 	}
 	for _, c := range counters {
 		counter, err := meter.Int64Counter(c.name, metric.WithDescription(c.desc))
@@ -69,7 +69,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 	}
 	var err error
 	m.httpDuration, err = meter.Float64Histogram("attune.http.request.duration", metric.WithUnit("s"),
-		metric.WithDescription("Time from a request's headers to the end of its answer."))
+		metric.WithDescription("Time from the headers of a request to the end of its response."))
 	if err != nil {
 		return nil, fmt.Errorf("create histogram: %w", err)
 	}
@@ -80,8 +80,8 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 	return m, nil
 }
 
-// startAtZero makes the counters with few series visible before they first count: otherwise a rate over the first
-// increment is lost.
+// startAtZero gives the counters with few series the value 0. Without it a series begins with 1, and a rate misses the first
+// increment.
 func (m *Metrics) startAtZero() {
 	ctx := context.Background()
 	for _, source := range []attune.Source{attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer, attune.SourceManual} {
@@ -92,7 +92,7 @@ func (m *Metrics) startAtZero() {
 	m.outbox.Add(ctx, 0)
 }
 
-// EventRecorded counts one event that was written.
+// EventRecorded counts one recorded event.
 func (m *Metrics) EventRecorded(ctx context.Context, source attune.Source) {
 	m.events.Add(ctx, 1, with("source", source))
 }
@@ -102,17 +102,17 @@ func (m *Metrics) EnforcementReached(ctx context.Context, n int, status attune.E
 	m.enforcements.Add(ctx, int64(n), with("status", status), with("reason", reason))
 }
 
-// Admitted counts n enforcements that were given a sequence in their queue.
+// Admitted counts n enforcements that got a sequence in their queue.
 func (m *Metrics) Admitted(ctx context.Context, n int) {
 	m.admitted.Add(ctx, int64(n))
 }
 
-// Completed counts one report of a worker: the status it carried and what it changed.
+// Completed counts one report of a worker, with its effect and its status.
 func (m *Metrics) Completed(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus) {
 	m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
 }
 
-// LeasesExpired counts n executions that were given up because their worker was not heard from.
+// LeasesExpired counts n attempts that ended because their lease expired.
 func (m *Metrics) LeasesExpired(ctx context.Context, n int) {
 	m.leases.Add(ctx, int64(n))
 }
@@ -127,8 +127,8 @@ func (m *Metrics) WorkerRan(ctx context.Context, status attune.ExecutionStatus) 
 	m.workerRuns.Add(ctx, 1, with("status", status))
 }
 
-// RequestServed records how long one HTTP request took. The route is the pattern that matched ("/api/v1/events/{id}"),
-// never the path: paths are without bound.
+// RequestServed records the duration of one HTTP request. route is the pattern that matched ("/api/v1/events/{id}") and never the
+// path: the number of paths, and so of series, would be unbounded.
 func (m *Metrics) RequestServed(ctx context.Context, method, route string, status int, took time.Duration) {
 	m.httpDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
 		attribute.String("method", method), attribute.String("route", route), attribute.Int("status", status)))

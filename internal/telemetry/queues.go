@@ -14,34 +14,30 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// QueuePeriod is how often the queues are read: as often as metrics usually are. One process at a time reads them: what it
-// reads is true for all, so that a sum over processes is right, and the database is asked once, however many processes there
-// are.
+// QueuePeriod is the time between two readings of the queues: a usual scrape interval. Only one process at a time reads and
+// exports them. So a sum over all processes is right, and the load on the database does not grow with their number.
 const QueuePeriod = 15 * time.Second
 
-// maxQueueSeries bounds the queues that have series of their own: one per action, so a large installation can have
-// thousands.
+// maxQueueSeries bounds the queues with their own series. Every action has a queue, so a large installation can have thousands.
 const maxQueueSeries = 100
 
-// otherQueues stands for all queues without series of their own. No queue can have this key: a reference begins with a
-// letter.
+// otherQueues is the label of all queues without their own series. No queue has this key, because every key begins with a letter.
 const otherQueues = "_other"
 
-// queueGauges shows what was read last. They have no series until something was read, and none after it was forgotten: an
-// old value would look like a new one.
+// queueGauges exports the last reading of the queues. Without a reading the gauges have no series: an old value would look like
+// a current value.
 //
-//	attune_queue_depth{queue}                enforcements that wait
+//	attune_queue_depth{queue}                waiting enforcements
 //	attune_queue_active{queue}               slots held
-//	attune_queue_limit{queue}                slots there are
-//	attune_queue_oldest_wait_seconds{queue}  how long the first in line has waited
-//	attune_queue_stalled{queue}              1 for a queue that could grant and does not
-//	attune_slots_leaked                      slots held without an execution that could give them back
+//	attune_queue_limit{queue}                limit in force
+//	attune_queue_oldest_wait_seconds{queue}  wait of the first enforcement in line
+//	attune_queue_stalled{queue}              1 for a queue with a free slot and a waiting enforcement that grants nothing
+//	attune_slots_leaked                      held slots that no execution will give back
 //
-// The label is bounded: the 100 queues that matter most (stalled ones, then those with the longest line, then the busiest)
-// have series of their own; the series queue="_other" has the sum of the rest, the longest of their waits, and how many of
-// them are stalled.
+// The number of labels is bounded. The first 100 queues have their own series: stalled queues first, then by length of the line,
+// then by active slots. The series queue="_other" has the sum of the other queues, and for oldest_wait their maximum.
 type queueGauges struct {
-	last atomic.Pointer[queueReading]
+	last atomic.Pointer[queueReading] // nil: no reading
 
 	depth, active, limit, stalled, leaked metric.Int64ObservableGauge
 	oldest                                metric.Float64ObservableGauge
@@ -52,7 +48,7 @@ type queueReading struct {
 	leaked int64
 }
 
-// queueSeries is one value of the label.
+// queueSeries holds the values of one label.
 type queueSeries struct {
 	key                           string
 	depth, active, limit, stalled int64
@@ -68,16 +64,16 @@ func newQueueGauges(meter metric.Meter) (*queueGauges, error) {
 	}{
 		{&g.depth, "attune.queue.depth", "Enforcements that wait in a queue."},
 		{&g.active, "attune.queue.active", "Slots of a queue that are held."},
-		{&g.limit, "attune.queue.limit", "Slots that a queue has: the limit in force."},
-		{&g.stalled, "attune.queue.stalled", "1 for a queue with a slot free and somebody waiting that grants nobody."},
-		{&g.leaked, "attune.slots.leaked", "Slots that are held without an execution that could give them back."},
+		{&g.limit, "attune.queue.limit", "Limit in force: the number of slots of a queue."},
+		{&g.stalled, "attune.queue.stalled", "1 for a queue with a free slot and a waiting enforcement that grants nothing."},
+		{&g.leaked, "attune.slots.leaked", "Held slots that no execution will give back."},
 	} {
 		if *gauge.into, err = meter.Int64ObservableGauge(gauge.name, metric.WithDescription(gauge.desc)); err != nil {
 			return nil, fmt.Errorf("create gauge %q: %w", gauge.name, err)
 		}
 	}
 	g.oldest, err = meter.Float64ObservableGauge("attune.queue.oldest.wait", metric.WithUnit("s"),
-		metric.WithDescription("How long the first in line of a queue has waited."))
+		metric.WithDescription("Wait of the first enforcement in line."))
 	if err != nil {
 		return nil, fmt.Errorf("create gauge: %w", err)
 	}
@@ -105,17 +101,17 @@ func (g *queueGauges) observe(_ context.Context, o metric.Observer) error {
 	return nil
 }
 
-// QueuesRead shows how all queues stand, in place of what was shown before.
+// QueuesRead exports a new reading of all queues instead of the last one.
 func (m *Metrics) QueuesRead(queues []attune.QueueGauge, leaked int64) {
 	m.queues.last.Store(&queueReading{queues: seriesOf(queues), leaked: leaked})
 }
 
-// QueuesForgotten removes the values that [Metrics.QueuesRead] has set: another process shows them, or they are unknown.
+// QueuesForgotten removes the last reading: another process exports the queues, or their state is unknown.
 func (m *Metrics) QueuesForgotten() {
 	m.queues.last.Store(nil)
 }
 
-// seriesOf gives the queues that matter most series of their own.
+// seriesOf ranks the queues. It returns a series for each of the first [maxQueueSeries] queues and one series for all others.
 func seriesOf(queues []attune.QueueGauge) []queueSeries {
 	ranked := slices.SortedFunc(slices.Values(queues), func(a, b attune.QueueGauge) int {
 		return cmp.Or(-cmp.Compare(one(a.Stalled), one(b.Stalled)), -cmp.Compare(a.Waiting, b.Waiting),

@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune/internal/telemetry"
 )
 
-// queueLines are the samples of the gauges of queues.
+// queueLines returns the samples of the queue gauges.
 func queueLines(t *testing.T, tel *telemetry.Telemetry) []string {
 	t.Helper()
 	var lines []string
@@ -27,7 +27,7 @@ func queueLines(t *testing.T, tel *telemetry.Telemetry) []string {
 func TestQueueGauges(t *testing.T) {
 	t.Parallel()
 	tel := setup(t)
-	require.Empty(t, queueLines(t, tel), "nothing was read yet")
+	require.Empty(t, queueLines(t, tel), "there are no series before the first reading")
 
 	tel.Metrics.QueuesRead([]attune.QueueGauge{
 		{Queue: "a.b", Limit: 3, Active: 2, Waiting: 7, OldestWait: 90 * time.Second, Stalled: true},
@@ -43,14 +43,14 @@ func TestQueueGauges(t *testing.T) {
 	}, queueLines(t, tel))
 
 	tel.Metrics.QueuesRead([]attune.QueueGauge{{Queue: "a.c", Limit: 1}}, 0)
-	require.NotContains(t, strings.Join(queueLines(t, tel), "\n"), `"a.b"`, "what is read last is all there is")
+	require.NotContains(t, strings.Join(queueLines(t, tel), "\n"), `"a.b"`, "only the last reading is exported")
 	require.Contains(t, queueLines(t, tel), "attune_slots_leaked 0")
 
 	tel.Metrics.QueuesForgotten()
 	require.Empty(t, queueLines(t, tel), "an old value would look like a new one")
 }
 
-// TestQueueGaugesAreBounded has 250 queues: those that matter keep their names, the others are one.
+// TestQueueGaugesAreBounded reads 250 queues: the first 100 have their own series, the others share one.
 func TestQueueGaugesAreBounded(t *testing.T) {
 	t.Parallel()
 	tel := setup(t)

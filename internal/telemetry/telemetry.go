@@ -1,10 +1,9 @@
-// Package telemetry builds the two things a process is watched through: a structured logger and a set of metrics.
+// Package telemetry builds the logger and the metrics of a process.
 //
-// Nothing here is global. The metrics live in their own registry, so two processes inside one test do not see each
-// other, and the packages that count something get a [*Metrics] (usually behind an interface of their own) instead of
-// reaching for a default.
+// Nothing in the package is global. Each [Telemetry] has its own registry, so two processes inside one test do not share
+// counters. Packages that count get a [*Metrics], usually behind an interface of their own.
 //
-// A metric is never a reason to fail: recording cannot return an error and does not block.
+// Recording a metric returns no error and does not block.
 package telemetry
 
 import (
@@ -23,13 +22,13 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 )
 
-// Names of the meters: whose instruments they are.
+// Names of the meters: attune's own metrics, and those of Temporal's SDK.
 const (
 	meterAttune   = "attune"
 	meterTemporal = "temporal-sdk-go"
 )
 
-// Telemetry is the metrics of one process.
+// Telemetry holds the metrics of one process.
 type Telemetry struct {
 	Metrics  *Metrics
 	provider *sdkmetric.MeterProvider
@@ -37,8 +36,8 @@ type Telemetry struct {
 	logger   *slog.Logger
 }
 
-// New returns metrics that are read through [Telemetry.Handler]: attune's own, those of the Go runtime and those of
-// the process. logger gets what goes wrong while metrics are read.
+// New returns the metrics of attune, the Go runtime and the process. [Telemetry.Handler] serves them. Errors of a scrape go to
+// logger.
 func New(logger *slog.Logger) (*Telemetry, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -70,21 +69,21 @@ func (t *Telemetry) Handler() http.Handler {
 	})
 }
 
-// Temporal returns a metrics handler for the options of a Temporal client; its metrics (temporal_request_total,
-// temporal_workflow_endtoend_latency_seconds, …) appear beside attune's own.
+// Temporal returns the metrics handler for the options of a Temporal client. [Telemetry.Handler] also serves the metrics of the
+// client (temporal_request_total, temporal_workflow_endtoend_latency_seconds, …).
 func (t *Telemetry) Temporal() client.MetricsHandler {
 	return opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
 		Meter:                t.provider.Meter(meterTemporal),
 		UseMonotonicCounters: true,
-		// The handler's own choice is to panic; a metric that cannot be created is not worth a process.
+		// By default the handler panics. A missing metric must not stop the process.
 		OnError: func(err error) { t.logger.Error("create a metric of the Temporal SDK", "err", err) },
 	})
 }
 
-// Shutdown releases what the metrics hold. Recording afterwards is harmless and has no effect.
+// Shutdown releases the resources of the metrics. Later records are ignored.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	if err := t.provider.Shutdown(ctx); err != nil {
-		return fmt.Errorf("shut metrics down: %w", err)
+		return fmt.Errorf("shut down the metrics: %w", err)
 	}
 	return nil
 }

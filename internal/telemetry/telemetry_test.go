@@ -16,7 +16,7 @@ import (
 	"github.com/attune-go/attune/internal/telemetry"
 )
 
-// scrape reads the metrics the way Prometheus does and returns every sample line.
+// scrape reads the metrics like Prometheus and returns every sample line.
 func scrape(t *testing.T, tel *telemetry.Telemetry) []string {
 	t.Helper()
 	recorder := httptest.NewRecorder()
@@ -47,24 +47,27 @@ func TestMetrics(t *testing.T) {
 		record func(ctx context.Context, m *telemetry.Metrics)
 		want   string
 	}{
-		{"Event", func(ctx context.Context, m *telemetry.Metrics) { m.EventRecorded(ctx, attune.SourceWebhook) },
+		{"an event is counted by source", func(ctx context.Context, m *telemetry.Metrics) { m.EventRecorded(ctx, attune.SourceWebhook) },
 			`attune_events_total{source="webhook"} 1`},
-		{"EventNotYet", func(context.Context, *telemetry.Metrics) {}, `attune_events_total{source="timer"} 0`},
-		{"Enforcement", func(ctx context.Context, m *telemetry.Metrics) {
+		{"a counter begins with 0", func(context.Context, *telemetry.Metrics) {}, `attune_events_total{source="timer"} 0`},
+		{"enforcements are counted by status and reason", func(ctx context.Context, m *telemetry.Metrics) {
 			m.EnforcementReached(ctx, 3, attune.EnforcementRejected, attune.ReasonQueueFull)
 		}, `attune_enforcements_total{reason="queue_full",status="rejected"} 3`},
-		{"Admitted", func(ctx context.Context, m *telemetry.Metrics) { m.Admitted(ctx, 7) }, `attune_admitted_total 7`},
-		{"Completion", func(ctx context.Context, m *telemetry.Metrics) {
+		{"admitted enforcements are counted", func(ctx context.Context, m *telemetry.Metrics) { m.Admitted(ctx, 7) }, `attune_admitted_total 7`},
+		{"a report is counted by effect and status", func(ctx context.Context, m *telemetry.Metrics) {
 			m.Completed(ctx, attune.CompletionStale, attune.ExecutionFailed)
 		}, `attune_completions_total{effect="stale",status="failed"} 1`},
-		{"LeasesExpired", func(ctx context.Context, m *telemetry.Metrics) { m.LeasesExpired(ctx, 3) }, `attune_leases_expired_total 3`},
-		{"Outbox", func(ctx context.Context, m *telemetry.Metrics) { m.OutboxPublished(ctx, 2) }, `attune_outbox_published_total 2`},
-		{"WorkerRun", func(ctx context.Context, m *telemetry.Metrics) { m.WorkerRan(ctx, attune.ExecutionTimedOut) },
+		{"expired leases are counted",
+			func(ctx context.Context, m *telemetry.Metrics) { m.LeasesExpired(ctx, 3) }, `attune_leases_expired_total 3`},
+		{"published messages are counted",
+			func(ctx context.Context, m *telemetry.Metrics) { m.OutboxPublished(ctx, 2) }, `attune_outbox_published_total 2`},
+		{"an attempt of a worker is counted by status",
+			func(ctx context.Context, m *telemetry.Metrics) { m.WorkerRan(ctx, attune.ExecutionTimedOut) },
 			`attune_worker_runs_total{status="timed_out"} 1`},
-		{"RequestCount", func(ctx context.Context, m *telemetry.Metrics) {
+		{"a request is counted by method, route and status", func(ctx context.Context, m *telemetry.Metrics) {
 			m.RequestServed(ctx, "GET", "/api/v1/events/{id}", 404, 20*time.Millisecond)
 		}, `attune_http_request_duration_seconds_count{method="GET",route="/api/v1/events/{id}",status="404"} 1`},
-		{"RequestBucketInSeconds", func(ctx context.Context, m *telemetry.Metrics) {
+		{"buckets of requests are in seconds", func(ctx context.Context, m *telemetry.Metrics) {
 			m.RequestServed(ctx, "GET", "/livez", 200, 20*time.Millisecond)
 		}, `attune_http_request_duration_seconds_bucket{method="GET",route="/livez",status="200",le="0.025"} 1`},
 	}
@@ -84,7 +87,7 @@ func TestMetricsOfRuntimeAndProcess(t *testing.T) {
 	all := strings.Join(scrape(t, setup(t)), "\n")
 	require.Contains(t, all, "go_goroutines ")
 	require.Contains(t, all, "process_start_time_seconds ")
-	require.NotContains(t, all, "otel_scope", "labels of the library are noise in every series")
+	require.NotContains(t, all, "otel_scope", "series have no labels of the OpenTelemetry library")
 }
 
 func TestMetricsOfTemporalClient(t *testing.T) {
@@ -103,7 +106,7 @@ func TestMetricsOfTemporalClient(t *testing.T) {
 	require.Contains(t, lines, `temporal_worker_task_slots_used{namespace="default"} 5`)
 }
 
-// Two processes in one test must not count into each other.
+// Two processes in one test must not share counters.
 func TestMetricsAreNotGlobal(t *testing.T) {
 	t.Parallel()
 

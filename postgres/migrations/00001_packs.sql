@@ -1,7 +1,7 @@
--- Packs: what was installed last under each name.
+-- Packs: the installed version of each pack.
 --
--- JSON is kept in columns of type json, not jsonb, in all tables: json keeps the text as it came (order of keys, long
--- numbers, \u0000), while jsonb refuses some valid documents and changes others.
+-- All tables store JSON as json, not jsonb. json keeps the text unchanged (order of keys, long numbers, \u0000); jsonb refuses
+-- some valid documents and changes others.
 
 -- +goose Up
 CREATE TABLE packs (

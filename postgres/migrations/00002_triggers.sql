@@ -1,5 +1,5 @@
--- Triggers, actions and rules are never deleted, because events and enforcements refer to them. What its pack no longer
--- declares is marked, and comes back under its old id when it is declared again.
+-- Triggers. Triggers, actions and rules are never deleted, because events and enforcements refer to them. A row that its pack
+-- no longer declares is marked; if the pack declares it again, it keeps its id.
 
 -- +goose Up
 CREATE TABLE triggers (

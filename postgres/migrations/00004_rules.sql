@@ -18,7 +18,7 @@ CREATE TABLE rules (
 -- Every event reads the enabled rules of its trigger.
 CREATE INDEX rules_listening ON rules (trigger_id) WHERE enabled;
 
--- A journal, kept for ever: what people switch by hand.
+-- A journal, kept forever: manual switches of rules.
 CREATE TABLE rule_changes (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id      bigint NOT NULL REFERENCES rules,

@@ -1,6 +1,5 @@
--- Policies: what each scope says. What a pack says and what a person says about the same scope are two rows: installing a
--- pack changes the pack's rows only. A row belongs to no pack by reference; which pack may say something about a scope
--- follows from the scope's reference.
+-- Policies: the documents of each scope. A scope can have one document of a pack and one of a person; installing a pack changes
+-- only the pack's documents. No column names the pack of a document: it is the first part of ref.
 
 -- +goose Up
 CREATE TABLE policies (
@@ -8,7 +7,7 @@ CREATE TABLE policies (
     ref          text COLLATE "C" NOT NULL, -- of the pack, queue or action; empty for the global scope
     origin       text NOT NULL CHECK (origin IN ('pack', 'person')),
     document     json NOT NULL CHECK (json_typeof(document) = 'object'),
-    revision     bigint NOT NULL DEFAULT 1, -- grows with every change of the document
+    revision     bigint NOT NULL DEFAULT 1, -- rises with every change of the document
     principal    text CHECK (principal <> ''), -- the author; NULL for a pack
     auth_method  text CHECK (auth_method IN ('token', 'temporal', 'system')),
     on_behalf_of text,

@@ -1,4 +1,4 @@
--- Events: what happened. A row never changes.
+-- Events. A row never changes.
 
 -- +goose Up
 CREATE TABLE events (
@@ -7,7 +7,7 @@ CREATE TABLE events (
     payload      json NOT NULL,
     source       text NOT NULL CHECK (source IN ('api', 'webhook', 'timer', 'manual')),
     dedup_key    text COLLATE "C",
-    principal    text CHECK (principal <> ''), -- NULL: none was authenticated; the other three are NULL, too
+    principal    text CHECK (principal <> ''), -- NULL without an authenticated principal; then the next three are NULL too
     auth_method  text CHECK (auth_method IN ('token', 'temporal', 'system')),
     on_behalf_of text,
     note         text,

@@ -1,34 +1,34 @@
--- Queues, and what people change about them.
+-- Queues and their manual changes.
 
 -- +goose Up
 
--- One row per queue, made when the first enforcement is recorded for it, or when it is first set by hand. The lock of the row serializes whatever changes a
--- counter here. fillfactor leaves room for the next version of the row on the same page: these rows change all the time.
+-- One row per queue, inserted with its first enforcement or its first manual change. The lock of the row serializes all changes
+-- of its counters. fillfactor leaves room for the next version of the row on the same page: these rows change often.
 CREATE TABLE queues (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key               text COLLATE "C" NOT NULL UNIQUE,
-    action_id         bigint REFERENCES actions, -- the owner; NULL for a queue that actions share
-    policy            json NOT NULL, -- in force, every field decided; revision 0: not resolved yet
+    action_id         bigint REFERENCES actions, -- the owner; NULL for a shared queue
+    policy            json NOT NULL, -- the resolved policy, with every field set; revision 0: not resolved yet
     policy_revision   bigint NOT NULL GENERATED ALWAYS AS ((policy ->> 'revision')::bigint) STORED,
     concurrency_limit integer NOT NULL GENERATED ALWAYS AS ((policy ->> 'limit')::integer) STORED CHECK (concurrency_limit >= 0),
-    generation        bigint NOT NULL DEFAULT 0, -- how often the queue was rebuilt from rows: fences off earlier grants
+    generation        bigint NOT NULL DEFAULT 0, -- how often the queue was rebuilt; grants of earlier generations are void
     mode              text NOT NULL DEFAULT 'open' CHECK (mode IN ('open', 'paused', 'draining')),
     override_limit    integer CHECK (override_limit >= 0), -- NULL: the policy's limit is in force
-    override_until    timestamptz,                         -- NULL: until it is cleared
-    last_change       bigint NOT NULL DEFAULT 0,           -- the change by hand that mode and override come from
+    override_until    timestamptz,                         -- NULL: until a person clears the override
+    last_change       bigint NOT NULL DEFAULT 0,           -- the number of the manual change that set mode and override
     last_sequence     bigint NOT NULL DEFAULT 0,
-    last_queued_at    timestamptz, -- that of last_sequence
+    last_queued_at    timestamptz, -- queued_at of last_sequence
     total_completed   bigint NOT NULL DEFAULT 0,
     total_dropped     bigint NOT NULL DEFAULT 0,
-    freed_at          timestamptz, -- when something last happened that can let the next ticket run, besides arrivals
+    freed_at          timestamptz, -- the last change, other than an arrival, that can allow a grant
     updated_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT queues_override CHECK (override_limit IS NOT NULL OR override_until IS NULL)
 ) WITH (fillfactor = 40);
 
 CREATE INDEX queues_of_action ON queues (action_id);
 
--- A journal, kept for ever: what people do to queues by hand. enforcement_id refers to no row, because the journal takes
--- down what the queue says.
+-- A journal, kept forever: manual changes of queues. enforcement_id is no foreign key, because the journal stores the queue's
+-- decision as it is.
 CREATE TABLE queue_changes (
     queue_id       bigint NOT NULL REFERENCES queues,
     number         bigint NOT NULL CHECK (number > 0),

@@ -1,5 +1,4 @@
--- Enforcements: from the match of a rule to the end. The status says which columns are filled, and the constraints hold
--- every writer to that.
+-- Enforcements, from the match of a rule to the end. The status determines which columns are set; the constraints enforce that.
 
 -- +goose Up
 CREATE TABLE enforcements (
@@ -7,15 +6,15 @@ CREATE TABLE enforcements (
     event_id     bigint NOT NULL REFERENCES events,
     rule_id      bigint REFERENCES rules, -- NULL: a person ran the action directly
     action_id    bigint NOT NULL REFERENCES actions,
-    parameters   json,                    -- NULL only when they could not be rendered
+    parameters   json,                    -- NULL only if the templates failed
     status       text NOT NULL,
     reason       text NOT NULL DEFAULT '',
     detail       text NOT NULL DEFAULT '',
-    -- The queue is chosen when the event is recorded, and kept; NULL: it was rejected before. A reference would lock the row of
-    -- the queue with every event: rows of queues are never deleted.
+    -- The queue is chosen when the event is recorded, and never changes. NULL: the enforcement was rejected before that. A
+    -- foreign key would lock the row of the queue for every event, and is not needed: rows of queues are never deleted.
     queue_id     bigint,
     lane         integer NOT NULL DEFAULT 0 CHECK (lane >= 0),
-    -- The place and the grant of the next attempt, or of the last one. Those of earlier attempts are in the log of grants.
+    -- The place and the grant of the next attempt, or of the last attempt. The log of grants has those of earlier attempts.
     sequence     bigint CHECK (sequence > 0),
     grant_number bigint CHECK (grant_number > 0),
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -42,16 +41,18 @@ CREATE TABLE enforcements (
     CONSTRAINT enforcements_parameters CHECK (parameters IS NOT NULL OR status = 'rejected')
 );
 
--- Order: one place and one grant number each. The first index also lists a queue, with what it has not accepted.
+-- Order: sequences and grant numbers are unique per queue. The first index also serves lists of a queue, including enforcements
+-- without a sequence.
 CREATE UNIQUE INDEX enforcements_sequence ON enforcements (queue_id, sequence) WHERE queue_id IS NOT NULL;
 CREATE UNIQUE INDEX enforcements_grant_number ON enforcements (queue_id, grant_number) WHERE grant_number IS NOT NULL;
 
--- Waiters and holders of a queue: small however long the history is, and enough to count without reading the table.
+-- Waiters and holders of a queue. These indexes stay small whatever the length of the history, and counting needs no table
+-- rows.
 CREATE INDEX enforcements_waiting ON enforcements (queue_id, sequence) WHERE status = 'queued';
 CREATE INDEX enforcements_holding ON enforcements (queue_id, grant_number) WHERE status = 'granted';
 
--- Lists, newest first. What is unusual (not yet accepted, parked, or ended without running) has an index of its own.
--- Everything else is most of the table, where walking the primary key backwards is the fastest way.
+-- Lists, newest first. Rare statuses (not yet accepted, parked, or ended without a run) have a partial index. The other
+-- statuses make up most of the table; for them a backward scan of the primary key is fastest.
 CREATE INDEX enforcements_of_action ON enforcements (action_id, id);
 CREATE INDEX enforcements_of_rule ON enforcements (rule_id, id) WHERE rule_id IS NOT NULL;
 CREATE INDEX enforcements_unusual ON enforcements (status, id)

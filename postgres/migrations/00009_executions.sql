@@ -1,4 +1,4 @@
--- Executions, their attempts, and what people change about them.
+-- Executions, their attempts and their manual changes.
 
 -- +goose Up
 CREATE TABLE executions (
@@ -12,8 +12,8 @@ CREATE TABLE executions (
     attempt_status      text NOT NULL DEFAULT '' CHECK (attempt_status IN ('', 'failed', 'timed_out', 'abandoned')),
     reason              text NOT NULL DEFAULT '',
     error               text NOT NULL DEFAULT '',
-    pool                text NOT NULL,   -- pool, timeout, command and env are the action's at the time of the request:
-    timeout_ms          bigint NOT NULL, -- every copy of the request says the same, also when the pack has changed
+    pool                text NOT NULL,   -- pool, timeout, command and env are copied from the action at the time of the
+    timeout_ms          bigint NOT NULL, -- request: every copy of the request is the same, even if the pack has changed
     command             text[] NOT NULL,
     env                 text[] NOT NULL,
     worker              text NOT NULL DEFAULT '',
@@ -24,8 +24,8 @@ CREATE TABLE executions (
     truncated           boolean NOT NULL DEFAULT false,
     requested_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at          timestamptz,
-    lease_until         timestamptz, -- while it runs: from here on its worker counts as lost
-    retry_at            timestamptz, -- NULL: it does not hold its slot for the next attempt
+    lease_until         timestamptz, -- the end of a running attempt's lease: after it the worker counts as lost
+    retry_at            timestamptz, -- the earliest start of the next attempt, if the execution holds its slot for it
     cancel_requested_at timestamptz,
     finished_at         timestamptz,
     CONSTRAINT executions_enforcement UNIQUE (enforcement_id),
@@ -43,12 +43,12 @@ CREATE TABLE executions (
 CREATE INDEX executions_of_action ON executions (action_id, id);
 CREATE INDEX executions_of_queue ON executions (queue_id, id);
 CREATE INDEX executions_of_worker ON executions (worker, id) WHERE worker <> '';
--- Every status but the usual end.
+-- Every status except the usual end.
 CREATE INDEX executions_unusual ON executions (status, id) WHERE status <> 'succeeded';
--- Leases that have run out, however many executions there are: only what runs is in here.
+-- Expired leases. Only running executions are in this index, so it stays small.
 CREATE INDEX executions_leased ON executions (lease_until) WHERE lease_until IS NOT NULL;
 
--- A journal, kept for ever: how attempts ended that were followed by another.
+-- A journal, kept forever: the results of attempts that were to be retried.
 CREATE TABLE execution_attempts (
     execution_id bigint NOT NULL REFERENCES executions,
     attempt      integer NOT NULL CHECK (attempt > 0),
@@ -57,13 +57,13 @@ CREATE TABLE execution_attempts (
     error        text NOT NULL,
     exit_code    bigint,
     worker       text NOT NULL,
-    started_at   timestamptz, -- NULL: no worker has claimed it
+    started_at   timestamptz, -- NULL: no worker claimed the attempt
     finished_at  timestamptz NOT NULL,
     PRIMARY KEY (execution_id, attempt),
     CONSTRAINT execution_attempts_times CHECK (started_at <= finished_at)
 );
 
--- A journal, kept for ever: what people do to executions by hand.
+-- A journal, kept forever: manual changes of executions.
 CREATE TABLE execution_changes (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     execution_id bigint NOT NULL REFERENCES executions,

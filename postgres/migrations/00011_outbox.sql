@@ -1,4 +1,4 @@
--- The outbox: what must still be published. A row is removed once the broker has confirmed its message.
+-- The outbox: messages that must still be published. A row is deleted when the broker has confirmed its message.
 
 -- +goose Up
 CREATE TABLE outbox (
@@ -7,5 +7,6 @@ CREATE TABLE outbox (
     message_id  text NOT NULL,
     body        json NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
-    -- Rows come and go by the thousand: vacuum after a fixed number of them, or the head of the index fills with dead ones.
+    -- Every row is soon deleted. Vacuum runs after a fixed number of deleted rows; otherwise dead entries would fill the head
+    -- of the index.
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -1,4 +1,4 @@
--- The installation: one row that says which database this is.
+-- The installation: one row with the id of this database.
 
 -- +goose Up
 CREATE TABLE installation (

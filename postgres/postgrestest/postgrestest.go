@@ -1,6 +1,6 @@
-// Package postgrestest gives tests a migrated database of their own.
+// Package postgrestest gives each test a migrated database of its own.
 //
-// The package of the test must hand its TestMain over to package testenv.
+// The TestMain of the test's package must call package testenv.
 package postgrestest
 
 import (
@@ -10,13 +10,13 @@ import (
 	"github.com/attune-go/attune/postgres"
 )
 
-// New returns an open, migrated and otherwise empty database, which is gone when the test ends.
+// New returns an open, migrated and otherwise empty database. It is dropped when the test ends.
 func New(t testing.TB) *postgres.DB {
 	t.Helper()
 	return Open(t, postgres.Config{URL: URL(t)})
 }
 
-// URL returns the address of a migrated and otherwise empty database, which is gone when the test ends.
+// URL returns the address of a migrated and otherwise empty database. It is dropped when the test ends.
 func URL(t testing.TB) string {
 	t.Helper()
 	return testenv.Postgres(t, testenv.Template{Name: "attune", Migrate: postgres.Migrate})

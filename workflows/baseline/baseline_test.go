@@ -18,12 +18,12 @@ import (
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a ratio is that of the pairs, not of the medians", func(t *testing.T) {
+	t.Run("a ratio is the median of the ratios of pairs, not the ratio of medians", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, baseline.Ratio{Median: 2, Lowest: 1, Highest: 5}, baseline.RatioOf([]float64{10, 4, 5}, []float64{10, 2, 1}))
 	})
 
-	t.Run("the median of an even number of values lies between two", func(t *testing.T) {
+	t.Run("the median of an even number of values lies between the middle two", func(t *testing.T) {
 		t.Parallel()
 		require.InDelta(t, 2.5, baseline.Median([]float64{4, 1, 3, 2}), 1e-9)
 	})
@@ -43,7 +43,7 @@ func TestNumbers(t *testing.T) {
 func TestCount_Time(t *testing.T) {
 	t.Parallel()
 
-	t.Run("it lasts until as many more were counted as were started", func(t *testing.T) {
+	t.Run("a measurement lasts until as many values are counted as were started", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			count := baseline.NewCount()
@@ -61,7 +61,7 @@ func TestCount_Time(t *testing.T) {
 		})
 	})
 
-	t.Run("it goes on for as long as anything is counted, and fails when nothing is", func(t *testing.T) {
+	t.Run("a wait continues while the count grows, and fails when the count stalls", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			count := baseline.NewCount()
@@ -73,7 +73,7 @@ func TestCount_Time(t *testing.T) {
 		})
 	})
 
-	t.Run("a start that fails ends it", func(t *testing.T) {
+	t.Run("a failed start ends the measurement", func(t *testing.T) {
 		t.Parallel()
 		refused := errors.New("refused")
 		_, err := baseline.NewCount().Time(t.Context(), 10, 4, func(context.Context) error { return refused })

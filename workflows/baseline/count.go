@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// patience is how long a count may stand still before a wait for it fails.
-const patience = 3 * time.Minute
+// stallTimeout is how long a count may stay the same before a wait for it fails.
+const stallTimeout = 3 * time.Minute
 
-// Count counts what is done. Any number of goroutines add to it; one at a time waits for it.
+// Count counts finished work. Any number of goroutines may call Add; one goroutine at a time may call Await or Time.
 type Count struct {
 	n        atomic.Int64
-	progress chan struct{} // has a value after n was raised
+	progress chan struct{} // written by Add, read by Await; one element stands for any number of additions
 }
 
 // NewCount returns a count that starts at 0.
@@ -33,16 +33,16 @@ func (c *Count) Add(n int64) {
 	}
 }
 
-// Await returns when the count has reached target. It fails when the count stands still for three minutes, or when ctx ends.
+// Await waits until the count reaches target. It fails when the count stays the same for three minutes, or when ctx ends.
 func (c *Count) Await(ctx context.Context, target int64) error {
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(stallTimeout)
 	defer timer.Stop()
 	for c.Value() < target {
 		select {
 		case <-c.progress:
-			timer.Reset(patience)
+			timer.Reset(stallTimeout)
 		case <-timer.C:
-			return fmt.Errorf("nothing was done for %s: %d more are expected", patience, target-c.Value())
+			return fmt.Errorf("no progress for %s: %d more are expected", stallTimeout, target-c.Value())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -50,8 +50,8 @@ func (c *Count) Await(ctx context.Context, target int64) error {
 	return nil
 }
 
-// Time returns the time from the first of n starts until n more have been counted. start is called by as many goroutines at
-// a time as there are starters; its first error ends the measurement.
+// Time calls start n times, from the given number of goroutines, and returns the time from the first call until the count has
+// grown by n. The first error of start ends the measurement.
 func (c *Count) Time(ctx context.Context, n, starters int, start func(context.Context) error) (time.Duration, error) {
 	target := c.Value() + int64(n)
 	begun := time.Now()
@@ -66,7 +66,7 @@ func (c *Count) Time(ctx context.Context, n, starters int, start func(context.Co
 	return elapsed, group.Wait()
 }
 
-// InParallel calls do n times, by as many goroutines at a time as there are callers, and returns its first error.
+// InParallel calls do n times from the given number of goroutines. It stops at the first error and returns it.
 func InParallel(ctx context.Context, n, callers int, do func(context.Context) error) error {
 	var left atomic.Int64
 	left.Store(int64(n))

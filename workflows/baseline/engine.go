@@ -1,8 +1,8 @@
-// Package baseline is the least that Temporal can do for an enforcement: a workflow that is started eagerly and runs one local
-// activity. Benchmarks run it and attune in turn, on one server, and report the ratio.
+// Package baseline measures the minimum work that Temporal does per enforcement: a workflow that starts eagerly and runs one
+// local activity. Benchmarks run the baseline and attune in turn on one server, and report the ratio.
 //
-// The engine runs as many starters at a time as get the most out of the server; see [Engine.MostProductive]. Nothing here depends
-// on speed: a wait fails only when nothing at all is done for three minutes.
+// The engine uses the number of parallel starters with the highest throughput: see [Engine.MostProductive]. No result depends
+// on the speed of the machine: a wait fails only after three minutes without progress.
 package baseline
 
 import (
@@ -38,7 +38,7 @@ type Engine struct {
 	done    *Count
 }
 
-// NewEngine returns an engine on the server and the namespace of c. Start it, and stop it in the end.
+// NewEngine returns an engine on the server and in the namespace of c. The caller starts and stops it.
 func NewEngine(c client.Client) *Engine {
 	e := &Engine{client: c, worker: worker.New(c, taskQueue, workflows.EnforcementWorkerOptions()), done: NewCount()}
 	e.worker.RegisterWorkflowWithOptions(bareWorkflow, workflow.RegisterOptions{Name: WorkflowName})
@@ -49,7 +49,7 @@ func NewEngine(c client.Client) *Engine {
 	return e
 }
 
-// Start starts the engine's worker.
+// Start starts the engine's temporal worker.
 func (e *Engine) Start() error {
 	if err := e.worker.Start(); err != nil {
 		return fmt.Errorf("start the worker of the bare engine: %w", err)
@@ -57,16 +57,16 @@ func (e *Engine) Start() error {
 	return nil
 }
 
-// Stop stops the engine's worker.
+// Stop stops the engine's temporal worker.
 func (e *Engine) Stop() { e.worker.Stop() }
 
-// Run returns the time from the first of n starts until the last of the n local activities has run.
+// Run starts n workflows and returns the time from the first start until the last local activity has run.
 func (e *Engine) Run(ctx context.Context, n, starters int) (time.Duration, error) {
 	return e.done.Time(ctx, n, starters, e.start)
 }
 
-// start starts one workflow. A start that gets no answer in time may have succeeded, so it is repeated with the same id, which
-// starts nothing twice.
+// start starts one workflow. Without a reply in time, start repeats the call with the same id, so the workflow starts only
+// once.
 func (e *Engine) start(ctx context.Context) error {
 	options := client.StartWorkflowOptions{
 		ID: "bare/" + strconv.FormatInt(e.started.Add(1), 10), TaskQueue: taskQueue, EnableEagerStart: true,
@@ -78,7 +78,7 @@ func (e *Engine) start(ctx context.Context) error {
 	})
 }
 
-// MostProductive finds how many starters at the same time get the most out of the engine: 4 to 64.
+// MostProductive returns the number of parallel starters, from 4 to 64, with the highest throughput.
 func (e *Engine) MostProductive(ctx context.Context) (int, error) {
 	const each = 60
 	if _, err := e.Run(ctx, each, 16); err != nil { // warm up
@@ -105,8 +105,8 @@ func bareWorkflow(ctx workflow.Context) error {
 	return workflow.ExecuteLocalActivity(Briefly(ctx), activityName).Get(ctx, nil)
 }
 
-// Briefly gives a workflow the options of the baselines' local activities: a minute, tried once. They take milliseconds; the time
-// is for a machine that is busy with other work.
+// Briefly sets the options of the baselines' local activities: one try of up to a minute. They take milliseconds; the timeout
+// allows for a busy machine.
 func Briefly(ctx workflow.Context) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: time.Minute, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},

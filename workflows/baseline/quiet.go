@@ -16,22 +16,22 @@ import (
 
 const quietInterval = 50 * time.Millisecond
 
-// Quiet waits until no workflow runs but queues and those of the types given, so that what one measurement has left behind does
-// not slow the next one. It fails when the number of running workflows stands still for three minutes.
+// Quiet waits until only queues and workflows of the excepted types run, so that leftovers of one measurement do not slow the
+// next one. It fails when the number of running workflows stays the same for three minutes.
 func Quiet(ctx context.Context, c client.Client, except ...string) error {
 	query := runningBut(append(except, workflows.ActionQueueWorkflowName))
 	tick := time.NewTicker(quietInterval)
 	defer tick.Stop()
-	last, moved := int64(-1), time.Now()
+	last, changedAt := int64(-1), time.Now()
 	for {
 		running, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: query})
 		switch n := running.GetCount(); {
 		case err == nil && n == 0:
 			return nil
 		case err == nil && n != last:
-			last, moved = n, time.Now()
-		case time.Since(moved) > patience:
-			return errors.Join(fmt.Errorf("for %s, %d workflows have not ended", patience, last), err)
+			last, changedAt = n, time.Now()
+		case time.Since(changedAt) > stallTimeout:
+			return errors.Join(fmt.Errorf("no progress for %s: %d workflows still run", stallTimeout, last), err)
 		}
 		select {
 		case <-tick.C:
@@ -50,12 +50,12 @@ func runningBut(types []string) string {
 	return query.String()
 }
 
-// UntilAnswered repeats a call as long as Temporal does not answer it in time, as on a machine that is busy with other work. It
-// returns every other error at once, and gives up after three minutes or when ctx ends.
+// UntilAnswered repeats a call while Temporal does not reply in time, which happens on a busy machine. It returns any other
+// error at once, and gives up after three minutes or when ctx ends.
 func UntilAnswered(ctx context.Context, call func(context.Context) error) error {
 	for begun := time.Now(); ; {
 		err := call(ctx)
-		if ctx.Err() != nil || !unanswered(err) || time.Since(begun) > patience {
+		if ctx.Err() != nil || !unanswered(err) || time.Since(begun) > stallTimeout {
 			return err
 		}
 	}
@@ -63,6 +63,6 @@ func UntilAnswered(ctx context.Context, call func(context.Context) error) error 
 
 func unanswered(err error) bool {
 	_, late := errors.AsType[*serviceerror.DeadlineExceeded](err)
-	_, away := errors.AsType[*serviceerror.Unavailable](err)
-	return late || away || errors.Is(err, context.DeadlineExceeded)
+	_, unavailable := errors.AsType[*serviceerror.Unavailable](err)
+	return late || unavailable || errors.Is(err, context.DeadlineExceeded)
 }

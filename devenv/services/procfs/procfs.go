@@ -1,4 +1,4 @@
-// Package procfs reads what Linux tells about processes. On other systems it knows of none.
+// Package procfs reads process data from Linux's /proc. On other systems it finds no process.
 package procfs
 
 import (
@@ -11,17 +11,17 @@ import (
 
 // Stat is the part of /proc/<pid>/stat that attune uses; see proc(5).
 type Stat struct {
-	State  string // "Z" is a zombie: ended, and not yet reaped by its parent
+	State  string // "Z" is a zombie: the process has ended and is not reaped yet
 	Parent int
 	Group  int
-	// Started is in clock ticks since boot. Together with the id it names a process for good.
+	// Started is in clock ticks since boot. Together with the id it identifies a process uniquely.
 	Started string
 }
 
-// Running reports whether the process is more than a zombie.
+// Running reports whether the process runs. A zombie does not run.
 func (s Stat) Running() bool { return s.State != "Z" && s.State != "X" }
 
-// Read returns the state of one process; false if there is none.
+// Read returns the state of a process; false if the process does not exist.
 func Read(pid int) (Stat, bool) {
 	fields, ok := read(pid)
 	if !ok {
@@ -32,13 +32,13 @@ func Read(pid int) (Stat, bool) {
 	return Stat{State: fields[0], Parent: parent, Group: group, Started: fields[19]}, true
 }
 
-// read returns the fields of /proc/<pid>/stat from the third on: the state of the process.
+// read returns the fields of /proc/<pid>/stat from the third one, the state.
 func read(pid int) (fields []string, ok bool) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return nil, false
 	}
-	// The second field is the command name in brackets and may itself contain brackets and spaces.
+	// The second field is the command name in parentheses, which may contain parentheses and spaces.
 	fields = strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	return fields, len(fields) >= 20
 }

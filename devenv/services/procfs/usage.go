@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// tick is the unit of processor times in /proc/<pid>/stat: Linux shows a hundredth of a second to programs, whatever it counts
-// in itself.
+// tick is the unit of processor times in /proc/<pid>/stat. Linux reports hundredths of a second to programs, whatever its
+// internal unit is.
 const tick = 10 * time.Millisecond
 
-// Usage is processor time, of the user and of the system together, in steps of 10 ms.
+// Usage is processor time, of user and system together, in steps of 10 ms.
 type Usage struct {
 	Own    time.Duration // of the process, with all its threads
-	Waited time.Duration // of its children that have ended and were waited for, and of theirs
+	Waited time.Duration // of its children that have ended and were waited for, and of their children
 }
 
-// Sum is all of it.
+// Sum is Own plus Waited.
 func (u Usage) Sum() time.Duration { return u.Own + u.Waited }
 
-// ReadUsage returns the processor time of one process; false if there is no such process.
+// ReadUsage returns the processor time of a process; false if the process does not exist.
 func ReadUsage(pid int) (Usage, bool) {
 	fields, ok := read(pid)
 	if !ok {
@@ -32,7 +32,7 @@ func ticks(field string) time.Duration {
 	return time.Duration(n) * tick
 }
 
-// Family returns a process and every process below it, at any depth; none if there is no such process.
+// Family returns a process and every process below it, at any depth; none if the process does not exist.
 func Family(pid int) []int {
 	all := All()
 	if _, ok := all[pid]; !ok {

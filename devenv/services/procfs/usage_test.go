@@ -15,10 +15,10 @@ import (
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("there is no /proc here")
+		t.Skip("this system has no /proc")
 	}
 
-	t.Run("processor time of a child counts as waited for once the child was waited for", func(t *testing.T) {
+	t.Run("the processor time of a child counts as waited for after the wait", func(t *testing.T) {
 		t.Parallel()
 		before, ok := procfs.ReadUsage(os.Getpid())
 		require.True(t, ok)
@@ -29,16 +29,16 @@ func TestUsage(t *testing.T) {
 		require.Equal(t, after.Own+after.Waited, after.Sum())
 	})
 
-	t.Run("a family is the process and all below it", func(t *testing.T) {
+	t.Run("a family is the process and all processes below it", func(t *testing.T) {
 		t.Parallel()
 		grandchild := exec.CommandContext(t.Context(), "sh", "-c", `sh -c 'echo $$; read line'; true`)
 		hold, err := grandchild.StdinPipe()
 		require.NoError(t, err)
-		says, err := grandchild.StdoutPipe()
+		stdout, err := grandchild.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, grandchild.Start())
 		var pid int
-		_, err = fmt.Fscan(says, &pid)
+		_, err = fmt.Fscan(stdout, &pid)
 		require.NoError(t, err)
 
 		require.Subset(t, procfs.Family(os.Getpid()), []int{os.Getpid(), grandchild.Process.Pid, pid})
@@ -47,7 +47,7 @@ func TestUsage(t *testing.T) {
 		require.NoError(t, grandchild.Wait())
 	})
 
-	t.Run("a process that does not exist has neither", func(t *testing.T) {
+	t.Run("a missing process has no usage and no family", func(t *testing.T) {
 		t.Parallel()
 		_, ok := procfs.ReadUsage(1 << 30)
 		require.False(t, ok)

@@ -1,5 +1,5 @@
-// Command await waits until the services of finished test runs are gone. `make test` ends with it, so that nothing is
-// left behind unnoticed: after 30 seconds it lists what still is and ends with status 1.
+// Command await waits until the services of finished test runs have ended. `make test` ends with it. After 30 seconds it
+// lists the remaining processes and exits with status 1.
 package main
 
 import (
@@ -31,5 +31,5 @@ func run() error {
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	return fmt.Errorf("test services are still there after %s:\n  %s", limit, strings.Join(left, "\n  "))
+	return fmt.Errorf("test services still run after %s:\n  %s", limit, strings.Join(left, "\n  "))
 }

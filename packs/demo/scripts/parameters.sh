@@ -1,5 +1,5 @@
-# Sourced by the scripts next to it. Parameters arrive on stdin as one JSON object. The schemas of the actions keep
-# quotes and backslashes out of the values, so that sed can find them; where values are free, use jq or another language.
+# The other scripts of this folder source this file. Parameters arrive on stdin as one JSON object. The schemas of the actions
+# allow no quotes and backslashes in the values, so sed can find them. For free texts, use jq or another language.
 
 parameters=$(tr '\n' ' ')
 

@@ -10,46 +10,46 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestKeeperIsIdle(t *testing.T) {
+func TestDaemon_Idle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		k := newKeeper(run{})
+		d := newDaemon(run{})
 		<-time.After(idleLimit)
-		require.False(t, k.idle(), "the first client has a minute to come")
-		k.come(+1)
+		require.False(t, d.idle(), "the first client has a minute to come")
+		d.countClient(+1)
 		<-time.After(2 * idleLimit)
-		require.False(t, k.idle(), "a client is there")
-		k.come(-1)
+		require.False(t, d.idle(), "a client is connected")
+		d.countClient(-1)
 		<-time.After(idleLimit)
-		require.False(t, k.idle())
+		require.False(t, d.idle())
 		<-time.After(time.Second)
-		require.True(t, k.idle())
+		require.True(t, d.idle())
 	})
 }
 
-func TestOffer(t *testing.T) {
+func TestLazyService(t *testing.T) {
 	t.Parallel()
 
-	t.Run("FailsAlikeForEverybody", func(t *testing.T) {
+	t.Run("a failed start fails every request", func(t *testing.T) {
 		t.Parallel()
 		starts := 0
-		o := &offer{start: func(context.Context) (service, reply, error) {
+		lazy := &lazyService{start: func(context.Context) (service, reply, error) {
 			starts++
 			return nil, reply{}, errors.New("no such program")
 		}}
 		for range 2 {
-			require.Equal(t, reply{Error: "no such program"}, o.take(t.Context()))
+			require.Equal(t, reply{Error: "no such program"}, lazy.take(t.Context()))
 		}
 		require.Equal(t, 1, starts)
 	})
 
-	t.Run("SaysThatTheServiceEnded", func(t *testing.T) {
+	t.Run("a service that has ended is reported", func(t *testing.T) {
 		t.Parallel()
 		s := &fakeService{done: make(chan struct{})}
-		o := &offer{start: func(context.Context) (service, reply, error) { return s, reply{URL: "there"}, nil }}
-		require.Equal(t, reply{URL: "there"}, o.take(t.Context()))
+		lazy := &lazyService{start: func(context.Context) (service, reply, error) { return s, reply{URL: "there"}, nil }}
+		require.Equal(t, reply{URL: "there"}, lazy.take(t.Context()))
 		close(s.done)
-		require.Equal(t, reply{Error: "the shared service is gone: out of memory"}, o.take(t.Context()))
+		require.Equal(t, reply{Error: "the shared service has ended: out of memory"}, lazy.take(t.Context()))
 	})
 }
 

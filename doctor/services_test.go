@@ -18,14 +18,14 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// patience is the deadline of everything a test waits for.
-const patience = 2 * time.Minute
+// timeout bounds every wait of a test.
+const timeout = 2 * time.Minute
 
 const tick = 20 * time.Millisecond
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// newRabbitMQ is a broker with what attune declares for the pool "default", and actions in that and another one.
+// newRabbitMQ returns a broker with the queues of the pool "default". The database has actions of that pool and of another one.
 func newRabbitMQ(t *testing.T) RabbitMQ {
 	t.Helper()
 	url := testenv.AMQP(t)
@@ -86,18 +86,18 @@ func TestRabbitMQ(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = consumer.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
-	var dead DeadLetters // of the look that saw it: while that one gives it back, another may see none
+	var dead DeadLetters // kept from the reading that found it: until the message is requeued, another reading finds none
 	require.Eventually(t, func() bool {
 		dead, err = b.deadLetters(t.Context())
 		return err == nil && dead.Count == 1 && dead.Oldest != ""
-	}, patience, tick)
+	}, timeout, tick)
 	require.Contains(t, dead.Oldest, `message "m-1" of queue "attune.enforcement.created", invalid`)
-	require.Eventually(t, func() bool { // a busy broker may say that there are none
+	require.Eventually(t, func() bool { // the count of a busy broker may lag
 		found, err = b.queues(t.Context())
 		return err == nil && slices.ContainsFunc(found, func(queue Queue) bool {
 			return queue.Name == rabbitmq.QueueEnforcementCreated && queue.Consumers == 1
 		})
-	}, patience, tick, "found %+v", &found)
+	}, timeout, tick, "found %+v", &found)
 }
 
 func TestTemporalServer(t *testing.T) {
@@ -106,17 +106,17 @@ func TestTemporalServer(t *testing.T) {
 	c := testenv.Dial(t, address, name)
 	e := TemporalServer{Client: c, Namespace: name}
 
-	seen, err := e.look(t.Context())
+	engine, err := e.engine(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, name, seen.Namespace)
-	require.NotEmpty(t, seen.Server)
-	require.Positive(t, seen.Retention)
-	_, err = TemporalServer{Client: c, Namespace: "nowhere"}.look(t.Context())
+	require.Equal(t, name, engine.Namespace)
+	require.NotEmpty(t, engine.Server)
+	require.Positive(t, engine.Retention)
+	_, err = TemporalServer{Client: c, Namespace: "nowhere"}.engine(t.Context())
 	require.Equal(t, attune.CodeNotFound, attune.CodeOf(err))
 	require.ErrorContains(t, err, "TEMPORAL_NAMESPACE")
 
-	look := e.pollers(workflows.QueueTaskQueue)
-	forWorkflows, forActivities, err := look(t.Context())
+	read := e.pollers(workflows.QueueTaskQueue)
+	forWorkflows, forActivities, err := read(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, forWorkflows)
 	require.Empty(t, forActivities)
@@ -127,8 +127,8 @@ func TestTemporalServer(t *testing.T) {
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
 	require.Eventually(t, func() bool {
-		forWorkflows, forActivities, err = look(t.Context())
+		forWorkflows, forActivities, err = read(t.Context())
 		return err == nil && len(forWorkflows) > 0 && len(forActivities) > 0
-	}, patience, tick)
-	require.WithinDuration(t, time.Now(), forWorkflows[0], 2*patience)
+	}, timeout, tick)
+	require.WithinDuration(t, time.Now(), forWorkflows[0], 2*timeout)
 }

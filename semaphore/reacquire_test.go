@@ -13,20 +13,20 @@ func TestState_Doubted(t *testing.T) {
 	state := open(attune.QueuePolicy{Limit: 1})
 	state.Acquire(start, tickets(1, 4))
 	state.Release(start, tickets(1, 1))
-	require.NoError(t, cancel(state, start, somebody, tickets(3, 3)[0]))
+	require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
 
 	state.Acquire(start, tickets(2, 4))
-	require.Empty(t, state.Doubted(), "a ticket that holds, waits or is being settled is known")
+	require.Empty(t, state.Reacquired(), "a ticket that holds, waits or is being settled is known")
 	state.Acquire(start, tickets(1, 1))
 	state.Acquire(start, tickets(1, 1))
-	require.Equal(t, tickets(1, 1), state.Doubted(), "a ticket that has ended is doubted once")
+	require.Equal(t, tickets(1, 1), state.Reacquired(), "a ticket that has ended is doubted once")
 
 	other := tickets(2, 2)[0]
 	other.Enforcement += 1000
 	state.Acquire(start, []attune.Ticket{other})
-	require.Equal(t, append(tickets(1, 1), other), carriedOver(t, state).Doubted(), "the place is held by another enforcement")
+	require.Equal(t, append(tickets(1, 1), other), carriedOver(t, state).Reacquired(), "the place is held by another enforcement")
 
-	state.Believed(1)
-	require.Equal(t, []attune.Ticket{other}, state.Doubted())
+	state.ConfirmEnded(1)
+	require.Equal(t, []attune.Ticket{other}, state.Reacquired())
 	require.Equal(t, []int64{2}, granted(state), "doubt grants nothing")
 }

@@ -10,44 +10,45 @@ import (
 	"github.com/attune-go/attune/devenv/services"
 )
 
-// service is what the keeper needs to know of a running one.
+// service is a running service.
 type service interface {
 	Stop(ctx context.Context) error
 	Done() <-chan struct{}
 	Err() error
 }
 
-// offer is one shared service: started when it is first asked for, and once only. When that fails every later request
-// fails alike, at once.
-type offer struct {
+// lazyService is a shared service that is started once, at its first request. If the start fails, every later request
+// gets the same error at once.
+type lazyService struct {
 	start func(context.Context) (service, reply, error)
 
-	once    sync.Once
-	service service // nil until started
+	once    sync.Once // writes the fields below
+	running service   // nil if the start failed
 	answer  reply
 }
 
-func (o *offer) take(ctx context.Context) reply {
-	o.once.Do(func() {
-		started, answer, err := o.start(ctx)
+func (s *lazyService) take(ctx context.Context) reply {
+	s.once.Do(func() {
+		started, answer, err := s.start(ctx)
 		if err != nil {
-			o.answer = reply{Error: err.Error()}
+			s.answer = reply{Error: err.Error()}
 			return
 		}
-		o.service, o.answer = started, answer
+		s.running, s.answer = started, answer
 	})
-	if o.service == nil {
-		return o.answer
+	if s.running == nil {
+		return s.answer
 	}
 	select {
-	case <-o.service.Done():
-		return reply{Error: fmt.Sprintf("the shared service is gone: %v", o.service.Err())}
+	case <-s.running.Done():
+		return reply{Error: fmt.Sprintf("the shared service has ended: %v", s.running.Err())}
 	default:
-		return o.answer
+		return s.answer
 	}
 }
 
-// startFolder starts nothing: asking makes the keeper hold the folder of the run, and delete it in the end.
+// startFolder starts no service. Its request makes the daemon own the folder of the run, and delete the folder at the
+// end.
 func startFolder(context.Context) (service, reply, error) { return nil, reply{}, nil }
 
 func (r run) startPostgres(ctx context.Context) (service, reply, error) {
@@ -73,7 +74,7 @@ func (r run) startRabbitMQ(ctx context.Context) (service, reply, error) {
 func (r run) startTemporal(ctx context.Context) (service, reply, error) {
 	server, err := services.StartTemporal(ctx, services.TemporalConfig{
 		Dir: filepath.Join(r.base, "temporal"), InMemory: true,
-		Note: func(line string) { fmt.Fprintln(os.Stderr, line) }, // in the run's log, which waiting clients quote
+		Note: func(line string) { fmt.Fprintln(os.Stderr, line) }, // to the daemon's log, which waiting clients quote
 	})
 	if err != nil {
 		return nil, reply{}, err

@@ -1,0 +1,151 @@
+package policy
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/attune-go/attune"
+)
+
+// Field is one field of a policy document: its name, its allowed values, and how it is parsed, checked and resolved.
+type Field struct {
+	Name    string // the key in YAML and JSON
+	Kind    Kind
+	Doc     string   // the meaning, in a phrase
+	Default string   // the value when no scope sets the field
+	Allowed string   // the allowed values in words: "0 (paused) to 5000"
+	Choices []string // every value of a [Choice]
+	Bounds  Bounds   // of a [Number]
+
+	// Set parses text and sets the field of a document. Text that is not of the field's kind, and a value that is not allowed,
+	// is an [attune.CodeInvalid] error that names the field.
+	Set func(document *attune.Policy, text string) error
+	// JSON returns the field's value in an effective policy.
+	JSON func(policy attune.QueuePolicy) json.RawMessage
+
+	check  func(attune.Policy) error
+	decide func(ranked []Level, into *attune.QueuePolicy) Source
+}
+
+// Kind is the type of a field's value.
+type Kind string
+
+// The kinds of fields.
+const (
+	Number   Kind = "whole number"
+	Duration Kind = "duration" // text with units, such as 1h30m
+	Choice   Kind = "choice"   // one text of a fixed list
+)
+
+// Bounds are the least and the greatest allowed value of a number; nil means unbounded.
+type Bounds struct{ Least, Most *int }
+
+// spec declares a field, without its kind and its allowed values.
+type spec[T cmp.Ordered] struct {
+	name, doc    string
+	defaultValue T
+	document     func(*attune.Policy) **T     // the field in a document
+	effective    func(*attune.QueuePolicy) *T // the field in an effective policy
+}
+
+// valueRange is a range of values. A nil most means no upper bound. leastText replaces least in messages, unless it is empty.
+type valueRange[T cmp.Ordered] struct {
+	least     T
+	leastText string
+	most      *T
+}
+
+func (r valueRange[T]) String() string {
+	least := cmp.Or(r.leastText, fmt.Sprint(r.least))
+	if r.most == nil {
+		return least + " or more"
+	}
+	return fmt.Sprintf("%s to %v", least, *r.most)
+}
+
+func (r valueRange[T]) contains(value T) bool {
+	return value >= r.least && (r.most == nil || value <= *r.most)
+}
+
+func number(s spec[int], allowed valueRange[int]) Field {
+	f := s.field(Number, allowed.String(), "%d", allowed.contains, func(text string) (int, error) {
+		value, err := strconv.Atoi(text)
+		if err != nil {
+			return 0, fmt.Errorf("%s is not a whole number", text)
+		}
+		return value, nil
+	})
+	f.Bounds = Bounds{Least: &allowed.least, Most: allowed.most}
+	return f
+}
+
+func duration(s spec[attune.Duration], allowed valueRange[attune.Duration]) Field {
+	return s.field(Duration, allowed.String(), "%s", allowed.contains, func(text string) (attune.Duration, error) {
+		var value attune.Duration
+		err := value.UnmarshalText([]byte(text))
+		return value, err
+	})
+}
+
+func choice[T ~string](s spec[T], values ...T) Field {
+	quoted, choices := make([]string, len(values)), make([]string, len(values))
+	for i, value := range values {
+		quoted[i], choices[i] = strconv.Quote(string(value)), string(value)
+	}
+	last := len(quoted) - 1
+	allowed := strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+	contains := func(value T) bool { return slices.Contains(values, value) }
+	f := s.field(Choice, allowed, "%q", contains, func(text string) (T, error) { return T(text), nil })
+	f.Choices = choices
+	return f
+}
+
+// field builds the field. Messages print a value with the format verb.
+func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, parse func(string) (T, error)) Field {
+	check := func(p attune.Policy) error {
+		if value := *s.document(&p); value != nil && !contains(*value) {
+			return attune.Errorf(attune.CodeInvalid, "policy %s "+verb+": use %s", s.name, *value, allowed)
+		}
+		return nil
+	}
+	return Field{
+		Name: s.name, Kind: kind, Doc: s.doc, Default: fmt.Sprint(s.defaultValue), Allowed: allowed,
+		Set: func(p *attune.Policy, text string) error {
+			value, err := parse(text)
+			if err != nil {
+				return attune.Errorf(attune.CodeInvalid, "%s: %s", s.name, err)
+			}
+			*s.document(p) = &value
+			return check(*p)
+		},
+		JSON: func(p attune.QueuePolicy) json.RawMessage {
+			encoded, err := json.Marshal(*s.effective(&p))
+			if err != nil {
+				return nil // unreachable: numbers and texts always have a JSON form
+			}
+			return encoded
+		},
+		check: check, decide: s.decide,
+	}
+}
+
+// decide stores the value in force, and returns its source: the first ranked level that sets the field.
+func (s spec[T]) decide(ranked []Level, into *attune.QueuePolicy) Source {
+	value, source := s.defaultValue, Source{Scope: ScopeDefault}
+	for _, level := range ranked {
+		candidate := *s.document(&level.Policy)
+		switch {
+		case candidate == nil:
+		case source.Scope == ScopeDefault:
+			value, source = *candidate, level.source()
+		case source == level.source():
+			value = min(value, *candidate)
+		}
+	}
+	*s.effective(into) = value
+	return source
+}

@@ -1,0 +1,92 @@
+package sources
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
+)
+
+const formMediaType = "application/x-www-form-urlencoded"
+
+// ErrMediaType is the cause of the error for a body that is neither JSON nor a form with JSON in it.
+var ErrMediaType = errors.New("unsupported media type")
+
+// errNoSecret is the cause of the error for a trigger whose secret is not set.
+var errNoSecret = errors.New("the secret of a webhook is not set")
+
+// Delivery is a webhook request as it arrived.
+type Delivery struct {
+	Header http.Header
+	Body   []byte // as the sender signed it
+}
+
+// Webhooks reads webhook deliveries.
+type Webhooks struct {
+	lookupSecret func(name string) (string, bool)
+}
+
+// NewWebhooks returns a reader of deliveries. lookupSecret returns the value of an environment variable that holds a secret.
+func NewWebhooks(lookupSecret func(name string) (string, bool)) *Webhooks {
+	return &Webhooks{lookupSecret: lookupSecret}
+}
+
+// Arrival verifies a delivery for a trigger with a webhook, and returns the arrival that it brings. The payload is the text that
+// the sender sent: Arrival does not parse it.
+//
+// The error is [attune.CodeUnauthorized] for a delivery whose signature is missing, unreadable or wrong, with the same message;
+// [attune.CodeUnavailable] if the secret is not set; [attune.CodeInvalid] for a deduplication key that cannot be stored and for
+// an unsupported media type, then with [ErrMediaType] as its cause.
+func (w *Webhooks) Arrival(trigger attune.Trigger, d Delivery) (ingest.Arrival, error) {
+	if err := w.verify(trigger, d); err != nil {
+		return ingest.Arrival{}, err
+	}
+	payload, err := payloadOf(d)
+	if err != nil {
+		return ingest.Arrival{}, err
+	}
+	arrival := ingest.Arrival{Source: attune.SourceWebhook, Trigger: trigger.Ref, Payload: payload}
+	if header := trigger.Webhook.DedupHeader; header != "" {
+		arrival.DedupKey = d.Header.Get(header)
+		return arrival, attune.CheckText("header."+header, arrival.DedupKey, attune.MaxDedupKey)
+	}
+	return arrival, nil
+}
+
+func (w *Webhooks) verify(trigger attune.Trigger, d Delivery) error {
+	name := trigger.Webhook.SecretEnv
+	secret, _ := w.lookupSecret(name)
+	if secret == "" {
+		return attune.WrapError(attune.CodeUnavailable, errNoSecret,
+			"the secret of trigger %q is not set: set the environment variable %s of the API process", trigger.Ref, name)
+	}
+	p := github()
+	if !p.verify(secret, d.Header.Get(p.header), d.Body) {
+		return attune.Errorf(attune.CodeUnauthorized, "the signature is missing or wrong: send %s: %s", p.header, p.format)
+	}
+	return nil
+}
+
+// payloadOf returns the payload of a verified delivery: the body, or the field payload of a form.
+func payloadOf(d Delivery) ([]byte, error) {
+	contentType := d.Header.Get("Content-Type")
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case contentType == "", err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")):
+		return d.Body, nil
+	case err == nil && mediaType == formMediaType:
+		form, err := url.ParseQuery(string(d.Body))
+		if err != nil || !form.Has("payload") {
+			return nil, attune.WrapError(attune.CodeInvalid, ErrMediaType,
+				"the form has no field payload: send JSON with Content-Type: application/json, or a form with the JSON in payload")
+		}
+		return []byte(form.Get("payload")), nil
+	default:
+		return nil, attune.WrapError(attune.CodeInvalid, ErrMediaType,
+			"a webhook takes a JSON object: send it with Content-Type: application/json")
+	}
+}
