@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build demo dev test lint bench histories fuzz mutants ci clean
+.PHONY: help deps build demo dev test lint bench histories fuzz mutants soak ci clean
 
 GO ?= go
 TOOL = $(GO) tool -modfile=tools/go.mod
@@ -70,6 +70,9 @@ fuzz: ## Fuzz every target for a while [FUZZTIME=30s]
 
 mutants: ## Change one operator after the other, and expect a test to fail [PKG=./semaphore]
 	nice $(GO) run ./devenv/mutants $(if $(filter ./...,$(PKG)),$(PURE),$(PKG))
+
+soak: deps ## Run the long forms of the long proofs, for hours [PROOF="changes kills"]
+	nice tools/soak.sh $(PROOF)
 
 ci: lint test ## What a change must pass
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 
@@ -89,30 +87,17 @@ func (c *cluster) finishDropping(action string, n, dropped int) map[string]int {
 	return outcomes
 }
 
-// scaleVariable multiplies the size of the longest test: 10 makes it S8 in full.
-const scaleVariable = "ATTUNE_TEST_SCALE"
-
-func scale(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv(scaleVariable)
-	if text == "" {
-		return 1
-	}
-	n, err := strconv.Atoi(text)
-	require.NoError(t, err, scaleVariable)
-	require.Positive(t, n, scaleVariable)
-	return n
-}
-
 // TestBacklog is S8: a long backlog at limit 10. All tickets are accepted before the first grant, so the line has its
-// full length. 1 000 tickets by default, 10 000 with ATTUNE_TEST_SCALE=10.
+// full length.
+//
+// Short: 1 000 tickets. Long: 10 000, which is S8 in full.
 //
 // The test has two workers of its own. They claim over the broker and report success at once, because ten thousand
 // processes would measure the machine. Like real workers, they remember their claims.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const limit = 10
-	tickets := 1000 * scale(t)
+	tickets := size(1000, 10_000)
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(limit)})
 	c.start("--roles=api,orchestrator,bridge")
 	c.control("e2e.step", "pause")
@@ -134,6 +119,7 @@ func TestBacklog(t *testing.T) {
 	requireOnce(t, tickets, one, two)
 	m := c.finish("e2e.step", tickets, limit)
 	require.Equal(t, limit, m.MaxActive, "the limit was reached")
+	measured(t, "%d enforcements, each claimed once by one of two workers, at most %d at once", tickets, m.MaxActive)
 }
 
 // quickWorker takes, claims and reports like attune's worker, but runs no process.

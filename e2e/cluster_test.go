@@ -257,10 +257,12 @@ func (c *cluster) metric(name, label string) float64 {
 	return sum
 }
 
-// http sends a raw request and returns the status and the body.
+// http sends a raw request and returns the status and the body. An answer that does not come in time is a failure.
 func (c *cluster) http(method, path string, header http.Header, body string) (status int, answer string) {
 	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(c.t.Context(), testTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, strings.NewReader(body))
 	require.NoError(c.t, err)
 	request.Header = header
 	response, err := http.DefaultClient.Do(request)

@@ -2,12 +2,14 @@ package e2e_test
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/devenv/testenv"
 )
 
@@ -33,7 +35,42 @@ func TestInstallation_DatabaseEmptied(t *testing.T) {
 		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), waiting+1, "ids are used again")
 	}
 	c.finish("e2e.step", 5, 1)
-	c.requirePromises("e2e.step")
+	c.requirePromises()
+	code, output := c.attune("doctor", "--url", c.base)
+	require.Zero(t, code, output)
+}
+
+// TestInstallation_DatabaseRestored starts attune on an earlier copy of its database, while Temporal still has the
+// workflows of the enforcements after the copy. New enforcements get the ids and the sequences of the lost ones again,
+// and all of them run in order.
+func TestInstallation_DatabaseRestored(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
+	p := c.start()
+	for n := range 3 {
+		c.run("e2e.step", map[string]any{"n": n})
+	}
+	c.finish("e2e.step", 3, 1)
+	p.stop()
+	earlier := testenv.CopyPostgres(t, c.variable("ATTUNE_POSTGRES_URL"))
+	p = c.start()
+	for n := range 5 {
+		c.run("e2e.step", map[string]any{"n": 3 + n})
+	}
+	c.finish("e2e.step", 8, 1)
+	p.stop()
+
+	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+earlier)
+	c.start()
+	require.EqualValues(t, 3, c.stats("e2e.step").TotalEnqueued)
+	var again []string
+	for n := range 4 {
+		require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 10 + n}), attune.EnforcementID(8), "ids are used again")
+		again = append(again, fmt.Sprintf("+%d", 10+n), fmt.Sprintf("-%d", 10+n))
+	}
+	c.finish("e2e.step", 7, 1)
+	require.Equal(t, again, c.written()[16:])
+	c.requirePromises()
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)
 }

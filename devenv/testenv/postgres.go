@@ -56,6 +56,29 @@ func Postgres(t testing.TB, template ...Template) string {
 	if len(template) > 0 {
 		source = template[0].prepare(t, admin, s)
 	}
+	return s.create(t, admin, source)
+}
+
+// CopyPostgres returns the address of a new database: a copy of the database at the address, to which no process may be
+// connected. The copy is dropped when the test ends.
+func CopyPostgres(t testing.TB, address string) string {
+	t.Helper()
+	s := postgresServer(t)
+	source, err := pgx.ParseConfig(address)
+	if err != nil {
+		t.Fatalf("copy a database: %v", err)
+	}
+	admin, err := pgx.Connect(t.Context(), s.admin)
+	if err != nil {
+		t.Fatalf("connect to the test environment's PostgreSQL: %v", err)
+	}
+	defer admin.Close(context.WithoutCancel(t.Context()))
+	return s.create(t, admin, pgx.Identifier{source.Database}.Sanitize())
+}
+
+// create creates a database as a copy of another database, and drops the copy when the test ends.
+func (s server) create(t testing.TB, admin *pgx.Conn, source string) (address string) {
+	t.Helper()
 	name := databaseName(t.Name())
 	create := "CREATE DATABASE " + name + " TEMPLATE " + source + s.ownerClause()
 	if _, err := admin.Exec(t.Context(), create); err != nil {
