@@ -92,12 +92,16 @@ func (m QueueMode) Validate() error {
 	}
 }
 
-// Validate returns a [CodeInvalid] error for a limit out of range. A nil override is valid.
+// Validate returns a [CodeInvalid] error for a limit out of range, or an end that cannot be stored. A nil override is valid.
 func (o *LimitOverride) Validate() error {
-	if o != nil && (o.Limit < 0 || o.Limit > MaxLimit) {
+	switch {
+	case o == nil:
+		return nil
+	case o.Limit < 0 || o.Limit > MaxLimit:
 		return Errorf(CodeInvalid, "limit %d: use 0 (grants none) to %d", o.Limit, MaxLimit)
+	default:
+		return CheckTime("until", o.Until)
 	}
-	return nil
 }
 
 // QueueChange is one manual change of a queue. Its record is kept for ever.

@@ -10,7 +10,8 @@ import (
 // CheckText checks a short text that a caller sends: a name, note, key or filter. It accepts one line of valid UTF-8, from 0 to
 // maxBytes bytes. It refuses control characters (Unicode category Cc), line and paragraph separators, and the characters that
 // change the direction of text. PostgreSQL cannot store NUL, and the other characters can make a text look like a different
-// text in a terminal or a log.
+// text in a terminal or a log. It also refuses U+FFFD, which decoders put in the place of what they cannot decode: two different
+// keys would become the same key.
 //
 // The error is [CodeInvalid]. It names the field and quotes at most the first 20 bytes of the text.
 func CheckText(field, text string, maxBytes int) error {
@@ -28,10 +29,11 @@ func CheckText(field, text string, maxBytes int) error {
 	return nil
 }
 
-// unprintable reports whether a character is invisible and changes how the text around it looks.
+// unprintable reports whether a character hides something: it is invisible and changes how the text around it looks, or it stands
+// for text that was lost.
 func unprintable(r rune) bool {
 	switch {
-	case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+	case unicode.IsControl(r), r == '\u2028', r == '\u2029', r == utf8.RuneError:
 		return true
 	case '\u202A' <= r && r <= '\u202E', '\u2066' <= r && r <= '\u2069': // embeddings, overrides and isolates
 		return true

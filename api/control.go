@@ -74,7 +74,13 @@ func (s *Server) registerControl() {
 func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*response[attune.QueueStatus], error) {
 	limit := &attune.LimitOverride{Limit: in.Body.Limit}
 	if in.Body.Until != nil {
+		if in.Body.Until.IsZero() { // would stand for no end
+			return nil, attune.Errorf(attune.CodeInvalid, "body.until: use a time in the future")
+		}
 		limit.Until = *in.Body.Until
+	}
+	if err := limit.Validate(); err != nil {
+		return nil, err
 	}
 	return s.changeQueue(ctx, in.Key, &in.Body.Change, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
 		return s.deps.Control.SetLimit(ctx, key, limit, author)

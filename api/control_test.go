@@ -92,7 +92,11 @@ func TestQueueControl_Refused(t *testing.T) {
 		"a control character is refused": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"note":"\u0000"}`}, nil, 422, "note"},
 		"an unknown queue is not found":  {request{method: "POST", path: "/api/v1/queues/github.gone/pause", body: `{"on_behalf_of":"ada"}`}, nil, 404, "github.gone"},
 		"a limit below 0 is refused":     {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada","limit":-1}`}, nil, 422, "limit"},
-		"a missing limit is refused":     {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada"}`}, nil, 422, "limit"},
+		"an end after the year 9999 in UTC is refused": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit",
+			body: `{"limit":3,"until":"9999-12-31T23:59:59-23:59"}`}, nil, 422, "until: the year is 10000 in UTC"},
+		"an end at the zero time is refused": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit",
+			body: `{"limit":3,"until":"0001-01-01T00:00:00Z"}`}, nil, 422, "until: use a time in the future"},
+		"a missing limit is refused": {request{method: "PUT", path: "/api/v1/queues/github.deploy/limit", body: `{"on_behalf_of":"ada"}`}, nil, 422, "limit"},
 		"a change that changes nothing is a conflict": {request{method: "POST", path: "/api/v1/queues/github.deploy/pause", body: `{"on_behalf_of":"ada"}`},
 			attune.Errorf(attune.CodeConflict, "the queue is already paused"), 409, "already"},
 	} {

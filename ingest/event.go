@@ -56,6 +56,9 @@ func (a Arrival) check() error {
 	if err := attune.CheckText("dedup_key", a.DedupKey, attune.MaxDedupKey); err != nil {
 		return err
 	}
+	if err := attune.CheckTime("received_at", a.ReceivedAt); err != nil {
+		return err
+	}
 	if a.Principal != (attune.Principal{}) || a.Source == attune.SourceAPI {
 		if err := a.Principal.Validate(); err != nil {
 			return err
