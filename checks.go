@@ -23,6 +23,15 @@ type Leak struct {
 	Status      ExecutionStatus // a terminal status or retrying; empty when no execution exists
 }
 
+// Unadmitted counts the enforcements of a queue that were recorded and have not reached their queue, although the outbox has
+// published their messages.
+type Unadmitted struct {
+	Queue  QueueKey
+	Count  int64
+	Oldest EnforcementID // the enforcement that was recorded first
+	Since  time.Time     // when it was recorded, by the database's clock
+}
+
 // Overdue is an execution that waits too long for a worker to claim it, or runs longer than its timeout allows.
 type Overdue struct {
 	Queue           QueueKey

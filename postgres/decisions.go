@@ -54,7 +54,8 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 	if len(decisions.Control.Changes) == 0 {
 		batch := new(pgx.Batch)
 		addSettlements(batch, key, decisions.Settlements, &granted)
-		return granted, q.db.send(ctx, "record settlements", batch)
+		err = q.db.send(ctx, "record settlements", batch) // fills granted
+		return granted, err
 	}
 	err = q.db.inTx(ctx, "record decisions of queue", func(tx pgx.Tx) error {
 		queue, err := lockOrCreateQueue(ctx, tx, key)
