@@ -6,7 +6,7 @@
 //	Claims       execution.claim ──► requested → running, reply to the worker
 //	Leases       execution.renew ──► lease renewed, reply to the worker; attempts with an expired lease are ended
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
-//	Policies     changed policies of the packs ──► "set policy" signalled to the queues
+//	Policies     changed policies of the packs ──► "acquire" without tickets signalled to the queues
 //
 // # Batches
 //
