@@ -31,7 +31,7 @@ func showAction(a attune.Action) Action {
 
 // RunRequest is the body of POST /api/v1/actions/{ref}/run.
 type RunRequest struct {
-	Change
+	Attribution
 	Parameters json.RawMessage `json:"parameters,omitempty" doc:"A JSON object that fits the action's schema; default {}"`
 }
 
