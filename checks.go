@@ -9,7 +9,7 @@ type Stall struct {
 	Active        int64      // slots held
 	Waiting       int64      // enforcements in line
 	LastGrantAt   *time.Time // by the database's clock; nil before the first grant of the queue
-	OldestWaiting time.Time  // when the first enforcement in line was accepted, by the database's clock
+	OldestWaiting time.Time  // when the first enforcement in line was admitted, by the database's clock
 }
 
 // Leak is a held slot that no execution will give back: the execution does not exist, has ended, or has a next attempt that is

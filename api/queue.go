@@ -80,7 +80,7 @@ type HoldTime struct {
 // QueueDetails reads queues in detail.
 type QueueDetails interface {
 	// Detail reads one queue, with at most waiting of its waiting tickets. It also returns the effective policy and the scope
-	// that decides each field; the queue uses that policy from the next enforcement that it accepts. An action's queue can be
+	// that decides each field; the queue uses that policy from the next admitted enforcement on. An action's queue can be
 	// read before its first use; any other queue is an [attune.CodeNotFound] error.
 	Detail(ctx context.Context, key attune.QueueKey, waiting int) (attune.QueueDetail, policy.Effective, error)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Admit accepts enforcements into their queues, in the order of ids, and returns tickets and policy for each queue.
+// Admit admits enforcements to their queues, in the order of ids, and returns tickets and policy for each queue.
 // [Events.Record] chose the queue of each enforcement.
 //
 // In one transaction, each enforcement with status "created" gets the next sequence of its queue, under the lock of the queue's
@@ -82,7 +82,7 @@ func lockNewcomers(
 	for _, id := range ids {
 		if n, ok := byID[id]; ok {
 			newcomers = append(newcomers, n)
-			delete(byID, id) // accepts a repeated id once
+			delete(byID, id) // admits a repeated id once
 		}
 	}
 	return newcomers, disabled, nil

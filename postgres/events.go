@@ -16,7 +16,7 @@ type Events struct{ db *DB }
 // NewEvents returns the events of a database.
 func NewEvents(db *DB) *Events { return &Events{db: db} }
 
-// Record accepts an event. In one transaction it stores the event, calls decide with the enabled rules of its trigger, stores
+// Record records an event. In one transaction it stores the event, calls decide with the enabled rules of its trigger, stores
 // one enforcement per decision, and puts a message into the outbox for each enforcement with status "created". The database
 // sets the id of the event, and its time unless the event has an earlier one; decide sees both. The candidates have the order
 // of the rules' references. Enforcements and messages have the order of the decisions.

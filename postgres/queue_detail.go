@@ -175,7 +175,7 @@ func (q *Queues) List(ctx context.Context, page attune.Page) ([]attune.QueueStat
 // countedQueue is a row of statsColumns with the queue's key.
 type countedQueue struct {
 	stats attune.QueueStats
-	used  bool // has accepted an enforcement or was changed by a person; an unused queue has no resolved policy
+	used  bool // an enforcement was admitted to it, or it was changed by a person; an unused queue has no resolved policy
 }
 
 func (c countedQueue) name() queueName { return queueName{key: c.stats.Queue, owner: c.stats.Action} }

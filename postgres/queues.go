@@ -41,7 +41,7 @@ type lockedQueue struct {
 	policyChanged bool // policy differs from the row
 }
 
-// nextPlace assigns the next sequence and the time of acceptance. That time is never before the time of the previous ticket,
+// nextPlace assigns the next sequence and the time of admission. That time is never before the time of the previous ticket,
 // nor before notBefore, an earlier time of the enforcement.
 func (q *lockedQueue) nextPlace(notBefore time.Time) attune.Ticket {
 	q.lastSequence++
@@ -155,7 +155,7 @@ UPDATE queues q SET policy = u.policy, freed_at = clock_timestamp(), updated_at 
 FROM unnest($1::bigint[], $2::json[]) AS u (id, policy)
 WHERE q.id = u.id`
 
-// addChangedQueues stores the changes of locked queues. Each acceptance changes the places of a queue, but rarely its policy,
+// addChangedQueues stores the changes of locked queues. Each admission changes the places of a queue, but rarely its policy,
 // so each has a statement of its own.
 func addChangedQueues(batch *pgx.Batch, queues ...*lockedQueue) {
 	var withPlaces, withPolicy []attune.QueueID
