@@ -17,7 +17,7 @@ import (
 type Ingest interface {
 	Event(ctx context.Context, arrival ingest.Arrival) (attune.Recorded, error)
 	// Run records a direct run. The result has one enforcement.
-	Run(ctx context.Context, run ingest.Run) (attune.Recorded, error)
+	Run(ctx context.Context, run ingest.DirectRun) (attune.Recorded, error)
 }
 
 // EventReader reads events. An event that does not exist is an [attune.CodeNotFound] error; lists are newest first.

@@ -32,7 +32,7 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		if err != nil {
 			return err
 		}
-		queues, err := lockQueuesOf(ctx, tx, newcomers)
+		queues, err := lockQueuesOfNewcomers(ctx, tx, newcomers)
 		if err != nil {
 			return err
 		}
@@ -94,8 +94,8 @@ func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	return n, err
 }
 
-// lockQueuesOf locks the queues of newcomers.
-func lockQueuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*lockedQueue, error) {
+// lockQueuesOfNewcomers locks the queues of newcomers.
+func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*lockedQueue, error) {
 	queues := make(map[attune.QueueID]*lockedQueue)
 	if len(newcomers) == 0 {
 		return queues, nil
@@ -104,7 +104,7 @@ func lockQueuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[att
 	for i, n := range newcomers {
 		ids[i] = n.queue
 	}
-	locked, err := lockQueues(ctx, tx, ids)
+	locked, err := lockAndResolveQueues(ctx, tx, ids)
 	for _, queue := range locked {
 		queues[queue.id] = queue
 	}
@@ -135,10 +135,6 @@ const rejectDisabledSQL = `
 UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', finished_at = GREATEST(clock_timestamp(), e.created_at),
 	detail = 'action ' || a.ref || ' is disabled: its pack no longer declares it'
 FROM actions a WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.id = e.action_id`
-
-// nextAttempt is the attempt that a waiting enforcement waits for: 0 for the first one, which has no execution yet. It needs
-// the execution as x.
-const nextAttempt = `COALESCE(x.attempt + 1, 0)`
 
 const ticketsOfSQL = `
 SELECT q.key, e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, q.policy

@@ -100,7 +100,7 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 		if err != nil {
 			return err
 		}
-		queues, err := lockQueues(ctx, tx, slices.Collect(maps.Keys(waiting)))
+		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(waiting)))
 		if err != nil {
 			return err
 		}
