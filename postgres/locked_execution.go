@@ -64,7 +64,8 @@ func lockExecutions(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (m
 		}
 		return err
 	})
-	return executions, tx.SendBatch(ctx, batch).Close()
+	err := tx.SendBatch(ctx, batch).Close() // fills executions
+	return executions, err
 }
 
 func scanLockedExecution(row pgx.CollectableRow) (*lockedExecution, error) {

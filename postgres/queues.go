@@ -126,7 +126,8 @@ func addNewQueues(batch *pgx.Batch, keys []attune.QueueKey) {
 
 const queueIDSQL = `SELECT id FROM queues WHERE key = $1`
 
-// lockOrCreateQueue inserts a queue if it is missing, locks it, and resolves its policy again. A queue without an action is [attune.CodeNotFound].
+// lockOrCreateQueue inserts a queue if it is missing, locks it, and resolves its policy again. A queue without an action is
+// [attune.CodeNotFound].
 func lockOrCreateQueue(ctx context.Context, tx pgx.Tx, key attune.QueueKey) (*lockedQueue, error) {
 	var id attune.QueueID
 	batch := new(pgx.Batch)
