@@ -1,4 +1,4 @@
-# Everything runs from here: `make` lists the targets. Nothing has to be installed by hand but Go and make; see
+# Everything runs from here: `make` lists the targets. Only Go, make and a C compiler must be installed by hand; see
 # CONTRIBUTING.md.
 
 SHELL := /bin/sh
@@ -11,8 +11,8 @@ TOOL = $(GO) tool -modfile=tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # The tests of one run share one PostgreSQL, one RabbitMQ and one Temporal server: more tests at once would only wait
-# for those. A cached result says nothing about them, so there are none (-count=1).
-TEST = -count=1 -timeout 20m -p 2 -parallel 4
+# for those. A cached result says nothing about them, so there are none (-count=1). TESTFLAGS adds flags of one run.
+TEST_DEFAULTS = -count=1 -timeout 20m -p 2 -parallel 4
 PKG ?= ./...
 TESTFLAGS ?=
 
@@ -36,13 +36,13 @@ build: ## Build bin/attune
 demo: deps build ## Run a small real load through every part and check the result
 	bin/attune demo
 
-dev: deps build ## Start the services and attune on this machine, until interrupted
-	bin/attune dev
+dev: deps build ## Start the services and attune with the demo pack on this machine, until interrupted
+	bin/attune dev --packs packs/demo
 
 test: deps ## Run the tests on real services [PKG=./worker/... TESTFLAGS="-run TestClaim"]
 	@[ "$$($(GO) env CGO_ENABLED)" = 1 ] || echo 'test: no C compiler found, so no package is tested with the race detector'
 	@status=0; \
-	$(TOOL) gotestsum --format standard-quiet --raw-command -- tools/gotest.sh '$(TEST) $(TESTFLAGS)' $(PKG) || status=$$?; \
+	$(TOOL) gotestsum --format standard-quiet --raw-command -- tools/gotest.sh '$(TEST_DEFAULTS) $(TESTFLAGS)' $(PKG) || status=$$?; \
 	$(GO) run ./devenv/testenv/await || status=1; \
 	exit $$status
 

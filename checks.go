@@ -9,7 +9,7 @@ type Stall struct {
 	Active        int64      // slots held
 	Waiting       int64      // enforcements in line
 	LastGrantAt   *time.Time // by the database's clock; nil before the first grant of the queue
-	OldestWaiting time.Time  // when the first enforcement in line was accepted, by the database's clock
+	OldestWaiting time.Time  // when the first enforcement in line was admitted, by the database's clock
 }
 
 // Leak is a held slot that no execution will give back: the execution does not exist, has ended, or has a next attempt that is
@@ -21,6 +21,15 @@ type Leak struct {
 	GrantedAt   time.Time       // by the queue's clock
 	Execution   ExecutionID     // 0 when no execution exists
 	Status      ExecutionStatus // a terminal status or retrying; empty when no execution exists
+}
+
+// Unadmitted counts the enforcements of a queue that were recorded and have not reached their queue, although the outbox has
+// published their messages.
+type Unadmitted struct {
+	Queue  QueueKey
+	Count  int64
+	Oldest EnforcementID // the enforcement that was recorded first
+	Since  time.Time     // when it was recorded, by the database's clock
 }
 
 // Overdue is an execution that waits too long for a worker to claim it, or runs longer than its timeout allows.

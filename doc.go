@@ -9,7 +9,7 @@
 //	rule         trigger + criteria + action + parameter templates
 //	enforcement  one match of one rule to one event: the decision that an action must run
 //	queue        the FIFO line of enforcements that share one concurrency limit
-//	sequence     the place of an enforcement in its queue: dense, monotonic, assigned at acceptance
+//	sequence     the place of an enforcement in its queue: dense, monotonic, assigned at admission
 //	ticket       one place of one enforcement in its queue
 //	grant        the queue's permission for one ticket to run: it gives the ticket a slot
 //	execution    one run of an action, created only after the grant

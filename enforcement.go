@@ -20,7 +20,7 @@ type Enforcement struct {
 	// Queue is chosen when the event is recorded, and never changes. It is empty for an enforcement that was rejected at once.
 	Queue    QueueKey `json:"queue,omitempty"`
 	Lane     int32    `json:"lane,omitempty"`     // lane of the queue: see [Ticket]
-	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before acceptance
+	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before admission
 	// GrantNumber counts the grants of the queue, from 1, in the order in which the queue decided them. In that order the
 	// sequences of the granted tickets rise. 0 before the grant.
 	GrantNumber int64      `json:"grant_number,omitempty"`

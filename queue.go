@@ -115,13 +115,13 @@ type QueueStats struct {
 	Queue            QueueKey   `json:"queue"`
 	ActionID         ActionID   `json:"action_id"` // the action that owns the queue
 	Action           Ref        `json:"action_ref"`
-	QueueLength      int64      `json:"queue_length"`   // accepted and waiting
+	QueueLength      int64      `json:"queue_length"`   // admitted and waiting
 	ActiveCount      int64      `json:"active_count"`   // granted, execution not ended
 	MaxConcurrent    int        `json:"max_concurrent"` // the limit in force
 	Mode             QueueMode  `json:"mode"`
 	OldestEnqueuedAt *time.Time `json:"oldest_enqueued_at"`
 	TotalEnqueued    int64      `json:"total_enqueued"`
 	TotalCompleted   int64      `json:"total_completed"` // slots released, whatever the outcome
-	TotalDropped     int64      `json:"total_dropped"`   // accepted, then rejected, cancelled or expired while waiting
+	TotalDropped     int64      `json:"total_dropped"`   // admitted, then rejected, cancelled or expired while waiting
 	LastUpdated      *time.Time `json:"last_updated"`
 }

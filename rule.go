@@ -56,6 +56,9 @@ type Decision struct {
 	Lane       string   // name of the lane in that queue; empty in a queue without lanes
 }
 
+// DecideFunc makes the decisions for an event. The candidates are the enabled rules of its trigger.
+type DecideFunc func(event Event, candidates []Candidate) []Decision
+
 // Recorded is an event in the database, with its enforcements.
 type Recorded struct {
 	Event        Event         `json:"event"`

@@ -8,7 +8,7 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Admitter accepts enforcements into their queues. A repeated Admit returns the same ticket.
+// Admitter admits enforcements to their queues. A repeated Admit returns the same ticket.
 type Admitter interface {
 	Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error)
 	Get(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
@@ -44,7 +44,7 @@ func NewEnforcementActivities(admitter Admitter, requester Requester, publisher 
 	return &EnforcementActivities{admitter: admitter, requester: requester, publisher: publisher, queues: queues}
 }
 
-// AcquireTicket implements [workflows.ActivityAcquireTicket]: it accepts the enforcement if necessary, and sends its ticket to
+// AcquireTicket implements [workflows.ActivityAcquireTicket]: it admits the enforcement if necessary, and sends its ticket to
 // the queue. If the ticket holds a slot, the queue delivers its grant again.
 func (a *EnforcementActivities) AcquireTicket(ctx context.Context, id attune.EnforcementID) (workflows.AcquiredTicket, error) {
 	admissions, err := a.admitter.Admit(ctx, []attune.EnforcementID{id})
@@ -66,7 +66,8 @@ func (a *EnforcementActivities) AcquireTicket(ctx context.Context, id attune.Enf
 	if enforcement.QueuedAt != nil {
 		acquired.Ticket.EnqueuedAt = *enforcement.QueuedAt
 	}
-	// Admit skips a ticket that no longer waits. The signal then makes the queue deliver the grant again.
+	// Admit skips a ticket that no longer waits. The signal then makes the queue deliver the grant again. It has no policy: its
+	// revision is 0, and the queue ignores every revision that is not above its own.
 	admission := attune.Admission{Queue: enforcement.Queue, Tickets: []attune.Ticket{acquired.Ticket}}
 	if len(admissions) > 0 {
 		admission = admissions[0]

@@ -59,7 +59,7 @@ func (a *QueueActivities) deliver(ctx context.Context, key attune.QueueKey, gran
 	return unlessStarted(err)
 }
 
-// beforeRestore reports whether a completed workflow ended before the ticket was accepted. Then it belonged to another
+// beforeRestore reports whether a completed workflow ended before the ticket was admitted. Then it belonged to another
 // enforcement with the same id: a database that was restored to an earlier time assigns ids again.
 func (a *QueueActivities) beforeRestore(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
 	description, err := a.client.DescribeWorkflowExecution(ctx, workflowID, "")

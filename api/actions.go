@@ -31,7 +31,7 @@ func showAction(a attune.Action) Action {
 
 // RunRequest is the body of POST /api/v1/actions/{ref}/run.
 type RunRequest struct {
-	Change
+	Attribution
 	Parameters json.RawMessage `json:"parameters,omitempty" doc:"A JSON object that fits the action's schema; default {}"`
 }
 
@@ -106,7 +106,7 @@ func (s *Server) runAction(ctx context.Context, in *runInput) (*response[Run], e
 	if err != nil {
 		return nil, err
 	}
-	recorded, err := s.deps.Ingest.Run(ctx, ingest.Run{
+	recorded, err := s.deps.Ingest.Run(ctx, ingest.DirectRun{
 		Action: in.Ref, Parameters: body.Parameters, DedupKey: in.IdempotencyKey, Author: author,
 	})
 	if err != nil {

@@ -83,7 +83,7 @@ func TestRunActionErrors(t *testing.T) {
 		{"a key over the limit is refused", request{http.MethodPost, path, `{}`, []string{"Idempotency-Key: " + strings.Repeat("k", 256)}}, nil,
 			422, "invalid", "header.Idempotency-Key: 256 bytes are too many"},
 		{"a run without an enforcement is an internal error", post(path, `{}`), func(b *bundle) {
-			b.recorder.record = func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
+			b.recorder.record = func(attune.Event, attune.DecideFunc) (attune.Recorded, error) {
 				return attune.Recorded{}, nil
 			}
 		}, 500, "internal", "internal error"},

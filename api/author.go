@@ -6,18 +6,18 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Change says for which person a caller makes a change, and why. The principal comes from the caller's token.
-type Change struct {
+// Attribution says for which person a caller makes a change, and why. The principal comes from the caller's token.
+type Attribution struct {
 	OnBehalfOf string `json:"on_behalf_of,omitempty" maxLength:"200" doc:"The person that the caller acts for; at most 200 bytes"`
 	Note       string `json:"note,omitempty" maxLength:"1000" doc:"Why the change is made; recorded; at most 1000 bytes"`
 }
 
 // author returns the principal of the request, with on_behalf_of and note from its body, if there is one. An
 // [attune.CodeInvalid] error names the member that is not a valid text.
-func (c *Change) author(ctx context.Context) (attune.Author, error) {
+func (a *Attribution) author(ctx context.Context) (attune.Author, error) {
 	author := attune.Author{Principal: principalOf(ctx)}
-	if c != nil {
-		author.OnBehalfOf, author.Note = c.OnBehalfOf, c.Note
+	if a != nil {
+		author.OnBehalfOf, author.Note = a.OnBehalfOf, a.Note
 	}
 	return author, author.Validate()
 }

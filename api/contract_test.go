@@ -22,7 +22,7 @@ var (
 	_ api.QueueReader        = (*postgres.Queues)(nil)
 	_ api.GrantReader        = (*postgres.Queues)(nil)
 	_ api.ChangeReader       = (*postgres.Queues)(nil)
-	_ api.QueueControl       = (*workflows.QueueClient)(nil)
+	_ api.QueueController    = (*workflows.QueueClient)(nil)
 	_ api.Examiner           = (*doctor.Doctor)(nil)
 	_ api.Metrics            = (*telemetry.Metrics)(nil)
 )

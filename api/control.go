@@ -10,9 +10,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// QueueControl makes manual changes of queues and records each with its author. A change that is impossible, or that would
+// QueueController makes manual changes of queues and records each with its author. A change that is impossible, or that would
 // change nothing, is an [attune.CodeConflict] error.
-type QueueControl interface {
+type QueueController interface {
 	SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error)
 	// SetLimit overrides the limit of the policy. A nil limit removes the override.
 	SetLimit(ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author) (attune.QueueStatus, error)
@@ -22,14 +22,14 @@ type QueueControl interface {
 
 // LimitChange is the body of PUT /api/v1/queues/{key}/limit.
 type LimitChange struct {
-	Change
+	Attribution
 	Limit int        `json:"limit" minimum:"0" maximum:"5000" doc:"How many enforcements may hold a slot at once; 0 stops all grants"`
 	Until *time.Time `json:"until,omitempty" doc:"When the override ends; without it, the override stays until it is cleared"`
 }
 
 type changeQueueInput struct {
 	Key  string `path:"key" doc:"The queue's key"`
-	Body *Change
+	Body *Attribution
 }
 
 type limitQueueInput struct {
@@ -68,7 +68,6 @@ func (s *Server) registerControl() {
 			return s.deps.Control.SetLimit(ctx, key, nil, author)
 		})
 	})
-	s.registerEnforcementControl()
 }
 
 func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*response[attune.QueueStatus], error) {
@@ -82,7 +81,7 @@ func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*respo
 	if err := limit.Validate(); err != nil {
 		return nil, err
 	}
-	return s.changeQueue(ctx, in.Key, &in.Body.Change, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
+	return s.changeQueue(ctx, in.Key, &in.Body.Attribution, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
 		return s.deps.Control.SetLimit(ctx, key, limit, author)
 	})
 }
@@ -90,13 +89,13 @@ func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*respo
 // changeQueue makes a manual change. It refuses a queue that does not exist, because the change would create the queue. The
 // queue of an action exists before its first use.
 func (s *Server) changeQueue(
-	ctx context.Context, name string, request *Change, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
+	ctx context.Context, path string, attribution *Attribution, change func(attune.QueueKey, attune.Author) (attune.QueueStatus, error),
 ) (*response[attune.QueueStatus], error) {
-	key := attune.QueueKey(name)
-	if key.Validate() != nil {
-		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
+	key, err := queueKey(path)
+	if err != nil {
+		return nil, err
 	}
-	author, err := request.author(ctx)
+	author, err := attribution.author(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,14 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
 )
 
 // fakeControl records the changes and returns a queue with them made.
@@ -126,6 +128,11 @@ func TestCancelEnforcement(t *testing.T) {
 			require.Equal(t, code, response.Code, response.Body)
 			if code == 200 {
 				require.Equal(t, []attune.Ticket{{Enforcement: 3, Sequence: 7, EnqueuedAt: noon}}, b.control.tickets)
+				var body api.EnforcementSummary
+				require.NoError(t, json.Unmarshal(response.Body.Bytes(), &body))
+				require.Equal(t, api.EnforcementSummary{
+					ID: 3, Status: attune.EnforcementCancelled, Reason: attune.ReasonCancelled, Queue: "github.deploy", Sequence: 7, QueuedAt: &noon,
+				}, body)
 			} else {
 				require.Empty(t, b.control.tickets)
 			}

@@ -36,7 +36,7 @@ type Deps struct {
 		GrantReader
 		ChangeReader
 	}
-	Control QueueControl
+	Control QueueController
 	Doctor  Examiner
 
 	// Checks are the readiness checks of /readyz, by name. Optional.

@@ -17,7 +17,7 @@ import (
 type Ingest interface {
 	Event(ctx context.Context, arrival ingest.Arrival) (attune.Recorded, error)
 	// Run records a direct run. The result has one enforcement.
-	Run(ctx context.Context, run ingest.Run) (attune.Recorded, error)
+	Run(ctx context.Context, run ingest.DirectRun) (attune.Recorded, error)
 }
 
 // EventReader reads events. An event that does not exist is an [attune.CodeNotFound] error; lists are newest first.
@@ -33,15 +33,15 @@ type EventRequest struct {
 	DedupKey string          `json:"dedup_key,omitempty" doc:"The same key and trigger return the same event; at most 255 bytes"`
 }
 
-// Accepted is a recorded event with its enforcements.
-type Accepted struct {
+// RecordedEvent is a recorded event with its enforcements.
+type RecordedEvent struct {
 	Event        EventSummary          `json:"event"`
-	Enforcements []AcceptedEnforcement `json:"enforcements" doc:"One for each rule that matched; empty when none matched"`
+	Enforcements []RecordedEnforcement `json:"enforcements" doc:"One for each rule that matched; empty when none matched"`
 	Duplicate    bool                  `json:"duplicate" doc:"The key was used before: this is the earlier event"`
 }
 
-// AcceptedEnforcement is an enforcement with its status at acceptance.
-type AcceptedEnforcement struct {
+// RecordedEnforcement is an enforcement with its status when it was recorded.
+type RecordedEnforcement struct {
 	ID     attune.EnforcementID     `json:"id"`
 	Rule   attune.Ref               `json:"rule,omitempty"`
 	Action attune.Ref               `json:"action"`
@@ -95,29 +95,29 @@ func (s *Server) registerEvents() {
 	})
 }
 
-func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*response[Accepted], error) {
+func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*response[RecordedEvent], error) {
 	key, err := dedupKey(in.Body.DedupKey, in.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
-	return s.accept(ctx, ingest.Arrival{
+	return s.record(ctx, ingest.Arrival{
 		Source: attune.SourceAPI, Trigger: in.Body.Trigger, Payload: in.Body.Payload, DedupKey: key, Principal: principalOf(ctx),
 	})
 }
 
-// accept records an arrival and returns the event with its enforcements.
-func (s *Server) accept(ctx context.Context, arrival ingest.Arrival) (*response[Accepted], error) {
+// record records an arrival and returns the event with its enforcements.
+func (s *Server) record(ctx context.Context, arrival ingest.Arrival) (*response[RecordedEvent], error) {
 	recorded, err := s.deps.Ingest.Event(ctx, arrival)
 	if err != nil {
 		return nil, err
 	}
-	accepted := Accepted{Event: summarizeEvent(recorded.Event), Enforcements: []AcceptedEnforcement{}, Duplicate: recorded.Duplicate}
+	body := RecordedEvent{Event: summarizeEvent(recorded.Event), Enforcements: []RecordedEnforcement{}, Duplicate: recorded.Duplicate}
 	for _, e := range recorded.Enforcements {
-		accepted.Enforcements = append(accepted.Enforcements, AcceptedEnforcement{
+		body.Enforcements = append(body.Enforcements, RecordedEnforcement{
 			ID: e.ID, Rule: e.Rule, Action: e.Action, Status: e.Status, Reason: e.Reason,
 		})
 	}
-	return &response[Accepted]{Location: fmt.Sprintf("%sevents/%d", apiPrefix, recorded.Event.ID), Body: accepted}, nil
+	return &response[RecordedEvent]{Location: fmt.Sprintf("%sevents/%d", apiPrefix, recorded.Event.ID), Body: body}, nil
 }
 
 // dedupKey returns the key from the body or the header. Different keys in both are an [attune.CodeInvalid] error.

@@ -72,7 +72,7 @@ func TestPostEvent(t *testing.T) {
 	t.Run("a duplicate returns the first event", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.recorder.record = func(event attune.Event, _ func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
+		b.recorder.record = func(event attune.Event, _ attune.DecideFunc) (attune.Recorded, error) {
 			event.ID, event.ReceivedAt = 6, noon
 			return attune.Recorded{Event: event, Duplicate: true}, nil
 		}
@@ -123,12 +123,12 @@ func TestPostEventErrors(t *testing.T) {
 		{"a key with a control character is refused", `{"trigger": "github.push", "payload": {}, "dedup_key": "a\u0000b"}`, nil, nil,
 			422, "invalid", `body.dedup_key: "a\x00b" contains the character U+0000`},
 		{"the database is down", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
-			b.recorder.record = func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
+			b.recorder.record = func(attune.Event, attune.DecideFunc) (attune.Recorded, error) {
 				return attune.Recorded{}, attune.WrapError(attune.CodeUnavailable, errSecretCause, "the database does not answer")
 			}
 		}, 503, "unavailable", "the database does not answer"},
 		{"an unexpected error is hidden", `{"trigger": "github.push", "payload": {}}`, nil, func(b *bundle) {
-			b.recorder.record = func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error) {
+			b.recorder.record = func(attune.Event, attune.DecideFunc) (attune.Recorded, error) {
 				return attune.Recorded{}, errSecretCause
 			}
 		}, 500, "internal", "the server's log has the cause under the request id test-request"},

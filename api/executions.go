@@ -137,7 +137,7 @@ func (s *Server) listExecutions(ctx context.Context, in *listExecutionsInput) (*
 
 type changeExecutionInput struct {
 	ID   int64 `path:"id" minimum:"1" doc:"The execution's id"`
-	Body *Change
+	Body *Attribution
 }
 
 func (s *Server) cancelExecution(ctx context.Context, in *changeExecutionInput) (*response[ExecutionSummary], error) {

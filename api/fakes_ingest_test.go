@@ -13,7 +13,7 @@ import (
 
 type fakeEngine struct {
 	check  func(attune.Trigger, json.RawMessage) error
-	decide func(attune.Event, []attune.Candidate) []attune.Decision
+	decide attune.DecideFunc
 	manual func(attune.Action, json.RawMessage) (attune.Decision, error)
 }
 
@@ -68,14 +68,14 @@ func (f *fakeTriggers) WebhookTrigger(_ context.Context, key string) (attune.Tri
 
 // fakeRecorder keeps the recorded events. It returns one enforcement for each decision about one candidate rule.
 type fakeRecorder struct {
-	record func(attune.Event, func(attune.Event, []attune.Candidate) []attune.Decision) (attune.Recorded, error)
+	record func(attune.Event, attune.DecideFunc) (attune.Recorded, error)
 
 	mu     sync.Mutex
 	events []attune.Event
 }
 
 func (f *fakeRecorder) Record(
-	_ context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
+	_ context.Context, event attune.Event, decide attune.DecideFunc,
 ) (attune.Recorded, error) {
 	f.mu.Lock()
 	f.events = append(f.events, event)

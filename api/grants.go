@@ -81,9 +81,9 @@ func listOfQueue[S, T any](
 	if err != nil {
 		return nil, err
 	}
-	key := attune.QueueKey(in.Key)
-	if key.Validate() != nil {
-		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
+	key, err := queueKey(in.Key)
+	if err != nil {
+		return nil, err
 	}
 	found, err := read(ctx, key, page)
 	if err == nil && len(found) == 0 {

@@ -14,7 +14,7 @@ import (
 // QueuePolicy is the policy in force, with the origin of every field. In JSON it is an object with the member revision and
 // one member for each field.
 type QueuePolicy struct {
-	Revision int64         // grows with every change; 0 until the queue accepts its first enforcement
+	Revision int64         // grows with every change; 0 until the first enforcement is admitted to the queue
 	Fields   []PolicyField // in the order of [policy.Fields]
 }
 
@@ -29,10 +29,10 @@ type PolicyField struct {
 const (
 	revisionMember = "revision"
 
-	docRevision = "Grows with every change; 0 until the queue accepts its first enforcement"
+	docRevision = "Grows with every change; 0 until the first enforcement is admitted to the queue"
 	docValue    = "Value in force"
 	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name>, global or default"
-	docNext     = "New value from the packs, if it differs. It comes into force when the queue accepts its next enforcement"
+	docNext     = "New value from the packs, if it differs. It comes into force when the next enforcement is admitted to the queue"
 )
 
 func showPolicy(inForce attune.QueuePolicy, effective policy.Effective) QueuePolicy {

@@ -3,7 +3,10 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/policy"
@@ -77,7 +80,7 @@ type HoldTime struct {
 // QueueDetails reads queues in detail.
 type QueueDetails interface {
 	// Detail reads one queue, with at most waiting of its waiting tickets. It also returns the effective policy and the scope
-	// that decides each field; the queue uses that policy from the next enforcement that it accepts. An action's queue can be
+	// that decides each field; the queue uses that policy from the next admitted enforcement on. An action's queue can be
 	// read before its first use; any other queue is an [attune.CodeNotFound] error.
 	Detail(ctx context.Context, key attune.QueueKey, waiting int) (attune.QueueDetail, policy.Effective, error)
 }
@@ -87,10 +90,27 @@ type queueDetailInput struct {
 	Waiting int    `query:"waiting" minimum:"0" maximum:"500" default:"20" doc:"How many waiting enforcements to show"`
 }
 
-func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*response[Queue], error) {
-	key := attune.QueueKey(in.Key)
+func (s *Server) registerQueue() {
+	register(s, huma.Operation{
+		OperationID: "get-queue", Method: http.MethodGet, Path: "/queues/{key}", Tags: []string{"queues"},
+		Summary: "Read one queue: counts, limit, policy, holders, the first in line, and throughput",
+		Errors:  []int{http.StatusNotFound},
+	}, s.getQueue)
+}
+
+// queueKey returns the key of a path. A text that cannot be a key is [attune.CodeNotFound].
+func queueKey(path string) (attune.QueueKey, error) {
+	key := attune.QueueKey(path)
 	if key.Validate() != nil {
-		return nil, attune.Errorf(attune.CodeNotFound, "there is no such queue")
+		return "", attune.Errorf(attune.CodeNotFound, "there is no such queue")
+	}
+	return key, nil
+}
+
+func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*response[Queue], error) {
+	key, err := queueKey(in.Key)
+	if err != nil {
+		return nil, err
 	}
 	detail, effective, err := s.deps.Queues.Detail(ctx, key, in.Waiting)
 	if err != nil {

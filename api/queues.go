@@ -25,11 +25,6 @@ func (s *Server) registerQueues() {
 		Summary: "List the counts of all queues that have been used",
 	}, s.listQueues)
 	register(s, huma.Operation{
-		OperationID: "get-queue", Method: http.MethodGet, Path: "/queues/{key}", Tags: []string{"queues"},
-		Summary: "Read one queue: counts, limit, policy, holders, the first in line, and throughput",
-		Errors:  []int{http.StatusNotFound},
-	}, s.getQueue)
-	register(s, huma.Operation{
 		OperationID: "get-action-queue-stats", Method: http.MethodGet, Path: "/actions/{ref}/queue-stats", Tags: []string{"queues"},
 		Summary: "Read the counts of an action's queue; zeros before its first use", Errors: []int{http.StatusNotFound},
 	}, s.getQueueStats)

@@ -67,7 +67,7 @@ func (s *Server) listRules(ctx context.Context, in *Paging) (*response[List[attu
 
 type switchRuleInput struct {
 	RefPath
-	Body *Change
+	Body *Attribution
 }
 
 func (s *Server) switchRule(enabled bool) func(context.Context, *switchRuleInput) (*response[attune.Rule], error) {

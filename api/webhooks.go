@@ -27,13 +27,13 @@ type Webhooks interface {
 // before they are parsed.
 func (s *Server) registerWebhooks() {
 	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
-		accepted, err := s.postWebhook(r)
+		recorded, err := s.postWebhook(r)
 		if err != nil {
 			s.problem(r.Context(), err).ServeHTTP(w, r)
 			return
 		}
-		w.Header().Set("Location", accepted.Location)
-		writeJSON(w, http.StatusAccepted, "application/json", accepted.Body)
+		w.Header().Set("Location", recorded.Location)
+		writeJSON(w, http.StatusAccepted, "application/json", recorded.Body)
 	})
 	s.describe(huma.Operation{
 		OperationID: "post-webhook", Method: http.MethodPost, Path: webhookPath, Tags: []string{"events"},
@@ -43,19 +43,19 @@ func (s *Server) registerWebhooks() {
 			{Name: "key", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}},
 			{
 				Name: sources.SignatureHeader, In: "header", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
-				Description: "sha256=<hex of the HMAC-SHA256 of the body>",
+				Description: sources.SignatureFormat,
 			},
 		},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}},
 		}},
 		Security: []map[string][]string{},
-	}, http.StatusAccepted, Accepted{}, http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound,
+	}, http.StatusAccepted, RecordedEvent{}, http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound,
 		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 }
 
 // postWebhook records a delivery. It checks the signature before it parses the body.
-func (s *Server) postWebhook(r *http.Request) (*response[Accepted], error) {
+func (s *Server) postWebhook(r *http.Request) (*response[RecordedEvent], error) {
 	trigger, err := s.webhookTrigger(r.Context(), r.PathValue("key"))
 	if err != nil {
 		return nil, err
@@ -68,11 +68,11 @@ func (s *Server) postWebhook(r *http.Request) (*response[Accepted], error) {
 	if err != nil {
 		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
-	var payload json.RawMessage
-	if err := decodeJSON(arrival.Payload, &payload); err != nil {
+	// Package ingest also refuses a payload that is no JSON, with 422. This check answers 400 instead, as the other routes do.
+	if err := decodeJSON(arrival.Payload, new(json.RawMessage)); err != nil {
 		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body is not valid JSON: "+err.Error())
 	}
-	return s.accept(r.Context(), arrival)
+	return s.record(r.Context(), arrival)
 }
 
 func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger, error) {

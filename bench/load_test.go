@@ -52,7 +52,7 @@ func (l *load) event(ctx context.Context, limit int) error {
 	if err != nil {
 		return fmt.Errorf("post an event: %w", err)
 	}
-	var accepted api.Accepted
+	var accepted api.RecordedEvent
 	if err := json.Unmarshal(body, &accepted); err != nil || len(accepted.Enforcements) != 1 ||
 		accepted.Enforcements[0].Status != attune.EnforcementCreated {
 		return fmt.Errorf("an event must lead to one enforcement; the response is %s %s", response.Status, body)

@@ -2,11 +2,11 @@
 // of messages, makes their effect durable, and only then lets the consumer acknowledge them.
 //
 //	Relay        outbox rows ──► RabbitMQ            one process at a time, in id order
-//	Intake       enforcement.created ──► accepted in PostgreSQL, "acquire" signalled to the queues
+//	Intake       enforcement.created ──► admitted in PostgreSQL, "acquire" signalled to the queues
 //	Claims       execution.claim ──► requested → running, reply to the worker
 //	Leases       execution.renew ──► lease renewed, reply to the worker; attempts with an expired lease are ended
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
-//	Policies     changed policies of the packs ──► "set policy" signalled to the queues
+//	Policies     changed policies of the packs ──► "acquire" without tickets signalled to the queues
 //
 // # Batches
 //
@@ -15,7 +15,7 @@
 //
 // # Failures
 //
-// Every step is idempotent, so a crash between two steps causes a redelivery and no other harm. Accepting again returns
+// Every step is idempotent, so a crash between two steps causes a redelivery and no other harm. Admitting again returns
 // the same ticket, finishing again changes no row, and a queue ignores a repeated ticket or release. A handler returns
 // every error unchanged; the code of the error tells the consumer whether to try the same batch again.
 package bridge

@@ -13,19 +13,19 @@ import (
 // at a time, because a batch names each queue once and batches follow each other.
 const signalsInParallel = 16
 
-// Admitter accepts enforcements in PostgreSQL: policy, sequence, status.
+// Admitter admits enforcements in PostgreSQL: policy, sequence, status.
 type Admitter interface {
 	Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error)
 }
 
-// Acquirer puts accepted tickets into a queue durably.
+// Acquirer puts tickets into a queue durably.
 type Acquirer interface {
 	Acquire(ctx context.Context, admission attune.Admission) error
 }
 
-// Intake accepts enforcements and puts them into their queues.
+// Intake admits enforcements and puts them into their queues.
 //
-// The order of a batch is the order of acceptance. One consumer at a time must feed the Intake, so that the order of
+// The order of a batch is the order of admission. One consumer at a time must feed the Intake, so that the order of
 // events becomes the order of sequences.
 type Intake struct {
 	admitter Admitter
@@ -39,7 +39,7 @@ func NewIntake(admitter Admitter, queues Acquirer, admitted func(context.Context
 	return &Intake{admitter: admitter, queues: queues, admitted: admitted}
 }
 
-// Handle accepts a batch. When it returns nil, every ticket is durable in its queue, and the batch may be acknowledged.
+// Handle admits a batch. When it returns nil, every ticket is durable in its queue, and the batch may be acknowledged.
 func (i *Intake) Handle(ctx context.Context, batch []attune.EnforcementCreatedMessage) error {
 	ids := make([]attune.EnforcementID, len(batch))
 	for n, message := range batch {

@@ -61,15 +61,17 @@ func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessag
 func (l *Leases) Run(ctx context.Context) error {
 	tick := time.NewTicker(l.lease / scansPerLease)
 	defer tick.Stop()
-	for answered := false; ; {
+	answered := false
+	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
 		err := l.scan(ctx, answered)
-		if answered = err == nil; !answered && ctx.Err() == nil {
-			l.log.Warn("expired leases not ended, trying again", "error", err)
+		answered = err == nil
+		if err != nil && ctx.Err() == nil {
+			l.log.WarnContext(ctx, "expired leases not ended, trying again", "error", err)
 		}
 	}
 }
@@ -93,7 +95,7 @@ func (l *Leases) expire(ctx context.Context) error {
 		}
 		if n > 0 {
 			l.expired(ctx, n)
-			l.log.Warn("executions abandoned: their workers did not renew their leases", "executions", n)
+			l.log.WarnContext(ctx, "executions abandoned: their workers did not renew their leases", "executions", n)
 		}
 		if n < expireBatch {
 			return nil

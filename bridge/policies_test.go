@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,9 +13,9 @@ import (
 	"github.com/attune-go/attune/bridge"
 )
 
-type policyRows []attune.Admission
+type policyRowsFunc func() ([]attune.Admission, error)
 
-func (p policyRows) ApplyPolicies(context.Context) ([]attune.Admission, error) { return p, nil }
+func (f policyRowsFunc) ApplyPolicies(context.Context) ([]attune.Admission, error) { return f() }
 
 type policySetterFunc func(key attune.QueueKey, policy attune.QueuePolicy) error
 
@@ -25,22 +26,51 @@ func (f policySetterFunc) SetPolicy(_ context.Context, key attune.QueueKey, poli
 func TestPolicies_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rows := policyRows{{Queue: "a", Policy: attune.QueuePolicy{Revision: 2}}, {Queue: "b", Policy: attune.QueuePolicy{Revision: 5}}}
-		sent := map[attune.QueueKey]int64{}
+		databaseUp, temporalUp := false, false
+		applied, sent := 0, map[attune.QueueKey][]int64{}
+		rows := policyRowsFunc(func() ([]attune.Admission, error) {
+			if !databaseUp {
+				return nil, attune.Errorf(attune.CodeUnavailable, "the database is away")
+			}
+			applied++
+			return []attune.Admission{
+				{Queue: "a", Policy: attune.QueuePolicy{Revision: 2}}, {Queue: "b", Policy: attune.QueuePolicy{Revision: 5}},
+			}, nil
+		})
 		queues := policySetterFunc(func(key attune.QueueKey, policy attune.QueuePolicy) error {
-			sent[key] = policy.Revision
-			if key == "a" {
+			if key == "a" && !temporalUp {
 				return attune.Errorf(attune.CodeUnavailable, "Temporal is away")
 			}
+			sent[key] = append(sent[key], policy.Revision)
 			return nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- bridge.NewPolicies(rows, queues, slog.New(slog.DiscardHandler)).Run(ctx) }()
-		synctest.Wait()
-		require.Equal(t, map[attune.QueueKey]int64{"a": 2, "b": 5}, sent, "a queue that cannot be reached does not block the others")
+		pass := func() { // passes the time of several tries
+			<-time.After(time.Minute)
+			synctest.Wait()
+		}
+		pass()
+		require.Zero(t, applied)
+		databaseUp = true
+		pass()
+		require.Equal(t, 1, applied)
+		require.Equal(t, map[attune.QueueKey][]int64{"b": {5}}, sent, "a queue that cannot be reached does not block the others")
+		temporalUp = true
+		pass()
+		require.Equal(t, 1, applied)
+		require.Equal(t, map[attune.QueueKey][]int64{"a": {2}, "b": {5}}, sent, "each queue gets its policy once")
 		require.Empty(t, ended, "it runs as long as the process does")
 		cancel()
 		require.NoError(t, <-ended)
 	})
+}
+
+func TestPolicies_RunEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	rows := policyRowsFunc(func() ([]attune.Admission, error) { return nil, attune.Errorf(attune.CodeUnavailable, "away") })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, bridge.NewPolicies(rows, nil, slog.New(slog.DiscardHandler)).Run(ctx))
 }

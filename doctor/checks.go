@@ -23,8 +23,9 @@ type InstallationReader interface {
 	Installation(ctx context.Context) (attune.InstallationID, error)
 }
 
-// SuspectReader finds queues and executions without progress. Each duration is the least time without progress.
+// SuspectReader finds queues, enforcements and executions without progress. Each duration is the least time without progress.
 type SuspectReader interface {
+	Unadmitted(ctx context.Context, olderThan time.Duration) ([]attune.Unadmitted, error)
 	Stalls(ctx context.Context, idle time.Duration) ([]attune.Stall, error)
 	Leaks(ctx context.Context, olderThan time.Duration) ([]attune.Leak, error)
 	Overdue(ctx context.Context, grace, unclaimed time.Duration) ([]attune.Overdue, error)
@@ -60,6 +61,7 @@ func Checks(s Sources) []Check {
 		DeadLetterQueue(s.RabbitMQ.deadLetters),
 		Outbox(s.Outbox.Backlog),
 		QueueProblems(s.Temporal.problems),
+		Admission(s.Suspects.Unadmitted),
 		Stalls(s.Suspects.Stalls),
 		Leaks(s.Suspects.Leaks),
 		Holders(s.Suspects.Overdue),

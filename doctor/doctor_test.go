@@ -107,6 +107,9 @@ func TestChecks(t *testing.T) {
 		{"a task queue is never polled", polled(nil, nil), doctor.Problem, []string{"task queue q", "workflows or activities", "role orchestrator"}},
 		{"the last poll is too old", polled([]time.Time{now}, []time.Time{now.Add(-4 * time.Minute)}), doctor.Problem, []string{"for activities"}},
 		{"a task queue is half polled", polled(nil, []time.Time{now}), doctor.Problem, []string{"for workflows"}},
+		{"enforcements are not admitted", admission(attune.Unadmitted{Queue: "a.b", Count: 3, Oldest: 7, Since: noon}), doctor.Problem,
+			[]string{"queue a.b", "3 enforcements", "oldest is 7, of 2030-01-02T12:00:00Z", "role bridge", "dead letters", "enforcements not admitted"}},
+		{"every enforcement is admitted", admission(), doctor.OK, []string{"reaches its queue"}},
 		{"a queue is stalled", stalls(attune.Stall{Queue: "a.b", Limit: 2, Active: 1, Waiting: 3, OldestWaiting: noon}), doctor.Problem,
 			[]string{"queue a.b", "3 tickets wait, 1 of 2 slots", "2030-01-02T12:00:00Z", "never granted", "queue/a.b"}},
 		{"a queue stalls after a grant", stalls(attune.Stall{Queue: "a.b", LastGrantAt: &noon}), doctor.Problem, []string{"last grant was at 2030"}},
@@ -154,6 +157,10 @@ func TestChecks(t *testing.T) {
 // TestChecksAskForLongEnough checks the thresholds that the checks pass on: a short delay is no finding.
 func TestChecksAskForLongEnough(t *testing.T) {
 	t.Parallel()
+	runCheck(t, doctor.Admission(func(_ context.Context, old time.Duration) ([]attune.Unadmitted, error) {
+		require.Equal(t, time.Minute, old)
+		return nil, nil
+	}))
 	runCheck(t, doctor.Stalls(func(_ context.Context, idle time.Duration) ([]attune.Stall, error) {
 		require.Equal(t, time.Minute, idle)
 		return nil, nil
@@ -194,6 +201,7 @@ func TestChecksThatFail(t *testing.T) {
 		),
 		doctor.QueueProblems(func(context.Context) ([]doctor.QueueProblem, error) { return nil, down }),
 		doctor.TaskQueue("q", func(context.Context) ([]time.Time, []time.Time, error) { return nil, nil, down }),
+		doctor.Admission(func(context.Context, time.Duration) ([]attune.Unadmitted, error) { return nil, down }),
 		doctor.Stalls(func(context.Context, time.Duration) ([]attune.Stall, error) { return nil, down }),
 		doctor.Leaks(func(context.Context, time.Duration) ([]attune.Leak, error) { return nil, down }),
 		doctor.Holders(func(context.Context, time.Duration, time.Duration) ([]attune.Overdue, error) { return nil, down }),
@@ -232,6 +240,10 @@ func temporal(e doctor.Engine) doctor.Check {
 
 func polled(workflows, activities []time.Time) doctor.Check {
 	return doctor.TaskQueue("q", func(context.Context) (w, a []time.Time, err error) { return workflows, activities, nil })
+}
+
+func admission(u ...attune.Unadmitted) doctor.Check {
+	return doctor.Admission(func(context.Context, time.Duration) ([]attune.Unadmitted, error) { return u, nil })
 }
 
 func stalls(s ...attune.Stall) doctor.Check {

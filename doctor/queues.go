@@ -11,11 +11,28 @@ import (
 // How long a condition must last to be a finding. Grants and reports take far less than a second unless a service is away or
 // busy.
 const (
-	StalledAfter   = time.Minute     // a slot is free and a ticket waits, but the queue grants nothing
-	LeakedAfter    = time.Minute     // a slot is held without an execution that can give it back
-	overdueAfter   = 2 * time.Minute // an execution runs this much longer than its timeout; its worker needs time to stop and report it
-	unclaimedAfter = 5 * time.Minute // an execution is requested, and no worker claims it
+	StalledAfter    = time.Minute     // a slot is free and a ticket waits, but the queue grants nothing
+	LeakedAfter     = time.Minute     // a slot is held without an execution that can give it back
+	unadmittedAfter = time.Minute     // an enforcement is recorded and its message published, but it is not in its queue
+	overdueAfter    = 2 * time.Minute // an execution runs this much longer than its timeout; its worker needs time to stop and report it
+	unclaimedAfter  = 5 * time.Minute // an execution is requested, and no worker claims it
 )
+
+// Admission checks that recorded enforcements reach their queues. read gets the least age of an enforcement.
+func Admission(read func(context.Context, time.Duration) ([]attune.Unadmitted, error)) Check {
+	return Check{Name: "admission", Run: func(ctx context.Context) ([]Finding, error) {
+		found, err := read(ctx, unadmittedAfter)
+		return listed(found, "Every recorded enforcement reaches its queue.", func(u attune.Unadmitted) Finding {
+			return Finding{
+				Severity: Problem, Where: "queue " + string(u.Queue),
+				What: fmt.Sprintf("%d enforcements are recorded, their messages are published, and they have not reached the queue. "+
+					"The oldest is %d, of %s.", u.Count, u.Oldest, clock(u.Since)),
+				Do: "Check that a process with the role bridge runs and reports no errors, and that there are no dead letters. If the " +
+					"finding stays, publish the messages again as docs/operations.md says under \"enforcements not admitted\".",
+			}
+		}), err
+	}}
+}
 
 // Stalls checks that every queue with a free slot and a waiting ticket grants. read gets the least time without progress.
 func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) Check {

@@ -1,5 +1,5 @@
-// Package ingest accepts events. Every source (the HTTP API, webhooks, direct runs) passes its arrivals to this package. A
-// source only translates requests and answers; only ingest records events.
+// Package ingest records events. Every source (the HTTP API, webhooks, direct runs) passes its arrivals to this package. A
+// source only translates requests and answers.
 //
 //	check    the source, the trigger or action, the author, the dedup key, the payload: a refusal records nothing
 //	decide   which rules match, and with which parameters their actions must run: one [attune.Decision] per enforcement

@@ -86,7 +86,7 @@ func (w *world) Manual(action attune.Action, parameters json.RawMessage) (attune
 }
 
 func (w *world) Record(
-	_ context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
+	_ context.Context, event attune.Event, decide attune.DecideFunc,
 ) (attune.Recorded, error) {
 	w.step("record %s", event.Trigger)
 	if w.down != nil {

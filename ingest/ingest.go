@@ -32,7 +32,7 @@ type Engine interface {
 // with Duplicate set.
 type Recorder interface {
 	Record(
-		ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
+		ctx context.Context, event attune.Event, decide attune.DecideFunc,
 	) (attune.Recorded, error)
 }
 
@@ -64,7 +64,7 @@ func New(deps Deps) (*Ingest, error) {
 
 // record writes an event and its enforcements, and counts them. It does not count a repetition.
 func (i *Ingest) record(
-	ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
+	ctx context.Context, event attune.Event, decide attune.DecideFunc,
 ) (attune.Recorded, error) {
 	recorded, err := i.deps.Recorder.Record(ctx, event, decide)
 	if err != nil || recorded.Duplicate {

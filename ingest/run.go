@@ -8,8 +8,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Run requests one run of an action, without a rule.
-type Run struct {
+// DirectRun requests one run of an action, without a rule.
+type DirectRun struct {
 	Action     attune.Ref
 	Parameters json.RawMessage // empty means an empty object
 	// DedupKey identifies the run among the runs of its action, in up to [attune.MaxDedupKey] bytes. A request without a key is
@@ -20,7 +20,7 @@ type Run struct {
 
 // Run records a direct run: an event of [attune.ManualTrigger] with one enforcement. A disabled action is an
 // [attune.CodeConflict] error.
-func (i *Ingest) Run(ctx context.Context, run Run) (attune.Recorded, error) {
+func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error) {
 	if err := run.check(); err != nil {
 		return attune.Recorded{}, err
 	}
@@ -49,7 +49,7 @@ func (i *Ingest) Run(ctx context.Context, run Run) (attune.Recorded, error) {
 }
 
 // check returns an error for a run that no action accepts.
-func (r Run) check() error {
+func (r DirectRun) check() error {
 	if err := r.Action.Validate(); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (r Run) check() error {
 }
 
 // event returns the event to record. All actions share one trigger, so the dedup key names the action.
-func (r Run) event(decision attune.Decision) (attune.Event, error) {
+func (r DirectRun) event(decision attune.Decision) (attune.Event, error) {
 	payload, err := json.Marshal(map[string]any{"action": r.Action, "parameters": decision.Parameters})
 	if err != nil {
 		return attune.Event{}, fmt.Errorf("encode the event of a run: %w", err)

@@ -11,8 +11,8 @@ import (
 	"github.com/attune-go/attune/ingest"
 )
 
-func deploy() ingest.Run {
-	return ingest.Run{Action: "shop.deploy", Parameters: json.RawMessage(`{"version": 3}`), DedupKey: "k-1", Author: sam}
+func deploy() ingest.DirectRun {
+	return ingest.DirectRun{Action: "shop.deploy", Parameters: json.RawMessage(`{"version": 3}`), DedupKey: "k-1", Author: sam}
 }
 
 func TestRun(t *testing.T) {
@@ -68,21 +68,23 @@ func TestRun(t *testing.T) {
 func TestRun_Refused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		spoil   func(*ingest.Run, *world)
+		spoil   func(*ingest.DirectRun, *world)
 		code    attune.Code
 		message string
 	}{
-		"an unknown action":           {func(r *ingest.Run, _ *world) { r.Action = "shop.nope" }, attune.CodeNotFound, `"shop.nope"`},
-		"an invalid action reference": {func(r *ingest.Run, _ *world) { r.Action = "deploy" }, attune.CodeInvalid, `"deploy"`},
-		"a disabled action": {func(r *ingest.Run, _ *world) { r.Action = "shop.old" },
+		"an unknown action":           {func(r *ingest.DirectRun, _ *world) { r.Action = "shop.nope" }, attune.CodeNotFound, `"shop.nope"`},
+		"an invalid action reference": {func(r *ingest.DirectRun, _ *world) { r.Action = "deploy" }, attune.CodeInvalid, `"deploy"`},
+		"a disabled action": {func(r *ingest.DirectRun, _ *world) { r.Action = "shop.old" },
 			attune.CodeConflict, "its pack no longer declares it"},
-		"an author without a principal": {func(r *ingest.Run, _ *world) { r.Author = attune.Author{} }, attune.CodeInvalid, "principal"},
-		"a note of two lines":           {func(r *ingest.Run, _ *world) { r.Author.Note = "a\nb" }, attune.CodeInvalid, "note: "},
-		"a key that is too long": {func(r *ingest.Run, _ *world) { r.DedupKey = strings.Repeat("k", 256) },
+		"an author without a principal": {func(r *ingest.DirectRun, _ *world) { r.Author = attune.Author{} }, attune.CodeInvalid, "principal"},
+		"a note of two lines":           {func(r *ingest.DirectRun, _ *world) { r.Author.Note = "a\nb" }, attune.CodeInvalid, "note: "},
+		"a key that is too long": {func(r *ingest.DirectRun, _ *world) { r.DedupKey = strings.Repeat("k", 256) },
 			attune.CodeInvalid, "256 bytes"},
-		"a run with invalid parameters": {func(_ *ingest.Run, w *world) { w.refusal = attune.Errorf(attune.CodeInvalid, "version is missing") },
+		"a run with invalid parameters": {func(_ *ingest.DirectRun, w *world) {
+			w.refusal = attune.Errorf(attune.CodeInvalid, "version is missing")
+		},
 			attune.CodeInvalid, "version is missing"},
-		"a run with parameters above the limit": {func(r *ingest.Run, _ *world) {
+		"a run with parameters above the limit": {func(r *ingest.DirectRun, _ *world) {
 			r.Parameters = json.RawMessage(`"` + strings.Repeat("x", attune.MaxPayloadBytes-20) + `"`)
 		}, attune.CodeTooLarge, "512 KiB"},
 	} {

@@ -17,7 +17,7 @@ type Field struct {
 	Kind    Kind
 	Doc     string   // the meaning, in a phrase
 	Default string   // the value when no scope sets the field
-	Allowed string   // the allowed values in words: "0 (paused) to 5000"
+	Allowed string   // the allowed values in words: "0 (grants nothing) to 5000"
 	Choices []string // every value of a [Choice]
 	Bounds  Bounds   // of a [Number]
 
@@ -135,17 +135,12 @@ func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, p
 
 // decide stores the value in force, and returns its source: the first ranked level that sets the field.
 func (s spec[T]) decide(ranked []Level, into *attune.QueuePolicy) Source {
-	value, source := s.defaultValue, Source{Scope: ScopeDefault}
 	for _, level := range ranked {
-		candidate := *s.document(&level.Policy)
-		switch {
-		case candidate == nil:
-		case source.Scope == ScopeDefault:
-			value, source = *candidate, level.source()
-		case source == level.source():
-			value = min(value, *candidate)
+		if candidate := *s.document(&level.Policy); candidate != nil {
+			*s.effective(into) = *candidate
+			return level.source()
 		}
 	}
-	*s.effective(into) = value
-	return source
+	*s.effective(into) = s.defaultValue
+	return Source{Scope: ScopeDefault}
 }

@@ -14,10 +14,10 @@ func Fields() []Field {
 	return []Field{
 		number(spec[int]{
 			name: "limit", defaultValue: 1,
-			doc:       "Executions at once; 0 pauses the queue",
+			doc:       "Executions at once; 0 grants nothing",
 			document:  func(p *attune.Policy) **int { return &p.Limit },
 			effective: func(p *attune.QueuePolicy) *int { return &p.Limit },
-		}, valueRange[int]{least: 0, leastText: "0 (paused)", most: new(attune.MaxLimit)}),
+		}, valueRange[int]{least: 0, leastText: "0 (grants nothing)", most: new(attune.MaxLimit)}),
 		number(spec[int]{
 			name: "max_queued", defaultValue: 10_000,
 			doc:       "Enforcements that may wait",

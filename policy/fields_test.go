@@ -85,8 +85,8 @@ func TestFields_ReachTheirOwnField(t *testing.T) {
 func TestField_Set(t *testing.T) {
 	t.Parallel()
 	refused := map[string]struct{ field, text, message string }{
-		"a limit below the range":     {"limit", "-1", "policy limit -1: use 0 (paused) to 5000"},
-		"a limit above the range":     {"limit", "5001", "policy limit 5001: use 0 (paused) to 5000"},
+		"a limit below the range":     {"limit", "-1", "policy limit -1: use 0 (grants nothing) to 5000"},
+		"a limit above the range":     {"limit", "5001", "policy limit 5001: use 0 (grants nothing) to 5000"},
 		"a text that is not a number": {"max_queued", "1.5", "max_queued: 1.5 is not a whole number"},
 		"an unknown choice":           {"overflow", "wait", `policy overflow "wait": use "reject" or "drop_oldest"`},
 		"an empty choice":             {"retry_placement", "", `policy retry_placement "": use "hold", "back" or "park"`},

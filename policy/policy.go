@@ -88,9 +88,8 @@ func (s Source) String() string {
 
 // Resolve decides every field of the policy in force.
 //
-// Callers pass the levels that apply to one queue: at most one per scope and origin. If a scope has two levels nevertheless, the
-// level with the lower Ref decides; if two levels also have the same Ref and origin, the lower value decides. So the result
-// never depends on the order of the arguments. Resolve ignores a level of any other scope.
+// Callers pass the levels that apply to one queue, each scope, ref and origin at most once; their order does not matter. If a
+// scope has two refs nevertheless, the lower ref decides. Resolve ignores a level of any other scope.
 func Resolve(levels ...Level) Effective {
 	ranked := byRank(levels)
 	e := Effective{From: make(Provenance)}

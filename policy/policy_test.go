@@ -161,12 +161,9 @@ func TestResolve(t *testing.T) {
 			want: onlyLimit(4, byPack),
 		},
 		{
-			name: "of two levels of a scope, the lower ref and then the lower value wins",
-			levels: []policy.Level{
-				level(policy.ScopePack, "other", limit(1)),
-				level(policy.ScopePack, "demo", limit(6)), level(policy.ScopePack, "demo", limit(5)),
-			},
-			want: onlyLimit(5, byPack),
+			name:   "of two levels of a scope, the lower ref wins",
+			levels: []policy.Level{level(policy.ScopePack, "other", limit(1)), level(policy.ScopePack, "demo", limit(5))},
+			want:   onlyLimit(5, byPack),
 		},
 		{
 			name:   "levels of unknown scopes are ignored",

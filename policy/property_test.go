@@ -41,17 +41,17 @@ func genText(t *rapid.T, field policy.Field) string {
 	}
 }
 
-// genLevels draws levels with scopes, refs and origins that collide often.
+// genLevels draws levels whose scopes, refs or origins collide often. The database has one document per scope, ref and origin.
 func genLevels() *rapid.Generator[[]policy.Level] {
 	scopes := []policy.Scope{policy.ScopeAction, policy.ScopeQueue, policy.ScopePack, policy.ScopeGlobal, policy.ScopeDefault, "team"}
-	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) policy.Level {
+	return rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) policy.Level {
 		return policy.Level{
 			Scope:  rapid.SampledFrom(scopes).Draw(t, "scope"),
 			Ref:    rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "ref"),
 			Origin: rapid.SampledFrom([]policy.Origin{policy.OriginPack, policy.OriginPerson, "", "x"}).Draw(t, "origin"),
 			Policy: genPolicy().Draw(t, "policy"),
 		}
-	}), 0, 8)
+	}), 0, 8, func(l policy.Level) policy.Source { return policy.Source{Scope: l.Scope, Ref: l.Ref, Origin: l.Origin} })
 }
 
 func TestResolve_OrderOfArgumentsDoesNotMatter(t *testing.T) {

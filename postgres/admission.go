@@ -13,11 +13,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Admit accepts enforcements into their queues, in the order of ids, and returns tickets and policy for each queue.
+// Admit admits enforcements to their queues, in the order of ids, and returns tickets and policy for each queue.
 // [Events.Record] chose the queue of each enforcement.
 //
 // In one transaction, each enforcement with status "created" gets the next sequence of its queue, under the lock of the queue's
-// row. If its action is disabled, it is rejected instead. Admit also resolves the policy of each affected queue again, and
+// row. If its action is disabled, it is rejected instead: one statement locks the enforcements and reads their actions, so each
+// enforcement gets exactly one of the two. Admit also resolves the policy of each affected queue again, and
 // raises the revision if the policy changed.
 //
 // An enforcement that already waits, for its first or a later attempt, returns its existing ticket. So a redelivered message
@@ -27,18 +28,18 @@ import (
 func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	err := e.db.inTx(ctx, "admit enforcements", func(tx pgx.Tx) error {
-		newcomers, err := lockNewcomers(ctx, tx, ids)
+		newcomers, disabled, err := lockNewcomers(ctx, tx, ids)
 		if err != nil {
 			return err
 		}
-		queues, err := lockQueuesOf(ctx, tx, newcomers)
+		queues, err := lockQueuesOfNewcomers(ctx, tx, newcomers)
 		if err != nil {
 			return err
 		}
 		batch := new(pgx.Batch)
 		addPlaces(batch, newcomers, queues)
 		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
-		batch.Queue(rejectDisabledSQL, ids)
+		batch.Queue(rejectDisabledSQL, disabled)
 		batch.Queue(ticketsOfSQL, ids).Query(func(rows pgx.Rows) error {
 			admissions, err = readAdmissions(rows)
 			return err
@@ -48,46 +49,53 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 	return admissions, err
 }
 
-// newcomer is an enforcement that is about to be accepted.
+// newcomer is an enforcement with status "created" whose row is locked.
 type newcomer struct {
 	id        attune.EnforcementID
 	queue     attune.QueueID
 	createdAt time.Time
+	enabled   bool // its action is enabled
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.queue_id, e.created_at FROM enforcements e JOIN actions a ON a.id = e.action_id
-WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.enabled
+SELECT e.id, e.queue_id, e.created_at, a.enabled FROM enforcements e JOIN actions a ON a.id = e.action_id
+WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created'
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
-// lockNewcomers locks the enforcements that can be accepted and returns them in the order of ids.
-func lockNewcomers(ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID) ([]newcomer, error) {
+// lockNewcomers locks the enforcements with status "created". It returns those of enabled actions in the order of ids, and the
+// ids of the others.
+func lockNewcomers(
+	ctx context.Context, tx pgx.Tx, ids []attune.EnforcementID,
+) (newcomers []newcomer, disabled []attune.EnforcementID, err error) {
 	locked, err := collect(ctx, tx, scanNewcomer, lockNewcomersSQL, ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	byID := make(map[attune.EnforcementID]newcomer, len(locked))
 	for _, n := range locked {
-		byID[n.id] = n
-	}
-	inOrder := make([]newcomer, 0, len(locked))
-	for _, id := range ids {
-		if n, ok := byID[id]; ok {
-			inOrder = append(inOrder, n)
-			delete(byID, id) // accepts a repeated id once
+		if n.enabled {
+			byID[n.id] = n
+		} else {
+			disabled = append(disabled, n.id)
 		}
 	}
-	return inOrder, nil
+	for _, id := range ids {
+		if n, ok := byID[id]; ok {
+			newcomers = append(newcomers, n)
+			delete(byID, id) // admits a repeated id once
+		}
+	}
+	return newcomers, disabled, nil
 }
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	err := row.Scan(&n.id, &n.queue, &n.createdAt)
+	err := row.Scan(&n.id, &n.queue, &n.createdAt, &n.enabled)
 	return n, err
 }
 
-// lockQueuesOf locks the queues of newcomers.
-func lockQueuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*lockedQueue, error) {
+// lockQueuesOfNewcomers locks the queues of newcomers.
+func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[attune.QueueID]*lockedQueue, error) {
 	queues := make(map[attune.QueueID]*lockedQueue)
 	if len(newcomers) == 0 {
 		return queues, nil
@@ -96,7 +104,7 @@ func lockQueuesOf(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (map[att
 	for i, n := range newcomers {
 		ids[i] = n.queue
 	}
-	locked, err := lockQueues(ctx, tx, ids)
+	locked, err := lockAndResolveQueues(ctx, tx, ids)
 	for _, queue := range locked {
 		queues[queue.id] = queue
 	}
@@ -122,19 +130,11 @@ func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID
 	batch.Queue(placeSQL, ids, sequences, times)
 }
 
+// rejectDisabledSQL rejects enforcements that lockNewcomersSQL has locked.
 const rejectDisabledSQL = `
 UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', finished_at = GREATEST(clock_timestamp(), e.created_at),
 	detail = 'action ' || a.ref || ' is disabled: its pack no longer declares it'
-FROM (
-	SELECT c.id, c.action_id FROM enforcements c JOIN actions d ON d.id = c.action_id
-	WHERE c.id = ANY ($1::bigint[]) AND c.status = 'created' AND NOT d.enabled
-	ORDER BY c.id FOR NO KEY UPDATE OF c
-) locked JOIN actions a ON a.id = locked.action_id
-WHERE e.id = locked.id`
-
-// nextAttempt is the attempt that a waiting enforcement waits for: 0 for the first one, which has no execution yet. It needs
-// the execution as x.
-const nextAttempt = `COALESCE(x.attempt + 1, 0)`
+FROM actions a WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.id = e.action_id`
 
 const ticketsOfSQL = `
 SELECT q.key, e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, q.policy

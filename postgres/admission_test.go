@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -214,6 +215,36 @@ func TestEnforcements_AdmitConcurrently(t *testing.T) {
 		require.NoError(t, errors.Join(errs...))
 		require.EqualValues(t, len(actions), b.count(t, `SELECT count(*) FROM queues WHERE last_sequence = 16 AND policy_revision = 1`))
 	})
+}
+
+// TestEnforcements_AdmitWhileAnActionIsEnabled enables a disabled action again while its enforcement is being admitted: between
+// the lock of the enforcements and the lock of the queues. The enforcement must be rejected or queued. If it stayed created, it
+// would be lost, because its message is acknowledged.
+func TestEnforcements_AdmitWhileAnActionIsEnabled(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	disabled, enabled := b.created(t, deploy, 1)[0], b.created(t, notify, 1)[0]
+	b.exec(t, `UPDATE actions SET enabled = false WHERE ref = $1`, deploy)
+
+	blocker := b.conn(t)
+	tx, err := blocker.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM queues WHERE key = $1 FOR UPDATE`, notify)
+	require.NoError(t, err)
+	admitted := make(chan error, 1)
+	go func() {
+		_, err := b.enforcements.Admit(t.Context(), []attune.EnforcementID{disabled, enabled})
+		admitted <- err
+	}()
+	require.Eventually(t, func() bool {
+		return b.count(t, fmt.Sprintf(`SELECT count(*) FROM pg_stat_activity WHERE %d = ANY (pg_blocking_pids(pid))`, blocker.PgConn().PID())) == 1
+	}, time.Minute, 10*time.Millisecond)
+	b.exec(t, `UPDATE actions SET enabled = true WHERE ref = $1`, deploy)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.NoError(t, <-admitted)
+
+	require.Equal(t, attune.EnforcementQueued, b.enforcement(t, enabled).Status)
+	require.Equal(t, attune.EnforcementRejected, b.enforcement(t, disabled).Status, "the lock of the enforcements saw it disabled")
 }
 
 // counter counts the statements that are sent to the database.

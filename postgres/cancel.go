@@ -34,16 +34,16 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author a
 		return execution, err
 	}
 	err := x.db.inTx(ctx, "cancel execution", func(tx pgx.Tx) error {
-		slots, err := lockSlots(ctx, tx, []attune.ExecutionID{id})
+		locked, err := lockExecutions(ctx, tx, []attune.ExecutionID{id})
 		if err != nil {
 			return err
 		}
-		s := slots[id]
-		if s == nil {
+		l := locked[id]
+		if l == nil {
 			return attune.Errorf(attune.CodeNotFound, "execution %d does not exist", id)
 		}
-		from := s.status
-		if err := cancel(ctx, tx, s); err != nil {
+		from := l.status
+		if err := cancel(ctx, tx, l); err != nil {
 			return err
 		}
 		if execution, err = getExecution(ctx, tx, id); err != nil {
@@ -51,51 +51,51 @@ func (x *Executions) Cancel(ctx context.Context, id attune.ExecutionID, author a
 		}
 		to := string(execution.Status)
 		if execution.Status == attune.ExecutionRunning {
-			if s.cancelled {
+			if l.cancelled {
 				return nil
 			}
 			to = attune.ExecutionCancelling
 		}
-		return recordChange(ctx, tx, s, author, attune.ExecutionCancelRequested, string(from), to)
+		return recordChange(ctx, tx, l, author, attune.ExecutionCancelRequested, string(from), to)
 	})
 	return execution, err
 }
 
-func cancel(ctx context.Context, tx pgx.Tx, s *slot) error {
+func cancel(ctx context.Context, tx pgx.Tx, l *lockedExecution) error {
 	switch {
-	case s.status.Terminal():
-		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it has ended (%s)", s.execution, s.status)
-	case s.status == attune.ExecutionRetrying && s.enforcement == attune.EnforcementQueued:
+	case l.status.Terminal():
+		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it has ended (%s)", l.id, l.status)
+	case l.status == attune.ExecutionRetrying && l.enforcementStatus == attune.EnforcementQueued:
 		return attune.Errorf(attune.CodeConflict, "execution %d cannot be cancelled: it waits in queue %q for its next attempt; "+
-			"cancel enforcement %d instead", s.execution, s.queue.key, s.ticket.Enforcement)
-	case s.status == attune.ExecutionRetrying && s.enforcement == attune.EnforcementParked:
-		return giveUp(ctx, tx, s)
-	case s.status == attune.ExecutionRetrying:
-		return cancelInPlace(ctx, tx, s, cancelledBeforeRetry)
-	case s.status == attune.ExecutionRunning:
-		return askToStop(ctx, tx, s)
+			"cancel enforcement %d instead", l.id, l.queue.key, l.ticket.Enforcement)
+	case l.status == attune.ExecutionRetrying && l.enforcementStatus == attune.EnforcementParked:
+		return giveUp(ctx, tx, l)
+	case l.status == attune.ExecutionRetrying:
+		return cancelInPlace(ctx, tx, l, cancelledBeforeRetry)
+	case l.status == attune.ExecutionRunning:
+		return askToStop(ctx, tx, l)
 	}
-	return cancelInPlace(ctx, tx, s, cancelledBeforeStart)
+	return cancelInPlace(ctx, tx, l, cancelledBeforeStart)
 }
 
 const askToStopSQL = `
 UPDATE executions SET cancel_requested_at = COALESCE(cancel_requested_at, GREATEST(clock_timestamp(), started_at))
 WHERE id = $1`
 
-func askToStop(ctx context.Context, tx pgx.Tx, s *slot) error {
-	if _, err := tx.Exec(ctx, askToStopSQL, s.execution); err != nil {
+func askToStop(ctx context.Context, tx pgx.Tx, l *lockedExecution) error {
+	if _, err := tx.Exec(ctx, askToStopSQL, l.id); err != nil {
 		return err
 	}
-	return post(ctx, tx, attune.ExecutionCancelMessage{Execution: s.execution, Attempt: s.attempt})
+	return post(ctx, tx, attune.ExecutionCancelMessage{Execution: l.id, Attempt: l.attempt})
 }
 
 // cancelInPlace ends an execution that no worker runs, with a report of its own.
-func cancelInPlace(ctx context.Context, tx pgx.Tx, s *slot, message string) error {
-	report := s.report(attune.ExecutionCancelled, attune.ReasonCancelled, message)
-	report.StartedAt, report.FinishedAt = s.requestedAt, s.requestedAt // a duration of zero: no process ran
-	s.status, s.enforcement, s.retryAt = report.Status, attune.EnforcementExecuted, time.Time{}
+func cancelInPlace(ctx context.Context, tx pgx.Tx, l *lockedExecution, message string) error {
+	report := l.report(attune.ExecutionCancelled, attune.ReasonCancelled, message)
+	report.StartedAt, report.FinishedAt = l.requestedAt, l.requestedAt // a duration of zero: no process ran
+	l.status, l.enforcementStatus, l.retryAt = report.Status, attune.EnforcementExecuted, time.Time{}
 	var finished finishedAttempts
-	finished.add(s, report)
+	finished.add(l, report)
 	if err := finished.store(ctx, tx); err != nil {
 		return err
 	}

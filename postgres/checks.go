@@ -71,6 +71,21 @@ func scanStall(row pgx.CollectableRow) (attune.Stall, error) {
 	return s, err
 }
 
+// unadmittedSQL skips enforcements whose messages are still in the outbox: the relay will publish them.
+const unadmittedSQL = `
+SELECT q.key, count(*), min(e.id), min(e.created_at) FROM enforcements e JOIN queues q ON q.id = e.queue_id
+WHERE e.status = 'created' AND e.created_at <= clock_timestamp() - $1::interval
+	AND NOT EXISTS (SELECT FROM outbox o
+		WHERE o.routing_key = 'enforcement.created' AND (o.body ->> 'enforcement_id')::bigint = e.id)
+GROUP BY q.key ORDER BY q.key`
+
+// Unadmitted counts, per queue, the enforcements that were recorded at least olderThan ago, have not reached their queue, and
+// have no message in the outbox. Queues without such enforcements are left out.
+func (q *Queues) Unadmitted(ctx context.Context, olderThan time.Duration) ([]attune.Unadmitted, error) {
+	unadmitted, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.Unadmitted], unadmittedSQL, olderThan)
+	return unadmitted, wrap("find enforcements that have not reached their queues", err)
+}
+
 const overdueSQL = `
 SELECT q.key, x.enforcement_id, x.id, x.attempt, x.status, x.worker, x.pool,
 	COALESCE(x.started_at, x.requested_at) AS since, x.timeout_ms, x.cancel_requested_at IS NOT NULL

@@ -146,6 +146,29 @@ func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {
 	}
 }
 
+func TestQueues_Unadmitted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := b.created(t, deploy, 4)
+	b.exec(t, shifted(`- interval '1 day'`))
+	unadmitted := func(olderThan time.Duration) []attune.Unadmitted {
+		found, err := b.queues.Unadmitted(t.Context(), olderThan)
+		require.NoError(t, err)
+		return found
+	}
+	require.Empty(t, unadmitted(time.Minute), "their messages are in the outbox")
+
+	// The messages of all but the second enforcement are published, and the first enforcement is admitted.
+	b.exec(t, `DELETE FROM outbox WHERE message_id <> $1`, attune.EnforcementCreatedMessage{Enforcement: ids[1]}.MessageID())
+	b.admit(t, ids[0])
+	require.Equal(t, []attune.Unadmitted{{Queue: queueKey, Count: 2, Oldest: ids[2], Since: b.enforcement(t, ids[2]).CreatedAt}},
+		unadmitted(time.Minute))
+	require.Empty(t, unadmitted(48*time.Hour))
+
+	b.admit(t, ids...)
+	require.Empty(t, unadmitted(time.Minute))
+}
+
 func TestQueues_Overdue(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

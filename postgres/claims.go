@@ -9,8 +9,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// lockExecutionsSQL takes the locks in ascending order, so that claims, renewals and reports cannot deadlock.
-const lockExecutionsSQL = `SELECT id FROM executions WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
+// lockExecutionsByIDSQL takes the locks in ascending order, so that claims, renewals and reports cannot deadlock.
+const lockExecutionsByIDSQL = `SELECT id FROM executions WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
 
 const claimSQL = `
 UPDATE executions x SET status = 'running', worker = u.worker, started_at = GREATEST(clock_timestamp(), x.requested_at),
@@ -35,7 +35,7 @@ func (x *Executions) Claim(
 	}
 	leased, statuses := make(leaseSet), make(map[attune.ExecutionID]attune.ExecutionStatus)
 	batch := new(pgx.Batch)
-	batch.Queue(lockExecutionsSQL, all.ids)
+	batch.Queue(lockExecutionsByIDSQL, all.ids)
 	batch.Queue(renewSQL, all.ids, all.attempts, all.workers, milliseconds(lease)).Query(leased.scan)
 	batch.Queue(claimSQL, first.ids, first.attempts, first.workers, milliseconds(lease)).Query(leased.scan)
 	batch.Queue(statusesSQL, all.ids).Query(func(rows pgx.Rows) error {

@@ -11,10 +11,6 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// overrideInForce is the manual limit of queue q, or NULL if there is none or it has expired.
-const overrideInForce = `
-	CASE WHEN q.override_until IS NULL OR q.override_until > clock_timestamp() THEN q.override_limit END`
-
 const generationSQL = `SELECT generation FROM queues WHERE key = $1`
 
 // controlSQL stores mode and override, unless the row already has those of a later change.
@@ -54,7 +50,8 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 	if len(decisions.Control.Changes) == 0 {
 		batch := new(pgx.Batch)
 		addSettlements(batch, key, decisions.Settlements, &granted)
-		return granted, q.db.send(ctx, "record settlements", batch)
+		err = q.db.send(ctx, "record settlements", batch) // fills granted
+		return granted, err
 	}
 	err = q.db.inTx(ctx, "record decisions of queue", func(tx pgx.Tx) error {
 		queue, err := lockOrCreateQueue(ctx, tx, key)
@@ -187,9 +184,9 @@ func scanChange(row pgx.CollectableRow) (attune.QueueChange, error) {
 	return c, err
 }
 
-const lockQueueSQL = `SELECT key FROM queues WHERE key = $1 FOR NO KEY UPDATE`
+const lockQueueByKeySQL = `SELECT key FROM queues WHERE key = $1 FOR NO KEY UPDATE`
 
-const lockExecutionsOfSQL = `
+const lockExecutionsByEnforcementSQL = `
 SELECT id FROM executions WHERE enforcement_id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
 
 // settleSQL ends waiting enforcements. An execution that waits for another attempt ends with the status of its last attempt.
@@ -226,8 +223,8 @@ func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.
 	for i, s := range settlements {
 		ids[i], sequences[i], statuses[i], reasons[i] = s.Enforcement, s.Sequence, s.Status, s.Reason
 	}
-	batch.Queue(lockQueueSQL, key)
-	batch.Queue(lockExecutionsOfSQL, ids)
+	batch.Queue(lockQueueByKeySQL, key)
+	batch.Queue(lockExecutionsByEnforcementSQL, ids)
 	batch.Queue(settleSQL, key, ids, sequences, statuses, reasons)
 	batch.Queue(grantedTicketsSQL, key, ids, sequences).Query(func(rows pgx.Rows) (err error) {
 		*granted, err = pgx.CollectRows(rows, scanHolder)

@@ -21,7 +21,7 @@
 //   - One method is one transaction. A crash at any moment leaves nothing half done.
 //   - Every change of status is a compare-and-set from named earlier statuses. A repeated call changes nothing and returns the
 //     same result.
-//   - The sequences of a queue are dense. They rise in the order of the ids passed to Admit. The time of acceptance has
+//   - The sequences of a queue are dense. They rise in the order of the ids passed to Admit. The time of admission has
 //     millisecond precision and is never before the time of a lower sequence.
 //   - An event has at most one enforcement per rule, and an enforcement has at most one execution. A queue never uses a
 //     sequence or a grant number twice. Constraints of the database enforce this.

@@ -27,7 +27,7 @@ const enforcementSQL = enforcementSelect + ` WHERE e.id = $1`
 // Get returns an enforcement, or [attune.CodeNotFound].
 func (e *Enforcements) Get(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error) {
 	enforcement, err := one(ctx, e.db.pool, scanEnforcement, enforcementSQL, id)
-	return enforcement, wrap("read enforcement", found(err, "enforcement %d does not exist", id))
+	return enforcement, wrap("read enforcement", orNotFound(err, "enforcement %d does not exist", id))
 }
 
 const listEnforcementsSQL = enforcementSelect + `
@@ -69,18 +69,18 @@ FROM enforcements e WHERE e.id = $1`
 // is [attune.CodeNotFound].
 func (e *Enforcements) Position(ctx context.Context, id attune.EnforcementID) (int64, error) {
 	position, err := one(ctx, e.db.pool, pgx.RowTo[int64], positionSQL, id)
-	return position, wrap("read position", found(err, "enforcement %d does not exist", id))
+	return position, wrap("read position", orNotFound(err, "enforcement %d does not exist", id))
 }
 
 // Retry moves a parked enforcement to the end of its line, where it waits for its next attempt, and returns it. The policy's
 // maximum of attempts does not apply. Retry records the author: see [Executions.Changes]. An enforcement that is not parked is
 // [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an invalid author [attune.CodeInvalid].
 func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
-	return e.unpark(ctx, "retry enforcement", id, author, attune.ExecutionRetried, func(tx pgx.Tx, s *slot) error {
-		s.requeue()
+	return e.unpark(ctx, "retry enforcement", id, author, attune.ExecutionRetried, func(tx pgx.Tx, l *lockedExecution) error {
+		l.requeue()
 		batch := new(pgx.Batch)
-		batch.Queue(requeueSQL, id, s.ticket.Sequence, s.ticket.EnqueuedAt)
-		addChangedQueues(batch, s.queue)
+		batch.Queue(requeueSQL, id, l.ticket.Sequence, l.ticket.EnqueuedAt)
+		addChangedQueues(batch, l.queue)
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
@@ -91,8 +91,8 @@ func (e *Enforcements) Retry(ctx context.Context, id attune.EnforcementID, autho
 // GiveUp ends a parked enforcement and returns it. Its execution ends with the status of the last attempt. GiveUp records the
 // author and returns the same errors as [Enforcements.Retry].
 func (e *Enforcements) GiveUp(ctx context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
-	return e.unpark(ctx, "give up enforcement", id, author, attune.ExecutionGivenUp, func(tx pgx.Tx, s *slot) error {
-		return giveUp(ctx, tx, s)
+	return e.unpark(ctx, "give up enforcement", id, author, attune.ExecutionGivenUp, func(tx pgx.Tx, l *lockedExecution) error {
+		return giveUp(ctx, tx, l)
 	})
 }
 
@@ -106,7 +106,7 @@ SELECT e.status, COALESCE(x.id, 0) FROM enforcements e LEFT JOIN executions x ON
 // unpark runs do on a parked enforcement while its queue, execution and enforcement are locked, and records the change.
 func (e *Enforcements) unpark(
 	ctx context.Context, operation string, id attune.EnforcementID, author attune.Author, kind attune.ExecutionChangeKind,
-	do func(pgx.Tx, *slot) error,
+	do func(pgx.Tx, *lockedExecution) error,
 ) (attune.Enforcement, error) {
 	var enforcement attune.Enforcement
 	if err := author.Validate(); err != nil {
@@ -116,26 +116,26 @@ func (e *Enforcements) unpark(
 		var status attune.EnforcementStatus
 		var execution attune.ExecutionID
 		if err := tx.QueryRow(ctx, executionOfSQL, id).Scan(&status, &execution); err != nil {
-			return found(err, "enforcement %d does not exist", id)
+			return orNotFound(err, "enforcement %d does not exist", id)
 		}
-		slots, err := lockSlots(ctx, tx, []attune.ExecutionID{execution})
+		locked, err := lockExecutions(ctx, tx, []attune.ExecutionID{execution})
 		if err != nil {
 			return err
 		}
-		s := slots[execution]
-		if s != nil {
-			status = s.enforcement
+		l := locked[execution]
+		if l != nil {
+			status = l.enforcementStatus
 		}
-		if s == nil || status != attune.EnforcementParked {
+		if l == nil || status != attune.EnforcementParked {
 			return attune.Errorf(attune.CodeConflict, "enforcement %d is not parked: it is %s", id, status)
 		}
-		if err := do(tx, s); err != nil {
+		if err := do(tx, l); err != nil {
 			return err
 		}
 		if enforcement, err = one(ctx, tx, scanEnforcement, enforcementSQL, id); err != nil {
 			return err
 		}
-		return recordChange(ctx, tx, s, author, kind, string(status), string(enforcement.Status))
+		return recordChange(ctx, tx, l, author, kind, string(status), string(enforcement.Status))
 	})
 	return enforcement, err
 }
@@ -154,7 +154,7 @@ UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished
 FROM finished e WHERE x.enforcement_id = e.id AND x.status = 'retrying'`
 
 // giveUp ends a parked enforcement whose execution is locked.
-func giveUp(ctx context.Context, tx pgx.Tx, s *slot) error {
-	_, err := tx.Exec(ctx, giveUpSQL, s.ticket.Enforcement)
+func giveUp(ctx context.Context, tx pgx.Tx, l *lockedExecution) error {
+	_, err := tx.Exec(ctx, giveUpSQL, l.ticket.Enforcement)
 	return err
 }

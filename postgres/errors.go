@@ -102,8 +102,8 @@ func lostConnection(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed) || pgconn.Timeout(err) || pgconn.SafeToRetry(err)
 }
 
-// found turns "no rows" into an [attune.CodeNotFound] error with the given message.
-func found(err error, format string, args ...any) error {
+// orNotFound turns "no rows" into an [attune.CodeNotFound] error with the given message.
+func orNotFound(err error, format string, args ...any) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return attune.Errorf(attune.CodeNotFound, format, args...)
 	}

@@ -16,7 +16,7 @@ type Events struct{ db *DB }
 // NewEvents returns the events of a database.
 func NewEvents(db *DB) *Events { return &Events{db: db} }
 
-// Record accepts an event. In one transaction it stores the event, calls decide with the enabled rules of its trigger, stores
+// Record records an event. In one transaction it stores the event, calls decide with the enabled rules of its trigger, stores
 // one enforcement per decision, and puts a message into the outbox for each enforcement with status "created". The database
 // sets the id of the event, and its time unless the event has an earlier one; decide sees both. The candidates have the order
 // of the rules' references. Enforcements and messages have the order of the decisions.
@@ -28,15 +28,15 @@ func NewEvents(db *DB) *Events { return &Events{db: db} }
 // earlier event with its enforcements, marked as a duplicate. No rule uses [attune.ManualTrigger], so decide gets no candidates
 // for it. An unknown trigger is [attune.CodeNotFound], and nothing is written.
 func (e *Events) Record(
-	ctx context.Context, event attune.Event, decide func(attune.Event, []attune.Candidate) []attune.Decision,
+	ctx context.Context, event attune.Event, decide attune.DecideFunc,
 ) (attune.Recorded, error) {
 	var recorded attune.Recorded
 	err := e.db.inTx(ctx, "record event", func(tx pgx.Tx) error {
-		triggerID, err := insertEvent(ctx, tx, &event)
+		triggerID, inserted, err := insertEvent(ctx, tx, &event)
 		if err != nil {
 			return err
 		}
-		if event.ID == 0 {
+		if !inserted {
 			recorded, err = readDuplicate(ctx, tx, triggerID, event.DedupKey)
 			return err
 		}
@@ -52,30 +52,28 @@ func (e *Events) Record(
 }
 
 const insertEventSQL = `
-WITH source AS (
+WITH trigger AS (
 	SELECT id FROM triggers WHERE ref = $1 AND declared
 ), inserted AS (
 	INSERT INTO events (trigger_id, payload, source, dedup_key, principal, auth_method, on_behalf_of, note, received_at)
-	SELECT id, $2::json, $3, NULLIF($4, ''), $5, $6, $7, $8, LEAST($9, clock_timestamp()) FROM source
+	SELECT id, $2::json, $3, NULLIF($4, ''), $5, $6, $7, $8, LEAST($9, clock_timestamp()) FROM trigger
 	ON CONFLICT (trigger_id, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
 	RETURNING id, received_at
 )
-SELECT s.id, i.id, i.received_at FROM source s LEFT JOIN inserted i ON true`
+SELECT t.id, i.id, i.received_at FROM trigger t LEFT JOIN inserted i ON true`
 
-// insertEvent stores the event and sets its id and time. The id of a duplicate is 0.
-func insertEvent(ctx context.Context, tx pgx.Tx, event *attune.Event) (attune.TriggerID, error) {
-	var trigger attune.TriggerID
+// insertEvent stores the event and sets its id and time, unless the event is a duplicate. It returns the trigger of the event.
+func insertEvent(ctx context.Context, tx pgx.Tx, event *attune.Event) (trigger attune.TriggerID, inserted bool, err error) {
 	var id *attune.EventID
 	var receivedAt *time.Time
 	author := authorValuesOf(event.Author)
-	err := tx.QueryRow(ctx, insertEventSQL, event.Trigger, event.Payload, event.Source, event.DedupKey,
+	err = tx.QueryRow(ctx, insertEventSQL, event.Trigger, event.Payload, event.Source, event.DedupKey,
 		author.principal, author.method, author.onBehalfOf, author.note, orNullTime(event.ReceivedAt)).
 		Scan(&trigger, &id, &receivedAt)
-	event.ID = 0
-	if id != nil && receivedAt != nil {
+	if inserted = id != nil && receivedAt != nil; inserted {
 		event.ID, event.ReceivedAt = *id, *receivedAt
 	}
-	return trigger, found(err, "trigger %q does not exist", event.Trigger)
+	return trigger, inserted, orNotFound(err, "trigger %q does not exist", event.Trigger)
 }
 
 const eventSelect = `
@@ -176,7 +174,7 @@ const eventSQL = eventSelect + ` WHERE ev.id = $1`
 // Get returns an event, or [attune.CodeNotFound].
 func (e *Events) Get(ctx context.Context, id attune.EventID) (attune.Event, error) {
 	event, err := one(ctx, e.db.pool, scanEvent, eventSQL, id)
-	return event, wrap("read event", found(err, "event %d does not exist", id))
+	return event, wrap("read event", orNotFound(err, "event %d does not exist", id))
 }
 
 const listEventsSQL = eventSelect + `
@@ -198,9 +196,6 @@ func scanEvent(row pgx.CollectableRow) (attune.Event, error) {
 	e.Author = author.author()
 	return e, err
 }
-
-// authorColumns are the columns of authorValues; they need the event as ev.
-const authorColumns = `ev.principal, ev.auth_method, ev.on_behalf_of, ev.note`
 
 // authorValues is the author of an event as columns: all NULL without an author.
 type authorValues struct {

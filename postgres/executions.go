@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,7 +33,7 @@ func (x *Executions) Get(ctx context.Context, id attune.ExecutionID) (attune.Exe
 
 func getExecution(ctx context.Context, q querier, id attune.ExecutionID) (attune.Execution, error) {
 	execution, err := one(ctx, q, scanExecution, executionSQL, id)
-	return execution, found(err, "execution %d does not exist", id)
+	return execution, orNotFound(err, "execution %d does not exist", id)
 }
 
 const listExecutionsSQL = executionColumns + executionTables + `
@@ -101,9 +100,9 @@ VALUES ($1, $2, clock_timestamp(), $3, $4, $5, $6, $7, $8, $9)`
 
 // recordChange records a manual change of an execution, in the transaction that makes the change.
 func recordChange(
-	ctx context.Context, tx pgx.Tx, s *slot, author attune.Author, kind attune.ExecutionChangeKind, from, to string,
+	ctx context.Context, tx pgx.Tx, l *lockedExecution, author attune.Author, kind attune.ExecutionChangeKind, from, to string,
 ) error {
-	_, err := tx.Exec(ctx, insertExecutionChangeSQL, s.execution, s.attempt, author.Principal.Name, author.Principal.Method,
+	_, err := tx.Exec(ctx, insertExecutionChangeSQL, l.id, l.attempt, author.Principal.Name, author.Principal.Method,
 		author.OnBehalfOf, author.Note, kind, from, to)
 	return err
 }
@@ -122,79 +121,4 @@ func scanExecutionChange(row pgx.CollectableRow) (attune.ExecutionChange, error)
 	var c attune.ExecutionChange
 	err := row.Scan(&c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.Kind, &c.Attempt, &c.From, &c.To)
 	return c, err
-}
-
-// slot is an execution that holds or held a slot of its queue, with its enforcement. Until the transaction ends, the rows of
-// queue and execution are locked.
-type slot struct {
-	execution   attune.ExecutionID
-	status      attune.ExecutionStatus
-	attempt     int
-	actionID    attune.ActionID
-	queueID     attune.QueueID
-	queue       *lockedQueue
-	enforcement attune.EnforcementStatus
-	ticket      attune.Ticket // the place of the enforcement; without Attempt
-	worker      string        // empty before the claim
-	requestedAt time.Time
-	startedAt   time.Time // zero before the claim
-	leaseUntil  time.Time // zero unless the attempt runs
-	retryAt     time.Time // zero unless the execution holds its slot for the next attempt
-	lockedAt    time.Time // PostgreSQL's clock after the lock was taken
-	cancelled   bool      // a cancel was requested
-}
-
-// lockQueuesOfExecutionsSQL locks the queues of executions, in the order of ids like lockQueuesSQL.
-const lockQueuesOfExecutionsSQL = `
-WITH q AS MATERIALIZED (
-	SELECT * FROM queues WHERE id IN (SELECT queue_id FROM executions WHERE id = ANY ($1::bigint[]))
-	ORDER BY id FOR NO KEY UPDATE
-)` + lockedQueueColumns + lockedQueueTables
-
-// slotsSQL runs after the statement that locks the rows: a statement that waits for a lock can read old values.
-const slotsSQL = `
-SELECT x.id, x.status, x.attempt, x.action_id, x.queue_id, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
-	clock_timestamp(), x.cancel_requested_at IS NOT NULL, e.id, e.sequence, e.lane, e.queued_at, e.status
-FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
-
-// lockSlots locks the queues of the executions, and then the executions. It does not resolve the policies of the queues again.
-func lockSlots(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (map[attune.ExecutionID]*slot, error) {
-	queues := make(map[attune.QueueID]*lockedQueue)
-	slots := make(map[attune.ExecutionID]*slot, len(ids))
-	batch := new(pgx.Batch)
-	batch.Queue(lockQueuesOfExecutionsSQL, ids).Query(func(rows pgx.Rows) error {
-		locked, err := pgx.CollectRows(rows, scanLockedQueue)
-		for _, queue := range locked {
-			queues[queue.id] = queue
-		}
-		return err
-	})
-	batch.Queue(lockExecutionsSQL, ids)
-	batch.Queue(slotsSQL, ids).Query(func(rows pgx.Rows) error {
-		locked, err := pgx.CollectRows(rows, scanSlot)
-		for _, s := range locked {
-			s.queue = queues[s.queueID]
-			slots[s.execution] = s
-		}
-		return err
-	})
-	return slots, tx.SendBatch(ctx, batch).Close()
-}
-
-func scanSlot(row pgx.CollectableRow) (*slot, error) {
-	var s slot
-	var startedAt, leaseUntil, retryAt *time.Time
-	err := row.Scan(&s.execution, &s.status, &s.attempt, &s.actionID, &s.queueID, &s.worker, &s.requestedAt, &startedAt,
-		&leaseUntil, &retryAt, &s.lockedAt, &s.cancelled, &s.ticket.Enforcement, &s.ticket.Sequence,
-		&s.ticket.Lane, &s.ticket.EnqueuedAt, &s.enforcement)
-	s.startedAt, s.leaseUntil, s.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
-	return &s, err
-}
-
-// report returns attune's own report about the current attempt, in place of a worker's. The caller sets the times.
-func (s *slot) report(status attune.ExecutionStatus, reason attune.Reason, message string) attune.ExecutionCompletedMessage {
-	return attune.ExecutionCompletedMessage{
-		Execution: s.execution, Enforcement: s.ticket.Enforcement, ActionID: s.actionID, Attempt: s.attempt,
-		Status: status, Reason: reason, Error: message,
-	}
 }

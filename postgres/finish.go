@@ -44,13 +44,13 @@ func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompl
 	}
 	completions := make([]attune.Completion, len(reports))
 	err := x.db.inTx(ctx, "finish executions", func(tx pgx.Tx) error {
-		slots, err := lockSlots(ctx, tx, ids)
+		locked, err := lockExecutions(ctx, tx, ids)
 		if err != nil {
 			return err
 		}
 		var finished finishedAttempts
 		for i, report := range reports {
-			completions[i] = finished.finish(slots[report.Execution], report)
+			completions[i] = finished.finish(locked[report.Execution], report)
 		}
 		return finished.store(ctx, tx)
 	})
@@ -70,73 +70,26 @@ func checkReport(report attune.ExecutionCompletedMessage) error {
 	return nil
 }
 
-// finish decides the effect of a report. It updates s, so that the next report about the execution sees the change. s is nil
+// finish decides the effect of a report. It updates l, so that the next report about the execution sees the change. l is nil
 // for an unknown execution.
-func (f *finishedAttempts) finish(s *slot, report attune.ExecutionCompletedMessage) attune.Completion {
+func (f *finishedAttempts) finish(l *lockedExecution, report attune.ExecutionCompletedMessage) attune.Completion {
 	switch {
-	case s == nil:
+	case l == nil:
 		return attune.Completion{Execution: report.Execution, Effect: attune.CompletionUnknown}
-	case report.Attempt != s.attempt:
-		return attune.Completion{Execution: s.execution, Queue: s.queue.key, Ticket: s.ticket, Effect: attune.CompletionStale}
-	case s.status != attune.ExecutionRequested && s.status != attune.ExecutionRunning:
-		return s.completion()
-	case s.retries(report.Status):
-		s.retry()
-		f.add(s, report)
-		return s.completion()
+	case report.Attempt != l.attempt:
+		return attune.Completion{Execution: l.id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionStale}
+	case l.status != attune.ExecutionRequested && l.status != attune.ExecutionRunning:
+		return l.completion()
+	case l.retries(report.Status):
+		l.retry()
+		f.add(l, report)
+		return l.completion()
 	}
-	s.status, s.enforcement = report.Status, attune.EnforcementExecuted
-	f.add(s, report)
-	completion := s.completion()
+	l.status, l.enforcementStatus = report.Status, attune.EnforcementExecuted
+	f.add(l, report)
+	completion := l.completion()
 	completion.Effect = attune.CompletionFinished
 	return completion
-}
-
-// retries reports whether another attempt follows an attempt that ended with this status.
-func (s *slot) retries(status attune.ExecutionStatus) bool {
-	switch status {
-	case attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned:
-		return s.attempt < s.queue.policy.MaxAttempts && !s.cancelled
-	default:
-		return false
-	}
-}
-
-// retry moves the enforcement to the place where the policy lets it wait for its next attempt.
-func (s *slot) retry() {
-	s.status = attune.ExecutionRetrying
-	switch p := s.queue.policy; p.RetryPlacement {
-	case attune.RetryBack:
-		s.requeue()
-	case attune.RetryPark:
-		s.enforcement = attune.EnforcementParked
-	default:
-		s.retryAt = s.queue.now.Add(p.DelayBefore(s.attempt + 1))
-	}
-}
-
-// requeue gives the enforcement a new place at the end of its line.
-func (s *slot) requeue() {
-	place := s.queue.nextPlace(s.ticket.EnqueuedAt)
-	s.enforcement = attune.EnforcementQueued
-	s.ticket.Sequence, s.ticket.EnqueuedAt = place.Sequence, place.EnqueuedAt
-}
-
-// completion returns the completion of an execution whose current attempt has ended.
-func (s *slot) completion() attune.Completion {
-	c := attune.Completion{Execution: s.execution, Queue: s.queue.key, Ticket: s.ticket, Effect: attune.CompletionRepeated}
-	if s.status != attune.ExecutionRetrying {
-		return c
-	}
-	switch s.enforcement {
-	case attune.EnforcementParked:
-		c.Effect = attune.CompletionParked
-	case attune.EnforcementQueued:
-		c.Effect, c.Ticket.Attempt = attune.CompletionRequeued, s.attempt+1
-	default:
-		c.Effect, c.Ticket.Attempt, c.NotBefore = attune.CompletionRetrying, s.attempt+1, s.retryAt
-	}
-	return c
 }
 
 // finishedAttempts collects, as columns, the changes to executions whose attempts have ended, and to enforcements that give
@@ -157,17 +110,17 @@ type finishedAttempts struct {
 	queues   []*lockedQueue   // of these enforcements, each once
 }
 
-// add adds s with the changes of a report.
-func (f *finishedAttempts) add(s *slot, report attune.ExecutionCompletedMessage) {
+// add adds l with the changes of a report.
+func (f *finishedAttempts) add(l *lockedExecution, report attune.ExecutionCompletedMessage) {
 	var attemptStatus attune.ExecutionStatus
-	if s.status == attune.ExecutionRetrying {
+	if l.status == attune.ExecutionRetrying {
 		attemptStatus = report.Status
-		f.retried = append(f.retried, s.execution)
+		f.retried = append(f.retried, l.id)
 	}
-	f.ids = append(f.ids, s.execution)
-	f.statuses = append(f.statuses, s.status)
+	f.ids = append(f.ids, l.id)
+	f.statuses = append(f.statuses, l.status)
 	f.attemptStatuses = append(f.attemptStatuses, attemptStatus)
-	f.retryAt = append(f.retryAt, orNullTime(s.retryAt))
+	f.retryAt = append(f.retryAt, orNullTime(l.retryAt))
 	f.reasons = append(f.reasons, report.Reason)
 	f.errors = append(f.errors, storable(report.Error))
 	f.exitCodes = append(f.exitCodes, report.ExitCode)
@@ -176,13 +129,13 @@ func (f *finishedAttempts) add(s *slot, report attune.ExecutionCompletedMessage)
 	f.stderrs = append(f.stderrs, storable(report.Stderr))
 	f.truncated = append(f.truncated, report.Truncated)
 	f.workers = append(f.workers, storable(report.Worker))
-	if s.enforcement != attune.EnforcementGranted {
-		f.released.add(s)
+	if l.enforcementStatus != attune.EnforcementGranted {
+		f.released.add(l)
 	}
-	if s.enforcement == attune.EnforcementQueued {
-		f.requeued = append(f.requeued, attune.EnforcementCreatedMessage{Enforcement: s.ticket.Enforcement})
-		if !slices.Contains(f.queues, s.queue) {
-			f.queues = append(f.queues, s.queue)
+	if l.enforcementStatus == attune.EnforcementQueued {
+		f.requeued = append(f.requeued, attune.EnforcementCreatedMessage{Enforcement: l.ticket.Enforcement})
+		if !slices.Contains(f.queues, l.queue) {
+			f.queues = append(f.queues, l.queue)
 		}
 	}
 }
@@ -198,7 +151,7 @@ FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bi
 	AS u (id, status, attempt_status, reason, error, exit_code, result, stdout, stderr, truncated, worker, retry_at)
 WHERE x.id = u.id`
 
-// store writes the collected changes. lockSlots has locked the rows.
+// store writes the collected changes. lockExecutions has locked the rows.
 func (f *finishedAttempts) store(ctx context.Context, tx pgx.Tx) error {
 	if len(f.ids) == 0 {
 		return nil
@@ -225,11 +178,11 @@ type releases struct {
 	queuedAt  []time.Time
 }
 
-func (r *releases) add(s *slot) {
-	r.ids = append(r.ids, s.execution)
-	r.statuses = append(r.statuses, s.enforcement)
-	r.sequences = append(r.sequences, s.ticket.Sequence)
-	r.queuedAt = append(r.queuedAt, s.ticket.EnqueuedAt)
+func (r *releases) add(l *lockedExecution) {
+	r.ids = append(r.ids, l.id)
+	r.statuses = append(r.statuses, l.enforcementStatus)
+	r.sequences = append(r.sequences, l.ticket.Sequence)
+	r.queuedAt = append(r.queuedAt, l.ticket.EnqueuedAt)
 }
 
 // releaseSQL updates the enforcements, sets released_at of their grants to the end of the execution or attempt, and adds the

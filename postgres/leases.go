@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,7 +31,7 @@ func (x *Executions) Renew(
 	}
 	leased := make(leaseSet)
 	batch := new(pgx.Batch)
-	batch.Queue(lockExecutionsSQL, attempts.ids)
+	batch.Queue(lockExecutionsByIDSQL, attempts.ids)
 	batch.Queue(renewSQL, attempts.ids, attempts.attempts, attempts.workers, milliseconds(lease)).Query(leased.scan)
 	if err := x.db.send(ctx, "renew leases", batch); err != nil {
 		return nil, err
@@ -103,16 +102,16 @@ func (x *Executions) ExpireLeases(ctx context.Context, limit int) (int, error) {
 
 // expire ends the candidates whose lease has expired, and returns how many it ended.
 func expire(ctx context.Context, tx pgx.Tx, candidates []attune.ExecutionID) (int, error) {
-	slots, err := lockSlots(ctx, tx, candidates)
+	locked, err := lockExecutions(ctx, tx, candidates)
 	if err != nil {
 		return 0, err
 	}
 	var finished finishedAttempts
 	var reports []attune.Message
 	for _, id := range candidates {
-		if s := slots[id]; s != nil && s.leaseExpired() {
-			report := s.workerLost()
-			finished.finish(s, report)
+		if l := locked[id]; l != nil && l.leaseExpired() {
+			report := l.workerLost()
+			finished.finish(l, report)
 			reports = append(reports, report)
 		}
 	}
@@ -120,15 +119,4 @@ func expire(ctx context.Context, tx pgx.Tx, candidates []attune.ExecutionID) (in
 		return 0, err
 	}
 	return len(reports), post(ctx, tx, reports...)
-}
-
-// leaseExpired reports whether the lease of the attempt had expired when the execution was locked.
-func (s *slot) leaseExpired() bool { return !s.leaseUntil.IsZero() && !s.leaseUntil.After(s.lockedAt) }
-
-// workerLost returns the report that the worker did not renew its lease.
-func (s *slot) workerLost() attune.ExecutionCompletedMessage {
-	report := s.report(attune.ExecutionAbandoned, attune.ReasonWorkerLost, fmt.Sprintf(
-		"the lease expired at %s: worker %q did not renew it in time", s.leaseUntil.Format(time.RFC3339), s.worker))
-	report.Worker, report.StartedAt, report.FinishedAt = s.worker, s.startedAt, s.lockedAt
-	return report
 }

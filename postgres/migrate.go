@@ -88,7 +88,8 @@ SELECT current_setting('server_version'), COALESCE(max(v.version_id), 0) FROM go
 // Schema returns the version of the server, the version of its tables, and the newest version that this program knows.
 func (db *DB) Schema(ctx context.Context) (attune.DatabaseSchema, error) {
 	schema, err := one(ctx, db.pool, func(row pgx.CollectableRow) (s attune.DatabaseSchema, err error) {
-		return s, row.Scan(&s.Server, &s.Version)
+		err = row.Scan(&s.Server, &s.Version)
+		return s, err
 	}, schemaSQL)
 	if err != nil {
 		return schema, wrap("read the version of the tables", err)

@@ -136,7 +136,7 @@ const triggerSQL = triggerSelect + ` AND t.ref = $1`
 // Trigger returns a declared trigger, or [attune.CodeNotFound].
 func (p *Packs) Trigger(ctx context.Context, ref attune.Ref) (attune.Trigger, error) {
 	trigger, err := one(ctx, p.db.pool, scanTrigger, triggerSQL, ref)
-	return trigger, wrap("read trigger", found(err, "trigger %q does not exist", ref))
+	return trigger, wrap("read trigger", orNotFound(err, "trigger %q does not exist", ref))
 }
 
 const webhookTriggerSQL = triggerSelect + ` AND t.webhook_key = $1`
@@ -144,7 +144,7 @@ const webhookTriggerSQL = triggerSelect + ` AND t.webhook_key = $1`
 // WebhookTrigger returns the trigger with a webhook key, or [attune.CodeNotFound].
 func (p *Packs) WebhookTrigger(ctx context.Context, key string) (attune.Trigger, error) {
 	trigger, err := one(ctx, p.db.pool, scanTrigger, webhookTriggerSQL, key)
-	return trigger, wrap("read webhook trigger", found(err, "webhook %q does not exist", key))
+	return trigger, wrap("read webhook trigger", orNotFound(err, "webhook %q does not exist", key))
 }
 
 const listTriggersSQL = triggerSelect + `
@@ -193,7 +193,7 @@ const actionSQL = actionSelect + ` WHERE a.ref = $1`
 // Action returns an enabled or disabled action, or [attune.CodeNotFound].
 func (p *Packs) Action(ctx context.Context, ref attune.Ref) (attune.Action, error) {
 	action, err := one(ctx, p.db.pool, scanAction, actionSQL, ref)
-	return action, wrap("read action", found(err, "action %q does not exist", ref))
+	return action, wrap("read action", orNotFound(err, "action %q does not exist", ref))
 }
 
 const listActionsSQL = actionSelect + `

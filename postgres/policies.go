@@ -84,7 +84,7 @@ func (l levels) resolve(queue queueName) policy.Effective {
 	})...)
 }
 
-// waitingQueuesSQL skips unused queues: their policy is resolved when they accept their first ticket.
+// waitingQueuesSQL skips unused queues: their policy is resolved when their first enforcement is admitted.
 const waitingQueuesSQL = `
 SELECT q.id, EXISTS (SELECT FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued')
 FROM queues q WHERE q.policy_revision > 0`
@@ -92,7 +92,7 @@ FROM queues q WHERE q.policy_revision > 0`
 // ApplyPolicies resolves the policy of every used queue again. It returns, without tickets, the queues whose workflow must be
 // told its policy: queues with a changed policy, under a new revision, and all queues with waiting enforcements. The latter
 // make a repeated call after a crash complete. Call ApplyPolicies after a change of policies; otherwise a queue gets its new
-// policy with the next enforcement that it accepts.
+// policy when its next enforcement is admitted.
 func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	err := q.db.inTx(ctx, "apply policies", func(tx pgx.Tx) error {
@@ -100,7 +100,7 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 		if err != nil {
 			return err
 		}
-		queues, err := lockQueues(ctx, tx, slices.Collect(maps.Keys(waiting)))
+		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(waiting)))
 		if err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (at
 	atOneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, q.db.pool, atOneInstant, func(tx pgx.Tx) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return found(err, "queue %q does not exist", key)
+			return orNotFound(err, "queue %q does not exist", key)
 		}
 		name := queueName{key: key, owner: detail.Stats.Action}
 		levels, err := readLevels(ctx, tx, name)
@@ -155,7 +155,7 @@ func (q *Queues) Stats(ctx context.Context, key attune.QueueKey) (attune.QueueSt
 		levels, err = readLevels(ctx, q.db.pool, counted.name())
 		counted.stats.MaxConcurrent = levels.resolve(counted.name()).Policy.Limit
 	}
-	return counted.stats, wrap("count queue", found(err, "queue %q does not exist", key))
+	return counted.stats, wrap("count queue", orNotFound(err, "queue %q does not exist", key))
 }
 
 const listStatsSQL = statsColumns + `, q.key
@@ -175,7 +175,7 @@ func (q *Queues) List(ctx context.Context, page attune.Page) ([]attune.QueueStat
 // countedQueue is a row of statsColumns with the queue's key.
 type countedQueue struct {
 	stats attune.QueueStats
-	used  bool // has accepted an enforcement or was changed by a person; an unused queue has no resolved policy
+	used  bool // an enforcement was admitted to it, or it was changed by a person; an unused queue has no resolved policy
 }
 
 func (c countedQueue) name() queueName { return queueName{key: c.stats.Queue, owner: c.stats.Action} }

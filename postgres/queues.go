@@ -25,9 +25,6 @@ type queueName struct {
 // pack returns the pack that the queue belongs to: the first part of the key.
 func (n queueName) pack() string { return attune.Ref(n.key).Pack() }
 
-// queueNamed selects the id of the queue whose key is the first parameter of a statement.
-const queueNamed = `(SELECT id FROM queues WHERE key = $1)`
-
 // lockedQueue is the row of a queue, locked until the transaction ends.
 type lockedQueue struct {
 	id attune.QueueID
@@ -41,7 +38,7 @@ type lockedQueue struct {
 	policyChanged bool // policy differs from the row
 }
 
-// nextPlace assigns the next sequence and the time of acceptance. That time is never before the time of the previous ticket,
+// nextPlace assigns the next sequence and the time of admission. That time is never before the time of the previous ticket,
 // nor before notBefore, an earlier time of the enforcement.
 func (q *lockedQueue) nextPlace(notBefore time.Time) attune.Ticket {
 	q.lastSequence++
@@ -71,16 +68,16 @@ SELECT q.id, q.key, COALESCE(a.ref, ''), q.last_sequence, q.last_queued_at, date
 
 const lockedQueueTables = ` FROM q LEFT JOIN actions a ON a.id = q.action_id ORDER BY q.id`
 
-// lockQueuesSQL locks in the order of ids. The CTE is materialized, so the outer query cannot change that order.
-const lockQueuesSQL = `
+// lockQueuesByIDSQL locks in the order of ids. The CTE is materialized, so the outer query cannot change that order.
+const lockQueuesByIDSQL = `
 WITH q AS MATERIALIZED (
 	SELECT * FROM queues WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE
 )` + lockedQueueColumns + lockedQueueTables
 
-// lockQueues locks queues and resolves their policies again. It reads the policy documents under the locks, so an older policy
+// lockAndResolveQueues locks queues and resolves their policies again. It reads the policy documents under the locks, so an older policy
 // never gets a newer revision. It skips unknown ids.
-func lockQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) ([]*lockedQueue, error) {
-	queues, err := collect(ctx, tx, scanLockedQueue, lockQueuesSQL, ids)
+func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) ([]*lockedQueue, error) {
+	queues, err := collect(ctx, tx, scanLockedQueue, lockQueuesByIDSQL, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -129,16 +126,17 @@ func addNewQueues(batch *pgx.Batch, keys []attune.QueueKey) {
 
 const queueIDSQL = `SELECT id FROM queues WHERE key = $1`
 
-// lockOrCreateQueue locks a queue, and inserts it if it is missing. A queue without an action is [attune.CodeNotFound].
+// lockOrCreateQueue inserts a queue if it is missing, locks it, and resolves its policy again. A queue without an action is
+// [attune.CodeNotFound].
 func lockOrCreateQueue(ctx context.Context, tx pgx.Tx, key attune.QueueKey) (*lockedQueue, error) {
 	var id attune.QueueID
 	batch := new(pgx.Batch)
 	addNewQueues(batch, []attune.QueueKey{key})
 	batch.Queue(queueIDSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, found(err, "queue %q belongs to no action", key)
+		return nil, orNotFound(err, "queue %q belongs to no action", key)
 	}
-	queues, err := lockQueues(ctx, tx, []attune.QueueID{id})
+	queues, err := lockAndResolveQueues(ctx, tx, []attune.QueueID{id})
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +153,7 @@ UPDATE queues q SET policy = u.policy, freed_at = clock_timestamp(), updated_at 
 FROM unnest($1::bigint[], $2::json[]) AS u (id, policy)
 WHERE q.id = u.id`
 
-// addChangedQueues stores the changes of locked queues. Each acceptance changes the places of a queue, but rarely its policy,
+// addChangedQueues stores the changes of locked queues. Each admission changes the places of a queue, but rarely its policy,
 // so each has a statement of its own.
 func addChangedQueues(batch *pgx.Batch, queues ...*lockedQueue) {
 	var withPlaces, withPolicy []attune.QueueID

@@ -54,14 +54,6 @@ SELECT q.generation, q.last_sequence,
 	q.last_change, q.mode, ` + overrideInForce + `, q.override_until, q.policy
 FROM queues q WHERE q.key = $1`
 
-// selectHolders reads enforcements with an execution and their grants. If the execution waits for its next attempt, the grant
-// names that attempt.
-const selectHolders = `
-SELECT e.id, e.sequence, e.lane, e.queued_at, e.grant_number, CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END,
-	e.granted_at, x.retry_at, COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0)
-FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
-	LEFT JOIN grants g ON g.queue_id = e.queue_id AND g.number = e.grant_number`
-
 const holdersSQL = selectHolders + `
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' ORDER BY e.grant_number`
 
@@ -98,29 +90,6 @@ func scanQueue(rows pgx.Rows, snapshot *attune.QueueSnapshot) error {
 		return nil
 	})
 	return err
-}
-
-// overrideOf returns the manual limit from its columns, or nil.
-func overrideOf(limit *int, until *time.Time) *attune.LimitOverride {
-	if limit == nil {
-		return nil
-	}
-	override := &attune.LimitOverride{Limit: *limit}
-	if until != nil {
-		override.Until = *until
-	}
-	return override
-}
-
-func scanHolder(row pgx.CollectableRow) (attune.Grant, error) {
-	var g attune.Grant
-	var notBefore *time.Time
-	err := row.Scan(&g.Enforcement, &g.Sequence, &g.Lane, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &notBefore,
-		&g.Limit, &g.Revision)
-	if notBefore != nil {
-		g.NotBefore = *notBefore
-	}
-	return g, err
 }
 
 func scanTicket(row pgx.CollectableRow) (attune.Ticket, error) {

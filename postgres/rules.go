@@ -19,7 +19,7 @@ const ruleSQL = ruleSelect + ` WHERE r.ref = $1`
 // Rule returns an enabled or disabled rule, or [attune.CodeNotFound].
 func (p *Packs) Rule(ctx context.Context, ref attune.Ref) (attune.Rule, error) {
 	rule, err := one(ctx, p.db.pool, scanRule, ruleSQL, ref)
-	return rule, wrap("read rule", found(err, "rule %q does not exist", ref))
+	return rule, wrap("read rule", orNotFound(err, "rule %q does not exist", ref))
 }
 
 const listRulesSQL = ruleSelect + `
@@ -55,7 +55,7 @@ func (p *Packs) SetRuleEnabled(ctx context.Context, ref attune.Ref, enabled bool
 		var id attune.RuleID
 		var wasEnabled, declared bool
 		if err := tx.QueryRow(ctx, lockRuleSQL, ref).Scan(&id, &wasEnabled, &declared); err != nil {
-			return found(err, "rule %q does not exist", ref)
+			return orNotFound(err, "rule %q does not exist", ref)
 		}
 		if enabled && !declared {
 			return attune.Errorf(attune.CodeConflict, "rule %q cannot be enabled: pack %q no longer declares it", ref, ref.Pack())

@@ -42,13 +42,13 @@ func (c *Consumer[M]) Run(ctx context.Context) error {
 	if err := c.config.validate(); err != nil {
 		return err
 	}
-	in := c.config.intake(c.conn, c.process)
-	in.run(ctx)
+	f := c.config.feed(c.conn, c.process)
+	f.run(ctx)
 	return nil
 }
 
-func (c ConsumerConfig) intake(conn *Connection, process func(context.Context, []amqp.Delivery) error) *intake {
-	return &intake{
+func (c ConsumerConfig) feed(conn *Connection, process func(context.Context, []amqp.Delivery) error) *feed {
+	return &feed{
 		conn: conn, name: c.Queue, maxBatch: c.MaxBatch, linger: c.Linger, logger: conn.config.Logger,
 		queue:   func(*channel) (string, error) { return c.Queue, nil },
 		process: process,

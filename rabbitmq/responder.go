@@ -42,7 +42,7 @@ func (r *Responder[M, R]) Run(ctx context.Context) error {
 	if err := r.config.validate(); err != nil {
 		return err
 	}
-	r.config.intake(r.conn, r.process).run(ctx)
+	r.config.feed(r.conn, r.process).run(ctx)
 	return nil
 }
 

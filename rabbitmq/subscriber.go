@@ -34,11 +34,11 @@ func NewSubscriber[M attune.Message](conn *Connection, routingKey string, handle
 
 // Run subscribes until ctx ends, then returns nil. It reconnects by itself.
 func (s *Subscriber[M]) Run(ctx context.Context) error {
-	in := &intake{
+	f := &feed{
 		conn: s.conn, name: "(own) " + s.routingKey, maxBatch: subscriberBatch,
 		logger: s.conn.config.Logger, queue: s.queue, process: s.process,
 	}
-	in.run(ctx)
+	f.run(ctx)
 	return nil
 }
 

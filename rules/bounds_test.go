@@ -206,7 +206,7 @@ func requireBounded(t *testing.T, engine *Engine, name string, view eventView, e
 
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	decision := engine.accept(t.Context(), in, attune.Candidate{Rule: rule})
+	decision := engine.decideMatch(t.Context(), in, attune.Candidate{Rule: rule})
 	runtime.ReadMemStats(&after)
 
 	message := fmt.Sprintf("%s with payload %q: %s", attune.Shorten(expression, 200), name, decision.Detail)

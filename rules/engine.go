@@ -71,7 +71,7 @@ func (e *Engine) decide(ctx context.Context, view eventView, candidate attune.Ca
 	case mistakes != nil:
 		return reject(candidate, attune.ReasonCriteriaFailed, "criteria", mistakes), true
 	case matched:
-		return e.accept(ctx, in, candidate), true
+		return e.decideMatch(ctx, in, candidate), true
 	default:
 		return attune.Decision{}, false
 	}
@@ -91,8 +91,8 @@ func (e *Engine) matches(ctx context.Context, in evaluation, rule attune.Rule) (
 	return compiled.evalBool(ctx, in)
 }
 
-// accept renders the parameters of a rule that matched.
-func (e *Engine) accept(ctx context.Context, in evaluation, candidate attune.Candidate) attune.Decision {
+// decideMatch renders the parameters of a rule that matched.
+func (e *Engine) decideMatch(ctx context.Context, in evaluation, candidate attune.Candidate) attune.Decision {
 	parameters, mistakes := e.render(ctx, in, candidate.Rule)
 	if mistakes != nil {
 		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakes)

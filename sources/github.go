@@ -7,12 +7,15 @@ import (
 	"strings"
 )
 
-// SignatureHeader carries the signature of a delivery, as GitHub and Gitea send it: "sha256=<hex of the HMAC-SHA256 of the body>".
+// SignatureHeader carries the signature of a delivery, as GitHub and Gitea send it, in the format [SignatureFormat].
 const SignatureHeader = "X-Hub-Signature-256"
+
+// SignatureFormat describes the value of [SignatureHeader] to people.
+const SignatureFormat = "sha256=<hex of the HMAC-SHA256 of the body>"
 
 // github is the profile of GitHub and Gitea.
 func github() profile {
-	return profile{header: SignatureHeader, format: "sha256=<hex of the HMAC-SHA256 of the body>", verify: verifyGitHub}
+	return profile{header: SignatureHeader, format: SignatureFormat, verify: verifyGitHub}
 }
 
 func verifyGitHub(secret, value string, body []byte) bool {

@@ -34,7 +34,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	w.renewer.hold(a, granted)
 	a.decide(true)
 	w.logUnsettled(m, "acknowledge", request.Ack())
-	w.log.Debug("execution starts", attrs(m, "asked", granted.from)...)
+	w.log.Debug("execution starts", attrs(m, "lease_from", granted.from)...)
 	report := w.run(running, a.killed, m)
 	w.renewer.actionEnded(a)
 	w.report(reporting, report)
@@ -70,12 +70,12 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 // delivery and returns false.
 func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	m := request.Message
-	reply, sentAt, err := w.ask(ctx, m)
+	reply, sentAt, err := w.claimUntilAnswered(ctx, m)
 	switch {
 	case err == nil && reply.Granted:
 		return lease{from: sentAt, length: time.Duration(reply.Lease)}, true
 	case err == nil:
-		w.log.Info("claim refused, request dropped", attrs(m, "standing", reply.Status)...)
+		w.log.Info("claim refused, request dropped", attrs(m, "execution_status", reply.Status)...)
 		w.logUnsettled(m, "acknowledge", request.Ack())
 	case ctx.Err() != nil:
 		w.logUnsettled(m, "return", request.Reject(true))
@@ -86,16 +86,16 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 	return lease{}, false
 }
 
-// ask sends the claim until the bridge replies, ctx ends, or an error is final. An error is final if no retry can help,
+// claimUntilAnswered sends the claim until the bridge replies, ctx ends, or an error is final. An error is final if no retry can help,
 // or after [claimTries] errors. sentAt is when the worker sent the answered claim: the lease begins then.
-func (w *Worker) ask(
+func (w *Worker) claimUntilAnswered(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
 ) (reply attune.ExecutionClaimReply, sentAt time.Time, err error) {
 	claim := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
 	failures := 0
 	reply, err = retry.Get(ctx, func() (attune.ExecutionClaimReply, error) {
 		sentAt = time.Now()
-		reply, err := w.askOnce(ctx, claim)
+		reply, err := w.claimOnce(ctx, claim)
 		if err == nil || unanswered(err) {
 			return reply, err
 		}
@@ -109,9 +109,9 @@ func (w *Worker) ask(
 	return reply, sentAt, err
 }
 
-// askOnce sends one claim. A worker that is told to stop still waits for the reply: if the bridge grants the claim and
+// claimOnce sends one claim. A worker that is told to stop still waits for the reply: if the bridge grants the claim and
 // the worker never learns of the grant, the attempt is lost.
-func (w *Worker) askOnce(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+func (w *Worker) claimOnce(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.ClaimTimeout)
 	defer cancel()
 	return w.claims.Claim(ctx, claim)

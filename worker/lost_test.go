@@ -71,9 +71,9 @@ func TestWorker_Lost(t *testing.T) {
 					got := b.do(t, request(b.script(t, test.script)))
 					require.Equal(t, attune.ExecutionAbandoned, got.Status)
 					require.Equal(t, attune.ReasonWorkerLost, got.Reason)
-					require.Regexp(t, `^the lease ran out: no renewal was answered for \d`, got.Error)
+					require.Regexp(t, `^the lease was not renewed: no reply for \d`, got.Error)
 					require.NoError(t, b.stopped(t))
-					b.requireTally(t, map[string]int{"abandoned": 1, "lost": 1})
+					b.requireTally(t, map[string]int{"abandoned": 1, "unrenewed": 1})
 					ready, _ := os.ReadFile(b.path("ready"))
 					inTime := len(ready) > 0 && regexp.MustCompile(test.want).MatchString(got.Error)
 					if !inTime && 2*lease < deadline {

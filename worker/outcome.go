@@ -61,8 +61,8 @@ func (r runner) run(ctx context.Context, kill <-chan struct{}, m attune.Executio
 	case err != nil:
 		return notStarted(startRefusal(m.Command[0], err))
 	}
-	ended, killed := p.wait(ctx, kill, r.killGrace, r.outputGrace)
-	if !ended {
+	interrupted, killed := p.wait(ctx, kill, r.killGrace, r.outputGrace)
+	if !interrupted {
 		return p.withOutput(p.endedByItself())
 	}
 	manner := "while it ran"

@@ -125,25 +125,25 @@ func (p *process) copy() {
 }
 
 // wait returns when the process has ended and its group was killed. If ctx ends first, wait sends SIGTERM to the group
-// and after killGrace SIGKILL. ended reports that ctx ended first; killed reports that SIGTERM was not enough.
+// and after killGrace SIGKILL. interrupted reports that ctx ended first; killed reports that SIGTERM was not enough.
 //
 // Children of the leader may write to the output for outputGrace after the leader has ended, or after a SIGTERM for the
 // rest of killGrace. Closing kill ends both times. kill is closed only after ctx or the process has ended.
 func (p *process) wait(
 	ctx context.Context, kill <-chan struct{}, killGrace, outputGrace time.Duration,
-) (ended, killed bool) {
+) (interrupted, killed bool) {
 	select {
 	case <-p.exited:
 	case <-ctx.Done():
-		ended = !isClosed(p.exited)
+		interrupted = !isClosed(p.exited)
 	}
-	if ended {
+	if interrupted {
 		killed = p.terminate(kill, killGrace)
 	} else {
 		awaitUnless(kill, p.drained, outputGrace)
 	}
 	p.finish(outputGrace)
-	return ended, killed
+	return interrupted, killed
 }
 
 // terminate sends SIGTERM to the group and waits until the group ends, grace is over, or kill is closed. It reports

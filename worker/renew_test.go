@@ -159,7 +159,7 @@ func TestWorker_LeaseOfTheAnsweredClaim(t *testing.T) {
 		}
 		b.start(t)
 		start := b.pushHeld(request("true"))
-		for b.log.all()["lost"] == 0 {
+		for b.log.all()["unrenewed"] == 0 {
 			<-time.After(time.Millisecond)
 			synctest.Wait()
 		}
@@ -168,10 +168,10 @@ func TestWorker_LeaseOfTheAnsweredClaim(t *testing.T) {
 		got := b.nextIn(t)
 		require.Equal(t, attune.ExecutionAbandoned, got.Status)
 		require.Equal(t, attune.ReasonWorkerLost, got.Reason)
-		require.Equal(t, "the lease ran out: no renewal was answered for 45s; ended before it was started", got.Error)
+		require.Equal(t, "the lease was not renewed: no reply for 45s; ended before it was started", got.Error)
 		b.stop()
 		require.NoError(t, <-b.ended)
-		b.requireTally(t, map[string]int{"abandoned": 1, "lost": 1})
+		b.requireTally(t, map[string]int{"abandoned": 1, "unrenewed": 1})
 	})
 }
 

@@ -45,26 +45,46 @@ func (e *lostError) Error() string { return e.why }
 
 // trackedLease is the lease of an attempt with the progress of its renewal and its end. It is guarded by renewer.mu.
 type trackedLease struct {
-	*attempt
-	lease
+	attempt     *attempt
+	lease       lease
 	sentAt      time.Time // when the last renewal was sent, answered or not
-	lost        bool      // the action got SIGTERM because of the lease
-	killed      bool      // the action got SIGKILL because of the lease
+	termSent    bool      // the action got SIGTERM because of the lease
+	killSent    bool      // the action got SIGKILL because of the lease
 	actionEnded bool      // the action has ended and is being reported: no process is left
 }
 
-func (h *trackedLease) due() time.Time { return h.sentAt.Add(h.period()) }
+func (t *trackedLease) renewalDue() time.Time { return t.sentAt.Add(t.lease.period()) }
 
-// next is when the renewer must check h again.
-func (h *trackedLease) next() time.Time {
+// nextCheck is when the renewer must check t again.
+func (t *trackedLease) nextCheck() time.Time {
 	switch {
-	case h.actionEnded || h.killed:
-		return h.due()
-	case h.lost:
-		return earlier(h.due(), h.killBy())
+	case t.actionEnded || t.killSent:
+		return t.renewalDue()
+	case t.termSent:
+		return earlier(t.renewalDue(), t.lease.killBy())
 	default:
-		return earlier(h.due(), h.endBy())
+		return earlier(t.renewalDue(), t.lease.endBy())
 	}
+}
+
+// terminate sends SIGTERM to the action, unless the lease was the reason of an earlier SIGTERM. It reports whether it did.
+func (t *trackedLease) terminate(why *lostError) bool {
+	if t.termSent {
+		return false
+	}
+	t.termSent = true
+	t.attempt.end(why)
+	return true
+}
+
+// kill sends SIGKILL to the action.
+func (t *trackedLease) kill() {
+	t.killSent = true
+	t.attempt.kill()
+}
+
+func (t *trackedLease) logAttrs(more ...any) []any {
+	return append([]any{"execution", t.attempt.id.Execution, "attempt", t.attempt.id.Attempt}, more...)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -98,9 +118,9 @@ func newRenewer(claims Claims, cfg Config, log *slog.Logger) *renewer {
 // the worker starts no process under it.
 func (r *renewer) hold(a *attempt, l lease) {
 	r.mu.Lock()
-	h := &trackedLease{attempt: a, lease: l, sentAt: l.from}
-	r.leases[a.id] = h
-	r.guard(h, time.Now())
+	t := &trackedLease{attempt: a, lease: l, sentAt: l.from}
+	r.leases[a.id] = t
+	r.guard(t, time.Now())
 	r.mu.Unlock()
 	r.wake()
 }
@@ -117,8 +137,8 @@ func (r *renewer) wake() {
 func (r *renewer) actionEnded(a *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if h, ok := r.leases[a.id]; ok {
-		h.actionEnded = true
+	if t, ok := r.leases[a.id]; ok {
+		t.actionEnded = true
 	}
 }
 
@@ -159,19 +179,19 @@ func (r *renewer) check(now time.Time) (attempts []attune.AttemptID, timeout tim
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	due, timeout := false, r.timeout
-	for _, h := range r.leases {
-		r.guard(h, now)
-		due = due || !now.Before(h.due())
-		timeout = min(timeout, h.period())
+	for _, t := range r.leases {
+		r.guard(t, now)
+		due = due || !now.Before(t.renewalDue())
+		timeout = min(timeout, t.lease.period())
 	}
 	if due {
 		attempts = slices.SortedFunc(maps.Keys(r.leases), compareAttempts)
 	}
-	for _, h := range r.leases {
+	for _, t := range r.leases {
 		if due {
-			h.sentAt = now
+			t.sentAt = now
 		}
-		if at := h.next(); next.IsZero() || at.Before(next) {
+		if at := t.nextCheck(); next.IsZero() || at.Before(next) {
 			next = at
 		}
 	}
@@ -184,28 +204,24 @@ func compareAttempts(a, b attune.AttemptID) int {
 
 // guard ends the action of a lease that was not renewed for too long. After a pause of the whole worker, it sends SIGTERM
 // and SIGKILL together.
-func (r *renewer) guard(h *trackedLease, now time.Time) {
-	if h.actionEnded {
+func (r *renewer) guard(t *trackedLease, now time.Time) {
+	if t.actionEnded {
 		return
 	}
-	if !now.Before(h.endBy()) {
-		r.lose(h, "the lease ran out: no renewal was answered for %s", now.Sub(h.from).Round(time.Millisecond))
+	if !now.Before(t.lease.endBy()) {
+		r.endBeforeExpiry(t, now)
 	}
-	if !now.Before(h.killBy()) {
-		h.killed = true
-		h.kill()
+	if !now.Before(t.lease.killBy()) {
+		t.kill()
 	}
 }
 
-// lose sends SIGTERM to the action, once.
-func (r *renewer) lose(h *trackedLease, format string, args ...any) {
-	if h.lost {
-		return
+// endBeforeExpiry sends SIGTERM to an action whose lease may expire soon: no renewal was answered.
+func (r *renewer) endBeforeExpiry(t *trackedLease, now time.Time) {
+	why := &lostError{why: fmt.Sprintf("the lease was not renewed: no reply for %s", now.Sub(t.lease.from).Round(time.Millisecond))}
+	if t.terminate(why) {
+		r.log.Error("lease not renewed, ending the execution before the lease expires", t.logAttrs("error", why)...)
 	}
-	h.lost = true
-	why := &lostError{why: fmt.Sprintf(format, args...)}
-	r.log.Error("lease lost, ending the execution", "execution", h.id.Execution, "attempt", h.id.Attempt, "error", why)
-	h.end(why)
 }
 
 // renew sends one renewal. If there is no reply, run sends the next renewal when it is due.
@@ -230,13 +246,13 @@ func (r *renewer) applyReply(sentAt time.Time, attempts []attune.AttemptID, repl
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range attempts {
-		h, ok := r.leases[id]
+		t, ok := r.leases[id]
 		switch {
 		case !ok:
 		case slices.Contains(reply.Lost, id):
-			r.revoke(h)
-		case renewed.length > 0 && sentAt.After(h.from):
-			h.lease = renewed
+			r.revoke(t)
+		case renewed.length > 0 && sentAt.After(t.lease.from):
+			t.lease = renewed
 		}
 	}
 }
@@ -244,12 +260,15 @@ func (r *renewer) applyReply(sentAt time.Time, attempts []attune.AttemptID, repl
 // revoke drops a lease that the bridge declared lost. Another worker may already run the execution, so the action gets no
 // time to end. If the action has ended, the worker still reports its outcome: the receiver of the report decides whether
 // the report counts.
-func (r *renewer) revoke(h *trackedLease) {
-	delete(r.leases, h.id)
-	if h.actionEnded {
-		r.log.Info("lease lost before the report was confirmed", "execution", h.id.Execution, "attempt", h.id.Attempt)
+func (r *renewer) revoke(t *trackedLease) {
+	delete(r.leases, t.attempt.id)
+	if t.actionEnded {
+		r.log.Info("lease lost before the report was confirmed", t.logAttrs()...)
 		return
 	}
-	r.lose(h, "the lease was lost: it expired, or the execution was ended without its worker")
-	h.kill()
+	why := &lostError{why: "the lease was lost: it expired, or the execution was ended without its worker"}
+	if t.terminate(why) {
+		r.log.Error("lease lost, killing the execution", t.logAttrs("error", why)...)
+	}
+	t.kill()
 }

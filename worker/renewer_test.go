@@ -30,14 +30,14 @@ func TestRenewer_Ends(t *testing.T) {
 				<-ctx.Done()
 				return attune.ExecutionRenewReply{}, ctx.Err()
 			},
-			ended: 45 * s, killed: 56*s + 250*time.Millisecond, why: "the lease ran out: no renewal was answered for 45s",
+			ended: 45 * s, killed: 56*s + 250*time.Millisecond, why: "the lease was not renewed: no reply for 45s",
 			sent: []time.Duration{10 * s, 20 * s, 30 * s, 40 * s, 50 * s, 60 * s}},
 		"a lease ends when every renewal fails at once": {length: minute, answer: noReply,
-			ended: 45 * s, killed: 56*s + 250*time.Millisecond, why: "the lease ran out: no renewal was answered for 45s",
+			ended: 45 * s, killed: 56*s + 250*time.Millisecond, why: "the lease was not renewed: no reply for 45s",
 			sent: []time.Duration{10 * s, 20 * s, 30 * s, 40 * s, 50 * s, 60 * s}},
 		"a reply without a lease renews nothing": {length: minute,
 			answer: func(context.Context, int) (attune.ExecutionRenewReply, error) { return renewed(0) },
-			ended:  45 * s, killed: 56*s + 250*time.Millisecond, why: "the lease ran out: no renewal was answered for 45s"},
+			ended:  45 * s, killed: 56*s + 250*time.Millisecond, why: "the lease was not renewed: no reply for 45s"},
 		"a lease that is renewed never ends": {length: minute,
 			answer: func(context.Context, int) (attune.ExecutionRenewReply, error) { return renewed(minute) },
 			ended:  never, killed: never,
@@ -59,7 +59,7 @@ func TestRenewer_Ends(t *testing.T) {
 				<-time.After(9 * s)
 				return renewed(minute)
 			},
-			ended: 55 * s, killed: 66*s + 250*time.Millisecond, why: "the lease ran out: no renewal was answered for 45s"},
+			ended: 55 * s, killed: 66*s + 250*time.Millisecond, why: "the lease was not renewed: no reply for 45s"},
 		"an attempt that the reply lists as lost ends at once": {length: minute,
 			answer: func(_ context.Context, n int) (attune.ExecutionRenewReply, error) {
 				if n == 1 {
@@ -85,7 +85,7 @@ func TestRenewer_Ends(t *testing.T) {
 				<-ctx.Done()
 				return attune.ExecutionRenewReply{}, ctx.Err()
 			},
-			ended: 45 * minute, killed: 56*minute + 15*s, why: "the lease ran out: no renewal was answered for 45m0s",
+			ended: 45 * minute, killed: 56*minute + 15*s, why: "the lease was not renewed: no reply for 45m0s",
 			sent: []time.Duration{10 * minute, 20 * minute, 30 * minute}},
 		"a renewal of a short lease waits for a sixth of the lease": {length: 12 * s,
 			answer: func(ctx context.Context, _ int) (attune.ExecutionRenewReply, error) {
@@ -95,15 +95,15 @@ func TestRenewer_Ends(t *testing.T) {
 				<-ctx.Done()
 				return attune.ExecutionRenewReply{}, ctx.Err()
 			},
-			ended: 9 * s, killed: 11*s + 250*time.Millisecond, why: "the lease ran out: no renewal was answered for 9s",
+			ended: 9 * s, killed: 11*s + 250*time.Millisecond, why: "the lease was not renewed: no reply for 9s",
 			sent: []time.Duration{2 * s, 4 * s, 6 * s, 8 * s, 10 * s}},
 		"the time of a slow claim counts": {length: minute, ago: 9 * s, answer: noReply,
-			ended: 36 * s, killed: 47*s + 250*time.Millisecond, why: "the lease ran out: no renewal was answered for 45s",
+			ended: 36 * s, killed: 47*s + 250*time.Millisecond, why: "the lease was not renewed: no reply for 45s",
 			sent: []time.Duration{1 * s, 11 * s}},
 		"an attempt whose claim took too long is ended at once": {length: minute, ago: 46 * s, answer: noReply,
-			killed: 10*s + 250*time.Millisecond, why: "the lease ran out: no renewal was answered for 46s"},
+			killed: 10*s + 250*time.Millisecond, why: "the lease was not renewed: no reply for 46s"},
 		"an attempt whose lease is already over is killed at once": {length: minute, ago: time.Hour, answer: noReply,
-			why: "the lease ran out: no renewal was answered for 1h0m0s"},
+			why: "the lease was not renewed: no reply for 1h0m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,8 @@ func (t *tally) Handle(_ context.Context, record slog.Record) error {
 	name := map[string]string{
 		"claim refused, request dropped":                                    "refused",
 		"request was delivered again and dropped":                           "duplicate",
-		"lease lost, ending the execution":                                  "lost",
+		"lease not renewed, ending the execution before the lease expires":  "unrenewed",
+		"lease lost, killing the execution":                                 "lost",
 		"worker stopped before it could publish the report of an execution": "unreported",
 	}[record.Message]
 	if record.Message == "execution ended" {

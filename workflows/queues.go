@@ -55,7 +55,7 @@ func (q *QueueClient) Acquire(ctx context.Context, admission attune.Admission) e
 	})
 }
 
-// SetPolicy sends a policy to a queue. A queue with a newer policy ignores it.
+// SetPolicy sends a policy to a queue, in an acquire signal without tickets. A queue with a newer policy ignores it.
 func (q *QueueClient) SetPolicy(ctx context.Context, key attune.QueueKey, policy attune.QueuePolicy) error {
 	return q.signal(ctx, key, SignalAcquire, AcquireSignal{Policy: policy})
 }

@@ -30,7 +30,7 @@ Exit code 0: no problem, though there may be notes and warnings. Exit code 1: a 
 	r := bindRemote(cmd)
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := r.client()
+		c, err := r.connect()
 		if err != nil {
 			return err
 		}

@@ -4,11 +4,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/attune-go/attune/internal/config"
 )
+
+// healthTimeout bounds the request: a health check of a container must not hang.
+const healthTimeout = 5 * time.Second
 
 func newHealth() *cobra.Command {
 	cmd := &cobra.Command{
@@ -17,19 +22,27 @@ func newHealth() *cobra.Command {
 		Long:  "Check that a running attune is ready, and print its response. Exit code 0: ready. Exit code 1: not ready, or no response.",
 		Args:  usage(cobra.NoArgs),
 	}
-	base := cmd.Flags().String("url", "http://127.0.0.1:8080", "URL of attune's API")
+	r := bindURL(cmd)
 	live := cmd.Flags().Bool("live", false, "check only that the process is up")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		url := strings.TrimSuffix(*base, "/") + "/readyz"
+		cfg, err := config.Load(r.flags, os.LookupEnv)
+		if err != nil {
+			return settingsError(err)
+		}
+		url, err := r.base(cfg)
+		if err != nil {
+			return err
+		}
 		if *live {
-			url = strings.TrimSuffix(*base, "/") + "/livez"
+			url += "/livez"
+		} else {
+			url += "/readyz"
 		}
 		request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, url, nil)
 		if err != nil {
-			return usageError{fmt.Errorf("--url %q: %w", *base, err)}
+			return usageError{fmt.Errorf("URL %q: %w", url, err)}
 		}
-		client := http.Client{Timeout: 5 * time.Second}
-		response, err := client.Do(request)
+		response, err := (&http.Client{Timeout: healthTimeout}).Do(request)
 		if err != nil {
 			return fmt.Errorf("request %s: %w", url, err)
 		}

@@ -21,10 +21,18 @@ func newQueue() *cobra.Command {
 }
 
 func newQueueList(r *remote) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the queues that have been used, with their counts", Args: usage(cobra.NoArgs)}
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the queues that have been used, with their counts",
+		Long: `List the queues that have been used, with their counts.
+
+WAITING and ACTIVE count the enforcements that wait in line and that hold a slot. The other counts are of all time: ADMITTED counts
+the places in line, RELEASED the slots given back, and DROPPED the enforcements that left the line without a slot. A retry at the
+back of the line gives its slot back and takes another place, so it counts again.`,
+		Args: usage(cobra.NoArgs),
+	}
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := r.client()
+		c, err := r.connect()
 		if err != nil {
 			return err
 		}
@@ -36,7 +44,7 @@ func newQueueList(r *remote) *cobra.Command {
 			return writeJSON(cmd.OutOrStdout(), append([]attune.QueueStats{}, queues...))
 		}
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "QUEUE\tWAITING\tACTIVE\tLIMIT\tACCEPTED\tEXECUTED\tDROPPED")
+		_, _ = fmt.Fprintln(table, "QUEUE\tWAITING\tACTIVE\tLIMIT\tADMITTED\tRELEASED\tDROPPED")
 		for _, q := range queues {
 			_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", q.Queue,
 				q.QueueLength, q.ActiveCount, q.MaxConcurrent, q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)

@@ -127,7 +127,7 @@ func TestQueueList(t *testing.T) {
 	code, stdout, stderr := attuneQueue(t, newAttuneAPI(), "list")
 	require.Zero(t, code, stderr)
 	require.Equal(t, []string{
-		"QUEUE", "WAITING", "ACTIVE", "LIMIT", "ACCEPTED", "EXECUTED", "DROPPED", "shop.deploy", "1", "0", "1", "2", "1", "0",
+		"QUEUE", "WAITING", "ACTIVE", "LIMIT", "ADMITTED", "RELEASED", "DROPPED", "shop.deploy", "1", "0", "1", "2", "1", "0",
 	}, strings.Fields(stdout))
 }
 
@@ -141,8 +141,8 @@ limit      1, manual override until 2030-01-02 13:00:00
 active     0 of 1
 waiting    1, the first for 1m30s
 parked     2, waiting for a person
-accepted   2
-executed   1
+admitted   2
+released   1
 dropped    0
 pace       2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
 hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00)
@@ -150,7 +150,7 @@ empty in   about 2s (1s to 3s), without new arrivals
 
 POLICY 3         VALUE   FROM
 limit            2       pack shop
-max_queued       50      default: 60 from the next accepted enforcement on
+max_queued       50      default: 60 from the next admitted enforcement on
 overflow         reject  default
 queue_timeout    1h0m0s  action shop.deploy
 max_attempts     3       global

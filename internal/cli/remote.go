@@ -23,17 +23,22 @@ type remote struct {
 	flags *pflag.FlagSet
 }
 
-// bindRemote gives cmd and its subcommands the flags for the URL of the API and its token.
-func bindRemote(cmd *cobra.Command) *remote {
+// bindURL gives cmd and its subcommands the flags for the URL of the API and for the settings.
+func bindURL(cmd *cobra.Command, settings ...string) *remote {
 	flags := cmd.PersistentFlags()
 	return &remote{
 		url:   flags.String("url", "", "URL of attune's API; default: http:// and http.addr ["+urlEnv+"]"),
-		flags: config.Bind(flags, "http.token"),
+		flags: config.Bind(flags, settings...),
 	}
 }
 
-// client returns a client of the API. Call it after the flags are parsed. Missing or wrong flags are usage errors.
-func (r *remote) client() (*client.Client, error) {
+// bindRemote gives cmd and its subcommands the flags for the URL of the API and its token.
+func bindRemote(cmd *cobra.Command) *remote {
+	return bindURL(cmd, "http.token")
+}
+
+// connect returns a client of the API. Call it after the flags are parsed. Missing or wrong flags are usage errors.
+func (r *remote) connect() (*client.Client, error) {
 	cfg, err := config.Load(r.flags, os.LookupEnv)
 	if err != nil {
 		return nil, settingsError(err)
@@ -41,18 +46,27 @@ func (r *remote) client() (*client.Client, error) {
 	if !cfg.APIToken.IsSet() {
 		return nil, usageError{errors.New("the API needs a token: set ATTUNE_API_TOKEN or --api-token-file")}
 	}
+	base, err := r.base(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(base, cfg.APIToken.Reveal()), nil
+}
+
+// base returns the URL of the API, without a slash at its end. A flag or variable that is no URL is a usage error.
+func (r *remote) base(cfg config.Config) (string, error) {
 	base, source := *r.url, "--url"
 	if base == "" {
 		base, source = os.Getenv(urlEnv), urlEnv
 	}
 	if base == "" {
-		return client.New("http://"+dialable(cfg.HTTPAddr), cfg.APIToken.Reveal()), nil
+		return "http://" + dialable(cfg.HTTPAddr), nil
 	}
 	parsed, err := url.Parse(base)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
-		return nil, usageError{errors.New(source + ": use a URL such as http://127.0.0.1:8080")}
+		return "", usageError{errors.New(source + ": use a URL such as http://127.0.0.1:8080")}
 	}
-	return client.New(strings.TrimSuffix(base, "/"), cfg.APIToken.Reveal()), nil
+	return strings.TrimSuffix(base, "/"), nil
 }
 
 // dialable turns a listen address into an address to connect to: for an unspecified host (0.0.0.0), that is 127.0.0.1.

@@ -40,7 +40,7 @@ func newQueueShow(r *remote) *cobra.Command {
 		if *lines < 1 || *lines > attune.MaxPageLimit {
 			return usageError{fmt.Errorf("--lines %d: use 1 to %d", *lines, attune.MaxPageLimit)}
 		}
-		c, err := r.client()
+		c, err := r.connect()
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (s shownQueue) printCounts(w io.Writer) {
 	if q.Parked > 0 {
 		_, _ = fmt.Fprintf(w, "\nparked\t%d, waiting for a person", q.Parked)
 	}
-	_, _ = fmt.Fprintf(w, "\naccepted\t%d\nexecuted\t%d\ndropped\t%d\n", q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
+	_, _ = fmt.Fprintf(w, "\nadmitted\t%d\nreleased\t%d\ndropped\t%d\n", q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
 	_, _ = fmt.Fprintf(w, "pace\t%.1f a minute in the last minute, %.1f in the last 5, %.1f in the last 60\n",
 		q.Throughput.Minute, q.Throughput.Five, q.Throughput.Hour)
 	if hold := q.HoldTime; hold != nil {
@@ -144,7 +144,7 @@ func (s shownQueue) printPolicy(w io.Writer) {
 	for _, field := range s.Queue.Policy.Fields {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s", field.Name, plain(field.Value), field.From)
 		if field.Next != nil {
-			_, _ = fmt.Fprintf(w, ": %s from the next accepted enforcement on", plain(field.Next))
+			_, _ = fmt.Fprintf(w, ": %s from the next admitted enforcement on", plain(field.Next))
 		}
 		_, _ = fmt.Fprintln(w)
 	}

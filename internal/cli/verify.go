@@ -28,8 +28,8 @@ func newQueueVerify(r *remote) *cobra.Command {
 		Use: "verify [KEY]", Short: "Verify from the stored rows that queues kept their promises",
 		Long: `Read the stored rows of one queue, or of all queues that have been used, and verify that
 
-  - no accepted enforcement was lost,
-  - grants were decided in the order of acceptance, each ticket at most once,
+  - no admitted enforcement was lost,
+  - grants were decided in the order of admission, each ticket at most once,
   - no grant was decided while the limit was reached or the queue was paused,
   - every slot was given back,
   - the counts are right.
@@ -44,7 +44,7 @@ Exit code 0: every promise was kept. Exit code 1: a promise was broken, or a que
 	}
 	timeout := cmd.Flags().Duration("patience", 10*time.Second, "how long to retry while a queue changes during the reading")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := r.client()
+		c, err := r.connect()
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	line("tickets", n.Tickets, fmt.Sprintf("waiting %d, active %d, executed %d, dropped %d", n.Waiting, n.Active, n.Executed, n.Dropped))
 	lineIfAny("retried", n.Retried, "tickets that gave their slot back and went to the back of the line")
 	lineIfAny("parked", n.Parked, "tickets that wait for a person")
-	lineIfAny("unaccepted", n.Unaccepted, "enforcements on their way to the queue, or rejected before the queue accepted them")
+	lineIfAny("not admitted", n.Unaccepted, "enforcements on their way to the queue, or rejected before that")
 	line("grants", n.Grants, fmt.Sprintf("slots given back %d", n.Released))
 	line("most active", n.MostActive, "at once")
 	if n.Generations > 1 {

@@ -95,7 +95,7 @@ func measure(ctx context.Context, c *client.Client, config Config, expected map[
 		measures = append(measures, MeasureQueue(rows, executions))
 	}
 	if missing > 0 {
-		return nil, fmt.Errorf("%d enforcements that the API had accepted have no row", missing)
+		return nil, fmt.Errorf("%d enforcements that the API had recorded have no row", missing)
 	}
 	return measures, nil
 }

@@ -110,7 +110,7 @@ func TestRun(t *testing.T) {
 		a.rows, a.executions = finished()
 		a.unlisted = 1
 		_, _, err := a.run(t, time.Minute)
-		require.ErrorContains(t, err, "1 enforcements that the API had accepted have no row")
+		require.ErrorContains(t, err, "1 enforcements that the API had recorded have no row")
 	})
 
 	t.Run("no enforcement ends", func(t *testing.T) {

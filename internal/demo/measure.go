@@ -18,7 +18,7 @@ type Measure struct {
 	Outcomes   map[string]int // count by status of the execution, or of an enforcement without execution
 	MaxActive  int            // highest number of slots held at the same time
 	Inversions int            // grants out of order
-	Wait       Quantiles      // from acceptance to grant
+	Wait       Quantiles      // from admission to grant
 	HandOver   Quantiles      // from the end of an execution to the start of the next, while a ticket waited
 	Violations []string       // broken promises
 }

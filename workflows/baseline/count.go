@@ -63,7 +63,8 @@ func (c *Count) Time(ctx context.Context, n, starters int, start func(context.Co
 		elapsed = time.Since(begun)
 		return err
 	})
-	return elapsed, group.Wait()
+	err := group.Wait() // the second function sets elapsed
+	return elapsed, err
 }
 
 // InParallel calls do n times from the given number of goroutines. It stops at the first error and returns it.

@@ -20,7 +20,7 @@ type ParkedEnforcements interface {
 
 type changeEnforcementInput struct {
 	ID   int64 `path:"id" minimum:"1" doc:"The enforcement's id"`
-	Body *Change
+	Body *Attribution
 }
 
 func (s *Server) registerEnforcementControl() {
@@ -36,9 +36,10 @@ func (s *Server) registerEnforcementControl() {
 	}, s.retryEnforcement)
 }
 
-// cancelEnforcement cancels a waiting or parked enforcement. When a grant comes at the same time, the queue decides which of
-// the two was first.
-func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*response[attune.QueueStatus], error) {
+// cancelEnforcement cancels a waiting or parked enforcement, and responds with the enforcement. When a grant comes at the same
+// time, the queue decides which of the two was first. The cancel is the last step that can fail: an error means that nothing
+// was cancelled, or that a repeated request is needed to find out.
+func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInput) (*response[EnforcementSummary], error) {
 	id := attune.EnforcementID(in.ID)
 	author, err := in.Body.author(ctx)
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 	switch found.Status {
 	case attune.EnforcementQueued:
 	case attune.EnforcementParked:
-		return s.giveUp(ctx, found, author)
+		return s.giveUp(ctx, id, author)
 	case attune.EnforcementCreated:
 		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has not reached its queue yet: try again in a moment", id)
 	case attune.EnforcementGranted:
@@ -59,29 +60,34 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 	default:
 		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has ended: it is %s", id, found.Status)
 	}
-	ticket := attune.Ticket{Enforcement: id, Sequence: found.Sequence}
-	if found.QueuedAt != nil {
-		ticket.EnqueuedAt = *found.QueuedAt
+	return s.cancelWaiting(ctx, found, author)
+}
+
+// cancelWaiting takes a waiting enforcement out of its queue. The response has the status and the reason that the queue has
+// recorded, and no time of the end: only the row has it.
+func (s *Server) cancelWaiting(
+	ctx context.Context, waiting attune.Enforcement, author attune.Author,
+) (*response[EnforcementSummary], error) {
+	ticket := attune.Ticket{Enforcement: waiting.ID, Sequence: waiting.Sequence}
+	if waiting.QueuedAt != nil {
+		ticket.EnqueuedAt = *waiting.QueuedAt
 	}
-	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, author)
-	return &response[attune.QueueStatus]{Body: status}, err
+	if _, err := s.deps.Control.CancelTicket(ctx, waiting.Queue, ticket, author); err != nil {
+		return nil, err
+	}
+	waiting.Status, waiting.Reason = attune.EnforcementCancelled, attune.ReasonCancelled
+	return &response[EnforcementSummary]{Body: summarizeEnforcement(waiting)}, nil
 }
 
 // giveUp ends a parked enforcement. It sends nothing to the queue: the queue got the slot back when the enforcement was parked.
-func (s *Server) giveUp(ctx context.Context, parked attune.Enforcement, author attune.Author) (*response[attune.QueueStatus], error) {
-	if _, err := s.deps.Enforcements.GiveUp(ctx, parked.ID, author); err != nil {
-		return nil, err
-	}
-	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", parked.ID, "author", author.Who(), "note", author.Note,
-		"request_id", requestInfoOf(ctx).id)
-	detail, _, err := s.deps.Queues.Detail(ctx, parked.Queue, 0)
+func (s *Server) giveUp(ctx context.Context, id attune.EnforcementID, author attune.Author) (*response[EnforcementSummary], error) {
+	ended, err := s.deps.Enforcements.GiveUp(ctx, id, author)
 	if err != nil {
 		return nil, err
 	}
-	return &response[attune.QueueStatus]{Body: attune.QueueStatus{
-		Queue: parked.Queue, Mode: detail.Stats.Mode, Limit: detail.Stats.MaxConcurrent, Override: detail.Override,
-		Active: int(detail.Stats.ActiveCount), Waiting: int(detail.Stats.QueueLength),
-	}}, nil
+	s.logger.InfoContext(ctx, "a parked enforcement was given up", "enforcement", id, "author", author.Who(), "note", author.Note,
+		"request_id", requestInfoOf(ctx).id)
+	return &response[EnforcementSummary]{Body: summarizeEnforcement(ended)}, nil
 }
 
 func (s *Server) retryEnforcement(ctx context.Context, in *changeEnforcementInput) (*response[EnforcementSummary], error) {

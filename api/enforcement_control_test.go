@@ -63,16 +63,18 @@ func TestCancelParked(t *testing.T) {
 		require.Equal(t, samAuthor, author)
 		require.Equal(t, attune.EnforcementID(11), id)
 		given = true
-		return attune.Enforcement{ID: id, Status: attune.EnforcementExecuted}, nil
+		return attune.Enforcement{
+			ID: id, Event: 7, Action: "shop.deploy", ActionID: 4, Status: attune.EnforcementExecuted, Queue: "shop.deploy", Sequence: 4,
+			GrantNumber: 3, CreatedAt: noon, FinishedAt: &noon,
+		}, nil
 	}
-	b.details.detail = func(key attune.QueueKey, first int) (attune.QueueDetail, error) {
-		require.Equal(t, attune.QueueKey("shop.deploy"), key)
-		require.Zero(t, first)
-		return deployDetail(), nil
-	}
+	b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) { return attune.QueueDetail{}, errDown }
 	recorder := b.do(t, post("/api/v1/enforcements/11/cancel", sam))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
-	requireJSON(t, `{"queue": "shop.deploy", "mode": "open", "limit": 2, "active": 2, "waiting": 3, "changes": 0}`, recorder)
+	requireJSON(t, `{
+		"id": 11, "event_id": 7, "action": "shop.deploy", "action_id": 4, "status": "executed", "queue": "shop.deploy", "sequence": 4,
+		"grant_number": 3, "created_at": "2030-01-02T12:00:00Z", "finished_at": "2030-01-02T12:00:00Z"
+	}`, recorder)
 	require.True(t, given)
 	require.Contains(t, b.log.String(), `enforcement=11 author="admin for sam"`)
 

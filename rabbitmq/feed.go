@@ -54,8 +54,8 @@ func (c ConsumerConfig) validate() error {
 	return nil
 }
 
-// intake takes batches of deliveries from a queue until its context ends, and opens a new channel when one is lost.
-type intake struct {
+// feed takes batches of deliveries from a queue until its context ends, and opens a new channel when one is lost.
+type feed struct {
 	conn     *Connection
 	name     string // for the log
 	maxBatch int
@@ -63,56 +63,56 @@ type intake struct {
 	logger   *slog.Logger
 	// queue returns the name of the queue, and declares the queue first if needed.
 	queue func(ch *channel) (string, error)
-	// process settles every delivery of batch on its own channel, or returns why it could not. After an error the intake
+	// process settles every delivery of batch on its own channel, or returns why it could not. After an error the feed
 	// drops the channel, and the broker delivers the unsettled messages again. ctx ends with the channel.
 	process func(ctx context.Context, batch []amqp.Delivery) error
 }
 
 // run returns when ctx ends.
-func (in *intake) run(ctx context.Context) {
-	retry.Loop(ctx, in.consume, func(err error, pause time.Duration) {
-		in.logger.Warn("stopped consuming", "queue", in.name, "error", err, "retry_in", pause)
+func (f *feed) run(ctx context.Context) {
+	retry.Loop(ctx, f.consume, func(err error, pause time.Duration) {
+		f.logger.Warn("stopped consuming", "queue", f.name, "error", err, "retry_in", pause)
 	})
 }
 
 // consume takes batches from one channel. It returns when the channel is lost or dropped.
-func (in *intake) consume(ctx context.Context) error {
-	ch, err := in.conn.open(ctx)
+func (f *feed) consume(ctx context.Context) error {
+	ch, err := f.conn.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer ch.discard()
 	ctx, cancel := ch.bind(ctx)
 	defer cancel()
-	deliveries, err := within(ctx, func() (<-chan amqp.Delivery, error) { return in.subscribe(ch) }, func(<-chan amqp.Delivery) {})
+	deliveries, err := within(ctx, func() (<-chan amqp.Delivery, error) { return f.subscribe(ch) }, func(<-chan amqp.Delivery) {})
 	if err != nil {
 		return ch.reason(err)
 	}
-	in.logger.Info("consuming", "queue", in.name)
-	pending := make(chan amqp.Delivery, prefetchBatches*in.maxBatch) // never full: the prefetch bounds the unacknowledged deliveries
+	f.logger.Info("consuming", "queue", f.name)
+	pending := make(chan amqp.Delivery, prefetchBatches*f.maxBatch) // never full: the prefetch bounds the unacknowledged deliveries
 	go func() {
 		defer close(pending)
 		for delivery := range deliveries {
 			pending <- delivery
 		}
 	}()
-	batches := batch.Collector[amqp.Delivery]{Max: in.maxBatch, Linger: in.linger}
+	batches := batch.Collector[amqp.Delivery]{Max: f.maxBatch, Linger: f.linger}
 	for {
 		batch := batches.Next(ctx, pending)
 		if len(batch) == 0 { // the broker delivers the rest of a lost channel again
 			return ch.reason(errSubscription)
 		}
-		if err := in.process(ctx, batch); err != nil {
+		if err := f.process(ctx, batch); err != nil {
 			return ch.reason(err)
 		}
 	}
 }
 
-func (in *intake) subscribe(ch *channel) (<-chan amqp.Delivery, error) {
-	if err := ch.Qos(prefetchBatches*in.maxBatch, 0, false); err != nil {
+func (f *feed) subscribe(ch *channel) (<-chan amqp.Delivery, error) {
+	if err := ch.Qos(prefetchBatches*f.maxBatch, 0, false); err != nil {
 		return nil, err
 	}
-	queue, err := in.queue(ch)
+	queue, err := f.queue(ch)
 	if err != nil {
 		return nil, err
 	}
