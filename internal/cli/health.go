@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,9 +19,9 @@ func newHealth() *cobra.Command {
 	base := cmd.Flags().String("url", "http://127.0.0.1:8080", "URL of attune's API")
 	live := cmd.Flags().Bool("live", false, "check only that the process is up")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		url := strings.TrimSuffix(*base, "/") + "/readyz"
+		url := withoutAPIPath(*base) + "/readyz"
 		if *live {
-			url = strings.TrimSuffix(*base, "/") + "/livez"
+			url = withoutAPIPath(*base) + "/livez"
 		}
 		request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, url, nil)
 		if err != nil {
@@ -31,7 +30,7 @@ func newHealth() *cobra.Command {
 		client := http.Client{Timeout: 5 * time.Second}
 		response, err := client.Do(request)
 		if err != nil {
-			return fmt.Errorf("request %s: %w", url, err)
+			return withAPIAdvice(fmt.Errorf("request %s: %w", url, err))
 		}
 		defer func() { _ = response.Body.Close() }()
 		body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))

@@ -127,7 +127,7 @@ func TestQueueList(t *testing.T) {
 	code, stdout, stderr := attuneQueue(t, newAttuneAPI(), "list")
 	require.Zero(t, code, stderr)
 	require.Equal(t, []string{
-		"QUEUE", "WAITING", "ACTIVE", "LIMIT", "ACCEPTED", "EXECUTED", "DROPPED", "shop.deploy", "1", "0", "1", "2", "1", "0",
+		"QUEUE", "MODE", "WAITING", "ACTIVE", "LIMIT", "ACCEPTED", "EXECUTED", "DROPPED", "shop.deploy", "open", "1", "0", "1", "2", "1", "0",
 	}, strings.Fields(stdout))
 }
 
@@ -137,7 +137,7 @@ func TestQueueShow(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.Empty(t, cmp.Diff(`queue      shop.deploy
 mode       open
-limit      1, manual override until 2030-01-02 13:00:00
+limit      1, manual override until 2030-01-02 13:00:00 UTC
 active     0 of 1
 waiting    1, the first for 1m30s
 parked     2, waiting for a person
@@ -145,30 +145,30 @@ accepted   2
 executed   1
 dropped    0
 pace       2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
-hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00)
+hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00 UTC)
 empty in   about 2s (1s to 3s), without new arrivals
 
-POLICY 3         VALUE   FROM
-limit            2       pack shop
-max_queued       50      default: 60 from the next accepted enforcement on
-overflow         reject  default
-queue_timeout    1h0m0s  action shop.deploy
-max_attempts     3       global
-retry_delay      1s      default
-retry_placement  hold    default
+POLICY (revision 3)  VALUE   FROM
+limit                2       pack shop
+max_queued           50      default: 60 from the next accepted enforcement on
+overflow             reject  default
+queue_timeout        1h0m0s  action shop.deploy
+max_attempts         3       global
+retry_delay          1s      default
+retry_placement      hold    default
 
 HOLDS  SEQUENCE  ENFORCEMENT  EXECUTION  ATTEMPT  STATUS   WORKER  FOR     LEASE  NEXT
 1      1         9            5          2        running  w1      1m1.5s  48s    Its worker ends it.
 2      2         10           0          0        -        -       3s      -      It is leaked.
 
-WAITS  SEQUENCE  ENFORCEMENT  ATTEMPT  SINCE                FOR
-1      3         12           1        2030-01-02 12:00:00  1m30s
+WAITS  SEQUENCE  ENFORCEMENT  ATTEMPT  SINCE                    FOR
+1      3         12           1        2030-01-02 12:00:00 UTC  1m30s
 
-GRANT  SEQUENCE  ENFORCEMENT  ATTEMPT  LIMIT  REQUESTED            HELD  OUTCOME
-1      1         11           1        1      2030-01-02 12:00:00  1s    succeeded
+GRANT  SEQUENCE  ENFORCEMENT  ATTEMPT  LIMIT  REQUESTED                HELD  OUTCOME
+1      1         11           1        1      2030-01-02 12:00:00 UTC  1s    succeeded
 
-CHANGE  AT                   BY   WHAT  FROM  TO      WHY
-1       2030-01-02 12:00:00  sam  mode  open  paused  freeze
+CHANGE  AT                       BY   WHAT  FROM  TO      WHY
+1       2030-01-02 12:00:00 UTC  sam  mode  open  paused  freeze
 `, stdout))
 
 	code, stdout, stderr = attuneQueue(t, newAttuneAPI(), "show", "shop.deploy", "--output", "json")
