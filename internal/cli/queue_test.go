@@ -27,6 +27,7 @@ type attuneAPI struct {
 	mu       sync.Mutex
 	changing int // how many more readings of the counts differ from the reading before
 	stats    attune.QueueStats
+	more     []attune.QueueStats // further queues of the list
 	tickets  []attune.Enforcement
 	grants   []api.Grant
 	changes  []api.QueueChange
@@ -59,7 +60,7 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Authorization") != "Bearer "+apiToken:
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.URL.Path == "/api/v1/queues":
-		body = api.List[attune.QueueStats]{Items: []attune.QueueStats{a.stats}}
+		body = api.List[attune.QueueStats]{Items: append([]attune.QueueStats{a.stats}, a.more...)}
 	case r.URL.Path == "/api/v1/queues/shop.deploy":
 		if a.changing > 0 {
 			a.changing--
@@ -88,7 +89,7 @@ func (a *attuneAPI) detail() api.Queue {
 			{Name: "limit", Value: json.RawMessage(`2`), From: "pack shop"},
 			{Name: "max_queued", Value: json.RawMessage(`50`), From: "default", Next: json.RawMessage(`60`)},
 			{Name: "overflow", Value: json.RawMessage(`"reject"`), From: "default"},
-			{Name: "queue_timeout", Value: json.RawMessage(`"1h0m0s"`), From: "action shop.deploy"},
+			{Name: "queue_timeout", Value: json.RawMessage(`"0s"`), From: "action shop.deploy"},
 			{Name: "max_attempts", Value: json.RawMessage(`3`), From: "global"},
 			{Name: "retry_delay", Value: json.RawMessage(`"1s"`), From: "default"},
 			{Name: "retry_placement", Value: json.RawMessage(`"hold"`), From: "default"},
@@ -152,7 +153,7 @@ POLICY (revision 3)  VALUE   FROM
 limit                2       pack shop
 max_queued           50      default: 60 from the next accepted enforcement on
 overflow             reject  default
-queue_timeout        1h0m0s  action shop.deploy
+queue_timeout        none    action shop.deploy
 max_attempts         3       global
 retry_delay          1s      default
 retry_placement      hold    default
