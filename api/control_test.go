@@ -123,7 +123,10 @@ func TestCancelEnforcement_Granted(t *testing.T) {
 			b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
 				return attune.Enforcement{ID: id, Status: attune.EnforcementGranted}, nil
 			}
-			b.executions.list = tt.executions
+			b.executions.list = func(filter attune.ExecutionFilter, _ attune.Page) ([]attune.Execution, error) {
+				require.EqualValues(t, 52, filter.Enforcement)
+				return tt.executions, nil
+			}
 			response := b.do(t, request{method: http.MethodPost, path: "/api/v1/enforcements/52/cancel"})
 			require.Equal(t, http.StatusConflict, response.Code, response.Body)
 			require.Contains(t, response.Body.String(), "enforcement 52 holds a slot already: "+tt.advice)
