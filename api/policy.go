@@ -31,8 +31,8 @@ const (
 
 	docRevision = "Grows with every change; 0 until the queue accepts its first enforcement"
 	docValue    = "Value in force"
-	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name>, global or default"
-	docNext     = "New value from the packs, if it differs. It comes into force when the queue accepts its next enforcement"
+	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name> or default"
+	docNext     = "New value from the packs, if it differs. It comes into force with the next start of a bridge or the next accepted enforcement"
 )
 
 func showPolicy(inForce attune.QueuePolicy, effective policy.Effective) QueuePolicy {
