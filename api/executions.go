@@ -33,7 +33,7 @@ type Journal interface {
 type Execution struct {
 	attune.Execution
 
-	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"Ended attempts that were to be retried, oldest first; an attempt that ended the execution is not among them"`
+	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"Ended attempts that were to be retried, oldest first"`
 	Changes  []attune.ExecutionChange  `json:"changes,omitempty" doc:"Manual changes of the execution, oldest first"`
 }
 

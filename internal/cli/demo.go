@@ -48,7 +48,8 @@ Exit code 0: every queue kept its order and its limit. Exit code 1: a queue did 
 			return settingsError(err)
 		}
 		if _, err := os.Stat(*pack); err != nil && !cmd.Flags().Changed("pack") {
-			return usageError{fmt.Errorf("there is no demo pack at %q: run attune demo in attune's source tree, or name the pack with --pack", *pack)}
+			return usageError{fmt.Errorf("there is no demo pack at %q: run attune demo in attune's source tree, "+
+				"or name the pack with --pack", *pack)}
 		}
 		return runDemo(cmd.Context(), cfg, *pack, *events, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}

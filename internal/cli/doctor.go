@@ -19,7 +19,8 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check a running attune and its services, and say how to fix problems",
 		Long: `Check a running attune and its services: versions, database tables, temporal workers, broker queues, dead letters, the
-outbox, stalled queues, leaked slots, overdue executions, manual overrides and parked enforcements. Each finding says what to do.
+outbox, stalled queues, leaked slots, overdue executions, manual overrides, parked enforcements and disabled rules. Each finding
+says what to do.
 
 The API process runs the checks, because it has the credentials of the services. This command needs only the API and its token.
 
