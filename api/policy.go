@@ -32,7 +32,7 @@ const (
 	docRevision = "Grows with every change; 0 until the queue accepts its first enforcement"
 	docValue    = "Value in force"
 	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name> or default"
-	docNext     = "New value from the packs, if it differs. It comes into force with the next start of a bridge or the next accepted enforcement"
+	docNext     = "New value from the packs, if it differs. In force from the next start of a bridge or the next accepted enforcement on"
 )
 
 func showPolicy(inForce attune.QueuePolicy, effective policy.Effective) QueuePolicy {
