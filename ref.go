@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Ref names a trigger, action or rule as "<pack>.<name>", for example "github.push".
+// Ref names a trigger, action or rule as "<pack>.<name>", for example "demo.push".
 //
 // Pack and name each start with a lower-case letter and continue with lower-case letters, digits, '_' or '-'. The name may
 // contain dots ("core.timer.interval"). A Ref is at most 200 bytes long.

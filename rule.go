@@ -43,6 +43,12 @@ type RuleChange struct {
 	To   RuleSwitch `json:"to"` // never the same as From
 }
 
+// DisabledRule is a declared rule that a person has disabled since its pack was last installed.
+type DisabledRule struct {
+	Rule   Ref
+	Change RuleChange // the change that disabled it
+}
+
 // Decision is an enforcement that is not yet recorded: a rule matched an event, or its criteria or templates failed. A rule
 // with criteria that yield false makes no decision.
 type Decision struct {

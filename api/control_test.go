@@ -113,6 +113,33 @@ func TestQueueControl_Refused(t *testing.T) {
 	}
 }
 
+// The answer for an enforcement that holds a slot names the request that ends its execution.
+func TestCancelEnforcement_Granted(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		executions []attune.Execution
+		advice     string
+	}{
+		"the execution exists":        {[]attune.Execution{{ID: 51}}, "cancel its execution with POST /api/v1/executions/51/cancel"},
+		"the execution is on its way": {nil, "its execution is about to be created: try again in a moment"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupControl(t)
+			b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
+				return attune.Enforcement{ID: id, Status: attune.EnforcementGranted}, nil
+			}
+			b.executions.list = func(filter attune.ExecutionFilter, _ attune.Page) ([]attune.Execution, error) {
+				require.EqualValues(t, 52, filter.Enforcement)
+				return tt.executions, nil
+			}
+			response := b.do(t, request{method: http.MethodPost, path: "/api/v1/enforcements/52/cancel"})
+			require.Equal(t, http.StatusConflict, response.Code, response.Body)
+			require.Contains(t, response.Body.String(), "enforcement 52 holds a slot already: "+tt.advice)
+		})
+	}
+}
+
 func TestCancelEnforcement(t *testing.T) {
 	t.Parallel()
 	for status, code := range map[attune.EnforcementStatus]int{

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -56,7 +57,7 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 	case attune.EnforcementCreated:
 		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has not reached its queue yet: try again in a moment", id)
 	case attune.EnforcementGranted:
-		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d holds a slot already: cancel its execution", id)
+		return nil, s.refuseGranted(ctx, id)
 	default:
 		return nil, attune.Errorf(attune.CodeConflict, "enforcement %d has ended: it is %s", id, found.Status)
 	}
@@ -77,6 +78,19 @@ func (s *Server) cancelWaiting(
 	}
 	waiting.Status, waiting.Reason = attune.EnforcementCancelled, attune.ReasonCancelled
 	return &response[EnforcementSummary]{Body: summarizeEnforcement(waiting)}, nil
+}
+
+// refuseGranted returns the error for the cancel of an enforcement that holds a slot. It names the request that ends its execution.
+func (s *Server) refuseGranted(ctx context.Context, id attune.EnforcementID) error {
+	execution, err := s.executionOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	advice := "its execution is about to be created: try again in a moment"
+	if execution != nil {
+		advice = fmt.Sprintf("cancel its execution with POST /api/v1/executions/%d/cancel", execution.ID)
+	}
+	return attune.Errorf(attune.CodeConflict, "enforcement %d holds a slot already: %s", id, advice)
 }
 
 // giveUp ends a parked enforcement. It sends nothing to the queue: the queue got the slot back when the enforcement was parked.

@@ -28,7 +28,7 @@ type EventReader interface {
 
 // EventRequest is the body of POST /api/v1/events.
 type EventRequest struct {
-	Trigger  attune.Ref      `json:"trigger" doc:"The kind of event, for example github.push"`
+	Trigger  attune.Ref      `json:"trigger" doc:"The kind of event, for example demo.push"`
 	Payload  json.RawMessage `json:"payload" doc:"A JSON object that fits the trigger's schema, at most 512 KiB"`
 	DedupKey string          `json:"dedup_key,omitempty" doc:"The same key and trigger return the same event; at most 255 bytes"`
 }

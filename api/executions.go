@@ -22,7 +22,8 @@ type Executions interface {
 
 // Journal reads the history of an execution. An execution that does not exist has an empty history.
 type Journal interface {
-	// Attempts returns the ended attempts that were not the last, oldest first.
+	// Attempts returns the ended attempts after which attune decided to retry, oldest first. The last attempt is among them if no
+	// other attempt has begun since.
 	Attempts(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionAttempt, error)
 	// Changes returns the manual changes of the execution, oldest first.
 	Changes(ctx context.Context, id attune.ExecutionID) ([]attune.ExecutionChange, error)
@@ -32,7 +33,7 @@ type Journal interface {
 type Execution struct {
 	attune.Execution
 
-	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"Ended attempts that were not the last, oldest first"`
+	Attempts []attune.ExecutionAttempt `json:"attempts,omitempty" doc:"Ended attempts that were to be retried, oldest first"`
 	Changes  []attune.ExecutionChange  `json:"changes,omitempty" doc:"Manual changes of the execution, oldest first"`
 }
 

@@ -31,8 +31,8 @@ const (
 
 	docRevision = "Grows with every change; 0 until the first enforcement is admitted to the queue"
 	docValue    = "Value in force"
-	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name>, global or default"
-	docNext     = "New value from the packs, if it differs. It comes into force when the next enforcement is admitted to the queue"
+	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name> or default"
+	docNext     = "New value from the packs, if it differs. In force from the next start of a bridge or the next admitted enforcement on"
 )
 
 func showPolicy(inForce attune.QueuePolicy, effective policy.Effective) QueuePolicy {

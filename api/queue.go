@@ -31,7 +31,7 @@ type Queue struct {
 // QueueLimit is the limit in force and its origin.
 type QueueLimit struct {
 	InForce int        `json:"in_force"`
-	From    string     `json:"from" doc:"by hand (a manual override), or a scope: action <ref>, pack <name>, global or default"`
+	From    string     `json:"from" doc:"by hand (a manual override), action <ref>, pack <name> or default"`
 	Until   *time.Time `json:"until,omitempty" doc:"When a manual override ends; absent when the override stays until it is cleared"`
 }
 

@@ -37,6 +37,11 @@ type InterventionReader interface {
 	Parked(ctx context.Context) ([]attune.ParkedCount, error)
 }
 
+// RuleReader finds the rules that people have disabled.
+type RuleReader interface {
+	DisabledRules(ctx context.Context) ([]attune.DisabledRule, error)
+}
+
 // Sources are the data sources of the checks. All are required.
 type Sources struct {
 	Schema        SchemaReader
@@ -44,6 +49,7 @@ type Sources struct {
 	Outbox        BacklogReader
 	Suspects      SuspectReader
 	Interventions InterventionReader
+	Rules         RuleReader
 	RabbitMQ      RabbitMQ
 	Temporal      TemporalServer
 }
@@ -67,5 +73,6 @@ func Checks(s Sources) []Check {
 		Holders(s.Suspects.Overdue),
 		ManualOverrides(s.Interventions.ManualOverrides),
 		Parked(s.Interventions.Parked),
+		DisabledRules(s.Rules.DisabledRules),
 	}
 }

@@ -103,7 +103,7 @@ func TestChecks(t *testing.T) {
 		{"Temporal answers", temporal(doctor.Engine{Server: "1.28", Namespace: "default", Retention: 24 * time.Hour}),
 			doctor.OK, []string{"Temporal 1.28", `"default"`}},
 		{"Temporal forgets too soon", temporal(doctor.Engine{Retention: time.Hour}), doctor.Warning, []string{"Raise the retention", "24h"}},
-		{"a task queue is polled", polled([]time.Time{now}, []time.Time{now, now}), doctor.OK, []string{"1 temporal workers", "2 for activities"}},
+		{"a task queue is polled", polled([]time.Time{now}, []time.Time{now, now}), doctor.OK, []string{"1 temporal worker polls for workflows", "2 for activities"}},
 		{"a task queue is never polled", polled(nil, nil), doctor.Problem, []string{"task queue q", "workflows or activities", "role orchestrator"}},
 		{"the last poll is too old", polled([]time.Time{now}, []time.Time{now.Add(-4 * time.Minute)}), doctor.Problem, []string{"for activities"}},
 		{"a task queue is half polled", polled(nil, []time.Time{now}), doctor.Problem, []string{"for workflows"}},
@@ -135,6 +135,10 @@ func TestChecks(t *testing.T) {
 			doctor.Note, []string{"until it is cleared"}},
 		{"no queue is overridden", control(), doctor.OK, []string{"Every queue is open"}},
 		{"enforcements are parked", parked(attune.ParkedCount{Queue: "a.b", Count: 3, Oldest: 7}), doctor.Note, []string{"3 enforcements", "enforcements/7/retry"}},
+		{"an enforcement is parked", parked(attune.ParkedCount{Queue: "a.b", Count: 1, Oldest: 7}), doctor.Note, []string{"Enforcement 7 is parked", "enforcements/7/retry"}},
+		{"a rule is disabled", disabledRules(attune.DisabledRule{Rule: "demo.deploy-main", Change: attune.RuleChange{At: noon, Author: authorNamed("ada", "freeze")}}),
+			doctor.Note, []string{"rule demo.deploy-main", "disabled by ada since 2030-01-02T12:00:00Z (freeze).", "rules/demo.deploy-main/enable"}},
+		{"no rule is disabled", disabledRules(), doctor.OK, []string{"No rule is disabled"}},
 		{"no enforcement is parked", parked(), doctor.OK, []string{"No enforcement"}},
 	}
 	for _, tc := range cases {
@@ -264,6 +268,10 @@ func control(b ...attune.ManualOverride) doctor.Check {
 
 func parked(p ...attune.ParkedCount) doctor.Check {
 	return doctor.Parked(func(context.Context) ([]attune.ParkedCount, error) { return p, nil })
+}
+
+func disabledRules(r ...attune.DisabledRule) doctor.Check {
+	return doctor.DisabledRules(func(context.Context) ([]attune.DisabledRule, error) { return r, nil })
 }
 
 // authorNamed is an author that the API has authenticated.

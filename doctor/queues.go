@@ -45,8 +45,8 @@ func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) C
 			}
 			return Finding{
 				Severity: Problem, Where: "queue " + string(s.Queue),
-				What: fmt.Sprintf("%d tickets wait, %d of %d slots are held, and the queue grants none: the first has waited since %s, %s.",
-					s.Waiting, s.Active, s.Limit, clock(s.OldestWaiting), last),
+				What: fmt.Sprintf("%s, %d of %d slots are held, and the queue grants none: the first has waited since %s, %s.",
+					counted(s.Waiting, "ticket waits", "tickets wait"), s.Active, s.Limit, clock(s.OldestWaiting), last),
 				Do: "Check that the task queues are polled. Then open the workflow queue/" + string(s.Queue) + " in Temporal. " +
 					"If its workflow tasks fail, deploy the version that it ran with. Otherwise terminate it, then pause and " +
 					"resume the queue: it starts again from its rows.",
@@ -165,14 +165,42 @@ func Parked(read func(context.Context) ([]attune.ParkedCount, error)) Check {
 	return Check{Name: "parked", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx)
 		return listed(found, "No enforcement is parked.", func(p attune.ParkedCount) Finding {
+			what := fmt.Sprintf("Enforcement %d is parked: its last attempt failed, and it waits for a person.", p.Oldest)
+			if p.Count > 1 {
+				what = fmt.Sprintf("%d enforcements are parked: their last attempts failed, and they wait for a person. The oldest is %d.",
+					p.Count, p.Oldest)
+			}
 			return Finding{
-				Severity: Note, Where: "queue " + string(p.Queue),
-				What: fmt.Sprintf("%d enforcements are parked: their last attempts failed, and they wait for a person. The oldest is %d.",
-					p.Count, p.Oldest),
+				Severity: Note, Where: "queue " + string(p.Queue), What: what,
 				Do: fmt.Sprintf("To put it in line again, POST /api/v1/enforcements/%d/retry; to give it up, …/cancel.", p.Oldest),
 			}
 		}), err
 	}}
+}
+
+// DisabledRules notes the rules that people have disabled: a forgotten one looks like a fault.
+func DisabledRules(read func(context.Context) ([]attune.DisabledRule, error)) Check {
+	return Check{Name: "rules", Run: func(ctx context.Context) ([]Finding, error) {
+		found, err := read(ctx)
+		return listed(found, "No rule is disabled by a person.", func(r attune.DisabledRule) Finding {
+			what := fmt.Sprintf("It is disabled by %s since %s", r.Change.Who(), clock(r.Change.At))
+			if r.Change.Note != "" {
+				what += fmt.Sprintf(" (%s)", r.Change.Note)
+			}
+			return Finding{
+				Severity: Note, Where: "rule " + string(r.Rule), What: what + ".",
+				Do: fmt.Sprintf("To enable it, POST /api/v1/rules/%s/enable.", r.Rule),
+			}
+		}), err
+	}}
+}
+
+// counted returns a number with its noun and verb: "1 ticket waits", "2 tickets wait".
+func counted[T int | int64](n T, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -41,12 +41,13 @@ func Outbox(read func(context.Context) (attune.OutboxBacklog, error)) Check {
 			return nil, err
 		}
 		if b.Oldest <= maxOutboxWait {
-			return []Finding{{Severity: OK, What: fmt.Sprintf("The outbox is relayed: %d messages wait in it.", b.Rows)}}, nil
+			return []Finding{{Severity: OK,
+				What: fmt.Sprintf("The outbox is relayed: %s in it.", counted(b.Rows, "message waits", "messages wait"))}}, nil
 		}
 		return []Finding{{
 			Severity: Problem,
-			What: fmt.Sprintf("%d messages wait in the outbox, the oldest for %s: no process publishes them.",
-				b.Rows, b.Oldest.Round(time.Second)),
+			What: fmt.Sprintf("%s in the outbox, the oldest for %s: no process publishes the outbox.",
+				counted(b.Rows, "message waits", "messages wait"), b.Oldest.Round(time.Second)),
 			Do: "Check that a process with the role bridge runs and reaches RabbitMQ. Its log says why it does not publish.",
 		}}, nil
 	}}
@@ -107,11 +108,12 @@ func (q Queue) judge() (Finding, bool) {
 		finding.Do = fmt.Sprintf("If none runs, start one with --worker-pool %s.", q.Pool)
 	case q.Pool != "":
 		finding.Severity = Warning
-		finding.What = fmt.Sprintf("%d executions wait in it: no worker of the pool %q has a free slot, or none runs.", q.Ready, q.Pool)
+		finding.What = fmt.Sprintf("%s in it: no worker of the pool %q has a free slot, or none runs.",
+			counted(q.Ready, "execution waits", "executions wait"), q.Pool)
 		finding.Do = fmt.Sprintf("Check whether executions of the pool run (GET /api/v1/executions?status=running). If some run, start "+
 			"more workers or give them more slots. If none runs, start a worker with --worker-pool %s.", q.Pool)
 	default:
-		finding.What = fmt.Sprintf("It has no consumer; %d messages wait in it.", q.Ready)
+		finding.What = fmt.Sprintf("It has no consumer; %s in it.", counted(q.Ready, "message waits", "messages wait"))
 		finding.Do = "Check that " + q.Reader + " runs. Its log says why it does not consume."
 	}
 	return finding, false
@@ -130,7 +132,7 @@ func DeadLetterQueue(read func(context.Context) (DeadLetters, error)) Check {
 		if err != nil || d.Count == 0 {
 			return []Finding{{Severity: OK, What: "There are no dead letters."}}, err
 		}
-		what := fmt.Sprintf("There are %d messages that no consumer could handle.", d.Count)
+		what := fmt.Sprintf("No consumer could handle %s.", counted(d.Count, "message", "messages"))
 		if d.Oldest != "" {
 			what += " The oldest: " + strings.TrimSuffix(d.Oldest, ".") + "."
 		}
@@ -187,7 +189,8 @@ func TaskQueue(name string, read func(context.Context) (workflows, activities []
 		now := time.Now()
 		w, a := recentPolls(workflows, now), recentPolls(activities, now)
 		if w > 0 && a > 0 {
-			return []Finding{{Severity: OK, What: fmt.Sprintf("%d temporal workers poll for workflows, %d for activities.", w, a)}}, nil
+			return []Finding{{Severity: OK, What: fmt.Sprintf("%s for workflows, %d for activities.",
+				counted(w, "temporal worker polls", "temporal workers poll"), a)}}, nil
 		}
 		missing := "workflows or activities"
 		switch {

@@ -59,7 +59,7 @@ func newServer(
 
 func newDoctor(cfg config.Config, s stores, broker *rabbitmq.Connections, c client.Client, ns namespace, version Version) *doctor.Doctor {
 	return doctor.New(string(version), doctor.Checks(doctor.Sources{
-		Schema: s.DB, Installation: s.DB, Outbox: s.Outbox, Suspects: s.Queues, Interventions: s.Queues,
+		Schema: s.DB, Installation: s.DB, Outbox: s.Outbox, Suspects: s.Queues, Interventions: s.Queues, Rules: s.Packs,
 		RabbitMQ: doctor.RabbitMQ{URL: cfg.AMQPURL.Reveal(), Conn: broker.Publish, Pools: s.Packs},
 		Temporal: doctor.TemporalServer{Client: c, Namespace: string(ns)},
 	})...)

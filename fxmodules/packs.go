@@ -28,7 +28,7 @@ func installPacks(store *postgres.Packs, all []attune.Pack, log *slog.Logger) (i
 		return installed{}, err
 	}
 	for _, result := range results {
-		log.Info("pack installed", "pack", result.Name, "changed", result.Changed)
+		log.Info("pack installed", "pack", result.Name, "version", result.Version, "changed", result.Changed, "disabled", result.Disabled)
 	}
 	return installed{}, nil
 }

@@ -98,9 +98,9 @@ func TestCore_Actions(t *testing.T) {
 	}{
 		{"core.echo", `{"a": [1, "é\"\\", {"b": null}]}`, outcome{stdout: `{"a": [1, "é\"\\", {"b": null}]}`}},
 		{"core.noop", `{"anything": true}`, outcome{}},
-		{"core.sleep", `{"seconds": 0.01}`, outcome{stdout: `{"slept_seconds": 0.010}` + "\n"}},
-		{"core.sleep", `{"seconds":0}`, outcome{stdout: `{"slept_seconds": 0.000}` + "\n"}},
-		{"core.sleep", "{\n  \"seconds\" :\n  1.5e-2\n}", outcome{stdout: `{"slept_seconds": 0.015}` + "\n"}},
+		{"core.sleep", `{"seconds": 0.01}`, outcome{stdout: `{"seconds": 0.010}` + "\n"}},
+		{"core.sleep", `{"seconds":0}`, outcome{stdout: `{"seconds": 0.000}` + "\n"}},
+		{"core.sleep", "{\n  \"seconds\" :\n  1.5e-2\n}", outcome{stdout: `{"seconds": 0.015}` + "\n"}},
 		{"core.fail", `{}`, outcome{stderr: "failed because it was asked to\n", code: 1}},
 		{"core.fail", `{"code": 3, "message": "no such thing: code 5, 'é'"}`, outcome{stderr: "no such thing: code 5, 'é'\n", code: 3}},
 		{"core.fail", "{\"message\":\n\"message\",\n\"code\":125}", outcome{stderr: "message\n", code: 125}},

@@ -123,6 +123,27 @@ func TestPacks_RuleChanges(t *testing.T) {
 		require.Empty(t, other)
 	})
 
+	t.Run("a rule is listed from the change that disables it until a person or its pack enables it", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		disabled := func() []attune.DisabledRule {
+			rules, err := b.packs.DisabledRules(t.Context())
+			require.NoError(t, err)
+			return rules
+		}
+		require.Empty(t, disabled())
+		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false, ada))
+		require.Equal(t, []attune.DisabledRule{{Rule: onPush, Change: changesOf(t, b, attune.Page{})[0]}}, disabled())
+		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, true, ada))
+		require.Empty(t, disabled())
+
+		require.NoError(t, b.packs.SetRuleEnabled(t.Context(), onPush, false, ada))
+		next := demoPack()
+		next.Digest, next.Rules[0].Enabled = "demo-2", false
+		b.install(t, next)
+		require.Empty(t, disabled(), "the pack itself disables the rule")
+	})
+
 	t.Run("a refused switch is not recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

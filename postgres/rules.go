@@ -94,6 +94,24 @@ func scanRuleChange(row pgx.CollectableRow) (attune.RuleChange, error) {
 	return c, err
 }
 
+// A new version of the pack sets every rule as the pack declares it: a change before the installation has no effect.
+const disabledRulesSQL = `
+SELECT r.ref, c.id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c."from", c."to"
+FROM rules r JOIN packs p ON p.name = r.pack
+	JOIN LATERAL (SELECT * FROM rule_changes WHERE rule_id = r.id ORDER BY id DESC LIMIT 1) c ON true
+WHERE r.declared AND NOT r.enabled AND c.at > p.installed_at ORDER BY r.ref`
+
+// DisabledRules returns the declared rules that a person has disabled since the installation of their pack.
+func (p *Packs) DisabledRules(ctx context.Context) ([]attune.DisabledRule, error) {
+	disabled, err := collect(ctx, p.db.pool, func(row pgx.CollectableRow) (attune.DisabledRule, error) {
+		var d attune.DisabledRule
+		c := &d.Change
+		err := row.Scan(&d.Rule, &c.ID, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.From, &c.To)
+		return d, err
+	}, disabledRulesSQL)
+	return disabled, wrap("find disabled rules", err)
+}
+
 const upsertRuleSQL = `
 INSERT INTO rules (ref, pack, description, enabled, trigger_id, action_id, criteria, parameters)
 SELECT $1, $2, $3, $4::boolean, t.id, a.id, $7, $8::json

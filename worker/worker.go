@@ -161,7 +161,7 @@ func finalUnlessRetryable(err error) error {
 // it stops the reporting.
 func (w *Worker) drain(idle <-chan struct{}, abandon, giveUp func()) error {
 	defer abandon()
-	w.log.Info("worker stopping", "under_way", len(w.register.active()))
+	w.log.Info("worker stopping: it waits for the running executions", "executions", len(w.register.active()), "wait", w.cfg.StopGrace)
 	if !await(idle, w.cfg.StopGrace) {
 		w.log.Warn("stop grace is over, ending the running executions", "executions", w.underWay())
 		abandon()

@@ -177,7 +177,10 @@ func (c Config) lock() (*os.File, error) {
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("the services of another process use %q: end that process, or use another folder (%w)", c.Dir, err)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %q: %w", c.Dir, err)
+		}
+		return nil, fmt.Errorf("the services of another process use %q: end that process, or use another folder", c.Dir)
 	}
 	return file, nil
 }

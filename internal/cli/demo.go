@@ -19,6 +19,7 @@ import (
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/demo"
+	"github.com/attune-go/attune/packs"
 )
 
 // demoIdleTimeout is how long the demo waits for the next change before it fails.
@@ -46,6 +47,10 @@ Exit code 0: every queue kept its order and its limit. Exit code 1: a queue did 
 		if err != nil {
 			return settingsError(err)
 		}
+		if _, err := os.Stat(*pack); err != nil && !cmd.Flags().Changed("pack") {
+			return usageError{fmt.Errorf("there is no demo pack at %q: run attune demo in attune's source tree, "+
+				"or name the pack with --pack", *pack)}
+		}
 		return runDemo(cmd.Context(), cfg, *pack, *events, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
@@ -65,6 +70,10 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 	cfg.APIToken, cfg.Roles = config.NewSecret(rand.Text()), config.Roles()
 	cfg.LogLevel = max(cfg.LogLevel, slog.LevelWarn)
 
+	// Load the pack before the services start, so that a missing or faulty pack fails at once.
+	if _, err := packs.LoadAll(dir, cfg.Packs); err != nil {
+		return err
+	}
 	printLine := func(line string) { _, _ = fmt.Fprintln(stdout, line) }
 	printLine("starting PostgreSQL, RabbitMQ and Temporal in " + dir)
 	cfg, local, err := startLocal(ctx, cfg, ephemeral(missingServices(cfg, os.LookupEnv, dir)), printLine)

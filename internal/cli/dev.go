@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 
@@ -50,8 +51,10 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err := services.PrivateDir(cfg.DataDir); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
+	exports := ""
 	if !cfg.APIToken.IsSet() {
-		token, err := loadOrCreateSecret(cfg.DataDir, "token", rand.Text)
+		exports = fmt.Sprintf(" ATTUNE_API_TOKEN=$(cat %q)", filepath.Join(cfg.DataDir, tokenFile))
+		token, err := loadOrCreateSecret(cfg.DataDir, tokenFile, rand.Text)
 		if err != nil {
 			return err
 		}
@@ -81,7 +84,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	printEndpoints(stdout, cfg, local, process.Addr(), secretNames(loaded))
+	printEndpoints(stdout, cfg, local, process.Addr(), exports, secretNames(loaded))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() { cancel(local.set.Wait(ctx)) }()
@@ -92,8 +95,9 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	return errors.Join(waitErr, process.Stop(ctx))
 }
 
-// printEndpoints prints the URLs and secrets of attune and its services, and a first command to try.
-func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr string, secrets []string) {
+// printEndpoints prints the URLs and secrets of attune and its services, and first commands to try. exports is the assignment of
+// the token for a shell; empty if the caller of the program has given the token.
+func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr, exports string, secrets []string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer func() { _ = table.Flush() }()
 	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
@@ -107,6 +111,7 @@ func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr s
 	for _, name := range secrets {
 		line(name, os.Getenv(name))
 	}
+	line("shell", "export ATTUNE_URL=http://"+addr+exports)
 	line("try", fmt.Sprintf(
 		`curl -s -H "Authorization: Bearer %s" http://%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
 		cfg.APIToken.Reveal(), addr))

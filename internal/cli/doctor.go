@@ -19,7 +19,8 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check a running attune and its services, and say how to fix problems",
 		Long: `Check a running attune and its services: versions, database tables, temporal workers, broker queues, dead letters, the
-outbox, stalled queues, leaked slots, overdue executions, manual overrides and parked enforcements. Each finding says what to do.
+outbox, stalled queues, leaked slots, overdue executions, manual overrides, parked enforcements and disabled rules. Each finding
+says what to do.
 
 The API process runs the checks, because it has the credentials of the services. This command needs only the API and its token.
 
@@ -41,7 +42,7 @@ Exit code 0: no problem, though there may be notes and warnings. Exit code 1: a 
 			err = printDiagnosis(cmd.OutOrStdout(), diagnosis)
 		}
 		if problems := diagnosis.Count(doctor.Problem); err == nil && problems > 0 {
-			return fmt.Errorf("%d problems", problems)
+			return errors.New(counted(problems, "problem"))
 		}
 		return err
 	}
@@ -57,7 +58,7 @@ func examine(ctx context.Context, c *client.Client) doctor.Diagnosis {
 	}
 	finding := doctor.Finding{
 		Check: "api", Severity: doctor.Problem, What: "The request to the API failed: " + err.Error() + ".",
-		Do: "Start attune with the role api, or name its URL with --url.",
+		Do: apiAdvice,
 	}
 	if refusal, ok := errors.AsType[*client.ProblemError](err); ok {
 		finding.Do = "Read the log of the API process."
@@ -81,8 +82,8 @@ func printDiagnosis(w io.Writer, d doctor.Diagnosis) error {
 			fmt.Fprintf(&text, "         → %s\n", f.Do)
 		}
 	}
-	fmt.Fprintf(&text, "\n%d problems, %d warnings, %d notes, %d ok\n",
-		d.Count(doctor.Problem), d.Count(doctor.Warning), d.Count(doctor.Note), d.Count(doctor.OK))
+	fmt.Fprintf(&text, "\n%s, %s, %s, %d ok\n", counted(d.Count(doctor.Problem), "problem"), counted(d.Count(doctor.Warning), "warning"),
+		counted(d.Count(doctor.Note), "note"), d.Count(doctor.OK))
 	if _, err := io.WriteString(w, text.String()); err != nil {
 		return fmt.Errorf("write the diagnosis: %w", err)
 	}

@@ -59,7 +59,7 @@ NOTE     control: queue a.b
 OK       outbox
          The outbox is relayed.
 
-0 problems, 1 warnings, 1 notes, 1 ok
+0 problems, 1 warning, 1 note, 1 ok
 `, stdout)
 	})
 
@@ -68,7 +68,7 @@ OK       outbox
 		code, stdout, stderr := attuneDoctor(t, http.StatusOK, diagnosis(well, leaked))
 		require.Equal(t, 1, code)
 		require.Contains(t, stdout, "PROBLEM  leaked slots: queue a.b\n         It leaks.\n         → Free it.\n")
-		require.Equal(t, "attune: 1 problems\n", stderr)
+		require.Equal(t, "attune: 1 problem\n", stderr)
 	})
 
 	t.Run("the diagnosis is written as JSON", func(t *testing.T) {
@@ -98,7 +98,7 @@ OK       outbox
 		require.Equal(t, 1, code)
 		require.Contains(t, stdout, "PROBLEM  api\n")
 		require.Contains(t, stdout, "Start attune with the role api")
-		require.Equal(t, "attune: 1 problems\n", stderr)
+		require.Equal(t, "attune: 1 problem\n", stderr)
 	})
 
 	t.Run("wrong usage has exit code 2", func(t *testing.T) {

@@ -44,7 +44,7 @@ func newHealth() *cobra.Command {
 		}
 		response, err := (&http.Client{Timeout: healthTimeout}).Do(request)
 		if err != nil {
-			return fmt.Errorf("request %s: %w", url, err)
+			return withAPIAdvice(fmt.Errorf("request %s: %w", url, err))
 		}
 		defer func() { _ = response.Body.Close() }()
 		body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))

@@ -16,6 +16,8 @@ import (
 
 const (
 	localStopTime = 30 * time.Second
+	// tokenFile is the file of the API's token in the data folder of `attune dev`.
+	tokenFile = "token"
 	// temporalAddressEnv names the address of the server for Temporal's library and tools.
 	temporalAddressEnv = "TEMPORAL_ADDRESS"
 )

@@ -23,7 +23,7 @@ func newMigrate() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err == nil && !cfg.PostgresURL.IsSet() {
-			err = attune.Errorf(attune.CodeInvalid, "no database is named: set ATTUNE_POSTGRES_URL")
+			err = attune.Errorf(attune.CodeInvalid, "no database is named: set %s", config.HowToSet("postgres.url"))
 		}
 		if err != nil {
 			return settingsError(err)

@@ -13,7 +13,7 @@ import (
 
 func newPacks() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "packs", Short: "Check packs", Args: usage(cobra.NoArgs),
+		Use: "packs", Short: "Check packs", Args: usage(knownCommand),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	check := &cobra.Command{

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -12,7 +14,7 @@ import (
 
 func newQueue() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "queue", Short: "Inspect and verify queues", Args: usage(cobra.NoArgs),
+		Use: "queue", Short: "Inspect and verify queues", Args: usage(knownCommand),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	r := bindRemote(cmd)
@@ -38,15 +40,16 @@ back of the line gives its slot back and takes another place, so it counts again
 		}
 		queues, err := client.List[attune.QueueStats](cmd.Context(), c, "/queues", nil)
 		if err != nil {
-			return err
+			return withAPIAdvice(err)
 		}
+		slices.SortFunc(queues, func(a, b attune.QueueStats) int { return cmp.Compare(a.Queue, b.Queue) })
 		if *format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), append([]attune.QueueStats{}, queues...))
 		}
 		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "QUEUE\tWAITING\tACTIVE\tLIMIT\tADMITTED\tRELEASED\tDROPPED")
+		_, _ = fmt.Fprintln(table, "QUEUE\tMODE\tWAITING\tACTIVE\tLIMIT\tADMITTED\tRELEASED\tDROPPED")
 		for _, q := range queues {
-			_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", q.Queue,
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", q.Queue, q.Mode,
 				q.QueueLength, q.ActiveCount, q.MaxConcurrent, q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
 		}
 		return table.Flush()

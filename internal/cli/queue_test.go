@@ -27,6 +27,7 @@ type attuneAPI struct {
 	mu       sync.Mutex
 	changing int // how many more readings of the counts differ from the reading before
 	stats    attune.QueueStats
+	more     []attune.QueueStats // further queues of the list
 	tickets  []attune.Enforcement
 	grants   []api.Grant
 	changes  []api.QueueChange
@@ -59,7 +60,7 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Authorization") != "Bearer "+apiToken:
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.URL.Path == "/api/v1/queues":
-		body = api.List[attune.QueueStats]{Items: []attune.QueueStats{a.stats}}
+		body = api.List[attune.QueueStats]{Items: append([]attune.QueueStats{a.stats}, a.more...)}
 	case r.URL.Path == "/api/v1/queues/shop.deploy":
 		if a.changing > 0 {
 			a.changing--
@@ -88,7 +89,7 @@ func (a *attuneAPI) detail() api.Queue {
 			{Name: "limit", Value: json.RawMessage(`2`), From: "pack shop"},
 			{Name: "max_queued", Value: json.RawMessage(`50`), From: "default", Next: json.RawMessage(`60`)},
 			{Name: "overflow", Value: json.RawMessage(`"reject"`), From: "default"},
-			{Name: "queue_timeout", Value: json.RawMessage(`"1h0m0s"`), From: "action shop.deploy"},
+			{Name: "queue_timeout", Value: json.RawMessage(`"0s"`), From: "action shop.deploy"},
 			{Name: "max_attempts", Value: json.RawMessage(`3`), From: "global"},
 			{Name: "retry_delay", Value: json.RawMessage(`"1s"`), From: "default"},
 			{Name: "retry_placement", Value: json.RawMessage(`"hold"`), From: "default"},
@@ -127,7 +128,7 @@ func TestQueueList(t *testing.T) {
 	code, stdout, stderr := attuneQueue(t, newAttuneAPI(), "list")
 	require.Zero(t, code, stderr)
 	require.Equal(t, []string{
-		"QUEUE", "WAITING", "ACTIVE", "LIMIT", "ADMITTED", "RELEASED", "DROPPED", "shop.deploy", "1", "0", "1", "2", "1", "0",
+		"QUEUE", "MODE", "WAITING", "ACTIVE", "LIMIT", "ADMITTED", "RELEASED", "DROPPED", "shop.deploy", "open", "1", "0", "1", "2", "1", "0",
 	}, strings.Fields(stdout))
 }
 
@@ -137,7 +138,7 @@ func TestQueueShow(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.Empty(t, cmp.Diff(`queue      shop.deploy
 mode       open
-limit      1, manual override until 2030-01-02 13:00:00
+limit      1, manual override until 2030-01-02 13:00:00 UTC
 active     0 of 1
 waiting    1, the first for 1m30s
 parked     2, waiting for a person
@@ -145,30 +146,30 @@ admitted   2
 released   1
 dropped    0
 pace       2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
-hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00)
+hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00 UTC)
 empty in   about 2s (1s to 3s), without new arrivals
 
-POLICY 3         VALUE   FROM
-limit            2       pack shop
-max_queued       50      default: 60 from the next admitted enforcement on
-overflow         reject  default
-queue_timeout    1h0m0s  action shop.deploy
-max_attempts     3       global
-retry_delay      1s      default
-retry_placement  hold    default
+POLICY (revision 3)  VALUE   FROM
+limit                2       pack shop
+max_queued           50      default: 60 from the next admitted enforcement on
+overflow             reject  default
+queue_timeout        none    action shop.deploy
+max_attempts         3       global
+retry_delay          1s      default
+retry_placement      hold    default
 
 HOLDS  SEQUENCE  ENFORCEMENT  EXECUTION  ATTEMPT  STATUS   WORKER  FOR     LEASE  NEXT
 1      1         9            5          2        running  w1      1m1.5s  48s    Its worker ends it.
 2      2         10           0          0        -        -       3s      -      It is leaked.
 
-WAITS  SEQUENCE  ENFORCEMENT  ATTEMPT  SINCE                FOR
-1      3         12           1        2030-01-02 12:00:00  1m30s
+WAITS  SEQUENCE  ENFORCEMENT  ATTEMPT  SINCE                    FOR
+1      3         12           1        2030-01-02 12:00:00 UTC  1m30s
 
-GRANT  SEQUENCE  ENFORCEMENT  ATTEMPT  LIMIT  REQUESTED            HELD  OUTCOME
-1      1         11           1        1      2030-01-02 12:00:00  1s    succeeded
+GRANT  SEQUENCE  ENFORCEMENT  ATTEMPT  LIMIT  REQUESTED                HELD  OUTCOME
+1      1         11           1        1      2030-01-02 12:00:00 UTC  1s    succeeded
 
-CHANGE  AT                   BY   WHAT  FROM  TO      WHY
-1       2030-01-02 12:00:00  sam  mode  open  paused  freeze
+CHANGE  AT                       BY   WHAT  FROM  TO      WHY
+1       2030-01-02 12:00:00 UTC  sam  mode  open  paused  freeze
 `, stdout))
 
 	code, stdout, stderr = attuneQueue(t, newAttuneAPI(), "show", "shop.deploy", "--output", "json")

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,7 +47,8 @@ func (r *remote) connect() (*client.Client, error) {
 		return nil, settingsError(err)
 	}
 	if !cfg.APIToken.IsSet() {
-		return nil, usageError{errors.New("the API needs a token: set ATTUNE_API_TOKEN or --api-token-file")}
+		return nil, usageError{fmt.Errorf("the API needs a token: set ATTUNE_API_TOKEN or --api-token-file. "+
+			"attune dev keeps its token in %s", filepath.Join(cfg.DataDir, tokenFile))}
 	}
 	base, err := r.base(cfg)
 	if err != nil {
@@ -66,7 +70,24 @@ func (r *remote) base(cfg config.Config) (string, error) {
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
 		return "", usageError{errors.New(source + ": use a URL such as http://127.0.0.1:8080")}
 	}
-	return strings.TrimSuffix(base, "/"), nil
+	return withoutAPIPath(base), nil
+}
+
+// withoutAPIPath returns a URL of the API without a slash at the end and without the path under which the API answers: attune dev
+// prints the URL with that path.
+func withoutAPIPath(base string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(base, "/"), "/api/v1"), "/")
+}
+
+// apiAdvice says what to do when the API does not answer.
+const apiAdvice = "Start attune with the role api, or name its URL with --url."
+
+// withAPIAdvice adds [apiAdvice] to the error of a request without a response.
+func withAPIAdvice(err error) error {
+	if _, unanswered := errors.AsType[*url.Error](err); unanswered && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w. %s", err, apiAdvice)
+	}
+	return err
 }
 
 // dialable turns a listen address into an address to connect to: for an unspecified host (0.0.0.0), that is 127.0.0.1.

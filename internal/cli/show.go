@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -32,7 +33,7 @@ func newQueueShow(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show KEY", Short: "Show one queue: limit, policy, holders, waiting tickets, pace, latest grants and changes",
 		Example: "  attune queue show demo.deploy\n  attune queue show demo.deploy --output json",
-		Args:    usage(cobra.ExactArgs(1)),
+		Args:    usage(oneQueue),
 	}
 	lines := cmd.Flags().Int("lines", defaultLines, "lines to show of each list, 1 to "+strconv.Itoa(attune.MaxPageLimit))
 	format := bindOutput(cmd)
@@ -46,7 +47,7 @@ func newQueueShow(r *remote) *cobra.Command {
 		}
 		shown, err := readQueue(cmd.Context(), c, client.QueuePath(attune.QueueKey(args[0])), *lines)
 		if err != nil {
-			return err
+			return withAPIAdvice(err)
 		}
 		if *format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), shown)
@@ -54,6 +55,13 @@ func newQueueShow(r *remote) *cobra.Command {
 		return shown.print(cmd.OutOrStdout(), *lines)
 	}
 	return cmd
+}
+
+func oneQueue(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("name a queue: " + cmd.CommandPath() + " KEY")
+	}
+	return cobra.ExactArgs(1)(cmd, args)
 }
 
 func readQueue(ctx context.Context, c *client.Client, path string, lines int) (shownQueue, error) {
@@ -120,8 +128,8 @@ func (s shownQueue) printCounts(w io.Writer) {
 	_, _ = fmt.Fprintf(w, "pace\t%.1f a minute in the last minute, %.1f in the last 5, %.1f in the last 60\n",
 		q.Throughput.Minute, q.Throughput.Five, q.Throughput.Hour)
 	if hold := q.HoldTime; hold != nil {
-		_, _ = fmt.Fprintf(w, "hold time\tmedian %s, p95 %s (latest %d slots, since %s)\n",
-			inSeconds(hold.P50), inSeconds(hold.P95), hold.Grants, hold.Since.Format(time.DateTime))
+		_, _ = fmt.Fprintf(w, "hold time\tmedian %s, p95 %s (latest %s, since %s)\n",
+			inSeconds(hold.P50), inSeconds(hold.P95), counted(hold.Grants, "slot"), clock(hold.Since))
 	}
 	if e := q.EmptyIn; e != nil {
 		_, _ = fmt.Fprintf(w, "empty in\tabout %s (%s to %s), without new arrivals\n", e.Likely, e.Low, e.High)
@@ -131,7 +139,7 @@ func (s shownQueue) printCounts(w io.Writer) {
 func limitFrom(limit api.QueueLimit) string {
 	switch {
 	case limit.Until != nil:
-		return "manual override until " + limit.Until.Format(time.DateTime)
+		return "manual override until " + clock(*limit.Until)
 	case limit.From == "by hand":
 		return "manual override until it is cleared"
 	default:
@@ -140,18 +148,24 @@ func limitFrom(limit api.QueueLimit) string {
 }
 
 func (s shownQueue) printPolicy(w io.Writer) {
-	_, _ = fmt.Fprintf(w, "POLICY %d\tVALUE\tFROM\n", s.Queue.Policy.Revision)
+	_, _ = fmt.Fprintf(w, "POLICY (revision %d)\tVALUE\tFROM\n", s.Queue.Policy.Revision)
 	for _, field := range s.Queue.Policy.Fields {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s", field.Name, plain(field.Value), field.From)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s", field.Name, policyValue(field.Name, field.Value), field.From)
 		if field.Next != nil {
-			_, _ = fmt.Fprintf(w, ": %s from the next admitted enforcement on", plain(field.Next))
+			_, _ = fmt.Fprintf(w, ": %s from the next admitted enforcement on", policyValue(field.Name, field.Next))
 		}
 		_, _ = fmt.Fprintln(w)
 	}
 }
 
-// plain returns a JSON number or text without quotes.
-func plain(value json.RawMessage) string { return strings.Trim(string(value), `"`) }
+// policyValue returns a JSON number or text without quotes, and "none" for a queue timeout of 0, which lets tickets wait for ever.
+func policyValue(field string, value json.RawMessage) string {
+	text := strings.Trim(string(value), `"`)
+	if field == "queue_timeout" && text == "0s" {
+		return "none"
+	}
+	return text
+}
 
 func (s shownQueue) printHolders(w io.Writer, lines int) {
 	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
@@ -177,7 +191,7 @@ func (s shownQueue) printWaiting(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "WAITS\tSEQUENCE\tENFORCEMENT\tATTEMPT\tSINCE\tFOR")
 	for _, waiting := range s.Queue.Waiting {
 		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%s\t%s\n", waiting.Position, waiting.Sequence, waiting.Enforcement, waiting.Attempt,
-			waiting.QueuedAt.Format(time.DateTime), inSeconds(waiting.Wait))
+			clock(waiting.QueuedAt), inSeconds(waiting.Wait))
 	}
 	if more := s.Queue.QueueLength - int64(len(s.Queue.Waiting)); more > 0 {
 		_, _ = fmt.Fprintf(w, "… and %d more\n", more)
@@ -188,7 +202,7 @@ func (s shownQueue) printGrants(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "GRANT\tSEQUENCE\tENFORCEMENT\tATTEMPT\tLIMIT\tREQUESTED\tHELD\tOUTCOME")
 	for _, g := range s.Grants {
 		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-			g.Number, g.Sequence, g.Enforcement, g.Attempt, g.Limit, g.RequestedAt.Format(time.DateTime), heldFor(g), g.Outcome)
+			g.Number, g.Sequence, g.Enforcement, g.Attempt, g.Limit, clock(g.RequestedAt), heldFor(g), g.Outcome)
 	}
 }
 
@@ -196,7 +210,7 @@ func (s shownQueue) printChanges(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "CHANGE\tAT\tBY\tWHAT\tFROM\tTO\tWHY")
 	for _, change := range s.Changes {
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", change.Number,
-			change.At.Format(time.DateTime), change.Who(), change.Kind, change.From, change.To, change.Note)
+			clock(change.At), change.Who(), change.Kind, change.From, change.To, change.Note)
 	}
 }
 
@@ -207,6 +221,8 @@ func heldFor(g api.Grant) string {
 	}
 	return g.ReleasedAt.Sub(g.RequestedAt).Round(time.Millisecond).String()
 }
+
+func clock(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }
 
 func inSeconds(s float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)

@@ -50,6 +50,10 @@ Exit code 0: every promise was kept. Exit code 1: a promise was broken, or a que
 		}
 		keys, err := queueKeys(cmd.Context(), c, args)
 		if err != nil {
+			return withAPIAdvice(err)
+		}
+		if len(keys) == 0 {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "no queue has been used yet")
 			return err
 		}
 		return verify(cmd.Context(), c, keys, *timeout, cmd.OutOrStdout())
@@ -80,7 +84,7 @@ func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, timeo
 	for _, key := range keys {
 		rows, err := queueaudit.Read(ctx, c, key, timeout)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("queue %q was not checked: %w", key, err))
+			errs = append(errs, withAPIAdvice(fmt.Errorf("queue %q was not checked: %w", key, err)))
 			continue
 		}
 		report := proof.Check(rows)
@@ -90,7 +94,7 @@ func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, timeo
 		}
 	}
 	if violations > 0 {
-		errs = append(errs, fmt.Errorf("%d violations in %d queues", violations, len(keys)))
+		errs = append(errs, fmt.Errorf("%s in %s", counted(violations, "violation"), counted(len(keys), "queue")))
 	}
 	return errors.Join(errs...)
 }
@@ -100,7 +104,7 @@ func printReport(w io.Writer, report proof.Report) error {
 	if report.Kept() {
 		_, _ = fmt.Fprintf(w, "%s: every promise kept\n", report.Queue)
 	} else {
-		_, _ = fmt.Fprintf(w, "%s: %d violations\n", report.Queue, len(report.Violations))
+		_, _ = fmt.Fprintf(w, "%s: %s\n", report.Queue, counted(len(report.Violations), "violation"))
 	}
 	for i, violation := range report.Violations {
 		if i == shownViolations {
@@ -155,10 +159,10 @@ func printTransitions(w io.Writer, transitions []proof.Transition) error {
 			}
 		}
 		_, _ = fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\t%s\n",
-			t.Number, t.At.Format(time.DateTime), oneLine(t.Who()), whatChanged(t), grantedSince(t), oneLine(t.Note))
+			t.Number, clock(t.At), oneLine(t.Who()), whatChanged(t), grantedSince(t), oneLine(t.Note))
 	}
 	if cancels > shownCancels {
-		_, _ = fmt.Fprintf(table, "  … and %d more cancels\n", cancels-shownCancels)
+		_, _ = fmt.Fprintf(table, "  … and %s\n", counted(cancels-shownCancels, "more cancel"))
 	}
 	return table.Flush()
 }

@@ -22,8 +22,8 @@ func TestQueueVerify(t *testing.T) {
 	const counts = `  tickets      2  waiting 1, active 0, executed 1, dropped 0
   grants       1  slots given back 1
   most active  1  at once
-  CHANGE  AT                   BY   WHAT                 GRANTED  WHY
-  1       2030-01-02 12:00:00  sam  mode: open → paused  0 since  freeze
+  CHANGE  AT                       BY   WHAT                 GRANTED  WHY
+  1       2030-01-02 12:00:00 UTC  sam  mode: open → paused  0 since  freeze
 `
 	t.Run("every promise is kept", func(t *testing.T) {
 		t.Parallel()
@@ -38,9 +38,9 @@ func TestQueueVerify(t *testing.T) {
 		a.grants[0].Limit = 0
 		code, stdout, stderr := attuneQueue(t, a, "verify", "shop.deploy")
 		require.Equal(t, 1, code)
-		require.Equal(t, "shop.deploy: 1 violations\n"+
+		require.Equal(t, "shop.deploy: 1 violation\n"+
 			"  BROKEN  limit: sequence 1 grant 1: decided while 0 slots were held, at a limit of 0\n"+counts, stdout)
-		require.Equal(t, "attune: 1 violations in 1 queues\n", stderr)
+		require.Equal(t, "attune: 1 violation in 1 queue\n", stderr)
 	})
 
 	t.Run("a queue that changes is read again", func(t *testing.T) {
@@ -91,10 +91,10 @@ func TestQueueVerify_Changes(t *testing.T) {
 
 	code, stdout, stderr := attuneQueue(t, a, "verify")
 	require.Zero(t, code, stderr)
-	require.Regexp(t, `(?m)^  1 +2030-01-02 12:00:00 +sam +mode: open → paused +0 in 5m0s +freeze$`, stdout)
-	require.Regexp(t, `(?m)^  2 +2030-01-02 12:05:00 +sam +mode: paused → open +1 since *$`, stdout)
-	require.Regexp(t, `(?m)^  3 +2030-01-02 12:06:00 +sam +limit: 1 by policy → 5 by hand +1 since +catch up$`, stdout)
-	require.Regexp(t, `(?m)^  23 +2030-01-02 12:07:00 +sam +enforcement 12: queued → granted *$`, stdout)
+	require.Regexp(t, `(?m)^  1 +2030-01-02 12:00:00 UTC +sam +mode: open → paused +0 in 5m0s +freeze$`, stdout)
+	require.Regexp(t, `(?m)^  2 +2030-01-02 12:05:00 UTC +sam +mode: paused → open +1 since *$`, stdout)
+	require.Regexp(t, `(?m)^  3 +2030-01-02 12:06:00 UTC +sam +limit: 1 by policy → 5 by hand +1 since +catch up$`, stdout)
+	require.Regexp(t, `(?m)^  23 +2030-01-02 12:07:00 UTC +sam +enforcement 12: queued → granted *$`, stdout)
 	require.NotRegexp(t, `(?m)^  24 `, stdout)
 	require.Contains(t, stdout, "… and 2 more cancels\n")
 

@@ -163,14 +163,14 @@ func fromFile(set func([]string) error) func([]string) error {
 	return func(paths []string) error {
 		info, err := os.Stat(paths[0])
 		if err != nil {
-			return err
+			return fmt.Errorf("cannot be read: %w", err)
 		}
 		if !info.Mode().IsRegular() || info.Size() > maxSecretBytes {
 			return fmt.Errorf("%q is not a regular file of at most %d KiB", paths[0], maxSecretBytes>>10)
 		}
 		data, err := os.ReadFile(paths[0])
 		if err != nil {
-			return err
+			return fmt.Errorf("cannot be read: %w", err)
 		}
 		text := strings.TrimSpace(string(data))
 		if text == "" {
