@@ -43,7 +43,7 @@ type line struct {
 	Msg        string
 	Execution  attune.ExecutionID
 	Executions []attune.ExecutionID
-	Asked      time.Time
+	LeaseFrom  time.Time `json:"lease_from"`
 	Took       time.Duration
 	Status     attune.ExecutionStatus
 }
@@ -66,7 +66,7 @@ func (j *journal) record(l line, text []byte) {
 	defer j.mu.Unlock()
 	switch l.Msg {
 	case "execution starts":
-		j.change(l.Execution, func(m *moments) { m.claimSent = l.Asked })
+		j.change(l.Execution, func(m *moments) { m.claimSent = l.LeaseFrom })
 	case "execution ended":
 		j.change(l.Execution, func(m *moments) { m.starts, m.ends = l.Time.Add(-l.Took), l.Time })
 		if l.Status != attune.ExecutionSucceeded {
@@ -106,7 +106,7 @@ func TestJournal(t *testing.T) {
 	moment := func(second int) time.Time { return time.Date(2030, 1, 2, 3, 4, second, 500_000_000, time.UTC) }
 	j := newJournal()
 	for _, text := range []string{
-		`{"time":"` + at(2) + `","level":"DEBUG","msg":"execution starts","worker":"w","execution":7,"attempt":1,"asked":"` + at(1) + `"}`,
+		`{"time":"` + at(2) + `","level":"DEBUG","msg":"execution starts","worker":"w","execution":7,"attempt":1,"lease_from":"` + at(1) + `"}`,
 		`{"time":"` + at(5) + `","level":"INFO","msg":"execution ended","execution":7,"attempt":1,"status":"succeeded","took":2000000000}`,
 		`{"time":"` + at(6) + `","level":"DEBUG","msg":"reports consumed","executions":[6,7]}`,
 		`{"time":"` + at(7) + `","level":"INFO","msg":"execution ended","execution":8,"attempt":1,"status":"failed","took":1}`,

@@ -35,7 +35,7 @@ func TestWorker_Steps(t *testing.T) {
 			Msg       string
 			Execution attune.ExecutionID
 			Attempt   int
-			Asked     time.Time
+			LeaseFrom time.Time `json:"lease_from"`
 			Took      time.Duration
 		}
 		found := map[string]line{}
@@ -47,7 +47,7 @@ func TestWorker_Steps(t *testing.T) {
 		starts, ended := found["execution starts"], found["execution ended"]
 		require.Equal(t, attune.AttemptID{Execution: report.Execution, Attempt: 1}, attune.AttemptID{Execution: starts.Execution, Attempt: starts.Attempt})
 		require.Equal(t, report.Execution, ended.Execution)
-		require.WithinRange(t, starts.Asked, before, starts.Time)
+		require.WithinRange(t, starts.LeaseFrom, before, starts.Time)
 		require.Equal(t, report.FinishedAt.Sub(report.StartedAt), ended.Took)
 		require.WithinRange(t, ended.Time, report.FinishedAt, time.Now())
 	})
