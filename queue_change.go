@@ -76,10 +76,25 @@ func (r ChangeRequest) Validate() error {
 	case ChangeLimit:
 		return r.Limit.Validate()
 	case ChangeCancel:
-		return nil
+		return r.Ticket.Validate()
 	default:
 		return Errorf(CodeInvalid, "kind %s: use %q, %q or %q", quotePrefix(string(r.Kind)), ChangeMode, ChangeLimit, ChangeCancel)
 	}
+}
+
+// Validate returns a [CodeInvalid] error for a ticket that no queue can have.
+func (t Ticket) Validate() error {
+	switch {
+	case t.Enforcement < 1:
+		return Errorf(CodeInvalid, "ticket: enforcement %d: use the id of an enforcement, from 1", t.Enforcement)
+	case t.Sequence < 1:
+		return Errorf(CodeInvalid, "ticket: sequence %d: use the sequence of enforcement %d, from 1", t.Sequence, t.Enforcement)
+	case t.Lane < 0:
+		return Errorf(CodeInvalid, "ticket: lane %d: use a lane from 0", t.Lane)
+	case t.Attempt < 0:
+		return Errorf(CodeInvalid, "ticket: attempt %d: use an attempt from 0", t.Attempt)
+	}
+	return nil
 }
 
 // Validate returns a [CodeInvalid] error for an unknown mode.

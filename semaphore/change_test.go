@@ -93,6 +93,10 @@ func TestState_Change(t *testing.T) {
 			"limit -1":                             {ID: "a", Author: person, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: -1}},
 			"until ":                               {ID: "a", Author: person, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: 1, Until: start}},
 			"kind \"colour\": use ":                {ID: "a", Author: person, Kind: "colour"},
+			"ticket: enforcement 0":                {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Sequence: 1}},
+			"ticket: sequence 0":                   {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Enforcement: 1}},
+			"ticket: lane -1":                      {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Enforcement: 1, Sequence: 1, Lane: -1}},
+			"ticket: attempt -1":                   {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Enforcement: 1, Sequence: 1, Attempt: -1}},
 		} {
 			_, err := state.Change(start, request)
 			require.ErrorContains(t, err, says)
@@ -141,6 +145,74 @@ func TestState_Change(t *testing.T) {
 		require.EqualError(t, failure, "the change was made but cannot be recorded: the table is full")
 		require.EqualValues(t, 1, state.Counters().Unloggable)
 		require.Empty(t, state.Unlogged(9, 9).Changes)
+	})
+}
+
+func TestState_CancelWithAWrongSequence(t *testing.T) {
+	t.Parallel()
+	wrong := func(sequence int64) attune.Ticket { return attune.Ticket{Enforcement: 7, Sequence: sequence} }
+
+	t.Run("the ticket of the enforcement that has the sequence waits and is granted in its turn", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		require.NoError(t, cancel(state, start, person, wrong(2)))
+		state = carriedOver(t, state)
+		state.Acquire(start, tickets(1, 1))
+		state.Acquire(start, tickets(3, 3))
+		gap, missing := state.Missing()
+		require.True(t, missing)
+		require.Equal(t, semaphore.Gap{From: 2, To: 2}, gap, "no ticket overtakes the ticket with the sequence")
+		state.Acquire(start, tickets(2, 2))
+		require.Equal(t, []int64{2, 3}, waitingIn(state))
+		require.Zero(t, state.Counters().Repeated)
+	})
+
+	t.Run("the rows close a gap with a wrong sequence", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 0})
+		state.Acquire(start, tickets(2, 2))
+		require.NoError(t, cancel(state, start, person, wrong(1)))
+		state.Backfill(start, semaphore.Gap{From: 1, To: 1}, tickets(1, 1))
+		require.Equal(t, []int64{1, 2}, waitingIn(state))
+	})
+
+	t.Run("the sequence of a ticket that arrived is refused, and later gaps still close", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 0})
+		state.Acquire(start, append(tickets(1, 1), tickets(3, 3)...))
+		for _, sequence := range []int64{1, 3} {
+			require.EqualError(t, cancel(state, start, person, wrong(sequence)), "enforcement 7 does not wait in this queue")
+		}
+		state.Acquire(start, tickets(2, 2))
+		state.Acquire(start, tickets(6, 6))
+		gap, _ := state.Missing()
+		require.Equal(t, semaphore.Gap{From: 4, To: 5}, gap)
+		state.Backfill(start, gap, nil)
+		require.Equal(t, []int64{1, 2, 3, 6}, waitingIn(state))
+	})
+
+	t.Run("a holder keeps its slot", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 2))
+		holder := tickets(1, 1)[0]
+		holder.Sequence = 100
+		require.NoError(t, cancel(state, start, person, holder), "the enforcement can be at the back by now")
+		require.Equal(t, []int64{1}, granted(state))
+		holder.Attempt = 2
+		holder.Sequence = 3
+		state.Acquire(start, []attune.Ticket{holder})
+		require.Equal(t, []int64{2}, granted(state), "the arrival of the next place frees the slot")
+	})
+
+	t.Run("the right cancel ends its ticket before it arrives, next to a wrong one", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		require.NoError(t, cancel(state, start, person, wrong(1)))
+		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
+		require.Error(t, cancel(state, start, person, tickets(1, 1)[0]))
+		state.Acquire(start, tickets(1, 2))
+		require.Equal(t, []int64{2}, granted(state))
 	})
 }
 

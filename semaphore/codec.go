@@ -33,7 +33,8 @@ type carried struct {
 	Holders    []Holder          `json:"holders,omitempty"`
 	Waiting    packed            `json:"waiting,omitzero"`
 	Early      packed            `json:"early,omitzero"`
-	Skipped    []int64           `json:"skipped,omitempty"`
+	EndedEarly []int64           `json:"ended_early,omitempty"`
+	Unseen     []place           `json:"unseen,omitempty"`
 	Settling   []carriedSettling `json:"settling,omitempty"`
 	Recorded   int64             `json:"recorded,omitempty"`
 	Doubted    []attune.Ticket   `json:"doubted,omitempty"`
@@ -83,7 +84,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
 		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
-		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.reacquired,
+		Waiting: pack(s.waiting), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: s.unseen, Recorded: s.recorded, Doubted: s.reacquired,
 		Counters: s.counters,
 		Changes:  s.changes, Unlogged: s.unlogged, Made: s.made,
 	}
@@ -114,7 +115,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
-		holders: c.Holders, skipped: c.Skipped, counters: c.Counters, recorded: c.Recorded, reacquired: c.Doubted,
+		holders: c.Holders, endedEarly: c.EndedEarly, unseen: c.Unseen, counters: c.Counters, recorded: c.Recorded, reacquired: c.Doubted,
 		changes: c.Changes, unlogged: c.Unlogged, made: c.Made,
 		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}

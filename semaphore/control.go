@@ -105,9 +105,10 @@ func (s *State) limitText(override *attune.LimitOverride) string {
 	return override.String()
 }
 
-// cancel settles a ticket that waits or has not arrived yet.
+// cancel settles a ticket that waits or has not arrived yet. A cancelled ticket that has not arrived frees no slot of its
+// enforcement, because the caller can have named a wrong sequence.
 func (s *State) cancel(change *attune.QueueChange, ticket attune.Ticket) error {
-	if !s.Awaits(ticket) || !s.dropWaiting(ticket) {
+	if !s.dropWaiting(ticket) {
 		s.counters.Unknown++
 		return attune.Errorf(attune.CodeConflict, "enforcement %d does not wait in this queue", ticket.Enforcement)
 	}

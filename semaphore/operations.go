@@ -35,24 +35,25 @@ func newcomer(ticket attune.Ticket) bool { return ticket.Attempt <= 1 }
 
 // refuse settles a newcomer that must not join the line. A ticket that arrived before keeps its place.
 func (s *State) refuse(ticket attune.Ticket) {
-	if _, arrived := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare); arrived || !s.dropWaiting(ticket) {
-		s.counters.Repeated++
-		return
+	if s.firstArrival(ticket) {
+		s.counters.Accepted++
+		s.endEarly(ticket)
+		s.reject(ticket, attune.ReasonQueueDraining)
 	}
-	s.reject(ticket, attune.ReasonQueueDraining)
 }
 
 // Release removes tickets: it frees the slot of a holder, or removes a waiting ticket from the line. A ticket that has ended
 // before is counted and changes nothing.
 //
 // A waiting ticket is released if its grant was acted upon and the state then lost the decision. The number of that grant is
-// used up.
+// used up, and an earlier place of its enforcement has ended.
 func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	for _, ticket := range tickets {
 		switch {
 		case s.dropHolder(ticket):
 			s.counters.Completed++
 		case s.dropWaiting(ticket):
+			s.freeEarlierPlace(ticket)
 			s.grants++
 			s.counters.Granted++
 			s.counters.Withdrawn++
@@ -184,17 +185,53 @@ func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 // arrive adds an unseen ticket to the early tickets, where it waits for a gap in front of it to close. It reports whether the
 // ticket was new.
 func (s *State) arrive(ticket attune.Ticket) bool {
-	at, found := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
-	if _, ended := slices.BinarySearch(s.skipped, ticket.Sequence); found || ended {
-		s.counters.Repeated++
+	if !s.firstArrival(ticket) {
 		return false
 	}
+	at, _ := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
 	s.early = slices.Insert(s.early, at, ticket)
 	s.counters.Accepted++
-	if !newcomer(ticket) {
-		s.freeEarlierPlace(ticket)
-	}
 	return true
+}
+
+// firstArrival reports whether a ticket with a sequence from next on arrives for the first time and has not ended. It counts
+// any other ticket as repeated. The arrival of a ticket that ended unseen closes its sequence. The first arrival of a retry
+// frees the slot of the earlier place.
+func (s *State) firstArrival(ticket attune.Ticket) bool {
+	if !s.arrived(ticket.Sequence) {
+		if !newcomer(ticket) {
+			s.freeEarlierPlace(ticket)
+		}
+		if !s.closeUnseen(ticket) {
+			return true
+		}
+	}
+	s.counters.Repeated++
+	return false
+}
+
+// closeUnseen closes the sequence of a ticket that ended unseen, and reports whether there is one.
+func (s *State) closeUnseen(ticket attune.Ticket) bool {
+	i := slices.Index(s.unseen, placeOf(ticket))
+	if i < 0 {
+		return false
+	}
+	s.unseen = slices.Delete(s.unseen, i, i+1)
+	s.endEarly(ticket)
+	return true
+}
+
+// arrived reports whether a ticket with this sequence, from next on, has arrived.
+func (s *State) arrived(sequence int64) bool {
+	_, waits := slices.BinarySearchFunc(s.early, attune.Ticket{Sequence: sequence}, attune.Ticket.Compare)
+	_, ended := slices.BinarySearch(s.endedEarly, sequence)
+	return waits || ended
+}
+
+// endEarly closes the sequence of a ticket that has ended behind a gap.
+func (s *State) endEarly(ticket attune.Ticket) {
+	at, _ := slices.BinarySearch(s.endedEarly, ticket.Sequence)
+	s.endedEarly = slices.Insert(s.endedEarly, at, ticket.Sequence)
 }
 
 // freeEarlierPlace frees the slot that the ticket's enforcement holds for an earlier place.
@@ -206,20 +243,17 @@ func (s *State) freeEarlierPlace(ticket attune.Ticket) {
 	}
 }
 
-// admitArrived moves early tickets into the line, up to the next gap.
+// admitArrived moves early tickets into the line, up to the next gap, and forgets the places that the line has passed.
 func (s *State) admitArrived() {
-	for {
-		switch {
-		case len(s.early) > 0 && s.early[0].Sequence == s.next:
+	for ; s.arrived(s.next); s.next++ {
+		if len(s.early) > 0 && s.early[0].Sequence == s.next {
 			s.enqueue(s.early[0])
 			s.early = s.early[1:]
-		case len(s.skipped) > 0 && s.skipped[0] == s.next:
-			s.skipped = s.skipped[1:]
-		default:
-			return
+		} else {
+			s.endedEarly = s.endedEarly[1:]
 		}
-		s.next++
 	}
+	s.unseen = slices.DeleteFunc(s.unseen, func(p place) bool { return p.Sequence < s.next })
 }
 
 // enqueue appends a ticket to the line. Deadlines rise along the line: enqueue makes no ticket older than the ticket in front
@@ -262,21 +296,20 @@ func (s *State) dropHolder(ticket attune.Ticket) bool {
 	return true
 }
 
-// dropWaiting removes a ticket from the line. For a ticket that has not joined the line or has not arrived, it stores the
-// sequence in skipped, so that neither a late acquire nor a backfill adds the ticket again.
+// dropWaiting removes a ticket from the line, and reports whether the ticket waited or can still arrive. It remembers a ticket
+// that is behind a gap or has not arrived, so that neither a late acquire nor a backfill adds the ticket again.
 func (s *State) dropWaiting(ticket attune.Ticket) bool {
-	if ticket.Sequence < s.next {
+	switch {
+	case ticket.Sequence < s.next:
 		return remove(&s.waiting, ticket)
-	}
-	at, ended := slices.BinarySearch(s.skipped, ticket.Sequence)
-	if ended {
+	case remove(&s.early, ticket):
+		s.endEarly(ticket)
+		return true
+	case s.arrived(ticket.Sequence) || slices.Contains(s.unseen, placeOf(ticket)):
 		return false
 	}
-	s.skipped = slices.Insert(s.skipped, at, ticket.Sequence)
-	if !remove(&s.early, ticket) {
-		s.counters.Accepted++
-		s.freeEarlierPlace(ticket)
-	}
+	s.unseen = append(s.unseen, placeOf(ticket))
+	s.counters.Accepted++
 	return true
 }
 

@@ -79,6 +79,7 @@ func (s *State) Recorded(now time.Time, n int, granted []attune.Grant) {
 			s.reinstate(now, settled[i], grant)
 		}
 	}
+	s.admitArrived()
 	s.decide(now)
 }
 
@@ -101,8 +102,10 @@ func (s *State) revokeTentative() {
 
 // reinstate makes a settled ticket a holder again, because its row has a grant. The grant is delivered again, because it can be
 // for an attempt that the state does not know; a second delivery is harmless. The holder is inspected at once, because it can
-// have ended already.
+// have ended already. The grant also proves that the ticket exists, and that an earlier place of its enforcement has ended.
 func (s *State) reinstate(now time.Time, settled attune.Settlement, grant attune.Grant) {
+	s.closeUnseen(grant.Ticket)
+	s.freeEarlierPlace(grant.Ticket)
 	*s.countOf(settled.Status)--
 	s.counters.Granted++
 	s.grants = max(s.grants+1, grant.Number)
@@ -156,8 +159,8 @@ func (s *State) Missing() (Gap, bool) {
 		return Gap{}, false
 	}
 	gap := Gap{From: s.next, To: s.early[0].Sequence - 1}
-	if len(s.skipped) > 0 {
-		gap.To = min(gap.To, s.skipped[0]-1)
+	if len(s.endedEarly) > 0 {
+		gap.To = min(gap.To, s.endedEarly[0]-1)
 	}
 	return gap, true
 }

@@ -25,7 +25,8 @@ type State struct {
 	holders    []Holder            // in grant order
 	waiting    []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
 	early      []attune.Ticket     // tickets behind a gap, in sequence order, all above next
-	skipped    []int64             // sequences above next that ended before their turn to join the line, in order
+	endedEarly []int64             // sequences above next whose tickets arrived and ended behind a gap, in order
+	unseen     []place             // places above next that ended before a ticket arrived: see place
 	settling   []attune.Settlement // tickets that ended without a grant, not yet recorded
 	recorded   int64               // the number of recorded settlements
 	reacquired []attune.Ticket     // ended tickets that were acquired again; see Reacquired
@@ -51,6 +52,18 @@ type Holder struct {
 	// row can show that a settled ticket holds the slot.
 	After int64 `json:"after,omitempty"`
 }
+
+// place identifies a ticket that was cancelled or released before it arrived. The caller can have named a wrong sequence. So
+// a place ends only the ticket of its own enforcement, and only when that ticket arrives. It closes no gap: another enforcement
+// can have the sequence.
+//
+// Stored in Temporal's history: part of the carried [State].
+type place struct {
+	Enforcement attune.EnforcementID `json:"id"`
+	Sequence    int64                `json:"seq"`
+}
+
+func placeOf(t attune.Ticket) place { return place{Enforcement: t.Enforcement, Sequence: t.Sequence} }
 
 // Counters count events since the queue was first loaded. At every moment
 //
@@ -165,15 +178,6 @@ func (s *State) Position(id attune.EnforcementID) int {
 		}
 	}
 	return 0
-}
-
-// Awaits reports whether a ticket waits for a slot or can still arrive.
-func (s *State) Awaits(ticket attune.Ticket) bool {
-	if ticket.Sequence < s.next {
-		return placeIn(s.waiting, ticket) >= 0
-	}
-	_, ended := slices.BinarySearch(s.skipped, ticket.Sequence)
-	return !ended
 }
 
 // WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit, or the delayed start of a
