@@ -2,13 +2,11 @@ package workflows
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/semaphore"
 )
 
 // perform starts an activity for each kind of pending decision, unless an activity of that kind runs or pauses after a failure.
@@ -68,12 +66,13 @@ func (q *actionQueue) isolate(decisions *attune.QueueDecisions) {
 	decisions.Settlements, decisions.Control = nil, q.state.Unlogged(1, 0)
 }
 
-// fill reads the tickets of a gap.
+// fill reads the tickets of a gap, a large gap in several parts.
 func (q *actionQueue) fill(ctx workflow.Context, now time.Time) {
 	gap, ok := q.state.Missing()
 	if !ok || !q.filling.idle(now) {
 		return
 	}
+	gap.To = min(gap.To, gap.From+maxGap-1)
 	q.filling.start(ctx, true, fmt.Sprintf("find %d–%d", gap.From, gap.To), ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
 	q.filling.gap = gap
 }
@@ -84,10 +83,8 @@ func (q *actionQueue) verify(ctx workflow.Context, now time.Time) {
 	if len(tickets) == 0 || !q.verifying.idle(now) {
 		return
 	}
-	first := slices.MinFunc(tickets, attune.Ticket.Compare).Sequence
-	last := slices.MaxFunc(tickets, attune.Ticket.Compare).Sequence
-	q.verifying.start(ctx, true, fmt.Sprintf("verify %d–%d", first, last),
-		ActivityReadTickets, GapInput{Queue: q.key, Gap: semaphore.Gap{From: first, To: last}})
+	q.verifying.start(ctx, true, fmt.Sprintf("verify %d", len(tickets)),
+		ActivityStillWaiting, TicketsInput{Queue: q.key, Tickets: tickets})
 	q.verifying.tickets = tickets
 }
 
@@ -99,7 +96,7 @@ func (q *actionQueue) startSleepers(ctx workflow.Context, now time.Time) {
 		return
 	}
 	q.sleeping.start(ctx, false, fmt.Sprintf("start %d asleep", len(tickets)),
-		ActivityStartSleepers, SleepersInput{Queue: q.key, Tickets: tickets})
+		ActivityStartSleepers, TicketsInput{Queue: q.key, Tickets: tickets})
 	q.sleeping.tickets = tickets
 }
 
@@ -126,7 +123,7 @@ func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
 	}
 	var waiting []attune.Ticket
 	if q.verifying.done() && q.verifying.finish(ctx, &waiting) {
-		q.mismatched = slices.ContainsFunc(q.verifying.tickets, func(t attune.Ticket) bool { return slices.ContainsFunc(waiting, t.Same) })
+		q.mismatched = len(waiting) > 0
 		q.state.ConfirmEnded(len(q.verifying.tickets))
 	}
 	if q.sleeping.done() && q.sleeping.finish(ctx, nil) {

@@ -96,8 +96,5 @@ func cause(err error) string {
 	if application, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		text = application.Message()
 	}
-	if len(text) > maxProblem {
-		text = text[:maxProblem] + "…"
-	}
-	return text
+	return attune.Shorten(text, maxProblem)
 }
