@@ -53,9 +53,9 @@ type QueueActivities struct {
 
 // QueuesConfig configures [QueueActivities]. The zero value has the defaults.
 type QueuesConfig struct {
-	InspectAfter time.Duration // for queues loaded from now on; 0 means [semaphore.InspectAfter]
-	SleepAfter   time.Duration // for queues loaded from now on; 0 means [semaphore.SleepAfter]
-	Marked       bool          // set search attributes on started workflows: see [workflows.EnsureAttributes]
+	InspectAfter     time.Duration // for queues loaded from now on; 0 means [semaphore.InspectAfter]
+	SleepAfter       time.Duration // for queues loaded from now on; 0 means [semaphore.SleepAfter]
+	SearchAttributes bool          // set search attributes on started workflows: see [workflows.EnsureAttributes]
 }
 
 // NewQueueActivities returns the activities of queues. The temporal worker of enforcements must use the same client: then

@@ -107,7 +107,7 @@ func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) clien
 	if ticket.Attempt > 1 {
 		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
-	if a.config.Marked {
+	if a.config.SearchAttributes {
 		options.TypedSearchAttributes = workflows.SearchAttributes(key)
 	}
 	return options

@@ -63,7 +63,7 @@ func (s *Server) cancelEnforcement(ctx context.Context, in *changeEnforcementInp
 	if found.QueuedAt != nil {
 		ticket.EnqueuedAt = *found.QueuedAt
 	}
-	status, err := s.deps.Control.CancelTicket(ctx, found.Queue, ticket, author)
+	status, err := s.deps.Control.CancelByPerson(ctx, found.Queue, ticket, author)
 	return &response[attune.QueueStatus]{Body: status}, err
 }
 

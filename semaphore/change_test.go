@@ -55,7 +55,7 @@ func TestState_Change(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		first, err := state.Change(start, pause("a"))
 		require.NoError(t, err)
-		state.Logged(1)
+		state.ChangesRecorded(1)
 		state = carriedOver(t, state)
 		require.NoError(t, setMode(state, start, person, attune.QueueOpen))
 		again, err := state.Change(start, pause("a"))
@@ -80,7 +80,7 @@ func TestState_Change(t *testing.T) {
 			require.EqualError(t, err, says)
 			require.Equal(t, attune.CodeConflict, attune.CodeOf(err))
 		}
-		require.Equal(t, before.Unlogged(9, 9), state.Unlogged(9, 9))
+		require.Equal(t, before.UnrecordedChanges(9, 9), state.UnrecordedChanges(9, 9))
 	})
 
 	t.Run("a malformed request is invalid", func(t *testing.T) {
@@ -111,11 +111,11 @@ func TestState_Change(t *testing.T) {
 		state.Acquire(start, tickets(1, 3))
 		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
 		require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
-		require.Empty(t, state.Unlogged(9, 0).Changes)
-		require.Len(t, state.Unlogged(9, 1).Changes, 1)
-		require.Len(t, state.Unlogged(9, 2).Changes, 2)
-		state.Recorded(start, 2, nil)
-		require.Len(t, state.Unlogged(9, 0).Changes, 2)
+		require.Empty(t, state.UnrecordedChanges(9, 0).Changes)
+		require.Len(t, state.UnrecordedChanges(9, 1).Changes, 1)
+		require.Len(t, state.UnrecordedChanges(9, 2).Changes, 2)
+		state.SettlementsRecorded(start, 2, nil)
+		require.Len(t, state.UnrecordedChanges(9, 0).Changes, 2)
 	})
 
 	t.Run("a cancel fails if the row of its ticket holds a slot", func(t *testing.T) {
@@ -124,13 +124,13 @@ func TestState_Change(t *testing.T) {
 		state.Acquire(start, tickets(1, 2))
 		number, err := ask(state, start, person, attune.ChangeRequest{Kind: attune.ChangeCancel, Ticket: tickets(2, 2)[0]})
 		require.NoError(t, err)
-		settled, _ := state.ChangeRecorded(number)
-		require.False(t, settled)
+		recorded, _ := state.ChangeOutcome(number)
+		require.False(t, recorded)
 		held := attune.Grant{Ticket: tickets(2, 2)[0], Number: 2}
-		state.Recorded(start, 1, []attune.Grant{held})
-		state.Logged(1)
-		settled, failure := state.ChangeRecorded(number)
-		require.True(t, settled)
+		state.SettlementsRecorded(start, 1, []attune.Grant{held})
+		state.ChangesRecorded(1)
+		recorded, failure := state.ChangeOutcome(number)
+		require.True(t, recorded)
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(failure))
 	})
 
@@ -139,12 +139,12 @@ func TestState_Change(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		number, err := state.Change(start, pause("a"))
 		require.NoError(t, err)
-		state.Unloggable("the table is full")
-		settled, failure := carriedOver(t, state).ChangeRecorded(number)
-		require.True(t, settled)
+		state.ChangeUnrecordable("the table is full")
+		recorded, failure := carriedOver(t, state).ChangeOutcome(number)
+		require.True(t, recorded)
 		require.EqualError(t, failure, "the change was made but cannot be recorded: the table is full")
-		require.EqualValues(t, 1, state.Counters().Unloggable)
-		require.Empty(t, state.Unlogged(9, 9).Changes)
+		require.EqualValues(t, 1, state.Counters().Unrecordable)
+		require.Empty(t, state.UnrecordedChanges(9, 9).Changes)
 	})
 }
 
@@ -245,11 +245,11 @@ func TestState_ChangesAreNumberedOnce(t *testing.T) {
 				require.EqualValues(t, len(numbers), number)
 			},
 			"record": func(t *rapid.T) {
-				settled := len(state.Unrecorded(rapid.IntRange(0, 3).Draw(t, "settlements")))
-				changes := state.Unlogged(rapid.IntRange(0, 3).Draw(t, "changes"), settled).Changes
-				state.Recorded(start, settled, nil)
+				settled := len(state.UnrecordedSettlements(rapid.IntRange(0, 3).Draw(t, "settlements")))
+				changes := state.UnrecordedChanges(rapid.IntRange(0, 3).Draw(t, "changes"), settled).Changes
+				state.SettlementsRecorded(start, settled, nil)
 				logged = append(logged, changes...)
-				state.Logged(len(changes))
+				state.ChangesRecorded(len(changes))
 			},
 			"carry over": func(t *rapid.T) { state = carriedOver(t, state) },
 			"": func(t *rapid.T) {

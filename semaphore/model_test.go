@@ -283,9 +283,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.state.SleepersStarted(tickets)
 		},
 		"record": func(t *rapid.T) {
-			n := len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n")))
+			n := len(m.state.UnrecordedSettlements(rapid.IntRange(1, 3).Draw(t, "n")))
 			held := m.oracle.record(n, func() bool { return rapid.Bool().Draw(t, "it held a slot") })
-			m.state.Recorded(m.now, n, held)
+			m.state.SettlementsRecorded(m.now, n, held)
 			// A revoked grant counts as not granted, and its ticket can be granted again.
 			m.grants = slices.DeleteFunc(m.grants, func(s int64) bool { return !slices.Contains(m.oracle.granted, s) })
 			maps.DeleteFunc(m.seen, func(s int64, _ bool) bool { return !slices.Contains(m.oracle.granted, s) })

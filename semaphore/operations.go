@@ -54,7 +54,7 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 			s.counters.Completed++
 		case s.dropWaiting(ticket):
 			s.freeEarlierPlace(ticket)
-			s.grants++
+			s.lastGrant++
 			s.counters.Granted++
 			s.counters.Withdrawn++
 		default:
@@ -112,28 +112,8 @@ func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 // Advance makes the decisions that are due at now.
 func (s *State) Advance(now time.Time) { s.decide(now) }
 
-// Backfill closes a gap. tickets are all waiting tickets in the range of the gap, from the rows. The other sequences in the
-// range have ended and are skipped. A late backfill, or one for another gap, skips no sequence of the current gap.
-func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
-	newcomers := 0
-	for _, ticket := range tickets {
-		if ticket.Sequence >= s.next && s.arrive(ticket) && newcomer(ticket) {
-			newcomers++
-		}
-	}
-	for s.next >= gap.From && s.next <= gap.To {
-		s.admitArrived()
-		if s.next <= gap.To {
-			s.next++
-			s.counters.Skipped++
-		}
-	}
-	s.admitArrived()
-	s.decide(now)
-	s.bound(newcomers)
-}
-
-// decide expires and grants tickets. No other function does.
+// decide ends an expired manual limit, expires and grants tickets, starts the retries that are due, and finds tickets that have
+// waited for long. No other function does any of these.
 func (s *State) decide(now time.Time) {
 	if s.override != nil && !s.override.Until.IsZero() && !s.override.Until.After(now) {
 		s.override = nil
@@ -158,13 +138,13 @@ func (s *State) startDueRetries(now time.Time) {
 }
 
 func (s *State) grant(now time.Time, ticket attune.Ticket) {
-	s.grants++
+	s.lastGrant++
 	s.counters.Granted++
 	ticket.Attempt = max(ticket.Attempt, 1)
 	s.holders = append(s.holders, Holder{Grant: attune.Grant{
-		Ticket: ticket, Generation: s.generation, Number: s.grants,
+		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
 		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
-	}, InspectAt: now.Add(s.inspectAfter), After: s.recorded + int64(len(s.settling))})
+	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
 }
 
 // bound applies max_queued after a number of newcomers joined the line. It drops at most that many tickets.
@@ -182,58 +162,6 @@ func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 
-// arrive adds an unseen ticket to the early tickets, where it waits for a gap in front of it to close. It reports whether the
-// ticket was new.
-func (s *State) arrive(ticket attune.Ticket) bool {
-	if !s.firstArrival(ticket) {
-		return false
-	}
-	at, _ := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
-	s.early = slices.Insert(s.early, at, ticket)
-	s.counters.Accepted++
-	return true
-}
-
-// firstArrival reports whether a ticket with a sequence from next on arrives for the first time and has not ended. It counts
-// any other ticket as repeated. The arrival of a ticket that ended unseen closes its sequence. The first arrival of a retry
-// frees the slot of the earlier place.
-func (s *State) firstArrival(ticket attune.Ticket) bool {
-	if !s.arrived(ticket.Sequence) {
-		if !newcomer(ticket) {
-			s.freeEarlierPlace(ticket)
-		}
-		if !s.closeUnseen(ticket) {
-			return true
-		}
-	}
-	s.counters.Repeated++
-	return false
-}
-
-// closeUnseen closes the sequence of a ticket that ended unseen, and reports whether there is one.
-func (s *State) closeUnseen(ticket attune.Ticket) bool {
-	i := slices.Index(s.unseen, placeOf(ticket))
-	if i < 0 {
-		return false
-	}
-	s.unseen = slices.Delete(s.unseen, i, i+1)
-	s.endEarly(ticket)
-	return true
-}
-
-// arrived reports whether a ticket with this sequence, from next on, has arrived.
-func (s *State) arrived(sequence int64) bool {
-	_, waits := slices.BinarySearchFunc(s.early, attune.Ticket{Sequence: sequence}, attune.Ticket.Compare)
-	_, ended := slices.BinarySearch(s.endedEarly, sequence)
-	return waits || ended
-}
-
-// endEarly closes the sequence of a ticket that has ended behind a gap.
-func (s *State) endEarly(ticket attune.Ticket) {
-	at, _ := slices.BinarySearch(s.endedEarly, ticket.Sequence)
-	s.endedEarly = slices.Insert(s.endedEarly, at, ticket.Sequence)
-}
-
 // freeEarlierPlace frees the slot that the ticket's enforcement holds for an earlier place.
 func (s *State) freeEarlierPlace(ticket attune.Ticket) {
 	before := func(h Holder) bool { return h.Enforcement == ticket.Enforcement && h.Sequence < ticket.Sequence }
@@ -241,19 +169,6 @@ func (s *State) freeEarlierPlace(ticket attune.Ticket) {
 		s.holders = slices.Delete(s.holders, i, i+1)
 		s.counters.Completed++
 	}
-}
-
-// admitArrived moves early tickets into the line, up to the next gap, and forgets the places that the line has passed.
-func (s *State) admitArrived() {
-	for ; s.arrived(s.next); s.next++ {
-		if len(s.early) > 0 && s.early[0].Sequence == s.next {
-			s.enqueue(s.early[0])
-			s.early = s.early[1:]
-		} else {
-			s.endedEarly = s.endedEarly[1:]
-		}
-	}
-	s.unseen = slices.DeleteFunc(s.unseen, func(p place) bool { return p.Sequence < s.next })
 }
 
 // enqueue appends a ticket to the line. Deadlines rise along the line: enqueue makes no ticket older than the ticket in front

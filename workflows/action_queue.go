@@ -127,9 +127,6 @@ func cancelOf(ticket attune.Ticket) attune.ChangeRequest {
 // nextDeadline returns the time of the next turn if nothing arrives before; zero without a deadline.
 func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Time {
 	at, _ := q.state.WakeAt()
-	if check, ok := q.state.SleepCheckAt(); ok {
-		at = semaphore.Earlier(at, check)
-	}
 	if inspect, ok := q.state.InspectAt(); ok && q.inspecting.idle(now) && !q.closing {
 		at = semaphore.Earlier(at, inspect)
 	}

@@ -188,7 +188,7 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		var result workflows.EnforcementResult
 		require.NoError(t, start(t, s, id).Get(t.Context(), &result))
 		require.Equal(t, workflows.EnforcementResult{
-			ID: id, Queue: queueKey, Sequence: 1, Grant: 1, Execution: attune.ExecutionID(id), Outcome: workflows.OutcomeRequested,
+			Enforcement: id, Queue: queueKey, Sequence: 1, Grant: 1, Execution: attune.ExecutionID(id), Outcome: workflows.OutcomeRequested,
 		}, result)
 	})
 

@@ -161,12 +161,12 @@ type EnforcementInput struct {
 //
 // Stored in Temporal's history: the result of a workflow.
 type EnforcementResult struct {
-	Queue     attune.QueueKey      `json:"queue"`
-	Sequence  int64                `json:"sequence"`
-	Grant     int64                `json:"grant,omitempty"`
-	Execution attune.ExecutionID   `json:"execution,omitempty"` // 0 if an earlier run published the execution
-	Outcome   EnforcementOutcome   `json:"outcome"`
-	ID        attune.EnforcementID `json:"enforcement"`
+	Queue       attune.QueueKey      `json:"queue"`
+	Sequence    int64                `json:"sequence"`
+	Grant       int64                `json:"grant,omitempty"`
+	Execution   attune.ExecutionID   `json:"execution,omitempty"` // 0 if an earlier run published the execution
+	Outcome     EnforcementOutcome   `json:"outcome"`
+	Enforcement attune.EnforcementID `json:"enforcement"`
 }
 
 // EnforcementOutcome is the outcome of an EnforcementWorkflow.
@@ -178,8 +178,6 @@ type EnforcementOutcome string
 const (
 	OutcomeRequested EnforcementOutcome = "requested" // the execution exists and its request is published
 	OutcomeEnded     EnforcementOutcome = "ended"     // the enforcement ended before it could run
-
-	outcomeFenced EnforcementOutcome = "fenced" // the grant is void, and the workflow waits for the next
 )
 
 // AcquiredTicket is the current ticket of an enforcement.

@@ -38,8 +38,8 @@ func (q *actionQueue) deliver(ctx workflow.Context, now time.Time) {
 // record records settlements and manual changes. It records manual changes by a regular activity only, which runs after the
 // decision is durable. So the number and the outcome of a change are decided once.
 func (q *actionQueue) record(ctx workflow.Context, now time.Time) {
-	decisions := attune.QueueDecisions{Settlements: q.state.Unrecorded(maxSettlements)}
-	decisions.Control = q.state.Unlogged(maxChanges, len(decisions.Settlements))
+	decisions := attune.QueueDecisions{Settlements: q.state.UnrecordedSettlements(maxSettlements)}
+	decisions.Control = q.state.UnrecordedChanges(maxChanges, len(decisions.Settlements))
 	q.isolate(&decisions)
 	settled, changed := len(decisions.Settlements), len(decisions.Control.Changes)
 	switch {
@@ -63,7 +63,7 @@ func (q *actionQueue) isolate(decisions *attune.QueueDecisions) {
 		decisions.Control.Changes = nil
 		return
 	}
-	decisions.Settlements, decisions.Control = nil, q.state.Unlogged(1, 0)
+	decisions.Settlements, decisions.Control = nil, q.state.UnrecordedChanges(1, 0)
 }
 
 // fill reads the tickets of a gap, a large gap in several parts.
@@ -144,13 +144,13 @@ func (q *actionQueue) collectRecord(ctx workflow.Context, now time.Time) {
 	}
 	var recorded DecisionsResult
 	if t.finish(ctx, &recorded) {
-		q.state.Recorded(now, t.settled, recorded.Held)
-		q.state.Logged(t.logged)
+		q.state.SettlementsRecorded(now, t.settled, recorded.Held)
+		q.state.ChangesRecorded(t.logged)
 		return
 	}
 	if alone := t.settled == 0 && t.logged == 1; alone && t.refused() && t.failures > maxRefusals {
 		workflow.GetLogger(ctx).Error("gave up a manual change of a queue that cannot be recorded", "error", t.err)
-		q.state.Unloggable(cause(t.err))
+		q.state.ChangeUnrecordable(cause(t.err))
 		t.reset()
 	}
 }

@@ -1,0 +1,50 @@
+package semaphore
+
+import (
+	"math"
+
+	"github.com/attune-go/attune"
+)
+
+// Undelivered returns up to n undelivered grants, in grant order, without retries that are still delayed.
+func (s *State) Undelivered(n int) []attune.Grant { return s.undelivered(n, math.MaxInt64) }
+
+// Deliverable returns the grants of [State.Undelivered] without tentative ones. A grant is tentative until every settlement
+// decided before it is recorded: see [State.SettlementsRecorded].
+func (s *State) Deliverable(n int) []attune.Grant { return s.undelivered(n, s.recorded) }
+
+func (s *State) undelivered(n int, after int64) []attune.Grant {
+	var grants []attune.Grant
+	for _, holder := range s.holders {
+		if len(grants) == n {
+			break
+		}
+		if !holder.Delivered && holder.NotBefore.IsZero() && holder.SettledBefore <= after {
+			grants = append(grants, holder.Grant)
+		}
+	}
+	return grants
+}
+
+// Delivered marks the holders of delivered grants. It skips a grant whose holder was released, or meanwhile holds its slot for
+// another attempt.
+func (s *State) Delivered(grants []attune.Grant) {
+	attempts := make(map[int64]int, len(grants))
+	for _, grant := range grants {
+		attempts[grant.Number] = grant.Attempt
+	}
+	for i := range s.holders {
+		if holder := &s.holders[i]; attempts[holder.Number] == holder.Attempt {
+			holder.Delivered = true
+		}
+	}
+}
+
+// redeliver marks a holder's grant as undelivered, and reports whether the ticket is a holder.
+func (s *State) redeliver(ticket attune.Ticket) bool {
+	i := s.holderOf(ticket)
+	if i >= 0 {
+		s.holders[i].Delivered = false
+	}
+	return i >= 0
+}
