@@ -15,7 +15,7 @@ const (
 	QueueDraining QueueMode = "draining" // grants waiting tickets and rejects new ones
 )
 
-// LimitOverride is a limit set by a person. It replaces the policy's limit until it expires or a person clears it.
+// LimitOverride is a manual limit: a limit set by a person. It replaces the policy's limit until it expires or a person clears it.
 //
 // Stored in Temporal's history: in updates, and in the carried state of a queue.
 type LimitOverride struct {
@@ -55,7 +55,7 @@ type ChangeRequest struct {
 	Kind QueueChangeKind `json:"kind"`
 
 	Mode   QueueMode      `json:"mode,omitempty"`  // for [ChangeMode]
-	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit]; nil clears the override
+	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit]; nil clears the manual limit
 	Ticket Ticket         `json:"ticket,omitzero"` // for [ChangeCancel]: the enforcement and the sequence
 }
 
@@ -107,7 +107,7 @@ func (m QueueMode) Validate() error {
 	}
 }
 
-// Validate returns a [CodeInvalid] error for a limit out of range. A nil override is valid.
+// Validate returns a [CodeInvalid] error for a limit out of range. A nil manual limit is valid.
 func (o *LimitOverride) Validate() error {
 	if o != nil && (o.Limit < 0 || o.Limit > MaxLimit) {
 		return Errorf(CodeInvalid, "limit %d: use 0 (grants none) to %d", o.Limit, MaxLimit)

@@ -20,7 +20,7 @@ type pendingChange struct {
 	// SettledBefore is the number of settlements that must be recorded before the change or together with it. For a cancel,
 	// this includes its own settlement.
 	SettledBefore int64 `json:"settled_before,omitempty"`
-	// Mode and Override are those of the queue after the change.
+	// Mode and Override are the mode and the manual limit of the queue after the change.
 	Mode     attune.QueueMode      `json:"mode,omitempty"`
 	Override *attune.LimitOverride `json:"override,omitempty"`
 }
@@ -136,9 +136,9 @@ func (s *State) requestOf(id string) int {
 	return slices.IndexFunc(s.made, func(m madeRequest) bool { return m.ID == id })
 }
 
-// UnrecordedChanges returns up to n unrecorded changes, oldest first, with the mode and the override after the last of them. settlements
-// is the number of [State.UnrecordedSettlements] settlements that the caller records together with them. A cancel is returned only if its
-// settlement is recorded before or among these.
+// UnrecordedChanges returns up to n unrecorded changes, oldest first, with the mode and the manual limit after the last of
+// them. settlements is the number of [State.UnrecordedSettlements] that the caller records together with them. A cancel is
+// returned only if its settlement is recorded before or among these.
 func (s *State) UnrecordedChanges(n, settlements int) attune.QueueControl {
 	control := attune.QueueControl{Generation: s.generation, Mode: s.mode, Override: s.override}
 	for _, pending := range s.unrecordedChanges[:min(n, len(s.unrecordedChanges))] {
@@ -156,8 +156,8 @@ func (s *State) ChangesRecorded(n int) {
 	s.unrecordedChanges = slices.Delete(s.unrecordedChanges, 0, min(n, len(s.unrecordedChanges)))
 }
 
-// ChangeUnrecordable removes the first unrecorded change, because the database refuses it permanently, and stores the reason for its
-// caller.
+// ChangeUnrecordable removes the first unrecorded change, because the database refuses it permanently, and stores the reason
+// for its caller.
 func (s *State) ChangeUnrecordable(reason string) {
 	if len(s.unrecordedChanges) == 0 {
 		return

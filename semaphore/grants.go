@@ -1,25 +1,19 @@
 package semaphore
 
-import (
-	"math"
+import "github.com/attune-go/attune"
 
-	"github.com/attune-go/attune"
-)
-
-// Undelivered returns up to n undelivered grants, in grant order, without retries that are still delayed.
-func (s *State) Undelivered(n int) []attune.Grant { return s.undelivered(n, math.MaxInt64) }
-
-// Deliverable returns the grants of [State.Undelivered] without tentative ones. A grant is tentative until every settlement
-// decided before it is recorded: see [State.SettlementsRecorded].
+// Deliverable returns up to n undelivered grants, in grant order, without retries that are still delayed and without tentative
+// grants. A grant is tentative until every settlement decided before it is recorded: see [State.SettlementsRecorded].
 func (s *State) Deliverable(n int) []attune.Grant { return s.undelivered(n, s.recorded) }
 
-func (s *State) undelivered(n int, after int64) []attune.Grant {
+// undelivered returns up to n undelivered grants that were decided after at most settledBefore settlements.
+func (s *State) undelivered(n int, settledBefore int64) []attune.Grant {
 	var grants []attune.Grant
 	for _, holder := range s.holders {
 		if len(grants) == n {
 			break
 		}
-		if !holder.Delivered && holder.NotBefore.IsZero() && holder.SettledBefore <= after {
+		if !holder.Delivered && holder.NotBefore.IsZero() && holder.SettledBefore <= settledBefore {
 			grants = append(grants, holder.Grant)
 		}
 	}

@@ -141,7 +141,7 @@ func TestState_Generation(t *testing.T) {
 	require.EqualValues(t, 8, grants[1].Number)
 }
 
-func TestState_Parking(t *testing.T) {
+func TestState_Sleepers(t *testing.T) {
 	t.Parallel()
 	later := func(looks int) time.Time { return start.Add(time.Duration(looks) * semaphore.SleepAfter) }
 
