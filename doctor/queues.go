@@ -125,7 +125,7 @@ func overrideFindings(q attune.ManualOverride) []Finding {
 		found = append(found, Finding{
 			Severity: Note, Where: where,
 			What: fmt.Sprintf("Its limit is overridden: %d %s%s.", q.Override.Limit, until, changedBy(q.LimitBy)),
-			Do: fmt.Sprintf("To use the limit of the policy, POST /api/v1/queues/%s/limit/clear.", q.Queue),
+			Do:   fmt.Sprintf("To use the limit of the policy, POST /api/v1/queues/%s/limit/clear.", q.Queue),
 		})
 	}
 	return found

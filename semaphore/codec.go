@@ -84,7 +84,8 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, LastGrant: s.lastGrant,
 		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
-		Waiting: pack(s.waiting), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: s.unseen, Recorded: s.recorded, Reacquired: s.reacquired,
+		Waiting: pack(s.waiting), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: s.unseen,
+		Recorded: s.recorded, Reacquired: s.reacquired,
 		Counters:   s.counters,
 		LastChange: s.lastChange, Changes: s.unrecordedChanges, Made: s.made,
 	}
@@ -115,7 +116,8 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	restored := State{
 		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, lastGrant: c.LastGrant,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
-		holders: c.Holders, endedEarly: c.EndedEarly, unseen: c.Unseen, counters: c.Counters, recorded: c.Recorded, reacquired: c.Reacquired,
+		holders: c.Holders, endedEarly: c.EndedEarly, unseen: c.Unseen, counters: c.Counters, recorded: c.Recorded,
+		reacquired: c.Reacquired,
 		lastChange: c.LastChange, unrecordedChanges: c.Changes, made: c.Made,
 		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}

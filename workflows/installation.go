@@ -52,8 +52,8 @@ const (
 //
 // If the namespace belongs to another installation, TakeNamespace waits until that installation took the namespace, and its
 // processes polled for the last time, 75 s ago. A poll during the wait means that the installation runs: the error is
-// [attune.CodeConflict]. Otherwise TakeNamespace takes the namespace over and terminates the workflows of the other installation, because they would confuse
-// new enforcements with old ones. Queues are then rebuilt from the rows.
+// [attune.CodeConflict]. Otherwise TakeNamespace terminates the workflows of the other installation, because they would confuse
+// new enforcements with old ones, and takes the namespace over. Queues are then rebuilt from the rows.
 func TakeNamespace(ctx context.Context, c client.Client, namespace string, installation attune.InstallationID, log *slog.Logger) error {
 	o := &ownership{client: c, namespace: namespace, installation: installation, log: log}
 	owner, takenAt, err := o.owner(ctx)
