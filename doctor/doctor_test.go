@@ -127,10 +127,10 @@ func TestChecks(t *testing.T) {
 		{"a queue is paused", control(attune.ManualOverride{Queue: "a.b", Mode: attune.QueuePaused, ModeBy: &attune.QueueChange{At: noon, Author: authorNamed("ada", "freeze")}}),
 			doctor.Note, []string{"It is paused, by ada at 2030-01-02T12:00:00Z (freeze).", "queues/a.b/resume"}},
 		{"a limit is overridden", control(attune.ManualOverride{Queue: "a.b", Mode: attune.QueueOpen, Override: &attune.LimitOverride{Limit: 5, Until: noon}}),
-			doctor.Note, []string{"limit is overridden: 5 until 2030-01-02T12:00:00Z.", "limit/clear"}},
+			doctor.Note, []string{"manual limit is 5 until 2030-01-02T12:00:00Z.", "limit/clear"}},
 		{"a limit is overridden for ever", control(attune.ManualOverride{Mode: attune.QueueOpen, Override: &attune.LimitOverride{}}),
 			doctor.Note, []string{"until it is cleared"}},
-		{"no queue is overridden", control(), doctor.OK, []string{"Every queue is open"}},
+		{"no queue has a manual mode or limit", control(), doctor.OK, []string{"Every queue is open"}},
 		{"enforcements are parked", parked(attune.ParkedCount{Queue: "a.b", Count: 3, Oldest: 7}), doctor.Note, []string{"3 enforcements", "enforcements/7/retry"}},
 		{"no enforcement is parked", parked(), doctor.OK, []string{"No enforcement"}},
 	}
