@@ -74,8 +74,8 @@ type Admission struct {
 type QueueStatus struct {
 	Queue    QueueKey       `json:"queue"`
 	Mode     QueueMode      `json:"mode"`
-	Limit    int            `json:"limit"`              // in force: the limit of the override or of the policy
-	Override *LimitOverride `json:"override,omitempty"` // nil when the policy's limit is in force
+	Limit    int            `json:"limit"`              // in force: the manual limit or the policy's
+	Override *LimitOverride `json:"override,omitempty"` // the manual limit; nil when the policy's limit is in force
 	Active   int            `json:"active"`             // slots held
 	Waiting  int            `json:"waiting"`            // tickets in line
 	Changes  int64          `json:"changes"`            // number of manual changes; the latest may not be recorded in the database yet
@@ -100,7 +100,7 @@ type QueueSnapshot struct {
 	LastGrant    int64          `json:"last_grant"`    // highest recorded grant number
 	LastChange   int64          `json:"last_change"`   // highest recorded number of a manual change
 	Mode         QueueMode      `json:"mode"`
-	Override     *LimitOverride `json:"override,omitempty"` // nil when the policy's limit is in force
+	Override     *LimitOverride `json:"override,omitempty"` // the manual limit; nil when the policy's limit is in force
 	Holders      []Grant        `json:"holders,omitempty"`
 	Waiting      []Ticket       `json:"waiting,omitempty"` // in sequence order
 }

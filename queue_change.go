@@ -15,7 +15,7 @@ const (
 	QueueDraining QueueMode = "draining" // grants waiting tickets and rejects new ones
 )
 
-// LimitOverride is a limit set by a person. It replaces the policy's limit until it expires or a person clears it.
+// LimitOverride is a manual limit: a limit set by a person. It replaces the policy's limit until it expires or a person clears it.
 //
 // Stored in Temporal's history: in updates, and in the carried state of a queue.
 type LimitOverride struct {
@@ -55,7 +55,7 @@ type ChangeRequest struct {
 	Kind QueueChangeKind `json:"kind"`
 
 	Mode   QueueMode      `json:"mode,omitempty"`  // for [ChangeMode]
-	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit]; nil clears the override
+	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit]; nil clears the manual limit
 	Ticket Ticket         `json:"ticket,omitzero"` // for [ChangeCancel]: the enforcement and the sequence
 }
 
@@ -76,10 +76,25 @@ func (r ChangeRequest) Validate() error {
 	case ChangeLimit:
 		return r.Limit.Validate()
 	case ChangeCancel:
-		return nil
+		return r.Ticket.Validate()
 	default:
 		return Errorf(CodeInvalid, "kind %s: use %q, %q or %q", quotePrefix(string(r.Kind)), ChangeMode, ChangeLimit, ChangeCancel)
 	}
+}
+
+// Validate returns a [CodeInvalid] error for a ticket that no queue can have.
+func (t Ticket) Validate() error {
+	switch {
+	case t.Enforcement < 1:
+		return Errorf(CodeInvalid, "ticket: enforcement %d: use the id of an enforcement, from 1", t.Enforcement)
+	case t.Sequence < 1:
+		return Errorf(CodeInvalid, "ticket: sequence %d: use the sequence of enforcement %d, from 1", t.Sequence, t.Enforcement)
+	case t.Lane < 0:
+		return Errorf(CodeInvalid, "ticket: lane %d: use a lane from 0", t.Lane)
+	case t.Attempt < 0:
+		return Errorf(CodeInvalid, "ticket: attempt %d: use an attempt from 0", t.Attempt)
+	}
+	return nil
 }
 
 // Validate returns a [CodeInvalid] error for an unknown mode.
@@ -92,7 +107,7 @@ func (m QueueMode) Validate() error {
 	}
 }
 
-// Validate returns a [CodeInvalid] error for a limit out of range, or an end that cannot be stored. A nil override is valid.
+// Validate returns a [CodeInvalid] error for a limit out of range, or an end that cannot be stored. A nil manual limit is valid.
 func (o *LimitOverride) Validate() error {
 	switch {
 	case o == nil:

@@ -6,7 +6,7 @@ import "time"
 type QueueDetail struct {
 	At       time.Time // the instant, by the database's clock
 	Stats    QueueStats
-	Override *LimitOverride // nil when the policy's limit is in force
+	Override *LimitOverride // the manual limit; nil when the policy's limit is in force
 	Policy   QueuePolicy    // the effective policy that the queue last received
 	Holders  []SlotHolder   // in the order of their grants, up to [MaxSlotHolders]
 	Waiting  []Waiter       // the first enforcements in line, up to the number that the caller asked for

@@ -28,7 +28,7 @@ type Publisher interface {
 type QueueSignals interface {
 	Acquire(ctx context.Context, admission attune.Admission) error
 	Release(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
-	Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
+	CancelByWorkflow(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error
 }
 
 // EnforcementActivities holds the activities of EnforcementWorkflow.
@@ -113,7 +113,7 @@ func (a *EnforcementActivities) ReleaseTicket(ctx context.Context, input workflo
 
 // CancelTicket implements [workflows.ActivityCancelTicket]: it cancels a waiting ticket.
 func (a *EnforcementActivities) CancelTicket(ctx context.Context, input workflows.TicketInput) error {
-	if err := a.queues.Cancel(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
+	if err := a.queues.CancelByWorkflow(ctx, input.Queue, []attune.Ticket{input.Ticket}); err != nil {
 		return workflows.ActivityError(fmt.Errorf("cancel enforcement %d: %w", input.Ticket.Enforcement, err))
 	}
 	return nil

@@ -33,6 +33,8 @@ type QueueRows interface {
 	Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error)
 	// Tickets returns the waiting tickets with sequences from from to to, both included.
 	Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error)
+	// StillWaiting returns those of the tickets that wait.
+	StillWaiting(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) ([]attune.Ticket, error)
 }
 
 // HolderRows reads the rows of holders.
@@ -51,9 +53,9 @@ type QueueActivities struct {
 
 // QueuesConfig configures [QueueActivities]. The zero value has the defaults.
 type QueuesConfig struct {
-	InspectAfter time.Duration // for queues loaded from now on; 0 means [semaphore.InspectAfter]
-	SleepAfter   time.Duration // for queues loaded from now on; 0 means [semaphore.SleepAfter]
-	Marked       bool          // set search attributes on started workflows: see [workflows.EnsureAttributes]
+	InspectAfter     time.Duration // for queues loaded from now on; 0 means [semaphore.InspectAfter]
+	SleepAfter       time.Duration // for queues loaded from now on; 0 means [semaphore.SleepAfter]
+	SearchAttributes bool          // set search attributes on started workflows: see [workflows.EnsureAttributes]
 }
 
 // NewQueueActivities returns the activities of queues. The temporal worker of enforcements must use the same client: then
@@ -83,6 +85,15 @@ func (a *QueueActivities) ReadTickets(ctx context.Context, input workflows.GapIn
 		return nil, workflows.ActivityError(fmt.Errorf("read tickets of queue %q: %w", input.Queue, err))
 	}
 	return tickets, nil
+}
+
+// StillWaiting implements [workflows.ActivityStillWaiting]: it returns those of the tickets that wait.
+func (a *QueueActivities) StillWaiting(ctx context.Context, input workflows.TicketsInput) ([]attune.Ticket, error) {
+	waiting, err := a.rows.StillWaiting(ctx, input.Queue, input.Tickets)
+	if err != nil {
+		return nil, workflows.ActivityError(fmt.Errorf("read waiting tickets of queue %q: %w", input.Queue, err))
+	}
+	return waiting, nil
 }
 
 // RecordDecisions implements [workflows.ActivityRecordDecisions]: it records settlements and manual changes. It then wakes the

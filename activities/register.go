@@ -15,6 +15,7 @@ type Registry interface {
 func (a *QueueActivities) Register(registry Registry) {
 	register(registry, workflows.ActivityLoadQueue, a.LoadQueue)
 	register(registry, workflows.ActivityReadTickets, a.ReadTickets)
+	register(registry, workflows.ActivityStillWaiting, a.StillWaiting)
 	register(registry, workflows.ActivityDeliverGrants, a.DeliverGrants)
 	register(registry, workflows.ActivityStartSleepers, a.StartSleepers)
 	register(registry, workflows.ActivityRecordDecisions, a.RecordDecisions)

@@ -19,7 +19,7 @@ const sleepersInParallel = 4
 
 // StartSleepers implements [workflows.ActivityStartSleepers]: it starts the EnforcementWorkflow of waiting tickets asleep. A
 // grant, a cancel or the end of [workflows.SleepFor] wakes it. A workflow that already runs counts as started.
-func (a *QueueActivities) StartSleepers(ctx context.Context, input workflows.SleepersInput) error {
+func (a *QueueActivities) StartSleepers(ctx context.Context, input workflows.TicketsInput) error {
 	err := each(ctx, sleepersInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
 		options := a.start(input.Queue, ticket)
 		options.StartDelay = workflows.SleepFor
@@ -107,7 +107,7 @@ func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) clien
 	if ticket.Attempt > 1 {
 		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
-	if a.config.Marked {
+	if a.config.SearchAttributes {
 		options.TypedSearchAttributes = workflows.SearchAttributes(key)
 	}
 	return options

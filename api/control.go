@@ -16,8 +16,8 @@ type QueueController interface {
 	SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error)
 	// SetLimit overrides the limit of the policy. A nil limit removes the override.
 	SetLimit(ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author) (attune.QueueStatus, error)
-	// CancelTicket takes a waiting ticket out of its queue.
-	CancelTicket(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author) (attune.QueueStatus, error)
+	// CancelByPerson takes a waiting ticket out of its queue.
+	CancelByPerson(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author) (attune.QueueStatus, error)
 }
 
 // LimitChange is the body of PUT /api/v1/queues/{key}/limit.

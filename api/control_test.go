@@ -33,7 +33,7 @@ func (f *fakeControl) SetLimit(
 	return attune.QueueStatus{Queue: key, Mode: attune.QueueOpen, Limit: 1, Override: limit}, f.err
 }
 
-func (f *fakeControl) CancelTicket(
+func (f *fakeControl) CancelByPerson(
 	_ context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author,
 ) (attune.QueueStatus, error) {
 	f.tickets, f.by = append(f.tickets, ticket), append(f.by, author.Who()+"/"+author.Note)

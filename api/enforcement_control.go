@@ -73,7 +73,7 @@ func (s *Server) cancelWaiting(
 	if waiting.QueuedAt != nil {
 		ticket.EnqueuedAt = *waiting.QueuedAt
 	}
-	if _, err := s.deps.Control.CancelTicket(ctx, waiting.Queue, ticket, author); err != nil {
+	if _, err := s.deps.Control.CancelByPerson(ctx, waiting.Queue, ticket, author); err != nil {
 		return nil, err
 	}
 	waiting.Status, waiting.Reason = attune.EnforcementCancelled, attune.ReasonCancelled

@@ -27,7 +27,7 @@ func Installation(database, namespace func(context.Context) (attune.Installation
 		}
 		what := fmt.Sprintf("The namespace of Temporal belongs to installation %s, but the database to installation %s.", owner, id)
 		if owner == "" {
-			what = fmt.Sprintf("No installation has claimed the namespace of Temporal; the database belongs to installation %s.", id)
+			what = fmt.Sprintf("No installation owns the namespace of Temporal; the database belongs to installation %s.", id)
 		}
 		return []Finding{{
 			Severity: Problem, What: what,
@@ -37,7 +37,7 @@ func Installation(database, namespace func(context.Context) (attune.Installation
 	}}
 }
 
-// owner returns the installation that has claimed the namespace; empty if none has.
+// owner returns the installation that owns the namespace; empty if none does.
 func (t TemporalServer) owner(ctx context.Context) (attune.InstallationID, error) {
 	return workflows.Owner(ctx, t.Client, t.Namespace)
 }

@@ -21,12 +21,12 @@ func TestInstallation(t *testing.T) {
 		func(context.Context) (attune.InstallationID, error) { return "one", nil },
 		TemporalServer{Client: c, Namespace: name}.owner,
 	)
-	require.Contains(t, check.run(t.Context())[0].What, "No installation has claimed the namespace")
+	require.Contains(t, check.run(t.Context())[0].What, "No installation owns the namespace")
 
-	require.NoError(t, workflows.Claim(t.Context(), c, name, "one", slog.New(slog.DiscardHandler)))
+	require.NoError(t, workflows.TakeNamespace(t.Context(), c, name, "one", slog.New(slog.DiscardHandler)))
 	require.Equal(t, []Finding{{Severity: OK, What: "Database and namespace belong to installation one."}}, check.run(t.Context()))
 
-	require.NoError(t, workflows.Claim(t.Context(), c, name, "two", slog.New(slog.DiscardHandler)))
+	require.NoError(t, workflows.TakeNamespace(t.Context(), c, name, "two", slog.New(slog.DiscardHandler)))
 	findings := check.run(t.Context())
 	require.Equal(t, Problem, findings[0].Severity)
 	require.Contains(t, findings[0].What, "belongs to installation two")

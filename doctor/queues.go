@@ -113,7 +113,7 @@ func overdueFinding(o attune.Overdue) Finding {
 	return finding
 }
 
-// ManualOverrides notes the modes and limits that people have set: a forgotten override looks like a fault.
+// ManualOverrides notes the modes and limits that people have set: a forgotten manual limit looks like a fault.
 func ManualOverrides(read func(context.Context) ([]attune.ManualOverride, error)) Check {
 	return Check{Name: "control", Run: func(ctx context.Context) ([]Finding, error) {
 		queues, err := read(ctx)
@@ -141,7 +141,7 @@ func overrideFindings(q attune.ManualOverride) []Finding {
 		}
 		found = append(found, Finding{
 			Severity: Note, Where: where,
-			What: fmt.Sprintf("Its limit is overridden: %d %s%s.", q.Override.Limit, until, changedBy(q.LimitBy)),
+			What: fmt.Sprintf("Its manual limit is %d %s%s.", q.Override.Limit, until, changedBy(q.LimitBy)),
 			Do:   fmt.Sprintf("To use the limit of the policy, POST /api/v1/queues/%s/limit/clear.", q.Queue),
 		})
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // Temporal provides the client and its users. A process opens a connection only if one of its roles needs one.
-var Temporal = fx.Module("temporal", fx.Provide(dialTemporal, markWorkflows, newQueues))
+var Temporal = fx.Module("temporal", fx.Provide(dialTemporal, ensureAttributes, newQueues))
 
 // Orchestrator runs the temporal workers for queues and enforcements.
 var Orchestrator = fx.Module("orchestrator",
@@ -30,10 +30,10 @@ var Orchestrator = fx.Module("orchestrator",
 // namespace is the Temporal namespace of the process.
 type namespace string
 
-// claimTimeout bounds the wait for a namespace that an abandoned installation has claimed.
-const claimTimeout = 2 * time.Minute
+// takeoverTimeout bounds the wait for a namespace that belongs to an abandoned installation.
+const takeoverTimeout = 2 * time.Minute
 
-// dialTemporal connects, and claims the namespace for the installation before any other part uses the client.
+// dialTemporal connects, and takes the namespace for the installation before any other part uses the client.
 func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger) (client.Client, namespace, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
@@ -46,15 +46,15 @@ func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetr
 		return nil, "", err
 	}
 	lifecycle.Append(fx.StopHook(c.Close))
-	ctx, cancel = context.WithTimeout(context.Background(), claimTimeout)
+	ctx, cancel = context.WithTimeout(context.Background(), takeoverTimeout)
 	defer cancel()
-	return c, namespace(ns), workflows.Claim(ctx, c, ns, installation, log)
+	return c, namespace(ns), workflows.TakeNamespace(ctx, c, ns, installation, log)
 }
 
-// marked reports whether the workflows of this process carry the search attributes of their queue.
-type marked bool
+// searchAttributes reports whether the workflows of this process carry the search attributes of their queue.
+type searchAttributes bool
 
-func markWorkflows(c client.Client, ns namespace, log *slog.Logger) marked {
+func ensureAttributes(c client.Client, ns namespace, log *slog.Logger) searchAttributes {
 	err := workflows.EnsureAttributes(context.Background(), c, string(ns))
 	if err != nil {
 		log.Warn("workflows cannot be found by their queue: add the search attributes to the namespace and start again",
@@ -63,17 +63,17 @@ func markWorkflows(c client.Client, ns namespace, log *slog.Logger) marked {
 	return err == nil
 }
 
-func newQueues(c client.Client, m marked) *workflows.QueueClient {
-	if m {
-		return workflows.NewQueueClient(c).Marked()
+func newQueues(c client.Client, with searchAttributes) *workflows.QueueClient {
+	if with {
+		return workflows.NewQueueClient(c).WithSearchAttributes()
 	}
 	return workflows.NewQueueClient(c)
 }
 
 func newQueueActivities(
-	rows *postgres.Queues, settler *postgres.Enforcements, c client.Client, m marked,
+	rows *postgres.Queues, holders *postgres.Enforcements, c client.Client, with searchAttributes,
 ) *activities.QueueActivities {
-	return activities.NewQueueActivities(rows, settler, c, activities.QueuesConfig{Marked: bool(m)})
+	return activities.NewQueueActivities(rows, holders, c, activities.QueuesConfig{SearchAttributes: bool(with)})
 }
 
 func newEnforcementActivities(

@@ -47,6 +47,15 @@ func TestQueues_Rebuild(t *testing.T) {
 	none, err := b.queues.Tickets(t.Context(), "demo.unknown", 1, 100)
 	require.NoError(t, err)
 	require.Empty(t, none)
+
+	elsewhere := tickets[7]
+	elsewhere.Sequence = 100
+	waiting, err := b.queues.StillWaiting(t.Context(), queueKey, []attune.Ticket{tickets[6], tickets[0], tickets[5], tickets[4], elsewhere})
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]attune.Ticket{tickets[4], tickets[6]}, waiting), "the others are granted, cancelled, or have another sequence")
+	none, err = b.queues.StillWaiting(t.Context(), "demo.unknown", tickets)
+	require.NoError(t, err)
+	require.Empty(t, none)
 }
 
 // TestQueues_RebuildUnused rebuilds a queue that a person changes before its first use: the start of the change must be right.

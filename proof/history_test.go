@@ -186,8 +186,8 @@ func (h *history) record(t *rapid.T) {
 
 // recordSome stores up to n settlements, with the manual changes that are recorded with them.
 func (h *history) recordSome(n int) {
-	settled := h.state.Unrecorded(n)
-	control := h.state.Unlogged(100, len(settled))
+	settled := h.state.UnrecordedSettlements(n)
+	control := h.state.UnrecordedChanges(100, len(settled))
 	for _, settlement := range settled {
 		h.settle(settlement)
 	}
@@ -200,8 +200,8 @@ func (h *history) recordSome(n int) {
 	if len(control.Changes) > 0 {
 		h.Stats.Mode, h.override = control.Mode, control.Override
 	}
-	h.state.Recorded(h.queueClock(), len(settled), nil)
-	h.state.Logged(len(control.Changes))
+	h.state.SettlementsRecorded(h.queueClock(), len(settled), nil)
+	h.state.ChangesRecorded(len(control.Changes))
 }
 
 func (h *history) settle(settlement attune.Settlement) {
@@ -277,7 +277,7 @@ func (h *history) log(*rapid.T) { h.recordSome(0) }
 // rebuild loses the state with all unstored decisions.
 func (h *history) rebuild(*rapid.T) {
 	h.tick()
-	for _, settlement := range h.state.Unrecorded(2) {
+	for _, settlement := range h.state.UnrecordedSettlements(2) {
 		if settlement.Status != attune.EnforcementCancelled { // the rows refuse a cancel of an earlier generation
 			h.late = append(h.late, settlement)
 		}

@@ -63,7 +63,7 @@ func (f failure) outgoing() outgoing {
 	headers[HeaderRoutingKey] = key
 	headers[HeaderTries] = int64(f.tries)
 	headers[HeaderReason] = string(attune.CodeOf(f.cause))
-	headers[HeaderError] = shorten(f.cause.Error())
+	headers[HeaderError] = attune.Shorten(f.cause.Error(), maxHeaderError)
 	headers[HeaderFailedAt] = f.at.UTC().Format(time.RFC3339)
 	out := outgoing{exchange: DeadExchange, key: key, publishing: amqp.Publishing{
 		Headers:      headers,
@@ -84,11 +84,4 @@ func (f failure) outgoing() outgoing {
 func originalKey(delivery amqp.Delivery) string {
 	key, _ := delivery.Headers[HeaderRoutingKey].(string)
 	return cmp.Or(key, delivery.RoutingKey)
-}
-
-func shorten(text string) string {
-	if len(text) <= maxHeaderError {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxHeaderError], "") + "…"
 }

@@ -124,7 +124,7 @@ func (r *Responder[M, R]) failure(request amqp.Delivery, cause error) outgoing {
 		code, text = attune.CodeUnavailable, "timed out"
 	}
 	out := replyTo(request)
-	out.publishing.Headers = amqp.Table{HeaderReason: string(code), HeaderError: shorten(text)}
+	out.publishing.Headers = amqp.Table{HeaderReason: string(code), HeaderError: attune.Shorten(text, maxHeaderError)}
 	return out
 }
 

@@ -55,7 +55,7 @@ func TestState_Change(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		first, err := state.Change(start, pause("a"))
 		require.NoError(t, err)
-		state.Logged(1)
+		state.ChangesRecorded(1)
 		state = carriedOver(t, state)
 		require.NoError(t, setMode(state, start, person, attune.QueueOpen))
 		again, err := state.Change(start, pause("a"))
@@ -80,7 +80,7 @@ func TestState_Change(t *testing.T) {
 			require.EqualError(t, err, says)
 			require.Equal(t, attune.CodeConflict, attune.CodeOf(err))
 		}
-		require.Equal(t, before.Unlogged(9, 9), state.Unlogged(9, 9))
+		require.Equal(t, before.UnrecordedChanges(9, 9), state.UnrecordedChanges(9, 9))
 	})
 
 	t.Run("a malformed request is invalid", func(t *testing.T) {
@@ -93,6 +93,10 @@ func TestState_Change(t *testing.T) {
 			"limit -1":                             {ID: "a", Author: person, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: -1}},
 			"until ":                               {ID: "a", Author: person, Kind: attune.ChangeLimit, Limit: &attune.LimitOverride{Limit: 1, Until: start}},
 			"kind \"colour\": use ":                {ID: "a", Author: person, Kind: "colour"},
+			"ticket: enforcement 0":                {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Sequence: 1}},
+			"ticket: sequence 0":                   {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Enforcement: 1}},
+			"ticket: lane -1":                      {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Enforcement: 1, Sequence: 1, Lane: -1}},
+			"ticket: attempt -1":                   {ID: "a", Author: person, Kind: attune.ChangeCancel, Ticket: attune.Ticket{Enforcement: 1, Sequence: 1, Attempt: -1}},
 		} {
 			_, err := state.Change(start, request)
 			require.ErrorContains(t, err, says)
@@ -107,11 +111,11 @@ func TestState_Change(t *testing.T) {
 		state.Acquire(start, tickets(1, 3))
 		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
 		require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
-		require.Empty(t, state.Unlogged(9, 0).Changes)
-		require.Len(t, state.Unlogged(9, 1).Changes, 1)
-		require.Len(t, state.Unlogged(9, 2).Changes, 2)
-		state.Recorded(start, 2, nil)
-		require.Len(t, state.Unlogged(9, 0).Changes, 2)
+		require.Empty(t, state.UnrecordedChanges(9, 0).Changes)
+		require.Len(t, state.UnrecordedChanges(9, 1).Changes, 1)
+		require.Len(t, state.UnrecordedChanges(9, 2).Changes, 2)
+		state.SettlementsRecorded(start, 2, nil)
+		require.Len(t, state.UnrecordedChanges(9, 0).Changes, 2)
 	})
 
 	t.Run("a cancel fails if the row of its ticket holds a slot", func(t *testing.T) {
@@ -120,13 +124,13 @@ func TestState_Change(t *testing.T) {
 		state.Acquire(start, tickets(1, 2))
 		number, err := ask(state, start, person, attune.ChangeRequest{Kind: attune.ChangeCancel, Ticket: tickets(2, 2)[0]})
 		require.NoError(t, err)
-		settled, _ := state.ChangeRecorded(number)
-		require.False(t, settled)
+		recorded, _ := state.ChangeOutcome(number)
+		require.False(t, recorded)
 		held := attune.Grant{Ticket: tickets(2, 2)[0], Number: 2}
-		state.Recorded(start, 1, []attune.Grant{held})
-		state.Logged(1)
-		settled, failure := state.ChangeRecorded(number)
-		require.True(t, settled)
+		state.SettlementsRecorded(start, 1, []attune.Grant{held})
+		state.ChangesRecorded(1)
+		recorded, failure := state.ChangeOutcome(number)
+		require.True(t, recorded)
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(failure))
 	})
 
@@ -135,12 +139,80 @@ func TestState_Change(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		number, err := state.Change(start, pause("a"))
 		require.NoError(t, err)
-		state.Unloggable("the table is full")
-		settled, failure := carriedOver(t, state).ChangeRecorded(number)
-		require.True(t, settled)
+		state.ChangeUnrecordable("the table is full")
+		recorded, failure := carriedOver(t, state).ChangeOutcome(number)
+		require.True(t, recorded)
 		require.EqualError(t, failure, "the change was made but cannot be recorded: the table is full")
-		require.EqualValues(t, 1, state.Counters().Unloggable)
-		require.Empty(t, state.Unlogged(9, 9).Changes)
+		require.EqualValues(t, 1, state.Counters().Unrecordable)
+		require.Empty(t, state.UnrecordedChanges(9, 9).Changes)
+	})
+}
+
+func TestState_CancelWithAWrongSequence(t *testing.T) {
+	t.Parallel()
+	wrong := func(sequence int64) attune.Ticket { return attune.Ticket{Enforcement: 7, Sequence: sequence} }
+
+	t.Run("the ticket of the enforcement that has the sequence waits and is granted in its turn", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		require.NoError(t, cancel(state, start, person, wrong(2)))
+		state = carriedOver(t, state)
+		state.Acquire(start, tickets(1, 1))
+		state.Acquire(start, tickets(3, 3))
+		gap, missing := state.Missing()
+		require.True(t, missing)
+		require.Equal(t, semaphore.Gap{From: 2, To: 2}, gap, "no ticket overtakes the ticket with the sequence")
+		state.Acquire(start, tickets(2, 2))
+		require.Equal(t, []int64{2, 3}, waitingIn(state))
+		require.Zero(t, state.Counters().Repeated)
+	})
+
+	t.Run("the rows close a gap with a wrong sequence", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 0})
+		state.Acquire(start, tickets(2, 2))
+		require.NoError(t, cancel(state, start, person, wrong(1)))
+		state.Backfill(start, semaphore.Gap{From: 1, To: 1}, tickets(1, 1))
+		require.Equal(t, []int64{1, 2}, waitingIn(state))
+	})
+
+	t.Run("the sequence of a ticket that arrived is refused, and later gaps still close", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 0})
+		state.Acquire(start, append(tickets(1, 1), tickets(3, 3)...))
+		for _, sequence := range []int64{1, 3} {
+			require.EqualError(t, cancel(state, start, person, wrong(sequence)), "enforcement 7 does not wait in this queue")
+		}
+		state.Acquire(start, tickets(2, 2))
+		state.Acquire(start, tickets(6, 6))
+		gap, _ := state.Missing()
+		require.Equal(t, semaphore.Gap{From: 4, To: 5}, gap)
+		state.Backfill(start, gap, nil)
+		require.Equal(t, []int64{1, 2, 3, 6}, waitingIn(state))
+	})
+
+	t.Run("a holder keeps its slot", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		state.Acquire(start, tickets(1, 2))
+		holder := tickets(1, 1)[0]
+		holder.Sequence = 100
+		require.NoError(t, cancel(state, start, person, holder), "the enforcement can be at the back by now")
+		require.Equal(t, []int64{1}, granted(state))
+		holder.Attempt = 2
+		holder.Sequence = 3
+		state.Acquire(start, []attune.Ticket{holder})
+		require.Equal(t, []int64{2}, granted(state), "the arrival of the next place frees the slot")
+	})
+
+	t.Run("the right cancel ends its ticket before it arrives, next to a wrong one", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Limit: 1})
+		require.NoError(t, cancel(state, start, person, wrong(1)))
+		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
+		require.Error(t, cancel(state, start, person, tickets(1, 1)[0]))
+		state.Acquire(start, tickets(1, 2))
+		require.Equal(t, []int64{2}, granted(state))
 	})
 }
 
@@ -173,11 +245,11 @@ func TestState_ChangesAreNumberedOnce(t *testing.T) {
 				require.EqualValues(t, len(numbers), number)
 			},
 			"record": func(t *rapid.T) {
-				settled := len(state.Unrecorded(rapid.IntRange(0, 3).Draw(t, "settlements")))
-				changes := state.Unlogged(rapid.IntRange(0, 3).Draw(t, "changes"), settled).Changes
-				state.Recorded(start, settled, nil)
+				settled := len(state.UnrecordedSettlements(rapid.IntRange(0, 3).Draw(t, "settlements")))
+				changes := state.UnrecordedChanges(rapid.IntRange(0, 3).Draw(t, "changes"), settled).Changes
+				state.SettlementsRecorded(start, settled, nil)
 				logged = append(logged, changes...)
-				state.Logged(len(changes))
+				state.ChangesRecorded(len(changes))
 			},
 			"carry over": func(t *rapid.T) { state = carriedOver(t, state) },
 			"": func(t *rapid.T) {

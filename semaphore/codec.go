@@ -22,23 +22,24 @@ const encodingVersion = 1
 //
 // Stored in Temporal's history: the input of every run of the queue's workflow.
 type carried struct {
-	Version  int                   `json:"v"`
-	Policy   attune.QueuePolicy    `json:"policy"`
-	Mode     attune.QueueMode      `json:"mode,omitempty"` // empty means open
-	Override *attune.LimitOverride `json:"override,omitempty"`
-	Next     int64                 `json:"next"`
-	Grants   int64                 `json:"grants"`
+	Version   int                   `json:"v"`
+	Policy    attune.QueuePolicy    `json:"policy"`
+	Mode      attune.QueueMode      `json:"mode,omitempty"` // empty means open
+	Override  *attune.LimitOverride `json:"override,omitempty"`
+	Next      int64                 `json:"next"`
+	LastGrant int64                 `json:"last_grant"`
 	// Generation is the number of rebuilds of the queue.
 	Generation int64             `json:"generation,omitempty"`
 	Holders    []Holder          `json:"holders,omitempty"`
 	Waiting    packed            `json:"waiting,omitzero"`
 	Early      packed            `json:"early,omitzero"`
-	Skipped    []int64           `json:"skipped,omitempty"`
+	EndedEarly []int64           `json:"ended_early,omitempty"`
+	Unseen     []place           `json:"unseen,omitempty"`
 	Settling   []carriedSettling `json:"settling,omitempty"`
 	Recorded   int64             `json:"recorded,omitempty"`
-	Doubted    []attune.Ticket   `json:"doubted,omitempty"`
-	Changes    int64             `json:"changes,omitempty"`
-	Unlogged   []pendingChange   `json:"unlogged,omitempty"`
+	Reacquired []attune.Ticket   `json:"reacquired,omitempty"`
+	LastChange int64             `json:"last_change,omitempty"`
+	Changes    []pendingChange   `json:"unrecorded_changes,omitempty"`
 	Made       []madeRequest     `json:"made,omitempty"`
 	Counters   Counters          `json:"counters"`
 	// InspectAfter is omitted if it is the default.
@@ -48,11 +49,11 @@ type carried struct {
 
 // carriedSleep is the JSON form of [sleep]. After is omitted if it is the default.
 type carriedSleep struct {
-	After  attune.Duration `json:"after,omitzero"`
-	LookAt time.Time       `json:"look_at,omitzero"`
-	Grants int64           `json:"grants,omitempty"`
-	UpTo   int64           `json:"up_to,omitempty"`
-	Done   int64           `json:"done,omitempty"`
+	After     attune.Duration `json:"after,omitzero"`
+	CheckAt   time.Time       `json:"check_at,omitzero"`
+	LastGrant int64           `json:"last_grant,omitempty"`
+	UpTo      int64           `json:"up_to,omitempty"`
+	Done      int64           `json:"done,omitempty"`
 }
 
 // carriedSettling is a series of consecutive settlements with the same status and reason.
@@ -74,18 +75,19 @@ type packed struct {
 }
 
 type carriedRetry struct {
-	Sequence int64 `json:"seq"`
-	Attempt  int   `json:"attempt"`
+	Index   int `json:"i"` // of the ticket in the list
+	Attempt int `json:"attempt"`
 }
 
 // MarshalJSON encodes the state for the next run.
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
-		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, Grants: s.grants,
+		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, LastGrant: s.lastGrant,
 		Generation: s.generation, Sleep: s.sleep.carried(), Holders: s.holders,
-		Waiting: pack(s.waiting), Early: pack(s.early), Skipped: s.skipped, Recorded: s.recorded, Doubted: s.reacquired,
-		Counters: s.counters,
-		Changes:  s.changes, Unlogged: s.unlogged, Made: s.made,
+		Waiting: pack(s.waiting), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: s.unseen,
+		Recorded: s.recorded, Reacquired: s.reacquired,
+		Counters:   s.counters,
+		LastChange: s.lastChange, Changes: s.unrecordedChanges, Made: s.made,
 	}
 	if s.inspectAfter != InspectAfter {
 		c.InspectAfter = attune.Duration(s.inspectAfter)
@@ -112,10 +114,11 @@ func (s *State) UnmarshalJSON(data []byte) error {
 			c.Version, encodingVersion)
 	}
 	restored := State{
-		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, grants: c.Grants,
+		policy: c.Policy, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, lastGrant: c.LastGrant,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
-		holders: c.Holders, skipped: c.Skipped, counters: c.Counters, recorded: c.Recorded, reacquired: c.Doubted,
-		changes: c.Changes, unlogged: c.Unlogged, made: c.Made,
+		holders: c.Holders, endedEarly: c.EndedEarly, unseen: c.Unseen, counters: c.Counters, recorded: c.Recorded,
+		reacquired: c.Reacquired,
+		lastChange: c.LastChange, unrecordedChanges: c.Changes, made: c.Made,
 		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
 	var err error
@@ -139,17 +142,17 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (p sleep) carried() carriedSleep {
-	c := carriedSleep{LookAt: p.checkAt, Grants: p.grants, UpTo: p.upTo, Done: p.done}
-	if p.after != SleepAfter {
-		c.After = attune.Duration(p.after)
+func (s sleep) carried() carriedSleep {
+	c := carriedSleep{CheckAt: s.checkAt, LastGrant: s.lastGrant, UpTo: s.upTo, Done: s.done}
+	if s.after != SleepAfter {
+		c.After = attune.Duration(s.after)
 	}
 	return c
 }
 
 func (c carriedSleep) sleep() sleep {
 	after := time.Duration(cmp.Or(c.After, attune.Duration(SleepAfter)))
-	return sleep{after: after, checkAt: c.LookAt, grants: c.Grants, upTo: c.UpTo, done: c.Done}
+	return sleep{after: after, checkAt: c.CheckAt, lastGrant: c.LastGrant, upTo: c.UpTo, done: c.Done}
 }
 
 func pack(tickets []attune.Ticket) packed {
@@ -159,14 +162,14 @@ func pack(tickets []attune.Ticket) packed {
 	buf := make([]byte, 0, 8*len(tickets))
 	var sequence, id, at int64
 	var retries []carriedRetry
-	for _, t := range tickets {
+	for i, t := range tickets {
 		ms := t.EnqueuedAt.UnixMilli()
 		buf = binary.AppendVarint(buf, t.Sequence-sequence)
 		buf = binary.AppendVarint(buf, int64(t.Enforcement)-id)
 		buf = binary.AppendVarint(buf, ms-at)
 		sequence, id, at = t.Sequence, int64(t.Enforcement), ms
 		if !newcomer(t) {
-			retries = append(retries, carriedRetry{Sequence: t.Sequence, Attempt: t.Attempt})
+			retries = append(retries, carriedRetry{Index: i, Attempt: t.Attempt})
 		}
 	}
 	return packed{
@@ -197,11 +200,11 @@ func (p packed) unpack() ([]attune.Ticket, error) {
 	}
 	var tickets []attune.Ticket
 	var fields [3]int64
-	attempts := make(map[int64]int, len(p.Retries))
+	attempts := make(map[int]int, len(p.Retries))
 	for _, retry := range p.Retries {
-		attempts[retry.Sequence] = retry.Attempt
+		attempts[retry.Index] = retry.Attempt
 	}
-	for range p.Count {
+	for index := range p.Count {
 		for i := range fields {
 			delta, n := binary.Varint(buf)
 			if n <= 0 {
@@ -211,7 +214,7 @@ func (p packed) unpack() ([]attune.Ticket, error) {
 		}
 		tickets = append(tickets, attune.Ticket{
 			Enforcement: attune.EnforcementID(fields[1]), Sequence: fields[0], EnqueuedAt: time.UnixMilli(fields[2]).UTC(),
-			Attempt: attempts[fields[0]],
+			Attempt: attempts[index],
 		})
 	}
 	if len(buf) > 0 {

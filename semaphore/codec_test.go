@@ -38,11 +38,11 @@ func TestState_CarriedForm(t *testing.T) {
 		data, err := json.Marshal(state)
 		require.NoError(t, err)
 		require.JSONEq(t, `{
-			"v": 1, "policy": {"revision":3,"limit":1,"max_queued":10,"overflow":"","queue_timeout":"0s","max_attempts":0,"retry_delay":"0s","retry_placement":""}, "mode": "open", "next": 3, "grants": 1,
+			"v": 1, "policy": {"revision":3,"limit":1,"max_queued":10,"overflow":"","queue_timeout":"0s","max_attempts":0,"retry_delay":"0s","retry_placement":""}, "mode": "open", "next": 3, "last_grant": 1,
 			"holders": [{"id":41,"seq":1,"at":"2026-01-02T03:04:05Z","n":1,"attempt":1,"granted_at":"2026-01-02T03:04:05Z","limit":1,"revision":3,"delivered":false,"inspect_at":"2026-01-02T03:09:05Z"}],
 			"waiting": {"count":1,"packed":"BFSQsszK72Y"},
 			"counters": {"accepted":2,"granted":1,"completed":0,"rejected":0,"cancelled":0,"expired":0,"withdrawn":0,"repeated":0,"unknown":0,"skipped":0,"recovered":0,"retried":0},
-			"sleep": {"look_at":"2026-01-02T03:04:15Z","grants":1}
+			"sleep": {"check_at":"2026-01-02T03:04:15Z","last_grant":1}
 		}`, string(data))
 	})
 
@@ -79,7 +79,7 @@ func FuzzState_UnmarshalJSON(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(data)
 	}
-	f.Add([]byte(`{"v":1,"skipped":[4],"early":{"count":1,"packed":"BFSQw6i2728"},"settling":[{"tickets":{"count":1,"packed":"AgIC"}}]}`))
+	f.Add([]byte(`{"v":1,"ended_early":[4],"unseen":[{"id":9,"seq":5}],"early":{"count":1,"packed":"BFSQw6i2728"},"settling":[{"tickets":{"count":1,"packed":"AgIC"}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		state := new(semaphore.State)
 		if json.Unmarshal(data, state) != nil {

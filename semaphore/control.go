@@ -17,10 +17,10 @@ const rememberedRequests = 100
 // Stored in Temporal's history: part of the carried [State].
 type pendingChange struct {
 	attune.QueueChange
-	// After is the number of settlements that must be recorded before the change or together with it. For a cancel, this
-	// includes its own settlement.
-	After int64 `json:"after,omitempty"`
-	// Mode and Override are those of the queue after the change.
+	// SettledBefore is the number of settlements that must be recorded before the change or together with it. For a cancel,
+	// this includes its own settlement.
+	SettledBefore int64 `json:"settled_before,omitempty"`
+	// Mode and Override are the mode and the manual limit of the queue after the change.
 	Mode     attune.QueueMode      `json:"mode,omitempty"`
 	Override *attune.LimitOverride `json:"override,omitempty"`
 }
@@ -65,7 +65,7 @@ func (s *State) Change(now time.Time, r attune.ChangeRequest) (number int64, err
 	s.log(change)
 	s.admitArrived()
 	s.decide(now)
-	return s.changes, nil
+	return s.lastChange, nil
 }
 
 func (s *State) setMode(change *attune.QueueChange, mode attune.QueueMode) error {
@@ -105,9 +105,10 @@ func (s *State) limitText(override *attune.LimitOverride) string {
 	return override.String()
 }
 
-// cancel settles a ticket that waits or has not arrived yet.
+// cancel settles a ticket that waits or has not arrived yet. A cancelled ticket that has not arrived frees no slot of its
+// enforcement, because the caller can have named a wrong sequence.
 func (s *State) cancel(change *attune.QueueChange, ticket attune.Ticket) error {
-	if !s.Awaits(ticket) || !s.dropWaiting(ticket) {
+	if !s.dropWaiting(ticket) {
 		s.counters.Unknown++
 		return attune.Errorf(attune.CodeConflict, "enforcement %d does not wait in this queue", ticket.Enforcement)
 	}
@@ -118,15 +119,15 @@ func (s *State) cancel(change *attune.QueueChange, ticket attune.Ticket) error {
 }
 
 func (s *State) log(change attune.QueueChange) {
-	s.changes++
-	change.Number = s.changes
+	s.lastChange++
+	change.Number = s.lastChange
 	pending := pendingChange{QueueChange: change, Mode: s.mode, Override: s.override}
 	if change.Kind == attune.ChangeCancel {
-		pending.After = s.recorded + int64(len(s.settling))
+		pending.SettledBefore = s.recorded + int64(len(s.settling))
 	}
-	s.unlogged = append(s.unlogged, pending)
+	s.unrecordedChanges = append(s.unrecordedChanges, pending)
 	s.made = append(s.made, madeRequest{ID: change.Request, Number: change.Number})
-	if excess := len(s.made) - max(len(s.unlogged), rememberedRequests); excess > 0 {
+	if excess := len(s.made) - max(len(s.unrecordedChanges), rememberedRequests); excess > 0 {
 		s.made = slices.Delete(s.made, 0, excess)
 	}
 }
@@ -135,13 +136,13 @@ func (s *State) requestOf(id string) int {
 	return slices.IndexFunc(s.made, func(m madeRequest) bool { return m.ID == id })
 }
 
-// Unlogged returns up to n unrecorded changes, oldest first, with the mode and the override after the last of them. settlements
-// is the number of [State.Unrecorded] settlements that the caller records together with them. A cancel is returned only if its
-// settlement is recorded before or among these.
-func (s *State) Unlogged(n, settlements int) attune.QueueControl {
+// UnrecordedChanges returns up to n unrecorded changes, oldest first, with the mode and the manual limit after the last of
+// them. settlements is the number of [State.UnrecordedSettlements] that the caller records together with them. A cancel is
+// returned only if its settlement is recorded before or among these.
+func (s *State) UnrecordedChanges(n, settlements int) attune.QueueControl {
 	control := attune.QueueControl{Generation: s.generation, Mode: s.mode, Override: s.override}
-	for _, pending := range s.unlogged[:min(n, len(s.unlogged))] {
-		if pending.After > s.recorded+int64(settlements) {
+	for _, pending := range s.unrecordedChanges[:min(n, len(s.unrecordedChanges))] {
+		if pending.SettledBefore > s.recorded+int64(settlements) {
 			break
 		}
 		control.Changes = append(control.Changes, pending.QueueChange)
@@ -150,25 +151,25 @@ func (s *State) Unlogged(n, settlements int) attune.QueueControl {
 	return control
 }
 
-// Logged removes the first n unrecorded changes: the database has them.
-func (s *State) Logged(n int) {
-	s.unlogged = slices.Delete(s.unlogged, 0, min(n, len(s.unlogged)))
+// ChangesRecorded removes the first n unrecorded changes: the database has them.
+func (s *State) ChangesRecorded(n int) {
+	s.unrecordedChanges = slices.Delete(s.unrecordedChanges, 0, min(n, len(s.unrecordedChanges)))
 }
 
-// Unloggable removes the first unrecorded change, because the database refuses it permanently, and stores the reason for its
-// caller.
-func (s *State) Unloggable(reason string) {
-	if len(s.unlogged) == 0 {
+// ChangeUnrecordable removes the first unrecorded change, because the database refuses it permanently, and stores the reason
+// for its caller.
+func (s *State) ChangeUnrecordable(reason string) {
+	if len(s.unrecordedChanges) == 0 {
 		return
 	}
-	s.fail(s.unlogged[0].Number, attune.CodeInternal, "the change was made but cannot be recorded: "+reason)
-	s.counters.Unloggable++
-	s.Logged(1)
+	s.fail(s.unrecordedChanges[0].Number, attune.CodeInternal, "the change was made but cannot be recorded: "+reason)
+	s.counters.Unrecordable++
+	s.ChangesRecorded(1)
 }
 
 // refuseCancel marks the pending cancel of a ticket as failed, because the row of the ticket has a grant.
 func (s *State) refuseCancel(ticket attune.Ticket) {
-	for _, pending := range s.unlogged {
+	for _, pending := range s.unrecordedChanges {
 		if pending.Kind == attune.ChangeCancel && pending.Enforcement == ticket.Enforcement {
 			s.fail(pending.Number, attune.CodeConflict, fmt.Sprintf("enforcement %d does not wait in this queue", ticket.Enforcement))
 		}
@@ -183,10 +184,10 @@ func (s *State) fail(number int64, code attune.Code, reason string) {
 	}
 }
 
-// ChangeRecorded reports whether a change has been recorded or given up. failure says why the change had no effect or was not
+// ChangeOutcome reports whether a change has been recorded or given up. failure says why the change had no effect or was not
 // recorded.
-func (s *State) ChangeRecorded(number int64) (settled bool, failure error) {
-	if len(s.unlogged) > 0 && s.unlogged[0].Number <= number {
+func (s *State) ChangeOutcome(number int64) (recorded bool, failure error) {
+	if len(s.unrecordedChanges) > 0 && s.unrecordedChanges[0].Number <= number {
 		return false, nil
 	}
 	for _, made := range s.made {
@@ -198,4 +199,4 @@ func (s *State) ChangeRecorded(number int64) (settled bool, failure error) {
 }
 
 // Changes returns the number of manual changes made so far.
-func (s *State) Changes() int64 { return s.changes }
+func (s *State) Changes() int64 { return s.lastChange }

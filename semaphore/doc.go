@@ -23,6 +23,9 @@
 // nor waits has ended. A ticket above State.next reveals a gap: the tickets between have not arrived. The queue grants nothing
 // behind a gap. [State.Missing] returns the gap, [State.Backfill] closes it.
 //
+// A cancel or a release can name a ticket that has not arrived. The state then remembers the enforcement and the sequence. When
+// that ticket arrives, it has ended. The ticket of another enforcement with that sequence is not affected.
+//
 // # Retries
 //
 // An enforcement has one place at a time. A retry that keeps its slot keeps its place and its grant: [State.Retry] sets the
@@ -31,13 +34,18 @@
 //
 // # Decisions
 //
-// Every operation ends with the same steps, which depend on the state and the time only:
+// Every operation that can change who is next, or who is due, ends with the same steps. They depend on the state and the time
+// only:
 //
-//  1. Expire the waiting tickets whose deadline has passed.
-//  2. Grant in sequence order while slots are free.
-//  3. Start the retries of holders whose delay is over.
-//  4. From time to time, find tickets that have waited for long.
-//  5. Reject tickets above max_queued.
+//  1. End the manual limit if it has expired.
+//  2. Expire the waiting tickets whose deadline has passed.
+//  3. Grant in sequence order while slots are free.
+//  4. Start the retries of holders whose delay is over.
+//  5. Once per interval, find tickets that have waited for long.
+//
+// The operations that add newcomers to the line ([State.Acquire], [State.Backfill]), and [State.Rebuilt], then reject tickets
+// above max_queued. Reports that something is delivered, recorded or started decide nothing, unless the rows contradict a
+// settlement: see [State.SettlementsRecorded].
 //
 // If the deadline of a ticket and a free slot come at the same instant, the ticket expires.
 //

@@ -205,16 +205,16 @@ func TestState_LeavesOthersAlone(t *testing.T) {
 		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
 		require.NoError(t, cancel(state, start, person, tickets(3, 3)[0]))
 		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
-		state.Recorded(start, 2, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
-		settled, _ := state.ChangeRecorded(1)
-		require.False(t, settled, "it is not recorded yet")
-		state.Logged(3)
-		settled, failure := state.ChangeRecorded(1)
-		require.True(t, settled)
+		state.SettlementsRecorded(start, 2, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
+		recorded, _ := state.ChangeOutcome(1)
+		require.False(t, recorded, "it is not recorded yet")
+		state.ChangesRecorded(3)
+		recorded, failure := state.ChangeOutcome(1)
+		require.True(t, recorded)
 		require.EqualError(t, failure, "enforcement 102 does not wait in this queue")
 		for _, number := range []int64{2, 3} {
-			settled, failure = state.ChangeRecorded(number)
-			require.True(t, settled)
+			recorded, failure = state.ChangeOutcome(number)
+			require.True(t, recorded)
 			require.NoError(t, failure)
 		}
 	})
@@ -225,9 +225,9 @@ func TestState_LeavesOthersAlone(t *testing.T) {
 		state.Acquire(start, tickets(1, 1))
 		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
 		require.NoError(t, setMode(state, start, person, attune.QueuePaused))
-		require.Empty(t, state.Unlogged(9, 0).Changes, "the cancel waits for its settlement, and the pause for the cancel")
-		state.Recorded(start, 1, nil)
-		require.Len(t, state.Unlogged(9, 0).Changes, 2)
+		require.Empty(t, state.UnrecordedChanges(9, 0).Changes, "the cancel waits for its settlement, and the pause for the cancel")
+		state.SettlementsRecorded(start, 1, nil)
+		require.Len(t, state.UnrecordedChanges(9, 0).Changes, 2)
 	})
 
 	t.Run("a repeated retry of a ticket that waits or is behind a gap counts once", func(t *testing.T) {
@@ -256,10 +256,10 @@ func TestState_RecordedSettlements(t *testing.T) {
 		for sequence := range int64(2) {
 			require.NoError(t, cancel(state, start, person, tickets(sequence+2, sequence+2)[0]))
 		}
-		state.Recorded(start, 1, nil)
+		state.SettlementsRecorded(start, 1, nil)
 		state.Release(start, tickets(1, 1))
 		require.Empty(t, state.Deliverable(1), "the second cancel was decided before the grant")
-		state.Recorded(start, 1, nil)
+		state.SettlementsRecorded(start, 1, nil)
 		require.Len(t, state.Deliverable(1), 1)
 	})
 
@@ -268,7 +268,7 @@ func TestState_RecordedSettlements(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 2, MaxQueued: 1, Overflow: attune.OverflowDropOldest})
 		state.Acquire(start, tickets(1, 4)) // 1 and 2 are granted, 3 is dropped, 4 waits
 		state.Release(start, tickets(1, 1)) // 4 is granted
-		state.Recorded(start, 1, []attune.Grant{{Ticket: attempt(1, tickets(3, 3)[0])[0], Number: 3}})
+		state.SettlementsRecorded(start, 1, []attune.Grant{{Ticket: attempt(1, tickets(3, 3)[0])[0], Number: 3}})
 		require.Equal(t, []int64{2, 3}, granted(state), "the grant of 4 is taken back")
 		require.Equal(t, []int64{4}, waitingIn(state))
 		require.EqualValues(t, 3, state.Undelivered(2)[1].Number)
@@ -277,7 +277,7 @@ func TestState_RecordedSettlements(t *testing.T) {
 	t.Run("a reinstated ticket that is listed twice holds one slot", func(t *testing.T) {
 		t.Parallel()
 		state, held := forgetful(t)
-		state.Recorded(start.Add(10*time.Second), 1, []attune.Grant{held, held})
+		state.SettlementsRecorded(start.Add(10*time.Second), 1, []attune.Grant{held, held})
 		require.Equal(t, 1, state.Active())
 		require.EqualValues(t, 1, state.Counters().Granted)
 	})
@@ -288,7 +288,7 @@ func TestState_RecordedSettlements(t *testing.T) {
 		state.Acquire(start, tickets(1, 4))
 		require.NoError(t, cancel(state, start, person, tickets(2, 2)[0]))
 		state.Release(start, tickets(3, 3)) // it ran under a lost decision, which used number 2
-		state.Recorded(start, 1, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
+		state.SettlementsRecorded(start, 1, []attune.Grant{{Ticket: tickets(2, 2)[0], Number: 2}})
 		state.Release(start, tickets(1, 2))
 		require.Equal(t, []int64{4}, granted(state))
 		require.EqualValues(t, 4, state.Undelivered(1)[0].Number)
@@ -303,13 +303,13 @@ func TestState_RecordedSettlements(t *testing.T) {
 		require.NoError(t, cancel(state, start, person, tickets(1, 1)[0]))
 		state.Advance(start.Add(time.Minute))
 		var reasons []attune.Reason
-		for _, settlement := range state.Unrecorded(9) {
+		for _, settlement := range state.UnrecordedSettlements(9) {
 			reasons = append(reasons, settlement.Reason)
 		}
 		require.Equal(t, []attune.Reason{
 			attune.ReasonQueueFull, attune.ReasonQueueFull, attune.ReasonQueueDraining, attune.ReasonCancelled, attune.ReasonQueueTimeout,
 		}, reasons)
-		require.Equal(t, state.Unrecorded(9), carriedOver(t, state).Unrecorded(9))
+		require.Equal(t, state.UnrecordedSettlements(9), carriedOver(t, state).UnrecordedSettlements(9))
 	})
 }
 

@@ -38,7 +38,7 @@ func TestState_KeepsLanes(t *testing.T) {
 		require.Equal(t, append(append([]int32(nil), lanes[1:gap]...), lanes[gap+1:]...), waiting)
 
 		state.Advance(start.Add(time.Hour))
-		for i, settlement := range handOver(t, state).Unrecorded(len(lanes)) {
+		for i, settlement := range handOver(t, state).UnrecordedSettlements(len(lanes)) {
 			require.Equal(t, lanes[i+1], settlement.Lane)
 		}
 	})

@@ -34,7 +34,7 @@ func newMachine() *machine {
 	state.SetSleepAfter(sleepAfter)
 	return &machine{
 		state:  state,
-		oracle: oracle{policy: policy},
+		oracle: oracle{policy: policy, wrong: map[wrongPlace]bool{}},
 		now:    time.UnixMilli(1_700_000_000_000).UTC(),
 		seen:   map[int64]bool{},
 		asleep: map[int64]bool{},
@@ -58,7 +58,7 @@ func (m *machine) acquire(tickets ...attune.Ticket) {
 			e.place = ended
 			e.rejected = true
 			m.oracle.settled = append(m.oracle.settled, ticket.Sequence)
-		case e.place == unsent && m.oracle.arrive(e):
+		case (e.place == unsent || e.place == unseen) && m.oracle.arrive(e):
 			newcomers++
 		case e.place == holding:
 			e.delivered = false
@@ -99,6 +99,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			var found []attune.Ticket
 			newcomers := 0
 			for i := gap.From - 1; i < gap.To; i++ {
+				require.True(t, m.oracle.missing(int(i)), "sequence %d is not missing", i+1)
 				if e := &m.oracle.entries[i]; rapid.Bool().Draw(t, "still waits") {
 					found = append(found, e.ticket)
 					if m.oracle.arrive(e) {
@@ -117,8 +118,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			if !ok || m.oracle.tentative(ticket) {
 				return
 			}
-			if place := m.oracle.entries[ticket.Sequence-1].place; place != holding && place != ended {
+			if place := m.oracle.entries[ticket.Sequence-1].place; place != holding && place != ended && place != unseen {
 				m.oracle.granted = append(m.oracle.granted, 0)
+				m.oracle.leave(ticket)
 			}
 			m.oracle.end(ticket)
 			m.state.Release(m.now, []attune.Ticket{ticket, ticket})
@@ -130,15 +132,33 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				return
 			}
 			place := m.oracle.entries[ticket.Sequence-1].place
-			require.Equal(t, place != holding && place != ended, m.state.Awaits(ticket), "awaits")
-			if place != holding {
+			awaits := place != holding && place != ended && place != unseen
+			if awaits {
 				m.oracle.end(ticket)
-				if place != ended {
-					m.oracle.settled = append(m.oracle.settled, ticket.Sequence)
-				}
+				m.oracle.settled = append(m.oracle.settled, ticket.Sequence)
 			}
 			err := cancel(m.state, m.now, person, ticket)
-			require.Equal(t, place == holding || place == ended, err != nil, "a cancel is refused unless its ticket waits: %v", err)
+			require.Equal(t, awaits, err == nil, "a cancel is refused unless its ticket waits or can arrive: %v", err)
+			m.oracle.settle(m.now)
+		},
+		"cancel wrong": func(t *rapid.T) {
+			ticket, ok := m.ticket(t)
+			if !ok {
+				return
+			}
+			n := len(m.oracle.entries)
+			ticket.Sequence = rapid.Int64Range(1, int64(n+3)).Draw(t, "sequence")
+			if ticket.Sequence <= int64(n) && m.oracle.entries[ticket.Sequence-1].ticket.Enforcement == ticket.Enforcement {
+				return
+			}
+			canArrive := ticket.Sequence > int64(n) || m.oracle.missing(int(ticket.Sequence-1))
+			wrong := wrongPlace{enforcement: ticket.Enforcement, sequence: ticket.Sequence}
+			accepted := canArrive && !m.oracle.wrong[wrong]
+			if accepted {
+				m.oracle.settled = append(m.oracle.settled, 0)
+				m.oracle.wrong[wrong] = true
+			}
+			require.Equal(t, accepted, cancel(m.state, m.now, person, ticket) == nil)
 			m.oracle.settle(m.now)
 		},
 		"set policy": func(t *rapid.T) {
@@ -241,7 +261,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			moved := func(e entry) bool {
 				return e.ticket.Enforcement == ticket.Enforcement && e.ticket.Sequence > ticket.Sequence
 			}
-			if !ok || m.oracle.entries[ticket.Sequence-1].place != holding || m.oracle.tentative(ticket) || slices.ContainsFunc(m.oracle.entries, moved) {
+			next := wrongPlace{enforcement: ticket.Enforcement, sequence: int64(len(m.oracle.entries) + 1)}
+			if !ok || m.oracle.wrong[next] || m.oracle.entries[ticket.Sequence-1].place != holding || m.oracle.tentative(ticket) || slices.ContainsFunc(m.oracle.entries, moved) {
 				return
 			}
 			again := m.accept(1)
@@ -262,9 +283,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.state.SleepersStarted(tickets)
 		},
 		"record": func(t *rapid.T) {
-			n := len(m.state.Unrecorded(rapid.IntRange(1, 3).Draw(t, "n")))
+			n := len(m.state.UnrecordedSettlements(rapid.IntRange(1, 3).Draw(t, "n")))
 			held := m.oracle.record(n, func() bool { return rapid.Bool().Draw(t, "it held a slot") })
-			m.state.Recorded(m.now, n, held)
+			m.state.SettlementsRecorded(m.now, n, held)
 			// A revoked grant counts as not granted, and its ticket can be granted again.
 			m.grants = slices.DeleteFunc(m.grants, func(s int64) bool { return !slices.Contains(m.oracle.granted, s) })
 			maps.DeleteFunc(m.seen, func(s int64, _ bool) bool { return !slices.Contains(m.oracle.granted, s) })

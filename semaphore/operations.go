@@ -35,25 +35,26 @@ func newcomer(ticket attune.Ticket) bool { return ticket.Attempt <= 1 }
 
 // refuse settles a newcomer that must not join the line. A ticket that arrived before keeps its place.
 func (s *State) refuse(ticket attune.Ticket) {
-	if _, arrived := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare); arrived || !s.dropWaiting(ticket) {
-		s.counters.Repeated++
-		return
+	if s.firstArrival(ticket) {
+		s.counters.Accepted++
+		s.endEarly(ticket)
+		s.reject(ticket, attune.ReasonQueueDraining)
 	}
-	s.reject(ticket, attune.ReasonQueueDraining)
 }
 
 // Release removes tickets: it frees the slot of a holder, or removes a waiting ticket from the line. A ticket that has ended
 // before is counted and changes nothing.
 //
 // A waiting ticket is released if its grant was acted upon and the state then lost the decision. The number of that grant is
-// used up.
+// used up, and an earlier place of its enforcement has ended.
 func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 	for _, ticket := range tickets {
 		switch {
 		case s.dropHolder(ticket):
 			s.counters.Completed++
 		case s.dropWaiting(ticket):
-			s.grants++
+			s.freeEarlierPlace(ticket)
+			s.lastGrant++
 			s.counters.Granted++
 			s.counters.Withdrawn++
 		default:
@@ -111,28 +112,8 @@ func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 // Advance makes the decisions that are due at now.
 func (s *State) Advance(now time.Time) { s.decide(now) }
 
-// Backfill closes a gap. tickets are all waiting tickets in the range of the gap, from the rows. The other sequences in the
-// range have ended and are skipped. A late backfill, or one for another gap, skips no sequence of the current gap.
-func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
-	newcomers := 0
-	for _, ticket := range tickets {
-		if ticket.Sequence >= s.next && s.arrive(ticket) && newcomer(ticket) {
-			newcomers++
-		}
-	}
-	for s.next >= gap.From && s.next <= gap.To {
-		s.admitArrived()
-		if s.next <= gap.To {
-			s.next++
-			s.counters.Skipped++
-		}
-	}
-	s.admitArrived()
-	s.decide(now)
-	s.bound(newcomers)
-}
-
-// decide expires and grants tickets. No other function does.
+// decide ends an expired manual limit, expires and grants tickets, starts the retries that are due, and finds tickets that have
+// waited for long. No other function does any of these.
 func (s *State) decide(now time.Time) {
 	if s.override != nil && !s.override.Until.IsZero() && !s.override.Until.After(now) {
 		s.override = nil
@@ -157,13 +138,13 @@ func (s *State) startDueRetries(now time.Time) {
 }
 
 func (s *State) grant(now time.Time, ticket attune.Ticket) {
-	s.grants++
+	s.lastGrant++
 	s.counters.Granted++
 	ticket.Attempt = max(ticket.Attempt, 1)
 	s.holders = append(s.holders, Holder{Grant: attune.Grant{
-		Ticket: ticket, Generation: s.generation, Number: s.grants,
+		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
 		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
-	}, InspectAt: now.Add(s.inspectAfter), After: s.recorded + int64(len(s.settling))})
+	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
 }
 
 // bound applies max_queued after a number of newcomers joined the line. It drops at most that many tickets.
@@ -181,44 +162,12 @@ func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 
-// arrive adds an unseen ticket to the early tickets, where it waits for a gap in front of it to close. It reports whether the
-// ticket was new.
-func (s *State) arrive(ticket attune.Ticket) bool {
-	at, found := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
-	if _, ended := slices.BinarySearch(s.skipped, ticket.Sequence); found || ended {
-		s.counters.Repeated++
-		return false
-	}
-	s.early = slices.Insert(s.early, at, ticket)
-	s.counters.Accepted++
-	if !newcomer(ticket) {
-		s.freeEarlierPlace(ticket)
-	}
-	return true
-}
-
 // freeEarlierPlace frees the slot that the ticket's enforcement holds for an earlier place.
 func (s *State) freeEarlierPlace(ticket attune.Ticket) {
 	before := func(h Holder) bool { return h.Enforcement == ticket.Enforcement && h.Sequence < ticket.Sequence }
 	if i := slices.IndexFunc(s.holders, before); i >= 0 {
 		s.holders = slices.Delete(s.holders, i, i+1)
 		s.counters.Completed++
-	}
-}
-
-// admitArrived moves early tickets into the line, up to the next gap.
-func (s *State) admitArrived() {
-	for {
-		switch {
-		case len(s.early) > 0 && s.early[0].Sequence == s.next:
-			s.enqueue(s.early[0])
-			s.early = s.early[1:]
-		case len(s.skipped) > 0 && s.skipped[0] == s.next:
-			s.skipped = s.skipped[1:]
-		default:
-			return
-		}
-		s.next++
 	}
 }
 
@@ -262,21 +211,20 @@ func (s *State) dropHolder(ticket attune.Ticket) bool {
 	return true
 }
 
-// dropWaiting removes a ticket from the line. For a ticket that has not joined the line or has not arrived, it stores the
-// sequence in skipped, so that neither a late acquire nor a backfill adds the ticket again.
+// dropWaiting removes a ticket from the line, and reports whether the ticket waited or can still arrive. It remembers a ticket
+// that is behind a gap or has not arrived, so that neither a late acquire nor a backfill adds the ticket again.
 func (s *State) dropWaiting(ticket attune.Ticket) bool {
-	if ticket.Sequence < s.next {
+	switch {
+	case ticket.Sequence < s.next:
 		return remove(&s.waiting, ticket)
-	}
-	at, ended := slices.BinarySearch(s.skipped, ticket.Sequence)
-	if ended {
+	case remove(&s.early, ticket):
+		s.endEarly(ticket)
+		return true
+	case s.arrived(ticket.Sequence) || slices.Contains(s.unseen, placeOf(ticket)):
 		return false
 	}
-	s.skipped = slices.Insert(s.skipped, at, ticket.Sequence)
-	if !remove(&s.early, ticket) {
-		s.counters.Accepted++
-		s.freeEarlierPlace(ticket)
-	}
+	s.unseen = append(s.unseen, placeOf(ticket))
+	s.counters.Accepted++
 	return true
 }
 

@@ -12,6 +12,7 @@ type place int
 
 const (
 	unsent place = iota // not acquired yet
+	unseen              // ended before it was acquired
 	behind              // arrived behind a gap
 	waiting
 	holding
@@ -31,15 +32,22 @@ type entry struct {
 	expired, rejected bool // how the ticket ended
 }
 
+// wrongPlace is a sequence with an enforcement that it does not belong to.
+type wrongPlace struct {
+	enforcement attune.EnforcementID
+	sequence    int64
+}
+
 // oracle is a naive implementation of the semaphore: one list of all tickets, walked from the front each time.
 type oracle struct {
 	entries  []entry // index is sequence-1
 	policy   attune.QueuePolicy
 	mode     attune.QueueMode
 	override *attune.LimitOverride
-	granted  []int64 // sequences, in grant order; 0 for a ticket that ran under a lost decision
-	settled  []int64 // sequences, in the order in which they ended without a grant
-	recorded int     // how many of settled have been recorded
+	granted  []int64             // sequences, in grant order; 0 for a ticket that ran under a lost decision
+	settled  []int64             // sequences, in the order in which they ended without a grant; 0 for a wrong ticket
+	wrong    map[wrongPlace]bool // cancelled by mistake
+	recorded int                 // how many of settled have been recorded
 }
 
 func (o *oracle) in(p place) []int64 {
@@ -65,7 +73,7 @@ func (o *oracle) limit(now time.Time) int {
 // settle decides again about all tickets: arrivals without a gap in front, expiry, grants.
 func (o *oracle) settle(now time.Time) {
 	for i := range o.entries {
-		if o.entries[i].place == unsent {
+		if o.missing(i) {
 			break
 		}
 		if o.entries[i].place == behind {
@@ -94,10 +102,19 @@ func (o *oracle) settle(now time.Time) {
 	}
 }
 
-// arrive adds a ticket, and reports whether it can be refused.
+// missing reports whether the entry at an index has not arrived. Wrong tickets make no difference.
+func (o *oracle) missing(i int) bool {
+	return o.entries[i].place == unsent || o.entries[i].place == unseen
+}
+
+// arrive adds a ticket, and reports whether it can be refused. A ticket that ended unseen stays ended.
 func (o *oracle) arrive(e *entry) (refusable bool) {
-	e.place = behind
 	o.leave(e.ticket)
+	if e.place == unseen {
+		e.place = ended
+		return false
+	}
+	e.place = behind
 	return e.ticket.Attempt <= 1
 }
 
@@ -111,13 +128,13 @@ func (o *oracle) leave(ticket attune.Ticket) {
 	}
 }
 
-// end removes a ticket. A ticket that has not arrived frees the slot of its enforcement's earlier place.
+// end removes a ticket. A ticket that has not arrived is still missing, and frees no slot.
 func (o *oracle) end(ticket attune.Ticket) {
-	e := &o.entries[ticket.Sequence-1]
-	if e.place == unsent {
-		o.leave(ticket)
+	if e := &o.entries[ticket.Sequence-1]; e.place == unsent {
+		e.place = unseen
+	} else if e.place != unseen {
+		e.place = ended
 	}
-	e.place = ended
 }
 
 // record records the next n settlements. A settled ticket without waiting tickets in front can have been granted by a lost
@@ -125,8 +142,11 @@ func (o *oracle) end(ticket attune.Ticket) {
 func (o *oracle) record(n int, heldSlot func() bool) (held []attune.Grant) {
 	settled := slices.Sorted(slices.Values(o.settled[o.recorded : o.recorded+n]))
 	for _, sequence := range settled {
+		if sequence == 0 {
+			continue
+		}
 		inFront := func(e entry) bool {
-			return e.place == unsent || e.place == behind || e.place == waiting || o.tentative(e.ticket) ||
+			return e.place == unsent || e.place == unseen || e.place == behind || e.place == waiting || o.tentative(e.ticket) ||
 				slices.Contains(o.settled[o.recorded+n:], e.ticket.Sequence)
 		}
 		if !slices.ContainsFunc(o.entries[:sequence-1], inFront) && heldSlot() {
@@ -144,6 +164,7 @@ func (o *oracle) record(n int, heldSlot func() bool) (held []attune.Grant) {
 	o.recorded += n
 	for i := range held {
 		e := &o.entries[held[i].Sequence-1]
+		o.leave(e.ticket)
 		e.place, e.expired, e.rejected, e.after = holding, false, false, o.recorded
 		e.attempt, e.notBefore, e.delivered = max(e.ticket.Attempt, 1), time.Time{}, false
 		o.granted = append(o.granted, e.ticket.Sequence)

@@ -8,7 +8,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-func TestState_Doubted(t *testing.T) {
+func TestState_Reacquired(t *testing.T) {
 	t.Parallel()
 	state := open(attune.QueuePolicy{Limit: 1})
 	state.Acquire(start, tickets(1, 4))
@@ -19,7 +19,7 @@ func TestState_Doubted(t *testing.T) {
 	require.Empty(t, state.Reacquired(), "a ticket that holds, waits or is being settled is known")
 	state.Acquire(start, tickets(1, 1))
 	state.Acquire(start, tickets(1, 1))
-	require.Equal(t, tickets(1, 1), state.Reacquired(), "a ticket that has ended is doubted once")
+	require.Equal(t, tickets(1, 1), state.Reacquired(), "a ticket that has ended is listed once")
 
 	other := tickets(2, 2)[0]
 	other.Enforcement += 1000
@@ -28,5 +28,5 @@ func TestState_Doubted(t *testing.T) {
 
 	state.ConfirmEnded(1)
 	require.Equal(t, []attune.Ticket{other}, state.Reacquired())
-	require.Equal(t, []int64{2}, granted(state), "doubt grants nothing")
+	require.Equal(t, []int64{2}, granted(state), "verifying grants nothing")
 }

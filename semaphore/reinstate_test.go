@@ -22,7 +22,7 @@ func forgetful(t *testing.T) (state *semaphore.State, heldFirst attune.Grant) {
 	heldFirst.Attempt = 1
 	state.Acquire(start.Add(10*time.Second), all)
 	require.Equal(t, []int64{2}, granted(state))
-	require.Len(t, state.Unrecorded(10), 1)
+	require.Len(t, state.UnrecordedSettlements(10), 1)
 	return state, heldFirst
 }
 
@@ -34,7 +34,7 @@ func TestState_LostDecisions(t *testing.T) {
 		t.Parallel()
 		state, _ := forgetful(t)
 		require.Empty(t, state.Deliverable(10))
-		state.Recorded(soon, 1, nil)
+		state.SettlementsRecorded(soon, 1, nil)
 		require.Len(t, state.Deliverable(10), 1)
 		require.EqualValues(t, 1, state.Counters().Expired)
 	})
@@ -42,7 +42,7 @@ func TestState_LostDecisions(t *testing.T) {
 	t.Run("a ticket whose row has a grant becomes a holder again, and the tentative grant behind it is revoked", func(t *testing.T) {
 		t.Parallel()
 		state, held := forgetful(t)
-		state.Recorded(soon, 1, []attune.Grant{held})
+		state.SettlementsRecorded(soon, 1, []attune.Grant{held})
 		holders := state.Holders()
 		require.Len(t, holders, 1)
 		require.EqualValues(t, 1, holders[0].Sequence)
@@ -62,7 +62,7 @@ func TestState_LostDecisions(t *testing.T) {
 		state, held := forgetful(t)
 		state.Release(soon, []attune.Ticket{held.Ticket})
 		require.EqualValues(t, 1, state.Counters().Unknown)
-		state.Recorded(soon, 1, []attune.Grant{held})
+		state.SettlementsRecorded(soon, 1, []attune.Grant{held})
 		suspects := state.Suspects(soon)
 		require.Len(t, suspects, 1)
 		state.Inspected(soon, []attune.Ticket{held.Ticket}, nil)
@@ -75,12 +75,12 @@ func TestState_LostDecisions(t *testing.T) {
 		state.Acquire(start, tickets(1, 3))
 		require.Len(t, state.Deliverable(10), 1, "decided before anybody was rejected")
 		state.Delivered(state.Deliverable(10))
-		require.Len(t, state.Unrecorded(10), 1)
+		require.Len(t, state.UnrecordedSettlements(10), 1)
 		state.Release(start, tickets(1, 1))
 		require.Empty(t, state.Deliverable(10))
 		state.Acquire(start, tickets(4, 9))
-		require.Len(t, state.Unrecorded(10), 6)
-		state.Recorded(start, 1, nil)
+		require.Len(t, state.UnrecordedSettlements(10), 6)
+		state.SettlementsRecorded(start, 1, nil)
 		require.Len(t, state.Deliverable(10), 1, "it waits for the first rejection, not for those after it")
 	})
 
@@ -98,7 +98,7 @@ func TestState_LostDecisions(t *testing.T) {
 		state, held := forgetful(t)
 		state = carryOver(t, state)
 		require.Empty(t, state.Deliverable(10))
-		state.Recorded(soon, 1, []attune.Grant{held})
+		state.SettlementsRecorded(soon, 1, []attune.Grant{held})
 		state = carryOver(t, state)
 		require.Equal(t, []int64{1}, granted(state))
 		require.Len(t, state.Deliverable(10), 1)

@@ -36,8 +36,8 @@ func TestState_RetryInPlace(t *testing.T) {
 		require.Len(t, grants, 1)
 		require.Equal(t, 2, grants[0].Attempt)
 		require.EqualValues(t, 1, grants[0].Number, "the grant is the same")
-		_, ok = state.WakeAt()
-		require.False(t, ok, "nothing more to wait for")
+		wake, _ = state.WakeAt()
+		require.Equal(t, soon.Add(semaphore.SleepAfter), wake, "only the next check for long waiting tickets is due")
 	})
 
 	t.Run("a late report about the previous attempt does not affect the next one", func(t *testing.T) {
@@ -114,15 +114,15 @@ func TestState_RetryAtTheBack(t *testing.T) {
 		state.Acquire(start, tickets(1, 3))
 		require.NoError(t, setMode(state, start, authorNamed("ann", ""), attune.QueueDraining))
 		state.Acquire(start, []attune.Ticket{again, {Enforcement: 105, Sequence: 5, EnqueuedAt: start}})
-		require.Len(t, state.Unrecorded(10), 1)
-		require.EqualValues(t, 5, state.Unrecorded(1)[0].Sequence)
+		require.Len(t, state.UnrecordedSettlements(10), 1)
+		require.EqualValues(t, 5, state.UnrecordedSettlements(1)[0].Sequence)
 
 		require.NoError(t, setMode(state, start, authorNamed("ann", ""), attune.QueueOpen))
 		state.Acquire(start, []attune.Ticket{
 			{Enforcement: 106, Sequence: 6, EnqueuedAt: start}, {Enforcement: 102, Sequence: 7, EnqueuedAt: start, Attempt: 2},
 		})
-		require.Len(t, state.Unrecorded(10), 2)
-		require.EqualValues(t, 6, state.Unrecorded(2)[1].Sequence, "the newcomer loses, not the retry behind it")
+		require.Len(t, state.UnrecordedSettlements(10), 2)
+		require.EqualValues(t, 6, state.UnrecordedSettlements(2)[1].Sequence, "the newcomer loses, not the retry behind it")
 	})
 }
 
@@ -141,7 +141,7 @@ func TestState_Generation(t *testing.T) {
 	require.EqualValues(t, 8, grants[1].Number)
 }
 
-func TestState_Parking(t *testing.T) {
+func TestState_Sleepers(t *testing.T) {
 	t.Parallel()
 	later := func(looks int) time.Time { return start.Add(time.Duration(looks) * semaphore.SleepAfter) }
 
@@ -149,7 +149,7 @@ func TestState_Parking(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 3))
-		at, ok := state.SleepCheckAt()
+		at, ok := state.WakeAt()
 		require.True(t, ok)
 		require.Equal(t, later(1), at)
 		late := attune.Ticket{Enforcement: 104, Sequence: 4, EnqueuedAt: start.Add(time.Second)}
@@ -185,7 +185,7 @@ func TestState_Parking(t *testing.T) {
 		state := open(attune.QueuePolicy{Limit: 1})
 		state.Acquire(start, tickets(1, 2))
 		state.Release(start, tickets(1, 1))
-		_, ok := state.SleepCheckAt()
+		_, ok := state.WakeAt()
 		require.False(t, ok)
 	})
 }

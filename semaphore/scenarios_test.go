@@ -30,8 +30,8 @@ func open(policy attune.QueuePolicy) *semaphore.State {
 func requireNothingToDo(t *testing.T, state *semaphore.State) {
 	t.Helper()
 	require.Empty(t, state.Undelivered(1))
-	require.Empty(t, state.Unrecorded(1))
-	require.Empty(t, state.Unlogged(1, 0).Changes)
+	require.Empty(t, state.UnrecordedSettlements(1))
+	require.Empty(t, state.UnrecordedChanges(1, 0).Changes)
 }
 
 func granted(state *semaphore.State) []int64 {
@@ -122,10 +122,10 @@ func TestState_Gaps(t *testing.T) {
 	require.NoError(t, cancel(state, start, person, tickets(6, 6)[0]))
 	state.Release(start, tickets(4, 4))
 	gap, _ = state.Missing()
-	require.Equal(t, semaphore.Gap{From: 2, To: 3}, gap, "what is known to have ended is not missing")
+	require.Equal(t, semaphore.Gap{From: 2, To: 4}, gap, "4 ended unseen: only its arrival or the rows close its sequence")
 
-	state.Backfill(start, gap, tickets(3, 3))
-	require.Equal(t, []int64{1, 3, 5}, granted(state), "2 had ended, 4 and 6 ended behind the gap")
+	state.Backfill(start, gap, tickets(3, 4))
+	require.Equal(t, []int64{1, 3, 5}, granted(state), "2 had ended, 4 ended before it arrived, 6 ended behind the gap")
 	_, ok = state.Missing()
 	require.False(t, ok)
 	state.Acquire(start, tickets(2, 6))
@@ -138,6 +138,7 @@ func TestState_Ends(t *testing.T) {
 	t.Run("a ticket expires at the queue timeout", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Limit: 1, QueueTimeout: attune.Duration(time.Minute)})
+		state.SetSleepAfter(time.Hour)
 		state.Acquire(start, tickets(1, 2))
 		wake, ok := state.WakeAt()
 		require.True(t, ok)
@@ -145,8 +146,8 @@ func TestState_Ends(t *testing.T) {
 		state.Release(wake, tickets(1, 1))
 		require.Zero(t, state.Active(), "the slot and the deadline come at the same instant: it expires")
 		require.Equal(t, []attune.Settlement{{Ticket: tickets(2, 2)[0], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout}},
-			state.Unrecorded(10))
-		state.Recorded(start, 1, nil)
+			state.UnrecordedSettlements(10))
+		state.SettlementsRecorded(start, 1, nil)
 		requireNothingToDo(t, state)
 	})
 
@@ -156,7 +157,7 @@ func TestState_Ends(t *testing.T) {
 			state := open(attune.QueuePolicy{Limit: 1, MaxQueued: 2, Overflow: overflow})
 			state.Acquire(start, tickets(1, 4))
 			require.Equal(t, 2, state.Waiting())
-			require.Equal(t, loser, state.Unrecorded(10)[0].Sequence, overflow)
+			require.Equal(t, loser, state.UnrecordedSettlements(10)[0].Sequence, overflow)
 		}
 	})
 
@@ -206,7 +207,7 @@ func TestNew_FromRows(t *testing.T) {
 	full.Rebuilt(start)
 	require.Equal(t, []int64{1}, granted(full))
 	require.Equal(t, 2, full.Waiting())
-	require.Equal(t, int64(5), full.Unrecorded(1)[0].Sequence, "the bound applies to a line that was rebuilt")
+	require.Equal(t, int64(5), full.UnrecordedSettlements(1)[0].Sequence, "the bound applies to a line that was rebuilt")
 }
 
 func TestState_ByHand(t *testing.T) {
@@ -232,13 +233,14 @@ func TestState_ByHand(t *testing.T) {
 		require.Equal(t, []int64{2}, granted(state))
 		require.Equal(t, attune.Settlement{
 			Ticket: tickets(3, 3)[0], Status: attune.EnforcementRejected, Reason: attune.ReasonQueueDraining,
-		}, state.Unrecorded(1)[0])
+		}, state.UnrecordedSettlements(1)[0])
 		require.Zero(t, state.Waiting())
 	})
 
 	t.Run("a manual limit is in force until it expires, and grants record it", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 7, Limit: 1})
+		state.SetSleepAfter(2 * time.Hour)
 		state.Acquire(start, tickets(1, 9))
 		require.NoError(t, setLimit(state, start, person, &attune.LimitOverride{Limit: 3, Until: start.Add(time.Hour)}))
 		require.Equal(t, []int64{1, 2, 3}, granted(state))
@@ -259,15 +261,15 @@ func TestState_ByHand(t *testing.T) {
 		require.NoError(t, setLimit(state, start, person, &attune.LimitOverride{Limit: 4}))
 		state.Acquire(start, tickets(1, 1))
 		require.NoError(t, cancel(state, start, authorNamed("ops", "not needed"), tickets(1, 1)[0]))
-		control := state.Unlogged(10, 1)
+		control := state.UnrecordedChanges(10, 1)
 		require.Equal(t, attune.QueuePaused, control.Mode)
 		require.Equal(t, []attune.QueueChange{
 			{Number: 1, Request: "request 1", At: start, Author: authorNamed("person", ""), Kind: attune.ChangeMode, From: "open", To: "paused"},
 			{Number: 2, Request: "request 2", At: start, Author: authorNamed("person", ""), Kind: attune.ChangeLimit, From: "1 by policy", To: "4 by hand"},
 			{Number: 3, Request: "request 3", At: start, Author: authorNamed("ops", "not needed"), Kind: attune.ChangeCancel, From: "queued", To: "cancelled", Enforcement: 101},
 		}, control.Changes)
-		state.Logged(3)
-		require.Empty(t, state.Unlogged(10, 1).Changes)
+		state.ChangesRecorded(3)
+		require.Empty(t, state.UnrecordedChanges(10, 1).Changes)
 	})
 }
 

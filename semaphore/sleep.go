@@ -18,19 +18,15 @@ const fastGrants = 100
 // sleep tracks the tickets that have waited for long. The workflow of such a ticket is started asleep. So people can see and
 // cancel it in Temporal, and it asks for its grant if the grant is lost. The ticket keeps its place in the line.
 type sleep struct {
-	after   time.Duration // see SleepAfter
-	checkAt time.Time     // when to check next; zero while no ticket waits
-	grants  int64         // State.grants at the last check
-	upTo    int64         // the workflows of all waiting tickets up to this sequence must be started
-	done    int64         // the workflows of all waiting tickets up to this sequence have been started
+	after     time.Duration // see SleepAfter
+	checkAt   time.Time     // when to check next; zero while no ticket waits
+	lastGrant int64         // State.lastGrant at the last check
+	upTo      int64         // the workflows of all waiting tickets up to this sequence must be started
+	done      int64         // the workflows of all waiting tickets up to this sequence have been started
 }
 
 // SetSleepAfter replaces [SleepAfter].
 func (s *State) SetSleepAfter(d time.Duration) { s.sleep.after = d }
-
-// SleepCheckAt returns the time of the next check for tickets that have waited for long, or false while no ticket waits. At
-// that time the caller calls [State.Advance].
-func (s *State) SleepCheckAt() (time.Time, bool) { return s.sleep.checkAt, !s.sleep.checkAt.IsZero() }
 
 // checkSleep finds the tickets that have waited for long, once per interval.
 func (s *State) checkSleep(now time.Time) {
@@ -42,10 +38,10 @@ func (s *State) checkSleep(now time.Time) {
 	if !p.checkAt.IsZero() && p.checkAt.After(now) {
 		return
 	}
-	if slow := s.grants-p.grants < fastGrants; slow && !p.checkAt.IsZero() {
+	if slow := s.lastGrant-p.lastGrant < fastGrants; slow && !p.checkAt.IsZero() {
 		p.upTo = max(p.upTo, s.longWaiting(now.Add(-p.after)))
 	}
-	p.checkAt, p.grants = now.Add(p.after), s.grants
+	p.checkAt, p.lastGrant = now.Add(p.after), s.lastGrant
 }
 
 // longWaiting returns the highest sequence among the tickets that were enqueued at since or earlier. These are at the front,

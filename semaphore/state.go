@@ -17,22 +17,23 @@ type State struct {
 	mode     attune.QueueMode
 	override *attune.LimitOverride // the manual limit; nil if the policy's limit is in force
 
-	next   int64 // the lowest unseen sequence: every lower one waits, holds a slot, or has ended
-	grants int64 // the number of the last grant
+	next      int64 // the lowest unseen sequence: every lower one waits, holds a slot, or has ended
+	lastGrant int64 // the number of the last grant
 
 	generation int64 // how often the queue was rebuilt; part of every grant
 
 	holders    []Holder            // in grant order
 	waiting    []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
 	early      []attune.Ticket     // tickets behind a gap, in sequence order, all above next
-	skipped    []int64             // sequences above next that ended before their turn to join the line, in order
+	endedEarly []int64             // sequences above next whose tickets arrived and ended behind a gap, in order
+	unseen     []place             // places above next that ended before a ticket arrived: see place
 	settling   []attune.Settlement // tickets that ended without a grant, not yet recorded
 	recorded   int64               // the number of recorded settlements
 	reacquired []attune.Ticket     // ended tickets that were acquired again; see Reacquired
 
-	changes  int64           // the number of the last manual change
-	unlogged []pendingChange // manual changes that are not recorded yet
-	made     []madeRequest   // the latest change requests, and the requests of all unrecorded changes, in number order
+	lastChange        int64           // the number of the last manual change
+	unrecordedChanges []pendingChange // in number order
+	made              []madeRequest   // the latest change requests, and the requests of all unrecorded changes, in number order
 
 	inspectAfter time.Duration // see InspectAfter
 	sleep        sleep
@@ -47,9 +48,9 @@ type Holder struct {
 	attune.Grant
 	Delivered bool      `json:"delivered"`  // whether the grant has reached its enforcement
 	InspectAt time.Time `json:"inspect_at"` // when the holder is due for inspection
-	// After is the number of settlements decided before the grant. Until all of them are recorded, the grant is tentative: a
-	// row can show that a settled ticket holds the slot.
-	After int64 `json:"after,omitempty"`
+	// SettledBefore is the number of settlements decided before the grant. Until all of them are recorded, the grant is
+	// tentative: a row can show that a settled ticket holds the slot.
+	SettledBefore int64 `json:"settled_before,omitempty"`
 }
 
 // Counters count events since the queue was first loaded. At every moment
@@ -71,24 +72,20 @@ type Counters struct {
 	Recovered int64 `json:"recovered"` // completed slots whose release was lost; an inspection found them
 	Retried   int64 `json:"retried"`   // retries that keep their slots
 
-	Unloggable int64 `json:"unloggable,omitempty"` // manual changes that the database refuses permanently
+	Unrecordable int64 `json:"unrecordable,omitempty"` // manual changes that the database refuses permanently
 }
-
-// InspectAfter is how long a holder keeps its slot before it is inspected, and the interval of further inspections. So a lost
-// release blocks a slot for about five minutes at most, and a long run costs one inspection per interval.
-const InspectAfter = 5 * time.Minute
 
 // New returns the state of a queue from its rows. Every granted ticket holds a slot, and its grant is delivered again: a second
 // delivery is harmless, but a holder without a grant is stuck. The grants get the generation of the snapshot, because those of
 // earlier generations are void. New decides nothing: see [State.Rebuilt].
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
-		policy:   snapshot.Policy,
-		mode:     cmp.Or(snapshot.Mode, attune.QueueOpen),
-		override: snapshot.Override,
-		changes:  snapshot.LastChange, inspectAfter: InspectAfter, sleep: sleep{after: SleepAfter},
-		next:   snapshot.LastSequence + 1,
-		grants: snapshot.LastGrant, generation: snapshot.Generation,
+		policy:     snapshot.Policy,
+		mode:       cmp.Or(snapshot.Mode, attune.QueueOpen),
+		override:   snapshot.Override,
+		lastChange: snapshot.LastChange, inspectAfter: InspectAfter, sleep: sleep{after: SleepAfter},
+		next:      snapshot.LastSequence + 1,
+		lastGrant: snapshot.LastGrant, generation: snapshot.Generation,
 	}
 	for _, grant := range snapshot.Holders {
 		grant.Generation = snapshot.Generation
@@ -122,9 +119,6 @@ func (s *State) Limit() int {
 	}
 	return s.policy.Limit
 }
-
-// SetInspectAfter replaces [InspectAfter] for later grants.
-func (s *State) SetInspectAfter(d time.Duration) { s.inspectAfter = d }
 
 // Override returns the manual limit, if there is one.
 func (s *State) Override() (attune.LimitOverride, bool) {
@@ -167,21 +161,12 @@ func (s *State) Position(id attune.EnforcementID) int {
 	return 0
 }
 
-// Awaits reports whether a ticket waits for a slot or can still arrive.
-func (s *State) Awaits(ticket attune.Ticket) bool {
-	if ticket.Sequence < s.next {
-		return placeIn(s.waiting, ticket) >= 0
-	}
-	_, ended := slices.BinarySearch(s.skipped, ticket.Sequence)
-	return !ended
-}
-
-// WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit, or the delayed start of a
-// retry. At that time the caller calls [State.Advance].
+// WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit, the delayed start of a
+// retry, or the next check for tickets that have waited for long. At that time the caller calls [State.Advance].
 func (s *State) WakeAt() (time.Time, bool) {
-	var at time.Time
+	at := s.sleep.checkAt
 	if len(s.waiting) > 0 && s.policy.QueueTimeout > 0 {
-		at = s.deadline(s.waiting[0])
+		at = Earlier(at, s.deadline(s.waiting[0]))
 	}
 	if s.override != nil {
 		at = Earlier(at, s.override.Until)
@@ -200,15 +185,6 @@ func Earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// InspectAt returns the earliest time at which [State.Suspects] returns a grant, or false without a holder.
-func (s *State) InspectAt() (time.Time, bool) {
-	if len(s.holders) == 0 {
-		return time.Time{}, false
-	}
-	next := slices.MinFunc(s.holders, func(a, b Holder) int { return a.InspectAt.Compare(b.InspectAt) })
-	return next.InspectAt, true
 }
 
 func (s *State) deadline(t attune.Ticket) time.Time {

@@ -19,7 +19,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	m := request.Message
 	if m.Execution <= 0 || m.Attempt <= 0 {
 		w.log.Error("request without an execution or attempt was rejected", attrs(m)...)
-		w.logUnsettled(m, "reject", request.Reject(false))
+		w.logNotAcked(m, "reject", request.Reject(false))
 		return
 	}
 	running, a, isNew := w.enter(ctx, running, request)
@@ -33,7 +33,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	}
 	w.renewer.hold(a, granted)
 	a.decide(true)
-	w.logUnsettled(m, "acknowledge", request.Ack())
+	w.logNotAcked(m, "acknowledge", request.Ack())
 	w.log.Debug("execution starts", attrs(m, "lease_from", granted.from)...)
 	report := w.run(running, a.killed, m)
 	w.renewer.actionEnded(a)
@@ -55,12 +55,12 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 		select {
 		case <-a.decided:
 		case <-ctx.Done():
-			w.logUnsettled(m, "return", request.Reject(true))
+			w.logNotAcked(m, "return", request.Reject(true))
 			return nil, nil, false
 		}
 		if a.claimed {
 			w.log.Info("request was delivered again and dropped", attrs(m)...)
-			w.logUnsettled(m, "acknowledge", request.Ack())
+			w.logNotAcked(m, "acknowledge", request.Ack())
 			return nil, nil, false
 		}
 	}
@@ -76,12 +76,12 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 		return lease{from: sentAt, length: time.Duration(reply.Lease)}, true
 	case err == nil:
 		w.log.Info("claim refused, request dropped", attrs(m, "execution_status", reply.Status)...)
-		w.logUnsettled(m, "acknowledge", request.Ack())
+		w.logNotAcked(m, "acknowledge", request.Ack())
 	case ctx.Err() != nil:
-		w.logUnsettled(m, "return", request.Reject(true))
+		w.logNotAcked(m, "return", request.Reject(true))
 	default:
 		w.log.Error("claim failed, request rejected", attrs(m, "error", err)...)
-		w.logUnsettled(m, "reject", request.Reject(false))
+		w.logNotAcked(m, "reject", request.Reject(false))
 	}
 	return lease{}, false
 }
@@ -152,9 +152,9 @@ func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMes
 	w.cfg.Reported(ctx, report.Status)
 }
 
-// logUnsettled logs err if a delivery could not be settled. The broker then delivers the request again, and the worker
+// logNotAcked logs err if a delivery could not be settled. The broker then delivers the request again, and the worker
 // drops it as a duplicate, or its claim is refused.
-func (w *Worker) logUnsettled(m attune.ExecutionRequestedMessage, what string, err error) {
+func (w *Worker) logNotAcked(m attune.ExecutionRequestedMessage, what string, err error) {
 	if err != nil {
 		w.log.Warn("request could not be settled", attrs(m, "settlement", what, "error", err)...)
 	}

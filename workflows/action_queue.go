@@ -24,6 +24,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 		retries:  signalChannel(ctx, SignalRetry, "Ask for the next attempts of tickets that keep their slots."),
 		forces:   signalChannel(ctx, SignalForceContinueAsNew, "Continue as new at the next opportunity."),
 	}
+	queue.resetTasks()
 	if err := queue.registerQueries(ctx); err != nil {
 		return err
 	}
@@ -62,8 +63,9 @@ type actionQueue struct {
 	acquires, releases, cancels, retries, forces workflow.ReceiveChannel
 
 	// At most one activity of each kind runs at a time; new work of that kind waits for the next one.
-	granting, recording, filling, verifying, inspecting, sleeping task
-	timer                                                         timer
+	tasks                 []*task // in the order in which they begin
+	recording, inspecting *task   // two of tasks
+	timer                 timer
 
 	memo       QueueMemo // as last written
 	changed    bool      // an update changed the state since the last turn
@@ -79,7 +81,9 @@ type actionQueue struct {
 func (q *actionQueue) turn(ctx workflow.Context) {
 	now := workflow.Now(ctx)
 	q.changed = false
-	q.collect(ctx, now)
+	for _, t := range q.tasks {
+		t.collect(ctx, now)
+	}
 	q.receive(now)
 	q.state.Advance(now)
 	q.close(ctx, now)
@@ -127,13 +131,10 @@ func cancelOf(ticket attune.Ticket) attune.ChangeRequest {
 // nextDeadline returns the time of the next turn if nothing arrives before; zero without a deadline.
 func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Time {
 	at, _ := q.state.WakeAt()
-	if check, ok := q.state.SleepCheckAt(); ok {
-		at = semaphore.Earlier(at, check)
-	}
 	if inspect, ok := q.state.InspectAt(); ok && q.inspecting.idle(now) && !q.closing {
 		at = semaphore.Earlier(at, inspect)
 	}
-	for _, t := range q.tasks() {
+	for _, t := range q.tasks {
 		if !t.running() && t.retryAt.After(now) {
 			at = semaphore.Earlier(at, t.retryAt)
 		}
@@ -150,11 +151,7 @@ func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Tim
 // hasWork reports whether a turn has something to do.
 func (q *actionQueue) hasWork(ctx workflow.Context) bool {
 	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.retries.Len() > 0 || q.forces.Len() > 0 ||
-		slices.ContainsFunc(q.tasks(), (*task).done) || q.timer.fired() || q.changed || q.closed(ctx)
-}
-
-func (q *actionQueue) tasks() []*task {
-	return []*task{&q.granting, &q.recording, &q.filling, &q.verifying, &q.inspecting, &q.sleeping}
+		slices.ContainsFunc(q.tasks, (*task).done) || q.timer.fired() || q.changed || q.closed(ctx)
 }
 
 // close starts to close the run when it must continue as new. Every turn calls it, so that a steady stream of signals, updates
@@ -174,7 +171,7 @@ func (q *actionQueue) closed(ctx workflow.Context) bool {
 	if !q.closing || !workflow.AllHandlersFinished(ctx) {
 		return false
 	}
-	return q.abandoned || !slices.ContainsFunc(q.tasks(), (*task).running)
+	return q.abandoned || !slices.ContainsFunc(q.tasks, (*task).running)
 }
 
 func (q *actionQueue) load(ctx workflow.Context) error {
@@ -192,9 +189,7 @@ func (q *actionQueue) load(ctx workflow.Context) error {
 func (q *actionQueue) rebuild(ctx workflow.Context) error {
 	workflow.GetLogger(ctx).Error("the database has lost tickets of a queue: the queue is rebuilt from its rows", "queue", q.key)
 	q.state, q.mismatched = nil, false
-	for _, t := range q.tasks() {
-		*t = task{}
-	}
+	q.resetTasks()
 	return q.load(ctx)
 }
 

@@ -53,6 +53,34 @@ func TestActionQueueWorkflow(t *testing.T) {
 		require.EqualValues(t, 5, s.view(t).Counters.Granted)
 	})
 
+	t.Run("a large gap is read in parts", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 1)
+		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", ""))
+		require.NoError(t, err)
+		s.accept(6000)
+		s.acquire(t, 1)
+		s.eventually(t, "all tickets wait", func() bool { return s.view(t).Waiting == 6001 })
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		require.EqualValues(t, 5000, s.widest)
+	})
+
+	t.Run("tickets that are acquired long after their end are verified, however far apart", func(t *testing.T) {
+		t.Parallel()
+		s := setup(t, 5)
+		all := s.acquire(t, 40).Tickets
+		s.eventually(t, "all executed", func() bool { return s.count(attune.EnforcementExecuted) == 40 })
+		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
+		late := attune.Admission{Queue: queueKey, Policy: s.policy, Tickets: []attune.Ticket{all[0], all[39]}}
+		require.NoError(t, s.queues.Acquire(t.Context(), late))
+		s.eventually(t, "both were verified", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.verified == 2 })
+		require.EqualValues(t, 1, s.generationNow(), "the rows agree with the queue")
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		require.Zero(t, s.widest, "no range was read")
+	})
+
 	t.Run("the queue continues as new under load and loses nothing", func(t *testing.T) {
 		t.Parallel()
 		s := setup(t, 2)
@@ -160,7 +188,7 @@ func TestEnforcementWorkflow_StartedByHand(t *testing.T) {
 		var result workflows.EnforcementResult
 		require.NoError(t, start(t, s, id).Get(t.Context(), &result))
 		require.Equal(t, workflows.EnforcementResult{
-			ID: id, Queue: queueKey, Sequence: 1, Grant: 1, Execution: attune.ExecutionID(id), Outcome: workflows.OutcomeRequested,
+			Enforcement: id, Queue: queueKey, Sequence: 1, Grant: 1, Execution: attune.ExecutionID(id), Outcome: workflows.OutcomeRequested,
 		}, result)
 	})
 

@@ -92,7 +92,7 @@ func (c *changer) deliver(ctx context.Context, key attune.QueueKey, batch []*pen
 	for i, pending := range batch {
 		requests[i] = pending.request
 	}
-	result, err := c.sendUntilSettled(ctx, key, requests)
+	result, err := c.sendUntilAnswered(ctx, key, requests)
 	if err == nil && len(result.Failures) != len(batch) {
 		err = fmt.Errorf("queue %q answered %d changes of %d", key, len(result.Failures), len(batch))
 	}
@@ -105,16 +105,16 @@ func (c *changer) deliver(ctx context.Context, key attune.QueueKey, batch []*pen
 	}
 }
 
-// sendUntilSettled sends the requests, and repeats that while a later try can succeed: while Temporal does not answer, the
+// sendUntilAnswered sends the requests, and repeats that while a later try can succeed: while Temporal does not answer, the
 // queue continues as new, or a change is not recorded yet.
-func (c *changer) sendUntilSettled(
+func (c *changer) sendUntilAnswered(
 	ctx context.Context, key attune.QueueKey, requests []attune.ChangeRequest,
 ) (result ChangesResult, err error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	for {
 		result, err = c.send(ctx, key, requests)
-		if !unsettled(result, err) {
+		if !unanswered(result, err) {
 			return result, err
 		}
 		select {
@@ -125,7 +125,7 @@ func (c *changer) sendUntilSettled(
 	}
 }
 
-func unsettled(result ChangesResult, err error) bool {
+func unanswered(result ChangesResult, err error) bool {
 	if err != nil {
 		return attune.CodeOf(err) == attune.CodeUnavailable
 	}

@@ -45,7 +45,7 @@ func TestChanges_ManyAtOnce(t *testing.T) {
 					return
 				}
 				askedBy[i] = fmt.Sprintf("caller-%d", caller)
-				_, errs[i] = s.queues.CancelTicket(t.Context(), queueKey, tickets[i], authorNamed(askedBy[i], ""))
+				_, errs[i] = s.queues.CancelByPerson(t.Context(), queueKey, tickets[i], authorNamed(askedBy[i], ""))
 			}
 		})
 	}
@@ -91,7 +91,7 @@ func TestChanges_RefusedForEver(t *testing.T) {
 	_, err := s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 2}, authorNamed("ada", "refused"))
 	require.Equal(t, attune.CodeInternal, attune.CodeOf(err))
 	require.ErrorContains(t, err, "the note is refused")
-	require.EqualValues(t, 1, s.view(t).Counters.Unloggable)
+	require.EqualValues(t, 1, s.view(t).Counters.Unrecordable)
 	require.Less(t, s.historyLength(t, queueID), int64(100), "a refusal is not tried again at once")
 
 	s.acquire(t, 3)

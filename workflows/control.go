@@ -139,8 +139,8 @@ func (q *actionQueue) change(ctx workflow.Context, requests []attune.ChangeReque
 	}
 	q.changed = true
 	recorded := func() bool {
-		settled, _ := q.state.ChangeRecorded(last)
-		return settled
+		done, _ := q.state.ChangeOutcome(last)
+		return done
 	}
 	if err := workflow.Await(ctx, func() bool { return q.abandoned || last == 0 || recorded() }); err != nil {
 		return nil, fmt.Errorf("wait for the record of changes: %w", err)
@@ -155,8 +155,8 @@ func (q *actionQueue) change(ctx workflow.Context, requests []attune.ChangeReque
 
 // outcome returns the error of a change that is not recorded yet, had no effect, or was given up.
 func (q *actionQueue) outcome(number int64) error {
-	settled, failure := q.state.ChangeRecorded(number)
-	if !settled {
+	recorded, failure := q.state.ChangeOutcome(number)
+	if !recorded {
 		return attune.Errorf(attune.CodeUnavailable, "the change is made but not recorded yet: send the request again with the same id")
 	}
 	return failure

@@ -83,10 +83,10 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		tickets := s.acquire(t, 10).Tickets
 		s.eventually(t, "one runs", func() bool { return s.count(attune.EnforcementGranted) == 1 })
 		for _, position := range []int{2, 5, 8} {
-			_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[position-1], authorNamed("ada", ""))
+			_, err := s.queues.CancelByPerson(t.Context(), queueKey, tickets[position-1], authorNamed("ada", ""))
 			require.NoError(t, err)
 		}
-		_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[0], authorNamed("ada", ""))
+		_, err := s.queues.CancelByPerson(t.Context(), queueKey, tickets[0], authorNamed("ada", ""))
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "a holder does not wait: %v", err)
 		s.eventually(t, "the rows say so", func() bool { return s.count(attune.EnforcementCancelled) == 3 })
 		close(next)
@@ -100,10 +100,10 @@ func TestActionQueueWorkflow_Control(t *testing.T) {
 		s.acquire(t, 1)
 		s.eventually(t, "the queue runs", func() bool { return s.count(attune.EnforcementExecuted) == 1 })
 		admission := s.accept(2)
-		view, err := s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], authorNamed("ada", ""))
+		view, err := s.queues.CancelByPerson(t.Context(), queueKey, admission.Tickets[0], authorNamed("ada", ""))
 		require.NoError(t, err)
 		require.Zero(t, view.Waiting)
-		_, err = s.queues.CancelTicket(t.Context(), queueKey, admission.Tickets[0], authorNamed("ada", ""))
+		_, err = s.queues.CancelByPerson(t.Context(), queueKey, admission.Tickets[0], authorNamed("ada", ""))
 		require.EqualError(t, err, fmt.Sprintf("enforcement %d does not wait in this queue", admission.Tickets[0].Enforcement))
 		require.NoError(t, s.queues.Acquire(t.Context(), admission))
 		s.eventually(t, "it stays cancelled, and the next one runs", func() bool {

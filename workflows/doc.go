@@ -10,7 +10,7 @@
 //
 // Small batches use local activities, which run before the decision behind them is durable. If a workflow task is lost, its
 // repetition decides again, at a later time. So a row can have a grant that the state does not know. The ticket of that grant
-// keeps its place in the line, and its row counts before it can leave the line: see [semaphore.State.Recorded]. Manual changes
+// keeps its place in the line, and its row counts before it can leave the line: see [semaphore.State.SettlementsRecorded]. Manual changes
 // use regular activities only, which run after the decision is durable.
 //
 // A failed activity is repeated with growing pauses. A queue that cannot get something done shows the problem in its memo and

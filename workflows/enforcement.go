@@ -26,16 +26,16 @@ func EnforcementWorkflow(ctx workflow.Context, input EnforcementInput) (Enforcem
 			}
 		}
 		if grant == nil {
-			return EnforcementResult{ID: e.id, Queue: e.queue, Outcome: OutcomeEnded}, nil
+			return EnforcementResult{Enforcement: e.id, Queue: e.queue, Outcome: OutcomeEnded}, nil
 		}
-		result, err := e.request(ctx, *grant)
+		result, fenced, err := e.request(ctx, *grant)
 		next := e.newest()
 		switch {
 		case err != nil:
 			return result, err
 		case next != nil && supersedes(*next, *grant):
 			grant = next // the new grant arrived during the request for the old one
-		case result.Outcome == outcomeFenced:
+		case fenced:
 			grant = nil // the rebuilt queue sends another grant
 		default:
 			return result, nil
@@ -110,29 +110,29 @@ func (e *enforcement) cancel(ctx workflow.Context, cause error) error {
 }
 
 // request creates and publishes the execution. A cancel does not stop it: after the grant, people cancel the execution instead.
-func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (EnforcementResult, error) {
+// A fenced grant is void, and the result has no meaning.
+func (e *enforcement) request(ctx workflow.Context, grant attune.Grant) (result EnforcementResult, fenced bool, err error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	result := EnforcementResult{ID: e.id, Queue: e.queue, Sequence: grant.Sequence, Grant: grant.Number, Outcome: OutcomeRequested}
+	result = EnforcementResult{Enforcement: e.id, Queue: e.queue, Sequence: grant.Sequence, Grant: grant.Number, Outcome: OutcomeRequested}
 	var requested RequestResult
-	err := do(ctx, "request execution", ActivityRequestExecution, RequestInput{Queue: e.queue, Grant: grant}, &requested)
+	err = do(ctx, "request execution", ActivityRequestExecution, RequestInput{Queue: e.queue, Grant: grant}, &requested)
 	switch {
 	case err == nil && requested.Fenced:
-		result.Outcome = outcomeFenced
-		return result, nil
+		return result, true, nil
 	case err == nil && !requested.Ended:
 		result.Execution = requested.Execution
 		workflow.SetCurrentDetails(ctx, fmt.Sprintf("grant %d of %s became execution %d",
 			grant.Number, QueueWorkflowID(e.queue), requested.Execution))
-		return result, nil
+		return result, false, nil
 	}
 	// The row refused the grant for good, so no execution exists whose report would free the slot. An error after the row was
 	// written is never final.
 	if releaseErr := do(ctx, "release", ActivityReleaseTicket, TicketInput{Queue: e.queue, Ticket: grant.Ticket}, nil); releaseErr != nil {
-		return result, fmt.Errorf("release the ticket: %w", releaseErr)
+		return result, false, fmt.Errorf("release the ticket: %w", releaseErr)
 	}
 	if err != nil {
-		return result, fmt.Errorf("request the execution: %w", err)
+		return result, false, fmt.Errorf("request the execution: %w", err)
 	}
 	result.Outcome = OutcomeEnded
-	return result, nil
+	return result, false, nil
 }

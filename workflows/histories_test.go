@@ -177,7 +177,7 @@ func TestRecordHistories(t *testing.T) {
 		_, err := s.queues.SetMode(t.Context(), queueKey, attune.QueuePaused, authorNamed("ada", "recording"))
 		require.NoError(t, err)
 		tickets := s.acquire(t, 4).Tickets
-		_, err = s.queues.CancelTicket(t.Context(), queueKey, tickets[3], authorNamed("ada", ""))
+		_, err = s.queues.CancelByPerson(t.Context(), queueKey, tickets[3], authorNamed("ada", ""))
 		require.NoError(t, err)
 		_, err = s.queues.SetLimit(t.Context(), queueKey, &attune.LimitOverride{Limit: 1, Until: time.Now().Add(3 * time.Second)}, authorNamed("ada", ""))
 		require.NoError(t, err)
@@ -205,7 +205,7 @@ func TestRecordHistories(t *testing.T) {
 		cancelled := workflows.EnforcementWorkflowID(tickets[1].Enforcement)
 		require.NoError(t, s.client.CancelWorkflow(t.Context(), cancelled, ""))
 		s.becomes(t, tickets[1], enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED)
-		_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[3], authorNamed("ada", ""))
+		_, err := s.queues.CancelByPerson(t.Context(), queueKey, tickets[3], authorNamed("ada", ""))
 		require.NoError(t, err)
 		s.becomes(t, tickets[3], enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 		close(release)

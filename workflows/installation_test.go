@@ -15,15 +15,15 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-func TestClaim(t *testing.T) {
+func TestTakeNamespace(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
 
-	t.Run("a namespace is claimed once and stays claimed", func(t *testing.T) {
+	t.Run("a namespace is taken once and stays taken", func(t *testing.T) {
 		t.Parallel()
 		c, namespace := dialNamespace(t)
 		for range 2 {
-			require.NoError(t, workflows.Claim(t.Context(), c, namespace, "one", log))
+			require.NoError(t, workflows.TakeNamespace(t.Context(), c, namespace, "one", log))
 			owner, err := workflows.Owner(t.Context(), c, namespace)
 			require.NoError(t, err)
 			require.EqualValues(t, "one", owner)
@@ -33,12 +33,12 @@ func TestClaim(t *testing.T) {
 	t.Run("another installation whose processes poll keeps its namespace", func(t *testing.T) {
 		t.Parallel()
 		c, namespace := dialNamespace(t)
-		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "one", log))
+		require.NoError(t, workflows.TakeNamespace(t.Context(), c, namespace, "one", log))
 		w := worker.New(c, workflows.QueueTaskQueue, worker.Options{Identity: workflows.Identity("one", "a-process")})
 		workflows.Register(w)
 		require.NoError(t, w.Start())
 		defer w.Stop()
-		err := workflows.Claim(t.Context(), c, namespace, "two", log)
+		err := workflows.TakeNamespace(t.Context(), c, namespace, "two", log)
 		require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "%v", err)
 		require.ErrorContains(t, err, "another installation of attune (one)")
 		require.ErrorContains(t, err, "TEMPORAL_NAMESPACE")
@@ -47,12 +47,12 @@ func TestClaim(t *testing.T) {
 	t.Run("the workflows of a stopped installation are terminated", func(t *testing.T) {
 		t.Parallel()
 		c, namespace := dialNamespace(t)
-		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "one", log))
+		require.NoError(t, workflows.TakeNamespace(t.Context(), c, namespace, "one", log))
 		queues := workflows.NewQueueClient(c)
 		require.NoError(t, queues.SetPolicy(t.Context(), queueKey, attune.QueuePolicy{Revision: 1}))
-		claimed := time.Now()
-		require.NoError(t, workflows.Claim(t.Context(), c, namespace, "two", log)) // after 75 s: the claim was young
-		require.Greater(t, time.Since(claimed), time.Minute, "an installation that has just claimed may be about to poll")
+		began := time.Now()
+		require.NoError(t, workflows.TakeNamespace(t.Context(), c, namespace, "two", log)) // after 75 s: the other installation had just taken it
+		require.Greater(t, time.Since(began), time.Minute, "an installation that has just taken it may be about to poll")
 		owner, err := workflows.Owner(t.Context(), c, namespace)
 		require.NoError(t, err)
 		require.EqualValues(t, "two", owner)

@@ -7,8 +7,7 @@ import (
 	"github.com/attune-go/attune/semaphore"
 )
 
-// The types of this file are stored in Temporal's history, except for [QueueView]: their JSON fields bind running workflows and
-// recorded histories.
+// The types of this file are stored in Temporal's history: their JSON fields bind running workflows and recorded histories.
 
 // QueueInput is the input of ActionQueueWorkflow.
 //
@@ -84,10 +83,10 @@ type DecisionsResult struct {
 	Held []attune.Grant `json:"held,omitempty"` // the grants of these tickets, in the order of their numbers
 }
 
-// SleepersInput names the waiting tickets whose workflows must be started asleep.
+// TicketsInput names tickets: waiting ones whose workflows must be started asleep, or ended ones whose rows must be read.
 //
-// Stored in Temporal's history: the input of [ActivityStartSleepers].
-type SleepersInput struct {
+// Stored in Temporal's history: the input of [ActivityStartSleepers] and [ActivityStillWaiting].
+type TicketsInput struct {
 	Queue   attune.QueueKey `json:"queue"`
 	Tickets []attune.Ticket `json:"tickets"`
 }
@@ -122,7 +121,7 @@ type LimitInput struct {
 // Stored in Temporal's history: the argument of an update.
 type CancelInput struct {
 	ChangeInput
-	Ticket attune.Ticket `json:"ticket"` // enforcement and sequence are required
+	Ticket attune.Ticket `json:"ticket"` // enforcement and sequence are required, both from 1
 }
 
 // ChangesInput is the argument of [UpdateChange].
@@ -162,12 +161,12 @@ type EnforcementInput struct {
 //
 // Stored in Temporal's history: the result of a workflow.
 type EnforcementResult struct {
-	Queue     attune.QueueKey      `json:"queue"`
-	Sequence  int64                `json:"sequence"`
-	Grant     int64                `json:"grant,omitempty"`
-	Execution attune.ExecutionID   `json:"execution,omitempty"` // 0 if an earlier run published the execution
-	Outcome   EnforcementOutcome   `json:"outcome"`
-	ID        attune.EnforcementID `json:"enforcement"`
+	Queue       attune.QueueKey      `json:"queue"`
+	Sequence    int64                `json:"sequence"`
+	Grant       int64                `json:"grant,omitempty"`
+	Execution   attune.ExecutionID   `json:"execution,omitempty"` // 0 if an earlier run published the execution
+	Outcome     EnforcementOutcome   `json:"outcome"`
+	Enforcement attune.EnforcementID `json:"enforcement"`
 }
 
 // EnforcementOutcome is the outcome of an EnforcementWorkflow.
@@ -179,8 +178,6 @@ type EnforcementOutcome string
 const (
 	OutcomeRequested EnforcementOutcome = "requested" // the execution exists and its request is published
 	OutcomeEnded     EnforcementOutcome = "ended"     // the enforcement ended before it could run
-
-	outcomeFenced EnforcementOutcome = "fenced" // the grant is void, and the workflow waits for the next
 )
 
 // AcquiredTicket is the current ticket of an enforcement.
@@ -217,7 +214,9 @@ type TicketInput struct {
 	Ticket attune.Ticket   `json:"ticket"`
 }
 
-// QueueView is the result of [QueryQueue]. The updates of one change return it too, so histories contain it.
+// QueueView is the result of [QueryQueue] and of every update that makes one change.
+//
+// Stored in Temporal's history: the result of an update.
 type QueueView struct {
 	attune.QueueStatus
 	Policy   attune.QueuePolicy `json:"policy"`

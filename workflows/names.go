@@ -41,6 +41,7 @@ const (
 
 	ActivityLoadQueue        = "LoadQueue"
 	ActivityReadTickets      = "ReadTickets"
+	ActivityStillWaiting     = "StillWaiting"
 	ActivityDeliverGrants    = "DeliverGrants"
 	ActivityStartSleepers    = "StartSleepers"
 	ActivityRecordDecisions  = "RecordDecisions"

@@ -22,6 +22,9 @@ const (
 	// maxGrants and maxSettlements bound one batch.
 	maxGrants      = 500
 	maxSettlements = 1000
+	// maxGap bounds the sequences of one part of a gap. A ticket takes about 90 bytes, so the result of the activity is far below
+	// the payload limit of 2 MB.
+	maxGap = 5000
 	// maxSleepers bounds one batch of workflows to start asleep. It is small, because no ticket waits for these starts.
 	maxSleepers = 100
 	// maxChanges bounds the manual changes of one update, and of one batch to record.

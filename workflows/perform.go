@@ -2,57 +2,86 @@ package workflows
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/semaphore"
 )
+
+// resetTasks creates one task per kind of pending decision. Their order is part of the workflow's logic.
+func (q *actionQueue) resetTasks() {
+	q.recording = &task{problem: "decisions cannot be recorded", plan: q.record}
+	q.inspecting = &task{problem: "holders cannot be inspected", plan: q.inspect}
+	q.tasks = []*task{
+		q.recording,
+		{problem: "grants cannot be delivered", plan: q.deliver},
+		{problem: "a gap cannot be filled", plan: q.fill},
+		{problem: "tickets cannot be verified", plan: q.verify},
+		{problem: "workflows cannot be started asleep", plan: q.startSleepers},
+		q.inspecting,
+	}
+}
 
 // perform starts an activity for each kind of pending decision, unless an activity of that kind runs or pauses after a failure.
 // A closing run only records decisions that callers wait for. The next run does the rest.
 func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
-	q.record(ctx, now)
-	if q.closing {
-		return
+	for _, t := range q.tasks {
+		if !q.closing || t == q.recording {
+			t.begin(ctx, now)
+		}
 	}
-	q.deliver(ctx, now)
-	q.fill(ctx, now)
-	q.verify(ctx, now)
-	q.startSleepers(ctx, now)
-	q.inspect(ctx, now)
 }
 
 // deliver delivers grants, possibly before their decision is durable. A repeated workflow task can then settle a ticket that
 // was granted. The row of that ticket decides, and no ticket behind it is granted before the settlement is recorded.
-func (q *actionQueue) deliver(ctx workflow.Context, now time.Time) {
+func (q *actionQueue) deliver(workflow.Context, time.Time) *try {
 	grants := q.state.Deliverable(maxGrants)
-	if len(grants) == 0 || !q.granting.idle(now) {
-		return
+	if len(grants) == 0 {
+		return nil
 	}
-	q.granting.start(ctx, len(grants) <= localBatch, fmt.Sprintf("grant %d", len(grants)),
-		ActivityDeliverGrants, GrantsInput{Queue: q.key, Grants: grants})
-	q.granting.grants = grants
+	return &try{
+		local: len(grants) <= localBatch, summary: fmt.Sprintf("grant %d", len(grants)),
+		activity: ActivityDeliverGrants, input: GrantsInput{Queue: q.key, Grants: grants},
+		apply: func(time.Time) { q.state.Delivered(grants) },
+	}
 }
 
 // record records settlements and manual changes. It records manual changes by a regular activity only, which runs after the
 // decision is durable. So the number and the outcome of a change are decided once.
-func (q *actionQueue) record(ctx workflow.Context, now time.Time) {
-	decisions := attune.QueueDecisions{Settlements: q.state.Unrecorded(maxSettlements)}
-	decisions.Control = q.state.Unlogged(maxChanges, len(decisions.Settlements))
+func (q *actionQueue) record(ctx workflow.Context, _ time.Time) *try {
+	decisions := attune.QueueDecisions{Settlements: q.state.UnrecordedSettlements(maxSettlements)}
+	decisions.Control = q.state.UnrecordedChanges(maxChanges, len(decisions.Settlements))
 	q.isolate(&decisions)
 	settled, changed := len(decisions.Settlements), len(decisions.Control.Changes)
-	switch {
-	case settled+changed == 0 || !q.recording.idle(now):
-		return
-	case q.closing && changed == 0 && workflow.AllHandlersFinished(ctx):
-		return
+	if settled+changed == 0 || q.closing && changed == 0 && workflow.AllHandlersFinished(ctx) {
+		return nil
 	}
-	q.recording.start(ctx, changed == 0 && settled <= localBatch, fmt.Sprintf("record %d settlements, %d changes", settled, changed),
-		ActivityRecordDecisions, DecisionsInput{Queue: q.key, QueueDecisions: decisions, AsleepUpTo: q.state.AsleepUpTo()})
-	q.recording.settled, q.recording.logged = settled, changed
+	var recorded DecisionsResult
+	next := &try{
+		local: changed == 0 && settled <= localBatch, summary: fmt.Sprintf("record %d settlements, %d changes", settled, changed),
+		activity: ActivityRecordDecisions,
+		input:    DecisionsInput{Queue: q.key, QueueDecisions: decisions, AsleepUpTo: q.state.AsleepUpTo()},
+		output:   &recorded,
+		apply: func(now time.Time) {
+			q.state.SettlementsRecorded(now, settled, recorded.Held)
+			q.state.ChangesRecorded(changed)
+		},
+	}
+	if settled == 0 && changed == 1 {
+		next.fail = q.giveUpChange
+	}
+	return next
+}
+
+// giveUpChange gives up a change that the database has refused several times on its own, because no try will succeed and later
+// changes wait behind it.
+func (q *actionQueue) giveUpChange(ctx workflow.Context) {
+	if t := q.recording; t.refused() && t.failures > maxRefusals {
+		workflow.GetLogger(ctx).Error("gave up a manual change of a queue that cannot be recorded", "error", t.err)
+		q.state.ChangeUnrecordable(cause(t.err))
+		t.reset()
+	}
 }
 
 // isolate splits decisions that the database has refused together. Settlements and the first manual change then take turns, so
@@ -65,95 +94,65 @@ func (q *actionQueue) isolate(decisions *attune.QueueDecisions) {
 		decisions.Control.Changes = nil
 		return
 	}
-	decisions.Settlements, decisions.Control = nil, q.state.Unlogged(1, 0)
+	decisions.Settlements, decisions.Control = nil, q.state.UnrecordedChanges(1, 0)
 }
 
-// fill reads the tickets of a gap.
-func (q *actionQueue) fill(ctx workflow.Context, now time.Time) {
+// fill reads the tickets of a gap, a large gap in several parts.
+func (q *actionQueue) fill(workflow.Context, time.Time) *try {
 	gap, ok := q.state.Missing()
-	if !ok || !q.filling.idle(now) {
-		return
+	if !ok {
+		return nil
 	}
-	q.filling.start(ctx, true, fmt.Sprintf("find %d–%d", gap.From, gap.To), ActivityReadTickets, GapInput{Queue: q.key, Gap: gap})
-	q.filling.gap = gap
+	gap.To = min(gap.To, gap.From+maxGap-1)
+	var tickets []attune.Ticket
+	return &try{
+		local: true, summary: fmt.Sprintf("find %d–%d", gap.From, gap.To),
+		activity: ActivityReadTickets, input: GapInput{Queue: q.key, Gap: gap}, output: &tickets,
+		apply: func(now time.Time) { q.state.Backfill(now, gap, tickets) },
+	}
 }
 
 // verify reads the rows of reacquired tickets: see [semaphore.State.Reacquired].
-func (q *actionQueue) verify(ctx workflow.Context, now time.Time) {
+func (q *actionQueue) verify(workflow.Context, time.Time) *try {
 	tickets := q.state.Reacquired()
-	if len(tickets) == 0 || !q.verifying.idle(now) {
-		return
+	if len(tickets) == 0 {
+		return nil
 	}
-	first := slices.MinFunc(tickets, attune.Ticket.Compare).Sequence
-	last := slices.MaxFunc(tickets, attune.Ticket.Compare).Sequence
-	q.verifying.start(ctx, true, fmt.Sprintf("verify %d–%d", first, last),
-		ActivityReadTickets, GapInput{Queue: q.key, Gap: semaphore.Gap{From: first, To: last}})
-	q.verifying.tickets = tickets
+	var waiting []attune.Ticket
+	return &try{
+		local: true, summary: fmt.Sprintf("verify %d", len(tickets)),
+		activity: ActivityStillWaiting, input: TicketsInput{Queue: q.key, Tickets: tickets}, output: &waiting,
+		apply: func(time.Time) {
+			q.mismatched = len(waiting) > 0
+			q.state.ConfirmEnded(len(tickets))
+		},
+	}
 }
 
 // startSleepers starts the workflows of long waiting tickets asleep. It always uses a regular activity, because no ticket waits
 // for these starts.
-func (q *actionQueue) startSleepers(ctx workflow.Context, now time.Time) {
+func (q *actionQueue) startSleepers(workflow.Context, time.Time) *try {
 	tickets := q.state.SleepersToStart(maxSleepers)
-	if len(tickets) == 0 || !q.sleeping.idle(now) {
-		return
+	if len(tickets) == 0 {
+		return nil
 	}
-	q.sleeping.start(ctx, false, fmt.Sprintf("start %d asleep", len(tickets)),
-		ActivityStartSleepers, SleepersInput{Queue: q.key, Tickets: tickets})
-	q.sleeping.tickets = tickets
+	return &try{
+		summary: fmt.Sprintf("start %d asleep", len(tickets)), activity: ActivityStartSleepers,
+		input: TicketsInput{Queue: q.key, Tickets: tickets},
+		apply: func(time.Time) { q.state.SleepersStarted(tickets) },
+	}
 }
 
 // inspect reads the rows of holders that are due for inspection.
-func (q *actionQueue) inspect(ctx workflow.Context, now time.Time) {
-	if !q.inspecting.idle(now) {
-		return
-	}
-	if suspects := q.state.Suspects(now); len(suspects) > 0 {
-		q.inspecting.start(ctx, len(suspects) <= localBatch, fmt.Sprintf("inspect %d", len(suspects)),
-			ActivityInspectHolders, GrantsInput{Queue: q.key, Grants: suspects})
-	}
-}
-
-// collect applies the results of finished activities. After a failure, the decision stays in the state.
-func (q *actionQueue) collect(ctx workflow.Context, now time.Time) {
-	if q.granting.done() && q.granting.finish(ctx, nil) {
-		q.state.Delivered(q.granting.grants)
-	}
-	q.collectRecord(ctx, now)
-	var tickets []attune.Ticket
-	if q.filling.done() && q.filling.finish(ctx, &tickets) {
-		q.state.Backfill(now, q.filling.gap, tickets)
-	}
-	var waiting []attune.Ticket
-	if q.verifying.done() && q.verifying.finish(ctx, &waiting) {
-		q.mismatched = slices.ContainsFunc(q.verifying.tickets, func(t attune.Ticket) bool { return slices.ContainsFunc(waiting, t.Same) })
-		q.state.ConfirmEnded(len(q.verifying.tickets))
-	}
-	if q.sleeping.done() && q.sleeping.finish(ctx, nil) {
-		q.state.SleepersStarted(q.sleeping.tickets)
+func (q *actionQueue) inspect(_ workflow.Context, now time.Time) *try {
+	suspects := q.state.Suspects(now)
+	if len(suspects) == 0 {
+		return nil
 	}
 	var inspection InspectionResult
-	if q.inspecting.done() && q.inspecting.finish(ctx, &inspection) {
-		q.state.Inspected(now, inspection.Ended, inspection.Waiting)
-	}
-}
-
-// collectRecord applies the result of recording. It gives up a change that the database has refused several times on its own,
-// because no try will succeed and later changes wait behind it.
-func (q *actionQueue) collectRecord(ctx workflow.Context, now time.Time) {
-	t := &q.recording
-	if !t.done() {
-		return
-	}
-	var recorded DecisionsResult
-	if t.finish(ctx, &recorded) {
-		q.state.Recorded(now, t.settled, recorded.Held)
-		q.state.Logged(t.logged)
-		return
-	}
-	if alone := t.settled == 0 && t.logged == 1; alone && t.refused() && t.failures > maxRefusals {
-		workflow.GetLogger(ctx).Error("gave up a manual change of a queue that cannot be recorded", "error", t.err)
-		q.state.Unloggable(cause(t.err))
-		t.reset()
+	return &try{
+		local: len(suspects) <= localBatch, summary: fmt.Sprintf("inspect %d", len(suspects)),
+		activity: ActivityInspectHolders, input: GrantsInput{Queue: q.key, Grants: suspects}, output: &inspection,
+		apply: func(now time.Time) { q.state.Inspected(now, inspection.Ended, inspection.Waiting) },
 	}
 }

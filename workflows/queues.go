@@ -16,23 +16,23 @@ const maxSignalTickets = 1000
 
 // QueueClient sends signals, updates and queries to queue workflows. Signals and updates start the workflow if it does not run.
 type QueueClient struct {
-	client  client.Client
-	marked  bool // set search attributes on the workflows that the client starts
-	changes *changer
+	client     client.Client
+	attributes bool // set search attributes on the workflows that the client starts
+	changer    *changer
 }
 
 // NewQueueClient returns a client for queue workflows.
 func NewQueueClient(c client.Client) *QueueClient {
 	q := &QueueClient{client: c}
-	q.changes = newChanger(q.update)
+	q.changer = newChanger(q.update)
 	return q
 }
 
-// Marked returns a client that sets search attributes on the workflows that it starts: see [EnsureAttributes].
-func (q *QueueClient) Marked() *QueueClient {
-	marked := NewQueueClient(q.client)
-	marked.marked = true
-	return marked
+// WithSearchAttributes returns a client that sets search attributes on the workflows that it starts: see [EnsureAttributes].
+func (q *QueueClient) WithSearchAttributes() *QueueClient {
+	with := NewQueueClient(q.client)
+	with.attributes = true
+	return with
 }
 
 // start returns the options to start the workflow of a queue.
@@ -42,7 +42,7 @@ func (q *QueueClient) start(key attune.QueueKey) client.StartWorkflowOptions {
 		TaskQueue:             QueueTaskQueue,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 	}
-	if q.marked {
+	if q.attributes {
 		options.TypedSearchAttributes = SearchAttributes(key)
 	}
 	return options
@@ -70,8 +70,8 @@ func (q *QueueClient) Retry(ctx context.Context, key attune.QueueKey, retries []
 	return signalAll(ctx, q, key, SignalRetry, retries, func(chunk []attune.Retry) any { return RetriesSignal{Retries: chunk} })
 }
 
-// Cancel cancels waiting tickets, as their own cancelled workflows do. For a person's cancel see [QueueClient.CancelTicket].
-func (q *QueueClient) Cancel(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
+// CancelByWorkflow cancels waiting tickets, as their own cancelled workflows do. For a person's cancel see [QueueClient.CancelByPerson].
+func (q *QueueClient) CancelByWorkflow(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) error {
 	return q.signalTickets(ctx, key, SignalCancel, tickets)
 }
 

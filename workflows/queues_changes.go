@@ -29,8 +29,8 @@ func (q *QueueClient) SetLimit(
 	return q.change(ctx, key, attune.ChangeRequest{Author: author, Kind: attune.ChangeLimit, Limit: limit})
 }
 
-// CancelTicket cancels a waiting ticket. A ticket that does not wait is [attune.CodeConflict].
-func (q *QueueClient) CancelTicket(
+// CancelByPerson cancels a waiting ticket. A ticket that does not wait is [attune.CodeConflict].
+func (q *QueueClient) CancelByPerson(
 	ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author,
 ) (attune.QueueStatus, error) {
 	return q.change(ctx, key, attune.ChangeRequest{Author: author, Kind: attune.ChangeCancel, Ticket: ticket})
@@ -41,7 +41,7 @@ func (q *QueueClient) change(ctx context.Context, key attune.QueueKey, request a
 	if err := request.Validate(); err != nil {
 		return attune.QueueStatus{}, err
 	}
-	return q.changes.submit(ctx, key, request)
+	return q.changer.submit(ctx, key, request)
 }
 
 // update sends changes as one update. It starts the workflow if it does not run: a queue can be paused before its first use.

@@ -82,7 +82,7 @@ func TestSleep(t *testing.T) {
 		t.Parallel()
 		s, tickets, release := asleep(t, 2)
 		defer close(release)
-		_, err := s.queues.CancelTicket(t.Context(), queueKey, tickets[2], authorNamed("ada", ""))
+		_, err := s.queues.CancelByPerson(t.Context(), queueKey, tickets[2], authorNamed("ada", ""))
 		require.NoError(t, err)
 		s.becomes(t, tickets[2], enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED)
 		require.Equal(t, 1, s.count(attune.EnforcementCancelled))

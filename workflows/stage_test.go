@@ -41,7 +41,7 @@ func setupStage(t *testing.T, s *stage) *stage {
 	t.Helper()
 	s.queues = workflows.NewQueueClient(s.client)
 	if s.marked {
-		s.queues = s.queues.Marked()
+		s.queues = s.queues.WithSearchAttributes()
 	}
 	ctx := t.Context()
 	s.report = func(ticket attune.Ticket) { s.release(ctx, ticket) }
@@ -83,7 +83,7 @@ func (s *stage) startWorkers(t testing.TB) (stop func()) {
 	queueWorker := worker.New(s.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	enforcementWorker := worker.New(s.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
 	queueActivities := activities.NewQueueActivities(s.world, s.world, s.client, activities.QueuesConfig{
-		InspectAfter: s.inspectAfter, SleepAfter: s.sleepAfter, Marked: s.marked,
+		InspectAfter: s.inspectAfter, SleepAfter: s.sleepAfter, SearchAttributes: s.marked,
 	})
 	enforcementActivities := activities.NewEnforcementActivities(s.world, s.world, s.world, s.queues)
 	workflows.Register(queueWorker)

@@ -23,7 +23,7 @@ func TestActionQueueWorkflow_Storms(t *testing.T) {
 		wg.Go(func() { require.NoError(t, s.queues.Acquire(t.Context(), tickets)) })
 		for _, ticket := range tickets.Tickets {
 			if ticket.Sequence%2 == 0 {
-				wg.Go(func() { require.NoError(t, s.queues.Cancel(t.Context(), queueKey, []attune.Ticket{ticket})) })
+				wg.Go(func() { require.NoError(t, s.queues.CancelByWorkflow(t.Context(), queueKey, []attune.Ticket{ticket})) })
 			}
 		}
 		wg.Wait()

@@ -8,7 +8,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/semaphore"
 )
 
 const (
@@ -25,17 +24,26 @@ const (
 // failure, a regular activity follows at once, and further ones with growing pauses, until one succeeds or the state needs
 // none.
 type task struct {
+	problem string // what the queue cannot do while the task fails
+	// plan returns the next try, or nil if the state needs none. It is called only when a try may begin.
+	plan func(ctx workflow.Context, now time.Time) *try
+
+	current  *try            // the running or the last try
 	future   workflow.Future // nil while no try runs
 	failures int             // failed tries since the last success
 	err      error           // of the last try
 	retryAt  time.Time       // the earliest time of the next try
+}
 
-	// The arguments of the running try.
-	grants  []attune.Grant
-	settled int
-	logged  int
-	gap     semaphore.Gap
-	tickets []attune.Ticket
+// try is one call of an activity.
+type try struct {
+	local    bool // use a local activity, unless the last try failed
+	summary  string
+	activity string
+	input    any
+	output   any                        // receives the result; nil without one
+	apply    func(now time.Time)        // applies the result to the state
+	fail     func(ctx workflow.Context) // called after a failure; nil does nothing
 }
 
 func (t *task) running() bool { return t.future != nil }
@@ -44,18 +52,37 @@ func (t *task) done() bool    { return t.future != nil && t.future.IsReady() }
 // idle reports whether a try may begin now.
 func (t *task) idle(now time.Time) bool { return t.future == nil && !now.Before(t.retryAt) }
 
-// start starts a try: a local activity if local is true and the last try did not fail, otherwise a regular one.
-func (t *task) start(ctx workflow.Context, local bool, summary, activity string, input any) {
-	if local && t.failures == 0 {
-		t.future = workflow.ExecuteLocalActivity(localOptions(ctx, summary), activity, input)
+// begin starts a try if one may begin and the state needs one.
+func (t *task) begin(ctx workflow.Context, now time.Time) {
+	if !t.idle(now) {
 		return
 	}
-	t.future = workflow.ExecuteActivity(regularOptions(ctx, summary, taskTimeout), activity, input)
+	next := t.plan(ctx, now)
+	if next == nil {
+		return
+	}
+	t.current = next
+	if next.local && t.failures == 0 {
+		t.future = workflow.ExecuteLocalActivity(localOptions(ctx, next.summary), next.activity, next.input)
+		return
+	}
+	t.future = workflow.ExecuteActivity(regularOptions(ctx, next.summary, taskTimeout), next.activity, next.input)
 }
 
-// finish reads the result of a done try into output, and reports whether the try succeeded.
-func (t *task) finish(ctx workflow.Context, output any) bool {
-	err := t.future.Get(ctx, output)
+// collect applies the result of a done try. After a failure, the decision stays in the state.
+func (t *task) collect(ctx workflow.Context, now time.Time) {
+	switch {
+	case !t.done():
+	case t.finish(ctx):
+		t.current.apply(now)
+	case t.current.fail != nil:
+		t.current.fail(ctx)
+	}
+}
+
+// finish reads the result of a done try, and reports whether the try succeeded.
+func (t *task) finish(ctx workflow.Context) bool {
+	err := t.future.Get(ctx, t.current.output)
 	t.future, t.err = nil, err
 	if err == nil {
 		t.reset()
@@ -73,12 +100,12 @@ func (t *task) finish(ctx workflow.Context, output any) bool {
 // reset clears the failures, after a success or when the task is given up.
 func (t *task) reset() { t.failures, t.err, t.retryAt = 0, nil, time.Time{} }
 
-// problem returns the error of a task that has failed several times; empty otherwise.
-func (t *task) problem() string {
+// trouble describes a task that has failed several times; empty otherwise.
+func (t *task) trouble() string {
 	if t.failures < problemAfter || t.err == nil {
 		return ""
 	}
-	return cause(t.err)
+	return t.problem + ": " + cause(t.err)
 }
 
 // refused reports whether the last try failed because of its arguments, so that repeating it alone does not help.
@@ -96,8 +123,5 @@ func cause(err error) string {
 	if application, ok := errors.AsType[*temporal.ApplicationError](err); ok {
 		text = application.Message()
 	}
-	if len(text) > maxProblem {
-		text = text[:maxProblem] + "…"
-	}
-	return text
+	return attune.Shorten(text, maxProblem)
 }

@@ -95,19 +95,9 @@ func (q *actionQueue) status() attune.QueueStatus {
 
 // problem describes the first task that keeps failing; empty without one.
 func (q *actionQueue) problem() string {
-	for _, t := range []struct {
-		what string
-		task *task
-	}{
-		{"grants cannot be delivered", &q.granting},
-		{"decisions cannot be recorded", &q.recording},
-		{"a gap cannot be filled", &q.filling},
-		{"tickets cannot be verified", &q.verifying},
-		{"holders cannot be inspected", &q.inspecting},
-		{"workflows cannot be started asleep", &q.sleeping},
-	} {
-		if cause := t.task.problem(); cause != "" {
-			return t.what + ": " + cause
+	for _, t := range q.tasks {
+		if trouble := t.trouble(); trouble != "" {
+			return trouble
 		}
 	}
 	return ""

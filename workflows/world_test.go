@@ -25,6 +25,9 @@ type world struct {
 	doubled []attune.EnforcementID // ran without holding a slot
 	control attune.QueueControl
 
+	widest   int64 // the largest range of sequences that the queue read
+	verified int   // tickets that the queue verified
+
 	generation               int64
 	inspectAfter, sleepAfter time.Duration // replace the default intervals if they are not 0
 
@@ -106,6 +109,7 @@ func (w *world) Rebuild(context.Context, attune.QueueKey) (attune.QueueSnapshot,
 func (w *world) Tickets(_ context.Context, _ attune.QueueKey, from, to int64) ([]attune.Ticket, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.widest = max(w.widest, to-from+1)
 	var tickets []attune.Ticket
 	for sequence := from; sequence <= to; sequence++ {
 		if r := w.rows[w.order[sequence-1]]; r.status == attune.EnforcementQueued && r.ticket.Sequence == sequence {
@@ -113,6 +117,16 @@ func (w *world) Tickets(_ context.Context, _ attune.QueueKey, from, to int64) ([
 		}
 	}
 	return tickets, nil
+}
+
+func (w *world) StillWaiting(_ context.Context, _ attune.QueueKey, tickets []attune.Ticket) ([]attune.Ticket, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.verified += len(tickets)
+	return slices.DeleteFunc(slices.Clone(tickets), func(ticket attune.Ticket) bool {
+		r := w.rows[ticket.Enforcement]
+		return r == nil || r.status != attune.EnforcementQueued || !r.ticket.Same(ticket)
+	}), nil
 }
 
 func (w *world) Record(
