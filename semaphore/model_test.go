@@ -305,49 +305,6 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 	}
 }
 
-// check compares the state with the oracle, and the promises of the package with both.
-func (m *machine) check(t *rapid.T) {
-	var holders []int64
-	for _, holder := range m.state.Holders() {
-		holders = append(holders, holder.Sequence)
-		require.Equal(t, m.oracle.granted[holder.Number-1], holder.Sequence, "numbers count the grants")
-		if !m.seen[holder.Sequence] {
-			m.seen[holder.Sequence] = true
-			m.grants = append(m.grants, holder.Sequence)
-		}
-	}
-	require.Equal(t, m.oracle.limit(m.now), m.state.Limit(), "limit")
-	var line []int64
-	for _, ticket := range m.state.Front(m.state.Waiting()) {
-		line = append(line, ticket.Sequence)
-	}
-	require.ElementsMatch(t, m.oracle.in(holding), holders, "holders")
-	var begun []int64
-	for _, grant := range m.state.Undelivered(len(holders)) {
-		require.Equal(t, m.oracle.entries[grant.Sequence-1].attempt, grant.Attempt, "attempt")
-		begun = append(begun, grant.Sequence)
-	}
-	require.ElementsMatch(t, m.oracle.begun(), begun, "to deliver")
-	for _, grant := range m.state.Deliverable(len(holders)) {
-		require.LessOrEqual(t, m.oracle.entries[grant.Sequence-1].after, m.oracle.recorded, "tentative")
-	}
-	require.Equal(t, append(m.oracle.in(waiting), m.oracle.in(behind)...), append([]int64(nil), line...), "line")
-	known := slices.DeleteFunc(append([]int64{}, m.oracle.granted...), func(s int64) bool { return s == 0 })
-	require.Equal(t, known, append([]int64{}, m.grants...), "each grant once, in the oracle's order")
-	require.True(t, slices.IsSorted(m.grants), "FIFO: %v", m.grants)
-	require.True(t, slices.IsSorted(line), "line out of order: %v", line)
-
-	c := m.state.Counters()
-	require.EqualValues(t, m.oracle.count(func(e entry) bool { return e.expired }), c.Expired)
-	require.EqualValues(t, m.oracle.count(func(e entry) bool { return e.rejected }), c.Rejected)
-	require.EqualValues(t, len(m.oracle.granted), c.Granted)
-	require.Equal(t, c.Accepted,
-		int64(m.state.Waiting()+m.state.Active())+c.Completed+c.Rejected+c.Cancelled+c.Expired+c.Withdrawn, "accounting: %+v", c)
-	if wake, ok := m.state.WakeAt(); ok {
-		require.True(t, wake.After(m.now), "a deadline has passed and no ticket expired")
-	}
-}
-
 // TestState_AgainstOracle runs random operations, duplicates, losses and hand-overs included, against the naive twin.
 // The holders alone do not show a grant at or above the limit, because a lowered limit drains. So the oracle, which grants
 // only below the limit, must agree on every grant.
