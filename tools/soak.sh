@@ -5,7 +5,7 @@
 # Runs the long forms of the long proofs, one after the other, and prints a line for each: the result, how many tests ran, how long
 # it took, and what the tests have measured. Without arguments it runs all of them. The exit code is 1 if one failed.
 #
-# A proof is a line of the table below: its name, its package, how many checks each property gets (0: it has none, or the usual
+# A proof is a line of the table below: its name, its package, the number of checks of each property (0: no properties, or the default
 # number), and the flags of `go test`. The output of a proof that failed is printed and kept.
 
 set -u
