@@ -46,16 +46,17 @@ func (m EnforcementCreatedMessage) MessageID() string {
 // ExecutionRequestedMessage asks a worker to claim and run one attempt of an execution. It carries everything that the worker
 // needs, because workers have no access to the database.
 type ExecutionRequestedMessage struct {
-	Execution   ExecutionID     `json:"execution_id"`
-	Enforcement EnforcementID   `json:"enforcement_id"`
-	ActionID    ActionID        `json:"action_id"`
-	Action      Ref             `json:"action"`
-	Attempt     int             `json:"attempt"`
-	Pool        string          `json:"pool"`
-	Command     []string        `json:"command"`
-	Env         []string        `json:"env,omitempty"`
-	Parameters  json.RawMessage `json:"parameters"`
-	Timeout     Duration        `json:"timeout"`
+	Installation InstallationID  `json:"installation"` // the database that the ids belong to
+	Execution    ExecutionID     `json:"execution_id"`
+	Enforcement  EnforcementID   `json:"enforcement_id"`
+	ActionID     ActionID        `json:"action_id"`
+	Action       Ref             `json:"action"`
+	Attempt      int             `json:"attempt"`
+	Pool         string          `json:"pool"`
+	Command      []string        `json:"command"`
+	Env          []string        `json:"env,omitempty"`
+	Parameters   json.RawMessage `json:"parameters"`
+	Timeout      Duration        `json:"timeout"`
 }
 
 // RoutingKey implements [Message].
@@ -68,9 +69,10 @@ func (m ExecutionRequestedMessage) MessageID() string {
 
 // ExecutionClaimMessage is a worker's claim of one attempt. The bridge replies with an [ExecutionClaimReply].
 type ExecutionClaimMessage struct {
-	Execution ExecutionID `json:"execution_id"`
-	Attempt   int         `json:"attempt"`
-	Worker    string      `json:"worker"`
+	Installation InstallationID `json:"installation"` // from the request
+	Execution    ExecutionID    `json:"execution_id"`
+	Attempt      int            `json:"attempt"`
+	Worker       string         `json:"worker"`
 }
 
 // RoutingKey implements [Message].
@@ -146,21 +148,22 @@ type ExecutionRenewReply struct {
 
 // ExecutionCompletedMessage reports how one attempt ended. Each claimed attempt has exactly one report.
 type ExecutionCompletedMessage struct {
-	Execution   ExecutionID     `json:"execution_id"`
-	Enforcement EnforcementID   `json:"enforcement_id"`
-	ActionID    ActionID        `json:"action_id"`
-	Attempt     int             `json:"attempt"`
-	Worker      string          `json:"worker"`
-	Status      ExecutionStatus `json:"status"` // a terminal status
-	Reason      Reason          `json:"reason,omitempty"`
-	Error       string          `json:"error,omitempty"`
-	ExitCode    *int            `json:"exit_code,omitempty"`
-	Result      json.RawMessage `json:"result,omitempty"`
-	Stdout      string          `json:"stdout,omitempty"`
-	Stderr      string          `json:"stderr,omitempty"`
-	Truncated   bool            `json:"truncated,omitempty"`
-	StartedAt   time.Time       `json:"started_at"`  // by the worker's clock
-	FinishedAt  time.Time       `json:"finished_at"` // by the worker's clock
+	Installation InstallationID  `json:"installation"` // from the request
+	Execution    ExecutionID     `json:"execution_id"`
+	Enforcement  EnforcementID   `json:"enforcement_id"`
+	ActionID     ActionID        `json:"action_id"`
+	Attempt      int             `json:"attempt"`
+	Worker       string          `json:"worker"`
+	Status       ExecutionStatus `json:"status"` // a terminal status
+	Reason       Reason          `json:"reason,omitempty"`
+	Error        string          `json:"error,omitempty"`
+	ExitCode     *int            `json:"exit_code,omitempty"`
+	Result       json.RawMessage `json:"result,omitempty"`
+	Stdout       string          `json:"stdout,omitempty"`
+	Stderr       string          `json:"stderr,omitempty"`
+	Truncated    bool            `json:"truncated,omitempty"`
+	StartedAt    time.Time       `json:"started_at"`  // by the worker's clock
+	FinishedAt   time.Time       `json:"finished_at"` // by the worker's clock
 }
 
 // RoutingKey implements [Message].

@@ -121,7 +121,7 @@ func TestCompletions_Handle(t *testing.T) {
 		t.Parallel()
 		queues := &fakeQueues{}
 		counted := map[attune.CompletionEffect]int{}
-		completions := bridge.NewCompletions(finisher, queues, func(_ context.Context, e attune.CompletionEffect, _ attune.ExecutionStatus) {
+		completions := bridge.NewCompletions(finisher, queues, "", func(_ context.Context, e attune.CompletionEffect, _ attune.ExecutionStatus) {
 			counted[e]++
 		}, slog.New(slog.DiscardHandler))
 		require.NoError(t, completions.Handle(t.Context(), batch))
@@ -135,7 +135,7 @@ func TestCompletions_Handle(t *testing.T) {
 	t.Run("the debug log names the executions of a batch", func(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
-		completions := bridge.NewCompletions(finisher, &fakeQueues{}, func(context.Context, attune.CompletionEffect, attune.ExecutionStatus) {},
+		completions := bridge.NewCompletions(finisher, &fakeQueues{}, "", func(context.Context, attune.CompletionEffect, attune.ExecutionStatus) {},
 			slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		require.NoError(t, completions.Handle(t.Context(), batch))
 		require.Contains(t, log.String(), `"level":"DEBUG","msg":"reports consumed","executions":[1,2,2,4,5,6,6,7,8]`)
@@ -147,7 +147,7 @@ func TestCompletions_Handle(t *testing.T) {
 			t.Error("rows were touched")
 			return nil, nil
 		})
-		completions := bridge.NewCompletions(untouched, &fakeQueues{}, nil, slog.New(slog.DiscardHandler))
+		completions := bridge.NewCompletions(untouched, &fakeQueues{}, "", nil, slog.New(slog.DiscardHandler))
 		err := completions.Handle(t.Context(), []attune.ExecutionCompletedMessage{{Execution: 1, Attempt: 1, Status: attune.ExecutionRunning}})
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	})

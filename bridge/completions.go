@@ -28,19 +28,22 @@ type Releaser interface {
 // idempotent, so a crash between them causes a redelivery and no other harm. A repeated report signals the queue again,
 // because the first handling may have ended after the row. A retry at the back of the queue goes through the outbox; the
 // acquire of its new ticket frees the old slot.
+//
+// A report of another installation is counted as unknown and changes nothing: it is older than the restore of the database.
 type Completions struct {
-	finisher Finisher
-	queues   Releaser
-	counted  func(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus)
-	log      *slog.Logger
+	finisher     Finisher
+	installation attune.InstallationID
+	queues       Releaser
+	counted      func(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus)
+	log          *slog.Logger
 }
 
 // NewCompletions returns Completions. counted is called for every report with its effect and the status that it carried.
 func NewCompletions(
-	finisher Finisher, queues Releaser,
+	finisher Finisher, queues Releaser, installation attune.InstallationID,
 	counted func(context.Context, attune.CompletionEffect, attune.ExecutionStatus), log *slog.Logger,
 ) *Completions {
-	return &Completions{finisher: finisher, queues: queues, counted: counted, log: log}
+	return &Completions{finisher: finisher, queues: queues, installation: installation, counted: counted, log: log}
 }
 
 // Handle finishes a batch. When it returns nil, the batch may be acknowledged.
@@ -51,6 +54,7 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 			return err
 		}
 	}
+	batch = c.ours(ctx, batch)
 	completions, err := c.finisher.Finish(ctx, batch)
 	if err != nil {
 		return fmt.Errorf("finish %d executions: %w", len(batch), err)
@@ -68,6 +72,24 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 	}
 	c.count(ctx, batch, completions)
 	return nil
+}
+
+// ours returns the reports of this installation, and counts and logs the others.
+func (c *Completions) ours(ctx context.Context, batch []attune.ExecutionCompletedMessage) []attune.ExecutionCompletedMessage {
+	var ours, others []attune.ExecutionCompletedMessage
+	for _, report := range batch {
+		if report.Installation == c.installation {
+			ours = append(ours, report)
+		} else {
+			others = append(others, report)
+		}
+	}
+	unknown := make([]attune.Completion, len(others))
+	for i := range unknown {
+		unknown[i].Effect = attune.CompletionUnknown
+	}
+	c.count(ctx, others, unknown)
+	return ours
 }
 
 // reported logs the execution ids of reports. It collects the ids only when the log line is written.

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/bridge"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
@@ -37,19 +38,21 @@ func runIntake(
 
 func runCompletions(
 	loops *loops, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
-	finisher *postgres.Executions, queues *workflows.QueueClient, metrics *telemetry.Metrics, log *slog.Logger,
+	finisher *postgres.Executions, queues *workflows.QueueClient, installation attune.InstallationID, metrics *telemetry.Metrics,
+	log *slog.Logger,
 ) {
-	completions := bridge.NewCompletions(finisher, queues, metrics.Completed, log)
+	completions := bridge.NewCompletions(finisher, queues, installation, metrics.Completed, log)
 	consumer := rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueExecutionCompleted, p), completions.Handle)
 	loops.add("completions", consumer.Run)
 }
 
 func runClaims(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, claimer *postgres.Executions,
+	installation attune.InstallationID,
 ) {
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionClaim, Publisher: p.Publisher,
-	}, bridge.NewClaims(claimer, cfg.Lease).Handle)
+	}, bridge.NewClaims(claimer, installation, cfg.Lease).Handle)
 	loops.add("claims", responder.Run)
 }
 

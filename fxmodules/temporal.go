@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/fx"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/activities"
 	"github.com/attune-go/attune/internal/supervisor"
 	"github.com/attune-go/attune/internal/telemetry"
@@ -19,12 +20,12 @@ import (
 )
 
 // Temporal provides the client and its users. A process opens a connection only if one of its roles needs one.
-var Temporal = fx.Module("temporal", fx.Provide(dialTemporal, ensureAttributes, newQueues))
+var Temporal = fx.Module("temporal", fx.Provide(installationOf, dialTemporal, ensureAttributes, newQueues))
 
 // Orchestrator runs the temporal workers for queues and enforcements.
 var Orchestrator = fx.Module("orchestrator",
 	fx.Provide(newQueueActivities, newEnforcementActivities),
-	fx.Invoke(runTemporalWorkers),
+	fx.Invoke(runTemporalWorkers, runWatermark),
 )
 
 // namespace is the Temporal namespace of the process.
@@ -34,13 +35,11 @@ type namespace string
 const takeoverTimeout = 2 * time.Minute
 
 // dialTemporal connects, and takes the namespace for the installation before any other part uses the client.
-func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger) (client.Client, namespace, error) {
+func dialTemporal(
+	lifecycle fx.Lifecycle, db *postgres.DB, installation attune.InstallationID, t *telemetry.Telemetry, log *slog.Logger,
+) (client.Client, namespace, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	installation, err := db.Installation(ctx)
-	if err != nil {
-		return nil, "", err
-	}
 	c, ns, err := temporal.Dial(ctx, workflows.Identity(installation, temporal.ProcessName()), t.Temporal(), log)
 	if err != nil {
 		return nil, "", err
@@ -49,6 +48,33 @@ func dialTemporal(lifecycle fx.Lifecycle, db *postgres.DB, t *telemetry.Telemetr
 	ctx, cancel = context.WithTimeout(context.Background(), takeoverTimeout)
 	defer cancel()
 	return c, namespace(ns), workflows.TakeNamespace(ctx, c, ns, installation, log)
+}
+
+// installationOf returns the installation of the database. A database that was restored becomes a new installation, so that no
+// part takes its ids for those that Temporal and the workers know.
+func installationOf(db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger) (attune.InstallationID, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	installation, err := db.Installation(ctx)
+	if err != nil {
+		return "", err
+	}
+	c, ns, err := temporal.Dial(ctx, temporal.ProcessName(), t.Temporal(), log)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	restored, err := workflows.Restored(ctx, c, ns, installation)
+	if err != nil || !restored {
+		return installation.ID, err
+	}
+	log.Warn("the database was restored to an earlier time: it becomes a new installation", "installation", installation.ID)
+	installation, err = db.RenewInstallation(ctx, installation.ID)
+	return installation.ID, err
+}
+
+func runWatermark(loops *loops, db *postgres.DB, c client.Client, installation attune.InstallationID, log *slog.Logger) {
+	loops.add("watermark", workflows.NewWatermark(db, c, installation, log).Run)
 }
 
 // searchAttributes reports whether the workflows of this process carry the search attributes of their queue.

@@ -114,11 +114,3 @@ func newestMigration() (newest int64, err error) {
 	}
 	return newest, nil
 }
-
-const installationSQL = `SELECT id::text FROM installation`
-
-// Installation returns the id of the attune installation that the database belongs to.
-func (db *DB) Installation(ctx context.Context) (attune.InstallationID, error) {
-	id, err := one(ctx, db.pool, pgx.RowTo[attune.InstallationID], installationSQL)
-	return id, wrap("read the installation", err)
-}

@@ -67,7 +67,7 @@ FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 const requestSQL = `
 SELECT e.status, COALESCE(q.key, ''), COALESCE(e.sequence, 0), COALESCE(q.generation, 0), e.action_id, a.ref,
 	e.parameters, COALESCE(x.id, 0), COALESCE(x.status, ''), COALESCE(x.attempt, 0), COALESCE(x.pool, ''),
-	COALESCE(x.command, '{}'), COALESCE(x.env, '{}'), COALESCE(x.timeout_ms, 0)
+	COALESCE(x.command, '{}'), COALESCE(x.env, '{}'), COALESCE(x.timeout_ms, 0), (SELECT id::text FROM installation)
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN queues q ON q.id = e.queue_id
 	LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = $1`
@@ -114,7 +114,8 @@ func (s *requestState) scan(row pgx.Row) error {
 	var timeoutMS int64
 	m := &s.message
 	err := row.Scan(&s.enforcementStatus, &s.queue, &s.sequence, &s.generation, &m.ActionID, &m.Action, &m.Parameters,
-		&m.Execution, &s.executionStatus, &m.Attempt, &m.Pool, &m.Command, &m.Env, &timeoutMS)
+		&m.Execution, &s.executionStatus, &m.Attempt, &m.Pool, &m.Command, &m.Env, &timeoutMS,
+		&m.Installation)
 	m.Timeout = fromMilliseconds(timeoutMS)
 	return err
 }

@@ -48,7 +48,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 func (w *Worker) enter(ctx, running context.Context, request Request) (context.Context, *attempt, bool) {
 	m := request.Message
 	for {
-		own, a, isNew := w.register.enter(running, attemptOf(m))
+		own, a, isNew := w.register.enter(running, m)
 		if isNew {
 			return own, a, true
 		}
@@ -91,7 +91,9 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 func (w *Worker) claimUntilAnswered(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
 ) (reply attune.ExecutionClaimReply, sentAt time.Time, err error) {
-	claim := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name}
+	claim := attune.ExecutionClaimMessage{
+		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name,
+	}
 	failures := 0
 	reply, err = retry.Get(ctx, func() (attune.ExecutionClaimReply, error) {
 		sentAt = time.Now()

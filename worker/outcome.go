@@ -159,7 +159,8 @@ func (o outcome) completed(
 	m attune.ExecutionRequestedMessage, worker string, started, finished time.Time,
 ) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
-		Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt, Worker: worker,
+		Installation: m.Installation, Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt,
+		Worker: worker,
 		Status: o.status, Reason: o.reason, Error: o.message, ExitCode: o.exitCode,
 		Result: o.result, Stdout: o.stdout, Stderr: o.stderr, Truncated: o.truncated,
 		StartedAt: started, FinishedAt: finished,

@@ -190,8 +190,8 @@ func (w *Worker) leftOver(idle bool) error {
 // underWay names the unfinished attempts, as "execution/attempt".
 func (w *Worker) underWay() []string {
 	var names []string
-	for _, id := range w.register.active() {
-		names = append(names, fmt.Sprintf("%d/%d", id.Execution, id.Attempt))
+	for _, a := range w.register.active() {
+		names = append(names, fmt.Sprintf("%d/%d", a.id.Execution, a.id.Attempt))
 	}
 	return names
 }

@@ -31,14 +31,31 @@ func Identity(installation attune.InstallationID, process string) string {
 	return identityPrefix + string(installation) + "/" + process
 }
 
-// InstallationWorkflow shows that an installation owns its namespace. It runs forever and does nothing.
-func InstallationWorkflow(ctx workflow.Context, installation attune.InstallationID) error {
+// InstallationInput is the input of [InstallationWorkflow].
+//
+// Stored in Temporal's history: in the start of the workflow.
+type InstallationInput struct {
+	Installation attune.InstallationID `json:"installation"`
+	Watermark    int64                 `json:"watermark"` // the highest one that a process has reported
+}
+
+// InstallationWorkflow shows that an installation owns its namespace, and remembers the watermark of its database in its memo. It
+// runs forever.
+func InstallationWorkflow(ctx workflow.Context, input InstallationInput) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("The workflows of this namespace belong to installation %s of attune.", installation))
-	if err := workflow.Await(ctx, func() bool { return false }); err != nil {
-		return fmt.Errorf("hold the namespace: %w", err)
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("The workflows of this namespace belong to installation %s of attune.", input.Installation))
+	raised := signalChannel(ctx, SignalWatermark, "The watermark of the database has risen.")
+	for !workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		var watermark int64
+		raised.Receive(ctx, &watermark)
+		for _, next := range append(drain[int64](raised), watermark) {
+			input.Watermark = max(input.Watermark, next)
+		}
+		if err := workflow.UpsertMemo(ctx, map[string]any{MemoWatermark: input.Watermark}); err != nil {
+			return fmt.Errorf("write the watermark: %w", err)
+		}
 	}
-	return nil
+	return workflow.NewContinueAsNewError(ctx, InstallationWorkflowName, input)
 }
 
 const (
@@ -56,30 +73,37 @@ const (
 // new enforcements with old ones, and takes the namespace over. Queues are then rebuilt from the rows.
 func TakeNamespace(ctx context.Context, c client.Client, namespace string, installation attune.InstallationID, log *slog.Logger) error {
 	o := &ownership{client: c, namespace: namespace, installation: installation, log: log}
-	owner, takenAt, err := o.owner(ctx)
+	owner, err := o.owner(ctx)
 	switch {
 	case err != nil:
 		return err
-	case owner == installation:
+	case owner.installation == installation:
 		return nil
-	case owner != "":
-		if err := o.takeOver(ctx, owner, takenAt); err != nil {
+	case owner.installation != "":
+		if err := o.takeOver(ctx, owner); err != nil {
 			return err
 		}
 	}
 	if err := o.start(ctx); err != nil {
 		return err
 	}
-	if owner, _, err = o.owner(ctx); err == nil && owner != installation {
-		err = o.conflict(owner)
+	if owner, err = o.owner(ctx); err == nil && owner.installation != installation {
+		err = o.conflict(owner.installation)
 	}
 	return err
 }
 
 // Owner returns the installation that owns a namespace; empty without an owner.
 func Owner(ctx context.Context, c client.Client, namespace string) (attune.InstallationID, error) {
-	owner, _, err := (&ownership{client: c, namespace: namespace}).owner(ctx)
-	return owner, err
+	owner, err := (&ownership{client: c, namespace: namespace}).owner(ctx)
+	return owner.installation, err
+}
+
+// Restored reports whether the database of an installation was restored to an earlier time: its watermark is lower than the one
+// that Temporal remembers. A restore to a time after the latest rise of the watermark is not noticed.
+func Restored(ctx context.Context, c client.Client, namespace string, installation attune.Installation) (bool, error) {
+	owner, err := (&ownership{client: c, namespace: namespace}).owner(ctx)
+	return err == nil && owner.installation == installation.ID && owner.watermark > installation.Watermark, err
 }
 
 // ownership takes a namespace for an installation.
@@ -90,32 +114,44 @@ type ownership struct {
 	log          *slog.Logger
 }
 
-// owner returns the installation that owns the namespace, and when it took the namespace; empty without an owner.
-func (o *ownership) owner(ctx context.Context) (owner attune.InstallationID, takenAt time.Time, err error) {
+// owner is what Temporal knows of the owner of a namespace; the zero value without an owner.
+type owner struct {
+	installation attune.InstallationID
+	watermark    int64
+	since        time.Time // when the owner took the namespace, or its workflow continued as new
+}
+
+func (o *ownership) owner(ctx context.Context) (owner, error) {
 	description, err := o.client.DescribeWorkflowExecution(ctx, InstallationWorkflowID, "")
 	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
-		return "", takenAt, nil
+		return owner{}, nil
 	}
 	if err != nil {
-		return "", takenAt, fmt.Errorf("read the owner of namespace %q: %w", o.namespace, Translate(err))
+		return owner{}, fmt.Errorf("read the owner of namespace %q: %w", o.namespace, Translate(err))
 	}
 	info := description.GetWorkflowExecutionInfo()
 	if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return "", takenAt, nil
+		return owner{}, nil
 	}
-	if err := converter.GetDefaultDataConverter().FromPayload(info.GetMemo().GetFields()[MemoInstallation], &owner); err != nil {
-		return "", takenAt, fmt.Errorf("read the owner of namespace %q: %w", o.namespace, err)
+	found := owner{since: info.GetStartTime().AsTime()}
+	memo, data := info.GetMemo().GetFields(), converter.GetDefaultDataConverter()
+	err = data.FromPayload(memo[MemoInstallation], &found.installation)
+	if err == nil {
+		err = data.FromPayload(memo[MemoWatermark], &found.watermark)
 	}
-	return owner, info.GetStartTime().AsTime(), nil
+	if err != nil {
+		return owner{}, fmt.Errorf("read the owner of namespace %q: %w", o.namespace, err)
+	}
+	return found, nil
 }
 
 func (o *ownership) start(ctx context.Context) error {
 	_, err := o.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: InstallationWorkflowID, TaskQueue: QueueTaskQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		Memo:                     map[string]any{MemoInstallation: o.installation},
+		Memo:                     map[string]any{MemoInstallation: o.installation, MemoWatermark: int64(0)},
 		StaticSummary:            "installation " + string(o.installation),
-	}, InstallationWorkflowName, o.installation)
+	}, InstallationWorkflowName, InstallationInput{Installation: o.installation})
 	if err != nil {
 		return fmt.Errorf("take namespace %q: %w", o.namespace, Translate(err))
 	}
@@ -129,31 +165,31 @@ func (o *ownership) conflict(owner attune.InstallationID) error {
 
 // takeOver waits until the other installation counts as stopped, and terminates its workflows. An installation polls only after
 // it has taken the namespace, so a recent take counts as a sign of life.
-func (o *ownership) takeOver(ctx context.Context, owner attune.InstallationID, takenAt time.Time) error {
+func (o *ownership) takeOver(ctx context.Context, other owner) error {
 	since := time.Now()
 	tick := time.NewTicker(takeoverPause)
 	defer tick.Stop()
 	for {
-		last, err := o.lastPoll(ctx, owner)
+		last, err := o.lastPoll(ctx, other.installation)
 		if err != nil {
 			return err
 		}
 		if last.After(since) {
-			return o.conflict(owner)
+			return o.conflict(other.installation)
 		}
-		if time.Since(last) > pollerTimeout && time.Since(takenAt) > pollerTimeout {
+		if time.Since(last) > pollerTimeout && time.Since(other.since) > pollerTimeout {
 			break
 		}
 		o.log.InfoContext(ctx, "the namespace belongs to another installation: waiting for a sign that it is running",
-			"namespace", o.namespace, "installation", owner, "last_poll", last)
+			"namespace", o.namespace, "installation", other.installation, "last_poll", last)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return attune.WrapError(attune.CodeUnavailable, ctx.Err(), "namespace %q belongs to installation %s", o.namespace, owner)
+			return attune.WrapError(attune.CodeUnavailable, ctx.Err(), "namespace %q belongs to installation %s", o.namespace, other.installation)
 		}
 	}
 	o.log.WarnContext(ctx, "took the namespace over from another installation without running processes",
-		"namespace", o.namespace, "installation", owner)
+		"namespace", o.namespace, "installation", other.installation)
 	return o.endAll(ctx)
 }
 
