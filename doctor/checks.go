@@ -20,7 +20,7 @@ type BacklogReader interface {
 
 // InstallationReader reads which installation of attune the database belongs to.
 type InstallationReader interface {
-	Installation(ctx context.Context) (attune.InstallationID, error)
+	Installation(ctx context.Context) (attune.Installation, error)
 }
 
 // SuspectReader finds queues, enforcements and executions without progress. Each duration is the least time without progress.

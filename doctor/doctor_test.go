@@ -200,8 +200,8 @@ func TestChecksThatFail(t *testing.T) {
 		doctor.DeadLetterQueue(func(context.Context) (doctor.DeadLetters, error) { return doctor.DeadLetters{}, down }),
 		doctor.Temporal(func(context.Context) (doctor.Engine, error) { return doctor.Engine{}, down }),
 		doctor.Installation(
-			func(context.Context) (attune.InstallationID, error) { return "one", nil },
-			func(context.Context) (attune.InstallationID, error) { return "", down },
+			func(context.Context) (attune.Installation, error) { return attune.Installation{ID: "one"}, nil },
+			func(context.Context) (attune.Installation, error) { return attune.Installation{}, down },
 		),
 		doctor.QueueProblems(func(context.Context) ([]doctor.QueueProblem, error) { return nil, down }),
 		doctor.TaskQueue("q", func(context.Context) ([]time.Time, []time.Time, error) { return nil, nil, down }),

@@ -11,16 +11,26 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// Installation checks that the database and the namespace of Temporal belong to the same installation.
-func Installation(database, namespace func(context.Context) (attune.InstallationID, error)) Check {
+// Installation checks that the database and the namespace of Temporal belong to the same installation, and that the database was
+// not restored to an earlier time. The check reads the database last, because its watermark rises first.
+func Installation(database, namespace func(context.Context) (attune.Installation, error)) Check {
 	return Check{Name: "installation", Run: func(ctx context.Context) ([]Finding, error) {
-		id, err := database(ctx)
+		remembered, err := namespace(ctx)
 		if err != nil {
 			return nil, err
 		}
-		owner, err := namespace(ctx)
+		current, err := database(ctx)
 		if err != nil {
 			return nil, err
+		}
+		owner, id := remembered.ID, current.ID
+		if owner == id && current.Watermark < remembered.Watermark {
+			return []Finding{{
+				Severity: Problem,
+				What: fmt.Sprintf("The database was restored to an earlier time: its watermark is %d, after %d.",
+					current.Watermark, remembered.Watermark),
+				Do: "Restart all processes of attune together. The database becomes a new installation, and the queues are rebuilt from it.",
+			}}, nil
 		}
 		if owner == id {
 			return []Finding{{Severity: OK, What: fmt.Sprintf("Database and namespace belong to installation %s.", id)}}, nil
@@ -37,8 +47,8 @@ func Installation(database, namespace func(context.Context) (attune.Installation
 	}}
 }
 
-// owner returns the installation that owns the namespace; empty if none does.
-func (t TemporalServer) owner(ctx context.Context) (attune.InstallationID, error) {
+// owner returns the installation that owns the namespace, with the watermark that Temporal remembers; empty if none does.
+func (t TemporalServer) owner(ctx context.Context) (attune.Installation, error) {
 	return workflows.Owner(ctx, t.Client, t.Namespace)
 }
 

@@ -17,8 +17,9 @@ func TestInstallation(t *testing.T) {
 	t.Parallel()
 	address, name := testenv.Temporal(t)
 	c := testenv.Dial(t, address, name)
+	database := attune.Installation{ID: "one", Watermark: 3}
 	check := Installation(
-		func(context.Context) (attune.InstallationID, error) { return "one", nil },
+		func(context.Context) (attune.Installation, error) { return database, nil },
 		TemporalServer{Client: c, Namespace: name}.owner,
 	)
 	require.Contains(t, check.run(t.Context())[0].What, "No installation owns the namespace")
@@ -50,4 +51,15 @@ func TestQueueProblems(t *testing.T) {
 		findings := check.run(t.Context())
 		return findings[0].Where == "workflow queue/stuck" && findings[0].Severity == Problem && len(findings) == 1
 	}, timeout, tick)
+}
+
+func TestInstallation_Restored(t *testing.T) {
+	t.Parallel()
+	check := Installation(
+		func(context.Context) (attune.Installation, error) { return attune.Installation{ID: "one", Watermark: 3}, nil },
+		func(context.Context) (attune.Installation, error) { return attune.Installation{ID: "one", Watermark: 7}, nil },
+	)
+	findings := check.run(t.Context())
+	require.Equal(t, Problem, findings[0].Severity)
+	require.Equal(t, "The database was restored to an earlier time: its watermark is 3, after 7.", findings[0].What)
 }

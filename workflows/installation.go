@@ -93,17 +93,18 @@ func TakeNamespace(ctx context.Context, c client.Client, namespace string, insta
 	return err
 }
 
-// Owner returns the installation that owns a namespace; empty without an owner.
-func Owner(ctx context.Context, c client.Client, namespace string) (attune.InstallationID, error) {
+// Owner returns the installation that owns a namespace, with the watermark that Temporal remembers; the zero value without an
+// owner.
+func Owner(ctx context.Context, c client.Client, namespace string) (attune.Installation, error) {
 	owner, err := (&ownership{client: c, namespace: namespace}).owner(ctx)
-	return owner.installation, err
+	return attune.Installation{ID: owner.installation, Watermark: owner.watermark}, err
 }
 
 // Restored reports whether the database of an installation was restored to an earlier time: its watermark is lower than the one
 // that Temporal remembers. A restore to a time after the latest rise of the watermark is not noticed.
 func Restored(ctx context.Context, c client.Client, namespace string, installation attune.Installation) (bool, error) {
-	owner, err := (&ownership{client: c, namespace: namespace}).owner(ctx)
-	return err == nil && owner.installation == installation.ID && owner.watermark > installation.Watermark, err
+	owner, err := Owner(ctx, c, namespace)
+	return err == nil && owner.ID == installation.ID && owner.Watermark > installation.Watermark, err
 }
 
 // ownership takes a namespace for an installation.

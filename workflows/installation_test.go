@@ -26,7 +26,7 @@ func TestTakeNamespace(t *testing.T) {
 			require.NoError(t, workflows.TakeNamespace(t.Context(), c, namespace, "one", log))
 			owner, err := workflows.Owner(t.Context(), c, namespace)
 			require.NoError(t, err)
-			require.EqualValues(t, "one", owner)
+			require.EqualValues(t, "one", owner.ID)
 		}
 	})
 
@@ -55,7 +55,7 @@ func TestTakeNamespace(t *testing.T) {
 		require.Greater(t, time.Since(began), time.Minute, "an installation that has just taken it may be about to poll")
 		owner, err := workflows.Owner(t.Context(), c, namespace)
 		require.NoError(t, err)
-		require.EqualValues(t, "two", owner)
+		require.EqualValues(t, "two", owner.ID)
 		description, err := c.DescribeWorkflowExecution(t.Context(), workflows.QueueWorkflowID(queueKey), "")
 		require.NoError(t, err)
 		require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, description.GetWorkflowExecutionInfo().GetStatus())
