@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,10 +27,10 @@ func (f policySetterFunc) SetPolicy(_ context.Context, key attune.QueueKey, poli
 func TestPolicies_Run(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		databaseUp, temporalUp := false, false
+		var databaseUp, temporalUp atomic.Bool
 		applied, sent := 0, map[attune.QueueKey][]int64{}
 		rows := policyRowsFunc(func() ([]attune.Admission, error) {
-			if !databaseUp {
+			if !databaseUp.Load() {
 				return nil, attune.Errorf(attune.CodeUnavailable, "the database is away")
 			}
 			applied++
@@ -38,7 +39,7 @@ func TestPolicies_Run(t *testing.T) {
 			}, nil
 		})
 		queues := policySetterFunc(func(key attune.QueueKey, policy attune.QueuePolicy) error {
-			if key == "a" && !temporalUp {
+			if key == "a" && !temporalUp.Load() {
 				return attune.Errorf(attune.CodeUnavailable, "Temporal is away")
 			}
 			sent[key] = append(sent[key], policy.Revision)
@@ -53,11 +54,11 @@ func TestPolicies_Run(t *testing.T) {
 		}
 		pass()
 		require.Zero(t, applied)
-		databaseUp = true
+		databaseUp.Store(true)
 		pass()
 		require.Equal(t, 1, applied)
 		require.Equal(t, map[attune.QueueKey][]int64{"b": {5}}, sent, "a queue that cannot be reached does not block the others")
-		temporalUp = true
+		temporalUp.Store(true)
 		pass()
 		require.Equal(t, 1, applied)
 		require.Equal(t, map[attune.QueueKey][]int64{"a": {2}, "b": {5}}, sent, "each queue gets its policy once")

@@ -26,7 +26,7 @@ func TestVerify(t *testing.T) {
 	// Before its first use, a queue shows its policy. A queue without an action is unknown.
 	code, output := c.attune("queue", "show", "e2e.mixed", "--url", c.base)
 	require.Zero(t, code, output)
-	require.Regexp(t, `(?s)mode +open\nlimit +3, from: action e2e.mixed\n.*accepted +0\n.*max_queued +10000 +default\n`, output)
+	require.Regexp(t, `(?s)mode +open\nlimit +3, from: action e2e.mixed\n.*admitted +0\n.*max_queued +10000 +default\n`, output)
 	code, output = c.attune("queue", "verify", "e2e.mixed", "--url", c.base)
 	require.Zero(t, code, output)
 	code, output = c.attune("queue", "show", "e2e.nothing", "--url", c.base)
@@ -59,7 +59,7 @@ func TestVerify(t *testing.T) {
 
 	code, output = c.attune("queue", "show", "e2e.mixed", "--url", c.base)
 	require.Zero(t, code, output)
-	require.Regexp(t, `accepted +40\n`, output)
+	require.Regexp(t, `admitted +40\n`, output)
 
 	code, output = c.attune("queue", "verify", "e2e.nothing", "--url", c.base)
 	require.Equal(t, 1, code, output)
@@ -130,10 +130,10 @@ func TestVerify_Changed(t *testing.T) {
 	require.Zero(t, code, output)
 	require.Contains(t, output, "e2e.step: every promise kept\n")
 	require.NotContains(t, output, "undecided")
-	require.Regexp(t, `(?m)^ +1 +\S+ \S+ +admin for ada +mode: open → paused +0 in \S+ +release$`, output)
-	require.Regexp(t, `(?m)^ +2 +\S+ \S+ +admin for ada +mode: paused → open +11 since`, output)
-	require.Regexp(t, `(?m)^ +3 +\S+ \S+ +admin for bob +limit: 3 by policy → 5 by hand +5 in `, output)
-	require.Regexp(t, `(?m)^ +4 +\S+ \S+ +admin for bob +limit: 5 by hand → 3 by policy +2 since`, output)
+	require.Regexp(t, `(?m)^ +1 +\S+ \S+ UTC +admin for ada +mode: open → paused +0 in \S+ +release$`, output)
+	require.Regexp(t, `(?m)^ +2 +\S+ \S+ UTC +admin for ada +mode: paused → open +11 since`, output)
+	require.Regexp(t, `(?m)^ +3 +\S+ \S+ UTC +admin for bob +limit: 3 by policy → 5 by hand +5 in `, output)
+	require.Regexp(t, `(?m)^ +4 +\S+ \S+ UTC +admin for bob +limit: 5 by hand → 3 by policy +2 since`, output)
 }
 
 // TestVerify_Rebuilt terminates the queue's workflow repeatedly while tickets run; each time it is rebuilt from its rows.
