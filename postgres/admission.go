@@ -39,7 +39,9 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		batch := new(pgx.Batch)
 		addPlaces(batch, newcomers, queues)
 		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
-		batch.Queue(rejectDisabledSQL, disabled)
+		if len(disabled) > 0 {
+			batch.Queue(rejectDisabledSQL, disabled)
+		}
 		batch.Queue(ticketsOfSQL, ids).Query(func(rows pgx.Rows) error {
 			admissions, err = readAdmissions(rows)
 			return err

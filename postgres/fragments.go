@@ -17,6 +17,17 @@ const queueNamed = `(SELECT id FROM queues WHERE key = $1)`
 // the execution as x.
 const nextAttempt = `COALESCE(x.attempt + 1, 0)`
 
+// selectTickets reads the tickets of enforcements, with the attempt that each waits for. scanTicket reads its columns.
+const selectTickets = `
+SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
+FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id`
+
+func scanTicket(row pgx.CollectableRow) (attune.Ticket, error) {
+	var t attune.Ticket
+	err := row.Scan(&t.Enforcement, &t.Sequence, &t.Lane, &t.EnqueuedAt, &t.Attempt)
+	return t, err
+}
+
 // overrideInForce is the manual limit of queue q, or NULL if there is none or it has expired.
 const overrideInForce = `
 	CASE WHEN q.override_until IS NULL OR q.override_until > clock_timestamp() THEN q.override_limit END`

@@ -57,9 +57,7 @@ FROM queues q WHERE q.key = $1`
 const holdersSQL = selectHolders + `
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' ORDER BY e.grant_number`
 
-const waitersSQL = `
-SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
-FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
+const waitersSQL = selectTickets + `
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence`
 
 // addSnapshot reads a queue into snapshot.
@@ -92,19 +90,26 @@ func scanQueue(rows pgx.Rows, snapshot *attune.QueueSnapshot) error {
 	return err
 }
 
-func scanTicket(row pgx.CollectableRow) (attune.Ticket, error) {
-	var t attune.Ticket
-	err := row.Scan(&t.Enforcement, &t.Sequence, &t.Lane, &t.EnqueuedAt, &t.Attempt)
-	return t, err
-}
-
-const ticketsSQL = `
-SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
-FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
+const ticketsSQL = selectTickets + `
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' AND e.sequence BETWEEN $2 AND $3 ORDER BY e.sequence`
 
 // Tickets returns the waiting tickets with sequences from from to to, both included, in sequence order.
 func (q *Queues) Tickets(ctx context.Context, key attune.QueueKey, from, to int64) ([]attune.Ticket, error) {
 	tickets, err := collect(ctx, q.db.pool, scanTicket, ticketsSQL, key, from, to)
 	return tickets, wrap("read tickets", err)
+}
+
+const stillWaitingSQL = selectTickets + `
+	JOIN unnest($2::bigint[], $3::bigint[]) AS u (id, sequence) ON u.id = e.id AND u.sequence = e.sequence
+WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence`
+
+// StillWaiting returns the tickets that wait according to their rows, in sequence order. A ticket that has ended, was granted,
+// belongs to another queue or does not exist is left out.
+func (q *Queues) StillWaiting(ctx context.Context, key attune.QueueKey, tickets []attune.Ticket) ([]attune.Ticket, error) {
+	ids, sequences := make([]attune.EnforcementID, len(tickets)), make([]int64, len(tickets))
+	for i, ticket := range tickets {
+		ids[i], sequences[i] = ticket.Enforcement, ticket.Sequence
+	}
+	waiting, err := collect(ctx, q.db.pool, scanTicket, stillWaitingSQL, key, ids, sequences)
+	return waiting, wrap("read waiting tickets", err)
 }

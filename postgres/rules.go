@@ -78,8 +78,15 @@ func switchOf(enabled bool) attune.RuleSwitch {
 	return attune.RuleDisabled
 }
 
+// ruleChangeColumns are the columns of a change c, for ruleChangeFields.
+const ruleChangeColumns = `c.id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c."from", c."to"`
+
+func ruleChangeFields(c *attune.RuleChange) []any {
+	return []any{&c.ID, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.From, &c.To}
+}
+
 const ruleChangesSQL = `
-SELECT c.id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c."from", c."to"
+SELECT ` + ruleChangeColumns + `
 FROM rule_changes c JOIN rules r ON r.id = c.rule_id
 WHERE r.ref = $3 AND ($1::bigint = 0 OR c.id < $1) ORDER BY c.id DESC LIMIT $2::bigint`
 
@@ -90,13 +97,13 @@ func (p *Packs) RuleChanges(ctx context.Context, ref attune.Ref, page attune.Pag
 
 func scanRuleChange(row pgx.CollectableRow) (attune.RuleChange, error) {
 	var c attune.RuleChange
-	err := row.Scan(&c.ID, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.From, &c.To)
+	err := row.Scan(ruleChangeFields(&c)...)
 	return c, err
 }
 
 // A new version of the pack sets every rule as the pack declares it: a change before the installation has no effect.
 const disabledRulesSQL = `
-SELECT r.ref, c.id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c."from", c."to"
+SELECT r.ref, ` + ruleChangeColumns + `
 FROM rules r JOIN packs p ON p.name = r.pack
 	JOIN LATERAL (SELECT * FROM rule_changes WHERE rule_id = r.id ORDER BY id DESC LIMIT 1) c ON true
 WHERE r.declared AND NOT r.enabled AND c.at > p.installed_at ORDER BY r.ref`
@@ -105,8 +112,7 @@ WHERE r.declared AND NOT r.enabled AND c.at > p.installed_at ORDER BY r.ref`
 func (p *Packs) DisabledRules(ctx context.Context) ([]attune.DisabledRule, error) {
 	disabled, err := collect(ctx, p.db.pool, func(row pgx.CollectableRow) (attune.DisabledRule, error) {
 		var d attune.DisabledRule
-		c := &d.Change
-		err := row.Scan(&d.Rule, &c.ID, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.From, &c.To)
+		err := row.Scan(append([]any{&d.Rule}, ruleChangeFields(&d.Change)...)...)
 		return d, err
 	}, disabledRulesSQL)
 	return disabled, wrap("find disabled rules", err)

@@ -18,7 +18,7 @@ func (s *State) UnrecordedSettlements(n int) []attune.Settlement {
 // The database has a grant that the state does not know if the workflow lost a decision: a temporal worker delivered the grant, and
 // failed before the decision was durable. The workflow then decided again from the same signals, but later, when for example the
 // ticket had expired. The grant in the database counts. Grants decided after the settlement are tentative and not delivered:
-// Recorded revokes them and decides again about the remaining slots.
+// SettlementsRecorded revokes them and decides again about the remaining slots.
 func (s *State) SettlementsRecorded(now time.Time, n int, granted []attune.Grant) {
 	settled := s.settling[:min(n, len(s.settling))]
 	if len(granted) > 0 {
