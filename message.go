@@ -104,10 +104,11 @@ type ExecutionClaimReply struct {
 	Lease Duration `json:"lease,omitempty"`
 }
 
-// AttemptID names one attempt of an execution.
+// AttemptID names one attempt of an execution. A restored database uses ids of executions again, under another installation.
 type AttemptID struct {
-	Execution ExecutionID `json:"execution_id"`
-	Attempt   int         `json:"attempt"`
+	Installation InstallationID `json:"installation"`
+	Execution    ExecutionID    `json:"execution_id"`
+	Attempt      int            `json:"attempt"`
 }
 
 // ExecutionRenewMessage asks to renew the leases of all attempts that a worker runs. The bridge replies with an
@@ -141,8 +142,8 @@ func (m ExecutionRenewMessage) Validate() error {
 type ExecutionRenewReply struct {
 	// Lease is the new lease of all attempts that are not in Lost. It counts from the moment at which the worker sent the request.
 	Lease Duration `json:"lease"`
-	// Lost lists the attempts that the worker must stop, in the order of the request: the lease expired, the attempt ended, or
-	// another worker owns it.
+	// Lost lists the attempts that the worker must stop: the lease expired, the attempt ended, another worker owns it, or it is
+	// of another installation.
 	Lost []AttemptID `json:"lost,omitempty"`
 }
 

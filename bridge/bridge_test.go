@@ -141,6 +141,26 @@ func TestCompletions_Handle(t *testing.T) {
 		require.Contains(t, log.String(), `"level":"DEBUG","msg":"reports consumed","executions":[1,2,2,4,5,6,6,7,8]`)
 	})
 
+	t.Run("a report of another installation counts as unknown and changes nothing", func(t *testing.T) {
+		t.Parallel()
+		counted := map[attune.CompletionEffect]int{}
+		var finished []attune.ExecutionCompletedMessage
+		one := finisherFunc(func(reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
+			finished = append(finished, reports...)
+			return finisher(reports)
+		})
+		queues := &fakeQueues{}
+		completions := bridge.NewCompletions(one, queues, "one", func(_ context.Context, e attune.CompletionEffect, _ attune.ExecutionStatus) {
+			counted[e]++
+		}, slog.New(slog.DiscardHandler))
+		old, current := report(1), report(1)
+		old.Installation, current.Installation = "zero", "one"
+		require.NoError(t, completions.Handle(t.Context(), []attune.ExecutionCompletedMessage{old, current, old}))
+		require.Equal(t, []attune.ExecutionCompletedMessage{current}, finished)
+		require.Equal(t, []attune.Ticket{ticket(1)}, queues.released["q"])
+		require.Equal(t, map[attune.CompletionEffect]int{"finished": 1, "unknown": 2}, counted)
+	})
+
 	t.Run("a report without a terminal status is invalid and changes nothing", func(t *testing.T) {
 		t.Parallel()
 		untouched := finisherFunc(func([]attune.ExecutionCompletedMessage) ([]attune.Completion, error) {

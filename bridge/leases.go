@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -26,30 +27,52 @@ type LeaseStore interface {
 	ExpireLeases(ctx context.Context, limit int) (int, error)
 }
 
-// Leases renews the leases of workers, and ends the attempts whose lease has expired.
+// Leases renews the leases of workers, and ends the attempts whose lease has expired. An attempt of another installation counts as
+// lost: it is older than the restore of the database.
 type Leases struct {
-	store   LeaseStore
-	lease   time.Duration
-	ping    func(context.Context) error
-	expired func(context.Context, int)
-	log     *slog.Logger
+	store        LeaseStore
+	installation attune.InstallationID
+	lease        time.Duration
+	ping         func(context.Context) error
+	expired      func(context.Context, int)
+	log          *slog.Logger
 }
 
-// NewLeases returns Leases with leases of the given length. ping returns an error unless both broker and database answer:
+// NewLeases returns Leases of an installation with leases of the given length. ping returns an error unless both broker and database answer:
 // renewals need both. expired is called with the number of expired leases.
 func NewLeases(
-	store LeaseStore, lease time.Duration, ping func(context.Context) error, expired func(context.Context, int), log *slog.Logger,
+	store LeaseStore, installation attune.InstallationID, lease time.Duration, ping func(context.Context) error,
+	expired func(context.Context, int), log *slog.Logger,
 ) *Leases {
-	return &Leases{store: store, lease: lease, ping: ping, expired: expired, log: log}
+	return &Leases{store: store, installation: installation, lease: lease, ping: ping, expired: expired, log: log}
 }
 
 // Handle returns one reply per worker, in the order of the batch.
 func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessage) ([]attune.ExecutionRenewReply, error) {
-	replies, err := l.store.Renew(ctx, batch, l.lease)
+	renewals, lost := slices.Clone(batch), make([][]attune.AttemptID, len(batch))
+	for i, renewal := range batch {
+		renewals[i].Attempts, lost[i] = l.split(renewal.Attempts)
+	}
+	replies, err := l.store.Renew(ctx, renewals, l.lease)
 	if err != nil {
 		return nil, fmt.Errorf("renew the leases of %d workers: %w", len(batch), err)
 	}
+	for i := range replies {
+		replies[i].Lost = append(replies[i].Lost, lost[i]...)
+	}
 	return replies, nil
+}
+
+// split separates the attempts of the installation from others.
+func (l *Leases) split(attempts []attune.AttemptID) (ours, others []attune.AttemptID) {
+	for _, id := range attempts {
+		if id.Installation == l.installation {
+			ours = append(ours, id)
+		} else {
+			others = append(others, id)
+		}
+	}
+	return ours, others
 }
 
 // Run ends attempts whose lease has expired, several times per lease. When ctx ends, it returns nil. Run may run in any

@@ -72,7 +72,7 @@ func TestLeases_Run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeLeaseStore{expired: 450}
 		var counted atomic.Int64
-		leases := bridge.NewLeases(store, time.Minute, store.ping,
+		leases := bridge.NewLeases(store, "one", time.Minute, store.ping,
 			func(_ context.Context, n int) { counted.Add(int64(n)) }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -99,18 +99,21 @@ func TestLeases_Run(t *testing.T) {
 
 func TestLeases_Handle(t *testing.T) {
 	t.Parallel()
-	batch := []attune.ExecutionRenewMessage{{Worker: "a"}, {Worker: "b"}}
-	replies := []attune.ExecutionRenewReply{{Lease: attune.Duration(time.Minute)}, {Lost: []attune.AttemptID{{Execution: 1, Attempt: 2}}}}
+	ours, old := attune.AttemptID{Installation: "one", Execution: 1, Attempt: 2}, attune.AttemptID{Installation: "zero", Execution: 1, Attempt: 2}
+	batch := []attune.ExecutionRenewMessage{{Worker: "a", Attempts: []attune.AttemptID{old, ours}}, {Worker: "b", Attempts: []attune.AttemptID{ours}}}
+	replies := []attune.ExecutionRenewReply{{Lease: attune.Duration(time.Minute)}, {Lost: []attune.AttemptID{ours}}}
 	var fails error
 	store := &fakeLeaseStore{renewed: func(got []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error) {
-		require.Equal(t, batch, got)
+		require.Equal(t, []attune.ExecutionRenewMessage{{Worker: "a", Attempts: []attune.AttemptID{ours}}, {Worker: "b", Attempts: []attune.AttemptID{ours}}}, got)
 		require.Equal(t, time.Minute, lease)
 		return replies, fails
 	}}
-	leases := bridge.NewLeases(store, time.Minute, nil, nil, slog.New(slog.DiscardHandler))
+	leases := bridge.NewLeases(store, "one", time.Minute, nil, nil, slog.New(slog.DiscardHandler))
 	got, err := leases.Handle(t.Context(), batch)
 	require.NoError(t, err)
-	require.Equal(t, replies, got)
+	require.Equal(t, []attune.ExecutionRenewReply{
+		{Lease: attune.Duration(time.Minute), Lost: []attune.AttemptID{old}}, {Lost: []attune.AttemptID{ours}},
+	}, got, "the attempt of another installation is lost")
 
 	fails = attune.Errorf(attune.CodeUnavailable, "away")
 	_, err = leases.Handle(t.Context(), batch)

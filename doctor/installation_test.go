@@ -56,8 +56,12 @@ func TestQueueProblems(t *testing.T) {
 func TestInstallation_Restored(t *testing.T) {
 	t.Parallel()
 	check := Installation(
-		func(context.Context) (attune.Installation, error) { return attune.Installation{ID: "one", Watermark: 3}, nil },
-		func(context.Context) (attune.Installation, error) { return attune.Installation{ID: "one", Watermark: 7}, nil },
+		func(context.Context) (attune.Installation, error) {
+			return attune.Installation{ID: "one", Watermark: 3}, nil
+		},
+		func(context.Context) (attune.Installation, error) {
+			return attune.Installation{ID: "one", Watermark: 7}, nil
+		},
 	)
 	findings := check.run(t.Context())
 	require.Equal(t, Problem, findings[0].Severity)

@@ -58,10 +58,10 @@ func runClaims(
 
 func runLeases(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
-	db *postgres.DB, store *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
+	db *postgres.DB, store *postgres.Executions, installation attune.InstallationID, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
 	ping := func(ctx context.Context) error { return errors.Join(broker.Consume.Ping(ctx), db.Ping(ctx)) }
-	leases := bridge.NewLeases(store, cfg.Lease, ping, metrics.LeasesExpired, log)
+	leases := bridge.NewLeases(store, installation, cfg.Lease, ping, metrics.LeasesExpired, log)
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
 	}, leases.Handle)

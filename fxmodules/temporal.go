@@ -25,7 +25,7 @@ var Temporal = fx.Module("temporal", fx.Provide(installationOf, dialTemporal, en
 // Orchestrator runs the temporal workers for queues and enforcements.
 var Orchestrator = fx.Module("orchestrator",
 	fx.Provide(newQueueActivities, newEnforcementActivities),
-	fx.Invoke(runTemporalWorkers, runWatermark),
+	fx.Invoke(runTemporalWorkers),
 )
 
 // namespace is the Temporal namespace of the process.
@@ -34,9 +34,10 @@ type namespace string
 // takeoverTimeout bounds the wait for a namespace that belongs to an abandoned installation.
 const takeoverTimeout = 2 * time.Minute
 
-// dialTemporal connects, and takes the namespace for the installation before any other part uses the client.
+// dialTemporal connects, and takes the namespace for the installation before any other part uses the client. A process with a client
+// watches for a restore of the database.
 func dialTemporal(
-	lifecycle fx.Lifecycle, db *postgres.DB, installation attune.InstallationID, t *telemetry.Telemetry, log *slog.Logger,
+	lifecycle fx.Lifecycle, loops *loops, db *postgres.DB, installation attune.InstallationID, t *telemetry.Telemetry, log *slog.Logger,
 ) (client.Client, namespace, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
@@ -47,7 +48,11 @@ func dialTemporal(
 	lifecycle.Append(fx.StopHook(c.Close))
 	ctx, cancel = context.WithTimeout(context.Background(), takeoverTimeout)
 	defer cancel()
-	return c, namespace(ns), workflows.TakeNamespace(ctx, c, ns, installation, log)
+	if err := workflows.TakeNamespace(ctx, c, ns, installation, log); err != nil {
+		return nil, "", err
+	}
+	loops.add("watermark", workflows.NewWatermark(db, c, installation, log).Run)
+	return c, namespace(ns), nil
 }
 
 // installationOf returns the installation of the database. A database that was restored becomes a new installation, so that no
@@ -71,10 +76,6 @@ func installationOf(db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger) (
 	log.Warn("the database was restored to an earlier time: it becomes a new installation", "installation", installation.ID)
 	installation, err = db.RenewInstallation(ctx, installation.ID)
 	return installation.ID, err
-}
-
-func runWatermark(loops *loops, db *postgres.DB, c client.Client, installation attune.InstallationID, log *slog.Logger) {
-	loops.add("watermark", workflows.NewWatermark(db, c, installation, log).Run)
 }
 
 // searchAttributes reports whether the workflows of this process carry the search attributes of their queue.

@@ -52,10 +52,9 @@ func (x *Executions) Claim(
 	}
 	replies := make([]attune.ExecutionClaimReply, len(claims))
 	for i, claim := range claims {
-		id := attune.AttemptID{Execution: claim.Execution, Attempt: claim.Attempt}
 		replies[i] = attune.ExecutionClaimReply{
 			Execution: claim.Execution, Attempt: claim.Attempt, Status: statuses[claim.Execution],
-			Granted: leased[workerAttempt{id, claim.Worker}],
+			Granted: leased[workerAttempt{claim.Execution, claim.Attempt, claim.Worker}],
 		}
 		if replies[i].Granted {
 			replies[i].Lease = attune.Duration(lease)
@@ -66,8 +65,9 @@ func (x *Executions) Claim(
 
 // workerAttempt is an attempt together with the worker that claims or runs it.
 type workerAttempt struct {
-	attempt attune.AttemptID
-	worker  string
+	execution attune.ExecutionID
+	attempt   int
+	worker    string
 }
 
 // leaseSet holds the attempts whose lease a statement gave or renewed. Only that statement compares the lease with the clock; a
@@ -76,7 +76,7 @@ type leaseSet map[workerAttempt]bool
 
 func (l leaseSet) scan(rows pgx.Rows) error {
 	var a workerAttempt
-	_, err := pgx.ForEachRow(rows, []any{&a.attempt.Execution, &a.attempt.Attempt, &a.worker}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&a.execution, &a.attempt, &a.worker}, func() error {
 		l[a] = true
 		return nil
 	})

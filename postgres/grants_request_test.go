@@ -27,8 +27,10 @@ func TestExecutions_Request(t *testing.T) {
 		action := demoPack().Actions[0]
 		enforcement := b.enforcement(t, ticket.Enforcement)
 		execution := b.execution(t, request.Message.Execution)
+		installation, err := b.db.Installation(t.Context())
+		require.NoError(t, err)
 		require.Empty(t, cmp.Diff(&attune.ExecutionRequestedMessage{
-			Execution: execution.ID, Enforcement: ticket.Enforcement, ActionID: enforcement.ActionID, Action: deploy, Attempt: 1,
+			Installation: installation.ID, Execution: execution.ID, Enforcement: ticket.Enforcement, ActionID: enforcement.ActionID, Action: deploy, Attempt: 1,
 			Pool: action.Pool, Command: action.Command, Env: action.Env, Parameters: enforcement.Parameters,
 			Timeout: attune.Duration(action.Timeout),
 		}, request.Message))

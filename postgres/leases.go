@@ -40,7 +40,7 @@ func (x *Executions) Renew(
 	for i, renewal := range renewals {
 		replies[i].Lease = attune.Duration(lease)
 		for _, id := range renewal.Attempts {
-			if !leased[workerAttempt{id, renewal.Worker}] {
+			if !leased[workerAttempt{id.Execution, id.Attempt, renewal.Worker}] {
 				replies[i].Lost = append(replies[i].Lost, id)
 			}
 		}

@@ -48,7 +48,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 func (w *Worker) enter(ctx, running context.Context, request Request) (context.Context, *attempt, bool) {
 	m := request.Message
 	for {
-		own, a, isNew := w.register.enter(running, m)
+		own, a, isNew := w.register.enter(running, attemptOf(m))
 		if isNew {
 			return own, a, true
 		}

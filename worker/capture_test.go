@@ -130,16 +130,16 @@ func TestRegister_Forgets(t *testing.T) {
 	r := newRegister()
 	const n = rememberedAttempts + 10
 	for i := range n {
-		_, a, isNew := r.enter(t.Context(), attune.ExecutionRequestedMessage{Execution: 1, Attempt: i})
+		_, a, isNew := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: i})
 		require.True(t, isNew)
 		a.decide(true)
 		r.retire(a)
 	}
 	require.Len(t, r.known, rememberedAttempts)
-	_, a, isNew := r.enter(t.Context(), attune.ExecutionRequestedMessage{Execution: 1, Attempt: n - 1})
+	_, a, isNew := r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: n - 1})
 	require.False(t, isNew)
 	require.True(t, a.claimed)
-	_, _, isNew = r.enter(t.Context(), attune.ExecutionRequestedMessage{Execution: 1, Attempt: 9})
+	_, _, isNew = r.enter(t.Context(), attune.AttemptID{Execution: 1, Attempt: 9})
 	require.True(t, isNew, "the oldest are forgotten")
 	require.Len(t, r.active(), 1)
 }

@@ -12,12 +12,11 @@ import (
 const rememberedAttempts = 1 << 15
 
 func attemptOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
-	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
+	return attune.AttemptID{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt}
 }
 
 // attempt is an attempt whose request this worker has taken.
 type attempt struct {
-	key     key
 	id      attune.AttemptID
 	end     context.CancelCauseFunc // ends its process, or prevents the start of one
 	kill    func()                  // ends the kill grace of its process; call end first
@@ -31,54 +30,42 @@ func (a *attempt) decide(claimed bool) {
 	close(a.decided)
 }
 
-// register holds the attempts that this worker runs or ran recently. Among several copies of a request, it admits one. A database
-// that was restored uses ids again, under another installation.
+// register holds the attempts that this worker runs or ran recently. Among several copies of a request, it admits one.
 type register struct {
-	mu      sync.Mutex       // guards the fields below
-	known   map[key]*attempt // active attempts, and the placeholder for each remembered one
-	retired *attempt         // the placeholder: constant, and decided
-	ring    []key            // the remembered attempts, at most rememberedAttempts
-	oldest  int              // index of the oldest entry of a full ring
+	mu      sync.Mutex                    // guards the fields below
+	known   map[attune.AttemptID]*attempt // active attempts, and the placeholder for each remembered one
+	retired *attempt                      // the placeholder: constant, and decided
+	ring    []attune.AttemptID            // the remembered attempts, at most rememberedAttempts
+	oldest  int                           // index of the oldest entry of a full ring
 }
-
-// key names an attempt across installations.
-type key struct {
-	installation attune.InstallationID
-	id           attune.AttemptID
-}
-
-func keyOf(m attune.ExecutionRequestedMessage) key { return key{m.Installation, attemptOf(m)} }
 
 func newRegister() *register {
 	retired := &attempt{end: func(error) {}, decided: make(chan struct{})}
 	retired.decide(true)
-	return &register{known: map[key]*attempt{}, retired: retired}
+	return &register{known: map[attune.AttemptID]*attempt{}, retired: retired}
 }
 
-// enter returns the attempt of a request. isNew means that the attempt is new and belongs to the caller, which must
+// enter returns the attempt with that id. isNew means that the attempt is new and belongs to the caller, which must
 // decide it and later retire or forget it. Then the returned context belongs to the attempt; otherwise it is ctx.
-func (r *register) enter(
-	ctx context.Context, m attune.ExecutionRequestedMessage,
-) (attemptCtx context.Context, a *attempt, isNew bool) {
-	k := keyOf(m)
+func (r *register) enter(ctx context.Context, id attune.AttemptID) (attemptCtx context.Context, a *attempt, isNew bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, ok := r.known[k]; ok {
+	if known, ok := r.known[id]; ok {
 		return ctx, known, false
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	killed := make(chan struct{})
 	a = &attempt{
-		key: k, id: k.id, end: end, kill: sync.OnceFunc(func() { close(killed) }), killed: killed, decided: make(chan struct{}),
+		id: id, end: end, kill: sync.OnceFunc(func() { close(killed) }), killed: killed, decided: make(chan struct{}),
 	}
-	r.known[k] = a
+	r.known[id] = a
 	return ctx, a, true
 }
 
 // forget removes an attempt that was not claimed: its request may be delivered again.
 func (r *register) forget(a *attempt) {
 	r.mu.Lock()
-	delete(r.known, a.key)
+	delete(r.known, a.id)
 	r.mu.Unlock()
 	a.decide(false)
 	a.end(nil)
@@ -89,21 +76,21 @@ func (r *register) retire(a *attempt) {
 	a.end(nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known[a.key] = r.retired
+	r.known[a.id] = r.retired
 	if len(r.ring) < rememberedAttempts {
-		r.ring = append(r.ring, a.key)
+		r.ring = append(r.ring, a.id)
 		return
 	}
 	delete(r.known, r.ring[r.oldest])
-	r.ring[r.oldest] = a.key
+	r.ring[r.oldest] = a.id
 	r.oldest = (r.oldest + 1) % rememberedAttempts
 }
 
-// end ends the active attempts with this id and reports whether there were any.
-func (r *register) end(id attune.AttemptID, cause error) bool {
+// end ends the active attempts of an execution with this number, and reports whether there were any.
+func (r *register) end(execution attune.ExecutionID, number int, cause error) bool {
 	found := false
 	for _, a := range r.active() {
-		if a.id == id {
+		if a.id.Execution == execution && a.id.Attempt == number {
 			a.end(cause)
 			found = true
 		}

@@ -199,5 +199,5 @@ func (w *Worker) underWay() []string {
 // Cancel ends an attempt of this worker, whether its process has started or not; the worker then reports the attempt as
 // cancelled. Cancel returns false, and changes nothing, for another worker's attempt or an attempt that has ended.
 func (w *Worker) Cancel(execution attune.ExecutionID, number int) bool {
-	return w.register.end(attune.AttemptID{Execution: execution, Attempt: number}, errCancelled)
+	return w.register.end(execution, number, errCancelled)
 }
