@@ -187,8 +187,9 @@ func (m ExecutionCompletedMessage) Validate() error {
 // ExecutionCancelMessage goes to every worker. The worker that runs the execution ends the process and reports the attempt as
 // cancelled. The other workers ignore the message.
 type ExecutionCancelMessage struct {
-	Execution ExecutionID `json:"execution_id"`
-	Attempt   int         `json:"attempt"`
+	Installation InstallationID `json:"installation"`
+	Execution    ExecutionID    `json:"execution_id"`
+	Attempt      int            `json:"attempt"`
 }
 
 // RoutingKey implements [Message].

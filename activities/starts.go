@@ -52,22 +52,17 @@ func (a *QueueActivities) deliver(ctx context.Context, key attune.QueueKey, gran
 			workflows.GrantSignal{Queue: key, Grant: grant}, options, workflows.EnforcementWorkflowName, input)
 		return err
 	}
-	if err = signal(); alreadyStarted(err) && a.beforeRestore(ctx, options.ID, grant.Ticket) {
-		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
-		err = signal()
+	if err = signal(); !alreadyStarted(err) {
+		return workflows.Translate(err)
 	}
-	return unlessStarted(err)
-}
-
-// beforeRestore reports whether a completed workflow ended before the ticket was admitted. Then it belonged to another
-// enforcement with the same id: a database that was restored to an earlier time assigns ids again.
-func (a *QueueActivities) beforeRestore(ctx context.Context, workflowID string, ticket attune.Ticket) bool {
-	description, err := a.client.DescribeWorkflowExecution(ctx, workflowID, "")
-	if err != nil {
-		return false
+	// The row decides whether the completed workflow was this ticket's: a database that was restored to an earlier time runs a
+	// ticket again, or gives its id to another enforcement.
+	waiting, err := a.rows.StillWaiting(ctx, key, []attune.Ticket{grant.Ticket})
+	if err != nil || len(waiting) == 0 {
+		return err
 	}
-	closed := description.GetWorkflowExecutionInfo().GetCloseTime()
-	return closed != nil && closed.AsTime().Before(ticket.EnqueuedAt)
+	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	return unlessStarted(signal())
 }
 
 // wakeSleepers cancels the sleeping workflows of settled tickets. The cancel wakes them.

@@ -179,7 +179,7 @@ func (w *quickWorker) run(ctx context.Context, m attune.ExecutionRequestedMessag
 		return nil
 	}
 	var reply attune.ExecutionClaimReply
-	question := attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: w.name}
+	question := attune.ExecutionClaimMessage{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: w.name}
 	if err := w.caller.Call(ctx, question, &reply); err != nil || !reply.Granted {
 		return err
 	}
@@ -187,7 +187,7 @@ func (w *quickWorker) run(ctx context.Context, m attune.ExecutionRequestedMessag
 	w.ran = append(w.ran, m.Enforcement)
 	w.mu.Unlock()
 	report := attune.ExecutionCompletedMessage{
-		Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt,
+		Installation: m.Installation, Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt,
 		Worker: w.name, Status: attune.ExecutionSucceeded,
 	}
 	return w.publisher.Publish(ctx, report)

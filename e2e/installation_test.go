@@ -75,35 +75,32 @@ func TestInstallation_DatabaseRestored(t *testing.T) {
 	require.Zero(t, code, output)
 }
 
-// TestInstallation_DatabaseRestoredWhileTicketsWait restores a copy in which tickets waited that have run since, under a worker that
-// lives on. The tickets run again, and so do new enforcements with the ids of lost ones.
+// TestInstallation_DatabaseRestoredWhileTicketsWait restores a copy in which an execution waited for a worker, and tickets for their
+// grants. All of them have run since, on a worker that lives on. They run again, and so do new enforcements with the ids of lost ones.
 func TestInstallation_DatabaseRestoredWhileTicketsWait(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
-	c.start("--roles=worker")
 	p := c.start("--roles=api,orchestrator,bridge")
-	c.run("e2e.step", map[string]any{"n": 0})
-	c.finish("e2e.step", 1, 1)
-	c.control("e2e.step", "pause")
+	first := c.run("e2e.step", map[string]any{"n": 0})
 	for n := range 3 {
 		c.run("e2e.step", map[string]any{"n": 1 + n})
 	}
-	c.eventually("three tickets wait", func() bool { return c.stats("e2e.step").QueueLength == 3 })
+	c.eventually("an execution waits for a worker, and three tickets wait behind it", func() bool {
+		return c.executionOf(first).Status == attune.ExecutionRequested && c.stats("e2e.step").QueueLength == 3
+	})
 	p.stop()
 	earlier := testenv.CopyPostgres(t, c.variable("ATTUNE_POSTGRES_URL"))
+	c.start("--roles=worker")
 	p = c.start("--roles=api,orchestrator,bridge")
-	c.control("e2e.step", "resume")
 	c.run("e2e.step", map[string]any{"n": 4})
 	c.finish("e2e.step", 5, 1)
 	p.stop()
 
 	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+earlier)
 	c.start("--roles=api,orchestrator,bridge")
-	require.EqualValues(t, 3, c.stats("e2e.step").QueueLength)
-	c.control("e2e.step", "resume")
 	require.LessOrEqual(t, c.run("e2e.step", map[string]any{"n": 14}), attune.EnforcementID(5), "ids are used again")
 	c.finish("e2e.step", 5, 1)
-	require.Equal(t, []string{"+1", "-1", "+2", "-2", "+3", "-3", "+14", "-14"}, c.written()[10:])
+	require.Equal(t, []string{"+0", "-0", "+1", "-1", "+2", "-2", "+3", "-3", "+14", "-14"}, c.written()[10:])
 	c.requirePromises()
 	code, output := c.attune("doctor", "--url", c.base)
 	require.Zero(t, code, output)

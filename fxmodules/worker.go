@@ -30,7 +30,7 @@ func runWorker(
 		return fmt.Errorf("worker: %w", err)
 	}
 	cancels := rabbitmq.NewSubscriber(broker.Consume, attune.KeyExecutionCancel,
-		func(_ context.Context, m attune.ExecutionCancelMessage) { w.Cancel(m.Execution, m.Attempt) })
+		func(_ context.Context, m attune.ExecutionCancelMessage) { w.Cancel(attune.AttemptID(m)) })
 	loops.add("cancels", cancels.Run)
 	loops.add("worker", w.Run)
 	return nil

@@ -86,7 +86,7 @@ func askToStop(ctx context.Context, tx pgx.Tx, l *lockedExecution) error {
 	if _, err := tx.Exec(ctx, askToStopSQL, l.id); err != nil {
 		return err
 	}
-	return post(ctx, tx, attune.ExecutionCancelMessage{Execution: l.id, Attempt: l.attempt})
+	return post(ctx, tx, attune.ExecutionCancelMessage{Installation: l.installation, Execution: l.id, Attempt: l.attempt})
 }
 
 // cancelInPlace ends an execution that no worker runs, with a report of its own.

@@ -61,7 +61,7 @@ func TestExecutions_Cancel(t *testing.T) {
 			require.Equal(t, attune.KeyExecutionCancel, rows[0].RoutingKey)
 			var request attune.ExecutionCancelMessage
 			require.NoError(t, json.Unmarshal(rows[0].Body, &request))
-			require.Equal(t, attune.ExecutionCancelMessage{Execution: message.Execution, Attempt: 1}, request)
+			require.Equal(t, attune.ExecutionCancelMessage{Installation: message.Installation, Execution: message.Execution, Attempt: 1}, request)
 		}
 		require.Len(t, b.changesOf(t, message.Execution), 1, "asking again changes nothing")
 		require.Equal(t, attune.EnforcementGranted, b.enforcement(t, message.Enforcement).Status)

@@ -66,7 +66,7 @@ func TestExecutions_ExpireLeases(t *testing.T) {
 			require.Equal(t, "worker-1", execution.Worker)
 			require.Nil(t, execution.LeaseUntil)
 			want := attune.ExecutionCompletedMessage{
-				Execution: message.Execution, Enforcement: message.Enforcement, ActionID: message.ActionID, Attempt: 1, Worker: "worker-1",
+				Installation: message.Installation, Execution: message.Execution, Enforcement: message.Enforcement, ActionID: message.ActionID, Attempt: 1, Worker: "worker-1",
 				Status: attune.ExecutionAbandoned, Reason: attune.ReasonWorkerLost, Error: execution.Error, StartedAt: *before.StartedAt,
 			}
 			for _, told := range []string{`"worker-1"`, before.LeaseUntil.Format(time.RFC3339)} {

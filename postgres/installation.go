@@ -32,11 +32,55 @@ func (db *DB) RaiseWatermark(ctx context.Context, id attune.InstallationID) (int
 const renewInstallationSQL = `
 UPDATE installation SET id = gen_random_uuid(), watermark = 0 WHERE id = $1::uuid`
 
-// RenewInstallation makes the database a new installation and returns it. If another process has renewed the installation old
-// before, RenewInstallation returns the result of that process.
+// RenewInstallation makes a restored database a new installation and returns it. If another process has already renewed the
+// installation old, RenewInstallation returns the result of that process.
+//
+// The messages that the old installation published may be lost, and its requests for executions are void. So the outbox gets a
+// new message for every enforcement that waits for its admission and for every execution that waits for a worker. The leases of
+// running executions expire: their workers get no renewal from the new installation.
 func (db *DB) RenewInstallation(ctx context.Context, old attune.InstallationID) (attune.Installation, error) {
-	if _, err := db.pool.Exec(ctx, renewInstallationSQL, old); err != nil {
-		return attune.Installation{}, wrap("renew the installation", err)
+	err := db.inTx(ctx, "renew the installation", func(tx pgx.Tx) error {
+		if renewed, err := tx.Exec(ctx, renewInstallationSQL, old); err != nil || renewed.RowsAffected() == 0 {
+			return err
+		}
+		return repost(ctx, tx)
+	})
+	if err != nil {
+		return attune.Installation{}, err
 	}
 	return db.Installation(ctx)
+}
+
+const (
+	clearOutboxSQL = `DELETE FROM outbox`
+
+	createdSQL = `SELECT id FROM enforcements WHERE status = 'created' ORDER BY id`
+
+	requestedSQL = requestsSQL + ` WHERE x.status = 'requested' ORDER BY x.id`
+)
+
+// repost fills the outbox with the messages that the rows still need.
+func repost(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, clearOutboxSQL); err != nil {
+		return err
+	}
+	created, err := collect(ctx, tx, pgx.RowTo[attune.EnforcementID], createdSQL)
+	if err != nil {
+		return err
+	}
+	requested, err := collect(ctx, tx, scanRequest, requestedSQL)
+	if err != nil {
+		return err
+	}
+	messages := make([]attune.Message, 0, len(created)+len(requested))
+	for _, id := range created {
+		messages = append(messages, attune.EnforcementCreatedMessage{Enforcement: id})
+	}
+	return post(ctx, tx, append(messages, requested...)...)
+}
+
+func scanRequest(row pgx.CollectableRow) (attune.Message, error) {
+	var state requestState
+	err := state.scan(row)
+	return state.message, err
 }

@@ -14,6 +14,7 @@ import (
 // queue and execution are locked.
 type lockedExecution struct {
 	id                attune.ExecutionID
+	installation      attune.InstallationID
 	status            attune.ExecutionStatus
 	attempt           int
 	actionID          attune.ActionID
@@ -39,7 +40,7 @@ WITH q AS MATERIALIZED (
 
 // lockedExecutionsSQL runs after the statement that locks the rows: a statement that waits for a lock can read old values.
 const lockedExecutionsSQL = `
-SELECT x.id, x.status, x.attempt, x.action_id, x.queue_id, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
+SELECT x.id, (SELECT id::text FROM installation), x.status, x.attempt, x.action_id, x.queue_id, x.worker, x.requested_at, x.started_at, x.lease_until, x.retry_at,
 	clock_timestamp(), x.cancel_requested_at IS NOT NULL, e.id, e.sequence, e.lane, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
 
@@ -71,7 +72,7 @@ func lockExecutions(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (m
 func scanLockedExecution(row pgx.CollectableRow) (*lockedExecution, error) {
 	var l lockedExecution
 	var startedAt, leaseUntil, retryAt *time.Time
-	err := row.Scan(&l.id, &l.status, &l.attempt, &l.actionID, &l.queueID, &l.worker, &l.requestedAt, &startedAt,
+	err := row.Scan(&l.id, &l.installation, &l.status, &l.attempt, &l.actionID, &l.queueID, &l.worker, &l.requestedAt, &startedAt,
 		&leaseUntil, &retryAt, &l.lockedAt, &l.cancelled, &l.ticket.Enforcement, &l.ticket.Sequence,
 		&l.ticket.Lane, &l.ticket.EnqueuedAt, &l.enforcementStatus)
 	l.startedAt, l.leaseUntil, l.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
@@ -81,7 +82,7 @@ func scanLockedExecution(row pgx.CollectableRow) (*lockedExecution, error) {
 // report returns attune's own report about the current attempt, in place of a worker's. The caller sets the times.
 func (l *lockedExecution) report(status attune.ExecutionStatus, reason attune.Reason, message string) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
-		Execution: l.id, Enforcement: l.ticket.Enforcement, ActionID: l.actionID, Attempt: l.attempt,
+		Installation: l.installation, Execution: l.id, Enforcement: l.ticket.Enforcement, ActionID: l.actionID, Attempt: l.attempt,
 		Status: status, Reason: reason, Error: message,
 	}
 }

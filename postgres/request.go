@@ -64,13 +64,15 @@ INSERT INTO grants (queue_id, number, sequence, lane, queued_at, enforcement_id,
 SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, $5, r.requested_at
 FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 
-const requestSQL = `
-SELECT e.status, COALESCE(q.key, ''), COALESCE(e.sequence, 0), COALESCE(q.generation, 0), e.action_id, a.ref,
+// requestsSQL reads enforcements with the requests for their executions.
+const requestsSQL = `
+SELECT e.id, e.status, COALESCE(q.key, ''), COALESCE(e.sequence, 0), COALESCE(q.generation, 0), e.action_id, a.ref,
 	e.parameters, COALESCE(x.id, 0), COALESCE(x.status, ''), COALESCE(x.attempt, 0), COALESCE(x.pool, ''),
 	COALESCE(x.command, '{}'), COALESCE(x.env, '{}'), COALESCE(x.timeout_ms, 0), (SELECT id::text FROM installation)
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN queues q ON q.id = e.queue_id
-	LEFT JOIN executions x ON x.enforcement_id = e.id
-WHERE e.id = $1`
+	LEFT JOIN executions x ON x.enforcement_id = e.id`
+
+const requestSQL = requestsSQL + ` WHERE e.id = $1`
 
 // Request acts upon a grant in one transaction. If the enforcement waits at the grant's place, it becomes granted and the grant
 // is logged. If the enforcement kept its slot for the grant's attempt, its grant stays. In both cases the execution becomes
@@ -113,9 +115,8 @@ type requestState struct {
 func (s *requestState) scan(row pgx.Row) error {
 	var timeoutMS int64
 	m := &s.message
-	err := row.Scan(&s.enforcementStatus, &s.queue, &s.sequence, &s.generation, &m.ActionID, &m.Action, &m.Parameters,
-		&m.Execution, &s.executionStatus, &m.Attempt, &m.Pool, &m.Command, &m.Env, &timeoutMS,
-		&m.Installation)
+	err := row.Scan(&m.Enforcement, &s.enforcementStatus, &s.queue, &s.sequence, &s.generation, &m.ActionID, &m.Action, &m.Parameters,
+		&m.Execution, &s.executionStatus, &m.Attempt, &m.Pool, &m.Command, &m.Env, &timeoutMS, &m.Installation)
 	m.Timeout = fromMilliseconds(timeoutMS)
 	return err
 }
@@ -132,7 +133,5 @@ func (s *requestState) answer(key attune.QueueKey, grant attune.Grant) (attune.E
 	case s.executionStatus != attune.ExecutionRequested:
 		return attune.ExecutionRequest{}, nil
 	}
-	message := s.message
-	message.Enforcement = grant.Enforcement
-	return attune.ExecutionRequest{Message: &message}, nil
+	return attune.ExecutionRequest{Message: &s.message}, nil
 }

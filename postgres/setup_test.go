@@ -229,13 +229,13 @@ func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker 
 }
 
 func claimOf(m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimMessage {
-	return attune.ExecutionClaimMessage{Execution: m.Execution, Attempt: m.Attempt, Worker: worker}
+	return attune.ExecutionClaimMessage{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: worker}
 }
 
 // reportOf is a worker's report that an execution succeeded.
 func reportOf(m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
-		Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt, Worker: "worker-1",
+		Installation: m.Installation, Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt, Worker: "worker-1",
 		Status: attune.ExecutionSucceeded, ExitCode: new(0), StartedAt: time.Now(), FinishedAt: time.Now(),
 	}
 }

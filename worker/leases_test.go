@@ -64,7 +64,7 @@ func away(attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
 }
 
 func idOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
-	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
+	return attune.AttemptID{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt}
 }
 
 // pushHeld delivers a request that is claimed but does not start before start is called, because its acknowledgement

@@ -95,7 +95,7 @@ func TestWorker_Lost(t *testing.T) {
 		m := request(b.script(t, `trap 'echo t > term' TERM; echo $$ > ready; while :; do sleep 0.02; done`))
 		b.requests.push(m)
 		pid := b.pid(t, "ready")
-		require.True(t, b.Cancel(m.Execution, m.Attempt))
+		require.True(t, b.Cancel(idOf(m)))
 		b.read(t, "term")
 
 		finish := b.lose(l, m)

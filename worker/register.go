@@ -86,27 +86,27 @@ func (r *register) retire(a *attempt) {
 	r.oldest = (r.oldest + 1) % rememberedAttempts
 }
 
-// end ends the active attempts of an execution with this number, and reports whether there were any.
-func (r *register) end(execution attune.ExecutionID, number int, cause error) bool {
-	found := false
-	for _, a := range r.active() {
-		if a.id.Execution == execution && a.id.Attempt == number {
-			a.end(cause)
-			found = true
-		}
+// end ends an active attempt and reports whether the attempt was active.
+func (r *register) end(id attune.AttemptID, cause error) bool {
+	r.mu.Lock()
+	a, ok := r.known[id]
+	r.mu.Unlock()
+	if !ok || a == r.retired {
+		return false
 	}
-	return found
+	a.end(cause)
+	return true
 }
 
 // active lists the attempts that have not ended.
-func (r *register) active() []*attempt {
+func (r *register) active() []attune.AttemptID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var active []*attempt
-	for _, a := range r.known {
+	var ids []attune.AttemptID
+	for id, a := range r.known {
 		if a != r.retired {
-			active = append(active, a)
+			ids = append(ids, id)
 		}
 	}
-	return active
+	return ids
 }

@@ -190,14 +190,14 @@ func (w *Worker) leftOver(idle bool) error {
 // underWay names the unfinished attempts, as "execution/attempt".
 func (w *Worker) underWay() []string {
 	var names []string
-	for _, a := range w.register.active() {
-		names = append(names, fmt.Sprintf("%d/%d", a.id.Execution, a.id.Attempt))
+	for _, id := range w.register.active() {
+		names = append(names, fmt.Sprintf("%d/%d", id.Execution, id.Attempt))
 	}
 	return names
 }
 
 // Cancel ends an attempt of this worker, whether its process has started or not; the worker then reports the attempt as
 // cancelled. Cancel returns false, and changes nothing, for another worker's attempt or an attempt that has ended.
-func (w *Worker) Cancel(execution attune.ExecutionID, number int) bool {
-	return w.register.end(execution, number, errCancelled)
+func (w *Worker) Cancel(id attune.AttemptID) bool {
+	return w.register.end(id, errCancelled)
 }

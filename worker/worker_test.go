@@ -133,7 +133,7 @@ func TestWorker_Cancel(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-			if !b.Cancel(q.Execution, q.Attempt) {
+			if !b.Cancel(attune.AttemptID{Execution: q.Execution, Attempt: q.Attempt}) {
 				return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "not known here")
 			}
 			return granted(q), nil
@@ -153,11 +153,11 @@ func TestWorker_Cancel(t *testing.T) {
 		m := request("sh", "-c", "echo up > up; while [ ! -f go ]; do sleep 0.02; done")
 		b.requests.push(m)
 		b.read(t, "up")
-		require.False(t, b.Cancel(m.Execution, m.Attempt+1))
-		require.False(t, b.Cancel(m.Execution+1_000_000, m.Attempt))
+		require.False(t, b.Cancel(attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt + 1}))
+		require.False(t, b.Cancel(attune.AttemptID{Execution: m.Execution + 1_000_000, Attempt: m.Attempt}))
 		require.NoError(t, os.WriteFile(b.path("go"), nil, 0o644))
 		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
-		require.Eventually(t, func() bool { return !b.Cancel(m.Execution, m.Attempt) }, deadline, tick)
+		require.Eventually(t, func() bool { return !b.Cancel(idOf(m)) }, deadline, tick)
 		require.NoError(t, b.stopped(t))
 		require.Empty(t, b.reports.published)
 	})
@@ -176,7 +176,7 @@ func TestWorker_Cancel(t *testing.T) {
 				continue
 			}
 			b.read(t, "term")
-			require.True(t, b.Cancel(m.Execution, m.Attempt))
+			require.True(t, b.Cancel(idOf(m)))
 			require.NoError(t, os.WriteFile(b.path("go"), nil, 0o644))
 			require.Equal(t, attune.ExecutionTimedOut, b.reports.next(t).Status)
 			return
