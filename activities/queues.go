@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
@@ -66,8 +67,13 @@ func NewQueueActivities(rows QueueRows, holders HolderRows, c client.Client, con
 	return &QueueActivities{rows: rows, holders: holders, client: c, config: config}
 }
 
-// LoadQueue implements [workflows.ActivityLoadQueue]: it rebuilds a queue from its rows.
+// LoadQueue implements [workflows.ActivityLoadQueue]: it rebuilds a queue from its rows. Only the workflow with the id of the queue
+// may load it: another one would void the grants of the queue.
 func (a *QueueActivities) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
+	if caller := activity.GetInfo(ctx).WorkflowExecution.ID; caller != workflows.QueueWorkflowID(key) {
+		err := attune.Errorf(attune.CodeInvalid, "workflow %q cannot be queue %q: start it with the id %q", caller, key, workflows.QueueWorkflowID(key))
+		return nil, workflows.ActivityError(err)
+	}
 	snapshot, err := a.rows.Rebuild(ctx, key)
 	if err != nil {
 		return nil, workflows.ActivityError(fmt.Errorf("load queue %q: %w", key, err))

@@ -84,7 +84,6 @@ func updatesBy(author map[string]any, enforcement int64) map[string]any {
 		maps.Copy(fields, author)
 		return fields
 	}
-	ticket := map[string]any{"enforcement": enforcement, "sequence": 1}
 	batched := map[string]any{
 		"id": "of a batch", "kind": "mode", "mode": "open", "principal": map[string]any{"name": "ada", "method": "temporal"},
 	}
@@ -92,7 +91,7 @@ func updatesBy(author map[string]any, enforcement int64) map[string]any {
 		workflows.UpdateResume: with(map[string]any{}), workflows.UpdateDrain: with(map[string]any{}),
 		workflows.UpdatePause:    with(map[string]any{}),
 		workflows.UpdateSetLimit: with(map[string]any{"limit": 3}), workflows.UpdateClearLimit: with(map[string]any{}),
-		workflows.UpdateCancel: with(map[string]any{"ticket": ticket}),
+		workflows.UpdateCancel: with(map[string]any{"enforcement": enforcement, "sequence": 1}),
 		workflows.UpdateChange: map[string]any{"changes": []any{with(batched)}},
 	}
 }

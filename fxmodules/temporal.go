@@ -31,8 +31,9 @@ var Orchestrator = fx.Module("orchestrator",
 // namespace is the Temporal namespace of the process.
 type namespace string
 
-// takeoverTimeout bounds the wait for a namespace that belongs to an abandoned installation.
-const takeoverTimeout = 2 * time.Minute
+// takeoverTimeout bounds the takeover of a namespace: the wait for a sign of life of its owner, and the end of the owner's workflows.
+// Temporal ends several hundred workflows per second.
+const takeoverTimeout = 10 * time.Minute
 
 // dialTemporal connects, and takes the namespace for the installation before any other part uses the client. A process with a client
 // watches for a restore of the database.

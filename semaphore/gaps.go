@@ -58,6 +58,10 @@ type place struct {
 	Sequence    int64                `json:"seq"`
 }
 
+// maxUnseen bounds the places that the state remembers. If a ticket comes whose place is not remembered, the queue grants it, and its row
+// says that it has ended.
+const maxUnseen = 10_000
+
 func placeOf(t attune.Ticket) place { return place{Enforcement: t.Enforcement, Sequence: t.Sequence} }
 
 // arrive adds an unseen ticket to the early tickets, where it waits for a gap in front of it to close. It reports whether the

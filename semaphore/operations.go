@@ -220,7 +220,7 @@ func (s *State) dropWaiting(ticket attune.Ticket) bool {
 	case remove(&s.early, ticket):
 		s.endEarly(ticket)
 		return true
-	case s.arrived(ticket.Sequence) || slices.Contains(s.unseen, placeOf(ticket)):
+	case s.arrived(ticket.Sequence) || slices.Contains(s.unseen, placeOf(ticket)) || len(s.unseen) == maxUnseen:
 		return false
 	}
 	s.unseen = append(s.unseen, placeOf(ticket))

@@ -169,5 +169,27 @@ func TestChanges_ByTemporalsTools(t *testing.T) {
 			require.ErrorContains(t, update(workflows.UpdateResume, fmt.Sprintf("%s-%d", field, r), input), field)
 		}
 	}
+	for name, refused := range map[string]struct {
+		input any
+		says  string
+	}{
+		workflows.UpdateSetLimit:   {map[string]any{"note": "no number"}, "limit is missing"},
+		workflows.UpdateClearLimit: {map[string]any{"limit": 3}, `unknown field "limit"`},
+		workflows.UpdateCancel:     {map[string]any{"enforcement": 1, "seq": 1}, `unknown field "seq"`},
+		workflows.UpdateDrain:      {map[string]any{"why": "?"}, `unknown field "why"`},
+	} {
+		require.ErrorContains(t, update(name, "refused-"+name, refused.input), refused.says)
+	}
+	handle, err := s.client.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: queueID, UpdateName: workflows.UpdateSetLimit, UpdateID: "without an argument",
+		WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(t.Context(), nil)
+	}
+	require.ErrorContains(t, err, "limit is missing")
 	require.Len(t, s.recorded(), 1)
+
+	require.NoError(t, update(workflows.UpdateSetLimit, "to 0", map[string]any{"limit": 0}))
+	require.Equal(t, "0 by hand", s.recorded()[1].To)
 }

@@ -19,42 +19,41 @@ func (q *actionQueue) registerUpdates(ctx workflow.Context) error {
 		{UpdateResume, "Accept tickets and grant them.", attune.QueueOpen},
 		{UpdateDrain, "Grant the waiting tickets and reject new ones until the queue is resumed.", attune.QueueDraining},
 	} {
-		if err := handleOne(ctx, q, m.name, m.description, func(in ChangeInput) attune.ChangeRequest {
-			return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeMode, Mode: m.mode}
+		if err := handleOne(ctx, q, m.name, m.description, func(in ChangeInput) (attune.ChangeRequest, error) {
+			return attune.ChangeRequest{Author: in.author(), Kind: attune.ChangeMode, Mode: m.mode}, nil
 		}); err != nil {
 			return err
 		}
 	}
-	if err := handleOne(ctx, q, UpdateSetLimit, "Set a manual limit instead of the policy's.", func(in LimitInput) attune.ChangeRequest {
-		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeLimit, Limit: &in.LimitOverride}
+	if err := handleOne(ctx, q, UpdateSetLimit, "Set a manual limit instead of the policy's.", LimitInput.request); err != nil {
+		return err
+	}
+	if err := handleOne(ctx, q, UpdateClearLimit, "Return to the policy's limit.", func(in ChangeInput) (attune.ChangeRequest, error) {
+		return attune.ChangeRequest{Author: in.author(), Kind: attune.ChangeLimit}, nil
 	}); err != nil {
 		return err
 	}
-	if err := handleOne(ctx, q, UpdateClearLimit, "Return to the policy's limit.", func(in ChangeInput) attune.ChangeRequest {
-		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeLimit}
-	}); err != nil {
-		return err
-	}
-	if err := handleOne(ctx, q, UpdateCancel, "Take a waiting ticket out of the queue.", func(in CancelInput) attune.ChangeRequest {
-		return attune.ChangeRequest{Author: in.Author, Kind: attune.ChangeCancel, Ticket: in.Ticket}
-	}); err != nil {
+	if err := handleOne(ctx, q, UpdateCancel, "Take a waiting ticket out of the queue.", CancelInput.request); err != nil {
 		return err
 	}
 	return q.handleMany(ctx)
 }
 
-// handleOne registers an update that makes one change.
-func handleOne[In any](ctx workflow.Context, q *actionQueue, name, description string, request func(In) attune.ChangeRequest) error {
-	identified := func(ctx workflow.Context, in In) []attune.ChangeRequest {
-		r := request(in)
+// handleOne registers an update that makes one change. The id of the update is the id of the request.
+func handleOne[In any](
+	ctx workflow.Context, q *actionQueue, name, description string, request func(In) (attune.ChangeRequest, error),
+) error {
+	requests := func(ctx workflow.Context, in In) ([]attune.ChangeRequest, error) {
+		r, err := request(in)
 		r.ID = workflow.GetCurrentUpdateInfo(ctx).ID
-		if r.Principal == (attune.Principal{}) {
-			r.Principal = attune.Principal{Name: "temporal", Method: attune.AuthTemporal}
-		}
-		return []attune.ChangeRequest{r}
+		return []attune.ChangeRequest{r}, err
 	}
 	err := workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, in In) (QueueView, error) {
-		failures, err := q.change(ctx, identified(ctx, in))
+		changes, err := requests(ctx, in)
+		if err != nil {
+			return QueueView{}, updateError(err)
+		}
+		failures, err := q.change(ctx, changes)
 		if err == nil {
 			err = failures[0]
 		}
@@ -64,7 +63,13 @@ func handleOne[In any](ctx workflow.Context, q *actionQueue, name, description s
 		return q.view()
 	}, workflow.UpdateHandlerOptions{
 		Description: description,
-		Validator:   func(ctx workflow.Context, in In) error { return updateError(q.validate(identified(ctx, in))) },
+		Validator: func(ctx workflow.Context, in In) error {
+			changes, err := requests(ctx, in)
+			if err == nil {
+				err = q.validate(changes)
+			}
+			return updateError(err)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("register update %q: %w", name, err)

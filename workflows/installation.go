@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/attune-go/attune"
 )
@@ -63,6 +66,8 @@ const (
 	pollerTimeout = 75 * time.Second
 	// takeoverPause is the pause between two checks of another installation's pollers.
 	takeoverPause = 2 * time.Second
+	// endsInParallel bounds the parallel terminations of the workflows of another installation.
+	endsInParallel = 32
 )
 
 // TakeNamespace makes an installation the owner of a namespace.
@@ -186,7 +191,8 @@ func (o *ownership) takeOver(ctx context.Context, other owner) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return attune.WrapError(attune.CodeUnavailable, ctx.Err(), "namespace %q belongs to installation %s", o.namespace, other.installation)
+			return attune.WrapError(attune.CodeUnavailable, ctx.Err(), "namespace %q belongs to installation %s",
+				o.namespace, other.installation)
 		}
 	}
 	o.log.WarnContext(ctx, "took the namespace over from another installation without running processes",
@@ -226,18 +232,32 @@ func (o *ownership) endAll(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list the workflows of namespace %q: %w", o.namespace, Translate(err))
 		}
-		ended := 0
-		for _, execution := range found.GetExecutions() {
-			id := execution.GetExecution()
-			err := o.client.TerminateWorkflow(ctx, id.GetWorkflowId(), id.GetRunId(), "another installation has taken the namespace over")
-			if _, gone := errors.AsType[*serviceerror.NotFound](err); err != nil && !gone {
-				return fmt.Errorf("end workflow %q: %w", id.GetWorkflowId(), Translate(err))
-			} else if !gone {
-				ended++
-			}
-		}
-		if ended == 0 { // the list is eventually consistent: it can still contain terminated workflows
-			return nil
+		ended, err := o.end(ctx, found.GetExecutions())
+		if err != nil || ended == 0 { // the list is eventually consistent: it can still contain terminated workflows
+			return err
 		}
 	}
+}
+
+// end terminates workflows, and returns how many of them ran.
+func (o *ownership) end(ctx context.Context, executions []*workflowpb.WorkflowExecutionInfo) (int64, error) {
+	var ended atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(endsInParallel)
+	for _, execution := range executions {
+		group.Go(func() error {
+			id := execution.GetExecution()
+			err := o.client.TerminateWorkflow(ctx, id.GetWorkflowId(), id.GetRunId(), "another installation has taken the namespace over")
+			if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("end workflow %q: %w", id.GetWorkflowId(), Translate(err))
+			}
+			ended.Add(1)
+			return nil
+		})
+	}
+	err := group.Wait()
+	return ended.Load(), err
 }

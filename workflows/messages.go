@@ -99,31 +99,6 @@ type InspectionResult struct {
 	Waiting []attune.Ticket `json:"waiting,omitempty"` // deliver their grants again
 }
 
-// ChangeInput is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit], which people
-// send with Temporal's own tools. The id of the update is the id of the request. Without a principal in the argument, the
-// principal is "temporal".
-//
-// Stored in Temporal's history: the argument of an update.
-type ChangeInput struct {
-	attune.Author
-}
-
-// LimitInput is the argument of [UpdateSetLimit].
-//
-// Stored in Temporal's history: the argument of an update.
-type LimitInput struct {
-	ChangeInput
-	attune.LimitOverride
-}
-
-// CancelInput is the argument of [UpdateCancel].
-//
-// Stored in Temporal's history: the argument of an update.
-type CancelInput struct {
-	ChangeInput
-	Ticket attune.Ticket `json:"ticket"` // enforcement and sequence are required, both from 1
-}
-
 // ChangesInput is the argument of [UpdateChange].
 //
 // Stored in Temporal's history: the argument of an update.

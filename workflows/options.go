@@ -61,6 +61,7 @@ func localOptions(ctx workflow.Context, summary string) workflow.Context {
 func regularOptions(ctx workflow.Context, summary string, limit time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    30 * time.Second,
+		HeartbeatTimeout:       heartbeatTimeout,
 		ScheduleToCloseTimeout: limit,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 5 * time.Second,

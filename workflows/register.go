@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
@@ -28,6 +29,7 @@ func QueueWorkerOptions() worker.Options {
 		MaxConcurrentWorkflowTaskPollers:       8,
 		MaxConcurrentWorkflowTaskExecutionSize: 64,
 		MaxConcurrentActivityTaskPollers:       4,
+		Interceptors:                           []interceptor.WorkerInterceptor{&heartbeats{}},
 	}
 }
 
@@ -39,5 +41,6 @@ func EnforcementWorkerOptions() worker.Options {
 		MaxConcurrentWorkflowTaskPollers:       4,
 		MaxConcurrentWorkflowTaskExecutionSize: 200,
 		MaxConcurrentActivityTaskPollers:       4,
+		Interceptors:                           []interceptor.WorkerInterceptor{&heartbeats{}},
 	}
 }

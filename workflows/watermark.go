@@ -48,7 +48,8 @@ func (w *Watermark) Run(ctx context.Context) error {
 		case attune.CodeOf(err) == attune.CodeConflict:
 			return err
 		case err != nil:
-			w.log.WarnContext(ctx, "the watermark of the database was not raised, trying again", "error", err, "retry_in", watermarkInterval)
+			w.log.WarnContext(ctx, "the watermark of the database was not raised, trying again",
+				"error", err, "retry_in", watermarkInterval)
 		}
 		select {
 		case <-tick.C:
@@ -66,7 +67,8 @@ func (w *Watermark) raise(ctx context.Context) error {
 		return fmt.Errorf("raise the watermark: %w", err)
 	}
 	if watermark <= w.last {
-		return attune.Errorf(attune.CodeConflict, "the database was restored to an earlier time: its watermark is %d, after %d", watermark, w.last)
+		return attune.Errorf(attune.CodeConflict, "the database was restored to an earlier time: its watermark is %d, after %d",
+			watermark, w.last)
 	}
 	w.last = watermark
 	if err := w.client.SignalWorkflow(ctx, InstallationWorkflowID, "", SignalWatermark, watermark); err != nil {
