@@ -307,5 +307,5 @@ func TestQueue_OfAnotherID(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, run.Get(t.Context(), nil), `workflow "copy" cannot be queue`)
 	s.acquire(t, 1)
-	s.eventually(t, "the grants of the queue still count", func() bool { return s.view(t).Counters.Released == 2 })
+	s.eventually(t, "the grants of the queue still count", func() bool { return s.view(t).Counters.Completed == 2 })
 }
