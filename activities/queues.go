@@ -70,8 +70,8 @@ func NewQueueActivities(rows QueueRows, holders HolderRows, c client.Client, con
 // LoadQueue implements [workflows.ActivityLoadQueue]: it rebuilds a queue from its rows. Only the workflow with the id of the queue
 // may load it: another one would void the grants of the queue.
 func (a *QueueActivities) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
-	if caller := activity.GetInfo(ctx).WorkflowExecution.ID; caller != workflows.QueueWorkflowID(key) {
-		err := attune.Errorf(attune.CodeInvalid, "workflow %q cannot be queue %q: start it with the id %q", caller, key, workflows.QueueWorkflowID(key))
+	if caller, id := activity.GetInfo(ctx).WorkflowExecution.ID, workflows.QueueWorkflowID(key); caller != id {
+		err := attune.Errorf(attune.CodeInvalid, "workflow %q cannot be queue %q: start it with the id %q", caller, key, id)
 		return nil, workflows.ActivityError(err)
 	}
 	snapshot, err := a.rows.Rebuild(ctx, key)

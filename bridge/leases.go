@@ -38,8 +38,8 @@ type Leases struct {
 	log          *slog.Logger
 }
 
-// NewLeases returns Leases of an installation with leases of the given length. ping returns an error unless both broker and database answer:
-// renewals need both. expired is called with the number of expired leases.
+// NewLeases returns Leases of an installation with leases of the given length. ping returns an error unless both broker and database
+// answer: renewals need both. expired is called with the number of expired leases.
 func NewLeases(
 	store LeaseStore, installation attune.InstallationID, lease time.Duration, ping func(context.Context) error,
 	expired func(context.Context, int), log *slog.Logger,

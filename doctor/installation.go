@@ -29,8 +29,8 @@ func Installation(database, namespace func(context.Context) (attune.Installation
 				Severity: Problem,
 				What: fmt.Sprintf("The database was restored to an earlier time: its watermark is %d, after %d.",
 					current.Watermark, remembered.Watermark),
-				Do: "Restart the processes with the roles api, orchestrator and bridge together. The database becomes a new installation, " +
-					"and the queues are rebuilt from it.",
+				Do: "Restart the processes with the roles api, orchestrator and bridge together. The database becomes a new " +
+					"installation, and the queues are rebuilt from it.",
 			}}, nil
 		}
 		if owner == id {

@@ -41,7 +41,8 @@ WITH q AS MATERIALIZED (
 // lockedExecutionsSQL runs after the statement that locks the rows: a statement that waits for a lock can read old values.
 const lockedExecutionsSQL = `
 SELECT x.id, (SELECT id::text FROM installation), x.status, x.attempt, x.action_id, x.queue_id, x.worker, x.requested_at,
-	x.started_at, x.lease_until, x.retry_at, clock_timestamp(), x.cancel_requested_at IS NOT NULL, e.id, e.sequence, e.lane, e.queued_at, e.status
+	x.started_at, x.lease_until, x.retry_at, clock_timestamp(), x.cancel_requested_at IS NOT NULL,
+	e.id, e.sequence, e.lane, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
 
 // lockExecutions locks the queues of the executions, and then the executions. It does not resolve the policies of the queues again.
