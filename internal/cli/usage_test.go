@@ -47,6 +47,7 @@ func TestUsage(t *testing.T) {
 		"packs without a folder are named":                 {[]string{"packs", "check"}, []string{"name a pack: attune packs check DIR..."}},
 		"an empty folder of a pack is named":               {[]string{"packs", "check", "../../packs/demo", ""}, []string{"argument 2, the pack, is empty: attune packs check DIR..."}},
 		"an empty pack of the demo is named":               {[]string{"demo", "--pack", ""}, []string{"--pack is empty"}},
+		"an empty settings file is named":                  {[]string{"migrate", "--config", ""}, []string{"--config is empty: name a settings file or leave it out"}},
 		"an empty URL is named":                            {[]string{"health", "--url", ""}, []string{"--url: use a URL such as"}},
 		"an unknown help topic is named":                   {[]string{"help", "bogus"}, []string{`there is no help topic "bogus": attune has completion, demo, dev, doctor, `, "queue, serve, version"}},
 		"an unknown help subtopic is named":                {[]string{"help", "queue", "bogus"}, []string{`there is no help topic "queue bogus": attune queue has list, show, verify`}},
