@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -177,6 +178,13 @@ func TestNumbersAreCanonical(t *testing.T) {
 	problem := requireProblem(t, b.do(t, get("/api/v1/events/+7")), 422, "invalid")
 	require.Equal(t, "path.id: write the number without a plus sign and without leading zeros", problem.Detail)
 	require.Equal(t, http.StatusOK, b.do(t, get("/api/v1/events/%37")).Code)
+
+	require.Equal(t, http.StatusOK, b.do(t, get("/api/v1/events?cursor=YmVmb3JlOjQ")).Code)
+	for _, number := range []string{"+4", "04", "-0"} {
+		cursor := base64.RawURLEncoding.EncodeToString([]byte("before:" + number))
+		problem := requireProblem(t, b.do(t, get("/api/v1/events?cursor="+cursor)), 422, "invalid")
+		require.Contains(t, problem.Detail, "query.cursor: not a cursor")
+	}
 }
 
 // A path that is not clean is not found. ServeMux would redirect the caller, with a body in HTML.
