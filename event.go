@@ -23,8 +23,9 @@ type (
 	QueueID int64
 )
 
-// MaxPayloadBytes bounds an event's payload and an action's rendered parameters, in bytes. It keeps a message far below the
-// limits of RabbitMQ and Temporal. Larger data belongs in other storage, with a reference in the payload.
+// MaxPayloadBytes bounds an event's payload and an action's parameters, in bytes as they were sent or rendered. Only the payload of
+// a direct run's event may be larger, by the reference of the action. The bound keeps a message far below the limits of RabbitMQ and
+// Temporal. Larger data belongs in other storage, with a reference in the payload.
 const MaxPayloadBytes = 512 << 10
 
 // MaxDedupKey bounds a dedup key that a caller chooses, in bytes.
@@ -34,7 +35,7 @@ const MaxDedupKey = 255
 type Event struct {
 	ID         EventID         `json:"id"`
 	Trigger    Ref             `json:"trigger"`
-	Payload    json.RawMessage `json:"payload"` // a JSON object, at most [MaxPayloadBytes]
+	Payload    json.RawMessage `json:"payload"` // a JSON object: see [MaxPayloadBytes]
 	Source     Source          `json:"source"`
 	DedupKey   string          `json:"dedup_key,omitempty"` // two arrivals of a trigger with the same key are the same event
 	Author     *Author         `json:"author,omitempty"`    // nil without an authenticated principal: webhooks, timers

@@ -1,6 +1,7 @@
 package attune
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -51,4 +52,23 @@ func quotePrefix(text string) string {
 		return strconv.QuoteToASCII(text)
 	}
 	return strconv.QuoteToASCII(text[:quotedBytes]) + "…"
+}
+
+// EscapeText returns a text that is safe to print to a terminal. It writes every character that [CheckText] refuses as an escape
+// such as \u001b, and every byte that is not UTF-8 as an escape such as \xff. It keeps line breaks, tabs and U+FFFD.
+func EscapeText(text string) string {
+	var b strings.Builder
+	for rest := text; rest != ""; {
+		r, size := utf8.DecodeRuneInString(rest)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, rest[0])
+		case r != '\n' && r != '\t' && r != utf8.RuneError && unprintable(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteString(rest[:size])
+		}
+		rest = rest[size:]
+	}
+	return b.String()
 }

@@ -32,7 +32,7 @@ func showAction(a attune.Action) Action {
 // RunRequest is the body of POST /api/v1/actions/{ref}/run.
 type RunRequest struct {
 	Attribution
-	Parameters json.RawMessage `json:"parameters,omitempty" doc:"A JSON object that fits the action's schema; default {}"`
+	Parameters json.RawMessage `json:"parameters,omitempty" doc:"A JSON object that fits the action's schema, at most 512 KiB; default {}"`
 }
 
 // Run is the enforcement of a direct run.
@@ -65,10 +65,7 @@ func (s *Server) registerActions() {
 	register(s, huma.Operation{
 		OperationID: "run-action", Method: http.MethodPost, Path: "/actions/{ref}/run", Tags: []string{"actions"},
 		Summary: "Run an action without a rule; the run waits in the queue of the action", DefaultStatus: http.StatusAccepted,
-		Errors: []int{
-			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType,
-		},
+		Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.runAction)
 }
 

@@ -79,7 +79,7 @@ func TestRunActionErrors(t *testing.T) {
 		{"malformed JSON is refused", post(path, `{"parameters":`), nil, 400, "malformed", "the body is not valid JSON"},
 		{"an unknown field is refused", post(path, `{"params": {}}`), nil, 422, "invalid", "body.params: unexpected property"},
 		{"a payload over the limit is refused", post(path, `{"parameters": {"x": "`+strings.Repeat("x", attune.MaxPayloadBytes)+`"}}`), nil,
-			413, "too_large", "the payload has more than 512 KiB"},
+			413, "too_large", "the parameters have more than 512 KiB"},
 		{"a key over the limit is refused", request{http.MethodPost, path, `{}`, []string{"Idempotency-Key: " + strings.Repeat("k", 256)}}, nil,
 			422, "invalid", "header.Idempotency-Key: 256 bytes are too many"},
 		{"a run without an enforcement is an internal error", post(path, `{}`), func(b *bundle) {

@@ -20,7 +20,7 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 	credentials := s.credentials()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := requestInfoOf(r.Context()).pattern
-		open := s.router.open[pattern] || pattern == "" && !strings.HasPrefix(r.URL.Path, apiPrefix)
+		open := s.router.open[pattern] || pattern == "" && !belowAPI(r.URL.Path)
 		if open {
 			next.ServeHTTP(w, r)
 			return
@@ -37,6 +37,11 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r.WithContext(withPrincipal(r.Context(), principal)))
 	})
+}
+
+// belowAPI reports whether a path, or the clean path with the same meaning, is below apiPrefix.
+func belowAPI(path string) bool {
+	return strings.HasPrefix(path, apiPrefix) || strings.HasPrefix(cleaned(path), apiPrefix)
 }
 
 const challenge = `Bearer realm="attune"`

@@ -19,12 +19,12 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// readBody reads the body of a request, at most [maxBodyBytes]. A body that is larger, late or incomplete is a [Problem]:
+// readBody reads the body of a request, at most limit bytes. A body that is larger, late or incomplete is a [Problem]:
 // a caller that disconnects is not an error of the server.
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBodyBytes))
+func readBody(r *http.Request, limit int) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, int64(limit)))
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge("the body", maxBodyBytes)
+		return nil, tooLarge("the body", limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, slowBody()
@@ -35,7 +35,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// bufferBody reads the body before the framework does: the framework responds to an incomplete body with 500.
+// bufferBody reads the body before the framework does: the framework responds to an incomplete body with 500, and accepts
+// ambiguous members.
 func (s *Server) bufferBody(ctx huma.Context, next func(huma.Context)) {
 	if ctx.Operation().RequestBody == nil {
 		next(ctx)
@@ -43,7 +44,10 @@ func (s *Server) bufferBody(ctx huma.Context, next func(huma.Context)) {
 	}
 	r, w := humago.Unwrap(ctx)
 	_ = ctx.SetReadDeadline(time.Now().Add(bodyReadTimeout)) // without deadlines on the connection, the server's apply
-	body, err := readBody(r)
+	body, err := readBody(r, maxBodyBytes)
+	if err == nil {
+		err = s.checkMembers(ctx.Operation(), body)
+	}
 	if err != nil {
 		s.problem(r.Context(), err).ServeHTTP(w, r)
 		return

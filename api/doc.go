@@ -23,7 +23,8 @@
 //
 // # Limits
 //
-// A payload has at most [attune.MaxPayloadBytes], a request body 64 KiB more. A request that takes longer than
+// A payload and the parameters of a run have at most [attune.MaxPayloadBytes], a request body 64 KiB more. The form of a webhook
+// may have three times the payload, because it escapes bytes. A request that takes longer than
 // [Config.RequestTimeout] gets a 503. A page of a list has at most [attune.MaxPageLimit] items. Lists leave out large
 // fields (payloads, parameters, output); reading the single item returns them.
 package api

@@ -80,7 +80,7 @@ func (s *Server) registerEvents() {
 	register(s, huma.Operation{
 		OperationID: "post-event", Method: http.MethodPost, Path: "/events", Tags: []string{"events"},
 		Summary: "Record an event and run the actions of the rules that match it", DefaultStatus: http.StatusAccepted,
-		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+		Errors: []int{http.StatusNotFound},
 	}, s.postEvent)
 	register(s, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: "/events", Tags: []string{"events"},

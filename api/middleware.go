@@ -31,9 +31,11 @@ func requestInfoOf(ctx context.Context) requestInfo {
 // requestIDPattern matches the request ids that attune accepts from a caller or proxy. They go into logs and headers.
 var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
+// requestID returns the id that the request carries, or a new one if the request has none, several or one that attune does not
+// accept. An id only names a request, so no request is refused for it: some proxies add a second id.
 func requestID(r *http.Request) string {
-	if given := r.Header.Get("X-Request-Id"); requestIDPattern.MatchString(given) {
-		return given
+	if given := r.Header.Values("X-Request-Id"); len(given) == 1 && requestIDPattern.MatchString(given[0]) {
+		return given[0]
 	}
 	return rand.Text()
 }

@@ -111,6 +111,9 @@ func TestOpenAPI(t *testing.T) {
 			require.False(t, ids[op.OperationID], "%s has the id of another operation", route)
 			ids[op.OperationID] = true
 			require.Equal(t, routes()[route], len(op.Security) == 1, route)
+			if len(op.Security) == 1 {
+				require.Contains(t, op.Responses, "400", "%s: a header can be sent twice", route)
+			}
 			for status, response := range op.Responses {
 				if status[0] != '2' {
 					ref := response.Content["application/problem+json"].Schema.Ref

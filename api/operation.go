@@ -27,7 +27,10 @@ type response[T any] struct {
 // errors by [Server.problem].
 func register[I, O any](s *Server, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	op.Path = strings.TrimSuffix(apiPrefix, "/") + op.Path
-	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)
+	op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusServiceUnavailable)
+	if op.Method != http.MethodGet { // it has a body
+		op.Errors = append(op.Errors, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
 	slices.Sort(op.Errors)
 	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1 // the body is in memory: see bufferBody
 	op.Security = []map[string][]string{{securityScheme: {}}}

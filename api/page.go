@@ -40,14 +40,18 @@ func (in Paging) page() (attune.Page, error) {
 		return page, nil
 	}
 	text, err := base64.RawURLEncoding.DecodeString(in.Cursor)
-	id, versioned := strings.CutPrefix(string(text), cursorPrefix)
-	before, parseErr := strconv.ParseInt(id, 10, 64)
-	if err != nil || !versioned || parseErr != nil || before < 1 {
+	before, parseErr := strconv.ParseInt(strings.TrimPrefix(string(text), cursorPrefix), 10, 64)
+	if err != nil || parseErr != nil || before < 1 || cursorOf(before) != in.Cursor {
 		return attune.Page{}, attune.Errorf(attune.CodeInvalid,
 			"query.cursor: not a cursor: send the value of next from an earlier response unchanged")
 	}
 	page.Before = before
 	return page, nil
+}
+
+// cursorOf returns the cursor of the page of the items with lower ids.
+func cursorOf(before int64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + strconv.FormatInt(before, 10)))
 }
 
 // listOf makes a page of the items. A full page has a cursor of the next page, which may be empty.
@@ -57,7 +61,7 @@ func listOf[S, T any](found []S, page attune.Page, id func(S) int64, show func(S
 		list.Items[i] = show(item)
 	}
 	if len(found) == page.Limit {
-		list.Next = base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + strconv.FormatInt(id(found[len(found)-1]), 10)))
+		list.Next = cursorOf(id(found[len(found)-1]))
 	}
 	return &response[List[T]]{Body: list}
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+	"path"
+	"strings"
 
 	"github.com/attune-go/attune"
 )
@@ -27,6 +29,27 @@ func (r *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *h
 func (r *router) handleOpen(pattern string, handler http.HandlerFunc) {
 	r.open[pattern] = true
 	r.HandleFunc(pattern, handler)
+}
+
+// Handler returns the handler and the pattern of a request, as [http.ServeMux.Handler] does. A path that is not clean has no
+// route: ServeMux would redirect the caller to another path, with a body in HTML.
+func (r *router) Handler(req *http.Request) (http.Handler, string) {
+	if !clean(req.URL.EscapedPath()) {
+		return http.NotFoundHandler(), ""
+	}
+	return r.ServeMux.Handler(req)
+}
+
+// clean reports whether a path begins with a slash and has no empty segments, "." or "..", except for one slash at its end.
+func clean(text string) bool { return text == cleaned(text) }
+
+// cleaned returns the clean path with the same meaning.
+func cleaned(text string) string {
+	result := path.Clean("/" + text)
+	if strings.HasSuffix(text, "/") && result != "/" {
+		result += "/"
+	}
+	return result
 }
 
 // dispatch calls the matching route. A request without a route gets a [Problem] instead of ServeMux's plain text.
@@ -68,5 +91,9 @@ func (f *refusal) problem(req *http.Request) *Problem {
 		allow := f.Header().Get("Allow")
 		return newProblem(f.status, CodeMethodNotAllowed, req.Method+" is not allowed at this path: use "+allow).with("Allow", allow)
 	}
-	return newProblem(http.StatusNotFound, string(attune.CodeNotFound), "there is nothing at "+req.URL.Path)
+	detail := "there is nothing at " + req.URL.Path
+	if !clean(req.URL.EscapedPath()) {
+		detail += `: the path has an empty segment, "." or ".."`
+	}
+	return newProblem(http.StatusNotFound, string(attune.CodeNotFound), detail)
 }

@@ -59,7 +59,8 @@ func (c Config) validate() error {
 
 // Limits that protect the server from slow and oversized requests.
 const (
-	maxBodyBytes      = attune.MaxPayloadBytes + 64<<10 // the payload and the members around it
+	envelopeBytes     = 64 << 10 // what a body has around its payload: other members, with every character as an escape
+	maxBodyBytes      = attune.MaxPayloadBytes + envelopeBytes
 	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 5 * time.Second
 	bodyReadTimeout   = 15 * time.Second
@@ -89,7 +90,7 @@ func New(config Config, deps Deps) (*Server, error) {
 		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger, router: newRouter(),
 	}
 	s.huma = humago.New(s.router, s.humaConfig())
-	s.huma.UseMiddleware(s.checkQuery, s.bufferBody)
+	s.huma.UseMiddleware(s.checkParameters, s.bufferBody)
 	describeDomain(s.huma.OpenAPI().Components.Schemas)
 	s.registerEvents()
 	s.registerWebhooks()
@@ -114,7 +115,7 @@ func New(config Config, deps Deps) (*Server, error) {
 func (s *Server) chain() http.Handler {
 	handler := s.limitTime(s.router.dispatch())
 	handler = s.authenticate(handler)
-	handler = sameOrigin(handler)
+	handler = singleHeaders(sameOrigin(handler))
 	handler = s.recoverPanics(handler)
 	return s.observe(handler)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -51,7 +52,8 @@ func (s *Server) registerWebhooks() {
 		}},
 		Security: []map[string][]string{},
 	}, http.StatusAccepted, RecordedEvent{}, http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound,
-		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
+		http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		http.StatusServiceUnavailable)
 }
 
 // postWebhook records a delivery. It checks the signature before it parses the body.
@@ -60,7 +62,7 @@ func (s *Server) postWebhook(r *http.Request) (*response[RecordedEvent], error) 
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(r)
+	body, err := readBody(r, maxDelivery(r.Header.Get("Content-Type")))
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +70,22 @@ func (s *Server) postWebhook(r *http.Request) (*response[RecordedEvent], error) 
 	if err != nil {
 		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
+	if problem := sentOnce(r.Header, trigger.Webhook.DedupHeader); problem != nil {
+		return nil, problem
+	}
 	// Package ingest also refuses a payload that is no JSON, with 422. This check answers 400 instead, as the other routes do.
 	if err := decodeJSON(arrival.Payload, new(json.RawMessage)); err != nil {
 		return nil, newProblem(http.StatusBadRequest, CodeMalformed, "the body is not valid JSON: "+err.Error())
 	}
 	return s.record(r.Context(), arrival)
+}
+
+// maxDelivery returns how many bytes the body of a delivery may have. A form writes one byte of its payload as up to three.
+func maxDelivery(contentType string) int {
+	if mediaType, _, err := mime.ParseMediaType(contentType); err == nil && mediaType == sources.FormMediaType {
+		return 3*attune.MaxPayloadBytes + envelopeBytes
+	}
+	return maxBodyBytes
 }
 
 func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger, error) {

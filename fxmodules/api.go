@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/fx"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/ingest"
@@ -43,13 +44,13 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 
 func newServer(
 	cfg config.Config, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client, queues *workflows.QueueClient,
-	t *telemetry.Telemetry, examiner *doctor.Doctor, log *slog.Logger, version Version, _ installed,
+	t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
-			"postgres": s.DB.Ping,
+			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
 			"rabbitmq": broker.Publish.Ping,
 			"temporal": func(ctx context.Context) error { return temporal.Ping(ctx, c) },
 		},

@@ -64,7 +64,7 @@ func (a Arrival) check() error {
 			return err
 		}
 	}
-	return checkSize(a.Payload)
+	return checkSize("the payload has", a.Payload)
 }
 
 // event returns the event to record.

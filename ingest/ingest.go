@@ -77,11 +77,11 @@ func (i *Ingest) record(
 	return recorded, nil
 }
 
-// checkSize returns an error for a payload above [attune.MaxPayloadBytes].
-func checkSize(payload json.RawMessage) error {
-	if len(payload) > attune.MaxPayloadBytes {
-		return attune.Errorf(attune.CodeTooLarge, "the payload has more than %d KiB: put large data elsewhere and send a reference to it",
-			attune.MaxPayloadBytes>>10)
+// checkSize returns an error for a document above [attune.MaxPayloadBytes]. subject begins the message: "the payload has".
+func checkSize(subject string, document json.RawMessage) error {
+	if len(document) > attune.MaxPayloadBytes {
+		return attune.Errorf(attune.CodeTooLarge, "%s more than %d KiB: put large data elsewhere and send a reference to it",
+			subject, attune.MaxPayloadBytes>>10)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // DirectRun requests one run of an action, without a rule.
 type DirectRun struct {
 	Action     attune.Ref
-	Parameters json.RawMessage // empty means an empty object
+	Parameters json.RawMessage // at most [attune.MaxPayloadBytes]; empty means an empty object
 	// DedupKey identifies the run among the runs of its action, in up to [attune.MaxDedupKey] bytes. A request without a key is
 	// always a new run.
 	DedupKey string
@@ -35,11 +35,7 @@ func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error
 	if err != nil {
 		return attune.Recorded{}, err
 	}
-	event, err := run.event(decision)
-	if err != nil {
-		return attune.Recorded{}, err
-	}
-	recorded, err := i.record(ctx, event, func(attune.Event, []attune.Candidate) []attune.Decision {
+	recorded, err := i.record(ctx, run.event(decision), func(attune.Event, []attune.Candidate) []attune.Decision {
 		return []attune.Decision{decision}
 	})
 	if err == nil && len(recorded.Enforcements) != 1 {
@@ -56,18 +52,21 @@ func (r DirectRun) check() error {
 	if err := attune.CheckText("dedup_key", r.DedupKey, attune.MaxDedupKey); err != nil {
 		return err
 	}
-	return r.Author.Validate()
+	if err := r.Author.Validate(); err != nil {
+		return err
+	}
+	return checkSize("the parameters have", r.Parameters)
 }
 
-// event returns the event to record. All actions share one trigger, so the dedup key names the action.
-func (r DirectRun) event(decision attune.Decision) (attune.Event, error) {
-	payload, err := json.Marshal(map[string]any{"action": r.Action, "parameters": decision.Parameters})
-	if err != nil {
-		return attune.Event{}, fmt.Errorf("encode the event of a run: %w", err)
+// event returns the event to record. Its payload has the parameters byte by byte, so it may be larger than
+// [attune.MaxPayloadBytes] by the reference of the action. All actions share one trigger, so the dedup key names the action.
+func (r DirectRun) event(decision attune.Decision) attune.Event {
+	event := attune.Event{
+		Trigger: attune.ManualTrigger, Source: attune.SourceManual, Author: &r.Author,
+		Payload: fmt.Appendf(nil, `{"action":%q,"parameters":%s}`, r.Action, decision.Parameters), // a reference needs no escapes
 	}
-	event := attune.Event{Trigger: attune.ManualTrigger, Payload: payload, Source: attune.SourceManual, Author: &r.Author}
 	if r.DedupKey != "" {
 		event.DedupKey = string(r.Action) + "/" + r.DedupKey
 	}
-	return event, checkSize(payload)
+	return event
 }

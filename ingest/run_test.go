@@ -15,6 +15,11 @@ func deploy() ingest.DirectRun {
 	return ingest.DirectRun{Action: "shop.deploy", Parameters: json.RawMessage(`{"version": 3}`), DedupKey: "k-1", Author: sam}
 }
 
+// object returns a JSON object of size bytes, whose text grows when an encoder escapes it.
+func object(size int) json.RawMessage {
+	return json.RawMessage(`{"x": "` + strings.Repeat("<", size-len(`{"x": ""}`)) + `"}`)
+}
+
 func TestRun(t *testing.T) {
 	t.Parallel()
 
@@ -48,6 +53,16 @@ func TestRun(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, recorded.Duplicate)
 		require.Len(t, w.recorded, 2)
+	})
+
+	t.Run("parameters of exactly the limit are recorded byte by byte", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		run := deploy()
+		run.Parameters = object(attune.MaxPayloadBytes)
+		_, err := w.Run(t.Context(), run)
+		require.NoError(t, err)
+		require.Equal(t, `{"action":"shop.deploy","parameters":`+string(run.Parameters)+`}`, string(w.recorded[0].Payload))
 	})
 
 	t.Run("each run without a key is new", func(t *testing.T) {
@@ -85,8 +100,8 @@ func TestRun_Refused(t *testing.T) {
 		},
 			attune.CodeInvalid, "version is missing"},
 		"a run with parameters above the limit": {func(r *ingest.DirectRun, _ *world) {
-			r.Parameters = json.RawMessage(`"` + strings.Repeat("x", attune.MaxPayloadBytes-20) + `"`)
-		}, attune.CodeTooLarge, "512 KiB"},
+			r.Parameters = object(attune.MaxPayloadBytes + 1)
+		}, attune.CodeTooLarge, "the parameters have more than 512 KiB"},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
 			t.Parallel()

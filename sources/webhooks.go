@@ -11,7 +11,8 @@ import (
 	"github.com/attune-go/attune/ingest"
 )
 
-const formMediaType = "application/x-www-form-urlencoded"
+// FormMediaType is the media type of a delivery that is a form with JSON in the field payload.
+const FormMediaType = "application/x-www-form-urlencoded"
 
 // ErrMediaType is the cause of the error for a body that is neither JSON nor a form with JSON in it.
 var ErrMediaType = errors.New("unsupported media type")
@@ -39,8 +40,8 @@ func NewWebhooks(lookupSecret func(name string) (string, bool)) *Webhooks {
 // the sender sent: Arrival does not parse it.
 //
 // The error is [attune.CodeUnauthorized] for a delivery whose signature is missing, unreadable or wrong, with the same message;
-// [attune.CodeUnavailable] if the secret is not set; [attune.CodeInvalid] for a deduplication key that cannot be stored and for
-// an unsupported media type, then with [ErrMediaType] as its cause.
+// [attune.CodeUnavailable] if the secret is not set; [attune.CodeInvalid] for a deduplication key that cannot be stored, for a form
+// with several payloads, and for an unsupported media type, then with [ErrMediaType] as its cause.
 func (w *Webhooks) Arrival(trigger attune.Trigger, d Delivery) (ingest.Arrival, error) {
 	if err := w.verify(trigger, d); err != nil {
 		return ingest.Arrival{}, err
@@ -78,11 +79,14 @@ func payloadOf(d Delivery) ([]byte, error) {
 	switch {
 	case contentType == "", err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")):
 		return d.Body, nil
-	case err == nil && mediaType == formMediaType:
+	case err == nil && mediaType == FormMediaType:
 		form, err := url.ParseQuery(string(d.Body))
 		if err != nil || !form.Has("payload") {
 			return nil, attune.WrapError(attune.CodeInvalid, ErrMediaType,
 				"the form has no field payload: send JSON with Content-Type: application/json, or a form with the JSON in payload")
+		}
+		if n := len(form["payload"]); n > 1 {
+			return nil, attune.Errorf(attune.CodeInvalid, "body.payload: sent %d times: send it once", n)
 		}
 		return []byte(form.Get("payload")), nil
 	default:

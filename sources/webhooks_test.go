@@ -1,6 +1,9 @@
 package sources_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"net/url"
 	"testing"
@@ -126,4 +129,17 @@ func TestWebhooks_MediaTypes(t *testing.T) {
 			require.Equal(t, tc.payload, string(arrival.Payload))
 		})
 	}
+}
+
+func TestWebhooks_SeveralPayloads(t *testing.T) {
+	t.Parallel()
+	webhooks, trigger, delivery := setup()
+	delivery.Body = []byte(url.Values{"payload": {"{}", "{}"}}.Encode())
+	delivery.Header.Set("Content-Type", sources.FormMediaType)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(delivery.Body)
+	delivery.Header.Set(sources.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	_, err := webhooks.Arrival(trigger, delivery)
+	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+	require.EqualError(t, err, "body.payload: sent 2 times: send it once")
 }

@@ -34,7 +34,7 @@ of the queues, and verify from the stored rows that every queue kept its order a
 delete the folder.
 
 Exit code 0: every queue kept its order and its limit. Exit code 1: a queue did not, or the demo failed.`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 	}
 	events := cmd.Flags().Int("events", 60, "number of webhook events to send, 1 or more")
 	pack := cmd.Flags().String("pack", filepath.Join("packs", "demo"), "folder of the demo pack")
@@ -42,6 +42,9 @@ Exit code 0: every queue kept its order and its limit. Exit code 1: a queue did 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *events < 1 {
 			return usageError{fmt.Errorf("--events %d: use 1 or more", *events)}
+		}
+		if *pack == "" {
+			return usageError{errors.New("--pack is empty: name the folder of a pack, or leave it out")}
 		}
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err != nil {
@@ -97,7 +100,11 @@ func demonstrate(ctx context.Context, cfg config.Config, load demo.Config, stdou
 		return err
 	}
 	defer func() { err = errors.Join(err, process.Stop(ctx)) }()
-	measures, err := demo.Run(ctx, client.New("http://"+process.Addr(), cfg.APIToken.Reveal()), load, stdout)
+	progress := stdout
+	if load.Live {
+		progress = unescaped(stdout) // moving bars are terminal commands
+	}
+	measures, err := demo.Run(ctx, client.New("http://"+process.Addr(), cfg.APIToken.Reveal()), load, progress)
 	if err != nil {
 		return err
 	}
@@ -127,6 +134,6 @@ func ephemeral(want services.Config) services.Config {
 }
 
 func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
+	file, ok := unescaped(w).(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +34,7 @@ The flags set the ports; port 0 picks a free one. To use a service that already 
 or TEMPORAL_ADDRESS. The Temporal server is the program attune-temporal. attune dev looks for it beside attune, on PATH and in
 the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another program.`,
 		Example: "  attune dev\n  attune dev --packs ./packs/demo --packs ~/my-pack",
-		Args:    usage(cobra.NoArgs),
+		Args:    noArguments,
 	}
 	flags := config.BindCommand(cmd.Flags(), config.DevCommand)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -95,19 +95,26 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	return errors.Join(waitErr, process.Stop(ctx))
 }
 
-// printEndpoints prints the URLs and secrets of attune and its services, and first commands to try. exports is the assignment of
-// the token for a shell; empty if the caller of the program has given the token.
+// printEndpoints prints the roles of the process, the URLs and secrets of attune and its services, and first commands to try. A
+// process without the role api has no URL, and no use for the API's secrets. exports is the assignment of the token for a shell;
+// empty if the caller of the program has given the token.
 func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr, exports string, secrets []string) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	defer func() { _ = table.Flush() }()
 	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
-	line("API", "http://"+addr+"/api/v1")
-	line("API token", cfg.APIToken.Reveal())
+	line("roles", strings.Trim(fmt.Sprint(cfg.Roles), "[]"))
+	if cfg.Has(config.RoleAPI) {
+		line("API", "http://"+addr+"/api/v1")
+		line("API token", cfg.APIToken.Reveal())
+	}
 	if temporal := local.set.Temporal; temporal != nil {
 		line("Temporal UI", temporal.UIURL())
 	}
 	line("PostgreSQL", cfg.PostgresURL.Reveal())
 	line("RabbitMQ", cfg.AMQPURL.Reveal())
+	if !cfg.Has(config.RoleAPI) {
+		return
+	}
 	for _, name := range secrets {
 		line(name, os.Getenv(name))
 	}

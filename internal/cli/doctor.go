@@ -26,7 +26,7 @@ The API process runs the checks, because it has the credentials of the services.
 
 Exit code 0: no problem, though there may be notes and warnings. Exit code 1: a problem was found, or the API does not answer.`,
 		Example: "  attune doctor\n  attune doctor --output json",
-		Args:    usage(cobra.NoArgs),
+		Args:    noArguments,
 	}
 	r := bindRemote(cmd)
 	format := bindOutput(cmd)

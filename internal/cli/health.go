@@ -20,7 +20,7 @@ func newHealth() *cobra.Command {
 		Use:   "health",
 		Short: "Check that a running attune is ready",
 		Long:  "Check that a running attune is ready, and print its response. Exit code 0: ready. Exit code 1: not ready, or no response.",
-		Args:  usage(cobra.NoArgs),
+		Args:  noArguments,
 	}
 	r := bindURL(cmd)
 	live := cmd.Flags().Bool("live", false, "check only that the process is up")

@@ -17,7 +17,7 @@ func newMigrate() *cobra.Command {
 		Short: "Migrate the database to the schema of this version",
 		Long: "Migrate the database to the schema of this version. `attune serve` also migrates when it starts. " +
 			"Several processes may migrate at the same time: they wait for each other.",
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 	}
 	flags := config.Bind(cmd.Flags(), "postgres.url")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

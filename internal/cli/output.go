@@ -40,16 +40,9 @@ func (o *output) String() string { return string(*o) }
 // Type implements [pflag.Value].
 func (o *output) Type() string { return "format" }
 
-// counted returns a number with its noun: "1 slot", "2 slots".
-func counted[T int | int64](n T, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
+// writeJSON writes a document for a program: its texts stay as they are.
 func writeJSON(w io.Writer, document any) error {
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(unescaped(w))
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(document); err != nil {

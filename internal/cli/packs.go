@@ -2,8 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"os"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +20,7 @@ func newPacks() *cobra.Command {
 		Use:     "check DIR...",
 		Short:   "Check packs as `attune serve` does, and list every error with its file and line",
 		Example: "  attune packs check ./packs/demo",
-		Args:    usage(cobra.MinimumNArgs(1)),
+		Args:    takes{noun: "pack", least: 1, most: math.MaxInt}.check,
 	}
 	flags := config.Bind(check.Flags(), "data_dir")
 	check.RunE = func(cmd *cobra.Command, dirs []string) error {
@@ -32,11 +32,11 @@ func newPacks() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		table := newTable(cmd.OutOrStdout())
 		_, _ = fmt.Fprintln(table, "PACK\tVERSION\tTRIGGERS\tACTIONS\tRULES")
 		for _, pack := range all {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\n",
-				pack.Name, pack.Version, len(pack.Triggers), len(pack.Actions), len(pack.Rules))
+				pack.Name, oneLine(pack.Version), len(pack.Triggers), len(pack.Actions), len(pack.Rules))
 		}
 		return table.Flush()
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +21,19 @@ func newQueue() *cobra.Command {
 	return cmd
 }
 
+// queueKeys returns the queues that arguments name. A text that cannot be the key of a queue is a usage error.
+func queueKeys(args []string) ([]attune.QueueKey, error) {
+	var keys []attune.QueueKey
+	for _, arg := range args {
+		key := attune.QueueKey(arg)
+		if err := key.Validate(); err != nil {
+			return nil, usageError{err}
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
 func newQueueList(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the queues that have been used, with their counts",
@@ -30,7 +42,7 @@ func newQueueList(r *remote) *cobra.Command {
 WAITING and ACTIVE count the enforcements that wait in line and that hold a slot. The other counts are of all time: ADMITTED counts
 the places in line, RELEASED the slots given back, and DROPPED the enforcements that left the line without a slot. A retry at the
 back of the line gives its slot back and takes another place, so it counts again.`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 	}
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -46,7 +58,7 @@ back of the line gives its slot back and takes another place, so it counts again
 		if *format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), append([]attune.QueueStats{}, queues...))
 		}
-		table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		table := newTable(cmd.OutOrStdout())
 		_, _ = fmt.Fprintln(table, "QUEUE\tMODE\tWAITING\tACTIVE\tLIMIT\tADMITTED\tRELEASED\tDROPPED")
 		for _, q := range queues {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", q.Queue, q.Mode,

@@ -60,11 +60,11 @@ func (r *remote) connect() (*client.Client, error) {
 // base returns the URL of the API, without a slash at its end. A flag or variable that is no URL is a usage error.
 func (r *remote) base(cfg config.Config) (string, error) {
 	base, source := *r.url, "--url"
-	if base == "" {
+	if !r.flags.Changed("url") {
 		base, source = os.Getenv(urlEnv), urlEnv
-	}
-	if base == "" {
-		return "http://" + dialable(cfg.HTTPAddr), nil
+		if base == "" {
+			return "http://" + dialable(cfg.HTTPAddr), nil
+		}
 	}
 	parsed, err := url.Parse(base)
 	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {

@@ -25,7 +25,7 @@ those for TLS and API keys.`,
 		Example: `  attune serve --packs ./packs/demo
   attune serve --roles=api,orchestrator,bridge
   attune serve --roles=worker --worker-slots 32`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 	}
 	flags := config.Bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -55,5 +55,5 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 }
 
 func newLogger(w io.Writer, cfg config.Config) (*slog.Logger, error) {
-	return telemetry.NewLogger(w, telemetry.LogConfig{Level: cfg.LogLevel, Format: telemetry.LogFormat(cfg.LogFormat)})
+	return telemetry.NewLogger(unescaped(w), telemetry.LogConfig{Level: cfg.LogLevel, Format: telemetry.LogFormat(cfg.LogFormat)})
 }

@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +31,7 @@ func newQueueShow(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show KEY", Short: "Show one queue: limit, policy, holders, waiting tickets, pace, latest grants and changes",
 		Example: "  attune queue show demo.deploy\n  attune queue show demo.deploy --output json",
-		Args:    usage(oneQueue),
+		Args:    takes{noun: "queue", least: 1, most: 1}.check,
 	}
 	lines := cmd.Flags().Int("lines", defaultLines, "lines to show of each list, 1 to "+strconv.Itoa(attune.MaxPageLimit))
 	format := bindOutput(cmd)
@@ -41,11 +39,15 @@ func newQueueShow(r *remote) *cobra.Command {
 		if *lines < 1 || *lines > attune.MaxPageLimit {
 			return usageError{fmt.Errorf("--lines %d: use 1 to %d", *lines, attune.MaxPageLimit)}
 		}
+		keys, err := queueKeys(args)
+		if err != nil {
+			return err
+		}
 		c, err := r.connect()
 		if err != nil {
 			return err
 		}
-		shown, err := readQueue(cmd.Context(), c, client.QueuePath(attune.QueueKey(args[0])), *lines)
+		shown, err := readQueue(cmd.Context(), c, client.QueuePath(keys[0]), *lines)
 		if err != nil {
 			return withAPIAdvice(err)
 		}
@@ -55,13 +57,6 @@ func newQueueShow(r *remote) *cobra.Command {
 		return shown.print(cmd.OutOrStdout(), *lines)
 	}
 	return cmd
-}
-
-func oneQueue(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return errors.New("name a queue: " + cmd.CommandPath() + " KEY")
-	}
-	return cobra.ExactArgs(1)(cmd, args)
 }
 
 func readQueue(ctx context.Context, c *client.Client, path string, lines int) (shownQueue, error) {
@@ -101,13 +96,13 @@ func (s shownQueue) print(w io.Writer, lines int) error {
 	if len(s.Changes) > 0 {
 		blocks = append(blocks, s.printChanges)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	for i, block := range blocks {
 		if i > 0 {
 			_, _ = fmt.Fprintln(table)
 		}
 		block(table)
-		if err := table.Flush(); err != nil { // each block has columns of its own
+		if err := table.Flush(); err != nil {
 			return fmt.Errorf("write the queue: %w", err)
 		}
 	}
@@ -210,7 +205,7 @@ func (s shownQueue) printChanges(w io.Writer) {
 	_, _ = fmt.Fprintln(w, "CHANGE\tAT\tBY\tWHAT\tFROM\tTO\tWHY")
 	for _, change := range s.Changes {
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", change.Number,
-			clock(change.At), change.Who(), change.Kind, change.From, change.To, change.Note)
+			clock(change.At), oneLine(change.Who()), change.Kind, change.From, change.To, oneLine(change.Note))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,15 +35,36 @@ func TestUsage(t *testing.T) {
 		"a misspelt command is suggested":               {[]string{"queues"}, []string{`unknown command "queues"`, "did you mean queue?", "Run 'attune --help'"}},
 		"a misspelt subcommand is suggested":            {[]string{"queue", "lst"}, []string{"did you mean list?", "Run 'attune queue --help'"}},
 		"a queue without a key says how to name one":    {[]string{"queue", "show"}, []string{"name a queue: attune queue show KEY"}},
-		"a missing token names its file":                {[]string{"queue", "list"}, []string{filepath.Join(".attune", "token")}},
-		"a missing token file is named":                 {[]string{"queue", "list", "--api-token-file", "/nope"}, []string{"http.token cannot be read: stat /nope: no such file"}},
-		"a database is named in every way":              {[]string{"migrate"}, []string{"--postgres-url", "ATTUNE_POSTGRES_URL"}},
-		"the demo without its pack says how to name it": {[]string{"demo"}, []string{filepath.Join("packs", "demo"), "name the pack with --pack"}},
+		"an argument of a command without any is named": {[]string{"serve", "now", "then"},
+			[]string{`"now" is one argument too many: attune serve takes none`, "Run 'attune serve --help'"}},
+		"an argument of a subcommand without any is named": {[]string{"queue", "list", "now"}, []string{`"now" is one argument too many: attune queue list takes none`}},
+		"a second queue is named":                          {[]string{"queue", "show", "a.b", "c.d"}, []string{`"c.d" is one argument too many: attune queue show KEY`}},
+		"a second queue to verify is named":                {[]string{"queue", "verify", "a.b", "c.d"}, []string{`"c.d" is one argument too many: attune queue verify [KEY]`}},
+		"an argument of a shell is named":                  {[]string{"completion", "bash", "now"}, []string{`"now" is one argument too many: attune completion bash takes none`}},
+		"an empty queue is named":                          {[]string{"queue", "show", ""}, []string{"argument 1, the queue, is empty: attune queue show KEY"}},
+		"an empty queue to verify is named":                {[]string{"queue", "verify", ""}, []string{"argument 1, the queue, is empty: attune queue verify [KEY]"}},
+		"an impossible queue is refused":                   {[]string{"queue", "show", "a\nb"}, []string{`queue key: "a\nb" contains the character U+000A`}},
+		"packs without a folder are named":                 {[]string{"packs", "check"}, []string{"name a pack: attune packs check DIR..."}},
+		"an empty folder of a pack is named":               {[]string{"packs", "check", "../../packs/demo", ""}, []string{"argument 2, the pack, is empty: attune packs check DIR..."}},
+		"an empty pack of the demo is named":               {[]string{"demo", "--pack", ""}, []string{"--pack is empty"}},
+		"an empty settings file is named":                  {[]string{"migrate", "--config", ""}, []string{"--config is empty: name a settings file or leave it out"}},
+		"an empty URL is named":                            {[]string{"health", "--url", ""}, []string{"--url: use a URL such as"}},
+		"an unknown help topic is named":                   {[]string{"help", "bogus"}, []string{`there is no help topic "bogus": attune has completion, demo, dev, doctor, `, "queue, serve, version"}},
+		"an unknown help subtopic is named":                {[]string{"help", "queue", "bogus"}, []string{`there is no help topic "queue bogus": attune queue has list, show, verify`}},
+		"a topic below a command is named":                 {[]string{"help", "serve", "bogus"}, []string{`there is no help topic "serve bogus": attune serve has no subcommands`}},
+		"the help of an unknown command":                   {[]string{"bogus", "--help"}, []string{`unknown command "bogus" for "attune"`}},
+		"the help of an unknown subcommand":                {[]string{"queue", "bogus", "--help"}, []string{`unknown command "bogus" for "attune queue"`}},
+		"the completion for an unknown shell":              {[]string{"completion", "bogus"}, []string{`unknown command "bogus" for "attune completion"`}},
+		"a missing token names its file":                   {[]string{"queue", "list"}, []string{filepath.Join(".attune", "token")}},
+		"a missing token file is named":                    {[]string{"queue", "list", "--api-token-file", "/nope"}, []string{"http.token cannot be read: stat /nope: no such file"}},
+		"a database is named in every way":                 {[]string{"migrate"}, []string{"--postgres-url", "ATTUNE_POSTGRES_URL"}},
+		"the demo without its pack says how to name it":    {[]string{"demo"}, []string{filepath.Join("packs", "demo"), "name the pack with --pack"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, _, stderr := run(t, tt.args...)
+			code, stdout, stderr := run(t, tt.args...)
 			require.Equal(t, 2, code, stderr)
+			require.Empty(t, stdout)
 			for _, text := range tt.want {
 				require.Contains(t, stderr, text)
 			}
@@ -68,6 +90,19 @@ func TestUsage(t *testing.T) {
 			code, _, stderr := run(t, args...)
 			require.Equal(t, 1, code)
 			require.Contains(t, stderr, "Start attune with the role api, or name its URL with --url.", args)
+		}
+	})
+
+	t.Run("the help of every command is shown", func(t *testing.T) {
+		t.Parallel()
+		for _, topic := range []string{"", "help", "serve", "queue", "queue show", "packs check", "completion", "completion bash"} {
+			path := strings.Fields(topic)
+			code, byCommand, stderr := run(t, append([]string{"help"}, path...)...)
+			require.Zero(t, code, stderr)
+			require.Contains(t, byCommand, strings.TrimSpace("attune "+topic)+" ")
+			code, byFlag, stderr := run(t, append(path, "--help")...)
+			require.Zero(t, code, stderr)
+			require.Equal(t, byCommand, byFlag)
 		}
 	})
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,17 +38,22 @@ All rows must be of one instant. When a queue changes while it is read, it is re
 
 Exit code 0: every promise was kept. Exit code 1: a promise was broken, or a queue could not be read.`,
 		Example: "  attune queue verify\n  attune queue verify demo.deploy",
-		Args:    usage(cobra.MaximumNArgs(1)),
+		Args:    takes{noun: "queue", most: 1}.check,
 	}
 	timeout := cmd.Flags().Duration("patience", 10*time.Second, "how long to retry while a queue changes during the reading")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		keys, err := queueKeys(args)
+		if err != nil {
+			return err
+		}
 		c, err := r.connect()
 		if err != nil {
 			return err
 		}
-		keys, err := queueKeys(cmd.Context(), c, args)
-		if err != nil {
-			return withAPIAdvice(err)
+		if len(args) == 0 {
+			if keys, err = usedQueues(cmd.Context(), c); err != nil {
+				return withAPIAdvice(err)
+			}
 		}
 		if len(keys) == 0 {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "no queue has been used yet")
@@ -61,15 +64,9 @@ Exit code 0: every promise was kept. Exit code 1: a promise was broken, or a que
 	return cmd
 }
 
-// queueKeys returns the queues that args name, or all queues without args.
-func queueKeys(ctx context.Context, c *client.Client, args []string) ([]attune.QueueKey, error) {
+// usedQueues returns the queues that have been used.
+func usedQueues(ctx context.Context, c *client.Client) ([]attune.QueueKey, error) {
 	var keys []attune.QueueKey
-	for _, arg := range args {
-		keys = append(keys, attune.QueueKey(arg))
-	}
-	if len(keys) > 0 {
-		return keys, nil
-	}
 	queues, err := client.List[attune.QueueStats](ctx, c, "/queues", nil)
 	for _, queue := range queues {
 		keys = append(keys, queue.Queue)
@@ -117,7 +114,7 @@ func printReport(w io.Writer, report proof.Report) error {
 }
 
 func printCounts(w io.Writer, n proof.Counts) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	line := func(what string, count int, detail string) {
 		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\n", what, count, detail)
 	}
@@ -149,7 +146,7 @@ func printTransitions(w io.Writer, transitions []proof.Transition) error {
 	if len(transitions) == 0 {
 		return nil
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	_, _ = fmt.Fprintln(table, "  CHANGE\tAT\tBY\tWHAT\tGRANTED\tWHY")
 	cancels := 0
 	for _, t := range transitions {
@@ -166,9 +163,6 @@ func printTransitions(w io.Writer, transitions []proof.Transition) error {
 	}
 	return table.Flush()
 }
-
-// oneLine replaces line breaks and tabs, so that a text from a person fits into one row of the table.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func whatChanged(t proof.Transition) string {
 	if t.Kind == attune.ChangeCancel {

@@ -94,7 +94,11 @@ func (l *loader) readFile() {
 	if given := l.onCommandLine(setting{}, form{flag: configFileFlag}); given.from != "" {
 		in = given
 	}
-	if in.from == "" || in.values[0] == "" {
+	if in.from == "" {
+		return
+	}
+	if in.values[0] == "" {
+		l.problem("%s is empty: name a settings file or leave it out", in.from)
 		return
 	}
 	data, err := os.ReadFile(in.values[0])

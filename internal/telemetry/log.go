@@ -39,15 +39,26 @@ func NewLogger(w io.Writer, config LogConfig) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
 	case LogText, "":
 		if isTerminal(w) {
-			return slog.New(tint.NewTextHandler(w, &tint.Options{
-				Level: level, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "",
-			})), nil
+			return slog.New(terminalHandler(w, level, os.Getenv("NO_COLOR") != "")), nil
 		}
 		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), nil
 	default:
 		return nil, fmt.Errorf("create logger: %w",
 			attune.Errorf(attune.CodeInvalid, "log format %q: use %q or %q", config.Format, LogText, LogJSON))
 	}
+}
+
+func terminalHandler(w io.Writer, level slog.Leveler, plain bool) slog.Handler {
+	return tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain, ReplaceAttr: escapeAttr})
+}
+
+// escapeAttr makes a value safe for a terminal. The handler quotes values, but writes the escape sequences in them as they are.
+func escapeAttr(_ []string, a slog.Attr) slog.Attr {
+	text := a.Value.String()
+	if escaped := attune.EscapeText(text); escaped != text {
+		a.Value = slog.StringValue(escaped)
+	}
+	return a
 }
 
 func isTerminal(w io.Writer) bool {
