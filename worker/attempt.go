@@ -35,7 +35,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	a.decide(true)
 	w.logNotAcked(m, "acknowledge", request.Ack())
 	w.log.Debug("execution starts", attrs(m, "lease_from", granted.from)...)
-	report := w.run(running, a.killed, m)
+	report := w.run(running, a, m)
 	w.renewer.actionEnded(a)
 	w.report(reporting, report)
 	w.renewer.release(a)
@@ -125,11 +125,9 @@ func unanswered(err error) bool {
 }
 
 // run runs the action of a claimed attempt.
-func (w *Worker) run(
-	ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage,
-) attune.ExecutionCompletedMessage {
+func (w *Worker) run(ctx context.Context, a *attempt, m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
 	started := time.Now()
-	o := w.runner.run(ctx, kill, m)
+	o := w.runner.run(ctx, a, m)
 	finished := time.Now()
 	w.log.Info("execution ended",
 		attrs(m, "status", o.status, "reason", o.reason, "detail", o.message, "took", finished.Sub(started))...)

@@ -21,12 +21,16 @@ func commonVariables() []string {
 
 // command is one process to run.
 type command struct {
-	path  string   // the file that is executed
-	args  []string // argv, as the action declares it
-	env   []string // the whole environment
-	dir   string   // the pack's folder
-	stdin []byte
+	path   string   // the file that is executed
+	args   []string // argv, as the action declares it
+	env    []string // the whole environment
+	dir    string   // the pack's folder
+	runDir string   // the run folder
+	stdin  []byte
 }
+
+// runDirVariable returns the variable of the run folder, as "NAME=value".
+func (c command) runDirVariable() string { return runDirName + "=" + c.runDir }
 
 // refusal is the error of an action that cannot be started.
 type refusal struct {
@@ -46,8 +50,8 @@ type commands struct {
 	environ map[string]string
 }
 
-// of returns the command of a request. Its error is a *refusal.
-func (c commands) of(m attune.ExecutionRequestedMessage) (command, error) {
+// of returns the command of a request, with the path of its run folder. Its error is a *refusal.
+func (c commands) of(m attune.ExecutionRequestedMessage, runDir string) (command, error) {
 	if len(m.Command) == 0 || m.Command[0] == "" {
 		return command{}, refuse(attune.ReasonStart, "action %q has no command: give it one in its pack", m.Action)
 	}
@@ -62,11 +66,11 @@ func (c commands) of(m attune.ExecutionRequestedMessage) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
-	env, err := c.environment(m)
+	env, err := c.environment(m, runDir)
 	if err != nil {
 		return command{}, err
 	}
-	return command{path: path, args: m.Command, env: env, dir: dir, stdin: parametersOf(m)}, nil
+	return command{path: path, args: m.Command, env: env, dir: dir, runDir: runDir, stdin: parametersOf(m)}, nil
 }
 
 // parametersOf returns the stdin of the process. Without parameters it is an empty object, so that the process can always
@@ -136,8 +140,9 @@ func (c commands) program(name string) (string, error) {
 }
 
 // environment returns the whole environment of the process, sorted. It skips variables that the worker does not have.
-func (c commands) environment(m attune.ExecutionRequestedMessage) ([]string, error) {
+func (c commands) environment(m attune.ExecutionRequestedMessage, runDir string) ([]string, error) {
 	env := []string{
+		runDirName + "=" + runDir,
 		"ATTUNE_EXECUTION_ID=" + strconv.FormatInt(int64(m.Execution), 10),
 		"ATTUNE_ENFORCEMENT_ID=" + strconv.FormatInt(int64(m.Enforcement), 10),
 		"ATTUNE_ACTION=" + string(m.Action),

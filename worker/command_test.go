@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -153,8 +154,13 @@ func TestWorker_Environment(t *testing.T) {
 	m.Attempt = 2
 	got := b.do(t, m)
 	require.Equal(t, attune.ExecutionSucceeded, got.Status, got.Error)
+	runDir := regexp.MustCompile(`(?m)^ATTUNE_RUN_DIR=(.*)\n`).FindStringSubmatch(got.Stdout)
+	require.Len(t, runDir, 2)
+	require.True(t, filepath.IsAbs(runDir[1]), runDir[1])
+	require.NoDirExists(t, runDir[1])
 	require.Empty(t, cmp.Diff([]string{
 		"ATTUNE_ACTION=demo.act", "ATTUNE_ATTEMPT=2", "ATTUNE_ENFORCEMENT_ID=7", fmt.Sprintf("ATTUNE_EXECUTION_ID=%d", m.Execution),
+		"ATTUNE_RUN_DIR=" + runDir[1],
 		"GITHUB_TOKEN=token", "HOME=/home/user", "LANG=C", "PATH=relative:" + os.Getenv("PATH"), "TZ=Europe/Berlin", "WITH=a=b",
 	}, strings.Split(strings.TrimSpace(got.Stdout), "\n")))
 }

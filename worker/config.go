@@ -41,6 +41,10 @@ type Config struct {
 	Packs map[string]string
 	// Environ is the environment that actions get variables from, as "NAME=value". Default: os.Environ().
 	Environ []string
+	// RunDir is the folder in which the worker creates the run folders of its attempts. At its start, a worker removes what
+	// dead workers have left there. Default: a new temporary folder for each worker, of which nothing removes what a killed
+	// worker leaves.
+	RunDir string
 	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first half and the last half.
 	OutputLimit int
 	// KillGrace is the time from SIGTERM to SIGKILL. After a lost lease, the time is at most 3/16 of the lease: with a lease

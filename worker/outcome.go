@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"os"
 	"syscall"
 	"time"
 
@@ -37,42 +39,60 @@ type outcome struct {
 // runner runs requests and returns their outcomes.
 type runner struct {
 	commands    commands
+	runDirs     *runDirs
+	supervisors *supervisors
+	log         *slog.Logger
 	outputLimit int
 	killGrace   time.Duration
 	outputGrace time.Duration
 }
 
 // run runs one attempt to its end. The end of ctx ends the attempt early, and the cause of ctx selects the outcome. When
-// kill is closed, the rest of the kill grace is dropped.
-func (r runner) run(ctx context.Context, kill <-chan struct{}, m attune.ExecutionRequestedMessage) outcome {
+// the attempt is killed, the rest of the kill grace is dropped.
+func (r runner) run(ctx context.Context, a *attempt, m attune.ExecutionRequestedMessage) outcome {
 	if ctx.Err() != nil {
 		return endedBy(context.Cause(ctx), "before it was started")
 	}
-	command, err := r.commands.of(m)
+	command, err := r.commands.of(m, r.runDirs.path(a.id))
 	if err != nil {
 		return notStarted(err)
 	}
+	if err := os.Mkdir(command.runDir, ownerOnly); err != nil {
+		return notStarted(fmt.Errorf("create the run folder: %w", err))
+	}
+	defer r.removeRunDir(command.runDir)
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(m.Timeout), errTimeout)
 	defer cancel()
-	p, err := startProcess(ctx, command, r.outputLimit)
+	p, err := startProcess(ctx, r.supervisors, command, &a.leash, r.outputLimit)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return endedBy(context.Cause(ctx), "before it could be started")
 	case err != nil:
 		return notStarted(startRefusal(m.Command[0], err))
 	}
-	interrupted, killed := p.wait(ctx, kill, r.killGrace, r.outputGrace)
+	interrupted, killed := p.wait(ctx, a.killed, r.killGrace, r.outputGrace)
 	if !interrupted {
 		return p.withOutput(p.endedByItself())
 	}
+	cause := context.Cause(ctx)
+	if p.overdue && cause == nil {
+		cause = &lostError{why: "the lease was over before the worker renewed it"}
+	}
 	manner := "while it ran"
 	switch {
-	case killed && isClosed(kill):
+	case killed && (isClosed(a.killed) || p.overdue):
 		manner += "; it was killed so that it does not outlive the lease"
 	case killed:
 		manner += fmt.Sprintf("; it did not end within %s of SIGTERM and was killed", r.killGrace)
 	}
-	return p.withOutput(endedBy(context.Cause(ctx), manner))
+	return p.withOutput(endedBy(cause, manner))
+}
+
+// removeRunDir removes the run folder of an attempt whose processes have ended.
+func (r runner) removeRunDir(dir string) {
+	if err := removeFolder(dir); err != nil {
+		r.log.Warn("run folder could not be removed", "folder", dir, "error", err)
+	}
 }
 
 // endedBy returns the outcome of an action that the worker ended. manner says when and how.
@@ -118,17 +138,16 @@ func startRefusal(name string, err error) error {
 
 // endedByItself returns the outcome of a process that the worker did not end.
 func (p *process) endedByItself() outcome {
-	if p.state == nil {
-		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonStart,
-			message: "the exit status of the process is unknown: other code of the worker program collected it"}
-	}
-	if status, ok := p.state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal, message: signalled(status.Signal())}
-	}
-	if p.state.Success() {
+	switch {
+	case p.status == nil:
+		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal,
+			message: "the supervisor of the action was killed, and with it all that the action had started; attune did not do it"}
+	case p.status.Signaled():
+		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal, message: signalled(p.status.Signal())}
+	case p.status.ExitStatus() == 0:
 		return outcome{status: attune.ExecutionSucceeded}
 	}
-	message := fmt.Sprintf("exit code %d", p.state.ExitCode())
+	message := fmt.Sprintf("exit code %d", p.status.ExitStatus())
 	if line := p.stderr.lastLine(maxQuotedLine); line != "" {
 		message += ": " + line
 	}
@@ -145,8 +164,8 @@ func signalled(sig syscall.Signal) string {
 
 // withOutput adds the exit code and the output. A process that was killed by a signal has no exit code.
 func (p *process) withOutput(o outcome) outcome {
-	if p.state != nil && p.state.Exited() {
-		o.exitCode = new(p.state.ExitCode())
+	if p.status != nil && p.status.Exited() {
+		o.exitCode = new(p.status.ExitStatus())
 	}
 	o.result = resultOf(p.stdout)
 	o.stdout, o.stderr = p.stdout.text(), p.stderr.text()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -19,34 +18,32 @@ const (
 	busyPause = 10 * time.Millisecond
 )
 
-// process is a running command and the process group that it leads.
+// process is a running command with everything that it has started.
 type process struct {
 	command
+	*tree
 	ours, theirs [3]*os.File // the worker's and the process's ends of stdin, stdout and stderr
 
 	stdout, stderr *capture
-	leader         *os.Process
-	state          *os.ProcessState // written by reap; nil if the exit status is unknown
 
-	exited  chan struct{} // closed when the leader has ended
 	drained chan struct{} // closed when all output has been copied
 	copying sync.WaitGroup
 }
 
 // startProcess returns as soon as the process exists. After the end of ctx it starts no process. The end of ctx does not
 // end a process that has started.
-func startProcess(ctx context.Context, c command, outputLimit int) (*process, error) {
+func startProcess(
+	ctx context.Context, pool *supervisors, c command, leash *leash, outputLimit int,
+) (*process, error) {
 	p := &process{
 		command: c,
 		stdout:  newCapture(outputLimit), stderr: newCapture(outputLimit),
-		exited: make(chan struct{}), drained: make(chan struct{}),
+		drained: make(chan struct{}),
 	}
 	if err := p.openPipes(); err != nil {
 		return nil, err
 	}
-	started := make(chan error)
-	go p.live(ctx, started)
-	err := <-started
+	err := p.start(ctx, pool, leash)
 	closeAll(p.theirs)
 	if err != nil {
 		closeAll(p.ours)
@@ -78,29 +75,12 @@ func closeAll(files [3]*os.File) {
 	}
 }
 
-// live forks the process and returns when the process has ended.
-//
-// The goroutine keeps its thread for all that time: Linux sends the parent-death signal when the *thread* that forked
-// ends, and the Go runtime may end any thread.
-func (p *process) live(ctx context.Context, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := p.fork(ctx)
-	started <- err
-	if err != nil {
-		return
-	}
-	p.awaitExit()
-	close(p.exited)
-}
-
-func (p *process) fork(ctx context.Context) (err error) {
-	attr := &os.ProcAttr{Dir: p.dir, Env: p.env, Files: p.theirs[:], Sys: processAttributes()}
+func (p *process) start(ctx context.Context, pool *supervisors, leash *leash) (err error) {
 	for range busyTries {
 		if err = ctx.Err(); err != nil {
 			break
 		}
-		p.leader, err = os.StartProcess(p.path, p.args, attr)
+		p.tree, err = pool.start(p.command, p.theirs, leash)
 		if !errors.Is(err, syscall.ETXTBSY) || await(ctx.Done(), busyPause) {
 			break
 		}
@@ -124,11 +104,12 @@ func (p *process) copy() {
 	})
 }
 
-// wait returns when the process has ended and its group was killed. If ctx ends first, wait sends SIGTERM to the group
-// and after killGrace SIGKILL. interrupted reports that ctx ended first; killed reports that SIGTERM was not enough.
+// wait returns when the process and everything that it has started have ended. If ctx ends first, wait sends SIGTERM to
+// all of them and after killGrace SIGKILL. interrupted reports that ctx or the lease ended first; killed reports that
+// SIGTERM was not enough.
 //
-// Children of the leader may write to the output for outputGrace after the leader has ended, or after a SIGTERM for the
-// rest of killGrace. Closing kill ends both times. kill is closed only after ctx or the process has ended.
+// When the leader has ended by itself, its children may write to the output for outputGrace. Then they get SIGTERM, and
+// after killGrace SIGKILL. Closing kill ends all these times. kill is closed only after ctx or the process has ended.
 func (p *process) wait(
 	ctx context.Context, kill <-chan struct{}, killGrace, outputGrace time.Duration,
 ) (interrupted, killed bool) {
@@ -138,42 +119,46 @@ func (p *process) wait(
 		interrupted = !isClosed(p.exited)
 	}
 	if interrupted {
-		killed = p.terminate(kill, killGrace)
+		killed = p.end(kill, killGrace)
 	} else {
 		awaitUnless(kill, p.drained, outputGrace)
+		p.endLeftovers(kill, killGrace)
 	}
 	p.finish(outputGrace)
-	return interrupted, killed
+	return interrupted || p.overdue, killed || p.overdue
 }
 
-// terminate sends SIGTERM to the group and waits until the group ends, grace is over, or kill is closed. It reports
-// whether the leader needed SIGKILL.
-func (p *process) terminate(kill <-chan struct{}, grace time.Duration) (killed bool) {
+// end sends SIGTERM and waits until all processes end, grace is over, or kill is closed. It reports whether the leader
+// needed SIGKILL.
+func (p *process) end(kill <-chan struct{}, grace time.Duration) (killed bool) {
 	deadline := time.Now().Add(grace)
-	p.signal(syscall.SIGTERM)
+	p.terminate()
 	if awaitUnless(kill, p.exited, grace) {
-		awaitUnless(kill, p.drained, time.Until(deadline))
+		awaitUnless(kill, p.quiet(p.drained), time.Until(deadline))
 		return false
 	}
-	p.signal(syscall.SIGKILL)
+	p.kill()
 	<-p.exited
 	return true
 }
 
-// finish kills the rest of the group, reaps the leader and waits for the copying goroutines. It reaps the leader after
-// the kill: as long as the leader is a zombie, no other process or group can have its id.
+// endLeftovers sends SIGTERM to what the leader has left behind, and waits until it ends, grace is over, or kill is closed.
+func (p *process) endLeftovers(kill <-chan struct{}, grace time.Duration) {
+	if p.leftovers() {
+		p.terminate()
+		awaitUnless(kill, p.quiet(p.drained), grace)
+	}
+}
+
+// finish kills what is left and waits for the copying goroutines.
 func (p *process) finish(outputGrace time.Duration) {
-	p.signal(syscall.SIGKILL)
-	p.reap()
-	// Only a process that has left the group can still have the output open.
+	p.kill()
+	p.awaitKilled()
+	// Only a process that was not started by this one can still have the output open.
 	await(p.drained, outputGrace)
 	closeAll(p.ours)
 	p.copying.Wait()
 }
-
-// signal sends sig to the whole group. It ignores the error: the group is empty, or the worker may not signal its
-// members.
-func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.leader.Pid, sig) }
 
 // await reports whether done was closed within d.
 func await(done <-chan struct{}, d time.Duration) bool { return awaitUnless(nil, done, d) }

@@ -1,33 +1,139 @@
 package worker
 
-import "syscall"
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
 
-// processAttributes puts the process into its own group and lets the kernel kill the process when the worker dies.
-func processAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	"github.com/attune-go/attune/worker/supervise"
+)
+
+// adoptOrphans makes the worker the parent of processes whose supervisor was killed, so that it can find and kill them.
+func adoptOrphans() error {
+	if err := supervise.Adopt(); err != nil {
+		return fmt.Errorf("become a subreaper: %w", err)
+	}
+	return nil
 }
 
-// awaitExit blocks until the leader has ended and leaves it as a zombie, which reserves the id of its process group. If
-// the system forbids waitid, awaitExit reaps the leader.
-func (p *process) awaitExit() {
-	const byPid = 1 // P_PID of waitid(2)
-	for {
-		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPid, uintptr(p.leader.Pid), 0,
-			syscall.WEXITED|syscall.WNOWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return
-		case syscall.EINTR:
+// tree is everything that an action has started, under its supervisor.
+type tree struct {
+	pool     *supervisors
+	leader   int    // process id of the action; also the id of its session and of its process group
+	variable string // "NAME=value" in the environment of this attempt's processes only
+
+	mu         sync.Mutex
+	supervisor *supervisor // guarded by mu; nil when every process has ended: it may run another action then
+
+	exited chan struct{} // closed when the leader has ended
+	gone   chan struct{} // closed when every process has ended
+
+	// Written before exited is closed.
+	status  *syscall.WaitStatus // of the leader; nil if it is unknown
+	overdue bool                // the supervisor killed the tree because the lease was over
+}
+
+// start starts the command under a supervisor, which ends it when its leash ends or the worker does. It returns when the
+// kernel has executed the command.
+func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, error) {
+	action := supervise.Action{Path: c.path, Args: c.args, Env: c.env, Dir: c.dir}
+	for range maxIdle + 1 {
+		one, err := s.take()
+		if err != nil {
+			return nil, fmt.Errorf("start %q: %v", c.path, err) //nolint:errorlint // the errno is about another file
+		}
+		end := leash.now()
+		leader, err := one.start(action, files, deadlineOf(end))
+		switch {
+		case err == nil:
+			t := &tree{
+				pool: s, leader: leader, variable: c.runDirVariable(), supervisor: one,
+				exited: make(chan struct{}), gone: make(chan struct{}),
+			}
+			leash.attach(end, t.setDeadline)
+			go t.follow(one)
+			return t, nil
+		case errors.Is(err, errNotSent): // the supervisor was killed while it was idle
+			one.kill()
+		case errors.Is(err, errNoAnswer): // the action may have been started, so it must not be started again
+			one.kill()
+			supervise.KillOrphans(noSession, c.runDirVariable())
+			return nil, fmt.Errorf("start %q: its supervisor was killed", c.path)
 		default:
-			p.reap()
-			return
+			s.put(one)
+			return nil, err
 		}
 	}
+	return nil, fmt.Errorf("start %q: every supervisor was killed before it could start the action", c.path)
 }
 
-// reap collects the exit status of the leader and removes the zombie.
-func (p *process) reap() {
-	if p.state == nil {
-		p.state, _ = p.leader.Wait()
+// noSession is the id of no session.
+const noSession = -1
+
+// deadlineOf returns the time of the supervisor's clock at t.
+func deadlineOf(t time.Time) int64 { return supervise.Now() + int64(time.Until(t)) }
+
+// follow obeys the reports until the tree is gone. If the supervisor ends before that, follow kills what is left.
+func (t *tree) follow(s *supervisor) {
+	gone := false
+	for !gone {
+		report, err := s.next()
+		if err != nil {
+			break
+		}
+		if exit, ok := report.Exited(); ok {
+			t.status, t.overdue = &exit.Status, exit.Overdue
+			gone = exit.Gone
+			if !gone {
+				close(t.exited)
+			}
+		}
+		gone = gone || report.Gone()
+	}
+	t.letGo()
+	if gone {
+		t.pool.put(s)
+	} else {
+		s.kill()
+		supervise.KillOrphans(t.leader, t.variable)
+	}
+	if !isClosed(t.exited) {
+		close(t.exited)
+	}
+	close(t.gone)
+}
+
+// letGo ends the use of the supervisor: no later command may reach the next action.
+func (t *tree) letGo() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.supervisor = nil
+}
+
+func (t *tree) send(c supervise.Command) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.supervisor != nil {
+		t.supervisor.send(c)
 	}
 }
+
+// terminate sends SIGTERM to every process.
+func (t *tree) terminate() { t.send(supervise.Terminate()) }
+
+// kill kills every process. The caller waits with awaitKilled.
+func (t *tree) kill() { t.send(supervise.Kill()) }
+
+// awaitKilled waits until every process has ended, after a kill.
+func (t *tree) awaitKilled() { <-t.gone }
+
+func (t *tree) setDeadline(at time.Time) { t.send(supervise.SetDeadline(deadlineOf(at))) }
+
+// quiet returns the channel that is closed when no process of the tree can write to the output any more.
+func (t *tree) quiet(<-chan struct{}) <-chan struct{} { return t.gone }
+
+// leftovers reports whether processes are left after the leader has ended.
+func (t *tree) leftovers() bool { return !isClosed(t.gone) }

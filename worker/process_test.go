@@ -3,8 +3,8 @@ package worker_test
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -196,15 +196,25 @@ func TestWorker_LeftBehind(t *testing.T) {
 		require.Equal(t, "early\nlate\n", got.Stdout)
 	})
 
-	t.Run("a process that leaves the group survives", func(t *testing.T) {
+	t.Run("a child that ignores SIGTERM is killed after the kill grace", func(t *testing.T) {
 		t.Parallel()
-		b := setup(t, shortOutputGrace).start(t)
-		got := b.do(t, request(b.script(t, `setsid sh -c 'echo $$ > daemon; exec sleep 1000' & while [ ! -s daemon ]; do sleep 0.02; done; echo done`)))
-		pid := b.pid(t, "daemon")
-		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		b := setup(t, shortOutputGrace, func(c *worker.Config) { c.KillGrace = 100 * time.Millisecond }).start(t)
+		got := b.do(t, request(b.script(t, `
+			sh -c 'trap "" TERM; echo $$ > stubborn; while :; do sleep 0.02; done' & while [ ! -s stubborn ]; do sleep 0.02; done`)))
 		require.Equal(t, attune.ExecutionSucceeded, got.Status)
-		require.Equal(t, "done\n", got.Stdout)
-		require.True(t, alive(pid), "out of reach, as documented")
+		requireGone(t, b.pid(t, "stubborn"))
+	})
+
+	t.Run("a child may clean up after SIGTERM", func(t *testing.T) {
+		t.Parallel()
+		if runtime.GOOS != "linux" {
+			t.Skip("outside Linux a child gets SIGKILL when its parent has ended")
+		}
+		b := setup(t, shortOutputGrace).start(t)
+		got := b.do(t, request(b.script(t, `
+			sh -c 'trap "echo cleaned; exit" TERM; echo $$ > pid; while :; do sleep 0.02; done' & while [ ! -s pid ]; do sleep 0.02; done`)))
+		require.Equal(t, attune.ExecutionSucceeded, got.Status)
+		require.Equal(t, "cleaned\n", got.Stdout)
 	})
 }
 

@@ -21,6 +21,7 @@ type attempt struct {
 	end     context.CancelCauseFunc // ends its process, or prevents the start of one
 	kill    func()                  // ends the kill grace of its process; call end first
 	killed  <-chan struct{}         // closed by kill
+	leash   leash                   // ends its process when the worker no longer can
 	decided chan struct{}           // closed when the reply to the claim is known
 	claimed bool                    // whether the claim was granted; written before decided is closed, read after
 }

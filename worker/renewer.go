@@ -119,6 +119,7 @@ func newRenewer(claims Claims, cfg Config, log *slog.Logger) *renewer {
 func (r *renewer) hold(a *attempt, l lease) {
 	r.mu.Lock()
 	t := &trackedLease{attempt: a, lease: l, sentAt: l.from}
+	a.leash.set(l.killBy())
 	r.leases[a.id] = t
 	r.guard(t, time.Now())
 	r.mu.Unlock()
@@ -253,6 +254,7 @@ func (r *renewer) applyReply(sentAt time.Time, attempts []attune.AttemptID, repl
 			r.revoke(t)
 		case renewed.length > 0 && sentAt.After(t.lease.from):
 			t.lease = renewed
+			t.attempt.leash.set(renewed.killBy())
 		}
 	}
 }

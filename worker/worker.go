@@ -74,6 +74,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
 			commands:    commands{packs: folders, environ: cfg.environ()},
+			supervisors: &supervisors{}, log: log,
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},
 		register: newRegister(),
@@ -95,6 +96,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	if !w.started.CompareAndSwap(false, true) {
 		return attune.Errorf(attune.CodeConflict, "worker %q was run before: create another", w.cfg.Name)
 	}
+	if err := w.prepare(ctx); err != nil {
+		return err
+	}
+	defer w.cleanUp()
 	taking, stopTaking := context.WithCancel(ctx)
 	defer stopTaking()
 	running, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -114,6 +119,23 @@ func (w *Worker) Run(ctx context.Context) error {
 		close(idle)
 	}()
 	return errors.Join(err, w.drain(idle, func() { abandon(errStopped) }, giveUp))
+}
+
+// prepare makes the process ready to run actions.
+func (w *Worker) prepare(ctx context.Context) (err error) {
+	if err := adoptOrphans(); err != nil {
+		return err
+	}
+	w.runner.runDirs, err = openRunDirs(ctx, w.cfg.RunDir, w.log)
+	return err
+}
+
+// cleanUp removes what prepare and the runs have left.
+func (w *Worker) cleanUp() {
+	w.runner.supervisors.close()
+	if err := w.runner.runDirs.close(); err != nil {
+		w.log.Warn("run folders could not be removed", "folder", w.runner.runDirs.dir, "error", err)
+	}
 }
 
 // take starts a goroutine for each request, at most one per slot. It returns when ctx ends, or with the error that ends

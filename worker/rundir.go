@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/attune-go/attune"
+)
+
+// runDirName is the environment variable with the run folder of an attempt.
+const runDirName = attune.ReservedEnv + "RUN_DIR"
+
+// ownerOnly is the mode of run folders: actions may keep secrets in them.
+const ownerOnly = 0o700
+
+// runDirs is the folder that holds the run folders of one worker. The lock on the folder says that the worker is alive:
+// the kernel drops it when the worker ends, in whatever way.
+type runDirs struct {
+	dir  string
+	lock *os.File
+}
+
+// openRunDirs creates the folder of a worker inside root, and removes the folders that dead workers have left there. An
+// empty root means a new temporary folder.
+func openRunDirs(ctx context.Context, root string, log *slog.Logger) (*runDirs, error) {
+	if root != "" {
+		if err := os.MkdirAll(root, ownerOnly); err != nil {
+			return nil, fmt.Errorf("create the folder of run folders: %w", err)
+		}
+		guard, err := lockFolder(root, syscall.LOCK_EX) // a new folder must not look like a dead worker's before it is locked
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = guard.Close() }()
+		removeDead(ctx, root, log)
+	}
+	dir, err := os.MkdirTemp(root, "attune-worker-")
+	if err != nil {
+		return nil, fmt.Errorf("create a folder for run folders: %w", err)
+	}
+	lock, err := lockFolder(dir, syscall.LOCK_EX|syscall.LOCK_NB)
+	if err != nil {
+		return nil, err
+	}
+	return &runDirs{dir: dir, lock: lock}, nil
+}
+
+// lockFolder opens and locks a folder. Closing the file ends the lock.
+func lockFolder(dir string, how int) (*os.File, error) {
+	file, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("lock a folder of run folders: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), how); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return file, nil
+}
+
+// removeDead removes the folders of workers that have ended. What cannot be removed stays for the next worker.
+func removeDead(ctx context.Context, root string, log *slog.Logger) {
+	found, _ := filepath.Glob(filepath.Join(root, "attune-worker-*"))
+	for _, dir := range found {
+		lock, err := lockFolder(dir, syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != nil {
+			continue // its worker is alive
+		}
+		err = removeFolder(dir)
+		_ = lock.Close()
+		if err != nil {
+			log.WarnContext(ctx, "run folders of a worker that has ended could not be removed", "folder", dir, "error", err)
+			continue
+		}
+		log.InfoContext(ctx, "run folders of a worker that has ended were removed", "folder", dir)
+	}
+}
+
+// path returns the run folder of an attempt. The folder may not exist.
+func (d *runDirs) path(id attune.AttemptID) string {
+	return filepath.Join(d.dir, fmt.Sprintf("%d-%d", id.Execution, id.Attempt))
+}
+
+// close removes the folder of the worker.
+func (d *runDirs) close() error {
+	defer func() { _ = d.lock.Close() }()
+	return removeFolder(d.dir)
+}
+
+// removeFolder removes a folder with its content, also folders in it that their owner may not write to.
+func removeFolder(dir string) error {
+	if os.RemoveAll(dir) == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() || errors.Is(err, fs.ErrPermission) {
+			_ = os.Chmod(path, ownerOnly) //nolint:gosec // a folder needs the right to enter it
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}

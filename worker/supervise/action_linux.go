@@ -1,0 +1,61 @@
+package supervise
+
+import (
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Action is a program to run.
+type Action struct {
+	Path string   // the file that is executed
+	Args []string // argv
+	Env  []string // the whole environment, as "NAME=value"
+	Dir  string
+}
+
+// Run returns the commands that run an action under a lease that ends at deadline, a time of [Now]. The last command
+// carries three file descriptors, which become the action's stdin, stdout and stderr. Its error is EINVAL for a text with
+// a zero byte.
+func (a Action) Run(deadline int64) ([]Command, error) {
+	texts := append([]string{a.Dir, a.Path, strconv.Itoa(len(a.Args))}, a.Args...)
+	var all []byte
+	for _, text := range append(texts, a.Env...) {
+		if strings.IndexByte(text, 0) >= 0 {
+			return nil, syscall.EINVAL
+		}
+		all = append(append(all, text...), 0)
+	}
+	var commands []Command
+	for len(all) > 0 {
+		n := min(len(all), chunkSize-1)
+		commands = append(commands, append(Command{kindChunk}, all[:n]...))
+		all = all[n:]
+	}
+	return append(commands, newCommand(kindRun, deadline)), nil
+}
+
+// parseAction is the reverse of Run.
+func parseAction(text []byte) (Action, bool) {
+	const fixed = 3
+	texts := splitZero(text)
+	if len(texts) < fixed {
+		return Action{}, false
+	}
+	n, err := strconv.Atoi(texts[2])
+	if err != nil || n < 1 || n > len(texts)-fixed {
+		return Action{}, false
+	}
+	return Action{Dir: texts[0], Path: texts[1], Args: texts[fixed : fixed+n], Env: texts[fixed+n:]}, true
+}
+
+// start starts the action in a session of its own, with stdin, stdout and stderr. The kernel kills the action when the
+// calling thread ends.
+func (a Action) start(files []int) (pid int, err error) {
+	attr := &syscall.ProcAttr{Dir: a.Dir, Env: a.Env, Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}}
+	for _, fd := range files {
+		attr.Files = append(attr.Files, uintptr(fd))
+	}
+	pid, _, err = syscall.StartProcess(a.Path, a.Args, attr)
+	return pid, err
+}

@@ -1,0 +1,54 @@
+package supervise
+
+import "syscall"
+
+// readFile returns the beginning of a file, as much as one read puts into buffer. It returns nil when the file cannot be
+// read.
+func readFile(path string, buffer []byte) []byte {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	return buffer[:read(fd, buffer)]
+}
+
+// readAll returns the content of a file, or nil when the file cannot be read.
+func readAll(path string) []byte {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	all, buffer := []byte(nil), make([]byte, 4<<10)
+	for {
+		n := read(fd, buffer)
+		if n == 0 {
+			return all
+		}
+		all = append(all, buffer[:n]...)
+	}
+}
+
+// read reads once. It returns 0 at the end of the file and after an error.
+func read(fd int, buffer []byte) int {
+	for {
+		n, err := syscall.Read(fd, buffer)
+		if err != syscall.EINTR { //nolint:errorlint // package errors would be initialised first
+			return max(n, 0)
+		}
+	}
+}
+
+// splitZero returns the texts that end with a zero byte.
+func splitZero(text []byte) []string {
+	var all []string
+	start := 0
+	for i, b := range text {
+		if b == 0 {
+			all = append(all, string(text[start:i]))
+			start = i + 1
+		}
+	}
+	return all
+}

@@ -1,0 +1,159 @@
+package supervise
+
+import (
+	"sync/atomic"
+	"syscall"
+)
+
+// supervisor is the process of this package. It runs one action after the other. The goroutine of guard obeys the worker
+// and the deadline. The main goroutine starts an action, waits for the ends of processes, and reports them; it keeps the
+// main thread, to which the action's parent-death signal is bound.
+type supervisor struct {
+	timer   int // fires when the deadline of the lease has passed
+	tree    Tree
+	runs    chan order
+	spec    []byte // the chunks of the next action
+	busy    atomic.Bool
+	overdue atomic.Bool
+}
+
+// order is an action to run.
+type order struct {
+	Action
+	files []int // stdin, stdout and stderr
+}
+
+// run returns when the worker has ended and no action is left. It returns the exit code of the supervisor, which nothing
+// reads: the reports tell the worker all that it needs.
+func run() int {
+	syscall.CloseOnExec(ControlFD)
+	timer, err := newTimer()
+	if err == nil {
+		err = Adopt()
+	}
+	if err != nil {
+		return 1
+	}
+	s := &supervisor{timer: timer, tree: Tree{Root: syscall.Getpid()}, runs: make(chan order)}
+	restore := ignoreSignals()
+	go s.guard()
+	for next := range s.runs {
+		s.carryOut(next, restore)
+	}
+	return 0
+}
+
+// carryOut runs an action and returns when everything that it has started is gone.
+func (s *supervisor) carryOut(next order, restore func()) {
+	restore() // the action would inherit that signals are ignored
+	pid, err := next.start(next.files)
+	ignoreSignals()
+	for _, fd := range next.files {
+		_ = syscall.Close(fd) // the worker sees the end of the output when the action closes it
+	}
+	if err != nil {
+		errno, _ := err.(syscall.Errno) //nolint:errorlint // package errors would be initialised first
+		s.busy.Store(false)
+		send(newMessage(kindNotStarted, int64(errno)))
+		return
+	}
+	send(newMessage(kindStarted, int64(pid)))
+	s.reap(pid)
+}
+
+// reap waits until the tree is gone. It reports the end of the action's first process, and the end of the tree.
+func (s *supervisor) reap(leader int) {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, waitAll, nil)
+		switch {
+		case err == syscall.EINTR: //nolint:errorlint // package errors would be initialised first
+		case err != nil: // ECHILD: no child is left, so the tree is gone
+			s.busy.Store(false)
+			send(newMessage(kindGone, 0))
+			return
+		case pid == leader:
+			leader = 0 // a later process may have the same id
+			gone := s.reapEnded()
+			s.busy.Store(!gone)
+			send(Exit{Status: status, Overdue: s.overdue.Load(), Gone: gone}.report())
+			if gone {
+				return
+			}
+		}
+	}
+}
+
+// reapEnded reaps the children that have ended and reports whether no child is left.
+func (s *supervisor) reapEnded() bool {
+	for {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG|waitAll, nil)
+		switch {
+		case err == syscall.EINTR: //nolint:errorlint // package errors would be initialised first
+		case err != nil:
+			return true
+		case pid == 0:
+			return false
+		}
+	}
+}
+
+// guard obeys the worker's commands. It kills the tree when the deadline has passed or the worker has ended. It returns
+// after the end of the worker.
+func (s *supervisor) guard() {
+	defer close(s.runs)
+	for {
+		control, timer := pollTwo(ControlFD, s.timer)
+		if timer && s.busy.Load() {
+			s.overdue.Store(true)
+			s.tree.Kill()
+		}
+		if timer {
+			_ = setTimer(s.timer, never)
+		}
+		if control && !s.obey() {
+			s.tree.Kill()
+			return
+		}
+	}
+}
+
+// obey reads one command and obeys it. It returns false when the worker has ended.
+func (s *supervisor) obey() bool {
+	buffer := make([]byte, chunkSize)
+	n, files, err := receive(buffer)
+	if err == syscall.EINTR || err == syscall.EAGAIN { //nolint:errorlint // package errors would be initialised first
+		return true
+	}
+	if err != nil || n == 0 {
+		return false
+	}
+	if buffer[0] == kindChunk {
+		s.spec = append(s.spec, buffer[1:n]...)
+		return true
+	}
+	s.obeyMessage(message(buffer[:ReportSize]), files)
+	return true
+}
+
+func (s *supervisor) obeyMessage(m message, files []int) {
+	switch m[0] {
+	case kindRun:
+		action, ok := parseAction(s.spec)
+		s.spec = nil
+		if !ok || len(files) != 3 {
+			send(newMessage(kindNotStarted, int64(syscall.EBADMSG)))
+			return
+		}
+		s.overdue.Store(false)
+		s.busy.Store(true)
+		_ = setTimer(s.timer, m.value())
+		s.runs <- order{action, files}
+	case kindDeadline:
+		_ = setTimer(s.timer, m.value())
+	case kindTerminate:
+		s.tree.Signal(syscall.SIGTERM)
+	case kindKill:
+		s.tree.Kill()
+	}
+}

@@ -1,0 +1,107 @@
+package supervise
+
+import (
+	"math"
+	"syscall"
+	"unsafe"
+)
+
+// Constants of the kernel that package syscall does not have.
+const (
+	clockBoottime       = 7
+	prSetChildSubreaper = 36
+	timerAbsolute       = 1 // TFD_TIMER_ABSTIME
+	pollIn              = 1
+	waitAll             = 0x40000000 // __WALL: also children that send no SIGCHLD
+	sysPidfdOpen        = 434
+	sysPidfdSendSignal  = 424
+)
+
+// never is a deadline that does not pass.
+const never = math.MaxInt64
+
+// Now returns the time of the clock that deadlines use: nanoseconds since the machine has started, time in suspension
+// included. All processes of a machine read the same clock, and it cannot be set.
+func Now() int64 {
+	var now syscall.Timespec
+	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockBoottime, uintptr(unsafe.Pointer(&now)), 0)
+	return now.Nano()
+}
+
+// Adopt makes the process a subreaper: a process below it whose parent ends becomes its child.
+func Adopt() error {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0, 0, 0, 0)
+	return orNil(errno)
+}
+
+// orNil returns nil for 0, which is no error.
+func orNil(errno syscall.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	return errno
+}
+
+// newTimer returns a file descriptor that is readable when the deadline of [setTimer] has passed.
+func newTimer() (int, error) {
+	fd, _, errno := syscall.Syscall(syscall.SYS_TIMERFD_CREATE, clockBoottime, syscall.O_CLOEXEC, 0)
+	return int(fd), orNil(errno)
+}
+
+func setTimer(fd int, deadline int64) error {
+	// interval and value; a value of 0 would stop the timer
+	times := [2]syscall.Timespec{{}, syscall.NsecToTimespec(max(deadline, 1))}
+	_, _, errno := syscall.Syscall6(syscall.SYS_TIMERFD_SETTIME, uintptr(fd), timerAbsolute, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	return orNil(errno)
+}
+
+// pollFD is struct pollfd.
+type pollFD struct {
+	fd       int32
+	events   int16
+	returned int16
+}
+
+// pollTwo waits until at least one of two file descriptors is readable or closed by the other side.
+func pollTwo(a, b int) (aReady, bReady bool) {
+	fds := [2]pollFD{{fd: int32(a), events: pollIn}, {fd: int32(b), events: pollIn}}
+	poll(fds[:], nil)
+	return fds[0].returned != 0, fds[1].returned != 0
+}
+
+// pause waits for d nanoseconds.
+func pause(d int64) {
+	limit := syscall.NsecToTimespec(d)
+	poll(nil, &limit)
+}
+
+func poll(fds []pollFD, limit *syscall.Timespec) {
+	_, _, _ = syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))), uintptr(len(fds)),
+		uintptr(unsafe.Pointer(limit)), 0, 0, 0)
+}
+
+// send sends a report. It ignores the error: the worker has ended, and guard notices that.
+func send(m message) {
+	for {
+		err := syscall.Sendto(ControlFD, m[:], syscall.MSG_NOSIGNAL, nil)
+		if err != syscall.EINTR { //nolint:errorlint // package errors would be initialised first
+			return
+		}
+	}
+}
+
+// receive receives one message and the file descriptors that it carries.
+func receive(buffer []byte) (n int, files []int, err error) {
+	const most = 3
+	oob := make([]byte, syscall.CmsgSpace(4*most))
+	n, oobn, _, _, err := syscall.Recvmsg(ControlFD, buffer, oob, syscall.MSG_CMSG_CLOEXEC)
+	if err != nil || oobn == 0 {
+		return n, nil, err
+	}
+	messages, err := syscall.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		return n, nil, err
+	}
+	files, err = syscall.ParseUnixRights(&messages[0])
+	return n, files, err
+}

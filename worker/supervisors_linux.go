@@ -1,0 +1,200 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/attune-go/attune/worker/supervise"
+)
+
+// maxIdle is how many supervisors a worker keeps for later attempts. Each has a few megabytes of memory.
+const maxIdle = 32
+
+// startWait bounds the wait for the report that an action was started. A supervisor that is alive needs milliseconds.
+const startWait = time.Minute
+
+// supervisors are the supervisor processes of a worker that run no action. A supervisor runs one attempt after the other,
+// because the start of a process is the most expensive part of a run.
+type supervisors struct {
+	mu     sync.Mutex
+	idle   []*supervisor // guarded by mu; the last one ran last
+	closed bool          // guarded by mu: the worker has ended
+}
+
+// take returns an idle supervisor, or a new one.
+func (s *supervisors) take() (*supervisor, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last := len(s.idle) - 1; last >= 0 {
+		taken := s.idle[last]
+		s.idle = s.idle[:last]
+		return taken, nil
+	}
+	return newSupervisor()
+}
+
+// put returns a supervisor whose attempt has ended.
+func (s *supervisors) put(one *supervisor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.idle) == maxIdle {
+		one.close()
+		return
+	}
+	s.idle = append(s.idle, one)
+}
+
+// close ends the idle supervisors. Later ones end when they are put back.
+func (s *supervisors) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for _, one := range s.idle {
+		one.close()
+	}
+	s.idle = nil
+}
+
+// supervisor is a supervisor process. One goroutine uses it at a time.
+type supervisor struct {
+	process *os.Process
+	control *os.File // the worker's end of the control socket
+}
+
+func newSupervisor() (*supervisor, error) {
+	control, theirs, err := controlSocket()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = theirs.Close() }()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		_ = control.Close()
+		return nil, fmt.Errorf("start a supervisor: %w", err)
+	}
+	defer func() { _ = null.Close() }()
+	// The supervisor has a process group of its own, so that Ctrl-C in a terminal reaches only the worker. It gets no
+	// environment, which may hold secrets. If an action has stopped it (SIGSTOP), the death of the worker continues it, so
+	// that it can kill the action. The end of a thread of the worker sends this signal too, without effect.
+	process, err := os.StartProcess(supervise.Program, []string{supervise.Name}, &os.ProcAttr{
+		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null, theirs}, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT},
+	})
+	if err != nil {
+		_ = control.Close()
+		return nil, fmt.Errorf("start a supervisor: %w", err)
+	}
+	return &supervisor{process: process, control: control}, nil
+}
+
+// controlSocket returns the worker's end and the supervisor's end of a socket that keeps the bounds of messages.
+func controlSocket() (ours, theirs *os.File, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = syscall.SetNonblock(fds[0], true)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open a supervisor's socket: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "supervisor"), os.NewFile(uintptr(fds[1]), "worker"), nil
+}
+
+// close ends the supervisor, which kills what is left of its tree, and waits for its end.
+func (s *supervisor) close() {
+	_ = s.control.Close()
+	_ = s.process.Signal(syscall.SIGCONT)
+	_, _ = s.process.Wait()
+}
+
+// kill ends the supervisor at once. Its tree becomes the worker's.
+func (s *supervisor) kill() {
+	_ = s.process.Kill()
+	s.close()
+}
+
+// The errors of a supervisor that was killed, before and after the worker has sent an action.
+var (
+	errNotSent  = errors.New("the supervisor has ended")
+	errNoAnswer = errors.New("the supervisor does not answer")
+)
+
+// start starts the action and returns its process id. An error that is neither errNotSent nor errNoAnswer is the kernel's,
+// about the action.
+func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline int64) (pid int, err error) {
+	commands, err := action.Run(deadline)
+	if err != nil {
+		return 0, &os.PathError{Op: "fork/exec", Path: action.Path, Err: err}
+	}
+	_ = s.process.Signal(syscall.SIGCONT) // an earlier action may have stopped it
+	_ = s.control.SetDeadline(time.Now().Add(startWait))
+	for i, command := range commands {
+		var rights []byte
+		if i == len(commands)-1 {
+			rights = syscall.UnixRights(descriptors(files)...)
+		}
+		if err := s.write(command, rights); err != nil {
+			return 0, errors.Join(errNotSent, err)
+		}
+	}
+	report, err := s.next()
+	_ = s.control.SetDeadline(time.Time{})
+	switch {
+	case errors.Is(err, syscall.ECONNRESET): // it ended before it received the last command
+		return 0, errors.Join(errNotSent, err)
+	case err != nil:
+		return 0, errors.Join(errNoAnswer, err)
+	}
+	if errno, ok := report.NotStarted(); ok {
+		return 0, &os.PathError{Op: "fork/exec", Path: action.Path, Err: errno}
+	}
+	pid, _ = report.Started()
+	return pid, nil
+}
+
+func descriptors(files [3]*os.File) []int {
+	var fds []int
+	for _, file := range files {
+		fds = append(fds, int(file.Fd()))
+	}
+	return fds
+}
+
+// write sends a command with file descriptors. It waits until there is room in the socket.
+func (s *supervisor) write(c supervise.Command, rights []byte) error {
+	raw, err := s.control.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(fd uintptr) bool {
+		sent = syscall.Sendmsg(int(fd), c, rights, nil, syscall.MSG_NOSIGNAL)
+		return !errors.Is(sent, syscall.EAGAIN)
+	})
+	return errors.Join(err, sent)
+}
+
+// send sends a command. It does not block: when the socket is full, because the supervisor was stopped, the command is
+// dropped. A lost deadline leaves an earlier one. The supervisor is continued first, in case the action has stopped it.
+func (s *supervisor) send(c supervise.Command) {
+	_ = s.process.Signal(syscall.SIGCONT)
+	raw, err := s.control.SyscallConn()
+	if err != nil {
+		return
+	}
+	// An error means that the supervisor has ended, and the reader of its reports notices that.
+	_ = raw.Control(func(fd uintptr) { _ = syscall.Sendto(int(fd), c, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, nil) })
+}
+
+// next returns the next report. Any error means that the supervisor has ended.
+func (s *supervisor) next() (supervise.Report, error) {
+	var report supervise.Report
+	n, err := s.control.Read(report[:])
+	if err == nil && n != len(report) {
+		err = io.ErrUnexpectedEOF
+	}
+	return report, err
+}

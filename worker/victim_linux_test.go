@@ -1,0 +1,101 @@
+package worker_test
+
+import (
+	"context"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/worker"
+)
+
+// The variables that make the test program a worker that runs the scripts of a folder, under a lease that is not renewed.
+const (
+	victimEnv = "WORKER_TEST_VICTIM"
+	leaseEnv  = "WORKER_TEST_LEASE"
+)
+
+// runVictim makes the program a worker if the variables say so.
+func runVictim() (isVictim bool) {
+	dir := os.Getenv(victimEnv)
+	if dir == "" {
+		return false
+	}
+	lease, err := time.ParseDuration(os.Getenv(leaseEnv))
+	if err != nil {
+		panic(err)
+	}
+	queue := &requests{queue: make(chan worker.Request, 100)}
+	scripts, _ := filepath.Glob(filepath.Join(dir, "*.sh"))
+	for _, script := range scripts {
+		queue.push(request("./" + filepath.Base(script)))
+	}
+	grants := &claims{
+		answer: func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+			reply := granted(q)
+			reply.Lease = attune.Duration(lease)
+			return reply, nil
+		},
+		renew: func(ctx context.Context, _ attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
+			<-ctx.Done()
+			return attune.ExecutionRenewReply{}, ctx.Err()
+		},
+	}
+	w, err := worker.New(worker.Config{Name: "victim", Slots: 100, Packs: map[string]string{"demo": dir}}, queue, grants,
+		&reports{published: make(chan attune.ExecutionCompletedMessage, 100)}, discard())
+	if err != nil {
+		panic(err)
+	}
+	begun := strconv.FormatInt(time.Now().UnixNano(), 10) // before every claim
+	if err := os.WriteFile(filepath.Join(dir, "claimed"), []byte(begun+"\n"), 0o644); err != nil {
+		panic(err)
+	}
+	_ = w.Run(context.Background())
+	return true
+}
+
+// victim is a worker in another process.
+type victim struct {
+	*bundle
+	cmd *exec.Cmd
+}
+
+// startVictim starts a worker that runs every escape but the excepted ones, and returns when all of them run.
+func startVictim(t *testing.T, lease time.Duration, except ...string) *victim {
+	t.Helper()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	v := &victim{bundle: &bundle{dir: t.TempDir()}, cmd: exec.Command(program)}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(escapes())), func(name string) bool { return slices.Contains(except, name) })
+	for _, name := range names {
+		escape(t, v.bundle, name, forEver)
+	}
+	v.cmd.Env = append(os.Environ(), victimEnv+"="+v.dir, leaseEnv+"="+lease.String(), "TMPDIR="+t.TempDir())
+	require.NoError(t, v.cmd.Start())
+	t.Cleanup(func() {
+		_ = v.cmd.Process.Kill()
+		_ = v.cmd.Wait()
+	})
+	for _, name := range names {
+		v.read(t, "up-"+name)
+	}
+	require.GreaterOrEqual(t, len(runningIn(v.dir)), 2*len(names))
+	return v
+}
+
+// claimed returns a time before the worker sent its first claim.
+func (v *victim) claimed(t *testing.T) time.Time {
+	t.Helper()
+	nanoseconds, err := strconv.ParseInt(strings.TrimSpace(v.read(t, "claimed")), 10, 64)
+	require.NoError(t, err)
+	return time.Unix(0, nanoseconds)
+}
