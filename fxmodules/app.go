@@ -29,7 +29,7 @@ type Version string
 func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	options := []fx.Option{
 		fx.Supply(cfg, version, log),
-		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{}.StopTime() + stopMargin),
+		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{StopGrace: cfg.StopGrace}.StopTime() + stopMargin),
 		fx.Provide(supervisor.New, newLoops),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}

@@ -30,6 +30,10 @@ type runDirs struct {
 // empty root means a new temporary folder.
 func openRunDirs(ctx context.Context, root string, log *slog.Logger) (*runDirs, error) {
 	if root != "" {
+		var err error
+		if root, err = filepath.Abs(root); err != nil { // actions run in other folders
+			return nil, fmt.Errorf("find the folder of run folders: %w", err)
+		}
 		if err := os.MkdirAll(root, ownerOnly); err != nil {
 			return nil, fmt.Errorf("create the folder of run folders: %w", err)
 		}

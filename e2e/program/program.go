@@ -124,6 +124,16 @@ func (p *Process) read(running chan<- struct{}) {
 // PID returns the id of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
+// Ended reports whether the process has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Output returns the log of the process so far.
 func (p *Process) Output() string {
 	p.mu.Lock()

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -29,12 +26,11 @@ const (
 // usageError is an error of the command line or the settings. Main returns exitUsage for it.
 type usageError struct{ error }
 
-// Main runs the command line and returns the exit code of the process. The first SIGINT or SIGTERM stops the command in an
-// orderly way; a second one kills the process.
+// Main runs the command line and returns the exit code of the process. The first SIGINT, SIGTERM or SIGHUP stops the command
+// in an orderly way; another SIGINT or SIGTERM ends the process at once.
 func Main(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	stdout, stderr = printer{stdout}, printer{stderr}
 	root := newRoot()

@@ -18,6 +18,7 @@ type Config struct {
 	WorkerPool  string        // worker pool from which the worker takes executions
 	WorkerSlots int           // executions that the worker runs at once
 	WorkerName  string        // unique among running workers
+	StopGrace   time.Duration // how long a stopping worker lets executions run
 	DataDir     string        // folder for attune's own files
 	LogLevel    slog.Level
 	LogFormat   string // "text" or "json"

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
@@ -51,6 +52,7 @@ func TestLoadDefaults(t *testing.T) {
 	require.Equal(t, config.Roles(), c.Roles)
 	require.Equal(t, "default", c.WorkerPool)
 	require.Equal(t, 10, c.WorkerSlots)
+	require.Equal(t, 30*time.Second, c.StopGrace)
 	require.Equal(t, ".attune", c.DataDir)
 	require.Equal(t, slog.LevelInfo, c.LogLevel)
 	require.Equal(t, "text", c.LogFormat)

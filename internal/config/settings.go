@@ -37,6 +37,7 @@ const (
 // settings returns the table. Its rows fill c.
 func settings(c *Config) []setting {
 	lease := between[time.Duration]{10 * time.Second, time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 2m"}
+	stopGrace := between[time.Duration]{time.Second, 24 * time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 10m"}
 	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
 	return append([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: single(&c.PostgresURL, serviceURL("postgres", "postgresql")),
@@ -64,6 +65,9 @@ func settings(c *Config) []setting {
 			doc: "executions that the worker runs at once, " + slots.String()},
 		{name: "worker.name", defaultText: hostAndProcess(), set: single(&c.WorkerName, workerName),
 			doc: "name of the worker, unique among running workers; the default is the host's name and the process id"},
+		{name: "worker.stop_grace", alias: "stop.grace", defaultText: "30s", set: single(&c.StopGrace, stopGrace.read),
+			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
+				"; then it ends them, and policies with max_attempts above 1 retry them"},
 		{name: "data_dir", defaultText: ".attune", set: single(&c.DataDir, anyText),
 			doc: "folder for attune's own files; created when missing"},
 		{name: "log.level", defaultText: "info", set: single(&c.LogLevel, logLevel),

@@ -1,0 +1,199 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+)
+
+// spreadingStep starts processes that leave its process group and its session, and waits until it may end. It does not end
+// what it has started.
+const spreadingStep = `#!/bin/sh
+cat > /dev/null
+setsid sleep 1000 &
+(setsid sh -c 'trap "" TERM; (nohup sleep 1000 >/dev/null 2>&1 &); while :; do sleep 0.1; done' &)
+echo "+$ATTUNE_EXECUTION_ID.$ATTUNE_ATTEMPT" >> "$E2E_LOG"
+while [ ! -e "$E2E_LOG.go" ]; do sleep 0.05; done
+echo "-$ATTUNE_EXECUTION_ID.$ATTUNE_ATTEMPT" >> "$E2E_LOG"
+`
+
+// TestTrees_OneExecutionAtATime kills worker after worker while a queue of limit 1 runs actions with processes that are
+// hard to find. It asks the kernel all the time which executions have a process: there is never more than one, also when
+// the next worker starts at once.
+func TestTrees_OneExecutionAtATime(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("outside Linux a killed worker leaves its processes")
+	}
+	kills := size(2, 200)
+	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1), "bin/step": spreadingStep})
+	c.start("--roles=api,orchestrator,bridge", "--lease=10s")
+	w := c.watchExecutions()
+	for n := range kills + 1 {
+		c.run("e2e.step", map[string]any{"n": n})
+	}
+	for n := range kills {
+		doomed := c.start("--roles=worker")
+		c.eventually("the next one runs", func() bool { return len(c.written()) == n+1 })
+		require.NotEmpty(t, c.executionsInKernel())
+		doomed.kill()
+	}
+	c.start("--roles=worker")
+	c.eventually("the last one runs", func() bool { return len(c.written()) == kills+1 })
+	c.releaseSteps()
+	c.finish("e2e.step", kills+1, 1)
+	require.Empty(t, c.executionsInKernel(), "the last execution has left nothing behind")
+	most, seen := w.stop()
+	require.Len(t, most, 1, "executions with processes at one time: %v", most)
+	require.Equal(t, kills+1, seen)
+	measured(t, "%d workers killed, never more than %d execution with a process", kills, len(most))
+	code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
+	require.Zero(t, code, output)
+}
+
+// executionsInKernel lists the attempts of which a process runs, as "execution.attempt", by the environment of every
+// process of the machine.
+func (c *cluster) executionsInKernel() []string {
+	var found []string
+	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range environments {
+		text, _ := os.ReadFile(path) // a zombie has no environment
+		variables := strings.Split(string(text), "\x00")
+		if !slices.Contains(variables, "E2E_LOG="+c.log) {
+			continue
+		}
+		value := func(name string) string {
+			for _, variable := range variables {
+				if v, ok := strings.CutPrefix(variable, name+"="); ok {
+					return v
+				}
+			}
+			return ""
+		}
+		if id := value("ATTUNE_EXECUTION_ID"); id != "" {
+			found = append(found, id+"."+value("ATTUNE_ATTEMPT"))
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// watch asks the kernel for running executions until it is stopped.
+type watch struct {
+	stopped chan struct{}
+	running sync.WaitGroup
+	most    []string        // the most executions at one time
+	seen    map[string]bool // all executions
+}
+
+func (c *cluster) watchExecutions() *watch {
+	w := &watch{stopped: make(chan struct{}), seen: map[string]bool{}}
+	w.running.Go(func() {
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			now := c.executionsInKernel()
+			if len(now) > len(w.most) {
+				w.most = now
+			}
+			for _, execution := range now {
+				w.seen[execution] = true
+			}
+			select {
+			case <-ticker.C:
+			case <-w.stopped:
+				return
+			}
+		}
+	})
+	c.t.Cleanup(func() { w.stop() })
+	return w
+}
+
+// stop returns the most executions that had a process at one time, and how many there were altogether.
+func (w *watch) stop() (most []string, seen int) {
+	select {
+	case <-w.stopped:
+	default:
+		close(w.stopped)
+	}
+	w.running.Wait()
+	return w.most, len(w.seen)
+}
+
+// TestWorkerStops tells a worker to stop while it runs an action.
+func TestWorkerStops(t *testing.T) {
+	t.Parallel()
+	newStopping := func(t *testing.T) *cluster {
+		t.Helper()
+		c := newCluster(t, map[string]string{
+			"actions/step.yaml": stepAction(1) + "  max_attempts: 2\n  retry_delay: 0s\n", "bin/step": spreadingStep,
+		})
+		c.start("--roles=api,orchestrator,bridge", shortLease)
+		return c
+	}
+
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(fmt.Sprintf("after the stop grace, a worker that got signal %d gives its attempt back for a retry", sig), func(t *testing.T) {
+			t.Parallel()
+			c := newStopping(t)
+			stopping := c.start("--roles=worker", "--stop-grace=1s")
+			id := c.run("e2e.step", map[string]any{"n": 0})
+			c.eventually("it runs", func() bool { return len(c.written()) == 1 })
+			require.NoError(t, syscall.Kill(stopping.PID(), sig))
+			c.eventually("the worker has stopped", stopping.Ended)
+			require.Empty(t, c.executionsInKernel())
+			c.eventually("the attempt was given back", func() bool { return c.executionOf(id).Attempt == 2 })
+			ended := c.endedAttempts(id)
+			require.Len(t, ended, 1)
+			require.Equal(t, attune.ExecutionAbandoned, ended[0].Status)
+			require.Equal(t, attune.ReasonWorkerStopped, ended[0].Reason)
+
+			c.releaseSteps()
+			c.start("--roles=worker")
+			c.finish("e2e.step", 1, 1)
+			require.Equal(t, attune.ExecutionSucceeded, c.executionOf(id).Status)
+		})
+	}
+
+	t.Run("a second signal ends a worker at once, with its processes", func(t *testing.T) {
+		t.Parallel()
+		c := newStopping(t)
+		stopping := c.start("--roles=worker", "--stop-grace=24h")
+		id := c.run("e2e.step", map[string]any{"n": 0})
+		c.eventually("it runs", func() bool { return len(c.written()) == 1 })
+		require.NoError(t, syscall.Kill(stopping.PID(), syscall.SIGINT))
+		c.eventually("the worker waits", func() bool { return strings.Contains(stopping.Output(), "worker stopping") })
+		require.NoError(t, syscall.Kill(stopping.PID(), syscall.SIGINT))
+		c.eventually("the worker has ended", stopping.Ended)
+		c.eventually("no process is left", func() bool { return len(c.executionsInKernel()) == 0 })
+
+		c.releaseSteps()
+		c.start("--roles=worker")
+		c.finish("e2e.step", 1, 1)
+		execution := c.executionOf(id)
+		require.Equal(t, attune.ExecutionSucceeded, execution.Status, "%+v", execution)
+		require.Equal(t, 2, execution.Attempt)
+	})
+}
+
+// endedAttempts returns the attempts of an enforcement's execution that were retried.
+func (c *cluster) endedAttempts(id attune.EnforcementID) []attune.ExecutionAttempt {
+	c.t.Helper()
+	var details struct {
+		Attempts []attune.ExecutionAttempt `json:"attempts"`
+	}
+	require.NoError(c.t, c.Get(c.t.Context(), fmt.Sprintf("/executions/%d", c.executionOf(id).ID), nil, &details))
+	return details.Attempts
+}
