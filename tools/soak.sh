@@ -18,6 +18,8 @@ proofs() {
 		text         ./e2e       0      -run ^TestText_
 		installation ./e2e       0      -run ^TestInstallation_ -count=3
 		kills        ./e2e       0      -run ^Test(OrchestratorKilled|BridgeKilled|WorkerKilled|WorkerCutOff|LeaseIsRenewed) -count=3
+		trees        ./e2e       0      -run ^TestTrees_OneExecutionAtATime$
+		escapes      ./worker    0      -run ^TestTrees_ -count=10
 		oracle       ./semaphore 100000 -run ^TestState_
 		policy       ./policy    100000
 		proof        ./proof     10000

@@ -91,7 +91,7 @@ func supervisorTime() time.Duration {
 	tasks, _ := os.ReadDir("/proc/self/task")
 	for _, task := range tasks {
 		children, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
-		for _, child := range strings.Fields(string(children)) {
+		for child := range strings.FieldsSeq(string(children)) {
 			stat, _ := os.ReadFile("/proc/" + child + "/stat")
 			fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 			for i := 11; i <= 14 && i < len(fields); i++ {

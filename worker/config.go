@@ -20,7 +20,7 @@ const (
 	DefaultReportGrace  = 10 * time.Second
 	DefaultClaimTimeout = 10 * time.Second
 
-	MaxSlots = 1000 // each running action keeps one operating system thread
+	MaxSlots = 1000 // each running action has a supervisor process
 
 	// MinOutputLimit and MaxOutputLimit bound OutputLimit. Written as JSON, a report with two outputs of the maximum and
 	// a result stays under the 16 MiB that a broker accepts in one message.
@@ -50,7 +50,7 @@ type Config struct {
 	// KillGrace is the time from SIGTERM to SIGKILL. After a lost lease, the time is at most 3/16 of the lease: with a lease
 	// of 1 min, 11.25 s.
 	KillGrace time.Duration
-	// OutputGrace is how long children may write to the output of a process that has ended by itself.
+	// OutputGrace is how long children may write to the output of a process that has ended by itself, before SIGTERM.
 	OutputGrace time.Duration
 	// StopGrace is how long running actions may continue after the worker is told to stop.
 	StopGrace time.Duration

@@ -16,7 +16,7 @@
 // renewals in a row may fail. When the fourth fails as well, the worker ends the action:
 //
 //	after 3/4   the action gets SIGTERM, and its kill grace at most
-//	after 15/16 the rest of its process group gets SIGKILL, whatever the reason for SIGTERM was
+//	after 15/16 what is left of it gets SIGKILL, whatever the reason for SIGTERM was, from the worker or the supervisor
 //	at its end  another worker may run the execution
 //
 // When the reply to a renewal lists an attempt as lost, the action gets SIGKILL at once, because another worker may
@@ -36,22 +36,24 @@
 //     down, the worker therefore takes no more requests, and its memory stays bounded.
 //   - A process sees the environment variables that its action names and a few harmless ones, and no other variable of
 //     the worker. It reads its parameters from stdin. The worker keeps its output up to [Config.OutputLimit].
-//   - A process has its own process group. However an action ends, the worker kills the rest of the group before it
-//     reports the outcome.
-//   - When a lease is over, no process of the group that ran under it is left, and none is started under it.
-//   - On Linux the kernel kills the process when the worker dies in any way, SIGKILL included.
+//   - A process has its own session and process group. However an action ends, everything that it has started has ended
+//     when the worker reports the outcome: after a timeout or a cancel, all processes get SIGTERM, and SIGKILL after
+//     [Config.KillGrace]; what an ended action leaves behind gets [Config.OutputGrace], and then the same.
+//   - When a lease is over, no process that ran under it is left, and none is started under it, also when the worker
+//     has died, hangs or is stopped (SIGSTOP). Package supervise explains how.
+//   - A process has a folder of its own for its working data (ATTUNE_RUN_DIR), which is removed when the attempt has ended.
 //
 // Failures
-//   - A process that leaves its group (setsid, a daemon) is out of reach: the worker does not kill it, and cuts off its
-//     output.
-//   - When the worker dies, the kernel kills only the action's first process: not the children of that process, and not a
-//     program that changes its user on start (setuid). Outside Linux the kernel kills no process.
-//   - A process in an uninterruptible system call survives SIGKILL. Its slot stays taken until the system call returns.
-//   - A worker that is stopped alone (SIGSTOP, a debugger) cannot end its actions: they run past their leases. When the
-//     worker continues, it kills them at once.
-//   - Leases are measured with the monotonic clock, which on Linux stands still while the machine is suspended. After a
-//     resume, an action may run although its lease is over elsewhere, until the reply to the next renewal lists it as
-//     lost.
+//   - Outside Linux a process that leaves its group is out of reach, and the processes of a killed worker continue to run.
+//   - The worker ends only processes of its machine that descend from the action: no container that a daemon starts, no
+//     process on another machine.
+//   - An action runs as the worker's user, and can kill the worker and its own supervisor. When it kills both, what it has
+//     started lives on, except its first process. When it kills its supervisor only, the worker kills what is left, except
+//     processes that have left their session and cleared their environment.
+//   - A process that the worker may not signal (setuid), or that waits in an uninterruptible system call, survives SIGKILL.
+//     Its slot stays taken until it ends.
+//   - The worker measures leases with the monotonic clock, which on Linux stands still while the machine is suspended. The
+//     supervisor measures them with a clock that goes on, and kills an overdue action when the machine resumes.
 //   - When a worker is told to stop and [Config.ReportGrace] is over, the worker logs each unreported outcome as an error
 //     and counts it in the error of [Worker.Run].
 package worker

@@ -82,7 +82,8 @@ func newSupervisor() (*supervisor, error) {
 	// environment, which may hold secrets. If an action has stopped it (SIGSTOP), the death of the worker continues it, so
 	// that it can kill the action. The end of a thread of the worker sends this signal too, without effect.
 	process, err := os.StartProcess(supervise.Program, []string{supervise.Name}, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null, theirs}, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT},
+		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null, theirs},
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT},
 	})
 	if err != nil {
 		_ = control.Close()

@@ -34,7 +34,7 @@ func readAll(path string) []byte {
 func read(fd int, buffer []byte) int {
 	for {
 		n, err := syscall.Read(fd, buffer)
-		if err != syscall.EINTR { //nolint:errorlint // package errors would be initialised first
+		if err != syscall.EINTR {
 			return max(n, 0)
 		}
 	}

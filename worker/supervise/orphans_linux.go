@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -31,10 +32,5 @@ func KillOrphans(session int, variable string) {
 
 // hasVariable reports whether the process was started with a variable, given as "NAME=value".
 func hasVariable(pid int, variable string) bool {
-	for _, v := range splitZero(readAll("/proc/" + strconv.Itoa(pid) + "/environ")) {
-		if v == variable {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(splitZero(readAll("/proc/"+strconv.Itoa(pid)+"/environ")), variable)
 }

@@ -30,6 +30,8 @@ func ignoreSignals() (restore func()) {
 
 func setAction(sig syscall.Signal, action, before *sigaction) {
 	const maskSize = 8
-	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(action)),
-		uintptr(unsafe.Pointer(before)), maskSize, 0, 0)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(action)), //nolint:gosec // the kernel reads and writes no more than the struct
+		uintptr(unsafe.Pointer(before)), //nolint:gosec // likewise
+		maskSize, 0, 0)
 }

@@ -67,7 +67,7 @@ func (s *supervisor) reap(leader int) {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, waitAll, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // package errors would be initialised first
+		case err == syscall.EINTR:
 		case err != nil: // ECHILD: no child is left, so the tree is gone
 			s.busy.Store(false)
 			send(newMessage(kindGone, 0))
@@ -89,7 +89,7 @@ func (s *supervisor) reapEnded() bool {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG|waitAll, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // package errors would be initialised first
+		case err == syscall.EINTR:
 		case err != nil:
 			return true
 		case pid == 0:

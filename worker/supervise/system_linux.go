@@ -24,7 +24,8 @@ const never = math.MaxInt64
 // included. All processes of a machine read the same clock, and it cannot be set.
 func Now() int64 {
 	var now syscall.Timespec
-	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockBoottime, uintptr(unsafe.Pointer(&now)), 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockBoottime,
+		uintptr(unsafe.Pointer(&now)), 0) //nolint:gosec // the kernel writes one timespec
 	return now.Nano()
 }
 
@@ -51,7 +52,8 @@ func newTimer() (int, error) {
 func setTimer(fd int, deadline int64) error {
 	// interval and value; a value of 0 would stop the timer
 	times := [2]syscall.Timespec{{}, syscall.NsecToTimespec(max(deadline, 1))}
-	_, _, errno := syscall.Syscall6(syscall.SYS_TIMERFD_SETTIME, uintptr(fd), timerAbsolute, uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	_, _, errno := syscall.Syscall6(syscall.SYS_TIMERFD_SETTIME, uintptr(fd), timerAbsolute,
+		uintptr(unsafe.Pointer(&times)), 0, 0, 0) //nolint:gosec // the kernel reads two timespecs
 	return orNil(errno)
 }
 
@@ -76,15 +78,18 @@ func pause(d int64) {
 }
 
 func poll(fds []pollFD, limit *syscall.Timespec) {
-	_, _, _ = syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))), uintptr(len(fds)),
-		uintptr(unsafe.Pointer(limit)), 0, 0, 0)
+	_, _, _ = syscall.Syscall6(syscall.SYS_PPOLL,
+		uintptr(unsafe.Pointer(unsafe.SliceData(fds))), //nolint:gosec // the kernel is told the length
+		uintptr(len(fds)),
+		uintptr(unsafe.Pointer(limit)), //nolint:gosec // nil, or one timespec
+		0, 0, 0)
 }
 
 // send sends a report. It ignores the error: the worker has ended, and guard notices that.
 func send(m message) {
 	for {
 		err := syscall.Sendto(ControlFD, m[:], syscall.MSG_NOSIGNAL, nil)
-		if err != syscall.EINTR { //nolint:errorlint // package errors would be initialised first
+		if err != syscall.EINTR {
 			return
 		}
 	}

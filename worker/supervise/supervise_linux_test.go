@@ -1,0 +1,90 @@
+package supervise
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// TestAction sends actions to themselves: a supervisor runs what the worker has asked for, whatever the texts hold.
+func TestAction(t *testing.T) {
+	t.Parallel()
+
+	t.Run("an action comes back unchanged", func(t *testing.T) {
+		t.Parallel()
+		rapid.Check(t, func(t *rapid.T) {
+			text := rapid.Map(rapid.SliceOfN(rapid.ByteRange(1, 255), 0, 50_000), func(b []byte) string { return string(b) })
+			want := Action{
+				Path: text.Draw(t, "path"), Args: rapid.SliceOfN(text, 1, 4).Draw(t, "args"),
+				Env: rapid.SliceOfN(text, 0, 4).Draw(t, "env"), Dir: text.Draw(t, "dir"),
+			}
+			commands, err := want.Run(1)
+			require.NoError(t, err)
+			var sent []byte
+			for _, c := range commands[:len(commands)-1] {
+				require.LessOrEqual(t, len(c), chunkSize)
+				require.EqualValues(t, kindChunk, c[0])
+				sent = append(sent, c[1:]...)
+			}
+			require.EqualValues(t, kindRun, commands[len(commands)-1][0])
+			got, ok := parseAction(sent)
+			require.True(t, ok)
+			require.Equal(t, want.Path, got.Path)
+			require.Equal(t, want.Dir, got.Dir)
+			require.Equal(t, want.Args, got.Args)
+			require.ElementsMatch(t, want.Env, got.Env)
+		})
+	})
+
+	t.Run("a zero byte is refused", func(t *testing.T) {
+		t.Parallel()
+		_, err := Action{Path: "/bin/true", Args: []string{"true", "a\x00b"}}.Run(1)
+		require.Error(t, err)
+	})
+
+	t.Run("other bytes are no action", func(t *testing.T) {
+		t.Parallel()
+		rapid.Check(t, func(t *rapid.T) {
+			action, ok := parseAction(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
+			require.True(t, !ok || len(action.Args) > 0, "%+v", action)
+		})
+	})
+}
+
+// TestReport sends reports to themselves.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := Exit{Status: 0x7f00, Overdue: rapid.Bool().Draw(t, "overdue"), Gone: rapid.Bool().Draw(t, "gone")}
+		got, ok := Report(want.report()).Exited()
+		require.True(t, ok)
+		require.Equal(t, want, got)
+		n := rapid.Int64().Draw(t, "number")
+		require.Equal(t, n, newMessage(kindDeadline, n).value())
+	})
+}
+
+// TestReadProcess reads a process whose name looks like the rest of a line of /proc.
+func TestReadProcess(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `printf 'x) Z 1 1 (' > /proc/$$/comm; echo; read line`)
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = stdout.Read(make([]byte, 1))
+	require.NoError(t, err)
+
+	p, ok := readProcess(cmd.Process.Pid, nil)
+	require.True(t, ok)
+	require.Equal(t, os.Getpid(), p.Parent)
+	require.False(t, p.Ended())
+	require.NoError(t, stdin.Close())
+	_ = cmd.Wait()
+	_, ok = readProcess(cmd.Process.Pid, nil)
+	require.False(t, ok)
+}
