@@ -48,8 +48,9 @@
 //   - The worker ends only processes of its machine that descend from the action: no container that a daemon starts, no
 //     process on another machine.
 //   - An action runs as the worker's user, and can kill the worker and its own supervisor. When it kills both, what it has
-//     started lives on, except its first process. When it kills its supervisor only, the worker kills what is left, except
-//     processes that have left their session and cleared their environment.
+//     started lives on, except its first process; with a cgroup, until the next worker starts in the cgroup of the worker.
+//     When it kills its supervisor only, the worker kills what is left; without a cgroup, except processes that have left
+//     their session and cleared their environment.
 //   - A process that the worker may not signal (setuid), or that waits in an uninterruptible system call, survives SIGKILL.
 //     Its slot stays taken until it ends.
 //   - The worker measures leases with the monotonic clock, which on Linux stands still while the machine is suspended. The

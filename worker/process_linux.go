@@ -13,6 +13,7 @@ import (
 
 // adoptOrphans makes the worker the parent of processes whose supervisor was killed, so that it can find and kill them.
 func adoptOrphans() error {
+	killDeadCgroups()
 	if err := supervise.Adopt(); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
 	}
@@ -57,10 +58,9 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 			go t.follow(one)
 			return t, nil
 		case errors.Is(err, errNotSent): // the supervisor was killed while it was idle
-			one.kill()
+			one.kill(noSession, c.runDirVariable())
 		case errors.Is(err, errNoAnswer): // the action may have been started, so it must not be started again
-			one.kill()
-			supervise.KillOrphans(noSession, c.runDirVariable())
+			one.kill(noSession, c.runDirVariable())
 			return nil, fmt.Errorf("start %q: its supervisor was killed", c.path)
 		default:
 			s.put(one)
@@ -97,8 +97,7 @@ func (t *tree) follow(s *supervisor) {
 	if gone {
 		t.pool.put(s)
 	} else {
-		s.kill()
-		supervise.KillOrphans(t.leader, t.variable)
+		s.kill(t.leader, t.variable)
 	}
 	if !isClosed(t.exited) {
 		close(t.exited)

@@ -64,6 +64,7 @@ func (s *supervisors) close() {
 type supervisor struct {
 	process *os.Process
 	control *os.File // the worker's end of the control socket
+	cgroup  *cgroup  // of its actions; nil if there is none
 }
 
 func newSupervisor() (*supervisor, error) {
@@ -78,18 +79,20 @@ func newSupervisor() (*supervisor, error) {
 		return nil, fmt.Errorf("start a supervisor: %w", err)
 	}
 	defer func() { _ = null.Close() }()
+	group := newCgroup()
 	// The supervisor has a process group of its own, so that Ctrl-C in a terminal reaches only the worker. It gets no
 	// environment, which may hold secrets. If an action has stopped it (SIGSTOP), the death of the worker continues it, so
 	// that it can kill the action. The end of a thread of the worker sends this signal too, without effect.
 	process, err := os.StartProcess(supervise.Program, []string{supervise.Name}, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null, theirs},
+		Dir: "/", Env: []string{}, Files: append([]*os.File{null, null, null, theirs}, group.files()...),
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT},
 	})
 	if err != nil {
 		_ = control.Close()
+		group.remove()
 		return nil, fmt.Errorf("start a supervisor: %w", err)
 	}
-	return &supervisor{process: process, control: control}, nil
+	return &supervisor{process: process, control: control, cgroup: group}, nil
 }
 
 // controlSocket returns the worker's end and the supervisor's end of a socket that keeps the bounds of messages.
@@ -109,11 +112,16 @@ func (s *supervisor) close() {
 	_ = s.control.Close()
 	_ = s.process.Signal(syscall.SIGCONT)
 	_, _ = s.process.Wait()
+	s.cgroup.remove()
 }
 
-// kill ends the supervisor at once. Its tree becomes the worker's.
-func (s *supervisor) kill() {
+// kill ends the supervisor and everything that its action has started. The action's first process leads session, and its
+// processes have the variable in their environment.
+func (s *supervisor) kill(session int, variable string) {
 	_ = s.process.Kill()
+	_, _ = s.process.Wait() // its children are the worker's then
+	s.cgroup.kill()
+	supervise.KillOrphans(session, variable, s.cgroup.id())
 	s.close()
 }
 

@@ -131,6 +131,40 @@ func TestTrees_SupervisorKilled(t *testing.T) {
 	require.Empty(t, zombies(), "the worker has reaped all")
 }
 
+// TestTrees_Cgroup runs actions that kill what could find their processes, where the worker may create cgroups.
+func TestTrees_Cgroup(t *testing.T) {
+	t.Parallel()
+	b := setup(t).start(t)
+	got := b.do(t, request("cat", "/proc/self/cgroup"))
+	if !strings.Contains(got.Stdout, "/attune-") {
+		t.Skipf("no cgroup of version 2 in which this user may create others: %s", got.Stdout)
+	}
+
+	t.Run("a process without session and environment does not outlive its supervisor", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t).start(t)
+		got := b.do(t, request(escape(t, b, "no-environment", "kill -KILL $PPID; "+forEver)))
+		require.Equal(t, attune.ReasonSignal, got.Reason, got.Error)
+		require.Empty(t, runningIn(b.dir))
+	})
+
+	t.Run("the next worker kills what outlived both a supervisor and its worker", func(t *testing.T) {
+		t.Parallel()
+		v := startVictim(t, time.Hour, slices.DeleteFunc(slices.Collect(maps.Keys(escapes())),
+			func(name string) bool { return name == "no-environment" })...)
+		for _, supervisor := range childrenOf(v.cmd.Process.Pid) {
+			require.NoError(t, syscall.Kill(supervisor, syscall.SIGSTOP)) // neither sees the death of the other
+		}
+		require.NoError(t, v.cmd.Process.Signal(syscall.SIGSTOP))
+		for _, process := range append(childrenOf(v.cmd.Process.Pid), v.cmd.Process.Pid) {
+			require.NoError(t, syscall.Kill(process, syscall.SIGKILL))
+		}
+		_ = v.cmd.Wait()
+		setup(t).start(t)
+		require.Eventually(t, func() bool { return len(runningIn(v.dir)) == 0 }, deadline, tick)
+	})
+}
+
 // zombies lists the children of the test program that have ended and were not reaped, without the ones of other tests.
 func zombies() (pids []int) {
 	for _, pid := range childrenOf(os.Getpid()) {

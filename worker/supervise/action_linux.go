@@ -49,12 +49,20 @@ func parseAction(text []byte) (Action, bool) {
 	return Action{Dir: texts[0], Path: texts[1], Args: texts[fixed : fixed+n], Env: texts[fixed+n:]}, true
 }
 
-// start starts the action in a session of its own, with stdin, stdout and stderr. The kernel kills the action when the
-// calling thread ends.
-func (a Action) start(files []int) (pid int, err error) {
+// start starts the action in a session of its own, with stdin, stdout and stderr, in a cgroup unless that is -1. The
+// kernel kills the action when the calling thread ends.
+func (a Action) start(files []int, cgroup int) (pid int, err error) {
 	attr := &syscall.ProcAttr{Dir: a.Dir, Env: a.Env, Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}}
 	for _, fd := range files {
 		attr.Files = append(attr.Files, uintptr(fd))
+	}
+	if cgroup >= 0 {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, cgroup
+		if pid, _, err = syscall.StartProcess(a.Path, a.Args, attr); err == nil {
+			return pid, nil
+		}
+		// Perhaps the system forbids to start a process in a cgroup: the action decides.
+		attr.Sys.UseCgroupFD = false
 	}
 	pid, _, err = syscall.StartProcess(a.Path, a.Args, attr)
 	return pid, err

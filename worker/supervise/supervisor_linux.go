@@ -10,6 +10,7 @@ import (
 // main thread, to which the action's parent-death signal is bound.
 type supervisor struct {
 	timer   int // fires when the deadline of the lease has passed
+	cgroup  int // of the actions; -1 if there is none
 	tree    Tree
 	runs    chan order
 	spec    []byte // the chunks of the next action
@@ -27,6 +28,7 @@ type order struct {
 // reads: the reports tell the worker all that it needs.
 func run() int {
 	syscall.CloseOnExec(ControlFD)
+	cgroup := inheritedCgroup()
 	timer, err := newTimer()
 	if err == nil {
 		err = Adopt()
@@ -34,7 +36,7 @@ func run() int {
 	if err != nil {
 		return 1
 	}
-	s := &supervisor{timer: timer, tree: Tree{Root: syscall.Getpid()}, runs: make(chan order)}
+	s := &supervisor{timer: timer, cgroup: cgroup, tree: Tree{Root: syscall.Getpid()}, runs: make(chan order)}
 	restore := ignoreSignals()
 	go s.guard()
 	for next := range s.runs {
@@ -46,7 +48,7 @@ func run() int {
 // carryOut runs an action and returns when everything that it has started is gone.
 func (s *supervisor) carryOut(next order, restore func()) {
 	restore() // the action would inherit that signals are ignored
-	pid, err := next.start(next.files)
+	pid, err := next.start(next.files, s.cgroup)
 	ignoreSignals()
 	for _, fd := range next.files {
 		_ = syscall.Close(fd) // the worker sees the end of the output when the action closes it
@@ -106,13 +108,13 @@ func (s *supervisor) guard() {
 		control, timer := pollTwo(ControlFD, s.timer)
 		if timer && s.busy.Load() {
 			s.overdue.Store(true)
-			s.tree.Kill()
+			s.kill()
 		}
 		if timer {
 			_ = setTimer(s.timer, never)
 		}
 		if control && !s.obey() {
-			s.tree.Kill()
+			s.kill()
 			return
 		}
 	}
@@ -154,6 +156,14 @@ func (s *supervisor) obeyMessage(m message, files []int) {
 	case kindTerminate:
 		s.tree.Signal(syscall.SIGTERM)
 	case kindKill:
-		s.tree.Kill()
+		s.kill()
 	}
+}
+
+// kill kills the tree: what is in the cgroup at one moment, and what is not.
+func (s *supervisor) kill() {
+	if s.cgroup >= 0 {
+		KillCgroup(s.cgroup)
+	}
+	s.tree.Kill()
 }

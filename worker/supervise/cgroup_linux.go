@@ -1,0 +1,26 @@
+package supervise
+
+import "syscall"
+
+// cgroupFD is the file descriptor of the action's cgroup (a folder) in the supervisor, if it is open.
+const cgroupFD = ControlFD + 1
+
+// inheritedCgroup returns the file descriptor of the action's cgroup, or -1 if the worker has none.
+func inheritedCgroup() int {
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, cgroupFD, syscall.F_GETFD, 0); errno != 0 {
+		return -1
+	}
+	syscall.CloseOnExec(cgroupFD)
+	return cgroupFD
+}
+
+// KillCgroup kills every process in a cgroup, given by the descriptor of its folder, at one moment. It ignores errors:
+// where it cannot kill, the search of /proc does.
+func KillCgroup(folder int) {
+	fd, err := syscall.Openat(folder, "cgroup.kill", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_, _ = syscall.Write(fd, []byte("1"))
+	_ = syscall.Close(fd)
+}
