@@ -124,11 +124,27 @@ func TestState_Line(t *testing.T) {
 		require.Equal(t, []int64{1, most + 2}, waitingIn(state), "the row of the forgotten ticket says that it has ended")
 	})
 
+	t.Run("the state lists a bounded number of tickets that were acquired again", func(t *testing.T) {
+		t.Parallel()
+		const most = 100
+		state := open(attune.QueuePolicy{Limit: most + 1, MaxQueued: most + 1})
+		all := tickets(1, most+1)
+		state.Acquire(start, all)
+		state.Release(start, all)
+		state.Acquire(start, all)
+		require.Len(t, state.Reacquired(), most)
+	})
+
 	t.Run("a repeated revision of the policy changes nothing", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 2, Limit: 1})
 		state.SetPolicy(start, attune.QueuePolicy{Revision: 2, Limit: 5})
 		require.Equal(t, 1, state.Policy().Limit)
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 3, Limit: -1})
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 3, Limit: 1, MaxQueued: -1})
+		require.EqualValues(t, 2, state.Policy().Revision, "negative numbers")
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 3, Limit: 0, MaxQueued: 0})
+		require.EqualValues(t, 3, state.Policy().Revision)
 	})
 }
 
