@@ -10,9 +10,6 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// cacheSize is the size of each cache: for compiled criteria, templates and schemas.
-const cacheSize = 1024
-
 // maxDetailBytes bounds the detail of a decision, in bytes.
 const maxDetailBytes = 1000
 
@@ -22,7 +19,7 @@ type Engine struct {
 	language  language
 	criteria  *cache[*expression]
 	templates *cache[*template]
-	schemas   *cache[*schema]
+	schemas   *stock
 }
 
 // NewEngine returns an engine with empty caches.
@@ -33,9 +30,9 @@ func NewEngine() (*Engine, error) {
 	}
 	return &Engine{
 		language:  language,
-		criteria:  newCache[*expression](cacheSize),
-		templates: newCache[*template](cacheSize),
-		schemas:   newCache[*schema](cacheSize),
+		criteria:  newCache[*expression](cacheBytes),
+		templates: newCache[*template](cacheBytes),
+		schemas:   newStock(cacheBytes),
 	}, nil
 }
 
@@ -131,12 +128,11 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 	if len(raw) == 0 {
 		return nil
 	}
-	compiled, mistakes := e.schemas.get(string(raw), func() (*schema, Mistakes) {
-		return compileSchema(raw)
-	})
+	compiled, mistakes := e.schemas.take(string(raw))
 	if mistakes != nil {
 		return mistakes
 	}
+	defer e.schemas.give(string(raw), compiled)
 	return compiled.validate(value)
 }
 

@@ -72,7 +72,14 @@ func newLanguage() (language, error) {
 type expression struct {
 	ast     *cel.Ast
 	program cel.Program
+	bytes   int // estimated memory
 }
+
+// size returns the estimated memory of the expression in bytes.
+func (x *expression) size() int { return x.bytes }
+
+// expressionBytes estimates the memory of a compiled expression. Macros in short lists take the most for each byte of text.
+func expressionBytes(text string) int { return 2500 + 320*len(text) }
 
 // compile compiles an expression. The mistakes have no path.
 func (l language) compile(text string) (*expression, Mistakes) {
@@ -91,7 +98,7 @@ func (l language) compile(text string) (*expression, Mistakes) {
 	if err != nil {
 		return nil, mistakeAt(nil, "%s", err)
 	}
-	return &expression{ast: checked, program: program}, nil
+	return &expression{ast: checked, program: program, bytes: expressionBytes(text)}, nil
 }
 
 // compileCriteria compiles an expression. A type that can never be a bool is a mistake.

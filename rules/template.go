@@ -22,7 +22,11 @@ type template struct {
 	object   map[string]*template // by key
 	list     []*template
 	pieces   []piece // a string with at least one expression
+	bytes    int     // estimated memory of all values; only the outermost value has it
 }
+
+// size returns the estimated memory of the template in bytes.
+func (t *template) size() int { return t.bytes }
 
 // piece is a part of a string: plain text or an expression.
 type piece struct {
@@ -43,11 +47,37 @@ func (l language) compileTemplate(raw json.RawMessage) (*template, Mistakes) {
 	if err != nil {
 		return nil, mistakeAt(nil, "not valid JSON: %s", err)
 	}
-	return l.compileValue(nil, value)
+	bytes := templateBytes(raw, value)
+	if bytes > maxCompiledBytes {
+		return nil, mistakeAt(nil, "the compiled templates need more than %d MiB of memory: use fewer or shorter templates",
+			maxCompiledBytes>>20)
+	}
+	compiled, mistakes := l.compileValue(nil, value)
+	if mistakes != nil {
+		return nil, mistakes
+	}
+	compiled.bytes = bytes
+	return compiled, nil
+}
+
+// templateBytes estimates the memory of compiled parameters.
+func templateBytes(raw json.RawMessage, value any) int {
+	const perByte = 4
+	bytes := perByte * len(raw)
+	walk(value, nil, func(_ []string, s string) {
+		spans, _ := split(s) // the compilation reports the mistake
+		for _, braces := range spans {
+			bytes += expressionBytes(s[braces.open:braces.close])
+		}
+	})
+	return bytes
 }
 
 // compileValue compiles a value and all values in it. It returns all mistakes, not only the first.
 func (l language) compileValue(path []string, value any) (*template, Mistakes) {
+	if isConstant(value) {
+		return compileConstant(path, value)
+	}
 	switch v := value.(type) {
 	case map[string]any:
 		return l.compileObject(path, v)
@@ -56,12 +86,34 @@ func (l language) compileValue(path []string, value any) (*template, Mistakes) {
 	case string:
 		return l.compileString(path, v)
 	default:
-		text, err := json.Marshal(v)
-		if err != nil {
-			return nil, mistakeAt(path, "%s", err)
-		}
-		return &template{path: path, constant: string(text)}, nil
+		return compileConstant(path, v)
 	}
+}
+
+// isConstant reports whether a value has no braces of a template, not even in a key.
+func isConstant(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return !strings.Contains(v, "{{")
+	case []any:
+		return !slices.ContainsFunc(v, func(item any) bool { return !isConstant(item) })
+	case map[string]any:
+		for key, member := range v {
+			if !isConstant(key) || !isConstant(member) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// compileConstant compiles a value without templates, of any size, to one text.
+func compileConstant(path []string, value any) (*template, Mistakes) {
+	text, err := marshal(value)
+	if err != nil {
+		return nil, mistakeAt(path, "%s", err)
+	}
+	return &template{path: path, constant: text}, nil
 }
 
 func (l language) compileObject(path []string, members map[string]any) (*template, Mistakes) {
@@ -95,11 +147,7 @@ func (l language) compileString(path []string, s string) (*template, Mistakes) {
 		return nil, Mistakes{*mistake}
 	}
 	if len(spans) == 0 {
-		quoted, err := quote(s)
-		if err != nil {
-			return nil, mistakeAt(path, "%s", err)
-		}
-		return &template{path: path, constant: quoted}, nil
+		return compileConstant(path, s)
 	}
 	t := &template{path: path}
 	var mistakes Mistakes
