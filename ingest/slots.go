@@ -7,8 +7,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// slots bound the evaluations that run at the same time. An evaluation is pure computation and takes up to 130 MiB, so more of them
-// than processors take memory and finish no sooner. Callers wait in the order of their calls.
+// slots bound the evaluations that run at the same time. An evaluation is pure computation, and package rules bounds its memory. So
+// more evaluations than processors take more memory and finish no sooner. Callers wait in the order of their calls.
 type slots chan struct{}
 
 // newSlots returns n slots. 0 means one for each processor that the process may use.

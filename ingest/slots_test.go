@@ -15,8 +15,8 @@ import (
 	"github.com/attune-go/attune/ingest"
 )
 
-// house fakes every dependency of an Ingest for concurrent calls. Its evaluations last until the test lets them end.
-type house struct {
+// slowWorld fakes every dependency of an Ingest for concurrent calls. Its evaluations last until the test lets them end.
+type slowWorld struct {
 	*ingest.Ingest
 	running, most atomic.Int64
 	end           chan struct{} // an evaluation ends when it receives
@@ -24,16 +24,16 @@ type house struct {
 	begun         []string // evaluations by payload or parameters, in the order of their begin; guarded by mu
 }
 
-func open(t *testing.T, evaluations int) *house {
+func setupSlow(t *testing.T, evaluations int) *slowWorld {
 	t.Helper()
-	h := &house{end: make(chan struct{})}
+	h := &slowWorld{end: make(chan struct{})}
 	in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Recorder: h, Metrics: h, Evaluations: evaluations})
 	require.NoError(t, err)
 	h.Ingest = in
 	return h
 }
 
-func (h *house) evaluate(what json.RawMessage) {
+func (h *slowWorld) evaluate(what json.RawMessage) {
 	h.mu.Lock()
 	h.begun = append(h.begun, string(what))
 	h.mu.Unlock()
@@ -44,38 +44,38 @@ func (h *house) evaluate(what json.RawMessage) {
 	h.running.Add(-1)
 }
 
-func (h *house) Trigger(_ context.Context, ref attune.Ref) (attune.Trigger, error) {
+func (h *slowWorld) Trigger(_ context.Context, ref attune.Ref) (attune.Trigger, error) {
 	return attune.Trigger{Ref: ref}, nil
 }
 
-func (h *house) Action(_ context.Context, ref attune.Ref) (attune.Action, error) {
+func (h *slowWorld) Action(_ context.Context, ref attune.Ref) (attune.Action, error) {
 	return attune.Action{Ref: ref, Enabled: true}, nil
 }
 
-func (h *house) CheckEvent(_ attune.Trigger, payload json.RawMessage) error {
+func (h *slowWorld) CheckEvent(_ attune.Trigger, payload json.RawMessage) error {
 	h.evaluate(payload)
 	return nil
 }
 
-func (h *house) Decide(_ context.Context, event attune.Event, _ []attune.Candidate) []attune.Decision {
+func (h *slowWorld) Decide(_ context.Context, event attune.Event, _ []attune.Candidate) []attune.Decision {
 	h.evaluate(event.Payload)
 	return nil
 }
 
-func (h *house) Manual(_ attune.Action, parameters json.RawMessage) (attune.Decision, error) {
+func (h *slowWorld) Manual(_ attune.Action, parameters json.RawMessage) (attune.Decision, error) {
 	h.evaluate(parameters)
 	return attune.Decision{Parameters: parameters}, nil
 }
 
 // Record fails like a transaction when ctx ends before the commit.
-func (h *house) Record(ctx context.Context, event attune.Event, decide attune.DecideFunc) (attune.Recorded, error) {
+func (h *slowWorld) Record(ctx context.Context, event attune.Event, decide attune.DecideFunc) (attune.Recorded, error) {
 	decide(event, nil)
 	return attune.Recorded{Event: event, Enforcements: make([]attune.Enforcement, 1)}, ctx.Err()
 }
 
-func (*house) EventRecorded(context.Context, attune.Source) {}
+func (*slowWorld) EventRecorded(context.Context, attune.Source) {}
 
-func (*house) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}
+func (*slowWorld) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}
 
 func TestIngest_Evaluations(t *testing.T) {
 	t.Parallel()
@@ -84,23 +84,23 @@ func TestIngest_Evaluations(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			const evaluations, calls = 3, 20
-			h := open(t, evaluations)
+			h := setupSlow(t, evaluations)
+			errs := make([]error, calls)
 			var done sync.WaitGroup
 			for i := range calls {
 				done.Go(func() {
-					var err error
 					if i%2 == 0 {
-						_, err = h.Event(t.Context(), push())
+						_, errs[i] = h.Event(t.Context(), push())
 					} else {
-						_, err = h.Run(t.Context(), deploy())
+						_, errs[i] = h.Run(t.Context(), deploy())
 					}
-					require.NoError(t, err) //nolint:testifylint // the goroutine ends with the assertion
 				})
 			}
 			synctest.Wait()
 			require.EqualValues(t, evaluations, h.running.Load(), "all slots are in use")
 			close(h.end)
 			done.Wait()
+			require.Equal(t, make([]error, calls), errs)
 			require.EqualValues(t, evaluations, h.most.Load())
 			require.Len(t, h.begun, calls*3/2, "an event is checked and decided, a run is decided")
 		})
@@ -110,7 +110,7 @@ func TestIngest_Evaluations(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			const calls = 10
-			h := open(t, 1)
+			h := setupSlow(t, 1)
 			var done sync.WaitGroup
 			var want []string
 			for i := range calls {
@@ -129,7 +129,7 @@ func TestIngest_Evaluations(t *testing.T) {
 	t.Run("a caller that waits leaves when its context ends", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			h := open(t, 1)
+			h := setupSlow(t, 1)
 			var running, waiting sync.WaitGroup
 			running.Go(func() { _, _ = h.Run(t.Context(), deploy()) })
 			synctest.Wait()
@@ -156,7 +156,7 @@ func TestIngest_Evaluations(t *testing.T) {
 	t.Run("an event that waits for its decision is not recorded when its context ends", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			h := open(t, 1)
+			h := setupSlow(t, 1)
 			ctx, cancel := context.WithCancel(t.Context())
 			var done sync.WaitGroup
 			var refused error
@@ -178,7 +178,7 @@ func TestIngest_Evaluations(t *testing.T) {
 
 func TestNew_NegativeEvaluations(t *testing.T) {
 	t.Parallel()
-	h := &house{}
+	h := &slowWorld{}
 	_, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Recorder: h, Metrics: h, Evaluations: -1})
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	require.ErrorContains(t, err, "-1 evaluations")

@@ -143,6 +143,7 @@ type outOfBounds struct{ reason error }
 // when the caller wants them listed. The error says which bound the validation exceeds.
 func (c *checker) run(schema *jsonschema.Schema, value any, steps uint64, wanted *listing) (refused, err error) {
 	defer func() {
+		c.frames = frames{} // the reports refer to the value
 		switch reason := recover().(type) {
 		case nil:
 		case outOfBounds:

@@ -152,7 +152,6 @@ func TestEngine_CheckEvent_LargestPayloads(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		err := engine.CheckEvent(attune.Trigger{Ref: "demo.event", Schema: json.RawMessage(tt.schema)}, json.RawMessage(tt.payload))
 		runtime.ReadMemStats(&after)
-		println(name, (after.TotalAlloc-before.TotalAlloc)>>20)
 		require.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(400<<20), name)
 		if tt.want == "" {
 			require.NoError(t, err, name)

@@ -24,14 +24,15 @@ type guard struct {
 	endless bool               // leads to a reference cycle
 }
 
-// guards returns the guards of a schema. Parts with inner schemas need a guard, and parts that are applied to members, elements or
-// keys. Every other part is applied once for each value of an outer part, and makes few errors.
+// guards returns the guards of a schema. Parts with inner schemas or with dependencies between members can make many errors. Parts
+// for members, elements and keys are applied many times. Every other part is applied once for each value of an outer part, and
+// makes few errors, so it needs no guard.
 func (c *checker) guards(parts []*jsonschema.Schema) map[*jsonschema.Schema]*guard {
 	guards := make(map[*jsonschema.Schema]*guard)
 	add := func(place *jsonschema.Schema) { guards[place] = &guard{checker: c, place: place} }
 	for _, part := range parts {
 		inside := schemasInside(part)
-		if len(inside) > 0 || len(schemasOfValue(part)) > 0 {
+		if len(inside) > 0 || len(schemasOfValue(part)) > 0 || len(part.DependentRequired) > 0 || len(part.Dependencies) > 0 {
 			add(part)
 		}
 		for _, inner := range inside {

@@ -22,7 +22,7 @@ const (
 	// maxNesting bounds how deep the expressions of one criteria or one parameters nest: the sum of depth³ of all parts. It allows
 	// a hundred operators in a row ("a + b + c"). Checking the types takes about ten nanoseconds for each unit: seconds for a few
 	// hundred lists inside each other.
-	maxNesting = 50_000_000
+	maxNesting = 100_000_000
 	// nestingPerByte is the number of units of nesting that need one byte of a compiled expression.
 	nestingPerByte = 30
 	// interruptEvery is the number of iterations of a loop between two checks of the context.
@@ -87,7 +87,7 @@ func (x *expression) size() int { return x.bytes }
 
 // expressionBytes estimates the memory of a compiled expression without nesting. Macros in short lists take the most for each byte
 // of text.
-func expressionBytes(text string) int { return 2500 + 320*len(text) }
+func expressionBytes(text string) int { return 2500 + 350*len(text) }
 
 // nesting returns the sum of depth³ of all parts of an expression.
 func nesting(parsed *cel.Ast) int {

@@ -23,6 +23,10 @@ type schemaPrices struct {
 	tracked uint64            // for each member and element that the validator tracks as not evaluated
 }
 
+// perName is the number of steps for each key that a schema is applied to. The validator starts anew for each key, and keeps several
+// errors for a key that the schema refuses.
+const perName = 5
+
 // dynamic is the number of steps for a dynamic reference: the validator searches its target in all outer schemas.
 const dynamic = 50
 
@@ -52,6 +56,9 @@ func pricesOf(s *jsonschema.Schema, tracked bool) schemaPrices {
 	}
 	for _, part := range schemasOfMembers(s) {
 		p.member += entrySteps(part)
+	}
+	if s.PropertyNames != nil {
+		p.member += perName
 	}
 	for key, part := range s.Properties {
 		p.named[key] = entrySteps(part)

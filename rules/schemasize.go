@@ -13,6 +13,7 @@ const maxCompiledBytes = 16 << 20
 // Memory of a compiled schema, in bytes. The library compiles every object and boolean of a schema that a keyword or reference
 // reaches, and keeps its JSON pointer several times.
 const (
+	bytesPerSchema   = 6000
 	bytesPerByte     = 20 // for the text of the schema
 	bytesPerPart     = 3000
 	bytesOfPointer   = 8 // for each byte of a pointer
@@ -29,7 +30,7 @@ func decodeSchema(raw json.RawMessage) (document any, bytes int, mistakes Mistak
 	if mistakes != nil {
 		return nil, 0, mistakes
 	}
-	estimate := cost.SafeAdd(uint64(len(raw)*bytesPerByte), compiledBytes(document, 0))
+	estimate := cost.SafeAdd(bytesPerSchema, uint64(len(raw)*bytesPerByte), compiledBytes(document, 0))
 	if estimate > maxCompiledBytes {
 		return nil, 0, schemaTooLarge()
 	}
