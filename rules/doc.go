@@ -66,7 +66,7 @@
 //   - The parameters of all decisions about one event have at most 8 MiB. The decisions about one event are the only ones that
 //     share a bound: a rule whose parameters do not fit after those of the rules before it is rejected.
 //
-// So an evaluation needs at most about 130 MiB of heap, garbage included, for any rule, schema and payload. What it exceeds becomes
+// So an evaluation needs at most 160 MiB of heap, garbage included, for any rule, schema and payload. A bound that it exceeds becomes
 // the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 192 MiB.
 // Memory grows with the number of evaluations that run at the same time: package ingest bounds it.
 //
@@ -79,5 +79,6 @@
 //
 // The package reads no clock, and does no I/O except reading the system's time zones. The same event and rules always give the
 // same decisions. When the caller's context ends, the evaluation stops at the next iteration of a loop. An error in one rule
-// becomes a rejected decision of that rule, with a reason and a detail for people. It does not affect other rules.
+// becomes a rejected decision of that rule, with a reason and a detail for people. It does not affect other rules. Only the bound
+// of the parameters of one event is common to its rules.
 package rules
