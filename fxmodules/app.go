@@ -25,13 +25,13 @@ const connectTimeout = 15 * time.Second
 // Version is the version of the program.
 type Version string
 
-// stopRequest ends when the process is asked to stop, also during its start.
-type stopRequest struct{ context.Context }
+// stopRequest returns a context that ends when the process is asked to stop, also during its start.
+type stopRequest func() context.Context
 
 // Options returns the modules of a process with the roles of cfg. The end of stop ends a start that has to wait.
 func Options(stop context.Context, cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	options := []fx.Option{
-		fx.Supply(stopRequest{stop}, cfg, version, log),
+		fx.Supply(stopRequest(func() context.Context { return stop }), cfg, version, log),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{}.StopTime() + stopMargin),
 		fx.Provide(supervisor.New, newLoops),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,

@@ -40,7 +40,7 @@ const takeoverTimeout = 10 * time.Minute
 func takeNamespace(
 	stop stopRequest, db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger,
 ) (attune.InstallationID, namespace, error) {
-	ctx, cancel := context.WithTimeout(stop, takeoverTimeout)
+	ctx, cancel := context.WithTimeout(stop(), takeoverTimeout)
 	defer cancel()
 	c, ns, err := dial(ctx, temporal.ProcessName(), t, log)
 	if err != nil {
@@ -56,7 +56,7 @@ func dialTemporal(
 	lifecycle fx.Lifecycle, stop stopRequest, loops *loops, db *postgres.DB, installation attune.InstallationID,
 	t *telemetry.Telemetry, log *slog.Logger,
 ) (client.Client, error) {
-	c, ns, err := dial(stop, workflows.Identity(installation, temporal.ProcessName()), t, log)
+	c, ns, err := dial(stop(), workflows.Identity(installation, temporal.ProcessName()), t, log)
 	if err != nil {
 		return nil, err
 	}

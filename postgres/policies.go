@@ -91,8 +91,8 @@ FROM queues q WHERE q.policy_revision > 0`
 
 // ApplyPolicies resolves the policy of every used queue again. It returns, without tickets, the queues whose workflow must be
 // told its policy: queues with a changed policy, under a new revision, and all queues whose enforcements wait or hold slots. The
-// latter make a repeated call after a crash complete, and start workflows that Temporal has lost. Call ApplyPolicies after a change of policies; otherwise a queue gets its new
-// policy when its next enforcement is admitted.
+// latter make a repeated call after a crash complete, and start workflows that Temporal has lost. Call ApplyPolicies after a
+// change of policies; otherwise a queue gets its new policy when its next enforcement is admitted.
 func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	err := q.db.inTx(ctx, "apply policies", func(tx pgx.Tx) error {

@@ -64,7 +64,7 @@ func InstallationWorkflow(ctx workflow.Context, input InstallationInput) error {
 }
 
 // after returns the watermark after a signal. A signal of another installation changes nothing.
-func (in InstallationInput) after(signal WatermarkSignal) int64 {
+func (in *InstallationInput) after(signal WatermarkSignal) int64 {
 	if signal.Installation != in.Installation {
 		return in.Watermark
 	}

@@ -48,11 +48,11 @@ those for TLS and API keys.`,
 // serve runs the process until ctx ends or a part of the process fails.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
-	if err != nil && ctx.Err() != nil {
-		log.Info("attune was asked to stop before it had started", "error", err)
-		return nil
-	}
 	if err != nil {
+		if ctx.Err() != nil {
+			log.Info("attune was asked to stop before it had started", "error", err)
+			err = nil
+		}
 		return err
 	}
 	return errors.Join(process.Wait(ctx), process.Stop(ctx))
