@@ -114,7 +114,7 @@ func TestInstallation_RestoredTwice(t *testing.T) {
 		"policy: {limit: 1, max_attempts: 2, retry_delay: 20s, retry_placement: hold}\n"})
 	c.start("--roles=worker")
 	p := c.start("--roles=api,orchestrator,bridge")
-	id := c.run("e2e.flaky", nil)
+	id := c.run("e2e.flaky", map[string]any{})
 	c.eventually("the execution waits for its second attempt", func() bool { return c.executionOf(id).Status == attune.ExecutionRetrying })
 	p.stop()
 	url := c.variable("ATTUNE_POSTGRES_URL")
