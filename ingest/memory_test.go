@@ -4,16 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
-	"runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/devenv/heap"
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/rules"
 )
@@ -50,33 +48,6 @@ func (engineWorld) EventRecorded(context.Context, attune.Source) {}
 func (engineWorld) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {
 }
 
-// peakOf runs a function and returns how far the heap grows above its size before.
-func peakOf(run func()) uint64 {
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	heap := func() uint64 {
-		metrics.Read(samples)
-		return samples[0].Value.Uint64()
-	}
-	runtime.GC()
-	before := heap()
-	peak, end := before, make(chan struct{})
-	var sampling sync.WaitGroup
-	sampling.Go(func() {
-		for tick := time.NewTicker(time.Millisecond); ; {
-			peak = max(peak, heap())
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	run()
-	close(end)
-	sampling.Wait()
-	return peak - before
-}
-
 // TestIngest_MemoryOfManyCalls does not run in parallel: it measures the memory of the process. Twelve callers at the same time
 // need no more memory than the evaluations that may run at the same time, and every caller gets the outcome.
 func TestIngest_MemoryOfManyCalls(t *testing.T) {
@@ -98,7 +69,7 @@ func TestIngest_MemoryOfManyCalls(t *testing.T) {
 		require.NoError(t, err)
 
 		outcomes := make([]string, callers)
-		peak := peakOf(func() {
+		peak := heap.Peak(func() {
 			var calls sync.WaitGroup
 			for i := range callers {
 				calls.Go(func() { outcomes[i] = call(t.Context(), in, i, json.RawMessage(tt.payload)) })

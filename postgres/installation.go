@@ -47,32 +47,26 @@ func (db *DB) RaiseWatermark(ctx context.Context, id attune.InstallationID, reme
 }
 
 // takeoverLock is the advisory lock of the process that takes a namespace of Temporal for the installation.
-const takeoverLock = 0x617474756e65_4e53
+const takeoverLock int64 = 0x61747475_6e650004
 
-const takeoverPause = time.Second
+// exclusiveTimeout is when the server ends the session of a process that does not finish its turn.
+const exclusiveTimeout = 15 * time.Minute
 
-// Exclusively calls do while no other process of the database is in it. It waits for its turn until ctx ends.
+// Exclusively calls do while no other process of the database is in it. It waits for its turn until ctx ends. do must return within
+// 15 minutes.
 func (db *DB) Exclusively(ctx context.Context, do func(context.Context) error) error {
-	conn, err := db.pool.Acquire(ctx)
+	sessions := NewOutbox(db)
+	conn, err := sessions.session(ctx, exclusiveTimeout)
+	if err != nil {
+		return err
+	}
+	defer sessions.disconnect(ctx, conn)
+	err = sessions.untilAcquired(ctx, func() (bool, error) {
+		return one(ctx, conn, pgx.RowTo[bool], tryLeadSQL, takeoverLock)
+	})
 	if err != nil {
 		return wrap("wait for the turn of this process", err)
 	}
-	defer conn.Release()
-	for {
-		locked, err := one(ctx, conn, pgx.RowTo[bool], tryLeadSQL, int64(takeoverLock))
-		if err != nil {
-			return wrap("wait for the turn of this process", err)
-		}
-		if locked {
-			break
-		}
-		select {
-		case <-time.After(takeoverPause):
-		case <-ctx.Done():
-			return wrap("wait for the turn of this process", ctx.Err())
-		}
-	}
-	defer func() { _ = conn.Conn().Close(context.WithoutCancel(ctx)) }() // ends the session, and so its lock
 	return do(ctx)
 }
 

@@ -5,50 +5,20 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"runtime"
-	"runtime/metrics"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/devenv/heap"
 )
 
 // mostHeap bounds the heap that one evaluation adds, in bytes. It includes garbage: with the default settings of the collector as
 // much as what is in use.
 const mostHeap = 160 << 20
-
-// peakOf runs a function and returns how far the heap grows above its size before.
-func peakOf(run func()) uint64 {
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	heap := func() uint64 {
-		metrics.Read(samples)
-		return samples[0].Value.Uint64()
-	}
-	runtime.GC()
-	before := heap()
-	peak, end := before, make(chan struct{})
-	var sampling sync.WaitGroup
-	sampling.Go(func() {
-		for tick := time.NewTicker(time.Millisecond); ; {
-			peak = max(peak, heap())
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	run()
-	close(end)
-	sampling.Wait()
-	return peak - before
-}
 
 // requireBoundedCheck checks a payload against a schema. It requires that the memory is bounded, and returns its peak. The engine
 // is new: the garbage that the collector leaves grows with everything that the process keeps.
@@ -56,7 +26,7 @@ func requireBoundedCheck(t *testing.T, name string, w worst) (peak uint64) {
 	t.Helper()
 	engine := &Engine{schemas: newStock(cacheBytes)}
 	var err error
-	peak = peakOf(func() {
+	peak = heap.Peak(func() {
 		err = engine.CheckEvent(attune.Trigger{Ref: "demo.event", Schema: json.RawMessage(w.schema)}, json.RawMessage(w.payload))
 	})
 	require.LessOrEqual(t, peak, uint64(mostHeap), name)
@@ -154,7 +124,7 @@ func TestEngine_Decide_MemoryIsBounded(t *testing.T) {
 			Rule: attune.Rule{Ref: "demo.rule", Parameters: parameters}, Action: attune.Action{Ref: "demo.action", Schema: schema},
 		}
 		var decided []attune.Decision
-		peak := peakOf(func() { decided = engine.Decide(t.Context(), event, []attune.Candidate{candidate, candidate}) })
+		peak := heap.Peak(func() { decided = engine.Decide(t.Context(), event, []attune.Candidate{candidate, candidate}) })
 		require.LessOrEqual(t, peak, uint64(mostHeap), expression)
 		require.Len(t, decided, 2, expression)
 		most = max(most, peak)
