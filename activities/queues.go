@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
@@ -67,13 +66,8 @@ func NewQueueActivities(rows QueueRows, holders HolderRows, c client.Client, con
 	return &QueueActivities{rows: rows, holders: holders, client: c, config: config}
 }
 
-// LoadQueue implements [workflows.ActivityLoadQueue]: it rebuilds a queue from its rows. Only the workflow with the id of the queue
-// may load it: another one would void the grants of the queue.
+// LoadQueue implements [workflows.ActivityLoadQueue]: it rebuilds a queue from its rows.
 func (a *QueueActivities) LoadQueue(ctx context.Context, key attune.QueueKey) (*semaphore.State, error) {
-	if caller, id := activity.GetInfo(ctx).WorkflowExecution.ID, workflows.QueueWorkflowID(key); caller != id {
-		err := attune.Errorf(attune.CodeInvalid, "workflow %q cannot be queue %q: start it with the id %q", caller, key, id)
-		return nil, workflows.ActivityError(err)
-	}
 	snapshot, err := a.rows.Rebuild(ctx, key)
 	if err != nil {
 		return nil, workflows.ActivityError(fmt.Errorf("load queue %q: %w", key, err))

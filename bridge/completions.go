@@ -76,14 +76,7 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 
 // ours returns the reports of this installation, and counts and logs the others.
 func (c *Completions) ours(ctx context.Context, batch []attune.ExecutionCompletedMessage) []attune.ExecutionCompletedMessage {
-	var ours, others []attune.ExecutionCompletedMessage
-	for _, report := range batch {
-		if report.Installation == c.installation {
-			ours = append(ours, report)
-		} else {
-			others = append(others, report)
-		}
-	}
+	ours, others := split(batch, c.installation, func(m attune.ExecutionCompletedMessage) attune.InstallationID { return m.Installation })
 	unknown := make([]attune.Completion, len(others))
 	for i := range unknown {
 		unknown[i].Effect = attune.CompletionUnknown

@@ -51,7 +51,8 @@ func NewLeases(
 func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessage) ([]attune.ExecutionRenewReply, error) {
 	renewals, lost := slices.Clone(batch), make([][]attune.AttemptID, len(batch))
 	for i, renewal := range batch {
-		renewals[i].Attempts, lost[i] = l.split(renewal.Attempts)
+		renewals[i].Attempts, lost[i] = split(renewal.Attempts, l.installation,
+			func(id attune.AttemptID) attune.InstallationID { return id.Installation })
 	}
 	replies, err := l.store.Renew(ctx, renewals, l.lease)
 	if err != nil {
@@ -61,18 +62,6 @@ func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessag
 		replies[i].Lost = append(replies[i].Lost, lost[i]...)
 	}
 	return replies, nil
-}
-
-// split separates the attempts of the installation from others.
-func (l *Leases) split(attempts []attune.AttemptID) (ours, others []attune.AttemptID) {
-	for _, id := range attempts {
-		if id.Installation == l.installation {
-			ours = append(ours, id)
-		} else {
-			others = append(others, id)
-		}
-	}
-	return ours, others
 }
 
 // Run ends attempts whose lease has expired, several times per lease. When ctx ends, it returns nil. Run may run in any

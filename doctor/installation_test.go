@@ -24,10 +24,10 @@ func TestInstallation(t *testing.T) {
 	)
 	require.Contains(t, check.run(t.Context())[0].What, "No installation owns the namespace")
 
-	require.NoError(t, workflows.TakeNamespace(t.Context(), c, name, "one", slog.New(slog.DiscardHandler)))
+	take(t, c, name, "one")
 	require.Equal(t, []Finding{{Severity: OK, What: "Database and namespace belong to installation one."}}, check.run(t.Context()))
 
-	require.NoError(t, workflows.TakeNamespace(t.Context(), c, name, "two", slog.New(slog.DiscardHandler)))
+	take(t, c, name, "two")
 	findings := check.run(t.Context())
 	require.Equal(t, Problem, findings[0].Severity)
 	require.Contains(t, findings[0].What, "belongs to installation two")
@@ -66,4 +66,25 @@ func TestInstallation_Restored(t *testing.T) {
 	findings := check.run(t.Context())
 	require.Equal(t, Problem, findings[0].Severity)
 	require.Equal(t, "The database was restored to an earlier time: its watermark is 3, after 7.", findings[0].What)
+}
+
+// freshDatabase is a database that was never used.
+type freshDatabase attune.InstallationID
+
+func (d freshDatabase) Installation(context.Context) (attune.Installation, error) {
+	return attune.Installation{ID: attune.InstallationID(d)}, nil
+}
+
+func (d freshDatabase) RenewInstallation(ctx context.Context, _ attune.InstallationID) (attune.Installation, error) {
+	return d.Installation(ctx)
+}
+
+func (freshDatabase) Exclusively(ctx context.Context, do func(context.Context) error) error {
+	return do(ctx)
+}
+
+func take(t *testing.T, c client.Client, namespace string, database freshDatabase) {
+	t.Helper()
+	_, err := workflows.TakeNamespace(t.Context(), c, namespace, database, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
 }

@@ -106,6 +106,32 @@ func TestInstallation_DatabaseRestoredWhileTicketsWait(t *testing.T) {
 	require.Zero(t, code, output)
 }
 
+// TestInstallation_RestoredTwice restores two copies of one backup, one after the other. In the backup, a failed execution holds its slot
+// for its next attempt, and nothing else would wake the queue.
+func TestInstallation_RestoredTwice(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, map[string]string{"actions/flaky.yaml": "command: [sh, -c, 'test $ATTUNE_ATTEMPT -gt 1']\n" +
+		"policy: {limit: 1, max_attempts: 2, retry_delay: 20s, retry_placement: hold}\n"})
+	c.start("--roles=worker")
+	p := c.start("--roles=api,orchestrator,bridge")
+	id := c.run("e2e.flaky", map[string]any{})
+	c.eventually("the execution waits for its second attempt", func() bool { return c.executionOf(id).Status == attune.ExecutionRetrying })
+	p.stop()
+	url := c.variable("ATTUNE_POSTGRES_URL")
+	earlier := []string{testenv.CopyPostgres(t, url), testenv.CopyPostgres(t, url)}
+	succeeds := func() {
+		p = c.start("--roles=api,orchestrator,bridge")
+		c.eventually("the second attempt succeeds", func() bool { return c.executionOf(id).Status == attune.ExecutionSucceeded })
+		c.requirePromises()
+		p.stop()
+	}
+	succeeds()
+	for _, copied := range earlier {
+		c.env = append(c.env, "ATTUNE_POSTGRES_URL="+copied)
+		succeeds()
+	}
+}
+
 // TestInstallation_TwoInOneNamespace starts attune with a new database in the namespace of a running installation. The
 // new process names the owner of the namespace and the remedy, and the running installation continues.
 func TestInstallation_TwoInOneNamespace(t *testing.T) {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/workflows"
 )
 
 // TestScenarios runs scenarios with the numbers of docs/architecture.md.
@@ -150,12 +152,17 @@ func overlap(t *testing.T, lines []string) int {
 func (c *cluster) publishCompletions(x attune.Execution, times int) {
 	c.t.Helper()
 	channel := c.dialBroker()
-	body := fmt.Sprintf(`{"execution_id":%d,"enforcement_id":%d,"action_id":%d,"attempt":%d,"worker":"echo","status":"failed"}`,
-		x.ID, x.Enforcement, x.ActionID, x.Attempt)
+	owner, err := workflows.Owner(c.t.Context(), c.dialTemporal(), c.variable("TEMPORAL_NAMESPACE"))
+	require.NoError(c.t, err)
+	body, err := json.Marshal(attune.ExecutionCompletedMessage{
+		Installation: owner.ID, Execution: x.ID, Enforcement: x.Enforcement, ActionID: x.ActionID, Attempt: x.Attempt, Worker: "echo",
+		Status: attune.ExecutionFailed,
+	})
+	require.NoError(c.t, err)
 	require.NoError(c.t, channel.Confirm(false))
 	for range times {
 		confirm, err := channel.PublishWithDeferredConfirmWithContext(c.t.Context(), "attune", attune.KeyExecutionCompleted, true, false,
-			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: []byte(body)})
+			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: body})
 		require.NoError(c.t, err)
 		require.True(c.t, confirm.Wait())
 	}

@@ -25,10 +25,13 @@ const connectTimeout = 15 * time.Second
 // Version is the version of the program.
 type Version string
 
-// Options returns the modules of a process with the roles of cfg.
-func Options(cfg config.Config, version Version, log *slog.Logger) fx.Option {
+// stopRequest returns a context that ends when the process is asked to stop, also during its start.
+type stopRequest func() context.Context
+
+// Options returns the modules of a process with the roles of cfg. The end of stop ends a start that has to wait.
+func Options(stop context.Context, cfg config.Config, version Version, log *slog.Logger) fx.Option {
 	options := []fx.Option{
-		fx.Supply(cfg, version, log),
+		fx.Supply(stopRequest(func() context.Context { return stop }), cfg, version, log),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{StopGrace: cfg.StopGrace}.StopTime() + stopMargin),
 		fx.Provide(supervisor.New, newLoops),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,

@@ -24,7 +24,7 @@ func TestOptions(t *testing.T) {
 	for name, roles := range sets {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			options := fxmodules.Options(config.Config{Roles: roles}, "test", slog.New(slog.DiscardHandler))
+			options := fxmodules.Options(t.Context(), config.Config{Roles: roles}, "test", slog.New(slog.DiscardHandler))
 			require.NoError(t, fx.ValidateApp(options))
 		})
 	}

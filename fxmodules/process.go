@@ -28,7 +28,7 @@ type Process struct {
 func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Logger) (*Process, error) {
 	p := &Process{log: log}
 	options := []fx.Option{
-		Options(cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }), fx.Populate(&p.supervisor),
+		Options(ctx, cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }), fx.Populate(&p.supervisor),
 	}
 	if cfg.Has(config.RoleAPI) {
 		options = append(options, fx.Populate(&p.listener))

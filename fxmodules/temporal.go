@@ -20,7 +20,7 @@ import (
 )
 
 // Temporal provides the client and its users. A process opens a connection only if one of its roles needs one.
-var Temporal = fx.Module("temporal", fx.Provide(installationOf, dialTemporal, ensureAttributes, newQueues))
+var Temporal = fx.Module("temporal", fx.Provide(takeNamespace, dialTemporal, ensureAttributes, newQueues))
 
 // Orchestrator runs the temporal workers for queues and enforcements.
 var Orchestrator = fx.Module("orchestrator",
@@ -35,48 +35,40 @@ type namespace string
 // Temporal ends several hundred workflows per second.
 const takeoverTimeout = 10 * time.Minute
 
-// dialTemporal connects, and takes the namespace for the installation before any other part uses the client. A process with a client
-// watches for a restore of the database.
-func dialTemporal(
-	lifecycle fx.Lifecycle, loops *loops, db *postgres.DB, installation attune.InstallationID, t *telemetry.Telemetry, log *slog.Logger,
-) (client.Client, namespace, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+// takeNamespace takes the namespace for the database before any other part uses Temporal, and returns the installation. It gives up
+// when the process is asked to stop.
+func takeNamespace(
+	stop stopRequest, db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger,
+) (attune.InstallationID, namespace, error) {
+	ctx, cancel := context.WithTimeout(stop(), takeoverTimeout)
 	defer cancel()
-	c, ns, err := temporal.Dial(ctx, workflows.Identity(installation, temporal.ProcessName()), t.Temporal(), log)
+	c, ns, err := dial(ctx, temporal.ProcessName(), t, log)
 	if err != nil {
-		return nil, "", err
-	}
-	lifecycle.Append(fx.StopHook(c.Close))
-	ctx, cancel = context.WithTimeout(context.Background(), takeoverTimeout)
-	defer cancel()
-	if err := workflows.TakeNamespace(ctx, c, ns, installation, log); err != nil {
-		return nil, "", err
-	}
-	loops.add("watermark", workflows.NewWatermark(db, c, installation, log).Run)
-	return c, namespace(ns), nil
-}
-
-// installationOf returns the installation of the database. A database that was restored becomes a new installation, so that no
-// part takes its ids for those that Temporal and the workers know.
-func installationOf(db *postgres.DB, t *telemetry.Telemetry, log *slog.Logger) (attune.InstallationID, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
-	defer cancel()
-	installation, err := db.Installation(ctx)
-	if err != nil {
-		return "", err
-	}
-	c, ns, err := temporal.Dial(ctx, temporal.ProcessName(), t.Temporal(), log)
-	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer c.Close()
-	restored, err := workflows.Restored(ctx, c, ns, installation)
-	if err != nil || !restored {
-		return installation.ID, err
+	installation, err := workflows.TakeNamespace(ctx, c, ns, db, log)
+	return installation, namespace(ns), err
+}
+
+// dialTemporal connects as a process of the installation. A process with a client watches for a restore of the database.
+func dialTemporal(
+	lifecycle fx.Lifecycle, stop stopRequest, loops *loops, db *postgres.DB, installation attune.InstallationID,
+	t *telemetry.Telemetry, log *slog.Logger,
+) (client.Client, error) {
+	c, ns, err := dial(stop(), workflows.Identity(installation, temporal.ProcessName()), t, log)
+	if err != nil {
+		return nil, err
 	}
-	log.Warn("the database was restored to an earlier time: it becomes a new installation", "installation", installation.ID)
-	installation, err = db.RenewInstallation(ctx, installation.ID)
-	return installation.ID, err
+	lifecycle.Append(fx.StopHook(c.Close))
+	loops.add("watermark", workflows.NewWatermark(db, c, ns, installation, log).Run)
+	return c, nil
+}
+
+func dial(ctx context.Context, identity string, t *telemetry.Telemetry, log *slog.Logger) (client.Client, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return temporal.Dial(ctx, identity, t.Temporal(), log)
 }
 
 // searchAttributes reports whether the workflows of this process carry the search attributes of their queue.

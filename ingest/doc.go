@@ -19,6 +19,9 @@
 //     trigger or, for direct runs, to one action. The answer to a repetition is the first event with the current status of its
 //     enforcements, marked as a duplicate. A repetition records, decides and counts nothing.
 //   - Decisions are made inside the transaction that records them, from the rules that this transaction reads. They do no I/O.
+//   - One process evaluates at most [Deps.Evaluations] arrivals at the same time. Package rules bounds the memory of each evaluation,
+//     so the memory of all of them is bounded. Other arrivals wait in the order of their calls. An arrival that waits leaves when its
+//     context ends, with the code unavailable, and is not recorded.
 //   - The event of an arrival with a principal records the principal: see [attune.Event].
 //
 // # Failures

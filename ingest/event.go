@@ -31,12 +31,28 @@ func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, e
 	if err != nil {
 		return attune.Recorded{}, err
 	}
-	if err := i.deps.Engine.CheckEvent(trigger, arrival.Payload); err != nil {
+	if err := i.accept(ctx, trigger, arrival.Payload); err != nil {
 		return attune.Recorded{}, err
 	}
-	return i.record(ctx, arrival.event(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
-		return i.deps.Engine.Decide(ctx, event, candidates)
+	// The context has ended when no slot was free. So the transaction cannot commit without decisions.
+	var busy error
+	recorded, err := i.record(ctx, arrival.event(), func(event attune.Event, candidates []attune.Candidate) (decisions []attune.Decision) {
+		busy = i.evaluations.use(ctx, func() { decisions = i.deps.Engine.Decide(ctx, event, candidates) })
+		return decisions
 	})
+	if busy != nil {
+		return attune.Recorded{}, busy
+	}
+	return recorded, err
+}
+
+// accept returns an error for a payload that the trigger does not accept.
+func (i *Ingest) accept(ctx context.Context, trigger attune.Trigger, payload json.RawMessage) error {
+	var refusal error
+	if err := i.evaluations.use(ctx, func() { refusal = i.deps.Engine.CheckEvent(trigger, payload) }); err != nil {
+		return err
+	}
+	return refusal
 }
 
 // check returns an error for an arrival that no trigger accepts.

@@ -17,7 +17,8 @@ type Actions interface {
 	Action(ctx context.Context, ref attune.Ref) (attune.Action, error)
 }
 
-// Engine decides which enforcements follow from an arrival. It has no side effects and is safe for concurrent use.
+// Engine decides which enforcements follow from an arrival. It has no side effects, bounds the memory and the time of each call,
+// and is safe for concurrent use.
 type Engine interface {
 	// CheckEvent returns an [attune.CodeInvalid] error for a payload that the trigger does not accept.
 	CheckEvent(trigger attune.Trigger, payload json.RawMessage) error
@@ -42,24 +43,32 @@ type Metrics interface {
 	EnforcementReached(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
 }
 
-// Deps are the dependencies of an [Ingest]. All are required.
+// Deps are the dependencies of an [Ingest]. All except Evaluations are required.
 type Deps struct {
 	Triggers Triggers
 	Actions  Actions
 	Engine   Engine
 	Recorder Recorder
 	Metrics  Metrics
+	// Evaluations bounds the calls of Engine that run at the same time. 0 means one for each processor that the process may use.
+	Evaluations int
 }
 
 // Ingest checks, decides and records arrivals. [New] makes one.
-type Ingest struct{ deps Deps }
+type Ingest struct {
+	deps        Deps
+	evaluations slots
+}
 
-// New returns an Ingest. A missing dependency is an [attune.CodeInvalid] error.
+// New returns an Ingest. A missing dependency and a negative number of evaluations are [attune.CodeInvalid] errors.
 func New(deps Deps) (*Ingest, error) {
 	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Recorder == nil || deps.Metrics == nil {
 		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine, a recorder and metrics")
 	}
-	return &Ingest{deps: deps}, nil
+	if deps.Evaluations < 0 {
+		return nil, attune.Errorf(attune.CodeInvalid, "%d evaluations at the same time: use 0 for the default, or more", deps.Evaluations)
+	}
+	return &Ingest{deps: deps, evaluations: newSlots(deps.Evaluations)}, nil
 }
 
 // record writes an event and its enforcements, and counts them. It does not count a repetition.

@@ -31,7 +31,7 @@ func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error
 	if !action.Enabled {
 		return attune.Recorded{}, attune.Errorf(attune.CodeConflict, "action %q is disabled: its pack no longer declares it", action.Ref)
 	}
-	decision, err := i.deps.Engine.Manual(action, run.Parameters)
+	decision, err := i.decide(ctx, action, run.Parameters)
 	if err != nil {
 		return attune.Recorded{}, err
 	}
@@ -42,6 +42,14 @@ func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error
 		err = fmt.Errorf("run %q: event %d has %d enforcements", run.Action, recorded.Event.ID, len(recorded.Enforcements))
 	}
 	return recorded, err
+}
+
+// decide returns the decision for a run of an action.
+func (i *Ingest) decide(ctx context.Context, action attune.Action, parameters json.RawMessage) (decision attune.Decision, err error) {
+	if busy := i.evaluations.use(ctx, func() { decision, err = i.deps.Engine.Manual(action, parameters) }); busy != nil {
+		return attune.Decision{}, busy
+	}
+	return decision, err
 }
 
 // check returns an error for a run that no action accepts.

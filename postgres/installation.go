@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,16 +18,56 @@ func (db *DB) Installation(ctx context.Context) (attune.Installation, error) {
 	return installation, wrap("read the installation", err)
 }
 
-const raiseWatermarkSQL = `UPDATE installation SET watermark = watermark + 1 WHERE id = $1::uuid RETURNING watermark`
+const raiseWatermarkSQL = `
+UPDATE installation SET watermark = $2::bigint + 1 WHERE id = $1::uuid AND watermark IN ($2::bigint, $2::bigint + 1)
+RETURNING watermark`
 
-// RaiseWatermark raises the watermark of an installation by 1 and returns it. It is [attune.CodeConflict] if the database belongs
-// to another installation.
-func (db *DB) RaiseWatermark(ctx context.Context, id attune.InstallationID) (int64, error) {
-	watermark, err := one(ctx, db.pool, pgx.RowTo[int64], raiseWatermarkSQL, id)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = attune.Errorf(attune.CodeConflict, "the database belongs to another installation than %s", id)
+// RaiseWatermark raises the watermark of an installation to remembered + 1, and returns the watermark of the database. remembered is
+// the watermark that Temporal remembers. A higher watermark stays: another process has raised it.
+//
+// A lower watermark also stays, so that every process can see it. It is [attune.CodeConflict]: the database was restored to an earlier
+// time. A database of another installation is [attune.CodeConflict], too.
+func (db *DB) RaiseWatermark(ctx context.Context, id attune.InstallationID, remembered int64) (int64, error) {
+	watermark, err := one(ctx, db.pool, pgx.RowTo[int64], raiseWatermarkSQL, id, remembered)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return watermark, wrap("raise the watermark", err)
 	}
-	return watermark, wrap("raise the watermark", err)
+	current, err := db.Installation(ctx)
+	switch {
+	case err != nil:
+		return 0, err
+	case current.ID != id:
+		return 0, attune.Errorf(attune.CodeConflict, "the database belongs to installation %s, and this process to %s", current.ID, id)
+	case current.Watermark < remembered:
+		return 0, attune.Errorf(attune.CodeConflict, "the database was restored to an earlier time: its watermark is %d, after %d",
+			current.Watermark, remembered)
+	default:
+		return current.Watermark, nil
+	}
+}
+
+// takeoverLock is the advisory lock of the process that takes a namespace of Temporal for the installation.
+const takeoverLock int64 = 0x61747475_6e650004
+
+// exclusiveTimeout is when the server ends the session of a process that does not finish its turn.
+const exclusiveTimeout = 15 * time.Minute
+
+// Exclusively calls do while no other process of the database is in it. It waits for its turn until ctx ends. do must return within
+// 15 minutes.
+func (db *DB) Exclusively(ctx context.Context, do func(context.Context) error) error {
+	sessions := NewOutbox(db)
+	conn, err := sessions.session(ctx, exclusiveTimeout)
+	if err != nil {
+		return err
+	}
+	defer sessions.disconnect(ctx, conn)
+	err = sessions.untilAcquired(ctx, func() (bool, error) {
+		return one(ctx, conn, pgx.RowTo[bool], tryLeadSQL, takeoverLock)
+	})
+	if err != nil {
+		return wrap("wait for the turn of this process", err)
+	}
+	return do(ctx)
 }
 
 const renewInstallationSQL = `

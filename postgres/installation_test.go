@@ -1,11 +1,15 @@
 package postgres_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/attune-go/attune"
 )
@@ -23,14 +27,41 @@ func TestDB_RaiseWatermark(t *testing.T) {
 	first := b.installation(t)
 	require.NotEmpty(t, first.ID)
 	require.Zero(t, first.Watermark)
-	for want := range int64(3) {
-		watermark, err := b.db.RaiseWatermark(t.Context(), first.ID)
+	for _, step := range []struct{ remembered, want int64 }{{0, 1}, {0, 1}, {1, 2}, {1, 2}, {0, 2}, {2, 3}} {
+		watermark, err := b.db.RaiseWatermark(t.Context(), first.ID, step.remembered)
 		require.NoError(t, err)
-		require.Equal(t, want+1, watermark)
+		require.Equal(t, step.want, watermark, "%+v", step)
 	}
-	require.Equal(t, attune.Installation{ID: first.ID, Watermark: 3}, b.installation(t))
-	_, err := b.db.RaiseWatermark(t.Context(), "00000000-0000-0000-0000-000000000000")
+	_, err := b.db.RaiseWatermark(t.Context(), first.ID, 4)
+	require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "restored")
+	_, err = b.db.RaiseWatermark(t.Context(), "00000000-0000-0000-0000-000000000000", 3)
 	require.Equal(t, attune.CodeConflict, attune.CodeOf(err))
+	require.Equal(t, attune.Installation{ID: first.ID, Watermark: 3}, b.installation(t))
+}
+
+func TestDB_Exclusively(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var inside, most atomic.Int64
+	var processes errgroup.Group
+	for range 4 {
+		processes.Go(func() error {
+			return b.db.Exclusively(t.Context(), func(context.Context) error {
+				most.Store(max(most.Load(), inside.Add(1)))
+				inside.Add(-1)
+				return nil
+			})
+		})
+	}
+	require.NoError(t, processes.Wait())
+	require.EqualValues(t, 1, most.Load())
+
+	err := b.db.Exclusively(t.Context(), func(context.Context) error {
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		return b.db.Exclusively(stopped, func(context.Context) error { return errors.New("two at once") })
+	})
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestDB_RenewInstallation(t *testing.T) {
@@ -40,7 +71,7 @@ func TestDB_RenewInstallation(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		old := b.installation(t)
-		_, err := b.db.RaiseWatermark(t.Context(), old.ID)
+		_, err := b.db.RaiseWatermark(t.Context(), old.ID, 0)
 		require.NoError(t, err)
 		renewed := make([]attune.Installation, 8)
 		var processes sync.WaitGroup

@@ -137,8 +137,13 @@ const (
 
 // acquire waits until this session holds the relay's lock and receives notifications.
 func (o *Outbox) acquire(ctx context.Context, conn *pgx.Conn) error {
+	return o.untilAcquired(ctx, func() (bool, error) { return o.tryLead(ctx, conn) })
+}
+
+// untilAcquired tries to get a lock, at once and after each pause.
+func (o *Outbox) untilAcquired(ctx context.Context, try func() (acquired bool, err error)) error {
 	for {
-		acquired, err := o.tryLead(ctx, conn)
+		acquired, err := try()
 		if err != nil || acquired {
 			return err
 		}

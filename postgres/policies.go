@@ -84,28 +84,28 @@ func (l levels) resolve(queue queueName) policy.Effective {
 	})...)
 }
 
-// waitingQueuesSQL skips unused queues: their policy is resolved when their first enforcement is admitted.
-const waitingQueuesSQL = `
-SELECT q.id, EXISTS (SELECT FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued')
+// busyQueuesSQL skips unused queues: their policy is resolved when their first enforcement is admitted.
+const busyQueuesSQL = `
+SELECT q.id, EXISTS (SELECT FROM enforcements e WHERE e.queue_id = q.id AND e.status IN ('queued', 'granted'))
 FROM queues q WHERE q.policy_revision > 0`
 
 // ApplyPolicies resolves the policy of every used queue again. It returns, without tickets, the queues whose workflow must be
-// told its policy: queues with a changed policy, under a new revision, and all queues with waiting enforcements. The latter
-// make a repeated call after a crash complete. Call ApplyPolicies after a change of policies; otherwise a queue gets its new
-// policy when its next enforcement is admitted.
+// told its policy: queues with a changed policy, under a new revision, and all queues whose enforcements wait or hold slots. The
+// latter make a repeated call after a crash complete, and start workflows that Temporal has lost. Call ApplyPolicies after a
+// change of policies; otherwise a queue gets its new policy when its next enforcement is admitted.
 func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	err := q.db.inTx(ctx, "apply policies", func(tx pgx.Tx) error {
-		waiting, err := readWaiting(ctx, tx)
+		busy, err := readBusy(ctx, tx)
 		if err != nil {
 			return err
 		}
-		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(waiting)))
+		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(busy)))
 		if err != nil {
 			return err
 		}
 		for _, queue := range queues {
-			if queue.policyChanged || waiting[queue.id] {
+			if queue.policyChanged || busy[queue.id] {
 				admissions = append(admissions, attune.Admission{Queue: queue.key, Policy: queue.policy})
 			}
 		}
@@ -116,9 +116,9 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 	return admissions, err
 }
 
-// readWaiting returns, for every used queue, whether an enforcement waits in it.
-func readWaiting(ctx context.Context, tx pgx.Tx) (map[attune.QueueID]bool, error) {
-	rows, err := tx.Query(ctx, waitingQueuesSQL)
+// readBusy returns, for every used queue, whether an enforcement waits or holds a slot in it.
+func readBusy(ctx context.Context, tx pgx.Tx) (map[attune.QueueID]bool, error) {
+	rows, err := tx.Query(ctx, busyQueuesSQL)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,6 @@ func CheckSchema(raw json.RawMessage) error {
 	if len(raw) == 0 {
 		return nil
 	}
-	_, mistakes := compileSchema(raw)
+	_, mistakes := newChecker(raw)
 	return mistakes.err()
 }

@@ -2,8 +2,7 @@ package rules
 
 import (
 	"encoding/json"
-	"math"
-	"sync"
+	"slices"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -16,59 +15,45 @@ const (
 	// element, or bytesPerStep bytes of text. A value needs few steps for each of its parts. Only a schema with several
 	// references to itself needs more: then every level of the value multiplies the steps.
 	maxSchemaSteps = 1_000_000
-	// maxErrorBytes bounds the estimated memory for the mistakes of one value. The estimate assumes one mistake for each schema
-	// that is applied to a value.
-	maxErrorBytes = 160 << 20
+	// maxErrorBytes bounds the memory for the mistakes of one value that a check keeps at the same time. A value with mistakes
+	// needs a few KiB. Only a schema that offers many alternatives at every level of the value needs more.
+	maxErrorBytes = 8 << 20
 )
 
 var (
 	errSchemaSteps = attune.Errorf(attune.CodeInvalid,
 		"the check against the schema takes more than %d steps: send a smaller value, or simplify the schema", maxSchemaSteps)
+	errSchemaDepth = attune.Errorf(attune.CodeInvalid,
+		"the check against the schema applies more than %d schemas inside each other: simplify the schema", maxSchemaDepth)
+	errSchemaMemory = attune.Errorf(attune.CodeInvalid,
+		"the check against the schema keeps more than %d MiB: send a smaller value, or simplify the schema", maxErrorBytes>>20)
 	errManyMistakes = attune.Errorf(attune.CodeInvalid, "the value violates the schema in more places than can be listed")
 )
 
-// schema is a compiled JSON Schema, safe for concurrent use.
-type schema struct {
-	raw  json.RawMessage
-	idle sync.Pool // of *checker that no check uses
-}
-
-// check checks a decoded value. The error is a [jsonschema.ValidationError], or says that the check takes too many steps.
-func (s *schema) check(value any) error {
-	c, ok := s.idle.Get().(*checker)
-	if !ok {
-		var mistakes Mistakes
-		if c, mistakes = newChecker(s.raw); mistakes != nil {
-			return mistakes.err()
-		}
-	}
-	defer s.idle.Put(c)
-	return c.check(value)
-}
-
-// checker is a compiled schema that counts the steps of a check. The counters are in the checker, because the validator passes
-// no context to its callbacks. So a checker runs one check at a time.
+// checker is a compiled JSON Schema that bounds the steps and the memory of a check. The counters are in the checker, because the
+// validator passes no context to its callbacks. So a checker runs one check at a time.
 type checker struct {
 	original *jsonschema.Schema
-	negated  *jsonschema.Schema // accepts what original refuses; its validator does not collect mistakes
+	negated  *jsonschema.Schema // accepts what original refuses; its validator stops at the first mistake
+	bytes    int                // estimated memory of the compiled schema
 	left     uint64             // steps that the check may still take
-	room     uint64             // bytes that mistakes may still take
+	frames   frames
 }
 
-// newChecker compiles a JSON Schema.
+// newChecker compiles a JSON Schema. The path of a mistake is a path in the schema.
 func newChecker(raw json.RawMessage) (*checker, Mistakes) {
-	document, mistakes := decode(raw)
+	document, bytes, mistakes := decodeSchema(raw)
 	if mistakes != nil {
 		return nil, mistakes
 	}
-	c := &checker{}
+	c := &checker{bytes: bytes}
 	var parts []*jsonschema.Schema
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.UseLoader(noLoader{})
 	compiler.AssertFormat()
 	compiler.AssertVocabs()
-	compiler.RegisterVocabulary(&jsonschema.Vocabulary{URL: schemaURL + "/steps", Compile: c.collector(&parts)})
+	compiler.RegisterVocabulary(&jsonschema.Vocabulary{URL: schemaURL + "/parts", Compile: collector(&parts)})
 	err := compiler.AddResource(schemaURL, document)
 	if err == nil {
 		c.original, err = compiler.Compile(schemaURL)
@@ -82,49 +67,42 @@ func newChecker(raw json.RawMessage) (*checker, Mistakes) {
 	if err != nil {
 		return nil, fromSchemaError(err)
 	}
-	for _, part := range parts {
-		c.count(part)
-	}
+	c.bound(parts)
 	return c, nil
 }
 
+// size returns the estimated memory of the compiled schema in bytes.
+func (c *checker) size() int { return c.bytes }
+
 // collector returns the compiler of a vocabulary without keywords. The library calls the compiler for every schema inside the
 // schema, including the targets of dynamic references, and the compiler appends the schema to parts.
-func (c *checker) collector(
-	parts *[]*jsonschema.Schema,
-) func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
+func collector(parts *[]*jsonschema.Schema) func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
 	return func(ctx *jsonschema.CompilerContext, _ map[string]any) (jsonschema.SchemaExt, error) {
 		*parts = append(*parts, ctx.Enqueue(nil))
-		return c, nil
+		return nil, nil //nolint:nilnil // the library asks for nil where a vocabulary has no keywords
 	}
 }
 
-// Validate implements [jsonschema.SchemaExt]. It counts the memory that mistakes may take, and accepts every value. The validator
-// calls it after all other keywords of a schema, and only when it collects mistakes. Each mistake contains a copy of its path.
-func (c *checker) Validate(ctx *jsonschema.ValidatorContext, value any) {
-	const mistake, level = 200, 16
-	parts := 0
-	switch v := value.(type) {
-	case map[string]any:
-		parts = len(v)
-	case []any:
-		parts = len(v)
+// bound makes every part of a schema count its steps, and guards the parts that can lead to many mistakes. It reads all parts
+// before it changes one.
+func (c *checker) bound(parts []*jsonschema.Schema) {
+	tracked := slices.ContainsFunc(parts, tracks)
+	guards := c.guards(parts)
+	for _, part := range parts {
+		c.count(part, pricesOf(part, tracked))
 	}
-	bytes := uint64((1 + parts) * (mistake + level*(len(ctx.ValueLocation())+1)))
-	if bytes > c.room {
-		panic(outOfSchemaSteps{})
+	for _, g := range guards {
+		g.mount()
 	}
-	c.room -= bytes
 }
 
 // count makes a schema count its steps before the validator applies it to a value. It wraps the format of the schema: the
 // validator checks the format before it follows a reference or visits a member.
-func (c *checker) count(part *jsonschema.Schema) {
+func (c *checker) count(part *jsonschema.Schema, prices schemaPrices) {
 	format := jsonschema.Format{Validate: func(any) error { return nil }}
 	if part.Format != nil {
 		format = *part.Format
 	}
-	prices := pricesOf(part)
 	part.Format = &jsonschema.Format{Name: format.Name, Validate: func(value any) error {
 		c.take(prices.of(value))
 		if text, ok := value.(string); ok && format.Name == "regex" {
@@ -136,48 +114,51 @@ func (c *checker) count(part *jsonschema.Schema) {
 	}}
 }
 
-// check checks whether a value fits. Only for a value that does not fit, a second check collects the mistakes.
-func (c *checker) check(value any) error {
-	over, negatedErr := c.run(c.negated, value, maxSchemaSteps, math.MaxUint64)
-	if over {
-		return errSchemaSteps
+// check checks a decoded value. Only for a value that does not fit, a second check collects the mistakes. The error is a
+// [jsonschema.ValidationError], or says which bound the check exceeds.
+func (c *checker) check(value any, wanted *listing) error {
+	refused, err := c.run(c.negated, value, maxSchemaSteps, nil)
+	if err != nil {
+		return err
 	}
-	if negatedErr == nil {
-		return c.list(value)
+	if refused == nil { // the negated schema accepts the value
+		return c.list(value, wanted)
 	}
 	return nil
 }
 
 // list returns the mistakes of a value that does not fit.
-func (c *checker) list(value any) error {
-	over, mistakes := c.run(c.original, value, maxSchemaSteps, maxErrorBytes)
-	if over {
+func (c *checker) list(value any, wanted *listing) error {
+	refused, err := c.run(c.original, value, maxSchemaSteps, wanted)
+	if err != nil {
 		return errManyMistakes
 	}
-	return mistakes
+	return refused
 }
 
-// outOfSchemaSteps is the panic that ends a run.
-type outOfSchemaSteps struct{}
+// outOfBounds is the panic that ends a run.
+type outOfBounds struct{ reason error }
 
-// run validates a value. over means that the validation needs more than steps, or that its mistakes need more than room bytes.
-func (c *checker) run(schema *jsonschema.Schema, value any, steps, room uint64) (over bool, err error) {
+// run validates a value. The result refused is a [jsonschema.ValidationError] when the value does not fit. It has mistakes only
+// when the caller wants them listed. The error says which bound the validation exceeds.
+func (c *checker) run(schema *jsonschema.Schema, value any, steps uint64, wanted *listing) (refused, err error) {
 	defer func() {
+		c.frames = frames{} // the reports refer to the value
 		switch reason := recover().(type) {
 		case nil:
-		case outOfSchemaSteps:
-			over = true
+		case outOfBounds:
+			refused, err = nil, reason.reason
 		default:
 			panic(reason)
 		}
 	}()
-	c.left, c.room = steps, room
-	return false, schema.Validate(value)
+	c.left, c.frames = steps, newFrames(wanted)
+	return schema.Validate(value), nil
 }
 
 func (c *checker) take(steps uint64) {
 	if steps > c.left {
-		panic(outOfSchemaSteps{})
+		panic(outOfBounds{errSchemaSteps})
 	}
 	c.left -= steps
 }

@@ -56,9 +56,19 @@
 //   - A text that an expression makes has at most 1 MiB. The rendered parameters have at most [attune.MaxPayloadBytes].
 //   - A regular expression has at most 10 000 bytes and compiles to at most 10 000 instructions. format writes at most
 //     100 digits behind the decimal point.
-//   - An expression has at most 10 000 bytes. It cannot make messages of Protocol Buffers.
+//   - An expression has at most 10 000 bytes. It cannot make messages of Protocol Buffers. All expressions of one rule's parameters
+//     together, compiled, take at most 16 MiB. Lists, operators and macros nest up to about a hundred levels.
 //   - The check of a value against a JSON Schema takes at most 1 000 000 steps: one for each schema that is applied to a value,
-//     for each element and member, and for ten bytes of text. Only a schema with several references to itself needs more.
+//     for each element, member and required name, and for ten bytes of text. Only a schema with several references to itself needs
+//     more.
+//   - A check applies at most 1000 schemas inside each other. It keeps the first mistakes of each schema that it is applying, in at
+//     most 8 MiB. A compiled schema takes at most 16 MiB.
+//   - The parameters of all decisions about one event have at most 8 MiB. The decisions about one event are the only ones that
+//     share a bound: a rule whose parameters do not fit after those of the rules before it is rejected.
+//
+// So an evaluation needs at most 160 MiB of heap, garbage included, for any rule, schema and payload. A bound that it exceeds becomes
+// the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 192 MiB.
+// Memory grows with the number of evaluations that run at the same time: package ingest bounds it.
 //
 // # Schemas
 //
@@ -69,5 +79,6 @@
 //
 // The package reads no clock, and does no I/O except reading the system's time zones. The same event and rules always give the
 // same decisions. When the caller's context ends, the evaluation stops at the next iteration of a loop. An error in one rule
-// becomes a rejected decision of that rule, with a reason and a detail for people. It does not affect other rules.
+// becomes a rejected decision of that rule, with a reason and a detail for people. It does not affect other rules. Only the bound
+// of the parameters of one event is common to its rules.
 package rules

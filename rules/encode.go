@@ -40,15 +40,20 @@ func (e *encoder) text(s string) error {
 	return e.raw(quoted)
 }
 
-// quote returns s as a JSON string. It does not escape <, > and &.
+// quote returns s as a JSON string.
 func quote(s string) (string, error) {
 	if len(s) > attune.MaxPayloadBytes {
 		return "", errTooLarge
 	}
+	return marshal(s)
+}
+
+// marshal returns the JSON text of a decoded value. It does not escape <, > and &.
+func marshal(value any) (string, error) {
 	var b strings.Builder
 	out := json.NewEncoder(&b)
 	out.SetEscapeHTML(false)
-	err := out.Encode(s)
+	err := out.Encode(value)
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 

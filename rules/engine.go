@@ -10,11 +10,12 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// cacheSize is the size of each cache: for compiled criteria, templates and schemas.
-const cacheSize = 1024
-
-// maxDetailBytes bounds the detail of a decision, in bytes.
-const maxDetailBytes = 1000
+const (
+	// maxDetailBytes bounds the detail of a decision, in bytes.
+	maxDetailBytes = 1000
+	// maxDecidedBytes bounds the parameters of all decisions about one event: they are in memory until the event is recorded.
+	maxDecidedBytes = 16 * attune.MaxPayloadBytes
+)
 
 // Engine decides which enforcements follow from an event. It caches compiled expressions and schemas, and is safe for
 // concurrent use.
@@ -22,7 +23,7 @@ type Engine struct {
 	language  language
 	criteria  *cache[*expression]
 	templates *cache[*template]
-	schemas   *cache[*schema]
+	schemas   *stock
 }
 
 // NewEngine returns an engine with empty caches.
@@ -33,9 +34,9 @@ func NewEngine() (*Engine, error) {
 	}
 	return &Engine{
 		language:  language,
-		criteria:  newCache[*expression](cacheSize),
-		templates: newCache[*template](cacheSize),
-		schemas:   newCache[*schema](cacheSize),
+		criteria:  newCache[*expression](cacheBytes),
+		templates: newCache[*template](cacheBytes),
+		schemas:   newStock(cacheBytes),
 	}, nil
 }
 
@@ -44,21 +45,34 @@ func NewEngine() (*Engine, error) {
 //
 //	created                         Parameters are rendered and fit the action's schema
 //	rejected, criteria_failed       the criteria could not be evaluated
-//	rejected, parameters_invalid    a template failed, or the action's schema refuses the result
+//	rejected, parameters_invalid    a template failed, the action's schema refuses the result, or the rules before it have used
+//	                                the memory for the parameters of one event
 //
 // Detail of a rejected decision says what failed and where. When ctx ends, the evaluation stops, and the caller must discard the
 // result.
 func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
 	view, mistakes := newEventView(event)
 	var decisions []attune.Decision
+	left := maxDecidedBytes
 	for _, candidate := range candidates {
 		if mistakes != nil {
 			decisions = append(decisions, reject(candidate, attune.ReasonCriteriaFailed, "criteria", mistakes))
 		} else if decision, matched := e.decide(ctx, view, candidate); matched {
-			decisions = append(decisions, decision)
+			decisions = append(decisions, fitInto(&left, candidate, decision))
 		}
 	}
 	return decisions
+}
+
+// fitInto subtracts the parameters of a decision from the bytes that are left for the event. It rejects a rule whose parameters
+// need more.
+func fitInto(left *int, candidate attune.Candidate, decision attune.Decision) attune.Decision {
+	if len(decision.Parameters) > *left {
+		return reject(candidate, attune.ReasonParametersInvalid, "parameters",
+			mistakeAt(nil, "the rules of this event make more than %d MiB of parameters", maxDecidedBytes>>20))
+	}
+	*left -= len(decision.Parameters)
+	return decision
 }
 
 // decide decides for one rule. matched is false when the criteria yield false.
@@ -97,6 +111,9 @@ func (e *Engine) decideMatch(ctx context.Context, in evaluation, candidate attun
 	if mistakes != nil {
 		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakes)
 	}
+	if err := ctx.Err(); err != nil {
+		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakeAt(nil, "%s", err))
+	}
 	if mistakes := e.checkParameters(candidate.Action, parameters); mistakes != nil {
 		part := fmt.Sprintf("parameters of action %q", candidate.Action.Ref)
 		rejected := reject(candidate, attune.ReasonParametersInvalid, part, mistakes)
@@ -131,12 +148,11 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 	if len(raw) == 0 {
 		return nil
 	}
-	compiled, mistakes := e.schemas.get(string(raw), func() (*schema, Mistakes) {
-		return compileSchema(raw)
-	})
+	compiled, mistakes := e.schemas.take(string(raw))
 	if mistakes != nil {
 		return mistakes
 	}
+	defer e.schemas.give(string(raw), compiled)
 	return compiled.validate(value)
 }
 

@@ -9,6 +9,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
+// maxUnavoidable bounds the listed mistakes of a rule's parameters.
+const maxUnavoidable = 100
+
 // CheckFit returns a [CheckError] with the path in the parameters when a rule's parameters fit the schema of its action for no
 // event: a member is missing or not allowed, or the schema refuses a constant. It ignores problems that depend on the value of a
 // template or on a choice between schemas. It does not report invalid parameters and schemas: see [CheckParameters] and
@@ -20,7 +23,7 @@ func CheckFit(parameters, schema json.RawMessage) error {
 	if len(parameters) == 0 {
 		parameters = json.RawMessage("{}")
 	}
-	compiled, mistakes := compileSchema(schema)
+	compiled, mistakes := newChecker(schema)
 	if mistakes != nil {
 		return nil
 	}
@@ -28,39 +31,36 @@ func CheckFit(parameters, schema json.RawMessage) error {
 	if mistakes != nil {
 		return nil
 	}
-	invalid, ok := errors.AsType[*jsonschema.ValidationError](compiled.check(value))
+	templates := templated(value, nil)
+	wanted := &listing{most: maxUnavoidable, skip: func(err *jsonschema.ValidationError) bool { return avoidable(err, templates) }}
+	refused, ok := errors.AsType[*jsonschema.ValidationError](compiled.check(value, wanted))
 	if !ok {
 		return nil
 	}
-	return ordered(unavoidable(invalid, templated(value, nil))).err()
+	return wanted.mistakes(refused).err()
 }
 
-// unavoidable lists the causes that remain for every value of the templates. templates are the paths of strings with templates.
-func unavoidable(err *jsonschema.ValidationError, templates [][]string) Mistakes {
-	if conditional(err.SchemaURL) {
-		return nil
+// avoidable reports whether an error and its causes depend on the value of a template, or on a choice between schemas. templates
+// are the paths of strings with templates.
+func avoidable(err *jsonschema.ValidationError, templates [][]string) bool {
+	switch {
+	case conditional(err.SchemaURL):
+		return true
+	case len(err.Causes) > 0:
+		return !unconditional(err)
+	default:
+		return !aboutKeys(err.ErrorKind) && anyWithin(templates, err.InstanceLocation)
 	}
-	if len(err.Causes) > 0 {
-		var found Mistakes
-		for _, cause := range unconditional(err) {
-			found = append(found, unavoidable(cause, templates)...)
-		}
-		return found
-	}
-	if !aboutKeys(err.ErrorKind) && anyWithin(templates, err.InstanceLocation) {
-		return nil
-	}
-	return Mistakes{{Path: err.InstanceLocation, Message: describe(err)}}
 }
 
-// unconditional returns the causes of an error when every cause alone is an error. It returns none when the schema lets the value
-// choose between alternatives.
-func unconditional(err *jsonschema.ValidationError) []*jsonschema.ValidationError {
+// unconditional reports whether every cause of an error alone is an error. When the schema lets the value choose between
+// alternatives, a cause is not.
+func unconditional(err *jsonschema.ValidationError) bool {
 	switch err.ErrorKind.(type) {
 	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
-		return err.Causes
+		return true
 	default:
-		return nil
+		return false
 	}
 }
 

@@ -1,6 +1,9 @@
 package rules
 
 import (
+	"maps"
+	"slices"
+
 	"cel.dev/cel-go/common/cost"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -16,14 +19,32 @@ type schemaPrices struct {
 	keys    uint64            // instructions of regular expressions that are applied to each key
 	pattern uint64            // instructions of the regular expression that is applied to a text
 	unique  bool              // the elements of a list are compared with each other
+	names   uint64            // names of required members
+	tracked uint64            // for each member and element that the validator tracks as not evaluated
 }
+
+// perName is the number of steps for each key that a schema is applied to. The validator starts anew for each key, and keeps several
+// errors for a key that the schema refuses.
+const perName = 5
 
 // dynamic is the number of steps for a dynamic reference: the validator searches its target in all outer schemas.
 const dynamic = 50
 
-// pricesOf computes the prices of a schema.
-func pricesOf(s *jsonschema.Schema) schemaPrices {
-	p := schemaPrices{base: 1, member: 1, named: make(map[string]uint64), unique: s.UniqueItems}
+// tracks reports whether a schema needs the members or elements that no other schema evaluates.
+func tracks(s *jsonschema.Schema) bool {
+	return s.UnevaluatedItems != nil || s.UnevaluatedProperties != nil
+}
+
+// tracking is the number of steps for each member or element that the validator tracks. The validator has a map of them for
+// every schema that is applied, and keeps the maps of all schemas that are applied inside each other.
+const tracking = 5
+
+// pricesOf computes the prices of a schema. tracked says that the schema is a part of a schema that tracks.
+func pricesOf(s *jsonschema.Schema, tracked bool) schemaPrices {
+	p := schemaPrices{base: 1, member: 1, named: make(map[string]uint64), unique: s.UniqueItems, names: requiredNames(s)}
+	if tracked {
+		p.tracked = tracking
+	}
 	if s.DynamicRef != nil || s.RecursiveRef != nil {
 		p.base += dynamic
 	}
@@ -35,6 +56,9 @@ func pricesOf(s *jsonschema.Schema) schemaPrices {
 	}
 	for _, part := range schemasOfMembers(s) {
 		p.member += entrySteps(part)
+	}
+	if s.PropertyNames != nil {
+		p.member += perName
 	}
 	for key, part := range s.Properties {
 		p.named[key] = entrySteps(part)
@@ -55,7 +79,7 @@ func (p schemaPrices) of(value any) uint64 {
 	case string:
 		return p.base + cost.SafeMultiply(uint64(len(v)), 1+p.pattern)/bytesPerStep
 	case []any:
-		steps := p.base + uint64(len(v))*p.item
+		steps := p.base + uint64(len(v))*(p.item+p.tracked)
 		if p.unique {
 			m := measure{stop: maxSchemaSteps}
 			addAll(&m, v)
@@ -63,7 +87,7 @@ func (p schemaPrices) of(value any) uint64 {
 		}
 		return steps
 	case map[string]any:
-		steps := p.base + uint64(len(v))*p.member
+		steps := p.base + p.names + uint64(len(v))*(p.member+p.tracked)
 		for key := range v {
 			steps = cost.SafeAdd(steps, p.named[key], cost.SafeMultiply(uint64(len(key)), p.keys)/bytesPerStep)
 		}
@@ -102,6 +126,26 @@ func schemasOfValue(s *jsonschema.Schema) []*jsonschema.Schema {
 		found = append(found, schemasIn(dependent)...)
 	}
 	return found
+}
+
+// requiredNames returns the number of names that the validator looks for in an object.
+func requiredNames(s *jsonschema.Schema) uint64 {
+	names := len(s.Required)
+	for _, required := range s.DependentRequired {
+		names += 1 + len(required)
+	}
+	for _, dependent := range s.Dependencies {
+		if required, ok := dependent.([]string); ok {
+			names += 1 + len(required)
+		}
+	}
+	return uint64(names)
+}
+
+// schemasInside returns the inner schemas that are applied to elements, members and keys.
+func schemasInside(s *jsonschema.Schema) []*jsonschema.Schema {
+	return slices.Concat(schemasOfElements(s), schemasOfMembers(s),
+		slices.Collect(maps.Values(s.Properties)), slices.Collect(maps.Values(s.PatternProperties)))
 }
 
 // schemasOfElements returns the inner schemas that are applied to the elements of a list.

@@ -24,6 +24,25 @@ type template struct {
 	pieces   []piece // a string with at least one expression
 }
 
+// size returns the estimated memory of the template in bytes.
+func (t *template) size() int {
+	const own, step = 200, 16
+	bytes := own + step*len(t.path) + len(t.constant)
+	for key, member := range t.object {
+		bytes += len(key) + member.size()
+	}
+	for _, item := range t.list {
+		bytes += item.size()
+	}
+	for _, p := range t.pieces {
+		bytes += len(p.text)
+		if p.expression != nil {
+			bytes += p.expression.size()
+		}
+	}
+	return bytes
+}
+
 // piece is a part of a string: plain text or an expression.
 type piece struct {
 	text         string
@@ -43,11 +62,38 @@ func (l language) compileTemplate(raw json.RawMessage) (*template, Mistakes) {
 	if err != nil {
 		return nil, mistakeAt(nil, "not valid JSON: %s", err)
 	}
-	return l.compileValue(nil, value)
+	if templateBytes(value) > maxCompiledBytes {
+		return nil, mistakeAt(nil, "the compiled templates need more than %d MiB of memory: use fewer or shorter templates",
+			maxCompiledBytes>>20)
+	}
+	left := maxNesting
+	return templates{language: l, left: &left}.compileValue(nil, value)
+}
+
+// templateBytes estimates the memory of the compiled templates in parameters, without nesting.
+func templateBytes(value any) int {
+	bytes := 0
+	walk(value, nil, func(_ []string, s string) {
+		spans, _ := split(s) // the compilation reports the mistake
+		for _, braces := range spans {
+			bytes += expressionBytes(s[braces.open:braces.close])
+		}
+	})
+	return bytes
+}
+
+// templates compiles the values of one rule's parameters.
+type templates struct {
+	language
+
+	left *int // nesting that further templates may have
 }
 
 // compileValue compiles a value and all values in it. It returns all mistakes, not only the first.
-func (l language) compileValue(path []string, value any) (*template, Mistakes) {
+func (l templates) compileValue(path []string, value any) (*template, Mistakes) {
+	if isConstant(value) {
+		return compileConstant(path, value)
+	}
 	switch v := value.(type) {
 	case map[string]any:
 		return l.compileObject(path, v)
@@ -56,15 +102,37 @@ func (l language) compileValue(path []string, value any) (*template, Mistakes) {
 	case string:
 		return l.compileString(path, v)
 	default:
-		text, err := json.Marshal(v)
-		if err != nil {
-			return nil, mistakeAt(path, "%s", err)
-		}
-		return &template{path: path, constant: string(text)}, nil
+		return compileConstant(path, v)
 	}
 }
 
-func (l language) compileObject(path []string, members map[string]any) (*template, Mistakes) {
+// isConstant reports whether a value has no braces of a template, not even in a key.
+func isConstant(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return !strings.Contains(v, "{{")
+	case []any:
+		return !slices.ContainsFunc(v, func(item any) bool { return !isConstant(item) })
+	case map[string]any:
+		for key, member := range v {
+			if !isConstant(key) || !isConstant(member) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// compileConstant compiles a value without templates, of any size, to one text.
+func compileConstant(path []string, value any) (*template, Mistakes) {
+	text, err := marshal(value)
+	if err != nil {
+		return nil, mistakeAt(path, "%s", err)
+	}
+	return &template{path: path, constant: text}, nil
+}
+
+func (l templates) compileObject(path []string, members map[string]any) (*template, Mistakes) {
 	t := &template{path: path, object: make(map[string]*template, len(members))}
 	var mistakes Mistakes
 	for _, key := range slices.Sorted(maps.Keys(members)) {
@@ -77,7 +145,7 @@ func (l language) compileObject(path []string, members map[string]any) (*templat
 	return t, mistakes
 }
 
-func (l language) compileList(path []string, items []any) (*template, Mistakes) {
+func (l templates) compileList(path []string, items []any) (*template, Mistakes) {
 	t := &template{path: path, list: make([]*template, len(items))}
 	var mistakes, found Mistakes
 	for i, item := range items {
@@ -88,18 +156,14 @@ func (l language) compileList(path []string, items []any) (*template, Mistakes) 
 }
 
 // compileString splits a string into text and templates, and compiles the expressions.
-func (l language) compileString(path []string, s string) (*template, Mistakes) {
+func (l templates) compileString(path []string, s string) (*template, Mistakes) {
 	spans, mistake := split(s)
 	if mistake != nil {
 		mistake.Path = path
 		return nil, Mistakes{*mistake}
 	}
 	if len(spans) == 0 {
-		quoted, err := quote(s)
-		if err != nil {
-			return nil, mistakeAt(path, "%s", err)
-		}
-		return &template{path: path, constant: quoted}, nil
+		return compileConstant(path, s)
 	}
 	t := &template{path: path}
 	var mistakes Mistakes
@@ -122,11 +186,11 @@ func appendText(pieces []piece, text string) []piece {
 }
 
 // compilePiece compiles the expression of one span of s.
-func (l language) compilePiece(path []string, s string, braces span) (piece, Mistakes) {
+func (l templates) compilePiece(path []string, s string, braces span) (piece, Mistakes) {
 	start := braces.open + len("{{")
 	p := piece{}
 	p.line, p.column = position(s, start)
-	compiled, mistakes := l.compile(s[start:braces.close])
+	compiled, mistakes := l.compile(s[start:braces.close], l.left)
 	p.expression = compiled
 	return p, p.place(path, mistakes)
 }

@@ -181,7 +181,7 @@ func packLanes(tickets []attune.Ticket) string {
 	if !slices.ContainsFunc(tickets, func(t attune.Ticket) bool { return t.Lane != 0 }) {
 		return ""
 	}
-	buf := make([]byte, 0, 2*len(tickets))
+	var buf []byte
 	for _, t := range tickets {
 		buf = binary.AppendUvarint(buf, uint64(t.Lane))
 	}

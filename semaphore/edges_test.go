@@ -110,25 +110,16 @@ func TestState_Line(t *testing.T) {
 		require.EqualValues(t, 2, state.Counters().Rejected)
 	})
 
-	t.Run("the state remembers a bounded number of places that ended before their tickets arrived", func(t *testing.T) {
-		t.Parallel()
-		const most = 10_000
-		state := open(attune.QueuePolicy{Limit: 0})
-		for n := range int64(most) {
-			state.Release(start, tickets(2+n, 2+n))
-		}
-		require.EqualValues(t, most, state.Counters().Accepted)
-		state.Release(start, tickets(most+2, most+2))
-		require.EqualValues(t, most, state.Counters().Accepted, "one place too many")
-		state.Acquire(start, tickets(1, most+2))
-		require.Equal(t, []int64{1, most + 2}, waitingIn(state), "the row of the forgotten ticket says that it has ended")
-	})
-
 	t.Run("a repeated revision of the policy changes nothing", func(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{Revision: 2, Limit: 1})
 		state.SetPolicy(start, attune.QueuePolicy{Revision: 2, Limit: 5})
 		require.Equal(t, 1, state.Policy().Limit)
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 3, Limit: -1})
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 3, Limit: 1, MaxQueued: -1})
+		require.EqualValues(t, 2, state.Policy().Revision, "negative numbers")
+		state.SetPolicy(start, attune.QueuePolicy{Revision: 3, Limit: 0, MaxQueued: 0})
+		require.EqualValues(t, 3, state.Policy().Revision)
 	})
 }
 

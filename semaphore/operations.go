@@ -100,10 +100,11 @@ func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
 	return true
 }
 
-// SetPolicy replaces the policy if the revision of the new one is higher. A higher limit grants at once; under a lower one the
+// SetPolicy replaces the policy if the revision of the new one is higher. It ignores a policy with negative numbers, which attune never
+// sends: such a policy would reject every ticket. A higher limit grants at once; under a lower one the
 // queue grants nothing until enough slots are released. Waiting tickets keep their places, even above a lower max_queued.
 func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
-	if policy.Revision > s.policy.Revision {
+	if policy.Revision > s.policy.Revision && policy.Limit >= 0 && policy.MaxQueued >= 0 {
 		s.policy = policy
 	}
 	s.decide(now)

@@ -14,6 +14,9 @@ import (
 // ActionQueueWorkflow is the durable FIFO semaphore of one queue. See the package documentation.
 func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err := checkQueueID(ctx, input.Queue); err != nil {
+		return err
+	}
 	queue := &actionQueue{
 		key:      input.Queue,
 		state:    input.State,
@@ -52,6 +55,15 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 			return fmt.Errorf("wait for work: %w", err)
 		}
 	}
+}
+
+// checkQueueID refuses a workflow that would act as a queue beside the queue's own workflow.
+func checkQueueID(ctx workflow.Context, key attune.QueueKey) error {
+	id, want := workflow.GetInfo(ctx).WorkflowExecution.ID, QueueWorkflowID(key)
+	if id == want {
+		return nil
+	}
+	return refusal(attune.Errorf(attune.CodeInvalid, "workflow %q cannot be queue %q: start it with the id %q", id, key, want))
 }
 
 // actionQueue is one run of an ActionQueueWorkflow. Its main coroutine writes all fields. Update handlers also change state and

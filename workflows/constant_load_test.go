@@ -13,7 +13,6 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 
 	"github.com/attune-go/attune"
@@ -231,7 +230,5 @@ func failures(history *historypb.History, cause enumspb.WorkflowTaskFailedCause)
 
 func requireReplays(t *testing.T, history *historypb.History) {
 	t.Helper()
-	replayer := worker.NewWorkflowReplayer()
-	workflows.Register(replayer)
-	require.NoError(t, replayer.ReplayWorkflowHistory(nil, history))
+	require.NoError(t, replay(history))
 }

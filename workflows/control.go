@@ -51,14 +51,14 @@ func handleOne[In any](
 	err := workflow.SetUpdateHandlerWithOptions(ctx, name, func(ctx workflow.Context, in In) (QueueView, error) {
 		changes, err := requests(ctx, in)
 		if err != nil {
-			return QueueView{}, updateError(err)
+			return QueueView{}, refusal(err)
 		}
 		failures, err := q.change(ctx, changes)
 		if err == nil {
 			err = failures[0]
 		}
 		if err != nil {
-			return QueueView{}, updateError(err)
+			return QueueView{}, refusal(err)
 		}
 		return q.view()
 	}, workflow.UpdateHandlerOptions{
@@ -68,7 +68,7 @@ func handleOne[In any](
 			if err == nil {
 				err = q.validate(changes)
 			}
-			return updateError(err)
+			return refusal(err)
 		},
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func (q *actionQueue) handleMany(ctx workflow.Context) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateChange, func(ctx workflow.Context, in ChangesInput) (ChangesResult, error) {
 		failures, err := q.change(ctx, in.Changes)
 		if err != nil {
-			return ChangesResult{}, updateError(err)
+			return ChangesResult{}, refusal(err)
 		}
 		result := ChangesResult{Status: q.status(), Failures: make([]ChangeFailure, len(failures))}
 		for i, failure := range failures {
@@ -93,7 +93,7 @@ func (q *actionQueue) handleMany(ctx workflow.Context) error {
 		return result, nil
 	}, workflow.UpdateHandlerOptions{
 		Description: "Make several changes, each on its own.",
-		Validator:   func(in ChangesInput) error { return updateError(q.validate(in.Changes)) },
+		Validator:   func(in ChangesInput) error { return refusal(q.validate(in.Changes)) },
 	})
 	if err != nil {
 		return fmt.Errorf("register update %q: %w", UpdateChange, err)
@@ -101,8 +101,8 @@ func (q *actionQueue) handleMany(ctx workflow.Context) error {
 	return nil
 }
 
-// updateError returns an application error whose type is the code of err.
-func updateError(err error) error {
+// refusal returns an application error whose type is the code of err. Temporal does not retry it.
+func refusal(err error) error {
 	if err == nil {
 		return nil
 	}

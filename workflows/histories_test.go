@@ -13,6 +13,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -46,9 +47,7 @@ func TestReplayHistories(t *testing.T) {
 			require.NoError(t, err)
 			history := new(historypb.History)
 			require.NoError(t, protojson.Unmarshal(data, history))
-			replayer := worker.NewWorkflowReplayer()
-			workflows.Register(replayer)
-			require.NoError(t, replayer.ReplayWorkflowHistory(nil, history))
+			require.NoError(t, replay(history))
 			if last := history.GetEvents()[len(history.GetEvents())-1]; last.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW {
 				continued.Add(1)
 			}
@@ -73,9 +72,21 @@ func TestReplayNoticesChanges(t *testing.T) {
 		event.EventId = int64(i + 1)
 	}
 	history.Events = events
+	require.Error(t, replay(history))
+}
+
+// replay replays a history under the id of its workflow, which the history of a queue does not contain.
+func replay(history *historypb.History) error {
 	replayer := worker.NewWorkflowReplayer()
 	workflows.Register(replayer)
-	require.Error(t, replayer.ReplayWorkflowHistory(nil, history))
+	var options worker.ReplayWorkflowHistoryOptions
+	var input workflows.QueueInput
+	started := history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes()
+	if err := converter.GetDefaultDataConverter().FromPayloads(started.GetInput(), &input); err != nil {
+		return err
+	}
+	options.OriginalExecution.ID = workflows.QueueWorkflowID(input.Queue)
+	return replayer.ReplayWorkflowHistoryWithOptions(nil, history, options)
 }
 
 // TestRecordHistories writes testdata/histories again. It runs only on request: see make histories.

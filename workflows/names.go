@@ -14,7 +14,6 @@ const (
 	InstallationWorkflowName = "InstallationWorkflow"
 	InstallationWorkflowID   = "installation"
 	MemoInstallation         = "installation"
-	MemoWatermark            = "watermark"
 	SignalWatermark          = "watermark"
 
 	// QueueTaskQueue and EnforcementTaskQueue are separate, so that thousands of enforcements cannot delay the queues.

@@ -29,8 +29,9 @@ const (
 	maxSleepers = 100
 	// maxChanges bounds the manual changes of one update, and of one batch to record.
 	maxChanges = 100
-	// maxRefusals is how often the database may refuse a change before the queue gives it up.
-	maxRefusals = 5
+	// maxRefusals is how often the database may refuse a change before the queue gives it up. The pauses between the tries take 7 s, so
+	// the caller gets the answer within [changeTimeout].
+	maxRefusals = 3
 
 	// closingTime is how long a closing run waits for running activities. All activities are idempotent, so the next run can
 	// repeat them.

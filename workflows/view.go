@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
@@ -54,7 +53,7 @@ func (q *actionQueue) updateMemo(ctx workflow.Context) {
 // memoOf returns the memo of the previous run.
 func memoOf(info *workflow.Info) (memo QueueMemo) {
 	if payload := info.Memo.GetFields()[MemoQueue]; payload != nil {
-		_ = converter.GetDefaultDataConverter().FromPayload(payload, &memo) // an unreadable memo is written again
+		_ = decode(payload, &memo) // an unreadable memo is written again
 	}
 	return memo
 }

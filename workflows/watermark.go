@@ -14,29 +14,31 @@ import (
 // watermarkInterval is how often a process raises the watermark. A restore to a time within the last interval goes unnoticed.
 const watermarkInterval = 30 * time.Second
 
-// WatermarkStore raises the watermark of the database by 1 and returns it. It is [attune.CodeConflict] if the database belongs to
-// another installation.
+// WatermarkStore raises the watermark of the database to at least remembered + 1 and returns it. It is [attune.CodeConflict], and
+// changes nothing, if the watermark is below remembered or the database belongs to another installation.
 type WatermarkStore interface {
-	RaiseWatermark(ctx context.Context, id attune.InstallationID) (int64, error)
+	RaiseWatermark(ctx context.Context, id attune.InstallationID, remembered int64) (int64, error)
 }
 
 // Watermark raises the watermark of the database, and reports it to the namespace.
 type Watermark struct {
 	store        WatermarkStore
 	client       client.Client
+	namespace    string
 	installation attune.InstallationID
 	log          *slog.Logger
-	last         int64 // written by Run only
 }
 
-// NewWatermark returns the watermark of an installation that owns the client's namespace.
-func NewWatermark(store WatermarkStore, c client.Client, installation attune.InstallationID, log *slog.Logger) *Watermark {
-	return &Watermark{store: store, client: c, installation: installation, log: log}
+// NewWatermark returns the watermark of an installation that owns the namespace.
+func NewWatermark(
+	store WatermarkStore, c client.Client, namespace string, installation attune.InstallationID, log *slog.Logger,
+) *Watermark {
+	return &Watermark{store: store, client: c, namespace: namespace, installation: installation, log: log}
 }
 
 // Run raises the watermark at once and every 30 s, until ctx ends, and returns nil then. An error means that the database was
-// restored under the running process: the process must stop, and notices the restore when it starts again. A service that does
-// not answer is no error.
+// restored under the running process, or that another installation has taken the namespace: the process must stop. A service that
+// does not answer is no error.
 func (w *Watermark) Run(ctx context.Context) error {
 	tick := time.NewTicker(watermarkInterval)
 	defer tick.Stop()
@@ -59,19 +61,27 @@ func (w *Watermark) Run(ctx context.Context) error {
 	}
 }
 
+// raise compares the watermark of the database with the one that Temporal remembers, before it raises both. A person may have ended the
+// workflow that remembers: then the signal starts it.
 func (w *Watermark) raise(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, watermarkInterval)
 	defer cancel()
-	watermark, err := w.store.RaiseWatermark(ctx, w.installation)
+	owner, err := Owner(ctx, w.client, w.namespace)
 	if err != nil {
-		return fmt.Errorf("raise the watermark: %w", err)
+		return err
 	}
-	if watermark <= w.last {
-		return attune.Errorf(attune.CodeConflict, "the database was restored to an earlier time: its watermark is %d, after %d",
-			watermark, w.last)
+	if owner.ID != w.installation && owner.ID != "" {
+		return attune.Errorf(attune.CodeConflict, "installation %s has taken namespace %q from this installation (%s)",
+			owner.ID, w.namespace, w.installation)
 	}
-	w.last = watermark
-	if err := w.client.SignalWorkflow(ctx, InstallationWorkflowID, "", SignalWatermark, watermark); err != nil {
+	watermark, err := w.store.RaiseWatermark(ctx, w.installation, owner.Watermark)
+	if err != nil {
+		return err
+	}
+	options, input := startInstallation(attune.Installation{ID: w.installation, Watermark: watermark})
+	_, err = w.client.SignalWithStartWorkflow(ctx, options.ID, SignalWatermark,
+		WatermarkSignal{Installation: w.installation, Watermark: watermark}, options, InstallationWorkflowName, input)
+	if err != nil {
 		return fmt.Errorf("report the watermark: %w", Translate(err))
 	}
 	return nil

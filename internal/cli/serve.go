@@ -49,6 +49,10 @@ those for TLS and API keys.`,
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
 	if err != nil {
+		if ctx.Err() != nil {
+			log.Info("attune was asked to stop before it had started", "error", err)
+			err = nil
+		}
 		return err
 	}
 	return errors.Join(process.Wait(ctx), process.Stop(ctx))
