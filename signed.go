@@ -9,6 +9,9 @@ import (
 // WorkerKey is the public Ed25519 key of a worker process. A worker makes a key when it starts and keeps the private half in memory.
 type WorkerKey [ed25519.PublicKeySize]byte
 
+// WorkerKeyOf returns the public half of a key of [ed25519.GenerateKey].
+func WorkerKeyOf(private ed25519.PrivateKey) WorkerKey { return WorkerKey(private[ed25519.SeedSize:]) }
+
 // String returns the first 8 bytes of the key in hexadecimal, to recognise a key in a log.
 func (k WorkerKey) String() string { return hex.EncodeToString(k[:8]) }
 
@@ -43,8 +46,9 @@ func Sign[M WorkerMessage[M]](key ed25519.PrivateKey, message M) (Signed[M], err
 	if err != nil {
 		return Signed[M]{}, WrapError(CodeInvalid, err, "encode message %q", message.MessageID())
 	}
+	public := WorkerKeyOf(key)
 	return Signed[M]{
-		Key: key.Public().(ed25519.PublicKey), Signature: ed25519.Sign(key, signedBytes(message.RoutingKey(), payload)),
+		Key: public[:], Signature: ed25519.Sign(key, signedBytes(message.RoutingKey(), payload)),
 		Payload: payload, id: message.MessageID(),
 	}, nil
 }
@@ -57,7 +61,8 @@ func Open[M WorkerMessage[M]](s Signed[M]) (M, error) {
 		return message, Refuse(RefusedSignature, "%s: the signature is not that of the key and the payload", key)
 	}
 	if err := json.Unmarshal(s.Payload, &message); err != nil {
-		return message, &RefusalError{Why: RefusedContent, Err: WrapError(CodeInvalid, err, "%s: the payload is not the JSON of %T", key, message)}
+		cause := WrapError(CodeInvalid, err, "%s: the payload is not the JSON of %T", key, message)
+		return message, &RefusalError{Why: RefusedContent, Err: cause}
 	}
 	message = message.signedWith(WorkerKey(s.Key))
 	if err := message.Validate(); err != nil {

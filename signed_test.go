@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -119,10 +120,7 @@ func change(value json.RawMessage) json.RawMessage {
 // with returns the JSON of fields with another value in one of them, or without that field if value is nil.
 func with(t *testing.T, fields map[string]json.RawMessage, name string, value json.RawMessage) json.RawMessage {
 	t.Helper()
-	changed := map[string]json.RawMessage{}
-	for other, old := range fields {
-		changed[other] = old
-	}
+	changed := maps.Clone(fields)
 	if changed[name] = value; value == nil {
 		delete(changed, name)
 	}
@@ -152,7 +150,7 @@ func TestOpen(t *testing.T) {
 	t.Run("the opened message has the key of its signature", func(t *testing.T) {
 		t.Parallel()
 		key := newKey(t)
-		want := attune.WorkerKey(key.Public().(ed25519.PublicKey))
+		want := attune.WorkerKeyOf(key)
 		claim, err := attune.Open(delivered(t, key, aClaim()))
 		require.NoError(t, err)
 		require.Equal(t, want, claim.Key)

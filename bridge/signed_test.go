@@ -24,7 +24,7 @@ func newSigner(t *testing.T) signer {
 }
 
 func (s signer) public() attune.WorkerKey {
-	return attune.WorkerKey(ed25519.PrivateKey(s).Public().(ed25519.PublicKey))
+	return attune.WorkerKeyOf(ed25519.PrivateKey(s))
 }
 
 // signAll signs messages with the key of one worker.
@@ -62,6 +62,7 @@ func (r *refusals) all() []string {
 
 // noneRefused fails the test when a message is refused.
 func noneRefused(t *testing.T) func(context.Context, string, attune.Refusal) {
+	t.Helper()
 	return func(_ context.Context, key string, why attune.Refusal) { t.Errorf("%s was refused: %s", key, why) }
 }
 

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"testing"
 	"time"
@@ -61,9 +62,7 @@ func (c *cluster) altered(body []byte, values map[string]any) []byte {
 	c.t.Helper()
 	var fields map[string]any
 	require.NoError(c.t, json.Unmarshal(body, &fields))
-	for name, value := range values {
-		fields[name] = value
-	}
+	maps.Copy(fields, values)
 	changed, err := json.Marshal(fields)
 	require.NoError(c.t, err)
 	return changed

@@ -108,8 +108,7 @@ func (f *finishedAttempts) finish(l *lockedExecution, report attune.ExecutionCom
 
 // end ends the current attempt of an open execution.
 func (f *finishedAttempts) end(l *lockedExecution, report attune.ExecutionCompletedMessage) attune.Completion {
-	switch {
-	case l.retries(report.Status):
+	if l.retries(report.Status) {
 		l.retry()
 		f.add(l, report)
 		return l.completion()

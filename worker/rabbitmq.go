@@ -50,7 +50,7 @@ func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) 
 	if err != nil {
 		return attune.ClaimDecision{}, err
 	}
-	claim.Serial, claim.ReplyKey, claim.Key = b.serial.Add(1), replyKey.Public(), b.publicKey()
+	claim.Serial, claim.ReplyKey, claim.Key = b.serial.Add(1), replyKey.Public(), attune.WorkerKeyOf(b.key)
 	var d attune.ClaimDecision
 	if err := call(ctx, b, claim, &d.Reply); err != nil || !d.Reply.Granted {
 		return d, err
@@ -77,10 +77,6 @@ func (b *Broker) Report(ctx context.Context, report attune.ExecutionCompletedMes
 		return err
 	}
 	return b.publisher.Publish(ctx, signed)
-}
-
-func (b *Broker) publicKey() attune.WorkerKey {
-	return attune.WorkerKey(b.key.Public().(ed25519.PublicKey))
 }
 
 // call signs a request and waits for the reply.
