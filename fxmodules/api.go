@@ -37,6 +37,7 @@ type stores struct {
 	Executions   *postgres.Executions
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
+	Tokens       *postgres.Tokens
 	DB           *postgres.DB
 }
 
@@ -44,8 +45,8 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(cfg config.Config) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal})
+func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
+	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log})
 }
 
 func newServer(
@@ -54,7 +55,7 @@ func newServer(
 	log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers,
+		Callers: callers, Tokens: s.Tokens,
 		Ingest:  in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
