@@ -42,6 +42,7 @@ type bundle struct {
 	doctor       *fakeDoctor
 	journal      *fakeJournal
 	control      *fakeControl
+	vault        *fakeVault
 	metrics      *fakeMetrics
 	secrets      map[string]string
 	log          *lockedBuffer
@@ -70,7 +71,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
-		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
+		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, vault: &fakeVault{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Token: apiToken, Version: "1.2.3", Addr: "127.0.0.1:0"}
@@ -81,7 +82,7 @@ func setup(t *testing.T) *bundle {
 	b.deps = api.Deps{
 		Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
-		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Metrics: b.metrics,
+		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, bool) {
 			secret, ok := b.secrets[name]

@@ -17,6 +17,7 @@ import (
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/secrets"
 	"github.com/attune-go/attune/temporal"
 	"github.com/attune-go/attune/workflows"
 )
@@ -35,6 +36,7 @@ type stores struct {
 	Executions   *postgres.Executions
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
+	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
 
@@ -44,11 +46,13 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 
 func newServer(
 	cfg config.Config, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client, queues *workflows.QueueClient,
-	t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID, log *slog.Logger, version Version, _ installed,
+	t *telemetry.Telemetry, examiner *doctor.Doctor, keys *secrets.Keyring, installation attune.InstallationID, log *slog.Logger,
+	version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
+		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
 			"rabbitmq": broker.Publish.Ping,

@@ -15,6 +15,7 @@ import (
 var Postgres = fx.Module("postgres", fx.Provide(
 	openPostgres,
 	postgres.NewPacks, postgres.NewEvents, postgres.NewEnforcements, postgres.NewExecutions, postgres.NewQueues, postgres.NewOutbox,
+	postgres.NewSecrets,
 	installPacks,
 ))
 
