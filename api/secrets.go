@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/secrets"
 )
 
@@ -50,19 +51,19 @@ type setSecretInput struct {
 type rotateKeyInput struct{ Body *KeyRotation }
 
 func (s *Server) registerSecrets() {
-	register(s, huma.Operation{
+	register(s, auth.RightAdminister, huma.Operation{
 		OperationID: "list-secrets", Method: http.MethodGet, Path: "/secrets", Tags: []string{"secrets"},
 		Summary: "List secrets, newest first, without their values",
 	}, s.listSecrets)
-	register(s, huma.Operation{
+	register(s, auth.RightAdminister, huma.Operation{
 		OperationID: "set-secret", Method: http.MethodPut, Path: "/secrets/{name}", Tags: []string{"secrets"},
 		Summary: "Create or change a secret", Errors: []int{http.StatusConflict},
 	}, s.setSecret)
-	register(s, huma.Operation{
+	register(s, auth.RightAdminister, huma.Operation{
 		OperationID: "remove-secret", Method: http.MethodDelete, Path: "/secrets/{name}", Tags: []string{"secrets"},
 		Summary: "Remove a secret with its value", DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusNotFound},
 	}, s.removeSecret)
-	register(s, huma.Operation{
+	register(s, auth.RightAdminister, huma.Operation{
 		OperationID: "rotate-secrets-key", Method: http.MethodPost, Path: "/secrets/rotate-key", Tags: []string{"secrets"},
 		Summary: "Encrypt values with the first key; repeat with next until it is absent",
 	}, s.rotateKey)
@@ -105,7 +106,7 @@ func (s *Server) removeSecret(ctx context.Context, in *SecretPath) (*struct{}, e
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "a secret was removed", "secret", in.Name,
-		"author", principalOf(ctx).Name, "request_id", requestInfoOf(ctx).id)
+		"author", callerOf(ctx).Principal.Name, "request_id", requestInfoOf(ctx).id)
 	return nil, nil //nolint:nilnil // the response has no body
 }
 

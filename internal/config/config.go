@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/attune-go/attune"
 )
 
 // Config is the configuration of one process. [Load] fills it; the table of settings declares the allowed values.
@@ -19,6 +21,7 @@ type Config struct {
 	WorkerPool  string        // worker pool from which the worker takes executions
 	WorkerSlots int           // executions that the worker runs at once
 	WorkerName  string        // unique among running workers
+	AllowEnv    attune.EnvGrants
 	StopGrace   time.Duration // how long a stopping worker lets executions run
 	DataDir     string        // folder for attune's own files
 	LogLevel    slog.Level
