@@ -45,6 +45,7 @@ type bundle struct {
 	executions   executions
 	queues       *postgres.Queues
 	outbox       *postgres.Outbox
+	tokens       *postgres.Tokens
 }
 
 func setup(t testing.TB) *bundle {
@@ -64,6 +65,7 @@ func open(t testing.TB, config postgres.Config) *bundle {
 		url: config.URL, db: db,
 		packs: postgres.NewPacks(db), events: postgres.NewEvents(db), enforcements: postgres.NewEnforcements(db),
 		executions: executions{postgres.NewExecutions(db)}, queues: postgres.NewQueues(db), outbox: postgres.NewOutbox(db),
+		tokens: postgres.NewTokens(db),
 	}
 }
 

@@ -14,11 +14,6 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// commonVariables lists the worker's environment variables that every process may see.
-func commonVariables() []string {
-	return []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"}
-}
-
 // command is one process to run.
 type command struct {
 	path   string   // the file that is executed
@@ -49,6 +44,7 @@ type commands struct {
 	packs   map[string]string // name → absolute folder
 	action  func(attune.Ref) (attune.Action, bool)
 	environ map[string]string
+	allowed attune.EnvGrants
 }
 
 // actionOf returns the worker's own action for an input. A message never names a command: it could be forged, or from another
@@ -167,10 +163,15 @@ func (c commands) environment(
 		"ATTUNE_ACTION=" + string(action.Ref),
 		"ATTUNE_ATTEMPT=" + strconv.Itoa(id.Attempt),
 	}
-	for _, name := range slices.Concat(commonVariables(), action.Env) {
+	for _, name := range slices.Concat(attune.CommonEnv(), action.Env) {
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
 				"reserved for the worker and never passed to an action", action.Ref, name, attune.ReservedEnv)
+		}
+		if !c.allowed.Allow(action.Ref.Pack(), name) {
+			return nil, refuse(attune.ReasonEnvNotAllowed, "action %q asks for environment variable %q, which this worker does not "+
+				"allow pack %q to see: allow it with %s=%s in the setting worker.allow_env of the worker, or take it out of the "+
+				"action's env", action.Ref, name, action.Ref.Pack(), action.Ref.Pack(), name)
 		}
 		if value, found := c.environ[name]; found {
 			env = append(env, name+"="+value)

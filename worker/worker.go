@@ -74,7 +74,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	return &Worker{
 		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
-			commands:    commands{packs: folders, action: cfg.Action, environ: cfg.environ()},
+			commands:    commands{packs: folders, action: cfg.Action, environ: cfg.environ(), allowed: cfg.AllowEnv},
 			supervisors: &supervisors{}, log: log,
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},

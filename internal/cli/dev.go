@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/secrecy"
 	"github.com/attune-go/attune/packs"
 )
 
@@ -38,9 +40,13 @@ the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another progra
 	}
 	flags := config.BindCommand(cmd.Flags(), config.DevCommand)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(flags, os.LookupEnv)
+		environment := secrecy.CopyEnvironment()
+		cfg, err := config.Load(flags, environment.Lookup)
 		if err != nil {
 			return settingsError(err)
+		}
+		if err := environment.Take(config.SecretVariables()...); err != nil {
+			return err // the services would inherit them
 		}
 		return dev(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
@@ -59,6 +65,13 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 			return err
 		}
 		cfg.APIToken = config.NewSecret(token)
+	}
+	if !cfg.SecretsKey.IsSet() {
+		key, err := loadOrCreateSecret(cfg.DataDir, secretsKeyFile, newSecretsKey)
+		if err != nil {
+			return err
+		}
+		cfg.SecretsKey = config.NewSecret(key)
 	}
 	// Load the packs before the services start, so that a faulty pack fails at once.
 	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)
@@ -152,4 +165,12 @@ func provideWebhookSecrets(dir string, names []string) error {
 		}
 	}
 	return nil
+}
+
+// newSecretsKey returns a new key that encrypts secrets.
+func newSecretsKey() string {
+	const keyBytes = 32
+	key := make([]byte, keyBytes)
+	_, _ = rand.Read(key) // never returns an error
+	return hex.EncodeToString(key)
 }

@@ -34,11 +34,21 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{
 			"an unknown key is refused", layers{file: "worker:\n  slot: 3\n"},
-			`attune.yaml:2: unknown key "worker.slot": use name, pool, slots, stop_grace`,
+			`attune.yaml:2: unknown key "worker.slot": use allow_env, name, pool, slots, stop_grace`,
+		},
+		{
+			"a password on the command line is refused", layers{args: []string{"--postgres-url=postgres://u:hush@db/attune"}},
+			`--postgres-url: postgres.url has a password, which every user of this machine can read on the command line: ` +
+				`set ATTUNE_POSTGRES_URL, or name a file with --postgres-url-file`,
+		},
+		{
+			"a password in a parameter on the command line is refused", layers{args: []string{"--postgres-url=postgres://u@db/a?password=hush"}},
+			`--postgres-url: postgres.url has a password, which every user of this machine can read on the command line: ` +
+				`set ATTUNE_POSTGRES_URL, or name a file with --postgres-url-file`,
 		},
 		{
 			"an unknown key of the top level is refused", layers{file: "data_dir: x\nport: 3\n"},
-			`attune.yaml:2: unknown key "port": use amqp, data_dir, dev, http, lease, log, packs, postgres, roles, worker`,
+			`attune.yaml:2: unknown key "port": use amqp, data_dir, dev, http, lease, log, packs, postgres, roles, secrets, worker`,
 		},
 		{
 			"a value out of range in the file is refused", layers{file: "worker:\n  pool: default\n  slots: 0\n"},
@@ -46,7 +56,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"a section without keys is refused", layers{file: "worker: 3\n"},
-			`attune.yaml:1: worker: use keys with values (name, pool, slots, stop_grace)`,
+			`attune.yaml:1: worker: use keys with values (allow_env, name, pool, slots, stop_grace)`,
 		},
 		{
 			"a sequence for a single value is refused", layers{file: "data_dir:\n  - a\n  - b\n"},
@@ -58,7 +68,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"a file that is not a mapping is refused", layers{file: "- a\n"},
-			`attune.yaml:1: the settings file: use keys with values (amqp, data_dir, dev, http, lease, log, packs, postgres, roles, worker)`,
+			`attune.yaml:1: the settings file: use keys with values (amqp, data_dir, dev, http, lease, log, packs, postgres, roles, secrets, worker)`,
 		},
 		{
 			"a second document is refused", layers{file: "data_dir: a\n---\ndata_dir: b\n"},
@@ -139,7 +149,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"all problems are reported together", layers{file: "nope: 1\n", args: []string{"--worker-slots=-1"}},
-			"attune.yaml:1: unknown key \"nope\": use amqp, data_dir, dev, http, lease, log, packs, postgres, roles, worker\n" +
+			"attune.yaml:1: unknown key \"nope\": use amqp, data_dir, dev, http, lease, log, packs, postgres, roles, secrets, worker\n" +
 				`  and: --worker-slots: worker.slots "-1": use a whole number from 1 to 1000`,
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/secrets"
 )
 
 // single returns a function that parses one value into a field of the configuration. An empty value is an error.
@@ -128,6 +129,18 @@ func workerName(text string) (string, error) {
 	return text, nil
 }
 
+func envGrants(values []string) (attune.EnvGrants, error) {
+	var grants attune.EnvGrants
+	for _, value := range values {
+		grant, err := attune.ParseEnvGrant(strings.TrimSpace(value))
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, grant)
+	}
+	return grants, nil
+}
+
 func parseRoles(values []string) ([]Role, error) {
 	var roles []Role
 	for _, value := range values {
@@ -165,4 +178,12 @@ func oneOf(choices ...string) func(string) (string, error) {
 		}
 		return text, nil
 	}
+}
+
+// secretsKey accepts one or more keys. Its errors do not quote the value.
+func secretsKey(text string) (Secret, error) {
+	if _, err := secrets.ParseKeyring(text); err != nil {
+		return Secret{}, err
+	}
+	return NewSecret(text), nil
 }

@@ -51,6 +51,8 @@ func settings(c *Config) []setting {
 		{name: "http.token", alias: "api.token", noFlag: true, secret: &c.APIToken, set: single(&c.APIToken, token),
 			doc:      "bearer token that API requests must carry, " + strconv.Itoa(minTokenLength) + " characters or more",
 			neededBy: []Role{RoleAPI}, example: `the output of "openssl rand -hex 32"`},
+		{name: "secrets.key", noFlag: true, secret: &c.SecretsKey, set: single(&c.SecretsKey, secretsKey),
+			doc: "key that encrypts secrets, 32 bytes in hexadecimal or base64; older keys follow in lines of their own"},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),
 			doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator +
 				"' in the environment"},
@@ -68,6 +70,9 @@ func settings(c *Config) []setting {
 		{name: "worker.stop_grace", alias: "stop.grace", defaultText: "30s", set: single(&c.StopGrace, stopGrace.read),
 			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
 				"; then it ends them, and policies with max_attempts above 1 retry them"},
+		{name: "worker.allow_env", separator: comma, set: list(&c.AllowEnv, envGrants),
+			doc: "environment variables of the worker that actions may see, each as pack=NAME; the pack * means every pack, and a " +
+				"name may end with *"},
 		{name: "data_dir", defaultText: ".attune", set: single(&c.DataDir, anyText),
 			doc: "folder for attune's own files; created when missing"},
 		{name: "log.level", defaultText: "info", set: single(&c.LogLevel, logLevel),
