@@ -58,7 +58,7 @@ func newServer(
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
 		Callers: callers, Tokens: s.Tokens,
-		Ingest:  in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{
