@@ -89,6 +89,8 @@ const (
 	ReasonTimeout            Reason = "timeout"              // the worker ended the process after the action's timeout
 	ReasonExecutableNotFound Reason = "executable_not_found" // the worker has no such pack, file or program
 	ReasonStart              Reason = "start"                // the worker could not start the process
+	ReasonLimits             Reason = "limits_unavailable"   // the worker cannot enforce the action's limits
+	ReasonOutOfMemory        Reason = "out_of_memory"        // the processes used more memory than the action's limits allow
 	ReasonWorkerLost         Reason = "worker_lost"          // the lease expired: the worker did not renew it
 	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was shut down and the grace period ended
 )

@@ -32,8 +32,21 @@ type Action struct {
 	Schema  json.RawMessage `json:"schema,omitempty"` // JSON Schema of the parameters; empty accepts any object
 	Timeout time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
 	Pool    string          `json:"pool"`             // name of the worker pool that runs the action
+	Limits  *Limits         `json:"limits,omitempty"` // nil if the action has none
 	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
 }
+
+// Limits bounds what all processes of one attempt may use together. A zero field is no bound.
+type Limits struct {
+	Memory    Size `json:"memory,omitzero"`     // memory, without swap: see [MinMemoryLimit]
+	Processes int  `json:"processes,omitempty"` // processes and threads; from 1 to [MaxProcessesLimit]
+}
+
+// Bounds of [Limits]. A process with less memory cannot start.
+const (
+	MinMemoryLimit    = Size(1 << 20)
+	MaxProcessesLimit = 1_000_000
+)
 
 // ReservedEnv is the prefix of attune's own environment variables: its settings, its secrets, and the variables that it sets
 // for an action. No action can name a variable with this prefix in Env.

@@ -26,7 +26,7 @@ func runWorker(
 	requests := worker.NewBroker(broker, cfg.WorkerPool)
 	w, err := worker.New(worker.Config{
 		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Reported: metrics.WorkerRan,
-		StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
+		StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"), User: cfg.ActionUser,
 	}, requests, requests, publisher, log)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)

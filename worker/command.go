@@ -26,6 +26,7 @@ type command struct {
 	env    []string // the whole environment
 	dir    string   // the pack's folder
 	runDir string   // the run folder
+	limits attune.Limits
 	stdin  []byte
 }
 
@@ -48,6 +49,7 @@ func refuse(reason attune.Reason, format string, args ...any) *refusal {
 type commands struct {
 	packs   map[string]string // name → absolute folder
 	environ map[string]string
+	account *account // the user of the actions; nil: the worker's own
 }
 
 // of returns the command of a request, with the path of its run folder. Its error is a *refusal.
@@ -148,12 +150,15 @@ func (c commands) environment(m attune.ExecutionRequestedMessage, runDir string)
 		"ATTUNE_ACTION=" + string(m.Action),
 		"ATTUNE_ATTEMPT=" + strconv.Itoa(m.Attempt),
 	}
+	if c.account != nil {
+		env = append(env, c.account.environment()...)
+	}
 	for _, name := range slices.Concat(commonVariables(), m.Env) {
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
 				"reserved for the worker and never passed to an action", m.Action, name, attune.ReservedEnv)
 		}
-		if value, found := c.environ[name]; found {
+		if value, found := c.environ[name]; found && (name != "HOME" || c.account == nil) {
 			env = append(env, name+"="+value)
 		}
 	}

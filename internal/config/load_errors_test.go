@@ -34,7 +34,7 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{
 			"an unknown key is refused", layers{file: "worker:\n  slot: 3\n"},
-			`attune.yaml:2: unknown key "worker.slot": use name, pool, slots, stop_grace`,
+			`attune.yaml:2: unknown key "worker.slot": use action_user, name, pool, slots, stop_grace`,
 		},
 		{
 			"an unknown key of the top level is refused", layers{file: "data_dir: x\nport: 3\n"},
@@ -46,7 +46,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"a section without keys is refused", layers{file: "worker: 3\n"},
-			`attune.yaml:1: worker: use keys with values (name, pool, slots, stop_grace)`,
+			`attune.yaml:1: worker: use keys with values (action_user, name, pool, slots, stop_grace)`,
 		},
 		{
 			"a sequence for a single value is refused", layers{file: "data_dir:\n  - a\n  - b\n"},

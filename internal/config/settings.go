@@ -68,6 +68,8 @@ func settings(c *Config) []setting {
 		{name: "worker.stop_grace", alias: "stop.grace", defaultText: "30s", set: single(&c.StopGrace, stopGrace.read),
 			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
 				"; then it ends them, and policies with max_attempts above 1 retry them"},
+		{name: "worker.action_user", set: single(&c.ActionUser, anyText),
+			doc: "user of the system as which actions run, if the worker runs as root; the default is the user of the worker"},
 		{name: "data_dir", defaultText: ".attune", set: single(&c.DataDir, anyText),
 			doc: "folder for attune's own files; created when missing"},
 		{name: "log.level", defaultText: "info", set: single(&c.LogLevel, logLevel),
