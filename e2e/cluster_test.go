@@ -26,7 +26,12 @@ import (
 	"github.com/attune-go/attune/internal/queueaudit"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m, func() { _ = os.RemoveAll(programDir) }) }
+func TestMain(m *testing.M) {
+	if runSnoop() {
+		return
+	}
+	testenv.Main(m, func() { _ = os.RemoveAll(programDir) })
+}
 
 // author is the person behind every manual change.
 var author = map[string]any{"on_behalf_of": "ada"}
@@ -58,7 +63,7 @@ func newCluster(t *testing.T, pack map[string]string) *cluster {
 		"ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t),
 		"TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace,
 		"ATTUNE_HTTP_ADDR="+c.addr, "ATTUNE_API_TOKEN="+token,
-		"E2E_LOG="+c.log, "E2E_WEBHOOK_SECRET=swordfish",
+		"ATTUNE_WORKER_ALLOW_ENV=e2e=E2E_LOG", "E2E_LOG="+c.log, "E2E_WEBHOOK_SECRET=swordfish",
 	)
 	return c
 }

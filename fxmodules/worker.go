@@ -26,14 +26,25 @@ func runWorker(
 	requests := worker.NewBroker(broker, cfg.WorkerPool)
 	w, err := worker.New(worker.Config{
 		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Reported: metrics.WorkerRan,
-		StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"), User: cfg.ActionUser,
+		AllowEnv: cfg.AllowEnv, User: cfg.ActionUser, StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
 	}, requests, requests, publisher, log)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
+	warnEnv(loaded, cfg.AllowEnv, log)
 	cancels := rabbitmq.NewSubscriber(broker.Consume, attune.KeyExecutionCancel,
 		func(_ context.Context, m attune.ExecutionCancelMessage) { w.Cancel(attune.AttemptID(m)) })
 	loops.add("cancels", cancels.Run)
 	loops.add("worker", w.Run)
 	return nil
+}
+
+// warnEnv names the actions that this worker will refuse to start because they ask for a variable that it does not allow.
+func warnEnv(loaded []attune.Pack, allowed attune.EnvGrants, log *slog.Logger) {
+	for _, pack := range loaded {
+		for _, missing := range allowed.Missing(pack) {
+			log.Warn("an action asks for an environment variable that this worker does not allow: it will not start",
+				"action", missing.Action, "variable", missing.Name, "allow", "worker.allow_env: "+missing.Grant().String())
+		}
+	}
 }

@@ -64,3 +64,9 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
+
+// SecretVariables lists the environment variables of [Dial] that hold a secret themselves. A process that has called Dial for
+// the last time needs them no more.
+func SecretVariables() []string {
+	return []string{"TEMPORAL_API_KEY", "TEMPORAL_TLS_CLIENT_KEY_DATA", "TEMPORAL_CODEC_AUTH"}
+}

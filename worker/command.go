@@ -14,11 +14,6 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// commonVariables lists the worker's environment variables that every process may see.
-func commonVariables() []string {
-	return []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"}
-}
-
 // command is one process to run.
 type command struct {
 	path   string   // the file that is executed
@@ -49,6 +44,7 @@ func refuse(reason attune.Reason, format string, args ...any) *refusal {
 type commands struct {
 	packs   map[string]string // name → absolute folder
 	environ map[string]string
+	allowed attune.EnvGrants
 	account *account // the user of the actions; nil: the worker's own
 }
 
@@ -153,10 +149,15 @@ func (c commands) environment(m attune.ExecutionRequestedMessage, runDir string)
 	if c.account != nil {
 		env = append(env, c.account.environment()...)
 	}
-	for _, name := range slices.Concat(commonVariables(), m.Env) {
+	for _, name := range slices.Concat(attune.CommonEnv(), m.Env) {
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
 				"reserved for the worker and never passed to an action", m.Action, name, attune.ReservedEnv)
+		}
+		if !c.allowed.Allow(m.Action.Pack(), name) {
+			return nil, refuse(attune.ReasonEnvNotAllowed, "action %q asks for environment variable %q, which this worker does not "+
+				"allow pack %q to see: allow it with %s=%s in the setting worker.allow_env of the worker, or take it out of the "+
+				"action's env", m.Action, name, m.Action.Pack(), m.Action.Pack(), name)
 		}
 		if value, found := c.environ[name]; found && (name != "HOME" || c.account == nil) {
 			env = append(env, name+"="+value)

@@ -115,6 +115,10 @@ func TestWorker_NotStarted(t *testing.T) {
 			func(m *message) { m.Env = []string{"ATTUNE_DATABASE_URL"} },
 			start, `reserved for the worker`,
 		},
+		"a variable that the worker does not allow is refused": {
+			func(m *message) { m.Env = []string{"PATH", "GITHUB_TOKEN"} },
+			attune.ReasonEnvNotAllowed, `allow it with demo=GITHUB_TOKEN in the setting worker.allow_env of the worker`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -148,6 +152,7 @@ func TestWorker_Environment(t *testing.T) {
 			"ATTUNE_DATABASE_URL=secret", "AWS_SECRET_ACCESS_KEY=secret", "PASSWORD=secret", "LC_MONETARY=xx",
 			"TZ=Europe/Berlin", "nonsense",
 		}
+		c.AllowEnv = attune.EnvGrants{{Pack: "demo", Name: "GITHUB_TOKEN"}, {Pack: "*", Name: "WITH"}, {Pack: "demo", Name: "NOT_*"}}
 	}).start(t)
 	m := request("env")
 	m.Env = []string{"GITHUB_TOKEN", "WITH", "NOT_SET", "TZ"}

@@ -41,6 +41,8 @@ type Config struct {
 	Packs map[string]string
 	// Environ is the environment that actions get variables from, as "NAME=value". Default: os.Environ().
 	Environ []string
+	// AllowEnv says which packs may see which of these variables, besides [attune.CommonEnv]. Default: none.
+	AllowEnv attune.EnvGrants
 	// RunDir is the folder in which the worker creates the run folders of its attempts. At its start, a worker removes what
 	// dead workers have left there. Default: a new temporary folder for each worker, of which nothing removes what a killed
 	// worker leaves.

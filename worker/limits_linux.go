@@ -99,8 +99,8 @@ func (c *cgroup) limit(l attune.Limits) error {
 	}
 	err := errors.Join(c.write(memoryMax, memory), c.write(pidsMax, processes))
 	if err == nil && l.Memory > 0 {
-		_ = c.write(memoryOOMGroup, "1")  // all processes of the action end together
-		_ = c.write(memorySwapMax, "0")   // absent without swap
+		_ = c.write(memoryOOMGroup, "1") // all processes of the action end together
+		_ = c.write(memorySwapMax, "0")  // absent without swap
 	}
 	return err
 }

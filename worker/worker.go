@@ -77,7 +77,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	return &Worker{
 		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
-			commands:    commands{packs: folders, environ: cfg.environ(), account: runAs},
+			commands:    commands{packs: folders, environ: cfg.environ(), allowed: cfg.AllowEnv, account: runAs},
 			supervisors: &supervisors{account: runAs, slots: cfg.Slots}, log: log,
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},

@@ -3,9 +3,17 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/attune-go/attune/internal/cli"
+	"github.com/attune-go/attune/internal/secrecy"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if err := secrecy.Protect(); err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "attune: %v\n", err)
+		os.Exit(1)
+	}
+	os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+}

@@ -5,4 +5,6 @@ package program
 import "syscall"
 
 // attributes puts the process into its own group, so that Ctrl-C in a terminal reaches it only through the test.
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+func attributes(uid int) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Credential: credential(uid)}
+}

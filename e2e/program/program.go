@@ -37,6 +37,7 @@ type Config struct {
 	Path string   // of the binary
 	Args []string // a command that runs until it is stopped: "serve" and its flags
 	Env  []string // the whole environment
+	UID  int      // the user and the group of the process; 0 means those of the caller
 	// Line is called with every line that the process logs, without the line break, in order, by one goroutine. Line must
 	// not keep the slice. Nil drops the lines.
 	Line func(line []byte)
@@ -63,7 +64,7 @@ func Start(ctx context.Context, config Config) (*Process, error) {
 	if p.line == nil {
 		p.line = func([]byte) {}
 	}
-	p.cmd.Env, p.cmd.SysProcAttr = config.Env, attributes()
+	p.cmd.Env, p.cmd.SysProcAttr = config.Env, attributes(config.UID)
 	var err error
 	if p.stderr, err = p.cmd.StderrPipe(); err != nil {
 		return nil, fmt.Errorf("start attune: %w", err)
@@ -82,6 +83,14 @@ func Start(ctx context.Context, config Config) (*Process, error) {
 		p.Kill()
 		return nil, fmt.Errorf("attune did not log that it runs: %w\n%s", context.Cause(ctx), p.Output())
 	}
+}
+
+// credential returns the user of a process; nil means the caller's.
+func credential(uid int) *syscall.Credential {
+	if uid == 0 {
+		return nil
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 }
 
 // live starts the process and returns when it has ended.

@@ -17,6 +17,7 @@ import (
 	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/secrecy"
 	"github.com/attune-go/attune/packs"
 )
 
@@ -38,9 +39,13 @@ the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another progra
 	}
 	flags := config.BindCommand(cmd.Flags(), config.DevCommand)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(flags, os.LookupEnv)
+		environment := secrecy.CopyEnvironment()
+		cfg, err := config.Load(flags, environment.Lookup)
 		if err != nil {
 			return settingsError(err)
+		}
+		if err := environment.Take(config.SecretVariables()...); err != nil {
+			return err // the services would inherit them
 		}
 		return dev(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}

@@ -17,12 +17,14 @@ func newPacks() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	check := &cobra.Command{
-		Use:     "check DIR...",
-		Short:   "Check packs as `attune serve` does, and list every error with its file and line",
+		Use:   "check DIR...",
+		Short: "Check packs as `attune serve` does, and list every error with its file and line",
+		Long: "Check packs as `attune serve` does, and list every error with its file and line. List also the environment variables\n" +
+			"that actions ask for and a worker with these settings does not allow.",
 		Example: "  attune packs check ./packs/demo",
 		Args:    takes{noun: "pack", least: 1, most: math.MaxInt}.check,
 	}
-	flags := config.Bind(check.Flags(), "data_dir")
+	flags := config.Bind(check.Flags(), "data_dir", "worker.allow_env")
 	check.RunE = func(cmd *cobra.Command, dirs []string) error {
 		cfg, err := config.Load(flags, os.LookupEnv)
 		if err != nil {
@@ -38,7 +40,16 @@ func newPacks() *cobra.Command {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\n",
 				pack.Name, oneLine(pack.Version), len(pack.Triggers), len(pack.Actions), len(pack.Rules))
 		}
-		return table.Flush()
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		for _, pack := range all {
+			for _, missing := range cfg.AllowEnv.Missing(pack) {
+				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s asks for the environment variable %s: a worker needs --worker-allow-env %s\n",
+					missing.Action, missing.Name, missing.Grant())
+			}
+		}
+		return nil
 	}
 	cmd.AddCommand(check)
 	return cmd

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/secrecy"
 	"github.com/attune-go/attune/internal/telemetry"
+	"github.com/attune-go/attune/temporal"
 )
 
 func newServe() *cobra.Command {
@@ -29,24 +30,28 @@ those for TLS and API keys.`,
 	}
 	flags := config.Bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(flags, os.LookupEnv)
+		environment := secrecy.CopyEnvironment()
+		cfg, err := config.Load(flags, environment.Lookup)
 		if err == nil {
 			err = cfg.Validate()
 		}
 		if err != nil {
 			return settingsError(err)
 		}
+		if err := environment.Take(config.SecretVariables()...); err != nil {
+			return err
+		}
 		log, err := newLogger(cmd.ErrOrStderr(), cfg)
 		if err != nil {
 			return err
 		}
-		return serve(cmd.Context(), cfg, log)
+		return serve(cmd.Context(), cfg, environment, log)
 	}
 	return cmd
 }
 
 // serve runs the process until ctx ends or a part of the process fails.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+func serve(ctx context.Context, cfg config.Config, environment secrecy.Environment, log *slog.Logger) error {
 	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -54,6 +59,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			err = nil
 		}
 		return err
+	}
+	if err := environment.Take(temporal.SecretVariables()...); err != nil {
+		return errors.Join(err, process.Stop(ctx))
 	}
 	return errors.Join(process.Wait(ctx), process.Stop(ctx))
 }

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/attune-go/attune"
 )
 
 // Config is the configuration of one process. [Load] fills it; the table of settings declares the allowed values.
@@ -18,6 +20,7 @@ type Config struct {
 	WorkerPool  string        // worker pool from which the worker takes executions
 	WorkerSlots int           // executions that the worker runs at once
 	WorkerName  string        // unique among running workers
+	AllowEnv    attune.EnvGrants
 	StopGrace   time.Duration // how long a stopping worker lets executions run
 	ActionUser  string        // user of the system as which actions run; empty: the user of the worker
 	DataDir     string        // folder for attune's own files

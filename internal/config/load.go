@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -70,6 +71,17 @@ func HowToSet(name string) string {
 	return ""
 }
 
+// SecretVariables lists the environment variables that hold a secret setting itself, not the path of its file.
+func SecretVariables() []string {
+	var names []string
+	for _, s := range settings(new(Config)) {
+		if s.secret != nil {
+			names = append(names, s.forms()[0].env)
+		}
+	}
+	return names
+}
+
 // report joins problems into one error. It returns nil without problems.
 func report(problems []string) error {
 	if len(problems) == 0 {
@@ -116,6 +128,9 @@ func (l *loader) load(s setting) {
 	if s.defaultText != "" {
 		value = input{s.split(s.defaultText), "default"}
 	}
+	if l.exposed(s) {
+		return
+	}
 	for _, layer := range []func(setting, form) input{l.inFile, l.inEnvironment, l.onCommandLine} {
 		before := ""
 		for _, f := range s.forms() {
@@ -136,6 +151,22 @@ func (l *loader) load(s setting) {
 	if err := set(value.values); err != nil {
 		l.problem("%s: %s %v", value.from, s.name, err)
 	}
+}
+
+// exposed reports, as a problem, a URL with a password on the command line: every user of the machine can read it there.
+func (l *loader) exposed(s setting) bool {
+	plain := s.forms()[0]
+	given := l.onCommandLine(s, plain)
+	if s.secret == nil || given.from == "" {
+		return false
+	}
+	parsed, err := url.Parse(given.values[0])
+	if err != nil || parsed.String() == withoutPassword(parsed) {
+		return false
+	}
+	l.problem("%s: %s has a password, which every user of this machine can read on the command line: set %s, or name a file with --%s-file",
+		given.from, s.name, plain.env, plain.flag)
+	return true
 }
 
 func (l *loader) inFile(_ setting, f form) input { return l.file[f.key] }

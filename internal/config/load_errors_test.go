@@ -34,7 +34,17 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{
 			"an unknown key is refused", layers{file: "worker:\n  slot: 3\n"},
-			`attune.yaml:2: unknown key "worker.slot": use action_user, name, pool, slots, stop_grace`,
+			`attune.yaml:2: unknown key "worker.slot": use action_user, allow_env, name, pool, slots, stop_grace`,
+		},
+		{
+			"a password on the command line is refused", layers{args: []string{"--postgres-url=postgres://u:hush@db/attune"}},
+			`--postgres-url: postgres.url has a password, which every user of this machine can read on the command line: ` +
+				`set ATTUNE_POSTGRES_URL, or name a file with --postgres-url-file`,
+		},
+		{
+			"a password in a parameter on the command line is refused", layers{args: []string{"--postgres-url=postgres://u@db/a?password=hush"}},
+			`--postgres-url: postgres.url has a password, which every user of this machine can read on the command line: ` +
+				`set ATTUNE_POSTGRES_URL, or name a file with --postgres-url-file`,
 		},
 		{
 			"an unknown key of the top level is refused", layers{file: "data_dir: x\nport: 3\n"},
@@ -46,7 +56,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"a section without keys is refused", layers{file: "worker: 3\n"},
-			`attune.yaml:1: worker: use keys with values (action_user, name, pool, slots, stop_grace)`,
+			`attune.yaml:1: worker: use keys with values (action_user, allow_env, name, pool, slots, stop_grace)`,
 		},
 		{
 			"a sequence for a single value is refused", layers{file: "data_dir:\n  - a\n  - b\n"},

@@ -128,6 +128,18 @@ func workerName(text string) (string, error) {
 	return text, nil
 }
 
+func envGrants(values []string) (attune.EnvGrants, error) {
+	var grants attune.EnvGrants
+	for _, value := range values {
+		grant, err := attune.ParseEnvGrant(strings.TrimSpace(value))
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, grant)
+	}
+	return grants, nil
+}
+
 func parseRoles(values []string) ([]Role, error) {
 	var roles []Role
 	for _, value := range values {

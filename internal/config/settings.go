@@ -70,6 +70,9 @@ func settings(c *Config) []setting {
 				"; then it ends them, and policies with max_attempts above 1 retry them"},
 		{name: "worker.action_user", set: single(&c.ActionUser, anyText),
 			doc: "user of the system as which actions run, if the worker runs as root; the default is the user of the worker"},
+		{name: "worker.allow_env", separator: comma, set: list(&c.AllowEnv, envGrants),
+			doc: "environment variables of the worker that actions may see, each as pack=NAME; the pack * means every pack, and a " +
+				"name may end with *"},
 		{name: "data_dir", defaultText: ".attune", set: single(&c.DataDir, anyText),
 			doc: "folder for attune's own files; created when missing"},
 		{name: "log.level", defaultText: "info", set: single(&c.LogLevel, logLevel),

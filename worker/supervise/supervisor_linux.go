@@ -33,6 +33,9 @@ func run() int {
 	if err == nil {
 		err = Adopt()
 	}
+	if err == nil {
+		err = Hide() // it reads the parameters of actions
+	}
 	if err != nil {
 		return 1
 	}

@@ -9,6 +9,7 @@ import (
 // Constants of the kernel that package syscall does not have.
 const (
 	clockBoottime       = 7
+	prSetDumpable       = 4
 	prSetChildSubreaper = 36
 	timerAbsolute       = 1 // TFD_TIMER_ABSTIME
 	pollIn              = 1
@@ -32,6 +33,23 @@ func Now() int64 {
 // Adopt makes the process a subreaper: a process below it whose parent ends becomes its child.
 func Adopt() error {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0, 0, 0, 0)
+	return orNil(errno)
+}
+
+// Hide keeps other processes of the same user out of this one: they can neither attach to it nor read its memory, its
+// environment or its open files, and the kernel writes no core dump of it. A process that may trace every process
+// (CAP_SYS_PTRACE, usually root) still can. A program that this process executes is not hidden, but inherits that its core
+// dumps are empty unless it raises their limit.
+func Hide() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
+		return err
+	}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetDumpable, 0, 0, 0, 0, 0)
 	return orNil(errno)
 }
 

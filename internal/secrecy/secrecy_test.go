@@ -1,0 +1,82 @@
+package secrecy_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune/internal/secrecy"
+)
+
+// hiddenVariable makes the test program a process that protects itself and waits for the end of its stdin.
+const hiddenVariable = "SECRECY_TEST_HIDDEN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(hiddenVariable) == "" {
+		os.Exit(m.Run())
+	}
+	if err := secrecy.Protect(); err != nil {
+		panic(err)
+	}
+	_, _ = os.Stdout.WriteString(os.Getenv("SECRECY_TEST_SECRET") + "\n")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+}
+
+// TestProtect starts a protected process.
+func TestProtect(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux can hide a process")
+	}
+	program, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Env = []string{hiddenVariable + "=yes", "SECRECY_TEST_SECRET=swordfish", "PLAIN", "EMPTY="}
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Wait() })
+	t.Cleanup(func() { _ = stdin.Close() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "swordfish\n", line, "the process itself still knows the value")
+
+	folder := "/proc/" + strconv.Itoa(cmd.Process.Pid)
+	limits, err := os.ReadFile(folder + "/limits")
+	require.NoError(t, err)
+	require.Regexp(t, `Max core file size\s+0 `, string(limits))
+	var owner syscall.Stat_t
+	require.NoError(t, syscall.Stat(folder+"/environ", &owner))
+	require.Zero(t, owner.Uid, "the kernel gives the files of a process that is not dumpable to root")
+	if os.Getuid() != 0 {
+		_, err := os.ReadFile(folder + "/environ")
+		require.ErrorIs(t, err, os.ErrPermission)
+		return
+	}
+	block, err := os.ReadFile(folder + "/environ")
+	require.NoError(t, err)
+	require.Contains(t, string(block), "SECRECY_TEST_SECRET=\x00")
+	require.NotContains(t, string(block), "swordfish", "root does not find the value either")
+}
+
+// TestEnvironment takes a variable out of the environment.
+func TestEnvironment(t *testing.T) { //nolint:paralleltest // it changes the environment of the process
+	t.Setenv("SECRECY_TEST_TAKEN", "swordfish")
+	environment := secrecy.CopyEnvironment()
+	require.NoError(t, environment.Take("SECRECY_TEST_TAKEN", "SECRECY_TEST_UNSET"))
+	_, found := os.LookupEnv("SECRECY_TEST_TAKEN")
+	require.False(t, found)
+	value, found := environment.Lookup("SECRECY_TEST_TAKEN")
+	require.True(t, found)
+	require.Equal(t, "swordfish", value)
+	_, found = environment.Lookup("SECRECY_TEST_UNSET")
+	require.False(t, found)
+}
