@@ -1,7 +1,9 @@
 package attune
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -32,7 +34,7 @@ type Action struct {
 	Schema  json.RawMessage `json:"schema,omitempty"` // JSON Schema of the parameters; empty accepts any object
 	Timeout time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
 	Pool    string          `json:"pool"`             // name of the worker pool that runs the action
-	Limits  *Limits         `json:"limits,omitempty"` // nil if the action has none
+	Limits  Limits          `json:"limits,omitzero"`  // what all processes of one attempt may use
 	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
 }
 
@@ -47,6 +49,14 @@ const (
 	MinMemoryLimit    = Size(1 << 20)
 	MaxProcessesLimit = 1_000_000
 )
+
+// Digest returns the SHA-256 of what a worker uses of the action, in hexadecimal. A worker and the database agree about an action
+// if their digests are equal; its description, schema and policy may differ.
+func (a Action) Digest() string {
+	used := fmt.Sprintf("%q %q %q %d %q %d %d", // quoted, so unambiguous
+		a.Ref, a.Command, a.Env, a.Timeout, a.Pool, a.Limits.Memory, a.Limits.Processes)
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(used)))
+}
 
 // ReservedEnv is the prefix of attune's own environment variables: its settings, its secrets, and the variables that it sets
 // for an action. No action can name a variable with this prefix in Env.

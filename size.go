@@ -42,10 +42,10 @@ func (s *Size) UnmarshalText(text []byte) error {
 			continue
 		}
 		n, err := strconv.ParseUint(number, 10, 63)
-		if err != nil || Size(n) > maxSize/u.bytes { //nolint:gosec // 63 bits
+		if err != nil || Size(n) > maxSize/u.bytes {
 			break
 		}
-		*s = Size(n) * u.bytes //nolint:gosec // at most maxSize
+		*s = Size(n) * u.bytes
 		return nil
 	}
 	return Errorf(CodeInvalid, "%s is not a size: use a whole number with a unit, such as 64MiB or 2GiB", quotePrefix(string(text)))

@@ -100,8 +100,10 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerChanges()
 	s.registerControl()
 	s.registerEnforcementControl()
+	s.registerSecrets()
 	s.registerDoctor()
 	s.registerIdentity()
+	s.registerTokens()
 	s.registerHealth()
 	s.registerDescription()
 	if err := s.router.check(); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/secrets"
 	"github.com/attune-go/attune/temporal"
 	"github.com/attune-go/attune/workflows"
 )
@@ -37,6 +38,8 @@ type stores struct {
 	Executions   *postgres.Executions
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
+	Tokens       *postgres.Tokens
+	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
 
@@ -44,19 +47,20 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(cfg config.Config) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal})
+func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
+	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log})
 }
 
 func newServer(
 	cfg config.Config, callers *auth.Authenticator, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client,
 	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
-	log *slog.Logger, version Version, _ installed,
+	keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers,
-		Ingest:  in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+		Callers: callers, Tokens: s.Tokens,
+		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
+		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
 			"rabbitmq": broker.Publish.Ping,

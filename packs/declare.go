@@ -140,13 +140,13 @@ func (f *fields) pool() string {
 	return n.text
 }
 
-// limits reads what an attempt may use; nil if it is absent or empty.
-func (f *fields) limits() *attune.Limits {
+// limits reads what an attempt may use.
+func (f *fields) limits() (limits attune.Limits) {
 	n := f.typed("limits", kindMapping)
-	if n == nil || len(n.members) == 0 {
-		return nil
+	if n == nil {
+		return limits
 	}
-	inner, limits := f.fieldsOf("limits", n), new(attune.Limits)
+	inner := f.fieldsOf("limits", n)
 	if memory := inner.typed("memory", kindText); memory != nil {
 		err := limits.Memory.UnmarshalText([]byte(memory.text))
 		if err == nil && limits.Memory < attune.MinMemoryLimit {

@@ -60,9 +60,12 @@ func (c Config) account() (*account, error) {
 	return a, nil
 }
 
-// environment returns the variables that name the user, as "NAME=value".
-func (a *account) environment() []string {
-	return []string{"HOME=" + a.home, "USER=" + a.name, "LOGNAME=" + a.name}
+// environment returns the variables that name the user. There are none for the user of the worker, which is nil.
+func (a *account) environment() map[string]string {
+	if a == nil {
+		return nil
+	}
+	return map[string]string{"HOME": a.home, "USER": a.name, "LOGNAME": a.name}
 }
 
 // errRights says which rights the worker lacks.

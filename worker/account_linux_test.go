@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -79,4 +80,53 @@ func TestNew_UnknownUser(t *testing.T) {
 	_, err := worker.New(worker.Config{Name: "w", User: "no-such-user"}, &requests{}, &claims{}, &reports{}, discard())
 	require.ErrorContains(t, err, "no-such-user")
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+}
+
+// smallUser is a user of which nothing else runs processes.
+const smallUser = "games"
+
+// TestWorker_Limits runs actions that use more than their limits. Where the worker can enforce nothing, they do not start.
+func TestWorker_Limits(t *testing.T) {
+	t.Parallel()
+	many := `i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i + 1)); done; echo all`
+
+	t.Run("an action has no more memory and processes than its limits, or does not start", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, func(c *worker.Config) { c.Limited, c.OutputGrace = true, time.Second }).start(t)
+		greedy := request("sh", "-c", `head -c 200m /dev/zero | tail -c 100m | wc -c`)
+		greedy.Limits.Memory = 32 << 20
+		got := b.do(t, greedy)
+		if got.Reason == attune.ReasonLimits {
+			require.Contains(t, got.Error, "this worker cannot enforce the limits of the action")
+			require.Empty(t, got.Stdout)
+			t.Skip("no cgroup of version 2 that counts memory: ", got.Error)
+		}
+		require.Equal(t, attune.ReasonOutOfMemory, got.Reason, got.Error)
+		bomb := request("sh", "-c", many)
+		bomb.Limits.Processes = 50
+		got = b.do(t, bomb)
+		require.NotContains(t, got.Stdout, "all")
+		require.Equal(t, attune.ReasonExitCode, got.Reason, got.Error)
+		require.Equal(t, attune.ExecutionSucceeded, b.do(t, request("sh", "-c", `head -c 200m /dev/zero | tail -c 100m | wc -c`)).Status)
+	})
+
+	t.Run("a user of its own has no more processes than the limit for each slot", func(t *testing.T) {
+		t.Parallel()
+		if _, err := user.Lookup(smallUser); err != nil || os.Geteuid() != 0 {
+			t.Skip("only root runs actions as another user")
+		}
+		dir := t.TempDir()
+		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+		b := setup(t, func(c *worker.Config) {
+			c.User, c.Packs["demo"], c.RunDir, c.OutputGrace = smallUser, dir, filepath.Join(dir, "runs"), time.Second
+		}).start(t)
+		bomb := request("sh", "-c", many)
+		bomb.Limits.Processes = 50
+		got := b.do(t, bomb)
+		require.NotContains(t, got.Stdout, "all")
+		require.Equal(t, attune.ReasonExitCode, got.Reason, "%s %s", got.Error, got.Stdout)
+		require.Contains(t, got.Stderr, "fork")
+		got = b.do(t, request("sh", "-c", many))
+		require.Contains(t, got.Stdout, "all", "an action without limits has none: %s %s", got.Error, got.Stderr)
+	})
 }

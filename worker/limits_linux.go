@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,7 @@ const (
 	memoryOOMGroup = "memory.oom.group"
 	memoryEvents   = "memory.events"
 	pidsMax        = "pids.max"
+	cgroupProcs    = "cgroup.procs"
 	subtreeControl = "cgroup.subtree_control"
 	noLimit        = "max"
 )
@@ -37,12 +39,12 @@ func (p cgroupParent) enableLimits() (*cgroup, error) {
 	if own == nil {
 		return nil, fmt.Errorf("the worker may not create cgroups in %s: delegate it to the worker", p.folder)
 	}
-	if err := own.write("cgroup.procs", strconv.Itoa(os.Getpid())); err != nil {
+	if err := own.write(cgroupProcs, strconv.Itoa(os.Getpid())); err != nil {
 		own.remove()
 		return nil, fmt.Errorf("move the worker into a cgroup of its own: %w", err)
 	}
 	if err := p.enable(); err != nil {
-		_ = os.WriteFile(filepath.Join(p.folder, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0)
+		_ = writeExisting(filepath.Join(p.folder, cgroupProcs), strconv.Itoa(os.Getpid()))
 		own.remove()
 		return nil, fmt.Errorf("count memory and processes in %s: %w: the worker must be the only process there, and the controllers "+
 			"memory and pids must be available", p.folder, err)
@@ -52,40 +54,54 @@ func (p cgroupParent) enableLimits() (*cgroup, error) {
 
 // enable makes the kernel count in the cgroups below p.
 func (p cgroupParent) enable() error {
-	return os.WriteFile(filepath.Join(p.folder, subtreeControl), []byte("+memory +pids"), 0)
+	return writeExisting(filepath.Join(p.folder, subtreeControl), "+memory +pids")
 }
 
 // confine sets the limits of the next action on its cgroup, and reports whether the action must not run outside of it. Its error
 // is a *refusal.
 func (s *supervisors) confine(c *cgroup, l attune.Limits) (confined bool, err error) {
-	why := s.unlimited
-	if c == nil && why == nil {
-		why = errors.New("the worker may not create cgroups")
-	}
 	switch {
-	case why == nil:
+	case c.counts():
 		if err := c.limit(l); err != nil {
 			return false, refuse(attune.ReasonLimits, "the limits of the action cannot be set: %v", err)
 		}
 		return l != attune.Limits{}, nil
 	case l.Memory > 0, l.Processes > 0 && s.account == nil:
+		why := cmp.Or(s.unlimited, errors.New("its cgroup does not count memory and processes"))
 		return false, refuse(attune.ReasonLimits, "this worker cannot enforce the limits of the action: %v", why)
 	default:
 		return false, nil
 	}
 }
 
-// userOf returns the user of the action; nil means the worker's own. The bound on the user's processes holds for all actions of
-// the worker together, so it allows each of them what the limits allow.
-func (s *supervisors) userOf(c command) *supervise.User {
+// counts reports whether the kernel counts the memory and the processes of the cgroup.
+func (c *cgroup) counts() bool {
+	if c == nil {
+		return false
+	}
+	for _, file := range []string{memoryMax, pidsMax} {
+		if _, err := os.Stat(filepath.Join(c.folder.Name(), file)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// userOf returns the user of the action; nil means the worker's own. Without a cgroup that limits the action, the limit becomes a
+// bound on the user's processes. It holds for all actions of the worker together, so it allows each of them what its limit allows.
+func (s *supervisors) userOf(c command, confined bool) *supervise.User {
 	if s.account == nil {
 		return nil
 	}
 	a := s.account
-	return &supervise.User{UID: a.uid, GID: a.gid, Groups: a.groups, Processes: c.limits.Processes * s.slots}
+	as := &supervise.User{UID: a.uid, GID: a.gid, Groups: a.groups}
+	if !confined {
+		as.Processes = c.limits.Processes * s.slots
+	}
+	return as
 }
 
-// limit sets the limits of the next action. Without limits and without the files for them, it does nothing.
+// limit sets the limits of the next action.
 func (c *cgroup) limit(l attune.Limits) error {
 	memory, processes := noLimit, noLimit
 	if l.Memory > 0 {
@@ -93,9 +109,6 @@ func (c *cgroup) limit(l attune.Limits) error {
 	}
 	if l.Processes > 0 {
 		processes = strconv.Itoa(l.Processes)
-	}
-	if _, err := os.Stat(filepath.Join(c.folder.Name(), pidsMax)); err != nil && l == (attune.Limits{}) {
-		return nil
 	}
 	err := errors.Join(c.write(memoryMax, memory), c.write(pidsMax, processes))
 	if err == nil && l.Memory > 0 {
@@ -105,8 +118,18 @@ func (c *cgroup) limit(l attune.Limits) error {
 	return err
 }
 
+// write writes to a file of the cgroup. A file that does not exist is an error.
 func (c *cgroup) write(file, text string) error {
-	return os.WriteFile(filepath.Join(c.folder.Name(), file), []byte(text), 0)
+	return writeExisting(filepath.Join(c.folder.Name(), file), text)
+}
+
+func writeExisting(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Close())
 }
 
 // outOfMemory returns how often the kernel has killed a process of the cgroup because of its limit of memory.

@@ -48,7 +48,7 @@ type tree struct {
 // start starts the command under a supervisor, which ends it when its leash ends or the worker does. It returns when the
 // kernel has executed the command.
 func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, error) {
-	action := supervise.Action{Path: c.path, Args: c.args, Env: c.env, Dir: c.dir, User: s.userOf(c)}
+	action := supervise.Action{Path: c.path, Args: c.args, Env: c.env, Dir: c.dir}
 	for range maxIdle + 1 {
 		one, err := s.take()
 		if err != nil {
@@ -58,6 +58,8 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 			s.put(one)
 			return nil, err
 		}
+		action.User = s.userOf(c, action.Confined)
+		one.spent = action.User != nil && action.User.Processes > 0
 		killedBefore := one.cgroup.outOfMemory()
 		end := leash.now()
 		leader, err := one.start(action, files, deadlineOf(end))

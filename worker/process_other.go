@@ -24,6 +24,8 @@ type tree struct {
 type supervisors struct {
 	account *account // always nil
 	slots   int
+
+	unlimited error // always nil
 }
 
 // prepare does nothing: outside Linux no process can adopt others.

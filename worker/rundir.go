@@ -73,7 +73,7 @@ func (d *runDirs) letOwnerPass(root string) error {
 		if dir == "" {
 			continue
 		}
-		if err := os.Chmod(dir, othersPass); err != nil { //nolint:gosec // to pass, not to read
+		if err := os.Chmod(dir, othersPass); err != nil {
 			return fmt.Errorf("open the folder of run folders to the user of the actions: %w", err)
 		}
 	}

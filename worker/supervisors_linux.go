@@ -48,7 +48,7 @@ func (s *supervisors) take() (*supervisor, error) {
 func (s *supervisors) put(one *supervisor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.idle) == maxIdle {
+	if s.closed || one.spent || len(s.idle) == maxIdle {
 		one.close()
 		return
 	}
@@ -71,6 +71,7 @@ type supervisor struct {
 	process *os.Process
 	control *os.File // the worker's end of the control socket
 	cgroup  *cgroup  // of its actions; nil if there is none
+	spent   bool     // it must run no other action
 }
 
 func newSupervisor(parent cgroupParent) (*supervisor, error) {

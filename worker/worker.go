@@ -31,8 +31,9 @@ type Requests interface {
 
 // Claims sends claims and lease renewals to the bridge.
 type Claims interface {
-	// Claim sends the claim once. Without a reply, its error is [attune.CodeUnavailable] or [context.DeadlineExceeded].
-	Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
+	// Claim sends the claim once, and returns the input of a granted claim in clear text. Without a reply, its error is
+	// [attune.CodeUnavailable] or [context.DeadlineExceeded].
+	Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ClaimDecision, error)
 	// Renew sends one renewal. Its errors are those of Claim. Several goroutines call Renew at once, and it returns soon
 	// after ctx ends. Whatever the error, the worker sends another renewal as long as it has a lease.
 	Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
@@ -40,8 +41,8 @@ type Claims interface {
 
 // Reports publishes reports.
 type Reports interface {
-	// Publish returns nil only when the broker has confirmed every message.
-	Publish(ctx context.Context, messages ...attune.Message) error
+	// Report returns nil only when the broker has confirmed the report.
+	Report(ctx context.Context, report attune.ExecutionCompletedMessage) error
 }
 
 // Worker runs actions. Create it with [New] and run it once.
@@ -77,7 +78,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	return &Worker{
 		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
-			commands:    commands{packs: folders, environ: cfg.environ(), allowed: cfg.AllowEnv, account: runAs},
+			commands:    commands{packs: folders, action: cfg.Action, environ: cfg.environ(), allowed: cfg.AllowEnv, account: runAs},
 			supervisors: &supervisors{account: runAs, slots: cfg.Slots}, log: log,
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},
@@ -127,8 +128,11 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // prepare makes the process ready to run actions.
 func (w *Worker) prepare(ctx context.Context) (err error) {
-	if err := w.runner.supervisors.prepare(false); err != nil {
+	if err := w.runner.supervisors.prepare(w.cfg.Limited); err != nil {
 		return err
+	}
+	if why := w.runner.supervisors.unlimited; why != nil {
+		w.log.WarnContext(ctx, "limits of actions cannot be enforced by cgroups: actions that need them will not start", "error", why)
 	}
 	w.runner.runDirs, err = openRunDirs(ctx, w.cfg.RunDir, w.runner.commands.account, w.log)
 	return err

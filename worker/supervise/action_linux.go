@@ -21,7 +21,8 @@ type Action struct {
 type User struct {
 	UID, GID uint32
 	Groups   []uint32
-	// Processes bounds the processes of the user, in this and every other action (RLIMIT_NPROC). 0 means no bound.
+	// Processes bounds the processes of the user, in this and every other action (RLIMIT_NPROC). 0 means no bound. The bound
+	// stays with the supervisor, so a supervisor runs no other action after one with a bound.
 	Processes int
 }
 
@@ -71,7 +72,7 @@ func (a Action) start(files []int, cgroup int) (pid int, err error) {
 		attr.Files = append(attr.Files, uintptr(fd))
 	}
 	attr.Sys.Credential = a.User.credential()
-	defer a.User.limitProcesses()()
+	a.User.limitProcesses()
 	if cgroup >= 0 {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, cgroup
 		if pid, _, err = syscall.StartProcess(a.Path, a.Args, attr); err == nil || a.Confined {

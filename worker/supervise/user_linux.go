@@ -48,16 +48,15 @@ func (u *User) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 }
 
-// limitProcesses sets the bound of the user's processes for the next process that the supervisor starts, and returns a
-// function that removes it from the supervisor. The bound does not hold for the supervisor itself, whose user may change
-// every bound.
-func (u *User) limitProcesses() (restore func()) {
+// limitProcesses sets the bound of the user's processes for what the supervisor starts from now on. The bound can only fall: not
+// even root may raise it in a container without the capability CAP_SYS_RESOURCE. It does not hold for a supervisor that runs as
+// root.
+func (u *User) limitProcesses() {
 	const processes = 6 // RLIMIT_NPROC
 	var before syscall.Rlimit
 	if u == nil || u.Processes == 0 || syscall.Getrlimit(processes, &before) != nil {
-		return func() {}
+		return
 	}
 	most := uint64(u.Processes)
 	_ = syscall.Setrlimit(processes, &syscall.Rlimit{Cur: min(most, before.Cur), Max: min(most, before.Max)})
-	return func() { _ = syscall.Setrlimit(processes, &before) }
 }
