@@ -89,7 +89,7 @@ func (b *bundle) requireRefused(t *testing.T, route string, good textRequest, fi
 	}
 }
 
-// textField is one field of an operation that holds text. In a body, the name is its path, with dots.
+// textField is one field of an operation that holds text. In a body, the name is its path, with dots, and "[]" after a list.
 type textField struct{ in, name string }
 
 // textRequest is a request with the values of its fields.
@@ -109,6 +109,8 @@ func goodValue(path, name string) (value string, known bool) {
 		return "shop.deploy", true
 	case name == "key":
 		return "gh", true
+	case name == "name":
+		return "ci", true
 	case name == "X-Hub-Signature-256":
 		return sign(webhookSecret, `{}`), true
 	default:
@@ -134,6 +136,10 @@ func goodRequest(t *testing.T, route string, op apiOperation) textRequest {
 	case strings.HasSuffix(path, "/events"):
 		in.body = map[string]string{"payload": `{}`}
 		in.values[textField{"body", "trigger"}] = "github.push"
+	case strings.HasSuffix(path, "/tokens"):
+		in.body = map[string]string{}
+		in.values[textField{"body", "name"}], in.values[textField{"body", "role"}] = "ci", "event"
+		in.values[textField{"body", "triggers[]"}] = "github.push"
 	case strings.HasSuffix(path, "/limit"):
 		in.body = map[string]string{"limit": `1`}
 	default:
@@ -185,6 +191,10 @@ func (r textRequest) json() string {
 				text += fmt.Sprintf(`\u%04x`, unit)
 			}
 		}
+		if name, list := strings.CutSuffix(field.name, "[]"); list {
+			members = append(members, strconv.Quote(name)+`:["`+text+`"]`)
+			continue
+		}
 		members = append(members, strconv.Quote(field.name)+`:"`+text+`"`)
 	}
 	return "{" + strings.Join(members, ",") + "}"
@@ -219,7 +229,7 @@ func (s apiSchema) text() bool {
 	return fmt.Sprint(s.Type) == "string" && s.Enum == nil || s.Items != nil && s.Items.text()
 }
 
-// texts lists the fields of an operation that hold free text. It fails for a body that is not flat.
+// texts lists the fields of an operation that hold free text. It fails for a body that is not flat, except for lists of texts.
 func (d apiDocument) texts(t *testing.T, op apiOperation) []textField {
 	t.Helper()
 	var fields []textField
@@ -236,6 +246,9 @@ func (d apiDocument) texts(t *testing.T, op apiOperation) []textField {
 			}
 			for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
 				property := schema.Properties[name]
+				if property.Items != nil {
+					name, property = name+"[]", *property.Items
+				}
 				require.True(t, property.Ref == "" && property.Properties == nil && property.Items == nil, "%s is no plain field", name)
 				if property.text() {
 					fields = append(fields, textField{"body", name})

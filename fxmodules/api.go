@@ -38,6 +38,7 @@ type stores struct {
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
 	Tokens       *postgres.Tokens
+	Audit        *postgres.Audit
 	DB           *postgres.DB
 }
 
@@ -55,8 +56,8 @@ func newServer(
 	log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers, Tokens: s.Tokens,
-		Ingest:  in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+		Callers: callers, Tokens: s.Tokens, Audit: s.Audit,
+		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
