@@ -18,6 +18,7 @@ import (
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/secrets"
 	"github.com/attune-go/attune/temporal"
 	"github.com/attune-go/attune/workflows"
 )
@@ -39,6 +40,7 @@ type stores struct {
 	Outbox       *postgres.Outbox
 	Tokens       *postgres.Tokens
 	Audit        *postgres.Audit
+	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
 
@@ -53,12 +55,13 @@ func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *a
 func newServer(
 	cfg config.Config, callers *auth.Authenticator, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client,
 	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
-	log *slog.Logger, version Version, _ installed,
+	keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
 		Callers: callers, Tokens: s.Tokens, Audit: s.Audit,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
+		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
 			"rabbitmq": broker.Publish.Ping,

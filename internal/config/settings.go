@@ -51,6 +51,8 @@ func settings(c *Config) []setting {
 		{name: "http.token", alias: "api.token", noFlag: true, secret: &c.APIToken, set: single(&c.APIToken, token),
 			doc:      "bearer token that API requests must carry, " + strconv.Itoa(minTokenLength) + " characters or more",
 			neededBy: []Role{RoleAPI}, example: `the output of "openssl rand -hex 32"`},
+		{name: "secrets.key", noFlag: true, secret: &c.SecretsKey, set: single(&c.SecretsKey, secretsKey),
+			doc: "key that encrypts secrets, 32 bytes in hexadecimal or base64; older keys follow in lines of their own"},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),
 			doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator +
 				"' in the environment"},
