@@ -15,6 +15,7 @@ import (
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
+	"github.com/attune-go/attune/oidc"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
@@ -49,7 +50,11 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 }
 
 func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log})
+	sources := auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log}
+	if c := cfg.OIDC; c.Issuer != "" {
+		sources.Issuer = oidc.New(oidc.Config{Issuer: c.Issuer, Audience: c.Audience, Claims: c.Claims})
+	}
+	return auth.NewAuthenticator(sources)
 }
 
 func newServer(

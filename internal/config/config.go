@@ -14,6 +14,7 @@ type Config struct {
 	AMQPURL     Secret
 	HTTPAddr    string // host:port on which the API listens; port 0 takes a free port
 	APIToken    Secret
+	OIDC        OIDC          // the issuer of JSON web tokens
 	SecretsKey  Secret        // keys that encrypt secrets: see package secrets
 	Packs       []string      // folders
 	Roles       []Role        // at least one role, without duplicates
