@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/time/rate"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/sources"
@@ -71,8 +72,10 @@ type Server struct {
 	webhooks *sources.Webhooks
 	logger   *slog.Logger
 	router   *router
-	huma     huma.API
-	handler  http.Handler
+	// strangers bounds the entries of the audit log by requests without a valid token.
+	strangers *rate.Limiter
+	huma      huma.API
+	handler   http.Handler
 }
 
 // New returns a server that does not listen yet: see [Server.Listen] and [Server.Serve].
@@ -84,9 +87,10 @@ func New(config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger, router: newRouter(),
+		strangers: newStrangers(),
 	}
 	s.huma = humago.New(s.router, s.humaConfig())
-	s.huma.UseMiddleware(s.checkParameters, s.bufferBody)
+	s.huma.UseMiddleware(s.checkParameters, s.bufferBody, s.begin)
 	describeDomain(s.huma.OpenAPI().Components.Schemas)
 	s.registerEvents()
 	s.registerWebhooks()
@@ -104,6 +108,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerDoctor()
 	s.registerIdentity()
 	s.registerTokens()
+	s.registerAudit()
 	s.registerHealth()
 	s.registerDescription()
 	if err := s.router.check(); err != nil {

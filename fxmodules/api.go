@@ -15,6 +15,7 @@ import (
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
+	"github.com/attune-go/attune/oidc"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
@@ -39,6 +40,7 @@ type stores struct {
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
 	Tokens       *postgres.Tokens
+	Audit        *postgres.Audit
 	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
@@ -48,7 +50,11 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 }
 
 func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log})
+	sources := auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log}
+	if c := cfg.OIDC; c.Issuer != "" {
+		sources.Issuer = oidc.New(oidc.Config{Issuer: c.Issuer, Audience: c.Audience, Claims: c.Claims})
+	}
+	return auth.NewAuthenticator(sources)
 }
 
 func newServer(
@@ -57,7 +63,7 @@ func newServer(
 	keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers, Tokens: s.Tokens,
+		Callers: callers, Tokens: s.Tokens, Audit: s.Audit,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),

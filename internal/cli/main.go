@@ -63,8 +63,8 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newDoctor(), newHealth(),
-		newVersion())
+	root.AddCommand(newServe(), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(), newDoctor(),
+		newHealth(), newVersion())
 	addHelp(root)
 	return root
 }

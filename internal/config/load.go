@@ -52,6 +52,9 @@ func (c Config) Validate() error {
 		problems = append(problems, fmt.Sprintf("%s is not set and %s%s needs it: set %s, for example to %s",
 			s.name, subject, joinRoles(roles), HowToSet(s.name), s.example))
 	}
+	if c.Has(RoleAPI) {
+		problems = append(problems, c.OIDC.problems()...)
+	}
 	return report(problems)
 }
 

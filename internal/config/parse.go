@@ -158,7 +158,7 @@ func parseRoles(values []string) ([]Role, error) {
 	return roles, nil
 }
 
-func joinRoles(roles []Role) string {
+func joinRoles[T ~string](roles []T) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(roles), "[]"), " ", ",")
 }
 

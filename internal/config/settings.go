@@ -40,7 +40,7 @@ func settings(c *Config) []setting {
 	lease := between[time.Duration]{10 * time.Second, time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 2m"}
 	stopGrace := between[time.Duration]{time.Second, 24 * time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 10m"}
 	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
-	return append([]setting{
+	return slices.Concat([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: single(&c.PostgresURL, serviceURL("postgres", "postgresql")),
 			doc:      "PostgreSQL, as postgres://user:password@host:port/database",
 			neededBy: []Role{RoleAPI, RoleOrchestrator, RoleBridge}, example: "postgres://attune@127.0.0.1:5432/attune"},
@@ -85,7 +85,7 @@ func settings(c *Config) []setting {
 			doc: "lowest level that is logged: debug, info, warn or error"},
 		{name: "log.format", defaultText: "text", set: single(&c.LogFormat, oneOf("text", "json")),
 			doc: "text (coloured on a terminal) or json"},
-	}, devSettings(&c.Dev)...)
+	}, oidcSettings(&c.OIDC), devSettings(&c.Dev))
 }
 
 // form is one form in which a setting can be given: as its value or, for a secret, as the path of a file with its value. A form
