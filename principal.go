@@ -1,5 +1,7 @@
 package attune
 
+import "slices"
+
 // Bounds of the texts of an [Author], in bytes.
 const (
 	MaxPrincipalName = 200
@@ -21,12 +23,13 @@ type AuthMethod string
 // The methods of authentication.
 const (
 	AuthToken    AuthMethod = "token"    // a bearer token of the API
+	AuthOIDC     AuthMethod = "oidc"     // a JSON web token of an OpenID Connect issuer
 	AuthTemporal AuthMethod = "temporal" // access to Temporal: an update or signal sent with Temporal's own tools
 	AuthSystem   AuthMethod = "system"   // attune itself, for example a workflow that was cancelled
 )
 
 // AuthMethods lists every method of authentication.
-func AuthMethods() []AuthMethod { return []AuthMethod{AuthToken, AuthTemporal, AuthSystem} }
+func AuthMethods() []AuthMethod { return []AuthMethod{AuthToken, AuthOIDC, AuthTemporal, AuthSystem} }
 
 // Validate returns a [CodeInvalid] error for an empty name, a name that [CheckText] refuses, and an unknown method.
 func (p Principal) Validate() error {
@@ -36,12 +39,10 @@ func (p Principal) Validate() error {
 	if err := CheckText("principal", p.Name, MaxPrincipalName); err != nil {
 		return err
 	}
-	switch p.Method {
-	case AuthToken, AuthTemporal, AuthSystem:
-		return nil
-	default:
-		return Errorf(CodeInvalid, "principal: unknown method of authentication: use %q, %q or %q", AuthToken, AuthTemporal, AuthSystem)
+	if !slices.Contains(AuthMethods(), p.Method) {
+		return Errorf(CodeInvalid, "principal: unknown method of authentication: use one of %q", AuthMethods())
 	}
+	return nil
 }
 
 // Author says who makes a change, and why.

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/ingest"
 )
 
@@ -51,18 +52,18 @@ type runInput struct {
 }
 
 func (s *Server) registerActions() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-actions", Method: http.MethodGet, Path: "/actions", Tags: []string{"actions"},
 		Summary: "List actions, newest first",
 	}, s.listActions)
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-action", Method: http.MethodGet, Path: "/actions/{ref}", Tags: []string{"actions"},
 		Summary: "Read one action", Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, in *RefPath) (*response[Action], error) {
 		action, err := s.action(ctx, *in)
 		return &response[Action]{Body: showAction(action)}, err
 	})
-	register(s, huma.Operation{
+	register(s, auth.RightRun, huma.Operation{
 		OperationID: "run-action", Method: http.MethodPost, Path: "/actions/{ref}/run", Tags: []string{"actions"},
 		Summary: "Run an action without a rule; the run waits in the queue of the action", DefaultStatus: http.StatusAccepted,
 		Errors: []int{http.StatusNotFound, http.StatusConflict},

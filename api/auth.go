@@ -1,42 +1,59 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
-// apiPrefix begins every path that needs the token, also a path without a route.
+// Authenticator finds the caller of a bearer token. A token that is wrong, expired or revoked is an [attune.CodeUnauthorized]
+// error. A token that cannot be checked now is an [attune.CodeUnavailable] error.
+type Authenticator interface {
+	Authenticate(ctx context.Context, token string) (auth.Caller, error)
+}
+
+// apiPrefix begins every path that needs a token, also a path without a route.
 const apiPrefix = "/api/v1/"
 
-// authenticate lets a request pass if it has a valid token or its route is open. It stores the token's principal in the
-// context of the request: see principalOf.
+// authorize lets a request pass if its route is open, or if its caller has the right that the route asks for. It stores the
+// caller in the context of the request: see callerOf.
 //
 // It decides by the matched route, not by the path: the same path can be written in many ways.
-func (s *Server) authenticate(next http.Handler) http.Handler {
-	credentials := s.credentials()
+func (s *Server) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := requestInfoOf(r.Context()).pattern
-		open := s.router.open[pattern] || pattern == "" && !belowAPI(r.URL.Path)
-		if open {
+		access := s.router.access[pattern]
+		if access.open || pattern == "" && !belowAPI(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		token, found := bearerToken(r.Header.Get("Authorization"))
-		if !found {
-			unauthorized("the request needs the API token: send the header Authorization: Bearer <token>").ServeHTTP(w, r)
+		caller, err := s.authenticate(r)
+		if err == nil && pattern != "" && !caller.May(access.right) {
+			err = lacks(caller, access.right)
+		}
+		if err != nil {
+			s.problem(r.Context(), err).ServeHTTP(w, r)
 			return
 		}
-		principal, valid := principalOfToken(credentials, token)
-		if !valid {
-			unauthorized("the API token is wrong").with("WWW-Authenticate", challenge+`, error="invalid_token"`).ServeHTTP(w, r)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(withPrincipal(r.Context(), principal)))
+		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), caller)))
 	})
+}
+
+// authenticate returns the caller of a request.
+func (s *Server) authenticate(r *http.Request) (auth.Caller, error) {
+	token, found := bearerToken(r.Header.Get("Authorization"))
+	if !found {
+		return auth.Caller{}, unauthorized("the request needs a token: send the header Authorization: Bearer <token>")
+	}
+	caller, err := s.deps.Callers.Authenticate(r.Context(), token)
+	if err != nil && attune.CodeOf(err) == attune.CodeUnauthorized {
+		return auth.Caller{}, s.problem(r.Context(), err).with("WWW-Authenticate", challenge+`, error="invalid_token"`)
+	}
+	return caller, err
 }
 
 // belowAPI reports whether a path, or the clean path with the same meaning, is below apiPrefix.
@@ -50,6 +67,19 @@ func unauthorized(detail string) *Problem {
 	return newProblem(http.StatusUnauthorized, string(attune.CodeUnauthorized), detail).with("WWW-Authenticate", challenge)
 }
 
+func forbidden(format string, args ...any) *Problem {
+	return newProblem(http.StatusForbidden, CodeForbidden, fmt.Sprintf(format, args...))
+}
+
+// lacks returns the problem of a caller without a right. It names the roles that have the right.
+func lacks(caller auth.Caller, right auth.Right) *Problem {
+	has := "the role " + string(caller.Role)
+	if caller.Role == "" {
+		has = "no role"
+	}
+	return forbidden("%s has %s: this request needs the role %s", caller.Principal.Name, has, right.Needs())
+}
+
 // bearerToken returns what follows "Bearer" in an Authorization header.
 func bearerToken(header string) (string, bool) {
 	scheme, credentials, found := strings.Cut(header, " ")
@@ -57,36 +87,11 @@ func bearerToken(header string) (string, bool) {
 	return credentials, found && strings.EqualFold(scheme, "Bearer") && credentials != ""
 }
 
-// credential is a token of the API with its principal.
-type credential struct {
-	digest    [sha256.Size]byte // SHA-256 of the token
-	principal attune.Principal
-}
-
-// credentials returns the tokens of the API. There is one; its principal is the administrator.
-func (s *Server) credentials() []credential {
-	admin := attune.Principal{Name: "admin", Method: attune.AuthToken}
-	return []credential{{sha256.Sum256([]byte(s.config.Token)), admin}}
-}
-
-// principalOfToken returns the principal of a token. It compares the token's digest with every credential, so its duration
-// reveals neither the length of a valid token nor which credential matched.
-func principalOfToken(credentials []credential, token string) (principal attune.Principal, valid bool) {
-	digest := sha256.Sum256([]byte(token))
-	for _, c := range credentials {
-		if subtle.ConstantTimeCompare(digest[:], c.digest[:]) == 1 {
-			principal, valid = c.principal, true
-		}
-	}
-	return principal, valid
-}
-
 // sameOrigin refuses requests that a browser sends on behalf of another site. The token check does not catch them when the
 // browser itself adds the token.
 func sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.AddInsecureBypassPattern(webhookPattern) // signed, and sent by servers
-	protection.SetDenyHandler(newProblem(http.StatusForbidden, CodeForbidden,
-		"the request was sent by a browser on behalf of another site"))
+	protection.SetDenyHandler(forbidden("the request was sent by a browser on behalf of another site"))
 	return protection.Handler(next)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // Attribution says for which person a caller makes a change, and why. The principal comes from the caller's token.
@@ -15,21 +16,21 @@ type Attribution struct {
 // author returns the principal of the request, with on_behalf_of and note from its body, if there is one. An
 // [attune.CodeInvalid] error names the member that is not a valid text.
 func (a *Attribution) author(ctx context.Context) (attune.Author, error) {
-	author := attune.Author{Principal: principalOf(ctx)}
+	author := attune.Author{Principal: callerOf(ctx).Principal}
 	if a != nil {
 		author.OnBehalfOf, author.Note = a.OnBehalfOf, a.Note
 	}
 	return author, author.Validate()
 }
 
-type principalKey struct{}
+type callerKey struct{}
 
-func withPrincipal(ctx context.Context, principal attune.Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, principal)
+func withCaller(ctx context.Context, caller auth.Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// principalOf returns the principal that authenticate found; the zero value on an open route.
-func principalOf(ctx context.Context) attune.Principal {
-	principal, _ := ctx.Value(principalKey{}).(attune.Principal)
-	return principal
+// callerOf returns the caller that authorize found; the zero value on an open route.
+func callerOf(ctx context.Context) auth.Caller {
+	caller, _ := ctx.Value(callerKey{}).(auth.Caller)
+	return caller
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // ChangeReader reads the manual changes of queues, newest first. Pages are ordered by the number of the change. A queue
@@ -31,7 +32,7 @@ type QueueChange struct {
 func showChange(c attune.QueueChange) QueueChange { return QueueChange(c) }
 
 func (s *Server) registerChanges() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-queue-changes", Method: http.MethodGet, Path: "/queues/{key}/changes", Tags: []string{"queues"},
 		Summary: "List the manual changes of a queue, newest first", Errors: []int{http.StatusNotFound},
 	}, s.listChanges)

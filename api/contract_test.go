@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/telemetry"
@@ -11,6 +12,7 @@ import (
 
 // The types that the process passes to the API implement the interfaces of this package.
 var (
+	_ api.Authenticator      = (*auth.Authenticator)(nil)
 	_ api.Ingest             = (*ingest.Ingest)(nil)
 	_ api.Webhooks           = (*postgres.Packs)(nil)
 	_ api.ActionReader       = (*postgres.Packs)(nil)

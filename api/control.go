@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // QueueController makes manual changes of queues and records each with its author. A change that is impossible, or that would
@@ -47,7 +48,7 @@ func (s *Server) registerControl() {
 		{"drain", "Drain a queue: it grants the waiting enforcements and rejects new ones until it is resumed", attune.QueueDraining},
 	}
 	for _, m := range modes {
-		register(s, huma.Operation{
+		register(s, auth.RightOperate, huma.Operation{
 			OperationID: m.verb + "-queue", Method: http.MethodPost, Path: "/queues/{key}/" + m.verb, Tags: []string{"queues"},
 			Summary: m.summary, Errors: []int{http.StatusNotFound, http.StatusConflict},
 		}, func(ctx context.Context, in *changeQueueInput) (*response[attune.QueueStatus], error) {
@@ -56,11 +57,11 @@ func (s *Server) registerControl() {
 			})
 		})
 	}
-	register(s, huma.Operation{
+	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "set-queue-limit", Method: http.MethodPut, Path: "/queues/{key}/limit", Tags: []string{"queues"},
 		Summary: "Override the policy's limit of a queue", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.setQueueLimit)
-	register(s, huma.Operation{
+	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "clear-queue-limit", Method: http.MethodPost, Path: "/queues/{key}/limit/clear", Tags: []string{"queues"},
 		Summary: "Remove the override, so that the policy's limit applies again", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, func(ctx context.Context, in *changeQueueInput) (*response[attune.QueueStatus], error) {

@@ -15,6 +15,8 @@ import (
 // Deps holds the dependencies of the server. Each interface is the sum of the interfaces that the handlers' files declare.
 // Every field is required unless its comment gives a default or calls it optional.
 type Deps struct {
+	Callers Authenticator
+
 	Ingest Ingest
 	Events EventReader
 	Packs  interface {
@@ -67,7 +69,7 @@ func (d Deps) validate() error {
 		name  string
 		value any
 	}{
-		{"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
+		{"Callers", d.Callers}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
 		{"Control", d.Control}, {"Doctor", d.Doctor},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},

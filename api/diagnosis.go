@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/doctor"
 )
 
@@ -17,7 +18,7 @@ type Examiner interface {
 // registerDoctor serves the diagnosis. The process of the API has the credentials of the services, so a caller needs only the
 // API and its token.
 func (s *Server) registerDoctor() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "examine", Method: http.MethodGet, Path: "/doctor", Tags: []string{"health"},
 		Summary:     "Check attune and its services, and say how to fix what is wrong",
 		Description: "The status is 200 even when a check finds a problem: read verdict.",

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // ParkedEnforcements retries or ends parked enforcements: their last attempts failed, and they wait for a person. For an
@@ -25,12 +26,12 @@ type changeEnforcementInput struct {
 }
 
 func (s *Server) registerEnforcementControl() {
-	register(s, huma.Operation{
+	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "cancel-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/cancel", Tags: []string{"enforcements"},
 		Summary: "Cancel an enforcement that waits in line or is parked",
 		Errors:  []int{http.StatusNotFound, http.StatusConflict},
 	}, s.cancelEnforcement)
-	register(s, huma.Operation{
+	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "retry-enforcement", Method: http.MethodPost, Path: "/enforcements/{id}/retry", Tags: []string{"enforcements"},
 		Summary: "Retry a parked enforcement: put it at the end of the line of its queue",
 		Errors:  []int{http.StatusNotFound, http.StatusConflict},

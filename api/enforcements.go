@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // EnforcementReader reads enforcements. An enforcement that does not exist is an [attune.CodeNotFound] error; lists are
@@ -79,11 +80,11 @@ type listEnforcementsInput struct {
 }
 
 func (s *Server) registerEnforcements() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-enforcements", Method: http.MethodGet, Path: "/enforcements", Tags: []string{"enforcements"},
 		Summary: "List enforcements, newest first, without their parameters",
 	}, s.listEnforcements)
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-enforcement", Method: http.MethodGet, Path: "/enforcements/{id}", Tags: []string{"enforcements"},
 		Summary: "Read one enforcement with its position in the queue and its execution", Errors: []int{http.StatusNotFound},
 	}, s.getEnforcement)

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/ingest"
 )
 
@@ -77,16 +79,16 @@ type listEventsInput struct {
 }
 
 func (s *Server) registerEvents() {
-	register(s, huma.Operation{
+	register(s, auth.RightSendEvents, huma.Operation{
 		OperationID: "post-event", Method: http.MethodPost, Path: "/events", Tags: []string{"events"},
 		Summary: "Record an event and run the actions of the rules that match it", DefaultStatus: http.StatusAccepted,
 		Errors: []int{http.StatusNotFound},
 	}, s.postEvent)
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: "/events", Tags: []string{"events"},
 		Summary: "List events, newest first, without their payloads",
 	}, s.listEvents)
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-event", Method: http.MethodGet, Path: "/events/{id}", Tags: []string{"events"},
 		Summary: "Read one event", Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, in *idInput) (*response[attune.Event], error) {
@@ -96,13 +98,26 @@ func (s *Server) registerEvents() {
 }
 
 func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*response[RecordedEvent], error) {
+	caller := callerOf(ctx)
+	if !caller.MaySend(in.Body.Trigger) {
+		return nil, forbidden("the token of %s is for other triggers than %s: it may send events of %s", caller.Principal.Name,
+			attune.Shorten(string(in.Body.Trigger), maxQuoted), joined(caller.Triggers))
+	}
 	key, err := dedupKey(in.Body.DedupKey, in.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
 	return s.record(ctx, ingest.Arrival{
-		Source: attune.SourceAPI, Trigger: in.Body.Trigger, Payload: in.Body.Payload, DedupKey: key, Principal: principalOf(ctx),
+		Source: attune.SourceAPI, Trigger: in.Body.Trigger, Payload: in.Body.Payload, DedupKey: key, Principal: caller.Principal,
 	})
+}
+
+// joined lists triggers for a message.
+func joined(triggers []attune.Ref) string {
+	if len(triggers) == 0 {
+		return "none"
+	}
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(triggers), " ", ", "), "[]")
 }
 
 // record records an arrival and returns the event with its enforcements.

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // Executions reads and cancels executions. An execution that does not exist is an [attune.CodeNotFound] error; lists are
@@ -84,15 +85,15 @@ type listExecutionsInput struct {
 }
 
 func (s *Server) registerExecutions() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-executions", Method: http.MethodGet, Path: "/executions", Tags: []string{"executions"},
 		Summary: "List executions, newest first, without their parameters and output",
 	}, s.listExecutions)
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-execution", Method: http.MethodGet, Path: "/executions/{id}", Tags: []string{"executions"},
 		Summary: "Read one execution with its output, its earlier attempts and its manual changes", Errors: []int{http.StatusNotFound},
 	}, s.getExecution)
-	register(s, huma.Operation{
+	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "cancel-execution", Method: http.MethodPost, Path: "/executions/{id}/cancel", Tags: []string{"executions"},
 		Summary: "Cancel an execution; a running one ends when its worker reports it", DefaultStatus: http.StatusAccepted,
 		Errors: []int{http.StatusNotFound, http.StatusConflict},

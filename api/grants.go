@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // GrantReader reads the grant logs of queues, newest first. Pages are ordered by the number of the grant. The log of a queue
@@ -61,7 +62,7 @@ type queueListInput struct {
 }
 
 func (s *Server) registerGrants() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-queue-grants", Method: http.MethodGet, Path: "/queues/{key}/grants", Tags: []string{"queues"},
 		Summary: "List the grants of a queue, newest first, with their limits and times",
 		Errors:  []int{http.StatusNotFound},

@@ -25,6 +25,7 @@ func routes() map[string]bool {
 		"GET /readyz":                           false,
 		"GET /metrics":                          false,
 		"POST /api/v1/webhooks/{key}":           false,
+		"GET /api/v1/whoami":                    true,
 		"GET /api/v1/doctor":                    true,
 		"POST /api/v1/events":                   true,
 		"GET /api/v1/events":                    true,

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // response is the response of an operation. Location is the path of the created resource; empty when none was created.
@@ -23,11 +24,14 @@ type response[T any] struct {
 	Body     T
 }
 
-// register adds an operation under /api/v1. Every operation needs the token, has the limits of the server, and translates
-// errors by [Server.problem].
-func register[I, O any](s *Server, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+// register adds an operation under /api/v1. Every operation needs a token and a right, has the limits of the server, and
+// translates errors by [Server.problem].
+func register[I, O any](s *Server, right auth.Right, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	op.Path = strings.TrimSuffix(apiPrefix, "/") + op.Path
-	op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusServiceUnavailable)
+	s.router.access[op.Method+" "+op.Path] = access{right: right}
+	op.Extensions = map[string]any{rolesExtension: right.Roles()}
+	op.Errors = append(op.Errors,
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
 	if op.Method != http.MethodGet { // it has a body
 		op.Errors = append(op.Errors, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
@@ -43,13 +47,16 @@ func register[I, O any](s *Server, op huma.Operation, handle func(context.Contex
 	})
 }
 
-const securityScheme = "token"
+const (
+	securityScheme = "token"
+	rolesExtension = "x-roles" // in the description of an operation: the roles that may use it
+)
 
 func (s *Server) humaConfig() huma.Config {
 	config := huma.DefaultConfig("attune", s.config.Version)
 	config.Info.Description = "attune runs actions in response to events, in strict order per queue, under policy."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		securityScheme: {Type: "http", Scheme: "bearer", Description: "The API token (ATTUNE_API_TOKEN)."},
+		securityScheme: {Type: "http", Scheme: "bearer", Description: "A token of attune, or a JSON web token of the configured issuer."},
 	}
 	// The framework's own pages are off: its documentation page loads scripts from the network, and it builds the OpenAPI
 	// document without a lock.
@@ -66,8 +73,8 @@ func (s *Server) humaConfig() huma.Config {
 func (s *Server) registerDescription() {
 	asJSON := sync.OnceValues(func() ([]byte, error) { return json.Marshal(s.huma.OpenAPI()) })
 	asYAML := sync.OnceValues(s.huma.OpenAPI().YAML)
-	s.router.HandleFunc("GET "+apiPrefix+"openapi.json", s.document("application/openapi+json", asJSON))
-	s.router.HandleFunc("GET "+apiPrefix+"openapi.yaml", s.document("application/openapi+yaml", asYAML))
+	s.router.handle(auth.RightRead, "GET "+apiPrefix+"openapi.json", s.document("application/openapi+json", asJSON))
+	s.router.handle(auth.RightRead, "GET "+apiPrefix+"openapi.yaml", s.document("application/openapi+yaml", asYAML))
 }
 
 func (s *Server) document(contentType string, build func() ([]byte, error)) http.HandlerFunc {

@@ -30,7 +30,7 @@ type ProblemError struct {
 // The codes of problems that only HTTP knows. All others are an [attune.Code].
 const (
 	CodeMalformed            = "malformed"              // 400: the body is no JSON, missing or incomplete; or a part is ambiguous
-	CodeForbidden            = "forbidden"              // 403: a browser sent the request on behalf of another site
+	CodeForbidden            = "forbidden"              // 403: the caller lacks a right, or a browser acts for another site
 	CodeMethodNotAllowed     = "method_not_allowed"     // 405: see the Allow header
 	CodeTimeout              = "timeout"                // 408: the body did not arrive in time
 	CodeUnsupportedMediaType = "unsupported_media_type" // 415

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/policy"
 )
 
@@ -91,7 +92,7 @@ type queueDetailInput struct {
 }
 
 func (s *Server) registerQueue() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-queue", Method: http.MethodGet, Path: "/queues/{key}", Tags: []string{"queues"},
 		Summary: "Read one queue: counts, limit, policy, holders, the first in line, and throughput",
 		Errors:  []int{http.StatusNotFound},

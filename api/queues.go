@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/policy"
 )
 
@@ -20,11 +21,11 @@ type QueueReader interface {
 }
 
 func (s *Server) registerQueues() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-queues", Method: http.MethodGet, Path: "/queues", Tags: []string{"queues"},
 		Summary: "List the counts of all queues that have been used",
 	}, s.listQueues)
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-action-queue-stats", Method: http.MethodGet, Path: "/actions/{ref}/queue-stats", Tags: []string{"queues"},
 		Summary: "Read the counts of an action's queue; zeros before its first use", Errors: []int{http.StatusNotFound},
 	}, s.getQueueStats)

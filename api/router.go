@@ -6,17 +6,24 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
-// router is a ServeMux that lists its routes. A route is closed (needs the token) unless it is registered by handleOpen.
+// router is a ServeMux that lists its routes. Every route declares its access before it is registered: see [router.check].
 type router struct {
 	*http.ServeMux
 	patterns []string
-	open     map[string]bool
+	access   map[string]access // by pattern
+}
+
+// access says which callers may use a route.
+type access struct {
+	open  bool       // every caller, also without a token
+	right auth.Right // otherwise, the callers with this right
 }
 
 func newRouter() *router {
-	return &router{ServeMux: http.NewServeMux(), open: map[string]bool{}}
+	return &router{ServeMux: http.NewServeMux(), access: map[string]access{}}
 }
 
 // HandleFunc implements [humago.Mux].
@@ -27,8 +34,28 @@ func (r *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *h
 
 // handleOpen registers a route that needs no token.
 func (r *router) handleOpen(pattern string, handler http.HandlerFunc) {
-	r.open[pattern] = true
+	r.access[pattern] = access{open: true}
 	r.HandleFunc(pattern, handler)
+}
+
+// handle registers a route that needs a right.
+func (r *router) handle(right auth.Right, pattern string, handler http.HandlerFunc) {
+	r.access[pattern] = access{right: right}
+	r.HandleFunc(pattern, handler)
+}
+
+// check returns an error for routes that no role can use: they were registered without a right.
+func (r *router) check() error {
+	var undeclared []string
+	for _, pattern := range r.patterns {
+		if a := r.access[pattern]; !a.open && len(a.right.Roles()) == 0 {
+			undeclared = append(undeclared, pattern)
+		}
+	}
+	if undeclared != nil {
+		return attune.Errorf(attune.CodeInternal, "routes without a right: %s", strings.Join(undeclared, ", "))
+	}
+	return nil
 }
 
 // Handler returns the handler and the pattern of a request, as [http.ServeMux.Handler] does. A path that is not clean has no

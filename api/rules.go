@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // Rules reads rules, and enables or disables them. A rule that does not exist is an [attune.CodeNotFound] error; lists are
@@ -21,25 +22,25 @@ type Rules interface {
 }
 
 func (s *Server) registerRules() {
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-rules", Method: http.MethodGet, Path: "/rules", Tags: []string{"rules"},
 		Summary: "List rules, newest first",
 	}, s.listRules)
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-rule", Method: http.MethodGet, Path: "/rules/{ref}", Tags: []string{"rules"},
 		Summary: "Read one rule", Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, in *RefPath) (*response[attune.Rule], error) {
 		return s.rule(ctx, *in)
 	})
-	register(s, huma.Operation{
+	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "enable-rule", Method: http.MethodPost, Path: "/rules/{ref}/enable", Tags: []string{"rules"},
 		Summary: "Enable a rule; the switch lasts until its pack changes", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.switchRule(true))
-	register(s, huma.Operation{
+	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "disable-rule", Method: http.MethodPost, Path: "/rules/{ref}/disable", Tags: []string{"rules"},
 		Summary: "Disable a rule; the switch lasts until its pack changes", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, s.switchRule(false))
-	register(s, huma.Operation{
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-rule-changes", Method: http.MethodGet, Path: "/rules/{ref}/changes", Tags: []string{"rules"},
 		Summary: "List the manual changes of a rule, newest first", Errors: []int{http.StatusNotFound},
 	}, s.listRuleChanges)

@@ -20,7 +20,6 @@ import (
 // Config is the configuration of the server.
 type Config struct {
 	Addr           string        // host:port to listen on; port 0 picks a free port. Default 127.0.0.1:8080
-	Token          string        // the bearer token; required
 	Version        string        // attune's version, for the OpenAPI document. Default "dev"
 	RequestTimeout time.Duration // longest time of one request; 0 means the default, 30 s
 	CheckTimeout   time.Duration // longest time of one readiness check; 0 means the default, 2 s
@@ -48,10 +47,7 @@ func (c Config) WithDefaults() Config {
 }
 
 func (c Config) validate() error {
-	switch {
-	case c.Token == "":
-		return attune.Errorf(attune.CodeInvalid, "the API has no token: set ATTUNE_API_TOKEN or ATTUNE_API_TOKEN_FILE")
-	case c.RequestTimeout < 0 || c.CheckTimeout < 0 || c.ShutdownGrace < 0:
+	if c.RequestTimeout < 0 || c.CheckTimeout < 0 || c.ShutdownGrace < 0 {
 		return attune.Errorf(attune.CodeInvalid, "a time limit of the API is negative: use more than 0")
 	}
 	return nil
@@ -80,7 +76,7 @@ type Server struct {
 }
 
 // New returns a server that does not listen yet: see [Server.Listen] and [Server.Serve].
-// A missing token or dependency is an [attune.CodeInvalid] error.
+// A missing dependency is an [attune.CodeInvalid] error, a route without a right an [attune.CodeInternal] error.
 func New(config Config, deps Deps) (*Server, error) {
 	config, deps = config.WithDefaults(), deps.withDefaults()
 	if err := errors.Join(config.validate(), deps.validate()); err != nil {
@@ -105,8 +101,12 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerControl()
 	s.registerEnforcementControl()
 	s.registerDoctor()
+	s.registerIdentity()
 	s.registerHealth()
 	s.registerDescription()
+	if err := s.router.check(); err != nil {
+		return nil, fmt.Errorf("create the API: %w", err)
+	}
 	s.handler = s.chain()
 	return s, nil
 }
@@ -114,7 +114,7 @@ func New(config Config, deps Deps) (*Server, error) {
 // chain returns the handler of every request: the routes inside all middleware. The last one added is the outermost.
 func (s *Server) chain() http.Handler {
 	handler := s.limitTime(s.router.dispatch())
-	handler = s.authenticate(handler)
+	handler = s.authorize(handler)
 	handler = singleHeaders(sameOrigin(handler))
 	handler = s.recoverPanics(handler)
 	return s.observe(handler)

@@ -30,16 +30,13 @@ func TestNew(t *testing.T) {
 	t.Parallel()
 
 	b := setup(t)
-	_, err := api.New(api.Config{}, b.deps)
-	require.ErrorContains(t, err, "the API has no token: set ATTUNE_API_TOKEN or ATTUNE_API_TOKEN_FILE")
+	var none *fakeExecutions
+	b.deps.Callers, b.deps.Executions, b.deps.Queues = nil, none, nil
+	_, err := api.New(b.config, b.deps)
+	require.ErrorContains(t, err, "missing dependencies: Callers, Executions, Queues")
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 
-	var none *fakeExecutions
-	b.deps.Executions, b.deps.Queues = none, nil
-	_, err = api.New(b.config, b.deps)
-	require.ErrorContains(t, err, "missing dependencies: Executions, Queues")
-
-	_, err = api.New(api.Config{Token: apiToken, CheckTimeout: -1}, setup(t).deps)
+	_, err = api.New(api.Config{CheckTimeout: -1}, setup(t).deps)
 	require.ErrorContains(t, err, "negative")
 }
 

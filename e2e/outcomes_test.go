@@ -52,7 +52,7 @@ func TestOutcomes(t *testing.T) {
 		var run attune.Enforcement
 		require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/enforcements/%d", id), nil, &run))
 		require.NotNil(t, run.Author, "a direct run has an author")
-		require.Equal(t, attune.Principal{Name: "admin", Method: attune.AuthToken}, run.Author.Principal)
+		require.Equal(t, attune.Principal{Name: "bootstrap", Method: attune.AuthToken}, run.Author.Principal)
 		for _, pair := range [][2]*time.Time{
 			{&run.CreatedAt, run.QueuedAt}, {run.QueuedAt, run.GrantedAt}, {run.GrantedAt, run.FinishedAt},
 			{&got.RequestedAt, got.StartedAt}, {got.StartedAt, got.FinishedAt},

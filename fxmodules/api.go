@@ -10,6 +10,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/config"
@@ -23,7 +24,8 @@ import (
 
 // API serves HTTP. Its listener is part of the graph, so that an occupied port fails the start before any loop runs, and
 // a caller that uses port 0 learns the port.
-var API = fx.Module("api", fx.Provide(rules.NewEngine, newIngest, newDoctor, newServer, listen), fx.Invoke(runServer, runQueueMetrics))
+var API = fx.Module("api", fx.Provide(rules.NewEngine, newIngest, newDoctor, newCallers, newServer, listen),
+	fx.Invoke(runServer, runQueueMetrics))
 
 // stores are the database stores that the API uses.
 type stores struct {
@@ -42,12 +44,18 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
 }
 
+func newCallers(cfg config.Config) *auth.Authenticator {
+	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal})
+}
+
 func newServer(
-	cfg config.Config, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client, queues *workflows.QueueClient,
-	t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID, log *slog.Logger, version Version, _ installed,
+	cfg config.Config, callers *auth.Authenticator, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client,
+	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
+	log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
-	return api.New(api.Config{Addr: cfg.HTTPAddr, Token: cfg.APIToken.Reveal(), Version: string(version)}, api.Deps{
-		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
+		Callers: callers,
+		Ingest:  in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },

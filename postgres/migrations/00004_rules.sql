@@ -24,7 +24,7 @@ CREATE TABLE rule_changes (
     rule_id      bigint NOT NULL REFERENCES rules,
     at           timestamptz NOT NULL,
     principal    text NOT NULL CHECK (principal <> ''),
-    auth_method  text NOT NULL CHECK (auth_method IN ('token', 'temporal', 'system')),
+    auth_method  text NOT NULL CHECK (auth_method IN ('token', 'oidc', 'temporal', 'system')),
     on_behalf_of text NOT NULL,
     note         text NOT NULL,
     "from"       text NOT NULL CHECK ("from" IN ('enabled', 'disabled')),

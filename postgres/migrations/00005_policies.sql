@@ -9,7 +9,7 @@ CREATE TABLE policies (
     document     json NOT NULL CHECK (json_typeof(document) = 'object'),
     revision     bigint NOT NULL DEFAULT 1, -- rises with every change of the document
     principal    text CHECK (principal <> ''), -- the author; NULL for a pack
-    auth_method  text CHECK (auth_method IN ('token', 'temporal', 'system')),
+    auth_method  text CHECK (auth_method IN ('token', 'oidc', 'temporal', 'system')),
     on_behalf_of text,
     note         text,
     updated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -8,7 +8,7 @@ CREATE TABLE events (
     source       text NOT NULL CHECK (source IN ('api', 'webhook', 'timer', 'manual')),
     dedup_key    text COLLATE "C",
     principal    text CHECK (principal <> ''), -- NULL without an authenticated principal; then the next three are NULL too
-    auth_method  text CHECK (auth_method IN ('token', 'temporal', 'system')),
+    auth_method  text CHECK (auth_method IN ('token', 'oidc', 'temporal', 'system')),
     on_behalf_of text,
     note         text,
     received_at  timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -35,7 +35,7 @@ CREATE TABLE queue_changes (
     request_id     text NOT NULL CHECK (request_id <> ''), -- of the request that asked for the change
     at             timestamptz NOT NULL,
     principal      text NOT NULL CHECK (principal <> ''),
-    auth_method    text NOT NULL CHECK (auth_method IN ('token', 'temporal', 'system')),
+    auth_method    text NOT NULL CHECK (auth_method IN ('token', 'oidc', 'temporal', 'system')),
     on_behalf_of   text NOT NULL,
     note           text NOT NULL,
     kind           text NOT NULL CHECK (kind IN ('mode', 'limit', 'cancel')),

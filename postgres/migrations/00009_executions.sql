@@ -70,7 +70,7 @@ CREATE TABLE execution_changes (
     attempt      integer NOT NULL,
     at           timestamptz NOT NULL,
     principal    text NOT NULL CHECK (principal <> ''),
-    auth_method  text NOT NULL CHECK (auth_method IN ('token', 'temporal', 'system')),
+    auth_method  text NOT NULL CHECK (auth_method IN ('token', 'oidc', 'temporal', 'system')),
     on_behalf_of text NOT NULL,
     note         text NOT NULL,
     kind         text NOT NULL CHECK (kind IN ('cancel', 'retry', 'give_up')),
