@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 // Config is the configuration of the server.
 type Config struct {
 	Addr           string        // host:port to listen on; port 0 picks a free port. Default 127.0.0.1:8080
+	TLS            *tls.Config   // nil: the API speaks HTTP
 	Version        string        // attune's version, for the OpenAPI document. Default "dev"
 	RequestTimeout time.Duration // longest time of one request; 0 means the default, 30 s
 	CheckTimeout   time.Duration // longest time of one readiness check; 0 means the default, 2 s
@@ -144,8 +146,12 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.httpServer()
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	s.logger.InfoContext(ctx, "the API listens", "addr", listener.Addr().String())
+	serve := server.Serve
+	if s.config.TLS != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") } // the files are in the configuration
+	}
+	go func() { failed <- serve(listener) }()
+	s.logger.InfoContext(ctx, "the API listens", "addr", listener.Addr().String(), "tls", s.config.TLS != nil)
 
 	select {
 	case err := <-failed:
@@ -168,9 +174,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
+// httpServer speaks HTTP/1.1 only: one connection carries one request at a time, so bounds of connections bound requests.
 func (s *Server) httpServer() *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 	return &http.Server{
 		Handler:           s.handler,
+		TLSConfig:         s.config.TLS,
+		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readHeaderTimeout + bodyReadTimeout,
 		WriteTimeout:      readHeaderTimeout + bodyReadTimeout + s.config.RequestTimeout + writeTimeout,

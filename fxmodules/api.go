@@ -44,18 +44,22 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(cfg config.Config) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal})
+func newCallers(l *live) *auth.Authenticator {
+	return auth.NewAuthenticator(auth.Sources{Bootstrap: l.bootstrap})
 }
 
 func newServer(
 	cfg config.Config, callers *auth.Authenticator, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client,
 	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
-	log *slog.Logger, version Version, _ installed,
+	l *live, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
-	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers,
-		Ingest:  in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+	config := api.Config{Addr: cfg.HTTPAddr, Version: string(version)}
+	if l.tls != nil {
+		config.TLS = l.tls.Config()
+	}
+	return api.New(config, api.Deps{
+		Callers: callers, LookupSecret: l.webhook.lookup,
+		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
@@ -76,7 +80,8 @@ func newDoctor(cfg config.Config, s stores, broker *rabbitmq.Connections, c clie
 
 func listen(server *api.Server) (net.Listener, error) { return server.Listen(context.Background()) }
 
-func runServer(loops *loops, server *api.Server, listener net.Listener) {
+func runServer(loops *loops, server *api.Server, listener net.Listener, l *live) {
+	loops.add("tls files", l.watch)
 	loops.add("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/certs"
 )
 
 // Config is the configuration of one process. [Load] fills it; the table of settings declares the allowed values.
@@ -14,6 +15,7 @@ type Config struct {
 	AMQPURL     Secret
 	HTTPAddr    string // host:port on which the API listens; port 0 takes a free port
 	APIToken    Secret
+	TLS         certs.Paths   // of the API; without a certificate it speaks HTTP
 	Packs       []string      // folders
 	Roles       []Role        // at least one role, without duplicates
 	Lease       time.Duration // how long an attempt runs before its worker must renew the lease

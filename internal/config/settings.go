@@ -51,6 +51,12 @@ func settings(c *Config) []setting {
 		{name: "http.token", alias: "api.token", noFlag: true, secret: &c.APIToken, set: single(&c.APIToken, token),
 			doc:      "bearer token that API requests must carry, " + strconv.Itoa(minTokenLength) + " characters or more",
 			neededBy: []Role{RoleAPI}, example: `the output of "openssl rand -hex 32"`},
+		{name: "tls.cert", set: single(&c.TLS.Cert, anyText),
+			doc: "file with the certificate of the API and the intermediate ones, in PEM; the API then speaks TLS only"},
+		{name: "tls.key", set: single(&c.TLS.Key, anyText),
+			doc: "file with the key of the certificate, in PEM"},
+		{name: "tls.client_ca", set: single(&c.TLS.ClientCA, anyText),
+			doc: "file with CAs, in PEM: every caller of the API must present a certificate of one of them"},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),
 			doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator +
 				"' in the environment"},
