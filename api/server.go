@@ -104,6 +104,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerEnforcementControl()
 	s.registerDoctor()
 	s.registerIdentity()
+	s.registerTokens()
 	s.registerHealth()
 	s.registerDescription()
 	if err := s.router.check(); err != nil {

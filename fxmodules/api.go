@@ -37,6 +37,7 @@ type stores struct {
 	Executions   *postgres.Executions
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
+	Tokens       *postgres.Tokens
 	DB           *postgres.DB
 }
 
@@ -44,8 +45,8 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(l *live) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: l.bootstrap})
+func newCallers(l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
+	return auth.NewAuthenticator(auth.Sources{Bootstrap: l.bootstrap, Tokens: tokens, Logger: log})
 }
 
 func newServer(
@@ -58,7 +59,7 @@ func newServer(
 		config.TLS = l.tls.Config()
 	}
 	return api.New(config, api.Deps{
-		Callers: callers, LookupSecret: l.webhook.lookup,
+		Callers: callers, Tokens: s.Tokens, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Checks: map[string]func(context.Context) error{
