@@ -26,6 +26,11 @@ type Config struct {
 	RequestTimeout time.Duration // longest time of one request; 0 means the default, 30 s
 	CheckTimeout   time.Duration // longest time of one readiness check; 0 means the default, 2 s
 	ShutdownGrace  time.Duration // how long running requests may take once the server stops; 0 means the default, 10 s
+
+	// Limits of this process, a second; 0 sets none. What has been quiet may send the double at once.
+	CallerRate  int // requests of each caller
+	WebhookRate int // deliveries to each trigger
+	FailureRate int // failed authentications of each remote address
 }
 
 // WithDefaults returns the configuration with defaults in its zero fields.
@@ -52,6 +57,9 @@ func (c Config) validate() error {
 	if c.RequestTimeout < 0 || c.CheckTimeout < 0 || c.ShutdownGrace < 0 {
 		return attune.Errorf(attune.CodeInvalid, "a time limit of the API is negative: use more than 0")
 	}
+	if min(c.CallerRate, c.WebhookRate, c.FailureRate) < 0 {
+		return attune.Errorf(attune.CodeInvalid, "a rate limit of the API is negative: use 0 or more")
+	}
 	return nil
 }
 
@@ -72,6 +80,7 @@ type Server struct {
 	deps     Deps
 	webhooks *sources.Webhooks
 	logger   *slog.Logger
+	rates    *rates
 	router   *router
 	huma     huma.API
 	handler  http.Handler
@@ -85,7 +94,8 @@ func New(config Config, deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("create the API: %w", err)
 	}
 	s := &Server{
-		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger, router: newRouter(),
+		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger,
+		rates: newRates(config), router: newRouter(),
 	}
 	s.huma = humago.New(s.router, s.humaConfig())
 	s.huma.UseMiddleware(s.checkParameters, s.bufferBody)

@@ -54,7 +54,10 @@ func newServer(
 	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
 	l *live, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
-	config := api.Config{Addr: cfg.HTTPAddr, Version: string(version)}
+	config := api.Config{
+		Addr: cfg.HTTPAddr, Version: string(version),
+		CallerRate: cfg.Rates.Caller, WebhookRate: cfg.Rates.Webhook, FailureRate: cfg.Rates.Failure,
+	}
 	if l.tls != nil {
 		config.TLS = l.tls.Config()
 	}

@@ -15,7 +15,8 @@ type Config struct {
 	AMQPURL     Secret
 	HTTPAddr    string // host:port on which the API listens; port 0 takes a free port
 	APIToken    Secret
-	TLS         certs.Paths   // of the API; without a certificate it speaks HTTP
+	TLS         certs.Paths // of the API; without a certificate it speaks HTTP
+	Rates       Rates
 	Packs       []string      // folders
 	Roles       []Role        // at least one role, without duplicates
 	Lease       time.Duration // how long an attempt runs before its worker must renew the lease
@@ -28,6 +29,13 @@ type Config struct {
 	LogLevel    slog.Level
 	LogFormat   string // "text" or "json"
 	Dev         DevPorts
+}
+
+// Rates are limits of the API in one process, a second. 0 sets no limit.
+type Rates struct {
+	Caller  int // requests of each caller
+	Webhook int // deliveries to each webhook
+	Failure int // failed authentications of each remote address
 }
 
 // Role is a part of attune that a process can run.
