@@ -41,6 +41,7 @@ type Deps struct {
 	}
 	Control QueueController
 	Doctor  Examiner
+	Secrets SecretVault
 
 	// Checks are the readiness checks of /readyz, by name. Optional.
 	Checks map[string]func(context.Context) error
@@ -74,7 +75,7 @@ func (d Deps) validate() error {
 	}{
 		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
-		{"Control", d.Control}, {"Doctor", d.Doctor},
+		{"Control", d.Control}, {"Doctor", d.Doctor}, {"Secrets", d.Secrets},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}
 	var missing []string

@@ -59,6 +59,10 @@ func routes() map[string]bool {
 		"GET /api/v1/rules/{ref}/changes":       true,
 		"POST /api/v1/rules/{ref}/enable":       true,
 		"POST /api/v1/rules/{ref}/disable":      true,
+		"GET /api/v1/secrets":                   true,
+		"PUT /api/v1/secrets/{name}":            true,
+		"DELETE /api/v1/secrets/{name}":         true,
+		"POST /api/v1/secrets/rotate-key":       true,
 	}
 }
 
@@ -157,7 +161,7 @@ func TestOpenAPIRoutesExist(t *testing.T) {
 	b := setup(t)
 	for route, closed := range routes() {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{id}", "1", "{key}", "gh", "{ref}", "a.b", "{name}", "ci").Replace(path)
+		path = strings.NewReplacer("{id}", "1", "{key}", "gh", "{ref}", "a.b", "{name}", "CI").Replace(path)
 		recorder := b.do(t, request{method, path, "", []string{"Authorization:"}})
 		if closed {
 			requireProblem(t, recorder, 401, "unauthorized")

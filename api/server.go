@@ -112,6 +112,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerChanges()
 	s.registerControl()
 	s.registerEnforcementControl()
+	s.registerSecrets()
 	s.registerDoctor()
 	s.registerIdentity()
 	s.registerTokens()

@@ -42,6 +42,7 @@ type bundle struct {
 	doctor       *fakeDoctor
 	journal      *fakeJournal
 	control      *fakeControl
+	vault        *fakeVault
 	metrics      *fakeMetrics
 	callers      fakeCallers
 	tokens       *fakeTokens
@@ -73,7 +74,7 @@ func setup(t *testing.T) *bundle {
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
 		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
-		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{},
+		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, vault: &fakeVault{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Version: "1.2.3", Addr: "127.0.0.1:0"}
@@ -84,7 +85,7 @@ func setup(t *testing.T) *bundle {
 	b.deps = api.Deps{
 		Callers: b.callers, Tokens: b.tokens, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
-		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Metrics: b.metrics,
+		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, bool) {
 			secret, ok := b.secrets[name]

@@ -89,6 +89,9 @@ func (b *bundle) requireRefused(t *testing.T, route string, good textRequest, fi
 	}
 }
 
+// secretValue is the field of a secret's value, which may be any text, also one of several lines.
+const secretValue = "value"
+
 // textField is one field of an operation that holds text. In a body, the name is its path, with dots.
 type textField struct{ in, name string }
 
@@ -111,6 +114,10 @@ func goodValue(path, name string) (value string, known bool) {
 		return "gh", true
 	case name == "X-Hub-Signature-256":
 		return sign(webhookSecret, `{}`), true
+	case name == "name" && strings.HasPrefix(path, "/api/v1/tokens/"):
+		return "ci", true
+	case name == "name":
+		return "TOKEN", true
 	default:
 		return "7", name == "id"
 	}
@@ -236,8 +243,9 @@ func (d apiDocument) texts(t *testing.T, op apiOperation) []textField {
 			}
 			for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
 				property := schema.Properties[name]
-				require.True(t, property.Ref == "" && property.Properties == nil && property.Items == nil, "%s is no plain field", name)
-				if property.text() {
+				list := property.Items != nil && property.Items.text() // its user checks it: see package secrets
+				require.True(t, property.Ref == "" && property.Properties == nil && (property.Items == nil || list), "%s is no plain field", name)
+				if property.text() && !list && name != secretValue {
 					fields = append(fields, textField{"body", name})
 				}
 			}

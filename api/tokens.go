@@ -32,8 +32,8 @@ type NewToken struct {
 	ExpiresIn string       `json:"expires_in,omitempty" example:"2160h" doc:"Time until the expiry; without it, the token does not expire"`
 }
 
-// Rotation is the body of POST /api/v1/tokens/{name}/rotate.
-type Rotation struct {
+// TokenRotation is the body of POST /api/v1/tokens/{name}/rotate.
+type TokenRotation struct {
 	Attribution
 	KeepOld   string `json:"keep_old,omitempty" example:"10m" doc:"How long the earlier secret stays valid; default 10m"`
 	ExpiresIn string `json:"expires_in,omitempty" example:"2160h" doc:"New time until the expiry; without it, the expiry stays as it is"`
@@ -53,7 +53,7 @@ type listTokensInput struct {
 
 type rotateTokenInput struct {
 	TokenPath
-	Body *Rotation
+	Body *TokenRotation
 }
 
 type revokeTokenInput struct {
@@ -120,7 +120,7 @@ func (s *Server) listTokens(ctx context.Context, in *listTokensInput) (*response
 }
 
 func (s *Server) rotateToken(ctx context.Context, in *rotateTokenInput) (*response[IssuedToken], error) {
-	body := Rotation{}
+	body := TokenRotation{}
 	if in.Body != nil {
 		body = *in.Body
 	}
@@ -146,7 +146,7 @@ func (s *Server) rotateToken(ctx context.Context, in *rotateTokenInput) (*respon
 }
 
 // times returns how long the earlier secret stays valid, and the new time until the expiry.
-func (r Rotation) times() (keepOld, life time.Duration, err error) {
+func (r TokenRotation) times() (keepOld, life time.Duration, err error) {
 	if keepOld, err = duration("body.keep_old", r.KeepOld, auth.DefaultKeepOld); err != nil {
 		return 0, 0, err
 	}

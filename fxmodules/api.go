@@ -18,6 +18,7 @@ import (
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/secrets"
 	"github.com/attune-go/attune/temporal"
 	"github.com/attune-go/attune/workflows"
 )
@@ -38,6 +39,7 @@ type stores struct {
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
 	Tokens       *postgres.Tokens
+	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
 
@@ -52,7 +54,7 @@ func newCallers(l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authen
 func newServer(
 	cfg config.Config, callers *auth.Authenticator, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client,
 	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
-	l *live, log *slog.Logger, version Version, _ installed,
+	l *live, keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	config := api.Config{
 		Addr: cfg.HTTPAddr, Version: string(version),
@@ -65,6 +67,7 @@ func newServer(
 		Callers: callers, Tokens: s.Tokens, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
+		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
 			"rabbitmq": broker.Publish.Ping,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/supervisor"
+	"github.com/attune-go/attune/secrets"
 	"github.com/attune-go/attune/worker"
 )
 
@@ -33,7 +34,7 @@ func Options(stop context.Context, cfg config.Config, version Version, log *slog
 	options := []fx.Option{
 		fx.Supply(stopRequest(func() context.Context { return stop }), cfg, version, log),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{StopGrace: cfg.StopGrace}.StopTime() + stopMargin),
-		fx.Provide(supervisor.New, newLoops, newLive),
+		fx.Provide(supervisor.New, newLoops, newLive, newKeyring),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}
 	roles := map[config.Role]fx.Option{
@@ -61,4 +62,9 @@ func newLoops(lifecycle fx.Lifecycle, s *supervisor.Supervisor) *loops {
 func (l *loops) add(name string, run func(context.Context) error) {
 	loop := l.supervisor.Loop(name, run)
 	l.lifecycle.Append(fx.StartStopHook(loop.Start, loop.Stop))
+}
+
+// newKeyring reads the keys of secrets. Without keys, attune runs and refuses secrets.
+func newKeyring(cfg config.Config) (*secrets.Keyring, error) {
+	return secrets.ParseKeyring(cfg.SecretsKey.Reveal())
 }

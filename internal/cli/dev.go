@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +65,13 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 			return err
 		}
 		cfg.APIToken = config.NewSecret(token)
+	}
+	if !cfg.SecretsKey.IsSet() {
+		key, err := loadOrCreateSecret(cfg.DataDir, secretsKeyFile, newSecretsKey)
+		if err != nil {
+			return err
+		}
+		cfg.SecretsKey = config.NewSecret(key)
 	}
 	// Load the packs before the services start, so that a faulty pack fails at once.
 	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)
@@ -157,4 +165,12 @@ func provideWebhookSecrets(dir string, names []string) error {
 		}
 	}
 	return nil
+}
+
+// newSecretsKey returns a new key that encrypts secrets.
+func newSecretsKey() string {
+	const keyBytes = 32
+	key := make([]byte, keyBytes)
+	_, _ = rand.Read(key) // never returns an error
+	return hex.EncodeToString(key)
 }

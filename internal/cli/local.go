@@ -18,6 +18,8 @@ const (
 	localStopTime = 30 * time.Second
 	// tokenFile is the file of the API's token in the data folder of `attune dev`.
 	tokenFile = "token"
+	// secretsKeyFile is the file of the key that encrypts secrets, in the data folder of `attune dev`.
+	secretsKeyFile = "secrets.key"
 	// temporalAddressEnv names the address of the server for Temporal's library and tools.
 	temporalAddressEnv = "TEMPORAL_ADDRESS"
 )

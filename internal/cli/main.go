@@ -64,7 +64,7 @@ func newRoot(h *hangups) *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newToken(), newDoctor(), newHealth(),
+	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newDoctor(), newHealth(),
 		newVersion())
 	addHelp(root)
 	return root

@@ -103,7 +103,7 @@ without a failed request.`,
 		if err := cmp.Or(auth.CheckKeepOld(*keepOld), auth.CheckLife(*expires)); err != nil {
 			return usageError{err}
 		}
-		body := api.Rotation{
+		body := api.TokenRotation{
 			Attribution: *attribution, KeepOld: durationText(*keepOld, true),
 			ExpiresIn: durationText(*expires, cmd.Flags().Changed("expires")),
 		}

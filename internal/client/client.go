@@ -72,6 +72,20 @@ func (c *Client) Post(ctx context.Context, path string, body, out any) error {
 	return c.Do(ctx, http.MethodPost, path, http.Header{}, data, out)
 }
 
+// Put sends body as JSON to path below /api/v1 and decodes the response into out. Errors are those of [Client.Do].
+func (c *Client) Put(ctx context.Context, path string, body, out any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	return c.Do(ctx, http.MethodPut, path, http.Header{}, data, out)
+}
+
+// Delete sends a DELETE request for path below /api/v1. Errors are those of [Client.Do].
+func (c *Client) Delete(ctx context.Context, path string) error {
+	return c.Do(ctx, http.MethodDelete, path, nil, nil, nil)
+}
+
 // Do sends a request for path below /api/v1 and decodes the JSON response into out, unless out is nil. A response outside of
 // 2xx is a [*ProblemError]. A request takes at most 30 s.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/secrets"
 )
 
 // single returns a function that parses one value into a field of the configuration. An empty value is an error.
@@ -180,4 +181,12 @@ func oneOf(choices ...string) func(string) (string, error) {
 		}
 		return text, nil
 	}
+}
+
+// secretsKey accepts one or more keys. Its errors do not quote the value.
+func secretsKey(text string) (Secret, error) {
+	if _, err := secrets.ParseKeyring(text); err != nil {
+		return Secret{}, err
+	}
+	return NewSecret(text), nil
 }

@@ -65,6 +65,8 @@ func settings(c *Config) []setting {
 			doc: "file with the key of the certificate, in PEM"},
 		{name: "tls.client_ca", set: single(&c.TLS.ClientCA, anyText),
 			doc: "file with CAs, in PEM: every caller of the API must present a certificate of one of them"},
+		{name: "secrets.key", noFlag: true, secret: &c.SecretsKey, set: single(&c.SecretsKey, secretsKey),
+			doc: "key that encrypts secrets, 32 bytes in hexadecimal or base64; older keys follow in lines of their own"},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),
 			doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator +
 				"' in the environment"},

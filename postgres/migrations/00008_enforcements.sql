@@ -6,7 +6,8 @@ CREATE TABLE enforcements (
     event_id     bigint NOT NULL REFERENCES events,
     rule_id      bigint REFERENCES rules, -- NULL: a person ran the action directly
     action_id    bigint NOT NULL REFERENCES actions,
-    parameters   json,                    -- NULL only if the templates failed
+    parameters   json,                    -- NULL only if the templates failed; secret parameters are masked
+    sealed       text CHECK (sealed LIKE 'v1.%'), -- the secret parameters, encrypted; NULL without any
     status       text NOT NULL,
     reason       text NOT NULL DEFAULT '',
     detail       text NOT NULL DEFAULT '',
@@ -58,3 +59,4 @@ CREATE INDEX enforcements_of_rule ON enforcements (rule_id, id) WHERE rule_id IS
 CREATE INDEX enforcements_unusual ON enforcements (status, id)
     WHERE status IN ('created', 'parked', 'rejected', 'cancelled', 'expired');
 CREATE INDEX enforcements_of_reason ON enforcements (reason, id) WHERE reason <> '';
+CREATE INDEX enforcements_sealed ON enforcements (id) WHERE sealed IS NOT NULL;

@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/secrets"
+)
+
+func newSecret() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "secret", Short: "Set, list and remove the secrets that actions ask for", Args: usage(knownCommand),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	r := bindRemote(cmd)
+	cmd.AddCommand(newSecretSet(r), newSecretList(r), newSecretRemove(r), newSecretRotateKey(r))
+	return cmd
+}
+
+// oneSecret is the argument of a command for one secret.
+func oneSecret() cobra.PositionalArgs { return takes{noun: "secret", least: 1, most: 1}.check }
+
+// secretPath returns the path of a secret below /api/v1. A text that cannot be the name of a secret is a usage error.
+func secretPath(name string) (string, error) {
+	if err := attune.CheckSecretName(name); err != nil {
+		return "", usageError{err}
+	}
+	return "/secrets/" + url.PathEscape(name), nil
+}
+
+// secretChange is the body of a request that sets a secret.
+type secretChange struct {
+	Value *string   `json:"value,omitempty"`
+	Packs *[]string `json:"packs,omitempty"`
+	Note  string    `json:"note,omitempty"`
+}
+
+func newSecretSet(r *remote) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "set NAME", Short: "Create or change a secret; the value comes from the standard input or a file",
+		Long: `Create or change a secret.
+
+The name is the environment variable in which an action gets the value. The value comes from the standard input, or from the file that
+--value-file names, and never from the command line, which every user of the host can read. One line break at its end is dropped.
+
+--pack grants the secret to a pack; the flags replace the earlier grants. Without --pack, the grants stay: a new secret has none, so no
+action gets it. --keep-value changes only the grants.`,
+		Example: "  attune secret set GITHUB_TOKEN --pack github < token.txt\n" +
+			"  attune secret set GITHUB_TOKEN --keep-value --pack github --pack release",
+		Args: oneSecret(),
+	}
+	packs := cmd.Flags().StringArray("pack", nil, "pack whose actions may ask for the secret; one per flag")
+	file := cmd.Flags().String("value-file", "", "file with the value; default: the standard input")
+	keep := cmd.Flags().Bool("keep-value", false, "keep the value, and change only the grants")
+	note := cmd.Flags().String("note", "", "why the change is made; recorded")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, err := secretPath(args[0])
+		if err != nil {
+			return err
+		}
+		change := secretChange{Note: *note}
+		if cmd.Flags().Changed("pack") {
+			change.Packs = packs
+		}
+		if change.Value, err = secretValue(cmd.InOrStdin(), *file, *keep); err != nil {
+			return err
+		}
+		c, err := r.connect()
+		if err != nil {
+			return err
+		}
+		var stored attune.Secret
+		if err := c.Put(cmd.Context(), path, change, &stored); err != nil {
+			return withAPIAdvice(err)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is set: revision %d, granted to %s\n",
+			stored.Name, stored.Revision, grantsOf(stored))
+		return err
+	}
+	return cmd
+}
+
+// secretValue reads the value of a secret; nil keeps the stored value.
+func secretValue(stdin io.Reader, file string, keep bool) (*string, error) {
+	if keep {
+		if file != "" {
+			return nil, usageError{errors.New("--keep-value and --value-file exclude each other")}
+		}
+		return nil, nil //nolint:nilnil // nil keeps the value
+	}
+	in := stdin
+	if file != "" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--value-file: %w", err)}
+		}
+		defer func() { _ = opened.Close() }()
+		in = opened
+	}
+	data, err := io.ReadAll(io.LimitReader(in, attune.MaxSecretBytes+3)) // a line break may follow the largest value
+	if err != nil {
+		return nil, fmt.Errorf("read the value: %w", err)
+	}
+	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if err := attune.CheckSecretValue(value); err != nil {
+		return nil, usageError{err}
+	}
+	return &value, nil
+}
+
+// grantsOf lists the packs of a secret for a person.
+func grantsOf(secret attune.Secret) string {
+	if len(secret.Packs) == 0 {
+		return "no pack"
+	}
+	return strings.Join(secret.Packs, ", ")
+}
+
+func newSecretList(r *remote) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the secrets with their grants, without their values", Args: noArguments,
+	}
+	format := bindOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := r.connect()
+		if err != nil {
+			return err
+		}
+		found, err := client.List[attune.Secret](cmd.Context(), c, "/secrets", nil)
+		if err != nil {
+			return withAPIAdvice(err)
+		}
+		slices.SortFunc(found, func(a, b attune.Secret) int { return cmp.Compare(a.Name, b.Name) })
+		if *format == outputJSON {
+			return writeJSON(cmd.OutOrStdout(), append([]attune.Secret{}, found...))
+		}
+		table := newTable(cmd.OutOrStdout())
+		_, _ = fmt.Fprintln(table, "SECRET\tPACKS\tREVISION\tKEY\tSET BY\tSET AT")
+		for _, s := range found {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, grantsOf(s), s.Revision, s.Key, oneLine(s.Who()),
+				s.At.UTC().Format("2006-01-02 15:04:05"))
+		}
+		return table.Flush()
+	}
+	return cmd
+}
+
+func newSecretRemove(r *remote) *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME", Short: "Remove a secret; attempts that ask for it fail from then on", Args: oneSecret(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := secretPath(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := r.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.Delete(cmd.Context(), path); err != nil {
+				return withAPIAdvice(err)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is removed\n", args[0])
+			return err
+		},
+	}
+}
+
+func newSecretRotateKey(r *remote) *cobra.Command {
+	return &cobra.Command{
+		Use: "rotate-key", Short: "Encrypt every stored value with the first key of secrets.key", Args: noArguments,
+		Long: `Encrypt every stored value with the first key of secrets.key.
+
+First give all processes the new key as their second key, then as their first one, and restart them each time. Then run this command.
+When it has ended without errors, no value needs the old key: remove it.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := r.connect()
+			if err != nil {
+				return err
+			}
+			var total secrets.Rotation
+			for {
+				var done secrets.Rotation
+				body := map[string]string{}
+				if total.Next != "" {
+					body["from"] = total.Next
+				}
+				if err := c.Post(cmd.Context(), "/secrets/rotate-key", body, &done); err != nil {
+					return withAPIAdvice(err)
+				}
+				total.Moved, total.Failed = total.Moved+done.Moved, total.Failed+done.Failed
+				total.Error, total.Key, total.Next = cmp.Or(total.Error, done.Error), done.Key, done.Next
+				if done.Next == "" {
+					break
+				}
+			}
+			if total.Failed > 0 {
+				return fmt.Errorf("%d values do not open and keep their key; the first: %s", total.Failed, total.Error)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d values moved to key %s; every value has it now\n", total.Moved, total.Key)
+			return err
+		},
+	}
+}

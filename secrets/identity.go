@@ -1,0 +1,72 @@
+package secrets
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/attune-go/attune"
+)
+
+// identity returns what the encryption of a row is bound to.
+func identity(row attune.SealedRow) []string {
+	return append([]string{string(row.Table)}, row.Bound...)
+}
+
+// secretIdentity binds the value of a secret to its name and grants: the database alone cannot give a secret to another pack.
+func secretIdentity(s attune.Secret) []string {
+	return identity(attune.SealedRow{Table: attune.SealedSecrets, Bound: append([]string{s.Name}, s.Packs...)})
+}
+
+// eventIdentity binds the secret fields of an event to its trigger. The event has no id when they are sealed.
+func eventIdentity(trigger attune.Ref) []string {
+	return identity(attune.SealedRow{Table: attune.SealedEvents, Bound: []string{string(trigger)}})
+}
+
+// enforcementIdentity binds the secret parameters of an enforcement to its event, rule and action. The rule is 0 for a direct run.
+func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune.ActionID) []string {
+	return identity(attune.SealedRow{Table: attune.SealedEnforcements, Bound: []string{
+		strconv.FormatInt(int64(event), 10), strconv.FormatInt(int64(rule), 10), strconv.FormatInt(int64(action), 10),
+	}})
+}
+
+// SealEvent seals the secret fields of an event's payload. Without fields it returns "".
+func (k *Keyring) SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error) {
+	return k.sealFields(fields, eventIdentity(trigger))
+}
+
+// SealEnforcement seals the secret parameters of an enforcement. The rule is 0 for a direct run. Without fields it returns "".
+func (k *Keyring) SealEnforcement(
+	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
+) (string, error) {
+	return k.sealFields(fields, enforcementIdentity(event, rule, action))
+}
+
+// OpenEnforcement opens what SealEnforcement sealed.
+func (k *Keyring) OpenEnforcement(
+	event attune.EventID, rule attune.RuleID, action attune.ActionID, sealed string,
+) ([]attune.SecretField, error) {
+	if sealed == "" {
+		return nil, nil
+	}
+	encoded, err := k.Open(sealed, enforcementIdentity(event, rule, action)...)
+	if err != nil {
+		return nil, err
+	}
+	var fields []attune.SecretField
+	if err := json.Unmarshal(encoded, &fields); err != nil {
+		return nil, fmt.Errorf("decode the secret parameters: %w", err)
+	}
+	return fields, nil
+}
+
+func (k *Keyring) sealFields(fields []attune.SecretField, identity []string) (string, error) {
+	if len(fields) == 0 {
+		return "", nil
+	}
+	encoded, err := json.Marshal(fields)
+	if err != nil {
+		return "", fmt.Errorf("encode secret fields: %w", err)
+	}
+	return k.Seal(encoded, identity...)
+}

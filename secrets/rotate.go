@@ -1,0 +1,88 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/attune-go/attune"
+)
+
+// rotateRows is how many rows one call of Rotate reads.
+const rotateRows = 500
+
+// Rotation is what one call of [Vault.Rotate] did.
+type Rotation struct {
+	Key    string `json:"key_id"`          // id of the key that encrypts
+	Moved  int    `json:"moved"`           // values that have this key now, and had another one
+	Failed int    `json:"failed"`          // values that do not open
+	Error  string `json:"error,omitempty"` // why the first of them does not open
+	Next   string `json:"next,omitempty"`  // continue here; empty when every value was read
+}
+
+// Rotate encrypts values with the first key that have another one. One call reads a bounded number of values. The caller repeats it
+// with the next place until there is none. The first place is "". A value that does not open stays as it is and counts as failed. A
+// text that is no place is an [attune.CodeInvalid] error, and a ring without keys [attune.CodeUnavailable].
+func (v *Vault) Rotate(ctx context.Context, from string) (Rotation, error) {
+	if v.keys.Empty() {
+		return Rotation{}, errNoKey
+	}
+	table, after, err := parsePlace(from)
+	if err != nil {
+		return Rotation{}, err
+	}
+	rows, err := v.rows.SealedRows(ctx, table, after, rotateRows)
+	if err != nil {
+		return Rotation{}, err
+	}
+	done := Rotation{Key: v.keys.First()}
+	for _, row := range rows {
+		if err := v.reseal(ctx, row, &done); err != nil {
+			return Rotation{}, err
+		}
+	}
+	switch {
+	case len(rows) == rotateRows:
+		done.Next = place(table, rows[len(rows)-1].ID)
+	default:
+		tables := attune.SealedTables()
+		if i := slices.Index(tables, table) + 1; i < len(tables) {
+			done.Next = place(tables[i], 0)
+		}
+	}
+	return done, nil
+}
+
+// reseal encrypts the value of one row with the first key.
+func (v *Vault) reseal(ctx context.Context, row attune.SealedRow, done *Rotation) error {
+	sealed, err := v.keys.Reseal(row.Sealed, identity(row)...)
+	switch {
+	case err != nil:
+		if done.Failed++; done.Error == "" {
+			done.Error = fmt.Sprintf("row %d of table %s: %s", row.ID, row.Table, err)
+		}
+		return nil
+	case sealed == row.Sealed:
+		return nil
+	}
+	done.Moved++
+	return v.rows.Reseal(ctx, row, sealed)
+}
+
+func place(table attune.SealedTable, after int64) string {
+	return string(table) + ":" + strconv.FormatInt(after, 10)
+}
+
+func parsePlace(text string) (table attune.SealedTable, after int64, err error) {
+	if text == "" {
+		return attune.SealedTables()[0], 0, nil
+	}
+	name, number, _ := strings.Cut(text, ":")
+	after, err = strconv.ParseInt(number, 10, 64)
+	if table = attune.SealedTable(name); err != nil || after < 0 || !slices.Contains(attune.SealedTables(), table) {
+		return "", 0, attune.Errorf(attune.CodeInvalid, "not a place to continue: send the value of next unchanged")
+	}
+	return table, after, nil
+}

@@ -1,0 +1,128 @@
+package secrets
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/attune-go/attune"
+)
+
+const (
+	version   = "v1"
+	saltBytes = 16
+)
+
+// errNoKey is the error of a ring without keys.
+var errNoKey = attune.Errorf(attune.CodeUnavailable, "attune has no key for secrets: set secrets.key_file / ATTUNE_SECRETS_KEY_FILE "+
+	"to a file with the output of \"openssl rand -hex 32\", in every process with the role api or bridge")
+
+// Seal encrypts a value with the first key of the ring. Open needs the same identity. A ring without keys is an
+// [attune.CodeUnavailable] error.
+func (k *Keyring) Seal(value []byte, identity ...string) (string, error) {
+	if k.Empty() {
+		return "", errNoKey
+	}
+	salt := make([]byte, saltBytes)
+	_, _ = rand.Read(salt) // never returns an error: it crashes the program instead
+	box, err := k.keys[0].box(salt)
+	if err != nil {
+		return "", err
+	}
+	sealed := box.Seal(salt, nil, value, bound(identity)) //nolint:gosec // the cipher makes a random nonce and puts it first
+	return version + "." + k.keys[0].id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
+}
+
+// Open decrypts a sealed value. A key that the ring does not have is an [attune.CodeUnavailable] error. A value that was changed, or
+// that belongs to another identity, is an [attune.CodeInvalid] error.
+func (k *Keyring) Open(sealed string, identity ...string) ([]byte, error) {
+	id, raw, ok := split(sealed)
+	if !ok {
+		return nil, attune.Errorf(attune.CodeInvalid, "an encrypted value has the wrong form: the row was changed by hand")
+	}
+	found, ok := k.find(id)
+	if !ok {
+		if k.Empty() {
+			return nil, errNoKey
+		}
+		return nil, attune.Errorf(attune.CodeUnavailable, "a value is encrypted with key %s, which this process does not have: "+
+			"add the key to secrets.key_file, after the first one", id)
+	}
+	box, err := found.box(raw[:saltBytes])
+	if err != nil {
+		return nil, err
+	}
+	value, err := box.Open(nil, nil, raw[saltBytes:], bound(identity))
+	if err != nil {
+		return nil, attune.Errorf(attune.CodeInvalid, "an encrypted value does not open: it was changed, or copied from another row")
+	}
+	return value, nil
+}
+
+// Reseal encrypts a sealed value with the first key. It returns the value unchanged if it has that key already. Errors are those of
+// [Keyring.Open] and [Keyring.Seal].
+func (k *Keyring) Reseal(sealed string, identity ...string) (string, error) {
+	if KeyOf(sealed) == k.First() {
+		return sealed, nil
+	}
+	value, err := k.Open(sealed, identity...)
+	if err != nil {
+		return "", err
+	}
+	return k.Seal(value, identity...)
+}
+
+// KeyOf returns the id of the key that encrypted a value, or "" for a text that is no sealed value.
+func KeyOf(sealed string) string {
+	id, _, _ := split(sealed)
+	return id
+}
+
+// split returns the key id and the bytes of a sealed value.
+func split(sealed string) (id string, raw []byte, ok bool) {
+	rest, ok := strings.CutPrefix(sealed, version+".")
+	if !ok {
+		return "", nil, false
+	}
+	id, text, ok := strings.Cut(rest, ".")
+	if !ok {
+		return "", nil, false
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(raw) < saltBytes {
+		return "", nil, false
+	}
+	return id, raw, true
+}
+
+// box returns the cipher of one value.
+func (k key) box(salt []byte) (cipher.AEAD, error) {
+	derived, err := hkdf.Key(sha256.New, k.material, salt, "attune secrets "+version, keyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("derive a key: %w", err)
+	}
+	block, err := aes.NewCipher(derived)
+	if err != nil {
+		return nil, fmt.Errorf("create the cipher: %w", err)
+	}
+	box, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("create the cipher: %w", err)
+	}
+	return box, nil
+}
+
+// bound returns the additional data of an identity. Two identities never have the same data.
+func bound(identity []string) []byte {
+	data, err := json.Marshal(identity)
+	if err != nil {
+		return nil // impossible: texts can be encoded
+	}
+	return data
+}
