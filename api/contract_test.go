@@ -13,6 +13,8 @@ import (
 // The types that the process passes to the API implement the interfaces of this package.
 var (
 	_ api.Authenticator      = (*auth.Authenticator)(nil)
+	_ auth.Store             = (*postgres.Tokens)(nil)
+	_ api.Tokens             = (*postgres.Tokens)(nil)
 	_ api.Ingest             = (*ingest.Ingest)(nil)
 	_ api.Webhooks           = (*postgres.Packs)(nil)
 	_ api.ActionReader       = (*postgres.Packs)(nil)

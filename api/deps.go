@@ -16,6 +16,7 @@ import (
 // Every field is required unless its comment gives a default or calls it optional.
 type Deps struct {
 	Callers Authenticator
+	Tokens  Tokens
 
 	Ingest Ingest
 	Events EventReader
@@ -70,7 +71,7 @@ func (d Deps) validate() error {
 		name  string
 		value any
 	}{
-		{"Callers", d.Callers}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
+		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
 		{"Control", d.Control}, {"Doctor", d.Doctor}, {"Secrets", d.Secrets},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},

@@ -26,6 +26,10 @@ func routes() map[string]bool {
 		"GET /metrics":                          false,
 		"POST /api/v1/webhooks/{key}":           false,
 		"GET /api/v1/whoami":                    true,
+		"POST /api/v1/tokens":                   true,
+		"GET /api/v1/tokens":                    true,
+		"POST /api/v1/tokens/{name}/rotate":     true,
+		"POST /api/v1/tokens/{name}/revoke":     true,
 		"GET /api/v1/doctor":                    true,
 		"POST /api/v1/events":                   true,
 		"GET /api/v1/events":                    true,
@@ -157,7 +161,7 @@ func TestOpenAPIRoutesExist(t *testing.T) {
 	b := setup(t)
 	for route, closed := range routes() {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{id}", "1", "{key}", "gh", "{ref}", "a.b", "{name}", "TOKEN").Replace(path)
+		path = strings.NewReplacer("{id}", "1", "{key}", "gh", "{ref}", "a.b", "{name}", "CI").Replace(path)
 		recorder := b.do(t, request{method, path, "", []string{"Authorization:"}})
 		if closed {
 			requireProblem(t, recorder, 401, "unauthorized")

@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 )
 
 // describeDomain gives the domain's types their schemas in the OpenAPI document: types with a closed set of values become
@@ -17,6 +18,7 @@ func describeDomain(registry huma.Registry) {
 	alias[attune.Source, source](registry)
 	alias[attune.AuthMethod, authMethod](registry)
 	alias[attune.RuleSwitch, ruleSwitch](registry)
+	alias[auth.Role, role](registry)
 	alias[attune.Policy, policyDocument](registry)
 	alias[huma.ErrorModel, Problem](registry) // every error response is a Problem
 }
@@ -32,6 +34,7 @@ type (
 	source            string
 	authMethod        string
 	ruleSwitch        string
+	role              string
 )
 
 // Schema implements [huma.SchemaProvider].
@@ -64,6 +67,9 @@ func (authMethod) Schema(huma.Registry) *huma.Schema { return enum(attune.AuthMe
 func (ruleSwitch) Schema(huma.Registry) *huma.Schema {
 	return enum(attune.RuleEnabled, attune.RuleDisabled)
 }
+
+// Schema implements [huma.SchemaProvider].
+func (role) Schema(huma.Registry) *huma.Schema { return enum(auth.Roles()...) }
 
 func enum[T ~string](values ...T) *huma.Schema {
 	schema := &huma.Schema{Type: huma.TypeString}

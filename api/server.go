@@ -103,6 +103,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerSecrets()
 	s.registerDoctor()
 	s.registerIdentity()
+	s.registerTokens()
 	s.registerHealth()
 	s.registerDescription()
 	if err := s.router.check(); err != nil {

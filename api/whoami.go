@@ -13,7 +13,7 @@ import (
 // Identity is the caller of a request, as attune sees it.
 type Identity struct {
 	Principal attune.Principal `json:"principal" doc:"The author of the caller's changes"`
-	Role      auth.Role        `json:"role" doc:"What the caller may do; empty for a JSON web token whose claims name no role"`
+	Role      auth.Role        `json:"role,omitempty" doc:"What the caller may do; absent for a JSON web token whose claims name no role"`
 	Token     string           `json:"token,omitempty" doc:"Prefix of the token; absent for the bootstrap token and for a JSON web token"`
 	Triggers  []attune.Ref     `json:"triggers,omitempty" doc:"The triggers whose events the role event may send"`
 }

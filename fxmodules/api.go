@@ -38,6 +38,7 @@ type stores struct {
 	Executions   *postgres.Executions
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
+	Tokens       *postgres.Tokens
 	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
@@ -48,8 +49,8 @@ func newIngest(
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Sealer: keys, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(cfg config.Config) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal})
+func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
+	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log})
 }
 
 func newServer(
@@ -58,8 +59,8 @@ func newServer(
 	keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
 	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers,
-		Ingest:  in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
+		Callers: callers, Tokens: s.Tokens,
+		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{

@@ -36,6 +36,8 @@ const (
 	constraintWebhookKey    = "triggers_webhook_key"
 	constraintGrantNumber   = "enforcements_grant_number"
 	constraintLoggedNumber  = "grants_pkey"
+	constraintTokenName     = "tokens_name"
+	constraintTokenPrefix   = "token_secrets_pkey" //nolint:gosec // the name of a constraint
 	adviceMigrate           = "the database has no attune tables: migrate it first"
 	messageGrantNumberTaken = "another enforcement took this grant number at the same moment: try again"
 )
@@ -81,6 +83,10 @@ func classifyState(refusal *pgconn.PgError) (attune.Code, string) {
 			return attune.CodeConflict, "a webhook key already belongs to another trigger"
 		case constraintGrantNumber, constraintLoggedNumber:
 			return attune.CodeUnavailable, messageGrantNumberTaken
+		case constraintTokenName:
+			return attune.CodeConflict, "a token with this name exists: rotate or revoke it, or use another name"
+		case constraintTokenPrefix:
+			return attune.CodeUnavailable, "another token has the same prefix by chance: try again"
 		}
 	}
 	switch refusal.Code[:min(2, len(refusal.Code))] {

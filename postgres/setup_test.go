@@ -41,6 +41,7 @@ type bundle struct {
 	executions   *postgres.Executions
 	queues       *postgres.Queues
 	outbox       *postgres.Outbox
+	tokens       *postgres.Tokens
 }
 
 func setup(t testing.TB) *bundle {
@@ -60,6 +61,7 @@ func open(t testing.TB, config postgres.Config) *bundle {
 		url: config.URL, db: db,
 		packs: postgres.NewPacks(db), events: postgres.NewEvents(db), enforcements: postgres.NewEnforcements(db),
 		executions: postgres.NewExecutions(db), queues: postgres.NewQueues(db), outbox: postgres.NewOutbox(db),
+		tokens: postgres.NewTokens(db),
 	}
 }
 

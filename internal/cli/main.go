@@ -63,7 +63,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newDoctor(), newHealth(),
+	root.AddCommand(newServe(), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newDoctor(), newHealth(),
 		newVersion())
 	addHelp(root)
 	return root
