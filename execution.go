@@ -150,4 +150,5 @@ const (
 	CompletionParked   CompletionEffect = "parked"   // the attempt has ended, and the enforcement waits for a person
 	CompletionStale    CompletionEffect = "stale"    // the report is about an earlier attempt
 	CompletionUnknown  CompletionEffect = "unknown"  // the execution does not exist
+	CompletionForged   CompletionEffect = "forged"   // the reporting worker has not claimed the attempt; nothing was changed
 )

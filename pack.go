@@ -1,7 +1,9 @@
 package attune
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -33,6 +35,13 @@ type Action struct {
 	Timeout time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
 	Pool    string          `json:"pool"`             // name of the worker pool that runs the action
 	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
+}
+
+// Digest returns the SHA-256 of what a worker uses of the action, in hexadecimal. A worker and the database agree about an action
+// if their digests are equal; its description, schema and policy may differ.
+func (a Action) Digest() string {
+	used := fmt.Sprintf("%q %q %q %d %q", a.Ref, a.Command, a.Env, a.Timeout, a.Pool) // quoted, so unambiguous
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(used)))
 }
 
 // ReservedEnv is the prefix of attune's own environment variables: its settings, its secrets, and the variables that it sets

@@ -96,14 +96,14 @@ func TestAuthor_Who(t *testing.T) {
 
 func TestWorkerNameOfMessages(t *testing.T) {
 	t.Parallel()
-	attempts := []attune.AttemptID{{Execution: 1, Attempt: 1}}
+	attempts, key := []attune.AttemptID{{Execution: 1, Attempt: 1}}, attune.WorkerKey{1}
 	for name, refused := range map[string]bool{
 		"shop-1-4711": false, strings.Repeat("w", attune.MaxWorkerName): false,
 		"": true, "w\x00": true, "w\n": true, "\xff": true, strings.Repeat("w", attune.MaxWorkerName+1): true,
 	} {
 		for _, err := range []error{
-			attune.ExecutionClaimMessage{Execution: 1, Attempt: 1, Worker: name}.Validate(),
-			attune.ExecutionRenewMessage{Worker: name, Attempts: attempts}.Validate(),
+			attune.ExecutionClaimMessage{Execution: 1, Attempt: 1, Worker: name, Serial: 1, ReplyKey: make([]byte, 32), Key: key}.Validate(),
+			attune.ExecutionRenewMessage{Worker: name, Attempts: attempts, Serial: 1, Key: key}.Validate(),
 		} {
 			if !refused {
 				require.NoError(t, err)
@@ -112,6 +112,6 @@ func TestWorkerNameOfMessages(t *testing.T) {
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), "%q", name)
 		}
 	}
-	require.Error(t, attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Execution: 1}}}.Validate())
-	require.Error(t, attune.ExecutionClaimMessage{Attempt: 1, Worker: "w"}.Validate())
+	require.Error(t, attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Execution: 1}}, Serial: 1, Key: key}.Validate())
+	require.Error(t, attune.ExecutionClaimMessage{Attempt: 1, Worker: "w", Serial: 1, ReplyKey: make([]byte, 32), Key: key}.Validate())
 }

@@ -66,6 +66,15 @@ func (f finisherFunc) Finish(_ context.Context, reports []attune.ExecutionComple
 	return f(reports)
 }
 
+// Ended answers like Finish.
+func (f finisherFunc) Ended(_ context.Context, ended []attune.ExecutionEndedMessage) ([]attune.Completion, error) {
+	reports := make([]attune.ExecutionCompletedMessage, len(ended))
+	for i, m := range ended {
+		reports[i] = attune.ExecutionCompletedMessage{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Status: m.Status}
+	}
+	return f(reports)
+}
+
 func ticket(id attune.EnforcementID) attune.Ticket {
 	return attune.Ticket{Enforcement: id, Sequence: int64(id)}
 }
@@ -114,8 +123,10 @@ func TestCompletions_Handle(t *testing.T) {
 		}
 		return completions, nil
 	})
-	batch := []attune.ExecutionCompletedMessage{report(1), report(2), report(2), report(4), report(5),
+	sent := []attune.ExecutionCompletedMessage{report(1), report(2), report(2), report(4), report(5),
 		report(6), report(6), report(7), report(8)}
+	w := newSigner(t)
+	batch := signAll(t, w, sent...)
 
 	t.Run("ended and parked tickets are released once, and held ones are retried once", func(t *testing.T) {
 		t.Parallel()
@@ -123,7 +134,7 @@ func TestCompletions_Handle(t *testing.T) {
 		counted := map[attune.CompletionEffect]int{}
 		completions := bridge.NewCompletions(finisher, queues, "", func(_ context.Context, e attune.CompletionEffect, _ attune.ExecutionStatus) {
 			counted[e]++
-		}, slog.New(slog.DiscardHandler))
+		}, noneRefused(t), slog.New(slog.DiscardHandler))
 		require.NoError(t, completions.Handle(t.Context(), batch))
 		require.Equal(t, []attune.Ticket{ticket(1), ticket(2), ticket(8)}, queues.released["q"])
 		require.Equal(t, []attune.Ticket{ticket(6)}, queues.retried["q"])
@@ -136,7 +147,7 @@ func TestCompletions_Handle(t *testing.T) {
 		t.Parallel()
 		var log bytes.Buffer
 		completions := bridge.NewCompletions(finisher, &fakeQueues{}, "", func(context.Context, attune.CompletionEffect, attune.ExecutionStatus) {},
-			slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+			noneRefused(t), slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		require.NoError(t, completions.Handle(t.Context(), batch))
 		require.Contains(t, log.String(), `"level":"DEBUG","msg":"reports consumed","executions":[1,2,2,4,5,6,6,7,8]`)
 	})
@@ -152,24 +163,39 @@ func TestCompletions_Handle(t *testing.T) {
 		queues := &fakeQueues{}
 		completions := bridge.NewCompletions(one, queues, "one", func(_ context.Context, e attune.CompletionEffect, _ attune.ExecutionStatus) {
 			counted[e]++
-		}, slog.New(slog.DiscardHandler))
+		}, noneRefused(t), slog.New(slog.DiscardHandler))
 		old, current := report(1), report(1)
 		old.Installation, current.Installation = "zero", "one"
-		require.NoError(t, completions.Handle(t.Context(), []attune.ExecutionCompletedMessage{old, current, old}))
+		require.NoError(t, completions.Handle(t.Context(), signAll(t, w, old, current, old)))
+		current.Key = w.public()
 		require.Equal(t, []attune.ExecutionCompletedMessage{current}, finished)
 		require.Equal(t, []attune.Ticket{ticket(1)}, queues.released["q"])
 		require.Equal(t, map[attune.CompletionEffect]int{"finished": 1, "unknown": 2}, counted)
 	})
 
-	t.Run("a report without a terminal status is invalid and changes nothing", func(t *testing.T) {
+	t.Run("the end of an attempt by attune itself signals the queue in the same way", func(t *testing.T) {
 		t.Parallel()
-		untouched := finisherFunc(func([]attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
-			t.Error("rows were touched")
-			return nil, nil
-		})
-		completions := bridge.NewCompletions(untouched, &fakeQueues{}, "", nil, slog.New(slog.DiscardHandler))
-		err := completions.Handle(t.Context(), []attune.ExecutionCompletedMessage{{Execution: 1, Attempt: 1, Status: attune.ExecutionRunning}})
-		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+		queues := &fakeQueues{}
+		counted := map[attune.CompletionEffect]int{}
+		completions := bridge.NewCompletions(finisher, queues, "", func(_ context.Context, e attune.CompletionEffect, s attune.ExecutionStatus) {
+			require.Equal(t, attune.ExecutionAbandoned, s)
+			counted[e]++
+		}, noneRefused(t), slog.New(slog.DiscardHandler))
+		var ended []attune.ExecutionEndedMessage
+		for _, report := range sent {
+			ended = append(ended, attune.ExecutionEndedMessage{Execution: report.Execution, Attempt: 1, Status: attune.ExecutionAbandoned})
+		}
+		other := ended[0]
+		other.Installation = "zero"
+		require.NoError(t, completions.HandleEnded(t.Context(), append(ended, other)))
+		require.Equal(t, []attune.Ticket{ticket(1), ticket(2), ticket(8)}, queues.released["q"])
+		require.Equal(t, []attune.Ticket{ticket(6)}, queues.retried["q"])
+		require.Equal(t, map[attune.CompletionEffect]int{
+			"finished": 1, "repeated": 2, "stale": 1, "unknown": 2, "retrying": 2, "requeued": 1, "parked": 1,
+		}, counted)
+
+		queues.fail = attune.Errorf(attune.CodeUnavailable, "away")
+		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(completions.HandleEnded(t.Context(), ended)))
 	})
 }
 

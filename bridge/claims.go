@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -10,42 +11,73 @@ import (
 
 // Claimer decides which worker runs an attempt, by compare-and-set on the execution's row, and grants the worker a lease.
 type Claimer interface {
-	Claim(ctx context.Context, claims []attune.ExecutionClaimMessage, lease time.Duration) ([]attune.ExecutionClaimReply, error)
+	Claim(ctx context.Context, claims []attune.ExecutionClaimMessage, lease time.Duration) ([]attune.ClaimDecision, error)
 }
+
+// SignedClaim is a claim as it arrives.
+type SignedClaim = attune.Signed[attune.ExecutionClaimMessage]
 
 // Claims replies to the claims of workers. At most one worker gets an attempt. A claim for another installation is refused: its
 // request is older than the restore of the database, and its ids can mean other executions now.
+//
+// A claim with a wrong signature becomes a dead letter. A valid claim with another key than the first one is counted and gets the
+// reply "not granted": also an honest worker sends one, when the broker delivers a request twice.
 type Claims struct {
 	claimer      Claimer
 	installation attune.InstallationID
 	lease        time.Duration
+	refused      Refused
+	log          *slog.Logger
 }
 
-// NewClaims returns Claims of an installation that grants leases of the given length.
-func NewClaims(claimer Claimer, installation attune.InstallationID, lease time.Duration) *Claims {
-	return &Claims{claimer: claimer, installation: installation, lease: lease}
+// NewClaims returns Claims of an installation that grants leases of the given length. refused is called for every claim that was
+// refused because of its signature, its content or its key.
+func NewClaims(
+	claimer Claimer, installation attune.InstallationID, lease time.Duration, refused Refused, log *slog.Logger,
+) *Claims {
+	return &Claims{claimer: claimer, installation: installation, lease: lease, refused: refused, log: log}
 }
 
-// Handle returns one reply per claim, in the order of the batch.
-func (c *Claims) Handle(ctx context.Context, batch []attune.ExecutionClaimMessage) ([]attune.ExecutionClaimReply, error) {
+// Handle returns one reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims.
+func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.ExecutionClaimReply, error) {
+	opened := open(ctx, batch, c.refused)
 	replies := make([]attune.ExecutionClaimReply, len(batch))
 	var ours []attune.ExecutionClaimMessage
 	var places []int
-	for i, claim := range batch {
+	for i, claim := range opened.messages {
 		replies[i] = attune.ExecutionClaimReply{Execution: claim.Execution, Attempt: claim.Attempt}
-		if claim.Installation == c.installation {
+		if opened.bad[i] == nil && claim.Installation == c.installation {
 			ours, places = append(ours, claim), append(places, i)
 		}
 	}
 	if len(ours) == 0 {
-		return replies, nil
+		return replies, opened.err()
 	}
-	granted, err := c.claimer.Claim(ctx, ours, c.lease)
+	decisions, err := c.claimer.Claim(ctx, ours, c.lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim %d executions: %w", len(ours), err)
 	}
-	for i, reply := range granted {
+	for i, decision := range decisions {
+		reply, err := c.reply(ctx, ours[i], decision)
+		if err != nil {
+			opened.refuse(places[i], err)
+		}
 		replies[places[i]] = reply
 	}
-	return replies, nil
+	return replies, opened.err()
+}
+
+// reply returns the reply to a claim, with the input of a granted claim sealed to its reply key.
+func (c *Claims) reply(
+	ctx context.Context, claim attune.ExecutionClaimMessage, d attune.ClaimDecision,
+) (reply attune.ExecutionClaimReply, err error) {
+	if d.OtherKey {
+		c.refused(ctx, attune.KeyExecutionClaim, attune.RefusedKey)
+		c.log.InfoContext(ctx, "claim refused: another worker has claimed the attempt", "execution", claim.Execution,
+			"attempt", claim.Attempt, "worker", claim.Worker, "key", claim.Key)
+	}
+	if d.Reply.Granted {
+		d.Reply.Sealed, err = claim.Seal(d.Input)
+	}
+	return d.Reply, err
 }

@@ -2,6 +2,8 @@ package bridge_test
 
 import (
 	"context"
+	"encoding/json"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -11,46 +13,104 @@ import (
 	"github.com/attune-go/attune/bridge"
 )
 
-type claimerFunc func(claims []attune.ExecutionClaimMessage) ([]attune.ExecutionClaimReply, error)
+type claimerFunc func(claims []attune.ExecutionClaimMessage) ([]attune.ClaimDecision, error)
 
 func (f claimerFunc) Claim(
 	_ context.Context, claims []attune.ExecutionClaimMessage, _ time.Duration,
-) ([]attune.ExecutionClaimReply, error) {
+) ([]attune.ClaimDecision, error) {
 	return f(claims)
 }
 
 func TestClaims_Handle(t *testing.T) {
 	t.Parallel()
+	w := newSigner(t)
+	replyKey, err := attune.NewReplyKey()
+	require.NoError(t, err)
 	claim := func(installation attune.InstallationID, execution attune.ExecutionID) attune.ExecutionClaimMessage {
-		return attune.ExecutionClaimMessage{Installation: installation, Execution: execution, Attempt: 1, Worker: "w"}
+		return attune.ExecutionClaimMessage{
+			Installation: installation, Execution: execution, Attempt: 1, Worker: "w", Serial: 1, ReplyKey: replyKey.Public(),
+			Key: w.public(),
+		}
 	}
-	grantAll := claimerFunc(func(claims []attune.ExecutionClaimMessage) ([]attune.ExecutionClaimReply, error) {
-		var replies []attune.ExecutionClaimReply
+	input := attune.ExecutionInput{Enforcement: 3, Action: "demo.act", ActionDigest: "d", Parameters: json.RawMessage(`{"secret":1}`)}
+	grantAll := claimerFunc(func(claims []attune.ExecutionClaimMessage) ([]attune.ClaimDecision, error) {
+		var decisions []attune.ClaimDecision
 		for _, c := range claims {
 			require.EqualValues(t, "one", c.Installation)
-			replies = append(replies, attune.ExecutionClaimReply{Execution: c.Execution, Attempt: c.Attempt, Granted: true})
+			require.Equal(t, w.public(), c.Key)
+			decisions = append(decisions, attune.ClaimDecision{
+				Reply: attune.ExecutionClaimReply{Execution: c.Execution, Attempt: c.Attempt, Granted: true}, Input: input,
+			})
 		}
-		return replies, nil
+		return decisions, nil
 	})
+	handle := func(t *testing.T, claimer bridge.Claimer, refused bridge.Refused, batch ...bridge.SignedClaim) ([]attune.ExecutionClaimReply, error) {
+		t.Helper()
+		return bridge.NewClaims(claimer, "one", time.Minute, refused, slog.New(slog.DiscardHandler)).Handle(t.Context(), batch)
+	}
 
 	t.Run("a claim of another installation is refused, and the others are answered in their order", func(t *testing.T) {
 		t.Parallel()
-		replies, err := bridge.NewClaims(grantAll, "one", time.Minute).Handle(t.Context(), []attune.ExecutionClaimMessage{
-			claim("zero", 1), claim("one", 2), claim("zero", 2), claim("one", 3),
-		})
+		replies, err := handle(t, grantAll, noneRefused(t),
+			signAll(t, w, claim("zero", 1), claim("one", 2), claim("zero", 2), claim("one", 3))...)
 		require.NoError(t, err)
-		require.Equal(t, []attune.ExecutionClaimReply{
+		for i, want := range []attune.ExecutionClaimReply{
 			{Execution: 1, Attempt: 1}, {Execution: 2, Attempt: 1, Granted: true},
 			{Execution: 2, Attempt: 1}, {Execution: 3, Attempt: 1, Granted: true},
-		}, replies)
+		} {
+			got := replies[i]
+			require.Equal(t, want.Granted, got.Sealed != nil)
+			got.Sealed = nil
+			require.Equal(t, want, got)
+		}
+	})
+
+	t.Run("the input is readable only with the reply key, for this claim", func(t *testing.T) {
+		t.Parallel()
+		replies, err := handle(t, grantAll, noneRefused(t), signAll(t, w, claim("one", 2))...)
+		require.NoError(t, err)
+		whole, err := json.Marshal(replies)
+		require.NoError(t, err)
+		require.NotContains(t, string(whole), "secret")
+		got, err := replyKey.Open(claim("one", 2), replies[0].Sealed)
+		require.NoError(t, err)
+		require.Equal(t, input, got)
+		_, err = replyKey.Open(claim("one", 3), replies[0].Sealed)
+		require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err), "it was sealed for another claim")
+	})
+
+	t.Run("a forged claim is refused, and the others of its batch are answered", func(t *testing.T) {
+		t.Parallel()
+		batch := signAll(t, w, claim("one", 1), claim("one", 2), claim("one", 3))
+		batch[1].Payload = signAll(t, w, claim("one", 9))[0].Payload
+		refused := new(refusals)
+		replies, err := handle(t, grantAll, refused.count, batch...)
+		requireRefused(t, err, map[int]attune.Refusal{1: attune.RefusedSignature})
+		require.True(t, replies[0].Granted)
+		require.True(t, replies[2].Granted)
+		require.Empty(t, replies[1].Sealed)
+		require.Equal(t, []string{"execution.claim signature"}, refused.all())
+	})
+
+	t.Run("a claim with another key is counted and gets no input", func(t *testing.T) {
+		t.Parallel()
+		taken := claimerFunc(func(claims []attune.ExecutionClaimMessage) ([]attune.ClaimDecision, error) {
+			reply := attune.ExecutionClaimReply{Execution: 2, Attempt: 1, Status: attune.ExecutionRunning}
+			return []attune.ClaimDecision{{Reply: reply, OtherKey: true}}, nil
+		})
+		refused := new(refusals)
+		replies, err := handle(t, taken, refused.count, signAll(t, w, claim("one", 2))...)
+		require.NoError(t, err, "also an honest worker claims an attempt whose request is delivered twice")
+		require.Equal(t, []attune.ExecutionClaimReply{{Execution: 2, Attempt: 1, Status: attune.ExecutionRunning}}, replies)
+		require.Equal(t, []string{"execution.claim key"}, refused.all())
 	})
 
 	t.Run("an error reaches every claim of the batch", func(t *testing.T) {
 		t.Parallel()
-		away := claimerFunc(func([]attune.ExecutionClaimMessage) ([]attune.ExecutionClaimReply, error) {
+		away := claimerFunc(func([]attune.ExecutionClaimMessage) ([]attune.ClaimDecision, error) {
 			return nil, attune.Errorf(attune.CodeUnavailable, "away")
 		})
-		_, err := bridge.NewClaims(away, "one", time.Minute).Handle(t.Context(), []attune.ExecutionClaimMessage{claim("one", 1)})
+		_, err := handle(t, away, noneRefused(t), signAll(t, w, claim("one", 1))...)
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 	})
 }

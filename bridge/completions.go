@@ -14,6 +14,8 @@ import (
 // Finisher ends executions in PostgreSQL, by compare-and-set on their attempt.
 type Finisher interface {
 	Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error)
+	// Ended returns the completions of attempts that attune itself has ended. It changes nothing.
+	Ended(ctx context.Context, ended []attune.ExecutionEndedMessage) ([]attune.Completion, error)
 }
 
 // Releaser changes slots of a queue durably: Release frees them, and Retry grants another attempt that keeps its slot.
@@ -29,36 +31,84 @@ type Releaser interface {
 // because the first handling may have ended after the row. A retry at the back of the queue goes through the outbox; the
 // acquire of its new ticket frees the old slot.
 //
-// A report of another installation is counted as unknown and changes nothing: it is older than the restore of the database.
+// A report of another installation is counted as unknown and changes nothing: it is older than the restore of the database. A
+// report counts only with the key that has claimed the attempt; another one becomes a dead letter.
 type Completions struct {
 	finisher     Finisher
 	installation attune.InstallationID
 	queues       Releaser
 	counted      func(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus)
+	refused      Refused
 	log          *slog.Logger
 }
 
-// NewCompletions returns Completions. counted is called for every report with its effect and the status that it carried.
+// SignedReport is a report as it arrives.
+type SignedReport = attune.Signed[attune.ExecutionCompletedMessage]
+
+// NewCompletions returns Completions. counted is called for every verified report with its effect and the status that it carried,
+// refused for every refused report.
 func NewCompletions(
 	finisher Finisher, queues Releaser, installation attune.InstallationID,
-	counted func(context.Context, attune.CompletionEffect, attune.ExecutionStatus), log *slog.Logger,
+	counted func(context.Context, attune.CompletionEffect, attune.ExecutionStatus), refused Refused, log *slog.Logger,
 ) *Completions {
-	return &Completions{finisher: finisher, queues: queues, installation: installation, counted: counted, log: log}
+	return &Completions{
+		finisher: finisher, queues: queues, installation: installation, counted: counted, refused: refused, log: log,
+	}
 }
 
-// Handle finishes a batch. When it returns nil, the batch may be acknowledged.
-func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionCompletedMessage) error {
-	c.log.DebugContext(ctx, "reports consumed", "executions", reported(batch))
-	for _, report := range batch {
-		if err := report.Validate(); err != nil {
-			return err
+// Handle finishes a batch. When it returns nil, the batch may be acknowledged. Its error is an [attune.BatchError] if it refused
+// reports; the others are done.
+func (c *Completions) Handle(ctx context.Context, batch []SignedReport) error {
+	opened := open(ctx, batch, c.refused)
+	reports, places := opened.good()
+	c.log.DebugContext(ctx, "reports consumed", "executions", reported(reports))
+	var ours []attune.ExecutionCompletedMessage
+	var ourPlaces []int
+	for i, report := range reports {
+		if report.Installation != c.installation {
+			c.count(ctx, completed(report), attune.Completion{Effect: attune.CompletionUnknown})
+			continue
 		}
+		ours, ourPlaces = append(ours, report), append(ourPlaces, places[i])
 	}
-	batch = c.ours(ctx, batch)
-	completions, err := c.finisher.Finish(ctx, batch)
+	completions, err := c.finisher.Finish(ctx, ours)
 	if err != nil {
-		return fmt.Errorf("finish %d executions: %w", len(batch), err)
+		return fmt.Errorf("finish %d executions: %w", len(ours), err)
 	}
+	if err := c.signal(ctx, completions); err != nil {
+		return err
+	}
+	for i, completion := range completions {
+		if completion.Effect == attune.CompletionForged {
+			opened.refuse(ourPlaces[i], c.forged(ctx, ours[i]))
+		}
+		c.count(ctx, completed(ours[i]), completion)
+	}
+	return opened.err()
+}
+
+// HandleEnded signals the queues of attempts that attune itself has ended. When it returns nil, the batch may be acknowledged. A
+// message of another installation is counted as unknown.
+func (c *Completions) HandleEnded(ctx context.Context, batch []attune.ExecutionEndedMessage) error {
+	ours, others := split(batch, c.installation, func(m attune.ExecutionEndedMessage) attune.InstallationID { return m.Installation })
+	completions, err := c.finisher.Ended(ctx, ours)
+	if err != nil {
+		return fmt.Errorf("read %d ended executions: %w", len(ours), err)
+	}
+	if err := c.signal(ctx, completions); err != nil {
+		return err
+	}
+	for i, completion := range completions {
+		c.count(ctx, ours[i], completion)
+	}
+	for _, m := range others {
+		c.count(ctx, m, attune.Completion{Effect: attune.CompletionUnknown})
+	}
+	return nil
+}
+
+// signal tells the queues which slots are free and which attempts come next.
+func (c *Completions) signal(ctx context.Context, completions []attune.Completion) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(signalsInParallel)
 	for key, tickets := range released(completions) {
@@ -70,19 +120,14 @@ func (c *Completions) Handle(ctx context.Context, batch []attune.ExecutionComple
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("signal the queues: %w", err)
 	}
-	c.count(ctx, batch, completions)
 	return nil
 }
 
-// ours returns the reports of this installation, and counts and logs the others.
-func (c *Completions) ours(ctx context.Context, batch []attune.ExecutionCompletedMessage) []attune.ExecutionCompletedMessage {
-	ours, others := split(batch, c.installation, func(m attune.ExecutionCompletedMessage) attune.InstallationID { return m.Installation })
-	unknown := make([]attune.Completion, len(others))
-	for i := range unknown {
-		unknown[i].Effect = attune.CompletionUnknown
-	}
-	c.count(ctx, others, unknown)
-	return ours
+// forged counts a report without the key of its attempt and returns why it was refused.
+func (c *Completions) forged(ctx context.Context, report attune.ExecutionCompletedMessage) error {
+	c.refused(ctx, attune.KeyExecutionCompleted, attune.RefusedKey)
+	return attune.Refuse(attune.RefusedKey, "report of worker %q, key %s: the key has not claimed attempt %d of execution %d",
+		report.Worker, report.Key, report.Attempt, report.Execution)
 }
 
 // reported logs the execution ids of reports. It collects the ids only when the log line is written.
@@ -97,13 +142,19 @@ func (r reported) LogValue() slog.Value {
 	return slog.AnyValue(ids)
 }
 
-func (c *Completions) count(ctx context.Context, batch []attune.ExecutionCompletedMessage, completions []attune.Completion) {
-	for i, completion := range completions {
-		c.counted(ctx, completion.Effect, batch[i].Status)
-		if completion.Effect == attune.CompletionStale || completion.Effect == attune.CompletionUnknown {
-			c.log.WarnContext(ctx, "report about an execution was dropped", "effect", completion.Effect,
-				"execution", batch[i].Execution, "attempt", batch[i].Attempt, "worker", batch[i].Worker, "status", batch[i].Status)
-		}
+// completed returns what count needs of a report.
+func completed(report attune.ExecutionCompletedMessage) attune.ExecutionEndedMessage {
+	return attune.ExecutionEndedMessage{Execution: report.Execution, Attempt: report.Attempt, Status: report.Status}
+}
+
+// count counts a message about the end of an attempt, and logs one that changes nothing for good.
+func (c *Completions) count(ctx context.Context, m attune.ExecutionEndedMessage, completion attune.Completion) {
+	c.counted(ctx, completion.Effect, m.Status)
+	switch completion.Effect {
+	case attune.CompletionStale, attune.CompletionUnknown, attune.CompletionForged:
+		c.log.WarnContext(ctx, "report about an execution was dropped", "effect", completion.Effect,
+			"execution", m.Execution, "attempt", m.Attempt, "status", m.Status)
+	default:
 	}
 }
 

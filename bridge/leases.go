@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -20,48 +19,82 @@ const (
 // LeaseStore stores the leases of attempts. The clock of the database measures them. LeaseStore never renews an expired
 // lease.
 type LeaseStore interface {
-	// Renew returns one reply per renewal, in the same order.
-	Renew(ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
+	// Renew returns one answer per renewal, in the same order.
+	Renew(ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.Renewal, error)
 	// ExpireLeases ends up to limit attempts with an expired lease, as if their worker was reported lost, and returns their
 	// number.
 	ExpireLeases(ctx context.Context, limit int) (int, error)
 }
 
+// SignedRenewal is a renewal as it arrives.
+type SignedRenewal = attune.Signed[attune.ExecutionRenewMessage]
+
 // Leases renews the leases of workers, and ends the attempts whose lease has expired. An attempt of another installation counts as
 // lost: it is older than the restore of the database.
+//
+// A renewal with a wrong signature, or with an attempt that its key has not claimed, becomes a dead letter. So does an old renewal
+// that arrives again. It renews nothing, and no attempt is lost by it.
 type Leases struct {
 	store        LeaseStore
 	installation attune.InstallationID
 	lease        time.Duration
 	ping         func(context.Context) error
 	expired      func(context.Context, int)
+	refused      Refused
 	log          *slog.Logger
 }
 
 // NewLeases returns Leases of an installation with leases of the given length. ping returns an error unless both broker and database
-// answer: renewals need both. expired is called with the number of expired leases.
+// answer: renewals need both. expired is called with the number of expired leases, refused for every refused renewal.
 func NewLeases(
 	store LeaseStore, installation attune.InstallationID, lease time.Duration, ping func(context.Context) error,
-	expired func(context.Context, int), log *slog.Logger,
+	expired func(context.Context, int), refused Refused, log *slog.Logger,
 ) *Leases {
-	return &Leases{store: store, installation: installation, lease: lease, ping: ping, expired: expired, log: log}
+	return &Leases{
+		store: store, installation: installation, lease: lease, ping: ping, expired: expired, refused: refused, log: log,
+	}
 }
 
-// Handle returns one reply per worker, in the order of the batch.
-func (l *Leases) Handle(ctx context.Context, batch []attune.ExecutionRenewMessage) ([]attune.ExecutionRenewReply, error) {
-	renewals, lost := slices.Clone(batch), make([][]attune.AttemptID, len(batch))
-	for i, renewal := range batch {
+// Handle returns one reply per renewal, in the order of the batch. Its error is an [attune.BatchError] if it refused renewals.
+func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.ExecutionRenewReply, error) {
+	opened := open(ctx, batch, l.refused)
+	replies := make([]attune.ExecutionRenewReply, len(batch))
+	renewals, places := opened.good()
+	lost := make([][]attune.AttemptID, len(renewals))
+	for i, renewal := range renewals {
 		renewals[i].Attempts, lost[i] = split(renewal.Attempts, l.installation,
 			func(id attune.AttemptID) attune.InstallationID { return id.Installation })
 	}
-	replies, err := l.store.Renew(ctx, renewals, l.lease)
+	answers, err := l.store.Renew(ctx, renewals, l.lease)
 	if err != nil {
-		return nil, fmt.Errorf("renew the leases of %d workers: %w", len(batch), err)
+		return nil, fmt.Errorf("renew the leases of %d workers: %w", len(renewals), err)
 	}
-	for i := range replies {
-		replies[i].Lost = append(replies[i].Lost, lost[i]...)
+	for i, answer := range answers {
+		if err := l.check(ctx, renewals[i], answer); err != nil {
+			opened.refuse(places[i], err)
+		}
+		answer.Reply.Lost = append(answer.Reply.Lost, lost[i]...)
+		replies[places[i]] = answer.Reply
 	}
-	return replies, nil
+	return replies, opened.err()
+}
+
+// check returns an error if a renewal is refused. A copy of the last renewal is counted and no error: the broker delivers a
+// renewal again when its receiver has ended before it acknowledged the renewal.
+func (l *Leases) check(ctx context.Context, renewal attune.ExecutionRenewMessage, answer attune.Renewal) error {
+	switch {
+	case len(answer.Forged) > 0:
+		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedKey)
+		return attune.Refuse(attune.RefusedKey, "renewal of worker %q, key %s: the key has not claimed attempt %d of execution %d",
+			renewal.Worker, renewal.Key, answer.Forged[0].Attempt, answer.Forged[0].Execution)
+	case len(answer.Replayed) > 0:
+		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedReplay)
+		return attune.Refuse(attune.RefusedReplay, "renewal %d of worker %q, key %s: a later one came before",
+			renewal.Serial, renewal.Worker, renewal.Key)
+	case len(answer.Repeated) > 0:
+		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedReplay)
+	}
+	return nil
 }
 
 // Run ends attempts whose lease has expired, several times per lease. When ctx ends, it returns nil. Run may run in any

@@ -19,7 +19,7 @@ import (
 
 // fakeLeaseStore counts expired leases.
 type fakeLeaseStore struct {
-	renewed func(batch []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error)
+	renewed func(batch []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.Renewal, error)
 
 	mu            sync.Mutex
 	expired       int   // leases that have expired and are not ended
@@ -51,7 +51,7 @@ func (f *fakeLeaseStore) ping(context.Context) error {
 
 func (f *fakeLeaseStore) Renew(
 	_ context.Context, batch []attune.ExecutionRenewMessage, lease time.Duration,
-) ([]attune.ExecutionRenewReply, error) {
+) ([]attune.Renewal, error) {
 	return f.renewed(batch, lease)
 }
 
@@ -73,7 +73,7 @@ func TestLeases_Run(t *testing.T) {
 		store := &fakeLeaseStore{expired: 450}
 		var counted atomic.Int64
 		leases := bridge.NewLeases(store, "one", time.Minute, store.ping,
-			func(_ context.Context, n int) { counted.Add(int64(n)) }, slog.New(slog.DiscardHandler))
+			func(_ context.Context, n int) { counted.Add(int64(n)) }, noneRefused(t), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- leases.Run(ctx) }()
@@ -100,20 +100,45 @@ func TestLeases_Run(t *testing.T) {
 func TestLeases_Handle(t *testing.T) {
 	t.Parallel()
 	ours, old := attune.AttemptID{Installation: "one", Execution: 1, Attempt: 2}, attune.AttemptID{Installation: "zero", Execution: 1, Attempt: 2}
-	batch := []attune.ExecutionRenewMessage{{Worker: "a", Attempts: []attune.AttemptID{old, ours}}, {Worker: "b", Attempts: []attune.AttemptID{ours}}}
-	replies := []attune.ExecutionRenewReply{{Lease: attune.Duration(time.Minute)}, {Lost: []attune.AttemptID{ours}}}
+	a, b := newSigner(t), newSigner(t)
+	renewal := func(w signer, attempts ...attune.AttemptID) attune.ExecutionRenewMessage {
+		return attune.ExecutionRenewMessage{Worker: "w", Attempts: attempts, Serial: 1, Key: w.public()}
+	}
+	batch := append(signAll(t, a, renewal(a, old, ours)), signAll(t, b, renewal(b, ours))...)
+	minute := attune.Duration(time.Minute)
+	answers := []attune.Renewal{
+		{Reply: attune.ExecutionRenewReply{Lease: minute}}, {Reply: attune.ExecutionRenewReply{Lost: []attune.AttemptID{ours}}},
+	}
 	var fails error
-	store := &fakeLeaseStore{renewed: func(got []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.ExecutionRenewReply, error) {
-		require.Equal(t, []attune.ExecutionRenewMessage{{Worker: "a", Attempts: []attune.AttemptID{ours}}, {Worker: "b", Attempts: []attune.AttemptID{ours}}}, got)
+	store := &fakeLeaseStore{renewed: func(got []attune.ExecutionRenewMessage, lease time.Duration) ([]attune.Renewal, error) {
+		require.Equal(t, []attune.ExecutionRenewMessage{renewal(a, ours), renewal(b, ours)}, got)
 		require.Equal(t, time.Minute, lease)
-		return replies, fails
+		return slices.Clone(answers), fails
 	}}
-	leases := bridge.NewLeases(store, "one", time.Minute, nil, nil, slog.New(slog.DiscardHandler))
+	refused := new(refusals)
+	leases := bridge.NewLeases(store, "one", time.Minute, nil, nil, refused.count, slog.New(slog.DiscardHandler))
 	got, err := leases.Handle(t.Context(), batch)
 	require.NoError(t, err)
 	require.Equal(t, []attune.ExecutionRenewReply{
-		{Lease: attune.Duration(time.Minute), Lost: []attune.AttemptID{old}}, {Lost: []attune.AttemptID{ours}},
+		{Lease: minute, Lost: []attune.AttemptID{old}}, {Lost: []attune.AttemptID{ours}},
 	}, got, "the attempt of another installation is lost")
+	require.Empty(t, refused.all())
+
+	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute}, Repeated: []attune.AttemptID{ours}}
+	got, err = leases.Handle(t.Context(), batch)
+	require.NoError(t, err, "the broker delivers a renewal again after a crash")
+	require.Equal(t, []attune.AttemptID{old}, got[0].Lost, "and no attempt is lost by a copy")
+	require.Equal(t, []string{"execution.renew replay"}, refused.all())
+
+	for why, forged := range map[attune.Refusal]attune.Renewal{
+		attune.RefusedKey:    {Reply: attune.ExecutionRenewReply{Lease: minute}, Forged: []attune.AttemptID{ours}},
+		attune.RefusedReplay: {Reply: attune.ExecutionRenewReply{Lease: minute}, Replayed: []attune.AttemptID{ours}},
+	} {
+		answers[0] = forged
+		_, err = leases.Handle(t.Context(), batch)
+		requireRefused(t, err, map[int]attune.Refusal{0: why})
+		require.Equal(t, []string{"execution.renew " + string(why)}, refused.all())
+	}
 
 	fails = attune.Errorf(attune.CodeUnavailable, "away")
 	_, err = leases.Handle(t.Context(), batch)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/rabbitmq"
+	"github.com/attune-go/attune/worker"
 )
 
 // TestQueueFull is S7: ten tickets wait, and one more arrives.
@@ -124,11 +125,9 @@ func TestBacklog(t *testing.T) {
 
 // quickWorker takes, claims and reports like attune's worker, but runs no process.
 type quickWorker struct {
-	t         *testing.T
-	name      string
-	requests  *rabbitmq.Puller[attune.ExecutionRequestedMessage]
-	caller    *rabbitmq.Caller
-	publisher *rabbitmq.Publisher
+	t      *testing.T
+	name   string
+	broker *worker.Broker
 
 	mu    sync.Mutex
 	known map[attune.ExecutionID]bool
@@ -139,18 +138,7 @@ func (c *cluster) startQuickWorker(name string, slots int) *quickWorker {
 	c.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	running := new(sync.WaitGroup)
-	connect := func() *rabbitmq.Connection {
-		conn := rabbitmq.NewConnection(rabbitmq.Config{URL: c.variable("ATTUNE_AMQP_URL"), Name: "quick worker"})
-		running.Go(func() { _ = conn.Run(ctx) })
-		require.NoError(c.t, conn.WaitReady(c.t.Context()))
-		return conn
-	}
-	consume, publish := connect(), connect()
-	w := &quickWorker{
-		t: c.t, name: name, known: map[attune.ExecutionID]bool{},
-		requests: rabbitmq.NewPuller[attune.ExecutionRequestedMessage](consume, rabbitmq.QueueExecutionRequested("default")),
-		caller:   rabbitmq.NewCaller(publish), publisher: rabbitmq.NewPublisher(publish),
-	}
+	w := &quickWorker{t: c.t, name: name, broker: c.workerBroker(), known: map[attune.ExecutionID]bool{}}
 	for range slots {
 		running.Go(func() { w.work(ctx) })
 	}
@@ -158,9 +146,22 @@ func (c *cluster) startQuickWorker(name string, slots int) *quickWorker {
 	return w
 }
 
+// workerBroker connects to the broker like a worker of the default pool, with a key of its own.
+func (c *cluster) workerBroker() *worker.Broker {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), testTimeout)
+	defer cancel()
+	connections, err := rabbitmq.Connect(ctx, rabbitmq.Config{URL: c.variable("ATTUNE_AMQP_URL"), Name: "a worker of the test"}, rabbitmq.Topology{})
+	require.NoError(c.t, err)
+	c.t.Cleanup(connections.Close)
+	broker, err := worker.NewBroker(connections, attune.DefaultPool)
+	require.NoError(c.t, err)
+	return broker
+}
+
 func (w *quickWorker) work(ctx context.Context) {
 	for {
-		request, err := w.requests.Pull(ctx)
+		request, err := w.broker.Pull(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -178,19 +179,17 @@ func (w *quickWorker) run(ctx context.Context, m attune.ExecutionRequestedMessag
 	if !w.enter(m.Execution) {
 		return nil
 	}
-	var reply attune.ExecutionClaimReply
 	question := attune.ExecutionClaimMessage{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: w.name}
-	if err := w.caller.Call(ctx, question, &reply); err != nil || !reply.Granted {
+	decision, err := w.broker.Claim(ctx, question)
+	if err != nil || !decision.Reply.Granted {
 		return err
 	}
 	w.mu.Lock()
-	w.ran = append(w.ran, m.Enforcement)
+	w.ran = append(w.ran, decision.Input.Enforcement)
 	w.mu.Unlock()
-	report := attune.ExecutionCompletedMessage{
-		Installation: m.Installation, Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt,
-		Worker: w.name, Status: attune.ExecutionSucceeded,
-	}
-	return w.publisher.Publish(ctx, report)
+	return w.broker.Report(ctx, attune.ExecutionCompletedMessage{
+		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: w.name, Status: attune.ExecutionSucceeded,
+	})
 }
 
 // enter reports whether this is the first copy of a request at this worker: the bridge would grant the same attempt to

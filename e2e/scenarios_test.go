@@ -1,17 +1,15 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/workflows"
 )
 
 // TestScenarios runs scenarios with the numbers of docs/architecture.md.
@@ -114,7 +112,8 @@ func TestScenarios(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
 		c.start()
-		first := c.run("e2e.step", map[string]any{"n": 0})
+		reports := c.tap(attune.KeyExecutionCompleted)
+		c.run("e2e.step", map[string]any{"n": 0})
 		c.finish("e2e.step", 1, 1)
 		c.run("e2e.step", map[string]any{"n": 1, "ms": 600_000})
 		for n := range 5 {
@@ -122,7 +121,9 @@ func TestScenarios(t *testing.T) {
 		}
 		c.eventually("the second runs", func() bool { return len(c.written()) == 3 })
 		c.eventually("the others wait", func() bool { return c.stats("e2e.step").QueueLength == 5 })
-		c.publishCompletions(c.executionOf(first), 100)
+		report := c.tapped(reports)
+		copies := slices.Repeat([][]byte{report.Body}, 100) // as if the broker or the worker sent it again
+		c.publish(c.dialBroker(), report.RoutingKey, copies...)
 		c.eventually("all duplicates have been seen", func() bool {
 			return c.metric("attune_completions_total", `effect="repeated"`) == 100
 		})
@@ -146,24 +147,4 @@ func overlap(t *testing.T, lines []string) int {
 	}
 	require.Zero(t, active)
 	return most
-}
-
-// publishCompletions repeats the report of an execution, like a broker or a worker that sends it again.
-func (c *cluster) publishCompletions(x attune.Execution, times int) {
-	c.t.Helper()
-	channel := c.dialBroker()
-	owner, err := workflows.Owner(c.t.Context(), c.dialTemporal(), c.variable("TEMPORAL_NAMESPACE"))
-	require.NoError(c.t, err)
-	body, err := json.Marshal(attune.ExecutionCompletedMessage{
-		Installation: owner.ID, Execution: x.ID, Enforcement: x.Enforcement, ActionID: x.ActionID, Attempt: x.Attempt, Worker: "echo",
-		Status: attune.ExecutionFailed,
-	})
-	require.NoError(c.t, err)
-	require.NoError(c.t, channel.Confirm(false))
-	for range times {
-		confirm, err := channel.PublishWithDeferredConfirmWithContext(c.t.Context(), "attune", attune.KeyExecutionCompleted, true, false,
-			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: body})
-		require.NoError(c.t, err)
-		require.True(c.t, confirm.Wait())
-	}
 }

@@ -41,18 +41,20 @@ func runCompletions(
 	finisher *postgres.Executions, queues *workflows.QueueClient, installation attune.InstallationID, metrics *telemetry.Metrics,
 	log *slog.Logger,
 ) {
-	completions := bridge.NewCompletions(finisher, queues, installation, metrics.Completed, log)
+	completions := bridge.NewCompletions(finisher, queues, installation, metrics.Completed, metrics.MessageRefused, log)
 	consumer := rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueExecutionCompleted, p), completions.Handle)
 	loops.add("completions", consumer.Run)
+	ended := rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueExecutionEnded, p), completions.HandleEnded)
+	loops.add("ended executions", ended.Run)
 }
 
 func runClaims(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, claimer *postgres.Executions,
-	installation attune.InstallationID,
+	installation attune.InstallationID, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionClaim, Publisher: p.Publisher,
-	}, bridge.NewClaims(claimer, installation, cfg.Lease).Handle)
+	}, bridge.NewClaims(claimer, installation, cfg.Lease, metrics.MessageRefused, log).Handle)
 	loops.add("claims", responder.Run)
 }
 
@@ -61,7 +63,7 @@ func runLeases(
 	db *postgres.DB, store *postgres.Executions, installation attune.InstallationID, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
 	ping := func(ctx context.Context) error { return errors.Join(broker.Consume.Ping(ctx), db.Ping(ctx)) }
-	leases := bridge.NewLeases(store, installation, cfg.Lease, ping, metrics.LeasesExpired, log)
+	leases := bridge.NewLeases(store, installation, cfg.Lease, ping, metrics.LeasesExpired, metrics.MessageRefused, log)
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
 	}, leases.Handle)

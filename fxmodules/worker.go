@@ -20,14 +20,17 @@ import (
 var Worker = fx.Module("worker", fx.Invoke(runWorker))
 
 func runWorker(
-	loops *loops, cfg config.Config, broker *rabbitmq.Connections, publisher *rabbitmq.PoolPublisher, loaded []attune.Pack,
-	metrics *telemetry.Metrics, log *slog.Logger,
+	loops *loops, cfg config.Config, broker *rabbitmq.Connections, loaded []attune.Pack, metrics *telemetry.Metrics,
+	log *slog.Logger,
 ) error {
-	requests := worker.NewBroker(broker, cfg.WorkerPool)
+	link, err := worker.NewBroker(broker, cfg.WorkerPool)
+	if err != nil {
+		return err
+	}
 	w, err := worker.New(worker.Config{
-		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Reported: metrics.WorkerRan,
-		AllowEnv: cfg.AllowEnv, StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
-	}, requests, requests, publisher, log)
+		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Action: packs.Actions(loaded),
+		Reported: metrics.WorkerRan, AllowEnv: cfg.AllowEnv, StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
+	}, link, link, link, log)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}

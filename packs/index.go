@@ -13,6 +13,20 @@ func Pools(packs []attune.Pack) []string {
 	return pools
 }
 
+// Actions returns a function that finds an action of the packs.
+func Actions(packs []attune.Pack) func(attune.Ref) (attune.Action, bool) {
+	actions := make(map[attune.Ref]attune.Action)
+	for _, pack := range packs {
+		for _, action := range pack.Actions {
+			actions[action.Ref] = action
+		}
+	}
+	return func(ref attune.Ref) (attune.Action, bool) {
+		action, known := actions[ref]
+		return action, known
+	}
+}
+
 // Folders maps the name of each pack to its folder.
 func Folders(packs []attune.Pack) map[string]string {
 	folders := make(map[string]string, len(packs))

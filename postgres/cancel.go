@@ -17,8 +17,7 @@ const (
 
 // Cancel cancels an execution, or asks its worker to stop it, and returns the execution afterwards. The status decides:
 //
-//   - requested: the execution is cancelled at once. Its report goes through the outbox, so the queue releases the slot as
-//     usual.
+//   - requested: the execution is cancelled at once. A message in the outbox tells the queue, which releases the slot.
 //   - running: the outbox sends the workers a request to stop, and the worker reports the end. Another Cancel sends the request
 //     again and records nothing. If the worker is lost, its lease expires: see [Executions.ExpireLeases].
 //   - retrying with a slot: the execution is cancelled at once.
@@ -99,5 +98,5 @@ func cancelInPlace(ctx context.Context, tx pgx.Tx, l *lockedExecution, message s
 	if err := finished.store(ctx, tx); err != nil {
 		return err
 	}
-	return post(ctx, tx, report)
+	return post(ctx, tx, l.ended(report))
 }

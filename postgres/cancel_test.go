@@ -27,14 +27,15 @@ func TestExecutions_Cancel(t *testing.T) {
 		require.EqualValues(t, 1, b.stats(t).TotalCompleted)
 		require.False(t, b.claim(t, message, "worker-1").Granted, "no worker starts it any more")
 
-		// The report in the outbox releases the slot like a worker's report, and changes nothing else.
+		// The message in the outbox releases the slot like a worker's report, and changes nothing else.
 		rows := b.takeOutbox(t)
 		require.Len(t, rows, 1)
-		require.Equal(t, attune.KeyExecutionCompleted, rows[0].RoutingKey)
-		var report attune.ExecutionCompletedMessage
-		require.NoError(t, json.Unmarshal(rows[0].Body, &report))
-		require.Equal(t, rows[0].MessageID, report.MessageID())
-		completion := b.finish(t, report)[0]
+		require.Equal(t, attune.KeyExecutionEnded, rows[0].RoutingKey)
+		var ended attune.ExecutionEndedMessage
+		require.NoError(t, json.Unmarshal(rows[0].Body, &ended))
+		require.Equal(t, rows[0].MessageID, ended.MessageID())
+		require.NoError(t, ended.Validate())
+		completion := b.end(t, ended)[0]
 		require.Equal(t, attune.CompletionRepeated, completion.Effect)
 		require.Equal(t, message.Enforcement, completion.Ticket.Enforcement)
 		require.Equal(t, queueKey, completion.Queue)

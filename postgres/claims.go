@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -12,71 +13,105 @@ import (
 // lockExecutionsByIDSQL takes the locks in ascending order, so that claims, renewals and reports cannot deadlock.
 const lockExecutionsByIDSQL = `SELECT id FROM executions WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
 
+// claimSQL pins the key of the first claim. Only the next attempt of the execution gets another key.
 const claimSQL = `
-UPDATE executions x SET status = 'running', worker = u.worker, started_at = GREATEST(clock_timestamp(), x.requested_at),
-	lease_until = clock_timestamp() + $4::bigint * interval '1 millisecond'
-FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, attempt, worker)
+UPDATE executions x SET status = 'running', worker = u.worker, claim_key = u.key, claim_serial = u.serial,
+	started_at = GREATEST(clock_timestamp(), x.requested_at),
+	lease_until = clock_timestamp() + $6::bigint * interval '1 millisecond'
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[]) AS u (id, attempt, worker, key, serial)
 WHERE x.id = u.id AND x.attempt = u.attempt AND x.status = 'requested'
-RETURNING x.id, x.attempt, x.worker`
+RETURNING x.id, x.attempt, x.claim_key`
 
-const statusesSQL = `SELECT id, status FROM executions WHERE id = ANY ($1::bigint[])`
+const claimedSQL = `
+SELECT x.id, x.attempt, x.status, x.claim_key, x.claim_serial,
+	floor(COALESCE(extract(epoch FROM x.lease_until - clock_timestamp()) * 1000, 0))::bigint,
+	e.id, a.ref, x.action_digest, e.parameters
+FROM executions x JOIN enforcements e ON e.id = x.enforcement_id JOIN actions a ON a.id = e.action_id
+WHERE x.id = ANY ($1::bigint[])`
+
+// claimed is the state of an execution after the claims, with the input of its current attempt.
+type claimed struct {
+	held
+	input attune.ExecutionInput
+}
+
+func scanClaimed(row pgx.CollectableRow) (claimed, error) {
+	var c claimed
+	var left int64
+	err := row.Scan(&c.id, &c.attempt, &c.status, &c.key, &c.serial, &left,
+		&c.input.Enforcement, &c.input.Action, &c.input.ActionDigest, &c.input.Parameters)
+	c.left = time.Duration(left) * time.Millisecond
+	return c, err
+}
 
 // Claim assigns attempts to workers. Each attempt goes to the first worker that claims it, in the order of claims, with a
-// lease. The replies have the order of claims. The reply for an unknown execution has an empty status.
+// lease. The key of that claim is pinned: a claim with another key is refused, also under the same name. The decisions have the
+// order of claims. The reply for an unknown execution has an empty status.
 //
-// If a worker repeats its claim, Claim renews the lease and gives the same reply. If the lease has expired, the claim is
-// refused, and no worker may run the attempt. A lease of 0 or less is [attune.CodeInvalid].
+// If a worker repeats its claim with a higher serial, Claim renews the lease. A copy of a claim gets what is left of the lease. If
+// the lease has expired, the claim is refused, and no worker may run the attempt. A lease of 0 or less is [attune.CodeInvalid].
 func (x *Executions) Claim(
 	ctx context.Context, claims []attune.ExecutionClaimMessage, lease time.Duration,
-) ([]attune.ExecutionClaimReply, error) {
+) ([]attune.ClaimDecision, error) {
 	all, first, err := claimedAttempts(claims, lease)
 	if err != nil {
 		return nil, err
 	}
-	leased, statuses := make(leaseSet), make(map[attune.ExecutionID]attune.ExecutionStatus)
+	leased, states := make(leaseSet), make(map[attune.ExecutionID]claimed)
 	batch := new(pgx.Batch)
 	batch.Queue(lockExecutionsByIDSQL, all.ids)
-	batch.Queue(renewSQL, all.ids, all.attempts, all.workers, milliseconds(lease)).Query(leased.scan)
-	batch.Queue(claimSQL, first.ids, first.attempts, first.workers, milliseconds(lease)).Query(leased.scan)
-	batch.Queue(statusesSQL, all.ids).Query(func(rows pgx.Rows) error {
-		var id attune.ExecutionID
-		var status attune.ExecutionStatus
-		_, err := pgx.ForEachRow(rows, []any{&id, &status}, func() error {
-			statuses[id] = status
-			return nil
-		})
+	batch.Queue(renewSQL, all.ids, all.attempts, all.keys, all.serials, milliseconds(lease)).Query(leased.scan)
+	batch.Queue(claimSQL, first.ids, first.attempts, first.workers, first.keys, first.serials, milliseconds(lease)).Query(leased.scan)
+	batch.Queue(claimedSQL, all.ids).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, scanClaimed)
+		for _, state := range found {
+			states[state.id] = state
+		}
 		return err
 	})
 	if err := x.db.send(ctx, "claim executions", batch); err != nil {
 		return nil, err
 	}
-	replies := make([]attune.ExecutionClaimReply, len(claims))
+	decisions := make([]attune.ClaimDecision, len(claims))
 	for i, claim := range claims {
-		replies[i] = attune.ExecutionClaimReply{
-			Execution: claim.Execution, Attempt: claim.Attempt, Status: statuses[claim.Execution],
-			Granted: leased[workerAttempt{claim.Execution, claim.Attempt, claim.Worker}],
-		}
-		if replies[i].Granted {
-			replies[i].Lease = attune.Duration(lease)
-		}
+		isLeased := leased[workerAttempt{claim.Execution, claim.Attempt, claim.Key}]
+		decisions[i] = states[claim.Execution].decide(claim, isLeased, lease)
 	}
-	return replies, nil
+	return decisions, nil
 }
 
-// workerAttempt is an attempt together with the worker that claims or runs it.
+// decide returns the decision about a claim. isLeased reports whether one of the statements gave or renewed the whole lease.
+func (c claimed) decide(claim attune.ExecutionClaimMessage, isLeased bool, lease time.Duration) attune.ClaimDecision {
+	d := attune.ClaimDecision{Reply: attune.ExecutionClaimReply{Execution: claim.Execution, Attempt: claim.Attempt, Status: c.status}}
+	own := c.attempt == claim.Attempt && c.by(claim.Key)
+	switch {
+	case isLeased:
+		d.Reply.Lease = attune.Duration(lease)
+	case own && c.runs():
+		d.Reply.Lease = attune.Duration(min(lease, c.left))
+	default:
+		d.OtherKey = c.attempt == claim.Attempt && len(c.key) > 0 && !own
+		return d
+	}
+	d.Reply.Granted, d.Input = true, c.input
+	return d
+}
+
+// workerAttempt is an attempt together with the key of the worker that claims or runs it.
 type workerAttempt struct {
 	execution attune.ExecutionID
 	attempt   int
-	worker    string
+	key       attune.WorkerKey
 }
 
-// leaseSet holds the attempts whose lease a statement gave or renewed. Only that statement compares the lease with the clock; a
-// later comparison could come to another result.
+// leaseSet holds the attempts whose lease a statement gave or renewed.
 type leaseSet map[workerAttempt]bool
 
 func (l leaseSet) scan(rows pgx.Rows) error {
 	var a workerAttempt
-	_, err := pgx.ForEachRow(rows, []any{&a.execution, &a.attempt, &a.worker}, func() error {
+	var key []byte
+	_, err := pgx.ForEachRow(rows, []any{&a.execution, &a.attempt, &key}, func() error {
+		copy(a.key[:], key)
 		l[a] = true
 		return nil
 	})
@@ -88,29 +123,38 @@ type attemptColumns struct {
 	ids      []attune.ExecutionID
 	attempts []int64
 	workers  []string
+	keys     [][]byte
+	serials  []int64
 }
 
-func (c *attemptColumns) add(id attune.AttemptID, worker string) {
+func (c *attemptColumns) add(id attune.AttemptID, worker string, key attune.WorkerKey, serial int64) {
 	c.ids = append(c.ids, id.Execution)
 	c.attempts = append(c.attempts, int64(id.Attempt))
 	c.workers = append(c.workers, worker)
+	c.keys = append(c.keys, key[:])
+	c.serials = append(c.serials, serial)
 }
 
-// claimedAttempts returns all claims, and the first claim of each attempt: a batch can contain several claims of one attempt.
+// claimedAttempts returns all claims, and the first claim of each attempt: a batch can contain several claims of one attempt. The
+// first claim gets the highest serial of its worker, so that no other copy of it counts as a new claim.
 func claimedAttempts(claims []attune.ExecutionClaimMessage, lease time.Duration) (all, first attemptColumns, err error) {
 	if err := checkLease(attune.KeyExecutionClaim, lease); err != nil {
 		return all, first, err
 	}
-	seen := make(map[attune.AttemptID]bool, len(claims))
+	places := make(map[attune.AttemptID]int, len(claims))
 	for _, c := range claims {
 		if err := c.Validate(); err != nil {
 			return all, first, err
 		}
 		id := attune.AttemptID{Execution: c.Execution, Attempt: c.Attempt}
-		all.add(id, c.Worker)
-		if !seen[id] {
-			seen[id] = true
-			first.add(id, c.Worker)
+		all.add(id, c.Worker, c.Key, c.Serial)
+		place, seen := places[id]
+		switch {
+		case !seen:
+			places[id] = len(first.ids)
+			first.add(id, c.Worker, c.Key, c.Serial)
+		case bytes.Equal(first.keys[place], c.Key[:]):
+			first.serials[place] = max(first.serials[place], c.Serial)
 		}
 	}
 	return all, first, nil

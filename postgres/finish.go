@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -30,8 +31,8 @@ import (
 // With back and park, the slot is given back: the grant is released, and the queue counts one more completion. A later report
 // about the attempt returns the effect for the place where the enforcement waits.
 //
-// A report about another attempt is "stale", and a report about an unknown execution is "unknown". Only the first report
-// changes anything, so a batch may contain the same report several times.
+// A report about another attempt is "stale", a report about an unknown execution is "unknown", and a report without the key that
+// has claimed the attempt is "forged". Only the first report changes anything, so a batch may contain the same report several times.
 //
 // The output of a process is stored as far as PostgreSQL can: NUL characters and invalid UTF-8 become U+FFFD.
 func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
@@ -60,6 +61,27 @@ func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompl
 	return completions, nil
 }
 
+// Ended returns the completions of attempts that attune itself has ended, in the order of ended. It changes nothing. The effect is
+// that of a repeated report; for an attempt that has not ended it is "stale".
+func (x *Executions) Ended(ctx context.Context, ended []attune.ExecutionEndedMessage) ([]attune.Completion, error) {
+	ids := make([]attune.ExecutionID, len(ended))
+	for i, m := range ended {
+		ids[i] = m.Execution
+	}
+	completions := make([]attune.Completion, len(ended))
+	err := x.db.inTx(ctx, "read ended executions", func(tx pgx.Tx) error {
+		locked, err := lockExecutions(ctx, tx, ids)
+		for i, m := range ended {
+			completions[i] = locked[m.Execution].completionOf(m.Execution, m.Attempt)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return completions, nil
+}
+
 func checkReport(report attune.ExecutionCompletedMessage) error {
 	if err := report.Validate(); err != nil {
 		return err
@@ -74,13 +96,19 @@ func checkReport(report attune.ExecutionCompletedMessage) error {
 // for an unknown execution.
 func (f *finishedAttempts) finish(l *lockedExecution, report attune.ExecutionCompletedMessage) attune.Completion {
 	switch {
-	case l == nil:
-		return attune.Completion{Execution: report.Execution, Effect: attune.CompletionUnknown}
-	case report.Attempt != l.attempt:
-		return attune.Completion{Execution: l.id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionStale}
-	case l.status != attune.ExecutionRequested && l.status != attune.ExecutionRunning:
+	case l == nil || report.Attempt != l.attempt:
+		return l.completionOf(report.Execution, report.Attempt)
+	case !bytes.Equal(l.key, report.Key[:]):
+		return attune.Completion{Execution: l.id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionForged}
+	case !l.open():
 		return l.completion()
-	case l.retries(report.Status):
+	}
+	return f.end(l, report)
+}
+
+// end ends the current attempt of an open execution.
+func (f *finishedAttempts) end(l *lockedExecution, report attune.ExecutionCompletedMessage) attune.Completion {
+	if l.retries(report.Status) {
 		l.retry()
 		f.add(l, report)
 		return l.completion()

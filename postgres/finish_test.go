@@ -100,7 +100,7 @@ func TestExecutions_Finish(t *testing.T) {
 			}
 			wg.Go(func() { results[i], errs[i] = b.executions.Finish(t.Context(), reports) })
 			wg.Go(func() {
-				claims := []attune.ExecutionClaimMessage{claimOf(messages[i], "w"), claimOf(messages[0], "w")}
+				claims := []attune.ExecutionClaimMessage{claimOf(messages[i], "worker-1"), claimOf(messages[0], "worker-1")}
 				_, _ = b.executions.Claim(t.Context(), claims, lease)
 			})
 		}
@@ -199,7 +199,7 @@ func TestExecutions_FinishInvalid(t *testing.T) {
 	running.Status = attune.ExecutionRunning
 	broken.Result = json.RawMessage(`{"a":`)
 	for _, report := range []attune.ExecutionCompletedMessage{running, broken, {}} {
-		_, err := b.executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(message), report})
+		_, err := b.executions.Executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(message), report})
 		requireCode(t, attune.CodeInvalid, err, attune.KeyExecutionCompleted)
 	}
 	require.Equal(t, attune.ExecutionRequested, b.execution(t, message.Execution).Status, "nothing of a refused batch is done")

@@ -30,9 +30,8 @@ func TestExecutions_Request(t *testing.T) {
 		installation, err := b.db.Installation(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, cmp.Diff(&attune.ExecutionRequestedMessage{
-			Installation: installation.ID, Execution: execution.ID, Enforcement: ticket.Enforcement, ActionID: enforcement.ActionID, Action: deploy, Attempt: 1,
-			Pool: action.Pool, Command: action.Command, Env: action.Env, Parameters: enforcement.Parameters,
-			Timeout: attune.Duration(action.Timeout),
+			Installation: installation.ID, Execution: execution.ID, Enforcement: ticket.Enforcement, Action: deploy, Attempt: 1,
+			Pool: action.Pool,
 		}, request.Message))
 		require.Equal(t, attune.EnforcementGranted, enforcement.Status)
 		require.EqualValues(t, 7, enforcement.GrantNumber)
@@ -129,7 +128,7 @@ func TestExecutions_Claim(t *testing.T) {
 				claims := []attune.ExecutionClaimMessage{claimOf(message, string(rune('a'+i)))}
 				got, err := b.executions.Claim(t.Context(), claims, lease)
 				if errs[i] = err; err == nil {
-					replies[i] = got[0]
+					replies[i] = got[0].Reply
 				}
 			})
 		}
@@ -147,14 +146,14 @@ func TestExecutions_Claim(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.requested(t, 1)[0]
-		require.True(t, b.claim(t, message, "one").Granted)
+		require.True(t, b.claim(t, message, "worker-1").Granted)
 		started := b.execution(t, message.Execution).StartedAt
-		require.True(t, b.claim(t, message, "one").Granted)
+		require.True(t, b.claim(t, message, "worker-1").Granted)
 		require.False(t, b.claim(t, message, "two").Granted)
 		require.Equal(t, started, b.execution(t, message.Execution).StartedAt)
 
 		b.finish(t, reportOf(message))
-		reply := b.claim(t, message, "one")
+		reply := b.claim(t, message, "worker-1")
 		require.False(t, reply.Granted)
 		require.Equal(t, attune.ExecutionSucceeded, reply.Status)
 	})
@@ -165,9 +164,10 @@ func TestExecutions_Claim(t *testing.T) {
 		messages := b.requested(t, 2)
 		old := claimOf(messages[1], "late")
 		old.Attempt = 2
-		replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{
-			old, claimOf(messages[1], "one"), claimOf(messages[0], "two"), claimOf(messages[1], "two"),
-			{Execution: 4711, Attempt: 1, Worker: "one"},
+		unknown := claimOf(messages[1], "one")
+		unknown.Execution = 4711
+		decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{
+			old, claimOf(messages[1], "one"), claimOf(messages[0], "two"), claimOf(messages[1], "two"), unknown,
 		}, lease)
 		require.NoError(t, err)
 		x0, x1 := messages[0].Execution, messages[1].Execution
@@ -177,15 +177,19 @@ func TestExecutions_Claim(t *testing.T) {
 			{Execution: x0, Attempt: 1, Status: attune.ExecutionRunning, Granted: true, Lease: attune.Duration(lease)},
 			{Execution: x1, Attempt: 1, Status: attune.ExecutionRunning},
 			{Execution: 4711, Attempt: 1},
-		}, replies))
+		}, repliesOf(decisions)))
 	})
 
 	t.Run("an invalid claim is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		for _, claim := range []attune.ExecutionClaimMessage{
-			{Attempt: 1, Worker: "one"}, {Execution: 1, Worker: "one"}, {Execution: 1, Attempt: 1},
+		for _, spoil := range []func(*attune.ExecutionClaimMessage){
+			func(m *attune.ExecutionClaimMessage) { m.Execution = 0 }, func(m *attune.ExecutionClaimMessage) { m.Attempt = 0 },
+			func(m *attune.ExecutionClaimMessage) { m.Worker = "" }, func(m *attune.ExecutionClaimMessage) { m.Serial = 0 },
+			func(m *attune.ExecutionClaimMessage) { m.ReplyKey = nil }, func(m *attune.ExecutionClaimMessage) { m.Key = attune.WorkerKey{} },
 		} {
+			claim := claimOf(attune.ExecutionRequestedMessage{Execution: 1, Attempt: 1}, "one")
+			spoil(&claim)
 			_, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claim}, lease)
 			requireCode(t, attune.CodeInvalid, err, attune.KeyExecutionClaim)
 		}

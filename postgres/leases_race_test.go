@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -136,7 +137,7 @@ func (r *leaseRace) noteFinished(completions []attune.Completion, err error) {
 // ask renews all attempts, and claims them again, in any order.
 func (r *leaseRace) ask(ctx context.Context, random *rand.Rand) {
 	for range 15 {
-		renewal := attune.ExecutionRenewMessage{Worker: "worker-1"}
+		renewal := renewalOf("worker-1")
 		var claims []attune.ExecutionClaimMessage
 		for _, i := range random.Perm(len(r.messages)) {
 			renewal.Attempts = append(renewal.Attempts, attemptOf(r.messages[i]))
@@ -145,7 +146,8 @@ func (r *leaseRace) ask(ctx context.Context, random *rand.Rand) {
 		replies, err := r.executions.Renew(ctx, []attune.ExecutionRenewMessage{renewal}, lease)
 		r.note(err, func() {
 			lost := make(map[attune.AttemptID]bool)
-			for _, id := range replies[0].Lost {
+			answer := replies[0] // an attempt with a later serial was renewed by another actor
+			for _, id := range slices.Concat(answer.Reply.Lost, answer.Forged, answer.Replayed) {
 				lost[id] = true
 			}
 			for _, id := range renewal.Attempts {
@@ -155,7 +157,7 @@ func (r *leaseRace) ask(ctx context.Context, random *rand.Rand) {
 		answers, err := r.executions.Claim(ctx, claims[:10], lease)
 		r.note(err, func() {
 			for _, answer := range answers {
-				r.kept[answer.Execution] = r.kept[answer.Execution] || answer.Granted
+				r.kept[answer.Reply.Execution] = r.kept[answer.Reply.Execution] || answer.Reply.Granted
 			}
 		})
 	}

@@ -39,14 +39,16 @@ func attemptOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
 	return attune.AttemptID{Execution: m.Execution, Attempt: m.Attempt}
 }
 
-// renew renews attempts of worker-1, and returns the lost ones.
+// renew renews attempts of worker-1, and returns the lost ones, and then the ones that it has not claimed.
 func (b *bundle) renew(t *testing.T, attempts ...attune.AttemptID) []attune.AttemptID {
 	t.Helper()
-	replies, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{{Worker: "worker-1", Attempts: attempts}}, lease)
+	replies, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{renewalOf("worker-1", attempts...)}, lease)
 	require.NoError(t, err)
 	require.Len(t, replies, 1)
-	require.Equal(t, attune.Duration(lease), replies[0].Lease)
-	return replies[0].Lost
+	require.Equal(t, attune.Duration(lease), replies[0].Reply.Lease)
+	require.Empty(t, replies[0].Replayed)
+	require.Empty(t, replies[0].Repeated)
+	return append(replies[0].Reply.Lost, replies[0].Forged...)
 }
 
 func (b *bundle) expireLeases(t *testing.T, limit int) int {
@@ -56,15 +58,15 @@ func (b *bundle) expireLeases(t *testing.T, limit int) int {
 	return n
 }
 
-// reported returns the reports that wait in the outbox, and empties it.
-func (b *bundle) reported(t *testing.T) []attune.ExecutionCompletedMessage {
+// reported returns the ends that wait in the outbox, and empties it.
+func (b *bundle) reported(t *testing.T) []attune.ExecutionEndedMessage {
 	t.Helper()
-	var reports []attune.ExecutionCompletedMessage
+	var reports []attune.ExecutionEndedMessage
 	for _, row := range b.takeOutbox(t) {
-		if row.RoutingKey != attune.KeyExecutionCompleted {
+		if row.RoutingKey != attune.KeyExecutionEnded {
 			continue
 		}
-		var report attune.ExecutionCompletedMessage
+		var report attune.ExecutionEndedMessage
 		require.NoError(t, json.Unmarshal(row.Body, &report))
 		require.Equal(t, row.MessageID, report.MessageID())
 		require.NoError(t, report.Validate())
@@ -132,7 +134,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		b := setup(t)
 		message := b.running(t, 1)[0]
 		before := *b.leaseOf(t, message.Execution)
-		replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{
+		decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{
 			claimOf(message, "worker-2"), claimOf(message, "worker-1"), claimOf(message, "worker-1"),
 		}, lease)
 		require.NoError(t, err)
@@ -142,7 +144,7 @@ func TestExecutions_ClaimLeases(t *testing.T) {
 		for i := range want {
 			want[i].Execution, want[i].Attempt = message.Execution, 1
 		}
-		require.Equal(t, want, replies)
+		require.Equal(t, want, repliesOf(decisions))
 		require.True(t, b.leaseOf(t, message.Execution).After(before))
 	})
 
@@ -196,8 +198,8 @@ func TestExecutions_Renew(t *testing.T) {
 		}
 
 		require.Equal(t, []attune.AttemptID{
-			unknown, attemptOf(other), wrongAttempt, attemptOf(requested), attemptOf(retrying), attemptOf(ended), attemptOf(over),
-			attemptOf(abandoned), attemptOf(over),
+			unknown, wrongAttempt, attemptOf(retrying), attemptOf(ended), attemptOf(over), attemptOf(abandoned), attemptOf(over),
+			attemptOf(other), attemptOf(requested),
 		}, b.renew(t, unknown, attemptOf(other), attemptOf(kept), wrongAttempt, attemptOf(requested),
 			attemptOf(retrying), attemptOf(ended), attemptOf(over), attemptOf(alsoKept), attemptOf(kept), attemptOf(abandoned),
 			attemptOf(over)))
@@ -216,13 +218,14 @@ func TestExecutions_Renew(t *testing.T) {
 		x0, x1 := attemptOf(messages[0]), attemptOf(messages[1])
 		b.runOut(t, x1.Execution)
 		replies, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{
-			{Worker: "worker-2", Attempts: []attune.AttemptID{x1, x0}}, {Worker: "worker-3"},
-			{Worker: "worker-1", Attempts: []attune.AttemptID{x0, x1}}, {Worker: "worker-1", Attempts: []attune.AttemptID{x0}},
+			renewalOf("worker-2", x1, x0), renewalOf("worker-3"), renewalOf("worker-1", x0, x1), renewalOf("worker-1", x0),
 		}, lease)
 		require.NoError(t, err)
 		full := attune.Duration(lease)
-		require.Empty(t, cmp.Diff([]attune.ExecutionRenewReply{
-			{Lease: full, Lost: []attune.AttemptID{x1, x0}}, {Lease: full}, {Lease: full, Lost: []attune.AttemptID{x1}}, {Lease: full},
+		reply := attune.ExecutionRenewReply{Lease: full}
+		require.Empty(t, cmp.Diff([]attune.Renewal{
+			{Reply: reply, Forged: []attune.AttemptID{x1, x0}}, {Reply: reply},
+			{Reply: attune.ExecutionRenewReply{Lease: full, Lost: []attune.AttemptID{x1}}}, {Reply: reply},
 		}, replies))
 		replies, err = b.executions.Renew(t.Context(), nil, lease)
 		require.NoError(t, err)
@@ -233,11 +236,11 @@ func TestExecutions_Renew(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		message := b.running(t, 1)[0]
-		renewal := []attune.ExecutionRenewMessage{{Worker: "worker-1", Attempts: []attune.AttemptID{attemptOf(message)}}}
+		renewal := []attune.ExecutionRenewMessage{renewalOf("worker-1", attemptOf(message))}
 		before := *b.leaseOf(t, message.Execution)
 		replies, err := b.executions.Renew(t.Context(), renewal, time.Second)
 		require.NoError(t, err)
-		require.Equal(t, []attune.ExecutionRenewReply{{Lease: attune.Duration(time.Second)}}, replies)
+		require.Equal(t, []attune.Renewal{{Reply: attune.ExecutionRenewReply{Lease: attune.Duration(time.Second)}}}, replies)
 		require.Equal(t, before, *b.leaseOf(t, message.Execution))
 		_, err = b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(message, "worker-1")}, time.Second)
 		require.NoError(t, err)
@@ -253,15 +256,17 @@ func TestExecutions_Renew(t *testing.T) {
 			lease    time.Duration
 			mentions []any
 		}{
-			"the worker is missing":    {attune.ExecutionRenewMessage{Attempts: asked}, lease, []any{"worker"}},
-			"the execution is missing": {attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Attempt: 3}}}, lease, []any{`"w"`, "0, 3"}},
-			"the attempt is missing":   {attune.ExecutionRenewMessage{Worker: "w", Attempts: []attune.AttemptID{{Execution: 3}}}, lease, []any{`"w"`, "3, 0"}},
-			"the lease is 0":           {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked}, 0, []any{"lease", "0s"}},
-			"the lease is negative":    {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked}, -time.Second, []any{"lease", "-1s"}},
+			"the worker is missing":    {renewalOf("", asked...), lease, []any{"worker"}},
+			"the serial is missing":    {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked, Key: keyOf("w")}, lease, []any{`"w"`, "serial"}},
+			"the key is missing":       {attune.ExecutionRenewMessage{Worker: "w", Attempts: asked, Serial: 1}, lease, []any{`"w"`, "key"}},
+			"the execution is missing": {renewalOf("w", attune.AttemptID{Attempt: 3}), lease, []any{`"w"`, "0, 3"}},
+			"the attempt is missing":   {renewalOf("w", attune.AttemptID{Execution: 3}), lease, []any{`"w"`, "3, 0"}},
+			"the lease is 0":           {renewalOf("w", asked...), 0, []any{"lease", "0s"}},
+			"the lease is negative":    {renewalOf("w", asked...), -time.Second, []any{"lease", "-1s"}},
 		}
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
-				good := attune.ExecutionRenewMessage{Worker: "worker-1", Attempts: asked}
+				good := renewalOf("worker-1", asked...)
 				b.requireNoChange(t, func() {
 					_, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{good, test.renewal}, test.lease)
 					requireCode(t, attune.CodeInvalid, err, append(test.mentions, attune.KeyExecutionRenew)...)

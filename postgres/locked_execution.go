@@ -17,12 +17,12 @@ type lockedExecution struct {
 	installation      attune.InstallationID
 	status            attune.ExecutionStatus
 	attempt           int
-	actionID          attune.ActionID
 	queueID           attune.QueueID
 	queue             *lockedQueue
 	enforcementStatus attune.EnforcementStatus
 	ticket            attune.Ticket // the place of the enforcement; without Attempt
 	worker            string        // empty before the claim
+	key               []byte        // of the worker; empty before the claim
 	requestedAt       time.Time
 	startedAt         time.Time // zero before the claim
 	leaseUntil        time.Time // zero unless the attempt runs
@@ -40,7 +40,7 @@ WITH q AS MATERIALIZED (
 
 // lockedExecutionsSQL runs after the statement that locks the rows: a statement that waits for a lock can read old values.
 const lockedExecutionsSQL = `
-SELECT x.id, (SELECT id::text FROM installation), x.status, x.attempt, x.action_id, x.queue_id, x.worker, x.requested_at,
+SELECT x.id, (SELECT id::text FROM installation), x.status, x.attempt, x.queue_id, x.worker, x.claim_key, x.requested_at,
 	x.started_at, x.lease_until, x.retry_at, clock_timestamp(), x.cancel_requested_at IS NOT NULL,
 	e.id, e.sequence, e.lane, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
@@ -73,7 +73,7 @@ func lockExecutions(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (m
 func scanLockedExecution(row pgx.CollectableRow) (*lockedExecution, error) {
 	var l lockedExecution
 	var startedAt, leaseUntil, retryAt *time.Time
-	err := row.Scan(&l.id, &l.installation, &l.status, &l.attempt, &l.actionID, &l.queueID, &l.worker, &l.requestedAt, &startedAt,
+	err := row.Scan(&l.id, &l.installation, &l.status, &l.attempt, &l.queueID, &l.worker, &l.key, &l.requestedAt, &startedAt,
 		&leaseUntil, &retryAt, &l.lockedAt, &l.cancelled, &l.ticket.Enforcement, &l.ticket.Sequence,
 		&l.ticket.Lane, &l.ticket.EnqueuedAt, &l.enforcementStatus)
 	l.startedAt, l.leaseUntil, l.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
@@ -83,8 +83,14 @@ func scanLockedExecution(row pgx.CollectableRow) (*lockedExecution, error) {
 // report returns attune's own report about the current attempt, in place of a worker's. The caller sets the times.
 func (l *lockedExecution) report(status attune.ExecutionStatus, reason attune.Reason, message string) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
-		Installation: l.installation, Execution: l.id, Enforcement: l.ticket.Enforcement, ActionID: l.actionID, Attempt: l.attempt,
-		Status: status, Reason: reason, Error: message,
+		Installation: l.installation, Execution: l.id, Attempt: l.attempt, Status: status, Reason: reason, Error: message,
+	}
+}
+
+// ended returns the message that tells the bridge of the end of the attempt by attune's own report.
+func (l *lockedExecution) ended(report attune.ExecutionCompletedMessage) attune.ExecutionEndedMessage {
+	return attune.ExecutionEndedMessage{
+		Installation: report.Installation, Execution: report.Execution, Attempt: report.Attempt, Status: report.Status,
 	}
 }
 
@@ -116,6 +122,23 @@ func (l *lockedExecution) requeue() {
 	place := l.queue.nextPlace(l.ticket.EnqueuedAt)
 	l.enforcementStatus = attune.EnforcementQueued
 	l.ticket.Sequence, l.ticket.EnqueuedAt = place.Sequence, place.EnqueuedAt
+}
+
+// open reports whether the current attempt waits for a worker or runs.
+func (l *lockedExecution) open() bool {
+	return l.status == attune.ExecutionRequested || l.status == attune.ExecutionRunning
+}
+
+// completionOf returns the completion of an attempt that should have ended. l is nil for an unknown execution.
+func (l *lockedExecution) completionOf(id attune.ExecutionID, attempt int) attune.Completion {
+	switch {
+	case l == nil:
+		return attune.Completion{Execution: id, Effect: attune.CompletionUnknown}
+	case attempt != l.attempt || l.open():
+		return attune.Completion{Execution: id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionStale}
+	default:
+		return l.completion()
+	}
 }
 
 // completion returns the completion of an execution whose current attempt has ended.

@@ -135,7 +135,7 @@ func TestOutage(t *testing.T) {
 	for range 2 { // first on dead connections, then without connections
 		_, err := b.events.Record(t.Context(), pushEvent(), accept)
 		requireCode(t, attune.CodeUnavailable, err, "record event")
-		_, err = b.executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(message)})
+		_, err = b.executions.Executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{reportOf(message)})
 		requireCode(t, attune.CodeUnavailable, err, "finish executions")
 		_, err = b.enforcements.Get(t.Context(), 1)
 		requireCode(t, attune.CodeUnavailable, err, "read enforcement")

@@ -221,15 +221,15 @@ func (p *Packs) Pools(ctx context.Context) ([]string, error) {
 }
 
 const upsertActionSQL = `
-INSERT INTO actions (ref, pack, description, command, env, schema, timeout_ms, pool)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO actions (ref, pack, description, command, env, schema, timeout_ms, pool, digest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (ref) DO UPDATE SET
 	description = EXCLUDED.description, command = EXCLUDED.command, env = EXCLUDED.env, schema = EXCLUDED.schema,
-	timeout_ms = EXCLUDED.timeout_ms, pool = EXCLUDED.pool, enabled = true`
+	timeout_ms = EXCLUDED.timeout_ms, pool = EXCLUDED.pool, digest = EXCLUDED.digest, enabled = true`
 
 func addActions(batch *pgx.Batch, pack attune.Pack) {
 	for _, a := range pack.Actions {
 		batch.Queue(upsertActionSQL, a.Ref, pack.Name, a.Description, orEmpty(a.Command), orEmpty(a.Env),
-			orNull(a.Schema), milliseconds(a.Timeout), a.Pool)
+			orNull(a.Schema), milliseconds(a.Timeout), a.Pool, a.Digest())
 	}
 }

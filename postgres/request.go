@@ -41,17 +41,17 @@ WITH queue AS (
 	FROM queue q JOIN executions x ON x.queue_id = q.id JOIN enforcements e ON e.id = x.enforcement_id AND e.sequence = $3
 	WHERE x.enforcement_id = $2 AND x.attempt = $6::integer - 1 AND x.retry_at IS NOT NULL
 ), requested AS (
-	INSERT INTO executions AS x (enforcement_id, action_id, queue_id, attempt, status, pool, timeout_ms, command, env,
+	INSERT INTO executions AS x (enforcement_id, action_id, queue_id, attempt, status, pool, timeout_ms, action_digest,
 		requested_at)
-	SELECT g.id, g.action_id, g.queue_id, 1, 'requested', a.pool, a.timeout_ms, a.command, a.env,
+	SELECT g.id, g.action_id, g.queue_id, 1, 'requested', a.pool, a.timeout_ms, a.digest,
 		GREATEST(clock_timestamp(), g.granted_at)
 	FROM (SELECT id, action_id, queue_id, granted_at FROM granted
 			UNION ALL SELECT id, action_id, queue_id, granted_at FROM kept) g
 		JOIN actions a ON a.id = g.action_id
 	ON CONFLICT (enforcement_id) DO UPDATE SET
 		status = 'requested', attempt = x.attempt + 1, requested_at = GREATEST(EXCLUDED.requested_at, x.requested_at),
-		pool = EXCLUDED.pool, timeout_ms = EXCLUDED.timeout_ms, command = EXCLUDED.command, env = EXCLUDED.env,
-		attempt_status = '', retry_at = NULL, reason = '', error = '', worker = '', started_at = NULL, exit_code = NULL,
+		pool = EXCLUDED.pool, timeout_ms = EXCLUDED.timeout_ms, action_digest = EXCLUDED.action_digest, attempt_status = '',
+		retry_at = NULL, reason = '', error = '', worker = '', claim_key = NULL, claim_serial = 0, started_at = NULL, exit_code = NULL,
 		result = NULL, stdout = '', stderr = '', truncated = false
 	WHERE x.status = 'retrying'
 	RETURNING enforcement_id, attempt, requested_at
@@ -66,9 +66,8 @@ FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 
 // requestsSQL reads enforcements with the requests for their executions.
 const requestsSQL = `
-SELECT e.id, e.status, COALESCE(q.key, ''), COALESCE(e.sequence, 0), COALESCE(q.generation, 0), e.action_id, a.ref,
-	e.parameters, COALESCE(x.id, 0), COALESCE(x.status, ''), COALESCE(x.attempt, 0), COALESCE(x.pool, ''),
-	COALESCE(x.command, '{}'), COALESCE(x.env, '{}'), COALESCE(x.timeout_ms, 0), (SELECT id::text FROM installation)
+SELECT e.id, e.status, COALESCE(q.key, ''), COALESCE(e.sequence, 0), COALESCE(q.generation, 0), a.ref, COALESCE(x.id, 0),
+	COALESCE(x.status, ''), COALESCE(x.attempt, 0), COALESCE(x.pool, ''), (SELECT id::text FROM installation)
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN queues q ON q.id = e.queue_id
 	LEFT JOIN executions x ON x.enforcement_id = e.id`
 
@@ -113,12 +112,9 @@ type requestState struct {
 }
 
 func (s *requestState) scan(row pgx.Row) error {
-	var timeoutMS int64
 	m := &s.message
-	err := row.Scan(&m.Enforcement, &s.enforcementStatus, &s.queue, &s.sequence, &s.generation, &m.ActionID, &m.Action, &m.Parameters,
-		&m.Execution, &s.executionStatus, &m.Attempt, &m.Pool, &m.Command, &m.Env, &timeoutMS, &m.Installation)
-	m.Timeout = fromMilliseconds(timeoutMS)
-	return err
+	return row.Scan(&m.Enforcement, &s.enforcementStatus, &s.queue, &s.sequence, &s.generation, &m.Action, &m.Execution,
+		&s.executionStatus, &m.Attempt, &m.Pool, &m.Installation)
 }
 
 func (s *requestState) answer(key attune.QueueKey, grant attune.Grant) (attune.ExecutionRequest, error) {

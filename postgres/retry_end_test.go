@@ -97,12 +97,12 @@ func TestExecutions_CancelRetrying(t *testing.T) {
 
 		rows := b.takeOutbox(t)
 		require.Len(t, rows, 1)
-		var report attune.ExecutionCompletedMessage
+		var report attune.ExecutionEndedMessage
 		require.NoError(t, json.Unmarshal(rows[0].Body, &report))
 		again := b.grants(t, attune.Page{})[0].Grant
 		again.Ticket = retrying.Ticket
 		b.requireNoChange(t, func() {
-			completion := b.finish(t, report)[0]
+			completion := b.end(t, report)[0]
 			require.Equal(t, attune.CompletionRepeated, completion.Effect, "which releases the slot")
 			require.Equal(t, ticket, completion.Ticket)
 			_, err := b.executions.Cancel(t.Context(), message.Execution, ada)

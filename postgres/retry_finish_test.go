@@ -287,7 +287,7 @@ func TestExecutions_FinishIsSetBased(t *testing.T) {
 			t.Parallel()
 			b := setupRetries(t, placement)
 			var reports []attune.ExecutionCompletedMessage
-			for i, message := range b.requested(t, 200) {
+			for i, message := range b.running(t, 200) {
 				reports = append(reports, failed(message))
 				if i%2 == 0 {
 					reports[i] = reportOf(message)
@@ -296,7 +296,8 @@ func TestExecutions_FinishIsSetBased(t *testing.T) {
 			counted := new(counter)
 			tracing := open(t, postgres.Config{URL: b.url, Tracer: counted})
 			before := counted.statements.Load()
-			tracing.finish(t, reports...)
+			_, err := tracing.executions.Executions.Finish(t.Context(), reports)
+			require.NoError(t, err)
 			// begin, lock queues, lock executions, read, end executions, journal, end enforcements, new places, announce, commit
 			require.LessOrEqual(t, counted.statements.Load()-before, int64(10))
 			require.EqualValues(t, 100, b.count(t, `SELECT count(*) FROM execution_attempts`))

@@ -146,7 +146,7 @@ func (s *simulation) lose(t *testing.T) {
 	require.Equal(t, 1, s.expireLeases(t, 10))
 	reports := s.reported(t)
 	require.Len(t, reports, 1)
-	s.tell(t, s.finish(t, reports[0])[0])
+	s.tell(t, s.bundle.end(t, reports[0])[0])
 }
 
 // takeRunning removes and returns some running execution.

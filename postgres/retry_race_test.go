@@ -112,9 +112,9 @@ func TestRetries_CancelRacesWithRequests(t *testing.T) {
 	require.Len(t, rows, n)
 	seen := make(map[int]int)
 	for _, row := range rows {
-		var report attune.ExecutionCompletedMessage
+		var report attune.ExecutionEndedMessage
 		require.NoError(t, json.Unmarshal(row.Body, &report))
-		completion := b.finish(t, report)[0]
+		completion := b.end(t, report)[0]
 		require.Equal(t, attune.CompletionRepeated, completion.Effect, "execution %d, attempt %d", report.Execution, report.Attempt)
 		require.Equal(t, attune.ExecutionCancelled, b.execution(t, report.Execution).Status)
 		seen[report.Attempt]++

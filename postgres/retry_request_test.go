@@ -39,13 +39,12 @@ func TestExecutions_RequestNext(t *testing.T) {
 			request, err := b.executions.Request(t.Context(), queueKey, given)
 			require.NoError(t, err)
 			want := message
-			want.Attempt, want.Command, want.Env, want.Pool = 2, []string{"./other.sh"}, []string{"PATH"}, "other"
-			want.Timeout = attune.Duration(time.Hour)
+			want.Attempt, want.Pool = 2, "other"
 			require.Empty(t, cmp.Diff(attune.ExecutionRequest{Message: &want}, request))
 
 			enforcement, execution := b.enforcement(t, message.Enforcement), b.execution(t, message.Execution)
 			require.Empty(t, cmp.Diff(attune.Execution{
-				ID: message.Execution, Enforcement: message.Enforcement, Action: deploy, ActionID: message.ActionID, Queue: queueKey,
+				ID: message.Execution, Enforcement: message.Enforcement, Action: deploy, ActionID: enforcement.ActionID, Queue: queueKey,
 				Sequence: enforcement.Sequence, Attempt: 2, Status: attune.ExecutionRequested, Pool: "other",
 				Parameters: enforcement.Parameters, Timeout: attune.Duration(time.Hour), RequestedAt: execution.RequestedAt,
 			}, execution), "nothing of the attempt before is left")
@@ -64,7 +63,12 @@ func TestExecutions_RequestNext(t *testing.T) {
 				require.NoError(t, err)
 				require.Empty(t, cmp.Diff(request, repeated))
 			})
-			require.True(t, b.claim(t, want, "worker-2").Granted)
+			decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(want, "worker-2")}, lease)
+			require.NoError(t, err)
+			require.True(t, decisions[0].Reply.Granted)
+			require.Equal(t, attune.ExecutionInput{
+				Enforcement: message.Enforcement, Action: deploy, ActionDigest: pack.Actions[0].Digest(), Parameters: enforcement.Parameters,
+			}, decisions[0].Input, "the digest is that of the changed action")
 			require.False(t, b.claim(t, message, "worker-1").Granted, "the first attempt is over")
 			b.requireNoChange(t, func() {
 				repeated, err := b.executions.Request(t.Context(), queueKey, given)
@@ -72,7 +76,10 @@ func TestExecutions_RequestNext(t *testing.T) {
 				require.Empty(t, cmp.Diff(attune.ExecutionRequest{}, repeated))
 				require.Equal(t, attune.CompletionStale, b.fail(t, message).Effect)
 			})
-			require.Equal(t, attune.CompletionFinished, b.finish(t, reportOf(want))[0].Effect)
+			report := reportOf(want)
+			require.Equal(t, attune.CompletionForged, b.finish(t, report)[0].Effect, "the worker of the first attempt")
+			report.Key = keyOf("worker-2")
+			require.Equal(t, attune.CompletionFinished, b.finish(t, report)[0].Effect)
 			require.Equal(t, "worker-2", b.execution(t, message.Execution).Worker)
 		})
 	}

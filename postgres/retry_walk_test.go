@@ -174,7 +174,7 @@ func (w *walk) report(ctx context.Context, random *rand.Rand, e attune.Enforceme
 			continue
 		}
 		report := attune.ExecutionCompletedMessage{
-			Execution: x.ID, Enforcement: id, Attempt: max(1, x.Attempt-random.IntN(5)/4), Worker: "worker-1",
+			Execution: x.ID, Attempt: max(1, x.Attempt-random.IntN(5)/4), Worker: "worker-1", Key: keyOf("worker-1"),
 			Status: ends[random.IntN(len(ends))],
 		}
 		reports = append(reports, report, report)
@@ -192,7 +192,7 @@ func (w *walk) renew(ctx context.Context, random *rand.Rand, id attune.Enforceme
 	}
 	asked := attune.AttemptID{Execution: x.ID, Attempt: max(1, x.Attempt-random.IntN(5)/4)}
 	_, err = w.executions.Renew(ctx, []attune.ExecutionRenewMessage{
-		{Worker: "worker-1", Attempts: []attune.AttemptID{asked}}, {Worker: "worker-2", Attempts: []attune.AttemptID{asked}},
+		renewalOf("worker-1", asked), renewalOf("worker-2", asked),
 	}, time.Millisecond)
 	return err
 }
@@ -279,10 +279,10 @@ var walkRules = map[string]string{
 			SELECT x.id, x.attempt FROM executions x WHERE x.status = 'abandoned' AND x.reason = 'worker_lost'
 			UNION SELECT a.execution_id, a.attempt FROM execution_attempts a WHERE a.reason = 'worker_lost') l (id, attempt)
 		WHERE 1 <> (SELECT count(*) FROM outbox o
-			WHERE o.message_id = 'execution/' || l.id || '/' || l.attempt || '/completed' AND o.body->>'reason' = 'worker_lost')`,
-	"no attempt is reported twice for the same reason": `
-		SELECT message_id FROM outbox WHERE routing_key = 'execution.completed'
-		GROUP BY message_id, body->>'reason' HAVING count(*) > 1`,
+			WHERE o.message_id = 'execution/' || l.id || '/' || l.attempt || '/ended' AND o.body->>'status' = 'abandoned')`,
+	"no end of an attempt is told twice": `
+		SELECT message_id FROM outbox WHERE routing_key = 'execution.ended'
+		GROUP BY message_id, body->>'status' HAVING count(*) > 1`,
 	"no execution has more attempts than the policy allows": `SELECT id FROM executions WHERE attempt > 3`,
 	"each return to the line is announced": `
 		SELECT e.id FROM enforcements e

@@ -1,9 +1,13 @@
 package postgres_test
 
 import (
+	"bytes"
+	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +42,7 @@ type bundle struct {
 	packs        *postgres.Packs
 	events       *postgres.Events
 	enforcements *postgres.Enforcements
-	executions   *postgres.Executions
+	executions   executions
 	queues       *postgres.Queues
 	outbox       *postgres.Outbox
 	tokens       *postgres.Tokens
@@ -60,10 +64,41 @@ func open(t testing.TB, config postgres.Config) *bundle {
 	return &bundle{
 		url: config.URL, db: db,
 		packs: postgres.NewPacks(db), events: postgres.NewEvents(db), enforcements: postgres.NewEnforcements(db),
-		executions: postgres.NewExecutions(db), queues: postgres.NewQueues(db), outbox: postgres.NewOutbox(db),
+		executions: executions{postgres.NewExecutions(db)}, queues: postgres.NewQueues(db), outbox: postgres.NewOutbox(db),
 		tokens: postgres.NewTokens(db),
 	}
 }
+
+// executions claims the reported attempts that no worker has claimed, before it finishes them: only claimed attempts can end by a
+// report.
+type executions struct{ *postgres.Executions }
+
+func (x executions) Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
+	var claims []attune.ExecutionClaimMessage
+	for _, report := range reports {
+		claim := attune.ExecutionClaimMessage{
+			Execution: report.Execution, Attempt: report.Attempt, Worker: "worker-1", Serial: 1, ReplyKey: replyKey(), Key: report.Key,
+		}
+		if claim.Validate() == nil {
+			claims = append(claims, claim)
+		}
+	}
+	if _, err := x.Claim(ctx, claims, lease); err != nil {
+		return nil, err
+	}
+	return x.Executions.Finish(ctx, reports)
+}
+
+// keyOf returns the key of a worker.
+func keyOf(worker string) attune.WorkerKey { return sha256.Sum256([]byte(worker)) }
+
+// replyKey returns a valid reply key.
+func replyKey() []byte { return bytes.Repeat([]byte{9}, 32) }
+
+// serial is the serial of the last claim or renewal of any worker. The claims of [executions.Finish] have 1, so they renew nothing.
+var serial atomic.Int64
+
+func nextSerial() int64 { return serial.Add(1) + 1 }
 
 func corePack() attune.Pack {
 	return attune.Pack{Name: "core", Version: "1", Digest: "core-1", Triggers: []attune.Trigger{{Ref: attune.ManualTrigger}}}
@@ -224,20 +259,37 @@ var ada = authorNamed("ada", "it hangs")
 // claim claims the attempt of a message for a worker.
 func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimReply {
 	t.Helper()
-	replies, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)}, lease)
+	decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(m, worker)}, lease)
 	require.NoError(t, err)
-	require.Len(t, replies, 1)
-	return replies[0]
+	require.Len(t, decisions, 1)
+	return decisions[0].Reply
 }
 
 func claimOf(m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimMessage {
-	return attune.ExecutionClaimMessage{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: worker}
+	return attune.ExecutionClaimMessage{
+		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: worker, Serial: nextSerial(),
+		ReplyKey: replyKey(), Key: keyOf(worker),
+	}
 }
 
-// reportOf is a worker's report that an execution succeeded.
+// renewalOf is a renewal of attempts of a worker.
+func renewalOf(worker string, attempts ...attune.AttemptID) attune.ExecutionRenewMessage {
+	return attune.ExecutionRenewMessage{Worker: worker, Attempts: attempts, Serial: nextSerial(), Key: keyOf(worker)}
+}
+
+// repliesOf returns the replies of decisions.
+func repliesOf(decisions []attune.ClaimDecision) []attune.ExecutionClaimReply {
+	replies := make([]attune.ExecutionClaimReply, len(decisions))
+	for i, d := range decisions {
+		replies[i] = d.Reply
+	}
+	return replies
+}
+
+// reportOf is a report of worker-1 that an execution succeeded.
 func reportOf(m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
-		Installation: m.Installation, Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt, Worker: "worker-1",
+		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: "worker-1", Key: keyOf("worker-1"),
 		Status: attune.ExecutionSucceeded, ExitCode: new(0), StartedAt: time.Now(), FinishedAt: time.Now(),
 	}
 }
@@ -247,6 +299,15 @@ func (b *bundle) finish(t testing.TB, reports ...attune.ExecutionCompletedMessag
 	completions, err := b.executions.Finish(t.Context(), reports)
 	require.NoError(t, err)
 	require.Len(t, completions, len(reports))
+	return completions
+}
+
+// end reads the completions of attempts that attune itself has ended.
+func (b *bundle) end(t testing.TB, ended ...attune.ExecutionEndedMessage) []attune.Completion {
+	t.Helper()
+	completions, err := b.executions.Ended(t.Context(), ended)
+	require.NoError(t, err)
+	require.Len(t, completions, len(ended))
 	return completions
 }
 

@@ -2,12 +2,14 @@ package rabbitmq_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -15,9 +17,22 @@ import (
 )
 
 type (
-	claims = []attune.ExecutionClaimMessage
+	claims = []question
 	grants = []attune.ExecutionClaimReply
 )
+
+// question is a request in the queue of claims.
+type question struct {
+	Execution attune.ExecutionID `json:"execution_id"`
+	Attempt   int                `json:"attempt"`
+	Worker    string             `json:"worker"`
+}
+
+func (question) RoutingKey() string { return attune.KeyExecutionClaim }
+
+func (q question) MessageID() string {
+	return fmt.Sprintf("execution/%d/%d/claim/%s", q.Execution, q.Attempt, q.Worker)
+}
 
 func (b *testBundle) respond(
 	t *testing.T, conn *rabbitmq.Connection, handle func(context.Context, claims) (grants, error),
@@ -35,8 +50,8 @@ func grantAll(_ context.Context, batch claims) (grants, error) {
 	return replies, nil
 }
 
-func claim(id int) attune.ExecutionClaimMessage {
-	return attune.ExecutionClaimMessage{Execution: attune.ExecutionID(id), Attempt: 1, Worker: "w"}
+func claim(id int) question {
+	return question{Execution: attune.ExecutionID(id), Attempt: 1, Worker: "w"}
 }
 
 func TestCaller(t *testing.T) {
@@ -203,9 +218,69 @@ func TestResponder(t *testing.T) {
 		var reply attune.ExecutionClaimReply
 		err := caller.Call(deadline(t), badClaim{}, &reply)
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
-		require.ErrorContains(t, err, "is not the JSON of attune.ExecutionClaimMessage")
+		require.ErrorContains(t, err, "is not the JSON of rabbitmq_test.question")
 		err = caller.Call(deadline(t), claim(1), &reply)
 		require.EqualError(t, err, "0 replies to 1 requests")
+		letter := b.deadLetters(t, 1)[0]
+		require.Equal(t, "bad", letter.MessageID)
+		require.Equal(t, rabbitmq.QueueExecutionClaim, letter.Queue)
+	})
+
+	t.Run("refused requests of a batch become dead letters, and the others are answered", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		caller := rabbitmq.NewCaller(b.connect(t, b.url))
+		errs, replies := make([]error, 6), make([]attune.ExecutionClaimReply, 6)
+		var wg sync.WaitGroup
+		for id := range errs {
+			wg.Go(func() { errs[id] = caller.Call(deadline(t), claim(id+1), &replies[id]) })
+		}
+		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 6)
+		b.respond(t, b.conn, func(ctx context.Context, batch claims) (grants, error) {
+			replies, _ := grantAll(ctx, batch)
+			refused := map[int]error{}
+			for i, q := range batch {
+				if q.Execution%3 == 0 {
+					refused[i] = attune.Refuse(attune.RefusedKey, "%d is forged", q.Execution)
+				}
+			}
+			return replies, &attune.BatchError{Refused: refused}
+		})
+		wg.Wait()
+		for id := range errs {
+			if (id+1)%3 == 0 {
+				require.EqualError(t, errs[id], fmt.Sprintf("%d is forged", id+1))
+				require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(errs[id]))
+				continue
+			}
+			require.NoError(t, errs[id])
+			require.True(t, replies[id].Granted)
+		}
+		letters := b.deadLetters(t, 2)
+		for _, letter := range letters {
+			require.Equal(t, string(attune.CodeUnauthorized), letter.Reason)
+			require.Equal(t, attune.KeyExecutionClaim, letter.RoutingKey)
+		}
+		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
+	})
+
+	t.Run("a request that names a queue for its reply writes to no queue", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		served := make(chan struct{}, 1)
+		b.respond(t, b.conn, func(ctx context.Context, batch claims) (grants, error) {
+			served <- struct{}{}
+			return grantAll(ctx, batch)
+		})
+		body, err := json.Marshal(claim(1))
+		require.NoError(t, err)
+		require.NoError(t, b.raw(t).PublishWithContext(t.Context(), rabbitmq.Exchange, attune.KeyExecutionClaim, true, false,
+			amqp.Publishing{Body: body, ReplyTo: rabbitmq.QueueEnforcementCreated, CorrelationId: "1"}))
+		receive(t, served)
+		var reply attune.ExecutionClaimReply
+		require.NoError(t, rabbitmq.NewCaller(b.connect(t, b.url)).Call(deadline(t), claim(2), &reply), "the first request is answered")
+		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
+		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
 	})
 }
 

@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -27,8 +28,9 @@ type Consumer[M attune.Message] struct {
 //
 // handle gets at least one message, in the order of delivery: all delivered messages, up to MaxBatch. [ConsumerConfig]'s
 // Linger says when the consumer waits for more. One goroutine calls handle. Nil means that all messages are done. An
-// error means that none is done, or that handling them again is harmless. The context of handle ends with the context of
-// Run, or when the channel is lost; after that the broker delivers the same messages again.
+// [attune.BatchError] names messages for the dead-letter queue; the others are done. Any other error means that none is done,
+// or that handling them again is harmless. The context of handle ends with the context of Run, or when the channel is lost;
+// after that the broker delivers the same messages again.
 func NewConsumer[M attune.Message](conn *Connection, config ConsumerConfig, handle func(context.Context, []M) error) *Consumer[M] {
 	return &Consumer[M]{
 		conn: conn, config: config.withDefaults(), handle: handle,
@@ -89,6 +91,8 @@ func (c *Consumer[M]) handleAndAck(ctx context.Context, items []item[M]) error {
 		return items[len(items)-1].delivery.Ack(true)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case refusedIn(err) != nil:
+		return c.settle(ctx, items, refusedIn(err))
 	case len(items) == 1:
 		return c.fail(ctx, items[0].delivery, err)
 	}
@@ -100,6 +104,30 @@ func (c *Consumer[M]) handleAndAck(ctx context.Context, items []item[M]) error {
 	return c.handleAndAck(ctx, items[half:])
 }
 
+// refusedIn returns the refused messages of a batch whose other messages are done, or nil.
+func refusedIn(err error) map[int]error {
+	if batch, ok := errors.AsType[*attune.BatchError](err); ok {
+		return batch.Refused
+	}
+	return nil
+}
+
+// settle moves the refused items to the dead-letter queue and acknowledges the others.
+func (c *Consumer[M]) settle(ctx context.Context, items []item[M], refused map[int]error) error {
+	for i, it := range items {
+		if cause, bad := refused[i]; bad {
+			if err := c.fail(ctx, it.delivery, cause); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := it.delivery.Ack(false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // attempt handles items, and tries again while a service is unavailable. Meanwhile it handles no later delivery, so the
 // order stays.
 func (c *Consumer[M]) attempt(ctx context.Context, items []item[M]) error {
@@ -107,7 +135,7 @@ func (c *Consumer[M]) attempt(ctx context.Context, items []item[M]) error {
 	return retry.Do(ctx, func() error {
 		tries++
 		err := c.call(ctx, items)
-		if err != nil && !outage(err) {
+		if err != nil && (refusedIn(err) != nil || !outage(err)) {
 			return retry.Final(err)
 		}
 		return err

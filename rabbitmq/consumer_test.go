@@ -233,6 +233,34 @@ func TestConsumer_FailingMessage(t *testing.T) {
 		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
 	})
 
+	t.Run("the refused messages of a batch are dead letters at once, and the others are handled once", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.publish(t, sequence(1, 10)...)
+		var handled record[attune.EnforcementID]
+		b.consume(t, b.conn, 100, func(_ context.Context, batch createdBatch) error {
+			handled.add(ids(batch)...)
+			refused := map[int]error{}
+			for i, m := range batch {
+				if m.Enforcement%5 == 0 { // the last one too
+					refused[i] = attune.Refuse(attune.RefusedSignature, "%d is forged", m.Enforcement)
+				}
+			}
+			if len(refused) == 0 {
+				return nil
+			}
+			return &attune.BatchError{Refused: refused}
+		})
+		for i, letter := range b.deadLetters(t, 2) {
+			require.Equal(t, string(attune.CodeUnauthorized), letter.Reason)
+			require.Equal(t, fmt.Sprintf("%d is forged", 5*(i+1)), letter.Error)
+			require.Equal(t, 1, letter.Tries)
+		}
+		b.requireDepth(t, rabbitmq.QueueEnforcementCreated, 0)
+		b.publish(t, 11)
+		require.ElementsMatch(t, sequence(1, 11), handled.requireLen(t, 11))
+	})
+
 	t.Run("an invalid message is a dead letter at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

@@ -38,9 +38,10 @@ func newFailure(queue string, delivery amqp.Delivery, cause error, at time.Time)
 	return failure{queue: queue, delivery: delivery, tries: int(earlier) + 1, cause: cause, at: at}
 }
 
-// final reports whether the message must not be tried again.
+// final reports whether the message must not be tried again: it is invalid, or its receiver does not believe it.
 func (f failure) final() bool {
-	return f.tries >= MaxTries || attune.CodeOf(f.cause) == attune.CodeInvalid
+	code := attune.CodeOf(f.cause)
+	return f.tries >= MaxTries || code == attune.CodeInvalid || code == attune.CodeUnauthorized
 }
 
 func (f failure) destination() string {
@@ -50,9 +51,18 @@ func (f failure) destination() string {
 	return RetryQueue(f.queue)
 }
 
-// outgoing returns the message with the failure in its headers. It drops the broker's own headers, which the broker
-// writes again.
+// outgoing returns the message for the retry or dead-letter queue.
 func (f failure) outgoing() outgoing {
+	out := f.dead()
+	if !f.final() {
+		out.exchange, out.key = "", RetryQueue(f.queue)
+	}
+	return out
+}
+
+// dead returns the message for the dead-letter queue, with the failure in its headers. It drops the broker's own headers, which
+// the broker writes again.
+func (f failure) dead() outgoing {
 	key := originalKey(f.delivery)
 	headers := maps.Clone(f.delivery.Headers)
 	maps.DeleteFunc(headers, func(name string, _ any) bool { return strings.HasPrefix(name, "x-") })
@@ -65,7 +75,7 @@ func (f failure) outgoing() outgoing {
 	headers[HeaderReason] = string(attune.CodeOf(f.cause))
 	headers[HeaderError] = attune.Shorten(f.cause.Error(), maxHeaderError)
 	headers[HeaderFailedAt] = f.at.UTC().Format(time.RFC3339)
-	out := outgoing{exchange: DeadExchange, key: key, publishing: amqp.Publishing{
+	return outgoing{exchange: DeadExchange, key: key, publishing: amqp.Publishing{
 		Headers:      headers,
 		ContentType:  f.delivery.ContentType,
 		DeliveryMode: amqp.Persistent,
@@ -73,10 +83,6 @@ func (f failure) outgoing() outgoing {
 		Timestamp:    f.delivery.Timestamp,
 		Body:         f.delivery.Body,
 	}}
-	if !f.final() {
-		out.exchange, out.key = "", RetryQueue(f.queue)
-	}
-	return out
 }
 
 // originalKey is the routing key of the first publishing. A message that comes back from its retry queue has the name of

@@ -22,7 +22,7 @@ func TestPublisher(t *testing.T) {
 		b := setup(t)
 		var messages []attune.Message
 		for id := range 3000 { // more than one window
-			messages = append(messages, attune.ExecutionClaimMessage{Installation: "i", Execution: attune.ExecutionID(id), Attempt: 1, Worker: "w"})
+			messages = append(messages, claim(id))
 		}
 		require.NoError(t, b.publisher.Publish(t.Context(), messages...))
 		raw := b.raw(t)
@@ -30,7 +30,7 @@ func TestPublisher(t *testing.T) {
 			delivery, found, err := raw.Get(rabbitmq.QueueExecutionClaim, true)
 			require.NoError(t, err)
 			require.True(t, found)
-			require.JSONEq(t, fmt.Sprintf(`{"installation":"i","execution_id":%d,"attempt":1,"worker":"w"}`, id), string(delivery.Body))
+			require.JSONEq(t, fmt.Sprintf(`{"execution_id":%d,"attempt":1,"worker":"w"}`, id), string(delivery.Body))
 			require.Equal(t, fmt.Sprintf("execution/%d/1/claim/w", id), delivery.MessageId)
 			require.Equal(t, "application/json", delivery.ContentType)
 			require.Equal(t, uint8(2), delivery.DeliveryMode)

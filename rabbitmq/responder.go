@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -15,7 +16,8 @@ import (
 // Responder replies to the requests of a queue, in batches like a [Consumer].
 //
 // A Responder does not retry a failed request: the caller still waits, gets the error as its reply, and can send the
-// request again. The Responder sends the replies before it acknowledges the requests, so a crash in between repeats the
+// request again. A request that cannot be decoded, or that the handler refuses with an [attune.BatchError], also becomes a dead
+// letter. The Responder sends the replies before it acknowledges the requests, so a crash in between repeats the
 // requests.
 type Responder[M attune.Message, R any] struct {
 	config ConsumerConfig
@@ -26,7 +28,8 @@ type Responder[M attune.Message, R any] struct {
 
 // NewResponder returns a responder. handle returns one reply per request, in the same order. If handle returns an error,
 // the callers get the code and message of the [attune.Error] in it, and no other detail. A batch that fails for another
-// reason than an unavailable service is halved until the failing request is alone.
+// reason than an unavailable service is halved until the failing request is alone. With an [attune.BatchError], handle returns the
+// replies to the other requests.
 func NewResponder[M attune.Message, R any](
 	conn *Connection, config ConsumerConfig, handle func(context.Context, []M) ([]R, error),
 ) *Responder[M, R] {
@@ -53,7 +56,7 @@ func (r *Responder[M, R]) process(ctx context.Context, batch []amqp.Delivery) er
 	for _, delivery := range batch {
 		message, err := decode[M](delivery)
 		if err != nil {
-			replies = append(replies, r.failure(delivery, err))
+			replies = append(replies, r.refusal(delivery, err)...)
 			continue
 		}
 		items = append(items, item[M]{delivery, message})
@@ -74,17 +77,21 @@ func (r *Responder[M, R]) reply(ctx context.Context, items []item[M]) []outgoing
 		return nil
 	}
 	values, err := r.call(ctx, items)
-	if err != nil && len(items) > 1 && !outage(err) {
+	refused := refusedIn(err)
+	if err != nil && refused == nil && len(items) > 1 && !outage(err) {
 		half := len(items) / 2
 		return append(r.reply(ctx, items[:half]), r.reply(ctx, items[half:])...)
 	}
 	replies := make([]outgoing, 0, len(items))
 	for i, it := range items {
-		if err != nil {
+		switch cause, bad := refused[i]; {
+		case bad:
+			replies = append(replies, r.refusal(it.delivery, cause)...)
+		case err != nil && refused == nil:
 			replies = append(replies, r.failure(it.delivery, err))
-			continue
+		default:
+			replies = append(replies, r.success(it.delivery, values[i]))
 		}
-		replies = append(replies, r.success(it.delivery, values[i]))
 	}
 	return replies
 }
@@ -99,10 +106,16 @@ func (r *Responder[M, R]) call(ctx context.Context, items []item[M]) ([]R, error
 		values, err = r.handle(ctx, requests)
 		return err
 	})
-	if err == nil && len(values) != len(requests) {
+	if (err == nil || refusedIn(err) != nil) && len(values) != len(requests) {
 		err = attune.Errorf(attune.CodeInternal, "%d replies to %d requests", len(values), len(requests))
 	}
 	return values, err
+}
+
+// refusal returns the dead letter of a refused request, and the reply to it.
+func (r *Responder[M, R]) refusal(request amqp.Delivery, cause error) []outgoing {
+	letter := newFailure(r.config.Queue, request, cause, time.Now()).dead()
+	return []outgoing{letter, r.failure(request, cause)}
 }
 
 func (r *Responder[M, R]) success(request amqp.Delivery, value R) outgoing {
@@ -128,9 +141,14 @@ func (r *Responder[M, R]) failure(request amqp.Delivery, cause error) outgoing {
 	return out
 }
 
-// replyTo returns the empty reply to a request. The broker may drop the reply: the caller may have ended.
+// replyTo returns the empty reply to a request. The broker may drop the reply: the caller may have ended. A request that names
+// another address than that of a [Caller] gets no reply: otherwise a request could make the responder write to any queue.
 func replyTo(request amqp.Delivery) outgoing {
-	return outgoing{key: request.ReplyTo, optional: true, publishing: amqp.Publishing{
+	address := request.ReplyTo
+	if !strings.HasPrefix(address, replyQueue+".") {
+		address = ""
+	}
+	return outgoing{key: address, optional: true, publishing: amqp.Publishing{
 		ContentType:   amqp.MimeApplicationJSON,
 		DeliveryMode:  amqp.Transient,
 		CorrelationId: request.CorrelationId,

@@ -21,6 +21,7 @@ const (
 const (
 	QueueEnforcementCreated = queuePrefix + attune.KeyEnforcementCreated
 	QueueExecutionCompleted = queuePrefix + attune.KeyExecutionCompleted
+	QueueExecutionEnded     = queuePrefix + attune.KeyExecutionEnded
 	QueueExecutionClaim     = queuePrefix + attune.KeyExecutionClaim
 	QueueExecutionRenew     = queuePrefix + attune.KeyExecutionRenew
 	QueueDead               = "attune.dead"
@@ -67,15 +68,15 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 // NewTopology returns the whole topology of attune, with a queue for each pool. Pool names are those of actions and
 // workers; an invalid one is [attune.CodeInvalid].
 //
-//	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.completed, execution.claim,
-//	                                                      execution.renew, execution.requested.<pool>
+//	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.completed, execution.ended,
+//	                                                      execution.claim, execution.renew, execution.requested.<pool>
 //	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
 // Every queue is a quorum queue. Dead-lettering is at least once: a message leaves its queue when the next queue has
-// stored it. execution.claim and execution.renew have no dead letters: a worker repeats a request that was not answered
-// in time, and ignores a late reply to an expired request. execution.cancel has no queue in the topology: each
-// [Subscriber] declares its own.
+// stored it. The broker makes no dead letters of execution.claim and execution.renew: a worker repeats a request that was
+// not answered in time, and ignores a late reply to an expired request. A [Responder] makes dead letters of the requests
+// that it refuses. execution.cancel has no queue in the topology: each [Subscriber] declares its own.
 func NewTopology(pools ...string) (Topology, error) {
 	t := Topology{
 		Exchanges: []ExchangeSpec{{Exchange, "topic"}, {DeadExchange, "topic"}},
@@ -86,6 +87,8 @@ func NewTopology(pools ...string) (Topology, error) {
 	t.addRetry(QueueEnforcementCreated)
 	t.add(attune.KeyExecutionCompleted, quorum(deadLettered))
 	t.addRetry(QueueExecutionCompleted)
+	t.add(attune.KeyExecutionEnded, quorum(deadLettered))
+	t.addRetry(QueueExecutionEnded)
 	t.add(attune.KeyExecutionClaim, quorum())
 	t.add(attune.KeyExecutionRenew, quorum())
 	for _, pool := range slices.Compact(slices.Sorted(slices.Values(pools))) {

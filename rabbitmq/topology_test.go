@@ -65,6 +65,7 @@ func TestNewTopology(t *testing.T) {
 		require.Equal(t, map[string]string{
 			"enforcement.created":         "attune.enforcement.created",
 			"execution.completed":         "attune.execution.completed",
+			"execution.ended":             "attune.execution.ended",
 			"execution.claim":             "attune.execution.claim",
 			"execution.renew":             "attune.execution.renew",
 			"execution.requested.default": "attune.execution.requested.default",

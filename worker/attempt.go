@@ -31,11 +31,11 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 		w.register.forget(a)
 		return
 	}
-	w.renewer.hold(a, granted)
+	w.renewer.hold(a, granted.lease)
 	a.decide(true)
 	w.logNotAcked(m, "acknowledge", request.Ack())
-	w.log.Debug("execution starts", attrs(m, "lease_from", granted.from)...)
-	report := w.run(running, a, m)
+	w.log.Debug("execution starts", attrs(m, "lease_from", granted.lease.from)...)
+	report := w.run(running, a, granted.input)
 	w.renewer.actionEnded(a)
 	w.report(reporting, report)
 	w.renewer.release(a)
@@ -66,14 +66,21 @@ func (w *Worker) enter(ctx, running context.Context, request Request) (context.C
 	}
 }
 
-// claim sends the claim until the bridge replies, and returns the lease of a granted claim. Otherwise it settles the
-// delivery and returns false.
-func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
+// grant is what a granted claim gives the worker.
+type grant struct {
+	lease lease
+	input attune.ExecutionInput
+}
+
+// claim sends the claim until the bridge replies, and returns what a granted claim gives. Otherwise it settles the delivery and
+// returns false.
+func (w *Worker) claim(ctx context.Context, request Request) (grant, bool) {
 	m := request.Message
-	reply, sentAt, err := w.claimUntilAnswered(ctx, m)
+	decision, sentAt, err := w.claimUntilAnswered(ctx, m)
+	reply := decision.Reply
 	switch {
 	case err == nil && reply.Granted:
-		return lease{from: sentAt, length: time.Duration(reply.Lease)}, true
+		return grant{lease{from: sentAt, length: time.Duration(reply.Lease)}, decision.Input}, true
 	case err == nil:
 		w.log.Info("claim refused, request dropped", attrs(m, "execution_status", reply.Status)...)
 		w.logNotAcked(m, "acknowledge", request.Ack())
@@ -83,37 +90,37 @@ func (w *Worker) claim(ctx context.Context, request Request) (lease, bool) {
 		w.log.Error("claim failed, request rejected", attrs(m, "error", err)...)
 		w.logNotAcked(m, "reject", request.Reject(false))
 	}
-	return lease{}, false
+	return grant{}, false
 }
 
 // claimUntilAnswered sends the claim until the bridge replies, ctx ends, or an error is final. An error is final if no retry can help,
 // or after [claimTries] errors. sentAt is when the worker sent the answered claim: the lease begins then.
 func (w *Worker) claimUntilAnswered(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
-) (reply attune.ExecutionClaimReply, sentAt time.Time, err error) {
+) (decision attune.ClaimDecision, sentAt time.Time, err error) {
 	claim := attune.ExecutionClaimMessage{
 		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name,
 	}
 	failures := 0
-	reply, err = retry.Get(ctx, func() (attune.ExecutionClaimReply, error) {
+	decision, err = retry.Get(ctx, func() (attune.ClaimDecision, error) {
 		sentAt = time.Now()
-		reply, err := w.claimOnce(ctx, claim)
+		decision, err := w.claimOnce(ctx, claim)
 		if err == nil || unanswered(err) {
-			return reply, err
+			return decision, err
 		}
 		if failures++; failures == claimTries {
-			return reply, retry.Final(err)
+			return decision, retry.Final(err)
 		}
-		return reply, finalUnlessRetryable(err)
+		return decision, finalUnlessRetryable(err)
 	}, func(err error, pause time.Duration) {
 		w.log.Warn("claim not answered, sending it again", attrs(m, "error", err, "retry_in", pause)...)
 	})
-	return reply, sentAt, err
+	return decision, sentAt, err
 }
 
 // claimOnce sends one claim. A worker that is told to stop still waits for the reply: if the bridge grants the claim and
 // the worker never learns of the grant, the attempt is lost.
-func (w *Worker) claimOnce(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+func (w *Worker) claimOnce(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.ClaimTimeout)
 	defer cancel()
 	return w.claims.Claim(ctx, claim)
@@ -125,13 +132,13 @@ func unanswered(err error) bool {
 }
 
 // run runs the action of a claimed attempt.
-func (w *Worker) run(ctx context.Context, a *attempt, m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
+func (w *Worker) run(ctx context.Context, a *attempt, input attune.ExecutionInput) attune.ExecutionCompletedMessage {
 	started := time.Now()
-	o := w.runner.run(ctx, a, m)
+	o := w.runner.run(ctx, a, input)
 	finished := time.Now()
-	w.log.Info("execution ended",
-		attrs(m, "status", o.status, "reason", o.reason, "detail", o.message, "took", finished.Sub(started))...)
-	return o.completed(m, w.cfg.Name, started, finished)
+	w.log.Info("execution ended", "execution", a.id.Execution, "attempt", a.id.Attempt, "action", input.Action,
+		"status", o.status, "reason", o.reason, "detail", o.message, "took", finished.Sub(started))
+	return o.completed(a.id, w.cfg.Name, started, finished)
 }
 
 // report publishes the report until the broker confirms it or ctx ends.
@@ -139,7 +146,7 @@ func (w *Worker) report(ctx context.Context, report attune.ExecutionCompletedMes
 	log := w.log.With("execution", report.Execution, "attempt", report.Attempt, "status", report.Status)
 	var last error
 	err := retry.Do(ctx, func() error {
-		last = w.reports.Publish(ctx, report)
+		last = w.reports.Report(ctx, report)
 		return last
 	}, func(err error, pause time.Duration) {
 		log.Warn("report not published, trying again", "error", err, "retry_in", pause)

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -44,7 +45,7 @@ func setup(t *testing.T, change ...func(*worker.Config)) *bundle {
 	t.Helper()
 	dir := t.TempDir()
 	cfg := worker.Config{
-		Name: "w1", Slots: 4, Packs: map[string]string{"demo": dir},
+		Name: "w1", Slots: 4, Packs: map[string]string{"demo": dir}, Action: actionOf,
 		KillGrace: deadline, StopGrace: deadline, OutputGrace: deadline,
 	}
 	for _, f := range change {
@@ -126,18 +127,53 @@ func (b *bundle) pid(t *testing.T, name string) int {
 	return pid
 }
 
-// request returns a request for a fresh execution of "demo.act".
-func request(command ...string) attune.ExecutionRequestedMessage {
-	return attune.ExecutionRequestedMessage{
-		Execution: attune.ExecutionID(nextID.Add(1)), Enforcement: 7, ActionID: 3, Action: "demo.act",
-		Attempt: 1, Pool: "default", Command: command, Timeout: attune.Duration(deadline),
+// task is a request for an action that the worker has.
+type task struct {
+	attune.ExecutionRequestedMessage
+	Command    []string
+	Env        []string
+	Timeout    attune.Duration
+	Parameters json.RawMessage
+}
+
+// request returns a request for a fresh execution of an action of its own in the pack "demo".
+func request(command ...string) task {
+	id := nextID.Add(1)
+	return task{
+		ExecutionRequestedMessage: attune.ExecutionRequestedMessage{
+			Execution: attune.ExecutionID(id), Enforcement: 7, Action: attune.Ref(fmt.Sprintf("demo.act-%d", id)),
+			Attempt: 1, Pool: "default",
+		},
+		Command: command, Timeout: attune.Duration(deadline),
 	}
+}
+
+// actions and inputs hold the actions of all tasks by their reference, and the inputs by the id of the execution.
+var actions, inputs sync.Map
+
+// message returns the request of the task, and makes its action and its input known to the workers and fakes of all tests.
+func (m task) message() attune.ExecutionRequestedMessage {
+	action := attune.Action{Ref: m.Action, Command: m.Command, Env: m.Env, Timeout: time.Duration(m.Timeout), Pool: m.Pool}
+	actions.Store(m.Action, action)
+	inputs.Store(m.Execution, attune.ExecutionInput{
+		Enforcement: m.Enforcement, Action: m.Action, ActionDigest: action.Digest(), Parameters: m.Parameters,
+	})
+	return m.ExecutionRequestedMessage
+}
+
+// actionOf returns the action of a task.
+func actionOf(ref attune.Ref) (attune.Action, bool) {
+	action, known := actions.Load(ref)
+	if !known {
+		return attune.Action{}, false
+	}
+	return action.(attune.Action), true
 }
 
 var nextID atomic.Int64
 
 // do delivers one request and returns its report.
-func (b *bundle) do(t *testing.T, m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
+func (b *bundle) do(t *testing.T, m task) attune.ExecutionCompletedMessage {
 	t.Helper()
 	b.requests.push(m)
 	return b.reports.next(t)

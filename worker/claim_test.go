@@ -31,9 +31,9 @@ func TestWorker_Claim(t *testing.T) {
 		b := setup(t)
 		m := request(touch()...)
 		delivery := b.requests.push(m)
-		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 			if !delivery.open() || q.Execution != m.Execution || q.Attempt != 1 || q.Worker != "w1" {
-				return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "claimed too late or wrongly: %+v", q)
+				return attune.ClaimDecision{}, attune.Errorf(attune.CodeInvalid, "claimed too late or wrongly: %+v", q)
 			}
 			return granted(q), nil
 		}
@@ -56,14 +56,14 @@ func TestWorker_Claim(t *testing.T) {
 	t.Run("an action runs although its acknowledgement is lost", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t).start(t)
-		b.requests.queue <- worker.Request{Message: request("true"), Ack: func() error { return errAway }}
+		b.requests.queue <- worker.Request{Message: request("true").message(), Ack: func() error { return errAway }}
 		require.Equal(t, attune.ExecutionSucceeded, b.reports.next(t).Status)
 	})
 
 	t.Run("a refused claim runs no action", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 			return refused(q), nil
 		}
 		b.start(t)
@@ -79,13 +79,13 @@ func TestWorker_Claim(t *testing.T) {
 		b, dir := &bundle{}, t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			b = setup(t, func(c *worker.Config) { c.Packs["demo"] = dir })
-			b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+			b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 				switch n := b.claims.sent.Load(); {
 				case n%10 == 5: // the reply is lost
 					<-ctx.Done()
-					return attune.ExecutionClaimReply{}, ctx.Err()
+					return attune.ClaimDecision{}, ctx.Err()
 				case n < 30:
-					return attune.ExecutionClaimReply{}, errAway
+					return attune.ClaimDecision{}, errAway
 				}
 				return granted(q), nil
 			}
@@ -111,8 +111,8 @@ func TestWorker_Claim(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b := setup(t)
-				b.claims.answer = func(context.Context, attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-					return attune.ExecutionClaimReply{}, test.err
+				b.claims.answer = func(context.Context, attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
+					return attune.ClaimDecision{}, test.err
 				}
 				b.start(t)
 				require.Equal(t, "dead", <-b.requests.push(request(touch()...)).settled)
@@ -138,8 +138,8 @@ func TestWorker_Claim(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			b := setup(t)
-			b.claims.answer = func(context.Context, attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-				return attune.ExecutionClaimReply{}, errAway
+			b.claims.answer = func(context.Context, attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
+				return attune.ClaimDecision{}, errAway
 			}
 			b.start(t)
 			delivery := b.requests.push(request("true"))
@@ -155,13 +155,13 @@ func TestWorker_Claim(t *testing.T) {
 		b := setup(t)
 		sent := make(chan struct{})
 		answer := make(chan struct{})
-		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 			close(sent)
 			select {
 			case <-answer:
 				return granted(q), nil
 			case <-ctx.Done():
-				return attune.ExecutionClaimReply{}, ctx.Err()
+				return attune.ClaimDecision{}, ctx.Err()
 			}
 		}
 		b.start(t)
@@ -206,7 +206,7 @@ func TestWorker_Duplicates(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		answer := make(chan struct{})
-		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 			<-answer
 			return refused(q), nil
 		}
@@ -229,10 +229,10 @@ func TestWorker_Duplicates(t *testing.T) {
 				t.Parallel()
 				b := setup(t)
 				answer := make(chan struct{})
-				b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+				b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 					<-answer
 					if !grant && b.claims.sent.Load() == 1 {
-						return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "no")
+						return attune.ClaimDecision{}, attune.Errorf(attune.CodeInvalid, "no")
 					}
 					return granted(q), nil
 				}

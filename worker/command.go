@@ -39,43 +39,60 @@ func refuse(reason attune.Reason, format string, args ...any) *refusal {
 	return &refusal{reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
-// commands builds the command of a request.
+// commands builds the commands of attempts.
 type commands struct {
 	packs   map[string]string // name → absolute folder
+	action  func(attune.Ref) (attune.Action, bool)
 	environ map[string]string
 	allowed attune.EnvGrants
 }
 
-// of returns the command of a request, with the path of its run folder. Its error is a *refusal.
-func (c commands) of(m attune.ExecutionRequestedMessage, runDir string) (command, error) {
-	if len(m.Command) == 0 || m.Command[0] == "" {
-		return command{}, refuse(attune.ReasonStart, "action %q has no command: give it one in its pack", m.Action)
+// actionOf returns the worker's own action for an input. A message never names a command: it could be forged, or from another
+// version of the pack. The error is a *refusal.
+func (c commands) actionOf(input attune.ExecutionInput) (attune.Action, error) {
+	action, known := c.action(input.Action)
+	switch {
+	case !known:
+		return action, refuse(attune.ReasonActionMismatch, "this worker does not have action %q: give the worker the pack %q with "+
+			"this action and restart the worker, or set the action's pool to a pool whose workers have the pack",
+			input.Action, input.Action.Pack())
+	case action.Digest() != input.ActionDigest:
+		return action, refuse(attune.ReasonActionMismatch, "this worker has another version of action %q than the database: give "+
+			"every process the same version of pack %q and restart it, then run the action again", input.Action, input.Action.Pack())
 	}
-	if m.Timeout <= 0 {
-		return command{}, refuse(attune.ReasonStart, "action %q has timeout %s: use more than 0", m.Action, m.Timeout)
+	return action, nil
+}
+
+// of returns the command of an attempt, with the path of its run folder. Its error is a *refusal.
+func (c commands) of(id attune.AttemptID, action attune.Action, input attune.ExecutionInput, runDir string) (command, error) {
+	if len(action.Command) == 0 || action.Command[0] == "" {
+		return command{}, refuse(attune.ReasonStart, "action %q has no command: give it one in its pack", action.Ref)
 	}
-	dir, err := c.folder(m.Action.Pack())
+	if action.Timeout <= 0 {
+		return command{}, refuse(attune.ReasonStart, "action %q has timeout %s: use more than 0", action.Ref, action.Timeout)
+	}
+	dir, err := c.folder(action.Ref.Pack())
 	if err != nil {
 		return command{}, err
 	}
-	path, err := c.executable(m.Action.Pack(), dir, m.Command[0])
+	path, err := c.executable(action.Ref.Pack(), dir, action.Command[0])
 	if err != nil {
 		return command{}, err
 	}
-	env, err := c.environment(m, runDir)
+	env, err := c.environment(id, action, input, runDir)
 	if err != nil {
 		return command{}, err
 	}
-	return command{path: path, args: m.Command, env: env, dir: dir, runDir: runDir, stdin: parametersOf(m)}, nil
+	return command{path: path, args: action.Command, env: env, dir: dir, runDir: runDir, stdin: parametersOf(input)}, nil
 }
 
 // parametersOf returns the stdin of the process. Without parameters it is an empty object, so that the process can always
 // parse its stdin.
-func parametersOf(m attune.ExecutionRequestedMessage) []byte {
-	if len(m.Parameters) == 0 {
+func parametersOf(input attune.ExecutionInput) []byte {
+	if len(input.Parameters) == 0 {
 		return []byte("{}")
 	}
-	return m.Parameters
+	return input.Parameters
 }
 
 // folder returns the folder of a pack without symbolic links.
@@ -136,23 +153,25 @@ func (c commands) program(name string) (string, error) {
 }
 
 // environment returns the whole environment of the process, sorted. It skips variables that the worker does not have.
-func (c commands) environment(m attune.ExecutionRequestedMessage, runDir string) ([]string, error) {
+func (c commands) environment(
+	id attune.AttemptID, action attune.Action, input attune.ExecutionInput, runDir string,
+) ([]string, error) {
 	env := []string{
 		runDirName + "=" + runDir,
-		"ATTUNE_EXECUTION_ID=" + strconv.FormatInt(int64(m.Execution), 10),
-		"ATTUNE_ENFORCEMENT_ID=" + strconv.FormatInt(int64(m.Enforcement), 10),
-		"ATTUNE_ACTION=" + string(m.Action),
-		"ATTUNE_ATTEMPT=" + strconv.Itoa(m.Attempt),
+		"ATTUNE_EXECUTION_ID=" + strconv.FormatInt(int64(id.Execution), 10),
+		"ATTUNE_ENFORCEMENT_ID=" + strconv.FormatInt(int64(input.Enforcement), 10),
+		"ATTUNE_ACTION=" + string(action.Ref),
+		"ATTUNE_ATTEMPT=" + strconv.Itoa(id.Attempt),
 	}
-	for _, name := range slices.Concat(attune.CommonEnv(), m.Env) {
+	for _, name := range slices.Concat(attune.CommonEnv(), action.Env) {
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
-				"reserved for the worker and never passed to an action", m.Action, name, attune.ReservedEnv)
+				"reserved for the worker and never passed to an action", action.Ref, name, attune.ReservedEnv)
 		}
-		if !c.allowed.Allow(m.Action.Pack(), name) {
+		if !c.allowed.Allow(action.Ref.Pack(), name) {
 			return nil, refuse(attune.ReasonEnvNotAllowed, "action %q asks for environment variable %q, which this worker does not "+
 				"allow pack %q to see: allow it with %s=%s in the setting worker.allow_env of the worker, or take it out of the "+
-				"action's env", m.Action, name, m.Action.Pack(), m.Action.Pack(), name)
+				"action's env", action.Ref, name, action.Ref.Pack(), action.Ref.Pack(), name)
 		}
 		if value, found := c.environ[name]; found {
 			env = append(env, name+"="+value)

@@ -41,7 +41,7 @@ func setupUnstartable(t *testing.T) *bundle {
 func TestWorker_NotStarted(t *testing.T) {
 	t.Parallel()
 	const start, missing = attune.ReasonStart, attune.ReasonExecutableNotFound
-	type message = attune.ExecutionRequestedMessage
+	type message = task
 	for name, test := range map[string]struct {
 		change func(*message)
 		reason attune.Reason
@@ -164,7 +164,7 @@ func TestWorker_Environment(t *testing.T) {
 	require.True(t, filepath.IsAbs(runDir[1]), runDir[1])
 	require.NoDirExists(t, runDir[1])
 	require.Empty(t, cmp.Diff([]string{
-		"ATTUNE_ACTION=demo.act", "ATTUNE_ATTEMPT=2", "ATTUNE_ENFORCEMENT_ID=7", fmt.Sprintf("ATTUNE_EXECUTION_ID=%d", m.Execution),
+		fmt.Sprintf("ATTUNE_ACTION=demo.act-%d", m.Execution), "ATTUNE_ATTEMPT=2", "ATTUNE_ENFORCEMENT_ID=7", fmt.Sprintf("ATTUNE_EXECUTION_ID=%d", m.Execution),
 		"ATTUNE_RUN_DIR=" + runDir[1],
 		"GITHUB_TOKEN=token", "HOME=/home/user", "LANG=C", "PATH=relative:" + os.Getenv("PATH"), "TZ=Europe/Berlin", "WITH=a=b",
 	}, strings.Split(strings.TrimSpace(got.Stdout), "\n")))
@@ -176,7 +176,7 @@ func TestWorker_Files(t *testing.T) {
 	b := setup(t)
 	link := filepath.Join(t.TempDir(), "current")
 	require.NoError(t, os.Symlink(b.dir, link))
-	linked, err := worker.New(worker.Config{Name: "w1", Packs: map[string]string{"demo": link}}, b.requests, b.claims, b.reports, discard())
+	linked, err := worker.New(worker.Config{Name: "w1", Packs: map[string]string{"demo": link}, Action: actionOf}, b.requests, b.claims, b.reports, discard())
 	require.NoError(t, err)
 	b.Worker = linked
 	b.start(t)

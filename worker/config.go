@@ -30,8 +30,7 @@ const (
 
 // Config holds the settings of a [Worker]. Zero fields other than Name get their default.
 type Config struct {
-	// Name identifies the worker in its claims. It must be unique among live workers: the bridge grants a second claim of an
-	// attempt again when the claim carries the name of the worker that owns the attempt.
+	// Name names the worker in its claims, for people. Use a name that no other live worker has.
 	Name string
 	// Pool is the pool whose requests the worker takes, for logs. Default: [attune.DefaultPool].
 	Pool string
@@ -39,6 +38,8 @@ type Config struct {
 	Slots int
 	// Packs maps the name of a pack to its folder. Relative folders are relative to the current folder.
 	Packs map[string]string
+	// Action returns an action of the packs. The worker runs it only if its digest is that of the attempt. Default: there is none.
+	Action func(attune.Ref) (attune.Action, bool)
 	// Environ is the environment that actions get variables from, as "NAME=value". Default: os.Environ().
 	Environ []string
 	// AllowEnv says which packs may see which of these variables, besides [attune.CommonEnv]. Default: none.
@@ -78,6 +79,9 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.ClaimTimeout, DefaultClaimTimeout)
 	if c.Environ == nil {
 		c.Environ = os.Environ()
+	}
+	if c.Action == nil {
+		c.Action = func(attune.Ref) (attune.Action, bool) { return attune.Action{}, false }
 	}
 	if c.Reported == nil {
 		c.Reported = func(context.Context, attune.ExecutionStatus) {}

@@ -38,9 +38,9 @@ func (r *requests) Pull(ctx context.Context) (worker.Request, error) {
 }
 
 // push delivers a request and returns the delivery.
-func (r *requests) push(m attune.ExecutionRequestedMessage) *delivery {
+func (r *requests) push(m task) *delivery {
 	d := &delivery{settled: make(chan string, 10)}
-	r.queue <- worker.Request{Message: m, Ack: d.ack, Reject: d.reject}
+	r.queue <- worker.Request{Message: m.message(), Ack: d.ack, Reject: d.reject}
 	return d
 }
 
@@ -80,10 +80,10 @@ func (d *delivery) open() bool { return len(d.settled) == 0 }
 type claims struct {
 	sent   atomic.Int64
 	renew  func(ctx context.Context, question attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
-	answer func(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
+	answer func(ctx context.Context, question attune.ExecutionClaimMessage) (attune.ClaimDecision, error)
 }
 
-func (c *claims) Claim(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+func (c *claims) Claim(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 	c.sent.Add(1)
 	if c.answer != nil {
 		return c.answer(ctx, q)
@@ -100,14 +100,18 @@ func (c *claims) Renew(ctx context.Context, q attune.ExecutionRenewMessage) (att
 
 const aDay = attune.Duration(24 * time.Hour)
 
-func granted(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
-	return attune.ExecutionClaimReply{
+func granted(q attune.ExecutionClaimMessage) attune.ClaimDecision {
+	reply := attune.ExecutionClaimReply{
 		Execution: q.Execution, Attempt: q.Attempt, Granted: true, Status: attune.ExecutionRunning, Lease: aDay,
 	}
+	input, _ := inputs.Load(q.Execution)
+	return attune.ClaimDecision{Reply: reply, Input: input.(attune.ExecutionInput)}
 }
 
-func refused(q attune.ExecutionClaimMessage) attune.ExecutionClaimReply {
-	return attune.ExecutionClaimReply{Execution: q.Execution, Attempt: q.Attempt, Status: attune.ExecutionCancelled}
+func refused(q attune.ExecutionClaimMessage) attune.ClaimDecision {
+	return attune.ClaimDecision{Reply: attune.ExecutionClaimReply{
+		Execution: q.Execution, Attempt: q.Attempt, Status: attune.ExecutionCancelled,
+	}}
 }
 
 // reports keeps the published reports.
@@ -116,15 +120,13 @@ type reports struct {
 	fail      func(ctx context.Context) error // called before each report; nil never fails
 }
 
-func (r *reports) Publish(ctx context.Context, messages ...attune.Message) error {
+func (r *reports) Report(ctx context.Context, report attune.ExecutionCompletedMessage) error {
 	if r.fail != nil {
 		if err := r.fail(ctx); err != nil {
 			return err
 		}
 	}
-	for _, m := range messages {
-		r.published <- m.(attune.ExecutionCompletedMessage)
-	}
+	r.published <- report
 	return nil
 }
 

@@ -21,11 +21,11 @@ type renewalAnswer = func(question attune.ExecutionRenewMessage) (attune.Executi
 
 func (b *bundle) lease(length time.Duration, answer renewalAnswer) *leases {
 	l := &leases{length: length, answer: answer}
-	b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+	b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		reply := granted(q)
-		reply.Lease = attune.Duration(l.length)
+		reply.Reply.Lease = attune.Duration(l.length)
 		return reply, nil
 	}
 	b.claims.renew = func(_ context.Context, q attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
@@ -42,7 +42,7 @@ func (b *bundle) lease(length time.Duration, answer renewalAnswer) *leases {
 
 // lose makes the next replies declare m lost. It delivers one more request with a short lease, which brings the renewal
 // of all leases forward. finish lets that request end.
-func (b *bundle) lose(l *leases, m attune.ExecutionRequestedMessage) (finish func()) {
+func (b *bundle) lose(l *leases, m task) (finish func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.length = time.Second
@@ -63,15 +63,15 @@ func away(attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
 	return attune.ExecutionRenewReply{}, errAway
 }
 
-func idOf(m attune.ExecutionRequestedMessage) attune.AttemptID {
+func idOf(m task) attune.AttemptID {
 	return attune.AttemptID{Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt}
 }
 
 // pushHeld delivers a request that is claimed but does not start before start is called, because its acknowledgement
 // blocks. In a synctest bubble it stands for a running action: a real process would stop the bubble's clock.
-func (b *bundle) pushHeld(m attune.ExecutionRequestedMessage) (start func()) {
+func (b *bundle) pushHeld(m task) (start func()) {
 	gate := make(chan struct{})
-	b.requests.queue <- worker.Request{Message: m, Ack: func() error {
+	b.requests.queue <- worker.Request{Message: m.message(), Ack: func() error {
 		<-gate
 		return nil
 	}}

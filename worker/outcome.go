@@ -49,11 +49,15 @@ type runner struct {
 
 // run runs one attempt to its end. The end of ctx ends the attempt early, and the cause of ctx selects the outcome. When
 // the attempt is killed, the rest of the kill grace is dropped.
-func (r runner) run(ctx context.Context, a *attempt, m attune.ExecutionRequestedMessage) outcome {
+func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput) outcome {
 	if ctx.Err() != nil {
 		return endedBy(context.Cause(ctx), "before it was started")
 	}
-	command, err := r.commands.of(m, r.runDirs.path(a.id))
+	action, err := r.commands.actionOf(input)
+	if err != nil {
+		return notStarted(err)
+	}
+	command, err := r.commands.of(a.id, action, input, r.runDirs.path(a.id))
 	if err != nil {
 		return notStarted(err)
 	}
@@ -61,14 +65,14 @@ func (r runner) run(ctx context.Context, a *attempt, m attune.ExecutionRequested
 		return notStarted(fmt.Errorf("create the run folder: %w", err))
 	}
 	defer r.removeRunDir(command.runDir)
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(m.Timeout), errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, action.Timeout, errTimeout)
 	defer cancel()
 	p, err := startProcess(ctx, r.supervisors, command, &a.leash, r.outputLimit)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return endedBy(context.Cause(ctx), "before it could be started")
 	case err != nil:
-		return notStarted(startRefusal(m.Command[0], err))
+		return notStarted(startRefusal(action.Command[0], err))
 	}
 	interrupted, killed := p.wait(ctx, a.killed, r.killGrace, r.outputGrace)
 	if !interrupted {
@@ -174,12 +178,9 @@ func (p *process) withOutput(o outcome) outcome {
 }
 
 // completed returns the report of o.
-func (o outcome) completed(
-	m attune.ExecutionRequestedMessage, worker string, started, finished time.Time,
-) attune.ExecutionCompletedMessage {
+func (o outcome) completed(id attune.AttemptID, worker string, started, finished time.Time) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
-		Installation: m.Installation, Execution: m.Execution, Enforcement: m.Enforcement, ActionID: m.ActionID, Attempt: m.Attempt,
-		Worker: worker,
+		Installation: id.Installation, Execution: id.Execution, Attempt: id.Attempt, Worker: worker,
 		Status: o.status, Reason: o.reason, Error: o.message, ExitCode: o.exitCode,
 		Result: o.result, Stdout: o.stdout, Stderr: o.stderr, Truncated: o.truncated,
 		StartedAt: started, FinishedAt: finished,

@@ -50,8 +50,7 @@ func TestWorker_Outcomes(t *testing.T) {
 			m := request(b.script(t, test.script))
 			got := b.do(t, m)
 
-			test.want.Execution, test.want.Enforcement, test.want.ActionID = m.Execution, m.Enforcement, m.ActionID
-			test.want.Attempt, test.want.Worker = m.Attempt, "w1"
+			test.want.Execution, test.want.Attempt, test.want.Worker = m.Execution, m.Attempt, "w1"
 			require.Empty(t, cmp.Diff(test.want, got, cmpopts.IgnoreFields(report{}, "StartedAt", "FinishedAt")))
 			require.False(t, got.FinishedAt.Before(got.StartedAt))
 		})

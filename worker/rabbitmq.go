@@ -2,24 +2,37 @@ package worker
 
 import (
 	"context"
+	"crypto/ed25519"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/rabbitmq"
 )
 
-// Broker implements [Requests] and [Claims] over RabbitMQ.
+// Broker implements [Requests], [Claims] and [Reports] over RabbitMQ. It signs every message with a key that it makes itself and
+// keeps in memory only, so each Broker is another worker in the eyes of the bridge.
 type Broker struct {
-	puller *rabbitmq.Puller[attune.ExecutionRequestedMessage]
-	caller *rabbitmq.Caller
+	puller    *rabbitmq.Puller[attune.ExecutionRequestedMessage]
+	caller    *rabbitmq.Caller
+	publisher *rabbitmq.Publisher
+	key       ed25519.PrivateKey
+	serial    atomic.Int64 // of the last claim or renewal
 }
 
-// NewBroker takes the requests of a pool on connections.Consume and sends claims and renewals on connections.Publish.
-func NewBroker(connections *rabbitmq.Connections, pool string) *Broker {
+// NewBroker takes the requests of a pool on connections.Consume, and sends claims, renewals and reports on connections.Publish.
+func NewBroker(connections *rabbitmq.Connections, pool string) (*Broker, error) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("make the key of the worker: %w", err)
+	}
 	queue := rabbitmq.QueueExecutionRequested(pool)
 	return &Broker{
-		puller: rabbitmq.NewPuller[attune.ExecutionRequestedMessage](connections.Consume, queue),
-		caller: rabbitmq.NewCaller(connections.Publish),
-	}
+		puller:    rabbitmq.NewPuller[attune.ExecutionRequestedMessage](connections.Consume, queue),
+		caller:    rabbitmq.NewCaller(connections.Publish),
+		publisher: rabbitmq.NewPublisher(connections.Publish),
+		key:       key,
+	}, nil
 }
 
 // Pull implements [Requests].
@@ -32,15 +45,45 @@ func (b *Broker) Pull(ctx context.Context) (Request, error) {
 }
 
 // Claim implements [Claims].
-func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-	var reply attune.ExecutionClaimReply
-	err := b.caller.Call(ctx, claim, &reply)
-	return reply, err
+func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
+	replyKey, err := attune.NewReplyKey()
+	if err != nil {
+		return attune.ClaimDecision{}, err
+	}
+	claim.Serial, claim.ReplyKey, claim.Key = b.serial.Add(1), replyKey.Public(), attune.WorkerKeyOf(b.key)
+	var d attune.ClaimDecision
+	if err := call(ctx, b, claim, &d.Reply); err != nil || !d.Reply.Granted {
+		return d, err
+	}
+	if d.Input, err = replyKey.Open(claim, d.Reply.Sealed); err != nil {
+		// Only a forged reply cannot be opened: the next claim may get the right one.
+		return attune.ClaimDecision{}, attune.WrapError(attune.CodeUnavailable, err, "open the reply to the claim")
+	}
+	return d, nil
 }
 
 // Renew implements [Claims].
 func (b *Broker) Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
+	renewal.Serial = b.serial.Add(1)
 	var reply attune.ExecutionRenewReply
-	err := b.caller.Call(ctx, renewal, &reply)
+	err := call(ctx, b, renewal, &reply)
 	return reply, err
+}
+
+// Report implements [Reports].
+func (b *Broker) Report(ctx context.Context, report attune.ExecutionCompletedMessage) error {
+	signed, err := attune.Sign(b.key, report)
+	if err != nil {
+		return err
+	}
+	return b.publisher.Publish(ctx, signed)
+}
+
+// call signs a request and waits for the reply.
+func call[M attune.WorkerMessage[M]](ctx context.Context, b *Broker, request M, reply any) error {
+	signed, err := attune.Sign(b.key, request)
+	if err != nil {
+		return err
+	}
+	return b.caller.Call(ctx, signed, reply)
 }

@@ -148,10 +148,10 @@ func TestWorker_LeaseOfTheAnsweredClaim(t *testing.T) {
 		b.lease(time.Minute, away)
 		answer := b.claims.answer
 		var sentAt time.Time
-		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+		b.claims.answer = func(ctx context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 			if b.claims.sent.Load() < 5 {
 				<-ctx.Done()
-				return attune.ExecutionClaimReply{}, ctx.Err()
+				return attune.ClaimDecision{}, ctx.Err()
 			}
 			sentAt = time.Now()
 			<-time.After(7 * time.Second)

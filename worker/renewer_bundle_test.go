@@ -25,8 +25,8 @@ type leaseStore struct {
 	attempts [][]attune.AttemptID
 }
 
-func (*leaseStore) Claim(context.Context, attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
-	return attune.ExecutionClaimReply{}, errNoReply
+func (*leaseStore) Claim(context.Context, attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
+	return attune.ClaimDecision{}, errNoReply
 }
 
 func (l *leaseStore) Renew(ctx context.Context, q attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {

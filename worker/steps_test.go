@@ -22,7 +22,7 @@ func TestWorker_Steps(t *testing.T) {
 		var log bytes.Buffer // written by the worker, read after the worker has stopped
 		b := setup(t)
 		var err error
-		b.Worker, err = worker.New(worker.Config{Name: "w1", Packs: map[string]string{"demo": b.dir}},
+		b.Worker, err = worker.New(worker.Config{Name: "w1", Packs: map[string]string{"demo": b.dir}, Action: actionOf},
 			b.requests, b.claims, b.reports, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		require.NoError(t, err)
 		b.start(t)

@@ -40,9 +40,9 @@ func runVictim() (isVictim bool) {
 		queue.push(request("./" + filepath.Base(script)))
 	}
 	grants := &claims{
-		answer: func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+		answer: func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 			reply := granted(q)
-			reply.Lease = attune.Duration(lease)
+			reply.Reply.Lease = attune.Duration(lease)
 			return reply, nil
 		},
 		renew: func(ctx context.Context, _ attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
@@ -50,7 +50,7 @@ func runVictim() (isVictim bool) {
 			return attune.ExecutionRenewReply{}, ctx.Err()
 		},
 	}
-	w, err := worker.New(worker.Config{Name: "victim", Slots: 100, Packs: map[string]string{"demo": dir}}, queue, grants,
+	w, err := worker.New(worker.Config{Name: "victim", Slots: 100, Packs: map[string]string{"demo": dir}, Action: actionOf}, queue, grants,
 		&reports{published: make(chan attune.ExecutionCompletedMessage, 100)}, discard())
 	if err != nil {
 		panic(err)

@@ -31,8 +31,9 @@ type Requests interface {
 
 // Claims sends claims and lease renewals to the bridge.
 type Claims interface {
-	// Claim sends the claim once. Without a reply, its error is [attune.CodeUnavailable] or [context.DeadlineExceeded].
-	Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error)
+	// Claim sends the claim once, and returns the input of a granted claim in clear text. Without a reply, its error is
+	// [attune.CodeUnavailable] or [context.DeadlineExceeded].
+	Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ClaimDecision, error)
 	// Renew sends one renewal. Its errors are those of Claim. Several goroutines call Renew at once, and it returns soon
 	// after ctx ends. Whatever the error, the worker sends another renewal as long as it has a lease.
 	Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
@@ -40,8 +41,8 @@ type Claims interface {
 
 // Reports publishes reports.
 type Reports interface {
-	// Publish returns nil only when the broker has confirmed every message.
-	Publish(ctx context.Context, messages ...attune.Message) error
+	// Report returns nil only when the broker has confirmed the report.
+	Report(ctx context.Context, report attune.ExecutionCompletedMessage) error
 }
 
 // Worker runs actions. Create it with [New] and run it once.
@@ -73,7 +74,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	return &Worker{
 		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
-			commands:    commands{packs: folders, environ: cfg.environ(), allowed: cfg.AllowEnv},
+			commands:    commands{packs: folders, action: cfg.Action, environ: cfg.environ(), allowed: cfg.AllowEnv},
 			supervisors: &supervisors{}, log: log,
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},

@@ -132,9 +132,9 @@ func TestWorker_Cancel(t *testing.T) {
 	t.Run("an attempt that is cancelled before its start does not run", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ExecutionClaimReply, error) {
+		b.claims.answer = func(_ context.Context, q attune.ExecutionClaimMessage) (attune.ClaimDecision, error) {
 			if !b.Cancel(attune.AttemptID{Execution: q.Execution, Attempt: q.Attempt}) {
-				return attune.ExecutionClaimReply{}, attune.Errorf(attune.CodeInvalid, "not known here")
+				return attune.ClaimDecision{}, attune.Errorf(attune.CodeInvalid, "not known here")
 			}
 			return granted(q), nil
 		}

@@ -18,6 +18,7 @@ import (
 //	attune_enforcements_total{status,reason}       enforcements that reached this status
 //	attune_admitted_total                          enforcements that got a sequence in their queue
 //	attune_completions_total{effect,status}        reports of workers, by their effect
+//	attune_messages_refused_total{message,reason}  messages of workers with a wrong signature, key or serial
 //	attune_leases_expired_total                    attempts that ended because their lease expired
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
 //	attune_worker_runs_total{status}               attempts that this worker ran, by their final status
@@ -29,6 +30,7 @@ type Metrics struct {
 	enforcements metric.Int64Counter
 	admitted     metric.Int64Counter
 	completions  metric.Int64Counter
+	refused      metric.Int64Counter
 	leases       metric.Int64Counter
 	outbox       metric.Int64Counter
 	workerRuns   metric.Int64Counter
@@ -56,6 +58,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.enforcements, "attune.enforcements", "Enforcements that reached a status, by status and reason."},
 		{&m.admitted, "attune.admitted", "Enforcements that got a sequence in their queue."},
 		{&m.completions, "attune.completions", "Reports of workers, by their effect."},
+		{&m.refused, "attune.messages.refused", "Messages of workers that were refused, by routing key and reason."},
 		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
 		{&m.workerRuns, "attune.worker.runs", "Attempts that this worker ran, by their final status."},
@@ -87,6 +90,11 @@ func (m *Metrics) startAtZero() {
 	for _, source := range []attune.Source{attune.SourceAPI, attune.SourceWebhook, attune.SourceTimer, attune.SourceManual} {
 		m.events.Add(ctx, 0, with("source", source))
 	}
+	for _, key := range []string{attune.KeyExecutionClaim, attune.KeyExecutionRenew, attune.KeyExecutionCompleted} {
+		for _, why := range attune.Refusals() {
+			m.refused.Add(ctx, 0, with("message", key), with("reason", why))
+		}
+	}
 	m.admitted.Add(ctx, 0)
 	m.leases.Add(ctx, 0)
 	m.outbox.Add(ctx, 0)
@@ -110,6 +118,11 @@ func (m *Metrics) Admitted(ctx context.Context, n int) {
 // Completed counts one report of a worker, with its effect and its status.
 func (m *Metrics) Completed(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus) {
 	m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
+}
+
+// MessageRefused counts one message of a worker that was refused.
+func (m *Metrics) MessageRefused(ctx context.Context, routingKey string, why attune.Refusal) {
+	m.refused.Add(ctx, 1, with("message", routingKey), with("reason", why))
 }
 
 // LeasesExpired counts n attempts that ended because their lease expired.

@@ -11,5 +11,6 @@ CREATE TABLE actions (
     env         text[] NOT NULL,
     schema      json,
     timeout_ms  bigint NOT NULL CHECK (timeout_ms > 0),
-    pool        text NOT NULL
+    pool        text NOT NULL,
+    digest      text NOT NULL -- of what a worker uses of the action: see attune.Action.Digest
 );

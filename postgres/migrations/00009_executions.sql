@@ -12,11 +12,12 @@ CREATE TABLE executions (
     attempt_status      text NOT NULL DEFAULT '' CHECK (attempt_status IN ('', 'failed', 'timed_out', 'abandoned')),
     reason              text NOT NULL DEFAULT '',
     error               text NOT NULL DEFAULT '',
-    pool                text NOT NULL,   -- pool, timeout, command and env are copied from the action at the time of the
-    timeout_ms          bigint NOT NULL, -- request: every copy of the request is the same, even if the pack has changed
-    command             text[] NOT NULL,
-    env                 text[] NOT NULL,
+    pool                text NOT NULL,   -- pool, timeout and digest are copied from the action at the time of the request:
+    timeout_ms          bigint NOT NULL, -- every copy of the request is the same, even if the pack has changed
+    action_digest       text NOT NULL,
     worker              text NOT NULL DEFAULT '',
+    claim_key           bytea,                     -- the public key of the worker that claimed the attempt; NULL before the claim
+    claim_serial        bigint NOT NULL DEFAULT 0, -- the highest serial of the claims and renewals of the attempt
     exit_code           bigint,
     result              json,
     stdout              text NOT NULL DEFAULT '',
@@ -29,7 +30,8 @@ CREATE TABLE executions (
     cancel_requested_at timestamptz,
     finished_at         timestamptz,
     CONSTRAINT executions_enforcement UNIQUE (enforcement_id),
-    CONSTRAINT executions_running CHECK (status <> 'running' OR (worker <> '' AND started_at IS NOT NULL)),
+    CONSTRAINT executions_running CHECK (status <> 'running'
+        OR (worker <> '' AND claim_key IS NOT NULL AND started_at IS NOT NULL)),
     CONSTRAINT executions_lease CHECK ((status = 'running') = (lease_until IS NOT NULL)),
     CONSTRAINT executions_retrying CHECK ((status = 'retrying') = (attempt_status <> '')),
     CONSTRAINT executions_retry_at CHECK (status = 'retrying' OR retry_at IS NULL),

@@ -1,0 +1,54 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+
+	"github.com/attune-go/attune"
+)
+
+// Refused is called for each refused message of a worker, with its routing key.
+type Refused func(ctx context.Context, routingKey string, why attune.Refusal)
+
+// opened is a batch of verified messages. messages[i] is empty if bad[i] says why the message was refused.
+type opened[M any] struct {
+	messages []M
+	bad      map[int]error
+}
+
+// open verifies a batch of signed messages and counts the refused ones.
+func open[M attune.WorkerMessage[M]](ctx context.Context, batch []attune.Signed[M], refused Refused) opened[M] {
+	o := opened[M]{messages: make([]M, len(batch)), bad: map[int]error{}}
+	for i, signed := range batch {
+		message, err := attune.Open(signed)
+		if err == nil {
+			o.messages[i] = message
+			continue
+		}
+		o.refuse(i, err)
+		if refusal, ok := errors.AsType[*attune.RefusalError](err); ok {
+			refused(ctx, signed.RoutingKey(), refusal.Why)
+		}
+	}
+	return o
+}
+
+func (o opened[M]) refuse(i int, err error) { o.bad[i] = err }
+
+// good returns the messages that were not refused, with their places in the batch.
+func (o opened[M]) good() (messages []M, places []int) {
+	for i, message := range o.messages {
+		if o.bad[i] == nil {
+			messages, places = append(messages, message), append(places, i)
+		}
+	}
+	return messages, places
+}
+
+// err returns an [attune.BatchError] with the refused messages, or nil if there are none.
+func (o opened[M]) err() error {
+	if len(o.bad) == 0 {
+		return nil
+	}
+	return &attune.BatchError{Refused: o.bad}
+}

@@ -1,0 +1,181 @@
+package attune
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// MaxWorkerName bounds the name of a worker, in bytes.
+const MaxWorkerName = 100
+
+// ExecutionClaimMessage is a worker's claim of one attempt, sent as [Signed]. The bridge replies with an [ExecutionClaimReply]. The
+// first claim of an attempt pins its key: later messages about the attempt count only with the same key.
+type ExecutionClaimMessage struct {
+	Installation InstallationID `json:"installation"` // from the request
+	Execution    ExecutionID    `json:"execution_id"`
+	Attempt      int            `json:"attempt"`
+	Worker       string         `json:"worker"`
+	Serial       int64          `json:"serial"`    // above 0; rises with every claim and renewal that the worker sends
+	ReplyKey     []byte         `json:"reply_key"` // the input in the reply is sealed to this key: see [ReplyKey]
+	Key          WorkerKey      `json:"-"`         // of the verified signature
+}
+
+// RoutingKey implements [Message].
+func (ExecutionClaimMessage) RoutingKey() string { return KeyExecutionClaim }
+
+// MessageID implements [Message].
+func (m ExecutionClaimMessage) MessageID() string {
+	return fmt.Sprintf("execution/%d/%d/claim/%s", m.Execution, m.Attempt, m.Worker)
+}
+
+func (m ExecutionClaimMessage) signedWith(key WorkerKey) ExecutionClaimMessage {
+	m.Key = key
+	return m
+}
+
+// Validate returns a [CodeInvalid] error for a claim without an execution, an attempt, a serial, a valid worker name or a valid
+// reply key.
+func (m ExecutionClaimMessage) Validate() error {
+	if m.Key == (WorkerKey{}) {
+		return Errorf(CodeInvalid, "execution.claim of worker %q has no verified key", m.Worker)
+	}
+	if m.Execution <= 0 || m.Attempt <= 0 || m.Serial <= 0 || m.Worker == "" {
+		return Errorf(CodeInvalid, "execution.claim needs an execution, an attempt, a serial and a worker; got %d, %d, %d, %q",
+			m.Execution, m.Attempt, m.Serial, m.Worker)
+	}
+	if _, err := parseReplyKey(m.ReplyKey); err != nil {
+		return err
+	}
+	return CheckText("worker", m.Worker, MaxWorkerName)
+}
+
+// ExecutionClaimReply answers an [ExecutionClaimMessage]. A worker that repeats a claim gets the same reply, so a lost reply
+// costs one repeated claim.
+type ExecutionClaimReply struct {
+	Execution ExecutionID     `json:"execution_id"`
+	Attempt   int             `json:"attempt"`
+	Granted   bool            `json:"granted"`          // the worker may run the attempt
+	Status    ExecutionStatus `json:"status,omitempty"` // status of the execution; empty when it does not exist
+	// Lease is how long the attempt may run unless the worker renews the lease. It counts from the moment at which the worker
+	// sent the claim. 0 when the claim was refused.
+	Lease Duration `json:"lease,omitempty"`
+	// Sealed is the [ExecutionInput] of a granted claim, encrypted for the claim's reply key.
+	Sealed []byte `json:"sealed,omitempty"`
+}
+
+// ExecutionInput is what only the worker that runs an attempt may read.
+type ExecutionInput struct {
+	Enforcement EnforcementID `json:"enforcement_id"`
+	Action      Ref           `json:"action"`
+	// ActionDigest is the [Action.Digest] of the action when the attempt was requested. A worker whose pack has another digest
+	// runs nothing.
+	ActionDigest string          `json:"action_digest"`
+	Parameters   json.RawMessage `json:"parameters"`
+}
+
+// ClaimDecision is the answer to a claim with its input in clear text.
+type ClaimDecision struct {
+	Reply ExecutionClaimReply
+	Input ExecutionInput // empty unless the claim is granted
+	// OtherKey: a worker with another key has claimed the attempt. It is no sign of a forgery: a request that is delivered twice
+	// leads to two claims.
+	OtherKey bool
+}
+
+// ExecutionRenewMessage asks to renew the leases of all attempts that a worker runs, sent as [Signed]. The bridge replies with an
+// [ExecutionRenewReply].
+type ExecutionRenewMessage struct {
+	Worker   string      `json:"worker"`
+	Attempts []AttemptID `json:"attempts"`
+	Serial   int64       `json:"serial"` // as in [ExecutionClaimMessage]; only a higher one than the last renews
+	Key      WorkerKey   `json:"-"`      // of the verified signature
+}
+
+// RoutingKey implements [Message].
+func (ExecutionRenewMessage) RoutingKey() string { return KeyExecutionRenew }
+
+// MessageID implements [Message].
+func (m ExecutionRenewMessage) MessageID() string { return fmt.Sprintf("worker/%s/renew", m.Worker) }
+
+func (m ExecutionRenewMessage) signedWith(key WorkerKey) ExecutionRenewMessage {
+	m.Key = key
+	return m
+}
+
+// Validate returns a [CodeInvalid] error for a message without a valid worker name or a serial, or with an id that is not above 0.
+func (m ExecutionRenewMessage) Validate() error {
+	if m.Key == (WorkerKey{}) {
+		return Errorf(CodeInvalid, "execution.renew of worker %q has no verified key", m.Worker)
+	}
+	if m.Worker == "" || m.Serial <= 0 {
+		return Errorf(CodeInvalid, "execution.renew needs a worker and a serial above 0: a message with %d attempts has %q, %d",
+			len(m.Attempts), m.Worker, m.Serial)
+	}
+	for _, id := range m.Attempts {
+		if id.Execution <= 0 || id.Attempt <= 0 {
+			return Errorf(CodeInvalid, "execution.renew of worker %q needs executions and attempts above 0; got %d, %d",
+				m.Worker, id.Execution, id.Attempt)
+		}
+	}
+	return CheckText("worker", m.Worker, MaxWorkerName)
+}
+
+// ExecutionRenewReply answers an [ExecutionRenewMessage]. An expired lease is never renewed.
+type ExecutionRenewReply struct {
+	// Lease is the new lease of all attempts that are not in Lost. It counts from the moment at which the worker sent the request.
+	Lease Duration `json:"lease"`
+	// Lost lists the attempts that the worker must stop: the lease expired, the attempt ended, another worker owns it, or it is
+	// of another installation.
+	Lost []AttemptID `json:"lost,omitempty"`
+}
+
+// Renewal is the answer to a renewal. Attempts in Forged, Replayed and Repeated were not renewed, and are not lost either: a late
+// copy of a renewal must not end an action.
+type Renewal struct {
+	Reply    ExecutionRenewReply
+	Forged   []AttemptID // another key has claimed the attempt, or none has
+	Replayed []AttemptID // a renewal with a higher serial came before
+	Repeated []AttemptID // a renewal with the same serial came before
+}
+
+// ExecutionCompletedMessage reports how one attempt ended, sent as [Signed]. Each claimed attempt has exactly one report.
+type ExecutionCompletedMessage struct {
+	Installation InstallationID  `json:"installation"` // from the request
+	Execution    ExecutionID     `json:"execution_id"`
+	Attempt      int             `json:"attempt"`
+	Worker       string          `json:"worker"`
+	Status       ExecutionStatus `json:"status"` // a terminal status
+	Reason       Reason          `json:"reason,omitempty"`
+	Error        string          `json:"error,omitempty"`
+	ExitCode     *int            `json:"exit_code,omitempty"`
+	Result       json.RawMessage `json:"result,omitempty"`
+	Stdout       string          `json:"stdout,omitempty"`
+	Stderr       string          `json:"stderr,omitempty"`
+	Truncated    bool            `json:"truncated,omitempty"`
+	StartedAt    time.Time       `json:"started_at"`  // by the worker's clock
+	FinishedAt   time.Time       `json:"finished_at"` // by the worker's clock
+	Key          WorkerKey       `json:"-"`           // of the verified signature; zero in a report of attune itself
+}
+
+// RoutingKey implements [Message].
+func (ExecutionCompletedMessage) RoutingKey() string { return KeyExecutionCompleted }
+
+// MessageID implements [Message].
+func (m ExecutionCompletedMessage) MessageID() string {
+	return fmt.Sprintf("execution/%d/%d/completed", m.Execution, m.Attempt)
+}
+
+func (m ExecutionCompletedMessage) signedWith(key WorkerKey) ExecutionCompletedMessage {
+	m.Key = key
+	return m
+}
+
+// Validate returns a [CodeInvalid] error for a report without an execution, an attempt or a terminal status.
+func (m ExecutionCompletedMessage) Validate() error {
+	if m.Execution <= 0 || m.Attempt <= 0 || !m.Status.Terminal() {
+		return Errorf(CodeInvalid, "execution.completed needs an execution, an attempt and a terminal status; got %d, %d, %q",
+			m.Execution, m.Attempt, m.Status)
+	}
+	return nil
+}
