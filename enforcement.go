@@ -90,6 +90,7 @@ const (
 	ReasonExecutableNotFound Reason = "executable_not_found" // the worker has no such pack, file or program
 	ReasonStart              Reason = "start"                // the worker could not start the process
 	ReasonEnvNotAllowed      Reason = "env_not_allowed"      // the worker does not allow the pack a variable that the action asks for
+	ReasonSecretUnavailable  Reason = "secret_unavailable"   // a secret that the action needs is missing, not granted, or does not open
 	ReasonActionMismatch     Reason = "action_mismatch"      // the worker's packs have no such action, or another version of it
 	ReasonWorkerLost         Reason = "worker_lost"          // the lease expired: the worker did not renew it
 	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was shut down and the grace period ended

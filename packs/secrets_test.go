@@ -60,3 +60,34 @@ parameters:
 			`P/triggers/login.yaml:1:10: payload: marks the whole document as secret: mark its members with writeOnly: true`)
 	})
 }
+
+func TestLoad_Secrets(t *testing.T) {
+	t.Parallel()
+
+	t.Run("an action asks for secrets by name", func(t *testing.T) {
+		t.Parallel()
+		with := folder(t, map[string]string{"pack.yaml": "name: a\n", "actions/x.yaml": "command: [ls]\nsecrets: [GITHUB_TOKEN, NPM_TOKEN]\n"})
+		without := folder(t, map[string]string{"pack.yaml": "name: a\n", "actions/x.yaml": "command: [ls]\n"})
+		asks, err := load(t, with)
+		require.NoError(t, err)
+		require.Equal(t, []string{"GITHUB_TOKEN", "NPM_TOKEN"}, asks.Actions[0].Secrets)
+		none, err := load(t, without)
+		require.NoError(t, err)
+		require.NotEqual(t, asks.Digest, none.Digest)
+	})
+
+	t.Run("a name that cannot be one is refused", func(t *testing.T) {
+		t.Parallel()
+		dir := folder(t, map[string]string{
+			"pack.yaml": "name: a\n", "actions/x.yaml": "command: [ls]\nenv: [A]\nsecrets: [A, B-C, ATTUNE_X, PATH, D, D, 5]\n",
+		})
+		_, err := load(t, dir)
+		requireProblems(t, err, map[string]string{"P": dir},
+			`P/actions/x.yaml:3:11: secrets: the action has the environment variable "A" already: name each once`,
+			`P/actions/x.yaml:3:14: secrets: secret: "B-C" is not the name of an environment variable: use letters, digits and '_'`,
+			`P/actions/x.yaml:3:19: secrets: secret: "ATTUNE_X" is reserved: names that begin with ATTUNE_ belong to attune`,
+			`P/actions/x.yaml:3:29: secrets: the action has the environment variable "PATH" already: name each once`,
+			`P/actions/x.yaml:3:38: secrets: the action has the environment variable "D" already: name each once`,
+			`P/actions/x.yaml:3:41: secrets: got a number, want text: put it in quotes`)
+	})
+}

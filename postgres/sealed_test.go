@@ -24,15 +24,33 @@ func TestSealed(t *testing.T) {
 	recorded, err := b.events.Record(t.Context(), event, func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
 		decisions := accept(event, candidates)
 		decisions[0].Parameters = json.RawMessage(`{"token": "***"}`)
-		decisions[0].Sealed, err = ring.SealEnforcement(event.ID, decisions[0].RuleID, decisions[0].ActionID, field)
+		decisions[0].Sealed, err = ring.SealEnforcement(event.ID, decisions[0].RuleID, decisions[0].ActionID, []attune.SecretField{
+			{Pointer: "/token", Value: json.RawMessage(`"hunter2"`)},
+		})
 		require.NoError(t, err)
 		return decisions
 	})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"token": "***"}`, string(recorded.Enforcements[0].Parameters))
 
-	newRing, _ := keyring(t, oldKey)
 	store := postgres.NewSecrets(b.db)
+	token := "a token"
+	_, err = secrets.NewVault(ring, store, store).Set(t.Context(), secrets.Change{
+		Name: "TOKEN", Value: &token, Packs: &[]string{"demo"}, Author: sam,
+	})
+	require.NoError(t, err)
+
+	message := b.request(t, b.admit(t, recorded.Enforcements[0].ID)[0])
+	decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(message, "worker-1")}, lease)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"token": "***"}`, string(decisions[0].Input.Parameters))
+	require.NoError(t, secrets.NewResolver(ring, store).Resolve(t.Context(), decisions))
+	require.Empty(t, decisions[0].Input.Refusal)
+	require.JSONEq(t, `{"token": "hunter2"}`, string(decisions[0].Input.Parameters))
+	require.Equal(t, []string{"/token"}, decisions[0].Input.SecretParameters)
+	require.Equal(t, map[string]string{"TOKEN": token}, decisions[0].Input.Secrets)
+
+	newRing, _ := keyring(t, oldKey)
 	moved := 0
 	for from, calls := "", 0; calls == 0 || from != ""; calls++ {
 		done, err := secrets.NewVault(newRing, store, store).Rotate(t.Context(), from)
@@ -40,7 +58,7 @@ func TestSealed(t *testing.T) {
 		require.Zero(t, done.Failed, done.Error)
 		moved, from = moved+done.Moved, done.Next
 	}
-	require.Equal(t, 2, moved, "the identities of the rows are those with which they were sealed")
+	require.Equal(t, 3, moved, "the identities of the rows are those with which they were sealed")
 	for _, table := range attune.SealedTables() {
 		rows, err := store.SealedRows(t.Context(), table, 0, 10)
 		require.NoError(t, err)

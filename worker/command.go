@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/secrets"
 )
 
 // command is one process to run.
@@ -22,6 +24,7 @@ type command struct {
 	dir    string   // the pack's folder
 	runDir string   // the run folder
 	stdin  []byte
+	masker *secrets.Masker // of the output
 }
 
 // runDirVariable returns the variable of the run folder, as "NAME=value".
@@ -59,6 +62,8 @@ func (c commands) actionOf(input attune.ExecutionInput) (attune.Action, error) {
 	case action.Digest() != input.ActionDigest:
 		return action, refuse(attune.ReasonActionMismatch, "this worker has another version of action %q than the database: give "+
 			"every process the same version of pack %q and restart it, then run the action again", input.Action, input.Action.Pack())
+	case input.Refusal != "":
+		return action, refuse(attune.ReasonSecretUnavailable, "%s", input.Refusal)
 	}
 	return action, nil
 }
@@ -83,7 +88,22 @@ func (c commands) of(id attune.AttemptID, action attune.Action, input attune.Exe
 	if err != nil {
 		return command{}, err
 	}
-	return command{path: path, args: action.Command, env: env, dir: dir, runDir: runDir, stdin: parametersOf(input)}, nil
+	masker, err := maskerOf(input)
+	if err != nil {
+		return command{}, err
+	}
+	return command{
+		path: path, args: action.Command, env: env, dir: dir, runDir: runDir, stdin: parametersOf(input), masker: masker,
+	}, nil
+}
+
+// maskerOf returns the masker of everything that an attempt prints. Its error is a *refusal.
+func maskerOf(input attune.ExecutionInput) (*secrets.Masker, error) {
+	values, err := secrets.Values(input.Parameters, input.SecretParameters)
+	if err != nil {
+		return nil, refuse(attune.ReasonStart, "the parameters of action %q cannot be read", input.Action)
+	}
+	return secrets.NewMasker(slices.AppendSeq(values, maps.Values(input.Secrets))), nil
 }
 
 // parametersOf returns the stdin of the process. Without parameters it is an empty object, so that the process can always
@@ -163,7 +183,18 @@ func (c commands) environment(
 		"ATTUNE_ACTION=" + string(action.Ref),
 		"ATTUNE_ATTEMPT=" + strconv.Itoa(id.Attempt),
 	}
+	for _, name := range action.Secrets {
+		value, given := input.Secrets[name]
+		if !given {
+			return nil, refuse(attune.ReasonSecretUnavailable, "action %q asks for the secret %q, and the reply to the claim does not have "+
+				"it: give every process the same version of pack %q and run the action again", action.Ref, name, action.Ref.Pack())
+		}
+		env = append(env, name+"="+value)
+	}
 	for _, name := range slices.Concat(attune.CommonEnv(), action.Env) {
+		if slices.Contains(action.Secrets, name) {
+			continue
+		}
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
 				"reserved for the worker and never passed to an action", action.Ref, name, attune.ReservedEnv)
