@@ -50,7 +50,8 @@ func (reason) Schema(huma.Registry) *huma.Schema {
 	return enum(
 		attune.ReasonCriteriaFailed, attune.ReasonParametersInvalid, attune.ReasonActionDisabled, attune.ReasonQueueFull,
 		attune.ReasonDroppedOldest, attune.ReasonQueueDraining, attune.ReasonQueueTimeout, attune.ReasonCancelled, attune.ReasonExitCode,
-		attune.ReasonSignal, attune.ReasonTimeout, attune.ReasonExecutableNotFound, attune.ReasonStart, attune.ReasonEnvNotAllowed, attune.ReasonSecretUnavailable,
+		attune.ReasonSignal, attune.ReasonTimeout, attune.ReasonExecutableNotFound, attune.ReasonStart, attune.ReasonEnvNotAllowed,
+		attune.ReasonSecretUnavailable, attune.ReasonLimits, attune.ReasonOutOfMemory,
 		attune.ReasonWorkerLost, attune.ReasonWorkerStopped,
 	)
 }

@@ -29,7 +29,8 @@ func runWorker(
 	}
 	w, err := worker.New(worker.Config{
 		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Action: packs.Actions(loaded),
-		Reported: metrics.WorkerRan, AllowEnv: cfg.AllowEnv, StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
+		Limited: packs.HaveLimits(loaded), Reported: metrics.WorkerRan, AllowEnv: cfg.AllowEnv, User: cfg.ActionUser,
+		StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
 	}, link, link, link, log)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)

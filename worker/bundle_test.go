@@ -136,6 +136,7 @@ type task struct {
 	Env        []string
 	Timeout    attune.Duration
 	Parameters json.RawMessage
+	Limits     attune.Limits
 
 	Secrets          map[string]string // that the action asks for and that the reply to the claim has
 	Asks             []string          // further secrets that the action asks for
@@ -161,7 +162,7 @@ var actions, inputs sync.Map
 // message returns the request of the task, and makes its action and its input known to the workers and fakes of all tests.
 func (m task) message() attune.ExecutionRequestedMessage {
 	action := attune.Action{
-		Ref: m.Action, Command: m.Command, Env: m.Env, Timeout: time.Duration(m.Timeout), Pool: m.Pool,
+		Ref: m.Action, Command: m.Command, Env: m.Env, Timeout: time.Duration(m.Timeout), Pool: m.Pool, Limits: m.Limits,
 		Secrets: append(slices.Sorted(maps.Keys(m.Secrets)), m.Asks...),
 	}
 	actions.Store(m.Action, action)

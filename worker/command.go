@@ -23,6 +23,7 @@ type command struct {
 	env    []string // the whole environment
 	dir    string   // the pack's folder
 	runDir string   // the run folder
+	limits attune.Limits
 	stdin  []byte
 	masker *secrets.Masker // of the output
 }
@@ -48,6 +49,7 @@ type commands struct {
 	action  func(attune.Ref) (attune.Action, bool)
 	environ map[string]string
 	allowed attune.EnvGrants
+	account *account // the user of the actions; nil: the worker's own
 }
 
 // actionOf returns the worker's own action for an input. A message never names a command: it could be forged, or from another
@@ -93,7 +95,8 @@ func (c commands) of(id attune.AttemptID, action attune.Action, input attune.Exe
 		return command{}, err
 	}
 	return command{
-		path: path, args: action.Command, env: env, dir: dir, runDir: runDir, stdin: parametersOf(input), masker: masker,
+		path: path, args: action.Command, env: env, dir: dir, runDir: runDir, limits: action.Limits, stdin: parametersOf(input),
+		masker: masker,
 	}, nil
 }
 
@@ -183,18 +186,20 @@ func (c commands) environment(
 		"ATTUNE_ACTION=" + string(action.Ref),
 		"ATTUNE_ATTEMPT=" + strconv.Itoa(id.Attempt),
 	}
+	own := make(map[string]string)
+	maps.Copy(own, c.account.environment())
 	for _, name := range action.Secrets {
 		value, given := input.Secrets[name]
 		if !given {
 			return nil, refuse(attune.ReasonSecretUnavailable, "action %q asks for the secret %q, and the reply to the claim does not have "+
 				"it: give every process the same version of pack %q and run the action again", action.Ref, name, action.Ref.Pack())
 		}
+		own[name] = value
+	}
+	for name, value := range own {
 		env = append(env, name+"="+value)
 	}
 	for _, name := range slices.Concat(attune.CommonEnv(), action.Env) {
-		if slices.Contains(action.Secrets, name) {
-			continue
-		}
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
 				"reserved for the worker and never passed to an action", action.Ref, name, attune.ReservedEnv)
@@ -204,7 +209,7 @@ func (c commands) environment(
 				"allow pack %q to see: allow it with %s=%s in the setting worker.allow_env of the worker, or take it out of the "+
 				"action's env", action.Ref, name, action.Ref.Pack(), action.Ref.Pack(), name)
 		}
-		if value, found := c.environ[name]; found {
+		if value, found := c.environ[name]; found && own[name] == "" {
 			env = append(env, name+"="+value)
 		}
 	}
