@@ -16,6 +16,7 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/ingest"
+	"github.com/attune-go/attune/secrets"
 )
 
 const (
@@ -46,6 +47,7 @@ type bundle struct {
 	metrics      *fakeMetrics
 	callers      fakeCallers
 	tokens       *fakeTokens
+	audit        *fakeAudit
 	secrets      map[string]string
 	log          *lockedBuffer
 	config       api.Config
@@ -74,16 +76,16 @@ func setup(t *testing.T) *bundle {
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
 		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
-		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, vault: &fakeVault{},
+		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, audit: &fakeAudit{}, vault: &fakeVault{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Version: "1.2.3", Addr: "127.0.0.1:0"}
 	in, err := ingest.New(ingest.Deps{
-		Triggers: b.triggers, Actions: b.actions, Engine: b.engine, Recorder: b.recorder, Metrics: b.metrics,
+		Triggers: b.triggers, Actions: b.actions, Engine: b.engine, Sealer: &secrets.Keyring{}, Recorder: b.recorder, Metrics: b.metrics,
 	})
 	require.NoError(t, err)
 	b.deps = api.Deps{
-		Callers: b.callers, Tokens: b.tokens, Ingest: in, Events: b.events,
+		Callers: b.callers, Tokens: b.tokens, Audit: b.audit, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
 		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
