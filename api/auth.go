@@ -20,7 +20,7 @@ type Authenticator interface {
 const apiPrefix = "/api/v1/"
 
 // authorize lets a request pass if its route is open, or if its caller has the right that the route asks for. It stores the
-// caller in the context of the request: see callerOf.
+// caller in the context of the request: see callerOf. A request for a change goes to the audit log: see trail.
 //
 // It decides by the matched route, not by the path: the same path can be written in many ways.
 func (s *Server) authorize(next http.Handler) http.Handler {
@@ -32,14 +32,19 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 			return
 		}
 		caller, err := s.authenticate(r)
+		if err == nil {
+			err = s.limited(r, LimitedToken, s.rates.callers.take(rateKey(caller)), caller.Principal.Name+" sends too many requests")
+		}
 		if err == nil && pattern != "" && !caller.May(access.right) {
 			err = lacks(caller, access.right)
 		}
 		if err != nil {
-			s.problem(r.Context(), err).ServeHTTP(w, r)
+			problem := s.problem(r.Context(), err)
+			s.refuse(r, access, caller, problem.Status)
+			problem.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), caller)))
+		s.audited(next, w, r.WithContext(withCaller(r.Context(), caller)), newTrail(r, access, caller))
 	})
 }
 
@@ -49,8 +54,18 @@ func (s *Server) authenticate(r *http.Request) (auth.Caller, error) {
 	if !found {
 		return auth.Caller{}, unauthorized("the request needs a token: send the header Authorization: Bearer <token>")
 	}
+	if !s.rates.proven.has(token) {
+		if err := s.checkFailures(r); err != nil {
+			return auth.Caller{}, err
+		}
+	}
 	caller, err := s.deps.Callers.Authenticate(r.Context(), token)
-	if err != nil && attune.CodeOf(err) == attune.CodeUnauthorized {
+	switch {
+	case err == nil:
+		s.rates.proven.add(token)
+	case attune.CodeOf(err) == attune.CodeUnauthorized:
+		s.rates.proven.remove(token)
+		s.failed(r)
 		return auth.Caller{}, s.problem(r.Context(), err).with("WWW-Authenticate", challenge+`, error="invalid_token"`)
 	}
 	return caller, err

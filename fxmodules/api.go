@@ -15,6 +15,7 @@ import (
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
+	"github.com/attune-go/attune/oidc"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
@@ -39,6 +40,7 @@ type stores struct {
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
 	Tokens       *postgres.Tokens
+	Audit        *postgres.Audit
 	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
@@ -49,17 +51,28 @@ func newIngest(
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Sealer: keys, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log})
+func newCallers(cfg config.Config, l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
+	sources := auth.Sources{Bootstrap: l.bootstrap, Tokens: tokens, Logger: log}
+	if c := cfg.OIDC; c.Issuer != "" {
+		sources.Issuer = oidc.New(oidc.Config{Issuer: c.Issuer, Audience: c.Audience, Claims: c.Claims})
+	}
+	return auth.NewAuthenticator(sources)
 }
 
 func newServer(
 	cfg config.Config, callers *auth.Authenticator, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client,
 	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
-	keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
+	l *live, keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
-	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers, Tokens: s.Tokens,
+	config := api.Config{
+		Addr: cfg.HTTPAddr, Version: string(version),
+		CallerRate: cfg.Rates.Caller, WebhookRate: cfg.Rates.Webhook, FailureRate: cfg.Rates.Failure,
+	}
+	if l.tls != nil {
+		config.TLS = l.tls.Config()
+	}
+	return api.New(config, api.Deps{
+		Callers: callers, Tokens: s.Tokens, Audit: s.Audit, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
@@ -82,7 +95,8 @@ func newDoctor(cfg config.Config, s stores, broker *rabbitmq.Connections, c clie
 
 func listen(server *api.Server) (net.Listener, error) { return server.Listen(context.Background()) }
 
-func runServer(loops *loops, server *api.Server, listener net.Listener) {
+func runServer(loops *loops, server *api.Server, listener net.Listener, l *live) {
+	loops.add("tls files", l.watch)
 	loops.add("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 }
 

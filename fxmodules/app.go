@@ -34,11 +34,11 @@ func Options(stop context.Context, cfg config.Config, version Version, log *slog
 	options := []fx.Option{
 		fx.Supply(stopRequest(func() context.Context { return stop }), cfg, version, log),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{StopGrace: cfg.StopGrace}.StopTime() + stopMargin),
-		fx.Provide(supervisor.New, newLoops, newKeyring),
+		fx.Provide(supervisor.New, newLoops, newLive, newKeyring),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}
 	roles := map[config.Role]fx.Option{
-		config.RoleOrchestrator: Orchestrator, config.RoleBridge: Bridge, config.RoleWorker: Worker, config.RoleAPI: API,
+		config.RoleOrchestrator: Orchestrator, config.RoleBridge: Bridge, config.RoleWorker: newWorker(cfg), config.RoleAPI: API,
 	}
 	for _, role := range config.Roles() {
 		if cfg.Has(role) {

@@ -24,9 +24,10 @@ type setting struct {
 	separator string
 	set       func(values []string) error // parses the values; the error says what is wrong and what to use instead
 
-	secret   *Secret // destination of a secret; a secret can also be given as the path of a file
-	neededBy []Role  // roles that cannot run without the setting
-	example  string  // an example value, for error messages
+	secret   *Secret          // destination of a secret; a secret can also be given as the path of a file
+	neededBy []Role           // roles that cannot run without the setting
+	instead  map[Role]*Secret // settings that a role can use instead
+	example  string           // an example value, for error messages
 }
 
 const (
@@ -38,19 +39,34 @@ const (
 func settings(c *Config) []setting {
 	lease := between[time.Duration]{10 * time.Second, time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 2m"}
 	stopGrace := between[time.Duration]{time.Second, 24 * time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 10m"}
+	perSecond := between[int]{0, 1_000_000, strconv.Atoi, "a whole number", ""}
 	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
-	return append([]setting{
+	return slices.Concat([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: single(&c.PostgresURL, serviceURL("postgres", "postgresql")),
 			doc:      "PostgreSQL, as postgres://user:password@host:port/database",
 			neededBy: []Role{RoleAPI, RoleOrchestrator, RoleBridge}, example: "postgres://attune@127.0.0.1:5432/attune"},
 		{name: "amqp.url", secret: &c.AMQPURL, set: single(&c.AMQPURL, serviceURL("amqp", "amqps")),
 			doc:      "RabbitMQ, as amqp://user:password@host:port/vhost (amqps:// for TLS)",
-			neededBy: []Role{RoleOrchestrator, RoleBridge, RoleWorker}, example: "amqp://attune@127.0.0.1:5672/"},
+			neededBy: []Role{RoleOrchestrator, RoleBridge, RoleWorker}, example: "amqp://attune@127.0.0.1:5672/",
+			instead: map[Role]*Secret{RoleWorker: &c.WorkerAMQPURL}},
 		{name: "http.addr", defaultText: "127.0.0.1:8080", set: single(&c.HTTPAddr, listenAddress),
 			doc: "host:port on which the API listens; port 0 takes a free port"},
 		{name: "http.token", alias: "api.token", noFlag: true, secret: &c.APIToken, set: single(&c.APIToken, token),
 			doc:      "bearer token that API requests must carry, " + strconv.Itoa(minTokenLength) + " characters or more",
 			neededBy: []Role{RoleAPI}, example: `the output of "openssl rand -hex 32"`},
+		{name: "http.caller_rate", defaultText: "1000", set: single(&c.Rates.Caller, perSecond.read),
+			doc: "requests per second that this process takes from each caller, " + perSecond.String() + "; 0 sets no limit"},
+		{name: "http.webhook_rate", defaultText: "200", set: single(&c.Rates.Webhook, perSecond.read),
+			doc: "deliveries per second that this process takes for each webhook, " + perSecond.String() + "; 0 sets no limit"},
+		{name: "http.failure_rate", defaultText: "10", set: single(&c.Rates.Failure, perSecond.read),
+			doc: "failed authentications per second that this process takes from each address, " + perSecond.String() +
+				"; 0 sets no limit"},
+		{name: "tls.cert", set: single(&c.TLS.Cert, anyText),
+			doc: "file with the certificate of the API and the intermediate ones, in PEM; the API then speaks TLS only"},
+		{name: "tls.key", set: single(&c.TLS.Key, anyText),
+			doc: "file with the key of the certificate, in PEM"},
+		{name: "tls.client_ca", set: single(&c.TLS.ClientCA, anyText),
+			doc: "file with CAs, in PEM: every caller of the API must present a certificate of one of them"},
 		{name: "secrets.key", noFlag: true, secret: &c.SecretsKey, set: single(&c.SecretsKey, secretsKey),
 			doc: "key that encrypts secrets, 32 bytes in hexadecimal or base64; older keys follow in lines of their own"},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),
@@ -67,6 +83,8 @@ func settings(c *Config) []setting {
 			doc: "executions that the worker runs at once, " + slots.String()},
 		{name: "worker.name", defaultText: hostAndProcess(), set: single(&c.WorkerName, workerName),
 			doc: "name of the worker, unique among running workers; the default is the host's name and the process id"},
+		{name: "worker.amqp_url", secret: &c.WorkerAMQPURL, set: single(&c.WorkerAMQPURL, serviceURL("amqp", "amqps")),
+			doc: "RabbitMQ as a user with the rights of a worker only; the default is the value of amqp.url"},
 		{name: "worker.stop_grace", alias: "stop.grace", defaultText: "30s", set: single(&c.StopGrace, stopGrace.read),
 			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
 				"; then it ends them, and policies with max_attempts above 1 retry them"},
@@ -81,7 +99,7 @@ func settings(c *Config) []setting {
 			doc: "lowest level that is logged: debug, info, warn or error"},
 		{name: "log.format", defaultText: "text", set: single(&c.LogFormat, oneOf("text", "json")),
 			doc: "text (coloured on a terminal) or json"},
-	}, devSettings(&c.Dev)...)
+	}, oidcSettings(&c.OIDC), devSettings(&c.Dev))
 }
 
 // form is one form in which a setting can be given: as its value or, for a secret, as the path of a file with its value. A form
