@@ -111,7 +111,7 @@ func (s *Server) audited(next http.Handler, w http.ResponseWriter, r *http.Reque
 	}
 	recorder := &statusRecorder{ResponseWriter: w}
 	status := http.StatusInternalServerError // of a panic
-	defer func() { s.finish(r.Context(), t, status) }()
+	defer func(ctx context.Context) { s.finish(ctx, t, status) }(r.Context())
 	next.ServeHTTP(recorder, r.WithContext(context.WithValue(r.Context(), trailKey{}, t)))
 	status = recorder.statusCode()
 }
