@@ -38,7 +38,10 @@ func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, err
 func (c Config) Validate() error {
 	var problems []string
 	for _, s := range settings(&c) {
-		roles := slices.DeleteFunc(s.neededBy, func(role Role) bool { return !c.Has(role) })
+		roles := slices.DeleteFunc(s.neededBy, func(role Role) bool {
+			instead := s.instead[role]
+			return !c.Has(role) || instead != nil && instead.IsSet()
+		})
 		if len(roles) == 0 || s.secret.IsSet() {
 			continue
 		}

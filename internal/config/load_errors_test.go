@@ -34,7 +34,7 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{
 			"an unknown key is refused", layers{file: "worker:\n  slot: 3\n"},
-			`attune.yaml:2: unknown key "worker.slot": use allow_env, name, pool, slots, stop_grace`,
+			`attune.yaml:2: unknown key "worker.slot": use action_user, allow_env, amqp_url, amqp_url_file, name, pool, slots, stop_grace`,
 		},
 		{
 			"a password on the command line is refused", layers{args: []string{"--postgres-url=postgres://u:hush@db/attune"}},
@@ -56,7 +56,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"a section without keys is refused", layers{file: "worker: 3\n"},
-			`attune.yaml:1: worker: use keys with values (allow_env, name, pool, slots, stop_grace)`,
+			`attune.yaml:1: worker: use keys with values (action_user, allow_env, amqp_url, amqp_url_file, name, pool, slots, stop_grace)`,
 		},
 		{
 			"a sequence for a single value is refused", layers{file: "data_dir:\n  - a\n  - b\n"},
