@@ -32,6 +32,9 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 			return
 		}
 		caller, err := s.authenticate(r)
+		if err == nil {
+			err = s.limited(r, LimitedToken, s.rates.callers.take(rateKey(caller)), caller.Principal.Name+" sends too many requests")
+		}
 		if err == nil && pattern != "" && !caller.May(access.right) {
 			err = lacks(caller, access.right)
 		}
@@ -51,8 +54,18 @@ func (s *Server) authenticate(r *http.Request) (auth.Caller, error) {
 	if !found {
 		return auth.Caller{}, unauthorized("the request needs a token: send the header Authorization: Bearer <token>")
 	}
+	if !s.rates.proven.has(token) {
+		if err := s.checkFailures(r); err != nil {
+			return auth.Caller{}, err
+		}
+	}
 	caller, err := s.deps.Callers.Authenticate(r.Context(), token)
-	if err != nil && attune.CodeOf(err) == attune.CodeUnauthorized {
+	switch {
+	case err == nil:
+		s.rates.proven.add(token)
+	case attune.CodeOf(err) == attune.CodeUnauthorized:
+		s.rates.proven.remove(token)
+		s.failed(r)
 		return auth.Caller{}, s.problem(r.Context(), err).with("WWW-Authenticate", challenge+`, error="invalid_token"`)
 	}
 	return caller, err

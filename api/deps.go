@@ -57,6 +57,8 @@ type Deps struct {
 
 // Metrics counts requests.
 type Metrics interface {
+	// RateLimited counts a request that was refused because of a limit: see [Limited].
+	RateLimited(ctx context.Context, limit string)
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }
 

@@ -51,6 +51,8 @@ func (f *fakeMetrics) RequestServed(_ context.Context, method, route string, sta
 	f.count(method+" "+route+" "+http.StatusText(status), 1)
 }
 
+func (f *fakeMetrics) RateLimited(_ context.Context, limit string) { f.count("limited "+limit, 1) }
+
 // lockedBuffer collects log lines from several goroutines.
 type lockedBuffer struct {
 	mu     sync.Mutex

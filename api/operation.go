@@ -31,7 +31,8 @@ func register[I, O any](s *Server, right auth.Right, op huma.Operation, handle f
 	s.router.access[op.Method+" "+op.Path] = access{right: right, action: actionOf(op)}
 	op.Extensions = map[string]any{rolesExtension: right.Roles()}
 	op.Errors = append(op.Errors,
-		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
+		http.StatusServiceUnavailable)
 	if op.Method != http.MethodGet { // it has a body
 		op.Errors = append(op.Errors, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,10 +22,16 @@ import (
 // Config is the configuration of the server.
 type Config struct {
 	Addr           string        // host:port to listen on; port 0 picks a free port. Default 127.0.0.1:8080
+	TLS            *tls.Config   // nil: the API speaks HTTP
 	Version        string        // attune's version, for the OpenAPI document. Default "dev"
 	RequestTimeout time.Duration // longest time of one request; 0 means the default, 30 s
 	CheckTimeout   time.Duration // longest time of one readiness check; 0 means the default, 2 s
 	ShutdownGrace  time.Duration // how long running requests may take once the server stops; 0 means the default, 10 s
+
+	// Limits of this process, a second; 0 sets none. What has been quiet may send the double at once.
+	CallerRate  int // requests of each caller
+	WebhookRate int // deliveries to each trigger
+	FailureRate int // failed authentications of each remote address
 }
 
 // WithDefaults returns the configuration with defaults in its zero fields.
@@ -51,6 +58,9 @@ func (c Config) validate() error {
 	if c.RequestTimeout < 0 || c.CheckTimeout < 0 || c.ShutdownGrace < 0 {
 		return attune.Errorf(attune.CodeInvalid, "a time limit of the API is negative: use more than 0")
 	}
+	if min(c.CallerRate, c.WebhookRate, c.FailureRate) < 0 {
+		return attune.Errorf(attune.CodeInvalid, "a rate limit of the API is negative: use 0 or more")
+	}
 	return nil
 }
 
@@ -71,6 +81,7 @@ type Server struct {
 	deps     Deps
 	webhooks *sources.Webhooks
 	logger   *slog.Logger
+	rates    *rates
 	router   *router
 	// strangers bounds the entries of the audit log by requests without a valid token.
 	strangers *rate.Limiter
@@ -86,8 +97,8 @@ func New(config Config, deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("create the API: %w", err)
 	}
 	s := &Server{
-		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger, router: newRouter(),
-		strangers: newStrangers(),
+		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger,
+		rates: newRates(config), strangers: newStrangers(), router: newRouter(),
 	}
 	s.huma = humago.New(s.router, s.humaConfig())
 	s.huma.UseMiddleware(s.checkParameters, s.bufferBody, s.begin)
@@ -151,8 +162,12 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := s.httpServer()
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	s.logger.InfoContext(ctx, "the API listens", "addr", listener.Addr().String())
+	serve := server.Serve
+	if s.config.TLS != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") } // the files are in the configuration
+	}
+	go func() { failed <- serve(listener) }()
+	s.logger.InfoContext(ctx, "the API listens", "addr", listener.Addr().String(), "tls", s.config.TLS != nil)
 
 	select {
 	case err := <-failed:
@@ -175,9 +190,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
+// httpServer speaks HTTP/1.1 only: one connection carries one request at a time, so bounds of connections bound requests.
 func (s *Server) httpServer() *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 	return &http.Server{
 		Handler:           s.handler,
+		TLSConfig:         s.config.TLS,
+		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readHeaderTimeout + bodyReadTimeout,
 		WriteTimeout:      readHeaderTimeout + bodyReadTimeout + s.config.RequestTimeout + writeTimeout,

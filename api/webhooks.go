@@ -53,13 +53,19 @@ func (s *Server) registerWebhooks() {
 		Security: []map[string][]string{},
 	}, http.StatusAccepted, RecordedEvent{}, http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound,
 		http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
-		http.StatusServiceUnavailable)
+		http.StatusTooManyRequests, http.StatusServiceUnavailable)
 }
 
 // postWebhook records a delivery. It checks the signature before it parses the body.
 func (s *Server) postWebhook(r *http.Request) (*response[RecordedEvent], error) {
+	if err := s.checkFailures(r); err != nil {
+		return nil, err
+	}
 	trigger, err := s.webhookTrigger(r.Context(), r.PathValue("key"))
 	if err != nil {
+		if attune.CodeOf(err) == attune.CodeNotFound {
+			s.failed(r)
+		}
 		return nil, err
 	}
 	body, err := readBody(r, maxDelivery(r.Header.Get("Content-Type")))
@@ -68,7 +74,14 @@ func (s *Server) postWebhook(r *http.Request) (*response[RecordedEvent], error) 
 	}
 	arrival, err := s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
 	if err != nil {
+		if attune.CodeOf(err) == attune.CodeUnauthorized {
+			s.failed(r)
+		}
 		return nil, s.webhookProblem(r.Context(), trigger, err)
+	}
+	wait := s.rates.webhooks.take(string(trigger.Ref))
+	if err := s.limited(r, LimitedWebhook, wait, "too many deliveries to trigger "+string(trigger.Ref)); err != nil {
+		return nil, err
 	}
 	if problem := sentOnce(r.Header, trigger.Webhook.DedupHeader); problem != nil {
 		return nil, problem

@@ -91,7 +91,7 @@ func (w *world) start(b *testing.B, args ...string) {
 			"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
 			"ATTUNE_POSTGRES_URL=" + w.services.Postgres.URL(), "ATTUNE_AMQP_URL=" + w.services.RabbitMQ.URL(),
 			"TEMPORAL_ADDRESS=" + w.services.Temporal.Address(), "TEMPORAL_NAMESPACE=" + temporal.DefaultNamespace,
-			"ATTUNE_HTTP_ADDR=" + w.addr, "ATTUNE_API_TOKEN=" + token,
+			"ATTUNE_HTTP_ADDR=" + w.addr, "ATTUNE_API_TOKEN=" + token, "ATTUNE_HTTP_CALLER_RATE=0",
 		},
 		Line: w.log.read,
 	})

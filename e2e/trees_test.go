@@ -139,28 +139,40 @@ func TestWorkerStops(t *testing.T) {
 		return c
 	}
 
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
-		t.Run(fmt.Sprintf("after the stop grace, a worker that got signal %d gives its attempt back for a retry", sig), func(t *testing.T) {
-			t.Parallel()
-			c := newStopping(t)
-			stopping := c.start("--roles=worker", "--stop-grace=1s")
-			id := c.run("e2e.step", map[string]any{"n": 0})
-			c.eventually("it runs", func() bool { return len(c.written()) == 1 })
-			require.NoError(t, syscall.Kill(stopping.PID(), sig))
-			c.eventually("the worker has stopped", stopping.Ended)
-			require.Empty(t, c.executionsInKernel())
-			c.eventually("the attempt was given back", func() bool { return c.executionOf(id).Attempt == 2 })
-			ended := c.endedAttempts(id)
-			require.Len(t, ended, 1)
-			require.Equal(t, attune.ExecutionAbandoned, ended[0].Status)
-			require.Equal(t, attune.ReasonWorkerStopped, ended[0].Reason)
+	t.Run("after the stop grace, a worker that got SIGTERM gives its attempt back for a retry", func(t *testing.T) {
+		t.Parallel()
+		c := newStopping(t)
+		stopping := c.start("--roles=worker", "--stop-grace=1s")
+		id := c.run("e2e.step", map[string]any{"n": 0})
+		c.eventually("it runs", func() bool { return len(c.written()) == 1 })
+		require.NoError(t, syscall.Kill(stopping.PID(), syscall.SIGTERM))
+		c.eventually("the worker has stopped", stopping.Ended)
+		require.Empty(t, c.executionsInKernel())
+		c.eventually("the attempt was given back", func() bool { return c.executionOf(id).Attempt == 2 })
+		ended := c.endedAttempts(id)
+		require.Len(t, ended, 1)
+		require.Equal(t, attune.ExecutionAbandoned, ended[0].Status)
+		require.Equal(t, attune.ReasonWorkerStopped, ended[0].Reason)
 
-			c.releaseSteps()
-			c.start("--roles=worker")
-			c.finish("e2e.step", 1, 1)
-			require.Equal(t, attune.ExecutionSucceeded, c.executionOf(id).Status)
-		})
-	}
+		c.releaseSteps()
+		c.start("--roles=worker")
+		c.finish("e2e.step", 1, 1)
+		require.Equal(t, attune.ExecutionSucceeded, c.executionOf(id).Status)
+	})
+
+	t.Run("a worker that got SIGHUP reads its settings again and goes on", func(t *testing.T) {
+		t.Parallel()
+		c := newStopping(t)
+		reloading := c.start("--roles=worker")
+		id := c.run("e2e.step", map[string]any{"n": 0})
+		c.eventually("it runs", func() bool { return len(c.written()) == 1 })
+		require.NoError(t, syscall.Kill(reloading.PID(), syscall.SIGHUP))
+		c.eventually("it has read them", func() bool { return strings.Contains(reloading.Output(), "the settings were read again") })
+		c.releaseSteps()
+		c.finish("e2e.step", 1, 1)
+		require.Equal(t, 1, c.executionOf(id).Attempt)
+		require.False(t, reloading.Ended())
+	})
 
 	t.Run("a second signal ends a worker at once, with its processes", func(t *testing.T) {
 		t.Parallel()

@@ -49,8 +49,8 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
-	sources := auth.Sources{Bootstrap: cfg.APIToken.Reveal, Tokens: tokens, Logger: log}
+func newCallers(cfg config.Config, l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
+	sources := auth.Sources{Bootstrap: l.bootstrap, Tokens: tokens, Logger: log}
 	if c := cfg.OIDC; c.Issuer != "" {
 		sources.Issuer = oidc.New(oidc.Config{Issuer: c.Issuer, Audience: c.Audience, Claims: c.Claims})
 	}
@@ -60,10 +60,17 @@ func newCallers(cfg config.Config, tokens *postgres.Tokens, log *slog.Logger) *a
 func newServer(
 	cfg config.Config, callers *auth.Authenticator, s stores, in *ingest.Ingest, broker *rabbitmq.Connections, c client.Client,
 	queues *workflows.QueueClient, t *telemetry.Telemetry, examiner *doctor.Doctor, installation attune.InstallationID,
-	keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
+	l *live, keys *secrets.Keyring, log *slog.Logger, version Version, _ installed,
 ) (*api.Server, error) {
-	return api.New(api.Config{Addr: cfg.HTTPAddr, Version: string(version)}, api.Deps{
-		Callers: callers, Tokens: s.Tokens, Audit: s.Audit,
+	config := api.Config{
+		Addr: cfg.HTTPAddr, Version: string(version),
+		CallerRate: cfg.Rates.Caller, WebhookRate: cfg.Rates.Webhook, FailureRate: cfg.Rates.Failure,
+	}
+	if l.tls != nil {
+		config.TLS = l.tls.Config()
+	}
+	return api.New(config, api.Deps{
+		Callers: callers, Tokens: s.Tokens, Audit: s.Audit, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
@@ -86,7 +93,8 @@ func newDoctor(cfg config.Config, s stores, broker *rabbitmq.Connections, c clie
 
 func listen(server *api.Server) (net.Listener, error) { return server.Listen(context.Background()) }
 
-func runServer(loops *loops, server *api.Server, listener net.Listener) {
+func runServer(loops *loops, server *api.Server, listener net.Listener, l *live) {
+	loops.add("tls files", l.watch)
 	loops.add("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 }
 

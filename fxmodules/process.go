@@ -21,6 +21,7 @@ type Process struct {
 	log        *slog.Logger
 	listener   net.Listener
 	supervisor *supervisor.Supervisor
+	live       *live
 }
 
 // Start builds and starts the parts for the roles of cfg. If a part fails to start, Start stops the others and returns
@@ -28,7 +29,7 @@ type Process struct {
 func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Logger) (*Process, error) {
 	p := &Process{log: log}
 	options := []fx.Option{
-		Options(ctx, cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }), fx.Populate(&p.supervisor),
+		Options(ctx, cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }), fx.Populate(&p.supervisor, &p.live),
 	}
 	if cfg.Has(config.RoleAPI) {
 		options = append(options, fx.Populate(&p.listener))
@@ -55,6 +56,10 @@ func (p *Process) Addr() string {
 	}
 	return p.listener.Addr().String()
 }
+
+// Reload takes over the settings that can change while the process runs: the bootstrap token of the API. It also reads the files of
+// TLS and of webhook secrets again. It logs what has changed, and keeps what cannot be read. The caller owns the level of the log.
+func (p *Process) Reload(next config.Config) { p.live.reload(next) }
 
 // Wait returns nil when ctx ends, or an error that names the first part that ended by itself.
 func (p *Process) Wait(ctx context.Context) error { return p.supervisor.Wait(ctx) }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/fxmodules"
+	"github.com/attune-go/attune/internal/certs"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/demo"
@@ -95,6 +96,7 @@ func demonstrate(ctx context.Context, cfg config.Config, load demo.Config, stdou
 	if err != nil {
 		return err
 	}
+	cfg.TLS, cfg.Rates = certs.Paths{}, config.Rates{} // the demo is the only caller, over HTTP on this machine
 	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
 	if err != nil {
 		return err

@@ -117,7 +117,7 @@ func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr, 
 	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
 	line("roles", strings.Trim(fmt.Sprint(cfg.Roles), "[]"))
 	if cfg.Has(config.RoleAPI) {
-		line("API", "http://"+addr+"/api/v1")
+		line("API", scheme(cfg)+addr+"/api/v1")
 		line("API token", cfg.APIToken.Reveal())
 	}
 	if temporal := local.set.Temporal; temporal != nil {
@@ -131,10 +131,10 @@ func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr, 
 	for _, name := range secrets {
 		line(name, os.Getenv(name))
 	}
-	line("shell", "export ATTUNE_URL=http://"+addr+exports)
+	line("shell", "export ATTUNE_URL="+scheme(cfg)+addr+exports)
 	line("try", fmt.Sprintf(
-		`curl -s -H "Authorization: Bearer %s" http://%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
-		cfg.APIToken.Reveal(), addr))
+		`curl -s -H "Authorization: Bearer %s" %s%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
+		cfg.APIToken.Reveal(), scheme(cfg), addr))
 }
 
 // secretNames returns the environment variables that hold the secrets of the packs' webhooks, each once.

@@ -42,7 +42,12 @@ func newHealth() *cobra.Command {
 		if err != nil {
 			return usageError{fmt.Errorf("URL %q: %w", url, err)}
 		}
-		response, err := (&http.Client{Timeout: healthTimeout}).Do(request)
+		trust, err := r.tls()
+		if err != nil {
+			return err
+		}
+		caller := http.Client{Timeout: healthTimeout, Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}
+		response, err := caller.Do(request)
 		if err != nil {
 			return withAPIAdvice(fmt.Errorf("request %s: %w", url, err))
 		}

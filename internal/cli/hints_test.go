@@ -41,7 +41,7 @@ func knownNames() map[string]bool {
 	for _, variable := range otherVariables() {
 		known[variable] = true
 	}
-	collectFlags(newRoot(), known)
+	collectFlags(newRoot(newHangups()), known)
 	return known
 }
 

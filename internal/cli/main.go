@@ -27,13 +27,14 @@ const (
 type usageError struct{ error }
 
 // Main runs the command line and returns the exit code of the process. The first SIGINT, SIGTERM or SIGHUP stops the command
-// in an orderly way; another SIGINT or SIGTERM ends the process at once.
+// in an orderly way; another SIGINT or SIGTERM ends the process at once. `attune serve` reads its settings again at a SIGHUP.
 func Main(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := untilSignal(context.Background())
+	h := newHangups()
+	ctx, stop := untilSignal(context.Background(), h)
 	defer stop()
 
 	stdout, stderr = printer{stdout}, printer{stderr}
-	root := newRoot()
+	root := newRoot(h)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -50,7 +51,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return exitFailure
 }
 
-func newRoot() *cobra.Command {
+func newRoot(h *hangups) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "attune",
 		Short:         "Run actions in response to events, in strict order per queue, under policy",
@@ -63,7 +64,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(), newDoctor(),
+	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(), newDoctor(),
 		newHealth(), newVersion())
 	addHelp(root)
 	return root

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/attune-go/attune/internal/certs"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/internal/config"
 )
@@ -22,15 +24,22 @@ const urlEnv = "ATTUNE_URL"
 
 // remote holds the flags with which a command reaches a running attune.
 type remote struct {
-	url   *string
-	flags *pflag.FlagSet
+	url           *string
+	ca, cert, key *string // paths
+	flags         *pflag.FlagSet
 }
 
 // bindURL gives cmd and its subcommands the flags for the URL of the API and for the settings.
 func bindURL(cmd *cobra.Command, settings ...string) *remote {
 	flags := cmd.PersistentFlags()
+	file := func(name, env, usage string) *string {
+		return flags.String(name, os.Getenv(env), "file in PEM with "+usage+" ["+env+"]")
+	}
 	return &remote{
-		url:   flags.String("url", "", "URL of attune's API; default: http:// and http.addr ["+urlEnv+"]"),
+		url:   flags.String("url", "", "URL of attune's API; default: http:// or, with tls.cert, https://, and http.addr ["+urlEnv+"]"),
+		ca:    file("ca", "ATTUNE_CA", "the CAs that may sign the API's certificate; default: those of the system"),
+		cert:  file("client-cert", "ATTUNE_CLIENT_CERT", "the certificate to present to the API"),
+		key:   file("client-key", "ATTUNE_CLIENT_KEY", "the key of --client-cert"),
 		flags: config.Bind(flags, settings...),
 	}
 }
@@ -54,7 +63,17 @@ func (r *remote) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(base, cfg.APIToken.Reveal()), nil
+	trust, err := r.tls()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(base, cfg.APIToken.Reveal()).WithTLS(trust), nil
+}
+
+// tls returns which API the command trusts, and its own certificate. A file that cannot be used is a usage error.
+func (r *remote) tls() (*tls.Config, error) {
+	trust, err := certs.Client(*r.ca, *r.cert, *r.key)
+	return trust, settingsError(err)
 }
 
 // base returns the URL of the API, without a slash at its end. A flag or variable that is no URL is a usage error.
@@ -63,7 +82,7 @@ func (r *remote) base(cfg config.Config) (string, error) {
 	if !r.flags.Changed("url") {
 		base, source = os.Getenv(urlEnv), urlEnv
 		if base == "" {
-			return "http://" + dialable(cfg.HTTPAddr), nil
+			return scheme(cfg) + dialable(cfg.HTTPAddr), nil
 		}
 	}
 	parsed, err := url.Parse(base)
@@ -71,6 +90,14 @@ func (r *remote) base(cfg config.Config) (string, error) {
 		return "", usageError{errors.New(source + ": use a URL such as http://127.0.0.1:8080")}
 	}
 	return withoutAPIPath(base), nil
+}
+
+// scheme returns the beginning of the API's URL.
+func scheme(cfg config.Config) string {
+	if cfg.TLS.Cert != "" {
+		return "https://"
+	}
+	return "http://"
 }
 
 // withoutAPIPath returns a URL of the API without a slash at the end and without the path under which the API answers: attune dev
@@ -82,8 +109,14 @@ func withoutAPIPath(base string) string {
 // apiAdvice says what to do when the API does not answer.
 const apiAdvice = "Start attune with the role api, or name its URL with --url."
 
-// withAPIAdvice adds [apiAdvice] to the error of a request without a response.
+// caAdvice says what to do when the certificate of the API is not trusted.
+const caAdvice = "Name the CA of the API's certificate with --ca, and the API by a name that is in the certificate with --url."
+
+// withAPIAdvice adds [apiAdvice] or [caAdvice] to the error of a request without a response.
 func withAPIAdvice(err error) error {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		return fmt.Errorf("%w. %s", err, caAdvice)
+	}
 	if _, unanswered := errors.AsType[*url.Error](err); unanswered && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w. %s", err, apiAdvice)
 	}

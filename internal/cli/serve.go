@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
@@ -15,14 +18,16 @@ import (
 	"github.com/attune-go/attune/temporal"
 )
 
-func newServe() *cobra.Command {
+func newServe(h *hangups) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run attune, in all roles or some of them",
 		Long: `Run attune with a PostgreSQL, a RabbitMQ and a Temporal that already run.
 
 The connection to Temporal is configured by the variables of Temporal's own tools: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, and
-those for TLS and API keys.`,
+those for TLS and API keys.
+
+SIGHUP reads the settings again, and takes over the log level, the API's token, and the files of TLS and of webhook secrets.`,
 		Example: `  attune serve --packs ./packs/demo
   attune serve --roles=api,orchestrator,bridge
   attune serve --roles=worker --worker-slots 32`,
@@ -30,40 +35,94 @@ those for TLS and API keys.`,
 	}
 	flags := config.Bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		environment := secrecy.CopyEnvironment()
-		cfg, err := config.Load(flags, environment.Lookup)
-		if err == nil {
-			err = cfg.Validate()
-		}
-		if err != nil {
-			return settingsError(err)
-		}
-		if err := environment.Take(config.SecretVariables()...); err != nil {
+		s := server{flags: flags, environment: secrecy.CopyEnvironment(), reloads: h.reload()}
+		if err := s.load(cmd.ErrOrStderr()); err != nil {
 			return err
 		}
-		log, err := newLogger(cmd.ErrOrStderr(), cfg)
-		if err != nil {
-			return err
-		}
-		return serve(cmd.Context(), cfg, environment, log)
+		return s.serve(cmd.Context())
 	}
 	return cmd
 }
 
+// server is one run of `attune serve`.
+type server struct {
+	flags       *pflag.FlagSet
+	environment secrecy.Environment
+	reloads     <-chan struct{}
+	config      config.Config
+	level       slog.LevelVar
+	log         *slog.Logger
+}
+
+// load reads the settings. The secrets leave the environment.
+func (s *server) load(stderr io.Writer) error {
+	cfg, err := config.Load(s.flags, s.environment.Lookup)
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err != nil {
+		return settingsError(err)
+	}
+	if err := s.environment.Take(config.SecretVariables()...); err != nil {
+		return err
+	}
+	s.config = cfg
+	s.level.Set(cfg.LogLevel)
+	s.log, err = telemetry.NewLogger(unescaped(stderr), telemetry.LogConfig{Level: &s.level, Format: telemetry.LogFormat(cfg.LogFormat)})
+	return err
+}
+
 // serve runs the process until ctx ends or a part of the process fails.
-func serve(ctx context.Context, cfg config.Config, environment secrecy.Environment, log *slog.Logger) error {
-	process, err := fxmodules.Start(ctx, cfg, fxmodules.Version(version), log)
+func (s *server) serve(ctx context.Context) error {
+	process, err := fxmodules.Start(ctx, s.config, fxmodules.Version(version), s.log)
 	if err != nil {
 		if ctx.Err() != nil {
-			log.Info("attune was asked to stop before it had started", "error", err)
+			s.log.Info("attune was asked to stop before it had started", "error", err)
 			err = nil
 		}
 		return err
 	}
-	if err := environment.Take(temporal.SecretVariables()...); err != nil {
+	if err := s.environment.Take(temporal.SecretVariables()...); err != nil {
 		return errors.Join(err, process.Stop(ctx))
 	}
-	return errors.Join(process.Wait(ctx), process.Stop(ctx))
+	waiting, stopReloading := context.WithCancel(ctx)
+	reloading := make(chan struct{})
+	go func() {
+		defer close(reloading)
+		s.reloadUntil(waiting, process)
+	}()
+	err = process.Wait(ctx)
+	stopReloading()
+	<-reloading
+	return errors.Join(err, process.Stop(ctx))
+}
+
+// reloadUntil reads the settings again for each SIGHUP, until ctx ends.
+func (s *server) reloadUntil(ctx context.Context, process *fxmodules.Process) {
+	for {
+		select {
+		case <-s.reloads:
+			s.reload(process)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reload takes over what can change while the process runs. A value that cannot be read stays as it is.
+func (s *server) reload(process *fxmodules.Process) {
+	next, changed, err := config.Reload(s.config, s.flags, s.environment.Lookup)
+	if err != nil {
+		s.log.Error("some settings cannot be read and stay as they are", "error", err)
+	}
+	s.level.Set(next.LogLevel)
+	process.Reload(next)
+	s.log.Info("the settings were read again", "log_level", next.LogLevel)
+	later := slices.DeleteFunc(changed, func(name string) bool { return slices.Contains([]string{"log.level", "http.token"}, name) })
+	if len(later) > 0 {
+		s.log.Warn("settings have changed that need a restart", "settings", strings.Join(later, ", "))
+	}
+	s.config.APIToken, s.config.LogLevel = next.APIToken, next.LogLevel
 }
 
 func newLogger(w io.Writer, cfg config.Config) (*slog.Logger, error) {

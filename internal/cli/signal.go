@@ -4,29 +4,77 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
-// untilSignal returns a context that the first SIGINT, SIGTERM or SIGHUP ends, so that the command stops in an orderly way.
-// A second SIGINT or SIGTERM ends the process at once. attune has no settings that it could read again at a SIGHUP; a
-// terminal sends SIGHUP when it is closed. nohup starts a process with SIGHUP ignored, and then it stays ignored.
+// hangups decides what SIGHUP does. Daemons read their settings again (nginx, PostgreSQL, sshd); a program in a terminal that is
+// closed must end. [hangups.reload] gives a command the first meaning. It does not hold when the terminal from which the process
+// was started has gone: the kernel sends SIGHUP then, after it has taken the terminal from the process, and so /dev/tty tells the
+// two apart. nohup starts a process with SIGHUP ignored, and then it stays ignored.
+type hangups struct {
+	reloads  chan struct{}
+	reloader atomic.Bool // a command takes reloads
+	terminal atomic.Bool // the process had a terminal when the command began to
+}
+
+func newHangups() *hangups { return &hangups{reloads: make(chan struct{}, 1)} }
+
+// reload returns a channel with a value for each SIGHUP that asks for a reload; several at once may be one value. From now on,
+// such a signal does not stop the command.
+func (h *hangups) reload() <-chan struct{} {
+	h.terminal.Store(hasTerminal())
+	h.reloader.Store(true)
+	return h.reloads
+}
+
+// isReload reports whether a SIGHUP that has just come asks for a reload, and passes it on.
+func (h *hangups) isReload() bool {
+	if !h.reloader.Load() || h.terminal.Load() && !hasTerminal() {
+		return false
+	}
+	select {
+	case h.reloads <- struct{}{}:
+	default: // one is pending
+	}
+	return true
+}
+
+// hasTerminal reports whether the process has a controlling terminal.
+func hasTerminal() bool {
+	terminal, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	_ = terminal.Close()
+	return true
+}
+
+// untilSignal returns a context that the first SIGINT or SIGTERM ends, so that the command stops in an orderly way; so does a
+// SIGHUP that h does not take. A second SIGINT or SIGTERM ends the process at once.
 //
 // The caller calls stop when the command has ended.
-func untilSignal(ctx context.Context) (limited context.Context, stop func()) {
+func untilSignal(ctx context.Context, h *hangups) (limited context.Context, stop func()) {
 	stopping := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
 		stopping = append(stopping, syscall.SIGHUP)
 	}
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, len(stopping))
 	signal.Notify(signals, stopping...)
 	limited, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
-		select {
-		case <-signals:
-			cancel()
-			endAtNext(signals, ended)
-		case <-ended:
+		for {
+			select {
+			case next := <-signals:
+				if next == syscall.SIGHUP && h.isReload() {
+					continue
+				}
+				cancel()
+				endAtNext(signals, ended)
+			case <-ended:
+			}
+			return
 		}
 	}()
 	return limited, func() {

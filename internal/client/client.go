@@ -4,6 +4,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,6 +30,14 @@ type Client struct {
 // New returns a client for the API at base ("http://127.0.0.1:8080", without a slash at the end) with its bearer token.
 func New(base, token string) *Client {
 	return &Client{base: base + "/api/v1", token: token, http: http.Client{Timeout: timeout}}
+}
+
+// WithTLS makes the client use a configuration for https URLs. Call it before the first request.
+func (c *Client) WithTLS(config *tls.Config) *Client {
+	c.http.Transport = &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, TLSHandshakeTimeout: timeout,
+	}
+	return c
 }
 
 // ProblemError is a response outside of 2xx, with the fields of its problem document (RFC 9457).

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/certs"
 )
 
 // Config is the configuration of one process. [Load] fills it; the table of settings declares the allowed values.
@@ -15,7 +16,9 @@ type Config struct {
 	WorkerAMQPURL Secret // the broker as the worker's own user; if it is not set, AMQPURL
 	HTTPAddr      string // host:port on which the API listens; port 0 takes a free port
 	APIToken      Secret
-	OIDC          OIDC          // the issuer of JSON web tokens
+	OIDC          OIDC        // the issuer of JSON web tokens
+	TLS           certs.Paths // of the API; without a certificate it speaks HTTP
+	Rates         Rates
 	SecretsKey    Secret        // keys that encrypt secrets: see package secrets
 	Packs         []string      // folders
 	Roles         []Role        // at least one role, without duplicates
@@ -30,6 +33,13 @@ type Config struct {
 	LogLevel      slog.Level
 	LogFormat     string // "text" or "json"
 	Dev           DevPorts
+}
+
+// Rates are limits of the API in one process, a second. 0 sets no limit.
+type Rates struct {
+	Caller  int // requests of each caller
+	Webhook int // deliveries to each webhook
+	Failure int // failed authentications of each remote address
 }
 
 // Role is a part of attune that a process can run.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -33,6 +34,24 @@ func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, err
 	return c, report(l.problems)
 }
 
+// Reload reads every layer again. It returns the configuration, with the value of current where there is none that is valid, and
+// the names of the settings whose values differ from those of current. Its error is that of [Load].
+func Reload(current Config, flags *pflag.FlagSet, lookup func(string) (string, bool)) (next Config, changed []string, err error) {
+	l := &loader{lookup: lookup, flags: flags}
+	l.readFile()
+	if l.problems != nil {
+		return current, nil, report(l.problems) // the settings of the file would seem to be unset
+	}
+	next = current
+	for _, s := range settings(&next) {
+		before := next
+		if l.load(s); !reflect.DeepEqual(before, next) {
+			changed = append(changed, s.name)
+		}
+	}
+	return next, changed, report(l.problems)
+}
+
 // Validate checks that every setting is set that the roles of this process need. The error is an [attune.CodeInvalid] that lists
 // the missing settings and where to set them.
 func (c Config) Validate() error {
@@ -54,6 +73,9 @@ func (c Config) Validate() error {
 	}
 	if c.Has(RoleAPI) {
 		problems = append(problems, c.OIDC.problems()...)
+	}
+	if c.TLS.ClientCA != "" && c.TLS.Cert == "" || (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		problems = append(problems, "tls.cert and tls.key belong together, and tls.client_ca needs both: set both of them or neither")
 	}
 	return report(problems)
 }
@@ -202,21 +224,31 @@ const maxSecretBytes = 64 << 10
 // fromFile returns a function that reads the value from a file and sets it.
 func fromFile(set func([]string) error) func([]string) error {
 	return func(paths []string) error {
-		info, err := os.Stat(paths[0])
+		text, err := ReadSecretFile(paths[0])
 		if err != nil {
-			return fmt.Errorf("cannot be read: %w", err)
-		}
-		if !info.Mode().IsRegular() || info.Size() > maxSecretBytes {
-			return fmt.Errorf("%q is not a regular file of at most %d KiB", paths[0], maxSecretBytes>>10)
-		}
-		data, err := os.ReadFile(paths[0])
-		if err != nil {
-			return fmt.Errorf("cannot be read: %w", err)
-		}
-		text := strings.TrimSpace(string(data))
-		if text == "" {
-			return fmt.Errorf("%q is empty: put the value into it", paths[0])
+			return err
 		}
 		return set([]string{text})
 	}
+}
+
+// ReadSecretFile returns the content of a file that holds a secret, without spaces at its ends. The error is about a file that
+// cannot be read, is empty, has more than 64 KiB, or is no regular file; it begins with a verb.
+func ReadSecretFile(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxSecretBytes {
+		return "", fmt.Errorf("%q is not a regular file of at most %d KiB", path, maxSecretBytes>>10)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w", err)
+	}
+	text := strings.TrimSpace(string(data))
+	if text == "" {
+		return "", fmt.Errorf("%q is empty: put the value into it", path)
+	}
+	return text, nil
 }

@@ -28,10 +28,13 @@ func single[T any](into *T, parse func(string) (T, error)) func([]string) error 
 	})
 }
 
-// list returns a function that parses a list of values into a field of the configuration.
+// list returns a function that parses a list of values into a field of the configuration. An error leaves the field as it is.
 func list[T any](into *T, parse func([]string) (T, error)) func([]string) error {
-	return func(values []string) (err error) {
-		*into, err = parse(values)
+	return func(values []string) error {
+		value, err := parse(values)
+		if err == nil {
+			*into = value
+		}
 		return err
 	}
 }

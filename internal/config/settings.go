@@ -39,6 +39,7 @@ const (
 func settings(c *Config) []setting {
 	lease := between[time.Duration]{10 * time.Second, time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 2m"}
 	stopGrace := between[time.Duration]{time.Second, 24 * time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 10m"}
+	perSecond := between[int]{0, 1_000_000, strconv.Atoi, "a whole number", ""}
 	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
 	return slices.Concat([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: single(&c.PostgresURL, serviceURL("postgres", "postgresql")),
@@ -53,6 +54,19 @@ func settings(c *Config) []setting {
 		{name: "http.token", alias: "api.token", noFlag: true, secret: &c.APIToken, set: single(&c.APIToken, token),
 			doc:      "bearer token that API requests must carry, " + strconv.Itoa(minTokenLength) + " characters or more",
 			neededBy: []Role{RoleAPI}, example: `the output of "openssl rand -hex 32"`},
+		{name: "http.caller_rate", defaultText: "1000", set: single(&c.Rates.Caller, perSecond.read),
+			doc: "requests per second that this process takes from each caller, " + perSecond.String() + "; 0 sets no limit"},
+		{name: "http.webhook_rate", defaultText: "200", set: single(&c.Rates.Webhook, perSecond.read),
+			doc: "deliveries per second that this process takes for each webhook, " + perSecond.String() + "; 0 sets no limit"},
+		{name: "http.failure_rate", defaultText: "10", set: single(&c.Rates.Failure, perSecond.read),
+			doc: "failed authentications per second that this process takes from each address, " + perSecond.String() +
+				"; 0 sets no limit"},
+		{name: "tls.cert", set: single(&c.TLS.Cert, anyText),
+			doc: "file with the certificate of the API and the intermediate ones, in PEM; the API then speaks TLS only"},
+		{name: "tls.key", set: single(&c.TLS.Key, anyText),
+			doc: "file with the key of the certificate, in PEM"},
+		{name: "tls.client_ca", set: single(&c.TLS.ClientCA, anyText),
+			doc: "file with CAs, in PEM: every caller of the API must present a certificate of one of them"},
 		{name: "secrets.key", noFlag: true, secret: &c.SecretsKey, set: single(&c.SecretsKey, secretsKey),
 			doc: "key that encrypts secrets, 32 bytes in hexadecimal or base64; older keys follow in lines of their own"},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),

@@ -22,6 +22,7 @@ import (
 //	attune_leases_expired_total                    attempts that ended because their lease expired
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
 //	attune_worker_runs_total{status}               attempts that this worker ran, by their final status
+//	attune_http_rate_limited_total{limit}          requests that were refused because of a rate limit
 //	attune_http_request_duration_seconds{method,route,status}
 //
 // The gauges attune_queue_* and attune_slots_leaked show the state of the queues.
@@ -34,6 +35,7 @@ type Metrics struct {
 	leases       metric.Int64Counter
 	outbox       metric.Int64Counter
 	workerRuns   metric.Int64Counter
+	rateLimited  metric.Int64Counter
 	httpDuration metric.Float64Histogram
 	queues       *queueGauges
 }
@@ -62,6 +64,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
 		{&m.workerRuns, "attune.worker.runs", "Attempts that this worker ran, by their final status."},
+		{&m.rateLimited, "attune.http.rate_limited", "Requests that were refused because of a rate limit."},
 	}
 	for _, c := range counters {
 		counter, err := meter.Int64Counter(c.name, metric.WithDescription(c.desc))
@@ -138,6 +141,11 @@ func (m *Metrics) OutboxPublished(ctx context.Context, n int) {
 // WorkerRan counts one attempt that ended on this worker.
 func (m *Metrics) WorkerRan(ctx context.Context, status attune.ExecutionStatus) {
 	m.workerRuns.Add(ctx, 1, with("status", status))
+}
+
+// RateLimited counts one request that was refused because of a limit.
+func (m *Metrics) RateLimited(ctx context.Context, limit string) {
+	m.rateLimited.Add(ctx, 1, with("limit", limit))
 }
 
 // RequestServed records the duration of one HTTP request. route is the pattern that matched ("/api/v1/events/{id}") and never the

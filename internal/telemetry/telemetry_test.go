@@ -57,6 +57,9 @@ func TestMetrics(t *testing.T) {
 		{"a report is counted by effect and status", func(ctx context.Context, m *telemetry.Metrics) {
 			m.Completed(ctx, attune.CompletionStale, attune.ExecutionFailed)
 		}, `attune_completions_total{effect="stale",status="failed"} 1`},
+		{"a request over a limit is counted by the limit", func(ctx context.Context, m *telemetry.Metrics) {
+			m.RateLimited(ctx, "webhook")
+		}, `attune_http_rate_limited_total{limit="webhook"} 1`},
 		{"expired leases are counted",
 			func(ctx context.Context, m *telemetry.Metrics) { m.LeasesExpired(ctx, 3) }, `attune_leases_expired_total 3`},
 		{"published messages are counted",

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"crypto/sha256"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/attune-go/attune/auth"
+)
+
+// CodeRateLimited is the code of a 429 for a caller that sends too much.
+const CodeRateLimited = "rate_limited"
+
+// Limited says which limit a request has reached.
+type Limited string
+
+// The limits.
+const (
+	LimitedToken    Limited = "token"    // the requests of one caller
+	LimitedWebhook  Limited = "webhook"  // the deliveries of one trigger
+	LimitedFailures Limited = "failures" // the failed authentications of one address
+)
+
+// rates are the limits of a process. Other processes have their own.
+type rates struct {
+	callers  *limiter // by caller
+	webhooks *limiter // by trigger; counts deliveries with a valid signature, so that only its sender can reach the limit
+	failures *limiter // by remote address
+	proven   *proven
+}
+
+func newRates(c Config) *rates {
+	return &rates{
+		callers: newLimiter(c.CallerRate), webhooks: newLimiter(c.WebhookRate), failures: newLimiter(c.FailureRate),
+		proven: &proven{tokens: map[[sha256.Size]byte]time.Time{}, now: time.Now},
+	}
+}
+
+// rateKey names a caller to its limiter: a token keeps its name when it is rotated.
+func rateKey(c auth.Caller) string { return string(c.Principal.Method) + "/" + c.Principal.Name }
+
+// addressKey names the sender of a request to a limiter: its IPv4 address, or its IPv6 network of 64 bits, which one customer has.
+func addressKey(r *http.Request) string {
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	addr := remote.Addr().Unmap()
+	if addr.Is4() {
+		return addr.String()
+	}
+	network, _ := addr.WithZone("").Prefix(64) // 64 is in range
+	return network.String()
+}
+
+// limited returns the problem of a request that must wait, and counts it. It returns nil when wait is 0.
+func (s *Server) limited(r *http.Request, limit Limited, wait time.Duration, detail string) error {
+	if wait <= 0 {
+		return nil
+	}
+	s.deps.Metrics.RateLimited(r.Context(), string(limit))
+	seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	return newProblem(http.StatusTooManyRequests, CodeRateLimited, detail+": try again in "+seconds+" s").with("Retry-After", seconds)
+}
+
+// checkFailures refuses the requests of an address with too many failed authentications before they cost a look into the database.
+func (s *Server) checkFailures(r *http.Request) error {
+	return s.limited(r, LimitedFailures, s.rates.failures.left(addressKey(r)), "too many failed authentications from this address")
+}
+
+// failed counts a failed authentication of an address.
+func (s *Server) failed(r *http.Request) { s.rates.failures.take(addressKey(r)) }
+
+const (
+	// provenAge is how long a token that was accepted counts as proven.
+	provenAge = 10 * time.Minute
+	// maxProven bounds the memory of the proven tokens.
+	maxProven = 10_000
+)
+
+// proven remembers tokens that were accepted, by their digest. A caller with such a token is not refused because others at its
+// address fail: many callers can share one, behind a proxy. It is safe for concurrent use.
+type proven struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	tokens map[[sha256.Size]byte]time.Time // guarded by mu; when the token was accepted
+}
+
+func (p *proven) has(token string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, known := p.tokens[sha256.Sum256([]byte(token))]
+	return known && p.now().Sub(at) < provenAge
+}
+
+func (p *proven) add(token string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.tokens) >= maxProven {
+		clear(p.tokens)
+	}
+	p.tokens[sha256.Sum256([]byte(token))] = p.now()
+}
+
+func (p *proven) remove(token string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.tokens, sha256.Sum256([]byte(token)))
+}

@@ -1,0 +1,76 @@
+package config_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune/internal/config"
+)
+
+// TestReload reads the settings again after their files have changed.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	const first, second = "first-token-0123456789", "second-token-0123456789"
+	tokenFile := write("token", first+"\n")
+	file := write("attune.yaml", "log: {level: info}\nworker: {slots: 3}\n")
+	flags := config.Bind(pflag.NewFlagSet("attune", pflag.ContinueOnError))
+	require.NoError(t, flags.Parse([]string{"--api-token-file", tokenFile, "--config", file}))
+	none := func(string) (string, bool) { return "", false }
+	cfg, err := config.Load(flags, none)
+	require.NoError(t, err)
+
+	next, changed, err := config.Reload(cfg, flags, none)
+	require.NoError(t, err)
+	require.Empty(t, changed)
+	require.Equal(t, cfg, next)
+
+	write("token", second)
+	write("attune.yaml", "log: {level: debug}\nworker: {slots: 4}\n")
+	next, changed, err = config.Reload(cfg, flags, none)
+	require.NoError(t, err)
+	require.Equal(t, []string{"http.token", "worker.slots", "log.level"}, changed)
+	require.Equal(t, second, next.APIToken.Reveal())
+	require.Equal(t, slog.LevelDebug, next.LogLevel)
+
+	// A value that cannot be read stays as it is, and others change.
+	write("token", "short")
+	write("attune.yaml", "log: {level: warn}\nworker: {slots: 0}\n")
+	later, changed, err := config.Reload(next, flags, none)
+	require.ErrorContains(t, err, "http.token has 5 characters")
+	require.ErrorContains(t, err, "worker.slots")
+	require.Equal(t, []string{"log.level"}, changed)
+	require.Equal(t, second, later.APIToken.Reveal())
+	require.Equal(t, 4, later.WorkerSlots)
+	require.Equal(t, slog.LevelWarn, later.LogLevel)
+
+	// A settings file that cannot be read changes nothing.
+	write("token", first)
+	write("attune.yaml", "log: [")
+	later, changed, err = config.Reload(next, flags, none)
+	require.ErrorContains(t, err, "attune.yaml:1")
+	require.Empty(t, changed)
+	require.Equal(t, next, later)
+}
+
+func TestValidate_TLS(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--tls-cert=c"}, {"--tls-key=k"}, {"--tls-client-ca=a"}, {"--tls-key=k", "--tls-client-ca=a"}} {
+		cfg, err := load(t, layers{args: append(args, "--roles=worker", "--amqp-url=amqp://127.0.0.1/")})
+		require.NoError(t, err)
+		require.ErrorContains(t, cfg.Validate(), "tls.cert and tls.key belong together", args)
+	}
+	cfg, err := load(t, layers{args: []string{"--roles=worker", "--amqp-url=amqp://127.0.0.1/", "--tls-cert=c", "--tls-key=k", "--tls-client-ca=a"}})
+	require.NoError(t, err)
+	require.NoError(t, cfg.Validate())
+}
