@@ -125,7 +125,9 @@ func (s *Server) begin(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(ctx)
-	t.readBody(r)
+	if ctx.Operation().RequestBody != nil { // otherwise bufferBody has not read it
+		t.readBody(r)
+	}
 	id, err := s.deps.Audit.Add(r.Context(), t.entry)
 	if err != nil {
 		s.problem(r.Context(), err).ServeHTTP(w, r)
