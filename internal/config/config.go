@@ -17,6 +17,7 @@ type Config struct {
 	APIToken    Secret
 	TLS         certs.Paths // of the API; without a certificate it speaks HTTP
 	Rates       Rates
+	MaxConns    int           // open connections of the API
 	SecretsKey  Secret        // keys that encrypt secrets: see package secrets
 	Packs       []string      // folders
 	Roles       []Role        // at least one role, without duplicates
