@@ -34,13 +34,27 @@ type Action struct {
 	Schema  json.RawMessage `json:"schema,omitempty"` // JSON Schema of the parameters; empty accepts any object
 	Timeout time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
 	Pool    string          `json:"pool"`             // name of the worker pool that runs the action
+	Limits  Limits          `json:"limits,omitzero"`  // what all processes of one attempt may use
 	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
 }
+
+// Limits bounds what all processes of one attempt may use together. A zero field is no bound.
+type Limits struct {
+	Memory    Size `json:"memory,omitzero"`     // memory, without swap: see [MinMemoryLimit]
+	Processes int  `json:"processes,omitempty"` // processes and threads; from 1 to [MaxProcessesLimit]
+}
+
+// Bounds of [Limits]. A process with less memory cannot start.
+const (
+	MinMemoryLimit    = Size(1 << 20)
+	MaxProcessesLimit = 1_000_000
+)
 
 // Digest returns the SHA-256 of what a worker uses of the action, in hexadecimal. A worker and the database agree about an action
 // if their digests are equal; its description, schema and policy may differ.
 func (a Action) Digest() string {
-	used := fmt.Sprintf("%q %q %q %d %q", a.Ref, a.Command, a.Env, a.Timeout, a.Pool) // quoted, so unambiguous
+	used := fmt.Sprintf("%q %q %q %d %q %d %d", // quoted, so unambiguous
+		a.Ref, a.Command, a.Env, a.Timeout, a.Pool, a.Limits.Memory, a.Limits.Processes)
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(used)))
 }
 

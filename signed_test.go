@@ -271,6 +271,8 @@ func TestAction_Digest(t *testing.T) {
 		"a variable":           func(a *attune.Action) { a.Env = []string{"PATH"} },
 		"the timeout":          func(a *attune.Action) { a.Timeout++ },
 		"the pool":             func(a *attune.Action) { a.Pool = "gpu" },
+		"the limit of memory":  func(a *attune.Action) { a.Limits.Memory = 1 << 20 },
+		"that of processes":    func(a *attune.Action) { a.Limits.Processes = 1 << 20 },
 		"the order of command": func(a *attune.Action) { a.Command = []string{"x y", "run"} },
 	} {
 		other := action

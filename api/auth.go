@@ -20,7 +20,7 @@ type Authenticator interface {
 const apiPrefix = "/api/v1/"
 
 // authorize lets a request pass if its route is open, or if its caller has the right that the route asks for. It stores the
-// caller in the context of the request: see callerOf.
+// caller in the context of the request: see callerOf. A request for a change goes to the audit log: see trail.
 //
 // It decides by the matched route, not by the path: the same path can be written in many ways.
 func (s *Server) authorize(next http.Handler) http.Handler {
@@ -39,10 +39,12 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 			err = lacks(caller, access.right)
 		}
 		if err != nil {
-			s.problem(r.Context(), err).ServeHTTP(w, r)
+			problem := s.problem(r.Context(), err)
+			s.refuse(r, access, caller, problem.Status)
+			problem.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), caller)))
+		s.audited(next, w, r.WithContext(withCaller(r.Context(), caller)), newTrail(r, access, caller))
 	})
 }
 

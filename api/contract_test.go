@@ -15,6 +15,7 @@ var (
 	_ api.Authenticator      = (*auth.Authenticator)(nil)
 	_ auth.Store             = (*postgres.Tokens)(nil)
 	_ api.Tokens             = (*postgres.Tokens)(nil)
+	_ api.AuditLog           = (*postgres.Audit)(nil)
 	_ api.Ingest             = (*ingest.Ingest)(nil)
 	_ api.Webhooks           = (*postgres.Packs)(nil)
 	_ api.ActionReader       = (*postgres.Packs)(nil)

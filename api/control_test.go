@@ -19,9 +19,13 @@ type fakeControl struct {
 	tickets []attune.Ticket
 	by      []string
 	err     error
+	mode    func(attune.QueueKey, attune.QueueMode, attune.Author) (attune.QueueStatus, error)
 }
 
 func (f *fakeControl) SetMode(_ context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error) {
+	if f.mode != nil {
+		return f.mode(key, mode, author)
+	}
 	f.modes, f.by = append(f.modes, mode), append(f.by, author.Who()+"/"+author.Note)
 	return attune.QueueStatus{Queue: key, Mode: mode, Limit: 1}, f.err
 }

@@ -17,6 +17,7 @@ import (
 type Deps struct {
 	Callers Authenticator
 	Tokens  Tokens
+	Audit   AuditLog
 
 	Ingest Ingest
 	Events EventReader
@@ -73,7 +74,7 @@ func (d Deps) validate() error {
 		name  string
 		value any
 	}{
-		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
+		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Audit", d.Audit}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
 		{"Control", d.Control}, {"Doctor", d.Doctor}, {"Secrets", d.Secrets},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},

@@ -30,6 +30,7 @@ func routes() map[string]bool {
 		"GET /api/v1/tokens":                    true,
 		"POST /api/v1/tokens/{name}/rotate":     true,
 		"POST /api/v1/tokens/{name}/revoke":     true,
+		"GET /api/v1/audit":                     true,
 		"GET /api/v1/doctor":                    true,
 		"POST /api/v1/events":                   true,
 		"GET /api/v1/events":                    true,

@@ -18,8 +18,9 @@ type router struct {
 
 // access says which callers may use a route.
 type access struct {
-	open  bool       // every caller, also without a token
-	right auth.Right // otherwise, the callers with this right
+	open   bool       // every caller, also without a token
+	right  auth.Right // otherwise, the callers with this right
+	action string     // name of the change in the audit log; empty for a route that changes nothing
 }
 
 func newRouter() *router {

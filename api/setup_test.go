@@ -46,6 +46,7 @@ type bundle struct {
 	metrics      *fakeMetrics
 	callers      fakeCallers
 	tokens       *fakeTokens
+	audit        *fakeAudit
 	secrets      map[string]string
 	log          *lockedBuffer
 	config       api.Config
@@ -74,7 +75,7 @@ func setup(t *testing.T) *bundle {
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
 		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
-		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, vault: &fakeVault{},
+		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, audit: &fakeAudit{}, vault: &fakeVault{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
 	b.config = api.Config{Version: "1.2.3", Addr: "127.0.0.1:0"}
@@ -83,7 +84,7 @@ func setup(t *testing.T) *bundle {
 	})
 	require.NoError(t, err)
 	b.deps = api.Deps{
-		Callers: b.callers, Tokens: b.tokens, Ingest: in, Events: b.events,
+		Callers: b.callers, Tokens: b.tokens, Audit: b.audit, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
 		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -13,11 +14,18 @@ import (
 // Bootstrap is the name of the principal of the bootstrap token. No other token can have this name.
 const Bootstrap = "bootstrap"
 
-// Sources are what an [Authenticator] asks. Every field is required.
+// Issuer verifies JSON web tokens.
+type Issuer interface {
+	// Verify returns the caller of a token. Its errors are those of [Authenticator.Authenticate].
+	Verify(ctx context.Context, token string) (Caller, error)
+}
+
+// Sources are what an [Authenticator] asks. Every field is required unless its comment calls it optional.
 type Sources struct {
 	// Bootstrap returns the bootstrap token at this moment, or "" when there is none. Its caller is an administrator.
 	Bootstrap func() string
 	Tokens    Store
+	Issuer    Issuer // optional
 	Logger    *slog.Logger
 }
 
@@ -25,13 +33,14 @@ type Sources struct {
 type Authenticator struct {
 	bootstrap func() string
 	tokens    *tokens
+	issuer    Issuer
 }
 
 // NewAuthenticator returns an authenticator.
 func NewAuthenticator(sources Sources) *Authenticator {
 	return &Authenticator{
-		bootstrap: sources.Bootstrap,
-		tokens:    &tokens{store: sources.Tokens, now: time.Now, logger: sources.Logger, known: map[string]answer{}},
+		bootstrap: sources.Bootstrap, issuer: sources.Issuer,
+		tokens: &tokens{store: sources.Tokens, now: time.Now, logger: sources.Logger, known: map[string]answer{}},
 	}
 }
 
@@ -43,6 +52,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (Caller,
 	}
 	if secret, ok := ParseToken(token); ok {
 		return a.tokens.authenticate(ctx, secret)
+	}
+	if a.issuer != nil && strings.Count(token, ".") == 2 { // the form of a signed JSON web token
+		return a.issuer.Verify(ctx, token)
 	}
 	return Caller{}, wrongToken()
 }

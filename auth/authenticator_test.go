@@ -256,3 +256,39 @@ func TestAuthenticator_Cache(t *testing.T) {
 type failingUse struct{ *fakeStore }
 
 func (failingUse) RecordUse(context.Context, auth.TokenID) error { return errors.New("disk full") }
+
+// fakeIssuer accepts one token.
+type fakeIssuer struct{ asked []string }
+
+func (f *fakeIssuer) Verify(_ context.Context, token string) (auth.Caller, error) {
+	f.asked = append(f.asked, token)
+	if token != "head.body.signature" {
+		return auth.Caller{}, attune.Errorf(attune.CodeUnavailable, "the issuer does not answer")
+	}
+	return auth.Caller{Principal: attune.Principal{Name: "ada", Method: attune.AuthOIDC}, Role: auth.RoleViewer}, nil
+}
+
+func TestAuthenticator_Issuer(t *testing.T) {
+	t.Parallel()
+	w := setup()
+	require.Equal(t, "the API token is wrong", w.refused(t, "head.body.signature"), "without an issuer")
+
+	issuer := &fakeIssuer{}
+	a := auth.NewAuthenticator(auth.Sources{
+		Bootstrap: func() string { return "boot.strap.token" }, Tokens: w.store, Issuer: issuer, Logger: slog.New(slog.DiscardHandler),
+	})
+	caller, err := a.Authenticate(t.Context(), "head.body.signature")
+	require.NoError(t, err)
+	require.Equal(t, "ada", caller.Principal.Name)
+	_, err = a.Authenticate(t.Context(), "other.body.signature")
+	require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
+	for _, token := range []string{"boot.strap.token", w.token} {
+		_, err = a.Authenticate(t.Context(), token)
+		require.NoError(t, err)
+	}
+	for _, other := range []string{"", "a.b", "a.b.c.d", "nodots"} {
+		_, err = a.Authenticate(t.Context(), other)
+		require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err))
+	}
+	require.Equal(t, []string{"head.body.signature", "other.body.signature"}, issuer.asked)
+}

@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/internal/client"
+	"github.com/attune-go/attune/rabbitmq"
 )
 
 // installation is attune in its own folder, with the Temporal server beside it, and the other files for `attune dev`.
@@ -138,6 +140,17 @@ func TestDev(t *testing.T) {
 		).Scan(&sessions, &supers))
 		require.Positive(t, sessions)
 		require.Zero(t, supers)
+	})
+
+	t.Run("attune is no administrator of its broker", func(t *testing.T) {
+		require.Contains(t, first.at["RabbitMQ"], "//"+rabbitmq.UserBridge+":")
+		conn, err := amqp.Dial(first.at["RabbitMQ"])
+		require.NoError(t, err)
+		defer conn.Close()
+		channel, err := conn.Channel()
+		require.NoError(t, err)
+		_, err = channel.QueueDeclare("mine", true, false, false, false, nil)
+		require.ErrorContains(t, err, "ACCESS_REFUSED")
 	})
 
 	t.Run("no other user may look into the data folder", func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/telemetry"
+	"github.com/attune-go/attune/oidc"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/rules"
@@ -39,6 +40,7 @@ type stores struct {
 	Queues       *postgres.Queues
 	Outbox       *postgres.Outbox
 	Tokens       *postgres.Tokens
+	Audit        *postgres.Audit
 	Secrets      *postgres.Secrets
 	DB           *postgres.DB
 }
@@ -47,8 +49,12 @@ func newIngest(engine *rules.Engine, packs *postgres.Packs, events *postgres.Eve
 	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Recorder: events, Metrics: metrics})
 }
 
-func newCallers(l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
-	return auth.NewAuthenticator(auth.Sources{Bootstrap: l.bootstrap, Tokens: tokens, Logger: log})
+func newCallers(cfg config.Config, l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
+	sources := auth.Sources{Bootstrap: l.bootstrap, Tokens: tokens, Logger: log}
+	if c := cfg.OIDC; c.Issuer != "" {
+		sources.Issuer = oidc.New(oidc.Config{Issuer: c.Issuer, Audience: c.Audience, Claims: c.Claims})
+	}
+	return auth.NewAuthenticator(sources)
 }
 
 func newServer(
@@ -65,7 +71,7 @@ func newServer(
 		config.TLS = l.tls.Config()
 	}
 	return api.New(config, api.Deps{
-		Callers: callers, Tokens: s.Tokens, LookupSecret: l.webhook.lookup,
+		Callers: callers, Tokens: s.Tokens, Audit: s.Audit, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
 		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),

@@ -38,7 +38,7 @@ func Options(stop context.Context, cfg config.Config, version Version, log *slog
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}
 	roles := map[config.Role]fx.Option{
-		config.RoleOrchestrator: Orchestrator, config.RoleBridge: Bridge, config.RoleWorker: Worker, config.RoleAPI: API,
+		config.RoleOrchestrator: Orchestrator, config.RoleBridge: Bridge, config.RoleWorker: newWorker(cfg), config.RoleAPI: API,
 	}
 	for _, role := range config.Roles() {
 		if cfg.Has(role) {

@@ -16,20 +16,27 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// Worker runs actions. It needs only the broker and the folders of the packs.
-var Worker = fx.Module("worker", fx.Invoke(runWorker))
+// newWorker returns the module that runs actions. It needs only the broker and the folders of the packs.
+func newWorker(cfg config.Config) fx.Option {
+	broker := any(shareWorker)
+	if cfg.WorkerAMQPURL.IsSet() {
+		broker = connectWorker
+	}
+	return fx.Module("worker", fx.Provide(broker), fx.Invoke(runWorker))
+}
 
 func runWorker(
-	loops *loops, cfg config.Config, broker *rabbitmq.Connections, loaded []attune.Pack, metrics *telemetry.Metrics,
+	loops *loops, cfg config.Config, broker workerBroker, loaded []attune.Pack, metrics *telemetry.Metrics,
 	log *slog.Logger,
 ) error {
-	link, err := worker.NewBroker(broker, cfg.WorkerPool)
+	link, err := worker.NewBroker(broker.Connections, cfg.WorkerPool)
 	if err != nil {
 		return err
 	}
 	w, err := worker.New(worker.Config{
 		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Action: packs.Actions(loaded),
-		Reported: metrics.WorkerRan, AllowEnv: cfg.AllowEnv, StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
+		Limited: packs.HaveLimits(loaded), Reported: metrics.WorkerRan, AllowEnv: cfg.AllowEnv, User: cfg.ActionUser,
+		StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
 	}, link, link, link, log)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,6 +74,7 @@ func (d *draft) action(s *source, ref attune.Ref, n *node) {
 		Timeout:     f.timeout(),
 		Pool:        f.pool(),
 		Schema:      f.schema("parameters"),
+		Limits:      f.limits(),
 		Policy:      f.policy(),
 	}
 	f.done()
@@ -136,6 +138,33 @@ func (f *fields) pool() string {
 		f.fault(n.place, "%s", err)
 	}
 	return n.text
+}
+
+// limits reads what an attempt may use.
+func (f *fields) limits() (limits attune.Limits) {
+	n := f.typed("limits", kindMapping)
+	if n == nil {
+		return limits
+	}
+	inner := f.fieldsOf("limits", n)
+	if memory := inner.typed("memory", kindText); memory != nil {
+		err := limits.Memory.UnmarshalText([]byte(memory.text))
+		if err == nil && limits.Memory < attune.MinMemoryLimit {
+			err = fmt.Errorf("%s is too little: use %s or more", limits.Memory, attune.MinMemoryLimit)
+		}
+		if err != nil {
+			inner.fault(memory.place, "memory: %s", err)
+		}
+	}
+	if processes := inner.typed("processes", kindNumber); processes != nil {
+		number, err := strconv.Atoi(processes.text)
+		if err != nil || number < 1 || number > attune.MaxProcessesLimit {
+			inner.fault(processes.place, "processes: %s: use a whole number from 1 to %d", processes.text, attune.MaxProcessesLimit)
+		}
+		limits.Processes = number
+	}
+	inner.done()
+	return limits
 }
 
 // schema reads a JSON Schema in YAML.

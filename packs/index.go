@@ -1,6 +1,10 @@
 package packs
 
-import "github.com/attune-go/attune"
+import (
+	"slices"
+
+	"github.com/attune-go/attune"
+)
 
 // Pools returns the pool of every action of the packs, with repetitions.
 func Pools(packs []attune.Pack) []string {
@@ -25,6 +29,13 @@ func Actions(packs []attune.Pack) func(attune.Ref) (attune.Action, bool) {
 		action, known := actions[ref]
 		return action, known
 	}
+}
+
+// HaveLimits reports whether an action of the packs has limits.
+func HaveLimits(packs []attune.Pack) bool {
+	return slices.ContainsFunc(packs, func(pack attune.Pack) bool {
+		return slices.ContainsFunc(pack.Actions, func(action attune.Action) bool { return action.Limits != attune.Limits{} })
+	})
 }
 
 // Folders maps the name of each pack to its folder.

@@ -37,6 +37,7 @@ command: [bin/deploy, --fast]
 env: [HOME, DEPLOY_TOKEN]
 timeout: 90s
 pool: builders
+limits: {memory: 256MiB, processes: 20}
 parameters: {type: object, properties: {commit: {type: string}}, required: [commit]}
 policy: {limit: 0, max_attempts: 5, retry_delay: 1m30s, retry_placement: park}
 `,
@@ -82,6 +83,7 @@ func TestLoad_EveryKey(t *testing.T) {
 			{
 				Ref: "full.deploy", Description: "Deploys.", Enabled: true, Command: []string{"bin/deploy", "--fast"},
 				Env: []string{"HOME", "DEPLOY_TOKEN"}, Timeout: 90 * time.Second, Pool: "builders",
+				Limits: attune.Limits{Memory: 256 << 20, Processes: 20},
 				Schema: json.RawMessage(`{"properties":{"commit":{"type":"string"}},"required":["commit"],"type":"object"}`),
 				Policy: &attune.Policy{
 					Limit: new(0), MaxAttempts: new(5), RetryDelay: new(attune.Duration(90 * time.Second)),

@@ -41,7 +41,7 @@ func TestLoad_Problems(t *testing.T) {
 			"actions/x.yaml":  "comand: [ls]\ncommand: [ls]\n",
 			"triggers/t.yaml": "webhook: {key: k, secret_env: S, secret: x}\n",
 			"rules/r.yaml":    "when: t\ntrigger: t\naction: x\n"}, []string{
-			`P/actions/x.yaml:1:1: action "x": unknown key "comand": use description, command, env, timeout, pool, parameters, policy`,
+			`P/actions/x.yaml:1:1: action "x": unknown key "comand": use description, command, env, timeout, pool, parameters, limits, policy`,
 			`P/pack.yaml:2:1: pack: unknown key "author": use name, version, description, policy, triggers, actions, rules`,
 			`P/pack.yaml:3:10: policy: unknown key "limits": use limit, max_queued, overflow, queue_timeout, max_attempts, retry_delay, retry_placement`,
 			`P/rules/r.yaml:1:1: rule "r": unknown key "when": use description, enabled, trigger, criteria, action, parameters`,
@@ -71,6 +71,18 @@ func TestLoad_Problems(t *testing.T) {
 			`P/rules/r.yaml:5:13: parameters: got a list, want a mapping`,
 			`P/triggers/t.yaml:1:10: payload: got text, want a mapping`,
 			`P/triggers/t.yaml:2:10: webhook: got a boolean, want a mapping`}},
+		{"limits are out of their ranges", map[string]string{
+			"pack.yaml":      "name: a\n",
+			"actions/x.yaml": "command: [ls]\nlimits: {memory: 5, processes: 0, cpu: 1}\n",
+			"actions/y.yaml": "command: [ls]\nlimits: {memory: 5MB, processes: 1.5}\n",
+			"actions/z.yaml": "command: [ls]\nlimits:\n  memory: 512KiB\n  processes: 1000001\n"}, []string{
+			`P/actions/x.yaml:2:18: memory: got a number, want text: put it in quotes`,
+			`P/actions/x.yaml:2:32: processes: 0: use a whole number from 1 to 1000000`,
+			`P/actions/x.yaml:2:35: limits: unknown key "cpu": use memory, processes`,
+			`P/actions/y.yaml:2:18: memory: "5MB" is not a size: use a whole number with a unit, such as 64MiB or 2GiB`,
+			`P/actions/y.yaml:2:34: processes: 1.5: use a whole number from 1 to 1000000`,
+			`P/actions/z.yaml:3:11: memory: 512KiB is too little: use 1MiB or more`,
+			`P/actions/z.yaml:4:14: processes: 1000001: use a whole number from 1 to 1000000`}},
 		{"required keys are missing", map[string]string{
 			"pack.yaml": "name: a\nactions:\n  x: {}\n  y:\n    command:\nrules:\n  r: {enabled: false}\ntriggers:\n  t: {webhook: {dedup_header: X}}\n"}, []string{
 			`P/pack.yaml:3:6: action "x": the key "command" is missing: a list with the program and its arguments`,

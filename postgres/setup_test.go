@@ -116,6 +116,7 @@ func demoPack() attune.Pack {
 			{
 				Ref: deploy, Description: "Deploys.", Command: []string{"./deploy.sh", "--now"}, Env: []string{"HOME"},
 				Schema: json.RawMessage(`{"type":"object"}`), Timeout: time.Minute, Pool: "default",
+				Limits: attune.Limits{Memory: 64 << 20, Processes: 9},
 			},
 			{Ref: notify, Command: []string{"./notify.sh"}, Timeout: time.Second, Pool: "small"},
 		},

@@ -37,7 +37,7 @@ func (p *PoolPublisher) declare(ctx context.Context, pool string) error {
 	if _, done := p.declared.Load(pool); done {
 		return nil
 	}
-	topology, err := NewTopology(pool)
+	topology, err := PoolTopology(pool)
 	if err != nil {
 		return err
 	}

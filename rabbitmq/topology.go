@@ -78,11 +78,12 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 // not answered in time, and ignores a late reply to an expired request. A [Responder] makes dead letters of the requests
 // that it refuses. execution.cancel has no queue in the topology: each [Subscriber] declares its own.
 func NewTopology(pools ...string) (Topology, error) {
-	t := Topology{
-		Exchanges: []ExchangeSpec{{Exchange, "topic"}, {DeadExchange, "topic"}},
-		Queues:    []QueueSpec{{QueueDead, quorum()}},
-		Bindings:  []BindingSpec{{QueueDead, "#", DeadExchange}},
+	t, err := PoolTopology(pools...)
+	if err != nil {
+		return Topology{}, err
 	}
+	t.Queues = append(t.Queues, QueueSpec{QueueDead, quorum()})
+	t.Bindings = append(t.Bindings, BindingSpec{QueueDead, "#", DeadExchange})
 	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
 	t.addRetry(QueueEnforcementCreated)
 	t.add(attune.KeyExecutionCompleted, quorum(deadLettered))
@@ -91,6 +92,12 @@ func NewTopology(pools ...string) (Topology, error) {
 	t.addRetry(QueueExecutionEnded)
 	t.add(attune.KeyExecutionClaim, quorum())
 	t.add(attune.KeyExecutionRenew, quorum())
+	return t, nil
+}
+
+// PoolTopology returns the part of [NewTopology] that the requests for the pools' workers need.
+func PoolTopology(pools ...string) (Topology, error) {
+	t := Topology{Exchanges: []ExchangeSpec{{Exchange, "topic"}, {DeadExchange, "topic"}}}
 	for _, pool := range slices.Compact(slices.Sorted(slices.Values(pools))) {
 		if err := attune.ValidateName("pool", pool); err != nil {
 			return Topology{}, err

@@ -134,6 +134,7 @@ type task struct {
 	Env        []string
 	Timeout    attune.Duration
 	Parameters json.RawMessage
+	Limits     attune.Limits
 }
 
 // request returns a request for a fresh execution of an action of its own in the pack "demo".
@@ -153,7 +154,7 @@ var actions, inputs sync.Map
 
 // message returns the request of the task, and makes its action and its input known to the workers and fakes of all tests.
 func (m task) message() attune.ExecutionRequestedMessage {
-	action := attune.Action{Ref: m.Action, Command: m.Command, Env: m.Env, Timeout: time.Duration(m.Timeout), Pool: m.Pool}
+	action := attune.Action{Ref: m.Action, Command: m.Command, Env: m.Env, Timeout: time.Duration(m.Timeout), Pool: m.Pool, Limits: m.Limits}
 	actions.Store(m.Action, action)
 	inputs.Store(m.Execution, attune.ExecutionInput{
 		Enforcement: m.Enforcement, Action: m.Action, ActionDigest: action.Digest(), Parameters: m.Parameters,

@@ -21,13 +21,29 @@ type cgroup struct {
 
 const cgroupPrefix = "attune-"
 
-// newCgroup returns nil if the worker may not create cgroups, or the kernel cannot kill one (before Linux 5.14).
-func newCgroup() *cgroup {
-	parent, parentName := ownCgroup()
-	if parent == "" {
+// cgroupParent is the cgroup below which a worker creates the cgroups of its actions. The zero value means that there is
+// none.
+type cgroupParent struct{ folder, name string }
+
+// create returns nil if the worker may not create cgroups, or the kernel cannot kill one (before Linux 5.14).
+func (p cgroupParent) create() *cgroup {
+	c := p.createLocked()
+	if c == nil {
 		return nil
 	}
-	dir, err := os.MkdirTemp(parent, cgroupPrefix)
+	if _, err := os.Stat(filepath.Join(c.folder.Name(), "cgroup.kill")); err != nil {
+		c.remove()
+		return nil
+	}
+	return c
+}
+
+// createLocked returns a new cgroup, or nil.
+func (p cgroupParent) createLocked() *cgroup {
+	if p.folder == "" {
+		return nil
+	}
+	dir, err := os.MkdirTemp(p.folder, cgroupPrefix)
 	if err != nil {
 		return nil
 	}
@@ -36,16 +52,12 @@ func newCgroup() *cgroup {
 		_ = os.Remove(dir)
 		return nil
 	}
-	c := &cgroup{folder: folder, name: filepath.Join(parentName, filepath.Base(dir))}
-	if _, err := os.Stat(filepath.Join(dir, "cgroup.kill")); err != nil {
-		c.remove()
-		return nil
-	}
-	return c
+	return &cgroup{folder: folder, name: filepath.Join(p.name, filepath.Base(dir))}
 }
 
-// ownCgroup returns the folder and the name of the worker's cgroup. Both are empty if the system has none of version 2.
-func ownCgroup() (folder, name string) {
+// ownCgroup returns the worker's cgroup, or the zero value if the system has none of version 2.
+func ownCgroup() cgroupParent {
+	name := ""
 	groups, _ := os.ReadFile("/proc/self/cgroup")
 	for line := range strings.Lines(string(groups)) {
 		if found, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
@@ -60,10 +72,10 @@ func ownCgroup() (folder, name string) {
 			continue
 		}
 		if below, err := filepath.Rel(fields[root], name); err == nil && filepath.IsLocal(below) {
-			return filepath.Join(fields[point], below), name
+			return cgroupParent{filepath.Join(fields[point], below), name}
 		}
 	}
-	return "", ""
+	return cgroupParent{}
 }
 
 // files returns the folder, for the supervisor, or nothing.
@@ -97,13 +109,12 @@ func (c *cgroup) remove() {
 	}
 }
 
-// killDeadCgroups kills what is left of actions whose worker and supervisor are both dead.
-func killDeadCgroups() {
-	parent, _ := ownCgroup()
-	if parent == "" {
+// killDead kills what is left of actions whose worker and supervisor are both dead.
+func (p cgroupParent) killDead() {
+	if p.folder == "" {
 		return
 	}
-	dirs, _ := filepath.Glob(filepath.Join(parent, cgroupPrefix+"*"))
+	dirs, _ := filepath.Glob(filepath.Join(p.folder, cgroupPrefix+"*"))
 	for _, dir := range dirs {
 		folder, err := lockFolder(dir, syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != nil {

@@ -21,6 +21,7 @@ type command struct {
 	env    []string // the whole environment
 	dir    string   // the pack's folder
 	runDir string   // the run folder
+	limits attune.Limits
 	stdin  []byte
 }
 
@@ -45,6 +46,7 @@ type commands struct {
 	action  func(attune.Ref) (attune.Action, bool)
 	environ map[string]string
 	allowed attune.EnvGrants
+	account *account // the user of the actions; nil: the worker's own
 }
 
 // actionOf returns the worker's own action for an input. A message never names a command: it could be forged, or from another
@@ -83,7 +85,9 @@ func (c commands) of(id attune.AttemptID, action attune.Action, input attune.Exe
 	if err != nil {
 		return command{}, err
 	}
-	return command{path: path, args: action.Command, env: env, dir: dir, runDir: runDir, stdin: parametersOf(input)}, nil
+	return command{
+		path: path, args: action.Command, env: env, dir: dir, runDir: runDir, limits: action.Limits, stdin: parametersOf(input),
+	}, nil
 }
 
 // parametersOf returns the stdin of the process. Without parameters it is an empty object, so that the process can always
@@ -163,6 +167,10 @@ func (c commands) environment(
 		"ATTUNE_ACTION=" + string(action.Ref),
 		"ATTUNE_ATTEMPT=" + strconv.Itoa(id.Attempt),
 	}
+	own := c.account.environment()
+	for name, value := range own {
+		env = append(env, name+"="+value)
+	}
 	for _, name := range slices.Concat(attune.CommonEnv(), action.Env) {
 		if strings.HasPrefix(name, attune.ReservedEnv) {
 			return nil, refuse(attune.ReasonStart, "action %q asks for environment variable %q: names that begin with %s are "+
@@ -173,7 +181,7 @@ func (c commands) environment(
 				"allow pack %q to see: allow it with %s=%s in the setting worker.allow_env of the worker, or take it out of the "+
 				"action's env", action.Ref, name, action.Ref.Pack(), action.Ref.Pack(), name)
 		}
-		if value, found := c.environ[name]; found {
+		if value, found := c.environ[name]; found && own[name] == "" {
 			env = append(env, name+"="+value)
 		}
 	}

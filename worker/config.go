@@ -40,6 +40,9 @@ type Config struct {
 	Packs map[string]string
 	// Action returns an action of the packs. The worker runs it only if its digest is that of the attempt. Default: there is none.
 	Action func(attune.Ref) (attune.Action, bool)
+	// Limited says that actions of the packs have limits. The worker then prepares their enforcement at its start, which moves the
+	// process into a cgroup of its own.
+	Limited bool
 	// Environ is the environment that actions get variables from, as "NAME=value". Default: os.Environ().
 	Environ []string
 	// AllowEnv says which packs may see which of these variables, besides [attune.CommonEnv]. Default: none.
@@ -48,6 +51,9 @@ type Config struct {
 	// dead workers have left there. Default: a new temporary folder for each worker, of which nothing removes what a killed
 	// worker leaves.
 	RunDir string
+	// User is the name of the user of the system as which actions run. The worker then needs the rights of root, and the user
+	// needs access to the folders of the packs and to RunDir. Default: the user of the worker.
+	User string
 	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first half and the last half.
 	OutputLimit int
 	// KillGrace is the time from SIGTERM to SIGKILL. After a lost lease, the time is at most 3/16 of the lease: with a lease

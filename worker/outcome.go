@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"syscall"
 	"time"
 
@@ -61,8 +60,8 @@ func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput
 	if err != nil {
 		return notStarted(err)
 	}
-	if err := os.Mkdir(command.runDir, ownerOnly); err != nil {
-		return notStarted(fmt.Errorf("create the run folder: %w", err))
+	if err := r.runDirs.create(command.runDir); err != nil {
+		return notStarted(err)
 	}
 	defer r.removeRunDir(command.runDir)
 	ctx, cancel := context.WithTimeoutCause(ctx, action.Timeout, errTimeout)
@@ -126,7 +125,10 @@ func notStarted(err error) outcome {
 
 // startRefusal explains why the kernel did not start an existing, executable file.
 func startRefusal(name string, err error) error {
+	refused, isRefused := errors.AsType[*refusal](err)
 	switch {
+	case isRefused:
+		return refused
 	case errors.Is(err, fs.ErrNotExist):
 		return refuse(attune.ReasonExecutableNotFound, "the first line (#!) of %q names a program that does not exist: "+
 			"install the program on the worker", name)
@@ -146,6 +148,9 @@ func (p *process) endedByItself() outcome {
 	case p.status == nil:
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal,
 			message: "the supervisor of the action was killed, and with it all that the action had started; attune did not do it"}
+	case p.outOfMemory && !(p.status.Exited() && p.status.ExitStatus() == 0):
+		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonOutOfMemory,
+			message: fmt.Sprintf("the kernel killed the processes: they used more than the limit of %s", p.limits.Memory)}
 	case p.status.Signaled():
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal, message: signalled(p.status.Signal())}
 	case p.status.ExitStatus() == 0:

@@ -11,9 +11,14 @@ import (
 	"github.com/attune-go/attune/worker/supervise"
 )
 
-// adoptOrphans makes the worker the parent of processes whose supervisor was killed, so that it can find and kill them.
-func adoptOrphans() error {
-	killDeadCgroups()
+// prepare makes the worker the parent of processes whose supervisor was killed, so that it can find and kill them. If limited,
+// it prepares the enforcement of limits.
+func (s *supervisors) prepare(limited bool) error {
+	s.parent = ownCgroup()
+	s.parent.killDead()
+	if limited {
+		s.own, s.unlimited = s.parent.enableLimits()
+	}
 	if err := supervise.Adopt(); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
 	}
@@ -26,6 +31,8 @@ type tree struct {
 	leader   int    // process id of the action; also the id of its session and of its process group
 	variable string // "NAME=value" in the environment of this attempt's processes only
 
+	killedBefore int // processes of earlier actions that the kernel has killed because of their limits
+
 	mu         sync.Mutex
 	supervisor *supervisor // guarded by mu; nil when every process has ended: it may run another action then
 
@@ -33,8 +40,9 @@ type tree struct {
 	gone   chan struct{} // closed when every process has ended
 
 	// Written before exited is closed.
-	status  *syscall.WaitStatus // of the leader; nil if it is unknown
-	overdue bool                // the supervisor killed the tree because the lease was over
+	status      *syscall.WaitStatus // of the leader; nil if it is unknown
+	overdue     bool                // the supervisor killed the tree because the lease was over
+	outOfMemory bool                // the kernel killed a process because of the action's limit
 }
 
 // start starts the command under a supervisor, which ends it when its leash ends or the worker does. It returns when the
@@ -46,12 +54,19 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 		if err != nil {
 			return nil, fmt.Errorf("start %q: %v", c.path, err) //nolint:errorlint // the errno is about another file
 		}
+		if action.Confined, err = s.confine(one.cgroup, c.limits); err != nil {
+			s.put(one)
+			return nil, err
+		}
+		action.User = s.userOf(c, action.Confined)
+		one.spent = action.User != nil && action.User.Processes > 0
+		killedBefore := one.cgroup.outOfMemory()
 		end := leash.now()
 		leader, err := one.start(action, files, deadlineOf(end))
 		switch {
 		case err == nil:
 			t := &tree{
-				pool: s, leader: leader, variable: c.runDirVariable(), supervisor: one,
+				pool: s, leader: leader, variable: c.runDirVariable(), supervisor: one, killedBefore: killedBefore,
 				exited: make(chan struct{}), gone: make(chan struct{}),
 			}
 			leash.attach(end, t.setDeadline)
@@ -85,7 +100,7 @@ func (t *tree) follow(s *supervisor) {
 			break
 		}
 		if exit, ok := report.Exited(); ok {
-			t.status, t.overdue = &exit.Status, exit.Overdue
+			t.status, t.overdue, t.outOfMemory = &exit.Status, exit.Overdue, s.cgroup.outOfMemory() > t.killedBefore
 			gone = exit.Gone
 			if !gone {
 				close(t.exited)

@@ -5,10 +5,9 @@ package worker
 import (
 	"os"
 	"syscall"
-)
 
-// adoptOrphans does nothing: outside Linux no process can adopt others.
-func adoptOrphans() error { return nil }
+	"github.com/attune-go/attune"
+)
 
 // tree is the process group of an action. Outside Linux it has no supervisor: a process that leaves the group is out of
 // reach, and when the worker is killed, its actions continue to run.
@@ -17,15 +16,28 @@ type tree struct {
 	exited  chan struct{}       // closed when the leader has ended
 	status  *syscall.WaitStatus // of the leader; nil if it is unknown; written before exited is closed
 	overdue bool                // always false
+
+	outOfMemory bool // always false
 }
 
 // supervisors start commands. Outside Linux there are no supervisor processes.
-type supervisors struct{}
+type supervisors struct {
+	account *account // always nil
+	slots   int
+
+	unlimited error // always nil
+}
+
+// prepare does nothing: outside Linux no process can adopt others.
+func (s *supervisors) prepare(bool) error { return nil }
 
 func (s *supervisors) close() {}
 
 // start starts the command in a process group of its own. It ignores the leash.
 func (s *supervisors) start(c command, files [3]*os.File, _ *leash) (*tree, error) {
+	if c.limits != (attune.Limits{}) {
+		return nil, refuse(attune.ReasonLimits, "this worker cannot enforce the limits of the action: only Linux can")
+	}
 	leader, err := os.StartProcess(c.path, c.args, &os.ProcAttr{
 		Dir: c.dir, Env: c.env, Files: files[:], Sys: &syscall.SysProcAttr{Setpgid: true},
 	})

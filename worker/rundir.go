@@ -16,19 +16,24 @@ import (
 // runDirName is the environment variable with the run folder of an attempt.
 const runDirName = attune.ReservedEnv + "RUN_DIR"
 
-// ownerOnly is the mode of run folders: actions may keep secrets in them.
-const ownerOnly = 0o700
+// ownerOnly is the mode of run folders: actions may keep secrets in them. othersPass is the mode of the folder that holds the run
+// folders of another user.
+const (
+	ownerOnly  = 0o700
+	othersPass = 0o711
+)
 
 // runDirs is the folder that holds the run folders of one worker. The lock on the folder says that the worker is alive:
 // the kernel drops it when the worker ends, in whatever way.
 type runDirs struct {
-	dir  string
-	lock *os.File
+	dir   string
+	lock  *os.File
+	owner *account // of the run folders; nil: the user of the worker
 }
 
 // openRunDirs creates the folder of a worker inside root, and removes the folders that dead workers have left there. An
-// empty root means a new temporary folder.
-func openRunDirs(ctx context.Context, root string, log *slog.Logger) (*runDirs, error) {
+// empty root means a new temporary folder. The run folders belong to owner; nil is the user of the worker.
+func openRunDirs(ctx context.Context, root string, owner *account, log *slog.Logger) (*runDirs, error) {
 	if root != "" {
 		var err error
 		if root, err = filepath.Abs(root); err != nil { // actions run in other folders
@@ -52,7 +57,27 @@ func openRunDirs(ctx context.Context, root string, log *slog.Logger) (*runDirs, 
 	if err != nil {
 		return nil, err
 	}
-	return &runDirs{dir: dir, lock: lock}, nil
+	d := &runDirs{dir: dir, lock: lock, owner: owner}
+	if err := d.letOwnerPass(root); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// letOwnerPass lets the owner of the run folders reach them.
+func (d *runDirs) letOwnerPass(root string) error {
+	if d.owner == nil {
+		return nil
+	}
+	for _, dir := range []string{root, d.dir} {
+		if dir == "" {
+			continue
+		}
+		if err := os.Chmod(dir, othersPass); err != nil {
+			return fmt.Errorf("open the folder of run folders to the user of the actions: %w", err)
+		}
+	}
+	return d.owner.checkReaches(d.dir)
 }
 
 // lockFolder opens and locks a folder. Closing the file ends the lock.
@@ -84,6 +109,18 @@ func removeDead(ctx context.Context, root string, log *slog.Logger) {
 		}
 		log.InfoContext(ctx, "run folders of a worker that has ended were removed", "folder", dir)
 	}
+}
+
+// create creates the run folder of an attempt.
+func (d *runDirs) create(dir string) error {
+	err := os.Mkdir(dir, ownerOnly)
+	if err == nil && d.owner != nil {
+		err = os.Chown(dir, int(d.owner.uid), int(d.owner.gid))
+	}
+	if err != nil {
+		return fmt.Errorf("create the run folder: %w", err)
+	}
+	return nil
 }
 
 // path returns the run folder of an attempt. The folder may not exist.

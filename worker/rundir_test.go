@@ -16,7 +16,7 @@ func TestRunDirs(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "data", "runs")
 	open := func() *runDirs {
-		dirs, err := openRunDirs(t.Context(), root, slog.New(slog.DiscardHandler))
+		dirs, err := openRunDirs(t.Context(), root, nil, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = dirs.lock.Close() })
 		return dirs

@@ -21,6 +21,12 @@ const startWait = time.Minute
 // supervisors are the supervisor processes of a worker that run no action. A supervisor runs one attempt after the other,
 // because the start of a process is the most expensive part of a run.
 type supervisors struct {
+	account   *account     // the user of the actions; nil: the worker's own
+	slots     int          // how many actions run at once
+	parent    cgroupParent // of the cgroups of actions
+	own       *cgroup      // the worker's own cgroup; nil if the worker was not moved
+	unlimited error        // why limits cannot be enforced by cgroups; nil if they can
+
 	mu     sync.Mutex
 	idle   []*supervisor // guarded by mu; the last one ran last
 	closed bool          // guarded by mu: the worker has ended
@@ -35,14 +41,14 @@ func (s *supervisors) take() (*supervisor, error) {
 		s.idle = s.idle[:last]
 		return taken, nil
 	}
-	return newSupervisor()
+	return newSupervisor(s.parent)
 }
 
 // put returns a supervisor whose attempt has ended.
 func (s *supervisors) put(one *supervisor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.idle) == maxIdle {
+	if s.closed || one.spent || len(s.idle) == maxIdle {
 		one.close()
 		return
 	}
@@ -65,9 +71,10 @@ type supervisor struct {
 	process *os.Process
 	control *os.File // the worker's end of the control socket
 	cgroup  *cgroup  // of its actions; nil if there is none
+	spent   bool     // it must run no other action
 }
 
-func newSupervisor() (*supervisor, error) {
+func newSupervisor(parent cgroupParent) (*supervisor, error) {
 	control, theirs, err := controlSocket()
 	if err != nil {
 		return nil, err
@@ -79,7 +86,7 @@ func newSupervisor() (*supervisor, error) {
 		return nil, fmt.Errorf("start a supervisor: %w", err)
 	}
 	defer func() { _ = null.Close() }()
-	group := newCgroup()
+	group := parent.create()
 	// The supervisor has a process group of its own, so that Ctrl-C in a terminal reaches only the worker. It gets no
 	// environment, which may hold secrets. If an action has stopped it (SIGSTOP), the death of the worker continues it, so
 	// that it can kill the action. The end of a thread of the worker sends this signal too, without effect.

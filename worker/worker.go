@@ -70,12 +70,16 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 	if err != nil {
 		return nil, err
 	}
+	runAs, err := cfg.account()
+	if err != nil {
+		return nil, err
+	}
 	log = log.With("worker", cfg.Name, "pool", cfg.Pool)
 	return &Worker{
 		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
-			commands:    commands{packs: folders, action: cfg.Action, environ: cfg.environ(), allowed: cfg.AllowEnv},
-			supervisors: &supervisors{}, log: log,
+			commands:    commands{packs: folders, action: cfg.Action, environ: cfg.environ(), allowed: cfg.AllowEnv, account: runAs},
+			supervisors: &supervisors{account: runAs, slots: cfg.Slots}, log: log,
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},
 		register: newRegister(),
@@ -124,10 +128,13 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // prepare makes the process ready to run actions.
 func (w *Worker) prepare(ctx context.Context) (err error) {
-	if err := adoptOrphans(); err != nil {
+	if err := w.runner.supervisors.prepare(w.cfg.Limited); err != nil {
 		return err
 	}
-	w.runner.runDirs, err = openRunDirs(ctx, w.cfg.RunDir, w.log)
+	if why := w.runner.supervisors.unlimited; why != nil {
+		w.log.WarnContext(ctx, "limits of actions cannot be enforced by cgroups: actions that need them will not start", "error", why)
+	}
+	w.runner.runDirs, err = openRunDirs(ctx, w.cfg.RunDir, w.runner.commands.account, w.log)
 	return err
 }
 

@@ -18,7 +18,7 @@ import (
 
 const (
 	rabbitStart = 3 * time.Minute
-	// rabbitUser administers the broker. It is the only user: a new broker with a configured user creates no "guest".
+	// rabbitUser administers the broker.
 	rabbitUser = "attune"
 	rabbitNode = "attune@localhost" // also the name of the data folder, so it never changes
 )
@@ -36,11 +36,13 @@ type RabbitMQConfig struct {
 	// It adds about two seconds to the start.
 	Management     bool
 	ManagementPort int
+	// Users are users with few rights, beside the administrator.
+	Users []RabbitMQUser
 	// Ephemeral switches off protection against a crash of the machine, and makes Stop end the broker at once.
 	Ephemeral bool
 }
 
-// RabbitMQ is a running broker. It listens on loopback and has one user with a password.
+// RabbitMQ is a running broker. It listens on loopback, and each of its users has a password.
 type RabbitMQ struct {
 	service
 	config       RabbitMQConfig
@@ -76,7 +78,7 @@ func StartRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error
 	if err := privateDir(dir, nil); err != nil {
 		return nil, fmt.Errorf("folder of RabbitMQ: %w", err)
 	}
-	if r.passwords, err = loadPasswords(dir, rabbitHasData(dir), rabbitUser); err != nil {
+	if r.passwords, err = loadPasswords(dir, rabbitHasData(dir), config.userNames()...); err != nil {
 		return nil, err
 	}
 	ports := []*port{r.port, r.names, r.distribution}
@@ -95,8 +97,13 @@ func rabbitHasData(dir string) bool {
 	return err == nil
 }
 
-// URL returns the address of the default vhost.
-func (r *RabbitMQ) URL() string { return "amqp://" + r.login().String() + "@" + r.port.address() + "/" }
+// URL returns the address of the default vhost for the administrator.
+func (r *RabbitMQ) URL() string { return r.UserURL(rabbitUser) }
+
+// UserURL returns the address of the default vhost for one of [RabbitMQConfig].Users.
+func (r *RabbitMQ) UserURL(name string) string {
+	return "amqp://" + url.UserPassword(name, r.passwords[name]).String() + "@" + r.port.address() + "/"
+}
 
 func (r *RabbitMQ) login() *url.Userinfo {
 	return url.UserPassword(rabbitUser, r.passwords[rabbitUser])
@@ -188,6 +195,11 @@ func (r *RabbitMQ) configure() error {
 		"conf/enabled_plugins":   "[].\n",
 		"conf/advanced.config":   r.settings(),
 	}
+	definitions, err := r.definitions()
+	if err != nil {
+		return err
+	}
+	files[definitionsFile] = definitions
 	if r.config.Management {
 		files["conf/enabled_plugins"] = "[rabbitmq_management].\n"
 	}
@@ -204,7 +216,7 @@ func (r *RabbitMQ) settings() string {
 	const terms = `[
   {rabbit, [
     {tcp_listeners, [{%[1]q, %[2]s}]},
-    {default_user, <<%[5]q>>}, {default_pass, <<%[6]q>>},
+    {load_definitions, %[5]q},
     {log, [{console, [{enabled, true}, {level, info}]}, {file, [{file, false}]}]}
   ]},
   {rabbitmq_management, [{tcp_config, [{ip, %[1]q}, {port, %[3]s}]}]},
@@ -215,7 +227,7 @@ func (r *RabbitMQ) settings() string {
 	if r.config.Ephemeral {
 		sync = "none" // no data has to survive a crash of the machine
 	}
-	return fmt.Sprintf(terms, loopback, r.port, r.management, sync, rabbitUser, r.passwords[rabbitUser])
+	return fmt.Sprintf(terms, loopback, r.port, r.management, sync, filepath.Join(r.config.Dir, definitionsFile))
 }
 
 // writeCookie creates a secret for the node once. Without it, another node of this user could join the node.

@@ -62,6 +62,36 @@ func TestRabbitMQ(t *testing.T) {
 		requireMessage(t, broker, "one")
 	})
 
+	t.Run("a user has its rights and no others, also after a restart", func(t *testing.T) {
+		t.Parallel()
+		broker := setup(t, RabbitMQConfig{Users: []RabbitMQUser{{
+			Name: "reporter", Configure: "^$", Write: "^amq\\.topic$", Read: "^$",
+			Topics: []RabbitMQTopicRights{{Exchange: "amq.topic", Write: "^report$", Read: "^$"}},
+		}}})
+		withQueue(t, broker, func(*amqp.Channel) {})
+		try := func(exchange, key string) error {
+			conn, err := amqp.Dial(broker.UserURL("reporter"))
+			require.NoError(t, err)
+			defer conn.Close()
+			channel, err := conn.Channel()
+			require.NoError(t, err)
+			require.NoError(t, channel.Confirm(false))
+			closed := channel.NotifyClose(make(chan *amqp.Error, 1))
+			confirmed, err := channel.PublishWithDeferredConfirm(exchange, key, false, false, amqp.Publishing{})
+			require.NoError(t, err)
+			if confirmed.Wait() {
+				return nil
+			}
+			return <-closed
+		}
+		for range 2 {
+			require.NoError(t, try("amq.topic", "report"))
+			require.ErrorContains(t, try("amq.topic", "other"), "ACCESS_REFUSED")
+			require.ErrorContains(t, try("", "kept"), "ACCESS_REFUSED")
+			require.NoError(t, broker.Restart(t.Context()))
+		}
+	})
+
 	t.Run("messages survive a kill", func(t *testing.T) {
 		t.Parallel()
 		broker := setup(t, RabbitMQConfig{Ephemeral: true, Management: true})

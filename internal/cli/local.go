@@ -11,6 +11,7 @@ import (
 
 	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/rabbitmq"
 	"github.com/attune-go/attune/workflows"
 )
 
@@ -38,6 +39,7 @@ func missingServices(cfg config.Config, lookup func(string) (string, bool), dir 
 	if !cfg.AMQPURL.IsSet() {
 		want.RabbitMQ = &services.RabbitMQConfig{
 			Port: cfg.Dev.RabbitMQ, PortAdvice: portAdvice("dev.rabbitmq_port", config.HowToSet("amqp.url")),
+			Users: brokerUsers(),
 		}
 	}
 	if _, set := lookup(temporalAddressEnv); !set {
@@ -48,6 +50,19 @@ func missingServices(cfg config.Config, lookup func(string) (string, bool), dir 
 		}
 	}
 	return want
+}
+
+// brokerUsers returns the users of the parts of attune that `attune dev` runs, and the one that may only look.
+func brokerUsers() []services.RabbitMQUser {
+	var users []services.RabbitMQUser
+	for _, user := range rabbitmq.Users() {
+		made := services.RabbitMQUser{Name: user.Name, Configure: user.Configure, Write: user.Write, Read: user.Read}
+		for _, topic := range user.Topics {
+			made.Topics = append(made.Topics, services.RabbitMQTopicRights(topic))
+		}
+		users = append(users, made)
+	}
+	return users
 }
 
 // portAdvice says how to choose another port when the port is taken, or how to use an existing server instead.
@@ -74,7 +89,10 @@ func startLocal(
 		cfg.PostgresURL = config.NewURL(set.Postgres.URL())
 	}
 	if set.RabbitMQ != nil {
-		cfg.AMQPURL = config.NewURL(set.RabbitMQ.URL())
+		cfg.AMQPURL = config.NewURL(set.RabbitMQ.UserURL(rabbitmq.UserBridge))
+		if !cfg.WorkerAMQPURL.IsSet() {
+			cfg.WorkerAMQPURL = config.NewURL(set.RabbitMQ.UserURL(rabbitmq.UserWorker))
+		}
 	}
 	if set.Temporal != nil {
 		if err := os.Setenv(temporalAddressEnv, set.Temporal.Address()); err != nil {

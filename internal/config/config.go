@@ -11,26 +11,29 @@ import (
 
 // Config is the configuration of one process. [Load] fills it; the table of settings declares the allowed values.
 type Config struct {
-	PostgresURL Secret
-	AMQPURL     Secret
-	HTTPAddr    string // host:port on which the API listens; port 0 takes a free port
-	APIToken    Secret
-	TLS         certs.Paths // of the API; without a certificate it speaks HTTP
-	Rates       Rates
-	MaxConns    int           // open connections of the API
-	SecretsKey  Secret        // keys that encrypt secrets: see package secrets
-	Packs       []string      // folders
-	Roles       []Role        // at least one role, without duplicates
-	Lease       time.Duration // how long an attempt runs before its worker must renew the lease
-	WorkerPool  string        // worker pool from which the worker takes executions
-	WorkerSlots int           // executions that the worker runs at once
-	WorkerName  string        // unique among running workers
-	AllowEnv    attune.EnvGrants
-	StopGrace   time.Duration // how long a stopping worker lets executions run
-	DataDir     string        // folder for attune's own files
-	LogLevel    slog.Level
-	LogFormat   string // "text" or "json"
-	Dev         DevPorts
+	PostgresURL   Secret
+	AMQPURL       Secret
+	WorkerAMQPURL Secret // the broker as the worker's own user; if it is not set, AMQPURL
+	HTTPAddr      string // host:port on which the API listens; port 0 takes a free port
+	APIToken      Secret
+	TLS           certs.Paths // of the API; without a certificate it speaks HTTP
+	Rates         Rates
+	MaxConns      int           // open connections of the API
+	OIDC          OIDC          // the issuer of JSON web tokens
+	SecretsKey    Secret        // keys that encrypt secrets: see package secrets
+	Packs         []string      // folders
+	Roles         []Role        // at least one role, without duplicates
+	Lease         time.Duration // how long an attempt runs before its worker must renew the lease
+	WorkerPool    string        // worker pool from which the worker takes executions
+	WorkerSlots   int           // executions that the worker runs at once
+	WorkerName    string        // unique among running workers
+	AllowEnv      attune.EnvGrants
+	StopGrace     time.Duration // how long a stopping worker lets executions run
+	ActionUser    string        // user of the system as which actions run; empty: the user of the worker
+	DataDir       string        // folder for attune's own files
+	LogLevel      slog.Level
+	LogFormat     string // "text" or "json"
+	Dev           DevPorts
 }
 
 // Rates are limits of the API in one process, a second. 0 sets no limit.

@@ -57,7 +57,10 @@ func Reload(current Config, flags *pflag.FlagSet, lookup func(string) (string, b
 func (c Config) Validate() error {
 	var problems []string
 	for _, s := range settings(&c) {
-		roles := slices.DeleteFunc(s.neededBy, func(role Role) bool { return !c.Has(role) })
+		roles := slices.DeleteFunc(s.neededBy, func(role Role) bool {
+			instead := s.instead[role]
+			return !c.Has(role) || instead != nil && instead.IsSet()
+		})
 		if len(roles) == 0 || s.secret.IsSet() {
 			continue
 		}
@@ -70,6 +73,9 @@ func (c Config) Validate() error {
 	}
 	if c.TLS.ClientCA != "" && c.TLS.Cert == "" || (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		problems = append(problems, "tls.cert and tls.key belong together, and tls.client_ca needs both: set both of them or neither")
+	}
+	if c.Has(RoleAPI) {
+		problems = append(problems, c.OIDC.problems()...)
 	}
 	return report(problems)
 }

@@ -190,6 +190,10 @@ func TestValidate(t *testing.T) {
 		want []string // parts of the error; nil: no error
 	}{
 		{"a worker needs only the broker", []string{"--roles=worker", "--amqp-url=amqp://127.0.0.1/"}, nil, nil},
+		{"a worker can have a user of its own only", []string{"--roles=worker", "--worker-amqp-url=amqp://w@127.0.0.1/"}, nil, nil},
+		{"a bridge does not use the worker's user", []string{"--roles=bridge,worker", "--worker-amqp-url=amqp://w@127.0.0.1/"}, nil, []string{
+			"amqp.url is not set and the role bridge needs it",
+		}},
 		{"a worker without a broker is refused", []string{"--roles=worker"}, nil, []string{
 			"amqp.url is not set and the role worker needs it: " +
 				"set --amqp-url or ATTUNE_AMQP_URL or ATTUNE_AMQP_URL_FILE or amqp.url in the settings file",

@@ -161,7 +161,7 @@ func parseRoles(values []string) ([]Role, error) {
 	return roles, nil
 }
 
-func joinRoles(roles []Role) string {
+func joinRoles[T ~string](roles []T) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(roles), "[]"), " ", ",")
 }
 

@@ -24,9 +24,10 @@ type setting struct {
 	separator string
 	set       func(values []string) error // parses the values; the error says what is wrong and what to use instead
 
-	secret   *Secret // destination of a secret; a secret can also be given as the path of a file
-	neededBy []Role  // roles that cannot run without the setting
-	example  string  // an example value, for error messages
+	secret   *Secret          // destination of a secret; a secret can also be given as the path of a file
+	neededBy []Role           // roles that cannot run without the setting
+	instead  map[Role]*Secret // settings that a role can use instead
+	example  string           // an example value, for error messages
 }
 
 const (
@@ -41,13 +42,14 @@ func settings(c *Config) []setting {
 	perSecond := between[int]{0, 1_000_000, strconv.Atoi, "a whole number", ""}
 	connections := between[int]{10, 1_000_000, strconv.Atoi, "a whole number", ""}
 	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
-	return append([]setting{
+	return slices.Concat([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: single(&c.PostgresURL, serviceURL("postgres", "postgresql")),
 			doc:      "PostgreSQL, as postgres://user:password@host:port/database",
 			neededBy: []Role{RoleAPI, RoleOrchestrator, RoleBridge}, example: "postgres://attune@127.0.0.1:5432/attune"},
 		{name: "amqp.url", secret: &c.AMQPURL, set: single(&c.AMQPURL, serviceURL("amqp", "amqps")),
 			doc:      "RabbitMQ, as amqp://user:password@host:port/vhost (amqps:// for TLS)",
-			neededBy: []Role{RoleOrchestrator, RoleBridge, RoleWorker}, example: "amqp://attune@127.0.0.1:5672/"},
+			neededBy: []Role{RoleOrchestrator, RoleBridge, RoleWorker}, example: "amqp://attune@127.0.0.1:5672/",
+			instead: map[Role]*Secret{RoleWorker: &c.WorkerAMQPURL}},
 		{name: "http.addr", defaultText: "127.0.0.1:8080", set: single(&c.HTTPAddr, listenAddress),
 			doc: "host:port on which the API listens; port 0 takes a free port"},
 		{name: "http.token", alias: "api.token", noFlag: true, secret: &c.APIToken, set: single(&c.APIToken, token),
@@ -84,9 +86,13 @@ func settings(c *Config) []setting {
 			doc: "executions that the worker runs at once, " + slots.String()},
 		{name: "worker.name", defaultText: hostAndProcess(), set: single(&c.WorkerName, workerName),
 			doc: "name of the worker, unique among running workers; the default is the host's name and the process id"},
+		{name: "worker.amqp_url", secret: &c.WorkerAMQPURL, set: single(&c.WorkerAMQPURL, serviceURL("amqp", "amqps")),
+			doc: "RabbitMQ as a user with the rights of a worker only; the default is the value of amqp.url"},
 		{name: "worker.stop_grace", alias: "stop.grace", defaultText: "30s", set: single(&c.StopGrace, stopGrace.read),
 			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
 				"; then it ends them, and policies with max_attempts above 1 retry them"},
+		{name: "worker.action_user", set: single(&c.ActionUser, anyText),
+			doc: "user of the system as which actions run, if the worker runs as root; the default is the user of the worker"},
 		{name: "worker.allow_env", separator: comma, set: list(&c.AllowEnv, envGrants),
 			doc: "environment variables of the worker that actions may see, each as pack=NAME; the pack * means every pack, and a " +
 				"name may end with *"},
@@ -96,7 +102,7 @@ func settings(c *Config) []setting {
 			doc: "lowest level that is logged: debug, info, warn or error"},
 		{name: "log.format", defaultText: "text", set: single(&c.LogFormat, oneOf("text", "json")),
 			doc: "text (coloured on a terminal) or json"},
-	}, devSettings(&c.Dev)...)
+	}, oidcSettings(&c.OIDC), devSettings(&c.Dev))
 }
 
 // form is one form in which a setting can be given: as its value or, for a secret, as the path of a file with its value. A form

@@ -12,5 +12,7 @@ CREATE TABLE actions (
     schema      json,
     timeout_ms  bigint NOT NULL CHECK (timeout_ms > 0),
     pool        text NOT NULL,
+    memory      bigint NOT NULL CHECK (memory >= 0),     -- bytes, and number of processes, that an attempt may use;
+    processes   integer NOT NULL CHECK (processes >= 0), -- 0 means no limit
     digest      text NOT NULL -- of what a worker uses of the action: see attune.Action.Digest
 );

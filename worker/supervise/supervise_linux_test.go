@@ -20,6 +20,13 @@ func TestAction(t *testing.T) {
 			want := Action{
 				Path: text.Draw(t, "path"), Args: rapid.SliceOfN(text, 1, 4).Draw(t, "args"),
 				Env: rapid.SliceOfN(text, 0, 4).Draw(t, "env"), Dir: text.Draw(t, "dir"),
+				Confined: rapid.Bool().Draw(t, "confined"),
+			}
+			if rapid.Bool().Draw(t, "as another user") {
+				want.User = &User{
+					UID: rapid.Uint32().Draw(t, "uid"), GID: rapid.Uint32().Draw(t, "gid"), Processes: rapid.IntRange(0, 1<<20).Draw(t, "processes"),
+					Groups: rapid.SliceOfN(rapid.Uint32(), 0, 4).Draw(t, "groups"),
+				}
 			}
 			commands, err := want.Run(1)
 			require.NoError(t, err)
@@ -34,6 +41,8 @@ func TestAction(t *testing.T) {
 			require.True(t, ok)
 			require.Equal(t, want.Path, got.Path)
 			require.Equal(t, want.Dir, got.Dir)
+			require.Equal(t, want.User, got.User)
+			require.Equal(t, want.Confined, got.Confined)
 			require.Equal(t, want.Args, got.Args)
 			require.ElementsMatch(t, want.Env, got.Env)
 		})

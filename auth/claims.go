@@ -1,0 +1,85 @@
+package auth
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/attune-go/attune"
+)
+
+// The claims that attune reads when the settings name no others.
+const (
+	DefaultRoleClaim = "roles"
+	DefaultNameClaim = "sub" // unique and stable for every issuer
+)
+
+// ClaimRules say how the claims of a verified JSON web token become a [Caller].
+type ClaimRules struct {
+	RoleClaim string          // a text or a list of texts; dots lead into nested claims; default [DefaultRoleClaim]
+	NameClaim string          // a text: the name of the principal; default [DefaultNameClaim]
+	Roles     map[string]Role // role of each value of RoleClaim that gives one; see [MappedRoles]
+}
+
+// MappedRoles lists the roles that a claim can give, the strongest first. The role event is not among them: a token names its
+// triggers.
+func MappedRoles() []Role { return []Role{RoleAdmin, RoleOperator, RoleViewer, RoleWorker} }
+
+// Caller returns the caller with these claims. Several values give the strongest of their roles; without any, the caller has no role. A
+// name that is missing, or that is no valid name of a principal, is an [attune.CodeUnauthorized] error.
+func (r ClaimRules) Caller(claims map[string]any) (Caller, error) {
+	claim := cmp.Or(r.NameClaim, DefaultNameClaim)
+	name, _ := lookUp(claims, claim).(string)
+	principal := attune.Principal{Name: name, Method: attune.AuthOIDC}
+	if err := principal.Validate(); err != nil {
+		return Caller{}, attune.WrapError(attune.CodeUnauthorized, err, "the token has no usable name in the claim %q", claim)
+	}
+	if verified, stated := claims["email_verified"].(bool); claim == "email" && stated && !verified {
+		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the issuer has not verified the email address of the token")
+	}
+	return Caller{Principal: principal, Role: r.role(claims)}, nil
+}
+
+// role returns the strongest role that the claims give, or none.
+func (r ClaimRules) role(claims map[string]any) Role {
+	given := map[Role]bool{}
+	for _, value := range texts(lookUp(claims, cmp.Or(r.RoleClaim, DefaultRoleClaim))) {
+		given[r.Roles[value]] = true
+	}
+	strongest := slices.IndexFunc(MappedRoles(), func(role Role) bool { return given[role] })
+	if strongest < 0 {
+		return ""
+	}
+	return MappedRoles()[strongest]
+}
+
+// lookUp returns a claim. A claim whose name has dots comes before a nested one: many issuers use URLs as names.
+func lookUp(claims map[string]any, name string) any {
+	if value, found := claims[name]; found {
+		return value
+	}
+	first, rest, nested := strings.Cut(name, ".")
+	inner, isObject := claims[first].(map[string]any)
+	if !nested || !isObject {
+		return nil
+	}
+	return lookUp(inner, rest)
+}
+
+// texts returns the texts of a claim that is a text or a list.
+func texts(claim any) []string {
+	switch claim := claim.(type) {
+	case string:
+		return []string{claim}
+	case []any:
+		var found []string
+		for _, value := range claim {
+			if text, ok := value.(string); ok {
+				found = append(found, text)
+			}
+		}
+		return found
+	default:
+		return nil
+	}
+}

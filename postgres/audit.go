@@ -1,0 +1,64 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
+)
+
+// Audit keeps the audit log. Nothing in attune changes or deletes an entry, except that [Audit.Finish] adds its status once.
+type Audit struct{ db *DB }
+
+// NewAudit returns the audit log of a database.
+func NewAudit(db *DB) *Audit { return &Audit{db: db} }
+
+const insertAuditSQL = `
+INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status)
+VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11::integer, 0)) RETURNING id`
+
+// Add adds an entry and returns its id. The time is the database's. A status of 0 stays open: see [Audit.Finish].
+func (a *Audit) Add(ctx context.Context, e auth.AuditEntry) (auth.AuditID, error) {
+	var name, method *string
+	if e.Principal != nil {
+		name, method = &e.Principal.Name, new(string(e.Principal.Method))
+	}
+	var id auth.AuditID
+	err := a.db.pool.QueryRow(ctx, insertAuditSQL, name, method, e.Role, e.Token, e.Action,
+		storable(attune.Shorten(e.Subject, auth.MaxAuditSubject)), e.OnBehalfOf, e.Note, e.RequestID,
+		storable(attune.Shorten(e.Remote, auth.MaxAuditRemote)), e.Status).Scan(&id)
+	return id, wrap("add to the audit log", err)
+}
+
+const finishAuditSQL = `UPDATE audit SET status = $2 WHERE id = $1 AND status IS NULL`
+
+// Finish records the status of an entry that was added without one. It does not change a status.
+func (a *Audit) Finish(ctx context.Context, id auth.AuditID, status int) error {
+	_, err := a.db.pool.Exec(ctx, finishAuditSQL, id, status)
+	return wrap("finish an entry of the audit log", err)
+}
+
+const listAuditSQL = `
+SELECT id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, coalesce(status, 0)
+FROM audit
+WHERE ($1::bigint = 0 OR id < $1) AND ($3::text = '' OR principal = $3) AND ($4::text = '' OR action = $4)
+	AND ($5::text = '' OR subject = $5)
+ORDER BY id DESC LIMIT $2::bigint`
+
+// List returns a page of the audit log, newest first.
+func (a *Audit) List(ctx context.Context, filter auth.AuditFilter, page attune.Page) ([]auth.AuditEntry, error) {
+	return list(ctx, a.db, "list the audit log", page, scanAudit, listAuditSQL, filter.Principal, filter.Action, filter.Subject)
+}
+
+func scanAudit(row pgx.CollectableRow) (e auth.AuditEntry, err error) {
+	var name, method pgtype.Text
+	err = row.Scan(&e.ID, &e.At, &name, &method, &e.Role, &e.Token, &e.Action, &e.Subject, &e.OnBehalfOf, &e.Note,
+		&e.RequestID, &e.Remote, &e.Status)
+	if name.Valid {
+		e.Principal = &attune.Principal{Name: name.String, Method: attune.AuthMethod(method.String)}
+	}
+	return e, err
+}

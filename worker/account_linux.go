@@ -1,0 +1,71 @@
+package worker
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/attune-go/attune"
+)
+
+// capability is a right of a process; see capabilities(7).
+type capability struct {
+	name string
+	bit  uint
+}
+
+// neededCapabilities are the rights to start processes as another user, to give the user its run folder, and to kill them.
+func neededCapabilities() []capability {
+	return []capability{{"CAP_CHOWN", 0}, {"CAP_KILL", 5}, {"CAP_SETGID", 6}, {"CAP_SETUID", 7}}
+}
+
+// checkUsable returns an error if the worker may not run processes as the user.
+func (a *account) checkUsable() error {
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		text, found := strings.CutPrefix(line, "CapEff:")
+		if !found {
+			continue
+		}
+		effective, _ := strconv.ParseUint(strings.TrimSpace(text), 16, 64)
+		for _, c := range neededCapabilities() {
+			if effective&(1<<c.bit) == 0 {
+				return errRights(c.name)
+			}
+		}
+	}
+	return nil
+}
+
+// checkReaches returns an [attune.CodeInvalid] error if the mode of a folder above path, or of path itself, keeps the user out.
+func (a *account) checkReaches(path string) error {
+	for dir := path; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err == nil && !a.mayEnter(info) {
+			return attune.Errorf(attune.CodeInvalid, "user %q cannot enter folder %s, which its actions need: chmod o+x, or use another "+
+				"folder", a.name, dir)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
+}
+
+func (a *account) mayEnter(dir os.FileInfo) bool {
+	const owner, group, other = 0o100, 0o010, 0o001
+	stat, ok := dir.Sys().(*syscall.Stat_t)
+	if !ok || a.uid == 0 {
+		return true
+	}
+	bit := other
+	switch {
+	case stat.Uid == a.uid:
+		bit = owner
+	case stat.Gid == a.gid, slices.Contains(a.groups, stat.Gid):
+		bit = group
+	}
+	return int(dir.Mode().Perm())&bit != 0
+}

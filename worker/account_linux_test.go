@@ -1,0 +1,132 @@
+package worker_test
+
+import (
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/worker"
+)
+
+// otherUser is a user that every Linux system has.
+const otherUser = "nobody"
+
+// TestWorker_ActionsRunAsAnotherUser runs actions as a user that is not the worker's.
+func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root runs actions as another user")
+	}
+	open := func(t *testing.T) string { // a folder that every user can reach, also its parent
+		t.Helper()
+		dir := t.TempDir()
+		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+		return dir
+	}
+	start := func(t *testing.T) *bundle {
+		t.Helper()
+		dir := open(t)
+		b := setup(t, func(c *worker.Config) { c.User, c.RunDir, c.Packs["demo"] = otherUser, open(t), dir })
+		b.dir = dir
+		return b.start(t)
+	}
+	other, err := user.Lookup(otherUser)
+	require.NoError(t, err)
+
+	t.Run("the action has the user's ids, home and run folder", func(t *testing.T) {
+		t.Parallel()
+		b := start(t)
+		got := b.do(t, request(b.script(t, `cat > /dev/null
+			echo secret > "$ATTUNE_RUN_DIR/file" && ls -ld "$ATTUNE_RUN_DIR" | cut -c1-10
+			echo "$(id -u) $(id -g) $HOME $USER"`)))
+		require.Equal(t, attune.ExecutionSucceeded, got.Status, "%s %s", got.Error, got.Stderr)
+		require.Equal(t, "drwx------\n"+other.Uid+" "+other.Gid+" "+other.HomeDir+" "+otherUser+"\n", got.Stdout)
+	})
+
+	t.Run("the action can signal neither its supervisor nor the worker, and is ended with all that it has started", func(t *testing.T) {
+		t.Parallel()
+		b := start(t)
+		m := request(escape(t, b, "daemon", `kill -KILL $PPID && echo yes > killed; kill -CONT `+strconv.Itoa(os.Getpid())+` && echo yes > killed; echo no >> killed; `+forEver))
+		require.NoError(t, os.Chmod(b.dir, 0o777))
+		b.requests.push(m)
+		b.read(t, "up-daemon")
+		require.Equal(t, "no", b.read(t, "killed"))
+		require.True(t, b.Cancel(idOf(m)))
+		require.Equal(t, attune.ExecutionCancelled, b.reports.next(t).Status)
+		require.Empty(t, runningIn(b.dir))
+	})
+
+	t.Run("a worker whose packs the user cannot reach does not start", func(t *testing.T) {
+		t.Parallel()
+		dir := open(t)
+		hidden := filepath.Join(dir, "hidden")
+		require.NoError(t, os.MkdirAll(filepath.Join(hidden, "pack"), 0o700))
+		_, err := worker.New(worker.Config{
+			Name: "w", User: otherUser, Packs: map[string]string{"demo": filepath.Join(hidden, "pack")},
+		}, &requests{}, &claims{}, &reports{}, discard())
+		require.ErrorContains(t, err, `user "nobody" cannot enter folder `+hidden)
+		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+	})
+}
+
+func TestNew_UnknownUser(t *testing.T) {
+	t.Parallel()
+	_, err := worker.New(worker.Config{Name: "w", User: "no-such-user"}, &requests{}, &claims{}, &reports{}, discard())
+	require.ErrorContains(t, err, "no-such-user")
+	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+}
+
+// smallUser is a user of which nothing else runs processes.
+const smallUser = "games"
+
+// TestWorker_Limits runs actions that use more than their limits. Where the worker can enforce nothing, they do not start.
+func TestWorker_Limits(t *testing.T) {
+	t.Parallel()
+	many := `i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i + 1)); done; echo all`
+
+	t.Run("an action has no more memory and processes than its limits, or does not start", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t, func(c *worker.Config) { c.Limited, c.OutputGrace = true, time.Second }).start(t)
+		greedy := request("sh", "-c", `head -c 200m /dev/zero | tail -c 100m | wc -c`)
+		greedy.Limits.Memory = 32 << 20
+		got := b.do(t, greedy)
+		if got.Reason == attune.ReasonLimits {
+			require.Contains(t, got.Error, "this worker cannot enforce the limits of the action")
+			require.Empty(t, got.Stdout)
+			t.Skip("no cgroup of version 2 that counts memory: ", got.Error)
+		}
+		require.Equal(t, attune.ReasonOutOfMemory, got.Reason, got.Error)
+		bomb := request("sh", "-c", many)
+		bomb.Limits.Processes = 50
+		got = b.do(t, bomb)
+		require.NotContains(t, got.Stdout, "all")
+		require.Equal(t, attune.ReasonExitCode, got.Reason, got.Error)
+		require.Equal(t, attune.ExecutionSucceeded, b.do(t, request("sh", "-c", `head -c 200m /dev/zero | tail -c 100m | wc -c`)).Status)
+	})
+
+	t.Run("a user of its own has no more processes than the limit for each slot", func(t *testing.T) {
+		t.Parallel()
+		if _, err := user.Lookup(smallUser); err != nil || os.Geteuid() != 0 {
+			t.Skip("only root runs actions as another user")
+		}
+		dir := t.TempDir()
+		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+		b := setup(t, func(c *worker.Config) {
+			c.User, c.Packs["demo"], c.RunDir, c.OutputGrace = smallUser, dir, filepath.Join(dir, "runs"), time.Second
+		}).start(t)
+		bomb := request("sh", "-c", many)
+		bomb.Limits.Processes = 50
+		got := b.do(t, bomb)
+		require.NotContains(t, got.Stdout, "all")
+		require.Equal(t, attune.ReasonExitCode, got.Reason, "%s %s", got.Error, got.Stdout)
+		require.Contains(t, got.Stderr, "fork")
+		got = b.do(t, request("sh", "-c", many))
+		require.Contains(t, got.Stdout, "all", "an action without limits has none: %s %s", got.Error, got.Stderr)
+	})
+}
