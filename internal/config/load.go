@@ -71,11 +71,11 @@ func (c Config) Validate() error {
 		problems = append(problems, fmt.Sprintf("%s is not set and %s%s needs it: set %s, for example to %s",
 			s.name, subject, joinRoles(roles), HowToSet(s.name), s.example))
 	}
-	if c.TLS.ClientCA != "" && c.TLS.Cert == "" || (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		problems = append(problems, "tls.cert and tls.key belong together, and tls.client_ca needs both: set both of them or neither")
-	}
 	if c.Has(RoleAPI) {
 		problems = append(problems, c.OIDC.problems()...)
+	}
+	if c.TLS.ClientCA != "" && c.TLS.Cert == "" || (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		problems = append(problems, "tls.cert and tls.key belong together, and tls.client_ca needs both: set both of them or neither")
 	}
 	return report(problems)
 }
