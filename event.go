@@ -40,6 +40,11 @@ type Event struct {
 	DedupKey   string          `json:"dedup_key,omitempty"` // two arrivals of a trigger with the same key are the same event
 	Author     *Author         `json:"author,omitempty"`    // nil without an authenticated principal: webhooks, timers
 	ReceivedAt time.Time       `json:"received_at"`
+
+	// Secrets are the secret fields of the payload, in which [SecretMask] is in their places. They exist from the arrival of the event
+	// until it is recorded. Sealed has them encrypted, until the event is recorded.
+	Secrets []SecretField `json:"-"`
+	Sealed  string        `json:"-"`
 }
 
 // Source says how attune received an event.

@@ -72,12 +72,30 @@ type ExecutionInput struct {
 	// runs nothing.
 	ActionDigest string          `json:"action_digest"`
 	Parameters   json.RawMessage `json:"parameters"`
+	// Secrets are the values of the secrets that the action asks for, by name.
+	Secrets map[string]string `json:"secrets,omitempty"`
+	// SecretParameters are the JSON pointers of the secret values in Parameters.
+	SecretParameters []string `json:"secret_parameters,omitempty"`
+	// Refusal says why the action cannot have its secrets; empty if it has them. The worker then runs nothing and reports
+	// [ReasonSecretUnavailable].
+	Refusal string `json:"refusal,omitempty"`
+}
+
+// SecretDemand is what a claimed attempt needs decrypted.
+type SecretDemand struct {
+	Names  []string // the secrets that the action asks for
+	Sealed string   // the secret parameters of the enforcement, encrypted; empty without any
+	Event  EventID
+	Rule   RuleID // 0 for a direct run
+	Action ActionID
 }
 
 // ClaimDecision is the answer to a claim with its input in clear text.
 type ClaimDecision struct {
 	Reply ExecutionClaimReply
-	Input ExecutionInput // empty unless the claim is granted
+	Input ExecutionInput // empty unless the claim is granted; secret parameters are masked until the bridge decrypts them
+	// Demand is what the input of a granted claim still lacks. Only the bridge sees it.
+	Demand SecretDemand
 	// OtherKey: a worker with another key has claimed the attempt. It is no sign of a forgery: a request that is delivered twice
 	// leads to two claims.
 	OtherKey bool

@@ -30,12 +30,13 @@ type Action struct {
 	// Command is the argv. The worker looks an argv[0] without a slash up on PATH. An argv[0] with a slash is relative to the
 	// pack's folder.
 	Command []string        `json:"command"`
-	Env     []string        `json:"env,omitempty"`    // names of the worker's environment variables that the process gets
-	Schema  json.RawMessage `json:"schema,omitempty"` // JSON Schema of the parameters; empty accepts any object
-	Timeout time.Duration   `json:"timeout"`          // wall time of one attempt; more than zero
-	Pool    string          `json:"pool"`             // name of the worker pool that runs the action
-	Limits  Limits          `json:"limits,omitzero"`  // what all processes of one attempt may use
-	Policy  *Policy         `json:"policy,omitempty"` // the action's own policy; nil if it has none
+	Env     []string        `json:"env,omitempty"`     // names of the worker's environment variables that the process gets
+	Secrets []string        `json:"secrets,omitempty"` // names of the secrets that the process gets as environment variables
+	Schema  json.RawMessage `json:"schema,omitempty"`  // JSON Schema of the parameters; empty accepts any object
+	Timeout time.Duration   `json:"timeout"`           // wall time of one attempt; more than zero
+	Pool    string          `json:"pool"`              // name of the worker pool that runs the action
+	Limits  Limits          `json:"limits,omitzero"`   // what all processes of one attempt may use
+	Policy  *Policy         `json:"policy,omitempty"`  // the action's own policy; nil if it has none
 }
 
 // Limits bounds what all processes of one attempt may use together. A zero field is no bound.
@@ -53,8 +54,8 @@ const (
 // Digest returns the SHA-256 of what a worker uses of the action, in hexadecimal. A worker and the database agree about an action
 // if their digests are equal; its description, schema and policy may differ.
 func (a Action) Digest() string {
-	used := fmt.Sprintf("%q %q %q %d %q %d %d", // quoted, so unambiguous
-		a.Ref, a.Command, a.Env, a.Timeout, a.Pool, a.Limits.Memory, a.Limits.Processes)
+	used := fmt.Sprintf("%q %q %q %q %d %q %d %d", // quoted, so unambiguous
+		a.Ref, a.Command, a.Env, a.Secrets, a.Timeout, a.Pool, a.Limits.Memory, a.Limits.Processes)
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(used)))
 }
 

@@ -269,6 +269,8 @@ func TestAction_Digest(t *testing.T) {
 		"no command":           func(a *attune.Action) { a.Command = nil },
 		"an argument in env":   func(a *attune.Action) { a.Command, a.Env = a.Command[:1], []string{"x y", "HOME"} },
 		"a variable":           func(a *attune.Action) { a.Env = []string{"PATH"} },
+		"a secret":             func(a *attune.Action) { a.Secrets = []string{"TOKEN"} },
+		"a variable as secret": func(a *attune.Action) { a.Env, a.Secrets = nil, []string{"HOME"} },
 		"the timeout":          func(a *attune.Action) { a.Timeout++ },
 		"the pool":             func(a *attune.Action) { a.Pool = "gpu" },
 		"the limit of memory":  func(a *attune.Action) { a.Limits.Memory = 1 << 20 },

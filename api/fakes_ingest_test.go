@@ -24,6 +24,10 @@ func (f *fakeEngine) CheckEvent(trigger attune.Trigger, payload json.RawMessage)
 	return f.check(trigger, payload)
 }
 
+func (*fakeEngine) MaskEvent(_ attune.Trigger, payload json.RawMessage) (json.RawMessage, []attune.SecretField, error) {
+	return payload, nil, nil
+}
+
 func (f *fakeEngine) Decide(_ context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
 	if f.decide == nil {
 		return nil

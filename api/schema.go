@@ -51,7 +51,7 @@ func (reason) Schema(huma.Registry) *huma.Schema {
 		attune.ReasonCriteriaFailed, attune.ReasonParametersInvalid, attune.ReasonActionDisabled, attune.ReasonQueueFull,
 		attune.ReasonDroppedOldest, attune.ReasonQueueDraining, attune.ReasonQueueTimeout, attune.ReasonCancelled, attune.ReasonExitCode,
 		attune.ReasonSignal, attune.ReasonTimeout, attune.ReasonExecutableNotFound, attune.ReasonStart, attune.ReasonEnvNotAllowed,
-		attune.ReasonActionMismatch, attune.ReasonLimits, attune.ReasonOutOfMemory,
+		attune.ReasonActionMismatch, attune.ReasonSecretUnavailable, attune.ReasonLimits, attune.ReasonOutOfMemory,
 		attune.ReasonWorkerLost, attune.ReasonWorkerStopped,
 	)
 }

@@ -14,6 +14,13 @@ type Claimer interface {
 	Claim(ctx context.Context, claims []attune.ExecutionClaimMessage, lease time.Duration) ([]attune.ClaimDecision, error)
 }
 
+// Secrets decrypts what attempts need.
+type Secrets interface {
+	// Resolve completes the inputs of the granted claims by their demands. An input whose secrets cannot be had gets a refusal. An
+	// error means that nothing is known about the secrets, and that no input is complete.
+	Resolve(ctx context.Context, decisions []attune.ClaimDecision) error
+}
+
 // SignedClaim is a claim as it arrives.
 type SignedClaim = attune.Signed[attune.ExecutionClaimMessage]
 
@@ -24,6 +31,7 @@ type SignedClaim = attune.Signed[attune.ExecutionClaimMessage]
 // reply "not granted": also an honest worker sends one, when the broker delivers a request twice.
 type Claims struct {
 	claimer      Claimer
+	secrets      Secrets
 	installation attune.InstallationID
 	lease        time.Duration
 	refused      Refused
@@ -33,9 +41,9 @@ type Claims struct {
 // NewClaims returns Claims of an installation that grants leases of the given length. refused is called for every claim that was
 // refused because of its signature, its content or its key.
 func NewClaims(
-	claimer Claimer, installation attune.InstallationID, lease time.Duration, refused Refused, log *slog.Logger,
+	claimer Claimer, secrets Secrets, installation attune.InstallationID, lease time.Duration, refused Refused, log *slog.Logger,
 ) *Claims {
-	return &Claims{claimer: claimer, installation: installation, lease: lease, refused: refused, log: log}
+	return &Claims{claimer: claimer, secrets: secrets, installation: installation, lease: lease, refused: refused, log: log}
 }
 
 // Handle returns one reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims.
@@ -56,6 +64,9 @@ func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.Exec
 	decisions, err := c.claimer.Claim(ctx, ours, c.lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim %d executions: %w", len(ours), err)
+	}
+	if err := c.secrets.Resolve(ctx, decisions); err != nil { // a worker repeats its claim
+		return nil, fmt.Errorf("decrypt the secrets of %d executions: %w", len(ours), err)
 	}
 	for i, decision := range decisions {
 		reply, err := c.reply(ctx, ours[i], decision)

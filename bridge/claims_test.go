@@ -46,7 +46,7 @@ func TestClaims_Handle(t *testing.T) {
 	})
 	handle := func(t *testing.T, claimer bridge.Claimer, refused bridge.Refused, batch ...bridge.SignedClaim) ([]attune.ExecutionClaimReply, error) {
 		t.Helper()
-		return bridge.NewClaims(claimer, "one", time.Minute, refused, slog.New(slog.DiscardHandler)).Handle(t.Context(), batch)
+		return bridge.NewClaims(claimer, &fakeSecrets{}, "one", time.Minute, refused, slog.New(slog.DiscardHandler)).Handle(t.Context(), batch)
 	}
 
 	t.Run("a claim of another installation is refused, and the others are answered in their order", func(t *testing.T) {
@@ -103,6 +103,28 @@ func TestClaims_Handle(t *testing.T) {
 		require.NoError(t, err, "also an honest worker claims an attempt whose request is delivered twice")
 		require.Equal(t, []attune.ExecutionClaimReply{{Execution: 2, Attempt: 1, Status: attune.ExecutionRunning}}, replies)
 		require.Equal(t, []string{"execution.claim key"}, refused.all())
+	})
+
+	t.Run("secrets travel only in the sealed part of a reply", func(t *testing.T) {
+		t.Parallel()
+		claims := bridge.NewClaims(grantAll, &fakeSecrets{value: "hunter2"}, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
+		replies, err := claims.Handle(t.Context(), signAll(t, w, claim("one", 2)))
+		require.NoError(t, err)
+		whole, err := json.Marshal(replies)
+		require.NoError(t, err)
+		require.NotContains(t, string(whole), "hunter2")
+		got, err := replyKey.Open(claim("one", 2), replies[0].Sealed)
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"TOKEN": "hunter2"}, got.Secrets)
+	})
+
+	t.Run("without an answer about the secrets, no claim of the batch is answered", func(t *testing.T) {
+		t.Parallel()
+		away := &fakeSecrets{err: attune.Errorf(attune.CodeUnavailable, "away")}
+		claims := bridge.NewClaims(grantAll, away, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
+		replies, err := claims.Handle(t.Context(), signAll(t, w, claim("one", 2)))
+		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
+		require.Nil(t, replies)
 	})
 
 	t.Run("an error reaches every claim of the batch", func(t *testing.T) {

@@ -68,9 +68,9 @@ func TestSecrecy_ActionFindsNoSecret(t *testing.T) {
 	}
 }
 
-// startAs starts attune as a user if the test runs as root. The user can read the program, the pack and this test program, which
-// becomes the file bin/program of the pack.
-func (c *cluster) startAs(uid int) {
+// startAs starts attune as a user if the test runs as root. It returns the process and the folder with all files of the user. The user
+// can read the program, the pack and this test program, which becomes the file bin/program of the pack.
+func (c *cluster) startAs(uid int) (process *program.Process, folder string) {
 	c.t.Helper()
 	root, err := os.MkdirTemp("", "attune-secrecy-") // another user may not enter a folder of t.TempDir
 	require.NoError(c.t, err)
@@ -98,10 +98,11 @@ func (c *cluster) startAs(uid int) {
 	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), testTimeout)
 	defer cancel()
-	process, err := program.Start(ctx, config)
+	process, err = program.Start(ctx, config)
 	require.NoError(c.t, err)
 	c.t.Cleanup(process.Stop)
 	owner, err := os.ReadFile("/proc/" + strconv.Itoa(process.PID()) + "/status")
 	require.NoError(c.t, err)
 	require.True(c.t, os.Getuid() != 0 || strings.Contains(string(owner), "\nUid:\t"+strconv.Itoa(uid)+"\t"))
+	return process, root
 }

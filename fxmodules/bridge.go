@@ -13,6 +13,7 @@ import (
 	"github.com/attune-go/attune/internal/telemetry"
 	"github.com/attune-go/attune/postgres"
 	"github.com/attune-go/attune/rabbitmq"
+	"github.com/attune-go/attune/secrets"
 	"github.com/attune-go/attune/workflows"
 )
 
@@ -50,11 +51,11 @@ func runCompletions(
 
 func runClaims(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, claimer *postgres.Executions,
-	installation attune.InstallationID, metrics *telemetry.Metrics, log *slog.Logger,
+	store *postgres.Secrets, keys *secrets.Keyring, installation attune.InstallationID, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionClaim, Publisher: p.Publisher,
-	}, bridge.NewClaims(claimer, installation, cfg.Lease, metrics.MessageRefused, log).Handle)
+	}, bridge.NewClaims(claimer, secrets.NewResolver(keys, store), installation, cfg.Lease, metrics.MessageRefused, log).Handle)
 	loops.add("claims", responder.Run)
 }
 

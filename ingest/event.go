@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -31,28 +32,50 @@ func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, e
 	if err != nil {
 		return attune.Recorded{}, err
 	}
-	if err := i.accept(ctx, trigger, arrival.Payload); err != nil {
+	event, err := i.accept(ctx, trigger, arrival.event())
+	if err != nil {
 		return attune.Recorded{}, err
 	}
-	// The context has ended when no slot was free. So the transaction cannot commit without decisions.
-	var busy error
-	recorded, err := i.record(ctx, arrival.event(), func(event attune.Event, candidates []attune.Candidate) (decisions []attune.Decision) {
-		busy = i.evaluations.use(ctx, func() { decisions = i.deps.Engine.Decide(ctx, event, candidates) })
-		return decisions
+	return i.record(ctx, event, func(event attune.Event, candidates []attune.Candidate) (decisions []attune.Decision, err error) {
+		err = i.evaluations.use(ctx, func() { decisions = i.deps.Engine.Decide(ctx, event, candidates) })
+		return decisions, err
 	})
-	if busy != nil {
-		return attune.Recorded{}, busy
-	}
-	return recorded, err
 }
 
-// accept returns an error for a payload that the trigger does not accept.
-func (i *Ingest) accept(ctx context.Context, trigger attune.Trigger, payload json.RawMessage) error {
+// accept returns the event to record, with its secret fields masked and sealed. A payload that the trigger does not accept is an error.
+func (i *Ingest) accept(ctx context.Context, trigger attune.Trigger, event attune.Event) (attune.Event, error) {
 	var refusal error
-	if err := i.evaluations.use(ctx, func() { refusal = i.deps.Engine.CheckEvent(trigger, payload) }); err != nil {
-		return err
+	if err := i.evaluations.use(ctx, func() {
+		if refusal = i.deps.Engine.CheckEvent(trigger, event.Payload); refusal == nil {
+			event.Payload, event.Secrets, refusal = i.deps.Engine.MaskEvent(trigger, event.Payload)
+		}
+	}); err != nil {
+		return event, err
 	}
-	return refusal
+	if refusal != nil {
+		return event, refusal
+	}
+	if err := checkKey(event.DedupKey, event.Secrets); err != nil {
+		return event, err
+	}
+	var err error
+	event.Sealed, err = i.deps.Sealer.SealEvent(event.Trigger, event.Secrets)
+	return event, err
+}
+
+// checkKey returns an error for a dedup key that has a secret value in it: the key is stored and shown.
+func checkKey(key string, fields []attune.SecretField) error {
+	for _, f := range fields {
+		value := string(f.Value)
+		var text string
+		if json.Unmarshal(f.Value, &text) == nil {
+			value = text
+		}
+		if len(value) >= attune.MinSecretBytes && strings.Contains(key, value) {
+			return attune.Errorf(attune.CodeInvalid, "dedup_key: it has the value of the secret field %s in it: choose another key", f.Pointer)
+		}
+	}
+	return nil
 }
 
 // check returns an error for an arrival that no trigger accepts.

@@ -24,11 +24,14 @@ var (
 type world struct {
 	*ingest.Ingest
 	steps      []string
-	refusal    error // of CheckEvent and Manual
-	down       error // of Record
+	refusal    error                // of CheckEvent and Manual
+	secrets    []attune.SecretField // of MaskEvent
+	unsealed   error                // of the sealer, for secrets
+	down       error                // of Record
 	decisions  []attune.Decision
 	known      map[string]attune.Recorded // by trigger and dedup key
 	recorded   []attune.Event
+	sealed     []string // of the recorded decisions
 	counted    []string
 	candidates []attune.Candidate // arguments of Decide
 }
@@ -36,7 +39,7 @@ type world struct {
 func setup(t *testing.T) *world {
 	t.Helper()
 	w := &world{known: map[string]attune.Recorded{}}
-	in, err := ingest.New(ingest.Deps{Triggers: w, Actions: w, Engine: w, Recorder: w, Metrics: w})
+	in, err := ingest.New(ingest.Deps{Triggers: w, Actions: w, Engine: w, Sealer: w, Recorder: w, Metrics: w})
 	require.NoError(t, err)
 	w.Ingest = in
 	return w
@@ -71,6 +74,31 @@ func (w *world) CheckEvent(trigger attune.Trigger, _ json.RawMessage) error {
 	return w.refusal
 }
 
+func (w *world) MaskEvent(_ attune.Trigger, payload json.RawMessage) (json.RawMessage, []attune.SecretField, error) {
+	if w.secrets == nil {
+		return payload, nil, nil
+	}
+	return json.RawMessage(`{"masked": true}`), w.secrets, nil
+}
+
+func (w *world) SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error) {
+	if fields == nil {
+		return "", nil
+	}
+	w.step("seal %s", trigger)
+	return "sealed event", w.unsealed
+}
+
+func (w *world) SealEnforcement(
+	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
+) (string, error) {
+	if fields == nil {
+		return "", nil
+	}
+	w.step("seal event %d rule %d action %d", event, rule, action)
+	return "sealed " + fields[0].Pointer, w.unsealed
+}
+
 func (w *world) Decide(_ context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
 	w.step("decide %d", event.ID)
 	w.candidates = candidates
@@ -82,11 +110,11 @@ func (w *world) Manual(action attune.Action, parameters json.RawMessage) (attune
 	if len(parameters) == 0 {
 		parameters = json.RawMessage(`{}`)
 	}
-	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated}, w.refusal
+	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Secrets: w.secrets}, w.refusal
 }
 
 func (w *world) Record(
-	_ context.Context, event attune.Event, decide attune.DecideFunc,
+	ctx context.Context, event attune.Event, decide attune.DecideFunc,
 ) (attune.Recorded, error) {
 	w.step("record %s", event.Trigger)
 	if w.down != nil {
@@ -97,14 +125,19 @@ func (w *world) Record(
 		earlier.Duplicate = true
 		return earlier, nil
 	}
-	w.recorded = append(w.recorded, event)
-	event.ID = attune.EventID(len(w.recorded))
+	stored := event
+	event.ID = attune.EventID(len(w.recorded) + 1)
 	recorded := attune.Recorded{Event: event}
 	for i, d := range decide(event, []attune.Candidate{{Rule: attune.Rule{ID: 5}, Action: attune.Action{ID: 4}}}) {
 		recorded.Enforcements = append(recorded.Enforcements, attune.Enforcement{
 			ID: attune.EnforcementID(i + 1), Event: event.ID, Parameters: d.Parameters, Status: d.Status, Reason: d.Reason,
 		})
+		w.sealed = append(w.sealed, d.Sealed)
 	}
+	if err := ctx.Err(); err != nil { // the transaction cannot commit
+		return attune.Recorded{}, err
+	}
+	w.recorded = append(w.recorded, stored)
 	w.known[key] = recorded
 	return recorded, nil
 }

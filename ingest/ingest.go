@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/attune-go/attune"
 )
@@ -22,10 +23,19 @@ type Actions interface {
 type Engine interface {
 	// CheckEvent returns an [attune.CodeInvalid] error for a payload that the trigger does not accept.
 	CheckEvent(trigger attune.Trigger, payload json.RawMessage) error
+	// MaskEvent takes the secret fields out of a payload that CheckEvent accepts, and masks them.
+	MaskEvent(trigger attune.Trigger, payload json.RawMessage) (json.RawMessage, []attune.SecretField, error)
 	// Decide returns one decision per candidate whose criteria match the event or cannot be evaluated.
 	Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision
 	// Manual decides a direct run. Parameters that the action does not accept are an [attune.CodeInvalid] error.
 	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
+}
+
+// Sealer encrypts secrets for the database. Without a key it returns an [attune.CodeUnavailable] error, and "" without secrets.
+type Sealer interface {
+	SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error)
+	// SealEnforcement encrypts the secret parameters of an enforcement. The rule of a direct run is 0.
+	SealEnforcement(event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField) (string, error)
 }
 
 // Recorder writes an event, its enforcements and the outbox messages in one transaction. decide runs inside the transaction and
@@ -48,6 +58,7 @@ type Deps struct {
 	Triggers Triggers
 	Actions  Actions
 	Engine   Engine
+	Sealer   Sealer
 	Recorder Recorder
 	Metrics  Metrics
 	// Evaluations bounds the calls of Engine that run at the same time. 0 means one for each processor that the process may use.
@@ -62,8 +73,8 @@ type Ingest struct {
 
 // New returns an Ingest. A missing dependency and a negative number of evaluations are [attune.CodeInvalid] errors.
 func New(deps Deps) (*Ingest, error) {
-	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Recorder == nil || deps.Metrics == nil {
-		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine, a recorder and metrics")
+	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Sealer == nil || deps.Recorder == nil || deps.Metrics == nil {
+		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine, a sealer, a recorder and metrics")
 	}
 	if deps.Evaluations < 0 {
 		return nil, attune.Errorf(attune.CodeInvalid, "%d evaluations at the same time: use 0 for the default, or more", deps.Evaluations)
@@ -71,19 +82,47 @@ func New(deps Deps) (*Ingest, error) {
 	return &Ingest{deps: deps, evaluations: newSlots(deps.Evaluations)}, nil
 }
 
-// record writes an event and its enforcements, and counts them. It does not count a repetition.
-func (i *Ingest) record(
-	ctx context.Context, event attune.Event, decide attune.DecideFunc,
-) (attune.Recorded, error) {
-	recorded, err := i.deps.Recorder.Record(ctx, event, decide)
+// decideFunc is an [attune.DecideFunc] that can fail.
+type decideFunc func(event attune.Event, candidates []attune.Candidate) ([]attune.Decision, error)
+
+// record writes an event and its enforcements, and counts them. It does not count a repetition. It seals the secrets of the decisions.
+// When decide or the sealing fails, record writes nothing and returns that error: the context of the transaction ends, so that it
+// cannot commit.
+func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFunc) (attune.Recorded, error) {
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	var failed error
+	recorded, err := i.deps.Recorder.Record(ctx, event, func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
+		decisions, err := decide(event, candidates)
+		if failed = errors.Join(err, i.seal(event.ID, decisions)); failed != nil {
+			abort()
+			return nil
+		}
+		return decisions
+	})
+	if failed != nil {
+		return attune.Recorded{}, failed
+	}
 	if err != nil || recorded.Duplicate {
 		return recorded, err
 	}
+	recorded.Event.Secrets = nil
 	i.deps.Metrics.EventRecorded(ctx, event.Source)
 	for _, e := range recorded.Enforcements {
 		i.deps.Metrics.EnforcementReached(ctx, 1, e.Status, e.Reason)
 	}
 	return recorded, nil
+}
+
+// seal seals the secrets of decisions.
+func (i *Ingest) seal(event attune.EventID, decisions []attune.Decision) (err error) {
+	for n := range decisions {
+		d := &decisions[n]
+		if d.Sealed, err = i.deps.Sealer.SealEnforcement(event, d.RuleID, d.ActionID, d.Secrets); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkSize returns an error for a document above [attune.MaxPayloadBytes]. subject begins the message: "the payload has".

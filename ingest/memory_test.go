@@ -14,6 +14,7 @@ import (
 	"github.com/attune-go/attune/devenv/heap"
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/rules"
+	"github.com/attune-go/attune/secrets"
 )
 
 // mostHeap bounds the heap that one evaluation of this test adds, in bytes. The tests of package rules have larger payloads.
@@ -65,7 +66,7 @@ func TestIngest_MemoryOfManyCalls(t *testing.T) {
 		engine, err := rules.NewEngine()
 		require.NoError(t, err)
 		h := engineWorld{schema: json.RawMessage(tt.schema)}
-		in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: engine, Recorder: h, Metrics: h, Evaluations: evaluations})
+		in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: engine, Sealer: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: evaluations})
 		require.NoError(t, err)
 
 		outcomes := make([]string, callers)

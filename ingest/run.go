@@ -35,8 +35,11 @@ func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error
 	if err != nil {
 		return attune.Recorded{}, err
 	}
-	recorded, err := i.record(ctx, run.event(decision), func(attune.Event, []attune.Candidate) []attune.Decision {
-		return []attune.Decision{decision}
+	if err := checkKey(run.DedupKey, decision.Secrets); err != nil {
+		return attune.Recorded{}, err
+	}
+	recorded, err := i.record(ctx, run.event(decision), func(attune.Event, []attune.Candidate) ([]attune.Decision, error) {
+		return []attune.Decision{decision}, nil
 	})
 	if err == nil && len(recorded.Enforcements) != 1 {
 		err = fmt.Errorf("run %q: event %d has %d enforcements", run.Action, recorded.Event.ID, len(recorded.Enforcements))
@@ -66,8 +69,8 @@ func (r DirectRun) check() error {
 	return checkSize("the parameters have", r.Parameters)
 }
 
-// event returns the event to record. Its payload has the parameters byte by byte, so it may be larger than
-// [attune.MaxPayloadBytes] by the reference of the action. All actions share one trigger, so the dedup key names the action.
+// event returns the event to record. Its payload has the parameters byte by byte, apart from the masks of secrets, so it may be larger
+// than [attune.MaxPayloadBytes] by the reference of the action. The secrets themselves are with the enforcement only. All actions share one trigger, so the dedup key names the action.
 func (r DirectRun) event(decision attune.Decision) attune.Event {
 	event := attune.Event{
 		Trigger: attune.ManualTrigger, Source: attune.SourceManual, Author: &r.Author,

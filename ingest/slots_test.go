@@ -13,6 +13,7 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/ingest"
+	"github.com/attune-go/attune/secrets"
 )
 
 // slowWorld fakes every dependency of an Ingest for concurrent calls. Its evaluations last until the test lets them end.
@@ -27,7 +28,7 @@ type slowWorld struct {
 func setupSlow(t *testing.T, evaluations int) *slowWorld {
 	t.Helper()
 	h := &slowWorld{end: make(chan struct{})}
-	in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Recorder: h, Metrics: h, Evaluations: evaluations})
+	in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Sealer: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: evaluations})
 	require.NoError(t, err)
 	h.Ingest = in
 	return h
@@ -50,6 +51,10 @@ func (h *slowWorld) Trigger(_ context.Context, ref attune.Ref) (attune.Trigger, 
 
 func (h *slowWorld) Action(_ context.Context, ref attune.Ref) (attune.Action, error) {
 	return attune.Action{Ref: ref, Enabled: true}, nil
+}
+
+func (*slowWorld) MaskEvent(_ attune.Trigger, payload json.RawMessage) (json.RawMessage, []attune.SecretField, error) {
+	return payload, nil, nil
 }
 
 func (h *slowWorld) CheckEvent(_ attune.Trigger, payload json.RawMessage) error {
@@ -179,7 +184,7 @@ func TestIngest_Evaluations(t *testing.T) {
 func TestNew_NegativeEvaluations(t *testing.T) {
 	t.Parallel()
 	h := &slowWorld{}
-	_, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Recorder: h, Metrics: h, Evaluations: -1})
+	_, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Sealer: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: -1})
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	require.ErrorContains(t, err, "-1 evaluations")
 }

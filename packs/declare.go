@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,12 +66,14 @@ func (f *fields) matching(key string, pattern *regexp.Regexp, form string) strin
 // action reads the declaration of an action.
 func (d *draft) action(s *source, ref attune.Ref, n *node) {
 	f := s.fieldsOf(fmt.Sprintf("action %q", ref.Name()), n)
+	description, command, env := f.text("description"), d.command(f), f.env()
 	a := attune.Action{
 		Ref:         ref,
-		Description: f.text("description"),
+		Description: description,
 		Enabled:     true,
-		Command:     d.command(f),
-		Env:         f.env(),
+		Command:     command,
+		Env:         env,
+		Secrets:     f.secrets(env),
 		Timeout:     f.timeout(),
 		Pool:        f.pool(),
 		Schema:      f.schema("parameters"),
@@ -113,6 +116,24 @@ func (f *fields) env() []string {
 				item.text, attune.ReservedEnv)
 		default:
 			names = append(names, item.text)
+		}
+	}
+	return names
+}
+
+// secrets reads the names of the secrets that an action asks for. Each becomes an environment variable of the process, so it cannot be
+// one that the process has already.
+func (f *fields) secrets(env []string) []string {
+	taken := append(attune.CommonEnv(), env...)
+	var names []string
+	for _, item := range f.texts("secrets") {
+		switch err := attune.CheckSecretName(item.text); {
+		case err != nil:
+			f.fault(item.place, "secrets: %s", err)
+		case slices.Contains(taken, item.text):
+			f.fault(item.place, "secrets: the action has the environment variable %q already: name each once", item.text)
+		default:
+			names, taken = append(names, item.text), append(taken, item.text)
 		}
 	}
 	return names

@@ -41,7 +41,7 @@ func TestLoad_Problems(t *testing.T) {
 			"actions/x.yaml":  "comand: [ls]\ncommand: [ls]\n",
 			"triggers/t.yaml": "webhook: {key: k, secret_env: S, secret: x}\n",
 			"rules/r.yaml":    "when: t\ntrigger: t\naction: x\n"}, []string{
-			`P/actions/x.yaml:1:1: action "x": unknown key "comand": use description, command, env, timeout, pool, parameters, limits, policy`,
+			`P/actions/x.yaml:1:1: action "x": unknown key "comand": use description, command, env, secrets, timeout, pool, parameters, limits, policy`,
 			`P/pack.yaml:2:1: pack: unknown key "author": use name, version, description, policy, triggers, actions, rules`,
 			`P/pack.yaml:3:10: policy: unknown key "limits": use limit, max_queued, overflow, queue_timeout, max_attempts, retry_delay, retry_placement`,
 			`P/rules/r.yaml:1:1: rule "r": unknown key "when": use description, enabled, trigger, criteria, action, parameters`,

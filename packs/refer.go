@@ -64,7 +64,25 @@ func (l library) checkRule(u ruleUse) {
 	if parameters == nil {
 		parameters = u.action
 	}
-	u.fields.reportMistakes("parameters", parameters, rules.CheckFit(u.rule.Parameters, l.schema(u.rule.Action)))
+	action := l.schema(u.rule.Action)
+	u.fields.reportMistakes("parameters", parameters, rules.CheckFit(u.rule.Parameters, action))
+	trigger := l.payload(u.rule.Trigger)
+	u.fields.reportMistakes("parameters", parameters, rules.CheckSecretParameters(u.rule.Parameters, trigger, action))
+	if criteria := u.fields.get("criteria"); criteria != nil {
+		u.fields.reportMistakes("criteria", criteria, rules.CheckSecretCriteria(criteria.text, trigger))
+	}
+}
+
+// payload returns the schema of a trigger's payload, or nil.
+func (l library) payload(ref attune.Ref) []byte {
+	for _, d := range l.drafts {
+		for _, t := range d.pack.Triggers {
+			if t.Ref == ref {
+				return t.Schema
+			}
+		}
+	}
+	return nil
 }
 
 // checkReference reports whether a reference has a target. If not, it adds a problem.

@@ -25,21 +25,23 @@ RETURNING x.id, x.attempt, x.claim_key`
 const claimedSQL = `
 SELECT x.id, x.attempt, x.status, x.claim_key, x.claim_serial,
 	floor(COALESCE(extract(epoch FROM x.lease_until - clock_timestamp()) * 1000, 0))::bigint,
-	e.id, a.ref, x.action_digest, e.parameters
+	e.id, a.ref, x.action_digest, e.parameters, a.secrets, COALESCE(e.sealed, ''), e.event_id, COALESCE(e.rule_id, 0), e.action_id
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id JOIN actions a ON a.id = e.action_id
 WHERE x.id = ANY ($1::bigint[])`
 
 // claimed is the state of an execution after the claims, with the input of its current attempt.
 type claimed struct {
 	held
-	input attune.ExecutionInput
+	input  attune.ExecutionInput
+	demand attune.SecretDemand
 }
 
 func scanClaimed(row pgx.CollectableRow) (claimed, error) {
 	var c claimed
 	var left int64
 	err := row.Scan(&c.id, &c.attempt, &c.status, &c.key, &c.serial, &left,
-		&c.input.Enforcement, &c.input.Action, &c.input.ActionDigest, &c.input.Parameters)
+		&c.input.Enforcement, &c.input.Action, &c.input.ActionDigest, &c.input.Parameters,
+		&c.demand.Names, &c.demand.Sealed, &c.demand.Event, &c.demand.Rule, &c.demand.Action)
 	c.left = time.Duration(left) * time.Millisecond
 	return c, err
 }
@@ -93,7 +95,7 @@ func (c claimed) decide(claim attune.ExecutionClaimMessage, isLeased bool, lease
 		d.OtherKey = c.attempt == claim.Attempt && len(c.key) > 0 && !own
 		return d
 	}
-	d.Reply.Granted, d.Input = true, c.input
+	d.Reply.Granted, d.Input, d.Demand = true, c.input, c.demand
 	return d
 }
 

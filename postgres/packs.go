@@ -185,8 +185,8 @@ func addTriggers(batch *pgx.Batch, pack attune.Pack) {
 }
 
 const actionSelect = `
-SELECT a.id, a.ref, a.description, a.enabled, a.command, a.env, a.schema, a.timeout_ms, a.pool, a.memory, a.processes,
-	p.document
+SELECT a.id, a.ref, a.description, a.enabled, a.command, a.env, a.secrets, a.schema, a.timeout_ms, a.pool,
+	a.memory, a.processes, p.document
 FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref AND p.origin = 'pack'`
 
 const actionSQL = actionSelect + ` WHERE a.ref = $1`
@@ -208,8 +208,8 @@ func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action,
 func scanAction(row pgx.CollectableRow) (attune.Action, error) {
 	var a attune.Action
 	var timeoutMS int64
-	err := row.Scan(&a.ID, &a.Ref, &a.Description, &a.Enabled, &a.Command, &a.Env, &a.Schema, &timeoutMS, &a.Pool,
-		&a.Limits.Memory, &a.Limits.Processes, &a.Policy)
+	err := row.Scan(&a.ID, &a.Ref, &a.Description, &a.Enabled, &a.Command, &a.Env, &a.Secrets, &a.Schema, &timeoutMS,
+		&a.Pool, &a.Limits.Memory, &a.Limits.Processes, &a.Policy)
 	a.Timeout = time.Duration(timeoutMS) * time.Millisecond
 	return a, err
 }
@@ -223,16 +223,18 @@ func (p *Packs) Pools(ctx context.Context) ([]string, error) {
 }
 
 const upsertActionSQL = `
-INSERT INTO actions (ref, pack, description, command, env, schema, timeout_ms, pool, memory, processes, digest)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO actions (ref, pack, description, command, env, schema, timeout_ms, pool, memory, processes, digest, secrets)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (ref) DO UPDATE SET
 	description = EXCLUDED.description, command = EXCLUDED.command, env = EXCLUDED.env, schema = EXCLUDED.schema,
 	timeout_ms = EXCLUDED.timeout_ms, pool = EXCLUDED.pool, memory = EXCLUDED.memory,
-	processes = EXCLUDED.processes, digest = EXCLUDED.digest, enabled = true`
+	processes = EXCLUDED.processes, digest = EXCLUDED.digest, secrets = EXCLUDED.secrets,
+	enabled = true`
 
 func addActions(batch *pgx.Batch, pack attune.Pack) {
 	for _, a := range pack.Actions {
 		batch.Queue(upsertActionSQL, a.Ref, pack.Name, a.Description, orEmpty(a.Command), orEmpty(a.Env),
-			orNull(a.Schema), milliseconds(a.Timeout), a.Pool, a.Limits.Memory, a.Limits.Processes, a.Digest())
+			orNull(a.Schema), milliseconds(a.Timeout), a.Pool, a.Limits.Memory, a.Limits.Processes, a.Digest(),
+			orEmpty(a.Secrets))
 	}
 }

@@ -114,7 +114,7 @@ func demoPack() attune.Pack {
 		}},
 		Actions: []attune.Action{
 			{
-				Ref: deploy, Description: "Deploys.", Command: []string{"./deploy.sh", "--now"}, Env: []string{"HOME"},
+				Ref: deploy, Description: "Deploys.", Command: []string{"./deploy.sh", "--now"}, Env: []string{"HOME"}, Secrets: []string{"TOKEN"},
 				Schema: json.RawMessage(`{"type":"object"}`), Timeout: time.Minute, Pool: "default",
 				Limits: attune.Limits{Memory: 64 << 20, Processes: 9},
 			},

@@ -168,7 +168,7 @@ func TestEngine_Decide_EveryFunctionIsBounded(t *testing.T) {
 	}
 	for name, payload := range hostile() {
 		require.LessOrEqual(t, len(payload), attune.MaxPayloadBytes)
-		view, mistakes := newEventView(attune.Event{Trigger: "demo.event", Payload: json.RawMessage(payload)})
+		view, mistakes := newEventView(attune.Event{Trigger: "demo.event", Payload: json.RawMessage(payload)}, covers{})
 		require.Empty(t, mistakes)
 		for _, expression := range expressions {
 			switch loop := strings.Contains(expression, "payload.l.") || strings.HasPrefix(expression, "lists.range(300)"); {

@@ -32,6 +32,12 @@ func CheckSchema(raw json.RawMessage) error {
 	if len(raw) == 0 {
 		return nil
 	}
-	_, mistakes := newChecker(raw)
+	if _, mistakes := newChecker(raw); mistakes != nil {
+		return mistakes.err()
+	}
+	marking, mistakes := newMarking(raw)
+	if mistakes == nil && secretAt(marking.marks(), nil) {
+		mistakes = mistakeAt(nil, "marks the whole document as secret: mark its members with writeOnly: true")
+	}
 	return mistakes.err()
 }

@@ -24,6 +24,7 @@ type Engine struct {
 	criteria  *cache[*expression]
 	templates *cache[*template]
 	schemas   *stock
+	markings  *cache[*marking]
 }
 
 // NewEngine returns an engine with empty caches.
@@ -37,6 +38,7 @@ func NewEngine() (*Engine, error) {
 		criteria:  newCache[*expression](cacheBytes),
 		templates: newCache[*template](cacheBytes),
 		schemas:   newStock(cacheBytes),
+		markings:  newCache[*marking](cacheBytes),
 	}, nil
 }
 
@@ -50,14 +52,19 @@ func NewEngine() (*Engine, error) {
 //
 // Detail of a rejected decision says what failed and where. When ctx ends, the evaluation stops, and the caller must discard the
 // result.
+//
+// The secret parameters of a decision are in its field Secrets. No expression sees a secret field of the event: see the package
+// documentation.
 func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
-	view, mistakes := newEventView(event)
+	covers := newCovers(event)
+	view, mistakes := newEventView(event, covers)
 	var decisions []attune.Decision
 	left := maxDecidedBytes
 	for _, candidate := range candidates {
 		if mistakes != nil {
 			decisions = append(decisions, reject(candidate, attune.ReasonCriteriaFailed, "criteria", mistakes))
-		} else if decision, matched := e.decide(ctx, view, candidate); matched {
+		} else if decision, matched := e.decide(ctx, view, covers, candidate); matched {
+			decision.Detail = covers.clean(decision.Detail)
 			decisions = append(decisions, fitInto(&left, candidate, decision))
 		}
 	}
@@ -67,17 +74,23 @@ func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []at
 // fitInto subtracts the parameters of a decision from the bytes that are left for the event. It rejects a rule whose parameters
 // need more.
 func fitInto(left *int, candidate attune.Candidate, decision attune.Decision) attune.Decision {
-	if len(decision.Parameters) > *left {
+	size := len(decision.Parameters)
+	for _, f := range decision.Secrets {
+		size += len(f.Pointer) + len(f.Value)
+	}
+	if size > *left {
 		return reject(candidate, attune.ReasonParametersInvalid, "parameters",
 			mistakeAt(nil, "the rules of this event make more than %d MiB of parameters", maxDecidedBytes>>20))
 	}
-	*left -= len(decision.Parameters)
+	*left -= size
 	return decision
 }
 
 // decide decides for one rule. matched is false when the criteria yield false.
-func (e *Engine) decide(ctx context.Context, view eventView, candidate attune.Candidate) (decision attune.Decision, matched bool) {
-	in, mistakes := newEvaluation(view)
+func (e *Engine) decide(
+	ctx context.Context, view eventView, covers covers, candidate attune.Candidate,
+) (decision attune.Decision, matched bool) {
+	in, mistakes := newEvaluation(view, covers)
 	if mistakes == nil {
 		matched, mistakes = e.matches(ctx, in, candidate.Rule)
 	}
@@ -114,13 +127,17 @@ func (e *Engine) decideMatch(ctx context.Context, in evaluation, candidate attun
 	if err := ctx.Err(); err != nil {
 		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakeAt(nil, "%s", err))
 	}
-	if mistakes := e.checkParameters(candidate.Action, parameters); mistakes != nil {
+	masked, full, fields, mistakes := e.settle(in.covers, candidate.Action.Schema, parameters)
+	if mistakes != nil {
+		return reject(candidate, attune.ReasonParametersInvalid, "parameters", mistakes)
+	}
+	if mistakes := e.checkParameters(candidate.Action, full); mistakes != nil {
 		part := fmt.Sprintf("parameters of action %q", candidate.Action.Ref)
 		rejected := reject(candidate, attune.ReasonParametersInvalid, part, mistakes)
-		rejected.Parameters = parameters
+		rejected.Parameters = masked
 		return rejected
 	}
-	return create(candidate.Rule.ID, candidate.Action, parameters)
+	return create(candidate.Rule.ID, candidate.Action, masked, fields)
 }
 
 func (e *Engine) render(ctx context.Context, in evaluation, rule attune.Rule) (json.RawMessage, Mistakes) {
@@ -140,7 +157,7 @@ func (e *Engine) checkParameters(action attune.Action, parameters json.RawMessag
 	if mistakes != nil {
 		return mistakes
 	}
-	return e.conform(action.Schema, value)
+	return e.hide(action.Schema, e.conform(action.Schema, value))
 }
 
 // conform checks a decoded object against a schema; an empty schema accepts all.
@@ -157,10 +174,11 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 }
 
 // create returns a decision that an action must run, with the queue in which the enforcement waits.
-func create(rule attune.RuleID, action attune.Action, parameters json.RawMessage) attune.Decision {
+func create(rule attune.RuleID, action attune.Action, parameters json.RawMessage, fields []attune.SecretField) attune.Decision {
 	queue, lane := policy.QueueOf(action)
 	return attune.Decision{
 		RuleID: rule, ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Queue: queue, Lane: lane,
+		Secrets: fields,
 	}
 }
 
@@ -182,7 +200,7 @@ func detail(text string) string {
 
 // Manual returns the decision for a direct run of an action. Empty parameters mean an empty object. Parameters that are not a
 // JSON object, are too large, or do not fit the action's schema are an [attune.CodeInvalid] error: the caller gets the error, and
-// no enforcement is recorded.
+// no enforcement is recorded. The secret parameters are in the field Secrets of the decision.
 func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error) {
 	if len(parameters) == 0 {
 		parameters = json.RawMessage("{}")
@@ -190,7 +208,11 @@ func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attun
 	if mistakes := e.checkParameters(action, parameters); mistakes != nil {
 		return attune.Decision{}, attune.Errorf(attune.CodeInvalid, "parameters of action %q: %s", action.Ref, detail(mistakes.String()))
 	}
-	return create(0, action, parameters), nil
+	masked, fields, mistakes := e.mask(action.Schema, parameters)
+	if mistakes != nil {
+		return attune.Decision{}, attune.Errorf(attune.CodeInvalid, "parameters of action %q: %s", action.Ref, detail(mistakes.String()))
+	}
+	return create(0, action, masked, fields), nil
 }
 
 // CheckEvent returns an [attune.CodeInvalid] error for a payload that is not a JSON object, is too large, contains text or
@@ -198,10 +220,20 @@ func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attun
 func (e *Engine) CheckEvent(trigger attune.Trigger, payload json.RawMessage) error {
 	value, mistakes := decodeObject(payload)
 	if mistakes == nil {
-		mistakes = e.conform(trigger.Schema, value)
+		mistakes = e.hide(trigger.Schema, e.conform(trigger.Schema, value))
 	}
 	if mistakes == nil {
 		return nil
 	}
 	return attune.Errorf(attune.CodeInvalid, "payload of trigger %q: %s", trigger.Ref, detail(mistakes.String()))
+}
+
+// MaskEvent takes the secret fields out of the payload of an event, and puts [attune.SecretMask] in their places. The payload must have
+// passed [Engine.CheckEvent]. The error is [attune.CodeInvalid] for a payload with too many parts for its schema.
+func (e *Engine) MaskEvent(trigger attune.Trigger, payload json.RawMessage) (json.RawMessage, []attune.SecretField, error) {
+	masked, fields, mistakes := e.mask(trigger.Schema, payload)
+	if mistakes != nil {
+		return nil, nil, attune.Errorf(attune.CodeInvalid, "payload of trigger %q: %s", trigger.Ref, detail(mistakes.String()))
+	}
+	return masked, fields, nil
 }

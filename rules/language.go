@@ -37,9 +37,9 @@ type eventView struct {
 	Payload    map[string]any `cel:"payload"`
 }
 
-// newEventView decodes the event's payload.
-func newEventView(event attune.Event) (eventView, Mistakes) {
-	payload, mistakes := decodeObject(event.Payload)
+// newEventView decodes the event's payload, with covers in the places of its secret fields.
+func newEventView(event attune.Event, covers covers) (eventView, Mistakes) {
+	payload, mistakes := covers.decode(event.Payload)
 	return eventView{
 		Trigger: string(event.Trigger), Source: string(event.Source), ReceivedAt: event.ReceivedAt, Payload: payload,
 	}, mistakes
@@ -144,17 +144,18 @@ func (l language) compileCriteria(text string) (*expression, Mistakes) {
 // evaluation evaluates the expressions of one rule for one event. All expressions count their steps on the same meter. An
 // evaluation belongs to one goroutine.
 type evaluation struct {
-	view  eventView
-	meter *meter
+	view   eventView
+	covers covers // in the payload of view
+	meter  *meter
 }
 
 // newEvaluation returns an evaluation with a new meter.
-func newEvaluation(view eventView) (evaluation, Mistakes) {
+func newEvaluation(view eventView, covers covers) (evaluation, Mistakes) {
 	meter, err := newMeter(maxSteps)
 	if err != nil {
 		return evaluation{}, mistakeAt(nil, "%s", err)
 	}
-	return evaluation{view: view, meter: meter}, nil
+	return evaluation{view: view, covers: covers, meter: meter}, nil
 }
 
 // eval evaluates the expression for an event. The mistakes have no path.

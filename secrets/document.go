@@ -69,7 +69,8 @@ type walk struct {
 	document []byte
 	decoder  *json.Decoder
 	fields   []attune.SecretField
-	ends     []int // of each field: the offset after its last byte
+	ends     []int            // of each field: the offset after its last byte
+	scalar   func(json.Token) // called for each value that parts reads and that has no parts; nil: not called
 }
 
 func newWalk(document []byte) *walk {
@@ -131,6 +132,9 @@ func (w *walk) parts(pointer string, read func(pointer, key string, index int) e
 	}
 	delim, compound := token.(json.Delim)
 	if !compound {
+		if w.scalar != nil {
+			w.scalar(token)
+		}
 		return nil
 	}
 	for i := 0; w.decoder.More(); i++ {

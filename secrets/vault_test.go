@@ -22,6 +22,8 @@ type memory struct {
 	secrets map[string]attune.SealedSecret
 	events  []attune.SealedRow
 	ids     int64
+	asked   [][]string // arguments of SecretsNamed
+	away    error      // of SecretsNamed
 }
 
 func (m *memory) Secret(_ context.Context, name string) (attune.SealedSecret, error) {

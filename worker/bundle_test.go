@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,6 +137,11 @@ type task struct {
 	Timeout    attune.Duration
 	Parameters json.RawMessage
 	Limits     attune.Limits
+
+	Secrets          map[string]string // that the action asks for and that the reply to the claim has
+	Asks             []string          // further secrets that the action asks for
+	SecretParameters []string          // JSON pointers
+	Refusal          string
 }
 
 // request returns a request for a fresh execution of an action of its own in the pack "demo".
@@ -154,10 +161,14 @@ var actions, inputs sync.Map
 
 // message returns the request of the task, and makes its action and its input known to the workers and fakes of all tests.
 func (m task) message() attune.ExecutionRequestedMessage {
-	action := attune.Action{Ref: m.Action, Command: m.Command, Env: m.Env, Timeout: time.Duration(m.Timeout), Pool: m.Pool, Limits: m.Limits}
+	action := attune.Action{
+		Ref: m.Action, Command: m.Command, Env: m.Env, Timeout: time.Duration(m.Timeout), Pool: m.Pool, Limits: m.Limits,
+		Secrets: append(slices.Sorted(maps.Keys(m.Secrets)), m.Asks...),
+	}
 	actions.Store(m.Action, action)
 	inputs.Store(m.Execution, attune.ExecutionInput{
 		Enforcement: m.Enforcement, Action: m.Action, ActionDigest: action.Digest(), Parameters: m.Parameters,
+		Secrets: m.Secrets, SecretParameters: m.SecretParameters, Refusal: m.Refusal,
 	})
 	return m.ExecutionRequestedMessage
 }

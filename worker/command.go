@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/secrets"
 )
 
 // command is one process to run.
@@ -23,6 +25,7 @@ type command struct {
 	runDir string   // the run folder
 	limits attune.Limits
 	stdin  []byte
+	masker *secrets.Masker // of the output
 }
 
 // runDirVariable returns the variable of the run folder, as "NAME=value".
@@ -61,6 +64,8 @@ func (c commands) actionOf(input attune.ExecutionInput) (attune.Action, error) {
 	case action.Digest() != input.ActionDigest:
 		return action, refuse(attune.ReasonActionMismatch, "this worker has another version of action %q than the database: give "+
 			"every process the same version of pack %q and restart it, then run the action again", input.Action, input.Action.Pack())
+	case input.Refusal != "":
+		return action, refuse(attune.ReasonSecretUnavailable, "%s", input.Refusal)
 	}
 	return action, nil
 }
@@ -85,9 +90,23 @@ func (c commands) of(id attune.AttemptID, action attune.Action, input attune.Exe
 	if err != nil {
 		return command{}, err
 	}
+	masker, err := maskerOf(input)
+	if err != nil {
+		return command{}, err
+	}
 	return command{
 		path: path, args: action.Command, env: env, dir: dir, runDir: runDir, limits: action.Limits, stdin: parametersOf(input),
+		masker: masker,
 	}, nil
+}
+
+// maskerOf returns the masker of everything that an attempt prints. Its error is a *refusal.
+func maskerOf(input attune.ExecutionInput) (*secrets.Masker, error) {
+	values, err := secrets.Values(input.Parameters, input.SecretParameters)
+	if err != nil {
+		return nil, refuse(attune.ReasonStart, "the parameters of action %q cannot be read", input.Action)
+	}
+	return secrets.NewMasker(slices.AppendSeq(values, maps.Values(input.Secrets))), nil
 }
 
 // parametersOf returns the stdin of the process. Without parameters it is an empty object, so that the process can always
@@ -167,7 +186,16 @@ func (c commands) environment(
 		"ATTUNE_ACTION=" + string(action.Ref),
 		"ATTUNE_ATTEMPT=" + strconv.Itoa(id.Attempt),
 	}
-	own := c.account.environment()
+	own := make(map[string]string)
+	maps.Copy(own, c.account.environment())
+	for _, name := range action.Secrets {
+		value, given := input.Secrets[name]
+		if !given {
+			return nil, refuse(attune.ReasonSecretUnavailable, "action %q asks for the secret %q, and the reply to the claim does not have "+
+				"it: give every process the same version of pack %q and run the action again", action.Ref, name, action.Ref.Pack())
+		}
+		own[name] = value
+	}
 	for name, value := range own {
 		env = append(env, name+"="+value)
 	}

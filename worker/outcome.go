@@ -176,6 +176,7 @@ func (p *process) withOutput(o outcome) outcome {
 	if p.status != nil && p.status.Exited() {
 		o.exitCode = new(p.status.ExitStatus())
 	}
+	o.message = p.masker.Text(o.message)
 	o.result = resultOf(p.stdout)
 	o.stdout, o.stderr = p.stdout.text(), p.stderr.text()
 	o.truncated = p.stdout.truncated() || p.stderr.truncated()

@@ -96,12 +96,19 @@ func (p *process) copy() {
 		_ = p.ours[0].Close()
 	})
 	var output sync.WaitGroup
-	output.Go(func() { _, _ = io.Copy(p.stdout, p.ours[1]) })
-	output.Go(func() { _, _ = io.Copy(p.stderr, p.ours[2]) })
+	output.Go(func() { p.collect(p.stdout, p.ours[1]) })
+	output.Go(func() { p.collect(p.stderr, p.ours[2]) })
 	p.copying.Go(func() {
 		output.Wait()
 		close(p.drained)
 	})
+}
+
+// collect copies output. It masks secrets before anything is dropped: a value that is cut in two could not be found.
+func (p *process) collect(into *capture, from *os.File) {
+	masked := p.masker.Writer(into)
+	_, _ = io.Copy(masked, from)
+	_ = masked.Close()
 }
 
 // wait returns when the process and everything that it has started have ended. If ctx ends first, wait sends SIGTERM to

@@ -44,6 +44,12 @@ func newPacks() *cobra.Command {
 			return err
 		}
 		for _, pack := range all {
+			for _, action := range pack.Actions {
+				for _, name := range action.Secrets {
+					_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s asks for the secret %s: attune secret set %s --pack %s\n",
+						action.Ref, name, name, pack.Name)
+				}
+			}
 			for _, missing := range cfg.AllowEnv.Missing(pack) {
 				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s asks for the environment variable %s: a worker needs --worker-allow-env %s\n",
 					missing.Action, missing.Name, missing.Grant())

@@ -9,6 +9,7 @@ CREATE TABLE actions (
     enabled     boolean NOT NULL DEFAULT true,
     command     text[] NOT NULL,
     env         text[] NOT NULL,
+    secrets     text[] NOT NULL, -- names
     schema      json,
     timeout_ms  bigint NOT NULL CHECK (timeout_ms > 0),
     pool        text NOT NULL,
