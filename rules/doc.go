@@ -75,6 +75,14 @@
 // JSON Schema checks payloads and parameters (draft 2020-12, unless "$schema" names another draft). "format" is enforced.
 // "default" has no effect. A "$ref" can only refer to the same schema: nothing is read from files or the network.
 //
+// # Secret fields
+//
+// A schema marks secret parts of a document with "writeOnly": true or "format": "password". [Engine.MaskEvent] and [Engine.Manual] take them
+// out. Expressions see a cover in the place of each secret field of the event: a text with a digest of the payload. After rendering, a
+// secret parameter that is a cover, or has members that are, gets the values. A cover in any other place rejects the rule's
+// decision. So no criteria, template or message shows a secret, whatever the expression does. [CheckSecretCriteria] and
+// [CheckSecretParameters] find rules that read secrets when a pack is loaded.
+//
 // # Guarantees and failures
 //
 // The package reads no clock, and does no I/O except reading the system's time zones. The same event and rules always give the
