@@ -111,7 +111,7 @@ func (s *Server) audited(next http.Handler, w http.ResponseWriter, r *http.Reque
 	}
 	recorder := &statusRecorder{ResponseWriter: w}
 	status := http.StatusInternalServerError // of a panic
-	defer func() { s.finish(r.Context(), t, status) }()
+	defer func(ctx context.Context) { s.finish(ctx, t, status) }(r.Context())
 	next.ServeHTTP(recorder, r.WithContext(context.WithValue(r.Context(), trailKey{}, t)))
 	status = recorder.statusCode()
 }
@@ -125,7 +125,9 @@ func (s *Server) begin(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(ctx)
-	t.readBody(r)
+	if ctx.Operation().RequestBody != nil { // otherwise bufferBody has not read it
+		t.readBody(r)
+	}
 	id, err := s.deps.Audit.Add(r.Context(), t.entry)
 	if err != nil {
 		s.problem(r.Context(), err).ServeHTTP(w, r)

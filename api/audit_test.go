@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,6 +21,17 @@ func (b *bundle) queueControl() {
 	b.control.mode = func(key attune.QueueKey, mode attune.QueueMode, _ attune.Author) (attune.QueueStatus, error) {
 		return attune.QueueStatus{Queue: key, Mode: mode}, nil
 	}
+}
+
+// countingReader never ends, and counts the bytes that were read.
+type countingReader struct{ read int }
+
+func (c *countingReader) Read(data []byte) (int, error) {
+	c.read += len(data)
+	if c.read > 1<<20 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return len(data), nil
 }
 
 func TestAudit_Changes(t *testing.T) {
@@ -125,6 +137,18 @@ func TestAudit_Changes(t *testing.T) {
 			last := b.audit.entries[len(b.audit.entries)-1]
 			require.Equal(t, [2]string{tt.action, tt.subject}, [2]string{last.Action, last.Subject})
 		}
+	})
+
+	t.Run("a body that no handler reads is not read for the log", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		r := request{http.MethodDelete, "/api/v1/secrets/TOKEN", "", nil}.build(t)
+		body := &countingReader{}
+		r.Body = io.NopCloser(body)
+		b.server(t).Handler().ServeHTTP(httptest.NewRecorder(), r)
+		require.Equal(t, "secret.remove", b.audit.entries[0].Action)
+		require.Equal(t, "TOKEN", b.audit.entries[0].Subject)
+		require.Zero(t, body.read)
 	})
 
 	t.Run("texts that the handler refuses are not recorded", func(t *testing.T) {

@@ -83,3 +83,21 @@ func TestParseToken(t *testing.T) {
 		require.False(t, one.Is(other))
 	})
 }
+
+// FuzzParseToken looks for texts that are parsed and are no tokens, and for panics.
+func FuzzParseToken(f *testing.F) {
+	text, _ := auth.NewToken()
+	for _, seed := range []string{text, "", "att_", text[:len(text)-1], strings.ToUpper(text), strings.Replace(text, "_", "\x00", 1), "a.b.c"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		secret, ok := auth.ParseToken(text)
+		if !ok {
+			require.Equal(t, auth.Secret{}, secret)
+			return
+		}
+		require.Regexp(t, tokenForm, text)
+		require.Equal(t, text[4:12], secret.Prefix)
+		require.Equal(t, sha256.Sum256([]byte(text)), secret.Digest)
+	})
+}

@@ -6,7 +6,13 @@
 //	Claims       execution.claim ──► requested → running, reply to the worker
 //	Leases       execution.renew ──► lease renewed, reply to the worker; attempts with an expired lease are ended
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
+//	             execution.ended ──► row read, "release" signalled to the queues
 //	Policies     changed policies of the packs ──► "acquire" without tickets signalled to the queues
+//
+// # Trust
+//
+// Claims, renewals and reports are signed. A handler opens each message of a batch, refuses what is not believed with an
+// [attune.BatchError], and handles the rest. All other messages are hints: the handlers read the rows that they name.
 //
 // # Batches
 //

@@ -63,7 +63,7 @@ func TestOutcomes(t *testing.T) {
 	var cancelled struct{ Changes []attune.ExecutionChange }
 	require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/executions/%d", c.executionOf(long).ID), nil, &cancelled))
 	require.Len(t, cancelled.Changes, 1)
-	require.Equal(t, "admin for ada", cancelled.Changes[0].Who())
+	require.Equal(t, "bootstrap for ada", cancelled.Changes[0].Who())
 	require.Equal(t, [2]string{"running", "cancelling"}, [2]string{cancelled.Changes[0].From, cancelled.Changes[0].To})
 	require.JSONEq(t, `{"answer": 42}`, string(c.executionOf(good).Result))
 	require.Equal(t, 3, *c.executionOf(bad).ExitCode)

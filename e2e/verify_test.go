@@ -130,10 +130,10 @@ func TestVerify_Changed(t *testing.T) {
 	require.Zero(t, code, output)
 	require.Contains(t, output, "e2e.step: every promise kept\n")
 	require.NotContains(t, output, "undecided")
-	require.Regexp(t, `(?m)^ +1 +\S+ \S+ UTC +admin for ada +mode: open → paused +0 in \S+ +release$`, output)
-	require.Regexp(t, `(?m)^ +2 +\S+ \S+ UTC +admin for ada +mode: paused → open +11 since`, output)
-	require.Regexp(t, `(?m)^ +3 +\S+ \S+ UTC +admin for bob +limit: 3 by policy → 5 by hand +5 in `, output)
-	require.Regexp(t, `(?m)^ +4 +\S+ \S+ UTC +admin for bob +limit: 5 by hand → 3 by policy +2 since`, output)
+	require.Regexp(t, `(?m)^ +1 +\S+ \S+ UTC +bootstrap for ada +mode: open → paused +0 in \S+ +release$`, output)
+	require.Regexp(t, `(?m)^ +2 +\S+ \S+ UTC +bootstrap for ada +mode: paused → open +11 since`, output)
+	require.Regexp(t, `(?m)^ +3 +\S+ \S+ UTC +bootstrap for bob +limit: 3 by policy → 5 by hand +5 in `, output)
+	require.Regexp(t, `(?m)^ +4 +\S+ \S+ UTC +bootstrap for bob +limit: 5 by hand → 3 by policy +2 since`, output)
 }
 
 // TestVerify_Rebuilt terminates the queue's workflow repeatedly while tickets run; each time it is rebuilt from its rows.

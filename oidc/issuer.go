@@ -2,9 +2,12 @@ package oidc
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +22,8 @@ type Config struct {
 	Issuer   string          // URL, exactly as the issuer writes it in its tokens
 	Audience string          // a token must name it in its claim "aud"
 	Claims   auth.ClaimRules // how claims become a caller
+	// AskPeriod is the least time between requests to the issuer, after a few at once; 0 means the default, 1 s.
+	AskPeriod time.Duration
 }
 
 const (
@@ -45,13 +50,16 @@ type discovered struct {
 
 // New returns the issuer of a configuration. It asks the issuer nothing.
 func New(config Config) *Issuer {
-	return &Issuer{config: config, client: &http.Client{Timeout: requestTimeout, Transport: newTransport()}}
+	return &Issuer{config: config, client: &http.Client{Timeout: requestTimeout, Transport: newTransport(config.AskPeriod)}}
 }
 
 // Verify returns the caller of a JSON web token. A token that is wrong is an [attune.CodeUnauthorized] error. A token that cannot
 // be verified, because the issuer does not answer, is an [attune.CodeUnavailable] error.
 func (i *Issuer) Verify(ctx context.Context, token string) (auth.Caller, error) {
-	found, err := i.discover()
+	if !i.named(token) {
+		return auth.Caller{}, invalidToken(nil)
+	}
+	found, err := i.discover(ctx)
 	if err != nil {
 		return auth.Caller{}, err
 	}
@@ -66,7 +74,7 @@ func (i *Issuer) Verify(ctx context.Context, token string) (auth.Caller, error) 
 		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token expired at %s", expired.Expiry.UTC().Format(time.RFC3339))
 	}
 	if err != nil {
-		return auth.Caller{}, attune.WrapError(attune.CodeUnauthorized, err, "the token is not a valid token of the issuer for this audience")
+		return auth.Caller{}, invalidToken(err)
 	}
 	claims := map[string]any{}
 	if err := verified.Claims(&claims); err != nil {
@@ -75,9 +83,24 @@ func (i *Issuer) Verify(ctx context.Context, token string) (auth.Caller, error) 
 	return i.config.Claims.Caller(claims)
 }
 
+func invalidToken(cause error) error {
+	return attune.WrapError(attune.CodeUnauthorized, cause, "the token is not a valid token of the issuer for this audience")
+}
+
+// named reports whether a token says that it is of this issuer. It is not verified yet: other tokens do not make attune read keys.
+func (i *Issuer) named(token string) bool {
+	_, rest, _ := strings.Cut(token, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(body)
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	return err == nil && json.Unmarshal(text, &claims) == nil && claims.Issuer == i.config.Issuer
+}
+
 // discover returns the keys of the issuer. It reads the discovery document once; after a failure, it tries again after
 // [discoveryPeriod].
-func (i *Issuer) discover() (*discovered, error) {
+func (i *Issuer) discover(ctx context.Context) (*discovered, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.found != nil {
@@ -86,9 +109,8 @@ func (i *Issuer) discover() (*discovered, error) {
 	if i.failure != nil && time.Since(i.triedAt) < discoveryPeriod {
 		return nil, i.failure
 	}
-	// The context of a request would end the attempt for all who wait. The client has a timeout.
-	ctx := gooidc.ClientContext(context.Background(), i.client)
-	found, err := i.read(ctx)
+	// A caller that leaves does not end the attempt: other callers wait for it. The client has a timeout.
+	found, err := i.read(gooidc.ClientContext(context.WithoutCancel(ctx), i.client))
 	i.found, i.triedAt = found, time.Now()
 	if err != nil {
 		i.failure = i.unavailable(err)
@@ -116,5 +138,6 @@ func (i *Issuer) read(ctx context.Context) (*discovered, error) {
 }
 
 func (i *Issuer) unavailable(cause error) error {
-	return attune.WrapError(attune.CodeUnavailable, cause, "the issuer %s does not answer, so its tokens cannot be verified", i.config.Issuer)
+	return attune.WrapError(attune.CodeUnavailable, cause,
+		"the issuer %s does not answer, so its tokens cannot be verified", i.config.Issuer)
 }

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func asymmetric(announced []string) []string {
 // Bounds of what this package reads from the issuer.
 const (
 	maxAnswerBytes = 1 << 20
-	askPeriod      = time.Second // between requests, after a burst
+	defaultPeriod  = time.Second // between requests, after a burst
 	askBurst       = 3
 )
 
@@ -57,8 +58,8 @@ type transport struct {
 	limit *rate.Limiter
 }
 
-func newTransport() *transport {
-	return &transport{next: http.DefaultTransport, limit: rate.NewLimiter(rate.Every(askPeriod), askBurst)}
+func newTransport(period time.Duration) *transport {
+	return &transport{next: http.DefaultTransport, limit: rate.NewLimiter(rate.Every(cmp.Or(period, defaultPeriod)), askBurst)}
 }
 
 // RoundTrip implements [http.RoundTripper]. It waits for its turn, treats every status but 200 as no answer, and bounds the body.

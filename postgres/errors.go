@@ -37,7 +37,7 @@ const (
 	constraintGrantNumber   = "enforcements_grant_number"
 	constraintLoggedNumber  = "grants_pkey"
 	constraintTokenName     = "tokens_name"
-	constraintTokenPrefix   = "token_secrets_pkey" //nolint:gosec // the name of a constraint
+	constraintTokenPrefix   = "token_secrets_pkey"
 	adviceMigrate           = "the database has no attune tables: migrate it first"
 	messageGrantNumberTaken = "another enforcement took this grant number at the same moment: try again"
 )

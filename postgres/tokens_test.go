@@ -23,10 +23,11 @@ func (b *bundle) createToken(t *testing.T, name string) (auth.Token, auth.Secret
 	return token, secret
 }
 
-func (b *bundle) rotateToken(t *testing.T, name string, keepOld, life time.Duration) (auth.Token, auth.Secret) {
+// rotateToken rotates the token ci.
+func (b *bundle) rotateToken(t *testing.T, keepOld, life time.Duration) (auth.Token, auth.Secret) {
 	t.Helper()
 	_, secret := auth.NewToken()
-	token, err := b.tokens.Rotate(t.Context(), name, secret, keepOld, life)
+	token, err := b.tokens.Rotate(t.Context(), "ci", secret, keepOld, life)
 	require.NoError(t, err)
 	return token, secret
 }
@@ -123,17 +124,17 @@ func TestTokens_Rotate(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		_, first := b.createToken(t, "ci")
-		rotated, second := b.rotateToken(t, "ci", time.Hour, 0)
+		rotated, second := b.rotateToken(t, time.Hour, 0)
 		require.Len(t, rotated.Secrets, 2)
 		require.Equal(t, second.Prefix, rotated.Secrets[0].Prefix)
 		require.Nil(t, rotated.Secrets[0].ValidUntil)
 		require.WithinDuration(t, time.Now().Add(time.Hour), *b.findSecret(t, first).ValidUntil, time.Minute)
 
-		b.rotateToken(t, "ci", 2*time.Hour, 0)
+		b.rotateToken(t, 2*time.Hour, 0)
 		require.WithinDuration(t, time.Now().Add(time.Hour), *b.findSecret(t, first).ValidUntil, time.Minute)
 		require.WithinDuration(t, time.Now().Add(2*time.Hour), *b.findSecret(t, second).ValidUntil, time.Minute)
 
-		rotated, last := b.rotateToken(t, "ci", 0, 0)
+		rotated, last := b.rotateToken(t, 0, 0)
 		require.Len(t, rotated.Secrets, 1, "only valid secrets are listed")
 		require.Equal(t, last.Prefix, rotated.Secrets[0].Prefix)
 		require.WithinDuration(t, time.Now(), *b.findSecret(t, first).ValidUntil, time.Minute)
@@ -143,11 +144,11 @@ func TestTokens_Rotate(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.createToken(t, "ci")
-		rotated, _ := b.rotateToken(t, "ci", 0, 0)
+		rotated, _ := b.rotateToken(t, 0, 0)
 		require.Nil(t, rotated.ExpiresAt)
-		extended, _ := b.rotateToken(t, "ci", 0, time.Hour)
+		extended, _ := b.rotateToken(t, 0, time.Hour)
 		require.WithinDuration(t, time.Now().Add(time.Hour), *extended.ExpiresAt, time.Minute)
-		again, _ := b.rotateToken(t, "ci", 0, 0)
+		again, _ := b.rotateToken(t, 0, 0)
 		require.Equal(t, extended.ExpiresAt, again.ExpiresAt)
 	})
 
@@ -159,7 +160,7 @@ func TestTokens_Rotate(t *testing.T) {
 		_, secret := auth.NewToken()
 		_, err := b.tokens.Rotate(t.Context(), "ci", secret, 0, 0)
 		requireCode(t, attune.CodeConflict, err, `"ci" has expired`)
-		rotated, _ := b.rotateToken(t, "ci", 0, time.Hour)
+		rotated, _ := b.rotateToken(t, 0, time.Hour)
 		require.True(t, rotated.ExpiresAt.After(time.Now()))
 	})
 
@@ -183,7 +184,7 @@ func TestTokens_Revoke(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	_, secret := b.createToken(t, "ci")
-	_, later := b.rotateToken(t, "ci", time.Hour, 0)
+	_, later := b.rotateToken(t, time.Hour, 0)
 	revoked, err := b.tokens.Revoke(t.Context(), "ci", root)
 	require.NoError(t, err)
 	require.Equal(t, &root, revoked.RevokedBy)

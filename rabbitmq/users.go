@@ -55,7 +55,9 @@ func Users() []User {
 		{
 			Name: UserWorker, Configure: `^` + ownQueues + `$`,
 			Write: `^(attune|` + ownQueues + `)$`, Read: `^(attune|` + poolQueues + `|` + ownQueues + `)$`,
-			Topics: []TopicRights{{Exchange, `^execution\.(claim|renew|completed)$`, `^execution\.cancel$`}, {DeadExchange, noName, noName}},
+			Topics: []TopicRights{
+				{Exchange, `^execution\.(claim|renew|completed)$`, `^execution\.cancel$`}, {DeadExchange, noName, noName},
+			},
 		},
 		{
 			Name: UserObserver, Configure: noName, Write: noName, Read: `^attune\.dead$`,

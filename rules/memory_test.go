@@ -24,7 +24,7 @@ const mostHeap = 160 << 20
 // is new: the garbage that the collector leaves grows with everything that the process keeps.
 func requireBoundedCheck(t *testing.T, name string, w worst) (peak uint64) {
 	t.Helper()
-	engine := &Engine{schemas: newStock(cacheBytes)}
+	engine := &Engine{schemas: newStock(cacheBytes), markings: newCache[*marking](cacheBytes)}
 	var err error
 	peak = heap.Peak(func() {
 		err = engine.CheckEvent(attune.Trigger{Ref: "demo.event", Schema: json.RawMessage(w.schema)}, json.RawMessage(w.payload))

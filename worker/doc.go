@@ -10,6 +10,10 @@
 // Authority: the claim decides which worker runs an attempt, and the lease decides for how long. The worker decides only
 // the outcome of the process. The worker has no database and keeps no state on disk.
 //
+// Trust: a request proves nothing. The worker runs the command of its own pack, and only if its action has the digest in the
+// reply to its claim. The parameters come with that reply, encrypted for the claim. A [Broker] signs claims, renewals and
+// reports with a key that it makes itself and keeps in memory.
+//
 // Leases: a granted claim carries a lease. The worker renews the lease until it has published the outcome. In the worker,
 // a lease begins at the moment before the answered claim or renewal was sent, so the lease ends in the worker before it
 // ends in the bridge. One renewal covers all leases; the worker sends one every sixth of the shortest lease. Three
@@ -25,6 +29,7 @@
 // The worker does not run an attempt that was granted without a lease.
 //
 // Guarantees
+//   - No process runs a command that the worker's packs do not declare, whatever a message says.
 //   - No process runs without a granted claim. One attempt never runs twice in one worker, however often its request is
 //     delivered: the worker remembers the last 32 768 attempts.
 //   - Every claimed attempt is reported with one outcome: succeeded, failed, timed_out, cancelled or abandoned. The

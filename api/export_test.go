@@ -1,0 +1,6 @@
+package api
+
+import "slices"
+
+// Patterns returns the patterns of all routes of the server, described or not.
+func (s *Server) Patterns() []string { return slices.Clone(s.router.patterns) }
