@@ -91,8 +91,6 @@ func TestSecrets_AreFoundNowhere(t *testing.T) {
 		Temporal: &services.TemporalConfig{SearchAttributes: map[string]string{workflows.QueueAttribute: "Keyword", workflows.ActionAttribute: "Keyword"}},
 	})
 	c := newCluster(t, loginPack())
-	keyFile := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(keyFile, []byte(p.key), 0o644)) //nolint:gosec // the user of attune reads it
 	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+set.Postgres.URL(), "ATTUNE_AMQP_URL="+set.RabbitMQ.URL(),
 		"TEMPORAL_ADDRESS="+set.Temporal.Address(), "TEMPORAL_NAMESPACE="+temporal.DefaultNamespace,
 		"ATTUNE_SECRETS_KEY="+p.key, "ATTUNE_LOG_LEVEL=debug")

@@ -56,7 +56,7 @@ func (l *live) reload(next config.Config) {
 
 // reloadKeys takes the keys of secrets over. The configuration has only valid keys.
 func (l *live) reloadKeys(next config.Config) {
-	keys, err := newKeyring(next)
+	keys, err := parseKeyring(next)
 	switch {
 	case err != nil:
 		l.log.Error("the keys of secrets cannot be used, attune keeps the old ones", "error", err)

@@ -67,7 +67,7 @@
 //     share a bound: a rule whose parameters do not fit after those of the rules before it is rejected.
 //
 // So an evaluation needs at most 160 MiB of heap, garbage included, for any rule, schema and payload. A bound that it exceeds becomes
-// the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 192 MiB.
+// the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 256 MiB.
 // Memory grows with the number of evaluations that run at the same time: package ingest bounds it.
 //
 // # Schemas
@@ -77,8 +77,8 @@
 //
 // # Secret fields
 //
-// A schema marks secret parts of a document with "writeOnly": true or "format": "password". [Engine.MaskEvent] and [Engine.Manual] take them
-// out. Expressions see a cover in the place of each secret field of the event: a text with a digest of the payload. After rendering, a
+// A schema marks secret parts of a document with "writeOnly": true or "format": "password". [Engine.MaskEvent] and [Engine.Manual] take
+// them out. Expressions see a cover in the place of each secret field of the event: a text with a digest of the payload. After rendering, a
 // secret parameter that is a cover, or has members that are, gets the values. A cover in any other place rejects the rule's
 // decision. So no criteria, template or message shows a secret, whatever the expression does. [CheckSecretCriteria] and
 // [CheckSecretParameters] find rules that read secrets when a pack is loaded.
