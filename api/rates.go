@@ -23,6 +23,8 @@ const (
 	LimitedToken    Limited = "token"    // the requests of one caller
 	LimitedWebhook  Limited = "webhook"  // the deliveries of one trigger
 	LimitedFailures Limited = "failures" // the failed authentications of one address
+	// LimitedConnections counts connections that were closed because there were too many.
+	LimitedConnections Limited = "connections"
 )
 
 // rates are the limits of a process. Other processes have their own.

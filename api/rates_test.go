@@ -153,5 +153,5 @@ func TestRates_Failures(t *testing.T) {
 func TestRates_Negative(t *testing.T) {
 	t.Parallel()
 	_, err := api.New(api.Config{FailureRate: -1}, setup(t).deps)
-	require.ErrorContains(t, err, "a rate limit of the API is negative")
+	require.ErrorContains(t, err, "a limit of the API is negative")
 }

@@ -27,6 +27,11 @@ type Config struct {
 	RequestTimeout time.Duration // longest time of one request; 0 means the default, 30 s
 	CheckTimeout   time.Duration // longest time of one readiness check; 0 means the default, 2 s
 	ShutdownGrace  time.Duration // how long running requests may take once the server stops; 0 means the default, 10 s
+	HeaderTimeout  time.Duration // longest time in which the headers of a request arrive; 0 means the default, 5 s
+	BodyTimeout    time.Duration // longest time in which the body of a request arrives; 0 means the default, 15 s
+	// MaxConnections is how many connections may be open: see [connections]. 0 means the default, 4096. It is never more than half
+	// of the file descriptors that the process may have.
+	MaxConnections int
 
 	// Limits of this process, a second; 0 sets none. What has been quiet may send the double at once.
 	CallerRate  int // requests of each caller
@@ -51,38 +56,47 @@ func (c Config) WithDefaults() Config {
 	if c.ShutdownGrace == 0 {
 		c.ShutdownGrace = 10 * time.Second
 	}
+	if c.HeaderTimeout == 0 {
+		c.HeaderTimeout = 5 * time.Second
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = 15 * time.Second
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 4096
+	}
 	return c
 }
 
 func (c Config) validate() error {
-	if c.RequestTimeout < 0 || c.CheckTimeout < 0 || c.ShutdownGrace < 0 {
+	if min(c.RequestTimeout, c.CheckTimeout, c.ShutdownGrace, c.HeaderTimeout, c.BodyTimeout) < 0 {
 		return attune.Errorf(attune.CodeInvalid, "a time limit of the API is negative: use more than 0")
 	}
-	if min(c.CallerRate, c.WebhookRate, c.FailureRate) < 0 {
-		return attune.Errorf(attune.CodeInvalid, "a rate limit of the API is negative: use 0 or more")
+	if min(c.CallerRate, c.WebhookRate, c.FailureRate, c.MaxConnections) < 0 {
+		return attune.Errorf(attune.CodeInvalid, "a limit of the API is negative: use 0 or more")
 	}
 	return nil
 }
 
 // Limits that protect the server from slow and oversized requests.
 const (
-	envelopeBytes     = 64 << 10 // what a body has around its payload: other members, with every character as an escape
-	maxBodyBytes      = attune.MaxPayloadBytes + envelopeBytes
-	maxHeaderBytes    = 64 << 10
-	readHeaderTimeout = 5 * time.Second
-	bodyReadTimeout   = 15 * time.Second
-	writeTimeout      = 30 * time.Second // to send a large response over a slow connection
-	idleTimeout       = 2 * time.Minute
+	envelopeBytes  = 64 << 10 // what a body has around its payload: other members, with every character as an escape
+	maxBodyBytes   = attune.MaxPayloadBytes + envelopeBytes
+	maxHeaderBytes = 64 << 10
+	writeTimeout   = 30 * time.Second // to send a large response over a slow connection
+	idleTimeout    = 2 * time.Minute
 )
 
 // Server serves the HTTP API. Create it with [New]. It does not change after that, and is safe for concurrent use.
 type Server struct {
-	config   Config
-	deps     Deps
-	webhooks *sources.Webhooks
-	logger   *slog.Logger
-	rates    *rates
-	router   *router
+	config      Config
+	deps        Deps
+	webhooks    *sources.Webhooks
+	logger      *slog.Logger
+	rates       *rates
+	bodies      *bodies
+	connections *connections
+	router      *router
 	// strangers bounds the entries of the audit log by requests without a valid token.
 	strangers *rate.Limiter
 	huma      huma.API
@@ -98,8 +112,12 @@ func New(config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger,
-		rates: newRates(config), strangers: newStrangers(), router: newRouter(),
+		rates: newRates(config), bodies: newBodies(maxReceived, maxDecoded), router: newRouter(),
+		strangers: newStrangers(),
 	}
+	s.connections = newConnections(config.MaxConnections, func() {
+		deps.Metrics.RateLimited(context.Background(), string(LimitedConnections))
+	})
 	s.huma = humago.New(s.router, s.humaConfig())
 	s.huma.UseMiddleware(s.checkParameters, s.bufferBody, s.begin)
 	describeDomain(s.huma.OpenAPI().Components.Schemas)
@@ -135,7 +153,7 @@ func (s *Server) chain() http.Handler {
 	handler = s.authorize(handler)
 	handler = singleHeaders(sameOrigin(handler))
 	handler = s.recoverPanics(handler)
-	return s.observe(handler)
+	return s.connections.serve(s.observe(handler))
 }
 
 // Handler returns the handler of the whole API, for a test or another server.
@@ -198,9 +216,11 @@ func (s *Server) httpServer() *http.Server {
 		Handler:           s.handler,
 		TLSConfig:         s.config.TLS,
 		Protocols:         protocols,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readHeaderTimeout + bodyReadTimeout,
-		WriteTimeout:      readHeaderTimeout + bodyReadTimeout + s.config.RequestTimeout + writeTimeout,
+		ConnState:         s.connections.track,
+		ConnContext:       s.connections.attach,
+		ReadHeaderTimeout: s.config.HeaderTimeout,
+		ReadTimeout:       s.config.HeaderTimeout + s.config.BodyTimeout,
+		WriteTimeout:      s.config.HeaderTimeout + s.config.BodyTimeout + s.config.RequestTimeout + writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),

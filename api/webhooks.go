@@ -28,7 +28,7 @@ type Webhooks interface {
 // before they are parsed.
 func (s *Server) registerWebhooks() {
 	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
-		recorded, err := s.postWebhook(r)
+		recorded, err := s.postWebhook(w, r)
 		if err != nil {
 			s.problem(r.Context(), err).ServeHTTP(w, r)
 			return
@@ -57,7 +57,7 @@ func (s *Server) registerWebhooks() {
 }
 
 // postWebhook records a delivery. It checks the signature before it parses the body.
-func (s *Server) postWebhook(r *http.Request) (*response[RecordedEvent], error) {
+func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[RecordedEvent], error) {
 	if err := s.checkFailures(r); err != nil {
 		return nil, err
 	}
@@ -68,8 +68,14 @@ func (s *Server) postWebhook(r *http.Request) (*response[RecordedEvent], error) 
 		}
 		return nil, err
 	}
-	body, err := readBody(r, maxDelivery(r.Header.Get("Content-Type")))
+	s.connections.busy(r.Context(), false) // anyone can begin a delivery
+	claim, body, err := s.receive(w, r, maxDelivery(r.Header.Get("Content-Type")))
+	s.connections.busy(r.Context(), true)
 	if err != nil {
+		return nil, err
+	}
+	defer claim.release()
+	if err := claim.awaitDecoding(r.Context(), len(body)); err != nil {
 		return nil, err
 	}
 	arrival, err := s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})

@@ -67,6 +67,7 @@ func newServer(
 	config := api.Config{
 		Addr: cfg.HTTPAddr, Version: string(version),
 		CallerRate: cfg.Rates.Caller, WebhookRate: cfg.Rates.Webhook, FailureRate: cfg.Rates.Failure,
+		MaxConnections: cfg.MaxConns,
 	}
 	if l.tls != nil {
 		config.TLS = l.tls.Config()

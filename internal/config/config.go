@@ -16,9 +16,10 @@ type Config struct {
 	WorkerAMQPURL Secret // the broker as the worker's own user; if it is not set, AMQPURL
 	HTTPAddr      string // host:port on which the API listens; port 0 takes a free port
 	APIToken      Secret
-	OIDC          OIDC        // the issuer of JSON web tokens
 	TLS           certs.Paths // of the API; without a certificate it speaks HTTP
 	Rates         Rates
+	MaxConns      int           // open connections of the API
+	OIDC          OIDC          // the issuer of JSON web tokens
 	SecretsKey    Secret        // keys that encrypt secrets: see package secrets
 	Packs         []string      // folders
 	Roles         []Role        // at least one role, without duplicates

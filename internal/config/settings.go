@@ -40,6 +40,7 @@ func settings(c *Config) []setting {
 	lease := between[time.Duration]{10 * time.Second, time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 2m"}
 	stopGrace := between[time.Duration]{time.Second, 24 * time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 10m"}
 	perSecond := between[int]{0, 1_000_000, strconv.Atoi, "a whole number", ""}
+	connections := between[int]{10, 1_000_000, strconv.Atoi, "a whole number", ""}
 	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
 	return slices.Concat([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: single(&c.PostgresURL, serviceURL("postgres", "postgresql")),
@@ -61,6 +62,8 @@ func settings(c *Config) []setting {
 		{name: "http.failure_rate", defaultText: "10", set: single(&c.Rates.Failure, perSecond.read),
 			doc: "failed authentications per second that this process takes from each address, " + perSecond.String() +
 				"; 0 sets no limit"},
+		{name: "http.max_connections", defaultText: "4096", set: single(&c.MaxConns, connections.read),
+			doc: "open connections of the API, " + connections.String() + "; above it, the one that has been idle longest is closed"},
 		{name: "tls.cert", set: single(&c.TLS.Cert, anyText),
 			doc: "file with the certificate of the API and the intermediate ones, in PEM; the API then speaks TLS only"},
 		{name: "tls.key", set: single(&c.TLS.Key, anyText),
