@@ -34,7 +34,7 @@ func (b *bundle) listen(t *testing.T) string {
 	go func() { served <- server.Serve(ctx, listener) }()
 	t.Cleanup(func() {
 		stop()
-		_ = <-served // an error: some connections do not end by themselves
+		<-served // an error: some connections do not end by themselves
 	})
 	return listener.Addr().String()
 }
