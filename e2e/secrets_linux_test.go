@@ -91,8 +91,6 @@ func TestSecrets_AreFoundNowhere(t *testing.T) {
 		Temporal: &services.TemporalConfig{SearchAttributes: map[string]string{workflows.QueueAttribute: "Keyword", workflows.ActionAttribute: "Keyword"}},
 	})
 	c := newCluster(t, loginPack())
-	keyFile := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(keyFile, []byte(p.key), 0o644)) //nolint:gosec // the user of attune reads it
 	c.env = append(c.env, "ATTUNE_POSTGRES_URL="+set.Postgres.URL(), "ATTUNE_AMQP_URL="+set.RabbitMQ.URL(),
 		"TEMPORAL_ADDRESS="+set.Temporal.Address(), "TEMPORAL_NAMESPACE="+temporal.DefaultNamespace,
 		"ATTUNE_SECRETS_KEY="+p.key, "ATTUNE_LOG_LEVEL=debug")
@@ -102,7 +100,7 @@ func TestSecrets_AreFoundNowhere(t *testing.T) {
 	search := finder{t: t, masker: secrets.NewMasker(p.secrets()), visible: p.visible}
 	search.none("attune's log", process.Output(), false)
 	search.none("the API", c.everyAnswer(), true)
-	search.none("the database", dump(t, set.Postgres.AdminURL()), true)
+	search.none("the database", dump(t, set.Postgres.URL()), true)
 	search.none("Temporal's histories", c.histories(), false)
 
 	id := c.run("e2e.snoop", map[string]any{"secrets": reversed(p.secrets()), "control": backwards("planted-in-the-open")})
@@ -116,11 +114,11 @@ func TestSecrets_AreFoundNowhere(t *testing.T) {
 		}
 	}
 
-	require.NoError(t, syscall.Kill(process.PID(), syscall.SIGABRT)) // whoever may write a core dump writes one now
+	require.NoError(t, syscall.Kill(process.PID(), syscall.SIGABRT)) // a process that may leave a core dump leaves one now
 	c.eventually("attune ends", process.Ended)
 	search.none("attune's last words", process.Output(), false)
 	search.folder("the folders of the services", servicesFolder(t, set), true)
-	search.folder("attune's folder", folder, false)
+	search.folder("attune's data folder", filepath.Join(folder, "data"), false)
 }
 
 // usePlanted sends every secret through attune, and checks that the actions got them in clear text.
@@ -228,8 +226,6 @@ func dump(t *testing.T, address string) string {
 		require.NoError(t, err)
 		all.WriteString(table + "\n" + strings.Join(lines, "\n") + "\n")
 	}
-	_, err = conn.Exec(t.Context(), `CHECKPOINT`) // the files of the database get its pages
-	require.NoError(t, err)
 	return all.String()
 }
 
@@ -263,6 +259,8 @@ func servicesFolder(t *testing.T, set *services.Set) string {
 	defer func() { _ = conn.Close(t.Context()) }()
 	var folder string
 	require.NoError(t, conn.QueryRow(t.Context(), `SHOW data_directory`).Scan(&folder))
+	_, err = conn.Exec(t.Context(), `CHECKPOINT`) // the files of the database get its pages
+	require.NoError(t, err)
 	for !strings.HasPrefix(filepath.Base(folder), "own-") {
 		require.NotEqual(t, "/", folder)
 		folder = filepath.Dir(folder)

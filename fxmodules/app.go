@@ -7,8 +7,10 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/supervisor"
+	"github.com/attune-go/attune/packs"
 	"github.com/attune-go/attune/secrets"
 	"github.com/attune-go/attune/worker"
 )
@@ -64,7 +66,18 @@ func (l *loops) add(name string, run func(context.Context) error) {
 	l.lifecycle.Append(fx.StartStopHook(loop.Start, loop.Stop))
 }
 
-// newKeyring reads the keys of secrets. Without keys, attune runs and refuses secrets.
-func newKeyring(cfg config.Config) (*secrets.Keyring, error) {
+// newKeyring reads the keys of secrets. Without keys, attune runs and refuses secrets: then newKeyring logs what will be refused.
+func newKeyring(cfg config.Config, loaded []attune.Pack, log *slog.Logger) (*secrets.Keyring, error) {
+	keys, err := parseKeyring(cfg)
+	if err == nil && keys.Empty() && (cfg.Has(config.RoleAPI) || cfg.Has(config.RoleBridge)) {
+		for _, ref := range packs.WithSecrets(loaded) {
+			log.Warn("a declaration has secrets, and attune has no key for them: they are refused until one is set", "declaration", ref,
+				"set", config.HowToSet("secrets.key"))
+		}
+	}
+	return keys, err
+}
+
+func parseKeyring(cfg config.Config) (*secrets.Keyring, error) {
 	return secrets.ParseKeyring(cfg.SecretsKey.Reveal())
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/attune-go/attune/internal/certs"
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/secrets"
 )
 
 // live holds the settings that can change while the process runs.
@@ -16,11 +17,12 @@ type live struct {
 	token   atomic.Pointer[config.Secret] // the bootstrap token of the API
 	tls     *certs.Files                  // nil without TLS
 	webhook *webhookSecrets
+	keys    *secrets.Keyring // of secrets
 	log     *slog.Logger
 }
 
-func newLive(cfg config.Config, log *slog.Logger) (*live, error) {
-	l := &live{webhook: &webhookSecrets{environment: os.LookupEnv, files: map[string]string{}}, log: log}
+func newLive(cfg config.Config, keys *secrets.Keyring, log *slog.Logger) (*live, error) {
+	l := &live{keys: keys, webhook: &webhookSecrets{environment: os.LookupEnv, files: map[string]string{}}, log: log}
 	l.token.Store(&cfg.APIToken)
 	if !cfg.Has(config.RoleAPI) || cfg.TLS.Cert == "" {
 		return l, nil
@@ -49,6 +51,18 @@ func (l *live) reload(next config.Config) {
 	}
 	l.reloadTLS()
 	l.webhook.reload(l.log)
+	l.reloadKeys(next)
+}
+
+// reloadKeys takes the keys of secrets over. The configuration has only valid keys.
+func (l *live) reloadKeys(next config.Config) {
+	keys, err := parseKeyring(next)
+	switch {
+	case err != nil:
+		l.log.Error("the keys of secrets cannot be used, attune keeps the old ones", "error", err)
+	case l.keys.Replace(keys):
+		l.log.Info("the keys of secrets have changed", "encrypts", l.keys.First())
+	}
 }
 
 func (l *live) reloadTLS() {

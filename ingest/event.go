@@ -72,7 +72,8 @@ func checkKey(key string, fields []attune.SecretField) error {
 			value = text
 		}
 		if len(value) >= attune.MinSecretBytes && strings.Contains(key, value) {
-			return attune.Errorf(attune.CodeInvalid, "dedup_key: it has the value of the secret field %s in it: choose another key", f.Pointer)
+			return attune.Errorf(attune.CodeInvalid, "dedup_key: it has the value of the secret field %s in it: choose another key",
+				f.Pointer)
 		}
 	}
 	return nil

@@ -73,7 +73,8 @@ type Ingest struct {
 
 // New returns an Ingest. A missing dependency and a negative number of evaluations are [attune.CodeInvalid] errors.
 func New(deps Deps) (*Ingest, error) {
-	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Sealer == nil || deps.Recorder == nil || deps.Metrics == nil {
+	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Sealer == nil || deps.Recorder == nil ||
+		deps.Metrics == nil {
 		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine, a sealer, a recorder and metrics")
 	}
 	if deps.Evaluations < 0 {

@@ -70,7 +70,8 @@ func (r DirectRun) check() error {
 }
 
 // event returns the event to record. Its payload has the parameters byte by byte, apart from the masks of secrets, so it may be larger
-// than [attune.MaxPayloadBytes] by the reference of the action. The secrets themselves are with the enforcement only. All actions share one trigger, so the dedup key names the action.
+// than [attune.MaxPayloadBytes] by the reference of the action. The secrets themselves are with the enforcement only. All actions share
+// one trigger, so the dedup key names the action.
 func (r DirectRun) event(decision attune.Decision) attune.Event {
 	event := attune.Event{
 		Trigger: attune.ManualTrigger, Source: attune.SourceManual, Author: &r.Author,

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/rules"
 )
 
 // Pools returns the pool of every action of the packs, with repetitions.
@@ -45,4 +46,22 @@ func Folders(packs []attune.Pack) map[string]string {
 		folders[pack.Name] = pack.Dir
 	}
 	return folders
+}
+
+// WithSecrets returns the triggers with secret fields, and the actions that ask for secrets or have secret parameters.
+func WithSecrets(packs []attune.Pack) []attune.Ref {
+	var found []attune.Ref
+	for _, pack := range packs {
+		for _, trigger := range pack.Triggers {
+			if rules.MarksSecrets(trigger.Schema) {
+				found = append(found, trigger.Ref)
+			}
+		}
+		for _, action := range pack.Actions {
+			if len(action.Secrets) > 0 || rules.MarksSecrets(action.Schema) {
+				found = append(found, action.Ref)
+			}
+		}
+	}
+	return found
 }

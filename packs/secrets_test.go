@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/packs"
 )
 
 // TestLoad_SecretFields checks that a rule cannot show a secret field of its event, and that every such error has its place.
@@ -74,6 +77,8 @@ func TestLoad_Secrets(t *testing.T) {
 		none, err := load(t, without)
 		require.NoError(t, err)
 		require.NotEqual(t, asks.Digest, none.Digest)
+		require.Equal(t, []attune.Ref{"a.x"}, packs.WithSecrets([]attune.Pack{*asks}))
+		require.Empty(t, packs.WithSecrets([]attune.Pack{*none}))
 	})
 
 	t.Run("a name that cannot be one is refused", func(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 // maxSecretFields bounds the secret parts of one document.
 const maxSecretFields = 1000
 
-// secretRefused is the message of a mistake about a secret value. The message of the schema would quote the value.
-const secretRefused = "the schema refuses this secret value"
+// refusedUnseen is the message of a mistake about a secret value. The message of the schema would quote the value.
+const refusedUnseen = "the schema refuses this secret value"
 
 // marking returns the marks of a schema; nil if it marks nothing.
 func (e *Engine) marking(schema json.RawMessage) (*marking, Mistakes) {
@@ -55,7 +55,7 @@ func (e *Engine) hide(schema json.RawMessage, mistakes Mistakes) Mistakes {
 	err := bounded(func() error {
 		for i := range mistakes {
 			if secretAt(marking.marks(), mistakes[i].Path) {
-				mistakes[i].Message = secretRefused
+				mistakes[i].Message = refusedUnseen
 			}
 		}
 		return nil

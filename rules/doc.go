@@ -67,13 +67,21 @@
 //     share a bound: a rule whose parameters do not fit after those of the rules before it is rejected.
 //
 // So an evaluation needs at most 160 MiB of heap, garbage included, for any rule, schema and payload. A bound that it exceeds becomes
-// the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 192 MiB.
+// the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 256 MiB.
 // Memory grows with the number of evaluations that run at the same time: package ingest bounds it.
 //
 // # Schemas
 //
 // JSON Schema checks payloads and parameters (draft 2020-12, unless "$schema" names another draft). "format" is enforced.
 // "default" has no effect. A "$ref" can only refer to the same schema: nothing is read from files or the network.
+//
+// # Secret fields
+//
+// A schema marks secret parts of a document with "writeOnly": true or "format": "password". [Engine.MaskEvent] and [Engine.Manual] take
+// them out. Expressions see a cover in the place of each secret field of the event: a text with a digest of the payload. After rendering, a
+// secret parameter that is a cover, or has members that are, gets the values. A cover in any other place rejects the rule's
+// decision. So no criteria, template or message shows a secret, whatever the expression does. [CheckSecretCriteria] and
+// [CheckSecretParameters] find rules that read secrets when a pack is loaded.
 //
 // # Guarantees and failures
 //

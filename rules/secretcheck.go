@@ -29,7 +29,8 @@ func CheckSecretCriteria(criteria string, trigger json.RawMessage) error {
 	err = bounded(func() error {
 		for _, r := range readsOf(compiled) {
 			if path, secret := r.secretPath(marking.marks()); secret {
-				found = append(found, compiled.mistake(r.expr, "reads "+describeSecret(path)+": criteria can only test whether a secret field exists"))
+				found = append(found, compiled.mistake(r.expr,
+					"reads "+describeSecret(path)+": criteria can only test whether a secret field exists"))
 			}
 		}
 		return nil
@@ -134,7 +135,7 @@ func (c *flowCheck) piece(t *template, p piece) {
 			continue
 		}
 		whole := len(t.pieces) == 1 && r.expr == p.expression.ast.NativeRep().Expr()
-		message := ""
+		var message string
 		switch {
 		case !whole:
 			message = "reads " + describeSecret(path) + `: a secret field can only be passed as a whole value, "{{ payload.field }}"`
@@ -160,8 +161,8 @@ func (c *flowCheck) constants(parameters json.RawMessage) error {
 			return err
 		}
 		if isConstant(value) {
-			c.found = append(c.found, mistakeAt(fragment("#"+f.Pointer), "is secret by the schema of the action, and a pack holds no secrets: "+
-				"take it from the payload, or let the action ask for it with secrets")...)
+			c.found = append(c.found, mistakeAt(fragment("#"+f.Pointer), "is secret by the schema of the action, and a pack holds no "+
+				"secrets: take it from the payload, or let the action ask for it with secrets")...)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strconv"
 
 	"cel.dev/cel-go/common/ast"
@@ -135,7 +136,7 @@ func (r read) after(operand ast.Expr, step readStep) (read, bool) {
 	if operand.Kind() == ast.IdentKind && operand.AsIdent() == "event" {
 		return r, step.key == "payload" || step.dynamic
 	}
-	r.steps = append(before.steps, step)
+	r.steps = slices.Concat(before.steps, []readStep{step})
 	return r, true
 }
 

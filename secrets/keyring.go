@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/attune-go/attune"
 )
@@ -13,9 +14,8 @@ import (
 // keyBytes is the length of a key: AES-256.
 const keyBytes = 32
 
-// Keyring holds the keys of an installation. It does not change, and is safe for concurrent use. A ring without keys is valid: it
-// seals and opens nothing.
-type Keyring struct{ keys []key }
+// Keyring holds the keys of an installation. It is safe for concurrent use. A ring without keys is valid: it seals and opens nothing.
+type Keyring struct{ current atomic.Pointer[[]key] }
 
 type key struct {
 	id       string
@@ -26,7 +26,7 @@ type key struct {
 // encrypts. An empty text is a ring without keys. A text that is no key, and a repeated key, are [attune.CodeInvalid] errors, which
 // never quote the text.
 func ParseKeyring(text string) (*Keyring, error) {
-	ring := &Keyring{}
+	var keys []key
 	words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,", r) })
 	for i, word := range words {
 		material, ok := decodeKey(word)
@@ -35,12 +35,32 @@ func ParseKeyring(text string) (*Keyring, error) {
 				"\"openssl rand -hex 32\", one key per line", i+1)
 		}
 		id := keyID(material)
-		if slices.ContainsFunc(ring.keys, func(k key) bool { return k.id == id }) {
+		if slices.ContainsFunc(keys, func(k key) bool { return k.id == id }) {
 			return nil, attune.Errorf(attune.CodeInvalid, "key %d is there twice: remove one of them", i+1)
 		}
-		ring.keys = append(ring.keys, key{id: id, material: material})
+		keys = append(keys, key{id: id, material: material})
 	}
+	ring := &Keyring{}
+	ring.current.Store(&keys)
 	return ring, nil
+}
+
+// Replace takes the keys of another ring over, while the ring is in use. It reports whether the keys have changed.
+func (k *Keyring) Replace(next *Keyring) bool {
+	before, after := k.all(), next.all()
+	k.current.Store(&after)
+	return !slices.EqualFunc(before, after, func(a, b key) bool { return a.id == b.id })
+}
+
+// all returns the keys, the one that encrypts first.
+func (k *Keyring) all() []key {
+	if k == nil {
+		return nil
+	}
+	if keys := k.current.Load(); keys != nil {
+		return *keys
+	}
+	return nil
 }
 
 func decodeKey(word string) ([]byte, bool) {
@@ -63,24 +83,23 @@ func keyID(material []byte) string {
 }
 
 // Empty reports whether the ring has no key.
-func (k *Keyring) Empty() bool { return k == nil || len(k.keys) == 0 }
+func (k *Keyring) Empty() bool { return len(k.all()) == 0 }
 
 // First returns the id of the key that encrypts, or "" for a ring without keys.
 func (k *Keyring) First() string {
-	if k.Empty() {
+	keys := k.all()
+	if len(keys) == 0 {
 		return ""
 	}
-	return k.keys[0].id
+	return keys[0].id
 }
 
 // find returns the key with an id.
 func (k *Keyring) find(id string) (key, bool) {
-	if k.Empty() {
-		return key{}, false
-	}
-	i := slices.IndexFunc(k.keys, func(k key) bool { return k.id == id })
+	keys := k.all()
+	i := slices.IndexFunc(keys, func(k key) bool { return k.id == id })
 	if i < 0 {
 		return key{}, false
 	}
-	return k.keys[i], true
+	return keys[i], true
 }

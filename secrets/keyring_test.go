@@ -139,6 +139,22 @@ func TestKeyring(t *testing.T) {
 		require.Equal(t, "hunter2", string(opened))
 	})
 
+	t.Run("the keys change while the ring is in use", func(t *testing.T) {
+		t.Parallel()
+		old, fresh := newKey(), newKey()
+		k := ring(t, old)
+		sealed, err := k.Seal([]byte("hunter2"), "a")
+		require.NoError(t, err)
+		require.False(t, k.Replace(ring(t, old)))
+		require.True(t, k.Replace(ring(t, fresh, old)))
+		require.Equal(t, ring(t, fresh).First(), k.First())
+		opened, err := k.Open(sealed, "a")
+		require.NoError(t, err)
+		require.Equal(t, "hunter2", string(opened))
+		require.True(t, k.Replace(ring(t)))
+		require.True(t, k.Empty())
+	})
+
 	t.Run("a ring without keys says what to set", func(t *testing.T) {
 		t.Parallel()
 		_, err := ring(t).Seal([]byte("hunter2"), "a")

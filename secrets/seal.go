@@ -26,17 +26,18 @@ var errNoKey = attune.Errorf(attune.CodeUnavailable, "attune has no key for secr
 // Seal encrypts a value with the first key of the ring. Open needs the same identity. A ring without keys is an
 // [attune.CodeUnavailable] error.
 func (k *Keyring) Seal(value []byte, identity ...string) (string, error) {
-	if k.Empty() {
+	keys := k.all()
+	if len(keys) == 0 {
 		return "", errNoKey
 	}
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt) // never returns an error: it crashes the program instead
-	box, err := k.keys[0].box(salt)
+	box, err := keys[0].box(salt)
 	if err != nil {
 		return "", err
 	}
 	sealed := box.Seal(salt, nil, value, bound(identity)) //nolint:gosec // the cipher makes a random nonce and puts it first
-	return version + "." + k.keys[0].id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
+	return version + "." + keys[0].id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
 // Open decrypts a sealed value. A key that the ring does not have is an [attune.CodeUnavailable] error. A value that was changed, or

@@ -73,7 +73,7 @@ func (v *Vault) Set(ctx context.Context, change Change) (attune.Secret, error) {
 	if next.Sealed, err = v.keys.Seal([]byte(value), secretIdentity(next.Secret)...); err != nil {
 		return attune.Secret{}, err
 	}
-	next.Key = v.keys.First()
+	next.Key = KeyOf(next.Sealed)
 	return v.store.PutSecret(ctx, next)
 }
 

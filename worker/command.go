@@ -191,8 +191,8 @@ func (c commands) environment(
 	for _, name := range action.Secrets {
 		value, given := input.Secrets[name]
 		if !given {
-			return nil, refuse(attune.ReasonSecretUnavailable, "action %q asks for the secret %q, and the reply to the claim does not have "+
-				"it: give every process the same version of pack %q and run the action again", action.Ref, name, action.Ref.Pack())
+			return nil, refuse(attune.ReasonSecretUnavailable, "action %q asks for the secret %q, and the reply to the claim does not "+
+				"have it: give every process the same version of pack %q and run the action again", action.Ref, name, action.Ref.Pack())
 		}
 		own[name] = value
 	}

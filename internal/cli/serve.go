@@ -118,11 +118,13 @@ func (s *server) reload(process *fxmodules.Process) {
 	s.level.Set(next.LogLevel)
 	process.Reload(next)
 	s.log.Info("the settings were read again", "log_level", next.LogLevel)
-	later := slices.DeleteFunc(changed, func(name string) bool { return slices.Contains([]string{"log.level", "http.token"}, name) })
+	later := slices.DeleteFunc(changed, func(name string) bool {
+		return slices.Contains([]string{"log.level", "http.token", "secrets.key"}, name)
+	})
 	if len(later) > 0 {
 		s.log.Warn("settings have changed that need a restart", "settings", strings.Join(later, ", "))
 	}
-	s.config.APIToken, s.config.LogLevel = next.APIToken, next.LogLevel
+	s.config.APIToken, s.config.SecretsKey, s.config.LogLevel = next.APIToken, next.SecretsKey, next.LogLevel
 }
 
 func newLogger(w io.Writer, cfg config.Config) (*slog.Logger, error) {
