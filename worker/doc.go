@@ -39,8 +39,9 @@
 //     the acknowledgement, the broker delivers the request again.
 //   - At most [Config.Slots] actions run at once. A slot is free again when its report is confirmed. If the broker is
 //     down, the worker therefore takes no more requests, and its memory stays bounded.
-//   - A process sees the environment variables that its action names and a few harmless ones, and no other variable of
-//     the worker. It reads its parameters from stdin. The worker keeps its output up to [Config.OutputLimit].
+//   - A process sees the environment variables that its action names and [Config.AllowEnv] allows, and those of
+//     [attune.CommonEnv], and no other variable of the worker. It reads its parameters from stdin. The worker keeps its
+//     output up to [Config.OutputLimit].
 //   - A process has its own session and process group. However an action ends, everything that it has started has ended
 //     when the worker reports the outcome: after a timeout or a cancel, all processes get SIGTERM, and SIGKILL after
 //     [Config.KillGrace]; what an ended action leaves behind gets [Config.OutputGrace], and then the same.

@@ -26,6 +26,8 @@
 // Where the worker may create cgroups, the actions of a supervisor have one, as the second answer to the question what an
 // action has started.
 //
+// A supervisor reads the parameters and the environment of actions, so it hides from them: see [Hide].
+//
 // Cost: the package imports nothing but syscall and what syscall links. The Go runtime therefore initialises it before
 // nearly all other packages of the program, and a supervisor starts without their memory and time.
 //
