@@ -24,6 +24,10 @@ SEARCH = grep -r --include='*_test.go' --exclude-dir=devenv --exclude-dir=tools
 BENCH ?= .
 FUZZTIME ?= 30s
 
+# How long a whole test run fuzzes each target; a run of some packages does not fuzz.
+TEST_FUZZTIME = 2s
+AGAIN = $(MAKE) # a recipe that names MAKE itself would run with make -n, too
+
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -44,6 +48,7 @@ test: deps ## Run the tests on real services [PKG=./worker/... TESTFLAGS="-run T
 	@status=0; \
 	$(TOOL) gotestsum --format standard-quiet --raw-command -- tools/gotest.sh '$(TEST_DEFAULTS) $(TESTFLAGS)' $(PKG) || status=$$?; \
 	$(GO) run ./devenv/testenv/await || status=1; \
+	[ '$(PKG)' != ./... ] || $(AGAIN) --no-print-directory fuzz FUZZTIME=$(TEST_FUZZTIME) || status=1; \
 	exit $$status
 
 lint: ## Check formatting, go vet, golangci-lint and the determinism of workflows

@@ -98,7 +98,7 @@ func testForgeries[M attune.WorkerMessage[M]](t *testing.T, message M) {
 		"no payload":                func(s *attune.Signed[M]) { s.Payload = nil },
 		"white space":               func(s *attune.Signed[M]) { s.Payload = append(json.RawMessage(" "), s.Payload...) },
 		"a signature without the prefix": func(s *attune.Signed[M]) {
-			s.Signature = ed25519.Sign(key, s.Payload)
+			s.Signature = ed25519.Sign(key, append([]byte(message.RoutingKey()+"\x00"), s.Payload...))
 		},
 	} {
 		forged := good

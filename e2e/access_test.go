@@ -51,6 +51,7 @@ func (c *cluster) whoami(token string) (int, api.Identity) {
 func TestAccess_RotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, outcomesPack())
+	c.env = append(c.env, "ATTUNE_HTTP_CALLER_RATE=0", "ATTUNE_HTTP_FAILURE_RATE=0") // this test is about tokens, and sends what it can
 	c.start("--roles=api")
 	first := c.issue("/tokens", api.NewToken{Name: "ops", Role: auth.RoleOperator})
 	var current atomic.Pointer[string]
