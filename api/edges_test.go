@@ -30,11 +30,14 @@ func (b *bundle) listen(t *testing.T) string {
 	ctx, stop := context.WithCancel(t.Context())
 	listener, err := server.Listen(ctx)
 	require.NoError(t, err)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(ctx, listener) // an error: some connections do not end by themselves
+	}()
 	t.Cleanup(func() {
 		stop()
-		_ = <-served // an error: some connections do not end by themselves
+		<-served
 	})
 	return listener.Addr().String()
 }
