@@ -35,15 +35,20 @@ func newBodies(received, decoded int64) *bodies {
 // body is one body, from its first byte until it was handled.
 type body struct {
 	all      *bodies
-	giveUp   func()        // ends the wait for more of the body
-	element  *list.Element // nil when the body has arrived completely
+	ctx      context.Context //nolint:containedctx // of the wait for room; it ends when the body is given up
+	giveUp   func()          // ends the waits for room and for more of the body
+	element  *list.Element   // nil when the body has arrived completely
 	received int64
 	decoded  int64
 }
 
 // begin returns a body whose caller begins to send it. The caller of begin calls release.
-func (b *bodies) begin(w http.ResponseWriter) *body {
-	one := &body{all: b, giveUp: func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) }}
+func (b *bodies) begin(ctx context.Context, w http.ResponseWriter) *body {
+	ctx, cancel := context.WithCancel(ctx)
+	one := &body{all: b, ctx: ctx, giveUp: func() {
+		cancel()
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	}}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one.element = b.arriving.PushBack(one)
@@ -51,11 +56,12 @@ func (b *bodies) begin(w http.ResponseWriter) *body {
 }
 
 // reserve waits until there is room for n more bytes of the body. When there is none, the body that has been arriving for the
-// longest time is given up: a caller that sends its body at once loses nothing to callers that are slow.
-func (b *body) reserve(ctx context.Context, n int64) error {
+// longest time is given up, also if it waits for room itself, and also if it is this one: a caller that sends its body at once
+// loses nothing to callers that are slow, and bodies do not wait for each other.
+func (b *body) reserve(n int64) error {
 	if !b.all.received.TryAcquire(n) {
 		b.all.giveUpOldest()
-		if err := b.all.received.Acquire(ctx, n); err != nil {
+		if err := b.all.received.Acquire(b.ctx, n); err != nil {
 			return busyServer()
 		}
 	}

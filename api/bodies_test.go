@@ -33,7 +33,7 @@ func TestBodies_Received(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 
-	const slow = 40 // each sends 8 KiB, so 8 fill the room
+	const slow = 40 // each sends 8 KiB, for which 16 KiB are reserved
 	for range slow {
 		body, end := io.Pipe()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
@@ -81,13 +81,13 @@ func TestBodies_Release(t *testing.T) {
 	t.Parallel()
 	b := newBodies(10, 10)
 	ctx, cancel := context.WithCancel(t.Context())
-	one := b.begin(httptest.NewRecorder())
-	require.NoError(t, one.reserve(ctx, 10))
+	one := b.begin(ctx, httptest.NewRecorder())
+	require.NoError(t, one.reserve(10))
 	require.False(t, one.arrived())
 	require.NoError(t, one.awaitDecoding(ctx, 10))
 	cancel()
-	other := b.begin(httptest.NewRecorder())
-	require.Error(t, other.reserve(ctx, 1), "there is no room, and the request has ended")
+	other := b.begin(ctx, httptest.NewRecorder())
+	require.Error(t, other.reserve(1), "there is no room, and the request has ended")
 	require.Error(t, other.awaitDecoding(ctx, 1))
 	other.release()
 	one.release()
@@ -95,4 +95,33 @@ func TestBodies_Release(t *testing.T) {
 	require.True(t, b.received.TryAcquire(10))
 	require.True(t, b.decoded.TryAcquire(10))
 	require.Zero(t, b.arriving.Len())
+}
+
+// Bodies that all wait for room do not wait for each other: the oldest are given up, and the others get their room.
+func TestBodies_AllWait(t *testing.T) {
+	t.Parallel()
+	const callers = 50
+	b := newBodies(callers, 1)
+	all := make([]*body, callers)
+	for i := range all {
+		all[i] = b.begin(t.Context(), httptest.NewRecorder())
+		require.NoError(t, all[i].reserve(1))
+	}
+	var waiting errgroup.Group
+	var served, refused atomic.Int64
+	for _, one := range all {
+		waiting.Go(func() error {
+			defer one.release()
+			if one.reserve(1) != nil {
+				refused.Add(1)
+				return nil
+			}
+			served.Add(1)
+			return nil
+		})
+	}
+	require.NoError(t, waiting.Wait())
+	require.Positive(t, refused.Load())
+	require.EqualValues(t, callers, served.Load()+refused.Load())
+	require.True(t, b.received.TryAcquire(callers), "all room is free again")
 }

@@ -23,7 +23,7 @@ import (
 // body that is larger, late or incomplete is a [Problem]: a caller that disconnects is not an error of the server. A body that was
 // given up for others, or found no room, is an [attune.CodeUnavailable] error.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, limit int) (*body, []byte, error) {
-	claim := s.bodies.begin(w)
+	claim := s.bodies.begin(r.Context(), w)
 	deadlines := http.NewResponseController(w)
 	_ = deadlines.SetReadDeadline(time.Now().Add(s.config.BodyTimeout)) // without deadlines on the connection, the server's apply
 	data, err := claim.read(r, limit)
@@ -46,7 +46,7 @@ func (b *body) read(r *http.Request, limit int) (data []byte, err error) {
 	for err == nil {
 		if len(data) == cap(data) {
 			more := max(firstRead, cap(data))
-			if err := b.reserve(r.Context(), int64(more)); err != nil {
+			if err := b.reserve(int64(more)); err != nil {
 				return nil, err
 			}
 			data = append(make([]byte, 0, cap(data)+more), data...)

@@ -84,8 +84,12 @@ const (
 	maxProven = 10_000
 )
 
-// proven remembers tokens that were accepted, by their digest. A caller with such a token is not refused because others at its
-// address fail: many callers can share one, behind a proxy. It is safe for concurrent use.
+// provenWebhook names a webhook to proven. No token has a space.
+func provenWebhook(key string) string { return "webhook " + key }
+
+// proven remembers tokens that were accepted, and webhooks with a delivery whose signature was right, by their digest. Such a caller
+// is not refused because others at its address fail: many callers can share one, behind a proxy or at a service that sends webhooks
+// for all of its users. It is safe for concurrent use.
 type proven struct {
 	now func() time.Time
 

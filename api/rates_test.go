@@ -125,6 +125,17 @@ func TestRates_Failures(t *testing.T) {
 		}
 	})
 
+	t.Run("a webhook that was used before is used at the same address", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.config.FailureRate = lowRate
+		require.Equal(t, http.StatusAccepted, b.doFrom(t, elsewhere, delivery("gh", `{}`)).Code)
+		exhaust(t, b, wrong)
+		require.Equal(t, http.StatusAccepted, b.doFrom(t, neighbour, delivery("gh", `{}`)).Code)
+		forged := delivery("gh", `{}`, "X-Hub-Signature-256: sha256="+hexZeros)
+		requireProblem(t, b.doFrom(t, neighbour, forged), http.StatusUnauthorized, "unauthorized")
+	})
+
 	t.Run("a request without a token costs nothing and is not counted", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

@@ -58,10 +58,13 @@ func (s *Server) registerWebhooks() {
 
 // postWebhook records a delivery. It checks the signature before it parses the body.
 func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[RecordedEvent], error) {
-	if err := s.checkFailures(r); err != nil {
-		return nil, err
+	key := r.PathValue("key")
+	if !s.rates.proven.has(provenWebhook(key)) {
+		if err := s.checkFailures(r); err != nil {
+			return nil, err
+		}
 	}
-	trigger, err := s.webhookTrigger(r.Context(), r.PathValue("key"))
+	trigger, err := s.webhookTrigger(r.Context(), key)
 	if err != nil {
 		if attune.CodeOf(err) == attune.CodeNotFound {
 			s.failed(r)
@@ -85,6 +88,7 @@ func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[
 		}
 		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
+	s.rates.proven.add(provenWebhook(key))
 	wait := s.rates.webhooks.take(string(trigger.Ref))
 	if err := s.limited(r, LimitedWebhook, wait, "too many deliveries to trigger "+string(trigger.Ref)); err != nil {
 		return nil, err

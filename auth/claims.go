@@ -34,7 +34,7 @@ func (r ClaimRules) Caller(claims map[string]any) (Caller, error) {
 	if err := principal.Validate(); err != nil {
 		return Caller{}, attune.WrapError(attune.CodeUnauthorized, err, "the token has no usable name in the claim %q", claim)
 	}
-	if verified, stated := claims["email_verified"].(bool); claim == "email" && stated && !verified {
+	if verified, stated := claims["email_verified"]; claim == "email" && stated && verified != true && verified != "true" {
 		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the issuer has not verified the email address of the token")
 	}
 	return Caller{Principal: principal, Role: r.role(claims)}, nil

@@ -55,6 +55,7 @@ func TestClaimRules_Name(t *testing.T) {
 		{"", `{"sub": "user-1", "email": "ada@example.com"}`, "user-1"},
 		{"email", `{"sub": "user-1", "email": "ada@example.com"}`, "ada@example.com"},
 		{"email", `{"email": "ada@example.com", "email_verified": true}`, "ada@example.com"},
+		{"email", `{"email": "ada@example.com", "email_verified": "true"}`, "ada@example.com"},
 		{"preferred_username", `{"preferred_username": "ada", "email_verified": false}`, "ada"},
 		{"profile.name", `{"profile": {"name": "Ada Lovelace"}}`, "Ada Lovelace"},
 	} {
@@ -70,6 +71,8 @@ func TestClaimRules_Name(t *testing.T) {
 		{"", `{"sub": "a\u202eb"}`, "no usable name"},
 		{"email", `{"sub": "user-1"}`, `in the claim "email"`},
 		{"email", `{"email": "ada@example.com", "email_verified": false}`, "has not verified the email address"},
+		{"email", `{"email": "ada@example.com", "email_verified": "false"}`, "has not verified the email address"},
+		{"email", `{"email": "ada@example.com", "email_verified": null}`, "has not verified the email address"},
 	} {
 		caller, err := auth.ClaimRules{NameClaim: tt.claim}.Caller(claims(t, tt.claims))
 		require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err))

@@ -33,7 +33,8 @@ func TestReload_UnderLoad(t *testing.T) {
 	write(0)
 	testcerts.Write(t, dir, "attune.yaml", []byte("log: {level: info}\n"))
 	c := newCluster(t, nil)
-	c.env = append(c.env, "ATTUNE_API_TOKEN=", "ATTUNE_API_TOKEN_FILE="+filepath.Join(dir, "token"))
+	c.env = append(c.env, "ATTUNE_API_TOKEN=", "ATTUNE_API_TOKEN_FILE="+filepath.Join(dir, "token"),
+		"ATTUNE_HTTP_CALLER_RATE=0", "ATTUNE_HTTP_FAILURE_RATE=0") // the test sends what it can
 	p := c.start("--config", filepath.Join(dir, "attune.yaml"), "--roles=api",
 		"--tls-cert", filepath.Join(dir, "tls.crt"), "--tls-key", filepath.Join(dir, "tls.key"))
 

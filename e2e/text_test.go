@@ -191,7 +191,7 @@ func (s *spoiled) described() map[string][]place {
 					schema = document.Components.Schemas[strings.TrimPrefix(schema.Ref, "#/components/schemas/")]
 				}
 				for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
-					if text(schema.Properties[name]) {
+					if text(schema.Properties[name]) && name != "value" { // the value of a secret is any text
 						routes[route] = append(routes[route], place{"body", name})
 					}
 				}
@@ -205,7 +205,10 @@ func (s *spoiled) described() map[string][]place {
 func (s *spoiled) requireRefused(route string, field place, r rune) {
 	s.t.Helper()
 	method, path, _ := strings.Cut(route, " ")
-	values, query := map[string]string{"id": fmt.Sprint(s.waiting), "key": "e2e.step", "ref": "e2e.step"}, url.Values{}
+	values, query := map[string]string{"id": fmt.Sprint(s.waiting), "key": "e2e.step", "ref": "e2e.step", "name": "TOKEN"}, url.Values{}
+	if strings.HasPrefix(path, "/api/v1/tokens/") {
+		values["name"] = "ci"
+	}
 	if strings.HasPrefix(path, "/api/v1/rules/") {
 		values["ref"] = "e2e.on"
 	}
@@ -241,6 +244,8 @@ func bodyOf(path string, field place, text string) string {
 		members = map[string]string{"trigger": `"e2e.push"`, "payload": `{}`}
 	case strings.HasSuffix(path, "/limit"):
 		members = map[string]string{"limit": `3`}
+	case strings.HasSuffix(path, "/tokens"):
+		members = map[string]string{"name": `"ci"`, "role": `"viewer"`}
 	}
 	if field.in == "body" {
 		members[field.name] = `"` + text + `"`

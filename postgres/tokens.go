@@ -53,7 +53,7 @@ func (t *Tokens) addSecret(ctx context.Context, tx pgx.Tx, id auth.TokenID, secr
 }
 
 const lockTokenSQL = `
-SELECT id, $2::bigint IS NULL AND expires_at <= clock_timestamp()
+SELECT id, COALESCE(expires_at <= clock_timestamp(), false)
 FROM tokens WHERE name = $1 AND revoked_at IS NULL FOR NO KEY UPDATE`
 
 const extendTokenSQL = `
@@ -63,20 +63,23 @@ const retireTokenSecretsSQL = `
 UPDATE token_secrets SET valid_until = clock_timestamp() + $2::bigint * interval '1 millisecond'
 WHERE token_id = $1 AND (valid_until IS NULL OR valid_until > clock_timestamp() + $2::bigint * interval '1 millisecond')`
 
-// Rotate gives a token another secret. Its earlier secrets stay valid for keepOld. With a life, the token expires after that time,
-// counted from now; without one, the expiry stays. A name without a token that is not revoked is [attune.CodeNotFound]. A token
-// that has expired needs a life, or the error is [attune.CodeConflict].
+// Rotate gives a token another secret. Its earlier secrets stay valid for keepOld, unless the token has expired. With a life, the
+// token expires after that time, counted from now; without one, the expiry stays. A name without a token that is not revoked is
+// [attune.CodeNotFound]. A token that has expired needs a life, or the error is [attune.CodeConflict].
 func (t *Tokens) Rotate(
 	ctx context.Context, name string, secret auth.Secret, keepOld, life time.Duration,
 ) (rotated auth.Token, err error) {
 	err = t.db.inTx(ctx, "rotate token", func(tx pgx.Tx) error {
 		var id auth.TokenID
-		var expired *bool
-		if err := tx.QueryRow(ctx, lockTokenSQL, name, orNullLife(life)).Scan(&id, &expired); err != nil {
+		var expired bool
+		if err := tx.QueryRow(ctx, lockTokenSQL, name).Scan(&id, &expired); err != nil {
 			return orNotFound(err, "there is no token %q", name)
 		}
-		if expired != nil && *expired {
+		if expired && life == 0 {
 			return attune.Errorf(attune.CodeConflict, "the token %q has expired: rotate it with a new expiry", name)
+		}
+		if expired {
+			keepOld = 0 // a new expiry must not revive a secret that was already worth nothing
 		}
 		batch := new(pgx.Batch)
 		batch.Queue(extendTokenSQL, id, orNullLife(life))

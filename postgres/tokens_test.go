@@ -160,8 +160,9 @@ func TestTokens_Rotate(t *testing.T) {
 		_, secret := auth.NewToken()
 		_, err := b.tokens.Rotate(t.Context(), "ci", secret, 0, 0)
 		requireCode(t, attune.CodeConflict, err, `"ci" has expired`)
-		rotated, _ := b.rotateToken(t, 0, time.Hour)
+		rotated, _ := b.rotateToken(t, time.Hour, time.Hour)
 		require.True(t, rotated.ExpiresAt.After(time.Now()))
+		require.Len(t, rotated.Secrets, 1, "the secret of before stays expired, whatever the overlap")
 	})
 
 	t.Run("a revoked or unknown token has no other secret", func(t *testing.T) {

@@ -161,10 +161,8 @@ func TestPublisher(t *testing.T) {
 		require.ErrorIs(t, publisher.Publish(ctx, message(2, true)), context.DeadlineExceeded)
 		thaw()
 		require.NoError(t, conn.Ping(deadline(t)), "the return has arrived, late")
-		gpu, err := rabbitmq.NewTopology("gpu")
+		gpu, err := rabbitmq.PoolTopology("gpu")
 		require.NoError(t, err)
-		gpu.Queues = gpu.Queues[len(gpu.Queues)-1:]
-		gpu.Bindings = gpu.Bindings[len(gpu.Bindings)-1:]
 		require.NoError(t, rabbitmq.Declare(t.Context(), b.conn, gpu))
 		require.NoError(t, publisher.Publish(t.Context(), message(2, true)))
 	})

@@ -103,19 +103,16 @@ func (s *supervisors) userOf(c command, confined bool) *supervise.User {
 
 // limit sets the limits of the next action.
 func (c *cgroup) limit(l attune.Limits) error {
-	memory, processes := noLimit, noLimit
+	memory, swap, processes := noLimit, noLimit, noLimit
 	if l.Memory > 0 {
-		memory = strconv.FormatInt(int64(l.Memory), 10)
+		memory, swap = strconv.FormatInt(int64(l.Memory), 10), "0"
 	}
 	if l.Processes > 0 {
 		processes = strconv.Itoa(l.Processes)
 	}
-	err := errors.Join(c.write(memoryMax, memory), c.write(pidsMax, processes))
-	if err == nil && l.Memory > 0 {
-		_ = c.write(memoryOOMGroup, "1") // all processes of the action end together
-		_ = c.write(memorySwapMax, "0")  // absent without swap
-	}
-	return err
+	_ = c.write(memorySwapMax, swap) // absent without swap
+	_ = c.write(memoryOOMGroup, "1") // all processes of the action end together
+	return errors.Join(c.write(memoryMax, memory), c.write(pidsMax, processes))
 }
 
 // write writes to a file of the cgroup. A file that does not exist is an error.

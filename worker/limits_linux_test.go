@@ -38,20 +38,20 @@ func TestCgroup_Limit(t *testing.T) {
 		t.Parallel()
 		c := fakeCgroup(t, memoryMax, memorySwapMax, memoryOOMGroup, pidsMax)
 		for _, test := range []struct {
-			limits            attune.Limits
-			memory, processes string
+			limits                  attune.Limits
+			memory, swap, processes string
 		}{
-			{attune.Limits{Memory: 64 << 20, Processes: 7}, "67108864", "7"},
-			{attune.Limits{Processes: 8}, "max", "8"},
-			{attune.Limits{Memory: 1 << 30}, "1073741824", "max"},
-			{attune.Limits{}, "max", "max"},
+			{attune.Limits{Memory: 64 << 20, Processes: 7}, "67108864", "0", "7"},
+			{attune.Limits{Processes: 8}, "max", "max", "8"},
+			{attune.Limits{Memory: 1 << 30}, "1073741824", "0", "max"},
+			{attune.Limits{}, "max", "max", "max"},
 		} {
 			require.NoError(t, c.limit(test.limits))
 			require.Equal(t, test.memory, c.content(t, memoryMax))
+			require.Equal(t, test.swap, c.content(t, memorySwapMax))
 			require.Equal(t, test.processes, c.content(t, pidsMax))
 		}
 		require.Equal(t, "1", c.content(t, memoryOOMGroup))
-		require.Equal(t, "0", c.content(t, memorySwapMax))
 	})
 
 	t.Run("kills for lack of memory are counted", func(t *testing.T) {

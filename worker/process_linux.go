@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker/supervise"
 )
 
@@ -50,7 +51,7 @@ type tree struct {
 func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, error) {
 	action := supervise.Action{Path: c.path, Args: c.args, Env: c.env, Dir: c.dir}
 	for range maxIdle + 1 {
-		one, err := s.take()
+		one, err := s.take(c.limits)
 		if err != nil {
 			return nil, fmt.Errorf("start %q: %v", c.path, err) //nolint:errorlint // the errno is about another file
 		}
@@ -59,7 +60,7 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 			return nil, err
 		}
 		action.User = s.userOf(c, action.Confined)
-		one.spent = action.User != nil && action.User.Processes > 0
+		one.spent = c.limits != attune.Limits{}
 		killedBefore := one.cgroup.outOfMemory()
 		end := leash.now()
 		leader, err := one.start(action, files, deadlineOf(end))

@@ -134,10 +134,12 @@ func (d *runDirs) close() error {
 	return removeFolder(d.dir)
 }
 
-// removeFolder removes a folder with its content, also folders in it that their owner may not write to.
+// removeFolder removes a folder with its content, also folders in it that their owner may not write to. Root may write to all of
+// them, so root changes no mode: an action of another user could put a link to any file in the place of a folder.
 func removeFolder(dir string) error {
-	if os.RemoveAll(dir) == nil {
-		return nil
+	err := os.RemoveAll(dir)
+	if err == nil || os.Geteuid() == 0 {
+		return err
 	}
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() || errors.Is(err, fs.ErrPermission) {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker/supervise"
 )
 
@@ -32,27 +33,46 @@ type supervisors struct {
 	closed bool          // guarded by mu: the worker has ended
 }
 
-// take returns an idle supervisor, or a new one.
-func (s *supervisors) take() (*supervisor, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if last := len(s.idle) - 1; last >= 0 {
-		taken := s.idle[last]
-		s.idle = s.idle[:last]
-		return taken, nil
+// take returns an idle supervisor, or a new one. An action with limits gets a new one: what earlier actions have left in memory,
+// such as files in /dev/shm, counts in the cgroup of their supervisor.
+func (s *supervisors) take(limits attune.Limits) (*supervisor, error) {
+	if limits == (attune.Limits{}) {
+		if idle := s.takeIdle(); idle != nil {
+			return idle, nil
+		}
 	}
 	return newSupervisor(s.parent)
 }
 
+// takeIdle returns an idle supervisor, or nil.
+func (s *supervisors) takeIdle() *supervisor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	taken := s.idle[last]
+	s.idle = s.idle[:last]
+	return taken
+}
+
 // put returns a supervisor whose attempt has ended.
 func (s *supervisors) put(one *supervisor) {
+	if !s.keep(one) {
+		one.close()
+	}
+}
+
+// keep adds a supervisor to the idle ones, if there is room and it can run another action.
+func (s *supervisors) keep(one *supervisor) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || one.spent || len(s.idle) == maxIdle {
-		one.close()
-		return
+		return false
 	}
 	s.idle = append(s.idle, one)
+	return true
 }
 
 // close ends the idle supervisors. Later ones end when they are put back.
@@ -71,7 +91,7 @@ type supervisor struct {
 	process *os.Process
 	control *os.File // the worker's end of the control socket
 	cgroup  *cgroup  // of its actions; nil if there is none
-	spent   bool     // it must run no other action
+	spent   bool     // it had an action with limits, and runs no other
 }
 
 func newSupervisor(parent cgroupParent) (*supervisor, error) {

@@ -75,10 +75,10 @@ func (a Action) start(files []int, cgroup int) (pid int, err error) {
 	a.User.limitProcesses()
 	if cgroup >= 0 {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, cgroup
-		if pid, _, err = syscall.StartProcess(a.Path, a.Args, attr); err == nil || a.Confined {
+		pid, _, err = syscall.StartProcess(a.Path, a.Args, attr)
+		if a.Confined || !refusesCgroup(err) {
 			return pid, err
 		}
-		// Perhaps the system forbids to start a process in a cgroup: the action decides.
 		attr.Sys.UseCgroupFD = false
 	}
 	if a.Confined && cgroup < 0 {
@@ -86,4 +86,15 @@ func (a Action) start(files []int, cgroup int) (pid int, err error) {
 	}
 	pid, _, err = syscall.StartProcess(a.Path, a.Args, attr)
 	return pid, err
+}
+
+// refusesCgroup reports whether err can mean that the system forbids to start a process in the cgroup, or does not know how. EACCES
+// can also be about the action: then the second start fails too.
+func refusesCgroup(err error) bool {
+	switch err { //nolint:errorlint // package errors would be initialised first
+	case syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.EOPNOTSUPP, syscall.EBUSY, syscall.EINVAL, syscall.ENODEV:
+		return true
+	default:
+		return false
+	}
 }

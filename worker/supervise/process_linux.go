@@ -20,20 +20,21 @@ func (p Process) Ended() bool { return p.State == 'Z' || p.State == 'X' }
 // stopped reports whether the process cannot start another one until it is continued.
 func (p Process) stopped() bool { return p.State == 'T' || p.State == 't' || p.Ended() }
 
-// signal sends sig to the process, and to no later process with the same id.
-func (p Process) signal(sig syscall.Signal) {
+// signal sends sig to the process, and to no later process with the same id. It reports whether the sender has the right to do so.
+func (p Process) signal(sig syscall.Signal) (permitted bool) {
 	fd, _, errno := syscall.Syscall(sysPidfdOpen, uintptr(p.PID), 0, 0)
 	switch errno {
 	case 0:
 		// From here on the descriptor means one process. It is p if the id still is p's.
 		if again, ok := readProcess(p.PID, nil); ok && again.started == p.started {
-			_, _, _ = syscall.Syscall6(sysPidfdSendSignal, fd, uintptr(sig), 0, 0, 0, 0)
+			_, _, errno = syscall.Syscall6(sysPidfdSendSignal, fd, uintptr(sig), 0, 0, 0, 0)
 		}
 		_ = syscall.Close(int(fd))
 	case syscall.ESRCH:
 	default: // an old kernel, or a container that forbids the call
-		_ = syscall.Kill(p.PID, sig)
+		errno, _ = syscall.Kill(p.PID, sig).(syscall.Errno) //nolint:errorlint // package errors would be initialised first
 	}
+	return errno != syscall.EPERM
 }
 
 // readProcess reads /proc/<pid>/stat. buffer may be nil.

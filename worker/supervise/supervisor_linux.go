@@ -16,6 +16,7 @@ type supervisor struct {
 	spec    []byte // the chunks of the next action
 	busy    atomic.Bool
 	overdue atomic.Bool
+	doomed  atomic.Bool // the current action must not run: it is overdue, was killed, or the worker has ended
 }
 
 // order is an action to run.
@@ -63,6 +64,9 @@ func (s *supervisor) carryOut(next order, restore func()) {
 		return
 	}
 	send(newMessage(kindStarted, int64(pid)))
+	if s.doomed.Load() { // guard has killed the tree before the action was in it
+		s.kill()
+	}
 	s.reap(pid)
 }
 
@@ -111,13 +115,13 @@ func (s *supervisor) guard() {
 		control, timer := pollTwo(ControlFD, s.timer)
 		if timer && s.busy.Load() {
 			s.overdue.Store(true)
-			s.kill()
+			s.doom()
 		}
 		if timer {
 			_ = setTimer(s.timer, never)
 		}
 		if control && !s.obey() {
-			s.kill()
+			s.doom()
 			return
 		}
 	}
@@ -151,6 +155,7 @@ func (s *supervisor) obeyMessage(m message, files []int) {
 			return
 		}
 		s.overdue.Store(false)
+		s.doomed.Store(false)
 		s.busy.Store(true)
 		_ = setTimer(s.timer, m.value())
 		s.runs <- order{action, files}
@@ -159,8 +164,14 @@ func (s *supervisor) obeyMessage(m message, files []int) {
 	case kindTerminate:
 		s.tree.Signal(syscall.SIGTERM)
 	case kindKill:
-		s.kill()
+		s.doom()
 	}
+}
+
+// doom kills the tree, also an action that the main goroutine is about to start.
+func (s *supervisor) doom() {
+	s.doomed.Store(true)
+	s.kill()
 }
 
 // kill kills the tree: what is in the cgroup at one moment, and what is not.

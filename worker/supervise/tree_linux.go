@@ -56,9 +56,10 @@ func (t Tree) freeze() {
 			if p.stopped() || (seen[p.PID] && p.State == 'D') {
 				return // a process that waits for a device stops as soon as it could go on
 			}
-			fresh = true
 			seen[p.PID] = true
-			p.signal(syscall.SIGSTOP)
+			if p.signal(syscall.SIGSTOP) { // otherwise it cannot be stopped, whatever the search does
+				fresh = true
+			}
 		})
 		if !fresh {
 			return
