@@ -24,8 +24,9 @@ SEARCH = grep -r --include='*_test.go' --exclude-dir=devenv --exclude-dir=tools
 BENCH ?= .
 FUZZTIME ?= 30s
 
-# How long a whole test run fuzzes each target; a run of some packages does not fuzz.
-TEST_FUZZTIME = 2s
+# How many inputs a whole test run tries on each fuzz target; a run of some packages does not fuzz. At the end of a time, go test can
+# report a failure of its own ("context deadline exceeded").
+TEST_FUZZTIME = 300x
 AGAIN = $(MAKE) # a recipe that names MAKE itself would run with make -n, too
 
 help: ## List the targets

@@ -5,9 +5,11 @@ import "syscall"
 // cgroupFD is the file descriptor of the action's cgroup (a folder) in the supervisor, if it is open.
 const cgroupFD = ControlFD + 1
 
-// inheritedCgroup returns the file descriptor of the action's cgroup, or -1 if the worker has none.
+// inheritedCgroup returns the file descriptor of the action's cgroup, or -1 if the worker has none. Then the descriptor can belong to
+// the Go runtime, but that opens no folder.
 func inheritedCgroup() int {
-	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, cgroupFD, syscall.F_GETFD, 0); errno != 0 {
+	var is syscall.Stat_t
+	if err := syscall.Fstat(cgroupFD, &is); err != nil || is.Mode&syscall.S_IFMT != syscall.S_IFDIR {
 		return -1
 	}
 	syscall.CloseOnExec(cgroupFD)
