@@ -97,3 +97,13 @@ const (
 	ReasonWorkerLost         Reason = "worker_lost"          // the lease expired: the worker did not renew it
 	ReasonWorkerStopped      Reason = "worker_stopped"       // the worker was shut down and the grace period ended
 )
+
+// Reasons lists every reason.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest, ReasonQueueDraining,
+		ReasonQueueTimeout, ReasonCancelled, ReasonExitCode, ReasonSignal, ReasonTimeout, ReasonExecutableNotFound, ReasonStart,
+		ReasonEnvNotAllowed, ReasonActionMismatch, ReasonSecretUnavailable, ReasonLimits, ReasonOutOfMemory, ReasonWorkerLost,
+		ReasonWorkerStopped,
+	}
+}

@@ -46,15 +46,7 @@ func (enforcementStatus) Schema(huma.Registry) *huma.Schema {
 func (executionStatus) Schema(huma.Registry) *huma.Schema { return enum(attune.ExecutionStatuses()...) }
 
 // Schema implements [huma.SchemaProvider].
-func (reason) Schema(huma.Registry) *huma.Schema {
-	return enum(
-		attune.ReasonCriteriaFailed, attune.ReasonParametersInvalid, attune.ReasonActionDisabled, attune.ReasonQueueFull,
-		attune.ReasonDroppedOldest, attune.ReasonQueueDraining, attune.ReasonQueueTimeout, attune.ReasonCancelled, attune.ReasonExitCode,
-		attune.ReasonSignal, attune.ReasonTimeout, attune.ReasonExecutableNotFound, attune.ReasonStart, attune.ReasonEnvNotAllowed,
-		attune.ReasonActionMismatch, attune.ReasonSecretUnavailable, attune.ReasonLimits, attune.ReasonOutOfMemory,
-		attune.ReasonWorkerLost, attune.ReasonWorkerStopped,
-	)
-}
+func (reason) Schema(huma.Registry) *huma.Schema { return enum(attune.Reasons()...) }
 
 // Schema implements [huma.SchemaProvider].
 func (source) Schema(huma.Registry) *huma.Schema {

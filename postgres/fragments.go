@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,22 @@ func scanTicket(row pgx.CollectableRow) (attune.Ticket, error) {
 	var t attune.Ticket
 	err := row.Scan(&t.Enforcement, &t.Sequence, &t.Lane, &t.EnqueuedAt, &t.Attempt)
 	return t, err
+}
+
+// actionColumns are the columns of action a, without its policy. scanAction reads them.
+const actionColumns = `a.id, a.ref, a.description, a.enabled, a.command, a.env, a.secrets, a.schema, a.timeout_ms, a.pool,
+	a.memory, a.processes`
+
+// scanAction reads a row with columns of its own around actionColumns.
+func scanAction(row pgx.CollectableRow, a *attune.Action, before, after []any) error {
+	var timeoutMS int64
+	columns := []any{
+		&a.ID, &a.Ref, &a.Description, &a.Enabled, &a.Command, &a.Env, &a.Secrets, &a.Schema, &timeoutMS, &a.Pool,
+		&a.Limits.Memory, &a.Limits.Processes,
+	}
+	err := row.Scan(slices.Concat(before, columns, after)...)
+	a.Timeout = time.Duration(timeoutMS) * time.Millisecond
+	return err
 }
 
 // overrideInForce is the manual limit of queue q, or NULL if there is none or it has expired.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -185,15 +184,14 @@ func addTriggers(batch *pgx.Batch, pack attune.Pack) {
 }
 
 const actionSelect = `
-SELECT a.id, a.ref, a.description, a.enabled, a.command, a.env, a.secrets, a.schema, a.timeout_ms, a.pool,
-	a.memory, a.processes, p.document
+SELECT ` + actionColumns + `, p.document
 FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref AND p.origin = 'pack'`
 
 const actionSQL = actionSelect + ` WHERE a.ref = $1`
 
 // Action returns an enabled or disabled action, or [attune.CodeNotFound].
 func (p *Packs) Action(ctx context.Context, ref attune.Ref) (attune.Action, error) {
-	action, err := one(ctx, p.db.pool, scanAction, actionSQL, ref)
+	action, err := one(ctx, p.db.pool, scanActionWithPolicy, actionSQL, ref)
 	return action, wrap("read action", orNotFound(err, "action %q does not exist", ref))
 }
 
@@ -202,15 +200,11 @@ WHERE ($1::bigint = 0 OR a.id < $1) ORDER BY a.id DESC LIMIT $2::bigint`
 
 // Actions returns a page of all actions, enabled and disabled.
 func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action, error) {
-	return list(ctx, p.db, "list actions", page, scanAction, listActionsSQL)
+	return list(ctx, p.db, "list actions", page, scanActionWithPolicy, listActionsSQL)
 }
 
-func scanAction(row pgx.CollectableRow) (attune.Action, error) {
-	var a attune.Action
-	var timeoutMS int64
-	err := row.Scan(&a.ID, &a.Ref, &a.Description, &a.Enabled, &a.Command, &a.Env, &a.Secrets, &a.Schema, &timeoutMS,
-		&a.Pool, &a.Limits.Memory, &a.Limits.Processes, &a.Policy)
-	a.Timeout = time.Duration(timeoutMS) * time.Millisecond
+func scanActionWithPolicy(row pgx.CollectableRow) (a attune.Action, err error) {
+	err = scanAction(row, &a, nil, []any{&a.Policy})
 	return a, err
 }
 

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -141,8 +140,7 @@ func addRules(batch *pgx.Batch, pack attune.Pack) {
 
 const candidatesSQL = `
 SELECT r.id, r.ref, r.description, r.criteria, r.parameters,
-	a.id, a.ref, a.description, a.enabled, a.command, a.env, a.secrets, a.schema, a.timeout_ms, a.pool, a.memory,
-	a.processes
+	` + actionColumns + `
 FROM rules r JOIN actions a ON a.id = r.action_id
 WHERE r.trigger_id = $1 AND r.enabled ORDER BY r.ref`
 
@@ -154,13 +152,9 @@ func readCandidates(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger
 	}
 	return collect(ctx, tx, func(row pgx.CollectableRow) (attune.Candidate, error) {
 		c := attune.Candidate{Rule: attune.Rule{Enabled: true, Trigger: trigger}}
-		var timeoutMS int64
-		err := row.Scan(&c.Rule.ID, &c.Rule.Ref, &c.Rule.Description, &c.Rule.Criteria, &c.Rule.Parameters,
-			&c.Action.ID, &c.Action.Ref, &c.Action.Description, &c.Action.Enabled, &c.Action.Command, &c.Action.Env,
-			&c.Action.Secrets, &c.Action.Schema, &timeoutMS, &c.Action.Pool,
-			&c.Action.Limits.Memory, &c.Action.Limits.Processes)
+		err := scanAction(row, &c.Action,
+			[]any{&c.Rule.ID, &c.Rule.Ref, &c.Rule.Description, &c.Rule.Criteria, &c.Rule.Parameters}, nil)
 		c.Rule.Action = c.Action.Ref
-		c.Action.Timeout = time.Duration(timeoutMS) * time.Millisecond
 		return c, err
 	}, candidatesSQL, id)
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/worker/supervise"
 )
 
 // capability is a right of a process; see capabilities(7).
@@ -68,4 +69,18 @@ func (a *account) mayEnter(dir os.FileInfo) bool {
 		bit = group
 	}
 	return int(dir.Mode().Perm())&bit != 0
+}
+
+// userOf returns the user of the action; nil means the worker's own. Without a cgroup that limits the action, the limit becomes a
+// bound on the user's processes. It holds for all actions of the worker together, so it allows each of them what its limit allows.
+func (s *supervisors) userOf(c command, confined bool) *supervise.User {
+	if s.account == nil {
+		return nil
+	}
+	a := s.account
+	as := &supervise.User{UID: a.uid, GID: a.gid, Groups: a.groups}
+	if !confined {
+		as.Processes = c.limits.Processes * s.slots
+	}
+	return as
 }

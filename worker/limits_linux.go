@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/worker/supervise"
 )
 
 // The files of a cgroup; see the kernel's documentation of cgroup v2.
@@ -85,20 +84,6 @@ func (c *cgroup) counts() bool {
 		}
 	}
 	return true
-}
-
-// userOf returns the user of the action; nil means the worker's own. Without a cgroup that limits the action, the limit becomes a
-// bound on the user's processes. It holds for all actions of the worker together, so it allows each of them what its limit allows.
-func (s *supervisors) userOf(c command, confined bool) *supervise.User {
-	if s.account == nil {
-		return nil
-	}
-	a := s.account
-	as := &supervise.User{UID: a.uid, GID: a.gid, Groups: a.groups}
-	if !confined {
-		as.Processes = c.limits.Processes * s.slots
-	}
-	return as
 }
 
 // limit sets the limits of the next action.

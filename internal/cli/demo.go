@@ -92,7 +92,7 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 
 // demonstrate runs attune, sends the load and prints the report. A broken promise is an error.
 func demonstrate(ctx context.Context, cfg config.Config, load demo.Config, stdout, stderr io.Writer) (err error) {
-	log, err := newLogger(stderr, cfg)
+	log, err := newLogger(stderr, cfg.LogLevel, cfg)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	}
 	defer func() { err = errors.Join(err, local.stop(ctx)) }()
 
-	log, err := newLogger(stderr, cfg)
+	log, err := newLogger(stderr, cfg.LogLevel, cfg)
 	if err != nil {
 		return err
 	}

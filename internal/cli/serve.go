@@ -68,7 +68,7 @@ func (s *server) load(stderr io.Writer) error {
 	}
 	s.config = cfg
 	s.level.Set(cfg.LogLevel)
-	s.log, err = telemetry.NewLogger(unescaped(stderr), telemetry.LogConfig{Level: &s.level, Format: telemetry.LogFormat(cfg.LogFormat)})
+	s.log, err = newLogger(stderr, &s.level, cfg)
 	return err
 }
 
@@ -127,6 +127,7 @@ func (s *server) reload(process *fxmodules.Process) {
 	s.config.APIToken, s.config.SecretsKey, s.config.LogLevel = next.APIToken, next.SecretsKey, next.LogLevel
 }
 
-func newLogger(w io.Writer, cfg config.Config) (*slog.Logger, error) {
-	return telemetry.NewLogger(unescaped(w), telemetry.LogConfig{Level: cfg.LogLevel, Format: telemetry.LogFormat(cfg.LogFormat)})
+// newLogger returns a logger in the format of cfg. level can change while the process runs.
+func newLogger(w io.Writer, level slog.Leveler, cfg config.Config) (*slog.Logger, error) {
+	return telemetry.NewLogger(unescaped(w), telemetry.LogConfig{Level: level, Format: telemetry.LogFormat(cfg.LogFormat)})
 }
