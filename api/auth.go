@@ -54,18 +54,16 @@ func (s *Server) authenticate(r *http.Request) (auth.Caller, error) {
 	if !found {
 		return auth.Caller{}, unauthorized("the request needs a token: send the header Authorization: Bearer <token>")
 	}
-	if !s.rates.proven.has(token) {
-		if err := s.checkFailures(r); err != nil {
-			return auth.Caller{}, err
-		}
-	}
-	caller, err := s.deps.Callers.Authenticate(r.Context(), token)
+	var caller auth.Caller
+	err := s.attempt(r, s.rates.proven.has(token), attune.CodeUnauthorized, func() (err error) {
+		caller, err = s.deps.Callers.Authenticate(r.Context(), token)
+		return err
+	})
 	switch {
 	case err == nil:
 		s.rates.proven.add(token)
 	case attune.CodeOf(err) == attune.CodeUnauthorized:
 		s.rates.proven.remove(token)
-		s.failed(r)
 		return auth.Caller{}, s.problem(r.Context(), err).with("WWW-Authenticate", challenge+`, error="invalid_token"`)
 	}
 	return caller, err

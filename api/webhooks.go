@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/sources"
 )
 
@@ -59,16 +60,12 @@ func (s *Server) registerWebhooks() {
 // postWebhook records a delivery. It checks the signature before it parses the body.
 func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[RecordedEvent], error) {
 	key := r.PathValue("key")
-	if !s.rates.proven.has(provenWebhook(key)) {
-		if err := s.checkFailures(r); err != nil {
-			return nil, err
-		}
-	}
-	trigger, err := s.webhookTrigger(r.Context(), key)
-	if err != nil {
-		if attune.CodeOf(err) == attune.CodeNotFound {
-			s.failed(r)
-		}
+	isProven := s.rates.proven.has(provenWebhook(key))
+	var trigger attune.Trigger
+	if err := s.attempt(r, isProven, attune.CodeNotFound, func() (err error) {
+		trigger, err = s.webhookTrigger(r.Context(), key)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	s.connections.busy(r.Context(), false) // anyone can begin a delivery
@@ -81,11 +78,11 @@ func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[
 	if err := claim.awaitDecoding(r.Context(), len(body)); err != nil {
 		return nil, err
 	}
-	arrival, err := s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
-	if err != nil {
-		if attune.CodeOf(err) == attune.CodeUnauthorized {
-			s.failed(r)
-		}
+	var arrival ingest.Arrival
+	if err := s.attempt(r, isProven, attune.CodeUnauthorized, func() (err error) {
+		arrival, err = s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
+		return err
+	}); err != nil {
 		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
 	s.rates.proven.add(provenWebhook(key))
