@@ -19,15 +19,15 @@ type Authenticator interface {
 // apiPrefix begins every path that needs a token, also a path without a route.
 const apiPrefix = "/api/v1/"
 
-// authorize lets a request pass if its route is open, or if its caller has the right that the route asks for. It stores the
-// caller in the context of the request: see callerOf. A request for a change goes to the audit log: see trail.
+// authorize lets a request pass if its route is public, or if its caller has the right that the route asks for. It stores the
+// caller in the context of the request: see callerOf. A request for a change goes to the audit log: see auditedRequest.
 //
 // It decides by the matched route, not by the path: the same path can be written in many ways.
 func (s *Server) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := requestInfoOf(r.Context()).pattern
 		access := s.router.access[pattern]
-		if access.open || pattern == "" && !belowAPI(r.URL.Path) {
+		if access.public || pattern == "" && !belowAPI(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -40,11 +40,11 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 		}
 		if err != nil {
 			problem := s.problem(r.Context(), err)
-			s.refuse(r, access, caller, problem.Status)
+			s.recordDenial(r, access, caller, problem.Status)
 			problem.ServeHTTP(w, r)
 			return
 		}
-		s.audited(next, w, r.WithContext(withCaller(r.Context(), caller)), newTrail(r, access, caller))
+		s.serveAudited(next, w, r.WithContext(withCaller(r.Context(), caller)), newAuditedRequest(r, access, caller))
 	})
 }
 

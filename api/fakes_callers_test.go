@@ -26,7 +26,9 @@ func (f fakeCallers) Authenticate(_ context.Context, token string) (auth.Caller,
 // callersFunc is an authenticator.
 type callersFunc func(ctx context.Context, token string) (auth.Caller, error)
 
-func (f callersFunc) Authenticate(ctx context.Context, token string) (auth.Caller, error) { return f(ctx, token) }
+func (f callersFunc) Authenticate(ctx context.Context, token string) (auth.Caller, error) {
+	return f(ctx, token)
+}
 
 // as adds a caller with a role, whose token is the name of the role, and returns the header of the requests of that caller.
 func (b *bundle) as(role auth.Role, triggers ...attune.Ref) string {

@@ -26,6 +26,8 @@ const (
 	LimitedFailures Limited = "failures" // the failed authentications of one address
 	// LimitedConnections counts connections that were closed because there were too many.
 	LimitedConnections Limited = "connections"
+	// LimitedAudit counts denied requests without an entry of their own in the audit log.
+	LimitedAudit Limited = "audit"
 )
 
 // rates are the limits of a process. Other processes have their own.
@@ -44,7 +46,9 @@ func newRates(c Config) *rates {
 }
 
 // rateKey names a caller to its limiter: a token keeps its name when it is rotated.
-func rateKey(c auth.Caller) string { return string(c.Principal.Method) + "/" + c.Principal.Name }
+func rateKey(c auth.Caller) string { return principalKey(c.Principal) }
+
+func principalKey(p attune.Principal) string { return string(p.Method) + "/" + p.Name }
 
 // addressKey names the sender of a request to a limiter: its IPv4 address, or its IPv6 network of 64 bits, which one customer has.
 func addressKey(r *http.Request) string {

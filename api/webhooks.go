@@ -28,7 +28,7 @@ type Webhooks interface {
 // registerWebhooks adds the webhook route. The framework does not serve it, because the signature covers the bytes of the body
 // before they are parsed.
 func (s *Server) registerWebhooks() {
-	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
+	s.router.handlePublic(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
 		recorded, err := s.postWebhook(w, r)
 		if err != nil {
 			s.problem(r.Context(), err).ServeHTTP(w, r)
