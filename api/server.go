@@ -93,7 +93,7 @@ type Server struct {
 	webhooks    *sources.Webhooks
 	logger      *slog.Logger
 	rates       *rates
-	bodies      *bodies
+	bodyMemory  *bodyMemory
 	connections *connections
 	router      *router
 	denials     *denials
@@ -110,7 +110,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger,
-		rates: newRates(config), bodies: newBodies(maxReceived, maxDecoded), router: newRouter(),
+		rates: newRates(config), bodyMemory: newBodyMemory(maxReceived, maxDecoded), router: newRouter(),
 		denials: newDenials(),
 	}
 	s.connections = newConnections(config.MaxConnections, func() {
