@@ -93,13 +93,12 @@ type SealedTable string
 // The tables with encrypted values.
 const (
 	SealedSecrets      SealedTable = "secrets"
-	SealedEvents       SealedTable = "events"
 	SealedEnforcements SealedTable = "enforcements"
 )
 
 // SealedTables lists the tables with encrypted values.
 func SealedTables() []SealedTable {
-	return []SealedTable{SealedSecrets, SealedEvents, SealedEnforcements}
+	return []SealedTable{SealedSecrets, SealedEnforcements}
 }
 
 // SealedRow is the encrypted value of one row, with what the encryption is bound to.

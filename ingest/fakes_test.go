@@ -81,14 +81,6 @@ func (w *world) MaskEvent(_ attune.Trigger, payload json.RawMessage) (json.RawMe
 	return json.RawMessage(`{"masked": true}`), w.secrets, nil
 }
 
-func (w *world) SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error) {
-	if fields == nil {
-		return "", nil
-	}
-	w.step("seal %s", trigger)
-	return "sealed event", w.unsealed
-}
-
 func (w *world) SealEnforcement(
 	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
 ) (string, error) {

@@ -33,7 +33,6 @@ type Engine interface {
 
 // Sealer encrypts secrets for the database. Without a key it returns an [attune.CodeUnavailable] error, and "" without secrets.
 type Sealer interface {
-	SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error)
 	// SealEnforcement encrypts the secret parameters of an enforcement. The rule of a direct run is 0.
 	SealEnforcement(event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField) (string, error)
 }
@@ -115,10 +114,13 @@ func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFu
 	return recorded, nil
 }
 
-// seal seals the secrets of decisions.
+// seal seals the secrets of the decisions that will run.
 func (i *Ingest) seal(event attune.EventID, decisions []attune.Decision) (err error) {
 	for n := range decisions {
 		d := &decisions[n]
+		if d.Status == attune.EnforcementRejected {
+			continue
+		}
 		if d.Sealed, err = i.deps.Sealer.SealEnforcement(event, d.RuleID, d.ActionID, d.Secrets); err != nil {
 			return err
 		}

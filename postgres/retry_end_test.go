@@ -273,6 +273,7 @@ func TestConstraints(t *testing.T) {
 		{"a parked enforcement has no grant", `UPDATE enforcements SET grant_number = NULL, granted_at = NULL WHERE status = 'parked'`, "enforcements_grant"},
 		{"a parked enforcement has no place", `UPDATE enforcements SET sequence = NULL, queued_at = NULL WHERE status = 'parked'`, "enforcements_place"},
 		{"a parked enforcement has no queue", `UPDATE enforcements SET queue_id = NULL WHERE status = 'parked'`, "enforcements_queue"},
+		{"a finished enforcement keeps encrypted parameters", `UPDATE enforcements SET status = 'executed', finished_at = clock_timestamp()`, "enforcements_sealed_until_end"},
 		{"a lane is below 0", `UPDATE enforcements SET lane = -1`, "enforcements_lane_check"},
 		{"a parked enforcement is finished", `UPDATE enforcements SET finished_at = now() WHERE status = 'parked'`, "enforcements_end"},
 		{"a queued enforcement has a grant", `UPDATE enforcements SET status = 'queued' WHERE status = 'parked'`, "enforcements_grant"},

@@ -16,14 +16,11 @@ func TestSealed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ring, oldKey := keyring(t)
-	field := []attune.SecretField{{Pointer: "/password", Value: json.RawMessage(`"hunter2"`)}}
 	event := attune.Event{Trigger: pushed, Payload: json.RawMessage(`{"password": "***"}`), Source: attune.SourceWebhook}
-	var err error
-	event.Sealed, err = ring.SealEvent(event.Trigger, field)
-	require.NoError(t, err)
 	recorded, err := b.events.Record(t.Context(), event, func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
 		decisions := accept(event, candidates)
 		decisions[0].Parameters = json.RawMessage(`{"token": "***"}`)
+		var err error
 		decisions[0].Sealed, err = ring.SealEnforcement(event.ID, decisions[0].RuleID, decisions[0].ActionID, []attune.SecretField{
 			{Pointer: "/token", Value: json.RawMessage(`"hunter2"`)},
 		})
@@ -58,7 +55,7 @@ func TestSealed(t *testing.T) {
 		require.Zero(t, done.Failed, done.Error)
 		moved, from = moved+done.Moved, done.Next
 	}
-	require.Equal(t, 3, moved, "the identities of the rows are those with which they were sealed")
+	require.Equal(t, 2, moved, "the identities of the rows are those with which they were sealed")
 	for _, table := range attune.SealedTables() {
 		rows, err := store.SealedRows(t.Context(), table, 0, 10)
 		require.NoError(t, err)
@@ -67,6 +64,51 @@ func TestSealed(t *testing.T) {
 		}
 	}
 	require.Equal(t, event.Payload, b.event(t, recorded.Event.ID).Payload)
+}
+
+// TestSealed_UntilTheEnd keeps the encrypted parameters of an enforcement while a person can retry it, and removes them with its end.
+// The other tests of this package give every enforcement such parameters, and a constraint of the table refuses an end that keeps
+// them.
+func TestSealed_UntilTheEnd(t *testing.T) {
+	t.Parallel()
+	const kept = `SELECT count(*) FROM enforcements WHERE sealed IS NOT NULL`
+
+	t.Run("a parked enforcement keeps them for a retry", func(t *testing.T) {
+		t.Parallel()
+		b := setupRetries(t, attune.RetryPark)
+		ticket, _ := b.parked(t)
+		require.EqualValues(t, 1, b.count(t, kept))
+		_, err := b.enforcements.Retry(t.Context(), ticket.Enforcement, ada)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, b.count(t, kept))
+	})
+
+	t.Run("one that is given up has none", func(t *testing.T) {
+		t.Parallel()
+		b := setupRetries(t, attune.RetryPark)
+		ticket, _ := b.parked(t)
+		_, err := b.enforcements.GiveUp(t.Context(), ticket.Enforcement, ada)
+		require.NoError(t, err)
+		require.Zero(t, b.count(t, kept))
+	})
+
+	t.Run("one that was executed has none", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.finish(t, reportOf(b.requested(t, 1)[0]))
+		require.Zero(t, b.count(t, kept))
+	})
+
+	t.Run("one that is rejected at once has none", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		action, err := b.packs.Action(t.Context(), deploy)
+		require.NoError(t, err)
+		decision := decisionTo(action)
+		decision.Status, decision.Reason = attune.EnforcementRejected, attune.ReasonCriteriaFailed
+		b.decide(t, decision)
+		require.Zero(t, b.count(t, kept))
+	})
 }
 
 // event reads an event.

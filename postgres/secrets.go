@@ -97,17 +97,11 @@ func (s *Secrets) RemoveSecret(ctx context.Context, name string) error {
 const sealedSecretsSQL = `
 SELECT s.id, ARRAY[s.name] || s.packs, s.sealed FROM secrets s WHERE s.id > $1 ORDER BY s.id LIMIT $2::bigint`
 
-const sealedEventsSQL = `
-SELECT ev.id, ARRAY[t.ref], ev.sealed FROM events ev JOIN triggers t ON t.id = ev.trigger_id
-WHERE ev.sealed IS NOT NULL AND ev.id > $1 ORDER BY ev.id LIMIT $2::bigint`
-
 const sealedEnforcementsSQL = `
 SELECT e.id, ARRAY[e.event_id::text, COALESCE(e.rule_id, 0)::text, e.action_id::text], e.sealed FROM enforcements e
 WHERE e.sealed IS NOT NULL AND e.id > $1 ORDER BY e.id LIMIT $2::bigint`
 
 const resealSecretSQL = `UPDATE secrets SET sealed = $3 WHERE id = $1 AND sealed = $2`
-
-const resealEventSQL = `UPDATE events SET sealed = $3 WHERE id = $1 AND sealed = $2`
 
 const resealEnforcementSQL = `UPDATE enforcements SET sealed = $3 WHERE id = $1 AND sealed = $2`
 
@@ -140,8 +134,6 @@ func sealedStatements(table attune.SealedTable) (read, replace string, err error
 	switch table {
 	case attune.SealedSecrets:
 		return sealedSecretsSQL, resealSecretSQL, nil
-	case attune.SealedEvents:
-		return sealedEventsSQL, resealEventSQL, nil
 	case attune.SealedEnforcements:
 		return sealedEnforcementsSQL, resealEnforcementSQL, nil
 	default:

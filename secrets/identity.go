@@ -18,11 +18,6 @@ func secretIdentity(s attune.Secret) []string {
 	return identity(attune.SealedRow{Table: attune.SealedSecrets, Bound: append([]string{s.Name}, s.Packs...)})
 }
 
-// eventIdentity binds the secret fields of an event to its trigger. The event has no id when they are sealed.
-func eventIdentity(trigger attune.Ref) []string {
-	return identity(attune.SealedRow{Table: attune.SealedEvents, Bound: []string{string(trigger)}})
-}
-
 // enforcementIdentity binds the secret parameters of an enforcement to its event, rule and action. The rule is 0 for a direct run.
 func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune.ActionID) []string {
 	return identity(attune.SealedRow{Table: attune.SealedEnforcements, Bound: []string{
@@ -30,16 +25,18 @@ func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune
 	}})
 }
 
-// SealEvent seals the secret fields of an event's payload. Without fields it returns "".
-func (k *Keyring) SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error) {
-	return k.sealFields(fields, eventIdentity(trigger))
-}
-
 // SealEnforcement seals the secret parameters of an enforcement. The rule is 0 for a direct run. Without fields it returns "".
 func (k *Keyring) SealEnforcement(
 	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
 ) (string, error) {
-	return k.sealFields(fields, enforcementIdentity(event, rule, action))
+	if len(fields) == 0 {
+		return "", nil
+	}
+	encoded, err := json.Marshal(fields)
+	if err != nil {
+		return "", fmt.Errorf("encode secret fields: %w", err)
+	}
+	return k.Seal(encoded, enforcementIdentity(event, rule, action)...)
 }
 
 // OpenEnforcement opens what SealEnforcement sealed.
@@ -58,15 +55,4 @@ func (k *Keyring) OpenEnforcement(
 		return nil, fmt.Errorf("decode the secret parameters: %w", err)
 	}
 	return fields, nil
-}
-
-func (k *Keyring) sealFields(fields []attune.SecretField, identity []string) (string, error) {
-	if len(fields) == 0 {
-		return "", nil
-	}
-	encoded, err := json.Marshal(fields)
-	if err != nil {
-		return "", fmt.Errorf("encode secret fields: %w", err)
-	}
-	return k.Seal(encoded, identity...)
 }

@@ -19,11 +19,11 @@ var sam = attune.Author{Principal: attune.Principal{Name: "sam", Method: attune.
 
 // memory is a store in memory.
 type memory struct {
-	secrets map[string]attune.SealedSecret
-	events  []attune.SealedRow
-	ids     int64
-	asked   [][]string // arguments of SecretsNamed
-	away    error      // of SecretsNamed
+	secrets      map[string]attune.SealedSecret
+	enforcements []attune.SealedRow
+	ids          int64
+	asked        [][]string // arguments of SecretsNamed
+	away         error      // of SecretsNamed
 }
 
 func (m *memory) Secret(_ context.Context, name string) (attune.SealedSecret, error) {
@@ -62,7 +62,7 @@ func (m *memory) RemoveSecret(_ context.Context, name string) error {
 }
 
 func (m *memory) SealedRows(_ context.Context, table attune.SealedTable, after int64, limit int) ([]attune.SealedRow, error) {
-	rows := m.events
+	rows := m.enforcements
 	if table == attune.SealedSecrets {
 		rows = nil
 		for _, s := range slices.SortedFunc(maps.Values(m.secrets), func(a, b attune.SealedSecret) int { return cmp.Compare(a.ID, b.ID) }) {
@@ -87,9 +87,9 @@ func (m *memory) Reseal(_ context.Context, row attune.SealedRow, sealed string) 
 			m.secrets[name] = s
 		}
 	}
-	for i := range m.events {
-		if m.events[i].Table == row.Table && m.events[i].ID == row.ID && m.events[i].Sealed == row.Sealed {
-			m.events[i].Sealed = sealed
+	for i := range m.enforcements {
+		if m.enforcements[i].Table == row.Table && m.enforcements[i].ID == row.ID && m.enforcements[i].Sealed == row.Sealed {
+			m.enforcements[i].Sealed = sealed
 		}
 	}
 	return nil
@@ -213,17 +213,17 @@ func TestVault_Rotate(t *testing.T) {
 		value := "hunter2"
 		_, err := secrets.NewVault(ring(t, old), store, store).Set(t.Context(), secrets.Change{Name: "TOKEN", Value: &value, Author: sam})
 		require.NoError(t, err)
-		const events = 1200
-		for i := range events {
-			sealed, err := ring(t, old).SealEvent("demo.push", []attune.SecretField{{Pointer: "/p", Value: []byte(`"x"`)}})
+		const enforcements = 1200
+		for i := range enforcements {
+			sealed, err := ring(t, old).SealEnforcement(1, 2, 3, []attune.SecretField{{Pointer: "/p", Value: []byte(`"x"`)}})
 			require.NoError(t, err)
-			store.events = append(store.events, attune.SealedRow{
-				Table: attune.SealedEvents, ID: int64(i + 1), Bound: []string{"demo.push"}, Sealed: sealed,
+			store.enforcements = append(store.enforcements, attune.SealedRow{
+				Table: attune.SealedEnforcements, ID: int64(i + 1), Bound: []string{"1", "2", "3"}, Sealed: sealed,
 			})
 		}
 		both := ring(t, fresh, old)
 		moved, failed, calls := rotate(t, secrets.NewVault(both, store, store))
-		require.Equal(t, events+1, moved)
+		require.Equal(t, enforcements+1, moved)
 		require.Zero(t, failed)
 		require.Greater(t, calls, 3)
 		require.Equal(t, value, store.token(t, ring(t, fresh)))
@@ -246,7 +246,7 @@ func TestVault_Rotate(t *testing.T) {
 	t.Run("a place that no response named is refused", func(t *testing.T) {
 		t.Parallel()
 		store := newMemory()
-		for _, place := range []string{"x", "users:1", "events:-1", "events:"} {
+		for _, place := range []string{"x", "users:1", "enforcements:-1", "enforcements:", "events:1"} {
 			_, err := secrets.NewVault(ring(t, fresh), store, store).Rotate(t.Context(), place)
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), place)
 		}

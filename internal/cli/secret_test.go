@@ -102,16 +102,16 @@ func TestSecret(t *testing.T) {
 
 	t.Run("a rotation continues until every value was read", func(t *testing.T) {
 		t.Parallel()
-		a := &vaultAPI{rotation: []string{`{"key_id": "k", "moved": 2, "next": "events:0"}`, `{"key_id": "k", "moved": 3}`}}
+		a := &vaultAPI{rotation: []string{`{"key_id": "k", "moved": 2, "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Zero(t, code, stderr)
 		require.Equal(t, "5 values moved to key k; every value has it now\n", stdout)
-		require.Equal(t, []string{"POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"events:0"}`}, a.received)
+		require.Equal(t, []string{"POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"enforcements:0"}`}, a.received)
 	})
 
 	t.Run("a value that does not open fails the rotation", func(t *testing.T) {
 		t.Parallel()
-		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 does not open", "next": "events:0"}`, `{"key_id": "k", "moved": 3}`}}
+		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 does not open", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Equal(t, 1, code)
 		require.Empty(t, stdout)

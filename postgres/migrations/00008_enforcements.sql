@@ -7,7 +7,7 @@ CREATE TABLE enforcements (
     rule_id      bigint REFERENCES rules, -- NULL: a person ran the action directly
     action_id    bigint NOT NULL REFERENCES actions,
     parameters   json,                    -- NULL only if the templates failed; secret parameters are masked
-    sealed       text CHECK (sealed LIKE 'v1.%'), -- the secret parameters, encrypted; NULL without any
+    sealed       text CHECK (sealed LIKE 'v1.%'), -- the secret parameters, encrypted; NULL without any, and after the end
     status       text NOT NULL,
     reason       text NOT NULL DEFAULT '',
     detail       text NOT NULL DEFAULT '',
@@ -39,6 +39,7 @@ CREATE TABLE enforcements (
     CONSTRAINT enforcements_reason CHECK ((status IN ('rejected', 'cancelled', 'expired')) = (reason <> '')),
     CONSTRAINT enforcements_times CHECK (created_at <= queued_at AND queued_at <= granted_at AND granted_at <= finished_at
         AND queued_at <= finished_at AND created_at <= finished_at),
+    CONSTRAINT enforcements_sealed_until_end CHECK (sealed IS NULL OR finished_at IS NULL),
     CONSTRAINT enforcements_parameters CHECK (parameters IS NOT NULL OR status = 'rejected')
 );
 
