@@ -48,7 +48,7 @@ type stores struct {
 func newIngest(
 	engine *rules.Engine, packs *postgres.Packs, events *postgres.Events, keys *secrets.Keyring, metrics *telemetry.Metrics,
 ) (*ingest.Ingest, error) {
-	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Sealer: keys, Recorder: events, Metrics: metrics})
+	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Encrypter: keys, Recorder: events, Metrics: metrics})
 }
 
 func newCallers(cfg config.Config, l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {

@@ -227,7 +227,7 @@ WITH outcome AS (
 	UPDATE enforcements e SET status = n.status, sequence = n.sequence, queued_at = n.queued_at, finished_at = n.finished_at,
 		grant_number = CASE WHEN n.status = 'queued' THEN NULL ELSE e.grant_number END,
 		granted_at = CASE WHEN n.status = 'queued' THEN NULL ELSE e.granted_at END,
-		sealed = CASE WHEN n.finished_at IS NULL THEN e.sealed END
+		encrypted = CASE WHEN n.finished_at IS NULL THEN e.encrypted END
 	FROM outcome n WHERE e.id = n.id AND e.status = 'granted'
 	RETURNING n.queue_id, n.grant_number, n.released_at
 ), logged AS (

@@ -34,7 +34,7 @@ func (e *Engine) mask(schema, document json.RawMessage) (masked json.RawMessage,
 		return document, nil, mistakes
 	}
 	err := bounded(func() (err error) {
-		masked, fields, err = secrets.Cloak(document, marking.marks(), secrets.Masked)
+		masked, fields, err = secrets.Cover(document, marking.marks(), secrets.Masked)
 		return err
 	})
 	if err != nil {
@@ -46,8 +46,8 @@ func (e *Engine) mask(schema, document json.RawMessage) (masked json.RawMessage,
 	return masked, fields, nil
 }
 
-// hide removes secret values from the messages of mistakes about a value that has the schema.
-func (e *Engine) hide(schema json.RawMessage, mistakes Mistakes) Mistakes {
+// maskMessages removes secret values from the messages of mistakes about a value that has the schema.
+func (e *Engine) maskMessages(schema json.RawMessage, mistakes Mistakes) Mistakes {
 	marking, failed := e.marking(schema)
 	if marking == nil || len(mistakes) == 0 {
 		return append(mistakes, failed...)
@@ -98,7 +98,7 @@ func (c covers) decode(payload json.RawMessage) (map[string]any, Mistakes) {
 	for i, f := range c.fields {
 		covered[i] = attune.SecretField{Pointer: f.Pointer, Value: fmt.Appendf(nil, "%q", c.of(i))}
 	}
-	document, err := secrets.Reveal(payload, covered)
+	document, err := secrets.Uncover(payload, covered)
 	if err != nil {
 		return nil, mistakeAt(nil, "%s", err)
 	}
@@ -154,7 +154,7 @@ func (e *Engine) settle(
 		}
 		fields[i].Value = value
 	}
-	full, err := secrets.Reveal(masked, fields)
+	full, err := secrets.Uncover(masked, fields)
 	if err != nil {
 		return nil, nil, nil, mistakeAt(nil, "%s", err)
 	}

@@ -14,10 +14,7 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "audit", Short: "Read who asked for which change", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("audit", "Read who asked for which change")
 	cmd.AddCommand(newAuditList(bindRemote(cmd)))
 	return cmd
 }

@@ -64,10 +64,14 @@ func TestSecret(t *testing.T) {
 	t.Run("a value comes from a file, without the line break at its end", func(t *testing.T) {
 		t.Parallel()
 		a := &vaultAPI{}
-		code, stdout, stderr := a.attuneSecret(t, "set", "TOKEN", "--value-file", valueFile(t, "two\nlines\r\n"), "--pack", "shop", "--note", "new")
+		code, stdout, stderr := a.attuneSecret(t, "set", "TOKEN", "--value-file", valueFile(t, "two\nlines\r\n"), "--pack", "shop", "--note", "new",
+			"--on-behalf-of", "ada")
 		require.Zero(t, code, stderr)
 		require.Equal(t, "secret TOKEN is set: revision 2, granted to shop\n", stdout)
-		require.Equal(t, []string{`PUT /api/v1/secrets/TOKEN {"value":"two\nlines","packs":["shop"],"note":"new"}`}, a.received)
+		require.Len(t, a.received, 1)
+		body, found := strings.CutPrefix(a.received[0], "PUT /api/v1/secrets/TOKEN ")
+		require.True(t, found, a.received)
+		require.JSONEq(t, `{"value": "two\nlines", "packs": ["shop"], "note": "new", "on_behalf_of": "ada"}`, body)
 	})
 
 	t.Run("grants change alone", func(t *testing.T) {
@@ -109,13 +113,13 @@ func TestSecret(t *testing.T) {
 		require.Equal(t, []string{"POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"enforcements:0"}`}, a.received)
 	})
 
-	t.Run("a value that does not open fails the rotation", func(t *testing.T) {
+	t.Run("a value that cannot be decrypted fails the rotation", func(t *testing.T) {
 		t.Parallel()
-		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 does not open", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`}}
+		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 cannot be decrypted", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Equal(t, 1, code)
 		require.Empty(t, stdout)
-		require.Contains(t, stderr, "1 values do not open and keep their key; the first: row 3 does not open")
+		require.Contains(t, stderr, "1 values cannot be decrypted and keep their key; the first: row 3 cannot be decrypted")
 	})
 
 	t.Run("mistakes are named before a request is sent, without the value", func(t *testing.T) {

@@ -17,10 +17,7 @@ import (
 )
 
 func newToken() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "token", Short: "Create, list, rotate and revoke tokens of the API", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("token", "Create, list, rotate and revoke tokens of the API")
 	r := bindRemote(cmd)
 	cmd.AddCommand(newTokenCreate(r), newTokenList(r), newTokenRotate(r), newTokenRevoke(r))
 	return cmd

@@ -11,8 +11,8 @@ import (
 	"github.com/attune-go/attune/secrets"
 )
 
-// TestSealed records encrypted secrets of an event and its enforcement, and gives them another key.
-func TestSealed(t *testing.T) {
+// TestEncrypted records encrypted secrets of an event and its enforcement, and gives them another key.
+func TestEncrypted(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ring, oldKey := keyring(t)
@@ -21,7 +21,7 @@ func TestSealed(t *testing.T) {
 		decisions := accept(event, candidates)
 		decisions[0].Parameters = json.RawMessage(`{"token": "***"}`)
 		var err error
-		decisions[0].Sealed, err = ring.SealEnforcement(event.ID, decisions[0].RuleID, decisions[0].ActionID, []attune.SecretField{
+		decisions[0].Encrypted, err = ring.EncryptParameters(event.ID, decisions[0].RuleID, decisions[0].ActionID, []attune.SecretField{
 			{Pointer: "/token", Value: json.RawMessage(`"hunter2"`)},
 		})
 		require.NoError(t, err)
@@ -55,23 +55,23 @@ func TestSealed(t *testing.T) {
 		require.Zero(t, done.Failed, done.Error)
 		moved, from = moved+done.Moved, done.Next
 	}
-	require.Equal(t, 2, moved, "the identities of the rows are those with which they were sealed")
-	for _, table := range attune.SealedTables() {
-		rows, err := store.SealedRows(t.Context(), table, 0, 10)
+	require.Equal(t, 2, moved, "the identities of the rows are those with which they were encrypted")
+	for _, table := range attune.EncryptedTables() {
+		rows, err := store.EncryptedRows(t.Context(), table, 0, 10)
 		require.NoError(t, err)
 		for _, row := range rows {
-			require.Equal(t, newRing.First(), secrets.KeyOf(row.Sealed), table)
+			require.Equal(t, newRing.First(), secrets.KeyOf(row.Encrypted), table)
 		}
 	}
 	require.Equal(t, event.Payload, b.event(t, recorded.Event.ID).Payload)
 }
 
-// TestSealed_UntilTheEnd keeps the encrypted parameters of an enforcement while a person can retry it, and removes them with its end.
+// TestEncrypted_UntilTheEnd keeps the encrypted parameters of an enforcement while a person can retry it, and removes them with its end.
 // The other tests of this package give every enforcement such parameters, and a constraint of the table refuses an end that keeps
 // them.
-func TestSealed_UntilTheEnd(t *testing.T) {
+func TestEncrypted_UntilTheEnd(t *testing.T) {
 	t.Parallel()
-	const kept = `SELECT count(*) FROM enforcements WHERE sealed IS NOT NULL`
+	const kept = `SELECT count(*) FROM enforcements WHERE encrypted IS NOT NULL`
 
 	t.Run("a parked enforcement keeps them for a retry", func(t *testing.T) {
 		t.Parallel()
