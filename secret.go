@@ -108,3 +108,10 @@ type EncryptedRow struct {
 	Bound     []string // the parts of the row's identity
 	Encrypted string
 }
+
+// KeyUse counts the encrypted values that have one key.
+type KeyUse struct {
+	Key          string // its id
+	Secrets      int64
+	Enforcements int64 // with secret parameters
+}

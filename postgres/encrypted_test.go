@@ -47,6 +47,9 @@ func TestEncrypted(t *testing.T) {
 	require.Equal(t, []string{"/token"}, decisions[0].Input.SecretParameters)
 	require.Equal(t, map[string]string{"TOKEN": token}, decisions[0].Input.Secrets)
 
+	uses, err := store.KeyUses(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []attune.KeyUse{{Key: ring.First(), Secrets: 1, Enforcements: 1}}, uses)
 	newRing, _ := keyring(t, oldKey)
 	moved := 0
 	for from, calls := "", 0; calls == 0 || from != ""; calls++ {
@@ -63,6 +66,9 @@ func TestEncrypted(t *testing.T) {
 			require.Equal(t, newRing.First(), secrets.KeyOf(row.Encrypted), table)
 		}
 	}
+	uses, err = store.KeyUses(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []attune.KeyUse{{Key: newRing.First(), Secrets: 1, Enforcements: 1}}, uses)
 	require.Equal(t, event.Payload, b.event(t, recorded.Event.ID).Payload)
 }
 

@@ -140,3 +140,15 @@ func encryptedStatements(table attune.EncryptedTable) (read, replace string, err
 		return "", "", fmt.Errorf("table %q has no encrypted values", table)
 	}
 }
+
+const keyUsesSQL = `
+SELECT key, sum(secrets)::bigint, sum(enforcements)::bigint FROM (
+	SELECT split_part(encrypted, '.', 2) AS key, 1 AS secrets, 0 AS enforcements FROM secrets
+	UNION ALL SELECT split_part(encrypted, '.', 2), 0, 1 FROM enforcements WHERE encrypted IS NOT NULL
+) v GROUP BY key ORDER BY key`
+
+// KeyUses counts the encrypted values of each key, in the order of the ids of the keys.
+func (s *Secrets) KeyUses(ctx context.Context) ([]attune.KeyUse, error) {
+	uses, err := collect(ctx, s.db.pool, pgx.RowToStructByPos[attune.KeyUse], keyUsesSQL)
+	return uses, wrap("count encrypted values", err)
+}

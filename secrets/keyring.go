@@ -94,6 +94,12 @@ func (k *Keyring) First() string {
 	return keys[0].id
 }
 
+// Has reports whether the ring has the key with an id.
+func (k *Keyring) Has(id string) bool {
+	_, found := k.find(id)
+	return found
+}
+
 // find returns the key with an id.
 func (k *Keyring) find(id string) (key, bool) {
 	keys := k.all()
