@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -179,23 +180,52 @@ When it has ended without errors, no value needs the old key: remove it.`,
 			if err != nil {
 				return err
 			}
-			var total secrets.Rotation
-			for {
-				var done secrets.Rotation
-				if err := c.Post(cmd.Context(), "/secrets/rotate-key", api.KeyRotation{From: total.Next}, &done); err != nil {
-					return withAPIAdvice(err)
-				}
-				total.Moved, total.Failed = total.Moved+done.Moved, total.Failed+done.Failed
-				total.Error, total.Key, total.Next = cmp.Or(total.Error, done.Error), done.Key, done.Next
-				if done.Next == "" {
-					break
-				}
-			}
-			if total.Failed > 0 {
-				return fmt.Errorf("%d values cannot be decrypted and keep their key; the first: %s", total.Failed, total.Error)
+			total, err := rotateKey(cmd.Context(), c)
+			if err != nil {
+				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d values moved to key %s; every value has it now\n", total.Moved, total.Key)
 			return err
 		},
+	}
+}
+
+// maxPasses bounds how often rotateKey reads every value.
+const maxPasses = 5
+
+// rotateKey moves every value to the first key. A request that was under way when the first key changed can still record a value with
+// another key, so rotateKey reads the values until it finds none to move.
+func rotateKey(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+	var total secrets.Rotation
+	for range maxPasses {
+		pass, err := rotatePass(ctx, c)
+		if err != nil {
+			return total, err
+		}
+		if pass.Failed > 0 {
+			return total, fmt.Errorf("%d values cannot be decrypted and keep their key; the first: %s", pass.Failed, pass.Error)
+		}
+		total.Moved, total.Key = total.Moved+pass.Moved, pass.Key
+		if pass.Moved == 0 {
+			return total, nil
+		}
+	}
+	return total, fmt.Errorf("%d values moved to key %s, and new values still have another key: "+
+		"make it the first key of every process with the role api, and run this command again", total.Moved, total.Key)
+}
+
+// rotatePass reads every value once.
+func rotatePass(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+	var pass secrets.Rotation
+	for {
+		var done secrets.Rotation
+		if err := c.Post(ctx, "/secrets/rotate-key", api.KeyRotation{From: pass.Next}, &done); err != nil {
+			return pass, withAPIAdvice(err)
+		}
+		pass.Moved, pass.Failed = pass.Moved+done.Moved, pass.Failed+done.Failed
+		pass.Error, pass.Key, pass.Next = cmp.Or(pass.Error, done.Error), done.Key, done.Next
+		if done.Next == "" {
+			return pass, nil
+		}
 	}
 }

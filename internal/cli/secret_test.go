@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -104,13 +105,25 @@ func TestSecret(t *testing.T) {
 		require.Equal(t, []string{"DELETE /api/v1/secrets/TOKEN"}, a.received)
 	})
 
-	t.Run("a rotation continues until every value was read", func(t *testing.T) {
+	t.Run("a rotation continues until every value was read, and none moved", func(t *testing.T) {
 		t.Parallel()
-		a := &vaultAPI{rotation: []string{`{"key_id": "k", "moved": 2, "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`}}
+		a := &vaultAPI{rotation: []string{
+			`{"key_id": "k", "moved": 2, "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`,
+			`{"key_id": "k", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 1}`, `{"key_id": "k"}`,
+		}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Zero(t, code, stderr)
-		require.Equal(t, "5 values moved to key k; every value has it now\n", stdout)
-		require.Equal(t, []string{"POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"enforcements:0"}`}, a.received)
+		require.Equal(t, "6 values moved to key k; every value has it now\n", stdout)
+		const begin, next = "POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"enforcements:0"}`
+		require.Equal(t, []string{begin, next, begin, next, begin}, a.received)
+	})
+
+	t.Run("a rotation ends when a process still encrypts with another key", func(t *testing.T) {
+		t.Parallel()
+		a := &vaultAPI{rotation: slices.Repeat([]string{`{"key_id": "k", "moved": 1}`}, 5)}
+		code, _, stderr := a.attuneSecret(t, "rotate-key")
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "5 values moved to key k, and new values still have another key")
 	})
 
 	t.Run("a value that cannot be decrypted fails the rotation", func(t *testing.T) {
