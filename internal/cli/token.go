@@ -58,7 +58,7 @@ func newTokenCreate(r *remote) *cobra.Command {
 
 NAME is the author of what the holder of the token does. The roles are viewer (reads), operator (also sends events, runs actions and
 changes queues, rules, enforcements and executions), admin (everything), event (only sends events of the triggers that --trigger
-names) and worker (for worker processes).`,
+names) and worker (only reads who it is: worker processes use the broker, and need no token).`,
 		Example: "  attune token create grafana --role viewer\n" +
 			"  attune token create ci --role event --trigger demo.push --expires 2160h",
 		Args: oneToken,
