@@ -239,7 +239,7 @@ func TestAudit_Refusals(t *testing.T) {
 		require.Len(t, b.audit.entries, entries+1+denied, "a request whose handler runs has its entry, however many there are")
 	})
 
-	t.Run("a refusal stands when it cannot be recorded", func(t *testing.T) {
+	t.Run("a denial stands when it cannot be recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.audit.fail = errDown

@@ -119,7 +119,7 @@ func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger
 	return trigger, err
 }
 
-// webhookProblem turns the refusal of a delivery into a problem, and logs a wrong signature.
+// webhookProblem turns the error of a delivery into a problem, and logs a wrong signature.
 func (s *Server) webhookProblem(ctx context.Context, trigger attune.Trigger, err error) error {
 	switch {
 	case attune.CodeOf(err) == attune.CodeUnauthorized:

@@ -100,13 +100,13 @@ func (f *finishedAttempts) finish(l *lockedExecution, report attune.ExecutionCom
 		return l.completionOf(report.Execution, report.Attempt)
 	case !bytes.Equal(l.key, report.Key[:]):
 		return attune.Completion{Execution: l.id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionForged}
-	case !l.open():
+	case !l.underWay():
 		return l.completion()
 	}
 	return f.end(l, report)
 }
 
-// end ends the current attempt of an open execution.
+// end ends the current attempt of an execution that is under way.
 func (f *finishedAttempts) end(l *lockedExecution, report attune.ExecutionCompletedMessage) attune.Completion {
 	if l.retries(report.Status) {
 		l.retry()

@@ -82,8 +82,8 @@ func (g *guard) Validate(ctx *jsonschema.ValidatorContext, value any) {
 	g.checker.take(g.price(level))
 	frames.enter(g, level)
 	refused, _ := errors.AsType[*jsonschema.ValidationError](ctx.Validate(g.part, value, nil))
-	if refusal := frames.leave(refused); refusal != nil {
-		ctx.AddErr(refusal)
+	if failure := frames.leave(refused); failure != nil {
+		ctx.AddErr(failure)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // keyBytes is the length of a key: AES-256.
 const keyBytes = 32
 
-// Keyring holds the keys of an installation. It is safe for concurrent use. A ring without keys is valid: it encrypts and opens nothing.
+// Keyring holds the keys of an installation. It is safe for concurrent use. A ring without keys is valid: it encrypts and decrypts nothing.
 type Keyring struct{ current atomic.Pointer[[]key] }
 
 type key struct {

@@ -71,7 +71,7 @@ func TestResolver(t *testing.T) {
 		require.Equal(t, [][]string{{"SHARED", "TOKEN"}}, store.asked, "one question for the whole batch")
 	})
 
-	t.Run("without all of its secrets, an attempt gets none and a refusal", func(t *testing.T) {
+	t.Run("without all of its secrets, an attempt gets none and a reason", func(t *testing.T) {
 		t.Parallel()
 		for want, demand := range map[string]attune.SecretDemand{
 			`asks for the secret "NOPE", which does not exist: set it with: attune secret set NOPE --pack shop`: {Names: []string{"TOKEN", "NOPE"}},
@@ -109,7 +109,7 @@ func TestResolver(t *testing.T) {
 		require.Contains(t, decisions[0].Input.Refusal, "ATTUNE_SECRETS_KEY_FILE")
 	})
 
-	t.Run("an error of the store is no refusal", func(t *testing.T) {
+	t.Run("an error of the store is returned", func(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
 		store.away = attune.Errorf(attune.CodeUnavailable, "away")
