@@ -55,8 +55,8 @@ func (s *Server) authenticate(r *http.Request) (auth.Caller, error) {
 		return auth.Caller{}, unauthorized("the request needs a token: send the header Authorization: Bearer <token>")
 	}
 	var caller auth.Caller
-	err := s.attempt(r, s.rates.proven.has(token), attune.CodeUnauthorized, func() (err error) {
-		caller, err = s.deps.Callers.Authenticate(r.Context(), token)
+	err := s.attempt(r, s.rates.proven.has(token), attune.CodeUnauthorized, func(ctx context.Context) (err error) {
+		caller, err = s.deps.Callers.Authenticate(ctx, token)
 		return err
 	})
 	switch {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"math"
 	"net/http"
@@ -77,10 +78,10 @@ func (s *Server) limited(r *http.Request, limit Limited, wait time.Duration, det
 // attempt runs try, a step in the authentication of a request. An error with the code failure is a failed attempt. An address with
 // too many of them is refused before try runs, and attempts that are under way count as failed until they have succeeded. A caller
 // that is proven is not refused, but its failures count.
-func (s *Server) attempt(r *http.Request, isProven bool, failure attune.Code, try func() error) error {
+func (s *Server) attempt(r *http.Request, isProven bool, failure attune.Code, try func(context.Context) error) error {
 	address := addressKey(r)
 	if isProven {
-		err := try()
+		err := try(r.Context())
 		if attune.CodeOf(err) == failure {
 			s.rates.failures.take(address)
 		}
@@ -92,7 +93,7 @@ func (s *Server) attempt(r *http.Request, isProven bool, failure attune.Code, tr
 	}
 	succeeded := true // also in a panic
 	defer func() { settle(succeeded) }()
-	err := try()
+	err := try(r.Context())
 	succeeded = attune.CodeOf(err) != failure
 	return err
 }

@@ -62,8 +62,8 @@ func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[
 	key := r.PathValue("key")
 	isProven := s.rates.proven.has(provenWebhook(key))
 	var trigger attune.Trigger
-	if err := s.attempt(r, isProven, attune.CodeNotFound, func() (err error) {
-		trigger, err = s.webhookTrigger(r.Context(), key)
+	if err := s.attempt(r, isProven, attune.CodeNotFound, func(ctx context.Context) (err error) {
+		trigger, err = s.webhookTrigger(ctx, key)
 		return err
 	}); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[
 		return nil, err
 	}
 	var arrival ingest.Arrival
-	if err := s.attempt(r, isProven, attune.CodeUnauthorized, func() (err error) {
+	if err := s.attempt(r, isProven, attune.CodeUnauthorized, func(context.Context) (err error) {
 		arrival, err = s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
 		return err
 	}); err != nil {

@@ -26,8 +26,8 @@ func OIDC(issuer Issuer) Check {
 		switch {
 		case err != nil:
 			finding.What = "The issuer does not answer: " + reason(err) + "."
-			finding.Do = "Check oidc.issuer, and that the API process reaches it. Until it answers, tokens with keys that attune does not " +
-				"know get 503."
+			finding.Do = "Check oidc.issuer, and that the API process reaches it. Until it answers, tokens with keys that attune does " +
+				"not know get 503."
 		case keys == 0:
 			finding.What = "The issuer answers, but has no key that can verify a token."
 			finding.Do = "Check oidc.issuer, and the keys of the issuer (jwks_uri in its discovery document)."
@@ -36,7 +36,8 @@ func OIDC(issuer Issuer) Check {
 			finding.Do = "Set oidc.audience to what the issuer writes into the claim aud of tokens for attune."
 		default:
 			finding.Severity = OK
-			finding.What = fmt.Sprintf("The issuer answers with %s; tokens need the audience %q.", counted(int64(keys), "key", "keys"), issuer.Audience)
+			finding.What = fmt.Sprintf("The issuer answers with %s; tokens need the audience %q.", counted(keys, "key", "keys"),
+				issuer.Audience)
 		}
 		return []Finding{finding}, nil
 	}}
@@ -86,9 +87,10 @@ func keyFinding(keys Keyring, use attune.KeyUse) (Finding, bool) {
 	switch {
 	case !keys.Has(use.Key):
 		finding.Severity = Problem
-		finding.What = fmt.Sprintf("%s have the key %s, which the API process does not have: attempts that need them fail.", values, use.Key)
-		finding.Do = "Add the key to the file of secrets.key_file, after the first one, in every process with the role api or bridge, and " +
-			"send SIGHUP. If the key is lost, set the secrets again: attune secret set."
+		finding.What = fmt.Sprintf("%s have the key %s, which the API process does not have: attempts that need them fail.",
+			values, use.Key)
+		finding.Do = "Add the key to the file of secrets.key_file, after the first one, in every process with the role api or bridge, " +
+			"and send SIGHUP. If the key is lost, set the secrets again: attune secret set."
 	case use.Key != keys.First():
 		finding.Severity = Note
 		finding.What = fmt.Sprintf("%s have the older key %s; the first key is %s.", values, use.Key, keys.First())

@@ -66,8 +66,8 @@ func (k *Keyring) Decrypt(encrypted string, identity ...string) ([]byte, error) 
 	return value, nil
 }
 
-// Reencrypt replaces an encrypted value by one with the first key. It returns the value unchanged if it has that key already. Errors are those of
-// [Keyring.Decrypt] and [Keyring.Encrypt].
+// Reencrypt replaces an encrypted value by one with the first key. It returns the value unchanged if it has that key already. Errors
+// are those of [Keyring.Decrypt] and [Keyring.Encrypt].
 func (k *Keyring) Reencrypt(encrypted string, identity ...string) (string, error) {
 	if KeyOf(encrypted) == k.First() {
 		return encrypted, nil

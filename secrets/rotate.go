@@ -23,8 +23,8 @@ type Rotation struct {
 }
 
 // Rotate encrypts values with the first key that have another one. One call reads a bounded number of values. The caller repeats it
-// with the position in Next until there is none. The first position is "". A value that cannot be decrypted stays as it is and counts as failed. A
-// text that is no position is an [attune.CodeInvalid] error, and a ring without keys [attune.CodeUnavailable].
+// with the position in Next until there is none. The first position is "". A value that cannot be decrypted stays as it is and counts
+// as failed. A text that is no position is an [attune.CodeInvalid] error, and a ring without keys [attune.CodeUnavailable].
 func (v *Vault) Rotate(ctx context.Context, from string) (Rotation, error) {
 	if v.keys.Empty() {
 		return Rotation{}, errNoKey

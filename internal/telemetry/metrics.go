@@ -64,7 +64,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
 		{&m.workerRuns, "attune.worker.runs", "Attempts that this worker ran, by their final status."},
-		{&m.rateLimited, "attune.http.rate_limited", "Requests that were refused, or are without an entry in the audit log, because of a rate limit."},
+		{&m.rateLimited, "attune.http.rate_limited", "Requests that a limit has refused, or left out of the audit log."},
 	}
 	for _, c := range counters {
 		counter, err := meter.Int64Counter(c.name, metric.WithDescription(c.desc))
