@@ -59,8 +59,9 @@
 //     their session and cleared their environment.
 //   - A process that the worker may not signal (setuid), or that waits in an uninterruptible system call, survives SIGKILL.
 //     Its slot stays taken until it ends.
-//   - The worker measures leases with the monotonic clock, which on Linux stands still while the machine is suspended. The
-//     supervisor measures them with a clock that goes on, and kills an overdue action when the machine resumes.
+//   - The worker's timers run by the monotonic clock, which on Linux stands still while the machine is suspended. The supervisor
+//     counts from the moment when the worker sent the claim or the renewal, by a clock that goes on. So an action whose lease has
+//     ended in suspension is killed when the machine resumes, or does not start.
 //   - When a worker is told to stop and [Config.ReportGrace] is over, the worker logs each unreported outcome as an error
 //     and counts it in the error of [Worker.Run].
 package worker

@@ -70,6 +70,8 @@ func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return endedBy(context.Cause(ctx), "before it could be started")
+	case errors.Is(err, errLeaseOver):
+		return endedBy(&lostError{why: "the lease was over before the worker renewed it"}, "before it could be started")
 	case err != nil:
 		return notStarted(startRefusal(action.Command[0], err))
 	}

@@ -18,6 +18,9 @@ const (
 	busyPause = 10 * time.Millisecond
 )
 
+// errLeaseOver is the error of a command that is not started because its lease is over.
+var errLeaseOver = errors.New("the lease was over before the process could be started")
+
 // process is a running command with everything that it has started.
 type process struct {
 	command

@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker/supervise"
@@ -51,6 +50,10 @@ type tree struct {
 func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, error) {
 	action := supervise.Action{Path: c.path, Args: c.args, Env: c.env, Dir: c.dir}
 	for range maxIdle + 1 {
+		end := leash.now()
+		if end <= sinceBoot() { // the machine was suspended
+			return nil, errLeaseOver
+		}
 		one, err := s.take(c.limits)
 		if err != nil {
 			return nil, fmt.Errorf("start %q: %v", c.path, err) //nolint:errorlint // the errno is about another file
@@ -62,8 +65,7 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 		action.User = s.userOf(c, action.Confined)
 		one.spent = c.limits != attune.Limits{}
 		killedBefore := one.cgroup.outOfMemory()
-		end := leash.now()
-		leader, err := one.start(action, files, deadlineOf(end))
+		leader, err := one.start(action, files, int64(end))
 		switch {
 		case err == nil:
 			t := &tree{
@@ -88,9 +90,6 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 
 // noSession is the id of no session.
 const noSession = -1
-
-// deadlineOf returns the time of the supervisor's clock at t.
-func deadlineOf(t time.Time) int64 { return supervise.Now() + int64(time.Until(t)) }
 
 // follow obeys the reports until the tree is gone. If the supervisor ends before that, follow kills what is left.
 func (t *tree) follow(s *supervisor) {
@@ -145,7 +144,7 @@ func (t *tree) kill() { t.send(supervise.Kill()) }
 // awaitKilled waits until every process has ended, after a kill.
 func (t *tree) awaitKilled() { <-t.gone }
 
-func (t *tree) setDeadline(at time.Time) { t.send(supervise.SetDeadline(deadlineOf(at))) }
+func (t *tree) setDeadline(at bootTime) { t.send(supervise.SetDeadline(int64(at))) }
 
 // quiet returns the channel that is closed when no process of the tree can write to the output any more.
 func (t *tree) quiet(<-chan struct{}) <-chan struct{} { return t.gone }
