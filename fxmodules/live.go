@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 
 	"github.com/attune-go/attune/internal/certs"
@@ -75,51 +74,5 @@ func (l *live) reloadTLS() {
 		l.log.Error("the TLS files cannot be used, the API keeps the old ones", "error", err)
 	case changed:
 		l.log.Info("the TLS files have changed", "valid_until", l.tls.NotAfter())
-	}
-}
-
-// webhookSecrets finds the secrets of webhooks. The secret NAME is the variable NAME, or the content of the file that the
-// variable NAME_FILE names. It is safe for concurrent use.
-type webhookSecrets struct {
-	environment func(name string) (string, bool)
-
-	mu    sync.Mutex
-	files map[string]string // guarded by mu; the content of each file that was read, by its path
-}
-
-// lookup returns a secret. A file is read when its secret is needed for the first time, and by reload.
-func (w *webhookSecrets) lookup(name string) (string, bool) {
-	if value, _ := w.environment(name); value != "" {
-		return value, true
-	}
-	path, _ := w.environment(name + "_FILE")
-	if path == "" {
-		return "", false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	secret, known := w.files[path]
-	if !known {
-		var err error
-		if secret, err = config.ReadSecretFile(path); err != nil {
-			return "", false
-		}
-		w.files[path] = secret
-	}
-	return secret, true
-}
-
-// reload reads the files again.
-func (w *webhookSecrets) reload(log *slog.Logger) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for path, before := range w.files {
-		switch now, err := config.ReadSecretFile(path); {
-		case err != nil:
-			log.Error("the secret of a webhook stays as it is: its file cannot be used", "file", path, "error", err)
-		case now != before:
-			w.files[path] = now
-			log.Info("the secret of a webhook has changed", "file", path)
-		}
 	}
 }

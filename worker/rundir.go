@@ -80,19 +80,6 @@ func (d *runDirs) letOwnerPass(root string) error {
 	return d.owner.checkReaches(d.dir)
 }
 
-// lockFolder opens and locks a folder. Closing the file ends the lock.
-func lockFolder(dir string, how int) (*os.File, error) {
-	file, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("lock a folder of run folders: %w", err)
-	}
-	if err := syscall.Flock(int(file.Fd()), how); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return file, nil
-}
-
 // removeDead removes the folders of workers that have ended. What cannot be removed stays for the next worker.
 func removeDead(ctx context.Context, root string, log *slog.Logger) {
 	found, _ := filepath.Glob(filepath.Join(root, "attune-worker-*"))
