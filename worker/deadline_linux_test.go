@@ -96,7 +96,7 @@ func TestSupervisor_Deadline(t *testing.T) {
 	t.Run("a supervisor starts nothing when the lease is over", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		one, err := newSupervisor(cgroupParent{})
+		one, err := newSupervisor(cgroupParent{}, nil)
 		require.NoError(t, err)
 		t.Cleanup(one.close)
 		for range 20 {

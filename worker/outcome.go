@@ -95,7 +95,7 @@ func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput
 
 // removeRunDir removes the run folder of an attempt whose processes have ended.
 func (r runner) removeRunDir(dir string) {
-	if err := removeFolder(dir); err != nil {
+	if err := r.runDirs.remove(dir); err != nil {
 		r.log.Warn("run folder could not be removed", "folder", dir, "error", err)
 	}
 }

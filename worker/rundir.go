@@ -47,7 +47,7 @@ func openRunDirs(ctx context.Context, root string, owner *account, log *slog.Log
 			return nil, err
 		}
 		defer func() { _ = guard.Close() }()
-		removeDead(ctx, root, log)
+		removeDead(ctx, root, owner, log)
 	}
 	dir, err := os.MkdirTemp(root, "attune-worker-")
 	if err != nil {
@@ -81,14 +81,14 @@ func (d *runDirs) letOwnerPass(root string) error {
 }
 
 // removeDead removes the folders of workers that have ended. What cannot be removed stays for the next worker.
-func removeDead(ctx context.Context, root string, log *slog.Logger) {
+func removeDead(ctx context.Context, root string, owner *account, log *slog.Logger) {
 	found, _ := filepath.Glob(filepath.Join(root, "attune-worker-*"))
 	for _, dir := range found {
 		lock, err := lockFolder(dir, syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != nil {
 			continue // its worker is alive
 		}
-		err = removeFolder(dir)
+		err = removeFolder(dir, owner)
 		_ = lock.Close()
 		if err != nil {
 			log.WarnContext(ctx, "run folders of a worker that has ended could not be removed", "folder", dir, "error", err)
@@ -118,14 +118,18 @@ func (d *runDirs) path(id attune.AttemptID) string {
 // close removes the folder of the worker.
 func (d *runDirs) close() error {
 	defer func() { _ = d.lock.Close() }()
-	return removeFolder(d.dir)
+	return d.remove(d.dir)
 }
 
-// removeFolder removes a folder with its content, also folders in it that their owner may not write to. Root may write to all of
-// them, so root changes no mode: an action of another user could put a link to any file in the place of a folder.
-func removeFolder(dir string) error {
+// remove removes a run folder of the worker, or the folder of all.
+func (d *runDirs) remove(dir string) error { return removeFolder(dir, d.owner) }
+
+// removeFolder removes a folder with its content, also folders in it that their owner may not write to. A worker that runs actions as
+// another user may write to all of them (see [neededCapabilities]). It changes no mode: the user could put a link to any file in the
+// place of a folder.
+func removeFolder(dir string, owner *account) error {
 	err := os.RemoveAll(dir)
-	if err == nil || os.Geteuid() == 0 {
+	if err == nil || owner != nil || os.Geteuid() == 0 {
 		return err
 	}
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

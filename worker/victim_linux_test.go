@@ -22,7 +22,13 @@ import (
 const (
 	victimEnv = "WORKER_TEST_VICTIM"
 	leaseEnv  = "WORKER_TEST_LEASE"
+	userEnv   = "WORKER_TEST_USER"   // of the actions; empty: the worker's own
+	runsEnv   = "WORKER_TEST_RUNS"   // the folder of run folders
+	limitsEnv = "WORKER_TEST_LIMITS" // not empty: actions have limits
 )
+
+// refusedCode is the exit code of a program whose settings the worker refuses.
+const refusedCode = 3
 
 // runVictim makes the program a worker if the variables say so.
 func runVictim() (isVictim bool) {
@@ -50,10 +56,13 @@ func runVictim() (isVictim bool) {
 			return attune.ExecutionRenewReply{}, ctx.Err()
 		},
 	}
-	w, err := worker.New(worker.Config{Name: "victim", Slots: 100, Packs: map[string]string{"demo": dir}, Action: actionOf}, queue, grants,
-		&reports{published: make(chan attune.ExecutionCompletedMessage, 100)}, discard())
+	w, err := worker.New(worker.Config{
+		Name: "victim", Slots: 100, Packs: map[string]string{"demo": dir}, Action: actionOf, User: os.Getenv(userEnv), RunDir: os.Getenv(runsEnv),
+		KillGrace: time.Second, Limited: os.Getenv(limitsEnv) != "",
+	}, queue, grants, &reports{published: make(chan attune.ExecutionCompletedMessage, 100)}, discard())
 	if err != nil {
-		panic(err)
+		_, _ = os.Stderr.WriteString(err.Error())
+		os.Exit(refusedCode)
 	}
 	begun := strconv.FormatInt(time.Now().UnixNano(), 10) // before every claim
 	if err := os.WriteFile(filepath.Join(dir, "claimed"), []byte(begun+"\n"), 0o644); err != nil {
