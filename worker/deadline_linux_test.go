@@ -100,7 +100,7 @@ func TestSupervisor_Deadline(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(one.close)
 		for range 20 {
-			_, err = one.start(touchIn(t, dir), [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, int64(sinceBoot()))
+			_, err = one.start(touchIn(dir), [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, int64(sinceBoot()))
 			require.ErrorIs(t, err, errLeaseOver)
 		}
 		require.NoFileExists(t, filepath.Join(dir, "ran"))

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,4 +108,29 @@ func (v *victim) claimed(t *testing.T) time.Time {
 	nanoseconds, err := strconv.ParseInt(strings.TrimSpace(v.read(t, "claimed")), 10, 64)
 	require.NoError(t, err)
 	return time.Unix(0, nanoseconds)
+}
+
+// TestTrees_WorkerDiesBeforeTheStart kills workers after they have ordered an action and before its supervisor has started it. The
+// supervisor finds the order and the death of the worker together, or one soon after the other: it starts nothing, or kills what it
+// has started.
+func TestTrees_WorkerDiesBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	for name, stopped := range map[string]string{"a supervisor that is stopped": "yes", "a supervisor that runs": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 20 {
+				b := &bundle{dir: t.TempDir()}
+				cmd := exec.CommandContext(t.Context(), program)
+				cmd.Env = append(os.Environ(), worker.OrphanEnv+"="+b.dir, worker.StoppedEnv+"="+stopped)
+				cmd.Stderr = os.Stderr
+				require.EqualError(t, cmd.Run(), "signal: killed")
+				supervisor := b.pid(t, "supervisor")
+				requireGone(t, supervisor) // so that nothing is left that could start the action
+				require.Empty(t, runningIn(b.dir))
+				_, _ = syscall.Wait4(supervisor, nil, syscall.WNOHANG, nil) // the test program is a subreaper if a worker runs in it
+			}
+		})
+	}
 }
