@@ -17,7 +17,7 @@ func (s *supervisors) prepare(limited bool) error {
 	s.parent = ownCgroup()
 	s.parent.killDead()
 	if limited {
-		s.own, s.unlimited = s.parent.enableLimits()
+		s.unlimited = s.parent.enableLimits()
 	}
 	if err := supervise.Adopt(); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)

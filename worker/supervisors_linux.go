@@ -25,7 +25,6 @@ type supervisors struct {
 	account   *account     // the user of the actions; nil: the worker's own
 	slots     int          // how many actions run at once
 	parent    cgroupParent // of the cgroups of actions
-	own       *cgroup      // the worker's own cgroup; nil if the worker was not moved
 	unlimited error        // why limits cannot be enforced by cgroups; nil if they can
 
 	mu     sync.Mutex
