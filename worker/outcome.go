@@ -149,7 +149,8 @@ func (p *process) endedByItself() outcome {
 	switch {
 	case p.status == nil:
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal,
-			message: "the supervisor of the action was killed, and with it all that the action had started; attune did not do it"}
+			message: fmt.Sprintf("the supervisor of the action was killed (%s), and with it all that the action had started; attune did "+
+				"not do it", p.killedHow)}
 	case p.outOfMemory && !(p.status.Exited() && p.status.ExitStatus() == 0):
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonOutOfMemory,
 			message: fmt.Sprintf("the kernel killed the processes: they used more than the limit of %s", p.limits.Memory)}

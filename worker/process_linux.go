@@ -43,6 +43,7 @@ type tree struct {
 	status      *syscall.WaitStatus // of the leader; nil if it is unknown
 	overdue     bool                // the supervisor killed the tree because the lease was over
 	outOfMemory bool                // the kernel killed a process because of the action's limit
+	killedHow   string              // how the supervisor has ended, if status is nil
 }
 
 // start starts the command under a supervisor, which ends it when its leash ends or the worker does. It returns when the
@@ -78,8 +79,8 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 		case errors.Is(err, errNotSent): // the supervisor was killed while it was idle
 			one.kill(noSession, c.runDirVariable())
 		case errors.Is(err, errNoAnswer): // the action may have been started, so it must not be started again
-			one.kill(noSession, c.runDirVariable())
-			return nil, fmt.Errorf("start %q: its supervisor was killed", c.path)
+			how := one.kill(noSession, c.runDirVariable())
+			return nil, fmt.Errorf("start %q: its supervisor was killed (%s)", c.path, how)
 		default:
 			s.put(one)
 			return nil, err
@@ -112,7 +113,7 @@ func (t *tree) follow(s *supervisor) {
 	if gone {
 		t.pool.put(s)
 	} else {
-		s.kill(t.leader, t.variable)
+		t.killedHow = s.kill(t.leader, t.variable)
 	}
 	if !isClosed(t.exited) {
 		close(t.exited)

@@ -143,13 +143,17 @@ func (s *supervisor) close() {
 }
 
 // kill ends the supervisor and everything that its action has started. The action's first process leads session, and its
-// processes have the variable in their environment.
-func (s *supervisor) kill(session int, variable string) {
-	_ = s.process.Kill()
-	_, _ = s.process.Wait() // its children are the worker's then
+// processes have the variable in their environment. It returns how the supervisor has ended, such as "signal: killed".
+func (s *supervisor) kill(session int, variable string) (how string) {
+	_ = s.process.Kill()           // without effect if it has ended already
+	state, err := s.process.Wait() // its children are the worker's then
 	s.cgroup.kill()
 	supervise.KillOrphans(supervise.Marks{Session: session, Variable: variable, Cgroup: s.cgroup.id(), UID: s.account.id()})
 	s.close()
+	if err != nil {
+		return err.Error()
+	}
+	return state.String()
 }
 
 // The errors of a supervisor that was killed, before and after the worker has sent an action.

@@ -126,7 +126,7 @@ func TestTrees_SupervisorKilled(t *testing.T) {
 		got := b.do(t, request(escape(t, b, name, "kill -KILL $PPID; "+forEver)))
 		require.Equal(t, attune.ExecutionFailed, got.Status)
 		require.Equal(t, attune.ReasonSignal, got.Reason)
-		require.Contains(t, got.Error, "the supervisor of the action was killed")
+		require.Contains(t, got.Error, "the supervisor of the action was killed (signal: killed)")
 		require.Equal(t, []int{survivor}, runningIn(b.dir), name)
 	}
 	got := b.do(t, request("true"))
