@@ -69,6 +69,19 @@ func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
 		require.Empty(t, runningIn(b.dir))
 	})
 
+	t.Run("the action can change neither the limits of its cgroup nor its place", func(t *testing.T) {
+		t.Parallel()
+		got := start(t).do(t, request("sh", "-c", writableLimits))
+		require.Equal(t, attune.ExecutionSucceeded, got.Status, "%s %s", got.Error, got.Stderr)
+		if got.Stdout == "none\n" {
+			t.Skip("NOT SHOWN: no cgroup of version 2 in which the worker may create others")
+		}
+		require.Equal(t, "looked\n", got.Stdout, "no file that the user may write to")
+
+		own := setup(t).start(t).do(t, request("sh", "-c", writableLimits))
+		require.Contains(t, own.Stdout, "/cgroup.procs\n", "an action of the user of the worker may write to its limits")
+	})
+
 	t.Run("a worker whose packs the user cannot reach does not start", func(t *testing.T) {
 		t.Parallel()
 		dir := openFolder(t)
@@ -81,6 +94,13 @@ func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	})
 }
+
+// writableLimits is a script that lists what it may write to of its cgroup and of the one above.
+const writableLimits = `cat > /dev/null
+	at=$(grep ' - cgroup2 ' /proc/self/mountinfo | cut -d' ' -f5)$(sed -n 's/^0:://p' /proc/self/cgroup)
+	case $at in */attune-*) ;; *) echo none; exit ;; esac
+	for file in "$at" "$at"/* "$at"/../cgroup.*; do [ -w "$file" ] && echo "$file"; done
+	echo looked`
 
 func TestNew_User(t *testing.T) {
 	t.Parallel()

@@ -53,13 +53,13 @@ func newCapable(t *testing.T, capabilities []uintptr, script string) *capable {
 	return c
 }
 
-// copyOfProgram returns a copy of the test program that every user can start.
+// copyOfProgram returns a copy of the test program that every user can start, and only root can read.
 func copyOfProgram(t *testing.T) string {
 	t.Helper()
 	from, err := os.Open("/proc/self/exe")
 	require.NoError(t, err)
 	defer func() { _ = from.Close() }()
-	to, err := os.OpenFile(filepath.Join(openFolder(t), "program"), os.O_CREATE|os.O_WRONLY, 0o755)
+	to, err := os.OpenFile(filepath.Join(openFolder(t), "program"), os.O_CREATE|os.O_WRONLY, 0o711)
 	require.NoError(t, err)
 	_, err = io.Copy(to, from)
 	require.NoError(t, err)
