@@ -43,7 +43,7 @@ func (l *live) watch(ctx context.Context) error {
 	return nil
 }
 
-// reload takes the new settings over and logs what has changed. It keeps what cannot be read.
+// reload takes the new settings over and logs which have changed. It keeps the old value of a setting that cannot be read.
 func (l *live) reload(next config.Config) {
 	if before := l.token.Swap(&next.APIToken); before.Reveal() != next.APIToken.Reveal() {
 		l.log.Info("the token of the API has changed")

@@ -11,7 +11,7 @@ import (
 )
 
 // cgroup is the cgroup (version 2) of the actions of one supervisor, below the worker's own. A process cannot leave it,
-// whatever it does with its session and its environment. There is none where the worker may not create one.
+// also not with another session and another environment. There is none where the worker may not create one.
 //
 // The folder is locked as long as the worker or the supervisor is alive: both have the open file.
 type cgroup struct {

@@ -18,8 +18,8 @@ const (
 	StoppedEnv = "WORKER_TEST_ORPHAN_STOPPED"
 )
 
-// OrderAndDie makes the program a worker that orders an action and is killed before it learns what has become of it, if the variables
-// say so. It writes the process id of the supervisor into the file "supervisor".
+// OrderAndDie makes the program a worker that orders an action and is killed before the reply of the supervisor, if the variables say
+// so. It writes the process id of the supervisor into the file "supervisor".
 func OrderAndDie() bool {
 	dir := os.Getenv(OrphanEnv)
 	if dir == "" {

@@ -24,7 +24,7 @@ const (
 )
 
 // runDirs is the folder that holds the run folders of one worker. The lock on the folder says that the worker is alive:
-// the kernel drops it when the worker ends, in whatever way.
+// the kernel drops it when the worker ends, by itself or killed.
 type runDirs struct {
 	dir   string
 	lock  *os.File
