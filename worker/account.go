@@ -30,13 +30,16 @@ func lookUpAccount(name string, limited bool) (*account, error) {
 }
 
 func findAccount(name string) (*account, error) {
-	found, err := user.Lookup(name)
-	if id, numberErr := strconv.ParseUint(name, 10, 32); numberErr == nil {
-		if found, err = user.LookupId(name); err != nil {
-			return &account{name: name, home: "/", uid: uint32(id), gid: uint32(id)}, nil
-		}
+	id, notNumber := strconv.ParseUint(name, 10, 32)
+	lookUp := user.LookupId
+	if notNumber != nil {
+		lookUp = user.Lookup
 	}
-	if err != nil {
+	found, err := lookUp(name)
+	switch {
+	case err != nil && notNumber == nil:
+		return &account{name: name, home: "/", uid: uint32(id), gid: uint32(id)}, nil
+	case err != nil:
 		return nil, err
 	}
 	groups, err := found.GroupIds()

@@ -42,7 +42,7 @@ func newCapable(t *testing.T, capabilities []uintptr, script string) *capable {
 	require.NoError(t, err)
 	c := &capable{runs: filepath.Join(home, "runs"), output: &bytes.Buffer{}}
 	require.NoError(t, os.Chown(home, uid, uid))
-	require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // the action writes files for the test
+	require.NoError(t, os.Chmod(dir, 0o777))
 	c.victim = &victim{bundle: &bundle{dir: dir}, cmd: exec.Command(copyOfProgram(t))}
 	c.script(t, script)
 	c.cmd.Env = append(os.Environ(), victimEnv+"="+dir, leaseEnv+"="+time.Hour.String(), userEnv+"="+ownUser(), runsEnv+"="+c.runs)

@@ -189,7 +189,7 @@ func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline 
 		return 0, errors.Join(errNoAnswer, err)
 	}
 	if errno, ok := report.NotStarted(); ok {
-		if errno == supervise.LeaseOver {
+		if errno == supervise.ErrLeaseOver {
 			return 0, errLeaseOver
 		}
 		return 0, &os.PathError{Op: "fork/exec", Path: action.Path, Err: errno}

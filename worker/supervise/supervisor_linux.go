@@ -72,11 +72,12 @@ func (s *supervisor) carryOut(next order, restore func()) {
 // start starts an action, unless its lease is over or the worker has ended.
 func (s *supervisor) start(next order, restore func()) (pid int, err error) {
 	if s.doomed.Load() || Now() >= next.deadline {
-		return 0, LeaseOver
+		return 0, ErrLeaseOver
 	}
 	restore() // the action would inherit that signals are ignored
-	defer ignoreSignals()
-	return next.Action.start(next.files, s.cgroup)
+	pid, err = next.Action.start(next.files, s.cgroup)
+	ignoreSignals()
+	return pid, err
 }
 
 // reap waits until the tree is gone. It reports the end of the action's first process, and the end of the tree.
