@@ -109,7 +109,7 @@ func TestIntake_Handle(t *testing.T) {
 func TestCompletions_Handle(t *testing.T) {
 	t.Parallel()
 	report := func(id attune.ExecutionID) attune.ExecutionCompletedMessage {
-		return attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded}
+		return attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded, Pool: "gpu"}
 	}
 	effects := []attune.CompletionEffect{
 		attune.CompletionFinished, attune.CompletionRepeated, attune.CompletionRepeated, attune.CompletionStale, attune.CompletionUnknown,

@@ -27,7 +27,7 @@ type SignedClaim = attune.Signed[attune.ExecutionClaimMessage]
 // Claims replies to the claims of workers. At most one worker gets an attempt. A claim for another installation is refused: its
 // request is older than the restore of the database, and its ids can mean other executions now.
 //
-// A claim with a wrong signature becomes a dead letter. A valid claim with another key than the first one is counted and gets the
+// A claim with a wrong signature, or of another pool than that of the attempt, becomes a dead letter. A valid claim with another key than the first one is counted and gets the
 // reply "not granted": also an honest worker sends one, when the broker delivers a request twice.
 type Claims struct {
 	claimer      Claimer
@@ -86,6 +86,12 @@ func (c *Claims) reply(
 		c.refused(ctx, attune.KeyExecutionClaim, attune.RefusedKey)
 		c.log.InfoContext(ctx, "claim refused: another worker has claimed the attempt", "execution", claim.Execution,
 			"attempt", claim.Attempt, "worker", claim.Worker, "key", claim.Key)
+	}
+	if d.OtherPool {
+		c.refused(ctx, attune.KeyExecutionClaim, attune.RefusedPool)
+		return attune.ExecutionClaimReply{}, attune.Refuse(attune.RefusedPool,
+			"claim of worker %q, key %s: attempt %d of execution %d does not wait for the pool %q",
+			claim.Worker, claim.Key, claim.Attempt, claim.Execution, claim.Pool)
 	}
 	if d.Reply.Granted {
 		d.Reply.Sealed, err = claim.Seal(d.Input)

@@ -29,7 +29,7 @@ func TestClaims_Handle(t *testing.T) {
 	claim := func(installation attune.InstallationID, execution attune.ExecutionID) attune.ExecutionClaimMessage {
 		return attune.ExecutionClaimMessage{
 			Installation: installation, Execution: execution, Attempt: 1, Worker: "w", Serial: 1, ReplyKey: replyKey.Public(),
-			Key: w.public(),
+			Key: w.public(), Pool: "gpu",
 		}
 	}
 	input := attune.ExecutionInput{Enforcement: 3, Action: "demo.act", ActionDigest: "d", Parameters: json.RawMessage(`{"secret":1}`)}
@@ -103,6 +103,21 @@ func TestClaims_Handle(t *testing.T) {
 		require.NoError(t, err, "also an honest worker claims an attempt whose request is delivered twice")
 		require.Equal(t, []attune.ExecutionClaimReply{{Execution: 2, Attempt: 1, Status: attune.ExecutionRunning}}, replies)
 		require.Equal(t, []string{"execution.claim key"}, refused.all())
+	})
+
+	t.Run("a claim with the routing key of another pool is refused", func(t *testing.T) {
+		t.Parallel()
+		elsewhere := claimerFunc(func(claims []attune.ExecutionClaimMessage) ([]attune.ClaimDecision, error) {
+			require.Equal(t, "gpu", claims[0].Pool)
+			return []attune.ClaimDecision{
+				{Reply: attune.ExecutionClaimReply{Execution: 2, Attempt: 1, Status: attune.ExecutionRequested}, OtherPool: true},
+			}, nil
+		})
+		refused := new(refusals)
+		replies, err := handle(t, elsewhere, refused.count, signAll(t, w, claim("one", 2))...)
+		requireRefused(t, err, map[int]attune.Refusal{0: attune.RefusedPool})
+		require.Empty(t, replies[0])
+		require.Equal(t, []string{"execution.claim pool"}, refused.all())
 	})
 
 	t.Run("secrets travel only in the sealed part of a reply", func(t *testing.T) {

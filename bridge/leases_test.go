@@ -102,7 +102,7 @@ func TestLeases_Handle(t *testing.T) {
 	ours, old := attune.AttemptID{Installation: "one", Execution: 1, Attempt: 2}, attune.AttemptID{Installation: "zero", Execution: 1, Attempt: 2}
 	a, b := newSigner(t), newSigner(t)
 	renewal := func(w signer, attempts ...attune.AttemptID) attune.ExecutionRenewMessage {
-		return attune.ExecutionRenewMessage{Worker: "w", Attempts: attempts, Serial: 1, Key: w.public()}
+		return attune.ExecutionRenewMessage{Worker: "w", Attempts: attempts, Serial: 1, Key: w.public(), Pool: "gpu"}
 	}
 	batch := append(signAll(t, a, renewal(a, old, ours)), signAll(t, b, renewal(b, ours))...)
 	minute := attune.Duration(time.Minute)
@@ -124,15 +124,15 @@ func TestLeases_Handle(t *testing.T) {
 	}, got, "the attempt of another installation is lost")
 	require.Empty(t, refused.all())
 
-	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute}, Repeated: []attune.AttemptID{ours}}
+	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute}, Late: []attune.AttemptID{ours}}
 	got, err = leases.Handle(t.Context(), batch)
-	require.NoError(t, err, "the broker delivers a renewal again after a crash")
+	require.NoError(t, err, "the broker delivers a renewal again after a crash, and a slow bridge handles two at once")
 	require.Equal(t, []attune.AttemptID{old}, got[0].Lost, "and no attempt is lost by a copy")
-	require.Equal(t, []string{"execution.renew replay"}, refused.all())
+	require.Equal(t, []string{"execution.renew late"}, refused.all())
 
 	for why, forged := range map[attune.Refusal]attune.Renewal{
-		attune.RefusedKey:    {Reply: attune.ExecutionRenewReply{Lease: minute}, Forged: []attune.AttemptID{ours}},
-		attune.RefusedReplay: {Reply: attune.ExecutionRenewReply{Lease: minute}, Replayed: []attune.AttemptID{ours}},
+		attune.RefusedKey:  {Reply: attune.ExecutionRenewReply{Lease: minute}, Forged: []attune.AttemptID{ours}},
+		attune.RefusedPool: {Reply: attune.ExecutionRenewReply{Lease: minute}, OtherPool: []attune.AttemptID{ours}},
 	} {
 		answers[0] = forged
 		_, err = leases.Handle(t.Context(), batch)

@@ -127,12 +127,13 @@ func TestForgedMessages(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
 	c.start("--roles=api,orchestrator,bridge", "--lease=10s")
-	claims, renewals := c.tap(attune.KeyExecutionClaim), c.tap(attune.KeyExecutionRenew)
+	claims, renewals := c.tap(attune.KeyOfPool(attune.KeyExecutionClaim, "*")), c.tap(attune.KeyOfPool(attune.KeyExecutionRenew, "*"))
 	honest := c.start("--roles=worker")
 	id := c.run("e2e.step", map[string]any{"n": 1, "ms": 600_000, "word": "swordfish"})
 	claim, renewal := c.tapped(claims), c.tapped(renewals)
 	var signed attune.Signed[attune.ExecutionClaimMessage]
 	require.NoError(t, json.Unmarshal(claim.Body, &signed))
+	signed.Arrived(claim.RoutingKey)
 	claimed, err := attune.Open(signed)
 	require.NoError(t, err)
 	c.eventually("the action runs", func() bool { return len(c.written()) == 1 })
@@ -155,9 +156,9 @@ func TestForgedMessages(t *testing.T) {
 	unsigned, err := json.Marshal(report)
 	require.NoError(t, err)
 	channel := c.dialBroker()
-	c.publish(channel, attune.KeyExecutionCompleted, unsigned, claim.Body)
-	c.publish(channel, attune.KeyExecutionClaim, c.altered(claim.Body, map[string]any{"payload": map[string]any{"execution_id": 1}}))
-	c.publish(channel, attune.KeyExecutionRenew, c.altered(renewal.Body, map[string]any{"payload": map[string]any{"worker": "w"}}))
+	c.publish(channel, attune.KeyOfPool(attune.KeyExecutionCompleted, attune.DefaultPool), unsigned, claim.Body)
+	c.publish(channel, claim.RoutingKey, c.altered(claim.Body, map[string]any{"payload": map[string]any{"execution_id": 1}}))
+	c.publish(channel, renewal.RoutingKey, c.altered(renewal.Body, map[string]any{"payload": map[string]any{"worker": "w"}}))
 
 	c.eventually("what proves a forgery is a dead letter", func() bool { return c.queueDepth(channel, rabbitmq.QueueDead) == 6 })
 	for key, counts := range map[string]map[attune.Refusal]float64{
@@ -183,10 +184,10 @@ func TestForgedMessages(t *testing.T) {
 		copies = append(copies, (<-renewals).Body)
 	}
 	c.eventually("the lease expires", func() bool {
-		c.publish(channel, attune.KeyExecutionRenew, copies...)
-		c.publish(channel, attune.KeyExecutionClaim, claim.Body)
+		c.publish(channel, renewal.RoutingKey, copies...)
+		c.publish(channel, claim.RoutingKey, claim.Body)
 		return c.executionOf(id).Status == attune.ExecutionAbandoned
 	})
-	require.Positive(t, c.refused(attune.KeyExecutionRenew, attune.RefusedReplay))
+	require.Positive(t, c.refused(attune.KeyExecutionRenew, attune.RefusedLate))
 	require.Empty(t, c.executionOf(id).Stdout)
 }

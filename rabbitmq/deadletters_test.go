@@ -17,7 +17,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		raw := b.raw(t)
-		require.NoError(t, b.publisher.Publish(t.Context(), attune.ExecutionCompletedMessage{Execution: 1, Attempt: 1}))
+		require.NoError(t, b.publisher.Publish(t.Context(), attune.ExecutionCompletedMessage{Execution: 1, Attempt: 1, Pool: "gpu"}))
 		b.request(t, 2, 2)
 		for i, queue := range []string{rabbitmq.QueueExecutionCompleted, poolQueue} {
 			delivery, found, err := raw.Get(queue, false)
@@ -27,7 +27,7 @@ func TestDeadLetters(t *testing.T) {
 			b.requireDepth(t, rabbitmq.QueueDead, i+1) // each queue dead-letters independently
 		}
 		letters := b.deadLetters(t, 2)
-		require.Equal(t, "execution.completed", letters[0].RoutingKey)
+		require.Equal(t, "execution.completed.gpu", letters[0].RoutingKey)
 		require.Equal(t, "execution.requested.default", letters[1].RoutingKey)
 	})
 

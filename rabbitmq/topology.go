@@ -68,8 +68,8 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 // NewTopology returns the whole topology of attune, with a queue for each pool. Pool names are those of actions and
 // workers; an invalid one is [attune.CodeInvalid].
 //
-//	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.completed, execution.ended,
-//	                                                      execution.claim, execution.renew, execution.requested.<pool>
+//	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.ended, execution.requested.<pool>
+//	attune (topic)        ──key.*──► attune.<key>         execution.completed, execution.claim, execution.renew, of all pools
 //	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
@@ -86,12 +86,12 @@ func NewTopology(pools ...string) (Topology, error) {
 	t.Bindings = append(t.Bindings, BindingSpec{QueueDead, "#", DeadExchange})
 	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
 	t.addRetry(QueueEnforcementCreated)
-	t.add(attune.KeyExecutionCompleted, quorum(deadLettered))
+	t.addForPools(attune.KeyExecutionCompleted, quorum(deadLettered))
 	t.addRetry(QueueExecutionCompleted)
 	t.add(attune.KeyExecutionEnded, quorum(deadLettered))
 	t.addRetry(QueueExecutionEnded)
-	t.add(attune.KeyExecutionClaim, quorum())
-	t.add(attune.KeyExecutionRenew, quorum())
+	t.addForPools(attune.KeyExecutionClaim, quorum())
+	t.addForPools(attune.KeyExecutionRenew, quorum())
 	return t, nil
 }
 
@@ -111,6 +111,13 @@ func (t *Topology) add(key string, arguments map[string]any) {
 	queue := queuePrefix + key
 	t.Queues = append(t.Queues, QueueSpec{queue, arguments})
 	t.Bindings = append(t.Bindings, BindingSpec{queue, key, Exchange})
+}
+
+// addForPools adds a queue for the messages of all pools.
+func (t *Topology) addForPools(key string, arguments map[string]any) {
+	queue := queuePrefix + key
+	t.Queues = append(t.Queues, QueueSpec{queue, arguments})
+	t.Bindings = append(t.Bindings, BindingSpec{queue, attune.KeyOfPool(key, "*"), Exchange})
 }
 
 func (t *Topology) addRetry(queue string) {

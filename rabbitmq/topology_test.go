@@ -64,10 +64,10 @@ func TestNewTopology(t *testing.T) {
 		}
 		require.Equal(t, map[string]string{
 			"enforcement.created":         "attune.enforcement.created",
-			"execution.completed":         "attune.execution.completed",
+			"execution.completed.*":       "attune.execution.completed",
 			"execution.ended":             "attune.execution.ended",
-			"execution.claim":             "attune.execution.claim",
-			"execution.renew":             "attune.execution.renew",
+			"execution.claim.*":           "attune.execution.claim",
+			"execution.renew.*":           "attune.execution.renew",
 			"execution.requested.default": "attune.execution.requested.default",
 			"execution.requested.gpu":     "attune.execution.requested.gpu",
 		}, bound)

@@ -16,6 +16,7 @@ type Broker struct {
 	puller    *rabbitmq.Puller[attune.ExecutionRequestedMessage]
 	caller    *rabbitmq.Caller
 	publisher *rabbitmq.Publisher
+	pool      string
 	key       ed25519.PrivateKey
 	serial    atomic.Int64 // of the last claim or renewal
 }
@@ -31,6 +32,7 @@ func NewBroker(connections *rabbitmq.Connections, pool string) (*Broker, error) 
 		puller:    rabbitmq.NewPuller[attune.ExecutionRequestedMessage](connections.Consume, queue),
 		caller:    rabbitmq.NewCaller(connections.Publish),
 		publisher: rabbitmq.NewPublisher(connections.Publish),
+		pool:      pool,
 		key:       key,
 	}, nil
 }
@@ -50,7 +52,7 @@ func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) 
 	if err != nil {
 		return attune.ClaimDecision{}, err
 	}
-	claim.Serial, claim.ReplyKey, claim.Key = b.serial.Add(1), replyKey.Public(), attune.WorkerKeyOf(b.key)
+	claim.Serial, claim.ReplyKey, claim.Key, claim.Pool = b.serial.Add(1), replyKey.Public(), attune.WorkerKeyOf(b.key), b.pool
 	var d attune.ClaimDecision
 	if err := call(ctx, b, claim, &d.Reply); err != nil || !d.Reply.Granted {
 		return d, err
@@ -64,7 +66,7 @@ func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) 
 
 // Renew implements [Claims].
 func (b *Broker) Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
-	renewal.Serial = b.serial.Add(1)
+	renewal.Serial, renewal.Pool = b.serial.Add(1), b.pool
 	var reply attune.ExecutionRenewReply
 	err := call(ctx, b, renewal, &reply)
 	return reply, err
@@ -72,6 +74,7 @@ func (b *Broker) Renew(ctx context.Context, renewal attune.ExecutionRenewMessage
 
 // Report implements [Reports].
 func (b *Broker) Report(ctx context.Context, report attune.ExecutionCompletedMessage) error {
+	report.Pool = b.pool
 	signed, err := attune.Sign(b.key, report)
 	if err != nil {
 		return err
