@@ -18,7 +18,7 @@ import (
 )
 
 // Bridge runs the consumers between RabbitMQ and the queues, the outbox relay, and the update of queue policies.
-var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRelay))
+var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRequests, runRelay))
 
 // consume returns the settings of a batch consumer of queue.
 func consume(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
@@ -70,6 +70,12 @@ func runLeases(
 	}, leases.Handle)
 	loops.add("renewals", responder.Run)
 	loops.add("leases", leases.Run)
+}
+
+func runRequests(
+	loops *loops, cfg config.Config, p *rabbitmq.PoolPublisher, store *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
+) {
+	loops.add("lost requests", bridge.NewRequests(store, p, cfg.Lease, metrics.RequestsResent, log).Run)
 }
 
 func runRelay(loops *loops, outbox *postgres.Outbox, p *rabbitmq.PoolPublisher, metrics *telemetry.Metrics, log *slog.Logger) {

@@ -19,6 +19,7 @@ import (
 //	attune_admitted_total                          enforcements that got a sequence in their queue
 //	attune_completions_total{effect,status}        reports of workers, by their effect
 //	attune_messages_refused_total{message,reason}  messages of workers with a wrong signature, key or serial
+//	attune_requests_resent_total                   requests that were lost and published again
 //	attune_leases_expired_total                    attempts that ended because their lease expired
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
 //	attune_worker_runs_total{status}               attempts that this worker ran, by their final status
@@ -32,6 +33,7 @@ type Metrics struct {
 	admitted     metric.Int64Counter
 	completions  metric.Int64Counter
 	refused      metric.Int64Counter
+	resent       metric.Int64Counter
 	leases       metric.Int64Counter
 	outbox       metric.Int64Counter
 	workerRuns   metric.Int64Counter
@@ -61,6 +63,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.admitted, "attune.admitted", "Enforcements that got a sequence in their queue."},
 		{&m.completions, "attune.completions", "Reports of workers, by their effect."},
 		{&m.refused, "attune.messages.refused", "Messages of workers that were refused, by routing key and reason."},
+		{&m.resent, "attune.requests.resent", "Requests that were published again because no worker can receive them."},
 		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
 		{&m.workerRuns, "attune.worker.runs", "Attempts that this worker ran, by their final status."},
@@ -99,6 +102,7 @@ func (m *Metrics) startAtZero() {
 		}
 	}
 	m.admitted.Add(ctx, 0)
+	m.resent.Add(ctx, 0)
 	m.leases.Add(ctx, 0)
 	m.outbox.Add(ctx, 0)
 }
@@ -131,6 +135,11 @@ func (m *Metrics) MessageRefused(ctx context.Context, routingKey string, why att
 // LeasesExpired counts n attempts that ended because their lease expired.
 func (m *Metrics) LeasesExpired(ctx context.Context, n int) {
 	m.leases.Add(ctx, int64(n))
+}
+
+// RequestsResent counts n requests that were lost and published again.
+func (m *Metrics) RequestsResent(ctx context.Context, n int) {
+	m.resent.Add(ctx, int64(n))
 }
 
 // OutboxPublished counts n outbox messages that the broker confirmed.
