@@ -98,8 +98,8 @@ func testForgeries[M attune.WorkerMessage[M]](t *testing.T, message M) {
 		"a longer signature":        func(s *attune.Signed[M]) { s.Signature = append(bytes.Clone(s.Signature), 0) },
 		"no payload":                func(s *attune.Signed[M]) { s.Payload = nil },
 		"white space":               func(s *attune.Signed[M]) { s.Payload = append(json.RawMessage(" "), s.Payload...) },
-		"the key of another pool": func(s *attune.Signed[M]) { s.Arrived(attune.KeyOfPool(s.BaseKey(), "default")) },
-		"a key without a pool":    func(s *attune.Signed[M]) { s.Arrived(s.BaseKey()) },
+		"the key of another pool":   func(s *attune.Signed[M]) { s.Arrived(attune.KeyOfPool(s.BaseKey(), "default")) },
+		"a key without a pool":      func(s *attune.Signed[M]) { s.Arrived(s.BaseKey()) },
 		"a signature without the prefix": func(s *attune.Signed[M]) {
 			s.Signature = ed25519.Sign(key, append([]byte(message.RoutingKey()+"\x00"), s.Payload...))
 		},

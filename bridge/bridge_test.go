@@ -254,7 +254,7 @@ func TestRelay_Run(t *testing.T) {
 			return nil
 		})
 		counted := 0
-		relay := bridge.NewRelay(outbox, publisher, func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
+		relay := bridge.NewRelay(outbox, publisher, bridge.NewSigner(newBridgeKey(t)), func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- relay.Run(ctx) }()

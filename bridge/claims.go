@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ type SignedClaim = attune.Signed[attune.ExecutionClaimMessage]
 type Claims struct {
 	claimer      Claimer
 	secrets      Secrets
+	signer       *Signer
 	installation attune.InstallationID
 	lease        time.Duration
 	refused      Refused
@@ -41,15 +43,27 @@ type Claims struct {
 // NewClaims returns Claims of an installation that grants leases of the given length. refused is called for every claim that was
 // refused because of its signature, its content or its key.
 func NewClaims(
-	claimer Claimer, secrets Secrets, installation attune.InstallationID, lease time.Duration, refused Refused, log *slog.Logger,
+	claimer Claimer, secrets Secrets, signer *Signer, installation attune.InstallationID, lease time.Duration, refused Refused,
+	log *slog.Logger,
 ) *Claims {
-	return &Claims{claimer: claimer, secrets: secrets, installation: installation, lease: lease, refused: refused, log: log}
+	return &Claims{claimer: claimer, secrets: secrets, signer: signer, installation: installation, lease: lease, refused: refused, log: log}
 }
 
-// Handle returns one reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims.
-func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.ExecutionClaimReply, error) {
+// Handle returns one signed reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims;
+// [Failed] answers these.
+func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.SignedReply, error) {
 	opened := open(ctx, batch, c.refused)
-	replies := make([]attune.ExecutionClaimReply, len(batch))
+	replies, err := c.decide(ctx, opened)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := signAll(c.signer, batch, replies, opened)
+	return signed, cmp.Or(err, opened.err())
+}
+
+// decide returns one reply per claim, and refuses claims of opened.
+func (c *Claims) decide(ctx context.Context, opened opened[attune.ExecutionClaimMessage]) ([]attune.ExecutionClaimReply, error) {
+	replies := make([]attune.ExecutionClaimReply, len(opened.messages))
 	var ours []attune.ExecutionClaimMessage
 	var places []int
 	for i, claim := range opened.messages {
@@ -59,7 +73,7 @@ func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.Exec
 		}
 	}
 	if len(ours) == 0 {
-		return replies, opened.err()
+		return replies, nil
 	}
 	decisions, err := c.claimer.Claim(ctx, ours, c.lease)
 	if err != nil {
@@ -75,7 +89,7 @@ func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.Exec
 		}
 		replies[places[i]] = reply
 	}
-	return replies, opened.err()
+	return replies, nil
 }
 
 // reply returns the reply to a claim, with the input of a granted claim sealed to its reply key.

@@ -44,9 +44,15 @@ func TestClaims_Handle(t *testing.T) {
 		}
 		return decisions, nil
 	})
+	signer := bridge.NewSigner(newBridgeKey(t))
 	handle := func(t *testing.T, claimer bridge.Claimer, refused bridge.Refused, batch ...bridge.SignedClaim) ([]attune.ExecutionClaimReply, error) {
 		t.Helper()
-		return bridge.NewClaims(claimer, &fakeSecrets{}, "one", time.Minute, refused, slog.New(slog.DiscardHandler)).Handle(t.Context(), batch)
+		claims := bridge.NewClaims(claimer, &fakeSecrets{}, signer, "one", time.Minute, refused, slog.New(slog.DiscardHandler))
+		signed, err := claims.Handle(t.Context(), batch)
+		if signed == nil {
+			return nil, err
+		}
+		return openAll[attune.ExecutionClaimReply](t, signer, batch, signed), err
 	}
 
 	t.Run("a claim of another installation is refused, and the others are answered in their order", func(t *testing.T) {
@@ -122,9 +128,11 @@ func TestClaims_Handle(t *testing.T) {
 
 	t.Run("secrets travel only in the sealed part of a reply", func(t *testing.T) {
 		t.Parallel()
-		claims := bridge.NewClaims(grantAll, &fakeSecrets{value: "hunter2"}, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
-		replies, err := claims.Handle(t.Context(), signAll(t, w, claim("one", 2)))
+		claims := bridge.NewClaims(grantAll, &fakeSecrets{value: "hunter2"}, signer, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
+		batch := signAll(t, w, claim("one", 2))
+		signed, err := claims.Handle(t.Context(), batch)
 		require.NoError(t, err)
+		replies := openAll[attune.ExecutionClaimReply](t, signer, batch, signed)
 		whole, err := json.Marshal(replies)
 		require.NoError(t, err)
 		require.NotContains(t, string(whole), "hunter2")
@@ -136,7 +144,7 @@ func TestClaims_Handle(t *testing.T) {
 	t.Run("without an answer about the secrets, no claim of the batch is answered", func(t *testing.T) {
 		t.Parallel()
 		away := &fakeSecrets{err: attune.Errorf(attune.CodeUnavailable, "away")}
-		claims := bridge.NewClaims(grantAll, away, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
+		claims := bridge.NewClaims(grantAll, away, signer, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
 		replies, err := claims.Handle(t.Context(), signAll(t, w, claim("one", 2)))
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.Nil(t, replies)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,7 @@ type SignedRenewal = attune.Signed[attune.ExecutionRenewMessage]
 // letter. A renewal that arrives again, or after a later one, is counted and answered: it renews nothing, and no attempt is lost by it.
 type Leases struct {
 	store        LeaseStore
+	signer       *Signer
 	installation attune.InstallationID
 	lease        time.Duration
 	ping         func(context.Context) error
@@ -47,16 +49,17 @@ type Leases struct {
 // NewLeases returns Leases of an installation with leases of the given length. ping returns an error unless both broker and database
 // answer: renewals need both. expired is called with the number of expired leases, refused for every refused renewal.
 func NewLeases(
-	store LeaseStore, installation attune.InstallationID, lease time.Duration, ping func(context.Context) error,
+	store LeaseStore, signer *Signer, installation attune.InstallationID, lease time.Duration, ping func(context.Context) error,
 	expired func(context.Context, int), refused Refused, log *slog.Logger,
 ) *Leases {
 	return &Leases{
-		store: store, installation: installation, lease: lease, ping: ping, expired: expired, refused: refused, log: log,
+		store: store, signer: signer, installation: installation, lease: lease, ping: ping, expired: expired, refused: refused, log: log,
 	}
 }
 
-// Handle returns one reply per renewal, in the order of the batch. Its error is an [attune.BatchError] if it refused renewals.
-func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.ExecutionRenewReply, error) {
+// Handle returns one signed reply per renewal, in the order of the batch. Its error is an [attune.BatchError] if it refused renewals;
+// [Failed] answers these.
+func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.SignedReply, error) {
 	opened := open(ctx, batch, l.refused)
 	replies := make([]attune.ExecutionRenewReply, len(batch))
 	renewals, places := opened.good()
@@ -76,7 +79,8 @@ func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.Ex
 		answer.Reply.Lost = append(answer.Reply.Lost, lost[i]...)
 		replies[places[i]] = answer.Reply
 	}
-	return replies, opened.err()
+	signed, err := signAll(l.signer, batch, replies, opened)
+	return signed, cmp.Or(err, opened.err())
 }
 
 // check returns an error if a renewal is refused. A late renewal is counted and no error. Its signature proves that the worker of the

@@ -72,7 +72,7 @@ func TestLeases_Run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeLeaseStore{expired: 450}
 		var counted atomic.Int64
-		leases := bridge.NewLeases(store, "one", time.Minute, store.ping,
+		leases := bridge.NewLeases(store, nil, "one", time.Minute, store.ping,
 			func(_ context.Context, n int) { counted.Add(int64(n)) }, noneRefused(t), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -116,17 +116,20 @@ func TestLeases_Handle(t *testing.T) {
 		return slices.Clone(answers), fails
 	}}
 	refused := new(refusals)
-	leases := bridge.NewLeases(store, "one", time.Minute, nil, nil, refused.count, slog.New(slog.DiscardHandler))
-	got, err := leases.Handle(t.Context(), batch)
+	signer := bridge.NewSigner(newBridgeKey(t))
+	leases := bridge.NewLeases(store, signer, "one", time.Minute, nil, nil, refused.count, slog.New(slog.DiscardHandler))
+	signed, err := leases.Handle(t.Context(), batch)
 	require.NoError(t, err)
+	got := openAll[attune.ExecutionRenewReply](t, signer, batch, signed)
 	require.Equal(t, []attune.ExecutionRenewReply{
 		{Lease: minute, Lost: []attune.AttemptID{old}}, {Lost: []attune.AttemptID{ours}},
 	}, got, "the attempt of another installation is lost")
 	require.Empty(t, refused.all())
 
 	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute}, Late: []attune.AttemptID{ours}}
-	got, err = leases.Handle(t.Context(), batch)
+	signed, err = leases.Handle(t.Context(), batch)
 	require.NoError(t, err, "the broker delivers a renewal again after a crash, and a slow bridge handles two at once")
+	got = openAll[attune.ExecutionRenewReply](t, signer, batch, signed)
 	require.Equal(t, []attune.AttemptID{old}, got[0].Lost, "and no attempt is lost by a copy")
 	require.Equal(t, []string{"execution.renew late"}, refused.all())
 

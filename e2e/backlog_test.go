@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
@@ -154,7 +155,8 @@ func (c *cluster) workerBroker() *worker.Broker {
 	connections, err := rabbitmq.Connect(ctx, rabbitmq.Config{URL: c.variable("ATTUNE_AMQP_URL"), Name: "a worker of the test"}, rabbitmq.Topology{})
 	require.NoError(c.t, err)
 	c.t.Cleanup(connections.Close)
-	broker, err := worker.NewBroker(connections, attune.DefaultPool)
+	broker, err := worker.NewBroker(connections, attune.DefaultPool, worker.NewBridges(
+		[]attune.BridgeKey{c.bridgeKey().Public()}, func(context.Context, string, attune.Refusal) {}, slog.New(slog.DiscardHandler)))
 	require.NoError(c.t, err)
 	return broker
 }

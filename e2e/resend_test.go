@@ -19,7 +19,7 @@ func TestPurgedRequests(t *testing.T) {
 	}
 	channel := c.dialBroker()
 	queue := rabbitmq.QueueExecutionRequested(attune.DefaultPool)
-	c.eventually("every request waits for a worker", func() bool { return c.queueDepth(channel, queue) == 3 })
+	c.eventually("every request waits for a worker", func() bool { return c.queueDepth(channel, queue) >= 3 })
 	_, err := channel.QueuePurge(queue, false)
 	require.NoError(t, err)
 	c.start("--roles=worker")

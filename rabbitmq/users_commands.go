@@ -20,7 +20,9 @@ func (u User) Commands(vhost string) []string {
 
 // quote returns text as one word of a shell, in quotes unless it has only letters, digits and harmless marks.
 func quote(text string) string {
-	plain := func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-", r) }
+	plain := func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-", r)
+	}
 	if text != "" && !strings.ContainsFunc(text, plain) {
 		return text
 	}

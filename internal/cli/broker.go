@@ -43,7 +43,7 @@ renew or report executions of another pool.`,
 			return usageError{err}
 		}
 		for _, user := range users {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "rabbitmqctl list_users --silent | grep --quiet '^%[1]s\t' || rabbitmqctl add_user %[1]s\n%[2]s\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "rabbitmqctl -s list_users | grep -q '^%[1]s\t' || rabbitmqctl add_user %[1]s\n%[2]s\n",
 				user.Name, strings.Join(user.Commands(*vhost), "\n"))
 			if err != nil {
 				return err

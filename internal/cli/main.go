@@ -65,7 +65,7 @@ func newRoot(h *hangups) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
-		newBroker(), newDoctor(), newHealth(), newVersion())
+		newBroker(), newKeys(), newDoctor(), newHealth(), newVersion())
 	addHelp(root)
 	return root
 }

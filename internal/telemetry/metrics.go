@@ -18,7 +18,7 @@ import (
 //	attune_enforcements_total{status,reason}       enforcements that reached this status
 //	attune_admitted_total                          enforcements that got a sequence in their queue
 //	attune_completions_total{effect,status}        reports of workers, by their effect
-//	attune_messages_refused_total{message,reason}  messages of workers with a wrong signature, key or serial
+//	attune_messages_refused_total{message,reason}  messages of workers or bridges with a wrong signature, key, pool or serial
 //	attune_requests_resent_total                   requests that were lost and published again
 //	attune_leases_expired_total                    attempts that ended because their lease expired
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
@@ -62,7 +62,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.enforcements, "attune.enforcements", "Enforcements that reached a status, by status and reason."},
 		{&m.admitted, "attune.admitted", "Enforcements that got a sequence in their queue."},
 		{&m.completions, "attune.completions", "Reports of workers, by their effect."},
-		{&m.refused, "attune.messages.refused", "Messages of workers that were refused, by routing key and reason."},
+		{&m.refused, "attune.messages.refused", "Messages of workers and bridges that were refused, by routing key and reason."},
 		{&m.resent, "attune.requests.resent", "Requests that were published again because no worker can receive them."},
 		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
@@ -101,6 +101,13 @@ func (m *Metrics) startAtZero() {
 			m.refused.Add(ctx, 0, with("message", key), with("reason", why))
 		}
 	}
+	for _, key := range []string{
+		attune.KeyOfReply(attune.KeyExecutionClaim), attune.KeyOfReply(attune.KeyExecutionRenew), attune.KeyExecutionCancel,
+	} {
+		for _, why := range []attune.Refusal{attune.RefusedSignature, attune.RefusedKey, attune.RefusedContent} {
+			m.refused.Add(ctx, 0, with("message", key), with("reason", why))
+		}
+	}
 	m.admitted.Add(ctx, 0)
 	m.resent.Add(ctx, 0)
 	m.leases.Add(ctx, 0)
@@ -127,7 +134,7 @@ func (m *Metrics) Completed(ctx context.Context, effect attune.CompletionEffect,
 	m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
 }
 
-// MessageRefused counts one message of a worker that was refused.
+// MessageRefused counts one message of a worker, or of a bridge to a worker, that was refused.
 func (m *Metrics) MessageRefused(ctx context.Context, routingKey string, why attune.Refusal) {
 	m.refused.Add(ctx, 1, with("message", routingKey), with("reason", why))
 }
