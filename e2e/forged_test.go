@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,9 +173,27 @@ func TestForgedMessages(t *testing.T) {
 	}
 
 	// A copy of the claim, with another reply address.
-	reply := c.ask(claim)
-	require.Contains(t, string(reply.Body), `"granted":true`)
-	require.NotContains(t, string(reply.Body), "swordfish", "only the worker can open the input")
+	var reply attune.SignedReply
+	require.NoError(t, json.Unmarshal(c.ask(claim).Body, &reply))
+	var granted attune.ExecutionClaimReply
+	require.NoError(t, attune.OpenReply([]attune.BridgeKey{c.bridgeKey().Public()}, signed, reply, &granted))
+	require.True(t, granted.Granted)
+	require.NotContains(t, string(reply.Payload), "swordfish", "only the worker can open the input")
+
+	// Cancels that no bridge has signed.
+	cancel := attune.ExecutionCancelMessage{Installation: claimed.Installation, Execution: claimed.Execution, Attempt: claimed.Attempt}
+	foreignKey, err := attune.ParseBridgeSigningKey(attune.NewBridgeSigningKey())
+	require.NoError(t, err)
+	foreign, err := attune.SignCancel(foreignKey, cancel)
+	require.NoError(t, err)
+	for _, forged := range []any{cancel, foreign} {
+		body, err := json.Marshal(forged)
+		require.NoError(t, err)
+		c.publish(channel, attune.KeyExecutionCancel, body)
+	}
+	c.eventually("the worker has logged both", func() bool {
+		return strings.Count(honest.Output(), "a message in the name of a bridge was not believed") == 2
+	})
 	require.Equal(t, attune.ExecutionRunning, c.executionOf(id).Status)
 
 	// Copies of all claims and renewals do not keep the attempt alive when its worker has died.
@@ -189,5 +208,7 @@ func TestForgedMessages(t *testing.T) {
 		return c.executionOf(id).Status == attune.ExecutionAbandoned
 	})
 	require.Positive(t, c.refused(attune.KeyExecutionRenew, attune.RefusedLate))
+	require.Equal(t, 6, c.queueDepth(channel, rabbitmq.QueueDead), "a late renewal is no dead letter")
+	c.eventually("the metric has the dead letters", func() bool { return c.metric("attune_dead_letters", "") == 6 })
 	require.Empty(t, c.executionOf(id).Stdout)
 }

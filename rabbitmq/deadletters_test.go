@@ -2,8 +2,10 @@ package rabbitmq_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -40,4 +42,27 @@ func TestDeadLetters(t *testing.T) {
 			require.Len(t, b.deadLetters(t, 1), 1)
 		}
 	})
+}
+
+// TestDeadLetters_Bounded writes more dead letters than the queue keeps.
+func TestDeadLetters_Bounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	raw := b.raw(t)
+	require.NoError(t, raw.Confirm(false))
+	const more = 500
+	var last *amqp.DeferredConfirmation
+	for i := range rabbitmq.MaxDeadLetters + more {
+		confirm, err := raw.PublishWithDeferredConfirm(rabbitmq.DeadExchange, attune.KeyExecutionEnded, true, false,
+			amqp.Publishing{MessageId: strconv.Itoa(i), Body: []byte(`{}`)})
+		require.NoError(t, err)
+		last = confirm
+	}
+	acknowledged, err := last.WaitContext(deadline(t))
+	require.NoError(t, err)
+	require.True(t, acknowledged)
+	b.requireDepth(t, rabbitmq.QueueDead, rabbitmq.MaxDeadLetters)
+	letters, err := rabbitmq.DeadLetters(t.Context(), b.conn, 1)
+	require.NoError(t, err)
+	require.Equal(t, strconv.Itoa(more), letters[0].MessageID, "the oldest ones are dropped")
 }

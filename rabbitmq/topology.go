@@ -38,6 +38,13 @@ const RetryDelay = 5 * time.Second
 // tries instead, because it can tell a failure from an outage.
 const deliveryLimit = 1_000_000
 
+// The bounds of the dead-letter queue. Above one of them the broker drops the oldest letter: a flood of forged messages must not fill the
+// broker's disk.
+const (
+	MaxDeadLetters     = 10_000
+	maxDeadLetterBytes = 256 << 20
+)
+
 // QueueExecutionRequested is the queue of the execution requests for a pool's workers.
 func QueueExecutionRequested(pool string) string {
 	return queuePrefix + attune.KeyExecutionRequested(pool)
@@ -74,7 +81,7 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
 // Every queue is a quorum queue. Dead-lettering is at least once: a message leaves its queue when the next queue has
-// stored it. The broker makes no dead letters of execution.claim and execution.renew: a worker repeats a request that was
+// stored it. The dead-letter queue is bounded, and drops the oldest letters. The broker makes no dead letters of execution.claim and execution.renew: a worker repeats a request that was
 // not answered in time, and ignores a late reply to an expired request. A [Responder] makes dead letters of the requests
 // that it refuses. execution.cancel has no queue in the topology: each [Subscriber] declares its own.
 func NewTopology(pools ...string) (Topology, error) {
@@ -82,7 +89,7 @@ func NewTopology(pools ...string) (Topology, error) {
 	if err != nil {
 		return Topology{}, err
 	}
-	t.Queues = append(t.Queues, QueueSpec{QueueDead, quorum()})
+	t.Queues = append(t.Queues, QueueSpec{QueueDead, quorum(bounded)})
 	t.Bindings = append(t.Bindings, BindingSpec{QueueDead, "#", DeadExchange})
 	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
 	t.addRetry(QueueEnforcementCreated)
@@ -136,6 +143,12 @@ func quorum(features ...func(map[string]any)) map[string]any {
 		feature(arguments)
 	}
 	return arguments
+}
+
+func bounded(arguments map[string]any) {
+	arguments["x-max-length"] = int64(MaxDeadLetters)
+	arguments["x-max-length-bytes"] = int64(maxDeadLetterBytes)
+	arguments["x-overflow"] = "drop-head"
 }
 
 func deadLettered(arguments map[string]any) {

@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,6 +72,17 @@ func TestNewTopology(t *testing.T) {
 			"execution.requested.default": "attune.execution.requested.default",
 			"execution.requested.gpu":     "attune.execution.requested.gpu",
 		}, bound)
+	})
+
+	t.Run("the dead-letter queue is bounded, and its letters are not refused", func(t *testing.T) {
+		t.Parallel()
+		topology, err := rabbitmq.NewTopology()
+		require.NoError(t, err)
+		i := slices.IndexFunc(topology.Queues, func(q rabbitmq.QueueSpec) bool { return q.Name == rabbitmq.QueueDead })
+		arguments := topology.Queues[i].Arguments
+		require.EqualValues(t, rabbitmq.MaxDeadLetters, arguments["x-max-length"])
+		require.EqualValues(t, 256<<20, arguments["x-max-length-bytes"])
+		require.Equal(t, "drop-head", arguments["x-overflow"], "a queue that refuses letters would keep them in the other queues")
 	})
 
 	t.Run("a pool name with a wildcard is refused", func(t *testing.T) {

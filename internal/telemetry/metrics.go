@@ -26,7 +26,7 @@ import (
 //	attune_http_rate_limited_total{limit}          requests that were refused because of a rate limit
 //	attune_http_request_duration_seconds{method,route,status}
 //
-// The gauges attune_queue_* and attune_slots_leaked show the state of the queues.
+// The gauges attune_queue_* and attune_slots_leaked show the state of the queues, and attune_dead_letters that of the dead-letter queue.
 type Metrics struct {
 	events       metric.Int64Counter
 	enforcements metric.Int64Counter
@@ -40,6 +40,7 @@ type Metrics struct {
 	rateLimited  metric.Int64Counter
 	httpDuration metric.Float64Histogram
 	queues       *queueGauges
+	dead         *deadLetters
 }
 
 // secondsView gives every histogram buckets in seconds: from 1 ms, for a request that reads one row, to 30 s, for a request that
@@ -83,6 +84,9 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		return nil, fmt.Errorf("create histogram: %w", err)
 	}
 	if m.queues, err = newQueueGauges(meter); err != nil {
+		return nil, err
+	}
+	if m.dead, err = newDeadLetters(meter); err != nil {
 		return nil, err
 	}
 	m.startAtZero()
