@@ -17,8 +17,8 @@ func ParseBridgeKey(text string) (BridgeKey, error) {
 	var key BridgeKey
 	decoded, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(decoded) != len(key) {
-		return key, Errorf(CodeInvalid, "public key of a bridge of %d characters: use %d hexadecimal digits, as attune keys public prints them",
-			len(text), 2*len(key))
+		return key, Errorf(CodeInvalid,
+			"public key of a bridge of %d characters: use %d hexadecimal digits, as attune keys public prints them", len(text), 2*len(key))
 	}
 	return BridgeKey(decoded), nil
 }
@@ -41,7 +41,8 @@ func ParseBridgeSigningKey(text string) (BridgeSigningKey, error) {
 	seed, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return BridgeSigningKey{}, Errorf(CodeInvalid,
-			"signing key of %d characters: use %d hexadecimal digits, such as those in a file of attune keys new bridge", len(text), 2*ed25519.SeedSize)
+			"signing key of %d characters: use %d hexadecimal digits, such as those in a file of attune keys new bridge",
+			len(text), 2*ed25519.SeedSize)
 	}
 	private := ed25519.NewKeyFromSeed(seed)
 	return BridgeSigningKey{&private}, nil

@@ -27,8 +27,8 @@ type RowPublisher interface {
 	PublishRows(ctx context.Context, rows []attune.OutboxRow) error
 }
 
-// Relay publishes the outbox in id order, and signs the cancels in it. It removes a row after the broker has confirmed it, so a crash in between
-// publishes the row again.
+// Relay publishes the outbox in id order, and signs the cancels in it. It removes a row after the broker has confirmed it, so a crash
+// in between publishes the row again.
 type Relay struct {
 	outbox    Outbox
 	publisher RowPublisher

@@ -32,7 +32,8 @@ import (
 // about the attempt returns the effect for the place where the enforcement waits.
 //
 // A report about another attempt is "stale", a report about an unknown execution is "unknown", and a report without the key that
-// has claimed the attempt is "forged". A report with another pool than that of the attempt is "foreign". Only the first report changes anything, so a batch may contain the same report several times.
+// has claimed the attempt is "forged". A report with another pool than that of the attempt is "foreign". Only the first report changes
+// anything, so a batch may contain the same report several times.
 //
 // The output of a process is stored as far as PostgreSQL can: NUL characters and invalid UTF-8 become U+FFFD.
 func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
@@ -87,7 +88,8 @@ func checkReport(report attune.ExecutionCompletedMessage) error {
 		return err
 	}
 	if len(report.Result) > 0 && !json.Valid(report.Result) {
-		return attune.Errorf(attune.CodeInvalid, "%s of execution %d: the result is not JSON", attune.KeyExecutionCompleted, report.Execution)
+		return attune.Errorf(attune.CodeInvalid, "%s of execution %d: the result is not JSON",
+			attune.KeyExecutionCompleted, report.Execution)
 	}
 	return nil
 }

@@ -58,7 +58,8 @@ func (h held) runs() bool { return h.status == attune.ExecutionRunning && h.left
 // order of renewals. Several renewals may name the same attempt.
 //
 // Each reply lists the attempts that the worker has lost, in the order of the request: the lease expired, or the attempt ended. An
-// attempt that another key has claimed is forged, and one of another pool than that of the renewal is foreign. A lease of 0 or less, or an invalid message, is [attune.CodeInvalid].
+// attempt that another key has claimed is forged, and OtherPool has those of another pool. A lease of 0 or less, or an invalid message,
+// is [attune.CodeInvalid].
 func (x *Executions) Renew(
 	ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration,
 ) ([]attune.Renewal, error) {

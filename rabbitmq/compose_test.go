@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,7 @@ func TestCompose_Passwords(t *testing.T) {
 			require.NoError(t, err, "%s", output)
 			text, err = os.ReadFile(file)
 			require.NoError(t, err)
-			require.True(t, before == nil || string(before) == string(text))
+			require.True(t, before == nil || bytes.Equal(before, text))
 		}
 		info, err := os.Stat(file)
 		require.NoError(t, err)

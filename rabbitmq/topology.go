@@ -81,7 +81,8 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
 // Every queue is a quorum queue. Dead-lettering is at least once: a message leaves its queue when the next queue has
-// stored it. The dead-letter queue is bounded, and drops the oldest letters. The broker makes no dead letters of execution.claim and execution.renew: a worker repeats a request that was
+// stored it. The dead-letter queue is bounded, and drops the oldest letters. The broker makes no dead letters of execution.claim and
+// execution.renew: a worker repeats a request that was
 // not answered in time, and ignores a late reply to an expired request. A [Responder] makes dead letters of the requests
 // that it refuses. execution.cancel has no queue in the topology: each [Subscriber] declares its own.
 func NewTopology(pools ...string) (Topology, error) {

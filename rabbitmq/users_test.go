@@ -221,13 +221,11 @@ func TestUsers_NoMore(t *testing.T) {
 			"delete a queue":            remove,
 		},
 	} {
-		address := ""
+		connect := as
 		if name == poolWorker(t).Name {
-			address = asUser(t, b.url, poolWorker(t))
-		} else {
-			address = as(t, b.url, name)
+			connect = func(t *testing.T, address, _ string) string { t.Helper(); return asUser(t, address, poolWorker(t)) }
 		}
-		conn, err := amqp.Dial(address)
+		conn, err := amqp.Dial(connect(t, b.url, name))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
 		for what, try := range denied {

@@ -23,8 +23,8 @@ func newBroker() *cobra.Command {
 func newBrokerUsers() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "users", Short: "Print the commands that make the users of the broker", Args: noArguments,
-		Long: `Print the commands of rabbitmqctl that make attune's users of the broker with the rights that they need, and no others. Run them on
-the machine of the broker. rabbitmqctl asks for the password of each user; a user that exists keeps its password.
+		Long: `Print the commands of rabbitmqctl that make attune's users of the broker with the rights that they need, and no others. Run
+them on the machine of the broker. rabbitmqctl asks for the password of each user; a user that exists keeps its password.
 
 With --pool, the commands make one user for the workers of these pools only. It can take the requests of no other pool, and cannot claim,
 renew or report executions of another pool.`,
@@ -58,7 +58,8 @@ renew or report executions of another pool.`,
 func wantedUsers(name string, pools []string) ([]rabbitmq.User, error) {
 	if len(pools) == 0 {
 		if name != "" {
-			return nil, attune.Errorf(attune.CodeInvalid, "--name needs --pool: only the user of the workers of some pools has a name of its own")
+			return nil, attune.Errorf(attune.CodeInvalid,
+				"--name needs --pool: only the user of the workers of some pools has a name of its own")
 		}
 		return rabbitmq.Users(), nil
 	}

@@ -35,8 +35,9 @@ func newKeysNew() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newKeyOf(bridgeKind, "Make the key with which the bridge signs for workers, and print its public key",
-			`Make the key with which the bridge signs its replies to workers and its cancels. The file is the value of bridge.signing_key_file
-of every process with the role bridge. The command prints the public key, for worker.bridge_keys of the workers.`, attune.NewBridgeSigningKey),
+			`Make the key with which the bridge signs its replies to workers and its cancels. The file is the value of
+bridge.signing_key_file of every process with the role bridge. The command prints the public key, for worker.bridge_keys of the workers.`,
+			attune.NewBridgeSigningKey),
 		newKeyOf(secretsKind, "Make the key that encrypts secrets",
 			`Make the key that encrypts secrets. The file is the value of secrets.key_file of every process with the role api or bridge.`,
 			newSecretsKey),

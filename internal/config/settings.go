@@ -92,8 +92,7 @@ func settings(c *Config) []setting {
 		{name: "worker.amqp_url", secret: &c.WorkerAMQPURL, set: single(&c.WorkerAMQPURL, serviceURL("amqp", "amqps")),
 			doc: "RabbitMQ as a user with the rights of a worker only; the default is the value of amqp.url"},
 		{name: "worker.bridge_keys", separator: comma, set: list(&c.BridgeKeys, bridgeKeys),
-			doc: "public keys of the bridges that the worker believes, as \"attune keys new bridge\" prints them; a bridge in the same " +
-				"process needs none"},
+			doc: "public keys of the bridges that the worker believes, from \"attune keys new bridge\"; that of this process counts too"},
 		{name: "worker.stop_grace", alias: "stop.grace", defaultText: "30s", set: single(&c.StopGrace, stopGrace.read),
 			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
 				"; then it ends them, and policies with max_attempts above 1 retry them"},
