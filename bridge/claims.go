@@ -29,7 +29,8 @@ type SignedClaim = attune.Signed[attune.ExecutionClaimMessage]
 // request is older than the restore of the database, and its ids can mean other executions now.
 //
 // A claim with a wrong signature, or of another pool than that of the attempt, becomes a dead letter. A valid claim with another key
-// than the first one is counted and gets the reply "not granted": also an honest worker sends one, when the broker delivers a request twice.
+// than the first one is counted and gets the reply "not granted": also an honest worker sends one, when the broker delivers a request
+// twice.
 type Claims struct {
 	claimer      Claimer
 	secrets      Secrets
