@@ -211,10 +211,10 @@ func (b *bundle) nextIn(t *testing.T) attune.ExecutionCompletedMessage {
 	}
 }
 
-// alive reports whether a process runs. A zombie does not run.
+// alive reports whether a process runs. A zombie does not run, unless only its first thread has ended.
 func alive(pid int) bool {
-	if state, _, ok := stat(pid); ok {
-		return state != "Z" && state != "X"
+	if state, _, threads, ok := stat(pid); ok {
+		return state != "Z" && state != "X" || threads > 1
 	}
 	return syscall.Kill(pid, 0) == nil
 }
@@ -227,22 +227,23 @@ func groupOf(group int) (members []int) {
 		if err != nil {
 			continue
 		}
-		if _, of, ok := stat(pid); ok && of == group && alive(pid) {
+		if _, of, _, ok := stat(pid); ok && of == group && alive(pid) {
 			members = append(members, pid)
 		}
 	}
 	return members
 }
 
-// stat reads the state and the process group of a process; see proc(5).
-func stat(pid int) (state string, group int, ok bool) {
+// stat reads the state of the first thread of a process, the process group and the number of threads; see proc(5).
+func stat(pid int) (state string, group, threads int, ok bool) {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", 0, false
+		return "", 0, 0, false
 	}
 	fields := strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
 	group, err = strconv.Atoi(fields[2])
-	return fields[0], group, err == nil
+	threads, _ = strconv.Atoi(fields[17])
+	return fields[0], group, threads, err == nil
 }
 
 // requireGone waits until a process has ended.

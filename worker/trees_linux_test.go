@@ -35,6 +35,7 @@ func escapes() map[string]string {
 		"renames-itself":       `sh -c 'printf "x) Z 1 1 (" > /proc/$$/comm; echo up > "$0"; while :; do sleep 1000; done' "$up" &`,
 		"no-environment":       `env -i setsid sh -c 'echo up > "$0"; sleep 1000' "$up" &`,
 		"stops-its-supervisor": `setsid sleep 1000 & kill -STOP $PPID; echo up > "$up"`,
+		"zombie-leader":        fmt.Sprintf(`%s="$up" setsid %q &`, zombieEnv, os.Args[0]),
 		// Processes start two each until there are 63, and three processes start a successor and end, again and again: a kill of
 		// what is there misses the successors.
 		"fork-bomb": `printf '#!/bin/sh\n[ $1 = 1 ] || { "$0" $(($1 / 2)) & "$0" $(($1 / 2)) & }\nsleep 1000' > bomb.sh
@@ -54,14 +55,14 @@ const forEver = `while :; do sleep 0.05; done`
 
 // runningIn lists the processes whose current folder is dir. The processes of the tests' actions do not leave it.
 func runningIn(dir string) (pids []int) {
-	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	links, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*/cwd")
 	for _, link := range links {
-		if at, err := os.Readlink(link); err == nil && at == dir { // a zombie has no folder
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if at, err := os.Readlink(link); err == nil && at == dir { // a thread that has ended has no folder
+			pid, _ := strconv.Atoi(strings.Split(link, "/")[2])
 			pids = append(pids, pid)
 		}
 	}
-	return pids
+	return slices.Compact(slices.Sorted(slices.Values(pids)))
 }
 
 // TestTrees_Ended ends actions whose processes have got out of reach. When the outcome is reported, none is left.
@@ -122,7 +123,7 @@ func TestTrees_SupervisorKilled(t *testing.T) {
 	other := request("sh", "-c", "echo $$ > other; exec sleep 1000")
 	b.requests.push(other)
 	survivor := b.pid(t, "other")
-	for _, name := range []string{"child", "double-fork", "setsid", "daemon", "stubborn", "fork-bomb"} {
+	for _, name := range []string{"child", "double-fork", "setsid", "daemon", "stubborn", "fork-bomb", "zombie-leader"} {
 		got := b.do(t, request(escape(t, b, name, "kill -KILL $PPID; "+forEver)))
 		require.Equal(t, attune.ExecutionFailed, got.Status)
 		require.Equal(t, attune.ReasonSignal, got.Reason)

@@ -1,6 +1,9 @@
 package supervise
 
-import "syscall"
+import (
+	"strconv"
+	"syscall"
+)
 
 // readFile returns the beginning of a file, as much as one read puts into buffer. It returns nil when the file cannot be
 // read.
@@ -51,4 +54,27 @@ func splitZero(text []byte) []string {
 		}
 	}
 	return all
+}
+
+// eachNumber calls visit for every entry of a folder whose name is a number, until visit returns false.
+func eachNumber(folder string, visit func(int) (next bool)) {
+	dir, err := syscall.Open(folder, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer func() { _ = syscall.Close(dir) }()
+	entries := make([]byte, 8<<10)
+	for {
+		n, err := syscall.ReadDirent(dir, entries)
+		if err != nil || n <= 0 {
+			return
+		}
+		_, _, names := syscall.ParseDirent(entries[:n], -1, nil)
+		for _, name := range names {
+			number, err := strconv.Atoi(name)
+			if err == nil && !visit(number) {
+				return
+			}
+		}
+	}
 }

@@ -51,13 +51,13 @@ func isOf(pid int, uid int64) bool {
 	if uid == NoUID {
 		return false
 	}
-	status := readAll("/proc/" + strconv.Itoa(pid) + "/status")
+	status := readAll(folderOf(pid) + "/status")
 	return strings.Contains(string(status), "\nUid:\t"+strconv.FormatInt(uid, 10)+"\t")
 }
 
 // hasVariable reports whether the process was started with a variable, given as "NAME=value".
 func hasVariable(pid int, variable string) bool {
-	return slices.Contains(splitZero(readAll("/proc/"+strconv.Itoa(pid)+"/environ")), variable)
+	return slices.Contains(splitZero(environment(pid)), variable)
 }
 
 // inCgroup reports whether the process is in the cgroup.
@@ -65,7 +65,7 @@ func inCgroup(pid int, cgroup string) bool {
 	if cgroup == "" {
 		return false
 	}
-	groups := readAll("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	groups := readAll(folderOf(pid) + "/cgroup")
 	for line := range strings.Lines(string(groups)) {
 		if strings.TrimSuffix(line, "\n") == "0::"+cgroup {
 			return true

@@ -10,15 +10,14 @@ type Process struct {
 	PID     int
 	Parent  int
 	Session int
-	State   byte   // R, S, D, T, t, Z, X or I
+	State   byte   // of the first thread: R, S, D, T, t, Z, X or I
+	Threads int    // including the first one; 0 if the process was reaped
 	started string // distinguishes the process from a later one with the same id
 }
 
-// Ended reports whether the process has ended. It may still wait for its parent to reap it.
-func (p Process) Ended() bool { return p.State == 'Z' || p.State == 'X' }
-
-// stopped reports whether the process cannot start another one until it is continued.
-func (p Process) stopped() bool { return p.State == 'T' || p.State == 't' || p.Ended() }
+// Ended reports whether the process has ended. It may still wait for its parent to reap it. A process of which only the first thread
+// has ended (Z) runs on in its other threads, and wait4(2) waits for them.
+func (p Process) Ended() bool { return threadEnded(p.State) && p.Threads <= 1 }
 
 // signal sends sig to the process, and to no later process with the same id. It reports whether the sender has the right to do so.
 func (p Process) signal(sig syscall.Signal) (permitted bool) {
@@ -39,27 +38,36 @@ func (p Process) signal(sig syscall.Signal) (permitted bool) {
 
 // readProcess reads /proc/<pid>/stat. buffer may be nil.
 func readProcess(pid int, buffer []byte) (Process, bool) {
+	return readStat(pid, folderOf(pid), buffer)
+}
+
+// readStat reads the file stat of a process or a thread in its folder of /proc. buffer may be nil.
+func readStat(id int, folder string, buffer []byte) (Process, bool) {
 	if buffer == nil {
 		buffer = make([]byte, 512)
 	}
-	text := readFile("/proc/"+strconv.Itoa(pid)+"/stat", buffer)
+	text := readFile(folder+"/stat", buffer)
 	end := len(text) - 1 // the name, in brackets, may hold any byte
 	for ; end >= 0 && text[end] != ')'; end-- {
 	}
 	const (
-		state, parent, session, started = 0, 1, 3, 19 // positions after the name
+		state, parent, session, threads, started = 0, 1, 3, 17, 19 // positions after the name
 	)
 	fields := splitSpaces(text[end+1:], started+1)
 	if end < 0 || len(fields) <= started {
 		return Process{}, false
 	}
-	p := Process{PID: pid, State: fields[state][0], started: string(fields[started])}
-	var err error
-	if p.Parent, err = strconv.Atoi(string(fields[parent])); err != nil {
-		return Process{}, false
+	p := Process{PID: id, State: fields[state][0], started: string(fields[started])}
+	for _, number := range []struct {
+		into *int
+		at   int
+	}{{&p.Parent, parent}, {&p.Session, session}, {&p.Threads, threads}} {
+		var err error
+		if *number.into, err = strconv.Atoi(string(fields[number.at])); err != nil {
+			return Process{}, false
+		}
 	}
-	p.Session, err = strconv.Atoi(string(fields[session]))
-	return p, err == nil
+	return p, true
 }
 
 // splitSpaces returns the first words of text, at most limit.
@@ -80,26 +88,11 @@ func splitSpaces(text []byte, limit int) [][]byte {
 
 // processes calls visit for every process of the machine, in the order of their ids.
 func processes(visit func(Process)) {
-	dir, err := syscall.Open("/proc", syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	defer func() { _ = syscall.Close(dir) }()
-	entries, stat := make([]byte, 8<<10), make([]byte, 512)
-	for {
-		n, err := syscall.ReadDirent(dir, entries)
-		if err != nil || n <= 0 {
-			return
+	stat := make([]byte, 512)
+	eachNumber("/proc", func(pid int) bool {
+		if p, ok := readProcess(pid, stat); ok {
+			visit(p)
 		}
-		_, _, names := syscall.ParseDirent(entries[:n], -1, nil)
-		for _, name := range names {
-			pid, err := strconv.Atoi(name)
-			if err != nil {
-				continue
-			}
-			if p, ok := readProcess(pid, stat); ok {
-				visit(p)
-			}
-		}
-	}
+		return true
+	})
 }

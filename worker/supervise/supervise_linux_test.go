@@ -3,7 +3,9 @@ package supervise
 import (
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -96,4 +98,32 @@ func TestReadProcess(t *testing.T) {
 	_ = cmd.Wait()
 	_, ok = readProcess(cmd.Process.Pid, nil)
 	require.False(t, ok)
+}
+
+// TestProcess_activity reads processes with one thread, with several, and without the first one.
+func TestProcess_activity(t *testing.T) {
+	t.Parallel()
+	stopped := exec.CommandContext(t.Context(), "sleep", "1000")
+	require.NoError(t, stopped.Start())
+	require.NoError(t, stopped.Process.Signal(syscall.SIGSTOP))
+	of := func(pid int) activity {
+		p, ok := readProcess(pid, nil)
+		require.True(t, ok)
+		return p.activity()
+	}
+	require.Eventually(t, func() bool { return of(stopped.Process.Pid) == halted }, time.Minute, time.Millisecond)
+	require.NoError(t, stopped.Process.Signal(syscall.SIGCONT))
+	require.Eventually(t, func() bool { return of(stopped.Process.Pid) == active }, time.Minute, time.Millisecond)
+	require.NoError(t, stopped.Process.Kill())
+	require.Eventually(t, func() bool { return of(stopped.Process.Pid) == halted }, time.Minute, time.Millisecond)
+	_ = stopped.Wait()
+
+	require.Equal(t, active, of(os.Getpid()), "the thread that asks runs")
+	self, ok := readProcess(os.Getpid(), nil)
+	require.True(t, ok)
+	require.Greater(t, self.Threads, 1)
+	self.State = 'Z'
+	require.False(t, self.Ended(), "the other threads of a process whose first thread has ended run")
+	self.Threads = 1
+	require.True(t, self.Ended())
 }

@@ -49,14 +49,15 @@ func (t Tree) Kill() {
 
 // freeze stops the processes of the tree.
 func (t Tree) freeze() {
-	seen := map[int]bool{}
+	signalled := map[int]string{} // by process id, when the process was started
 	for range maxFreezes {
 		fresh := false
 		t.each(func(p Process) {
-			if p.stopped() || (seen[p.PID] && p.State == 'D') {
-				return // a process that waits for a device stops as soon as it could go on
+			is := p.activity()
+			if is == halted || (is == blocked && signalled[p.PID] == p.started) {
+				return
 			}
-			seen[p.PID] = true
+			signalled[p.PID] = p.started
 			if p.signal(syscall.SIGSTOP) { // otherwise no search can stop it
 				fresh = true
 			}

@@ -11,15 +11,17 @@ import (
 
 // Stat is the part of /proc/<pid>/stat that attune uses; see proc(5).
 type Stat struct {
-	State  string // "Z" is a zombie: the process has ended and is not reaped yet
+	State  string // of the first thread; "Z": it has ended and is not reaped yet
 	Parent int
 	Group  int
+	// Threads counts the first thread too, until the process is reaped.
+	Threads int
 	// Started is in clock ticks since boot. Together with the id it identifies a process uniquely.
 	Started string
 }
 
-// Running reports whether the process runs. A zombie does not run.
-func (s Stat) Running() bool { return s.State != "Z" && s.State != "X" }
+// Running reports whether the process runs. A zombie does not run, unless only its first thread has ended.
+func (s Stat) Running() bool { return s.State != "Z" && s.State != "X" || s.Threads > 1 }
 
 // Read returns the state of a process; false if the process does not exist.
 func Read(pid int) (Stat, bool) {
@@ -29,7 +31,8 @@ func Read(pid int) (Stat, bool) {
 	}
 	parent, _ := strconv.Atoi(fields[1]) // the kernel writes numbers here
 	group, _ := strconv.Atoi(fields[2])
-	return Stat{State: fields[0], Parent: parent, Group: group, Started: fields[19]}, true
+	threads, _ := strconv.Atoi(fields[17])
+	return Stat{State: fields[0], Parent: parent, Group: group, Threads: threads, Started: fields[19]}, true
 }
 
 // read returns the fields of /proc/<pid>/stat from the third one, the state.
