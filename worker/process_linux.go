@@ -78,6 +78,8 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 			return t, nil
 		case errors.Is(err, errNotSent): // the supervisor was killed while it was idle
 			one.kill(noSession, c.runDirVariable())
+		case errors.Is(err, errSpent):
+			one.close()
 		case errors.Is(err, errNoAnswer): // the action may have been started, so it must not be started again
 			how := one.kill(noSession, c.runDirVariable())
 			return nil, fmt.Errorf("start %q: its supervisor was killed (%s)", c.path, how)
