@@ -2,6 +2,8 @@ package worker_test
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -61,4 +63,49 @@ func TestTrees_AfterKill(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTrees_KilledCgroup runs a worker in a cgroup that was killed before, as a service manager leaves it when it kills a worker and
+// starts the next one.
+func TestTrees_KilledCgroup(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(aloneEnv) == "" {
+		inKilledCgroup(t)
+		return
+	}
+	b := setup(t).start(t)
+	for range 3 {
+		got := b.do(t, request("cat", "/proc/self/cgroup"))
+		require.Equal(t, attune.ExecutionSucceeded, got.Status, got.Error)
+		require.Contains(t, got.Stdout, "/attune-")
+	}
+}
+
+// inKilledCgroup runs the test in a process of a new cgroup that was killed before.
+func inKilledCgroup(t *testing.T) {
+	t.Helper()
+	parent, err := worker.OwnCgroupFolder()
+	if err != nil {
+		t.Skip("NOT SHOWN: no cgroup of version 2")
+	}
+	dir, err := os.MkdirTemp(parent, "test-")
+	if err != nil {
+		t.Skip("NOT SHOWN: no cgroup of version 2 in which this user may create others: ", err)
+	}
+	t.Cleanup(func() {
+		left, _ := filepath.Glob(filepath.Join(dir, "attune-*"))
+		for _, below := range left {
+			_ = os.Remove(below)
+		}
+		require.NoError(t, os.Remove(dir))
+	})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0))
+	program, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, dir, program,
+		"-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), aloneEnv+"=yes")
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
+	require.Contains(t, string(output), "--- PASS: "+t.Name())
 }

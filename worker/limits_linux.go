@@ -43,9 +43,9 @@ func (p cgroupParent) enableLimits() error {
 	if own == nil {
 		return fmt.Errorf("the worker may not create cgroups in %s: delegate it to the worker", p.folder)
 	}
-	if err := own.write(cgroupProcs, strconv.Itoa(os.Getpid())); err != nil {
+	if err := own.enter(); err != nil {
 		own.vacate(p)
-		return fmt.Errorf("move the worker into a cgroup of its own: %w", err)
+		return err
 	}
 	if err := p.enable(); err != nil {
 		own.vacate(p)

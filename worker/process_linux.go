@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +22,9 @@ func (s *supervisors) prepare(limited bool) error {
 	}
 	if err := supervise.Adopt(); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
+	}
+	if err := s.parent.leaveKilled(); err != nil {
+		s.parent, s.unlimited = cgroupParent{}, cmp.Or(s.unlimited, err)
 	}
 	return nil
 }
