@@ -39,7 +39,7 @@ func TestWorker_Outcomes(t *testing.T) {
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode, ExitCode: new(1), Error: "exit code 1"}},
 		"a SIGKILL from outside fails": {`kill -KILL $$`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonSignal,
-				Error: "killed by signal 9 (killed), which this worker did not send; "+
+				Error: "killed by signal 9 (killed), which this worker did not send; " +
 					"the sender is unknown: the kernel when memory was short (its log says so), a service manager, or another process"}},
 		"a SIGTERM from outside fails": {`kill -TERM $$`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonSignal,
