@@ -71,15 +71,15 @@ func (a *account) id() int64 {
 	return int64(a.uid)
 }
 
-// userOf returns the user of the action; nil means the worker's own. Without a cgroup that limits the action, the limit becomes a
+// userOf returns the user of the action; nil means the worker's own. Without a cgroup that counts processes, the limit becomes a
 // bound on the user's processes. It holds for all actions of the worker together, so it allows each of them what its limit allows.
-func (s *supervisors) userOf(c command, confined bool) *supervise.User {
+func (s *supervisors) userOf(c command, group *cgroup) *supervise.User {
 	if s.account == nil {
 		return nil
 	}
 	a := s.account
 	as := &supervise.User{UID: a.uid, GID: a.gid, Groups: a.groups}
-	if !confined {
+	if !group.counts(pidsMax) {
 		as.Processes = c.limits.Processes * s.slots
 	}
 	return as

@@ -124,7 +124,7 @@ func TestWorker_Limits(t *testing.T) {
 		greedy.Limits.Memory = 32 << 20
 		got := b.do(t, greedy)
 		if got.Reason == attune.ReasonLimits {
-			require.Contains(t, got.Error, "this worker cannot enforce the limits of the action")
+			require.Contains(t, got.Error, "this worker cannot enforce the limit of memory")
 			require.Empty(t, got.Stdout)
 			t.Skip("no cgroup of version 2 that counts memory: ", got.Error)
 		}

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +23,7 @@ func (s *supervisors) prepare(limited bool) error {
 		return fmt.Errorf("become a subreaper: %w", err)
 	}
 	if err := s.parent.leaveKilled(); err != nil {
-		s.parent, s.unlimited = cgroupParent{}, cmp.Or(s.unlimited, err)
+		s.parent, s.unlimited = cgroupParent{}, unenforced{}.all(err)
 	}
 	return nil
 }
@@ -67,7 +66,7 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 			s.put(one)
 			return nil, err
 		}
-		action.User = s.userOf(c, action.Confined)
+		action.User = s.userOf(c, one.cgroup)
 		one.spent = c.limits != attune.Limits{}
 		killedBefore := one.cgroup.outOfMemory()
 		leader, err := one.start(action, files, int64(end))

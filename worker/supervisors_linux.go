@@ -25,7 +25,7 @@ type supervisors struct {
 	account   *account     // the user of the actions; nil: the worker's own
 	slots     int          // how many actions run at once
 	parent    cgroupParent // of the cgroups of actions
-	unlimited error        // why limits cannot be enforced by cgroups; nil if they can
+	unlimited unenforced   // the limits that cannot be enforced by cgroups
 
 	mu     sync.Mutex
 	idle   []*supervisor // guarded by mu; the last one ran last
