@@ -131,8 +131,8 @@ func (w *Worker) prepare(ctx context.Context) (err error) {
 	if err := w.runner.supervisors.prepare(w.cfg.Limited); err != nil {
 		return err
 	}
-	if why := w.runner.supervisors.unlimited; why != nil {
-		w.log.WarnContext(ctx, "limits of actions cannot be enforced by cgroups: actions that need them will not start", "error", why)
+	for _, warning := range w.runner.supervisors.warnings() {
+		w.log.WarnContext(ctx, "actions with a limit will not start", "error", warning)
 	}
 	w.runner.runDirs, err = openRunDirs(ctx, w.cfg.RunDir, w.runner.commands.account, w.log)
 	return err

@@ -19,7 +19,6 @@ import (
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/secrecy"
-	"github.com/attune-go/attune/packs"
 )
 
 func newDev() *cobra.Command {
@@ -54,7 +53,11 @@ the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another progra
 }
 
 func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err error) {
-	if err := services.PrivateDir(cfg.DataDir); err != nil {
+	dataDir := services.PrivateDir
+	if cfg.ActionUser != "" {
+		dataDir = services.PassableDir
+	}
+	if err := dataDir(cfg.DataDir); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	exports := ""
@@ -80,8 +83,8 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 		}
 		cfg.BridgeKey = config.NewSecret(key)
 	}
-	// Load the packs before the services start, so that a faulty pack fails at once.
-	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)
+	// Load the packs before the services start, so that a faulty pack or a user that cannot reach it fails at once.
+	loaded, err := fxmodules.LoadPacks(cfg)
 	if err != nil {
 		return err
 	}
