@@ -29,14 +29,22 @@ func forms(value string) []form {
 			}
 		}
 	}
-	encoded := hex.EncodeToString([]byte(value))
-	found = append(found, encoded, strings.ToUpper(encoded))
 	found = append(found, percentForms(value)...)
 	found = append(found, jsonForms(value)...)
-	all := base64Forms(value)
+	all := binaryForms(value)
 	for _, text := range found {
 		all = append(all, form{text: []byte(text)})
 	}
+	return longEnough(all)
+}
+
+// binaryForms returns a value as programs print binary data: in base64 and in hexadecimal.
+func binaryForms(value string) []form {
+	encoded := hex.EncodeToString([]byte(value))
+	return longEnough(append(base64Forms(value), form{text: []byte(encoded)}, form{text: []byte(strings.ToUpper(encoded))}))
+}
+
+func longEnough(all []form) []form {
 	return slices.DeleteFunc(all, func(f form) bool { return len(f.text) < attune.MinSecretBytes })
 }
 

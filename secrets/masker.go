@@ -10,20 +10,24 @@ import (
 // Masker replaces secret values in text. It does not change, and is safe for concurrent use. A nil Masker replaces nothing.
 //
 // It reads each byte once, however many values there are.
-type Masker struct{ finder *finder }
+type Masker struct {
+	finder *finder // of all forms
+	binary *finder // of base64 and hexadecimal, which programs break into lines
+}
 
 // NewMasker returns a masker of values. It ignores values shorter than [attune.MinSecretBytes]. Without values it returns nil.
 func NewMasker(values []string) *Masker {
-	var texts []form
+	var texts, binary []form
 	for _, value := range values {
 		if len(value) >= attune.MinSecretBytes {
 			texts = append(texts, forms(value)...)
+			binary = append(binary, binaryForms(value)...)
 		}
 	}
 	if texts == nil {
 		return nil
 	}
-	return &Masker{finder: newFinder(texts)}
+	return &Masker{finder: newFinder(texts), binary: newFinder(binary)}
 }
 
 // Text returns a text in which every secret value is [attune.SecretMask]. Values that overlap or touch become one mask.
@@ -44,7 +48,9 @@ func (m *Masker) Writer(w io.Writer) io.WriteCloser {
 	if m == nil {
 		return unmasked{w}
 	}
-	return &maskWriter{finder: m.finder, out: w}
+	return &maskWriter{
+		raw: track{finder: m.finder}, plain: track{finder: m.finder}, unwrapped: track{finder: m.binary}, out: w,
+	}
 }
 
 type unmasked struct{ io.Writer }

@@ -2,7 +2,6 @@ package secrets
 
 import (
 	"io"
-	"strings"
 
 	"github.com/attune-go/attune"
 )
@@ -10,15 +9,20 @@ import (
 // maskEvery is how many bytes a writer collects before it writes them.
 const maskEvery = 32 << 10
 
-// maskWriter masks a stream.
+// maxBreak is the longest line break inside of base64 or hexadecimal, with the indent of the next line, in bytes.
+const maxBreak = 64
+
+// maskWriter masks a stream. It reads the stream in several ways at once, each on a track.
 type maskWriter struct {
-	finder  *finder
-	out     io.Writer
-	state   int32  // of the finder, after the last byte
-	pending []byte // written to the writer, and not yet to out
-	covers  []span // the parts of pending to cover, in their order; they neither overlap nor touch
-	masked  bool   // the last byte that went to out was covered
-	edge    bool   // the next byte holds bits of the value before it, if it is a character of base64
+	raw       track // as it is
+	plain     track // with JSON escapes decoded
+	unwrapped track // likewise, without line breaks: programs break base64 and hexadecimal into lines
+	breaks    int   // bytes of a line break, with the indent of the next line, since the last byte on the track unwrapped
+	escapes   unescaper
+	out       io.Writer
+	pending   []byte // written to the writer, and not yet to out
+	covers    []span // the parts of pending to cover, in their order; they neither overlap nor touch
+	masked    bool   // the last byte that went to out was covered
 }
 
 // span is a part of a text that a mask covers: from its first byte to the byte after its last one.
@@ -28,50 +32,62 @@ type span struct{ from, to int }
 func (w *maskWriter) Write(p []byte) (int, error) {
 	at := len(w.pending)
 	w.pending = append(w.pending, p...)
+	visit := w.readPlain
 	for i, b := range p {
-		w.state = w.finder.next(w.state, b)
-		w.take(at+i, b)
+		w.read(&w.raw, b, span{at + i, at + i + 1})
+		w.escapes.read(b, at+i, visit)
 	}
-	// A value that ends later begins in the bytes that the state stands for, and can have an edge before them.
-	if decided := len(w.pending) - int(w.finder.states[w.state].depth) - 1; decided >= maskEvery {
+	if decided := w.decided(); decided >= maskEvery {
 		return len(p), w.flush(decided)
 	}
 	return len(p), nil
 }
 
-// take covers what the byte at a place of pending completes.
-func (w *maskWriter) take(at int, b byte) {
-	if w.edge && inBase64(b) {
-		w.cover(span{at, at + 1})
+// readPlain reads a byte of the text with JSON escapes decoded, which stands at a part of pending.
+func (w *maskWriter) readPlain(b byte, at span) {
+	w.read(&w.plain, b, at)
+	switch isBreak := b == '\r' || b == '\n'; {
+	case !isBreak && (w.breaks == 0 || b != ' ' && b != '\t'):
+		w.breaks = 0
+		w.read(&w.unwrapped, b, at)
+	case w.breaks == maxBreak:
+		w.unwrapped = track{finder: w.unwrapped.finder} // so that pending stays short
+	default:
+		w.breaks++
 	}
-	reached := &w.finder.states[w.state]
-	w.edge = reached.edges&trailing != 0
-	if reached.found == 0 {
-		return
-	}
-	from := at + 1 - int(reached.found)
-	if reached.edges&leading != 0 && from > 0 && inBase64(w.pending[from-1]) {
-		from--
-	}
-	w.cover(span{from, at + 1})
 }
 
-// inBase64 reports whether b is a character of base64, also of that for URLs. The padding is none.
-func inBase64(b byte) bool {
-	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("+/-_", b) >= 0
+// read reads a byte on a track, and covers what it completes.
+func (w *maskWriter) read(t *track, b byte, at span) {
+	if found, ok := t.read(b, at); ok {
+		w.cover(found)
+	}
 }
 
-// cover adds a part that ends after all others. It joins the parts that it overlaps or touches.
+// decided returns how many bytes of pending no later value covers.
+func (w *maskWriter) decided() int {
+	decided := w.escapes.pendingFrom(len(w.pending))
+	for _, t := range []*track{&w.raw, &w.plain, &w.unwrapped} {
+		decided = min(decided, t.pendingFrom(len(w.pending)))
+	}
+	return decided
+}
+
+// cover adds a part. It joins the parts that it overlaps or touches, and those behind it: a track that decodes an escape reports a part
+// a few bytes later than another track.
 func (w *maskWriter) cover(s span) {
 	last := len(w.covers) - 1
 	for ; last >= 0 && w.covers[last].to >= s.from; last-- {
-		s.from = min(s.from, w.covers[last].from)
+		s.from, s.to = min(s.from, w.covers[last].from), max(s.to, w.covers[last].to)
 	}
 	w.covers = append(w.covers[:last+1], s)
 }
 
 // Close writes what was held back. It does not close the writer below.
-func (w *maskWriter) Close() error { return w.flush(len(w.pending)) }
+func (w *maskWriter) Close() error {
+	w.escapes.end(w.readPlain)
+	return w.flush(len(w.pending))
+}
 
 // flush writes the first n bytes of pending, which no later value covers.
 func (w *maskWriter) flush(n int) error {
@@ -97,6 +113,10 @@ func (w *maskWriter) flush(n int) error {
 		w.masked = false
 	}
 	w.covers, w.pending = left, append(w.pending[:0], w.pending[n:]...)
+	w.escapes.move(n)
+	for _, t := range []*track{&w.raw, &w.plain, &w.unwrapped} {
+		t.move(n)
+	}
 	_, err := w.out.Write(out)
 	return err
 }

@@ -180,7 +180,7 @@ func (p *process) withOutput(o outcome) outcome {
 		o.exitCode = new(p.status.ExitStatus())
 	}
 	o.message = p.masker.Text(o.message)
-	o.result = resultOf(p.stdout)
+	o.result = p.masker.JSON(resultOf(p.stdout))
 	o.stdout, o.stderr = p.stdout.text(), p.stderr.text()
 	o.truncated = p.stdout.truncated() || p.stderr.truncated()
 	return o

@@ -38,6 +38,18 @@ func TestWorker_Secrets(t *testing.T) {
 		require.Contains(t, got.Stdout, `"user": "sam"`)
 	})
 
+	t.Run("a secret that a JSON library has escaped is masked in the output and in the result", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.start(t)
+		m := request("printf", "%s", `{"token":"Zq7\u002Bsecret\u0022l\u00E9","text":"{\"inner\":\"Zq7\\u002bsecret\\\"l\\u00e9\"}"}`)
+		m.Secrets = map[string]string{"TOKEN": `Zq7+secret"lé`}
+		got := b.do(t, m)
+		require.Equal(t, attune.ExecutionSucceeded, got.Status, got.Error)
+		require.JSONEq(t, `{"token":"***","text":"{\"inner\":\"***\"}"}`, string(got.Result))
+		require.Contains(t, got.Stdout, `{"token":"***",`)
+	})
+
 	t.Run("a secret is masked where the output is cut", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t, func(c *worker.Config) { c.OutputLimit = 1024 })
