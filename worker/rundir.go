@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -123,20 +122,3 @@ func (d *runDirs) close() error {
 
 // remove removes a run folder of the worker, or the folder of all.
 func (d *runDirs) remove(dir string) error { return removeFolder(dir, d.owner) }
-
-// removeFolder removes a folder with its content, also folders in it that their owner may not write to. A worker that runs actions as
-// another user may write to all of them (see [neededCapabilities]). It changes no mode: the user could put a link to any file in the
-// place of a folder.
-func removeFolder(dir string, owner *account) error {
-	err := os.RemoveAll(dir)
-	if err == nil || owner != nil || os.Geteuid() == 0 {
-		return err
-	}
-	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() || errors.Is(err, fs.ErrPermission) {
-			_ = os.Chmod(path, ownerOnly) //nolint:gosec // a folder needs the right to enter it
-		}
-		return nil
-	})
-	return os.RemoveAll(dir)
-}
