@@ -81,6 +81,9 @@ const (
 	ReasonActionDisabled     Reason = "action_disabled"      // the action's pack no longer declares the action
 	ReasonQueueFull          Reason = "queue_full"           // the line reached max_queued, with overflow "reject"
 	ReasonDroppedOldest      Reason = "dropped_oldest"       // the line reached max_queued, with overflow "drop_oldest"
+	ReasonKeyQueueFull       Reason = "key_queue_full"       // the lane reached max_queued_per_key, with overflow "reject"
+	ReasonBusy               Reason = "busy"                 // the enforcement could not start at once, with when_busy "skip"
+	ReasonReplaced           Reason = "replaced"             // a later enforcement of its lane came, with when_busy "replace"
 	ReasonQueueDraining      Reason = "queue_draining"       // the queue drains: it accepts no tickets until a person resumes it
 	ReasonQueueTimeout       Reason = "queue_timeout"        // the enforcement waited longer than queue_timeout
 	ReasonCancelled          Reason = "cancelled"            // a caller cancelled the enforcement or the execution
@@ -101,7 +104,8 @@ const (
 // Reasons lists every reason.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest, ReasonQueueDraining,
+		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest, ReasonKeyQueueFull,
+		ReasonBusy, ReasonReplaced, ReasonQueueDraining,
 		ReasonQueueTimeout, ReasonCancelled, ReasonExitCode, ReasonSignal, ReasonTimeout, ReasonExecutableNotFound, ReasonStart,
 		ReasonEnvNotAllowed, ReasonActionMismatch, ReasonSecretUnavailable, ReasonLimits, ReasonOutOfMemory, ReasonWorkerLost,
 		ReasonWorkerStopped,

@@ -31,7 +31,59 @@ type QueuePolicy struct {
 	MaxAttempts    int            `json:"max_attempts"`  // attempts including the first, 1 (no retry) to [MaxAttempts]
 	RetryDelay     Duration       `json:"retry_delay"`   // delay before the second attempt, 0 to [MaxRetryDelay]
 	RetryPlacement RetryPlacement `json:"retry_placement"`
+
+	Across Across      `json:"across,omitempty"` // empty means [AcrossStrict]
+	Rates  []StartRate `json:"rates,omitempty"`  // of the starts of all actions, up to [MaxStartRates]
+	// Actions are the limits that stand for one action in the queue, in the order of their ids. An action without an entry has
+	// only the limits of the queue.
+	Actions []ActionLimits `json:"actions,omitempty"`
 }
+
+// ActionLimits are the limits of one action in its queue, in addition to those of the queue.
+//
+// Stored in Temporal's history: part of a [QueuePolicy].
+type ActionLimits struct {
+	Action          ActionID    `json:"action"`
+	Limit           *int        `json:"limit,omitempty"`              // executions of the action at once; nil: bounded by the queue only
+	LimitPerKey     *int        `json:"limit_per_key,omitempty"`      // holders of a lane at once, whatever their actions; nil: no bound
+	MaxQueuedPerKey *int        `json:"max_queued_per_key,omitempty"` // waiting enforcements of a lane; nil: bounded by the queue only
+	Rates           []StartRate `json:"rates,omitempty"`              // of the starts of the action, up to [MaxStartRates]
+	WhenBusy        WhenBusy    `json:"when_busy,omitempty"`          // empty means [BusyWait]
+}
+
+// StartRate bounds how often attempts start: in each window (t-Window, t] at most Limit of them.
+//
+// Stored in Temporal's history: part of a [QueuePolicy].
+type StartRate struct {
+	Name   string   `json:"name"`   // unique among the rates of the same level
+	Limit  int      `json:"limit"`  // 1 to [MaxStartRateLimit]
+	Window Duration `json:"window"` // above 0
+}
+
+// Bounds of the rates of starts. A queue carries the times of the latest starts in its state.
+const (
+	MaxStartRates     = 4
+	MaxStartRateLimit = 1_000
+)
+
+// Across says what other lanes do while the first ticket of the line cannot be granted.
+type Across string
+
+// The choices of Across.
+const (
+	AcrossSkip   Across = "skip"   // the queue grants the lowest sequence that is eligible
+	AcrossStrict Across = "strict" // the queue grants only the first ticket of the line
+)
+
+// WhenBusy says what happens to an enforcement that cannot start at once.
+type WhenBusy string
+
+// The choices of WhenBusy.
+const (
+	BusyWait    WhenBusy = "wait"    // the enforcement waits for its turn
+	BusySkip    WhenBusy = "skip"    // the enforcement is rejected, unless it is granted in the turn in which it arrives
+	BusyReplace WhenBusy = "replace" // the enforcement takes the place of all others of its lane: see [ReasonReplaced]
+)
 
 // Bounds of a policy. They keep the carried state of a queue below Temporal's payload limit of 2 MB.
 const (

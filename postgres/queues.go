@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,7 +56,7 @@ func (q *lockedQueue) nextPlace(notBefore time.Time) attune.Ticket {
 func (q *lockedQueue) setPolicy(resolved attune.QueuePolicy) {
 	stored := q.policy
 	resolved.Revision = stored.Revision
-	if stored.Revision > 0 && resolved == stored {
+	if stored.Revision > 0 && reflect.DeepEqual(resolved, stored) {
 		return
 	}
 	resolved.Revision++
