@@ -1,59 +1,76 @@
 package semaphore
 
-import "container/heap"
+// byHead is a heap of lanes or actions, ranked by the sequence of the ticket that each would have granted next. The lowest
+// sequence is on top. An element is in one heap at a time. Ranks stand beside the elements, so a comparison touches no element.
+type byHead[T slotted] struct{ nodes []node[T] }
 
-// headed is an element of a [byHead] heap: its rank is the sequence of the ticket that it would have granted next.
-type headed interface {
-	head() int64
-	slot() *int // where the heap stores the element's index, from 1; 0 outside a heap
+type node[T slotted] struct {
+	sequence int64
+	element  T
 }
 
-// byHead is a heap of lanes or actions, the lowest sequence on top. An element is in one heap at a time.
-type byHead[T headed] struct{ elements []T }
+// slotted is an element that knows its place in the heap.
+type slotted interface {
+	slot() *int // the index of the element's node, from 1; 0 outside a heap
+}
+
+func (h *byHead[T]) empty() bool { return len(h.nodes) == 0 }
 
 // top returns the element with the lowest sequence. The heap must not be empty.
-func (h *byHead[T]) top() T { return h.elements[0] }
+func (h *byHead[T]) top() T { return h.nodes[0].element }
 
-// set adds an element, or restores its place after its rank has changed.
-func (h *byHead[T]) set(element T) {
-	if at := *element.slot(); at > 0 {
-		heap.Fix(h, at-1)
+// lowest returns the lowest sequence. The heap must not be empty.
+func (h *byHead[T]) lowest() int64 { return h.nodes[0].sequence }
+
+// set adds an element, or changes its rank.
+func (h *byHead[T]) set(element T, sequence int64) {
+	i := *element.slot() - 1
+	if i < 0 {
+		i = len(h.nodes)
+		h.nodes = append(h.nodes, node[T]{})
+	} else if h.nodes[i].sequence == sequence {
 		return
 	}
-	heap.Push(h, element)
+	h.settle(i, node[T]{sequence: sequence, element: element})
 }
 
 // remove removes an element, if it is in the heap.
 func (h *byHead[T]) remove(element T) {
-	if at := *element.slot(); at > 0 {
-		heap.Remove(h, at-1)
+	i := *element.slot() - 1
+	if i < 0 {
+		return
+	}
+	*element.slot() = 0
+	last := len(h.nodes) - 1
+	moved := h.nodes[last]
+	h.nodes[last] = node[T]{}
+	h.nodes = h.nodes[:last]
+	if i < last {
+		h.settle(i, moved)
 	}
 }
 
-// Len implements [heap.Interface].
-func (h *byHead[T]) Len() int { return len(h.elements) }
-
-// Less implements [heap.Interface].
-func (h *byHead[T]) Less(i, j int) bool { return h.elements[i].head() < h.elements[j].head() }
-
-// Swap implements [heap.Interface].
-func (h *byHead[T]) Swap(i, j int) {
-	h.elements[i], h.elements[j] = h.elements[j], h.elements[i]
-	*h.elements[i].slot(), *h.elements[j].slot() = i+1, j+1
+// settle puts a node at a free index, and then where its rank belongs.
+func (h *byHead[T]) settle(i int, n node[T]) {
+	for i > 0 && h.nodes[(i-1)/2].sequence > n.sequence {
+		h.put(i, h.nodes[(i-1)/2])
+		i = (i - 1) / 2
+	}
+	for {
+		child := 2*i + 1
+		if child+1 < len(h.nodes) && h.nodes[child+1].sequence < h.nodes[child].sequence {
+			child++
+		}
+		if child >= len(h.nodes) || h.nodes[child].sequence >= n.sequence {
+			break
+		}
+		h.put(i, h.nodes[child])
+		i = child
+	}
+	h.put(i, n)
 }
 
-// Push implements [heap.Interface].
-func (h *byHead[T]) Push(x any) {
-	element := x.(T) //nolint:forcetypeassert // only set calls heap.Push
-	h.elements = append(h.elements, element)
-	*element.slot() = len(h.elements)
-}
-
-// Pop implements [heap.Interface].
-func (h *byHead[T]) Pop() any {
-	last := len(h.elements) - 1
-	element := h.elements[last]
-	h.elements = h.elements[:last]
-	*element.slot() = 0
-	return element
+func (h *byHead[T]) put(i int, n node[T]) {
+	h.nodes[i] = n
+	*n.element.slot() = i + 1
 }

@@ -30,8 +30,9 @@ type carried struct {
 	Waiting    packed            `json:"waiting,omitzero"`
 	Early      packed            `json:"early,omitzero"`
 	Gates      []gate            `json:"gates,omitempty"`
+	OpenedAt   time.Time         `json:"opened_at,omitzero"`
 	EndedEarly []int64           `json:"ended_early,omitempty"`
-	Unseen     []place           `json:"unseen,omitempty"`
+	Unseen     packed            `json:"unseen,omitzero"`
 	Settling   []carriedSettling `json:"settling,omitempty"`
 	Recorded   int64             `json:"recorded,omitempty"`
 	Reacquired []attune.Ticket   `json:"reacquired,omitempty"`
@@ -64,8 +65,9 @@ type carriedSettling struct {
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, LastGrant: s.lastGrant,
-		Generation: s.generation, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders), Gates: s.gates,
-		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: s.unseen,
+		Generation: s.generation, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
+		Gates: s.gates, OpenedAt: s.openedAt,
+		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: packPlaces(s.unseen),
 		Recorded: s.recorded, Reacquired: s.reacquired,
 		Counters:   s.counters,
 		LastChange: s.lastChange, Changes: s.unrecordedChanges, Made: s.made,
@@ -95,9 +97,10 @@ func (s *State) UnmarshalJSON(data []byte) error {
 			c.Version, encodingVersion)
 	}
 	restored := State{
-		line: newLine(), freed: c.Freed, gates: c.Gates, mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, lastGrant: c.LastGrant,
+		line: newLine(), freed: c.Freed, gates: c.Gates,
+		mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, lastGrant: c.LastGrant,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
-		endedEarly: c.EndedEarly, unseen: c.Unseen, counters: c.Counters, recorded: c.Recorded,
+		endedEarly: c.EndedEarly, counters: c.Counters, recorded: c.Recorded,
 		reacquired: c.Reacquired,
 		lastChange: c.LastChange, unrecordedChanges: c.Changes, made: c.Made,
 		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
@@ -117,8 +120,12 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	for _, ticket := range waiting {
 		restored.line.append(ticket)
 	}
+	restored.open(c.OpenedAt)
 	if restored.early, err = c.Early.unpack(); err != nil {
 		return fmt.Errorf("queue state, early: %w", err)
+	}
+	if restored.unseen, err = c.Unseen.unpackPlaces(); err != nil {
+		return fmt.Errorf("queue state, unseen: %w", err)
 	}
 	for _, run := range c.Settling {
 		tickets, err := run.Tickets.unpack()

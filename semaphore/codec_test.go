@@ -95,7 +95,7 @@ func FuzzState_UnmarshalJSON(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(data)
 	}
-	f.Add([]byte(`{"v":1,"ended_early":[4],"unseen":[{"id":9,"seq":5}],"early":{"count":1,"packed":"BFSQw6i2728"},"settling":[{"tickets":{"count":1,"packed":"AgIC"}}]}`))
+	f.Add([]byte(`{"v":1,"ended_early":[4],"unseen":{"count":1,"packed":"UBIA"},"early":{"count":1,"packed":"BFSQw6i2728"},"settling":[{"tickets":{"count":1,"packed":"AgIC"}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		state := new(semaphore.State)
 		if json.Unmarshal(data, state) != nil {

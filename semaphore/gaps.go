@@ -48,11 +48,9 @@ func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
 // place identifies a ticket that was cancelled or released before it arrived. The caller can have named a wrong sequence. So
 // a place ends only the ticket of its own enforcement, and only when that ticket arrives. It closes no gap: another enforcement
 // can have the sequence.
-//
-// Stored in Temporal's history: part of the carried [State].
 type place struct {
-	Enforcement attune.EnforcementID `json:"id"`
-	Sequence    int64                `json:"seq"`
+	Enforcement attune.EnforcementID
+	Sequence    int64
 }
 
 // maxUnseen bounds the places that the state remembers. If a ticket comes whose place is not remembered, the queue grants it, and its row

@@ -7,12 +7,17 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// addHolder gives a ticket a slot. The times of a holder have a precision of milliseconds, as in the carried state.
+// addHolder gives a slot to a ticket that does not wait.
 func (s *State) addHolder(holder Holder) {
+	s.line.hold(holder.Ticket)
+	s.keepHolder(holder)
+}
+
+// keepHolder adds a holder that the line has counted. Its times have a precision of milliseconds, as in the carried state.
+func (s *State) keepHolder(holder Holder) {
 	holder.GrantedAt = holder.GrantedAt.Truncate(time.Millisecond)
 	holder.InspectAt = holder.InspectAt.Truncate(time.Millisecond)
 	s.holders = append(s.holders, holder)
-	s.line.hold(holder.Ticket)
 }
 
 // dropHolderAt frees the slot of the holder with an index. The lane and the action that get room are those of the holder.

@@ -1,8 +1,13 @@
 package semaphore
 
-import "github.com/attune-go/attune"
+import (
+	"maps"
 
-// levels are the lanes and the actions of a queue that have waiting tickets or holders, with their limits.
+	"github.com/attune-go/attune"
+)
+
+// levels are the lanes and the actions of a queue that have waiting tickets or holders, with their limits. Empty ones are
+// forgotten when the line is swept.
 //
 // A lane is ready while it has a waiting ticket, and fewer holders than the limit of that ticket's action for a lane. An action
 // can start while it has room and no rate of its starts is used up. The ready lanes of an action are in a heap, and the
@@ -18,17 +23,14 @@ type levels struct {
 
 // lane is one lane of a queue.
 type lane struct {
-	number      int32
 	first, last int // indices of the first and the last waiter; meaningless without waiters
 	waiting     int
 	holders     int
-	sequence    int64   // of the first waiter, while the lane is ready
 	readyIn     *action // the action of the first waiter, while the lane is ready; nil otherwise
 	index       int     // in readyIn.ready
 }
 
-func (l *lane) head() int64 { return l.sequence }
-func (l *lane) slot() *int  { return &l.index }
+func (l *lane) slot() *int { return &l.index }
 
 // action is one action of a queue.
 type action struct {
@@ -39,8 +41,7 @@ type action struct {
 	index   int // in levels.ready
 }
 
-func (a *action) head() int64 { return a.ready.top().sequence }
-func (a *action) slot() *int  { return &a.index }
+func (a *action) slot() *int { return &a.index }
 
 func newLevels() levels {
 	return levels{
@@ -51,23 +52,27 @@ func newLevels() levels {
 
 // lane returns the lane with a number.
 func (v *levels) lane(number int32) *lane {
-	if v.lanes[number] == nil {
-		v.lanes[number] = &lane{number: number}
+	l := v.lanes[number]
+	if l == nil {
+		l = new(lane)
+		v.lanes[number] = l
 	}
-	return v.lanes[number]
+	return l
 }
 
 // action returns the action with an id.
 func (v *levels) action(id attune.ActionID) *action {
-	if v.actions[id] == nil {
-		v.actions[id] = &action{id: id}
+	a := v.actions[id]
+	if a == nil {
+		a = &action{id: id}
+		v.actions[id] = a
 	}
-	return v.actions[id]
+	return a
 }
 
 // eligible returns the ready lane whose first ticket has the lowest sequence of all; nil without one.
 func (v *levels) eligible() *lane {
-	if v.ready.Len() == 0 {
+	if v.ready.empty() {
 		return nil
 	}
 	return v.ready.top().ready.top()
@@ -83,35 +88,34 @@ func (v *levels) place(l *lane, first attune.Ticket) {
 	if l.readyIn != a {
 		v.unplace(l)
 	}
-	l.sequence, l.readyIn = first.Sequence, a
-	a.ready.set(l)
+	l.readyIn = a
+	a.ready.set(l, first.Sequence)
 	v.placeAction(a)
 }
 
-// unplace makes a lane not ready. It forgets the lane if that is empty.
+// unplace makes a lane not ready.
 func (v *levels) unplace(l *lane) {
 	if a := l.readyIn; a != nil {
 		a.ready.remove(l)
 		l.readyIn = nil
 		v.placeAction(a)
 	}
-	if l.waiting == 0 && l.holders == 0 {
-		delete(v.lanes, l.number)
-	}
 }
 
-// placeAction decides whether an action can start. It forgets the action if that is empty.
+// forgetEmpty forgets the lanes and actions without waiting tickets and holders.
+func (v *levels) forgetEmpty() {
+	maps.DeleteFunc(v.lanes, func(_ int32, l *lane) bool { return l.waiting == 0 && l.holders == 0 })
+	maps.DeleteFunc(v.actions, func(_ attune.ActionID, a *action) bool { return a.waiting == 0 && a.holders == 0 })
+}
+
+// placeAction decides whether an action can start.
 func (v *levels) placeAction(a *action) {
 	limit := v.limits[a.id].Limit
-	switch full := limit != nil && a.holders >= *limit; {
-	case a.waiting == 0 && a.holders == 0:
+	if full := limit != nil && a.holders >= *limit; full || v.closed[a.id] || a.ready.empty() {
 		v.ready.remove(a)
-		delete(v.actions, a.id)
-	case full || v.closed[a.id] || a.ready.Len() == 0:
-		v.ready.remove(a)
-	default:
-		v.ready.set(a)
+		return
 	}
+	v.ready.set(a, a.ready.lowest())
 }
 
 // setLimits replaces the limits, and opens all actions. The caller places all lanes and actions again.
@@ -146,4 +150,18 @@ func (v *levels) clearWaiting() {
 		a.waiting = 0
 		v.placeAction(a)
 	}
+}
+
+func (v *levels) holdersOfLane(number int32) int {
+	if l := v.lanes[number]; l != nil {
+		return l.holders
+	}
+	return 0
+}
+
+func (v *levels) holdersOfAction(id attune.ActionID) int {
+	if a := v.actions[id]; a != nil {
+		return a.holders
+	}
+	return 0
 }

@@ -21,6 +21,7 @@ type line struct {
 // waiter is a ticket in the line.
 type waiter struct {
 	attune.Ticket
+	lane *lane
 	left bool // the ticket was taken
 	next int  // index of the next waiter of the lane; meaningless for the last one
 }
@@ -55,15 +56,9 @@ func (q *line) append(ticket attune.Ticket) {
 	if n := len(q.waiters); n > 0 && ticket.EnqueuedAt.Before(q.waiters[n-1].EnqueuedAt) {
 		ticket.EnqueuedAt = q.waiters[n-1].EnqueuedAt
 	}
-	q.waiters = append(q.waiters, waiter{Ticket: ticket})
+	l, index := q.levels.lane(ticket.Lane), len(q.waiters)
+	q.waiters = append(q.waiters, waiter{Ticket: ticket, lane: l})
 	q.length++
-	q.join(len(q.waiters) - 1)
-}
-
-// join makes the waiter with an index the last one of its lane.
-func (q *line) join(index int) {
-	ticket := q.waiters[index].Ticket
-	l := q.levels.lane(ticket.Lane)
 	if l.waiting == 0 {
 		l.first = index
 	} else {
@@ -106,7 +101,7 @@ func (q *line) take(index int) attune.Ticket {
 	ticket := q.waiters[index].Ticket
 	q.waiters[index].left = true
 	q.length--
-	l, a := q.levels.lane(ticket.Lane), q.levels.action(ticket.Action)
+	l, a := q.waiters[index].lane, q.levels.action(ticket.Action)
 	l.waiting--
 	a.waiting--
 	if l.first == index && l.waiting > 0 {
@@ -125,6 +120,14 @@ func (q *line) take(index int) attune.Ticket {
 	return ticket
 }
 
+// grant takes the waiting ticket with an index, and counts the ticket as a holder.
+func (q *line) grant(index int) attune.Ticket {
+	ticket := q.waiters[index].Ticket
+	q.waiters[index].lane.holders++
+	q.levels.action(ticket.Action).holders++
+	return q.take(index)
+}
+
 // remove removes a ticket, and reports whether the ticket was waiting.
 func (q *line) remove(ticket attune.Ticket) bool {
 	i := q.find(ticket)
@@ -138,11 +141,12 @@ func (q *line) remove(ticket attune.Ticket) bool {
 func (q *line) sweep() {
 	q.waiters = slices.DeleteFunc(q.waiters, func(w waiter) bool { return w.left })
 	q.first = 0
+	q.levels.forgetEmpty()
 	for _, l := range q.levels.lanes {
 		l.first, l.last = -1, -1
 	}
 	for i := range q.waiters {
-		l := q.levels.lane(q.waiters[i].Lane)
+		l := q.waiters[i].lane
 		if l.first < 0 {
 			l.first = i
 		} else {

@@ -57,6 +57,10 @@ func (m *machine) check(t *rapid.T) {
 	require.ElementsMatch(t, toEnd, asks, "holders to end")
 	require.True(t, slices.IsSorted(line), "line out of order: %v", line)
 
+	for _, ticket := range m.state.Front(m.state.Waiting()) {
+		require.NotEmpty(t, m.state.Obstacles(ticket), "sequence %d waits without an obstacle", ticket.Sequence)
+	}
+
 	c := m.state.Counters()
 	require.EqualValues(t, m.oracle.count(func(e entry) bool { return e.expired }), c.Expired)
 	require.EqualValues(t, m.oracle.count(func(e entry) bool { return e.rejected }), c.Rejected)

@@ -29,7 +29,7 @@ func (s *State) replaceOthers() {
 			}
 		}
 	}
-	s.replacing = nil
+	s.replacing = s.replacing[:0]
 }
 
 // ToEnd returns up to n grants whose holders must be asked to end, because later newcomers of their lanes replace them. The caller
@@ -57,18 +57,18 @@ func (s *State) AskedToEnd(grants []attune.Grant) {
 // operation, and reports whether a ticket left. For each newcomer that is one too many, one ticket leaves.
 func (s *State) bound() (left bool) {
 	before := len(s.settling)
-	newcomers := s.joined
+	newcomers := slices.DeleteFunc(s.joined, func(t attune.Ticket) bool { return s.line.find(t) < 0 }) // granted or expired
 	if s.policy.Overflow != attune.OverflowDropOldest {
 		slices.Reverse(newcomers) // the last newcomer leaves first
 	}
 	for _, leave := range []func(attune.Ticket){s.leaveBusy, s.leaveLane, s.leaveLine} {
 		for _, ticket := range newcomers {
-			if s.line.find(ticket) >= 0 { // not granted, not expired, and not gone for another newcomer
+			if len(s.settling) == before || s.line.find(ticket) >= 0 { // not gone for another newcomer
 				leave(ticket)
 			}
 		}
 	}
-	s.joined = nil
+	s.joined = s.joined[:0]
 	return len(s.settling) > before
 }
 

@@ -167,7 +167,7 @@ func (s *State) grantEligible(now time.Time) {
 		if index < 0 {
 			return
 		}
-		s.grant(now, s.line.take(index))
+		s.grant(now, s.line.grant(index))
 	}
 }
 
@@ -175,7 +175,7 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	s.lastGrant++
 	s.counters.Granted++
 	ticket.Attempt = max(ticket.Attempt, 1)
-	s.addHolder(Holder{Grant: attune.Grant{
+	s.keepHolder(Holder{Grant: attune.Grant{
 		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
 		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed,
 	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})

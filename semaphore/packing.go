@@ -63,6 +63,15 @@ func packHolders(holders []Holder) packed {
 	return p.packed(len(holders))
 }
 
+// packPlaces packs places as tickets without a time.
+func packPlaces(places []place) packed {
+	tickets := make([]attune.Ticket, len(places))
+	for i, p := range places {
+		tickets[i] = attune.Ticket{Enforcement: p.Enforcement, Sequence: p.Sequence, EnqueuedAt: time.UnixMilli(0)}
+	}
+	return pack(tickets)
+}
+
 func (p *packer) packed(count int) packed {
 	if count == 0 {
 		return packed{}
@@ -151,6 +160,15 @@ func (p packed) unpackHolders() ([]Holder, error) {
 	return holders, u.end()
 }
 
+func (p packed) unpackPlaces() ([]place, error) {
+	tickets, err := p.unpack()
+	var places []place
+	for _, ticket := range tickets {
+		places = append(places, placeOf(ticket))
+	}
+	return places, err
+}
+
 func (p packed) open() (*unpacker, error) {
 	buf, err := base64.RawStdEncoding.DecodeString(p.Packed)
 	if err != nil {
@@ -194,7 +212,7 @@ func (u *unpacker) readTicket() attune.Ticket {
 		if lane < 0 || lane > math.MaxInt32 {
 			u.buf, u.err = nil, fmt.Errorf("%w: lane of sequence %d", errDamaged, t.Sequence)
 		}
-		t.Lane = int32(lane) //nolint:gosec // checked above
+		t.Lane = int32(lane)
 	}
 	if first&otherAction != 0 {
 		t.Action += attune.ActionID(u.next())

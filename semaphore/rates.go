@@ -55,7 +55,7 @@ func (g *gate) governs(action attune.ActionID) bool {
 // usePolicy puts a policy into force. A rate keeps its starts while its name stays.
 func (s *State) usePolicy(policy attune.QueuePolicy) {
 	former := s.gates
-	s.policy, s.gates = policy, nil
+	s.policy, s.gates, s.openedAt = policy, nil, time.Time{}
 	add := func(action attune.ActionID, rates []attune.StartRate) {
 		for _, rate := range rates {
 			next := gate{Action: action, StartRate: rate}
@@ -92,6 +92,7 @@ func (s *State) open(now time.Time) {
 			closed = closed || s.gates[i].opensAt().After(now)
 		}
 		s.line.levels.setClosed(action, closed)
+		s.openedAt = now
 	}
 }
 
@@ -127,7 +128,7 @@ func (s *State) nextStart() (at time.Time) {
 		return Earlier(at, s.roundedOpening(wholeQueue))
 	}
 	for id := range s.line.levels.closed {
-		if a := s.line.levels.actions[id]; a != nil && a.ready.Len() > 0 {
+		if a := s.line.levels.actions[id]; a != nil && !a.ready.empty() {
 			at = Earlier(at, s.roundedOpening(id))
 		}
 	}

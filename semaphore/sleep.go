@@ -51,7 +51,7 @@ func (s *State) checkSleep(now time.Time) {
 
 // longest is how long a ticket waits before its workflow is started asleep even in a fast queue: its lane can be stuck while the
 // others go on.
-func (p *sleep) longest() time.Duration { return fastSleeps * p.after }
+func (s sleep) longest() time.Duration { return fastSleeps * s.after }
 
 // SleepersToStart returns up to n waiting tickets whose workflows must be started asleep, in sequence order.
 func (s *State) SleepersToStart(n int) []attune.Ticket {

@@ -29,6 +29,7 @@ type State struct {
 	joined     []attune.Ticket     // newcomers that joined the line in the current operation, in sequence order
 	replacing  []int32             // lanes with arrivals or returns in the current operation: see replaceOthers
 	gates      []gate              // the rates of starts
+	openedAt   time.Time           // when the gates were last opened and closed; zero without gates
 	early      []attune.Ticket     // tickets behind a gap, in sequence order, all above next
 	endedEarly []int64             // sequences above next whose tickets arrived and ended behind a gap, in order
 	unseen     []place             // places above next that ended before a ticket arrived: see place
@@ -159,14 +160,19 @@ func (s *State) Front(n int) []attune.Ticket {
 
 // Position returns the position of an enforcement in the line: 1 is next, 0 means that it does not wait.
 func (s *State) Position(id attune.EnforcementID) int {
-	position := 0
+	position, _ := s.Find(id)
+	return position
+}
+
+// Find returns the position and the ticket of a waiting enforcement: 1 is next, 0 means that it does not wait.
+func (s *State) Find(id attune.EnforcementID) (position int, ticket attune.Ticket) {
 	for ticket := range s.inLine() {
 		position++
 		if ticket.Enforcement == id {
-			return position
+			return position, ticket
 		}
 	}
-	return 0
+	return 0, attune.Ticket{}
 }
 
 // inLine yields the waiting tickets in sequence order, including tickets behind a gap.

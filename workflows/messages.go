@@ -189,6 +189,13 @@ type TicketInput struct {
 	Ticket attune.Ticket   `json:"ticket"`
 }
 
+// WhyView is the result of [QueryWhy]: where a ticket waits, and what keeps it from its grant.
+type WhyView struct {
+	Position  int                  `json:"position"` // in the line: 1 is next, 0 means that the enforcement does not wait
+	Ticket    *attune.Ticket       `json:"ticket,omitempty"`
+	Obstacles []semaphore.Obstacle `json:"obstacles,omitempty"`
+}
+
 // QueueView is the result of [QueryQueue] and of every update that makes one change.
 //
 // Stored in Temporal's history: the result of an update.

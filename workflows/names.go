@@ -39,6 +39,7 @@ const (
 
 	QueryQueue    = "queue"
 	QueryPosition = "position"
+	QueryWhy      = "why"
 
 	ActivityLoadQueue        = "LoadQueue"
 	ActivityReadTickets      = "ReadTickets"
