@@ -122,7 +122,7 @@ func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*response[
 
 func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	q := Queue{
-		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Policy, effective),
+		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Stats.ActionID, s.Policy, effective),
 		Holders: make([]QueueHolder, len(s.Holders)), Waiting: make([]QueueWaiter, len(s.Waiting)),
 		Throughput: Throughput{
 			Minute: float64(s.Released.LastMinute), Five: float64(s.Released.LastFiveMinutes) / 5, Hour: float64(s.Released.LastHour) / 60,

@@ -48,7 +48,7 @@ func (s *Server) getQueueStats(ctx context.Context, in *RefPath) (*response[attu
 	if err != nil {
 		return nil, err
 	}
-	queue, _ := policy.QueueOf(action)
+	queue := policy.DefaultQueue(action.Ref)
 	stats, err := s.deps.Queues.Stats(ctx, queue)
 	return &response[attune.QueueStats]{Body: stats}, err
 }

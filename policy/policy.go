@@ -60,8 +60,8 @@ func (l Level) source() Source { return Source{Scope: l.Scope, Ref: l.Ref, Origi
 
 // Effective is the policy in force, with the source of each of its fields.
 type Effective struct {
-	Policy attune.QueuePolicy `json:"policy"` // Revision is 0: the database counts revisions
-	From   Provenance         `json:"from"`
+	Policy attune.EffectivePolicy `json:"policy"`
+	From   Provenance             `json:"from"`
 }
 
 // Provenance maps the name of each field to the level that decided it.
@@ -96,6 +96,7 @@ func Resolve(levels ...Level) Effective {
 	for _, field := range Fields() {
 		e.From[field.Name] = field.decide(ranked, &e.Policy)
 	}
+	deriveDefaults(&e)
 	return e
 }
 

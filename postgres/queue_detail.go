@@ -53,6 +53,7 @@ FROM (
 func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error) {
 	var detail attune.QueueDetail
 	var resolved policy.Effective
+	var name queueName
 	snapshot := attune.QueueSnapshot{Mode: attune.QueueOpen}
 	batch := detailBatch(key, first, &detail, &snapshot)
 	atOneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
@@ -60,14 +61,14 @@ func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (at
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return orNotFound(err, "queue %q does not exist", key)
 		}
-		name := queueName{key: key, owner: detail.Stats.Action}
+		name = queueName{key: key, owner: detail.Stats.Action, ownerID: detail.Stats.ActionID}
 		levels, err := readLevels(ctx, tx, name)
 		resolved = levels.resolve(name)
 		return err
 	})
 	detail.Policy, detail.Override = snapshot.Policy, snapshot.Override
 	if detail.Policy.Revision == 0 {
-		detail.Policy = resolved.Policy
+		detail.Policy = policy.OwnQueue(name.ownerID, resolved.Policy)
 	}
 	// The limit agrees with Policy and Override, even if a manual limit expires between two statements.
 	detail.Stats.MaxConcurrent = detail.Policy.Limit
@@ -178,7 +179,9 @@ type countedQueue struct {
 	used  bool // an enforcement was admitted to it, or it was changed by a person; an unused queue has no resolved policy
 }
 
-func (c countedQueue) name() queueName { return queueName{key: c.stats.Queue, owner: c.stats.Action} }
+func (c countedQueue) name() queueName {
+	return queueName{key: c.stats.Queue, owner: c.stats.Action, ownerID: c.stats.ActionID}
+}
 
 func scanStats(row pgx.CollectableRow) (countedQueue, error) {
 	var c countedQueue

@@ -19,8 +19,9 @@ func NewQueues(db *DB) *Queues { return &Queues{db: db} }
 
 // queueName is the key of a queue with the action that owns it. A shared queue has no owner.
 type queueName struct {
-	key   attune.QueueKey
-	owner attune.Ref
+	key     attune.QueueKey
+	owner   attune.Ref
+	ownerID attune.ActionID
 }
 
 // pack returns the pack that the queue belongs to: the first part of the key.
@@ -65,7 +66,7 @@ func (q *lockedQueue) setPolicy(resolved attune.QueuePolicy) {
 
 // lockedQueueColumns are the columns of scanLockedQueue. They read the clock after the locks were taken.
 const lockedQueueColumns = `
-SELECT q.id, q.key, COALESCE(a.ref, ''), q.last_sequence, q.last_queued_at, date_trunc('milliseconds', clock_timestamp()), q.policy`
+SELECT q.id, q.key, COALESCE(a.ref, ''), COALESCE(a.id, 0), q.last_sequence, q.last_queued_at, date_trunc('milliseconds', clock_timestamp()), q.policy`
 
 const lockedQueueTables = ` FROM q LEFT JOIN actions a ON a.id = q.action_id ORDER BY q.id`
 
@@ -91,7 +92,7 @@ func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) 
 		return nil, err
 	}
 	for _, queue := range queues {
-		queue.setPolicy(levels.resolve(queue.queueName).Policy)
+		queue.setPolicy(policy.OwnQueue(queue.ownerID, levels.resolve(queue.queueName).Policy))
 	}
 	return queues, nil
 }
@@ -99,7 +100,7 @@ func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) 
 func scanLockedQueue(row pgx.CollectableRow) (*lockedQueue, error) {
 	var q lockedQueue
 	var lastQueuedAt *time.Time
-	err := row.Scan(&q.id, &q.key, &q.owner, &q.lastSequence, &lastQueuedAt, &q.now, &q.policy)
+	err := row.Scan(&q.id, &q.key, &q.owner, &q.ownerID, &q.lastSequence, &lastQueuedAt, &q.now, &q.policy)
 	q.lastQueuedAt = orZeroTime(lastQueuedAt)
 	return &q, err
 }
@@ -122,7 +123,7 @@ func addNewQueues(batch *pgx.Batch, keys []attune.QueueKey) {
 	for i, key := range keys {
 		owners[i] = policy.OwnerOf(key)
 	}
-	batch.Queue(insertQueuesSQL, keys, owners, policy.Defaults())
+	batch.Queue(insertQueuesSQL, keys, owners, policy.OwnQueue(0, policy.Defaults()))
 }
 
 const queueIDSQL = `SELECT id FROM queues WHERE key = $1`

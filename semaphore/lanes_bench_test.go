@@ -20,7 +20,7 @@ type turnover struct {
 func newTurnover(lanes int32, waiting, limit int) *turnover {
 	q := &turnover{lanes: lanes, state: semaphore.New(attune.QueueSnapshot{Policy: attune.QueuePolicy{
 		Revision: 1, Limit: limit, MaxQueued: attune.MaxQueuedLimit, Across: attune.AcrossSkip,
-		Actions: []attune.ActionLimits{{Action: 1, LimitPerKey: &limit}},
+		Actions: []attune.ActionPolicy{{Action: 1, LimitPerKey: &limit}},
 	}})}
 	for range waiting + limit {
 		q.acquire()

@@ -17,7 +17,7 @@ type levels struct {
 	lanes   map[int32]*lane
 	actions map[attune.ActionID]*action
 	ready   byHead[*action]
-	limits  map[attune.ActionID]attune.ActionLimits
+	limits  map[attune.ActionID]attune.ActionPolicy
 	closed  map[attune.ActionID]bool // the actions with a rate that is used up; wholeQueue if that is one of the queue
 }
 
@@ -46,7 +46,7 @@ func (a *action) slot() *int { return &a.index }
 func newLevels() levels {
 	return levels{
 		lanes: make(map[int32]*lane), actions: make(map[attune.ActionID]*action),
-		limits: make(map[attune.ActionID]attune.ActionLimits), closed: make(map[attune.ActionID]bool),
+		limits: make(map[attune.ActionID]attune.ActionPolicy), closed: make(map[attune.ActionID]bool),
 	}
 }
 

@@ -28,7 +28,7 @@ func of(action attune.ActionID, sequence int64) attune.Ticket {
 func keyed(limit, perKey int, across attune.Across) attune.QueuePolicy {
 	return attune.QueuePolicy{
 		Revision: 1, Limit: limit, MaxQueued: 100, Across: across,
-		Actions: []attune.ActionLimits{{Action: 1, LimitPerKey: &perKey}},
+		Actions: []attune.ActionPolicy{{Action: 1, LimitPerKey: &perKey}},
 	}
 }
 
@@ -94,7 +94,7 @@ func TestState_Lanes(t *testing.T) {
 
 	t.Run("the limit of an action does not hold up another action of the queue", func(t *testing.T) {
 		t.Parallel()
-		policy := attune.QueuePolicy{Limit: 3, MaxQueued: 100, Across: attune.AcrossSkip, Actions: []attune.ActionLimits{{Action: 1, Limit: new(1)}}}
+		policy := attune.QueuePolicy{Limit: 3, MaxQueued: 100, Across: attune.AcrossSkip, Actions: []attune.ActionPolicy{{Action: 1, Limit: new(1)}}}
 		state := open(policy)
 		tickets := []attune.Ticket{of(1, 1), of(1, 2), of(2, 3), of(2, 4)}
 		for i := range tickets {
@@ -180,7 +180,7 @@ func TestState_StartRates(t *testing.T) {
 		t.Parallel()
 		state := open(attune.QueuePolicy{
 			Limit: 10, Across: attune.AcrossSkip,
-			Actions: []attune.ActionLimits{{Action: 1, Rates: []attune.StartRate{{Name: "r", Limit: 1, Window: minute}}}},
+			Actions: []attune.ActionPolicy{{Action: 1, Rates: []attune.StartRate{{Name: "r", Limit: 1, Window: minute}}}},
 		})
 		second := of(2, 3)
 		second.Lane = 1

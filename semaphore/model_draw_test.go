@@ -22,7 +22,7 @@ func drawRates(t *rapid.T) (rates []attune.StartRate) {
 }
 
 // drawLimits draws limits of two of the three actions.
-func drawLimits(t *rapid.T) (all []attune.ActionLimits) {
+func drawLimits(t *rapid.T) (all []attune.ActionPolicy) {
 	maybe := func(least, most int, what string) *int {
 		if rapid.Bool().Draw(t, "has "+what) {
 			return nil
@@ -33,7 +33,7 @@ func drawLimits(t *rapid.T) (all []attune.ActionLimits) {
 		if rapid.Bool().Draw(t, "without limits") {
 			continue
 		}
-		all = append(all, attune.ActionLimits{
+		all = append(all, attune.ActionPolicy{
 			Action: action, Limit: maybe(0, 3, "limit of an action"), LimitPerKey: maybe(0, 2, "limit per key"),
 			MaxQueuedPerKey: maybe(1, 3, "max queued per key"), Rates: drawRates(t),
 			WhenBusy: rapid.SampledFrom([]attune.WhenBusy{"", attune.BusyWait, attune.BusyWait, attune.BusySkip, attune.BusyReplace}).Draw(t, "when busy"),

@@ -120,6 +120,6 @@ func (s *State) replaces(ticket attune.Ticket) bool {
 }
 
 // limits returns the limits of a ticket's action.
-func (s *State) limits(ticket attune.Ticket) attune.ActionLimits {
+func (s *State) limits(ticket attune.Ticket) attune.ActionPolicy {
 	return s.line.levels.limits[ticket.Action]
 }

@@ -35,13 +35,13 @@ func (o *oracle) eligible(now time.Time) *entry {
 	return nil
 }
 
-func (o *oracle) limits(ticket attune.Ticket) attune.ActionLimits {
+func (o *oracle) limits(ticket attune.Ticket) attune.ActionPolicy {
 	for _, limits := range o.policy.Actions {
 		if limits.Action == ticket.Action {
 			return limits
 		}
 	}
-	return attune.ActionLimits{}
+	return attune.ActionPolicy{}
 }
 
 // rates yields the rates that the starts of an action pass.
