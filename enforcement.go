@@ -93,7 +93,7 @@ const (
 	ReasonExecutableNotFound Reason = "executable_not_found" // the worker has no such pack, file or program
 	ReasonStart              Reason = "start"                // the worker could not start the process
 	ReasonEnvNotAllowed      Reason = "env_not_allowed"      // the worker does not allow the pack a variable that the action asks for
-	ReasonSecretUnavailable  Reason = "secret_unavailable"   // a secret that the action needs is missing, not granted, or does not open
+	ReasonSecretUnavailable  Reason = "secret_unavailable"   // a secret that the action needs is missing, not granted or not decryptable
 	ReasonLimits             Reason = "limits_unavailable"   // the worker cannot enforce the action's limits
 	ReasonOutOfMemory        Reason = "out_of_memory"        // the processes used more memory than the action's limits allow
 	ReasonActionMismatch     Reason = "action_mismatch"      // the worker's packs have no such action, or another version of it

@@ -83,11 +83,11 @@ type ExecutionInput struct {
 
 // SecretDemand is what a claimed attempt needs decrypted.
 type SecretDemand struct {
-	Names  []string // the secrets that the action asks for
-	Sealed string   // the secret parameters of the enforcement, encrypted; empty without any
-	Event  EventID
-	Rule   RuleID // 0 for a direct run
-	Action ActionID
+	Names     []string // the secrets that the action asks for
+	Encrypted string   // the secret parameters of the enforcement, encrypted; empty without any
+	Event     EventID
+	Rule      RuleID // 0 for a direct run
+	Action    ActionID
 }
 
 // ClaimDecision is the answer to a claim with its input in clear text.

@@ -61,9 +61,9 @@ type Decision struct {
 	Queue      QueueKey // queue of a created enforcement; empty for a rejected enforcement
 	Lane       string   // name of the lane in that queue; empty in a queue without lanes
 
-	// Secrets are the secret parameters. Parameters has [SecretMask] in their places. Sealed has them encrypted, for the database.
-	Secrets []SecretField
-	Sealed  string
+	// Secrets are the secret parameters. Parameters has [SecretMask] in their places. Encrypted has them encrypted, for the database.
+	Secrets   []SecretField
+	Encrypted string
 }
 
 // DecideFunc makes the decisions for an event. The candidates are the enabled rules of its trigger.

@@ -35,10 +35,10 @@ type Secret struct {
 	At       time.Time `json:"updated_at"`
 }
 
-// SealedSecret is a secret with its encrypted value.
-type SealedSecret struct {
+// EncryptedSecret is a secret with its encrypted value.
+type EncryptedSecret struct {
 	Secret
-	Sealed string // see package secrets
+	Encrypted string // see package secrets
 }
 
 // secretName is the form of an environment variable.
@@ -87,25 +87,31 @@ func (f SecretField) String() string { return f.Pointer + "=" + SecretMask }
 // GoString keeps the value out of prints with %#v.
 func (f SecretField) GoString() string { return f.String() }
 
-// SealedTable names a table with encrypted values.
-type SealedTable string
+// EncryptedTable names a table with encrypted values.
+type EncryptedTable string
 
 // The tables with encrypted values.
 const (
-	SealedSecrets      SealedTable = "secrets"
-	SealedEvents       SealedTable = "events"
-	SealedEnforcements SealedTable = "enforcements"
+	EncryptedSecrets      EncryptedTable = "secrets"
+	EncryptedEnforcements EncryptedTable = "enforcements"
 )
 
-// SealedTables lists the tables with encrypted values.
-func SealedTables() []SealedTable {
-	return []SealedTable{SealedSecrets, SealedEvents, SealedEnforcements}
+// EncryptedTables lists the tables with encrypted values.
+func EncryptedTables() []EncryptedTable {
+	return []EncryptedTable{EncryptedSecrets, EncryptedEnforcements}
 }
 
-// SealedRow is the encrypted value of one row, with what the encryption is bound to.
-type SealedRow struct {
-	Table  SealedTable
-	ID     int64
-	Bound  []string // the parts of the row's identity
-	Sealed string
+// EncryptedRow is the encrypted value of one row, with what the encryption is bound to.
+type EncryptedRow struct {
+	Table     EncryptedTable
+	ID        int64
+	Bound     []string // the parts of the row's identity
+	Encrypted string
+}
+
+// KeyUse counts the encrypted values that have one key.
+type KeyUse struct {
+	Key          string // its id
+	Secrets      int64
+	Enforcements int64 // with secret parameters
 }

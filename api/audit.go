@@ -13,7 +13,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"golang.org/x/time/rate"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/auth"
@@ -21,7 +20,7 @@ import (
 
 // AuditLog keeps the requests that asked for a change.
 type AuditLog interface {
-	// Add adds an entry. A status of 0 stays open until Finish.
+	// Add adds an entry. An entry with the status 0 gets its status from Finish.
 	Add(ctx context.Context, entry auth.AuditEntry) (auth.AuditID, error)
 	// Finish records the status of an entry that was added without one.
 	Finish(ctx context.Context, id auth.AuditID, status int) error
@@ -29,44 +28,35 @@ type AuditLog interface {
 	List(ctx context.Context, filter auth.AuditFilter, page attune.Page) ([]auth.AuditEntry, error)
 }
 
-// Bounds of the entries that requests without a valid token add, per process: such a request costs its sender nothing. Every
-// request of an authenticated caller gets its entry.
-const (
-	strangerBurst  = 20
-	strangerPeriod = 10 * time.Second // between entries, after a burst
-)
-
-func newStrangers() *rate.Limiter { return rate.NewLimiter(rate.Every(strangerPeriod), strangerBurst) }
-
 // finishTimeout bounds how long a request waits for the record of its outcome.
 const finishTimeout = 5 * time.Second
 
-// trail is the audit of one request. Its entry is added before the change, so that no change is without an entry; the status
-// follows after the change.
-type trail struct {
+// auditedRequest is a request for a change, with its entry for the audit log. The entry is added before the change is made, so that
+// no change is without an entry; the status follows after the change.
+type auditedRequest struct {
 	entry auth.AuditEntry
-	// journaled: a change writes its author itself (events and runs), so only a refusal gets an entry.
-	journaled bool
-	begun     bool // the entry is added, with the id entry.ID
+	// ownAuthor: the change writes its author into its own rows (events and runs), so only a denied request gets an entry.
+	ownAuthor bool
+	added     bool // the entry is in the audit log, with the id entry.ID
 }
 
-// newTrail returns the audit of a request, or nil for a request that changes nothing.
-func newTrail(r *http.Request, access access, caller auth.Caller) *trail {
+// newAuditedRequest returns nil for a request that changes nothing.
+func newAuditedRequest(r *http.Request, access access, caller auth.Caller) *auditedRequest {
 	if access.action == "" {
 		return nil
 	}
 	info := requestInfoOf(r.Context())
-	t := &trail{
-		journaled: access.right == auth.RightSendEvents || access.right == auth.RightRun,
+	a := &auditedRequest{
+		ownAuthor: access.right == auth.RightSendEvents || access.right == auth.RightRun,
 		entry: auth.AuditEntry{
 			Role: caller.Role, Token: caller.Token, Action: access.action, Subject: subjectOf(info.route, r.URL.EscapedPath()),
 			RequestID: info.id, Remote: remoteOf(r),
 		},
 	}
 	if caller.Principal != (attune.Principal{}) {
-		t.entry.Principal = &caller.Principal
+		a.entry.Principal = &caller.Principal
 	}
-	return t
+	return a
 }
 
 // actionOf names what an operation does: "queue.pause" for the operation pause-queue.
@@ -101,44 +91,44 @@ func remoteOf(r *http.Request) string {
 	return host
 }
 
-type trailKey struct{}
+type auditedRequestKey struct{}
 
-// audited serves a request of an authenticated caller, and records its outcome.
-func (s *Server) audited(next http.Handler, w http.ResponseWriter, r *http.Request, t *trail) {
-	if t == nil {
+// serveAudited serves a request of an authenticated caller, and records its outcome.
+func (s *Server) serveAudited(next http.Handler, w http.ResponseWriter, r *http.Request, a *auditedRequest) {
+	if a == nil {
 		next.ServeHTTP(w, r)
 		return
 	}
 	recorder := &statusRecorder{ResponseWriter: w}
 	status := http.StatusInternalServerError // of a panic
-	defer func(ctx context.Context) { s.finish(ctx, t, status) }(r.Context())
-	next.ServeHTTP(recorder, r.WithContext(context.WithValue(r.Context(), trailKey{}, t)))
+	defer func(ctx context.Context) { s.recordOutcome(ctx, a, status) }(r.Context())
+	next.ServeHTTP(recorder, r.WithContext(context.WithValue(r.Context(), auditedRequestKey{}, a)))
 	status = recorder.statusCode()
 }
 
-// begin adds the entry of a request before its handler runs. Without an entry, the handler does not run. It comes after
+// addEntry adds the entry of a request before its handler runs. Without an entry, the handler does not run. It comes after
 // bufferBody: the body is in memory.
-func (s *Server) begin(ctx huma.Context, next func(huma.Context)) {
-	t, _ := ctx.Context().Value(trailKey{}).(*trail)
-	if t == nil || t.journaled {
+func (s *Server) addEntry(ctx huma.Context, next func(huma.Context)) {
+	a, _ := ctx.Context().Value(auditedRequestKey{}).(*auditedRequest)
+	if a == nil || a.ownAuthor {
 		next(ctx)
 		return
 	}
 	r, w := humago.Unwrap(ctx)
 	if ctx.Operation().RequestBody != nil { // otherwise bufferBody has not read it
-		t.readBody(r)
+		a.readBody(r)
 	}
-	id, err := s.deps.Audit.Add(r.Context(), t.entry)
+	id, err := s.deps.Audit.Add(r.Context(), a.entry)
 	if err != nil {
 		s.problem(r.Context(), err).ServeHTTP(w, r)
 		return
 	}
-	t.entry.ID, t.begun = id, true
+	a.entry.ID, a.added = id, true
 	next(ctx)
 }
 
 // readBody adds what the body says about the change. It ignores a body that the handler will refuse.
-func (t *trail) readBody(r *http.Request) {
+func (a *auditedRequest) readBody(r *http.Request) {
 	data, err := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(data))
 	var body struct {
@@ -149,46 +139,46 @@ func (t *trail) readBody(r *http.Request) {
 		return
 	}
 	if attune.CheckText("on_behalf_of", body.OnBehalfOf, attune.MaxOnBehalfOf) == nil {
-		t.entry.OnBehalfOf = body.OnBehalfOf
+		a.entry.OnBehalfOf = body.OnBehalfOf
 	}
 	if attune.CheckText("note", body.Note, attune.MaxChangeNote) == nil {
-		t.entry.Note = body.Note
+		a.entry.Note = body.Note
 	}
-	if t.entry.Subject == "" {
-		t.entry.Subject = attune.EscapeText(body.Name)
+	if a.entry.Subject == "" {
+		a.entry.Subject = attune.EscapeText(body.Name)
 	}
 }
 
-// finish records the status of a request, also when its sender has disconnected. A refusal before the handler ran has no entry
-// yet. A caller above its rate limit gets none: the entries of its earlier requests show it.
-func (s *Server) finish(ctx context.Context, t *trail, status int) {
+// recordOutcome records the status of a request, also when its sender has disconnected. A request that was denied before its handler
+// ran has no entry yet: it has changed nothing, and gets one within the bounds of [denials]. A caller above its rate limit gets none:
+// the entries of its earlier requests show it.
+func (s *Server) recordOutcome(ctx context.Context, a *auditedRequest, status int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	var err error
 	switch {
-	case t.begun:
-		err = s.deps.Audit.Finish(ctx, t.entry.ID, status)
-	case status < http.StatusBadRequest || status == http.StatusTooManyRequests || t.journaled && status != http.StatusForbidden:
+	case a.added:
+		err = s.deps.Audit.Finish(ctx, a.entry.ID, status)
+	case status < http.StatusBadRequest || status == http.StatusTooManyRequests || a.ownAuthor && status != http.StatusForbidden:
 		return
 	default:
-		t.entry.Status = status
-		_, err = s.deps.Audit.Add(ctx, t.entry)
+		a.entry.Status = status
+		err = s.addDenial(ctx, a.entry)
 	}
 	if err != nil {
-		s.logger.ErrorContext(ctx, "the outcome of a request is not in the audit log", "action", t.entry.Action,
-			"subject", t.entry.Subject, "status", status, "request_id", t.entry.RequestID, "err", err)
+		s.logger.ErrorContext(ctx, "the outcome of a request is not in the audit log", "action", a.entry.Action,
+			"subject", a.entry.Subject, "status", status, "request_id", a.entry.RequestID, "err", err)
 	}
 }
 
-// refuse records a request whose caller lacks a valid token or a right.
-func (s *Server) refuse(r *http.Request, access access, caller auth.Caller, status int) {
-	t := newTrail(r, access, caller)
-	stranger := status == http.StatusUnauthorized
-	if t == nil || !stranger && status != http.StatusForbidden || stranger && !s.strangers.Allow() {
+// recordDenial records a request whose caller lacks a valid token or a right.
+func (s *Server) recordDenial(r *http.Request, access access, caller auth.Caller, status int) {
+	a := newAuditedRequest(r, access, caller)
+	if a == nil || status != http.StatusUnauthorized && status != http.StatusForbidden {
 		return
 	}
-	t.journaled = false
-	s.finish(r.Context(), t, status)
+	a.ownAuthor = false
+	s.recordOutcome(r.Context(), a, status)
 }
 
 type listAuditInput struct {

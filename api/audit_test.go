@@ -72,7 +72,7 @@ func TestAudit_Changes(t *testing.T) {
 		requireProblem(t, b.do(t, post("/api/v1/queues/shop.deploy/pause", "")), 503, "unavailable")
 	})
 
-	t.Run("an outcome that cannot be recorded leaves the entry open", func(t *testing.T) {
+	t.Run("an outcome that cannot be recorded leaves the entry without a status", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.queueControl()
@@ -212,7 +212,34 @@ func TestAudit_Refusals(t *testing.T) {
 		require.Len(t, b.audit.entries, entries+1, "callers with a token are not held up by strangers")
 	})
 
-	t.Run("a refusal stands when it cannot be recorded", func(t *testing.T) {
+	t.Run("denied requests of a principal cannot fill the log, and the next entry has their number", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.queueControl()
+		viewer, operator := b.as(auth.RoleViewer), b.as(auth.RoleOperator)
+		const denied = 100
+		for range denied / 2 {
+			requireProblem(t, b.do(t, request{http.MethodPost, "/api/v1/queues/shop.deploy/pause", "", []string{viewer}}), 403, "forbidden")
+			requireProblem(t, b.do(t, request{http.MethodPost, "/api/v1/actions/shop.deploy/run", `{}`, []string{viewer}}), 403, "forbidden")
+		}
+		entries, omitted := len(b.audit.entries), b.metrics.of("limited audit")
+		require.Less(t, entries, denied)
+		require.Equal(t, denied, entries+omitted)
+		counted := 0
+		for _, entry := range b.audit.entries {
+			counted += entry.Omitted
+		}
+		require.LessOrEqual(t, counted, omitted)
+
+		requireProblem(t, b.do(t, request{http.MethodPost, "/api/v1/tokens", "{}", []string{operator}}), 403, "forbidden")
+		require.Len(t, b.audit.entries, entries+1, "another principal has its own bound")
+		for range denied {
+			require.Equal(t, http.StatusOK, b.do(t, post("/api/v1/queues/shop.deploy/pause", "")).Code)
+		}
+		require.Len(t, b.audit.entries, entries+1+denied, "a request whose handler runs has its entry, however many there are")
+	})
+
+	t.Run("a denial stands when it cannot be recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.audit.fail = errDown

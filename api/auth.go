@@ -19,15 +19,15 @@ type Authenticator interface {
 // apiPrefix begins every path that needs a token, also a path without a route.
 const apiPrefix = "/api/v1/"
 
-// authorize lets a request pass if its route is open, or if its caller has the right that the route asks for. It stores the
-// caller in the context of the request: see callerOf. A request for a change goes to the audit log: see trail.
+// authorize lets a request pass if its route is public, or if its caller has the right that the route asks for. It stores the
+// caller in the context of the request: see callerOf. A request for a change goes to the audit log: see auditedRequest.
 //
 // It decides by the matched route, not by the path: the same path can be written in many ways.
 func (s *Server) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := requestInfoOf(r.Context()).pattern
 		access := s.router.access[pattern]
-		if access.open || pattern == "" && !belowAPI(r.URL.Path) {
+		if access.public || pattern == "" && !belowAPI(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -40,11 +40,11 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 		}
 		if err != nil {
 			problem := s.problem(r.Context(), err)
-			s.refuse(r, access, caller, problem.Status)
+			s.recordDenial(r, access, caller, problem.Status)
 			problem.ServeHTTP(w, r)
 			return
 		}
-		s.audited(next, w, r.WithContext(withCaller(r.Context(), caller)), newTrail(r, access, caller))
+		s.serveAudited(next, w, r.WithContext(withCaller(r.Context(), caller)), newAuditedRequest(r, access, caller))
 	})
 }
 
@@ -54,18 +54,16 @@ func (s *Server) authenticate(r *http.Request) (auth.Caller, error) {
 	if !found {
 		return auth.Caller{}, unauthorized("the request needs a token: send the header Authorization: Bearer <token>")
 	}
-	if !s.rates.proven.has(token) {
-		if err := s.checkFailures(r); err != nil {
-			return auth.Caller{}, err
-		}
-	}
-	caller, err := s.deps.Callers.Authenticate(r.Context(), token)
+	var caller auth.Caller
+	err := s.attempt(r, s.rates.proven.has(token), attune.CodeUnauthorized, func(ctx context.Context) (err error) {
+		caller, err = s.deps.Callers.Authenticate(ctx, token)
+		return err
+	})
 	switch {
 	case err == nil:
 		s.rates.proven.add(token)
 	case attune.CodeOf(err) == attune.CodeUnauthorized:
 		s.rates.proven.remove(token)
-		s.failed(r)
 		return auth.Caller{}, s.problem(r.Context(), err).with("WWW-Authenticate", challenge+`, error="invalid_token"`)
 	}
 	return caller, err

@@ -13,7 +13,7 @@ import (
 func TestRoles(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a refusal names the role that is needed", func(t *testing.T) {
+	t.Run("a denial names the role that is needed", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		problem := requireProblem(t, b.do(t, request{http.MethodPost, "/api/v1/queues/shop.deploy/pause", "", []string{b.as(auth.RoleViewer)}}),

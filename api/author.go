@@ -29,7 +29,7 @@ func withCaller(ctx context.Context, caller auth.Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }
 
-// callerOf returns the caller that authorize found; the zero value on an open route.
+// callerOf returns the caller that authorize found; the zero value on a public route.
 func callerOf(ctx context.Context) auth.Caller {
 	caller, _ := ctx.Value(callerKey{}).(auth.Caller)
 	return caller

@@ -57,7 +57,7 @@ type Deps struct {
 
 // Metrics counts requests.
 type Metrics interface {
-	// RateLimited counts a request that was refused because of a limit: see [Limited].
+	// RateLimited counts a request that reached a limit: see [Limited].
 	RateLimited(ctx context.Context, limit string)
 	RequestServed(ctx context.Context, method, route string, status int, took time.Duration)
 }

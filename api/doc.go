@@ -19,7 +19,7 @@
 //
 // Everything under /api/v1/ needs a bearer token, except webhooks, which are signed; unknown paths need one too. Each route asks
 // for a right of its caller: see package auth. The server does not start with a route that declares neither a right nor that it is
-// open. /livez, /readyz and /metrics are open. The API compares tokens and signatures in constant time. It refuses requests that a
+// public. /livez, /readyz and /metrics are public. The API compares tokens and signatures in constant time. It refuses requests that a
 // browser sends on behalf of another site.
 //
 // # Limits

@@ -80,21 +80,33 @@ func dribble(conn net.Conn, text string) (string, error) {
 	return string(answer), nil // a reset is an end, too
 }
 
-func TestEdges_SlowHeaders(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.config.HeaderTimeout = 200 * time.Millisecond
+// requireClosed opens connections that send head, and then a byte again and again. The server answers each one, or not, as answered
+// says, and closes it.
+func (b *bundle) requireClosed(t *testing.T, connections int, head string, answered func(answer string) bool) {
+	t.Helper()
 	addr := b.listen(t)
 	var callers errgroup.Group
-	for range 100 {
+	for range connections {
 		conn := dial(t, addr)
 		callers.Go(func() error {
-			_, err := dribble(conn, "GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+			answer, err := dribble(conn, head)
+			if err == nil && !answered(answer) {
+				err = fmt.Errorf("answer %q", answer)
+			}
 			return err
 		})
 	}
 	require.NoError(t, callers.Wait(), "every connection is closed, however the caller keeps it alive")
 	require.Eventually(t, func() bool { return b.server(t).OpenConnections() == 0 }, edgeTimeout, 10*time.Millisecond)
+}
+
+func TestEdges_SlowHeaders(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.config.HeaderTimeout = 200 * time.Millisecond
+	b.requireClosed(t, 100, "GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ", func(answer string) bool {
+		return !strings.HasPrefix(answer, "HTTP/1.1 200")
+	})
 }
 
 func TestEdges_SlowBodies(t *testing.T) {
@@ -107,22 +119,12 @@ func TestEdges_SlowBodies(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.config.BodyTimeout = 200 * time.Millisecond
-			addr := b.listen(t)
-			var callers errgroup.Group
-			for range 50 {
-				conn := dial(t, addr)
-				callers.Go(func() error {
-					answer, err := dribble(conn, head+"Content-Type: application/json\r\nContent-Length: 500000\r\n\r\n{")
-					if err == nil && answer != "" && !strings.HasPrefix(answer, "HTTP/1.1 408 ") {
-						err = fmt.Errorf("answer %q", answer)
-					}
-					return err
-				})
-			}
-			require.NoError(t, callers.Wait())
-			require.Eventually(t, func() bool { return b.server(t).OpenConnections() == 0 }, edgeTimeout, 10*time.Millisecond)
+			const connections = 50
+			b.requireClosed(t, connections, head+"Content-Type: application/json\r\nContent-Length: 500000\r\n\r\n{", func(answer string) bool {
+				return answer == "" || strings.HasPrefix(answer, "HTTP/1.1 408 ")
+			})
 			require.Empty(t, b.recorder.events)
-			require.Equal(t, 50, b.metrics.of(strings.Fields(head)[0]+" "+routeOf(head)+" Request Timeout"))
+			require.Equal(t, connections, b.metrics.of(strings.Fields(head)[0]+" "+routeOf(head)+" Request Timeout"))
 		})
 	}
 }

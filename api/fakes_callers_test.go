@@ -23,6 +23,13 @@ func (f fakeCallers) Authenticate(_ context.Context, token string) (auth.Caller,
 	return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized, "the API token is wrong")
 }
 
+// callersFunc is an authenticator.
+type callersFunc func(ctx context.Context, token string) (auth.Caller, error)
+
+func (f callersFunc) Authenticate(ctx context.Context, token string) (auth.Caller, error) {
+	return f(ctx, token)
+}
+
 // as adds a caller with a role, whose token is the name of the role, and returns the header of the requests of that caller.
 func (b *bundle) as(role auth.Role, triggers ...attune.Ref) string {
 	token := "token-" + string(role)

@@ -22,7 +22,7 @@ type Health struct {
 }
 
 func (s *Server) registerHealth() {
-	s.router.handleOpen("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+	s.router.handlePublic("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, "application/json", Health{Status: "ok"})
 	})
 	s.describe(huma.Operation{
@@ -30,13 +30,13 @@ func (s *Server) registerHealth() {
 		Summary: "Check that the process is up", Security: []map[string][]string{},
 	}, http.StatusOK, Health{})
 
-	s.router.handleOpen("GET /readyz", s.ready)
+	s.router.handlePublic("GET /readyz", s.ready)
 	s.describe(huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
 		Summary: "Check that every service that the process needs works", Security: []map[string][]string{},
 	}, http.StatusOK, Health{}, http.StatusServiceUnavailable)
 
-	s.router.handleOpen("GET /metrics", s.deps.MetricsPage.ServeHTTP)
+	s.router.handlePublic("GET /metrics", s.deps.MetricsPage.ServeHTTP)
 	s.huma.OpenAPI().AddOperation(&huma.Operation{
 		OperationID: "metrics", Method: http.MethodGet, Path: "/metrics", Tags: []string{"health"},
 		Summary: "Metrics in the Prometheus text format", Security: []map[string][]string{},

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"context"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -32,9 +35,7 @@ func TestLimiter(t *testing.T) {
 			taken, began := 0, c.now
 			for range rapid.IntRange(1, 200).Draw(t, "requests") {
 				c.now = c.now.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "pause")) * time.Millisecond)
-				left := l.left("a")
 				wait := l.take("a")
-				require.Equal(t, left > 0, wait > 0, "left says what take does")
 				require.LessOrEqual(t, wait, time.Second/time.Duration(perSecond)+time.Millisecond)
 				if wait == 0 {
 					taken++
@@ -63,7 +64,9 @@ func TestLimiter(t *testing.T) {
 		l := newLimiter(0)
 		for range 1000 {
 			require.Zero(t, l.take("a"))
-			require.Zero(t, l.left("a"))
+			settle, wait := l.reserve(t.Context(), "a")
+			require.Zero(t, wait)
+			settle(false)
 		}
 	})
 
@@ -78,6 +81,72 @@ func TestLimiter(t *testing.T) {
 		c.now = c.now.Add(burstSeconds * time.Second)
 		require.Zero(t, l.take("later"))
 		require.Less(t, len(l.buckets), maxBuckets, "full buckets were dropped")
+	})
+}
+
+func TestLimiter_Reserve(t *testing.T) {
+	t.Parallel()
+
+	t.Run("as many attempts are under way as may fail, and the others wait for their outcomes", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(5)
+			const most = burstSeconds * 5
+			var started, refused atomic.Int32
+			outcome := make(chan struct{})
+			for range 100 {
+				go func() {
+					settle, wait := l.reserve(t.Context(), "a")
+					if settle == nil && wait > 0 {
+						refused.Add(1)
+						return
+					}
+					started.Add(1)
+					<-outcome
+					settle(false)
+				}()
+			}
+			synctest.Wait()
+			require.EqualValues(t, most, started.Load())
+			require.Zero(t, refused.Load(), "an attempt is not refused before the others have failed")
+			close(outcome)
+			synctest.Wait()
+			require.EqualValues(t, most, started.Load())
+			require.EqualValues(t, 100-most, refused.Load())
+		})
+	})
+
+	t.Run("attempts that succeed take nothing from each other", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(1)
+			var succeeded atomic.Int32
+			for range 100 {
+				go func() {
+					if settle, wait := l.reserve(t.Context(), "a"); settle != nil && wait == 0 {
+						settle(true)
+						succeeded.Add(1)
+					}
+				}()
+			}
+			synctest.Wait()
+			require.EqualValues(t, 100, succeeded.Load())
+			require.Zero(t, l.take("a"), "everything was given back")
+		})
+	})
+
+	t.Run("an attempt that is given up does not wait", func(t *testing.T) {
+		t.Parallel()
+		l, _ := newTestLimiter(1)
+		for range burstSeconds {
+			settle, _ := l.reserve(t.Context(), "a")
+			require.NotNil(t, settle)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		settle, wait := l.reserve(ctx, "a")
+		require.Nil(t, settle)
+		require.Positive(t, wait)
 	})
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"math"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/auth"
 )
 
@@ -25,6 +27,8 @@ const (
 	LimitedFailures Limited = "failures" // the failed authentications of one address
 	// LimitedConnections counts connections that were closed because there were too many.
 	LimitedConnections Limited = "connections"
+	// LimitedAudit counts denied requests without an entry of their own in the audit log.
+	LimitedAudit Limited = "audit"
 )
 
 // rates are the limits of a process. Other processes have their own.
@@ -43,7 +47,9 @@ func newRates(c Config) *rates {
 }
 
 // rateKey names a caller to its limiter: a token keeps its name when it is rotated.
-func rateKey(c auth.Caller) string { return string(c.Principal.Method) + "/" + c.Principal.Name }
+func rateKey(c auth.Caller) string { return principalKey(c.Principal) }
+
+func principalKey(p attune.Principal) string { return string(p.Method) + "/" + p.Name }
 
 // addressKey names the sender of a request to a limiter: its IPv4 address, or its IPv6 network of 64 bits, which one customer has.
 func addressKey(r *http.Request) string {
@@ -69,13 +75,28 @@ func (s *Server) limited(r *http.Request, limit Limited, wait time.Duration, det
 	return newProblem(http.StatusTooManyRequests, CodeRateLimited, detail+": try again in "+seconds+" s").with("Retry-After", seconds)
 }
 
-// checkFailures refuses the requests of an address with too many failed authentications before they cost a look into the database.
-func (s *Server) checkFailures(r *http.Request) error {
-	return s.limited(r, LimitedFailures, s.rates.failures.left(addressKey(r)), "too many failed authentications from this address")
+// attempt runs try, a step in the authentication of a request. An error with the code failure is a failed attempt. An address with
+// too many of them is refused before try runs, and attempts that are under way count as failed until they have succeeded. A caller
+// that is proven is not refused, but its failures count.
+func (s *Server) attempt(r *http.Request, isProven bool, failure attune.Code, try func(context.Context) error) error {
+	address := addressKey(r)
+	if isProven {
+		err := try(r.Context())
+		if attune.CodeOf(err) == failure {
+			s.rates.failures.take(address)
+		}
+		return err
+	}
+	settle, wait := s.rates.failures.reserve(r.Context(), address)
+	if settle == nil {
+		return s.limited(r, LimitedFailures, wait, "too many failed authentications from this address")
+	}
+	succeeded := true // also in a panic
+	defer func() { settle(succeeded) }()
+	err := try(r.Context())
+	succeeded = attune.CodeOf(err) != failure
+	return err
 }
-
-// failed counts a failed authentication of an address.
-func (s *Server) failed(r *http.Request) { s.rates.failures.take(addressKey(r)) }
 
 const (
 	// provenAge is how long a token that was accepted counts as proven.

@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -111,6 +113,43 @@ func TestRates_Failures(t *testing.T) {
 		require.Equal(t, http.StatusOK, b.doFrom(t, neighbour, get("/api/v1/events")).Code,
 			"a token that was accepted before is accepted at the same address")
 		require.Equal(t, http.StatusUnauthorized, b.doFrom(t, elsewhere, wrong).Code, "another address has its own limit")
+	})
+
+	t.Run("wrong tokens that are sent at the same time are bounded, too", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.config.FailureRate = lowRate
+		const most = 200
+		looked, release := make(chan struct{}, most), make(chan struct{})
+		b.deps.Callers = callersFunc(func(ctx context.Context, token string) (auth.Caller, error) {
+			looked <- struct{}{}
+			<-release
+			return b.callers.Authenticate(ctx, token)
+		})
+		server := b.server(t)
+		var failures sync.WaitGroup
+		codes := make(chan int, most)
+		for range most {
+			failures.Go(func() {
+				r := wrong.build(t)
+				r.RemoteAddr = attacker
+				recorder := httptest.NewRecorder()
+				server.Handler().ServeHTTP(recorder, r)
+				codes <- recorder.Code
+			})
+		}
+		for range burst {
+			<-looked
+		}
+		close(release)
+		failures.Wait()
+		close(codes)
+		found := map[int]int{}
+		for code := range codes {
+			found[code]++
+		}
+		require.Equal(t, most, found[http.StatusUnauthorized]+found[http.StatusTooManyRequests])
+		require.Less(t, found[http.StatusUnauthorized], most/2, "%v", found)
 	})
 
 	t.Run("wrong signatures and unknown webhooks count, too", func(t *testing.T) {

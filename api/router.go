@@ -18,7 +18,7 @@ type router struct {
 
 // access says which callers may use a route.
 type access struct {
-	open   bool       // every caller, also without a token
+	public bool       // every caller, also without a token
 	right  auth.Right // otherwise, the callers with this right
 	action string     // name of the change in the audit log; empty for a route that changes nothing
 }
@@ -33,9 +33,9 @@ func (r *router) HandleFunc(pattern string, handler func(http.ResponseWriter, *h
 	r.ServeMux.HandleFunc(pattern, handler)
 }
 
-// handleOpen registers a route that needs no token.
-func (r *router) handleOpen(pattern string, handler http.HandlerFunc) {
-	r.access[pattern] = access{open: true}
+// handlePublic registers a route that needs no token.
+func (r *router) handlePublic(pattern string, handler http.HandlerFunc) {
+	r.access[pattern] = access{public: true}
 	r.HandleFunc(pattern, handler)
 }
 
@@ -49,7 +49,7 @@ func (r *router) handle(right auth.Right, pattern string, handler http.HandlerFu
 func (r *router) check() error {
 	var undeclared []string
 	for _, pattern := range r.patterns {
-		if a := r.access[pattern]; !a.open && len(a.right.Roles()) == 0 {
+		if a := r.access[pattern]; !a.public && len(a.right.Roles()) == 0 {
 			undeclared = append(undeclared, pattern)
 		}
 	}
@@ -88,36 +88,36 @@ func (r *router) dispatch() http.Handler {
 			r.ServeHTTP(w, req) // not handler.ServeHTTP: only the mux sets the path values
 			return
 		}
-		var refusal refusal
-		handler.ServeHTTP(&refusal, req)
-		refusal.problem(req).ServeHTTP(w, req)
+		var answer muxAnswer
+		handler.ServeHTTP(&answer, req)
+		answer.problem(req).ServeHTTP(w, req)
 	})
 }
 
-// refusal records the status and headers of ServeMux's response to a request without a route.
-type refusal struct {
+// muxAnswer records the status and headers of ServeMux's response to a request without a route.
+type muxAnswer struct {
 	header http.Header
 	status int
 }
 
 // Header implements [http.ResponseWriter].
-func (f *refusal) Header() http.Header {
-	if f.header == nil {
-		f.header = http.Header{}
+func (a *muxAnswer) Header() http.Header {
+	if a.header == nil {
+		a.header = http.Header{}
 	}
-	return f.header
+	return a.header
 }
 
 // Write implements [http.ResponseWriter] and drops the text.
-func (f *refusal) Write(data []byte) (int, error) { return len(data), nil }
+func (a *muxAnswer) Write(data []byte) (int, error) { return len(data), nil }
 
 // WriteHeader implements [http.ResponseWriter].
-func (f *refusal) WriteHeader(status int) { f.status = status }
+func (a *muxAnswer) WriteHeader(status int) { a.status = status }
 
-func (f *refusal) problem(req *http.Request) *Problem {
-	if f.status == http.StatusMethodNotAllowed {
-		allow := f.Header().Get("Allow")
-		return newProblem(f.status, CodeMethodNotAllowed, req.Method+" is not allowed at this path: use "+allow).with("Allow", allow)
+func (a *muxAnswer) problem(req *http.Request) *Problem {
+	if a.status == http.StatusMethodNotAllowed {
+		allow := a.Header().Get("Allow")
+		return newProblem(a.status, CodeMethodNotAllowed, req.Method+" is not allowed at this path: use "+allow).with("Allow", allow)
 	}
 	detail := "there is nothing at " + req.URL.Path
 	if !clean(req.URL.EscapedPath()) {

@@ -14,7 +14,7 @@ func TestRouter_Check(t *testing.T) {
 	handler := func(http.ResponseWriter, *http.Request) {}
 
 	r := newRouter()
-	r.handleOpen("GET /open", handler)
+	r.handlePublic("GET /open", handler)
 	r.handle(auth.RightRead, "GET /closed", handler)
 	require.NoError(t, r.check())
 

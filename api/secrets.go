@@ -40,8 +40,8 @@ type SecretPath struct {
 	Name string `path:"name" doc:"The name of the secret: the environment variable that an action gets"`
 }
 
-// maxPlace bounds a place to continue a rotation, in bytes.
-const maxPlace = 100
+// maxPosition bounds the position of a rotation, in bytes.
+const maxPosition = 100
 
 type setSecretInput struct {
 	SecretPath
@@ -115,7 +115,7 @@ func (s *Server) rotateKey(ctx context.Context, in *rotateKeyInput) (*response[s
 	if in.Body != nil {
 		from = in.Body.From
 	}
-	if err := attune.CheckText("body.from", from, maxPlace); err != nil {
+	if err := attune.CheckText("body.from", from, maxPosition); err != nil {
 		return nil, err
 	}
 	done, err := s.deps.Secrets.Rotate(ctx, from)

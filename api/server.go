@@ -13,7 +13,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"golang.org/x/time/rate"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/sources"
@@ -94,13 +93,12 @@ type Server struct {
 	webhooks    *sources.Webhooks
 	logger      *slog.Logger
 	rates       *rates
-	bodies      *bodies
+	bodyMemory  *bodyMemory
 	connections *connections
 	router      *router
-	// strangers bounds the entries of the audit log by requests without a valid token.
-	strangers *rate.Limiter
-	huma      huma.API
-	handler   http.Handler
+	denials     *denials
+	huma        huma.API
+	handler     http.Handler
 }
 
 // New returns a server that does not listen yet: see [Server.Listen] and [Server.Serve].
@@ -112,14 +110,14 @@ func New(config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger,
-		rates: newRates(config), bodies: newBodies(maxReceived, maxDecoded), router: newRouter(),
-		strangers: newStrangers(),
+		rates: newRates(config), bodyMemory: newBodyMemory(maxReceived, maxDecoded), router: newRouter(),
+		denials: newDenials(),
 	}
 	s.connections = newConnections(config.MaxConnections, func() {
 		deps.Metrics.RateLimited(context.Background(), string(LimitedConnections))
 	})
 	s.huma = humago.New(s.router, s.humaConfig())
-	s.huma.UseMiddleware(s.checkParameters, s.bufferBody, s.begin)
+	s.huma.UseMiddleware(s.checkParameters, s.bufferBody, s.addEntry)
 	describeDomain(s.huma.OpenAPI().Components.Schemas)
 	s.registerEvents()
 	s.registerWebhooks()

@@ -81,7 +81,7 @@ func setup(t *testing.T) *bundle {
 	}
 	b.config = api.Config{Version: "1.2.3", Addr: "127.0.0.1:0"}
 	in, err := ingest.New(ingest.Deps{
-		Triggers: b.triggers, Actions: b.actions, Engine: b.engine, Sealer: &secrets.Keyring{}, Recorder: b.recorder, Metrics: b.metrics,
+		Triggers: b.triggers, Actions: b.actions, Engine: b.engine, Encrypter: &secrets.Keyring{}, Recorder: b.recorder, Metrics: b.metrics,
 	})
 	require.NoError(t, err)
 	b.deps = api.Deps{

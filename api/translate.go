@@ -67,29 +67,29 @@ func (s *Server) report(ctx context.Context, level slog.Level, err error) {
 // transform replaces the framework's response to a request that it refused by a [Problem]. The framework's text is in the
 // words of JSON Schema and repeats values, which may be secret or large.
 func (s *Server) transform(ctx huma.Context, _ string, body any) (any, error) {
-	refusal, ok := body.(*huma.ErrorModel)
+	model, ok := body.(*huma.ErrorModel)
 	if !ok {
 		return body, nil
 	}
-	return s.refused(ctx.Context(), ctx.Operation(), refusal), nil
+	return s.fromModel(ctx.Context(), ctx.Operation(), model), nil
 }
 
-func (s *Server) refused(ctx context.Context, op *huma.Operation, refusal *huma.ErrorModel) *Problem {
-	found := problemErrors(op, refusal.Errors)
-	switch refusal.Status {
+func (s *Server) fromModel(ctx context.Context, op *huma.Operation, model *huma.ErrorModel) *Problem {
+	found := problemErrors(op, model.Errors)
+	switch model.Status {
 	case http.StatusBadRequest:
 		if len(found) == 0 {
-			return newProblem(refusal.Status, CodeMalformed, "the request needs a JSON body")
+			return newProblem(model.Status, CodeMalformed, "the request needs a JSON body")
 		}
-		return newProblem(refusal.Status, CodeMalformed, "the body is not valid JSON: "+found[0].Message)
+		return newProblem(model.Status, CodeMalformed, "the body is not valid JSON: "+found[0].Message)
 	case http.StatusUnsupportedMediaType:
-		return newProblem(refusal.Status, CodeUnsupportedMediaType, "the body must be JSON: send it with Content-Type: application/json")
+		return newProblem(model.Status, CodeUnsupportedMediaType, "the body must be JSON: send it with Content-Type: application/json")
 	case http.StatusUnprocessableEntity:
 		return invalidProblem(found)
 	default:
-		s.report(ctx, slog.LevelWarn, fmt.Errorf("status %d: %s %v", refusal.Status, refusal.Detail, found))
+		s.report(ctx, slog.LevelWarn, fmt.Errorf("status %d: %s %v", model.Status, model.Detail, found))
 		problem := internalProblem(ctx)
-		problem.Status, problem.Title = refusal.Status, http.StatusText(refusal.Status) // the framework has sent this status
+		problem.Status, problem.Title = model.Status, http.StatusText(model.Status) // the framework has sent this status
 		return problem
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/sources"
 )
 
@@ -27,7 +28,7 @@ type Webhooks interface {
 // registerWebhooks adds the webhook route. The framework does not serve it, because the signature covers the bytes of the body
 // before they are parsed.
 func (s *Server) registerWebhooks() {
-	s.router.handleOpen(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
+	s.router.handlePublic(webhookPattern, func(w http.ResponseWriter, r *http.Request) {
 		recorded, err := s.postWebhook(w, r)
 		if err != nil {
 			s.problem(r.Context(), err).ServeHTTP(w, r)
@@ -59,16 +60,12 @@ func (s *Server) registerWebhooks() {
 // postWebhook records a delivery. It checks the signature before it parses the body.
 func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[RecordedEvent], error) {
 	key := r.PathValue("key")
-	if !s.rates.proven.has(provenWebhook(key)) {
-		if err := s.checkFailures(r); err != nil {
-			return nil, err
-		}
-	}
-	trigger, err := s.webhookTrigger(r.Context(), key)
-	if err != nil {
-		if attune.CodeOf(err) == attune.CodeNotFound {
-			s.failed(r)
-		}
+	isProven := s.rates.proven.has(provenWebhook(key))
+	var trigger attune.Trigger
+	if err := s.attempt(r, isProven, attune.CodeNotFound, func(ctx context.Context) (err error) {
+		trigger, err = s.webhookTrigger(ctx, key)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	s.connections.busy(r.Context(), false) // anyone can begin a delivery
@@ -81,11 +78,11 @@ func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[
 	if err := claim.awaitDecoding(r.Context(), len(body)); err != nil {
 		return nil, err
 	}
-	arrival, err := s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
-	if err != nil {
-		if attune.CodeOf(err) == attune.CodeUnauthorized {
-			s.failed(r)
-		}
+	var arrival ingest.Arrival
+	if err := s.attempt(r, isProven, attune.CodeUnauthorized, func(context.Context) (err error) {
+		arrival, err = s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
+		return err
+	}); err != nil {
 		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
 	s.rates.proven.add(provenWebhook(key))
@@ -122,7 +119,7 @@ func (s *Server) webhookTrigger(ctx context.Context, key string) (attune.Trigger
 	return trigger, err
 }
 
-// webhookProblem turns the refusal of a delivery into a problem, and logs a wrong signature.
+// webhookProblem turns the error of a delivery into a problem, and logs a wrong signature.
 func (s *Server) webhookProblem(ctx context.Context, trigger attune.Trigger, err error) error {
 	switch {
 	case attune.CodeOf(err) == attune.CodeUnauthorized:

@@ -23,6 +23,7 @@ type AuditEntry struct {
 	RequestID  string            `json:"request_id" doc:"Id of the request in the server's log"`
 	Remote     string            `json:"remote" doc:"Address from which the request came; that of the last proxy, if there is one"`
 	Status     int               `json:"status,omitempty" doc:"HTTP status of the response; absent until the outcome is recorded"`
+	Omitted    int               `json:"omitted,omitempty" doc:"Denied requests of the principal before this one that have no entry"`
 }
 
 // Bounds of the texts of an [AuditEntry], in bytes. Longer texts are shortened.

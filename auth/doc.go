@@ -11,6 +11,8 @@
 //	worker         x
 //	event          x                x  (only the triggers of its token)
 //
+// The role worker has no other right: worker processes use the broker, and send no requests to the API.
+//
 // # Authority
 //
 // The settings of the process are the authority for the bootstrap token. The database is the authority for all other tokens, and

@@ -15,7 +15,7 @@ const (
 	RoleViewer   Role = "viewer"   // reads everything except tokens, secrets and the audit log
 	RoleOperator Role = "operator" // viewer, and sends events, runs actions, changes queues, rules, enforcements and executions
 	RoleAdmin    Role = "admin"    // operator, and everything else
-	RoleWorker   Role = "worker"   // a worker process
+	RoleWorker   Role = "worker"   // reads who it is; workers use the broker, and no route is for them alone
 	RoleEvent    Role = "event"    // sends events of the triggers that its token names
 )
 

@@ -52,6 +52,9 @@ type Sources struct {
 	Rules         RuleReader
 	RabbitMQ      RabbitMQ
 	Temporal      TemporalServer
+	Issuer        Issuer // without a URL, none is configured
+	Keys          Keyring
+	KeyUses       KeyUseReader
 }
 
 // Checks returns every check.
@@ -74,5 +77,7 @@ func Checks(s Sources) []Check {
 		ManualOverrides(s.Interventions.ManualOverrides),
 		Parked(s.Interventions.Parked),
 		DisabledRules(s.Rules.DisabledRules),
+		OIDC(s.Issuer),
+		SecretsKey(s.Keys, s.KeyUses.KeyUses),
 	}
 }

@@ -48,15 +48,19 @@ type stores struct {
 func newIngest(
 	engine *rules.Engine, packs *postgres.Packs, events *postgres.Events, keys *secrets.Keyring, metrics *telemetry.Metrics,
 ) (*ingest.Ingest, error) {
-	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Sealer: keys, Recorder: events, Metrics: metrics})
+	return ingest.New(ingest.Deps{Triggers: packs, Actions: packs, Engine: engine, Encrypter: keys, Recorder: events, Metrics: metrics})
 }
 
 func newCallers(cfg config.Config, l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
 	sources := auth.Sources{Bootstrap: l.bootstrap, Tokens: tokens, Logger: log}
-	if c := cfg.OIDC; c.Issuer != "" {
-		sources.Issuer = oidc.New(oidc.Config{Issuer: c.Issuer, Audience: c.Audience, Claims: c.Claims})
+	if cfg.OIDC.Issuer != "" {
+		sources.Issuer = newIssuer(cfg)
 	}
 	return auth.NewAuthenticator(sources)
+}
+
+func newIssuer(cfg config.Config) *oidc.Issuer {
+	return oidc.New(oidc.Config{Issuer: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Claims: cfg.OIDC.Claims})
 }
 
 func newServer(
@@ -86,11 +90,15 @@ func newServer(
 	})
 }
 
-func newDoctor(cfg config.Config, s stores, broker *rabbitmq.Connections, c client.Client, ns namespace, version Version) *doctor.Doctor {
+func newDoctor(
+	cfg config.Config, s stores, broker *rabbitmq.Connections, c client.Client, ns namespace, keys *secrets.Keyring, version Version,
+) *doctor.Doctor {
 	return doctor.New(string(version), doctor.Checks(doctor.Sources{
 		Schema: s.DB, Installation: s.DB, Outbox: s.Outbox, Suspects: s.Queues, Interventions: s.Queues, Rules: s.Packs,
 		RabbitMQ: doctor.RabbitMQ{URL: cfg.AMQPURL.Reveal(), Conn: broker.Publish, Pools: s.Packs},
 		Temporal: doctor.TemporalServer{Client: c, Namespace: string(ns)},
+		Issuer:   doctor.Issuer{URL: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Keys: newIssuer(cfg).Keys}, // its own bound on requests
+		Keys:     keys, KeyUses: s.Secrets,
 	})...)
 }
 

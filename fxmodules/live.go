@@ -84,10 +84,10 @@ type webhookSecrets struct {
 	environment func(name string) (string, bool)
 
 	mu    sync.Mutex
-	files map[string]string // guarded by mu; the content of each file that was read, by its path
+	files map[string]string // guarded by mu; the content of each file that was needed, by its path; empty: it could not be used yet
 }
 
-// lookup returns a secret. A file is read when its secret is needed for the first time, and by reload.
+// lookup returns a secret. A file is read when its secret is needed until it can be used, and by reload.
 func (w *webhookSecrets) lookup(name string) (string, bool) {
 	if value, _ := w.environment(name); value != "" {
 		return value, true
@@ -98,25 +98,20 @@ func (w *webhookSecrets) lookup(name string) (string, bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	secret, known := w.files[path]
-	if !known {
-		var err error
-		if secret, err = config.ReadSecretFile(path); err != nil {
-			return "", false
-		}
-		w.files[path] = secret
+	if w.files[path] == "" {
+		w.files[path], _ = config.ReadSecretFile(path) // the error is for reload: the sender of a delivery cannot mend the file
 	}
-	return secret, true
+	return w.files[path], w.files[path] != ""
 }
 
-// reload reads the files again.
+// reload reads the files again, and logs each one that cannot be used.
 func (w *webhookSecrets) reload(log *slog.Logger) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for path, before := range w.files {
 		switch now, err := config.ReadSecretFile(path); {
 		case err != nil:
-			log.Error("the secret of a webhook stays as it is: its file cannot be used", "file", path, "error", err)
+			log.Error("the file of a webhook secret cannot be used, attune keeps the old secret", "file", path, "error", err)
 		case now != before:
 			w.files[path] = now
 			log.Info("the secret of a webhook has changed", "file", path)

@@ -45,5 +45,11 @@ func TestWebhookSecrets(t *testing.T) {
 	write("")
 	secrets.reload(slog.New(slog.NewTextHandler(&log, nil)))
 	requireSecret("FILED", "second")
-	require.Contains(t, log.String(), "stays as it is")
+	require.Equal(t, 1, strings.Count(log.String(), "attune keeps the old secret\" file="+path+" "))
+	require.Equal(t, 2, strings.Count(log.String(), "file="+path+".none"), "a file that was never readable is named at each reload")
+	secrets.reload(slog.New(slog.NewTextHandler(&log, nil)))
+	require.Equal(t, 2, strings.Count(log.String(), "attune keeps the old secret\" file="+path+" "), "each reload names the file again")
+
+	require.NoError(t, os.WriteFile(path+".none", []byte("late"), 0o600))
+	requireSecret("LOST", "late")
 }

@@ -42,7 +42,7 @@ func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, e
 	})
 }
 
-// accept returns the event to record, with its secret fields masked and sealed. A payload that the trigger does not accept is an error.
+// accept returns the event to record, with its secret fields masked. A payload that the trigger does not accept is an error.
 func (i *Ingest) accept(ctx context.Context, trigger attune.Trigger, event attune.Event) (attune.Event, error) {
 	var refusal error
 	if err := i.evaluations.use(ctx, func() {
@@ -55,12 +55,7 @@ func (i *Ingest) accept(ctx context.Context, trigger attune.Trigger, event attun
 	if refusal != nil {
 		return event, refusal
 	}
-	if err := checkKey(event.DedupKey, event.Secrets); err != nil {
-		return event, err
-	}
-	var err error
-	event.Sealed, err = i.deps.Sealer.SealEvent(event.Trigger, event.Secrets)
-	return event, err
+	return event, checkKey(event.DedupKey, event.Secrets)
 }
 
 // checkKey returns an error for a dedup key that has a secret value in it: the key is stored and shown.

@@ -26,12 +26,12 @@ type world struct {
 	steps      []string
 	refusal    error                // of CheckEvent and Manual
 	secrets    []attune.SecretField // of MaskEvent
-	unsealed   error                // of the sealer, for secrets
+	noKey      error                // of the encrypter, for secrets
 	down       error                // of Record
 	decisions  []attune.Decision
 	known      map[string]attune.Recorded // by trigger and dedup key
 	recorded   []attune.Event
-	sealed     []string // of the recorded decisions
+	encrypted  []string // of the recorded decisions
 	counted    []string
 	candidates []attune.Candidate // arguments of Decide
 }
@@ -39,7 +39,7 @@ type world struct {
 func setup(t *testing.T) *world {
 	t.Helper()
 	w := &world{known: map[string]attune.Recorded{}}
-	in, err := ingest.New(ingest.Deps{Triggers: w, Actions: w, Engine: w, Sealer: w, Recorder: w, Metrics: w})
+	in, err := ingest.New(ingest.Deps{Triggers: w, Actions: w, Engine: w, Encrypter: w, Recorder: w, Metrics: w})
 	require.NoError(t, err)
 	w.Ingest = in
 	return w
@@ -81,22 +81,14 @@ func (w *world) MaskEvent(_ attune.Trigger, payload json.RawMessage) (json.RawMe
 	return json.RawMessage(`{"masked": true}`), w.secrets, nil
 }
 
-func (w *world) SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error) {
-	if fields == nil {
-		return "", nil
-	}
-	w.step("seal %s", trigger)
-	return "sealed event", w.unsealed
-}
-
-func (w *world) SealEnforcement(
+func (w *world) EncryptParameters(
 	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
 ) (string, error) {
 	if fields == nil {
 		return "", nil
 	}
-	w.step("seal event %d rule %d action %d", event, rule, action)
-	return "sealed " + fields[0].Pointer, w.unsealed
+	w.step("encrypt event %d rule %d action %d", event, rule, action)
+	return "encrypted " + fields[0].Pointer, w.noKey
 }
 
 func (w *world) Decide(_ context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
@@ -132,7 +124,7 @@ func (w *world) Record(
 		recorded.Enforcements = append(recorded.Enforcements, attune.Enforcement{
 			ID: attune.EnforcementID(i + 1), Event: event.ID, Parameters: d.Parameters, Status: d.Status, Reason: d.Reason,
 		})
-		w.sealed = append(w.sealed, d.Sealed)
+		w.encrypted = append(w.encrypted, d.Encrypted)
 	}
 	if err := ctx.Err(); err != nil { // the transaction cannot commit
 		return attune.Recorded{}, err

@@ -31,11 +31,10 @@ type Engine interface {
 	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
 }
 
-// Sealer encrypts secrets for the database. Without a key it returns an [attune.CodeUnavailable] error, and "" without secrets.
-type Sealer interface {
-	SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error)
-	// SealEnforcement encrypts the secret parameters of an enforcement. The rule of a direct run is 0.
-	SealEnforcement(event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField) (string, error)
+// Encrypter encrypts secrets for the database. Without a key it returns an [attune.CodeUnavailable] error, and "" without secrets.
+type Encrypter interface {
+	// EncryptParameters encrypts the secret parameters of an enforcement. The rule of a direct run is 0.
+	EncryptParameters(event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField) (string, error)
 }
 
 // Recorder writes an event, its enforcements and the outbox messages in one transaction. decide runs inside the transaction and
@@ -55,12 +54,12 @@ type Metrics interface {
 
 // Deps are the dependencies of an [Ingest]. All except Evaluations are required.
 type Deps struct {
-	Triggers Triggers
-	Actions  Actions
-	Engine   Engine
-	Sealer   Sealer
-	Recorder Recorder
-	Metrics  Metrics
+	Triggers  Triggers
+	Actions   Actions
+	Engine    Engine
+	Encrypter Encrypter
+	Recorder  Recorder
+	Metrics   Metrics
 	// Evaluations bounds the calls of Engine that run at the same time. 0 means one for each processor that the process may use.
 	Evaluations int
 }
@@ -73,9 +72,9 @@ type Ingest struct {
 
 // New returns an Ingest. A missing dependency and a negative number of evaluations are [attune.CodeInvalid] errors.
 func New(deps Deps) (*Ingest, error) {
-	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Sealer == nil || deps.Recorder == nil ||
+	if deps.Triggers == nil || deps.Actions == nil || deps.Engine == nil || deps.Encrypter == nil || deps.Recorder == nil ||
 		deps.Metrics == nil {
-		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine, a sealer, a recorder and metrics")
+		return nil, attune.Errorf(attune.CodeInvalid, "ingest needs triggers, actions, an engine, an encrypter, a recorder and metrics")
 	}
 	if deps.Evaluations < 0 {
 		return nil, attune.Errorf(attune.CodeInvalid, "%d evaluations at the same time: use 0 for the default, or more", deps.Evaluations)
@@ -86,8 +85,8 @@ func New(deps Deps) (*Ingest, error) {
 // decideFunc is an [attune.DecideFunc] that can fail.
 type decideFunc func(event attune.Event, candidates []attune.Candidate) ([]attune.Decision, error)
 
-// record writes an event and its enforcements, and counts them. It does not count a repetition. It seals the secrets of the decisions.
-// When decide or the sealing fails, record writes nothing and returns that error: the context of the transaction ends, so that it
+// record writes an event and its enforcements, and counts them. It does not count a repetition. It encrypts the secrets of the decisions.
+// When decide or the encryption fails, record writes nothing and returns that error: the context of the transaction ends, so that it
 // cannot commit.
 func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFunc) (attune.Recorded, error) {
 	ctx, abort := context.WithCancel(ctx)
@@ -95,7 +94,7 @@ func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFu
 	var failed error
 	recorded, err := i.deps.Recorder.Record(ctx, event, func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
 		decisions, err := decide(event, candidates)
-		if failed = errors.Join(err, i.seal(event.ID, decisions)); failed != nil {
+		if failed = errors.Join(err, i.encrypt(event.ID, decisions)); failed != nil {
 			abort()
 			return nil
 		}
@@ -115,11 +114,14 @@ func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFu
 	return recorded, nil
 }
 
-// seal seals the secrets of decisions.
-func (i *Ingest) seal(event attune.EventID, decisions []attune.Decision) (err error) {
+// encrypt encrypts the secrets of the decisions that will run.
+func (i *Ingest) encrypt(event attune.EventID, decisions []attune.Decision) (err error) {
 	for n := range decisions {
 		d := &decisions[n]
-		if d.Sealed, err = i.deps.Sealer.SealEnforcement(event, d.RuleID, d.ActionID, d.Secrets); err != nil {
+		if d.Status == attune.EnforcementRejected {
+			continue
+		}
+		if d.Encrypted, err = i.deps.Encrypter.EncryptParameters(event, d.RuleID, d.ActionID, d.Secrets); err != nil {
 			return err
 		}
 	}

@@ -66,7 +66,7 @@ func TestIngest_MemoryOfManyCalls(t *testing.T) {
 		engine, err := rules.NewEngine()
 		require.NoError(t, err)
 		h := engineWorld{schema: json.RawMessage(tt.schema)}
-		in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: engine, Sealer: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: evaluations})
+		in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: engine, Encrypter: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: evaluations})
 		require.NoError(t, err)
 
 		outcomes := make([]string, callers)

@@ -28,7 +28,7 @@ type slowWorld struct {
 func setupSlow(t *testing.T, evaluations int) *slowWorld {
 	t.Helper()
 	h := &slowWorld{end: make(chan struct{})}
-	in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Sealer: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: evaluations})
+	in, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Encrypter: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: evaluations})
 	require.NoError(t, err)
 	h.Ingest = in
 	return h
@@ -184,7 +184,7 @@ func TestIngest_Evaluations(t *testing.T) {
 func TestNew_NegativeEvaluations(t *testing.T) {
 	t.Parallel()
 	h := &slowWorld{}
-	_, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Sealer: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: -1})
+	_, err := ingest.New(ingest.Deps{Triggers: h, Actions: h, Engine: h, Encrypter: &secrets.Keyring{}, Recorder: h, Metrics: h, Evaluations: -1})
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	require.ErrorContains(t, err, "-1 evaluations")
 }

@@ -169,3 +169,18 @@ func TestIssuer_Verify(t *testing.T) {
 		require.LessOrEqual(t, issuer.Requests(), allowed)
 	})
 }
+
+func TestIssuer_Keys(t *testing.T) {
+	t.Parallel()
+	issuer, verifier := setup(t)
+	keys, err := verifier.Keys(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, keys)
+	issuer.SetDown(true)
+	_, err = verifier.Keys(t.Context())
+	require.ErrorContains(t, err, "503")
+	issuer.SetDown(false)
+	keys, err = verifier.Keys(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, keys)
+}

@@ -134,7 +134,8 @@ func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID
 
 // rejectDisabledSQL rejects enforcements that lockNewcomersSQL has locked.
 const rejectDisabledSQL = `
-UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', finished_at = GREATEST(clock_timestamp(), e.created_at),
+UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', encrypted = NULL,
+	finished_at = GREATEST(clock_timestamp(), e.created_at),
 	detail = 'action ' || a.ref || ' is disabled: its pack no longer declares it'
 FROM actions a WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.id = e.action_id`
 

@@ -17,10 +17,11 @@ type Audit struct{ db *DB }
 func NewAudit(db *DB) *Audit { return &Audit{db: db} }
 
 const insertAuditSQL = `
-INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status)
-VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11::integer, 0)) RETURNING id`
+INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status,
+	omitted)
+VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11::integer, 0), $12) RETURNING id`
 
-// Add adds an entry and returns its id. The time is the database's. A status of 0 stays open: see [Audit.Finish].
+// Add adds an entry and returns its id. The time is the database's. An entry with the status 0 gets its status from [Audit.Finish].
 func (a *Audit) Add(ctx context.Context, e auth.AuditEntry) (auth.AuditID, error) {
 	var name, method *string
 	if e.Principal != nil {
@@ -29,7 +30,7 @@ func (a *Audit) Add(ctx context.Context, e auth.AuditEntry) (auth.AuditID, error
 	var id auth.AuditID
 	err := a.db.pool.QueryRow(ctx, insertAuditSQL, name, method, e.Role, e.Token, e.Action,
 		storable(attune.Shorten(e.Subject, auth.MaxAuditSubject)), e.OnBehalfOf, e.Note, e.RequestID,
-		storable(attune.Shorten(e.Remote, auth.MaxAuditRemote)), e.Status).Scan(&id)
+		storable(attune.Shorten(e.Remote, auth.MaxAuditRemote)), e.Status, e.Omitted).Scan(&id)
 	return id, wrap("add to the audit log", err)
 }
 
@@ -42,7 +43,7 @@ func (a *Audit) Finish(ctx context.Context, id auth.AuditID, status int) error {
 }
 
 const listAuditSQL = `
-SELECT id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, coalesce(status, 0)
+SELECT id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, coalesce(status, 0), omitted
 FROM audit
 WHERE ($1::bigint = 0 OR id < $1) AND ($3::text = '' OR principal = $3) AND ($4::text = '' OR action = $4)
 	AND ($5::text = '' OR subject = $5)
@@ -56,7 +57,7 @@ func (a *Audit) List(ctx context.Context, filter auth.AuditFilter, page attune.P
 func scanAudit(row pgx.CollectableRow) (e auth.AuditEntry, err error) {
 	var name, method pgtype.Text
 	err = row.Scan(&e.ID, &e.At, &name, &method, &e.Role, &e.Token, &e.Action, &e.Subject, &e.OnBehalfOf, &e.Note,
-		&e.RequestID, &e.Remote, &e.Status)
+		&e.RequestID, &e.Remote, &e.Status, &e.Omitted)
 	if name.Valid {
 		e.Principal = &attune.Principal{Name: name.String, Method: attune.AuthMethod(method.String)}
 	}

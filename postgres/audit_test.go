@@ -32,7 +32,7 @@ func TestAudit(t *testing.T) {
 		return entries
 	}
 
-	t.Run("an entry is open until its outcome, which does not change", func(t *testing.T) {
+	t.Run("an entry has no status until its outcome, which does not change", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		audit := postgres.NewAudit(b.db)
@@ -53,12 +53,13 @@ func TestAudit(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		_, err := postgres.NewAudit(b.db).Add(t.Context(), auth.AuditEntry{
-			Action: "queue.pause", Subject: "\x00\xff" + strings.Repeat("x", 1000), Remote: strings.Repeat("r", 1000), Status: 401,
+			Action: "queue.pause", Subject: "\x00\xff" + strings.Repeat("x", 1000), Remote: strings.Repeat("r", 1000), Status: 401, Omitted: 7,
 		})
 		require.NoError(t, err)
 		entry := list(t, b, auth.AuditFilter{}, attune.Page{})[0]
 		require.Nil(t, entry.Principal)
 		require.Equal(t, 401, entry.Status)
+		require.Equal(t, 7, entry.Omitted)
 		require.LessOrEqual(t, len(entry.Remote), auth.MaxAuditRemote)
 		require.True(t, strings.HasPrefix(entry.Subject, "\uFFFD") && strings.Contains(entry.Subject, "xxx"), entry.Subject)
 		require.Less(t, len(entry.Subject), auth.MaxAuditSubject+10)

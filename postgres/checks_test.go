@@ -71,7 +71,7 @@ func TestQueues_Stalls(t *testing.T) {
 		{name: "the first ticket arrived a moment ago", change: limits(2) + `; UPDATE enforcements SET queued_at = clock_timestamp() WHERE status = 'queued'`},
 		{
 			name: "no ticket waits",
-			change: limits(2) + `; UPDATE enforcements SET status = 'expired', reason = 'queue_timeout',
+			change: limits(2) + `; UPDATE enforcements SET status = 'expired', reason = 'queue_timeout', encrypted = NULL,
 				finished_at = clock_timestamp() WHERE status = 'queued'`,
 		},
 	}

@@ -192,7 +192,7 @@ SELECT id FROM executions WHERE enforcement_id = ANY ($1::bigint[]) ORDER BY id 
 // settleSQL ends waiting enforcements. An execution that waits for another attempt ends with the status of its last attempt.
 const settleSQL = `
 WITH settled AS (
-	UPDATE enforcements e SET status = u.status, reason = u.reason,
+	UPDATE enforcements e SET status = u.status, reason = u.reason, encrypted = NULL,
 		finished_at = GREATEST(clock_timestamp(), e.queued_at, x.requested_at, x.started_at)
 	FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[]) AS u (id, sequence, status, reason)
 		LEFT JOIN executions x ON x.enforcement_id = u.id

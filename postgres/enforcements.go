@@ -144,7 +144,7 @@ func (e *Enforcements) unpark(
 // Setting updated_at tells a reader of several pages that the queue has changed in between.
 const giveUpSQL = `
 WITH finished AS (
-	UPDATE enforcements e SET status = 'executed', finished_at = GREATEST(clock_timestamp(), x.requested_at, x.started_at)
+	UPDATE enforcements e SET status = 'executed', encrypted = NULL, finished_at = GREATEST(clock_timestamp(), x.requested_at, x.started_at)
 	FROM executions x WHERE e.id = $1 AND e.status = 'parked' AND x.enforcement_id = e.id
 	RETURNING e.id, e.queue_id, e.finished_at
 ), changed AS (

@@ -59,8 +59,8 @@ func wrap(operation string, err error) error {
 
 // classify returns the code of err and a message for the caller. Both are empty for an error that is a bug.
 func classify(err error) (attune.Code, string) {
-	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return classifyState(refusal)
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return classifyState(failure)
 	}
 	if lostConnection(err) {
 		return attune.CodeUnavailable, messageUnavailable
@@ -69,8 +69,8 @@ func classify(err error) (attune.Code, string) {
 }
 
 // classifyState does the work of classify for errors from the server.
-func classifyState(refusal *pgconn.PgError) (attune.Code, string) {
-	switch refusal.Code {
+func classifyState(failure *pgconn.PgError) (attune.Code, string) {
+	switch failure.Code {
 	case stateInvalidText, stateNotInRepertoire, stateUntranslatable:
 		return attune.CodeInvalid, messageNotStorable
 	case stateReadOnly, stateQueryCanceled, stateNoDatabase:
@@ -78,7 +78,7 @@ func classifyState(refusal *pgconn.PgError) (attune.Code, string) {
 	case stateUndefinedTable:
 		return attune.CodeUnavailable, adviceMigrate
 	case stateUniqueViolation:
-		switch refusal.ConstraintName {
+		switch failure.ConstraintName {
 		case constraintWebhookKey:
 			return attune.CodeConflict, "a webhook key already belongs to another trigger"
 		case constraintGrantNumber, constraintLoggedNumber:
@@ -89,7 +89,7 @@ func classifyState(refusal *pgconn.PgError) (attune.Code, string) {
 			return attune.CodeUnavailable, "another token has the same prefix by chance: try again"
 		}
 	}
-	switch refusal.Code[:min(2, len(refusal.Code))] {
+	switch failure.Code[:min(2, len(failure.Code))] {
 	case classConnection, classAuthorization, classRollback, classResources, classNotInState, classOperator, classSystem:
 		return attune.CodeUnavailable, messageUnavailable
 	}
@@ -129,16 +129,16 @@ func connectError(config *pgx.ConnConfig, err error) error {
 		return fmt.Errorf("connect to PostgreSQL at %s: %w", address(config), err)
 	}
 	cause, advice := err, "check that it runs and that the address in the database URL is right"
-	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
-		cause = refusal
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok {
+		cause = failure
 		switch {
-		case refusal.Code == stateNoDatabase:
+		case failure.Code == stateNoDatabase:
 			advice = fmt.Sprintf("create the database with: createdb %s", config.Database)
-		case strings.HasPrefix(refusal.Code, classAuthorization):
+		case strings.HasPrefix(failure.Code, classAuthorization):
 			advice = fmt.Sprintf("check the password and the rights of user %q", config.User)
-		case strings.HasPrefix(refusal.Code, classResources):
+		case strings.HasPrefix(failure.Code, classResources):
 			advice = "reduce the pools of the processes that use it, or raise max_connections"
-		case strings.HasPrefix(refusal.Code, classOperator):
+		case strings.HasPrefix(failure.Code, classOperator):
 			advice = "the server is starting or stopping: try again in a moment"
 		}
 	}

@@ -55,8 +55,8 @@ const insertEventSQL = `
 WITH trigger AS (
 	SELECT id FROM triggers WHERE ref = $1 AND declared
 ), inserted AS (
-	INSERT INTO events (trigger_id, payload, source, dedup_key, principal, auth_method, on_behalf_of, note, received_at, sealed)
-	SELECT id, $2::json, $3, NULLIF($4, ''), $5, $6, $7, $8, LEAST($9, clock_timestamp()), NULLIF($10, '') FROM trigger
+	INSERT INTO events (trigger_id, payload, source, dedup_key, principal, auth_method, on_behalf_of, note, received_at)
+	SELECT id, $2::json, $3, NULLIF($4, ''), $5, $6, $7, $8, LEAST($9, clock_timestamp()) FROM trigger
 	ON CONFLICT (trigger_id, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
 	RETURNING id, received_at
 )
@@ -68,7 +68,7 @@ func insertEvent(ctx context.Context, tx pgx.Tx, event *attune.Event) (trigger a
 	var receivedAt *time.Time
 	author := authorValuesOf(event.Author)
 	err = tx.QueryRow(ctx, insertEventSQL, event.Trigger, event.Payload, event.Source, event.DedupKey,
-		author.principal, author.method, author.onBehalfOf, author.note, orNullTime(event.ReceivedAt), event.Sealed).
+		author.principal, author.method, author.onBehalfOf, author.note, orNullTime(event.ReceivedAt)).
 		Scan(&trigger, &id, &receivedAt)
 	if inserted = id != nil && receivedAt != nil; inserted {
 		event.ID, event.ReceivedAt = *id, *receivedAt
@@ -98,11 +98,11 @@ func readDuplicate(ctx context.Context, tx pgx.Tx, trigger attune.TriggerID, key
 // is rejected at once has the same time of creation and end.
 const insertEnforcementsSQL = `
 WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
-INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at, sealed)
+INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at, encrypted)
 SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id, n.at,
-	CASE WHEN u.status = 'rejected' THEN n.at END, NULLIF(u.sealed, '')
+	CASE WHEN u.status = 'rejected' THEN n.at END, CASE WHEN u.status <> 'rejected' THEN NULLIF(u.encrypted, '') END
 FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, sealed, position)
+	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, encrypted, position)
 	LEFT JOIN queues q ON q.key = u.queue
 ORDER BY u.position`
 
@@ -139,19 +139,19 @@ func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.
 	n := len(decisions)
 	rules, actions, parameters := make([]attune.RuleID, n), make([]attune.ActionID, n), make([]*string, n)
 	statuses, reasons, details := make([]attune.EnforcementStatus, n), make([]attune.Reason, n), make([]string, n)
-	queues, sealed := make([]attune.QueueKey, n), make([]string, n)
+	queues, encrypted := make([]attune.QueueKey, n), make([]string, n)
 	for i, d := range decisions {
 		if err := checkDecision(d); err != nil {
 			return err
 		}
 		rules[i], actions[i], parameters[i] = d.RuleID, d.ActionID, orNull(d.Parameters)
 		statuses[i], reasons[i], details[i], queues[i] = d.Status, d.Reason, storable(d.Detail), d.Queue
-		sealed[i] = d.Sealed
+		encrypted[i] = d.Encrypted
 	}
 	chosen := slices.DeleteFunc(slices.Clone(queues), func(key attune.QueueKey) bool { return key == "" })
 	slices.Sort(chosen)
 	addNewQueues(batch, slices.Compact(chosen))
-	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues, sealed)
+	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues, encrypted)
 	return nil
 }
 

@@ -100,13 +100,13 @@ func (f *finishedAttempts) finish(l *lockedExecution, report attune.ExecutionCom
 		return l.completionOf(report.Execution, report.Attempt)
 	case !bytes.Equal(l.key, report.Key[:]):
 		return attune.Completion{Execution: l.id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionForged}
-	case !l.open():
+	case !l.underWay():
 		return l.completion()
 	}
 	return f.end(l, report)
 }
 
-// end ends the current attempt of an open execution.
+// end ends the current attempt of an execution that is under way.
 func (f *finishedAttempts) end(l *lockedExecution, report attune.ExecutionCompletedMessage) attune.Completion {
 	if l.retries(report.Status) {
 		l.retry()
@@ -226,7 +226,8 @@ WITH outcome AS (
 ), released AS (
 	UPDATE enforcements e SET status = n.status, sequence = n.sequence, queued_at = n.queued_at, finished_at = n.finished_at,
 		grant_number = CASE WHEN n.status = 'queued' THEN NULL ELSE e.grant_number END,
-		granted_at = CASE WHEN n.status = 'queued' THEN NULL ELSE e.granted_at END
+		granted_at = CASE WHEN n.status = 'queued' THEN NULL ELSE e.granted_at END,
+		encrypted = CASE WHEN n.finished_at IS NULL THEN e.encrypted END
 	FROM outcome n WHERE e.id = n.id AND e.status = 'granted'
 	RETURNING n.queue_id, n.grant_number, n.released_at
 ), logged AS (

@@ -113,9 +113,9 @@ func (o *Outbox) setTimeouts(ctx context.Context, conn *pgx.Conn, idleTimeout ti
 	}
 	values := []string{"10", "5", "3", "15s", "5s", strconv.FormatInt(idleTimeout.Milliseconds(), 10)}
 	_, err := conn.Exec(ctx, setSQL, names, values)
-	if refusal, ok := errors.AsType[*pgconn.PgError](err); ok {
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok {
 		o.db.logger.WarnContext(ctx, "PostgreSQL refuses the timeouts of a session that holds a lock: if the connection is lost "+
-			"without being closed, the session keeps its lock", "error", refusal)
+			"without being closed, the session keeps its lock", "error", failure)
 		return nil
 	}
 	return err

@@ -127,8 +127,8 @@ func (l *lockedExecution) requeue() {
 	l.ticket.Sequence, l.ticket.EnqueuedAt = place.Sequence, place.EnqueuedAt
 }
 
-// open reports whether the current attempt waits for a worker or runs.
-func (l *lockedExecution) open() bool {
+// underWay reports whether the current attempt waits for a worker or runs.
+func (l *lockedExecution) underWay() bool {
 	return l.status == attune.ExecutionRequested || l.status == attune.ExecutionRunning
 }
 
@@ -137,7 +137,7 @@ func (l *lockedExecution) completionOf(id attune.ExecutionID, attempt int) attun
 	switch {
 	case l == nil:
 		return attune.Completion{Execution: id, Effect: attune.CompletionUnknown}
-	case attempt != l.attempt || l.open():
+	case attempt != l.attempt || l.underWay():
 		return attune.Completion{Execution: id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionStale}
 	default:
 		return l.completion()

@@ -18,14 +18,14 @@ func NewSecrets(db *DB) *Secrets { return &Secrets{db: db} }
 
 //nolint:gosec // a statement, no credential
 const secretSelect = `
-SELECT s.id, s.name, s.packs, split_part(s.sealed, '.', 2), s.revision, s.principal, s.auth_method, s.on_behalf_of, s.note,
-	s.updated_at, s.sealed
+SELECT s.id, s.name, s.packs, split_part(s.encrypted, '.', 2), s.revision, s.principal, s.auth_method, s.on_behalf_of, s.note,
+	s.updated_at, s.encrypted
 FROM secrets s`
 
 const secretSQL = secretSelect + ` WHERE s.name = $1`
 
 // Secret returns a secret with its encrypted value, or [attune.CodeNotFound].
-func (s *Secrets) Secret(ctx context.Context, name string) (attune.SealedSecret, error) {
+func (s *Secrets) Secret(ctx context.Context, name string) (attune.EncryptedSecret, error) {
 	secret, err := one(ctx, s.db.pool, scanSecret, secretSQL, name)
 	return secret, wrap("read secret", orNotFound(err, "secret %q does not exist", name))
 }
@@ -33,7 +33,7 @@ func (s *Secrets) Secret(ctx context.Context, name string) (attune.SealedSecret,
 const secretsNamedSQL = secretSelect + ` WHERE s.name = ANY ($1::text[]) ORDER BY s.name`
 
 // SecretsNamed returns the secrets with these names that exist, with their encrypted values.
-func (s *Secrets) SecretsNamed(ctx context.Context, names []string) ([]attune.SealedSecret, error) {
+func (s *Secrets) SecretsNamed(ctx context.Context, names []string) ([]attune.EncryptedSecret, error) {
 	found, err := collect(ctx, s.db.pool, scanSecret, secretsNamedSQL, names)
 	return found, wrap("read secrets", err)
 }
@@ -43,37 +43,37 @@ const listSecretsSQL = secretSelect + ` WHERE ($1::bigint = 0 OR s.id < $1) ORDE
 // Secrets returns a page of the secrets, newest first.
 func (s *Secrets) Secrets(ctx context.Context, page attune.Page) ([]attune.Secret, error) {
 	return list(ctx, s.db, "list secrets", page, func(row pgx.CollectableRow) (attune.Secret, error) {
-		sealed, err := scanSecret(row)
-		return sealed.Secret, err
+		encrypted, err := scanSecret(row)
+		return encrypted.Secret, err
 	}, listSecretsSQL)
 }
 
-func scanSecret(row pgx.CollectableRow) (attune.SealedSecret, error) {
-	var s attune.SealedSecret
+func scanSecret(row pgx.CollectableRow) (attune.EncryptedSecret, error) {
+	var s attune.EncryptedSecret
 	err := row.Scan(&s.ID, &s.Name, &s.Packs, &s.Key, &s.Revision, &s.Principal.Name, &s.Principal.Method, &s.OnBehalfOf, &s.Note,
-		&s.At, &s.Sealed)
+		&s.At, &s.Encrypted)
 	return s, err
 }
 
 // putSecretSQL inserts a secret if the expected revision is 0, and else updates the secret with that revision.
 const putSecretSQL = `
 WITH inserted AS (
-	INSERT INTO secrets (name, packs, sealed, principal, auth_method, on_behalf_of, note)
+	INSERT INTO secrets (name, packs, encrypted, principal, auth_method, on_behalf_of, note)
 	SELECT $1, $2, $3, $5, $6, $7, $8 WHERE $4::bigint = 0
 	ON CONFLICT (name) DO NOTHING RETURNING *
 ), updated AS (
-	UPDATE secrets SET packs = $2, sealed = $3, revision = revision + 1, principal = $5, auth_method = $6, on_behalf_of = $7,
+	UPDATE secrets SET packs = $2, encrypted = $3, revision = revision + 1, principal = $5, auth_method = $6, on_behalf_of = $7,
 		note = $8, updated_at = clock_timestamp()
 	WHERE name = $1 AND revision = $4::bigint RETURNING *
 )
-SELECT s.id, s.name, s.packs, split_part(s.sealed, '.', 2), s.revision, s.principal, s.auth_method, s.on_behalf_of, s.note,
-	s.updated_at, s.sealed
+SELECT s.id, s.name, s.packs, split_part(s.encrypted, '.', 2), s.revision, s.principal, s.auth_method, s.on_behalf_of, s.note,
+	s.updated_at, s.encrypted
 FROM (SELECT * FROM inserted UNION ALL SELECT * FROM updated) s`
 
 // PutSecret stores a secret in the place of the one with the same name and revision; revision 0 stores a new one. If the stored secret
 // has another revision, the error is [attune.CodeConflict].
-func (s *Secrets) PutSecret(ctx context.Context, secret attune.SealedSecret) (attune.Secret, error) {
-	stored, err := one(ctx, s.db.pool, scanSecret, putSecretSQL, secret.Name, orEmpty(secret.Packs), secret.Sealed, secret.Revision,
+func (s *Secrets) PutSecret(ctx context.Context, secret attune.EncryptedSecret) (attune.Secret, error) {
+	stored, err := one(ctx, s.db.pool, scanSecret, putSecretSQL, secret.Name, orEmpty(secret.Packs), secret.Encrypted, secret.Revision,
 		secret.Principal.Name, secret.Principal.Method, secret.OnBehalfOf, secret.Note)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = attune.Errorf(attune.CodeConflict, "secret %q was changed at the same time: try again", secret.Name)
@@ -94,57 +94,61 @@ func (s *Secrets) RemoveSecret(ctx context.Context, name string) error {
 }
 
 //nolint:gosec // a statement, no credential
-const sealedSecretsSQL = `
-SELECT s.id, ARRAY[s.name] || s.packs, s.sealed FROM secrets s WHERE s.id > $1 ORDER BY s.id LIMIT $2::bigint`
+const encryptedSecretsSQL = `
+SELECT s.id, ARRAY[s.name] || s.packs, s.encrypted FROM secrets s WHERE s.id > $1 ORDER BY s.id LIMIT $2::bigint`
 
-const sealedEventsSQL = `
-SELECT ev.id, ARRAY[t.ref], ev.sealed FROM events ev JOIN triggers t ON t.id = ev.trigger_id
-WHERE ev.sealed IS NOT NULL AND ev.id > $1 ORDER BY ev.id LIMIT $2::bigint`
+const encryptedEnforcementsSQL = `
+SELECT e.id, ARRAY[e.event_id::text, COALESCE(e.rule_id, 0)::text, e.action_id::text], e.encrypted FROM enforcements e
+WHERE e.encrypted IS NOT NULL AND e.id > $1 ORDER BY e.id LIMIT $2::bigint`
 
-const sealedEnforcementsSQL = `
-SELECT e.id, ARRAY[e.event_id::text, COALESCE(e.rule_id, 0)::text, e.action_id::text], e.sealed FROM enforcements e
-WHERE e.sealed IS NOT NULL AND e.id > $1 ORDER BY e.id LIMIT $2::bigint`
+const reencryptSecretSQL = `UPDATE secrets SET encrypted = $3 WHERE id = $1 AND encrypted = $2`
 
-const resealSecretSQL = `UPDATE secrets SET sealed = $3 WHERE id = $1 AND sealed = $2`
+const reencryptEnforcementSQL = `UPDATE enforcements SET encrypted = $3 WHERE id = $1 AND encrypted = $2`
 
-const resealEventSQL = `UPDATE events SET sealed = $3 WHERE id = $1 AND sealed = $2`
-
-const resealEnforcementSQL = `UPDATE enforcements SET sealed = $3 WHERE id = $1 AND sealed = $2`
-
-// SealedRows returns at most limit encrypted values of a table with ids above after, in the order of their ids.
-func (s *Secrets) SealedRows(ctx context.Context, table attune.SealedTable, after int64, limit int) ([]attune.SealedRow, error) {
-	sql, _, err := sealedStatements(table)
+// EncryptedRows returns at most limit encrypted values of a table with ids above after, in the order of their ids.
+func (s *Secrets) EncryptedRows(ctx context.Context, table attune.EncryptedTable, after int64, limit int) ([]attune.EncryptedRow, error) {
+	sql, _, err := encryptedStatements(table)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := collect(ctx, s.db.pool, func(row pgx.CollectableRow) (attune.SealedRow, error) {
-		found := attune.SealedRow{Table: table}
-		err := row.Scan(&found.ID, &found.Bound, &found.Sealed)
+	rows, err := collect(ctx, s.db.pool, func(row pgx.CollectableRow) (attune.EncryptedRow, error) {
+		found := attune.EncryptedRow{Table: table}
+		err := row.Scan(&found.ID, &found.Bound, &found.Encrypted)
 		return found, err
 	}, sql, after, limit)
 	return rows, wrap("read encrypted values", err)
 }
 
-// Reseal stores another encrypted value in the place of row.Sealed. A row that was changed meanwhile stays as it is.
-func (s *Secrets) Reseal(ctx context.Context, row attune.SealedRow, sealed string) error {
-	_, sql, err := sealedStatements(row.Table)
+// Reencrypt stores another encrypted value in the place of row.Encrypted. A row that was changed meanwhile stays as it is.
+func (s *Secrets) Reencrypt(ctx context.Context, row attune.EncryptedRow, encrypted string) error {
+	_, sql, err := encryptedStatements(row.Table)
 	if err != nil {
 		return err
 	}
-	_, err = s.db.pool.Exec(ctx, sql, row.ID, row.Sealed, sealed)
+	_, err = s.db.pool.Exec(ctx, sql, row.ID, row.Encrypted, encrypted)
 	return wrap("store an encrypted value", err)
 }
 
-// sealedStatements returns the statements that read and replace the encrypted values of a table.
-func sealedStatements(table attune.SealedTable) (read, replace string, err error) {
+// encryptedStatements returns the statements that read and replace the encrypted values of a table.
+func encryptedStatements(table attune.EncryptedTable) (read, replace string, err error) {
 	switch table {
-	case attune.SealedSecrets:
-		return sealedSecretsSQL, resealSecretSQL, nil
-	case attune.SealedEvents:
-		return sealedEventsSQL, resealEventSQL, nil
-	case attune.SealedEnforcements:
-		return sealedEnforcementsSQL, resealEnforcementSQL, nil
+	case attune.EncryptedSecrets:
+		return encryptedSecretsSQL, reencryptSecretSQL, nil
+	case attune.EncryptedEnforcements:
+		return encryptedEnforcementsSQL, reencryptEnforcementSQL, nil
 	default:
 		return "", "", fmt.Errorf("table %q has no encrypted values", table)
 	}
+}
+
+const keyUsesSQL = `
+SELECT key, sum(secrets)::bigint, sum(enforcements)::bigint FROM (
+	SELECT split_part(encrypted, '.', 2) AS key, 1 AS secrets, 0 AS enforcements FROM secrets
+	UNION ALL SELECT split_part(encrypted, '.', 2), 0, 1 FROM enforcements WHERE encrypted IS NOT NULL
+) v GROUP BY key ORDER BY key`
+
+// KeyUses counts the encrypted values of each key, in the order of the ids of the keys.
+func (s *Secrets) KeyUses(ctx context.Context) ([]attune.KeyUse, error) {
+	uses, err := collect(ctx, s.db.pool, pgx.RowToStructByPos[attune.KeyUse], keyUsesSQL)
+	return uses, wrap("count encrypted values", err)
 }

@@ -64,11 +64,11 @@ func TestSecrets(t *testing.T) {
 
 	stored, err := store.Secret(t.Context(), "TOKEN")
 	require.NoError(t, err)
-	_, err = store.PutSecret(t.Context(), attune.SealedSecret{
-		Secret: attune.Secret{Name: "TOKEN", Revision: 1, Author: sam}, Sealed: stored.Sealed,
+	_, err = store.PutSecret(t.Context(), attune.EncryptedSecret{
+		Secret: attune.Secret{Name: "TOKEN", Revision: 1, Author: sam}, Encrypted: stored.Encrypted,
 	})
 	require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "the revision has changed")
-	_, err = store.PutSecret(t.Context(), attune.SealedSecret{Secret: attune.Secret{Name: "TOKEN", Author: sam}, Sealed: stored.Sealed})
+	_, err = store.PutSecret(t.Context(), attune.EncryptedSecret{Secret: attune.Secret{Name: "TOKEN", Author: sam}, Encrypted: stored.Encrypted})
 	require.Equal(t, attune.CodeConflict, attune.CodeOf(err), "the secret exists")
 
 	named, err := store.SecretsNamed(t.Context(), []string{"TOKEN", "NOPE", "OTHER"})
@@ -94,6 +94,6 @@ func TestSecrets(t *testing.T) {
 	_, err = store.Secret(t.Context(), "TOKEN")
 	require.Equal(t, attune.CodeNotFound, attune.CodeOf(err))
 	require.Equal(t, attune.CodeNotFound, attune.CodeOf(vault.Remove(t.Context(), "TOKEN")))
-	_, err = store.SealedRows(t.Context(), "users", 0, 1)
+	_, err = store.EncryptedRows(t.Context(), "users", 0, 1)
 	require.Error(t, err)
 }

@@ -163,6 +163,7 @@ func decisionTo(action attune.Action) attune.Decision {
 	queue, lane := policy.QueueOf(action)
 	return attune.Decision{
 		ActionID: action.ID, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated, Queue: queue, Lane: lane,
+		Encrypted: "v1.encrypted", // every end must remove it
 	}
 }
 

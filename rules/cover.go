@@ -34,7 +34,7 @@ func (e *Engine) mask(schema, document json.RawMessage) (masked json.RawMessage,
 		return document, nil, mistakes
 	}
 	err := bounded(func() (err error) {
-		masked, fields, err = secrets.Cloak(document, marking.marks(), secrets.Masked)
+		masked, fields, err = secrets.Cover(document, marking.marks(), secrets.Masked)
 		return err
 	})
 	if err != nil {
@@ -46,8 +46,8 @@ func (e *Engine) mask(schema, document json.RawMessage) (masked json.RawMessage,
 	return masked, fields, nil
 }
 
-// hide removes secret values from the messages of mistakes about a value that has the schema.
-func (e *Engine) hide(schema json.RawMessage, mistakes Mistakes) Mistakes {
+// maskMessages removes secret values from the messages of mistakes about a value that has the schema.
+func (e *Engine) maskMessages(schema json.RawMessage, mistakes Mistakes) Mistakes {
 	marking, failed := e.marking(schema)
 	if marking == nil || len(mistakes) == 0 {
 		return append(mistakes, failed...)
@@ -98,7 +98,7 @@ func (c covers) decode(payload json.RawMessage) (map[string]any, Mistakes) {
 	for i, f := range c.fields {
 		covered[i] = attune.SecretField{Pointer: f.Pointer, Value: fmt.Appendf(nil, "%q", c.of(i))}
 	}
-	document, err := secrets.Reveal(payload, covered)
+	document, err := secrets.Uncover(payload, covered)
 	if err != nil {
 		return nil, mistakeAt(nil, "%s", err)
 	}
@@ -110,20 +110,20 @@ func (c covers) decode(payload json.RawMessage) (map[string]any, Mistakes) {
 // in reports whether a text has a cover, or a part of one.
 func (c covers) in(text []byte) bool { return c.token != "" && bytes.Contains(text, []byte(c.token)) }
 
-// open puts the secret values into a value that consists of covers, or has members that do. It reports whether no cover is left: then
+// uncover puts the secret values into a value that consists of covers, or has members that do. It reports whether no cover is left: then
 // none is a part of a longer text.
-func (c covers) open(value json.RawMessage) (json.RawMessage, bool) {
+func (c covers) uncover(value json.RawMessage) (json.RawMessage, bool) {
 	if !c.in(value) {
 		return value, true
 	}
-	opened := regexp.MustCompile(`"`+c.cover.String()+`"`).ReplaceAllFunc(value, func(quoted []byte) []byte {
+	uncovered := regexp.MustCompile(`"`+c.cover.String()+`"`).ReplaceAllFunc(value, func(quoted []byte) []byte {
 		i, err := strconv.Atoi(string(c.cover.FindSubmatch(quoted)[1]))
 		if err != nil || i >= len(c.fields) {
 			return quoted
 		}
 		return c.fields[i].Value
 	})
-	return opened, !c.in(opened) && json.Valid(opened)
+	return uncovered, !c.in(uncovered) && json.Valid(uncovered)
 }
 
 // clean replaces covers in a message.
@@ -148,13 +148,13 @@ func (e *Engine) settle(
 			"mark the parameter with writeOnly: true in the schema of the action")
 	}
 	for i := range fields {
-		value, ok := c.open(fields[i].Value)
+		value, ok := c.uncover(fields[i].Value)
 		if !ok {
 			return nil, nil, nil, mistakeAt(nil, "%s: a secret field of the event can only be passed as a whole value", fields[i].Pointer)
 		}
 		fields[i].Value = value
 	}
-	full, err := secrets.Reveal(masked, fields)
+	full, err := secrets.Uncover(masked, fields)
 	if err != nil {
 		return nil, nil, nil, mistakeAt(nil, "%s", err)
 	}

@@ -157,7 +157,7 @@ func (e *Engine) checkParameters(action attune.Action, parameters json.RawMessag
 	if mistakes != nil {
 		return mistakes
 	}
-	return e.hide(action.Schema, e.conform(action.Schema, value))
+	return e.maskMessages(action.Schema, e.conform(action.Schema, value))
 }
 
 // conform checks a decoded object against a schema; an empty schema accepts all.
@@ -219,7 +219,7 @@ func (e *Engine) Manual(action attune.Action, parameters json.RawMessage) (attun
 func (e *Engine) CheckEvent(trigger attune.Trigger, payload json.RawMessage) error {
 	value, mistakes := decodeObject(payload)
 	if mistakes == nil {
-		mistakes = e.hide(trigger.Schema, e.conform(trigger.Schema, value))
+		mistakes = e.maskMessages(trigger.Schema, e.conform(trigger.Schema, value))
 	}
 	if mistakes == nil {
 		return nil

@@ -18,7 +18,7 @@ const levelsPerStep = 5
 // applied: several KiB for one element of a list. A guard replaces the errors of its schema by one error with a [report].
 type guard struct {
 	checker *checker
-	place   *jsonschema.Schema // outer schemas refer to it; it has no keywords, and calls the guard
+	entry   *jsonschema.Schema // outer schemas refer to it; it has no keywords, and calls the guard
 	part    *jsonschema.Schema // has the keywords
 	leaves  uint64             // inner schemas that are applied to the same value without a guard
 	endless bool               // leads to a reference cycle
@@ -29,7 +29,7 @@ type guard struct {
 // makes few errors, so it needs no guard.
 func (c *checker) guards(parts []*jsonschema.Schema) map[*jsonschema.Schema]*guard {
 	guards := make(map[*jsonschema.Schema]*guard)
-	add := func(place *jsonschema.Schema) { guards[place] = &guard{checker: c, place: place} }
+	add := func(entry *jsonschema.Schema) { guards[entry] = &guard{checker: c, entry: entry} }
 	for _, part := range parts {
 		inside := schemasInside(part)
 		if len(inside) > 0 || len(schemasOfValue(part)) > 0 || len(part.DependentRequired) > 0 || len(part.Dependencies) > 0 {
@@ -42,9 +42,9 @@ func (c *checker) guards(parts []*jsonschema.Schema) map[*jsonschema.Schema]*gua
 		}
 	}
 	endless := newEndless(parts)
-	for place, g := range guards {
-		g.endless = endless.has(place)
-		for _, inner := range schemasOfValue(place) {
+	for entry, g := range guards {
+		g.endless = endless.has(entry)
+		for _, inner := range schemasOfValue(entry) {
 			if guards[inner] == nil {
 				g.leaves++
 			}
@@ -53,17 +53,17 @@ func (c *checker) guards(parts []*jsonschema.Schema) map[*jsonschema.Schema]*gua
 	return guards
 }
 
-// mount moves the keywords of the schema from its place to a copy.
+// mount moves the keywords of the schema from its entry to a copy.
 func (g *guard) mount() {
-	part := *g.place
+	part := *g.entry
 	g.part = &part
-	fields := reflect.ValueOf(g.place).Elem()
+	fields := reflect.ValueOf(g.entry).Elem()
 	for i := range fields.NumField() {
 		if fields.Field(i).CanSet() && !isIdentity(fields.Type().Field(i).Name) {
 			fields.Field(i).SetZero()
 		}
 	}
-	g.place.Extensions = []jsonschema.SchemaExt{g}
+	g.entry.Extensions = []jsonschema.SchemaExt{g}
 }
 
 // isIdentity reports whether a field of a schema is for references to the schema, and not a keyword that checks values.
@@ -82,8 +82,8 @@ func (g *guard) Validate(ctx *jsonschema.ValidatorContext, value any) {
 	g.checker.take(g.price(level))
 	frames.enter(g, level)
 	refused, _ := errors.AsType[*jsonschema.ValidationError](ctx.Validate(g.part, value, nil))
-	if refusal := frames.leave(refused); refusal != nil {
-		ctx.AddErr(refusal)
+	if failure := frames.leave(refused); failure != nil {
+		ctx.AddErr(failure)
 	}
 }
 
@@ -122,11 +122,11 @@ const (
 // relationTo returns the relation of the frame to the outer frame.
 func (f *frame) relationTo(outer *frame) relation {
 	switch {
-	case f.guard.place == outer.guard.part.PropertyNames:
+	case f.guard.entry == outer.guard.part.PropertyNames:
 		return keyOfValue
 	case f.level <= outer.level:
 		return sameValue
-	case f.guard.place == outer.guard.part.Contains:
+	case f.guard.entry == outer.guard.part.Contains:
 		return contained
 	default:
 		return insideValue
@@ -189,7 +189,7 @@ func (fs *frames) leave(refused *jsonschema.ValidationError) *jsonschema.Validat
 // pass gives a report to the outer frame. Reports about members and elements are merged at once, because a value can have
 // thousands of them. Reports about the same value stay apart, because the outer schema may drop some of them.
 func (fs *frames) pass(f *frame, found *report) *jsonschema.ValidationError {
-	passed := &jsonschema.ValidationError{SchemaURL: f.guard.place.Location, ErrorKind: found}
+	passed := &jsonschema.ValidationError{SchemaURL: f.guard.entry.Location, ErrorKind: found}
 	if len(fs.stack) == 0 {
 		return passed
 	}

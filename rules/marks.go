@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune/secrets"
 )
 
-// passwordFormat is the format of a secret text, and of no other.
+// passwordFormat is the format that marks a text as secret.
 const passwordFormat = "password"
 
 // marking knows which parts of a value a schema marks as secret: those that a schema with "writeOnly": true or "format": "password"
@@ -37,7 +37,7 @@ func (m *marking) size() int {
 
 // newMarking compiles the marks of a schema. It returns nil for a schema that marks nothing.
 func newMarking(raw json.RawMessage) (*marking, Mistakes) {
-	// The JSON of a schema comes from the loading of a pack, which writes letters as they are.
+	// The loading of a pack has written this JSON, and escapes no letter: a mark is there as plain text.
 	if !bytes.Contains(raw, []byte("writeOnly")) && !bytes.Contains(raw, []byte(passwordFormat)) {
 		return nil, nil
 	}
@@ -69,8 +69,8 @@ func newMarking(raw json.RawMessage) (*marking, Mistakes) {
 	return m, nil
 }
 
-// collector returns the compiler of a vocabulary that reads the marks: see the function collector. The library itself reads some of
-// them in some drafts only.
+// collector returns the compiler of a vocabulary that reads the marks, because the library reads them in some drafts only. As in the
+// function collector, the library calls the compiler for every schema, and the compiler appends the schema to parts.
 func (m *marking) collector(
 	parts *[]*jsonschema.Schema,
 ) func(*jsonschema.CompilerContext, map[string]any) (jsonschema.SchemaExt, error) {
@@ -80,7 +80,7 @@ func (m *marking) collector(
 		if keywords["writeOnly"] == true || keywords["format"] == passwordFormat {
 			m.secret[part] = true
 		}
-		return nil, nil //nolint:nilnil // the library asks for nil where a vocabulary has no keywords
+		return nil, nil //nolint:nilnil // the marks are in m: the library has nothing to apply to a value
 	}
 }
 
@@ -131,24 +131,24 @@ func (m *marking) marks() secrets.Marks {
 		return nil
 	}
 	left := maxSchemaSteps
-	return place{marking: m, left: &left}.at(m.root)
+	return markedPart{marking: m, left: &left}.inside(m.root)
 }
 
-// place is the set of schemas that can apply to one part of a value, with the ones that they refer to.
-type place struct {
+// markedPart is one part of a value: the schemas that can apply to it, with the ones that they refer to.
+type markedPart struct {
 	*marking
 
 	left    *int // steps that the walk may still take
 	schemas []*jsonschema.Schema
 }
 
-// at returns the place of a part to which schemas apply, or nil if nothing at the part or inside it is secret.
-func (p place) at(schemas ...*jsonschema.Schema) secrets.Marks {
-	next := place{marking: p.marking, left: p.left}
+// inside returns the part to which schemas apply, or nil if neither the part nor anything in it is secret.
+func (p markedPart) inside(schemas ...*jsonschema.Schema) secrets.Marks {
+	next := markedPart{marking: p.marking, left: p.left}
 	seen := make(map[*jsonschema.Schema]bool)
-	for open := schemas; len(open) > 0; {
-		part := open[len(open)-1]
-		open = open[:len(open)-1]
+	for unseen := schemas; len(unseen) > 0; {
+		part := unseen[len(unseen)-1]
+		unseen = unseen[:len(unseen)-1]
 		if *p.left--; *p.left < 0 {
 			panic(outOfBounds{errSchemaSteps})
 		}
@@ -157,7 +157,7 @@ func (p place) at(schemas ...*jsonschema.Schema) secrets.Marks {
 		}
 		seen[part] = true
 		next.schemas = append(next.schemas, part)
-		open = append(slices.Clip(open), p.sameValue(part)...)
+		unseen = append(slices.Clip(unseen), p.sameValue(part)...)
 	}
 	if next.schemas == nil {
 		return nil
@@ -166,17 +166,17 @@ func (p place) at(schemas ...*jsonschema.Schema) secrets.Marks {
 }
 
 // Secret implements [secrets.Marks].
-func (p place) Secret() bool {
+func (p markedPart) Secret() bool {
 	return slices.ContainsFunc(p.schemas, func(part *jsonschema.Schema) bool { return p.secret[part] })
 }
 
 // Member implements [secrets.Marks].
-func (p place) Member(key string) secrets.Marks {
+func (p markedPart) Member(key string) secrets.Marks {
 	var found []*jsonschema.Schema
 	for _, part := range p.schemas {
 		found = append(found, ofMember(part, key)...)
 	}
-	return p.at(found...)
+	return p.inside(found...)
 }
 
 // ofMember returns the inner schemas of a part that apply to a member.
@@ -194,12 +194,12 @@ func ofMember(part *jsonschema.Schema, key string) []*jsonschema.Schema {
 }
 
 // Element implements [secrets.Marks].
-func (p place) Element(index int) secrets.Marks {
+func (p markedPart) Element(index int) secrets.Marks {
 	var found []*jsonschema.Schema
 	for _, part := range p.schemas {
 		found = append(found, ofElement(part, index)...)
 	}
-	return p.at(found...)
+	return p.inside(found...)
 }
 
 // ofElement returns the inner schemas of a part that apply to an element.

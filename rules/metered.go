@@ -184,8 +184,8 @@ func (c *meteredCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	price := c.pricing(m.left(), args)
 	m.take(1)
 	m.take(price.steps)
-	if refusal := price.refusal(); refusal != "" {
-		return types.NewErrWithNodeID(c.ID(), "%s", refusal)
+	if reason := price.tooMuch(); reason != "" {
+		return types.NewErrWithNodeID(c.ID(), "%s", reason)
 	}
 	m.take(price.made / bytesPerStep)
 	return c.label(c.call(args))

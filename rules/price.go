@@ -269,8 +269,8 @@ func priceTime(stop uint64, args []ref.Val) price {
 	return price{steps: zone + priceReading(stop, args).steps}
 }
 
-// refusal returns why a call with this price is refused, or "".
-func (p price) refusal() string {
+// tooMuch returns why a call with this price is not made, or "".
+func (p price) tooMuch() string {
 	if p.invalid == "" && p.made > maxTextBytes {
 		return fmt.Sprintf("the result could have %d bytes, more than %d,", p.made, maxTextBytes)
 	}

@@ -78,7 +78,7 @@ func TestPricings_BoundWhatIsMade(t *testing.T) {
 
 func TestPricings_NamesTheBoundThatIsReached(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, price{made: maxTextBytes}.refusal())
-	require.Equal(t, "the result could have 1048577 bytes, more than 1048576,", price{made: maxTextBytes + 1}.refusal())
-	require.Equal(t, "why", price{made: maxTextBytes + 1, invalid: "why"}.refusal())
+	require.Empty(t, price{made: maxTextBytes}.tooMuch())
+	require.Equal(t, "the result could have 1048577 bytes, more than 1048576,", price{made: maxTextBytes + 1}.tooMuch())
+	require.Equal(t, "why", price{made: maxTextBytes + 1, invalid: "why"}.tooMuch())
 }

@@ -145,13 +145,13 @@ func (c *flowCheck) piece(t *template, p piece) {
 		default:
 			continue
 		}
-		c.found = append(c.found, p.place(t.path, Mistakes{p.expression.mistake(r.expr, message)})...)
+		c.found = append(c.found, p.relocate(t.path, Mistakes{p.expression.mistake(r.expr, message)})...)
 	}
 }
 
 // constants checks that no secret parameter is a constant.
 func (c *flowCheck) constants(parameters json.RawMessage) error {
-	_, fields, err := secrets.Cloak(parameters, c.to.marks(), secrets.Masked)
+	_, fields, err := secrets.Cover(parameters, c.to.marks(), secrets.Masked)
 	if err != nil {
 		return err
 	}

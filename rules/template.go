@@ -47,7 +47,7 @@ func (t *template) size() int {
 type piece struct {
 	text         string
 	expression   *expression // nil for plain text
-	line, column int         // place of the expression in the string, from 1
+	line, column int         // of the expression in the string, from 1
 }
 
 // compileTemplate compiles parameters: a JSON object. Empty parameters mean an empty object.
@@ -192,11 +192,11 @@ func (l templates) compilePiece(path []string, s string, braces span) (piece, Mi
 	p.line, p.column = position(s, start)
 	compiled, mistakes := l.compile(s[start:braces.close], l.left)
 	p.expression = compiled
-	return p, p.place(path, mistakes)
+	return p, p.relocate(path, mistakes)
 }
 
-// place changes the places of mistakes: from places in the expression to places in the string at path.
-func (p piece) place(path []string, mistakes Mistakes) Mistakes {
+// relocate changes the locations of mistakes: from the expression to the string at path.
+func (p piece) relocate(path []string, mistakes Mistakes) Mistakes {
 	for i := range mistakes {
 		m := &mistakes[i]
 		m.Path = path
@@ -284,7 +284,7 @@ func (t *template) renderValue(ctx context.Context, in evaluation, out *encoder)
 	if optional, ok := value.(*types.Optional); ok && !optional.HasValue() {
 		return true, nil
 	}
-	return false, t.pieces[0].place(t.path, t.fail(out.value(value)))
+	return false, t.pieces[0].relocate(t.path, t.fail(out.value(value)))
 }
 
 // renderText writes a string of texts and values.
@@ -300,7 +300,7 @@ func (t *template) renderText(ctx context.Context, in evaluation, out *encoder) 
 			return mistakes
 		}
 		if err := interpolate(&b, value); err != nil {
-			return p.place(t.path, t.fail(err))
+			return p.relocate(t.path, t.fail(err))
 		}
 		if b.Len() > attune.MaxPayloadBytes {
 			return t.fail(errTooLarge)
@@ -311,7 +311,7 @@ func (t *template) renderText(ctx context.Context, in evaluation, out *encoder) 
 
 func (t *template) eval(ctx context.Context, in evaluation, p piece) (ref.Val, Mistakes) {
 	value, mistakes := p.expression.eval(ctx, in)
-	return value, p.place(t.path, mistakes)
+	return value, p.relocate(t.path, mistakes)
 }
 
 // interpolate appends the text of a value to b.

@@ -20,14 +20,14 @@ type Marks interface {
 	Element(index int) Marks
 }
 
-// Cloak takes the secret parts out of a JSON document. cover returns the text that stands in the place of the part with an index; Cloak
-// writes it as a JSON string. Cloak keeps a null: there is nothing in it to hide. The parts have the order of the document.
-func Cloak(document json.RawMessage, marks Marks, cover func(index int) string) (json.RawMessage, []attune.SecretField, error) {
+// Cover takes the secret parts out of a JSON document. cover returns the text that stands in the place of the part with an index; Cover
+// writes it as a JSON string. Cover keeps a null: it has no value. The parts have the order of the document.
+func Cover(document json.RawMessage, marks Marks, cover func(index int) string) (json.RawMessage, []attune.SecretField, error) {
 	if marks == nil {
 		return document, nil, nil
 	}
 	w := newWalk(document)
-	if err := w.cloak("", marks); err != nil {
+	if err := w.cover("", marks); err != nil {
 		return nil, nil, err
 	}
 	covers := make([]json.RawMessage, len(w.fields))
@@ -44,8 +44,8 @@ func Cloak(document json.RawMessage, marks Marks, cover func(index int) string) 
 // Masked is the cover of documents that are stored and shown.
 func Masked(int) string { return attune.SecretMask }
 
-// Reveal puts the secret parts back into a document. It ignores a part that has no place in the document.
-func Reveal(document json.RawMessage, fields []attune.SecretField) (json.RawMessage, error) {
+// Uncover puts the secret parts back into a document. It ignores a part that has no place in the document.
+func Uncover(document json.RawMessage, fields []attune.SecretField) (json.RawMessage, error) {
 	if len(fields) == 0 {
 		return document, nil
 	}
@@ -98,8 +98,8 @@ func (w *walk) skip() (json.RawMessage, error) {
 	return value, nil
 }
 
-// cloak reads one value and takes the marked parts.
-func (w *walk) cloak(pointer string, marks Marks) error {
+// cover reads one value and takes the marked parts.
+func (w *walk) cover(pointer string, marks Marks) error {
 	switch {
 	case marks == nil:
 		_, err := w.skip()
@@ -109,9 +109,9 @@ func (w *walk) cloak(pointer string, marks Marks) error {
 	}
 	return w.parts(pointer, func(pointer, key string, index int) error {
 		if index < 0 {
-			return w.cloak(pointer, marks.Member(key))
+			return w.cover(pointer, marks.Member(key))
 		}
-		return w.cloak(pointer, marks.Element(index))
+		return w.cover(pointer, marks.Element(index))
 	})
 }
 

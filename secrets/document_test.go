@@ -34,26 +34,26 @@ func TestCloak(t *testing.T) {
 	t.Run("only the marked parts change", func(t *testing.T) {
 		t.Parallel()
 		document := `{ "b": 1.50, "secret" : "hunter2" , "a/~": [ {"secret":{"x":[1]}}, 1e999, {"secret":null} ]}`
-		cloaked, fields, err := secrets.Cloak(json.RawMessage(document), marked(false), cover)
+		covered, fields, err := secrets.Cover(json.RawMessage(document), marked(false), cover)
 		require.NoError(t, err)
 		//nolint:testifylint // every byte counts
-		require.Equal(t, `{ "b": 1.50, "secret" : "cover 0" , "a/~": [ {"secret":"cover 1"}, 1e999, {"secret":null} ]}`, string(cloaked))
+		require.Equal(t, `{ "b": 1.50, "secret" : "cover 0" , "a/~": [ {"secret":"cover 1"}, 1e999, {"secret":null} ]}`, string(covered))
 		require.Equal(t, []attune.SecretField{
 			{Pointer: "/secret", Value: json.RawMessage(`"hunter2"`)}, {Pointer: "/a~1~0/0/secret", Value: json.RawMessage(`{"x":[1]}`)},
 		}, fields)
-		revealed, err := secrets.Reveal(cloaked, fields)
+		uncovered, err := secrets.Uncover(covered, fields)
 		require.NoError(t, err)
-		require.Equal(t, document, string(revealed))
+		require.Equal(t, document, string(uncovered))
 	})
 
 	t.Run("a document without marks stays as it is", func(t *testing.T) {
 		t.Parallel()
 		for _, marks := range []secrets.Marks{nil, nothing{}} {
-			cloaked, fields, err := secrets.Cloak(json.RawMessage(`{"secret": ["a"]}`), marks, secrets.Masked)
+			covered, fields, err := secrets.Cover(json.RawMessage(`{"secret": ["a"]}`), marks, secrets.Masked)
 			require.NoError(t, err)
 			require.Empty(t, fields)
 			//nolint:testifylint // every byte counts
-			require.Equal(t, `{"secret": ["a"]}`, string(cloaked))
+			require.Equal(t, `{"secret": ["a"]}`, string(covered))
 		}
 	})
 
@@ -63,27 +63,27 @@ func TestCloak(t *testing.T) {
 		require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", field, []attune.SecretField{field}, field, field), "hunter2")
 	})
 
-	t.Run("revealing reverses cloaking, for any document", func(t *testing.T) {
+	t.Run("uncovering reverses covering, for any document", func(t *testing.T) {
 		t.Parallel()
 		rapid.Check(t, func(t *rapid.T) {
 			document := drawDocument(t, 3)
-			cloaked, fields, err := secrets.Cloak(json.RawMessage(document), marked(false), secrets.Masked)
+			covered, fields, err := secrets.Cover(json.RawMessage(document), marked(false), secrets.Masked)
 			require.NoError(t, err)
-			require.True(t, json.Valid(cloaked))
-			require.NotContains(t, string(cloaked), "hunter")
+			require.True(t, json.Valid(covered))
+			require.NotContains(t, string(covered), "hunter")
 			require.Equal(t, strings.Count(document, "hunter"), strings.Count(fmt.Sprint(len(fields), values(fields)), "hunter"))
-			revealed, err := secrets.Reveal(cloaked, fields)
+			uncovered, err := secrets.Uncover(covered, fields)
 			require.NoError(t, err)
-			require.Equal(t, document, string(revealed))
+			require.Equal(t, document, string(uncovered))
 		})
 	})
 
 	t.Run("a text that is no document is an error", func(t *testing.T) {
 		t.Parallel()
 		for _, text := range []string{``, `{`, `{"secret"`, `{"secret":`, `[{"a":1}`} {
-			_, _, err := secrets.Cloak(json.RawMessage(text), marked(false), secrets.Masked)
+			_, _, err := secrets.Cover(json.RawMessage(text), marked(false), secrets.Masked)
 			require.Error(t, err, text)
-			_, err = secrets.Reveal(json.RawMessage(text), []attune.SecretField{{Pointer: "/x"}})
+			_, err = secrets.Uncover(json.RawMessage(text), []attune.SecretField{{Pointer: "/x"}})
 			require.Error(t, err, text)
 		}
 	})

@@ -9,47 +9,44 @@ import (
 )
 
 // identity returns what the encryption of a row is bound to.
-func identity(row attune.SealedRow) []string {
+func identity(row attune.EncryptedRow) []string {
 	return append([]string{string(row.Table)}, row.Bound...)
 }
 
 // secretIdentity binds the value of a secret to its name and grants: the database alone cannot give a secret to another pack.
 func secretIdentity(s attune.Secret) []string {
-	return identity(attune.SealedRow{Table: attune.SealedSecrets, Bound: append([]string{s.Name}, s.Packs...)})
-}
-
-// eventIdentity binds the secret fields of an event to its trigger. The event has no id when they are sealed.
-func eventIdentity(trigger attune.Ref) []string {
-	return identity(attune.SealedRow{Table: attune.SealedEvents, Bound: []string{string(trigger)}})
+	return identity(attune.EncryptedRow{Table: attune.EncryptedSecrets, Bound: append([]string{s.Name}, s.Packs...)})
 }
 
 // enforcementIdentity binds the secret parameters of an enforcement to its event, rule and action. The rule is 0 for a direct run.
 func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune.ActionID) []string {
-	return identity(attune.SealedRow{Table: attune.SealedEnforcements, Bound: []string{
+	return identity(attune.EncryptedRow{Table: attune.EncryptedEnforcements, Bound: []string{
 		strconv.FormatInt(int64(event), 10), strconv.FormatInt(int64(rule), 10), strconv.FormatInt(int64(action), 10),
 	}})
 }
 
-// SealEvent seals the secret fields of an event's payload. Without fields it returns "".
-func (k *Keyring) SealEvent(trigger attune.Ref, fields []attune.SecretField) (string, error) {
-	return k.sealFields(fields, eventIdentity(trigger))
-}
-
-// SealEnforcement seals the secret parameters of an enforcement. The rule is 0 for a direct run. Without fields it returns "".
-func (k *Keyring) SealEnforcement(
+// EncryptParameters encrypts the secret parameters of an enforcement. The rule is 0 for a direct run. Without fields it returns "".
+func (k *Keyring) EncryptParameters(
 	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
 ) (string, error) {
-	return k.sealFields(fields, enforcementIdentity(event, rule, action))
+	if len(fields) == 0 {
+		return "", nil
+	}
+	encoded, err := json.Marshal(fields)
+	if err != nil {
+		return "", fmt.Errorf("encode secret fields: %w", err)
+	}
+	return k.Encrypt(encoded, enforcementIdentity(event, rule, action)...)
 }
 
-// OpenEnforcement opens what SealEnforcement sealed.
-func (k *Keyring) OpenEnforcement(
-	event attune.EventID, rule attune.RuleID, action attune.ActionID, sealed string,
+// DecryptParameters decrypts what EncryptParameters encrypted.
+func (k *Keyring) DecryptParameters(
+	event attune.EventID, rule attune.RuleID, action attune.ActionID, encrypted string,
 ) ([]attune.SecretField, error) {
-	if sealed == "" {
+	if encrypted == "" {
 		return nil, nil
 	}
-	encoded, err := k.Open(sealed, enforcementIdentity(event, rule, action)...)
+	encoded, err := k.Decrypt(encrypted, enforcementIdentity(event, rule, action)...)
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +55,4 @@ func (k *Keyring) OpenEnforcement(
 		return nil, fmt.Errorf("decode the secret parameters: %w", err)
 	}
 	return fields, nil
-}
-
-func (k *Keyring) sealFields(fields []attune.SecretField, identity []string) (string, error) {
-	if len(fields) == 0 {
-		return "", nil
-	}
-	encoded, err := json.Marshal(fields)
-	if err != nil {
-		return "", fmt.Errorf("encode secret fields: %w", err)
-	}
-	return k.Seal(encoded, identity...)
 }

@@ -14,7 +14,7 @@ import (
 // keyBytes is the length of a key: AES-256.
 const keyBytes = 32
 
-// Keyring holds the keys of an installation. It is safe for concurrent use. A ring without keys is valid: it seals and opens nothing.
+// Keyring holds the keys of an installation. It is safe for concurrent use. A ring without keys is valid: it encrypts and decrypts nothing.
 type Keyring struct{ current atomic.Pointer[[]key] }
 
 type key struct {
@@ -92,6 +92,12 @@ func (k *Keyring) First() string {
 		return ""
 	}
 	return keys[0].id
+}
+
+// Has reports whether the ring has the key with an id.
+func (k *Keyring) Has(id string) bool {
+	_, found := k.find(id)
+	return found
 }
 
 // find returns the key with an id.

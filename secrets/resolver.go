@@ -11,7 +11,7 @@ import (
 // Named finds secrets by name.
 type Named interface {
 	// SecretsNamed returns those of the named secrets that exist.
-	SecretsNamed(ctx context.Context, names []string) ([]attune.SealedSecret, error)
+	SecretsNamed(ctx context.Context, names []string) ([]attune.EncryptedSecret, error)
 }
 
 // Resolver decrypts what attempts need.
@@ -24,8 +24,8 @@ type Resolver struct {
 func NewResolver(keys *Keyring, store Named) *Resolver { return &Resolver{keys: keys, store: store} }
 
 // Resolve completes the inputs of the granted claims: with the values of the secrets that are granted to the pack of the action, and
-// with the secret parameters in clear text. An input gets a refusal, and no secret at all, if one of its secrets does not exist, is not
-// granted to the pack, or does not open. An error of the store is returned; then the inputs are incomplete.
+// with the secret parameters in clear text. An input gets a reason in Refusal, and no secret at all, if one of its secrets does not
+// exist, is not granted to the pack, or cannot be decrypted. An error of the store is returned; then the inputs are incomplete.
 func (r *Resolver) Resolve(ctx context.Context, decisions []attune.ClaimDecision) error {
 	var names []string
 	for _, d := range decisions {
@@ -34,7 +34,7 @@ func (r *Resolver) Resolve(ctx context.Context, decisions []attune.ClaimDecision
 		}
 	}
 	slices.Sort(names)
-	stored := make(map[string]attune.SealedSecret)
+	stored := make(map[string]attune.EncryptedSecret)
 	if len(names) > 0 {
 		found, err := r.store.SecretsNamed(ctx, slices.Compact(names))
 		if err != nil {
@@ -55,7 +55,7 @@ func (r *Resolver) Resolve(ctx context.Context, decisions []attune.ClaimDecision
 }
 
 // complete completes one input.
-func (r *Resolver) complete(input *attune.ExecutionInput, demand attune.SecretDemand, stored map[string]attune.SealedSecret) error {
+func (r *Resolver) complete(input *attune.ExecutionInput, demand attune.SecretDemand, stored map[string]attune.EncryptedSecret) error {
 	for _, name := range demand.Names {
 		value, err := r.value(input.Action, name, stored)
 		if err != nil {
@@ -66,11 +66,11 @@ func (r *Resolver) complete(input *attune.ExecutionInput, demand attune.SecretDe
 		}
 		input.Secrets[name] = value
 	}
-	fields, err := r.keys.OpenEnforcement(demand.Event, demand.Rule, demand.Action, demand.Sealed)
+	fields, err := r.keys.DecryptParameters(demand.Event, demand.Rule, demand.Action, demand.Encrypted)
 	if err != nil {
 		return fmt.Errorf("the secret parameters of enforcement %d: %w", input.Enforcement, err)
 	}
-	full, err := Reveal(input.Parameters, fields)
+	full, err := Uncover(input.Parameters, fields)
 	if err != nil {
 		return fmt.Errorf("the secret parameters of enforcement %d: %w", input.Enforcement, err)
 	}
@@ -82,7 +82,7 @@ func (r *Resolver) complete(input *attune.ExecutionInput, demand attune.SecretDe
 }
 
 // value returns the value of a secret for an action.
-func (r *Resolver) value(action attune.Ref, name string, stored map[string]attune.SealedSecret) (string, error) {
+func (r *Resolver) value(action attune.Ref, name string, stored map[string]attune.EncryptedSecret) (string, error) {
 	secret, exists := stored[name]
 	pack := action.Pack()
 	switch {
@@ -93,7 +93,7 @@ func (r *Resolver) value(action attune.Ref, name string, stored map[string]attun
 		return "", fmt.Errorf("action %q asks for the secret %q, which is not granted to pack %q: grant it with: "+
 			"attune secret set %s --keep-value --pack %s, beside the packs that have it already", action, name, pack, name, pack)
 	}
-	value, err := r.keys.Open(secret.Sealed, secretIdentity(secret.Secret)...)
+	value, err := r.keys.Decrypt(secret.Encrypted, secretIdentity(secret.Secret)...)
 	if err != nil {
 		return "", fmt.Errorf("action %q asks for the secret %q: %w", action, name, err)
 	}

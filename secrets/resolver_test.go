@@ -12,9 +12,9 @@ import (
 )
 
 // SecretsNamed implements [secrets.Named].
-func (m *memory) SecretsNamed(_ context.Context, names []string) ([]attune.SealedSecret, error) {
+func (m *memory) SecretsNamed(_ context.Context, names []string) ([]attune.EncryptedSecret, error) {
 	m.asked = append(m.asked, names)
-	var found []attune.SealedSecret
+	var found []attune.EncryptedSecret
 	for _, name := range names {
 		if s, ok := m.secrets[name]; ok {
 			found = append(found, s)
@@ -45,7 +45,7 @@ func TestResolver(t *testing.T) {
 		}
 	}
 	fields := []attune.SecretField{{Pointer: "/password", Value: json.RawMessage(`"hunter2"`)}}
-	sealed, err := keys.SealEnforcement(5, 6, 4, fields)
+	encrypted, err := keys.EncryptParameters(5, 6, 4, fields)
 	require.NoError(t, err)
 
 	t.Run("an attempt gets the secrets of its pack and its secret parameters", func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestResolver(t *testing.T) {
 		store := setup(t)
 		decisions := []attune.ClaimDecision{
 			granted(`{"user": "sam", "password": "***"}`, attune.SecretDemand{
-				Names: []string{"TOKEN", "SHARED"}, Sealed: sealed, Event: 5, Rule: 6, Action: 4,
+				Names: []string{"TOKEN", "SHARED"}, Encrypted: encrypted, Event: 5, Rule: 6, Action: 4,
 			}),
 			granted(`{}`, attune.SecretDemand{Names: []string{"SHARED"}}),
 			granted(`{"a": "***"}`, attune.SecretDemand{}),
@@ -71,13 +71,13 @@ func TestResolver(t *testing.T) {
 		require.Equal(t, [][]string{{"SHARED", "TOKEN"}}, store.asked, "one question for the whole batch")
 	})
 
-	t.Run("without all of its secrets, an attempt gets none and a refusal", func(t *testing.T) {
+	t.Run("without all of its secrets, an attempt gets none and a reason", func(t *testing.T) {
 		t.Parallel()
 		for want, demand := range map[string]attune.SecretDemand{
 			`asks for the secret "NOPE", which does not exist: set it with: attune secret set NOPE --pack shop`: {Names: []string{"TOKEN", "NOPE"}},
 			`asks for the secret "OTHER", which is not granted to pack "shop"`:                                  {Names: []string{"TOKEN", "OTHER"}},
-			`the secret parameters of enforcement 7: an encrypted value does not open`: {
-				Names: []string{"TOKEN"}, Sealed: sealed, Event: 5, Rule: 6, Action: 9,
+			`the secret parameters of enforcement 7: an encrypted value cannot be decrypted`: {
+				Names: []string{"TOKEN"}, Encrypted: encrypted, Event: 5, Rule: 6, Action: 9,
 			},
 		} {
 			decisions := []attune.ClaimDecision{granted(`{"password": "***"}`, demand), granted(`{}`, attune.SecretDemand{Names: []string{"TOKEN"}})}
@@ -99,7 +99,7 @@ func TestResolver(t *testing.T) {
 		store.secrets["OTHER"] = forged
 		decisions := []attune.ClaimDecision{granted(`{}`, attune.SecretDemand{Names: []string{"OTHER"}})}
 		require.NoError(t, secrets.NewResolver(keys, store).Resolve(t.Context(), decisions))
-		require.Contains(t, decisions[0].Input.Refusal, `the secret "OTHER": an encrypted value does not open`)
+		require.Contains(t, decisions[0].Input.Refusal, `the secret "OTHER": an encrypted value cannot be decrypted`)
 	})
 
 	t.Run("a process without the key says so", func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestResolver(t *testing.T) {
 		require.Contains(t, decisions[0].Input.Refusal, "ATTUNE_SECRETS_KEY_FILE")
 	})
 
-	t.Run("an error of the store is no refusal", func(t *testing.T) {
+	t.Run("an error of the store is returned", func(t *testing.T) {
 		t.Parallel()
 		store := setup(t)
 		store.away = attune.Errorf(attune.CodeUnavailable, "away")

@@ -17,72 +17,72 @@ const rotateRows = 500
 type Rotation struct {
 	Key    string `json:"key_id"`          // id of the key that encrypts
 	Moved  int    `json:"moved"`           // values that have this key now, and had another one
-	Failed int    `json:"failed"`          // values that do not open
-	Error  string `json:"error,omitempty"` // why the first of them does not open
+	Failed int    `json:"failed"`          // values that cannot be decrypted
+	Error  string `json:"error,omitempty"` // why the first of them cannot be decrypted
 	Next   string `json:"next,omitempty"`  // continue here; empty when every value was read
 }
 
 // Rotate encrypts values with the first key that have another one. One call reads a bounded number of values. The caller repeats it
-// with the next place until there is none. The first place is "". A value that does not open stays as it is and counts as failed. A
-// text that is no place is an [attune.CodeInvalid] error, and a ring without keys [attune.CodeUnavailable].
+// with the position in Next until there is none. The first position is "". A value that cannot be decrypted stays as it is and counts
+// as failed. A text that is no position is an [attune.CodeInvalid] error, and a ring without keys [attune.CodeUnavailable].
 func (v *Vault) Rotate(ctx context.Context, from string) (Rotation, error) {
 	if v.keys.Empty() {
 		return Rotation{}, errNoKey
 	}
-	table, after, err := parsePlace(from)
+	table, after, err := parsePosition(from)
 	if err != nil {
 		return Rotation{}, err
 	}
-	rows, err := v.rows.SealedRows(ctx, table, after, rotateRows)
+	rows, err := v.rows.EncryptedRows(ctx, table, after, rotateRows)
 	if err != nil {
 		return Rotation{}, err
 	}
 	done := Rotation{Key: v.keys.First()}
 	for _, row := range rows {
-		if err := v.reseal(ctx, row, &done); err != nil {
+		if err := v.reencrypt(ctx, row, &done); err != nil {
 			return Rotation{}, err
 		}
 	}
 	switch {
 	case len(rows) == rotateRows:
-		done.Next = place(table, rows[len(rows)-1].ID)
+		done.Next = formatPosition(table, rows[len(rows)-1].ID)
 	default:
-		tables := attune.SealedTables()
+		tables := attune.EncryptedTables()
 		if i := slices.Index(tables, table) + 1; i < len(tables) {
-			done.Next = place(tables[i], 0)
+			done.Next = formatPosition(tables[i], 0)
 		}
 	}
 	return done, nil
 }
 
-// reseal encrypts the value of one row with the first key.
-func (v *Vault) reseal(ctx context.Context, row attune.SealedRow, done *Rotation) error {
-	sealed, err := v.keys.Reseal(row.Sealed, identity(row)...)
+// reencrypt encrypts the value of one row with the first key.
+func (v *Vault) reencrypt(ctx context.Context, row attune.EncryptedRow, done *Rotation) error {
+	encrypted, err := v.keys.Reencrypt(row.Encrypted, identity(row)...)
 	switch {
 	case err != nil:
 		if done.Failed++; done.Error == "" {
 			done.Error = fmt.Sprintf("row %d of table %s: %s", row.ID, row.Table, err)
 		}
 		return nil
-	case sealed == row.Sealed:
+	case encrypted == row.Encrypted:
 		return nil
 	}
 	done.Moved++
-	return v.rows.Reseal(ctx, row, sealed)
+	return v.rows.Reencrypt(ctx, row, encrypted)
 }
 
-func place(table attune.SealedTable, after int64) string {
+func formatPosition(table attune.EncryptedTable, after int64) string {
 	return string(table) + ":" + strconv.FormatInt(after, 10)
 }
 
-func parsePlace(text string) (table attune.SealedTable, after int64, err error) {
+func parsePosition(text string) (table attune.EncryptedTable, after int64, err error) {
 	if text == "" {
-		return attune.SealedTables()[0], 0, nil
+		return attune.EncryptedTables()[0], 0, nil
 	}
 	name, number, _ := strings.Cut(text, ":")
 	after, err = strconv.ParseInt(number, 10, 64)
-	if table = attune.SealedTable(name); err != nil || after < 0 || !slices.Contains(attune.SealedTables(), table) {
-		return "", 0, attune.Errorf(attune.CodeInvalid, "not a place to continue: send the value of next unchanged")
+	if table = attune.EncryptedTable(name); err != nil || after < 0 || !slices.Contains(attune.EncryptedTables(), table) {
+		return "", 0, attune.Errorf(attune.CodeInvalid, "not a position of a rotation: send the value of next unchanged")
 	}
 	return table, after, nil
 }

@@ -7,23 +7,23 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Store keeps sealed secrets. An unknown name is an [attune.CodeNotFound] error.
+// Store keeps encrypted secrets. An unknown name is an [attune.CodeNotFound] error.
 type Store interface {
-	Secret(ctx context.Context, name string) (attune.SealedSecret, error)
+	Secret(ctx context.Context, name string) (attune.EncryptedSecret, error)
 	// Secrets returns a page of the secrets, newest first.
 	Secrets(ctx context.Context, page attune.Page) ([]attune.Secret, error)
 	// PutSecret stores a secret in the place of the one with the same name and revision. Revision 0 stores a new one. If the stored
 	// secret has another revision, the error is [attune.CodeConflict].
-	PutSecret(ctx context.Context, secret attune.SealedSecret) (attune.Secret, error)
+	PutSecret(ctx context.Context, secret attune.EncryptedSecret) (attune.Secret, error)
 	RemoveSecret(ctx context.Context, name string) error
 }
 
 // Rows gives access to every encrypted value of the database.
 type Rows interface {
-	// SealedRows returns at most limit rows of a table with ids above after, in the order of their ids.
-	SealedRows(ctx context.Context, table attune.SealedTable, after int64, limit int) ([]attune.SealedRow, error)
-	// Reseal stores another encrypted value in the place of row.Sealed. A row that was changed meanwhile stays as it is.
-	Reseal(ctx context.Context, row attune.SealedRow, sealed string) error
+	// EncryptedRows returns at most limit rows of a table with ids above after, in the order of their ids.
+	EncryptedRows(ctx context.Context, table attune.EncryptedTable, after int64, limit int) ([]attune.EncryptedRow, error)
+	// Reencrypt stores another encrypted value in the place of row.Encrypted. A row that was changed meanwhile stays as it is.
+	Reencrypt(ctx context.Context, row attune.EncryptedRow, encrypted string) error
 }
 
 // Vault encrypts secrets and stores them. It never returns a value.
@@ -64,25 +64,25 @@ func (v *Vault) Set(ctx context.Context, change Change) (attune.Secret, error) {
 	if err != nil {
 		return attune.Secret{}, err
 	}
-	next := attune.SealedSecret{Secret: attune.Secret{
+	next := attune.EncryptedSecret{Secret: attune.Secret{
 		Name: change.Name, Packs: stored.Packs, Revision: stored.Revision, Author: change.Author,
 	}}
 	if change.Packs != nil {
 		next.Packs = slices.Compact(slices.Sorted(slices.Values(*change.Packs)))
 	}
-	if next.Sealed, err = v.keys.Seal([]byte(value), secretIdentity(next.Secret)...); err != nil {
+	if next.Encrypted, err = v.keys.Encrypt([]byte(value), secretIdentity(next.Secret)...); err != nil {
 		return attune.Secret{}, err
 	}
-	next.Key = KeyOf(next.Sealed)
+	next.Key = KeyOf(next.Encrypted)
 	return v.store.PutSecret(ctx, next)
 }
 
 // value returns the value that the secret has after a change.
-func (v *Vault) value(stored attune.SealedSecret, change Change) (string, error) {
+func (v *Vault) value(stored attune.EncryptedSecret, change Change) (string, error) {
 	if change.Value != nil {
 		return *change.Value, nil
 	}
-	value, err := v.keys.Open(stored.Sealed, secretIdentity(stored.Secret)...)
+	value, err := v.keys.Decrypt(stored.Encrypted, secretIdentity(stored.Secret)...)
 	return string(value), err
 }
 

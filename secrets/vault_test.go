@@ -19,14 +19,14 @@ var sam = attune.Author{Principal: attune.Principal{Name: "sam", Method: attune.
 
 // memory is a store in memory.
 type memory struct {
-	secrets map[string]attune.SealedSecret
-	events  []attune.SealedRow
-	ids     int64
-	asked   [][]string // arguments of SecretsNamed
-	away    error      // of SecretsNamed
+	secrets      map[string]attune.EncryptedSecret
+	enforcements []attune.EncryptedRow
+	ids          int64
+	asked        [][]string // arguments of SecretsNamed
+	away         error      // of SecretsNamed
 }
 
-func (m *memory) Secret(_ context.Context, name string) (attune.SealedSecret, error) {
+func (m *memory) Secret(_ context.Context, name string) (attune.EncryptedSecret, error) {
 	found, ok := m.secrets[name]
 	if !ok {
 		return found, attune.Errorf(attune.CodeNotFound, "secret %q does not exist", name)
@@ -42,7 +42,7 @@ func (m *memory) Secrets(context.Context, attune.Page) ([]attune.Secret, error) 
 	return all, nil
 }
 
-func (m *memory) PutSecret(_ context.Context, secret attune.SealedSecret) (attune.Secret, error) {
+func (m *memory) PutSecret(_ context.Context, secret attune.EncryptedSecret) (attune.Secret, error) {
 	stored := m.secrets[secret.Name]
 	if stored.Revision != secret.Revision {
 		return attune.Secret{}, attune.Errorf(attune.CodeConflict, "changed")
@@ -61,17 +61,17 @@ func (m *memory) RemoveSecret(_ context.Context, name string) error {
 	return nil
 }
 
-func (m *memory) SealedRows(_ context.Context, table attune.SealedTable, after int64, limit int) ([]attune.SealedRow, error) {
-	rows := m.events
-	if table == attune.SealedSecrets {
+func (m *memory) EncryptedRows(_ context.Context, table attune.EncryptedTable, after int64, limit int) ([]attune.EncryptedRow, error) {
+	rows := m.enforcements
+	if table == attune.EncryptedSecrets {
 		rows = nil
-		for _, s := range slices.SortedFunc(maps.Values(m.secrets), func(a, b attune.SealedSecret) int { return cmp.Compare(a.ID, b.ID) }) {
-			rows = append(rows, attune.SealedRow{
-				Table: attune.SealedSecrets, ID: s.ID, Bound: append([]string{s.Name}, s.Packs...), Sealed: s.Sealed,
+		for _, s := range slices.SortedFunc(maps.Values(m.secrets), func(a, b attune.EncryptedSecret) int { return cmp.Compare(a.ID, b.ID) }) {
+			rows = append(rows, attune.EncryptedRow{
+				Table: attune.EncryptedSecrets, ID: s.ID, Bound: append([]string{s.Name}, s.Packs...), Encrypted: s.Encrypted,
 			})
 		}
 	}
-	var page []attune.SealedRow
+	var page []attune.EncryptedRow
 	for _, row := range rows {
 		if row.Table == table && row.ID > after && len(page) < limit {
 			page = append(page, row)
@@ -80,30 +80,30 @@ func (m *memory) SealedRows(_ context.Context, table attune.SealedTable, after i
 	return page, nil
 }
 
-func (m *memory) Reseal(_ context.Context, row attune.SealedRow, sealed string) error {
+func (m *memory) Reencrypt(_ context.Context, row attune.EncryptedRow, encrypted string) error {
 	for name, s := range m.secrets {
-		if row.Table == attune.SealedSecrets && s.ID == row.ID && s.Sealed == row.Sealed {
-			s.Sealed = sealed
+		if row.Table == attune.EncryptedSecrets && s.ID == row.ID && s.Encrypted == row.Encrypted {
+			s.Encrypted = encrypted
 			m.secrets[name] = s
 		}
 	}
-	for i := range m.events {
-		if m.events[i].Table == row.Table && m.events[i].ID == row.ID && m.events[i].Sealed == row.Sealed {
-			m.events[i].Sealed = sealed
+	for i := range m.enforcements {
+		if m.enforcements[i].Table == row.Table && m.enforcements[i].ID == row.ID && m.enforcements[i].Encrypted == row.Encrypted {
+			m.enforcements[i].Encrypted = encrypted
 		}
 	}
 	return nil
 }
 
-func newMemory() *memory { return &memory{secrets: map[string]attune.SealedSecret{}} }
+func newMemory() *memory { return &memory{secrets: map[string]attune.EncryptedSecret{}} }
 
 // token opens the value of the stored secret TOKEN.
 func (m *memory) token(t *testing.T, keys *secrets.Keyring) string {
 	t.Helper()
 	s := m.secrets["TOKEN"]
-	opened, err := keys.Open(s.Sealed, append([]string{"secrets", s.Name}, s.Packs...)...)
+	decrypted, err := keys.Decrypt(s.Encrypted, append([]string{"secrets", s.Name}, s.Packs...)...)
 	require.NoError(t, err)
-	return string(opened)
+	return string(decrypted)
 }
 
 func TestVault_Set(t *testing.T) {
@@ -127,7 +127,7 @@ func TestVault_Set(t *testing.T) {
 		forged.Packs = []string{"evil"}
 		store.secrets["TOKEN"] = forged
 		_, err = secrets.NewVault(keys, store, store).Set(t.Context(), secrets.Change{Name: "TOKEN", Author: sam})
-		require.ErrorContains(t, err, "does not open", "grants that were widened in the database are worth nothing")
+		require.ErrorContains(t, err, "cannot be decrypted", "grants that were widened in the database are worth nothing")
 	})
 
 	t.Run("grants and value change alone", func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestVault_Rotate(t *testing.T) {
 	t.Parallel()
 	old, fresh := newKey(), newKey()
 
-	// rotate calls Rotate until there is no next place.
+	// rotate calls Rotate until there is no next position.
 	rotate := func(t *testing.T, vault *secrets.Vault) (moved, failed, calls int) {
 		t.Helper()
 		for from := ""; calls == 0 || from != ""; calls++ {
@@ -213,17 +213,17 @@ func TestVault_Rotate(t *testing.T) {
 		value := "hunter2"
 		_, err := secrets.NewVault(ring(t, old), store, store).Set(t.Context(), secrets.Change{Name: "TOKEN", Value: &value, Author: sam})
 		require.NoError(t, err)
-		const events = 1200
-		for i := range events {
-			sealed, err := ring(t, old).SealEvent("demo.push", []attune.SecretField{{Pointer: "/p", Value: []byte(`"x"`)}})
+		const enforcements = 1200
+		for i := range enforcements {
+			encrypted, err := ring(t, old).EncryptParameters(1, 2, 3, []attune.SecretField{{Pointer: "/p", Value: []byte(`"x"`)}})
 			require.NoError(t, err)
-			store.events = append(store.events, attune.SealedRow{
-				Table: attune.SealedEvents, ID: int64(i + 1), Bound: []string{"demo.push"}, Sealed: sealed,
+			store.enforcements = append(store.enforcements, attune.EncryptedRow{
+				Table: attune.EncryptedEnforcements, ID: int64(i + 1), Bound: []string{"1", "2", "3"}, Encrypted: encrypted,
 			})
 		}
 		both := ring(t, fresh, old)
 		moved, failed, calls := rotate(t, secrets.NewVault(both, store, store))
-		require.Equal(t, events+1, moved)
+		require.Equal(t, enforcements+1, moved)
 		require.Zero(t, failed)
 		require.Greater(t, calls, 3)
 		require.Equal(t, value, store.token(t, ring(t, fresh)))
@@ -243,12 +243,12 @@ func TestVault_Rotate(t *testing.T) {
 		require.Equal(t, value, store.token(t, ring(t, old)))
 	})
 
-	t.Run("a place that no response named is refused", func(t *testing.T) {
+	t.Run("a position that no response named is refused", func(t *testing.T) {
 		t.Parallel()
 		store := newMemory()
-		for _, place := range []string{"x", "users:1", "events:-1", "events:"} {
-			_, err := secrets.NewVault(ring(t, fresh), store, store).Rotate(t.Context(), place)
-			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), place)
+		for _, position := range []string{"x", "users:1", "enforcements:-1", "enforcements:", "events:1"} {
+			_, err := secrets.NewVault(ring(t, fresh), store, store).Rotate(t.Context(), position)
+			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), position)
 		}
 		_, err := secrets.NewVault(ring(t), store, store).Rotate(t.Context(), "")
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))

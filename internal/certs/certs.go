@@ -35,8 +35,9 @@ type Files struct {
 	paths   Paths
 	current atomic.Pointer[tls.Config]
 
-	mu   sync.Mutex
-	seen content // guarded by mu; what Reload has read last, also if it could not be used
+	mu      sync.Mutex
+	seen    content // guarded by mu; what Reload has read last, also if it could not be used
+	problem error   // guarded by mu; why seen cannot be used
 }
 
 // content is what the files hold.
@@ -63,7 +64,7 @@ func (f *Files) Config() *tls.Config {
 func (f *Files) NotAfter() time.Time { return f.current.Load().Certificates[0].Leaf.NotAfter }
 
 // Reload reads the files again, and reports whether they have changed since the last call. Files that cannot be used are an
-// [attune.CodeInvalid] error, and change nothing.
+// [attune.CodeInvalid] error at every call, and change nothing.
 func (f *Files) Reload() (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -72,15 +73,14 @@ func (f *Files) Reload() (changed bool, err error) {
 		return false, err
 	}
 	if read.equal(f.seen) {
-		return false, nil
+		return false, f.problem
 	}
-	f.seen = read
 	config, err := f.paths.config(read)
-	if err != nil {
-		return true, err
+	f.seen, f.problem = read, err
+	if err == nil {
+		f.current.Store(config)
 	}
-	f.current.Store(config)
-	return true, nil
+	return true, err
 }
 
 // Watch reads the files every [WatchPeriod] until ctx ends, and logs changes.

@@ -14,10 +14,7 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "audit", Short: "Read who asked for which change", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("audit", "Read who asked for which change")
 	cmd.AddCommand(newAuditList(bindRemote(cmd)))
 	return cmd
 }
@@ -25,10 +22,11 @@ func newAudit() *cobra.Command {
 func newAuditList(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the latest requests that asked for a change, newest first",
-		Long: `List the latest requests that asked for a change, newest first, also those that were refused.
+		Long: `List the latest requests that asked for a change, newest first, also those that were denied.
 
 STATUS is the HTTP status of the response. "?" means that the outcome is not recorded: the change is being made, or a process stopped
-while it made the change. Events and runs have their authors in their own rows, so only refused ones are in this list.`,
+while it made the change. "403 (+7)" means that 7 denied requests of the same principal before this one have no entry. Events and runs
+have their authors in their own rows, so only denied ones are in this list.`,
 		Example: "  attune audit list --principal ci\n  attune audit list --action queue.pause --subject demo.deploy",
 		Args:    noArguments,
 	}
@@ -69,7 +67,7 @@ func printAudit(w io.Writer, entries []auth.AuditEntry) error {
 	_, _ = fmt.Fprintln(table, "AT\tWHO\tROLE\tTOKEN\tACTION\tSUBJECT\tSTATUS\tFROM\tREQUEST\tWHY")
 	for _, e := range entries {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", clock(e.At), whoAsked(e), orNone(string(e.Role)),
-			orNone(e.Token), e.Action, orNone(oneLine(e.Subject)), statusText(e.Status), e.Remote, e.RequestID, oneLine(e.Note))
+			orNone(e.Token), e.Action, orNone(oneLine(e.Subject)), statusText(e), e.Remote, e.RequestID, oneLine(e.Note))
 	}
 	return table.Flush()
 }
@@ -82,9 +80,13 @@ func whoAsked(e auth.AuditEntry) string {
 	return oneLine(attune.Author{Principal: *e.Principal, OnBehalfOf: e.OnBehalfOf}.Who())
 }
 
-func statusText(status int) string {
-	if status == 0 {
+func statusText(e auth.AuditEntry) string {
+	switch {
+	case e.Status == 0:
 		return "?"
+	case e.Omitted > 0:
+		return fmt.Sprintf("%d (+%d)", e.Status, e.Omitted)
+	default:
+		return strconv.Itoa(e.Status)
 	}
-	return strconv.Itoa(status)
 }

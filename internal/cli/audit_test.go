@@ -22,7 +22,7 @@ import (
 func auditEntries() []auth.AuditEntry {
 	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 	return []auth.AuditEntry{
-		{ID: 2, At: noon, Action: "token.create", Subject: "a\nb", RequestID: "r-2", Remote: "192.0.2.1", Status: 401},
+		{ID: 2, At: noon, Action: "token.create", Subject: "a\nb", RequestID: "r-2", Remote: "192.0.2.1", Status: 401, Omitted: 7},
 		{
 			ID: 1, At: noon, Principal: &attune.Principal{Name: "ci", Method: attune.AuthToken}, Role: auth.RoleOperator, Token: "abcdefgh",
 			Action: "queue.pause", Subject: "demo.deploy", OnBehalfOf: "ada", Note: "the disk is full", RequestID: "r-1", Remote: "192.0.2.9",
@@ -53,9 +53,9 @@ func TestAuditList(t *testing.T) {
 		code, stdout, stderr, requests := attuneAudit(t, "list")
 		require.Zero(t, code, stderr)
 		require.Equal(t, []string{"/api/v1/audit?limit=50"}, requests)
-		require.Empty(t, cmp.Diff(`AT                       WHO         ROLE      TOKEN     ACTION        SUBJECT      STATUS  FROM       REQUEST  WHY
-2030-01-02 12:00:00 UTC  -           -         -         token.create  a b          401     192.0.2.1  r-2      
-2030-01-02 12:00:00 UTC  ci for ada  operator  abcdefgh  queue.pause   demo.deploy  ?       192.0.2.9  r-1      the disk is full
+		require.Empty(t, cmp.Diff(`AT                       WHO         ROLE      TOKEN     ACTION        SUBJECT      STATUS    FROM       REQUEST  WHY
+2030-01-02 12:00:00 UTC  -           -         -         token.create  a b          401 (+7)  192.0.2.1  r-2      
+2030-01-02 12:00:00 UTC  ci for ada  operator  abcdefgh  queue.pause   demo.deploy  ?         192.0.2.9  r-1      the disk is full
 `, stdout))
 	})
 

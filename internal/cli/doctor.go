@@ -60,9 +60,9 @@ func examine(ctx context.Context, c *client.Client) doctor.Diagnosis {
 		Check: "api", Severity: doctor.Problem, What: "The request to the API failed: " + err.Error() + ".",
 		Do: apiAdvice,
 	}
-	if refusal, ok := errors.AsType[*client.ProblemError](err); ok {
+	if problem, ok := errors.AsType[*client.ProblemError](err); ok {
 		finding.Do = "Read the log of the API process."
-		if refusal.Code == attune.CodeUnauthorized {
+		if problem.Code == attune.CodeUnauthorized {
 			finding.Do = "Use the token that the API was started with: set ATTUNE_API_TOKEN or --api-token-file."
 		}
 	}

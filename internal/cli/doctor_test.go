@@ -82,8 +82,8 @@ OK       outbox
 
 	t.Run("the API refuses the request", func(t *testing.T) {
 		t.Parallel()
-		refusal := map[string]any{"title": "Unauthorized", "status": 401, "code": "unauthorized", "detail": "the API token is wrong"}
-		code, stdout, _ := attuneDoctor(t, http.StatusUnauthorized, refusal, "-o", "json")
+		problem := map[string]any{"title": "Unauthorized", "status": 401, "code": "unauthorized", "detail": "the API token is wrong"}
+		code, stdout, _ := attuneDoctor(t, http.StatusUnauthorized, problem, "-o", "json")
 		require.Equal(t, 1, code)
 		var got doctor.Diagnosis
 		require.NoError(t, json.Unmarshal([]byte(stdout), &got), "a program can read this too")

@@ -52,17 +52,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 }
 
 func newRoot(h *hangups) *cobra.Command {
-	root := &cobra.Command{
-		Use:           "attune",
-		Short:         "Run actions in response to events, in strict order per queue, under policy",
-		Version:       version,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return cmd.Help()
-		},
-	}
+	root := newGroup("attune", "Run actions in response to events, in strict order per queue, under policy")
+	root.Version, root.SilenceUsage, root.SilenceErrors = version, true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
 		newDoctor(), newHealth(), newVersion())
@@ -94,6 +85,13 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%w: did you mean %s?", err, strings.Join(similar, " or "))
 	}
 	return err
+}
+
+// newGroup returns a command that only has subcommands. Without one, it shows its help.
+func newGroup(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: usage(knownCommand), RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 }
 
 // usage turns the error of an argument check into a usage error.

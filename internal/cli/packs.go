@@ -12,10 +12,7 @@ import (
 )
 
 func newPacks() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "packs", Short: "Check packs", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("packs", "Check packs")
 	check := &cobra.Command{
 		Use:   "check DIR...",
 		Short: "Check packs as `attune serve` does, and list every error with its file and line",

@@ -12,10 +12,7 @@ import (
 )
 
 func newQueue() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "queue", Short: "Inspect and verify queues", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("queue", "Inspect and verify queues")
 	r := bindRemote(cmd)
 	cmd.AddCommand(newQueueList(r), newQueueShow(r), newQueueVerify(r))
 	return cmd

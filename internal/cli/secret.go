@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,15 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/internal/client"
 	"github.com/attune-go/attune/secrets"
 )
 
 func newSecret() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "secret", Short: "Set, list and remove the secrets that actions ask for", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("secret", "Set, list and remove the secrets that actions ask for")
 	r := bindRemote(cmd)
 	cmd.AddCommand(newSecretSet(r), newSecretList(r), newSecretRemove(r), newSecretRotateKey(r))
 	return cmd
@@ -36,13 +35,6 @@ func secretPath(name string) (string, error) {
 		return "", usageError{err}
 	}
 	return "/secrets/" + url.PathEscape(name), nil
-}
-
-// secretChange is the body of a request that sets a secret.
-type secretChange struct {
-	Value *string   `json:"value,omitempty"`
-	Packs *[]string `json:"packs,omitempty"`
-	Note  string    `json:"note,omitempty"`
 }
 
 func newSecretSet(r *remote) *cobra.Command {
@@ -62,13 +54,13 @@ action gets it. --keep-value changes only the grants.`,
 	packs := cmd.Flags().StringArray("pack", nil, "pack whose actions may ask for the secret; one per flag")
 	file := cmd.Flags().String("value-file", "", "file with the value; default: the standard input")
 	keep := cmd.Flags().Bool("keep-value", false, "keep the value, and change only the grants")
-	note := cmd.Flags().String("note", "", "why the change is made; recorded")
+	attribution := bindAttribution(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		path, err := secretPath(args[0])
 		if err != nil {
 			return err
 		}
-		change := secretChange{Note: *note}
+		change := api.SecretChange{Attribution: *attribution}
 		if cmd.Flags().Changed("pack") {
 			change.Packs = packs
 		}
@@ -181,34 +173,59 @@ func newSecretRotateKey(r *remote) *cobra.Command {
 		Use: "rotate-key", Short: "Encrypt every stored value with the first key of secrets.key", Args: noArguments,
 		Long: `Encrypt every stored value with the first key of secrets.key.
 
-First give all processes the new key as their second key, then as their first one, and restart them each time. Then run this command.
+First give all processes the new key as their second key, then as their first one, each time with a SIGHUP. Then run this command.
 When it has ended without errors, no value needs the old key: remove it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := r.connect()
 			if err != nil {
 				return err
 			}
-			var total secrets.Rotation
-			for {
-				var done secrets.Rotation
-				body := map[string]string{}
-				if total.Next != "" {
-					body["from"] = total.Next
-				}
-				if err := c.Post(cmd.Context(), "/secrets/rotate-key", body, &done); err != nil {
-					return withAPIAdvice(err)
-				}
-				total.Moved, total.Failed = total.Moved+done.Moved, total.Failed+done.Failed
-				total.Error, total.Key, total.Next = cmp.Or(total.Error, done.Error), done.Key, done.Next
-				if done.Next == "" {
-					break
-				}
-			}
-			if total.Failed > 0 {
-				return fmt.Errorf("%d values do not open and keep their key; the first: %s", total.Failed, total.Error)
+			total, err := rotateKey(cmd.Context(), c)
+			if err != nil {
+				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d values moved to key %s; every value has it now\n", total.Moved, total.Key)
 			return err
 		},
+	}
+}
+
+// maxPasses bounds how often rotateKey reads every value.
+const maxPasses = 5
+
+// rotateKey moves every value to the first key. A request that was under way when the first key changed can still record a value with
+// another key, so rotateKey reads the values until it finds none to move.
+func rotateKey(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+	var total secrets.Rotation
+	for range maxPasses {
+		pass, err := rotatePass(ctx, c)
+		if err != nil {
+			return total, err
+		}
+		if pass.Failed > 0 {
+			return total, fmt.Errorf("%d values cannot be decrypted and keep their key; the first: %s", pass.Failed, pass.Error)
+		}
+		total.Moved, total.Key = total.Moved+pass.Moved, pass.Key
+		if pass.Moved == 0 {
+			return total, nil
+		}
+	}
+	return total, fmt.Errorf("%d values moved to key %s, and new values still have another key: "+
+		"make it the first key of every process with the role api, and run this command again", total.Moved, total.Key)
+}
+
+// rotatePass reads every value once.
+func rotatePass(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+	var pass secrets.Rotation
+	for {
+		var done secrets.Rotation
+		if err := c.Post(ctx, "/secrets/rotate-key", api.KeyRotation{From: pass.Next}, &done); err != nil {
+			return pass, withAPIAdvice(err)
+		}
+		pass.Moved, pass.Failed = pass.Moved+done.Moved, pass.Failed+done.Failed
+		pass.Error, pass.Key, pass.Next = cmp.Or(pass.Error, done.Error), done.Key, done.Next
+		if done.Next == "" {
+			return pass, nil
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -64,10 +65,14 @@ func TestSecret(t *testing.T) {
 	t.Run("a value comes from a file, without the line break at its end", func(t *testing.T) {
 		t.Parallel()
 		a := &vaultAPI{}
-		code, stdout, stderr := a.attuneSecret(t, "set", "TOKEN", "--value-file", valueFile(t, "two\nlines\r\n"), "--pack", "shop", "--note", "new")
+		code, stdout, stderr := a.attuneSecret(t, "set", "TOKEN", "--value-file", valueFile(t, "two\nlines\r\n"), "--pack", "shop", "--note", "new",
+			"--on-behalf-of", "ada")
 		require.Zero(t, code, stderr)
 		require.Equal(t, "secret TOKEN is set: revision 2, granted to shop\n", stdout)
-		require.Equal(t, []string{`PUT /api/v1/secrets/TOKEN {"value":"two\nlines","packs":["shop"],"note":"new"}`}, a.received)
+		require.Len(t, a.received, 1)
+		body, found := strings.CutPrefix(a.received[0], "PUT /api/v1/secrets/TOKEN ")
+		require.True(t, found, a.received)
+		require.JSONEq(t, `{"value": "two\nlines", "packs": ["shop"], "note": "new", "on_behalf_of": "ada"}`, body)
 	})
 
 	t.Run("grants change alone", func(t *testing.T) {
@@ -100,22 +105,34 @@ func TestSecret(t *testing.T) {
 		require.Equal(t, []string{"DELETE /api/v1/secrets/TOKEN"}, a.received)
 	})
 
-	t.Run("a rotation continues until every value was read", func(t *testing.T) {
+	t.Run("a rotation continues until every value was read, and none moved", func(t *testing.T) {
 		t.Parallel()
-		a := &vaultAPI{rotation: []string{`{"key_id": "k", "moved": 2, "next": "events:0"}`, `{"key_id": "k", "moved": 3}`}}
+		a := &vaultAPI{rotation: []string{
+			`{"key_id": "k", "moved": 2, "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`,
+			`{"key_id": "k", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 1}`, `{"key_id": "k"}`,
+		}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Zero(t, code, stderr)
-		require.Equal(t, "5 values moved to key k; every value has it now\n", stdout)
-		require.Equal(t, []string{"POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"events:0"}`}, a.received)
+		require.Equal(t, "6 values moved to key k; every value has it now\n", stdout)
+		const begin, next = "POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"enforcements:0"}`
+		require.Equal(t, []string{begin, next, begin, next, begin}, a.received)
 	})
 
-	t.Run("a value that does not open fails the rotation", func(t *testing.T) {
+	t.Run("a rotation ends when a process still encrypts with another key", func(t *testing.T) {
 		t.Parallel()
-		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 does not open", "next": "events:0"}`, `{"key_id": "k", "moved": 3}`}}
+		a := &vaultAPI{rotation: slices.Repeat([]string{`{"key_id": "k", "moved": 1}`}, 5)}
+		code, _, stderr := a.attuneSecret(t, "rotate-key")
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "5 values moved to key k, and new values still have another key")
+	})
+
+	t.Run("a value that cannot be decrypted fails the rotation", func(t *testing.T) {
+		t.Parallel()
+		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 cannot be decrypted", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Equal(t, 1, code)
 		require.Empty(t, stdout)
-		require.Contains(t, stderr, "1 values do not open and keep their key; the first: row 3 does not open")
+		require.Contains(t, stderr, "1 values cannot be decrypted and keep their key; the first: row 3 cannot be decrypted")
 	})
 
 	t.Run("mistakes are named before a request is sent, without the value", func(t *testing.T) {

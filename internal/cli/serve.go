@@ -27,7 +27,8 @@ func newServe(h *hangups) *cobra.Command {
 The connection to Temporal is configured by the variables of Temporal's own tools: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, and
 those for TLS and API keys.
 
-SIGHUP reads the settings again, and takes over the log level, the API's token, and the files of TLS and of webhook secrets.`,
+SIGHUP reads the settings again, and takes over the log level, the API's token, the keys of secrets, and the files of TLS and of
+webhook secrets. It logs every setting and file that cannot be used, and keeps what was there before.`,
 		Example: `  attune serve --packs ./packs/demo
   attune serve --roles=api,orchestrator,bridge
   attune serve --roles=worker --worker-slots 32`,
@@ -114,6 +115,9 @@ func (s *server) reload(process *fxmodules.Process) {
 	next, changed, err := config.Reload(s.config, s.flags, s.environment.Lookup)
 	if err != nil {
 		s.log.Error("some settings cannot be read and stay as they are", "error", err)
+	}
+	if err := next.Validate(); err != nil {
+		s.log.Error("attune would not start again with these settings", "error", err)
 	}
 	s.level.Set(next.LogLevel)
 	process.Reload(next)

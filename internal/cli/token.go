@@ -17,10 +17,7 @@ import (
 )
 
 func newToken() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "token", Short: "Create, list, rotate and revoke tokens of the API", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("token", "Create, list, rotate and revoke tokens of the API")
 	r := bindRemote(cmd)
 	cmd.AddCommand(newTokenCreate(r), newTokenList(r), newTokenRotate(r), newTokenRevoke(r))
 	return cmd
@@ -61,7 +58,7 @@ func newTokenCreate(r *remote) *cobra.Command {
 
 NAME is the author of what the holder of the token does. The roles are viewer (reads), operator (also sends events, runs actions and
 changes queues, rules, enforcements and executions), admin (everything), event (only sends events of the triggers that --trigger
-names) and worker (for worker processes).`,
+names) and worker (only reads who it is: worker processes use the broker, and need no token).`,
 		Example: "  attune token create grafana --role viewer\n" +
 			"  attune token create ci --role event --trigger demo.push --expires 2160h",
 		Args: oneToken,

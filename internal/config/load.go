@@ -35,19 +35,21 @@ func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, err
 }
 
 // Reload reads every layer again. It returns the configuration, with the value of current where there is none that is valid, and
-// the names of the settings whose values differ from those of current. Its error is that of [Load].
+// the names of the settings whose values differ from those of current. A settings file that cannot be read changes nothing. The error
+// is that of [Load].
 func Reload(current Config, flags *pflag.FlagSet, lookup func(string) (string, bool)) (next Config, changed []string, err error) {
 	l := &loader{lookup: lookup, flags: flags}
 	l.readFile()
-	if l.problems != nil {
-		return current, nil, report(l.problems) // the settings of the file would seem to be unset
-	}
+	fileFailed := l.problems != nil
 	next = current
 	for _, s := range settings(&next) {
 		before := next
 		if l.load(s); !reflect.DeepEqual(before, next) {
 			changed = append(changed, s.name)
 		}
+	}
+	if fileFailed { // its settings seem to be unset; the other layers have been read for their problems
+		next, changed = current, nil
 	}
 	return next, changed, report(l.problems)
 }

@@ -61,6 +61,13 @@ func TestReload(t *testing.T) {
 	require.ErrorContains(t, err, "attune.yaml:1")
 	require.Empty(t, changed)
 	require.Equal(t, next, later)
+
+	write("token", "short")
+	later, changed, err = config.Reload(next, flags, none)
+	require.ErrorContains(t, err, "attune.yaml:1")
+	require.ErrorContains(t, err, "http.token has 5 characters", "the other layers are read, too")
+	require.Empty(t, changed)
+	require.Equal(t, next, later)
 }
 
 func TestValidate_TLS(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 //	attune_leases_expired_total                    attempts that ended because their lease expired
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
 //	attune_worker_runs_total{status}               attempts that this worker ran, by their final status
-//	attune_http_rate_limited_total{limit}          requests that were refused because of a rate limit
+//	attune_http_rate_limited_total{limit}          requests that a limit affects: see docs/operations.md
 //	attune_http_request_duration_seconds{method,route,status}
 //
 // The gauges attune_queue_* and attune_slots_leaked show the state of the queues.
@@ -64,7 +64,7 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
 		{&m.workerRuns, "attune.worker.runs", "Attempts that this worker ran, by their final status."},
-		{&m.rateLimited, "attune.http.rate_limited", "Requests that were refused because of a rate limit."},
+		{&m.rateLimited, "attune.http.rate_limited", "Requests that a limit has refused, or left out of the audit log."},
 	}
 	for _, c := range counters {
 		counter, err := meter.Int64Counter(c.name, metric.WithDescription(c.desc))
@@ -143,7 +143,7 @@ func (m *Metrics) WorkerRan(ctx context.Context, status attune.ExecutionStatus) 
 	m.workerRuns.Add(ctx, 1, with("status", status))
 }
 
-// RateLimited counts one request that was refused because of a limit.
+// RateLimited counts one request that reached a limit.
 func (m *Metrics) RateLimited(ctx context.Context, limit string) {
 	m.rateLimited.Add(ctx, 1, with("limit", limit))
 }

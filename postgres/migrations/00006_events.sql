@@ -1,11 +1,10 @@
--- Events. A row never changes, except that a change of the key encrypts sealed again.
+-- Events. A row never changes.
 
 -- +goose Up
 CREATE TABLE events (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     trigger_id   bigint NOT NULL REFERENCES triggers,
-    payload      json NOT NULL, -- secret fields are masked
-    sealed       text CHECK (sealed LIKE 'v1.%'), -- the secret fields, encrypted; NULL without any
+    payload      json NOT NULL, -- secret fields are masked: their values are only in the parameters of enforcements
     source       text NOT NULL CHECK (source IN ('api', 'webhook', 'timer', 'manual')),
     dedup_key    text COLLATE "C",
     principal    text CHECK (principal <> ''), -- NULL without an authenticated principal; then the next three are NULL too
@@ -19,4 +18,3 @@ CREATE TABLE events (
 
 CREATE UNIQUE INDEX events_dedup ON events (trigger_id, dedup_key) WHERE dedup_key IS NOT NULL;
 CREATE INDEX events_of_trigger ON events (trigger_id, id);
-CREATE INDEX events_sealed ON events (id) WHERE sealed IS NOT NULL;

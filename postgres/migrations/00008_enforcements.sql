@@ -7,7 +7,7 @@ CREATE TABLE enforcements (
     rule_id      bigint REFERENCES rules, -- NULL: a person ran the action directly
     action_id    bigint NOT NULL REFERENCES actions,
     parameters   json,                    -- NULL only if the templates failed; secret parameters are masked
-    sealed       text CHECK (sealed LIKE 'v1.%'), -- the secret parameters, encrypted; NULL without any
+    encrypted       text CHECK (encrypted LIKE 'v1.%'), -- the secret parameters, encrypted; NULL without any, and after the end
     status       text NOT NULL,
     reason       text NOT NULL DEFAULT '',
     detail       text NOT NULL DEFAULT '',
@@ -39,6 +39,7 @@ CREATE TABLE enforcements (
     CONSTRAINT enforcements_reason CHECK ((status IN ('rejected', 'cancelled', 'expired')) = (reason <> '')),
     CONSTRAINT enforcements_times CHECK (created_at <= queued_at AND queued_at <= granted_at AND granted_at <= finished_at
         AND queued_at <= finished_at AND created_at <= finished_at),
+    CONSTRAINT enforcements_encrypted_until_end CHECK (encrypted IS NULL OR finished_at IS NULL),
     CONSTRAINT enforcements_parameters CHECK (parameters IS NOT NULL OR status = 'rejected')
 );
 
@@ -59,4 +60,4 @@ CREATE INDEX enforcements_of_rule ON enforcements (rule_id, id) WHERE rule_id IS
 CREATE INDEX enforcements_unusual ON enforcements (status, id)
     WHERE status IN ('created', 'parked', 'rejected', 'cancelled', 'expired');
 CREATE INDEX enforcements_of_reason ON enforcements (reason, id) WHERE reason <> '';
-CREATE INDEX enforcements_sealed ON enforcements (id) WHERE sealed IS NOT NULL;
+CREATE INDEX enforcements_encrypted ON enforcements (id) WHERE encrypted IS NOT NULL;

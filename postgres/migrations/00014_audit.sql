@@ -15,6 +15,7 @@ CREATE TABLE audit (
     request_id   text NOT NULL,
     remote       text NOT NULL,
     status       integer CHECK (status BETWEEN 100 AND 599), -- NULL until the outcome is recorded
+    omitted      integer NOT NULL CHECK (omitted >= 0), -- denied requests of the principal since its last entry that have none
     CONSTRAINT audit_principal_at_once CHECK (num_nulls(principal, auth_method) IN (0, 2))
 );
 CREATE INDEX audit_of_principal ON audit (principal, id);

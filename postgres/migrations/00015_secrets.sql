@@ -5,7 +5,7 @@ CREATE TABLE secrets (
     id           bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     name         text COLLATE "C" PRIMARY KEY CHECK (name <> ''),
     packs        text[] COLLATE "C" NOT NULL, -- sorted; the encryption is bound to name and packs
-    sealed       text NOT NULL CHECK (sealed LIKE 'v1.%'),
+    encrypted       text NOT NULL CHECK (encrypted LIKE 'v1.%'),
     revision     bigint NOT NULL DEFAULT 1,   -- rises with every change
     principal    text NOT NULL CHECK (principal <> ''), -- the author of the last change
     auth_method  text NOT NULL CHECK (auth_method <> ''),

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// TestBodies_Received gives a server room for 64 KiB of bodies. Callers that send a part of a body and then nothing cannot keep it
+// TestBodyMemory_Received gives a server room for 64 KiB of bodies. Callers that send a part of a body and then nothing cannot keep it
 // from others: the oldest of them are given up.
-func TestBodies_Received(t *testing.T) {
+func TestBodyMemory_Received(t *testing.T) {
 	t.Parallel()
 	const room = 64 << 10
-	s := &Server{config: Config{BodyTimeout: time.Hour}, bodies: newBodies(room, room)}
+	s := &Server{config: Config{BodyTimeout: time.Hour}, bodyMemory: newBodyMemory(room, room)}
 	var partial atomic.Int64 // requests whose body did not arrive
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claim, data, err := s.receive(w, r, maxBodyBytes)
@@ -77,9 +77,9 @@ func TestBodies_Received(t *testing.T) {
 	require.NoError(t, callers.Wait())
 }
 
-func TestBodies_Release(t *testing.T) {
+func TestBodyMemory_Release(t *testing.T) {
 	t.Parallel()
-	b := newBodies(10, 10)
+	b := newBodyMemory(10, 10)
 	ctx, cancel := context.WithCancel(t.Context())
 	one := b.begin(ctx, httptest.NewRecorder())
 	require.NoError(t, one.reserve(10))
@@ -98,11 +98,11 @@ func TestBodies_Release(t *testing.T) {
 }
 
 // Bodies that all wait for room do not wait for each other: the oldest are given up, and the others get their room.
-func TestBodies_AllWait(t *testing.T) {
+func TestBodyMemory_AllWait(t *testing.T) {
 	t.Parallel()
 	const callers = 50
-	b := newBodies(callers, 1)
-	all := make([]*body, callers)
+	b := newBodyMemory(callers, 1)
+	all := make([]*bodyClaim, callers)
 	for i := range all {
 		all[i] = b.begin(t.Context(), httptest.NewRecorder())
 		require.NoError(t, all[i].reserve(1))

@@ -23,9 +23,9 @@ const (
 var errNoKey = attune.Errorf(attune.CodeUnavailable, "attune has no key for secrets: set secrets.key_file / ATTUNE_SECRETS_KEY_FILE "+
 	"to a file with the output of \"openssl rand -hex 32\", in every process with the role api or bridge")
 
-// Seal encrypts a value with the first key of the ring. Open needs the same identity. A ring without keys is an
+// Encrypt encrypts a value with the first key of the ring. Decrypt needs the same identity. A ring without keys is an
 // [attune.CodeUnavailable] error.
-func (k *Keyring) Seal(value []byte, identity ...string) (string, error) {
+func (k *Keyring) Encrypt(value []byte, identity ...string) (string, error) {
 	keys := k.all()
 	if len(keys) == 0 {
 		return "", errNoKey
@@ -36,14 +36,14 @@ func (k *Keyring) Seal(value []byte, identity ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sealed := box.Seal(salt, nil, value, bound(identity)) //nolint:gosec // the cipher makes a random nonce and puts it first
-	return version + "." + keys[0].id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
+	encrypted := box.Seal(salt, nil, value, bound(identity)) //nolint:gosec // the cipher makes a random nonce and puts it first
+	return version + "." + keys[0].id + "." + base64.RawURLEncoding.EncodeToString(encrypted), nil
 }
 
-// Open decrypts a sealed value. A key that the ring does not have is an [attune.CodeUnavailable] error. A value that was changed, or
+// Decrypt decrypts what Encrypt made. A key that the ring does not have is an [attune.CodeUnavailable] error. A value that was changed, or
 // that belongs to another identity, is an [attune.CodeInvalid] error.
-func (k *Keyring) Open(sealed string, identity ...string) ([]byte, error) {
-	id, raw, ok := split(sealed)
+func (k *Keyring) Decrypt(encrypted string, identity ...string) ([]byte, error) {
+	id, raw, ok := split(encrypted)
 	if !ok {
 		return nil, attune.Errorf(attune.CodeInvalid, "an encrypted value has the wrong form: the row was changed by hand")
 	}
@@ -61,33 +61,33 @@ func (k *Keyring) Open(sealed string, identity ...string) ([]byte, error) {
 	}
 	value, err := box.Open(nil, nil, raw[saltBytes:], bound(identity))
 	if err != nil {
-		return nil, attune.Errorf(attune.CodeInvalid, "an encrypted value does not open: it was changed, or copied from another row")
+		return nil, attune.Errorf(attune.CodeInvalid, "an encrypted value cannot be decrypted: it was changed, or copied from another row")
 	}
 	return value, nil
 }
 
-// Reseal encrypts a sealed value with the first key. It returns the value unchanged if it has that key already. Errors are those of
-// [Keyring.Open] and [Keyring.Seal].
-func (k *Keyring) Reseal(sealed string, identity ...string) (string, error) {
-	if KeyOf(sealed) == k.First() {
-		return sealed, nil
+// Reencrypt replaces an encrypted value by one with the first key. It returns the value unchanged if it has that key already. Errors
+// are those of [Keyring.Decrypt] and [Keyring.Encrypt].
+func (k *Keyring) Reencrypt(encrypted string, identity ...string) (string, error) {
+	if KeyOf(encrypted) == k.First() {
+		return encrypted, nil
 	}
-	value, err := k.Open(sealed, identity...)
+	value, err := k.Decrypt(encrypted, identity...)
 	if err != nil {
 		return "", err
 	}
-	return k.Seal(value, identity...)
+	return k.Encrypt(value, identity...)
 }
 
-// KeyOf returns the id of the key that encrypted a value, or "" for a text that is no sealed value.
-func KeyOf(sealed string) string {
-	id, _, _ := split(sealed)
+// KeyOf returns the id of the key that encrypted a value, or "" for a text that is no encrypted value.
+func KeyOf(encrypted string) string {
+	id, _, _ := split(encrypted)
 	return id
 }
 
-// split returns the key id and the bytes of a sealed value.
-func split(sealed string) (id string, raw []byte, ok bool) {
-	rest, ok := strings.CutPrefix(sealed, version+".")
+// split returns the key id and the bytes of an encrypted value.
+func split(encrypted string) (id string, raw []byte, ok bool) {
+	rest, ok := strings.CutPrefix(encrypted, version+".")
 	if !ok {
 		return "", nil, false
 	}
