@@ -8,7 +8,8 @@ RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 ARG VERSION=dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X github.com/attune-go/attune/internal/cli.version=${VERSION}" -o /out/attune ./cmd/attune
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X github.com/attune-go/attune/internal/cli.version=${VERSION}" -o /out/attune ./cmd/attune \
+    && chmod 0711 /out/attune # the kernel hides a process whose user cannot read the program: see docs/security.md
 
 # Actions are shell scripts more often than not, so the image has a shell and little else. Build your own image on top
 # of this one to give a worker the programs its packs call.

@@ -86,32 +86,3 @@ func (f SecretField) String() string { return f.Pointer + "=" + SecretMask }
 
 // GoString keeps the value out of prints with %#v.
 func (f SecretField) GoString() string { return f.String() }
-
-// EncryptedTable names a table with encrypted values.
-type EncryptedTable string
-
-// The tables with encrypted values.
-const (
-	EncryptedSecrets      EncryptedTable = "secrets"
-	EncryptedEnforcements EncryptedTable = "enforcements"
-)
-
-// EncryptedTables lists the tables with encrypted values.
-func EncryptedTables() []EncryptedTable {
-	return []EncryptedTable{EncryptedSecrets, EncryptedEnforcements}
-}
-
-// EncryptedRow is the encrypted value of one row, with what the encryption is bound to.
-type EncryptedRow struct {
-	Table     EncryptedTable
-	ID        int64
-	Bound     []string // the parts of the row's identity
-	Encrypted string
-}
-
-// KeyUse counts the encrypted values that have one key.
-type KeyUse struct {
-	Key          string // its id
-	Secrets      int64
-	Enforcements int64 // with secret parameters
-}

@@ -12,7 +12,7 @@ import (
 
 // connections bounds the open connections of a server. A connection is busy while attune works for it; otherwise attune waits for
 // its caller: for a request, its headers, or the body of a request that is not authenticated. When there are too many connections,
-// the one for whose caller attune has waited longest is closed. So callers that are slow on purpose push each other out, and a
+// attune closes the connection that has kept it waiting longest. So callers that are slow on purpose push each other out, and a
 // caller that sends its request at once is served. It is safe for concurrent use.
 type connections struct {
 	most   int

@@ -30,7 +30,7 @@
 // fields (payloads, parameters, output); reading the single item returns them.
 //
 // A server bounds what all callers can use of it: connections (see [Config.MaxConnections]), the bytes of all bodies in memory, and
-// the bytes of the bodies that are decoded at one time. When a bound is reached, the caller for whom the server has waited longest
-// loses: callers that are slow on purpose push out each other. A caller, a webhook or an address with failed authentications that
+// the bytes of the bodies that are decoded at one time. When a bound is reached, the server drops the caller that has kept it
+// waiting longest: callers that are slow on purpose push out each other. A caller, a webhook or an address with failed authentications that
 // is above its rate gets a 429. These limits count in one process.
 package api

@@ -20,7 +20,7 @@ func document(t *testing.T, size int, fill string) string {
 	return text
 }
 
-// A payload and parameters of exactly 512 KiB are accepted on every way in, whatever an encoding on the way makes of them. One
+// A payload and parameters of exactly 512 KiB are accepted on every way in, also where an encoding on the way makes them longer. One
 // byte more is refused with their limit.
 func TestDocumentsAtTheLimit(t *testing.T) {
 	t.Parallel()

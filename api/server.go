@@ -32,7 +32,7 @@ type Config struct {
 	// of the file descriptors that the process may have.
 	MaxConnections int
 
-	// Limits of this process, a second; 0 sets none. What has been quiet may send the double at once.
+	// Limits of this process, per second; 0 sets none. A caller, a trigger or an address that was quiet may send the double at once.
 	CallerRate  int // requests of each caller
 	WebhookRate int // deliveries to each trigger
 	FailureRate int // failed authentications of each remote address

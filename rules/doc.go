@@ -80,7 +80,7 @@
 // A schema marks secret parts of a document with "writeOnly": true or "format": "password". [Engine.MaskEvent] and [Engine.Manual] take
 // them out. Expressions see a cover in the place of each secret field of the event: a text with a digest of the payload. After rendering, a
 // secret parameter that is a cover, or has members that are, gets the values. A cover in any other place rejects the rule's
-// decision. So no criteria, template or message shows a secret, whatever the expression does. [CheckSecretCriteria] and
+// decision. So no criteria, template or message shows a secret, with any expression. [CheckSecretCriteria] and
 // [CheckSecretParameters] find rules that read secrets when a pack is loaded.
 //
 // # Guarantees and failures

@@ -16,7 +16,7 @@ import (
 const passwordFormat = "password"
 
 // marking knows which parts of a value a schema marks as secret: those that a schema with "writeOnly": true or "format": "password"
-// applies to. A part is secret if any such schema can apply to it, whatever the rest of the value is: a choice between schemas marks
+// applies to. A part is secret if such a schema applies to it for some value of the other parts: a choice between schemas marks
 // what one of them marks. A marking does not change.
 type marking struct {
 	root    *jsonschema.Schema

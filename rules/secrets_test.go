@@ -219,7 +219,7 @@ func TestEngine_Decide_Secrets(t *testing.T) {
 		}
 	})
 
-	t.Run("whatever an expression does, no value gets out of the secret parameters", func(t *testing.T) {
+	t.Run("no expression gets a value out of the secret parameters", func(t *testing.T) {
 		t.Parallel()
 		rapid.Check(t, func(t *rapid.T) {
 			source := rapid.SampledFrom([]string{

@@ -6,61 +6,76 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// maskEvery is how many bytes a writer collects before it searches them. The search reads the held back bytes again.
+// maskEvery is how many bytes a writer collects before it writes them.
 const maskEvery = 32 << 10
 
 // maskWriter masks a stream.
 type maskWriter struct {
-	masker  *Masker
+	finder  *finder
 	out     io.Writer
+	state   int32  // of the finder, after the last byte
 	pending []byte // written to the writer, and not yet to out
-	covered int    // bytes at the start of pending that an earlier occurrence covers
+	covers  []span // the parts of pending to cover, in their order; they neither overlap nor touch
 	masked  bool   // the last byte that went to out was covered
 }
 
+// span is a part of a text that a mask covers: from its first byte to the byte after its last one.
+type span struct{ from, to int }
+
 // Write implements [io.Writer].
 func (w *maskWriter) Write(p []byte) (int, error) {
+	at := len(w.pending)
 	w.pending = append(w.pending, p...)
-	if len(w.pending) < w.masker.longest+maskEvery {
-		return len(p), nil
+	for i, b := range p {
+		w.state = w.finder.next(w.state, b)
+		if found := int(w.finder.states[w.state].found); found > 0 {
+			end := at + i + 1
+			w.cover(span{end - found, end})
+		}
 	}
-	// An occurrence that begins before the last longest-1 bytes is complete.
-	return len(p), w.flush(len(w.pending) - w.masker.longest + 1)
+	// A value that ends later begins in the bytes that the state stands for.
+	if decided := len(w.pending) - int(w.finder.states[w.state].depth); decided >= maskEvery {
+		return len(p), w.flush(decided)
+	}
+	return len(p), nil
+}
+
+// cover adds a part that ends after all others. It joins the parts that it overlaps or touches.
+func (w *maskWriter) cover(s span) {
+	last := len(w.covers) - 1
+	for ; last >= 0 && w.covers[last].to >= s.from; last-- {
+		s.from = min(s.from, w.covers[last].from)
+	}
+	w.covers = append(w.covers[:last+1], s)
 }
 
 // Close writes what was held back. It does not close the writer below.
 func (w *maskWriter) Close() error { return w.flush(len(w.pending)) }
 
-// flush writes the first n bytes of pending. Every occurrence that begins in them is in pending.
+// flush writes the first n bytes of pending, which no later value covers.
 func (w *maskWriter) flush(n int) error {
 	var out []byte
-	at, covered := 0, w.covered
-	clear := func(to int) { // bytes that nothing covers
-		if to > at {
-			out = append(out, w.pending[at:to]...)
-			at, w.masked = to, false
-		}
-	}
-	cover := func(to int) {
-		if to > at {
+	at, left := 0, w.covers[:0]
+	for _, s := range w.covers {
+		if s.from < n {
+			if s.from > at {
+				out = append(out, w.pending[at:s.from]...)
+				w.masked = false
+			}
 			if !w.masked {
 				out = append(out, attune.SecretMask...)
 			}
-			at, w.masked = to, true
+			at, w.masked = min(s.to, n), true
+		}
+		if s.to > n {
+			left = append(left, span{max(s.from-n, 0), s.to - n})
 		}
 	}
-	cover(min(covered, n))
-	for _, s := range w.masker.spans(w.pending) {
-		if s.from >= n {
-			break
-		}
-		clear(s.from)
-		covered = max(covered, s.to)
-		cover(min(s.to, n))
+	if n > at {
+		out = append(out, w.pending[at:n]...)
+		w.masked = false
 	}
-	clear(n)
-	w.pending = append(w.pending[:0], w.pending[n:]...)
-	w.covered = max(0, covered-n)
+	w.covers, w.pending = left, append(w.pending[:0], w.pending[n:]...)
 	_, err := w.out.Write(out)
 	return err
 }

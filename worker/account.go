@@ -13,34 +13,49 @@ type account struct {
 	name, home string
 	uid, gid   uint32
 	groups     []uint32
+	ambient    []uintptr // the capabilities that the worker, which is not root, gives its supervisors
 }
 
-// lookUpAccount returns the account with a name. An unknown user, and one as which the worker cannot start processes, is an
-// [attune.CodeInvalid] error.
-func lookUpAccount(name string) (*account, error) {
-	found, err := user.Lookup(name)
+// lookUpAccount returns the account with a name or a user id. The id may be one that the system has no name for: its group has the
+// same number. An unknown name, and an account as which the worker cannot run processes, is an [attune.CodeInvalid] error.
+func lookUpAccount(name string, limited bool) (*account, error) {
+	a, err := findAccount(name)
+	if err == nil {
+		err = a.checkUsable(limited)
+	}
 	if err != nil {
 		return nil, attune.WrapError(attune.CodeInvalid, err, "user of the actions %q", name)
 	}
-	a := &account{name: found.Username, home: found.HomeDir}
+	return a, nil
+}
+
+func findAccount(name string) (*account, error) {
+	id, notNumber := strconv.ParseUint(name, 10, 32)
+	lookUp := user.LookupId
+	if notNumber != nil {
+		lookUp = user.Lookup
+	}
+	found, err := lookUp(name)
+	switch {
+	case err != nil && notNumber == nil:
+		return &account{name: name, home: "/", uid: uint32(id), gid: uint32(id)}, nil
+	case err != nil:
+		return nil, err
+	}
 	groups, err := found.GroupIds()
 	if err != nil {
-		return nil, attune.WrapError(attune.CodeInvalid, err, "groups of the user of the actions %q", name)
+		return nil, fmt.Errorf("groups: %w", err)
 	}
 	ids := append([]string{found.Uid, found.Gid}, groups...)
 	numbers := make([]uint32, len(ids))
 	for i, text := range ids {
 		id, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			return nil, attune.WrapError(attune.CodeInvalid, err, "user of the actions %q: id %q", name, text)
+			return nil, fmt.Errorf("id %q: %w", text, err)
 		}
 		numbers[i] = uint32(id)
 	}
-	a.uid, a.gid, a.groups = numbers[0], numbers[1], numbers[2:]
-	if err := a.checkUsable(); err != nil {
-		return nil, attune.WrapError(attune.CodeInvalid, err, "user of the actions %q", name)
-	}
-	return a, nil
+	return &account{name: found.Username, home: found.HomeDir, uid: numbers[0], gid: numbers[1], groups: numbers[2:]}, nil
 }
 
 // account returns the account of User; nil if User is empty.
@@ -48,7 +63,7 @@ func (c Config) account() (*account, error) {
 	if c.User == "" {
 		return nil, nil //nolint:nilnil // the user of the worker
 	}
-	a, err := lookUpAccount(c.User)
+	a, err := lookUpAccount(c.User, c.Limited)
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +81,4 @@ func (a *account) environment() map[string]string {
 		return nil
 	}
 	return map[string]string{"HOME": a.home, "USER": a.name, "LOGNAME": a.name}
-}
-
-// errRights says which rights the worker lacks.
-func errRights(missing string) error {
-	return fmt.Errorf("the worker may not run processes as another user: run it as root, or with the capability %s", missing)
 }

@@ -4,42 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker/supervise"
 )
-
-// capability is a right of a process; see capabilities(7).
-type capability struct {
-	name string
-	bit  uint
-}
-
-// neededCapabilities are the rights to start processes as another user, to give the user its run folder, and to kill them.
-func neededCapabilities() []capability {
-	return []capability{{"CAP_CHOWN", 0}, {"CAP_KILL", 5}, {"CAP_SETGID", 6}, {"CAP_SETUID", 7}}
-}
-
-// checkUsable returns an error if the worker may not run processes as the user.
-func (a *account) checkUsable() error {
-	status, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(status)) {
-		text, found := strings.CutPrefix(line, "CapEff:")
-		if !found {
-			continue
-		}
-		effective, _ := strconv.ParseUint(strings.TrimSpace(text), 16, 64)
-		for _, c := range neededCapabilities() {
-			if effective&(1<<c.bit) == 0 {
-				return errRights(c.name)
-			}
-		}
-	}
-	return nil
-}
 
 // checkReaches returns an [attune.CodeInvalid] error if the mode of a folder above path, or of path itself, keeps the user out.
 func (a *account) checkReaches(path string) error {
@@ -69,6 +38,22 @@ func (a *account) mayEnter(dir os.FileInfo) bool {
 		bit = group
 	}
 	return int(dir.Mode().Perm())&bit != 0
+}
+
+// capabilities returns the rights that a supervisor needs and does not inherit.
+func (a *account) capabilities() []uintptr {
+	if a == nil {
+		return nil
+	}
+	return a.ambient
+}
+
+// id returns the user id, or [supervise.NoUID] if the user is that of the worker.
+func (a *account) id() int64 {
+	if a == nil || int(a.uid) == os.Getuid() {
+		return supervise.NoUID
+	}
+	return int64(a.uid)
 }
 
 // userOf returns the user of the action; nil means the worker's own. Without a cgroup that limits the action, the limit becomes a

@@ -2,9 +2,9 @@ package worker_test
 
 import (
 	"os"
-	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,8 +14,22 @@ import (
 	"github.com/attune-go/attune/worker"
 )
 
-// otherUser is a user that every Linux system has.
-const otherUser = "nobody"
+// ownUser returns the id of a user that has no name and of which no other test, in this or another process, runs processes.
+func ownUser() string {
+	const first = 1 << 30
+	return strconv.Itoa(first + os.Getpid()*100 + int(nextUser.Add(1)))
+}
+
+var nextUser atomic.Int64
+
+// openFolder returns a folder that every user can reach, also its parent.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
 
 // TestWorker_ActionsRunAsAnotherUser runs actions as a user that is not the worker's.
 func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
@@ -23,21 +37,14 @@ func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root runs actions as another user")
 	}
-	open := func(t *testing.T) string { // a folder that every user can reach, also its parent
-		t.Helper()
-		dir := t.TempDir()
-		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
-		return dir
-	}
+	other := ownUser()
 	start := func(t *testing.T) *bundle {
 		t.Helper()
-		dir := open(t)
-		b := setup(t, func(c *worker.Config) { c.User, c.RunDir, c.Packs["demo"] = otherUser, open(t), dir })
+		dir := openFolder(t)
+		b := setup(t, func(c *worker.Config) { c.User, c.RunDir, c.Packs["demo"] = other, openFolder(t), dir })
 		b.dir = dir
 		return b.start(t)
 	}
-	other, err := user.Lookup(otherUser)
-	require.NoError(t, err)
 
 	t.Run("the action has the user's ids, home and run folder", func(t *testing.T) {
 		t.Parallel()
@@ -46,7 +53,7 @@ func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
 			echo secret > "$ATTUNE_RUN_DIR/file" && ls -ld "$ATTUNE_RUN_DIR" | cut -c1-10
 			echo "$(id -u) $(id -g) $HOME $USER"`)))
 		require.Equal(t, attune.ExecutionSucceeded, got.Status, "%s %s", got.Error, got.Stderr)
-		require.Equal(t, "drwx------\n"+other.Uid+" "+other.Gid+" "+other.HomeDir+" "+otherUser+"\n", got.Stdout)
+		require.Equal(t, "drwx------\n"+other+" "+other+" / "+other+"\n", got.Stdout)
 	})
 
 	t.Run("the action can signal neither its supervisor nor the worker, and is ended with all that it has started", func(t *testing.T) {
@@ -62,28 +69,45 @@ func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
 		require.Empty(t, runningIn(b.dir))
 	})
 
+	t.Run("the action can change neither the limits of its cgroup nor its place", func(t *testing.T) {
+		t.Parallel()
+		got := start(t).do(t, request("sh", "-c", writableLimits))
+		require.Equal(t, attune.ExecutionSucceeded, got.Status, "%s %s", got.Error, got.Stderr)
+		if got.Stdout == "none\n" {
+			t.Skip("NOT SHOWN: no cgroup of version 2 in which the worker may create others")
+		}
+		require.Equal(t, "looked\n", got.Stdout, "no file that the user may write to")
+
+		own := setup(t).start(t).do(t, request("sh", "-c", writableLimits))
+		require.Contains(t, own.Stdout, "/cgroup.procs\n", "an action of the user of the worker may write to its limits")
+	})
+
 	t.Run("a worker whose packs the user cannot reach does not start", func(t *testing.T) {
 		t.Parallel()
-		dir := open(t)
+		dir := openFolder(t)
 		hidden := filepath.Join(dir, "hidden")
 		require.NoError(t, os.MkdirAll(filepath.Join(hidden, "pack"), 0o700))
 		_, err := worker.New(worker.Config{
-			Name: "w", User: otherUser, Packs: map[string]string{"demo": filepath.Join(hidden, "pack")},
+			Name: "w", User: other, Packs: map[string]string{"demo": filepath.Join(hidden, "pack")},
 		}, &requests{}, &claims{}, &reports{}, discard())
-		require.ErrorContains(t, err, `user "nobody" cannot enter folder `+hidden)
+		require.ErrorContains(t, err, `user "`+other+`" cannot enter folder `+hidden)
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	})
 }
 
-func TestNew_UnknownUser(t *testing.T) {
+// writableLimits is a script that lists what it may write to of its cgroup and of the one above.
+const writableLimits = `cat > /dev/null
+	at=$(grep ' - cgroup2 ' /proc/self/mountinfo | cut -d' ' -f5)$(sed -n 's/^0:://p' /proc/self/cgroup)
+	case $at in */attune-*) ;; *) echo none; exit ;; esac
+	for file in "$at" "$at"/* "$at"/../cgroup.*; do [ -w "$file" ] && echo "$file"; done
+	echo looked`
+
+func TestNew_User(t *testing.T) {
 	t.Parallel()
 	_, err := worker.New(worker.Config{Name: "w", User: "no-such-user"}, &requests{}, &claims{}, &reports{}, discard())
 	require.ErrorContains(t, err, "no-such-user")
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 }
-
-// smallUser is a user of which nothing else runs processes.
-const smallUser = "games"
 
 // TestWorker_Limits runs actions that use more than their limits. Where the worker can enforce nothing, they do not start.
 func TestWorker_Limits(t *testing.T) {
@@ -112,13 +136,12 @@ func TestWorker_Limits(t *testing.T) {
 
 	t.Run("a user of its own has no more processes than the limit for each slot", func(t *testing.T) {
 		t.Parallel()
-		if _, err := user.Lookup(smallUser); err != nil || os.Geteuid() != 0 {
+		if os.Geteuid() != 0 {
 			t.Skip("only root runs actions as another user")
 		}
-		dir := t.TempDir()
-		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+		dir := openFolder(t)
 		b := setup(t, func(c *worker.Config) {
-			c.User, c.Packs["demo"], c.RunDir, c.OutputGrace = smallUser, dir, filepath.Join(dir, "runs"), time.Second
+			c.User, c.Packs["demo"], c.RunDir, c.OutputGrace = ownUser(), dir, filepath.Join(dir, "runs"), time.Second
 		}).start(t)
 		bomb := request("sh", "-c", many)
 		bomb.Limits.Processes = 50

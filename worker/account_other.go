@@ -5,7 +5,7 @@ package worker
 import "errors"
 
 // checkUsable returns an error: outside Linux, actions run as the user of the worker.
-func (a *account) checkUsable() error {
+func (a *account) checkUsable(bool) error {
 	return errors.New("actions can run as another user on Linux only")
 }
 

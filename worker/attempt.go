@@ -34,7 +34,7 @@ func (w *Worker) handle(ctx, running, reporting context.Context, request Request
 	w.renewer.hold(a, granted.lease)
 	a.decide(true)
 	w.logNotAcked(m, "acknowledge", request.Ack())
-	w.log.Debug("execution starts", attrs(m, "lease_from", granted.lease.from)...)
+	w.log.Debug("execution starts", attrs(m, "lease_from", granted.lease.from.at)...)
 	report := w.run(running, a, granted.input)
 	w.renewer.actionEnded(a)
 	w.report(reporting, report)
@@ -97,13 +97,13 @@ func (w *Worker) claim(ctx context.Context, request Request) (grant, bool) {
 // or after [claimTries] errors. sentAt is when the worker sent the answered claim: the lease begins then.
 func (w *Worker) claimUntilAnswered(
 	ctx context.Context, m attune.ExecutionRequestedMessage,
-) (decision attune.ClaimDecision, sentAt time.Time, err error) {
+) (decision attune.ClaimDecision, sentAt moment, err error) {
 	claim := attune.ExecutionClaimMessage{
 		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: w.cfg.Name,
 	}
 	failures := 0
 	decision, err = retry.Get(ctx, func() (attune.ClaimDecision, error) {
-		sentAt = time.Now()
+		sentAt = now()
 		decision, err := w.claimOnce(ctx, claim)
 		if err == nil || unanswered(err) {
 			return decision, err

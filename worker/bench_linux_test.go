@@ -75,7 +75,7 @@ func plainTrue(b *testing.B, path string) {
 func superviseTrue(b *testing.B, pool *supervisors, path string) {
 	b.Helper()
 	held := new(leash)
-	held.set(time.Now().Add(time.Hour))
+	held.set(sinceBoot() + bootTime(time.Hour))
 	c := command{path: path, args: []string{"true"}, env: os.Environ(), dir: "/", stdin: []byte("{}")}
 	p, err := startProcess(context.WithoutCancel(b.Context()), pool, c, held, DefaultOutputLimit)
 	require.NoError(b, err)

@@ -11,7 +11,7 @@ import (
 )
 
 // cgroup is the cgroup (version 2) of the actions of one supervisor, below the worker's own. A process cannot leave it,
-// whatever it does with its session and its environment. There is none where the worker may not create one.
+// also not with another session and another environment. There is none where the worker may not create one.
 //
 // The folder is locked as long as the worker or the supervisor is alive: both have the open file.
 type cgroup struct {
@@ -43,16 +43,44 @@ func (p cgroupParent) createLocked() *cgroup {
 	if p.folder == "" {
 		return nil
 	}
-	dir, err := os.MkdirTemp(p.folder, cgroupPrefix)
-	if err != nil {
-		return nil
+	for range busyTries {
+		dir, err := os.MkdirTemp(p.folder, cgroupPrefix)
+		if err != nil {
+			return nil
+		}
+		folder, err := lockFolder(dir, syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != nil { // a worker that starts takes the new cgroup for that of a dead one
+			_ = os.Remove(dir)
+			continue
+		}
+		if _, err := os.Stat(dir); err == nil {
+			return &cgroup{folder: folder, name: filepath.Join(p.name, filepath.Base(dir))}
+		}
+		_ = folder.Close() // that worker has removed it
 	}
-	folder, err := lockFolder(dir, syscall.LOCK_EX|syscall.LOCK_NB)
-	if err != nil {
-		_ = os.Remove(dir)
-		return nil
+	return nil
+}
+
+// keepLocked keeps the lock as long as the process lives.
+func (c *cgroup) keepLocked() {
+	_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, c.folder.Fd(), syscall.F_DUPFD_CLOEXEC, 0)
+}
+
+// vacate moves the processes of the worker's own cgroup to p and removes the cgroup. The worker's children that were started there are
+// in it, too. A cgroup that cannot be removed stays locked: otherwise the next worker would kill its processes.
+func (c *cgroup) vacate(p cgroupParent) {
+	for range busyTries {
+		members, _ := os.ReadFile(filepath.Join(c.folder.Name(), cgroupProcs))
+		for pid := range strings.FieldsSeq(string(members)) {
+			_ = writeExisting(filepath.Join(p.folder, cgroupProcs), pid)
+		}
+		if os.Remove(c.folder.Name()) == nil {
+			_ = c.folder.Close()
+			return
+		}
+		await(nil, busyPause)
 	}
-	return &cgroup{folder: folder, name: filepath.Join(p.name, filepath.Base(dir))}
+	c.keepLocked()
 }
 
 // ownCgroup returns the worker's cgroup, or the zero value if the system has none of version 2.

@@ -51,8 +51,8 @@ type Config struct {
 	// dead workers have left there. Default: a new temporary folder for each worker, of which nothing removes what a killed
 	// worker leaves.
 	RunDir string
-	// User is the name of the user of the system as which actions run. The worker then needs the rights of root, and the user
-	// needs access to the folders of the packs and to RunDir. Default: the user of the worker.
+	// User is the name or the id of the user of the system as which actions run. The worker then is root, or has the capabilities
+	// that docs/operations.md lists, and the user has access to the folders of the packs and to RunDir. Default: the user of the worker.
 	User string
 	// OutputLimit is how many bytes of stdout, and as many of stderr, are kept: the first half and the last half.
 	OutputLimit int

@@ -20,7 +20,7 @@
 // renewals in a row may fail. When the fourth fails as well, the worker ends the action:
 //
 //	after 3/4   the action gets SIGTERM, and its kill grace at most
-//	after 15/16 what is left of it gets SIGKILL, whatever the reason for SIGTERM was, from the worker or the supervisor
+//	after 15/16 the processes that are left get SIGKILL from the worker or the supervisor, also if SIGTERM had another reason
 //	at its end  another worker may run the execution
 //
 // When the reply to a renewal lists an attempt as lost, the action gets SIGKILL at once, because another worker may
@@ -29,7 +29,7 @@
 // The worker does not run an attempt that was granted without a lease.
 //
 // Guarantees
-//   - No process runs a command that the worker's packs do not declare, whatever a message says.
+//   - No process runs a command that the worker's packs do not declare, also if a message names one.
 //   - No process runs without a granted claim. One attempt never runs twice in one worker, however often its request is
 //     delivered: the worker remembers the last 32 768 attempts.
 //   - Every claimed attempt is reported with one outcome: succeeded, failed, timed_out, cancelled or abandoned. The
@@ -53,14 +53,15 @@
 //   - Outside Linux a process that leaves its group is out of reach, and the processes of a killed worker continue to run.
 //   - The worker ends only processes of its machine that descend from the action: no container that a daemon starts, no
 //     process on another machine.
-//   - An action runs as the worker's user, and can kill the worker and its own supervisor. When it kills both, what it has
-//     started lives on, except its first process; with a cgroup, until the next worker starts in the cgroup of the worker.
-//     When it kills its supervisor only, the worker kills what is left; without a cgroup, except processes that have left
-//     their session and cleared their environment.
+//   - Without [Config.User], an action runs as the worker's user, and can kill the worker and its own supervisor. When it kills
+//     both, the processes that it has started live on, except the first; with a cgroup, until the next worker starts in the
+//     cgroup of the worker. When it kills its supervisor only, the worker kills the other processes of the action; without a
+//     cgroup, except those that have left their session and cleared their environment.
 //   - A process that the worker may not signal (setuid), or that waits in an uninterruptible system call, survives SIGKILL.
 //     Its slot stays taken until it ends.
-//   - The worker measures leases with the monotonic clock, which on Linux stands still while the machine is suspended. The
-//     supervisor measures them with a clock that goes on, and kills an overdue action when the machine resumes.
+//   - The worker's timers run by the monotonic clock, which on Linux stands still while the machine is suspended. The supervisor
+//     counts from the moment when the worker sent the claim or the renewal, by a clock that goes on. So an action whose lease has
+//     ended in suspension is killed when the machine resumes, or does not start.
 //   - When a worker is told to stop and [Config.ReportGrace] is over, the worker logs each unreported outcome as an error
 //     and counts it in the error of [Worker.Run].
 package worker

@@ -1,20 +1,17 @@
 package worker
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
-// leash tells the process of an attempt until when it may run. The renewer lengthens it, before and after the process has
-// started. The zero leash ends at the zero time.
+// leash tells the supervisor of an attempt until when the process may run. The renewer lengthens it, before and after the process
+// has started. The zero leash has ended.
 type leash struct {
 	mu       sync.Mutex
-	end      time.Time
-	lengthen func(time.Time) // tells the process about a new end; nil until there is a process
+	end      bootTime
+	lengthen func(bootTime) // tells the supervisor about a new end; nil until there is a process
 }
 
 // set replaces the end. It does not block.
-func (l *leash) set(end time.Time) {
+func (l *leash) set(end bootTime) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end = end
@@ -24,18 +21,18 @@ func (l *leash) set(end time.Time) {
 }
 
 // now returns the current end.
-func (l *leash) now() time.Time {
+func (l *leash) now() bootTime {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.end
 }
 
 // attach calls lengthen with every later end, and with the current one if it is not known. lengthen must not block.
-func (l *leash) attach(known time.Time, lengthen func(time.Time)) {
+func (l *leash) attach(known bootTime, lengthen func(bootTime)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lengthen = lengthen
-	if !l.end.Equal(known) {
+	if l.end != known {
 		lengthen(l.end)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,35 +21,52 @@ const (
 	memoryEvents   = "memory.events"
 	pidsMax        = "pids.max"
 	cgroupProcs    = "cgroup.procs"
+	controllers    = "cgroup.controllers"
 	subtreeControl = "cgroup.subtree_control"
 	noLimit        = "max"
 )
 
 // enableLimits makes the kernel count the memory and the processes of the cgroups below p. The kernel does so only where no
-// process is in p itself, so enableLimits moves the worker into a cgroup of its own below p. It returns that cgroup, which the
-// worker keeps, or an error that says why limits cannot be enforced.
-func (p cgroupParent) enableLimits() (*cgroup, error) {
+// process is in p itself, so enableLimits moves the worker into a cgroup of its own below p, where the worker stays. Its error says
+// why limits cannot be enforced; then the worker is in p.
+func (p cgroupParent) enableLimits() error {
 	if p.folder == "" {
-		return nil, errors.New("the system has no cgroup of version 2")
+		return errors.New("the system has no cgroup of version 2")
+	}
+	if err := p.checkControllers(); err != nil {
+		return err
 	}
 	if p.enable() == nil {
-		return nil, nil //nolint:nilnil // no process was in the way
+		return nil // no process was in the way
 	}
 	own := p.createLocked()
 	if own == nil {
-		return nil, fmt.Errorf("the worker may not create cgroups in %s: delegate it to the worker", p.folder)
+		return fmt.Errorf("the worker may not create cgroups in %s: delegate it to the worker", p.folder)
 	}
 	if err := own.write(cgroupProcs, strconv.Itoa(os.Getpid())); err != nil {
-		own.remove()
-		return nil, fmt.Errorf("move the worker into a cgroup of its own: %w", err)
+		own.vacate(p)
+		return fmt.Errorf("move the worker into a cgroup of its own: %w", err)
 	}
 	if err := p.enable(); err != nil {
-		_ = writeExisting(filepath.Join(p.folder, cgroupProcs), strconv.Itoa(os.Getpid()))
-		own.remove()
-		return nil, fmt.Errorf("count memory and processes in %s: %w: the worker must be the only process there, and the controllers "+
-			"memory and pids must be available", p.folder, err)
+		own.vacate(p)
+		return fmt.Errorf("count memory and processes in %s: %w: the worker must be the only process there", p.folder, err)
 	}
-	return own, nil
+	own.keepLocked()
+	return nil
+}
+
+// checkControllers returns an error if the kernel cannot count memory and processes in p.
+func (p cgroupParent) checkControllers() error {
+	available, err := os.ReadFile(filepath.Join(p.folder, controllers))
+	if err != nil {
+		return fmt.Errorf("find the controllers of %s: %w", p.folder, err)
+	}
+	for _, name := range []string{"memory", "pids"} {
+		if !slices.Contains(strings.Fields(string(available)), name) {
+			return fmt.Errorf("the controller %q is not available in %s", name, p.folder)
+		}
+	}
+	return nil
 }
 
 // enable makes the kernel count in the cgroups below p.

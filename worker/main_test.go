@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/attune-go/attune/worker"
 )
 
 func TestMain(m *testing.M) {
-	if runVictim() {
+	if runVictim() || worker.OrderAndDie() {
 		return
 	}
 	goleak.VerifyTestMain(m)

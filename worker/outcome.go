@@ -70,6 +70,8 @@ func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return endedBy(context.Cause(ctx), "before it could be started")
+	case errors.Is(err, errLeaseOver):
+		return endedBy(&lostError{why: "the lease was over before the worker renewed it"}, "before it could be started")
 	case err != nil:
 		return notStarted(startRefusal(action.Command[0], err))
 	}
@@ -93,7 +95,7 @@ func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput
 
 // removeRunDir removes the run folder of an attempt whose processes have ended.
 func (r runner) removeRunDir(dir string) {
-	if err := removeFolder(dir); err != nil {
+	if err := r.runDirs.remove(dir); err != nil {
 		r.log.Warn("run folder could not be removed", "folder", dir, "error", err)
 	}
 }
@@ -147,7 +149,8 @@ func (p *process) endedByItself() outcome {
 	switch {
 	case p.status == nil:
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal,
-			message: "the supervisor of the action was killed, and with it all that the action had started; attune did not do it"}
+			message: fmt.Sprintf("the supervisor of the action was killed (%s), and with it all that the action had started; attune did "+
+				"not do it", p.killedHow)}
 	case p.outOfMemory && !(p.status.Exited() && p.status.ExitStatus() == 0):
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonOutOfMemory,
 			message: fmt.Sprintf("the kernel killed the processes: they used more than the limit of %s", p.limits.Memory)}

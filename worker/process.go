@@ -11,12 +11,8 @@ import (
 	"time"
 )
 
-// The kernel refuses to execute a file that a process has open for writing (ETXTBSY). Usually that process was forked an
-// instant ago and has not closed its inherited copy yet, so the worker retries a start for about half a second.
-const (
-	busyTries = 50
-	busyPause = 10 * time.Millisecond
-)
+// errLeaseOver is the error of a command that is not started because its lease is over.
+var errLeaseOver = errors.New("the lease was over before the process could be started")
 
 // process is a running command with everything that it has started.
 type process struct {

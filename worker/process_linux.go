@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker/supervise"
@@ -18,7 +17,7 @@ func (s *supervisors) prepare(limited bool) error {
 	s.parent = ownCgroup()
 	s.parent.killDead()
 	if limited {
-		s.own, s.unlimited = s.parent.enableLimits()
+		s.unlimited = s.parent.enableLimits()
 	}
 	if err := supervise.Adopt(); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
@@ -44,6 +43,7 @@ type tree struct {
 	status      *syscall.WaitStatus // of the leader; nil if it is unknown
 	overdue     bool                // the supervisor killed the tree because the lease was over
 	outOfMemory bool                // the kernel killed a process because of the action's limit
+	killedHow   string              // how the supervisor has ended, if status is nil
 }
 
 // start starts the command under a supervisor, which ends it when its leash ends or the worker does. It returns when the
@@ -51,6 +51,10 @@ type tree struct {
 func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, error) {
 	action := supervise.Action{Path: c.path, Args: c.args, Env: c.env, Dir: c.dir}
 	for range maxIdle + 1 {
+		end := leash.now()
+		if end <= sinceBoot() { // the machine was suspended
+			return nil, errLeaseOver
+		}
 		one, err := s.take(c.limits)
 		if err != nil {
 			return nil, fmt.Errorf("start %q: %v", c.path, err) //nolint:errorlint // the errno is about another file
@@ -62,8 +66,7 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 		action.User = s.userOf(c, action.Confined)
 		one.spent = c.limits != attune.Limits{}
 		killedBefore := one.cgroup.outOfMemory()
-		end := leash.now()
-		leader, err := one.start(action, files, deadlineOf(end))
+		leader, err := one.start(action, files, int64(end))
 		switch {
 		case err == nil:
 			t := &tree{
@@ -76,8 +79,8 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 		case errors.Is(err, errNotSent): // the supervisor was killed while it was idle
 			one.kill(noSession, c.runDirVariable())
 		case errors.Is(err, errNoAnswer): // the action may have been started, so it must not be started again
-			one.kill(noSession, c.runDirVariable())
-			return nil, fmt.Errorf("start %q: its supervisor was killed", c.path)
+			how := one.kill(noSession, c.runDirVariable())
+			return nil, fmt.Errorf("start %q: its supervisor was killed (%s)", c.path, how)
 		default:
 			s.put(one)
 			return nil, err
@@ -88,9 +91,6 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 
 // noSession is the id of no session.
 const noSession = -1
-
-// deadlineOf returns the time of the supervisor's clock at t.
-func deadlineOf(t time.Time) int64 { return supervise.Now() + int64(time.Until(t)) }
 
 // follow obeys the reports until the tree is gone. If the supervisor ends before that, follow kills what is left.
 func (t *tree) follow(s *supervisor) {
@@ -113,7 +113,7 @@ func (t *tree) follow(s *supervisor) {
 	if gone {
 		t.pool.put(s)
 	} else {
-		s.kill(t.leader, t.variable)
+		t.killedHow = s.kill(t.leader, t.variable)
 	}
 	if !isClosed(t.exited) {
 		close(t.exited)
@@ -145,7 +145,7 @@ func (t *tree) kill() { t.send(supervise.Kill()) }
 // awaitKilled waits until every process has ended, after a kill.
 func (t *tree) awaitKilled() { <-t.gone }
 
-func (t *tree) setDeadline(at time.Time) { t.send(supervise.SetDeadline(deadlineOf(at))) }
+func (t *tree) setDeadline(at bootTime) { t.send(supervise.SetDeadline(int64(at))) }
 
 // quiet returns the channel that is closed when no process of the tree can write to the output any more.
 func (t *tree) quiet(<-chan struct{}) <-chan struct{} { return t.gone }

@@ -17,7 +17,8 @@ type tree struct {
 	status  *syscall.WaitStatus // of the leader; nil if it is unknown; written before exited is closed
 	overdue bool                // always false
 
-	outOfMemory bool // always false
+	outOfMemory bool   // always false
+	killedHow   string // always empty
 }
 
 // supervisors start commands. Outside Linux there are no supervisor processes.

@@ -22,18 +22,21 @@ const (
 )
 
 // lease is how long an attempt may run without a renewal. A lease begins when the worker sends the claim or renewal that
-// grants it, which is never later than the reply. Its times are monotonic.
+// grants it, which is never later than the reply. Its times are monotonic, except for the deadline of the supervisor.
 type lease struct {
-	from   time.Time
+	from   moment
 	length time.Duration // more than 0
 }
 
-func (l lease) expires() time.Time { return l.from.Add(l.length) }
+func (l lease) expires() time.Time { return l.from.at.Add(l.length) }
 
 // endBy is when the worker sends SIGTERM to an action whose lease was not renewed. killBy is when the worker sends
 // SIGKILL; the time that is left then is for the kernel.
 func (l lease) endBy() time.Time  { return l.expires().Add(-l.length / 4) }
 func (l lease) killBy() time.Time { return l.expires().Add(-l.length / 16) }
+
+// deadline is when the supervisor sends SIGKILL: the time of killBy on the clock that goes on while the machine is suspended.
+func (l lease) deadline() bootTime { return l.from.boot + bootTime(l.length-l.length/16) }
 
 // period is the time between two renewals, and the longest wait for the reply to a renewal.
 func (l lease) period() time.Duration { return max(l.length/renewalsPerLease, minRenewal) }
@@ -118,8 +121,8 @@ func newRenewer(claims Claims, cfg Config, log *slog.Logger) *renewer {
 // the worker starts no process under it.
 func (r *renewer) hold(a *attempt, l lease) {
 	r.mu.Lock()
-	t := &trackedLease{attempt: a, lease: l, sentAt: l.from}
-	a.leash.set(l.killBy())
+	t := &trackedLease{attempt: a, lease: l, sentAt: l.from.at}
+	a.leash.set(l.deadline())
 	r.leases[a.id] = t
 	r.guard(t, time.Now())
 	r.mu.Unlock()
@@ -219,7 +222,7 @@ func (r *renewer) guard(t *trackedLease, now time.Time) {
 
 // endBeforeExpiry sends SIGTERM to an action whose lease may expire soon: no renewal was answered.
 func (r *renewer) endBeforeExpiry(t *trackedLease, now time.Time) {
-	why := &lostError{why: fmt.Sprintf("the lease was not renewed: no reply for %s", now.Sub(t.lease.from).Round(time.Millisecond))}
+	why := &lostError{why: fmt.Sprintf("the lease was not renewed: no reply for %s", now.Sub(t.lease.from.at).Round(time.Millisecond))}
 	if t.terminate(why) {
 		r.log.Error("lease not renewed, ending the execution before the lease expires", t.logAttrs("error", why)...)
 	}
@@ -229,7 +232,7 @@ func (r *renewer) endBeforeExpiry(t *trackedLease, now time.Time) {
 func (r *renewer) renew(ctx context.Context, attempts []attune.AttemptID, timeout time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	sentAt := time.Now()
+	sentAt := now()
 	reply, err := r.claims.Renew(limited, attune.ExecutionRenewMessage{Worker: r.worker, Attempts: attempts})
 	switch {
 	case err == nil:
@@ -241,7 +244,7 @@ func (r *renewer) renew(ctx context.Context, attempts []attune.AttemptID, timeou
 
 // applyReply applies the reply to the renewal that was sent at sentAt. The latest answered renewal counts: a late reply
 // to an earlier one shortens no lease. applyReply skips attempts that were released in the meantime.
-func (r *renewer) applyReply(sentAt time.Time, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
+func (r *renewer) applyReply(sentAt moment, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
 	renewed := lease{from: sentAt, length: time.Duration(reply.Lease)}
 	defer r.wake() // a shorter lease needs an earlier renewal
 	r.mu.Lock()
@@ -252,9 +255,9 @@ func (r *renewer) applyReply(sentAt time.Time, attempts []attune.AttemptID, repl
 		case !ok:
 		case slices.Contains(reply.Lost, id):
 			r.revoke(t)
-		case renewed.length > 0 && sentAt.After(t.lease.from):
+		case renewed.length > 0 && sentAt.at.After(t.lease.from.at):
 			t.lease = renewed
-			t.attempt.leash.set(renewed.killBy())
+			t.attempt.leash.set(renewed.deadline())
 		}
 	}
 }

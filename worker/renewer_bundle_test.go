@@ -90,7 +90,7 @@ func (k *runningRenewer) hold(id int, length, ago time.Duration) *fate {
 		end:  func(cause error) { once(&f.ended, cause) },
 		kill: func() { once(&f.killed, nil) },
 	}
-	k.renewer.hold(f.attempt, lease{from: time.Now().Add(-ago), length: length})
+	k.renewer.hold(f.attempt, leaseSent(ago, length))
 	return f
 }
 
@@ -99,4 +99,10 @@ func (f *fate) endedAt() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.ended
+}
+
+// leaseSent returns a lease whose claim was sent some time ago.
+func leaseSent(ago, length time.Duration) lease {
+	from := now()
+	return lease{from: moment{at: from.at.Add(-ago), boot: from.boot - bootTime(ago)}, length: length}
 }

@@ -194,10 +194,10 @@ func TestRenewer_Batch(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := startRenewer(t, noReply)
 			f := k.hold(1, minute, 0)
-			now := time.Now()
+			later := func(d time.Duration) moment { return moment{at: time.Now().Add(d)} }
 			reply := attune.ExecutionRenewReply{Lease: attune.Duration(minute)}
-			k.applyReply(now.Add(20*time.Second), ids(1), reply)
-			k.applyReply(now.Add(10*time.Second), ids(1), reply)
+			k.applyReply(later(20*time.Second), ids(1), reply)
+			k.applyReply(later(10*time.Second), ids(1), reply)
 			<-time.After(time.Hour)
 			k.stop()
 			require.Equal(t, 65*time.Second, f.ended)

@@ -24,7 +24,7 @@ const (
 )
 
 // runDirs is the folder that holds the run folders of one worker. The lock on the folder says that the worker is alive:
-// the kernel drops it when the worker ends, in whatever way.
+// the kernel drops it when the worker ends, by itself or killed.
 type runDirs struct {
 	dir   string
 	lock  *os.File
@@ -47,7 +47,7 @@ func openRunDirs(ctx context.Context, root string, owner *account, log *slog.Log
 			return nil, err
 		}
 		defer func() { _ = guard.Close() }()
-		removeDead(ctx, root, log)
+		removeDead(ctx, root, owner, log)
 	}
 	dir, err := os.MkdirTemp(root, "attune-worker-")
 	if err != nil {
@@ -80,28 +80,15 @@ func (d *runDirs) letOwnerPass(root string) error {
 	return d.owner.checkReaches(d.dir)
 }
 
-// lockFolder opens and locks a folder. Closing the file ends the lock.
-func lockFolder(dir string, how int) (*os.File, error) {
-	file, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("lock a folder of run folders: %w", err)
-	}
-	if err := syscall.Flock(int(file.Fd()), how); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return file, nil
-}
-
 // removeDead removes the folders of workers that have ended. What cannot be removed stays for the next worker.
-func removeDead(ctx context.Context, root string, log *slog.Logger) {
+func removeDead(ctx context.Context, root string, owner *account, log *slog.Logger) {
 	found, _ := filepath.Glob(filepath.Join(root, "attune-worker-*"))
 	for _, dir := range found {
 		lock, err := lockFolder(dir, syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != nil {
 			continue // its worker is alive
 		}
-		err = removeFolder(dir)
+		err = removeFolder(dir, owner)
 		_ = lock.Close()
 		if err != nil {
 			log.WarnContext(ctx, "run folders of a worker that has ended could not be removed", "folder", dir, "error", err)
@@ -131,14 +118,18 @@ func (d *runDirs) path(id attune.AttemptID) string {
 // close removes the folder of the worker.
 func (d *runDirs) close() error {
 	defer func() { _ = d.lock.Close() }()
-	return removeFolder(d.dir)
+	return d.remove(d.dir)
 }
 
-// removeFolder removes a folder with its content, also folders in it that their owner may not write to. Root may write to all of
-// them, so root changes no mode: an action of another user could put a link to any file in the place of a folder.
-func removeFolder(dir string) error {
+// remove removes a run folder of the worker, or the folder of all.
+func (d *runDirs) remove(dir string) error { return removeFolder(dir, d.owner) }
+
+// removeFolder removes a folder with its content, also folders in it that their owner may not write to. A worker that runs actions as
+// another user may write to all of them (see [neededCapabilities]). It changes no mode: the user could put a link to any file in the
+// place of a folder.
+func removeFolder(dir string, owner *account) error {
 	err := os.RemoveAll(dir)
-	if err == nil || os.Geteuid() == 0 {
+	if err == nil || owner != nil || os.Geteuid() == 0 {
 		return err
 	}
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

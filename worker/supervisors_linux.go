@@ -25,7 +25,6 @@ type supervisors struct {
 	account   *account     // the user of the actions; nil: the worker's own
 	slots     int          // how many actions run at once
 	parent    cgroupParent // of the cgroups of actions
-	own       *cgroup      // the worker's own cgroup; nil if the worker was not moved
 	unlimited error        // why limits cannot be enforced by cgroups; nil if they can
 
 	mu     sync.Mutex
@@ -41,7 +40,7 @@ func (s *supervisors) take(limits attune.Limits) (*supervisor, error) {
 			return idle, nil
 		}
 	}
-	return newSupervisor(s.parent)
+	return newSupervisor(s.parent, s.account)
 }
 
 // takeIdle returns an idle supervisor, or nil.
@@ -91,10 +90,11 @@ type supervisor struct {
 	process *os.Process
 	control *os.File // the worker's end of the control socket
 	cgroup  *cgroup  // of its actions; nil if there is none
+	account *account // the user of its actions; nil: the worker's own
 	spent   bool     // it had an action with limits, and runs no other
 }
 
-func newSupervisor(parent cgroupParent) (*supervisor, error) {
+func newSupervisor(parent cgroupParent, actions *account) (*supervisor, error) {
 	control, theirs, err := controlSocket()
 	if err != nil {
 		return nil, err
@@ -112,14 +112,14 @@ func newSupervisor(parent cgroupParent) (*supervisor, error) {
 	// that it can kill the action. The end of a thread of the worker sends this signal too, without effect.
 	process, err := os.StartProcess(supervise.Program, []string{supervise.Name}, &os.ProcAttr{
 		Dir: "/", Env: []string{}, Files: append([]*os.File{null, null, null, theirs}, group.files()...),
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT},
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT, AmbientCaps: actions.capabilities()},
 	})
 	if err != nil {
 		_ = control.Close()
 		group.remove()
 		return nil, fmt.Errorf("start a supervisor: %w", err)
 	}
-	return &supervisor{process: process, control: control, cgroup: group}, nil
+	return &supervisor{process: process, control: control, cgroup: group, account: actions}, nil
 }
 
 // controlSocket returns the worker's end and the supervisor's end of a socket that keeps the bounds of messages.
@@ -143,13 +143,17 @@ func (s *supervisor) close() {
 }
 
 // kill ends the supervisor and everything that its action has started. The action's first process leads session, and its
-// processes have the variable in their environment.
-func (s *supervisor) kill(session int, variable string) {
-	_ = s.process.Kill()
-	_, _ = s.process.Wait() // its children are the worker's then
+// processes have the variable in their environment. It returns how the supervisor has ended, such as "signal: killed".
+func (s *supervisor) kill(session int, variable string) (how string) {
+	_ = s.process.Kill()           // without effect if it has ended already
+	state, err := s.process.Wait() // its children are the worker's then
 	s.cgroup.kill()
-	supervise.KillOrphans(session, variable, s.cgroup.id())
+	supervise.KillOrphans(supervise.Marks{Session: session, Variable: variable, Cgroup: s.cgroup.id(), UID: s.account.id()})
 	s.close()
+	if err != nil {
+		return err.Error()
+	}
+	return state.String()
 }
 
 // The errors of a supervisor that was killed, before and after the worker has sent an action.
@@ -185,6 +189,9 @@ func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline 
 		return 0, errors.Join(errNoAnswer, err)
 	}
 	if errno, ok := report.NotStarted(); ok {
+		if errno == supervise.ErrLeaseOver {
+			return 0, errLeaseOver
+		}
 		return 0, &os.PathError{Op: "fork/exec", Path: action.Path, Err: errno}
 	}
 	pid, _ = report.Started()

@@ -1,9 +1,11 @@
 package worker_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -96,11 +98,11 @@ func TestTrees_Ended(t *testing.T) {
 				}
 			})
 
+			if name == "stops-its-supervisor" { // the next renewal or the timeout continues the supervisor
+				return
+			}
 			t.Run("by itself", func(t *testing.T) {
 				t.Parallel()
-				if name == "stops-its-supervisor" {
-					t.Skip("the next renewal or the timeout continues the supervisor")
-				}
 				b := setup(t, short).start(t)
 				got := b.do(t, request(escape(t, b, name, "exit 0")))
 				require.Equal(t, attune.ExecutionSucceeded, got.Status, got.Error)
@@ -113,6 +115,9 @@ func TestTrees_Ended(t *testing.T) {
 // TestTrees_SupervisorKilled runs actions that kill their supervisor. The worker becomes the parent of what is left.
 func TestTrees_SupervisorKilled(t *testing.T) {
 	t.Parallel()
+	if !alone(t) { // every zombie below the process is one that the worker has left
+		return
+	}
 	b := setup(t).start(t)
 	other := request("sh", "-c", "echo $$ > other; exec sleep 1000")
 	b.requests.push(other)
@@ -121,7 +126,7 @@ func TestTrees_SupervisorKilled(t *testing.T) {
 		got := b.do(t, request(escape(t, b, name, "kill -KILL $PPID; "+forEver)))
 		require.Equal(t, attune.ExecutionFailed, got.Status)
 		require.Equal(t, attune.ReasonSignal, got.Reason)
-		require.Contains(t, got.Error, "the supervisor of the action was killed")
+		require.Contains(t, got.Error, "the supervisor of the action was killed (signal: killed)")
 		require.Equal(t, []int{survivor}, runningIn(b.dir), name)
 	}
 	got := b.do(t, request("true"))
@@ -165,14 +170,51 @@ func TestTrees_Cgroup(t *testing.T) {
 	})
 }
 
-// zombies lists the children of the test program that have ended and were not reaped, without the ones of other tests.
-func zombies() (pids []int) {
-	for _, pid := range childrenOf(os.Getpid()) {
-		if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); strings.HasPrefix(string(name), "runner") && !alive(pid) {
-			pids = append(pids, pid)
+// aloneEnv is the variable of a test program that runs one test, in a process without the children of other tests.
+const aloneEnv = "WORKER_TEST_ALONE"
+
+// alone reports whether this process runs only the test t. If not, it runs the test in such a process first.
+func alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(aloneEnv) != "" {
+		return true
+	}
+	program, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), aloneEnv+"=yes")
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
+	require.Contains(t, string(output), "--- PASS: "+t.Name())
+	return false
+}
+
+// zombies lists the processes below the test program that have ended and were not reaped, as "pid (name)".
+func zombies() (all []string) {
+	type process struct{ pid, parent, state, name string }
+	var processes []process
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range paths {
+		line, _ := os.ReadFile(path)
+		name, rest, found := strings.Cut(string(line[bytes.IndexByte(line, '(')+1:]), ") ")
+		if fields := strings.Fields(rest); found && len(fields) > 1 {
+			processes = append(processes, process{filepath.Base(filepath.Dir(path)), fields[1], fields[0], name})
 		}
 	}
-	return pids
+	below := map[string]bool{strconv.Itoa(os.Getpid()): true}
+	for found := true; found; {
+		found = false
+		for _, p := range processes {
+			if !below[p.parent] || below[p.pid] {
+				continue
+			}
+			below[p.pid], found = true, true
+			if p.state == "Z" {
+				all = append(all, p.pid+" ("+p.name+")")
+			}
+		}
+	}
+	return all
 }
 
 func childrenOf(pid int) (children []int) {

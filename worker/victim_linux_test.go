@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +23,13 @@ import (
 const (
 	victimEnv = "WORKER_TEST_VICTIM"
 	leaseEnv  = "WORKER_TEST_LEASE"
+	userEnv   = "WORKER_TEST_USER"   // of the actions; empty: the worker's own
+	runsEnv   = "WORKER_TEST_RUNS"   // the folder of run folders
+	limitsEnv = "WORKER_TEST_LIMITS" // not empty: actions have limits
 )
+
+// refusedCode is the exit code of a program whose settings the worker refuses.
+const refusedCode = 3
 
 // runVictim makes the program a worker if the variables say so.
 func runVictim() (isVictim bool) {
@@ -50,10 +57,13 @@ func runVictim() (isVictim bool) {
 			return attune.ExecutionRenewReply{}, ctx.Err()
 		},
 	}
-	w, err := worker.New(worker.Config{Name: "victim", Slots: 100, Packs: map[string]string{"demo": dir}, Action: actionOf}, queue, grants,
-		&reports{published: make(chan attune.ExecutionCompletedMessage, 100)}, discard())
+	w, err := worker.New(worker.Config{
+		Name: "victim", Slots: 100, Packs: map[string]string{"demo": dir}, Action: actionOf, User: os.Getenv(userEnv), RunDir: os.Getenv(runsEnv),
+		KillGrace: time.Second, Limited: os.Getenv(limitsEnv) != "",
+	}, queue, grants, &reports{published: make(chan attune.ExecutionCompletedMessage, 100)}, discard())
 	if err != nil {
-		panic(err)
+		_, _ = os.Stderr.WriteString(err.Error())
+		os.Exit(refusedCode)
 	}
 	begun := strconv.FormatInt(time.Now().UnixNano(), 10) // before every claim
 	if err := os.WriteFile(filepath.Join(dir, "claimed"), []byte(begun+"\n"), 0o644); err != nil {
@@ -98,4 +108,29 @@ func (v *victim) claimed(t *testing.T) time.Time {
 	nanoseconds, err := strconv.ParseInt(strings.TrimSpace(v.read(t, "claimed")), 10, 64)
 	require.NoError(t, err)
 	return time.Unix(0, nanoseconds)
+}
+
+// TestTrees_WorkerDiesBeforeTheStart kills workers after they have ordered an action and before its supervisor has started it. The
+// supervisor finds the order and the death of the worker together, or one soon after the other: it starts nothing, or kills what it
+// has started.
+func TestTrees_WorkerDiesBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	for name, stopped := range map[string]string{"a supervisor that is stopped": "yes", "a supervisor that runs": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 20 {
+				b := &bundle{dir: t.TempDir()}
+				cmd := exec.CommandContext(t.Context(), program)
+				cmd.Env = append(os.Environ(), worker.OrphanEnv+"="+b.dir, worker.StoppedEnv+"="+stopped)
+				cmd.Stderr = os.Stderr
+				require.EqualError(t, cmd.Run(), "signal: killed")
+				supervisor := b.pid(t, "supervisor")
+				requireGone(t, supervisor) // so that nothing is left that could start the action
+				require.Empty(t, runningIn(b.dir))
+				_, _ = syscall.Wait4(supervisor, nil, syscall.WNOHANG, nil) // the test program is a subreaper if a worker runs in it
+			}
+		})
+	}
 }

@@ -35,7 +35,7 @@ type Claims interface {
 	// [attune.CodeUnavailable] or [context.DeadlineExceeded].
 	Claim(ctx context.Context, claim attune.ExecutionClaimMessage) (attune.ClaimDecision, error)
 	// Renew sends one renewal. Its errors are those of Claim. Several goroutines call Renew at once, and it returns soon
-	// after ctx ends. Whatever the error, the worker sends another renewal as long as it has a lease.
+	// after ctx ends. After every error, the worker sends another renewal as long as it has a lease.
 	Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error)
 }
 

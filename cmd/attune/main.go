@@ -8,6 +8,7 @@ import (
 
 	"github.com/attune-go/attune/internal/cli"
 	"github.com/attune-go/attune/internal/secrecy"
+	_ "github.com/attune-go/attune/internal/secrecy/early" // hides the process before main
 )
 
 func main() {

@@ -90,7 +90,11 @@ func startRun(t *testing.T) *testRun {
 	require.NoError(t, err)
 	r.output = bufio.NewScanner(output)
 	require.NoError(t, r.goTool.Start())
-	t.Cleanup(func() { _ = syscall.Kill(-r.goTool.Process.Pid, syscall.SIGKILL) })
+	t.Cleanup(func() {
+		if r.goTool.ProcessState == nil { // otherwise another process group may have the id
+			_ = syscall.Kill(-r.goTool.Process.Pid, syscall.SIGKILL)
+		}
+	})
 	return r
 }
 

@@ -29,7 +29,7 @@ type Config struct {
 	WorkerName    string        // unique among running workers
 	AllowEnv      attune.EnvGrants
 	StopGrace     time.Duration // how long a stopping worker lets executions run
-	ActionUser    string        // user of the system as which actions run; empty: the user of the worker
+	ActionUser    string        // user of the system as which actions run, by name or id; empty: the user of the worker
 	DataDir       string        // folder for attune's own files
 	LogLevel      slog.Level
 	LogFormat     string // "text" or "json"

@@ -92,7 +92,8 @@ func settings(c *Config) []setting {
 			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
 				"; then it ends them, and policies with max_attempts above 1 retry them"},
 		{name: "worker.action_user", set: single(&c.ActionUser, anyText),
-			doc: "user of the system as which actions run, if the worker runs as root; the default is the user of the worker"},
+			doc: "user of the system as which actions run, by name or id; the worker then runs as root or with the capabilities of the " +
+				"documentation; the default is the user of the worker"},
 		{name: "worker.allow_env", separator: comma, set: list(&c.AllowEnv, envGrants),
 			doc: "environment variables of the worker that actions may see, each as pack=NAME; the pack * means every pack, and a " +
 				"name may end with *"},

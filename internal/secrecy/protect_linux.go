@@ -6,47 +6,32 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"unsafe"
 
 	"github.com/attune-go/attune/worker/supervise"
 )
 
 // Protect hides the process and overwrites the values of the variables with which it was started. [os.Getenv] still knows
-// them: the Go runtime has a copy. Call it first: until then, other processes of the user can read the process.
+// them: the Go runtime has a copy. Call it first: until then, other processes of the user can read the process. Package early
+// hides it before main.
 func Protect() error {
-	blankErr := blankStart() // before the process is hidden: then it cannot open its own memory
 	if err := supervise.Hide(); err != nil {
 		return fmt.Errorf("keep other processes of this user from reading this one: %w", err)
 	}
-	return blankErr
-}
-
-// blankStart overwrites the block of variables with which the kernel started the process.
-func blankStart() (err error) {
 	start, end, err := startBlock()
 	if err != nil {
 		return err
 	}
-	memory, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
-	if errors.Is(err, os.ErrPermission) {
-		return nil // the process is hidden already: the program file may not be read
-	}
-	if err != nil {
-		return fmt.Errorf("remove secrets from the environment: %w", err)
-	}
-	defer func() { err = errors.Join(err, memory.Close()) }()
-	block := make([]byte, end-start)
-	if _, err := memory.ReadAt(block, start); err != nil {
-		return fmt.Errorf("remove secrets from the environment: %w", err)
-	}
-	blank(block)
-	if _, err := memory.WriteAt(block, start); err != nil {
-		return fmt.Errorf("remove secrets from the environment: %w", err)
+	if end > start {
+		// The block is no memory of the Go runtime, so the collector does not move it. A hidden process cannot write it as
+		// /proc/self/mem, because the file belongs to root.
+		blank(unsafe.Slice(*(**byte)(unsafe.Pointer(&start)), end-start)) //nolint:gosec // the bounds are the kernel's
 	}
 	return nil
 }
 
 // startBlock returns the addresses of the block: env_start and env_end of proc_pid_stat(5).
-func startBlock() (start, end int64, err error) {
+func startBlock() (start, end uintptr, err error) {
 	const state, envStart, envEnd = 3, 50, 51
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
@@ -56,11 +41,10 @@ func startBlock() (start, end int64, err error) {
 	if len(fields) <= envEnd-state {
 		return 0, 0, nil // an old kernel
 	}
-	if start, err = strconv.ParseInt(string(fields[envStart-state]), 10, 64); err == nil {
-		end, err = strconv.ParseInt(string(fields[envEnd-state]), 10, 64)
-	}
-	if err != nil {
+	from, fromErr := strconv.ParseUint(string(fields[envStart-state]), 10, 64)
+	to, toErr := strconv.ParseUint(string(fields[envEnd-state]), 10, 64)
+	if err := errors.Join(fromErr, toErr); err != nil {
 		return 0, 0, fmt.Errorf("find the environment: %w", err)
 	}
-	return start, max(start, end), nil
+	return uintptr(from), uintptr(to), nil
 }

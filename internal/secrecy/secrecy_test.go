@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -17,12 +18,17 @@ import (
 // hiddenVariable makes the test program a process that protects itself and waits for the end of its stdin.
 const hiddenVariable = "SECRECY_TEST_HIDDEN"
 
+// plainVariable keeps that process from protecting itself.
+const plainVariable = "SECRECY_TEST_PLAIN"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(hiddenVariable) == "" {
 		os.Exit(m.Run())
 	}
-	if err := secrecy.Protect(); err != nil {
-		panic(err)
+	if os.Getenv(plainVariable) == "" {
+		if err := secrecy.Protect(); err != nil {
+			panic(err)
+		}
 	}
 	_, _ = os.Stdout.WriteString(os.Getenv("SECRECY_TEST_SECRET") + "\n")
 	_, _ = os.Stdin.Read(make([]byte, 1))
@@ -65,6 +71,38 @@ func TestProtect(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(block), "SECRECY_TEST_SECRET=\x00")
 	require.NotContains(t, string(block), "swordfish", "root does not find the value either")
+}
+
+// TestUnreadableProgram starts programs that do not protect themselves, as a user that may or may not read the program file.
+func TestUnreadableProgram(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || os.Getuid() != 0 {
+		t.Skip("NOT SHOWN: only root starts a program as another user")
+	}
+	uid := uint32(1<<30 + os.Getpid())
+	for mode, owner := range map[os.FileMode]uint32{0o711: 0, 0o755: uid} {
+		program := filepath.Join(t.TempDir(), "program")
+		require.NoError(t, os.Chmod(filepath.Dir(filepath.Dir(program)), 0o755))
+		require.NoError(t, os.Chmod(filepath.Dir(program), 0o755))
+		content, err := os.ReadFile("/proc/self/exe")
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(program, content, mode))
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `exec "$0"`, program)
+		cmd.Env = []string{hiddenVariable + "=yes", plainVariable + "=yes"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		stdin, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		stdout, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		_, err = bufio.NewReader(stdout).ReadString('\n')
+		require.NoError(t, err, "the program runs")
+		var file syscall.Stat_t
+		require.NoError(t, syscall.Stat("/proc/"+strconv.Itoa(cmd.Process.Pid)+"/environ", &file))
+		require.Equal(t, owner, file.Uid, "mode %o", mode)
+		require.NoError(t, stdin.Close())
+		require.NoError(t, cmd.Wait())
+	}
 }
 
 // TestEnvironment takes a variable out of the environment.

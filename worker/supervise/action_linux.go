@@ -72,6 +72,11 @@ func (a Action) start(files []int, cgroup int) (pid int, err error) {
 		attr.Files = append(attr.Files, uintptr(fd))
 	}
 	attr.Sys.Credential = a.User.credential()
+	if a.User != nil {
+		if err := dropInheritable(); err != nil {
+			return 0, err
+		}
+	}
 	a.User.limitProcesses()
 	if cgroup >= 0 {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, cgroup

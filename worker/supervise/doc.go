@@ -14,7 +14,7 @@
 // The worker sends a [Command] for each change of the lease and for each signal. The supervisor kills the whole tree
 // without a command in two cases:
 //
-//   - the control socket is closed: the worker has ended, in whatever way;
+//   - the control socket is closed: the worker has ended, by itself or killed;
 //   - the deadline of the lease has passed: the worker hangs, is stopped (SIGSTOP), or the machine was suspended.
 //
 // No parent-death signal ends the supervisor. The kernel sends such a signal when the parent's *thread* ends, and a Go

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestAction sends actions to themselves: a supervisor runs what the worker has asked for, whatever the texts hold.
+// TestAction sends actions to themselves: a supervisor reads the same texts that the worker has written, with any bytes in them.
 func TestAction(t *testing.T) {
 	t.Parallel()
 

@@ -22,7 +22,8 @@ type supervisor struct {
 // order is an action to run.
 type order struct {
 	Action
-	files []int // stdin, stdout and stderr
+	files    []int // stdin, stdout and stderr
+	deadline int64 // of the lease, when the worker has sent the order
 }
 
 // run returns when the worker has ended and no action is left. It returns the exit code of the supervisor, which nothing
@@ -51,9 +52,7 @@ func run() int {
 
 // carryOut runs an action and returns when everything that it has started is gone.
 func (s *supervisor) carryOut(next order, restore func()) {
-	restore() // the action would inherit that signals are ignored
-	pid, err := next.start(next.files, s.cgroup)
-	ignoreSignals()
+	pid, err := s.start(next, restore)
 	for _, fd := range next.files {
 		_ = syscall.Close(fd) // the worker sees the end of the output when the action closes it
 	}
@@ -68,6 +67,17 @@ func (s *supervisor) carryOut(next order, restore func()) {
 		s.kill()
 	}
 	s.reap(pid)
+}
+
+// start starts an action, unless its lease is over or the worker has ended.
+func (s *supervisor) start(next order, restore func()) (pid int, err error) {
+	if s.doomed.Load() || Now() >= next.deadline {
+		return 0, ErrLeaseOver
+	}
+	restore() // the action would inherit that signals are ignored
+	pid, err = next.Action.start(next.files, s.cgroup)
+	ignoreSignals()
+	return pid, err
 }
 
 // reap waits until the tree is gone. It reports the end of the action's first process, and the end of the tree.
@@ -158,7 +168,7 @@ func (s *supervisor) obeyMessage(m message, files []int) {
 		s.doomed.Store(false)
 		s.busy.Store(true)
 		_ = setTimer(s.timer, m.value())
-		s.runs <- order{action, files}
+		s.runs <- order{action, files, m.value()}
 	case kindDeadline:
 		_ = setTimer(s.timer, m.value())
 	case kindTerminate:

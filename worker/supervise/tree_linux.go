@@ -57,7 +57,7 @@ func (t Tree) freeze() {
 				return // a process that waits for a device stops as soon as it could go on
 			}
 			seen[p.PID] = true
-			if p.signal(syscall.SIGSTOP) { // otherwise it cannot be stopped, whatever the search does
+			if p.signal(syscall.SIGSTOP) { // otherwise no search can stop it
 				fresh = true
 			}
 		})

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package worker
+
+func sinceBoot() bootTime { return 0 }
