@@ -27,11 +27,11 @@ type Policy struct {
 type EffectivePolicy struct {
 	Limit           int            `json:"limit"`              // executions at once, 0 (none) to [MaxLimit]
 	Key             *string        `json:"key"`                // a CEL expression over parameters and event; nil: no lanes
-	LimitPerKey     *int           `json:"limit_per_key"`      // executions at once per value of the key, 0 (none) to [MaxLimit]; nil: any number
+	LimitPerKey     *int           `json:"limit_per_key"`      // executions at once per lane, 0 (none) to [MaxLimit]; nil: any number
 	Across          Across         `json:"across"`             // what other lanes do while the first ticket cannot be granted
 	WhenBusy        WhenBusy       `json:"when_busy"`          // what happens to an enforcement that cannot start at once
 	MaxQueued       int            `json:"max_queued"`         // waiting enforcements, 1 to [MaxQueuedLimit]
-	MaxQueuedPerKey *int           `json:"max_queued_per_key"` // waiting enforcements per value of the key, from 1; nil: any number
+	MaxQueuedPerKey *int           `json:"max_queued_per_key"` // waiting enforcements per lane, from 1; nil: any number
 	Overflow        Overflow       `json:"overflow"`           // which enforcement leaves a line that is longer than MaxQueued
 	QueueTimeout    Duration       `json:"queue_timeout"`      // how long an enforcement may wait; 0 means for ever
 	MaxAttempts     int            `json:"max_attempts"`       // attempts including the first, 1 (no retry) to [MaxAttempts]
@@ -73,7 +73,7 @@ func (p QueuePolicy) Of(action ActionID) ActionPolicy {
 type ActionPolicy struct {
 	Action          ActionID       `json:"action"`
 	Limit           *int           `json:"limit,omitempty"`              // executions of the action at once; nil: bounded by the queue only
-	LimitPerKey     *int           `json:"limit_per_key,omitempty"`      // holders of a lane at once, whatever their actions; nil: any number
+	LimitPerKey     *int           `json:"limit_per_key,omitempty"`      // holders of a lane at once, of all actions; nil: any number
 	MaxQueuedPerKey *int           `json:"max_queued_per_key,omitempty"` // waiting tickets of a lane; nil: bounded by the queue only
 	Rates           []StartRate    `json:"rates,omitempty"`              // of the starts of the action, up to [MaxStartRates]
 	WhenBusy        WhenBusy       `json:"when_busy,omitempty"`          // empty means [BusyWait]

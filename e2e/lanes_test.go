@@ -39,7 +39,7 @@ func TestLanes(t *testing.T) {
 	require.EqualValues(t, each, c.stats("e2e.step").QueueLength, "the tenant of the blocker waits")
 
 	c.cancel(blocker)
-	c.finishDropping("e2e.step", tenants*each+2, 0)
+	c.finishDropping(tenants*each+2, 0)
 	requireLanes(t, c.written(), tenants)
 }
 
@@ -108,5 +108,5 @@ func TestLanes_Skip(t *testing.T) {
 	c.run("e2e.step", map[string]any{"n": 3, "tenant": "u"})
 	c.eventually("another tenant runs", func() bool { return slices.Contains(c.written(), "-3") })
 	c.cancel(first)
-	require.Equal(t, map[string]int{"succeeded": 1, "cancelled": 1, "rejected": 1}, c.finishDropping("e2e.step", 2, 1))
+	require.Equal(t, map[string]int{"succeeded": 1, "cancelled": 1, "rejected": 1}, c.finishDropping(2, 1))
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -10,7 +11,10 @@ import (
 //
 // A new field needs an entry here, a line in [attune.Policy] and in [attune.EffectivePolicy], and the code that applies it. Packs,
 // the API, the command line and the database need no change: they read this list, or store the whole document.
-func Fields() []Field {
+func Fields() []Field { return slices.Concat(slotFields(), lineFields(), retryFields()) }
+
+// slotFields are the fields about how much runs at once.
+func slotFields() []Field {
 	return []Field{
 		number(spec[int]{
 			name: "limit", defaultValue: 1, defaultText: "1; with a key 5000",
@@ -43,6 +47,12 @@ func Fields() []Field {
 			document:  func(p *attune.Policy) **attune.WhenBusy { return &p.WhenBusy },
 			effective: func(p *attune.EffectivePolicy) *attune.WhenBusy { return &p.WhenBusy },
 		}, attune.BusyWait, attune.BusySkip, attune.BusyReplace),
+	}
+}
+
+// lineFields are the fields about how much waits, and for how long.
+func lineFields() []Field {
+	return []Field{
 		number(spec[int]{
 			name: "max_queued", defaultValue: 10_000,
 			doc:       "Enforcements that may wait",
@@ -67,6 +77,12 @@ func Fields() []Field {
 			document:  func(p *attune.Policy) **attune.Duration { return &p.QueueTimeout },
 			effective: func(p *attune.EffectivePolicy) *attune.Duration { return &p.QueueTimeout },
 		}, valueRange[attune.Duration]{least: 0, leastText: "0 (for ever)"}),
+	}
+}
+
+// retryFields are the fields about further attempts.
+func retryFields() []Field {
+	return []Field{
 		number(spec[int]{
 			name: "max_attempts", defaultValue: 1,
 			doc:       "Attempts of an execution, including the first; 1 means no retry",

@@ -60,7 +60,7 @@ func TestState_ManyKeys(t *testing.T) {
 	if os.Getenv("ATTUNE_TEST_SOAK") != "" {
 		keys = attune.MaxQueuedLimit
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a reproducible order
+	random := rand.New(rand.NewPCG(1, 2))
 	lanes := append(random.Perm(keys), random.Perm(keys)...)
 	c := &crowd{t: t, waiting: map[int32][]int64{}, inLane: map[int32]int{}}
 	c.state = semaphore.New(attune.QueueSnapshot{Policy: attune.QueuePolicy{
@@ -69,7 +69,7 @@ func TestState_ManyKeys(t *testing.T) {
 	}})
 	arrived := 0
 	arrive := func() {
-		lane := int32(lanes[arrived] + 1) //nolint:gosec // a small number
+		lane := int32(lanes[arrived] + 1)
 		arrived++
 		c.waiting[lane] = append(c.waiting[lane], int64(arrived))
 		c.state.Acquire(start, []attune.Ticket{ticketIn(lane, int64(arrived))})
@@ -107,11 +107,11 @@ func TestState_Skew(t *testing.T) {
 		Revision: 1, Limit: 10, MaxQueued: attune.MaxQueuedLimit, Across: attune.AcrossSkip,
 		Actions: []attune.ActionPolicy{{Action: 1, LimitPerKey: new(1)}},
 	}})
-	now, sequence := start, int64(0)
+	sequence := int64(0)
 	arrivals, ends := map[int64]time.Time{}, map[int64]time.Time{}
 	var waits []time.Duration
 	for second := range 100 {
-		now = start.Add(time.Duration(second) * hold)
+		now := start.Add(time.Duration(second) * hold)
 		for _, holder := range state.Holders() {
 			if end := ends[holder.Sequence]; !end.After(now) {
 				state.Release(now, []attune.Ticket{holder.Ticket})
