@@ -66,8 +66,8 @@ func TestLoad_Keys(t *testing.T) {
 		"a syntax error": {"policy: {key: parameters.}\n", "policy:\n  limit: 1\n  key: parameters.tenant +\n", []string{
 			`P/actions/use.yaml:9:27: key: syntax error: the expression ends too early`,
 			`P/pack.yaml:2:26: key: syntax error: cannot read '.'`}},
-		"an unknown name in a text of several lines": {"", "policy:\n  key: |\n    parameters.tenant +\n      paramters.x\n", []string{
-			`P/actions/use.yaml:10:7: key: undeclared reference to 'paramters'`}},
+		"an unknown name in a text of several lines": {"", "policy:\n  key: |\n    parameters.tenant +\n      params.x\n", []string{
+			`P/actions/use.yaml:10:7: key: undeclared reference to 'params'`}},
 		"a value without a lane": {"policy:\n  key: '[payload.user]'\n", "", []string{
 			`P/pack.yaml:3:9: key: yields list(dyn), want a text, a number, a boolean or null`}},
 		"a value that is no text": {"policy: {key: 5}\n", "policy: {key: [a]}\n", []string{
