@@ -232,7 +232,7 @@ func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
 			inner.fault(value.place, "%s", err)
 		}
 	}
-	d.key(inner, action)
+	d.key(inner, action, document)
 	inner.done()
 	return document
 }

@@ -2,6 +2,7 @@ package packs
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/rules"
@@ -14,12 +15,13 @@ type keyUse struct {
 	action attune.Ref // empty for the key of a pack
 }
 
-// key remembers the key of a policy, and checks what needs no schema.
-func (d *draft) key(policy *fields, action attune.Ref) {
+// key remembers the key of a policy, and checks what needs no schema. It removes white space around the key from the document.
+func (d *draft) key(policy *fields, action attune.Ref, document *attune.Policy) {
 	n := policy.get("key")
 	if n == nil || n.kind != kindText || n.text == "" { // the reading of the policy reports a wrong value
 		return
 	}
+	document.Key = new(strings.TrimSpace(n.text))
 	policy.reportMistakes("key", n, rules.CheckKey(n.text))
 	d.keys = append(d.keys, keyUse{fields: policy, node: n, action: action})
 }

@@ -54,8 +54,13 @@ func TestLoad_Keys(t *testing.T) {
   key: |
     has(parameters.token) && has(payload.password) ? "with" : "without"
 `)
-		_, err := load(t, dir)
+		pack, err := load(t, dir)
 		require.NoError(t, err)
+		for _, action := range pack.Actions {
+			if action.Ref == "a.use" {
+				require.Equal(t, `has(parameters.token) && has(payload.password) ? "with" : "without"`, *action.Policy.Key)
+			}
+		}
 	})
 
 	const advice = ": people see the value of a key, so it can only test whether a secret field exists"

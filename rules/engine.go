@@ -188,8 +188,8 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 // create returns a decision that an action must run, with the queue in which the enforcement waits.
 func create(rule attune.RuleID, action attune.Action, parameters json.RawMessage, fields []attune.SecretField) attune.Decision {
 	return attune.Decision{
-		RuleID: rule, ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Queue: policy.DefaultQueue(action.Ref),
-		Secrets: fields,
+		RuleID: rule, ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated,
+		Queue: policy.DefaultQueue(action.Ref), Secrets: fields,
 	}
 }
 

@@ -20,7 +20,7 @@ func TestCheckKey(t *testing.T) {
 		`parameters.?tenant.?id`:          ``,
 		`optional.none()`:                 ``,
 		`null`:                            ``,
-		"parameters.a ==\n  params.b":  `2:3: undeclared reference to 'params'`,
+		"parameters.a ==\n  params.b":     `2:3: undeclared reference to 'params'`,
 		`parameters.`:                     `1:12: syntax error: cannot read '.'`,
 		` `:                               `the expression is empty`,
 		`[parameters.a]`:                  `1:1: yields list(dyn), want a text, a number, a boolean or null`,
