@@ -93,7 +93,7 @@ func TestCheckKeyNames(t *testing.T) {
 	const closed = `{"properties": {"env": {}, "user": {"properties": {"id": {}}}}, "additionalProperties": false}`
 	for name, tt := range map[string]struct{ key, schema, want string }{
 		"a parameter of the schema":         {`parameters.env + parameters.user.id`, closed, ``},
-		"a parameter outside of the schema":  {"parameters.env +\n  parameters.environment", closed, `2:3: reads the parameter "environment", which the schema of the action does not accept`},
+		"a parameter outside of the schema": {"parameters.env +\n  parameters.environment", closed, `2:3: reads the parameter "environment", which the schema of the action does not accept`},
 		"an optional parameter":             {`parameters.?nope`, closed, `1:1: reads the parameter "nope", which the schema of the action does not accept`},
 		"a test":                            {`has(parameters.nope) ? "a" : "b"`, closed, ``},
 		"a member of a member":              {`parameters.user.nope`, closed, ``},
