@@ -6,12 +6,13 @@ type EncryptedTable string
 // The tables with encrypted values.
 const (
 	EncryptedSecrets      EncryptedTable = "secrets"
+	EncryptedEvents       EncryptedTable = "events"
 	EncryptedEnforcements EncryptedTable = "enforcements"
 )
 
 // EncryptedTables lists the tables with encrypted values.
 func EncryptedTables() []EncryptedTable {
-	return []EncryptedTable{EncryptedSecrets, EncryptedEnforcements}
+	return []EncryptedTable{EncryptedSecrets, EncryptedEvents, EncryptedEnforcements}
 }
 
 // EncryptedRow is the encrypted value of one row, with what the encryption is bound to.
@@ -26,5 +27,6 @@ type EncryptedRow struct {
 type KeyUse struct {
 	Key          string // its id
 	Secrets      int64
+	Events       int64 // with secret fields
 	Enforcements int64 // with secret parameters
 }

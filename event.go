@@ -42,8 +42,9 @@ type Event struct {
 	ReceivedAt time.Time       `json:"received_at"`
 
 	// Secrets are the secret fields of the payload, in which [SecretMask] is in their places. They exist from the arrival of the event
-	// until it is recorded: what a rule passes on is recorded with the enforcement, and the rest is not kept.
-	Secrets []SecretField `json:"-"`
+	// until it is recorded. Encrypted has them encrypted, for the database.
+	Secrets   []SecretField `json:"-"`
+	Encrypted string        `json:"-"`
 }
 
 // Source says how attune received an event.

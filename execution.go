@@ -151,4 +151,5 @@ const (
 	CompletionStale    CompletionEffect = "stale"    // the report is about an earlier attempt
 	CompletionUnknown  CompletionEffect = "unknown"  // the execution does not exist
 	CompletionForged   CompletionEffect = "forged"   // the reporting worker has not claimed the attempt; nothing was changed
+	CompletionForeign  CompletionEffect = "foreign"  // the execution is one of another pool; nothing was changed
 )

@@ -10,7 +10,7 @@ type Message interface {
 	MessageID() string
 }
 
-// Routing keys.
+// Routing keys. Those of claims, renewals and reports are followed by the pool of the worker: see [KeyOfPool].
 const (
 	KeyEnforcementCreated = "enforcement.created"
 	KeyExecutionCompleted = "execution.completed"
@@ -18,11 +18,15 @@ const (
 	KeyExecutionClaim     = "execution.claim"
 	KeyExecutionRenew     = "execution.renew"
 	KeyExecutionCancel    = "execution.cancel"
-	keyExecutionRequested = "execution.requested."
+	keyExecutionRequested = "execution.requested"
 )
 
+// KeyOfPool is the routing key of messages of a type that belong to one pool. The broker bounds by it what the user of a worker may
+// publish.
+func KeyOfPool(key, pool string) string { return key + "." + pool }
+
 // KeyExecutionRequested is the routing key of requests for the workers of a pool.
-func KeyExecutionRequested(pool string) string { return keyExecutionRequested + pool }
+func KeyExecutionRequested(pool string) string { return KeyOfPool(keyExecutionRequested, pool) }
 
 // EnforcementCreatedMessage asks the bridge to admit an enforcement to its queue. The bridge reads the rest from the row.
 type EnforcementCreatedMessage struct {

@@ -18,19 +18,22 @@ type ExecutionClaimMessage struct {
 	Worker       string         `json:"worker"`
 	Serial       int64          `json:"serial"`    // above 0; rises with every claim and renewal that the worker sends
 	ReplyKey     []byte         `json:"reply_key"` // the input in the reply is sealed to this key: see [ReplyKey]
+	Pool         string         `json:"-"`         // of the routing key
 	Key          WorkerKey      `json:"-"`         // of the verified signature
 }
 
 // RoutingKey implements [Message].
-func (ExecutionClaimMessage) RoutingKey() string { return KeyExecutionClaim }
+func (m ExecutionClaimMessage) RoutingKey() string { return KeyOfPool(KeyExecutionClaim, m.Pool) }
 
 // MessageID implements [Message].
 func (m ExecutionClaimMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/claim/%s", m.Execution, m.Attempt, m.Worker)
 }
 
-func (m ExecutionClaimMessage) signedWith(key WorkerKey) ExecutionClaimMessage {
-	m.Key = key
+func (ExecutionClaimMessage) baseKey() string { return KeyExecutionClaim }
+
+func (m ExecutionClaimMessage) signedBy(key WorkerKey, pool string) ExecutionClaimMessage {
+	m.Key, m.Pool = key, pool
 	return m
 }
 
@@ -99,6 +102,8 @@ type ClaimDecision struct {
 	// OtherKey: a worker with another key has claimed the attempt. It is no sign of a forgery: a request that is delivered twice
 	// leads to two claims.
 	OtherKey bool
+	// OtherPool: the attempt waits for a worker of another pool. Only a forger sends such a claim.
+	OtherPool bool
 }
 
 // ExecutionRenewMessage asks to renew the leases of all attempts that a worker runs, sent as [Signed]. The bridge replies with an
@@ -107,17 +112,20 @@ type ExecutionRenewMessage struct {
 	Worker   string      `json:"worker"`
 	Attempts []AttemptID `json:"attempts"`
 	Serial   int64       `json:"serial"` // as in [ExecutionClaimMessage]; only a higher one than the last renews
+	Pool     string      `json:"-"`      // of the routing key
 	Key      WorkerKey   `json:"-"`      // of the verified signature
 }
 
 // RoutingKey implements [Message].
-func (ExecutionRenewMessage) RoutingKey() string { return KeyExecutionRenew }
+func (m ExecutionRenewMessage) RoutingKey() string { return KeyOfPool(KeyExecutionRenew, m.Pool) }
 
 // MessageID implements [Message].
 func (m ExecutionRenewMessage) MessageID() string { return fmt.Sprintf("worker/%s/renew", m.Worker) }
 
-func (m ExecutionRenewMessage) signedWith(key WorkerKey) ExecutionRenewMessage {
-	m.Key = key
+func (ExecutionRenewMessage) baseKey() string { return KeyExecutionRenew }
+
+func (m ExecutionRenewMessage) signedBy(key WorkerKey, pool string) ExecutionRenewMessage {
+	m.Key, m.Pool = key, pool
 	return m
 }
 
@@ -148,13 +156,13 @@ type ExecutionRenewReply struct {
 	Lost []AttemptID `json:"lost,omitempty"`
 }
 
-// Renewal is the answer to a renewal. Attempts in Forged, Replayed and Repeated were not renewed, and are not lost either: a late
-// copy of a renewal must not end an action.
+// Renewal is the answer to a renewal. Attempts in OtherPool, Forged and Late were not renewed, and are not lost either: a late copy
+// of a renewal must not end an action.
 type Renewal struct {
-	Reply    ExecutionRenewReply
-	Forged   []AttemptID // another key has claimed the attempt, or none has
-	Replayed []AttemptID // a renewal with a higher serial came before
-	Repeated []AttemptID // a renewal with the same serial came before
+	Reply     ExecutionRenewReply
+	OtherPool []AttemptID // the attempt is one of another pool
+	Forged    []AttemptID // another key has claimed the attempt, or none has
+	Late      []AttemptID // a renewal with the same or a higher serial came before
 }
 
 // ExecutionCompletedMessage reports how one attempt ended, sent as [Signed]. Each claimed attempt has exactly one report.
@@ -173,19 +181,24 @@ type ExecutionCompletedMessage struct {
 	Truncated    bool            `json:"truncated,omitempty"`
 	StartedAt    time.Time       `json:"started_at"`  // by the worker's clock
 	FinishedAt   time.Time       `json:"finished_at"` // by the worker's clock
+	Pool         string          `json:"-"`           // of the routing key; empty in a report of attune itself
 	Key          WorkerKey       `json:"-"`           // of the verified signature; zero in a report of attune itself
 }
 
 // RoutingKey implements [Message].
-func (ExecutionCompletedMessage) RoutingKey() string { return KeyExecutionCompleted }
+func (m ExecutionCompletedMessage) RoutingKey() string {
+	return KeyOfPool(KeyExecutionCompleted, m.Pool)
+}
 
 // MessageID implements [Message].
 func (m ExecutionCompletedMessage) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/completed", m.Execution, m.Attempt)
 }
 
-func (m ExecutionCompletedMessage) signedWith(key WorkerKey) ExecutionCompletedMessage {
-	m.Key = key
+func (ExecutionCompletedMessage) baseKey() string { return KeyExecutionCompleted }
+
+func (m ExecutionCompletedMessage) signedBy(key WorkerKey, pool string) ExecutionCompletedMessage {
+	m.Key, m.Pool = key, pool
 	return m
 }
 

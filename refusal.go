@@ -14,12 +14,13 @@ const (
 	RefusedSignature Refusal = "signature" // the message is not signed, or was changed after it was signed
 	RefusedContent   Refusal = "content"   // the signature is right, and the content is invalid
 	RefusedKey       Refusal = "key"       // another key has claimed the attempt, or none has
-	RefusedReplay    Refusal = "replay"    // a copy of a renewal, or one that is older than the last
+	RefusedPool      Refusal = "pool"      // the attempt is one of another pool than that of the routing key
+	RefusedLate      Refusal = "late"      // a renewal that arrives again, or after a later one: it renews nothing
 )
 
 // Refusals lists every refusal.
 func Refusals() []Refusal {
-	return []Refusal{RefusedSignature, RefusedContent, RefusedKey, RefusedReplay}
+	return []Refusal{RefusedSignature, RefusedContent, RefusedKey, RefusedPool, RefusedLate}
 }
 
 // RefusalError is the error of a message that its receiver does not believe. The same message will always be refused.

@@ -1,9 +1,11 @@
 package attune
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 )
 
 // WorkerKey is the public Ed25519 key of a worker process. A worker makes a key when it starts and keeps the private half in memory.
@@ -19,23 +21,32 @@ func (k WorkerKey) String() string { return hex.EncodeToString(k[:8]) }
 type WorkerMessage[M any] interface {
 	Message
 	Validate() error
-	signedWith(key WorkerKey) M // returns the message with the key of its verified signature
+	baseKey() string                       // the routing key without the pool
+	signedBy(key WorkerKey, pool string) M // returns the message with what its verified signature says
 }
 
 // Signed is a message of a worker on the broker. [Open] verifies it. The signature covers the routing key and the bytes of the
 // payload as they arrive, so sender and receiver need no canonical form of JSON.
-type Signed[M Message] struct {
-	Key       []byte          `json:"key"`
-	Signature []byte          `json:"signature"`
-	Payload   json.RawMessage `json:"payload"`
-	id        string          // the message id; empty on the side of the receiver
+type Signed[M WorkerMessage[M]] struct {
+	Key        []byte          `json:"key"`
+	Signature  []byte          `json:"signature"`
+	Payload    json.RawMessage `json:"payload"`
+	routingKey string
+	id         string // the message id; empty on the side of the receiver
 }
 
 // RoutingKey implements [Message].
-func (Signed[M]) RoutingKey() string {
+func (s Signed[M]) RoutingKey() string { return s.routingKey }
+
+// BaseKey is the routing key without the pool: the same for all messages of the type.
+func (Signed[M]) BaseKey() string {
 	var message M
-	return message.RoutingKey()
+	return message.baseKey()
 }
+
+// Arrived records the routing key with which the broker has received the message. The receiver calls it before [Open]: the message
+// itself cannot say its key, because the broker checks only the real one against the rights of the sender.
+func (s *Signed[M]) Arrived(routingKey string) { s.routingKey = routingKey }
 
 // MessageID implements [Message].
 func (s Signed[M]) MessageID() string { return s.id }
@@ -49,14 +60,18 @@ func Sign[M WorkerMessage[M]](key ed25519.PrivateKey, message M) (Signed[M], err
 	public := WorkerKeyOf(key)
 	return Signed[M]{
 		Key: public[:], Signature: ed25519.Sign(key, signedBytes(message.RoutingKey(), payload)),
-		Payload: payload, id: message.MessageID(),
+		Payload: payload, routingKey: message.RoutingKey(), id: message.MessageID(),
 	}, nil
 }
 
 // Open verifies the signature, then decodes and checks the message. The error is a [*RefusalError].
 func Open[M WorkerMessage[M]](s Signed[M]) (M, error) {
 	var message M
-	key := message.RoutingKey()
+	key := s.routingKey
+	pool, ofType := strings.CutPrefix(key, KeyOfPool(message.baseKey(), ""))
+	if !ofType {
+		return message, Refuse(RefusedSignature, "%s: a message with the routing key %q is of another type", message.baseKey(), key)
+	}
 	if len(s.Key) != ed25519.PublicKeySize || !ed25519.Verify(s.Key, signedBytes(key, s.Payload), s.Signature) {
 		return message, Refuse(RefusedSignature, "%s: the signature is not that of the key and the payload", key)
 	}
@@ -64,8 +79,8 @@ func Open[M WorkerMessage[M]](s Signed[M]) (M, error) {
 		cause := WrapError(CodeInvalid, err, "%s: the payload is not the JSON of %T", key, message)
 		return message, &RefusalError{Why: RefusedContent, Err: cause}
 	}
-	message = message.signedWith(WorkerKey(s.Key))
-	if err := message.Validate(); err != nil {
+	message = message.signedBy(WorkerKey(s.Key), pool)
+	if err := cmp.Or(ValidateName("pool", pool), message.Validate()); err != nil {
 		return message, &RefusalError{Why: RefusedContent, Err: err}
 	}
 	return message, nil

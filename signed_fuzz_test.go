@@ -43,6 +43,7 @@ func requireSigned[M attune.WorkerMessage[M]](t *testing.T, signed map[string]bo
 	if json.Unmarshal(body, &received) != nil {
 		return
 	}
+	received.Arrived(attune.KeyOfPool(received.BaseKey(), "gpu"))
 	message, err := attune.Open(received)
 	if err != nil {
 		return

@@ -25,13 +25,13 @@ func newKey(t testing.TB) ed25519.PrivateKey {
 
 func aClaim() attune.ExecutionClaimMessage {
 	return attune.ExecutionClaimMessage{
-		Installation: "i", Execution: 1, Attempt: 2, Worker: "w", Serial: 3, ReplyKey: bytes.Repeat([]byte{9}, 32),
+		Installation: "i", Execution: 1, Attempt: 2, Worker: "w", Serial: 3, ReplyKey: bytes.Repeat([]byte{9}, 32), Pool: "gpu",
 	}
 }
 
 func aRenewal() attune.ExecutionRenewMessage {
 	return attune.ExecutionRenewMessage{
-		Worker: "w", Attempts: []attune.AttemptID{{Installation: "i", Execution: 1, Attempt: 2}}, Serial: 3,
+		Worker: "w", Attempts: []attune.AttemptID{{Installation: "i", Execution: 1, Attempt: 2}}, Serial: 3, Pool: "gpu",
 	}
 }
 
@@ -40,7 +40,7 @@ func aReport() attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
 		Installation: "i", Execution: 1, Attempt: 2, Worker: "w", Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode,
 		Error: "exit code 3", ExitCode: new(3), Result: json.RawMessage(`{"a":1}`), Stdout: "out <&>\u2028", Stderr: "err", Truncated: true,
-		StartedAt: at, FinishedAt: at.Add(time.Second),
+		StartedAt: at, FinishedAt: at.Add(time.Second), Pool: "gpu",
 	}
 }
 
@@ -55,6 +55,7 @@ func delivered[M attune.WorkerMessage[M]](t testing.TB, key ed25519.PrivateKey, 
 	require.NoError(t, err)
 	var received attune.Signed[M]
 	require.NoError(t, json.Unmarshal(body, &received))
+	received.Arrived(message.RoutingKey())
 	return received
 }
 
@@ -97,6 +98,8 @@ func testForgeries[M attune.WorkerMessage[M]](t *testing.T, message M) {
 		"a longer signature":        func(s *attune.Signed[M]) { s.Signature = append(bytes.Clone(s.Signature), 0) },
 		"no payload":                func(s *attune.Signed[M]) { s.Payload = nil },
 		"white space":               func(s *attune.Signed[M]) { s.Payload = append(json.RawMessage(" "), s.Payload...) },
+		"the key of another pool":   func(s *attune.Signed[M]) { s.Arrived(attune.KeyOfPool(s.BaseKey(), "default")) },
+		"a key without a pool":      func(s *attune.Signed[M]) { s.Arrived(s.BaseKey()) },
 		"a signature without the prefix": func(s *attune.Signed[M]) {
 			s.Signature = ed25519.Sign(key, append([]byte(message.RoutingKey()+"\x00"), s.Payload...))
 		},
@@ -154,19 +157,36 @@ func TestOpen(t *testing.T) {
 		claim, err := attune.Open(delivered(t, key, aClaim()))
 		require.NoError(t, err)
 		require.Equal(t, want, claim.Key)
+		require.Equal(t, "gpu", claim.Pool)
 		renewal, err := attune.Open(delivered(t, key, aRenewal()))
 		require.NoError(t, err)
 		require.Equal(t, want, renewal.Key)
+		require.Equal(t, "gpu", renewal.Pool)
 		report, err := attune.Open(delivered(t, key, aReport()))
 		require.NoError(t, err)
 		require.Equal(t, want, report.Key)
+		require.Equal(t, "gpu", report.Pool)
 	})
 
 	t.Run("a message of one type is none of another", func(t *testing.T) {
 		t.Parallel()
 		claim := delivered(t, newKey(t), aClaim())
-		_, err := attune.Open(attune.Signed[attune.ExecutionCompletedMessage]{Key: claim.Key, Signature: claim.Signature, Payload: claim.Payload})
-		requireRefusal(t, attune.RefusedSignature, err)
+		report := attune.Signed[attune.ExecutionCompletedMessage]{Key: claim.Key, Signature: claim.Signature, Payload: claim.Payload}
+		for _, key := range []string{claim.RoutingKey(), aReport().RoutingKey(), ""} {
+			report.Arrived(key)
+			_, err := attune.Open(report)
+			requireRefusal(t, attune.RefusedSignature, err)
+		}
+	})
+
+	t.Run("a pool with an invalid name is refused", func(t *testing.T) {
+		t.Parallel()
+		for _, pool := range []string{"", "a.b", "a|b", "a\n", ".*", "#"} {
+			claim := aClaim()
+			claim.Pool = pool
+			_, err := attune.Open(delivered(t, newKey(t), claim))
+			requireRefusal(t, attune.RefusedContent, err)
+		}
 	})
 
 	t.Run("invalid content with a right signature is refused", func(t *testing.T) {

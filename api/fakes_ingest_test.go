@@ -82,6 +82,8 @@ type fakeRecorder struct {
 	events []attune.Event
 }
 
+func (*fakeRecorder) ReserveID(context.Context) (attune.EventID, error) { return 7, nil }
+
 func (f *fakeRecorder) Record(
 	_ context.Context, event attune.Event, decide attune.DecideFunc,
 ) (attune.Recorded, error) {

@@ -92,6 +92,7 @@ func (w *world) start(b *testing.B, args ...string) {
 			"ATTUNE_POSTGRES_URL=" + w.services.Postgres.URL(), "ATTUNE_AMQP_URL=" + w.services.RabbitMQ.URL(),
 			"TEMPORAL_ADDRESS=" + w.services.Temporal.Address(), "TEMPORAL_NAMESPACE=" + temporal.DefaultNamespace,
 			"ATTUNE_HTTP_ADDR=" + w.addr, "ATTUNE_API_TOKEN=" + token, "ATTUNE_HTTP_CALLER_RATE=0",
+			"ATTUNE_BRIDGE_SIGNING_KEY=" + attune.NewBridgeSigningKey(),
 		},
 		Line: w.log.read,
 	})

@@ -109,7 +109,7 @@ func TestIntake_Handle(t *testing.T) {
 func TestCompletions_Handle(t *testing.T) {
 	t.Parallel()
 	report := func(id attune.ExecutionID) attune.ExecutionCompletedMessage {
-		return attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded}
+		return attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded, Pool: "gpu"}
 	}
 	effects := []attune.CompletionEffect{
 		attune.CompletionFinished, attune.CompletionRepeated, attune.CompletionRepeated, attune.CompletionStale, attune.CompletionUnknown,
@@ -254,7 +254,7 @@ func TestRelay_Run(t *testing.T) {
 			return nil
 		})
 		counted := 0
-		relay := bridge.NewRelay(outbox, publisher, func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
+		relay := bridge.NewRelay(outbox, publisher, bridge.NewSigner(newBridgeKey(t)), func(_ context.Context, n int) { counted += n }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- relay.Run(ctx) }()

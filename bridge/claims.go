@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,11 +28,13 @@ type SignedClaim = attune.Signed[attune.ExecutionClaimMessage]
 // Claims replies to the claims of workers. At most one worker gets an attempt. A claim for another installation is refused: its
 // request is older than the restore of the database, and its ids can mean other executions now.
 //
-// A claim with a wrong signature becomes a dead letter. A valid claim with another key than the first one is counted and gets the
-// reply "not granted": also an honest worker sends one, when the broker delivers a request twice.
+// A claim with a wrong signature, or of another pool than that of the attempt, becomes a dead letter. A valid claim with another key
+// than the first one is counted and gets the reply "not granted": also an honest worker sends one, when the broker delivers a request
+// twice.
 type Claims struct {
 	claimer      Claimer
 	secrets      Secrets
+	signer       *Signer
 	installation attune.InstallationID
 	lease        time.Duration
 	refused      Refused
@@ -41,15 +44,27 @@ type Claims struct {
 // NewClaims returns Claims of an installation that grants leases of the given length. refused is called for every claim that was
 // refused because of its signature, its content or its key.
 func NewClaims(
-	claimer Claimer, secrets Secrets, installation attune.InstallationID, lease time.Duration, refused Refused, log *slog.Logger,
+	claimer Claimer, secrets Secrets, signer *Signer, installation attune.InstallationID, lease time.Duration, refused Refused,
+	log *slog.Logger,
 ) *Claims {
-	return &Claims{claimer: claimer, secrets: secrets, installation: installation, lease: lease, refused: refused, log: log}
+	return &Claims{claimer: claimer, secrets: secrets, signer: signer, installation: installation, lease: lease, refused: refused, log: log}
 }
 
-// Handle returns one reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims.
-func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.ExecutionClaimReply, error) {
+// Handle returns one signed reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims;
+// [Failed] answers these.
+func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.SignedReply, error) {
 	opened := open(ctx, batch, c.refused)
-	replies := make([]attune.ExecutionClaimReply, len(batch))
+	replies, err := c.decide(ctx, opened)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := signAll(c.signer, batch, replies, opened)
+	return signed, cmp.Or(err, opened.err())
+}
+
+// decide returns one reply per claim, and refuses claims of opened.
+func (c *Claims) decide(ctx context.Context, opened opened[attune.ExecutionClaimMessage]) ([]attune.ExecutionClaimReply, error) {
+	replies := make([]attune.ExecutionClaimReply, len(opened.messages))
 	var ours []attune.ExecutionClaimMessage
 	var places []int
 	for i, claim := range opened.messages {
@@ -59,7 +74,7 @@ func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.Exec
 		}
 	}
 	if len(ours) == 0 {
-		return replies, opened.err()
+		return replies, nil
 	}
 	decisions, err := c.claimer.Claim(ctx, ours, c.lease)
 	if err != nil {
@@ -75,7 +90,7 @@ func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.Exec
 		}
 		replies[places[i]] = reply
 	}
-	return replies, opened.err()
+	return replies, nil
 }
 
 // reply returns the reply to a claim, with the input of a granted claim sealed to its reply key.
@@ -86,6 +101,12 @@ func (c *Claims) reply(
 		c.refused(ctx, attune.KeyExecutionClaim, attune.RefusedKey)
 		c.log.InfoContext(ctx, "claim refused: another worker has claimed the attempt", "execution", claim.Execution,
 			"attempt", claim.Attempt, "worker", claim.Worker, "key", claim.Key)
+	}
+	if d.OtherPool {
+		c.refused(ctx, attune.KeyExecutionClaim, attune.RefusedPool)
+		return attune.ExecutionClaimReply{}, attune.Refuse(attune.RefusedPool,
+			"claim of worker %q, key %s: attempt %d of execution %d does not wait for the pool %q",
+			claim.Worker, claim.Key, claim.Attempt, claim.Execution, claim.Pool)
 	}
 	if d.Reply.Granted {
 		d.Reply.Sealed, err = claim.Seal(d.Input)

@@ -29,7 +29,7 @@ func TestClaims_Handle(t *testing.T) {
 	claim := func(installation attune.InstallationID, execution attune.ExecutionID) attune.ExecutionClaimMessage {
 		return attune.ExecutionClaimMessage{
 			Installation: installation, Execution: execution, Attempt: 1, Worker: "w", Serial: 1, ReplyKey: replyKey.Public(),
-			Key: w.public(),
+			Key: w.public(), Pool: "gpu",
 		}
 	}
 	input := attune.ExecutionInput{Enforcement: 3, Action: "demo.act", ActionDigest: "d", Parameters: json.RawMessage(`{"secret":1}`)}
@@ -44,9 +44,15 @@ func TestClaims_Handle(t *testing.T) {
 		}
 		return decisions, nil
 	})
+	signer := bridge.NewSigner(newBridgeKey(t))
 	handle := func(t *testing.T, claimer bridge.Claimer, refused bridge.Refused, batch ...bridge.SignedClaim) ([]attune.ExecutionClaimReply, error) {
 		t.Helper()
-		return bridge.NewClaims(claimer, &fakeSecrets{}, "one", time.Minute, refused, slog.New(slog.DiscardHandler)).Handle(t.Context(), batch)
+		claims := bridge.NewClaims(claimer, &fakeSecrets{}, signer, "one", time.Minute, refused, slog.New(slog.DiscardHandler))
+		signed, err := claims.Handle(t.Context(), batch)
+		if signed == nil {
+			return nil, err
+		}
+		return openAll[attune.ExecutionClaimReply](t, signer, batch, signed), err
 	}
 
 	t.Run("a claim of another installation is refused, and the others are answered in their order", func(t *testing.T) {
@@ -105,11 +111,28 @@ func TestClaims_Handle(t *testing.T) {
 		require.Equal(t, []string{"execution.claim key"}, refused.all())
 	})
 
+	t.Run("a claim with the routing key of another pool is refused", func(t *testing.T) {
+		t.Parallel()
+		elsewhere := claimerFunc(func(claims []attune.ExecutionClaimMessage) ([]attune.ClaimDecision, error) {
+			require.Equal(t, "gpu", claims[0].Pool)
+			return []attune.ClaimDecision{
+				{Reply: attune.ExecutionClaimReply{Execution: 2, Attempt: 1, Status: attune.ExecutionRequested}, OtherPool: true},
+			}, nil
+		})
+		refused := new(refusals)
+		replies, err := handle(t, elsewhere, refused.count, signAll(t, w, claim("one", 2))...)
+		requireRefused(t, err, map[int]attune.Refusal{0: attune.RefusedPool})
+		require.Empty(t, replies[0])
+		require.Equal(t, []string{"execution.claim pool"}, refused.all())
+	})
+
 	t.Run("secrets travel only in the sealed part of a reply", func(t *testing.T) {
 		t.Parallel()
-		claims := bridge.NewClaims(grantAll, &fakeSecrets{value: "hunter2"}, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
-		replies, err := claims.Handle(t.Context(), signAll(t, w, claim("one", 2)))
+		claims := bridge.NewClaims(grantAll, &fakeSecrets{value: "hunter2"}, signer, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
+		batch := signAll(t, w, claim("one", 2))
+		signed, err := claims.Handle(t.Context(), batch)
 		require.NoError(t, err)
+		replies := openAll[attune.ExecutionClaimReply](t, signer, batch, signed)
 		whole, err := json.Marshal(replies)
 		require.NoError(t, err)
 		require.NotContains(t, string(whole), "hunter2")
@@ -121,7 +144,7 @@ func TestClaims_Handle(t *testing.T) {
 	t.Run("without an answer about the secrets, no claim of the batch is answered", func(t *testing.T) {
 		t.Parallel()
 		away := &fakeSecrets{err: attune.Errorf(attune.CodeUnavailable, "away")}
-		claims := bridge.NewClaims(grantAll, away, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
+		claims := bridge.NewClaims(grantAll, away, signer, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
 		replies, err := claims.Handle(t.Context(), signAll(t, w, claim("one", 2)))
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.Nil(t, replies)

@@ -32,7 +32,7 @@ type Releaser interface {
 // acquire of its new ticket frees the old slot.
 //
 // A report of another installation is counted as unknown and changes nothing: it is older than the restore of the database. A
-// report counts only with the key that has claimed the attempt; another one becomes a dead letter.
+// report counts only with the key that has claimed the attempt, and with its pool; another one becomes a dead letter.
 type Completions struct {
 	finisher     Finisher
 	installation attune.InstallationID
@@ -79,8 +79,8 @@ func (c *Completions) Handle(ctx context.Context, batch []SignedReport) error {
 		return err
 	}
 	for i, completion := range completions {
-		if completion.Effect == attune.CompletionForged {
-			opened.refuse(ourPlaces[i], c.forged(ctx, ours[i]))
+		if err := c.check(ctx, ours[i], completion); err != nil {
+			opened.refuse(ourPlaces[i], err)
 		}
 		c.count(ctx, completed(ours[i]), completion)
 	}
@@ -123,11 +123,20 @@ func (c *Completions) signal(ctx context.Context, completions []attune.Completio
 	return nil
 }
 
-// forged counts a report without the key of its attempt and returns why it was refused.
-func (c *Completions) forged(ctx context.Context, report attune.ExecutionCompletedMessage) error {
-	c.refused(ctx, attune.KeyExecutionCompleted, attune.RefusedKey)
-	return attune.Refuse(attune.RefusedKey, "report of worker %q, key %s: the key has not claimed attempt %d of execution %d",
-		report.Worker, report.Key, report.Attempt, report.Execution)
+// check counts a report without the key or the pool of its attempt and returns why it was refused.
+func (c *Completions) check(ctx context.Context, report attune.ExecutionCompletedMessage, completion attune.Completion) error {
+	switch completion.Effect {
+	case attune.CompletionForged:
+		c.refused(ctx, attune.KeyExecutionCompleted, attune.RefusedKey)
+		return attune.Refuse(attune.RefusedKey, "report of worker %q, key %s: the key has not claimed attempt %d of execution %d",
+			report.Worker, report.Key, report.Attempt, report.Execution)
+	case attune.CompletionForeign:
+		c.refused(ctx, attune.KeyExecutionCompleted, attune.RefusedPool)
+		return attune.Refuse(attune.RefusedPool, "report of worker %q, key %s: attempt %d of execution %d is not one of the pool %q",
+			report.Worker, report.Key, report.Attempt, report.Execution, report.Pool)
+	default:
+		return nil
+	}
 }
 
 // reported logs the execution ids of reports. It collects the ids only when the log line is written.
@@ -151,7 +160,7 @@ func completed(report attune.ExecutionCompletedMessage) attune.ExecutionEndedMes
 func (c *Completions) count(ctx context.Context, m attune.ExecutionEndedMessage, completion attune.Completion) {
 	c.counted(ctx, completion.Effect, m.Status)
 	switch completion.Effect {
-	case attune.CompletionStale, attune.CompletionUnknown, attune.CompletionForged:
+	case attune.CompletionStale, attune.CompletionUnknown, attune.CompletionForged, attune.CompletionForeign:
 		c.log.WarnContext(ctx, "report about an execution was dropped", "effect", completion.Effect,
 			"execution", m.Execution, "attempt", m.Attempt, "status", m.Status)
 	default:

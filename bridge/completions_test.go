@@ -16,15 +16,18 @@ func TestCompletions_Refused(t *testing.T) {
 	t.Parallel()
 	w := newSigner(t)
 	report := func(id attune.ExecutionID) attune.ExecutionCompletedMessage {
-		return attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded}
+		return attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded, Pool: "gpu"}
 	}
 	finisher := finisherFunc(func(reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
 		var completions []attune.Completion
 		for _, r := range reports {
 			require.Equal(t, w.public(), r.Key)
 			effect := attune.CompletionFinished
-			if r.Execution == 3 {
+			switch r.Execution {
+			case 3:
 				effect = attune.CompletionForged
+			case 6:
+				effect = attune.CompletionForeign
 			}
 			completions = append(completions, attune.Completion{
 				Execution: r.Execution, Queue: "q", Ticket: ticket(attune.EnforcementID(r.Execution)), Effect: effect,
@@ -37,7 +40,7 @@ func TestCompletions_Refused(t *testing.T) {
 	open := report(4)
 	open.Status = attune.ExecutionRunning
 	batch := append(signAll(t, w, report(1)), altered)
-	batch = append(batch, signAll(t, w, report(3), open, report(5))...)
+	batch = append(batch, signAll(t, w, report(3), open, report(5), report(6))...)
 
 	queues, refused := &fakeQueues{}, new(refusals)
 	counted := map[attune.CompletionEffect]int{}
@@ -45,9 +48,9 @@ func TestCompletions_Refused(t *testing.T) {
 		counted[e]++
 	}, refused.count, slog.New(slog.DiscardHandler))
 	requireRefused(t, completions.Handle(t.Context(), batch), map[int]attune.Refusal{
-		1: attune.RefusedSignature, 2: attune.RefusedKey, 3: attune.RefusedContent,
+		1: attune.RefusedSignature, 2: attune.RefusedKey, 3: attune.RefusedContent, 5: attune.RefusedPool,
 	})
 	require.Equal(t, []attune.Ticket{ticket(1), ticket(5)}, queues.released["q"], "the others are done")
-	require.Equal(t, map[attune.CompletionEffect]int{"finished": 2, "forged": 1}, counted)
-	require.Equal(t, []string{"execution.completed content", "execution.completed key", "execution.completed signature"}, refused.all())
+	require.Equal(t, map[attune.CompletionEffect]int{"finished": 2, "forged": 1, "foreign": 1}, counted)
+	require.Equal(t, []string{"execution.completed content", "execution.completed key", "execution.completed pool", "execution.completed signature"}, refused.all())
 }

@@ -5,6 +5,7 @@
 //	Intake       enforcement.created ──► admitted in PostgreSQL, "acquire" signalled to the queues
 //	Claims       execution.claim ──► requested → running, reply to the worker
 //	Leases       execution.renew ──► lease renewed, reply to the worker; attempts with an expired lease are ended
+//	Requests     attempts that wait for a claim ──► execution.requested.<pool>, if the broker has lost it
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
 //	             execution.ended ──► row read, "release" signalled to the queues
 //	Policies     changed policies of the packs ──► "acquire" without tickets signalled to the queues

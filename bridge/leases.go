@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,10 +33,11 @@ type SignedRenewal = attune.Signed[attune.ExecutionRenewMessage]
 // Leases renews the leases of workers, and ends the attempts whose lease has expired. An attempt of another installation counts as
 // lost: it is older than the restore of the database.
 //
-// A renewal with a wrong signature, or with an attempt that its key has not claimed, becomes a dead letter. So does an old renewal
-// that arrives again. It renews nothing, and no attempt is lost by it.
+// A renewal with a wrong signature, or with an attempt that its key has not claimed or that is one of another pool, becomes a dead
+// letter. A renewal that arrives again, or after a later one, is counted and answered: it renews nothing, and no attempt is lost by it.
 type Leases struct {
 	store        LeaseStore
+	signer       *Signer
 	installation attune.InstallationID
 	lease        time.Duration
 	ping         func(context.Context) error
@@ -47,16 +49,17 @@ type Leases struct {
 // NewLeases returns Leases of an installation with leases of the given length. ping returns an error unless both broker and database
 // answer: renewals need both. expired is called with the number of expired leases, refused for every refused renewal.
 func NewLeases(
-	store LeaseStore, installation attune.InstallationID, lease time.Duration, ping func(context.Context) error,
+	store LeaseStore, signer *Signer, installation attune.InstallationID, lease time.Duration, ping func(context.Context) error,
 	expired func(context.Context, int), refused Refused, log *slog.Logger,
 ) *Leases {
 	return &Leases{
-		store: store, installation: installation, lease: lease, ping: ping, expired: expired, refused: refused, log: log,
+		store: store, signer: signer, installation: installation, lease: lease, ping: ping, expired: expired, refused: refused, log: log,
 	}
 }
 
-// Handle returns one reply per renewal, in the order of the batch. Its error is an [attune.BatchError] if it refused renewals.
-func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.ExecutionRenewReply, error) {
+// Handle returns one signed reply per renewal, in the order of the batch. Its error is an [attune.BatchError] if it refused renewals;
+// [Failed] answers these.
+func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.SignedReply, error) {
 	opened := open(ctx, batch, l.refused)
 	replies := make([]attune.ExecutionRenewReply, len(batch))
 	renewals, places := opened.good()
@@ -76,23 +79,25 @@ func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.Ex
 		answer.Reply.Lost = append(answer.Reply.Lost, lost[i]...)
 		replies[places[i]] = answer.Reply
 	}
-	return replies, opened.err()
+	signed, err := signAll(l.signer, batch, replies, opened)
+	return signed, cmp.Or(err, opened.err())
 }
 
-// check returns an error if a renewal is refused. A copy of the last renewal is counted and no error: the broker delivers a
-// renewal again when its receiver has ended before it acknowledged the renewal.
+// check returns an error if a renewal is refused. A late renewal is counted and no error. Its signature proves that the worker of the
+// attempt has sent it, and honest renewals are late too: the broker delivers a renewal again when its receiver has ended before it
+// acknowledged the renewal, and a worker sends the next renewal while a slow bridge has not handled the last one.
 func (l *Leases) check(ctx context.Context, renewal attune.ExecutionRenewMessage, answer attune.Renewal) error {
 	switch {
+	case len(answer.OtherPool) > 0:
+		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedPool)
+		return attune.Refuse(attune.RefusedPool, "renewal of worker %q, key %s: attempt %d of execution %d is not one of the pool %q",
+			renewal.Worker, renewal.Key, answer.OtherPool[0].Attempt, answer.OtherPool[0].Execution, renewal.Pool)
 	case len(answer.Forged) > 0:
 		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedKey)
 		return attune.Refuse(attune.RefusedKey, "renewal of worker %q, key %s: the key has not claimed attempt %d of execution %d",
 			renewal.Worker, renewal.Key, answer.Forged[0].Attempt, answer.Forged[0].Execution)
-	case len(answer.Replayed) > 0:
-		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedReplay)
-		return attune.Refuse(attune.RefusedReplay, "renewal %d of worker %q, key %s: a later one came before",
-			renewal.Serial, renewal.Worker, renewal.Key)
-	case len(answer.Repeated) > 0:
-		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedReplay)
+	case len(answer.Late) > 0:
+		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedLate)
 	}
 	return nil
 }

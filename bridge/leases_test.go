@@ -72,7 +72,7 @@ func TestLeases_Run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeLeaseStore{expired: 450}
 		var counted atomic.Int64
-		leases := bridge.NewLeases(store, "one", time.Minute, store.ping,
+		leases := bridge.NewLeases(store, nil, "one", time.Minute, store.ping,
 			func(_ context.Context, n int) { counted.Add(int64(n)) }, noneRefused(t), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -102,7 +102,7 @@ func TestLeases_Handle(t *testing.T) {
 	ours, old := attune.AttemptID{Installation: "one", Execution: 1, Attempt: 2}, attune.AttemptID{Installation: "zero", Execution: 1, Attempt: 2}
 	a, b := newSigner(t), newSigner(t)
 	renewal := func(w signer, attempts ...attune.AttemptID) attune.ExecutionRenewMessage {
-		return attune.ExecutionRenewMessage{Worker: "w", Attempts: attempts, Serial: 1, Key: w.public()}
+		return attune.ExecutionRenewMessage{Worker: "w", Attempts: attempts, Serial: 1, Key: w.public(), Pool: "gpu"}
 	}
 	batch := append(signAll(t, a, renewal(a, old, ours)), signAll(t, b, renewal(b, ours))...)
 	minute := attune.Duration(time.Minute)
@@ -116,23 +116,26 @@ func TestLeases_Handle(t *testing.T) {
 		return slices.Clone(answers), fails
 	}}
 	refused := new(refusals)
-	leases := bridge.NewLeases(store, "one", time.Minute, nil, nil, refused.count, slog.New(slog.DiscardHandler))
-	got, err := leases.Handle(t.Context(), batch)
+	signer := bridge.NewSigner(newBridgeKey(t))
+	leases := bridge.NewLeases(store, signer, "one", time.Minute, nil, nil, refused.count, slog.New(slog.DiscardHandler))
+	signed, err := leases.Handle(t.Context(), batch)
 	require.NoError(t, err)
+	got := openAll[attune.ExecutionRenewReply](t, signer, batch, signed)
 	require.Equal(t, []attune.ExecutionRenewReply{
 		{Lease: minute, Lost: []attune.AttemptID{old}}, {Lost: []attune.AttemptID{ours}},
 	}, got, "the attempt of another installation is lost")
 	require.Empty(t, refused.all())
 
-	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute}, Repeated: []attune.AttemptID{ours}}
-	got, err = leases.Handle(t.Context(), batch)
-	require.NoError(t, err, "the broker delivers a renewal again after a crash")
+	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute}, Late: []attune.AttemptID{ours}}
+	signed, err = leases.Handle(t.Context(), batch)
+	require.NoError(t, err, "the broker delivers a renewal again after a crash, and a slow bridge handles two at once")
+	got = openAll[attune.ExecutionRenewReply](t, signer, batch, signed)
 	require.Equal(t, []attune.AttemptID{old}, got[0].Lost, "and no attempt is lost by a copy")
-	require.Equal(t, []string{"execution.renew replay"}, refused.all())
+	require.Equal(t, []string{"execution.renew late"}, refused.all())
 
 	for why, forged := range map[attune.Refusal]attune.Renewal{
-		attune.RefusedKey:    {Reply: attune.ExecutionRenewReply{Lease: minute}, Forged: []attune.AttemptID{ours}},
-		attune.RefusedReplay: {Reply: attune.ExecutionRenewReply{Lease: minute}, Replayed: []attune.AttemptID{ours}},
+		attune.RefusedKey:  {Reply: attune.ExecutionRenewReply{Lease: minute}, Forged: []attune.AttemptID{ours}},
+		attune.RefusedPool: {Reply: attune.ExecutionRenewReply{Lease: minute}, OtherPool: []attune.AttemptID{ours}},
 	} {
 		answers[0] = forged
 		_, err = leases.Handle(t.Context(), batch)

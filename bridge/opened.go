@@ -7,8 +7,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Refused is called for each refused message of a worker, with its routing key.
-type Refused func(ctx context.Context, routingKey string, why attune.Refusal)
+// Refused is called for each refused message of a worker, with its routing key without the pool.
+type Refused func(ctx context.Context, key string, why attune.Refusal)
 
 // opened is a batch of verified messages. messages[i] is empty if bad[i] says why the message was refused.
 type opened[M any] struct {
@@ -27,7 +27,7 @@ func open[M attune.WorkerMessage[M]](ctx context.Context, batch []attune.Signed[
 		}
 		o.refuse(i, err)
 		if refusal, ok := errors.AsType[*attune.RefusalError](err); ok {
-			refused(ctx, signed.RoutingKey(), refusal.Why)
+			refused(ctx, signed.BaseKey(), refusal.Why)
 		}
 	}
 	return o

@@ -27,18 +27,21 @@ type RowPublisher interface {
 	PublishRows(ctx context.Context, rows []attune.OutboxRow) error
 }
 
-// Relay publishes the outbox in id order. It removes a row after the broker has confirmed it, so a crash in between
-// publishes the row again.
+// Relay publishes the outbox in id order, and signs the cancels in it. It removes a row after the broker has confirmed it, so a crash
+// in between publishes the row again.
 type Relay struct {
 	outbox    Outbox
 	publisher RowPublisher
+	signer    *Signer
 	published func(ctx context.Context, rows int)
 	log       *slog.Logger
 }
 
 // NewRelay returns a Relay. published is called with the number of published rows.
-func NewRelay(outbox Outbox, publisher RowPublisher, published func(context.Context, int), log *slog.Logger) *Relay {
-	return &Relay{outbox: outbox, publisher: publisher, published: published, log: log}
+func NewRelay(
+	outbox Outbox, publisher RowPublisher, signer *Signer, published func(context.Context, int), log *slog.Logger,
+) *Relay {
+	return &Relay{outbox: outbox, publisher: publisher, signer: signer, published: published, log: log}
 }
 
 // Run relays until ctx ends. While another process is the relay, Run waits. After an error it starts again.
@@ -72,7 +75,7 @@ func (r *Relay) publish(ctx context.Context) (int, error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	if err := r.publisher.PublishRows(ctx, rows); err != nil {
+	if err := r.publisher.PublishRows(ctx, r.signer.signCancels(ctx, rows, r.log)); err != nil {
 		return 0, fmt.Errorf("publish %d outbox rows: %w", len(rows), err)
 	}
 	ids := make([]int64, len(rows))

@@ -63,7 +63,7 @@ func TestRelay_SilentDatabase(t *testing.T) {
 	proxy := testenv.NewProxy(t, server.Host)
 	outbox := postgres.NewOutbox(postgrestest.Open(t, postgres.Config{URL: proxy.Through(t, address)}))
 	published := make(messages, 10)
-	relay := bridge.NewRelay(outbox, published, func(context.Context, int) {}, slog.New(slog.DiscardHandler))
+	relay := bridge.NewRelay(outbox, published, bridge.NewSigner(newBridgeKey(t)), func(context.Context, int) {}, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = relay.Run(ctx) })

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/bridge"
 )
 
 // signer is the private key of a worker.
@@ -37,6 +38,27 @@ func signAll[M attune.WorkerMessage[M]](t *testing.T, s signer, messages ...M) [
 		all[i] = signed
 	}
 	return all
+}
+
+// newBridgeKey returns a key of a bridge.
+func newBridgeKey(t *testing.T) attune.BridgeSigningKey {
+	t.Helper()
+	key, err := attune.ParseBridgeSigningKey(attune.NewBridgeSigningKey())
+	require.NoError(t, err)
+	return key
+}
+
+// openAll verifies the replies to the requests of a batch, and returns zero for a request without one.
+func openAll[R any, M attune.WorkerMessage[M]](t *testing.T, by *bridge.Signer, batch []attune.Signed[M], signed []attune.SignedReply) []R {
+	t.Helper()
+	require.Len(t, signed, len(batch))
+	replies := make([]R, len(batch))
+	for i, reply := range signed {
+		if reply.Signature != nil {
+			require.NoError(t, attune.OpenReply([]attune.BridgeKey{by.Public()}, batch[i], reply, &replies[i]))
+		}
+	}
+	return replies
 }
 
 // refusals counts refused messages.

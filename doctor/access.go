@@ -82,15 +82,15 @@ func SecretsKey(keys Keyring, read func(context.Context) ([]attune.KeyUse, error
 // keyFinding returns the finding about a key that values have, unless it is the first key of the process.
 func keyFinding(keys Keyring, use attune.KeyUse) (Finding, bool) {
 	finding := Finding{Where: "key " + use.Key}
-	values := counted(use.Secrets, "secret", "secrets") + " and the secret parameters of " +
-		counted(use.Enforcements, "enforcement", "enforcements")
+	values := counted(use.Secrets, "secret", "secrets") + ", the secret fields of " + counted(use.Events, "event", "events") +
+		" and the secret parameters of " + counted(use.Enforcements, "enforcement", "enforcements")
 	switch {
 	case !keys.Has(use.Key):
 		finding.Severity = Problem
 		finding.What = fmt.Sprintf("%s have the key %s, which the API process does not have: attempts that need them fail.",
 			values, use.Key)
 		finding.Do = "Add the key to the file of secrets.key_file, after the first one, in every process with the role api or bridge, " +
-			"and send SIGHUP. If the key is lost, set the secrets again: attune secret set."
+			"and send SIGHUP. If the key is lost, set the secrets again: attune secret set. The secret fields of events are lost with it."
 	case use.Key != keys.First():
 		finding.Severity = Note
 		finding.What = fmt.Sprintf("%s have the older key %s; the first key is %s.", values, use.Key, keys.First())

@@ -64,11 +64,11 @@ func TestSecretsKey(t *testing.T) {
 	t.Run("a key that the process does not have is a problem that names it", func(t *testing.T) {
 		t.Parallel()
 		for _, keys := range []*secrets.Keyring{ring(t), ring(t, first)} {
-			findings := check(t, keys, attune.KeyUse{Key: olderID, Secrets: 1, Enforcements: 3})
+			findings := check(t, keys, attune.KeyUse{Key: olderID, Secrets: 1, Events: 2, Enforcements: 3})
 			require.Len(t, findings, 1)
 			require.Equal(t, doctor.Problem, findings[0].Severity)
 			require.Equal(t, "key "+olderID, findings[0].Where)
-			require.Contains(t, findings[0].What, "1 secret and the secret parameters of 3 enforcements have the key "+olderID)
+			require.Contains(t, findings[0].What, "1 secret, the secret fields of 2 events and the secret parameters of 3 enforcements have the key "+olderID)
 			require.Contains(t, findings[0].Do, "secrets.key_file")
 		}
 	})

@@ -98,6 +98,8 @@ func TestChecks(t *testing.T) {
 		{"a pool is idle", queues(doctor.Queue{Name: "q", Reader: "a worker", Pool: "gpu"}), doctor.Note, []string{"--worker-pool gpu"}},
 		{"executions wait for a pool", queues(doctor.Queue{Name: "q", Ready: 2, Reader: "a worker", Pool: "gpu"}), doctor.Warning, []string{"2 executions wait", "free slot"}},
 		{"there are no dead letters", dead(doctor.DeadLetters{}), doctor.OK, []string{"no dead letters"}},
+		{"the queue of dead letters is full", dead(doctor.DeadLetters{Count: 10_000, Full: true}),
+			doctor.Problem, []string{"10000 messages", "the broker drops the oldest ones"}},
 		{"there are dead letters", dead(doctor.DeadLetters{Count: 2, Oldest: "m1 from q: undecodable"}),
 			doctor.Problem, []string{"2 messages", "m1 from q: undecodable.", "attune-queue"}},
 		{"Temporal answers", temporal(doctor.Engine{Server: "1.28", Namespace: "default", Retention: 24 * time.Hour}),

@@ -71,7 +71,7 @@ func (r RabbitMQ) deadLetters(ctx context.Context) (DeadLetters, error) {
 	if err != nil || depth.Ready == 0 {
 		return DeadLetters{}, err
 	}
-	dead := DeadLetters{Count: depth.Ready}
+	dead := DeadLetters{Count: depth.Ready, Full: depth.Ready >= rabbitmq.MaxDeadLetters}
 	if letters, err := rabbitmq.DeadLetters(ctx, r.Conn, 1); err == nil && len(letters) > 0 {
 		l := letters[0]
 		dead.Oldest = fmt.Sprintf("message %q of queue %q, %s %s", l.MessageID, l.Queue, l.Reason, l.Error)

@@ -122,6 +122,7 @@ func (q Queue) judge() (Finding, bool) {
 // DeadLetters are the messages that no consumer could handle.
 type DeadLetters struct {
 	Count  int
+	Full   bool   // the broker drops the oldest ones
 	Oldest string // id, queue and reason of the oldest message; empty if it could not be read
 }
 
@@ -133,6 +134,9 @@ func DeadLetterQueue(read func(context.Context) (DeadLetters, error)) Check {
 			return []Finding{{Severity: OK, What: "There are no dead letters."}}, err
 		}
 		what := fmt.Sprintf("No consumer could handle %s.", counted(d.Count, "message", "messages"))
+		if d.Full {
+			what += " The queue is full: the broker drops the oldest ones."
+		}
 		if d.Oldest != "" {
 			what += " The oldest: " + strings.TrimSuffix(d.Oldest, ".") + "."
 		}

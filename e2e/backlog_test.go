@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
@@ -149,12 +150,19 @@ func (c *cluster) startQuickWorker(name string, slots int) *quickWorker {
 // workerBroker connects to the broker like a worker of the default pool, with a key of its own.
 func (c *cluster) workerBroker() *worker.Broker {
 	c.t.Helper()
+	return c.workerBrokerAs(c.variable("ATTUNE_AMQP_URL"), attune.DefaultPool)
+}
+
+// workerBrokerAs connects like a worker of a pool, at an address with its user.
+func (c *cluster) workerBrokerAs(address, pool string) *worker.Broker {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), testTimeout)
 	defer cancel()
-	connections, err := rabbitmq.Connect(ctx, rabbitmq.Config{URL: c.variable("ATTUNE_AMQP_URL"), Name: "a worker of the test"}, rabbitmq.Topology{})
+	connections, err := rabbitmq.Connect(ctx, rabbitmq.Config{URL: address, Name: "a worker of the test"}, rabbitmq.Topology{})
 	require.NoError(c.t, err)
 	c.t.Cleanup(connections.Close)
-	broker, err := worker.NewBroker(connections, attune.DefaultPool)
+	broker, err := worker.NewBroker(connections, pool, worker.NewBridges(
+		[]attune.BridgeKey{c.bridgeKey().Public()}, func(context.Context, string, attune.Refusal) {}, slog.New(slog.DiscardHandler)))
 	require.NoError(c.t, err)
 	return broker
 }

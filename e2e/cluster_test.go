@@ -62,10 +62,20 @@ func newCluster(t *testing.T, pack map[string]string) *cluster {
 	c.env = append(os.Environ(),
 		"ATTUNE_POSTGRES_URL="+testenv.Postgres(t), "ATTUNE_AMQP_URL="+testenv.AMQP(t),
 		"TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace,
+		"ATTUNE_BRIDGE_SIGNING_KEY="+attune.NewBridgeSigningKey(),
 		"ATTUNE_HTTP_ADDR="+c.addr, "ATTUNE_API_TOKEN="+token,
 		"ATTUNE_WORKER_ALLOW_ENV=e2e=E2E_LOG", "E2E_LOG="+c.log, "E2E_WEBHOOK_SECRET=swordfish",
 	)
+	c.env = append(c.env, "ATTUNE_WORKER_BRIDGE_KEYS="+c.bridgeKey().Public().String())
 	return c
+}
+
+// bridgeKey returns the key with which the bridges sign.
+func (c *cluster) bridgeKey() attune.BridgeSigningKey {
+	c.t.Helper()
+	key, err := attune.ParseBridgeSigningKey(c.variable("ATTUNE_BRIDGE_SIGNING_KEY"))
+	require.NoError(c.t, err)
+	return key
 }
 
 // variable returns the value of an environment variable of the processes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,12 +128,13 @@ func TestForgedMessages(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
 	c.start("--roles=api,orchestrator,bridge", "--lease=10s")
-	claims, renewals := c.tap(attune.KeyExecutionClaim), c.tap(attune.KeyExecutionRenew)
+	claims, renewals := c.tap(attune.KeyOfPool(attune.KeyExecutionClaim, "*")), c.tap(attune.KeyOfPool(attune.KeyExecutionRenew, "*"))
 	honest := c.start("--roles=worker")
 	id := c.run("e2e.step", map[string]any{"n": 1, "ms": 600_000, "word": "swordfish"})
 	claim, renewal := c.tapped(claims), c.tapped(renewals)
 	var signed attune.Signed[attune.ExecutionClaimMessage]
 	require.NoError(t, json.Unmarshal(claim.Body, &signed))
+	signed.Arrived(claim.RoutingKey)
 	claimed, err := attune.Open(signed)
 	require.NoError(t, err)
 	c.eventually("the action runs", func() bool { return len(c.written()) == 1 })
@@ -155,9 +157,9 @@ func TestForgedMessages(t *testing.T) {
 	unsigned, err := json.Marshal(report)
 	require.NoError(t, err)
 	channel := c.dialBroker()
-	c.publish(channel, attune.KeyExecutionCompleted, unsigned, claim.Body)
-	c.publish(channel, attune.KeyExecutionClaim, c.altered(claim.Body, map[string]any{"payload": map[string]any{"execution_id": 1}}))
-	c.publish(channel, attune.KeyExecutionRenew, c.altered(renewal.Body, map[string]any{"payload": map[string]any{"worker": "w"}}))
+	c.publish(channel, attune.KeyOfPool(attune.KeyExecutionCompleted, attune.DefaultPool), unsigned, claim.Body)
+	c.publish(channel, claim.RoutingKey, c.altered(claim.Body, map[string]any{"payload": map[string]any{"execution_id": 1}}))
+	c.publish(channel, renewal.RoutingKey, c.altered(renewal.Body, map[string]any{"payload": map[string]any{"worker": "w"}}))
 
 	c.eventually("what proves a forgery is a dead letter", func() bool { return c.queueDepth(channel, rabbitmq.QueueDead) == 6 })
 	for key, counts := range map[string]map[attune.Refusal]float64{
@@ -171,9 +173,27 @@ func TestForgedMessages(t *testing.T) {
 	}
 
 	// A copy of the claim, with another reply address.
-	reply := c.ask(claim)
-	require.Contains(t, string(reply.Body), `"granted":true`)
-	require.NotContains(t, string(reply.Body), "swordfish", "only the worker can open the input")
+	var reply attune.SignedReply
+	require.NoError(t, json.Unmarshal(c.ask(claim).Body, &reply))
+	var granted attune.ExecutionClaimReply
+	require.NoError(t, attune.OpenReply([]attune.BridgeKey{c.bridgeKey().Public()}, signed, reply, &granted))
+	require.True(t, granted.Granted)
+	require.NotContains(t, string(reply.Payload), "swordfish", "only the worker can open the input")
+
+	// Cancels that no bridge has signed.
+	cancel := attune.ExecutionCancelMessage{Installation: claimed.Installation, Execution: claimed.Execution, Attempt: claimed.Attempt}
+	foreignKey, err := attune.ParseBridgeSigningKey(attune.NewBridgeSigningKey())
+	require.NoError(t, err)
+	foreign, err := attune.SignCancel(foreignKey, cancel)
+	require.NoError(t, err)
+	for _, forged := range []any{cancel, foreign} {
+		body, err := json.Marshal(forged)
+		require.NoError(t, err)
+		c.publish(channel, attune.KeyExecutionCancel, body)
+	}
+	c.eventually("the worker has logged both", func() bool {
+		return strings.Count(honest.Output(), "a message in the name of a bridge was not believed") == 2
+	})
 	require.Equal(t, attune.ExecutionRunning, c.executionOf(id).Status)
 
 	// Copies of all claims and renewals do not keep the attempt alive when its worker has died.
@@ -183,10 +203,12 @@ func TestForgedMessages(t *testing.T) {
 		copies = append(copies, (<-renewals).Body)
 	}
 	c.eventually("the lease expires", func() bool {
-		c.publish(channel, attune.KeyExecutionRenew, copies...)
-		c.publish(channel, attune.KeyExecutionClaim, claim.Body)
+		c.publish(channel, renewal.RoutingKey, copies...)
+		c.publish(channel, claim.RoutingKey, claim.Body)
 		return c.executionOf(id).Status == attune.ExecutionAbandoned
 	})
-	require.Positive(t, c.refused(attune.KeyExecutionRenew, attune.RefusedReplay))
+	require.Positive(t, c.refused(attune.KeyExecutionRenew, attune.RefusedLate))
+	require.Equal(t, 6, c.queueDepth(channel, rabbitmq.QueueDead), "a late renewal is no dead letter")
+	c.eventually("the metric has the dead letters", func() bool { return c.metric("attune_dead_letters", "") == 6 })
 	require.Empty(t, c.executionOf(id).Stdout)
 }

@@ -112,7 +112,7 @@ func TestScenarios(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(1)})
 		c.start()
-		reports := c.tap(attune.KeyExecutionCompleted)
+		reports := c.tap(attune.KeyOfPool(attune.KeyExecutionCompleted, "*"))
 		c.run("e2e.step", map[string]any{"n": 0})
 		c.finish("e2e.step", 1, 1)
 		c.run("e2e.step", map[string]any{"n": 1, "ms": 600_000})

@@ -37,7 +37,8 @@ func loginPack() map[string]string {
 	}
 	return map[string]string{
 		"triggers/login.yaml": "webhook: {key: e2e-push, secret_env: E2E_WEBHOOK_SECRET, dedup_header: X-Delivery}\n" +
-			"payload:\n  type: object\n  properties:\n    user: {type: string}\n    password: {type: string, format: password}\n    pin: {type: integer, writeOnly: true}\n",
+			"payload:\n  type: object\n  properties:\n    user: {type: string}\n    password: {type: string, format: password}\n    pin: {type: integer, writeOnly: true}\n" +
+			"    unused: {writeOnly: true}\n",
 		"actions/use.yaml":   "command: [./bin/use]\nsecrets: [E2E_TOKEN]\npolicy: {limit: 1}\n" + parameters,
 		"actions/later.yaml": "command: [./bin/use]\nsecrets: [E2E_TOKEN]\npool: unserved\n" + parameters,
 		"actions/other.yaml": "command: [./bin/use]\nsecrets: [E2E_OTHER]\n",
@@ -60,6 +61,7 @@ case "$in" in *failing*) echo "it was $E2E_TOKEN and $password" >&2; exit 3 ;; e
 // planted are the secrets of a test, made at its start: the program of the test, which is a file of the pack, does not have them.
 type planted struct {
 	token, other, event, webhook, run, failing string // values of secrets and of secret fields
+	unused                                     string // a secret field that no rule passes on
 	pin                                        string // a number
 	key                                        string // of the keyring
 	visible                                    string // no secret: the search must find it
@@ -74,12 +76,13 @@ func plant() planted {
 	}
 	return planted{
 		token: rand.Text(), other: rand.Text(), event: rand.Text(), webhook: rand.Text(), run: rand.Text(), failing: rand.Text(),
-		pin: string(digits), key: hex.EncodeToString(key), visible: rand.Text(),
+		unused: rand.Text(),
+		pin:    string(digits), key: hex.EncodeToString(key), visible: rand.Text(),
 	}
 }
 
 func (p planted) secrets() []string {
-	return []string{p.token, p.other, p.event, p.webhook, p.run, p.failing, p.pin, p.key, token}
+	return []string{p.token, p.other, p.event, p.webhook, p.run, p.failing, p.unused, p.pin, p.key, token}
 }
 
 // TestSecrets_AreFoundNowhere plants a secret of each kind, lets actions print them, and searches for them everywhere.
@@ -101,6 +104,7 @@ func TestSecrets_AreFoundNowhere(t *testing.T) {
 	search.none("attune's log", process.Output(), false)
 	search.none("the API", c.everyAnswer(), true)
 	search.none("the database", dump(t, set.Postgres.URL()), true)
+	require.Contains(t, eventSecrets(t, set.Postgres.URL(), p.key), p.unused, "the database has encrypted what it masks")
 	search.none("Temporal's histories", c.histories(), false)
 
 	id := c.run("e2e.snoop", map[string]any{"secrets": reversed(p.secrets()), "control": backwards("planted-in-the-open")})
@@ -135,7 +139,9 @@ func (c *cluster) usePlanted(p planted) {
 	login := func(password string) map[string]any {
 		return map[string]any{"user": p.visible, "password": password, "pin": json.Number(p.pin)}
 	}
-	require.NoError(c.t, c.Post(c.t.Context(), "/events", map[string]any{"trigger": "e2e.login", "payload": login(p.event)}, nil))
+	event := login(p.event)
+	event["unused"] = p.unused
+	require.NoError(c.t, c.Post(c.t.Context(), "/events", map[string]any{"trigger": "e2e.login", "payload": event}, nil))
 	body, err := json.Marshal(login(p.webhook))
 	require.NoError(c.t, err)
 	status, answer := hook{c}.deliver(string(body), "swordfish", "one")
@@ -225,6 +231,29 @@ func dump(t *testing.T, address string) string {
 		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err)
 		all.WriteString(table + "\n" + strings.Join(lines, "\n") + "\n")
+	}
+	return all.String()
+}
+
+// eventSecrets returns the decrypted secret fields of every event in a database.
+func eventSecrets(t *testing.T, address, key string) string {
+	t.Helper()
+	keys, err := secrets.ParseKeyring(key)
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), address)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	rows, err := conn.Query(t.Context(), `SELECT ev.id::text AS id, t.ref, ev.encrypted FROM events ev JOIN triggers t ON t.id = ev.trigger_id
+		WHERE ev.encrypted IS NOT NULL`)
+	require.NoError(t, err)
+	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct{ ID, Trigger, Encrypted string }])
+	require.NoError(t, err)
+	require.Len(t, events, 2, "an event of the API and one of a webhook")
+	var all strings.Builder
+	for _, event := range events {
+		fields, err := keys.Decrypt(event.Encrypted, string(attune.EncryptedEvents), event.ID, event.Trigger)
+		require.NoError(t, err)
+		all.Write(fields)
 	}
 	return all.String()
 }

@@ -27,13 +27,14 @@ const (
 	rotatedParameter = "a-parameter-of-the-rotation"
 )
 
-// rotationPack has actions that fail without the right secret and the right secret parameter.
+// rotationPack has actions that fail without the right secret and the right secret parameter, and a trigger with a secret field.
 func rotationPack() map[string]string {
 	action := "command: [./bin/check]\nsecrets: [E2E_TOKEN]\npolicy: {limit: 3}\n" +
 		"parameters:\n  type: object\n  properties:\n    password: {type: string, format: password}\n"
 	return map[string]string{
 		"actions/use.yaml": action, "actions/later.yaml": action,
-		"bin/check": "#!/bin/sh\n[ \"$E2E_TOKEN\" = " + rotatedSecret + " ] && grep -q '\"" + rotatedParameter + "\"'\n",
+		"triggers/login.yaml": "payload:\n  type: object\n  properties:\n    password: {type: string, format: password}\n",
+		"bin/check":           "#!/bin/sh\n[ \"$E2E_TOKEN\" = " + rotatedSecret + " ] && grep -q '\"" + rotatedParameter + "\"'\n",
 	}
 }
 
@@ -110,11 +111,19 @@ func (r *rotation) use(ctx context.Context) error {
 	return failure
 }
 
+// login records an event with a secret field.
+func (r *rotation) login() {
+	r.t.Helper()
+	body := map[string]any{"trigger": "e2e.login", "payload": map[string]any{"password": rotatedParameter}}
+	require.NoError(r.t, r.Post(r.t.Context(), "/events", body, nil))
+}
+
 // keysOfValues returns how many values each key has encrypted, by the id of the key.
 func (r *rotation) keysOfValues(conn *pgx.Conn) map[string]int {
 	r.t.Helper()
 	rows, err := conn.Query(r.t.Context(), `SELECT split_part(encrypted, '.', 2) FROM (
-		SELECT encrypted FROM secrets UNION ALL SELECT encrypted FROM enforcements WHERE encrypted IS NOT NULL) v`)
+		SELECT encrypted FROM secrets UNION ALL SELECT encrypted FROM events WHERE encrypted IS NOT NULL
+		UNION ALL SELECT encrypted FROM enforcements WHERE encrypted IS NOT NULL) v`)
 	require.NoError(r.t, err)
 	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(r.t, err)
@@ -140,7 +149,8 @@ func (r *rotation) diagnose() doctor.Finding {
 }
 
 // TestSecrets_RotationUnderLoad replaces the key of secrets again and again, by the steps of docs/secrets.md, while actions with a
-// secret and a secret parameter run, and others wait. No request and no run fails, and no value needs a key that was removed.
+// secret and a secret parameter run, others wait, and events with a secret field are recorded. No request and no run fails, and no value
+// needs a key that was removed.
 func TestSecrets_RotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	rotations, waiting := size(3, 20), 10
@@ -176,7 +186,8 @@ func TestSecrets_RotationUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for range rotations {
+	for n := range rotations {
+		r.login()
 		before := runs.Load()
 		r.eventually("actions run", func() bool { return runs.Load() > before+5 })
 		next := newKey()
@@ -191,7 +202,7 @@ func TestSecrets_RotationUnderLoad(t *testing.T) {
 		found := r.keysOfValues(conn)
 		require.Len(t, found, 1, "the values have one key")
 		for _, values := range found {
-			require.GreaterOrEqual(t, values, waiting+1)
+			require.GreaterOrEqual(t, values, waiting+1+n+1, "the waiting actions, the secret and the events")
 		}
 		r.reload(r.api, next)
 		r.reload(r.bridge, next)
@@ -208,7 +219,11 @@ func TestSecrets_RotationUnderLoad(t *testing.T) {
 	for _, execution := range append(r.executions("e2e.later"), r.executions("e2e.use")...) {
 		require.Equal(t, attune.ExecutionSucceeded, execution.Status, "execution %d: %s", execution.ID, execution.Reason)
 	}
-	require.Len(t, r.keysOfValues(conn), 1, "only the secret is left")
+	left := r.keysOfValues(conn)
+	require.Len(t, left, 1)
+	for _, values := range left {
+		require.Equal(t, 1+rotations, values, "only the secret and the events are left")
+	}
 	measured(t, "%d rotations of the key of secrets, %d runs with a secret and a secret parameter, none failed", rotations, runs.Load())
 
 	// A key that is removed too early is a problem that the doctor names.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.uber.org/fx"
@@ -109,17 +110,32 @@ func runServer(loops *loops, server *api.Server, listener net.Listener, l *live)
 	loops.add("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 }
 
-// runQueueMetrics publishes the metrics of the queues. It belongs to the role that serves metrics.
-func runQueueMetrics(loops *loops, rows *postgres.Queues, metrics *telemetry.Metrics) {
-	show := func(reading *postgres.Reading) {
-		if reading == nil {
-			metrics.QueuesForgotten()
-			return
-		}
-		metrics.QueuesRead(reading.Queues, reading.Leaked)
-	}
+// brokerTimeout bounds one reading of the broker for metrics.
+const brokerTimeout = 5 * time.Second
+
+// runQueueMetrics publishes the metrics of the queues, and the number of dead letters. It belongs to the role that serves metrics.
+func runQueueMetrics(loops *loops, rows *postgres.Queues, broker *rabbitmq.Connections, metrics *telemetry.Metrics) {
 	loops.add("queue metrics", func(ctx context.Context) error {
-		rows.Watch(ctx, telemetry.QueuePeriod, doctor.StalledAfter, show)
+		rows.Watch(ctx, telemetry.QueuePeriod, doctor.StalledAfter, func(reading *postgres.Reading) {
+			if reading == nil {
+				metrics.QueuesForgotten()
+				metrics.DeadLettersForgotten()
+				return
+			}
+			metrics.QueuesRead(reading.Queues, reading.Leaked)
+			readDeadLetters(ctx, broker, metrics)
+		})
 		return nil
 	})
+}
+
+func readDeadLetters(ctx context.Context, broker *rabbitmq.Connections, metrics *telemetry.Metrics) {
+	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
+	defer cancel()
+	depth, err := rabbitmq.Inspect(ctx, broker.Publish, rabbitmq.QueueDead)
+	if err != nil {
+		metrics.DeadLettersForgotten()
+		return
+	}
+	metrics.DeadLettersRead(depth.Ready)
 }

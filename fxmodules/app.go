@@ -36,7 +36,7 @@ func Options(stop context.Context, cfg config.Config, version Version, log *slog
 	options := []fx.Option{
 		fx.Supply(stopRequest(func() context.Context { return stop }), cfg, version, log),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(worker.Config{StopGrace: cfg.StopGrace}.StopTime() + stopMargin),
-		fx.Provide(supervisor.New, newLoops, newLive, newKeyring),
+		fx.Provide(supervisor.New, newLoops, newLive, newKeyring, newSigner, newBridges, newBridgeKeys),
 		Telemetry, Packs, Postgres, RabbitMQ, Temporal,
 	}
 	roles := map[config.Role]fx.Option{

@@ -18,7 +18,7 @@ import (
 )
 
 // Bridge runs the consumers between RabbitMQ and the queues, the outbox relay, and the update of queue policies.
-var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRelay))
+var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRequests, runRelay))
 
 // consume returns the settings of a batch consumer of queue.
 func consume(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
@@ -51,27 +51,38 @@ func runCompletions(
 
 func runClaims(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, claimer *postgres.Executions,
-	store *postgres.Secrets, keys *secrets.Keyring, installation attune.InstallationID, metrics *telemetry.Metrics, log *slog.Logger,
+	store *postgres.Secrets, keys *secrets.Keyring, signer *bridge.Signer, installation attune.InstallationID, metrics *telemetry.Metrics,
+	log *slog.Logger,
 ) {
+	claims := bridge.NewClaims(claimer, secrets.NewResolver(keys, store), signer, installation, cfg.Lease, metrics.MessageRefused, log)
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionClaim, Publisher: p.Publisher,
-	}, bridge.NewClaims(claimer, secrets.NewResolver(keys, store), installation, cfg.Lease, metrics.MessageRefused, log).Handle)
-	loops.add("claims", responder.Run)
+	}, claims.Handle)
+	loops.add("claims", responder.Failing(bridge.Failed[attune.ExecutionClaimMessage](signer)).Run)
 }
 
 func runLeases(
 	loops *loops, cfg config.Config, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher,
-	db *postgres.DB, store *postgres.Executions, installation attune.InstallationID, metrics *telemetry.Metrics, log *slog.Logger,
+	db *postgres.DB, store *postgres.Executions, signer *bridge.Signer, installation attune.InstallationID, metrics *telemetry.Metrics,
+	log *slog.Logger,
 ) {
 	ping := func(ctx context.Context) error { return errors.Join(broker.Consume.Ping(ctx), db.Ping(ctx)) }
-	leases := bridge.NewLeases(store, installation, cfg.Lease, ping, metrics.LeasesExpired, metrics.MessageRefused, log)
+	leases := bridge.NewLeases(store, signer, installation, cfg.Lease, ping, metrics.LeasesExpired, metrics.MessageRefused, log)
 	responder := rabbitmq.NewResponder(broker.Consume, rabbitmq.ConsumerConfig{
 		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
 	}, leases.Handle)
-	loops.add("renewals", responder.Run)
+	loops.add("renewals", responder.Failing(bridge.Failed[attune.ExecutionRenewMessage](signer)).Run)
 	loops.add("leases", leases.Run)
 }
 
-func runRelay(loops *loops, outbox *postgres.Outbox, p *rabbitmq.PoolPublisher, metrics *telemetry.Metrics, log *slog.Logger) {
-	loops.add("outbox relay", bridge.NewRelay(outbox, p, metrics.OutboxPublished, log).Run)
+func runRequests(
+	loops *loops, cfg config.Config, p *rabbitmq.PoolPublisher, store *postgres.Executions, metrics *telemetry.Metrics, log *slog.Logger,
+) {
+	loops.add("lost requests", bridge.NewRequests(store, p, cfg.Lease, metrics.RequestsResent, log).Run)
+}
+
+func runRelay(
+	loops *loops, outbox *postgres.Outbox, p *rabbitmq.PoolPublisher, signer *bridge.Signer, metrics *telemetry.Metrics, log *slog.Logger,
+) {
+	loops.add("outbox relay", bridge.NewRelay(outbox, p, signer, metrics.OutboxPublished, log).Run)
 }

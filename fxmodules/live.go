@@ -17,11 +17,12 @@ type live struct {
 	tls     *certs.Files                  // nil without TLS
 	webhook *webhookSecrets
 	keys    *secrets.Keyring // of secrets
+	bridges *bridgeKeys
 	log     *slog.Logger
 }
 
-func newLive(cfg config.Config, keys *secrets.Keyring, log *slog.Logger) (*live, error) {
-	l := &live{keys: keys, webhook: &webhookSecrets{environment: os.LookupEnv, files: map[string]string{}}, log: log}
+func newLive(cfg config.Config, keys *secrets.Keyring, bridges *bridgeKeys, log *slog.Logger) (*live, error) {
+	l := &live{keys: keys, bridges: bridges, webhook: &webhookSecrets{environment: os.LookupEnv, files: map[string]string{}}, log: log}
 	l.token.Store(&cfg.APIToken)
 	if !cfg.Has(config.RoleAPI) || cfg.TLS.Cert == "" {
 		return l, nil
@@ -51,6 +52,7 @@ func (l *live) reload(next config.Config) {
 	l.reloadTLS()
 	l.webhook.reload(l.log)
 	l.reloadKeys(next)
+	l.bridges.reload(next, l.log)
 }
 
 // reloadKeys takes the keys of secrets over. The configuration has only valid keys.

@@ -26,10 +26,10 @@ func newWorker(cfg config.Config) fx.Option {
 }
 
 func runWorker(
-	loops *loops, cfg config.Config, broker workerBroker, loaded []attune.Pack, metrics *telemetry.Metrics,
+	loops *loops, cfg config.Config, broker workerBroker, bridges *worker.Bridges, loaded []attune.Pack, metrics *telemetry.Metrics,
 	log *slog.Logger,
 ) error {
-	link, err := worker.NewBroker(broker.Connections, cfg.WorkerPool)
+	link, err := worker.NewBroker(broker.Connections, cfg.WorkerPool, bridges)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,11 @@ func runWorker(
 	}
 	warnEnv(loaded, cfg.AllowEnv, log)
 	cancels := rabbitmq.NewSubscriber(broker.Consume, attune.KeyExecutionCancel,
-		func(_ context.Context, m attune.ExecutionCancelMessage) { w.Cancel(attune.AttemptID(m)) })
+		func(ctx context.Context, m attune.SignedCancel) {
+			if id, believed := bridges.Cancel(ctx, m); believed {
+				w.Cancel(id)
+			}
+		})
 	loops.add("cancels", cancels.Run)
 	loops.add("worker", w.Run)
 	return nil

@@ -42,7 +42,7 @@ func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, e
 	})
 }
 
-// accept returns the event to record, with its secret fields masked. A payload that the trigger does not accept is an error.
+// accept returns the event to record, with its secret fields masked and encrypted. A payload that the trigger does not accept is an error.
 func (i *Ingest) accept(ctx context.Context, trigger attune.Trigger, event attune.Event) (attune.Event, error) {
 	var refusal error
 	if err := i.evaluations.use(ctx, func() {
@@ -55,7 +55,23 @@ func (i *Ingest) accept(ctx context.Context, trigger attune.Trigger, event attun
 	if refusal != nil {
 		return event, refusal
 	}
-	return event, checkKey(event.DedupKey, event.Secrets)
+	if err := checkKey(event.DedupKey, event.Secrets); err != nil {
+		return event, err
+	}
+	return i.encryptPayload(ctx, event)
+}
+
+// encryptPayload encrypts the secret fields of an event. The encryption is bound to the id of the event, so it reserves one.
+func (i *Ingest) encryptPayload(ctx context.Context, event attune.Event) (attune.Event, error) {
+	if len(event.Secrets) == 0 {
+		return event, nil
+	}
+	var err error
+	if event.ID, err = i.deps.Recorder.ReserveID(ctx); err != nil {
+		return event, err
+	}
+	event.Encrypted, err = i.deps.Encrypter.EncryptPayload(event.ID, event.Trigger, event.Secrets)
+	return event, err
 }
 
 // checkKey returns an error for a dedup key that has a secret value in it: the key is stored and shown.

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,7 +28,7 @@ type world struct {
 	refusal    error                // of CheckEvent and Manual
 	secrets    []attune.SecretField // of MaskEvent
 	noKey      error                // of the encrypter, for secrets
-	down       error                // of Record
+	down       error                // of Record and ReserveID
 	decisions  []attune.Decision
 	key        *string                    // of every action
 	known      map[string]attune.Recorded // by trigger and dedup key
@@ -83,6 +84,11 @@ func (w *world) MaskEvent(_ attune.Trigger, payload json.RawMessage) (json.RawMe
 	return json.RawMessage(`{"masked": true}`), w.secrets, nil
 }
 
+func (w *world) EncryptPayload(event attune.EventID, trigger attune.Ref, fields []attune.SecretField) (string, error) {
+	w.step("encrypt event %d of %s", event, trigger)
+	return fmt.Sprintf("encrypted %d", len(fields)), w.noKey
+}
+
 func (w *world) EncryptParameters(
 	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
 ) (string, error) {
@@ -131,7 +137,7 @@ func (w *world) Record(
 		return earlier, nil
 	}
 	stored := event
-	event.ID = attune.EventID(len(w.recorded) + 1)
+	event.ID = cmp.Or(event.ID, attune.EventID(len(w.recorded)+1))
 	recorded := attune.Recorded{Event: event}
 	for i, d := range decide(event, []attune.Candidate{{Rule: attune.Rule{ID: 5}, Action: attune.Action{ID: 4}}}) {
 		recorded.Enforcements = append(recorded.Enforcements, attune.Enforcement{
@@ -145,6 +151,11 @@ func (w *world) Record(
 	w.recorded = append(w.recorded, stored)
 	w.known[key] = recorded
 	return recorded, nil
+}
+
+func (w *world) ReserveID(context.Context) (attune.EventID, error) {
+	w.step("reserve")
+	return 41, w.down
 }
 
 func (w *world) EventRecorded(_ context.Context, source attune.Source) {

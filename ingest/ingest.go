@@ -41,6 +41,8 @@ type Payloads interface {
 
 // Encrypter encrypts secrets for the database. Without a key it returns an [attune.CodeUnavailable] error, and "" without secrets.
 type Encrypter interface {
+	// EncryptPayload encrypts the secret fields of an event's payload.
+	EncryptPayload(event attune.EventID, trigger attune.Ref, fields []attune.SecretField) (string, error)
 	// EncryptParameters encrypts the secret parameters of an enforcement. The rule of a direct run is 0.
 	EncryptParameters(event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField) (string, error)
 }
@@ -52,6 +54,9 @@ type Recorder interface {
 	Record(
 		ctx context.Context, event attune.Event, decide attune.DecideFunc,
 	) (attune.Recorded, error)
+	// ReserveID returns an id that no event has, for an event that must know its id before Record. Record chooses the id of any other
+	// event.
+	ReserveID(ctx context.Context) (attune.EventID, error)
 }
 
 // Metrics counts recorded events and enforcements.
@@ -114,7 +119,7 @@ func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFu
 	if err != nil || recorded.Duplicate {
 		return recorded, err
 	}
-	recorded.Event.Secrets = nil
+	recorded.Event.Secrets, recorded.Event.Encrypted = nil, ""
 	i.deps.Metrics.EventRecorded(ctx, event.Source)
 	for _, e := range recorded.Enforcements {
 		i.deps.Metrics.EnforcementReached(ctx, 1, e.Status, e.Reason)

@@ -44,6 +44,8 @@ func (h engineWorld) Record(ctx context.Context, event attune.Event, decide attu
 	return recorded, ctx.Err()
 }
 
+func (engineWorld) ReserveID(context.Context) (attune.EventID, error) { return 0, nil }
+
 func (engineWorld) EventRecorded(context.Context, attune.Source) {}
 
 func (engineWorld) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {

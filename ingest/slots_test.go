@@ -83,6 +83,8 @@ func (h *slowWorld) Record(ctx context.Context, event attune.Event, decide attun
 	return attune.Recorded{Event: event, Enforcements: make([]attune.Enforcement, 1)}, ctx.Err()
 }
 
+func (*slowWorld) ReserveID(context.Context) (attune.EventID, error) { return 0, nil }
+
 func (*slowWorld) EventRecorded(context.Context, attune.Source) {}
 
 func (*slowWorld) EnforcementReached(context.Context, int, attune.EnforcementStatus, attune.Reason) {}

@@ -18,8 +18,8 @@ func NewEvents(db *DB) *Events { return &Events{db: db} }
 
 // Record records an event. In one transaction it stores the event, calls decide with the enabled rules of its trigger, stores
 // one enforcement per decision, and puts a message into the outbox for each enforcement with status "created". The database
-// sets the id of the event, and its time unless the event has an earlier one; decide sees both. The candidates have the order
-// of the rules' references. Enforcements and messages have the order of the decisions.
+// sets the id of the event unless [Events.ReserveID] did, and its time unless the event has an earlier one; decide sees both.
+// The candidates have the order of the rules' references. Enforcements and messages have the order of the decisions.
 //
 // Record stores the queue of a decision with the enforcement, and inserts the queue if it is missing. [Enforcements.Admit]
 // assigns the place in the queue later. So Record locks no queue, and callers do not wait for each other.
@@ -51,12 +51,22 @@ func (e *Events) Record(
 	return recorded, err
 }
 
+const reserveEventSQL = `SELECT nextval('events_id_seq')`
+
+// ReserveID returns an id for an event that must know its id before [Events.Record]. An id that is not used leaves a gap.
+func (e *Events) ReserveID(ctx context.Context) (attune.EventID, error) {
+	id, err := one(ctx, e.db.pool, pgx.RowTo[attune.EventID], reserveEventSQL)
+	return id, wrap("reserve the id of an event", err)
+}
+
 const insertEventSQL = `
 WITH trigger AS (
 	SELECT id FROM triggers WHERE ref = $1 AND declared
 ), inserted AS (
-	INSERT INTO events (trigger_id, payload, source, dedup_key, principal, auth_method, on_behalf_of, note, received_at)
-	SELECT id, $2::json, $3, NULLIF($4, ''), $5, $6, $7, $8, LEAST($9, clock_timestamp()) FROM trigger
+	INSERT INTO events (id, trigger_id, payload, source, dedup_key, principal, auth_method, on_behalf_of, note, received_at, encrypted)
+	OVERRIDING SYSTEM VALUE
+	SELECT COALESCE(NULLIF($10::bigint, 0), nextval('events_id_seq')), id, $2::json, $3, NULLIF($4, ''), $5, $6, $7, $8,
+		LEAST($9, clock_timestamp()), NULLIF($11, '') FROM trigger
 	ON CONFLICT (trigger_id, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
 	RETURNING id, received_at
 )
@@ -68,7 +78,8 @@ func insertEvent(ctx context.Context, tx pgx.Tx, event *attune.Event) (trigger a
 	var receivedAt *time.Time
 	author := authorValuesOf(event.Author)
 	err = tx.QueryRow(ctx, insertEventSQL, event.Trigger, event.Payload, event.Source, event.DedupKey,
-		author.principal, author.method, author.onBehalfOf, author.note, orNullTime(event.ReceivedAt)).
+		author.principal, author.method, author.onBehalfOf, author.note, orNullTime(event.ReceivedAt),
+		event.ID, event.Encrypted).
 		Scan(&trigger, &id, &receivedAt)
 	if inserted = id != nil && receivedAt != nil; inserted {
 		event.ID, event.ReceivedAt = *id, *receivedAt

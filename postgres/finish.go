@@ -32,7 +32,8 @@ import (
 // about the attempt returns the effect for the place where the enforcement waits.
 //
 // A report about another attempt is "stale", a report about an unknown execution is "unknown", and a report without the key that
-// has claimed the attempt is "forged". Only the first report changes anything, so a batch may contain the same report several times.
+// has claimed the attempt is "forged". A report with another pool than that of the attempt is "foreign". Only the first report changes
+// anything, so a batch may contain the same report several times.
 //
 // The output of a process is stored as far as PostgreSQL can: NUL characters and invalid UTF-8 become U+FFFD.
 func (x *Executions) Finish(ctx context.Context, reports []attune.ExecutionCompletedMessage) ([]attune.Completion, error) {
@@ -87,7 +88,8 @@ func checkReport(report attune.ExecutionCompletedMessage) error {
 		return err
 	}
 	if len(report.Result) > 0 && !json.Valid(report.Result) {
-		return attune.Errorf(attune.CodeInvalid, "%s of execution %d: the result is not JSON", report.RoutingKey(), report.Execution)
+		return attune.Errorf(attune.CodeInvalid, "%s of execution %d: the result is not JSON",
+			attune.KeyExecutionCompleted, report.Execution)
 	}
 	return nil
 }
@@ -98,6 +100,8 @@ func (f *finishedAttempts) finish(l *lockedExecution, report attune.ExecutionCom
 	switch {
 	case l == nil || report.Attempt != l.attempt:
 		return l.completionOf(report.Execution, report.Attempt)
+	case l.pool != report.Pool:
+		return attune.Completion{Execution: l.id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionForeign}
 	case !bytes.Equal(l.key, report.Key[:]):
 		return attune.Completion{Execution: l.id, Queue: l.queue.key, Ticket: l.ticket, Effect: attune.CompletionForged}
 	case !l.underWay():

@@ -108,15 +108,83 @@ func TestExecutions_RenewSerial(t *testing.T) {
 	}
 	old, last := renewalOf("worker-1", x0, x1), renewalOf("worker-1", x0)
 	require.Equal(t, []attune.Renewal{{}}, renew(t, last))
-	require.Equal(t, []attune.Renewal{{Replayed: []attune.AttemptID{x0}}}, renew(t, old), "x1 has not seen a later one")
+	require.Equal(t, []attune.Renewal{{Late: []attune.AttemptID{x0}}}, renew(t, old), "x1 has not seen a later one")
 	b.requireNoChange(t, func() {
 		require.Equal(t, []attune.Renewal{
-			{Replayed: []attune.AttemptID{x0}, Repeated: []attune.AttemptID{x1}}, {Repeated: []attune.AttemptID{x0}},
+			{Late: []attune.AttemptID{x0, x1}}, {Late: []attune.AttemptID{x0}},
 		}, renew(t, old, last))
 	})
 	b.runOut(t, x0.Execution)
 	require.Equal(t, []attune.Renewal{{Reply: attune.ExecutionRenewReply{Lost: []attune.AttemptID{x0}}}}, renew(t, last),
 		"a lease that is over is lost, also for a copy")
+}
+
+// TestExecutions_Pools sends messages of worker-1 with the pool of another worker. The action deploy runs in the pool default.
+func TestExecutions_Pools(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a claim for another pool gets nothing and takes nothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		message := b.requested(t, 1)[0]
+		foreign, honest := claimOf(message, "thief"), claimOf(message, "worker-1")
+		foreign.Pool = "small"
+		want := attune.ClaimDecision{
+			Reply:     attune.ExecutionClaimReply{Execution: message.Execution, Attempt: 1, Status: attune.ExecutionRequested},
+			OtherPool: true,
+		}
+		b.requireNoChange(t, func() {
+			decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{foreign, foreign}, lease)
+			require.NoError(t, err)
+			require.Equal(t, []attune.ClaimDecision{want, want}, decisions)
+		})
+		decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{foreign, honest}, lease)
+		require.NoError(t, err)
+		require.True(t, decisions[1].Reply.Granted, "the first claim of its pool")
+		require.True(t, decisions[0].OtherPool)
+		require.Empty(t, decisions[0].Input)
+
+		own := honest // the pinned key, with the routing key of another pool
+		own.Pool, own.Serial = "small", nextSerial()
+		b.requireNoChange(t, func() {
+			decisions, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{own}, lease)
+			require.NoError(t, err)
+			require.True(t, decisions[0].OtherPool && !decisions[0].Reply.Granted)
+		})
+	})
+
+	t.Run("a renewal for another pool renews nothing and loses nothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		x := attemptOf(b.running(t, 1)[0])
+		foreign := renewalOf("worker-1", x)
+		foreign.Pool = "small"
+		b.requireNoChange(t, func() {
+			answers, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{foreign}, lease)
+			require.NoError(t, err)
+			require.Equal(t, []attune.Renewal{
+				{Reply: attune.ExecutionRenewReply{Lease: attune.Duration(lease)}, OtherPool: []attune.AttemptID{x}},
+			}, answers)
+		})
+		answers, err := b.executions.Renew(t.Context(), []attune.ExecutionRenewMessage{foreign, renewalOf("worker-1", x)}, lease)
+		require.NoError(t, err)
+		require.Equal(t, []attune.AttemptID{x}, answers[0].OtherPool, "also in a batch with an honest one")
+		require.Empty(t, answers[1].OtherPool)
+	})
+
+	t.Run("a report for another pool changes nothing", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		report := reportOf(b.running(t, 1)[0])
+		foreign, none := report, report
+		foreign.Pool, none.Pool = "small", ""
+		b.requireNoChange(t, func() {
+			completions, err := b.executions.Executions.Finish(t.Context(), []attune.ExecutionCompletedMessage{foreign, none})
+			require.NoError(t, err)
+			require.Equal(t, []attune.CompletionEffect{attune.CompletionForeign, attune.CompletionForeign}, effectsOf(completions))
+		})
+		require.Equal(t, attune.CompletionFinished, b.finish(t, report)[0].Effect)
+	})
 }
 
 // TestExecutions_FinishKey reports attempts with keys that have not claimed them.

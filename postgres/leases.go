@@ -14,18 +14,18 @@ import (
 // is not higher than the last one renews nothing, so a copy of a message cannot keep an attempt alive.
 const renewSQL = `
 WITH u AS (
-	SELECT id, attempt, key, max(serial) AS serial
-	FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[]) AS u (id, attempt, key, serial)
-	GROUP BY id, attempt, key
+	SELECT id, attempt, key, pool, max(serial) AS serial
+	FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $6::text[]) AS u (id, attempt, key, serial, pool)
+	GROUP BY id, attempt, key, pool
 )
 UPDATE executions x SET lease_until = GREATEST(x.lease_until, clock_timestamp() + $5::bigint * interval '1 millisecond'),
 	claim_serial = u.serial
-FROM u WHERE x.id = u.id AND x.attempt = u.attempt AND x.claim_key = u.key AND x.claim_serial < u.serial
-	AND x.status = 'running' AND x.lease_until > clock_timestamp()
+FROM u WHERE x.id = u.id AND x.attempt = u.attempt AND x.pool = u.pool AND x.claim_key = u.key
+	AND x.claim_serial < u.serial AND x.status = 'running' AND x.lease_until > clock_timestamp()
 RETURNING x.id, x.attempt, x.claim_key`
 
 const heldSQL = `
-SELECT x.id, x.attempt, x.status, x.claim_key, x.claim_serial,
+SELECT x.id, x.attempt, x.pool, x.status, x.claim_key, x.claim_serial,
 	floor(COALESCE(extract(epoch FROM x.lease_until - clock_timestamp()) * 1000, 0))::bigint
 FROM executions x WHERE x.id = ANY ($1::bigint[])`
 
@@ -33,6 +33,7 @@ FROM executions x WHERE x.id = ANY ($1::bigint[])`
 type held struct {
 	id      attune.ExecutionID
 	attempt int
+	pool    string
 	status  attune.ExecutionStatus
 	key     []byte // empty before the claim
 	serial  int64
@@ -42,7 +43,7 @@ type held struct {
 func scanHeld(row pgx.CollectableRow) (held, error) {
 	var h held
 	var left int64
-	err := row.Scan(&h.id, &h.attempt, &h.status, &h.key, &h.serial, &left)
+	err := row.Scan(&h.id, &h.attempt, &h.pool, &h.status, &h.key, &h.serial, &left)
 	h.left = time.Duration(left) * time.Millisecond
 	return h, err
 }
@@ -57,7 +58,8 @@ func (h held) runs() bool { return h.status == attune.ExecutionRunning && h.left
 // order of renewals. Several renewals may name the same attempt.
 //
 // Each reply lists the attempts that the worker has lost, in the order of the request: the lease expired, or the attempt ended. An
-// attempt that another key has claimed is forged. A lease of 0 or less, or an invalid message, is [attune.CodeInvalid].
+// attempt that another key has claimed is forged, and OtherPool has those of another pool. A lease of 0 or less, or an invalid message,
+// is [attune.CodeInvalid].
 func (x *Executions) Renew(
 	ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration,
 ) ([]attune.Renewal, error) {
@@ -68,7 +70,8 @@ func (x *Executions) Renew(
 	leased, holders := make(leaseSet), make(map[attune.ExecutionID]held)
 	batch := new(pgx.Batch)
 	batch.Queue(lockExecutionsByIDSQL, attempts.ids)
-	batch.Queue(renewSQL, attempts.ids, attempts.attempts, attempts.keys, attempts.serials, milliseconds(lease)).Query(leased.scan)
+	batch.Queue(renewSQL, attempts.ids, attempts.attempts, attempts.keys, attempts.serials, milliseconds(lease), attempts.pools).
+		Query(leased.scan)
 	batch.Queue(heldSQL, attempts.ids).Query(func(rows pgx.Rows) error {
 		all, err := pgx.CollectRows(rows, scanHeld)
 		for _, h := range all {
@@ -83,8 +86,9 @@ func (x *Executions) Renew(
 	for i, renewal := range renewals {
 		answers[i].Reply.Lease = attune.Duration(lease)
 		for _, id := range renewal.Attempts {
-			if !leased[workerAttempt{id.Execution, id.Attempt, renewal.Key}] {
-				holders[id.Execution].refuse(&answers[i], id, renewal)
+			isLeased := leased[workerAttempt{id.Execution, id.Attempt, renewal.Key}]
+			if h := holders[id.Execution]; !isLeased || h.pool != renewal.Pool {
+				h.refuse(&answers[i], id, renewal)
 			}
 		}
 	}
@@ -96,12 +100,12 @@ func (h held) refuse(answer *attune.Renewal, id attune.AttemptID, renewal attune
 	list := &answer.Reply.Lost
 	switch {
 	case h.attempt != id.Attempt: // the attempt is over
+	case h.pool != renewal.Pool:
+		list = &answer.OtherPool
 	case !h.by(renewal.Key):
 		list = &answer.Forged
-	case h.runs() && renewal.Serial == h.serial:
-		list = &answer.Repeated
 	case h.runs():
-		list = &answer.Replayed
+		list = &answer.Late
 	}
 	*list = append(*list, id)
 }
@@ -115,7 +119,7 @@ func renewedAttempts(renewals []attune.ExecutionRenewMessage, lease time.Duratio
 			return attempts, err
 		}
 		for _, id := range r.Attempts {
-			attempts.add(id, r.Worker, r.Key, r.Serial)
+			attempts.add(id, r.Worker, r.Pool, r.Key, r.Serial)
 		}
 	}
 	return attempts, nil

@@ -17,6 +17,7 @@ type lockedExecution struct {
 	installation      attune.InstallationID
 	status            attune.ExecutionStatus
 	attempt           int
+	pool              string
 	queueID           attune.QueueID
 	queue             *lockedQueue
 	enforcementStatus attune.EnforcementStatus
@@ -40,7 +41,7 @@ WITH q AS MATERIALIZED (
 
 // lockedExecutionsSQL runs after the statement that locks the rows: a statement that waits for a lock can read old values.
 const lockedExecutionsSQL = `
-SELECT x.id, (SELECT id::text FROM installation), x.status, x.attempt, x.queue_id, x.worker, x.claim_key, x.requested_at,
+SELECT x.id, (SELECT id::text FROM installation), x.status, x.attempt, x.pool, x.queue_id, x.worker, x.claim_key, x.requested_at,
 	x.started_at, x.lease_until, x.retry_at, clock_timestamp(), x.cancel_requested_at IS NOT NULL,
 	e.id, e.action_id, e.sequence, e.lane, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
@@ -73,8 +74,8 @@ func lockExecutions(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (m
 func scanLockedExecution(row pgx.CollectableRow) (*lockedExecution, error) {
 	var l lockedExecution
 	var startedAt, leaseUntil, retryAt *time.Time
-	err := row.Scan(&l.id, &l.installation, &l.status, &l.attempt, &l.queueID, &l.worker, &l.key, &l.requestedAt, &startedAt,
-		&leaseUntil, &retryAt, &l.lockedAt, &l.cancelled, &l.ticket.Enforcement, &l.ticket.Action,
+	err := row.Scan(&l.id, &l.installation, &l.status, &l.attempt, &l.pool, &l.queueID, &l.worker, &l.key, &l.requestedAt,
+		&startedAt, &leaseUntil, &retryAt, &l.lockedAt, &l.cancelled, &l.ticket.Enforcement, &l.ticket.Action,
 		&l.ticket.Sequence, &l.ticket.Lane, &l.ticket.EnqueuedAt, &l.enforcementStatus)
 	l.startedAt, l.leaseUntil, l.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
 	return &l, err

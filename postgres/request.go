@@ -51,8 +51,8 @@ WITH queue AS (
 	ON CONFLICT (enforcement_id) DO UPDATE SET
 		status = 'requested', attempt = x.attempt + 1, requested_at = GREATEST(EXCLUDED.requested_at, x.requested_at),
 		pool = EXCLUDED.pool, timeout_ms = EXCLUDED.timeout_ms, action_digest = EXCLUDED.action_digest, attempt_status = '',
-		retry_at = NULL, reason = '', error = '', worker = '', claim_key = NULL, claim_serial = 0, started_at = NULL, exit_code = NULL,
-		result = NULL, stdout = '', stderr = '', truncated = false
+		resent_at = NULL, retry_at = NULL, reason = '', error = '', worker = '', claim_key = NULL, claim_serial = 0, started_at = NULL,
+		exit_code = NULL, result = NULL, stdout = '', stderr = '', truncated = false
 	WHERE x.status = 'retrying'
 	RETURNING enforcement_id, attempt, requested_at
 ), continued AS (

@@ -175,7 +175,7 @@ func (w *walk) report(ctx context.Context, random *rand.Rand, e attune.Enforceme
 		}
 		report := attune.ExecutionCompletedMessage{
 			Execution: x.ID, Attempt: max(1, x.Attempt-random.IntN(5)/4), Worker: "worker-1", Key: keyOf("worker-1"),
-			Status: ends[random.IntN(len(ends))],
+			Status: ends[random.IntN(len(ends))], Pool: attune.DefaultPool,
 		}
 		reports = append(reports, report, report)
 	}

@@ -97,11 +97,17 @@ func (s *Secrets) RemoveSecret(ctx context.Context, name string) error {
 const encryptedSecretsSQL = `
 SELECT s.id, ARRAY[s.name] || s.packs, s.encrypted FROM secrets s WHERE s.id > $1 ORDER BY s.id LIMIT $2::bigint`
 
+const encryptedEventsSQL = `
+SELECT ev.id, ARRAY[ev.id::text, t.ref], ev.encrypted FROM events ev JOIN triggers t ON t.id = ev.trigger_id
+WHERE ev.encrypted IS NOT NULL AND ev.id > $1 ORDER BY ev.id LIMIT $2::bigint`
+
 const encryptedEnforcementsSQL = `
 SELECT e.id, ARRAY[e.event_id::text, COALESCE(e.rule_id, 0)::text, e.action_id::text], e.encrypted FROM enforcements e
 WHERE e.encrypted IS NOT NULL AND e.id > $1 ORDER BY e.id LIMIT $2::bigint`
 
 const reencryptSecretSQL = `UPDATE secrets SET encrypted = $3 WHERE id = $1 AND encrypted = $2`
+
+const reencryptEventSQL = `UPDATE events SET encrypted = $3 WHERE id = $1 AND encrypted = $2`
 
 const reencryptEnforcementSQL = `UPDATE enforcements SET encrypted = $3 WHERE id = $1 AND encrypted = $2`
 
@@ -134,6 +140,8 @@ func encryptedStatements(table attune.EncryptedTable) (read, replace string, err
 	switch table {
 	case attune.EncryptedSecrets:
 		return encryptedSecretsSQL, reencryptSecretSQL, nil
+	case attune.EncryptedEvents:
+		return encryptedEventsSQL, reencryptEventSQL, nil
 	case attune.EncryptedEnforcements:
 		return encryptedEnforcementsSQL, reencryptEnforcementSQL, nil
 	default:
@@ -142,9 +150,10 @@ func encryptedStatements(table attune.EncryptedTable) (read, replace string, err
 }
 
 const keyUsesSQL = `
-SELECT key, sum(secrets)::bigint, sum(enforcements)::bigint FROM (
-	SELECT split_part(encrypted, '.', 2) AS key, 1 AS secrets, 0 AS enforcements FROM secrets
-	UNION ALL SELECT split_part(encrypted, '.', 2), 0, 1 FROM enforcements WHERE encrypted IS NOT NULL
+SELECT key, sum(secrets)::bigint, sum(events)::bigint, sum(enforcements)::bigint FROM (
+	SELECT split_part(encrypted, '.', 2) AS key, 1 AS secrets, 0 AS events, 0 AS enforcements FROM secrets
+	UNION ALL SELECT split_part(encrypted, '.', 2), 0, 1, 0 FROM events WHERE encrypted IS NOT NULL
+	UNION ALL SELECT split_part(encrypted, '.', 2), 0, 0, 1 FROM enforcements WHERE encrypted IS NOT NULL
 ) v GROUP BY key ORDER BY key`
 
 // KeyUses counts the encrypted values of each key, in the order of the ids of the keys.

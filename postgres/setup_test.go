@@ -78,6 +78,7 @@ func (x executions) Finish(ctx context.Context, reports []attune.ExecutionComple
 	for _, report := range reports {
 		claim := attune.ExecutionClaimMessage{
 			Execution: report.Execution, Attempt: report.Attempt, Worker: "worker-1", Serial: 1, ReplyKey: replyKey(), Key: report.Key,
+			Pool: report.Pool,
 		}
 		if claim.Validate() == nil {
 			claims = append(claims, claim)
@@ -270,13 +271,13 @@ func (b *bundle) claim(t *testing.T, m attune.ExecutionRequestedMessage, worker 
 func claimOf(m attune.ExecutionRequestedMessage, worker string) attune.ExecutionClaimMessage {
 	return attune.ExecutionClaimMessage{
 		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: worker, Serial: nextSerial(),
-		ReplyKey: replyKey(), Key: keyOf(worker),
+		ReplyKey: replyKey(), Key: keyOf(worker), Pool: m.Pool,
 	}
 }
 
 // renewalOf is a renewal of attempts of a worker.
 func renewalOf(worker string, attempts ...attune.AttemptID) attune.ExecutionRenewMessage {
-	return attune.ExecutionRenewMessage{Worker: worker, Attempts: attempts, Serial: nextSerial(), Key: keyOf(worker)}
+	return attune.ExecutionRenewMessage{Worker: worker, Attempts: attempts, Serial: nextSerial(), Key: keyOf(worker), Pool: attune.DefaultPool}
 }
 
 // repliesOf returns the replies of decisions.
@@ -292,7 +293,7 @@ func repliesOf(decisions []attune.ClaimDecision) []attune.ExecutionClaimReply {
 func reportOf(m attune.ExecutionRequestedMessage) attune.ExecutionCompletedMessage {
 	return attune.ExecutionCompletedMessage{
 		Installation: m.Installation, Execution: m.Execution, Attempt: m.Attempt, Worker: "worker-1", Key: keyOf("worker-1"),
-		Status: attune.ExecutionSucceeded, ExitCode: new(0), StartedAt: time.Now(), FinishedAt: time.Now(),
+		Status: attune.ExecutionSucceeded, ExitCode: new(0), StartedAt: time.Now(), FinishedAt: time.Now(), Pool: m.Pool,
 	}
 }
 

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,8 @@ const (
 	replyQueue = "amq.rabbitmq.reply-to"
 	// callTimeout bounds a call whose context has no deadline.
 	callTimeout = 10 * time.Second
+	// maxReplies bounds the replies to one request that wait for their caller. The broker may deliver more, and they are dropped.
+	maxReplies = 8
 )
 
 // Caller sends requests to a [Responder] and waits for the replies. It is safe for concurrent use.
@@ -38,6 +41,19 @@ func NewCaller(conn *Connection) *Caller {
 // An error reply has the responder's code and message. A timeout, a request that no queue takes, and a lost connection
 // are [attune.CodeUnavailable]: a responder may have acted on the request, so send only requests that may be repeated.
 func (c *Caller) Call(ctx context.Context, request attune.Message, reply any) error {
+	var failure error
+	err := c.Ask(ctx, request, func(body []byte, err error) bool {
+		if failure = err; failure == nil {
+			failure = readReply(body, reply)
+		}
+		return true
+	})
+	return cmp.Or(err, failure)
+}
+
+// Ask is [Caller.Call] for a caller that does not believe every reply. It passes each reply to accept, or the error of an error reply, and
+// returns nil when accept returns true: until then it waits for another reply.
+func (c *Caller) Ask(ctx context.Context, request attune.Message, accept func(body []byte, err error) bool) error {
 	if _, has := ctx.Deadline(); !has {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
@@ -54,19 +70,24 @@ func (c *Caller) Call(ctx context.Context, request attune.Message, reply any) er
 	if err != nil {
 		return err
 	}
-	delivery, err := calls.roundTrip(ctx, envelope)
-	if err != nil {
+	if err := calls.roundTrip(ctx, envelope, func(d amqp.Delivery) bool { return accept(d.Body, errorOf(d)) }); err != nil {
 		return unavailable(err, "no reply to %q (message %q)", envelope.RoutingKey, envelope.MessageID)
 	}
-	return readReply(delivery, reply)
+	return nil
 }
 
-func readReply(delivery amqp.Delivery, reply any) error {
-	if code, failed := delivery.Headers[HeaderReason].(string); failed {
-		text, _ := delivery.Headers[HeaderError].(string)
-		return attune.Errorf(attune.Code(code), "%s", text)
+// errorOf returns the error of an error reply, and nil for another reply.
+func errorOf(reply amqp.Delivery) error {
+	code, failed := reply.Headers[HeaderReason].(string)
+	if !failed {
+		return nil
 	}
-	if err := json.Unmarshal(delivery.Body, reply); err != nil {
+	text, _ := reply.Headers[HeaderError].(string)
+	return attune.Errorf(attune.Code(code), "%s", text)
+}
+
+func readReply(body []byte, reply any) error {
+	if err := json.Unmarshal(body, reply); err != nil {
 		return attune.WrapError(attune.CodeInternal, err, "the reply is not the JSON of %T", reply)
 	}
 	return nil
@@ -87,7 +108,7 @@ func (c *Caller) open(ctx context.Context) (*callChannel, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := &callChannel{ch: ch, waiters: make(map[string]chan<- amqp.Delivery)}
+	opened := &callChannel{ch: ch, waiters: make(map[string]waiter)}
 	if _, err := within(ctx, func() (struct{}, error) { return struct{}{}, opened.listen() }, func(struct{}) {}); err != nil {
 		go ch.discard()
 		return nil, unavailable(ch.reason(err), "listen for replies")
@@ -102,9 +123,15 @@ var errNoQueue = errors.New("no queue takes the request")
 type callChannel struct {
 	ch *channel
 
-	mu      sync.Mutex                      // guards the fields below
-	last    uint64                          // the last correlation id
-	waiters map[string]chan<- amqp.Delivery // by correlation id; a waiter is closed when its request is returned
+	mu      sync.Mutex        // guards the fields below
+	last    uint64            // the last correlation id
+	waiters map[string]waiter // by correlation id
+}
+
+// waiter is a call that waits for its reply.
+type waiter struct {
+	replies  chan amqp.Delivery
+	returned chan struct{} // has an element when no queue takes the request
 }
 
 // listen hands each reply and each returned request to the waiting call, until the channel ends.
@@ -116,25 +143,31 @@ func (c *callChannel) listen() error {
 	returns := c.ch.NotifyReturn(make(chan amqp.Return, 1))
 	go func() {
 		for reply := range replies {
-			if waiter := c.take(reply.CorrelationId); waiter != nil {
-				waiter <- reply
+			if waiter, waits := c.waiter(reply.CorrelationId); waits {
+				select {
+				case waiter.replies <- reply:
+				default: // too many replies: at most one of them is right
+				}
 			}
 		}
 	}()
 	go func() {
 		for returned := range returns {
-			if waiter := c.take(returned.CorrelationId); waiter != nil {
-				close(waiter)
+			if waiter, waits := c.waiter(returned.CorrelationId); waits {
+				select {
+				case waiter.returned <- struct{}{}:
+				default:
+				}
 			}
 		}
 	}()
 	return nil
 }
 
-// roundTrip sends a request and waits for the reply.
-func (c *callChannel) roundTrip(ctx context.Context, envelope Envelope) (amqp.Delivery, error) {
-	id, replied := c.register()
-	defer c.take(id)
+// roundTrip sends a request and waits for a reply that accept takes.
+func (c *callChannel) roundTrip(ctx context.Context, envelope Envelope, accept func(amqp.Delivery) bool) error {
+	id, waiter := c.register()
+	defer c.remove(id)
 	out := envelope.outgoing()
 	out.publishing.ReplyTo, out.publishing.CorrelationId = replyQueue, id
 	out.publishing.Expiration = expiration(ctx)
@@ -142,38 +175,46 @@ func (c *callChannel) roundTrip(ctx context.Context, envelope Envelope) (amqp.De
 		return struct{}{}, c.ch.PublishWithContext(ctx, out.exchange, out.key, true, false, out.publishing)
 	}, func(struct{}) {})
 	if err != nil {
-		return amqp.Delivery{}, c.ch.reason(err)
+		return c.ch.reason(err)
 	}
-	select {
-	case reply, open := <-replied:
-		if !open {
-			return amqp.Delivery{}, errNoQueue
+	for {
+		select {
+		case reply := <-waiter.replies:
+			if accept(reply) {
+				return nil
+			}
+		case <-waiter.returned:
+			return errNoQueue
+		case <-c.ch.done:
+			return c.ch.cause
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		return reply, nil
-	case <-c.ch.done:
-		return amqp.Delivery{}, c.ch.cause
-	case <-ctx.Done():
-		return amqp.Delivery{}, context.Cause(ctx)
 	}
 }
 
-func (c *callChannel) register() (string, <-chan amqp.Delivery) {
-	replied := make(chan amqp.Delivery, 1)
+func (c *callChannel) register() (string, waiter) {
+	w := waiter{replies: make(chan amqp.Delivery, maxReplies), returned: make(chan struct{}, 1)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last++
 	id := strconv.FormatUint(c.last, 10)
-	c.waiters[id] = replied
-	return id, replied
+	c.waiters[id] = w
+	return id, w
 }
 
-// take removes an open request and returns the channel of its waiting call, or nil if the request is not open.
-func (c *callChannel) take(id string) chan<- amqp.Delivery {
+// waiter returns the call that waits for the reply to a request.
+func (c *callChannel) waiter(id string) (waiter, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	waiter := c.waiters[id]
+	w, waits := c.waiters[id]
+	return w, waits
+}
+
+func (c *callChannel) remove(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	delete(c.waiters, id)
-	return waiter
 }
 
 // expiration returns the time until the deadline in milliseconds, the unit of the broker.

@@ -21,6 +21,9 @@ type (
 	grants = []attune.ExecutionClaimReply
 )
 
+// claimKey is the routing key of claims for the pool gpu.
+const claimKey = attune.KeyExecutionClaim + ".gpu"
+
 // question is a request in the queue of claims.
 type question struct {
 	Execution attune.ExecutionID `json:"execution_id"`
@@ -28,7 +31,7 @@ type question struct {
 	Worker    string             `json:"worker"`
 }
 
-func (question) RoutingKey() string { return attune.KeyExecutionClaim }
+func (question) RoutingKey() string { return claimKey }
 
 func (q question) MessageID() string {
 	return fmt.Sprintf("execution/%d/%d/claim/%s", q.Execution, q.Attempt, q.Worker)
@@ -95,7 +98,7 @@ func TestCaller(t *testing.T) {
 		err = caller.Call(ctx, claim(1), &reply)
 		require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, `no reply to "execution.claim" (message "execution/1/1/claim/w")`)
+		require.ErrorContains(t, err, `no reply to "execution.claim.gpu" (message "execution/1/1/claim/w")`)
 		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
 		b.requireDepth(t, rabbitmq.QueueDead, 0)
 	})
@@ -259,7 +262,7 @@ func TestResponder(t *testing.T) {
 		letters := b.deadLetters(t, 2)
 		for _, letter := range letters {
 			require.Equal(t, string(attune.CodeUnauthorized), letter.Reason)
-			require.Equal(t, attune.KeyExecutionClaim, letter.RoutingKey)
+			require.Equal(t, claimKey, letter.RoutingKey)
 		}
 		b.requireDepth(t, rabbitmq.QueueExecutionClaim, 0)
 	})
@@ -274,7 +277,7 @@ func TestResponder(t *testing.T) {
 		})
 		body, err := json.Marshal(claim(1))
 		require.NoError(t, err)
-		require.NoError(t, b.raw(t).PublishWithContext(t.Context(), rabbitmq.Exchange, attune.KeyExecutionClaim, true, false,
+		require.NoError(t, b.raw(t).PublishWithContext(t.Context(), rabbitmq.Exchange, claimKey, true, false,
 			amqp.Publishing{Body: body, ReplyTo: rabbitmq.QueueEnforcementCreated, CorrelationId: "1"}))
 		receive(t, served)
 		var reply attune.ExecutionClaimReply
@@ -288,6 +291,6 @@ type badClaim struct {
 	Execution string `json:"execution_id"`
 }
 
-func (badClaim) RoutingKey() string { return attune.KeyExecutionClaim }
+func (badClaim) RoutingKey() string { return claimKey }
 
 func (badClaim) MessageID() string { return "bad" }

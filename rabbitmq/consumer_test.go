@@ -267,7 +267,7 @@ func TestConsumer_FailingMessage(t *testing.T) {
 		consumer := rabbitmq.NewConsumer(b.conn, rabbitmq.ConsumerConfig{Queue: rabbitmq.QueueExecutionCompleted, Publisher: b.publisher},
 			func(context.Context, []attune.ExecutionCompletedMessage) error { return nil })
 		b.run(t, consumer.Run)
-		b.publishRaw(t, attune.KeyExecutionCompleted, "m", `{"execution_id":1,"attempt":1,"status":"running"}`)
+		b.publishRaw(t, attune.KeyOfPool(attune.KeyExecutionCompleted, "gpu"), "m", `{"execution_id":1,"attempt":1,"status":"running"}`)
 		letter := b.deadLetters(t, 1)[0]
 		require.Equal(t, "invalid", letter.Reason)
 		require.Contains(t, letter.Error, `check message "m": execution.completed needs an execution, an attempt and a terminal status`)

@@ -2,8 +2,10 @@ package rabbitmq_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -17,7 +19,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		raw := b.raw(t)
-		require.NoError(t, b.publisher.Publish(t.Context(), attune.ExecutionCompletedMessage{Execution: 1, Attempt: 1}))
+		require.NoError(t, b.publisher.Publish(t.Context(), attune.ExecutionCompletedMessage{Execution: 1, Attempt: 1, Pool: "gpu"}))
 		b.request(t, 2, 2)
 		for i, queue := range []string{rabbitmq.QueueExecutionCompleted, poolQueue} {
 			delivery, found, err := raw.Get(queue, false)
@@ -27,7 +29,7 @@ func TestDeadLetters(t *testing.T) {
 			b.requireDepth(t, rabbitmq.QueueDead, i+1) // each queue dead-letters independently
 		}
 		letters := b.deadLetters(t, 2)
-		require.Equal(t, "execution.completed", letters[0].RoutingKey)
+		require.Equal(t, "execution.completed.gpu", letters[0].RoutingKey)
 		require.Equal(t, "execution.requested.default", letters[1].RoutingKey)
 	})
 
@@ -40,4 +42,27 @@ func TestDeadLetters(t *testing.T) {
 			require.Len(t, b.deadLetters(t, 1), 1)
 		}
 	})
+}
+
+// TestDeadLetters_Bounded writes more dead letters than the queue keeps.
+func TestDeadLetters_Bounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	raw := b.raw(t)
+	require.NoError(t, raw.Confirm(false))
+	const more = 500
+	var last *amqp.DeferredConfirmation
+	for i := range rabbitmq.MaxDeadLetters + more {
+		confirm, err := raw.PublishWithDeferredConfirm(rabbitmq.DeadExchange, attune.KeyExecutionEnded, true, false,
+			amqp.Publishing{MessageId: strconv.Itoa(i), Body: []byte(`{}`)})
+		require.NoError(t, err)
+		last = confirm
+	}
+	acknowledged, err := last.WaitContext(deadline(t))
+	require.NoError(t, err)
+	require.True(t, acknowledged)
+	b.requireDepth(t, rabbitmq.QueueDead, rabbitmq.MaxDeadLetters)
+	letters, err := rabbitmq.DeadLetters(t.Context(), b.conn, 1)
+	require.NoError(t, err)
+	require.Equal(t, strconv.Itoa(more), letters[0].MessageID, "the oldest ones are dropped")
 }

@@ -59,12 +59,15 @@ func encode(message attune.Message) (Envelope, error) {
 	return Envelope{RoutingKey: message.RoutingKey(), MessageID: message.MessageID(), Body: body}, nil
 }
 
-// decode reads a message and calls its Validate method, if it has one. It ignores unknown fields: the sender may be
-// newer.
+// decode reads a message, tells it its routing key if it has a method Arrived, and calls its Validate method, if it has one. It
+// ignores unknown fields: the sender may be newer.
 func decode[M attune.Message](delivery amqp.Delivery) (M, error) {
 	var message M
 	if err := json.Unmarshal(delivery.Body, &message); err != nil {
 		return message, attune.WrapError(attune.CodeInvalid, err, "message %q is not the JSON of %T", delivery.MessageId, message)
+	}
+	if arriving, ok := any(&message).(interface{ Arrived(routingKey string) }); ok {
+		arriving.Arrived(originalKey(delivery))
 	}
 	if checked, ok := any(message).(interface{ Validate() error }); ok {
 		if err := checked.Validate(); err != nil {

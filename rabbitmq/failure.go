@@ -86,8 +86,12 @@ func (f failure) dead() outgoing {
 }
 
 // originalKey is the routing key of the first publishing. A message that comes back from its retry queue has the name of
-// its queue as routing key.
+// its queue as routing key. The header of a message in attune's exchange does not count: its sender may have written anything, and
+// the broker has checked the rights of the sender against the routing key only. No worker can write to the other exchanges.
 func originalKey(delivery amqp.Delivery) string {
+	if delivery.Exchange == Exchange {
+		return delivery.RoutingKey
+	}
 	key, _ := delivery.Headers[HeaderRoutingKey].(string)
 	return cmp.Or(key, delivery.RoutingKey)
 }

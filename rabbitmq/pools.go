@@ -33,6 +33,16 @@ func (p *PoolPublisher) Publish(ctx context.Context, messages ...attune.Message)
 	return p.Publisher.Publish(ctx, messages...)
 }
 
+// Waiting returns how many requests wait in the queue of a pool. If the queue does not exist, the next request declares it.
+func (p *PoolPublisher) Waiting(ctx context.Context, pool string) (int, error) {
+	depth, err := Inspect(ctx, p.conn, QueueExecutionRequested(pool))
+	if attune.CodeOf(err) == attune.CodeNotFound {
+		p.declared.Delete(pool)
+		return 0, nil
+	}
+	return depth.Ready, err
+}
+
 func (p *PoolPublisher) declare(ctx context.Context, pool string) error {
 	if _, done := p.declared.Load(pool); done {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"testing"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -28,8 +29,32 @@ func TestPoolPublisher(t *testing.T) {
 		return err == nil && depth.Ready == 1
 	}, testTimeout, tick, "the request waits for a worker")
 
+	_, err = rabbitmq.Inspect(t.Context(), connections.Consume, rabbitmq.QueueExecutionRequested("small"))
+	require.Equal(t, attune.CodeNotFound, attune.CodeOf(err))
+	for pool, want := range map[string]int{"gpu": 1, "small": 0} {
+		waiting, err := publisher.Waiting(t.Context(), pool)
+		require.NoError(t, err)
+		require.Equal(t, want, waiting)
+	}
+	deleteQueue(t, config.URL, rabbitmq.QueueExecutionRequested("gpu"))
+	waiting, err := publisher.Waiting(t.Context(), "gpu")
+	require.NoError(t, err)
+	require.Zero(t, waiting)
+	require.NoError(t, publisher.Publish(t.Context(), request), "a queue that was deleted is declared again")
+
 	err = publisher.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: 2, Attempt: 1, Pool: "not a name"})
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+}
+
+func deleteQueue(t *testing.T, address, name string) {
+	t.Helper()
+	conn, err := amqp.Dial(address)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	channel, err := conn.Channel()
+	require.NoError(t, err)
+	_, err = channel.QueueDelete(name, false, false, false)
+	require.NoError(t, err)
 }
 
 func TestConnect(t *testing.T) {

@@ -41,7 +41,7 @@ func TestPublisher(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		require.NoError(t, b.publisher.PublishRaw(t.Context(), rabbitmq.Envelope{
-			RoutingKey: attune.KeyExecutionCompleted, MessageID: "m", Body: []byte(`{}`),
+			RoutingKey: attune.KeyOfPool(attune.KeyExecutionCompleted, "gpu"), MessageID: "m", Body: []byte(`{}`),
 		}))
 		delivery, found, err := b.raw(t).Get(rabbitmq.QueueExecutionCompleted, true)
 		require.NoError(t, err)

@@ -23,6 +23,7 @@ type Responder[M attune.Message, R any] struct {
 	config ConsumerConfig
 	conn   *Connection
 	handle func(context.Context, []M) ([]R, error)
+	failed func(M, attune.Code, string) (R, error) // nil: the code and the text are headers of the reply
 	logger *slog.Logger
 }
 
@@ -37,6 +38,13 @@ func NewResponder[M attune.Message, R any](
 		config: config.withDefaults(), conn: conn, handle: handle,
 		logger: conn.config.Logger.With("queue", config.Queue),
 	}
+}
+
+// Failing makes the responder answer a failed request with the reply that failed returns for its code and its text, instead of headers.
+// A request that cannot be decoded still gets headers. Call Failing before Run.
+func (r *Responder[M, R]) Failing(failed func(request M, code attune.Code, text string) (R, error)) *Responder[M, R] {
+	r.failed = failed
+	return r
 }
 
 // Run replies until ctx ends, then returns nil. It reconnects by itself. A configuration out of range is
@@ -56,7 +64,7 @@ func (r *Responder[M, R]) process(ctx context.Context, batch []amqp.Delivery) er
 	for _, delivery := range batch {
 		message, err := decode[M](delivery)
 		if err != nil {
-			replies = append(replies, r.refusal(delivery, err)...)
+			replies = append(replies, r.letter(delivery, err), r.headers(delivery, err))
 			continue
 		}
 		items = append(items, item[M]{delivery, message})
@@ -86,9 +94,9 @@ func (r *Responder[M, R]) reply(ctx context.Context, items []item[M]) []outgoing
 	for i, it := range items {
 		switch cause, bad := refused[i]; {
 		case bad:
-			replies = append(replies, r.refusal(it.delivery, cause)...)
+			replies = append(replies, r.letter(it.delivery, cause), r.failure(it, cause))
 		case err != nil && refused == nil:
-			replies = append(replies, r.failure(it.delivery, err))
+			replies = append(replies, r.failure(it, err))
 		default:
 			replies = append(replies, r.success(it.delivery, values[i]))
 		}
@@ -112,30 +120,49 @@ func (r *Responder[M, R]) call(ctx context.Context, items []item[M]) ([]R, error
 	return values, err
 }
 
-// refusal returns the dead letter of a refused request, and the reply to it.
-func (r *Responder[M, R]) refusal(request amqp.Delivery, cause error) []outgoing {
-	letter := newFailure(r.config.Queue, request, cause, time.Now()).dead()
-	return []outgoing{letter, r.failure(request, cause)}
+// letter returns the dead letter of a refused request.
+func (r *Responder[M, R]) letter(request amqp.Delivery, cause error) outgoing {
+	return newFailure(r.config.Queue, request, cause, time.Now()).dead()
+}
+
+// failure returns the reply to a request that has failed.
+func (r *Responder[M, R]) failure(it item[M], cause error) outgoing {
+	if r.failed == nil {
+		return r.headers(it.delivery, cause)
+	}
+	code, text := r.explain(it.delivery, cause)
+	value, err := r.failed(it.message, code, text)
+	if err != nil {
+		return r.headers(it.delivery, err)
+	}
+	return r.success(it.delivery, value)
 }
 
 func (r *Responder[M, R]) success(request amqp.Delivery, value R) outgoing {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return r.failure(request, attune.WrapError(attune.CodeInternal, err, "encode the reply"))
+		return r.headers(request, attune.WrapError(attune.CodeInternal, err, "encode the reply"))
 	}
 	out := replyTo(request)
 	out.publishing.Body = body
 	return out
 }
 
-func (r *Responder[M, R]) failure(request amqp.Delivery, cause error) outgoing {
+// explain logs why a request has failed, and returns what its caller learns.
+func (r *Responder[M, R]) explain(request amqp.Delivery, cause error) (attune.Code, string) {
 	r.logger.Warn("request answered with an error", "message_id", request.MessageId, "error", cause)
-	code, text := attune.CodeInternal, "internal error"
 	if coded, ok := errors.AsType[*attune.Error](cause); ok {
-		code, text = coded.Code, coded.Message
-	} else if outage(cause) {
-		code, text = attune.CodeUnavailable, "timed out"
+		return coded.Code, coded.Message
 	}
+	if outage(cause) {
+		return attune.CodeUnavailable, "timed out"
+	}
+	return attune.CodeInternal, "internal error"
+}
+
+// headers returns the reply to a request that has failed, with the reason in its headers.
+func (r *Responder[M, R]) headers(request amqp.Delivery, cause error) outgoing {
+	code, text := r.explain(request, cause)
 	out := replyTo(request)
 	out.publishing.Headers = amqp.Table{HeaderReason: string(code), HeaderError: attune.Shorten(text, maxHeaderError)}
 	return out

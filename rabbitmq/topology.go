@@ -38,6 +38,13 @@ const RetryDelay = 5 * time.Second
 // tries instead, because it can tell a failure from an outage.
 const deliveryLimit = 1_000_000
 
+// The bounds of the dead-letter queue. Above one of them the broker drops the oldest letter: a flood of forged messages must not fill the
+// broker's disk.
+const (
+	MaxDeadLetters     = 10_000
+	maxDeadLetterBytes = 256 << 20
+)
+
 // QueueExecutionRequested is the queue of the execution requests for a pool's workers.
 func QueueExecutionRequested(pool string) string {
 	return queuePrefix + attune.KeyExecutionRequested(pool)
@@ -68,13 +75,14 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 // NewTopology returns the whole topology of attune, with a queue for each pool. Pool names are those of actions and
 // workers; an invalid one is [attune.CodeInvalid].
 //
-//	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.completed, execution.ended,
-//	                                                      execution.claim, execution.renew, execution.requested.<pool>
+//	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.ended, execution.requested.<pool>
+//	attune (topic)        ──key.*──► attune.<key>         execution.completed, execution.claim, execution.renew, of all pools
 //	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
 // Every queue is a quorum queue. Dead-lettering is at least once: a message leaves its queue when the next queue has
-// stored it. The broker makes no dead letters of execution.claim and execution.renew: a worker repeats a request that was
+// stored it. The dead-letter queue is bounded, and drops the oldest letters. The broker makes no dead letters of execution.claim and
+// execution.renew: a worker repeats a request that was
 // not answered in time, and ignores a late reply to an expired request. A [Responder] makes dead letters of the requests
 // that it refuses. execution.cancel has no queue in the topology: each [Subscriber] declares its own.
 func NewTopology(pools ...string) (Topology, error) {
@@ -82,16 +90,16 @@ func NewTopology(pools ...string) (Topology, error) {
 	if err != nil {
 		return Topology{}, err
 	}
-	t.Queues = append(t.Queues, QueueSpec{QueueDead, quorum()})
+	t.Queues = append(t.Queues, QueueSpec{QueueDead, quorum(bounded)})
 	t.Bindings = append(t.Bindings, BindingSpec{QueueDead, "#", DeadExchange})
 	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
 	t.addRetry(QueueEnforcementCreated)
-	t.add(attune.KeyExecutionCompleted, quorum(deadLettered))
+	t.addForPools(attune.KeyExecutionCompleted, quorum(deadLettered))
 	t.addRetry(QueueExecutionCompleted)
 	t.add(attune.KeyExecutionEnded, quorum(deadLettered))
 	t.addRetry(QueueExecutionEnded)
-	t.add(attune.KeyExecutionClaim, quorum())
-	t.add(attune.KeyExecutionRenew, quorum())
+	t.addForPools(attune.KeyExecutionClaim, quorum())
+	t.addForPools(attune.KeyExecutionRenew, quorum())
 	return t, nil
 }
 
@@ -113,6 +121,13 @@ func (t *Topology) add(key string, arguments map[string]any) {
 	t.Bindings = append(t.Bindings, BindingSpec{queue, key, Exchange})
 }
 
+// addForPools adds a queue for the messages of all pools.
+func (t *Topology) addForPools(key string, arguments map[string]any) {
+	queue := queuePrefix + key
+	t.Queues = append(t.Queues, QueueSpec{queue, arguments})
+	t.Bindings = append(t.Bindings, BindingSpec{queue, attune.KeyOfPool(key, "*"), Exchange})
+}
+
 func (t *Topology) addRetry(queue string) {
 	t.Queues = append(t.Queues, QueueSpec{RetryQueue(queue), quorum(func(arguments map[string]any) {
 		arguments["x-message-ttl"] = RetryDelay.Milliseconds()
@@ -129,6 +144,12 @@ func quorum(features ...func(map[string]any)) map[string]any {
 		feature(arguments)
 	}
 	return arguments
+}
+
+func bounded(arguments map[string]any) {
+	arguments["x-max-length"] = int64(MaxDeadLetters)
+	arguments["x-max-length-bytes"] = int64(maxDeadLetterBytes)
+	arguments["x-overflow"] = "drop-head"
 }
 
 func deadLettered(arguments map[string]any) {

@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,13 +65,24 @@ func TestNewTopology(t *testing.T) {
 		}
 		require.Equal(t, map[string]string{
 			"enforcement.created":         "attune.enforcement.created",
-			"execution.completed":         "attune.execution.completed",
+			"execution.completed.*":       "attune.execution.completed",
 			"execution.ended":             "attune.execution.ended",
-			"execution.claim":             "attune.execution.claim",
-			"execution.renew":             "attune.execution.renew",
+			"execution.claim.*":           "attune.execution.claim",
+			"execution.renew.*":           "attune.execution.renew",
 			"execution.requested.default": "attune.execution.requested.default",
 			"execution.requested.gpu":     "attune.execution.requested.gpu",
 		}, bound)
+	})
+
+	t.Run("the dead-letter queue is bounded, and its letters are not refused", func(t *testing.T) {
+		t.Parallel()
+		topology, err := rabbitmq.NewTopology()
+		require.NoError(t, err)
+		i := slices.IndexFunc(topology.Queues, func(q rabbitmq.QueueSpec) bool { return q.Name == rabbitmq.QueueDead })
+		arguments := topology.Queues[i].Arguments
+		require.EqualValues(t, rabbitmq.MaxDeadLetters, arguments["x-max-length"])
+		require.EqualValues(t, 256<<20, arguments["x-max-length-bytes"])
+		require.Equal(t, "drop-head", arguments["x-overflow"], "a queue that refuses letters would keep them in the other queues")
 	})
 
 	t.Run("a pool name with a wildcard is refused", func(t *testing.T) {

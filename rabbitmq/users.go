@@ -1,5 +1,13 @@
 package rabbitmq
 
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/attune-go/attune"
+)
+
 // User is a user of the broker with the rights that a part of attune needs, and no others. Its rights are regular expressions over
 // the names of exchanges and queues of attune's vhost, as in rabbitmqctl set_permissions.
 type User struct {
@@ -22,21 +30,22 @@ type TopicRights struct {
 const (
 	UserBridge       = "attune-bridge" // also of a process with all roles
 	UserOrchestrator = "attune-orchestrator"
-	UserWorker       = "attune-worker"
+	UserWorker       = "attune-worker"   // of workers of every pool: see [WorkerUser]
 	UserObserver     = "attune-observer" // of a process with the role api only
 )
 
 const (
 	noName     = "^$"
 	ours       = `^attune(\..*)?$`
-	poolQueues = `attune\.execution\.requested\..*`
+	everyPool  = `[^.]+` // a pool has no dot in its name
+	poolQueues = `attune\.execution\.requested\.` + everyPool
 	ownQueues  = `amq\.gen-.*` // the queues that the broker names, such as that of a [Subscriber]
 )
 
 // Users returns the users of the parts of attune.
 //
 // Only a worker can publish claims, renewals and reports, and it can publish nothing else: not to a queue directly, because it may
-// not write to the default exchange. A worker of one pool can read the requests of another one.
+// not write to the default exchange. The worker of [UserWorker] serves every pool: [WorkerUser] makes one that is bound to its pools.
 func Users() []User {
 	return []User{
 		{
@@ -52,16 +61,43 @@ func Users() []User {
 			Write: `^(attune|attune\.dead|` + poolQueues + `)$`, Read: `^(attune|attune\.dead|` + poolQueues + `)$`,
 			Topics: []TopicRights{{Exchange, `^execution\.requested\..*$`, `^execution\.requested\..*$`}, {DeadExchange, noName, `^#$`}},
 		},
-		{
-			Name: UserWorker, Configure: `^` + ownQueues + `$`,
-			Write: `^(attune|` + ownQueues + `)$`, Read: `^(attune|` + poolQueues + `|` + ownQueues + `)$`,
-			Topics: []TopicRights{
-				{Exchange, `^execution\.(claim|renew|completed)$`, `^execution\.cancel$`}, {DeadExchange, noName, noName},
-			},
-		},
+		workerUser(UserWorker, everyPool),
 		{
 			Name: UserObserver, Configure: noName, Write: noName, Read: `^attune\.dead$`,
 			Topics: []TopicRights{{Exchange, noName, noName}, {DeadExchange, noName, noName}},
+		},
+	}
+}
+
+// WorkerUser returns a user for the workers of some pools. It can take requests from the queues of these pools only, and publish claims,
+// renewals and reports for these pools only, so it gets no parameters and no secrets of another pool and cannot delete its requests. A
+// name or a pool that is not valid, or no pool, is [attune.CodeInvalid].
+func WorkerUser(name string, pools ...string) (User, error) {
+	if len(pools) == 0 {
+		return User{}, attune.Errorf(attune.CodeInvalid, "user %q of the broker has no pool: name one or more", name)
+	}
+	quoted := make([]string, len(pools))
+	for i, pool := range pools {
+		if err := attune.ValidateName("pool", pool); err != nil {
+			return User{}, err
+		}
+		quoted[i] = regexp.QuoteMeta(pool)
+	}
+	if err := attune.ValidateName("user", name); err != nil {
+		return User{}, err
+	}
+	slices.Sort(quoted)
+	return workerUser(name, `(`+strings.Join(slices.Compact(quoted), `|`)+`)`), nil
+}
+
+// workerUser returns a user for the workers of the pools that a regular expression matches.
+func workerUser(name, pools string) User {
+	return User{
+		Name: name, Configure: `^` + ownQueues + `$`,
+		Write: `^(attune|` + ownQueues + `)$`,
+		Read:  `^(attune|attune\.execution\.requested\.` + pools + `|` + ownQueues + `)$`,
+		Topics: []TopicRights{
+			{Exchange, `^execution\.(claim|renew|completed)\.` + pools + `$`, `^execution\.cancel$`}, {DeadExchange, noName, noName},
 		},
 	}
 }

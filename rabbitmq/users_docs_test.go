@@ -2,7 +2,6 @@ package rabbitmq_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,10 +17,7 @@ func TestUsers_Documented(t *testing.T) {
 	t.Parallel()
 	var commands strings.Builder
 	for _, u := range rabbitmq.Users() {
-		fmt.Fprintf(&commands, "rabbitmqctl set_permissions --vhost / %s '%s' '%s' '%s'\n", u.Name, u.Configure, u.Write, u.Read)
-		for _, topic := range u.Topics {
-			fmt.Fprintf(&commands, "rabbitmqctl set_topic_permissions --vhost / %s %s '%s' '%s'\n", u.Name, topic.Exchange, topic.Write, topic.Read)
-		}
+		commands.WriteString(strings.Join(u.Commands("/"), "\n") + "\n")
 	}
 	page, err := os.ReadFile("../docs/operations.md")
 	require.NoError(t, err)

@@ -17,17 +17,30 @@ import (
 func as(t *testing.T, address, name string) string {
 	t.Helper()
 	for _, user := range rabbitmq.Users() {
-		if user.Name != name {
-			continue
+		if user.Name == name {
+			return asUser(t, address, user)
 		}
-		rights := testenv.AMQPRights{Configure: user.Configure, Write: user.Write, Read: user.Read}
-		for _, topic := range user.Topics {
-			rights.Topics = append(rights.Topics, testenv.AMQPTopicRights(topic))
-		}
-		return testenv.AMQPUser(t, address, rights)
 	}
 	require.FailNow(t, "no user "+name)
 	return ""
+}
+
+// asUser is as with the rights of any user.
+func asUser(t *testing.T, address string, user rabbitmq.User) string {
+	t.Helper()
+	rights := testenv.AMQPRights{Configure: user.Configure, Write: user.Write, Read: user.Read}
+	for _, topic := range user.Topics {
+		rights.Topics = append(rights.Topics, testenv.AMQPTopicRights(topic))
+	}
+	return testenv.AMQPUser(t, address, rights)
+}
+
+// poolWorker is the user of the workers of the pools gpu and small.
+func poolWorker(t *testing.T) rabbitmq.User {
+	t.Helper()
+	user, err := rabbitmq.WorkerUser("attune-worker-gpu", "small", "gpu", "gpu")
+	require.NoError(t, err)
+	return user
 }
 
 // TestUsers_Enough does what each part of attune does, as its user.
@@ -58,32 +71,12 @@ func TestUsers_Enough(t *testing.T) {
 		return nil
 	}).Run)
 
-	worker := &testBundle{url: as(t, address, rabbitmq.UserWorker), logger: bridge.logger}
-	consume := worker.connect(t, worker.url)
-	worker.conn = worker.connect(t, worker.url)
-	cancels := make(chan attune.ExecutionCancelMessage, 100)
-	worker.run(t, rabbitmq.NewSubscriber(consume, attune.KeyExecutionCancel,
-		func(_ context.Context, m attune.ExecutionCancelMessage) { cancels <- m }).Run)
-	puller := rabbitmq.NewPuller[attune.ExecutionRequestedMessage](consume, rabbitmq.QueueExecutionRequested("gpu"))
+	for i, user := range []string{as(t, address, rabbitmq.UserWorker), asUser(t, address, poolWorker(t))} {
+		testWorkerOf(t, bridge, address, user, attune.ExecutionID(7+i))
+		reported.requireLen(t, 2+i)
+	}
 
-	orchestrator := rabbitmq.NewPoolPublisher(worker.connect(t, as(t, address, rabbitmq.UserOrchestrator)))
-	require.NoError(t, orchestrator.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: 7, Attempt: 1, Pool: "gpu"}))
-	request, err := puller.Pull(deadline(t))
-	require.NoError(t, err)
-	require.EqualValues(t, 7, request.Message.Execution)
-	var reply attune.ExecutionClaimReply
-	require.NoError(t, rabbitmq.NewCaller(worker.conn).Call(deadline(t), claim(7), &reply))
-	require.True(t, reply.Granted)
-	require.NoError(t, request.Ack())
-	report := attune.ExecutionCompletedMessage{Execution: 7, Attempt: 1, Status: attune.ExecutionSucceeded}
-	require.NoError(t, rabbitmq.NewPublisher(worker.conn).Publish(t.Context(), report))
-	reported.requireLen(t, 2)
-	require.Eventually(t, func() bool { // a worker that has just connected may miss the first
-		_ = bridge.publisher.Publish(t.Context(), attune.ExecutionCancelMessage{Execution: 7, Attempt: 1})
-		return len(cancels) > 0
-	}, testTimeout, tick)
-
-	observer := worker.connect(t, as(t, address, rabbitmq.UserObserver))
+	observer := bridge.connect(t, as(t, address, rabbitmq.UserObserver))
 	require.NoError(t, observer.Ping(t.Context()))
 	whole, err := rabbitmq.NewTopology("default")
 	require.NoError(t, err)
@@ -94,6 +87,34 @@ func TestUsers_Enough(t *testing.T) {
 	letters, err := rabbitmq.DeadLetters(t.Context(), observer, 10)
 	require.NoError(t, err)
 	require.Len(t, letters, 1)
+}
+
+// testWorkerOf does what a worker of the pool gpu does, as a user of the broker.
+func testWorkerOf(t *testing.T, bridge *testBundle, address, user string, id attune.ExecutionID) {
+	t.Helper()
+	worker := &testBundle{url: user, logger: bridge.logger}
+	consume := worker.connect(t, worker.url)
+	worker.conn = worker.connect(t, worker.url)
+	cancels := make(chan attune.ExecutionCancelMessage, 100)
+	worker.run(t, rabbitmq.NewSubscriber(consume, attune.KeyExecutionCancel,
+		func(_ context.Context, m attune.ExecutionCancelMessage) { cancels <- m }).Run)
+	puller := rabbitmq.NewPuller[attune.ExecutionRequestedMessage](consume, rabbitmq.QueueExecutionRequested("gpu"))
+
+	orchestrator := rabbitmq.NewPoolPublisher(worker.connect(t, as(t, address, rabbitmq.UserOrchestrator)))
+	require.NoError(t, orchestrator.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: id, Attempt: 1, Pool: "gpu"}))
+	request, err := puller.Pull(deadline(t))
+	require.NoError(t, err)
+	require.Equal(t, id, request.Message.Execution)
+	var reply attune.ExecutionClaimReply
+	require.NoError(t, rabbitmq.NewCaller(worker.conn).Call(deadline(t), claim(int(id)), &reply))
+	require.True(t, reply.Granted)
+	require.NoError(t, request.Ack())
+	report := attune.ExecutionCompletedMessage{Execution: id, Attempt: 1, Status: attune.ExecutionSucceeded, Pool: "gpu"}
+	require.NoError(t, rabbitmq.NewPublisher(worker.conn).Publish(t.Context(), report))
+	require.Eventually(t, func() bool { // a worker that has just connected may miss the first
+		_ = bridge.publisher.Publish(t.Context(), attune.ExecutionCancelMessage{Execution: id, Attempt: 1})
+		return len(cancels) > 0
+	}, testTimeout, tick)
 }
 
 // TestUsers_NoMore does what no part but another one may do.
@@ -128,6 +149,17 @@ func TestUsers_NoMore(t *testing.T) {
 			return ch.QueueBind(own.Name, key, rabbitmq.Exchange, false, nil)
 		}
 	}
+	purge := func(queue string) func(*amqp.Channel) error {
+		return func(ch *amqp.Channel) error {
+			_, err := ch.QueuePurge(queue, false)
+			return err
+		}
+	}
+	of := attune.KeyOfPool
+	pools := rabbitmq.NewPoolPublisher(b.conn)
+	for _, pool := range []string{"default", "gpu", "gpu-2"} {
+		require.NoError(t, pools.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: 1, Attempt: 1, Pool: pool}))
+	}
 	to := rabbitmq.Exchange
 	for name, denied := range map[string]map[string]func(*amqp.Channel) error{
 		rabbitmq.UserWorker: {
@@ -140,7 +172,9 @@ func TestUsers_NoMore(t *testing.T) {
 			"read claims":                   consume(rabbitmq.QueueExecutionClaim),
 			"read reports":                  consume(rabbitmq.QueueExecutionCompleted),
 			"read dead letters":             consume(rabbitmq.QueueDead),
-			"listen to claims":              listen(attune.KeyExecutionClaim),
+			"listen to claims":              listen(of(attune.KeyExecutionClaim, "*")),
+			"publish a claim of no pool":    publish(to, attune.KeyExecutionClaim),
+			"publish below a pool":          publish(to, of(attune.KeyExecutionClaim, "gpu.x")),
 			"listen to everything":          listen("#"),
 			"declare a queue of attune":     declare,
 			"delete a queue of attune":      remove,
@@ -149,14 +183,28 @@ func TestUsers_NoMore(t *testing.T) {
 				return err
 			},
 		},
+		poolWorker(t).Name: {
+			"claim for another pool":                   publish(to, of(attune.KeyExecutionClaim, "default")),
+			"claim for a pool with a longer name":      publish(to, of(attune.KeyExecutionClaim, "gpu-2")),
+			"renew for another pool":                   publish(to, of(attune.KeyExecutionRenew, "default")),
+			"report for another pool":                  publish(to, of(attune.KeyExecutionCompleted, "default")),
+			"claim for every pool":                     publish(to, of(attune.KeyExecutionClaim, "*")),
+			"publish a request":                        publish(to, attune.KeyExecutionRequested("gpu")),
+			"read requests of another pool":            consume(rabbitmq.QueueExecutionRequested("default")),
+			"read requests of a pool with a long name": consume(rabbitmq.QueueExecutionRequested("gpu-2")),
+			"purge requests of another pool":           purge(rabbitmq.QueueExecutionRequested("default")),
+			"listen to requests":                       listen(attune.KeyExecutionRequested("gpu")),
+			"read claims":                              consume(rabbitmq.QueueExecutionClaim),
+			"purge claims":                             purge(rabbitmq.QueueExecutionClaim),
+		},
 		rabbitmq.UserBridge: {
-			"publish a claim":   publish(to, attune.KeyExecutionClaim),
-			"publish a renewal": publish(to, attune.KeyExecutionRenew),
-			"publish a report":  publish(to, attune.KeyExecutionCompleted),
+			"publish a claim":   publish(to, of(attune.KeyExecutionClaim, "gpu")),
+			"publish a renewal": publish(to, of(attune.KeyExecutionRenew, "gpu")),
+			"publish a report":  publish(to, of(attune.KeyExecutionCompleted, "gpu")),
 		},
 		rabbitmq.UserOrchestrator: {
-			"publish a claim":      publish(to, attune.KeyExecutionClaim),
-			"publish a report":     publish(to, attune.KeyExecutionCompleted),
+			"publish a claim":      publish(to, of(attune.KeyExecutionClaim, "gpu")),
+			"publish a report":     publish(to, of(attune.KeyExecutionCompleted, "gpu")),
 			"publish a cancel":     publish(to, attune.KeyExecutionCancel),
 			"write to a queue":     publish("", rabbitmq.QueueExecutionCompleted),
 			"read claims":          consume(rabbitmq.QueueExecutionClaim),
@@ -165,7 +213,7 @@ func TestUsers_NoMore(t *testing.T) {
 			"delete a queue":       remove,
 		},
 		rabbitmq.UserObserver: {
-			"publish a report":          publish(to, attune.KeyExecutionCompleted),
+			"publish a report":          publish(to, of(attune.KeyExecutionCompleted, "gpu")),
 			"write to a queue":          publish("", rabbitmq.QueueExecutionCompleted),
 			"read requests":             consume(rabbitmq.QueueExecutionRequested("default")),
 			"listen to everything":      listen("#"),
@@ -173,7 +221,11 @@ func TestUsers_NoMore(t *testing.T) {
 			"delete a queue":            remove,
 		},
 	} {
-		conn, err := amqp.Dial(as(t, b.url, name))
+		connect := as
+		if name == poolWorker(t).Name {
+			connect = func(t *testing.T, address, _ string) string { t.Helper(); return asUser(t, address, poolWorker(t)) }
+		}
+		conn, err := amqp.Dial(connect(t, b.url, name))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
 		for what, try := range denied {
@@ -192,4 +244,39 @@ func TestUsers_NoMore(t *testing.T) {
 		}
 	}
 	b.requireDepth(t, rabbitmq.QueueExecutionCompleted, 0)
+}
+
+// TestWorkerUser makes the rights of the workers of some pools.
+func TestWorkerUser(t *testing.T) {
+	t.Parallel()
+
+	t.Run("the rights name the pools", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, rabbitmq.User{
+			Name: "attune-worker-gpu", Configure: `^amq\.gen-.*$`, Write: `^(attune|amq\.gen-.*)$`,
+			Read: `^(attune|attune\.execution\.requested\.(gpu|small)|amq\.gen-.*)$`,
+			Topics: []rabbitmq.TopicRights{
+				{Exchange: "attune", Write: `^execution\.(claim|renew|completed)\.(gpu|small)$`, Read: `^execution\.cancel$`},
+				{Exchange: "attune.dead", Write: `^$`, Read: `^$`},
+			},
+		}, poolWorker(t))
+	})
+
+	for name, pools := range map[string][]string{
+		"a user without a pool is refused":         nil,
+		"a pool with a dot is refused":             {"gpu.small"},
+		"a pool that matches others is refused":    {".*"},
+		"a pool with an alternative is refused":    {"gpu|default"},
+		"an empty name of a pool is refused":       {""},
+		"one wrong pool among others is refused":   {"gpu", "[a-z]+"},
+		"a pool that ends with a line is refused":  {"gpu\n"},
+		"a pool with a parenthesis is refused":     {"gpu)"},
+		"a pool that is a wildcard key is refused": {"#"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := rabbitmq.WorkerUser("attune-worker-gpu", pools...)
+			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
+		})
+	}
 }

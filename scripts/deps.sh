@@ -109,7 +109,7 @@ packages() {
 	[ "${#missing[@]}" -eq 0 ] && return
 
 	type -P apt-get >/dev/null ||
-		die "not found: ${missing[*]} (Debian package names). Install them with your package manager, or run the services with: docker compose up"
+		die "not found: ${missing[*]} (Debian package names). Install them with your package manager, or run the services with: sh deploy/env.sh && docker compose up"
 	install_packages
 
 	report_postgres || die "postgresql is installed but the server binary was not found on PATH or in /usr/lib/postgresql/*/bin"

@@ -18,6 +18,13 @@ func secretIdentity(s attune.Secret) []string {
 	return identity(attune.EncryptedRow{Table: attune.EncryptedSecrets, Bound: append([]string{s.Name}, s.Packs...)})
 }
 
+// eventIdentity binds the secret fields of an event to its id and trigger.
+func eventIdentity(event attune.EventID, trigger attune.Ref) []string {
+	return identity(attune.EncryptedRow{Table: attune.EncryptedEvents, Bound: []string{
+		strconv.FormatInt(int64(event), 10), string(trigger),
+	}})
+}
+
 // enforcementIdentity binds the secret parameters of an enforcement to its event, rule and action. The rule is 0 for a direct run.
 func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune.ActionID) []string {
 	return identity(attune.EncryptedRow{Table: attune.EncryptedEnforcements, Bound: []string{
@@ -25,10 +32,19 @@ func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune
 	}})
 }
 
+// EncryptPayload encrypts the secret fields of an event's payload. Without fields it returns "".
+func (k *Keyring) EncryptPayload(event attune.EventID, trigger attune.Ref, fields []attune.SecretField) (string, error) {
+	return k.encryptFields(fields, eventIdentity(event, trigger))
+}
+
 // EncryptParameters encrypts the secret parameters of an enforcement. The rule is 0 for a direct run. Without fields it returns "".
 func (k *Keyring) EncryptParameters(
 	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
 ) (string, error) {
+	return k.encryptFields(fields, enforcementIdentity(event, rule, action))
+}
+
+func (k *Keyring) encryptFields(fields []attune.SecretField, identity []string) (string, error) {
 	if len(fields) == 0 {
 		return "", nil
 	}
@@ -36,7 +52,7 @@ func (k *Keyring) EncryptParameters(
 	if err != nil {
 		return "", fmt.Errorf("encode secret fields: %w", err)
 	}
-	return k.Encrypt(encoded, enforcementIdentity(event, rule, action)...)
+	return k.Encrypt(encoded, identity...)
 }
 
 // DecryptParameters decrypts what EncryptParameters encrypted.

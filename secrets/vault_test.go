@@ -19,11 +19,11 @@ var sam = attune.Author{Principal: attune.Principal{Name: "sam", Method: attune.
 
 // memory is a store in memory.
 type memory struct {
-	secrets      map[string]attune.EncryptedSecret
-	enforcements []attune.EncryptedRow
-	ids          int64
-	asked        [][]string // arguments of SecretsNamed
-	away         error      // of SecretsNamed
+	secrets map[string]attune.EncryptedSecret
+	rows    []attune.EncryptedRow // of events and enforcements
+	ids     int64
+	asked   [][]string // arguments of SecretsNamed
+	away    error      // of SecretsNamed
 }
 
 func (m *memory) Secret(_ context.Context, name string) (attune.EncryptedSecret, error) {
@@ -62,7 +62,7 @@ func (m *memory) RemoveSecret(_ context.Context, name string) error {
 }
 
 func (m *memory) EncryptedRows(_ context.Context, table attune.EncryptedTable, after int64, limit int) ([]attune.EncryptedRow, error) {
-	rows := m.enforcements
+	rows := m.rows
 	if table == attune.EncryptedSecrets {
 		rows = nil
 		for _, s := range slices.SortedFunc(maps.Values(m.secrets), func(a, b attune.EncryptedSecret) int { return cmp.Compare(a.ID, b.ID) }) {
@@ -87,9 +87,9 @@ func (m *memory) Reencrypt(_ context.Context, row attune.EncryptedRow, encrypted
 			m.secrets[name] = s
 		}
 	}
-	for i := range m.enforcements {
-		if m.enforcements[i].Table == row.Table && m.enforcements[i].ID == row.ID && m.enforcements[i].Encrypted == row.Encrypted {
-			m.enforcements[i].Encrypted = encrypted
+	for i := range m.rows {
+		if m.rows[i].Table == row.Table && m.rows[i].ID == row.ID && m.rows[i].Encrypted == row.Encrypted {
+			m.rows[i].Encrypted = encrypted
 		}
 	}
 	return nil
@@ -213,22 +213,51 @@ func TestVault_Rotate(t *testing.T) {
 		value := "hunter2"
 		_, err := secrets.NewVault(ring(t, old), store, store).Set(t.Context(), secrets.Change{Name: "TOKEN", Value: &value, Author: sam})
 		require.NoError(t, err)
-		const enforcements = 1200
-		for i := range enforcements {
-			encrypted, err := ring(t, old).EncryptParameters(1, 2, 3, []attune.SecretField{{Pointer: "/p", Value: []byte(`"x"`)}})
+		const events, enforcements = 700, 1200
+		fields := []attune.SecretField{{Pointer: "/p", Value: []byte(`"x"`)}}
+		for id := range attune.EventID(events) {
+			encrypted, err := ring(t, old).EncryptPayload(id+1, "demo.push", fields)
 			require.NoError(t, err)
-			store.enforcements = append(store.enforcements, attune.EncryptedRow{
+			store.rows = append(store.rows, attune.EncryptedRow{
+				Table: attune.EncryptedEvents, ID: int64(id + 1), Bound: []string{fmt.Sprint(id + 1), "demo.push"}, Encrypted: encrypted,
+			})
+		}
+		for i := range enforcements {
+			encrypted, err := ring(t, old).EncryptParameters(1, 2, 3, fields)
+			require.NoError(t, err)
+			store.rows = append(store.rows, attune.EncryptedRow{
 				Table: attune.EncryptedEnforcements, ID: int64(i + 1), Bound: []string{"1", "2", "3"}, Encrypted: encrypted,
 			})
 		}
 		both := ring(t, fresh, old)
 		moved, failed, calls := rotate(t, secrets.NewVault(both, store, store))
-		require.Equal(t, enforcements+1, moved)
+		require.Equal(t, events+enforcements+1, moved)
 		require.Zero(t, failed)
-		require.Greater(t, calls, 3)
+		require.Equal(t, 6, calls, "1 for the secrets, 2 for the events and 3 for the enforcements")
 		require.Equal(t, value, store.token(t, ring(t, fresh)))
+		for _, row := range store.rows {
+			require.Equal(t, both.First(), secrets.KeyOf(row.Encrypted), "row %d of %s", row.ID, row.Table)
+		}
 		moved, failed, _ = rotate(t, secrets.NewVault(ring(t, fresh), store, store))
 		require.Zero(t, moved+failed)
+	})
+
+	t.Run("the secret fields of an event belong to its id and its trigger", func(t *testing.T) {
+		t.Parallel()
+		for name, bound := range map[string][]string{"another event": {"2", "demo.push"}, "another trigger": {"1", "demo.pull"}} {
+			store := newMemory()
+			encrypted, err := ring(t, old).EncryptPayload(1, "demo.push", []attune.SecretField{{Pointer: "/p", Value: []byte(`"hunter2"`)}})
+			require.NoError(t, err)
+			require.NotContains(t, encrypted, "hunter2")
+			store.rows = []attune.EncryptedRow{{Table: attune.EncryptedEvents, ID: 1, Bound: bound, Encrypted: encrypted}}
+			moved, failed, _ := rotate(t, secrets.NewVault(ring(t, fresh, old), store, store))
+			require.Zero(t, moved, name)
+			require.Equal(t, 1, failed, name)
+			require.Equal(t, encrypted, store.rows[0].Encrypted, name)
+		}
+		none, err := ring(t).EncryptPayload(1, "demo.push", nil)
+		require.NoError(t, err)
+		require.Empty(t, none, "an event without secret fields needs no key")
 	})
 
 	t.Run("a value of a lost key is counted and stays", func(t *testing.T) {
@@ -246,7 +275,7 @@ func TestVault_Rotate(t *testing.T) {
 	t.Run("a position that no response named is refused", func(t *testing.T) {
 		t.Parallel()
 		store := newMemory()
-		for _, position := range []string{"x", "users:1", "enforcements:-1", "enforcements:", "events:1"} {
+		for _, position := range []string{"x", "users:1", "enforcements:-1", "enforcements:", "events:"} {
 			_, err := secrets.NewVault(ring(t, fresh), store, store).Rotate(t.Context(), position)
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err), position)
 		}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"fmt"
@@ -11,17 +12,20 @@ import (
 )
 
 // Broker implements [Requests], [Claims] and [Reports] over RabbitMQ. It signs every message with a key that it makes itself and
-// keeps in memory only, so each Broker is another worker in the eyes of the bridge.
+// keeps in memory only, so each Broker is another worker in the eyes of the bridge. It waits for a reply that a bridge has signed, and
+// takes no other one.
 type Broker struct {
 	puller    *rabbitmq.Puller[attune.ExecutionRequestedMessage]
 	caller    *rabbitmq.Caller
 	publisher *rabbitmq.Publisher
+	bridges   *Bridges
+	pool      string
 	key       ed25519.PrivateKey
 	serial    atomic.Int64 // of the last claim or renewal
 }
 
 // NewBroker takes the requests of a pool on connections.Consume, and sends claims, renewals and reports on connections.Publish.
-func NewBroker(connections *rabbitmq.Connections, pool string) (*Broker, error) {
+func NewBroker(connections *rabbitmq.Connections, pool string, bridges *Bridges) (*Broker, error) {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the key of the worker: %w", err)
@@ -31,6 +35,8 @@ func NewBroker(connections *rabbitmq.Connections, pool string) (*Broker, error) 
 		puller:    rabbitmq.NewPuller[attune.ExecutionRequestedMessage](connections.Consume, queue),
 		caller:    rabbitmq.NewCaller(connections.Publish),
 		publisher: rabbitmq.NewPublisher(connections.Publish),
+		bridges:   bridges,
+		pool:      pool,
 		key:       key,
 	}, nil
 }
@@ -50,13 +56,13 @@ func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) 
 	if err != nil {
 		return attune.ClaimDecision{}, err
 	}
-	claim.Serial, claim.ReplyKey, claim.Key = b.serial.Add(1), replyKey.Public(), attune.WorkerKeyOf(b.key)
+	claim.Serial, claim.ReplyKey, claim.Key, claim.Pool = b.serial.Add(1), replyKey.Public(), attune.WorkerKeyOf(b.key), b.pool
 	var d attune.ClaimDecision
 	if err := call(ctx, b, claim, &d.Reply); err != nil || !d.Reply.Granted {
 		return d, err
 	}
 	if d.Input, err = replyKey.Open(claim, d.Reply.Sealed); err != nil {
-		// Only a forged reply cannot be opened: the next claim may get the right one.
+		// A bridge has signed what it cannot have sealed for this claim: the next claim may get the right reply.
 		return attune.ClaimDecision{}, attune.WrapError(attune.CodeUnavailable, err, "open the reply to the claim")
 	}
 	return d, nil
@@ -64,7 +70,7 @@ func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) 
 
 // Renew implements [Claims].
 func (b *Broker) Renew(ctx context.Context, renewal attune.ExecutionRenewMessage) (attune.ExecutionRenewReply, error) {
-	renewal.Serial = b.serial.Add(1)
+	renewal.Serial, renewal.Pool = b.serial.Add(1), b.pool
 	var reply attune.ExecutionRenewReply
 	err := call(ctx, b, renewal, &reply)
 	return reply, err
@@ -72,6 +78,7 @@ func (b *Broker) Renew(ctx context.Context, renewal attune.ExecutionRenewMessage
 
 // Report implements [Reports].
 func (b *Broker) Report(ctx context.Context, report attune.ExecutionCompletedMessage) error {
+	report.Pool = b.pool
 	signed, err := attune.Sign(b.key, report)
 	if err != nil {
 		return err
@@ -79,11 +86,16 @@ func (b *Broker) Report(ctx context.Context, report attune.ExecutionCompletedMes
 	return b.publisher.Publish(ctx, signed)
 }
 
-// call signs a request and waits for the reply.
+// call signs a request and waits for a reply that a bridge has signed for it.
 func call[M attune.WorkerMessage[M]](ctx context.Context, b *Broker, request M, reply any) error {
 	signed, err := attune.Sign(b.key, request)
 	if err != nil {
 		return err
 	}
-	return b.caller.Call(ctx, signed, reply)
+	var failure error
+	err = b.caller.Ask(ctx, signed, func(body []byte, unsigned error) (believed bool) {
+		believed, failure = openReply(ctx, b.bridges, signed, body, unsigned, reply)
+		return believed
+	})
+	return cmp.Or(err, failure)
 }

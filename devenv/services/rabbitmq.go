@@ -183,6 +183,13 @@ func (r *RabbitMQ) environment() []string {
 	}
 }
 
+// Environ returns the environment in which rabbitmqctl reaches the broker. The broker's own rabbitmqctl is first on PATH: that of a
+// distribution can change the user, and so the home folder with the secret of the node.
+func (r *RabbitMQ) Environ() []string {
+	path := filepath.Dir(r.programs.server) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	return append(r.environment(), "PATH="+path)
+}
+
 // configure writes the configuration. It does so at every start, because the ports may have changed.
 func (r *RabbitMQ) configure() error {
 	for _, folder := range []string{"home", "conf/conf.d", "generated", "schema", "data", "log"} {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/devenv/services"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/certs"
@@ -72,6 +73,9 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 	}
 	cfg.DataDir, cfg.Packs, cfg.HTTPAddr = dir, []string{pack}, "127.0.0.1:0"
 	cfg.APIToken, cfg.Roles = config.NewSecret(rand.Text()), config.Roles()
+	if cfg.BridgeKey, err = demoKey(dir); err != nil {
+		return err
+	}
 	cfg.LogLevel = max(cfg.LogLevel, slog.LevelWarn)
 
 	// Load the pack before the services start, so that a missing or faulty pack fails at once.
@@ -88,6 +92,12 @@ func runDemo(ctx context.Context, cfg config.Config, pack string, events int, st
 	return demonstrate(ctx, cfg, demo.Config{
 		Events: events, Redeliver: min(5, events), Secret: secret, Live: isTerminal(stdout), IdleTimeout: demoIdleTimeout,
 	}, stdout, stderr)
+}
+
+// demoKey makes the key that signs for workers.
+func demoKey(dir string) (config.Secret, error) {
+	key, err := loadOrCreateSecret(dir, bridgeKeyFile, attune.NewBridgeSigningKey)
+	return config.NewSecret(key), err
 }
 
 // demonstrate runs attune, sends the load and prints the report. A broken promise is an error.

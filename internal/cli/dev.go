@@ -73,6 +73,13 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 		}
 		cfg.SecretsKey = config.NewSecret(key)
 	}
+	if !cfg.BridgeKey.IsSet() {
+		key, err := loadOrCreateSecret(cfg.DataDir, bridgeKeyFile, attune.NewBridgeSigningKey)
+		if err != nil {
+			return err
+		}
+		cfg.BridgeKey = config.NewSecret(key)
+	}
 	// Load the packs before the services start, so that a faulty pack fails at once.
 	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)
 	if err != nil {

@@ -21,6 +21,8 @@ const (
 	tokenFile = "token"
 	// secretsKeyFile is the file of the key that encrypts secrets, in the data folder of `attune dev`.
 	secretsKeyFile = "secrets.key"
+	// bridgeKeyFile is the file of the key that signs for workers, in the data folder of `attune dev`.
+	bridgeKeyFile = "bridge.key"
 	// temporalAddressEnv names the address of the server for Temporal's library and tools.
 	temporalAddressEnv = "TEMPORAL_ADDRESS"
 )

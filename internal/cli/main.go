@@ -56,7 +56,7 @@ func newRoot(h *hangups) *cobra.Command {
 	root.Version, root.SilenceUsage, root.SilenceErrors = version, true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
-		newDoctor(), newHealth(), newVersion())
+		newBroker(), newKeys(), newDoctor(), newHealth(), newVersion())
 	addHelp(root)
 	return root
 }

@@ -108,13 +108,13 @@ func TestSecret(t *testing.T) {
 	t.Run("a rotation continues until every value was read, and none moved", func(t *testing.T) {
 		t.Parallel()
 		a := &vaultAPI{rotation: []string{
-			`{"key_id": "k", "moved": 2, "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`,
-			`{"key_id": "k", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 1}`, `{"key_id": "k"}`,
+			`{"key_id": "k", "moved": 2, "next": "events:0"}`, `{"key_id": "k", "moved": 3}`,
+			`{"key_id": "k", "next": "events:0"}`, `{"key_id": "k", "moved": 1}`, `{"key_id": "k"}`,
 		}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Zero(t, code, stderr)
 		require.Equal(t, "6 values moved to key k; every value has it now\n", stdout)
-		const begin, next = "POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"enforcements:0"}`
+		const begin, next = "POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"events:0"}`
 		require.Equal(t, []string{begin, next, begin, next, begin}, a.received)
 	})
 
@@ -128,7 +128,7 @@ func TestSecret(t *testing.T) {
 
 	t.Run("a value that cannot be decrypted fails the rotation", func(t *testing.T) {
 		t.Parallel()
-		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 cannot be decrypted", "next": "enforcements:0"}`, `{"key_id": "k", "moved": 3}`}}
+		a := &vaultAPI{rotation: []string{`{"key_id": "k", "failed": 1, "error": "row 3 cannot be decrypted", "next": "events:0"}`, `{"key_id": "k", "moved": 3}`}}
 		code, stdout, stderr := a.attuneSecret(t, "rotate-key")
 		require.Equal(t, 1, code)
 		require.Empty(t, stdout)

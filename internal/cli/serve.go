@@ -27,8 +27,8 @@ func newServe(h *hangups) *cobra.Command {
 The connection to Temporal is configured by the variables of Temporal's own tools: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, and
 those for TLS and API keys.
 
-SIGHUP reads the settings again, and takes over the log level, the API's token, the keys of secrets, and the files of TLS and of
-webhook secrets. It logs every setting and file that cannot be used, and keeps what was there before.`,
+SIGHUP reads the settings again, and takes over the log level, the API's token, the keys of secrets and bridges, and the files of TLS
+and of webhook secrets. It logs every setting and file that cannot be used, and keeps what was there before.`,
 		Example: `  attune serve --packs ./packs/demo
   attune serve --roles=api,orchestrator,bridge
   attune serve --roles=worker --worker-slots 32`,
@@ -123,12 +123,13 @@ func (s *server) reload(process *fxmodules.Process) {
 	process.Reload(next)
 	s.log.Info("the settings were read again", "log_level", next.LogLevel)
 	later := slices.DeleteFunc(changed, func(name string) bool {
-		return slices.Contains([]string{"log.level", "http.token", "secrets.key"}, name)
+		return slices.Contains([]string{"log.level", "http.token", "secrets.key", "bridge.signing_key", "worker.bridge_keys"}, name)
 	})
 	if len(later) > 0 {
 		s.log.Warn("settings have changed that need a restart", "settings", strings.Join(later, ", "))
 	}
 	s.config.APIToken, s.config.SecretsKey, s.config.LogLevel = next.APIToken, next.SecretsKey, next.LogLevel
+	s.config.BridgeKey, s.config.BridgeKeys = next.BridgeKey, next.BridgeKeys
 }
 
 // newLogger returns a logger in the format of cfg. level can change while the process runs.

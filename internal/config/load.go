@@ -76,6 +76,10 @@ func (c Config) Validate() error {
 	if c.Has(RoleAPI) {
 		problems = append(problems, c.OIDC.problems()...)
 	}
+	if c.Has(RoleWorker) && len(c.BridgeKeys) == 0 && !c.BridgeKey.IsSet() {
+		problems = append(problems, "worker.bridge_keys is not set and the role worker needs it, because it believes only what a bridge "+
+			"has signed: set "+HowToSet("worker.bridge_keys")+" to the public key of the bridges, which \"attune keys public FILE\" prints")
+	}
 	if c.TLS.ClientCA != "" && c.TLS.Cert == "" || (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		problems = append(problems, "tls.cert and tls.key belong together, and tls.client_ca needs both: set both of them or neither")
 	}

@@ -34,7 +34,7 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{
 			"an unknown key is refused", layers{file: "worker:\n  slot: 3\n"},
-			`attune.yaml:2: unknown key "worker.slot": use action_user, allow_env, amqp_url, amqp_url_file, name, pool, slots, stop_grace`,
+			`attune.yaml:2: unknown key "worker.slot": use action_user, allow_env, amqp_url, amqp_url_file, bridge_keys, name, pool, slots, stop_grace`,
 		},
 		{
 			"a password on the command line is refused", layers{args: []string{"--postgres-url=postgres://u:hush@db/attune"}},
@@ -48,7 +48,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"an unknown key of the top level is refused", layers{file: "data_dir: x\nport: 3\n"},
-			`attune.yaml:2: unknown key "port": use amqp, data_dir, dev, http, lease, log, oidc, packs, postgres, roles, secrets, tls, worker`,
+			`attune.yaml:2: unknown key "port": use amqp, bridge, data_dir, dev, http, lease, log, oidc, packs, postgres, roles, secrets, tls, worker`,
 		},
 		{
 			"a value out of range in the file is refused", layers{file: "worker:\n  pool: default\n  slots: 0\n"},
@@ -56,7 +56,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"a section without keys is refused", layers{file: "worker: 3\n"},
-			`attune.yaml:1: worker: use keys with values (action_user, allow_env, amqp_url, amqp_url_file, name, pool, slots, stop_grace)`,
+			`attune.yaml:1: worker: use keys with values (action_user, allow_env, amqp_url, amqp_url_file, bridge_keys, name, pool, slots, stop_grace)`,
 		},
 		{
 			"a sequence for a single value is refused", layers{file: "data_dir:\n  - a\n  - b\n"},
@@ -68,7 +68,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"a file that is not a mapping is refused", layers{file: "- a\n"},
-			`attune.yaml:1: the settings file: use keys with values (amqp, data_dir, dev, http, lease, log, oidc, packs, postgres, roles, secrets, tls, worker)`,
+			`attune.yaml:1: the settings file: use keys with values (amqp, bridge, data_dir, dev, http, lease, log, oidc, packs, postgres, roles, secrets, tls, worker)`,
 		},
 		{
 			"a second document is refused", layers{file: "data_dir: a\n---\ndata_dir: b\n"},
@@ -149,7 +149,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			"all problems are reported together", layers{file: "nope: 1\n", args: []string{"--worker-slots=-1"}},
-			"attune.yaml:1: unknown key \"nope\": use amqp, data_dir, dev, http, lease, log, oidc, packs, postgres, roles, secrets, tls, worker\n" +
+			"attune.yaml:1: unknown key \"nope\": use amqp, bridge, data_dir, dev, http, lease, log, oidc, packs, postgres, roles, secrets, tls, worker\n" +
 				`  and: --worker-slots: worker.slots "-1": use a whole number from 1 to 1000`,
 		},
 	}

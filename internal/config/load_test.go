@@ -182,6 +182,7 @@ func TestLoadSecretFromFile(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
+	believes := "--worker-bridge-keys=" + strings.Repeat("ab", 32)
 
 	cases := []struct {
 		name string
@@ -189,8 +190,19 @@ func TestValidate(t *testing.T) {
 		env  map[string]string
 		want []string // parts of the error; nil: no error
 	}{
-		{"a worker needs only the broker", []string{"--roles=worker", "--amqp-url=amqp://127.0.0.1/"}, nil, nil},
-		{"a worker can have a user of its own only", []string{"--roles=worker", "--worker-amqp-url=amqp://w@127.0.0.1/"}, nil, nil},
+		{"a worker needs only the broker and the key of the bridge", []string{"--roles=worker", "--amqp-url=amqp://127.0.0.1/", believes}, nil, nil},
+		{"a worker can have a user of its own only", []string{"--roles=worker", "--worker-amqp-url=amqp://w@127.0.0.1/", believes}, nil, nil},
+		{"a worker without a key of the bridge is refused", []string{"--roles=worker", "--amqp-url=amqp://127.0.0.1/"}, nil, []string{
+			"worker.bridge_keys is not set and the role worker needs it", "set --worker-bridge-keys or ATTUNE_WORKER_BRIDGE_KEYS",
+			`"attune keys public FILE" prints`,
+		}},
+		{"a bridge without a signing key is refused", []string{"--roles=bridge", "--amqp-url=amqp://127.0.0.1/", believes}, nil, []string{
+			"bridge.signing_key is not set and the role bridge needs it: set ATTUNE_BRIDGE_SIGNING_KEY or ATTUNE_BRIDGE_SIGNING_KEY_FILE",
+			`"attune keys new bridge FILE" writes`,
+		}},
+		{"a bridge and its worker need one key", []string{
+			"--roles=bridge,worker", "--amqp-url=amqp://127.0.0.1/", "--postgres-url=postgres://127.0.0.1/attune",
+		}, map[string]string{"ATTUNE_BRIDGE_SIGNING_KEY": strings.Repeat("ab", 32)}, nil},
 		{"a bridge does not use the worker's user", []string{"--roles=bridge,worker", "--worker-amqp-url=amqp://w@127.0.0.1/"}, nil, []string{
 			"amqp.url is not set and the role bridge needs it",
 		}},

@@ -183,6 +183,28 @@ func oneOf(choices ...string) func(string) (string, error) {
 	}
 }
 
+// signingKey accepts a key that signs for workers. Its errors do not quote the value.
+func signingKey(text string) (Secret, error) {
+	if _, err := attune.ParseBridgeSigningKey(text); err != nil {
+		return Secret{}, err
+	}
+	return NewSecret(text), nil
+}
+
+func bridgeKeys(values []string) ([]attune.BridgeKey, error) {
+	var keys []attune.BridgeKey
+	for _, value := range values {
+		key, err := attune.ParseBridgeKey(value)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
 // secretsKey accepts one or more keys. Its errors do not quote the value.
 func secretsKey(text string) (Secret, error) {
 	if _, err := secrets.ParseKeyring(text); err != nil {

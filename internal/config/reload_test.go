@@ -77,7 +77,7 @@ func TestValidate_TLS(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorContains(t, cfg.Validate(), "tls.cert and tls.key belong together", args)
 	}
-	cfg, err := load(t, layers{args: []string{"--roles=worker", "--amqp-url=amqp://127.0.0.1/", "--tls-cert=c", "--tls-key=k", "--tls-client-ca=a"}})
+	cfg, err := load(t, layers{args: []string{"--roles=orchestrator", "--amqp-url=amqp://127.0.0.1/", "--postgres-url=postgres://127.0.0.1/a", "--tls-cert=c", "--tls-key=k", "--tls-client-ca=a"}})
 	require.NoError(t, err)
 	require.NoError(t, cfg.Validate())
 }

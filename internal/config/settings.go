@@ -72,6 +72,9 @@ func settings(c *Config) []setting {
 			doc: "file with CAs, in PEM: every caller of the API must present a certificate of one of them"},
 		{name: "secrets.key", noFlag: true, secret: &c.SecretsKey, set: single(&c.SecretsKey, secretsKey),
 			doc: "key that encrypts secrets, 32 bytes in hexadecimal or base64; older keys follow in lines of their own"},
+		{name: "bridge.signing_key", noFlag: true, secret: &c.BridgeKey, set: single(&c.BridgeKey, signingKey),
+			doc:      "key with which the bridge signs what it sends to workers, 32 bytes in hexadecimal",
+			neededBy: []Role{RoleBridge}, example: `the content of the file that "attune keys new bridge FILE" writes`},
 		{name: "packs", separator: pathSeparator, set: list(&c.Packs, folders),
 			doc: "folders of packs to load besides the built-in core pack: one per flag, separated by '" + pathSeparator +
 				"' in the environment"},
@@ -88,6 +91,8 @@ func settings(c *Config) []setting {
 			doc: "name of the worker, unique among running workers; the default is the host's name and the process id"},
 		{name: "worker.amqp_url", secret: &c.WorkerAMQPURL, set: single(&c.WorkerAMQPURL, serviceURL("amqp", "amqps")),
 			doc: "RabbitMQ as a user with the rights of a worker only; the default is the value of amqp.url"},
+		{name: "worker.bridge_keys", separator: comma, set: list(&c.BridgeKeys, bridgeKeys),
+			doc: "public keys of the bridges that the worker believes, from \"attune keys new bridge\"; that of this process counts too"},
 		{name: "worker.stop_grace", alias: "stop.grace", defaultText: "30s", set: single(&c.StopGrace, stopGrace.read),
 			doc: "how long a worker that is told to stop lets its executions run, " + stopGrace.String() +
 				"; then it ends them, and policies with max_attempts above 1 retry them"},

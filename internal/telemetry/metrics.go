@@ -18,26 +18,29 @@ import (
 //	attune_enforcements_total{status,reason}       enforcements that reached this status
 //	attune_admitted_total                          enforcements that got a sequence in their queue
 //	attune_completions_total{effect,status}        reports of workers, by their effect
-//	attune_messages_refused_total{message,reason}  messages of workers with a wrong signature, key or serial
+//	attune_messages_refused_total{message,reason}  messages of workers or bridges with a wrong signature, key, pool or serial
+//	attune_requests_resent_total                   requests that were lost and published again
 //	attune_leases_expired_total                    attempts that ended because their lease expired
 //	attune_outbox_published_total                  outbox messages that the broker confirmed
 //	attune_worker_runs_total{status}               attempts that this worker ran, by their final status
 //	attune_http_rate_limited_total{limit}          requests that a limit affects: see docs/operations.md
 //	attune_http_request_duration_seconds{method,route,status}
 //
-// The gauges attune_queue_* and attune_slots_leaked show the state of the queues.
+// The gauges attune_queue_* and attune_slots_leaked show the state of the queues, and attune_dead_letters that of the dead-letter queue.
 type Metrics struct {
 	events       metric.Int64Counter
 	enforcements metric.Int64Counter
 	admitted     metric.Int64Counter
 	completions  metric.Int64Counter
 	refused      metric.Int64Counter
+	resent       metric.Int64Counter
 	leases       metric.Int64Counter
 	outbox       metric.Int64Counter
 	workerRuns   metric.Int64Counter
 	rateLimited  metric.Int64Counter
 	httpDuration metric.Float64Histogram
 	queues       *queueGauges
+	dead         *deadLetters
 }
 
 // secondsView gives every histogram buckets in seconds: from 1 ms, for a request that reads one row, to 30 s, for a request that
@@ -60,7 +63,8 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 		{&m.enforcements, "attune.enforcements", "Enforcements that reached a status, by status and reason."},
 		{&m.admitted, "attune.admitted", "Enforcements that got a sequence in their queue."},
 		{&m.completions, "attune.completions", "Reports of workers, by their effect."},
-		{&m.refused, "attune.messages.refused", "Messages of workers that were refused, by routing key and reason."},
+		{&m.refused, "attune.messages.refused", "Messages of workers and bridges that were refused, by routing key and reason."},
+		{&m.resent, "attune.requests.resent", "Requests that were published again because no worker can receive them."},
 		{&m.leases, "attune.leases.expired", "Attempts that ended because their lease expired."},
 		{&m.outbox, "attune.outbox.published", "Outbox messages that the broker confirmed."},
 		{&m.workerRuns, "attune.worker.runs", "Attempts that this worker ran, by their final status."},
@@ -82,6 +86,9 @@ func newMetrics(meter metric.Meter) (*Metrics, error) {
 	if m.queues, err = newQueueGauges(meter); err != nil {
 		return nil, err
 	}
+	if m.dead, err = newDeadLetters(meter); err != nil {
+		return nil, err
+	}
 	m.startAtZero()
 	return m, nil
 }
@@ -98,7 +105,15 @@ func (m *Metrics) startAtZero() {
 			m.refused.Add(ctx, 0, with("message", key), with("reason", why))
 		}
 	}
+	for _, key := range []string{
+		attune.KeyOfReply(attune.KeyExecutionClaim), attune.KeyOfReply(attune.KeyExecutionRenew), attune.KeyExecutionCancel,
+	} {
+		for _, why := range []attune.Refusal{attune.RefusedSignature, attune.RefusedKey, attune.RefusedContent} {
+			m.refused.Add(ctx, 0, with("message", key), with("reason", why))
+		}
+	}
 	m.admitted.Add(ctx, 0)
+	m.resent.Add(ctx, 0)
 	m.leases.Add(ctx, 0)
 	m.outbox.Add(ctx, 0)
 }
@@ -123,7 +138,7 @@ func (m *Metrics) Completed(ctx context.Context, effect attune.CompletionEffect,
 	m.completions.Add(ctx, 1, with("effect", effect), with("status", status))
 }
 
-// MessageRefused counts one message of a worker that was refused.
+// MessageRefused counts one message of a worker, or of a bridge to a worker, that was refused.
 func (m *Metrics) MessageRefused(ctx context.Context, routingKey string, why attune.Refusal) {
 	m.refused.Add(ctx, 1, with("message", routingKey), with("reason", why))
 }
@@ -131,6 +146,11 @@ func (m *Metrics) MessageRefused(ctx context.Context, routingKey string, why att
 // LeasesExpired counts n attempts that ended because their lease expired.
 func (m *Metrics) LeasesExpired(ctx context.Context, n int) {
 	m.leases.Add(ctx, int64(n))
+}
+
+// RequestsResent counts n requests that were lost and published again.
+func (m *Metrics) RequestsResent(ctx context.Context, n int) {
+	m.resent.Add(ctx, int64(n))
 }
 
 // OutboxPublished counts n outbox messages that the broker confirmed.

@@ -24,6 +24,7 @@ CREATE TABLE executions (
     stderr              text NOT NULL DEFAULT '',
     truncated           boolean NOT NULL DEFAULT false,
     requested_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resent_at           timestamptz, -- when the request of the attempt was last published again because it was lost
     started_at          timestamptz,
     lease_until         timestamptz, -- the end of a running attempt's lease: after it the worker counts as lost
     retry_at            timestamptz, -- the earliest start of the next attempt, if the execution holds its slot for it
