@@ -25,7 +25,7 @@ func deployPolicy() policy.Effective {
 func deployDetail() attune.QueueDetail {
 	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
 	soon := noon.Add(50 * time.Second)
-	inForce := deployPolicy().Policy
+	inForce := policy.OwnQueue(4, deployPolicy().Policy)
 	inForce.Revision, inForce.MaxQueued = 4, 50
 	return attune.QueueDetail{
 		At: noon,
@@ -78,7 +78,12 @@ func TestGetQueue(t *testing.T) {
 			"policy": {
 				"revision": 4,
 				"limit": {"value": 2, "from": "pack shop"},
+				"key": {"value": null, "from": "default"},
+				"limit_per_key": {"value": null, "from": "default"},
+				"across": {"value": "strict", "from": "default"},
+				"when_busy": {"value": "wait", "from": "default"},
 				"max_queued": {"value": 50, "from": "default", "next": 10000},
+				"max_queued_per_key": {"value": null, "from": "default"},
 				"overflow": {"value": "reject", "from": "default"},
 				"queue_timeout": {"value": "1h0m0s", "from": "action shop.deploy"},
 				"max_attempts": {"value": 3, "from": "pack shop"},

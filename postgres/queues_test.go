@@ -36,7 +36,7 @@ func TestQueues_BeforeFirstUse(t *testing.T) {
 		require.Empty(t, cmp.Diff(want, b.stats(t)))
 		detail := b.detail(t, 10)
 		require.Empty(t, cmp.Diff(want, detail.Stats))
-		require.Equal(t, b.said(t).Policy, detail.Policy, "what the scopes say is what the queue will be told")
+		require.Equal(t, b.ownQueue(t, 0, b.said(t).Policy), detail.Policy, "what the scopes say is what the queue will be told")
 		require.Zero(t, detail.Policy.Revision)
 		require.Equal(t, 4, detail.Policy.Limit)
 		require.Equal(t, "action demo.deploy", b.said(t).From["max_attempts"].String())
