@@ -78,6 +78,7 @@ type Reason string
 const (
 	ReasonCriteriaFailed     Reason = "criteria_failed"      // the rule's criteria could not be evaluated for this event
 	ReasonParametersInvalid  Reason = "parameters_invalid"   // a template failed, or the action's schema refuses the result
+	ReasonKeyInvalid         Reason = "key_invalid"          // the key of the policy has no text for this event, and thus no lane
 	ReasonActionDisabled     Reason = "action_disabled"      // the action's pack no longer declares the action
 	ReasonQueueFull          Reason = "queue_full"           // the line reached max_queued, with overflow "reject"
 	ReasonDroppedOldest      Reason = "dropped_oldest"       // the line reached max_queued, with overflow "drop_oldest"
@@ -104,8 +105,8 @@ const (
 // Reasons lists every reason.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest, ReasonKeyQueueFull,
-		ReasonBusy, ReasonReplaced, ReasonQueueDraining,
+		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonKeyInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest,
+		ReasonKeyQueueFull, ReasonBusy, ReasonReplaced, ReasonQueueDraining,
 		ReasonQueueTimeout, ReasonCancelled, ReasonExitCode, ReasonSignal, ReasonTimeout, ReasonExecutableNotFound, ReasonStart,
 		ReasonEnvNotAllowed, ReasonActionMismatch, ReasonSecretUnavailable, ReasonLimits, ReasonOutOfMemory, ReasonWorkerLost,
 		ReasonWorkerStopped,
