@@ -39,37 +39,38 @@ func addLanes(batch *pgx.Batch, newcomers []newcomer) {
 	}
 }
 
-// lanesSQL sorts lanes without a head behind all others. It counts the grants of the lanes on the page only.
+// lanesSQL takes the page from the lanes with a head above $2, and then from the others with a number above $3. A lane without a head
+// sorts last, because NULL does. The statement counts the grants of the lanes on the page only; "g.lane > 0" lets it use the index
+// grants_of_lane.
 const lanesSQL = `
-WITH waiting AS (
-	SELECT e.lane, count(*) AS count, min(e.sequence) AS head, min(e.queued_at) AS oldest_at FROM enforcements e
-	WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' GROUP BY e.lane
+WITH queue AS (
+	SELECT id FROM queues WHERE key = $1
+), waiting AS MATERIALIZED (
+	SELECT e.lane, count(*) AS count, min(e.sequence) AS head, min(e.queued_at) AS oldest_at FROM queue q
+		JOIN enforcements e ON e.queue_id = q.id AND e.status = 'queued' AND e.lane > 0
+	GROUP BY e.lane
 ), active AS (
-	SELECT e.lane, count(*) AS count FROM enforcements e
-	WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' GROUP BY e.lane
+	SELECT e.lane, count(*) AS count FROM queue q JOIN enforcements e ON e.queue_id = q.id AND e.status = 'granted' GROUP BY e.lane
 ), page AS (
-	SELECT l.queue_id, l.number, l.name, COALESCE(w.head, $4::bigint) AS place, w.head, w.oldest_at, w.count
-	FROM lanes l LEFT JOIN waiting w ON w.lane = l.number
-	WHERE l.queue_id = ` + queueNamed + ` AND (COALESCE(w.head, $4::bigint), l.number) > ($2::bigint, $3::integer)
-	ORDER BY place, l.number LIMIT $5
+	(SELECT w.lane, w.head, w.oldest_at, w.count FROM waiting w WHERE w.head > $2::bigint ORDER BY w.head LIMIT $4)
+	UNION ALL
+	(SELECT l.number, NULL, NULL, 0 FROM lanes l
+	WHERE l.queue_id = (SELECT id FROM queue) AND l.number > $3::integer AND l.number NOT IN (SELECT w.lane FROM waiting w) ORDER BY l.number LIMIT $4)
+	ORDER BY head, lane LIMIT $4
 )
-SELECT p.number, p.name, COALESCE(p.count, 0), COALESCE(a.count, 0),
-	(SELECT count(*) FROM grants g WHERE g.queue_id = p.queue_id AND g.lane = p.number), COALESCE(p.head, 0), p.oldest_at
-FROM page p LEFT JOIN active a ON a.lane = p.number ORDER BY p.place, p.number`
+SELECT l.number, l.name, p.count, COALESCE(a.count, 0),
+	(SELECT count(*) FROM grants g WHERE g.queue_id = q.id AND g.lane = p.lane AND g.lane > 0), COALESCE(p.head, 0), p.oldest_at
+FROM queue q JOIN page p ON true JOIN lanes l ON l.queue_id = q.id AND l.number = p.lane LEFT JOIN active a ON a.lane = p.lane
+ORDER BY p.head, p.lane`
 
 // Lanes returns a page of the lanes of a queue, counted at one instant: first the lane with the enforcement that waits longest.
 // The order changes while enforcements are granted: see [attune.LanePage]. A queue without lanes has none.
 func (q *Queues) Lanes(ctx context.Context, key attune.QueueKey, page attune.LanePage) ([]attune.LaneStats, error) {
-	const none int64 = math.MaxInt64 // place of the lanes without a head
-	var place int64
-	var number int32
-	switch {
-	case page.Head > 0:
-		place, number = page.Head, math.MaxInt32
-	case page.Number > 0:
-		place, number = none, page.Number
+	head := page.Head
+	if page.Number > 0 {
+		head = math.MaxInt64 // only lanes without a head
 	}
 	limit := attune.Page{Limit: page.Limit}.Normalize().Limit
-	lanes, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.LaneStats], lanesSQL, key, place, number, none, limit)
+	lanes, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.LaneStats], lanesSQL, key, head, page.Number, limit)
 	return lanes, wrap("count lanes", err)
 }

@@ -163,6 +163,7 @@ func TestEnforcements_Retry(t *testing.T) {
 			next := b.admit(t, ticket.Enforcement)
 			require.Equal(t, []attune.Ticket{{
 				Enforcement: ticket.Enforcement, Sequence: enforcement.Sequence, EnqueuedAt: *enforcement.QueuedAt, Attempt: attempt,
+				Action: enforcement.ActionID,
 			}}, next)
 			b.requireNoChange(t, func() {
 				_, err := b.enforcements.Retry(t.Context(), ticket.Enforcement, ada)
