@@ -19,7 +19,8 @@ type Enforcement struct {
 	Detail     string            `json:"detail,omitempty"` // the reason in words, for people
 	// Queue is chosen when the event is recorded, and never changes. It is empty for an enforcement that was rejected at once.
 	Queue    QueueKey `json:"queue,omitempty"`
-	Lane     int32    `json:"lane,omitempty"`     // lane of the queue: see [Ticket]
+	LaneName LaneName `json:"-"`                  // chosen with the queue
+	Lane     int32    `json:"lane,omitempty"`     // number of the lane: see [Ticket]; 0 before admission
 	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before admission
 	// GrantNumber counts the grants of the queue, from 1, in the order in which the queue decided them. In that order the
 	// sequences of the granted tickets rise. 0 before the grant.
