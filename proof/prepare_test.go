@@ -10,7 +10,10 @@ import (
 func (h *history) quiet() {
 	h.setMode(attune.QueueOpen)
 	h.setLimit(&attune.LimitOverride{Limit: 4})
-	for h.state.Active() > 0 || len(h.releases) > 0 {
+	h.use(attune.QueuePolicy{Limit: 4, MaxQueued: 8, Overflow: attune.OverflowReject})
+	for h.state.Active() > 0 || len(h.releases) > 0 || len(h.arrivals) > 0 {
+		h.arriveAll()
+		h.backfill(nil)
 		h.database = h.database.Add(2 * time.Second)
 		h.state.Advance(h.queueClock())
 		h.recordSome(1000)
@@ -22,16 +25,16 @@ func (h *history) quiet() {
 				h.finishAs(e, "")
 			}
 		}
-		h.release(nil)
+		h.releaseAll()
 	}
 	h.log(nil)
 }
 
 // run accepts one enforcement and acts upon its grant.
 func (h *history) run() *attune.Enforcement {
-	h.Enforcements = append(h.Enforcements, attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key})
-	e := &h.Enforcements[len(h.Enforcements)-1]
+	e := h.enforce(0, 1)
 	h.queue(e, 1)
+	h.arriveAll()
 	h.recordSome(1000) // nothing is granted before
 	for _, grant := range h.state.Deliverable(10) {
 		h.act(grant)
@@ -66,7 +69,7 @@ func (h *history) oneAfterTheOther() {
 	h.quiet()
 	h.setLimit(&attune.LimitOverride{Limit: 1})
 	h.finishAs(h.run(), "")
-	h.release(nil)
+	h.releaseAll()
 	h.run()
 	h.log(nil)
 }
