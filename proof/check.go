@@ -48,6 +48,8 @@ type check struct {
 	policies  map[int64]*attune.QueuePolicy // by revision
 	lanes     map[int32][]place             // the places of each lane, by sequence
 	inLanes   map[int64]bool                // the generations that are in order in their lanes only
+	skipped   []int64                       // the revisions that let lanes pass each other, ascending
+	widest    map[attune.ActionID]*int      // see widestLane
 	passes    *passes
 
 	accounts  map[attune.EnforcementStatus]account
@@ -68,6 +70,7 @@ func newCheck(rows Rows) *check {
 
 		lanes:     map[int32][]place{},
 		inLanes:   map[int64]bool{},
+		widest:    map[attune.ActionID]*int{},
 		accounts:  accounts(),
 		actedUpon: map[int64]time.Time{},
 	}

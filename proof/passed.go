@@ -90,8 +90,8 @@ func (c *check) passed(w waiter) (by *decision, doubt bool) {
 func (p *passes) candidates(c *check, w waiter) iter.Seq[int] {
 	// Both lists rise, so the decisions before are of lower sequences, or the lane was full.
 	first := w.first + sort.Search(w.end-w.first, func(i int) bool { return p.highest[w.first+i] > w.sequence })
-	if limit, limited := c.widestLane(w.action); limited {
-		full, open := w.lane.fullUntil(limit)
+	if limit := c.widestLane(w.action); limit != nil {
+		full, open := w.lane.fullUntil(*limit)
 		if !open {
 			return slices.Values[[]int](nil)
 		}

@@ -36,7 +36,11 @@ func (c *check) decideAll(policies []attune.QueuePolicy) {
 	c.policies = make(map[int64]*attune.QueuePolicy, len(policies))
 	for i := range policies {
 		c.policies[policies[i].Revision] = &policies[i]
+		if policies[i].Across == attune.AcrossSkip {
+			c.skipped = append(c.skipped, policies[i].Revision)
+		}
 	}
+	slices.Sort(c.skipped)
 	c.decisions = make([]*decision, len(c.grants))
 	first, base := 0, int64(0) // of the generation
 	for i, grant := range c.grants {
@@ -61,7 +65,7 @@ func (c *check) actionOf(grant attune.LoggedGrant) attune.ActionID {
 	return grant.Action
 }
 
-// splitLanes sorts the places by lane, and finds the generations whose whole line is in order.
+// splitLanes sorts the places by lane, and finds the generations that are in order in their lanes only.
 func (c *check) splitLanes() {
 	for _, p := range c.places {
 		c.lanes[p.enforcement.Lane] = append(c.lanes[p.enforcement.Lane], p)
@@ -71,29 +75,50 @@ func (c *check) splitLanes() {
 			c.report.Checked.Lanes++
 		}
 	}
+	if len(c.lanes) < 2 {
+		return
+	}
+	before, newest := int64(0), int64(0) // revisions: that of the last grant of earlier generations, and the highest so far
 	for _, d := range c.decisions {
-		if !d.strict() && len(c.lanes) > 1 {
+		if d.index == d.first {
+			before = newest
+		}
+		newest = max(newest, d.Revision)
+		if !d.strict() || c.skippedBetween(before, d.Revision) {
 			c.inLanes[d.Generation] = true
 		}
 	}
+}
+
+// skippedBetween reports whether a policy let lanes pass each other, between two revisions. A grant that is not in the log can have
+// been decided under it.
+func (c *check) skippedBetween(from, to int64) bool {
+	i, _ := slices.BinarySearch(c.skipped, from)
+	return i < len(c.skipped) && c.skipped[i] <= to
 }
 
 // rated reports whether a rate of starts can have held the tickets of an action. The rates of the whole queue cannot: they let
 // the grant itself pass.
 func (d *decision) rated(action attune.ActionID) bool { return len(d.policy.Of(action).Rates) > 0 }
 
-// widestLane returns the highest limit of a lane that any policy of the queue sets for the tickets of an action, or false if a
-// policy sets none.
-func (c *check) widestLane(action attune.ActionID) (int, bool) {
-	widest := 0
+// widestLane returns the highest limit of a lane that any policy of the queue sets for the tickets of an action; nil if a policy
+// sets none.
+func (c *check) widestLane(action attune.ActionID) *int {
+	widest, known := c.widest[action]
+	if known {
+		return widest
+	}
+	widest = new(0)
 	for _, policy := range c.policies {
 		limit := policy.Of(action).LimitPerKey
 		if limit == nil {
-			return 0, false
+			widest = nil
+			break
 		}
-		widest = max(widest, *limit)
+		*widest = max(*widest, *limit)
 	}
-	return widest, true
+	c.widest[action] = widest
+	return widest
 }
 
 // limitedActions returns the actions with a limit in any policy of the queue.

@@ -31,8 +31,11 @@ func (h *history) quiet() {
 }
 
 // run accepts one enforcement and acts upon its grant.
-func (h *history) run() *attune.Enforcement {
-	e := h.enforce(0, 1)
+func (h *history) run() *attune.Enforcement { return h.runIn(0, 1) }
+
+// runIn is run for a lane and an action.
+func (h *history) runIn(lane int32, action attune.ActionID) *attune.Enforcement {
+	e := h.enforce(lane, action)
 	h.queue(e, 1)
 	h.arriveAll()
 	h.recordSome(1000) // nothing is granted before
@@ -79,4 +82,46 @@ func (h *history) goBack() {
 	h.quiet()
 	h.finishAs(h.run(), attune.RetryBack)
 	h.run()
+}
+
+// skip lets lanes pass each other, with room for four holders and limits for action 1.
+func (h *history) skip(limits attune.ActionPolicy) {
+	h.quiet()
+	h.setLimit(nil)
+	limits.Action = 1
+	h.use(attune.QueuePolicy{
+		Limit: 4, Across: attune.AcrossSkip, MaxQueued: 8, Overflow: attune.OverflowReject, Actions: []attune.ActionPolicy{limits},
+	})
+}
+
+// passBlockedLane grants two tickets of lane 7, and one of lane 8 in between, while lane 7 is full.
+func (h *history) passBlockedLane() {
+	h.skip(attune.ActionPolicy{LimitPerKey: new(1)})
+	first := h.runIn(7, 1).ID
+	h.runIn(7, 1)
+	h.runIn(8, 1)
+	h.finishAs(h.byID(first), "")
+	h.releaseAll()
+	for _, grant := range h.state.Deliverable(10) {
+		h.act(grant)
+	}
+	h.log(nil)
+}
+
+// fillLevels grants two tickets of the same lane and action.
+func (h *history) fillLevels() {
+	h.skip(attune.ActionPolicy{})
+	h.runIn(7, 1)
+	h.runIn(7, 1)
+	h.log(nil)
+}
+
+// skipOneAfterTheOther is oneAfterTheOther while lanes may pass each other.
+func (h *history) skipOneAfterTheOther() {
+	h.skip(attune.ActionPolicy{})
+	h.setLimit(&attune.LimitOverride{Limit: 1})
+	h.finishAs(h.run(), "")
+	h.releaseAll()
+	h.run()
+	h.log(nil)
 }

@@ -25,7 +25,7 @@ func TestCheck_CorrectHistories(t *testing.T) {
 // Each corruption of the rows of a correct history is found.
 func TestCheck_CorruptHistories(t *testing.T) {
 	t.Parallel()
-	for _, c := range corruptions() {
+	for _, c := range append(corruptions(), laneCorruptions()...) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
