@@ -1,11 +1,13 @@
 package proof_test
 
 import (
+	"encoding/json"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
 )
 
 // some draws some of the pending elements, in any order, and removes them.
@@ -24,7 +26,7 @@ func (h *history) arrive(t *rapid.T) {
 	h.state.Acquire(h.queueClock(), some(t, &h.arrivals))
 }
 
-func (h *history) arriveAll() {
+func (h *history) arriveAll(*rapid.T) {
 	h.state.Acquire(h.queueClock(), h.arrivals)
 	h.arrivals = nil
 }
@@ -52,9 +54,14 @@ func (h *history) use(policy attune.QueuePolicy) {
 	h.state.SetPolicy(h.queueClock(), policy)
 }
 
-func (h *history) setPolicy(t *rapid.T) { h.use(drawPolicy(t)) }
+func (h *history) setPolicy(t *rapid.T) { h.use(h.draws(t)) }
 
-func drawPolicy(t *rapid.T) attune.QueuePolicy {
+// worlds are the kinds of policies that a queue can have, by name.
+func worlds() map[string]func(*rapid.T) attune.QueuePolicy {
+	return map[string]func(*rapid.T) attune.QueuePolicy{"any policy": anyPolicy, "lanes that pass": passingLanes, "one line": oneLine}
+}
+
+func anyPolicy(t *rapid.T) attune.QueuePolicy {
 	policy := attune.QueuePolicy{
 		Limit:     rapid.IntRange(0, 4).Draw(t, "limit"),
 		Across:    rapid.SampledFrom([]attune.Across{"", attune.AcrossStrict, attune.AcrossSkip, attune.AcrossSkip}).Draw(t, "across"),
@@ -75,6 +82,30 @@ func drawPolicy(t *rapid.T) attune.QueuePolicy {
 	return policy
 }
 
+// passingLanes draws a policy under which many lanes are blocked and pass each other.
+func passingLanes(t *rapid.T) attune.QueuePolicy {
+	limits := rapid.SampledFrom([]int{1, 1, 1, 2})
+	policy := attune.QueuePolicy{
+		Limit: rapid.IntRange(2, 4).Draw(t, "limit"), Across: attune.AcrossSkip, MaxQueued: 20, Overflow: attune.OverflowReject,
+		Actions: []attune.ActionPolicy{
+			{Action: 1, LimitPerKey: new(limits.Draw(t, "limit per key 1"))},
+			{Action: 2, LimitPerKey: new(limits.Draw(t, "limit per key 2")), Limit: new(limits.Draw(t, "limit of action 2"))},
+		},
+	}
+	if rapid.IntRange(0, 9).Draw(t, "strict") == 0 {
+		policy.Across = attune.AcrossStrict
+	}
+	return policy
+}
+
+// oneLine draws a policy under which nothing passes the first ticket, and tickets expire soon.
+func oneLine(t *rapid.T) attune.QueuePolicy {
+	return attune.QueuePolicy{
+		Limit: rapid.IntRange(1, 4).Draw(t, "limit"), MaxQueued: 20, Overflow: attune.OverflowReject,
+		QueueTimeout: attune.Duration(2 * time.Second), Actions: []attune.ActionPolicy{{Action: 1, LimitPerKey: drawLimit(t, "limit per key")}},
+	}
+}
+
 func drawLimit(t *rapid.T, name string) *int {
 	limit := rapid.SampledFrom([]int{-1, 0, 1, 1, 1, 2, 2}).Draw(t, name)
 	if limit < 0 {
@@ -93,4 +124,44 @@ func drawRates(t *rapid.T) []attune.StartRate {
 func (h *history) releaseAll() {
 	h.state.Release(h.queueClock(), h.releases)
 	h.releases = nil
+}
+
+// loseTurn takes a turn of the queue in which grants are acted upon, loses the turn, and takes it again later. A queue whose lanes
+// pass each other acts only upon turns that it cannot lose.
+func (h *history) loseTurn(t *rapid.T) {
+	if h.state.Policy().Across == attune.AcrossSkip {
+		return
+	}
+	before, err := json.Marshal(h.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	releases, arrivals := some(t, &h.releases), some(t, &h.arrivals)
+	h.state.Release(h.queueClock(), releases)
+	h.state.Acquire(h.queueClock(), arrivals)
+	for _, grant := range h.state.Deliverable(rapid.IntRange(0, 3).Draw(t, "acted upon")) {
+		h.act(grant)
+	}
+	h.state = new(semaphore.State)
+	if err := json.Unmarshal(before, h.state); err != nil {
+		t.Fatal(err)
+	}
+	h.database = h.database.Add(time.Duration(rapid.IntRange(0, 6).Draw(t, "seconds later")) * time.Second)
+	for _, ticket := range releases {
+		h.state.Release(h.queueClock(), []attune.Ticket{ticket})
+	}
+	h.state.Acquire(h.queueClock(), arrivals)
+}
+
+// grantsOf returns the logged grants of settled tickets.
+func (h *history) grantsOf(settled []attune.Settlement) []attune.Grant {
+	var grants []attune.Grant
+	for _, settlement := range settled {
+		for _, grant := range h.Grants {
+			if grant.Same(settlement.Ticket) {
+				grants = append(grants, grant.Grant)
+			}
+		}
+	}
+	return grants
 }

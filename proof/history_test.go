@@ -23,6 +23,7 @@ type history struct {
 	generation int64
 	sequence   int64
 	policy     attune.QueuePolicy
+	draws      func(*rapid.T) attune.QueuePolicy
 	override   *attune.LimitOverride // as it is stored
 	requests   int                   // the number of change requests so far
 
@@ -31,11 +32,10 @@ type history struct {
 	late     []attune.Settlement // settlements of an earlier generation, not yet stored
 }
 
-func newHistory() *history {
-	h := &history{
-		database: time.UnixMilli(1_900_000_000_000).UTC(),
-		policy:   attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 6, Overflow: attune.OverflowReject},
-	}
+// newHistory starts a queue whose policies are drawn by policy.
+func newHistory(t *rapid.T, policy func(*rapid.T) attune.QueuePolicy) *history {
+	h := &history{database: time.UnixMilli(1_900_000_000_000).UTC(), policy: policy(t), draws: policy}
+	h.policy.Revision = 1
 	h.Queue, h.Stats.Mode = key, attune.QueueOpen
 	h.Policies = []attune.QueuePolicy{h.policy}
 	h.state = semaphore.New(attune.QueueSnapshot{Policy: h.policy})
@@ -66,6 +66,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 		"accept": h.accept, "request": h.request, "request more": h.request, "finish": h.finish, "unpark": h.unpark,
 		"release": h.release, "record": h.record, "set policy": h.setPolicy, "control": h.control, "cancel": h.cancel,
 		"log": h.log, "rebuild": h.rebuild, "settle late": h.settleLate, "arrive": h.arrive, "backfill": h.backfill,
+		"lose a turn": h.loseTurn, "request all": h.requestAll, "arrive all": h.arriveAll,
 		"wait": func(t *rapid.T) {
 			h.database = h.database.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
 			h.state.Advance(h.queueClock())
@@ -80,7 +81,7 @@ func (h *history) accept(t *rapid.T) {
 		h.queue(h.enforce(lane, action), 1)
 	}
 	if rapid.Bool().Draw(t, "at once") {
-		h.arriveAll()
+		h.arriveAll(t)
 	}
 }
 
@@ -108,6 +109,13 @@ func (h *history) request(t *rapid.T) {
 		return
 	}
 	h.act(rapid.SampledFrom(decided).Draw(t, "grant"))
+}
+
+// requestAll acts upon the decided grants.
+func (h *history) requestAll(*rapid.T) {
+	for _, grant := range h.state.Deliverable(10) {
+		h.act(grant)
+	}
 }
 
 func (h *history) act(grant attune.Grant) {
@@ -213,7 +221,7 @@ func (h *history) recordSome(n int) {
 	if len(control.Changes) > 0 {
 		h.Stats.Mode, h.override = control.Mode, control.Override
 	}
-	h.state.SettlementsRecorded(h.queueClock(), len(settled), nil)
+	h.state.SettlementsRecorded(h.queueClock(), len(settled), h.grantsOf(settled))
 	h.state.ChangesRecorded(len(control.Changes))
 }
 

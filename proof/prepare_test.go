@@ -12,7 +12,7 @@ func (h *history) quiet() {
 	h.setLimit(&attune.LimitOverride{Limit: 4})
 	h.use(attune.QueuePolicy{Limit: 4, MaxQueued: 8, Overflow: attune.OverflowReject})
 	for h.state.Active() > 0 || len(h.releases) > 0 || len(h.arrivals) > 0 {
-		h.arriveAll()
+		h.arriveAll(nil)
 		h.backfill(nil)
 		h.database = h.database.Add(2 * time.Second)
 		h.state.Advance(h.queueClock())
@@ -37,7 +37,7 @@ func (h *history) run() *attune.Enforcement { return h.runIn(0, 1) }
 func (h *history) runIn(lane int32, action attune.ActionID) *attune.Enforcement {
 	e := h.enforce(lane, action)
 	h.queue(e, 1)
-	h.arriveAll()
+	h.arriveAll(nil)
 	h.recordSome(1000) // nothing is granted before
 	for _, grant := range h.state.Deliverable(10) {
 		h.act(grant)
