@@ -14,10 +14,11 @@ func (c *check) orderInLanes(o *order, lane *run, grant attune.LoggedGrant) {
 		return
 	}
 	if grant.Sequence < o.strict.Sequence {
-		c.violation(RuleOrder, grant.Sequence, grant.Number, "decided after grant %d of sequence %d, although nothing could pass the first ticket then",
+		c.violation(RuleOrder, grant.Sequence, grant.Number,
+			"decided after grant %d of sequence %d, although nothing could pass the first ticket then",
 			o.strict.Number, o.strict.Sequence)
 	}
-	if policy := c.policies[grant.Revision]; policy != nil && policy.Across != attune.AcrossSkip && grant.Sequence > o.strict.Sequence {
+	if strict(c.policies[grant.Revision]) && grant.Sequence > o.strict.Sequence {
 		o.strict = grant
 	}
 	c.checkSpared(o, lane, grant)

@@ -81,6 +81,7 @@ func (c *check) passed(w waiter) (by *decision, doubt bool) {
 			return c.decisions[i], false
 		case unclear:
 			doubt = true
+		case blocked:
 		}
 	}
 	return nil, doubt

@@ -25,11 +25,11 @@ type decision struct {
 // checkpoint is a decision before which the queue knew every release that the log shows until its request.
 type checkpoint struct{ decision *decision }
 
-// skips reports whether the policy in force surely let other lanes pass a blocked one.
+// skips reports whether lanes could surely pass each other.
 func (d *decision) skips() bool { return d.policy != nil && d.policy.Across == attune.AcrossSkip }
 
-// strict reports whether the policy in force surely let nothing pass the first ticket.
-func (d *decision) strict() bool { return d.policy != nil && d.policy.Across != attune.AcrossSkip }
+// strict reports whether nothing could surely pass the first ticket under a policy; nil is an unknown policy.
+func strict(policy *attune.QueuePolicy) bool { return policy != nil && policy.Across != attune.AcrossSkip }
 
 // decideAll prepares the decisions of all grants, in the order of their numbers.
 func (c *check) decideAll(policies []attune.QueuePolicy) {
@@ -84,7 +84,7 @@ func (c *check) splitLanes() {
 			before = newest
 		}
 		newest = max(newest, d.Revision)
-		if !d.strict() || c.skippedBetween(before, d.Revision) {
+		if !strict(d.policy) || c.skippedBetween(before, d.Revision) {
 			c.inLanes[d.Generation] = true
 		}
 	}

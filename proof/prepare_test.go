@@ -31,11 +31,11 @@ func (h *history) quiet() {
 }
 
 // run accepts one enforcement and acts upon its grant.
-func (h *history) run() *attune.Enforcement { return h.runIn(0, 1) }
+func (h *history) run() *attune.Enforcement { return h.runIn(0) }
 
-// runIn is run for a lane and an action.
-func (h *history) runIn(lane int32, action attune.ActionID) *attune.Enforcement {
-	e := h.enforce(lane, action)
+// runIn is run for a lane.
+func (h *history) runIn(lane int32) *attune.Enforcement {
+	e := h.enforce(lane, 1)
 	h.queue(e, 1)
 	h.arriveAll(nil)
 	h.recordSome(1000) // nothing is granted before
@@ -97,9 +97,9 @@ func (h *history) skip(limits attune.ActionPolicy) {
 // passBlockedLane grants two tickets of lane 7, and one of lane 8 in between, while lane 7 is full.
 func (h *history) passBlockedLane() {
 	h.skip(attune.ActionPolicy{LimitPerKey: new(1)})
-	first := h.runIn(7, 1).ID
-	h.runIn(7, 1)
-	h.runIn(8, 1)
+	first := h.runIn(7).ID
+	h.runIn(7)
+	h.runIn(8)
 	h.finishAs(h.byID(first), "")
 	h.releaseAll()
 	for _, grant := range h.state.Deliverable(10) {
@@ -111,8 +111,8 @@ func (h *history) passBlockedLane() {
 // fillLevels grants two tickets of the same lane and action.
 func (h *history) fillLevels() {
 	h.skip(attune.ActionPolicy{})
-	h.runIn(7, 1)
-	h.runIn(7, 1)
+	h.runIn(7)
+	h.runIn(7)
 	h.log(nil)
 }
 
