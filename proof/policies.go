@@ -29,7 +29,9 @@ type checkpoint struct{ decision *decision }
 func (d *decision) skips() bool { return d.policy != nil && d.policy.Across == attune.AcrossSkip }
 
 // strict reports whether nothing could surely pass the first ticket under a policy; nil is an unknown policy.
-func strict(policy *attune.QueuePolicy) bool { return policy != nil && policy.Across != attune.AcrossSkip }
+func strict(policy *attune.QueuePolicy) bool {
+	return policy != nil && policy.Across != attune.AcrossSkip
+}
 
 // decideAll prepares the decisions of all grants, in the order of their numbers.
 func (c *check) decideAll(policies []attune.QueuePolicy) {
