@@ -38,6 +38,7 @@ type Deps struct {
 		QueueReader
 		QueueDetails
 		GrantReader
+		LaneReader
 		ChangeReader
 	}
 	Control QueueController

@@ -39,8 +39,8 @@ func loggedGrant() attune.LoggedGrant {
 	released := noon.Add(3 * time.Second)
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
-			Ticket:     attune.Ticket{Enforcement: 31, Sequence: 8, EnqueuedAt: noon, Attempt: 1},
-			Generation: 1, Number: 7, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4,
+			Ticket:     attune.Ticket{Enforcement: 31, Sequence: 8, EnqueuedAt: noon, Attempt: 1, Lane: 3, Action: 4},
+			Generation: 1, Number: 7, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4, Freed: 5,
 		},
 		RequestedAt: noon.Add(2 * time.Second), ReleasedAt: &released, Outcome: attune.ExecutionFailed,
 	}
@@ -62,7 +62,8 @@ func TestListGrants(t *testing.T) {
 	recorder := b.do(t, get("/api/v1/queues/shop.deploy/grants?limit=1"))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 	requireJSON(t, `{"items": [{
-		"generation": 1, "number": 7, "enforcement_id": 31, "sequence": 8, "attempt": 1, "limit": 2, "policy_revision": 4,
+		"generation": 1, "number": 7, "enforcement_id": 31, "action_id": 4, "sequence": 8, "lane": 3, "attempt": 1, "limit": 2,
+		"policy_revision": 4, "freed": 5,
 		"queued_at": "2030-01-02T12:00:00Z", "granted_at": "2030-01-02T12:00:01Z", "requested_at": "2030-01-02T12:00:02Z",
 		"released_at": "2030-01-02T12:00:03Z", "outcome": "failed"
 	}], "next": "YmVmb3JlOjc"}`, recorder)
@@ -96,7 +97,7 @@ func TestListChanges(t *testing.T) {
 // A list of one queue tells an empty list from an unknown queue, and passes errors on.
 func TestListsOfQueue(t *testing.T) {
 	t.Parallel()
-	for _, list := range []string{"grants", "changes"} {
+	for _, list := range []string{"grants", "changes", "lanes"} {
 		t.Run(list, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
@@ -114,6 +115,7 @@ func TestListsOfQueue(t *testing.T) {
 
 			b.journal.grants = func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error) { return nil, errDown }
 			b.journal.changes = func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error) { return nil, errDown }
+			b.queues.lanes = func(attune.QueueKey, attune.LanePage) ([]attune.LaneStats, error) { return nil, errDown }
 			requireProblem(t, b.do(t, get(path)), 503, "unavailable")
 		})
 	}

@@ -50,6 +50,7 @@ func routes() map[string]bool {
 		"POST /api/v1/enforcements/{id}/cancel": true,
 		"POST /api/v1/enforcements/{id}/retry":  true,
 		"GET /api/v1/queues/{key}/grants":       true,
+		"GET /api/v1/queues/{key}/lanes":        true,
 		"GET /api/v1/queues/{key}/changes":      true,
 		"GET /api/v1/actions":                   true,
 		"GET /api/v1/actions/{ref}":             true,

@@ -128,6 +128,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerQueues()
 	s.registerQueue()
 	s.registerGrants()
+	s.registerLanes()
 	s.registerChanges()
 	s.registerControl()
 	s.registerEnforcementControl()

@@ -150,10 +150,15 @@ UPDATE queues q SET last_sequence = u.last_sequence, last_queued_at = u.last_que
 FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, last_sequence, last_queued_at)
 WHERE q.id = u.id`
 
+// storePoliciesSQL also writes the journal of the queues' policies.
 const storePoliciesSQL = `
-UPDATE queues q SET policy = u.policy, freed_at = clock_timestamp(), updated_at = clock_timestamp()
-FROM unnest($1::bigint[], $2::json[]) AS u (id, policy)
-WHERE q.id = u.id`
+WITH stored AS (
+	UPDATE queues q SET policy = u.policy, freed_at = clock_timestamp(), updated_at = clock_timestamp()
+	FROM unnest($1::bigint[], $2::json[]) AS u (id, policy)
+	WHERE q.id = u.id
+	RETURNING q.id, q.policy_revision, q.policy, q.freed_at
+)
+INSERT INTO queue_policies (queue_id, revision, policy, at) SELECT id, policy_revision, policy, freed_at FROM stored`
 
 // addChangedQueues stores the changes of locked queues. Each admission changes the places of a queue, but rarely its policy,
 // so each has a statement of its own.

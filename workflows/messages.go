@@ -57,9 +57,9 @@ type GapInput struct {
 	Gap   semaphore.Gap   `json:"gap"`
 }
 
-// GrantsInput names the grants to deliver or to inspect.
+// GrantsInput names the grants to deliver, to inspect, or whose executions must end.
 //
-// Stored in Temporal's history: the input of [ActivityDeliverGrants] and [ActivityInspectHolders].
+// Stored in Temporal's history: the input of [ActivityDeliverGrants], [ActivityInspectHolders] and [ActivityEndReplaced].
 type GrantsInput struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Grants []attune.Grant  `json:"grants"`

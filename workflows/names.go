@@ -48,6 +48,7 @@ const (
 	ActivityStartSleepers    = "StartSleepers"
 	ActivityRecordDecisions  = "RecordDecisions"
 	ActivityInspectHolders   = "InspectHolders"
+	ActivityEndReplaced      = "EndReplaced"
 	ActivityAcquireTicket    = "AcquireTicket"
 	ActivityRequestExecution = "RequestExecution"
 	ActivityReleaseTicket    = "ReleaseTicket"

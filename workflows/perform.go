@@ -20,6 +20,7 @@ func (q *actionQueue) resetTasks() {
 		{problem: "tickets cannot be verified", plan: q.verify},
 		{problem: "workflows cannot be started asleep", plan: q.startSleepers},
 		q.inspecting,
+		{problem: "replaced executions cannot be ended", plan: q.endReplaced},
 	}
 }
 
@@ -143,6 +144,20 @@ func (q *actionQueue) startSleepers(workflow.Context, time.Time) *try {
 		summary: fmt.Sprintf("start %d asleep", len(tickets)), activity: ActivityStartSleepers,
 		input: TicketsInput{Queue: q.key, Tickets: tickets},
 		apply: func(time.Time) { q.state.SleepersStarted(tickets) },
+	}
+}
+
+// endReplaced asks the holders that later newcomers replace to end. It uses a regular activity only, which runs after the decision is
+// durable, because a decision that is taken anew can keep the holder.
+func (q *actionQueue) endReplaced(workflow.Context, time.Time) *try {
+	grants := q.state.ToEnd(maxGrants)
+	if len(grants) == 0 {
+		return nil
+	}
+	return &try{
+		summary: fmt.Sprintf("end %d replaced", len(grants)), activity: ActivityEndReplaced,
+		input: GrantsInput{Queue: q.key, Grants: grants},
+		apply: func(time.Time) { q.state.AskedToEnd(grants) },
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func newQueue() *cobra.Command {
 	cmd := newGroup("queue", "Inspect and verify queues")
 	r := bindRemote(cmd)
-	cmd.AddCommand(newQueueList(r), newQueueShow(r), newQueueVerify(r))
+	cmd.AddCommand(newQueueList(r), newQueueShow(r), newQueueLanes(r), newQueueVerify(r))
 	return cmd
 }
 

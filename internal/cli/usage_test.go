@@ -50,7 +50,7 @@ func TestUsage(t *testing.T) {
 		"an empty settings file is named":                  {[]string{"migrate", "--config", ""}, []string{"--config is empty: name a settings file or leave it out"}},
 		"an empty URL is named":                            {[]string{"health", "--url", ""}, []string{"--url: use a URL such as"}},
 		"an unknown help topic is named":                   {[]string{"help", "bogus"}, []string{`there is no help topic "bogus": attune has audit, completion, demo, dev, doctor, `, "queue, secret, serve, token, version"}},
-		"an unknown help subtopic is named":                {[]string{"help", "queue", "bogus"}, []string{`there is no help topic "queue bogus": attune queue has list, show, verify`}},
+		"an unknown help subtopic is named":                {[]string{"help", "queue", "bogus"}, []string{`there is no help topic "queue bogus": attune queue has lanes, list, show, verify`}},
 		"a token without a name says how to name one":      {[]string{"token", "revoke"}, []string{"name a token: attune token revoke NAME"}},
 		"a token without a role says which there are":      {[]string{"token", "create", "ci"}, []string{"role: \"\" is not a role: use viewer, operator, admin, worker or event"}},
 		"a token of the role event needs triggers":         {[]string{"token", "create", "ci", "--role", "event"}, []string{"triggers: the role event needs 1 to 100"}},
