@@ -40,6 +40,7 @@ type Deps struct {
 		GrantReader
 		LaneReader
 		ChangeReader
+		QueuePolicyReader
 	}
 	Control QueueController
 	Doctor  Examiner
