@@ -37,10 +37,8 @@ type Deps struct {
 	Queues interface {
 		QueueReader
 		QueueDetails
-		GrantReader
 		LaneReader
-		ChangeReader
-		QueuePolicyReader
+		QueueJournals
 	}
 	Control QueueController
 	Doctor  Examiner

@@ -16,6 +16,13 @@ type QueuePolicyReader interface {
 	QueuePolicies(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueuePolicy, error)
 }
 
+// QueueJournals read what queues have done and obeyed.
+type QueueJournals interface {
+	GrantReader
+	ChangeReader
+	QueuePolicyReader
+}
+
 func (s *Server) registerQueuePolicies() {
 	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-queue-policies", Method: http.MethodGet, Path: "/queues/{key}/policies", Tags: []string{"queues"},
