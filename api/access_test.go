@@ -45,6 +45,7 @@ func accessTable() map[string]string {
 		"GET /api/v1/queues/{key}/grants":       "read",
 		"GET /api/v1/queues/{key}/lanes":        "read",
 		"GET /api/v1/queues/{key}/changes":      "read",
+		"GET /api/v1/queues/{key}/policies":     "read",
 		"GET /api/v1/actions":                   "read",
 		"GET /api/v1/actions/{ref}":             "read",
 		"GET /api/v1/actions/{ref}/queue-stats": "read",

@@ -27,6 +27,7 @@ var (
 	_ api.QueueReader        = (*postgres.Queues)(nil)
 	_ api.GrantReader        = (*postgres.Queues)(nil)
 	_ api.LaneReader         = (*postgres.Queues)(nil)
+	_ api.QueuePolicyReader  = (*postgres.Queues)(nil)
 	_ api.ChangeReader       = (*postgres.Queues)(nil)
 	_ api.QueueController    = (*workflows.QueueClient)(nil)
 	_ api.Examiner           = (*doctor.Doctor)(nil)

@@ -37,9 +37,8 @@ type Deps struct {
 	Queues interface {
 		QueueReader
 		QueueDetails
-		GrantReader
 		LaneReader
-		ChangeReader
+		QueueJournals
 	}
 	Control QueueController
 	Doctor  Examiner

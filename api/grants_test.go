@@ -15,10 +15,18 @@ import (
 	"github.com/attune-go/attune/api"
 )
 
-// fakeJournal holds the grants and the manual changes of queues.
+// fakeJournal holds the grants, the manual changes and the policies of queues.
 type fakeJournal struct {
-	grants  func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error)
-	changes func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error)
+	grants   func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error)
+	changes  func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error)
+	policies func(attune.QueueKey, attune.Page) ([]attune.QueuePolicy, error)
+}
+
+func (f *fakeJournal) QueuePolicies(_ context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueuePolicy, error) {
+	if f.policies == nil {
+		return nil, nil
+	}
+	return f.policies(key, page)
 }
 
 func (f *fakeJournal) Grants(_ context.Context, key attune.QueueKey, page attune.Page) ([]attune.LoggedGrant, error) {
@@ -97,7 +105,7 @@ func TestListChanges(t *testing.T) {
 // A list of one queue tells an empty list from an unknown queue, and passes errors on.
 func TestListsOfQueue(t *testing.T) {
 	t.Parallel()
-	for _, list := range []string{"grants", "changes", "lanes"} {
+	for _, list := range []string{"grants", "changes", "lanes", "policies"} {
 		t.Run(list, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
@@ -115,8 +123,26 @@ func TestListsOfQueue(t *testing.T) {
 
 			b.journal.grants = func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error) { return nil, errDown }
 			b.journal.changes = func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error) { return nil, errDown }
+			b.journal.policies = func(attune.QueueKey, attune.Page) ([]attune.QueuePolicy, error) { return nil, errDown }
 			b.queues.lanes = func(attune.QueueKey, attune.LanePage) ([]attune.LaneStats, error) { return nil, errDown }
 			requireProblem(t, b.do(t, get(path)), 503, "unavailable")
 		})
 	}
+}
+
+func TestListQueuePolicies(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.journal.policies = func(key attune.QueueKey, page attune.Page) ([]attune.QueuePolicy, error) {
+		require.Equal(t, attune.QueueKey("shop.deploy"), key)
+		require.Equal(t, attune.Page{Limit: 1}, page)
+		return []attune.QueuePolicy{{
+			Revision: 4, Limit: 2, Across: attune.AcrossSkip, MaxQueued: 10, Overflow: attune.OverflowReject,
+			QueueTimeout: attune.Duration(time.Minute), Actions: []attune.ActionPolicy{{Action: 5, LimitPerKey: new(1)}},
+		}}, nil
+	}
+	requireJSON(t, `{"items": [{
+		"revision": 4, "limit": 2, "across": "skip", "max_queued": 10, "overflow": "reject", "queue_timeout": "1m0s",
+		"actions": [{"action": 5, "limit_per_key": 1}]
+	}], "next": "YmVmb3JlOjQ"}`, b.do(t, get("/api/v1/queues/shop.deploy/policies?limit=1")))
 }

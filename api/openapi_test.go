@@ -52,6 +52,7 @@ func routes() map[string]bool {
 		"GET /api/v1/queues/{key}/grants":       true,
 		"GET /api/v1/queues/{key}/lanes":        true,
 		"GET /api/v1/queues/{key}/changes":      true,
+		"GET /api/v1/queues/{key}/policies":     true,
 		"GET /api/v1/actions":                   true,
 		"GET /api/v1/actions/{ref}":             true,
 		"POST /api/v1/actions/{ref}/run":        true,

@@ -130,6 +130,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerGrants()
 	s.registerLanes()
 	s.registerChanges()
+	s.registerQueuePolicies()
 	s.registerControl()
 	s.registerEnforcementControl()
 	s.registerSecrets()

@@ -277,4 +277,14 @@ func TestQueues_PolicyJournal(t *testing.T) {
 	requireJournal()
 	b.rebuild(t)
 	requireJournal()
+
+	newest, err := b.queues.QueuePolicies(t.Context(), "demo.deploy", attune.Page{Limit: 2})
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]attune.QueuePolicy{want[3], want[2]}, newest))
+	next, err := b.queues.QueuePolicies(t.Context(), "demo.deploy", attune.Page{Limit: 2, Before: 3})
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]attune.QueuePolicy{want[1], want[0]}, next))
+	none, err := b.queues.QueuePolicies(t.Context(), "demo.other", attune.Page{})
+	require.NoError(t, err)
+	require.Empty(t, none)
 }

@@ -73,6 +73,8 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = api.List[api.Grant]{Items: a.grants}
 	case r.URL.Path == "/api/v1/queues/shop.deploy/lanes":
 		body = a.lanePage(r.URL.Query().Get("limit"))
+	case r.URL.Path == "/api/v1/queues/shop.deploy/policies":
+		body = api.List[attune.QueuePolicy]{Items: []attune.QueuePolicy{{Revision: 1, Limit: 1}}}
 	case r.URL.Path == "/api/v1/queues/shop.deploy/changes":
 		body = api.List[api.QueueChange]{Items: a.changes}
 	case r.URL.Path == "/api/v1/enforcements" && r.URL.Query().Get("queue") == "shop.deploy":
