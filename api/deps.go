@@ -38,7 +38,6 @@ type Deps struct {
 		QueueReader
 		QueueDetails
 		GrantReader
-		LaneReader
 		ChangeReader
 	}
 	Control QueueController
