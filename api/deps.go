@@ -37,8 +37,13 @@ type Deps struct {
 	Queues interface {
 		QueueReader
 		QueueDetails
+<<<<<<< HEAD
 		LaneReader
 		QueueJournals
+=======
+		GrantReader
+		ChangeReader
+>>>>>>> rows
 	}
 	Control QueueController
 	Doctor  Examiner

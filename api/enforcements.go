@@ -24,7 +24,7 @@ type EnforcementReader interface {
 type Enforcement struct {
 	attune.Enforcement
 
-	Key       *string       `json:"key,omitempty" doc:"Text of the key's value that chose the lane; absent in a queue without lanes"`
+	Key       *string       `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
 	Position  int64         `json:"position,omitempty" doc:"Position in the line of its queue, 1 is next; absent when it is not in line"`
 	Why       string        `json:"why,omitempty" doc:"Why it waits: for its turn, for its next attempt, or for a person"`
 	Estimate  *Estimate     `json:"estimate,omitempty" doc:"Estimated time until the grant; absent when there are too few recent grants"`
@@ -51,8 +51,8 @@ type EnforcementSummary struct {
 	Reason      attune.Reason            `json:"reason,omitempty"`
 	Detail      string                   `json:"detail,omitempty"`
 	Queue       attune.QueueKey          `json:"queue,omitempty" doc:"Chosen when the event is recorded; absent if it is rejected then"`
-	Key         *string                  `json:"key,omitempty" doc:"Text of the key's value that chose the lane; absent in a queue without lanes"`
-	Lane        int32                    `json:"lane,omitempty" doc:"Number of the lane; absent in a queue without lanes and before admission"`
+	Key         *string                  `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
+	Lane        int32                    `json:"lane,omitempty" doc:"Number of the lane; absent without lanes and before admission"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
 	Author      *attune.Author           `json:"author,omitempty" doc:"Author of a direct run; absent for a rule's enforcement"`

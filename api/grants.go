@@ -49,7 +49,8 @@ func (g Grant) Logged() attune.LoggedGrant {
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
 			Ticket: attune.Ticket{
-				Enforcement: g.Enforcement, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt, Attempt: g.Attempt, Lane: g.Lane, Action: g.Action,
+				Enforcement: g.Enforcement, Action: g.Action, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt, Attempt: g.Attempt,
+				Lane: g.Lane,
 			},
 			Generation: g.Generation, Number: g.Number, GrantedAt: g.GrantedAt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed,
 		},

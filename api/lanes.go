@@ -13,12 +13,6 @@ import (
 	"github.com/attune-go/attune/auth"
 )
 
-// LaneReader counts the lanes of queues, all lanes of a page at one instant. A queue that has no lanes, was never used, or does not
-// exist has an empty list.
-type LaneReader interface {
-	Lanes(ctx context.Context, key attune.QueueKey, page attune.LanePage) ([]attune.LaneStats, error)
-}
-
 // Lane is the part of a queue whose enforcements have the same value of the policy's key.
 type Lane struct {
 	Number   int32      `json:"number" doc:"Number of the lane in its queue, from 1"`

@@ -39,8 +39,8 @@ type QueueLimit struct {
 // QueueHolder is an enforcement that holds a slot.
 type QueueHolder struct {
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
-	Key         *string                `json:"key,omitempty" doc:"Text of the key's value that chose the lane; absent in a queue without lanes"`
-	Lane        int32                  `json:"lane,omitempty" doc:"Number of the lane; absent in a queue without lanes"`
+	Key         *string                `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
+	Lane        int32                  `json:"lane,omitempty" doc:"Number of the lane; absent without lanes"`
 	Sequence    int64                  `json:"sequence"`
 	GrantNumber int64                  `json:"grant_number"`
 	Execution   attune.ExecutionID     `json:"execution_id,omitempty"`
@@ -59,8 +59,8 @@ type QueueHolder struct {
 type QueueWaiter struct {
 	Position    int64                `json:"position" doc:"1 is next"`
 	Enforcement attune.EnforcementID `json:"enforcement_id"`
-	Key         *string              `json:"key,omitempty" doc:"Text of the key's value that chose the lane; absent in a queue without lanes"`
-	Lane        int32                `json:"lane,omitempty" doc:"Number of the lane; absent in a queue without lanes"`
+	Key         *string              `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
+	Lane        int32                `json:"lane,omitempty" doc:"Number of the lane; absent without lanes"`
 	Sequence    int64                `json:"sequence"`
 	Attempt     int                  `json:"attempt" doc:"Number of the attempt that it waits for, from 1"`
 	QueuedAt    time.Time            `json:"queued_at"`
@@ -161,8 +161,8 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 	shown := QueueHolder{
 		Enforcement: h.Enforcement, Key: keyText(h.LaneName), Lane: h.Lane, Sequence: h.Sequence, GrantNumber: h.GrantNumber,
-		Execution: h.Execution, Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt, Age: secondsSince(h.HeldSince, at),
-		LeaseUntil: h.LeaseUntil, RetryAt: h.RetryAt,
+		Execution: h.Execution, Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt,
+		Age: secondsSince(h.HeldSince, at), LeaseUntil: h.LeaseUntil, RetryAt: h.RetryAt,
 	}
 	if h.Status == attune.ExecutionRunning && h.StartedAt != nil {
 		shown.DueAt = new(h.StartedAt.Add(time.Duration(h.Timeout)))

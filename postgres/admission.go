@@ -16,10 +16,11 @@ import (
 // Admit admits enforcements to their queues, in the order of ids, and returns tickets and policy for each queue.
 // [Events.Record] chose the queue of each enforcement.
 //
-// In one transaction, each enforcement with status "created" gets the next sequence of its queue, under the lock of the queue's
-// row, and the number of its lane: see [attune.LaneName]. If its action is disabled, it is rejected instead: one statement locks the enforcements and reads their actions, so each
-// enforcement gets exactly one of the two. Admit also resolves the policy of each affected queue again, and
-// raises the revision if the policy changed.
+// In one transaction, each enforcement with status "created" gets the next sequence of its queue and the number of its lane,
+// under the lock of the queue's row. A new lane gets the next number of its queue: see [attune.LaneName]. If the action is
+// disabled, the enforcement is rejected instead: one statement locks the enforcements and reads their actions, so each
+// enforcement gets exactly one of the two. Admit also resolves the policy of each affected queue again, and raises the revision
+// if the policy changed.
 //
 // An enforcement that already waits, for its first or a later attempt, returns its existing ticket. So a redelivered message
 // gets the same result. Any other id (unknown, granted, parked, ended) is skipped.

@@ -54,8 +54,8 @@ WITH queue AS (
 ), page AS (
 	(SELECT w.lane, w.head, w.oldest_at, w.count FROM waiting w WHERE w.head > $2::bigint ORDER BY w.head LIMIT $4)
 	UNION ALL
-	(SELECT l.number, NULL, NULL, 0 FROM lanes l
-	WHERE l.queue_id = (SELECT id FROM queue) AND l.number > $3::integer AND l.number NOT IN (SELECT w.lane FROM waiting w) ORDER BY l.number LIMIT $4)
+	(SELECT l.number, NULL, NULL, 0 FROM lanes l WHERE l.queue_id = (SELECT id FROM queue) AND l.number > $3::integer
+		AND l.number NOT IN (SELECT w.lane FROM waiting w) ORDER BY l.number LIMIT $4)
 	ORDER BY head, lane LIMIT $4
 )
 SELECT l.number, l.name, p.count, COALESCE(a.count, 0),

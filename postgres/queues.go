@@ -66,7 +66,8 @@ func (q *lockedQueue) setPolicy(resolved attune.QueuePolicy) {
 
 // lockedQueueColumns are the columns of scanLockedQueue. They read the clock after the locks were taken.
 const lockedQueueColumns = `
-SELECT q.id, q.key, COALESCE(a.ref, ''), COALESCE(a.id, 0), q.last_sequence, q.last_queued_at, date_trunc('milliseconds', clock_timestamp()), q.policy`
+SELECT q.id, q.key, COALESCE(a.ref, ''), COALESCE(a.id, 0), q.last_sequence, q.last_queued_at,
+	date_trunc('milliseconds', clock_timestamp()), q.policy`
 
 const lockedQueueTables = ` FROM q LEFT JOIN actions a ON a.id = q.action_id ORDER BY q.id`
 

@@ -37,7 +37,8 @@ first enforcement in line was admitted.`,
 			return err
 		}
 		var lanes api.List[api.Lane]
-		if err := c.Get(cmd.Context(), client.QueuePath(keys[0])+"/lanes", url.Values{"limit": {strconv.Itoa(*lines)}}, &lanes); err != nil {
+		query := url.Values{"limit": {strconv.Itoa(*lines)}}
+		if err := c.Get(cmd.Context(), client.QueuePath(keys[0])+"/lanes", query, &lanes); err != nil {
 			return withAPIAdvice(err)
 		}
 		if *format == outputJSON {
@@ -57,7 +58,8 @@ func printLanes(table table, lanes api.List[api.Lane]) {
 		if lane.OldestAt != nil {
 			since = clock(*lane.OldestAt)
 		}
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\t%d\t%d\t%s\n", lane.Number, laneKey(&lane.Key), lane.Waiting, lane.Active, lane.Granted, since)
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\t%d\t%d\t%s\n",
+			lane.Number, laneKey(&lane.Key), lane.Waiting, lane.Active, lane.Granted, since)
 	}
 	if lanes.Next != "" {
 		_, _ = fmt.Fprintln(table, "… and more")

@@ -183,7 +183,8 @@ func (s shownQueue) printHolders(w io.Writer, lines int) {
 			break
 		}
 		_, _ = fmt.Fprintf(w, "%d\t%d\t%d%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", h.GrantNumber, h.Sequence, h.Enforcement,
-			s.keyCell(h.Key), h.Execution, h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age), leaseOf(h, s.Queue.At), h.Expect)
+			s.keyCell(h.Key), h.Execution, h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age),
+			leaseOf(h, s.Queue.At), h.Expect)
 	}
 }
 
