@@ -37,13 +37,7 @@ type Deps struct {
 	Queues interface {
 		QueueReader
 		QueueDetails
-<<<<<<< HEAD
-		LaneReader
 		QueueJournals
-=======
-		GrantReader
-		ChangeReader
->>>>>>> rows
 	}
 	Control QueueController
 	Doctor  Examiner
