@@ -55,20 +55,20 @@ func freeEarly(r *rows, known int64) {
 	r.Grants[known-1].Freed++
 }
 
-// behind puts an expired ticket of an action between the two tickets of lane 1.
-func behind(r *rows, action attune.ActionID) {
+// insert puts an expired ticket of an action and lane 1 in front of a sequence.
+func insert(r *rows, sequence int64, action attune.ActionID) {
 	for i := range r.Enforcements {
-		if e := &r.Enforcements[i]; e.Sequence > 1 {
+		if e := &r.Enforcements[i]; e.Sequence >= sequence {
 			e.Sequence++
 		}
 	}
 	for i := range r.Grants {
-		if grant := &r.Grants[i]; grant.Sequence > 1 {
+		if grant := &r.Grants[i]; grant.Sequence >= sequence {
 			grant.Sequence++
 		}
 	}
 	r.Enforcements = append(r.Enforcements, attune.Enforcement{
-		ID: 201, Queue: key, Sequence: 2, Status: attune.EnforcementExpired, QueuedAt: new(second(0)), FinishedAt: new(second(60)),
+		ID: 201, Queue: key, Sequence: sequence, Status: attune.EnforcementExpired, QueuedAt: new(second(0)), FinishedAt: new(second(60)),
 		Lane: 1, ActionID: action,
 	})
 	r.count()
@@ -179,14 +179,21 @@ func TestCheck_Lanes(t *testing.T) {
 		"a lane is passed whose first ticket may have had another action": {
 			change: func(r *rows) {
 				r.limit(1).LimitPerKey = nil
-				behind(r, 2)
+				insert(r, 2, 2)
 			},
 			unclear: 1,
+		},
+		"a ticket of another action ended in front of the lane's last grant": {
+			change: func(r *rows) {
+				r.limit(1).LimitPerKey = nil
+				insert(r, 1, 2)
+			},
+			want: []string{"passed: sequence 3 grant 5: eligible in lane 1, but passed by grant 2 of sequence 4 in lane 2"},
 		},
 		"a lane is passed whose first ticket had the same action": {
 			change: func(r *rows) {
 				r.limit(1).LimitPerKey = nil
-				behind(r, 1)
+				insert(r, 2, 1)
 			},
 			want: []string{"passed: sequence 3 grant 5: eligible in lane 1, but passed by grant 2 of sequence 4 in lane 2"},
 		},
