@@ -39,8 +39,8 @@ func TestActionQueueWorkflow_Lanes(t *testing.T) {
 		s.acquire(t, 30)
 		<-held
 		s.eventually(t, "the other lanes have ended", func() bool { return s.count(attune.EnforcementExecuted) == 20 })
+		s.eventually(t, "their slots are free", func() bool { return s.view(t).Active == 1 })
 		view := s.view(t)
-		require.Equal(t, 1, view.Active)
 		why, err := s.queues.Why(t.Context(), queueKey, view.Front[0].Enforcement)
 		require.NoError(t, err)
 		require.Equal(t, []semaphore.Obstacle{{Kind: semaphore.ObstacleLimit, Level: semaphore.LevelLane, Limit: 1, Holders: 1}}, why.Obstacles)
@@ -80,6 +80,28 @@ func TestActionQueueWorkflow_Lanes(t *testing.T) {
 			}
 		}
 		require.Positive(t, scheduled)
+	})
+
+	t.Run("a queue whose lanes begin to pass each other adopts the policy in a later task", func(t *testing.T) {
+		t.Parallel()
+		s := byKey(t, 3, 1, attune.BusyWait)
+		skip := s.policy
+		skip.Revision = 2
+		s.policy = attune.QueuePolicy{Revision: 1, Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject}
+		held, release := make(chan struct{}), make(chan struct{})
+		s.run = func(id attune.EnforcementID) {
+			if id == 100 {
+				close(held)
+				<-release
+			}
+		}
+		s.acquire(t, 7) // sequences 1, 4 and 7 are in lane 2
+		<-held
+		require.NoError(t, s.queues.SetPolicy(t.Context(), queueKey, skip))
+		s.eventually(t, "the other lanes have ended", func() bool { return s.count(attune.EnforcementExecuted) == 4 })
+		require.EqualValues(t, 2, s.view(t).Policy.Revision)
+		close(release)
+		s.eventually(t, "all have ended", func() bool { return s.count(attune.EnforcementExecuted) == 7 })
 	})
 
 	t.Run("a newcomer replaces what waits and what runs", func(t *testing.T) {

@@ -16,6 +16,8 @@ type QueueInput struct {
 	Queue attune.QueueKey `json:"queue"`
 	// State is the state of the previous run. Without it, the run rebuilds the queue from its rows.
 	State *semaphore.State `json:"state,omitempty"`
+	// Policy is a policy that the previous run received and did not adopt yet.
+	Policy *attune.QueuePolicy `json:"policy,omitempty"`
 }
 
 // AcquireSignal adds tickets to a queue. It carries the policy, because the sender knows the newest one. A late signal cannot
