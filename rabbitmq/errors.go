@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strconv"
 
@@ -49,6 +50,18 @@ func replyCode(err error) int {
 		return reply.Code
 	}
 	return 0
+}
+
+// logRetry logs an error after which the caller tries again. If the broker has refused a right, the log is an error that says what to
+// do, because the next try fails too.
+func (c *Connection) logRetry(logger *slog.Logger, level slog.Level, what string, err error, attributes ...any) {
+	attributes = append(attributes, "error", err)
+	if replyCode(err) == amqp.AccessRefused {
+		level = slog.LevelError
+		what = "the user of the broker lacks a right: " + what
+		attributes = append(attributes, "user", c.uri.Username, "do", c.config.Rights)
+	}
+	logger.Log(context.Background(), level, what, attributes...)
 }
 
 // outage reports whether err says that a service is unavailable, so that no message is at fault.
