@@ -21,7 +21,7 @@ import (
 	"github.com/attune-go/attune/internal/secrecy"
 )
 
-func newDev() *cobra.Command {
+func newDev(h *hangups) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run attune for development, with its own PostgreSQL, RabbitMQ and Temporal",
@@ -47,12 +47,12 @@ the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another progra
 		if err := environment.Take(config.SecretVariables()...); err != nil {
 			return err // the services would inherit them
 		}
-		return dev(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		return dev(cmd.Context(), h, cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err error) {
+func dev(ctx context.Context, h *hangups, cfg config.Config, stdout, stderr io.Writer) (err error) {
 	dataDir := services.PrivateDir
 	if cfg.ActionUser != "" {
 		dataDir = services.PassableDir
@@ -107,6 +107,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
+	h.beforeEnd(process.LogEnd)
 	printEndpoints(stdout, cfg, local, process.Addr(), exports, secretNames(loaded))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
