@@ -30,7 +30,8 @@ type Process struct {
 func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Logger) (*Process, error) {
 	p := &Process{log: log}
 	options := []fx.Option{
-		Options(ctx, cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }), fx.Populate(&p.supervisor, &p.live, &p.loops),
+		Options(ctx, cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }),
+		fx.Populate(&p.supervisor, &p.live, &p.loops),
 	}
 	if cfg.Has(config.RoleAPI) {
 		options = append(options, fx.Populate(&p.listener))

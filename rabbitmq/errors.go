@@ -54,14 +54,16 @@ func replyCode(err error) int {
 
 // logRetry logs an error after which the caller tries again. If the broker has refused a right, the log is an error that says what to
 // do, because the next try fails too.
-func (c *Connection) logRetry(logger *slog.Logger, level slog.Level, what string, err error, attributes ...any) {
+func (c *Connection) logRetry(
+	ctx context.Context, logger *slog.Logger, level slog.Level, what string, err error, attributes ...any,
+) {
 	attributes = append(attributes, "error", err)
 	if replyCode(err) == amqp.AccessRefused {
 		level = slog.LevelError
 		what = "the user of the broker lacks a right: " + what
 		attributes = append(attributes, "user", c.uri.Username, "do", c.config.Rights)
 	}
-	logger.Log(context.Background(), level, what, attributes...)
+	logger.Log(ctx, level, what, attributes...) //nolint:sloglint // the callers give constants
 }
 
 // outage reports whether err says that a service is unavailable, so that no message is at fault.

@@ -53,12 +53,8 @@ the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another progra
 }
 
 func dev(ctx context.Context, h *hangups, cfg config.Config, stdout, stderr io.Writer) (err error) {
-	dataDir := services.PrivateDir
-	if cfg.ActionUser != "" {
-		dataDir = services.PassableDir
-	}
-	if err := dataDir(cfg.DataDir); err != nil {
-		return fmt.Errorf("data folder: %w", err)
+	if err := openDataDir(cfg); err != nil {
+		return err
 	}
 	exports := ""
 	if !cfg.APIToken.IsSet() {
@@ -117,6 +113,18 @@ func dev(ctx context.Context, h *hangups, cfg config.Config, stdout, stderr io.W
 		waitErr = cause // a service stopped unexpectedly
 	}
 	return errors.Join(waitErr, process.Stop(ctx))
+}
+
+// openDataDir creates the data folder, private to the caller. The user of the actions may enter it.
+func openDataDir(cfg config.Config) error {
+	create := services.PrivateDir
+	if cfg.ActionUser != "" {
+		create = services.PassableDir
+	}
+	if err := create(cfg.DataDir); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return nil
 }
 
 // printEndpoints prints the roles of the process, the URLs and secrets of attune and its services, and first commands to try. A

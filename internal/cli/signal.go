@@ -88,9 +88,9 @@ func untilSignal(ctx context.Context, h *hangups) (limited context.Context, stop
 	}
 }
 
-// endAtNext calls what [hangups.beforeEnd] has set and ends the process at the next SIGINT or SIGTERM, by that signal. It ignores SIGHUP: some service managers send
-// one right after SIGTERM. The libraries that attune uses watch signals too, so that the default action of a signal is
-// restored for all of them.
+// endAtNext calls what [hangups.beforeEnd] has set and ends the process at the next SIGINT or SIGTERM, by that signal. It ignores
+// SIGHUP: some service managers send one right after SIGTERM. The libraries that attune uses watch signals too, so that the default
+// action of a signal is restored for all of them.
 func (h *hangups) endAtNext(signals <-chan os.Signal, ended <-chan struct{}) {
 	for {
 		select {
