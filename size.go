@@ -48,5 +48,8 @@ func (s *Size) UnmarshalText(text []byte) error {
 		*s = Size(n) * u.bytes
 		return nil
 	}
+	if _, err := strconv.ParseUint(string(text), 10, 32); err == nil {
+		return Errorf(CodeInvalid, "%q has no unit: use a whole number with a unit, such as %[1]sMiB", text)
+	}
 	return Errorf(CodeInvalid, "%s is not a size: use a whole number with a unit, such as 64MiB or 2GiB", quotePrefix(string(text)))
 }

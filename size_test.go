@@ -33,10 +33,17 @@ func TestSize(t *testing.T) {
 		}
 	})
 
+	t.Run("a number without a unit is refused with the number and a unit", func(t *testing.T) {
+		t.Parallel()
+		size := attune.Size(7)
+		require.EqualError(t, size.UnmarshalText([]byte("10")), `"10" has no unit: use a whole number with a unit, such as 10MiB`)
+		require.Equal(t, attune.Size(7), size)
+	})
+
 	t.Run("other texts are refused", func(t *testing.T) {
 		t.Parallel()
 		for _, text := range []string{
-			"", "1", "MiB", "1 MiB", "-1MiB", "+1MiB", "1.5GiB", "1MB", "1mib", "0x1B", "1048577GiB", "9223372036854775808B",
+			"", "MiB", "1 MiB", "-1MiB", "+1MiB", "1.5GiB", "1MB", "1mib", "0x1B", "1048577GiB", "9223372036854775808B",
 		} {
 			size := attune.Size(7)
 			require.ErrorContains(t, size.UnmarshalText([]byte(text)), "64MiB", "%q", text)

@@ -2,6 +2,7 @@ package fxmodules
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"go.uber.org/fx"
@@ -13,10 +14,18 @@ import (
 )
 
 // Packs provides the packs of the process, read from their folders.
-var Packs = fx.Module("packs", fx.Provide(loadPacks))
+var Packs = fx.Module("packs", fx.Provide(LoadPacks))
 
-func loadPacks(cfg config.Config) ([]attune.Pack, error) {
-	return packs.LoadAll(cfg.DataDir, cfg.Packs)
+// LoadPacks reads the packs of the process. If the process runs actions, LoadPacks checks that the user of the actions can reach them.
+func LoadPacks(cfg config.Config) ([]attune.Pack, error) {
+	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)
+	if err != nil || !cfg.Has(config.RoleWorker) {
+		return loaded, err
+	}
+	if err := workerConfig(cfg, loaded).CheckUser(); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	return loaded, nil
 }
 
 // installed means that the packs are in the database. A constructor that needs their rows depends on it.

@@ -33,15 +33,14 @@ func runWorker(
 	if err != nil {
 		return err
 	}
-	w, err := worker.New(worker.Config{
-		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Action: packs.Actions(loaded),
-		Limited: packs.HaveLimits(loaded), Reported: metrics.WorkerRan, AllowEnv: cfg.AllowEnv, User: cfg.ActionUser,
-		StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
-	}, link, link, link, log)
+	settings := workerConfig(cfg, loaded)
+	settings.Reported = metrics.WorkerRan
+	w, err := worker.New(settings, link, link, link, log)
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	warnEnv(loaded, cfg.AllowEnv, log)
+	loops.executions = w.Active
 	cancels := rabbitmq.NewSubscriber(broker.Consume, attune.KeyExecutionCancel,
 		func(ctx context.Context, m attune.SignedCancel) {
 			if id, believed := bridges.Cancel(ctx, m); believed {
@@ -51,6 +50,14 @@ func runWorker(
 	loops.add("cancels", cancels.Run)
 	loops.add("worker", w.Run)
 	return nil
+}
+
+func workerConfig(cfg config.Config, loaded []attune.Pack) worker.Config {
+	return worker.Config{
+		Name: cfg.WorkerName, Pool: cfg.WorkerPool, Slots: cfg.WorkerSlots, Packs: packs.Folders(loaded), Action: packs.Actions(loaded),
+		Limited: packs.HaveLimits(loaded), AllowEnv: cfg.AllowEnv, User: cfg.ActionUser,
+		StopGrace: cfg.StopGrace, RunDir: filepath.Join(cfg.DataDir, "runs"),
+	}
 }
 
 // warnEnv names the actions that this worker will refuse to start because they ask for a variable that it does not allow.

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -28,13 +30,44 @@ func materialize(dataDir string) (string, error) {
 		return "", err
 	}
 	target := filepath.Join(dataDir, "packs", "core-"+files.digest()[:16])
-	if files.intact(target) {
-		return target, nil
+	if !files.intact(target) {
+		if err := files.writeBelow(dataDir, target); err != nil {
+			return "", attune.WrapError(attune.CodeInvalid, err, "data folder %q: the core pack cannot be written to it", dataDir)
+		}
 	}
-	if err := files.write(target); err != nil {
-		return "", attune.WrapError(attune.CodeInvalid, err, "data folder %q: the core pack cannot be written to it", dataDir)
-	}
+	files.letPass(target)
 	return target, nil
+}
+
+// passable is the mode of the folders: only the owner may list them, and every user may enter them, such as the user of the actions.
+const passable = 0o711
+
+// writeBelow writes the files to target, which is below dataDir. If there is no data folder, it creates one.
+func (c content) writeBelow(dataDir, target string) error {
+	_, err := os.Stat(dataDir)
+	if err := os.MkdirAll(filepath.Dir(target), passable); err != nil {
+		return err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.Chmod(dataDir, passable); err != nil { // whatever the umask of the process
+			return err
+		}
+	}
+	return c.write(target)
+}
+
+// letPass lets every user enter the folders of the pack and the folder around it. It leaves a folder of another user as it is: a
+// worker that runs actions as a user that cannot enter it names the folder.
+func (c content) letPass(target string) {
+	dirs := map[string]bool{filepath.Dir(target): true, target: true}
+	for _, f := range c {
+		dirs[filepath.Join(target, filepath.FromSlash(path.Dir(f.path)))] = true
+	}
+	for dir := range dirs {
+		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&passable != passable {
+			_ = os.Chmod(dir, info.Mode().Perm()|passable)
+		}
+	}
 }
 
 // content is a list of files, ordered by path.
@@ -96,9 +129,6 @@ func (c content) intact(dir string) bool {
 // write writes the files to a temporary folder and renames that to target. It first moves a damaged target away.
 func (c content) write(target string) error {
 	parent := filepath.Dir(target)
-	if err := os.MkdirAll(parent, 0o750); err != nil {
-		return err
-	}
 	work, err := os.MkdirTemp(parent, ".core-")
 	if err != nil {
 		return err
@@ -122,7 +152,7 @@ func (c content) write(target string) error {
 // write writes one file below dir. The file gets exactly its mode, whatever the umask of the process.
 func (f file) write(dir string) error {
 	path := filepath.Join(dir, filepath.FromSlash(f.path))
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), passable); err != nil {
 		return err
 	}
 	if err := os.WriteFile(path, f.data, f.mode); err != nil {

@@ -191,3 +191,32 @@ func TestCore_ManyAtOnce(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// TestCore_Passable reads the core pack in folders that only their owner may enter: those of attune become passable for the user of
+// the actions, and the data folder of the caller stays as it is.
+func TestCore_Passable(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	pack := loadCore(t, data)
+	require.NoError(t, os.Chmod(data, 0o700))
+	dirs := []string{filepath.Dir(pack.Dir), pack.Dir, filepath.Join(pack.Dir, "scripts")}
+	for _, dir := range dirs {
+		require.NoError(t, os.Chmod(dir, 0o750))
+	}
+	loadCore(t, data)
+	for _, dir := range dirs {
+		require.Equal(t, os.FileMode(0o751), modeOf(t, dir))
+	}
+	require.Equal(t, os.FileMode(0o700), modeOf(t, data))
+
+	created := filepath.Join(t.TempDir(), "data")
+	loadCore(t, created)
+	require.Equal(t, os.FileMode(0o711), modeOf(t, created))
+}
+
+func modeOf(t *testing.T, path string) os.FileMode {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	return info.Mode().Perm()
+}

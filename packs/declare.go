@@ -168,7 +168,7 @@ func (f *fields) limits() (limits attune.Limits) {
 		return limits
 	}
 	inner := f.fieldsOf("limits", n)
-	if memory := inner.typed("memory", kindText); memory != nil {
+	if memory := inner.sizeNode("memory"); memory != nil {
 		err := limits.Memory.UnmarshalText([]byte(memory.text))
 		if err == nil && limits.Memory < attune.MinMemoryLimit {
 			err = fmt.Errorf("%s is too little: use %s or more", limits.Memory, attune.MinMemoryLimit)

@@ -112,6 +112,15 @@ func (f *fields) duration(key string) (*attune.Duration, *node) {
 	return &d, n
 }
 
+// sizeNode returns the value of a key if it may be a size: text, or a number, of which the reader reports the missing unit. Otherwise
+// it returns nil.
+func (f *fields) sizeNode(key string) *node {
+	if n := f.get(key); n != nil && n.kind == kindNumber {
+		return n
+	}
+	return f.typed(key, kindText)
+}
+
 // done reports the keys that were not read as unknown.
 func (f *fields) done() {
 	for _, m := range f.node.members {

@@ -76,7 +76,7 @@ func TestLoad_Problems(t *testing.T) {
 			"actions/x.yaml": "command: [ls]\nlimits: {memory: 5, processes: 0, cpu: 1}\n",
 			"actions/y.yaml": "command: [ls]\nlimits: {memory: 5MB, processes: 1.5}\n",
 			"actions/z.yaml": "command: [ls]\nlimits:\n  memory: 512KiB\n  processes: 1000001\n"}, []string{
-			`P/actions/x.yaml:2:18: memory: got a number, want text: put it in quotes`,
+			`P/actions/x.yaml:2:18: memory: "5" has no unit: use a whole number with a unit, such as 5MiB`,
 			`P/actions/x.yaml:2:32: processes: 0: use a whole number from 1 to 1000000`,
 			`P/actions/x.yaml:2:35: limits: unknown key "cpu": use memory, processes`,
 			`P/actions/y.yaml:2:18: memory: "5MB" is not a size: use a whole number with a unit, such as 64MiB or 2GiB`,

@@ -18,12 +18,27 @@ type state struct {
 	sibling int32 // the next child of the same parent; 0 if there is none
 	wide    int32 // 1 + the index in finder.wide; 0 if the children are a list
 	by      byte  // the last byte of the state
+	edges   edges // of the longest text that ends here; trailing also of a shorter one
+}
+
+// edges says which neighbours of a text, in base64, hold some of its bits too.
+type edges uint8
+
+const (
+	leading  edges = 1 << iota // the character before the text
+	trailing                   // the character after the text
+)
+
+// form is a text to find.
+type form struct {
+	text  []byte
+	edges edges
 }
 
 // manyChildren is from how many children on a state has a table: a list of them would take long to search.
 const manyChildren = 5
 
-func newFinder(texts [][]byte) *finder {
+func newFinder(texts []form) *finder {
 	f := &finder{states: make([]state, 1)}
 	for _, text := range texts {
 		f.add(text)
@@ -33,9 +48,9 @@ func newFinder(texts [][]byte) *finder {
 }
 
 // add adds a text to the tree.
-func (f *finder) add(text []byte) {
+func (f *finder) add(text form) {
 	at := int32(0)
-	for i, b := range text {
+	for i, b := range text.text {
 		next := f.childOf(at, b)
 		if next == 0 {
 			next = int32(len(f.states))
@@ -44,7 +59,8 @@ func (f *finder) add(text []byte) {
 		}
 		at = next
 	}
-	f.states[at].found = int32(len(text))
+	f.states[at].found = int32(len(text.text))
+	f.states[at].edges |= text.edges
 }
 
 // childOf returns the child of a state by a byte; 0 if there is none.
@@ -68,7 +84,11 @@ func (f *finder) link() {
 				f.states[child].fail = f.next(f.states[at].fail, f.states[child].by)
 			}
 			s := &f.states[child]
-			s.found = max(s.found, f.states[s.fail].found)
+			shorter := f.states[s.fail]
+			if s.found == 0 {
+				s.found, s.edges = shorter.found, shorter.edges
+			}
+			s.edges |= shorter.edges & trailing
 		}
 		if at == 0 || children >= manyChildren {
 			f.widen(at)

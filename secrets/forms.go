@@ -19,7 +19,7 @@ const minLineBytes = 8
 
 // forms returns the texts by which a value is found: the value as it is, its long lines, and its encodings. A form shorter than
 // [attune.MinSecretBytes] is none.
-func forms(value string) [][]byte {
+func forms(value string) []form {
 	var found []string
 	found = append(found, value)
 	if strings.Contains(value, "\n") {
@@ -33,14 +33,11 @@ func forms(value string) [][]byte {
 	found = append(found, encoded, strings.ToUpper(encoded))
 	found = append(found, percentForms(value)...)
 	found = append(found, jsonForms(value)...)
-	found = append(found, base64Forms(value)...)
-	var all [][]byte
-	for _, form := range found {
-		if len(form) >= attune.MinSecretBytes {
-			all = append(all, []byte(form))
-		}
+	all := base64Forms(value)
+	for _, text := range found {
+		all = append(all, form{text: []byte(text)})
 	}
-	return all
+	return slices.DeleteFunc(all, func(f form) bool { return len(f.text) < attune.MinSecretBytes })
 }
 
 // percentForms returns a value as a part of a URL, with both cases of its hexadecimal digits.
@@ -100,16 +97,26 @@ func asciiOnly(text string) string {
 }
 
 // base64Forms returns the characters that a value alone determines in base64, for each of the three places that it can have in the
-// encoded text, and the whole encoding with its padding. "user:password" in base64 contains such a form of the password.
-func base64Forms(value string) []string {
-	var found []string
+// encoded text, and the whole encoding with its padding. "user:password" in base64 contains such a form of the password. The
+// characters beside a form can hold bits of the value, together with bits of what is before or after it: the form has such edges.
+func base64Forms(value string) []form {
+	const bits = 6 // of a character
+	var found []form
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		found = append(found, encoding.EncodeToString([]byte(value)))
+		found = append(found, form{text: []byte(encoding.EncodeToString([]byte(value)))})
 		for before := range 3 {
 			text := encoding.EncodeToString(slices.Concat(make([]byte, before), []byte(value)))
-			first := (before*8 + 5) / 6            // the character that holds the first bits of the value alone
-			after := (before + len(value)) * 8 / 6 // the character that holds bits of what follows
-			found = append(found, text[first:after])
+			from, to := before*8, (before+len(value))*8 // the bits of the value
+			first := (from + bits - 1) / bits           // the character that holds the first bits of the value alone
+			after := to / bits                          // the character that holds bits of what follows
+			one := form{text: []byte(text[first:after])}
+			if from%bits != 0 {
+				one.edges |= leading
+			}
+			if to%bits != 0 {
+				one.edges |= trailing
+			}
+			found = append(found, one)
 		}
 	}
 	return found

@@ -14,7 +14,7 @@ type Masker struct{ finder *finder }
 
 // NewMasker returns a masker of values. It ignores values shorter than [attune.MinSecretBytes]. Without values it returns nil.
 func NewMasker(values []string) *Masker {
-	var texts [][]byte
+	var texts []form
 	for _, value := range values {
 		if len(value) >= attune.MinSecretBytes {
 			texts = append(texts, forms(value)...)

@@ -73,6 +73,31 @@ func TestMasker(t *testing.T) {
 		})
 	})
 
+	t.Run("no character of a base64 text that holds bits of the value is shown", func(t *testing.T) {
+		t.Parallel()
+		m := secrets.NewMasker([]string{"s3cr3t-pass"})
+		for plain, want := range map[string]string{
+			"user:s3cr3t-pass": "dXNlcj***==", "s3cr3t-pass\n": "***K", "xs3cr3t-passy": "e***eQ==",
+		} {
+			require.Equal(t, want, m.Text(base64.StdEncoding.EncodeToString([]byte(plain))), plain)
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			value := rapid.StringMatching(`[a-z0-9]{8,40}`).Draw(t, "value")
+			before := rapid.StringMatching(`[A-Z]{0,7}`).Draw(t, "before")
+			after := rapid.StringMatching(`[A-Z\n]{0,7}`).Draw(t, "after")
+			sizes := rapid.SliceOfN(rapid.IntRange(1, 50), 1, 4).Draw(t, "sizes")
+			encoded := base64.StdEncoding.EncodeToString([]byte(before + value + after))
+			m := secrets.NewMasker([]string{value})
+			shown := m.Text("text " + encoded + " text")
+			require.Equal(t, shown, masked(t, m, "text "+encoded+" text", sizes))
+			head, tail, found := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(shown, "text "), " text"), "***")
+			require.True(t, found)
+			require.LessOrEqual(t, len(head)*6, len(before)*8, "bits before the value")
+			require.GreaterOrEqual(t, (len(encoded)-len(tail))*6, (len(before)+len(value))*8, "bits up to the end of the value")
+			require.True(t, strings.HasPrefix(encoded, head) && strings.HasSuffix(encoded, tail))
+		})
+	})
+
 	t.Run("a line of a long value is masked alone", func(t *testing.T) {
 		t.Parallel()
 		m := secrets.NewMasker([]string{"-----BEGIN KEY-----\nMIIEvQIBADANBg\nshort\n-----END KEY-----\n"})

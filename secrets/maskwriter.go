@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"io"
+	"strings"
 
 	"github.com/attune-go/attune"
 )
@@ -17,6 +18,7 @@ type maskWriter struct {
 	pending []byte // written to the writer, and not yet to out
 	covers  []span // the parts of pending to cover, in their order; they neither overlap nor touch
 	masked  bool   // the last byte that went to out was covered
+	edge    bool   // the next byte holds bits of the value before it, if it is a character of base64
 }
 
 // span is a part of a text that a mask covers: from its first byte to the byte after its last one.
@@ -28,16 +30,35 @@ func (w *maskWriter) Write(p []byte) (int, error) {
 	w.pending = append(w.pending, p...)
 	for i, b := range p {
 		w.state = w.finder.next(w.state, b)
-		if found := int(w.finder.states[w.state].found); found > 0 {
-			end := at + i + 1
-			w.cover(span{end - found, end})
-		}
+		w.take(at+i, b)
 	}
-	// A value that ends later begins in the bytes that the state stands for.
-	if decided := len(w.pending) - int(w.finder.states[w.state].depth); decided >= maskEvery {
+	// A value that ends later begins in the bytes that the state stands for, and can have an edge before them.
+	if decided := len(w.pending) - int(w.finder.states[w.state].depth) - 1; decided >= maskEvery {
 		return len(p), w.flush(decided)
 	}
 	return len(p), nil
+}
+
+// take covers what the byte at a place of pending completes.
+func (w *maskWriter) take(at int, b byte) {
+	if w.edge && inBase64(b) {
+		w.cover(span{at, at + 1})
+	}
+	reached := &w.finder.states[w.state]
+	w.edge = reached.edges&trailing != 0
+	if reached.found == 0 {
+		return
+	}
+	from := at + 1 - int(reached.found)
+	if reached.edges&leading != 0 && from > 0 && inBase64(w.pending[from-1]) {
+		from--
+	}
+	w.cover(span{from, at + 1})
+}
+
+// inBase64 reports whether b is a character of base64, also of that for URLs. The padding is none.
+func inBase64(b byte) bool {
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("+/-_", b) >= 0
 }
 
 // cover adds a part that ends after all others. It joins the parts that it overlaps or touches.

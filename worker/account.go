@@ -2,7 +2,10 @@ package worker
 
 import (
 	"fmt"
+	"maps"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/attune-go/attune"
@@ -67,12 +70,26 @@ func (c Config) account() (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, folder := range c.Packs {
-		if err := a.checkReaches(folder); err != nil {
-			return nil, err
-		}
+	if err := a.checkReaches(c.actionFolders()...); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// CheckUser returns an [attune.CodeInvalid] error if the worker cannot run actions as User, or User cannot enter the folders of the
+// packs or the folder around RunDir. [New] checks the same.
+func (c Config) CheckUser() error {
+	_, err := c.account()
+	return err
+}
+
+// actionFolders returns the folders that the user of the actions needs and the worker does not open to that user itself.
+func (c Config) actionFolders() []string {
+	folders := slices.Collect(maps.Values(c.Packs))
+	if c.RunDir != "" {
+		folders = append(folders, filepath.Dir(c.RunDir))
+	}
+	return folders
 }
 
 // environment returns the variables that name the user. There are none for the user of the worker, which is nil.

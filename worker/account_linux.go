@@ -1,27 +1,42 @@
 package worker
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker/supervise"
 )
 
-// checkReaches returns an [attune.CodeInvalid] error if the mode of a folder above path, or of path itself, keeps the user out.
-func (a *account) checkReaches(path string) error {
-	for dir := path; ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err == nil && !a.mayEnter(info) {
-			return attune.Errorf(attune.CodeInvalid, "user %q cannot enter folder %s, which its actions need: chmod o+x, or use another "+
-				"folder", a.name, dir)
+// checkReaches returns an [attune.CodeInvalid] error with all folders that keep the user out by their mode: the paths themselves and
+// the folders above them.
+func (a *account) checkReaches(paths ...string) error {
+	blocking := map[string]bool{}
+	for _, path := range paths {
+		dir, err := filepath.Abs(path)
+		if err != nil {
+			return fmt.Errorf("find folder %q: %w", path, err)
 		}
-		if dir == filepath.Dir(dir) {
-			return nil
+		for ; ; dir = filepath.Dir(dir) {
+			if info, err := os.Stat(dir); err == nil && !a.mayEnter(info) {
+				blocking[dir] = true
+			}
+			if dir == filepath.Dir(dir) {
+				break
+			}
 		}
 	}
+	if len(blocking) == 0 {
+		return nil
+	}
+	dirs := slices.Sorted(maps.Keys(blocking))
+	return attune.Errorf(attune.CodeInvalid, "user %q cannot enter folder %s, which its actions need: chmod o+x %s, or use other folders",
+		a.name, strings.Join(dirs, " and folder "), strings.Join(dirs, " "))
 }
 
 func (a *account) mayEnter(dir os.FileInfo) bool {
@@ -56,15 +71,15 @@ func (a *account) id() int64 {
 	return int64(a.uid)
 }
 
-// userOf returns the user of the action; nil means the worker's own. Without a cgroup that limits the action, the limit becomes a
+// userOf returns the user of the action; nil means the worker's own. Without a cgroup that counts processes, the limit becomes a
 // bound on the user's processes. It holds for all actions of the worker together, so it allows each of them what its limit allows.
-func (s *supervisors) userOf(c command, confined bool) *supervise.User {
+func (s *supervisors) userOf(c command, group *cgroup) *supervise.User {
 	if s.account == nil {
 		return nil
 	}
 	a := s.account
 	as := &supervise.User{UID: a.uid, GID: a.gid, Groups: a.groups}
-	if !confined {
+	if !group.counts(pidsMax) {
 		as.Processes = c.limits.Processes * s.slots
 	}
 	return as

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -85,12 +86,14 @@ func TestWorker_ActionsRunAsAnotherUser(t *testing.T) {
 	t.Run("a worker whose packs the user cannot reach does not start", func(t *testing.T) {
 		t.Parallel()
 		dir := openFolder(t)
-		hidden := filepath.Join(dir, "hidden")
-		require.NoError(t, os.MkdirAll(filepath.Join(hidden, "pack"), 0o700))
+		hidden, pack, data := filepath.Join(dir, "hidden"), filepath.Join(dir, "hidden", "pack"), filepath.Join(dir, "private")
+		require.NoError(t, os.MkdirAll(pack, 0o700))
+		require.NoError(t, os.Mkdir(data, 0o700))
 		_, err := worker.New(worker.Config{
-			Name: "w", User: other, Packs: map[string]string{"demo": filepath.Join(hidden, "pack")},
+			Name: "w", User: other, Packs: map[string]string{"demo": pack}, RunDir: filepath.Join(data, "runs"),
 		}, &requests{}, &claims{}, &reports{}, discard())
-		require.ErrorContains(t, err, `user "`+other+`" cannot enter folder `+hidden)
+		require.EqualError(t, err, fmt.Sprintf("user %q cannot enter folder %s and folder %s and folder %s, which its actions need: "+
+			"chmod o+x %[2]s %[3]s %[4]s, or use other folders", other, hidden, pack, data))
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	})
 }
@@ -121,7 +124,7 @@ func TestWorker_Limits(t *testing.T) {
 		greedy.Limits.Memory = 32 << 20
 		got := b.do(t, greedy)
 		if got.Reason == attune.ReasonLimits {
-			require.Contains(t, got.Error, "this worker cannot enforce the limits of the action")
+			require.Contains(t, got.Error, "this worker cannot enforce the limit of memory")
 			require.Empty(t, got.Stdout)
 			t.Skip("no cgroup of version 2 that counts memory: ", got.Error)
 		}

@@ -2,8 +2,10 @@ package worker
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -57,6 +59,14 @@ func (p cgroupParent) createLocked() *cgroup {
 			return &cgroup{folder: folder, name: filepath.Join(p.name, filepath.Base(dir))}
 		}
 		_ = folder.Close() // that worker has removed it
+	}
+	return nil
+}
+
+// enter moves the process into the cgroup.
+func (c *cgroup) enter() error {
+	if err := c.write(cgroupProcs, strconv.Itoa(os.Getpid())); err != nil {
+		return fmt.Errorf("move the worker into a cgroup of its own: %w", err)
 	}
 	return nil
 }

@@ -23,99 +23,142 @@ const (
 	cgroupProcs    = "cgroup.procs"
 	controllers    = "cgroup.controllers"
 	subtreeControl = "cgroup.subtree_control"
-	noLimit        = "max"
 )
 
-// enableLimits makes the kernel count the memory and the processes of the cgroups below p. The kernel does so only where no
-// process is in p itself, so enableLimits moves the worker into a cgroup of its own below p, where the worker stays. Its error says
-// why limits cannot be enforced; then the worker is in p.
-func (p cgroupParent) enableLimits() error {
+// The controllers of a cgroup: what the kernel counts.
+const (
+	memoryController = "memory"
+	pidsController   = "pids"
+)
+
+// enableLimits makes the kernel count the memory and the processes of the cgroups below p, or the one of the two that it can count.
+// The kernel does so only where no process is in p itself, so enableLimits moves the worker into a cgroup of its own below p, where
+// the worker stays. The result says for each controller why limits cannot be enforced with it; if none can be, the worker is in p.
+func (p cgroupParent) enableLimits() unenforced {
+	missing := unenforced{}
 	if p.folder == "" {
-		return errors.New("the system has no cgroup of version 2")
+		return missing.all(errors.New("the system has no cgroup of version 2"))
 	}
-	if err := p.checkControllers(); err != nil {
-		return err
+	available, err := os.ReadFile(filepath.Join(p.folder, controllers))
+	if err != nil {
+		return missing.all(fmt.Errorf("find the controllers of %s: %w", p.folder, err))
 	}
-	if p.enable() == nil {
+	var names []string
+	for _, name := range []string{memoryController, pidsController} {
+		if slices.Contains(strings.Fields(string(available)), name) {
+			names = append(names, name)
+		} else {
+			missing[name] = fmt.Errorf("the controller %q is not available in %s", name, p.folder)
+		}
+	}
+	if len(names) == 0 {
+		return missing
+	}
+	if err := p.enableBelow(names); err != nil {
+		return missing.all(err)
+	}
+	return missing
+}
+
+// enableBelow makes the kernel count in the cgroups below p. If processes are in the way, it moves the worker.
+func (p cgroupParent) enableBelow(names []string) error {
+	if p.enable(names) == nil {
 		return nil // no process was in the way
 	}
 	own := p.createLocked()
 	if own == nil {
-		return fmt.Errorf("the worker may not create cgroups in %s: delegate it to the worker", p.folder)
+		return fmt.Errorf("the worker may not create cgroups in %s", p.folder)
 	}
-	if err := own.write(cgroupProcs, strconv.Itoa(os.Getpid())); err != nil {
+	if err := own.enter(); err != nil {
 		own.vacate(p)
-		return fmt.Errorf("move the worker into a cgroup of its own: %w", err)
+		return err
 	}
-	if err := p.enable(); err != nil {
+	if err := p.enable(names); err != nil {
 		own.vacate(p)
-		return fmt.Errorf("count memory and processes in %s: %w: the worker must be the only process there", p.folder, err)
+		return fmt.Errorf("count %s in %s: %w: the worker must be the only process there", strings.Join(names, " and "), p.folder, err)
 	}
 	own.keepLocked()
 	return nil
 }
 
-// checkControllers returns an error if the kernel cannot count memory and processes in p.
-func (p cgroupParent) checkControllers() error {
-	available, err := os.ReadFile(filepath.Join(p.folder, controllers))
-	if err != nil {
-		return fmt.Errorf("find the controllers of %s: %w", p.folder, err)
-	}
-	for _, name := range []string{"memory", "pids"} {
-		if !slices.Contains(strings.Fields(string(available)), name) {
-			return fmt.Errorf("the controller %q is not available in %s", name, p.folder)
-		}
-	}
-	return nil
+// enable makes the kernel count in the cgroups below p.
+func (p cgroupParent) enable(names []string) error {
+	return writeExisting(filepath.Join(p.folder, subtreeControl), "+"+strings.Join(names, " +"))
 }
 
-// enable makes the kernel count in the cgroups below p.
-func (p cgroupParent) enable() error {
-	return writeExisting(filepath.Join(p.folder, subtreeControl), "+memory +pids")
+// unenforced says for a controller why limits cannot be enforced with it. It has no entry for a controller that works.
+type unenforced map[string]error
+
+// all adds the reason for both controllers, and keeps reasons that it has.
+func (u unenforced) all(why error) unenforced {
+	for _, name := range []string{memoryController, pidsController} {
+		u[name] = cmp.Or(u[name], why)
+	}
+	return u
+}
+
+// warnings describes the limits with which actions will not start.
+func (s *supervisors) warnings() []string {
+	var all []string
+	if why := s.unlimited[memoryController]; why != nil {
+		all = append(all, s.refusal("memory", memoryController))
+	}
+	if why := s.unlimited[pidsController]; why != nil && s.account == nil {
+		all = append(all, s.refusal("processes", pidsController))
+	}
+	return all
+}
+
+// refusal says why the worker cannot enforce a limit, and what to do.
+func (s *supervisors) refusal(limit, controller string) string {
+	why := cmp.Or(s.unlimited[controller], fmt.Errorf("its cgroup does not have the controller %q", controller))
+	advice := "give the worker a cgroup with this controller (a service of systemd: Delegate=yes)"
+	if controller == pidsController {
+		advice += ", or run actions as another user (worker.action_user)"
+	}
+	return fmt.Sprintf("this worker cannot enforce the limit of %s: %v: %s", limit, why, advice)
 }
 
 // confine sets the limits of the next action on its cgroup, and reports whether the action must not run outside of it. Its error
-// is a *refusal.
+// is a *refusal. A bound on the processes of an own user takes the place of a cgroup that does not count processes: see
+// [supervisors.userOf].
 func (s *supervisors) confine(c *cgroup, l attune.Limits) (confined bool, err error) {
+	memory, processes := l.Memory > 0, l.Processes > 0 && (s.account == nil || c.counts(pidsMax))
 	switch {
-	case c.counts():
-		if err := c.limit(l); err != nil {
-			return false, refuse(attune.ReasonLimits, "the limits of the action cannot be set: %v", err)
-		}
-		return l != attune.Limits{}, nil
-	case l.Memory > 0, l.Processes > 0 && s.account == nil:
-		why := cmp.Or(s.unlimited, errors.New("its cgroup does not count memory and processes"))
-		return false, refuse(attune.ReasonLimits, "this worker cannot enforce the limits of the action: %v", why)
-	default:
+	case memory && !c.counts(memoryMax):
+		return false, refuse(attune.ReasonLimits, "%s", s.refusal("memory", memoryController))
+	case processes && !c.counts(pidsMax):
+		return false, refuse(attune.ReasonLimits, "%s", s.refusal("processes", pidsController))
+	case !memory && !processes:
 		return false, nil
 	}
+	if err := c.limit(l); err != nil {
+		return false, refuse(attune.ReasonLimits, "the limits of the action cannot be set: %v", err)
+	}
+	return true, nil
 }
 
-// counts reports whether the kernel counts the memory and the processes of the cgroup.
-func (c *cgroup) counts() bool {
+// counts reports whether the kernel counts in the cgroup what a file limits.
+func (c *cgroup) counts(file string) bool {
 	if c == nil {
 		return false
 	}
-	for _, file := range []string{memoryMax, pidsMax} {
-		if _, err := os.Stat(filepath.Join(c.folder.Name(), file)); err != nil {
-			return false
-		}
-	}
-	return true
+	_, err := os.Stat(filepath.Join(c.folder.Name(), file))
+	return err == nil
 }
 
-// limit sets the limits of the next action.
+// limit sets the limits of the action.
 func (c *cgroup) limit(l attune.Limits) error {
-	memory, swap, processes := noLimit, noLimit, noLimit
+	var err error
 	if l.Memory > 0 {
-		memory, swap = strconv.FormatInt(int64(l.Memory), 10), "0"
+		_ = c.write(memorySwapMax, "0")  // absent without swap
+		_ = c.write(memoryOOMGroup, "1") // all processes of the action end together
+		err = c.write(memoryMax, strconv.FormatInt(int64(l.Memory), 10))
 	}
-	if l.Processes > 0 {
-		processes = strconv.Itoa(l.Processes)
+	if l.Processes > 0 && c.counts(pidsMax) {
+		err = errors.Join(err, c.write(pidsMax, strconv.Itoa(l.Processes)))
 	}
-	_ = c.write(memorySwapMax, swap) // absent without swap
-	_ = c.write(memoryOOMGroup, "1") // all processes of the action end together
-	return errors.Join(c.write(memoryMax, memory), c.write(pidsMax, processes))
+	return err
 }
 
 // write writes to a file of the cgroup. A file that does not exist is an error.

@@ -34,24 +34,23 @@ func (c *cgroup) content(t *testing.T, file string) string {
 func TestCgroup_Limit(t *testing.T) {
 	t.Parallel()
 
-	t.Run("an action has its limits, and the next action has its own", func(t *testing.T) {
+	t.Run("an action has the limits that it declares, and no others", func(t *testing.T) {
 		t.Parallel()
-		c := fakeCgroup(t, memoryMax, memorySwapMax, memoryOOMGroup, pidsMax)
 		for _, test := range []struct {
-			limits                  attune.Limits
-			memory, swap, processes string
+			limits                       attune.Limits
+			memory, swap, oom, processes string
 		}{
-			{attune.Limits{Memory: 64 << 20, Processes: 7}, "67108864", "0", "7"},
-			{attune.Limits{Processes: 8}, "max", "max", "8"},
-			{attune.Limits{Memory: 1 << 30}, "1073741824", "0", "max"},
-			{attune.Limits{}, "max", "max", "max"},
+			{attune.Limits{Memory: 64 << 20, Processes: 7}, "67108864", "0", "1", "7"},
+			{attune.Limits{Processes: 8}, "", "", "", "8"},
+			{attune.Limits{Memory: 1 << 30}, "1073741824", "0", "1", ""},
 		} {
+			c := fakeCgroup(t, memoryMax, memorySwapMax, memoryOOMGroup, pidsMax)
 			require.NoError(t, c.limit(test.limits))
 			require.Equal(t, test.memory, c.content(t, memoryMax))
 			require.Equal(t, test.swap, c.content(t, memorySwapMax))
+			require.Equal(t, test.oom, c.content(t, memoryOOMGroup))
 			require.Equal(t, test.processes, c.content(t, pidsMax))
 		}
-		require.Equal(t, "1", c.content(t, memoryOOMGroup))
 	})
 
 	t.Run("kills for lack of memory are counted", func(t *testing.T) {
@@ -79,15 +78,24 @@ func TestSupervisors_Confine(t *testing.T) {
 		"without limits, a cgroup that counts nothing will do": {cgroup: fakeCgroup(t)},
 		"without limits, no cgroup is necessary":               {},
 		"an action with limits stays in its cgroup":            {cgroup: counting(t), limits: memory, confined: true},
-		"a cgroup that counts nothing does not limit":          {cgroup: fakeCgroup(t), limits: memory, refused: "does not count memory"},
-		"no cgroup does not limit memory":                      {limits: memory, refused: "does not count memory"},
-		"no cgroup does not limit processes":                   {limits: processes, refused: "does not count memory"},
-		"the reason is named": {
-			&supervisors{unlimited: errors.New("no controller")}, nil, memory, false, "cannot enforce the limits of the action: no controller",
+		"processes need no controller of memory":               {cgroup: fakeCgroup(t, pidsMax), limits: processes, confined: true},
+		"memory needs no controller of processes":              {cgroup: fakeCgroup(t, memoryMax), limits: memory, confined: true},
+		"a cgroup that counts no memory does not limit memory": {cgroup: fakeCgroup(t, pidsMax), limits: memory, refused: "limit of memory: its " +
+			`cgroup does not have the controller "memory": give the worker a cgroup with this controller (a service of systemd: Delegate=yes)`},
+		"no cgroup does not limit memory": {limits: memory, refused: `controller "memory"`},
+		"no cgroup does not limit processes": {limits: processes, refused: `limit of processes: its cgroup does not have the controller "pids": ` +
+			"give the worker a cgroup with this controller (a service of systemd: Delegate=yes), or run actions as another user (worker.action_user)"},
+		"the reason of the controller is named": {
+			&supervisors{unlimited: unenforced{"memory": errors.New("no memory"), "pids": errors.New("no pids")}}, nil, processes, false,
+			"cannot enforce the limit of processes: no pids: ",
 		},
 		"a user of its own bounds processes without a cgroup": {supervisors: &supervisors{account: &account{}}, limits: processes},
+		"a user of its own bounds processes and a cgroup memory": {
+			supervisors: &supervisors{account: &account{}}, cgroup: fakeCgroup(t, memoryMax), confined: true,
+			limits: attune.Limits{Memory: 1 << 20, Processes: 3},
+		},
 		"a user of its own does not bound memory": {
-			supervisors: &supervisors{account: &account{}}, limits: memory, refused: "does not count memory",
+			supervisors: &supervisors{account: &account{}}, limits: memory, refused: `controller "memory"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,4 +113,15 @@ func TestSupervisors_Confine(t *testing.T) {
 			require.Equal(t, attune.ReasonLimits, refused.reason)
 		})
 	}
+}
+
+// TestSupervisors_Warnings names the limits with which actions will not start.
+func TestSupervisors_Warnings(t *testing.T) {
+	t.Parallel()
+	none := unenforced{}.all(errors.New("no cgroup"))
+	require.Len(t, (&supervisors{unlimited: none}).warnings(), 2)
+	own := (&supervisors{unlimited: none, account: &account{}}).warnings()
+	require.Len(t, own, 1, "the processes of an own user are bounded without a cgroup")
+	require.Contains(t, own[0], "limit of memory: no cgroup")
+	require.Empty(t, (&supervisors{unlimited: unenforced{}}).warnings())
 }

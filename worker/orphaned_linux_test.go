@@ -64,3 +64,12 @@ func touchIn(dir string) supervise.Action {
 		Path: path, Args: []string{"sh", "-c", "echo ran >> ran; while :; do sleep 0.02; done"}, Env: os.Environ(), Dir: dir,
 	}
 }
+
+// OwnCgroupFolder returns the folder of the cgroup of the test program.
+func OwnCgroupFolder() (string, error) {
+	p := ownCgroup()
+	if p.folder == "" {
+		return "", os.ErrNotExist
+	}
+	return p.folder, nil
+}

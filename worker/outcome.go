@@ -149,8 +149,8 @@ func (p *process) endedByItself() outcome {
 	switch {
 	case p.status == nil:
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonSignal,
-			message: fmt.Sprintf("the supervisor of the action was killed (%s), and with it all that the action had started; attune did "+
-				"not do it", p.killedHow)}
+			message: fmt.Sprintf("the supervisor of the action was killed (%s), and with it all that the action had started; this "+
+				"worker did not do it", p.killedHow)}
 	case p.outOfMemory && !(p.status.Exited() && p.status.ExitStatus() == 0):
 		return outcome{status: attune.ExecutionFailed, reason: attune.ReasonOutOfMemory,
 			message: fmt.Sprintf("the kernel killed the processes: they used more than the limit of %s", p.limits.Memory)}
@@ -167,9 +167,9 @@ func (p *process) endedByItself() outcome {
 }
 
 func signalled(sig syscall.Signal) string {
-	message := fmt.Sprintf("killed by signal %d (%s), which attune did not send", int(sig), sig)
+	message := fmt.Sprintf("killed by signal %d (%s), which this worker did not send", int(sig), sig)
 	if sig == syscall.SIGKILL {
-		message += "; often the machine or its container was out of memory"
+		message += "; the sender is unknown: the kernel when memory was short (its log says so), a service manager, or another process"
 	}
 	return message
 }

@@ -22,6 +22,9 @@ func (s *supervisors) prepare(limited bool) error {
 	if err := supervise.Adopt(); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
 	}
+	if err := s.parent.leaveKilled(); err != nil {
+		s.parent, s.unlimited = cgroupParent{}, unenforced{}.all(err)
+	}
 	return nil
 }
 
@@ -63,7 +66,7 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 			s.put(one)
 			return nil, err
 		}
-		action.User = s.userOf(c, action.Confined)
+		action.User = s.userOf(c, one.cgroup)
 		one.spent = c.limits != attune.Limits{}
 		killedBefore := one.cgroup.outOfMemory()
 		leader, err := one.start(action, files, int64(end))
@@ -78,6 +81,8 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 			return t, nil
 		case errors.Is(err, errNotSent): // the supervisor was killed while it was idle
 			one.kill(noSession, c.runDirVariable())
+		case errors.Is(err, errSpent):
+			one.close()
 		case errors.Is(err, errNoAnswer): // the action may have been started, so it must not be started again
 			how := one.kill(noSession, c.runDirVariable())
 			return nil, fmt.Errorf("start %q: its supervisor was killed (%s)", c.path, how)

@@ -25,9 +25,10 @@ type tree struct {
 type supervisors struct {
 	account *account // always nil
 	slots   int
-
-	unlimited error // always nil
 }
+
+// warnings returns nothing: every action with limits is refused.
+func (s *supervisors) warnings() []string { return nil }
 
 // prepare does nothing: outside Linux no process can adopt others.
 func (s *supervisors) prepare(bool) error { return nil }

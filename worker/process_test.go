@@ -39,10 +39,11 @@ func TestWorker_Outcomes(t *testing.T) {
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonExitCode, ExitCode: new(1), Error: "exit code 1"}},
 		"a SIGKILL from outside fails": {`kill -KILL $$`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonSignal,
-				Error: "killed by signal 9 (killed), which attune did not send; often the machine or its container was out of memory"}},
+				Error: "killed by signal 9 (killed), which this worker did not send; " +
+					"the sender is unknown: the kernel when memory was short (its log says so), a service manager, or another process"}},
 		"a SIGTERM from outside fails": {`kill -TERM $$`,
 			report{Status: attune.ExecutionFailed, Reason: attune.ReasonSignal,
-				Error: "killed by signal 15 (terminated), which attune did not send"}},
+				Error: "killed by signal 15 (terminated), which this worker did not send"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,7 +25,7 @@ type supervisors struct {
 	account   *account     // the user of the actions; nil: the worker's own
 	slots     int          // how many actions run at once
 	parent    cgroupParent // of the cgroups of actions
-	unlimited error        // why limits cannot be enforced by cgroups; nil if they can
+	unlimited unenforced   // the limits that cannot be enforced by cgroups
 
 	mu     sync.Mutex
 	idle   []*supervisor // guarded by mu; the last one ran last
@@ -162,8 +162,11 @@ var (
 	errNoAnswer = errors.New("the supervisor does not answer")
 )
 
-// start starts the action and returns its process id. An error that is neither errNotSent nor errNoAnswer is the kernel's,
-// about the action.
+// errSpent is the error of a supervisor that has killed an action before, and did not start this one.
+var errSpent = errors.New("the supervisor has killed an earlier action")
+
+// start starts the action and returns its process id. An error that is none of errNotSent, errNoAnswer, errSpent and errLeaseOver is
+// the kernel's, about the action.
 func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline int64) (pid int, err error) {
 	commands, err := action.Run(deadline)
 	if err != nil {
@@ -189,13 +192,21 @@ func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline 
 		return 0, errors.Join(errNoAnswer, err)
 	}
 	if errno, ok := report.NotStarted(); ok {
-		if errno == supervise.ErrLeaseOver {
-			return 0, errLeaseOver
-		}
-		return 0, &os.PathError{Op: "fork/exec", Path: action.Path, Err: errno}
+		return 0, notStartedError(action, errno)
 	}
 	pid, _ = report.Started()
 	return pid, nil
+}
+
+func notStartedError(action supervise.Action, errno syscall.Errno) error {
+	switch errno {
+	case supervise.ErrLeaseOver:
+		return errLeaseOver
+	case supervise.ErrSpent:
+		return errSpent
+	default:
+		return &os.PathError{Op: "fork/exec", Path: action.Path, Err: errno}
+	}
 }
 
 func descriptors(files [3]*os.File) []int {

@@ -131,8 +131,8 @@ func (w *Worker) prepare(ctx context.Context) (err error) {
 	if err := w.runner.supervisors.prepare(w.cfg.Limited); err != nil {
 		return err
 	}
-	if why := w.runner.supervisors.unlimited; why != nil {
-		w.log.WarnContext(ctx, "limits of actions cannot be enforced by cgroups: actions that need them will not start", "error", why)
+	for _, warning := range w.runner.supervisors.warnings() {
+		w.log.WarnContext(ctx, "actions with a limit will not start", "error", warning)
 	}
 	w.runner.runDirs, err = openRunDirs(ctx, w.cfg.RunDir, w.runner.commands.account, w.log)
 	return err
@@ -225,6 +225,9 @@ func (w *Worker) underWay() []string {
 	}
 	return names
 }
+
+// Active returns how many attempts the worker has taken that have not ended.
+func (w *Worker) Active() int { return len(w.register.active()) }
 
 // Cancel ends an attempt of this worker, whether its process has started or not; the worker then reports the attempt as
 // cancelled. Cancel returns false, and changes nothing, for another worker's attempt or an attempt that has ended.

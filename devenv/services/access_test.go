@@ -265,6 +265,16 @@ func TestPrivateDir(t *testing.T) {
 		require.False(t, (&account{uid: guest.uid, gid: guest.gid + 1}).mayEnter(info))
 	})
 
+	t.Run("a folder that others need can be entered and not listed", func(t *testing.T) {
+		t.Parallel()
+		dir := filepath.Join(t.TempDir(), "data")
+		for range 2 {
+			require.NoError(t, PassableDir(dir))
+			require.Equal(t, fs.ModeDir|0o711, mode(t, dir))
+			require.NoError(t, os.Chmod(dir, 0o700))
+		}
+	})
+
 	t.Run("a folder into which every user may write is refused", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()

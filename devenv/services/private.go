@@ -21,6 +21,15 @@ func PrivateDir(dir string) error {
 	return privateDir(dir, guest)
 }
 
+// PassableDir is [PrivateDir] for a folder with folders that other users need: every user may enter the folder without listing it:
+// mode 0711. The files in it must be private themselves.
+func PassableDir(dir string) error {
+	if err := PrivateDir(dir); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o711)
+}
+
 // privateDir is [PrivateDir] with the user who may enter the folder; nil for none.
 func privateDir(dir string, guest *account) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {

@@ -17,6 +17,7 @@ import (
 // A service without a folder in its own config uses Dir/postgres, Dir/rabbitmq or Dir/temporal.
 type Config struct {
 	Dir      string // made private ([PrivateDir]) and locked while the services run; empty if each has a folder of its own
+	Passable bool   // every user may enter Dir ([PassableDir])
 	Postgres *PostgresConfig
 	RabbitMQ *RabbitMQConfig
 	Temporal *TemporalConfig
@@ -168,7 +169,11 @@ func (c Config) lock() (*os.File, error) {
 	if c.Dir == "" {
 		return nil, nil
 	}
-	if err := PrivateDir(c.Dir); err != nil {
+	private := PrivateDir
+	if c.Passable {
+		private = PassableDir
+	}
+	if err := private(c.Dir); err != nil {
 		return nil, err
 	}
 	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)

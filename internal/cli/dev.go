@@ -19,10 +19,9 @@ import (
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/secrecy"
-	"github.com/attune-go/attune/packs"
 )
 
-func newDev() *cobra.Command {
+func newDev(h *hangups) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run attune for development, with its own PostgreSQL, RabbitMQ and Temporal",
@@ -48,14 +47,14 @@ the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another progra
 		if err := environment.Take(config.SecretVariables()...); err != nil {
 			return err // the services would inherit them
 		}
-		return dev(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		return dev(cmd.Context(), h, cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err error) {
-	if err := services.PrivateDir(cfg.DataDir); err != nil {
-		return fmt.Errorf("data folder: %w", err)
+func dev(ctx context.Context, h *hangups, cfg config.Config, stdout, stderr io.Writer) (err error) {
+	if err := openDataDir(cfg); err != nil {
+		return err
 	}
 	exports := ""
 	if !cfg.APIToken.IsSet() {
@@ -80,8 +79,8 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 		}
 		cfg.BridgeKey = config.NewSecret(key)
 	}
-	// Load the packs before the services start, so that a faulty pack fails at once.
-	loaded, err := packs.LoadAll(cfg.DataDir, cfg.Packs)
+	// Load the packs before the services start, so that a faulty pack or a user that cannot reach it fails at once.
+	loaded, err := fxmodules.LoadPacks(cfg)
 	if err != nil {
 		return err
 	}
@@ -104,6 +103,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
+	h.beforeEnd(process.LogEnd)
 	printEndpoints(stdout, cfg, local, process.Addr(), exports, secretNames(loaded))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -113,6 +113,18 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 		waitErr = cause // a service stopped unexpectedly
 	}
 	return errors.Join(waitErr, process.Stop(ctx))
+}
+
+// openDataDir creates the data folder, private to the caller. The user of the actions may enter it.
+func openDataDir(cfg config.Config) error {
+	create := services.PrivateDir
+	if cfg.ActionUser != "" {
+		create = services.PassableDir
+	}
+	if err := create(cfg.DataDir); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return nil
 }
 
 // printEndpoints prints the roles of the process, the URLs and secrets of attune and its services, and first commands to try. A

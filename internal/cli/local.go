@@ -32,7 +32,7 @@ type localServices struct{ set *services.Set }
 
 // missingServices returns the services to start: the ones that neither cfg nor the environment names.
 func missingServices(cfg config.Config, lookup func(string) (string, bool), dir string) services.Config {
-	want := services.Config{Dir: dir}
+	want := services.Config{Dir: dir, Passable: cfg.ActionUser != ""}
 	if !cfg.PostgresURL.IsSet() {
 		want.Postgres = &services.PostgresConfig{
 			Port: cfg.Dev.Postgres, PortAdvice: portAdvice("dev.postgres_port", config.HowToSet("postgres.url")),

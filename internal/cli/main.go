@@ -55,7 +55,7 @@ func newRoot(h *hangups) *cobra.Command {
 	root := newGroup("attune", "Run actions in response to events, in strict order per queue, under policy")
 	root.Version, root.SilenceUsage, root.SilenceErrors = version, true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
+	root.AddCommand(newServe(h), newDev(h), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
 		newBroker(), newKeys(), newDoctor(), newHealth(), newVersion())
 	addHelp(root)
 	return root

@@ -36,7 +36,7 @@ and of webhook secrets. It logs every setting and file that cannot be used, and 
 	}
 	flags := config.Bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s := server{flags: flags, environment: secrecy.CopyEnvironment(), reloads: h.reload()}
+		s := server{flags: flags, environment: secrecy.CopyEnvironment(), hangups: h, reloads: h.reload()}
 		if err := s.load(cmd.ErrOrStderr()); err != nil {
 			return err
 		}
@@ -49,6 +49,7 @@ and of webhook secrets. It logs every setting and file that cannot be used, and 
 type server struct {
 	flags       *pflag.FlagSet
 	environment secrecy.Environment
+	hangups     *hangups
 	reloads     <-chan struct{}
 	config      config.Config
 	level       slog.LevelVar
@@ -86,6 +87,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.environment.Take(temporal.SecretVariables()...); err != nil {
 		return errors.Join(err, process.Stop(ctx))
 	}
+	s.hangups.beforeEnd(process.LogEnd)
 	waiting, stopReloading := context.WithCancel(ctx)
 	reloading := make(chan struct{})
 	go func() {

@@ -18,6 +18,9 @@ func inheritedCgroup() int {
 
 // KillCgroup kills every process in a cgroup, given by the descriptor of its folder, at one moment. It ignores errors:
 // where it cannot kill, the search of /proc does.
+//
+// No process may be started in the cgroup later. From Linux 6.12 on, the kernel counts the kills of each cgroup, and kills a process
+// that is started in a cgroup with another count than that of its parent.
 func KillCgroup(folder int) {
 	fd, err := syscall.Openat(folder, "cgroup.kill", syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {

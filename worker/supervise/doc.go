@@ -24,7 +24,7 @@
 // [Adopt]) and kills it (see [KillOrphans]).
 //
 // Where the worker may create cgroups, the actions of a supervisor have one, as the second answer to the question what an
-// action has started.
+// action has started. A supervisor that has killed its cgroup runs no other action: see [ErrSpent] and [KillCgroup].
 //
 // A supervisor reads the parameters and the environment of actions, so it hides from them: see [Hide].
 //

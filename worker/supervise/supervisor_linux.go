@@ -17,6 +17,7 @@ type supervisor struct {
 	busy    atomic.Bool
 	overdue atomic.Bool
 	doomed  atomic.Bool // the current action must not run: it is overdue, was killed, or the worker has ended
+	spent   atomic.Bool // the cgroup was killed, and no other action may be started in it
 }
 
 // order is an action to run.
@@ -69,10 +70,13 @@ func (s *supervisor) carryOut(next order, restore func()) {
 	s.reap(pid)
 }
 
-// start starts an action, unless its lease is over or the worker has ended.
+// start starts an action, unless its lease is over, the worker has ended or the supervisor is spent.
 func (s *supervisor) start(next order, restore func()) (pid int, err error) {
 	if s.doomed.Load() || Now() >= next.deadline {
 		return 0, ErrLeaseOver
+	}
+	if s.spent.Load() {
+		return 0, ErrSpent
 	}
 	restore() // the action would inherit that signals are ignored
 	pid, err = next.Action.start(next.files, s.cgroup)
@@ -184,9 +188,11 @@ func (s *supervisor) doom() {
 	s.kill()
 }
 
-// kill kills the tree: what is in the cgroup at one moment, and what is not.
+// kill kills the tree: what is in the cgroup at one moment, and what is not. A command to kill can arrive when its action has
+// ended already, so the supervisor itself knows that it is spent: the worker may not have noticed.
 func (s *supervisor) kill() {
 	if s.cgroup >= 0 {
+		s.spent.Store(true)
 		KillCgroup(s.cgroup)
 	}
 	s.tree.Kill()
