@@ -46,6 +46,8 @@ func TestTokens(t *testing.T) {
 			`{"name": "ci", "role": "event"}`:                           "triggers: the role event needs",
 			`{"name": "ci", "role": "viewer", "expires_in": "soon"}`:    `body.expires_in: duration "soon"`,
 			`{"name": "ci", "role": "viewer", "expires_in": "1s"}`:      "expires_in: 1s",
+			`{"name": "ci", "role": "viewer", "expires_in": "0s"}`:      "expires_in: 0s",
+			`{"name": "ci", "role": "viewer", "expires_in": ""}`:        "body.expires_in: empty",
 			`{"name": "ci", "role": "viewer", "on_behalf_of": "a\nb"}`:  "on_behalf_of",
 			`{"name": "ci", "role": "viewer", "triggers": ["demo.go"]}`: "only the role event has triggers",
 		} {
@@ -71,7 +73,8 @@ func TestTokens(t *testing.T) {
 		require.Equal(t, http.StatusOK, b.do(t, post("/api/v1/tokens/ci/rotate", `{"keep_old": "0s", "expires_in": "24h"}`)).Code)
 		require.Zero(t, b.tokens.keepOld)
 		require.Equal(t, 24*time.Hour, b.tokens.life)
-		for _, body := range []string{`{"keep_old": "-1s"}`, `{"keep_old": "721h"}`, `{"keep_old": "long"}`, `{"expires_in": "1ms"}`} {
+		for _, body := range []string{`{"keep_old": "-1s"}`, `{"keep_old": "721h"}`, `{"keep_old": "long"}`, `{"expires_in": "1ms"}`,
+			`{"expires_in": "0s"}`, `{"expires_in": ""}`} {
 			requireProblem(t, b.do(t, post("/api/v1/tokens/ci/rotate", body)), 422, "invalid")
 		}
 		require.Len(t, b.tokens.secrets, 2)
