@@ -193,7 +193,7 @@ func printTokens(w io.Writer, tokens []auth.Token) error {
 	_, _ = fmt.Fprintln(table, "NAME\tROLE\tPREFIX\tCREATED\tBY\tUSED\tEXPIRES\tTRIGGERS")
 	for _, t := range tokens {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.Role, orNone(prefixesOf(t)), clock(t.CreatedAt),
-			oneLine(t.CreatedBy.Name), clockOrNever(t.LastUsedAt), expiryOf(t), orNone(triggersOf(t)))
+			oneLine(t.CreatedBy.Who()), clockOrNever(t.LastUsedAt), expiryOf(t), orNone(triggersOf(t)))
 	}
 	return table.Flush()
 }
