@@ -24,6 +24,7 @@ type Deps struct {
 	Packs  interface {
 		ActionReader
 		Rules
+		Triggers
 		Webhooks
 	}
 	Enforcements interface {

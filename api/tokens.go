@@ -43,6 +43,8 @@ type IssuedToken struct {
 	auth.Token
 
 	Value string `json:"value" doc:"The token to send; attune shows it only in this response"`
+	// Warnings are for people.
+	Warnings []string `json:"warnings,omitempty" doc:"What looks like a mistake in the request, such as a trigger that no pack has"`
 }
 
 type listTokensInput struct {
@@ -103,7 +105,9 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Body NewToken }) (
 	}
 	s.logger.InfoContext(ctx, "a token was created", "token", created.Name, "role", created.Role,
 		"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
-	return &response[IssuedToken]{Body: IssuedToken{Token: created, Value: value}}, nil
+	return &response[IssuedToken]{Body: IssuedToken{
+		Token: created, Value: value, Warnings: s.unknownTriggers(ctx, request.Triggers),
+	}}, nil
 }
 
 func (s *Server) listTokens(ctx context.Context, in *listTokensInput) (*response[List[auth.Token]], error) {

@@ -36,6 +36,17 @@ func TestTokens(t *testing.T) {
 		require.NotContains(t, b.log.String(), issued.Value)
 	})
 
+	t.Run("a trigger that no pack has is a warning", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		recorder := b.do(t, post("/api/v1/tokens", `{"name": "hook", "role": "event", "triggers": ["github.push", "github.psuh"]}`))
+		require.Equal(t, http.StatusCreated, recorder.Code, recorder.Body.String())
+		var issued api.IssuedToken
+		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &issued))
+		require.Len(t, issued.Warnings, 1)
+		require.Contains(t, issued.Warnings[0], `no installed pack has the trigger "github.psuh"`)
+	})
+
 	t.Run("a wrong request is refused with the name of its member", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

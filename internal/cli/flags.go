@@ -75,3 +75,10 @@ func inFlags(err error) error {
 	}
 	return err
 }
+
+// warn writes what looks like a mistake.
+func warn(cmd *cobra.Command, warnings ...string) {
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "attune: warning: "+warning)
+	}
+}

@@ -63,6 +63,13 @@ action gets it. --keep-value changes only the grants.`,
 		change := api.SecretChange{Attribution: *attribution}
 		if cmd.Flags().Changed("pack") {
 			change.Packs = packs
+			for _, pack := range *packs {
+				if err := attune.ValidateName("pack", pack); err != nil {
+					return usageError{fmt.Errorf("--pack: %w", err)}
+				}
+			}
+		} else if *keep {
+			warn(cmd, "--keep-value changes nothing without --pack")
 		}
 		if change.Value, err = secretValue(cmd.InOrStdin(), *file, *keep); err != nil {
 			return err
@@ -71,12 +78,13 @@ action gets it. --keep-value changes only the grants.`,
 		if err != nil {
 			return err
 		}
-		var stored attune.Secret
+		var stored api.ChangedSecret
 		if err := c.Put(cmd.Context(), path, change, &stored); err != nil {
 			return withAPIAdvice(err)
 		}
+		warn(cmd, stored.Warnings...)
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is set: revision %d, granted to %s\n",
-			stored.Name, stored.Revision, grantsOf(stored))
+			stored.Name, stored.Revision, grantsOf(stored.Secret))
 		return err
 	}
 	return cmd
@@ -140,7 +148,7 @@ func newSecretList(r *remote) *cobra.Command {
 		_, _ = fmt.Fprintln(table, "SECRET\tPACKS\tREVISION\tKEY\tSET BY\tSET AT")
 		for _, s := range found {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, grantsOf(s), s.Revision, s.Key, oneLine(s.Who()),
-				s.At.UTC().Format("2006-01-02 15:04:05"))
+				clock(s.At))
 		}
 		return table.Flush()
 	}
@@ -148,46 +156,54 @@ func newSecretList(r *remote) *cobra.Command {
 }
 
 func newSecretRemove(r *remote) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "remove NAME", Short: "Remove a secret; attempts that ask for it fail from then on", Args: oneSecret(),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path, err := secretPath(args[0])
-			if err != nil {
-				return err
-			}
-			c, err := r.connect()
-			if err != nil {
-				return err
-			}
-			if err := c.Delete(cmd.Context(), path); err != nil {
-				return withAPIAdvice(err)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is removed\n", args[0])
-			return err
-		},
 	}
+	attribution := bindAttribution(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, err := secretPath(args[0])
+		if err != nil {
+			return err
+		}
+		c, err := r.connect()
+		if err != nil {
+			return err
+		}
+		var body any
+		if *attribution != (api.Attribution{}) {
+			body = attribution
+		}
+		if err := c.Delete(cmd.Context(), path, body); err != nil {
+			return withAPIAdvice(err)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is removed\n", args[0])
+		return err
+	}
+	return cmd
 }
 
 func newSecretRotateKey(r *remote) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "rotate-key", Short: "Encrypt every stored value with the first key of secrets.key", Args: noArguments,
 		Long: `Encrypt every stored value with the first key of secrets.key.
 
 First give all processes the new key as their second key, then as their first one, each time with a SIGHUP. Then run this command.
 When it has ended without errors, no value needs the old key: remove it.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := r.connect()
-			if err != nil {
-				return err
-			}
-			total, err := rotateKey(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d values moved to key %s; every value has it now\n", total.Moved, total.Key)
-			return err
-		},
 	}
+	attribution := bindAttribution(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := r.connect()
+		if err != nil {
+			return err
+		}
+		total, err := rotateKey(cmd.Context(), c, *attribution)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d values moved to key %s; every value has it now\n", total.Moved, total.Key)
+		return err
+	}
+	return cmd
 }
 
 // maxPasses bounds how often rotateKey reads every value.
@@ -195,10 +211,10 @@ const maxPasses = 5
 
 // rotateKey moves every value to the first key. A request that was under way when the first key changed can still record a value with
 // another key, so rotateKey reads the values until it finds none to move.
-func rotateKey(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+func rotateKey(ctx context.Context, c *client.Client, by api.Attribution) (secrets.Rotation, error) {
 	var total secrets.Rotation
 	for range maxPasses {
-		pass, err := rotatePass(ctx, c)
+		pass, err := rotatePass(ctx, c, by)
 		if err != nil {
 			return total, err
 		}
@@ -215,11 +231,11 @@ func rotateKey(ctx context.Context, c *client.Client) (secrets.Rotation, error) 
 }
 
 // rotatePass reads every value once.
-func rotatePass(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+func rotatePass(ctx context.Context, c *client.Client, by api.Attribution) (secrets.Rotation, error) {
 	var pass secrets.Rotation
 	for {
 		var done secrets.Rotation
-		if err := c.Post(ctx, "/secrets/rotate-key", api.KeyRotation{From: pass.Next}, &done); err != nil {
+		if err := c.Post(ctx, "/secrets/rotate-key", api.KeyRotation{Attribution: by, From: pass.Next}, &done); err != nil {
 			return pass, withAPIAdvice(err)
 		}
 		pass.Moved, pass.Failed = pass.Moved+done.Moved, pass.Failed+done.Failed

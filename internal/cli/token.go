@@ -120,6 +120,7 @@ func issueToken(cmd *cobra.Command, r *remote, format output, path string, body 
 	if err := c.Post(cmd.Context(), path, body, &issued); err != nil {
 		return withAPIAdvice(err)
 	}
+	warn(cmd, issued.Warnings...)
 	if format == outputJSON {
 		return writeJSON(cmd.OutOrStdout(), issued)
 	}
@@ -161,7 +162,8 @@ func newTokenList(r *remote) *cobra.Command {
 		Use: "list", Short: "List tokens, newest first",
 		Long: `List tokens, newest first.
 
-PREFIX is the part of the token that follows "att_"; a token that was rotated can have several for some time. USED is up to a minute too
+PREFIX is the part of the token that follows "att_"; a token that was rotated has its earlier ones until the time
+beside them. USED is up to a minute too
 early. The token in the settings of attune is not in the list: it belongs to bootstrap, whose role is admin.`,
 		Args: noArguments,
 	}
@@ -201,7 +203,11 @@ func printTokens(w io.Writer, tokens []auth.Token) error {
 func prefixesOf(t auth.Token) string {
 	var prefixes []string
 	for _, secret := range t.Secrets {
-		prefixes = append(prefixes, secret.Prefix)
+		text := secret.Prefix
+		if secret.ValidUntil != nil {
+			text += " (until " + clock(*secret.ValidUntil) + ")"
+		}
+		prefixes = append(prefixes, text)
 	}
 	return strings.Join(prefixes, ",")
 }
