@@ -46,6 +46,9 @@ func TestUsage(t *testing.T) {
 		"an impossible queue is refused":                    {[]string{"queue", "show", "a\nb"}, []string{`queue key: "a\nb" contains the character U+000A`}},
 		"packs without a folder are named":                  {[]string{"packs", "check"}, []string{"name a pack: attune packs check DIR..."}},
 		"an empty folder of a pack is named":                {[]string{"packs", "check", "../../packs/demo", ""}, []string{"argument 2, the pack, is empty: attune packs check DIR..."}},
+		"a folder that does not exist is no pack":           {[]string{"packs", "check", "../../packs/demo", "/nope"}, []string{`"/nope" is not the folder of a pack`}},
+		"an empty token file is named":                      {[]string{"queue", "list", "--api-token-file", ""}, []string{"--api-token-file: http.token names no file: give its path or leave it out"}},
+		"a change of a queue is a request":                  {[]string{"queue", "pause", "a.b"}, []string{`unknown command "pause"`, "the API changes queues: POST /api/v1/queues/KEY/pause"}},
 		"an empty pack of the demo is named":                {[]string{"demo", "--pack", ""}, []string{"--pack is empty"}},
 		"an empty settings file is named":                   {[]string{"migrate", "--config", ""}, []string{"--config is empty: name a settings file or leave it out"}},
 		"an empty URL is named":                             {[]string{"health", "--url", ""}, []string{"--url: use a URL such as"}},
@@ -102,6 +105,17 @@ func TestUsage(t *testing.T) {
 			require.Equal(t, 1, code)
 			require.Contains(t, stderr, "Start attune with the role api, or name its URL with --url.", args)
 		}
+	})
+
+	t.Run("the usage of a group names the place of its command once", func(t *testing.T) {
+		t.Parallel()
+		for _, group := range []string{"", " token", " queue", " keys", " keys new"} {
+			_, stdout, _ := run(t, append(strings.Fields(group), "--help")...)
+			require.Contains(t, stdout, "\n  attune"+group+" COMMAND\n")
+			require.NotContains(t, stdout, "[command]\n")
+		}
+		_, stdout, _ := run(t, "completion", "--help")
+		require.Contains(t, stdout, "attune completion [command]")
 	})
 
 	t.Run("the help of every command is shown", func(t *testing.T) {
