@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
@@ -43,7 +44,8 @@ func newSecretSet(r *remote) *cobra.Command {
 		Long: `Create or change a secret.
 
 The name is the environment variable in which an action gets the value. The value comes from the standard input, or from the file that
---value-file names, and never from the command line, which every user of the host can read. One line break at its end is dropped.
+--value-file names, and never from the command line, which every user of the host can read. One line break at its end is dropped. A
+terminal asks for a value of one line, and does not show it.
 
 --pack grants the secret to a pack; the flags replace the earlier grants. Without --pack, the grants stay: a new secret has none, so no
 action gets it. --keep-value changes only the grants.`,
@@ -71,7 +73,7 @@ action gets it. --keep-value changes only the grants.`,
 		} else if *keep {
 			warn(cmd, "--keep-value changes nothing without --pack")
 		}
-		if change.Value, err = secretValue(cmd.InOrStdin(), *file, *keep); err != nil {
+		if change.Value, err = secretValue(cmd, *file, *keep); err != nil {
 			return err
 		}
 		c, err := r.connect()
@@ -91,14 +93,17 @@ action gets it. --keep-value changes only the grants.`,
 }
 
 // secretValue reads the value of a secret; nil keeps the stored value.
-func secretValue(stdin io.Reader, file string, keep bool) (*string, error) {
+func secretValue(cmd *cobra.Command, file string, keep bool) (*string, error) {
 	if keep {
 		if file != "" {
 			return nil, usageError{errors.New("--keep-value and --value-file exclude each other")}
 		}
 		return nil, nil //nolint:nilnil // nil keeps the value
 	}
-	in := stdin
+	in := cmd.InOrStdin()
+	if terminal, ok := in.(*os.File); ok && file == "" && term.IsTerminal(int(terminal.Fd())) {
+		return typedValue(cmd, terminal)
+	}
 	if file != "" {
 		opened, err := os.Open(file)
 		if err != nil {
@@ -111,7 +116,21 @@ func secretValue(stdin io.Reader, file string, keep bool) (*string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the value: %w", err)
 	}
-	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	return checkedValue(strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"))
+}
+
+// typedValue reads a value of one line from a terminal, which does not show it.
+func typedValue(cmd *cobra.Command, terminal *os.File) (*string, error) {
+	_, _ = fmt.Fprint(cmd.ErrOrStderr(), "value, which is not shown: ")
+	line, err := term.ReadPassword(int(terminal.Fd()))
+	_, _ = fmt.Fprintln(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, fmt.Errorf("read the value: %w", err)
+	}
+	return checkedValue(string(line))
+}
+
+func checkedValue(value string) (*string, error) {
 	if err := attune.CheckSecretValue(value); err != nil {
 		return nil, usageError{err}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"os/user"
 	"slices"
 	"strconv"
@@ -70,13 +71,19 @@ func (s *server) load(stderr io.Writer) error {
 	if err != nil {
 		return settingsError(err)
 	}
+	exposed := config.ExposedFiles(s.flags, s.environment.Lookup)
 	if err := s.environment.Take(config.SecretVariables()...); err != nil {
 		return err
 	}
 	s.config = cfg
 	s.level.Set(cfg.LogLevel)
-	s.log, err = newLogger(stderr, &s.level, cfg)
-	return err
+	if s.log, err = newLogger(stderr, &s.level, cfg); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(exposed)) {
+		s.log.Warn("every user of this machine can read the file of a secret: use chmod 600", "setting", name, "file", exposed[name])
+	}
+	return nil
 }
 
 // checkActionUser refuses a user of actions that the machine does not have. The number of a user needs no name.
