@@ -166,7 +166,8 @@ func lifeOf(text *string) (time.Duration, error) {
 		return 0, nil
 	}
 	if *text == "" {
-		return 0, attune.Errorf(attune.CodeInvalid, "body.expires_in: empty: use %s to %s, or leave it out", auth.MinTokenLife, auth.MaxTokenLife)
+		return 0, attune.Errorf(attune.CodeInvalid, "body.expires_in: empty: use %s to %s, or leave it out",
+			auth.MinTokenLife, auth.MaxTokenLife)
 	}
 	life, err := duration("body.expires_in", *text, 0)
 	if err != nil {

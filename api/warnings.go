@@ -18,8 +18,9 @@ type Triggers interface {
 func (s *Server) unknownTriggers(ctx context.Context, refs []attune.Ref) []string {
 	var warnings []string
 	for _, ref := range refs {
-		if _, err := s.deps.Packs.Trigger(ctx, ref); attune.CodeOf(err) == attune.CodeNotFound && err != nil {
-			warnings = append(warnings, fmt.Sprintf("no installed pack has the trigger %q: the token sends its events only after one has it", ref))
+		if _, err := s.deps.Packs.Trigger(ctx, ref); err != nil && attune.CodeOf(err) == attune.CodeNotFound {
+			warnings = append(warnings, fmt.Sprintf(
+				"no installed pack has the trigger %q: the token sends its events only after one has it", ref))
 		}
 	}
 	return warnings
@@ -43,7 +44,8 @@ func (s *Server) unknownPacks(ctx context.Context, packs []string) []string {
 	}
 	var warnings []string
 	for _, pack := range left {
-		warnings = append(warnings, fmt.Sprintf("no installed pack with the name %q has an action: it gets the secret only after one has", pack))
+		warnings = append(warnings, fmt.Sprintf(
+			"no installed pack with the name %q has an action: it gets the secret only after one has", pack))
 	}
 	return warnings
 }

@@ -98,8 +98,9 @@ func newDoctor(
 		Schema: s.DB, Installation: s.DB, Outbox: s.Outbox, Suspects: s.Queues, Interventions: s.Queues, Rules: s.Packs,
 		RabbitMQ: doctor.RabbitMQ{URL: cfg.AMQPURL.Reveal(), Conn: broker.Publish, Pools: s.Packs},
 		Temporal: doctor.TemporalServer{Client: c, Namespace: string(ns)},
-		Issuer:   doctor.Issuer{URL: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Keys: newIssuer(cfg, nil).Keys}, // its own bound on requests
-		Keys:     keys, KeyUses: s.Secrets,
+		// The doctor has its own bound on requests to the issuer.
+		Issuer: doctor.Issuer{URL: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Keys: newIssuer(cfg, nil).Keys},
+		Keys:   keys, KeyUses: s.Secrets,
 	})...)
 }
 

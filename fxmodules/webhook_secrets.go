@@ -67,7 +67,8 @@ func (w *webhookSecrets) check(loaded []attune.Pack, log *slog.Logger) {
 				err = sources.CheckSecret(secret)
 			}
 			if err != nil {
-				log.Error("the secret of a webhook cannot be used, its deliveries get 503", "trigger", trigger.Ref, "variable", name, "error", err)
+				log.Error("the secret of a webhook cannot be used, its deliveries get 503",
+					"trigger", trigger.Ref, "variable", name, "error", err)
 			}
 		}
 	}

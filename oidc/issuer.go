@@ -83,7 +83,8 @@ func (i *Issuer) verify(ctx context.Context, token string) (auth.Caller, error) 
 		return auth.Caller{}, i.unavailable(keys.unanswered)
 	}
 	if expired, ok := errors.AsType[*gooidc.TokenExpiredError](err); ok && expired.Expiry.IsZero() {
-		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token has no expiry: attune accepts only tokens with the claim exp")
+		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized,
+			"the token has no expiry: attune accepts only tokens with the claim exp")
 	} else if ok {
 		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token expired at %s", expired.Expiry.UTC().Format(time.RFC3339))
 	}

@@ -53,8 +53,8 @@ func (k *Keyring) Decrypt(encrypted string, identity ...string) ([]byte, error) 
 		if k.Empty() {
 			return nil, errNoKey
 		}
-		return nil, attune.Errorf(attune.CodeUnavailable, "a value is encrypted with key %s, which this process does not have (host and process id: %s): "+
-			"add the key to its secrets.key_file, after the first one", id, processName())
+		return nil, attune.Errorf(attune.CodeUnavailable, "a value is encrypted with key %s, which this process does not have "+
+			"(host and process id: %s): add the key to its secrets.key_file, after the first one", id, processName())
 	}
 	box, err := found.box(raw[:saltBytes])
 	if err != nil {

@@ -40,8 +40,8 @@ func NewWebhooks(lookupSecret func(name string) (string, error)) *Webhooks {
 // CheckSecret returns an [attune.CodeUnavailable] error for a secret with less than [MinSecretBytes]. It does not quote the secret.
 func CheckSecret(secret string) error {
 	if len(secret) < MinSecretBytes {
-		return attune.Errorf(attune.CodeUnavailable, "has %d characters: use %d or more, for example the output of \"openssl rand -hex 32\"",
-			len(secret), MinSecretBytes)
+		return attune.Errorf(attune.CodeUnavailable,
+			"has %d characters: use %d or more, for example the output of \"openssl rand -hex 32\"", len(secret), MinSecretBytes)
 	}
 	return nil
 }
@@ -50,8 +50,8 @@ func CheckSecret(secret string) error {
 // the sender sent: Arrival does not parse it.
 //
 // The error is [attune.CodeUnauthorized] for a delivery whose signature is missing, unreadable or wrong, with the same message;
-// [attune.CodeUnavailable] if the secret is not set or cannot be used; [attune.CodeInvalid] for a deduplication key that cannot be stored, for a form
-// with several payloads, and for an unsupported media type, then with [ErrMediaType] as its cause.
+// [attune.CodeUnavailable] if the secret is not set or cannot be used; [attune.CodeInvalid] for a deduplication key that cannot be
+// stored, for a form with several payloads, and for an unsupported media type, then with [ErrMediaType] as its cause.
 func (w *Webhooks) Arrival(trigger attune.Trigger, d Delivery) (ingest.Arrival, error) {
 	if err := w.verify(trigger, d); err != nil {
 		return ingest.Arrival{}, err

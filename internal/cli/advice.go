@@ -18,8 +18,9 @@ const (
 	caAdvice     = "Name the CA of the API's certificate with --ca, and the API by a name that is in the certificate with --url."
 	clientAdvice = "The API asks for a certificate of one of its client CAs: name yours with --client-cert and --client-key."
 	httpsAdvice  = "The API has a certificate: begin the URL with https:// in --url or ATTUNE_URL."
-	httpAdvice   = "The API has no certificate: begin the URL with http:// in --url or ATTUNE_URL, or give attune one with --tls-cert and --tls-key."
-	otherAdvice  = "This does not look like attune's API: check the host, the port and the path of --url or ATTUNE_URL."
+	httpAdvice   = "The API has no certificate: begin the URL with http:// in --url or ATTUNE_URL, " +
+		"or give attune one with --tls-cert and --tls-key."
+	otherAdvice = "This does not look like attune's API: check the host, the port and the path of --url or ATTUNE_URL."
 )
 
 // plainToTLS is in the answer of a server with TLS, of Go and of others, to a request without TLS.
