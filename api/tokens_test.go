@@ -36,6 +36,15 @@ func TestTokens(t *testing.T) {
 		require.NotContains(t, b.log.String(), issued.Value)
 	})
 
+	t.Run("only a request without the member, or with null, makes a token that does not expire", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		for _, body := range []string{`{"name": "ci", "role": "viewer"}`, `{"name": "ci", "role": "viewer", "expires_in": null}`} {
+			require.Equal(t, http.StatusCreated, b.do(t, post("/api/v1/tokens", body)).Code)
+		}
+		require.Equal(t, []time.Duration{0, 0}, []time.Duration{b.tokens.requests[0].Life, b.tokens.requests[1].Life})
+	})
+
 	t.Run("a trigger that no pack has is a warning", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
