@@ -61,7 +61,8 @@ func (p *Process) Addr() string {
 
 // Reload takes over the settings that can change while the process runs: the bootstrap token of the API. It also reads the files of
 // TLS and of webhook secrets again. It logs what has changed, and keeps what cannot be read. The caller owns the level of the log.
-func (p *Process) Reload(next config.Config) { p.live.reload(next) }
+// Reload reports whether all could be used.
+func (p *Process) Reload(next config.Config) bool { return p.live.reload(next) }
 
 // Wait returns nil when ctx ends, or an error that names the first part that ended by itself.
 func (p *Process) Wait(ctx context.Context) error { return p.supervisor.Wait(ctx) }

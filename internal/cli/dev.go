@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -150,10 +151,27 @@ func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr, 
 	for _, name := range secrets {
 		line(name, os.Getenv(name))
 	}
+	try := fmt.Sprintf(`curl -s -H "Authorization: Bearer %s" %s%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
+		cfg.APIToken.Reveal(), scheme(cfg), addr)
+	if ca := knownCA(cfg); ca != "" {
+		exports += fmt.Sprintf(" ATTUNE_CA=%q", ca)
+		try = strings.Replace(try, "curl -s", fmt.Sprintf("curl -s --cacert %q", ca), 1)
+	}
 	line("shell", "export ATTUNE_URL="+scheme(cfg)+addr+exports)
-	line("try", fmt.Sprintf(
-		`curl -s -H "Authorization: Bearer %s" %s%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
-		cfg.APIToken.Reveal(), scheme(cfg), addr))
+	line("try", try)
+}
+
+// knownCA returns the path of a file with which a client trusts the certificate of the API: the one that ATTUNE_CA names, or the
+// certificate itself. It is empty without TLS.
+func knownCA(cfg config.Config) string {
+	if cfg.TLS.Cert == "" {
+		return ""
+	}
+	path := cmp.Or(os.Getenv("ATTUNE_CA"), cfg.TLS.Cert)
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
 }
 
 // secretNames returns the environment variables that hold the secrets of the packs' webhooks, each once.
