@@ -28,7 +28,7 @@ type NewToken struct {
 	Name      string       `json:"name" doc:"Author of what the token's holder does; unique among the tokens that are not revoked"`
 	Role      auth.Role    `json:"role" doc:"What the token's holder may do"`
 	Triggers  []attune.Ref `json:"triggers,omitempty" doc:"Of the role event: the triggers whose events the holder may send"`
-	ExpiresIn *string      `json:"expires_in,omitempty" example:"2160h" doc:"Time until the expiry; without it, or with null, there is none"`
+	ExpiresIn *string      `json:"expires_in,omitempty" example:"2160h" doc:"Time until the expiry; without it or with null, there is none"`
 }
 
 // TokenRotation is the body of POST /api/v1/tokens/{name}/rotate.

@@ -242,7 +242,7 @@ func TestRecordHistories(t *testing.T) {
 	}
 
 	t.Run("lanes begin to pass each other, and a newcomer replaces others", func(t *testing.T) {
-		s := byKey(t, 3, 1, attune.BusyReplace)
+		s := byKey(t, attune.BusyReplace)
 		lanes := s.policy
 		lanes.Revision = 2
 		s.policy = attune.QueuePolicy{Revision: 1, Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject}

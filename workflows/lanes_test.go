@@ -13,12 +13,12 @@ import (
 	"github.com/attune-go/attune/workflows"
 )
 
-// byKey is a queue with the given limits, in total and per lane, whose tickets are in three lanes in turn.
-func byKey(t *testing.T, limit, perKey int, busy attune.WhenBusy) *stage {
+// byKey is a queue with the limit 3 in total and 1 per lane, whose tickets are in three lanes in turn.
+func byKey(t *testing.T, busy attune.WhenBusy) *stage {
 	t.Helper()
-	s := setup(t, limit)
+	s := setup(t, 3)
 	s.policy.Across = attune.AcrossSkip
-	s.policy.Actions = []attune.ActionPolicy{{Action: 7, LimitPerKey: &perKey, WhenBusy: busy}}
+	s.policy.Actions = []attune.ActionPolicy{{Action: 7, LimitPerKey: new(1), WhenBusy: busy}}
 	s.laneOf = func(sequence int64) (int32, attune.ActionID) { return int32(1 + sequence%3), 7 }
 	return s
 }
@@ -28,7 +28,7 @@ func TestActionQueueWorkflow_Lanes(t *testing.T) {
 
 	t.Run("lanes go on beside each other, each in order and within its limit", func(t *testing.T) {
 		t.Parallel()
-		s := byKey(t, 3, 1, attune.BusyWait)
+		s := byKey(t, attune.BusyWait)
 		held, release := make(chan struct{}), make(chan struct{})
 		s.run = func(id attune.EnforcementID) {
 			if id == 100 { // sequence 1, in lane 2
@@ -62,7 +62,7 @@ func TestActionQueueWorkflow_Lanes(t *testing.T) {
 
 	t.Run("grants across lanes are delivered only after their decision is durable", func(t *testing.T) {
 		t.Parallel()
-		s := byKey(t, 3, 1, attune.BusyWait)
+		s := byKey(t, attune.BusyWait)
 		s.acquire(t, 12)
 		s.eventually(t, "all have ended", func() bool { return s.count(attune.EnforcementExecuted) == 12 })
 		scheduled := 0
@@ -84,7 +84,7 @@ func TestActionQueueWorkflow_Lanes(t *testing.T) {
 
 	t.Run("a queue whose lanes begin to pass each other adopts the policy in a later task", func(t *testing.T) {
 		t.Parallel()
-		s := byKey(t, 3, 1, attune.BusyWait)
+		s := byKey(t, attune.BusyWait)
 		skip := s.policy
 		skip.Revision = 2
 		s.policy = attune.QueuePolicy{Revision: 1, Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject}
@@ -106,7 +106,7 @@ func TestActionQueueWorkflow_Lanes(t *testing.T) {
 
 	t.Run("a newcomer replaces what waits and what runs", func(t *testing.T) {
 		t.Parallel()
-		s := byKey(t, 3, 1, attune.BusyReplace)
+		s := byKey(t, attune.BusyReplace)
 		s.laneOf = func(int64) (int32, attune.ActionID) { return 1, 7 }
 		asked, cancel := context.WithCancel(t.Context())
 		defer cancel()
