@@ -19,7 +19,8 @@ type Enforcement struct {
 	Detail     string            `json:"detail,omitempty"` // the reason in words, for people
 	// Queue is chosen when the event is recorded, and never changes. It is empty for an enforcement that was rejected at once.
 	Queue    QueueKey `json:"queue,omitempty"`
-	Lane     int32    `json:"lane,omitempty"`     // lane of the queue: see [Ticket]
+	LaneName LaneName `json:"-"`                  // chosen with the queue
+	Lane     int32    `json:"lane,omitempty"`     // number of the lane: see [Ticket]; 0 before admission
 	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before admission
 	// GrantNumber counts the grants of the queue, from 1, in the order in which the queue decided them. In that order the
 	// sequences of the granted tickets rise. 0 before the grant.
@@ -78,9 +79,13 @@ type Reason string
 const (
 	ReasonCriteriaFailed     Reason = "criteria_failed"      // the rule's criteria could not be evaluated for this event
 	ReasonParametersInvalid  Reason = "parameters_invalid"   // a template failed, or the action's schema refuses the result
+	ReasonKeyInvalid         Reason = "key_invalid"          // the key of the policy has no text for this event, and thus no lane
 	ReasonActionDisabled     Reason = "action_disabled"      // the action's pack no longer declares the action
 	ReasonQueueFull          Reason = "queue_full"           // the line reached max_queued, with overflow "reject"
 	ReasonDroppedOldest      Reason = "dropped_oldest"       // the line reached max_queued, with overflow "drop_oldest"
+	ReasonKeyQueueFull       Reason = "key_queue_full"       // the lane reached max_queued_per_key, with overflow "reject"
+	ReasonBusy               Reason = "busy"                 // the enforcement could not start at once, with when_busy "skip"
+	ReasonReplaced           Reason = "replaced"             // a later enforcement of its lane came, with when_busy "replace"
 	ReasonQueueDraining      Reason = "queue_draining"       // the queue drains: it accepts no tickets until a person resumes it
 	ReasonQueueTimeout       Reason = "queue_timeout"        // the enforcement waited longer than queue_timeout
 	ReasonCancelled          Reason = "cancelled"            // a caller cancelled the enforcement or the execution
@@ -101,7 +106,8 @@ const (
 // Reasons lists every reason.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest, ReasonQueueDraining,
+		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonKeyInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest,
+		ReasonKeyQueueFull, ReasonBusy, ReasonReplaced, ReasonQueueDraining,
 		ReasonQueueTimeout, ReasonCancelled, ReasonExitCode, ReasonSignal, ReasonTimeout, ReasonExecutableNotFound, ReasonStart,
 		ReasonEnvNotAllowed, ReasonActionMismatch, ReasonSecretUnavailable, ReasonLimits, ReasonOutOfMemory, ReasonWorkerLost,
 		ReasonWorkerStopped,

@@ -37,6 +37,9 @@ type Action struct {
 	Pool    string          `json:"pool"`              // name of the worker pool that runs the action
 	Limits  Limits          `json:"limits,omitzero"`   // what all processes of one attempt may use
 	Policy  *Policy         `json:"policy,omitempty"`  // the action's own policy; nil if it has none
+
+	// Key is the key of the policy in force, for a direct run of the action: see [Candidate]. A pack does not set it.
+	Key *string `json:"-"`
 }
 
 // Limits bounds what all processes of one attempt may use together. A zero field is no bound.

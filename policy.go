@@ -8,30 +8,113 @@ import (
 // Policy is a policy document of one scope: an action, a queue, a pack, or the whole installation. A nil field takes its value
 // from the next wider scope. Package policy lists the fields with their bounds, defaults and meanings.
 type Policy struct {
-	Limit          *int            `json:"limit,omitempty"`
-	MaxQueued      *int            `json:"max_queued,omitempty"`
-	Overflow       *Overflow       `json:"overflow,omitempty"`
-	QueueTimeout   *Duration       `json:"queue_timeout,omitempty"`
-	MaxAttempts    *int            `json:"max_attempts,omitempty"`
-	RetryDelay     *Duration       `json:"retry_delay,omitempty"`
-	RetryPlacement *RetryPlacement `json:"retry_placement,omitempty"`
+	Limit           *int            `json:"limit,omitempty"`
+	Key             *string         `json:"key,omitempty"`
+	LimitPerKey     *int            `json:"limit_per_key,omitempty"`
+	Across          *Across         `json:"across,omitempty"`
+	WhenBusy        *WhenBusy       `json:"when_busy,omitempty"`
+	MaxQueued       *int            `json:"max_queued,omitempty"`
+	MaxQueuedPerKey *int            `json:"max_queued_per_key,omitempty"`
+	Overflow        *Overflow       `json:"overflow,omitempty"`
+	QueueTimeout    *Duration       `json:"queue_timeout,omitempty"`
+	MaxAttempts     *int            `json:"max_attempts,omitempty"`
+	RetryDelay      *Duration       `json:"retry_delay,omitempty"`
+	RetryPlacement  *RetryPlacement `json:"retry_placement,omitempty"`
 }
 
-// QueuePolicy is the effective policy of one queue: every field has a value. The zero value has the limit 0, so it allows no
-// execution, and it allows no retry.
+// EffectivePolicy is the policy in force for one action: every field has a value, or the meaning that its comment gives to its
+// absence.
+type EffectivePolicy struct {
+	Limit           int            `json:"limit"`              // executions at once, 0 (none) to [MaxLimit]
+	Key             *string        `json:"key"`                // a CEL expression over parameters and event; nil: no lanes
+	LimitPerKey     *int           `json:"limit_per_key"`      // executions at once per lane, 0 (none) to [MaxLimit]; nil: any number
+	Across          Across         `json:"across"`             // what other lanes do while the first ticket cannot be granted
+	WhenBusy        WhenBusy       `json:"when_busy"`          // what happens to an enforcement that cannot start at once
+	MaxQueued       int            `json:"max_queued"`         // waiting enforcements, 1 to [MaxQueuedLimit]
+	MaxQueuedPerKey *int           `json:"max_queued_per_key"` // waiting enforcements per lane, from 1; nil: any number
+	Overflow        Overflow       `json:"overflow"`           // which enforcement leaves a line that is longer than MaxQueued
+	QueueTimeout    Duration       `json:"queue_timeout"`      // how long an enforcement may wait; 0 means for ever
+	MaxAttempts     int            `json:"max_attempts"`       // attempts including the first, 1 (no retry) to [MaxAttempts]
+	RetryDelay      Duration       `json:"retry_delay"`        // delay before the second attempt, 0 to [MaxRetryDelay]
+	RetryPlacement  RetryPlacement `json:"retry_placement"`
+}
+
+// QueuePolicy is what one queue obeys. The zero value has the limit 0, so it allows no execution.
 //
 // Stored in Temporal's history: in signals, and in the carried state of a queue.
 type QueuePolicy struct {
 	Revision int64 `json:"revision"` // grows with every change; an older revision never replaces a newer one
 
-	Limit          int            `json:"limit"`         // executions at once, 0 (none) to [MaxLimit]
-	MaxQueued      int            `json:"max_queued"`    // waiting enforcements, 1 to [MaxQueuedLimit]
-	Overflow       Overflow       `json:"overflow"`      // which enforcement leaves a line that is longer than MaxQueued
-	QueueTimeout   Duration       `json:"queue_timeout"` // how long an enforcement may wait; 0 means for ever
-	MaxAttempts    int            `json:"max_attempts"`  // attempts including the first, 1 (no retry) to [MaxAttempts]
-	RetryDelay     Duration       `json:"retry_delay"`   // delay before the second attempt, 0 to [MaxRetryDelay]
-	RetryPlacement RetryPlacement `json:"retry_placement"`
+	Limit        int         `json:"limit"`            // see [EffectivePolicy], for this field and the next four
+	Across       Across      `json:"across,omitempty"` // empty means [AcrossStrict]
+	MaxQueued    int         `json:"max_queued"`
+	Overflow     Overflow    `json:"overflow"`
+	QueueTimeout Duration    `json:"queue_timeout"`
+	Rates        []StartRate `json:"rates,omitempty"` // of the starts of all actions, up to [MaxStartRates]
+	// Actions are the policies of the actions that use the queue, in the order of their ids. An action without an entry has no
+	// limits but those of the queue, and no retries.
+	Actions []ActionPolicy `json:"actions,omitempty"`
 }
+
+// Of returns the policy of one action in the queue.
+func (p QueuePolicy) Of(action ActionID) ActionPolicy {
+	for _, one := range p.Actions {
+		if one.Action == action {
+			return one
+		}
+	}
+	return ActionPolicy{Action: action}
+}
+
+// ActionPolicy is the policy of one action in its queue, in addition to that of the queue. The zero value has no limits, and
+// allows no retry.
+//
+// Stored in Temporal's history: part of a [QueuePolicy].
+type ActionPolicy struct {
+	Action          ActionID       `json:"action"`
+	Limit           *int           `json:"limit,omitempty"`              // executions of the action at once; nil: bounded by the queue only
+	LimitPerKey     *int           `json:"limit_per_key,omitempty"`      // holders of a lane at once, of all actions; nil: any number
+	MaxQueuedPerKey *int           `json:"max_queued_per_key,omitempty"` // waiting tickets of a lane; nil: bounded by the queue only
+	Rates           []StartRate    `json:"rates,omitempty"`              // of the starts of the action, up to [MaxStartRates]
+	WhenBusy        WhenBusy       `json:"when_busy,omitempty"`          // empty means [BusyWait]
+	MaxAttempts     int            `json:"max_attempts,omitempty"`       // see [EffectivePolicy], for this field and the next two
+	RetryDelay      Duration       `json:"retry_delay,omitempty"`
+	RetryPlacement  RetryPlacement `json:"retry_placement,omitempty"`
+}
+
+// StartRate bounds how often attempts start: in each window (t-Window, t] at most Limit of them.
+//
+// Stored in Temporal's history: part of a [QueuePolicy].
+type StartRate struct {
+	Name   string   `json:"name"`   // unique among the rates of the same level
+	Limit  int      `json:"limit"`  // 1 to [MaxStartRateLimit]
+	Window Duration `json:"window"` // above 0
+}
+
+// Bounds of the rates of starts. A queue carries the times of the latest starts in its state.
+const (
+	MaxStartRates     = 4
+	MaxStartRateLimit = 1_000
+)
+
+// Across says what other lanes do while the first ticket of the line cannot be granted.
+type Across string
+
+// The choices of Across.
+const (
+	AcrossSkip   Across = "skip"   // the queue grants the lowest sequence that is eligible
+	AcrossStrict Across = "strict" // the queue grants only the first ticket of the line
+)
+
+// WhenBusy says what happens to an enforcement that cannot start at once.
+type WhenBusy string
+
+// The choices of WhenBusy.
+const (
+	BusyWait    WhenBusy = "wait"    // the enforcement waits for its turn
+	BusySkip    WhenBusy = "skip"    // the enforcement is rejected, unless it is granted in the turn in which it arrives
+	BusyReplace WhenBusy = "replace" // the enforcement takes the place of all others of its lane: see [ReasonReplaced]
+)
 
 // Bounds of a policy. They keep the carried state of a queue below Temporal's payload limit of 2 MB.
 const (
@@ -66,7 +149,7 @@ const (
 
 // DelayBefore is the delay between the end of an attempt and the start of the next one. attempt is the number of the next
 // attempt, 2 or more. The delay doubles with each further attempt, up to [MaxRetryDelay].
-func (p QueuePolicy) DelayBefore(attempt int) time.Duration {
+func (p ActionPolicy) DelayBefore(attempt int) time.Duration {
 	delay := time.Duration(p.RetryDelay)
 	for range attempt - 2 {
 		delay = min(2*delay, MaxRetryDelay)

@@ -66,10 +66,19 @@ func (a Author) Validate() error {
 	return CheckText("note", a.Note, MaxChangeNote)
 }
 
+// Who names the principal for people: "ci" for the holder of a token, and the method with the name for the others, such as
+// "oidc:ci". No token has a colon in its name, so principals with the same name stay apart.
+func (p Principal) Who() string {
+	if p.Method == AuthToken || p.Method == "" {
+		return p.Name
+	}
+	return string(p.Method) + ":" + p.Name
+}
+
 // Who names the author for people: the principal, and the person that the principal acts for.
 func (a Author) Who() string {
 	if a.OnBehalfOf == "" {
-		return a.Principal.Name
+		return a.Principal.Who()
 	}
-	return a.Principal.Name + " for " + a.OnBehalfOf
+	return a.Principal.Who() + " for " + a.OnBehalfOf
 }

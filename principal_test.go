@@ -92,6 +92,13 @@ func TestAuthor_Who(t *testing.T) {
 	require.Equal(t, "admin", admin.Who())
 	admin.OnBehalfOf = "ada"
 	require.Equal(t, "admin for ada", admin.Who())
+	for _, method := range attune.AuthMethods() {
+		principal := attune.Principal{Name: "bootstrap", Method: method}
+		if method != attune.AuthToken {
+			require.Equal(t, string(method)+":bootstrap", principal.Who(), "it does not look like the token with this name")
+		}
+	}
+	require.Equal(t, "oidc:ci for ada", attune.Author{Principal: attune.Principal{Name: "ci", Method: attune.AuthOIDC}, OnBehalfOf: "ada"}.Who())
 }
 
 func TestWorkerNameOfMessages(t *testing.T) {

@@ -17,6 +17,8 @@ type Ticket struct {
 	Attempt int `json:"attempt,omitempty"`
 	// Lane is the part of the queue in which the ticket waits. A queue without lanes has only lane 0.
 	Lane int32 `json:"lane,omitempty"`
+	// Action is the action that the ticket asks for. It can be 0 in a queue whose actions have no limits of their own.
+	Action ActionID `json:"action,omitempty"`
 }
 
 // Same reports whether two tickets have the same enforcement and the same sequence.
@@ -40,6 +42,9 @@ type Grant struct {
 	NotBefore  time.Time `json:"not_before,omitzero"` // when the attempt may start; zero means at once
 	Limit      int       `json:"limit"`               // limit in force at the time of the decision
 	Revision   int64     `json:"revision"`            // revision of the policy in force at the time of the decision
+	// Freed is how many slots the queue had seen become free since its previous grant. A queue learns of a release later than
+	// the row does; so a check from the rows knows which releases the decision could take into account.
+	Freed int `json:"freed,omitempty"`
 }
 
 // Retry asks for the next attempt of a ticket that keeps its slot.

@@ -21,6 +21,8 @@ const MaxSlotHolders = 500
 // SlotHolder is an enforcement that holds a slot, with its execution. All times but GrantedAt are by the database's clock.
 type SlotHolder struct {
 	Enforcement     EnforcementID
+	Lane            int32 // see [Ticket]
+	LaneName        LaneName
 	Sequence        int64
 	GrantNumber     int64
 	GrantedAt       time.Time   // by the queue's clock
@@ -42,9 +44,38 @@ type SlotHolder struct {
 // Waiter is an enforcement that waits in its queue.
 type Waiter struct {
 	Enforcement EnforcementID
+	Lane        int32 // see [Ticket]
+	LaneName    LaneName
 	Sequence    int64
 	QueuedAt    time.Time // by the database's clock
 	Attempt     int       // the attempt that the enforcement waits for, from 1
+}
+
+// LaneStats counts the enforcements of one lane of a queue.
+type LaneStats struct {
+	Number   int32 // in the queue, from 1
+	Name     LaneName
+	Waiting  int64      // enforcements in line
+	Active   int64      // slots held
+	Granted  int64      // grants so far: see [LoggedGrant]
+	Head     int64      // sequence of the first enforcement in line; 0 while none waits
+	OldestAt *time.Time // when that enforcement was admitted; nil while none waits
+}
+
+// LanePage asks for one page of the lanes of a queue: first the lanes in which an enforcement waits, in the order of their
+// heads, and then the other lanes in the order of their numbers.
+type LanePage struct {
+	Head   int64 // start after the lane with this head; 0 without
+	Number int32 // start after the lane with this number, among the lanes in which no enforcement waits; 0 without
+	Limit  int   // see [Page]
+}
+
+// Next asks for the page after the lane.
+func (s LaneStats) Next(limit int) LanePage {
+	if s.Head > 0 {
+		return LanePage{Head: s.Head, Limit: limit}
+	}
+	return LanePage{Number: s.Number, Limit: limit}
 }
 
 // Releases counts the released slots of a queue.

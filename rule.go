@@ -23,6 +23,8 @@ type Rule struct {
 type Candidate struct {
 	Rule   Rule
 	Action Action
+	// Key is the key of the policy in force for the action: see [EffectivePolicy]. nil: the action's queue has no lanes.
+	Key *string
 }
 
 // RuleSwitch says whether a rule is enabled.
@@ -59,7 +61,7 @@ type Decision struct {
 	Reason     Reason
 	Detail     string
 	Queue      QueueKey // queue of a created enforcement; empty for a rejected enforcement
-	Lane       string   // name of the lane in that queue; empty in a queue without lanes
+	Lane       LaneName // lane in that queue; empty in a queue without lanes
 
 	// Secrets are the secret parameters. Parameters has [SecretMask] in their places. Encrypted has them encrypted, for the database.
 	Secrets   []SecretField

@@ -3,6 +3,7 @@ package attune
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -44,8 +45,8 @@ type EncryptedSecret struct {
 // secretName is the form of an environment variable.
 var secretName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// CheckSecretName returns a [CodeInvalid] error for a name that is no environment variable, is longer than [MaxSecretName], or
-// begins with [ReservedEnv].
+// CheckSecretName returns a [CodeInvalid] error for a name that is no environment variable, is longer than [MaxSecretName],
+// begins with [ReservedEnv], or is one of [CommonEnv]: no action can ask for it.
 func CheckSecretName(name string) error {
 	switch {
 	case len(name) > MaxSecretName:
@@ -54,6 +55,8 @@ func CheckSecretName(name string) error {
 		return Errorf(CodeInvalid, "secret: %s is not the name of an environment variable: use letters, digits and '_'", quotePrefix(name))
 	case strings.HasPrefix(name, ReservedEnv):
 		return Errorf(CodeInvalid, "secret: %q is reserved: names that begin with %s belong to attune", name, ReservedEnv)
+	case slices.Contains(CommonEnv(), name):
+		return Errorf(CodeInvalid, "secret: every action has the variable %s already, so none can ask for a secret of this name", name)
 	default:
 		return nil
 	}

@@ -57,7 +57,7 @@ func (a *EnforcementActivities) AcquireTicket(ctx context.Context, id attune.Enf
 	}
 	acquired := workflows.AcquiredTicket{
 		Queue:  enforcement.Queue,
-		Ticket: attune.Ticket{Enforcement: id, Sequence: enforcement.Sequence},
+		Ticket: attune.Ticket{Enforcement: id, Sequence: enforcement.Sequence, Lane: enforcement.Lane, Action: enforcement.ActionID},
 		Ended:  enforcement.Status.Terminal() || enforcement.Status == attune.EnforcementParked,
 	}
 	if acquired.Ended {

@@ -43,10 +43,17 @@ type HolderRows interface {
 	Inspect(ctx context.Context, key attune.QueueKey, grants []attune.Grant) (ended, waiting []attune.Ticket, err error)
 }
 
+// Canceller cancels executions for a queue.
+type Canceller interface {
+	// CancelReplaced asks the holders of grants to end. A repeated call asks again.
+	CancelReplaced(ctx context.Context, key attune.QueueKey, grants []attune.Grant) error
+}
+
 // QueueActivities holds the activities of ActionQueueWorkflow.
 type QueueActivities struct {
 	rows    QueueRows
 	holders HolderRows
+	cancels Canceller
 	client  client.Client
 	config  QueuesConfig
 }
@@ -60,10 +67,12 @@ type QueuesConfig struct {
 
 // NewQueueActivities returns the activities of queues. The temporal worker of enforcements must use the same client: then
 // enforcements start eagerly, without the server's task queues.
-func NewQueueActivities(rows QueueRows, holders HolderRows, c client.Client, config QueuesConfig) *QueueActivities {
+func NewQueueActivities(
+	rows QueueRows, holders HolderRows, cancels Canceller, c client.Client, config QueuesConfig,
+) *QueueActivities {
 	config.InspectAfter = cmp.Or(config.InspectAfter, semaphore.InspectAfter)
 	config.SleepAfter = cmp.Or(config.SleepAfter, semaphore.SleepAfter)
-	return &QueueActivities{rows: rows, holders: holders, client: c, config: config}
+	return &QueueActivities{rows: rows, holders: holders, cancels: cancels, client: c, config: config}
 }
 
 // LoadQueue implements [workflows.ActivityLoadQueue]: it rebuilds a queue from its rows.
@@ -117,6 +126,14 @@ func (a *QueueActivities) InspectHolders(ctx context.Context, input workflows.Gr
 		return workflows.InspectionResult{}, workflows.ActivityError(fmt.Errorf("inspect holders of queue %q: %w", input.Queue, err))
 	}
 	return workflows.InspectionResult{Ended: ended, Waiting: waiting}, nil
+}
+
+// EndReplaced implements [workflows.ActivityEndReplaced]: it asks replaced holders to end.
+func (a *QueueActivities) EndReplaced(ctx context.Context, input workflows.GrantsInput) error {
+	if err := a.cancels.CancelReplaced(ctx, input.Queue, input.Grants); err != nil {
+		return workflows.ActivityError(fmt.Errorf("end replaced executions of queue %q: %w", input.Queue, err))
+	}
+	return nil
 }
 
 // DeliverGrants implements [workflows.ActivityDeliverGrants]: it starts the EnforcementWorkflow of every grant. A workflow that

@@ -20,6 +20,7 @@ func (a *QueueActivities) Register(registry Registry) {
 	register(registry, workflows.ActivityStartSleepers, a.StartSleepers)
 	register(registry, workflows.ActivityRecordDecisions, a.RecordDecisions)
 	register(registry, workflows.ActivityInspectHolders, a.InspectHolders)
+	register(registry, workflows.ActivityEndReplaced, a.EndReplaced)
 }
 
 // Register registers the activities of enforcements under their names.

@@ -93,6 +93,13 @@ func remoteOf(r *http.Request) string {
 
 type auditedRequestKey struct{}
 
+// nameSubject names the resource of a request whose path does not name it, for its entry in the audit log.
+func nameSubject(ctx context.Context, subject string) {
+	if a, _ := ctx.Value(auditedRequestKey{}).(*auditedRequest); a != nil {
+		a.entry.Subject = attune.EscapeText(subject)
+	}
+}
+
 // serveAudited serves a request of an authenticated caller, and records its outcome.
 func (s *Server) serveAudited(next http.Handler, w http.ResponseWriter, r *http.Request, a *auditedRequest) {
 	if a == nil {

@@ -139,7 +139,7 @@ func TestAudit_Changes(t *testing.T) {
 		}
 	})
 
-	t.Run("a body that no handler reads is not read for the log", func(t *testing.T) {
+	t.Run("a body without an end is read up to the limit of the request, and recorded", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		r := request{http.MethodDelete, "/api/v1/secrets/TOKEN", "", nil}.build(t)
@@ -148,7 +148,9 @@ func TestAudit_Changes(t *testing.T) {
 		b.server(t).Handler().ServeHTTP(httptest.NewRecorder(), r)
 		require.Equal(t, "secret.remove", b.audit.entries[0].Action)
 		require.Equal(t, "TOKEN", b.audit.entries[0].Subject)
-		require.Zero(t, body.read)
+		require.Equal(t, http.StatusRequestEntityTooLarge, b.audit.entries[0].Status)
+		require.LessOrEqual(t, int64(body.read), int64(576<<10+1))
+		require.Empty(t, b.vault.removed)
 	})
 
 	t.Run("texts that the handler refuses are not recorded", func(t *testing.T) {
@@ -179,6 +181,7 @@ func TestAudit_Refusals(t *testing.T) {
 		b := setup(t)
 		header := []string{b.as(auth.RoleEvent, "github.push")}
 		requireProblem(t, b.do(t, request{http.MethodPost, "/api/v1/events", `{"trigger": "a.b", "payload": {}}`, header}), 403, "forbidden")
+		require.Equal(t, "a.b", b.audit.entries[0].Subject)
 		requireProblem(t, b.do(t, request{http.MethodPost, "/api/v1/events", `{"trigger"`, header}), 400, "malformed")
 		require.Equal(t, []string{"event.post"}, b.audited(http.StatusForbidden))
 	})

@@ -26,6 +26,7 @@ var (
 	_ api.Executions         = (*postgres.Executions)(nil)
 	_ api.QueueReader        = (*postgres.Queues)(nil)
 	_ api.GrantReader        = (*postgres.Queues)(nil)
+	_ api.QueuePolicyReader  = (*postgres.Queues)(nil)
 	_ api.ChangeReader       = (*postgres.Queues)(nil)
 	_ api.QueueController    = (*workflows.QueueClient)(nil)
 	_ api.Examiner           = (*doctor.Doctor)(nil)

@@ -24,6 +24,7 @@ type Deps struct {
 	Packs  interface {
 		ActionReader
 		Rules
+		Triggers
 		Webhooks
 	}
 	Enforcements interface {
@@ -37,8 +38,7 @@ type Deps struct {
 	Queues interface {
 		QueueReader
 		QueueDetails
-		GrantReader
-		ChangeReader
+		QueueJournals
 	}
 	Control QueueController
 	Doctor  Examiner
@@ -46,8 +46,8 @@ type Deps struct {
 
 	// Checks are the readiness checks of /readyz, by name. Optional.
 	Checks map[string]func(context.Context) error
-	// LookupSecret reads the environment variables that hold webhook secrets. Default [os.LookupEnv].
-	LookupSecret func(name string) (string, bool)
+	// LookupSecret returns the secret of a webhook: see [sources.NewWebhooks]. Default: the environment variable.
+	LookupSecret func(name string) (string, error)
 	// MetricsPage serves /metrics.
 	MetricsPage http.Handler
 	Metrics     Metrics
@@ -64,7 +64,7 @@ type Metrics interface {
 
 func (d Deps) withDefaults() Deps {
 	if d.LookupSecret == nil {
-		d.LookupSecret = os.LookupEnv
+		d.LookupSecret = func(name string) (string, error) { return os.Getenv(name), nil }
 	}
 	return d
 }

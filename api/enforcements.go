@@ -24,6 +24,7 @@ type EnforcementReader interface {
 type Enforcement struct {
 	attune.Enforcement
 
+	Key       *string       `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
 	Position  int64         `json:"position,omitempty" doc:"Position in the line of its queue, 1 is next; absent when it is not in line"`
 	Why       string        `json:"why,omitempty" doc:"Why it waits: for its turn, for its next attempt, or for a person"`
 	Estimate  *Estimate     `json:"estimate,omitempty" doc:"Estimated time until the grant; absent when there are too few recent grants"`
@@ -50,7 +51,8 @@ type EnforcementSummary struct {
 	Reason      attune.Reason            `json:"reason,omitempty"`
 	Detail      string                   `json:"detail,omitempty"`
 	Queue       attune.QueueKey          `json:"queue,omitempty" doc:"Chosen when the event is recorded; absent if it is rejected then"`
-	Lane        int32                    `json:"lane,omitempty" doc:"Lane of the queue; absent in a queue without lanes"`
+	Key         *string                  `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
+	Lane        int32                    `json:"lane,omitempty" doc:"Number of the lane; absent without lanes and before admission"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
 	Author      *attune.Author           `json:"author,omitempty" doc:"Author of a direct run; absent for a rule's enforcement"`
@@ -64,7 +66,7 @@ func summarizeEnforcement(e attune.Enforcement) EnforcementSummary {
 	return EnforcementSummary{
 		ID: e.ID, Event: e.Event, Rule: e.Rule, Action: e.Action, ActionID: e.ActionID,
 		Status: e.Status, Reason: e.Reason, Detail: e.Detail,
-		Queue: e.Queue, Lane: e.Lane, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
+		Queue: e.Queue, Key: keyText(e.LaneName), Lane: e.Lane, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
 		Author: e.Author, CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
 	}
 }
@@ -119,7 +121,7 @@ func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*response[Enf
 	if err != nil {
 		return nil, err
 	}
-	body := Enforcement{Enforcement: found}
+	body := Enforcement{Enforcement: found, Key: keyText(found.LaneName)}
 	if found.Sequence > 0 || found.GrantNumber > 0 {
 		if body.Execution, err = s.executionOf(ctx, id); err != nil {
 			return nil, err

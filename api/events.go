@@ -100,6 +100,7 @@ func (s *Server) registerEvents() {
 func (s *Server) postEvent(ctx context.Context, in *postEventInput) (*response[RecordedEvent], error) {
 	caller := callerOf(ctx)
 	if !caller.MaySend(in.Body.Trigger) {
+		nameSubject(ctx, string(in.Body.Trigger))
 		return nil, forbidden("the token of %s is for other triggers than %s: it may send events of %s", caller.Principal.Name,
 			attune.Shorten(string(in.Body.Trigger), maxQuoted), joined(caller.Triggers))
 	}

@@ -42,6 +42,10 @@ func (f *fakeEngine) Manual(action attune.Action, parameters json.RawMessage) (a
 	return f.manual(action, parameters)
 }
 
+func (f *fakeEngine) Lane(_ context.Context, _ attune.Event, _ attune.Action, decision attune.Decision) attune.Decision {
+	return decision
+}
+
 // fakeTriggers knows github.push and its webhook key gh.
 type fakeTriggers struct {
 	byRef func(attune.Ref) (attune.Trigger, error)

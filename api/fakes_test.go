@@ -191,6 +191,14 @@ func (f *fakeRules) SetRuleEnabled(_ context.Context, ref attune.Ref, enabled bo
 type fakeQueues struct {
 	stats func(attune.QueueKey) (attune.QueueStats, error)
 	list  func(attune.Page) ([]attune.QueueStats, error)
+	lanes func(attune.QueueKey, attune.LanePage) ([]attune.LaneStats, error)
+}
+
+func (f *fakeQueues) Lanes(_ context.Context, key attune.QueueKey, page attune.LanePage) ([]attune.LaneStats, error) {
+	if f.lanes == nil {
+		return nil, nil
+	}
+	return f.lanes(key, page)
 }
 
 func (f *fakeQueues) Stats(_ context.Context, key attune.QueueKey) (attune.QueueStats, error) {

@@ -22,11 +22,13 @@ type Grant struct {
 	Generation  int64                  `json:"generation" doc:"How many times the queue had been rebuilt from its rows"`
 	Number      int64                  `json:"number" doc:"Number of the grant in its queue, from 1, in the order of the decisions"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
+	Action      attune.ActionID        `json:"action_id"`
 	Sequence    int64                  `json:"sequence"`
 	Lane        int32                  `json:"lane,omitempty" doc:"Lane of the queue; absent in a queue without lanes"`
 	Attempt     int                    `json:"attempt"`
 	Limit       int                    `json:"limit" doc:"Limit in force at the decision; not known when policy_revision is 0"`
 	Revision    int64                  `json:"policy_revision" doc:"Revision of the policy in force at the decision"`
+	Freed       int                    `json:"freed" doc:"Slots that the queue had seen become free since its previous grant"`
 	QueuedAt    time.Time              `json:"queued_at"`
 	GrantedAt   time.Time              `json:"granted_at" doc:"By the queue's clock; all other times are by the database's clock"`
 	RequestedAt time.Time              `json:"requested_at" doc:"When the slot began to count as active"`
@@ -36,8 +38,8 @@ type Grant struct {
 
 func showGrant(g attune.LoggedGrant) Grant {
 	return Grant{
-		Generation: g.Generation, Number: g.Number, Enforcement: g.Enforcement, Sequence: g.Sequence, Lane: g.Lane, Attempt: g.Attempt,
-		Limit: g.Limit, Revision: g.Revision, QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
+		Generation: g.Generation, Number: g.Number, Enforcement: g.Enforcement, Action: g.Action, Sequence: g.Sequence, Lane: g.Lane,
+		Attempt: g.Attempt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed, QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}
 }
@@ -47,9 +49,10 @@ func (g Grant) Logged() attune.LoggedGrant {
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
 			Ticket: attune.Ticket{
-				Enforcement: g.Enforcement, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt, Attempt: g.Attempt, Lane: g.Lane,
+				Enforcement: g.Enforcement, Action: g.Action, Sequence: g.Sequence, EnqueuedAt: g.QueuedAt, Attempt: g.Attempt,
+				Lane: g.Lane,
 			},
-			Generation: g.Generation, Number: g.Number, GrantedAt: g.GrantedAt, Limit: g.Limit, Revision: g.Revision,
+			Generation: g.Generation, Number: g.Number, GrantedAt: g.GrantedAt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed,
 		},
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}

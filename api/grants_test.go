@@ -15,10 +15,18 @@ import (
 	"github.com/attune-go/attune/api"
 )
 
-// fakeJournal holds the grants and the manual changes of queues.
+// fakeJournal holds the grants, the manual changes and the policies of queues.
 type fakeJournal struct {
-	grants  func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error)
-	changes func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error)
+	grants   func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error)
+	changes  func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error)
+	policies func(attune.QueueKey, attune.Page) ([]attune.QueuePolicy, error)
+}
+
+func (f *fakeJournal) QueuePolicies(_ context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueuePolicy, error) {
+	if f.policies == nil {
+		return nil, nil
+	}
+	return f.policies(key, page)
 }
 
 func (f *fakeJournal) Grants(_ context.Context, key attune.QueueKey, page attune.Page) ([]attune.LoggedGrant, error) {
@@ -39,8 +47,8 @@ func loggedGrant() attune.LoggedGrant {
 	released := noon.Add(3 * time.Second)
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
-			Ticket:     attune.Ticket{Enforcement: 31, Sequence: 8, EnqueuedAt: noon, Attempt: 1},
-			Generation: 1, Number: 7, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4,
+			Ticket:     attune.Ticket{Enforcement: 31, Sequence: 8, EnqueuedAt: noon, Attempt: 1, Lane: 3, Action: 4},
+			Generation: 1, Number: 7, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4, Freed: 5,
 		},
 		RequestedAt: noon.Add(2 * time.Second), ReleasedAt: &released, Outcome: attune.ExecutionFailed,
 	}
@@ -62,7 +70,8 @@ func TestListGrants(t *testing.T) {
 	recorder := b.do(t, get("/api/v1/queues/shop.deploy/grants?limit=1"))
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 	requireJSON(t, `{"items": [{
-		"generation": 1, "number": 7, "enforcement_id": 31, "sequence": 8, "attempt": 1, "limit": 2, "policy_revision": 4,
+		"generation": 1, "number": 7, "enforcement_id": 31, "action_id": 4, "sequence": 8, "lane": 3, "attempt": 1, "limit": 2,
+		"policy_revision": 4, "freed": 5,
 		"queued_at": "2030-01-02T12:00:00Z", "granted_at": "2030-01-02T12:00:01Z", "requested_at": "2030-01-02T12:00:02Z",
 		"released_at": "2030-01-02T12:00:03Z", "outcome": "failed"
 	}], "next": "YmVmb3JlOjc"}`, recorder)
@@ -96,7 +105,7 @@ func TestListChanges(t *testing.T) {
 // A list of one queue tells an empty list from an unknown queue, and passes errors on.
 func TestListsOfQueue(t *testing.T) {
 	t.Parallel()
-	for _, list := range []string{"grants", "changes"} {
+	for _, list := range []string{"grants", "changes", "lanes", "policies"} {
 		t.Run(list, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
@@ -114,7 +123,26 @@ func TestListsOfQueue(t *testing.T) {
 
 			b.journal.grants = func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error) { return nil, errDown }
 			b.journal.changes = func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error) { return nil, errDown }
+			b.journal.policies = func(attune.QueueKey, attune.Page) ([]attune.QueuePolicy, error) { return nil, errDown }
+			b.queues.lanes = func(attune.QueueKey, attune.LanePage) ([]attune.LaneStats, error) { return nil, errDown }
 			requireProblem(t, b.do(t, get(path)), 503, "unavailable")
 		})
 	}
+}
+
+func TestListQueuePolicies(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.journal.policies = func(key attune.QueueKey, page attune.Page) ([]attune.QueuePolicy, error) {
+		require.Equal(t, attune.QueueKey("shop.deploy"), key)
+		require.Equal(t, attune.Page{Limit: 1}, page)
+		return []attune.QueuePolicy{{
+			Revision: 4, Limit: 2, Across: attune.AcrossSkip, MaxQueued: 10, Overflow: attune.OverflowReject,
+			QueueTimeout: attune.Duration(time.Minute), Actions: []attune.ActionPolicy{{Action: 5, LimitPerKey: new(1)}},
+		}}, nil
+	}
+	requireJSON(t, `{"items": [{
+		"revision": 4, "limit": 2, "across": "skip", "max_queued": 10, "overflow": "reject", "queue_timeout": "1m0s",
+		"actions": [{"action": 5, "limit_per_key": 1}]
+	}], "next": "YmVmb3JlOjQ"}`, b.do(t, get("/api/v1/queues/shop.deploy/policies?limit=1")))
 }

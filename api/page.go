@@ -42,11 +42,14 @@ func (in Paging) page() (attune.Page, error) {
 	text, err := base64.RawURLEncoding.DecodeString(in.Cursor)
 	before, parseErr := strconv.ParseInt(strings.TrimPrefix(string(text), cursorPrefix), 10, 64)
 	if err != nil || parseErr != nil || before < 1 || cursorOf(before) != in.Cursor {
-		return attune.Page{}, attune.Errorf(attune.CodeInvalid,
-			"query.cursor: not a cursor: send the value of next from an earlier response unchanged")
+		return attune.Page{}, errCursor()
 	}
 	page.Before = before
 	return page, nil
+}
+
+func errCursor() error {
+	return attune.Errorf(attune.CodeInvalid, "query.cursor: not a cursor: send the value of next from an earlier response unchanged")
 }
 
 // cursorOf returns the cursor of the page of the items with lower ids.

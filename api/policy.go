@@ -35,8 +35,10 @@ const (
 	docNext     = "New value from the packs, if it differs. In force from the next start of a bridge or the next admitted enforcement on"
 )
 
-func showPolicy(inForce attune.QueuePolicy, effective policy.Effective) QueuePolicy {
-	shown := QueuePolicy{Revision: inForce.Revision}
+// showPolicy shows what the queue of an action obeys, beside what the documents of the policy say.
+func showPolicy(action attune.ActionID, told attune.QueuePolicy, effective policy.Effective) QueuePolicy {
+	shown := QueuePolicy{Revision: told.Revision}
+	inForce := policy.InForce(action, told, effective.Policy.Key)
 	for _, field := range policy.Fields() {
 		f := PolicyField{Name: field.Name, Value: field.JSON(inForce), From: effective.From[field.Name].String()}
 		if next := field.JSON(effective.Policy); !bytes.Equal(next, f.Value) {

@@ -39,6 +39,8 @@ type QueueLimit struct {
 // QueueHolder is an enforcement that holds a slot.
 type QueueHolder struct {
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
+	Key         *string                `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
+	Lane        int32                  `json:"lane,omitempty" doc:"Number of the lane; absent without lanes"`
 	Sequence    int64                  `json:"sequence"`
 	GrantNumber int64                  `json:"grant_number"`
 	Execution   attune.ExecutionID     `json:"execution_id,omitempty"`
@@ -57,6 +59,8 @@ type QueueHolder struct {
 type QueueWaiter struct {
 	Position    int64                `json:"position" doc:"1 is next"`
 	Enforcement attune.EnforcementID `json:"enforcement_id"`
+	Key         *string              `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
+	Lane        int32                `json:"lane,omitempty" doc:"Number of the lane; absent without lanes"`
 	Sequence    int64                `json:"sequence"`
 	Attempt     int                  `json:"attempt" doc:"Number of the attempt that it waits for, from 1"`
 	QueuedAt    time.Time            `json:"queued_at"`
@@ -122,7 +126,7 @@ func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*response[
 
 func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	q := Queue{
-		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Policy, effective),
+		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Stats.ActionID, s.Policy, effective),
 		Holders: make([]QueueHolder, len(s.Holders)), Waiting: make([]QueueWaiter, len(s.Waiting)),
 		Throughput: Throughput{
 			Minute: float64(s.Released.LastMinute), Five: float64(s.Released.LastFiveMinutes) / 5, Hour: float64(s.Released.LastHour) / 60,
@@ -140,8 +144,8 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	}
 	for i, waiter := range s.Waiting {
 		q.Waiting[i] = QueueWaiter{
-			Position: int64(i + 1), Enforcement: waiter.Enforcement, Sequence: waiter.Sequence, Attempt: waiter.Attempt,
-			QueuedAt: waiter.QueuedAt, Wait: secondsSince(waiter.QueuedAt, s.At),
+			Position: int64(i + 1), Enforcement: waiter.Enforcement, Key: keyText(waiter.LaneName), Lane: waiter.Lane,
+			Sequence: waiter.Sequence, Attempt: waiter.Attempt, QueuedAt: waiter.QueuedAt, Wait: secondsSince(waiter.QueuedAt, s.At),
 		}
 	}
 	if s.Stats.OldestEnqueuedAt != nil {
@@ -156,9 +160,9 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 
 func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 	shown := QueueHolder{
-		Enforcement: h.Enforcement, Sequence: h.Sequence, GrantNumber: h.GrantNumber, Execution: h.Execution,
-		Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt, Age: secondsSince(h.HeldSince, at),
-		LeaseUntil: h.LeaseUntil, RetryAt: h.RetryAt,
+		Enforcement: h.Enforcement, Key: keyText(h.LaneName), Lane: h.Lane, Sequence: h.Sequence, GrantNumber: h.GrantNumber,
+		Execution: h.Execution, Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt,
+		Age: secondsSince(h.HeldSince, at), LeaseUntil: h.LeaseUntil, RetryAt: h.RetryAt,
 	}
 	if h.Status == attune.ExecutionRunning && h.StartedAt != nil {
 		shown.DueAt = new(h.StartedAt.Add(time.Duration(h.Timeout)))

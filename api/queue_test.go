@@ -25,7 +25,7 @@ func deployPolicy() policy.Effective {
 func deployDetail() attune.QueueDetail {
 	hourAgo, minuteAgo, halfAgo := noon.Add(-time.Hour), noon.Add(-time.Minute), noon.Add(-30*time.Second)
 	soon := noon.Add(50 * time.Second)
-	inForce := deployPolicy().Policy
+	inForce := policy.OwnQueue(4, deployPolicy().Policy)
 	inForce.Revision, inForce.MaxQueued = 4, 50
 	return attune.QueueDetail{
 		At: noon,
@@ -36,7 +36,7 @@ func deployDetail() attune.QueueDetail {
 		Policy: inForce,
 		Holders: []attune.SlotHolder{
 			{
-				Enforcement: 31, Sequence: 5, GrantNumber: 5, GrantedAt: minuteAgo, HeldSince: minuteAgo, Execution: 21, Attempt: 2,
+				Enforcement: 31, LaneName: attune.LaneOf("eu"), Lane: 1, Sequence: 5, GrantNumber: 5, GrantedAt: minuteAgo, HeldSince: minuteAgo, Execution: 21, Attempt: 2,
 				Status: attune.ExecutionRunning, Worker: "w1", Pool: "default", RequestedAt: &halfAgo, StartedAt: &halfAgo,
 				LeaseUntil: &soon, Timeout: attune.Duration(time.Minute),
 			},
@@ -46,7 +46,7 @@ func deployDetail() attune.QueueDetail {
 			},
 		},
 		Parked:  4,
-		Waiting: []attune.Waiter{{Enforcement: 33, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
+		Waiting: []attune.Waiter{{Enforcement: 33, LaneName: attune.NoLane, Lane: 2, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
 		Latest:  everyTenSeconds(8),
 		Released: attune.Releases{
 			LastMinute: 2, LastFiveMinutes: 15, LastHour: 90,
@@ -78,7 +78,12 @@ func TestGetQueue(t *testing.T) {
 			"policy": {
 				"revision": 4,
 				"limit": {"value": 2, "from": "pack shop"},
+				"key": {"value": null, "from": "default"},
+				"limit_per_key": {"value": null, "from": "default"},
+				"across": {"value": "strict", "from": "default"},
+				"when_busy": {"value": "wait", "from": "default"},
 				"max_queued": {"value": 50, "from": "default", "next": 10000},
+				"max_queued_per_key": {"value": null, "from": "default"},
 				"overflow": {"value": "reject", "from": "default"},
 				"queue_timeout": {"value": "1h0m0s", "from": "action shop.deploy"},
 				"max_attempts": {"value": 3, "from": "pack shop"},
@@ -87,7 +92,7 @@ func TestGetQueue(t *testing.T) {
 			},
 			"holders": [
 				{
-					"enforcement_id": 31, "sequence": 5, "grant_number": 5, "execution_id": 21, "attempt": 2, "status": "running",
+					"enforcement_id": 31, "key": "eu", "lane": 1, "sequence": 5, "grant_number": 5, "execution_id": 21, "attempt": 2, "status": "running",
 					"worker": "w1", "granted_at": "2030-01-02T11:59:00Z", "age_seconds": 60, "due_at": "2030-01-02T12:00:30Z",
 					"lease_until": "2030-01-02T12:00:50Z",
 					"expect": "The worker ends it at 2030-01-02T12:00:30Z at the latest. Without a renewal of the lease, the attempt is given up at 2030-01-02T12:00:50Z."
@@ -98,7 +103,7 @@ func TestGetQueue(t *testing.T) {
 				}
 			],
 			"waiting": [{
-				"position": 1, "enforcement_id": 33, "sequence": 7, "attempt": 1, "queued_at": "2030-01-02T11:00:00Z", "wait_seconds": 3600
+				"position": 1, "enforcement_id": 33, "key": "(none)", "lane": 2, "sequence": 7, "attempt": 1, "queued_at": "2030-01-02T11:00:00Z", "wait_seconds": 3600
 			}],
 			"throughput": {"per_minute_1m": 2, "per_minute_5m": 3, "per_minute_60m": 1.5},
 			"hold_time": {"p50_seconds": 1.5, "p95_seconds": 9, "grants": 400, "since": "2030-01-02T11:00:00Z"},

@@ -11,13 +11,16 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// QueueReader reads the counts of queues. All counts of one call are of one instant.
+// QueueReader reads the counts of queues and of their lanes. All counts of one call are of one instant.
 type QueueReader interface {
 	// Stats returns the counts of one queue. Before its first use, an action's queue has zeros, and any other queue is an
 	// [attune.CodeNotFound] error.
 	Stats(ctx context.Context, key attune.QueueKey) (attune.QueueStats, error)
 	// List returns the queues that have been used, by id, highest first.
 	List(ctx context.Context, page attune.Page) ([]attune.QueueStats, error)
+	// Lanes returns a page of the counts of a queue's lanes. A queue that has no lanes, was never used, or does not exist has an
+	// empty list.
+	Lanes(ctx context.Context, key attune.QueueKey, page attune.LanePage) ([]attune.LaneStats, error)
 }
 
 func (s *Server) registerQueues() {
@@ -48,7 +51,7 @@ func (s *Server) getQueueStats(ctx context.Context, in *RefPath) (*response[attu
 	if err != nil {
 		return nil, err
 	}
-	queue, _ := policy.QueueOf(action)
+	queue := policy.DefaultQueue(action.Ref)
 	stats, err := s.deps.Queues.Stats(ctx, queue)
 	return &response[attune.QueueStats]{Body: stats}, err
 }

@@ -21,7 +21,8 @@ func TestGetEnforcement(t *testing.T) {
 		b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
 			return attune.Enforcement{
 				ID: id, Event: 7, Rule: "github.deploy", Action: "shop.deploy", ActionID: 4, Parameters: json.RawMessage(`{"v": 1}`),
-				Status: attune.EnforcementQueued, Queue: "shop.deploy", Sequence: 42, CreatedAt: noon, QueuedAt: &later,
+				Status: attune.EnforcementQueued, Queue: "shop.deploy", LaneName: attune.NoLane, Lane: 2, Sequence: 42,
+				CreatedAt: noon, QueuedAt: &later,
 			}, nil
 		}
 		b.enforcements.position = func(id attune.EnforcementID) (int64, error) {
@@ -35,7 +36,7 @@ func TestGetEnforcement(t *testing.T) {
 		require.Equal(t, http.StatusOK, recorder.Code)
 		requireJSON(t, `{
 			"id": 11, "event_id": 7, "rule": "github.deploy", "action": "shop.deploy", "action_id": 4, "parameters": {"v": 1},
-			"status": "queued", "queue": "shop.deploy", "sequence": 42, "position": 3,
+			"status": "queued", "queue": "shop.deploy", "key": "(none)", "lane": 2, "sequence": 42, "position": 3,
 			"why": "It is number 3 in line. 1 of 1 slots are held.",
 			"created_at": "2030-01-02T12:00:00Z", "queued_at": "2030-01-02T12:00:01Z"
 		}`, recorder)
@@ -106,6 +107,8 @@ func TestListEnforcements(t *testing.T) {
 		return []attune.Enforcement{{
 			ID: 11, Event: 7, Action: "shop.deploy", Status: attune.EnforcementRejected, Reason: attune.ReasonQueueFull, CreatedAt: noon,
 			Parameters: json.RawMessage(`{"secret": 1}`),
+		}, {
+			ID: 10, Event: 7, Action: "shop.deploy", Status: attune.EnforcementCreated, CreatedAt: noon, LaneName: attune.LaneOf(""),
 		}}, nil
 	}
 	recorder := b.do(t, get("/api/v1/enforcements?event=7&rule=github.deploy&action=shop.deploy&queue=shop.deploy%2Feu+west"+
@@ -114,6 +117,8 @@ func TestListEnforcements(t *testing.T) {
 	requireJSON(t, `{"items": [{
 		"id": 11, "event_id": 7, "action": "shop.deploy", "action_id": 0, "status": "rejected", "reason": "queue_full",
 		"created_at": "2030-01-02T12:00:00Z"
+	}, {
+		"id": 10, "event_id": 7, "action": "shop.deploy", "action_id": 0, "status": "created", "key": "", "created_at": "2030-01-02T12:00:00Z"
 	}]}`, recorder)
 }
 

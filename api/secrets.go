@@ -30,8 +30,16 @@ type SecretChange struct {
 	Packs *[]string `json:"packs,omitempty" doc:"The packs whose actions may ask for the secret; without them, the packs stay"`
 }
 
+// ChangedSecret is a secret after a change.
+type ChangedSecret struct {
+	attune.Secret
+
+	Warnings []string `json:"warnings,omitempty" doc:"What looks like a mistake in the request, such as a pack that is not installed"`
+}
+
 // KeyRotation is the body of POST /api/v1/secrets/rotate-key.
 type KeyRotation struct {
+	Attribution
 	From string `json:"from,omitempty" maxLength:"100" doc:"The value of next of the previous response; absent to begin"`
 }
 
@@ -46,6 +54,11 @@ const maxPosition = 100
 type setSecretInput struct {
 	SecretPath
 	Body SecretChange
+}
+
+type removeSecretInput struct {
+	SecretPath
+	Body *Attribution
 }
 
 type rotateKeyInput struct{ Body *KeyRotation }
@@ -81,7 +94,7 @@ func (s *Server) listSecrets(ctx context.Context, in *Paging) (*response[List[at
 	return listOf(found, page, func(secret attune.Secret) int64 { return secret.ID }, identity[attune.Secret]), nil
 }
 
-func (s *Server) setSecret(ctx context.Context, in *setSecretInput) (*response[attune.Secret], error) {
+func (s *Server) setSecret(ctx context.Context, in *setSecretInput) (*response[ChangedSecret], error) {
 	if err := attune.CheckSecretName(in.Name); err != nil {
 		return nil, err
 	}
@@ -95,10 +108,18 @@ func (s *Server) setSecret(ctx context.Context, in *setSecretInput) (*response[a
 	}
 	s.logger.InfoContext(ctx, "a secret was set", "secret", secret.Name, "packs", secret.Packs, "revision", secret.Revision,
 		"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
-	return &response[attune.Secret]{Body: secret}, nil
+	changed := ChangedSecret{Secret: secret}
+	if in.Body.Packs != nil {
+		changed.Warnings = s.unknownPacks(ctx, *in.Body.Packs)
+	}
+	return &response[ChangedSecret]{Body: changed}, nil
 }
 
-func (s *Server) removeSecret(ctx context.Context, in *SecretPath) (*struct{}, error) {
+func (s *Server) removeSecret(ctx context.Context, in *removeSecretInput) (*struct{}, error) {
+	author, err := in.Body.author(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := attune.CheckSecretName(in.Name); err != nil {
 		return nil, attune.Errorf(attune.CodeNotFound, "%s", err)
 	}
@@ -106,18 +127,29 @@ func (s *Server) removeSecret(ctx context.Context, in *SecretPath) (*struct{}, e
 		return nil, err
 	}
 	s.logger.InfoContext(ctx, "a secret was removed", "secret", in.Name,
-		"author", callerOf(ctx).Principal.Name, "request_id", requestInfoOf(ctx).id)
+		"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
 	return nil, nil //nolint:nilnil // the response has no body
 }
 
 func (s *Server) rotateKey(ctx context.Context, in *rotateKeyInput) (*response[secrets.Rotation], error) {
-	from := ""
+	body := KeyRotation{}
 	if in.Body != nil {
-		from = in.Body.From
+		body = *in.Body
 	}
-	if err := attune.CheckText("body.from", from, maxPosition); err != nil {
+	author, err := body.author(ctx)
+	if err != nil {
 		return nil, err
 	}
-	done, err := s.deps.Secrets.Rotate(ctx, from)
-	return &response[secrets.Rotation]{Body: done}, err
+	if err := attune.CheckText("body.from", body.From, maxPosition); err != nil {
+		return nil, err
+	}
+	done, err := s.deps.Secrets.Rotate(ctx, body.From)
+	if err != nil {
+		return nil, err
+	}
+	if done.Moved > 0 {
+		s.logger.InfoContext(ctx, "encrypted values have another key now", "moved", done.Moved, "key", done.Key,
+			"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
+	}
+	return &response[secrets.Rotation]{Body: done}, nil
 }

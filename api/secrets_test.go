@@ -2,12 +2,14 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/secrets"
 )
 
@@ -58,6 +60,7 @@ func TestSecrets(t *testing.T) {
 	t.Run("a secret is set, and neither response nor log has its value", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
+		b.actions.list = func(attune.Page) ([]attune.Action, error) { return []attune.Action{deployAction()}, nil }
 		recorder := b.do(t, putToken(`{"value": "hunter2", "packs": ["shop"], "note": "new", "on_behalf_of": "ada"}`))
 		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 		requireJSON(t, tokenSecretJSON, recorder)
@@ -78,6 +81,18 @@ func TestSecrets(t *testing.T) {
 		require.Equal(t, http.StatusOK, b.do(t, putToken(`{}`)).Code)
 		require.Nil(t, b.vault.changes[0].Value)
 		require.Nil(t, b.vault.changes[0].Packs)
+	})
+
+	t.Run("a pack that is not installed is a warning", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.actions.list = func(attune.Page) ([]attune.Action, error) { return []attune.Action{deployAction()}, nil }
+		recorder := b.do(t, putToken(`{"packs": ["shop", "shpo"]}`))
+		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+		var changed api.ChangedSecret
+		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &changed))
+		require.Len(t, changed.Warnings, 1)
+		require.Contains(t, changed.Warnings[0], `no installed pack with the name "shpo" has an action`)
 	})
 
 	t.Run("the body of a refused request is not repeated", func(t *testing.T) {
@@ -103,6 +118,28 @@ func TestSecrets(t *testing.T) {
 		recorder := b.do(t, request{method: http.MethodDelete, path: "/api/v1/secrets/TOKEN"})
 		require.Equal(t, http.StatusNoContent, recorder.Code, recorder.Body.String())
 		require.Empty(t, recorder.Body.String())
+		require.Equal(t, []string{"TOKEN"}, b.vault.removed)
+	})
+
+	t.Run("a removal and a rotation record their note, and refuse unknown members", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		const author = `{"note": "leaked", "on_behalf_of": "ada"}`
+		remove := func(body string) request {
+			in := post("/api/v1/secrets/TOKEN", body)
+			in.method = http.MethodDelete
+			return in
+		}
+		require.Equal(t, http.StatusNoContent, b.do(t, remove(author)).Code)
+		require.Equal(t, http.StatusOK, b.do(t, post("/api/v1/secrets/rotate-key", author)).Code)
+		for _, entry := range b.audit.entries {
+			require.Equal(t, "leaked", entry.Note)
+			require.Equal(t, "ada", entry.OnBehalfOf)
+		}
+		require.Len(t, b.audit.entries, 2)
+		require.Contains(t, b.log.String(), `msg="a secret was removed" secret=TOKEN author="admin for ada" note=leaked`)
+		requireProblem(t, b.do(t, remove(`{"reason": "leaked"}`)), 422, "invalid")
+		requireProblem(t, b.do(t, remove(`{"note": "a\nb"}`)), 422, "invalid")
 		require.Equal(t, []string{"TOKEN"}, b.vault.removed)
 	})
 

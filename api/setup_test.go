@@ -88,12 +88,9 @@ func setup(t *testing.T) *bundle {
 		Callers: b.callers, Tokens: b.tokens, Audit: b.audit, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
 		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
-		MetricsPage: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
-		LookupSecret: func(name string) (string, bool) {
-			secret, ok := b.secrets[name]
-			return secret, ok
-		},
-		Logger: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		MetricsPage:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
+		LookupSecret: func(name string) (string, error) { return b.secrets[name], nil },
+		Logger:       slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	return b
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -29,14 +28,14 @@ type NewToken struct {
 	Name      string       `json:"name" doc:"Author of what the token's holder does; unique among the tokens that are not revoked"`
 	Role      auth.Role    `json:"role" doc:"What the token's holder may do"`
 	Triggers  []attune.Ref `json:"triggers,omitempty" doc:"Of the role event: the triggers whose events the holder may send"`
-	ExpiresIn string       `json:"expires_in,omitempty" example:"2160h" doc:"Time until the expiry; without it, the token does not expire"`
+	ExpiresIn *string      `json:"expires_in,omitempty" example:"2160h" doc:"Time until the expiry; without it or with null, there is none"`
 }
 
 // TokenRotation is the body of POST /api/v1/tokens/{name}/rotate.
 type TokenRotation struct {
 	Attribution
-	KeepOld   string `json:"keep_old,omitempty" example:"10m" doc:"How long the earlier secret stays valid; default 10m"`
-	ExpiresIn string `json:"expires_in,omitempty" example:"2160h" doc:"New time until the expiry; without it, the expiry stays as it is"`
+	KeepOld   string  `json:"keep_old,omitempty" example:"10m" doc:"How long the earlier secret stays valid; default 10m"`
+	ExpiresIn *string `json:"expires_in,omitempty" example:"2160h" doc:"New time until the expiry; without it, the expiry stays as it is"`
 }
 
 // IssuedToken is a token with its secret.
@@ -44,6 +43,8 @@ type IssuedToken struct {
 	auth.Token
 
 	Value string `json:"value" doc:"The token to send; attune shows it only in this response"`
+	// Warnings are for people.
+	Warnings []string `json:"warnings,omitempty" doc:"What looks like a mistake in the request, such as a trigger that no pack has"`
 }
 
 type listTokensInput struct {
@@ -92,7 +93,7 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Body NewToken }) (
 	if err != nil {
 		return nil, err
 	}
-	life, err := duration("body.expires_in", in.Body.ExpiresIn, 0)
+	life, err := lifeOf(in.Body.ExpiresIn)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,9 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Body NewToken }) (
 	}
 	s.logger.InfoContext(ctx, "a token was created", "token", created.Name, "role", created.Role,
 		"author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
-	return &response[IssuedToken]{Body: IssuedToken{Token: created, Value: value}}, nil
+	return &response[IssuedToken]{Body: IssuedToken{
+		Token: created, Value: value, Warnings: s.unknownTriggers(ctx, request.Triggers),
+	}}, nil
 }
 
 func (s *Server) listTokens(ctx context.Context, in *listTokensInput) (*response[List[auth.Token]], error) {
@@ -150,10 +153,27 @@ func (r TokenRotation) times() (keepOld, life time.Duration, err error) {
 	if keepOld, err = duration("body.keep_old", r.KeepOld, auth.DefaultKeepOld); err != nil {
 		return 0, 0, err
 	}
-	if life, err = duration("body.expires_in", r.ExpiresIn, 0); err != nil {
+	if life, err = lifeOf(r.ExpiresIn); err != nil {
 		return 0, 0, err
 	}
-	return keepOld, life, cmp.Or(auth.CheckKeepOld(keepOld), auth.CheckLife(life))
+	return keepOld, life, auth.CheckKeepOld(keepOld)
+}
+
+// lifeOf returns the time until the expiry that a request names, or 0 if it names none. A text that is empty or out of bounds is an
+// [attune.CodeInvalid] error: it must not make a token that does not expire.
+func lifeOf(text *string) (time.Duration, error) {
+	if text == nil {
+		return 0, nil
+	}
+	if *text == "" {
+		return 0, attune.Errorf(attune.CodeInvalid, "body.expires_in: empty: use %s to %s, or leave it out",
+			auth.MinTokenLife, auth.MaxTokenLife)
+	}
+	life, err := duration("body.expires_in", *text, 0)
+	if err != nil {
+		return 0, err
+	}
+	return life, auth.CheckLife(life)
 }
 
 func (s *Server) revokeToken(ctx context.Context, in *revokeTokenInput) (*response[auth.Token], error) {

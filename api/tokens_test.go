@@ -36,6 +36,26 @@ func TestTokens(t *testing.T) {
 		require.NotContains(t, b.log.String(), issued.Value)
 	})
 
+	t.Run("only a request without the member, or with null, makes a token that does not expire", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		for _, body := range []string{`{"name": "ci", "role": "viewer"}`, `{"name": "ci", "role": "viewer", "expires_in": null}`} {
+			require.Equal(t, http.StatusCreated, b.do(t, post("/api/v1/tokens", body)).Code)
+		}
+		require.Equal(t, []time.Duration{0, 0}, []time.Duration{b.tokens.requests[0].Life, b.tokens.requests[1].Life})
+	})
+
+	t.Run("a trigger that no pack has is a warning", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		recorder := b.do(t, post("/api/v1/tokens", `{"name": "hook", "role": "event", "triggers": ["github.push", "github.psuh"]}`))
+		require.Equal(t, http.StatusCreated, recorder.Code, recorder.Body.String())
+		var issued api.IssuedToken
+		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &issued))
+		require.Len(t, issued.Warnings, 1)
+		require.Contains(t, issued.Warnings[0], `no installed pack has the trigger "github.psuh"`)
+	})
+
 	t.Run("a wrong request is refused with the name of its member", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
@@ -46,6 +66,8 @@ func TestTokens(t *testing.T) {
 			`{"name": "ci", "role": "event"}`:                           "triggers: the role event needs",
 			`{"name": "ci", "role": "viewer", "expires_in": "soon"}`:    `body.expires_in: duration "soon"`,
 			`{"name": "ci", "role": "viewer", "expires_in": "1s"}`:      "expires_in: 1s",
+			`{"name": "ci", "role": "viewer", "expires_in": "0s"}`:      "expires_in: 0s",
+			`{"name": "ci", "role": "viewer", "expires_in": ""}`:        "body.expires_in: empty",
 			`{"name": "ci", "role": "viewer", "on_behalf_of": "a\nb"}`:  "on_behalf_of",
 			`{"name": "ci", "role": "viewer", "triggers": ["demo.go"]}`: "only the role event has triggers",
 		} {
@@ -71,7 +93,8 @@ func TestTokens(t *testing.T) {
 		require.Equal(t, http.StatusOK, b.do(t, post("/api/v1/tokens/ci/rotate", `{"keep_old": "0s", "expires_in": "24h"}`)).Code)
 		require.Zero(t, b.tokens.keepOld)
 		require.Equal(t, 24*time.Hour, b.tokens.life)
-		for _, body := range []string{`{"keep_old": "-1s"}`, `{"keep_old": "721h"}`, `{"keep_old": "long"}`, `{"expires_in": "1ms"}`} {
+		for _, body := range []string{`{"keep_old": "-1s"}`, `{"keep_old": "721h"}`, `{"keep_old": "long"}`, `{"expires_in": "1ms"}`,
+			`{"expires_in": "0s"}`, `{"expires_in": ""}`} {
 			requireProblem(t, b.do(t, post("/api/v1/tokens/ci/rotate", body)), 422, "invalid")
 		}
 		require.Len(t, b.tokens.secrets, 2)

@@ -26,7 +26,7 @@ type ClaimRules struct {
 func MappedRoles() []Role { return []Role{RoleAdmin, RoleOperator, RoleViewer, RoleWorker} }
 
 // Caller returns the caller with these claims. Several values give the strongest of their roles; without any, the caller has no role. A
-// name that is missing, or that is no valid name of a principal, is an [attune.CodeUnauthorized] error.
+// name that is missing, that is no valid name of a principal or that belongs to attune itself is an [attune.CodeUnauthorized] error.
 func (r ClaimRules) Caller(claims map[string]any) (Caller, error) {
 	claim := cmp.Or(r.NameClaim, DefaultNameClaim)
 	name, _ := lookUp(claims, claim).(string)
@@ -34,10 +34,21 @@ func (r ClaimRules) Caller(claims map[string]any) (Caller, error) {
 	if err := principal.Validate(); err != nil {
 		return Caller{}, attune.WrapError(attune.CodeUnauthorized, err, "the token has no usable name in the claim %q", claim)
 	}
+	if reserved(name) {
+		return Caller{}, attune.Errorf(attune.CodeUnauthorized,
+			"the token has the name %q in the claim %q, which belongs to attune: give the person another name at the issuer", name, claim)
+	}
 	if verified, stated := claims["email_verified"]; claim == "email" && stated && verified != true && verified != "true" {
 		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the issuer has not verified the email address of the token")
 	}
 	return Caller{Principal: principal, Role: r.role(claims)}, nil
+}
+
+// reserved reports whether a name belongs to attune itself: people would read it as the author of what attune, or the token of the
+// settings, has done.
+func reserved(name string) bool {
+	own := []string{Bootstrap, string(attune.AuthTemporal), string(attune.AuthSystem), "attune"}
+	return slices.ContainsFunc(own, func(o string) bool { return strings.EqualFold(o, strings.TrimSpace(name)) })
 }
 
 // role returns the strongest role that the claims give, or none.

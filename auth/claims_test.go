@@ -72,6 +72,11 @@ func TestClaimRules_Name(t *testing.T) {
 		{"email", `{"sub": "user-1"}`, `in the claim "email"`},
 		{"email", `{"email": "ada@example.com", "email_verified": false}`, "has not verified the email address"},
 		{"email", `{"email": "ada@example.com", "email_verified": "false"}`, "has not verified the email address"},
+		{"email", `{"email": "bootstrap"}`, `the name "bootstrap" in the claim "email", which belongs to attune`},
+		{"", `{"sub": " Bootstrap"}`, "belongs to attune"},
+		{"", `{"sub": "temporal"}`, "belongs to attune"},
+		{"", `{"sub": "SYSTEM"}`, "belongs to attune"},
+		{"", `{"sub": "attune"}`, "belongs to attune"},
 		{"email", `{"email": "ada@example.com", "email_verified": null}`, "has not verified the email address"},
 	} {
 		caller, err := auth.ClaimRules{NameClaim: tt.claim}.Caller(claims(t, tt.claims))

@@ -69,6 +69,9 @@ func (r TokenRequest) Validate() error {
 	if err := r.checkTriggers(); err != nil {
 		return err
 	}
+	if r.Life == 0 {
+		return nil
+	}
 	return CheckLife(r.Life)
 }
 
@@ -99,10 +102,11 @@ func CheckTokenName(name string) error {
 	return nil
 }
 
-// CheckLife returns an [attune.CodeInvalid] error for a time until the expiry that is not 0 and out of bounds.
+// CheckLife returns an [attune.CodeInvalid] error for a time until the expiry that is out of bounds. 0 is out of bounds: only a request
+// that names no time makes a token that does not expire.
 func CheckLife(life time.Duration) error {
-	if life != 0 && (life < MinTokenLife || life > MaxTokenLife) {
-		return attune.Errorf(attune.CodeInvalid, "expires_in: %s: use %s to %s", life, MinTokenLife, MaxTokenLife)
+	if life < MinTokenLife || life > MaxTokenLife {
+		return attune.Errorf(attune.CodeInvalid, "expires_in: %s: use %s to %s, or leave it out", life, MinTokenLife, MaxTokenLife)
 	}
 	return nil
 }

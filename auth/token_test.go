@@ -49,6 +49,15 @@ func TestTokenRequest_Validate(t *testing.T) {
 	}
 }
 
+func TestCheckLife(t *testing.T) {
+	t.Parallel()
+	for life, valid := range map[time.Duration]bool{
+		auth.MinTokenLife: true, auth.MaxTokenLife: true, 0: false, -1: false, auth.MinTokenLife - 1: false, auth.MaxTokenLife + 1: false,
+	} {
+		require.Equal(t, valid, auth.CheckLife(life) == nil, life)
+	}
+}
+
 func TestCheckKeepOld(t *testing.T) {
 	t.Parallel()
 	for keep, valid := range map[time.Duration]bool{0: true, auth.DefaultKeepOld: true, auth.MaxKeepOld: true, -1: false, auth.MaxKeepOld + 1: false} {

@@ -73,7 +73,7 @@ func setupIntake(b *testing.B) *intakeWorld {
 	rows, enforcements := postgres.NewQueues(db), postgres.NewEnforcements(db)
 	w := worker.New(temporal, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	workflows.Register(w)
-	activities.NewQueueActivities(rows, enforcements, temporal, activities.QueuesConfig{}).Register(w)
+	activities.NewQueueActivities(rows, enforcements, postgres.NewExecutions(db), temporal, activities.QueuesConfig{}).Register(w)
 	require.NoError(b, w.Start())
 	b.Cleanup(w.Stop)
 

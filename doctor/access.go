@@ -25,9 +25,9 @@ func OIDC(issuer Issuer) Check {
 		finding := Finding{Severity: Problem, Where: issuer.URL}
 		switch {
 		case err != nil:
-			finding.What = "The issuer does not answer: " + reason(err) + "."
-			finding.Do = "Check oidc.issuer, and that the API process reaches it. Until it answers, tokens with keys that attune does " +
-				"not know get 503."
+			finding.What = "Its keys cannot be read: " + reason(err) + "."
+			finding.Do = "Check oidc.issuer, that the API process reaches it, and that it trusts its certificate (SSL_CERT_FILE). Until " +
+				"its keys can be read, tokens with keys that attune does not know get 503."
 		case keys == 0:
 			finding.What = "The issuer answers, but has no key that can verify a token."
 			finding.Do = "Check oidc.issuer, and the keys of the issuer (jwks_uri in its discovery document)."

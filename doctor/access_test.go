@@ -28,11 +28,11 @@ func TestOIDC(t *testing.T) {
 		"it answers":         {doctor.Issuer{URL: url, Audience: "attune", Keys: answering(2, nil)}, doctor.OK, []string{url, "2 keys", `"attune"`}},
 		"it does not answer": {
 			doctor.Issuer{URL: url, Audience: "attune", Keys: answering(0, errors.New("connection refused"))}, doctor.Problem,
-			[]string{url, "does not answer: connection refused.", "oidc.issuer", "503"},
+			[]string{url, "Its keys cannot be read: connection refused.", "oidc.issuer", "503"},
 		},
 		"it has no keys":      {doctor.Issuer{URL: url, Audience: "attune", Keys: answering(0, nil)}, doctor.Problem, []string{url, "no key", "jwks_uri"}},
 		"no audience is set":  {doctor.Issuer{URL: url, Keys: answering(1, nil)}, doctor.Problem, []string{"no audience is set", "oidc.audience"}},
-		"it answers too late": {doctor.Issuer{URL: url, Keys: answering(0, context.Canceled)}, doctor.Problem, []string{"does not answer"}},
+		"it answers too late": {doctor.Issuer{URL: url, Keys: answering(0, context.Canceled)}, doctor.Problem, []string{"Its keys cannot be read"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -53,7 +53,7 @@ func TestQueueFull(t *testing.T) {
 			require.EqualValues(t, 1, c.stats("e2e.step").TotalDropped)
 
 			c.control("e2e.step", "resume")
-			require.Equal(t, map[string]int{"succeeded": 10, "rejected": 1}, c.finishDropping("e2e.step", 10, 1))
+			require.Equal(t, map[string]int{"succeeded": 10, "rejected": 1}, c.finishDropping(10, 1))
 			var want []string
 			for n := range 11 {
 				if n+1 != tt.loser {
@@ -67,19 +67,19 @@ func TestQueueFull(t *testing.T) {
 
 // finishDropping waits until n executions have ended and the given number of enforcements were dropped, verifies the
 // queue with the program, and returns the outcomes.
-func (c *cluster) finishDropping(action string, n, dropped int) map[string]int {
+func (c *cluster) finishDropping(n, dropped int) map[string]int {
 	c.t.Helper()
 	c.eventually(fmt.Sprintf("%d executions have ended, %d were dropped", n, dropped), func() bool {
-		s := c.stats(action)
+		s := c.stats("e2e.step")
 		return s.TotalCompleted == int64(n) && s.TotalDropped == int64(dropped)
 	})
-	code, output := c.attune("queue", "verify", action, "--url", c.base)
+	code, output := c.attune("queue", "verify", "e2e.step", "--url", c.base)
 	require.Zero(c.t, code, output)
-	require.Contains(c.t, output, action+": every promise kept\n")
+	require.Contains(c.t, output, "e2e.step: every promise kept\n")
 	require.Regexp(c.t, fmt.Sprintf(`tickets +%d +waiting 0, active 0, executed %d, dropped %d\n`, n+dropped, n, dropped), output)
 	require.Regexp(c.t, fmt.Sprintf(`grants +%d +slots given back %d\n`, n, n), output)
 	outcomes := map[string]int{}
-	for _, row := range c.rows(action) {
+	for _, row := range c.rows("e2e.step") {
 		if row.Execution != nil {
 			outcomes[string(row.Execution.Status)]++
 		} else {
@@ -117,7 +117,7 @@ func TestBacklog(t *testing.T) {
 	one, two := c.startQuickWorker("one", limit), c.startQuickWorker("two", limit)
 	c.control("e2e.step", "resume")
 	c.complete("e2e.step", tickets)
-	require.Equal(t, map[string]int{"succeeded": tickets}, c.finishDropping("e2e.step", tickets, 0))
+	require.Equal(t, map[string]int{"succeeded": tickets}, c.finishDropping(tickets, 0))
 	requireOnce(t, tickets, one, two)
 	m := c.finish("e2e.step", tickets, limit)
 	require.Equal(t, limit, m.MaxActive, "the limit was reached")

@@ -64,7 +64,7 @@ func newCluster(t *testing.T, pack map[string]string) *cluster {
 		"TEMPORAL_ADDRESS="+address, "TEMPORAL_NAMESPACE="+namespace,
 		"ATTUNE_BRIDGE_SIGNING_KEY="+attune.NewBridgeSigningKey(),
 		"ATTUNE_HTTP_ADDR="+c.addr, "ATTUNE_API_TOKEN="+token,
-		"ATTUNE_WORKER_ALLOW_ENV=e2e=E2E_LOG", "E2E_LOG="+c.log, "E2E_WEBHOOK_SECRET=swordfish",
+		"ATTUNE_WORKER_ALLOW_ENV=e2e=E2E_LOG", "E2E_LOG="+c.log, "E2E_WEBHOOK_SECRET=swordfish-swordfish",
 	)
 	c.env = append(c.env, "ATTUNE_WORKER_BRIDGE_KEYS="+c.bridgeKey().Public().String())
 	return c

@@ -104,7 +104,7 @@ func (h hook) deliver(body, secret, delivery string) (status int, answer string)
 // runsTheMatchingRule posts a delivery that matches two rules; the disabled rule creates no enforcement.
 func (h hook) runsTheMatchingRule() {
 	h.t.Helper()
-	status, body := h.deliver(push, "swordfish", "one")
+	status, body := h.deliver(push, "swordfish-swordfish", "one")
 	require.Equal(h.t, http.StatusAccepted, status, body)
 	h.finish("e2e.good", 1, 1)
 	rows := h.rows("e2e.good")
@@ -117,7 +117,7 @@ func (h hook) runsTheMatchingRule() {
 
 func (h hook) recognisesARedelivery() {
 	h.t.Helper()
-	status, body := h.deliver(push, "swordfish", "one")
+	status, body := h.deliver(push, "swordfish-swordfish", "one")
 	require.Less(h.t, status, 300, body)
 	var answer struct{ Duplicate bool }
 	require.NoError(h.t, json.Unmarshal([]byte(body), &answer))
@@ -127,14 +127,14 @@ func (h hook) recognisesARedelivery() {
 
 func (h hook) ignoresFalseCriteria() {
 	h.t.Helper()
-	status, body := h.deliver(`{"branch":"feature","commits":[]}`, "swordfish", "two")
+	status, body := h.deliver(`{"branch":"feature","commits":[]}`, "swordfish-swordfish", "two")
 	require.Equal(h.t, http.StatusAccepted, status, body)
 	require.Len(h.t, h.rows("e2e.good"), 1)
 }
 
 func (h hook) recordsFailedCriteria() {
 	h.t.Helper()
-	status, body := h.deliver(`{"commits":[]}`, "swordfish", "three")
+	status, body := h.deliver(`{"commits":[]}`, "swordfish-swordfish", "three")
 	require.Equal(h.t, http.StatusAccepted, status, body)
 	var page struct{ Items []attune.Enforcement }
 	require.NoError(h.t, h.Get(h.t.Context(), "/enforcements?status=rejected", nil, &page))
@@ -153,7 +153,7 @@ func (h hook) refusesInvalidDeliveries() {
 		want   string
 	}{
 		"wrong signature": {401, func() (int, string) { return h.deliver(push, "wrong", "four") }, "signature"},
-		"malformed JSON":  {400, func() (int, string) { return h.deliver(`{"branch":`, "swordfish", "five") }, "JSON"},
+		"malformed JSON":  {400, func() (int, string) { return h.deliver(`{"branch":`, "swordfish-swordfish", "five") }, "JSON"},
 		"unknown key": {404, func() (int, string) {
 			return h.http(http.MethodPost, "/api/v1/webhooks/other", http.Header{"Content-Type": {"application/json"}}, push)
 		}, "webhook"},

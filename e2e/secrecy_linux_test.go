@@ -29,7 +29,7 @@ func TestSecrecy_ActionFindsNoSecret(t *testing.T) {
 	})
 	c.env = append(c.env, "ATTUNE_WORKER_ALLOW_ENV=*=OTHER_*", "OTHER_SECRET=planted-for-another-action")
 	c.startAs(anyUser)
-	secrets := map[string]string{"token": token, "webhook": "swordfish", "another action": "planted-for-another-action"}
+	secrets := map[string]string{"token": token, "webhook": "swordfish-swordfish", "another action": "planted-for-another-action"}
 	for name, variable := range map[string]string{"postgres": "ATTUNE_POSTGRES_URL", "broker": "ATTUNE_AMQP_URL"} {
 		parsed, err := url.Parse(c.variable(variable))
 		require.NoError(t, err)

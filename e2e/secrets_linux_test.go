@@ -144,7 +144,7 @@ func (c *cluster) usePlanted(p planted) {
 	require.NoError(c.t, c.Post(c.t.Context(), "/events", map[string]any{"trigger": "e2e.login", "payload": event}, nil))
 	body, err := json.Marshal(login(p.webhook))
 	require.NoError(c.t, err)
-	status, answer := hook{c}.deliver(string(body), "swordfish", "one")
+	status, answer := hook{c}.deliver(string(body), "swordfish-swordfish", "one")
 	require.Equal(c.t, http.StatusAccepted, status, answer)
 	run := c.run("e2e.use", login(p.run))
 	failing := c.run("e2e.use", map[string]any{"user": "failing", "password": p.failing})

@@ -28,7 +28,7 @@ import (
 // API serves HTTP. Its listener is part of the graph, so that an occupied port fails the start before any loop runs, and
 // a caller that uses port 0 learns the port.
 var API = fx.Module("api", fx.Provide(rules.NewEngine, newIngest, newDoctor, newCallers, newServer, listen),
-	fx.Invoke(runServer, runQueueMetrics))
+	fx.Invoke(checkWebhookSecrets, runServer, runQueueMetrics))
 
 // stores are the database stores that the API uses.
 type stores struct {
@@ -55,13 +55,13 @@ func newIngest(
 func newCallers(cfg config.Config, l *live, tokens *postgres.Tokens, log *slog.Logger) *auth.Authenticator {
 	sources := auth.Sources{Bootstrap: l.bootstrap, Tokens: tokens, Logger: log}
 	if cfg.OIDC.Issuer != "" {
-		sources.Issuer = newIssuer(cfg)
+		sources.Issuer = newIssuer(cfg, log)
 	}
 	return auth.NewAuthenticator(sources)
 }
 
-func newIssuer(cfg config.Config) *oidc.Issuer {
-	return oidc.New(oidc.Config{Issuer: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Claims: cfg.OIDC.Claims})
+func newIssuer(cfg config.Config, log *slog.Logger) *oidc.Issuer {
+	return oidc.New(oidc.Config{Issuer: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Claims: cfg.OIDC.Claims, Logger: log})
 }
 
 func newServer(
@@ -98,9 +98,14 @@ func newDoctor(
 		Schema: s.DB, Installation: s.DB, Outbox: s.Outbox, Suspects: s.Queues, Interventions: s.Queues, Rules: s.Packs,
 		RabbitMQ: doctor.RabbitMQ{URL: cfg.AMQPURL.Reveal(), Conn: broker.Publish, Pools: s.Packs},
 		Temporal: doctor.TemporalServer{Client: c, Namespace: string(ns)},
-		Issuer:   doctor.Issuer{URL: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Keys: newIssuer(cfg).Keys}, // its own bound on requests
-		Keys:     keys, KeyUses: s.Secrets,
+		// The doctor has its own bound on requests to the issuer.
+		Issuer: doctor.Issuer{URL: cfg.OIDC.Issuer, Audience: cfg.OIDC.Audience, Keys: newIssuer(cfg, nil).Keys},
+		Keys:   keys, KeyUses: s.Secrets,
 	})...)
+}
+
+func checkWebhookSecrets(l *live, loaded []attune.Pack, log *slog.Logger) {
+	l.webhook.check(loaded, log)
 }
 
 func listen(server *api.Server) (net.Listener, error) { return server.Listen(context.Background()) }

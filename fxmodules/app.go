@@ -54,6 +54,7 @@ func Options(stop context.Context, cfg config.Config, version Version, log *slog
 type loops struct {
 	lifecycle  fx.Lifecycle
 	supervisor *supervisor.Supervisor
+	executions func() int // how many the worker of the process has under way; nil without a worker
 }
 
 func newLoops(lifecycle fx.Lifecycle, s *supervisor.Supervisor) *loops {

@@ -33,7 +33,8 @@ func newBridgeKeys(signer *bridge.Signer, known *worker.Bridges) *bridgeKeys {
 }
 
 // reload takes the keys over. The configuration has only valid keys, and keeps the old ones when it has lost one that is needed.
-func (k *bridgeKeys) reload(next config.Config, log *slog.Logger) {
+// reload reports whether they could be used.
+func (k *bridgeKeys) reload(next config.Config, log *slog.Logger) bool {
 	key, err := next.SigningKey()
 	var trusted []attune.BridgeKey
 	if err == nil {
@@ -41,7 +42,7 @@ func (k *bridgeKeys) reload(next config.Config, log *slog.Logger) {
 	}
 	if err != nil {
 		log.Error("the keys of the bridge cannot be used, attune keeps the old ones", "error", err)
-		return
+		return false
 	}
 	if k.signer.Replace(key) {
 		log.Info("the signing key of the bridge has changed", "public_key", key)
@@ -49,4 +50,5 @@ func (k *bridgeKeys) reload(next config.Config, log *slog.Logger) {
 	if k.known.Replace(trusted) {
 		log.Info("the keys of bridges that the worker believes have changed", "public_keys", trusted)
 	}
+	return true
 }

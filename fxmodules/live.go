@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/attune-go/attune/internal/certs"
@@ -44,31 +45,31 @@ func (l *live) watch(ctx context.Context) error {
 	return nil
 }
 
-// reload takes the new settings over and logs which have changed. It keeps the old value of a setting that cannot be read.
-func (l *live) reload(next config.Config) {
+// reload takes the new settings over and logs which have changed. It keeps the old value of a setting that cannot be read, and reports
+// whether all could be used.
+func (l *live) reload(next config.Config) bool {
 	if before := l.token.Swap(&next.APIToken); before.Reveal() != next.APIToken.Reveal() {
 		l.log.Info("the token of the API has changed")
 	}
-	l.reloadTLS()
-	l.webhook.reload(l.log)
-	l.reloadKeys(next)
-	l.bridges.reload(next, l.log)
+	results := []bool{l.reloadTLS(), l.webhook.reload(l.log), l.reloadKeys(next), l.bridges.reload(next, l.log)}
+	return !slices.Contains(results, false)
 }
 
 // reloadKeys takes the keys of secrets over. The configuration has only valid keys.
-func (l *live) reloadKeys(next config.Config) {
+func (l *live) reloadKeys(next config.Config) bool {
 	keys, err := parseKeyring(next)
 	switch {
 	case err != nil:
 		l.log.Error("the keys of secrets cannot be used, attune keeps the old ones", "error", err)
 	case l.keys.Replace(keys):
-		l.log.Info("the keys of secrets have changed", "encrypts", l.keys.First())
+		l.log.Info("the keys of secrets have changed", "encrypts", l.keys.First(), "decrypt", l.keys.IDs())
 	}
+	return err == nil
 }
 
-func (l *live) reloadTLS() {
+func (l *live) reloadTLS() bool {
 	if l.tls == nil {
-		return
+		return true
 	}
 	changed, err := l.tls.Reload()
 	switch {
@@ -77,4 +78,5 @@ func (l *live) reloadTLS() {
 	case changed:
 		l.log.Info("the TLS files have changed", "valid_until", l.tls.NotAfter())
 	}
+	return err == nil
 }

@@ -2,6 +2,7 @@ package fxmodules
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -88,9 +89,13 @@ func TestLive_Keys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hunter2", string(decrypted))
 	require.Contains(t, log.String(), "the keys of secrets have changed")
+	ring, err := parseKeyring(with(second, first))
+	require.NoError(t, err)
+	require.Contains(t, log.String(), fmt.Sprintf(`encrypts=%s decrypt="[%s %s]"`, ring.IDs()[0], ring.IDs()[0], ring.IDs()[1]))
 	require.NotContains(t, log.String(), second)
 
-	l.reload(config.Config{SecretsKey: config.NewSecret("no key")})
+	require.True(t, l.reload(with(second)))
+	require.False(t, l.reload(config.Config{SecretsKey: config.NewSecret("no key")}))
 	require.Contains(t, log.String(), "cannot be used, attune keeps the old ones")
 	require.False(t, keys.Empty())
 }

@@ -22,6 +22,7 @@ type Process struct {
 	listener   net.Listener
 	supervisor *supervisor.Supervisor
 	live       *live
+	loops      *loops
 }
 
 // Start builds and starts the parts for the roles of cfg. If a part fails to start, Start stops the others and returns
@@ -29,7 +30,8 @@ type Process struct {
 func Start(ctx context.Context, cfg config.Config, version Version, log *slog.Logger) (*Process, error) {
 	p := &Process{log: log}
 	options := []fx.Option{
-		Options(ctx, cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }), fx.Populate(&p.supervisor, &p.live),
+		Options(ctx, cfg, version, log), fx.WithLogger(func() fxevent.Logger { return quietly(log) }),
+		fx.Populate(&p.supervisor, &p.live, &p.loops),
 	}
 	if cfg.Has(config.RoleAPI) {
 		options = append(options, fx.Populate(&p.listener))
@@ -59,10 +61,20 @@ func (p *Process) Addr() string {
 
 // Reload takes over the settings that can change while the process runs: the bootstrap token of the API. It also reads the files of
 // TLS and of webhook secrets again. It logs what has changed, and keeps what cannot be read. The caller owns the level of the log.
-func (p *Process) Reload(next config.Config) { p.live.reload(next) }
+// Reload reports whether all could be used.
+func (p *Process) Reload(next config.Config) bool { return p.live.reload(next) }
 
 // Wait returns nil when ctx ends, or an error that names the first part that ended by itself.
 func (p *Process) Wait(ctx context.Context) error { return p.supervisor.Wait(ctx) }
+
+// LogEnd logs that the process is about to end without a stop, and how many executions of its worker end with it.
+func (p *Process) LogEnd() {
+	ended := 0
+	if p.loops.executions != nil {
+		ended = p.loops.executions()
+	}
+	p.log.Error("a second signal ends the process at once", "executions_ended", ended)
+}
 
 // Stop stops all parts in the reverse order of the start, within the stop time of the worker. Stop ignores the end of
 // ctx, because the end of ctx is usually the reason to stop.

@@ -22,8 +22,19 @@ func connectRabbitMQ(
 	if err != nil {
 		return nil, err
 	}
-	return connect(lifecycle, rabbitmq.Config{URL: cfg.AMQPURL.Reveal(), Name: "attune", Logger: log}, topology)
+	broker := rabbitmq.Config{URL: cfg.AMQPURL.Reveal(), Name: "attune", Logger: log, Rights: processRights}
+	if cfg.Has(config.RoleWorker) && !cfg.WorkerAMQPURL.IsSet() {
+		broker.Rights = workerRights
+	}
+	return connect(lifecycle, broker, topology)
 }
+
+// What to do when the broker refuses a right to the user of a process or of a worker.
+const (
+	processRights = "\"attune broker users\" prints the users with their rights: check the rights of the user of amqp.url"
+	workerRights  = "a worker needs a user of its own (" + rabbitmq.UserWorker + "), also beside other roles: set worker.amqp_url to " +
+		"it; \"attune broker users\" prints the commands that make it"
+)
 
 // topologyOf returns what a process declares: all of the topology if it has the bridge, the queues of the pools if it has the
 // orchestrator, and nothing otherwise, because a worker and an observer have no right to declare. The pools are those of the packs'
@@ -60,7 +71,7 @@ type workerBroker struct{ *rabbitmq.Connections }
 // connectWorker connects the worker as a user of its own.
 func connectWorker(lifecycle fx.Lifecycle, cfg config.Config, log *slog.Logger) (workerBroker, error) {
 	broker, err := connect(lifecycle,
-		rabbitmq.Config{URL: cfg.WorkerAMQPURL.Reveal(), Name: "attune worker", Logger: log}, rabbitmq.Topology{})
+		rabbitmq.Config{URL: cfg.WorkerAMQPURL.Reveal(), Name: "attune worker", Logger: log, Rights: workerRights}, rabbitmq.Topology{})
 	return workerBroker{broker}, err
 }
 

@@ -91,9 +91,9 @@ func newQueues(c client.Client, with searchAttributes) *workflows.QueueClient {
 }
 
 func newQueueActivities(
-	rows *postgres.Queues, holders *postgres.Enforcements, c client.Client, with searchAttributes,
+	rows *postgres.Queues, holders *postgres.Enforcements, cancels *postgres.Executions, c client.Client, with searchAttributes,
 ) *activities.QueueActivities {
-	return activities.NewQueueActivities(rows, holders, c, activities.QueuesConfig{SearchAttributes: bool(with)})
+	return activities.NewQueueActivities(rows, holders, cancels, c, activities.QueuesConfig{SearchAttributes: bool(with)})
 }
 
 func newEnforcementActivities(

@@ -40,6 +40,7 @@ func runWorker(
 		return fmt.Errorf("worker: %w", err)
 	}
 	warnEnv(loaded, cfg.AllowEnv, log)
+	loops.executions = w.Active
 	cancels := rabbitmq.NewSubscriber(broker.Consume, attune.KeyExecutionCancel,
 		func(ctx context.Context, m attune.SignedCancel) {
 			if id, believed := bridges.Cancel(ctx, m); believed {

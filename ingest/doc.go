@@ -2,7 +2,8 @@
 // source only translates requests and answers.
 //
 //	check    the source, the trigger or action, the author, the dedup key, the payload: a refusal records nothing
-//	decide   which rules match, and with which parameters their actions must run: one [attune.Decision] per enforcement
+//	decide   which rules match, with which parameters their actions must run, and in which lane they wait: one [attune.Decision] per
+//	         enforcement
 //	record   the event, its enforcements and the outbox messages, in one transaction
 //
 // # Authority
@@ -28,5 +29,5 @@
 //
 // Every error has a code: see [attune.Code]. Invalid, too large, not found and conflict are final: the same arrival would be
 // refused again. After unavailable, the arrival may or may not be recorded: the source repeats it with the same dedup key, and
-// then it is recorded once. A rule that cannot be evaluated is not an error: its enforcement is recorded as rejected.
+// then it is recorded once. A rule or a key that cannot be evaluated is not an error: its enforcement is recorded as rejected.
 package ingest

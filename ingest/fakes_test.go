@@ -30,9 +30,11 @@ type world struct {
 	noKey      error                // of the encrypter, for secrets
 	down       error                // of Record and ReserveID
 	decisions  []attune.Decision
+	key        *string                    // of every action
 	known      map[string]attune.Recorded // by trigger and dedup key
 	recorded   []attune.Event
-	encrypted  []string // of the recorded decisions
+	encrypted  []string          // of the recorded decisions
+	lanes      []attune.LaneName // of the recorded decisions
 	counted    []string
 	candidates []attune.Candidate // arguments of Decide
 }
@@ -62,7 +64,7 @@ func (w *world) Action(_ context.Context, ref attune.Ref) (attune.Action, error)
 	w.step("action %s", ref)
 	switch ref {
 	case "shop.deploy", "shop.notify":
-		return attune.Action{ID: 4, Ref: ref, Enabled: true}, nil
+		return attune.Action{ID: 4, Ref: ref, Enabled: true, Key: w.key}, nil
 	case "shop.old":
 		return attune.Action{ID: 5, Ref: ref}, nil
 	default:
@@ -111,6 +113,17 @@ func (w *world) Manual(action attune.Action, parameters json.RawMessage) (attune
 	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Secrets: w.secrets}, w.refusal
 }
 
+func (w *world) Lane(_ context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision {
+	w.step("lane of event %d by %s", event.ID, *action.Key)
+	if *action.Key == "invalid" {
+		return attune.Decision{
+			ActionID: action.ID, Parameters: decision.Parameters, Status: attune.EnforcementRejected, Reason: attune.ReasonKeyInvalid,
+		}
+	}
+	decision.Lane = attune.LaneOf("a")
+	return decision
+}
+
 func (w *world) Record(
 	ctx context.Context, event attune.Event, decide attune.DecideFunc,
 ) (attune.Recorded, error) {
@@ -130,7 +143,7 @@ func (w *world) Record(
 		recorded.Enforcements = append(recorded.Enforcements, attune.Enforcement{
 			ID: attune.EnforcementID(i + 1), Event: event.ID, Parameters: d.Parameters, Status: d.Status, Reason: d.Reason,
 		})
-		w.encrypted = append(w.encrypted, d.Encrypted)
+		w.encrypted, w.lanes = append(w.encrypted, d.Encrypted), append(w.lanes, d.Lane)
 	}
 	if err := ctx.Err(); err != nil { // the transaction cannot commit
 		return attune.Recorded{}, err

@@ -21,14 +21,22 @@ type Actions interface {
 // Engine decides which enforcements follow from an arrival. It has no side effects, bounds the memory and the time of each call,
 // and is safe for concurrent use.
 type Engine interface {
-	// CheckEvent returns an [attune.CodeInvalid] error for a payload that the trigger does not accept.
-	CheckEvent(trigger attune.Trigger, payload json.RawMessage) error
-	// MaskEvent takes the secret fields out of a payload that CheckEvent accepts, and masks them.
-	MaskEvent(trigger attune.Trigger, payload json.RawMessage) (json.RawMessage, []attune.SecretField, error)
+	Payloads
+
 	// Decide returns one decision per candidate whose criteria match the event or cannot be evaluated.
 	Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision
 	// Manual decides a direct run. Parameters that the action does not accept are an [attune.CodeInvalid] error.
 	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
+	// Lane returns the decision of Manual with its lane. A key that fails rejects the decision. event is the event as it is recorded.
+	Lane(ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision
+}
+
+// Payloads checks and masks the payloads of events, under the promises of [Engine].
+type Payloads interface {
+	// CheckEvent returns an [attune.CodeInvalid] error for a payload that the trigger does not accept.
+	CheckEvent(trigger attune.Trigger, payload json.RawMessage) error
+	// MaskEvent takes the secret fields out of a payload that CheckEvent accepts, and masks them.
+	MaskEvent(trigger attune.Trigger, payload json.RawMessage) (json.RawMessage, []attune.SecretField, error)
 }
 
 // Encrypter encrypts secrets for the database. Without a key it returns an [attune.CodeUnavailable] error, and "" without secrets.

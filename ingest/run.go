@@ -19,7 +19,7 @@ type DirectRun struct {
 }
 
 // Run records a direct run: an event of [attune.ManualTrigger] with one enforcement. A disabled action is an
-// [attune.CodeConflict] error.
+// [attune.CodeConflict] error. A run whose key fails is recorded as rejected.
 func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error) {
 	if err := run.check(); err != nil {
 		return attune.Recorded{}, err
@@ -38,8 +38,9 @@ func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error
 	if err := checkKey(run.DedupKey, decision.Secrets); err != nil {
 		return attune.Recorded{}, err
 	}
-	recorded, err := i.record(ctx, run.event(decision), func(attune.Event, []attune.Candidate) ([]attune.Decision, error) {
-		return []attune.Decision{decision}, nil
+	recorded, err := i.record(ctx, run.event(decision), func(event attune.Event, _ []attune.Candidate) (_ []attune.Decision, err error) {
+		decided, err := i.choose(ctx, event, action, decision)
+		return []attune.Decision{decided}, err
 	})
 	if err == nil && len(recorded.Enforcements) != 1 {
 		err = fmt.Errorf("run %q: event %d has %d enforcements", run.Action, recorded.Event.ID, len(recorded.Enforcements))
@@ -53,6 +54,17 @@ func (i *Ingest) decide(ctx context.Context, action attune.Action, parameters js
 		return attune.Decision{}, busy
 	}
 	return decision, err
+}
+
+// choose returns the decision with its lane. The key of the action can read the event as it is recorded, with its time.
+func (i *Ingest) choose(
+	ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision,
+) (decided attune.Decision, err error) {
+	if action.Key == nil {
+		return decision, nil
+	}
+	err = i.evaluations.use(ctx, func() { decided = i.deps.Engine.Lane(ctx, event, action, decision) })
+	return decided, err
 }
 
 // check returns an error for a run that no action accepts.

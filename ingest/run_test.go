@@ -80,6 +80,56 @@ func TestRun(t *testing.T) {
 	})
 }
 
+func TestRun_Key(t *testing.T) {
+	t.Parallel()
+
+	t.Run("the key of the action chooses the lane, from the event as it is recorded", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.key = new("parameters.version")
+		_, err := w.Run(t.Context(), deploy())
+		require.NoError(t, err)
+		require.Equal(t, []string{
+			"action shop.deploy", "manual shop.deploy", "record core.manual", "lane of event 1 by parameters.version",
+		}, w.steps)
+		require.Equal(t, []attune.LaneName{"=a"}, w.lanes)
+		require.Equal(t, []string{"event manual", "1 created"}, w.counted)
+	})
+
+	t.Run("a repetition evaluates no key", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.key = new("parameters.version")
+		for range 2 {
+			_, err := w.Run(t.Context(), deploy())
+			require.NoError(t, err)
+		}
+		require.Equal(t, []attune.LaneName{"=a"}, w.lanes)
+	})
+
+	t.Run("an action without a key has no lane", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		_, err := w.Run(t.Context(), deploy())
+		require.NoError(t, err)
+		require.Equal(t, []attune.LaneName{""}, w.lanes)
+	})
+
+	t.Run("a key that fails rejects the run, and encrypts no secret", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.key, w.secrets = new("invalid"), hunter()
+		recorded, err := w.Run(t.Context(), deploy())
+		require.NoError(t, err)
+		require.Len(t, recorded.Enforcements, 1)
+		require.Equal(t, attune.EnforcementRejected, recorded.Enforcements[0].Status)
+		require.Equal(t, attune.ReasonKeyInvalid, recorded.Enforcements[0].Reason)
+		require.JSONEq(t, `{"version": 3}`, string(recorded.Enforcements[0].Parameters))
+		require.Equal(t, []string{"event manual", "1 rejectedkey_invalid"}, w.counted)
+		require.Equal(t, []string{""}, w.encrypted)
+	})
+}
+
 func TestRun_Refused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -72,6 +72,11 @@ func (h *slowWorld) Manual(_ attune.Action, parameters json.RawMessage) (attune.
 	return attune.Decision{Parameters: parameters}, nil
 }
 
+func (h *slowWorld) Lane(_ context.Context, _ attune.Event, _ attune.Action, decision attune.Decision) attune.Decision {
+	h.evaluate(decision.Parameters)
+	return decision
+}
+
 // Record fails like a transaction when ctx ends before the commit.
 func (h *slowWorld) Record(ctx context.Context, event attune.Event, decide attune.DecideFunc) (attune.Recorded, error) {
 	decide(event, nil)

@@ -1,13 +1,12 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +23,7 @@ type Config struct {
 	Claims   auth.ClaimRules // how claims become a caller
 	// AskPeriod is the least time between requests to the issuer, after a few at once; 0 means the default, 1 s.
 	AskPeriod time.Duration
+	Logger    *slog.Logger // of refused tokens; optional
 }
 
 const (
@@ -50,14 +50,26 @@ type discovered struct {
 
 // New returns the issuer of a configuration. It asks the issuer nothing.
 func New(config Config) *Issuer {
+	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 	return &Issuer{config: config, client: &http.Client{Timeout: requestTimeout, Transport: newTransport(config.AskPeriod)}}
 }
 
 // Verify returns the caller of a JSON web token. A token that is wrong is an [attune.CodeUnauthorized] error. A token that cannot
 // be verified, because the issuer does not answer, is an [attune.CodeUnavailable] error.
+//
+// Verify logs why it refuses a token. Its caller bounds how often: the API limits failures.
 func (i *Issuer) Verify(ctx context.Context, token string) (auth.Caller, error) {
-	if !i.named(token) {
-		return auth.Caller{}, invalidToken(nil)
+	caller, err := i.verify(ctx, token)
+	if attune.CodeOf(err) == attune.CodeUnauthorized {
+		return caller, i.refused(ctx, token, err)
+	}
+	return caller, err
+}
+
+func (i *Issuer) verify(ctx context.Context, token string) (auth.Caller, error) {
+	// The token is not verified yet: one of another issuer does not make attune read keys.
+	if statementOf(token).issuer != i.config.Issuer {
+		return auth.Caller{}, invalidToken(errors.New("the token is of another issuer"))
 	}
 	found, err := i.discover(ctx)
 	if err != nil {
@@ -70,7 +82,10 @@ func (i *Issuer) Verify(ctx context.Context, token string) (auth.Caller, error) 
 	if keys.unanswered != nil {
 		return auth.Caller{}, i.unavailable(keys.unanswered)
 	}
-	if expired, ok := errors.AsType[*gooidc.TokenExpiredError](err); ok {
+	if expired, ok := errors.AsType[*gooidc.TokenExpiredError](err); ok && expired.Expiry.IsZero() {
+		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized,
+			"the token has no expiry: attune accepts only tokens with the claim exp")
+	} else if ok {
 		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token expired at %s", expired.Expiry.UTC().Format(time.RFC3339))
 	}
 	if err != nil {
@@ -85,17 +100,6 @@ func (i *Issuer) Verify(ctx context.Context, token string) (auth.Caller, error) 
 
 func invalidToken(cause error) error {
 	return attune.WrapError(attune.CodeUnauthorized, cause, "the token is not a valid token of the issuer for this audience")
-}
-
-// named reports whether a token says that it is of this issuer. It is not verified yet: other tokens do not make attune read keys.
-func (i *Issuer) named(token string) bool {
-	_, rest, _ := strings.Cut(token, ".")
-	body, _, _ := strings.Cut(rest, ".")
-	text, err := base64.RawURLEncoding.DecodeString(body)
-	var claims struct {
-		Issuer string `json:"iss"`
-	}
-	return err == nil && json.Unmarshal(text, &claims) == nil && claims.Issuer == i.config.Issuer
 }
 
 // discover returns the keys of the issuer. It reads the discovery document once; after a failure, it tries again after
@@ -139,5 +143,5 @@ func (i *Issuer) read(ctx context.Context) (*discovered, error) {
 
 func (i *Issuer) unavailable(cause error) error {
 	return attune.WrapError(attune.CodeUnavailable, cause,
-		"the issuer %s does not answer, so its tokens cannot be verified", i.config.Issuer)
+		"the tokens of the issuer %s cannot be verified: it %s", i.config.Issuer, trouble(cause))
 }

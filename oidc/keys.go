@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -73,7 +72,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if response.StatusCode != http.StatusOK {
 		_ = response.Body.Close()
-		return nil, fmt.Errorf("the issuer answered %s", response.Status)
+		return nil, statusError(response.StatusCode)
 	}
 	response.Body = bounded{io.LimitReader(response.Body, maxAnswerBytes), response.Body}
 	return response, nil

@@ -8,11 +8,23 @@ import (
 	"slices"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/attune-go/attune"
 )
 
 // Keys reads the discovery document and the keys of the issuer again, and returns how many of the keys can verify a token. It changes
 // nothing of what Verify uses, except that both share the bound on requests to the issuer.
+//
+// The error says whether the issuer does not answer or answers wrongly.
 func (i *Issuer) Keys(ctx context.Context) (int, error) {
+	keys, err := i.readKeys(ctx)
+	if err != nil {
+		return 0, attune.WrapError(attune.CodeUnavailable, err, "the issuer %s", trouble(err))
+	}
+	return keys, nil
+}
+
+func (i *Issuer) readKeys(ctx context.Context) (int, error) {
 	provider, err := gooidc.NewProvider(gooidc.ClientContext(ctx, i.client), i.config.Issuer)
 	if err != nil {
 		return 0, fmt.Errorf("read the discovery document: %w", err)

@@ -78,8 +78,8 @@ func (d *draft) action(s *source, ref attune.Ref, n *node) {
 		Pool:        f.pool(),
 		Schema:      f.schema("parameters"),
 		Limits:      f.limits(),
-		Policy:      f.policy(),
 	}
+	a.Policy = d.policy(f, ref)
 	f.done()
 	d.pack.Actions = append(d.pack.Actions, a)
 }
@@ -215,8 +215,8 @@ func (f *fields) reportMistakes(key string, n *node, err error) {
 	}
 }
 
-// policy reads the policy of a pack or an action; nil if it is absent or empty.
-func (f *fields) policy() *attune.Policy {
+// policy reads the policy of an action, or of the pack if action is empty; nil if it is absent or empty.
+func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
 	n := f.typed("policy", kindMapping)
 	if n == nil || len(n.members) == 0 {
 		return nil
@@ -232,6 +232,7 @@ func (f *fields) policy() *attune.Policy {
 			inner.fault(value.place, "%s", err)
 		}
 	}
+	d.key(inner, action, document)
 	inner.done()
 	return document
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,34 +29,57 @@ func TestDemo(t *testing.T) {
 	for _, action := range demo.Actions {
 		limits[action.Ref] = *action.Policy.Limit
 	}
-	require.Equal(t, map[attune.Ref]int{"demo.deploy": 1, "demo.test": 3, "demo.notify": 2}, limits)
+	require.Equal(t, map[attune.Ref]int{"demo.deploy": 1, "demo.test": 3, "demo.notify": 2, "demo.migrate": 4}, limits)
 	enabled := map[attune.Ref]bool{}
 	for _, rule := range demo.Rules {
 		enabled[rule.Ref] = rule.Enabled
 	}
 	require.Equal(t, map[attune.Ref]bool{
 		"demo.deploy-main": true, "demo.test-push": true, "demo.notify-release": true, "demo.deploy-preview": false,
+		"demo.migrate-database": true,
 	}, enabled)
 }
 
-// react decides like a server: with the enabled rules of the trigger.
-func react(t *testing.T, pack *attune.Pack, payload string) []string {
+// decide decides like a server: with the enabled rules of the trigger, and the keys of the actions.
+func decide(t *testing.T, pack *attune.Pack, trigger attune.Ref, payload string) []attune.Decision {
 	t.Helper()
 	engine, err := rules.NewEngine()
 	require.NoError(t, err)
-	require.NoError(t, engine.CheckEvent(pack.Triggers[0], json.RawMessage(payload)))
+	i := slices.IndexFunc(pack.Triggers, func(declared attune.Trigger) bool { return declared.Ref == trigger })
+	require.NoError(t, engine.CheckEvent(pack.Triggers[i], json.RawMessage(payload)))
 	var candidates []attune.Candidate
 	for _, rule := range pack.Rules {
-		if rule.Enabled {
-			candidates = append(candidates, attune.Candidate{Rule: rule, Action: find(t, pack, rule.Action)})
+		if rule.Enabled && rule.Trigger == trigger {
+			action := find(t, pack, rule.Action)
+			candidates = append(candidates, attune.Candidate{Rule: rule, Action: action, Key: action.Policy.Key})
 		}
 	}
-	var got []string
-	for i, d := range engine.Decide(t.Context(), attune.Event{Payload: json.RawMessage(payload)}, candidates) {
+	decisions := engine.Decide(t.Context(), attune.Event{Trigger: trigger, Payload: json.RawMessage(payload)}, candidates)
+	for _, d := range decisions {
 		require.Empty(t, d.Detail)
+	}
+	return decisions
+}
+
+// react returns the parameters of the decisions about a push, which have no lanes.
+func react(t *testing.T, pack *attune.Pack, payload string) []string {
+	t.Helper()
+	var got []string
+	for i, d := range decide(t, pack, "demo.push", payload) {
+		require.Empty(t, d.Lane)
 		got = append(got, fmt.Sprintf("%d %s", i, d.Parameters))
 	}
 	return got
+}
+
+func TestDemo_Lanes(t *testing.T) {
+	t.Parallel()
+	pack, err := load(t, "demo")
+	require.NoError(t, err)
+	got := decide(t, pack, "demo.schema-version", `{"database": "orders", "version": 7}`)
+	require.Len(t, got, 1)
+	require.Equal(t, attune.LaneOf("orders"), got[0].Lane)
+	require.JSONEq(t, `{"database": "orders", "version": 7}`, string(got[0].Parameters))
 }
 
 func TestDemo_Rules(t *testing.T) {
@@ -112,6 +136,8 @@ func TestDemo_Actions(t *testing.T) {
 			stdout: `{"commit": "commit", "commits": null, "passed": 42, "failed": 0, "ok": true}` + "\n", stderr: "testing commit of a/commits\n"}},
 		{"demo.notify", `{"channel":"#x","commit":"abc","message":"Ann pushed é"}`, outcome{
 			stdout: `{"channel": "#x", "message": "Ann pushed é", "delivered": true}` + "\n", stderr: "#x: Ann pushed é\n"}},
+		{"demo.migrate", `{"database":"orders","version":7}`, outcome{
+			stdout: `{"database": "orders", "version": 7, "migrated": true}` + "\n", stderr: "changing orders to version 7\n"}},
 		{"demo.notify", `{"channel":"#x","commit":"ab7","message":"m"}`, outcome{stderr: "cannot reach #x\n", code: 1}},
 	}
 	for _, tt := range tests {
@@ -149,6 +175,24 @@ func referenceRow(field policy.Field) string {
 		kind, allowed = strings.ReplaceAll(field.Allowed, `"`, "`"), ""
 	}
 	return strings.ReplaceAll(fmt.Sprintf("| %#q | %s | %#q | %s |", field.Name, kind, field.Default, allowed), "|  |", "| |")
+}
+
+// The example of lanes in the README is the policy of demo.migrate.
+func TestDemo_ReferenceOfLanesIsRight(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("demo/README.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(text), "### Lanes")
+	_, rest, _ = strings.Cut(rest, "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	require.True(t, found)
+	pack, err := load(t, folder(t, map[string]string{"pack.yaml": "name: a\nactions: {x: {command: [ls]}}\n" + example}))
+	require.NoError(t, err)
+	demo, err := load(t, "demo")
+	require.NoError(t, err)
+	require.Equal(t, find(t, demo, "demo.migrate").Policy, pack.Policy)
+	require.Contains(t, rest, fmt.Sprintf("at most %d bytes", attune.MaxLaneText))
+	require.Contains(t, rest, "`"+attune.NoLane.Text()+"`")
 }
 
 // The smallest pack in the README loads unchanged.

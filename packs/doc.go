@@ -11,7 +11,8 @@
 //
 // Guarantees: a pack is valid as a whole or not loaded at all. In a valid pack, every key is known and its value in range, every
 // reference has a target, every expression, template and schema compiles, and every executable exists and is executable. The
-// constant parts of a rule's parameters fit the schema of its action. The digest depends on the declarations, not on how they
+// constant parts of a rule's parameters fit the schema of its action. No rule and no key of a policy shows a secret field, by the
+// schemas of the packs that are loaded together. The digest depends on the declarations, not on how they
 // are written or spread over files.
 //
 // Failures: all errors are returned together as one [LoadError], each with file, line and column. Line and column point at the

@@ -12,7 +12,7 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// draft is a pack that is being read, with the places of its references and webhook keys.
+// draft is a pack that is being read, with the places of its references, webhook keys and keys of policies.
 type draft struct {
 	dir      string // as the caller named it, for messages
 	pack     attune.Pack
@@ -21,6 +21,7 @@ type draft struct {
 	declared map[section]map[attune.Ref]place  // also declarations with errors, so that references to them are no further errors
 	files    map[section]map[attune.Ref]string // the file of each declaration
 	uses     []ruleUse
+	keys     []keyUse
 	webhooks []webhookUse
 }
 
@@ -107,7 +108,7 @@ func (d *draft) readPack(s *source) {
 	}
 	d.pack.Version = f.text("version")
 	d.pack.Description = f.text("description")
-	d.pack.Policy = f.policy()
+	d.pack.Policy = d.policy(f, "")
 	for _, sec := range []section{triggers, actions, ruleset} {
 		if n := f.typed(string(sec), kindMapping); n != nil {
 			for _, m := range n.members {

@@ -12,7 +12,7 @@ import (
 // library holds the packs that are loaded together.
 type library struct{ drafts []*draft }
 
-// check reports pack names and webhook keys that are used twice, and references without a target.
+// check reports pack names and webhook keys that are used twice, references without a target, and secrets that rules and keys read.
 func (l library) check() {
 	l.checkNames()
 	l.checkWebhooks()
@@ -20,6 +20,7 @@ func (l library) check() {
 		for _, u := range d.uses {
 			l.checkRule(u)
 		}
+		l.checkKeys(d)
 	}
 }
 

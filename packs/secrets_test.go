@@ -91,7 +91,7 @@ func TestLoad_Secrets(t *testing.T) {
 			`P/actions/x.yaml:3:11: secrets: the action has the environment variable "A" already: name each once`,
 			`P/actions/x.yaml:3:14: secrets: secret: "B-C" is not the name of an environment variable: use letters, digits and '_'`,
 			`P/actions/x.yaml:3:19: secrets: secret: "ATTUNE_X" is reserved: names that begin with ATTUNE_ belong to attune`,
-			`P/actions/x.yaml:3:29: secrets: the action has the environment variable "PATH" already: name each once`,
+			`P/actions/x.yaml:3:29: secrets: secret: every action has the variable PATH already, so none can ask for a secret of this name`,
 			`P/actions/x.yaml:3:38: secrets: the action has the environment variable "D" already: name each once`,
 			`P/actions/x.yaml:3:41: secrets: got a number, want text: put it in quotes`)
 	})

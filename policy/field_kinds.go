@@ -25,10 +25,10 @@ type Field struct {
 	// is an [attune.CodeInvalid] error that names the field.
 	Set func(document *attune.Policy, text string) error
 	// JSON returns the field's value in an effective policy.
-	JSON func(policy attune.QueuePolicy) json.RawMessage
+	JSON func(policy attune.EffectivePolicy) json.RawMessage
 
 	check  func(attune.Policy) error
-	decide func(ranked []Level, into *attune.QueuePolicy) Source
+	decide func(ranked []Level, into *attune.EffectivePolicy) Source
 }
 
 // Kind is the type of a field's value.
@@ -38,7 +38,8 @@ type Kind string
 const (
 	Number   Kind = "whole number"
 	Duration Kind = "duration" // text with units, such as 1h30m
-	Choice   Kind = "choice"   // one text of a fixed list
+	Text     Kind = "text"
+	Choice   Kind = "choice" // one text of a fixed list
 )
 
 // Bounds are the least and the greatest allowed value of a number; nil means unbounded.
@@ -48,8 +49,10 @@ type Bounds struct{ Least, Most *int }
 type spec[T cmp.Ordered] struct {
 	name, doc    string
 	defaultValue T
-	document     func(*attune.Policy) **T     // the field in a document
-	effective    func(*attune.QueuePolicy) *T // the field in an effective policy
+	document     func(*attune.Policy) **T          // the field in a document
+	effective    func(*attune.EffectivePolicy) *T  // the field in an effective policy
+	optional     func(*attune.EffectivePolicy) **T // likewise, for a field that can have no value: defaultText says what that means
+	defaultText  string                            // replaces defaultValue in descriptions, unless it is empty
 }
 
 // valueRange is a range of values. A nil most means no upper bound. leastText replaces least in messages, unless it is empty.
@@ -91,6 +94,13 @@ func duration(s spec[attune.Duration], allowed valueRange[attune.Duration]) Fiel
 	})
 }
 
+// text declares a field with any text of 1 to most bytes.
+func text(s spec[string], most int) Field {
+	contains := func(value string) bool { return value != "" && len(value) <= most }
+	allowed := fmt.Sprintf("a text of 1 to %d bytes", most)
+	return s.field(Text, allowed, "%.40q", contains, func(text string) (string, error) { return text, nil })
+}
+
 func choice[T ~string](s spec[T], values ...T) Field {
 	quoted, choices := make([]string, len(values)), make([]string, len(values))
 	for i, value := range values {
@@ -113,7 +123,7 @@ func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, p
 		return nil
 	}
 	return Field{
-		Name: s.name, Kind: kind, Doc: s.doc, Default: fmt.Sprint(s.defaultValue), Allowed: allowed,
+		Name: s.name, Kind: kind, Doc: s.doc, Default: cmp.Or(s.defaultText, fmt.Sprint(s.defaultValue)), Allowed: allowed,
 		Set: func(p *attune.Policy, text string) error {
 			value, err := parse(text)
 			if err != nil {
@@ -122,8 +132,8 @@ func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, p
 			*s.document(p) = &value
 			return check(*p)
 		},
-		JSON: func(p attune.QueuePolicy) json.RawMessage {
-			encoded, err := json.Marshal(*s.effective(&p))
+		JSON: func(p attune.EffectivePolicy) json.RawMessage {
+			encoded, err := json.Marshal(s.value(&p))
 			if err != nil {
 				return nil // unreachable: numbers and texts always have a JSON form
 			}
@@ -134,13 +144,33 @@ func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, p
 }
 
 // decide stores the value in force, and returns its source: the first ranked level that sets the field.
-func (s spec[T]) decide(ranked []Level, into *attune.QueuePolicy) Source {
+func (s spec[T]) decide(ranked []Level, into *attune.EffectivePolicy) Source {
 	for _, level := range ranked {
 		if candidate := *s.document(&level.Policy); candidate != nil {
-			*s.effective(into) = *candidate
+			s.set(into, candidate)
 			return level.source()
 		}
 	}
-	*s.effective(into) = s.defaultValue
+	s.set(into, nil)
 	return Source{Scope: ScopeDefault}
+}
+
+// set stores the value in force; nil stores the default.
+func (s spec[T]) set(into *attune.EffectivePolicy, value *T) {
+	switch {
+	case s.optional != nil:
+		*s.optional(into) = value
+	case value != nil:
+		*s.effective(into) = *value
+	default:
+		*s.effective(into) = s.defaultValue
+	}
+}
+
+// value returns the value in force, or a nil pointer for none.
+func (s spec[T]) value(p *attune.EffectivePolicy) any {
+	if s.optional != nil {
+		return *s.optional(p)
+	}
+	return *s.effective(p)
 }

@@ -45,7 +45,7 @@ func TestFields_AreThoseOfTheTypes(t *testing.T) {
 		require.NotEmpty(t, f.Allowed, f.Name)
 	}
 	require.Equal(t, names(attune.Policy{}), listed)
-	require.Equal(t, names(attune.QueuePolicy{}), append([]string{"revision"}, listed...))
+	require.Equal(t, names(attune.EffectivePolicy{}), listed)
 }
 
 // Each accessor must reach the field of its own name: a document with one field has one JSON key, and changes one effective field.
@@ -60,6 +60,8 @@ func TestFields_ReachTheirOwnField(t *testing.T) {
 				text = strconv.Itoa(*f.Bounds.Most)
 			case policy.Choice:
 				text = f.Choices[len(f.Choices)-1]
+			case policy.Text:
+				text = "parameters.tenant"
 			case policy.Duration:
 			}
 			require.NotEqual(t, f.Default, text)
@@ -75,7 +77,8 @@ func TestFields_ReachTheirOwnField(t *testing.T) {
 			before, after := policy.Resolve(), policy.Resolve(level(policy.ScopePack, "demo", p))
 			for _, other := range policy.Fields() {
 				same := string(other.JSON(before.Policy)) == string(other.JSON(after.Policy))
-				require.Equal(t, other.Name != f.Name, same, other.Name)
+				follows := f.Name == "key" && (other.Name == "limit" || other.Name == "limit_per_key" || other.Name == "across")
+				require.Equal(t, other.Name != f.Name && !follows, same, other.Name)
 			}
 			require.Equal(t, text, strings.Trim(string(f.JSON(after.Policy)), `"`))
 		})
@@ -124,7 +127,7 @@ func TestField_Describes(t *testing.T) {
 	t.Parallel()
 	limit, overflow := field(t, "limit"), field(t, "overflow")
 	require.Equal(t, policy.Bounds{Least: new(0), Most: new(attune.MaxLimit)}, limit.Bounds)
-	require.Equal(t, "1", limit.Default)
+	require.Equal(t, "1; with a key 5000", limit.Default)
 	require.Equal(t, []string{"reject", "drop_oldest"}, overflow.Choices)
 	require.Equal(t, "10s", field(t, "retry_delay").Default)
 }
@@ -140,8 +143,8 @@ func TestValidate(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, attune.QueuePolicy{
-		Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject,
+	require.Equal(t, attune.EffectivePolicy{
+		Limit: 1, Across: attune.AcrossStrict, WhenBusy: attune.BusyWait, MaxQueued: 10_000, Overflow: attune.OverflowReject,
 		MaxAttempts: 1, RetryDelay: attune.Duration(10 * time.Second), RetryPlacement: attune.RetryHold,
 	}, policy.Defaults())
 }

@@ -10,8 +10,8 @@
 //
 // Authority: callers store the documents of the scopes and pass them in. Only this package decides what is in force. Every
 // bound on how much may run, how often, and how much may wait is policy: limits, queue bounds and retries, and likewise rate
-// limits and quotas. Its arithmetic belongs in this package. The package also chooses the queue of an enforcement: see
-// [QueueOf].
+// limits and quotas. Its arithmetic belongs in this package. The package also names the queue that an action owns, and makes the
+// policy of that queue: see [DefaultQueue] and [OwnQueue].
 //
 // Guarantees: the functions are pure (no clock, no I/O, no state). The order of the levels does not matter. The result has a
 // value and a [Source] for every field of [Fields].
@@ -60,8 +60,8 @@ func (l Level) source() Source { return Source{Scope: l.Scope, Ref: l.Ref, Origi
 
 // Effective is the policy in force, with the source of each of its fields.
 type Effective struct {
-	Policy attune.QueuePolicy `json:"policy"` // Revision is 0: the database counts revisions
-	From   Provenance         `json:"from"`
+	Policy attune.EffectivePolicy `json:"policy"`
+	From   Provenance             `json:"from"`
 }
 
 // Provenance maps the name of each field to the level that decided it.
@@ -96,6 +96,7 @@ func Resolve(levels ...Level) Effective {
 	for _, field := range Fields() {
 		e.From[field.Name] = field.decide(ranked, &e.Policy)
 	}
+	deriveDefaults(&e)
 	return e
 }
 

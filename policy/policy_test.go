@@ -45,12 +45,13 @@ func TestResolve(t *testing.T) {
 		{
 			name: "without levels every field has its default",
 			want: policy.Effective{
-				Policy: attune.QueuePolicy{
-					Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject,
+				Policy: attune.EffectivePolicy{
+					Limit: 1, Across: attune.AcrossStrict, WhenBusy: attune.BusyWait, MaxQueued: 10_000, Overflow: attune.OverflowReject,
 					MaxAttempts: 1, RetryDelay: attune.Duration(10 * time.Second), RetryPlacement: attune.RetryHold,
 				},
 				From: policy.Provenance{
-					"limit": byDefault, "max_queued": byDefault, "overflow": byDefault, "queue_timeout": byDefault,
+					"limit": byDefault, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "when_busy": byDefault,
+					"max_queued_per_key": byDefault, "max_queued": byDefault, "overflow": byDefault, "queue_timeout": byDefault,
 					"max_attempts": byDefault, "retry_delay": byDefault, "retry_placement": byDefault,
 				},
 			},
@@ -69,12 +70,13 @@ func TestResolve(t *testing.T) {
 				level(policy.ScopeAction, "demo.deploy", attune.Policy{Limit: new(2), RetryPlacement: new(attune.RetryBack)}),
 			},
 			want: policy.Effective{
-				Policy: attune.QueuePolicy{
-					Limit: 2, MaxQueued: 500, Overflow: attune.OverflowReject, QueueTimeout: attune.Duration(time.Minute),
+				Policy: attune.EffectivePolicy{
+					Limit: 2, Across: attune.AcrossStrict, WhenBusy: attune.BusyWait, MaxQueued: 500, Overflow: attune.OverflowReject, QueueTimeout: attune.Duration(time.Minute),
 					MaxAttempts: 5, RetryPlacement: attune.RetryBack,
 				},
 				From: policy.Provenance{
-					"limit": byAction, "max_queued": byGlobal, "overflow": byDefault, "queue_timeout": byPack,
+					"limit": byAction, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "when_busy": byDefault,
+					"max_queued_per_key": byDefault, "max_queued": byGlobal, "overflow": byDefault, "queue_timeout": byPack,
 					"max_attempts": byPack, "retry_delay": byPack, "retry_placement": byAction,
 				},
 			},
@@ -154,6 +156,29 @@ func TestResolve(t *testing.T) {
 			}(),
 		},
 		{
+			name:   "a key makes one at a time the default per value, not in total",
+			levels: []policy.Level{level(policy.ScopePack, "demo", attune.Policy{Key: new("parameters.tenant")})},
+			want: func() policy.Effective {
+				e := policy.Resolve()
+				e.Policy.Key, e.Policy.Limit, e.Policy.LimitPerKey = new("parameters.tenant"), attune.MaxLimit, new(1)
+				e.Policy.Across, e.From["key"] = attune.AcrossSkip, byPack
+				return e
+			}(),
+		},
+		{
+			name: "what a scope sets beside a key stays",
+			levels: []policy.Level{
+				level(policy.ScopeAction, "demo.deploy", attune.Policy{Key: new("parameters.tenant"), LimitPerKey: new(3)}),
+				level(policy.ScopePack, "demo", attune.Policy{Limit: new(10), Across: new(attune.AcrossStrict)}),
+			},
+			want: func() policy.Effective {
+				e := policy.Resolve()
+				e.Policy.Key, e.Policy.Limit, e.Policy.LimitPerKey = new("parameters.tenant"), 10, new(3)
+				e.From["key"], e.From["limit_per_key"], e.From["limit"], e.From["across"] = byAction, byAction, byPack, byPack
+				return e
+			}(),
+		},
+		{
 			name: "an empty level decides nothing",
 			levels: []policy.Level{
 				level(policy.ScopeAction, "demo.deploy", attune.Policy{}), level(policy.ScopePack, "demo", limit(4)),
@@ -202,10 +227,13 @@ func TestEffective_JSON(t *testing.T) {
 	got, err := json.Marshal(policy.Resolve(level(policy.ScopePack, "demo", limit(3))))
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"policy": {"revision": 0, "limit": 3, "max_queued": 10000, "overflow": "reject", "queue_timeout": "0s",
+		"policy": {"limit": 3, "key": null, "limit_per_key": null, "across": "strict", "when_busy": "wait", "max_queued": 10000,
+			"max_queued_per_key": null, "overflow": "reject", "queue_timeout": "0s",
 			"max_attempts": 1, "retry_delay": "10s", "retry_placement": "hold"},
 		"from": {
 			"limit": {"scope": "pack", "ref": "demo", "origin": "pack"}, "max_queued": {"scope": "default"},
+			"key": {"scope": "default"}, "limit_per_key": {"scope": "default"}, "across": {"scope": "default"},
+			"when_busy": {"scope": "default"}, "max_queued_per_key": {"scope": "default"},
 			"overflow": {"scope": "default"}, "queue_timeout": {"scope": "default"},
 			"max_attempts": {"scope": "default"}, "retry_delay": {"scope": "default"}, "retry_placement": {"scope": "default"}
 		}

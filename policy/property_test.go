@@ -36,6 +36,8 @@ func genText(t *rapid.T, field policy.Field) string {
 		return strconv.Itoa(rapid.IntRange(*field.Bounds.Least, *field.Bounds.Most).Draw(t, field.Name))
 	case policy.Duration:
 		return (time.Duration(rapid.IntRange(0, 3600).Draw(t, field.Name)) * time.Second).String()
+	case policy.Text:
+		return rapid.SampledFrom([]string{"parameters.a", "event.b"}).Draw(t, field.Name)
 	default:
 		return rapid.SampledFrom(field.Choices).Draw(t, field.Name)
 	}
@@ -72,7 +74,6 @@ func TestResolve_NarrowestWinsPersonsFirst(t *testing.T) {
 	scopes := []policy.Scope{policy.ScopeGlobal, policy.ScopePack, policy.ScopeQueue, policy.ScopeAction}
 	rapid.Check(t, func(t *rapid.T) {
 		values, sources := fieldsOf(t, policy.Defaults()), map[string]policy.Source{}
-		delete(values, "revision")
 		for name := range values {
 			sources[name] = policy.Source{Scope: policy.ScopeDefault}
 		}
@@ -89,9 +90,15 @@ func TestResolve_NarrowestWinsPersonsFirst(t *testing.T) {
 				}
 			}
 		}
+		if sources["key"].Scope != policy.ScopeDefault {
+			for name, value := range map[string]string{"limit": "5000", "limit_per_key": "1", "across": `"skip"`} {
+				if sources[name].Scope == policy.ScopeDefault {
+					values[name] = value
+				}
+			}
+		}
 		got := policy.Resolve(rapid.Permutation(levels).Draw(t, "shuffled")...)
 		decided := fieldsOf(t, got.Policy)
-		delete(decided, "revision")
 		require.Empty(t, cmp.Diff(values, decided))
 		require.Empty(t, cmp.Diff(policy.Provenance(sources), got.From))
 	})
@@ -107,7 +114,14 @@ func TestResolve_YieldsAPolicyThatIsAllowed(t *testing.T) {
 		var document attune.Policy
 		require.NoError(t, json.Unmarshal(encoded, &document), "an effective policy reads as a document")
 		require.NoError(t, policy.Validate(document))
-		require.Len(t, fieldsOf(t, document), len(policy.Fields()), "every field is set")
+		unset := 0
+		for _, value := range fieldsOf(t, policy.Resolve(levels...).Policy) {
+			if value == "null" {
+				unset++
+			}
+		}
+		require.Len(t, fieldsOf(t, document), len(policy.Fields())-unset, "every other field is set")
+		require.LessOrEqual(t, unset, 3, "only a key and the limits per key can be unset")
 		for _, l := range levels {
 			require.NoError(t, policy.Validate(l.Policy))
 		}

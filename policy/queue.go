@@ -2,13 +2,26 @@ package policy
 
 import "github.com/attune-go/attune"
 
-// QueueOf chooses the queue in which an enforcement of an action waits, and the name of its lane there. The name is empty for a
-// queue without lanes. The caller chooses once, when it records the event: a later change of a policy does not move the
-// enforcement.
-//
-// Every action has its own queue, without lanes.
-func QueueOf(action attune.Action) (queue attune.QueueKey, lane string) {
-	return DefaultQueue(action.Ref), ""
+// OwnQueue returns the policy of the queue that an action owns. Its revision is 0: the database counts revisions.
+func OwnQueue(action attune.ActionID, p attune.EffectivePolicy) attune.QueuePolicy {
+	return attune.QueuePolicy{
+		Limit: p.Limit, Across: p.Across, MaxQueued: p.MaxQueued, Overflow: p.Overflow, QueueTimeout: p.QueueTimeout,
+		Actions: []attune.ActionPolicy{{
+			Action: action, LimitPerKey: p.LimitPerKey, MaxQueuedPerKey: p.MaxQueuedPerKey, WhenBusy: p.WhenBusy,
+			MaxAttempts: p.MaxAttempts, RetryDelay: p.RetryDelay, RetryPlacement: p.RetryPlacement,
+		}},
+	}
+}
+
+// InForce returns the policy that a queue obeys as the effective policy of its action. A queue does not know the key, because
+// the lanes of its tickets are chosen before: key is that of the effective policy.
+func InForce(action attune.ActionID, p attune.QueuePolicy, key *string) attune.EffectivePolicy {
+	own := p.Of(action)
+	return attune.EffectivePolicy{
+		Limit: p.Limit, Key: key, LimitPerKey: own.LimitPerKey, Across: p.Across, WhenBusy: own.WhenBusy,
+		MaxQueued: p.MaxQueued, MaxQueuedPerKey: own.MaxQueuedPerKey, Overflow: p.Overflow, QueueTimeout: p.QueueTimeout,
+		MaxAttempts: own.MaxAttempts, RetryDelay: own.RetryDelay, RetryPlacement: own.RetryPlacement,
+	}
 }
 
 // DefaultQueue returns the key of the queue that an action owns: the action's reference.

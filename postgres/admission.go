@@ -16,10 +16,11 @@ import (
 // Admit admits enforcements to their queues, in the order of ids, and returns tickets and policy for each queue.
 // [Events.Record] chose the queue of each enforcement.
 //
-// In one transaction, each enforcement with status "created" gets the next sequence of its queue, under the lock of the queue's
-// row. If its action is disabled, it is rejected instead: one statement locks the enforcements and reads their actions, so each
-// enforcement gets exactly one of the two. Admit also resolves the policy of each affected queue again, and
-// raises the revision if the policy changed.
+// In one transaction, each enforcement with status "created" gets the next sequence of its queue and the number of its lane,
+// under the lock of the queue's row. A new lane gets the next number of its queue: see [attune.LaneName]. If the action is
+// disabled, the enforcement is rejected instead: one statement locks the enforcements and reads their actions, so each
+// enforcement gets exactly one of the two. Admit also resolves the policy of each affected queue again, and raises the revision
+// if the policy changed.
 //
 // An enforcement that already waits, for its first or a later attempt, returns its existing ticket. So a redelivered message
 // gets the same result. Any other id (unknown, granted, parked, ended) is skipped.
@@ -37,6 +38,7 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 			return err
 		}
 		batch := new(pgx.Batch)
+		addLanes(batch, newcomers)
 		addPlaces(batch, newcomers, queues)
 		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
 		if len(disabled) > 0 {
@@ -55,12 +57,13 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 type newcomer struct {
 	id        attune.EnforcementID
 	queue     attune.QueueID
+	lane      attune.LaneName
 	createdAt time.Time
 	enabled   bool // its action is enabled
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.queue_id, e.created_at, a.enabled FROM enforcements e JOIN actions a ON a.id = e.action_id
+SELECT e.id, e.queue_id, e.lane_name, e.created_at, a.enabled FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created'
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
@@ -92,7 +95,7 @@ func lockNewcomers(
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	err := row.Scan(&n.id, &n.queue, &n.createdAt, &n.enabled)
+	err := row.Scan(&n.id, &n.queue, &n.lane, &n.createdAt, &n.enabled)
 	return n, err
 }
 
@@ -113,8 +116,10 @@ func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer)
 	return queues, err
 }
 
+// placeSQL runs after numberLanesSQL. A missing lane is an error: NULL is no number.
 const placeSQL = `
-UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = u.queued_at
+UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = u.queued_at, lane = CASE WHEN e.lane_name = '' THEN 0
+	ELSE (SELECT l.number FROM lanes l WHERE l.queue_id = e.queue_id AND l.name = e.lane_name) END
 FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, sequence, queued_at)
 WHERE e.id = u.id`
 
@@ -140,7 +145,7 @@ UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', encry
 FROM actions a WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.id = e.action_id`
 
 const ticketsOfSQL = `
-SELECT q.key, e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, q.policy
+SELECT q.key, e.id, e.action_id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, q.policy
 FROM enforcements e JOIN queues q ON q.id = e.queue_id LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'queued'
 ORDER BY q.id, e.sequence`
@@ -152,7 +157,7 @@ func readAdmissions(rows pgx.Rows) ([]attune.Admission, error) {
 	var document []byte
 	var ticket attune.Ticket
 	_, err := pgx.ForEachRow(rows, []any{
-		&queue, &ticket.Enforcement, &ticket.Sequence, &ticket.Lane, &ticket.EnqueuedAt, &ticket.Attempt, &document,
+		&queue, &ticket.Enforcement, &ticket.Action, &ticket.Sequence, &ticket.Lane, &ticket.EnqueuedAt, &ticket.Attempt, &document,
 	}, func() error {
 		if last := len(admissions) - 1; last < 0 || admissions[last].Queue != queue {
 			admission := attune.Admission{Queue: queue}

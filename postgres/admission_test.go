@@ -120,9 +120,8 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 		return admissions[0].Policy
 	}
 	want := policy.Defaults()
-	want.Revision = 1
-	require.Equal(t, want, admit(ids[0]))
-	require.Equal(t, want, admit(ids[1]), "nothing changed")
+	require.Equal(t, b.ownQueue(t, 1, want), admit(ids[0]))
+	require.Equal(t, b.ownQueue(t, 1, want), admit(ids[1]), "nothing changed")
 
 	pack := demoPack()
 	pack.Digest = "demo-2"
@@ -133,30 +132,30 @@ func TestEnforcements_AdmitPolicy(t *testing.T) {
 		Limit: new(5), QueueTimeout: new(attune.Duration(time.Minute)), RetryDelay: new(attune.Duration(0)),
 	}
 	b.install(t, pack)
-	want.Revision, want.Limit, want.Overflow, want.QueueTimeout = 2, 5, attune.OverflowDropOldest, attune.Duration(time.Minute)
+	want.Limit, want.Overflow, want.QueueTimeout = 5, attune.OverflowDropOldest, attune.Duration(time.Minute)
 	want.MaxAttempts, want.RetryDelay, want.RetryPlacement = 3, 0, attune.RetryPark
-	require.Equal(t, want, admit(ids[2]))
+	require.Equal(t, b.ownQueue(t, 2, want), admit(ids[2]))
 
 	// Without another arrival, ApplyPolicies returns the change. It can be repeated.
 	pack.Digest, pack.Actions[0].Policy = "demo-3", nil
 	b.install(t, pack)
-	want.Revision, want.Limit, want.QueueTimeout, want.RetryDelay = 3, 2, 0, policy.Defaults().RetryDelay
+	want.Limit, want.QueueTimeout, want.RetryDelay = 2, 0, policy.Defaults().RetryDelay
 	for range 2 {
 		concerned, err := b.queues.ApplyPolicies(t.Context())
 		require.NoError(t, err)
-		require.Empty(t, cmp.Diff([]attune.Admission{{Queue: queueKey, Policy: want}}, concerned))
+		require.Empty(t, cmp.Diff([]attune.Admission{{Queue: queueKey, Policy: b.ownQueue(t, 3, want)}}, concerned))
 	}
-	require.Equal(t, want, admit(ids[3]))
+	require.Equal(t, b.ownQueue(t, 3, want), admit(ids[3]))
 
 	// An idle queue gets a changed policy once.
 	for _, id := range ids {
 		b.settle(t, attune.Ticket{Enforcement: id, Sequence: b.enforcement(t, id).Sequence}, attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
 	b.sayGlobally(t, attune.Policy{MaxQueued: new(9)})
-	want.Revision, want.MaxQueued = 4, 9
+	want.MaxQueued = 9
 	concerned, err := b.queues.ApplyPolicies(t.Context())
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]attune.Admission{{Queue: queueKey, Policy: want}}, concerned))
+	require.Empty(t, cmp.Diff([]attune.Admission{{Queue: queueKey, Policy: b.ownQueue(t, 4, want)}}, concerned))
 	concerned, err = b.queues.ApplyPolicies(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, concerned)

@@ -5,7 +5,7 @@
 // This package is the only authority on four facts:
 //
 //   - The order of tickets. [Enforcements.Admit] assigns the sequence of an enforcement while it holds the lock of the queue's
-//     row. [Events.Record] chose the queue before, and the queue of an enforcement never changes.
+//     row. [Events.Record] chose the queue and the lane before, and these never change.
 //   - The status of enforcements and executions. It is in their rows.
 //   - Retries. [Executions.Finish] decides whether another attempt follows, and where the enforcement waits for it, in the
 //     transaction that ends the attempt. The bridge then tells the queue, and the queue decides when the next attempt starts.
@@ -23,6 +23,9 @@
 //     same result.
 //   - The sequences of a queue are dense. They rise in the order of the ids passed to Admit. The time of admission has
 //     millisecond precision and is never before the time of a lower sequence.
+//   - The lanes of a queue are numbered from 1 without gaps, in the order of their first enforcements. Enforcements of a queue
+//     have the same lane if and only if they have the same [attune.LaneName]. A lane keeps its number for ever.
+//   - The journal queue_policies has every policy that a queue has obeyed, once for each revision.
 //   - An event has at most one enforcement per rule, and an enforcement has at most one execution. A queue never uses a
 //     sequence or a grant number twice. Constraints of the database enforce this.
 //   - An enforcement has one place at a time. An enforcement that goes back to the line gets a new place; the grant of its old

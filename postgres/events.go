@@ -21,8 +21,8 @@ func NewEvents(db *DB) *Events { return &Events{db: db} }
 // sets the id of the event unless [Events.ReserveID] did, and its time unless the event has an earlier one; decide sees both.
 // The candidates have the order of the rules' references. Enforcements and messages have the order of the decisions.
 //
-// Record stores the queue of a decision with the enforcement, and inserts the queue if it is missing. [Enforcements.Admit]
-// assigns the place in the queue later. So Record locks no queue, and callers do not wait for each other.
+// Record stores the queue and the lane of a decision with the enforcement, and inserts the queue if it is missing. [Enforcements.Admit]
+// assigns the place in the queue and the number of the lane later. So Record locks no queue, and callers do not wait for each other.
 //
 // If the trigger already has an event with the same dedup key, Record stores nothing and does not call decide. It returns the
 // earlier event with its enforcements, marked as a duplicate. No rule uses [attune.ManualTrigger], so decide gets no candidates
@@ -109,11 +109,12 @@ func readDuplicate(ctx context.Context, tx pgx.Tx, trigger attune.TriggerID, key
 // is rejected at once has the same time of creation and end.
 const insertEnforcementsSQL = `
 WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
-INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at, encrypted)
+INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at, encrypted,
+	lane_name)
 SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id, n.at,
-	CASE WHEN u.status = 'rejected' THEN n.at END, CASE WHEN u.status <> 'rejected' THEN NULLIF(u.encrypted, '') END
-FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, encrypted, position)
+	CASE WHEN u.status = 'rejected' THEN n.at END, CASE WHEN u.status <> 'rejected' THEN NULLIF(u.encrypted, '') END, u.lane_name
+FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, encrypted, lane_name, position)
 	LEFT JOIN queues q ON q.key = u.queue
 ORDER BY u.position`
 
@@ -150,19 +151,19 @@ func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.
 	n := len(decisions)
 	rules, actions, parameters := make([]attune.RuleID, n), make([]attune.ActionID, n), make([]*string, n)
 	statuses, reasons, details := make([]attune.EnforcementStatus, n), make([]attune.Reason, n), make([]string, n)
-	queues, encrypted := make([]attune.QueueKey, n), make([]string, n)
+	queues, lanes, encrypted := make([]attune.QueueKey, n), make([]attune.LaneName, n), make([]string, n)
 	for i, d := range decisions {
 		if err := checkDecision(d); err != nil {
 			return err
 		}
 		rules[i], actions[i], parameters[i] = d.RuleID, d.ActionID, orNull(d.Parameters)
 		statuses[i], reasons[i], details[i], queues[i] = d.Status, d.Reason, storable(d.Detail), d.Queue
-		encrypted[i] = d.Encrypted
+		lanes[i], encrypted[i] = d.Lane, d.Encrypted
 	}
 	chosen := slices.DeleteFunc(slices.Clone(queues), func(key attune.QueueKey) bool { return key == "" })
 	slices.Sort(chosen)
 	addNewQueues(batch, slices.Compact(chosen))
-	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues, encrypted)
+	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues, encrypted, lanes)
 	return nil
 }
 
@@ -174,11 +175,13 @@ func checkDecision(d attune.Decision) error {
 			attune.EnforcementCreated, attune.EnforcementRejected, d.Status)
 	case d.Status == attune.EnforcementCreated && d.Queue == "":
 		return attune.Errorf(attune.CodeInternal, "a decision to run action %d names no queue", d.ActionID)
-	case d.Lane != "":
-		return attune.Errorf(attune.CodeInternal, "a decision names the lane %q: queues have no lanes", d.Lane)
-	default:
-		return nil
+	case d.Lane != "" && d.Queue == "":
+		return attune.Errorf(attune.CodeInternal, "a decision about action %d names a lane, but no queue", d.ActionID)
 	}
+	if err := d.Lane.Validate(); err != nil {
+		return attune.Errorf(attune.CodeInternal, "a decision about action %d: %s", d.ActionID, err)
+	}
+	return nil
 }
 
 const eventSQL = eventSelect + ` WHERE ev.id = $1`

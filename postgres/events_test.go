@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -260,7 +261,12 @@ func TestEvents_RecordNothing(t *testing.T) {
 	for mention, spoil := range map[string]func(*attune.Decision){
 		"names no queue":     func(d *attune.Decision) { d.Queue = "" },
 		"enforcements_queue": func(d *attune.Decision) { d.Queue = "demo.unknown" },
-		`the lane "prod"`:    func(d *attune.Decision) { d.Lane = "prod" },
+		`"prod" is not the`:  func(d *attune.Decision) { d.Lane = "prod" },
+		"257 bytes":          func(d *attune.Decision) { d.Lane = attune.LaneOf(strings.Repeat("a", 257)) },
+		"U+0000":             func(d *attune.Decision) { d.Lane = attune.LaneOf("a\x00") },
+		"but no queue": func(d *attune.Decision) {
+			d.Status, d.Reason, d.Queue, d.Lane = attune.EnforcementRejected, attune.ReasonCriteriaFailed, "", attune.NoLane
+		},
 	} {
 		_, err = b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
 			decisions := accept(event, candidates)

@@ -20,12 +20,12 @@ const nextAttempt = `COALESCE(x.attempt + 1, 0)`
 
 // selectTickets reads the tickets of enforcements, with the attempt that each waits for. scanTicket reads its columns.
 const selectTickets = `
-SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
+SELECT e.id, e.action_id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id`
 
 func scanTicket(row pgx.CollectableRow) (attune.Ticket, error) {
 	var t attune.Ticket
-	err := row.Scan(&t.Enforcement, &t.Sequence, &t.Lane, &t.EnqueuedAt, &t.Attempt)
+	err := row.Scan(&t.Enforcement, &t.Action, &t.Sequence, &t.Lane, &t.EnqueuedAt, &t.Attempt)
 	return t, err
 }
 
@@ -64,16 +64,17 @@ func overrideOf(limit *int, until *time.Time) *attune.LimitOverride {
 // selectHolders reads enforcements with an execution and their grants. If the execution waits for its next attempt, the grant
 // names that attempt.
 const selectHolders = `
-SELECT e.id, e.sequence, e.lane, e.queued_at, e.grant_number, CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END,
-	e.granted_at, x.retry_at, COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0)
+SELECT e.id, e.action_id, e.sequence, e.lane, e.queued_at, e.grant_number,
+	CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END, e.granted_at, x.retry_at,
+	COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0), COALESCE(g.freed, 0)
 FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
 	LEFT JOIN grants g ON g.queue_id = e.queue_id AND g.number = e.grant_number`
 
 func scanHolder(row pgx.CollectableRow) (attune.Grant, error) {
 	var g attune.Grant
 	var notBefore *time.Time
-	err := row.Scan(&g.Enforcement, &g.Sequence, &g.Lane, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &notBefore,
-		&g.Limit, &g.Revision)
+	err := row.Scan(&g.Enforcement, &g.Action, &g.Sequence, &g.Lane, &g.EnqueuedAt, &g.Number, &g.Attempt, &g.GrantedAt, &notBefore,
+		&g.Limit, &g.Revision, &g.Freed)
 	if notBefore != nil {
 		g.NotBefore = *notBefore
 	}

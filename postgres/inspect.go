@@ -10,7 +10,7 @@ import (
 )
 
 const inspectSQL = `
-SELECT e.id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, e.status
+SELECT e.id, e.action_id, e.sequence, e.lane, e.queued_at, ` + nextAttempt + `, e.status
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.id = ANY ($2::bigint[]) AND e.queue_id = ` + queueNamed
 
@@ -59,6 +59,7 @@ func (s ticketStatus) ended(sequence int64) bool {
 
 func scanTicketStatus(row pgx.CollectableRow) (ticketStatus, error) {
 	var s ticketStatus
-	err := row.Scan(&s.ticket.Enforcement, &s.ticket.Sequence, &s.ticket.Lane, &s.ticket.EnqueuedAt, &s.ticket.Attempt, &s.status)
+	t := &s.ticket
+	err := row.Scan(&t.Enforcement, &t.Action, &t.Sequence, &t.Lane, &t.EnqueuedAt, &t.Attempt, &s.status)
 	return s, err
 }

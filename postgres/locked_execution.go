@@ -43,7 +43,7 @@ WITH q AS MATERIALIZED (
 const lockedExecutionsSQL = `
 SELECT x.id, (SELECT id::text FROM installation), x.status, x.attempt, x.pool, x.queue_id, x.worker, x.claim_key, x.requested_at,
 	x.started_at, x.lease_until, x.retry_at, clock_timestamp(), x.cancel_requested_at IS NOT NULL,
-	e.id, e.sequence, e.lane, e.queued_at, e.status
+	e.id, e.action_id, e.sequence, e.lane, e.queued_at, e.status
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id WHERE x.id = ANY ($1::bigint[])`
 
 // lockExecutions locks the queues of the executions, and then the executions. It does not resolve the policies of the queues again.
@@ -74,9 +74,9 @@ func lockExecutions(ctx context.Context, tx pgx.Tx, ids []attune.ExecutionID) (m
 func scanLockedExecution(row pgx.CollectableRow) (*lockedExecution, error) {
 	var l lockedExecution
 	var startedAt, leaseUntil, retryAt *time.Time
-	err := row.Scan(&l.id, &l.installation, &l.status, &l.attempt, &l.pool, &l.queueID, &l.worker, &l.key, &l.requestedAt, &startedAt,
-		&leaseUntil, &retryAt, &l.lockedAt, &l.cancelled, &l.ticket.Enforcement, &l.ticket.Sequence,
-		&l.ticket.Lane, &l.ticket.EnqueuedAt, &l.enforcementStatus)
+	err := row.Scan(&l.id, &l.installation, &l.status, &l.attempt, &l.pool, &l.queueID, &l.worker, &l.key, &l.requestedAt,
+		&startedAt, &leaseUntil, &retryAt, &l.lockedAt, &l.cancelled, &l.ticket.Enforcement, &l.ticket.Action,
+		&l.ticket.Sequence, &l.ticket.Lane, &l.ticket.EnqueuedAt, &l.enforcementStatus)
 	l.startedAt, l.leaseUntil, l.retryAt = orZeroTime(startedAt), orZeroTime(leaseUntil), orZeroTime(retryAt)
 	return &l, err
 }
@@ -99,16 +99,19 @@ func (l *lockedExecution) ended(report attune.ExecutionCompletedMessage) attune.
 func (l *lockedExecution) retries(status attune.ExecutionStatus) bool {
 	switch status {
 	case attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned:
-		return l.attempt < l.queue.policy.MaxAttempts && !l.cancelled
+		return l.attempt < l.policy().MaxAttempts && !l.cancelled
 	default:
 		return false
 	}
 }
 
+// policy returns the policy of the action in its queue.
+func (l *lockedExecution) policy() attune.ActionPolicy { return l.queue.policy.Of(l.ticket.Action) }
+
 // retry moves the enforcement to the place where the policy lets it wait for its next attempt.
 func (l *lockedExecution) retry() {
 	l.status = attune.ExecutionRetrying
-	switch p := l.queue.policy; p.RetryPlacement {
+	switch p := l.policy(); p.RetryPlacement {
 	case attune.RetryBack:
 		l.requeue()
 	case attune.RetryPark:

@@ -184,12 +184,12 @@ func addTriggers(batch *pgx.Batch, pack attune.Pack) {
 }
 
 const actionSelect = `
-SELECT ` + actionColumns + `, p.document
+SELECT ` + actionColumns + `, p.document, ` + keyDocuments + `
 FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref AND p.origin = 'pack'`
 
 const actionSQL = actionSelect + ` WHERE a.ref = $1`
 
-// Action returns an enabled or disabled action, or [attune.CodeNotFound].
+// Action returns an enabled or disabled action with the key of its policy in force, or [attune.CodeNotFound].
 func (p *Packs) Action(ctx context.Context, ref attune.Ref) (attune.Action, error) {
 	action, err := one(ctx, p.db.pool, scanActionWithPolicy, actionSQL, ref)
 	return action, wrap("read action", orNotFound(err, "action %q does not exist", ref))
@@ -204,7 +204,9 @@ func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action,
 }
 
 func scanActionWithPolicy(row pgx.CollectableRow) (a attune.Action, err error) {
-	err = scanAction(row, &a, nil, []any{&a.Policy})
+	var documents levels
+	err = scanAction(row, &a, nil, []any{&a.Policy, &documents})
+	a.Key = documents.key(a.Ref)
 	return a, err
 }
 

@@ -144,3 +144,13 @@ func TestPolicies_Constraints(t *testing.T) {
 		})
 	}
 }
+
+// ownQueue returns the policy of the queue that the action deploy owns, with a revision.
+func (b *bundle) ownQueue(t *testing.T, revision int64, effective attune.EffectivePolicy) attune.QueuePolicy {
+	t.Helper()
+	action, err := b.packs.Action(t.Context(), deploy)
+	require.NoError(t, err)
+	own := policy.OwnQueue(action.ID, effective)
+	own.Revision = revision
+	return own
+}

@@ -17,7 +17,7 @@ const timeAndParkedSQL = `
 SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_id = ` + queueNamed + `)`
 
 const detailHoldersSQL = `
-SELECT e.id, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
+SELECT e.id, e.lane, e.lane_name, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
 	COALESCE(x.attempt, 0), COALESCE(x.status, ''), COALESCE(x.worker, ''), COALESCE(x.pool, ''), x.requested_at,
 	x.started_at, x.lease_until, COALESCE(x.timeout_ms, 0), x.cancel_requested_at, COALESCE(x.attempt_status, ''), x.retry_at
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
@@ -25,7 +25,7 @@ FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' ORDER BY e.grant_number LIMIT $2`
 
 const detailWaitingSQL = `
-SELECT e.id, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
+SELECT e.id, e.lane, e.lane_name, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
 FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
 
@@ -53,6 +53,7 @@ FROM (
 func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error) {
 	var detail attune.QueueDetail
 	var resolved policy.Effective
+	var name queueName
 	snapshot := attune.QueueSnapshot{Mode: attune.QueueOpen}
 	batch := detailBatch(key, first, &detail, &snapshot)
 	atOneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
@@ -60,14 +61,14 @@ func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (at
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return orNotFound(err, "queue %q does not exist", key)
 		}
-		name := queueName{key: key, owner: detail.Stats.Action}
+		name = queueName{key: key, owner: detail.Stats.Action, ownerID: detail.Stats.ActionID}
 		levels, err := readLevels(ctx, tx, name)
 		resolved = levels.resolve(name)
 		return err
 	})
 	detail.Policy, detail.Override = snapshot.Policy, snapshot.Override
 	if detail.Policy.Revision == 0 {
-		detail.Policy = resolved.Policy
+		detail.Policy = policy.OwnQueue(name.ownerID, resolved.Policy)
 	}
 	// The limit agrees with Policy and Override, even if a manual limit expires between two statements.
 	detail.Stats.MaxConcurrent = detail.Policy.Limit
@@ -108,8 +109,8 @@ func detailBatch(key attune.QueueKey, first int, s *attune.QueueDetail, snapshot
 func scanSlotHolder(row pgx.CollectableRow) (attune.SlotHolder, error) {
 	var h attune.SlotHolder
 	var timeoutMS int64
-	err := row.Scan(&h.Enforcement, &h.Sequence, &h.GrantNumber, &h.GrantedAt, &h.HeldSince, &h.Execution,
-		&h.Attempt, &h.Status, &h.Worker, &h.Pool, &h.RequestedAt, &h.StartedAt, &h.LeaseUntil, &timeoutMS,
+	err := row.Scan(&h.Enforcement, &h.Lane, &h.LaneName, &h.Sequence, &h.GrantNumber, &h.GrantedAt, &h.HeldSince,
+		&h.Execution, &h.Attempt, &h.Status, &h.Worker, &h.Pool, &h.RequestedAt, &h.StartedAt, &h.LeaseUntil, &timeoutMS,
 		&h.CancelRequested, &h.AttemptStatus, &h.RetryAt)
 	h.Timeout = fromMilliseconds(timeoutMS)
 	return h, err
@@ -178,7 +179,9 @@ type countedQueue struct {
 	used  bool // an enforcement was admitted to it, or it was changed by a person; an unused queue has no resolved policy
 }
 
-func (c countedQueue) name() queueName { return queueName{key: c.stats.Queue, owner: c.stats.Action} }
+func (c countedQueue) name() queueName {
+	return queueName{key: c.stats.Queue, owner: c.stats.Action, ownerID: c.stats.ActionID}
+}
 
 func scanStats(row pgx.CollectableRow) (countedQueue, error) {
 	var c countedQueue

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,8 +19,9 @@ func NewQueues(db *DB) *Queues { return &Queues{db: db} }
 
 // queueName is the key of a queue with the action that owns it. A shared queue has no owner.
 type queueName struct {
-	key   attune.QueueKey
-	owner attune.Ref
+	key     attune.QueueKey
+	owner   attune.Ref
+	ownerID attune.ActionID
 }
 
 // pack returns the pack that the queue belongs to: the first part of the key.
@@ -55,7 +57,7 @@ func (q *lockedQueue) nextPlace(notBefore time.Time) attune.Ticket {
 func (q *lockedQueue) setPolicy(resolved attune.QueuePolicy) {
 	stored := q.policy
 	resolved.Revision = stored.Revision
-	if stored.Revision > 0 && resolved == stored {
+	if stored.Revision > 0 && reflect.DeepEqual(resolved, stored) {
 		return
 	}
 	resolved.Revision++
@@ -64,7 +66,8 @@ func (q *lockedQueue) setPolicy(resolved attune.QueuePolicy) {
 
 // lockedQueueColumns are the columns of scanLockedQueue. They read the clock after the locks were taken.
 const lockedQueueColumns = `
-SELECT q.id, q.key, COALESCE(a.ref, ''), q.last_sequence, q.last_queued_at, date_trunc('milliseconds', clock_timestamp()), q.policy`
+SELECT q.id, q.key, COALESCE(a.ref, ''), COALESCE(a.id, 0), q.last_sequence, q.last_queued_at,
+	date_trunc('milliseconds', clock_timestamp()), q.policy`
 
 const lockedQueueTables = ` FROM q LEFT JOIN actions a ON a.id = q.action_id ORDER BY q.id`
 
@@ -90,7 +93,7 @@ func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) 
 		return nil, err
 	}
 	for _, queue := range queues {
-		queue.setPolicy(levels.resolve(queue.queueName).Policy)
+		queue.setPolicy(policy.OwnQueue(queue.ownerID, levels.resolve(queue.queueName).Policy))
 	}
 	return queues, nil
 }
@@ -98,7 +101,7 @@ func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) 
 func scanLockedQueue(row pgx.CollectableRow) (*lockedQueue, error) {
 	var q lockedQueue
 	var lastQueuedAt *time.Time
-	err := row.Scan(&q.id, &q.key, &q.owner, &q.lastSequence, &lastQueuedAt, &q.now, &q.policy)
+	err := row.Scan(&q.id, &q.key, &q.owner, &q.ownerID, &q.lastSequence, &lastQueuedAt, &q.now, &q.policy)
 	q.lastQueuedAt = orZeroTime(lastQueuedAt)
 	return &q, err
 }
@@ -121,7 +124,7 @@ func addNewQueues(batch *pgx.Batch, keys []attune.QueueKey) {
 	for i, key := range keys {
 		owners[i] = policy.OwnerOf(key)
 	}
-	batch.Queue(insertQueuesSQL, keys, owners, policy.Defaults())
+	batch.Queue(insertQueuesSQL, keys, owners, policy.OwnQueue(0, policy.Defaults()))
 }
 
 const queueIDSQL = `SELECT id FROM queues WHERE key = $1`
@@ -148,10 +151,15 @@ UPDATE queues q SET last_sequence = u.last_sequence, last_queued_at = u.last_que
 FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, last_sequence, last_queued_at)
 WHERE q.id = u.id`
 
+// storePoliciesSQL also writes the journal of the queues' policies.
 const storePoliciesSQL = `
-UPDATE queues q SET policy = u.policy, freed_at = clock_timestamp(), updated_at = clock_timestamp()
-FROM unnest($1::bigint[], $2::json[]) AS u (id, policy)
-WHERE q.id = u.id`
+WITH stored AS (
+	UPDATE queues q SET policy = u.policy, freed_at = clock_timestamp(), updated_at = clock_timestamp()
+	FROM unnest($1::bigint[], $2::json[]) AS u (id, policy)
+	WHERE q.id = u.id
+	RETURNING q.id, q.policy_revision, q.policy, q.freed_at
+)
+INSERT INTO queue_policies (queue_id, revision, policy, at) SELECT id, policy_revision, policy, freed_at FROM stored`
 
 // addChangedQueues stores the changes of locked queues. Each admission changes the places of a queue, but rarely its policy,
 // so each has a statement of its own.

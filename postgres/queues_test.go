@@ -36,7 +36,7 @@ func TestQueues_BeforeFirstUse(t *testing.T) {
 		require.Empty(t, cmp.Diff(want, b.stats(t)))
 		detail := b.detail(t, 10)
 		require.Empty(t, cmp.Diff(want, detail.Stats))
-		require.Equal(t, b.said(t).Policy, detail.Policy, "what the scopes say is what the queue will be told")
+		require.Equal(t, b.ownQueue(t, 0, b.said(t).Policy), detail.Policy, "what the scopes say is what the queue will be told")
 		require.Zero(t, detail.Policy.Revision)
 		require.Equal(t, 4, detail.Policy.Limit)
 		require.Equal(t, "action demo.deploy", b.said(t).From["max_attempts"].String())
@@ -123,34 +123,4 @@ func TestQueues_AreNotActions(t *testing.T) {
 	ran, err := b.executions.List(t.Context(), attune.ExecutionFilter{Queue: other, Action: deploy}, attune.Page{})
 	require.NoError(t, err)
 	require.Len(t, ran, 1)
-}
-
-// TestQueues_Lanes follows the lane of an enforcement to everything that names its ticket.
-func TestQueues_Lanes(t *testing.T) {
-	t.Parallel()
-	b := setupRetries(t, attune.RetryBack)
-	ids := b.created(t, deploy, 2)
-	b.exec(t, `UPDATE enforcements SET lane = id`)
-	lanes := []int32{int32(ids[0]), int32(ids[1])}
-	require.Equal(t, lanes[0], b.enforcement(t, ids[0]).Lane)
-
-	tickets := b.admit(t, ids...)
-	require.Equal(t, lanes[0], tickets[0].Lane)
-	require.Equal(t, lanes[1], tickets[1].Lane)
-	inRange, err := b.queues.Tickets(t.Context(), queueKey, 1, 2)
-	require.NoError(t, err)
-	require.Equal(t, tickets, inRange)
-	message := b.run(t, grant(tickets[0]))
-	require.Equal(t, lanes[0], b.grants(t, attune.Page{})[0].Lane)
-	snapshot := b.rebuild(t)
-	require.Equal(t, lanes[0], snapshot.Holders[0].Lane)
-	require.Equal(t, lanes[1], snapshot.Waiting[0].Lane)
-	ended, waiting, err := b.enforcements.Inspect(t.Context(), queueKey, []attune.Grant{grant(tickets[1])})
-	require.NoError(t, err)
-	require.Empty(t, ended)
-	require.Equal(t, lanes[1], waiting[0].Lane)
-
-	requeued := b.fail(t, message)
-	require.Equal(t, attune.CompletionRequeued, requeued.Effect)
-	require.Equal(t, lanes[0], requeued.Ticket.Lane, "at the back it is in its lane still")
 }

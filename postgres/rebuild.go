@@ -25,7 +25,7 @@ const raiseGenerationSQL = `UPDATE queues SET generation = generation + 1 WHERE 
 // generation is void from now on. Grants in the snapshot have the new generation, so they stay valid. The log keeps the
 // generation that decided them.
 func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.QueueSnapshot, error) {
-	snapshot := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}
+	snapshot := attune.QueueSnapshot{Policy: policy.OwnQueue(0, policy.Defaults()), Mode: attune.QueueOpen}
 	err := q.db.inTx(ctx, "rebuild queue", func(tx pgx.Tx) error {
 		// Each statement sees what was committed before it. The first lock waits for running requests and blocks new ones. The
 		// lock of the queue's row blocks all other changes of the queue. So the statements after both locks see one instant.

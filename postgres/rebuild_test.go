@@ -28,10 +28,9 @@ func TestQueues_Rebuild(t *testing.T) {
 
 	snapshot := b.rebuild(t)
 	want := attune.QueueSnapshot{
-		Policy: policy.Defaults(), Mode: attune.QueueOpen, Generation: 1, LastSequence: 8, LastGrant: 4,
+		Policy: b.ownQueue(t, 1, policy.Defaults()), Mode: attune.QueueOpen, Generation: 1, LastSequence: 8, LastGrant: 4,
 		Holders: []attune.Grant{grants[1], grants[3]}, Waiting: []attune.Ticket{tickets[4], tickets[6], tickets[7]},
 	}
-	want.Policy.Revision = 1
 	for i := range want.Holders {
 		want.Holders[i].Generation = 1 // taken over
 	}
@@ -63,8 +62,8 @@ func TestQueues_RebuildUnused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.policy(t, &attune.Policy{Limit: new(7)})
-	want := attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen, Generation: 1}
-	want.Policy.Revision, want.Policy.Limit = 1, 7
+	want := attune.QueueSnapshot{Policy: b.ownQueue(t, 1, policy.Defaults()), Mode: attune.QueueOpen, Generation: 1}
+	want.Policy.Limit = 7
 	require.Empty(t, cmp.Diff(want, b.rebuild(t), cmpopts.EquateEmpty()))
 	require.Equal(t, 7, b.stats(t).MaxConcurrent)
 
@@ -74,6 +73,6 @@ func TestQueues_RebuildUnused(t *testing.T) {
 
 	unknown, err := b.queues.Rebuild(t.Context(), "demo.unknown")
 	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: policy.Defaults(), Mode: attune.QueueOpen}, unknown))
+	require.Empty(t, cmp.Diff(attune.QueueSnapshot{Policy: policy.OwnQueue(0, policy.Defaults()), Mode: attune.QueueOpen}, unknown))
 	require.Zero(t, b.count(t, `SELECT count(*) FROM queues WHERE key = 'demo.unknown'`), "it is not recorded")
 }

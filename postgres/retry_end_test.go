@@ -163,6 +163,7 @@ func TestEnforcements_Retry(t *testing.T) {
 			next := b.admit(t, ticket.Enforcement)
 			require.Equal(t, []attune.Ticket{{
 				Enforcement: ticket.Enforcement, Sequence: enforcement.Sequence, EnqueuedAt: *enforcement.QueuedAt, Attempt: attempt,
+				Action: enforcement.ActionID,
 			}}, next)
 			b.requireNoChange(t, func() {
 				_, err := b.enforcements.Retry(t.Context(), ticket.Enforcement, ada)
@@ -275,6 +276,11 @@ func TestConstraints(t *testing.T) {
 		{"a parked enforcement has no queue", `UPDATE enforcements SET queue_id = NULL WHERE status = 'parked'`, "enforcements_queue"},
 		{"a finished enforcement keeps encrypted parameters", `UPDATE enforcements SET status = 'executed', finished_at = clock_timestamp()`, "enforcements_encrypted_until_end"},
 		{"a lane is below 0", `UPDATE enforcements SET lane = -1`, "enforcements_lane_check"},
+		{"a lane has a number and no name", `UPDATE enforcements SET lane = 1`, "enforcements_lane_number"},
+		{"a placed enforcement has a lane without a number", `UPDATE enforcements SET lane_name = '=a'`, "enforcements_lane_number"},
+		{"an enforcement in a lane has no queue", `INSERT INTO enforcements (event_id, action_id, status, reason, lane_name, finished_at)
+			SELECT event_id, action_id, 'rejected', 'criteria_failed', '=a', now() FROM enforcements`, "enforcements_lane_name"},
+		{"a policy of a queue is recorded twice", `INSERT INTO queue_policies SELECT * FROM queue_policies`, "queue_policies_pkey"},
 		{"a parked enforcement is finished", `UPDATE enforcements SET finished_at = now(), encrypted = NULL WHERE status = 'parked'`, "enforcements_end"},
 		{"a queued enforcement has a grant", `UPDATE enforcements SET status = 'queued' WHERE status = 'parked'`, "enforcements_grant"},
 		{"a retrying execution has no attempt status", `UPDATE executions SET attempt_status = '' WHERE status = 'retrying'`, "executions_retrying"},

@@ -166,6 +166,7 @@ func TestExecutions_FinishBack(t *testing.T) {
 		enforcement := b.enforcement(t, message.Enforcement)
 		next := attune.Ticket{
 			Enforcement: message.Enforcement, Sequence: int64(3 + attempt), EnqueuedAt: *enforcement.QueuedAt, Attempt: attempt + 1,
+			Action: enforcement.ActionID,
 		}
 		require.Empty(t, cmp.Diff(attune.Completion{
 			Execution: message.Execution, Queue: queueKey, Ticket: next, Effect: attune.CompletionRequeued,

@@ -195,7 +195,10 @@ func (s *simulation) requireKept(t *testing.T) proof.Report {
 	require.NoError(t, err)
 	grants := s.grants(t, attune.Page{Limit: attune.MaxPageLimit})
 	require.Less(t, len(grants), attune.MaxPageLimit)
-	report := proof.Check(proof.Rows{Queue: queueKey, Stats: s.stats(t), Enforcements: enforcements, Grants: grants})
+	policies, err := s.queues.QueuePolicies(t.Context(), queueKey, attune.Page{Limit: attune.MaxPageLimit})
+	require.NoError(t, err)
+	report := proof.Check(proof.Rows{Queue: queueKey, Stats: s.stats(t), Enforcements: enforcements, Grants: grants, Policies: policies})
 	require.Empty(t, report.Violations)
+	require.Zero(t, report.Checked.PolicyUnknown)
 	return report
 }

@@ -43,9 +43,10 @@ func (b *bundle) policy(t testing.TB, p *attune.Policy) {
 // requireRetries checks that the policy in force is that of retries.
 func requireRetries(t testing.TB, p attune.QueuePolicy, placement attune.RetryPlacement) {
 	t.Helper()
-	require.Equal(t, 3, p.MaxAttempts)
-	require.Equal(t, attune.Duration(retryDelay), p.RetryDelay)
-	require.Equal(t, placement, p.RetryPlacement)
+	require.Len(t, p.Actions, 1)
+	require.Equal(t, 3, p.Actions[0].MaxAttempts)
+	require.Equal(t, attune.Duration(retryDelay), p.Actions[0].RetryDelay)
+	require.Equal(t, placement, p.Actions[0].RetryPlacement)
 }
 
 // endOf returns a worker's report of a failed attempt, with all kinds of output.

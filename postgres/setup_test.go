@@ -161,10 +161,9 @@ func accept(_ attune.Event, candidates []attune.Candidate) []attune.Decision {
 
 // decisionTo is the decision to run an action.
 func decisionTo(action attune.Action) attune.Decision {
-	queue, lane := policy.QueueOf(action)
 	return attune.Decision{
-		ActionID: action.ID, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated, Queue: queue, Lane: lane,
-		Encrypted: "v1.encrypted", // every end must remove it
+		ActionID: action.ID, Parameters: json.RawMessage(`{"n": 1}`), Status: attune.EnforcementCreated,
+		Queue: policy.DefaultQueue(action.Ref), Encrypted: "v1.encrypted", // every end must remove it
 	}
 }
 
@@ -198,7 +197,7 @@ func (b *bundle) bulk(t testing.TB, n int, actions ...attune.Ref) []attune.Enfor
 	conn := b.conn(t)
 	_, err := conn.Exec(t.Context(), `
 		INSERT INTO queues (key, action_id, policy) SELECT a.ref, a.id, $2::json FROM actions a WHERE a.ref = ANY ($1::text[])
-		ON CONFLICT DO NOTHING`, actions, policy.Defaults())
+		ON CONFLICT DO NOTHING`, actions, policy.OwnQueue(0, policy.Defaults()))
 	require.NoError(t, err)
 	rows, err := conn.Query(t.Context(), `
 		WITH e AS (

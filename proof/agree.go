@@ -38,6 +38,10 @@ func (c *check) checkGrant(grant attune.LoggedGrant) {
 		c.violation(RuleLog, grant.Sequence, grant.Number, "decided in lane %d, but enforcement %d is in lane %d",
 			grant.Lane, grant.Enforcement, enforcement.Lane)
 	}
+	if known && grant.Action != 0 && grant.Action != enforcement.ActionID {
+		c.violation(RuleLog, grant.Sequence, grant.Number, "decided for action %d, but enforcement %d asks for action %d",
+			grant.Action, grant.Enforcement, enforcement.ActionID)
+	}
 	if grant.Number < 1 || grant.Attempt < 1 {
 		c.violation(RuleLog, grant.Sequence, grant.Number, "number %d and attempt %d start at 1", grant.Number, grant.Attempt)
 	}

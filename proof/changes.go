@@ -119,7 +119,8 @@ func cancelled(change attune.QueueChange) bool {
 	return change.Kind == attune.ChangeCancel && change.To == string(attune.EnforcementCancelled)
 }
 
-// checkAuthors expects exactly one change for every cancelled ticket, because row and change are stored in one transaction.
+// checkAuthors expects exactly one change for every ticket that a person cancelled, because row and change are stored in one
+// transaction. A ticket that a newcomer replaced was cancelled by the queue.
 func (c *check) checkAuthors() {
 	changes := map[attune.EnforcementID]int{}
 	for _, change := range c.changes {
@@ -128,7 +129,7 @@ func (c *check) checkAuthors() {
 		}
 	}
 	for _, e := range c.byID {
-		n, isCancelled := changes[e.ID], e.Status == attune.EnforcementCancelled
+		n, isCancelled := changes[e.ID], e.Status == attune.EnforcementCancelled && e.Reason != attune.ReasonReplaced
 		switch {
 		case isCancelled && n == 0:
 			c.violation(RuleChanges, e.Sequence, 0, "enforcement %d is cancelled, but no change has cancelled it", e.ID)

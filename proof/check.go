@@ -16,6 +16,7 @@ type Rows struct {
 	Enforcements []attune.Enforcement // every recorded enforcement of the queue, including unaccepted ones
 	Grants       []attune.LoggedGrant // the log of grants
 	Changes      []attune.QueueChange // the log of manual changes
+	Policies     []attune.QueuePolicy // the journal of the policies
 }
 
 // Check compares the rows of a queue with its promises. It does not modify rows.
@@ -43,6 +44,14 @@ type check struct {
 	granted map[attune.EnforcementID][]attune.LoggedGrant // by number
 	gaps    []gap                                         // missing numbers in the log, by number
 
+	decisions []*decision                   // of the grants
+	policies  map[int64]*attune.QueuePolicy // by revision
+	lanes     map[int32][]place             // the places of each lane, by sequence
+	inLanes   map[int64]bool                // the generations that are in order in their lanes only
+	skipped   []int64                       // the revisions that let lanes pass each other, ascending
+	widest    map[attune.ActionID]*int      // see widestLane
+	passes    *passes
+
 	accounts  map[attune.EnforcementStatus]account
 	actedUpon map[int64]time.Time // by generation: when its last logged grant was acted upon
 
@@ -59,6 +68,9 @@ func newCheck(rows Rows) *check {
 		byID:    make(map[attune.EnforcementID]attune.Enforcement, len(rows.Enforcements)),
 		granted: map[attune.EnforcementID][]attune.LoggedGrant{},
 
+		lanes:     map[int32][]place{},
+		inLanes:   map[int64]bool{},
+		widest:    map[attune.ActionID]*int{},
 		accounts:  accounts(),
 		actedUpon: map[int64]time.Time{},
 	}
@@ -76,6 +88,8 @@ func newCheck(rows Rows) *check {
 		}
 	}
 	c.placeAll(accepted)
+	c.decideAll(slices.Clone(rows.Policies))
+	c.splitLanes()
 	return c
 }
 

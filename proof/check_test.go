@@ -15,7 +15,9 @@ var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func second(n int) time.Time { return noon.Add(time.Duration(n) * time.Second) }
 
-func empty() rows { return rows{proof.Rows{Queue: key}} }
+func empty() rows {
+	return rows{proof.Rows{Queue: key, Policies: []attune.QueuePolicy{{Revision: 1, Limit: 2}}}}
+}
 
 // sound is a queue at limit 2: sequences 1, 2 and 4 were executed, 3 expired, 5 holds a slot and 6 waits.
 func sound() rows {

@@ -3,8 +3,9 @@
 //
 // # What it reads
 //
-// The counts of the queue, its enforcements, its log of grants, and its log of manual changes, all read at one instant. Rows
-// that are read while the queue changes can contradict each other without any mistake.
+// The counts of the queue, its enforcements, its log of grants, its log of manual changes, and the journal of its policies, all
+// read at one instant. Rows that are read while the queue changes can contradict each other without any mistake. A grant whose
+// policy is not in the journal is counted as [Counts].PolicyUnknown, and judged only by what holds under every policy.
 //
 // # What it proves
 //
@@ -17,13 +18,16 @@
 //     back.
 //   - [RuleOrder]. Grants were decided in the order of acceptance: sorted by number, the sequences of a generation rise, and so
 //     do the generations. A number that is missing in the log belongs to a ticket between its neighbours that this generation
-//     did not grant. See "Generations".
-//   - [RuleLimit]. At the decision of every grant, fewer slots were held than the limit in force. See "The limit".
+//     did not grant. See "Generations". With [attune.AcrossSkip], the same holds within each lane. See "Lanes".
+//   - [RulePassed]. With [attune.AcrossSkip], no eligible ticket was passed by a later one. See "Eligible tickets".
+//   - [RuleLimit]. At the decision of every grant, fewer slots were held than the limit in force, in the queue, by the ticket's
+//     action, and in the ticket's lane. The number of slots that the queue counted as freed agrees. See "The limit" and "What
+//     the queue knew".
 //   - [RuleLog]. The log and the enforcements agree. In its current place, a waiting or dropped enforcement has no grant, a
 //     granted enforcement has a grant that holds its slot, and a parked or executed enforcement has a grant that has given its
-//     slot back. Every former place has a grant that has given its slot back. Row and log have the same sequence, lane and
-//     number. The status of the execution fits: retrying while the enforcement waits or is parked, ended when the enforcement
-//     has ended.
+//     slot back. Every former place has a grant that has given its slot back. Row and log have the same sequence, lane, action
+//     and number. The status of the execution fits: retrying while the enforcement waits or is parked, ended when the
+//     enforcement has ended.
 //   - [RuleCounts]. The counts agree with the rows, and accepted = waiting + active + given back + dropped. "Given back" counts
 //     the places of executed and parked enforcements, and every former place.
 //   - [RuleChanges]. The log of manual changes is complete: its numbers rise from 1 without gaps, and each change starts from
@@ -58,6 +62,18 @@
 // other. A dropped ticket that can explain a missing number may have ended, and so given the slot back, before a later grant
 // was requested. Such tickets do not count against the limit of that grant.
 //
+// # Lanes
+//
+// A generation is in order as a whole if the queue has one lane only, or if none of the policies that it can have obeyed is
+// [attune.AcrossSkip]: those from the revision of the last grant before the generation to the revision of its own last grant.
+// Any other generation is in order within each lane. A ticket in it may have been granted before a ticket in front of it in
+// another lane. So a missing number can belong to any ticket that was accepted before the next logged grant was requested.
+// There must be at least as many such tickets as missing numbers so far. A grant that was decided while the policy was not
+// [attune.AcrossSkip] is still for the first ticket of the whole line: the generation grants no lower sequence after it.
+//
+// A ticket that was overtaken in its lane, and that a later generation granted, needs a missing number or a lost settlement, as
+// above.
+//
 // # The limit
 //
 // The check uses the numbers of the grants, which give the order of the decisions, and the times requested_at and released_at,
@@ -68,6 +84,44 @@
 // the grant. A retry that keeps its slot keeps its grant, which continues to count. A lowered limit causes no violation,
 // because the queue does not grant a holder again. So at no instant were more executions active than the limit recorded in the
 // newest grant among them.
+//
+// The same count, over the grants of one action or of one lane, must be below the limit of that level in the policy whose
+// revision the grant names. The limit of a lane is that of the ticket's action. Missing numbers do not count here: their lanes
+// and actions are unknown.
+//
+// # What the queue knew
+//
+// The queue learns of a release later than its row does, perhaps not in the order of the rows. Each grant says how many slots
+// became free since the previous grant ([attune.Grant].Freed). Each grant takes one slot. So the check follows how many slots
+// the queue counted as held, from grant to grant:
+//
+//   - Generation 0 starts with no slot. What a later generation starts with is unknown.
+//   - Every decision is below the limit that it records.
+//   - A missing number takes a slot. How many slots became free before it is unknown.
+//   - Only a policy with [attune.AcrossSkip] delivers decisions after they are durable. Under another policy, a decision that
+//     was acted upon can be lost and taken again with another number of freed slots, so after it the count is unknown.
+//
+// The slots that the log proves to be held are among those that the queue counted. The rest of the count is slots that were
+// given back in the log, without the queue knowing, and slots of missing numbers. It is called hidden here. [RuleLimit] is
+// broken if the queue counted fewer slots as held than the log proves, or as many as the limit.
+//
+// If nothing is hidden at a decision, then the queue knew every release that the log shows until its request, and forever
+// after. The same is true for one lane or one action whose limit, at a grant in it, left no room for a hidden slot.
+//
+// # Eligible tickets
+//
+// A queue grants nothing behind a ticket that has not arrived. So if a generation grants a ticket, and had granted a later
+// ticket before, then the earlier one waited at that decision. A settlement or a lost grant cannot explain it: what a
+// generation has settled or granted it does not grant again. The times of acceptance are not needed.
+//
+// Take such a ticket, and a grant of a later ticket in another lane that was decided after the last grant in the ticket's lane,
+// and with [attune.AcrossSkip]. No ticket in front in the same lane can excuse the queue: such a ticket has the same limits,
+// and is earlier as well. The queue had room, because it granted. It was not paused, and the rates of the whole queue were
+// open. So [RulePassed] is broken if the ticket's lane and action had room for what the queue knew: if the slots that were
+// surely held there, and all the hidden slots that can be in that lane or action, are below the limits of the policy that the
+// grant names. If only the slots that were surely held are below them, the ticket counts as [Counts].Unclear. So does a ticket
+// whose action has a rate of starts: the rate may have held the ticket. So does a ticket that can have waited behind one of
+// another action, with other limits.
 //
 // # Manual changes
 //
@@ -80,13 +134,16 @@
 //
 // # What it does not prove
 //
+//   - That a ticket was not passed which the generation did not grant later: it waits, it ended, or a later generation granted
+//     it. Before the decision, the queue can have settled the ticket or granted it, and the rows of one instant cannot show it.
+//   - That a policy in the journal is the policy that a person meant.
 //   - That the limit in a grant is the limit that the policy meant. Nothing is proved about the limit of a grant that is older
 //     than the log; such grants are counted as [Counts].LimitUnknown.
 //   - That a manual limit with an end was in force until that end: a rebuild compares the end with another clock.
 //   - How long the processes ran: an execution counts from its request to the report of its end.
-//   - That a waiting ticket behind a later grant is not lost. Its grant or settlement may be decided but not stored yet; rows
-//     of one instant cannot tell the difference. Such tickets are counted as [Counts].Passed. A ticket that stays in this state
-//     is stuck.
+//   - That a waiting ticket that a later grant passed wrongly is not lost. Its grant or settlement may be decided but not
+//     stored yet; rows of one instant cannot tell the difference. Such tickets are counted as [Counts].Passed. A ticket that
+//     stays in this state is stuck.
 //   - When each attempt of an execution with a kept slot ran, and the order of starts and ends. Neither is promised.
 //   - Anything while the clock of the database or of the queue is set back, or after a person reset the queue's workflow to an
 //     earlier point: the workflow then decides again under the same numbers.

@@ -23,19 +23,21 @@ type history struct {
 	generation int64
 	sequence   int64
 	policy     attune.QueuePolicy
+	draws      func(*rapid.T) attune.QueuePolicy
 	override   *attune.LimitOverride // as it is stored
 	requests   int                   // the number of change requests so far
 
+	arrivals []attune.Ticket     // not yet sent to the queue
 	releases []attune.Ticket     // not yet sent to the queue
 	late     []attune.Settlement // settlements of an earlier generation, not yet stored
 }
 
-func newHistory() *history {
-	h := &history{
-		database: time.UnixMilli(1_900_000_000_000).UTC(),
-		policy:   attune.QueuePolicy{Revision: 1, Limit: 2, MaxQueued: 6, Overflow: attune.OverflowReject},
-	}
+// newHistory starts a queue whose policies are drawn by policy.
+func newHistory(t *rapid.T, policy func(*rapid.T) attune.QueuePolicy) *history {
+	h := &history{database: time.UnixMilli(1_900_000_000_000).UTC(), policy: policy(t), draws: policy}
+	h.policy.Revision = 1
 	h.Queue, h.Stats.Mode = key, attune.QueueOpen
+	h.Policies = []attune.QueuePolicy{h.policy}
 	h.state = semaphore.New(attune.QueueSnapshot{Policy: h.policy})
 	return h
 }
@@ -63,7 +65,8 @@ func (h *history) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"accept": h.accept, "request": h.request, "request more": h.request, "finish": h.finish, "unpark": h.unpark,
 		"release": h.release, "record": h.record, "set policy": h.setPolicy, "control": h.control, "cancel": h.cancel,
-		"log": h.log, "rebuild": h.rebuild, "settle late": h.settleLate,
+		"log": h.log, "rebuild": h.rebuild, "settle late": h.settleLate, "arrive": h.arrive, "backfill": h.backfill,
+		"lose a turn": h.loseTurn, "request all": h.requestAll, "arrive all": h.arriveAll,
 		"wait": func(t *rapid.T) {
 			h.database = h.database.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
 			h.state.Advance(h.queueClock())
@@ -73,18 +76,30 @@ func (h *history) actions() map[string]func(*rapid.T) {
 
 func (h *history) accept(t *rapid.T) {
 	for range rapid.IntRange(1, 4).Draw(t, "n") {
-		e := attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key, Lane: rapid.Int32Range(0, 2).Draw(t, "lane")}
-		h.Enforcements = append(h.Enforcements, e)
-		h.queue(&h.Enforcements[len(h.Enforcements)-1], 1)
+		lane := rapid.Int32Range(0, 2).Draw(t, "lane")
+		action := attune.ActionID(rapid.IntRange(1, 2).Draw(t, "action"))
+		h.queue(h.enforce(lane, action), 1)
+	}
+	if rapid.Bool().Draw(t, "at once") {
+		h.arriveAll(t)
 	}
 }
 
-// queue puts an enforcement at the back of the line.
+// enforce records an enforcement.
+func (h *history) enforce(lane int32, action attune.ActionID) *attune.Enforcement {
+	h.Enforcements = append(h.Enforcements, attune.Enforcement{
+		ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key, Lane: lane, ActionID: action,
+	})
+	return &h.Enforcements[len(h.Enforcements)-1]
+}
+
+// queue puts an enforcement at the back of the line. Its ticket is on its way to the queue.
 func (h *history) queue(e *attune.Enforcement, attempt int) {
 	h.sequence++
 	e.Sequence, e.Status, e.QueuedAt, e.GrantNumber = h.sequence, attune.EnforcementQueued, new(h.tick()), 0
-	ticket := attune.Ticket{Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: h.queueClock(), Attempt: attempt, Lane: e.Lane}
-	h.state.Acquire(h.queueClock(), []attune.Ticket{ticket})
+	h.arrivals = append(h.arrivals, attune.Ticket{
+		Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: h.queueClock(), Attempt: attempt, Lane: e.Lane, Action: e.ActionID,
+	})
 }
 
 // request acts upon one of the decided grants.
@@ -96,10 +111,17 @@ func (h *history) request(t *rapid.T) {
 	h.act(rapid.SampledFrom(decided).Draw(t, "grant"))
 }
 
+// requestAll acts upon the decided grants.
+func (h *history) requestAll(*rapid.T) {
+	for _, grant := range h.state.Deliverable(10) {
+		h.act(grant)
+	}
+}
+
 func (h *history) act(grant attune.Grant) {
 	h.state.Delivered([]attune.Grant{grant})
 	switch e := h.byID(grant.Enforcement); {
-	case e.Status.Terminal():
+	case e.Status.Terminal(), e.Sequence != grant.Sequence:
 		h.releases = append(h.releases, grant.Ticket)
 	case e.Status == attune.EnforcementQueued:
 		grant.EnqueuedAt = *e.QueuedAt
@@ -173,10 +195,9 @@ func (h *history) unpark(t *rapid.T) {
 	}
 }
 
-// release sends all pending releases to the queue, or none.
-func (h *history) release(*rapid.T) {
-	h.state.Release(h.queueClock(), h.releases)
-	h.releases = nil
+// release sends some pending releases to the queue, in any order.
+func (h *history) release(t *rapid.T) {
+	h.state.Release(h.queueClock(), some(t, &h.releases))
 }
 
 // record stores settlements.
@@ -200,12 +221,13 @@ func (h *history) recordSome(n int) {
 	if len(control.Changes) > 0 {
 		h.Stats.Mode, h.override = control.Mode, control.Override
 	}
-	h.state.SettlementsRecorded(h.queueClock(), len(settled), nil)
+	h.state.SettlementsRecorded(h.queueClock(), len(settled), h.grantsOf(settled))
 	h.state.ChangesRecorded(len(control.Changes))
 }
 
 func (h *history) settle(settlement attune.Settlement) {
 	if e := h.byID(settlement.Enforcement); e.Status == attune.EnforcementQueued && e.Sequence == settlement.Sequence {
+		e.Reason = settlement.Reason
 		h.end(e, settlement.Status)
 	}
 }
@@ -214,19 +236,6 @@ func (h *history) settleLate(t *rapid.T) {
 	if len(h.late) > 0 {
 		h.settle(rapid.SampledFrom(h.late).Draw(t, "settlement"))
 	}
-}
-
-func (h *history) setPolicy(t *rapid.T) {
-	h.policy = attune.QueuePolicy{
-		Revision:  h.policy.Revision + 1,
-		Limit:     rapid.IntRange(0, 4).Draw(t, "limit"),
-		MaxQueued: rapid.IntRange(2, 8).Draw(t, "max queued"),
-		Overflow:  rapid.SampledFrom([]attune.Overflow{attune.OverflowReject, attune.OverflowDropOldest}).Draw(t, "overflow"),
-		QueueTimeout: attune.Duration(rapid.SampledFrom([]time.Duration{
-			0, 0, 5 * time.Second,
-		}).Draw(t, "timeout")),
-	}
-	h.state.SetPolicy(h.queueClock(), h.policy)
 }
 
 // author is authenticated by the API.
@@ -304,20 +313,28 @@ func (h *history) rebuild(*rapid.T) {
 		snapshot.Holders = append(snapshot.Holders, holder)
 	}
 	slices.SortFunc(snapshot.Holders, func(a, b attune.Grant) int { return cmp.Compare(a.Number, b.Number) })
-	for _, e := range h.Enforcements {
-		if e.Status == attune.EnforcementQueued {
-			ticket := attune.Ticket{
-				Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: e.QueuedAt.Add(-time.Minute), Attempt: 1, Lane: e.Lane,
-			}
-			for _, grant := range h.Grants {
-				if grant.Enforcement == e.ID {
-					ticket.Attempt = max(ticket.Attempt, grant.Attempt+1)
-				}
-			}
-			snapshot.Waiting = append(snapshot.Waiting, ticket)
-		}
-	}
-	slices.SortFunc(snapshot.Waiting, func(a, b attune.Ticket) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	snapshot.Waiting = h.waiting()
 	h.state = semaphore.New(snapshot)
 	h.state.Rebuilt(h.queueClock())
+}
+
+// waiting returns the tickets that wait according to their rows, by sequence.
+func (h *history) waiting() []attune.Ticket {
+	var tickets []attune.Ticket
+	for _, e := range h.Enforcements {
+		if e.Status != attune.EnforcementQueued {
+			continue
+		}
+		ticket := attune.Ticket{
+			Enforcement: e.ID, Sequence: e.Sequence, EnqueuedAt: e.QueuedAt.Add(-time.Minute), Attempt: 1, Lane: e.Lane, Action: e.ActionID,
+		}
+		for _, grant := range h.Grants {
+			if grant.Enforcement == e.ID {
+				ticket.Attempt = max(ticket.Attempt, grant.Attempt+1)
+			}
+		}
+		tickets = append(tickets, ticket)
+	}
+	slices.SortFunc(tickets, attune.Ticket.Compare)
+	return tickets
 }

@@ -1,44 +1,148 @@
 package proof
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
 )
 
-// checkLimit goes through the grants in the order of their decisions, and counts the earlier grants that still held their
-// slots.
+// taken are the slots of all levels, in the order of the decisions.
+type taken struct {
+	queue   *slots
+	actions map[attune.ActionID]*slots
+	lanes   map[int32]*slots
+
+	counted count // by the queue, before the next decision
+}
+
+// checkLimit goes through the grants in the order of their decisions. It counts, at each level, the earlier grants that still
+// held their slots, and looks for grants that passed the ticket.
 func (c *check) checkLimit() {
-	var released []time.Time // when earlier grants gave their slots back, ascending
-	open := 0                // earlier grants that still hold their slots
-	for _, grant := range c.grants {
-		// A slot that was given back at the instant of the request counts as free for this grant.
-		freed, _ := slices.BinarySearchFunc(released, grant.RequestedAt, func(at, requested time.Time) int {
-			if at.After(requested) {
-				return 1
-			}
-			return -1
-		})
-		held := open + len(released) - freed
-		pending := c.pending(grant)
-		switch {
-		case limitUnknown(grant):
-			c.report.Checked.LimitUnknown++
-		case held+pending >= grant.Limit && pending > 0:
-			c.violation(RuleLimit, grant.Sequence, grant.Number,
-				"decided while %d slots were held and %d more were given to grants not acted upon, at a limit of %d",
-				held, pending, grant.Limit)
-		case held >= grant.Limit:
-			c.violation(RuleLimit, grant.Sequence, grant.Number, "decided while %d slots were held, at a limit of %d", held, grant.Limit)
+	t := &taken{queue: &slots{last: -1}, actions: map[attune.ActionID]*slots{}, lanes: map[int32]*slots{}}
+	c.passes = c.newPasses()
+	for _, d := range c.decisions {
+		action, lane := at(t.actions, d.action), at(t.lanes, d.Lane)
+		c.checkQueueLimit(t.queue, d)
+		c.checkCounted(t, d)
+		c.checkLevels(action, lane, d)
+		c.passes.note(t.actions, d)
+		c.checkPassed(lane, d)
+		c.learn(action, lane, d)
+		for _, level := range []*slots{t.queue, action, lane} {
+			level.take(d)
 		}
-		c.report.Checked.MostActive = max(c.report.Checked.MostActive, held+1)
-		if grant.ReleasedAt == nil {
-			open++
-			continue
+	}
+	c.checkWaiting(t.lanes)
+}
+
+// checkQueueLimit expects that the queue had room for a grant.
+func (c *check) checkQueueLimit(queue *slots, d *decision) {
+	held, pending := queue.held(d), c.pending(d.LoggedGrant)
+	switch {
+	case limitUnknown(d.LoggedGrant):
+		c.report.Checked.LimitUnknown++
+	case held+pending >= d.Limit && pending > 0:
+		c.violation(RuleLimit, d.Sequence, d.Number,
+			"decided while %d slots were held and %d more were given to grants not acted upon, at a limit of %d",
+			held, pending, d.Limit)
+	case held >= d.Limit:
+		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held, at a limit of %d", held, d.Limit)
+	}
+	c.report.Checked.MostActive = max(c.report.Checked.MostActive, held+1)
+}
+
+// checkLevels expects that the action and the lane of a grant had room.
+func (c *check) checkLevels(action, lane *slots, d *decision) {
+	ofAction, inLane := action.held(d), lane.held(d)
+	if d.Lane != 0 {
+		c.report.Checked.MostInLane = max(c.report.Checked.MostInLane, inLane+1)
+	}
+	if d.policy == nil {
+		return
+	}
+	limits := d.policy.Of(d.action)
+	if limit := limits.Limit; limit != nil && ofAction >= *limit {
+		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held by action %d, at its limit of %d",
+			ofAction, d.action, *limit)
+	}
+	if limit := limits.LimitPerKey; limit != nil && inLane >= *limit {
+		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held in lane %d, at a limit_per_key of %d",
+			inLane, d.Lane, *limit)
+	}
+}
+
+// learn notes what a grant proves about the releases that the queue knew: if the slots that were surely held left room for one
+// grant only, the queue knew all the others.
+func (c *check) learn(action, lane *slots, d *decision) {
+	if !d.skips() {
+		return
+	}
+	limits := d.policy.Of(d.action)
+	if limit := limits.Limit; limit != nil && action.held(d) == *limit-1 {
+		action.see(d)
+	}
+	if limit := limits.LimitPerKey; limit != nil && lane.held(d) == *limit-1 {
+		lane.see(d)
+	}
+}
+
+// count is the least and the greatest number of slots that the queue can have counted as held.
+type count struct{ least, most int }
+
+// uncounted is the count of a queue about which nothing is known.
+func uncounted() count { return count{0, math.MaxInt / 2} }
+
+// checkCounted follows the number of slots that the queue counted as held, from grant to grant: each takes a slot, and says how
+// many have become free. Only the decisions of a queue that skips are all durable, so only their numbers follow each other.
+func (c *check) checkCounted(t *taken, d *decision) {
+	held := t.queue.held(d)
+	counted := c.countedBefore(t, d)
+	if counted.most < held {
+		c.violation(RuleLimit, d.Sequence, d.Number, "the queue counted %d slots as freed before it, %d more than can have become free",
+			d.Freed, held-counted.most)
+	}
+	if !limitUnknown(d.LoggedGrant) {
+		if held < d.Limit && counted.least >= d.Limit {
+			c.violation(RuleLimit, d.Sequence, d.Number, "decided while the queue counted %d slots as held, at a limit of %d",
+				counted.least, d.Limit)
 		}
-		at, _ := slices.BinarySearchFunc(released, *grant.ReleasedAt, time.Time.Compare)
-		released = slices.Insert(released, at, *grant.ReleasedAt)
+		counted.most = min(counted.most, d.Limit-1)
+	}
+	counted.most = max(counted.most, held)
+	d.hidden = counted.most - held
+	d.known = c.checkpointAt(d)
+	t.counted = count{max(counted.least, held) + 1, counted.most + 1}
+}
+
+// countedBefore returns the count at a decision, from the count after the previous one.
+func (c *check) countedBefore(t *taken, d *decision) count {
+	counted, absent := t.counted, d.absent
+	if d.index > d.first {
+		absent -= c.decisions[d.index-1].absent
+	}
+	switch start := d.index == d.first; {
+	case !d.skips(), start && d.Generation > 0, !start && !c.decisions[d.index-1].skips():
+		return uncounted()
+	case absent > 0:
+		counted.least = 0 // the slots that became free before the missing grants are unknown
+	default:
+		counted.least -= d.Freed
+	}
+	counted.most += absent - d.Freed
+	return counted
+}
+
+// checkpointAt returns the latest checkpoint at a decision.
+func (c *check) checkpointAt(d *decision) checkpoint {
+	switch {
+	case d.skips() && d.hidden == 0:
+		return checkpoint{d}
+	case d.index > 0:
+		return c.decisions[d.index-1].known
+	default:
+		return checkpoint{}
 	}
 }
 
@@ -50,13 +154,13 @@ func (c *check) pending(grant attune.LoggedGrant) int {
 		if gap.before.Generation != grant.Generation || gap.before.Number > grant.Number {
 			continue
 		}
-		ended := int64(0)
-		for _, p := range gap.candidates {
-			if p.dropped() && !p.endedAfter(grant.RequestedAt) {
-				ended++
+		ended, _ := slices.BinarySearchFunc(gap.ended, grant.RequestedAt, func(at, requested time.Time) int {
+			if at.After(requested) {
+				return 1
 			}
-		}
-		n += max(0, min(gap.numbers, int64(len(gap.candidates)))-ended)
+			return -1
+		})
+		n += max(0, min(gap.numbers, gap.possible)-int64(ended))
 	}
 	return int(n)
 }

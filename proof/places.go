@@ -47,13 +47,13 @@ func unaccepted(e attune.Enforcement) bool {
 	return (e.Status == attune.EnforcementCreated || e.Status == attune.EnforcementRejected) && e.Sequence == 0 && e.QueuedAt == nil
 }
 
-// between returns the places of the sequences above low and below high.
-func (c *check) between(low, high int64) []place {
+// between returns the places of the sequences above low and below high. The places are by sequence.
+func between(places []place, low, high int64) []place {
 	at := func(sequence int64) int {
-		i, _ := slices.BinarySearchFunc(c.places, sequence, func(p place, s int64) int { return cmp.Compare(p.sequence, s) })
+		i, _ := slices.BinarySearchFunc(places, sequence, func(p place, s int64) int { return cmp.Compare(p.sequence, s) })
 		return i
 	}
-	return c.places[at(low+1):max(at(low+1), at(high))]
+	return places[at(low+1):max(at(low+1), at(high))]
 }
 
 // waits reports whether the enforcement waits in this place.

@@ -10,7 +10,10 @@ import (
 func (h *history) quiet() {
 	h.setMode(attune.QueueOpen)
 	h.setLimit(&attune.LimitOverride{Limit: 4})
-	for h.state.Active() > 0 || len(h.releases) > 0 {
+	h.use(attune.QueuePolicy{Limit: 4, MaxQueued: 8, Overflow: attune.OverflowReject})
+	for h.state.Active() > 0 || len(h.releases) > 0 || len(h.arrivals) > 0 {
+		h.arriveAll(nil)
+		h.backfill(nil)
 		h.database = h.database.Add(2 * time.Second)
 		h.state.Advance(h.queueClock())
 		h.recordSome(1000)
@@ -22,16 +25,19 @@ func (h *history) quiet() {
 				h.finishAs(e, "")
 			}
 		}
-		h.release(nil)
+		h.releaseAll()
 	}
 	h.log(nil)
 }
 
 // run accepts one enforcement and acts upon its grant.
-func (h *history) run() *attune.Enforcement {
-	h.Enforcements = append(h.Enforcements, attune.Enforcement{ID: attune.EnforcementID(1000 - len(h.Enforcements)), Queue: key})
-	e := &h.Enforcements[len(h.Enforcements)-1]
+func (h *history) run() *attune.Enforcement { return h.runIn(0) }
+
+// runIn is run for a lane.
+func (h *history) runIn(lane int32) *attune.Enforcement {
+	e := h.enforce(lane, 1)
 	h.queue(e, 1)
+	h.arriveAll(nil)
 	h.recordSome(1000) // nothing is granted before
 	for _, grant := range h.state.Deliverable(10) {
 		h.act(grant)
@@ -66,7 +72,7 @@ func (h *history) oneAfterTheOther() {
 	h.quiet()
 	h.setLimit(&attune.LimitOverride{Limit: 1})
 	h.finishAs(h.run(), "")
-	h.release(nil)
+	h.releaseAll()
 	h.run()
 	h.log(nil)
 }
@@ -76,4 +82,46 @@ func (h *history) goBack() {
 	h.quiet()
 	h.finishAs(h.run(), attune.RetryBack)
 	h.run()
+}
+
+// skip lets lanes pass each other, with room for four holders and limits for action 1.
+func (h *history) skip(limits attune.ActionPolicy) {
+	h.quiet()
+	h.setLimit(nil)
+	limits.Action = 1
+	h.use(attune.QueuePolicy{
+		Limit: 4, Across: attune.AcrossSkip, MaxQueued: 8, Overflow: attune.OverflowReject, Actions: []attune.ActionPolicy{limits},
+	})
+}
+
+// passBlockedLane grants two tickets of lane 7, and one of lane 8 in between, while lane 7 is full.
+func (h *history) passBlockedLane() {
+	h.skip(attune.ActionPolicy{LimitPerKey: new(1)})
+	first := h.runIn(7).ID
+	h.runIn(7)
+	h.runIn(8)
+	h.finishAs(h.byID(first), "")
+	h.releaseAll()
+	for _, grant := range h.state.Deliverable(10) {
+		h.act(grant)
+	}
+	h.log(nil)
+}
+
+// fillLevels grants two tickets of the same lane and action.
+func (h *history) fillLevels() {
+	h.skip(attune.ActionPolicy{})
+	h.runIn(7)
+	h.runIn(7)
+	h.log(nil)
+}
+
+// skipOneAfterTheOther is oneAfterTheOther while lanes may pass each other.
+func (h *history) skipOneAfterTheOther() {
+	h.skip(attune.ActionPolicy{})
+	h.setLimit(&attune.LimitOverride{Limit: 1})
+	h.finishAs(h.run(), "")
+	h.releaseAll()
+	h.run()
+	h.log(nil)
 }

@@ -12,24 +12,29 @@ import (
 // The rows keep the promises at every moment, although decisions are stored late or lost.
 func TestCheck_CorrectHistories(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		h := newHistory()
-		actions := h.actions()
-		actions[""] = func(t *rapid.T) {
-			require.Empty(t, h.check().Violations, "%s", &h.rows)
-		}
-		t.Repeat(actions)
-	})
+	for name, world := range worlds() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				h := newHistory(t, world)
+				actions := h.actions()
+				actions[""] = func(t *rapid.T) {
+					require.Empty(t, h.check().Violations, "%s", &h.rows)
+				}
+				t.Repeat(actions)
+			})
+		})
+	}
 }
 
 // Each corruption of the rows of a correct history is found.
 func TestCheck_CorruptHistories(t *testing.T) {
 	t.Parallel()
-	for _, c := range corruptions() {
+	for _, c := range append(corruptions(), laneCorruptions()...) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
-				h := newHistory()
+				h := newHistory(t, anyPolicy)
 				t.Repeat(h.actions())
 				if c.prepare != nil {
 					c.prepare(h)

@@ -18,6 +18,7 @@ const (
 	RuleTickets Rule = "tickets"
 	RuleOnce    Rule = "once"
 	RuleOrder   Rule = "order"
+	RulePassed  Rule = "passed"
 	RuleLimit   Rule = "limit"
 	RuleLog     Rule = "log"
 	RuleCounts  Rule = "counts"
@@ -26,7 +27,7 @@ const (
 
 // Rules returns every rule, in the order of reports.
 func Rules() []Rule {
-	return []Rule{RuleTickets, RuleOnce, RuleOrder, RuleLimit, RuleLog, RuleCounts, RuleChanges}
+	return []Rule{RuleTickets, RuleOnce, RuleOrder, RulePassed, RuleLimit, RuleLog, RuleCounts, RuleChanges}
 }
 
 // Report is the result of a check.
@@ -64,9 +65,17 @@ type Counts struct {
 	Changes    int `json:"changes"`  // manual changes
 	// MostActive is the highest number of slots that were provably held just after a grant, including the new one.
 	MostActive int `json:"most_active"`
+	// Lanes counts the lanes of the queue, without lane 0.
+	Lanes int `json:"lanes"`
+	// MostInLane is the highest number of slots that were provably held in one lane, as in MostActive. Lane 0 does
+	// not count.
+	MostInLane int `json:"most_in_lane"`
 	// LimitUnknown counts grants without a recorded limit: they are older than the log.
 	LimitUnknown int `json:"limit_unknown"`
-	// Passed counts waiting tickets below the highest granted sequence. Their grants or settlements are not stored yet.
+	// PolicyUnknown counts grants whose policy is not in the journal. They are checked against the limit of the queue only.
+	PolicyUnknown int `json:"policy_unknown"`
+	// Passed counts waiting tickets that a grant would have passed wrongly if they had waited then. Their grants or settlements
+	// are not stored yet.
 	Passed int `json:"passed"`
 	// Generations counts the generations with grants in the log.
 	Generations int `json:"generations"`
@@ -77,6 +86,9 @@ type Counts struct {
 	// Reprieved counts, per generation, the overtaken tickets without a missing number that a later generation granted: the
 	// generation had settled them and was lost before the settlements were stored.
 	Reprieved int `json:"reprieved"`
+	// Unclear counts grants of tickets that an earlier grant passed, if the rows do not show whether the queue knew that the
+	// ticket was eligible.
+	Unclear int `json:"unclear"`
 	// Undecided counts grants that contradict the latest recorded manual change, if an unrecorded change can explain them.
 	Undecided int `json:"undecided"`
 }

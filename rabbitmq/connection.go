@@ -26,6 +26,8 @@ type Config struct {
 	URL    string       // amqp://user:password@host:port/vhost, or amqps
 	Name   string       // shown by the broker as the connection's name
 	Logger *slog.Logger // nil discards the log
+	// Rights says what to do when the broker refuses a right to the user of URL. It is logged with the refusal.
+	Rights string
 }
 
 // Connection is a supervised connection: while [Connection.Run] runs, a lost connection is replaced by a new one with new

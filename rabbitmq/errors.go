@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strconv"
 
@@ -49,6 +50,20 @@ func replyCode(err error) int {
 		return reply.Code
 	}
 	return 0
+}
+
+// logRetry logs an error after which the caller tries again. If the broker has refused a right, the log is an error that says what to
+// do, because the next try fails too.
+func (c *Connection) logRetry(
+	ctx context.Context, logger *slog.Logger, level slog.Level, what string, err error, attributes ...any,
+) {
+	attributes = append(attributes, "error", err)
+	if replyCode(err) == amqp.AccessRefused {
+		level = slog.LevelError
+		what = "the user of the broker lacks a right: " + what
+		attributes = append(attributes, "user", c.uri.Username, "do", c.config.Rights)
+	}
+	logger.Log(ctx, level, what, attributes...) //nolint:sloglint // the callers give constants
 }
 
 // outage reports whether err says that a service is unavailable, so that no message is at fault.

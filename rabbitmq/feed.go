@@ -71,7 +71,7 @@ type feed struct {
 // run returns when ctx ends.
 func (f *feed) run(ctx context.Context) {
 	retry.Loop(ctx, f.consume, func(err error, pause time.Duration) {
-		f.logger.Warn("stopped consuming", "queue", f.name, "error", err, "retry_in", pause)
+		f.conn.logRetry(ctx, f.logger, slog.LevelWarn, "stopped consuming", err, "queue", f.name, "retry_in", pause)
 	})
 }
 

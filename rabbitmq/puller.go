@@ -55,7 +55,7 @@ func (p *Puller[M]) fetch(ctx context.Context, handover chan<- Delivery[M]) {
 	level := slog.LevelDebug // the first failure is usually a lost connection, which the connection logs itself
 	for {
 		raw, err := retry.Get(ctx, func() (amqp.Delivery, error) { return p.next(ctx) }, func(err error, pause time.Duration) {
-			p.logger.Log(ctx, level, "no message could be taken, trying again", "error", err, "retry_in", pause)
+			p.conn.logRetry(ctx, p.logger, level, "no message could be taken, trying again", err, "retry_in", pause)
 			level = slog.LevelWarn
 		})
 		if err != nil {

@@ -1,8 +1,12 @@
 package rabbitmq_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
+	"strings"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -278,5 +282,35 @@ func TestWorkerUser(t *testing.T) {
 			_, err := rabbitmq.WorkerUser("attune-worker-gpu", pools...)
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 		})
+	}
+}
+
+// TestUsers_Refused takes cancels with the user of the bridge, which may not create the queue of a worker. The log says as an error
+// what to do.
+func TestUsers_Refused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	logged, lines := io.Pipe()
+	conn := rabbitmq.NewConnection(rabbitmq.Config{
+		URL: as(t, b.url, rabbitmq.UserBridge), Name: t.Name(), Rights: "set worker.amqp_url", Logger: slog.New(slog.NewTextHandler(lines, nil)),
+	})
+	found := make(chan string, 1)
+	go func() {
+		for scanner := bufio.NewScanner(logged); scanner.Scan(); {
+			if strings.Contains(scanner.Text(), "lacks a right") && len(found) == 0 {
+				found <- scanner.Text()
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = lines.Close() })
+	b.run(t, conn.Run)
+	b.run(t, rabbitmq.NewSubscriber(conn, attune.KeyExecutionCancel, func(context.Context, attune.ExecutionCancelMessage) {}).Run)
+	select {
+	case line := <-found:
+		require.Contains(t, line, `level=ERROR msg="the user of the broker lacks a right: stopped consuming"`)
+		require.Contains(t, line, "ACCESS_REFUSED")
+		require.Contains(t, line, `do="set worker.amqp_url"`)
+	case <-deadline(t).Done():
+		require.FailNow(t, "no refusal was logged")
 	}
 }

@@ -200,7 +200,7 @@ func requireBounded(t *testing.T, engine *Engine, name string, view eventView, e
 	parameters, err := json.Marshal(map[string]string{"v": "{{ " + expression + " }}"})
 	require.NoError(t, err)
 	rule := attune.Rule{Ref: "demo.rule", Parameters: parameters}
-	meter, err := newMeter(limit)
+	meter, err := newMeter("rule", limit)
 	require.NoError(t, err)
 	in := evaluation{view: view, meter: meter}
 

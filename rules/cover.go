@@ -66,44 +66,44 @@ func (e *Engine) maskMessages(schema json.RawMessage, mistakes Mistakes) Mistake
 	return mistakes
 }
 
-// covers stand for the secret fields of an event while expressions are evaluated. So no expression sees a secret: what it makes of a
-// cover is a function of the cover. A cover is a text that no payload contains, because it has a digest of the payload.
+// covers stand for the secret fields of a document while expressions are evaluated. So no expression sees a secret: what it makes of a
+// cover is a function of the cover. A cover is a text that no document contains, because it has a digest of the document.
 type covers struct {
 	token  string
 	cover  *regexp.Regexp // a cover, with the index of its field
 	fields []attune.SecretField
 }
 
-// newCovers returns the covers of an event. Its payload is masked.
-func newCovers(event attune.Event) covers {
-	if len(event.Secrets) == 0 {
+// newCovers returns the covers of a masked document: the payload of an event, or the parameters of an action.
+func newCovers(document json.RawMessage, fields []attune.SecretField) covers {
+	if len(fields) == 0 {
 		return covers{}
 	}
 	const shown = 16 // bytes of the digest
-	sum := sha256.Sum256(append([]byte("attune cover\x00"), event.Payload...))
+	sum := sha256.Sum256(append([]byte("attune cover\x00"), document...))
 	token := "secret-" + hex.EncodeToString(sum[:shown])
-	return covers{token: token, cover: regexp.MustCompile(token + `-(\d+)\.`), fields: event.Secrets}
+	return covers{token: token, cover: regexp.MustCompile(token + `-(\d+)\.`), fields: fields}
 }
 
 // of returns the cover of the field with an index.
 func (c covers) of(i int) string { return fmt.Sprintf("%s-%d.", c.token, i) }
 
-// decode decodes a masked payload with the covers in their places. A cover can be longer than the mask.
-func (c covers) decode(payload json.RawMessage) (map[string]any, Mistakes) {
-	object, mistakes := decodeObject(payload)
-	if len(c.fields) == 0 || mistakes != nil {
-		return object, mistakes
+// decode decodes a masked document with the covers in their places. Only the document without masks has a bound: a mask and a cover
+// can be longer than the secret.
+func (c covers) decode(masked json.RawMessage) (map[string]any, Mistakes) {
+	if len(c.fields) == 0 {
+		return decodeObject(masked)
 	}
 	covered := make([]attune.SecretField, len(c.fields))
 	for i, f := range c.fields {
 		covered[i] = attune.SecretField{Pointer: f.Pointer, Value: fmt.Appendf(nil, "%q", c.of(i))}
 	}
-	document, err := secrets.Uncover(payload, covered)
+	document, err := secrets.Uncover(masked, covered)
 	if err != nil {
 		return nil, mistakeAt(nil, "%s", err)
 	}
 	value, mistakes := decode(document)
-	object, _ = value.(map[string]any)
+	object, _ := value.(map[string]any)
 	return object, mistakes
 }
 

@@ -1,4 +1,4 @@
-// Package rules decides which rules match an event, and with which parameters their actions run.
+// Package rules decides which rules match an event, with which parameters their actions run, and in which lanes they wait.
 //
 // # Expressions
 //
@@ -40,6 +40,23 @@
 // timestamps become RFC 3339 text, and durations become seconds ("90s"). Keys are never templates. To write two braces, write
 // {{ "{{" }}.
 //
+// # Keys
+//
+// The key of a policy is an expression that chooses the lane of an enforcement. It sees event and payload, and
+//
+//	parameters   the parameters of the enforcement, after they were rendered and checked
+//
+// For a direct run, event is the recorded event of [attune.ManualTrigger]: its payload has the members action and parameters.
+//
+//	parameters.environment
+//	parameters.region + "/" + parameters.environment
+//	payload.repository.full_name
+//	parameters.?tenant.orValue("internal")
+//
+// The text of the value names the lane: a text as it is, a number or a boolean as string() prints it. So 1, 1.0 and "1" are one lane,
+// but 1000000 and 1e6 are two: string(1e6) is "1e+06". A missing member, at any depth, null and an empty optional have the lane
+// [attune.NoLane]. Any other value, a text that [attune.LaneName.Validate] refuses, and any other error reject the decision.
+//
 // # Numbers
 //
 // JSON integers of up to 64 bits keep every digit (int, and uint from 2^63). Every other number becomes a double, as in most
@@ -49,10 +66,10 @@
 //
 // The sender of an event chooses the payload. So the package checks every bound before it does the work, for any payload:
 //
-//   - The criteria and templates of one rule take at most 1 000 000 steps for one event. A step is one operation, one visited or
-//     new element of a list or map, or ten bytes of text that are read or made. Sorting, comparing two lists and searching a
-//     text take several steps per element. Every function has a price. The price of a call follows from its arguments, and the
-//     steps are counted before the call: see price.go.
+//   - The criteria, the templates and the key of one rule take at most 1 000 000 steps for one event, and so does the key of a direct
+//     run. A step is one operation, one visited or new element of a list or map, or ten bytes of text that are read or made.
+//     Sorting, comparing two lists and searching a text take several steps per element. Every function has a price. The price of a
+//     call follows from its arguments, and the steps are counted before the call: see price.go.
 //   - A text that an expression makes has at most 1 MiB. The rendered parameters have at most [attune.MaxPayloadBytes].
 //   - A regular expression has at most 10 000 bytes and compiles to at most 10 000 instructions. format writes at most
 //     100 digits behind the decimal point.
@@ -67,7 +84,7 @@
 //     share a bound: a rule whose parameters do not fit after those of the rules before it is rejected.
 //
 // So an evaluation needs at most 160 MiB of heap, garbage included, for any rule, schema and payload. A bound that it exceeds becomes
-// the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 256 MiB.
+// the outcome: a rejected decision, or an error for the sender of the payload. The caches of an [Engine] take at most 320 MiB.
 // Memory grows with the number of evaluations that run at the same time: package ingest bounds it.
 //
 // # Schemas
@@ -80,8 +97,9 @@
 // A schema marks secret parts of a document with "writeOnly": true or "format": "password". [Engine.MaskEvent] and [Engine.Manual] take
 // them out. Expressions see a cover in the place of each secret field of the event: a text with a digest of the payload. After rendering, a
 // secret parameter that is a cover, or has members that are, gets the values. A cover in any other place rejects the rule's
-// decision. So no criteria, template or message shows a secret, with any expression. [CheckSecretCriteria] and
-// [CheckSecretParameters] find rules that read secrets when a pack is loaded.
+// decision. A key sees covers in the places of secret parameters, too, and a cover in its value rejects the decision. So no criteria,
+// template, lane or message shows a secret, with any expression. [CheckSecretCriteria], [CheckSecretParameters],
+// [CheckKeyParameters] and [CheckKeyPayload] find expressions that read secrets when a pack is loaded.
 //
 // # Guarantees and failures
 //

@@ -21,7 +21,9 @@ const (
 // concurrent use.
 type Engine struct {
 	language  language
+	keyed     language // of keys
 	criteria  *cache[*expression]
+	keys      *cache[*expression]
 	templates *cache[*template]
 	schemas   *stock
 	markings  *cache[*marking]
@@ -33,9 +35,15 @@ func NewEngine() (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	keyed, err := newKeyLanguage()
+	if err != nil {
+		return nil, err
+	}
 	return &Engine{
 		language:  language,
+		keyed:     keyed,
 		criteria:  newCache[*expression](cacheBytes),
+		keys:      newCache[*expression](cacheBytes),
 		templates: newCache[*template](cacheBytes),
 		schemas:   newStock(cacheBytes),
 		markings:  newCache[*marking](cacheBytes),
@@ -49,6 +57,9 @@ func NewEngine() (*Engine, error) {
 //	rejected, criteria_failed       the criteria could not be evaluated
 //	rejected, parameters_invalid    a template failed, the action's schema refuses the result, or the rules before it have used
 //	                                the memory for the parameters of one event
+//	rejected, key_invalid           the candidate's key failed, or its value has no text
+//
+// The key chooses the lane of a created decision: see the package documentation.
 //
 // Detail of a rejected decision says what failed and where. When ctx ends, the evaluation stops, and the caller must discard the
 // result.
@@ -56,7 +67,7 @@ func NewEngine() (*Engine, error) {
 // The secret parameters of a decision are in its field Secrets. No expression sees a secret field of the event: see the package
 // documentation.
 func (e *Engine) Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision {
-	covers := newCovers(event)
+	covers := newCovers(event.Payload, event.Secrets)
 	view, mistakes := newEventView(event, covers)
 	var decisions []attune.Decision
 	left := maxDecidedBytes
@@ -137,7 +148,8 @@ func (e *Engine) decideMatch(ctx context.Context, in evaluation, candidate attun
 		rejected.Parameters = masked
 		return rejected
 	}
-	return create(candidate.Rule.ID, candidate.Action, masked, fields)
+	decision := create(candidate.Rule.ID, candidate.Action, masked, fields)
+	return e.choose(ctx, candidate, decision, func(map[string]any) (evaluation, Mistakes) { return in, nil })
 }
 
 func (e *Engine) render(ctx context.Context, in evaluation, rule attune.Rule) (json.RawMessage, Mistakes) {
@@ -175,10 +187,9 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 
 // create returns a decision that an action must run, with the queue in which the enforcement waits.
 func create(rule attune.RuleID, action attune.Action, parameters json.RawMessage, fields []attune.SecretField) attune.Decision {
-	queue, lane := policy.QueueOf(action)
 	return attune.Decision{
-		RuleID: rule, ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Queue: queue, Lane: lane,
-		Secrets: fields,
+		RuleID: rule, ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated,
+		Queue: policy.DefaultQueue(action.Ref), Secrets: fields,
 	}
 }
 
@@ -189,8 +200,16 @@ func reject(candidate attune.Candidate, reason attune.Reason, part string, mista
 		Parameters: json.RawMessage("{}"),
 		Status:     attune.EnforcementRejected,
 		Reason:     reason,
-		Detail:     detail(fmt.Sprintf("rule %q, %s: %s", candidate.Rule.Ref, part, mistakes.String())),
+		Detail:     detail(partOf(candidate.Rule.Ref, part) + ": " + mistakes.String()),
 	}
+}
+
+// partOf names a part of a rule, or a part of a direct run.
+func partOf(rule attune.Ref, part string) string {
+	if rule == "" {
+		return part
+	}
+	return fmt.Sprintf("rule %q, %s", rule, part)
 }
 
 // detail makes a text safe to store and to show: valid UTF-8, without NUL, at most maxDetailBytes. The text may quote any value.

@@ -63,9 +63,18 @@ func (x *expression) explain(err error) Mistake {
 	return mistake
 }
 
+// noSuchKey begins CEL's message about a member that an object does not have.
+const noSuchKey = "no such key: "
+
+// isMissing reports whether an evaluation failed because an object does not have a member.
+func isMissing(err error) bool {
+	failed, ok := errors.AsType[*types.Err](err)
+	return ok && strings.HasPrefix(failed.Error(), noSuchKey)
+}
+
 // advise adds the failed part of the expression to an error message, and for common errors what to do.
 func (x *expression) advise(message string, part ast.Expr) string {
-	key, missing := strings.CutPrefix(message, "no such key: ")
+	key, missing := strings.CutPrefix(message, noSuchKey)
 	switch {
 	case missing:
 		return fmt.Sprintf("no such key %q: test %s first", key, x.presenceTest(key, part))

@@ -51,9 +51,25 @@ type language struct {
 	metering *metering
 }
 
+// newLanguage returns the language of criteria and templates.
 func newLanguage() (language, error) {
+	env, err := newEnvironment()
+	return newMeteredLanguage(env, err)
+}
+
+// newKeyLanguage returns the language of keys: they also see the parameters of the action.
+func newKeyLanguage() (language, error) {
+	env, err := newEnvironment()
+	if err == nil {
+		env, err = env.Extend(cel.Variable("parameters", cel.MapType(cel.StringType, cel.DynType)))
+	}
+	return newMeteredLanguage(env, err)
+}
+
+// newEnvironment returns the functions and variables that all expressions have.
+func newEnvironment() (*cel.Env, error) {
 	view, list := reflect.TypeFor[eventView](), cel.ListType(cel.TypeParamType("T"))
-	env, err := cel.NewEnv(
+	return cel.NewEnv(
 		ext.NativeTypes(types.ParseStructTags(true), view),
 		cel.Variable("event", cel.ObjectType(view.String())),
 		cel.Variable("payload", cel.MapType(cel.StringType, cel.DynType)),
@@ -65,6 +81,10 @@ func newLanguage() (language, error) {
 		cel.Function("distinct", cel.MemberOverload("list_distinct", []*cel.Type{list}, list, cel.UnaryBinding(distinct))),
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateRegexLiterals()),
 	)
+}
+
+// newMeteredLanguage returns the language of an environment; err is that of its creation.
+func newMeteredLanguage(env *cel.Env, err error) (language, error) {
 	if err != nil {
 		return language{}, fmt.Errorf("create expression environment: %w", err)
 	}
@@ -144,14 +164,15 @@ func (l language) compileCriteria(text string) (*expression, Mistakes) {
 // evaluation evaluates the expressions of one rule for one event. All expressions count their steps on the same meter. An
 // evaluation belongs to one goroutine.
 type evaluation struct {
-	view   eventView
-	covers covers // in the payload of view
-	meter  *meter
+	view       eventView
+	covers     covers         // in the payload of view
+	parameters map[string]any // for a key only
+	meter      *meter
 }
 
 // newEvaluation returns an evaluation with a new meter.
 func newEvaluation(view eventView, covers covers) (evaluation, Mistakes) {
-	meter, err := newMeter(maxSteps)
+	meter, err := newMeter("rule", maxSteps)
 	if err != nil {
 		return evaluation{}, mistakeAt(nil, "%s", err)
 	}
@@ -160,23 +181,31 @@ func newEvaluation(view eventView, covers covers) (evaluation, Mistakes) {
 
 // eval evaluates the expression for an event. The mistakes have no path.
 func (x *expression) eval(ctx context.Context, in evaluation) (ref.Val, Mistakes) {
-	if err := ctx.Err(); err != nil {
-		return nil, mistakeAt(nil, "%s", err)
-	}
-	frame, err := interpreter.NewExecutionFrame(map[string]any{"event": in.view, "payload": in.view.Payload})
-	if err != nil {
-		return nil, mistakeAt(nil, "%s", err)
-	}
-	defer frame.Close()
-	if err := frame.SetContext(ctx, interruptEvery); err != nil {
-		return nil, mistakeAt(nil, "%s", err)
-	}
-	frame.SetCostTracker(in.meter.tracker)
-	value, _, err := x.program.Eval(frame)
+	value, err := x.run(ctx, in)
 	if err != nil {
 		return nil, Mistakes{x.explain(err)}
 	}
 	return value, nil
+}
+
+// run evaluates the expression. An error of the evaluation itself is a [types.Err].
+func (x *expression) run(ctx context.Context, in evaluation) (ref.Val, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	frame, err := interpreter.NewExecutionFrame(map[string]any{
+		"event": in.view, "payload": in.view.Payload, "parameters": in.parameters,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer frame.Close()
+	if err := frame.SetContext(ctx, interruptEvery); err != nil {
+		return nil, err
+	}
+	frame.SetCostTracker(in.meter.tracker)
+	value, _, err := x.program.Eval(frame)
+	return value, err
 }
 
 // evalBool evaluates criteria.

@@ -153,3 +153,26 @@ func TestEngine_Decide_RulesOfOneEventShareTheMemoryForParameters(t *testing.T) 
 		require.JSONEq(t, `{}`, string(decision.Parameters))
 	}
 }
+
+// TestEngine_Key_MemoryIsBounded does not run in parallel: it measures the memory of the process.
+func TestEngine_Key_MemoryIsBounded(t *testing.T) {
+	engine, err := NewEngine()
+	require.NoError(t, err)
+	event := attune.Event{Trigger: "demo.event", Payload: json.RawMessage(listOf(`{"":0}`))}
+	most := uint64(0)
+	for _, expression := range worstExpressions() {
+		key := "dyn(" + strings.ReplaceAll(expression, "payload", "parameters") + ")"
+		require.NoError(t, CheckKey(key), key)
+		candidate := attune.Candidate{
+			Rule:   attune.Rule{Ref: "demo.rule", Parameters: json.RawMessage(`{"p": "{{ payload.p }}"}`)},
+			Action: attune.Action{Ref: "demo.action"}, Key: &key,
+		}
+		var decided []attune.Decision
+		peak := heap.Peak(func() { decided = engine.Decide(t.Context(), event, []attune.Candidate{candidate, candidate}) })
+		require.LessOrEqual(t, peak, uint64(mostHeap), key)
+		require.Len(t, decided, 2, key)
+		require.NotEqual(t, attune.ReasonParametersInvalid, decided[0].Reason, decided[0].Detail)
+		most = max(most, peak)
+	}
+	t.Logf("measured: at most %d MiB of heap for the decisions with a key about one event", most>>20)
+}

@@ -27,7 +27,7 @@ func CheckSecretCriteria(criteria string, trigger json.RawMessage) error {
 	}
 	var found Mistakes
 	err = bounded(func() error {
-		for _, r := range readsOf(compiled) {
+		for _, r := range readsOf(compiled, payloadVariable) {
 			if path, secret := r.secretPath(marking.marks()); secret {
 				found = append(found, compiled.mistake(r.expr,
 					"reads "+describeSecret(path)+": criteria can only test whether a secret field exists"))
@@ -129,7 +129,7 @@ func (c *flowCheck) template(t *template) {
 
 // piece checks one expression.
 func (c *flowCheck) piece(t *template, p piece) {
-	for _, r := range readsOf(p.expression) {
+	for _, r := range readsOf(p.expression, payloadVariable) {
 		path, secret := r.secretPath(c.from.marks())
 		if !secret {
 			continue

@@ -11,9 +11,18 @@ import (
 	"github.com/attune-go/attune/secrets"
 )
 
-// read is one use of the payload in an expression: a chain such as payload.a.?b["c"][0], as long as it is.
+// variable is a variable whose uses matter, because it can have secrets.
+type variable string
+
+const (
+	payloadVariable   variable = "payload"    // also as a member of the variable event
+	parameterVariable variable = "parameters" // in a key only
+)
+
+// read is one use of a variable in an expression: a chain such as payload.a.?b["c"][0], as long as it is.
 type read struct {
 	expr  ast.Expr
+	of    variable
 	steps []readStep
 	test  bool // the last step only asks whether the member exists
 }
@@ -33,14 +42,14 @@ func (s readStep) String() string {
 	return s.key
 }
 
-// readsOf returns the uses of the payload in an expression.
-func readsOf(x *expression) []read {
+// readsOf returns the uses of a variable in an expression.
+func readsOf(x *expression, of variable) []read {
 	var found []read
 	collectReads(x.ast.NativeRep().Expr(), &found)
-	return found
+	return slices.DeleteFunc(found, func(r read) bool { return r.of != of })
 }
 
-// collectReads appends the uses of the payload in a part of an expression.
+// collectReads appends the uses of the variables in a part of an expression.
 func collectReads(e ast.Expr, found *[]read) {
 	if r, ok := chainOf(e); ok {
 		*found = append(*found, r)
@@ -55,7 +64,7 @@ func collectReads(e ast.Expr, found *[]read) {
 	}
 }
 
-// collectIndexes appends the uses of the payload in the indexes of a chain.
+// collectIndexes appends the uses of the variables in the indexes of a chain.
 func collectIndexes(e ast.Expr, found *[]read) {
 	switch e.Kind() {
 	case ast.SelectKind:
@@ -106,12 +115,12 @@ func ofEvent(e ast.Expr) bool {
 }
 
 // chainOf returns the chain that an expression is. The variable event has the payload as a member. Its other members are no chains. A
-// variable of a macro with the name of the payload counts as the payload.
+// variable of a macro with the name of a variable counts as that variable.
 func chainOf(e ast.Expr) (read, bool) {
 	r := read{expr: e}
 	switch e.Kind() {
 	case ast.IdentKind:
-		return r, e.AsIdent() == "payload" || e.AsIdent() == "event"
+		return identOf(r, e.AsIdent())
 	case ast.SelectKind:
 		field := e.AsSelect()
 		r.test = field.IsTestOnly()
@@ -127,12 +136,24 @@ func chainOf(e ast.Expr) (read, bool) {
 	return r, false
 }
 
+// identOf returns the chain that only has a variable.
+func identOf(r read, name string) (read, bool) {
+	switch name {
+	case "payload", "event":
+		r.of = payloadVariable
+	case "parameters":
+		r.of = parameterVariable
+	}
+	return r, r.of != ""
+}
+
 // after returns the chain with one more step after the chain of its operand.
 func (r read) after(operand ast.Expr, step readStep) (read, bool) {
 	before, ok := chainOf(operand)
 	if !ok {
 		return r, false
 	}
+	r.of = before.of
 	if operand.Kind() == ast.IdentKind && operand.AsIdent() == "event" {
 		return r, step.key == "payload" || step.dynamic
 	}

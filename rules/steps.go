@@ -12,7 +12,7 @@ import (
 
 // Bounds of an evaluation. They are checked before the work is done: see [price].
 const (
-	// maxSteps bounds the steps of one rule for one event: of its criteria and all its templates together. A step is one
+	// maxSteps bounds the steps of one rule for one event: of its criteria, its templates and its key together. A step is one
 	// operation, one visited or new element of a list or map, or bytesPerStep bytes of text that are read or made. A step takes
 	// about ten nanoseconds, so a rule takes a fraction of a second at most.
 	maxSteps = 1_000_000
@@ -32,13 +32,14 @@ const (
 // same tracker. The nodes of this package count everything else, before they do it. A meter belongs to one goroutine.
 type meter struct {
 	tracker *cost.Tracker
+	subject string // what takes the steps, for messages: "rule"
 	limit   uint64
 	next    *uint64 // steps that take passes to CallCost through the tracker; nil otherwise
 }
 
 // newMeter returns a meter with a limit of steps.
-func newMeter(limit uint64) (*meter, error) {
-	m := &meter{limit: limit}
+func newMeter(subject string, limit uint64) (*meter, error) {
+	m := &meter{subject: subject, limit: limit}
 	tracker, err := cost.NewTracker(m, cost.TrackerLimit(limit), cost.TrackerLimitExceededHandler(m.end))
 	if err != nil {
 		return nil, fmt.Errorf("create a step counter: %w", err)
@@ -50,7 +51,7 @@ func newMeter(limit uint64) (*meter, error) {
 // end ends the evaluation: CEL's interpreter recovers the panic and returns it as an error.
 func (m *meter) end() {
 	panic(interpreter.EvalCancelledError{
-		Message: fmt.Sprintf("the rule needs more than %d steps for this event", m.limit),
+		Message: fmt.Sprintf("the %s needs more than %d steps for this event", m.subject, m.limit),
 		Cause:   interpreter.CostLimitExceeded,
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/attune-go/attune"
@@ -52,8 +53,8 @@ func (k *Keyring) Decrypt(encrypted string, identity ...string) ([]byte, error) 
 		if k.Empty() {
 			return nil, errNoKey
 		}
-		return nil, attune.Errorf(attune.CodeUnavailable, "a value is encrypted with key %s, which this process does not have: "+
-			"add the key to secrets.key_file, after the first one", id)
+		return nil, attune.Errorf(attune.CodeUnavailable, "a value is encrypted with key %s, which this process does not have "+
+			"(host and process id: %s): add the key to its secrets.key_file, after the first one", id, processName())
 	}
 	box, err := found.box(raw[:saltBytes])
 	if err != nil {
@@ -64,6 +65,15 @@ func (k *Keyring) Decrypt(encrypted string, identity ...string) ([]byte, error) 
 		return nil, attune.Errorf(attune.CodeInvalid, "an encrypted value cannot be decrypted: it was changed, or copied from another row")
 	}
 	return value, nil
+}
+
+// processName names this process, so that a person finds the one that lacks a key.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
 }
 
 // Reencrypt replaces an encrypted value by one with the first key. It returns the value unchanged if it has that key already. Errors

@@ -94,6 +94,15 @@ func (k *Keyring) First() string {
 	return keys[0].id
 }
 
+// IDs returns the ids of all keys, the one that encrypts first.
+func (k *Keyring) IDs() []string {
+	var ids []string
+	for _, key := range k.all() {
+		ids = append(ids, key.id)
+	}
+	return ids
+}
+
 // Has reports whether the ring has the key with an id.
 func (k *Keyring) Has(id string) bool {
 	_, found := k.find(id)

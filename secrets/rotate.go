@@ -33,23 +33,22 @@ func (v *Vault) Rotate(ctx context.Context, from string) (Rotation, error) {
 	if err != nil {
 		return Rotation{}, err
 	}
-	rows, err := v.rows.EncryptedRows(ctx, table, after, rotateRows)
-	if err != nil {
-		return Rotation{}, err
-	}
 	done := Rotation{Key: v.keys.First()}
-	for _, row := range rows {
-		if err := v.reencrypt(ctx, row, &done); err != nil {
+	tables := attune.EncryptedTables()
+	tables = tables[slices.Index(tables, table):]
+	for left := rotateRows; len(tables) > 0; tables, after = tables[1:], 0 {
+		rows, err := v.rows.EncryptedRows(ctx, tables[0], after, left)
+		if err != nil {
 			return Rotation{}, err
 		}
-	}
-	switch {
-	case len(rows) == rotateRows:
-		done.Next = formatPosition(table, rows[len(rows)-1].ID)
-	default:
-		tables := attune.EncryptedTables()
-		if i := slices.Index(tables, table) + 1; i < len(tables) {
-			done.Next = formatPosition(tables[i], 0)
+		for _, row := range rows {
+			if err := v.reencrypt(ctx, row, &done); err != nil {
+				return Rotation{}, err
+			}
+		}
+		if left -= len(rows); left == 0 {
+			done.Next = formatPosition(tables[0], rows[len(rows)-1].ID)
+			break
 		}
 	}
 	return done, nil

@@ -30,7 +30,7 @@ func line(n int) *semaphore.State {
 func TestState_CarriedForm(t *testing.T) {
 	t.Parallel()
 
-	t.Run("the encoded state is readable", func(t *testing.T) {
+	t.Run("the encoded state is readable, but for tickets and holders", func(t *testing.T) {
 		t.Parallel()
 		state := semaphore.New(attune.QueueSnapshot{Policy: attune.QueuePolicy{Revision: 3, Limit: 1, MaxQueued: 10}})
 		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -39,8 +39,8 @@ func TestState_CarriedForm(t *testing.T) {
 		require.NoError(t, err)
 		require.JSONEq(t, `{
 			"v": 1, "policy": {"revision":3,"limit":1,"max_queued":10,"overflow":"","queue_timeout":"0s","max_attempts":0,"retry_delay":"0s","retry_placement":""}, "mode": "open", "next": 3, "last_grant": 1,
-			"holders": [{"id":41,"seq":1,"at":"2026-01-02T03:04:05Z","n":1,"attempt":1,"granted_at":"2026-01-02T03:04:05Z","limit":1,"revision":3,"delivered":false,"inspect_at":"2026-01-02T03:09:05Z"}],
-			"waiting": {"count":1,"packed":"BFSQsszK72Y"},
+			"holders": {"count":1,"packed":"GFKQsszK72YCAAACkJKz7dGHHQDQ4dft0YcdAgYAAA"},
+			"waiting": {"count":1,"packed":"IFSQsszK72Y"},
 			"counters": {"accepted":2,"granted":1,"completed":0,"rejected":0,"cancelled":0,"expired":0,"withdrawn":0,"repeated":0,"unknown":0,"skipped":0,"recovered":0,"retried":0},
 			"sleep": {"check_at":"2026-01-02T03:04:15Z","last_grant":1}
 		}`, string(data))
@@ -51,6 +51,22 @@ func TestState_CarriedForm(t *testing.T) {
 		data, err := json.Marshal(line(10_000))
 		require.NoError(t, err)
 		require.Less(t, len(data), 16*10_000)
+	})
+
+	t.Run("a waiting ticket of its own lane takes 12 bytes at most", func(t *testing.T) {
+		t.Parallel()
+		const n = 100_000
+		at := time.UnixMilli(1_700_000_000_000).UTC()
+		snapshot := attune.QueueSnapshot{Policy: attune.QueuePolicy{Revision: 1, MaxQueued: n}, LastSequence: 500_000 + n}
+		for i := range n {
+			snapshot.Waiting = append(snapshot.Waiting, attune.Ticket{
+				Enforcement: attune.EnforcementID(9_000_000 + 37*i), Sequence: int64(500_000 + i), EnqueuedAt: at.Add(time.Duration(i) * 2500 * time.Millisecond),
+				Lane: int32((i * 7919) % n), Action: attune.ActionID(1 + i%3),
+			})
+		}
+		data, err := json.Marshal(semaphore.New(snapshot))
+		require.NoError(t, err)
+		require.Less(t, len(data), 12*n)
 	})
 
 	refused := map[string]struct{ data, says string }{
@@ -79,7 +95,7 @@ func FuzzState_UnmarshalJSON(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(data)
 	}
-	f.Add([]byte(`{"v":1,"ended_early":[4],"unseen":[{"id":9,"seq":5}],"early":{"count":1,"packed":"BFSQw6i2728"},"settling":[{"tickets":{"count":1,"packed":"AgIC"}}]}`))
+	f.Add([]byte(`{"v":1,"ended_early":[4],"unseen":{"count":1,"packed":"UBIA"},"early":{"count":1,"packed":"BFSQw6i2728"},"settling":[{"tickets":{"count":1,"packed":"AgIC"}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		state := new(semaphore.State)
 		if json.Unmarshal(data, state) != nil {

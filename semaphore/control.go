@@ -63,8 +63,7 @@ func (s *State) Change(now time.Time, r attune.ChangeRequest) (number int64, err
 		return 0, err
 	}
 	s.log(change)
-	s.admitArrived()
-	s.decide(now)
+	s.proceed(now)
 	return s.lastChange, nil
 }
 

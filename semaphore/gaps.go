@@ -30,10 +30,9 @@ func (s *State) Missing() (Gap, bool) {
 // Backfill closes a gap. tickets are all waiting tickets in the range of the gap, from the rows. The other sequences in the
 // range have ended and are skipped. A late backfill, or one for another gap, skips no sequence of the current gap.
 func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
-	newcomers := 0
 	for _, ticket := range tickets {
-		if ticket.Sequence >= s.next && s.arrive(ticket) && newcomer(ticket) {
-			newcomers++
+		if ticket.Sequence >= s.next {
+			s.arrive(ticket)
 		}
 	}
 	for s.next >= gap.From && s.next <= gap.To {
@@ -43,19 +42,15 @@ func (s *State) Backfill(now time.Time, gap Gap, tickets []attune.Ticket) {
 			s.counters.Skipped++
 		}
 	}
-	s.admitArrived()
-	s.decide(now)
-	s.bound(newcomers)
+	s.proceed(now)
 }
 
 // place identifies a ticket that was cancelled or released before it arrived. The caller can have named a wrong sequence. So
 // a place ends only the ticket of its own enforcement, and only when that ticket arrives. It closes no gap: another enforcement
 // can have the sequence.
-//
-// Stored in Temporal's history: part of the carried [State].
 type place struct {
-	Enforcement attune.EnforcementID `json:"id"`
-	Sequence    int64                `json:"seq"`
+	Enforcement attune.EnforcementID
+	Sequence    int64
 }
 
 // maxUnseen bounds the places that the state remembers. If a ticket comes whose place is not remembered, the queue grants it, and its row
@@ -64,16 +59,14 @@ const maxUnseen = 10_000
 
 func placeOf(t attune.Ticket) place { return place{Enforcement: t.Enforcement, Sequence: t.Sequence} }
 
-// arrive adds an unseen ticket to the early tickets, where it waits for a gap in front of it to close. It reports whether the
-// ticket was new.
-func (s *State) arrive(ticket attune.Ticket) bool {
+// arrive adds an unseen ticket to the early tickets, where it waits for a gap in front of it to close.
+func (s *State) arrive(ticket attune.Ticket) {
 	if !s.firstArrival(ticket) {
-		return false
+		return
 	}
 	at, _ := slices.BinarySearchFunc(s.early, ticket, attune.Ticket.Compare)
 	s.early = slices.Insert(s.early, at, ticket)
 	s.counters.Accepted++
-	return true
 }
 
 // firstArrival reports whether a ticket with a sequence from next on arrives for the first time and has not ended. It counts

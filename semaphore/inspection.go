@@ -29,7 +29,7 @@ func (s *State) Suspects(now time.Time) []attune.Grant {
 	var grants []attune.Grant
 	for i := range s.holders {
 		if holder := &s.holders[i]; !holder.InspectAt.After(now) {
-			holder.InspectAt = now.Add(s.inspectAfter)
+			holder.InspectAt = now.Add(s.inspectAfter).Truncate(time.Millisecond)
 			grants = append(grants, holder.Grant)
 		}
 	}
@@ -48,5 +48,5 @@ func (s *State) Inspected(now time.Time, ended, waiting []attune.Ticket) {
 	for _, ticket := range waiting {
 		s.redeliver(ticket)
 	}
-	s.decide(now)
+	s.proceed(now)
 }

@@ -3,7 +3,6 @@ package semaphore_test
 import (
 	"encoding/json"
 	"math"
-	"strings"
 	"testing"
 	"time"
 
@@ -56,26 +55,19 @@ func handOver(t *rapid.T, state *semaphore.State) *semaphore.State {
 func TestState_CarriedLanes(t *testing.T) {
 	t.Parallel()
 
-	t.Run("a queue without lanes encodes no lanes", func(t *testing.T) {
-		t.Parallel()
-		data, err := json.Marshal(line(100))
-		require.NoError(t, err)
-		require.NotContains(t, string(data), "lane")
-	})
-
 	refused := map[string]string{
-		"the text is not base64":            `*`,
-		"a lane is missing":                 `AQ`,
-		"a lane is no number":               `/////////////w`,
-		"a lane is above the bound":         `AQGAgICACA`,
-		"there are more lanes than tickets": `AQEB`,
+		"a lane is missing":          `EgIC`,
+		"a lane is below the bound":  `EgICAQ`,
+		"a lane is above the bound":  `EgICgICAgCA`,
+		"an action is missing":       `FAIC`,
+		"an attempt is missing":      `GAIC`,
+		"there are bytes too many":   `EAICAA`,
+		"the text is no base64 text": `*`,
 	}
-	for name, lanes := range refused {
+	for name, text := range refused {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			data, err := json.Marshal(line(2))
-			require.NoError(t, err)
-			damaged := strings.Replace(string(data), `"count":2,`, `"count":2,"lanes":"`+lanes+`",`, 1)
+			damaged := `{"v":1,"waiting":{"count":1,"packed":"` + text + `"}}`
 			require.ErrorContains(t, json.Unmarshal([]byte(damaged), new(semaphore.State)), "damaged")
 		})
 	}

@@ -36,8 +36,30 @@ func (m *machine) check(t *rapid.T) {
 	require.Equal(t, append(m.oracle.in(waiting), m.oracle.in(behind)...), append([]int64(nil), line...), "line")
 	known := slices.DeleteFunc(append([]int64{}, m.oracle.granted...), func(s int64) bool { return s == 0 })
 	require.Equal(t, known, append([]int64{}, m.grants...), "each grant once, in the oracle's order")
-	require.True(t, slices.IsSorted(m.grants), "FIFO: %v", m.grants)
+	byLane := map[int32][]int64{}
+	for _, sequence := range m.grants {
+		lane := m.oracle.entries[sequence-1].ticket.Lane
+		byLane[lane] = append(byLane[lane], sequence)
+	}
+	for lane, sequences := range byLane {
+		require.True(t, slices.IsSorted(sequences), "FIFO in lane %d: %v", lane, sequences)
+	}
+	var toEnd []int64
+	for _, e := range m.oracle.entries {
+		if e.place == holding && e.mustEnd && !e.asked && !m.oracle.tentative(e.ticket) {
+			toEnd = append(toEnd, e.ticket.Sequence)
+		}
+	}
+	var asks []int64
+	for _, grant := range m.state.ToEnd(len(holders)) {
+		asks = append(asks, grant.Sequence)
+	}
+	require.ElementsMatch(t, toEnd, asks, "holders to end")
 	require.True(t, slices.IsSorted(line), "line out of order: %v", line)
+
+	for _, ticket := range m.state.Front(m.state.Waiting()) {
+		require.NotEmpty(t, m.state.Obstacles(ticket), "sequence %d waits without an obstacle", ticket.Sequence)
+	}
 
 	c := m.state.Counters()
 	require.EqualValues(t, m.oracle.count(func(e entry) bool { return e.expired }), c.Expired)

@@ -13,7 +13,6 @@ import (
 // A ticket for a later attempt is not a newcomer. Its enforcement was accepted before, so neither draining nor max_queued
 // refuses it. Its arrival frees the slot that the enforcement holds for an earlier attempt.
 func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
-	newcomers := 0
 	for _, ticket := range tickets {
 		switch {
 		case ticket.Sequence < s.next:
@@ -21,13 +20,11 @@ func (s *State) Acquire(now time.Time, tickets []attune.Ticket) {
 			s.reacquire(ticket)
 		case s.mode == attune.QueueDraining && newcomer(ticket):
 			s.refuse(ticket)
-		case s.arrive(ticket) && newcomer(ticket):
-			newcomers++
+		default:
+			s.arrive(ticket)
 		}
 	}
-	s.admitArrived()
-	s.decide(now)
-	s.bound(newcomers)
+	s.proceed(now)
 }
 
 // newcomer reports whether a ticket is for a first attempt.
@@ -61,8 +58,7 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 			s.counters.Unknown++
 		}
 	}
-	s.admitArrived()
-	s.decide(now)
+	s.proceed(now)
 }
 
 // Retry sets the next attempt of holders that keep their slots. The queue delivers the attempt like a grant when its delay is
@@ -71,32 +67,43 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 // nothing.
 func (s *State) Retry(now time.Time, retries []attune.Retry) {
 	for _, retry := range retries {
-		if s.retryHolder(retry) || retryWaiting(s.waiting, retry.Ticket) || retryWaiting(s.early, retry.Ticket) {
+		if s.retryHolder(now, retry) || s.retryWaiting(retry.Ticket) {
 			s.counters.Retried++
 		} else {
 			s.counters.Unknown++
 		}
 	}
-	s.decide(now)
+	s.proceed(now)
 }
 
-func (s *State) retryHolder(retry attune.Retry) bool {
+// retryHolder makes a holder wait for the start of its next attempt. A retry without delay may start at now.
+func (s *State) retryHolder(now time.Time, retry attune.Retry) bool {
 	i := s.holderOf(retry.Ticket)
 	if i < 0 || retry.Attempt <= s.holders[i].Attempt {
 		return false
 	}
+	if retry.NotBefore.IsZero() {
+		retry.NotBefore = now
+	}
+	at := retry.NotBefore.Add(time.Millisecond - 1).Truncate(time.Millisecond)
 	holder := &s.holders[i]
-	holder.Attempt, holder.NotBefore, holder.Delivered = retry.Attempt, retry.NotBefore, false
-	holder.InspectAt = retry.NotBefore.Add(s.inspectAfter)
+	holder.Attempt, holder.NotBefore, holder.Delivered = retry.Attempt, at, false
+	holder.InspectAt = at.Add(s.inspectAfter)
 	return true
 }
 
-func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
-	i := placeIn(line, ticket)
-	if i < 0 || ticket.Attempt <= max(line[i].Attempt, 1) {
+// retryWaiting makes a ticket wait for a later attempt than it was acquired for.
+func (s *State) retryWaiting(ticket attune.Ticket) bool {
+	var waiting *attune.Ticket
+	if i := s.line.find(ticket); i >= 0 {
+		waiting = &s.line.waiters[i].Ticket
+	} else if i := placeIn(s.early, ticket); i >= 0 {
+		waiting = &s.early[i]
+	}
+	if waiting == nil || ticket.Attempt <= max(waiting.Attempt, 1) {
 		return false
 	}
-	line[i].Attempt = ticket.Attempt
+	waiting.Attempt = ticket.Attempt
 	return true
 }
 
@@ -105,36 +112,62 @@ func retryWaiting(line []attune.Ticket, ticket attune.Ticket) bool {
 // queue grants nothing until enough slots are released. Waiting tickets keep their places, even above a lower max_queued.
 func (s *State) SetPolicy(now time.Time, policy attune.QueuePolicy) {
 	if policy.Revision > s.policy.Revision && policy.Limit >= 0 && policy.MaxQueued >= 0 {
-		s.policy = policy
+		s.usePolicy(policy)
 	}
-	s.decide(now)
+	s.proceed(now)
 }
 
 // Advance makes the decisions that are due at now.
-func (s *State) Advance(now time.Time) { s.decide(now) }
+func (s *State) Advance(now time.Time) { s.proceed(now) }
 
-// decide ends an expired manual limit, expires and grants tickets, starts the retries that are due, and finds tickets that have
-// waited for long. No other function does any of these.
+// proceed ends every operation that can change who is next. It lets the tickets whose sequence has come join the line, and
+// decides. The bounds of the line and when_busy then apply to those that joined. A ticket that leaves can have stood in front
+// of an eligible one, so proceed decides again.
+func (s *State) proceed(now time.Time) {
+	s.admitArrived()
+	s.replaceOthers()
+	s.decide(now)
+	if s.bound() {
+		s.decide(now)
+	}
+}
+
+// decide ends an expired manual limit, expires tickets, starts the retries that are due, grants tickets, and finds tickets that
+// have waited for long. No other function does any of these.
 func (s *State) decide(now time.Time) {
 	if s.override != nil && !s.override.Until.IsZero() && !s.override.Until.After(now) {
 		s.override = nil
 	}
-	for len(s.waiting) > 0 && s.policy.QueueTimeout > 0 && !s.deadline(s.waiting[0]).After(now) {
-		s.settle(s.popFront(), attune.EnforcementExpired, attune.ReasonQueueTimeout)
+	for s.line.length > 0 && s.policy.QueueTimeout > 0 && !s.deadline(s.line.waiters[s.line.first].Ticket).After(now) {
+		s.settle(s.line.take(s.line.first), attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
-	for len(s.waiting) > 0 && s.mode != attune.QueuePaused && len(s.holders) < s.Limit() {
-		s.grant(now, s.popFront())
+	s.open(now)
+	if s.mode != attune.QueuePaused {
+		s.startDueRetries(now)
+		s.grantEligible(now)
 	}
-	s.startDueRetries(now)
 	s.checkSleep(now)
 }
 
-// startDueRetries clears the delay of retries that may start, so that they can be delivered.
+// startDueRetries clears the delay of retries that may start, so that they can be delivered, in the order of their grants.
 func (s *State) startDueRetries(now time.Time) {
 	for i := range s.holders {
-		if s.mode != attune.QueuePaused && !s.holders[i].NotBefore.After(now) {
-			s.holders[i].NotBefore = time.Time{}
+		holder := &s.holders[i]
+		if !holder.NotBefore.IsZero() && !holder.NotBefore.After(now) && s.mayStart(holder.Action) {
+			holder.NotBefore = time.Time{}
+			s.charge(now, holder.Action)
 		}
+	}
+}
+
+// grantEligible grants the eligible tickets, the lowest sequence first, while the queue has room.
+func (s *State) grantEligible(now time.Time) {
+	for len(s.holders) < s.Limit() && s.queueOpen() {
+		index := s.line.next(s.policy.Across)
+		if index < 0 {
+			return
+		}
+		s.grant(now, s.line.grant(index))
 	}
 }
 
@@ -142,74 +175,28 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	s.lastGrant++
 	s.counters.Granted++
 	ticket.Attempt = max(ticket.Attempt, 1)
-	s.holders = append(s.holders, Holder{Grant: attune.Grant{
+	s.keepHolder(Holder{Grant: attune.Grant{
 		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
-		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision,
+		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed,
 	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
-}
-
-// bound applies max_queued after a number of newcomers joined the line. It drops at most that many tickets.
-func (s *State) bound(added int) {
-	for range min(added, s.Waiting()-s.policy.MaxQueued, len(s.waiting)) {
-		if s.policy.Overflow == attune.OverflowDropOldest {
-			s.reject(s.popFront(), attune.ReasonDroppedOldest)
-		} else if ticket, ok := s.popNewcomer(); ok {
-			s.reject(ticket, attune.ReasonQueueFull)
-		}
-	}
+	s.freed = 0
+	s.charge(now, ticket.Action)
 }
 
 func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
 	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 
-// freeEarlierPlace frees the slot that the ticket's enforcement holds for an earlier place.
-func (s *State) freeEarlierPlace(ticket attune.Ticket) {
-	before := func(h Holder) bool { return h.Enforcement == ticket.Enforcement && h.Sequence < ticket.Sequence }
-	if i := slices.IndexFunc(s.holders, before); i >= 0 {
-		s.holders = slices.Delete(s.holders, i, i+1)
-		s.counters.Completed++
-	}
-}
-
-// enqueue appends a ticket to the line. Deadlines rise along the line: enqueue makes no ticket older than the ticket in front
-// of it.
+// enqueue appends a ticket to the line.
 func (s *State) enqueue(ticket attune.Ticket) {
-	if n := len(s.waiting); n > 0 && ticket.EnqueuedAt.Before(s.waiting[n-1].EnqueuedAt) {
-		ticket.EnqueuedAt = s.waiting[n-1].EnqueuedAt
+	s.line.append(ticket)
+	if !newcomer(ticket) {
+		return
 	}
-	s.waiting = append(s.waiting, ticket)
-}
-
-func (s *State) popFront() attune.Ticket {
-	ticket := s.waiting[0]
-	s.waiting = s.waiting[1:]
-	return ticket
-}
-
-// popNewcomer removes the last newcomer from the line.
-func (s *State) popNewcomer() (attune.Ticket, bool) {
-	for i, ticket := range slices.Backward(s.waiting) {
-		if newcomer(ticket) {
-			s.waiting = slices.Delete(s.waiting, i, i+1)
-			return ticket, true
-		}
+	s.joined = append(s.joined, ticket)
+	if s.replaces(ticket) {
+		s.replacing = append(s.replacing, ticket.Lane)
 	}
-	return attune.Ticket{}, false
-}
-
-// holderOf returns the index of the holder with this ticket, or -1. Another place of the same enforcement is another ticket.
-func (s *State) holderOf(ticket attune.Ticket) int {
-	return slices.IndexFunc(s.holders, func(h Holder) bool { return h.Same(ticket) })
-}
-
-func (s *State) dropHolder(ticket attune.Ticket) bool {
-	i := s.holderOf(ticket)
-	if i < 0 {
-		return false
-	}
-	s.holders = slices.Delete(s.holders, i, i+1)
-	return true
 }
 
 // dropWaiting removes a ticket from the line, and reports whether the ticket waited or can still arrive. It remembers a ticket
@@ -217,8 +204,8 @@ func (s *State) dropHolder(ticket attune.Ticket) bool {
 func (s *State) dropWaiting(ticket attune.Ticket) bool {
 	switch {
 	case ticket.Sequence < s.next:
-		return remove(&s.waiting, ticket)
-	case remove(&s.early, ticket):
+		return s.line.remove(ticket)
+	case s.removeEarly(ticket):
 		s.endEarly(ticket)
 		return true
 	case s.arrived(ticket.Sequence) || slices.Contains(s.unseen, placeOf(ticket)) || len(s.unseen) == maxUnseen:
@@ -229,19 +216,18 @@ func (s *State) dropWaiting(ticket attune.Ticket) bool {
 	return true
 }
 
-func remove(line *[]attune.Ticket, ticket attune.Ticket) bool {
-	i := placeIn(*line, ticket)
-	if i < 0 {
-		return false
+func (s *State) removeEarly(ticket attune.Ticket) bool {
+	i := placeIn(s.early, ticket)
+	if i >= 0 {
+		s.early = slices.Delete(s.early, i, i+1)
 	}
-	*line = slices.Delete(*line, i, i+1)
-	return true
+	return i >= 0
 }
 
-// placeIn returns the index of a ticket in a line, which is in sequence order, or -1.
-func placeIn(line []attune.Ticket, ticket attune.Ticket) int {
-	i, found := slices.BinarySearchFunc(line, ticket, attune.Ticket.Compare)
-	if !found || !line[i].Same(ticket) {
+// placeIn returns the index of a ticket in a list in sequence order, or -1.
+func placeIn(list []attune.Ticket, ticket attune.Ticket) int {
+	i, found := slices.BinarySearchFunc(list, ticket, attune.Ticket.Compare)
+	if !found || !list[i].Same(ticket) {
 		return -1
 	}
 	return i

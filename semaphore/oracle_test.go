@@ -1,6 +1,7 @@
 package semaphore_test
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -29,7 +30,9 @@ type entry struct {
 	delivered bool
 	after     int // settlements before the grant
 
-	expired, rejected bool // how the ticket ended
+	mustEnd, asked bool // a later ticket replaces the holder, and the holder knows
+
+	expired, rejected, replaced bool // how the ticket ended
 }
 
 // wrongPlace is a sequence with an enforcement that it does not belong to.
@@ -48,6 +51,10 @@ type oracle struct {
 	settled  []int64             // sequences, in the order in which they ended without a grant; 0 for a wrong ticket
 	wrong    map[wrongPlace]bool // cancelled by mistake
 	recorded int                 // how many of settled have been recorded
+
+	joined  []int64                  // sequences of the newcomers that joined the line in the current operation
+	touched map[int32]bool           // lanes with an arrival that replaces, or with a ticket that came back
+	starts  map[rateName][]time.Time // what each rate remembers
 }
 
 func (o *oracle) in(p place) []int64 {
@@ -70,35 +77,89 @@ func (o *oracle) limit(now time.Time) int {
 	return o.policy.Limit
 }
 
-// settle decides again about all tickets: arrivals without a gap in front, expiry, grants.
+// settle decides again about all tickets: arrivals without a gap in front, replaced ones, expiry, starts, bounds.
 func (o *oracle) settle(now time.Time) {
 	for i := range o.entries {
+		e := &o.entries[i]
 		if o.missing(i) {
 			break
 		}
-		if o.entries[i].place == behind {
-			o.entries[i].place = waiting
+		if e.place == behind {
+			e.place = waiting
+			if e.ticket.Attempt <= 1 {
+				o.joined = append(o.joined, e.ticket.Sequence)
+				if o.limits(e.ticket).WhenBusy == attune.BusyReplace {
+					o.touched[e.ticket.Lane] = true
+				}
+			}
 		}
 	}
+	o.replace()
+	o.decide(now)
+	o.bound()
+	o.decide(now)
+}
+
+// replace ends what stands in front of the last newcomer of a lane that replaces the others.
+func (o *oracle) replace() {
+	for _, lane := range slices.Sorted(maps.Keys(o.touched)) {
+		newest := int64(0)
+		for _, e := range o.entries {
+			if e.place == waiting && e.ticket.Lane == lane && e.ticket.Attempt <= 1 && o.limits(e.ticket).WhenBusy == attune.BusyReplace {
+				newest = e.ticket.Sequence
+			}
+		}
+		for i := range o.entries {
+			e := &o.entries[i]
+			if e.ticket.Lane != lane || e.ticket.Sequence >= newest {
+				continue
+			}
+			if e.place == waiting {
+				o.drop(e.ticket.Sequence, &e.replaced)
+			}
+			e.mustEnd = e.mustEnd || e.place == holding
+		}
+	}
+	o.touched = map[int32]bool{}
+}
+
+func (o *oracle) drop(sequence int64, how *bool) {
+	o.entries[sequence-1].place = ended
+	*how = true
+	o.settled = append(o.settled, sequence)
+}
+
+func (o *oracle) decide(now time.Time) {
 	for i := range o.entries {
 		e := &o.entries[i]
 		timeout := time.Duration(o.policy.QueueTimeout)
 		if e.place == waiting && timeout > 0 && !now.Before(e.ticket.EnqueuedAt.Add(timeout)) {
-			e.place = ended
-			o.settled = append(o.settled, e.ticket.Sequence)
-			e.expired = true
+			o.drop(e.ticket.Sequence, &e.expired)
 		}
 	}
-	for i := range o.entries {
-		if e := &o.entries[i]; e.place == waiting && o.mode != attune.QueuePaused && len(o.in(holding)) < o.limit(now) {
-			e.place, e.attempt, e.after = holding, max(e.ticket.Attempt, 1), len(o.settled)
-			o.granted = append(o.granted, e.ticket.Sequence)
-		}
+	if o.mode == attune.QueuePaused {
+		o.limit(now)
+		return
 	}
-	for i := range o.entries {
-		if e := &o.entries[i]; o.mode != attune.QueuePaused && !now.Before(e.notBefore) {
+	for _, sequence := range o.granted {
+		if sequence == 0 {
+			continue
+		}
+		e := &o.entries[sequence-1]
+		if e.place == holding && !e.notBefore.IsZero() && !now.Before(e.notBefore) && o.rateAllows(now, e.ticket.Action) {
 			e.notBefore = time.Time{}
+			o.start(now, e.ticket.Action)
 		}
+	}
+	for len(o.in(holding)) < o.limit(now) {
+		e := o.eligible(now)
+		if e == nil {
+			return
+		}
+		e.place, e.attempt, e.after, e.mustEnd, e.asked = holding, max(e.ticket.Attempt, 1), len(o.settled), false, false
+		e.delivered, e.notBefore = false, time.Time{}
+		o.granted = append(o.granted, e.ticket.Sequence)
+		o.start(now, e.ticket.Action)
 	}
 }
 
@@ -107,15 +168,14 @@ func (o *oracle) missing(i int) bool {
 	return o.entries[i].place == unsent || o.entries[i].place == unseen
 }
 
-// arrive adds a ticket, and reports whether it can be refused. A ticket that ended unseen stays ended.
-func (o *oracle) arrive(e *entry) (refusable bool) {
+// arrive adds a ticket. A ticket that ended unseen stays ended.
+func (o *oracle) arrive(e *entry) {
 	o.leave(e.ticket)
 	if e.place == unseen {
 		e.place = ended
-		return false
+		return
 	}
 	e.place = behind
-	return e.ticket.Attempt <= 1
 }
 
 // leave frees the slot of an enforcement's earlier place.
@@ -157,6 +217,7 @@ func (o *oracle) record(n int, heldSlot func() bool) (held []attune.Grant) {
 		for i := range o.entries {
 			if e := &o.entries[i]; o.tentative(e.ticket) {
 				e.place = waiting
+				o.touched[e.ticket.Lane] = true
 				o.granted = slices.DeleteFunc(o.granted, func(s int64) bool { return s == e.ticket.Sequence })
 			}
 		}
@@ -165,7 +226,9 @@ func (o *oracle) record(n int, heldSlot func() bool) (held []attune.Grant) {
 	for i := range held {
 		e := &o.entries[held[i].Sequence-1]
 		o.leave(e.ticket)
-		e.place, e.expired, e.rejected, e.after = holding, false, false, o.recorded
+		e.place, e.expired, e.rejected, e.replaced, e.after = holding, false, false, false, o.recorded
+		e.mustEnd, e.asked = false, false
+		o.touched[e.ticket.Lane] = true
 		e.attempt, e.notBefore, e.delivered = max(e.ticket.Attempt, 1), time.Time{}, false
 		o.granted = append(o.granted, e.ticket.Sequence)
 		held[i].Number, held[i].Attempt = int64(len(o.granted)), e.attempt
@@ -199,20 +262,37 @@ func (o *oracle) begun() []int64 {
 	return sequences
 }
 
-// bound drops one ticket per newcomer in a full line.
-func (o *oracle) bound(newcomers int) {
-	for ; newcomers > 0 && len(o.in(waiting))+len(o.in(behind)) > o.policy.MaxQueued && len(o.in(waiting)) > 0; newcomers-- {
-		line := o.in(waiting)
-		victim := line[0]
-		if o.policy.Overflow == attune.OverflowReject {
-			line = slices.DeleteFunc(line, func(sequence int64) bool { return o.entries[sequence-1].ticket.Attempt > 1 })
-			if len(line) == 0 {
-				return
-			}
-			victim = line[len(line)-1]
-		}
-		o.entries[victim-1].place = ended
-		o.entries[victim-1].rejected = true
-		o.settled = append(o.settled, victim)
+// bound makes one ticket leave per newcomer that is one too many: first for when_busy, then in its lane, then in the line.
+func (o *oracle) bound() {
+	dropOldest := o.policy.Overflow == attune.OverflowDropOldest
+	if !dropOldest {
+		slices.Reverse(o.joined)
 	}
+	for _, rule := range []string{"busy", "lane", "line"} {
+		for _, sequence := range o.joined {
+			e := &o.entries[sequence-1]
+			limits, line := o.limits(e.ticket), o.in(waiting)
+			lane := slices.DeleteFunc(slices.Clone(line), func(s int64) bool { return o.entries[s-1].ticket.Lane != e.ticket.Lane })
+			victim := int64(0)
+			switch {
+			case e.place != waiting:
+			case rule == "busy" && limits.WhenBusy == attune.BusySkip:
+				victim = sequence
+			case rule == "lane" && limits.MaxQueuedPerKey != nil && len(lane) > *limits.MaxQueuedPerKey:
+				if victim = sequence; dropOldest {
+					victim = lane[0]
+				}
+			case rule == "line" && len(line) > o.policy.MaxQueued:
+				if victim = sequence; dropOldest && lane[0] == sequence {
+					victim = line[0]
+				} else if dropOldest {
+					victim = lane[0]
+				}
+			}
+			if victim > 0 {
+				o.drop(victim, &o.entries[victim-1].rejected)
+			}
+		}
+	}
+	o.joined = nil
 }

@@ -13,7 +13,7 @@ const maxReacquired = 100
 // ticket that has ended in this state there are two explanations: the signal was late, or the database was restored to an
 // earlier time and uses the sequence again. Only the rows tell which one is true: see [State.Reacquired].
 func (s *State) reacquire(ticket attune.Ticket) {
-	known := s.redeliver(ticket) || placeIn(s.waiting, ticket) >= 0 ||
+	known := s.redeliver(ticket) || s.line.find(ticket) >= 0 ||
 		slices.ContainsFunc(s.settling, func(settled attune.Settlement) bool { return settled.Same(ticket) }) ||
 		slices.ContainsFunc(s.reacquired, ticket.Same)
 	if !known && len(s.reacquired) < maxReacquired {

@@ -36,25 +36,26 @@ func (s *State) SettlementsRecorded(now time.Time, n int, granted []attune.Grant
 			s.reinstate(now, settled[i], grant)
 		}
 	}
-	s.admitArrived()
-	s.decide(now)
+	s.proceed(now)
 }
 
-// revokeTentative revokes tentative grants and puts their tickets back at the front of the line.
+// revokeTentative revokes tentative grants and puts their tickets back into the line. What the rates have charged for them stays
+// charged.
 func (s *State) revokeTentative() {
 	first := slices.IndexFunc(s.holders, func(h Holder) bool { return h.SettledBefore > s.recorded })
 	if first < 0 {
 		return
 	}
-	tentative := s.holders[first:]
+	var tentative []attune.Ticket
+	for len(s.holders) > first {
+		holder := s.dropHolderAt(len(s.holders) - 1)
+		s.freed += holder.Freed - 1 // the slot that becomes free here was never taken
+		tentative = append(tentative, holder.Ticket)
+		s.replacing = append(s.replacing, holder.Lane)
+	}
 	s.lastGrant -= int64(len(tentative))
 	s.counters.Granted -= int64(len(tentative))
-	line := make([]attune.Ticket, 0, len(tentative)+len(s.waiting))
-	for _, holder := range tentative {
-		line = append(line, holder.Ticket)
-	}
-	s.waiting = append(line, s.waiting...)
-	s.holders = slices.Clone(s.holders[:first])
+	s.line.insert(tentative)
 }
 
 // reinstate makes a settled ticket a holder again, because its row has a grant. The grant is delivered again, because it can be
@@ -67,7 +68,8 @@ func (s *State) reinstate(now time.Time, settled attune.Settlement, grant attune
 	s.counters.Granted++
 	s.lastGrant = max(s.lastGrant+1, grant.Number)
 	grant.Generation = s.generation
-	s.holders = append(s.holders, Holder{Grant: grant, InspectAt: now, SettledBefore: s.recorded})
+	s.replacing = append(s.replacing, grant.Lane)
+	s.addHolder(Holder{Grant: grant, InspectAt: now, SettledBefore: s.recorded})
 }
 
 // countOf returns the counter of settlements with this status.

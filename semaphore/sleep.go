@@ -1,7 +1,6 @@
 package semaphore
 
 import (
-	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -14,6 +13,9 @@ const SleepAfter = 10 * time.Second
 // do not wait for long, and the starts would cost time that grants need. At ten grants a second, 10 000 tickets are granted in
 // less than 17 minutes.
 const fastGrants = 100
+
+// fastSleeps is how many times longer a ticket waits in a fast queue: ten minutes with [SleepAfter].
+const fastSleeps = 60
 
 // sleep tracks the tickets that have waited for long. The workflow of such a ticket is started asleep. So people can see and
 // cancel it in Temporal, and it asks for its grant if the grant is lost. The ticket keeps its place in the line.
@@ -31,39 +33,36 @@ func (s *State) SetSleepAfter(d time.Duration) { s.sleep.after = d }
 // checkSleep finds the tickets that have waited for long, once per interval.
 func (s *State) checkSleep(now time.Time) {
 	p := &s.sleep
-	if len(s.waiting) == 0 {
+	if s.line.length == 0 {
 		p.checkAt = time.Time{}
 		return
 	}
 	if !p.checkAt.IsZero() && p.checkAt.After(now) {
 		return
 	}
-	if slow := s.lastGrant-p.lastGrant < fastGrants; slow && !p.checkAt.IsZero() {
-		p.upTo = max(p.upTo, s.longWaiting(now.Add(-p.after)))
+	if !p.checkAt.IsZero() {
+		p.upTo = max(p.upTo, s.line.lastSince(now.Add(-p.longest())))
+		if slow := s.lastGrant-p.lastGrant < fastGrants; slow {
+			p.upTo = max(p.upTo, s.line.lastSince(now.Add(-p.after)))
+		}
 	}
 	p.checkAt, p.lastGrant = now.Add(p.after), s.lastGrant
 }
 
-// longWaiting returns the highest sequence among the tickets that were enqueued at since or earlier. These are at the front,
-// because times rise along the line.
-func (s *State) longWaiting(since time.Time) int64 {
-	n, _ := slices.BinarySearchFunc(s.waiting, since, func(t attune.Ticket, since time.Time) int {
-		if t.EnqueuedAt.After(since) {
-			return 1
-		}
-		return -1
-	})
-	if n == 0 {
-		return 0
-	}
-	return s.waiting[n-1].Sequence
-}
+// longest is how long a ticket waits before its workflow is started asleep even in a fast queue: its lane can be stuck while the
+// others go on.
+func (s sleep) longest() time.Duration { return fastSleeps * s.after }
 
 // SleepersToStart returns up to n waiting tickets whose workflows must be started asleep, in sequence order.
 func (s *State) SleepersToStart(n int) []attune.Ticket {
-	from, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.sleep.done + 1}, attune.Ticket.Compare)
-	to, _ := slices.BinarySearchFunc(s.waiting, attune.Ticket{Sequence: s.sleep.upTo + 1}, attune.Ticket.Compare)
-	return slices.Clone(s.waiting[min(from, to):min(to, from+n)])
+	var tickets []attune.Ticket
+	for ticket := range s.line.from(s.line.indexAfter(s.sleep.done)) {
+		if ticket.Sequence > s.sleep.upTo || len(tickets) == n {
+			break
+		}
+		tickets = append(tickets, ticket)
+	}
+	return tickets
 }
 
 // SleepersStarted marks the workflows of tickets as started.

@@ -2,6 +2,7 @@ package semaphore
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -22,8 +23,13 @@ type State struct {
 
 	generation int64 // how often the queue was rebuilt; part of every grant
 
-	holders    []Holder            // in grant order
-	waiting    []attune.Ticket     // in sequence order, without gaps but for tickets that have ended
+	holders    []Holder            // in grant order; see addHolder and dropHolderAt
+	freed      int                 // slots that became free since the last grant
+	line       line                // the waiting tickets, without gaps but for tickets that have ended
+	joined     []attune.Ticket     // newcomers that joined the line in the current operation, in sequence order
+	replacing  []int32             // lanes with arrivals or returns in the current operation: see replaceOthers
+	gates      []gate              // the rates of starts
+	openedAt   time.Time           // when the gates were last opened and closed; zero without gates
 	early      []attune.Ticket     // tickets behind a gap, in sequence order, all above next
 	endedEarly []int64             // sequences above next whose tickets arrived and ended behind a gap, in order
 	unseen     []place             // places above next that ended before a ticket arrived: see place
@@ -51,6 +57,8 @@ type Holder struct {
 	// SettledBefore is the number of settlements decided before the grant. Until all of them are recorded, the grant is
 	// tentative: a row can show that a settled ticket holds the slot.
 	SettledBefore int64 `json:"settled_before,omitempty"`
+	Replaced      bool  `json:"replaced,omitempty"`     // a later newcomer of the lane replaces the holder
+	AskedToEnd    bool  `json:"asked_to_end,omitempty"` // the execution of a replaced holder has been asked to end
 }
 
 // Counters count events since the queue was first loaded. At every moment
@@ -80,31 +88,29 @@ type Counters struct {
 // earlier generations are void. New decides nothing: see [State.Rebuilt].
 func New(snapshot attune.QueueSnapshot) *State {
 	s := &State{
-		policy:     snapshot.Policy,
 		mode:       cmp.Or(snapshot.Mode, attune.QueueOpen),
 		override:   snapshot.Override,
 		lastChange: snapshot.LastChange, inspectAfter: InspectAfter, sleep: sleep{after: SleepAfter},
 		next:      snapshot.LastSequence + 1,
 		lastGrant: snapshot.LastGrant, generation: snapshot.Generation,
+		line: newLine(),
 	}
+	s.usePolicy(snapshot.Policy)
 	for _, grant := range snapshot.Holders {
 		grant.Generation = snapshot.Generation
-		s.holders = append(s.holders, Holder{Grant: grant})
+		s.addHolder(Holder{Grant: grant})
 	}
 	for _, ticket := range snapshot.Waiting {
 		s.enqueue(ticket)
 	}
-	s.counters.Accepted = int64(len(s.holders) + len(s.waiting))
+	s.counters.Accepted = int64(len(s.holders) + s.line.length)
 	s.counters.Granted = int64(len(s.holders))
 	return s
 }
 
-// Rebuilt makes the first decisions on a state from [New]. max_queued applies to every waiting ticket, because the rows do not
-// show which tickets joined a full line.
-func (s *State) Rebuilt(now time.Time) {
-	s.decide(now)
-	s.bound(len(s.waiting))
-}
+// Rebuilt makes the first decisions on a state from [New]. The bounds of the line and when_busy apply to every waiting ticket,
+// because the rows do not show which tickets joined a full line.
+func (s *State) Rebuilt(now time.Time) { s.proceed(now) }
 
 // Policy returns the policy in force.
 func (s *State) Policy() attune.QueuePolicy { return s.policy }
@@ -135,46 +141,69 @@ func (s *State) Counters() Counters { return s.counters }
 func (s *State) Active() int { return len(s.holders) }
 
 // Waiting returns the number of waiting tickets, including tickets behind a gap.
-func (s *State) Waiting() int { return len(s.waiting) + len(s.early) }
+func (s *State) Waiting() int { return s.line.length + len(s.early) }
 
 // Holders returns a copy of the holders, in grant order.
 func (s *State) Holders() []Holder { return slices.Clone(s.holders) }
 
 // Front returns a copy of the first n waiting tickets, in sequence order.
 func (s *State) Front(n int) []attune.Ticket {
-	front := slices.Clone(s.waiting[:min(n, len(s.waiting))])
-	return append(front, s.early[:min(n-len(front), len(s.early))]...)
+	front := make([]attune.Ticket, 0, min(n, s.Waiting()))
+	for ticket := range s.inLine() {
+		if len(front) == n {
+			break
+		}
+		front = append(front, ticket)
+	}
+	return front
 }
 
 // Position returns the position of an enforcement in the line: 1 is next, 0 means that it does not wait.
 func (s *State) Position(id attune.EnforcementID) int {
-	for i, ticket := range s.waiting {
+	position, _ := s.Find(id)
+	return position
+}
+
+// Find returns the position and the ticket of a waiting enforcement: 1 is next, 0 means that it does not wait.
+func (s *State) Find(id attune.EnforcementID) (position int, ticket attune.Ticket) {
+	for ticket := range s.inLine() {
+		position++
 		if ticket.Enforcement == id {
-			return i + 1
+			return position, ticket
 		}
 	}
-	for i, ticket := range s.early {
-		if ticket.Enforcement == id {
-			return len(s.waiting) + i + 1
+	return 0, attune.Ticket{}
+}
+
+// inLine yields the waiting tickets in sequence order, including tickets behind a gap.
+func (s *State) inLine() iter.Seq[attune.Ticket] {
+	return func(yield func(attune.Ticket) bool) {
+		for ticket := range s.line.all() {
+			if !yield(ticket) {
+				return
+			}
+		}
+		for _, ticket := range s.early {
+			if !yield(ticket) {
+				return
+			}
 		}
 	}
-	return 0
 }
 
 // WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit, the delayed start of a
-// retry, or the next check for tickets that have waited for long. At that time the caller calls [State.Advance].
+// retry, the time at which a rate of starts allows the next one, or the next check for tickets that have waited for long. At
+// that time the caller calls [State.Advance].
 func (s *State) WakeAt() (time.Time, bool) {
 	at := s.sleep.checkAt
-	if len(s.waiting) > 0 && s.policy.QueueTimeout > 0 {
-		at = Earlier(at, s.deadline(s.waiting[0]))
+	if s.line.length > 0 && s.policy.QueueTimeout > 0 {
+		at = Earlier(at, s.deadline(s.line.waiters[s.line.first].Ticket))
 	}
 	if s.override != nil {
 		at = Earlier(at, s.override.Until)
 	}
 	if s.mode != attune.QueuePaused {
-		for i := range s.holders {
-			at = Earlier(at, s.holders[i].NotBefore)
-		}
+		at = Earlier(at, s.nextStart())
 	}
 	return at, !at.IsZero()
 }

@@ -17,8 +17,8 @@ const FormMediaType = "application/x-www-form-urlencoded"
 // ErrMediaType is the cause of the error for a body that is neither JSON nor a form with JSON in it.
 var ErrMediaType = errors.New("unsupported media type")
 
-// errNoSecret is the cause of the error for a trigger whose secret is not set.
-var errNoSecret = errors.New("the secret of a webhook is not set")
+// MinSecretBytes is the least length of a secret, in bytes: a shorter one can be guessed from a single delivery.
+const MinSecretBytes = 16
 
 // Delivery is a webhook request as it arrived.
 type Delivery struct {
@@ -28,20 +28,30 @@ type Delivery struct {
 
 // Webhooks reads webhook deliveries.
 type Webhooks struct {
-	lookupSecret func(name string) (string, bool)
+	lookupSecret func(name string) (string, error)
 }
 
-// NewWebhooks returns a reader of deliveries. lookupSecret returns the value of an environment variable that holds a secret.
-func NewWebhooks(lookupSecret func(name string) (string, bool)) *Webhooks {
+// NewWebhooks returns a reader of deliveries. lookupSecret returns the secret of an environment variable, or "" if it is not set. Its
+// error is an [attune.CodeUnavailable] error, whose message any sender may read.
+func NewWebhooks(lookupSecret func(name string) (string, error)) *Webhooks {
 	return &Webhooks{lookupSecret: lookupSecret}
+}
+
+// CheckSecret returns an [attune.CodeUnavailable] error for a secret with less than [MinSecretBytes]. It does not quote the secret.
+func CheckSecret(secret string) error {
+	if len(secret) < MinSecretBytes {
+		return attune.Errorf(attune.CodeUnavailable,
+			"has %d characters: use %d or more, for example the output of \"openssl rand -hex 32\"", len(secret), MinSecretBytes)
+	}
+	return nil
 }
 
 // Arrival verifies a delivery for a trigger with a webhook, and returns the arrival that it brings. The payload is the text that
 // the sender sent: Arrival does not parse it.
 //
 // The error is [attune.CodeUnauthorized] for a delivery whose signature is missing, unreadable or wrong, with the same message;
-// [attune.CodeUnavailable] if the secret is not set; [attune.CodeInvalid] for a deduplication key that cannot be stored, for a form
-// with several payloads, and for an unsupported media type, then with [ErrMediaType] as its cause.
+// [attune.CodeUnavailable] if the secret is not set or cannot be used; [attune.CodeInvalid] for a deduplication key that cannot be
+// stored, for a form with several payloads, and for an unsupported media type, then with [ErrMediaType] as its cause.
 func (w *Webhooks) Arrival(trigger attune.Trigger, d Delivery) (ingest.Arrival, error) {
 	if err := w.verify(trigger, d); err != nil {
 		return ingest.Arrival{}, err
@@ -60,10 +70,17 @@ func (w *Webhooks) Arrival(trigger attune.Trigger, d Delivery) (ingest.Arrival, 
 
 func (w *Webhooks) verify(trigger attune.Trigger, d Delivery) error {
 	name := trigger.Webhook.SecretEnv
-	secret, _ := w.lookupSecret(name)
+	secret, err := w.lookupSecret(name)
+	if err != nil {
+		return err
+	}
 	if secret == "" {
-		return attune.WrapError(attune.CodeUnavailable, errNoSecret,
+		return attune.Errorf(attune.CodeUnavailable,
 			"the secret of trigger %q is not set: set the environment variable %s of the API process", trigger.Ref, name)
+	}
+	if err := CheckSecret(secret); err != nil {
+		return attune.WrapError(attune.CodeUnavailable, err,
+			"the secret of trigger %q, of the variable %s, is too short: use %d characters or more", trigger.Ref, name, MinSecretBytes)
 	}
 	p := github()
 	if !p.verify(secret, d.Header.Get(p.header), d.Body) {

@@ -23,9 +23,11 @@ const (
 )
 
 func setup() (*sources.Webhooks, attune.Trigger, sources.Delivery) {
-	webhooks := sources.NewWebhooks(func(name string) (string, bool) {
-		value, found := map[string]string{"GITHUB_SECRET": secret, "EMPTY_SECRET": ""}[name]
-		return value, found
+	webhooks := sources.NewWebhooks(func(name string) (string, error) {
+		if name == "BROKEN_SECRET" {
+			return "", attune.Errorf(attune.CodeUnavailable, "the file of the secret cannot be used")
+		}
+		return map[string]string{"GITHUB_SECRET": secret, "EMPTY_SECRET": "", "SHORT_SECRET": "fifteen letters"}[name], nil
 	})
 	trigger := attune.Trigger{
 		Ref: "github.push", Webhook: &attune.Webhook{Key: "gh", SecretEnv: "GITHUB_SECRET", DedupHeader: "X-GitHub-Delivery"},
@@ -81,6 +83,12 @@ func TestWebhooks_Arrival(t *testing.T) {
 		"a trigger whose secret is empty takes no delivery": {func(trigger *attune.Trigger, _ *sources.Delivery) {
 			trigger.Webhook.SecretEnv = "EMPTY_SECRET"
 		}, attune.CodeUnavailable, "set the environment variable EMPTY_SECRET"},
+		"a trigger whose secret is short takes no delivery": {func(trigger *attune.Trigger, _ *sources.Delivery) {
+			trigger.Webhook.SecretEnv = "SHORT_SECRET"
+		}, attune.CodeUnavailable, "too short: use 16 characters or more: has 15 characters"},
+		"a trigger whose secret cannot be used takes no delivery": {func(trigger *attune.Trigger, _ *sources.Delivery) {
+			trigger.Webhook.SecretEnv = "BROKEN_SECRET"
+		}, attune.CodeUnavailable, "the file of the secret cannot be used"},
 		"a deduplication key with a control character is refused": {func(_ *attune.Trigger, d *sources.Delivery) {
 			d.Header.Set("X-GitHub-Delivery", "d\x009")
 		}, attune.CodeInvalid, "header.X-GitHub-Delivery"},

@@ -17,7 +17,8 @@ func (p cgroupParent) leaveKilled() error {
 	}
 	own := p.createLocked()
 	if own == nil {
-		return fmt.Errorf("the worker may not create cgroups in %s, whose processes were killed before: restart the worker in a new cgroup", p.folder)
+		return fmt.Errorf("the cgroup %s was killed before, and the worker may not create others in it: restart the worker in a new one",
+			p.folder)
 	}
 	err := own.enter()
 	if err == nil && p.killsStarted() {

@@ -88,7 +88,7 @@ func inKilledCgroup(t *testing.T) {
 	if err != nil {
 		t.Skip("NOT SHOWN: no cgroup of version 2")
 	}
-	dir, err := os.MkdirTemp(parent, "test-")
+	dir, err := os.MkdirTemp(parent, "test-") //nolint:usetesting // a cgroup
 	if err != nil {
 		t.Skip("NOT SHOWN: no cgroup of version 2 in which this user may create others: ", err)
 	}

@@ -120,7 +120,8 @@ func (s *supervisors) refusal(limit, controller string) string {
 }
 
 // confine sets the limits of the next action on its cgroup, and reports whether the action must not run outside of it. Its error
-// is a *refusal. A bound on the processes of an own user takes the place of a cgroup that does not count processes: see [supervisors.userOf].
+// is a *refusal. A bound on the processes of an own user takes the place of a cgroup that does not count processes: see
+// [supervisors.userOf].
 func (s *supervisors) confine(c *cgroup, l attune.Limits) (confined bool, err error) {
 	memory, processes := l.Memory > 0, l.Processes > 0 && (s.account == nil || c.counts(pidsMax))
 	switch {

@@ -226,6 +226,9 @@ func (w *Worker) underWay() []string {
 	return names
 }
 
+// Active returns how many attempts the worker has taken that have not ended.
+func (w *Worker) Active() int { return len(w.register.active()) }
+
 // Cancel ends an attempt of this worker, whether its process has started or not; the worker then reports the attempt as
 // cancelled. Cancel returns false, and changes nothing, for another worker's attempt or an attempt that has ended.
 func (w *Worker) Cancel(id attune.AttemptID) bool {

@@ -20,6 +20,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 	queue := &actionQueue{
 		key:      input.Queue,
 		state:    input.State,
+		awaited:  input.Policy,
 		memo:     memoOf(workflow.GetInfo(ctx)),
 		acquires: signalChannel(ctx, SignalAcquire, "Put tickets into the queue."),
 		releases: signalChannel(ctx, SignalRelease, "Free the slots of tickets that have ended."),
@@ -39,6 +40,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 			return err
 		}
 	}
+	queue.adoptPolicy(workflow.Now(ctx)) // the decisions of the previous run are durable
 	for {
 		queue.turn(ctx)
 		if queue.mismatched {
@@ -49,7 +51,7 @@ func ActionQueueWorkflow(ctx workflow.Context, input QueueInput) error {
 		}
 		if queue.closed(ctx) {
 			return workflow.NewContinueAsNewError(ctx, ActionQueueWorkflowName,
-				QueueInput{Queue: queue.key, State: queue.state})
+				QueueInput{Queue: queue.key, State: queue.state, Policy: queue.awaited})
 		}
 		if err := workflow.Await(ctx, func() bool { return queue.hasWork(ctx) }); err != nil {
 			return fmt.Errorf("wait for work: %w", err)
@@ -79,6 +81,9 @@ type actionQueue struct {
 	recording, inspecting *task   // two of tasks
 	timer                 timer
 
+	awaited *attune.QueuePolicy // a policy to adopt when the decisions so far are durable: see setPolicy
+	durable workflow.Future     // ready when they are; nil without an awaited policy
+
 	memo       QueueMemo // as last written
 	changed    bool      // an update changed the state since the last turn
 	forced     bool      // a signal requested to continue as new
@@ -96,7 +101,10 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 	for _, t := range q.tasks {
 		t.collect(ctx, now)
 	}
-	q.receive(now)
+	if q.durable != nil && q.durable.IsReady() {
+		q.adoptPolicy(now)
+	}
+	q.receive(ctx, now)
 	q.state.Advance(now)
 	q.close(ctx, now)
 	q.perform(ctx, now)
@@ -107,7 +115,7 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 
 // receive applies all received signals. Releases come first, so that a freed slot goes to a waiting ticket and not to a
 // newcomer.
-func (q *actionQueue) receive(now time.Time) {
+func (q *actionQueue) receive(ctx workflow.Context, now time.Time) {
 	for _, signal := range drain[TicketsSignal](q.releases) {
 		q.state.Release(now, signal.Tickets)
 	}
@@ -117,7 +125,7 @@ func (q *actionQueue) receive(now time.Time) {
 		}
 	}
 	for _, signal := range drain[AcquireSignal](q.acquires) {
-		q.state.SetPolicy(now, signal.Policy)
+		q.setPolicy(ctx, now, signal.Policy)
 		q.state.Acquire(now, signal.Tickets)
 	}
 	for _, signal := range drain[RetriesSignal](q.retries) {
@@ -163,7 +171,8 @@ func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Tim
 // hasWork reports whether a turn has something to do.
 func (q *actionQueue) hasWork(ctx workflow.Context) bool {
 	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.retries.Len() > 0 || q.forces.Len() > 0 ||
-		slices.ContainsFunc(q.tasks, (*task).done) || q.timer.fired() || q.changed || q.closed(ctx)
+		slices.ContainsFunc(q.tasks, (*task).done) || q.timer.fired() || q.changed || q.closed(ctx) ||
+		q.durable != nil && q.durable.IsReady()
 }
 
 // close starts to close the run when it must continue as new. Every turn calls it, so that a steady stream of signals, updates

@@ -74,7 +74,7 @@ func TestActionQueueWorkflow(t *testing.T) {
 		s.eventually(t, "all released", func() bool { return s.view(t).Active == 0 })
 		late := attune.Admission{Queue: queueKey, Policy: s.policy, Tickets: []attune.Ticket{all[0], all[39]}}
 		require.NoError(t, s.queues.Acquire(t.Context(), late))
-		s.eventually(t, "both were verified", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.verified == 2 })
+		s.eventually(t, "both were verified", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.verified >= 2 })
 		require.EqualValues(t, 1, s.generationNow(), "the rows agree with the queue")
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -241,6 +241,24 @@ func TestRecordHistories(t *testing.T) {
 		})
 	}
 
+	t.Run("lanes begin to pass each other, and a newcomer replaces others", func(t *testing.T) {
+		s := byKey(t, attune.BusyReplace)
+		lanes := s.policy
+		lanes.Revision = 2
+		s.policy = attune.QueuePolicy{Revision: 1, Limit: 1, MaxQueued: 10_000, Overflow: attune.OverflowReject}
+		release := make(chan struct{})
+		s.run = func(attune.EnforcementID) { <-release }
+		s.acquire(t, 4) // sequences 1 and 4 are in one lane
+		require.NoError(t, s.queues.SetPolicy(t.Context(), queueKey, lanes))
+		s.eventually(t, "three lanes run", func() bool { return s.view(t).Active == 3 })
+		s.policy = lanes
+		s.acquire(t, 3)
+		s.eventually(t, "the holders are asked to end", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.replaced) == 3 })
+		close(release)
+		s.eventually(t, "all released", func() bool { v := s.view(t); return v.Active+v.Waiting == 0 })
+		save(t, s, "queue-lanes", queueID, "")
+	})
+
 	t.Run("grants of an earlier generation are fenced off", func(t *testing.T) {
 		s := rebuiltUnderway(t)
 		save(t, s, "queue-regrants", queueID, "")

@@ -16,6 +16,8 @@ type QueueInput struct {
 	Queue attune.QueueKey `json:"queue"`
 	// State is the state of the previous run. Without it, the run rebuilds the queue from its rows.
 	State *semaphore.State `json:"state,omitempty"`
+	// Policy is a policy that the previous run received and did not adopt yet.
+	Policy *attune.QueuePolicy `json:"policy,omitempty"`
 }
 
 // AcquireSignal adds tickets to a queue. It carries the policy, because the sender knows the newest one. A late signal cannot
@@ -57,9 +59,9 @@ type GapInput struct {
 	Gap   semaphore.Gap   `json:"gap"`
 }
 
-// GrantsInput names the grants to deliver or to inspect.
+// GrantsInput names the grants to deliver, to inspect, or whose executions must end.
 //
-// Stored in Temporal's history: the input of [ActivityDeliverGrants] and [ActivityInspectHolders].
+// Stored in Temporal's history: the input of [ActivityDeliverGrants], [ActivityInspectHolders] and [ActivityEndReplaced].
 type GrantsInput struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Grants []attune.Grant  `json:"grants"`
@@ -187,6 +189,13 @@ type RequestResult struct {
 type TicketInput struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Ticket attune.Ticket   `json:"ticket"`
+}
+
+// WhyView is the result of [QueryWhy]: where a ticket waits, and what keeps it from its grant.
+type WhyView struct {
+	Position  int                  `json:"position"` // in the line: 1 is next, 0 means that the enforcement does not wait
+	Ticket    *attune.Ticket       `json:"ticket,omitempty"`
+	Obstacles []semaphore.Obstacle `json:"obstacles,omitempty"`
 }
 
 // QueueView is the result of [QueryQueue] and of every update that makes one change.

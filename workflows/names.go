@@ -39,6 +39,7 @@ const (
 
 	QueryQueue    = "queue"
 	QueryPosition = "position"
+	QueryWhy      = "why"
 
 	ActivityLoadQueue        = "LoadQueue"
 	ActivityReadTickets      = "ReadTickets"
@@ -47,6 +48,7 @@ const (
 	ActivityStartSleepers    = "StartSleepers"
 	ActivityRecordDecisions  = "RecordDecisions"
 	ActivityInspectHolders   = "InspectHolders"
+	ActivityEndReplaced      = "EndReplaced"
 	ActivityAcquireTicket    = "AcquireTicket"
 	ActivityRequestExecution = "RequestExecution"
 	ActivityReleaseTicket    = "ReleaseTicket"

@@ -20,6 +20,7 @@ func (q *actionQueue) resetTasks() {
 		{problem: "tickets cannot be verified", plan: q.verify},
 		{problem: "workflows cannot be started asleep", plan: q.startSleepers},
 		q.inspecting,
+		{problem: "replaced executions cannot be ended", plan: q.endReplaced},
 	}
 }
 
@@ -33,15 +34,18 @@ func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 	}
 }
 
-// deliver delivers grants, possibly before their decision is durable. A repeated workflow task can then settle a ticket that
-// was granted. The row of that ticket decides, and no ticket behind it is granted before the settlement is recorded.
+// deliver delivers grants. A local activity delivers them before their decision is durable. A repeated workflow task can then settle a
+// ticket that was granted. The row of that ticket decides, and no ticket behind it is granted before the settlement is recorded.
+//
+// With [attune.AcrossSkip], a repeated task could also grant another ticket, because a rate or a limit has changed meanwhile, and
+// both would run. So such a queue delivers only durable decisions, by a regular activity.
 func (q *actionQueue) deliver(workflow.Context, time.Time) *try {
 	grants := q.state.Deliverable(maxGrants)
 	if len(grants) == 0 {
 		return nil
 	}
 	return &try{
-		local: len(grants) <= localBatch, summary: fmt.Sprintf("grant %d", len(grants)),
+		local: len(grants) <= localBatch && q.state.Policy().Across != attune.AcrossSkip, summary: fmt.Sprintf("grant %d", len(grants)),
 		activity: ActivityDeliverGrants, input: GrantsInput{Queue: q.key, Grants: grants},
 		apply: func(time.Time) { q.state.Delivered(grants) },
 	}
@@ -140,6 +144,20 @@ func (q *actionQueue) startSleepers(workflow.Context, time.Time) *try {
 		summary: fmt.Sprintf("start %d asleep", len(tickets)), activity: ActivityStartSleepers,
 		input: TicketsInput{Queue: q.key, Tickets: tickets},
 		apply: func(time.Time) { q.state.SleepersStarted(tickets) },
+	}
+}
+
+// endReplaced asks the holders that later newcomers replace to end. It uses a regular activity only, which runs after the decision is
+// durable, because a decision that is taken anew can keep the holder.
+func (q *actionQueue) endReplaced(workflow.Context, time.Time) *try {
+	grants := q.state.ToEnd(maxGrants)
+	if len(grants) == 0 {
+		return nil
+	}
+	return &try{
+		summary: fmt.Sprintf("end %d replaced", len(grants)), activity: ActivityEndReplaced,
+		input: GrantsInput{Queue: q.key, Grants: grants},
+		apply: func(time.Time) { q.state.AskedToEnd(grants) },
 	}
 }
 

@@ -77,15 +77,25 @@ func (q *QueueClient) CancelByWorkflow(ctx context.Context, key attune.QueueKey,
 
 // View queries the state of a queue. A queue that has never been used is [attune.CodeNotFound].
 func (q *QueueClient) View(ctx context.Context, key attune.QueueKey) (QueueView, error) {
-	var view QueueView
-	value, err := q.client.QueryWorkflow(ctx, QueueWorkflowID(key), "", QueryQueue)
+	return query[QueueView](ctx, q, key, QueryQueue)
+}
+
+// Why queries where an enforcement waits, and what keeps it from its grant. A queue that has never been used is
+// [attune.CodeNotFound].
+func (q *QueueClient) Why(ctx context.Context, key attune.QueueKey, id attune.EnforcementID) (WhyView, error) {
+	return query[WhyView](ctx, q, key, QueryWhy, id)
+}
+
+// query asks a queue, and decodes its answer.
+func query[T any](ctx context.Context, q *QueueClient, key attune.QueueKey, name string, arguments ...any) (answer T, err error) {
+	value, err := q.client.QueryWorkflow(ctx, QueueWorkflowID(key), "", name, arguments...)
 	if err != nil {
-		return view, fmt.Errorf("query queue %q: %w", key, Translate(err))
+		return answer, fmt.Errorf("query %q of queue %q: %w", name, key, Translate(err))
 	}
-	if err := value.Get(&view); err != nil {
-		return view, fmt.Errorf("decode the view of queue %q: %w", key, err)
+	if err := value.Get(&answer); err != nil {
+		return answer, fmt.Errorf("decode the answer to query %q of queue %q: %w", name, key, err)
 	}
-	return view, nil
+	return answer, nil
 }
 
 // ForceContinueAsNew makes a queue continue as new, for example to use a new version of its code.

@@ -82,7 +82,7 @@ func (s *stage) startWorkers(t testing.TB) (stop func()) {
 	t.Helper()
 	queueWorker := worker.New(s.client, workflows.QueueTaskQueue, workflows.QueueWorkerOptions())
 	enforcementWorker := worker.New(s.client, workflows.EnforcementTaskQueue, workflows.EnforcementWorkerOptions())
-	queueActivities := activities.NewQueueActivities(s.world, s.world, s.client, activities.QueuesConfig{
+	queueActivities := activities.NewQueueActivities(s.world, s.world, s.world, s.client, activities.QueuesConfig{
 		InspectAfter: s.inspectAfter, SleepAfter: s.sleepAfter, SearchAttributes: s.marked,
 	})
 	enforcementActivities := activities.NewEnforcementActivities(s.world, s.world, s.world, s.queues)

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/semaphore"
 )
 
 // registerQueries registers the queries of the queue.
@@ -23,6 +24,11 @@ func (q *actionQueue) registerQueries(ctx workflow.Context) error {
 		workflow.QueryHandlerOptions{Description: "Position of an enforcement in the line: 1 is next, 0 means that it does not wait."})
 	if err != nil {
 		return fmt.Errorf("register query %q: %w", QueryPosition, err)
+	}
+	err = workflow.SetQueryHandlerWithOptions(ctx, QueryWhy, q.why,
+		workflow.QueryHandlerOptions{Description: "What keeps an enforcement from its grant."})
+	if err != nil {
+		return fmt.Errorf("register query %q: %w", QueryWhy, err)
 	}
 	return nil
 }
@@ -109,6 +115,17 @@ func (q *actionQueue) position(id attune.EnforcementID) (int, error) {
 	return q.state.Position(id), nil
 }
 
+func (q *actionQueue) why(id attune.EnforcementID) (WhyView, error) {
+	if q.state == nil {
+		return WhyView{}, errLoading
+	}
+	position, ticket := q.state.Find(id)
+	if position == 0 {
+		return WhyView{}, nil
+	}
+	return WhyView{Position: position, Ticket: &ticket, Obstacles: q.state.Obstacles(ticket)}, nil
+}
+
 // details returns the queue as Markdown for the "Current Details" of Temporal's UI. They are not stored in the history.
 func (q *actionQueue) details(now time.Time) string {
 	var b strings.Builder
@@ -141,10 +158,11 @@ func (q *actionQueue) details(now time.Time) string {
 		more(&b, len(holders))
 	}
 	if waiting := q.state.Front(viewLength); len(waiting) > 0 {
-		row(&b, "position", "waiting", "sequence", "since")
-		rule(&b, 4)
+		row(&b, "position", "waiting", "sequence", "lane", "since", "held by")
+		rule(&b, 6)
 		for i, ticket := range waiting {
-			row(&b, i+1, EnforcementWorkflowID(ticket.Enforcement), ticket.Sequence, clock(ticket.EnqueuedAt))
+			held := obstacles(q.state.Obstacles(ticket))
+			row(&b, i+1, EnforcementWorkflowID(ticket.Enforcement), ticket.Sequence, ticket.Lane, clock(ticket.EnqueuedAt), held)
 		}
 		more(&b, q.state.Waiting())
 	}
@@ -153,6 +171,24 @@ func (q *actionQueue) details(now time.Time) string {
 	fmt.Fprintf(&b, " + rejected %d + cancelled %d + expired %d + withdrawn %d", c.Rejected, c.Cancelled, c.Expired, c.Withdrawn)
 	fmt.Fprintf(&b, ", as of %s\n", clock(now))
 	return b.String()
+}
+
+// obstacles returns in words what keeps a ticket from its grant.
+func obstacles(all []semaphore.Obstacle) string {
+	words := make([]string, len(all))
+	for i, o := range all {
+		switch o.Kind {
+		case semaphore.ObstacleLimit:
+			words[i] = fmt.Sprintf("%s limit %d", o.Level, o.Limit)
+		case semaphore.ObstacleRate:
+			words[i] = fmt.Sprintf("%s rate until %s", o.Level, clock(o.OpensAt))
+		case semaphore.ObstacleAhead:
+			words[i] = fmt.Sprintf("sequence %d", o.Ahead)
+		default:
+			words[i] = string(o.Kind)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // attempt returns the number of a holder's attempt, and the time of its start if that is delayed.

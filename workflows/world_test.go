@@ -25,8 +25,12 @@ type world struct {
 	doubled []attune.EnforcementID // ran without holding a slot
 	control attune.QueueControl
 
-	widest   int64 // the largest range of sequences that the queue read
-	verified int   // tickets that the queue verified
+	widest   int64                  // the largest range of sequences that the queue read
+	verified int                    // tickets that the queue verified
+	replaced []attune.EnforcementID // asked to end, because a later enforcement replaces them
+
+	// laneOf chooses the lane and the action of a new ticket, by its sequence. Without laneOf, all are in lane 0.
+	laneOf func(sequence int64) (int32, attune.ActionID)
 
 	generation               int64
 	inspectAfter, sleepAfter time.Duration // replace the default intervals if they are not 0
@@ -75,6 +79,9 @@ func (w *world) accept(n int) attune.Admission {
 	for range n {
 		id := attune.EnforcementID(100 + len(w.order))
 		ticket := attune.Ticket{Enforcement: id, Sequence: int64(len(w.order) + 1), EnqueuedAt: time.Now().UTC().Truncate(time.Millisecond)}
+		if w.laneOf != nil {
+			ticket.Lane, ticket.Action = w.laneOf(ticket.Sequence)
+		}
 		w.rows[id] = &row{ticket: ticket, status: attune.EnforcementQueued}
 		w.order = append(w.order, id)
 		admission.Tickets = append(admission.Tickets, ticket)
@@ -172,6 +179,20 @@ func (w *world) Inspect(_ context.Context, _ attune.QueueKey, grants []attune.Gr
 		}
 	}
 	return ended, waiting, nil
+}
+
+func (w *world) CancelReplaced(_ context.Context, _ attune.QueueKey, grants []attune.Grant) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, grant := range grants {
+		if w.rows[grant.Enforcement].attempt == 0 {
+			return attune.Errorf(attune.CodeUnavailable, "enforcement %d has no execution yet", grant.Enforcement)
+		}
+	}
+	for _, grant := range grants {
+		w.replaced = append(w.replaced, grant.Enforcement)
+	}
+	return nil
 }
 
 func (w *world) Admit(_ context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {

@@ -83,9 +83,7 @@ func (p *process) run(started chan<- error) {
 	if err != nil {
 		return
 	}
-	p.err = p.cmd.Wait()
-	// Helpers that outlive their server are killed at once, before the system can reuse the id of the group.
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	p.err = waitAndEndGroup(p.cmd)
 	close(p.done)
 }
 

@@ -1,7 +1,9 @@
 package services
 
 import (
+	"os/exec"
 	"syscall"
+	"unsafe"
 
 	"github.com/attune-go/attune/devenv/services/procfs"
 )
@@ -13,6 +15,24 @@ func childAttributes(c command) *syscall.SysProcAttr {
 		Setpgid:    true,
 		Pdeathsig:  c.orphaned,
 		Credential: c.account.credential(),
+	}
+}
+
+// waitAndEndGroup waits for the end of a child, kills the helpers in its process group that outlive it, and returns the result of
+// Wait. It kills them before it reaps the child: until then the system does not reuse the id of the group.
+func waitAndEndGroup(cmd *exec.Cmd) error {
+	const ofProcess = 1 // P_PID
+	for {
+		var info [128]byte // siginfo_t
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, ofProcess, uintptr(cmd.Process.Pid),
+			uintptr(unsafe.Pointer(&info)), syscall.WEXITED|syscall.WNOWAIT, 0, 0)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno == 0 {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+		return cmd.Wait()
 	}
 }
 

@@ -2,12 +2,23 @@
 
 package services
 
-import "syscall"
+import (
+	"os/exec"
+	"syscall"
+)
 
 // childAttributes puts the child into a process group of its own. Outside Linux there is no parent-death signal: if
 // attune is killed with SIGKILL, a person must end its services.
 func childAttributes(c command) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: c.account.credential()}
+}
+
+// waitAndEndGroup waits for the end of a child, kills the helpers in its process group that outlive it, and returns the result of
+// Wait.
+func waitAndEndGroup(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // at once: the system can reuse the id of the group
+	return err
 }
 
 // descendant is a process below a child. Without /proc, attune knows only the process group, so the list is always empty.

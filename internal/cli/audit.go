@@ -24,9 +24,10 @@ func newAuditList(r *remote) *cobra.Command {
 		Use: "list", Short: "List the latest requests that asked for a change, newest first",
 		Long: `List the latest requests that asked for a change, newest first, also those that were denied.
 
-STATUS is the HTTP status of the response. "?" means that the outcome is not recorded: the change is being made, or a process stopped
-while it made the change. "403 (+7)" means that 7 denied requests of the same principal before this one have no entry. Events and runs
-have their authors in their own rows, so only denied ones are in this list.`,
+WHO is the name of a token, or the method with the name of another principal: oidc:ada comes from the issuer, and never from a token
+named ada. STATUS is the HTTP status of the response. "?" means that the outcome is not recorded: the change is being made, or a
+process stopped while it made the change. "403 (+7)" means that 7 denied requests of the same principal before this one have no
+entry. Events and runs have their authors in their own rows, so only denied ones are in this list.`,
 		Example: "  attune audit list --principal ci\n  attune audit list --action queue.pause --subject demo.deploy",
 		Args:    noArguments,
 	}

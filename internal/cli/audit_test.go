@@ -24,6 +24,10 @@ func auditEntries() []auth.AuditEntry {
 	return []auth.AuditEntry{
 		{ID: 2, At: noon, Action: "token.create", Subject: "a\nb", RequestID: "r-2", Remote: "192.0.2.1", Status: 401, Omitted: 7},
 		{
+			ID: 3, At: noon, Principal: &attune.Principal{Name: "ci", Method: attune.AuthOIDC}, Role: auth.RoleOperator,
+			Action: "queue.resume", Subject: "demo.deploy", RequestID: "r-3", Remote: "192.0.2.7", Status: 200,
+		},
+		{
 			ID: 1, At: noon, Principal: &attune.Principal{Name: "ci", Method: attune.AuthToken}, Role: auth.RoleOperator, Token: "abcdefgh",
 			Action: "queue.pause", Subject: "demo.deploy", OnBehalfOf: "ada", Note: "the disk is full", RequestID: "r-1", Remote: "192.0.2.9",
 		},
@@ -55,6 +59,7 @@ func TestAuditList(t *testing.T) {
 		require.Equal(t, []string{"/api/v1/audit?limit=50"}, requests)
 		require.Empty(t, cmp.Diff(`AT                       WHO         ROLE      TOKEN     ACTION        SUBJECT      STATUS    FROM       REQUEST  WHY
 2030-01-02 12:00:00 UTC  -           -         -         token.create  a b          401 (+7)  192.0.2.1  r-2      
+2030-01-02 12:00:00 UTC  oidc:ci     operator  -         queue.resume  demo.deploy  200       192.0.2.7  r-3      
 2030-01-02 12:00:00 UTC  ci for ada  operator  abcdefgh  queue.pause   demo.deploy  ?         192.0.2.9  r-1      the disk is full
 `, stdout))
 	})

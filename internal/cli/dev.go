@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -21,7 +22,7 @@ import (
 	"github.com/attune-go/attune/internal/secrecy"
 )
 
-func newDev() *cobra.Command {
+func newDev(h *hangups) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run attune for development, with its own PostgreSQL, RabbitMQ and Temporal",
@@ -47,18 +48,14 @@ the folder bin of attune's source tree; ATTUNE_TEMPORAL_BIN names another progra
 		if err := environment.Take(config.SecretVariables()...); err != nil {
 			return err // the services would inherit them
 		}
-		return dev(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		return dev(cmd.Context(), h, cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err error) {
-	dataDir := services.PrivateDir
-	if cfg.ActionUser != "" {
-		dataDir = services.PassableDir
-	}
-	if err := dataDir(cfg.DataDir); err != nil {
-		return fmt.Errorf("data folder: %w", err)
+func dev(ctx context.Context, h *hangups, cfg config.Config, stdout, stderr io.Writer) (err error) {
+	if err := openDataDir(cfg); err != nil {
+		return err
 	}
 	exports := ""
 	if !cfg.APIToken.IsSet() {
@@ -107,6 +104,7 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
+	h.beforeEnd(process.LogEnd)
 	printEndpoints(stdout, cfg, local, process.Addr(), exports, secretNames(loaded))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -116,6 +114,18 @@ func dev(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) (err 
 		waitErr = cause // a service stopped unexpectedly
 	}
 	return errors.Join(waitErr, process.Stop(ctx))
+}
+
+// openDataDir creates the data folder, private to the caller. The user of the actions may enter it.
+func openDataDir(cfg config.Config) error {
+	create := services.PrivateDir
+	if cfg.ActionUser != "" {
+		create = services.PassableDir
+	}
+	if err := create(cfg.DataDir); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return nil
 }
 
 // printEndpoints prints the roles of the process, the URLs and secrets of attune and its services, and first commands to try. A
@@ -141,10 +151,27 @@ func printEndpoints(w io.Writer, cfg config.Config, local *localServices, addr, 
 	for _, name := range secrets {
 		line(name, os.Getenv(name))
 	}
+	try := fmt.Sprintf(`curl -s -H "Authorization: Bearer %s" %s%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
+		cfg.APIToken.Reveal(), scheme(cfg), addr)
+	if ca := knownCA(cfg); ca != "" {
+		exports += fmt.Sprintf(" ATTUNE_CA=%q", ca)
+		try = strings.Replace(try, "curl -s", fmt.Sprintf("curl -s --cacert %q", ca), 1)
+	}
 	line("shell", "export ATTUNE_URL="+scheme(cfg)+addr+exports)
-	line("try", fmt.Sprintf(
-		`curl -s -H "Authorization: Bearer %s" %s%s/api/v1/actions/core.echo/run --json '{"parameters":{"hello":"world"}}'`,
-		cfg.APIToken.Reveal(), scheme(cfg), addr))
+	line("try", try)
+}
+
+// knownCA returns the path of a file with which a client trusts the certificate of the API: the one that ATTUNE_CA names, or the
+// certificate itself. It is empty without TLS.
+func knownCA(cfg config.Config) string {
+	if cfg.TLS.Cert == "" {
+		return ""
+	}
+	path := cmp.Or(os.Getenv("ATTUNE_CA"), cfg.TLS.Cert)
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
 }
 
 // secretNames returns the environment variables that hold the secrets of the packs' webhooks, each once.

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune/devenv/services"
+	"github.com/attune-go/attune/internal/certs"
 	"github.com/attune-go/attune/internal/config"
 )
 
@@ -35,6 +36,15 @@ func TestPrintEndpoints(t *testing.T) {
 		require.Regexp(t, `(?m)^SHOP_SECRET `, out)
 		require.Contains(t, out, "export ATTUNE_URL=http://127.0.0.1:3 ATTUNE_API_TOKEN=$(cat token)\n")
 		require.Regexp(t, `(?m)^try +curl .*http://127.0.0.1:3/api/v1/actions/core.echo/run`, out)
+	})
+
+	t.Run("with TLS, the commands trust the certificate", func(t *testing.T) {
+		t.Parallel()
+		cfg := config.Config{Roles: config.Roles(), APIToken: config.NewSecret("the-token"), TLS: certs.Paths{Cert: "/etc/api.crt", Key: "/etc/api.key"}}
+		var out bytes.Buffer
+		printEndpoints(&out, cfg, &localServices{&services.Set{}}, "127.0.0.1:3", "", nil)
+		require.Contains(t, out.String(), `export ATTUNE_URL=https://127.0.0.1:3 ATTUNE_CA="/etc/api.crt"`)
+		require.Contains(t, out.String(), `curl -s --cacert "/etc/api.crt" -H "Authorization: Bearer the-token" https://127.0.0.1:3/api/v1/`)
 	})
 
 	t.Run("a process without the API prints its roles and the services only", func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,9 @@ func newHealth() *cobra.Command {
 			return fmt.Errorf("read the response of %s: %w", url, err)
 		}
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)
+		if strings.Contains(string(body), plainToTLS) {
+			return fmt.Errorf("%s responded with %s. %s", url, response.Status, httpsAdvice)
+		}
 		if response.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s responded with %s", url, response.Status)
 		}

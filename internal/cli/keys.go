@@ -20,19 +20,13 @@ const (
 )
 
 func newKeys() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "keys", Short: "Make the keys of an installation", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("keys", "Make the keys of an installation")
 	cmd.AddCommand(newKeysNew(), newKeysPublic())
 	return cmd
 }
 
 func newKeysNew() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "new", Short: "Make a key", Args: usage(knownCommand),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := newGroup("new", "Make a key")
 	cmd.AddCommand(
 		newKeyOf(bridgeKind, "Make the key with which the bridge signs for workers, and print its public key",
 			`Make the key with which the bridge signs its replies to workers and its cancels. The file is the value of

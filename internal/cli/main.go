@@ -54,8 +54,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 func newRoot(h *hangups) *cobra.Command {
 	root := newGroup("attune", "Run actions in response to events, in strict order per queue, under policy")
 	root.Version, root.SilenceUsage, root.SilenceErrors = version, true, true
+	// A group names its subcommands as COMMAND in its own line.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .HasAvailableSubCommands}}\n  {{.CommandPath}} [command]",
+		"{{if and .HasAvailableSubCommands (not .Runnable)}}\n  {{.CommandPath}} [command]", 1))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(h), newDev(), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
+	root.AddCommand(newServe(h), newDev(h), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
 		newBroker(), newKeys(), newDoctor(), newHealth(), newVersion())
 	addHelp(root)
 	return root
@@ -90,7 +93,8 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 // newGroup returns a command that only has subcommands. Without one, it shows its help.
 func newGroup(use, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: usage(knownCommand), RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use: use + " COMMAND", DisableFlagsInUseLine: true,
+		Short: short, Args: usage(knownCommand), RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 }
 

@@ -27,6 +27,11 @@ func newPacks() *cobra.Command {
 		if err != nil {
 			return settingsError(err)
 		}
+		for _, dir := range dirs {
+			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+				return usageError{fmt.Errorf("%q is not the folder of a pack: name a folder that has a pack.yaml", dir)}
+			}
+		}
 		all, err := packs.LoadAll(cfg.DataDir, dirs)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,7 @@ type attuneAPI struct {
 	tickets  []attune.Enforcement
 	grants   []api.Grant
 	changes  []api.QueueChange
+	lanes    []api.Lane // the first lanes; nil in a queue without lanes
 }
 
 func newAttuneAPI() *attuneAPI {
@@ -69,6 +71,10 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = a.detail()
 	case r.URL.Path == "/api/v1/queues/shop.deploy/grants":
 		body = api.List[api.Grant]{Items: a.grants}
+	case r.URL.Path == "/api/v1/queues/shop.deploy/lanes":
+		body = a.lanePage(r.URL.Query().Get("limit"))
+	case r.URL.Path == "/api/v1/queues/shop.deploy/policies":
+		body = api.List[attune.QueuePolicy]{Items: []attune.QueuePolicy{{Revision: 1, Limit: 1}}}
 	case r.URL.Path == "/api/v1/queues/shop.deploy/changes":
 		body = api.List[api.QueueChange]{Items: a.changes}
 	case r.URL.Path == "/api/v1/enforcements" && r.URL.Query().Get("queue") == "shop.deploy":
@@ -79,10 +85,23 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
+// lanePage is the first page of the lanes. More lanes follow a full page.
+func (a *attuneAPI) lanePage(limit string) api.List[api.Lane] {
+	page := api.List[api.Lane]{Items: append([]api.Lane{}, a.lanes...)}
+	if limit == strconv.Itoa(len(a.lanes)) {
+		page.Next = "more"
+	}
+	return page
+}
+
 // detail is the queue with two holders, one waiting ticket, and a history.
 func (a *attuneAPI) detail() api.Queue {
 	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 	until := noon.Add(time.Hour)
+	var holds, waits *string
+	if a.lanes != nil {
+		holds, waits = new(a.lanes[0].Key), new("")
+	}
 	return api.Queue{
 		QueueStats: a.stats, At: noon, Limit: api.QueueLimit{InForce: 1, From: "by hand", Until: &until},
 		Policy: api.QueuePolicy{Revision: 3, Fields: []api.PolicyField{
@@ -96,12 +115,12 @@ func (a *attuneAPI) detail() api.Queue {
 		}},
 		Holders: []api.QueueHolder{
 			{
-				Enforcement: 9, Sequence: 1, GrantNumber: 1, Execution: 5, Attempt: 2, Status: attune.ExecutionRunning, Worker: "w1",
+				Enforcement: 9, Key: holds, Sequence: 1, GrantNumber: 1, Execution: 5, Attempt: 2, Status: attune.ExecutionRunning, Worker: "w1",
 				Age: 61.5, LeaseUntil: new(noon.Add(48 * time.Second)), Expect: "Its worker ends it.",
 			},
 			{Enforcement: 10, Sequence: 2, GrantNumber: 2, Age: 3, Expect: "It is leaked."},
 		},
-		Waiting:    []api.QueueWaiter{{Position: 1, Enforcement: 12, Sequence: 3, Attempt: 1, QueuedAt: noon, Wait: 90}},
+		Waiting:    []api.QueueWaiter{{Position: 1, Enforcement: 12, Key: waits, Sequence: 3, Attempt: 1, QueuedAt: noon, Wait: 90}},
 		Parked:     2,
 		OldestWait: 90, Throughput: api.Throughput{Minute: 2, Five: 1.5, Hour: 0.25},
 		HoldTime: &api.HoldTime{P50: 1.5, P95: 9, Grants: 400, Since: noon},
@@ -190,9 +209,46 @@ func TestQueue_Usage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"show"}, {"verify", "a", "b"}, {"list", "a"}, {"list", "--url", "127.0.0.1:8080"}, {"list", "--api-token-file", "/nowhere"},
-		{"show", "a", "--lines", "0"}, {"show", "a", "--output", "yaml"},
+		{"show", "a", "--lines", "0"}, {"lanes"}, {"lanes", "a", "--lines", "501"}, {"show", "a", "--output", "yaml"},
 	} {
 		code, _, stderr := attuneQueue(t, newAttuneAPI(), args...)
 		require.Equal(t, 2, code, "%v: %s", args, stderr)
 	}
+}
+
+func TestQueueShow_Lanes(t *testing.T) {
+	t.Parallel()
+	a := newAttuneAPI()
+	a.lanes = []api.Lane{
+		{Number: 2, Key: "eu\twest", Waiting: 3, Active: 1, Granted: 9, OldestAt: new(time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC))},
+		{Number: 1, Key: "(none)", Granted: 4}, {Number: 3},
+	}
+	code, stdout, stderr := attuneQueue(t, a, "show", "shop.deploy")
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, `
+HOLDS  SEQUENCE  ENFORCEMENT  KEY      EXECUTION  ATTEMPT  STATUS   WORKER  FOR     LEASE  NEXT
+1      1         9            eu west  5          2        running  w1      1m1.5s  48s    Its worker ends it.
+2      2         10           -        0          0        -        -       3s      -      It is leaked.
+
+WAITS  SEQUENCE  ENFORCEMENT  KEY  ATTEMPT  SINCE                    FOR
+1      3         12           ""   1        2030-01-02 12:00:00 UTC  1m30s
+`)
+
+	code, stdout, stderr = attuneQueue(t, a, "lanes", "shop.deploy", "--lines", "3")
+	require.Zero(t, code, stderr)
+	require.Empty(t, cmp.Diff(`LANE  KEY      WAITING  ACTIVE  GRANTED  SINCE
+2     eu west  3        1       9        2030-01-02 12:00:00 UTC
+1     (none)   0        0       4        -
+3     ""       0        0       0        -
+… and more
+`, stdout))
+	code, stdout, stderr = attuneQueue(t, a, "lanes", "shop.deploy", "--output", "json")
+	require.Zero(t, code, stderr)
+	var shown []api.Lane
+	require.NoError(t, json.Unmarshal([]byte(stdout), &shown))
+	require.Empty(t, cmp.Diff(a.lanes, shown), "the JSON has the texts as they are")
+
+	code, stdout, stderr = attuneQueue(t, newAttuneAPI(), "lanes", "shop.deploy", "--output", "json")
+	require.Zero(t, code, stderr)
+	require.JSONEq(t, `[]`, stdout)
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -67,11 +66,30 @@ func (r *remote) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(base, cfg.APIToken.Reveal()).WithTLS(trust), nil
+	return client.New(base, cfg.APIToken.Reveal()).WithTLS(trust).WithTokenFrom(r.tokenSource()), nil
+}
+
+// tokenSource names the place of the token, in the order of [config.Load].
+func (r *remote) tokenSource() string {
+	if flag := r.flags.Lookup("api-token-file"); flag != nil && flag.Changed {
+		return "--api-token-file"
+	}
+	for _, name := range []string{"ATTUNE_API_TOKEN", "ATTUNE_API_TOKEN_FILE"} {
+		if os.Getenv(name) != "" {
+			return name
+		}
+	}
+	return "the settings file (--config or ATTUNE_CONFIG)"
 }
 
 // tls returns which API the command trusts, and its own certificate. A file that cannot be used is a usage error.
 func (r *remote) tls() (*tls.Config, error) {
+	switch {
+	case *r.cert != "" && *r.key == "":
+		return nil, usageError{errors.New("--client-key is missing: name the file of the key of --client-cert")}
+	case *r.key != "" && *r.cert == "":
+		return nil, usageError{errors.New("--client-cert is missing: name the file of the certificate of --client-key")}
+	}
 	trust, err := certs.Client(*r.ca, *r.cert, *r.key)
 	return trust, settingsError(err)
 }
@@ -104,23 +122,6 @@ func scheme(cfg config.Config) string {
 // prints the URL with that path.
 func withoutAPIPath(base string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(base, "/"), "/api/v1"), "/")
-}
-
-// apiAdvice says what to do when the API does not answer.
-const apiAdvice = "Start attune with the role api, or name its URL with --url."
-
-// caAdvice says what to do when the certificate of the API is not trusted.
-const caAdvice = "Name the CA of the API's certificate with --ca, and the API by a name that is in the certificate with --url."
-
-// withAPIAdvice adds [apiAdvice] or [caAdvice] to the error of a request without a response.
-func withAPIAdvice(err error) error {
-	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
-		return fmt.Errorf("%w. %s", err, caAdvice)
-	}
-	if _, unanswered := errors.AsType[*url.Error](err); unanswered && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w. %s", err, apiAdvice)
-	}
-	return err
 }
 
 // dialable turns a listen address into an address to connect to: for an unspecified host (0.0.0.0), that is 127.0.0.1.

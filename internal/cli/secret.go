@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
@@ -43,7 +44,8 @@ func newSecretSet(r *remote) *cobra.Command {
 		Long: `Create or change a secret.
 
 The name is the environment variable in which an action gets the value. The value comes from the standard input, or from the file that
---value-file names, and never from the command line, which every user of the host can read. One line break at its end is dropped.
+--value-file names, and never from the command line, which every user of the host can read. One line break at its end is dropped. A
+terminal asks for a value of one line, and does not show it.
 
 --pack grants the secret to a pack; the flags replace the earlier grants. Without --pack, the grants stay: a new secret has none, so no
 action gets it. --keep-value changes only the grants.`,
@@ -63,34 +65,45 @@ action gets it. --keep-value changes only the grants.`,
 		change := api.SecretChange{Attribution: *attribution}
 		if cmd.Flags().Changed("pack") {
 			change.Packs = packs
+			for _, pack := range *packs {
+				if err := attune.ValidateName("pack", pack); err != nil {
+					return usageError{fmt.Errorf("--pack: %w", err)}
+				}
+			}
+		} else if *keep {
+			warn(cmd, "--keep-value changes nothing without --pack")
 		}
-		if change.Value, err = secretValue(cmd.InOrStdin(), *file, *keep); err != nil {
+		if change.Value, err = secretValue(cmd, *file, *keep); err != nil {
 			return err
 		}
 		c, err := r.connect()
 		if err != nil {
 			return err
 		}
-		var stored attune.Secret
+		var stored api.ChangedSecret
 		if err := c.Put(cmd.Context(), path, change, &stored); err != nil {
 			return withAPIAdvice(err)
 		}
+		warn(cmd, stored.Warnings...)
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is set: revision %d, granted to %s\n",
-			stored.Name, stored.Revision, grantsOf(stored))
+			stored.Name, stored.Revision, grantsOf(stored.Secret))
 		return err
 	}
 	return cmd
 }
 
 // secretValue reads the value of a secret; nil keeps the stored value.
-func secretValue(stdin io.Reader, file string, keep bool) (*string, error) {
+func secretValue(cmd *cobra.Command, file string, keep bool) (*string, error) {
 	if keep {
 		if file != "" {
 			return nil, usageError{errors.New("--keep-value and --value-file exclude each other")}
 		}
 		return nil, nil //nolint:nilnil // nil keeps the value
 	}
-	in := stdin
+	in := cmd.InOrStdin()
+	if terminal, ok := in.(*os.File); ok && file == "" && term.IsTerminal(int(terminal.Fd())) {
+		return typedValue(cmd, terminal)
+	}
 	if file != "" {
 		opened, err := os.Open(file)
 		if err != nil {
@@ -103,7 +116,21 @@ func secretValue(stdin io.Reader, file string, keep bool) (*string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the value: %w", err)
 	}
-	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	return checkedValue(strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"))
+}
+
+// typedValue reads a value of one line from a terminal, which does not show it.
+func typedValue(cmd *cobra.Command, terminal *os.File) (*string, error) {
+	_, _ = fmt.Fprint(cmd.ErrOrStderr(), "value, which is not shown: ")
+	line, err := term.ReadPassword(int(terminal.Fd()))
+	_, _ = fmt.Fprintln(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, fmt.Errorf("read the value: %w", err)
+	}
+	return checkedValue(string(line))
+}
+
+func checkedValue(value string) (*string, error) {
 	if err := attune.CheckSecretValue(value); err != nil {
 		return nil, usageError{err}
 	}
@@ -140,7 +167,7 @@ func newSecretList(r *remote) *cobra.Command {
 		_, _ = fmt.Fprintln(table, "SECRET\tPACKS\tREVISION\tKEY\tSET BY\tSET AT")
 		for _, s := range found {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", s.Name, grantsOf(s), s.Revision, s.Key, oneLine(s.Who()),
-				s.At.UTC().Format("2006-01-02 15:04:05"))
+				clock(s.At))
 		}
 		return table.Flush()
 	}
@@ -148,46 +175,54 @@ func newSecretList(r *remote) *cobra.Command {
 }
 
 func newSecretRemove(r *remote) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "remove NAME", Short: "Remove a secret; attempts that ask for it fail from then on", Args: oneSecret(),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			path, err := secretPath(args[0])
-			if err != nil {
-				return err
-			}
-			c, err := r.connect()
-			if err != nil {
-				return err
-			}
-			if err := c.Delete(cmd.Context(), path); err != nil {
-				return withAPIAdvice(err)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is removed\n", args[0])
-			return err
-		},
 	}
+	attribution := bindAttribution(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, err := secretPath(args[0])
+		if err != nil {
+			return err
+		}
+		c, err := r.connect()
+		if err != nil {
+			return err
+		}
+		var body any
+		if *attribution != (api.Attribution{}) {
+			body = attribution
+		}
+		if err := c.Delete(cmd.Context(), path, body); err != nil {
+			return withAPIAdvice(err)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "secret %s is removed\n", args[0])
+		return err
+	}
+	return cmd
 }
 
 func newSecretRotateKey(r *remote) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "rotate-key", Short: "Encrypt every stored value with the first key of secrets.key", Args: noArguments,
 		Long: `Encrypt every stored value with the first key of secrets.key.
 
 First give all processes the new key as their second key, then as their first one, each time with a SIGHUP. Then run this command.
 When it has ended without errors, no value needs the old key: remove it.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := r.connect()
-			if err != nil {
-				return err
-			}
-			total, err := rotateKey(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d values moved to key %s; every value has it now\n", total.Moved, total.Key)
-			return err
-		},
 	}
+	attribution := bindAttribution(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := r.connect()
+		if err != nil {
+			return err
+		}
+		total, err := rotateKey(cmd.Context(), c, *attribution)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d values moved to key %s; every value has it now\n", total.Moved, total.Key)
+		return err
+	}
+	return cmd
 }
 
 // maxPasses bounds how often rotateKey reads every value.
@@ -195,10 +230,10 @@ const maxPasses = 5
 
 // rotateKey moves every value to the first key. A request that was under way when the first key changed can still record a value with
 // another key, so rotateKey reads the values until it finds none to move.
-func rotateKey(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+func rotateKey(ctx context.Context, c *client.Client, by api.Attribution) (secrets.Rotation, error) {
 	var total secrets.Rotation
 	for range maxPasses {
-		pass, err := rotatePass(ctx, c)
+		pass, err := rotatePass(ctx, c, by)
 		if err != nil {
 			return total, err
 		}
@@ -215,11 +250,11 @@ func rotateKey(ctx context.Context, c *client.Client) (secrets.Rotation, error) 
 }
 
 // rotatePass reads every value once.
-func rotatePass(ctx context.Context, c *client.Client) (secrets.Rotation, error) {
+func rotatePass(ctx context.Context, c *client.Client, by api.Attribution) (secrets.Rotation, error) {
 	var pass secrets.Rotation
 	for {
 		var done secrets.Rotation
-		if err := c.Post(ctx, "/secrets/rotate-key", api.KeyRotation{From: pass.Next}, &done); err != nil {
+		if err := c.Post(ctx, "/secrets/rotate-key", api.KeyRotation{Attribution: by, From: pass.Next}, &done); err != nil {
 			return pass, withAPIAdvice(err)
 		}
 		pass.Moved, pass.Failed = pass.Moved+done.Moved, pass.Failed+done.Failed

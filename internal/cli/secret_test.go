@@ -20,6 +20,7 @@ import (
 type vaultAPI struct {
 	mu       sync.Mutex
 	received []string // "method path body"
+	warnings string   // a member of the response to a change
 	rotation []string // the responses of rotations, in their order
 }
 
@@ -37,7 +38,7 @@ func (a *vaultAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, a.rotation[0])
 		a.rotation = a.rotation[1:]
 	case r.Method == http.MethodPut:
-		_, _ = io.WriteString(w, token)
+		_, _ = io.WriteString(w, "{"+a.warnings+token[1:])
 	default:
 		_, _ = io.WriteString(w, `{"items": [`+token+`]}`)
 	}
@@ -83,12 +84,21 @@ func TestSecret(t *testing.T) {
 		require.Equal(t, []string{`PUT /api/v1/secrets/TOKEN {"packs":["a","b"]}`}, a.received)
 	})
 
+	t.Run("what looks like a mistake is a warning", func(t *testing.T) {
+		t.Parallel()
+		a := &vaultAPI{warnings: `"warnings": ["no pack shop"], `}
+		code, stdout, stderr := a.attuneSecret(t, "set", "TOKEN", "--keep-value")
+		require.Zero(t, code, stderr)
+		require.Contains(t, stdout, "secret TOKEN is set")
+		require.Equal(t, "attune: warning: --keep-value changes nothing without --pack\nattune: warning: no pack shop\n", stderr)
+	})
+
 	t.Run("a list has no values", func(t *testing.T) {
 		t.Parallel()
 		a := &vaultAPI{}
 		code, stdout, stderr := a.attuneSecret(t, "list")
 		require.Zero(t, code, stderr)
-		require.Regexp(t, `^SECRET +PACKS +REVISION +KEY +SET BY +SET AT\nTOKEN +shop +2 +0a1b2c3d +admin +2030-01-02 12:00:00\n$`, stdout)
+		require.Regexp(t, `^SECRET +PACKS +REVISION +KEY +SET BY +SET AT\nTOKEN +shop +2 +0a1b2c3d +admin +2030-01-02 12:00:00 UTC\n$`, stdout)
 		code, stdout, stderr = a.attuneSecret(t, "list", "-o", "json")
 		require.Zero(t, code, stderr)
 		var listed []map[string]any
@@ -103,6 +113,9 @@ func TestSecret(t *testing.T) {
 		require.Zero(t, code, stderr)
 		require.Equal(t, "secret TOKEN is removed\n", stdout)
 		require.Equal(t, []string{"DELETE /api/v1/secrets/TOKEN"}, a.received)
+		code, _, stderr = a.attuneSecret(t, "remove", "TOKEN", "--note", "leaked", "--on-behalf-of", "ada")
+		require.Zero(t, code, stderr)
+		require.Equal(t, `DELETE /api/v1/secrets/TOKEN {"on_behalf_of":"ada","note":"leaked"}`, a.received[1])
 	})
 
 	t.Run("a rotation continues until every value was read, and none moved", func(t *testing.T) {
@@ -116,6 +129,11 @@ func TestSecret(t *testing.T) {
 		require.Equal(t, "6 values moved to key k; every value has it now\n", stdout)
 		const begin, next = "POST /api/v1/secrets/rotate-key {}", `POST /api/v1/secrets/rotate-key {"from":"events:0"}`
 		require.Equal(t, []string{begin, next, begin, next, begin}, a.received)
+
+		a = &vaultAPI{rotation: []string{`{"key_id": "k"}`}}
+		code, _, stderr = a.attuneSecret(t, "rotate-key", "--note", "yearly")
+		require.Zero(t, code, stderr)
+		require.Equal(t, []string{`POST /api/v1/secrets/rotate-key {"note":"yearly"}`}, a.received, "a rotation that moves nothing is one request")
 	})
 
 	t.Run("a rotation ends when a process still encrypts with another key", func(t *testing.T) {
@@ -139,13 +157,16 @@ func TestSecret(t *testing.T) {
 		t.Parallel()
 		for want, args := range map[string][]string{
 			"name a secret: attune secret set NAME":      {"set"},
-			"is not the name of an environment":          {"set", "A-B", "--keep-value"},
+			"is not the name of an environment":          {"set", "A-B", "--keep-value", "--pack", "shop"},
 			"too short to be masked":                     {"set", "TOKEN", "--value-file", valueFile(t, "hu2\n")},
 			"the value is not text":                      {"set", "TOKEN", "--value-file", valueFile(t, "hunter2\x00")},
 			"--value-file: open /nope":                   {"set", "TOKEN", "--value-file", "/nope"},
 			"exclude each other":                         {"set", "TOKEN", "--keep-value", "--value-file", "x"},
 			`"hunter2" is one argument too many`:         {"set", "TOKEN", "hunter2"},
 			"is reserved: names that begin with ATTUNE_": {"remove", "ATTUNE_X"},
+			"every action has the variable PATH already": {"set", "PATH", "--keep-value", "--pack", "shop"},
+			"--pack: pack":                               {"set", "TOKEN", "--keep-value", "--pack", "No Name"},
+			"--note: ":                                   {"remove", "TOKEN", "--note", "a\nb"},
 		} {
 			a := &vaultAPI{}
 			code, _, stderr := a.attuneSecret(t, args...)

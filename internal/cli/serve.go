@@ -5,12 +5,16 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/fxmodules"
 	"github.com/attune-go/attune/internal/config"
 	"github.com/attune-go/attune/internal/secrecy"
@@ -36,7 +40,7 @@ and of webhook secrets. It logs every setting and file that cannot be used, and 
 	}
 	flags := config.Bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s := server{flags: flags, environment: secrecy.CopyEnvironment(), reloads: h.reload()}
+		s := server{flags: flags, environment: secrecy.CopyEnvironment(), hangups: h, reloads: h.reload()}
 		if err := s.load(cmd.ErrOrStderr()); err != nil {
 			return err
 		}
@@ -49,6 +53,7 @@ and of webhook secrets. It logs every setting and file that cannot be used, and 
 type server struct {
 	flags       *pflag.FlagSet
 	environment secrecy.Environment
+	hangups     *hangups
 	reloads     <-chan struct{}
 	config      config.Config
 	level       slog.LevelVar
@@ -61,16 +66,38 @@ func (s *server) load(stderr io.Writer) error {
 	if err == nil {
 		err = cfg.Validate()
 	}
+	if err == nil {
+		err = checkActionUser(cfg)
+	}
 	if err != nil {
 		return settingsError(err)
 	}
+	exposed := config.ExposedFiles(s.flags, s.environment.Lookup)
 	if err := s.environment.Take(config.SecretVariables()...); err != nil {
 		return err
 	}
 	s.config = cfg
 	s.level.Set(cfg.LogLevel)
-	s.log, err = newLogger(stderr, &s.level, cfg)
-	return err
+	if s.log, err = newLogger(stderr, &s.level, cfg); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(exposed)) {
+		s.log.Warn("every user of this machine can read the file of a secret: use chmod 600", "setting", name, "file", exposed[name])
+	}
+	return nil
+}
+
+// checkActionUser refuses a user of actions that the machine does not have. The number of a user needs no name.
+func checkActionUser(cfg config.Config) error {
+	_, notNumber := strconv.ParseUint(cfg.ActionUser, 10, 32)
+	if cfg.ActionUser == "" || notNumber == nil || !cfg.Has(config.RoleWorker) {
+		return nil
+	}
+	if _, err := user.Lookup(cfg.ActionUser); err != nil {
+		return attune.Errorf(attune.CodeInvalid, "--worker-action-user: this machine has no user %q: name one of its users, or create it",
+			cfg.ActionUser)
+	}
+	return nil
 }
 
 // serve runs the process until ctx ends or a part of the process fails.
@@ -86,6 +113,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.environment.Take(temporal.SecretVariables()...); err != nil {
 		return errors.Join(err, process.Stop(ctx))
 	}
+	s.hangups.beforeEnd(process.LogEnd)
 	waiting, stopReloading := context.WithCancel(ctx)
 	reloading := make(chan struct{})
 	go func() {
@@ -113,15 +141,21 @@ func (s *server) reloadUntil(ctx context.Context, process *fxmodules.Process) {
 // reload takes over what can change while the process runs. A value that cannot be read stays as it is.
 func (s *server) reload(process *fxmodules.Process) {
 	next, changed, err := config.Reload(s.config, s.flags, s.environment.Lookup)
+	complete := err == nil
 	if err != nil {
 		s.log.Error("some settings cannot be read and stay as they are", "error", err)
 	}
 	if err := next.Validate(); err != nil {
+		complete = false
 		s.log.Error("attune would not start again with these settings", "error", err)
 	}
 	s.level.Set(next.LogLevel)
-	process.Reload(next)
-	s.log.Info("the settings were read again", "log_level", next.LogLevel)
+	if complete = process.Reload(next) && complete; complete {
+		s.log.Info("the settings were read again", "log_level", next.LogLevel)
+	} else {
+		s.log.Warn("the settings were read again, and some could not be used: the errors before this line name them",
+			"log_level", next.LogLevel)
+	}
 	later := slices.DeleteFunc(changed, func(name string) bool {
 		return slices.Contains([]string{"log.level", "http.token", "secrets.key", "bridge.signing_key", "worker.bridge_keys"}, name)
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,11 +34,11 @@ func newQueueShow(r *remote) *cobra.Command {
 		Example: "  attune queue show demo.deploy\n  attune queue show demo.deploy --output json",
 		Args:    takes{noun: "queue", least: 1, most: 1}.check,
 	}
-	lines := cmd.Flags().Int("lines", defaultLines, "lines to show of each list, 1 to "+strconv.Itoa(attune.MaxPageLimit))
+	lines := bindLines(cmd, "lines to show of each list")
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if *lines < 1 || *lines > attune.MaxPageLimit {
-			return usageError{fmt.Errorf("--lines %d: use 1 to %d", *lines, attune.MaxPageLimit)}
+		if err := checkLines(*lines); err != nil {
+			return err
 		}
 		keys, err := queueKeys(args)
 		if err != nil {
@@ -57,6 +58,18 @@ func newQueueShow(r *remote) *cobra.Command {
 		return shown.print(cmd.OutOrStdout(), *lines)
 	}
 	return cmd
+}
+
+// bindLines adds the flag --lines: checkLines checks its value.
+func bindLines(cmd *cobra.Command, usage string) *int {
+	return cmd.Flags().Int("lines", defaultLines, usage+", 1 to "+strconv.Itoa(attune.MaxPageLimit))
+}
+
+func checkLines(lines int) error {
+	if lines < 1 || lines > attune.MaxPageLimit {
+		return usageError{fmt.Errorf("--lines %d: use 1 to %d", lines, attune.MaxPageLimit)}
+	}
+	return nil
 }
 
 func readQueue(ctx context.Context, c *client.Client, path string, lines int) (shownQueue, error) {
@@ -163,15 +176,36 @@ func policyValue(field string, value json.RawMessage) string {
 }
 
 func (s shownQueue) printHolders(w io.Writer, lines int) {
-	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
+	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT"+s.keyHeader()+"\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
 	for i, h := range s.Queue.Holders {
 		if i == lines {
 			_, _ = fmt.Fprintf(w, "… and %d more\n", s.Queue.ActiveCount-int64(i))
 			break
 		}
-		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", h.GrantNumber, h.Sequence, h.Enforcement, h.Execution,
-			h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age), leaseOf(h, s.Queue.At), h.Expect)
+		_, _ = fmt.Fprintf(w, "%d\t%d\t%d%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", h.GrantNumber, h.Sequence, h.Enforcement,
+			s.keyCell(h.Key), h.Execution, h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age),
+			leaseOf(h, s.Queue.At), h.Expect)
 	}
+}
+
+// hasLanes reports whether a shown enforcement is in a lane. Otherwise the tables have no column for the key.
+func (s shownQueue) hasLanes() bool {
+	return slices.ContainsFunc(s.Queue.Holders, func(h api.QueueHolder) bool { return h.Key != nil }) ||
+		slices.ContainsFunc(s.Queue.Waiting, func(w api.QueueWaiter) bool { return w.Key != nil })
+}
+
+func (s shownQueue) keyHeader() string {
+	if s.hasLanes() {
+		return "\tKEY"
+	}
+	return ""
+}
+
+func (s shownQueue) keyCell(key *string) string {
+	if s.hasLanes() {
+		return "\t" + laneKey(key)
+	}
+	return ""
 }
 
 // leaseOf returns the time left of a holder's lease, or "-".
@@ -183,10 +217,10 @@ func leaseOf(h api.QueueHolder, at time.Time) string {
 }
 
 func (s shownQueue) printWaiting(w io.Writer) {
-	_, _ = fmt.Fprintln(w, "WAITS\tSEQUENCE\tENFORCEMENT\tATTEMPT\tSINCE\tFOR")
+	_, _ = fmt.Fprintln(w, "WAITS\tSEQUENCE\tENFORCEMENT"+s.keyHeader()+"\tATTEMPT\tSINCE\tFOR")
 	for _, waiting := range s.Queue.Waiting {
-		_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%s\t%s\n", waiting.Position, waiting.Sequence, waiting.Enforcement, waiting.Attempt,
-			clock(waiting.QueuedAt), inSeconds(waiting.Wait))
+		_, _ = fmt.Fprintf(w, "%d\t%d\t%d%s\t%d\t%s\t%s\n", waiting.Position, waiting.Sequence, waiting.Enforcement,
+			s.keyCell(waiting.Key), waiting.Attempt, clock(waiting.QueuedAt), inSeconds(waiting.Wait))
 	}
 	if more := s.Queue.QueueLength - int64(len(s.Queue.Waiting)); more > 0 {
 		_, _ = fmt.Fprintf(w, "… and %d more\n", more)

@@ -14,9 +14,13 @@ import (
 // two apart. nohup starts a process with SIGHUP ignored, and then it stays ignored.
 type hangups struct {
 	reloads  chan struct{}
-	reloader atomic.Bool // a command takes reloads
-	terminal atomic.Bool // the process had a terminal when the command began to
+	reloader atomic.Bool            // a command takes reloads
+	terminal atomic.Bool            // the process had a terminal when the command began to
+	last     atomic.Pointer[func()] // called before a second signal ends the process; nil: nothing to do
 }
+
+// beforeEnd sets what is called before a second SIGINT or SIGTERM ends the process. It must return soon.
+func (h *hangups) beforeEnd(last func()) { h.last.Store(&last) }
 
 func newHangups() *hangups { return &hangups{reloads: make(chan struct{}, 1)} }
 
@@ -71,7 +75,7 @@ func untilSignal(ctx context.Context, h *hangups) (limited context.Context, stop
 					continue
 				}
 				cancel()
-				endAtNext(signals, ended)
+				h.endAtNext(signals, ended)
 			case <-ended:
 			}
 			return
@@ -84,16 +88,19 @@ func untilSignal(ctx context.Context, h *hangups) (limited context.Context, stop
 	}
 }
 
-// endAtNext ends the process at the next SIGINT or SIGTERM, by that signal. It ignores SIGHUP: some service managers send
-// one right after SIGTERM. The libraries that attune uses watch signals too, so that the default action of a signal is
-// restored for all of them.
-func endAtNext(signals <-chan os.Signal, ended <-chan struct{}) {
+// endAtNext calls what [hangups.beforeEnd] has set and ends the process at the next SIGINT or SIGTERM, by that signal. It ignores
+// SIGHUP: some service managers send one right after SIGTERM. The libraries that attune uses watch signals too, so that the default
+// action of a signal is restored for all of them.
+func (h *hangups) endAtNext(signals <-chan os.Signal, ended <-chan struct{}) {
 	for {
 		select {
 		case next := <-signals:
 			number, ok := next.(syscall.Signal)
 			if !ok || number == syscall.SIGHUP {
 				continue
+			}
+			if last := h.last.Load(); last != nil {
+				(*last)()
 			}
 			signal.Reset(number)
 			_ = syscall.Kill(os.Getpid(), number)

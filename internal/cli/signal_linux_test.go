@@ -31,6 +31,7 @@ func TestHangupCommand(t *testing.T) { //nolint:paralleltest // it is the whole 
 	if reloads == "yes" {
 		requests = h.reload()
 	}
+	h.beforeEnd(func() { _, _ = fmt.Fprintln(lines, "end") })
 	_, _ = fmt.Fprintln(lines, "ready")
 	for {
 		select {
@@ -38,6 +39,9 @@ func TestHangupCommand(t *testing.T) { //nolint:paralleltest // it is the whole 
 			_, _ = fmt.Fprintln(lines, "reload")
 		case <-ctx.Done():
 			_, _ = fmt.Fprintln(lines, "stop")
+			if reloads == "stuck" {
+				select {}
+			}
 			return
 		}
 	}
@@ -105,6 +109,16 @@ func TestHangups(t *testing.T) {
 		c := startHangup(t, "no", nil)
 		c.signal(t, syscall.SIGHUP)
 		c.requireLine(t, "stop")
+	})
+
+	t.Run("a second signal ends a command that does not stop, after its last words", func(t *testing.T) {
+		t.Parallel()
+		c := startHangup(t, "stuck", nil)
+		c.signal(t, syscall.SIGTERM)
+		c.requireLine(t, "stop")
+		c.signal(t, syscall.SIGTERM)
+		c.requireLine(t, "end")
+		require.EqualError(t, c.cmd.Wait(), "signal: terminated")
 	})
 
 	t.Run("a server in a terminal reloads while the terminal is there, and stops when it is closed", func(t *testing.T) {

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -23,27 +23,22 @@ func newToken() *cobra.Command {
 	return cmd
 }
 
-// bindAttribution gives cmd the flags of a change's author.
-func bindAttribution(cmd *cobra.Command) *api.Attribution {
-	a := &api.Attribution{}
-	cmd.Flags().StringVar(&a.Note, "note", "", fmt.Sprintf("why the change is made; recorded; at most %d bytes", attune.MaxChangeNote))
-	cmd.Flags().StringVar(&a.OnBehalfOf, "on-behalf-of", "",
-		fmt.Sprintf("the person that you act for; recorded; at most %d bytes", attune.MaxOnBehalfOf))
-	return a
-}
-
 // bindExpiry gives cmd the flag --expires.
-func bindExpiry(cmd *cobra.Command, otherwise string) *time.Duration {
-	return cmd.Flags().Duration("expires", 0, fmt.Sprintf("time until the token expires, %s to %s, such as 2160h; %s",
+func bindExpiry(cmd *cobra.Command, otherwise string) *timeSpan {
+	return bindTimeSpan(cmd, "expires", 0, fmt.Sprintf("time until the token expires, %s to %s, such as 2160h; %s",
 		auth.MinTokenLife, auth.MaxTokenLife, otherwise))
 }
 
-// durationText is the text of a duration that was given, or "".
-func durationText(d time.Duration, given bool) string {
-	if !given {
-		return ""
+// expiresIn returns the member of a request for the flag --expires: nil without the flag. A time out of bounds is a usage error, also 0:
+// it must not make a token that does not expire.
+func expiresIn(expires *timeSpan) (*string, error) {
+	if !expires.given {
+		return nil, nil //nolint:nilnil // nil is the absent member
 	}
-	return d.String()
+	if err := auth.CheckLife(expires.Duration); err != nil {
+		return nil, usageError{inFlags(err)}
+	}
+	return new(expires.Duration.String()), nil
 }
 
 // oneToken accepts the name of one token.
@@ -68,16 +63,20 @@ names) and worker (only reads who it is: worker processes use the broker, and ne
 	expires := bindExpiry(cmd, "without the flag, it does not expire")
 	attribution, format := bindAttribution(cmd), bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		body := api.NewToken{
-			Attribution: *attribution, Name: args[0], Role: auth.Role(*role),
-			ExpiresIn: durationText(*expires, cmd.Flags().Changed("expires")),
+		life, err := expiresIn(expires)
+		if err != nil {
+			return err
 		}
+		body := api.NewToken{Attribution: *attribution, Name: args[0], Role: auth.Role(*role), ExpiresIn: life}
 		for _, trigger := range *triggers {
 			body.Triggers = append(body.Triggers, attune.Ref(trigger))
 		}
-		request := auth.TokenRequest{Name: body.Name, Role: body.Role, Triggers: body.Triggers, Life: *expires}
+		if body.Role == "" {
+			return usageError{errors.New("--role is required: say what the holder may do: viewer, operator, admin, event or worker")}
+		}
+		request := auth.TokenRequest{Name: body.Name, Role: body.Role, Triggers: body.Triggers, Life: expires.Duration}
 		if err := request.Validate(); err != nil {
-			return usageError{err}
+			return usageError{inFlags(err)}
 		}
 		return issueToken(cmd, r, *format, "/tokens", body)
 	}
@@ -92,18 +91,19 @@ without a failed request.`,
 		Example: "  attune token rotate ci --keep-old 1h",
 		Args:    oneToken,
 	}
-	keepOld := cmd.Flags().Duration("keep-old", auth.DefaultKeepOld,
+	keepOld := bindTimeSpan(cmd, "keep-old", auth.DefaultKeepOld,
 		fmt.Sprintf("how long the earlier secret stays valid, 0s to %s", auth.MaxKeepOld))
 	expires := bindExpiry(cmd, "without the flag, the expiry stays as it is")
 	attribution, format := bindAttribution(cmd), bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := cmp.Or(auth.CheckKeepOld(*keepOld), auth.CheckLife(*expires)); err != nil {
-			return usageError{err}
+		if err := auth.CheckKeepOld(keepOld.Duration); err != nil {
+			return usageError{inFlags(err)}
 		}
-		body := api.TokenRotation{
-			Attribution: *attribution, KeepOld: durationText(*keepOld, true),
-			ExpiresIn: durationText(*expires, cmd.Flags().Changed("expires")),
+		life, err := expiresIn(expires)
+		if err != nil {
+			return err
 		}
+		body := api.TokenRotation{Attribution: *attribution, KeepOld: keepOld.String(), ExpiresIn: life}
 		return issueToken(cmd, r, *format, tokenPath(args[0], "rotate"), body)
 	}
 	return cmd
@@ -120,6 +120,7 @@ func issueToken(cmd *cobra.Command, r *remote, format output, path string, body 
 	if err := c.Post(cmd.Context(), path, body, &issued); err != nil {
 		return withAPIAdvice(err)
 	}
+	warn(cmd, issued.Warnings...)
 	if format == outputJSON {
 		return writeJSON(cmd.OutOrStdout(), issued)
 	}
@@ -161,7 +162,8 @@ func newTokenList(r *remote) *cobra.Command {
 		Use: "list", Short: "List tokens, newest first",
 		Long: `List tokens, newest first.
 
-PREFIX is the part of the token that follows "att_"; a token that was rotated can have several for some time. USED is up to a minute too
+PREFIX is the part of the token that follows "att_"; a token that was rotated has its earlier ones until the time
+beside them. USED is up to a minute too
 early. The token in the settings of attune is not in the list: it belongs to bootstrap, whose role is admin.`,
 		Args: noArguments,
 	}
@@ -193,7 +195,7 @@ func printTokens(w io.Writer, tokens []auth.Token) error {
 	_, _ = fmt.Fprintln(table, "NAME\tROLE\tPREFIX\tCREATED\tBY\tUSED\tEXPIRES\tTRIGGERS")
 	for _, t := range tokens {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.Role, orNone(prefixesOf(t)), clock(t.CreatedAt),
-			oneLine(t.CreatedBy.Name), clockOrNever(t.LastUsedAt), expiryOf(t), orNone(triggersOf(t)))
+			oneLine(t.CreatedBy.Who()), clockOrNever(t.LastUsedAt), expiryOf(t), orNone(triggersOf(t)))
 	}
 	return table.Flush()
 }
@@ -201,7 +203,11 @@ func printTokens(w io.Writer, tokens []auth.Token) error {
 func prefixesOf(t auth.Token) string {
 	var prefixes []string
 	for _, secret := range t.Secrets {
-		prefixes = append(prefixes, secret.Prefix)
+		text := secret.Prefix
+		if secret.ValidUntil != nil {
+			text += " (until " + clock(*secret.ValidUntil) + ")"
+		}
+		prefixes = append(prefixes, text)
 	}
 	return strings.Join(prefixes, ",")
 }

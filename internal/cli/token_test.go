@@ -31,7 +31,7 @@ func (a *tokenAPI) token(name string) auth.Token {
 	return auth.Token{
 		ID: 3, Name: name, Role: auth.RoleEvent, Triggers: []attune.Ref{"demo.push", "demo.tag"}, CreatedAt: noon,
 		CreatedBy: attune.Principal{Name: "bootstrap", Method: attune.AuthToken}, ExpiresAt: new(noon.Add(time.Hour)),
-		Secrets: []auth.TokenSecret{{Prefix: "bbbbbbbb", CreatedAt: noon}, {Prefix: "aaaaaaaa", CreatedAt: noon}},
+		Secrets: []auth.TokenSecret{{Prefix: "bbbbbbbb", CreatedAt: noon}, {Prefix: "aaaaaaaa", CreatedAt: noon, ValidUntil: new(noon.Add(10 * time.Minute))}},
 	}
 }
 
@@ -125,9 +125,9 @@ func TestToken(t *testing.T) {
 		code, stdout, stderr, bodies := attuneToken(t, "list")
 		require.Zero(t, code, stderr)
 		require.Contains(t, bodies, "GET /api/v1/tokens?limit=500")
-		require.Empty(t, cmp.Diff(`NAME  ROLE    PREFIX             CREATED                  BY         USED                     EXPIRES                          TRIGGERS
-ci    event   bbbbbbbb,aaaaaaaa  2030-01-02 12:00:00 UTC  bootstrap  never                    2030-01-02 13:00:00 UTC          demo.push,demo.tag
-old   viewer  -                  2030-01-02 12:00:00 UTC  bootstrap  2030-01-02 12:01:00 UTC  revoked 2030-01-02 13:00:00 UTC  -
+		require.Empty(t, cmp.Diff(`NAME  ROLE    PREFIX                                             CREATED                  BY         USED                     EXPIRES                          TRIGGERS
+ci    event   bbbbbbbb,aaaaaaaa (until 2030-01-02 12:10:00 UTC)  2030-01-02 12:00:00 UTC  bootstrap  never                    2030-01-02 13:00:00 UTC          demo.push,demo.tag
+old   viewer  -                                                  2030-01-02 12:00:00 UTC  bootstrap  2030-01-02 12:01:00 UTC  revoked 2030-01-02 13:00:00 UTC  -
 `, stdout))
 		code, stdout, stderr, bodies = attuneToken(t, "list", "--all", "--output", "json")
 		require.Zero(t, code, stderr)

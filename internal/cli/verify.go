@@ -28,7 +28,8 @@ func newQueueVerify(r *remote) *cobra.Command {
 
   - no admitted enforcement was lost,
   - grants were decided in the order of admission, each ticket at most once,
-  - no grant was decided while the limit was reached or the queue was paused,
+  - where lanes may pass each other, no grant passed an enforcement that had room,
+  - no grant was decided while a limit was reached or the queue was paused,
   - every slot was given back,
   - the counts are right.
 
@@ -129,6 +130,7 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	lineIfAny("not admitted", n.Unaccepted, "enforcements on their way to the queue, or rejected before that")
 	line("grants", n.Grants, fmt.Sprintf("slots given back %d", n.Released))
 	line("most active", n.MostActive, "at once")
+	lineIfAny("lanes", n.Lanes, fmt.Sprintf("most active in one: %d", n.MostInLane))
 	if n.Generations > 1 {
 		line("generations", n.Generations, "of the queue granted: the queue was rebuilt from its rows in between")
 	}
@@ -136,8 +138,10 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	lineIfAny("regranted", n.Regranted, "grants of tickets that a later ticket had overtaken in an earlier generation")
 	lineIfAny("reprieved", n.Reprieved, "overtaken tickets whose end was decided by an earlier generation and lost with it")
 	lineIfAny("passed", n.Passed, "tickets that wait behind a later grant: their grant or end is under way, or they are stuck")
+	lineIfAny("unclear", n.Unclear, "passed tickets of which the rows do not show whether the queue knew that they had room")
 	lineIfAny("undecided", n.Undecided, "grants against the latest recorded change: a change that is not recorded yet may explain them")
 	lineIfAny("limit unknown", n.LimitUnknown, "grants without a known limit, not checked against it")
+	lineIfAny("policy unknown", n.PolicyUnknown, "grants without a recorded policy, not checked against the limits of actions and lanes")
 	return table.Flush()
 }
 

@@ -133,6 +133,18 @@ func TestQueueVerify_Rebuilt(t *testing.T) {
 	}
 }
 
+// A queue with lanes has a line for them, and for the grants that the rows cannot judge.
+func TestQueueVerify_Lanes(t *testing.T) {
+	t.Parallel()
+	a := pausedAPI()
+	a.tickets[1].Lane, a.grants[0].Lane = 1, 1
+	a.tickets[0].Lane, a.grants[0].Revision = 2, 9
+	code, stdout, stderr := attuneQueue(t, a, "verify")
+	require.Zero(t, code, stdout+stderr)
+	require.Regexp(t, `(?m)^  lanes +2  most active in one: 1$`, stdout)
+	require.Regexp(t, `(?m)^  policy unknown +1 `, stdout)
+}
+
 // authorNamed is an author that the API has authenticated.
 func authorNamed(name, note string) attune.Author {
 	return attune.Author{Principal: attune.Principal{Name: name, Method: attune.AuthToken}, Note: note}

@@ -6,12 +6,14 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -22,9 +24,10 @@ const timeout = 30 * time.Second
 
 // Client calls the API of one attune. It is safe for concurrent use.
 type Client struct {
-	base  string
-	token string
-	http  http.Client
+	base      string
+	token     string
+	tokenFrom string // place of the token, for messages
+	http      http.Client
 }
 
 // New returns a client for the API at base ("http://127.0.0.1:8080", without a slash at the end) with its bearer token.
@@ -40,12 +43,24 @@ func (c *Client) WithTLS(config *tls.Config) *Client {
 	return c
 }
 
+// WithTokenFrom makes errors about the token name its place. Call it before the first request.
+func (c *Client) WithTokenFrom(place string) *Client {
+	c.tokenFrom = place
+	return c
+}
+
+// ErrNoDocument is the cause of the error for a response of 2xx that is no JSON document.
+var ErrNoDocument = errors.New("the response is no JSON document")
+
 // ProblemError is a response outside of 2xx, with the fields of its problem document (RFC 9457).
 type ProblemError struct {
 	Status int         `json:"status"`
 	Title  string      `json:"title"`
 	Detail string      `json:"detail"`
 	Code   attune.Code `json:"code"`
+
+	Foreign   bool   `json:"-"` // the response has no problem document, so it is not of attune
+	TokenFrom string `json:"-"` // of a 401: the place of the token, if it is known
 }
 
 func (p *ProblemError) Error() string {
@@ -81,9 +96,16 @@ func (c *Client) Put(ctx context.Context, path string, body, out any) error {
 	return c.Do(ctx, http.MethodPut, path, http.Header{}, data, out)
 }
 
-// Delete sends a DELETE request for path below /api/v1. Errors are those of [Client.Do].
-func (c *Client) Delete(ctx context.Context, path string) error {
-	return c.Do(ctx, http.MethodDelete, path, nil, nil, nil)
+// Delete sends a DELETE request for path below /api/v1, with body as JSON unless it is nil. Errors are those of [Client.Do].
+func (c *Client) Delete(ctx context.Context, path string, body any) error {
+	if body == nil {
+		return c.Do(ctx, http.MethodDelete, path, nil, nil, nil)
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	return c.Do(ctx, http.MethodDelete, path, http.Header{}, data, nil)
 }
 
 // Do sends a request for path below /api/v1 and decodes the JSON response into out, unless out is nil. A response outside of
@@ -108,21 +130,31 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 		return fmt.Errorf("%s %s: read the response: %w", method, path, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %w", method, path, problem(response, data))
+		p := problem(response, data)
+		if p.Status == http.StatusUnauthorized {
+			p.TokenFrom = c.tokenFrom
+		}
+		return fmt.Errorf("%s %s: %w", method, path, p)
 	}
 	if out == nil {
 		return nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("%s %s: decode the response: %w", method, path, err)
+		return fmt.Errorf("%s %s: %w: %w", method, path, ErrNoDocument, err)
 	}
 	return nil
 }
 
+// maxForeignText bounds the text of a response that is not of attune, in bytes.
+const maxForeignText = 200
+
 func problem(response *http.Response, data []byte) *ProblemError {
 	p := &ProblemError{}
 	if json.Unmarshal(data, p) != nil || p.Title == "" {
-		p.Title = http.StatusText(response.StatusCode)
+		p.Title, p.Foreign = http.StatusText(response.StatusCode), true
+		if text := strings.TrimSpace(string(data)); p.Detail == "" && !strings.HasPrefix(text, "<") && !strings.HasPrefix(text, "{") {
+			p.Detail = attune.Shorten(text, maxForeignText)
+		}
 	}
 	p.Status = response.StatusCode
 	return p

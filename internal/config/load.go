@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -230,6 +231,9 @@ const maxSecretBytes = 64 << 10
 // fromFile returns a function that reads the value from a file and sets it.
 func fromFile(set func([]string) error) func([]string) error {
 	return func(paths []string) error {
+		if paths[0] == "" {
+			return errors.New("names no file: give its path or leave it out")
+		}
 		text, err := ReadSecretFile(paths[0])
 		if err != nil {
 			return err

@@ -38,10 +38,8 @@ const (
 // settings returns the table. Its rows fill c.
 func settings(c *Config) []setting {
 	lease := between[time.Duration]{10 * time.Second, time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 2m"}
-	stopGrace := between[time.Duration]{time.Second, 24 * time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 10m"}
 	perSecond := between[int]{0, 1_000_000, strconv.Atoi, "a whole number", ""}
 	connections := between[int]{10, 1_000_000, strconv.Atoi, "a whole number", ""}
-	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
 	return slices.Concat([]setting{
 		{name: "postgres.url", secret: &c.PostgresURL, set: single(&c.PostgresURL, serviceURL("postgres", "postgresql")),
 			doc:      "PostgreSQL, as postgres://user:password@host:port/database",
@@ -83,6 +81,21 @@ func settings(c *Config) []setting {
 		{name: "lease", defaultText: "1m", set: single(&c.Lease, lease.read), // must allow a slow claim and six renewals
 			doc: "how long an attempt runs before its worker must renew the lease, " + lease.String() +
 				"; the bridge ends an attempt with an expired lease"},
+	}, workerSettings(c), []setting{
+		{name: "data_dir", defaultText: ".attune", set: single(&c.DataDir, anyText),
+			doc: "folder for attune's own files; created when missing"},
+		{name: "log.level", defaultText: "info", set: single(&c.LogLevel, logLevel),
+			doc: "lowest level that is logged: debug, info, warn or error"},
+		{name: "log.format", defaultText: "text", set: single(&c.LogFormat, oneOf("text", "json")),
+			doc: "text (coloured on a terminal) or json"},
+	}, oidcSettings(&c.OIDC), devSettings(&c.Dev))
+}
+
+// workerSettings are the settings of the role worker.
+func workerSettings(c *Config) []setting {
+	stopGrace := between[time.Duration]{time.Second, 24 * time.Hour, time.ParseDuration, "a length of time", ", such as 30s or 10m"}
+	slots := between[int]{1, 1000, strconv.Atoi, "a whole number", ""}
+	return []setting{
 		{name: "worker.pool", defaultText: "default", set: single(&c.WorkerPool, poolName),
 			doc: "worker pool from which the worker takes executions"},
 		{name: "worker.slots", defaultText: "10", set: single(&c.WorkerSlots, slots.read),
@@ -102,13 +115,7 @@ func settings(c *Config) []setting {
 		{name: "worker.allow_env", separator: comma, set: list(&c.AllowEnv, envGrants),
 			doc: "environment variables of the worker that actions may see, each as pack=NAME; the pack * means every pack, and a " +
 				"name may end with *"},
-		{name: "data_dir", defaultText: ".attune", set: single(&c.DataDir, anyText),
-			doc: "folder for attune's own files; created when missing"},
-		{name: "log.level", defaultText: "info", set: single(&c.LogLevel, logLevel),
-			doc: "lowest level that is logged: debug, info, warn or error"},
-		{name: "log.format", defaultText: "text", set: single(&c.LogFormat, oneOf("text", "json")),
-			doc: "text (coloured on a terminal) or json"},
-	}, oidcSettings(&c.OIDC), devSettings(&c.Dev))
+	}
 }
 
 // form is one form in which a setting can be given: as its value or, for a secret, as the path of a file with its value. A form

@@ -70,6 +70,10 @@ func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof
 	if err != nil {
 		return rows, err
 	}
+	rows.Policies, err = client.List[attune.QueuePolicy](ctx, c, client.QueuePath(key)+"/policies", nil)
+	if err != nil {
+		return rows, err
+	}
 	rows.Enforcements = enforcements
 	for _, grant := range grants {
 		rows.Grants = append(rows.Grants, grant.Logged())

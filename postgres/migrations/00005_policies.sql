@@ -19,3 +19,6 @@ CREATE TABLE policies (
     CONSTRAINT policies_author CHECK
         (num_nulls(principal, auth_method, on_behalf_of, note) = CASE origin WHEN 'pack' THEN 4 ELSE 0 END)
 );
+
+-- Every event reads the documents with a key that cover its actions.
+CREATE INDEX policies_with_key ON policies (scope, ref) WHERE document ->> 'key' IS NOT NULL;

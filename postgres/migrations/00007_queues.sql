@@ -1,4 +1,4 @@
--- Queues and their manual changes.
+-- Queues, their lanes, their policies and their manual changes.
 
 -- +goose Up
 
@@ -18,6 +18,7 @@ CREATE TABLE queues (
     last_change       bigint NOT NULL DEFAULT 0,           -- the number of the manual change that set mode and override
     last_sequence     bigint NOT NULL DEFAULT 0,
     last_queued_at    timestamptz, -- queued_at of last_sequence
+    last_lane         integer NOT NULL DEFAULT 0, -- the highest number of its lanes
     total_completed   bigint NOT NULL DEFAULT 0,
     total_dropped     bigint NOT NULL DEFAULT 0,
     freed_at          timestamptz, -- the last change, other than an arrival, that can allow a grant
@@ -26,6 +27,27 @@ CREATE TABLE queues (
 ) WITH (fillfactor = 40);
 
 CREATE INDEX queues_of_action ON queues (action_id);
+
+-- The lanes of a queue, numbered from 1 without gaps under the lock of the queue's row, with their first enforcements. The name
+-- says how the key of the policy chose the lane. It begins with "=" before the text of the key's value, or is "-" without a
+-- value. Rows are never deleted, because enforcements and grants refer to their numbers.
+CREATE TABLE lanes (
+    queue_id bigint NOT NULL REFERENCES queues,
+    number   integer NOT NULL CHECK (number > 0),
+    name     text COLLATE "C" NOT NULL CHECK (name <> '' AND octet_length(name) <= 257),
+    PRIMARY KEY (queue_id, number),
+    CONSTRAINT lanes_name UNIQUE (queue_id, name)
+);
+
+-- A journal, kept forever: every policy that a queue has obeyed. Together with the grants, which name a revision, it proves
+-- afterwards that no grant exceeded a limit.
+CREATE TABLE queue_policies (
+    queue_id bigint NOT NULL REFERENCES queues,
+    revision bigint NOT NULL CHECK (revision > 0),
+    policy   json NOT NULL,
+    at       timestamptz NOT NULL,
+    PRIMARY KEY (queue_id, revision)
+);
 
 -- A journal, kept forever: manual changes of queues. enforcement_id is no foreign key, because the journal stores the queue's
 -- decision as it is.

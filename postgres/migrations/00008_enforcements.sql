@@ -14,6 +14,8 @@ CREATE TABLE enforcements (
     -- The queue is chosen when the event is recorded, and never changes. NULL: the enforcement was rejected before that. A
     -- foreign key would lock the row of the queue for every event, and is not needed: rows of queues are never deleted.
     queue_id     bigint,
+    -- The lane of the queue is chosen with the queue, by its name; empty: without lanes. The number follows with the first place.
+    lane_name    text COLLATE "C" NOT NULL DEFAULT '' CHECK (octet_length(lane_name) <= 257),
     lane         integer NOT NULL DEFAULT 0 CHECK (lane >= 0),
     -- The place and the grant of the next attempt, or of the last attempt. The log of grants has those of earlier attempts.
     sequence     bigint CHECK (sequence > 0),
@@ -26,6 +28,8 @@ CREATE TABLE enforcements (
         ('created', 'queued', 'granted', 'parked', 'executed', 'rejected', 'cancelled', 'expired')),
     CONSTRAINT enforcements_event_rule UNIQUE NULLS NOT DISTINCT (event_id, rule_id),
     CONSTRAINT enforcements_queue CHECK (queue_id IS NOT NULL OR (status = 'rejected' AND sequence IS NULL)),
+    CONSTRAINT enforcements_lane_name CHECK (queue_id IS NOT NULL OR lane_name = ''),
+    CONSTRAINT enforcements_lane_number CHECK ((lane > 0) = (lane_name <> '' AND sequence IS NOT NULL)),
     CONSTRAINT enforcements_placed_at_once CHECK (num_nulls(sequence, queued_at) IN (0, 2)),
     CONSTRAINT enforcements_granted_at_once CHECK (num_nulls(grant_number, granted_at) IN (0, 2)),
     CONSTRAINT enforcements_place CHECK (CASE

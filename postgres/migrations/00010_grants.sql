@@ -14,6 +14,7 @@ CREATE TABLE grants (
     attempt           integer NOT NULL CHECK (attempt > 0), -- the latest attempt under the grant
     policy_revision   bigint NOT NULL,  -- revision and limit in force when the queue decided
     concurrency_limit integer NOT NULL,
+    freed             integer NOT NULL CHECK (freed >= 0), -- slots that the queue had seen become free since its previous grant
     queued_at         timestamptz NOT NULL, -- of the granted place; the enforcement can have another place now
     granted_at        timestamptz NOT NULL, -- the queue's clock
     requested_at      timestamptz NOT NULL, -- the execution's
@@ -25,3 +26,5 @@ CREATE TABLE grants (
 
 -- The newest releases of a queue, for its throughput and hold times.
 CREATE INDEX grants_released ON grants (queue_id, released_at) WHERE released_at IS NOT NULL;
+-- For counts per lane.
+CREATE INDEX grants_of_lane ON grants (queue_id, lane) WHERE lane > 0;

@@ -1,0 +1,242 @@
+package semaphore
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// packed is a list of tickets or holders as base64 of varints. Each element has its differences from the previous one. A ticket
+// takes 3 to 8 bytes in practice, and up to 4 more for its lane; a holder takes about 20.
+type packed struct {
+	Count  int    `json:"count"`
+	Packed string `json:"packed"`
+}
+
+var errDamaged = errors.New("the packed list of tickets is damaged")
+
+// The columns that a ticket has only if they differ from those of the previous ticket. The bits stand in front of the ticket,
+// below the difference of its sequence.
+const (
+	otherLane = 1 << iota
+	otherAction
+	otherAttempt
+
+	changeBits = 3
+)
+
+// The flags of a holder.
+const (
+	flagDelivered = 1 << iota
+	flagReplaced
+	flagAskedToEnd
+)
+
+// packer writes a packed list.
+type packer struct {
+	buf    []byte
+	ticket attune.Ticket // the previous one
+	holder Holder        // the previous one
+}
+
+func pack(tickets []attune.Ticket) packed {
+	var p packer
+	p.ticket.EnqueuedAt = time.UnixMilli(0)
+	for _, ticket := range tickets {
+		p.addTicket(ticket)
+	}
+	return p.packed(len(tickets))
+}
+
+func packHolders(holders []Holder) packed {
+	var p packer
+	p.ticket.EnqueuedAt = time.UnixMilli(0)
+	for _, holder := range holders {
+		p.addTicket(holder.Ticket)
+		p.addHolder(holder)
+	}
+	return p.packed(len(holders))
+}
+
+// packPlaces packs places as tickets without a time.
+func packPlaces(places []place) packed {
+	tickets := make([]attune.Ticket, len(places))
+	for i, p := range places {
+		tickets[i] = attune.Ticket{Enforcement: p.Enforcement, Sequence: p.Sequence, EnqueuedAt: time.UnixMilli(0)}
+	}
+	return pack(tickets)
+}
+
+func (p *packer) packed(count int) packed {
+	if count == 0 {
+		return packed{}
+	}
+	return packed{Count: count, Packed: base64.RawStdEncoding.EncodeToString(p.buf)}
+}
+
+func (p *packer) add(value int64) { p.buf = binary.AppendVarint(p.buf, value) }
+
+func (p *packer) addTicket(t attune.Ticket) {
+	changes, before := int64(0), p.ticket
+	if t.Lane != before.Lane {
+		changes |= otherLane
+	}
+	if t.Action != before.Action {
+		changes |= otherAction
+	}
+	if t.Attempt != before.Attempt {
+		changes |= otherAttempt
+	}
+	p.add((t.Sequence-before.Sequence)<<changeBits | changes)
+	p.add(int64(t.Enforcement - before.Enforcement))
+	p.add(t.EnqueuedAt.UnixMilli() - before.EnqueuedAt.UnixMilli())
+	if changes&otherLane != 0 {
+		p.add(int64(t.Lane) - int64(before.Lane))
+	}
+	if changes&otherAction != 0 {
+		p.add(int64(t.Action - before.Action))
+	}
+	if changes&otherAttempt != 0 {
+		p.add(int64(t.Attempt))
+	}
+	p.ticket = t
+}
+
+func (p *packer) addHolder(h Holder) {
+	before, flags := p.holder, int64(0)
+	for bit, set := range map[int64]bool{flagDelivered: h.Delivered, flagReplaced: h.Replaced, flagAskedToEnd: h.AskedToEnd} {
+		if set {
+			flags |= bit
+		}
+	}
+	p.add(flags)
+	p.add(h.Generation - before.Generation)
+	p.add(h.Number - before.Number)
+	p.add(h.GrantedAt.UnixMilli() - before.GrantedAt.UnixMilli())
+	p.add(h.NotBefore.UnixMilli() - before.NotBefore.UnixMilli())
+	p.add(h.InspectAt.UnixMilli() - before.InspectAt.UnixMilli())
+	p.add(int64(h.Limit - before.Limit))
+	p.add(h.Revision - before.Revision)
+	p.add(int64(h.Freed))
+	p.add(h.SettledBefore - before.SettledBefore)
+	p.holder = h
+}
+
+// unpacker reads a packed list. After the first error it reads only zeros.
+type unpacker struct {
+	buf    []byte
+	err    error
+	ticket attune.Ticket // the previous one
+	holder Holder        // the previous one
+}
+
+func (p packed) unpack() ([]attune.Ticket, error) {
+	u, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	var tickets []attune.Ticket
+	for range p.Count {
+		tickets = append(tickets, u.readTicket())
+	}
+	return tickets, u.end()
+}
+
+func (p packed) unpackHolders() ([]Holder, error) {
+	u, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	var holders []Holder
+	for range p.Count {
+		ticket := u.readTicket()
+		holders = append(holders, u.readHolder(ticket))
+	}
+	return holders, u.end()
+}
+
+func (p packed) unpackPlaces() ([]place, error) {
+	tickets, err := p.unpack()
+	var places []place
+	for _, ticket := range tickets {
+		places = append(places, placeOf(ticket))
+	}
+	return places, err
+}
+
+func (p packed) open() (*unpacker, error) {
+	buf, err := base64.RawStdEncoding.DecodeString(p.Packed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if p.Count < 0 || p.Count > len(buf) {
+		return nil, fmt.Errorf("%w: %d tickets in %d bytes", errDamaged, p.Count, len(buf))
+	}
+	return &unpacker{buf: buf, ticket: attune.Ticket{EnqueuedAt: time.UnixMilli(0)}}, nil
+}
+
+// end returns the error of a list that does not end where its last element does.
+func (u *unpacker) end() error {
+	if u.err == nil && len(u.buf) > 0 {
+		return fmt.Errorf("%w: %d bytes too many", errDamaged, len(u.buf))
+	}
+	return u.err
+}
+
+func (u *unpacker) next() int64 {
+	value, n := binary.Varint(u.buf)
+	if n <= 0 {
+		u.buf, u.err = nil, errDamaged
+		return 0
+	}
+	u.buf = u.buf[n:]
+	return value
+}
+
+func (u *unpacker) time(before time.Time) time.Time {
+	return time.UnixMilli(before.UnixMilli() + u.next()).UTC()
+}
+
+func (u *unpacker) readTicket() attune.Ticket {
+	t, first := u.ticket, u.next()
+	t.Sequence += first >> changeBits
+	t.Enforcement += attune.EnforcementID(u.next())
+	t.EnqueuedAt = u.time(t.EnqueuedAt)
+	if first&otherLane != 0 {
+		lane := int64(t.Lane) + u.next()
+		if lane < 0 || lane > math.MaxInt32 {
+			u.buf, u.err = nil, fmt.Errorf("%w: lane of sequence %d", errDamaged, t.Sequence)
+		}
+		t.Lane = int32(lane)
+	}
+	if first&otherAction != 0 {
+		t.Action += attune.ActionID(u.next())
+	}
+	if first&otherAttempt != 0 {
+		t.Attempt = int(u.next())
+	}
+	u.ticket = t
+	return t
+}
+
+func (u *unpacker) readHolder(ticket attune.Ticket) Holder {
+	h, flags := u.holder, u.next()
+	h.Ticket = ticket
+	h.Delivered, h.Replaced, h.AskedToEnd = flags&flagDelivered != 0, flags&flagReplaced != 0, flags&flagAskedToEnd != 0
+	h.Generation += u.next()
+	h.Number += u.next()
+	h.GrantedAt = u.time(h.GrantedAt)
+	h.NotBefore = u.time(h.NotBefore)
+	h.InspectAt = u.time(h.InspectAt)
+	h.Limit += int(u.next())
+	h.Revision += u.next()
+	h.Freed = int(u.next())
+	h.SettledBefore += u.next()
+	u.holder = h
+	return h
+}

@@ -1,0 +1,151 @@
+package semaphore
+
+import (
+	"slices"
+	"time"
+
+	"github.com/attune-go/attune"
+)
+
+// wakePrecision is what times are rounded up to at which a rate allows a start, so that starts that follow each other closely
+// share a turn of the queue.
+const wakePrecision = 100 * time.Millisecond
+
+// wholeQueue is the action of a gate that stands for every action of the queue.
+const wholeQueue attune.ActionID = 0
+
+// gate bounds the starts of one action, or of every action of the queue, to one rate. Each attempt is a start: that of a grant
+// at its decision, and that of a retry in its slot when its delay is over.
+//
+// In every window (t-Window, t] at most Limit attempts start. After a change of the limit or the window this is exact from
+// one new window on, because the gate remembers only as many starts as the former limit needed.
+//
+// Stored in Temporal's history: part of the carried [State].
+type gate struct {
+	Action attune.ActionID `json:"action,omitempty"`
+	attune.StartRate
+	Starts []int64 `json:"starts,omitempty"` // times of the latest starts in milliseconds of Unix time, up to Limit, in order
+}
+
+// opensAt returns when the gate allows the next start; zero if the gate has not seen enough starts to be closed.
+func (g *gate) opensAt() time.Time {
+	if len(g.Starts) < g.Limit {
+		return time.Time{}
+	}
+	return time.UnixMilli(g.Starts[len(g.Starts)-g.Limit]).Add(time.Duration(g.Window)).UTC()
+}
+
+// charge counts a start. A clock that runs backwards does not shorten the window of an earlier start.
+func (g *gate) charge(now time.Time) {
+	at := now.UnixMilli()
+	if n := len(g.Starts); n > 0 {
+		at = max(at, g.Starts[n-1])
+	}
+	g.Starts = append(g.Starts, at)
+	if excess := len(g.Starts) - g.Limit; excess > 0 {
+		g.Starts = slices.Delete(g.Starts, 0, excess)
+	}
+}
+
+// governs reports whether the starts of an action pass the gate.
+func (g *gate) governs(action attune.ActionID) bool {
+	return g.Action == wholeQueue || g.Action == action
+}
+
+// usePolicy puts a policy into force. A rate keeps its starts while its name stays.
+func (s *State) usePolicy(policy attune.QueuePolicy) {
+	former := s.gates
+	s.policy, s.gates, s.openedAt = policy, nil, time.Time{}
+	add := func(action attune.ActionID, rates []attune.StartRate) {
+		for _, rate := range rates {
+			next := gate{Action: action, StartRate: rate}
+			same := func(g gate) bool { return g.Action == action && g.Name == rate.Name }
+			if i := slices.IndexFunc(former, same); i >= 0 {
+				next.Starts = former[i].Starts[max(0, len(former[i].Starts)-rate.Limit):]
+			}
+			s.gates = append(s.gates, next)
+		}
+	}
+	add(wholeQueue, policy.Rates)
+	for _, limits := range policy.Actions {
+		add(limits.Action, limits.Rates)
+	}
+	s.line.setLimits(policy)
+}
+
+// opensAt returns when every gate allows a start of an action; zero or a time that has passed means at once. With
+// [wholeQueue], only the gates of the queue count.
+func (s *State) opensAt(action attune.ActionID) (at time.Time) {
+	for i := range s.gates {
+		if opens := s.gates[i].opensAt(); s.gates[i].governs(action) && opens.After(at) {
+			at = opens
+		}
+	}
+	return at
+}
+
+// open opens and closes the actions of the line: those with a used-up rate of their own are closed.
+func (s *State) open(now time.Time) {
+	for i := 0; i < len(s.gates); {
+		action, closed := s.gates[i].Action, false
+		for ; i < len(s.gates) && s.gates[i].Action == action; i++ {
+			closed = closed || s.gates[i].opensAt().After(now)
+		}
+		s.line.levels.setClosed(action, closed)
+		s.openedAt = now
+	}
+}
+
+// queueOpen reports whether the rates of the whole queue allow a start.
+func (s *State) queueOpen() bool { return !s.line.levels.closed[wholeQueue] }
+
+// mayStart reports whether every rate allows a start of an action.
+func (s *State) mayStart(action attune.ActionID) bool {
+	return s.queueOpen() && !s.line.levels.closed[action]
+}
+
+// charge counts the start of an action.
+func (s *State) charge(now time.Time, action attune.ActionID) {
+	for i := range s.gates {
+		if s.gates[i].governs(action) {
+			s.gates[i].charge(now)
+		}
+	}
+	s.open(now)
+}
+
+// nextStart returns when a delayed retry or, if the queue has room, a waiting ticket may start; zero if no such time is known.
+func (s *State) nextStart() (at time.Time) {
+	for i := range s.holders {
+		if holder := &s.holders[i]; !holder.NotBefore.IsZero() {
+			at = Earlier(at, later(holder.NotBefore, s.roundedOpening(holder.Action)))
+		}
+	}
+	if len(s.holders) >= s.Limit() || s.line.length == 0 {
+		return at
+	}
+	if !s.queueOpen() {
+		return Earlier(at, s.roundedOpening(wholeQueue))
+	}
+	for id := range s.line.levels.closed {
+		if a := s.line.levels.actions[id]; a != nil && !a.ready.empty() {
+			at = Earlier(at, s.roundedOpening(id))
+		}
+	}
+	return at
+}
+
+func (s *State) roundedOpening(action attune.ActionID) time.Time {
+	at := s.opensAt(action)
+	if rounded := at.Truncate(wakePrecision); rounded.Before(at) {
+		return rounded.Add(wakePrecision)
+	}
+	return at
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
