@@ -41,7 +41,7 @@ type outgoing struct {
 }
 
 func (e Envelope) outgoing() outgoing {
-	return outgoing{exchange: Exchange, key: e.RoutingKey, publishing: amqp.Publishing{
+	return outgoing{exchange: ExchangeOf(e.RoutingKey), key: e.RoutingKey, publishing: amqp.Publishing{
 		ContentType:  amqp.MimeApplicationJSON,
 		DeliveryMode: amqp.Persistent,
 		MessageId:    e.MessageID,
@@ -67,7 +67,7 @@ func decode[M attune.Message](delivery amqp.Delivery) (M, error) {
 		return message, attune.WrapError(attune.CodeInvalid, err, "message %q is not the JSON of %T", delivery.MessageId, message)
 	}
 	if arriving, ok := any(&message).(interface{ Arrived(routingKey string) }); ok {
-		arriving.Arrived(originalKey(delivery))
+		arriving.Arrived(checkedKey(delivery))
 	}
 	if checked, ok := any(message).(interface{ Validate() error }); ok {
 		if err := checked.Validate(); err != nil {

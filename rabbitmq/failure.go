@@ -86,12 +86,37 @@ func (f failure) dead() outgoing {
 }
 
 // originalKey is the routing key of the first publishing. A message that comes back from its retry queue has the name of
-// its queue as routing key. The header of a message in attune's exchange does not count: its sender may have written anything, and
+// its queue as routing key. The header of a message in an exchange of attune does not count: its sender may have written anything, and
 // the broker has checked the rights of the sender against the routing key only. No worker can write to the other exchanges.
 func originalKey(delivery amqp.Delivery) string {
-	if delivery.Exchange == Exchange {
+	if fromSender(delivery) {
 		return delivery.RoutingKey
 	}
 	key, _ := delivery.Headers[HeaderRoutingKey].(string)
 	return cmp.Or(key, delivery.RoutingKey)
+}
+
+// checkedKey is the routing key that the broker has checked against the rights of the sender, or empty if the broker has checked none:
+// a queue of a worker can dead-letter messages to the exchange of workers with any routing key. Attune's retry queues dead-letter to the
+// default exchange, which no worker can write to.
+func checkedKey(delivery amqp.Delivery) string {
+	if fromSender(delivery) && deadLetteredBefore(delivery) {
+		return ""
+	}
+	return originalKey(delivery)
+}
+
+// fromSender reports whether a message comes from an exchange that a part of attune publishes to.
+func fromSender(delivery amqp.Delivery) bool {
+	return delivery.Exchange == Exchange || delivery.Exchange == WorkersExchange
+}
+
+// deadLetteredBefore reports whether a message has passed a queue that has dead-lettered it. The broker writes these headers.
+func deadLetteredBefore(delivery amqp.Delivery) bool {
+	for name := range delivery.Headers {
+		if name == "x-death" || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") {
+			return true
+		}
+	}
+	return false
 }

@@ -10,8 +10,11 @@ import (
 
 // Names of the exchanges.
 const (
-	// Exchange is the topic exchange for every message of attune.
+	// Exchange is the topic exchange for every message of attune, except those of workers.
 	Exchange = "attune"
+	// WorkersExchange is the topic exchange for claims, renewals and reports. Workers can write to it and cannot read it, so a header
+	// of a worker's message cannot bring a copy to another queue than those of claims, renewals and reports.
+	WorkersExchange = "attune.workers"
 	// DeadExchange receives dead letters. It is a topic exchange because dead letters keep their routing keys: a direct
 	// exchange with a "#" binding would drop them silently.
 	DeadExchange = "attune.dead"
@@ -45,6 +48,16 @@ const (
 	maxDeadLetterBytes = 256 << 20
 )
 
+// ExchangeOf returns the exchange for the messages with a routing key.
+func ExchangeOf(key string) string {
+	for _, ofWorkers := range []string{attune.KeyExecutionClaim, attune.KeyExecutionRenew, attune.KeyExecutionCompleted} {
+		if key == ofWorkers || strings.HasPrefix(key, attune.KeyOfPool(ofWorkers, "")) {
+			return WorkersExchange
+		}
+	}
+	return Exchange
+}
+
 // QueueExecutionRequested is the queue of the execution requests for a pool's workers.
 func QueueExecutionRequested(pool string) string {
 	return queuePrefix + attune.KeyExecutionRequested(pool)
@@ -76,7 +89,7 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 // workers; an invalid one is [attune.CodeInvalid].
 //
 //	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.ended, execution.requested.<pool>
-//	attune (topic)        ──key.*──► attune.<key>         execution.completed, execution.claim, execution.renew, of all pools
+//	attune.workers (topic)──key.*──► attune.<key>         execution.completed, execution.claim, execution.renew, of all pools
 //	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
@@ -90,6 +103,7 @@ func NewTopology(pools ...string) (Topology, error) {
 	if err != nil {
 		return Topology{}, err
 	}
+	t.Exchanges = append(t.Exchanges, ExchangeSpec{WorkersExchange, "topic"})
 	t.Queues = append(t.Queues, QueueSpec{QueueDead, quorum(bounded)})
 	t.Bindings = append(t.Bindings, BindingSpec{QueueDead, "#", DeadExchange})
 	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
@@ -125,7 +139,7 @@ func (t *Topology) add(key string, arguments map[string]any) {
 func (t *Topology) addForPools(key string, arguments map[string]any) {
 	queue := queuePrefix + key
 	t.Queues = append(t.Queues, QueueSpec{queue, arguments})
-	t.Bindings = append(t.Bindings, BindingSpec{queue, attune.KeyOfPool(key, "*"), Exchange})
+	t.Bindings = append(t.Bindings, BindingSpec{queue, attune.KeyOfPool(key, "*"), WorkersExchange})
 }
 
 func (t *Topology) addRetry(queue string) {

@@ -58,8 +58,9 @@ func TestNewTopology(t *testing.T) {
 		require.NoError(t, err)
 		bound := map[string]string{}
 		for _, binding := range topology.Bindings {
-			if binding.Exchange == rabbitmq.Exchange {
+			if binding.Exchange != rabbitmq.DeadExchange {
 				require.NotContains(t, bound, binding.Key)
+				require.Equal(t, rabbitmq.ExchangeOf(binding.Key), binding.Exchange)
 				bound[binding.Key] = binding.Queue
 			}
 		}

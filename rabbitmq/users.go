@@ -45,7 +45,8 @@ const (
 // Users returns the users of the parts of attune.
 //
 // Only a worker can publish claims, renewals and reports, and it can publish nothing else: not to a queue directly, because it may
-// not write to the default exchange. The worker of [UserWorker] serves every pool: [WorkerUser] makes one that is bound to its pools.
+// not write to the default exchange. It reads only from an exchange that it cannot write to, so it cannot pass messages to itself and on
+// through a queue of its own. The worker of [UserWorker] serves every pool: [WorkerUser] makes one that is bound to its pools.
 func Users() []User {
 	return []User{
 		{
@@ -53,6 +54,7 @@ func Users() []User {
 			Write: `^(attune(\..*)?|amq\.default)$`, // the default exchange: replies, retry queues
 			Topics: []TopicRights{
 				{Exchange, `^(enforcement\.created|execution\.(ended|cancel|requested\..*))$`, `^.*$`},
+				{WorkersExchange, noName, `^.*$`},
 				{DeadExchange, `^.*$`, `^.*$`},
 			},
 		},
@@ -94,10 +96,12 @@ func WorkerUser(name string, pools ...string) (User, error) {
 func workerUser(name, pools string) User {
 	return User{
 		Name: name, Configure: `^` + ownQueues + `$`,
-		Write: `^(attune|` + ownQueues + `)$`,
+		Write: `^(attune\.workers|` + ownQueues + `)$`,
 		Read:  `^(attune|attune\.execution\.requested\.` + pools + `|` + ownQueues + `)$`,
 		Topics: []TopicRights{
-			{Exchange, `^execution\.(claim|renew|completed)\.` + pools + `$`, `^execution\.cancel$`}, {DeadExchange, noName, noName},
+			{Exchange, noName, `^execution\.cancel$`},
+			{WorkersExchange, `^execution\.(claim|renew|completed)\.` + pools + `$`, noName},
+			{DeadExchange, noName, noName},
 		},
 	}
 }
