@@ -65,7 +65,7 @@ func TestArrived_DeadLettered(t *testing.T) {
 			for _, signed := range batch {
 				keys <- signed.RoutingKey()
 			}
-			return nil
+			return errors.New("for the retry queue")
 		}).Run)
 	conn, err := amqp.Dial(asUser(t, b.url, poolWorker(t)))
 	require.NoError(t, err)
@@ -81,4 +81,5 @@ func TestArrived_DeadLettered(t *testing.T) {
 	require.NoError(t, b.raw(t).PublishWithContext(t.Context(), rabbitmq.Exchange, attune.KeyExecutionCancel, false, false,
 		amqp.Publishing{Body: []byte(`{}`)}))
 	require.Empty(t, receive(t, keys), "the broker has checked no right for this key")
+	require.Equal(t, rabbitmq.QueueExecutionCompleted, receive(t, keys), "a retry does not make the key a right one")
 }

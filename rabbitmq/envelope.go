@@ -63,6 +63,10 @@ func encode(message attune.Message) (Envelope, error) {
 // ignores unknown fields: the sender may be newer.
 func decode[M attune.Message](delivery amqp.Delivery) (M, error) {
 	var message M
+	if size, dropped := delivery.Headers[HeaderBodySize]; dropped {
+		return message, attune.Errorf(attune.CodeInvalid, "message %q has a body of %d bytes, larger than any message of attune of its type",
+			delivery.MessageId, size)
+	}
 	if err := json.Unmarshal(delivery.Body, &message); err != nil {
 		return message, attune.WrapError(attune.CodeInvalid, err, "message %q is not the JSON of %T", delivery.MessageId, message)
 	}

@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"cmp"
-	"maps"
 	"strings"
 	"time"
 
@@ -60,21 +59,15 @@ func (f failure) outgoing() outgoing {
 	return out
 }
 
-// dead returns the message for the dead-letter queue, with the failure in its headers. It drops the broker's own headers, which
-// the broker writes again.
+// dead returns the message for the dead-letter queue, with the failure in its headers. It keeps no other header: the
+// sender may have written any, also more than fits into a frame.
 func (f failure) dead() outgoing {
 	key := originalKey(f.delivery)
-	headers := maps.Clone(f.delivery.Headers)
-	maps.DeleteFunc(headers, func(name string, _ any) bool { return strings.HasPrefix(name, "x-") })
-	if headers == nil {
-		headers = amqp.Table{}
+	headers := amqp.Table{
+		HeaderQueue: f.queue, HeaderRoutingKey: checkedKey(f.delivery), HeaderTries: int64(f.tries),
+		HeaderReason: string(attune.CodeOf(f.cause)), HeaderError: attune.Shorten(f.cause.Error(), maxHeaderError),
+		HeaderFailedAt: f.at.UTC().Format(time.RFC3339),
 	}
-	headers[HeaderQueue] = f.queue
-	headers[HeaderRoutingKey] = key
-	headers[HeaderTries] = int64(f.tries)
-	headers[HeaderReason] = string(attune.CodeOf(f.cause))
-	headers[HeaderError] = attune.Shorten(f.cause.Error(), maxHeaderError)
-	headers[HeaderFailedAt] = f.at.UTC().Format(time.RFC3339)
 	return outgoing{exchange: DeadExchange, key: key, publishing: amqp.Publishing{
 		Headers:      headers,
 		ContentType:  f.delivery.ContentType,
@@ -111,10 +104,10 @@ func fromSender(delivery amqp.Delivery) bool {
 	return delivery.Exchange == Exchange || delivery.Exchange == WorkersExchange
 }
 
-// deadLetteredBefore reports whether a message has passed a queue that has dead-lettered it. The broker writes these headers.
+// deadLetteredBefore reports whether a message has passed a queue that has dead-lettered it, or may have. The broker writes these headers.
 func deadLetteredBefore(delivery amqp.Delivery) bool {
 	for name := range delivery.Headers {
-		if name == "x-death" || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") {
+		if name == HeaderDropped || name == "x-death" || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") {
 			return true
 		}
 	}

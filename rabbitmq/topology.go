@@ -36,7 +36,7 @@ const (
 // RetryDelay is how long a message waits in a retry queue.
 const RetryDelay = 5 * time.Second
 
-// deliveryLimit disables RabbitMQ 4's default limit of 20 deliveries, after which the broker dead-letters a message.
+// deliveryLimit of a queue that no worker writes to disables RabbitMQ 4's default limit of 20 deliveries, after which the broker dead-letters a message.
 // Every lost connection counts as a delivery, so an unstable network would fill the dead-letter queue. [Consumer] counts
 // tries instead, because it can tell a failure from an outage.
 const deliveryLimit = 1_000_000
@@ -57,6 +57,14 @@ func ExchangeOf(key string) string {
 	}
 	return Exchange
 }
+
+// The bounds of the queues that workers write to. Above the length the broker refuses a message, and its worker sends it again. A message
+// that is delivered more often than the limit has probably ended its consumer each time.
+const (
+	maxRequestBytes     = 64 << 20
+	maxReportBytes      = 1 << 30
+	workerDeliveryLimit = 20
+)
 
 // QueueExecutionRequested is the queue of the execution requests for a pool's workers.
 func QueueExecutionRequested(pool string) string {
@@ -108,12 +116,12 @@ func NewTopology(pools ...string) (Topology, error) {
 	t.Bindings = append(t.Bindings, BindingSpec{QueueDead, "#", DeadExchange})
 	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
 	t.addRetry(QueueEnforcementCreated)
-	t.addForPools(attune.KeyExecutionCompleted, quorum(deadLettered))
+	t.addForPools(attune.KeyExecutionCompleted, quorum(deadLettered, fromWorkers(maxReportBytes)))
 	t.addRetry(QueueExecutionCompleted)
 	t.add(attune.KeyExecutionEnded, quorum(deadLettered))
 	t.addRetry(QueueExecutionEnded)
-	t.addForPools(attune.KeyExecutionClaim, quorum())
-	t.addForPools(attune.KeyExecutionRenew, quorum())
+	t.addForPools(attune.KeyExecutionClaim, quorum(fromWorkers(maxRequestBytes)))
+	t.addForPools(attune.KeyExecutionRenew, quorum(fromWorkers(maxRequestBytes)))
 	return t, nil
 }
 
@@ -164,6 +172,15 @@ func bounded(arguments map[string]any) {
 	arguments["x-max-length"] = int64(MaxDeadLetters)
 	arguments["x-max-length-bytes"] = int64(maxDeadLetterBytes)
 	arguments["x-overflow"] = "drop-head"
+}
+
+// fromWorkers bounds a queue that workers write to.
+func fromWorkers(bytes int64) func(map[string]any) {
+	return func(arguments map[string]any) {
+		arguments["x-max-length-bytes"] = bytes
+		arguments["x-overflow"] = "reject-publish"
+		arguments["x-delivery-limit"] = int64(workerDeliveryLimit)
+	}
 }
 
 func deadLettered(arguments map[string]any) {

@@ -86,6 +86,21 @@ func TestNewTopology(t *testing.T) {
 		require.Equal(t, "drop-head", arguments["x-overflow"], "a queue that refuses letters would keep them in the other queues")
 	})
 
+	t.Run("the queues that workers write to are bounded, and refuse messages above that", func(t *testing.T) {
+		t.Parallel()
+		topology, err := rabbitmq.NewTopology()
+		require.NoError(t, err)
+		for name, bytes := range map[string]int{
+			rabbitmq.QueueExecutionClaim: 64 << 20, rabbitmq.QueueExecutionRenew: 64 << 20, rabbitmq.QueueExecutionCompleted: 1 << 30,
+		} {
+			i := slices.IndexFunc(topology.Queues, func(q rabbitmq.QueueSpec) bool { return q.Name == name })
+			arguments := topology.Queues[i].Arguments
+			require.EqualValues(t, bytes, arguments["x-max-length-bytes"])
+			require.EqualValues(t, 20, arguments["x-delivery-limit"])
+			require.Equal(t, "reject-publish", arguments["x-overflow"], "a queue that drops messages would lose those of honest workers")
+		}
+	})
+
 	t.Run("a pool name with a wildcard is refused", func(t *testing.T) {
 		t.Parallel()
 		_, err := rabbitmq.NewTopology("#")
