@@ -32,6 +32,9 @@ const (
 	maxReportBody  = 16 << 20
 )
 
+// maxRefused bounds the dead letters per second of each queue that workers write to.
+const maxRefused = 20
+
 // reportBatch bounds the reports of one handler call. With the next batch, which the broker sends ahead, it bounds the memory that reports
 // of the largest size take to 1.6 GB.
 const reportBatch = 50
@@ -55,7 +58,7 @@ func runCompletions(
 ) {
 	completions := bridge.NewCompletions(finisher, queues, installation, metrics.Completed, metrics.MessageRefused, log)
 	config := consume(rabbitmq.QueueExecutionCompleted, p)
-	config.MaxBatch = reportBatch
+	config.MaxBatch, config.MaxRefused = reportBatch, maxRefused
 	consumer := rabbitmq.NewConsumer(broker.Own("reports", maxReportBody), config, completions.Handle)
 	loops.add("completions", consumer.Run)
 	ended := rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueExecutionEnded, p), completions.HandleEnded)
@@ -69,7 +72,7 @@ func runClaims(
 ) {
 	claims := bridge.NewClaims(claimer, secrets.NewResolver(keys, store), signer, installation, cfg.Lease, metrics.MessageRefused, log)
 	responder := rabbitmq.NewResponder(broker.Own("claims", maxRequestBody), rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueExecutionClaim, Publisher: p.Publisher,
+		Queue: rabbitmq.QueueExecutionClaim, MaxRefused: maxRefused, Publisher: p.Publisher,
 	}, claims.Handle)
 	loops.add("claims", responder.Failing(bridge.Failed[attune.ExecutionClaimMessage](signer)).Run)
 }
@@ -83,7 +86,7 @@ func runLeases(
 	ping := func(ctx context.Context) error { return errors.Join(renewals.Ping(ctx), db.Ping(ctx)) }
 	leases := bridge.NewLeases(store, signer, installation, cfg.Lease, ping, metrics.LeasesExpired, metrics.MessageRefused, log)
 	responder := rabbitmq.NewResponder(renewals, rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueExecutionRenew, Publisher: p.Publisher,
+		Queue: rabbitmq.QueueExecutionRenew, MaxRefused: maxRefused, Publisher: p.Publisher,
 	}, leases.Handle)
 	loops.add("renewals", responder.Failing(bridge.Failed[attune.ExecutionRenewMessage](signer)).Run)
 	loops.add("leases", leases.Run)
