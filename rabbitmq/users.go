@@ -16,7 +16,11 @@ type User struct {
 	Write     string
 	Read      string
 	Topics    []TopicRights
+	Limits    UserLimits
 }
+
+// UserLimits bounds what a user may open at the same time. Zero is no bound.
+type UserLimits struct{ Connections, Channels int }
 
 // TopicRights bounds the routing keys with which a user publishes to a topic exchange, and binds its queues to it. They are regular
 // expressions, as in rabbitmqctl set_topic_permissions.
@@ -35,6 +39,10 @@ const (
 )
 
 const (
+	// The limits of a user of workers: a worker process has two connections, and at most about 20 channels.
+	workerConnections = 500
+	workerChannels    = 5000
+
 	noName     = "^$"
 	ours       = `^attune(\..*)?$`
 	everyPool  = `[^.]+` // a pool has no dot in its name
@@ -103,5 +111,6 @@ func workerUser(name, pools string) User {
 			{WorkersExchange, `^execution\.(claim|renew|completed)\.` + pools + `$`, noName},
 			{DeadExchange, noName, noName},
 		},
+		Limits: UserLimits{Connections: workerConnections, Channels: workerChannels},
 	}
 }

@@ -270,6 +270,7 @@ func TestWorkerUser(t *testing.T) {
 				{Exchange: "attune.workers", Write: `^execution\.(claim|renew|completed)\.(gpu|small)$`, Read: `^$`},
 				{Exchange: "attune.dead", Write: `^$`, Read: `^$`},
 			},
+			Limits: rabbitmq.UserLimits{Connections: 500, Channels: 5000},
 		}, poolWorker(t))
 	})
 
