@@ -36,8 +36,8 @@ const (
 const maxRefused = 20
 
 // reportBatch bounds the reports of one handler call. With the next batch, which the broker sends ahead, it bounds the memory that reports
-// of the largest size take to 1.6 GB.
-const reportBatch = 50
+// of the largest size take to 1 GiB.
+const reportBatch = 32
 
 func runPolicies(loops *loops, _ installed, rows *postgres.Queues, queues *workflows.QueueClient, log *slog.Logger) {
 	loops.add("policies", bridge.NewPolicies(rows, queues, log).Run)
