@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Connections holds the connections of a process: two, and those of [Connections.Own]. A broker that is short of memory or disk stops reading from
-// connections that publish; acknowledgements on the other connection still get through.
+// Connections holds the connections of a process: two, and those of [Connections.Own]. A broker that is short of memory or disk stops
+// reading from connections that publish; acknowledgements on the other connections still get through.
 type Connections struct {
 	Consume, Publish *Connection
 

@@ -64,7 +64,7 @@ func encode(message attune.Message) (Envelope, error) {
 func decode[M attune.Message](delivery amqp.Delivery) (M, error) {
 	var message M
 	if size, dropped := delivery.Headers[HeaderBodySize]; dropped {
-		return message, attune.Errorf(attune.CodeInvalid, "message %q has a body of %d bytes, larger than any message of attune of its type",
+		return message, attune.Errorf(attune.CodeInvalid, "message %q has a body of %d bytes, larger than any message of its type",
 			delivery.MessageId, size)
 	}
 	if err := json.Unmarshal(delivery.Body, &message); err != nil {

@@ -107,7 +107,8 @@ func fromSender(delivery amqp.Delivery) bool {
 // deadLetteredBefore reports whether a message has passed a queue that has dead-lettered it, or may have. The broker writes these headers.
 func deadLetteredBefore(delivery amqp.Delivery) bool {
 	for name := range delivery.Headers {
-		if name == HeaderDropped || name == "x-death" || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") {
+		switch {
+		case name == HeaderDropped, name == "x-death", strings.HasPrefix(name, "x-first-death-"), strings.HasPrefix(name, "x-last-death-"):
 			return true
 		}
 	}

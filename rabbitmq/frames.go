@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -81,9 +82,9 @@ func (f *frames) next() error {
 	if _, err := io.ReadFull(f.Conn, payload); err != nil {
 		return err
 	}
-	f.ready = append(start, f.content(channel, payload[:size])...)
-	binary.BigEndian.PutUint32(f.ready[3:], uint32(len(f.ready)-frameStart)) //nolint:gosec // at most maxHeaderFrame, and some bytes
-	f.ready = append(f.ready, payload[size])
+	content := f.content(channel, payload[:size])
+	binary.BigEndian.PutUint32(start[3:], uint32(len(content)))
+	f.ready = slices.Concat(start, content, payload[size:])
 	return nil
 }
 
@@ -108,10 +109,10 @@ func (f *frames) content(channel uint16, payload []byte) []byte {
 	marks := amqp.Table{HeaderDropped: true}
 	if tooLarge {
 		f.dropped[channel] = size
-		marks[HeaderBodySize] = int64(min(size, 1<<62)) //nolint:gosec // bounded
+		marks[HeaderBodySize] = int64(min(size, 1<<62))
 		size = 0
 	}
-	changed := append([]byte(nil), payload[:start]...)
+	changed := slices.Clone(payload[:start])
 	binary.BigEndian.PutUint64(changed[4:], size)
 	changed[12] |= flagHeaders
 	changed = append(changed, encodeMarks(marks)...)
@@ -150,18 +151,19 @@ func headersOf(payload []byte) (start, end int, ok bool) {
 	return start, end, end <= len(payload)
 }
 
-// encodeMarks returns a table of bools and int64s as in a content header.
+// encodeMarks returns a table of true bools and positive int64s as in a content header.
 func encodeMarks(marks amqp.Table) []byte {
-	table := make([]byte, 4)
+	var entries []byte
 	for name, value := range marks {
-		table = append(append(table, byte(len(name))), name...)
+		entries = append(entries, byte(len(name)))
+		entries = append(entries, name...)
 		switch value := value.(type) {
 		case bool:
-			table = append(table, 't', 1)
+			entries = append(entries, 't', 1)
 		case int64:
-			table = binary.BigEndian.AppendUint64(append(table, 'l'), uint64(value)) //nolint:gosec // not negative
+			entries = append(entries, 'l')
+			entries = binary.BigEndian.AppendUint64(entries, uint64(value))
 		}
 	}
-	binary.BigEndian.PutUint32(table, uint32(len(table)-4)) //nolint:gosec // some bytes
-	return table
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(entries))), entries...)
 }

@@ -65,7 +65,7 @@ func TestConsumer_Poison(t *testing.T) {
 		require.Equal(t, key, letters[i].RoutingKey)
 		require.Equal(t, "invalid", letters[i].Reason)
 	}
-	require.Equal(t, `message "large body" has a body of 5242880 bytes, larger than any message of attune of its type`, letters[4].Error)
+	require.Equal(t, `message "large body" has a body of 5242880 bytes, larger than any message of its type`, letters[4].Error)
 	require.Empty(t, letters[3].Body)
 	require.Empty(t, letters[4].Body)
 	raw, found, err := b.raw(t).Get(rabbitmq.QueueDead, false)

@@ -36,9 +36,9 @@ const (
 // RetryDelay is how long a message waits in a retry queue.
 const RetryDelay = 5 * time.Second
 
-// deliveryLimit of a queue that no worker writes to disables RabbitMQ 4's default limit of 20 deliveries, after which the broker dead-letters a message.
-// Every lost connection counts as a delivery, so an unstable network would fill the dead-letter queue. [Consumer] counts
-// tries instead, because it can tell a failure from an outage.
+// deliveryLimit of a queue that no worker writes to disables RabbitMQ 4's default limit of 20 deliveries, after which the broker
+// dead-letters a message. Every lost connection counts as a delivery, so an unstable network would fill the dead-letter queue. [Consumer]
+// counts tries instead, because it can tell a failure from an outage.
 const deliveryLimit = 1_000_000
 
 // The bounds of the dead-letter queue. Above one of them the broker drops the oldest letter: a flood of forged messages must not fill the

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Commands returns the commands of rabbitmqctl that give the user its rights in a vhost, and no others there, and its limits. The user must exist.
-// The commands are for a POSIX shell; to run them again changes nothing.
+// Commands returns the commands of rabbitmqctl that give the user its rights in a vhost, and no others there, and its limits.
+// The user must exist. The commands are for a POSIX shell; to run them again changes nothing.
 func (u User) Commands(vhost string) []string {
 	in := quote(vhost)
 	commands := []string{fmt.Sprintf("rabbitmqctl set_permissions --vhost %s %s %s %s %s",
