@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/attune-go/attune"
 )
 
@@ -39,6 +41,7 @@ type Claims struct {
 	lease        time.Duration
 	refused      Refused
 	log          *slog.Logger
+	logged       *rate.Limiter
 }
 
 // NewClaims returns Claims of an installation that grants leases of the given length. refused is called for every claim that was
@@ -47,7 +50,10 @@ func NewClaims(
 	claimer Claimer, secrets Secrets, signer *Signer, installation attune.InstallationID, lease time.Duration, refused Refused,
 	log *slog.Logger,
 ) *Claims {
-	return &Claims{claimer: claimer, secrets: secrets, signer: signer, installation: installation, lease: lease, refused: refused, log: log}
+	return &Claims{
+		claimer: claimer, secrets: secrets, signer: signer, installation: installation, lease: lease, refused: refused, log: log,
+		logged: rate.NewLimiter(linesPerSecond, linesPerSecond),
+	}
 }
 
 // Handle returns one signed reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims;
@@ -99,8 +105,10 @@ func (c *Claims) reply(
 ) (reply attune.ExecutionClaimReply, err error) {
 	if d.OtherKey {
 		c.refused(ctx, attune.KeyExecutionClaim, attune.RefusedKey)
-		c.log.InfoContext(ctx, "claim refused: another worker has claimed the attempt", "execution", claim.Execution,
-			"attempt", claim.Attempt, "worker", claim.Worker, "key", claim.Key)
+		if c.logged.Allow() {
+			c.log.InfoContext(ctx, "claim refused: another worker has claimed the attempt", "execution", claim.Execution,
+				"attempt", claim.Attempt, "worker", claim.Worker, "key", claim.Key)
+		}
 	}
 	if d.OtherPool {
 		c.refused(ctx, attune.KeyExecutionClaim, attune.RefusedPool)

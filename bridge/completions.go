@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/attune-go/attune"
 )
@@ -40,6 +41,7 @@ type Completions struct {
 	counted      func(ctx context.Context, effect attune.CompletionEffect, status attune.ExecutionStatus)
 	refused      Refused
 	log          *slog.Logger
+	logged       *rate.Limiter
 }
 
 // SignedReport is a report as it arrives.
@@ -53,6 +55,7 @@ func NewCompletions(
 ) *Completions {
 	return &Completions{
 		finisher: finisher, queues: queues, installation: installation, counted: counted, refused: refused, log: log,
+		logged: rate.NewLimiter(linesPerSecond, linesPerSecond),
 	}
 }
 
@@ -161,6 +164,9 @@ func (c *Completions) count(ctx context.Context, m attune.ExecutionEndedMessage,
 	c.counted(ctx, completion.Effect, m.Status)
 	switch completion.Effect {
 	case attune.CompletionStale, attune.CompletionUnknown, attune.CompletionForged, attune.CompletionForeign:
+		if !c.logged.Allow() {
+			return // counted is called for each
+		}
 		c.log.WarnContext(ctx, "report about an execution was dropped", "effect", completion.Effect,
 			"execution", m.Execution, "attempt", m.Attempt, "status", m.Status)
 	default:

@@ -7,6 +7,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
+// linesPerSecond bounds the log lines about messages that change nothing: workers can send any number of them. The metrics count each.
+const linesPerSecond = 20
+
 // Refused is called for each refused message of a worker, with its routing key without the pool.
 type Refused func(ctx context.Context, key string, why attune.Refusal)
 

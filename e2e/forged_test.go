@@ -22,7 +22,7 @@ func (c *cluster) tap(key string) <-chan amqp.Delivery {
 	channel := c.dialBroker()
 	queue, err := channel.QueueDeclare("", false, true, true, false, nil)
 	require.NoError(c.t, err)
-	require.NoError(c.t, channel.QueueBind(queue.Name, key, rabbitmq.Exchange, false, nil))
+	require.NoError(c.t, channel.QueueBind(queue.Name, key, rabbitmq.ExchangeOf(key), false, nil))
 	deliveries, err := channel.Consume(queue.Name, "", true, true, false, false, nil)
 	require.NoError(c.t, err)
 	return deliveries
@@ -45,7 +45,7 @@ func (c *cluster) publish(channel *amqp.Channel, key string, bodies ...[]byte) {
 	c.t.Helper()
 	require.NoError(c.t, channel.Confirm(false))
 	for _, body := range bodies {
-		confirm, err := channel.PublishWithDeferredConfirmWithContext(c.t.Context(), rabbitmq.Exchange, key, true, false,
+		confirm, err := channel.PublishWithDeferredConfirmWithContext(c.t.Context(), rabbitmq.ExchangeOf(key), key, true, false,
 			amqp.Publishing{ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: body})
 		require.NoError(c.t, err)
 		require.True(c.t, confirm.Wait())
@@ -118,7 +118,7 @@ func (c *cluster) ask(request amqp.Delivery) amqp.Delivery {
 	channel := c.dialBroker()
 	replies, err := channel.Consume("amq.rabbitmq.reply-to", "", true, false, false, false, nil)
 	require.NoError(c.t, err)
-	require.NoError(c.t, channel.PublishWithContext(c.t.Context(), rabbitmq.Exchange, request.RoutingKey, true, false,
+	require.NoError(c.t, channel.PublishWithContext(c.t.Context(), rabbitmq.ExchangeOf(request.RoutingKey), request.RoutingKey, true, false,
 		amqp.Publishing{Body: request.Body, ReplyTo: "amq.rabbitmq.reply-to", CorrelationId: "1"}))
 	return c.tapped(replies)
 }

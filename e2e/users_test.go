@@ -2,11 +2,13 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"slices"
 	"testing"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
@@ -91,7 +93,62 @@ func TestPools_AreABoundary(t *testing.T) {
 	_, err = c.workerBrokerAs(c.brokerUser(rabbitmq.UserWorker+"-gpu"), attune.DefaultPool).Claim(ctx, claim)
 	require.Error(t, err, "the broker takes no claim for another pool from this user")
 
+	claim.Pool = attune.DefaultPool
+	c.claimThroughADeadLetter(c.brokerUser(rabbitmq.UserWorker+"-gpu"), claim)
+
 	c.start("--roles=worker")
 	m := c.finish("e2e.step", 1, 1)
 	require.Equal(t, map[string]int{"succeeded": 1}, m.Outcomes)
+}
+
+// claimThroughADeadLetter attacks the pool of a claim with the user of the pool gpu. A queue of the attacker would dead-letter a copy of the
+// claim with the routing key of the other pool, because the broker checks no topic right of a dead letter.
+func (c *cluster) claimThroughADeadLetter(user string, claim attune.ExecutionClaimMessage) {
+	c.t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	require.NoError(c.t, err)
+	replyKey, err := attune.NewReplyKey()
+	require.NoError(c.t, err)
+	claim.Serial, claim.ReplyKey = 1, replyKey.Public()
+	signed, err := attune.Sign(key, claim)
+	require.NoError(c.t, err)
+	body, err := json.Marshal(signed)
+	require.NoError(c.t, err)
+	conn, err := amqp.Dial(user)
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { _ = conn.Close() })
+	open := func() *amqp.Channel {
+		channel, err := conn.Channel()
+		require.NoError(c.t, err)
+		return channel
+	}
+	queue := func(channel *amqp.Channel, exchange string) (amqp.Queue, error) {
+		return channel.QueueDeclare("", false, true, true, false, amqp.Table{
+			"x-dead-letter-exchange": exchange, "x-dead-letter-routing-key": claim.RoutingKey(), "x-message-ttl": int32(0),
+		})
+	}
+	_, err = queue(open(), rabbitmq.Exchange)
+	require.Error(c.t, err, "this user may not write to the exchange of requests and cancels")
+
+	channel := open()
+	own, err := queue(channel, rabbitmq.WorkersExchange)
+	require.NoError(c.t, err)
+	require.NoError(c.t, channel.QueueBind(own.Name, attune.KeyExecutionCancel, rabbitmq.Exchange, false, nil))
+	replies, err := channel.Consume("amq.rabbitmq.reply-to", "", true, false, false, false, nil)
+	require.NoError(c.t, err)
+	send := func(channel *amqp.Channel, exchange, key string, headers amqp.Table, replyTo string) {
+		require.NoError(c.t, channel.PublishWithContext(c.t.Context(), exchange, key, false, false,
+			amqp.Publishing{ReplyTo: replyTo, CorrelationId: "1", Headers: headers, Body: body}))
+	}
+	send(channel, rabbitmq.WorkersExchange, attune.KeyOfPool(attune.KeyExecutionClaim, "gpu"),
+		amqp.Table{"BCC": []any{attune.KeyExecutionCancel}}, "amq.rabbitmq.reply-to")
+	require.NotContains(c.t, string(c.tapped(replies).Body), `"granted":true`)
+	refused := c.refused(attune.KeyExecutionClaim, attune.RefusedSignature)
+	require.InDelta(c.t, 1, refused, 0, "the claim has arrived once, with the key of the attacker's pool")
+
+	// A claim that reaches the attacker's queue in another way comes back with the key of the other pool.
+	send(c.dialBroker(), rabbitmq.Exchange, attune.KeyExecutionCancel, nil, "")
+	c.eventually("the dead-lettered claim is refused", func() bool {
+		return c.refused(attune.KeyExecutionClaim, attune.RefusedSignature) == 2
+	})
 }

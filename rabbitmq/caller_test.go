@@ -277,7 +277,7 @@ func TestResponder(t *testing.T) {
 		})
 		body, err := json.Marshal(claim(1))
 		require.NoError(t, err)
-		require.NoError(t, b.raw(t).PublishWithContext(t.Context(), rabbitmq.Exchange, claimKey, true, false,
+		require.NoError(t, b.raw(t).PublishWithContext(t.Context(), rabbitmq.WorkersExchange, claimKey, true, false,
 			amqp.Publishing{Body: body, ReplyTo: rabbitmq.QueueEnforcementCreated, CorrelationId: "1"}))
 		receive(t, served)
 		var reply attune.ExecutionClaimReply

@@ -28,6 +28,8 @@ type Config struct {
 	Logger *slog.Logger // nil discards the log
 	// Rights says what to do when the broker refuses a right to the user of URL. It is logged with the refusal.
 	Rights string
+	// MaxBody is the size in bytes above which the body of a message is dropped when it arrives. 0 means that there is no limit.
+	MaxBody int
 }
 
 // Connection is a supervised connection: while [Connection.Run] runs, a lost connection is replaced by a new one with new
@@ -112,9 +114,13 @@ func (c *Connection) dial(ctx context.Context) (*amqp.Connection, error) {
 	properties.SetClientConnectionName(c.config.Name)
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	address, secure, err := plain(c.config.URL, c.uri)
+	if err != nil {
+		return nil, err
+	}
 	var socket net.Conn
 	handshaken := func() bool { return true }
-	link, err := amqp.DialConfig(c.config.URL, amqp.Config{
+	link, err := amqp.DialConfig(address, amqp.Config{
 		Heartbeat:  heartbeat,
 		Properties: properties,
 		Dial: func(network, address string) (net.Conn, error) {
@@ -125,7 +131,10 @@ func (c *Connection) dial(ctx context.Context) (*amqp.Connection, error) {
 			}
 			socket = dialed
 			handshaken = context.AfterFunc(ctx, func() { _ = dialed.Close() })
-			return dialed, nil
+			if socket, err = secure(ctx, dialed); err != nil {
+				return nil, err
+			}
+			return newFrames(socket, c.config.MaxBody), nil
 		},
 	})
 	handshaken()

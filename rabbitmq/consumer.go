@@ -22,6 +22,8 @@ type Consumer[M attune.Message] struct {
 	config ConsumerConfig
 	handle func(context.Context, []M) error
 	logger *slog.Logger
+
+	refusals *refusals
 }
 
 // NewConsumer returns a consumer. [Topology] must contain a retry queue for the queue.
@@ -32,9 +34,10 @@ type Consumer[M attune.Message] struct {
 // or that handling them again is harmless. The context of handle ends with the context of Run, or when the channel is lost;
 // after that the broker delivers the same messages again.
 func NewConsumer[M attune.Message](conn *Connection, config ConsumerConfig, handle func(context.Context, []M) error) *Consumer[M] {
+	logger := conn.config.Logger.With("queue", config.Queue)
 	return &Consumer[M]{
-		conn: conn, config: config.withDefaults(), handle: handle,
-		logger: conn.config.Logger.With("queue", config.Queue),
+		conn: conn, config: config.withDefaults(), handle: handle, logger: logger,
+		refusals: &refusals{perSecond: config.MaxRefused, logger: logger},
 	}
 }
 
@@ -66,15 +69,17 @@ type item[M attune.Message] struct {
 // process settles every delivery of batch: first the deliveries that cannot be decoded, then the others in order.
 func (c *Consumer[M]) process(ctx context.Context, batch []amqp.Delivery) error {
 	items := make([]item[M], 0, len(batch))
+	var failures []failure
 	for _, delivery := range batch {
 		message, err := decode[M](delivery)
 		if err != nil {
-			if err := c.fail(ctx, delivery, err); err != nil {
-				return err
-			}
+			failures = append(failures, newFailure(c.config.Queue, delivery, err, time.Now()))
 			continue
 		}
 		items = append(items, item[M]{delivery, message})
+	}
+	if err := c.fail(ctx, failures...); err != nil {
+		return err
 	}
 	if len(items) == 0 {
 		return nil
@@ -94,7 +99,7 @@ func (c *Consumer[M]) handleAndAck(ctx context.Context, items []item[M]) error {
 	case refusedIn(err) != nil:
 		return c.settle(ctx, items, refusedIn(err))
 	case len(items) == 1:
-		return c.fail(ctx, items[0].delivery, err)
+		return c.fail(ctx, newFailure(c.config.Queue, items[0].delivery, err, time.Now()))
 	}
 	half := len(items) / 2
 	c.logger.Warn("batch failed, halving it to find the failing message", "messages", len(items), "error", err)
@@ -114,11 +119,17 @@ func refusedIn(err error) map[int]error {
 
 // settle moves the refused items to the dead-letter queue and acknowledges the others.
 func (c *Consumer[M]) settle(ctx context.Context, items []item[M], refused map[int]error) error {
+	var failures []failure
 	for i, it := range items {
 		if cause, bad := refused[i]; bad {
-			if err := c.fail(ctx, it.delivery, cause); err != nil {
-				return err
-			}
+			failures = append(failures, newFailure(c.config.Queue, it.delivery, cause, time.Now()))
+		}
+	}
+	if err := c.fail(ctx, failures...); err != nil {
+		return err
+	}
+	for i, it := range items {
+		if _, bad := refused[i]; bad {
 			continue
 		}
 		if err := it.delivery.Ack(false); err != nil {
@@ -152,22 +163,38 @@ func (c *Consumer[M]) call(ctx context.Context, items []item[M]) error {
 	return guard(c.logger, func() error { return c.handle(ctx, messages) })
 }
 
-// fail moves a delivery to the retry or dead-letter queue, and acknowledges it when that queue has stored it.
-func (c *Consumer[M]) fail(ctx context.Context, delivery amqp.Delivery, cause error) error {
-	failure := newFailure(c.config.Queue, delivery, cause, time.Now())
-	next := failure.outgoing()
-	err := retry.Do(ctx, func() error { return c.config.Publisher.send(ctx, []outgoing{next}) }, func(err error, pause time.Duration) {
-		c.logger.Error("failed message not moved, trying again", "to", failure.destination(), "message_id", delivery.MessageId,
-			"error", err, "retry_in", pause)
+// fail moves deliveries to the retry or dead-letter queue, and acknowledges them when these queues have stored them. It drops refused
+// deliveries above the bound.
+func (c *Consumer[M]) fail(ctx context.Context, failures ...failure) error {
+	var moved []outgoing
+	var kept []failure
+	for _, f := range failures {
+		if c.refusals.keep(f.cause, f.at) {
+			kept, moved = append(kept, f), append(moved, f.outgoing())
+		}
+	}
+	err := retry.Do(ctx, func() error { return c.config.Publisher.send(ctx, moved) }, func(err error, pause time.Duration) {
+		c.logger.Error("failed messages not moved, trying again", "messages", len(moved), "error", err, "retry_in", pause)
 	})
 	if err != nil {
 		return err
 	}
+	for _, f := range kept {
+		c.log(ctx, f)
+	}
+	for _, f := range failures {
+		if err := f.delivery.Ack(false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Consumer[M]) log(ctx context.Context, f failure) {
 	level := slog.LevelWarn
-	if failure.final() {
+	if f.final() {
 		level = slog.LevelError
 	}
-	c.logger.Log(ctx, level, "message failed", "message_id", delivery.MessageId, "tries", failure.tries,
-		"moved_to", failure.destination(), "error", cause)
-	return delivery.Ack(false)
+	c.logger.Log(ctx, level, "message failed", "message_id", f.delivery.MessageId, "tries", f.tries,
+		"moved_to", f.destination(), "error", f.cause)
 }

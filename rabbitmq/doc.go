@@ -13,8 +13,8 @@
 //     connection with new channels. The client library's own recovery is off: it reopens the same channel, so that a late
 //     acknowledgement could settle another message.
 //   - A message that a receiver cannot handle moves to the dead-letter queue with the reason; it is never dropped. The
-//     exceptions are messages whose sender still waits or repeats them: requests of a [Caller] and messages to a
-//     [Subscriber].
+//     exceptions are messages whose sender still waits or repeats them (requests of a [Caller] and messages to a
+//     [Subscriber]), and refused messages above the bound of a consumer (see [ConsumerConfig]).
 //
 // # No guarantees
 //
@@ -51,4 +51,8 @@
 //
 // Use one [Connection] for publishing and another for consuming: a broker that is short of memory or disk stops reading
 // from connections that publish, which would stop acknowledgements too.
+//
+// A consumer of a queue that workers write to has a connection of its own ([Connections.Own]). Every connection drops headers that are too
+// large or not readable before the client library sees them: the library would close the connection, and the broker would deliver the
+// message again.
 package rabbitmq

@@ -41,7 +41,7 @@ type outgoing struct {
 }
 
 func (e Envelope) outgoing() outgoing {
-	return outgoing{exchange: Exchange, key: e.RoutingKey, publishing: amqp.Publishing{
+	return outgoing{exchange: ExchangeOf(e.RoutingKey), key: e.RoutingKey, publishing: amqp.Publishing{
 		ContentType:  amqp.MimeApplicationJSON,
 		DeliveryMode: amqp.Persistent,
 		MessageId:    e.MessageID,
@@ -63,11 +63,15 @@ func encode(message attune.Message) (Envelope, error) {
 // ignores unknown fields: the sender may be newer.
 func decode[M attune.Message](delivery amqp.Delivery) (M, error) {
 	var message M
+	if size, dropped := delivery.Headers[HeaderBodySize]; dropped {
+		return message, attune.Errorf(attune.CodeInvalid, "message %q has a body of %d bytes, larger than any message of its type",
+			delivery.MessageId, size)
+	}
 	if err := json.Unmarshal(delivery.Body, &message); err != nil {
 		return message, attune.WrapError(attune.CodeInvalid, err, "message %q is not the JSON of %T", delivery.MessageId, message)
 	}
 	if arriving, ok := any(&message).(interface{ Arrived(routingKey string) }); ok {
-		arriving.Arrived(originalKey(delivery))
+		arriving.Arrived(checkedKey(delivery))
 	}
 	if checked, ok := any(message).(interface{ Validate() error }); ok {
 		if err := checked.Validate(); err != nil {

@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"cmp"
-	"maps"
 	"strings"
 	"time"
 
@@ -60,21 +59,15 @@ func (f failure) outgoing() outgoing {
 	return out
 }
 
-// dead returns the message for the dead-letter queue, with the failure in its headers. It drops the broker's own headers, which
-// the broker writes again.
+// dead returns the message for the dead-letter queue, with the failure in its headers. It keeps no other header: the
+// sender may have written any, also more than fits into a frame.
 func (f failure) dead() outgoing {
 	key := originalKey(f.delivery)
-	headers := maps.Clone(f.delivery.Headers)
-	maps.DeleteFunc(headers, func(name string, _ any) bool { return strings.HasPrefix(name, "x-") })
-	if headers == nil {
-		headers = amqp.Table{}
+	headers := amqp.Table{
+		HeaderQueue: f.queue, HeaderRoutingKey: checkedKey(f.delivery), HeaderTries: int64(f.tries),
+		HeaderReason: string(attune.CodeOf(f.cause)), HeaderError: attune.Shorten(f.cause.Error(), maxHeaderError),
+		HeaderFailedAt: f.at.UTC().Format(time.RFC3339),
 	}
-	headers[HeaderQueue] = f.queue
-	headers[HeaderRoutingKey] = key
-	headers[HeaderTries] = int64(f.tries)
-	headers[HeaderReason] = string(attune.CodeOf(f.cause))
-	headers[HeaderError] = attune.Shorten(f.cause.Error(), maxHeaderError)
-	headers[HeaderFailedAt] = f.at.UTC().Format(time.RFC3339)
 	return outgoing{exchange: DeadExchange, key: key, publishing: amqp.Publishing{
 		Headers:      headers,
 		ContentType:  f.delivery.ContentType,
@@ -86,12 +79,38 @@ func (f failure) dead() outgoing {
 }
 
 // originalKey is the routing key of the first publishing. A message that comes back from its retry queue has the name of
-// its queue as routing key. The header of a message in attune's exchange does not count: its sender may have written anything, and
+// its queue as routing key. The header of a message in an exchange of attune does not count: its sender may have written anything, and
 // the broker has checked the rights of the sender against the routing key only. No worker can write to the other exchanges.
 func originalKey(delivery amqp.Delivery) string {
-	if delivery.Exchange == Exchange {
+	if fromSender(delivery) {
 		return delivery.RoutingKey
 	}
 	key, _ := delivery.Headers[HeaderRoutingKey].(string)
 	return cmp.Or(key, delivery.RoutingKey)
+}
+
+// checkedKey is the routing key that the broker has checked against the rights of the sender, or empty if the broker has checked none:
+// a queue of a worker can dead-letter messages to the exchange of workers with any routing key. Attune's retry queues dead-letter to the
+// default exchange, which no worker can write to.
+func checkedKey(delivery amqp.Delivery) string {
+	if fromSender(delivery) && deadLetteredBefore(delivery) {
+		return ""
+	}
+	return originalKey(delivery)
+}
+
+// fromSender reports whether a message comes from an exchange that a part of attune publishes to.
+func fromSender(delivery amqp.Delivery) bool {
+	return delivery.Exchange == Exchange || delivery.Exchange == WorkersExchange
+}
+
+// deadLetteredBefore reports whether a message has passed a queue that has dead-lettered it, or may have. The broker writes these headers.
+func deadLetteredBefore(delivery amqp.Delivery) bool {
+	for name := range delivery.Headers {
+		switch {
+		case name == HeaderDropped, name == "x-death", strings.HasPrefix(name, "x-first-death-"), strings.HasPrefix(name, "x-last-death-"):
+			return true
+		}
+	}
+	return false
 }

@@ -28,6 +28,9 @@ type ConsumerConfig struct {
 	MaxBatch int
 	// Linger is how long a batch waits for more messages if the batch before held several, from 0 (no wait) to 1 s.
 	Linger time.Duration
+	// MaxRefused bounds the messages per second that become dead letters and log lines because they are invalid or not believed. The
+	// consumer drops more of them and logs their number. 0 means that every message becomes a dead letter.
+	MaxRefused int
 	// Publisher sends failed messages and replies. It must be on another connection than the consumer: a broker that is
 	// short of memory or disk stops reading from connections that publish, acknowledgements included.
 	Publisher *Publisher
@@ -48,6 +51,8 @@ func (c ConsumerConfig) validate() error {
 		return attune.Errorf(attune.CodeInvalid, "max batch %d of queue %q: use 1 to %d", c.MaxBatch, c.Queue, maxBatch)
 	case c.Linger < 0 || c.Linger > maxLinger:
 		return attune.Errorf(attune.CodeInvalid, "linger %s of queue %q: use 0s to %s", c.Linger, c.Queue, maxLinger)
+	case c.MaxRefused < 0:
+		return attune.Errorf(attune.CodeInvalid, "at most %d refused messages of queue %q: use 0 or more", c.MaxRefused, c.Queue)
 	case c.Publisher == nil:
 		return attune.Errorf(attune.CodeInvalid, "consumer of queue %q has no publisher: give it one on another connection", c.Queue)
 	}

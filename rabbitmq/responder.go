@@ -25,6 +25,8 @@ type Responder[M attune.Message, R any] struct {
 	handle func(context.Context, []M) ([]R, error)
 	failed func(M, attune.Code, string) (R, error) // nil: the code and the text are headers of the reply
 	logger *slog.Logger
+
+	refusals *refusals
 }
 
 // NewResponder returns a responder. handle returns one reply per request, in the same order. If handle returns an error,
@@ -34,9 +36,10 @@ type Responder[M attune.Message, R any] struct {
 func NewResponder[M attune.Message, R any](
 	conn *Connection, config ConsumerConfig, handle func(context.Context, []M) ([]R, error),
 ) *Responder[M, R] {
+	logger := conn.config.Logger.With("queue", config.Queue)
 	return &Responder[M, R]{
-		config: config.withDefaults(), conn: conn, handle: handle,
-		logger: conn.config.Logger.With("queue", config.Queue),
+		config: config.withDefaults(), conn: conn, handle: handle, logger: logger,
+		refusals: &refusals{perSecond: config.MaxRefused, logger: logger},
 	}
 }
 
@@ -64,7 +67,7 @@ func (r *Responder[M, R]) process(ctx context.Context, batch []amqp.Delivery) er
 	for _, delivery := range batch {
 		message, err := decode[M](delivery)
 		if err != nil {
-			replies = append(replies, r.letter(delivery, err), r.headers(delivery, err))
+			replies = append(r.letter(replies, delivery, err), r.headers(delivery, err))
 			continue
 		}
 		items = append(items, item[M]{delivery, message})
@@ -94,8 +97,9 @@ func (r *Responder[M, R]) reply(ctx context.Context, items []item[M]) []outgoing
 	for i, it := range items {
 		switch cause, bad := refused[i]; {
 		case bad:
-			replies = append(replies, r.letter(it.delivery, cause), r.failure(it, cause))
+			replies = append(r.letter(replies, it.delivery, cause), r.failure(it, cause))
 		case err != nil && refused == nil:
+			r.logFailed(it.delivery, err)
 			replies = append(replies, r.failure(it, err))
 		default:
 			replies = append(replies, r.success(it.delivery, values[i]))
@@ -120,9 +124,14 @@ func (r *Responder[M, R]) call(ctx context.Context, items []item[M]) ([]R, error
 	return values, err
 }
 
-// letter returns the dead letter of a refused request.
-func (r *Responder[M, R]) letter(request amqp.Delivery, cause error) outgoing {
-	return newFailure(r.config.Queue, request, cause, time.Now()).dead()
+// letter adds the dead letter of a refused request to replies, unless it is above the bound, and logs the request.
+func (r *Responder[M, R]) letter(replies []outgoing, request amqp.Delivery, cause error) []outgoing {
+	f := newFailure(r.config.Queue, request, cause, time.Now())
+	if !r.refusals.keep(cause, f.at) {
+		return replies
+	}
+	r.logger.Warn("request refused", "message_id", request.MessageId, "error", cause)
+	return append(replies, f.dead())
 }
 
 // failure returns the reply to a request that has failed.
@@ -130,9 +139,10 @@ func (r *Responder[M, R]) failure(it item[M], cause error) outgoing {
 	if r.failed == nil {
 		return r.headers(it.delivery, cause)
 	}
-	code, text := r.explain(it.delivery, cause)
+	code, text := explain(cause)
 	value, err := r.failed(it.message, code, text)
 	if err != nil {
+		r.logFailed(it.delivery, err)
 		return r.headers(it.delivery, err)
 	}
 	return r.success(it.delivery, value)
@@ -141,16 +151,21 @@ func (r *Responder[M, R]) failure(it item[M], cause error) outgoing {
 func (r *Responder[M, R]) success(request amqp.Delivery, value R) outgoing {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return r.headers(request, attune.WrapError(attune.CodeInternal, err, "encode the reply"))
+		err = attune.WrapError(attune.CodeInternal, err, "encode the reply")
+		r.logFailed(request, err)
+		return r.headers(request, err)
 	}
 	out := replyTo(request)
 	out.publishing.Body = body
 	return out
 }
 
-// explain logs why a request has failed, and returns what its caller learns.
-func (r *Responder[M, R]) explain(request amqp.Delivery, cause error) (attune.Code, string) {
+func (r *Responder[M, R]) logFailed(request amqp.Delivery, cause error) {
 	r.logger.Warn("request answered with an error", "message_id", request.MessageId, "error", cause)
+}
+
+// explain returns what the caller learns about a failed request.
+func explain(cause error) (attune.Code, string) {
 	if coded, ok := errors.AsType[*attune.Error](cause); ok {
 		return coded.Code, coded.Message
 	}
@@ -162,7 +177,7 @@ func (r *Responder[M, R]) explain(request amqp.Delivery, cause error) (attune.Co
 
 // headers returns the reply to a request that has failed, with the reason in its headers.
 func (r *Responder[M, R]) headers(request amqp.Delivery, cause error) outgoing {
-	code, text := r.explain(request, cause)
+	code, text := explain(cause)
 	out := replyTo(request)
 	out.publishing.Headers = amqp.Table{HeaderReason: string(code), HeaderError: attune.Shorten(text, maxHeaderError)}
 	return out

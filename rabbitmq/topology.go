@@ -10,8 +10,11 @@ import (
 
 // Names of the exchanges.
 const (
-	// Exchange is the topic exchange for every message of attune.
+	// Exchange is the topic exchange for every message of attune, except those of workers.
 	Exchange = "attune"
+	// WorkersExchange is the topic exchange for claims, renewals and reports. Workers can write to it and cannot read it, so a header
+	// of a worker's message cannot bring a copy to another queue than those of claims, renewals and reports.
+	WorkersExchange = "attune.workers"
 	// DeadExchange receives dead letters. It is a topic exchange because dead letters keep their routing keys: a direct
 	// exchange with a "#" binding would drop them silently.
 	DeadExchange = "attune.dead"
@@ -33,9 +36,9 @@ const (
 // RetryDelay is how long a message waits in a retry queue.
 const RetryDelay = 5 * time.Second
 
-// deliveryLimit disables RabbitMQ 4's default limit of 20 deliveries, after which the broker dead-letters a message.
-// Every lost connection counts as a delivery, so an unstable network would fill the dead-letter queue. [Consumer] counts
-// tries instead, because it can tell a failure from an outage.
+// deliveryLimit of a queue that no worker writes to disables RabbitMQ 4's default limit of 20 deliveries, after which the broker
+// dead-letters a message. Every lost connection counts as a delivery, so an unstable network would fill the dead-letter queue. [Consumer]
+// counts tries instead, because it can tell a failure from an outage.
 const deliveryLimit = 1_000_000
 
 // The bounds of the dead-letter queue. Above one of them the broker drops the oldest letter: a flood of forged messages must not fill the
@@ -43,6 +46,24 @@ const deliveryLimit = 1_000_000
 const (
 	MaxDeadLetters     = 10_000
 	maxDeadLetterBytes = 256 << 20
+)
+
+// ExchangeOf returns the exchange for the messages with a routing key.
+func ExchangeOf(key string) string {
+	for _, ofWorkers := range []string{attune.KeyExecutionClaim, attune.KeyExecutionRenew, attune.KeyExecutionCompleted} {
+		if key == ofWorkers || strings.HasPrefix(key, attune.KeyOfPool(ofWorkers, "")) {
+			return WorkersExchange
+		}
+	}
+	return Exchange
+}
+
+// The bounds of the queues that workers write to. Above the length the broker refuses a message, and its worker sends it again. A message
+// that is delivered more often than the limit has probably ended its consumer each time.
+const (
+	maxRequestBytes     = 64 << 20
+	maxReportBytes      = 1 << 30
+	workerDeliveryLimit = 20
 )
 
 // QueueExecutionRequested is the queue of the execution requests for a pool's workers.
@@ -76,7 +97,7 @@ type BindingSpec struct{ Queue, Key, Exchange string }
 // workers; an invalid one is [attune.CodeInvalid].
 //
 //	attune (topic)        ──key──► attune.<key>           enforcement.created, execution.ended, execution.requested.<pool>
-//	attune (topic)        ──key.*──► attune.<key>         execution.completed, execution.claim, execution.renew, of all pools
+//	attune.workers (topic)──key.*──► attune.<key>         execution.completed, execution.claim, execution.renew, of all pools
 //	attune.<key>          ──reject──► attune.dead (topic) ──#──► attune.dead
 //	attune.retry.<key>    ──after RetryDelay──► attune.<key>
 //
@@ -90,16 +111,17 @@ func NewTopology(pools ...string) (Topology, error) {
 	if err != nil {
 		return Topology{}, err
 	}
+	t.Exchanges = append(t.Exchanges, ExchangeSpec{WorkersExchange, "topic"})
 	t.Queues = append(t.Queues, QueueSpec{QueueDead, quorum(bounded)})
 	t.Bindings = append(t.Bindings, BindingSpec{QueueDead, "#", DeadExchange})
 	t.add(attune.KeyEnforcementCreated, quorum(deadLettered, oneConsumer))
 	t.addRetry(QueueEnforcementCreated)
-	t.addForPools(attune.KeyExecutionCompleted, quorum(deadLettered))
+	t.addForPools(attune.KeyExecutionCompleted, quorum(deadLettered, fromWorkers(maxReportBytes)))
 	t.addRetry(QueueExecutionCompleted)
 	t.add(attune.KeyExecutionEnded, quorum(deadLettered))
 	t.addRetry(QueueExecutionEnded)
-	t.addForPools(attune.KeyExecutionClaim, quorum())
-	t.addForPools(attune.KeyExecutionRenew, quorum())
+	t.addForPools(attune.KeyExecutionClaim, quorum(fromWorkers(maxRequestBytes)))
+	t.addForPools(attune.KeyExecutionRenew, quorum(fromWorkers(maxRequestBytes)))
 	return t, nil
 }
 
@@ -125,7 +147,7 @@ func (t *Topology) add(key string, arguments map[string]any) {
 func (t *Topology) addForPools(key string, arguments map[string]any) {
 	queue := queuePrefix + key
 	t.Queues = append(t.Queues, QueueSpec{queue, arguments})
-	t.Bindings = append(t.Bindings, BindingSpec{queue, attune.KeyOfPool(key, "*"), Exchange})
+	t.Bindings = append(t.Bindings, BindingSpec{queue, attune.KeyOfPool(key, "*"), WorkersExchange})
 }
 
 func (t *Topology) addRetry(queue string) {
@@ -150,6 +172,15 @@ func bounded(arguments map[string]any) {
 	arguments["x-max-length"] = int64(MaxDeadLetters)
 	arguments["x-max-length-bytes"] = int64(maxDeadLetterBytes)
 	arguments["x-overflow"] = "drop-head"
+}
+
+// fromWorkers bounds a queue that workers write to.
+func fromWorkers(bytes int64) func(map[string]any) {
+	return func(arguments map[string]any) {
+		arguments["x-max-length-bytes"] = bytes
+		arguments["x-overflow"] = "reject-publish"
+		arguments["x-delivery-limit"] = int64(workerDeliveryLimit)
+	}
 }
 
 func deadLettered(arguments map[string]any) {

@@ -58,8 +58,9 @@ func TestNewTopology(t *testing.T) {
 		require.NoError(t, err)
 		bound := map[string]string{}
 		for _, binding := range topology.Bindings {
-			if binding.Exchange == rabbitmq.Exchange {
+			if binding.Exchange != rabbitmq.DeadExchange {
 				require.NotContains(t, bound, binding.Key)
+				require.Equal(t, rabbitmq.ExchangeOf(binding.Key), binding.Exchange)
 				bound[binding.Key] = binding.Queue
 			}
 		}
@@ -83,6 +84,21 @@ func TestNewTopology(t *testing.T) {
 		require.EqualValues(t, rabbitmq.MaxDeadLetters, arguments["x-max-length"])
 		require.EqualValues(t, 256<<20, arguments["x-max-length-bytes"])
 		require.Equal(t, "drop-head", arguments["x-overflow"], "a queue that refuses letters would keep them in the other queues")
+	})
+
+	t.Run("the queues that workers write to are bounded, and refuse messages above that", func(t *testing.T) {
+		t.Parallel()
+		topology, err := rabbitmq.NewTopology()
+		require.NoError(t, err)
+		for name, bytes := range map[string]int{
+			rabbitmq.QueueExecutionClaim: 64 << 20, rabbitmq.QueueExecutionRenew: 64 << 20, rabbitmq.QueueExecutionCompleted: 1 << 30,
+		} {
+			i := slices.IndexFunc(topology.Queues, func(q rabbitmq.QueueSpec) bool { return q.Name == name })
+			arguments := topology.Queues[i].Arguments
+			require.EqualValues(t, bytes, arguments["x-max-length-bytes"])
+			require.EqualValues(t, 20, arguments["x-delivery-limit"])
+			require.Equal(t, "reject-publish", arguments["x-overflow"], "a queue that drops messages would lose those of honest workers")
+		}
 	})
 
 	t.Run("a pool name with a wildcard is refused", func(t *testing.T) {

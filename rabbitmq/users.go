@@ -16,7 +16,11 @@ type User struct {
 	Write     string
 	Read      string
 	Topics    []TopicRights
+	Limits    UserLimits
 }
+
+// UserLimits bounds what a user may open at the same time. Zero is no bound.
+type UserLimits struct{ Connections, Channels int }
 
 // TopicRights bounds the routing keys with which a user publishes to a topic exchange, and binds its queues to it. They are regular
 // expressions, as in rabbitmqctl set_topic_permissions.
@@ -35,6 +39,10 @@ const (
 )
 
 const (
+	// The limits of a user of workers: a worker process has two connections, and at most about 20 channels.
+	workerConnections = 500
+	workerChannels    = 5000
+
 	noName     = "^$"
 	ours       = `^attune(\..*)?$`
 	everyPool  = `[^.]+` // a pool has no dot in its name
@@ -45,7 +53,8 @@ const (
 // Users returns the users of the parts of attune.
 //
 // Only a worker can publish claims, renewals and reports, and it can publish nothing else: not to a queue directly, because it may
-// not write to the default exchange. The worker of [UserWorker] serves every pool: [WorkerUser] makes one that is bound to its pools.
+// not write to the default exchange. It reads only from an exchange that it cannot write to, so it cannot pass messages to itself and on
+// through a queue of its own. The worker of [UserWorker] serves every pool: [WorkerUser] makes one that is bound to its pools.
 func Users() []User {
 	return []User{
 		{
@@ -53,6 +62,7 @@ func Users() []User {
 			Write: `^(attune(\..*)?|amq\.default)$`, // the default exchange: replies, retry queues
 			Topics: []TopicRights{
 				{Exchange, `^(enforcement\.created|execution\.(ended|cancel|requested\..*))$`, `^.*$`},
+				{WorkersExchange, noName, `^.*$`},
 				{DeadExchange, `^.*$`, `^.*$`},
 			},
 		},
@@ -94,10 +104,13 @@ func WorkerUser(name string, pools ...string) (User, error) {
 func workerUser(name, pools string) User {
 	return User{
 		Name: name, Configure: `^` + ownQueues + `$`,
-		Write: `^(attune|` + ownQueues + `)$`,
+		Write: `^(attune\.workers|` + ownQueues + `)$`,
 		Read:  `^(attune|attune\.execution\.requested\.` + pools + `|` + ownQueues + `)$`,
 		Topics: []TopicRights{
-			{Exchange, `^execution\.(claim|renew|completed)\.` + pools + `$`, `^execution\.cancel$`}, {DeadExchange, noName, noName},
+			{Exchange, noName, `^execution\.cancel$`},
+			{WorkersExchange, `^execution\.(claim|renew|completed)\.` + pools + `$`, noName},
+			{DeadExchange, noName, noName},
 		},
+		Limits: UserLimits{Connections: workerConnections, Channels: workerChannels},
 	}
 }

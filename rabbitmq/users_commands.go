@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Commands returns the commands of rabbitmqctl that give the user its rights in a vhost, and no others there. The user must exist.
-// The commands are for a POSIX shell; to run them again changes nothing.
+// Commands returns the commands of rabbitmqctl that give the user its rights in a vhost, and no others there, and its limits.
+// The user must exist. The commands are for a POSIX shell; to run them again changes nothing.
 func (u User) Commands(vhost string) []string {
 	in := quote(vhost)
 	commands := []string{fmt.Sprintf("rabbitmqctl set_permissions --vhost %s %s %s %s %s",
@@ -14,6 +14,10 @@ func (u User) Commands(vhost string) []string {
 	for _, topic := range u.Topics {
 		commands = append(commands, fmt.Sprintf("rabbitmqctl set_topic_permissions --vhost %s %s %s %s %s",
 			in, u.Name, topic.Exchange, always(topic.Write), always(topic.Read)))
+	}
+	if u.Limits != (UserLimits{}) {
+		commands = append(commands, fmt.Sprintf(`rabbitmqctl set_user_limits %s '{"max-connections": %d, "max-channels": %d}'`,
+			u.Name, u.Limits.Connections, u.Limits.Channels))
 	}
 	return commands
 }

@@ -144,15 +144,16 @@ func TestUsers_NoMore(t *testing.T) {
 		_, err := ch.QueueDelete(rabbitmq.QueueExecutionCompleted, false, false, false)
 		return err
 	}
-	listen := func(key string) func(*amqp.Channel) error {
+	listenAt := func(exchange, key string) func(*amqp.Channel) error {
 		return func(ch *amqp.Channel) error {
 			own, err := ch.QueueDeclare("", false, true, true, false, nil)
 			if err != nil {
 				return err
 			}
-			return ch.QueueBind(own.Name, key, rabbitmq.Exchange, false, nil)
+			return ch.QueueBind(own.Name, key, exchange, false, nil)
 		}
 	}
+	listen := func(key string) func(*amqp.Channel) error { return listenAt(rabbitmq.Exchange, key) }
 	purge := func(queue string) func(*amqp.Channel) error {
 		return func(ch *amqp.Channel) error {
 			_, err := ch.QueuePurge(queue, false)
@@ -164,7 +165,13 @@ func TestUsers_NoMore(t *testing.T) {
 	for _, pool := range []string{"default", "gpu", "gpu-2"} {
 		require.NoError(t, pools.Publish(t.Context(), attune.ExecutionRequestedMessage{Execution: 1, Attempt: 1, Pool: pool}))
 	}
-	to := rabbitmq.Exchange
+	to, fromWorkers := rabbitmq.Exchange, rabbitmq.WorkersExchange
+	deadLetterTo := func(exchange string) func(*amqp.Channel) error {
+		return func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclare("", false, true, true, false, amqp.Table{"x-dead-letter-exchange": exchange})
+			return err
+		}
+	}
 	for name, denied := range map[string]map[string]func(*amqp.Channel) error{
 		rabbitmq.UserWorker: {
 			"publish a request":             publish(to, attune.KeyExecutionRequested("default")),
@@ -176,9 +183,12 @@ func TestUsers_NoMore(t *testing.T) {
 			"read claims":                   consume(rabbitmq.QueueExecutionClaim),
 			"read reports":                  consume(rabbitmq.QueueExecutionCompleted),
 			"read dead letters":             consume(rabbitmq.QueueDead),
-			"listen to claims":              listen(of(attune.KeyExecutionClaim, "*")),
-			"publish a claim of no pool":    publish(to, attune.KeyExecutionClaim),
-			"publish below a pool":          publish(to, of(attune.KeyExecutionClaim, "gpu.x")),
+			"listen to claims":              listenAt(fromWorkers, of(attune.KeyExecutionClaim, "*")),
+			"dead-letter to the requests":   deadLetterTo(to),
+			"dead-letter to a queue":        deadLetterTo(""),
+			"claim in the other exchange":   publish(to, of(attune.KeyExecutionClaim, "gpu")),
+			"publish a claim of no pool":    publish(fromWorkers, attune.KeyExecutionClaim),
+			"publish below a pool":          publish(fromWorkers, of(attune.KeyExecutionClaim, "gpu.x")),
 			"listen to everything":          listen("#"),
 			"declare a queue of attune":     declare,
 			"delete a queue of attune":      remove,
@@ -188,11 +198,11 @@ func TestUsers_NoMore(t *testing.T) {
 			},
 		},
 		poolWorker(t).Name: {
-			"claim for another pool":                   publish(to, of(attune.KeyExecutionClaim, "default")),
-			"claim for a pool with a longer name":      publish(to, of(attune.KeyExecutionClaim, "gpu-2")),
-			"renew for another pool":                   publish(to, of(attune.KeyExecutionRenew, "default")),
-			"report for another pool":                  publish(to, of(attune.KeyExecutionCompleted, "default")),
-			"claim for every pool":                     publish(to, of(attune.KeyExecutionClaim, "*")),
+			"claim for another pool":                   publish(fromWorkers, of(attune.KeyExecutionClaim, "default")),
+			"claim for a pool with a longer name":      publish(fromWorkers, of(attune.KeyExecutionClaim, "gpu-2")),
+			"renew for another pool":                   publish(fromWorkers, of(attune.KeyExecutionRenew, "default")),
+			"report for another pool":                  publish(fromWorkers, of(attune.KeyExecutionCompleted, "default")),
+			"claim for every pool":                     publish(fromWorkers, of(attune.KeyExecutionClaim, "*")),
 			"publish a request":                        publish(to, attune.KeyExecutionRequested("gpu")),
 			"read requests of another pool":            consume(rabbitmq.QueueExecutionRequested("default")),
 			"read requests of a pool with a long name": consume(rabbitmq.QueueExecutionRequested("gpu-2")),
@@ -202,13 +212,13 @@ func TestUsers_NoMore(t *testing.T) {
 			"purge claims":                             purge(rabbitmq.QueueExecutionClaim),
 		},
 		rabbitmq.UserBridge: {
-			"publish a claim":   publish(to, of(attune.KeyExecutionClaim, "gpu")),
-			"publish a renewal": publish(to, of(attune.KeyExecutionRenew, "gpu")),
-			"publish a report":  publish(to, of(attune.KeyExecutionCompleted, "gpu")),
+			"publish a claim":   publish(fromWorkers, of(attune.KeyExecutionClaim, "gpu")),
+			"publish a renewal": publish(fromWorkers, of(attune.KeyExecutionRenew, "gpu")),
+			"publish a report":  publish(fromWorkers, of(attune.KeyExecutionCompleted, "gpu")),
 		},
 		rabbitmq.UserOrchestrator: {
-			"publish a claim":      publish(to, of(attune.KeyExecutionClaim, "gpu")),
-			"publish a report":     publish(to, of(attune.KeyExecutionCompleted, "gpu")),
+			"publish a claim":      publish(fromWorkers, of(attune.KeyExecutionClaim, "gpu")),
+			"publish a report":     publish(fromWorkers, of(attune.KeyExecutionCompleted, "gpu")),
 			"publish a cancel":     publish(to, attune.KeyExecutionCancel),
 			"write to a queue":     publish("", rabbitmq.QueueExecutionCompleted),
 			"read claims":          consume(rabbitmq.QueueExecutionClaim),
@@ -217,7 +227,7 @@ func TestUsers_NoMore(t *testing.T) {
 			"delete a queue":       remove,
 		},
 		rabbitmq.UserObserver: {
-			"publish a report":          publish(to, of(attune.KeyExecutionCompleted, "gpu")),
+			"publish a report":          publish(fromWorkers, of(attune.KeyExecutionCompleted, "gpu")),
 			"write to a queue":          publish("", rabbitmq.QueueExecutionCompleted),
 			"read requests":             consume(rabbitmq.QueueExecutionRequested("default")),
 			"listen to everything":      listen("#"),
@@ -257,12 +267,14 @@ func TestWorkerUser(t *testing.T) {
 	t.Run("the rights name the pools", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, rabbitmq.User{
-			Name: "attune-worker-gpu", Configure: `^amq\.gen-.*$`, Write: `^(attune|amq\.gen-.*)$`,
+			Name: "attune-worker-gpu", Configure: `^amq\.gen-.*$`, Write: `^(attune\.workers|amq\.gen-.*)$`,
 			Read: `^(attune|attune\.execution\.requested\.(gpu|small)|amq\.gen-.*)$`,
 			Topics: []rabbitmq.TopicRights{
-				{Exchange: "attune", Write: `^execution\.(claim|renew|completed)\.(gpu|small)$`, Read: `^execution\.cancel$`},
+				{Exchange: "attune", Write: `^$`, Read: `^execution\.cancel$`},
+				{Exchange: "attune.workers", Write: `^execution\.(claim|renew|completed)\.(gpu|small)$`, Read: `^$`},
 				{Exchange: "attune.dead", Write: `^$`, Read: `^$`},
 			},
+			Limits: rabbitmq.UserLimits{Connections: 500, Channels: 5000},
 		}, poolWorker(t))
 	})
 

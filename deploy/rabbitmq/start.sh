@@ -26,12 +26,14 @@ definitions() {
   "permissions": [
     {"user": "attune", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
     {"user": "attune-bridge", "vhost": "/", "configure": "^attune(\\\\..*)?\$", "write": "^(attune(\\\\..*)?|amq\\\\.default)\$", "read": "^attune(\\\\..*)?\$"},
-    {"user": "attune-worker", "vhost": "/", "configure": "^amq\\\\.gen-.*\$", "write": "^(attune|amq\\\\.gen-.*)\$", "read": "^(attune|attune\\\\.execution\\\\.requested\\\\.[^.]+|amq\\\\.gen-.*)\$"}
+    {"user": "attune-worker", "vhost": "/", "configure": "^amq\\\\.gen-.*\$", "write": "^(attune\\\\.workers|amq\\\\.gen-.*)\$", "read": "^(attune|attune\\\\.execution\\\\.requested\\\\.[^.]+|amq\\\\.gen-.*)\$"}
   ],
   "topic_permissions": [
     {"user": "attune-bridge", "vhost": "/", "exchange": "attune", "write": "^(enforcement\\\\.created|execution\\\\.(ended|cancel|requested\\\\..*))\$", "read": "^.*\$"},
+    {"user": "attune-bridge", "vhost": "/", "exchange": "attune.workers", "write": "^\$", "read": "^.*\$"},
     {"user": "attune-bridge", "vhost": "/", "exchange": "attune.dead", "write": "^.*\$", "read": "^.*\$"},
-    {"user": "attune-worker", "vhost": "/", "exchange": "attune", "write": "^execution\\\\.(claim|renew|completed)\\\\.[^.]+\$", "read": "^execution\\\\.cancel\$"},
+    {"user": "attune-worker", "vhost": "/", "exchange": "attune", "write": "^\$", "read": "^execution\\\\.cancel\$"},
+    {"user": "attune-worker", "vhost": "/", "exchange": "attune.workers", "write": "^execution\\\\.(claim|renew|completed)\\\\.[^.]+\$", "read": "^\$"},
     {"user": "attune-worker", "vhost": "/", "exchange": "attune.dead", "write": "^\$", "read": "^\$"}
   ]
 }

@@ -25,8 +25,9 @@ func TestBrokerUsers(t *testing.T) {
 	require.NoError(t, err)
 	channel, err := admin.Channel()
 	require.NoError(t, err)
-	require.NoError(t, channel.ExchangeDeclare(rabbitmq.Exchange, amqp.ExchangeTopic, true, false, false, false, nil))
-	require.NoError(t, channel.ExchangeDeclare(rabbitmq.DeadExchange, amqp.ExchangeTopic, true, false, false, false, nil))
+	for _, exchange := range []string{rabbitmq.Exchange, rabbitmq.WorkersExchange, rabbitmq.DeadExchange} {
+		require.NoError(t, channel.ExchangeDeclare(exchange, amqp.ExchangeTopic, true, false, false, false, nil))
+	}
 	const password = "swordfish"
 	for range 2 { // the second time, the user exists
 		code, commands, stderr := run(t, "broker", "users", "--pool", "gpu", "--pool", "small", "--name", "attune-gpu")
@@ -52,7 +53,7 @@ func TestBrokerUsers(t *testing.T) {
 		channel, err := worker.Channel()
 		require.NoError(t, err)
 		require.NoError(t, channel.Confirm(false))
-		confirm, err := channel.PublishWithDeferredConfirm(rabbitmq.Exchange, key, false, false, amqp.Publishing{})
+		confirm, err := channel.PublishWithDeferredConfirm(rabbitmq.WorkersExchange, key, false, false, amqp.Publishing{})
 		require.NoError(t, err)
 		acknowledged, err := confirm.WaitContext(t.Context())
 		require.NoError(t, err)
