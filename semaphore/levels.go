@@ -1,7 +1,7 @@
 package semaphore
 
 import (
-	"maps"
+	"slices"
 
 	"github.com/attune-go/attune"
 )
@@ -16,6 +16,8 @@ import (
 type levels struct {
 	lanes   map[int32]*lane
 	actions map[attune.ActionID]*action
+	inLanes []*lane   // the values of lanes, in the order of their arrival: the order of a map is not the same on every replay
+	acting  []*action // the values of actions, likewise
 	ready   byHead[*action]
 	limits  map[attune.ActionID]attune.ActionPolicy
 	closed  map[attune.ActionID]bool // the actions with a rate that is used up; wholeQueue if that is one of the queue
@@ -23,6 +25,7 @@ type levels struct {
 
 // lane is one lane of a queue.
 type lane struct {
+	number      int32
 	first, last int // indices of the first and the last waiter; meaningless without waiters
 	waiting     int
 	holders     int
@@ -54,8 +57,8 @@ func newLevels() levels {
 func (v *levels) lane(number int32) *lane {
 	l := v.lanes[number]
 	if l == nil {
-		l = new(lane)
-		v.lanes[number] = l
+		l = &lane{number: number}
+		v.lanes[number], v.inLanes = l, append(v.inLanes, l)
 	}
 	return l
 }
@@ -65,7 +68,7 @@ func (v *levels) action(id attune.ActionID) *action {
 	a := v.actions[id]
 	if a == nil {
 		a = &action{id: id}
-		v.actions[id] = a
+		v.actions[id], v.acting = a, append(v.acting, a)
 	}
 	return a
 }
@@ -104,8 +107,20 @@ func (v *levels) unplace(l *lane) {
 
 // forgetEmpty forgets the lanes and actions without waiting tickets and holders.
 func (v *levels) forgetEmpty() {
-	maps.DeleteFunc(v.lanes, func(_ int32, l *lane) bool { return l.waiting == 0 && l.holders == 0 })
-	maps.DeleteFunc(v.actions, func(_ attune.ActionID, a *action) bool { return a.waiting == 0 && a.holders == 0 })
+	v.inLanes = slices.DeleteFunc(v.inLanes, func(l *lane) bool {
+		empty := l.waiting == 0 && l.holders == 0
+		if empty {
+			delete(v.lanes, l.number)
+		}
+		return empty
+	})
+	v.acting = slices.DeleteFunc(v.acting, func(a *action) bool {
+		empty := a.waiting == 0 && a.holders == 0
+		if empty {
+			delete(v.actions, a.id)
+		}
+		return empty
+	})
 }
 
 // placeAction decides whether an action can start.
@@ -142,11 +157,11 @@ func (v *levels) setClosed(id attune.ActionID, closed bool) {
 
 // clearWaiting removes all waiting tickets.
 func (v *levels) clearWaiting() {
-	for _, l := range v.lanes {
+	for _, l := range v.inLanes {
 		l.waiting = 0
 		v.unplace(l)
 	}
-	for _, a := range v.actions {
+	for _, a := range v.acting {
 		a.waiting = 0
 		v.placeAction(a)
 	}

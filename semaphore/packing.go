@@ -109,10 +109,14 @@ func (p *packer) addTicket(t attune.Ticket) {
 
 func (p *packer) addHolder(h Holder) {
 	before, flags := p.holder, int64(0)
-	for bit, set := range map[int64]bool{flagDelivered: h.Delivered, flagReplaced: h.Replaced, flagAskedToEnd: h.AskedToEnd} {
-		if set {
-			flags |= bit
-		}
+	if h.Delivered {
+		flags |= flagDelivered
+	}
+	if h.Replaced {
+		flags |= flagReplaced
+	}
+	if h.AskedToEnd {
+		flags |= flagAskedToEnd
 	}
 	p.add(flags)
 	p.add(h.Generation - before.Generation)

@@ -127,8 +127,9 @@ func (s *State) nextStart() (at time.Time) {
 	if !s.queueOpen() {
 		return Earlier(at, s.roundedOpening(wholeQueue))
 	}
-	for id := range s.line.levels.closed {
-		if a := s.line.levels.actions[id]; a != nil && !a.ready.empty() {
+	for i := range s.gates {
+		id := s.gates[i].Action
+		if a := s.line.levels.actions[id]; s.line.levels.closed[id] && a != nil && !a.ready.empty() {
 			at = Earlier(at, s.roundedOpening(id))
 		}
 	}
