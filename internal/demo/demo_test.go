@@ -57,7 +57,7 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			})
 		}
 		body = api.List[api.Grant]{Items: grants}
-	case "/api/v1/queues/q/changes":
+	case "/api/v1/queues/q/changes", "/api/v1/queues/q/policies":
 		body = api.List[api.QueueChange]{}
 	default:
 		w.WriteHeader(http.StatusNotFound)
