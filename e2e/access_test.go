@@ -157,7 +157,7 @@ func TestAccess_Authors(t *testing.T) {
 		})
 	}
 	require.Equal(t, []auth.AuditEntry{
-		{Principal: &attune.Principal{Name: "hook", Method: attune.AuthToken}, Role: auth.RoleEvent, Action: "event.post", Status: 403},
+		{Principal: &attune.Principal{Name: "hook", Method: attune.AuthToken}, Role: auth.RoleEvent, Action: "event.post", Subject: "core.manual", Status: 403},
 		{Principal: &attune.Principal{Name: "bootstrap", Method: attune.AuthToken}, Role: auth.RoleAdmin, Action: "token.create", Subject: "hook", Status: 201},
 		{Principal: &ada, Role: auth.RoleOperator, Action: "rule.disable", Subject: "e2e.on", Note: "a test", Status: 200},
 		{Principal: &ada, Role: auth.RoleOperator, Action: "queue.pause", Subject: "e2e.good", Note: "a test", Status: 200},

@@ -37,7 +37,7 @@ func TestBadInput(t *testing.T) {
 		"the problems of a pack are listed": {args: []string{"packs", "check", bad}, code: 1, want: []string{
 			filepath.Join(bad, "rules", "broken.yaml") + ":3", `no action "gone"`, filepath.Join(bad, "actions", "lost.yaml") + ":2", "bin/lost",
 		}},
-		"a missing pack is named": {args: []string{"packs", "check", "/nonexistent"}, code: 1, want: []string{"/nonexistent"}},
+		"a missing pack is named": {args: []string{"packs", "check", "/nonexistent"}, code: 2, want: []string{"/nonexistent"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

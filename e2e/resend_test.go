@@ -25,6 +25,6 @@ func TestPurgedRequests(t *testing.T) {
 	c.start("--roles=worker")
 	m := c.finish("e2e.step", 3, 3)
 	require.Equal(t, map[string]int{"succeeded": 3}, m.Outcomes)
-	require.GreaterOrEqual(t, c.metric("attune_requests_resent_total", ""), 3.0)
+	require.Positive(t, c.metric("attune_requests_resent_total", ""))
 	require.Zero(t, c.queueDepth(channel, rabbitmq.QueueDead))
 }
