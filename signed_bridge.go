@@ -19,7 +19,7 @@ type replyPayload struct {
 }
 
 // KeyOfReply names the replies to a type of requests, as in the metric of refused messages.
-func KeyOfReply(baseKey string) string { return KeyOfPool(baseKey, "reply") }
+func KeyOfReply(baseKey string) string { return baseKey + ".reply" }
 
 // SignReply signs the reply to a request.
 func SignReply[M WorkerMessage[M]](key BridgeSigningKey, request Signed[M], reply any) (SignedReply, error) {

@@ -129,8 +129,8 @@ func (l *limiter) takeFrom(b *bucket) (wait time.Duration) {
 	return 0
 }
 
-// filled returns the bucket of a key, with what has come since its last use. When there is no room for another bucket, it drops those
-// that are full, which are as good as new ones. If none is, the key shares the bucket of all others.
+// filled returns the bucket of a key, filled up since its last use. When there is no room for another bucket, the limiter drops the full
+// buckets, which are as good as new ones. If no bucket is full, the key shares the bucket of all others.
 func (l *limiter) filled(key string) *bucket {
 	now := l.now()
 	b, known := l.buckets[key]

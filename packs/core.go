@@ -49,7 +49,7 @@ func (c content) writeBelow(dataDir, target string) error {
 		return err
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.Chmod(dataDir, passable); err != nil { // whatever the umask of the process
+		if err := os.Chmod(dataDir, passable); err != nil { // independent of the umask
 			return err
 		}
 	}

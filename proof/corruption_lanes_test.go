@@ -69,12 +69,7 @@ func passInLane(t *rapid.T, r *rows) bool {
 	if a == nil {
 		return false
 	}
-	a.Number, b.Number = b.Number, a.Number
-	for _, grant := range []*attune.LoggedGrant{a, b} {
-		if e := r.byID(grant.Enforcement); e.Sequence == grant.Sequence {
-			e.GrantNumber = grant.Number
-		}
-	}
+	r.swapNumbers(a, b)
 	return true
 }
 

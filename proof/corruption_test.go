@@ -66,13 +66,18 @@ func swapDecisions(t *rapid.T, r *rows) bool {
 	if a == b {
 		return false
 	}
+	r.swapNumbers(a, b)
+	return true
+}
+
+// swapNumbers gives each of two grants the number of the other, in the log and in the rows of their current places.
+func (r *rows) swapNumbers(a, b *attune.LoggedGrant) {
 	a.Number, b.Number = b.Number, a.Number
 	for _, grant := range []*attune.LoggedGrant{a, b} {
 		if e := r.byID(grant.Enforcement); e.Sequence == grant.Sequence {
 			e.GrantNumber = grant.Number
 		}
 	}
-	return true
 }
 
 func duplicateGrant(t *rapid.T, r *rows) bool {

@@ -2,8 +2,6 @@ package proof
 
 import (
 	"math"
-	"slices"
-	"time"
 
 	"github.com/attune-go/attune"
 )
@@ -154,12 +152,7 @@ func (c *check) pending(grant attune.LoggedGrant) int {
 		if gap.before.Generation != grant.Generation || gap.before.Number > grant.Number {
 			continue
 		}
-		ended, _ := slices.BinarySearchFunc(gap.ended, grant.RequestedAt, func(at, requested time.Time) int {
-			if at.After(requested) {
-				return 1
-			}
-			return -1
-		})
+		ended := countUntil(gap.ended, grant.RequestedAt)
 		n += max(0, min(gap.numbers, gap.possible)-int64(ended))
 	}
 	return int(n)

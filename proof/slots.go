@@ -24,8 +24,11 @@ func at[K comparable](levels map[K]*slots, level K) *slots {
 }
 
 // until counts the slots that were given back until t.
-func (s *slots) until(t time.Time) int {
-	n, _ := slices.BinarySearchFunc(s.released, t, func(at, t time.Time) int {
+func (s *slots) until(t time.Time) int { return countUntil(s.released, t) }
+
+// countUntil counts the times up to t, t included. The times are ascending.
+func countUntil(times []time.Time, t time.Time) int {
+	n, _ := slices.BinarySearchFunc(times, t, func(at, t time.Time) int {
 		if at.After(t) {
 			return 1
 		}

@@ -50,7 +50,7 @@ func (s *State) Change(now time.Time, r attune.ChangeRequest) (number int64, err
 		return 0, err
 	}
 	s.decide(now) // a manual limit or a ticket can have expired
-	change := attune.QueueChange{Request: r.ID, At: now.Truncate(time.Millisecond), Author: r.Author, Kind: r.Kind}
+	change := attune.QueueChange{Request: r.ID, At: precise(now), Author: r.Author, Kind: r.Kind}
 	switch r.Kind {
 	case attune.ChangeMode:
 		err = s.setMode(&change, r.Mode)

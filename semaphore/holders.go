@@ -13,10 +13,14 @@ func (s *State) addHolder(holder Holder) {
 	s.keepHolder(holder)
 }
 
-// keepHolder adds a holder that the line has counted. Its times have a precision of milliseconds, as in the carried state.
+// precise returns a time in the precision of the carried state, milliseconds. Grants and manual changes have it from their decision on,
+// so that their order can be read from their times.
+func precise(t time.Time) time.Time { return t.Truncate(time.Millisecond) }
+
+// keepHolder adds a holder that the line has counted.
 func (s *State) keepHolder(holder Holder) {
-	holder.GrantedAt = holder.GrantedAt.Truncate(time.Millisecond)
-	holder.InspectAt = holder.InspectAt.Truncate(time.Millisecond)
+	holder.GrantedAt = precise(holder.GrantedAt)
+	holder.InspectAt = precise(holder.InspectAt)
 	s.holders = append(s.holders, holder)
 }
 

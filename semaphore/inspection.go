@@ -29,7 +29,7 @@ func (s *State) Suspects(now time.Time) []attune.Grant {
 	var grants []attune.Grant
 	for i := range s.holders {
 		if holder := &s.holders[i]; !holder.InspectAt.After(now) {
-			holder.InspectAt = now.Add(s.inspectAfter).Truncate(time.Millisecond)
+			holder.InspectAt = precise(now.Add(s.inspectAfter))
 			grants = append(grants, holder.Grant)
 		}
 	}

@@ -14,13 +14,13 @@ import (
 // actions that can start and have a ready lane are in another heap. So the ticket to grant is on top, and a lane that
 // cannot be granted costs nothing.
 type levels struct {
-	lanes   map[int32]*lane
-	actions map[attune.ActionID]*action
-	inLanes []*lane   // the values of lanes, in the order of their arrival: the order of a map is not the same on every replay
-	acting  []*action // the values of actions, likewise
-	ready   byHead[*action]
-	limits  map[attune.ActionID]attune.ActionPolicy
-	closed  map[attune.ActionID]bool // the actions with a rate that is used up; wholeQueue if that is one of the queue
+	lanes      map[int32]*lane
+	actions    map[attune.ActionID]*action
+	laneList   []*lane   // the lanes in the order of their arrival: the order of a map is not the same on every replay
+	actionList []*action // the actions, likewise
+	ready      byHead[*action]
+	limits     map[attune.ActionID]attune.ActionPolicy
+	closed     map[attune.ActionID]bool // the actions with a rate that is used up; wholeQueue if that is one of the queue
 }
 
 // lane is one lane of a queue.
@@ -58,7 +58,7 @@ func (v *levels) lane(number int32) *lane {
 	l := v.lanes[number]
 	if l == nil {
 		l = &lane{number: number}
-		v.lanes[number], v.inLanes = l, append(v.inLanes, l)
+		v.lanes[number], v.laneList = l, append(v.laneList, l)
 	}
 	return l
 }
@@ -68,7 +68,7 @@ func (v *levels) action(id attune.ActionID) *action {
 	a := v.actions[id]
 	if a == nil {
 		a = &action{id: id}
-		v.actions[id], v.acting = a, append(v.acting, a)
+		v.actions[id], v.actionList = a, append(v.actionList, a)
 	}
 	return a
 }
@@ -107,14 +107,14 @@ func (v *levels) unplace(l *lane) {
 
 // forgetEmpty forgets the lanes and actions without waiting tickets and holders.
 func (v *levels) forgetEmpty() {
-	v.inLanes = slices.DeleteFunc(v.inLanes, func(l *lane) bool {
+	v.laneList = slices.DeleteFunc(v.laneList, func(l *lane) bool {
 		empty := l.waiting == 0 && l.holders == 0
 		if empty {
 			delete(v.lanes, l.number)
 		}
 		return empty
 	})
-	v.acting = slices.DeleteFunc(v.acting, func(a *action) bool {
+	v.actionList = slices.DeleteFunc(v.actionList, func(a *action) bool {
 		empty := a.waiting == 0 && a.holders == 0
 		if empty {
 			delete(v.actions, a.id)
@@ -157,11 +157,11 @@ func (v *levels) setClosed(id attune.ActionID, closed bool) {
 
 // clearWaiting removes all waiting tickets.
 func (v *levels) clearWaiting() {
-	for _, l := range v.inLanes {
+	for _, l := range v.laneList {
 		l.waiting = 0
 		v.unplace(l)
 	}
-	for _, a := range v.acting {
+	for _, a := range v.actionList {
 		a.waiting = 0
 		v.placeAction(a)
 	}

@@ -215,7 +215,7 @@ func TestState_StartRates(t *testing.T) {
 	})
 }
 
-// TestState_LargestState: the carried state stays below Temporal's limit of 2 MB for a payload, whatever the policy allows.
+// TestState_LargestState: the carried state stays below Temporal's limit of 2 MB for a payload under every policy.
 func TestState_LargestState(t *testing.T) {
 	t.Parallel()
 	policy := attune.QueuePolicy{Revision: 1, Limit: attune.MaxLimit, MaxQueued: attune.MaxQueuedLimit, Across: attune.AcrossSkip}

@@ -142,7 +142,7 @@ func (q *line) sweep() {
 	q.waiters = slices.DeleteFunc(q.waiters, func(w waiter) bool { return w.left })
 	q.first = 0
 	q.levels.forgetEmpty()
-	for _, l := range q.levels.inLanes {
+	for _, l := range q.levels.laneList {
 		l.first, l.last = -1, -1
 	}
 	for i := range q.waiters {
@@ -194,10 +194,10 @@ func (q *line) count(ticket attune.Ticket, holders int) {
 // setLimits replaces the limits of lanes and actions.
 func (q *line) setLimits(policy attune.QueuePolicy) {
 	q.levels.setLimits(policy)
-	for _, l := range q.levels.inLanes {
+	for _, l := range q.levels.laneList {
 		q.replace(l)
 	}
-	for _, a := range q.levels.acting {
+	for _, a := range q.levels.actionList {
 		q.levels.placeAction(a)
 	}
 }

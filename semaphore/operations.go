@@ -85,7 +85,7 @@ func (s *State) retryHolder(now time.Time, retry attune.Retry) bool {
 	if retry.NotBefore.IsZero() {
 		retry.NotBefore = now
 	}
-	at := retry.NotBefore.Add(time.Millisecond - 1).Truncate(time.Millisecond)
+	at := precise(retry.NotBefore.Add(time.Millisecond - 1))
 	holder := &s.holders[i]
 	holder.Attempt, holder.NotBefore, holder.Delivered = retry.Attempt, at, false
 	holder.InspectAt = at.Add(s.inspectAfter)

@@ -44,24 +44,23 @@ type packer struct {
 	holder Holder        // the previous one
 }
 
-func pack(tickets []attune.Ticket) packed {
-	var p packer
-	p.ticket.EnqueuedAt = time.UnixMilli(0)
-	for _, ticket := range tickets {
-		p.addTicket(ticket)
+func pack(tickets []attune.Ticket) packed { return packAll(tickets, (*packer).addTicket) }
+
+func packHolders(holders []Holder) packed { return packAll(holders, (*packer).addHolder) }
+
+func packAll[T any](elements []T, add func(*packer, T)) packed {
+	if len(elements) == 0 {
+		return packed{}
 	}
-	return p.packed(len(tickets))
+	p := &packer{ticket: beforeFirst()}
+	for _, element := range elements {
+		add(p, element)
+	}
+	return packed{Count: len(elements), Packed: base64.RawStdEncoding.EncodeToString(p.buf)}
 }
 
-func packHolders(holders []Holder) packed {
-	var p packer
-	p.ticket.EnqueuedAt = time.UnixMilli(0)
-	for _, holder := range holders {
-		p.addTicket(holder.Ticket)
-		p.addHolder(holder)
-	}
-	return p.packed(len(holders))
-}
+// beforeFirst is the ticket whose differences the first ticket of a list has.
+func beforeFirst() attune.Ticket { return attune.Ticket{EnqueuedAt: time.UnixMilli(0)} }
 
 // packPlaces packs places as tickets without a time.
 func packPlaces(places []place) packed {
@@ -70,13 +69,6 @@ func packPlaces(places []place) packed {
 		tickets[i] = attune.Ticket{Enforcement: p.Enforcement, Sequence: p.Sequence, EnqueuedAt: time.UnixMilli(0)}
 	}
 	return pack(tickets)
-}
-
-func (p *packer) packed(count int) packed {
-	if count == 0 {
-		return packed{}
-	}
-	return packed{Count: count, Packed: base64.RawStdEncoding.EncodeToString(p.buf)}
 }
 
 func (p *packer) add(value int64) { p.buf = binary.AppendVarint(p.buf, value) }
@@ -108,6 +100,7 @@ func (p *packer) addTicket(t attune.Ticket) {
 }
 
 func (p *packer) addHolder(h Holder) {
+	p.addTicket(h.Ticket)
 	before, flags := p.holder, int64(0)
 	if h.Delivered {
 		flags |= flagDelivered
@@ -139,29 +132,20 @@ type unpacker struct {
 	holder Holder        // the previous one
 }
 
-func (p packed) unpack() ([]attune.Ticket, error) {
-	u, err := p.open()
-	if err != nil {
-		return nil, err
-	}
-	var tickets []attune.Ticket
-	for range p.Count {
-		tickets = append(tickets, u.readTicket())
-	}
-	return tickets, u.end()
-}
+func (p packed) unpack() ([]attune.Ticket, error) { return unpackAll(p, (*unpacker).readTicket) }
 
-func (p packed) unpackHolders() ([]Holder, error) {
+func (p packed) unpackHolders() ([]Holder, error) { return unpackAll(p, (*unpacker).readHolder) }
+
+func unpackAll[T any](p packed, read func(*unpacker) T) ([]T, error) {
 	u, err := p.open()
 	if err != nil {
 		return nil, err
 	}
-	var holders []Holder
+	var elements []T
 	for range p.Count {
-		ticket := u.readTicket()
-		holders = append(holders, u.readHolder(ticket))
+		elements = append(elements, read(u))
 	}
-	return holders, u.end()
+	return elements, u.end()
 }
 
 func (p packed) unpackPlaces() ([]place, error) {
@@ -181,7 +165,7 @@ func (p packed) open() (*unpacker, error) {
 	if p.Count < 0 || p.Count > len(buf) {
 		return nil, fmt.Errorf("%w: %d tickets in %d bytes", errDamaged, p.Count, len(buf))
 	}
-	return &unpacker{buf: buf, ticket: attune.Ticket{EnqueuedAt: time.UnixMilli(0)}}, nil
+	return &unpacker{buf: buf, ticket: beforeFirst()}, nil
 }
 
 // end returns the error of a list that does not end where its last element does.
@@ -228,7 +212,8 @@ func (u *unpacker) readTicket() attune.Ticket {
 	return t
 }
 
-func (u *unpacker) readHolder(ticket attune.Ticket) Holder {
+func (u *unpacker) readHolder() Holder {
+	ticket := u.readTicket()
 	h, flags := u.holder, u.next()
 	h.Ticket = ticket
 	h.Delivered, h.Replaced, h.AskedToEnd = flags&flagDelivered != 0, flags&flagReplaced != 0, flags&flagAskedToEnd != 0

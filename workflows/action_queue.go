@@ -101,7 +101,7 @@ func (q *actionQueue) turn(ctx workflow.Context) {
 	for _, t := range q.tasks {
 		t.collect(ctx, now)
 	}
-	if q.durable != nil && q.durable.IsReady() {
+	if q.policyDue() {
 		q.adoptPolicy(now)
 	}
 	q.receive(ctx, now)
@@ -172,7 +172,7 @@ func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Tim
 func (q *actionQueue) hasWork(ctx workflow.Context) bool {
 	return q.acquires.Len() > 0 || q.releases.Len() > 0 || q.cancels.Len() > 0 || q.retries.Len() > 0 || q.forces.Len() > 0 ||
 		slices.ContainsFunc(q.tasks, (*task).done) || q.timer.fired() || q.changed || q.closed(ctx) ||
-		q.durable != nil && q.durable.IsReady()
+		q.policyDue()
 }
 
 // close starts to close the run when it must continue as new. Every turn calls it, so that a steady stream of signals, updates

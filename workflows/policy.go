@@ -25,6 +25,9 @@ func (q *actionQueue) setPolicy(ctx workflow.Context, now time.Time, policy attu
 	}
 }
 
+// policyDue reports whether the decisions so far are durable, and a policy waits for that.
+func (q *actionQueue) policyDue() bool { return q.durable != nil && q.durable.IsReady() }
+
 // adoptPolicy puts the awaited policy into force. The state ignores the policy if a newer one is in force meanwhile.
 func (q *actionQueue) adoptPolicy(now time.Time) {
 	if q.awaited != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/attune-go/attune/api"
-	"github.com/attune-go/attune/internal/client"
 )
 
 func newQueueLanes(r *remote) *cobra.Command {
@@ -25,20 +24,13 @@ first enforcement in line was admitted.`,
 	lines := bindLines(cmd, "lanes to show")
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkLines(*lines); err != nil {
-			return err
-		}
-		keys, err := queueKeys(args)
-		if err != nil {
-			return err
-		}
-		c, err := r.connect()
+		c, path, err := r.queue(args, *lines)
 		if err != nil {
 			return err
 		}
 		var lanes api.List[api.Lane]
 		query := url.Values{"limit": {strconv.Itoa(*lines)}}
-		if err := c.Get(cmd.Context(), client.QueuePath(keys[0])+"/lanes", query, &lanes); err != nil {
+		if err := c.Get(cmd.Context(), path+"/lanes", query, &lanes); err != nil {
 			return withAPIAdvice(err)
 		}
 		if *format == outputJSON {

@@ -37,18 +37,11 @@ func newQueueShow(r *remote) *cobra.Command {
 	lines := bindLines(cmd, "lines to show of each list")
 	format := bindOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkLines(*lines); err != nil {
-			return err
-		}
-		keys, err := queueKeys(args)
+		c, path, err := r.queue(args, *lines)
 		if err != nil {
 			return err
 		}
-		c, err := r.connect()
-		if err != nil {
-			return err
-		}
-		shown, err := readQueue(cmd.Context(), c, client.QueuePath(keys[0]), *lines)
+		shown, err := readQueue(cmd.Context(), c, path, *lines)
 		if err != nil {
 			return withAPIAdvice(err)
 		}
@@ -58,6 +51,19 @@ func newQueueShow(r *remote) *cobra.Command {
 		return shown.print(cmd.OutOrStdout(), *lines)
 	}
 	return cmd
+}
+
+// queue connects to the API to show some lines about the queue that the arguments name. path is the path of the queue.
+func (r *remote) queue(args []string, lines int) (c *client.Client, path string, err error) {
+	if err := checkLines(lines); err != nil {
+		return nil, "", err
+	}
+	keys, err := queueKeys(args)
+	if err != nil {
+		return nil, "", err
+	}
+	c, err = r.connect()
+	return c, client.QueuePath(keys[0]), err
 }
 
 // bindLines adds the flag --lines: checkLines checks its value.
