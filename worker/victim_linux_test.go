@@ -76,17 +76,27 @@ func runVictim() (isVictim bool) {
 // victim is a worker in another process.
 type victim struct {
 	*bundle
-	cmd *exec.Cmd
+	cmd     *exec.Cmd
+	escapes []string // by name
 }
 
 // startVictim starts a worker that runs every escape but the excepted ones, and returns when all of them run.
 func startVictim(t *testing.T, lease time.Duration, except ...string) *victim {
 	t.Helper()
+	v := newVictim(t, lease, except...)
+	require.Eventually(t, v.up, deadline, tick, "escapes %v do not run", v.escapes)
+	require.GreaterOrEqual(t, len(runningIn(v.dir)), 2*len(v.escapes))
+	return v
+}
+
+// newVictim starts a worker that runs every escape but the excepted ones.
+func newVictim(t *testing.T, lease time.Duration, except ...string) *victim {
+	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
 	v := &victim{bundle: &bundle{dir: t.TempDir()}, cmd: exec.Command(program)}
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(escapes())), func(name string) bool { return slices.Contains(except, name) })
-	for _, name := range names {
+	v.escapes = slices.DeleteFunc(slices.Sorted(maps.Keys(escapes())), func(name string) bool { return slices.Contains(except, name) })
+	for _, name := range v.escapes {
 		escape(t, v.bundle, name, forEver)
 	}
 	v.cmd.Env = append(os.Environ(), victimEnv+"="+v.dir, leaseEnv+"="+lease.String(), "TMPDIR="+t.TempDir())
@@ -95,11 +105,15 @@ func startVictim(t *testing.T, lease time.Duration, except ...string) *victim {
 		_ = v.cmd.Process.Kill()
 		_ = v.cmd.Wait()
 	})
-	for _, name := range names {
-		v.read(t, "up-"+name)
-	}
-	require.GreaterOrEqual(t, len(runningIn(v.dir)), 2*len(names))
 	return v
+}
+
+// up reports whether all escapes of the worker have started their processes.
+func (v *victim) up() bool {
+	return !slices.ContainsFunc(v.escapes, func(name string) bool {
+		line, _ := os.ReadFile(v.path("up-" + name))
+		return !strings.Contains(string(line), "\n")
+	})
 }
 
 // claimed returns a time before the worker sent its first claim.
