@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -30,7 +31,7 @@ func (s *Server) registerQueues() {
 	}, s.listQueues)
 	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-action-queue-stats", Method: http.MethodGet, Path: "/actions/{ref}/queue-stats", Tags: []string{"queues"},
-		Summary: "Read the counts of an action's queue; zeros before its first use", Errors: []int{http.StatusNotFound},
+		Summary: "Read the counts of the queue that an action uses, with all other actions of a shared queue; zeros before its first use", Errors: []int{http.StatusNotFound},
 	}, s.getQueueStats)
 }
 
@@ -51,7 +52,7 @@ func (s *Server) getQueueStats(ctx context.Context, in *RefPath) (*response[attu
 	if err != nil {
 		return nil, err
 	}
-	queue := policy.DefaultQueue(action.Ref)
+	queue := cmp.Or(action.Queue, policy.DefaultQueue(action.Ref))
 	stats, err := s.deps.Queues.Stats(ctx, queue)
 	return &response[attune.QueueStats]{Body: stats}, err
 }

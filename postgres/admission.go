@@ -56,6 +56,7 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 // newcomer is an enforcement with status "created" whose row is locked.
 type newcomer struct {
 	id        attune.EnforcementID
+	action    attune.ActionID
 	queue     attune.QueueID
 	lane      attune.LaneName
 	createdAt time.Time
@@ -63,7 +64,7 @@ type newcomer struct {
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.queue_id, e.lane_name, e.created_at, a.enabled FROM enforcements e JOIN actions a ON a.id = e.action_id
+SELECT e.id, e.action_id, e.queue_id, e.lane_name, e.created_at, a.enabled FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created'
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
@@ -95,7 +96,7 @@ func lockNewcomers(
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	err := row.Scan(&n.id, &n.queue, &n.lane, &n.createdAt, &n.enabled)
+	err := row.Scan(&n.id, &n.action, &n.queue, &n.lane, &n.createdAt, &n.enabled)
 	return n, err
 }
 
@@ -105,11 +106,12 @@ func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer)
 	if len(newcomers) == 0 {
 		return queues, nil
 	}
-	ids := make([]attune.QueueID, len(newcomers))
+	ids, entering := make([]attune.QueueID, len(newcomers)), make(present)
 	for i, n := range newcomers {
 		ids[i] = n.queue
+		entering.add(n.queue, n.action)
 	}
-	locked, err := lockAndResolveQueues(ctx, tx, ids)
+	locked, err := lockAndResolveQueues(ctx, tx, ids, staying{present: entering, stored: true})
 	for _, queue := range locked {
 		queues[queue.id] = queue
 	}

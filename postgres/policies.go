@@ -38,12 +38,15 @@ ON CONFLICT (scope, ref, origin) DO UPDATE SET
 	document = EXCLUDED.document, revision = p.revision + 1, updated_at = clock_timestamp()
 WHERE p.document::text <> EXCLUDED.document::text`
 
-// addPolicies replaces the documents of a pack for itself and for its actions. It keeps the documents that people set.
+// addPolicies replaces the documents of a pack for itself, its actions and its shared queues. It keeps the documents that people set.
 func addPolicies(batch *pgx.Batch, pack attune.Pack) {
 	var policies packPolicies
 	policies.add(policy.ScopePack, pack.Name, pack.Policy)
 	for _, action := range pack.Actions {
 		policies.add(policy.ScopeAction, string(action.Ref), action.Policy)
+	}
+	for _, queue := range pack.Queues {
+		policies.add(policy.ScopeQueue, string(queue.Ref), queue.Policy)
 	}
 	batch.Queue(dropPoliciesSQL, pack.Name, policies.scopes, policies.refs)
 	batch.Queue(upsertPoliciesSQL, policies.scopes, policies.refs, policies.documents)
@@ -55,13 +58,17 @@ WHERE p.scope = 'global' OR p.scope = 'pack' AND p.ref = ANY ($1::text[]) OR p.s
 	OR p.scope = 'action' AND p.ref = ANY ($3::text[])
 ORDER BY p.scope, p.ref, p.origin`
 
-// readLevels returns the policy documents of all scopes that cover any of the queues.
-func readLevels(ctx context.Context, q querier, queues ...queueName) (levels, error) {
-	packs, keys, owners := make([]string, len(queues)), make([]attune.QueueKey, len(queues)), make([]attune.Ref, len(queues))
-	for i, queue := range queues {
-		packs[i], keys[i], owners[i] = queue.pack(), queue.key, queue.owner
+// readLevels returns the policy documents of all scopes that cover any of the queues, or any of the actions in them.
+func readLevels(ctx context.Context, q querier, queues []attune.QueueKey, actions []attune.Ref) (levels, error) {
+	var packs []string
+	for _, key := range queues {
+		packs = append(packs, attune.Ref(key).Pack())
 	}
-	return collect(ctx, q, scanLevel, policiesSQL, packs, keys, owners)
+	for _, action := range actions {
+		packs = append(packs, action.Pack())
+	}
+	slices.Sort(packs)
+	return collect(ctx, q, scanLevel, policiesSQL, slices.Compact(packs), queues, actions)
 }
 
 func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
@@ -70,34 +77,30 @@ func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 	return level, err
 }
 
-// levels are the policy documents that cover some queues.
+// levels are policy documents.
 type levels []policy.Level
 
-// resolve returns the policy in force for one queue.
-func (l levels) resolve(queue queueName) policy.Effective {
-	refs := map[policy.Scope]string{
-		policy.ScopeAction: string(queue.owner), policy.ScopeQueue: string(queue.key), policy.ScopePack: queue.pack(),
-		policy.ScopeGlobal: "",
-	}
-	return policy.Resolve(slices.DeleteFunc(slices.Clone(l), func(level policy.Level) bool {
-		return level.Ref != refs[level.Scope]
-	})...)
-}
-
-// keyDocuments selects the policy documents that cover action a and set a key, as a JSON array of levels, or NULL. The default
-// queue of an action has the action's reference as its key. It is part of the statement that reads the action, so both are of
-// one instant. Few documents set a key, and the index policies_with_key has only these.
-const keyDocuments = `(
+// placingDocuments selects the policy documents that choose the queue of action a, or its lane in that queue, as a JSON array of
+// levels, or NULL. It is part of the statement that reads the action, so both are of one instant. Few documents do that, and the
+// index policies_that_place has only these.
+const placingDocuments = `(
 	SELECT json_agg(json_build_object('scope', k.scope, 'ref', k.ref, 'origin', k.origin, 'policy', k.document)) FROM policies k
-	WHERE k.document ->> 'key' IS NOT NULL
-		AND (k.scope, k.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', '')))`
+	WHERE (k.document ->> 'key' IS NOT NULL OR k.document ->> 'queue' IS NOT NULL)
+		AND ((k.scope, k.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', ''))
+			OR k.scope = 'queue' AND k.ref IN (SELECT n.document ->> 'queue' FROM policies n
+				WHERE n.document ->> 'queue' IS NOT NULL AND (n.scope, n.ref) IN (('action', a.ref), ('pack', a.pack)))))`
 
-// key returns the key in force for an action in its default queue, from its documents that set a key; nil without a key.
-func (l levels) key(action attune.Ref) *string {
+// place sets the shared queue of an action, and the key that chooses the lanes of its enforcements, from the documents of
+// placingDocuments.
+func (l levels) place(action *attune.Action) {
 	if len(l) == 0 {
-		return nil
+		return
 	}
-	return l.resolve(queueName{key: policy.DefaultQueue(action), owner: action}).Policy.Key
+	queue, effective := policy.Of(action.Ref, l)
+	action.Key = effective.Policy.Key
+	if queue != policy.DefaultQueue(action.Ref) {
+		action.Queue = queue
+	}
 }
 
 // busyQueuesSQL skips unused queues: their policy is resolved when their first enforcement is admitted.
@@ -107,8 +110,9 @@ FROM queues q WHERE q.policy_revision > 0`
 
 // ApplyPolicies resolves the policy of every used queue again. It returns, without tickets, the queues whose workflow must be
 // told its policy: queues with a changed policy, under a new revision, and all queues whose enforcements wait or hold slots. The
-// latter make a repeated call after a crash complete, and start workflows that Temporal has lost. Call ApplyPolicies after a
-// change of policies; otherwise a queue gets its new policy when its next enforcement is admitted.
+// latter make a repeated call after a crash complete, and start workflows that Temporal has lost. The policy of a shared queue
+// forgets the actions that have left the queue and have no enforcement in it. Call ApplyPolicies after a change of policies; otherwise
+// a queue gets its new policy when its next enforcement is admitted.
 func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	err := q.db.inTx(ctx, "apply policies", func(tx pgx.Tx) error {
@@ -116,7 +120,11 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 		if err != nil {
 			return err
 		}
-		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(busy)))
+		present, err := readPresent(ctx, tx)
+		if err != nil {
+			return err
+		}
+		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(busy)), staying{present: present})
 		if err != nil {
 			return err
 		}

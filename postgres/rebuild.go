@@ -63,6 +63,10 @@ WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequenc
 // addSnapshot reads a queue into snapshot.
 func addSnapshot(batch *pgx.Batch, key attune.QueueKey, snapshot *attune.QueueSnapshot) {
 	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })
+	batch.Queue(laneLimitsSQL, key).Query(func(rows pgx.Rows) (err error) {
+		snapshot.LaneLimits, err = pgx.CollectRows(rows, scanLaneLimit)
+		return err
+	})
 	batch.Queue(holdersSQL, key).Query(func(rows pgx.Rows) (err error) {
 		snapshot.Holders, err = pgx.CollectRows(rows, scanHolder)
 		for i := range snapshot.Holders {

@@ -75,10 +75,18 @@ back of the line gives its slot back and takes another place, so it counts again
 		table := newTable(cmd.OutOrStdout())
 		_, _ = fmt.Fprintln(table, "QUEUE\tMODE\tWAITING\tACTIVE\tLIMIT\tADMITTED\tRELEASED\tDROPPED")
 		for _, q := range queues {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", q.Queue, q.Mode,
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", queueName(q), q.Mode,
 				q.QueueLength, q.ActiveCount, q.MaxConcurrent, q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
 		}
 		return table.Flush()
 	}
 	return cmd
+}
+
+// queueName returns the key of a queue, and marks a queue that actions share.
+func queueName(q attune.QueueStats) string {
+	if q.Shared {
+		return string(q.Queue) + " (shared)"
+	}
+	return string(q.Queue)
 }
