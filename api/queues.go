@@ -22,6 +22,9 @@ type QueueReader interface {
 	// Lanes returns a page of the counts of a queue's lanes. A queue that has no lanes, was never used, or does not exist has an
 	// empty list.
 	Lanes(ctx context.Context, key attune.QueueKey, page attune.LanePage) ([]attune.LaneStats, error)
+	// Lane returns the number of the lane with a name or, if the name is empty, with a number. A lane that does not exist is an
+	// [attune.CodeNotFound] error.
+	Lane(ctx context.Context, key attune.QueueKey, name attune.LaneName, number int32) (int32, error)
 }
 
 func (s *Server) registerQueues() {

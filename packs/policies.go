@@ -40,6 +40,7 @@ func (d *draft) policy(f *fields, of owner) *attune.Policy {
 		}
 	}
 	d.key(inner, of, document)
+	d.gates(inner, of, document)
 	inner.done()
 	d.policies = append(d.policies, policyUse{owner: of, fields: inner, document: document})
 	return document

@@ -54,7 +54,7 @@ func OfOwn(action attune.Ref, levels []Level) Effective {
 // documents say otherwise.
 //
 // The default of limit is 1, and with a key in the documents of the queue no limit in total. The default of across is skip if an
-// action can wait on its own, because it has a key, a limit or a limit per key; otherwise the line is strict.
+// action can wait on its own, because it has a key, a limit or a rate of starts; otherwise the line is strict.
 func OfShared(key attune.QueueKey, members []Member, levels []Level) Effective {
 	ofQueue := covering(levels, coverage{queue: key})
 	e := Resolve(covering(levels, coverage{queue: key, pack: attune.Ref(key).Pack(), global: true})...)
@@ -72,7 +72,8 @@ func OfShared(key attune.QueueKey, members []Member, levels []Level) Effective {
 
 // waitsAlone reports whether the tickets of an action can have to wait while those of others go on.
 func waitsAlone(e Effective) bool {
-	return e.Policy.Key != nil || e.From["limit"].Scope == ScopeAction
+	_, rates := e.Gates.Starts()
+	return e.Policy.Key != nil || e.From["limit"].Scope == ScopeAction || len(rates) > 0
 }
 
 // InShared decides the policy of an action in a shared queue with the policy of [OfShared]. The limit is that of the action's own
@@ -111,10 +112,12 @@ func SharedQueue(key attune.QueueKey, members []Member, levels []Level) attune.Q
 	p := attune.QueuePolicy{
 		Limit: q.Limit, Across: q.Across, MaxQueued: q.MaxQueued, Overflow: q.Overflow, QueueTimeout: q.QueueTimeout,
 	}
+	p.Rates, _ = queue.Gates.Starts()
 	for _, member := range slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.Action, b.Action) }) {
 		e := InShared(member.Ref, queue, levels)
 		action := OwnQueue(member.Action, e.Policy).Actions[0]
 		action.Ref = member.Ref
+		_, action.Rates = e.Gates.Starts()
 		if e.From["limit"].Scope == ScopeAction {
 			action.Limit = &e.Policy.Limit
 		}

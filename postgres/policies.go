@@ -80,24 +80,25 @@ func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 // levels are policy documents.
 type levels []policy.Level
 
-// placingDocuments selects the policy documents that choose the queue of action a, or its lane in that queue, as a JSON array of
-// levels, or NULL. It is part of the statement that reads the action, so both are of one instant. Few documents do that, and the
-// index policies_that_place has only these.
+// placingDocuments selects the policy documents that choose the queue of action a, its lane in that queue, or rates or quotas, as a JSON
+// array of levels, or NULL. It is part of the statement that reads the action, so both are of one instant. Few documents do that, and
+// the index policies_at_ingest has only these.
 const placingDocuments = `(
 	SELECT json_agg(json_build_object('scope', k.scope, 'ref', k.ref, 'origin', k.origin, 'policy', k.document)) FROM policies k
-	WHERE (k.document ->> 'key' IS NOT NULL OR k.document ->> 'queue' IS NOT NULL)
+	WHERE (k.document ->> 'key' IS NOT NULL OR k.document ->> 'queue' IS NOT NULL
+			OR k.document -> 'rate' IS NOT NULL OR k.document -> 'quota' IS NOT NULL)
 		AND ((k.scope, k.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', ''))
 			OR k.scope = 'queue' AND k.ref IN (SELECT n.document ->> 'queue' FROM policies n
 				WHERE n.document ->> 'queue' IS NOT NULL AND (n.scope, n.ref) IN (('action', a.ref), ('pack', a.pack)))))`
 
-// place sets the shared queue of an action, and the key that chooses the lanes of its enforcements, from the documents of
-// placingDocuments.
+// place sets the shared queue of an action, the key that chooses the lanes of its enforcements, and the rates and quotas that judge
+// them, from the documents of placingDocuments.
 func (l levels) place(action *attune.Action) {
 	if len(l) == 0 {
 		return
 	}
 	queue, effective := policy.Of(action.Ref, l)
-	action.Key = effective.Policy.Key
+	action.Key, action.Gates = effective.Policy.Key, effective.Gates.AtAdmission()
 	if queue != policy.DefaultQueue(action.Ref) {
 		action.Queue = queue
 	}

@@ -129,7 +129,10 @@ func (p policies) of(queue queueName) attune.QueuePolicy {
 	if queue.shared() {
 		return policy.SharedQueue(queue.key, p.members[queue.key], p.levels)
 	}
-	return policy.OwnQueue(queue.ownerID, p.effective(queue).Policy)
+	effective := p.effective(queue)
+	own := policy.OwnQueue(queue.ownerID, effective.Policy)
+	own.Rates, own.Actions[0].Rates = effective.Gates.Starts()
+	return own
 }
 
 // effective resolves the policy of a queue with the source of each field.

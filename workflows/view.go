@@ -151,6 +151,7 @@ func (q *actionQueue) details(now time.Time) string {
 			gap.From, gap.To)
 	}
 	q.actionDetails(&b)
+	q.laneDetails(&b)
 	if holders := q.state.Holders(); len(holders) > 0 {
 		row(&b, "holder", "sequence", "grant", "since", "attempt")
 		rule(&b, 5)
@@ -192,6 +193,24 @@ func (q *actionQueue) actionDetails(b *strings.Builder) {
 		row(b, cmp.Or(string(c.Ref), fmt.Sprintf("action %d", c.Action)), c.Active, c.Waiting, limit)
 	}
 	more(b, len(counts))
+}
+
+// laneDetails writes the manual limits of lanes.
+func (q *actionQueue) laneDetails(b *strings.Builder) {
+	limits := q.state.LaneLimits()
+	if len(limits) == 0 {
+		return
+	}
+	row(b, "lane", "manual limit")
+	rule(b, 2)
+	for _, limit := range limits[:min(viewLength, len(limits))] {
+		until := ""
+		if !limit.Until.IsZero() {
+			until = " until " + clock(limit.Until)
+		}
+		row(b, limit.Lane, strconv.Itoa(limit.Limit)+until)
+	}
+	more(b, len(limits))
 }
 
 // obstacles returns in words what keeps a ticket from its grant.

@@ -20,5 +20,5 @@ CREATE TABLE policies (
         (num_nulls(principal, auth_method, on_behalf_of, note) = CASE origin WHEN 'pack' THEN 4 ELSE 0 END)
 );
 
--- Every event reads the documents that choose the queues and the lanes of its actions.
-CREATE INDEX policies_that_place ON policies (scope, ref) WHERE document ->> 'key' IS NOT NULL OR document ->> 'queue' IS NOT NULL;
+-- Every event reads the documents with a key that cover its actions.
+CREATE INDEX policies_with_key ON policies (scope, ref) WHERE document ->> 'key' IS NOT NULL;
