@@ -132,6 +132,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerChanges()
 	s.registerQueuePolicies()
 	s.registerControl()
+	s.registerPolicies()
 	s.registerEnforcementControl()
 	s.registerSecrets()
 	s.registerDoctor()

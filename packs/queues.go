@@ -27,7 +27,11 @@ func (d *draft) queue(s *source, ref attune.Ref, n *node) {
 }
 
 // join reads the name of a shared queue in a policy: "pack.name", or "name" within the same pack.
-func (d *draft) join(f *fields, of owner, n *node, document *attune.Policy) {
+func (d *draft) join(f *fields, of owner, document *attune.Policy) {
+	n := f.typed("queue", kindText)
+	if n == nil {
+		return
+	}
 	ref := attune.Ref(n.text)
 	if !strings.Contains(n.text, ".") {
 		ref = attune.NewRef(d.name, n.text)

@@ -157,24 +157,29 @@ func covering(levels []Level, c coverage) []Level {
 	})
 }
 
-// CheckScope returns an [attune.CodeInvalid] error about the first field that no document of a scope can set.
+// CheckScope returns a [DocumentError] about the first field that no document of a scope can set.
 func CheckScope(scope Scope, p attune.Policy) error {
 	if p.Queue != nil && scope != ScopeAction && scope != ScopePack {
-		return attune.Errorf(attune.CodeInvalid, "policy queue: a policy of the scope %s joins no queue: set the field on an action, "+
+		return mistake([]string{"queue"}, "policy queue: a policy of the scope %s joins no queue: set the field on an action, "+
 			"or on a pack for all its actions", scope)
 	}
 	return nil
 }
 
-// CheckJoined returns an [attune.CodeInvalid] error about the first field that belongs to the shared queue which the action of the
+// CheckJoined returns a [DocumentError] about the first field that belongs to the shared queue which the action of the
 // document uses.
 func CheckJoined(p attune.Policy, queue attune.QueueKey) error {
 	for _, field := range Fields() {
 		if field.OfQueue && field.IsSet(p) {
-			return attune.Errorf(attune.CodeInvalid, "policy %s: %s", field.Name, Misplaced(queue))
+			return mistake([]string{field.Name}, "policy %s: %s", field.Name, Misplaced(queue))
 		}
 	}
 	return nil
+}
+
+// UnknownQueue returns a [DocumentError] about the name of a shared queue that no pack declares.
+func UnknownQueue(queue attune.QueueKey) error {
+	return mistake([]string{"queue"}, "policy queue: no installed pack declares the shared queue %q", queue)
 }
 
 // Misplaced says where a field belongs that an action sets although it is one of its shared queue.

@@ -155,7 +155,7 @@ func (s *State) startDueRetries(now time.Time) {
 	for i := range s.holders {
 		holder := &s.holders[i]
 		if !holder.NotBefore.IsZero() && !holder.NotBefore.After(now) && s.mayStart(holder.Action) {
-			holder.NotBefore = time.Time{}
+			holder.NotBefore, holder.StartedAt = time.Time{}, s.startedAt(now)
 			s.charge(now, holder.Action)
 		}
 	}
@@ -178,7 +178,7 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	ticket.Attempt = max(ticket.Attempt, 1)
 	s.keepHolder(Holder{Grant: attune.Grant{
 		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
-		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed, Changes: s.lastChange,
+		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed, StartedAt: s.startedAt(now), Changes: s.lastChange,
 	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
 	s.freed = 0
 	s.charge(now, ticket.Action)

@@ -99,6 +99,7 @@ func New(snapshot attune.QueueSnapshot) *State {
 	}
 	s.usePolicy(snapshot.Policy)
 	s.useLaneLimits(snapshot.LaneLimits)
+	s.loadStarts(snapshot.Starts)
 	for _, grant := range snapshot.Holders {
 		grant.Generation = snapshot.Generation
 		s.addHolder(Holder{Grant: grant})
