@@ -94,7 +94,7 @@ func (l levels) resolve(queue queueName) policy.Effective {
 // default queue of an action has the action's reference as its key. It is part of the statement that reads the action, so both are of
 // one instant. Few documents set one of them, and the index policies_at_ingest has only these.
 const keyDocuments = `(
-	SELECT json_agg(json_build_object('scope', p.scope, 'ref', p.ref, 'origin', p.origin, 'policy', p.document)) FROM policies p
+	SELECT json_agg(json_build_object('scope', p.scope, 'ref', p.ref, 'origin', p.origin, 'revision', p.revision, 'policy', p.document)) FROM policies p
 	WHERE (p.document ->> 'key' IS NOT NULL OR p.document -> 'rate' IS NOT NULL OR p.document -> 'quota' IS NOT NULL)
 		AND ` + documentInForce + `
 		AND (p.scope, p.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', '')))`
