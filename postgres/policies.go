@@ -90,7 +90,8 @@ type levels []policy.Level
 // array of levels, or NULL. It is part of the statement that reads the action, so both are of one instant. Few documents do that, and
 // the index policies_at_ingest has only these.
 const placingDocuments = `(
-	SELECT json_agg(json_build_object('scope', p.scope, 'ref', p.ref, 'origin', p.origin, 'policy', p.document)) FROM policies p
+	SELECT json_agg(json_build_object('scope', p.scope, 'ref', p.ref, 'origin', p.origin,
+		'revision', p.revision, 'policy', p.document)) FROM policies p
 	WHERE (p.document ->> 'key' IS NOT NULL OR p.document ->> 'queue' IS NOT NULL
 			OR p.document -> 'rate' IS NOT NULL OR p.document -> 'quota' IS NOT NULL)
 		AND ` + documentInForce + `
