@@ -28,9 +28,9 @@ type Pack struct {
 // SharedQueue is a queue that a pack declares, and that actions of any pack join by its reference. The key of the queue is the
 // reference.
 type SharedQueue struct {
-	Ref         Ref
-	Description string
-	Policy      *Policy // the queue's own policy; nil if it has none
+	Ref         Ref     `json:"ref"`
+	Description string  `json:"description,omitempty"`
+	Policy      *Policy `json:"policy,omitempty"` // the queue's own policy; nil if it has none
 }
 
 // Join is a place where the policy of a pack or of an action names a shared queue.

@@ -92,7 +92,7 @@ func (p QueuePolicy) Of(action ActionID) ActionPolicy {
 // Stored in Temporal's history: part of a [QueuePolicy].
 type ActionPolicy struct {
 	Action          ActionID       `json:"action"`
-	Ref             Ref            `json:"ref,omitempty"`                // of the action, in a shared queue; empty in the queue that the action owns
+	Ref             Ref            `json:"ref,omitempty"`                // of the action, in a shared queue; empty in its own queue
 	Limit           *int           `json:"limit,omitempty"`              // executions of the action at once; nil: bounded by the queue only
 	LimitPerKey     *int           `json:"limit_per_key,omitempty"`      // holders of a lane at once, of all actions; nil: any number
 	MaxQueuedPerKey *int           `json:"max_queued_per_key,omitempty"` // waiting tickets of a lane; nil: bounded by the queue only

@@ -95,7 +95,8 @@ func overrideOf(number int, until *time.Time) (*attune.LimitOverride, error) {
 		}
 		limit.Until = *until
 	}
-	return limit, limit.Validate()
+	err := limit.Validate()
+	return limit, err
 }
 
 // changeQueue makes a manual change. It refuses a queue that does not exist, because the change would create the queue. The

@@ -40,7 +40,8 @@ type Grant struct {
 func showGrant(g attune.LoggedGrant) Grant {
 	return Grant{
 		Generation: g.Generation, Number: g.Number, Enforcement: g.Enforcement, Action: g.Action, Sequence: g.Sequence, Lane: g.Lane,
-		Attempt: g.Attempt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed, Changes: g.Changes, QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
+		Attempt: g.Attempt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed, Changes: g.Changes,
+		QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}
 }

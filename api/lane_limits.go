@@ -21,7 +21,7 @@ type LaneChoice struct {
 type LaneLimitChange struct {
 	Attribution
 	LaneChoice
-	Limit int        `json:"limit" minimum:"0" maximum:"5000" doc:"How many enforcements of the lane may hold a slot at once; 0 stops its grants"`
+	Limit int        `json:"limit" minimum:"0" maximum:"5000" doc:"How many enforcements of the lane may hold a slot; 0 stops its grants"`
 	Until *time.Time `json:"until,omitempty" doc:"When the limit ends; without it, the limit stays until it is cleared"`
 }
 
@@ -44,7 +44,8 @@ type clearLaneInput struct {
 func (s *Server) registerLaneLimits() {
 	register(s, auth.RightOperate, huma.Operation{
 		OperationID: "set-lane-limit", Method: http.MethodPut, Path: "/queues/{key}/lanes/limit", Tags: []string{"queues"},
-		Summary: "Override the limit of one lane, in place of the policy's limit_per_key", Errors: []int{http.StatusNotFound, http.StatusConflict},
+		Summary: "Override the limit of one lane, in place of the policy's limit_per_key",
+		Errors:  []int{http.StatusNotFound, http.StatusConflict},
 	}, func(ctx context.Context, in *limitLaneInput) (*response[attune.QueueStatus], error) {
 		limit, err := overrideOf(in.Body.Limit, in.Body.Until)
 		if err != nil {

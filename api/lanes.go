@@ -16,7 +16,7 @@ import (
 // Lane is the part of a queue whose enforcements have the same value of the policy's key.
 type Lane struct {
 	Number   int32      `json:"number" doc:"Number of the lane in its queue, from 1"`
-	Key      string     `json:"key" doc:"Text of the key's value; (none) when the key has no value; the reference of an action without a key"`
+	Key      string     `json:"key" doc:"Text of the key's value; (none) without a value; the reference of an action without a key"`
 	Action   attune.Ref `json:"action_ref,omitempty" doc:"In a shared queue, the action without a key whose lane this is"`
 	Waiting  int64      `json:"waiting" doc:"Enforcements in line"`
 	Active   int64      `json:"active" doc:"Slots held"`

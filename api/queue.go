@@ -148,7 +148,8 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	}
 	for i, waiter := range s.Waiting {
 		q.Waiting[i] = QueueWaiter{
-			Position: int64(i + 1), Enforcement: waiter.Enforcement, Action: waiter.Action, Key: keyText(waiter.LaneName), Lane: waiter.Lane,
+			Position: int64(i + 1), Enforcement: waiter.Enforcement, Action: waiter.Action,
+			Key: keyText(waiter.LaneName), Lane: waiter.Lane,
 			Sequence: waiter.Sequence, Attempt: waiter.Attempt, QueuedAt: waiter.QueuedAt, Wait: secondsSince(waiter.QueuedAt, s.At),
 		}
 	}
@@ -164,7 +165,8 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 
 func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 	shown := QueueHolder{
-		Enforcement: h.Enforcement, Action: h.Action, Key: keyText(h.LaneName), Lane: h.Lane, Sequence: h.Sequence, GrantNumber: h.GrantNumber,
+		Enforcement: h.Enforcement, Action: h.Action, Key: keyText(h.LaneName), Lane: h.Lane,
+		Sequence: h.Sequence, GrantNumber: h.GrantNumber,
 		Execution: h.Execution, Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt,
 		Age: secondsSince(h.HeldSince, at), LeaseUntil: h.LeaseUntil, RetryAt: h.RetryAt,
 	}

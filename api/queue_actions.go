@@ -13,8 +13,8 @@ type QueueAction struct {
 	Joined      bool            `json:"joined" doc:"False: the action has left, and its earlier enforcements are still here"`
 	Waiting     int64           `json:"waiting" doc:"Enforcements of the action in line"`
 	Active      int64           `json:"active" doc:"Slots that the action holds"`
-	Limit       *int            `json:"limit,omitempty" doc:"Executions of the action at once, by its own policy; absent when only the queue bounds them"`
-	LimitPerKey *int            `json:"limit_per_key,omitempty" doc:"Executions at once per lane, for enforcements of the action; absent without a bound"`
+	Limit       *int            `json:"limit,omitempty" doc:"Executions of the action at once, by its own policy; absent without a bound"`
+	LimitPerKey *int            `json:"limit_per_key,omitempty" doc:"Executions of the action at once per lane; absent without a bound"`
 	OldestAt    *time.Time      `json:"oldest_enqueued_at,omitempty" doc:"Since when its first enforcement waits; absent when none waits"`
 }
 

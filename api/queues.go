@@ -34,7 +34,8 @@ func (s *Server) registerQueues() {
 	}, s.listQueues)
 	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-action-queue-stats", Method: http.MethodGet, Path: "/actions/{ref}/queue-stats", Tags: []string{"queues"},
-		Summary: "Read the counts of the queue that an action uses, with all other actions of a shared queue; zeros before its first use", Errors: []int{http.StatusNotFound},
+		Summary: "Read the counts of the queue that an action uses, with all actions of a shared queue; zeros before its first use",
+		Errors:  []int{http.StatusNotFound},
 	}, s.getQueueStats)
 }
 

@@ -33,7 +33,7 @@ actions:
 	c.eventually("the first step runs", func() bool { return len(c.written()) == 1 })
 	c.run("e2e.step", map[string]any{"n": 2})
 	for range 3 {
-		c.run("ops.tidy", nil)
+		c.run("ops.tidy", map[string]any{})
 	}
 	c.eventually("the other action passes the step", func() bool { return c.stats("ops.tidy").TotalCompleted == 3 })
 	stats := c.stats("e2e.step")
@@ -43,9 +43,9 @@ actions:
 	require.EqualValues(t, 1, stats.ActiveCount)
 	require.Equal(t, 2, stats.MaxConcurrent)
 
-	hold := c.run("ops.hold", nil)
+	hold := c.run("ops.hold", map[string]any{})
 	c.eventually("the queue is full", func() bool { return c.stats("ops.hold").ActiveCount == 2 })
-	c.run("ops.tidy", nil)
+	c.run("ops.tidy", map[string]any{})
 	c.eventually("the next waits", func() bool { return c.stats("ops.tidy").QueueLength == 2 })
 	var shown api.Queue
 	require.NoError(t, c.Get(t.Context(), "/queues/"+line, nil, &shown))

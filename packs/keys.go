@@ -70,8 +70,8 @@ func (l library) covers(of owner, d *draft, action attune.Ref) bool {
 	}
 }
 
-// checkKey checks a key for one of its actions. An action that lacks a parameter of the key of its pack or queue is no error: its enforcements share
-// one lane.
+// checkKey checks a key for one of its actions. An action that lacks a parameter of the key of its pack or queue is no error: its
+// enforcements share one lane.
 func (l library) checkKey(k keyUse, a attune.Action) {
 	if k.scope == policy.ScopeAction {
 		k.fields.reportMistakes(k.label, k.node, rules.CheckKeyNames(k.node.text, a.Schema))

@@ -1,6 +1,7 @@
 package packs_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,9 +19,7 @@ func shopPack(more map[string]string) map[string]string {
 		"actions/deploy.yaml": "command: [ls]\npolicy:\n  queue: deploys\n  limit: 1\n",
 		"actions/test.yaml":   "command: [ls]\n",
 	}
-	for name, text := range more {
-		files[name] = text
-	}
+	maps.Copy(files, more)
 	return files
 }
 

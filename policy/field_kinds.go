@@ -171,7 +171,8 @@ func (s spec[T]) checked(kind Kind, allowed string, checkValue func(T) error, pa
 		return nil
 	}
 	return Field{
-		Name: s.name, Kind: kind, OfQueue: s.ofQueue, Doc: s.doc, Default: cmp.Or(s.defaultText, fmt.Sprint(s.defaultValue)), Allowed: allowed,
+		Name: s.name, Kind: kind, OfQueue: s.ofQueue, Doc: s.doc,
+		Default: cmp.Or(s.defaultText, fmt.Sprint(s.defaultValue)), Allowed: allowed,
 		Set: func(p *attune.Policy, text string) error {
 			value, err := parse(text)
 			if err != nil {

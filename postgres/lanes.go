@@ -59,7 +59,8 @@ WITH queue AS (
 		AND l.number NOT IN (SELECT w.lane FROM waiting w) ORDER BY l.number LIMIT $4)
 	ORDER BY head, lane LIMIT $4
 )
-SELECT l.number, l.name, CASE WHEN l.name LIKE 'a%' THEN (SELECT o.ref FROM actions o WHERE o.id = substr(l.name, 2)::bigint) ELSE '' END, p.count, COALESCE(a.count, 0),
+SELECT l.number, l.name,
+	CASE WHEN l.name LIKE 'a%' THEN (SELECT o.ref FROM actions o WHERE o.id = substr(l.name, 2)::bigint) ELSE '' END, p.count, COALESCE(a.count, 0),
 	(SELECT count(*) FROM grants g WHERE g.queue_id = q.id AND g.lane = p.lane AND g.lane > 0), COALESCE(p.head, 0), p.oldest_at,
 	` + laneOverrideInForce + `, CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
 FROM queue q JOIN page p ON true JOIN lanes l ON l.queue_id = q.id AND l.number = p.lane LEFT JOIN active a ON a.lane = p.lane
@@ -82,7 +83,8 @@ func (q *Queues) Lanes(ctx context.Context, key attune.QueueKey, page attune.Lan
 }
 
 const laneNumberSQL = `
-SELECT l.number FROM lanes l WHERE l.queue_id = ` + queueNamed + ` AND ($2::text <> '' AND l.name = $2::text COLLATE "C" OR l.number = $3::integer)`
+SELECT l.number FROM lanes l
+WHERE l.queue_id = ` + queueNamed + ` AND ($2::text <> '' AND l.name = $2::text COLLATE "C" OR l.number = $3::integer)`
 
 // Lane returns the number of the lane of a queue with a name or, if the name is empty, with a number. A lane without an admitted
 // enforcement does not exist yet: [attune.CodeNotFound].

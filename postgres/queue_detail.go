@@ -17,7 +17,8 @@ const timeAndParkedSQL = `
 SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_id = ` + queueNamed + `)`
 
 const detailHoldersSQL = `
-SELECT e.id, a.ref, e.lane, e.lane_name, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
+SELECT e.id, a.ref, e.lane, e.lane_name, e.sequence, e.grant_number, e.granted_at,
+	COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
 	COALESCE(x.attempt, 0), COALESCE(x.status, ''), COALESCE(x.worker, ''), COALESCE(x.pool, ''), x.requested_at,
 	x.started_at, x.lease_until, COALESCE(x.timeout_ms, 0), x.cancel_requested_at, COALESCE(x.attempt_status, ''), x.retry_at
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN executions x ON x.enforcement_id = e.id
@@ -138,7 +139,8 @@ func seconds(s float64) time.Duration {
 // statsColumns counts a queue in one statement, and so in one snapshot. The counts use the partial indexes of waiters and
 // holders. A grant does not update the row of its queue, so the time of the last change includes the latest grant.
 const statsColumns = `
-SELECT COALESCE(q.id, 0), COALESCE(q.policy_revision, 0) > 0, q.id IS NOT NULL AND q.action_id IS NULL, COALESCE(a.id, 0), COALESCE(a.ref, ''),
+SELECT COALESCE(q.id, 0), COALESCE(q.policy_revision, 0) > 0, q.id IS NOT NULL AND q.action_id IS NULL,
+	COALESCE(a.id, 0), COALESCE(a.ref, ''),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued'),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'granted'),
 	COALESCE(` + overrideInForce + `, q.concurrency_limit, 0), COALESCE(q.mode, 'open'),

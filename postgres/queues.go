@@ -102,8 +102,9 @@ func scanLockedQueue(row pgx.CollectableRow) (*lockedQueue, error) {
 	return &q, err
 }
 
-// insertQueuesSQL inserts the missing queues whose owners exist. Shared queues are there since their packs were installed. It neither locks nor writes existing rows. It inserts in the
-// order of keys, so that transactions that insert the same queues cannot deadlock.
+// insertQueuesSQL inserts the missing queues whose owners exist. Shared queues are there since their packs were installed. It
+// neither locks nor writes existing rows. It inserts in the order of keys, so that transactions that insert the same queues
+// cannot deadlock.
 const insertQueuesSQL = `
 INSERT INTO queues (key, action_id, policy)
 SELECT u.key, a.id, $3::json FROM unnest($1::text[], $2::text[]) AS u (key, owner) JOIN actions a ON a.ref = u.owner

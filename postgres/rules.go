@@ -144,8 +144,9 @@ SELECT r.id, r.ref, r.description, r.criteria, r.parameters,
 FROM rules r JOIN actions a ON a.id = r.action_id
 WHERE r.trigger_id = $1 AND r.enabled ORDER BY r.ref`
 
-// readCandidates returns the enabled rules of a trigger with their actions, and the queues, keys and gates of their policies, in the order of the
-// rules' references. Rules with a disabled action are included, so that the rejection of their enforcement is recorded.
+// readCandidates returns the enabled rules of a trigger with their actions, and the queues, keys and gates of their policies, in
+// the order of the rules' references. Rules with a disabled action are included, so that the rejection of their enforcement is
+// recorded.
 func readCandidates(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attune.Ref) ([]attune.Candidate, error) {
 	if trigger == attune.ManualTrigger {
 		return nil, nil

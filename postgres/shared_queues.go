@@ -62,7 +62,8 @@ func addJoins(batch *pgx.Batch, pack attune.Pack) {
 	for _, join := range pack.Joins {
 		batch.Queue(declaredQueueSQL, join.Queue).Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() == 0 {
-				return attune.Errorf(attune.CodeInvalid, "%s: queue: no installed pack declares the shared queue %q", join.Place, join.Queue)
+				return attune.Errorf(attune.CodeInvalid, "%s: queue: no installed pack declares the shared queue %q",
+					join.Place, join.Queue)
 			}
 			return nil
 		})
@@ -76,7 +77,8 @@ type staying struct {
 }
 
 func (s staying) has(q *lockedQueue, action attune.ActionID) bool {
-	return s.present[q.id][action] || s.stored && slices.ContainsFunc(q.policy.Actions, func(a attune.ActionPolicy) bool { return a.Action == action })
+	known := func(a attune.ActionPolicy) bool { return a.Action == action }
+	return s.present[q.id][action] || s.stored && slices.ContainsFunc(q.policy.Actions, known)
 }
 
 // of returns the actions that can stay in a queue.

@@ -86,10 +86,10 @@
 // newest grant among them.
 //
 // The same count, over the grants of one action or of one lane, must be below the limit of that level in the policy whose
-// revision the grant names. The limit of a lane is that of the ticket's action, or the manual limit of the lane that was in force. Each
-// grant says how many manual changes the queue had made ([attune.Grant].Changes), so the log of changes shows which limit that was. A
-// lane is not judged at a grant whose changes are not in the log: they are not recorded yet, or were lost with their generation. Missing numbers do not count here: their lanes
-// and actions are unknown.
+// revision the grant names. The limit of a lane is that of the ticket's action, or the manual limit of the lane that was in
+// force. Each grant says how many manual changes the queue had made ([attune.Grant].Changes), so the log of changes shows which
+// limit that was. A lane is not judged at a grant whose changes are not in the log: they are not recorded yet, or were lost with
+// their generation. Missing numbers do not count here: their lanes and actions are unknown.
 //
 // # What the queue knew
 //

@@ -82,7 +82,9 @@ func (c *check) hasChanges(d *decision) bool {
 	if d.Changes == 0 {
 		return true
 	}
-	i, found := slices.BinarySearchFunc(c.changes, d.Changes, func(change attune.QueueChange, n int64) int { return int(change.Number - n) })
+	i, found := slices.BinarySearchFunc(c.changes, d.Changes, func(change attune.QueueChange, n int64) int {
+		return int(change.Number - n)
+	})
 	return found && !c.changes[i].At.After(d.GrantedAt)
 }
 

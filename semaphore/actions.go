@@ -16,9 +16,9 @@ type ActionCount struct {
 
 // Actions counts the actions of the policy, and those with tickets, in the order of their ids.
 func (s *State) Actions() []ActionCount {
-	counts := make([]ActionCount, len(s.policy.Actions))
-	for i, of := range s.policy.Actions {
-		counts[i].ActionPolicy = of
+	var counts []ActionCount
+	for _, of := range s.policy.Actions {
+		counts = append(counts, ActionCount{ActionPolicy: of})
 	}
 	for _, a := range s.line.levels.actionList {
 		i := slices.IndexFunc(counts, func(c ActionCount) bool { return c.Action == a.id })

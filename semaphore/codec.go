@@ -66,7 +66,8 @@ type carriedSettling struct {
 // MarshalJSON encodes the state for the next run.
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
-		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, LaneLimits: s.laneLimits, Next: s.next, LastGrant: s.lastGrant,
+		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, LaneLimits: s.laneLimits,
+		Next: s.next, LastGrant: s.lastGrant,
 		Generation: s.generation, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
 		Gates: s.gates, OpenedAt: s.openedAt,
 		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: packPlaces(s.unseen),

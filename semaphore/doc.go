@@ -32,8 +32,8 @@
 //
 // The tickets of a queue wait in lanes, and each asks for an action. A ticket is eligible if it is the first of its lane, its
 // queue, its action and its lane have room, every rate of starts allows a start, and the queue is not paused. The limit of a lane
-// is that of the first ticket's action, or the manual limit of the lane. A lane or an action that cannot be granted is in no heap, so it costs nothing until a
-// holder frees room in it. [State.Obstacles] says what a ticket waits for.
+// is that of the first ticket's action, or the manual limit of the lane. A lane or an action that cannot be granted is in no
+// heap, so it costs nothing until a holder frees room in it. [State.Obstacles] says what a ticket waits for.
 //
 // # Retries
 //

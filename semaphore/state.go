@@ -195,9 +195,9 @@ func (s *State) inLine() iter.Seq[attune.Ticket] {
 	}
 }
 
-// WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit of the queue or of a lane, the delayed start of a
-// retry, the time at which a rate of starts allows the next one, or the next check for tickets that have waited for long. At
-// that time the caller calls [State.Advance].
+// WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit of the queue or of a lane,
+// the delayed start of a retry, the time at which a rate of starts allows the next one, or the next check for tickets that have
+// waited for long. At that time the caller calls [State.Advance].
 func (s *State) WakeAt() (time.Time, bool) {
 	at := s.sleep.checkAt
 	if s.line.length > 0 && s.policy.QueueTimeout > 0 {

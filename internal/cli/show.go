@@ -207,7 +207,8 @@ func orDash(n *int) string {
 }
 
 func (s shownQueue) printHolders(w io.Writer, lines int) {
-	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT"+s.actionHeader()+s.keyHeader()+"\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
+	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT"+s.actionHeader()+s.keyHeader()+
+		"\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
 	for i, h := range s.Queue.Holders {
 		if i == lines {
 			_, _ = fmt.Fprintf(w, "… and %d more\n", s.Queue.ActiveCount-int64(i))
