@@ -28,6 +28,10 @@ func TestLaneName(t *testing.T) {
 		"a text of more bytes":         {attune.LaneOf(strings.Repeat("é", 129)), strings.Repeat("é", 129), "258 bytes: use at most 256"},
 		"a text with NUL":              {attune.LaneOf("a\x00b"), "a\x00b", "U+0000"},
 		"a text that is not UTF-8":     {attune.LaneOf("\xff"), "\xff", "not valid UTF-8"},
+		"the lane of an action":        {attune.ActionLane(12), "action 12", ""},
+		"a text like that of one":      {attune.LaneOf("a12"), "a12", ""},
+		"an action without an id":      {"a0", "a0", `"a0" is not the name of a lane`},
+		"an action with a long id":     {"a012", "a012", `"a012" is not the name of a lane`},
 		"a name without a mark":        {"production", "production", `"production" is not the name of a lane`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -41,6 +45,17 @@ func TestLaneName(t *testing.T) {
 			require.ErrorContains(t, err, tt.refused)
 			require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 		})
+	}
+}
+
+func TestActionLane(t *testing.T) {
+	t.Parallel()
+	id, ok := attune.ActionLane(12).Action()
+	require.True(t, ok)
+	require.Equal(t, attune.ActionID(12), id)
+	for _, lane := range []attune.LaneName{"", attune.NoLane, attune.LaneOf("12"), "a", "a-1", "12", "a1b"} {
+		_, ok := lane.Action()
+		require.False(t, ok, lane)
 	}
 }
 

@@ -40,7 +40,7 @@ func scanLeak(row pgx.CollectableRow) (attune.Leak, error) {
 // (freed_at), or the expiry of a manual limit.
 const countedQueues = `
 WITH counted AS MATERIALIZED (
-	SELECT q.key, q.mode, COALESCE(` + overrideInForce + `, q.concurrency_limit) AS in_force, q.freed_at,
+	SELECT q.id, q.key, q.mode, q.policy, COALESCE(` + overrideInForce + `, q.concurrency_limit) AS in_force, q.freed_at,
 		CASE WHEN q.override_until <= clock_timestamp() THEN q.override_until END AS ran_out_at,
 		(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'granted') AS active,
 		(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued') AS waiting,
@@ -49,17 +49,34 @@ WITH counted AS MATERIALIZED (
 			ORDER BY e.sequence LIMIT 1) AS oldest_waiting
 	FROM queues q WHERE q.policy_revision > 0
 ), judged AS (
-	SELECT c.*, COALESCE(c.mode <> 'paused' AND c.waiting > 0 AND c.active < c.in_force
-		AND GREATEST(c.last_grant_at, c.oldest_waiting, c.freed_at, c.ran_out_at) <= clock_timestamp() - $1::interval,
-		false) AS stalled
+	SELECT c.*, CASE WHEN c.mode <> 'paused' AND c.waiting > 0 AND c.active < c.in_force
+		AND GREATEST(c.last_grant_at, c.oldest_waiting, c.freed_at, c.ran_out_at) <= clock_timestamp() - $1::interval
+		THEN ` + hasRoom + ` ELSE false END AS stalled
 	FROM counted c
 )`
+
+// hasRoom reports whether the first enforcement of some lane of queue c has room in its lane and for its action. Unless lanes pass
+// each other, only the first of the line counts.
+const hasRoom = `EXISTS (
+	SELECT FROM (
+		SELECT DISTINCT ON (e.lane) e.lane, e.action_id, e.sequence FROM enforcements e
+		WHERE e.queue_id = c.id AND e.status = 'queued' ORDER BY e.lane, e.sequence
+	) h
+		LEFT JOIN LATERAL (SELECT p FROM json_array_elements(c.policy -> 'actions') p
+			WHERE (p ->> 'action')::bigint = h.action_id) p ON true
+		LEFT JOIN lanes l ON l.queue_id = c.id AND l.number = h.lane
+	WHERE (c.policy ->> 'across' = 'skip' OR h.sequence = (
+			SELECT min(w.sequence) FROM enforcements w WHERE w.queue_id = c.id AND w.status = 'queued'))
+		AND COALESCE((SELECT count(*) FROM enforcements a WHERE a.queue_id = c.id AND a.status = 'granted' AND a.action_id = h.action_id)
+			< (p.p ->> 'limit')::integer, true)
+		AND COALESCE((SELECT count(*) FROM enforcements a WHERE a.queue_id = c.id AND a.status = 'granted' AND a.lane = h.lane)
+			< COALESCE(` + laneOverrideInForce + `, (p.p ->> 'limit_per_key')::integer), true))`
 
 const stallsSQL = countedQueues + `
 SELECT key, in_force, active, waiting, last_grant_at, oldest_waiting FROM judged WHERE stalled ORDER BY key`
 
-// Stalls returns the stalled queues. A queue is stalled if it is not paused, an enforcement waits, a slot is free, and the
-// queue has granted nothing for at least idle.
+// Stalls returns the stalled queues. A queue is stalled if it is not paused, an enforcement waits that has room in the queue, in its
+// lane and for its action, and the queue has granted nothing for at least idle.
 func (q *Queues) Stalls(ctx context.Context, idle time.Duration) ([]attune.Stall, error) {
 	stalls, err := collect(ctx, q.db.pool, scanStall, stallsSQL, idle)
 	return stalls, wrap("find stalled queues", err)

@@ -60,6 +60,22 @@ func TestQueues_Stalls(t *testing.T) {
 		{name: "a queue with a slot under a manual limit stalls", change: `UPDATE queues SET override_limit = 2`, stalls: true},
 		{name: "a paused queue does not stall", change: limits(2) + `, mode = 'paused'`},
 		{name: "a full queue does not stall", change: limits(1)},
+		{name: "a queue whose action is full does not stall", change: limits(2) + ofAction("limit", 1)},
+		{name: "a queue whose action has room stalls", change: limits(2) + ofAction("limit", 2), stalls: true},
+		{name: "a queue whose lane is full does not stall", change: limits(2) + ofAction("limit_per_key", 1)},
+		{
+			name:   "a queue with a free lane does not stall while only the first may start",
+			change: limits(2) + ofAction("limit_per_key", 1) + anotherLane,
+		},
+		{
+			name:   "a queue with a free lane that may pass stalls",
+			change: limits(2) + ofAction("limit_per_key", 1) + anotherLane + `; UPDATE queues SET policy = jsonb_set(policy::jsonb, '{across}', '"skip"')::json`, stalls: true,
+		},
+		{
+			name: "a lane that a manual limit fills does not stall",
+			change: limits(2) + ofAction("limit_per_key", 1) + anotherLane + `; UPDATE queues SET policy = jsonb_set(policy::jsonb, '{across}', '"skip"')::json;
+				UPDATE lanes SET override_limit = 0`,
+		},
 		{name: "a queue that a manual limit fills does not stall", change: limits(2) + `, override_limit = 1`},
 		{name: "a manual limit expired a moment ago", change: limits(2) + `, override_limit = 1, override_until = clock_timestamp()`},
 		{
@@ -98,6 +114,16 @@ func TestQueues_Stalls(t *testing.T) {
 		})
 	}
 }
+
+// ofAction is a statement that sets a field of the action in the policy of every queue.
+func ofAction(field string, value int) string {
+	return fmt.Sprintf(`; UPDATE queues SET policy = jsonb_set(policy::jsonb, '{actions}',
+		jsonb_build_array(jsonb_build_object('action', action_id, '%s', %d)))::json`, field, value)
+}
+
+// anotherLane moves the last enforcement to a lane of its own.
+const anotherLane = `; INSERT INTO lanes (queue_id, number, name) SELECT id, 1, '=a' FROM queues;
+	UPDATE enforcements SET lane = 1, lane_name = '=a' WHERE sequence = 3`
 
 // TestQueues_StallsAfterWhatFreesASlot makes a queue stall, and then frees a slot: the queue is no longer stalled.
 func TestQueues_StallsAfterWhatFreesASlot(t *testing.T) {

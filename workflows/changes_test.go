@@ -192,4 +192,15 @@ func TestChanges_ByTemporalsTools(t *testing.T) {
 
 	require.NoError(t, update(workflows.UpdateSetLimit, "to 0", map[string]any{"limit": 0}))
 	require.Equal(t, "0 by hand", s.recorded()[1].To)
+	require.NoError(t, update(workflows.UpdateSetLimit, "of a lane", map[string]any{"limit": 5, "lane": 3}))
+	require.NoError(t, update(workflows.UpdateClearLimit, "of the lane", map[string]any{"lane": 3}))
+	for i, to := range []string{"5 by hand", "by policy"} {
+		change := s.recorded()[2+i]
+		require.Equal(t, attune.ChangeLaneLimit, change.Kind)
+		require.EqualValues(t, 3, change.Lane)
+		require.Equal(t, to, change.To)
+	}
+	require.ErrorContains(t, update(workflows.UpdateSetLimit, "of no lane", map[string]any{"limit": 5, "lane": -1}), "lane -1")
+	require.NoError(t, update(workflows.UpdateClearLimit, "of the queue", map[string]any{}))
+	require.Equal(t, attune.ChangeLimit, s.recorded()[4].Kind)
 }

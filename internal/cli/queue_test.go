@@ -32,7 +32,8 @@ type attuneAPI struct {
 	tickets  []attune.Enforcement
 	grants   []api.Grant
 	changes  []api.QueueChange
-	lanes    []api.Lane // the first lanes; nil in a queue without lanes
+	lanes    []api.Lane        // the first lanes; nil in a queue without lanes
+	actions  []api.QueueAction // of a shared queue
 }
 
 func newAttuneAPI() *attuneAPI {
@@ -103,7 +104,7 @@ func (a *attuneAPI) detail() api.Queue {
 		holds, waits = new(a.lanes[0].Key), new("")
 	}
 	return api.Queue{
-		QueueStats: a.stats, At: noon, Limit: api.QueueLimit{InForce: 1, From: "by hand", Until: &until},
+		QueueStats: a.stats, Actions: a.actions, At: noon, Limit: api.QueueLimit{InForce: 1, From: "by hand", Until: &until},
 		Policy: api.QueuePolicy{Revision: 3, Fields: []api.PolicyField{
 			{Name: "limit", Value: json.RawMessage(`2`), From: "pack shop"},
 			{Name: "max_queued", Value: json.RawMessage(`50`), From: "default", Next: json.RawMessage(`60`)},
