@@ -40,6 +40,7 @@ type Deps struct {
 		QueueDetails
 		QueueJournals
 	}
+	Gates   GateReader
 	Control QueueController
 	Doctor  Examiner
 	Secrets SecretVault
@@ -76,7 +77,7 @@ func (d Deps) validate() error {
 	}{
 		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Audit", d.Audit}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
-		{"Control", d.Control}, {"Doctor", d.Doctor}, {"Secrets", d.Secrets},
+		{"Gates", d.Gates}, {"Control", d.Control}, {"Doctor", d.Doctor}, {"Secrets", d.Secrets},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}
 	var missing []string
