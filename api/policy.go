@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -121,8 +122,14 @@ func (QueuePolicy) Schema(huma.Registry) *huma.Schema {
 type policyDocument struct{}
 
 // Schema implements [huma.SchemaProvider].
-func (policyDocument) Schema(huma.Registry) *huma.Schema {
+func (policyDocument) Schema(r huma.Registry) *huma.Schema {
 	schema := objectSchema()
+	schema.Properties["rate"] = described(&huma.Schema{
+		Type: huma.TypeArray, Items: r.Schema(reflect.TypeFor[attune.Rate](), true, ""),
+	}, "Units in any window of time; the rates of all scopes apply")
+	schema.Properties["quota"] = described(&huma.Schema{
+		Type: huma.TypeArray, Items: r.Schema(reflect.TypeFor[attune.Quota](), true, ""),
+	}, "Units in a period of the calendar; the quotas of all scopes apply")
 	for _, field := range policy.Fields() {
 		doc := fmt.Sprintf("%s: %s. Default %s", field.Doc, field.Allowed, field.Default)
 		schema.Properties[field.Name] = described(valueSchema(field), doc)
