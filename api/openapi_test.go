@@ -197,7 +197,9 @@ func TestOpenAPIDescribesEveryFieldOfAPolicy(t *testing.T) {
 		return found.Properties.Policy
 	}
 	declared, inForce := described("Action"), described("Queue")
-	require.Len(t, declared.Properties, len(policy.Fields()))
+	require.Len(t, declared.Properties, len(policy.Fields())+2)
+	require.Contains(t, declared.Properties, "rate")
+	require.Contains(t, declared.Properties, "quota")
 	require.Len(t, inForce.Properties, len(policy.Fields())+1)
 	require.Contains(t, inForce.Properties, "revision")
 	for _, field := range policy.Fields() {
