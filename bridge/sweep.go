@@ -42,7 +42,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			return nil
 		}
 		if _, err := s.store.Sweep(ctx, sweepBatch); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "old counts of rates and quotas were not deleted: the next attempt follows", "err", err, "after", s.every)
+			s.log.WarnContext(ctx, "old counts of rates and quotas were not deleted: the next attempt follows",
+				"err", err, "after", s.every)
 		}
 	}
 }

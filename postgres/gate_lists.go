@@ -54,7 +54,8 @@ func (g *Gates) QuotaUsage(ctx context.Context, page attune.Page) ([]attune.Quot
 	return list(ctx, g.db, "list usage of quotas", page, func(row pgx.CollectableRow) (attune.QuotaUsage, error) {
 		u := attune.QuotaUsage{GateID: attune.GateID{Kind: attune.GateQuota}}
 		var key attune.LaneName
-		err := row.Scan(&u.ID, &u.Scope, &u.Ref, &u.Name, &key, &u.Period, &u.Timezone, &u.StartsAt, &u.EndsAt, &u.Used, &u.Limit, &u.UpdatedAt)
+		err := row.Scan(&u.ID, &u.Scope, &u.Ref, &u.Name, &key, &u.Period, &u.Timezone, &u.StartsAt, &u.EndsAt, &u.Used, &u.Limit,
+			&u.UpdatedAt)
 		u.Key = keyText(key)
 		return u, err
 	}, quotaUsageSQL)

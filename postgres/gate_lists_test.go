@@ -90,3 +90,30 @@ func TestEnforcements_Observe(t *testing.T) {
 	}
 	require.Equal(t, map[attune.Reason]int{attune.ReasonQuotaExceeded: 2, attune.ReasonActionDisabled: 2}, counted)
 }
+
+func TestEvents_RecordCharges(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.sayGlobally(t, rated(rateOf("all", 2, time.Minute)))
+	var gates []attune.Gate
+	_, err := b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
+		gates = candidates[0].Gates
+		return accept(event, candidates)
+	})
+	require.NoError(t, err)
+	require.Equal(t, []attune.Gate{{GateID: attune.GateID{Kind: attune.GateRate, Scope: "global", Name: "all"}}}, gates)
+
+	action, err := b.packs.Action(t.Context(), deploy)
+	require.NoError(t, err)
+	for name, wrong := range map[string]attune.Charge{
+		"a cost below 0": {Cost: -1}, "a cost above the range": {Cost: attune.MaxCost + 1}, "a key that is no name": {Key: "x"},
+	} {
+		decision := decisionTo(action)
+		decision.Charges = []attune.Charge{wrong}
+		_, err = b.events.Record(t.Context(), attune.Event{
+			Trigger: attune.ManualTrigger, Payload: []byte(`{}`), Source: attune.SourceManual, Author: &ada,
+		}, func(attune.Event, []attune.Candidate) []attune.Decision { return []attune.Decision{decision} })
+		requireCode(t, attune.CodeInternal, err, "wrong charge")
+		require.Error(t, err, name)
+	}
+}

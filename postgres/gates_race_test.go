@@ -62,6 +62,7 @@ const (
 
 // admitInProcess admits batches in a process of its own, all at once.
 func admitInProcess(t *testing.T, url string, batches [][]attune.EnforcementID) ([]byte, error) {
+	t.Helper()
 	document, err := json.Marshal(batches)
 	if err != nil {
 		return nil, err
@@ -118,4 +119,3 @@ func TestEnforcements_AdmitRatesInterrupted(t *testing.T) {
 	ofRates, ofQuotas := b.units(t)
 	require.Equal(t, []int64{2, 2}, []int64{ofRates, ofQuotas})
 }
-

@@ -87,8 +87,7 @@ func (c *check) checkRate(starts []started, rate attune.StartRate, action attune
 	last := starts[len(starts)-1]
 	since := last.At.Add(-time.Duration(rate.Window))
 	inWindow, established := 0, false
-	for i := len(starts) - 1; i >= 0; i-- {
-		s := starts[i]
+	for _, s := range slices.Backward(starts) {
 		if !s.At.After(since) {
 			established = c.sameRate(s.lowest, last.highest, rate, action)
 			break

@@ -74,9 +74,6 @@ func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof
 	if err != nil {
 		return rows, err
 	}
-	if err != nil {
-		return rows, err
-	}
 	rows.Starts, err = client.List[attune.Start](ctx, c, client.QueuePath(key)+"/starts", nil)
 	if err != nil {
 		return rows, err
