@@ -227,6 +227,9 @@ func TestPolicies_Refused(t *testing.T) {
 		"a scope that is not there":    {"PUT", "/api/v1/policies/team/shop", `{"policy":{"limit":5}}`, 422, "path.scope", "action"},
 		"a reference of everything":    {"PUT", "/api/v1/policies/global/shop", `{"policy":{"limit":5}}`, 422, "path.scope", "action"},
 		"a note that is not recorded":  {"PUT", deployDocument, `{"policy":{"limit":5},"note":"a\u0000b"}`, 422, "", "note"},
+		"a rate with a wrong window":   {"PUT", deployDocument, `{"policy":{"rate":[{"name":"a","limit":1,"window":"0s"}]}}`, 422, "body.policy.rate[0].window", "use 1ms"},
+		"a cost that is no number":     {"PATCH", deployDocument, `{"policy":{"quota":[{"name":"a","limit":1,"period":"day","cost":"true"}]}}`, 422, "body.policy.quota[0].cost", "want int"},
+		"a delay of a pack":            {"PUT", "/api/v1/policies/pack/shop", `{"policy":{"rate":[{"name":"a","limit":1,"window":"1s","method":"delay"}]}}`, 422, "body.policy.rate[0].method", "cannot delay"},
 		"a mistake inside a structure": {"PUT", deployDocument, `{"policy":{"retry_on":{"exit_codes":[0]}}}`, 422, "body.policy.retry_on.exit_codes[0]", "1 to 255"},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {

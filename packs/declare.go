@@ -227,6 +227,7 @@ func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
 		inner.policyField(field, document)
 	}
 	d.key(inner, action, document)
+	d.gates(inner, action, document)
 	inner.done()
 	return document
 }

@@ -74,8 +74,6 @@ func documentsOf(ctx context.Context, q querier, scope policy.Scope, ref string)
 	return found, err
 }
 
-const clockSQL = `SELECT clock_timestamp()`
-
 const putDocumentSQL = `
 WITH changed AS (
 	INSERT INTO policies AS p (scope, ref, origin, document, until, principal, auth_method, on_behalf_of, note)

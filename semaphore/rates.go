@@ -96,12 +96,39 @@ func (s *State) open(now time.Time) {
 	}
 }
 
+// DecidesAlike reports whether a decision that is lost and taken anew, later or after further signals, grants the same tickets first. Then
+// grants may be delivered before their decision is durable. If lanes pass each other, another ticket can be granted when a limit was raised
+// meanwhile; with a rate, the lost start of a ticket is not counted in its window.
+func (s *State) DecidesAlike() bool { return s.policy.Across != attune.AcrossSkip && len(s.gates) == 0 }
+
 // queueOpen reports whether the rates of the whole queue allow a start.
 func (s *State) queueOpen() bool { return !s.line.levels.closed[wholeQueue] }
 
 // mayStart reports whether every rate allows a start of an action.
 func (s *State) mayStart(action attune.ActionID) bool {
 	return s.queueOpen() && !s.line.levels.closed[action]
+}
+
+// startedAt returns the time that a grant records of a start: zero without rates, so that no rows are written for nothing.
+func (s *State) startedAt(now time.Time) time.Time {
+	if len(s.gates) == 0 {
+		return time.Time{}
+	}
+	return precise(now)
+}
+
+// loadStarts counts the starts that the rows have.
+func (s *State) loadStarts(starts []attune.ActionStarts) {
+	for i := range s.gates {
+		g := &s.gates[i]
+		for _, of := range starts {
+			if g.governs(of.Action) {
+				g.Starts = append(g.Starts, of.At...)
+			}
+		}
+		slices.Sort(g.Starts)
+		g.Starts = slices.Delete(g.Starts, 0, max(0, len(g.Starts)-g.Limit))
+	}
 }
 
 // charge counts the start of an action.
