@@ -236,7 +236,7 @@ func requirePerson(found policy.Documents, in PolicyPath) error {
 func (s *Server) draft(
 	in PolicyPath, document attune.Policy, until *time.Time, now time.Time, uses []policy.KeyUse,
 ) (*policy.Draft, error) {
-	if err := policy.CheckScope(document, in.Scope); err != nil {
+	if err := policy.CheckGatesOf(in.Scope, document); err != nil {
 		return nil, err
 	}
 	if err := s.deps.CheckPolicy(document, in.Scope == policy.ScopeAction, uses); err != nil {

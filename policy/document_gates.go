@@ -44,8 +44,8 @@ func gateMistakes(faults []Fault) []Mistake {
 	return found
 }
 
-// CheckScope returns a [DocumentError] for what a document of this scope cannot have: see [CheckGates].
-func CheckScope(p attune.Policy, scope Scope) error {
+// CheckGatesOf returns a [DocumentError] for rates and quotas that a document of this scope cannot have: see [CheckGates].
+func CheckGatesOf(scope Scope, p attune.Policy) error {
 	if found := gateMistakes(CheckGates(p, scope)); found != nil {
 		return &DocumentError{Mistakes: found}
 	}

@@ -123,7 +123,7 @@ func TestResolve_YieldsAPolicyThatIsAllowed(t *testing.T) {
 			}
 		}
 		require.Len(t, fieldsOf(t, document), len(policy.Fields())-unset, "every other field is set")
-		require.LessOrEqual(t, unset, 4, "only a key, the limits per key and retry_on can be unset")
+		require.LessOrEqual(t, unset, 5, "only a key, the limits per key, a shared queue and retry_on can be unset")
 		for _, l := range levels {
 			require.NoError(t, policy.Validate(l.Policy))
 		}
