@@ -112,7 +112,8 @@ const (
 // Reasons lists every reason.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonKeyInvalid, ReasonGateInvalid, ReasonRateLimited, ReasonQuotaExceeded, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest,
+		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonKeyInvalid, ReasonGateInvalid, ReasonRateLimited, ReasonQuotaExceeded,
+		ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest,
 		ReasonKeyQueueFull, ReasonBusy, ReasonReplaced, ReasonQueueDraining,
 		ReasonQueueTimeout, ReasonCancelled, ReasonExitCode, ReasonSignal, ReasonTimeout, ReasonExecutableNotFound, ReasonStart,
 		ReasonEnvNotAllowed, ReasonActionMismatch, ReasonSecretUnavailable, ReasonLimits, ReasonOutOfMemory, ReasonWorkerLost,

@@ -41,6 +41,7 @@ type Deps struct {
 		QueueDetails
 		QueueJournals
 	}
+	Gates     GateReader
 	Control   QueueController
 	Policies  Policies
 	Announcer Announcer
@@ -83,7 +84,8 @@ func (d Deps) validate() error {
 	}{
 		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Audit", d.Audit}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
-		{"Control", d.Control}, {"Policies", d.Policies}, {"Announcer", d.Announcer}, {"CheckPolicy", d.CheckPolicy}, {"Doctor", d.Doctor},
+		{"Gates", d.Gates}, {"Control", d.Control}, {"Policies", d.Policies}, {"Announcer", d.Announcer}, {"CheckPolicy", d.CheckPolicy},
+		{"Doctor", d.Doctor},
 		{"Secrets", d.Secrets},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}

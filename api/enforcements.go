@@ -54,6 +54,8 @@ type EnforcementSummary struct {
 	Key         *string                  `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
 	Lane        int32                    `json:"lane,omitempty" doc:"Number of the lane; absent without lanes and before admission"`
 	Sequence    int64                    `json:"sequence,omitempty"`
+	Charges     []attune.QuotaCharge     `json:"charges,omitempty" doc:"What it has used of quotas, until it gives the units back"`
+	Refusal     *attune.GateRefusal      `json:"refusal,omitempty" doc:"Rate or quota that refused it"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
 	Author      *attune.Author           `json:"author,omitempty" doc:"Author of a direct run; absent for a rule's enforcement"`
 	CreatedAt   time.Time                `json:"created_at"`
@@ -67,6 +69,7 @@ func summarizeEnforcement(e attune.Enforcement) EnforcementSummary {
 		ID: e.ID, Event: e.Event, Rule: e.Rule, Action: e.Action, ActionID: e.ActionID,
 		Status: e.Status, Reason: e.Reason, Detail: e.Detail,
 		Queue: e.Queue, Key: keyText(e.LaneName), Lane: e.Lane, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
+		Charges: e.Charges, Refusal: e.Refusal,
 		Author: e.Author, CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
 	}
 }

@@ -20,6 +20,14 @@ type fakeJournal struct {
 	grants   func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error)
 	changes  func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error)
 	policies func(attune.QueueKey, attune.Page) ([]attune.QueuePolicy, error)
+	starts   func(attune.QueueKey, attune.Page) ([]attune.Start, error)
+}
+
+func (f *fakeJournal) Starts(_ context.Context, key attune.QueueKey, page attune.Page) ([]attune.Start, error) {
+	if f.starts == nil {
+		return nil, nil
+	}
+	return f.starts(key, page)
 }
 
 func (f *fakeJournal) QueuePolicies(_ context.Context, key attune.QueueKey, page attune.Page) ([]attune.QueuePolicy, error) {
@@ -105,7 +113,7 @@ func TestListChanges(t *testing.T) {
 // A list of one queue tells an empty list from an unknown queue, and passes errors on.
 func TestListsOfQueue(t *testing.T) {
 	t.Parallel()
-	for _, list := range []string{"grants", "changes", "lanes", "policies"} {
+	for _, list := range []string{"grants", "changes", "lanes", "policies", "starts"} {
 		t.Run(list, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
@@ -124,6 +132,7 @@ func TestListsOfQueue(t *testing.T) {
 			b.journal.grants = func(attune.QueueKey, attune.Page) ([]attune.LoggedGrant, error) { return nil, errDown }
 			b.journal.changes = func(attune.QueueKey, attune.Page) ([]attune.QueueChange, error) { return nil, errDown }
 			b.journal.policies = func(attune.QueueKey, attune.Page) ([]attune.QueuePolicy, error) { return nil, errDown }
+			b.journal.starts = func(attune.QueueKey, attune.Page) ([]attune.Start, error) { return nil, errDown }
 			b.queues.lanes = func(attune.QueueKey, attune.LanePage) ([]attune.LaneStats, error) { return nil, errDown }
 			requireProblem(t, b.do(t, get(path)), 503, "unavailable")
 		})

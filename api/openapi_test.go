@@ -62,6 +62,10 @@ func routes() map[string]bool {
 		"GET /api/v1/queues/{key}/lanes":        true,
 		"GET /api/v1/queues/{key}/changes":      true,
 		"GET /api/v1/queues/{key}/policies":     true,
+		"GET /api/v1/queues/{key}/starts":       true,
+		"GET /api/v1/limiters":                  true,
+		"GET /api/v1/limiters/{id}/log":         true,
+		"GET /api/v1/quotas":                    true,
 		"GET /api/v1/actions":                   true,
 		"GET /api/v1/actions/{ref}":             true,
 		"POST /api/v1/actions/{ref}/run":        true,
@@ -206,7 +210,9 @@ func TestOpenAPIDescribesEveryFieldOfAPolicy(t *testing.T) {
 		return found.Properties.Policy
 	}
 	declared, inForce := described("Action"), described("Queue")
-	require.Len(t, declared.Properties, len(policy.Fields()))
+	require.Len(t, declared.Properties, len(policy.Fields())+2)
+	require.Contains(t, declared.Properties, "rate")
+	require.Contains(t, declared.Properties, "quota")
 	require.Len(t, inForce.Properties, len(policy.Fields())+1)
 	require.Contains(t, inForce.Properties, "revision")
 	for _, field := range policy.Fields() {

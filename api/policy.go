@@ -135,6 +135,12 @@ type policyDocument struct{}
 // Schema implements [huma.SchemaProvider].
 func (policyDocument) Schema(registry huma.Registry) *huma.Schema {
 	schema := objectSchema()
+	schema.Properties["rate"] = described(&huma.Schema{
+		Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[attune.Rate](), true, ""),
+	}, "Units in any window of time; the rates of all scopes apply")
+	schema.Properties["quota"] = described(&huma.Schema{
+		Type: huma.TypeArray, Items: registry.Schema(reflect.TypeFor[attune.Quota](), true, ""),
+	}, "Units in a period of the calendar; the quotas of all scopes apply")
 	for _, field := range policy.Fields() {
 		doc := fmt.Sprintf("%s: %s. Default %s", field.Doc, field.Allowed, field.Default)
 		schema.Properties[field.Name] = described(valueSchema(registry, field), doc)

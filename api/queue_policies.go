@@ -21,6 +21,7 @@ type QueueJournals interface {
 	GrantReader
 	ChangeReader
 	QueuePolicyReader
+	StartReader
 }
 
 func (s *Server) registerQueuePolicies() {

@@ -131,6 +131,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerLanes()
 	s.registerChanges()
 	s.registerQueuePolicies()
+	s.registerGates()
 	s.registerControl()
 	s.registerPolicies()
 	s.registerEnforcementControl()

@@ -82,7 +82,7 @@ func newServer(
 	return api.New(config, api.Deps{
 		Callers: callers, Tokens: s.Tokens, Audit: s.Audit, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
-		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
+		Executions: s.Executions, Queues: s.Queues, Gates: postgres.NewGates(s.DB), Control: queues, Doctor: examiner,
 		Policies: s.Policies, CheckPolicy: rules.CheckPolicyUses,
 		Announcer: bridge.NewAnnouncer(bridge.NewPolicies(s.Queues, queues, log), s.Queues, log),
 		Secrets:   secrets.NewVault(keys, s.Secrets, s.Secrets),

@@ -18,7 +18,7 @@ import (
 )
 
 // Bridge runs the consumers between RabbitMQ and the queues, the outbox relay, and the update of queue policies.
-var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRequests, runRelay))
+var Bridge = fx.Module("bridge", fx.Invoke(runPolicies, runIntake, runCompletions, runClaims, runLeases, runRequests, runRelay, runSweeper))
 
 // consume returns the settings of a batch consumer of queue.
 func consume(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
@@ -47,7 +47,10 @@ func runIntake(
 	loops *loops, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, _ installed,
 	admitter *postgres.Enforcements, queues *workflows.QueueClient, metrics *telemetry.Metrics,
 ) {
-	intake := bridge.NewIntake(admitter, queues, metrics.Admitted)
+	observed := admitter.Observe(func(ctx context.Context, reason attune.Reason, n int) {
+		metrics.EnforcementReached(ctx, n, attune.EnforcementRejected, reason)
+	})
+	intake := bridge.NewIntake(observed, queues, metrics.Admitted)
 	loops.add("intake", rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueEnforcementCreated, p), intake.Handle).Run)
 }
 
@@ -102,4 +105,8 @@ func runRelay(
 	loops *loops, outbox *postgres.Outbox, p *rabbitmq.PoolPublisher, signer *bridge.Signer, metrics *telemetry.Metrics, log *slog.Logger,
 ) {
 	loops.add("outbox relay", bridge.NewRelay(outbox, p, signer, metrics.OutboxPublished, log).Run)
+}
+
+func runSweeper(loops *loops, db *postgres.DB, _ installed, log *slog.Logger) {
+	loops.add("sweeper", bridge.NewSweeper(postgres.NewGates(db), bridge.SweepEvery, log).Run)
 }

@@ -39,7 +39,7 @@ func decodeGates(members map[string]json.RawMessage, p *attune.Policy) []Mistake
 func gateMistakes(faults []Fault) []Mistake {
 	var found []Mistake
 	for _, fault := range faults {
-		found = append(found, Mistake{Path: fault.Path, Message: "policy " + fault.Error()})
+		found = append(found, Mistake{Path: fault.Path, Message: "policy " + fault.String()})
 	}
 	return found
 }

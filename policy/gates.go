@@ -36,14 +36,6 @@ func (g Gate) expressions() (key, cost string) {
 	return g.Rate.Key, g.Rate.Cost
 }
 
-// limit returns the units that the gate allows in a window or a period.
-func (g Gate) limit() int64 {
-	if g.Quota != nil {
-		return int64(g.Quota.Limit)
-	}
-	return int64(g.Rate.Limit)
-}
-
 // Gates are rates and quotas in force: those of the narrowest scope first, those of a scope in the order of its document, its rates
 // before its quotas.
 type Gates []Gate

@@ -15,8 +15,8 @@ type Fault struct {
 	Message string   // without the field
 }
 
-// Error returns the message with the field: "rate[0].window: 0s: use 1ms to 24h0m0s".
-func (f Fault) Error() string { return locateField(f.Path) + ": " + f.Message }
+// String returns the message with the field: "rate[0].window: 0s: use 1ms to 24h0m0s".
+func (f Fault) String() string { return locateField(f.Path) + ": " + f.Message }
 
 // locateField writes a path as text.
 func locateField(path []string) string {

@@ -156,7 +156,7 @@ func TestCheckGates(t *testing.T) {
 			t.Parallel()
 			faults := policy.CheckGates(tt.policy, tt.scope)
 			require.Len(t, faults, 1)
-			require.Contains(t, faults[0].Error(), tt.want)
+			require.Contains(t, faults[0].String(), tt.want)
 			if tt.scope == "" {
 				err := policy.Validate(tt.policy)
 				require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
@@ -199,7 +199,7 @@ func TestCheckGates(t *testing.T) {
 func messagesOf(faults []policy.Fault) []string {
 	var messages []string
 	for _, f := range faults {
-		messages = append(messages, f.Error())
+		messages = append(messages, f.String())
 	}
 	return messages
 }

@@ -60,7 +60,8 @@ func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
 	var e attune.Enforcement
 	var author authorValues
 	err := row.Scan(&e.ID, &e.Event, &e.Rule, &e.Action, &e.ActionID, &e.Parameters, &e.Status, &e.Reason, &e.Detail,
-		&e.Queue, &e.LaneName, &e.Lane, &e.Sequence, &e.GrantNumber, &e.Charges, &e.Refusal, &author.principal, &author.method, &author.onBehalfOf, &author.note,
+		&e.Queue, &e.LaneName, &e.Lane, &e.Sequence, &e.GrantNumber, &e.Charges, &e.Refusal,
+		&author.principal, &author.method, &author.onBehalfOf, &author.note,
 		&e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
 	e.Author = author.author()
 	return e, err

@@ -22,8 +22,8 @@ func NewEvents(db *DB) *Events { return &Events{db: db} }
 // sets the id of the event unless [Events.ReserveID] did, and its time unless the event has an earlier one; decide sees both.
 // The candidates have the order of the rules' references. Enforcements and messages have the order of the decisions.
 //
-// Record stores the queue, the lane and the charges of a decision with the enforcement, and inserts the queue if it is missing. [Enforcements.Admit]
-// assigns the place in the queue and the number of the lane later. So Record locks no queue, and callers do not wait for each other.
+// Record stores the queue, the lane and the charges of a decision with the enforcement, and inserts the queue if it is missing.
+// [Enforcements.Admit] assigns the place in the queue and the number of the lane later. So Record locks no queue, and callers do not wait for each other.
 //
 // If the trigger already has an event with the same dedup key, Record stores nothing and does not call decide. It returns the
 // earlier event with its enforcements, marked as a duplicate. No rule uses [attune.ManualTrigger], so decide gets no candidates
@@ -113,7 +113,8 @@ WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
 INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at, encrypted,
 	lane_name, charges)
 SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id, n.at,
-	CASE WHEN u.status = 'rejected' THEN n.at END, CASE WHEN u.status <> 'rejected' THEN NULLIF(u.encrypted, '') END, u.lane_name, u.charges::json
+	CASE WHEN u.status = 'rejected' THEN n.at END, CASE WHEN u.status <> 'rejected' THEN NULLIF(u.encrypted, '') END,
+	u.lane_name, u.charges::json
 FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
 	$11::text[]) WITH ORDINALITY
 	AS u (rule_id, action_id, parameters, status, reason, detail, queue, encrypted, lane_name, charges, position)

@@ -92,7 +92,8 @@ func judge(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (*judgement, []
 			admitted = append(admitted, newcomers[i])
 		}
 	}
-	return j, admitted, j.findRetries(ctx, tx)
+	err = j.findRetries(ctx, tx)
+	return j, admitted, err
 }
 
 // distinctCharges returns each gate and key once, in one order.

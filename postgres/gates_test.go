@@ -1,11 +1,7 @@
 package postgres_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -316,73 +312,6 @@ func TestEnforcements_AdmitQuotas(t *testing.T) {
 	})
 }
 
-// TestEnforcements_AdmitRatesConcurrently: fifty callers of two pools admit at once, in ten bursts more than a window apart. Each
-// burst gets exactly the limit.
-func TestEnforcements_AdmitRatesConcurrently(t *testing.T) {
-	t.Parallel()
-	const callers, each, bursts, limit = 50, 4, 10, 37
-	b := setup(t)
-	other := open(t, postgres.Config{URL: b.url, MaxConns: 24})
-	b.sayGlobally(t, rated(rateOf("all", limit, time.Hour)))
-	b.say(t, policy.ScopeAction, string(deploy), attune.Policy{
-		Rate: []attune.Rate{rateOf("own", limit+20, time.Hour)}, Quota: daily("units", 100_000).Quota,
-	})
-	for burst := range bursts {
-		ids := append(b.gated(t, deploy, callers*each/2), b.gated(t, notify, callers*each/2)...)
-		errs := make([]error, callers)
-		var wg sync.WaitGroup
-		for i := range callers {
-			admitter := []*bundle{b, other}[i%2].enforcements
-			batch := make([]attune.EnforcementID, 0, each)
-			for k := range each {
-				batch = append(batch, ids[(i+k*callers)%len(ids)])
-			}
-			wg.Go(func() { _, errs[i] = admitter.Admit(t.Context(), batch) })
-		}
-		wg.Wait()
-		require.NoError(t, errors.Join(errs...))
-		counted := fmt.Sprintf(`SELECT count(*) FROM enforcements WHERE id BETWEEN %d AND %d AND status = `, ids[0], ids[len(ids)-1])
-		require.EqualValues(t, limit, b.count(t, counted+`'queued'`), "burst %d", burst)
-		require.EqualValues(t, callers*each-limit, b.count(t, counted+`'rejected' AND reason = 'rate_limited'`))
-		b.pass(t, time.Hour)
-	}
-	require.Zero(t, b.count(t, `
-		SELECT count(*) FROM (SELECT n - units - lag(n, 1, 0) OVER (PARTITION BY limiter_id ORDER BY n) AS gap FROM limiter_log) g WHERE gap <> 0`),
-		"the units are numbered without gaps")
-	_, ofQuotas := b.units(t)
-	require.Equal(t, b.count(t, `SELECT count(*) FROM enforcements e JOIN actions a ON a.id = e.action_id WHERE a.ref = 'demo.deploy' AND e.status = 'queued'`),
-		ofQuotas)
-}
-
-// TestEnforcements_AdmitRatesInterrupted ends an admission after it has locked the rate, and admits the same enforcements again.
-func TestEnforcements_AdmitRatesInterrupted(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.sayGlobally(t, attune.Policy{Rate: []attune.Rate{rateOf("all", 2, time.Hour)}, Quota: daily("daily", 100).Quota})
-	b.tickets(t, b.gated(t, notify, 1)...)
-	ids := b.gated(t, deploy, 2)
-	blocker := b.conn(t)
-	tx, err := blocker.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM quota_usage FOR UPDATE`)
-	require.NoError(t, err)
-	ctx, interrupt := context.WithCancel(t.Context())
-	admitted := make(chan error, 1)
-	go func() {
-		_, err := b.enforcements.Admit(ctx, ids)
-		admitted <- err
-	}()
-	require.Eventually(t, func() bool {
-		return b.count(t, fmt.Sprintf(`SELECT count(*) FROM pg_stat_activity WHERE %d = ANY (pg_blocking_pids(pid))`, blocker.PgConn().PID())) == 1
-	}, time.Minute, 10*time.Millisecond)
-	interrupt()
-	require.Error(t, <-admitted)
-	require.NoError(t, tx.Rollback(t.Context()))
-	require.Len(t, b.tickets(t, ids...), 1)
-	ofRates, ofQuotas := b.units(t)
-	require.Equal(t, []int64{2, 2}, []int64{ofRates, ofQuotas})
-}
-
 func TestEnforcements_AdmitGatesIsSetBased(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -399,31 +328,4 @@ func TestEnforcements_AdmitGatesIsSetBased(t *testing.T) {
 	many := statements(append(b.gated(t, deploy, 100, keyedBy("=a")), b.gated(t, notify, 200, keyedBy("=b"))...))
 	require.LessOrEqual(t, many, few+3, "refusals take two statements, and a third finds when to retry")
 	require.LessOrEqual(t, many, int64(24))
-}
-
-func TestEvents_RecordCharges(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.sayGlobally(t, rated(rateOf("all", 2, time.Minute)))
-	var gates []attune.Gate
-	_, err := b.events.Record(t.Context(), pushEvent(), func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
-		gates = candidates[0].Gates
-		return accept(event, candidates)
-	})
-	require.NoError(t, err)
-	require.Equal(t, []attune.Gate{{GateID: attune.GateID{Kind: attune.GateRate, Scope: "global", Name: "all"}}}, gates)
-
-	action, err := b.packs.Action(t.Context(), deploy)
-	require.NoError(t, err)
-	for name, wrong := range map[string]attune.Charge{
-		"a cost below 0": {Cost: -1}, "a cost above the range": {Cost: attune.MaxCost + 1}, "a key that is no name": {Key: "x"},
-	} {
-		decision := decisionTo(action)
-		decision.Charges = []attune.Charge{wrong}
-		_, err = b.events.Record(t.Context(), attune.Event{
-			Trigger: attune.ManualTrigger, Payload: []byte(`{}`), Source: attune.SourceManual, Author: &ada,
-		}, func(attune.Event, []attune.Candidate) []attune.Decision { return []attune.Decision{decision} })
-		requireCode(t, attune.CodeInternal, err, "wrong charge")
-		require.Error(t, err, name)
-	}
 }

@@ -177,7 +177,9 @@ type unitOf struct{ limiter, unit int64 }
 const unitTimesSQL = `
 SELECT CASE WHEN g.n - g.units < u.unit THEN g.at END
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u (id, unit, position)
-	LEFT JOIN LATERAL (SELECT o.n, o.units, o.at FROM limiter_log o WHERE o.limiter_id = u.id AND o.n >= u.unit ORDER BY o.n LIMIT 1) g ON true
+	LEFT JOIN LATERAL (
+		SELECT o.n, o.units, o.at FROM limiter_log o WHERE o.limiter_id = u.id AND o.n >= u.unit ORDER BY o.n LIMIT 1
+	) g ON true
 ORDER BY u.position`
 
 // findRetries completes the refusals: a rate allows a cost when enough units have left its window.

@@ -17,6 +17,7 @@ type Rows struct {
 	Grants       []attune.LoggedGrant // the log of grants
 	Changes      []attune.QueueChange // the log of manual changes
 	Policies     []attune.QueuePolicy // the journal of the policies
+	Starts       []attune.Start       // the journal of starts, of a queue with rates of starts
 }
 
 // Check compares the rows of a queue with its promises. It does not modify rows.
@@ -26,6 +27,7 @@ func Check(rows Rows) Report {
 	c.checkOnce()
 	c.checkOrder()
 	c.checkLimit()
+	c.checkStarts(rows.Starts)
 	c.checkLog()
 	c.checkCounts()
 	c.checkChanges()

@@ -58,7 +58,7 @@ func (h *history) setPolicy(t *rapid.T) { h.use(h.draws(t)) }
 
 // worlds are the kinds of policies that a queue can have, by name.
 func worlds() map[string]func(*rapid.T) attune.QueuePolicy {
-	return map[string]func(*rapid.T) attune.QueuePolicy{"any policy": anyPolicy, "lanes that pass": passingLanes, "one line": oneLine}
+	return map[string]func(*rapid.T) attune.QueuePolicy{"any policy": anyPolicy, "lanes that pass": passingLanes, "one line": oneLine, "rates of starts": startRates}
 }
 
 func anyPolicy(t *rapid.T) attune.QueuePolicy {
@@ -104,6 +104,24 @@ func oneLine(t *rapid.T) attune.QueuePolicy {
 		Limit: rapid.IntRange(1, 4).Draw(t, "limit"), MaxQueued: 20, Overflow: attune.OverflowReject,
 		QueueTimeout: attune.Duration(2 * time.Second), Actions: []attune.ActionPolicy{{Action: 1, LimitPerKey: drawLimit(t, "limit per key")}},
 	}
+}
+
+// startRates draws a policy whose rates delay many starts. Lanes pass each other, so no decision is lost.
+func startRates(t *rapid.T) attune.QueuePolicy {
+	drawn := func() []attune.StartRate {
+		return []attune.StartRate{{
+			Name: "rate", Limit: rapid.IntRange(1, 3).Draw(t, "starts"),
+			Window: attune.Duration(rapid.IntRange(1, 3).Draw(t, "window")) * attune.Duration(time.Second),
+		}}
+	}
+	policy := attune.QueuePolicy{
+		Limit: 4, Across: attune.AcrossSkip, MaxQueued: 20, Overflow: attune.OverflowReject,
+		Actions: []attune.ActionPolicy{{Action: 1, Rates: drawn()}},
+	}
+	if rapid.Bool().Draw(t, "of the queue") {
+		policy.Rates = drawn()
+	}
+	return policy
 }
 
 func drawLimit(t *rapid.T, name string) *int {

@@ -130,10 +130,28 @@ func (h *history) act(grant attune.Grant) {
 		h.Grants = append(h.Grants, attune.LoggedGrant{Grant: grant, RequestedAt: h.tick()})
 		e.Status, e.GrantNumber = attune.EnforcementGranted, grant.Number
 		h.outcome(e.ID, attune.ExecutionRunning)
+		h.start(grant)
 	case h.grantOf(e).Attempt < grant.Attempt:
 		h.grantOf(e).Attempt = grant.Attempt
+		h.start(grant)
 		h.outcome(e.ID, attune.ExecutionRunning)
 	}
+}
+
+// start records the start of an attempt.
+func (h *history) start(grant attune.Grant) {
+	if !grant.StartedAt.IsZero() {
+		h.Starts = append(h.Starts, attune.Start{Number: grant.Number, Attempt: grant.Attempt, Action: grant.Action, At: grant.StartedAt})
+	}
+}
+
+// snapshotStarts returns the recorded starts by action.
+func (h *history) snapshotStarts() []attune.ActionStarts {
+	var all []attune.ActionStarts
+	for _, s := range h.Starts {
+		all = append(all, attune.ActionStarts{Action: s.Action, At: []int64{s.At.UnixMilli()}})
+	}
+	return all
 }
 
 // draw draws an enforcement with this status and outcome, or returns nil.
@@ -328,14 +346,15 @@ func (h *history) rebuild(*rapid.T) {
 			continue
 		}
 		holder := grant.Grant
-		holder.Generation = h.generation
+		holder.Generation, holder.StartedAt = h.generation, time.Time{}
 		if grant.Outcome == attune.ExecutionRetrying {
 			holder.Attempt++
+			holder.NotBefore = h.queueClock()
 		}
 		snapshot.Holders = append(snapshot.Holders, holder)
 	}
 	slices.SortFunc(snapshot.Holders, func(a, b attune.Grant) int { return cmp.Compare(a.Number, b.Number) })
-	snapshot.Waiting = h.waiting()
+	snapshot.Waiting, snapshot.Starts = h.waiting(), h.snapshotStarts()
 	h.state = semaphore.New(snapshot)
 	h.state.Rebuilt(h.queueClock())
 }

@@ -173,6 +173,7 @@ func TestCheck_Lanes(t *testing.T) {
 		"a lane is passed that a rate may have held": {
 			change: func(r *rows) {
 				r.limit(1).LimitPerKey, r.limit(1).Rates = nil, []attune.StartRate{{Name: "slow", Limit: 1, Window: 1}}
+				r.startAll()
 			},
 			unclear: 1,
 		},

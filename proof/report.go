@@ -20,6 +20,8 @@ const (
 	RuleOrder   Rule = "order"
 	RulePassed  Rule = "passed"
 	RuleLimit   Rule = "limit"
+	RuleRates   Rule = "rates"
+	RuleQuotas  Rule = "quotas"
 	RuleLog     Rule = "log"
 	RuleCounts  Rule = "counts"
 	RuleChanges Rule = "changes"
@@ -27,7 +29,7 @@ const (
 
 // Rules returns every rule, in the order of reports.
 func Rules() []Rule {
-	return []Rule{RuleTickets, RuleOnce, RuleOrder, RulePassed, RuleLimit, RuleLog, RuleCounts, RuleChanges}
+	return []Rule{RuleTickets, RuleOnce, RuleOrder, RulePassed, RuleLimit, RuleRates, RuleQuotas, RuleLog, RuleCounts, RuleChanges}
 }
 
 // Report is the result of a check.
@@ -63,6 +65,9 @@ type Counts struct {
 	Grants     int `json:"grants"`   // entries of the log
 	Released   int `json:"released"` // entries that gave their slot back
 	Changes    int `json:"changes"`  // manual changes
+	Starts     int `json:"starts"`   // recorded starts: only a queue with rates of starts records them
+	// RateUnclear counts starts above a rate that may not have been in force for a whole window.
+	RateUnclear int `json:"rate_unclear"`
 	// MostActive is the highest number of slots that were provably held just after a grant, including the new one.
 	MostActive int `json:"most_active"`
 	// Lanes counts the lanes of the queue, without lane 0.

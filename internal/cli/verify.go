@@ -30,6 +30,7 @@ func newQueueVerify(r *remote) *cobra.Command {
   - grants were decided in the order of admission, each ticket at most once,
   - where lanes may pass each other, no grant passed an enforcement that had room,
   - no grant was decided while a limit was reached or the queue was paused,
+  - no rate let more start or in than it allows in a window, and no quota more than in a period,
   - every slot was given back,
   - the counts are right.
 
@@ -60,7 +61,7 @@ Exit code 0: every promise was kept. Exit code 1: a promise was broken, or a que
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "no queue has been used yet")
 			return err
 		}
-		return verify(cmd.Context(), c, keys, *timeout, cmd.OutOrStdout())
+		return verify(cmd.Context(), c, keys, len(args) == 0, *timeout, cmd.OutOrStdout())
 	}
 	return cmd
 }
@@ -75,26 +76,65 @@ func usedQueues(ctx context.Context, c *client.Client) ([]attune.QueueKey, error
 	return keys, err
 }
 
-// verify verifies one queue after the other. It continues after a queue that cannot be read, and returns all errors at the end.
-func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, timeout time.Duration, w io.Writer) error {
+// verify verifies one queue after the other. It continues after a queue that cannot be read, and returns all errors at the end. all says
+// that the keys are those of all queues: then it compares the counts of quotas with the enforcements.
+func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, all bool, timeout time.Duration, w io.Writer) error {
 	var errs []error
 	violations := 0
+	gates, err := queueaudit.Begin(ctx, c)
+	if err != nil {
+		return withAPIAdvice(err)
+	}
 	for _, key := range keys {
 		rows, err := queueaudit.Read(ctx, c, key, timeout)
 		if err != nil {
 			errs = append(errs, withAPIAdvice(fmt.Errorf("queue %q was not checked: %w", key, err)))
 			continue
 		}
+		gates.Add(rows)
 		report := proof.Check(rows)
 		violations += len(report.Violations)
 		if err := printReport(w, report); err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}
 	}
+	broken, err := verifyGates(ctx, gates, all && len(errs) == 0, w)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	violations += broken
 	if violations > 0 {
 		errs = append(errs, fmt.Errorf("%s in %s", counted(violations, "violation"), counted(len(keys), "queue")))
 	}
 	return errors.Join(errs...)
+}
+
+// verifyGates verifies rates and quotas, and returns the number of violations. It prints nothing if there are neither.
+func verifyGates(ctx context.Context, gates *queueaudit.Gates, complete bool, w io.Writer) (violations int, err error) {
+	rows, err := gates.End(ctx, complete)
+	if err != nil {
+		return 0, withAPIAdvice(fmt.Errorf("rates and quotas were not checked: %w", err))
+	}
+	report := proof.CheckGates(rows)
+	if report.Limiters+report.Usage == 0 {
+		return 0, nil
+	}
+	verdict := "every promise kept"
+	if n := len(report.Violations); n > 0 {
+		verdict = counted(n, "violation")
+	}
+	_, err = fmt.Fprintf(w, "rates and quotas: %s\n", verdict)
+	for i, violation := range report.Violations {
+		if i == shownViolations {
+			_, _ = fmt.Fprintf(w, "  … and %d more\n", len(report.Violations)-i)
+			break
+		}
+		_, _ = fmt.Fprintf(w, "  BROKEN  %s\n", violation)
+	}
+	table := newTable(w)
+	_, _ = fmt.Fprintf(table, "  rates\t%d\tlogs, with %d units\n", report.Limiters, report.Units)
+	_, _ = fmt.Fprintf(table, "  quotas\t%d\tcounts, %d compared with the enforcements\n", report.Usage, report.Compared)
+	return len(report.Violations), errors.Join(err, table.Flush())
 }
 
 // printReport writes the verdict, the violations, the counts and the manual changes of one queue.
@@ -130,6 +170,7 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	lineIfAny("not admitted", n.Unaccepted, "enforcements on their way to the queue, or rejected before that")
 	line("grants", n.Grants, fmt.Sprintf("slots given back %d", n.Released))
 	line("most active", n.MostActive, "at once")
+	lineIfAny("starts", n.Starts, "attempts that rates of starts let start")
 	lineIfAny("lanes", n.Lanes, fmt.Sprintf("most active in one: %d", n.MostInLane))
 	if n.Generations > 1 {
 		line("generations", n.Generations, "of the queue granted: the queue was rebuilt from its rows in between")
@@ -140,6 +181,7 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	lineIfAny("passed", n.Passed, "tickets that wait behind a later grant: their grant or end is under way, or they are stuck")
 	lineIfAny("unclear", n.Unclear, "passed tickets of which the rows do not show whether the queue knew that they had room")
 	lineIfAny("undecided", n.Undecided, "grants against the latest recorded change: a change that is not recorded yet may explain them")
+	lineIfAny("rate unclear", n.RateUnclear, "starts above a rate that may not have been in force for a whole window")
 	lineIfAny("limit unknown", n.LimitUnknown, "grants without a known limit, not checked against it")
 	lineIfAny("policy unknown", n.PolicyUnknown, "grants without a recorded policy, not checked against the limits of actions and lanes")
 	return table.Flush()

@@ -57,7 +57,7 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			})
 		}
 		body = api.List[api.Grant]{Items: grants}
-	case "/api/v1/queues/q/changes", "/api/v1/queues/q/policies":
+	case "/api/v1/queues/q/changes", "/api/v1/queues/q/policies", "/api/v1/queues/q/starts":
 		body = api.List[api.QueueChange]{}
 	default:
 		w.WriteHeader(http.StatusNotFound)

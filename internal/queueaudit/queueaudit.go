@@ -74,6 +74,10 @@ func readOnce(ctx context.Context, c *client.Client, key attune.QueueKey) (proof
 	if err != nil {
 		return rows, err
 	}
+	rows.Starts, err = client.List[attune.Start](ctx, c, client.QueuePath(key)+"/starts", nil)
+	if err != nil {
+		return rows, err
+	}
 	rows.Enforcements = enforcements
 	for _, grant := range grants {
 		rows.Grants = append(rows.Grants, grant.Logged())

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
+)
+
+// GateReader reads what was used of rates and quotas, newest first.
+type GateReader interface {
+	Limiters(ctx context.Context, page attune.Page) ([]attune.Limiter, error)
+	// LimiterLog returns the charges of a limiter, paged by the last unit. An unknown limiter has none.
+	LimiterLog(ctx context.Context, limiter int64, page attune.Page) ([]attune.LimiterCharge, error)
+	QuotaUsage(ctx context.Context, page attune.Page) ([]attune.QuotaUsage, error)
+}
+
+// StartReader reads the attempts that queues with rates of starts let start, newest first. A queue without rates has none.
+type StartReader interface {
+	Starts(ctx context.Context, key attune.QueueKey, page attune.Page) ([]attune.Start, error)
+}
+
+func (s *Server) registerGates() {
+	register(s, auth.RightRead, huma.Operation{
+		OperationID: "list-limiters", Method: http.MethodGet, Path: "/limiters", Tags: []string{"policies"},
+		Summary: "List the logs of the rates that reject, one for each rate and value of its key",
+	}, s.listLimiters)
+	register(s, auth.RightRead, huma.Operation{
+		OperationID: "list-limiter-charges", Method: http.MethodGet, Path: "/limiters/{id}/log", Tags: []string{"policies"},
+		Summary: "List the units that were charged to a rate, newest first, as far as a window can contain them",
+	}, s.listLimiterLog)
+	register(s, auth.RightRead, huma.Operation{
+		OperationID: "list-quota-usage", Method: http.MethodGet, Path: "/quotas", Tags: []string{"policies"},
+		Summary: "List what was used of the quotas, one entry for each quota, value of its key, and period",
+	}, s.listQuotaUsage)
+	register(s, auth.RightRead, huma.Operation{
+		OperationID: "list-queue-starts", Method: http.MethodGet, Path: "/queues/{key}/starts", Tags: []string{"queues"},
+		Summary: "List the attempts that a queue with rates of starts let start, newest first", Errors: []int{http.StatusNotFound},
+	}, s.listStarts)
+}
+
+func (s *Server) listLimiters(ctx context.Context, in *struct{ Paging }) (*response[List[attune.Limiter]], error) {
+	page, err := in.page()
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.deps.Gates.Limiters(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(found, page, func(l attune.Limiter) int64 { return l.ID }, identity), nil
+}
+
+// limiterInput repeats the id instead of embedding it: see queueListInput.
+type limiterInput struct {
+	Paging
+	ID int64 `path:"id" minimum:"1"`
+}
+
+func (s *Server) listLimiterLog(ctx context.Context, in *limiterInput) (*response[List[attune.LimiterCharge]], error) {
+	page, err := in.page()
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.deps.Gates.LimiterLog(ctx, in.ID, page)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(found, page, func(c attune.LimiterCharge) int64 { return c.Last }, identity), nil
+}
+
+func (s *Server) listQuotaUsage(ctx context.Context, in *struct{ Paging }) (*response[List[attune.QuotaUsage]], error) {
+	page, err := in.page()
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.deps.Gates.QuotaUsage(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(found, page, func(u attune.QuotaUsage) int64 { return u.ID }, identity), nil
+}
+
+func (s *Server) listStarts(ctx context.Context, in *queueListInput) (*response[List[attune.Start]], error) {
+	return listOfQueue(ctx, s, in, s.deps.Queues.Starts, func(start attune.Start) int64 { return start.ID }, identity)
+}
