@@ -2,6 +2,7 @@ package attune
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type Policy struct {
 	MaxAttempts     *int            `json:"max_attempts,omitempty"`
 	RetryDelay      *Duration       `json:"retry_delay,omitempty"`
 	RetryPlacement  *RetryPlacement `json:"retry_placement,omitempty"`
+	RetryOn         *RetryOn        `json:"retry_on,omitempty"`
 
 	// The rates and the quotas of all scopes apply. Of one scope, the list of a person replaces the list of a pack; an empty list
 	// removes its rates or quotas.
@@ -44,6 +46,7 @@ type EffectivePolicy struct {
 	MaxAttempts     int            `json:"max_attempts"`       // attempts including the first, 1 (no retry) to [MaxAttempts]
 	RetryDelay      Duration       `json:"retry_delay"`        // delay before the second attempt, 0 to [MaxRetryDelay]
 	RetryPlacement  RetryPlacement `json:"retry_placement"`
+	RetryOn         *RetryOn       `json:"retry_on"` // which attempts are retried; nil: all that [ActionPolicy.Retries] allows
 }
 
 // QueuePolicy is what one queue obeys. The zero value has the limit 0, so it allows no execution.
@@ -101,6 +104,7 @@ type ActionPolicy struct {
 	MaxAttempts     int            `json:"max_attempts,omitempty"`       // see [EffectivePolicy], for this field and the next two
 	RetryDelay      Duration       `json:"retry_delay,omitempty"`
 	RetryPlacement  RetryPlacement `json:"retry_placement,omitempty"`
+	RetryOn         *RetryOn       `json:"retry_on,omitempty"`
 }
 
 // StartRate bounds how often attempts start: in each window (t-Window, t] at most Limit of them.
@@ -167,6 +171,35 @@ const (
 	RetryBack RetryPlacement = "back" // the enforcement frees its slot and goes to the back of the line, without the delay
 	RetryPark RetryPlacement = "park" // the enforcement frees its slot and waits until a person retries it or gives it up
 )
+
+// RetryOn says which ended attempts are followed by another one.
+//
+// Stored in Temporal's history: part of a [QueuePolicy].
+type RetryOn struct {
+	// Statuses are the ends that are retried: failed, timed_out, abandoned. Empty means all three.
+	Statuses []ExecutionStatus `json:"statuses,omitempty"`
+	// ExitCodes are the exit codes, 1 to 255, with which a failed attempt is retried. A failed attempt without an exit code is not
+	// retried then. Empty means every failed attempt.
+	ExitCodes []int `json:"exit_codes,omitempty"`
+}
+
+// Retries reports whether the policy allows another attempt after one that ended like this. It does not count attempts.
+func (p ActionPolicy) Retries(status ExecutionStatus, exitCode *int) bool {
+	on := RetryOn{}
+	if p.RetryOn != nil {
+		on = *p.RetryOn
+	}
+	switch status {
+	case ExecutionFailed:
+		if len(on.ExitCodes) > 0 && (exitCode == nil || !slices.Contains(on.ExitCodes, *exitCode)) {
+			return false
+		}
+	case ExecutionTimedOut, ExecutionAbandoned:
+	default:
+		return false
+	}
+	return len(on.Statuses) == 0 || slices.Contains(on.Statuses, status)
+}
 
 // DelayBefore is the delay between the end of an attempt and the start of the next one. attempt is the number of the next
 // attempt, 2 or more. The delay doubles with each further attempt, up to [MaxRetryDelay].

@@ -48,9 +48,9 @@ type Deps struct {
 	Doctor    Examiner
 	Secrets   SecretVault
 
-	// CheckKey checks the key of a policy for the actions that the policy covers. own: the policy is that of one action. Its errors
+	// CheckPolicy checks the expressions of a policy document for the actions that it covers. own: it is that of one action. Its errors
 	// are a [policy.DocumentError].
-	CheckKey func(key string, own bool, uses []policy.KeyUse) error
+	CheckPolicy func(document attune.Policy, own bool, uses []policy.KeyUse) error
 
 	// Checks are the readiness checks of /readyz, by name. Optional.
 	Checks map[string]func(context.Context) error
@@ -84,7 +84,8 @@ func (d Deps) validate() error {
 	}{
 		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Audit", d.Audit}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
-		{"Gates", d.Gates}, {"Control", d.Control}, {"Policies", d.Policies}, {"Announcer", d.Announcer}, {"CheckKey", d.CheckKey}, {"Doctor", d.Doctor},
+		{"Gates", d.Gates}, {"Control", d.Control}, {"Policies", d.Policies}, {"Announcer", d.Announcer}, {"CheckPolicy", d.CheckPolicy},
+		{"Doctor", d.Doctor},
 		{"Secrets", d.Secrets},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}

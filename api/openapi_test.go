@@ -196,10 +196,11 @@ func TestOpenAPIDescribesEveryFieldOfAPolicy(t *testing.T) {
 	t.Parallel()
 
 	type property struct {
-		Type, Description string
-		Enum              []string
-		Minimum, Maximum  *int
-		Properties        map[string]property
+		Type             any // a list for a nullable member of a structure
+		Description      string
+		Enum             []string
+		Minimum, Maximum *int
+		Properties       map[string]property
 	}
 	described := func(schema string) property {
 		var found struct {

@@ -175,11 +175,12 @@ func (s *Server) setPolicy(
 	if policy.Empty(document) {
 		return nil, invalidProblem([]ProblemError{{Location: "body.policy", Message: "set a field; DELETE removes a document"}})
 	}
-	if err := s.checkKey(ctx, in, body.Policy.RawMessage); err != nil {
+	uses, err := s.usesOf(ctx, in, body.Policy.RawMessage)
+	if err != nil {
 		return nil, err
 	}
 	return s.changePolicy(ctx, in, conditions, &body.Attribution, func(_ policy.Documents, now time.Time) (*policy.Draft, error) {
-		return draft(document, body.Until, now)
+		return s.draft(in, document, body.Until, now, uses)
 	})
 }
 
@@ -190,7 +191,8 @@ func (s *Server) patchPolicy(
 	if patch == nil {
 		patch = json.RawMessage("{}")
 	}
-	if err := s.checkKey(ctx, in, patch); err != nil {
+	uses, err := s.usesOf(ctx, in, patch)
+	if err != nil {
 		return nil, err
 	}
 	return s.changePolicy(ctx, in, conditions, &body.Attribution, func(found policy.Documents, now time.Time) (*policy.Draft, error) {
@@ -209,7 +211,7 @@ func (s *Server) patchPolicy(
 		if body.Until.Given {
 			until = body.Until.At
 		}
-		return draft(document, until, now)
+		return s.draft(in, document, until, now, uses)
 	})
 }
 
@@ -229,8 +231,17 @@ func requirePerson(found policy.Documents, in PolicyPath) error {
 	return attune.Errorf(attune.CodeNotFound, "no person has set a policy for %s", strings.TrimSpace(string(in.Scope)+" "+in.Ref))
 }
 
-// draft returns a new document. A key has no white space around it, and an end is in the future.
-func draft(document attune.Policy, until *time.Time, now time.Time) (*policy.Draft, error) {
+// draft returns a new document. A key has no white space around it, and an end is in the future. The expressions of the document have
+// to fit their uses.
+func (s *Server) draft(
+	in PolicyPath, document attune.Policy, until *time.Time, now time.Time, uses []policy.KeyUse,
+) (*policy.Draft, error) {
+	if err := policy.CheckGatesOf(in.Scope, document); err != nil {
+		return nil, err
+	}
+	if err := s.deps.CheckPolicy(document, in.Scope == policy.ScopeAction, uses); err != nil {
+		return nil, err
+	}
 	if until != nil && !until.After(now) {
 		return nil, invalidProblem([]ProblemError{{Location: "body.until", Message: "use a time in the future"}})
 	}
@@ -271,18 +282,14 @@ func (s *Server) changePolicy(
 	}}, err
 }
 
-// checkKey checks the key of a document, or of a merge patch, against the actions that the scope covers.
-func (s *Server) checkKey(ctx context.Context, in PolicyPath, document json.RawMessage) error {
-	var body struct {
-		Key *string `json:"key"`
+// usesOf reads the actions of a scope, if the body of a change has expressions, which have to fit them.
+func (s *Server) usesOf(ctx context.Context, in PolicyPath, body json.RawMessage) ([]policy.KeyUse, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil {
+		return nil, nil //nolint:nilerr // the decoder of documents reports a wrong body
 	}
-	// The decoder of documents reports a wrong value.
-	if err := json.Unmarshal(document, &body); err != nil || body.Key == nil {
-		return nil //nolint:nilerr // see above
+	if members["key"] == nil && members["rate"] == nil && members["quota"] == nil {
+		return nil, nil
 	}
-	uses, err := s.deps.Policies.KeyUses(ctx, in.Scope, in.Ref)
-	if err != nil {
-		return err
-	}
-	return s.deps.CheckKey(*body.Key, in.Scope == policy.ScopeAction, uses)
+	return s.deps.Policies.KeyUses(ctx, in.Scope, in.Ref)
 }

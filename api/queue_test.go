@@ -89,7 +89,8 @@ func TestGetQueue(t *testing.T) {
 				"queue_timeout": {"value": "1h0m0s", "from": "action shop.deploy", "source": {"scope": "action", "ref": "shop.deploy"}},
 				"max_attempts": {"value": 3, "from": "pack shop", "source": {"scope": "pack", "ref": "shop"}},
 				"retry_delay": {"value": "10s", "from": "default"},
-				"retry_placement": {"value": "hold", "from": "default"}
+				"retry_placement": {"value": "hold", "from": "default"},
+				"retry_on": {"value": null, "from": "default"}
 			},
 			"holders": [
 				{

@@ -91,7 +91,7 @@ func setup(t *testing.T) *bundle {
 		Callers: b.callers, Tokens: b.tokens, Audit: b.audit, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
 		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Gates: b.gates, Control: b.control, Policies: b.policies, Announcer: b.policies,
-		CheckKey: rules.CheckKeyUses, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
+		CheckPolicy: rules.CheckPolicyUses, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, error) { return b.secrets[name], nil },
 		Logger:       slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo})),

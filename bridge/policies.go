@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -101,33 +101,43 @@ func (p *Policies) step(ctx context.Context) (more bool, err error) {
 	return more, p.tell(ctx, changed)
 }
 
+// toldAtOnce is how many queues are recorded as told in one statement.
+const toldAtOnce = 2 * signalsInParallel
+
 // tell sends the policies of queues. One queue that it does not reach does not hold up the others.
 func (p *Policies) tell(ctx context.Context, queues []attune.Admission) error {
-	var mutex sync.Mutex
-	var told []attune.Admission
 	var errs []error
+	for some := range slices.Chunk(queues, toldAtOnce) {
+		errs = append(errs, p.tellSome(ctx, some))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Policies) tellSome(ctx context.Context, queues []attune.Admission) error {
+	failed := make([]error, len(queues))
 	var group errgroup.Group
 	group.SetLimit(signalsInParallel)
-	for _, queue := range queues {
+	for i, queue := range queues {
 		group.Go(func() error {
-			err := p.queues.SetPolicy(ctx, queue.Queue, queue.Policy)
-			mutex.Lock()
-			defer mutex.Unlock()
-			if err != nil {
-				errs = append(errs, fmt.Errorf("set the policy of queue %q: %w", queue.Queue, err))
-			} else {
-				told = append(told, queue)
+			if err := p.queues.SetPolicy(ctx, queue.Queue, queue.Policy); err != nil {
+				failed[i] = fmt.Errorf("set the policy of queue %q: %w", queue.Queue, err)
 			}
 			return nil
 		})
 	}
-	_ = group.Wait() // the errors are in errs
-	if len(told) > 0 {
-		if err := p.rows.PoliciesTold(ctx, told); err != nil {
-			errs = append(errs, fmt.Errorf("record told policies: %w", err))
+	_ = group.Wait() // the errors are in failed
+	var told []attune.Admission
+	for i, queue := range queues {
+		if failed[i] == nil {
+			told = append(told, queue)
 		}
 	}
-	return errors.Join(errs...)
+	if len(told) > 0 {
+		if err := p.rows.PoliciesTold(ctx, told); err != nil {
+			failed = append(failed, fmt.Errorf("record told policies: %w", err))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // wait returns after a pause, or when ctx ends.

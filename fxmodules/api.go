@@ -83,7 +83,7 @@ func newServer(
 		Callers: callers, Tokens: s.Tokens, Audit: s.Audit, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Gates: postgres.NewGates(s.DB), Control: queues, Doctor: examiner,
-		Policies: s.Policies, CheckKey: rules.CheckKeyUses,
+		Policies: s.Policies, CheckPolicy: rules.CheckPolicyUses,
 		Announcer: bridge.NewAnnouncer(bridge.NewPolicies(s.Queues, queues, log), s.Queues, log),
 		Secrets:   secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{

@@ -36,6 +36,7 @@ func (s *source) policyDocument() attune.Policy {
 		document.Key = new(strings.TrimSpace(key.text))
 		f.reportMistakes("key", key, rules.CheckKey(key.text))
 	}
+	new(draft).gates(f, owner{scope: policy.ScopeAction}, &document) // the server knows the scope, and checks what depends on it
 	f.done()
 	return document
 }

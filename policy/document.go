@@ -80,6 +80,7 @@ func Decode(document []byte) (attune.Policy, error) {
 			found = append(found, mistakesOf(field.decode(&p, value))...)
 		}
 	}
+	found = append(found, decodeGates(members, &p)...)
 	if found == nil {
 		return p, Validate(p)
 	}
@@ -113,6 +114,10 @@ func unknownFields(members map[string]json.RawMessage) []Mistake {
 	for _, field := range Fields() {
 		known[field.Name] = true
 		names = append(names, field.Name)
+	}
+	for _, list := range gateLists() {
+		known[list.name] = true
+		names = append(names, list.name)
 	}
 	var found []Mistake
 	for _, name := range slices.Sorted(maps.Keys(members)) {

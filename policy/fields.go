@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -108,8 +110,40 @@ func retryFields() []Field {
 			document:  func(p *attune.Policy) **attune.RetryPlacement { return &p.RetryPlacement },
 			effective: func(p *attune.EffectivePolicy) *attune.RetryPlacement { return &p.RetryPlacement },
 		}, attune.RetryHold, attune.RetryBack, attune.RetryPark),
+		structure(spec[attune.RetryOn]{
+			name: "retry_on", defaultText: "every failed, timed out or abandoned attempt",
+			doc:      "Which ended attempts are followed by another one",
+			document: func(p *attune.Policy) **attune.RetryOn { return &p.RetryOn },
+			optional: func(p *attune.EffectivePolicy) **attune.RetryOn { return &p.RetryOn },
+		}, `statuses (failed, timed_out, abandoned) and exit_codes (1 to 255, of failed attempts)`,
+			`{"statuses":["failed","timed_out"],"exit_codes":[75,111]}`, checkRetryOn),
 	}
 }
+
+// checkRetryOn returns the path of a wrong value and what is wrong.
+func checkRetryOn(on attune.RetryOn) (path []string, problem string) {
+	if len(on.Statuses) == 0 && len(on.ExitCodes) == 0 {
+		return nil, "use statuses or exit_codes"
+	}
+	retried := []attune.ExecutionStatus{attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned}
+	for i, status := range on.Statuses {
+		if !slices.Contains(retried, status) || slices.Contains(on.Statuses[:i], status) {
+			return []string{"statuses", strconv.Itoa(i)}, fmt.Sprintf("%.40q: use failed, timed_out or abandoned, each once", status)
+		}
+	}
+	for i, code := range on.ExitCodes {
+		if code < 1 || code > maxExitCode || slices.Contains(on.ExitCodes[:i], code) {
+			return []string{"exit_codes", strconv.Itoa(i)}, fmt.Sprintf("%d: use 1 to %d, each once", code, maxExitCode)
+		}
+	}
+	if len(on.ExitCodes) > 0 && len(on.Statuses) > 0 && !slices.Contains(on.Statuses, attune.ExecutionFailed) {
+		return []string{"exit_codes"}, "only a failed attempt has an exit code: add failed to statuses"
+	}
+	return nil, ""
+}
+
+// maxExitCode is the highest exit code of a process.
+const maxExitCode = 255
 
 // maxKeyExpression bounds the expression of a key, in bytes, as the criteria of a rule are bounded.
 const maxKeyExpression = 10_000

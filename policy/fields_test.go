@@ -63,6 +63,8 @@ func TestFields_ReachTheirOwnField(t *testing.T) {
 				text = f.Choices[len(f.Choices)-1]
 			case policy.Text:
 				text = "parameters.tenant"
+			case policy.Structure:
+				text = f.Example
 			case policy.Duration:
 			}
 			require.NotEqual(t, f.Default, text)
@@ -82,6 +84,7 @@ func TestFields_ReachTheirOwnField(t *testing.T) {
 				require.Equal(t, other.Name != f.Name && !follows, same, other.Name)
 			}
 			require.Equal(t, text, strings.Trim(string(f.JSON(after.Policy)), `"`))
+			require.Equal(t, f.Kind == policy.Structure, f.Type != nil)
 		})
 	}
 }

@@ -52,7 +52,7 @@ func TestResolve(t *testing.T) {
 				From: policy.Provenance{
 					"limit": byDefault, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "queue": byDefault, "when_busy": byDefault,
 					"max_queued_per_key": byDefault, "max_queued": byDefault, "overflow": byDefault, "queue_timeout": byDefault,
-					"max_attempts": byDefault, "retry_delay": byDefault, "retry_placement": byDefault,
+					"max_attempts": byDefault, "retry_delay": byDefault, "retry_placement": byDefault, "retry_on": byDefault,
 				},
 			},
 		},
@@ -77,7 +77,7 @@ func TestResolve(t *testing.T) {
 				From: policy.Provenance{
 					"limit": byAction, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "queue": byDefault, "when_busy": byDefault,
 					"max_queued_per_key": byDefault, "max_queued": byGlobal, "overflow": byDefault, "queue_timeout": byPack,
-					"max_attempts": byPack, "retry_delay": byPack, "retry_placement": byAction,
+					"max_attempts": byPack, "retry_delay": byPack, "retry_placement": byAction, "retry_on": byDefault,
 				},
 			},
 		},
@@ -229,13 +229,13 @@ func TestEffective_JSON(t *testing.T) {
 	require.JSONEq(t, `{
 		"policy": {"limit": 3, "key": null, "limit_per_key": null, "across": "strict", "queue": null, "when_busy": "wait", "max_queued": 10000,
 			"max_queued_per_key": null, "overflow": "reject", "queue_timeout": "0s",
-			"max_attempts": 1, "retry_delay": "10s", "retry_placement": "hold"},
+			"max_attempts": 1, "retry_delay": "10s", "retry_placement": "hold", "retry_on": null},
 		"from": {
 			"limit": {"scope": "pack", "ref": "demo", "origin": "pack"}, "max_queued": {"scope": "default"},
 			"key": {"scope": "default"}, "limit_per_key": {"scope": "default"}, "across": {"scope": "default"},
 			"queue": {"scope": "default"}, "when_busy": {"scope": "default"}, "max_queued_per_key": {"scope": "default"},
 			"overflow": {"scope": "default"}, "queue_timeout": {"scope": "default"},
-			"max_attempts": {"scope": "default"}, "retry_delay": {"scope": "default"}, "retry_placement": {"scope": "default"}
+			"max_attempts": {"scope": "default"}, "retry_delay": {"scope": "default"}, "retry_placement": {"scope": "default"}, "retry_on": {"scope": "default"}
 		}
 	}`, string(got))
 }

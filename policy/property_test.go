@@ -38,6 +38,8 @@ func genText(t *rapid.T, field policy.Field) string {
 		return (time.Duration(rapid.IntRange(0, 3600).Draw(t, field.Name)) * time.Second).String()
 	case policy.Text:
 		return rapid.SampledFrom([]string{"parameters.a", "event.b"}).Draw(t, field.Name)
+	case policy.Structure:
+		return field.Example
 	default:
 		return rapid.SampledFrom(field.Choices).Draw(t, field.Name)
 	}
@@ -121,7 +123,7 @@ func TestResolve_YieldsAPolicyThatIsAllowed(t *testing.T) {
 			}
 		}
 		require.Len(t, fieldsOf(t, document), len(policy.Fields())-unset, "every other field is set")
-		require.LessOrEqual(t, unset, 4, "only a key, the limits per key and a shared queue can be unset")
+		require.LessOrEqual(t, unset, 5, "only a key, the limits per key, a shared queue and retry_on can be unset")
 		for _, l := range levels {
 			require.NoError(t, policy.Validate(l.Policy))
 		}

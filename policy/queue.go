@@ -8,7 +8,7 @@ func OwnQueue(action attune.ActionID, p attune.EffectivePolicy) attune.QueuePoli
 		Limit: p.Limit, Across: p.Across, MaxQueued: p.MaxQueued, Overflow: p.Overflow, QueueTimeout: p.QueueTimeout,
 		Actions: []attune.ActionPolicy{{
 			Action: action, LimitPerKey: p.LimitPerKey, MaxQueuedPerKey: p.MaxQueuedPerKey, WhenBusy: p.WhenBusy,
-			MaxAttempts: p.MaxAttempts, RetryDelay: p.RetryDelay, RetryPlacement: p.RetryPlacement,
+			MaxAttempts: p.MaxAttempts, RetryDelay: p.RetryDelay, RetryPlacement: p.RetryPlacement, RetryOn: p.RetryOn,
 		}},
 	}
 }
@@ -20,7 +20,7 @@ func InForce(action attune.ActionID, p attune.QueuePolicy, key *string) attune.E
 	return attune.EffectivePolicy{
 		Limit: p.Limit, Key: key, LimitPerKey: own.LimitPerKey, Across: p.Across, WhenBusy: own.WhenBusy,
 		MaxQueued: p.MaxQueued, MaxQueuedPerKey: own.MaxQueuedPerKey, Overflow: p.Overflow, QueueTimeout: p.QueueTimeout,
-		MaxAttempts: own.MaxAttempts, RetryDelay: own.RetryDelay, RetryPlacement: own.RetryPlacement,
+		MaxAttempts: own.MaxAttempts, RetryDelay: own.RetryDelay, RetryPlacement: own.RetryPlacement, RetryOn: own.RetryOn,
 	}
 }
 

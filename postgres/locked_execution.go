@@ -97,12 +97,8 @@ func (l *lockedExecution) ended(report attune.ExecutionCompletedMessage) attune.
 
 // retries reports whether another attempt follows the attempt that a report ends.
 func (l *lockedExecution) retries(report attune.ExecutionCompletedMessage) bool {
-	switch report.Status {
-	case attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned:
-		return l.attempt < l.policy().MaxAttempts && !l.cancelled
-	default:
-		return false
-	}
+	p := l.policy()
+	return p.Retries(report.Status, report.ExitCode) && l.attempt < p.MaxAttempts && !l.cancelled
 }
 
 // policy returns the policy of the action in its queue.

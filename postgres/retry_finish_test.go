@@ -20,6 +20,8 @@ func TestExecutions_FinishTriedAgain(t *testing.T) {
 		unclaimed bool
 		attempts  int // of the policy
 		cancel    bool
+		on        *attune.RetryOn
+		exitCode  *int
 		again     bool
 	}{
 		{name: "a failed attempt is retried", status: attune.ExecutionFailed, attempts: 2, again: true},
@@ -30,12 +32,18 @@ func TestExecutions_FinishTriedAgain(t *testing.T) {
 		{name: "a cancelled attempt is not retried", status: attune.ExecutionCancelled, attempts: 2},
 		{name: "a policy without retries retries nothing", status: attune.ExecutionFailed, attempts: 1},
 		{name: "an attempt with a requested cancel is not retried", status: attune.ExecutionFailed, attempts: 2, cancel: true},
+		{name: "a failed attempt with an exit code of the policy is retried", status: attune.ExecutionFailed, attempts: 2,
+			on: &attune.RetryOn{ExitCodes: []int{75, 111}}, exitCode: new(111), again: true},
+		{name: "a failed attempt with another exit code is not retried", status: attune.ExecutionFailed, attempts: 2,
+			on: &attune.RetryOn{ExitCodes: []int{75, 111}}, exitCode: new(1)},
+		{name: "an end that the policy does not name is not retried", status: attune.ExecutionTimedOut, attempts: 2,
+			on: &attune.RetryOn{Statuses: []attune.ExecutionStatus{attune.ExecutionFailed, attune.ExecutionAbandoned}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.policy(t, &attune.Policy{MaxAttempts: new(test.attempts)})
+			b.policy(t, &attune.Policy{MaxAttempts: new(test.attempts), RetryOn: test.on})
 			ticket := b.admit(t, b.created(t, deploy, 1)...)[0]
 			message := b.request(t, ticket)
 			if !test.unclaimed {
@@ -45,7 +53,11 @@ func TestExecutions_FinishTriedAgain(t *testing.T) {
 				_, err := b.executions.Cancel(t.Context(), message.Execution, ada)
 				require.NoError(t, err)
 			}
-			completion := b.finish(t, endOf(message, test.status))[0]
+			report := endOf(message, test.status)
+			if test.exitCode != nil {
+				report.ExitCode = test.exitCode
+			}
+			completion := b.finish(t, report)[0]
 			execution := b.execution(t, message.Execution)
 			if test.again {
 				require.Equal(t, attune.CompletionRetrying, completion.Effect)

@@ -13,6 +13,7 @@ set -u
 proofs() {
 	cat <<-'TABLE'
 		changes      ./e2e       0      -run ^TestChanges_ManyAtOnce$
+		policies     ./e2e       0      -run ^TestPolicies_(Many|Thousands)
 		backlog      ./e2e       0      -run ^TestBacklog$
 		expressions  ./e2e       0      -run ^TestExpressions_
 		text         ./e2e       0      -run ^TestText_

@@ -134,6 +134,11 @@ func fieldsOf(document attune.Policy) ([]string, error) {
 			fields = append(fields, field.Name+"="+plainValue(value))
 		}
 	}
+	for _, list := range []string{"rate", "quota"} {
+		if value, ok := members[list]; ok {
+			fields = append(fields, list+"="+plainValue(value))
+		}
+	}
 	return fields, nil
 }
 

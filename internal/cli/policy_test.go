@@ -1,0 +1,144 @@
+package cli_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// policyAPI is an API that records what it receives.
+type policyAPI struct {
+	mu       sync.Mutex
+	received []string // "method path body"
+}
+
+func (a *policyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	a.received = append(a.received, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(body)))
+	const document = `{"scope": "action", "ref": "shop.deploy", "origin": "person", "policy": {"limit": 5, "key": "parameters.env"},
+		"revision": 3, "author": {"principal": {"name": "ci", "method": "token"}, "note": "two regions"},
+		"updated_at": "2030-01-02T12:00:00Z", "until": "2030-01-02T14:00:00Z"}`
+	scope := `"scope": "action", "ref": "shop.deploy", "person": ` + document
+	switch {
+	case r.URL.Path == "/api/v1/policies":
+		_, _ = io.WriteString(w, `{"items": [`+document+`]}`)
+	case strings.HasPrefix(r.URL.Path, "/api/v1/queues/"):
+		_, _ = io.WriteString(w, `{"policy": {"revision": 2, "limit": {"value": 5, "from": "action shop.deploy (set by a person)",
+			"source": {"scope": "action", "ref": "shop.deploy", "origin": "person", "revision": 3}}, "max_queued": {"value": 10000, "from": "default"}}}`)
+	case r.Method == http.MethodDelete:
+		_, _ = io.WriteString(w, `{"scope": "global", "told": 1, "not_told": 0}`)
+	default:
+		_, _ = io.WriteString(w, `{`+scope+`, "told": 2, "not_told": 1}`)
+	}
+}
+
+// attunePolicy runs attune policy against the API.
+func (a *policyAPI) attunePolicy(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	server := httptest.NewServer(a)
+	t.Cleanup(server.Close)
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte(apiToken), 0o600))
+	return run(t, append(append([]string{"policy"}, args...), "--url", server.URL, "--api-token-file", token)...)
+}
+
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		args     []string
+		received string
+		stdout   []string
+	}{
+		"fields are set": {
+			[]string{"set", "action", "shop.deploy", "limit=5", "key=parameters.env", "--note", "two regions", "--until", "2030-01-02T14:00:00Z"},
+			`PATCH /api/v1/policies/action/shop.deploy {"note":"two regions","policy":{"limit":5,"key":"parameters.env"},"until":"2030-01-02T14:00:00Z"}`,
+			[]string{"the policy of action shop.deploy has revision 3: 2 queues follow, 1 more in a moment\n"},
+		},
+		"a field with members is set": {
+			[]string{"set", "global", `retry_on={"exit_codes":[75]}`},
+			`PATCH /api/v1/policies/global {"policy":{"retry_on":{"exit_codes":[75]}}}`, []string{"the policy of global has revision"},
+		},
+		"fields are removed": {
+			[]string{"unset", "pack", "shop", "limit", "key"}, `PATCH /api/v1/policies/pack/shop {"policy":{"key":null,"limit":null}}`, nil,
+		},
+		"a document is removed": {
+			[]string{"unset", "global", "--all", "--note", "over"}, `DELETE /api/v1/policies/global {"note":"over"}`,
+			[]string{"the policy of global is removed: 1 queue follows, 0 more in a moment\n"},
+		},
+		"a scope is shown": {
+			[]string{"get", "action", "shop.deploy"}, `GET /api/v1/policies/action/shop.deploy`,
+			[]string{"action shop.deploy, set by ci: revision 3 of 2030-01-02 12:00:00 UTC, until 2030-01-02 14:00:00 UTC", "# two regions", "limit=5", "key=parameters.env"},
+		},
+		"documents are listed": {
+			[]string{"list"}, `GET /api/v1/policies`, []string{"action shop.deploy  ci      3         2030-01-02 12:00:00 UTC  2030-01-02 14:00:00 UTC  limit=5 key=parameters.env"},
+		},
+		"a policy is explained": {
+			[]string{"explain", "shop.deploy"}, `GET /api/v1/queues/shop.deploy`,
+			[]string{"limit       5      action shop.deploy  person  3\n", "max_queued  10000  default             -       -\n"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &policyAPI{}
+			code, stdout, stderr := a.attunePolicy(t, tt.args...)
+			require.Zero(t, code, stderr)
+			require.Equal(t, []string{tt.received}, a.received)
+			for _, text := range tt.stdout {
+				require.Contains(t, stdout, text)
+			}
+		})
+	}
+
+	t.Run("a document comes from a file, whose mistakes have a place", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "policy.yaml")
+		require.NoError(t, os.WriteFile(path, []byte("limit: 5\nretry_on: {exit_codes: [75]}\n"), 0o600))
+		a := &policyAPI{}
+		code, _, stderr := a.attunePolicy(t, "set", "pack", "shop", "--file", path)
+		require.Zero(t, code, stderr)
+		require.Equal(t, []string{`PUT /api/v1/policies/pack/shop {"policy":{"limit":5,"retry_on":{"exit_codes":[75]}}}`}, a.received)
+		require.NoError(t, os.WriteFile(path, []byte("limit: -1\n"), 0o600))
+		code, _, stderr = a.attunePolicy(t, "set", "pack", "shop", "--file", path)
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, path+":1:8: policy limit -1: use 0 (grants nothing) to 5000")
+		require.Len(t, a.received, 1)
+	})
+
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no scope":                    {[]string{"get"}, "name a scope: action REF, queue KEY, pack NAME or global"},
+		"an unknown scope":            {[]string{"get", "team", "a"}, `"team" is no scope`},
+		"no reference":                {[]string{"set", "pack"}, "name the pack"},
+		"a wrong reference":           {[]string{"get", "action", "shop"}, "shop"},
+		"an argument too many":        {[]string{"get", "global", "a"}, `"a" is one argument too many`},
+		"nothing to set":              {[]string{"set", "global"}, "nothing to set"},
+		"no assignment":               {[]string{"set", "global", "limit"}, `"limit" is no assignment`},
+		"an unknown field":            {[]string{"set", "global", "limt=5"}, `a policy has no field "limt"`},
+		"a wrong value":               {[]string{"set", "global", "limit=-1"}, "policy limit -1: use 0"},
+		"fields beside a file":        {[]string{"set", "global", "limit=1", "--file", "x"}, "--file replaces the whole document"},
+		"a wrong end":                 {[]string{"set", "global", "limit=1", "--until", "soon"}, "use a length of time such as 90m"},
+		"nothing to remove":           {[]string{"unset", "global"}, "name the fields to remove"},
+		"an unknown field to remove":  {[]string{"unset", "global", "limt"}, `a policy has no field "limt"`},
+		"a text that is no reference": {[]string{"explain", "shop"}, "shop"},
+	} {
+		t.Run(name+" is a usage error", func(t *testing.T) {
+			t.Parallel()
+			a := &policyAPI{}
+			code, _, stderr := a.attunePolicy(t, tt.args...)
+			require.Equal(t, 2, code, stderr)
+			require.Contains(t, stderr, tt.want)
+			require.Empty(t, a.received)
+		})
+	}
+}
