@@ -133,6 +133,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerQueuePolicies()
 	s.registerGates()
 	s.registerControl()
+	s.registerPolicies()
 	s.registerEnforcementControl()
 	s.registerSecrets()
 	s.registerDoctor()

@@ -8,11 +8,11 @@
 //	Requests     attempts that wait for a claim ──► execution.requested.<pool>, if the broker has lost it
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
 //	             execution.ended ──► row read, "release" signalled to the queues
-//	Policies     changed policies of the packs ──► "acquire" without tickets signalled to the queues
+//	Policies     changed policies of packs and people ──► "acquire" without tickets signalled to the queues
 //
 // # Trust
 //
-// Claims, renewals and reports are signed. A handler opens each message of a batch, refuses what is not believed with an
+// Claims, renewals and reports are signed. A handler verifies each message of a batch, refuses what is not believed with an
 // [attune.BatchError], and handles the rest. All other messages are hints: the handlers read the rows that they name.
 //
 // # Batches

@@ -79,7 +79,7 @@ func (d *draft) action(s *source, ref attune.Ref, n *node) {
 		Schema:      f.schema("parameters"),
 		Limits:      f.limits(),
 	}
-	a.Policy = d.policy(f, ref)
+	a.Policy = d.policy(f, owner{scope: policy.ScopeAction, ref: ref})
 	f.done()
 	d.pack.Actions = append(d.pack.Actions, a)
 }
@@ -212,41 +212,6 @@ func (f *fields) reportMistakes(key string, n *node, err error) {
 	for _, m := range found.Mistakes {
 		at := n.follow(m.Path)
 		f.fault(f.locate(at, m.Line, m.Column), "%s: %s", strings.Join(append([]string{key}, m.Path...), "."), m.Message)
-	}
-}
-
-// policy reads the policy of an action, or of the pack if action is empty; nil if it is absent or empty.
-func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
-	n := f.typed("policy", kindMapping)
-	if n == nil || len(n.members) == 0 {
-		return nil
-	}
-	inner := f.fieldsOf("policy", n)
-	document := new(attune.Policy)
-	for _, field := range policy.Fields() {
-		value := inner.scalar(field)
-		if value == nil {
-			continue
-		}
-		if err := field.Set(document, value.text); err != nil {
-			inner.fault(value.place, "%s", err)
-		}
-	}
-	d.key(inner, action, document)
-	d.gates(inner, action, document)
-	inner.done()
-	return document
-}
-
-// scalar returns the value of a policy field, or nil if it is absent or has another kind.
-func (f *fields) scalar(field policy.Field) *node {
-	switch field.Kind {
-	case policy.Number:
-		return f.typed(field.Name, kindNumber)
-	case policy.Duration:
-		return f.durationNode(field.Name)
-	default:
-		return f.typed(field.Name, kindText)
 	}
 }
 

@@ -122,6 +122,7 @@ func (p *packer) addHolder(h Holder) {
 	p.add(h.Revision - before.Revision)
 	p.add(int64(h.Freed))
 	p.add(h.SettledBefore - before.SettledBefore)
+	p.add(h.Changes - before.Changes)
 	p.holder = h
 }
 
@@ -228,6 +229,7 @@ func (u *unpacker) readHolder() Holder {
 	h.Revision += u.next()
 	h.Freed = int(u.next())
 	h.SettledBefore += u.next()
+	h.Changes += u.next()
 	u.holder = h
 	return h
 }
