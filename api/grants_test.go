@@ -79,7 +79,7 @@ func TestListGrants(t *testing.T) {
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 	requireJSON(t, `{"items": [{
 		"generation": 1, "number": 7, "enforcement_id": 31, "action_id": 4, "sequence": 8, "lane": 3, "attempt": 1, "limit": 2,
-		"policy_revision": 4, "freed": 5,
+		"policy_revision": 4, "freed": 5, "changes": 0,
 		"queued_at": "2030-01-02T12:00:00Z", "granted_at": "2030-01-02T12:00:01Z", "requested_at": "2030-01-02T12:00:02Z",
 		"released_at": "2030-01-02T12:00:03Z", "outcome": "failed"
 	}], "next": "YmVmb3JlOjc"}`, recorder)
