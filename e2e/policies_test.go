@@ -154,7 +154,7 @@ func changeManyQueues(t *testing.T, queues, changes int) []time.Duration {
 		})
 	}
 	senders.Wait()
-	c.eventuallyAll(queues, func(q attune.QueueStats) bool { return q.QueueLength == int64(changes) })
+	c.eventuallySum(queues*changes, func(q attune.QueueStats) int64 { return q.QueueLength })
 
 	var lags []time.Duration
 	for limit := 1; limit <= changes; limit++ {
@@ -162,7 +162,7 @@ func changeManyQueues(t *testing.T, queues, changes int) []time.Duration {
 		changed := c.setPolicy("global", fmt.Sprintf(`{"limit":%d}`, limit))
 		t.Logf("change %d: answered after %s, told %d, not told %d", limit, time.Since(began).Round(time.Millisecond), changed.Told, changed.NotTold)
 		require.EqualValues(t, queues, changed.Told+changed.NotTold)
-		c.eventuallyAll(queues, func(q attune.QueueStats) bool { return q.ActiveCount == int64(limit) })
+		c.eventuallySum(queues*limit, func(q attune.QueueStats) int64 { return q.ActiveCount })
 		for q := range queues {
 			var grants api.List[api.Grant]
 			require.NoError(t, c.Get(t.Context(), fmt.Sprintf("/queues/many.a%d/grants", q), map[string][]string{"limit": {"1"}}, &grants))
@@ -175,21 +175,19 @@ func changeManyQueues(t *testing.T, queues, changes int) []time.Duration {
 	return lags
 }
 
-// eventuallyAll waits until the predicate is true for all queues.
-func (c *cluster) eventuallyAll(n int, predicate func(attune.QueueStats) bool) {
+// eventuallySum waits until a count of all queues together is n. The timeout bounds the wait for each change of the sum.
+func (c *cluster) eventuallySum(n int, count func(attune.QueueStats) int64) {
 	c.t.Helper()
-	left := n
-	for before := n + 1; left > 0; before = left {
-		c.eventually(fmt.Sprintf("fewer than %d queues are behind", before), func() bool {
+	for sum := int64(-1); sum < int64(n); {
+		before := sum
+		c.eventually(fmt.Sprintf("the queues have more than %d of %d", before, n), func() bool {
 			queues, err := client.List[attune.QueueStats](c.t.Context(), c.Client, "/queues", nil)
 			require.NoError(c.t, err)
-			left = n
+			sum = 0
 			for _, q := range queues {
-				if predicate(q) {
-					left--
-				}
+				sum += count(q)
 			}
-			return left < before
+			return sum > before
 		})
 	}
 }
