@@ -42,9 +42,10 @@ type Grant struct {
 	NotBefore  time.Time `json:"not_before,omitzero"` // when the attempt may start; zero means at once
 	Limit      int       `json:"limit"`               // limit in force at the time of the decision
 	Revision   int64     `json:"revision"`            // revision of the policy in force at the time of the decision
-	// Freed is how many slots the queue had seen become free since its previous grant. A queue learns of a release later than
-	// the row does; so a check from the rows knows which releases the decision could take into account.
-	Freed int `json:"freed,omitempty"`
+	// Freed are the tickets whose slots the queue had seen become free since its previous grant, by sequence, in the order in which
+	// the queue saw them. A queue learns of a release later than the row does; so a check from the rows knows which releases the
+	// decision could take into account.
+	Freed []int64 `json:"freed,omitempty"`
 }
 
 // Retry asks for the next attempt of a ticket that keeps its slot.
