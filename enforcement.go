@@ -22,6 +22,9 @@ type Enforcement struct {
 	LaneName LaneName `json:"-"`                  // chosen with the queue
 	Lane     int32    `json:"lane,omitempty"`     // number of the lane: see [Ticket]; 0 before admission
 	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before admission
+	// Charges are what the enforcement has used of the quotas, until it gives the units back.
+	Charges []QuotaCharge `json:"charges,omitempty"`
+	Refusal *GateRefusal  `json:"refusal,omitempty"` // of an enforcement that a rate or a quota refused
 	// GrantNumber counts the grants of the queue, from 1, in the order in which the queue decided them. In that order the
 	// sequences of the granted tickets rise. 0 before the grant.
 	GrantNumber int64      `json:"grant_number,omitempty"`
@@ -80,6 +83,9 @@ const (
 	ReasonCriteriaFailed     Reason = "criteria_failed"      // the rule's criteria could not be evaluated for this event
 	ReasonParametersInvalid  Reason = "parameters_invalid"   // a template failed, or the action's schema refuses the result
 	ReasonKeyInvalid         Reason = "key_invalid"          // the key of the policy has no text for this event, and thus no lane
+	ReasonGateInvalid        Reason = "gate_invalid"         // the key or the cost of a rate or quota failed for this event
+	ReasonRateLimited        Reason = "rate_limited"         // a rate was used up: see [GateRefusal]
+	ReasonQuotaExceeded      Reason = "quota_exceeded"       // a quota was used up: see [GateRefusal]
 	ReasonActionDisabled     Reason = "action_disabled"      // the action's pack no longer declares the action
 	ReasonQueueFull          Reason = "queue_full"           // the line reached max_queued, with overflow "reject"
 	ReasonDroppedOldest      Reason = "dropped_oldest"       // the line reached max_queued, with overflow "drop_oldest"
@@ -106,7 +112,7 @@ const (
 // Reasons lists every reason.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonKeyInvalid, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest,
+		ReasonCriteriaFailed, ReasonParametersInvalid, ReasonKeyInvalid, ReasonGateInvalid, ReasonRateLimited, ReasonQuotaExceeded, ReasonActionDisabled, ReasonQueueFull, ReasonDroppedOldest,
 		ReasonKeyQueueFull, ReasonBusy, ReasonReplaced, ReasonQueueDraining,
 		ReasonQueueTimeout, ReasonCancelled, ReasonExitCode, ReasonSignal, ReasonTimeout, ReasonExecutableNotFound, ReasonStart,
 		ReasonEnvNotAllowed, ReasonActionMismatch, ReasonSecretUnavailable, ReasonLimits, ReasonOutOfMemory, ReasonWorkerLost,

@@ -17,7 +17,7 @@ type ExecutionClaimMessage struct {
 	Attempt      int            `json:"attempt"`
 	Worker       string         `json:"worker"`
 	Serial       int64          `json:"serial"`    // above 0; rises with every claim and renewal that the worker sends
-	ReplyKey     []byte         `json:"reply_key"` // the input in the reply is sealed to this key: see [ReplyKey]
+	ReplyKey     []byte         `json:"reply_key"` // the input in the reply is encrypted for this key: see [ReplyKey]
 	Pool         string         `json:"-"`         // of the routing key
 	Key          WorkerKey      `json:"-"`         // of the verified signature
 }
@@ -63,8 +63,8 @@ type ExecutionClaimReply struct {
 	// Lease is how long the attempt may run unless the worker renews the lease. It counts from the moment at which the worker
 	// sent the claim. 0 when the claim was refused.
 	Lease Duration `json:"lease,omitempty"`
-	// Sealed is the [ExecutionInput] of a granted claim, encrypted for the claim's reply key.
-	Sealed []byte `json:"sealed,omitempty"`
+	// EncryptedInput is the [ExecutionInput] of a granted claim, encrypted for the claim's reply key.
+	EncryptedInput []byte `json:"encrypted_input,omitempty"`
 }
 
 // ExecutionInput is what only the worker that runs an attempt may read.
@@ -79,9 +79,9 @@ type ExecutionInput struct {
 	Secrets map[string]string `json:"secrets,omitempty"`
 	// SecretParameters are the JSON pointers of the secret values in Parameters.
 	SecretParameters []string `json:"secret_parameters,omitempty"`
-	// Refusal says why the action cannot have its secrets; empty if it has them. The worker then runs nothing and reports
+	// SecretsError says why the action cannot have its secrets; empty if it has them. The worker then runs nothing and reports
 	// [ReasonSecretUnavailable].
-	Refusal string `json:"refusal,omitempty"`
+	SecretsError string `json:"secrets_error,omitempty"`
 }
 
 // SecretDemand is what a claimed attempt needs decrypted.

@@ -38,8 +38,10 @@ type Action struct {
 	Limits  Limits          `json:"limits,omitzero"`   // what all processes of one attempt may use
 	Policy  *Policy         `json:"policy,omitempty"`  // the action's own policy; nil if it has none
 
-	// Key is the key of the policy in force, for a direct run of the action: see [Candidate]. A pack does not set it.
-	Key *string `json:"-"`
+	// Key is the key of the policy in force, for a direct run of the action, and Gates are its rates and quotas: see [Candidate]. A
+	// pack does not set them.
+	Key   *string `json:"-"`
+	Gates []Gate  `json:"-"`
 }
 
 // Limits bounds what all processes of one attempt may use together. A zero field is no bound.

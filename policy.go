@@ -20,6 +20,11 @@ type Policy struct {
 	MaxAttempts     *int            `json:"max_attempts,omitempty"`
 	RetryDelay      *Duration       `json:"retry_delay,omitempty"`
 	RetryPlacement  *RetryPlacement `json:"retry_placement,omitempty"`
+
+	// The rates and the quotas of all scopes apply. Of one scope, the list of a person replaces the list of a pack; an empty list
+	// removes its rates or quotas.
+	Rate  []Rate  `json:"rate,omitzero"`  // up to [MaxGates]
+	Quota []Quota `json:"quota,omitzero"` // up to [MaxGates]
 }
 
 // EffectivePolicy is the policy in force for one action: every field has a value, or the meaning that its comment gives to its

@@ -25,6 +25,8 @@ type Candidate struct {
 	Action Action
 	// Key is the key of the policy in force for the action: see [EffectivePolicy]. nil: the action's queue has no lanes.
 	Key *string
+	// Gates are the rates and quotas that judge the enforcement at its admission.
+	Gates []Gate
 }
 
 // RuleSwitch says whether a rule is enabled.
@@ -62,6 +64,7 @@ type Decision struct {
 	Detail     string
 	Queue      QueueKey // queue of a created enforcement; empty for a rejected enforcement
 	Lane       LaneName // lane in that queue; empty in a queue without lanes
+	Charges    []Charge // what a created enforcement costs at its gates
 
 	// Secrets are the secret parameters. Parameters has [SecretMask] in their places. Encrypted has them encrypted, for the database.
 	Secrets   []SecretField

@@ -25,7 +25,7 @@ type WorkerMessage[M any] interface {
 	signedBy(key WorkerKey, pool string) M // returns the message with what its verified signature says
 }
 
-// Signed is a message of a worker on the broker. [Open] verifies it. The signature covers the routing key and the bytes of the
+// Signed is a message of a worker on the broker. [Verify] verifies it. The signature covers the routing key and the bytes of the
 // payload as they arrive, so sender and receiver need no canonical form of JSON.
 type Signed[M WorkerMessage[M]] struct {
 	Key        []byte          `json:"key"`
@@ -44,7 +44,7 @@ func (Signed[M]) BaseKey() string {
 	return message.baseKey()
 }
 
-// Arrived records the routing key with which the broker has received the message. The receiver calls it before [Open]: the message
+// Arrived records the routing key with which the broker has received the message. The receiver calls it before [Verify]: the message
 // itself cannot say its key, because the broker checks only the real one against the rights of the sender.
 func (s *Signed[M]) Arrived(routingKey string) { s.routingKey = routingKey }
 
@@ -64,8 +64,8 @@ func Sign[M WorkerMessage[M]](key ed25519.PrivateKey, message M) (Signed[M], err
 	}, nil
 }
 
-// Open verifies the signature, then decodes and checks the message. The error is a [*RefusalError].
-func Open[M WorkerMessage[M]](s Signed[M]) (M, error) {
+// Verify verifies the signature, then decodes and checks the message. The error is a [*RefusalError].
+func Verify[M WorkerMessage[M]](s Signed[M]) (M, error) {
 	var message M
 	key := s.routingKey
 	pool, ofType := strings.CutPrefix(key, KeyOfPool(message.baseKey(), ""))

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// SignedReply is the reply of a bridge to a claim or a renewal. [OpenReply] verifies it. The signature covers the type of the request, and
+// SignedReply is the reply of a bridge to a claim or a renewal. [VerifyReply] verifies it. The signature covers the type of the request, and
 // the request itself with its key and its routing key. So a reply holds for one claim or renewal of one worker process: each has a serial
 // of its own.
 type SignedReply struct{ BridgeSigned }
@@ -44,9 +44,9 @@ func signReply[M WorkerMessage[M]](key BridgeSigningKey, request Signed[M], payl
 	return SignedReply{signed}, err
 }
 
-// OpenReply verifies the reply to a request and decodes it into reply. A reply that is not believed is a [*RefusalError]; any other error
+// VerifyReply verifies the reply to a request and decodes it into reply. A reply that is not believed is a [*RefusalError]; any other error
 // is the bridge's own.
-func OpenReply[M WorkerMessage[M]](trusted []BridgeKey, request Signed[M], signed SignedReply, reply any) error {
+func VerifyReply[M WorkerMessage[M]](trusted []BridgeKey, request Signed[M], signed SignedReply, reply any) error {
 	kind := KeyOfReply(request.BaseKey())
 	payload, err := signed.open(trusted, kind, request.whole())
 	if err != nil {
@@ -75,7 +75,7 @@ func (s Signed[M]) whole() []byte {
 	return sum.Sum(nil)
 }
 
-// SignedCancel is an [ExecutionCancelMessage] as it travels. [OpenCancel] verifies it. It needs no protection against a copy: an
+// SignedCancel is an [ExecutionCancelMessage] as it travels. [VerifyCancel] verifies it. It needs no protection against a copy: an
 // attempt that was cancelled stays cancelled.
 type SignedCancel struct {
 	BridgeSigned
@@ -98,8 +98,8 @@ func SignCancel(key BridgeSigningKey, message ExecutionCancelMessage) (SignedCan
 	return SignedCancel{signed, message.MessageID()}, err
 }
 
-// OpenCancel verifies a cancel. Its error is a [*RefusalError].
-func OpenCancel(trusted []BridgeKey, signed SignedCancel) (message ExecutionCancelMessage, err error) {
+// VerifyCancel verifies a cancel. Its error is a [*RefusalError].
+func VerifyCancel(trusted []BridgeKey, signed SignedCancel) (message ExecutionCancelMessage, err error) {
 	payload, err := signed.open(trusted, KeyExecutionCancel, nil)
 	if err != nil {
 		return message, err

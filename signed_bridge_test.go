@@ -82,12 +82,12 @@ func TestOpenReply(t *testing.T) {
 		t.Parallel()
 		request := delivered(t, worker, aClaim())
 		reply := attune.ExecutionClaimReply{
-			Execution: 1, Attempt: 2, Granted: true, Status: attune.ExecutionRunning, Lease: attune.Duration(time.Minute), Sealed: []byte("s"),
+			Execution: 1, Attempt: 2, Granted: true, Status: attune.ExecutionRunning, Lease: attune.Duration(time.Minute), EncryptedInput: []byte("s"),
 		}
 		good, err := attune.SignReply(bridge, request, reply)
 		require.NoError(t, err)
 		var got attune.ExecutionClaimReply
-		require.NoError(t, attune.OpenReply(trusted, request, good, &got))
+		require.NoError(t, attune.VerifyReply(trusted, request, good, &got))
 		require.Equal(t, reply, got)
 
 		resign := func(key attune.BridgeSigningKey, _ []byte) attune.BridgeSigned {
@@ -96,7 +96,7 @@ func TestOpenReply(t *testing.T) {
 			return forged.BridgeSigned
 		}
 		for name, forged := range alterations(t, good.BridgeSigned, resign) {
-			requireRefused(t, attune.OpenReply(trusted, request, attune.SignedReply{BridgeSigned: forged}, &got), name)
+			requireRefused(t, attune.VerifyReply(trusted, request, attune.SignedReply{BridgeSigned: forged}, &got), name)
 		}
 		for name, change := range map[string]func(*attune.ExecutionClaimMessage){
 			"another installation": func(m *attune.ExecutionClaimMessage) { m.Installation = "j" },
@@ -109,12 +109,12 @@ func TestOpenReply(t *testing.T) {
 		} {
 			claim := aClaim()
 			change(&claim)
-			requireRefused(t, attune.OpenReply(trusted, delivered(t, worker, claim), good, &got), name)
+			requireRefused(t, attune.VerifyReply(trusted, delivered(t, worker, claim), good, &got), name)
 		}
-		requireRefused(t, attune.OpenReply(trusted, delivered(t, newKey(t), aClaim()), good, &got), "another worker process")
-		requireRefused(t, attune.OpenReply(trusted, delivered(t, worker, aRenewal()), good, &got), "a renewal")
-		requireRefused(t, attune.OpenReply(trusted[:1], request, good, &got), "a bridge that the worker does not know")
-		requireRefused(t, attune.OpenReply(nil, request, good, &got), "a worker without keys")
+		requireRefused(t, attune.VerifyReply(trusted, delivered(t, newKey(t), aClaim()), good, &got), "another worker process")
+		requireRefused(t, attune.VerifyReply(trusted, delivered(t, worker, aRenewal()), good, &got), "a renewal")
+		requireRefused(t, attune.VerifyReply(trusted[:1], request, good, &got), "a bridge that the worker does not know")
+		requireRefused(t, attune.VerifyReply(nil, request, good, &got), "a worker without keys")
 	})
 
 	t.Run("the reply to a renewal", func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestOpenReply(t *testing.T) {
 		good, err := attune.SignReply(bridge, request, reply)
 		require.NoError(t, err)
 		var got attune.ExecutionRenewReply
-		require.NoError(t, attune.OpenReply(trusted, request, good, &got))
+		require.NoError(t, attune.VerifyReply(trusted, request, good, &got))
 		require.Equal(t, reply, got)
 		resign := func(key attune.BridgeSigningKey, _ []byte) attune.BridgeSigned {
 			forged, err := attune.SignReply(key, request, reply)
@@ -134,7 +134,7 @@ func TestOpenReply(t *testing.T) {
 			return forged.BridgeSigned
 		}
 		for name, forged := range alterations(t, good.BridgeSigned, resign) {
-			requireRefused(t, attune.OpenReply(trusted, request, attune.SignedReply{BridgeSigned: forged}, &got), name)
+			requireRefused(t, attune.VerifyReply(trusted, request, attune.SignedReply{BridgeSigned: forged}, &got), name)
 		}
 		for name, change := range map[string]func(*attune.ExecutionRenewMessage){
 			"another attempt": func(m *attune.ExecutionRenewMessage) { m.Attempts[0].Attempt++ },
@@ -144,7 +144,7 @@ func TestOpenReply(t *testing.T) {
 		} {
 			renewal := aRenewal()
 			change(&renewal)
-			requireRefused(t, attune.OpenReply(trusted, delivered(t, worker, renewal), good, &got), name)
+			requireRefused(t, attune.VerifyReply(trusted, delivered(t, worker, renewal), good, &got), name)
 		}
 	})
 
@@ -153,7 +153,7 @@ func TestOpenReply(t *testing.T) {
 		request := delivered(t, worker, aClaim())
 		signed, err := attune.SignFailure(bridge, request, attune.CodeInvalid, "no")
 		require.NoError(t, err)
-		err = attune.OpenReply(trusted, request, signed, new(attune.ExecutionClaimReply))
+		err = attune.VerifyReply(trusted, request, signed, new(attune.ExecutionClaimReply))
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 		require.EqualError(t, err, "no")
 	})
@@ -174,7 +174,7 @@ func TestOpenCancel(t *testing.T) {
 	good, err := attune.SignCancel(bridge, message)
 	require.NoError(t, err)
 	require.Equal(t, message.MessageID(), good.MessageID())
-	got, err := attune.OpenCancel(trusted, good)
+	got, err := attune.VerifyCancel(trusted, good)
 	require.NoError(t, err)
 	require.Equal(t, message, got)
 	resign := func(key attune.BridgeSigningKey, _ []byte) attune.BridgeSigned {
@@ -183,15 +183,15 @@ func TestOpenCancel(t *testing.T) {
 		return forged.BridgeSigned
 	}
 	for name, forged := range alterations(t, good.BridgeSigned, resign) {
-		_, err := attune.OpenCancel(trusted, attune.SignedCancel{BridgeSigned: forged})
+		_, err := attune.VerifyCancel(trusted, attune.SignedCancel{BridgeSigned: forged})
 		requireRefused(t, err, name)
 	}
 	request := delivered(t, newKey(t), aClaim())
 	reply, err := attune.SignReply(bridge, request, message)
 	require.NoError(t, err)
-	_, err = attune.OpenCancel(trusted, attune.SignedCancel{BridgeSigned: reply.BridgeSigned})
+	_, err = attune.VerifyCancel(trusted, attune.SignedCancel{BridgeSigned: reply.BridgeSigned})
 	requireRefused(t, err, "a reply is no cancel")
-	requireRefused(t, attune.OpenReply(trusted, request, attune.SignedReply{BridgeSigned: good.BridgeSigned}, new(attune.ExecutionClaimReply)), "a cancel is no reply")
+	requireRefused(t, attune.VerifyReply(trusted, request, attune.SignedReply{BridgeSigned: good.BridgeSigned}, new(attune.ExecutionClaimReply)), "a cancel is no reply")
 }
 
 func TestBridgeKey(t *testing.T) {

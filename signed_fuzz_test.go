@@ -44,7 +44,7 @@ func requireSigned[M attune.WorkerMessage[M]](t *testing.T, signed map[string]bo
 		return
 	}
 	received.Arrived(attune.KeyOfPool(received.BaseKey(), "gpu"))
-	message, err := attune.Open(received)
+	message, err := attune.Verify(received)
 	if err != nil {
 		return
 	}

@@ -66,15 +66,15 @@ func requireRefusal(t testing.TB, want attune.Refusal, err error) {
 	require.Equal(t, want, refusal.Why, "%v", err)
 }
 
-// testForgeries opens a message as its sender sent it, and with every change that a forger can make. message has a value in each
+// testForgeries verifies a message as its sender sent it, and with every change that a forger can make. message has a value in each
 // field.
 func testForgeries[M attune.WorkerMessage[M]](t *testing.T, message M) {
 	t.Helper()
 	key, other := newKey(t), newKey(t)
 	good := delivered(t, key, message)
-	opened, err := attune.Open(good)
+	verified, err := attune.Verify(good)
 	require.NoError(t, err)
-	again, err := json.Marshal(opened)
+	again, err := json.Marshal(verified)
 	require.NoError(t, err)
 	require.Equal(t, string(good.Payload), string(again))
 
@@ -85,7 +85,7 @@ func testForgeries[M attune.WorkerMessage[M]](t *testing.T, message M) {
 		for _, forged := range []json.RawMessage{nil, json.RawMessage(`null`), change(value)} {
 			changed := good
 			changed.Payload = with(t, fields, name, forged)
-			_, err := attune.Open(changed)
+			_, err := attune.Verify(changed)
 			requireRefusal(t, attune.RefusedSignature, err)
 		}
 	}
@@ -106,7 +106,7 @@ func testForgeries[M attune.WorkerMessage[M]](t *testing.T, message M) {
 	} {
 		forged := good
 		forge(&forged)
-		_, err := attune.Open(forged)
+		_, err := attune.Verify(forged)
 		requireRefusal(t, attune.RefusedSignature, err)
 		require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err), name)
 	}
@@ -150,19 +150,19 @@ func TestOpen(t *testing.T) {
 		testForgeries(t, aReport())
 	})
 
-	t.Run("the opened message has the key of its signature", func(t *testing.T) {
+	t.Run("the verified message has the key of its signature", func(t *testing.T) {
 		t.Parallel()
 		key := newKey(t)
 		want := attune.WorkerKeyOf(key)
-		claim, err := attune.Open(delivered(t, key, aClaim()))
+		claim, err := attune.Verify(delivered(t, key, aClaim()))
 		require.NoError(t, err)
 		require.Equal(t, want, claim.Key)
 		require.Equal(t, "gpu", claim.Pool)
-		renewal, err := attune.Open(delivered(t, key, aRenewal()))
+		renewal, err := attune.Verify(delivered(t, key, aRenewal()))
 		require.NoError(t, err)
 		require.Equal(t, want, renewal.Key)
 		require.Equal(t, "gpu", renewal.Pool)
-		report, err := attune.Open(delivered(t, key, aReport()))
+		report, err := attune.Verify(delivered(t, key, aReport()))
 		require.NoError(t, err)
 		require.Equal(t, want, report.Key)
 		require.Equal(t, "gpu", report.Pool)
@@ -174,7 +174,7 @@ func TestOpen(t *testing.T) {
 		report := attune.Signed[attune.ExecutionCompletedMessage]{Key: claim.Key, Signature: claim.Signature, Payload: claim.Payload}
 		for _, key := range []string{claim.RoutingKey(), aReport().RoutingKey(), ""} {
 			report.Arrived(key)
-			_, err := attune.Open(report)
+			_, err := attune.Verify(report)
 			requireRefusal(t, attune.RefusedSignature, err)
 		}
 	})
@@ -184,7 +184,7 @@ func TestOpen(t *testing.T) {
 		for _, pool := range []string{"", "a.b", "a|b", "a\n", ".*", "#"} {
 			claim := aClaim()
 			claim.Pool = pool
-			_, err := attune.Open(delivered(t, newKey(t), claim))
+			_, err := attune.Verify(delivered(t, newKey(t), claim))
 			requireRefusal(t, attune.RefusedContent, err)
 		}
 	})
@@ -194,9 +194,9 @@ func TestOpen(t *testing.T) {
 		key := newKey(t)
 		claim, report := aClaim(), aReport()
 		claim.ReplyKey, report.Status = []byte("short"), attune.ExecutionRunning
-		_, err := attune.Open(delivered(t, key, claim))
+		_, err := attune.Verify(delivered(t, key, claim))
 		requireRefusal(t, attune.RefusedContent, err)
-		_, err = attune.Open(delivered(t, key, report))
+		_, err = attune.Verify(delivered(t, key, report))
 		requireRefusal(t, attune.RefusedContent, err)
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	})
@@ -210,7 +210,7 @@ func TestOpen(t *testing.T) {
 			result, err := json.Marshal(rapid.String().Draw(rt, "result"))
 			require.NoError(rt, err)
 			report.Result = result
-			got, err := attune.Open(delivered(t, key, report))
+			got, err := attune.Verify(delivered(t, key, report))
 			require.NoError(rt, err)
 			require.Equal(rt, report.Stdout, got.Stdout)
 			require.Equal(rt, string(report.Result), string(got.Result))
@@ -225,22 +225,22 @@ func TestReplyKey(t *testing.T) {
 	claim := aClaim()
 	claim.ReplyKey, claim.Key = key.Public(), attune.WorkerKey{1}
 	input := attune.ExecutionInput{Enforcement: 5, Action: "a.b", ActionDigest: "d", Parameters: json.RawMessage(`{"word":"swordfish"}`)}
-	sealed, err := claim.Seal(input)
+	encrypted, err := claim.Encrypt(input)
 	require.NoError(t, err)
-	require.NotContains(t, string(sealed), "swordfish")
+	require.NotContains(t, string(encrypted), "swordfish")
 
-	t.Run("the sender of the claim opens it", func(t *testing.T) {
+	t.Run("the sender of the claim decrypts it", func(t *testing.T) {
 		t.Parallel()
-		got, err := key.Open(claim, sealed)
+		got, err := key.Decrypt(claim, encrypted)
 		require.NoError(t, err)
 		require.Equal(t, input, got)
 	})
 
-	t.Run("another reply key does not open it", func(t *testing.T) {
+	t.Run("another reply key does not decrypt it", func(t *testing.T) {
 		t.Parallel()
 		other, err := attune.NewReplyKey()
 		require.NoError(t, err)
-		_, err = other.Open(claim, sealed)
+		_, err = other.Decrypt(claim, encrypted)
 		require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err))
 	})
 
@@ -254,24 +254,24 @@ func TestReplyKey(t *testing.T) {
 			t.Parallel()
 			other := claim
 			change(&other)
-			_, err := key.Open(other, sealed)
+			_, err := key.Decrypt(other, encrypted)
 			require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err))
 		})
 	}
 
 	t.Run("a changed or missing input is refused", func(t *testing.T) {
 		t.Parallel()
-		for _, broken := range [][]byte{nil, sealed[:10], append(bytes.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1)} {
-			_, err := key.Open(claim, broken)
+		for _, broken := range [][]byte{nil, encrypted[:10], append(bytes.Clone(encrypted[:len(encrypted)-1]), encrypted[len(encrypted)-1]^1)} {
+			_, err := key.Decrypt(claim, broken)
 			require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err))
 		}
 	})
 
-	t.Run("nothing is sealed to a key of low order", func(t *testing.T) {
+	t.Run("nothing is encrypted for a key of low order", func(t *testing.T) {
 		t.Parallel()
 		weak := claim
 		weak.ReplyKey = make([]byte, 32)
-		_, err := weak.Seal(input)
+		_, err := weak.Encrypt(input)
 		require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	})
 }

@@ -59,23 +59,23 @@ func NewClaims(
 // Handle returns one signed reply per claim, in the order of the batch. Its error is an [attune.BatchError] if it refused claims;
 // [Failed] answers these.
 func (c *Claims) Handle(ctx context.Context, batch []SignedClaim) ([]attune.SignedReply, error) {
-	opened := open(ctx, batch, c.refused)
-	replies, err := c.decide(ctx, opened)
+	verified := verify(ctx, batch, c.refused)
+	replies, err := c.decide(ctx, verified)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := signAll(c.signer, batch, replies, opened)
-	return signed, cmp.Or(err, opened.err())
+	signed, err := signAll(c.signer, batch, replies, verified)
+	return signed, cmp.Or(err, verified.err())
 }
 
-// decide returns one reply per claim, and refuses claims of opened.
-func (c *Claims) decide(ctx context.Context, opened opened[attune.ExecutionClaimMessage]) ([]attune.ExecutionClaimReply, error) {
-	replies := make([]attune.ExecutionClaimReply, len(opened.messages))
+// decide returns one reply per claim, and refuses claims of verified.
+func (c *Claims) decide(ctx context.Context, verified verified[attune.ExecutionClaimMessage]) ([]attune.ExecutionClaimReply, error) {
+	replies := make([]attune.ExecutionClaimReply, len(verified.messages))
 	var ours []attune.ExecutionClaimMessage
 	var places []int
-	for i, claim := range opened.messages {
+	for i, claim := range verified.messages {
 		replies[i] = attune.ExecutionClaimReply{Execution: claim.Execution, Attempt: claim.Attempt}
-		if opened.bad[i] == nil && claim.Installation == c.installation {
+		if verified.bad[i] == nil && claim.Installation == c.installation {
 			ours, places = append(ours, claim), append(places, i)
 		}
 	}
@@ -92,14 +92,14 @@ func (c *Claims) decide(ctx context.Context, opened opened[attune.ExecutionClaim
 	for i, decision := range decisions {
 		reply, err := c.reply(ctx, ours[i], decision)
 		if err != nil {
-			opened.refuse(places[i], err)
+			verified.refuse(places[i], err)
 		}
 		replies[places[i]] = reply
 	}
 	return replies, nil
 }
 
-// reply returns the reply to a claim, with the input of a granted claim sealed to its reply key.
+// reply returns the reply to a claim, with the input of a granted claim encrypted for its reply key.
 func (c *Claims) reply(
 	ctx context.Context, claim attune.ExecutionClaimMessage, d attune.ClaimDecision,
 ) (reply attune.ExecutionClaimReply, err error) {
@@ -117,7 +117,7 @@ func (c *Claims) reply(
 			claim.Worker, claim.Key, claim.Attempt, claim.Execution, claim.Pool)
 	}
 	if d.Reply.Granted {
-		d.Reply.Sealed, err = claim.Seal(d.Input)
+		d.Reply.EncryptedInput, err = claim.Encrypt(d.Input)
 	}
 	return d.Reply, err
 }

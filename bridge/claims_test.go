@@ -65,8 +65,8 @@ func TestClaims_Handle(t *testing.T) {
 			{Execution: 2, Attempt: 1}, {Execution: 3, Attempt: 1, Granted: true},
 		} {
 			got := replies[i]
-			require.Equal(t, want.Granted, got.Sealed != nil)
-			got.Sealed = nil
+			require.Equal(t, want.Granted, got.EncryptedInput != nil)
+			got.EncryptedInput = nil
 			require.Equal(t, want, got)
 		}
 	})
@@ -78,11 +78,11 @@ func TestClaims_Handle(t *testing.T) {
 		whole, err := json.Marshal(replies)
 		require.NoError(t, err)
 		require.NotContains(t, string(whole), "secret")
-		got, err := replyKey.Open(claim("one", 2), replies[0].Sealed)
+		got, err := replyKey.Decrypt(claim("one", 2), replies[0].EncryptedInput)
 		require.NoError(t, err)
 		require.Equal(t, input, got)
-		_, err = replyKey.Open(claim("one", 3), replies[0].Sealed)
-		require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err), "it was sealed for another claim")
+		_, err = replyKey.Decrypt(claim("one", 3), replies[0].EncryptedInput)
+		require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err), "it was encrypted for another claim")
 	})
 
 	t.Run("a forged claim is refused, and the others of its batch are answered", func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestClaims_Handle(t *testing.T) {
 		requireRefused(t, err, map[int]attune.Refusal{1: attune.RefusedSignature})
 		require.True(t, replies[0].Granted)
 		require.True(t, replies[2].Granted)
-		require.Empty(t, replies[1].Sealed)
+		require.Empty(t, replies[1].EncryptedInput)
 		require.Equal(t, []string{"execution.claim signature"}, refused.all())
 	})
 
@@ -126,7 +126,7 @@ func TestClaims_Handle(t *testing.T) {
 		require.Equal(t, []string{"execution.claim pool"}, refused.all())
 	})
 
-	t.Run("secrets travel only in the sealed part of a reply", func(t *testing.T) {
+	t.Run("secrets travel only in the encrypted part of a reply", func(t *testing.T) {
 		t.Parallel()
 		claims := bridge.NewClaims(grantAll, &fakeSecrets{value: "hunter2"}, signer, "one", time.Minute, noneRefused(t), slog.New(slog.DiscardHandler))
 		batch := signAll(t, w, claim("one", 2))
@@ -136,7 +136,7 @@ func TestClaims_Handle(t *testing.T) {
 		whole, err := json.Marshal(replies)
 		require.NoError(t, err)
 		require.NotContains(t, string(whole), "hunter2")
-		got, err := replyKey.Open(claim("one", 2), replies[0].Sealed)
+		got, err := replyKey.Decrypt(claim("one", 2), replies[0].EncryptedInput)
 		require.NoError(t, err)
 		require.Equal(t, map[string]string{"TOKEN": "hunter2"}, got.Secrets)
 	})

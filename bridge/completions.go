@@ -62,8 +62,8 @@ func NewCompletions(
 // Handle finishes a batch. When it returns nil, the batch may be acknowledged. Its error is an [attune.BatchError] if it refused
 // reports; the others are done.
 func (c *Completions) Handle(ctx context.Context, batch []SignedReport) error {
-	opened := open(ctx, batch, c.refused)
-	reports, places := opened.good()
+	verified := verify(ctx, batch, c.refused)
+	reports, places := verified.good()
 	c.log.DebugContext(ctx, "reports consumed", "executions", reported(reports))
 	var ours []attune.ExecutionCompletedMessage
 	var ourPlaces []int
@@ -83,11 +83,11 @@ func (c *Completions) Handle(ctx context.Context, batch []SignedReport) error {
 	}
 	for i, completion := range completions {
 		if err := c.check(ctx, ours[i], completion); err != nil {
-			opened.refuse(ourPlaces[i], err)
+			verified.refuse(ourPlaces[i], err)
 		}
 		c.count(ctx, completed(ours[i]), completion)
 	}
-	return opened.err()
+	return verified.err()
 }
 
 // HandleEnded signals the queues of attempts that attune itself has ended. When it returns nil, the batch may be acknowledged. A

@@ -12,7 +12,7 @@
 //
 // # Trust
 //
-// Claims, renewals and reports are signed. A handler opens each message of a batch, refuses what is not believed with an
+// Claims, renewals and reports are signed. A handler verifies each message of a batch, refuses what is not believed with an
 // [attune.BatchError], and handles the rest. All other messages are hints: the handlers read the rows that they name.
 //
 // # Batches

@@ -60,9 +60,9 @@ func NewLeases(
 // Handle returns one signed reply per renewal, in the order of the batch. Its error is an [attune.BatchError] if it refused renewals;
 // [Failed] answers these.
 func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.SignedReply, error) {
-	opened := open(ctx, batch, l.refused)
+	verified := verify(ctx, batch, l.refused)
 	replies := make([]attune.ExecutionRenewReply, len(batch))
-	renewals, places := opened.good()
+	renewals, places := verified.good()
 	lost := make([][]attune.AttemptID, len(renewals))
 	for i, renewal := range renewals {
 		renewals[i].Attempts, lost[i] = split(renewal.Attempts, l.installation,
@@ -74,13 +74,13 @@ func (l *Leases) Handle(ctx context.Context, batch []SignedRenewal) ([]attune.Si
 	}
 	for i, answer := range answers {
 		if err := l.check(ctx, renewals[i], answer); err != nil {
-			opened.refuse(places[i], err)
+			verified.refuse(places[i], err)
 		}
 		answer.Reply.Lost = append(answer.Reply.Lost, lost[i]...)
 		replies[places[i]] = answer.Reply
 	}
-	signed, err := signAll(l.signer, batch, replies, opened)
-	return signed, cmp.Or(err, opened.err())
+	signed, err := signAll(l.signer, batch, replies, verified)
+	return signed, cmp.Or(err, verified.err())
 }
 
 // check returns an error if a renewal is refused. A late renewal is counted and no error. Its signature proves that the worker of the

@@ -97,16 +97,16 @@ func signedReply[M attune.WorkerMessage[M]](t *testing.T, key attune.BridgeSigni
 // granting returns the reply that grants a claim, with an input.
 func granting(t *testing.T, request attune.Signed[attune.ExecutionClaimMessage], word string) attune.ExecutionClaimReply {
 	t.Helper()
-	claim, err := attune.Open(request)
+	claim, err := attune.Verify(request)
 	if err != nil {
 		t.Errorf("open: %v", err)
 	}
-	sealed, err := claim.Seal(attune.ExecutionInput{Action: "demo.act", Parameters: json.RawMessage(`"` + word + `"`)})
+	encrypted, err := claim.Encrypt(attune.ExecutionInput{Action: "demo.act", Parameters: json.RawMessage(`"` + word + `"`)})
 	if err != nil {
-		t.Errorf("seal: %v", err)
+		t.Errorf("encrypt: %v", err)
 	}
 	return attune.ExecutionClaimReply{
-		Execution: claim.Execution, Attempt: 1, Granted: true, Lease: attune.Duration(time.Minute), Sealed: sealed,
+		Execution: claim.Execution, Attempt: 1, Granted: true, Lease: attune.Duration(time.Minute), EncryptedInput: encrypted,
 	}
 }
 
@@ -118,7 +118,7 @@ func TestReply_ToAWorker(t *testing.T) {
 		t.Parallel()
 		var seen []attune.ExecutionClaimMessage // written by the program, read when it has replied
 		a := answerer(t, rabbitmq.QueueExecutionClaim, func(key attune.BridgeSigningKey, request bridge.SignedClaim) []any {
-			claim, err := attune.Open(request)
+			claim, err := attune.Verify(request)
 			if err != nil {
 				t.Errorf("open: %v", err)
 			}

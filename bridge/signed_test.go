@@ -55,7 +55,7 @@ func openAll[R any, M attune.WorkerMessage[M]](t *testing.T, by *bridge.Signer, 
 	replies := make([]R, len(batch))
 	for i, reply := range signed {
 		if reply.Signature != nil {
-			require.NoError(t, attune.OpenReply([]attune.BridgeKey{by.Public()}, batch[i], reply, &replies[i]))
+			require.NoError(t, attune.VerifyReply([]attune.BridgeKey{by.Public()}, batch[i], reply, &replies[i]))
 		}
 	}
 	return replies

@@ -39,7 +39,7 @@ func Failed[M attune.WorkerMessage[M]](s *Signer) func(attune.Signed[M], attune.
 
 // signAll signs the replies to a batch, except those to refused requests, which fail.
 func signAll[M attune.WorkerMessage[M], R any](
-	s *Signer, batch []attune.Signed[M], replies []R, refused opened[M],
+	s *Signer, batch []attune.Signed[M], replies []R, refused verified[M],
 ) ([]attune.SignedReply, error) {
 	signed := make([]attune.SignedReply, len(batch))
 	for i, reply := range replies {

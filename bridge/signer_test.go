@@ -37,7 +37,7 @@ func TestRelay_SignsCancels(t *testing.T) {
 	require.JSONEq(t, `{"enforcement_id":1}`, string(published[0].Body), "other rows stay as they are")
 	var signed attune.SignedCancel
 	require.NoError(t, json.Unmarshal(published[1].Body, &signed))
-	got, err := attune.OpenCancel([]attune.BridgeKey{key.Public()}, signed)
+	got, err := attune.VerifyCancel([]attune.BridgeKey{key.Public()}, signed)
 	require.NoError(t, err)
 	require.Equal(t, message, got)
 	require.JSONEq(t, `[]`, string(published[2].Body), "a row that is no cancel does not hold up the others")

@@ -135,7 +135,7 @@ func TestForgedMessages(t *testing.T) {
 	var signed attune.Signed[attune.ExecutionClaimMessage]
 	require.NoError(t, json.Unmarshal(claim.Body, &signed))
 	signed.Arrived(claim.RoutingKey)
-	claimed, err := attune.Open(signed)
+	claimed, err := attune.Verify(signed)
 	require.NoError(t, err)
 	c.eventually("the action runs", func() bool { return len(c.written()) == 1 })
 	report := attune.ExecutionCompletedMessage{
@@ -176,7 +176,7 @@ func TestForgedMessages(t *testing.T) {
 	var reply attune.SignedReply
 	require.NoError(t, json.Unmarshal(c.ask(claim).Body, &reply))
 	var granted attune.ExecutionClaimReply
-	require.NoError(t, attune.OpenReply([]attune.BridgeKey{c.bridgeKey().Public()}, signed, reply, &granted))
+	require.NoError(t, attune.VerifyReply([]attune.BridgeKey{c.bridgeKey().Public()}, signed, reply, &granted))
 	require.True(t, granted.Granted)
 	require.NotContains(t, string(reply.Payload), "swordfish", "only the worker can open the input")
 

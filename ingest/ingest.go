@@ -27,7 +27,8 @@ type Engine interface {
 	Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision
 	// Manual decides a direct run. Parameters that the action does not accept are an [attune.CodeInvalid] error.
 	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
-	// Lane returns the decision of Manual with its lane. A key that fails rejects the decision. event is the event as it is recorded.
+	// Lane returns the decision of Manual with its lane and its charges. A key or a cost that fails rejects the decision. event is the
+	// event as it is recorded.
 	Lane(ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision
 }
 

@@ -19,7 +19,7 @@ type DirectRun struct {
 }
 
 // Run records a direct run: an event of [attune.ManualTrigger] with one enforcement. A disabled action is an
-// [attune.CodeConflict] error. A run whose key fails is recorded as rejected.
+// [attune.CodeConflict] error. A run whose key or cost fails is recorded as rejected.
 func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error) {
 	if err := run.check(); err != nil {
 		return attune.Recorded{}, err
@@ -56,11 +56,11 @@ func (i *Ingest) decide(ctx context.Context, action attune.Action, parameters js
 	return decision, err
 }
 
-// choose returns the decision with its lane. The key of the action can read the event as it is recorded, with its time.
+// choose returns the decision with its lane and its charges. Keys and costs can read the event as it is recorded, with its time.
 func (i *Ingest) choose(
 	ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision,
 ) (decided attune.Decision, err error) {
-	if action.Key == nil {
+	if action.Key == nil && len(action.Gates) == 0 {
 		return decision, nil
 	}
 	err = i.evaluations.use(ctx, func() { decided = i.deps.Engine.Lane(ctx, event, action, decision) })

@@ -233,6 +233,7 @@ func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
 		}
 	}
 	d.key(inner, action, document)
+	d.gates(inner, action, document)
 	inner.done()
 	return document
 }

@@ -7,10 +7,11 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// Fields lists every field of a policy document, in the order in which documents, tables and messages show them.
+// Fields lists every field of a policy document that has one value, in the order in which documents, tables and messages show them.
 //
 // A new field needs an entry here, a line in [attune.Policy] and in [attune.EffectivePolicy], and the code that applies it. Packs,
-// the API, the command line and the database need no change: they read this list, or store the whole document.
+// the API, the command line and the database need no change: they read this list, or store the whole document. The rates and quotas
+// of all scopes add up, so they are no fields: see [Gates].
 func Fields() []Field { return slices.Concat(slotFields(), lineFields(), retryFields()) }
 
 // slotFields are the fields about how much runs at once.
@@ -128,12 +129,16 @@ func deriveDefaults(e *Effective) {
 // Defaults returns the policy of an action for which no scope sets a field: one execution at a time, in order.
 func Defaults() attune.EffectivePolicy { return Resolve().Policy }
 
-// Validate returns an [attune.CodeInvalid] error about the first field whose value is not allowed.
+// Validate returns an [attune.CodeInvalid] error about the first field whose value is not allowed. What depends on the scope of the
+// document is checked by [CheckGates].
 func Validate(p attune.Policy) error {
 	for _, field := range Fields() {
 		if err := field.check(p); err != nil {
 			return err
 		}
+	}
+	if faults := CheckGates(p, ""); len(faults) > 0 {
+		return attune.Errorf(attune.CodeInvalid, "policy %s", faults[0])
 	}
 	return nil
 }

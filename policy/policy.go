@@ -58,10 +58,11 @@ type Level struct {
 
 func (l Level) source() Source { return Source{Scope: l.Scope, Ref: l.Ref, Origin: l.Origin} }
 
-// Effective is the policy in force, with the source of each of its fields.
+// Effective is the policy in force, with the source of each of its fields, and with the rates and quotas of all scopes.
 type Effective struct {
 	Policy attune.EffectivePolicy `json:"policy"`
 	From   Provenance             `json:"from"`
+	Gates  Gates                  `json:"gates,omitempty"`
 }
 
 // Provenance maps the name of each field to the level that decided it.
@@ -97,6 +98,7 @@ func Resolve(levels ...Level) Effective {
 		e.From[field.Name] = field.decide(ranked, &e.Policy)
 	}
 	deriveDefaults(&e)
+	e.Gates = GatesOf(levels...)
 	return e
 }
 

@@ -19,7 +19,9 @@ import (
 // In one transaction, each enforcement with status "created" gets the next sequence of its queue and the number of its lane,
 // under the lock of the queue's row. A new lane gets the next number of its queue: see [attune.LaneName]. If the action is
 // disabled, the enforcement is rejected instead: one statement locks the enforcements and reads their actions, so each
-// enforcement gets exactly one of the two. Admit also resolves the policy of each affected queue again, and raises the revision
+// enforcement gets exactly one of the two. A rate or a quota can reject it as well: see [attune.GateRefusal]. The rates and quotas were
+// chosen when the event was recorded; their limits are those in force now. All of them allow the enforcement, or none is charged. An
+// enforcement that is rejected costs nothing. Admit also resolves the policy of each affected queue again, and raises the revision
 // if the policy changed.
 //
 // An enforcement that already waits, for its first or a later attempt, returns its existing ticket. So a redelivered message
@@ -28,6 +30,7 @@ import (
 // The number of statements does not depend on the number of ids.
 func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([]attune.Admission, error) {
 	var admissions []attune.Admission
+	rejected := make(map[attune.Reason]int)
 	err := e.db.inTx(ctx, "admit enforcements", func(tx pgx.Tx) error {
 		newcomers, disabled, err := lockNewcomers(ctx, tx, ids)
 		if err != nil {
@@ -37,7 +40,19 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		if err != nil {
 			return err
 		}
+		judged, admitted, err := judge(ctx, tx, newcomers)
+		if err != nil {
+			return err
+		}
+		rejected[attune.ReasonActionDisabled] = len(disabled)
+		for _, r := range judged.refused {
+			rejected[attune.GateRefusal{GateID: r.charge.GateID}.Reason()]++
+		}
+		newcomers = admitted
 		batch := new(pgx.Batch)
+		if err := judged.addTo(batch); err != nil {
+			return err
+		}
 		addLanes(batch, newcomers)
 		addPlaces(batch, newcomers, queues)
 		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
@@ -50,7 +65,19 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		})
 		return tx.SendBatch(ctx, batch).Close()
 	})
+	if err == nil {
+		e.count(ctx, rejected)
+	}
 	return admissions, err
+}
+
+// count tells the observer how many enforcements were rejected.
+func (e *Enforcements) count(ctx context.Context, rejected map[attune.Reason]int) {
+	for reason, n := range rejected {
+		if n > 0 && e.observe != nil {
+			e.observe(ctx, reason, n)
+		}
+	}
 }
 
 // newcomer is an enforcement with status "created" whose row is locked.
@@ -60,10 +87,13 @@ type newcomer struct {
 	lane      attune.LaneName
 	createdAt time.Time
 	enabled   bool // its action is enabled
+
+	chargesText *string // as stored; NULL without rates and quotas
+	charges     *chargeSet
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.queue_id, e.lane_name, e.created_at, a.enabled FROM enforcements e JOIN actions a ON a.id = e.action_id
+SELECT e.id, e.queue_id, e.lane_name, e.created_at, a.enabled, e.charges::text FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created'
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
@@ -95,7 +125,7 @@ func lockNewcomers(
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	err := row.Scan(&n.id, &n.queue, &n.lane, &n.createdAt, &n.enabled)
+	err := row.Scan(&n.id, &n.queue, &n.lane, &n.createdAt, &n.enabled, &n.chargesText)
 	return n, err
 }
 
@@ -118,9 +148,10 @@ func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer)
 
 // placeSQL runs after numberLanesSQL. A missing lane is an error: NULL is no number.
 const placeSQL = `
-UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = u.queued_at, lane = CASE WHEN e.lane_name = '' THEN 0
+UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = u.queued_at, charges = NULL,
+	charged = u.charged::json, lane = CASE WHEN e.lane_name = '' THEN 0
 	ELSE (SELECT l.number FROM lanes l WHERE l.queue_id = e.queue_id AND l.name = e.lane_name) END
-FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS u (id, sequence, queued_at)
+FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[]) AS u (id, sequence, queued_at, charged)
 WHERE e.id = u.id`
 
 // addPlaces gives every newcomer its place in its queue.
@@ -129,17 +160,20 @@ func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID
 		return
 	}
 	ids := make([]attune.EnforcementID, len(newcomers))
-	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
+	sequences, times, charged := make([]int64, len(newcomers)), make([]time.Time, len(newcomers)), make([]*string, len(newcomers))
 	for i, n := range newcomers {
 		ticket := queues[n.queue].nextPlace(n.createdAt)
 		ids[i], sequences[i], times[i] = n.id, ticket.Sequence, ticket.EnqueuedAt
+		if n.charges != nil {
+			charged[i] = n.charges.charged
+		}
 	}
-	batch.Queue(placeSQL, ids, sequences, times)
+	batch.Queue(placeSQL, ids, sequences, times, charged)
 }
 
 // rejectDisabledSQL rejects enforcements that lockNewcomersSQL has locked.
 const rejectDisabledSQL = `
-UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', encrypted = NULL,
+UPDATE enforcements e SET status = 'rejected', reason = 'action_disabled', encrypted = NULL, charges = NULL,
 	finished_at = GREATEST(clock_timestamp(), e.created_at),
 	detail = 'action ' || a.ref || ' is disabled: its pack no longer declares it'
 FROM actions a WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created' AND a.id = e.action_id`

@@ -214,6 +214,8 @@ WHERE e.queue_id = ` + queueNamed + ` AND e.status IN ('granted', 'parked', 'exe
 // waits for another attempt ends with the status of its last attempt. A ticket that no longer waits keeps its status, and an
 // enforcement that meanwhile has another place keeps its status too. Repeating the call changes nothing.
 //
+// A ticket that ends without having run gives its units of quotas back.
+//
 // granted receives the grants of the tickets that were granted in fact, in the order of their numbers, including tickets that
 // have released their slots. The queue had decided these grants and then lost the decision.
 func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.Settlement, granted *[]attune.Grant) {
@@ -226,6 +228,7 @@ func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.
 	batch.Queue(lockQueueByKeySQL, key)
 	batch.Queue(lockExecutionsByEnforcementSQL, ids)
 	batch.Queue(settleSQL, key, ids, sequences, statuses, reasons)
+	addRefunds(batch, ids)
 	batch.Queue(grantedTicketsSQL, key, ids, sequences).Query(func(rows pgx.Rows) (err error) {
 		*granted, err = pgx.CollectRows(rows, scanHolder)
 		return err

@@ -44,7 +44,7 @@ func TestEncrypted(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"token": "***"}`, string(decisions[0].Input.Parameters))
 	require.NoError(t, secrets.NewResolver(ring, store).Resolve(t.Context(), decisions))
-	require.Empty(t, decisions[0].Input.Refusal)
+	require.Empty(t, decisions[0].Input.SecretsError)
 	require.JSONEq(t, `{"token": "hunter2"}`, string(decisions[0].Input.Parameters))
 	require.Equal(t, []string{"/token"}, decisions[0].Input.SecretParameters)
 	require.Equal(t, map[string]string{"TOKEN": token}, decisions[0].Input.Secrets)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ func NewEvents(db *DB) *Events { return &Events{db: db} }
 // sets the id of the event unless [Events.ReserveID] did, and its time unless the event has an earlier one; decide sees both.
 // The candidates have the order of the rules' references. Enforcements and messages have the order of the decisions.
 //
-// Record stores the queue and the lane of a decision with the enforcement, and inserts the queue if it is missing. [Enforcements.Admit]
+// Record stores the queue, the lane and the charges of a decision with the enforcement, and inserts the queue if it is missing. [Enforcements.Admit]
 // assigns the place in the queue and the number of the lane later. So Record locks no queue, and callers do not wait for each other.
 //
 // If the trigger already has an event with the same dedup key, Record stores nothing and does not call decide. It returns the
@@ -110,11 +111,12 @@ func readDuplicate(ctx context.Context, tx pgx.Tx, trigger attune.TriggerID, key
 const insertEnforcementsSQL = `
 WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at)
 INSERT INTO enforcements (event_id, rule_id, action_id, parameters, status, reason, detail, queue_id, created_at, finished_at, encrypted,
-	lane_name)
+	lane_name, charges)
 SELECT $1, NULLIF(u.rule_id, 0), u.action_id, u.parameters::json, u.status, u.reason, u.detail, q.id, n.at,
-	CASE WHEN u.status = 'rejected' THEN n.at END, CASE WHEN u.status <> 'rejected' THEN NULLIF(u.encrypted, '') END, u.lane_name
-FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-	WITH ORDINALITY AS u (rule_id, action_id, parameters, status, reason, detail, queue, encrypted, lane_name, position)
+	CASE WHEN u.status = 'rejected' THEN n.at END, CASE WHEN u.status <> 'rejected' THEN NULLIF(u.encrypted, '') END, u.lane_name, u.charges::json
+FROM now n, unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+	$11::text[]) WITH ORDINALITY
+	AS u (rule_id, action_id, parameters, status, reason, detail, queue, encrypted, lane_name, charges, position)
 	LEFT JOIN queues q ON q.key = u.queue
 ORDER BY u.position`
 
@@ -152,8 +154,13 @@ func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.
 	rules, actions, parameters := make([]attune.RuleID, n), make([]attune.ActionID, n), make([]*string, n)
 	statuses, reasons, details := make([]attune.EnforcementStatus, n), make([]attune.Reason, n), make([]string, n)
 	queues, lanes, encrypted := make([]attune.QueueKey, n), make([]attune.LaneName, n), make([]string, n)
+	charges := make([]*string, n)
 	for i, d := range decisions {
-		if err := checkDecision(d); err != nil {
+		err := checkDecision(d)
+		if err == nil {
+			charges[i], err = encodeCharges(d)
+		}
+		if err != nil {
 			return err
 		}
 		rules[i], actions[i], parameters[i] = d.RuleID, d.ActionID, orNull(d.Parameters)
@@ -163,8 +170,23 @@ func addEnforcements(batch *pgx.Batch, event attune.EventID, decisions []attune.
 	chosen := slices.DeleteFunc(slices.Clone(queues), func(key attune.QueueKey) bool { return key == "" })
 	slices.Sort(chosen)
 	addNewQueues(batch, slices.Compact(chosen))
-	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues, encrypted, lanes)
+	batch.Queue(insertEnforcementsSQL, event, rules, actions, parameters, statuses, reasons, details, queues, encrypted, lanes,
+		charges)
 	return nil
+}
+
+// encodeCharges returns the charges of a created decision as JSON; nil without any.
+func encodeCharges(d attune.Decision) (*string, error) {
+	if len(d.Charges) == 0 || d.Status != attune.EnforcementCreated {
+		return nil, nil
+	}
+	for _, c := range d.Charges {
+		if err := c.Key.Validate(); err != nil || c.Cost < 0 || c.Cost > attune.MaxCost {
+			return nil, attune.Errorf(attune.CodeInternal, "a decision about action %d has a wrong charge of %s", d.ActionID, c.GateID)
+		}
+	}
+	document, err := json.Marshal(d.Charges)
+	return new(string(document)), err
 }
 
 // checkDecision returns an error for a decision that no caller may make.

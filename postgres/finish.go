@@ -136,7 +136,8 @@ type finishedAttempts struct {
 	truncated                         []bool
 	retryAt                           []*time.Time
 
-	retried  []attune.ExecutionID // executions with another attempt to come
+	retried  []attune.ExecutionID   // executions with another attempt to come
+	unused   []attune.EnforcementID // enforcements whose execution was cancelled before its first attempt was claimed
 	released releases
 	requeued []attune.Message // one per enforcement that moves to the end of its line
 	queues   []*lockedQueue   // of these enforcements, each once
@@ -163,6 +164,9 @@ func (f *finishedAttempts) add(l *lockedExecution, report attune.ExecutionComple
 	f.workers = append(f.workers, storable(report.Worker))
 	if l.enforcementStatus != attune.EnforcementGranted {
 		f.released.add(l)
+	}
+	if l.status == attune.ExecutionCancelled && l.attempt == 1 && l.startedAt.IsZero() {
+		f.unused = append(f.unused, l.ticket.Enforcement)
 	}
 	if l.enforcementStatus == attune.EnforcementQueued {
 		f.requeued = append(f.requeued, attune.EnforcementCreatedMessage{Enforcement: l.ticket.Enforcement})
@@ -195,6 +199,7 @@ func (f *finishedAttempts) store(ctx context.Context, tx pgx.Tx) error {
 		batch.Queue(insertAttemptsSQL, f.retried)
 	}
 	f.released.addTo(batch)
+	addRefunds(batch, f.unused)
 	addChangedQueues(batch, f.queues...)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err

@@ -206,7 +206,7 @@ func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action,
 func scanActionWithPolicy(row pgx.CollectableRow) (a attune.Action, err error) {
 	var documents levels
 	err = scanAction(row, &a, nil, []any{&a.Policy, &documents})
-	a.Key = documents.key(a.Ref)
+	a.Key, a.Gates = documents.atIngest(a.Ref)
 	return a, err
 }
 

@@ -84,20 +84,22 @@ func (l levels) resolve(queue queueName) policy.Effective {
 	})...)
 }
 
-// keyDocuments selects the policy documents that cover action a and set a key, as a JSON array of levels, or NULL. The default
-// queue of an action has the action's reference as its key. It is part of the statement that reads the action, so both are of
-// one instant. Few documents set a key, and the index policies_with_key has only these.
+// keyDocuments selects the policy documents that cover action a and set a key, rates or quotas, as a JSON array of levels, or NULL. The
+// default queue of an action has the action's reference as its key. It is part of the statement that reads the action, so both are of
+// one instant. Few documents set one of them, and the index policies_at_ingest has only these.
 const keyDocuments = `(
 	SELECT json_agg(json_build_object('scope', k.scope, 'ref', k.ref, 'origin', k.origin, 'policy', k.document)) FROM policies k
-	WHERE k.document ->> 'key' IS NOT NULL
+	WHERE (k.document ->> 'key' IS NOT NULL OR k.document -> 'rate' IS NOT NULL OR k.document -> 'quota' IS NOT NULL)
 		AND (k.scope, k.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', '')))`
 
-// key returns the key in force for an action in its default queue, from its documents that set a key; nil without a key.
-func (l levels) key(action attune.Ref) *string {
+// atIngest returns the key in force for an action in its default queue, and the rates and quotas that judge its enforcements, from its
+// documents that set any of them. The key is nil without a key.
+func (l levels) atIngest(action attune.Ref) (key *string, gates []attune.Gate) {
 	if len(l) == 0 {
-		return nil
+		return nil, nil
 	}
-	return l.resolve(queueName{key: policy.DefaultQueue(action), owner: action}).Policy.Key
+	effective := l.resolve(queueName{key: policy.DefaultQueue(action), owner: action})
+	return effective.Policy.Key, effective.Gates.AtAdmission()
 }
 
 // busyQueuesSQL skips unused queues: their policy is resolved when their first enforcement is admitted.

@@ -93,7 +93,10 @@ func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) 
 		return nil, err
 	}
 	for _, queue := range queues {
-		queue.setPolicy(policy.OwnQueue(queue.ownerID, levels.resolve(queue.queueName).Policy))
+		effective := levels.resolve(queue.queueName)
+		resolved := policy.OwnQueue(queue.ownerID, effective.Policy)
+		resolved.Rates, resolved.Actions[0].Rates = effective.Gates.Starts()
+		queue.setPolicy(resolved)
 	}
 	return queues, nil
 }

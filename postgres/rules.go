@@ -144,7 +144,7 @@ SELECT r.id, r.ref, r.description, r.criteria, r.parameters,
 FROM rules r JOIN actions a ON a.id = r.action_id
 WHERE r.trigger_id = $1 AND r.enabled ORDER BY r.ref`
 
-// readCandidates returns the enabled rules of a trigger with their actions and the keys of their policies, in the order of the
+// readCandidates returns the enabled rules of a trigger with their actions and the keys and gates of their policies, in the order of the
 // rules' references. Rules with a disabled action are included, so that the rejection of their enforcement is recorded.
 func readCandidates(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attune.Ref) ([]attune.Candidate, error) {
 	if trigger == attune.ManualTrigger {
@@ -155,7 +155,8 @@ func readCandidates(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger
 		c := attune.Candidate{Rule: attune.Rule{Enabled: true, Trigger: trigger}}
 		err := scanAction(row, &c.Action,
 			[]any{&c.Rule.ID, &c.Rule.Ref, &c.Rule.Description, &c.Rule.Criteria, &c.Rule.Parameters}, []any{&documents})
-		c.Rule.Action, c.Key = c.Action.Ref, documents.key(c.Action.Ref)
+		c.Rule.Action = c.Action.Ref
+		c.Key, c.Gates = documents.atIngest(c.Action.Ref)
 		return c, err
 	}, candidatesSQL, id)
 }

@@ -21,9 +21,10 @@ const (
 // concurrent use.
 type Engine struct {
 	language  language
-	keyed     language // of keys
+	keyed     language // of keys and costs
 	criteria  *cache[*expression]
 	keys      *cache[*expression]
+	costs     *cache[*expression]
 	templates *cache[*template]
 	schemas   *stock
 	markings  *cache[*marking]
@@ -44,6 +45,7 @@ func NewEngine() (*Engine, error) {
 		keyed:     keyed,
 		criteria:  newCache[*expression](cacheBytes),
 		keys:      newCache[*expression](cacheBytes),
+		costs:     newCache[*expression](cacheBytes),
 		templates: newCache[*template](cacheBytes),
 		schemas:   newStock(cacheBytes),
 		markings:  newCache[*marking](cacheBytes),
@@ -58,8 +60,9 @@ func NewEngine() (*Engine, error) {
 //	rejected, parameters_invalid    a template failed, the action's schema refuses the result, or the rules before it have used
 //	                                the memory for the parameters of one event
 //	rejected, key_invalid           the candidate's key failed, or its value has no text
+//	rejected, gate_invalid          the key or the cost of a rate or quota failed
 //
-// The key chooses the lane of a created decision: see the package documentation.
+// The key chooses the lane of a created decision: see the package documentation. Its charges are those of the candidate's gates.
 //
 // Detail of a rejected decision says what failed and where. When ctx ends, the evaluation stops, and the caller must discard the
 // result.

@@ -40,13 +40,13 @@ func hasLane(t *cel.Type) bool {
 	}
 }
 
-// choose returns a created decision with its lane, or the rejected decision if the candidate's key fails. prepare returns the
-// evaluation for decoded parameters.
+// choose returns a created decision with its lane and its charges, or the rejected decision if the candidate's key or a gate fails.
+// prepare returns the evaluation for decoded parameters. All expressions of a candidate share its steps.
 func (e *Engine) choose(
 	ctx context.Context, candidate attune.Candidate, decision attune.Decision,
 	prepare func(parameters map[string]any) (evaluation, Mistakes),
 ) attune.Decision {
-	if candidate.Key == nil {
+	if candidate.Key == nil && len(candidate.Gates) == 0 {
 		return decision
 	}
 	covers := newCovers(decision.Parameters, decision.Secrets)
@@ -55,12 +55,24 @@ func (e *Engine) choose(
 	if mistakes == nil {
 		in, mistakes = prepare(parameters)
 	}
-	if mistakes == nil {
-		in.parameters = parameters
-		decision.Lane, mistakes = e.lane(ctx, in, covers, *candidate.Key)
+	in.parameters = parameters
+	if candidate.Key != nil {
+		if mistakes == nil {
+			decision.Lane, mistakes = e.lane(ctx, in, covers, *candidate.Key)
+		}
+		if mistakes != nil {
+			return e.rejectKey(candidate, decision, covers, mistakes)
+		}
 	}
-	if mistakes != nil {
-		return e.rejectKey(candidate, decision, covers, mistakes)
+	for _, gate := range candidate.Gates {
+		if mistakes != nil {
+			return e.rejectGate(candidate, decision, covers, gate.String(), mistakes)
+		}
+		charge, part, mistakes := e.charge(ctx, in, covers, gate)
+		if mistakes != nil {
+			return e.rejectGate(candidate, decision, covers, part+" of "+gate.String(), mistakes)
+		}
+		decision.Charges = append(decision.Charges, charge)
 	}
 	return decision
 }
@@ -127,12 +139,12 @@ func namedLane(text string) (attune.LaneName, Mistakes) {
 	return lane, nil
 }
 
-// Lane returns the decision for a direct run with its lane, which the key of the action chooses. The decision is that of
-// [Engine.Manual], and event is the recorded event of the run. For the key, the payload of event has the members action and
-// parameters. A key that fails rejects the decision with the reason key_invalid. When ctx ends, the evaluation stops, and the caller
-// must discard the result.
+// Lane returns the decision for a direct run with its lane, which the key of the action chooses, and with its charges at the gates of
+// the action. The decision is that of [Engine.Manual], and event is the recorded event of the run. For key and gates, the payload of
+// event has the members action and parameters. A key that fails rejects the decision with the reason key_invalid, and a gate that fails
+// with gate_invalid. When ctx ends, the evaluation stops, and the caller must discard the result.
 func (e *Engine) Lane(ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision {
-	candidate := attune.Candidate{Action: action, Key: action.Key}
+	candidate := attune.Candidate{Action: action, Key: action.Key, Gates: action.Gates}
 	return e.choose(ctx, candidate, decision, func(parameters map[string]any) (evaluation, Mistakes) {
 		meter, err := newMeter("key", maxSteps)
 		if err != nil {

@@ -24,7 +24,7 @@ type Resolver struct {
 func NewResolver(keys *Keyring, store Named) *Resolver { return &Resolver{keys: keys, store: store} }
 
 // Resolve completes the inputs of the granted claims: with the values of the secrets that are granted to the pack of the action, and
-// with the secret parameters in clear text. An input gets a reason in Refusal, and no secret at all, if one of its secrets does not
+// with the secret parameters in clear text. An input gets a reason in SecretsError, and no secret at all, if one of its secrets does not
 // exist, is not granted to the pack, or cannot be decrypted. An error of the store is returned; then the inputs are incomplete.
 func (r *Resolver) Resolve(ctx context.Context, decisions []attune.ClaimDecision) error {
 	var names []string
@@ -47,7 +47,7 @@ func (r *Resolver) Resolve(ctx context.Context, decisions []attune.ClaimDecision
 	for i := range decisions {
 		if d := &decisions[i]; d.Reply.Granted {
 			if err := r.complete(&d.Input, d.Demand, stored); err != nil {
-				d.Input.Secrets, d.Input.SecretParameters, d.Input.Refusal = nil, nil, err.Error()
+				d.Input.Secrets, d.Input.SecretParameters, d.Input.SecretsError = nil, nil, err.Error()
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func TestResolver(t *testing.T) {
 		require.Equal(t, map[string]string{"TOKEN": "value of TOKEN", "SHARED": "value of SHARED"}, first.Secrets)
 		require.JSONEq(t, `{"user": "sam", "password": "hunter2"}`, string(first.Parameters))
 		require.Equal(t, []string{"/password"}, first.SecretParameters)
-		require.Empty(t, first.Refusal)
+		require.Empty(t, first.SecretsError)
 		require.Equal(t, map[string]string{"SHARED": "value of SHARED"}, decisions[1].Input.Secrets)
 		require.JSONEq(t, `{"a": "***"}`, string(decisions[2].Input.Parameters), "three stars can be a value of their own")
 		require.Equal(t, attune.ExecutionInput{}, decisions[3].Input, "a claim that was not granted gets nothing")
@@ -82,11 +82,11 @@ func TestResolver(t *testing.T) {
 		} {
 			decisions := []attune.ClaimDecision{granted(`{"password": "***"}`, demand), granted(`{}`, attune.SecretDemand{Names: []string{"TOKEN"}})}
 			require.NoError(t, secrets.NewResolver(keys, setup(t)).Resolve(t.Context(), decisions))
-			require.Contains(t, decisions[0].Input.Refusal, want)
+			require.Contains(t, decisions[0].Input.SecretsError, want)
 			require.Empty(t, decisions[0].Input.Secrets)
 			require.Empty(t, decisions[0].Input.SecretParameters)
 			require.JSONEq(t, `{"password": "***"}`, string(decisions[0].Input.Parameters))
-			require.Empty(t, decisions[1].Input.Refusal, "one bad attempt does not fail the others")
+			require.Empty(t, decisions[1].Input.SecretsError, "one bad attempt does not fail the others")
 			require.NotEmpty(t, decisions[1].Input.Secrets)
 		}
 	})
@@ -99,14 +99,14 @@ func TestResolver(t *testing.T) {
 		store.secrets["OTHER"] = forged
 		decisions := []attune.ClaimDecision{granted(`{}`, attune.SecretDemand{Names: []string{"OTHER"}})}
 		require.NoError(t, secrets.NewResolver(keys, store).Resolve(t.Context(), decisions))
-		require.Contains(t, decisions[0].Input.Refusal, `the secret "OTHER": an encrypted value cannot be decrypted`)
+		require.Contains(t, decisions[0].Input.SecretsError, `the secret "OTHER": an encrypted value cannot be decrypted`)
 	})
 
 	t.Run("a process without the key says so", func(t *testing.T) {
 		t.Parallel()
 		decisions := []attune.ClaimDecision{granted(`{}`, attune.SecretDemand{Names: []string{"TOKEN"}})}
 		require.NoError(t, secrets.NewResolver(ring(t), setup(t)).Resolve(t.Context(), decisions))
-		require.Contains(t, decisions[0].Input.Refusal, "ATTUNE_SECRETS_KEY_FILE")
+		require.Contains(t, decisions[0].Input.SecretsError, "ATTUNE_SECRETS_KEY_FILE")
 	})
 
 	t.Run("an error of the store is returned", func(t *testing.T) {

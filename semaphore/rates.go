@@ -96,6 +96,11 @@ func (s *State) open(now time.Time) {
 	}
 }
 
+// DecidesAlike reports whether a decision that is lost and taken anew, later or after further signals, grants the same tickets first. Then
+// grants may be delivered before their decision is durable. If lanes pass each other, another ticket can be granted when a limit was raised
+// meanwhile; with a rate, the lost start of a ticket is not counted in its window.
+func (s *State) DecidesAlike() bool { return s.policy.Across != attune.AcrossSkip && len(s.gates) == 0 }
+
 // queueOpen reports whether the rates of the whole queue allow a start.
 func (s *State) queueOpen() bool { return !s.line.levels.closed[wholeQueue] }
 

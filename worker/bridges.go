@@ -33,7 +33,7 @@ func (b *Bridges) Replace(keys []attune.BridgeKey) bool {
 
 // Cancel returns the attempt that a cancel names, and false if the cancel is not believed.
 func (b *Bridges) Cancel(ctx context.Context, signed attune.SignedCancel) (attune.AttemptID, bool) {
-	message, err := attune.OpenCancel(*b.keys.Load(), signed)
+	message, err := attune.VerifyCancel(*b.keys.Load(), signed)
 	if err != nil {
 		b.refuse(ctx, attune.KeyExecutionCancel, err)
 	}
@@ -65,7 +65,7 @@ func openReply[M attune.WorkerMessage[M]](
 		b.refuse(ctx, kind, attune.WrapError(attune.CodeUnauthorized, err, "a reply without a signature"))
 		return false, nil
 	}
-	err = attune.OpenReply(*b.keys.Load(), request, signed, reply)
+	err = attune.VerifyReply(*b.keys.Load(), request, signed, reply)
 	if _, refused := errors.AsType[*attune.RefusalError](err); refused {
 		b.refuse(ctx, kind, err)
 		return false, nil

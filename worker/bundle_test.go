@@ -141,7 +141,7 @@ type task struct {
 	Secrets          map[string]string // that the action asks for and that the reply to the claim has
 	Asks             []string          // further secrets that the action asks for
 	SecretParameters []string          // JSON pointers
-	Refusal          string
+	SecretsError     string
 }
 
 // request returns a request for a fresh execution of an action of its own in the pack "demo".
@@ -168,7 +168,7 @@ func (m task) message() attune.ExecutionRequestedMessage {
 	actions.Store(m.Action, action)
 	inputs.Store(m.Execution, attune.ExecutionInput{
 		Enforcement: m.Enforcement, Action: m.Action, ActionDigest: action.Digest(), Parameters: m.Parameters,
-		Secrets: m.Secrets, SecretParameters: m.SecretParameters, Refusal: m.Refusal,
+		Secrets: m.Secrets, SecretParameters: m.SecretParameters, SecretsError: m.SecretsError,
 	})
 	return m.ExecutionRequestedMessage
 }

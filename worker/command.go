@@ -64,8 +64,8 @@ func (c commands) actionOf(input attune.ExecutionInput) (attune.Action, error) {
 	case action.Digest() != input.ActionDigest:
 		return action, refuse(attune.ReasonActionMismatch, "this worker has another version of action %q than the database: give "+
 			"every process the same version of pack %q and restart it, then run the action again", input.Action, input.Action.Pack())
-	case input.Refusal != "":
-		return action, refuse(attune.ReasonSecretUnavailable, "%s", input.Refusal)
+	case input.SecretsError != "":
+		return action, refuse(attune.ReasonSecretUnavailable, "%s", input.SecretsError)
 	}
 	return action, nil
 }

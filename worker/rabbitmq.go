@@ -61,9 +61,9 @@ func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) 
 	if err := call(ctx, b, claim, &d.Reply); err != nil || !d.Reply.Granted {
 		return d, err
 	}
-	if d.Input, err = replyKey.Open(claim, d.Reply.Sealed); err != nil {
-		// A bridge has signed what it cannot have sealed for this claim: the next claim may get the right reply.
-		return attune.ClaimDecision{}, attune.WrapError(attune.CodeUnavailable, err, "open the reply to the claim")
+	if d.Input, err = replyKey.Decrypt(claim, d.Reply.EncryptedInput); err != nil {
+		// A bridge has signed what it cannot have encrypted for this claim: the next claim may get the right reply.
+		return attune.ClaimDecision{}, attune.WrapError(attune.CodeUnavailable, err, "decrypt the reply to the claim")
 	}
 	return d, nil
 }

@@ -71,10 +71,10 @@ func TestWorker_Secrets(t *testing.T) {
 		b := setup(t)
 		b.start(t)
 		refused := request(touch()...)
-		refused.Refusal = `action "demo.act" asks for the secret "TOKEN", which does not exist`
+		refused.SecretsError = `action "demo.act" asks for the secret "TOKEN", which does not exist`
 		got := b.do(t, refused)
 		require.Equal(t, attune.ReasonSecretUnavailable, got.Reason)
-		require.Equal(t, refused.Refusal, got.Error)
+		require.Equal(t, refused.SecretsError, got.Error)
 
 		missing := request(touch()...)
 		missing.Secrets, missing.Asks = map[string]string{"TOKEN": token}, []string{"OTHER"}

@@ -37,15 +37,15 @@ func (q *actionQueue) perform(ctx workflow.Context, now time.Time) {
 // deliver delivers grants. A local activity delivers them before their decision is durable. A repeated workflow task can then settle a
 // ticket that was granted. The row of that ticket decides, and no ticket behind it is granted before the settlement is recorded.
 //
-// With [attune.AcrossSkip], a repeated task could also grant another ticket, because a rate or a limit has changed meanwhile, and
-// both would run. So such a queue delivers only durable decisions, by a regular activity.
+// A queue whose repeated decision could differ delivers only durable decisions, by a regular activity: see
+// [semaphore.State.DecidesAlike].
 func (q *actionQueue) deliver(workflow.Context, time.Time) *try {
 	grants := q.state.Deliverable(maxGrants)
 	if len(grants) == 0 {
 		return nil
 	}
 	return &try{
-		local: len(grants) <= localBatch && q.state.Policy().Across != attune.AcrossSkip, summary: fmt.Sprintf("grant %d", len(grants)),
+		local: len(grants) <= localBatch && q.state.DecidesAlike(), summary: fmt.Sprintf("grant %d", len(grants)),
 		activity: ActivityDeliverGrants, input: GrantsInput{Queue: q.key, Grants: grants},
 		apply: func(time.Time) { q.state.Delivered(grants) },
 	}

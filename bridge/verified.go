@@ -13,17 +13,17 @@ const linesPerSecond = 20
 // Refused is called for each refused message of a worker, with its routing key without the pool.
 type Refused func(ctx context.Context, key string, why attune.Refusal)
 
-// opened is a batch of verified messages. messages[i] is empty if bad[i] says why the message was refused.
-type opened[M any] struct {
+// verified is a batch of verified messages. messages[i] is empty if bad[i] says why the message was refused.
+type verified[M any] struct {
 	messages []M
 	bad      map[int]error
 }
 
-// open verifies a batch of signed messages and counts the refused ones.
-func open[M attune.WorkerMessage[M]](ctx context.Context, batch []attune.Signed[M], refused Refused) opened[M] {
-	o := opened[M]{messages: make([]M, len(batch)), bad: map[int]error{}}
+// verify checks a batch of signed messages and counts the refused ones.
+func verify[M attune.WorkerMessage[M]](ctx context.Context, batch []attune.Signed[M], refused Refused) verified[M] {
+	o := verified[M]{messages: make([]M, len(batch)), bad: map[int]error{}}
 	for i, signed := range batch {
-		message, err := attune.Open(signed)
+		message, err := attune.Verify(signed)
 		if err == nil {
 			o.messages[i] = message
 			continue
@@ -36,10 +36,10 @@ func open[M attune.WorkerMessage[M]](ctx context.Context, batch []attune.Signed[
 	return o
 }
 
-func (o opened[M]) refuse(i int, err error) { o.bad[i] = err }
+func (o verified[M]) refuse(i int, err error) { o.bad[i] = err }
 
 // good returns the messages that were not refused, with their places in the batch.
-func (o opened[M]) good() (messages []M, places []int) {
+func (o verified[M]) good() (messages []M, places []int) {
 	for i, message := range o.messages {
 		if o.bad[i] == nil {
 			messages, places = append(messages, message), append(places, i)
@@ -49,7 +49,7 @@ func (o opened[M]) good() (messages []M, places []int) {
 }
 
 // err returns an [attune.BatchError] with the refused messages, or nil if there are none.
-func (o opened[M]) err() error {
+func (o verified[M]) err() error {
 	if len(o.bad) == 0 {
 		return nil
 	}

@@ -7,12 +7,12 @@ import (
 	"fmt"
 )
 
-// The reply to a claim is sealed with HPKE (RFC 9180): X25519, HKDF-SHA256 and AES-256-GCM.
+// The reply to a claim is encrypted with HPKE (RFC 9180): X25519, HKDF-SHA256 and AES-256-GCM.
 func replyKEM() hpke.KEM   { return hpke.DHKEM(ecdh.X25519()) }
 func replyKDF() hpke.KDF   { return hpke.HKDFSHA256() }
 func replyAEAD() hpke.AEAD { return hpke.AES256GCM() }
 
-// ReplyKey opens the sealed part of the reply to one claim. Its public half travels in the claim.
+// ReplyKey decrypts the input in the reply to one claim. Its public half travels in the claim.
 type ReplyKey struct{ private hpke.PrivateKey }
 
 // NewReplyKey returns a new key.
@@ -27,12 +27,12 @@ func NewReplyKey() (ReplyKey, error) {
 // Public returns the public half.
 func (k ReplyKey) Public() []byte { return k.private.PublicKey().Bytes() }
 
-// Open opens the sealed part of the reply to a claim. A part that was sealed for another claim is [CodeUnauthorized].
-func (k ReplyKey) Open(claim ExecutionClaimMessage, sealed []byte) (ExecutionInput, error) {
+// Decrypt returns the input in the reply to a claim. An input that was encrypted for another claim is [CodeUnauthorized].
+func (k ReplyKey) Decrypt(claim ExecutionClaimMessage, encrypted []byte) (ExecutionInput, error) {
 	var input ExecutionInput
-	plain, err := hpke.Open(k.private, replyKDF(), replyAEAD(), claim.context(), sealed)
+	plain, err := hpke.Open(k.private, replyKDF(), replyAEAD(), claim.context(), encrypted)
 	if err != nil {
-		return input, WrapError(CodeUnauthorized, err, "the input of execution %d is not sealed for this claim", claim.Execution)
+		return input, WrapError(CodeUnauthorized, err, "the input of execution %d is not encrypted for this claim", claim.Execution)
 	}
 	if err := json.Unmarshal(plain, &input); err != nil {
 		return input, WrapError(CodeInvalid, err, "the input of execution %d is not the JSON of %T", claim.Execution, input)
@@ -40,8 +40,8 @@ func (k ReplyKey) Open(claim ExecutionClaimMessage, sealed []byte) (ExecutionInp
 	return input, nil
 }
 
-// Seal encrypts the input of an attempt for the sender of a claim.
-func (m ExecutionClaimMessage) Seal(input ExecutionInput) ([]byte, error) {
+// Encrypt encrypts the input of an attempt for the sender of a claim.
+func (m ExecutionClaimMessage) Encrypt(input ExecutionInput) ([]byte, error) {
 	public, err := parseReplyKey(m.ReplyKey)
 	if err != nil {
 		return nil, err
@@ -50,14 +50,14 @@ func (m ExecutionClaimMessage) Seal(input ExecutionInput) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the input of execution %d: %w", m.Execution, err)
 	}
-	sealed, err := hpke.Seal(public, replyKDF(), replyAEAD(), m.context(), plain)
+	encrypted, err := hpke.Seal(public, replyKDF(), replyAEAD(), m.context(), plain)
 	if err != nil { // a key of low order
-		return nil, WrapError(CodeInvalid, err, "seal the input of execution %d", m.Execution)
+		return nil, WrapError(CodeInvalid, err, "encrypt the input of execution %d", m.Execution)
 	}
-	return sealed, nil
+	return encrypted, nil
 }
 
-// context binds what is sealed to the attempt and to the key of the worker.
+// context binds an encryption to the attempt and to the key of the worker.
 func (m ExecutionClaimMessage) context() []byte {
 	return fmt.Appendf(nil, "attune claim reply v1\x00%s\x00%d\x00%d\x00%x", m.Installation, m.Execution, m.Attempt, m.Key)
 }
