@@ -39,6 +39,7 @@ type Deps struct {
 		QueueReader
 		QueueDetails
 		QueueJournals
+		PolicyTrials
 	}
 	Control QueueController
 	Doctor  Examiner

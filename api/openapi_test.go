@@ -53,6 +53,7 @@ func routes() map[string]bool {
 		"GET /api/v1/queues/{key}/lanes":        true,
 		"GET /api/v1/queues/{key}/changes":      true,
 		"GET /api/v1/queues/{key}/policies":     true,
+		"POST /api/v1/policies/try":             true,
 		"GET /api/v1/actions":                   true,
 		"GET /api/v1/actions/{ref}":             true,
 		"POST /api/v1/actions/{ref}/run":        true,

@@ -42,6 +42,7 @@ type bundle struct {
 	details      *fakeDetails
 	doctor       *fakeDoctor
 	journal      *fakeJournal
+	trials       *fakeTrials
 	control      *fakeControl
 	vault        *fakeVault
 	metrics      *fakeMetrics
@@ -67,6 +68,7 @@ type (
 		*fakeQueues
 		*fakeDetails
 		*fakeJournal
+		*fakeTrials
 	}
 )
 
@@ -75,7 +77,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
-		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
+		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, trials: &fakeTrials{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
 		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, audit: &fakeAudit{}, vault: &fakeVault{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
@@ -87,7 +89,7 @@ func setup(t *testing.T) *bundle {
 	b.deps = api.Deps{
 		Callers: b.callers, Tokens: b.tokens, Audit: b.audit, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
-		Queues: fakeQueueStore{b.queues, b.details, b.journal}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
+		Queues: fakeQueueStore{b.queues, b.details, b.journal, b.trials}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, error) { return b.secrets[name], nil },
 		Logger:       slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
