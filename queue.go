@@ -42,6 +42,8 @@ type Grant struct {
 	NotBefore  time.Time `json:"not_before,omitzero"` // when the attempt may start; zero means at once
 	Limit      int       `json:"limit"`               // limit in force at the time of the decision
 	Revision   int64     `json:"revision"`            // revision of the policy in force at the time of the decision
+	// StartedAt is when the queue let the attempt start, by its clock, in a queue with rates of starts; otherwise zero.
+	StartedAt time.Time `json:"started_at,omitzero"`
 	// Freed are the tickets whose slots the queue had seen become free since its previous grant, by sequence, in the order in which
 	// the queue saw them. A queue learns of a release later than the row does; so a check from the rows knows which releases the
 	// decision could take into account.
@@ -109,6 +111,15 @@ type QueueSnapshot struct {
 	Override     *LimitOverride `json:"override,omitempty"` // the manual limit; nil when the policy's limit is in force
 	Holders      []Grant        `json:"holders,omitempty"`
 	Waiting      []Ticket       `json:"waiting,omitempty"` // in sequence order
+	Starts       []ActionStarts `json:"starts,omitempty"`  // the latest starts that its rates of starts count
+}
+
+// ActionStarts are times at which attempts of one action started, in milliseconds of Unix time by the queue's clock, in order.
+//
+// Stored in Temporal's history: part of a [QueueSnapshot].
+type ActionStarts struct {
+	Action ActionID `json:"action"`
+	At     []int64  `json:"at"`
 }
 
 // QueueStats counts the enforcements of a queue at one instant. Every number comes from the same snapshot of the rows, so

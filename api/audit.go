@@ -69,19 +69,20 @@ func actionOf(right auth.Right, op huma.Operation) string {
 	return noun + "." + verb
 }
 
-// subjectOf returns the part of a path that the route has a variable for. Routes have at most one.
+// subjectOf returns the parts of a path that the route has variables for, with spaces between them: "action shop.deploy".
 func subjectOf(route, path string) string {
 	values := strings.Split(path, "/")
+	var named []string
 	for i, segment := range strings.Split(route, "/") {
 		if strings.HasPrefix(segment, "{") && i < len(values) {
 			value, err := url.PathUnescape(values[i])
 			if err != nil {
 				value = values[i]
 			}
-			return attune.EscapeText(value)
+			named = append(named, attune.EscapeText(value))
 		}
 	}
-	return ""
+	return strings.Join(named, " ")
 }
 
 func remoteOf(r *http.Request) string {

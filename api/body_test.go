@@ -174,7 +174,7 @@ func bodies(t *testing.T) []string {
 		}
 	}
 	require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &found))
-	fill := strings.NewReplacer("{key}", "gh", "{id}", "7", "{ref}", "shop.deploy")
+	fill := strings.NewReplacer("{key}", "gh", "{id}", "7", "{ref}", "shop.deploy", "{scope}", "action")
 	var routes []string
 	for path, operations := range found.Paths {
 		for method, operation := range operations {
@@ -248,7 +248,7 @@ func TestRepeatedQueryParameters(t *testing.T) {
 		}
 	}
 	require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &found))
-	fill := strings.NewReplacer("{key}", "gh", "{id}", "7", "{ref}", "shop.deploy")
+	fill := strings.NewReplacer("{key}", "gh", "{id}", "7", "{ref}", "shop.deploy", "{scope}", "action")
 	tried := 0
 	for path, operations := range found.Paths {
 		for method, operation := range operations {

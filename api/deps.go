@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
 // Deps holds the dependencies of the server. Each interface is the sum of the interfaces that the handlers' files declare.
@@ -41,9 +42,15 @@ type Deps struct {
 		QueueJournals
 		PolicyTrials
 	}
-	Control QueueController
-	Doctor  Examiner
-	Secrets SecretVault
+	Control   QueueController
+	Policies  Policies
+	Announcer Announcer
+	Doctor    Examiner
+	Secrets   SecretVault
+
+	// CheckKey checks the key of a policy for the actions that the policy covers. own: the policy is that of one action. Its errors
+	// are a [policy.DocumentError].
+	CheckKey func(key string, own bool, uses []policy.KeyUse) error
 
 	// Checks are the readiness checks of /readyz, by name. Optional.
 	Checks map[string]func(context.Context) error
@@ -77,12 +84,13 @@ func (d Deps) validate() error {
 	}{
 		{"Callers", d.Callers}, {"Tokens", d.Tokens}, {"Audit", d.Audit}, {"Ingest", d.Ingest}, {"Events", d.Events}, {"Packs", d.Packs},
 		{"Enforcements", d.Enforcements}, {"Executions", d.Executions}, {"Queues", d.Queues},
-		{"Control", d.Control}, {"Doctor", d.Doctor}, {"Secrets", d.Secrets},
+		{"Control", d.Control}, {"Policies", d.Policies}, {"Announcer", d.Announcer}, {"CheckKey", d.CheckKey}, {"Doctor", d.Doctor},
+		{"Secrets", d.Secrets},
 		{"MetricsPage", d.MetricsPage}, {"Metrics", d.Metrics}, {"Logger", d.Logger},
 	}
 	var missing []string
 	for _, dep := range required {
-		if v := reflect.ValueOf(dep.value); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		if v := reflect.ValueOf(dep.value); !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 			missing = append(missing, dep.name)
 		}
 	}

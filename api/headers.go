@@ -14,7 +14,7 @@ const idempotencyKey = "Idempotency-Key"
 // value and ignore the others. X-Request-Id is not among them: see requestID. The health checks read none of them.
 func singleHeaders(next http.Handler) http.Handler {
 	decisive := []string{
-		"Authorization", "Content-Type", idempotencyKey, sources.SignatureHeader,
+		"Authorization", "Content-Type", "If-Match", "If-None-Match", idempotencyKey, sources.SignatureHeader,
 		"Origin", "Sec-Fetch-Site", // read by sameOrigin
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

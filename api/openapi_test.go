@@ -50,6 +50,15 @@ func routes() map[string]bool {
 		"POST /api/v1/enforcements/{id}/cancel": true,
 		"POST /api/v1/enforcements/{id}/retry":  true,
 		"GET /api/v1/queues/{key}/grants":       true,
+		"GET /api/v1/policies":                  true,
+		"GET /api/v1/policies/global":           true,
+		"GET /api/v1/policies/{scope}/{ref}":    true,
+		"PUT /api/v1/policies/global":           true,
+		"PUT /api/v1/policies/{scope}/{ref}":    true,
+		"PATCH /api/v1/policies/global":         true,
+		"PATCH /api/v1/policies/{scope}/{ref}":  true,
+		"DELETE /api/v1/policies/global":        true,
+		"DELETE /api/v1/policies/{scope}/{ref}": true,
 		"GET /api/v1/queues/{key}/lanes":        true,
 		"GET /api/v1/queues/{key}/changes":      true,
 		"GET /api/v1/queues/{key}/policies":     true,
@@ -165,7 +174,7 @@ func TestOpenAPIRoutesExist(t *testing.T) {
 	b := setup(t)
 	for route, closed := range routes() {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{id}", "1", "{key}", "gh", "{ref}", "a.b", "{name}", "CI").Replace(path)
+		path = strings.NewReplacer("{id}", "1", "{key}", "gh", "{ref}", "a.b", "{name}", "CI", "{scope}", "action").Replace(path)
 		recorder := b.do(t, request{method, path, "", []string{"Authorization:"}})
 		if closed {
 			requireProblem(t, recorder, 401, "unauthorized")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -23,7 +24,9 @@ type PolicyField struct {
 	Name  string          `json:"-"`
 	Value json.RawMessage `json:"value"`
 	From  string          `json:"from"`
-	Next  json.RawMessage `json:"next,omitempty"` // the value that the packs declare, if it is not the value in force
+	// Source is the document behind From; nil for the default.
+	Source *policy.Source  `json:"source,omitempty"`
+	Next   json.RawMessage `json:"next,omitempty"` // the value that the documents set, if it is not the value in force
 }
 
 const (
@@ -32,7 +35,7 @@ const (
 	docRevision = "Grows with every change; 0 until the first enforcement is admitted to the queue"
 	docValue    = "Value in force"
 	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name> or default"
-	docNext     = "New value from the packs, if it differs. In force from the next start of a bridge or the next admitted enforcement on"
+	docNext     = "New value from the documents, if it differs. The queue has not been told it yet"
 )
 
 // showPolicy shows what the queue of an action obeys, beside what the documents of the policy say.
@@ -41,6 +44,9 @@ func showPolicy(action attune.ActionID, told attune.QueuePolicy, effective polic
 	inForce := policy.InForce(action, told, effective.Policy.Key)
 	for _, field := range policy.Fields() {
 		f := PolicyField{Name: field.Name, Value: field.JSON(inForce), From: effective.From[field.Name].String()}
+		if source := effective.From[field.Name]; source.Scope != policy.ScopeDefault {
+			f.Source = &source
+		}
 		if next := field.JSON(effective.Policy); !bytes.Equal(next, f.Value) {
 			f.Next = next
 		}
@@ -100,15 +106,16 @@ func (p *QueuePolicy) UnmarshalJSON(data []byte) error {
 }
 
 // Schema implements [huma.SchemaProvider].
-func (QueuePolicy) Schema(huma.Registry) *huma.Schema {
+func (QueuePolicy) Schema(registry huma.Registry) *huma.Schema {
 	schema := objectSchema()
 	schema.Properties[revisionMember] = described(&huma.Schema{Type: huma.TypeInteger, Format: "int64"}, docRevision)
 	for _, field := range policy.Fields() {
 		shown := objectSchema()
 		shown.Description = field.Doc
-		shown.Properties["value"] = described(valueSchema(field), docValue)
+		shown.Properties["value"] = described(valueSchema(registry, field), docValue)
 		shown.Properties["from"] = described(&huma.Schema{Type: huma.TypeString}, docFrom)
-		shown.Properties["next"] = described(valueSchema(field), docNext)
+		shown.Properties["next"] = described(valueSchema(registry, field), docNext)
+		shown.Properties["source"] = huma.SchemaFromType(registry, reflect.TypeFor[policy.Source]())
 		shown.Required = []string{"value", "from"}
 		schema.Properties[field.Name] = shown
 		schema.Required = append(schema.Required, field.Name)
@@ -121,18 +128,20 @@ func (QueuePolicy) Schema(huma.Registry) *huma.Schema {
 type policyDocument struct{}
 
 // Schema implements [huma.SchemaProvider].
-func (policyDocument) Schema(huma.Registry) *huma.Schema {
+func (policyDocument) Schema(registry huma.Registry) *huma.Schema {
 	schema := objectSchema()
 	for _, field := range policy.Fields() {
 		doc := fmt.Sprintf("%s: %s. Default %s", field.Doc, field.Allowed, field.Default)
-		schema.Properties[field.Name] = described(valueSchema(field), doc)
+		schema.Properties[field.Name] = described(valueSchema(registry, field), doc)
 	}
 	return schema
 }
 
 // valueSchema describes the values that a field of a policy allows.
-func valueSchema(field policy.Field) *huma.Schema {
+func valueSchema(registry huma.Registry, field policy.Field) *huma.Schema {
 	switch field.Kind {
+	case policy.Structure:
+		return huma.SchemaFromType(registry, field.Type)
 	case policy.Number:
 		return &huma.Schema{Type: huma.TypeInteger, Minimum: bound(field.Bounds.Least), Maximum: bound(field.Bounds.Most)}
 	case policy.Choice:

@@ -32,6 +32,7 @@ const (
 	CodeMalformed            = "malformed"              // 400: the body is no JSON, missing or incomplete; or a part is ambiguous
 	CodeForbidden            = "forbidden"              // 403: the caller lacks a right, or a browser acts for another site
 	CodeMethodNotAllowed     = "method_not_allowed"     // 405: see the Allow header
+	CodePreconditionFailed   = "precondition_failed"    // 412: the resource is not the version that If-Match or If-None-Match asks for
 	CodeTimeout              = "timeout"                // 408: the body did not arrive in time
 	CodeUnsupportedMediaType = "unsupported_media_type" // 415
 )

@@ -77,7 +77,7 @@ func TestGetQueue(t *testing.T) {
 			"limit": {"in_force": 2, "from": "pack shop"},
 			"policy": {
 				"revision": 4,
-				"limit": {"value": 2, "from": "pack shop"},
+				"limit": {"value": 2, "from": "pack shop", "source": {"scope": "pack", "ref": "shop"}},
 				"key": {"value": null, "from": "default"},
 				"limit_per_key": {"value": null, "from": "default"},
 				"across": {"value": "strict", "from": "default"},
@@ -85,8 +85,8 @@ func TestGetQueue(t *testing.T) {
 				"max_queued": {"value": 50, "from": "default", "next": 10000},
 				"max_queued_per_key": {"value": null, "from": "default"},
 				"overflow": {"value": "reject", "from": "default"},
-				"queue_timeout": {"value": "1h0m0s", "from": "action shop.deploy"},
-				"max_attempts": {"value": 3, "from": "pack shop"},
+				"queue_timeout": {"value": "1h0m0s", "from": "action shop.deploy", "source": {"scope": "action", "ref": "shop.deploy"}},
+				"max_attempts": {"value": 3, "from": "pack shop", "source": {"scope": "pack", "ref": "shop"}},
 				"retry_delay": {"value": "10s", "from": "default"},
 				"retry_placement": {"value": "hold", "from": "default"}
 			},

@@ -134,6 +134,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerQueuePolicies()
 	s.registerTry()
 	s.registerControl()
+	s.registerPolicies()
 	s.registerEnforcementControl()
 	s.registerSecrets()
 	s.registerDoctor()

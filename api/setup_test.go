@@ -16,6 +16,7 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/ingest"
+	"github.com/attune-go/attune/rules"
 	"github.com/attune-go/attune/secrets"
 )
 
@@ -44,6 +45,7 @@ type bundle struct {
 	journal      *fakeJournal
 	trials       *fakeTrials
 	control      *fakeControl
+	policies     *fakePolicies
 	vault        *fakeVault
 	metrics      *fakeMetrics
 	callers      fakeCallers
@@ -77,7 +79,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
-		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, trials: &fakeTrials{}, control: &fakeControl{}, metrics: &fakeMetrics{}, log: &lockedBuffer{},
+		queues: &fakeQueues{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, trials: &fakeTrials{}, control: &fakeControl{}, policies: newFakePolicies(), metrics: &fakeMetrics{}, log: &lockedBuffer{},
 		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, audit: &fakeAudit{}, vault: &fakeVault{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
@@ -89,7 +91,8 @@ func setup(t *testing.T) *bundle {
 	b.deps = api.Deps{
 		Callers: b.callers, Tokens: b.tokens, Audit: b.audit, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
-		Queues: fakeQueueStore{b.queues, b.details, b.journal, b.trials}, Control: b.control, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
+		Queues: fakeQueueStore{b.queues, b.details, b.journal, b.trials}, Control: b.control, Policies: b.policies, Announcer: b.policies,
+		CheckKey: rules.CheckKeyUses, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, error) { return b.secrets[name], nil },
 		Logger:       slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo})),

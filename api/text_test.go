@@ -95,6 +95,9 @@ const secretValue = "value"
 // packsOfSecret is a list of names that its user checks: see package secrets.
 const packsOfSecret = "packs[]"
 
+// policyMember is a document that package policy checks.
+const policyMember = "policy"
+
 // textField is one field of an operation that holds text. In a body, the name is its path, with dots, and "[]" after a list.
 type textField struct{ in, name string }
 
@@ -109,6 +112,8 @@ type textRequest struct {
 // goodValue is a text that the fakes accept for a field that is required.
 func goodValue(path, name string) (value string, known bool) {
 	switch {
+	case name == "scope":
+		return "action", true
 	case name == "ref" && strings.HasPrefix(path, "/api/v1/rules/"):
 		return "github.deploy", true
 	case name == "ref", name == "key" && strings.HasPrefix(path, "/api/v1/queues/"):
@@ -148,6 +153,8 @@ func goodRequest(t *testing.T, route string, op apiOperation) textRequest {
 		in.body = map[string]string{}
 		in.values[textField{"body", "name"}], in.values[textField{"body", "role"}] = "ci", "event"
 		in.values[textField{"body", "triggers[]"}] = "github.push"
+	case method == http.MethodPut && strings.HasPrefix(path, "/api/v1/policies/"):
+		in.body = map[string]string{"policy": `{"limit":1}`}
 	case strings.HasSuffix(path, "/limit"):
 		in.body = map[string]string{"limit": `1`}
 	default:
@@ -254,6 +261,9 @@ func (d apiDocument) texts(t *testing.T, op apiOperation) []textField {
 			}
 			for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
 				property := schema.Properties[name]
+				if name == policyMember {
+					continue
+				}
 				if property.Items != nil {
 					name, property = name+"[]", *property.Items
 				}
@@ -284,5 +294,6 @@ func setupAll(t *testing.T) *bundle {
 	}
 	b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) { return attune.QueueStats{Queue: key}, nil }
 	b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) { return attune.QueueDetail{}, nil }
+	b.policies.always = true
 	return b
 }

@@ -21,6 +21,9 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem
 	}
+	if problem := documentProblem(err); problem != nil {
+		return problem
+	}
 	code, detail := attune.CodeOf(err), ""
 	if coded, ok := errors.AsType[*attune.Error](err); ok {
 		detail = coded.Message

@@ -36,21 +36,21 @@ type PolicyTrials interface {
 		current, proposed policy.Effective, resolved attune.QueuePolicy, err error)
 }
 
-// PolicyDocument is a proposed policy document of a person for a scope.
-type PolicyDocument struct {
-	Scope  policy.Scope  `json:"scope" enum:"action,queue,pack,global"`
-	Ref    string        `json:"ref,omitempty" maxLength:"512" doc:"The action, queue or pack; absent for the global scope"`
-	Policy attune.Policy `json:"policy"`
+// ProposedDocument is a proposed policy document of a person for a scope.
+type ProposedDocument struct {
+	Scope  string         `json:"scope" enum:"action,queue,pack,global"`
+	Ref    string         `json:"ref,omitempty" maxLength:"512" doc:"The action, queue or pack; absent for the global scope"`
+	Policy PolicyDocument `json:"policy"`
 }
 
 type tryInput struct {
 	Body struct {
-		Queue     string           `json:"queue,omitempty" maxLength:"512" doc:"Key of the queue; either this or action"`
-		Action    attune.Ref       `json:"action,omitempty" maxLength:"512" doc:"The action, for its own queue"`
-		From      time.Time        `json:"from" doc:"Start of the period"`
-		To        time.Time        `json:"to" doc:"End of the period, not included"`
-		Policy    *attune.Policy   `json:"policy,omitempty" doc:"Document for the action, or with queue for the queue"`
-		Documents []PolicyDocument `json:"documents,omitempty" maxItems:"4" doc:"Documents for other scopes"`
+		Queue     string             `json:"queue,omitempty" maxLength:"512" doc:"Key of the queue; either this or action"`
+		Action    attune.Ref         `json:"action,omitempty" maxLength:"512" doc:"The action, for its own queue"`
+		From      time.Time          `json:"from" doc:"Start of the period"`
+		To        time.Time          `json:"to" doc:"End of the period, not included"`
+		Policy    *PolicyDocument    `json:"policy,omitempty" doc:"Document for the action, or with queue for the queue"`
+		Documents []ProposedDocument `json:"documents,omitempty" maxItems:"4" doc:"Documents for other scopes"`
 	}
 }
 
@@ -205,15 +205,19 @@ func (in *tryInput) proposal() (attune.QueueKey, []policy.Level, error) {
 	}
 	documents := body.Documents
 	if body.Policy != nil {
-		documents = append(documents, PolicyDocument{Scope: scope, Ref: string(key), Policy: *body.Policy})
+		documents = append(documents, ProposedDocument{Scope: string(scope), Ref: string(key), Policy: *body.Policy})
 	}
 	var levels []policy.Level
-	for i, document := range documents {
-		if err := policy.Validate(document.Policy); err != nil {
-			return "", nil, fmt.Errorf("body: document %d: %w", i+1, err)
+	for _, document := range documents {
+		decoded, err := policy.Decode(document.Policy.RawMessage)
+		if problem := documentProblem(err); problem != nil {
+			return "", nil, problem
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("body.policy: %w", err)
 		}
 		levels = append(levels, policy.Level{
-			Scope: document.Scope, Ref: document.Ref, Origin: policy.OriginPerson, Policy: document.Policy,
+			Scope: policy.Scope(document.Scope), Ref: document.Ref, Origin: policy.OriginPerson, Policy: decoded,
 		})
 	}
 	return key, levels, nil

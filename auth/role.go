@@ -62,7 +62,7 @@ const (
 	RightRead       Right = "read"        // read events, queues, actions, rules, enforcements, executions, the diagnosis
 	RightSendEvents Right = "send_events" // record events; [Caller.MaySend] says of which triggers
 	RightRun        Right = "run"         // run actions without a rule
-	RightOperate    Right = "operate"     // change queues, rules, enforcements and executions
+	RightOperate    Right = "operate"     // change queues, policies, rules, enforcements and executions
 	RightAdminister Right = "administer"  // tokens, secrets, and the audit log
 )
 

@@ -8,7 +8,7 @@
 //	Requests     attempts that wait for a claim ──► execution.requested.<pool>, if the broker has lost it
 //	Completions  execution.completed ──► row finished, "release" signalled to the queues
 //	             execution.ended ──► row read, "release" signalled to the queues
-//	Policies     changed policies of the packs ──► "acquire" without tickets signalled to the queues
+//	Policies     changed policies of packs and people ──► "acquire" without tickets signalled to the queues
 //
 // # Trust
 //

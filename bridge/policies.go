@@ -5,15 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/retry"
 )
 
-// PolicyRows applies the packs' policies to the queue rows in PostgreSQL, and returns the changed queues.
+// PolicyRows resolves the policies of queues in PostgreSQL. Each method returns queues without tickets, and the rows name a queue as
+// untold until Told.
 type PolicyRows interface {
+	// ApplyPolicies resolves the policies of all queues. It returns the queues that have changed, wait, or hold slots.
 	ApplyPolicies(ctx context.Context) ([]attune.Admission, error)
+	// FollowPolicies resolves the policies of the next queues that a changed document covers, and returns those that have changed.
+	FollowPolicies(ctx context.Context) (changed []attune.Admission, more bool, err error)
+	// UntoldPolicies returns queues that should have been told before.
+	UntoldPolicies(ctx context.Context, limit int) ([]attune.Admission, error)
+	PoliciesTold(ctx context.Context, told []attune.Admission) error
 }
 
 // PolicySetter sends a policy to a running queue, durably.
@@ -21,7 +31,11 @@ type PolicySetter interface {
 	SetPolicy(ctx context.Context, key attune.QueueKey, policy attune.QueuePolicy) error
 }
 
-// Policies sends changed policies to running queues, and tries again until it has reached each of them.
+// followPeriod is how often a process looks for changed documents, documents that end, and queues that a crash has left untold.
+const followPeriod = 250 * time.Millisecond
+
+// Policies sends changed policies to running queues, and tries again until it has reached each of them. Any number of processes may
+// do so at once.
 type Policies struct {
 	rows   PolicyRows
 	queues PolicySetter
@@ -33,18 +47,26 @@ func NewPolicies(rows PolicyRows, queues PolicySetter, log *slog.Logger) *Polici
 	return &Policies{rows: rows, queues: queues, log: log}
 }
 
-// Run sends the changed policies once. It retries while the database or Temporal does not answer, and logs each failure. It
-// returns nil when ctx ends. Run blocks after its work, because its caller takes an earlier return for a failure that stops the
-// process.
+// Run sends the policies of all queues that are in use once, and then those that change, until ctx ends. It retries while the database
+// or Temporal does not answer, and logs each failure.
 func (p *Policies) Run(ctx context.Context) error {
-	changed, err := retry.Get(ctx, func() ([]attune.Admission, error) { return p.rows.ApplyPolicies(ctx) }, p.warn(ctx))
-	if err == nil {
-		_ = retry.Do(ctx, func() (err error) {
-			changed, err = p.send(ctx, changed)
-			return err
+	started := false
+	for ctx.Err() == nil {
+		_ = retry.Do(ctx, func() error { // ends only with success or with ctx
+			if !started {
+				queues, err := p.rows.ApplyPolicies(ctx)
+				if err != nil {
+					return fmt.Errorf("apply the policies: %w", err)
+				}
+				started = true
+				if err := p.tell(ctx, queues); err != nil {
+					return err
+				}
+			}
+			return p.keepUp(ctx)
 		}, p.warn(ctx))
+		wait(ctx, followPeriod)
 	}
-	<-ctx.Done() // errors are logged, and both calls end only with success or with ctx
 	return nil
 }
 
@@ -54,15 +76,66 @@ func (p *Policies) warn(ctx context.Context) func(error, time.Duration) {
 	}
 }
 
-// send sends the policies of queues. It returns the queues that it did not reach, and why. One such queue does not hold up the
-// others.
-func (p *Policies) send(ctx context.Context, queues []attune.Admission) (missed []attune.Admission, err error) {
-	var errs []error
-	for _, queue := range queues {
-		if err := p.queues.SetPolicy(ctx, queue.Queue, queue.Policy); err != nil {
-			missed = append(missed, queue)
-			errs = append(errs, fmt.Errorf("set the policy of queue %q: %w", queue.Queue, err))
+// keepUp tells the queues of all changes so far, and then the queues that are still untold.
+func (p *Policies) keepUp(ctx context.Context) error {
+	var missed error
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if more, err = p.step(ctx); err != nil {
+			missed = err // one queue that is not reached does not hold up the others
 		}
 	}
-	return missed, errors.Join(errs...)
+	untold, err := p.rows.UntoldPolicies(ctx, Batch)
+	if err != nil {
+		return errors.Join(missed, fmt.Errorf("read untold policies: %w", err))
+	}
+	return errors.Join(missed, p.tell(ctx, untold))
+}
+
+// step resolves the policies of some queues, and tells them. more is false when no change is left for this process.
+func (p *Policies) step(ctx context.Context) (more bool, err error) {
+	changed, more, err := p.rows.FollowPolicies(ctx)
+	if err != nil {
+		return false, fmt.Errorf("follow changed policies: %w", err)
+	}
+	return more, p.tell(ctx, changed)
+}
+
+// tell sends the policies of queues. One queue that it does not reach does not hold up the others.
+func (p *Policies) tell(ctx context.Context, queues []attune.Admission) error {
+	var mutex sync.Mutex
+	var told []attune.Admission
+	var errs []error
+	var group errgroup.Group
+	group.SetLimit(signalsInParallel)
+	for _, queue := range queues {
+		group.Go(func() error {
+			err := p.queues.SetPolicy(ctx, queue.Queue, queue.Policy)
+			mutex.Lock()
+			defer mutex.Unlock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("set the policy of queue %q: %w", queue.Queue, err))
+			} else {
+				told = append(told, queue)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	if len(told) > 0 {
+		if err := p.rows.PoliciesTold(ctx, told); err != nil {
+			errs = append(errs, fmt.Errorf("record told policies: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// wait returns after a pause, or when ctx ends.
+func wait(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }

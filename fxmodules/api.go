@@ -12,6 +12,7 @@ import (
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/auth"
+	"github.com/attune-go/attune/bridge"
 	"github.com/attune-go/attune/doctor"
 	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/internal/config"
@@ -43,6 +44,7 @@ type stores struct {
 	Tokens       *postgres.Tokens
 	Audit        *postgres.Audit
 	Secrets      *postgres.Secrets
+	Policies     *postgres.Policies
 	DB           *postgres.DB
 }
 
@@ -81,7 +83,9 @@ func newServer(
 		Callers: callers, Tokens: s.Tokens, Audit: s.Audit, LookupSecret: l.webhook.lookup,
 		Ingest: in, Events: s.Events, Packs: s.Packs, Enforcements: s.Enforcements,
 		Executions: s.Executions, Queues: s.Queues, Control: queues, Doctor: examiner,
-		Secrets: secrets.NewVault(keys, s.Secrets, s.Secrets),
+		Policies: s.Policies, CheckKey: rules.CheckKeyUses,
+		Announcer: bridge.NewAnnouncer(bridge.NewPolicies(s.Queues, queues, log), s.Queues, log),
+		Secrets:   secrets.NewVault(keys, s.Secrets, s.Secrets),
 		Checks: map[string]func(context.Context) error{
 			"postgres": func(ctx context.Context) error { return s.DB.Ready(ctx, installation) },
 			"rabbitmq": broker.Publish.Ping,

@@ -15,7 +15,7 @@ import (
 var Postgres = fx.Module("postgres", fx.Provide(
 	openPostgres,
 	postgres.NewPacks, postgres.NewEvents, postgres.NewEnforcements, postgres.NewExecutions, postgres.NewQueues, postgres.NewOutbox,
-	postgres.NewTokens, postgres.NewAudit, postgres.NewSecrets, installPacks,
+	postgres.NewTokens, postgres.NewAudit, postgres.NewSecrets, postgres.NewPolicies, installPacks,
 ))
 
 func openPostgres(lifecycle fx.Lifecycle, cfg config.Config, log *slog.Logger) (*postgres.DB, error) {

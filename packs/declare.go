@@ -224,13 +224,7 @@ func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
 	inner := f.fieldsOf("policy", n)
 	document := new(attune.Policy)
 	for _, field := range policy.Fields() {
-		value := inner.scalar(field)
-		if value == nil {
-			continue
-		}
-		if err := field.Set(document, value.text); err != nil {
-			inner.fault(value.place, "%s", err)
-		}
+		inner.policyField(field, document)
 	}
 	d.key(inner, action, document)
 	d.gates(inner, action, document)
@@ -238,13 +232,39 @@ func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
 	return document
 }
 
-// scalar returns the value of a policy field, or nil if it is absent or has another kind.
-func (f *fields) scalar(field policy.Field) *node {
+// policyField reads a field of a policy into a document. It reports each mistake at its place inside the value.
+func (f *fields) policyField(field policy.Field, document *attune.Policy) {
+	value := f.policyValue(field)
+	if value == nil {
+		return
+	}
+	text := value.text
+	if field.Kind == policy.Structure {
+		text = string(value.json())
+	}
+	err := field.Set(document, text)
+	if err == nil {
+		return
+	}
+	found, ok := errors.AsType[*policy.DocumentError](err)
+	if !ok {
+		f.fault(value.place, "%s", err)
+		return
+	}
+	for _, m := range found.Mistakes {
+		f.fault(value.follow(m.Path[1:]).place, "%s", m.Message)
+	}
+}
+
+// policyValue returns the value of a policy field, or nil if it is absent or has another kind.
+func (f *fields) policyValue(field policy.Field) *node {
 	switch field.Kind {
 	case policy.Number:
 		return f.typed(field.Name, kindNumber)
 	case policy.Duration:
 		return f.durationNode(field.Name)
+	case policy.Structure:
+		return f.typed(field.Name, kindMapping)
 	default:
 		return f.typed(field.Name, kindText)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,13 +22,17 @@ type Field struct {
 	Choices []string // every value of a [Choice]
 	Bounds  Bounds   // of a [Number]
 
-	// Set parses text and sets the field of a document. Text that is not of the field's kind, and a value that is not allowed,
-	// is an [attune.CodeInvalid] error that names the field.
+	Example string       // an allowed value of a [Structure], as JSON
+	Type    reflect.Type // the type of a [Structure]
+
+	// Set parses text and sets the field of a document; the text of a [Structure] is JSON. Text that is not of the field's kind,
+	// and a value that is not allowed, is a [DocumentError].
 	Set func(document *attune.Policy, text string) error
 	// JSON returns the field's value in an effective policy.
 	JSON func(policy attune.EffectivePolicy) json.RawMessage
 
 	check  func(attune.Policy) error
+	decode func(document *attune.Policy, value json.RawMessage) error // sets the field from JSON, like Set
 	decide func(ranked []Level, into *attune.EffectivePolicy) Source
 }
 
@@ -40,13 +45,15 @@ const (
 	Duration Kind = "duration" // text with units, such as 1h30m
 	Text     Kind = "text"
 	Choice   Kind = "choice" // one text of a fixed list
+
+	Structure Kind = "object" // a JSON object with members of its own
 )
 
 // Bounds are the least and the greatest allowed value of a number; nil means unbounded.
 type Bounds struct{ Least, Most *int }
 
 // spec declares a field, without its kind and its allowed values.
-type spec[T cmp.Ordered] struct {
+type spec[T any] struct {
 	name, doc    string
 	defaultValue T
 	document     func(*attune.Policy) **T          // the field in a document
@@ -96,7 +103,9 @@ func duration(s spec[attune.Duration], allowed valueRange[attune.Duration]) Fiel
 
 // text declares a field with any text of 1 to most bytes.
 func text(s spec[string], most int) Field {
-	contains := func(value string) bool { return value != "" && len(value) <= most }
+	contains := func(value string) bool {
+		return value != "" && len(value) <= most && !strings.ContainsRune(value, 0) // PostgreSQL cannot read a document with U+0000
+	}
 	allowed := fmt.Sprintf("a text of 1 to %d bytes", most)
 	return s.field(Text, allowed, "%.40q", contains, func(text string) (string, error) { return text, nil })
 }
@@ -114,11 +123,37 @@ func choice[T ~string](s spec[T], values ...T) Field {
 	return f
 }
 
-// field builds the field. Messages print a value with the format verb.
+// structure declares a field with members of its own. validate returns the path of a wrong value inside the structure and what is
+// wrong, or an empty problem. A structure has no default value: defaultText says what its absence means.
+func structure[T any](s spec[T], allowed, example string, validate func(T) (path []string, problem string)) Field {
+	f := s.checked(Structure, allowed, func(value T) error {
+		if path, problem := validate(value); problem != "" {
+			return mistake(append([]string{s.name}, path...), "policy %s", locate(s.name, path)+": "+problem)
+		}
+		return nil
+	}, func(text string) (value T, err error) {
+		err = decodeJSON([]byte(text), string(Structure), &value)
+		return value, err
+	})
+	f.Example, f.Type = example, reflect.TypeFor[T]()
+	return f
+}
+
+// field builds the field of a single value. Messages print a value with the format verb.
 func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, parse func(string) (T, error)) Field {
+	return s.checked(kind, allowed, func(value T) error {
+		if contains(value) {
+			return nil
+		}
+		return mistake([]string{s.name}, "policy %s "+verb+": use %s", s.name, value, allowed)
+	}, parse)
+}
+
+// checked builds the field. checkValue returns a [DocumentError] for a value that is not allowed.
+func (s spec[T]) checked(kind Kind, allowed string, checkValue func(T) error, parse func(string) (T, error)) Field {
 	check := func(p attune.Policy) error {
-		if value := *s.document(&p); value != nil && !contains(*value) {
-			return attune.Errorf(attune.CodeInvalid, "policy %s "+verb+": use %s", s.name, *value, allowed)
+		if value := *s.document(&p); value != nil {
+			return checkValue(*value)
 		}
 		return nil
 	}
@@ -127,7 +162,7 @@ func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, p
 		Set: func(p *attune.Policy, text string) error {
 			value, err := parse(text)
 			if err != nil {
-				return attune.Errorf(attune.CodeInvalid, "%s: %s", s.name, err)
+				return mistake([]string{s.name}, "%s: %s", s.name, err)
 			}
 			*s.document(p) = &value
 			return check(*p)
@@ -135,11 +170,20 @@ func (s spec[T]) field(kind Kind, allowed, verb string, contains func(T) bool, p
 		JSON: func(p attune.EffectivePolicy) json.RawMessage {
 			encoded, err := json.Marshal(s.value(&p))
 			if err != nil {
-				return nil // unreachable: numbers and texts always have a JSON form
+				return nil // unreachable: the values of fields always have a JSON form
 			}
 			return encoded
 		},
-		check: check, decide: s.decide,
+		check: check,
+		decode: func(p *attune.Policy, raw json.RawMessage) error {
+			var value T
+			if err := decodeJSON(raw, string(kind), &value); err != nil {
+				return mistake([]string{s.name}, "policy %s: %s", s.name, err)
+			}
+			*s.document(p) = &value
+			return check(*p)
+		},
+		decide: s.decide,
 	}
 }
 

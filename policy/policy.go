@@ -50,13 +50,16 @@ const (
 // Level is the policy document of one scope and one origin. Ref names the action ("demo.deploy"), the queue or the pack
 // ("demo"); it is empty for the global scope.
 type Level struct {
-	Scope  Scope         `json:"scope"`
-	Ref    string        `json:"ref,omitempty"`
-	Origin Origin        `json:"origin"`
-	Policy attune.Policy `json:"policy"`
+	Scope    Scope         `json:"scope"`
+	Ref      string        `json:"ref,omitempty"`
+	Origin   Origin        `json:"origin"`
+	Revision int64         `json:"revision,omitempty"` // of the document
+	Policy   attune.Policy `json:"policy"`
 }
 
-func (l Level) source() Source { return Source{Scope: l.Scope, Ref: l.Ref, Origin: l.Origin} }
+func (l Level) source() Source {
+	return Source{Scope: l.Scope, Ref: l.Ref, Origin: l.Origin, Revision: l.Revision}
+}
 
 // Effective is the policy in force, with the source of each of its fields, and with the rates and quotas of all scopes.
 type Effective struct {
@@ -68,11 +71,12 @@ type Effective struct {
 // Provenance maps the name of each field to the level that decided it.
 type Provenance map[string]Source
 
-// Source names the level that decided a field. For the default, Ref and Origin are empty.
+// Source names the level that decided a field. For the default, only the scope is set.
 type Source struct {
-	Scope  Scope  `json:"scope"`
-	Ref    string `json:"ref,omitempty"`
-	Origin Origin `json:"origin,omitempty"`
+	Scope    Scope  `json:"scope" enum:"action,queue,pack,global,default"`
+	Ref      string `json:"ref,omitempty" doc:"Reference of the action, queue or pack; absent for the other scopes"`
+	Origin   Origin `json:"origin,omitempty" enum:"pack,person"`
+	Revision int64  `json:"revision,omitempty" doc:"Revision of the document"`
 }
 
 // String returns the source in words: "action demo.deploy", "pack demo (set by a person)", "global", "default".
@@ -105,7 +109,7 @@ func Resolve(levels ...Level) Effective {
 // byRank returns the levels of known scopes, the level that decides first in front.
 func byRank(levels []Level) []Level {
 	known := slices.DeleteFunc(slices.Clone(levels), func(l Level) bool { return rank(l.Scope) == 0 })
-	slices.SortFunc(known, func(a, b Level) int {
+	slices.SortStableFunc(known, func(a, b Level) int {
 		return cmp.Or(cmp.Compare(rank(a.Scope), rank(b.Scope)), cmp.Compare(a.Ref, b.Ref), compareOrigins(a.Origin, b.Origin))
 	})
 	return known

@@ -64,6 +64,9 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 		}
 		batch := new(pgx.Batch)
 		addChangedQueues(batch, queue)
+		if queue.policyChanged { // the queue does not learn its policy from Record
+			addUntold(batch, []*lockedQueue{queue})
+		}
 		if generation > decisions.Control.Generation {
 			addSettlements(batch, key, withoutCancels(decisions.Settlements), &granted)
 		} else {

@@ -112,7 +112,7 @@ func (f *finishedAttempts) finish(l *lockedExecution, report attune.ExecutionCom
 
 // end ends the current attempt of an execution that is under way.
 func (f *finishedAttempts) end(l *lockedExecution, report attune.ExecutionCompletedMessage) attune.Completion {
-	if l.retries(report.Status) {
+	if l.retries(report) {
 		l.retry()
 		f.add(l, report)
 		return l.completion()

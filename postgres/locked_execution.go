@@ -95,9 +95,9 @@ func (l *lockedExecution) ended(report attune.ExecutionCompletedMessage) attune.
 	}
 }
 
-// retries reports whether another attempt follows an attempt that ended with this status.
-func (l *lockedExecution) retries(status attune.ExecutionStatus) bool {
-	switch status {
+// retries reports whether another attempt follows the attempt that a report ends.
+func (l *lockedExecution) retries(report attune.ExecutionCompletedMessage) bool {
+	switch report.Status {
 	case attune.ExecutionFailed, attune.ExecutionTimedOut, attune.ExecutionAbandoned:
 		return l.attempt < l.policy().MaxAttempts && !l.cancelled
 	default:

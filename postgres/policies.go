@@ -26,17 +26,23 @@ func (c *packPolicies) add(scope policy.Scope, ref string, document *attune.Poli
 
 // dropPoliciesSQL deletes the documents that a pack no longer contains. A reference begins with the name of its pack.
 const dropPoliciesSQL = `
-DELETE FROM policies p
-WHERE p.origin = 'pack' AND split_part(p.ref, '.', 1) = $1
-	AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS u (scope, ref) WHERE u.scope = p.scope AND u.ref = p.ref)`
+WITH changed AS (
+	DELETE FROM policies p
+	WHERE p.origin = 'pack' AND split_part(p.ref, '.', 1) = $1
+		AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS u (scope, ref) WHERE u.scope = p.scope AND u.ref = p.ref)
+	RETURNING p.scope, p.ref
+)` + announceChanged
 
 // upsertPoliciesSQL skips unchanged documents, so that they keep their revision.
 const upsertPoliciesSQL = `
-INSERT INTO policies AS p (scope, ref, origin, document)
-SELECT u.scope, u.ref, 'pack', u.document FROM unnest($1::text[], $2::text[], $3::json[]) AS u (scope, ref, document)
-ON CONFLICT (scope, ref, origin) DO UPDATE SET
-	document = EXCLUDED.document, revision = p.revision + 1, updated_at = clock_timestamp()
-WHERE p.document::text <> EXCLUDED.document::text`
+WITH changed AS (
+	INSERT INTO policies AS p (scope, ref, origin, document)
+	SELECT u.scope, u.ref, 'pack', u.document FROM unnest($1::text[], $2::text[], $3::json[]) AS u (scope, ref, document)
+	ON CONFLICT (scope, ref, origin) DO UPDATE SET
+		document = EXCLUDED.document, revision = p.revision + 1, updated_at = clock_timestamp()
+	WHERE p.document::text <> EXCLUDED.document::text
+	RETURNING p.scope, p.ref
+)` + announceChanged
 
 // addPolicies replaces the documents of a pack for itself and for its actions. It keeps the documents that people set.
 func addPolicies(batch *pgx.Batch, pack attune.Pack) {
@@ -50,9 +56,9 @@ func addPolicies(batch *pgx.Batch, pack attune.Pack) {
 }
 
 const policiesSQL = `
-SELECT p.scope, p.ref, p.origin, p.document FROM policies p
-WHERE p.scope = 'global' OR p.scope = 'pack' AND p.ref = ANY ($1::text[]) OR p.scope = 'queue' AND p.ref = ANY ($2::text[])
-	OR p.scope = 'action' AND p.ref = ANY ($3::text[])
+SELECT p.scope, p.ref, p.origin, p.revision, p.document FROM policies p
+WHERE ` + documentInForce + ` AND (p.scope = 'global' OR p.scope = 'pack' AND p.ref = ANY ($1::text[])
+	OR p.scope = 'queue' AND p.ref = ANY ($2::text[]) OR p.scope = 'action' AND p.ref = ANY ($3::text[]))
 ORDER BY p.scope, p.ref, p.origin`
 
 // readLevels returns the policy documents of all scopes that cover any of the queues.
@@ -66,7 +72,7 @@ func readLevels(ctx context.Context, q querier, queues ...queueName) (levels, er
 
 func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 	var level policy.Level
-	err := row.Scan(&level.Scope, &level.Ref, &level.Origin, &level.Policy)
+	err := row.Scan(&level.Scope, &level.Ref, &level.Origin, &level.Revision, &level.Policy)
 	return level, err
 }
 
@@ -88,9 +94,10 @@ func (l levels) resolve(queue queueName) policy.Effective {
 // default queue of an action has the action's reference as its key. It is part of the statement that reads the action, so both are of
 // one instant. Few documents set one of them, and the index policies_at_ingest has only these.
 const keyDocuments = `(
-	SELECT json_agg(json_build_object('scope', k.scope, 'ref', k.ref, 'origin', k.origin, 'policy', k.document)) FROM policies k
-	WHERE (k.document ->> 'key' IS NOT NULL OR k.document -> 'rate' IS NOT NULL OR k.document -> 'quota' IS NOT NULL)
-		AND (k.scope, k.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', '')))`
+	SELECT json_agg(json_build_object('scope', p.scope, 'ref', p.ref, 'origin', p.origin, 'policy', p.document)) FROM policies p
+	WHERE (p.document ->> 'key' IS NOT NULL OR p.document -> 'rate' IS NOT NULL OR p.document -> 'quota' IS NOT NULL)
+		AND ` + documentInForce + `
+		AND (p.scope, p.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', '')))`
 
 // atIngest returns the key in force for an action in its default queue, and the rates and quotas that judge its enforcements, from its
 // documents that set any of them. The key is nil without a key.
@@ -109,8 +116,8 @@ FROM queues q WHERE q.policy_revision > 0`
 
 // ApplyPolicies resolves the policy of every used queue again. It returns, without tickets, the queues whose workflow must be
 // told its policy: queues with a changed policy, under a new revision, and all queues whose enforcements wait or hold slots. The
-// latter make a repeated call after a crash complete, and start workflows that Temporal has lost. Call ApplyPolicies after a
-// change of policies; otherwise a queue gets its new policy when its next enforcement is admitted.
+// latter start workflows that Temporal has lost. [Queues.UntoldPolicies] returns the same queues until [Queues.PoliciesTold]. Changes
+// of documents do not need ApplyPolicies: see [Queues.FollowPolicies].
 func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	err := q.db.inTx(ctx, "apply policies", func(tx pgx.Tx) error {
@@ -129,6 +136,7 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 		}
 		batch := new(pgx.Batch)
 		addChangedQueues(batch, queues...)
+		addUntold(batch, slices.DeleteFunc(queues, func(q *lockedQueue) bool { return !q.policyChanged && !busy[q.id] }))
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	return admissions, err

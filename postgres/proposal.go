@@ -9,8 +9,8 @@ import (
 )
 
 // Propose returns the policy in force for a queue, and the one that would be with other documents of people, which it does not store.
-// A proposed document replaces what a person has set for its scope. A document for a scope that does not cover the queue is
-// [attune.CodeInvalid].
+// A proposed document wins, field by field, over what a person has set for its scope. A document for a scope that does not cover the
+// queue is [attune.CodeInvalid].
 func (q *Queues) Propose(
 	ctx context.Context, key attune.QueueKey, documents []policy.Level,
 ) (current, proposed policy.Effective, resolved attune.QueuePolicy, err error) {
@@ -23,18 +23,14 @@ func (q *Queues) Propose(
 	if err != nil {
 		return current, proposed, resolved, wrap("read policies", err)
 	}
-	changed := slices.Clone(stored)
 	for _, document := range documents {
 		if !name.covered(document) {
 			return current, proposed, resolved, attune.Errorf(attune.CodeInvalid,
 				"%s %q does not cover queue %q", document.Scope, document.Ref, key)
 		}
-		changed = slices.DeleteFunc(changed, func(l policy.Level) bool {
-			return l.Scope == document.Scope && l.Ref == document.Ref && l.Origin == document.Origin
-		})
-		changed = append(changed, document)
 	}
-	current, proposed = stored.resolve(name), changed.resolve(name)
+	// Of two levels of one rank, the first one wins.
+	current, proposed = stored.resolve(name), levels(slices.Concat(documents, stored)).resolve(name)
 	resolved = policy.OwnQueue(name.ownerID, proposed.Policy)
 	resolved.Rates, resolved.Actions[0].Rates = proposed.Gates.Starts()
 	return current, proposed, resolved, nil

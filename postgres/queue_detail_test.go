@@ -82,7 +82,7 @@ func TestQueues_Detail(t *testing.T) {
 		require.Equal(t, 7, detail.Policy.Limit)
 		require.EqualValues(t, 1, detail.Policy.Revision)
 		require.Nil(t, detail.Override)
-		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal, Origin: policy.OriginPerson}, b.said(t).From["limit"])
+		require.Equal(t, policy.Source{Scope: policy.ScopeGlobal, Origin: policy.OriginPerson, Revision: 1}, b.said(t).From["limit"])
 		require.Equal(t, policy.Source{Scope: policy.ScopeDefault}, b.said(t).From["overflow"])
 
 		// A policy that the queue has not received yet is not in force.
@@ -141,7 +141,7 @@ func TestQueues_DetailOfRetries(t *testing.T) {
 		b.fail(t, message)
 		detail := b.detail(t, 10)
 		requireRetries(t, detail.Policy, attune.RetryHold)
-		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo", Origin: policy.OriginPack}, b.said(t).From["max_attempts"])
+		require.Equal(t, policy.Source{Scope: policy.ScopePack, Ref: "demo", Origin: policy.OriginPack, Revision: 1}, b.said(t).From["max_attempts"])
 		require.Len(t, detail.Holders, 1)
 		require.Equal(t, attune.ExecutionRetrying, detail.Holders[0].Status)
 		require.Equal(t, attune.ExecutionFailed, detail.Holders[0].AttemptStatus)

@@ -18,7 +18,7 @@ const lockGenerationSQL = `SELECT pg_advisory_xact_lock($1::integer, hashtext($2
 const raiseGenerationSQL = `UPDATE queues SET generation = generation + 1 WHERE key = $1`
 
 // Rebuild begins the next generation of a queue and returns the queue at that instant from its rows: holders in the order of
-// their grants, waiting tickets in sequence order, and the policy resolved again. An expired manual limit is left out. Rebuild
+// their grants, waiting tickets in sequence order, the starts that its rates count, and the policy resolved again. An expired manual limit is left out. Rebuild
 // inserts a missing queue, open and empty. A queue without an action has the default policy and is not stored.
 //
 // A grant of an earlier generation is in the snapshot if [Executions.Request] acted upon it; any other grant of an earlier
@@ -43,6 +43,7 @@ func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.Queue
 		addChangedQueues(batch, queue)
 		batch.Queue(raiseGenerationSQL, key)
 		addSnapshot(batch, key, &snapshot)
+		addStarts(batch, queue.id, queue.policy, &snapshot)
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	return snapshot, err

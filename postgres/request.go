@@ -20,6 +20,7 @@ const shareGenerationSQL = `SELECT pg_advisory_xact_lock_shared($1::integer, has
 //     knows the attempt, and because a queue can have many holders.
 //   - requested: the execution with its new attempt.
 //   - continued: the log entry of a kept slot, with the new attempt. The last INSERT adds the log entry of a new grant.
+//   - started: the entry of the attempt in the journal of starts, in a queue with rates of starts.
 //
 // grants.granted_at is the unchanged time of the queue's clock, comparable with the queue's other decisions.
 // enforcements.granted_at is that time, limited to the range between queued_at and the database's clock.
@@ -55,6 +56,13 @@ WITH queue AS (
 		exit_code = NULL, result = NULL, stdout = '', stderr = '', truncated = false
 	WHERE x.status = 'retrying'
 	RETURNING enforcement_id, attempt, requested_at
+), started AS (
+	INSERT INTO starts (queue_id, number, attempt, action_id, at)
+	SELECT g.queue_id, g.grant_number, r.attempt, g.action_id, $11::timestamptz
+	FROM (SELECT id, action_id, queue_id, grant_number FROM granted
+			UNION ALL SELECT id, action_id, queue_id, grant_number FROM kept) g
+		JOIN requested r ON r.enforcement_id = g.id
+	WHERE $11::timestamptz IS NOT NULL
 ), continued AS (
 	UPDATE grants g SET attempt = r.attempt FROM kept k JOIN requested r ON r.enforcement_id = k.id
 	WHERE g.queue_id = k.queue_id AND g.number = k.grant_number
@@ -94,7 +102,7 @@ func (x *Executions) Request(ctx context.Context, key attune.QueueKey, grant att
 	batch.Queue(shareGenerationSQL, generationLock, key)
 	batch.Queue(lockExecutionsByEnforcementSQL, []attune.EnforcementID{grant.Enforcement}) // the execution before its enforcement
 	batch.Queue(grantSQL, key, grant.Enforcement, grant.Sequence, grant.Number, grant.GrantedAt, grant.Attempt,
-		grant.Limit, grant.Revision, grant.Generation, grant.Freed)
+		grant.Limit, grant.Revision, grant.Generation, grant.Freed, orNullTime(grant.StartedAt))
 	batch.Queue(requestSQL, grant.Enforcement).QueryRow(state.scan)
 	if err := x.db.send(ctx, "request execution", batch); err != nil {
 		return attune.ExecutionRequest{}, orNotFound(err, "enforcement %d does not exist", grant.Enforcement)

@@ -39,7 +39,7 @@ func TestState_CarriedForm(t *testing.T) {
 		require.NoError(t, err)
 		require.JSONEq(t, `{
 			"v": 1, "policy": {"revision":3,"limit":1,"max_queued":10,"overflow":"","queue_timeout":"0s"}, "mode": "open", "next": 3, "last_grant": 1,
-			"holders": {"count":1,"packed":"GFKQsszK72YCAAACkJKz7dGHHQDQ4dft0YcdAgYAAA"},
+			"holders": {"count":1,"packed":"GFKQsszK72YCAAACkJKz7dGHHQAA0OHX7dGHHQIGAAA"},
 			"waiting": {"count":1,"packed":"IFSQsszK72Y"},
 			"counters": {"accepted":2,"granted":1,"completed":0,"rejected":0,"cancelled":0,"expired":0,"withdrawn":0,"repeated":0,"unknown":0,"skipped":0,"recovered":0,"retried":0},
 			"sleep": {"check_at":"2026-01-02T03:04:15Z","last_grant":1}

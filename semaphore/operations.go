@@ -154,7 +154,7 @@ func (s *State) startDueRetries(now time.Time) {
 	for i := range s.holders {
 		holder := &s.holders[i]
 		if !holder.NotBefore.IsZero() && !holder.NotBefore.After(now) && s.mayStart(holder.Action) {
-			holder.NotBefore = time.Time{}
+			holder.NotBefore, holder.StartedAt = time.Time{}, s.startedAt(now)
 			s.charge(now, holder.Action)
 		}
 	}
@@ -177,7 +177,7 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	ticket.Attempt = max(ticket.Attempt, 1)
 	s.keepHolder(Holder{Grant: attune.Grant{
 		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
-		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed,
+		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed, StartedAt: s.startedAt(now),
 	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
 	s.freed = nil
 	s.charge(now, ticket.Action)

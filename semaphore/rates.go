@@ -109,6 +109,28 @@ func (s *State) mayStart(action attune.ActionID) bool {
 	return s.queueOpen() && !s.line.levels.closed[action]
 }
 
+// startedAt returns the time that a grant records of a start: zero without rates, so that no rows are written for nothing.
+func (s *State) startedAt(now time.Time) time.Time {
+	if len(s.gates) == 0 {
+		return time.Time{}
+	}
+	return precise(now)
+}
+
+// loadStarts counts the starts that the rows have.
+func (s *State) loadStarts(starts []attune.ActionStarts) {
+	for i := range s.gates {
+		g := &s.gates[i]
+		for _, of := range starts {
+			if g.governs(of.Action) {
+				g.Starts = append(g.Starts, of.At...)
+			}
+		}
+		slices.Sort(g.Starts)
+		g.Starts = slices.Delete(g.Starts, 0, max(0, len(g.Starts)-g.Limit))
+	}
+}
+
 // charge counts the start of an action.
 func (s *State) charge(now time.Time, action attune.ActionID) {
 	for i := range s.gates {

@@ -97,6 +97,7 @@ func New(snapshot attune.QueueSnapshot) *State {
 		line: newLine(),
 	}
 	s.usePolicy(snapshot.Policy)
+	s.loadStarts(snapshot.Starts)
 	for _, grant := range snapshot.Holders {
 		grant.Generation = snapshot.Generation
 		s.addHolder(Holder{Grant: grant})

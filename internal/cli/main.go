@@ -58,8 +58,8 @@ func newRoot(h *hangups) *cobra.Command {
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .HasAvailableSubCommands}}\n  {{.CommandPath}} [command]",
 		"{{if and .HasAvailableSubCommands (not .Runnable)}}\n  {{.CommandPath}} [command]", 1))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(h), newDev(h), newDemo(), newMigrate(), newPacks(), newQueue(), newSecret(), newToken(), newAudit(),
-		newBroker(), newKeys(), newDoctor(), newHealth(), newVersion())
+	root.AddCommand(newServe(h), newDev(h), newDemo(), newMigrate(), newPacks(), newPolicy(), newQueue(), newSecret(), newToken(),
+		newAudit(), newBroker(), newKeys(), newDoctor(), newHealth(), newVersion())
 	addHelp(root)
 	return root
 }
