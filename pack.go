@@ -18,7 +18,25 @@ type Pack struct {
 	Triggers    []Trigger
 	Actions     []Action
 	Rules       []Rule
+	Queues      []SharedQueue
 	Policy      *Policy // the pack's own policy; nil if it has none
+
+	// Joins are the places where the policies of the pack name shared queues, for messages. They do not count for the digest.
+	Joins []Join
+}
+
+// SharedQueue is a queue that a pack declares, and that actions of any pack join by its reference. The key of the queue is the
+// reference.
+type SharedQueue struct {
+	Ref         Ref
+	Description string
+	Policy      *Policy // the queue's own policy; nil if it has none
+}
+
+// Join is a place where the policy of a pack or of an action names a shared queue.
+type Join struct {
+	Queue QueueKey
+	Place string // "file:line:column"
 }
 
 // Action is something a worker can run.
@@ -42,6 +60,8 @@ type Action struct {
 	// pack does not set them.
 	Key   *string `json:"-"`
 	Gates []Gate  `json:"-"`
+	// Queue is the shared queue of the policy in force. It is empty if the action uses the queue that it owns. A pack does not set it.
+	Queue QueueKey `json:"-"`
 }
 
 // Limits bounds what all processes of one attempt may use together. A zero field is no bound.

@@ -12,6 +12,7 @@ type Policy struct {
 	Key             *string         `json:"key,omitempty"`
 	LimitPerKey     *int            `json:"limit_per_key,omitempty"`
 	Across          *Across         `json:"across,omitempty"`
+	Queue           *QueueKey       `json:"queue,omitempty"`
 	WhenBusy        *WhenBusy       `json:"when_busy,omitempty"`
 	MaxQueued       *int            `json:"max_queued,omitempty"`
 	MaxQueuedPerKey *int            `json:"max_queued_per_key,omitempty"`
@@ -34,6 +35,7 @@ type EffectivePolicy struct {
 	Key             *string        `json:"key"`                // a CEL expression over parameters and event; nil: no lanes
 	LimitPerKey     *int           `json:"limit_per_key"`      // executions at once per lane, 0 (none) to [MaxLimit]; nil: any number
 	Across          Across         `json:"across"`             // what other lanes do while the first ticket cannot be granted
+	Queue           *QueueKey      `json:"queue"`              // the shared queue of the action; nil: the action owns its queue
 	WhenBusy        WhenBusy       `json:"when_busy"`          // what happens to an enforcement that cannot start at once
 	MaxQueued       int            `json:"max_queued"`         // waiting enforcements, 1 to [MaxQueuedLimit]
 	MaxQueuedPerKey *int           `json:"max_queued_per_key"` // waiting enforcements per lane, from 1; nil: any number
@@ -61,6 +63,19 @@ type QueuePolicy struct {
 	Actions []ActionPolicy `json:"actions,omitempty"`
 }
 
+// RefOf returns the reference of an action that uses the queue with a key, or an empty reference if the policy has none.
+func (p QueuePolicy) RefOf(queue QueueKey, action ActionID) Ref {
+	for _, one := range p.Actions {
+		if one.Action == action && one.Ref == "" {
+			return Ref(queue)
+		}
+		if one.Action == action {
+			return one.Ref
+		}
+	}
+	return ""
+}
+
 // Of returns the policy of one action in the queue.
 func (p QueuePolicy) Of(action ActionID) ActionPolicy {
 	for _, one := range p.Actions {
@@ -77,6 +92,7 @@ func (p QueuePolicy) Of(action ActionID) ActionPolicy {
 // Stored in Temporal's history: part of a [QueuePolicy].
 type ActionPolicy struct {
 	Action          ActionID       `json:"action"`
+	Ref             Ref            `json:"ref,omitempty"`                // of the action, in a shared queue; empty in the queue that the action owns
 	Limit           *int           `json:"limit,omitempty"`              // executions of the action at once; nil: bounded by the queue only
 	LimitPerKey     *int           `json:"limit_per_key,omitempty"`      // holders of a lane at once, of all actions; nil: any number
 	MaxQueuedPerKey *int           `json:"max_queued_per_key,omitempty"` // waiting tickets of a lane; nil: bounded by the queue only

@@ -48,6 +48,8 @@ type Grant struct {
 	// the queue saw them. A queue learns of a release later than the row does; so a check from the rows knows which releases the
 	// decision could take into account.
 	Freed []int64 `json:"freed,omitempty"`
+	// Changes is how many manual changes the queue had made before the decision. They say which manual limits were in force.
+	Changes int64 `json:"changes,omitempty"`
 }
 
 // Retry asks for the next attempt of a ticket that keeps its slot.
@@ -108,7 +110,8 @@ type QueueSnapshot struct {
 	LastGrant    int64          `json:"last_grant"`    // highest recorded grant number
 	LastChange   int64          `json:"last_change"`   // highest recorded number of a manual change
 	Mode         QueueMode      `json:"mode"`
-	Override     *LimitOverride `json:"override,omitempty"` // the manual limit; nil when the policy's limit is in force
+	Override     *LimitOverride `json:"override,omitempty"`    // the manual limit; nil when the policy's limit is in force
+	LaneLimits   []LaneLimit    `json:"lane_limits,omitempty"` // in the order of the lanes
 	Holders      []Grant        `json:"holders,omitempty"`
 	Waiting      []Ticket       `json:"waiting,omitempty"` // in sequence order
 	Starts       []ActionStarts `json:"starts,omitempty"`  // the latest starts that its rates of starts count
@@ -130,11 +133,12 @@ type ActionStarts struct {
 type QueueStats struct {
 	ID               QueueID    `json:"id,omitempty"` // 0 before the first enforcement of the queue
 	Queue            QueueKey   `json:"queue"`
-	ActionID         ActionID   `json:"action_id"` // the action that owns the queue
-	Action           Ref        `json:"action_ref"`
-	QueueLength      int64      `json:"queue_length"`   // admitted and waiting
-	ActiveCount      int64      `json:"active_count"`   // granted, execution not ended
-	MaxConcurrent    int        `json:"max_concurrent"` // the limit in force
+	Shared           bool       `json:"shared,omitempty"` // a pack declares the queue; then no action owns it
+	ActionID         ActionID   `json:"action_id"`        // the action that owns the queue; 0 for a shared queue
+	Action           Ref        `json:"action_ref"`       // empty for a shared queue
+	QueueLength      int64      `json:"queue_length"`     // admitted and waiting
+	ActiveCount      int64      `json:"active_count"`     // granted, execution not ended
+	MaxConcurrent    int        `json:"max_concurrent"`   // the limit in force
 	Mode             QueueMode  `json:"mode"`
 	OldestEnqueuedAt *time.Time `json:"oldest_enqueued_at"`
 	TotalEnqueued    int64      `json:"total_enqueued"`

@@ -34,12 +34,33 @@ func (o *LimitOverride) String() string {
 // QueueChangeKind says what a manual change of a queue changes.
 type QueueChangeKind string
 
-// The manual changes of a queue: its mode, its limit, or the cancel of a waiting ticket.
+// The manual changes of a queue: its mode, its limit, the cancel of a waiting ticket, or the limit of a lane.
 const (
-	ChangeMode   QueueChangeKind = "mode"
-	ChangeLimit  QueueChangeKind = "limit"
-	ChangeCancel QueueChangeKind = "cancel"
+	ChangeMode      QueueChangeKind = "mode"
+	ChangeLimit     QueueChangeKind = "limit"
+	ChangeCancel    QueueChangeKind = "cancel"
+	ChangeLaneLimit QueueChangeKind = "lane_limit"
 )
+
+// MaxLaneLimits bounds the lanes of a queue that have a manual limit at the same time.
+const MaxLaneLimits = 1_000
+
+// LaneLimit is the manual limit of one lane. It replaces the limit per key of every action whose tickets wait in the lane.
+//
+// Stored in Temporal's history: in the result of an activity, and in the carried state of a queue.
+type LaneLimit struct {
+	Lane int32 `json:"lane"` // from 1
+	LimitOverride
+}
+
+// LaneControl is the manual limit of one lane after a change.
+//
+// Stored in Temporal's history: part of a [QueueControl].
+type LaneControl struct {
+	Lane     int32          `json:"lane"`
+	Change   int64          `json:"n"`                  // the number of the change
+	Override *LimitOverride `json:"override,omitempty"` // nil: none
+}
 
 // MaxRequestID bounds the id of a [ChangeRequest], in bytes.
 const MaxRequestID = 200
@@ -55,7 +76,8 @@ type ChangeRequest struct {
 	Kind QueueChangeKind `json:"kind"`
 
 	Mode   QueueMode      `json:"mode,omitempty"`  // for [ChangeMode]
-	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit]; nil clears the manual limit
+	Limit  *LimitOverride `json:"limit,omitempty"` // for [ChangeLimit] and [ChangeLaneLimit]; nil clears the manual limit
+	Lane   int32          `json:"lane,omitempty"`  // for [ChangeLaneLimit]: the number of the lane, from 1
 	Ticket Ticket         `json:"ticket,omitzero"` // for [ChangeCancel]: the enforcement and the sequence
 }
 
@@ -77,8 +99,24 @@ func (r ChangeRequest) Validate() error {
 		return r.Limit.Validate()
 	case ChangeCancel:
 		return r.Ticket.Validate()
+	case ChangeLaneLimit:
+		if r.Lane < 1 {
+			return Errorf(CodeInvalid, "lane %d: use the number of a lane, from 1", r.Lane)
+		}
+		return r.Limit.Validate()
 	default:
-		return Errorf(CodeInvalid, "kind %s: use %q, %q or %q", quotePrefix(string(r.Kind)), ChangeMode, ChangeLimit, ChangeCancel)
+		return r.Kind.Validate()
+	}
+}
+
+// Validate returns a [CodeInvalid] error for an unknown kind.
+func (k QueueChangeKind) Validate() error {
+	switch k {
+	case ChangeMode, ChangeLimit, ChangeCancel, ChangeLaneLimit:
+		return nil
+	default:
+		return Errorf(CodeInvalid, "kind %s: use %q, %q, %q or %q",
+			quotePrefix(string(k)), ChangeMode, ChangeLimit, ChangeCancel, ChangeLaneLimit)
 	}
 }
 
@@ -121,7 +159,8 @@ func (o *LimitOverride) Validate() error {
 
 // QueueChange is one manual change of a queue. Its record is kept for ever.
 //
-// From and To are modes, limits in words (see [LimitOverride.String]), or statuses of an enforcement. To of a cancel that came
+// From and To are modes, limits in words (see [LimitOverride.String]; "by policy" for a lane without a manual limit), or statuses of an
+// enforcement. To of a cancel that came
 // too late is the status that the enforcement had.
 //
 // Stored in Temporal's history: in activity inputs, and in the carried state of a queue.
@@ -134,6 +173,7 @@ type QueueChange struct {
 	From        string          `json:"from"`
 	To          string          `json:"to"`
 	Enforcement EnforcementID   `json:"enforcement_id,omitempty"` // for [ChangeCancel]
+	Lane        int32           `json:"lane,omitempty"`           // for [ChangeLaneLimit]
 }
 
 // QueueControl is the mode and the manual limit of a queue, with the changes that set them.
@@ -143,7 +183,8 @@ type QueueControl struct {
 	Generation int64          `json:"generation,omitempty"` // generation of the queue: see [Grant]
 	Mode       QueueMode      `json:"mode"`
 	Override   *LimitOverride `json:"override,omitempty"`
-	Changes    []QueueChange  `json:"changes"` // in number order
+	Lanes      []LaneControl  `json:"lanes,omitempty"` // the lanes whose limits changed, each once, after the changes
+	Changes    []QueueChange  `json:"changes"`         // in number order
 }
 
 // QueueDecisions is what the rows must record of a queue's decisions: tickets that end without a grant, and manual changes.

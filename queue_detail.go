@@ -11,6 +11,7 @@ type QueueDetail struct {
 	Holders  []SlotHolder   // in the order of their grants, up to [MaxSlotHolders]
 	Waiting  []Waiter       // the first enforcements in line, up to the number that the caller asked for
 	Parked   int64          // parked enforcements: they hold no slot and do not wait in line
+	Actions  []ActionStats  // of a shared queue, in the order of their references; nil for any other queue
 	Latest   []LoggedGrant  // the latest [EstimateGrants] grants, newest first
 	Released Releases
 }
@@ -21,6 +22,7 @@ const MaxSlotHolders = 500
 // SlotHolder is an enforcement that holds a slot, with its execution. All times but GrantedAt are by the database's clock.
 type SlotHolder struct {
 	Enforcement     EnforcementID
+	Action          Ref
 	Lane            int32 // see [Ticket]
 	LaneName        LaneName
 	Sequence        int64
@@ -44,6 +46,7 @@ type SlotHolder struct {
 // Waiter is an enforcement that waits in its queue.
 type Waiter struct {
 	Enforcement EnforcementID
+	Action      Ref
 	Lane        int32 // see [Ticket]
 	LaneName    LaneName
 	Sequence    int64
@@ -51,15 +54,28 @@ type Waiter struct {
 	Attempt     int       // the attempt that the enforcement waits for, from 1
 }
 
+// ActionStats counts the enforcements of one action in a shared queue.
+type ActionStats struct {
+	Action   ActionID
+	Ref      Ref
+	Joined   bool       // the policy of the action names the queue; otherwise it has left, and only what it had there remains
+	Waiting  int64      // enforcements in line
+	Active   int64      // slots held
+	OldestAt *time.Time // when the first of those in line was admitted; nil while none waits
+}
+
 // LaneStats counts the enforcements of one lane of a queue.
 type LaneStats struct {
 	Number   int32 // in the queue, from 1
 	Name     LaneName
+	Action   Ref        // of a lane from [ActionLane]; empty for any other
 	Waiting  int64      // enforcements in line
 	Active   int64      // slots held
 	Granted  int64      // grants so far: see [LoggedGrant]
 	Head     int64      // sequence of the first enforcement in line; 0 while none waits
 	OldestAt *time.Time // when that enforcement was admitted; nil while none waits
+	Limit    *int       // the manual limit of the lane; nil without one
+	Until    *time.Time // when the manual limit ends; nil without a limit or an end
 }
 
 // LanePage asks for one page of the lanes of a queue: first the lanes in which an enforcement waits, in the order of their

@@ -148,7 +148,7 @@ func (a *QueueActivities) DeliverGrants(ctx context.Context, input workflows.Gra
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
 	defer cancel()
 	for _, grant := range input.Grants {
-		group.Go(func() error { return a.deliver(ctx, input.Queue, grant) })
+		group.Go(func() error { return a.deliver(ctx, input.Queue, input.Names.Of(input.Queue, grant.Action), grant) })
 	}
 	if err := group.Wait(); err != nil {
 		return workflows.ActivityError(fmt.Errorf("deliver grants of queue %q: %w", input.Queue, err))

@@ -21,7 +21,7 @@ const sleepersInParallel = 4
 // grant, a cancel or the end of [workflows.SleepFor] wakes it. A workflow that already runs counts as started.
 func (a *QueueActivities) StartSleepers(ctx context.Context, input workflows.TicketsInput) error {
 	err := each(ctx, sleepersInParallel, input.Tickets, func(ctx context.Context, ticket attune.Ticket) error {
-		options := a.start(input.Queue, ticket)
+		options := a.start(input.Queue, input.Names.Of(input.Queue, ticket.Action), ticket)
 		options.StartDelay = workflows.SleepFor
 		options.StaticSummary = fmt.Sprintf("%s: sequence %d", input.Queue, ticket.Sequence)
 		_, err := a.client.ExecuteWorkflow(ctx, options, workflows.EnforcementWorkflowName,
@@ -36,8 +36,8 @@ func (a *QueueActivities) StartSleepers(ctx context.Context, input workflows.Tic
 
 // deliver starts the workflow of a grant, or signals the workflow if it runs. SignalWithStart also wakes a sleeping workflow; a
 // plain signal would not. A completed workflow has already acted upon the grant.
-func (a *QueueActivities) deliver(ctx context.Context, key attune.QueueKey, grant attune.Grant) error {
-	options := a.start(key, grant.Ticket)
+func (a *QueueActivities) deliver(ctx context.Context, key attune.QueueKey, action attune.Ref, grant attune.Grant) error {
+	options := a.start(key, action, grant.Ticket)
 	options.EnableEagerStart = true
 	options.StaticSummary = fmt.Sprintf("%s: sequence %d, grant %d", key, grant.Sequence, grant.Number)
 	input := workflows.EnforcementInput{Enforcement: grant.Enforcement, Queue: key, Grant: &grant}
@@ -91,7 +91,7 @@ func each[T any](ctx context.Context, limit int, items []T, do func(context.Cont
 
 // start returns the options to start the workflow of a ticket, unless the workflow runs. The start replaces a terminated or
 // failed run, whose ticket still waits or holds a slot. It replaces a completed run only for a later attempt.
-func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) client.StartWorkflowOptions {
+func (a *QueueActivities) start(key attune.QueueKey, action attune.Ref, ticket attune.Ticket) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                                       workflows.EnforcementWorkflowID(ticket.Enforcement),
 		TaskQueue:                                workflows.EnforcementTaskQueue,
@@ -103,7 +103,7 @@ func (a *QueueActivities) start(key attune.QueueKey, ticket attune.Ticket) clien
 		options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
 	if a.config.SearchAttributes {
-		options.TypedSearchAttributes = workflows.SearchAttributes(key)
+		options.TypedSearchAttributes = workflows.SearchAttributes(key, action)
 	}
 	return options
 }

@@ -23,10 +23,11 @@ type QueueChange struct {
 	Request string    `json:"request_id" doc:"Id of the request that made the change; each request makes one change"`
 	At      time.Time `json:"at" doc:"When the change was made, by the queue's clock"`
 	attune.Author
-	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel"`
+	Kind        attune.QueueChangeKind `json:"kind" enum:"mode,limit,cancel,lane_limit"`
 	From        string                 `json:"from" doc:"Value before the change"`
 	To          string                 `json:"to" doc:"Value after the change; for a cancel that came too late, the enforcement's status"`
 	Enforcement attune.EnforcementID   `json:"enforcement_id,omitempty" doc:"The enforcement that a cancel names"`
+	Lane        int32                  `json:"lane,omitempty" doc:"The number of the lane whose limit changed"`
 }
 
 func showChange(c attune.QueueChange) QueueChange { return QueueChange(c) }

@@ -17,6 +17,10 @@ type QueueController interface {
 	SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error)
 	// SetLimit overrides the limit of the policy. A nil limit removes the override.
 	SetLimit(ctx context.Context, key attune.QueueKey, limit *attune.LimitOverride, author attune.Author) (attune.QueueStatus, error)
+	// SetLaneLimit overrides the limit of a lane, which it names by its number. A nil limit removes the override.
+	SetLaneLimit(
+		ctx context.Context, key attune.QueueKey, lane int32, limit *attune.LimitOverride, author attune.Author,
+	) (attune.QueueStatus, error)
 	// CancelByPerson takes a waiting ticket out of its queue.
 	CancelByPerson(ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author) (attune.QueueStatus, error)
 }
@@ -69,22 +73,29 @@ func (s *Server) registerControl() {
 			return s.deps.Control.SetLimit(ctx, key, nil, author)
 		})
 	})
+	s.registerLaneLimits()
 }
 
 func (s *Server) setQueueLimit(ctx context.Context, in *limitQueueInput) (*response[attune.QueueStatus], error) {
-	limit := &attune.LimitOverride{Limit: in.Body.Limit}
-	if in.Body.Until != nil {
-		if in.Body.Until.IsZero() { // would stand for no end
-			return nil, attune.Errorf(attune.CodeInvalid, "body.until: use a time in the future")
-		}
-		limit.Until = *in.Body.Until
-	}
-	if err := limit.Validate(); err != nil {
+	limit, err := overrideOf(in.Body.Limit, in.Body.Until)
+	if err != nil {
 		return nil, err
 	}
 	return s.changeQueue(ctx, in.Key, &in.Body.Attribution, func(key attune.QueueKey, author attune.Author) (attune.QueueStatus, error) {
 		return s.deps.Control.SetLimit(ctx, key, limit, author)
 	})
+}
+
+// overrideOf returns a manual limit from the members of a body.
+func overrideOf(number int, until *time.Time) (*attune.LimitOverride, error) {
+	limit := &attune.LimitOverride{Limit: number}
+	if until != nil {
+		if until.IsZero() { // would stand for no end
+			return nil, attune.Errorf(attune.CodeInvalid, "body.until: use a time in the future")
+		}
+		limit.Until = *until
+	}
+	return limit, limit.Validate()
 }
 
 // changeQueue makes a manual change. It refuses a queue that does not exist, because the change would create the queue. The

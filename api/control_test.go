@@ -16,6 +16,7 @@ import (
 type fakeControl struct {
 	modes   []attune.QueueMode
 	limits  []*attune.LimitOverride
+	lanes   []int32 // of the limits of lanes
 	tickets []attune.Ticket
 	by      []string
 	err     error
@@ -35,6 +36,13 @@ func (f *fakeControl) SetLimit(
 ) (attune.QueueStatus, error) {
 	f.limits, f.by = append(f.limits, limit), append(f.by, author.Who()+"/"+author.Note)
 	return attune.QueueStatus{Queue: key, Mode: attune.QueueOpen, Limit: 1, Override: limit}, f.err
+}
+
+func (f *fakeControl) SetLaneLimit(
+	_ context.Context, key attune.QueueKey, lane int32, limit *attune.LimitOverride, author attune.Author,
+) (attune.QueueStatus, error) {
+	f.lanes, f.limits, f.by = append(f.lanes, lane), append(f.limits, limit), append(f.by, author.Who()+"/"+author.Note)
+	return attune.QueueStatus{Queue: key, Mode: attune.QueueOpen, Limit: 1}, f.err
 }
 
 func (f *fakeControl) CancelByPerson(

@@ -201,6 +201,15 @@ func (f *fakeQueues) Lanes(_ context.Context, key attune.QueueKey, page attune.L
 	return f.lanes(key, page)
 }
 
+func (f *fakeQueues) Lane(_ context.Context, _ attune.QueueKey, name attune.LaneName, number int32) (int32, error) {
+	switch {
+	case name == attune.LaneOf("eu"), number == 7:
+		return 7, nil
+	default:
+		return 0, notFound("such lane")
+	}
+}
+
 func (f *fakeQueues) Stats(_ context.Context, key attune.QueueKey) (attune.QueueStats, error) {
 	if f.stats == nil {
 		return attune.QueueStats{}, notFound("such queue")

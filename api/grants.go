@@ -29,6 +29,7 @@ type Grant struct {
 	Limit       int                    `json:"limit" doc:"Limit in force at the decision; not known when policy_revision is 0"`
 	Revision    int64                  `json:"policy_revision" doc:"Revision of the policy in force at the decision"`
 	Freed       []int64                `json:"freed" doc:"Sequences of the slots that the queue had seen become free since its previous grant"`
+	Changes     int64                  `json:"changes" doc:"Manual changes that the queue had made before the decision"`
 	QueuedAt    time.Time              `json:"queued_at"`
 	GrantedAt   time.Time              `json:"granted_at" doc:"By the queue's clock; all other times are by the database's clock"`
 	RequestedAt time.Time              `json:"requested_at" doc:"When the slot began to count as active"`
@@ -39,7 +40,7 @@ type Grant struct {
 func showGrant(g attune.LoggedGrant) Grant {
 	return Grant{
 		Generation: g.Generation, Number: g.Number, Enforcement: g.Enforcement, Action: g.Action, Sequence: g.Sequence, Lane: g.Lane,
-		Attempt: g.Attempt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed, QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
+		Attempt: g.Attempt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed, Changes: g.Changes, QueuedAt: g.EnqueuedAt, GrantedAt: g.GrantedAt,
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}
 }
@@ -53,6 +54,7 @@ func (g Grant) Logged() attune.LoggedGrant {
 				Lane: g.Lane,
 			},
 			Generation: g.Generation, Number: g.Number, GrantedAt: g.GrantedAt, Limit: g.Limit, Revision: g.Revision, Freed: g.Freed,
+			Changes: g.Changes,
 		},
 		RequestedAt: g.RequestedAt, ReleasedAt: g.ReleasedAt, Outcome: g.Outcome,
 	}

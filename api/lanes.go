@@ -16,23 +16,30 @@ import (
 // Lane is the part of a queue whose enforcements have the same value of the policy's key.
 type Lane struct {
 	Number   int32      `json:"number" doc:"Number of the lane in its queue, from 1"`
-	Key      string     `json:"key" doc:"Text of the key's value; (none) when the key has no value"`
+	Key      string     `json:"key" doc:"Text of the key's value; (none) when the key has no value; the reference of an action without a key"`
+	Action   attune.Ref `json:"action_ref,omitempty" doc:"In a shared queue, the action without a key whose lane this is"`
 	Waiting  int64      `json:"waiting" doc:"Enforcements in line"`
 	Active   int64      `json:"active" doc:"Slots held"`
 	Granted  int64      `json:"granted" doc:"Grants so far"`
 	OldestAt *time.Time `json:"oldest_enqueued_at,omitempty" doc:"Since when its first enforcement waits; absent when none waits"`
+	Limit    *int       `json:"limit,omitempty" doc:"Manual limit of the lane, in place of limit_per_key; absent without one"`
+	Until    *time.Time `json:"until,omitempty" doc:"When the manual limit ends; absent when it stays until it is cleared"`
 }
 
 func showLane(lane attune.LaneStats) Lane {
-	return Lane{
-		Number: lane.Number, Key: lane.Name.Text(), Waiting: lane.Waiting, Active: lane.Active, Granted: lane.Granted,
-		OldestAt: lane.OldestAt,
+	shown := Lane{
+		Number: lane.Number, Key: lane.Name.Text(), Action: lane.Action, Waiting: lane.Waiting, Active: lane.Active,
+		Granted: lane.Granted, OldestAt: lane.OldestAt, Limit: lane.Limit, Until: lane.Until,
 	}
+	if lane.Action != "" {
+		shown.Key = string(lane.Action)
+	}
+	return shown
 }
 
-// keyText returns the text of the key's value that chose a lane, or nil in a queue without lanes.
+// keyText returns the text of the key's value that chose a lane, or nil if no key chose it.
 func keyText(lane attune.LaneName) *string {
-	if lane == "" {
+	if _, ofAction := lane.Action(); lane == "" || ofAction {
 		return nil
 	}
 	return new(lane.Text())

@@ -76,6 +76,9 @@ func routes() map[string]bool {
 		"PUT /api/v1/secrets/{name}":            true,
 		"DELETE /api/v1/secrets/{name}":         true,
 		"POST /api/v1/secrets/rotate-key":       true,
+
+		"PUT /api/v1/queues/{key}/lanes/limit":        true,
+		"POST /api/v1/queues/{key}/lanes/limit/clear": true,
 	}
 }
 

@@ -34,14 +34,19 @@ const (
 
 	docRevision = "Grows with every change; 0 until the first enforcement is admitted to the queue"
 	docValue    = "Value in force"
-	docFrom     = "Origin of next, or of value without a next: action <ref>, pack <name> or default"
+	docFrom     = "Origin of next, or of value without a next: action <ref>, queue <key>, pack <name> or default"
 	docNext     = "New value from the documents, if it differs. The queue has not been told it yet"
 )
 
-// showPolicy shows what the queue of an action obeys, beside what the documents of the policy say.
-func showPolicy(action attune.ActionID, told attune.QueuePolicy, effective policy.Effective) QueuePolicy {
+// showPolicy shows what a queue obeys, beside what the documents of the policy say. For a shared queue, the fields that are not of the
+// queue are what its actions get unless their own documents say otherwise.
+func showPolicy(queue attune.QueueStats, told attune.QueuePolicy, effective policy.Effective) QueuePolicy {
 	shown := QueuePolicy{Revision: told.Revision}
-	inForce := policy.InForce(action, told, effective.Policy.Key)
+	inForce := policy.InForce(queue.ActionID, told, effective.Policy.Key)
+	inForce.Queue = effective.Policy.Queue
+	if queue.Shared {
+		inForce = policy.SharedInForce(told, effective.Policy)
+	}
 	for _, field := range policy.Fields() {
 		f := PolicyField{Name: field.Name, Value: field.JSON(inForce), From: effective.From[field.Name].String()}
 		if source := effective.From[field.Name]; source.Scope != policy.ScopeDefault {

@@ -20,6 +20,7 @@ type Queue struct {
 	At         time.Time     `json:"at" doc:"The instant of all values, by the database's clock"`
 	Limit      QueueLimit    `json:"limit"`
 	Policy     QueuePolicy   `json:"policy"`
+	Actions    []QueueAction `json:"actions,omitempty" doc:"The actions that use a shared queue; absent for the queue of one action"`
 	Holders    []QueueHolder `json:"holders" doc:"Enforcements that hold a slot, in the order of their grants; up to 500"`
 	Waiting    []QueueWaiter `json:"waiting" doc:"The first enforcements in line; queue_length counts all that wait"`
 	Parked     int64         `json:"parked_count" doc:"How many enforcements wait for a person; they hold no slot and are not in line"`
@@ -32,13 +33,14 @@ type Queue struct {
 // QueueLimit is the limit in force and its origin.
 type QueueLimit struct {
 	InForce int        `json:"in_force"`
-	From    string     `json:"from" doc:"by hand (a manual override), action <ref>, pack <name> or default"`
+	From    string     `json:"from" doc:"by hand (a manual override), action <ref>, queue <key>, pack <name> or default"`
 	Until   *time.Time `json:"until,omitempty" doc:"When a manual override ends; absent when the override stays until it is cleared"`
 }
 
 // QueueHolder is an enforcement that holds a slot.
 type QueueHolder struct {
 	Enforcement attune.EnforcementID   `json:"enforcement_id"`
+	Action      attune.Ref             `json:"action_ref,omitempty"`
 	Key         *string                `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
 	Lane        int32                  `json:"lane,omitempty" doc:"Number of the lane; absent without lanes"`
 	Sequence    int64                  `json:"sequence"`
@@ -59,6 +61,7 @@ type QueueHolder struct {
 type QueueWaiter struct {
 	Position    int64                `json:"position" doc:"1 is next"`
 	Enforcement attune.EnforcementID `json:"enforcement_id"`
+	Action      attune.Ref           `json:"action_ref,omitempty"`
 	Key         *string              `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
 	Lane        int32                `json:"lane,omitempty" doc:"Number of the lane; absent without lanes"`
 	Sequence    int64                `json:"sequence"`
@@ -91,7 +94,7 @@ type QueueDetails interface {
 }
 
 type queueDetailInput struct {
-	Key     string `path:"key" doc:"The queue's key; the default queue of an action has the action's reference as its key"`
+	Key     string `path:"key" doc:"The queue's key: the reference of the action that owns it, or of a shared queue"`
 	Waiting int    `query:"waiting" minimum:"0" maximum:"500" default:"20" doc:"How many waiting enforcements to show"`
 }
 
@@ -126,7 +129,8 @@ func (s *Server) getQueue(ctx context.Context, in *queueDetailInput) (*response[
 
 func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	q := Queue{
-		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Stats.ActionID, s.Policy, effective),
+		QueueStats: s.Stats, At: s.At, Parked: s.Parked, Policy: showPolicy(s.Stats, s.Policy, effective),
+		Actions: showActions(s),
 		Holders: make([]QueueHolder, len(s.Holders)), Waiting: make([]QueueWaiter, len(s.Waiting)),
 		Throughput: Throughput{
 			Minute: float64(s.Released.LastMinute), Five: float64(s.Released.LastFiveMinutes) / 5, Hour: float64(s.Released.LastHour) / 60,
@@ -144,7 +148,7 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	}
 	for i, waiter := range s.Waiting {
 		q.Waiting[i] = QueueWaiter{
-			Position: int64(i + 1), Enforcement: waiter.Enforcement, Key: keyText(waiter.LaneName), Lane: waiter.Lane,
+			Position: int64(i + 1), Enforcement: waiter.Enforcement, Action: waiter.Action, Key: keyText(waiter.LaneName), Lane: waiter.Lane,
 			Sequence: waiter.Sequence, Attempt: waiter.Attempt, QueuedAt: waiter.QueuedAt, Wait: secondsSince(waiter.QueuedAt, s.At),
 		}
 	}
@@ -160,7 +164,7 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 
 func showHolder(h attune.SlotHolder, at time.Time) QueueHolder {
 	shown := QueueHolder{
-		Enforcement: h.Enforcement, Key: keyText(h.LaneName), Lane: h.Lane, Sequence: h.Sequence, GrantNumber: h.GrantNumber,
+		Enforcement: h.Enforcement, Action: h.Action, Key: keyText(h.LaneName), Lane: h.Lane, Sequence: h.Sequence, GrantNumber: h.GrantNumber,
 		Execution: h.Execution, Attempt: h.Attempt, Status: h.Status, Worker: h.Worker, GrantedAt: h.GrantedAt,
 		Age: secondsSince(h.HeldSince, at), LeaseUntil: h.LeaseUntil, RetryAt: h.RetryAt,
 	}

@@ -81,6 +81,7 @@ func TestGetQueue(t *testing.T) {
 				"key": {"value": null, "from": "default"},
 				"limit_per_key": {"value": null, "from": "default"},
 				"across": {"value": "strict", "from": "default"},
+				"queue": {"value": null, "from": "default"},
 				"when_busy": {"value": "wait", "from": "default"},
 				"max_queued": {"value": 50, "from": "default", "next": 10000},
 				"max_queued_per_key": {"value": null, "from": "default"},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -21,6 +22,9 @@ type QueueReader interface {
 	// Lanes returns a page of the counts of a queue's lanes. A queue that has no lanes, was never used, or does not exist has an
 	// empty list.
 	Lanes(ctx context.Context, key attune.QueueKey, page attune.LanePage) ([]attune.LaneStats, error)
+	// Lane returns the number of the lane with a name or, if the name is empty, with a number. A lane that does not exist is an
+	// [attune.CodeNotFound] error.
+	Lane(ctx context.Context, key attune.QueueKey, name attune.LaneName, number int32) (int32, error)
 }
 
 func (s *Server) registerQueues() {
@@ -30,7 +34,7 @@ func (s *Server) registerQueues() {
 	}, s.listQueues)
 	register(s, auth.RightRead, huma.Operation{
 		OperationID: "get-action-queue-stats", Method: http.MethodGet, Path: "/actions/{ref}/queue-stats", Tags: []string{"queues"},
-		Summary: "Read the counts of an action's queue; zeros before its first use", Errors: []int{http.StatusNotFound},
+		Summary: "Read the counts of the queue that an action uses, with all other actions of a shared queue; zeros before its first use", Errors: []int{http.StatusNotFound},
 	}, s.getQueueStats)
 }
 
@@ -51,7 +55,7 @@ func (s *Server) getQueueStats(ctx context.Context, in *RefPath) (*response[attu
 	if err != nil {
 		return nil, err
 	}
-	queue := policy.DefaultQueue(action.Ref)
+	queue := cmp.Or(action.Queue, policy.DefaultQueue(action.Ref))
 	stats, err := s.deps.Queues.Stats(ctx, queue)
 	return &response[attune.QueueStats]{Body: stats}, err
 }

@@ -153,6 +153,12 @@ func goodRequest(t *testing.T, route string, op apiOperation) textRequest {
 		in.body = map[string]string{}
 		in.values[textField{"body", "name"}], in.values[textField{"body", "role"}] = "ci", "event"
 		in.values[textField{"body", "triggers[]"}] = "github.push"
+	case strings.Contains(path, "/lanes/limit"):
+		in.body = map[string]string{}
+		if !strings.HasSuffix(path, "/clear") {
+			in.body["limit"] = `1`
+		}
+		in.values[textField{"body", "key"}] = "eu"
 	case method == http.MethodPut && strings.HasPrefix(path, "/api/v1/policies/"):
 		in.body = map[string]string{"policy": `{"limit":1}`}
 	case strings.HasSuffix(path, "/limit"):

@@ -216,6 +216,9 @@ func (in *tryInput) proposal() (attune.QueueKey, []policy.Level, error) {
 		if err != nil {
 			return "", nil, fmt.Errorf("body.policy: %w", err)
 		}
+		if decoded.Queue != nil {
+			return "", nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay is about one queue, so it cannot judge another one")
+		}
 		levels = append(levels, policy.Level{
 			Scope: policy.Scope(document.Scope), Ref: document.Ref, Origin: policy.OriginPerson, Policy: decoded,
 		})

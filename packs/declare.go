@@ -79,7 +79,7 @@ func (d *draft) action(s *source, ref attune.Ref, n *node) {
 		Schema:      f.schema("parameters"),
 		Limits:      f.limits(),
 	}
-	a.Policy = d.policy(f, ref)
+	a.Policy = d.policy(f, owner{scope: policy.ScopeAction, ref: ref})
 	f.done()
 	d.pack.Actions = append(d.pack.Actions, a)
 }
@@ -212,61 +212,6 @@ func (f *fields) reportMistakes(key string, n *node, err error) {
 	for _, m := range found.Mistakes {
 		at := n.follow(m.Path)
 		f.fault(f.locate(at, m.Line, m.Column), "%s: %s", strings.Join(append([]string{key}, m.Path...), "."), m.Message)
-	}
-}
-
-// policy reads the policy of an action, or of the pack if action is empty; nil if it is absent or empty.
-func (d *draft) policy(f *fields, action attune.Ref) *attune.Policy {
-	n := f.typed("policy", kindMapping)
-	if n == nil || len(n.members) == 0 {
-		return nil
-	}
-	inner := f.fieldsOf("policy", n)
-	document := new(attune.Policy)
-	for _, field := range policy.Fields() {
-		inner.policyField(field, document)
-	}
-	d.key(inner, action, document)
-	d.gates(inner, action, document)
-	inner.done()
-	return document
-}
-
-// policyField reads a field of a policy into a document. It reports each mistake at its place inside the value.
-func (f *fields) policyField(field policy.Field, document *attune.Policy) {
-	value := f.policyValue(field)
-	if value == nil {
-		return
-	}
-	text := value.text
-	if field.Kind == policy.Structure {
-		text = string(value.json())
-	}
-	err := field.Set(document, text)
-	if err == nil {
-		return
-	}
-	found, ok := errors.AsType[*policy.DocumentError](err)
-	if !ok {
-		f.fault(value.place, "%s", err)
-		return
-	}
-	for _, m := range found.Mistakes {
-		f.fault(value.follow(m.Path[1:]).place, "%s", m.Message)
-	}
-}
-
-// policyValue returns the value of a policy field, or nil if it is absent or has another kind.
-func (f *fields) policyValue(field policy.Field) *node {
-	switch field.Kind {
-	case policy.Number:
-		return f.typed(field.Name, kindNumber)
-	case policy.Duration:
-		return f.durationNode(field.Name)
-	case policy.Structure:
-		return f.typed(field.Name, kindMapping)
-	default:
-		return f.typed(field.Name, kindText)
 	}
 }
 

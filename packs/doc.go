@@ -1,9 +1,10 @@
-// Package packs reads packs: folders of YAML that declare triggers, actions, rules and policies under one name.
+// Package packs reads packs: folders of YAML that declare triggers, actions, shared queues, rules and policies under one name.
 //
 //	demo/
 //	  pack.yaml        name, version, description, policy; declarations too, if there are few
 //	  triggers/*.yaml  one trigger per file, named like the file
 //	  actions/*.yaml   one action per file
+//	  queues/*.yaml    one shared queue per file
 //	  rules/*.yaml     one rule per file
 //	  scripts/…        the executables of the actions; any folder will do
 //

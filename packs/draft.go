@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
 // draft is a pack that is being read, with the places of its references, webhook keys and keys of policies.
@@ -22,6 +23,8 @@ type draft struct {
 	files    map[section]map[attune.Ref]string // the file of each declaration
 	uses     []ruleUse
 	keys     []keyUse
+	joins    []joinUse
+	policies []policyUse
 	webhooks []webhookUse
 }
 
@@ -50,6 +53,7 @@ type section string
 const (
 	triggers section = "triggers"
 	actions  section = "actions"
+	queues   section = "queues"
 	ruleset  section = "rules"
 )
 
@@ -61,8 +65,8 @@ func readDraft(dir string) *draft {
 	d := &draft{
 		dir:      dir,
 		name:     "unnamed",
-		declared: map[section]map[attune.Ref]place{triggers: {}, actions: {}, ruleset: {}},
-		files:    map[section]map[attune.Ref]string{triggers: {}, actions: {}, ruleset: {}},
+		declared: map[section]map[attune.Ref]place{triggers: {}, actions: {}, queues: {}, ruleset: {}},
+		files:    map[section]map[attune.Ref]string{triggers: {}, actions: {}, queues: {}, ruleset: {}},
 	}
 	if err := d.checkFolder(); err != nil {
 		d.report.add(dir, place{}, "%s", err)
@@ -108,8 +112,8 @@ func (d *draft) readPack(s *source) {
 	}
 	d.pack.Version = f.text("version")
 	d.pack.Description = f.text("description")
-	d.pack.Policy = d.policy(f, "")
-	for _, sec := range []section{triggers, actions, ruleset} {
+	d.pack.Policy = d.policy(f, owner{scope: policy.ScopePack, ref: attune.Ref(d.name)})
+	for _, sec := range []section{triggers, actions, queues, ruleset} {
 		if n := f.typed(string(sec), kindMapping); n != nil {
 			for _, m := range n.members {
 				d.declare(s, sec, m.key, m.at, m.value)
@@ -163,6 +167,8 @@ func (d *draft) declare(s *source, sec section, name string, at place, n *node) 
 		d.trigger(s, ref, n)
 	case actions:
 		d.action(s, ref, n)
+	case queues:
+		d.queue(s, ref, n)
 	case ruleset:
 		d.rule(s, ref, n)
 	}

@@ -10,26 +10,22 @@ import (
 	"github.com/attune-go/attune/rules"
 )
 
-// gates reads the rates and quotas of a policy, of an action or of the pack if action is empty.
-func (d *draft) gates(f *fields, action attune.Ref, document *attune.Policy) {
+// gates reads the rates and quotas of a policy.
+func (d *draft) gates(f *fields, of owner, document *attune.Policy) {
 	document.Rate = gateList(f, "rate", func(g *fields) attune.Rate {
 		return attune.Rate{
 			Name: g.text("name"), Limit: g.units("limit"), Window: g.window(), Method: attune.RateMethod(g.text("method")),
-			Key: d.expression(g, "key", action), Cost: d.expression(g, "cost", action),
+			Key: d.expression(g, "key", of), Cost: d.expression(g, "cost", of),
 		}
 	})
 	document.Quota = gateList(f, "quota", func(g *fields) attune.Quota {
 		return attune.Quota{
 			Name: g.text("name"), Limit: g.units("limit"), Period: attune.QuotaPeriod(g.text("period")), Timezone: g.text("timezone"),
-			Key: d.expression(g, "key", action), Cost: d.expression(g, "cost", action),
+			Key: d.expression(g, "key", of), Cost: d.expression(g, "cost", of),
 		}
 	})
-	scope := policy.ScopeAction
-	if action == "" {
-		scope = policy.ScopePack
-	}
 	reported := f.report.problems
-	for _, fault := range policy.CheckGates(*document, scope) {
+	for _, fault := range policy.CheckGates(*document, of.scope) {
 		if at := f.node.follow(fault.Path).place; !f.faulty(reported, at) {
 			f.fault(at, "%s", fault)
 		}
@@ -80,7 +76,7 @@ func (f *fields) window() attune.Duration {
 }
 
 // expression reads the key or the cost of a gate, checks what needs no schema, and remembers the use. A cost can be a number.
-func (d *draft) expression(f *fields, key string, action attune.Ref) string {
+func (d *draft) expression(f *fields, key string, of owner) string {
 	n := f.get(key)
 	if n == nil {
 		return ""
@@ -96,6 +92,6 @@ func (d *draft) expression(f *fields, key string, action attune.Ref) string {
 		check = rules.CheckCost
 	}
 	f.reportMistakes(key, n, check(n.text))
-	d.keys = append(d.keys, keyUse{fields: f, node: n, action: action, label: key, ofGate: true})
+	d.keys = append(d.keys, keyUse{owner: of, fields: f, node: n, label: key, ofGate: true})
 	return strings.TrimSpace(n.text)
 }

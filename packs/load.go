@@ -46,6 +46,8 @@ type declarations struct {
 	Triggers    []attune.Trigger `json:"triggers"`
 	Actions     []attune.Action  `json:"actions"`
 	Rules       []attune.Rule    `json:"rules"`
+
+	Queues []attune.SharedQueue `json:"queues"`
 }
 
 // digest returns the SHA-256 of a pack's declarations, in hexadecimal. It sorts the declarations first, so it does not depend on
@@ -53,10 +55,11 @@ type declarations struct {
 func digest(p attune.Pack) string {
 	slices.SortFunc(p.Triggers, func(a, b attune.Trigger) int { return cmp.Compare(a.Ref, b.Ref) })
 	slices.SortFunc(p.Actions, func(a, b attune.Action) int { return cmp.Compare(a.Ref, b.Ref) })
+	slices.SortFunc(p.Queues, func(a, b attune.SharedQueue) int { return cmp.Compare(a.Ref, b.Ref) })
 	slices.SortFunc(p.Rules, func(a, b attune.Rule) int { return cmp.Compare(a.Ref, b.Ref) })
 	encoded, err := json.Marshal(declarations{
 		Name: p.Name, Version: p.Version, Description: p.Description, Policy: p.Policy,
-		Triggers: p.Triggers, Actions: p.Actions, Rules: p.Rules,
+		Triggers: p.Triggers, Actions: p.Actions, Rules: p.Rules, Queues: p.Queues,
 	})
 	if err != nil {
 		return "" // impossible: every value of a pack can be encoded as JSON

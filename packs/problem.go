@@ -19,8 +19,11 @@ func (p Problem) String() string {
 	if p.Line == 0 {
 		return p.File + ": " + p.Message
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+	return p.place() + ": " + p.Message
 }
+
+// place returns "file:line:column".
+func (p Problem) place() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
 
 // LoadError is all errors in the packs of one call, ordered by file and line. Its code is [attune.CodeInvalid].
 type LoadError struct{ Problems []Problem }

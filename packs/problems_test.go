@@ -42,8 +42,8 @@ func TestLoad_Problems(t *testing.T) {
 			"triggers/t.yaml": "webhook: {key: k, secret_env: S, secret: x}\n",
 			"rules/r.yaml":    "when: t\ntrigger: t\naction: x\n"}, []string{
 			`P/actions/x.yaml:1:1: action "x": unknown key "comand": use description, command, env, secrets, timeout, pool, parameters, limits, policy`,
-			`P/pack.yaml:2:1: pack: unknown key "author": use name, version, description, policy, triggers, actions, rules`,
-			`P/pack.yaml:3:10: policy: unknown key "limits": use limit, key, limit_per_key, across, when_busy, max_queued, max_queued_per_key, overflow, queue_timeout, max_attempts, retry_delay, retry_placement, rate, quota`,
+			`P/pack.yaml:2:1: pack: unknown key "author": use name, version, description, policy, triggers, actions, queues, rules`,
+			`P/pack.yaml:3:10: policy: unknown key "limits": use limit, key, limit_per_key, across, queue, when_busy, max_queued, max_queued_per_key, overflow, queue_timeout, max_attempts, retry_delay, retry_placement, rate, quota`,
 			`P/rules/r.yaml:1:1: rule "r": unknown key "when": use description, enabled, trigger, criteria, action, parameters`,
 			`P/triggers/t.yaml:1:34: webhook of trigger "t": unknown key "secret": use key, secret_env, dedup_header`}},
 		{"values have wrong types", map[string]string{

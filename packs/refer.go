@@ -12,7 +12,8 @@ import (
 // library holds the packs that are loaded together.
 type library struct{ drafts []*draft }
 
-// check reports pack names and webhook keys that are used twice, references without a target, and secrets that rules and keys read.
+// check reports pack names and webhook keys that are used twice, references without a target, secrets that rules and keys read, and
+// policies that do not fit the shared queues of their actions.
 func (l library) check() {
 	l.checkNames()
 	l.checkWebhooks()
@@ -21,6 +22,7 @@ func (l library) check() {
 			l.checkRule(u)
 		}
 		l.checkKeys(d)
+		l.checkQueues(d)
 	}
 }
 

@@ -21,6 +21,8 @@ type Field struct {
 	Allowed string   // the allowed values in words: "0 (grants nothing) to 5000"
 	Choices []string // every value of a [Choice]
 	Bounds  Bounds   // of a [Number]
+	// OfQueue says that the field is one of the queue. In a shared queue, no action can set the field: see [CheckJoined].
+	OfQueue bool
 
 	Example string       // an allowed value of a [Structure], as JSON
 	Type    reflect.Type // the type of a [Structure]
@@ -28,12 +30,15 @@ type Field struct {
 	// Set parses text and sets the field of a document; the text of a [Structure] is JSON. Text that is not of the field's kind,
 	// and a value that is not allowed, is a [DocumentError].
 	Set func(document *attune.Policy, text string) error
+	// IsSet reports whether a document sets the field.
+	IsSet func(document attune.Policy) bool
 	// JSON returns the field's value in an effective policy.
 	JSON func(policy attune.EffectivePolicy) json.RawMessage
 
 	check  func(attune.Policy) error
 	decode func(document *attune.Policy, value json.RawMessage) error // sets the field from JSON, like Set
 	decide func(ranked []Level, into *attune.EffectivePolicy) Source
+	copy   func(into *attune.EffectivePolicy, from attune.EffectivePolicy)
 }
 
 // Kind is the type of a field's value.
@@ -55,6 +60,7 @@ type Bounds struct{ Least, Most *int }
 // spec declares a field, without its kind and its allowed values.
 type spec[T any] struct {
 	name, doc    string
+	ofQueue      bool // see [Field]
 	defaultValue T
 	document     func(*attune.Policy) **T          // the field in a document
 	effective    func(*attune.EffectivePolicy) *T  // the field in an effective policy
@@ -110,6 +116,13 @@ func text(s spec[string], most int) Field {
 	return s.field(Text, allowed, "%.40q", contains, func(text string) (string, error) { return text, nil })
 }
 
+// queueName declares a field with the reference of a shared queue.
+func queueName(s spec[attune.QueueKey]) Field {
+	contains := func(key attune.QueueKey) bool { return attune.Ref(key).Validate() == nil }
+	return s.field(Text, "the reference of a queue, pack.name", "%.60q", contains,
+		func(text string) (attune.QueueKey, error) { return attune.QueueKey(text), nil })
+}
+
 func choice[T ~string](s spec[T], values ...T) Field {
 	quoted, choices := make([]string, len(values)), make([]string, len(values))
 	for i, value := range values {
@@ -158,7 +171,7 @@ func (s spec[T]) checked(kind Kind, allowed string, checkValue func(T) error, pa
 		return nil
 	}
 	return Field{
-		Name: s.name, Kind: kind, Doc: s.doc, Default: cmp.Or(s.defaultText, fmt.Sprint(s.defaultValue)), Allowed: allowed,
+		Name: s.name, Kind: kind, OfQueue: s.ofQueue, Doc: s.doc, Default: cmp.Or(s.defaultText, fmt.Sprint(s.defaultValue)), Allowed: allowed,
 		Set: func(p *attune.Policy, text string) error {
 			value, err := parse(text)
 			if err != nil {
@@ -167,6 +180,7 @@ func (s spec[T]) checked(kind Kind, allowed string, checkValue func(T) error, pa
 			*s.document(p) = &value
 			return check(*p)
 		},
+		IsSet: func(p attune.Policy) bool { return *s.document(&p) != nil },
 		JSON: func(p attune.EffectivePolicy) json.RawMessage {
 			encoded, err := json.Marshal(s.value(&p))
 			if err != nil {
@@ -183,7 +197,7 @@ func (s spec[T]) checked(kind Kind, allowed string, checkValue func(T) error, pa
 			*s.document(p) = &value
 			return check(*p)
 		},
-		decide: s.decide,
+		decide: s.decide, copy: s.copy,
 	}
 }
 
@@ -197,6 +211,15 @@ func (s spec[T]) decide(ranked []Level, into *attune.EffectivePolicy) Source {
 	}
 	s.set(into, nil)
 	return Source{Scope: ScopeDefault}
+}
+
+// copy stores the value of another effective policy.
+func (s spec[T]) copy(into *attune.EffectivePolicy, from attune.EffectivePolicy) {
+	if s.optional != nil {
+		*s.optional(into) = *s.optional(&from)
+		return
+	}
+	*s.effective(into) = *s.effective(&from)
 }
 
 // set stores the value in force; nil stores the default.

@@ -36,11 +36,17 @@ func slotFields() []Field {
 			optional: func(p *attune.EffectivePolicy) **int { return &p.LimitPerKey },
 		}, valueRange[int]{least: 0, leastText: "0 (grants nothing)", most: new(attune.MaxLimit)}),
 		choice(spec[attune.Across]{
-			name: "across", defaultValue: attune.AcrossStrict, defaultText: "strict; with a key skip",
+			name: "across", ofQueue: true, defaultValue: attune.AcrossStrict, defaultText: "strict; with a key skip",
 			doc:       "What other lanes do while the first enforcement of the line cannot start: pass, or wait",
 			document:  func(p *attune.Policy) **attune.Across { return &p.Across },
 			effective: func(p *attune.EffectivePolicy) *attune.Across { return &p.Across },
 		}, attune.AcrossStrict, attune.AcrossSkip),
+		queueName(spec[attune.QueueKey]{
+			name: "queue", defaultText: "the action's own queue",
+			doc:      "Shared queue of an action, or of all actions of a pack",
+			document: func(p *attune.Policy) **attune.QueueKey { return &p.Queue },
+			optional: func(p *attune.EffectivePolicy) **attune.QueueKey { return &p.Queue },
+		}),
 		choice(spec[attune.WhenBusy]{
 			name: "when_busy", defaultValue: attune.BusyWait,
 			doc: "What happens to an enforcement that cannot start at once: the enforcement waits, is rejected, " +
@@ -55,7 +61,7 @@ func slotFields() []Field {
 func lineFields() []Field {
 	return []Field{
 		number(spec[int]{
-			name: "max_queued", defaultValue: 10_000,
+			name: "max_queued", ofQueue: true, defaultValue: 10_000,
 			doc:       "Enforcements that may wait",
 			document:  func(p *attune.Policy) **int { return &p.MaxQueued },
 			effective: func(p *attune.EffectivePolicy) *int { return &p.MaxQueued },
@@ -67,13 +73,13 @@ func lineFields() []Field {
 			optional: func(p *attune.EffectivePolicy) **int { return &p.MaxQueuedPerKey },
 		}, valueRange[int]{least: 1, most: new(attune.MaxQueuedLimit)}),
 		choice(spec[attune.Overflow]{
-			name: "overflow", defaultValue: attune.OverflowReject,
+			name: "overflow", ofQueue: true, defaultValue: attune.OverflowReject,
 			doc:       "Which enforcement leaves a full queue: the new enforcement, or the enforcement that has waited longest",
 			document:  func(p *attune.Policy) **attune.Overflow { return &p.Overflow },
 			effective: func(p *attune.EffectivePolicy) *attune.Overflow { return &p.Overflow },
 		}, attune.OverflowReject, attune.OverflowDropOldest),
 		duration(spec[attune.Duration]{
-			name: "queue_timeout", defaultValue: 0,
+			name: "queue_timeout", ofQueue: true, defaultValue: 0,
 			doc:       "How long an enforcement may wait; 0 means for ever",
 			document:  func(p *attune.Policy) **attune.Duration { return &p.QueueTimeout },
 			effective: func(p *attune.EffectivePolicy) *attune.Duration { return &p.QueueTimeout },

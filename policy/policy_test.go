@@ -50,7 +50,7 @@ func TestResolve(t *testing.T) {
 					MaxAttempts: 1, RetryDelay: attune.Duration(10 * time.Second), RetryPlacement: attune.RetryHold,
 				},
 				From: policy.Provenance{
-					"limit": byDefault, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "when_busy": byDefault,
+					"limit": byDefault, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "queue": byDefault, "when_busy": byDefault,
 					"max_queued_per_key": byDefault, "max_queued": byDefault, "overflow": byDefault, "queue_timeout": byDefault,
 					"max_attempts": byDefault, "retry_delay": byDefault, "retry_placement": byDefault,
 				},
@@ -75,7 +75,7 @@ func TestResolve(t *testing.T) {
 					MaxAttempts: 5, RetryPlacement: attune.RetryBack,
 				},
 				From: policy.Provenance{
-					"limit": byAction, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "when_busy": byDefault,
+					"limit": byAction, "key": byDefault, "limit_per_key": byDefault, "across": byDefault, "queue": byDefault, "when_busy": byDefault,
 					"max_queued_per_key": byDefault, "max_queued": byGlobal, "overflow": byDefault, "queue_timeout": byPack,
 					"max_attempts": byPack, "retry_delay": byPack, "retry_placement": byAction,
 				},
@@ -227,13 +227,13 @@ func TestEffective_JSON(t *testing.T) {
 	got, err := json.Marshal(policy.Resolve(level(policy.ScopePack, "demo", limit(3))))
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"policy": {"limit": 3, "key": null, "limit_per_key": null, "across": "strict", "when_busy": "wait", "max_queued": 10000,
+		"policy": {"limit": 3, "key": null, "limit_per_key": null, "across": "strict", "queue": null, "when_busy": "wait", "max_queued": 10000,
 			"max_queued_per_key": null, "overflow": "reject", "queue_timeout": "0s",
 			"max_attempts": 1, "retry_delay": "10s", "retry_placement": "hold"},
 		"from": {
 			"limit": {"scope": "pack", "ref": "demo", "origin": "pack"}, "max_queued": {"scope": "default"},
 			"key": {"scope": "default"}, "limit_per_key": {"scope": "default"}, "across": {"scope": "default"},
-			"when_busy": {"scope": "default"}, "max_queued_per_key": {"scope": "default"},
+			"queue": {"scope": "default"}, "when_busy": {"scope": "default"}, "max_queued_per_key": {"scope": "default"},
 			"overflow": {"scope": "default"}, "queue_timeout": {"scope": "default"},
 			"max_attempts": {"scope": "default"}, "retry_delay": {"scope": "default"}, "retry_placement": {"scope": "default"}
 		}

@@ -121,7 +121,7 @@ func TestResolve_YieldsAPolicyThatIsAllowed(t *testing.T) {
 			}
 		}
 		require.Len(t, fieldsOf(t, document), len(policy.Fields())-unset, "every other field is set")
-		require.LessOrEqual(t, unset, 3, "only a key and the limits per key can be unset")
+		require.LessOrEqual(t, unset, 4, "only a key, the limits per key and a shared queue can be unset")
 		for _, l := range levels {
 			require.NoError(t, policy.Validate(l.Policy))
 		}

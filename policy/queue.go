@@ -27,5 +27,6 @@ func InForce(action attune.ActionID, p attune.QueuePolicy, key *string) attune.E
 // DefaultQueue returns the key of the queue that an action owns: the action's reference.
 func DefaultQueue(action attune.Ref) attune.QueueKey { return attune.QueueKey(action) }
 
-// OwnerOf returns the reference of the action that owns a queue. It does not check that the action exists.
+// OwnerOf returns the reference of the action that owns a queue. It does not check that the action exists: for a shared queue, there
+// is none with this reference.
 func OwnerOf(queue attune.QueueKey) attune.Ref { return attune.Ref(queue) }

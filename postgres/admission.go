@@ -83,6 +83,7 @@ func (e *Enforcements) count(ctx context.Context, rejected map[attune.Reason]int
 // newcomer is an enforcement with status "created" whose row is locked.
 type newcomer struct {
 	id        attune.EnforcementID
+	action    attune.ActionID
 	queue     attune.QueueID
 	lane      attune.LaneName
 	createdAt time.Time
@@ -93,7 +94,8 @@ type newcomer struct {
 }
 
 const lockNewcomersSQL = `
-SELECT e.id, e.queue_id, e.lane_name, e.created_at, a.enabled, e.charges::text FROM enforcements e JOIN actions a ON a.id = e.action_id
+SELECT e.id, e.action_id, e.queue_id, e.lane_name, e.created_at, a.enabled, e.charges::text
+FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.id = ANY ($1::bigint[]) AND e.status = 'created'
 ORDER BY e.id FOR NO KEY UPDATE OF e`
 
@@ -125,7 +127,7 @@ func lockNewcomers(
 
 func scanNewcomer(row pgx.CollectableRow) (newcomer, error) {
 	var n newcomer
-	err := row.Scan(&n.id, &n.queue, &n.lane, &n.createdAt, &n.enabled, &n.chargesText)
+	err := row.Scan(&n.id, &n.action, &n.queue, &n.lane, &n.createdAt, &n.enabled, &n.chargesText)
 	return n, err
 }
 
@@ -135,11 +137,12 @@ func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer)
 	if len(newcomers) == 0 {
 		return queues, nil
 	}
-	ids := make([]attune.QueueID, len(newcomers))
+	ids, entering := make([]attune.QueueID, len(newcomers)), make(present)
 	for i, n := range newcomers {
 		ids[i] = n.queue
+		entering.add(n.queue, n.action)
 	}
-	locked, err := lockAndResolveQueues(ctx, tx, ids)
+	locked, err := lockAndResolveQueues(ctx, tx, ids, staying{present: entering, stored: true})
 	for _, queue := range locked {
 		queues[queue.id] = queue
 	}

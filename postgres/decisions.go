@@ -23,13 +23,13 @@ WHERE key = $1 AND last_change < $5`
 // place, shows that the ticket was granted before the cancel.
 const insertChangesSQL = `
 INSERT INTO queue_changes (queue_id, number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to",
-	enforcement_id)
+	enforcement_id, lane)
 SELECT ` + queueNamed + `, u.number, u.request_id, u.at, u.principal, u.auth_method, u.on_behalf_of, u.note, u.kind, u."from",
 	CASE WHEN e.id IS NULL THEN u."to" WHEN e.status = 'queued' THEN 'granted' ELSE e.status END,
-	NULLIF(u.enforcement_id, 0)
+	NULLIF(u.enforcement_id, 0), NULLIF(u.lane, 0)
 FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-		$10::text[], $11::text[], $12::bigint[])
-	AS u (number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id)
+		$10::text[], $11::text[], $12::bigint[], $13::integer[])
+	AS u (number, request_id, at, principal, auth_method, on_behalf_of, note, kind, "from", "to", enforcement_id, lane)
 	LEFT JOIN enforcements e ON u.kind = 'cancel' AND e.id = u.enforcement_id
 ON CONFLICT (queue_id, request_id) DO NOTHING`
 
@@ -109,6 +109,11 @@ func checkControl(control attune.QueueControl) error {
 			return fmt.Errorf("change %d: %w", change.Number, err)
 		}
 	}
+	for _, lane := range control.Lanes {
+		if err := lane.Override.Validate(); err != nil {
+			return fmt.Errorf("lane %d: %w", lane.Lane, err)
+		}
+	}
 	return nil
 }
 
@@ -118,9 +123,11 @@ func checkChange(c attune.QueueChange) error {
 		return attune.Errorf(attune.CodeInvalid, "changes are numbered from 1")
 	case c.Request == "":
 		return attune.Errorf(attune.CodeInvalid, "the id of its request is missing")
-	case c.Kind != attune.ChangeMode && c.Kind != attune.ChangeLimit && c.Kind != attune.ChangeCancel:
-		return attune.Errorf(attune.CodeInvalid, "kind %q: use %q, %q or %q",
-			c.Kind, attune.ChangeMode, attune.ChangeLimit, attune.ChangeCancel)
+	case (c.Kind == attune.ChangeLaneLimit) != (c.Lane > 0):
+		return attune.Errorf(attune.CodeInvalid, "a change of the kind %q names lane %d", c.Kind, c.Lane)
+	}
+	if err := c.Kind.Validate(); err != nil {
+		return err
 	}
 	return c.Author.Validate()
 }
@@ -139,8 +146,9 @@ func addControl(batch *pgx.Batch, key attune.QueueKey, control attune.QueueContr
 		limit, until = &o.Limit, orNullTime(o.Until)
 	}
 	batch.Queue(insertChangesSQL, key, columns.numbers, columns.requests, columns.times, columns.principals, columns.methods,
-		columns.onBehalfOf, columns.notes, columns.kinds, columns.from, columns.to, columns.enforcements)
+		columns.onBehalfOf, columns.notes, columns.kinds, columns.from, columns.to, columns.enforcements, columns.lanes)
 	batch.Queue(controlSQL, key, control.Mode, limit, until, newest)
+	addLaneControls(batch, key, control.Lanes)
 }
 
 // changeColumns are changes as columns.
@@ -153,6 +161,7 @@ type changeColumns struct {
 	notes, from, to        []string
 	kinds                  []attune.QueueChangeKind
 	enforcements           []attune.EnforcementID
+	lanes                  []int32
 }
 
 func (c *changeColumns) add(change attune.QueueChange) {
@@ -167,11 +176,12 @@ func (c *changeColumns) add(change attune.QueueChange) {
 	c.from = append(c.from, change.From)
 	c.to = append(c.to, change.To)
 	c.enforcements = append(c.enforcements, change.Enforcement)
+	c.lanes = append(c.lanes, change.Lane)
 }
 
 const changesSQL = `
 SELECT c.number, c.request_id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to",
-	COALESCE(c.enforcement_id, 0)
+	COALESCE(c.enforcement_id, 0), COALESCE(c.lane, 0)
 FROM queue_changes c WHERE c.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR c.number < $1)
 ORDER BY c.number DESC LIMIT $2::bigint`
 
@@ -183,7 +193,7 @@ func (q *Queues) Changes(ctx context.Context, key attune.QueueKey, page attune.P
 func scanChange(row pgx.CollectableRow) (attune.QueueChange, error) {
 	var c attune.QueueChange
 	err := row.Scan(&c.Number, &c.Request, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.Kind, &c.From, &c.To,
-		&c.Enforcement)
+		&c.Enforcement, &c.Lane)
 	return c, err
 }
 

@@ -230,9 +230,9 @@ func keyText(key attune.LaneName) *string {
 
 // gateDocumentsSQL reads the documents with rates or quotas of scopes.
 const gateDocumentsSQL = `
-SELECT p.scope, p.ref, p.origin, p.document
+SELECT p.scope, p.ref, p.origin, p.revision, p.document
 FROM policies p JOIN unnest($1::text[], $2::text[]) AS u (scope, ref) ON u.scope = p.scope AND u.ref = p.ref
-WHERE p.document -> 'rate' IS NOT NULL OR p.document -> 'quota' IS NOT NULL`
+WHERE (p.document -> 'rate' IS NOT NULL OR p.document -> 'quota' IS NOT NULL) AND ` + documentInForce
 
 // addGateDocuments reads the gates in force of the scopes of charges.
 func (j *judgement) addGateDocuments(batch *pgx.Batch, charges []attune.Charge) {

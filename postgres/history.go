@@ -27,7 +27,7 @@ WITH queue AS (
 	WHERE g.queue_id = q.id AND g.number > b.number AND g.queued_at < $3
 )
 SELECT g.enforcement_id, e.action_id, g.sequence, g.lane, g.queued_at, g.attempt, g.generation, g.number, g.granted_at,
-	g.concurrency_limit, g.policy_revision, NULLIF(g.freed, '{}'), g.requested_at, g.released_at, ''
+	g.concurrency_limit, g.policy_revision, NULLIF(g.freed, '{}'), g.changes, g.requested_at, g.released_at, ''
 FROM queue q, before b, last l, grants g JOIN enforcements e ON e.id = g.enforcement_id
 WHERE g.queue_id = q.id AND (g.number > b.number AND g.number <= l.number
 	OR g.number <= b.number AND g.released_at > $2
@@ -53,7 +53,7 @@ const historyPoliciesSQL = `SELECT j.policy, j.at FROM queue_policies j WHERE j.
 
 const historyChangesSQL = `
 SELECT c.number, c.request_id, c.at, c.principal, c.auth_method, c.on_behalf_of, c.note, c.kind, c."from", c."to",
-	COALESCE(c.enforcement_id, 0)
+	COALESCE(c.enforcement_id, 0), COALESCE(c.lane, 0)
 FROM queue_changes c WHERE c.queue_id = ` + queueNamed + ` AND (c.at >= $2 OR c.kind <> 'cancel') ORDER BY c.number LIMIT $3`
 
 // History reads what happened in a queue in a period, at one instant. A period with more than most places or changes is

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -58,10 +59,15 @@ WITH queue AS (
 		AND l.number NOT IN (SELECT w.lane FROM waiting w) ORDER BY l.number LIMIT $4)
 	ORDER BY head, lane LIMIT $4
 )
-SELECT l.number, l.name, p.count, COALESCE(a.count, 0),
-	(SELECT count(*) FROM grants g WHERE g.queue_id = q.id AND g.lane = p.lane AND g.lane > 0), COALESCE(p.head, 0), p.oldest_at
+SELECT l.number, l.name, CASE WHEN l.name LIKE 'a%' THEN (SELECT o.ref FROM actions o WHERE o.id = substr(l.name, 2)::bigint) ELSE '' END, p.count, COALESCE(a.count, 0),
+	(SELECT count(*) FROM grants g WHERE g.queue_id = q.id AND g.lane = p.lane AND g.lane > 0), COALESCE(p.head, 0), p.oldest_at,
+	` + laneOverrideInForce + `, CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
 FROM queue q JOIN page p ON true JOIN lanes l ON l.queue_id = q.id AND l.number = p.lane LEFT JOIN active a ON a.lane = p.lane
 ORDER BY p.head, p.lane`
+
+// laneOverrideInForce is the manual limit of lane l, or NULL if there is none or it has expired.
+const laneOverrideInForce = `
+	CASE WHEN l.override_until IS NULL OR l.override_until > clock_timestamp() THEN l.override_limit END`
 
 // Lanes returns a page of the lanes of a queue, counted at one instant: first the lane with the enforcement that waits longest.
 // The order changes while enforcements are granted: see [attune.LanePage]. A queue without lanes has none.
@@ -73,4 +79,51 @@ func (q *Queues) Lanes(ctx context.Context, key attune.QueueKey, page attune.Lan
 	limit := attune.Page{Limit: page.Limit}.Normalize().Limit
 	lanes, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.LaneStats], lanesSQL, key, head, page.Number, limit)
 	return lanes, wrap("count lanes", err)
+}
+
+const laneNumberSQL = `
+SELECT l.number FROM lanes l WHERE l.queue_id = ` + queueNamed + ` AND ($2::text <> '' AND l.name = $2::text COLLATE "C" OR l.number = $3::integer)`
+
+// Lane returns the number of the lane of a queue with a name or, if the name is empty, with a number. A lane without an admitted
+// enforcement does not exist yet: [attune.CodeNotFound].
+func (q *Queues) Lane(ctx context.Context, key attune.QueueKey, name attune.LaneName, number int32) (int32, error) {
+	if name != "" {
+		number = 0
+	}
+	found, err := one(ctx, q.db.pool, pgx.RowTo[int32], laneNumberSQL, key, name, number)
+	return found, wrap("find lane", orNotFound(err, "queue %q has no such lane yet: its first enforcement makes a lane", key))
+}
+
+// laneControlsSQL skips a lane with a later change.
+const laneControlsSQL = `
+UPDATE lanes l SET override_limit = u.override_limit, override_until = u.override_until, last_change = u.change
+FROM unnest($2::integer[], $3::bigint[], $4::integer[], $5::timestamptz[]) AS u (number, change, override_limit, override_until)
+WHERE l.queue_id = ` + queueNamed + ` AND l.number = u.number AND l.last_change < u.change`
+
+// addLaneControls stores the manual limits of lanes after some changes.
+func addLaneControls(batch *pgx.Batch, key attune.QueueKey, lanes []attune.LaneControl) {
+	if len(lanes) == 0 {
+		return
+	}
+	numbers, changes := make([]int32, len(lanes)), make([]int64, len(lanes))
+	limits, untils := make([]*int, len(lanes)), make([]*time.Time, len(lanes))
+	for i, lane := range lanes {
+		numbers[i], changes[i] = lane.Lane, lane.Change
+		if o := lane.Override; o != nil {
+			limits[i], untils[i] = &o.Limit, orNullTime(o.Until)
+		}
+	}
+	batch.Queue(laneControlsSQL, key, numbers, changes, limits, untils)
+}
+
+const laneLimitsSQL = `
+SELECT l.number, l.override_limit, l.override_until FROM lanes l
+WHERE l.queue_id = ` + queueNamed + ` AND ` + laneOverrideInForce + ` IS NOT NULL ORDER BY l.number`
+
+func scanLaneLimit(row pgx.CollectableRow) (attune.LaneLimit, error) {
+	var limit attune.LaneLimit
+	var until *time.Time
+	err := row.Scan(&limit.Lane, &limit.Limit, &until)
+	limit.Until = orZeroTime(until)
+	return limit, err
 }

@@ -23,6 +23,7 @@ type InstallResult struct {
 	Triggers int  // declared
 	Actions  int  // declared
 	Rules    int  // declared
+	Queues   int  // declared; shared queues
 	Disabled int  // triggers, actions and rules that the pack no longer declares
 }
 
@@ -33,8 +34,10 @@ const installLock int64 = 0x61747475_6e650001
 //
 // A pack with the installed digest stays unchanged. For any other pack, Install stores all declarations, with each rule enabled
 // or disabled as declared, and disables everything that the pack no longer declares. Installed packs that are not in packs stay
-// unchanged. A rule whose trigger or action no pack declares is [attune.CodeInvalid]; a webhook key of another trigger is
-// [attune.CodeConflict].
+// unchanged. A rule whose trigger or action no pack declares is [attune.CodeInvalid], and so is a policy that joins a shared queue
+// which no pack declares. A webhook key of another trigger, and a queue with the reference of an action, are [attune.CodeConflict].
+//
+// A shared queue that its pack no longer declares stays, with the policies that people have set: actions that join it go on in it.
 func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResult, error) {
 	results := make([]InstallResult, len(packs))
 	err := p.db.inTx(ctx, "install packs", func(tx pgx.Tx) error {
@@ -53,6 +56,7 @@ func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResu
 				return err
 			}
 			addRules(rules, pack)
+			addJoins(rules, pack)
 		}
 		return tx.SendBatch(ctx, rules).Close()
 	})
@@ -112,8 +116,10 @@ func installPack(ctx context.Context, tx pgx.Tx, pack attune.Pack, result *Insta
 	batch.Queue(retireRulesSQL, pack.Name, refs(pack.Rules, func(r attune.Rule) attune.Ref { return r.Ref })).Exec(countDisabled)
 	addTriggers(batch, pack)
 	addActions(batch, pack)
+	addSharedQueues(batch, pack)
 	addPolicies(batch, pack)
 	result.Triggers, result.Actions, result.Rules = len(pack.Triggers), len(pack.Actions), len(pack.Rules)
+	result.Queues = len(pack.Queues)
 	return tx.SendBatch(ctx, batch).Close()
 }
 
@@ -184,12 +190,12 @@ func addTriggers(batch *pgx.Batch, pack attune.Pack) {
 }
 
 const actionSelect = `
-SELECT ` + actionColumns + `, p.document, ` + keyDocuments + `
+SELECT ` + actionColumns + `, p.document, ` + placingDocuments + `
 FROM actions a LEFT JOIN policies p ON p.scope = 'action' AND p.ref = a.ref AND p.origin = 'pack'`
 
 const actionSQL = actionSelect + ` WHERE a.ref = $1`
 
-// Action returns an enabled or disabled action with the key of its policy in force, or [attune.CodeNotFound].
+// Action returns an enabled or disabled action with the queue and the key of its policy in force, or [attune.CodeNotFound].
 func (p *Packs) Action(ctx context.Context, ref attune.Ref) (attune.Action, error) {
 	action, err := one(ctx, p.db.pool, scanActionWithPolicy, actionSQL, ref)
 	return action, wrap("read action", orNotFound(err, "action %q does not exist", ref))
@@ -206,7 +212,7 @@ func (p *Packs) Actions(ctx context.Context, page attune.Page) ([]attune.Action,
 func scanActionWithPolicy(row pgx.CollectableRow) (a attune.Action, err error) {
 	var documents levels
 	err = scanAction(row, &a, nil, []any{&a.Policy, &documents})
-	a.Key, a.Gates = documents.atIngest(a.Ref)
+	documents.place(&a)
 	return a, err
 }
 

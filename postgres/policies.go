@@ -44,12 +44,15 @@ WITH changed AS (
 	RETURNING p.scope, p.ref
 )` + announceChanged
 
-// addPolicies replaces the documents of a pack for itself and for its actions. It keeps the documents that people set.
+// addPolicies replaces the documents of a pack for itself, its actions and its shared queues. It keeps the documents that people set.
 func addPolicies(batch *pgx.Batch, pack attune.Pack) {
 	var policies packPolicies
 	policies.add(policy.ScopePack, pack.Name, pack.Policy)
 	for _, action := range pack.Actions {
 		policies.add(policy.ScopeAction, string(action.Ref), action.Policy)
+	}
+	for _, queue := range pack.Queues {
+		policies.add(policy.ScopeQueue, string(queue.Ref), queue.Policy)
 	}
 	batch.Queue(dropPoliciesSQL, pack.Name, policies.scopes, policies.refs)
 	batch.Queue(upsertPoliciesSQL, policies.scopes, policies.refs, policies.documents)
@@ -61,13 +64,17 @@ WHERE ` + documentInForce + ` AND (p.scope = 'global' OR p.scope = 'pack' AND p.
 	OR p.scope = 'queue' AND p.ref = ANY ($2::text[]) OR p.scope = 'action' AND p.ref = ANY ($3::text[]))
 ORDER BY p.scope, p.ref, p.origin`
 
-// readLevels returns the policy documents of all scopes that cover any of the queues.
-func readLevels(ctx context.Context, q querier, queues ...queueName) (levels, error) {
-	packs, keys, owners := make([]string, len(queues)), make([]attune.QueueKey, len(queues)), make([]attune.Ref, len(queues))
-	for i, queue := range queues {
-		packs[i], keys[i], owners[i] = queue.pack(), queue.key, queue.owner
+// readLevels returns the policy documents of all scopes that cover any of the queues, or any of the actions in them.
+func readLevels(ctx context.Context, q querier, queues []attune.QueueKey, actions []attune.Ref) (levels, error) {
+	var packs []string
+	for _, key := range queues {
+		packs = append(packs, attune.Ref(key).Pack())
 	}
-	return collect(ctx, q, scanLevel, policiesSQL, packs, keys, owners)
+	for _, action := range actions {
+		packs = append(packs, action.Pack())
+	}
+	slices.Sort(packs)
+	return collect(ctx, q, scanLevel, policiesSQL, slices.Compact(packs), queues, actions)
 }
 
 func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
@@ -76,37 +83,33 @@ func scanLevel(row pgx.CollectableRow) (policy.Level, error) {
 	return level, err
 }
 
-// levels are the policy documents that cover some queues.
+// levels are policy documents.
 type levels []policy.Level
 
-// resolve returns the policy in force for one queue.
-func (l levels) resolve(queue queueName) policy.Effective {
-	refs := map[policy.Scope]string{
-		policy.ScopeAction: string(queue.owner), policy.ScopeQueue: string(queue.key), policy.ScopePack: queue.pack(),
-		policy.ScopeGlobal: "",
-	}
-	return policy.Resolve(slices.DeleteFunc(slices.Clone(l), func(level policy.Level) bool {
-		return level.Ref != refs[level.Scope]
-	})...)
-}
-
-// keyDocuments selects the policy documents that cover action a and set a key, rates or quotas, as a JSON array of levels, or NULL. The
-// default queue of an action has the action's reference as its key. It is part of the statement that reads the action, so both are of
-// one instant. Few documents set one of them, and the index policies_at_ingest has only these.
-const keyDocuments = `(
-	SELECT json_agg(json_build_object('scope', p.scope, 'ref', p.ref, 'origin', p.origin, 'policy', p.document)) FROM policies p
-	WHERE (p.document ->> 'key' IS NOT NULL OR p.document -> 'rate' IS NOT NULL OR p.document -> 'quota' IS NOT NULL)
+// placingDocuments selects the policy documents that choose the queue of action a, its lane in that queue, or rates or quotas, as a JSON
+// array of levels, or NULL. It is part of the statement that reads the action, so both are of one instant. Few documents do that, and
+// the index policies_at_ingest has only these.
+const placingDocuments = `(
+	SELECT json_agg(json_build_object('scope', p.scope, 'ref', p.ref, 'origin', p.origin,
+		'revision', p.revision, 'policy', p.document)) FROM policies p
+	WHERE (p.document ->> 'key' IS NOT NULL OR p.document ->> 'queue' IS NOT NULL
+			OR p.document -> 'rate' IS NOT NULL OR p.document -> 'quota' IS NOT NULL)
 		AND ` + documentInForce + `
-		AND (p.scope, p.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', '')))`
+		AND ((p.scope, p.ref) IN (('action', a.ref), ('queue', a.ref), ('pack', a.pack), ('global', ''))
+			OR p.scope = 'queue' AND p.ref IN (SELECT n.document ->> 'queue' FROM policies n
+				WHERE n.document ->> 'queue' IS NOT NULL AND (n.scope, n.ref) IN (('action', a.ref), ('pack', a.pack)))))`
 
-// atIngest returns the key in force for an action in its default queue, and the rates and quotas that judge its enforcements, from its
-// documents that set any of them. The key is nil without a key.
-func (l levels) atIngest(action attune.Ref) (key *string, gates []attune.Gate) {
+// place sets the shared queue of an action, the key that chooses the lanes of its enforcements, and the rates and quotas that judge
+// them, from the documents of placingDocuments.
+func (l levels) place(action *attune.Action) {
 	if len(l) == 0 {
-		return nil, nil
+		return
 	}
-	effective := l.resolve(queueName{key: policy.DefaultQueue(action), owner: action})
-	return effective.Policy.Key, effective.Gates.AtAdmission()
+	queue, effective := policy.Of(action.Ref, l)
+	action.Key, action.Gates = effective.Policy.Key, effective.Gates.AtAdmission()
+	if queue != policy.DefaultQueue(action.Ref) {
+		action.Queue = queue
+	}
 }
 
 // busyQueuesSQL skips unused queues: their policy is resolved when their first enforcement is admitted.
@@ -117,7 +120,8 @@ FROM queues q WHERE q.policy_revision > 0`
 // ApplyPolicies resolves the policy of every used queue again. It returns, without tickets, the queues whose workflow must be
 // told its policy: queues with a changed policy, under a new revision, and all queues whose enforcements wait or hold slots. The
 // latter start workflows that Temporal has lost. [Queues.UntoldPolicies] returns the same queues until [Queues.PoliciesTold]. Changes
-// of documents do not need ApplyPolicies: see [Queues.FollowPolicies].
+// of documents do not need ApplyPolicies: see [Queues.FollowPolicies]. The policy of a shared queue forgets the actions that have left
+// the queue and have no enforcement in it.
 func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) {
 	var admissions []attune.Admission
 	err := q.db.inTx(ctx, "apply policies", func(tx pgx.Tx) error {
@@ -125,7 +129,11 @@ func (q *Queues) ApplyPolicies(ctx context.Context) ([]attune.Admission, error) 
 		if err != nil {
 			return err
 		}
-		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(busy)))
+		present, err := readPresent(ctx, tx)
+		if err != nil {
+			return err
+		}
+		queues, err := lockAndResolveQueues(ctx, tx, slices.Collect(maps.Keys(busy)), staying{present: present})
 		if err != nil {
 			return err
 		}

@@ -17,10 +17,16 @@ const documentInForce = `(p.until IS NULL OR p.until > clock_timestamp())`
 const announceChanged = `
 INSERT INTO policy_changes (scope, ref) SELECT scope, ref FROM changed`
 
-// coveredQueue selects the queues q that the documents of scope c.scope and reference c.ref cover.
+// coveredQueue selects the queues q that the documents of scope c.scope and reference c.ref cover. The documents of an action and of a
+// pack also cover the shared queues that they name, and those whose policy has an entry for the action or for an action of the pack.
 const coveredQueue = `(c.scope = 'global' OR c.scope = 'queue' AND q.key = c.ref
 	OR c.scope = 'pack' AND split_part(q.key, '.', 1) = c.ref
-	OR c.scope = 'action' AND q.action_id = (SELECT a.id FROM actions a WHERE a.ref = c.ref))`
+	OR c.scope = 'action' AND q.action_id = (SELECT a.id FROM actions a WHERE a.ref = c.ref)
+	OR q.action_id IS NULL AND c.scope IN ('action', 'pack') AND (
+		EXISTS (SELECT FROM policies n WHERE n.document ->> 'queue' = q.key
+			AND (n.scope, n.ref) IN ((c.scope, c.ref), ('pack', split_part(c.ref, '.', 1))))
+		OR EXISTS (SELECT FROM json_array_elements(q.policy -> 'actions') e
+			WHERE e ->> 'ref' = c.ref OR split_part(e ->> 'ref', '.', 1) = c.ref)))`
 
 const endPoliciesSQL = `
 WITH changed AS (DELETE FROM policies WHERE until <= clock_timestamp() RETURNING scope, ref)` + announceChanged
@@ -66,7 +72,7 @@ func followChange(ctx context.Context, tx pgx.Tx, change int64) ([]attune.Admiss
 	if err != nil {
 		return nil, err
 	}
-	queues, err := lockAndResolveQueues(ctx, tx, ids)
+	queues, err := lockAndResolveQueues(ctx, tx, ids, staying{stored: true})
 	if err != nil {
 		return nil, err
 	}

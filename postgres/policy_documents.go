@@ -89,7 +89,7 @@ WITH changed AS (DELETE FROM policies WHERE scope = $1 AND ref = $2 AND origin =
 
 // Change sets or removes the document of a person, and returns the documents of the scope after the change. Changes of documents, by
 // people and by packs, happen one after the other. A reference that names nothing is [attune.CodeNotFound], and an invalid author
-// [attune.CodeInvalid]. The queues follow later: see [Queues.FollowPolicies].
+// [attune.CodeInvalid]. So is a document that does not fit the shared queues of the actions that it covers. The queues follow later: see [Queues.FollowPolicies].
 func (p *Policies) Change(ctx context.Context, change policy.Change) (policy.Documents, error) {
 	var after policy.Documents
 	if err := change.Author.Validate(); err != nil {
@@ -114,6 +114,11 @@ func (p *Policies) Change(ctx context.Context, change policy.Change) (policy.Doc
 		if err := storeDraft(ctx, tx, change, draft); err != nil {
 			return err
 		}
+		if draft != nil {
+			if err := checkJoins(ctx, tx, change.Scope, change.Ref, draft.Policy); err != nil {
+				return err
+			}
+		}
 		after, err = documentsOf(ctx, tx, change.Scope, change.Ref)
 		return err
 	})
@@ -135,7 +140,9 @@ func storeDraft(ctx context.Context, tx pgx.Tx, change policy.Change, draft *pol
 const keyUsesOfScopeSQL = `
 SELECT a.ref, a.schema, COALESCE(t.ref, ''), t.schema
 FROM (VALUES ($1::text, $2::text)) AS c (scope, ref) JOIN actions a ON a.enabled AND (c.scope = 'global'
-		OR c.scope = 'pack' AND a.pack = c.ref OR c.scope IN ('action', 'queue') AND a.ref = c.ref)
+		OR c.scope = 'pack' AND a.pack = c.ref OR c.scope IN ('action', 'queue') AND a.ref = c.ref
+		OR c.scope = 'queue' AND c.ref IN (SELECT n.document ->> 'queue' FROM policies n
+			WHERE (n.scope, n.ref) IN (('action', a.ref), ('pack', a.pack))))
 	LEFT JOIN rules r ON r.action_id = a.id AND r.declared LEFT JOIN triggers t ON t.id = r.trigger_id
 ORDER BY a.ref, t.ref`
 

@@ -14,33 +14,45 @@ import (
 func (q *Queues) Propose(
 	ctx context.Context, key attune.QueueKey, documents []policy.Level,
 ) (current, proposed policy.Effective, resolved attune.QueuePolicy, err error) {
-	stats, err := q.Stats(ctx, key)
+	counted, err := one(ctx, q.db.pool, scanStats, statsSQL, key, policy.OwnerOf(key))
+	if err != nil {
+		return current, proposed, resolved, wrap("propose policy", orNotFound(err, "queue %q does not exist", key))
+	}
+	inForce, err := q.QueuePolicies(ctx, key, attune.Page{Limit: 1})
 	if err != nil {
 		return current, proposed, resolved, err
 	}
-	name := queueName{key: key, owner: stats.Action, ownerID: stats.ActionID}
-	stored, err := readLevels(ctx, q.db.pool, name)
+	queue := counted.unlocked(append(inForce, attune.QueuePolicy{})[0])
+	stored, err := readPolicies(ctx, q.db.pool, []*lockedQueue{&queue}, staying{stored: true})
 	if err != nil {
-		return current, proposed, resolved, wrap("read policies", err)
+		return current, proposed, resolved, wrap("propose policy", err)
 	}
 	for _, document := range documents {
-		if !name.covered(document) {
+		if !stored.cover(queue.queueName, document) {
 			return current, proposed, resolved, attune.Errorf(attune.CodeInvalid,
 				"%s %q does not cover queue %q", document.Scope, document.Ref, key)
 		}
 	}
-	// Of two levels of one rank, the first one wins.
-	current, proposed = stored.resolve(name), levels(slices.Concat(documents, stored)).resolve(name)
-	resolved = policy.OwnQueue(name.ownerID, proposed.Policy)
-	resolved.Rates, resolved.Actions[0].Rates = proposed.Gates.Starts()
-	return current, proposed, resolved, nil
+	changed := stored // of two levels of one rank, the first one wins
+	changed.levels = slices.Concat(documents, stored.levels)
+	return stored.effective(queue.queueName), changed.effective(queue.queueName), changed.of(queue.queueName), nil
 }
 
-// covered reports whether a document is one of the queue.
-func (n queueName) covered(document policy.Level) bool {
-	refs := map[policy.Scope]string{
-		policy.ScopeAction: string(n.owner), policy.ScopeQueue: string(n.key), policy.ScopePack: n.pack(), policy.ScopeGlobal: "",
+// cover reports whether a document is one of a queue, of its pack, or of an action in it.
+func (p policies) cover(queue queueName, document policy.Level) bool {
+	actions := []attune.Ref{queue.owner}
+	for _, member := range p.members[queue.key] {
+		actions = append(actions, member.Ref)
 	}
-	ref, known := refs[document.Scope]
-	return known && ref == document.Ref
+	isOf := func(action attune.Ref) bool { return action.Pack() == document.Ref }
+	switch document.Scope {
+	case policy.ScopeGlobal:
+		return document.Ref == ""
+	case policy.ScopePack:
+		return attune.Ref(queue.key).Pack() == document.Ref || slices.ContainsFunc(actions, isOf)
+	case policy.ScopeQueue:
+		return string(queue.key) == document.Ref
+	default:
+		return document.Scope == policy.ScopeAction && slices.Contains(actions, attune.Ref(document.Ref))
+	}
 }

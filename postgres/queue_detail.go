@@ -17,16 +17,16 @@ const timeAndParkedSQL = `
 SELECT now(), (SELECT count(*) FROM enforcements e WHERE e.status = 'parked' AND e.queue_id = ` + queueNamed + `)`
 
 const detailHoldersSQL = `
-SELECT e.id, e.lane, e.lane_name, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
+SELECT e.id, a.ref, e.lane, e.lane_name, e.sequence, e.grant_number, e.granted_at, COALESCE(g.requested_at, e.granted_at), COALESCE(x.id, 0),
 	COALESCE(x.attempt, 0), COALESCE(x.status, ''), COALESCE(x.worker, ''), COALESCE(x.pool, ''), x.requested_at,
 	x.started_at, x.lease_until, COALESCE(x.timeout_ms, 0), x.cancel_requested_at, COALESCE(x.attempt_status, ''), x.retry_at
-FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
+FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN executions x ON x.enforcement_id = e.id
 	LEFT JOIN grants g ON g.queue_id = e.queue_id AND g.number = e.grant_number
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'granted' ORDER BY e.grant_number LIMIT $2`
 
 const detailWaitingSQL = `
-SELECT e.id, e.lane, e.lane_name, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
-FROM enforcements e LEFT JOIN executions x ON x.enforcement_id = e.id
+SELECT e.id, a.ref, e.lane, e.lane_name, e.sequence, e.queued_at, COALESCE(x.attempt + 1, 1)
+FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
 
 // releasesSQL counts the releases of the last hour and computes hold times from a sample. Both read the newest entries of the
@@ -48,12 +48,13 @@ FROM (
 ) s`
 
 // Detail returns a queue at one instant, with its first waiting enforcements up to the given number, and the policy that the
-// policy documents resolve to now. The queue's workflow may not have received that policy yet. An unused queue of an action is
-// empty and has the resolved policy. Any other unknown queue is [attune.CodeNotFound].
+// policy documents resolve to now. The queue's workflow may not have received that policy yet. An unused queue of an action, and an
+// unused shared queue, is empty and has the resolved policy. Any other unknown queue is [attune.CodeNotFound].
 func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (attune.QueueDetail, policy.Effective, error) {
 	var detail attune.QueueDetail
 	var resolved policy.Effective
-	var name queueName
+	var policies policies
+	queue := new(lockedQueue)
 	snapshot := attune.QueueSnapshot{Mode: attune.QueueOpen}
 	batch := detailBatch(key, first, &detail, &snapshot)
 	atOneInstant := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
@@ -61,14 +62,20 @@ func (q *Queues) Detail(ctx context.Context, key attune.QueueKey, first int) (at
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return orNotFound(err, "queue %q does not exist", key)
 		}
-		name = queueName{key: key, owner: detail.Stats.Action, ownerID: detail.Stats.ActionID}
-		levels, err := readLevels(ctx, tx, name)
-		resolved = levels.resolve(name)
+		*queue = countedQueue{stats: detail.Stats}.unlocked(snapshot.Policy)
+		var err error
+		if policies, err = readPolicies(ctx, tx, []*lockedQueue{queue}, staying{stored: true}); err != nil {
+			return err
+		}
+		resolved = policies.effective(queue.queueName)
+		if queue.shared() {
+			detail.Actions, err = readActionStats(ctx, tx, key, policies)
+		}
 		return err
 	})
 	detail.Policy, detail.Override = snapshot.Policy, snapshot.Override
 	if detail.Policy.Revision == 0 {
-		detail.Policy = policy.OwnQueue(name.ownerID, resolved.Policy)
+		detail.Policy = policies.of(queue.queueName)
 	}
 	// The limit agrees with Policy and Override, even if a manual limit expires between two statements.
 	detail.Stats.MaxConcurrent = detail.Policy.Limit
@@ -109,7 +116,7 @@ func detailBatch(key attune.QueueKey, first int, s *attune.QueueDetail, snapshot
 func scanSlotHolder(row pgx.CollectableRow) (attune.SlotHolder, error) {
 	var h attune.SlotHolder
 	var timeoutMS int64
-	err := row.Scan(&h.Enforcement, &h.Lane, &h.LaneName, &h.Sequence, &h.GrantNumber, &h.GrantedAt, &h.HeldSince,
+	err := row.Scan(&h.Enforcement, &h.Action, &h.Lane, &h.LaneName, &h.Sequence, &h.GrantNumber, &h.GrantedAt, &h.HeldSince,
 		&h.Execution, &h.Attempt, &h.Status, &h.Worker, &h.Pool, &h.RequestedAt, &h.StartedAt, &h.LeaseUntil, &timeoutMS,
 		&h.CancelRequested, &h.AttemptStatus, &h.RetryAt)
 	h.Timeout = fromMilliseconds(timeoutMS)
@@ -131,7 +138,7 @@ func seconds(s float64) time.Duration {
 // statsColumns counts a queue in one statement, and so in one snapshot. The counts use the partial indexes of waiters and
 // holders. A grant does not update the row of its queue, so the time of the last change includes the latest grant.
 const statsColumns = `
-SELECT COALESCE(q.id, 0), COALESCE(q.policy_revision, 0) > 0, COALESCE(a.id, 0), COALESCE(a.ref, ''),
+SELECT COALESCE(q.id, 0), COALESCE(q.policy_revision, 0) > 0, q.id IS NOT NULL AND q.action_id IS NULL, COALESCE(a.id, 0), COALESCE(a.ref, ''),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'queued'),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = q.id AND e.status = 'granted'),
 	COALESCE(` + overrideInForce + `, q.concurrency_limit, 0), COALESCE(q.mode, 'open'),
@@ -147,14 +154,15 @@ FROM (VALUES (1)) one LEFT JOIN queues q ON q.key = $1
 WHERE q.id IS NOT NULL OR a.id IS NOT NULL`
 
 // Stats counts a queue at one instant. MaxConcurrent is the limit in force: the manual limit or the policy's. For an unused
-// queue of an action, every count is 0 and MaxConcurrent comes from the policy documents. Any other unknown queue is
+// queue of an action or a pack, every count is 0 and MaxConcurrent comes from the policy documents. Any other unknown queue is
 // [attune.CodeNotFound].
 func (q *Queues) Stats(ctx context.Context, key attune.QueueKey) (attune.QueueStats, error) {
 	counted, err := one(ctx, q.db.pool, scanStats, statsSQL, key, policy.OwnerOf(key))
 	if err == nil && !counted.used {
-		var levels levels
-		levels, err = readLevels(ctx, q.db.pool, counted.name())
-		counted.stats.MaxConcurrent = levels.resolve(counted.name()).Policy.Limit
+		var policies policies
+		queue := counted.unlocked(attune.QueuePolicy{})
+		policies, err = readPolicies(ctx, q.db.pool, []*lockedQueue{&queue}, staying{})
+		counted.stats.MaxConcurrent = policies.effective(queue.queueName).Policy.Limit
 	}
 	return counted.stats, wrap("count queue", orNotFound(err, "queue %q does not exist", key))
 }
@@ -179,14 +187,17 @@ type countedQueue struct {
 	used  bool // an enforcement was admitted to it, or it was changed by a person; an unused queue has no resolved policy
 }
 
-func (c countedQueue) name() queueName {
-	return queueName{key: c.stats.Queue, owner: c.stats.Action, ownerID: c.stats.ActionID}
+// unlocked returns the queue for readPolicies, with the policy that is stored for it.
+func (c countedQueue) unlocked(stored attune.QueuePolicy) lockedQueue {
+	return lockedQueue{
+		id: c.stats.ID, queueName: queueName{key: c.stats.Queue, owner: c.stats.Action, ownerID: c.stats.ActionID}, policy: stored,
+	}
 }
 
 func scanStats(row pgx.CollectableRow) (countedQueue, error) {
 	var c countedQueue
 	s := &c.stats
-	err := row.Scan(&s.ID, &c.used, &s.ActionID, &s.Action, &s.QueueLength, &s.ActiveCount, &s.MaxConcurrent, &s.Mode,
+	err := row.Scan(&s.ID, &c.used, &s.Shared, &s.ActionID, &s.Action, &s.QueueLength, &s.ActiveCount, &s.MaxConcurrent, &s.Mode,
 		&s.OldestEnqueuedAt, &s.TotalEnqueued, &s.TotalCompleted, &s.TotalDropped, &s.LastUpdated, &s.Queue)
 	return c, err
 }

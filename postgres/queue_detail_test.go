@@ -50,20 +50,20 @@ func TestQueues_Detail(t *testing.T) {
 		grants := b.grants(t, attune.Page{})
 		require.Empty(t, cmp.Diff([]attune.SlotHolder{
 			{
-				Enforcement: tickets[1].Enforcement, Sequence: 2, GrantNumber: 2, GrantedAt: grants[1].GrantedAt,
+				Enforcement: tickets[1].Enforcement, Action: deploy, Sequence: 2, GrantNumber: 2, GrantedAt: grants[1].GrantedAt,
 				HeldSince: grants[1].RequestedAt, Execution: running.ID, Attempt: 1, Status: attune.ExecutionRunning,
 				Worker: "worker-1", Pool: "default", RequestedAt: &running.RequestedAt, StartedAt: running.StartedAt,
 				LeaseUntil: running.LeaseUntil, Timeout: attune.Duration(time.Minute),
 			},
 			{
-				Enforcement: tickets[2].Enforcement, Sequence: 3, GrantNumber: 3, GrantedAt: grants[0].GrantedAt,
+				Enforcement: tickets[2].Enforcement, Action: deploy, Sequence: 3, GrantNumber: 3, GrantedAt: grants[0].GrantedAt,
 				HeldSince: grants[0].RequestedAt, Execution: requested.ID, Attempt: 1, Status: attune.ExecutionRequested,
 				Pool: "default", RequestedAt: &requested.RequestedAt, Timeout: attune.Duration(time.Minute),
 			},
 		}, detail.Holders))
 		require.Empty(t, cmp.Diff([]attune.Waiter{
-			{Enforcement: tickets[3].Enforcement, Sequence: 4, QueuedAt: tickets[3].EnqueuedAt, Attempt: 1},
-			{Enforcement: tickets[4].Enforcement, Sequence: 5, QueuedAt: tickets[4].EnqueuedAt, Attempt: 1},
+			{Enforcement: tickets[3].Enforcement, Action: deploy, Sequence: 4, QueuedAt: tickets[3].EnqueuedAt, Attempt: 1},
+			{Enforcement: tickets[4].Enforcement, Action: deploy, Sequence: 5, QueuedAt: tickets[4].EnqueuedAt, Attempt: 1},
 		}, detail.Waiting))
 		require.Empty(t, cmp.Diff(grants, detail.Latest))
 		require.Empty(t, b.detail(t, 0).Waiting)

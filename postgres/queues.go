@@ -24,8 +24,7 @@ type queueName struct {
 	ownerID attune.ActionID
 }
 
-// pack returns the pack that the queue belongs to: the first part of the key.
-func (n queueName) pack() string { return attune.Ref(n.key).Pack() }
+func (n queueName) shared() bool { return n.ownerID == 0 }
 
 // lockedQueue is the row of a queue, locked until the transaction ends.
 type lockedQueue struct {
@@ -78,25 +77,19 @@ WITH q AS MATERIALIZED (
 )` + lockedQueueColumns + lockedQueueTables
 
 // lockAndResolveQueues locks queues and resolves their policies again. It reads the policy documents under the locks, so an older policy
-// never gets a newer revision. It skips unknown ids.
-func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID) ([]*lockedQueue, error) {
+// never gets a newer revision. It skips unknown ids. stays says which actions a shared queue keeps in its policy although they have
+// left the queue.
+func lockAndResolveQueues(ctx context.Context, tx pgx.Tx, ids []attune.QueueID, stays staying) ([]*lockedQueue, error) {
 	queues, err := collect(ctx, tx, scanLockedQueue, lockQueuesByIDSQL, ids)
 	if err != nil {
 		return nil, err
 	}
-	names := make([]queueName, len(queues))
-	for i, queue := range queues {
-		names[i] = queue.queueName
-	}
-	levels, err := readLevels(ctx, tx, names...)
+	policies, err := readPolicies(ctx, tx, queues, stays)
 	if err != nil {
 		return nil, err
 	}
 	for _, queue := range queues {
-		effective := levels.resolve(queue.queueName)
-		resolved := policy.OwnQueue(queue.ownerID, effective.Policy)
-		resolved.Rates, resolved.Actions[0].Rates = effective.Gates.Starts()
-		queue.setPolicy(resolved)
+		queue.setPolicy(policies.of(queue.queueName))
 	}
 	return queues, nil
 }
@@ -109,7 +102,7 @@ func scanLockedQueue(row pgx.CollectableRow) (*lockedQueue, error) {
 	return &q, err
 }
 
-// insertQueuesSQL inserts the missing queues whose owners exist. It neither locks nor writes existing rows. It inserts in the
+// insertQueuesSQL inserts the missing queues whose owners exist. Shared queues are there since their packs were installed. It neither locks nor writes existing rows. It inserts in the
 // order of keys, so that transactions that insert the same queues cannot deadlock.
 const insertQueuesSQL = `
 INSERT INTO queues (key, action_id, policy)
@@ -132,17 +125,17 @@ func addNewQueues(batch *pgx.Batch, keys []attune.QueueKey) {
 
 const queueIDSQL = `SELECT id FROM queues WHERE key = $1`
 
-// lockOrCreateQueue inserts a queue if it is missing, locks it, and resolves its policy again. A queue without an action is
-// [attune.CodeNotFound].
+// lockOrCreateQueue inserts a queue of an action if it is missing, locks it, and resolves its policy again. A queue that neither
+// belongs to an action nor is declared is [attune.CodeNotFound].
 func lockOrCreateQueue(ctx context.Context, tx pgx.Tx, key attune.QueueKey) (*lockedQueue, error) {
 	var id attune.QueueID
 	batch := new(pgx.Batch)
 	addNewQueues(batch, []attune.QueueKey{key})
 	batch.Queue(queueIDSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, orNotFound(err, "queue %q belongs to no action", key)
+		return nil, orNotFound(err, "queue %q belongs to no action, and no pack declares it", key)
 	}
-	queues, err := lockAndResolveQueues(ctx, tx, []attune.QueueID{id})
+	queues, err := lockAndResolveQueues(ctx, tx, []attune.QueueID{id}, staying{stored: true})
 	if err != nil {
 		return nil, err
 	}

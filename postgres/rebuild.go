@@ -64,6 +64,13 @@ WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequenc
 // addSnapshot reads a queue into snapshot.
 func addSnapshot(batch *pgx.Batch, key attune.QueueKey, snapshot *attune.QueueSnapshot) {
 	batch.Queue(queueSQL, key).Query(func(rows pgx.Rows) error { return scanQueue(rows, snapshot) })
+	batch.Queue(laneLimitsSQL, key).Query(func(rows pgx.Rows) error {
+		limits, err := pgx.CollectRows(rows, scanLaneLimit)
+		if len(limits) > 0 {
+			snapshot.LaneLimits = limits
+		}
+		return err
+	})
 	batch.Queue(holdersSQL, key).Query(func(rows pgx.Rows) (err error) {
 		snapshot.Holders, err = pgx.CollectRows(rows, scanHolder)
 		for i := range snapshot.Holders {

@@ -68,8 +68,8 @@ WITH queue AS (
 	WHERE g.queue_id = k.queue_id AND g.number = k.grant_number
 )
 INSERT INTO grants (queue_id, number, sequence, lane, queued_at, enforcement_id, attempt, generation, policy_revision,
-	concurrency_limit, freed, granted_at, requested_at)
-SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, COALESCE($10::bigint[], '{}'), $5,
+	concurrency_limit, freed, changes, granted_at, requested_at)
+SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, COALESCE($10::bigint[], '{}'), $12, $5,
 	r.requested_at
 FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 
@@ -102,7 +102,7 @@ func (x *Executions) Request(ctx context.Context, key attune.QueueKey, grant att
 	batch.Queue(shareGenerationSQL, generationLock, key)
 	batch.Queue(lockExecutionsByEnforcementSQL, []attune.EnforcementID{grant.Enforcement}) // the execution before its enforcement
 	batch.Queue(grantSQL, key, grant.Enforcement, grant.Sequence, grant.Number, grant.GrantedAt, grant.Attempt,
-		grant.Limit, grant.Revision, grant.Generation, grant.Freed, orNullTime(grant.StartedAt))
+		grant.Limit, grant.Revision, grant.Generation, grant.Freed, orNullTime(grant.StartedAt), grant.Changes)
 	batch.Queue(requestSQL, grant.Enforcement).QueryRow(state.scan)
 	if err := x.db.send(ctx, "request execution", batch); err != nil {
 		return attune.ExecutionRequest{}, orNotFound(err, "enforcement %d does not exist", grant.Enforcement)

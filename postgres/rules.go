@@ -140,11 +140,11 @@ func addRules(batch *pgx.Batch, pack attune.Pack) {
 
 const candidatesSQL = `
 SELECT r.id, r.ref, r.description, r.criteria, r.parameters,
-	` + actionColumns + `, ` + keyDocuments + `
+	` + actionColumns + `, ` + placingDocuments + `
 FROM rules r JOIN actions a ON a.id = r.action_id
 WHERE r.trigger_id = $1 AND r.enabled ORDER BY r.ref`
 
-// readCandidates returns the enabled rules of a trigger with their actions and the keys and gates of their policies, in the order of the
+// readCandidates returns the enabled rules of a trigger with their actions, and the queues, keys and gates of their policies, in the order of the
 // rules' references. Rules with a disabled action are included, so that the rejection of their enforcement is recorded.
 func readCandidates(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger attune.Ref) ([]attune.Candidate, error) {
 	if trigger == attune.ManualTrigger {
@@ -155,8 +155,9 @@ func readCandidates(ctx context.Context, tx pgx.Tx, id attune.TriggerID, trigger
 		c := attune.Candidate{Rule: attune.Rule{Enabled: true, Trigger: trigger}}
 		err := scanAction(row, &c.Action,
 			[]any{&c.Rule.ID, &c.Rule.Ref, &c.Rule.Description, &c.Rule.Criteria, &c.Rule.Parameters}, []any{&documents})
+		documents.place(&c.Action)
 		c.Rule.Action = c.Action.Ref
-		c.Key, c.Gates = documents.atIngest(c.Action.Ref)
+		c.Key, c.Gates, c.Action.Key, c.Action.Gates = c.Action.Key, c.Action.Gates, nil, nil
 		return c, err
 	}, candidatesSQL, id)
 }

@@ -12,22 +12,28 @@ import (
 // the queue are those of the latest changes.
 func (c *check) checkChanges() {
 	c.timeDecisions()
-	latest := map[attune.QueueChangeKind]attune.QueueChange{
-		attune.ChangeMode: {To: string(attune.QueueOpen)}, attune.ChangeLimit: {To: setting{}.String()},
+	latest := map[subject]attune.QueueChange{
+		{kind: attune.ChangeMode}: {To: string(attune.QueueOpen)}, {kind: attune.ChangeLimit}: {To: setting{}.String()},
 	}
 	next := c.nextOfKind()
 	for i, change := range c.changes {
 		if change.Number != int64(i+1) {
 			c.changeViolation(change, "%d changes have a lower number", i)
 		}
-		c.checkStep(latest[change.Kind], change)
-		latest[change.Kind] = change
+		about := subjectOf(change)
+		if _, known := latest[about]; !known && change.Kind == attune.ChangeLaneLimit {
+			latest[about] = attune.QueueChange{To: laneByPolicy}
+		}
+		c.checkStep(latest[about], change)
+		latest[about] = change
 		transition := Transition{QueueChange: change}
 		switch change.Kind {
 		case attune.ChangeMode:
 			transition.Until, transition.Granted = until(next[i]), c.checkMode(change, next[i])
 		case attune.ChangeLimit:
 			transition.Until, transition.Granted = until(next[i]), c.checkManualLimit(change, next[i])
+		case attune.ChangeLaneLimit:
+			transition.Until, transition.Granted = until(next[i]), c.checkLaneLimit(change, next[i])
 		case attune.ChangeCancel:
 			c.checkCancel(change)
 		}
@@ -35,21 +41,29 @@ func (c *check) checkChanges() {
 	}
 	c.report.Checked.Changes = len(c.changes)
 	c.checkAuthors()
-	c.checkControl(latest[attune.ChangeMode], latest[attune.ChangeLimit])
+	c.checkControl(latest[subject{kind: attune.ChangeMode}], latest[subject{kind: attune.ChangeLimit}])
 }
+
+// subject is what a change is about.
+type subject struct {
+	kind attune.QueueChangeKind
+	lane int32 // of a change of a lane's limit
+}
+
+func subjectOf(change attune.QueueChange) subject { return subject{change.Kind, change.Lane} }
 
 // changeViolation reports a violation of [RuleChanges] by a change.
 func (c *check) changeViolation(change attune.QueueChange, format string, args ...any) {
 	c.violation(RuleChanges, 0, 0, "change %d: "+format, append([]any{change.Number}, args...)...)
 }
 
-// nextOfKind returns, for each change, the next change of the same kind, or nil.
+// nextOfKind returns, for each change, the next change about the same, or nil.
 func (c *check) nextOfKind() []*attune.QueueChange {
 	next := make([]*attune.QueueChange, len(c.changes))
-	following := map[attune.QueueChangeKind]*attune.QueueChange{}
+	following := map[subject]*attune.QueueChange{}
 	for i := len(c.changes) - 1; i >= 0; i-- {
-		kind := c.changes[i].Kind
-		next[i], following[kind] = following[kind], &c.changes[i]
+		about := subjectOf(c.changes[i])
+		next[i], following[about] = following[about], &c.changes[i]
 	}
 	return next
 }
@@ -75,6 +89,11 @@ func (c *check) checkStep(before, change attune.QueueChange) {
 		from, fromKnown := parseSetting(change.From)
 		_, toKnown := parseSetting(change.To)
 		known, follows = fromKnown && toKnown, from.follows(previous, change.At)
+	case attune.ChangeLaneLimit:
+		previous, _ := parseLaneSetting(before.To)
+		from, fromKnown := parseLaneSetting(change.From)
+		_, toKnown := parseLaneSetting(change.To)
+		known, follows = fromKnown && toKnown && change.Lane > 0, followsInLane(from, previous, change.At)
 	case attune.ChangeCancel:
 		known = change.From == string(attune.EnforcementQueued) &&
 			slices.Contains(attune.EnforcementStatuses(), attune.EnforcementStatus(change.To))

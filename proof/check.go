@@ -51,6 +51,7 @@ type check struct {
 	inLanes    map[int64]bool                // the generations that are in order in their lanes only
 	skipped    []int64                       // the revisions that let lanes pass each other, ascending
 	widest     map[attune.ActionID]*int      // see widestLane
+	manual     map[int32][]laneSetting       // by lane and number of the change
 	passes     *passes
 
 	accounts  map[attune.EnforcementStatus]account
@@ -88,6 +89,7 @@ func newCheck(rows Rows) *check {
 			c.actedUpon[grant.Generation] = grant.RequestedAt
 		}
 	}
+	c.settleLanes()
 	c.placeAll(accepted)
 	c.decideAll(slices.Clone(rows.Policies))
 	c.splitLanes()

@@ -86,7 +86,9 @@
 // newest grant among them.
 //
 // The same count, over the grants of one action or of one lane, must be below the limit of that level in the policy whose
-// revision the grant names. The limit of a lane is that of the ticket's action. Missing numbers do not count here: their lanes
+// revision the grant names. The limit of a lane is that of the ticket's action, or the manual limit of the lane that was in force. Each
+// grant says how many manual changes the queue had made ([attune.Grant].Changes), so the log of changes shows which limit that was. A
+// lane is not judged at a grant whose changes are not in the log: they are not recorded yet, or were lost with their generation. Missing numbers do not count here: their lanes
 // and actions are unknown.
 //
 // # What the queue knew
@@ -140,7 +142,9 @@
 //   - That a policy in the journal is the policy that a person meant.
 //   - That the limit in a grant is the limit that the policy meant. Nothing is proved about the limit of a grant that is older
 //     than the log; such grants are counted as [Counts].LimitUnknown.
-//   - That a manual limit with an end was in force until that end: a rebuild compares the end with another clock.
+//   - That a manual limit with an end was in force until that end: a rebuild compares the end with another clock. So a generation after
+//     the first can have used the limit of the policy for a lane instead.
+//   - That the rows of the lanes have the limits of the latest changes.
 //   - How long the processes ran: an execution counts from its request to the report of its end.
 //   - That a waiting ticket that a later grant passed wrongly is not lost. Its grant or settlement may be decided but not
 //     stored yet; rows of one instant cannot tell the difference. Such tickets are counted as [Counts].Passed. A ticket that

@@ -3,6 +3,7 @@ package proof_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,8 +25,9 @@ type history struct {
 	sequence   int64
 	policy     attune.QueuePolicy
 	draws      func(*rapid.T) attune.QueuePolicy
-	override   *attune.LimitOverride // as it is stored
-	requests   int                   // the number of change requests so far
+	override   *attune.LimitOverride          // as it is stored
+	lanes      map[int32]attune.LimitOverride // the manual limits of lanes, as they are stored
+	requests   int                            // the number of change requests so far
 
 	arrivals []attune.Ticket     // not yet sent to the queue
 	releases []attune.Ticket     // not yet sent to the queue
@@ -34,7 +36,7 @@ type history struct {
 
 // newHistory starts a queue whose policies are drawn by policy.
 func newHistory(t *rapid.T, policy func(*rapid.T) attune.QueuePolicy) *history {
-	h := &history{database: time.UnixMilli(1_900_000_000_000).UTC(), policy: policy(t), draws: policy}
+	h := &history{database: time.UnixMilli(1_900_000_000_000).UTC(), policy: policy(t), draws: policy, lanes: map[int32]attune.LimitOverride{}}
 	h.policy.Revision = 1
 	h.Queue, h.Stats.Mode = key, attune.QueueOpen
 	h.Policies = []attune.QueuePolicy{h.policy}
@@ -221,6 +223,11 @@ func (h *history) recordSome(n int) {
 	if len(control.Changes) > 0 {
 		h.Stats.Mode, h.override = control.Mode, control.Override
 	}
+	for _, lane := range control.Lanes {
+		if delete(h.lanes, lane.Lane); lane.Override != nil {
+			h.lanes[lane.Lane] = *lane.Override
+		}
+	}
 	h.state.SettlementsRecorded(h.queueClock(), len(settled), h.grantsOf(settled))
 	h.state.ChangesRecorded(len(control.Changes))
 }
@@ -249,6 +256,11 @@ func (h *history) control(t *rapid.T) {
 		}).Draw(t, "to"))
 		return
 	}
+	h.setLimit(h.drawOverride(t))
+}
+
+// drawOverride draws a manual limit, or nil.
+func (h *history) drawOverride(t *rapid.T) *attune.LimitOverride {
 	override := &attune.LimitOverride{Limit: rapid.IntRange(0, 4).Draw(t, "limit")}
 	switch rapid.IntRange(0, 3).Draw(t, "until") {
 	case 0:
@@ -256,7 +268,12 @@ func (h *history) control(t *rapid.T) {
 	case 1:
 		override.Until = h.queueClock().Add(2 * time.Second)
 	}
-	h.setLimit(override)
+	return override
+}
+
+// controlLane changes the manual limit of a lane.
+func (h *history) controlLane(t *rapid.T) {
+	h.ask(attune.ChangeRequest{Kind: attune.ChangeLaneLimit, Lane: rapid.Int32Range(1, 3).Draw(t, "lane"), Limit: h.drawOverride(t)})
 }
 
 // ask requests a manual change. The queue can refuse it.
@@ -298,6 +315,11 @@ func (h *history) rebuild(*rapid.T) {
 	}
 	if o := h.override; o != nil && !o.Until.IsZero() && !o.Until.After(h.queueClock()) {
 		snapshot.Override = nil
+	}
+	for _, lane := range slices.Sorted(maps.Keys(h.lanes)) {
+		if o := h.lanes[lane]; o.Until.IsZero() || o.Until.After(h.queueClock()) {
+			snapshot.LaneLimits = append(snapshot.LaneLimits, attune.LaneLimit{Lane: lane, LimitOverride: o})
+		}
 	}
 	for _, grant := range h.Grants {
 		snapshot.LastGrant = max(snapshot.LastGrant, grant.Number)

@@ -213,7 +213,7 @@ func TestCheck_Lanes(t *testing.T) {
 				r.Grants[0].ReleasedAt, r.Grants[4].Freed = new(second(35)), []int64{4}
 				r.Grants[5].Limit = 5
 			},
-			want: []string{"limit: sequence 2 grant 5: decided while 1 slots were held in lane 1, at a limit_per_key of 1"},
+			want: []string{"limit: sequence 2 grant 5: decided while 1 slots were held in lane 1, at a limit of 1"},
 		},
 		"an action exceeds its limit": {
 			change: func(r *rows) {

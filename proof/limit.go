@@ -66,8 +66,8 @@ func (c *check) checkLevels(action, lane *slots, d *decision) {
 		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held by action %d, at its limit of %d",
 			ofAction, d.action, *limit)
 	}
-	if limit := limits.LimitPerKey; limit != nil && inLane >= *limit {
-		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held in lane %d, at a limit_per_key of %d",
+	if limit := c.laneLimits(d, d.Lane, limits.LimitPerKey).most; limit != nil && inLane >= *limit {
+		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held in lane %d, at a limit of %d",
 			inLane, d.Lane, *limit)
 	}
 }
@@ -82,7 +82,7 @@ func (c *check) learn(action, lane *slots, d *decision) {
 	if limit := limits.Limit; limit != nil && action.held(d) == *limit-1 {
 		action.see(d)
 	}
-	if limit := limits.LimitPerKey; limit != nil && lane.held(d) == *limit-1 {
+	if limit := c.laneLimits(d, d.Lane, limits.LimitPerKey).known(); limit != nil && lane.held(d) == *limit-1 {
 		lane.see(d)
 	}
 }

@@ -60,6 +60,7 @@ func below(n int, limit *int) bool { return limit == nil || n < *limit }
 type waiter struct {
 	sequence   int64
 	action     attune.ActionID
+	number     int32  // of its lane
 	lane       *slots // the slots of its lane that earlier decisions took
 	first, end int
 }
@@ -76,7 +77,7 @@ const (
 // passed returns the first grant that passed an eligible ticket, or nil. In doubt, some grant may have.
 func (c *check) passed(w waiter) (by *decision, doubt bool) {
 	for i := range c.passes.candidates(c, w) {
-		switch c.passes.judge(c.decisions[i], w) {
+		switch c.judge(c.decisions[i], w) {
 		case eligible:
 			return c.decisions[i], false
 		case unclear:
@@ -91,7 +92,7 @@ func (c *check) passed(w waiter) (by *decision, doubt bool) {
 func (p *passes) candidates(c *check, w waiter) iter.Seq[int] {
 	// Both lists rise, so the decisions before are of lower sequences, or the lane was full.
 	first := w.first + sort.Search(w.end-w.first, func(i int) bool { return p.highest[w.first+i] > w.sequence })
-	if limit := c.widestLane(w.action); limit != nil {
+	if limit := c.widestLane(w.action); limit != nil && len(c.manual[w.number]) == 0 {
 		full, open := w.lane.fullUntil(*limit)
 		if !open {
 			return slices.Values[[]int](nil)
@@ -111,20 +112,21 @@ func (p *passes) candidates(c *check, w waiter) iter.Seq[int] {
 }
 
 // judge decides whether a ticket was eligible at a decision.
-func (p *passes) judge(d *decision, w waiter) verdict {
+func (c *check) judge(d *decision, w waiter) verdict {
 	if !d.skips() || d.Sequence < w.sequence {
 		return blocked
 	}
 	limits := d.policy.Of(w.action)
+	ofLane := c.laneLimits(d, w.number, limits.LimitPerKey)
 	inLane := w.lane.countedAt(d)
 	ofAction := holding{}
-	if held, limited := p.held[w.action]; limited {
+	if held, limited := c.passes.held[w.action]; limited {
 		ofAction = held[d.index]
 	}
 	switch {
-	case !below(inLane.least, limits.LimitPerKey), !below(ofAction.least, limits.Limit):
+	case !below(inLane.least, ofLane.most), !below(ofAction.least, limits.Limit):
 		return blocked
-	case !below(inLane.most, limits.LimitPerKey), !below(ofAction.most, limits.Limit), d.rated(w.action):
+	case !below(inLane.most, ofLane.least), !below(ofAction.most, limits.Limit), d.rated(w.action):
 		return unclear
 	default:
 		return eligible
@@ -134,7 +136,7 @@ func (p *passes) judge(d *decision, w waiter) verdict {
 // checkPassed expects that no later ticket was granted while the ticket of a decision was eligible. The generation of the
 // decision granted the ticket later, and nothing behind a ticket that had not arrived, so the ticket waited.
 func (c *check) checkPassed(lane *slots, d *decision) {
-	w := waiter{sequence: d.Sequence, action: d.action, lane: lane, first: max(d.first, lane.last+1), end: d.index}
+	w := waiter{sequence: d.Sequence, action: d.action, number: d.Lane, lane: lane, first: max(d.first, lane.last+1), end: d.index}
 	by, doubt := c.passed(w)
 	switch {
 	case by == nil && !doubt:
@@ -174,7 +176,7 @@ func (c *check) checkWaiting(lanes map[int32]*slots) {
 		}
 		lane := at(lanes, number)
 		w := waiter{
-			sequence: places[i].sequence, action: places[i].enforcement.ActionID, lane: lane,
+			sequence: places[i].sequence, action: places[i].enforcement.ActionID, number: number, lane: lane,
 			first: max(newest.first, lane.last+1), end: len(c.decisions),
 		}
 		if by, _ := c.passed(w); by != nil {

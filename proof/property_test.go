@@ -18,6 +18,7 @@ func TestCheck_CorrectHistories(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				h := newHistory(t, world)
 				actions := h.actions()
+				actions["control a lane"] = h.controlLane
 				actions[""] = func(t *rapid.T) {
 					require.Empty(t, h.check().Violations, "%s", &h.rows)
 				}

@@ -20,8 +20,9 @@ func requestOf(change attune.QueueChange) (attune.ChangeRequest, bool) {
 	case attune.ChangeMode:
 		request.Mode = attune.QueueMode(change.To)
 		return request, request.Mode.Validate() == nil
-	case attune.ChangeLimit:
+	case attune.ChangeLimit, attune.ChangeLaneLimit:
 		var ok bool
+		request.Lane = change.Lane
 		request.Limit, ok = LimitOf(change.To)
 		return request, ok
 	default:
@@ -32,6 +33,9 @@ func requestOf(change attune.QueueChange) (attune.ChangeRequest, bool) {
 // LimitOf returns the manual limit that a change has set, from its text: see [attune.LimitOverride.String]. It is nil if the limit of
 // the policy is in force. It is false for any other text.
 func LimitOf(text string) (*attune.LimitOverride, bool) {
+	if text == "by policy" { // of a lane
+		return nil, true
+	}
 	number, until, ends := strings.Cut(text, " until ")
 	var limit attune.LimitOverride
 	var by string

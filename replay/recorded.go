@@ -180,14 +180,10 @@ func (r *recorded) inFront(sequence int64) (Place, bool) {
 	return Place{}, false
 }
 
-// change makes the recorded changes of the mode and the limit before a grant. A change at the same instant is made if the grant
-// agrees with it.
+// change makes the recorded changes of the mode and of limits that the queue had made before a grant.
 func (r *recorded) change(grant attune.LoggedGrant) {
-	for len(r.changes) > 0 && !r.changes[0].At.After(grant.GrantedAt) {
+	for len(r.changes) > 0 && r.changes[0].Number <= grant.Changes {
 		change := r.changes[0]
-		if change.At.Equal(grant.GrantedAt) && !agrees(change, grant) {
-			return
-		}
 		r.changes = r.changes[1:]
 		if change.Kind == attune.ChangeCancel {
 			continue
@@ -197,19 +193,6 @@ func (r *recorded) change(grant attune.LoggedGrant) {
 			_, _ = r.state.Change(change.At, request) // a change without effect is refused
 			r.state.ChangesRecorded(1)
 		}
-	}
-}
-
-// agrees reports whether a grant can have been decided after a change.
-func agrees(change attune.QueueChange, grant attune.LoggedGrant) bool {
-	request, ok := requestOf(change)
-	switch {
-	case !ok:
-		return true
-	case change.Kind == attune.ChangeLimit && request.Limit != nil:
-		return request.Limit.Limit == grant.Limit
-	default:
-		return change.To != string(attune.QueuePaused)
 	}
 }
 

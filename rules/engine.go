@@ -188,12 +188,17 @@ func (e *Engine) conform(raw json.RawMessage, value map[string]any) Mistakes {
 	return compiled.validate(value)
 }
 
-// create returns a decision that an action must run, with the queue in which the enforcement waits.
+// create returns a decision that an action must run, with the queue in which the enforcement waits, and the lane of an action without
+// a key.
 func create(rule attune.RuleID, action attune.Action, parameters json.RawMessage, fields []attune.SecretField) attune.Decision {
-	return attune.Decision{
+	decision := attune.Decision{
 		RuleID: rule, ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated,
 		Queue: policy.DefaultQueue(action.Ref), Secrets: fields,
 	}
+	if action.Queue != "" {
+		decision.Queue, decision.Lane = action.Queue, attune.ActionLane(action.ID)
+	}
+	return decision
 }
 
 func reject(candidate attune.Candidate, reason attune.Reason, part string, mistakes Mistakes) attune.Decision {

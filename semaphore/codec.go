@@ -17,12 +17,14 @@ const encodingVersion = 1
 //
 // Stored in Temporal's history: the input of every run of the queue's workflow.
 type carried struct {
-	Version   int                   `json:"v"`
-	Policy    attune.QueuePolicy    `json:"policy"`
-	Mode      attune.QueueMode      `json:"mode,omitempty"` // empty means open
-	Override  *attune.LimitOverride `json:"override,omitempty"`
-	Next      int64                 `json:"next"`
-	LastGrant int64                 `json:"last_grant"`
+	Version  int                   `json:"v"`
+	Policy   attune.QueuePolicy    `json:"policy"`
+	Mode     attune.QueueMode      `json:"mode,omitempty"` // empty means open
+	Override *attune.LimitOverride `json:"override,omitempty"`
+	// LaneLimits are readable: people look for them, and there are few.
+	LaneLimits []attune.LaneLimit `json:"lane_limits,omitempty"`
+	Next       int64              `json:"next"`
+	LastGrant  int64              `json:"last_grant"`
 	// Generation is the number of rebuilds of the queue.
 	Generation int64             `json:"generation,omitempty"`
 	Freed      []int64           `json:"freed,omitempty"`
@@ -64,7 +66,7 @@ type carriedSettling struct {
 // MarshalJSON encodes the state for the next run.
 func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
-		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, Next: s.next, LastGrant: s.lastGrant,
+		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, LaneLimits: s.laneLimits, Next: s.next, LastGrant: s.lastGrant,
 		Generation: s.generation, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
 		Gates: s.gates, OpenedAt: s.openedAt,
 		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: packPlaces(s.unseen),
@@ -106,6 +108,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		inspectAfter: time.Duration(cmp.Or(c.InspectAfter, attune.Duration(InspectAfter))),
 	}
 	restored.usePolicy(c.Policy)
+	restored.useLaneLimits(c.LaneLimits)
 	holders, err := c.Holders.unpackHolders()
 	if err != nil {
 		return fmt.Errorf("queue state, holders: %w", err)

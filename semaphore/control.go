@@ -23,6 +23,8 @@ type pendingChange struct {
 	// Mode and Override are the mode and the manual limit of the queue after the change.
 	Mode     attune.QueueMode      `json:"mode,omitempty"`
 	Override *attune.LimitOverride `json:"override,omitempty"`
+	// LaneOverride is the manual limit of the lane after a change of the lane's limit.
+	LaneOverride *attune.LimitOverride `json:"lane_override,omitempty"`
 }
 
 // madeRequest is a request whose change was made.
@@ -56,6 +58,8 @@ func (s *State) Change(now time.Time, r attune.ChangeRequest) (number int64, err
 		err = s.setMode(&change, r.Mode)
 	case attune.ChangeLimit:
 		err = s.setLimit(&change, r.Limit)
+	case attune.ChangeLaneLimit:
+		err = s.setLaneLimit(&change, r.Lane, r.Limit)
 	default:
 		err = s.cancel(&change, r.Ticket)
 	}
@@ -76,14 +80,23 @@ func (s *State) setMode(change *attune.QueueChange, mode attune.QueueMode) error
 	return nil
 }
 
-// setLimit sets or clears the manual limit. It truncates the end to whole seconds, the precision of the recorded change.
+// untilSeconds truncates the end of a manual limit to whole seconds, the precision of the recorded change.
+func untilSeconds(change *attune.QueueChange, override *attune.LimitOverride) (*attune.LimitOverride, error) {
+	if override == nil || override.Until.IsZero() {
+		return override, nil
+	}
+	until := override.Until.UTC().Truncate(time.Second)
+	if !until.After(change.At) {
+		return nil, attune.Errorf(attune.CodeInvalid, "until %s: use a time in the future", until.Format(time.RFC3339))
+	}
+	return &attune.LimitOverride{Limit: override.Limit, Until: until}, nil
+}
+
+// setLimit sets or clears the manual limit.
 func (s *State) setLimit(change *attune.QueueChange, override *attune.LimitOverride) error {
-	if override != nil && !override.Until.IsZero() {
-		until := override.Until.UTC().Truncate(time.Second)
-		if !until.After(change.At) {
-			return attune.Errorf(attune.CodeInvalid, "until %s: use a time in the future", until.Format(time.RFC3339))
-		}
-		override = &attune.LimitOverride{Limit: override.Limit, Until: until}
+	override, err := untilSeconds(change, override)
+	if err != nil {
+		return err
 	}
 	change.From, change.To = s.limitText(s.override), s.limitText(override)
 	switch {
@@ -121,8 +134,12 @@ func (s *State) log(change attune.QueueChange) {
 	s.lastChange++
 	change.Number = s.lastChange
 	pending := pendingChange{QueueChange: change, Mode: s.mode, Override: s.override}
-	if change.Kind == attune.ChangeCancel {
+	switch change.Kind {
+	case attune.ChangeCancel:
 		pending.SettledBefore = s.recorded + int64(len(s.settling))
+	case attune.ChangeLaneLimit:
+		pending.LaneOverride = s.laneOverride(change.Lane)
+	default:
 	}
 	s.unrecordedChanges = append(s.unrecordedChanges, pending)
 	s.made = append(s.made, madeRequest{ID: change.Request, Number: change.Number})
@@ -135,7 +152,7 @@ func (s *State) requestOf(id string) int {
 	return slices.IndexFunc(s.made, func(m madeRequest) bool { return m.ID == id })
 }
 
-// UnrecordedChanges returns up to n unrecorded changes, oldest first, with the mode and the manual limit after the last of
+// UnrecordedChanges returns up to n unrecorded changes, oldest first, with the mode and the manual limits after the last of
 // them. settlements is the number of [State.UnrecordedSettlements] that the caller records together with them. A cancel is
 // returned only if its settlement is recorded before or among these.
 func (s *State) UnrecordedChanges(n, settlements int) attune.QueueControl {
@@ -146,6 +163,12 @@ func (s *State) UnrecordedChanges(n, settlements int) attune.QueueControl {
 		}
 		control.Changes = append(control.Changes, pending.QueueChange)
 		control.Mode, control.Override = pending.Mode, pending.Override
+		if pending.Kind == attune.ChangeLaneLimit {
+			control.Lanes = slices.DeleteFunc(control.Lanes, func(l attune.LaneControl) bool { return l.Lane == pending.Lane })
+			control.Lanes = append(control.Lanes, attune.LaneControl{
+				Lane: pending.Lane, Change: pending.Number, Override: pending.LaneOverride,
+			})
+		}
 	}
 	return control
 }

@@ -32,7 +32,7 @@
 //
 // The tickets of a queue wait in lanes, and each asks for an action. A ticket is eligible if it is the first of its lane, its
 // queue, its action and its lane have room, every rate of starts allows a start, and the queue is not paused. The limit of a lane
-// is that of the first ticket's action. A lane or an action that cannot be granted is in no heap, so it costs nothing until a
+// is that of the first ticket's action, or the manual limit of the lane. A lane or an action that cannot be granted is in no heap, so it costs nothing until a
 // holder frees room in it. [State.Obstacles] says what a ticket waits for.
 //
 // # Retries
@@ -47,7 +47,7 @@
 // only:
 //
 //  1. Let the tickets whose sequence has come join the line. End what a newcomer with [attune.BusyReplace] replaces.
-//  2. End the manual limit if it has expired.
+//  2. End the manual limits that have expired, of the queue and of lanes.
 //  3. Expire the waiting tickets whose deadline has passed.
 //  4. Start the retries of holders whose delay is over, as far as the rates allow.
 //  5. Grant the eligible tickets, the lowest sequence first, while slots are free.

@@ -9,7 +9,8 @@ import (
 // levels are the lanes and the actions of a queue that have waiting tickets or holders, with their limits. Empty ones are
 // forgotten when the line is swept.
 //
-// A lane is ready while it has a waiting ticket, and fewer holders than the limit of that ticket's action for a lane. An action
+// A lane is ready while it has a waiting ticket, and fewer holders than its manual limit or the limit of that ticket's action for a
+// lane. An action
 // can start while it has room and no rate of its starts is used up. The ready lanes of an action are in a heap, and the
 // actions that can start and have a ready lane are in another heap. So the ticket to grant is on top, and a lane that
 // cannot be granted costs nothing.
@@ -20,6 +21,7 @@ type levels struct {
 	actionList []*action // the actions, likewise
 	ready      byHead[*action]
 	limits     map[attune.ActionID]attune.ActionPolicy
+	manual     map[int32]int            // the manual limits of lanes
 	closed     map[attune.ActionID]bool // the actions with a rate that is used up; wholeQueue if that is one of the queue
 }
 
@@ -49,7 +51,7 @@ func (a *action) slot() *int { return &a.index }
 func newLevels() levels {
 	return levels{
 		lanes: make(map[int32]*lane), actions: make(map[attune.ActionID]*action),
-		limits: make(map[attune.ActionID]attune.ActionPolicy), closed: make(map[attune.ActionID]bool),
+		limits: make(map[attune.ActionID]attune.ActionPolicy), manual: make(map[int32]int), closed: make(map[attune.ActionID]bool),
 	}
 }
 
@@ -84,7 +86,7 @@ func (v *levels) eligible() *lane {
 // place decides whether a lane with waiting tickets is ready. first is its first ticket.
 func (v *levels) place(l *lane, first attune.Ticket) {
 	a := v.action(first.Action)
-	if limit := v.limits[a.id].LimitPerKey; limit != nil && l.holders >= *limit {
+	if limit := v.limitOfLane(l.number, a.id); limit != nil && l.holders >= *limit {
 		v.unplace(l)
 		return
 	}
@@ -94,6 +96,14 @@ func (v *levels) place(l *lane, first attune.Ticket) {
 	l.readyIn = a
 	a.ready.set(l, first.Sequence)
 	v.placeAction(a)
+}
+
+// limitOfLane returns the limit of a lane whose first ticket asks for an action; nil means any number.
+func (v *levels) limitOfLane(number int32, first attune.ActionID) *int {
+	if limit, set := v.manual[number]; set {
+		return &limit
+	}
+	return v.limits[first].LimitPerKey
 }
 
 // unplace makes a lane not ready.

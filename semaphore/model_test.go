@@ -35,7 +35,7 @@ func newMachine() *machine {
 	return &machine{
 		state: state,
 		oracle: oracle{
-			policy: policy, wrong: map[wrongPlace]bool{}, touched: map[int32]bool{}, starts: map[rateName][]time.Time{},
+			policy: policy, manual: map[int32]attune.LimitOverride{}, wrong: map[wrongPlace]bool{}, touched: map[int32]bool{}, starts: map[rateName][]time.Time{},
 		},
 		now:    time.UnixMilli(1_700_000_000_000).UTC(),
 		seen:   map[int64]bool{},
@@ -204,6 +204,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 			m.oracle.override = nil
 			m.oracle.settle(m.now)
 		},
+		"lane limit": m.setLaneLimit,
 		"advance": func(t *rapid.T) {
 			m.now = m.now.Add(time.Duration(rapid.IntRange(1, 2000).Draw(t, "ms")) * time.Millisecond)
 			m.state.Advance(m.now)

@@ -73,7 +73,7 @@ func (s *State) limitsReached(ticket attune.Ticket) (all []Obstacle) {
 	limits := s.limits(ticket)
 	reached(LevelQueue, new(s.Limit()), len(s.holders))
 	reached(LevelAction, limits.Limit, s.line.levels.holdersOfAction(ticket.Action))
-	reached(LevelLane, limits.LimitPerKey, s.line.levels.holdersOfLane(ticket.Lane))
+	reached(LevelLane, s.line.levels.limitOfLane(ticket.Lane, ticket.Action), s.line.levels.holdersOfLane(ticket.Lane))
 	return all
 }
 

@@ -132,12 +132,13 @@ func (s *State) proceed(now time.Time) {
 	}
 }
 
-// decide ends an expired manual limit, expires tickets, starts the retries that are due, grants tickets, and finds tickets that
+// decide ends expired manual limits, expires tickets, starts the retries that are due, grants tickets, and finds tickets that
 // have waited for long. No other function does any of these.
 func (s *State) decide(now time.Time) {
 	if s.override != nil && !s.override.Until.IsZero() && !s.override.Until.After(now) {
 		s.override = nil
 	}
+	s.endLaneLimits(now)
 	for s.line.length > 0 && s.policy.QueueTimeout > 0 && !s.deadline(s.line.waiters[s.line.first].Ticket).After(now) {
 		s.settle(s.line.take(s.line.first), attune.EnforcementExpired, attune.ReasonQueueTimeout)
 	}
@@ -177,7 +178,7 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	ticket.Attempt = max(ticket.Attempt, 1)
 	s.keepHolder(Holder{Grant: attune.Grant{
 		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
-		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed, StartedAt: s.startedAt(now),
+		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed, StartedAt: s.startedAt(now), Changes: s.lastChange,
 	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
 	s.freed = nil
 	s.charge(now, ticket.Action)

@@ -24,7 +24,11 @@ func (o *oracle) eligible(now time.Time) *entry {
 		limits := o.limits(e.ticket)
 		inLane := o.count(func(h entry) bool { return h.place == holding && h.ticket.Lane == e.ticket.Lane })
 		ofAction := o.count(func(h entry) bool { return h.place == holding && h.ticket.Action == e.ticket.Action })
-		full := limits.LimitPerKey != nil && inLane >= *limits.LimitPerKey || limits.Limit != nil && ofAction >= *limits.Limit
+		perLane := limits.LimitPerKey
+		if manual, set := o.manual[e.ticket.Lane]; set {
+			perLane = &manual.Limit
+		}
+		full := perLane != nil && inLane >= *perLane || limits.Limit != nil && ofAction >= *limits.Limit
 		if !full && o.rateAllows(now, e.ticket.Action) {
 			return e
 		}

@@ -47,10 +47,11 @@ type oracle struct {
 	policy   attune.QueuePolicy
 	mode     attune.QueueMode
 	override *attune.LimitOverride
-	granted  []int64             // sequences, in grant order; 0 for a ticket that ran under a lost decision
-	settled  []int64             // sequences, in the order in which they ended without a grant; 0 for a wrong ticket
-	wrong    map[wrongPlace]bool // cancelled by mistake
-	recorded int                 // how many of settled have been recorded
+	manual   map[int32]attune.LimitOverride // the manual limits of lanes
+	granted  []int64                        // sequences, in grant order; 0 for a ticket that ran under a lost decision
+	settled  []int64                        // sequences, in the order in which they ended without a grant; 0 for a wrong ticket
+	wrong    map[wrongPlace]bool            // cancelled by mistake
+	recorded int                            // how many of settled have been recorded
 
 	joined  []int64                  // sequences of the newcomers that joined the line in the current operation
 	touched map[int32]bool           // lanes with an arrival that replaces, or with a ticket that came back
@@ -130,6 +131,7 @@ func (o *oracle) drop(sequence int64, how *bool) {
 }
 
 func (o *oracle) decide(now time.Time) {
+	maps.DeleteFunc(o.manual, func(_ int32, l attune.LimitOverride) bool { return !l.Until.IsZero() && !now.Before(l.Until) })
 	for i := range o.entries {
 		e := &o.entries[i]
 		timeout := time.Duration(o.policy.QueueTimeout)

@@ -125,6 +125,7 @@ func (p *packer) addHolder(h Holder) {
 		p.add(h.Sequence - sequence)
 	}
 	p.add(h.SettledBefore - before.SettledBefore)
+	p.add(h.Changes - before.Changes)
 	p.holder = h
 }
 
@@ -240,6 +241,7 @@ func (u *unpacker) readHolder() Holder {
 	h.Revision += u.next()
 	h.Freed = u.readFreed(h.Sequence)
 	h.SettledBefore += u.next()
+	h.Changes += u.next()
 	u.holder = h
 	return h
 }

@@ -18,6 +18,8 @@ type State struct {
 	mode     attune.QueueMode
 	override *attune.LimitOverride // the manual limit; nil if the policy's limit is in force
 
+	laneLimits []attune.LaneLimit // the manual limits of lanes, in the order of the lanes
+
 	next      int64 // the lowest unseen sequence: every lower one waits, holds a slot, or has ended
 	lastGrant int64 // the number of the last grant
 	heldAfter int64 // see HoldAfter; 0 holds nothing
@@ -97,6 +99,7 @@ func New(snapshot attune.QueueSnapshot) *State {
 		line: newLine(),
 	}
 	s.usePolicy(snapshot.Policy)
+	s.useLaneLimits(snapshot.LaneLimits)
 	s.loadStarts(snapshot.Starts)
 	for _, grant := range snapshot.Holders {
 		grant.Generation = snapshot.Generation
@@ -193,7 +196,7 @@ func (s *State) inLine() iter.Seq[attune.Ticket] {
 	}
 }
 
-// WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit, the delayed start of a
+// WakeAt returns the next deadline: the queue timeout of the first ticket, the end of a manual limit of the queue or of a lane, the delayed start of a
 // retry, the time at which a rate of starts allows the next one, or the next check for tickets that have waited for long. At
 // that time the caller calls [State.Advance].
 func (s *State) WakeAt() (time.Time, bool) {
@@ -203,6 +206,9 @@ func (s *State) WakeAt() (time.Time, bool) {
 	}
 	if s.override != nil {
 		at = Earlier(at, s.override.Until)
+	}
+	for _, limit := range s.laneLimits {
+		at = Earlier(at, limit.Until)
 	}
 	if s.mode != attune.QueuePaused {
 		at = Earlier(at, s.nextStart())

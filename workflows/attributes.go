@@ -15,24 +15,23 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/policy"
 )
 
 // The search attributes of every workflow of a queue, of type Keyword. People can list the workflows of a queue with
 // AttuneQueue = "demo.deploy".
 const (
 	QueueAttribute  = "AttuneQueue"  // the key of the queue
-	ActionAttribute = "AttuneAction" // the reference of the action that owns the queue
+	ActionAttribute = "AttuneAction" // the reference of the action; the key of the queue on the workflow of a shared queue
 )
 
 // Attributes lists the search attributes that a namespace needs.
 func Attributes() []string { return []string{QueueAttribute, ActionAttribute} }
 
-// SearchAttributes returns the search attributes of the workflows of a queue.
-func SearchAttributes(key attune.QueueKey) temporal.SearchAttributes {
+// SearchAttributes returns the search attributes of a workflow of a queue, which is about an action.
+func SearchAttributes(key attune.QueueKey, action attune.Ref) temporal.SearchAttributes {
 	return temporal.NewSearchAttributes(
 		temporal.NewSearchAttributeKeyKeyword(QueueAttribute).ValueSet(string(key)),
-		temporal.NewSearchAttributeKeyKeyword(ActionAttribute).ValueSet(string(policy.OwnerOf(key))),
+		temporal.NewSearchAttributeKeyKeyword(ActionAttribute).ValueSet(string(action)),
 	)
 }
 

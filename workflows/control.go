@@ -25,12 +25,10 @@ func (q *actionQueue) registerUpdates(ctx workflow.Context) error {
 			return err
 		}
 	}
-	if err := handleOne(ctx, q, UpdateSetLimit, "Set a manual limit instead of the policy's.", LimitInput.request); err != nil {
+	if err := handleOne(ctx, q, UpdateSetLimit, "Set a manual limit instead of the policy's, of the queue or of a lane.", LimitInput.request); err != nil {
 		return err
 	}
-	if err := handleOne(ctx, q, UpdateClearLimit, "Return to the policy's limit.", func(in ChangeInput) (attune.ChangeRequest, error) {
-		return attune.ChangeRequest{Author: in.author(), Kind: attune.ChangeLimit}, nil
-	}); err != nil {
+	if err := handleOne(ctx, q, UpdateClearLimit, "Return to the policy's limit, of the queue or of a lane.", ClearInput.request); err != nil {
 		return err
 	}
 	if err := handleOne(ctx, q, UpdateCancel, "Take a waiting ticket out of the queue.", CancelInput.request); err != nil {

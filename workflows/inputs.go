@@ -26,7 +26,7 @@ func (p person) author() attune.Author {
 	}
 }
 
-// ChangeInput is the argument of the updates [UpdatePause], [UpdateResume], [UpdateDrain] and [UpdateClearLimit].
+// ChangeInput is the argument of the updates [UpdatePause], [UpdateResume] and [UpdateDrain].
 //
 // Stored in Temporal's history: the argument of an update.
 type ChangeInput struct{ person }
@@ -38,6 +38,27 @@ type LimitInput struct {
 	person
 	Limit *int      `json:"limit"`          // required; 0 to [attune.MaxLimit]
 	Until time.Time `json:"until,omitzero"` // in whole seconds; zero means until a person clears the limit
+	Lane  int32     `json:"lane,omitempty"` // the number of a lane; 0 means the whole queue
+}
+
+// ClearInput is the argument of [UpdateClearLimit].
+//
+// Stored in Temporal's history: the argument of an update.
+type ClearInput struct {
+	person
+	Lane int32 `json:"lane,omitempty"` // the number of a lane; 0 means the whole queue
+}
+
+func (in ClearInput) request() (attune.ChangeRequest, error) {
+	return attune.ChangeRequest{Author: in.author(), Kind: limitKind(in.Lane), Lane: in.Lane}, nil
+}
+
+// limitKind returns the kind of a change of the limit of a lane, or of the queue.
+func limitKind(lane int32) attune.QueueChangeKind {
+	if lane != 0 {
+		return attune.ChangeLaneLimit
+	}
+	return attune.ChangeLimit
 }
 
 func (in LimitInput) request() (attune.ChangeRequest, error) {
@@ -46,7 +67,7 @@ func (in LimitInput) request() (attune.ChangeRequest, error) {
 			`limit is missing: use {"limit": 5}, or the update %q to return to the policy's limit`, UpdateClearLimit)
 	}
 	limit := &attune.LimitOverride{Limit: *in.Limit, Until: in.Until}
-	return attune.ChangeRequest{Author: in.author(), Kind: attune.ChangeLimit, Limit: limit}, nil
+	return attune.ChangeRequest{Author: in.author(), Kind: limitKind(in.Lane), Lane: in.Lane, Limit: limit}, nil
 }
 
 // CancelInput is the argument of [UpdateCancel].
@@ -69,6 +90,12 @@ func (in *ChangeInput) UnmarshalJSON(data []byte) error { return decodeStrictly(
 // UnmarshalJSON implements [json.Unmarshaler].
 func (in *LimitInput) UnmarshalJSON(data []byte) error {
 	type fields LimitInput
+	return decodeStrictly(data, (*fields)(in))
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (in *ClearInput) UnmarshalJSON(data []byte) error {
+	type fields ClearInput
 	return decodeStrictly(data, (*fields)(in))
 }
 

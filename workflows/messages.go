@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/semaphore"
 )
 
@@ -65,6 +66,30 @@ type GapInput struct {
 type GrantsInput struct {
 	Queue  attune.QueueKey `json:"queue"`
 	Grants []attune.Grant  `json:"grants"`
+	Names  ActionNames     `json:"names,omitempty"` // of the actions of a shared queue, to start workflows
+}
+
+// ActionNames are the references of the actions of a shared queue. The queue that an action owns has none.
+//
+// Stored in Temporal's history: part of the inputs of [ActivityDeliverGrants] and [ActivityStartSleepers].
+type ActionNames []ActionName
+
+// ActionName is the reference of an action.
+//
+// Stored in Temporal's history: see [ActionNames].
+type ActionName struct {
+	Action attune.ActionID `json:"action"`
+	Ref    attune.Ref      `json:"ref"`
+}
+
+// Of returns the reference of an action in a queue: the key of the queue if the names do not have it.
+func (n ActionNames) Of(queue attune.QueueKey, action attune.ActionID) attune.Ref {
+	for _, name := range n {
+		if name.Action == action {
+			return name.Ref
+		}
+	}
+	return policy.OwnerOf(queue)
 }
 
 // DecisionsInput contains the decisions of a queue to record.
@@ -91,6 +116,7 @@ type DecisionsResult struct {
 type TicketsInput struct {
 	Queue   attune.QueueKey `json:"queue"`
 	Tickets []attune.Ticket `json:"tickets"`
+	Names   ActionNames     `json:"names,omitempty"` // see [GrantsInput]
 }
 
 // InspectionResult lists the inspected holders that must not hold their slots. The others keep them.

@@ -46,7 +46,7 @@ func (q *actionQueue) deliver(workflow.Context, time.Time) *try {
 	}
 	return &try{
 		local: len(grants) <= localBatch && q.state.DecidesAlike(), summary: fmt.Sprintf("grant %d", len(grants)),
-		activity: ActivityDeliverGrants, input: GrantsInput{Queue: q.key, Grants: grants},
+		activity: ActivityDeliverGrants, input: GrantsInput{Queue: q.key, Grants: grants, Names: q.names()},
 		apply: func(time.Time) { q.state.Delivered(grants) },
 	}
 }
@@ -142,7 +142,7 @@ func (q *actionQueue) startSleepers(workflow.Context, time.Time) *try {
 	}
 	return &try{
 		summary: fmt.Sprintf("start %d asleep", len(tickets)), activity: ActivityStartSleepers,
-		input: TicketsInput{Queue: q.key, Tickets: tickets},
+		input: TicketsInput{Queue: q.key, Tickets: tickets, Names: q.names()},
 		apply: func(time.Time) { q.state.SleepersStarted(tickets) },
 	}
 }
@@ -173,4 +173,15 @@ func (q *actionQueue) inspect(_ workflow.Context, now time.Time) *try {
 		activity: ActivityInspectHolders, input: GrantsInput{Queue: q.key, Grants: suspects}, output: &inspection,
 		apply: func(now time.Time) { q.state.Inspected(now, inspection.Ended, inspection.Waiting) },
 	}
+}
+
+// names returns the references of the actions of a shared queue.
+func (q *actionQueue) names() ActionNames {
+	var names ActionNames
+	for _, of := range q.state.Policy().Actions {
+		if of.Ref != "" {
+			names = append(names, ActionName{Action: of.Action, Ref: of.Ref})
+		}
+	}
+	return names
 }

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/policy"
 )
 
 // maxSignalTickets bounds one signal. A ticket takes about 90 bytes, so a signal is far below the payload limit of 2 MB.
@@ -43,7 +44,7 @@ func (q *QueueClient) start(key attune.QueueKey) client.StartWorkflowOptions {
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 	}
 	if q.attributes {
-		options.TypedSearchAttributes = SearchAttributes(key)
+		options.TypedSearchAttributes = SearchAttributes(key, policy.OwnerOf(key))
 	}
 	return options
 }

@@ -29,6 +29,13 @@ func (q *QueueClient) SetLimit(
 	return q.change(ctx, key, attune.ChangeRequest{Author: author, Kind: attune.ChangeLimit, Limit: limit})
 }
 
+// SetLaneLimit sets a manual limit of one lane, in place of the policy's limit per key; nil clears it.
+func (q *QueueClient) SetLaneLimit(
+	ctx context.Context, key attune.QueueKey, lane int32, limit *attune.LimitOverride, author attune.Author,
+) (attune.QueueStatus, error) {
+	return q.change(ctx, key, attune.ChangeRequest{Author: author, Kind: attune.ChangeLaneLimit, Lane: lane, Limit: limit})
+}
+
 // CancelByPerson cancels a waiting ticket. A ticket that does not wait is [attune.CodeConflict].
 func (q *QueueClient) CancelByPerson(
 	ctx context.Context, key attune.QueueKey, ticket attune.Ticket, author attune.Author,

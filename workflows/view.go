@@ -1,8 +1,10 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,6 +150,8 @@ func (q *actionQueue) details(now time.Time) string {
 		fmt.Fprintf(&b, "Sequences %d to %d have not arrived. The queue reads them from the database and grants nothing behind them.\n\n",
 			gap.From, gap.To)
 	}
+	q.actionDetails(&b)
+	q.laneDetails(&b)
 	if holders := q.state.Holders(); len(holders) > 0 {
 		row(&b, "holder", "sequence", "grant", "since", "attempt")
 		rule(&b, 5)
@@ -171,6 +175,42 @@ func (q *actionQueue) details(now time.Time) string {
 	fmt.Fprintf(&b, " + rejected %d + cancelled %d + expired %d + withdrawn %d", c.Rejected, c.Cancelled, c.Expired, c.Withdrawn)
 	fmt.Fprintf(&b, ", as of %s\n", clock(now))
 	return b.String()
+}
+
+// actionDetails writes the breakdown of a shared queue by its actions.
+func (q *actionQueue) actionDetails(b *strings.Builder) {
+	counts := q.state.Actions()
+	if !slices.ContainsFunc(counts, func(c semaphore.ActionCount) bool { return c.Ref != "" }) {
+		return
+	}
+	row(b, "action", "active", "waiting", "limit")
+	rule(b, 4)
+	for _, c := range counts[:min(viewLength, len(counts))] {
+		limit := "of the queue"
+		if c.Limit != nil {
+			limit = strconv.Itoa(*c.Limit)
+		}
+		row(b, cmp.Or(string(c.Ref), fmt.Sprintf("action %d", c.Action)), c.Active, c.Waiting, limit)
+	}
+	more(b, len(counts))
+}
+
+// laneDetails writes the manual limits of lanes.
+func (q *actionQueue) laneDetails(b *strings.Builder) {
+	limits := q.state.LaneLimits()
+	if len(limits) == 0 {
+		return
+	}
+	row(b, "lane", "manual limit")
+	rule(b, 2)
+	for _, limit := range limits[:min(viewLength, len(limits))] {
+		until := ""
+		if !limit.Until.IsZero() {
+			until = " until " + clock(limit.Until)
+		}
+		row(b, limit.Lane, strconv.Itoa(limit.Limit)+until)
+	}
+	more(b, len(limits))
 }
 
 // obstacles returns in words what keeps a ticket from its grant.

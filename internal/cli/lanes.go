@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -44,17 +45,36 @@ first enforcement in line was admitted.`,
 }
 
 func printLanes(table table, lanes api.List[api.Lane]) {
-	_, _ = fmt.Fprintln(table, "LANE\tKEY\tWAITING\tACTIVE\tGRANTED\tSINCE")
+	_, _ = fmt.Fprintln(table, "LANE\tKEY\tWAITING\tACTIVE\tGRANTED\tSINCE"+limitHeader(lanes.Items))
 	for _, lane := range lanes.Items {
 		since := "-"
 		if lane.OldestAt != nil {
 			since = clock(*lane.OldestAt)
 		}
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\t%d\t%d\t%s\n",
-			lane.Number, laneKey(&lane.Key), lane.Waiting, lane.Active, lane.Granted, since)
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%d\t%d\t%d\t%s%s\n",
+			lane.Number, laneKey(&lane.Key), lane.Waiting, lane.Active, lane.Granted, since, manualLimit(lane))
 	}
 	if lanes.Next != "" {
 		_, _ = fmt.Fprintln(table, "… and more")
+	}
+}
+
+// limitHeader is the column of manual limits, if a shown lane has one.
+func limitHeader(lanes []api.Lane) string {
+	if slices.ContainsFunc(lanes, func(l api.Lane) bool { return l.Limit != nil }) {
+		return "\tMANUAL LIMIT"
+	}
+	return ""
+}
+
+func manualLimit(lane api.Lane) string {
+	switch {
+	case lane.Limit == nil:
+		return ""
+	case lane.Until == nil:
+		return fmt.Sprintf("\t%d", *lane.Limit)
+	default:
+		return fmt.Sprintf("\t%d until %s", *lane.Limit, clock(*lane.Until))
 	}
 }
 

@@ -12,14 +12,14 @@ import (
 )
 
 func newQueue() *cobra.Command {
-	cmd := newGroup("queue", "Inspect and verify queues")
+	cmd := newGroup("queue", "Inspect, limit and verify queues")
 	cmd.Args = usage(knownQueueCommand)
 	r := bindRemote(cmd)
-	cmd.AddCommand(newQueueList(r), newQueueShow(r), newQueueLanes(r), newQueueVerify(r))
+	cmd.AddCommand(newQueueList(r), newQueueShow(r), newQueueLanes(r), newQueueLimit(r), newQueueVerify(r))
 	return cmd
 }
 
-// knownQueueCommand is [knownCommand] with the way to the changes of a queue, which have no commands.
+// knownQueueCommand is [knownCommand] with the way to the changes of a queue that have no commands.
 func knownQueueCommand(cmd *cobra.Command, args []string) error {
 	err := knownCommand(cmd, args)
 	if err == nil {
@@ -27,7 +27,6 @@ func knownQueueCommand(cmd *cobra.Command, args []string) error {
 	}
 	changes := map[string]string{
 		"pause": "POST /api/v1/queues/KEY/pause", "drain": "POST /api/v1/queues/KEY/drain", "resume": "POST /api/v1/queues/KEY/resume",
-		"limit": "PUT /api/v1/queues/KEY/limit", "clear": "POST /api/v1/queues/KEY/limit/clear",
 	}
 	if request, found := changes[args[0]]; found {
 		return fmt.Errorf("%w: the API changes queues: %s", err, request)
@@ -75,10 +74,18 @@ back of the line gives its slot back and takes another place, so it counts again
 		table := newTable(cmd.OutOrStdout())
 		_, _ = fmt.Fprintln(table, "QUEUE\tMODE\tWAITING\tACTIVE\tLIMIT\tADMITTED\tRELEASED\tDROPPED")
 		for _, q := range queues {
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", q.Queue, q.Mode,
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", queueName(q), q.Mode,
 				q.QueueLength, q.ActiveCount, q.MaxConcurrent, q.TotalEnqueued, q.TotalCompleted, q.TotalDropped)
 		}
 		return table.Flush()
 	}
 	return cmd
+}
+
+// queueName returns the key of a queue, and marks a queue that actions share.
+func queueName(q attune.QueueStats) string {
+	if q.Shared {
+		return string(q.Queue) + " (shared)"
+	}
+	return string(q.Queue)
 }

@@ -103,6 +103,9 @@ func readQueue(ctx context.Context, c *client.Client, path string, lines int) (s
 // print writes one block each for the counts, the policy, the holders, the waiting tickets, the grants and the changes.
 func (s shownQueue) print(w io.Writer, lines int) error {
 	blocks := []func(io.Writer){s.printCounts, s.printPolicy}
+	if len(s.Queue.Actions) > 0 {
+		blocks = append(blocks, s.printActions)
+	}
 	if len(s.Queue.Holders) > 0 {
 		blocks = append(blocks, func(w io.Writer) { s.printHolders(w, lines) })
 	}
@@ -130,7 +133,7 @@ func (s shownQueue) print(w io.Writer, lines int) error {
 
 func (s shownQueue) printCounts(w io.Writer) {
 	q := s.Queue
-	_, _ = fmt.Fprintf(w, "queue\t%s\nmode\t%s\nlimit\t%d, %s\n", q.Queue, q.Mode, q.Limit.InForce, limitFrom(q.Limit))
+	_, _ = fmt.Fprintf(w, "queue\t%s\nmode\t%s\nlimit\t%d, %s\n", queueName(q.QueueStats), q.Mode, q.Limit.InForce, limitFrom(q.Limit))
 	_, _ = fmt.Fprintf(w, "active\t%d of %d\nwaiting\t%d", q.ActiveCount, q.MaxConcurrent, q.QueueLength)
 	if q.QueueLength > 0 {
 		_, _ = fmt.Fprintf(w, ", the first for %s", inSeconds(q.OldestWait))
@@ -181,15 +184,37 @@ func policyValue(field string, value json.RawMessage) string {
 	return text
 }
 
+// printActions writes the actions of a shared queue.
+func (s shownQueue) printActions(w io.Writer) {
+	_, _ = fmt.Fprintln(w, "ACTION\tWAITING\tACTIVE\tLIMIT\tLIMIT PER KEY\tSINCE")
+	for _, a := range s.Queue.Actions {
+		name, since := string(a.Ref), "-"
+		if !a.Joined {
+			name += " (has left)"
+		}
+		if a.OldestAt != nil {
+			since = clock(*a.OldestAt)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", name, a.Waiting, a.Active, orDash(a.Limit), orDash(a.LimitPerKey), since)
+	}
+}
+
+func orDash(n *int) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.Itoa(*n)
+}
+
 func (s shownQueue) printHolders(w io.Writer, lines int) {
-	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT"+s.keyHeader()+"\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
+	_, _ = fmt.Fprintln(w, "HOLDS\tSEQUENCE\tENFORCEMENT"+s.actionHeader()+s.keyHeader()+"\tEXECUTION\tATTEMPT\tSTATUS\tWORKER\tFOR\tLEASE\tNEXT")
 	for i, h := range s.Queue.Holders {
 		if i == lines {
 			_, _ = fmt.Fprintf(w, "… and %d more\n", s.Queue.ActiveCount-int64(i))
 			break
 		}
 		_, _ = fmt.Fprintf(w, "%d\t%d\t%d%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", h.GrantNumber, h.Sequence, h.Enforcement,
-			s.keyCell(h.Key), h.Execution, h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age),
+			s.actionCell(h.Action)+s.keyCell(h.Key), h.Execution, h.Attempt, orNone(string(h.Status)), orNone(h.Worker), inSeconds(h.Age),
 			leaseOf(h, s.Queue.At), h.Expect)
 	}
 }
@@ -198,6 +223,21 @@ func (s shownQueue) printHolders(w io.Writer, lines int) {
 func (s shownQueue) hasLanes() bool {
 	return slices.ContainsFunc(s.Queue.Holders, func(h api.QueueHolder) bool { return h.Key != nil }) ||
 		slices.ContainsFunc(s.Queue.Waiting, func(w api.QueueWaiter) bool { return w.Key != nil })
+}
+
+// actionHeader is the column of the action in the tables of a shared queue.
+func (s shownQueue) actionHeader() string {
+	if s.Queue.Shared {
+		return "\tACTION"
+	}
+	return ""
+}
+
+func (s shownQueue) actionCell(action attune.Ref) string {
+	if s.Queue.Shared {
+		return "\t" + string(action)
+	}
+	return ""
 }
 
 func (s shownQueue) keyHeader() string {
@@ -223,10 +263,10 @@ func leaseOf(h api.QueueHolder, at time.Time) string {
 }
 
 func (s shownQueue) printWaiting(w io.Writer) {
-	_, _ = fmt.Fprintln(w, "WAITS\tSEQUENCE\tENFORCEMENT"+s.keyHeader()+"\tATTEMPT\tSINCE\tFOR")
+	_, _ = fmt.Fprintln(w, "WAITS\tSEQUENCE\tENFORCEMENT"+s.actionHeader()+s.keyHeader()+"\tATTEMPT\tSINCE\tFOR")
 	for _, waiting := range s.Queue.Waiting {
 		_, _ = fmt.Fprintf(w, "%d\t%d\t%d%s\t%d\t%s\t%s\n", waiting.Position, waiting.Sequence, waiting.Enforcement,
-			s.keyCell(waiting.Key), waiting.Attempt, clock(waiting.QueuedAt), inSeconds(waiting.Wait))
+			s.actionCell(waiting.Action)+s.keyCell(waiting.Key), waiting.Attempt, clock(waiting.QueuedAt), inSeconds(waiting.Wait))
 	}
 	if more := s.Queue.QueueLength - int64(len(s.Queue.Waiting)); more > 0 {
 		_, _ = fmt.Fprintf(w, "… and %d more\n", more)

@@ -53,7 +53,7 @@ func TestUsage(t *testing.T) {
 		"an empty settings file is named":                   {[]string{"migrate", "--config", ""}, []string{"--config is empty: name a settings file or leave it out"}},
 		"an empty URL is named":                             {[]string{"health", "--url", ""}, []string{"--url: use a URL such as"}},
 		"an unknown help topic is named":                    {[]string{"help", "bogus"}, []string{`there is no help topic "bogus": attune has audit, broker, completion, demo, dev, doctor, health, help, keys, `, "queue, secret, serve, token, version"}},
-		"an unknown help subtopic is named":                 {[]string{"help", "queue", "bogus"}, []string{`there is no help topic "queue bogus": attune queue has lanes, list, show, verify`}},
+		"an unknown help subtopic is named":                 {[]string{"help", "queue", "bogus"}, []string{`there is no help topic "queue bogus": attune queue has lanes, limit, list, show, verify`}},
 		"a token without a name says how to name one":       {[]string{"token", "revoke"}, []string{"name a token: attune token revoke NAME"}},
 		"a token without a role says which there are":       {[]string{"token", "create", "ci"}, []string{"--role is required: say what the holder may do: viewer, operator, admin, event or worker"}},
 		"a token with an unknown role says which there are": {[]string{"token", "create", "ci", "--role", "root"}, []string{`--role: "root" is not a role: use viewer, operator, admin, worker or event`}},

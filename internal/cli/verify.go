@@ -172,6 +172,9 @@ func whatChanged(t proof.Transition) string {
 	if t.Kind == attune.ChangeCancel {
 		return fmt.Sprintf("enforcement %d: %s → %s", t.Enforcement, t.From, t.To)
 	}
+	if t.Kind == attune.ChangeLaneLimit {
+		return fmt.Sprintf("limit of lane %d: %s → %s", t.Lane, t.From, t.To)
+	}
 	return fmt.Sprintf("%s: %s → %s", t.Kind, t.From, t.To)
 }
 

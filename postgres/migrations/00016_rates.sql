@@ -2,10 +2,10 @@
 
 -- +goose Up
 
--- Every event reads the documents that set a key, rates or quotas and cover its actions.
+-- Every event reads the documents that set a key, a queue, rates or quotas and cover its actions.
 DROP INDEX policies_with_key;
 CREATE INDEX policies_at_ingest ON policies (scope, ref)
-    WHERE document ->> 'key' IS NOT NULL OR document -> 'rate' IS NOT NULL OR document -> 'quota' IS NOT NULL;
+    WHERE document ->> 'key' IS NOT NULL OR document ->> 'queue' IS NOT NULL OR document -> 'rate' IS NOT NULL OR document -> 'quota' IS NOT NULL;
 
 ALTER TABLE enforcements
     -- What the enforcement costs at each rate and quota, decided when the event is recorded; NULL without any, and after admission.
