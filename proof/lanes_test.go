@@ -238,7 +238,7 @@ func TestCheck_Lanes(t *testing.T) {
 			want: []string{
 				"limit: sequence 2 grant 5: the queue counted the slot of sequence 1 as freed, which was held",
 				"limit: sequence 2 grant 5: the queue counted 2 slots as freed before it, 1 more than can have become free",
-				"limit: sequence 2 grant 5: decided while 1 slots were held in lane 1, at a limit_per_key of 1",
+				"limit: sequence 2 grant 5: decided while 1 slots were held in lane 1, at a limit of 1",
 				"limit: sequence 5 grant 6: decided while the queue counted 4 slots as held, at a limit of 4",
 			},
 		},
