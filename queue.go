@@ -44,9 +44,10 @@ type Grant struct {
 	Revision   int64     `json:"revision"`            // revision of the policy in force at the time of the decision
 	// StartedAt is when the queue let the attempt start, by its clock, in a queue with rates of starts; otherwise zero.
 	StartedAt time.Time `json:"started_at,omitzero"`
-	// Freed is how many slots the queue had seen become free since its previous grant. A queue learns of a release later than
-	// the row does; so a check from the rows knows which releases the decision could take into account.
-	Freed int `json:"freed,omitempty"`
+	// Freed are the tickets whose slots the queue had seen become free since its previous grant, by sequence, in the order in which
+	// the queue saw them. A queue learns of a release later than the row does; so a check from the rows knows which releases the
+	// decision could take into account.
+	Freed []int64 `json:"freed,omitempty"`
 	// Changes is how many manual changes the queue had made before the decision. They say which manual limits were in force.
 	Changes int64 `json:"changes,omitempty"`
 }

@@ -65,6 +65,7 @@ func accessTable() map[string]string {
 		"GET /api/v1/rules":                     "read",
 		"GET /api/v1/rules/{ref}":               "read",
 		"GET /api/v1/rules/{ref}/changes":       "read",
+		"POST /api/v1/policies/try":             "read",
 		"POST /api/v1/events":                   "send_events",
 		"POST /api/v1/actions/{ref}/run":        "run",
 		"POST /api/v1/executions/{id}/cancel":   "operate",

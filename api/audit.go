@@ -59,9 +59,10 @@ func newAuditedRequest(r *http.Request, access access, caller auth.Caller) *audi
 	return a
 }
 
-// actionOf names what an operation does: "queue.pause" for the operation pause-queue.
-func actionOf(op huma.Operation) string {
-	if op.Method == http.MethodGet {
+// actionOf names what an operation does: "queue.pause" for the operation pause-queue. It is empty for an operation that changes
+// nothing.
+func actionOf(right auth.Right, op huma.Operation) string {
+	if op.Method == http.MethodGet || right == auth.RightRead {
 		return ""
 	}
 	verb, noun, _ := strings.Cut(op.OperationID, "-")

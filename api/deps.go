@@ -40,6 +40,7 @@ type Deps struct {
 		QueueReader
 		QueueDetails
 		QueueJournals
+		PolicyTrials
 	}
 	Gates     GateReader
 	Control   QueueController

@@ -56,7 +56,7 @@ func loggedGrant() attune.LoggedGrant {
 	return attune.LoggedGrant{
 		Grant: attune.Grant{
 			Ticket:     attune.Ticket{Enforcement: 31, Sequence: 8, EnqueuedAt: noon, Attempt: 1, Lane: 3, Action: 4},
-			Generation: 1, Number: 7, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4, Freed: 5,
+			Generation: 1, Number: 7, GrantedAt: noon.Add(time.Second), Limit: 2, Revision: 4, Freed: []int64{5, 3},
 		},
 		RequestedAt: noon.Add(2 * time.Second), ReleasedAt: &released, Outcome: attune.ExecutionFailed,
 	}
@@ -79,7 +79,7 @@ func TestListGrants(t *testing.T) {
 	require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 	requireJSON(t, `{"items": [{
 		"generation": 1, "number": 7, "enforcement_id": 31, "action_id": 4, "sequence": 8, "lane": 3, "attempt": 1, "limit": 2,
-		"policy_revision": 4, "freed": 5, "changes": 0,
+		"policy_revision": 4, "freed": [5, 3], "changes": 0,
 		"queued_at": "2030-01-02T12:00:00Z", "granted_at": "2030-01-02T12:00:01Z", "requested_at": "2030-01-02T12:00:02Z",
 		"released_at": "2030-01-02T12:00:03Z", "outcome": "failed"
 	}], "next": "YmVmb3JlOjc"}`, recorder)

@@ -66,6 +66,7 @@ func routes() map[string]bool {
 		"GET /api/v1/limiters":                  true,
 		"GET /api/v1/limiters/{id}/log":         true,
 		"GET /api/v1/quotas":                    true,
+		"POST /api/v1/policies/try":             true,
 		"GET /api/v1/actions":                   true,
 		"GET /api/v1/actions/{ref}":             true,
 		"POST /api/v1/actions/{ref}/run":        true,

@@ -28,7 +28,7 @@ type response[T any] struct {
 // translates errors by [Server.problem].
 func register[I, O any](s *Server, right auth.Right, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
 	op.Path = strings.TrimSuffix(apiPrefix, "/") + op.Path
-	s.router.access[op.Method+" "+op.Path] = access{right: right, action: actionOf(op)}
+	s.router.access[op.Method+" "+op.Path] = access{right: right, action: actionOf(right, op)}
 	op.Extensions = map[string]any{rolesExtension: right.Roles()}
 	op.Errors = append(op.Errors,
 		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,

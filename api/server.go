@@ -99,6 +99,7 @@ type Server struct {
 	denials     *denials
 	huma        huma.API
 	handler     http.Handler
+	tries       chan struct{} // holds an element for each what-if that runs
 }
 
 // New returns a server that does not listen yet: see [Server.Listen] and [Server.Serve].
@@ -111,7 +112,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s := &Server{
 		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger,
 		rates: newRates(config), bodyMemory: newBodyMemory(maxReceived, maxDecoded), router: newRouter(),
-		denials: newDenials(),
+		denials: newDenials(), tries: make(chan struct{}, maxTries),
 	}
 	s.connections = newConnections(config.MaxConnections, func() {
 		deps.Metrics.RateLimited(context.Background(), string(LimitedConnections))
@@ -132,6 +133,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerChanges()
 	s.registerQueuePolicies()
 	s.registerGates()
+	s.registerTry()
 	s.registerControl()
 	s.registerPolicies()
 	s.registerEnforcementControl()

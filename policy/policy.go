@@ -109,7 +109,7 @@ func Resolve(levels ...Level) Effective {
 // byRank returns the levels of known scopes, the level that decides first in front.
 func byRank(levels []Level) []Level {
 	known := slices.DeleteFunc(slices.Clone(levels), func(l Level) bool { return rank(l.Scope) == 0 })
-	slices.SortFunc(known, func(a, b Level) int {
+	slices.SortStableFunc(known, func(a, b Level) int {
 		return cmp.Or(cmp.Compare(rank(a.Scope), rank(b.Scope)), cmp.Compare(a.Ref, b.Ref), compareOrigins(a.Origin, b.Origin))
 	})
 	return known

@@ -66,7 +66,7 @@ func overrideOf(limit *int, until *time.Time) *attune.LimitOverride {
 const selectHolders = `
 SELECT e.id, e.action_id, e.sequence, e.lane, e.queued_at, e.grant_number,
 	CASE WHEN x.status = 'retrying' THEN x.attempt + 1 ELSE x.attempt END, e.granted_at, x.retry_at,
-	COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0), COALESCE(g.freed, 0), COALESCE(g.changes, 0)
+	COALESCE(g.concurrency_limit, 0), COALESCE(g.policy_revision, 0), NULLIF(g.freed, '{}'), COALESCE(g.changes, 0)
 FROM enforcements e JOIN executions x ON x.enforcement_id = e.id
 	LEFT JOIN grants g ON g.queue_id = e.queue_id AND g.number = e.grant_number`
 

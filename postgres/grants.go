@@ -10,7 +10,7 @@ import (
 
 const grantsSQL = `
 SELECT g.enforcement_id, e.action_id, g.sequence, g.lane, g.queued_at, g.attempt, g.generation, g.number, g.granted_at,
-	g.concurrency_limit, g.policy_revision, g.freed, g.changes, g.requested_at, g.released_at, COALESCE(x.status, '')
+	g.concurrency_limit, g.policy_revision, NULLIF(g.freed, '{}'), g.changes, g.requested_at, g.released_at, COALESCE(x.status, '')
 FROM grants g JOIN enforcements e ON e.id = g.enforcement_id LEFT JOIN executions x ON x.enforcement_id = g.enforcement_id
 WHERE g.queue_id = (SELECT id FROM queues WHERE key = $3) AND ($1::bigint = 0 OR g.number < $1) ORDER BY g.number DESC LIMIT $2::bigint`
 

@@ -34,14 +34,14 @@ func TestQueues_Grants(t *testing.T) {
 		ticket := b.admit(t, b.created(t, deploy, 2)...)[1]
 		require.Empty(t, b.grants(t, attune.Page{}))
 		given := grant(ticket)
-		given.Number, given.Limit, given.Revision, given.Freed = 41, 17, 23, 5
+		given.Number, given.Limit, given.Revision, given.Freed = 41, 17, 23, []int64{5, 3}
 		var message *attune.ExecutionRequestedMessage
 		for range 3 { // repeated, perhaps after the policy has changed: the first call counts
 			request, err := b.executions.Request(t.Context(), queueKey, given)
 			require.NoError(t, err)
 			message = request.Message
 			repeated := given
-			repeated.Limit, repeated.Revision, repeated.Freed = 1, 99, 0
+			repeated.Limit, repeated.Revision, repeated.Freed = 1, 99, nil
 			_, err = b.executions.Request(t.Context(), queueKey, repeated)
 			require.NoError(t, err)
 		}

@@ -192,7 +192,7 @@ func TestQueues_Lanes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, tickets, still)
 	given := grant(tickets[0])
-	given.Freed = 3
+	given.Freed = []int64{3, 1}
 	message := b.run(t, given)
 	require.Equal(t, given, b.grants(t, attune.Page{})[0].Grant)
 	snapshot := b.rebuild(t)
@@ -208,7 +208,7 @@ func TestQueues_Lanes(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	require.Equal(t, given.Ticket, lost[0].Ticket)
-	require.Equal(t, 3, lost[0].Freed)
+	require.Equal(t, []int64{3, 1}, lost[0].Freed)
 
 	requeued := b.fail(t, message)
 	require.Equal(t, attune.CompletionRequeued, requeued.Effect)

@@ -69,7 +69,8 @@ WITH queue AS (
 )
 INSERT INTO grants (queue_id, number, sequence, lane, queued_at, enforcement_id, attempt, generation, policy_revision,
 	concurrency_limit, freed, changes, granted_at, requested_at)
-SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, $10, $12, $5, r.requested_at
+SELECT g.queue_id, g.grant_number, g.sequence, g.lane, g.queued_at, g.id, r.attempt, $9, $8, $7, COALESCE($10::bigint[], '{}'), $12, $5,
+	r.requested_at
 FROM granted g JOIN requested r ON r.enforcement_id = g.id`
 
 // requestsSQL reads enforcements with the requests for their executions.

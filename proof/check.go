@@ -46,14 +46,15 @@ type check struct {
 	granted map[attune.EnforcementID][]attune.LoggedGrant // by number
 	gaps    []gap                                         // missing numbers in the log, by number
 
-	decisions []*decision                   // of the grants
-	policies  map[int64]*attune.QueuePolicy // by revision
-	lanes     map[int32][]place             // the places of each lane, by sequence
-	inLanes   map[int64]bool                // the generations that are in order in their lanes only
-	skipped   []int64                       // the revisions that let lanes pass each other, ascending
-	widest    map[attune.ActionID]*int      // see widestLane
-	manual    map[int32][]laneSetting       // by lane and number of the change
-	passes    *passes
+	decisions  []*decision                   // of the grants
+	bySequence map[int64]*decision           // likewise
+	policies   map[int64]*attune.QueuePolicy // by revision
+	lanes      map[int32][]place             // the places of each lane, by sequence
+	inLanes    map[int64]bool                // the generations that are in order in their lanes only
+	skipped    []int64                       // the revisions that let lanes pass each other, ascending
+	widest     map[attune.ActionID]*int      // see widestLane
+	manual     map[int32][]laneSetting       // by lane and number of the change
+	passes     *passes
 
 	accounts  map[attune.EnforcementStatus]account
 	actedUpon map[int64]time.Time // by generation: when its last logged grant was acted upon

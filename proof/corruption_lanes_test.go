@@ -128,7 +128,11 @@ func freed(by int) func(*rapid.T, *rows) bool {
 		if b == nil {
 			return false
 		}
-		b.Freed += by
+		if by < 0 {
+			b.Freed = b.Freed[1:]
+		} else {
+			b.Freed = append(b.Freed, b.Sequence)
+		}
 		return true
 	}
 }

@@ -93,9 +93,10 @@
 //
 // # What the queue knew
 //
-// The queue learns of a release later than its row does, perhaps not in the order of the rows. Each grant says how many slots
-// became free since the previous grant ([attune.Grant].Freed). Each grant takes one slot. So the check follows how many slots
-// the queue counted as held, from grant to grant:
+// The queue learns of a release later than its row does, perhaps not in the order of the rows. Each grant names the slots that
+// became free since the previous grant ([attune.Grant].Freed). [RuleLimit] is broken if the log does not show that such a slot was
+// given back before the request of the grant. While generation 0 skips and none of its numbers is missing, the lists say exactly
+// which slots the queue counted as held, at every level. Elsewhere, the check follows how many they were, from grant to grant:
 //
 //   - Generation 0 starts with no slot. What a later generation starts with is unknown.
 //   - Every decision is below the limit that it records.

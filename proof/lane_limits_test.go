@@ -33,7 +33,7 @@ func TestCheck_LaneLimits(t *testing.T) {
 	// Grants 1, 2 and 5 of action 1 have limits of 1 for a lane: grant 1 of lane 1 ends at 25, and grant 5 of lane 1 is requested at 30.
 	const above = "limit: sequence 2 grant 5: decided while 1 slots were held in lane 1, at a limit of 1"
 	early := func(r *rows) { // grant 5 is decided while grant 1 holds its slot
-		r.Grants[0].ReleasedAt, r.Grants[4].Freed = new(second(35)), 1
+		r.Grants[0].ReleasedAt, r.Grants[4].Freed = new(second(35)), []int64{4}
 		r.Grants[5].Limit = 5
 	}
 	tests := map[string]struct {
@@ -129,7 +129,7 @@ func TestCheck_LaneLimitsOfLaterGenerations(t *testing.T) {
 	for i := range r.Grants {
 		r.Grants[i].Generation = 1
 	}
-	r.Grants[0].ReleasedAt, r.Grants[4].Freed, r.Grants[5].Limit = new(second(35)), 1, 5
+	r.Grants[0].ReleasedAt, r.Grants[4].Freed, r.Grants[5].Limit = new(second(35)), []int64{4}, 5
 	r.limitLane(1, second(20), "by policy", until("2", second(40)))
 	r.Policies[0].Actions[0].LimitPerKey = new(1)
 	require.Empty(t, proof.Check(r.Rows).Violations, "the rebuild may have left the limit in force")

@@ -23,7 +23,7 @@ func (r *rows) accept(at int, lane int32) {
 // unlogged is sideBySide without grant 3, which is not acted upon: ticket 4 waits.
 func unlogged() rows {
 	r := sideBySide()
-	r.Grants[4].Freed = 1
+	r.Grants[4].Freed = []int64{1}
 	r.wait(4)
 	r.Grants[4].Limit = 9
 	r.enforcement(7).FinishedAt = new(second(9))
@@ -70,11 +70,11 @@ func TestCheck_MissingInLanes(t *testing.T) {
 			[]string{"limit: sequence 2 grant 5: decided while 2 slots were held and 1 more were given to grants not acted upon, at a limit of 3"},
 		},
 		"a missing number can have held the slots that are counted as freed": {
-			func(r *rows) { r.Grants[3].Freed = 2 },
+			func(r *rows) { r.Grants[3].Freed = []int64{1, 98} },
 			nil,
 		},
 		"more slots are counted as freed than missing numbers can have held": {
-			func(r *rows) { r.Grants[3].Freed = 3 },
+			func(r *rows) { r.Grants[3].Freed = []int64{1, 98, 99} },
 			[]string{"limit: sequence 2 grant 5: the queue counted 3 slots as freed before it, 1 more than can have become free"},
 		},
 	}
@@ -175,10 +175,10 @@ func TestCheck_CountedByGeneration(t *testing.T) {
 		r.Grants[4+i].Generation = 1
 	}
 	for freed := range 3 {
-		r.Grants[4].Freed = freed
+		r.Grants[4].Freed = []int64{1, 4}[:freed]
 		require.Empty(t, check(r).Violations)
 	}
-	r.Grants[5].Freed = 2
+	r.Grants[5].Freed = []int64{98, 99}
 	requireViolations(t, []string{
 		"limit: sequence 5 grant 6: the queue counted 2 slots as freed before it, 1 more than can have become free",
 	}, check(r))
@@ -199,7 +199,7 @@ func TestCheck_CountedAcrossPolicies(t *testing.T) {
 				r.Grants[grant].Sequence, r.Grants[grant].Lane = r.byID(r.Grants[grant].Enforcement).Sequence, r.byID(r.Grants[grant].Enforcement).Lane
 			}
 			r.Grants[3].Revision = 2
-			r.Grants[3].Freed, r.Grants[4].Freed = 9, 9
+			r.Grants[3].Freed, r.Grants[4].Freed = make([]int64, 9), make([]int64, 9)
 			report := check(r)
 			require.NotContains(t, slices.Collect(rules(report)), proof.RuleLimit)
 		})

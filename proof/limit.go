@@ -23,6 +23,7 @@ func (c *check) checkLimit() {
 	for _, d := range c.decisions {
 		action, lane := at(t.actions, d.action), at(t.lanes, d.Lane)
 		c.checkQueueLimit(t.queue, d)
+		c.checkFreed(t, d)
 		c.checkCounted(t, d)
 		c.checkLevels(action, lane, d)
 		c.passes.note(t.actions, d)
@@ -86,6 +87,25 @@ func (c *check) learn(action, lane *slots, d *decision) {
 	}
 }
 
+// checkFreed expects the slots that a grant says to have become free to be given back until then, each once.
+func (c *check) checkFreed(t *taken, d *decision) {
+	for _, sequence := range d.Freed {
+		freed := c.bySequence[sequence]
+		switch {
+		case freed == nil:
+			continue // the slot of a grant that was not acted upon
+		case freed.index >= d.index || freed.ReleasedAt == nil || freed.ReleasedAt.After(d.RequestedAt):
+			c.violation(RuleLimit, d.Sequence, d.Number, "the queue counted the slot of sequence %d as freed, which was held", sequence)
+		case freed.freed && d.exact:
+			c.violation(RuleLimit, d.Sequence, d.Number, "the queue counted the slot of sequence %d as freed twice", sequence)
+		}
+		freed.freed = true
+		for _, level := range []*slots{t.queue, at(t.actions, freed.action), at(t.lanes, freed.Lane)} {
+			level.freedBy = append(level.freedBy, d.index)
+		}
+	}
+}
+
 // count is the least and the greatest number of slots that the queue can have counted as held.
 type count struct{ least, most int }
 
@@ -99,7 +119,7 @@ func (c *check) checkCounted(t *taken, d *decision) {
 	counted := c.countedBefore(t, d)
 	if counted.most < held {
 		c.violation(RuleLimit, d.Sequence, d.Number, "the queue counted %d slots as freed before it, %d more than can have become free",
-			d.Freed, held-counted.most)
+			len(d.Freed), held-counted.most)
 	}
 	if !limitUnknown(d.LoggedGrant) {
 		if held < d.Limit && counted.least >= d.Limit {
@@ -126,9 +146,9 @@ func (c *check) countedBefore(t *taken, d *decision) count {
 	case absent > 0:
 		counted.least = 0 // the slots that became free before the missing grants are unknown
 	default:
-		counted.least -= d.Freed
+		counted.least -= len(d.Freed)
 	}
-	counted.most += absent - d.Freed
+	counted.most += absent - len(d.Freed)
 	return counted
 }
 

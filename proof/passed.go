@@ -45,7 +45,7 @@ func (p *passes) note(actions map[attune.ActionID]*slots, d *decision) {
 	p.highest, p.requested = append(p.highest, highest), append(p.requested, requested)
 	for action := range p.held {
 		s := at(actions, action)
-		h := holding{s.held(d), s.mostHeld(d)}
+		h := s.countedAt(d)
 		p.held[action] = append(p.held[action], h)
 		if d.skips() && below(h.least, d.policy.Of(action).Limit) {
 			p.roomy[action] = append(p.roomy[action], d.index)
@@ -118,7 +118,7 @@ func (c *check) judge(d *decision, w waiter) verdict {
 	}
 	limits := d.policy.Of(w.action)
 	ofLane := c.laneLimits(d, w.number, limits.LimitPerKey)
-	inLane := holding{w.lane.held(d), w.lane.mostHeld(d)}
+	inLane := w.lane.countedAt(d)
 	ofAction := holding{}
 	if held, limited := c.passes.held[w.action]; limited {
 		ofAction = held[d.index]

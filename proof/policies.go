@@ -16,9 +16,13 @@ type decision struct {
 	policy *attune.QueuePolicy // the policy in force; nil if the journal does not have it
 	absent int                 // missing numbers of the generation below this one
 
+	// exact says that the lists of freed slots show which slots the queue counted as held: every decision of the queue so far is
+	// logged and was durable.
+	exact bool
 	// hidden is the greatest number of slots that the queue counted as held although the log does not prove that they were:
 	// their releases were stored, but the queue may not have known. Missing numbers are included.
 	hidden int
+	freed  bool       // a later decision counted its slot as freed
 	known  checkpoint // the latest one, at this decision or before
 }
 
@@ -43,6 +47,7 @@ func (c *check) decideAll(policies []attune.QueuePolicy) {
 		}
 	}
 	slices.Sort(c.skipped)
+	c.bySequence = make(map[int64]*decision, len(c.grants))
 	c.decisions = make([]*decision, len(c.grants))
 	first, base := 0, int64(0) // of the generation
 	for i, grant := range c.grants {
@@ -53,7 +58,10 @@ func (c *check) decideAll(policies []attune.QueuePolicy) {
 			LoggedGrant: grant, index: i, first: first, action: c.actionOf(grant), policy: c.policies[grant.Revision],
 			absent: int(max(0, grant.Number-base-1-int64(i-first))),
 		}
-		if c.decisions[i].policy == nil {
+		d := c.decisions[i]
+		d.exact = d.Generation == 0 && d.skips() && d.absent == 0 && (i == 0 || c.decisions[i-1].exact)
+		c.bySequence[grant.Sequence] = d
+		if d.policy == nil {
 			c.report.Checked.PolicyUnknown++
 		}
 	}

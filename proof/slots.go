@@ -11,6 +11,7 @@ type slots struct {
 	released []time.Time // when the others gave theirs back, ascending
 	seen     int         // the queue provably knew that many of the first releases
 	last     int         // the index of the latest decision; -1 without one
+	freedBy  []int       // the indices of the decisions that counted a slot as freed, ascending
 }
 
 // at returns the slots of a level, from a map by level.
@@ -40,6 +41,16 @@ func countUntil(times []time.Time, t time.Time) int {
 // held returns how many slots were surely held at a decision. A slot that was given back at the instant of the request counts as
 // free.
 func (s *slots) held(d *decision) int { return s.open + len(s.released) - s.until(d.RequestedAt) }
+
+// countedAt returns the least and the greatest number of slots that the queue can have counted as held at a decision.
+func (s *slots) countedAt(d *decision) holding {
+	if d.exact {
+		freed, _ := slices.BinarySearch(s.freedBy, d.index+1)
+		counted := s.open + len(s.released) - freed
+		return holding{counted, counted}
+	}
+	return holding{s.held(d), s.mostHeld(d)}
+}
 
 // mostHeld returns how many slots the queue can have counted as held at a decision.
 func (s *slots) mostHeld(d *decision) int {

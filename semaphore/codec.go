@@ -27,7 +27,7 @@ type carried struct {
 	LastGrant  int64              `json:"last_grant"`
 	// Generation is the number of rebuilds of the queue.
 	Generation int64             `json:"generation,omitempty"`
-	Freed      int               `json:"freed,omitempty"`
+	Freed      []int64           `json:"freed,omitempty"`
 	Holders    packed            `json:"holders,omitzero"`
 	Waiting    packed            `json:"waiting,omitzero"`
 	Early      packed            `json:"early,omitzero"`

@@ -6,6 +6,23 @@ import "github.com/attune-go/attune"
 // grants. A grant is tentative until every settlement decided before it is recorded: see [State.SettlementsRecorded].
 func (s *State) Deliverable(n int) []attune.Grant { return s.undelivered(n, s.recorded) }
 
+// GrantsAfter returns the grants with a number above the given one whose slots are held, in grant order.
+func (s *State) GrantsAfter(number int64) []attune.Grant {
+	first := len(s.holders)
+	for first > 0 && s.holders[first-1].Number > number {
+		first--
+	}
+	grants := make([]attune.Grant, 0, len(s.holders)-first)
+	for _, holder := range s.holders[first:] {
+		grants = append(grants, holder.Grant)
+	}
+	return grants
+}
+
+// HoldAfter lets the state decide no grant with a number above the given one; 0 ends that. A replay of recorded grants uses it to
+// decide each of them when the queue did. It is not part of the carried state.
+func (s *State) HoldAfter(number int64) { s.heldAfter = number }
+
 // undelivered returns up to n undelivered grants that were decided after at most settledBefore settlements.
 func (s *State) undelivered(n int, settledBefore int64) []attune.Grant {
 	var grants []attune.Grant

@@ -29,7 +29,7 @@ func (s *State) dropHolderAt(index int) Holder {
 	holder := s.holders[index]
 	s.holders = slices.Delete(s.holders, index, index+1)
 	s.line.free(holder.Ticket)
-	s.freed++
+	s.freed = append(s.freed, holder.Sequence)
 	return holder
 }
 

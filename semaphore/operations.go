@@ -163,7 +163,7 @@ func (s *State) startDueRetries(now time.Time) {
 
 // grantEligible grants the eligible tickets, the lowest sequence first, while the queue has room.
 func (s *State) grantEligible(now time.Time) {
-	for len(s.holders) < s.Limit() && s.queueOpen() {
+	for len(s.holders) < s.Limit() && s.queueOpen() && (s.heldAfter == 0 || s.lastGrant < s.heldAfter) {
 		index := s.line.next(s.policy.Across)
 		if index < 0 {
 			return
@@ -180,7 +180,7 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 		Ticket: ticket, Generation: s.generation, Number: s.lastGrant,
 		GrantedAt: now, Limit: s.Limit(), Revision: s.policy.Revision, Freed: s.freed, StartedAt: s.startedAt(now), Changes: s.lastChange,
 	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
-	s.freed = 0
+	s.freed = nil
 	s.charge(now, ticket.Action)
 }
 

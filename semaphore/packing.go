@@ -120,7 +120,10 @@ func (p *packer) addHolder(h Holder) {
 	p.add(h.InspectAt.UnixMilli() - before.InspectAt.UnixMilli())
 	p.add(int64(h.Limit - before.Limit))
 	p.add(h.Revision - before.Revision)
-	p.add(int64(h.Freed))
+	p.add(int64(len(h.Freed)))
+	for _, sequence := range h.Freed {
+		p.add(h.Sequence - sequence)
+	}
 	p.add(h.SettledBefore - before.SettledBefore)
 	p.add(h.Changes - before.Changes)
 	p.holder = h
@@ -214,6 +217,15 @@ func (u *unpacker) readTicket() attune.Ticket {
 	return t
 }
 
+// readFreed reads the sequences of freed slots, as differences from that of the holder.
+func (u *unpacker) readFreed(sequence int64) []int64 {
+	var freed []int64
+	for n := u.next(); n > 0 && u.err == nil; n-- {
+		freed = append(freed, sequence-u.next())
+	}
+	return freed
+}
+
 func (u *unpacker) readHolder() Holder {
 	ticket := u.readTicket()
 	h, flags := u.holder, u.next()
@@ -227,7 +239,7 @@ func (u *unpacker) readHolder() Holder {
 	h.InspectAt = u.time(h.InspectAt)
 	h.Limit += int(u.next())
 	h.Revision += u.next()
-	h.Freed = int(u.next())
+	h.Freed = u.readFreed(h.Sequence)
 	h.SettledBefore += u.next()
 	h.Changes += u.next()
 	u.holder = h

@@ -49,7 +49,8 @@ func (s *State) revokeTentative() {
 	var tentative []attune.Ticket
 	for len(s.holders) > first {
 		holder := s.dropHolderAt(len(s.holders) - 1)
-		s.freed += holder.Freed - 1 // the slot that becomes free here was never taken
+		since := s.freed[:len(s.freed)-1] // without the slot that becomes free here: it was never taken
+		s.freed = slices.Concat(holder.Freed, since)
 		tentative = append(tentative, holder.Ticket)
 		s.replacing = append(s.replacing, holder.Lane)
 	}

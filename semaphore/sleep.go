@@ -27,13 +27,13 @@ type sleep struct {
 	done      int64         // the workflows of all waiting tickets up to this sequence have been started
 }
 
-// SetSleepAfter replaces [SleepAfter].
+// SetSleepAfter replaces [SleepAfter]. With 0 no ticket sleeps; the carried state does not keep that.
 func (s *State) SetSleepAfter(d time.Duration) { s.sleep.after = d }
 
 // checkSleep finds the tickets that have waited for long, once per interval.
 func (s *State) checkSleep(now time.Time) {
 	p := &s.sleep
-	if s.line.length == 0 {
+	if s.line.length == 0 || p.after == 0 {
 		p.checkAt = time.Time{}
 		return
 	}

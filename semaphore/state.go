@@ -22,11 +22,12 @@ type State struct {
 
 	next      int64 // the lowest unseen sequence: every lower one waits, holds a slot, or has ended
 	lastGrant int64 // the number of the last grant
+	heldAfter int64 // see HoldAfter; 0 holds nothing
 
 	generation int64 // how often the queue was rebuilt; part of every grant
 
 	holders    []Holder            // in grant order; see addHolder and dropHolderAt
-	freed      int                 // slots that became free since the last grant
+	freed      []int64             // the sequences of the slots that became free since the last grant
 	line       line                // the waiting tickets, without gaps but for tickets that have ended
 	joined     []attune.Ticket     // newcomers that joined the line in the current operation, in sequence order
 	replacing  []int32             // lanes with arrivals or returns in the current operation: see replaceOthers

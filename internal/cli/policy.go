@@ -20,7 +20,7 @@ import (
 func newPolicy() *cobra.Command {
 	cmd := newGroup("policy", "Read and change the policies of actions, queues, packs and of everything")
 	r := bindRemote(cmd)
-	cmd.AddCommand(newPolicyList(r), newPolicyGet(r), newPolicySet(r), newPolicyUnset(r), newPolicyExplain(r))
+	cmd.AddCommand(newPolicyList(r), newPolicyGet(r), newPolicySet(r), newPolicyUnset(r), newPolicyExplain(r), newPolicyTry(r))
 	return cmd
 }
 

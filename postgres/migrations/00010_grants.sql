@@ -14,7 +14,7 @@ CREATE TABLE grants (
     attempt           integer NOT NULL CHECK (attempt > 0), -- the latest attempt under the grant
     policy_revision   bigint NOT NULL,  -- revision and limit in force when the queue decided
     concurrency_limit integer NOT NULL,
-    freed             integer NOT NULL CHECK (freed >= 0), -- slots that the queue had seen become free since its previous grant
+    freed             bigint[] NOT NULL, -- sequences of the slots that the queue had seen become free since its previous grant
     changes           bigint NOT NULL CHECK (changes >= 0), -- manual changes that the queue had made before it decided
     queued_at         timestamptz NOT NULL, -- of the granted place; the enforcement can have another place now
     granted_at        timestamptz NOT NULL, -- the queue's clock

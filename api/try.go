@@ -1,0 +1,240 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
+	"github.com/attune-go/attune/policy"
+	"github.com/attune-go/attune/replay"
+)
+
+// Bounds of what-if requests: each takes memory and CPU for its arrivals.
+const (
+	maxTriedArrivals = 100_000
+	maxTries         = 2 // at once
+)
+
+// assumption is what every answer about another policy assumes: see package replay.
+const assumption = "Every run takes as long as it took, with its attempts and their delays. A run that never was takes the time of a " +
+	"recorded run of its action. A run that has not ended holds its slot to the end. Manual changes come when they came. After the " +
+	"end of the period nothing arrives, and the line is worked off."
+
+// PolicyTrials read what a what-if needs.
+type PolicyTrials interface {
+	// History reads what happened in a queue in a period. More than most arrivals are [attune.CodeInvalid], and a queue that was
+	// never used is [attune.CodeNotFound].
+	History(ctx context.Context, key attune.QueueKey, from, to time.Time, most int) (replay.History, error)
+	// Propose returns the policy in force for a queue, and the one with other documents of people, also as the queue would be told.
+	Propose(ctx context.Context, key attune.QueueKey, documents []policy.Level) (
+		current, proposed policy.Effective, resolved attune.QueuePolicy, err error)
+}
+
+// ProposedDocument is a proposed policy document of a person for a scope.
+type ProposedDocument struct {
+	Scope  string         `json:"scope" enum:"action,queue,pack,global"`
+	Ref    string         `json:"ref,omitempty" maxLength:"512" doc:"The action, queue or pack; absent for the global scope"`
+	Policy PolicyDocument `json:"policy"`
+}
+
+type tryInput struct {
+	Body struct {
+		Queue     string             `json:"queue,omitempty" maxLength:"512" doc:"Key of the queue; either this or action"`
+		Action    attune.Ref         `json:"action,omitempty" maxLength:"512" doc:"The action, for its own queue"`
+		From      time.Time          `json:"from" doc:"Start of the period"`
+		To        time.Time          `json:"to" doc:"End of the period, not included"`
+		Policy    *PolicyDocument    `json:"policy,omitempty" doc:"Document for the action, or with queue for the queue"`
+		Documents []ProposedDocument `json:"documents,omitempty" maxItems:"4" doc:"Documents for other scopes"`
+	}
+}
+
+// PolicyTrial is what would have happened under another policy.
+type PolicyTrial struct {
+	Queue      attune.QueueKey `json:"queue"`
+	From       time.Time       `json:"from"`
+	To         time.Time       `json:"to"`
+	Arrivals   int             `json:"arrivals" doc:"Places in the line that were taken in the period"`
+	Waiting    int             `json:"waiting_at_start" doc:"Places that waited when the period began"`
+	Holding    int             `json:"holding_at_start" doc:"Slots that were held when the period began"`
+	Order      OrderAgreement  `json:"recorded_order"`
+	Policy     QueuePolicy     `json:"policy" doc:"The proposed policy; next is the value without the proposal"`
+	Same       bool            `json:"same" doc:"The proposed policy is the one that was in force in the whole period"`
+	Really     TrialOutcome    `json:"really" doc:"What happened"`
+	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: how far it can be trusted"`
+	Proposed   TrialOutcome    `json:"proposed" doc:"What the replay yields under the proposed policy"`
+	Assumption string          `json:"assumption"`
+	Ignored    []string        `json:"ignored" doc:"Parts of the proposed policy that a replay cannot judge"`
+}
+
+// OrderAgreement says whether the core decides the recorded grants in their recorded order, under the policies that were in force.
+type OrderAgreement struct {
+	Complete bool             `json:"complete"`
+	Grants   int              `json:"grants"`
+	Agreed   int              `json:"agreed"`
+	First    *OrderDifference `json:"first_difference,omitempty"`
+}
+
+// OrderDifference is a recorded grant that the core does not decide in its place.
+type OrderDifference struct {
+	Number   int64 `json:"grant_number"`
+	Sequence int64 `json:"sequence"`
+	Replayed int64 `json:"replayed_sequence" doc:"The sequence that the core grants instead; 0 if it grants none"`
+}
+
+// TrialOutcome sums up a period.
+type TrialOutcome struct {
+	Granted     int                   `json:"granted"`
+	Waiting     int                   `json:"waiting" doc:"Places that wait at the end"`
+	Left        map[attune.Reason]int `json:"left" doc:"Places that left the line without a grant, by reason"`
+	P50         float64               `json:"wait_p50_seconds"`
+	P95         float64               `json:"wait_p95_seconds"`
+	P99         float64               `json:"wait_p99_seconds"`
+	Longest     float64               `json:"wait_longest_seconds"`
+	LongestLine int                   `json:"longest_line"`
+	MostActive  int                   `json:"most_active" doc:"Slots held at once"`
+	MeanActive  float64               `json:"mean_active"`
+	Busy        float64               `json:"busy_share" doc:"Share of the slots that was held, from 0 to 1"`
+	Borrowed    int                   `json:"borrowed_runs" doc:"Runs that never were: their time is that of another run"`
+	Unfinished  int                   `json:"unfinished_runs" doc:"Runs that have not ended: they hold their slots to the end"`
+}
+
+func showOutcome(o replay.Outcome) TrialOutcome {
+	return TrialOutcome{
+		Granted: o.Granted, Waiting: o.Waiting, Left: o.Left,
+		P50: o.Waits.P50.Seconds(), P95: o.Waits.P95.Seconds(), P99: o.Waits.P99.Seconds(), Longest: o.Waits.Longest.Seconds(),
+		LongestLine: o.LongestLine, MostActive: o.MostActive, MeanActive: o.MeanActive, Busy: o.Busy,
+		Borrowed: o.Borrowed, Unfinished: o.Unfinished,
+	}
+}
+
+func showOrder(a replay.Agreement) OrderAgreement {
+	shown := OrderAgreement{Complete: a.Complete(), Grants: a.Grants, Agreed: a.Agreed}
+	if a.First != nil {
+		shown.First = new(OrderDifference(*a.First))
+	}
+	return shown
+}
+
+func (s *Server) registerTry() {
+	register(s, auth.RightRead, huma.Operation{
+		OperationID: "try-policy", Method: http.MethodPost, Path: "/policies/try", Tags: []string{"policies"},
+		Summary: "Replay a period of a queue under another policy; nothing is changed",
+		Errors:  []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+	}, s.tryPolicy)
+}
+
+func (s *Server) tryPolicy(ctx context.Context, in *tryInput) (*response[PolicyTrial], error) {
+	key, documents, err := in.proposal()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.tries <- struct{}{}:
+		defer func() { <-s.tries }()
+	default:
+		return nil, attune.Errorf(attune.CodeExhausted, "%d policies are being tried: try again in a moment", maxTries)
+	}
+	current, proposed, resolved, err := s.deps.Queues.Propose(ctx, key, documents)
+	if err != nil {
+		return nil, err
+	}
+	if !reflect.DeepEqual(current.Policy.Key, proposed.Policy.Key) {
+		return nil, attune.Errorf(attune.CodeInvalid, "policy.key: a replay keeps the recorded lanes, so it cannot judge another key")
+	}
+	history, err := s.deps.Queues.History(ctx, key, in.Body.From, in.Body.To, maxTriedArrivals)
+	if err != nil {
+		return nil, err
+	}
+	trial := try(history, resolved)
+	trial.Queue, trial.From, trial.To = key, in.Body.From, in.Body.To
+	trial.Policy = showProposal(resolved, current, proposed)
+	for _, gate := range proposed.Gates.AtAdmission() {
+		trial.Ignored = append(trial.Ignored, gate.String())
+	}
+	return &response[PolicyTrial]{Body: trial}, nil
+}
+
+// try replays a history as recorded, and under another policy.
+func try(h replay.History, proposed attune.QueuePolicy) PolicyTrial {
+	trial := PolicyTrial{Order: showOrder(replay.Recorded(h)), Assumption: assumption, Ignored: []string{}}
+	for _, place := range h.Places {
+		switch {
+		case !place.EnqueuedAt.Before(h.From):
+			trial.Arrivals++
+		case place.Grant != nil && place.Grant.GrantedAt.Before(h.From):
+			trial.Holding++
+		default:
+			trial.Waiting++
+		}
+	}
+	trial.Really = showOutcome(replay.Really(h))
+	trial.Recorded = showOutcome(replay.Simulate(h, replay.AsRecorded(h)))
+	trial.Proposed, trial.Same = trial.Recorded, true
+	for _, known := range h.Policies {
+		known.Revision = proposed.Revision
+		trial.Same = trial.Same && reflect.DeepEqual(known.QueuePolicy, proposed)
+	}
+	if !trial.Same {
+		plan := replay.Plan{Policies: []replay.Policy{{QueuePolicy: proposed, At: h.From}}}
+		trial.Proposed = showOutcome(replay.Simulate(h, plan))
+	}
+	return trial
+}
+
+// proposal returns the queue and the proposed documents of the request.
+func (in *tryInput) proposal() (attune.QueueKey, []policy.Level, error) {
+	body := &in.Body
+	if (body.Queue == "") == (body.Action == "") {
+		return "", nil, attune.Errorf(attune.CodeInvalid, "body: name either a queue or an action")
+	}
+	if !body.From.Before(body.To) {
+		return "", nil, attune.Errorf(attune.CodeInvalid, "body.to: use a time after from")
+	}
+	key, scope := attune.QueueKey(body.Queue), policy.ScopeQueue
+	if body.Action != "" {
+		key, scope = policy.DefaultQueue(body.Action), policy.ScopeAction
+	}
+	if err := key.Validate(); err != nil {
+		return "", nil, attune.Errorf(attune.CodeInvalid, "body: %s", err)
+	}
+	documents := body.Documents
+	if body.Policy != nil {
+		documents = append(documents, ProposedDocument{Scope: string(scope), Ref: string(key), Policy: *body.Policy})
+	}
+	var levels []policy.Level
+	for _, document := range documents {
+		decoded, err := policy.Decode(document.Policy.RawMessage)
+		if problem := documentProblem(err); problem != nil {
+			return "", nil, problem
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("body.policy: %w", err)
+		}
+		if decoded.Queue != nil {
+			return "", nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay is about one queue, so it cannot judge another one")
+		}
+		levels = append(levels, policy.Level{
+			Scope: policy.Scope(document.Scope), Ref: document.Ref, Origin: policy.OriginPerson, Policy: decoded,
+		})
+	}
+	return key, levels, nil
+}
+
+// showProposal shows the proposed policy, with the values without the proposal as next.
+func showProposal(resolved attune.QueuePolicy, current, proposed policy.Effective) QueuePolicy {
+	shown := QueuePolicy{Revision: resolved.Revision}
+	for _, field := range policy.Fields() {
+		f := PolicyField{Name: field.Name, Value: field.JSON(proposed.Policy), From: proposed.From[field.Name].String()}
+		if without := field.JSON(current.Policy); string(without) != string(f.Value) {
+			f.Next = without
+		}
+		shown.Fields = append(shown.Fields, f)
+	}
+	return shown
+}

@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/api"
+	"github.com/attune-go/attune/policy"
+	"github.com/attune-go/attune/replay"
+)
+
+type fakeTrials struct {
+	history func(from, to time.Time, most int) (replay.History, error)
+	propose func([]policy.Level) (current, proposed policy.Effective, err error)
+}
+
+func (f *fakeTrials) History(_ context.Context, key attune.QueueKey, from, to time.Time, most int) (replay.History, error) {
+	if f.history == nil {
+		return replay.History{}, notFound("such queue")
+	}
+	return f.history(from, to, most)
+}
+
+func (f *fakeTrials) Propose(_ context.Context, _ attune.QueueKey, documents []policy.Level) (
+	current, proposed policy.Effective, resolved attune.QueuePolicy, err error,
+) {
+	current, proposed = policy.Resolve(), policy.Resolve(documents...)
+	if f.propose != nil {
+		current, proposed, err = f.propose(documents)
+	}
+	return current, proposed, policy.OwnQueue(4, proposed.Policy), err
+}
+
+// oneAfterTheOther is a history of n runs of a minute each that arrived at once at noon, at the default limit of 1.
+func oneAfterTheOther(n int) replay.History {
+	inForce := policy.OwnQueue(4, policy.Defaults())
+	inForce.Revision = 1
+	h := replay.History{
+		From: noon, To: noon.Add(time.Hour), Mode: attune.QueueOpen, Policies: []replay.Policy{{QueuePolicy: inForce, At: noon}},
+	}
+	for i := range n {
+		at := noon.Add(time.Duration(i) * time.Minute)
+		grant := attune.LoggedGrant{
+			Grant: attune.Grant{
+				Ticket: attune.Ticket{Enforcement: attune.EnforcementID(i + 1), Sequence: int64(i + 1), EnqueuedAt: noon, Attempt: 1, Action: 4},
+				Number: int64(i + 1), GrantedAt: at, Limit: 1, Revision: 1,
+			},
+			RequestedAt: at, ReleasedAt: new(at.Add(time.Minute)),
+		}
+		if i > 0 {
+			grant.Freed = []int64{int64(i)}
+		}
+		h.Grants = append(h.Grants, grant)
+		h.Places = append(h.Places, replay.Place{Ticket: grant.Ticket, Grant: &h.Grants[i]})
+	}
+	for i := range h.Places {
+		h.Places[i].Grant = &h.Grants[i]
+	}
+	return h
+}
+
+func TestTryPolicy(t *testing.T) {
+	t.Parallel()
+	ask := func(t *testing.T, proposal string) api.PolicyTrial {
+		t.Helper()
+		b := setup(t)
+		b.trials.history = func(from, to time.Time, most int) (replay.History, error) {
+			require.Equal(t, noon, from.UTC())
+			require.Equal(t, noon.Add(time.Hour), to.UTC())
+			require.Equal(t, 100_000, most)
+			return oneAfterTheOther(10), nil
+		}
+		recorder := b.do(t, post("/api/v1/policies/try", fmt.Sprintf(
+			`{"action":"shop.deploy","from":"2030-01-02T12:00:00Z","to":"2030-01-02T13:00:00Z"%s}`, proposal)))
+		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body)
+		var trial api.PolicyTrial
+		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &trial))
+		require.Empty(t, b.audit.entries, "nothing is changed")
+		return trial
+	}
+
+	t.Run("the recorded policy yields what happened", func(t *testing.T) {
+		t.Parallel()
+		trial := ask(t, "")
+		require.True(t, trial.Same)
+		require.Equal(t, api.OrderAgreement{Complete: true, Grants: 10, Agreed: 10}, trial.Order)
+		require.Equal(t, trial.Really, trial.Proposed)
+		require.Equal(t, trial.Really, trial.Recorded)
+		require.InDelta(t, 540, trial.Really.P99, 0)
+		require.Equal(t, 10, trial.Arrivals)
+		require.Contains(t, trial.Assumption, "takes as long as it took")
+	})
+
+	t.Run("twice the limit halves the waits", func(t *testing.T) {
+		t.Parallel()
+		trial := ask(t, `,"policy":{"limit":2}`)
+		require.False(t, trial.Same)
+		require.InDelta(t, 240, trial.Proposed.P99, 0)
+		require.InDelta(t, 540, trial.Recorded.P99, 0)
+		require.Equal(t, 2, trial.Proposed.MostActive)
+		require.JSONEq(t, `2`, string(trial.Policy.Fields[0].Value))
+		require.JSONEq(t, `1`, string(trial.Policy.Fields[0].Next))
+	})
+
+	t.Run("a short line rejects", func(t *testing.T) {
+		t.Parallel()
+		trial := ask(t, `,"documents":[{"scope":"global","policy":{"max_queued":3}}]`)
+		require.Equal(t, map[attune.Reason]int{attune.ReasonQueueFull: 6}, trial.Proposed.Left)
+		require.Equal(t, 4, trial.Proposed.Granted)
+	})
+}
+
+func TestTryPolicy_Refused(t *testing.T) {
+	t.Parallel()
+	const period = `"from":"2030-01-02T12:00:00Z","to":"2030-01-02T13:00:00Z"`
+	for name, tt := range map[string]struct {
+		body, detail string
+		status       int
+	}{
+		"neither a queue nor an action": {`{` + period + `}`, "name either a queue or an action", http.StatusUnprocessableEntity},
+		"a queue and an action": {
+			`{"queue":"shop.deploy","action":"shop.deploy",` + period + `}`, "name either a queue or an action", http.StatusUnprocessableEntity,
+		},
+		"an empty period": {
+			`{"queue":"shop.deploy","from":"2030-01-02T12:00:00Z","to":"2030-01-02T12:00:00Z"}`, "use a time after from",
+			http.StatusUnprocessableEntity,
+		},
+		"a limit below 0": {
+			`{"queue":"shop.deploy","policy":{"limit":-1},` + period + `}`, "policy limit -1", http.StatusUnprocessableEntity,
+		},
+		"another key": {
+			`{"queue":"shop.deploy","policy":{"key":"parameters.x"},` + period + `}`, "cannot judge another key", http.StatusUnprocessableEntity,
+		},
+		"an unknown queue": {`{"queue":"shop.none",` + period + `}`, "no such queue", http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			recorder := setup(t).do(t, post("/api/v1/policies/try", tt.body))
+			require.Equal(t, tt.status, recorder.Code, recorder.Body)
+			require.Contains(t, recorder.Body.String(), tt.detail)
+		})
+	}
+}
