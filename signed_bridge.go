@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// SignedReply is the reply of a bridge to a claim or a renewal. [VerifyReply] verifies it. The signature covers the type of the request, and
+// SignedReply is the reply of a bridge to a claim or a renewal: see [VerifyReply]. The signature covers the type of the request, and
 // the request itself with its key and its routing key. So a reply holds for one claim or renewal of one worker process: each has a serial
 // of its own.
 type SignedReply struct{ BridgeSigned }

@@ -28,7 +28,7 @@ type Grant struct {
 	Attempt     int                    `json:"attempt"`
 	Limit       int                    `json:"limit" doc:"Limit in force at the decision; not known when policy_revision is 0"`
 	Revision    int64                  `json:"policy_revision" doc:"Revision of the policy in force at the decision"`
-	Freed       []int64                `json:"freed" doc:"Sequences of the slots that the queue had seen become free since its previous grant"`
+	Freed       []int64                `json:"freed" doc:"Sequences whose slots the queue had seen become free since its previous grant"`
 	Changes     int64                  `json:"changes" doc:"Manual changes that the queue had made before the decision"`
 	QueuedAt    time.Time              `json:"queued_at"`
 	GrantedAt   time.Time              `json:"granted_at" doc:"By the queue's clock; all other times are by the database's clock"`

@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/replay"
 )
 
 // TestText sends texts that attune must not store or show in every text field of every operation of the OpenAPI document.
@@ -95,8 +97,8 @@ const secretValue = "value"
 // packsOfSecret is a list of names that its user checks: see package secrets.
 const packsOfSecret = "packs[]"
 
-// policyMember is a document that package policy checks.
-const policyMember = "policy"
+// policyMembers are documents that package policy checks, and the scopes of documents, which must be those of a queue.
+func policyMembers() []string { return []string{"policy", "documents"} }
 
 // textField is one field of an operation that holds text. In a body, the name is its path, with dots, and "[]" after a list.
 type textField struct{ in, name string }
@@ -153,6 +155,9 @@ func goodRequest(t *testing.T, route string, op apiOperation) textRequest {
 		in.body = map[string]string{}
 		in.values[textField{"body", "name"}], in.values[textField{"body", "role"}] = "ci", "event"
 		in.values[textField{"body", "triggers[]"}] = "github.push"
+	case strings.HasSuffix(path, "/policies/try"):
+		in.body = map[string]string{"from": `"2030-01-02T12:00:00Z"`, "to": `"2030-01-02T13:00:00Z"`}
+		in.values[textField{"body", "queue"}] = "shop.deploy"
 	case strings.Contains(path, "/lanes/limit"):
 		in.body = map[string]string{}
 		if !strings.HasSuffix(path, "/clear") {
@@ -267,7 +272,7 @@ func (d apiDocument) texts(t *testing.T, op apiOperation) []textField {
 			}
 			for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
 				property := schema.Properties[name]
-				if name == policyMember {
+				if slices.Contains(policyMembers(), name) {
 					continue
 				}
 				if property.Items != nil {
@@ -301,5 +306,6 @@ func setupAll(t *testing.T) *bundle {
 	b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) { return attune.QueueStats{Queue: key}, nil }
 	b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) { return attune.QueueDetail{}, nil }
 	b.policies.always = true
+	b.trials.history = func(time.Time, time.Time, int) (replay.History, error) { return oneAfterTheOther(2), nil }
 	return b
 }

@@ -66,7 +66,7 @@ type PolicyTrial struct {
 	Policy     QueuePolicy     `json:"policy" doc:"The proposed policy; next is the value without the proposal"`
 	Same       bool            `json:"same" doc:"The proposed policy is the one that was in force in the whole period"`
 	Really     TrialOutcome    `json:"really" doc:"What happened"`
-	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: how far it can be trusted"`
+	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: a measure of its accuracy"`
 	Proposed   TrialOutcome    `json:"proposed" doc:"What the replay yields under the proposed policy"`
 	Assumption string          `json:"assumption"`
 	Ignored    []string        `json:"ignored" doc:"Parts of the proposed policy that a replay cannot judge"`
@@ -217,7 +217,7 @@ func (in *tryInput) proposal() (attune.QueueKey, []policy.Level, error) {
 			return "", nil, fmt.Errorf("body.policy: %w", err)
 		}
 		if decoded.Queue != nil {
-			return "", nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay is about one queue, so it cannot judge another one")
+			return "", nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay cannot judge another queue")
 		}
 		levels = append(levels, policy.Level{
 			Scope: policy.Scope(document.Scope), Ref: document.Ref, Origin: policy.OriginPerson, Policy: decoded,

@@ -133,7 +133,7 @@ func TestTryPolicy_Refused(t *testing.T) {
 			http.StatusUnprocessableEntity,
 		},
 		"a limit below 0": {
-			`{"queue":"shop.deploy","policy":{"limit":-1},` + period + `}`, "policy limit -1", http.StatusUnprocessableEntity,
+			`{"queue":"shop.deploy","policy":{"limit":-1},` + period + `}`, "body.policy.limit: expected number >= 0", http.StatusUnprocessableEntity,
 		},
 		"another key": {
 			`{"queue":"shop.deploy","policy":{"key":"parameters.x"},` + period + `}`, "cannot judge another key", http.StatusUnprocessableEntity,

@@ -132,12 +132,13 @@ func (p *Policies) tellSome(ctx context.Context, queues []attune.Admission) erro
 			told = append(told, queue)
 		}
 	}
+	var unrecorded error
 	if len(told) > 0 {
 		if err := p.rows.PoliciesTold(ctx, told); err != nil {
-			failed = append(failed, fmt.Errorf("record told policies: %w", err))
+			unrecorded = fmt.Errorf("record told policies: %w", err)
 		}
 	}
-	return errors.Join(failed...)
+	return errors.Join(errors.Join(failed...), unrecorded)
 }
 
 // wait returns after a pause, or when ctx ends.

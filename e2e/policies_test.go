@@ -27,10 +27,11 @@ func (c *cluster) setPolicy(scope, fields string) api.ChangedPolicy {
 	return changed
 }
 
-func (c *cluster) queue(key string) api.Queue {
+// step returns the queue of the action e2e.step.
+func (c *cluster) step() api.Queue {
 	c.t.Helper()
 	var queue api.Queue
-	require.NoError(c.t, c.Get(c.t.Context(), "/queues/"+key, nil, &queue))
+	require.NoError(c.t, c.Get(c.t.Context(), "/queues/e2e.step", nil, &queue))
 	return queue
 }
 
@@ -50,7 +51,7 @@ func TestPolicies_Live(t *testing.T) {
 	require.Zero(t, code, output)
 	require.Contains(t, output, "the policy of action e2e.step has revision 1: ")
 	c.eventually("all have ended", func() bool { return c.stats("e2e.step").TotalCompleted == each })
-	opened := c.queue("e2e.step").Policy.Revision
+	opened := c.step().Policy.Revision
 
 	c.setPolicy("action/e2e.step", `{"limit":0}`)
 	for n := each; n < 2*each; n++ {
@@ -64,7 +65,7 @@ func TestPolicies_Live(t *testing.T) {
 	c.eventually("all wait", func() bool { return c.stats("e2e.step").QueueLength == 2*each })
 	changed := c.setPolicy("action/e2e.step", `{"limit":1}`)
 	require.EqualValues(t, 1, changed.Told+changed.NotTold)
-	reopened := c.queue("e2e.step").Policy.Revision
+	reopened := c.step().Policy.Revision
 	require.Equal(t, map[string]int{"succeeded": 3 * each}, c.finishDropping(3*each, 0))
 
 	grants, err := client.List[api.Grant](t.Context(), c.Client, "/queues/e2e.step/grants", nil)
@@ -89,7 +90,7 @@ func TestPolicies_Live(t *testing.T) {
 	require.Regexp(t, `key +parameters\.tenant +action e2e\.step +person +4\n`, output)
 	code, output = c.attune("policy", "unset", "action", "e2e.step", "--all", "--url", c.base)
 	require.Zero(t, code, output)
-	require.Equal(t, 0, c.queue("e2e.step").Limit.InForce, "what the pack says is in force again")
+	require.Equal(t, 0, c.step().Limit.InForce, "what the pack says is in force again")
 }
 
 // TestPolicies_Until: a document ends at its time, with no request and no arrival.
@@ -107,7 +108,7 @@ func TestPolicies_Until(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, grants[0].GrantedAt.After(until), "granted at %s, and the document ended at %s", grants[0].GrantedAt, until)
 	t.Logf("measured: in force %s after the end of a document", grants[0].GrantedAt.Sub(until).Round(time.Millisecond))
-	require.Equal(t, grants[0].Revision, c.queue("e2e.step").Policy.Revision)
+	require.Equal(t, grants[0].Revision, c.step().Policy.Revision)
 	_, answer = c.api(http.MethodGet, "policies/action/e2e.step", "")
 	require.NotContains(t, answer, `"person"`)
 }

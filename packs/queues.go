@@ -121,8 +121,8 @@ func (l library) checkJoined(d *draft, p policyUse) {
 				return
 			}
 		}
-		p.fields.fault(p.fields.get("limit").place, "limit: the limit of a pack is a default for the queue that each action owns, and every "+
-			"action of the pack shares a queue: set the limit in the policy of the queue %s", *p.document.Queue)
+		p.fields.fault(p.fields.get("limit").place, "limit: the limit of a pack is a default for the queue that each action owns, and "+
+			"every action of the pack shares a queue: set the limit in the policy of the queue %s", *p.document.Queue)
 	default:
 	}
 }

@@ -23,7 +23,8 @@ func NewEvents(db *DB) *Events { return &Events{db: db} }
 // The candidates have the order of the rules' references. Enforcements and messages have the order of the decisions.
 //
 // Record stores the queue, the lane and the charges of a decision with the enforcement, and inserts the queue if it is missing.
-// [Enforcements.Admit] assigns the place in the queue and the number of the lane later. So Record locks no queue, and callers do not wait for each other.
+// [Enforcements.Admit] assigns the place in the queue and the number of the lane later. So Record locks no queue, and callers do not wait
+// for each other.
 //
 // If the trigger already has an event with the same dedup key, Record stores nothing and does not call decide. It returns the
 // earlier event with its enforcements, marked as a duplicate. No rule uses [attune.ManualTrigger], so decide gets no candidates

@@ -60,7 +60,8 @@ WITH queue AS (
 	ORDER BY head, lane LIMIT $4
 )
 SELECT l.number, l.name,
-	CASE WHEN l.name LIKE 'a%' THEN (SELECT o.ref FROM actions o WHERE o.id = substr(l.name, 2)::bigint) ELSE '' END, p.count, COALESCE(a.count, 0),
+	CASE WHEN l.name LIKE 'a%' THEN (SELECT o.ref FROM actions o WHERE o.id = substr(l.name, 2)::bigint) ELSE '' END,
+	p.count, COALESCE(a.count, 0),
 	(SELECT count(*) FROM grants g WHERE g.queue_id = q.id AND g.lane = p.lane AND g.lane > 0), COALESCE(p.head, 0), p.oldest_at,
 	` + laneOverrideInForce + `, CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
 FROM queue q JOIN page p ON true JOIN lanes l ON l.queue_id = q.id AND l.number = p.lane LEFT JOIN active a ON a.lane = p.lane

@@ -89,7 +89,8 @@ WITH changed AS (DELETE FROM policies WHERE scope = $1 AND ref = $2 AND origin =
 
 // Change sets or removes the document of a person, and returns the documents of the scope after the change. Changes of documents, by
 // people and by packs, happen one after the other. A reference that names nothing is [attune.CodeNotFound], and an invalid author
-// [attune.CodeInvalid]. So is a document that does not fit the shared queues of the actions that it covers. The queues follow later: see [Queues.FollowPolicies].
+// [attune.CodeInvalid]. So is a document that does not fit the shared queues of the actions that it covers. The queues follow
+// later: see [Queues.FollowPolicies].
 func (p *Policies) Change(ctx context.Context, change policy.Change) (policy.Documents, error) {
 	var after policy.Documents
 	if err := change.Author.Validate(); err != nil {

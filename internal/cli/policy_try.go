@@ -27,7 +27,8 @@ func newPolicyTry(r *remote) *cobra.Command {
 The arrivals, runs and manual changes of the period are replayed with the fields that you give, on top of what is set now. Every run
 takes as long as it took. The column RECORDED is the replay under the policies that were in force: compare it with REALLY to see how far
 the replay can be trusted.`,
-		Example: "  attune policy try action shop.deploy limit=5\n  attune policy try queue shop.deploy --file policy.yaml --from 168h --to 24h",
+		Example: "  attune policy try action shop.deploy limit=5\n" +
+			"  attune policy try queue shop.deploy --file policy.yaml --from 168h --to 24h",
 	}
 	file := cmd.Flags().String("file", "", "file in YAML with the proposed document")
 	from := cmd.Flags().Duration("from", 24*time.Hour, "how long ago the period begins")
