@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -20,7 +21,8 @@ import (
 
 // AuditLog keeps the requests that asked for a change.
 type AuditLog interface {
-	// Add adds an entry. An entry with the status 0 gets its status from Finish.
+	// Add adds an entry. An entry with the status 0 gets its status from Finish. An error with an id means that the entry can be in the
+	// log: Add with this id in the entry adds no second one, and gives its status to an entry that has none.
 	Add(ctx context.Context, entry auth.AuditEntry) (auth.AuditID, error)
 	// Finish records the status of an entry that was added without one.
 	Finish(ctx context.Context, id auth.AuditID, status int) error
@@ -38,6 +40,7 @@ type auditedRequest struct {
 	// ownAuthor: the change writes its author into its own rows (events and runs), so only a denied request gets an entry.
 	ownAuthor bool
 	added     bool // the entry is in the audit log, with the id entry.ID
+	cutOff    bool // the time of the change was over before its handler returned
 }
 
 // newAuditedRequest returns nil for a request that changes nothing.
@@ -117,6 +120,8 @@ func (s *Server) serveAudited(next http.Handler, w http.ResponseWriter, r *http.
 
 // addEntry adds the entry of a request before its handler runs. Without an entry, the handler does not run. It comes after
 // bufferBody: the body is in memory.
+//
+// From here on, the entry and the change do not depend on the caller: it has sent its whole request, and can leave.
 func (s *Server) addEntry(ctx huma.Context, next func(huma.Context)) {
 	a, _ := ctx.Context().Value(auditedRequestKey{}).(*auditedRequest)
 	if a == nil || a.ownAuthor {
@@ -127,13 +132,35 @@ func (s *Server) addEntry(ctx huma.Context, next func(huma.Context)) {
 	if ctx.Operation().RequestBody != nil { // otherwise bufferBody has not read it
 		a.readBody(r)
 	}
-	id, err := s.deps.Audit.Add(r.Context(), a.entry)
+	changing, cancel := withoutCaller(r.Context())
+	defer cancel()
+	id, err := s.deps.Audit.Add(changing, a.entry)
+	a.entry.ID, a.added = id, err == nil
 	if err != nil {
 		s.problem(r.Context(), err).ServeHTTP(w, r)
 		return
 	}
-	a.entry.ID, a.added = id, true
-	next(ctx)
+	next(huma.WithContext(ctx, changing))
+	a.cutOff = changing.Err() != nil
+}
+
+// servingKey is the key of the context that ends with [Server.Serve].
+type servingKey struct{}
+
+// withoutCaller returns a context that does not end when the caller of a request leaves. It keeps the time limit of the request, and
+// ends with the server.
+func withoutCaller(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, _ := ctx.Deadline() // limitTime has set it
+	changing, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	serving, _ := ctx.Value(servingKey{}).(context.Context)
+	if serving == nil { // the handler runs in another server
+		return changing, cancel
+	}
+	forget := context.AfterFunc(serving, cancel)
+	return changing, func() {
+		forget()
+		cancel()
+	}
 }
 
 // readBody adds what the body says about the change. It ignores a body that the handler will refuse.
@@ -158,18 +185,25 @@ func (a *auditedRequest) readBody(r *http.Request) {
 	}
 }
 
-// recordOutcome records the status of a request, also when its sender has disconnected. A request that was denied before its handler
-// ran has no entry yet: it has changed nothing, and gets one within the bounds of [denials]. A caller above its rate limit gets none:
-// the entries of its earlier requests show it.
+// recordOutcome records the status of a request, also when its sender has disconnected: then the status is the one that the sender
+// would have got. A request that was denied before its handler ran has no entry yet: it has changed nothing, and gets one within the
+// bounds of [denials]. A caller above its rate limit gets none: the entries of its earlier requests show it.
+//
+// The entry of a change that was cut off stays without a status: the change can still be made.
 func (s *Server) recordOutcome(ctx context.Context, a *auditedRequest, status int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
 	var err error
 	switch {
+	case a.cutOff && status >= http.StatusInternalServerError:
+		err = errors.New("the time of the change was over before its result was known")
 	case a.added:
 		err = s.deps.Audit.Finish(ctx, a.entry.ID, status)
 	case status < http.StatusBadRequest || status == http.StatusTooManyRequests || a.ownAuthor && status != http.StatusForbidden:
 		return
+	case a.entry.ID != 0: // the entry can be in the log
+		a.entry.Status = status
+		_, err = s.deps.Audit.Add(ctx, a.entry)
 	default:
 		a.entry.Status = status
 		err = s.addDenial(ctx, a.entry)

@@ -21,9 +21,13 @@ type fakeControl struct {
 	by      []string
 	err     error
 	mode    func(attune.QueueKey, attune.QueueMode, attune.Author) (attune.QueueStatus, error)
+	setMode func(context.Context) (attune.QueueStatus, error)
 }
 
-func (f *fakeControl) SetMode(_ context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error) {
+func (f *fakeControl) SetMode(ctx context.Context, key attune.QueueKey, mode attune.QueueMode, author attune.Author) (attune.QueueStatus, error) {
+	if f.setMode != nil {
+		return f.setMode(ctx)
+	}
 	if f.mode != nil {
 		return f.mode(key, mode, author)
 	}

@@ -182,7 +182,10 @@ func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
 // Serve serves requests until ctx ends. Then it accepts no new requests, and running requests may finish within
 // [Config.ShutdownGrace]. It closes the listener. It returns nil after a shutdown in time, else an error.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	server := s.httpServer()
+	server.BaseContext = func(net.Listener) context.Context { return context.WithValue(serving, servingKey{}, serving) }
 	failed := make(chan error, 1)
 	serve := server.Serve
 	if s.config.TLS != nil {

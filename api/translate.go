@@ -27,8 +27,10 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	code, detail := attune.CodeOf(err), ""
 	if coded, ok := errors.AsType[*attune.Error](err); ok {
 		detail = coded.Message
-	} else if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	} else if errors.Is(err, context.DeadlineExceeded) {
 		code, detail = attune.CodeUnavailable, "the request took too long"
+	} else if errors.Is(err, context.Canceled) {
+		code, detail = attune.CodeUnavailable, "the request ended before its answer: its caller has left, or the server stops"
 	}
 	switch code {
 	case attune.CodeUnauthorized:

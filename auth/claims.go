@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/attune-go/attune"
 )
@@ -34,6 +36,11 @@ func (r ClaimRules) Caller(claims map[string]any) (Caller, error) {
 	if err := principal.Validate(); err != nil {
 		return Caller{}, attune.WrapError(attune.CodeUnauthorized, err, "the token has no usable name in the claim %q", claim)
 	}
+	if i := strings.IndexFunc(name, invisible); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(name[i:])
+		return Caller{}, attune.Errorf(attune.CodeUnauthorized,
+			"the name of the token in the claim %q has the invisible character %U: give the person another name at the issuer", claim, r)
+	}
 	if reserved(name) {
 		return Caller{}, attune.Errorf(attune.CodeUnauthorized,
 			"the token has the name %q in the claim %q, which belongs to attune: give the person another name at the issuer", name, claim)
@@ -42,6 +49,14 @@ func (r ClaimRules) Caller(claims map[string]any) (Caller, error) {
 		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the issuer has not verified the email address of the token")
 	}
 	return Caller{Principal: principal, Role: r.role(claims)}, nil
+}
+
+// invisible reports whether people cannot see a character, or take it for another space: two principals whose names differ only in such
+// characters look the same. Names of tokens have no such characters either.
+func invisible(r rune) bool {
+	const blankBraille = '\u2800' // a symbol to Unicode, and blank to the eye
+	return !unicode.IsPrint(r) || r == blankBraille ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // reserved reports whether a name belongs to attune itself: people would read it as the author of what attune, or the token of the

@@ -58,6 +58,7 @@ func TestClaimRules_Name(t *testing.T) {
 		{"email", `{"email": "ada@example.com", "email_verified": "true"}`, "ada@example.com"},
 		{"preferred_username", `{"preferred_username": "ada", "email_verified": false}`, "ada"},
 		{"profile.name", `{"profile": {"name": "Ada Lovelace"}}`, "Ada Lovelace"},
+		{"", `{"sub": "Zoë Łukasz 太郎"}`, "Zoë Łukasz 太郎"},
 	} {
 		caller, err := auth.ClaimRules{NameClaim: tt.claim}.Caller(claims(t, tt.claims))
 		require.NoError(t, err)
@@ -69,6 +70,14 @@ func TestClaimRules_Name(t *testing.T) {
 		{"", `{"sub": 7}`, "no usable name"},
 		{"", `{"sub": "a\nb"}`, "no usable name"},
 		{"", `{"sub": "a\u202eb"}`, "no usable name"},
+		{"", `{"sub": "ada\u200b"}`, `in the claim "sub" has the invisible character U+200B`},
+		{"", `{"sub": "attune\u2060"}`, "invisible character U+2060"},
+		{"", `{"sub": "a\u00adb"}`, "invisible character U+00AD"},
+		{"", `{"sub": "a\u00a0b"}`, "invisible character U+00A0"},
+		{"", `{"sub": "ada\u3164"}`, "invisible character U+3164"},
+		{"", `{"sub": "ada\ufe0f"}`, "invisible character U+FE0F"},
+		{"", `{"sub": "ada\u2800"}`, "invisible character U+2800"},
+		{"", `{"sub": "ada\udb40\udc41"}`, "invisible character U+E0041"},
 		{"email", `{"sub": "user-1"}`, `in the claim "email"`},
 		{"email", `{"email": "ada@example.com", "email_verified": false}`, "has not verified the email address"},
 		{"email", `{"email": "ada@example.com", "email_verified": "false"}`, "has not verified the email address"},

@@ -3,6 +3,7 @@ package fxmodules
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 
 	"github.com/attune-go/attune"
@@ -14,6 +15,10 @@ import (
 // variable NAME_FILE names. It is safe for concurrent use.
 type webhookSecrets struct {
 	environment func(name string) (string, bool)
+
+	// reading is held while files are read, so that a later content replaces an earlier one. It may be held for some seconds: see
+	// [config.ReadSecretFile]. A secret that is known does not wait for it.
+	reading sync.Mutex
 
 	mu    sync.Mutex
 	files map[string]string // guarded by mu; the content of each file that was needed, by its path; empty: it could not be used yet
@@ -29,18 +34,35 @@ func (w *webhookSecrets) lookup(name string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.files[path] != "" {
-		return w.files[path], nil
+	if known := w.known(path); known != "" {
+		return known, nil
+	}
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	if known := w.known(path); known != "" {
+		return known, nil
 	}
 	secret, err := readWebhookSecret(path)
-	w.files[path] = secret
+	w.set(path, secret)
 	if err != nil {
 		return "", attune.WrapError(attune.CodeUnavailable, err,
 			"the file of a webhook's secret that the environment variable %s_FILE names cannot be used: the log of attune says why", name)
 	}
 	return secret, nil
+}
+
+// known returns the secret of a file that was read, or "".
+func (w *webhookSecrets) known(path string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.files[path]
+}
+
+// set takes over what was read from a file.
+func (w *webhookSecrets) set(path, secret string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.files[path] = secret
 }
 
 func readWebhookSecret(path string) (string, error) {
@@ -76,16 +98,19 @@ func (w *webhookSecrets) check(loaded []attune.Pack, log *slog.Logger) {
 
 // reload reads the files again, and logs each one that cannot be used. It reports whether all could be used.
 func (w *webhookSecrets) reload(log *slog.Logger) (ok bool) {
+	w.reading.Lock()
+	defer w.reading.Unlock()
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	files := maps.Clone(w.files)
+	w.mu.Unlock()
 	ok = true
-	for path, before := range w.files {
+	for path, before := range files {
 		switch now, err := readWebhookSecret(path); {
 		case err != nil:
 			ok = false
 			log.Error("the file of a webhook secret cannot be used, attune keeps the old secret", "file", path, "error", err)
 		case now != before:
-			w.files[path] = now
+			w.set(path, now)
 			log.Info("the secret of a webhook has changed", "file", path)
 		}
 	}

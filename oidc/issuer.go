@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -23,34 +22,32 @@ type Config struct {
 	Claims   auth.ClaimRules // how claims become a caller
 	// AskPeriod is the least time between requests to the issuer, after a few at once; 0 means the default, 1 s.
 	AskPeriod time.Duration
-	Logger    *slog.Logger // of refused tokens; optional
+	Logger    *slog.Logger     // of refused tokens; optional
+	Now       func() time.Time // default [time.Now]
 }
 
-const (
-	requestTimeout  = 5 * time.Second // of one request to the issuer
-	discoveryPeriod = 5 * time.Second // between attempts to find an issuer that does not answer
-)
+// requestTimeout bounds one request to the issuer.
+const requestTimeout = 5 * time.Second
 
 // Issuer verifies tokens. It is safe for concurrent use.
 type Issuer struct {
 	config Config
 	client *http.Client
 
-	mu      sync.Mutex
-	found   *discovered
-	failure error     // of the latest attempt to find the issuer
-	triedAt time.Time // of that attempt
-}
-
-// discovered is what the issuer's discovery document says.
-type discovered struct {
-	keys       *gooidc.RemoteKeySet
-	algorithms []string
+	mu       sync.Mutex
+	document *document // guarded by mu; nil: the next reading of the keys reads the document, too
+	known    *keySet   // guarded by mu; of the latest reading that has succeeded
+	running  *reading  // guarded by mu; nil: none
+	failure  error     // guarded by mu; of the latest reading
+	failedAt time.Time // guarded by mu
 }
 
 // New returns the issuer of a configuration. It asks the issuer nothing.
 func New(config Config) *Issuer {
 	config.Logger = cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
+	if config.Now == nil {
+		config.Now = time.Now
+	}
 	return &Issuer{config: config, client: &http.Client{Timeout: requestTimeout, Transport: newTransport(config.AskPeriod)}}
 }
 
@@ -71,16 +68,16 @@ func (i *Issuer) verify(ctx context.Context, token string) (auth.Caller, error) 
 	if statementOf(token).issuer != i.config.Issuer {
 		return auth.Caller{}, invalidToken(errors.New("the token is of another issuer"))
 	}
-	found, err := i.discover(ctx)
+	keys, err := i.currentKeys(ctx)
 	if err != nil {
 		return auth.Caller{}, err
 	}
-	keys := &keySet{remote: found.keys}
-	verified, err := gooidc.NewVerifier(i.config.Issuer, keys, &gooidc.Config{
-		ClientID: i.config.Audience, SupportedSigningAlgs: found.algorithms,
+	judge := &judge{issuer: i, keys: keys}
+	_, err = gooidc.NewVerifier(i.config.Issuer, judge, &gooidc.Config{
+		ClientID: i.config.Audience, SupportedSigningAlgs: keys.algorithms, Now: i.config.Now,
 	}).Verify(ctx, token)
-	if keys.unanswered != nil {
-		return auth.Caller{}, i.unavailable(keys.unanswered)
+	if judge.unanswered != nil {
+		return auth.Caller{}, i.unavailable(judge.unanswered)
 	}
 	if expired, ok := errors.AsType[*gooidc.TokenExpiredError](err); ok && expired.Expiry.IsZero() {
 		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized,
@@ -91,8 +88,8 @@ func (i *Issuer) verify(ctx context.Context, token string) (auth.Caller, error) 
 	if err != nil {
 		return auth.Caller{}, invalidToken(err)
 	}
-	claims := map[string]any{}
-	if err := verified.Claims(&claims); err != nil {
+	claims, err := judge.claims.values()
+	if err != nil {
 		return auth.Caller{}, attune.WrapError(attune.CodeUnauthorized, err, "the claims of the token cannot be read")
 	}
 	return i.config.Claims.Caller(claims)
@@ -102,46 +99,11 @@ func invalidToken(cause error) error {
 	return attune.WrapError(attune.CodeUnauthorized, cause, "the token is not a valid token of the issuer for this audience")
 }
 
-// discover returns the keys of the issuer. It reads the discovery document once; after a failure, it tries again after
-// [discoveryPeriod].
-func (i *Issuer) discover(ctx context.Context) (*discovered, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.found != nil {
-		return i.found, nil
-	}
-	if i.failure != nil && time.Since(i.triedAt) < discoveryPeriod {
-		return nil, i.failure
-	}
-	// A caller that leaves does not end the attempt: other callers wait for it. The client has a timeout.
-	found, err := i.read(gooidc.ClientContext(context.WithoutCancel(ctx), i.client))
-	i.found, i.triedAt = found, time.Now()
-	if err != nil {
-		i.failure = i.unavailable(err)
-		return nil, i.failure
-	}
-	return found, nil
-}
-
-func (i *Issuer) read(ctx context.Context) (*discovered, error) {
-	provider, err := gooidc.NewProvider(ctx, i.config.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	var document struct {
-		KeysURL    string   `json:"jwks_uri"`
-		Algorithms []string `json:"id_token_signing_alg_values_supported"`
-	}
-	if err := provider.Claims(&document); err != nil {
-		return nil, err
-	}
-	if _, err := url.ParseRequestURI(document.KeysURL); err != nil {
-		return nil, err
-	}
-	return &discovered{gooidc.NewRemoteKeySet(ctx, document.KeysURL), asymmetric(document.Algorithms)}, nil
-}
-
+// unavailable returns the error of tokens that cannot be judged. The cause can be such an error already.
 func (i *Issuer) unavailable(cause error) error {
+	if attune.CodeOf(cause) == attune.CodeUnavailable {
+		return cause
+	}
 	return attune.WrapError(attune.CodeUnavailable, cause,
 		"the tokens of the issuer %s cannot be verified: it %s", i.config.Issuer, trouble(cause))
 }

@@ -92,5 +92,8 @@ func trouble(cause error) string {
 	if _, ok := errors.AsType[*url.Error](cause); ok || errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, context.Canceled) {
 		return "does not answer: check its address, and the network between it and attune"
 	}
+	if _, ok := errors.AsType[*keysError](cause); ok {
+		return "answers, but not with a set of keys: look at what is at the jwks_uri of its discovery document"
+	}
 	return "answers, but its discovery document cannot be read: set oidc.issuer to the URL that its tokens have in iss"
 }

@@ -16,22 +16,33 @@ type Audit struct{ db *DB }
 // NewAudit returns the audit log of a database.
 func NewAudit(db *DB) *Audit { return &Audit{db: db} }
 
+const nextAuditIDSQL = `SELECT nextval(pg_get_serial_sequence('audit', 'id'))`
+
 const insertAuditSQL = `
-INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status,
+INSERT INTO audit (id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status,
 	omitted)
-VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULLIF($11::integer, 0), $12) RETURNING id`
+OVERRIDING SYSTEM VALUE
+VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULLIF($12::integer, 0), $13)
+ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status WHERE audit.status IS NULL`
 
 // Add adds an entry and returns its id. The time is the database's. An entry with the status 0 gets its status from [Audit.Finish].
+//
+// The database gives the id before it takes the entry. So an error with an id means that the entry can be in the log: the caller that
+// calls Add again with this id adds no second row, and gives its status to a row that has none.
 func (a *Audit) Add(ctx context.Context, e auth.AuditEntry) (auth.AuditID, error) {
+	if e.ID == 0 {
+		if err := a.db.pool.QueryRow(ctx, nextAuditIDSQL).Scan(&e.ID); err != nil {
+			return 0, wrap("number an entry of the audit log", err)
+		}
+	}
 	var name, method *string
 	if e.Principal != nil {
 		name, method = &e.Principal.Name, new(string(e.Principal.Method))
 	}
-	var id auth.AuditID
-	err := a.db.pool.QueryRow(ctx, insertAuditSQL, name, method, e.Role, e.Token, e.Action,
+	_, err := a.db.pool.Exec(ctx, insertAuditSQL, e.ID, name, method, e.Role, e.Token, e.Action,
 		storable(attune.Shorten(e.Subject, auth.MaxAuditSubject)), e.OnBehalfOf, e.Note, e.RequestID,
-		storable(attune.Shorten(e.Remote, auth.MaxAuditRemote)), e.Status, e.Omitted).Scan(&id)
-	return id, wrap("add to the audit log", err)
+		storable(attune.Shorten(e.Remote, auth.MaxAuditRemote)), e.Status, e.Omitted)
+	return e.ID, wrap("add to the audit log", err)
 }
 
 const finishAuditSQL = `UPDATE audit SET status = $2 WHERE id = $1 AND status IS NULL`

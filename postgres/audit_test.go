@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,6 +48,46 @@ func TestAudit(t *testing.T) {
 		require.NoError(t, audit.Finish(t.Context(), id, http.StatusOK))
 		require.NoError(t, audit.Finish(t.Context(), id, http.StatusConflict))
 		require.Equal(t, http.StatusOK, list(t, b, auth.AuditFilter{}, attune.Page{})[0].Status)
+	})
+
+	t.Run("an entry that was perhaps added is added once, and its first status stays", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		audit := postgres.NewAudit(b.db)
+		id, err := audit.Add(t.Context(), pause())
+		require.NoError(t, err)
+		again := pause()
+		again.ID, again.Status = id, http.StatusServiceUnavailable
+		for range 2 {
+			second, err := audit.Add(t.Context(), again)
+			require.NoError(t, err)
+			require.Equal(t, id, second)
+			again.Status = http.StatusConflict
+		}
+		entries := list(t, b, auth.AuditFilter{}, attune.Page{})
+		require.Len(t, entries, 1)
+		require.Equal(t, http.StatusServiceUnavailable, entries[0].Status)
+
+		missing := pause()
+		missing.ID, missing.Status = id+1, http.StatusServiceUnavailable
+		_, err = audit.Add(t.Context(), missing)
+		require.NoError(t, err, "an entry that was not added is added with its number")
+		require.Len(t, list(t, b, auth.AuditFilter{}, attune.Page{}), 2)
+	})
+
+	t.Run("an entry that does not arrive has no number, or one that can be added again", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		id, err := postgres.NewAudit(b.db).Add(ctx, pause())
+		require.Error(t, err)
+		require.Zero(t, id)
+		numbered := pause()
+		numbered.ID = 7
+		id, err = postgres.NewAudit(b.db).Add(ctx, numbered)
+		require.Error(t, err)
+		require.Equal(t, auth.AuditID(7), id)
 	})
 
 	t.Run("a stranger's request has no principal", func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/readfile"
 )
 
 // WatchPeriod is how often [Files.Watch] reads the files.
@@ -33,6 +34,7 @@ type Paths struct {
 // Files is the current content of the files. It is safe for concurrent use.
 type Files struct {
 	paths   Paths
+	reader  readfile.Reader
 	current atomic.Pointer[tls.Config]
 
 	mu      sync.Mutex
@@ -43,10 +45,11 @@ type Files struct {
 // content is what the files hold.
 type content struct{ cert, key, clientCA []byte }
 
-// Open reads the files. Files that cannot be used are an [attune.CodeInvalid] error.
+// Open reads the files. Files that cannot be used are an [attune.CodeInvalid] error. This first read also takes pipes, and waits for
+// their writers: a start can wait, and an operator sees it.
 func Open(paths Paths) (*Files, error) {
 	f := &Files{paths: paths}
-	if _, err := f.Reload(); err != nil {
+	if _, err := f.take(os.ReadFile); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -64,11 +67,15 @@ func (f *Files) Config() *tls.Config {
 func (f *Files) NotAfter() time.Time { return f.current.Load().Certificates[0].Leaf.NotAfter }
 
 // Reload reads the files again, and reports whether they have changed since the last call. Files that cannot be used are an
-// [attune.CodeInvalid] error at every call, and change nothing.
-func (f *Files) Reload() (changed bool, err error) {
+// [attune.CodeInvalid] error at every call, and change nothing. So are files that are not regular, and a read that takes longer than
+// [readfile.TimeLimit].
+func (f *Files) Reload() (changed bool, err error) { return f.take(f.reader.Read) }
+
+// take reads the files with a function, and takes over what has changed.
+func (f *Files) take(readFile func(string) ([]byte, error)) (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	read, err := f.paths.read()
+	read, err := f.paths.read(readFile)
 	if err != nil {
 		return false, err
 	}
@@ -106,7 +113,7 @@ func (f *Files) Watch(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-func (p Paths) read() (content, error) {
+func (p Paths) read(readFile func(string) ([]byte, error)) (content, error) {
 	var c content
 	for _, file := range []struct {
 		path string
@@ -115,7 +122,7 @@ func (p Paths) read() (content, error) {
 		if file.path == "" {
 			continue
 		}
-		data, err := os.ReadFile(file.path)
+		data, err := readFile(file.path)
 		if err != nil {
 			return content{}, attune.WrapError(attune.CodeInvalid, err, "TLS")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,8 +117,14 @@ func TestFiles_Reload(t *testing.T) {
 			"a certificate without its key": func() { testcerts.Write(t, b.dir, "tls.crt", cert) },
 			"no PEM":                        func() { testcerts.Write(t, b.dir, "tls.crt", []byte("hello")) },
 			"no file":                       func() { require.NoError(t, os.Remove(b.paths.Cert)) },
+			"a named pipe": func() {
+				_ = os.Remove(b.paths.Cert)
+				require.NoError(t, syscall.Mkfifo(b.paths.Cert, 0o600))
+			},
 		}
 		for name, change := range spoil {
+			_ = os.Remove(b.paths.Cert) // it can be a pipe, which has no reader
+			testcerts.Write(t, b.dir, "tls.crt", nil)
 			change()
 			for range 2 {
 				_, err := files.Reload()
@@ -127,6 +135,7 @@ func TestFiles_Reload(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "first", subject, name)
 		}
+		_ = os.Remove(b.paths.Cert) // it can be a pipe, which has no reader
 		testcerts.Write(t, b.dir, "tls.crt", cert)
 		testcerts.Write(t, b.dir, "tls.key", key)
 		_, err := files.Reload()
@@ -169,6 +178,32 @@ func TestFiles_Reload(t *testing.T) {
 		close(stop)
 		require.NoError(t, callers.Wait())
 	})
+}
+
+// TestFiles_Pipes starts with files that are pipes, as a shell makes them of commands.
+func TestFiles_Pipes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	cert, key := b.ca.Issue(t, "of a command")
+	b.paths.Cert, b.paths.Key = pipeOf(t, cert), pipeOf(t, key)
+	files := b.open(t)
+	_, err := files.Reload()
+	require.ErrorContains(t, err, b.paths.Cert+": it is not a regular file")
+	name, err := subject(serve(t, files), b.ca.Client(t, nil))
+	require.NoError(t, err)
+	require.Equal(t, "of a command", name)
+}
+
+// pipeOf returns the path of a pipe with a content.
+func pipeOf(t *testing.T, content []byte) string {
+	t.Helper()
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = read.Close() })
+	_, err = write.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, write.Close())
+	return fmt.Sprintf("/dev/fd/%d", read.Fd())
 }
 
 func TestFiles_ClientCA(t *testing.T) {

@@ -115,14 +115,10 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	s.hangups.beforeEnd(process.LogEnd)
 	waiting, stopReloading := context.WithCancel(ctx)
-	reloading := make(chan struct{})
-	go func() {
-		defer close(reloading)
-		s.reloadUntil(waiting, process)
-	}()
+	defer stopReloading()
+	go s.reloadUntil(waiting, process)
+	// A reload that still reads a file does not delay the stop. It only sets values in memory, which is harmless beside a stop.
 	err = process.Wait(ctx)
-	stopReloading()
-	<-reloading
 	return errors.Join(err, process.Stop(ctx))
 }
 

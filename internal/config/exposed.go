@@ -12,7 +12,7 @@ const everyone = 0o004
 // ExposedFiles returns the settings whose files hold a secret that every user of the machine can read, with the paths of the files. The
 // arguments are those of [Load]. A file that cannot be looked at is left out: [Load] names it.
 func ExposedFiles(flags *pflag.FlagSet, lookup func(string) (string, bool)) map[string]string {
-	l := &loader{lookup: lookup, flags: flags}
+	l := newLoader(flags, lookup)
 	l.readFile()
 	exposed := map[string]string{}
 	for _, s := range settings(new(Config)) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/readfile"
 )
 
 // input holds the values of a setting in one layer. The zero value means that the layer does not set it.
@@ -25,8 +26,11 @@ type input struct {
 //
 // The error is an [attune.CodeInvalid]. It lists all problems, one per line, each with the place of the value. Load does not
 // check that the settings of the roles are set, because some commands provide them: see [Config.Validate].
+//
+// The settings file can be a pipe: Load waits for its writer.
 func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, error) {
-	l := &loader{lookup: lookup, flags: flags}
+	l := newLoader(flags, lookup)
+	l.readSettings = os.ReadFile
 	l.readFile()
 	var c Config
 	for _, s := range settings(&c) {
@@ -38,8 +42,10 @@ func Load(flags *pflag.FlagSet, lookup func(string) (string, bool)) (Config, err
 // Reload reads every layer again. It returns the configuration, with the value of current where there is none that is valid, and
 // the names of the settings whose values differ from those of current. A settings file that cannot be read changes nothing. The error
 // is that of [Load].
+//
+// Reload reads regular files only, and gives a file up after [readfile.TimeLimit].
 func Reload(current Config, flags *pflag.FlagSet, lookup func(string) (string, bool)) (next Config, changed []string, err error) {
-	l := &loader{lookup: lookup, flags: flags}
+	l := newLoader(flags, lookup)
 	l.readFile()
 	fileFailed := l.problems != nil
 	next = current
@@ -130,6 +136,12 @@ type loader struct {
 	flags    *pflag.FlagSet
 	file     map[string]input // by key
 	problems []string
+	// readSettings reads the settings file.
+	readSettings func(path string) ([]byte, error)
+}
+
+func newLoader(flags *pflag.FlagSet, lookup func(string) (string, bool)) *loader {
+	return &loader{lookup: lookup, flags: flags, readSettings: new(readfile.Reader).Read}
 }
 
 func (l *loader) problem(format string, args ...any) {
@@ -148,7 +160,7 @@ func (l *loader) readFile() {
 		l.problem("%s is empty: name a settings file or leave it out", in.from)
 		return
 	}
-	data, err := os.ReadFile(in.values[0])
+	data, err := l.readSettings(in.values[0])
 	if err != nil {
 		l.problem("%s: read the settings file: %v", in.from, err)
 		return
@@ -243,18 +255,14 @@ func fromFile(set func([]string) error) func([]string) error {
 }
 
 // ReadSecretFile returns the content of a file that holds a secret, without spaces at its ends. The error is about a file that
-// cannot be read, is empty, has more than 64 KiB, or is no regular file; it begins with a verb.
+// cannot be read within [readfile.TimeLimit], is empty, has more than 64 KiB, or is no regular file; it begins with a verb.
 func ReadSecretFile(path string) (string, error) {
-	info, err := os.Stat(path)
+	data, err := new(readfile.Reader).Read(path)
 	if err != nil {
 		return "", fmt.Errorf("cannot be read: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxSecretBytes {
+	if len(data) > maxSecretBytes {
 		return "", fmt.Errorf("%q is not a regular file of at most %d KiB", path, maxSecretBytes>>10)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("cannot be read: %w", err)
 	}
 	text := strings.TrimSpace(string(data))
 	if text == "" {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -68,6 +69,43 @@ func TestReload(t *testing.T) {
 	require.ErrorContains(t, err, "http.token has 5 characters", "the other layers are read, too")
 	require.Empty(t, changed)
 	require.Equal(t, next, later)
+}
+
+// TestReload_Pipes has named pipes without a writer in the place of files. Reload does not wait for them.
+func TestReload_Pipes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	tokenFile, file := filepath.Join(dir, "token"), filepath.Join(dir, "attune.yaml")
+	write := func(path, text string) {
+		_ = os.Remove(path)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	pipe := func(path string) {
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, syscall.Mkfifo(path, 0o600))
+	}
+	write(tokenFile, "first-token-0123456789")
+	write(file, "log: {level: info}")
+	flags := config.Bind(pflag.NewFlagSet("attune", pflag.ContinueOnError))
+	require.NoError(t, flags.Parse([]string{"--api-token-file", tokenFile, "--config", file}))
+	none := func(string) (string, bool) { return "", false }
+	cfg, err := config.Load(flags, none)
+	require.NoError(t, err)
+
+	pipe(tokenFile)
+	pipe(file)
+	next, changed, err := config.Reload(cfg, flags, none)
+	require.ErrorContains(t, err, tokenFile)
+	require.ErrorContains(t, err, file)
+	require.ErrorContains(t, err, "is not a regular file")
+	require.Empty(t, changed)
+	require.Equal(t, cfg, next)
+
+	write(tokenFile, "second-token-0123456789")
+	write(file, "log: {level: debug}")
+	_, changed, err = config.Reload(cfg, flags, none)
+	require.NoError(t, err)
+	require.Equal(t, []string{"http.token", "log.level"}, changed)
 }
 
 func TestValidate_TLS(t *testing.T) {

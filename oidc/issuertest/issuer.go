@@ -32,6 +32,7 @@ type Issuer struct {
 	keyID    string
 	made     int
 	down     bool
+	keys     http.HandlerFunc // nil: the key
 	requests int
 }
 
@@ -64,6 +65,13 @@ func (i *Issuer) SetDown(down bool) {
 	i.down = down
 }
 
+// SetKeys replaces the answer of the issuer where its keys are. With nil, the issuer answers with its key again.
+func (i *Issuer) SetKeys(answer http.HandlerFunc) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = answer
+}
+
 // Requests returns how many requests the issuer has received.
 func (i *Issuer) Requests() int {
 	i.mu.Lock()
@@ -82,16 +90,31 @@ func (i *Issuer) Token(t testing.TB, audience string, claims map[string]any) str
 	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
 	text, err := json.Marshal(all)
 	require.NoError(t, err)
+	return i.Sign(string(text))
+}
+
+// Sign returns a token with any payload.
+func (i *Issuer) Sign(payload string) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return oidctest.SignIDToken(i.key, i.keyID, Algorithm, string(text))
+	return oidctest.SignIDToken(i.key, i.keyID, Algorithm, payload)
 }
 
 // ServeHTTP implements [http.Handler].
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
+	answer := i.keys
+	if answer == nil || r.URL.Path != "/keys" {
+		answer = i.answer
+	}
 	i.requests++
+	i.mu.Unlock()
+	answer(w, r)
+}
+
+func (i *Issuer) answer(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	if i.down {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
