@@ -15,6 +15,7 @@ proofs() {
 		changes      ./e2e       0      -run ^TestChanges_ManyAtOnce$
 		policies     ./e2e       0      -run ^TestPolicies_(Many|Thousands)
 		backlog      ./e2e       0      -run ^TestBacklog$
+		try          ./e2e       0      -run ^TestPolicyTry$
 		expressions  ./e2e       0      -run ^TestExpressions_
 		text         ./e2e       0      -run ^TestText_
 		installation ./e2e       0      -run ^TestInstallation_ -count=3
