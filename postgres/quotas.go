@@ -29,12 +29,12 @@ type usage struct {
 // insertUsagesSQL inserts the missing counts, in one order like insertLimitersSQL.
 const insertUsagesSQL = `
 INSERT INTO quota_usage (scope, ref, name, key, period, timezone, starts_at, ends_at)
-SELECT u.scope, u.ref, u.name, u.key, u.period, u.timezone, u.starts_at, u.ends_at FROM ` + usageColumnsSQL + `
+SELECT u.scope, u.ref, u.name, u.key, u.period, u.timezone, u.starts_at, u.ends_at FROM ` + usageRows + `
 WHERE NOT EXISTS (SELECT FROM quota_usage q WHERE ` + sameUsage + `)
 ORDER BY u.scope COLLATE "C", u.ref COLLATE "C", u.name COLLATE "C", u.key COLLATE "C"
 ON CONFLICT DO NOTHING`
 
-const usageColumnsSQL = `
+const usageRows = `
 	unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[])
 	AS u (scope, ref, name, key, period, timezone, starts_at, ends_at)`
 
@@ -43,7 +43,7 @@ const sameUsage = `q.scope = u.scope AND q.ref = u.ref AND q.name = u.name AND q
 
 // lockUsagesSQL locks in the order of ids.
 const lockUsagesSQL = `
-SELECT q.id, q.scope, q.ref, q.name, q.key, q.used FROM quota_usage q JOIN ` + usageColumnsSQL + `
+SELECT q.id, q.scope, q.ref, q.name, q.key, q.used FROM quota_usage q JOIN ` + usageRows + `
 	ON ` + sameUsage + `
 ORDER BY q.id FOR NO KEY UPDATE OF q`
 
