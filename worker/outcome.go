@@ -179,6 +179,9 @@ func (p *process) withOutput(o outcome) outcome {
 	if p.status != nil && p.status.Exited() {
 		o.exitCode = new(p.status.ExitStatus())
 	}
+	if o.message != "" {
+		o.message += p.unverified
+	}
 	o.message = p.masker.Text(o.message)
 	o.result = p.masker.JSON(resultOf(p.stdout))
 	o.stdout, o.stderr = p.stdout.text(), p.stderr.text()

@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"log/slog"
 	"os"
 	"syscall"
 
@@ -19,12 +20,14 @@ type tree struct {
 
 	outOfMemory bool   // always false
 	killedHow   string // always empty
+	unverified  string // always empty
 }
 
 // supervisors start commands. Outside Linux there are no supervisor processes.
 type supervisors struct {
 	account *account // always nil
 	slots   int
+	log     *slog.Logger
 }
 
 // warnings returns nothing: every action with limits is refused.

@@ -58,7 +58,7 @@ func TestProtect(t *testing.T) {
 	folder := "/proc/" + strconv.Itoa(cmd.Process.Pid)
 	limits, err := os.ReadFile(folder + "/limits")
 	require.NoError(t, err)
-	require.Regexp(t, `Max core file size\s+0 `, string(limits))
+	require.Regexp(t, `Max core file size\s+0\s+0 `, string(limits), "the soft and the hard limit")
 	var owner syscall.Stat_t
 	require.NoError(t, syscall.Stat(folder+"/environ", &owner))
 	require.Zero(t, owner.Uid, "the kernel gives the files of a process that is not dumpable to root")
