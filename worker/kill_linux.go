@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -42,7 +41,7 @@ func (t *tree) force() {
 		}
 	}
 	if !await(t.reported, reportWait) {
-		t.pool.logger().Error("a supervisor does not answer and is killed; another process of its user has halted it or keeps it from running",
+		t.pool.logger().Error("a supervisor does not answer and is killed: another process of its user has halted it, or it gets no CPU",
 			"process", one.process.Pid)
 		one.end()
 	}
@@ -89,6 +88,7 @@ func (s *supervisors) kill(one *supervisor, session int, variable string, lease 
 // reason, as the end of a sentence.
 func (s *supervisors) killOrphans(m supervise.Marks, lease *leash) (unverified string) {
 	began, overdue, last := time.Now(), false, error(nil)
+	log := s.logger().With("session", m.Session, "variable", m.Variable)
 	for pause := busyPause; ; pause = min(2*pause, killPause) {
 		s.restoreLimits()
 		err := supervise.KillOrphans(m)
@@ -96,23 +96,20 @@ func (s *supervisors) killOrphans(m supervise.Marks, lease *leash) (unverified s
 			break
 		}
 		if last == nil {
-			s.complain(slog.LevelWarn, "the processes of an action may still run: the worker cannot search for them, and goes on trying", m, err)
+			log.Warn("processes of an action may still run: the worker cannot search for them, and goes on trying", "error", err)
 		}
 		last = err
 		if !overdue && lease.now() <= sinceBoot() {
 			overdue = true
-			s.complain(slog.LevelError, "the processes of an action may still run, and its lease is over: the worker cannot search for them", m, err)
+			log.Error("processes of an action may still run, and its lease is over: the worker cannot search for them", "error", err)
 		}
 		await(nil, pause)
 	}
 	if last == nil {
 		return ""
 	}
-	return fmt.Sprintf("; for %s the worker could not see whether its processes had ended: %v", time.Since(began).Round(time.Millisecond), last)
-}
-
-func (s *supervisors) complain(level slog.Level, message string, m supervise.Marks, err error) {
-	s.logger().Log(context.Background(), level, message, "session", m.Session, "variable", m.Variable, "error", err)
+	took := time.Since(began).Round(time.Millisecond)
+	return fmt.Sprintf("; for %s the worker could not see whether its processes had ended: %v", took, last)
 }
 
 func (s *supervisors) logger() *slog.Logger {

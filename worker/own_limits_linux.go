@@ -25,8 +25,8 @@ func (o *ownLimits) read() (err error) {
 func (s *supervisors) restoreLimits() {
 	if err := s.own.limits.Restore(); err != nil {
 		s.own.lowered.Do(func() {
-			s.logger().Error("another process of the worker's user has lowered a hard limit of the worker: restart the worker, and run its "+
-				"actions as a user of their own (worker.action_user)", "error", err)
+			s.logger().Error("another process of the worker's user has lowered a hard limit of the worker: restart the worker, and run "+
+				"its actions as a user of their own (worker.action_user)", "error", err)
 		})
 	}
 }

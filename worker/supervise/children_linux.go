@@ -33,7 +33,7 @@ func (c children) read() (all []byte) {
 	buffer := make([]byte, 4<<10)
 	for {
 		n, err := syscall.Pread(int(c), buffer, int64(len(all)))
-		if err == syscall.EINTR { //nolint:errorlint // package errors would be initialised first
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil || n == 0 {

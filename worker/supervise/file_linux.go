@@ -37,7 +37,7 @@ func readAll(path string) ([]byte, error) {
 func open(path string, flags int) (int, error) {
 	for {
 		fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|flags, 0)
-		if err != syscall.EINTR { //nolint:errorlint // package errors would be initialised first
+		if err != syscall.EINTR {
 			return fd, err
 		}
 	}
@@ -47,7 +47,7 @@ func open(path string, flags int) (int, error) {
 func read(fd int, buffer []byte) (int, error) {
 	for {
 		n, err := syscall.Read(fd, buffer)
-		if err != syscall.EINTR { //nolint:errorlint // likewise
+		if err != syscall.EINTR {
 			return max(n, 0), err
 		}
 	}
