@@ -122,7 +122,7 @@ func startWorker(t *testing.T, dir string, files []*os.File) *exec.Cmd {
 	return cmd
 }
 
-// TestTrees_BlindWorker runs an action that takes away from the worker the right to open files, and then kills its supervisor.
+// TestTrees_BlindWorker runs actions that take away from the worker the right to open files. One kills its supervisor then.
 func TestTrees_BlindWorker(t *testing.T) {
 	t.Parallel()
 	if !alone(t) { // the worker is this process
@@ -134,6 +134,11 @@ func TestTrees_BlindWorker(t *testing.T) {
 	require.Equal(t, attune.ReasonSignal, got.Reason, got.Error)
 	require.Empty(t, runningIn(b.dir))
 	require.Equal(t, attune.ExecutionSucceeded, b.do(t, request("true")).Status)
+
+	got = b.do(t, request(b.script(t, "cat > /dev/null\n"+blinds)))
+	require.Equal(t, attune.ExecutionSucceeded, got.Status, "%s %s", got.Error, got.Stderr)
+	got = b.do(t, request("true"))
+	require.Equal(t, attune.ExecutionSucceeded, got.Status, "%s %s", got.Error, got.Stderr)
 }
 
 // TestTrees_BlindHunt kills processes while the worker may not open files.
