@@ -13,7 +13,8 @@ import (
 )
 
 // cgroup is the cgroup (version 2) of the actions of one supervisor, below the worker's own. A process of
-// another user cannot leave it, and no process leaves it with another session and another environment. There is none where the worker may not create one.
+// another user cannot leave it, and no process leaves it with another session and another environment. There is none where the worker
+// may not create one.
 //
 // The folder is locked as long as the worker or the supervisor is alive: both have the open file.
 type cgroup struct {
