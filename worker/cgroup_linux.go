@@ -12,13 +12,15 @@ import (
 	"github.com/attune-go/attune/worker/supervise"
 )
 
-// cgroup is the cgroup (version 2) of the actions of one supervisor, below the worker's own. A process cannot leave it,
-// also not with another session and another environment. There is none where the worker may not create one.
+// cgroup is the cgroup (version 2) of the actions of one supervisor, below the worker's own. A process of
+// another user cannot leave it, and no process leaves it with another session and another environment. There is none where the worker
+// may not create one.
 //
 // The folder is locked as long as the worker or the supervisor is alive: both have the open file.
 type cgroup struct {
 	folder *os.File
-	name   string // as in /proc/<pid>/cgroup
+	killer *os.File // the file cgroup.kill, held open: the worker may lose the right to open files. Nil if it is not open
+	name   string   // as in /proc/<pid>/cgroup
 }
 
 const cgroupPrefix = "attune-"
@@ -33,11 +35,16 @@ func (p cgroupParent) create() *cgroup {
 	if c == nil {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(c.folder.Name(), "cgroup.kill")); err != nil {
+	if err := c.openKiller(); err != nil {
 		c.remove()
 		return nil
 	}
 	return c
+}
+
+func (c *cgroup) openKiller() (err error) {
+	c.killer, err = os.OpenFile(filepath.Join(c.folder.Name(), "cgroup.kill"), os.O_WRONLY, 0)
+	return err
 }
 
 // createLocked returns a new cgroup, or nil.
@@ -94,40 +101,20 @@ func (c *cgroup) vacate(p cgroupParent) {
 }
 
 // ownCgroup returns the worker's cgroup, or the zero value if the system has none of version 2.
-func ownCgroup() cgroupParent {
-	name := ""
-	groups, _ := os.ReadFile("/proc/self/cgroup")
-	for line := range strings.Lines(string(groups)) {
-		if found, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
-			name = found
-		}
-	}
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	for line := range strings.Lines(string(mounts)) {
-		const root, point = 3, 4 // see proc_pid_mountinfo(5)
-		fields := strings.Fields(line)
-		if len(fields) <= point || !strings.Contains(line, " - cgroup2 ") {
-			continue
-		}
-		if below, err := filepath.Rel(fields[root], name); err == nil && filepath.IsLocal(below) {
-			return cgroupParent{filepath.Join(fields[point], below), name}
-		}
-	}
-	return cgroupParent{}
-}
+func ownCgroup() cgroupParent { return cgroupOf("self", version2()) }
 
-// files returns the folder, for the supervisor, or nothing.
-func (c *cgroup) files() []*os.File {
+// folderFile returns the folder, for the supervisor. Without a cgroup it is nil: the supervisor gets a closed descriptor.
+func (c *cgroup) folderFile() *os.File {
 	if c == nil {
 		return nil
 	}
-	return []*os.File{c.folder}
+	return c.folder
 }
 
 // kill kills every process of the cgroup.
 func (c *cgroup) kill() {
-	if c != nil {
-		supervise.KillCgroup(int(c.folder.Fd()))
+	if c != nil && c.killer != nil {
+		supervise.KillCgroup(int(c.killer.Fd()))
 	}
 }
 
@@ -144,6 +131,7 @@ func (c *cgroup) remove() {
 	if c != nil {
 		_ = os.Remove(c.folder.Name())
 		_ = c.folder.Close()
+		_ = c.killer.Close() // an error if it is nil
 	}
 }
 
@@ -159,6 +147,7 @@ func (p cgroupParent) killDead() {
 			continue // its worker or its supervisor is alive
 		}
 		dead := &cgroup{folder: folder}
+		_ = dead.openKiller()
 		for range busyTries {
 			dead.kill()
 			if err := os.Remove(dir); err == nil || !errors.Is(err, syscall.EBUSY) {
@@ -166,6 +155,7 @@ func (p cgroupParent) killDead() {
 			}
 			await(nil, busyPause) // the kernel is ending its processes
 		}
+		_ = dead.killer.Close()
 		_ = folder.Close()
 	}
 }

@@ -53,10 +53,12 @@
 //   - Outside Linux a process that leaves its group is out of reach, and the processes of a killed worker continue to run.
 //   - The worker ends only processes of its machine that descend from the action: no container that a daemon starts, no
 //     process on another machine.
-//   - Without [Config.User], an action runs as the worker's user, and can kill the worker and its own supervisor. When it kills
-//     both, the processes that it has started live on, except the first; with a cgroup, until the next worker starts in the
-//     cgroup of the worker. When it kills its supervisor only, the worker kills the other processes of the action; without a
-//     cgroup, except those that have left their session and cleared their environment.
+//   - Without [Config.User], an action runs as the worker's user, and can kill, freeze or starve the worker and its own supervisor. When
+//     a supervisor does not kill in time, the worker does. When the worker cannot see whether the processes of a killed supervisor have
+//     ended, it goes on trying, keeps the slot, and does not report. When the action kills both, the processes that it has started live
+//     on, except the first; with a cgroup, until the next worker starts in the cgroup of the worker. When it freezes the supervisor and
+//     kills the worker, all live on. When it kills its supervisor only, the worker kills the other processes of the action; without a
+//     cgroup, except those that have left their session and cleared or hidden their environment.
 //   - A process that the worker may not signal (setuid), or that waits in an uninterruptible system call, survives SIGKILL.
 //     Its slot stays taken until it ends.
 //   - The worker's timers run by the monotonic clock, which on Linux stands still while the machine is suspended. The supervisor

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if runZombieLeader() || runVictim() || worker.OrderAndDie() { // an action of a victim has its variables too
+	if runLimiter() || runZombieLeader() || runVictim() || worker.OrderAndDie() { // an action of a victim has its variables too
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -60,6 +60,7 @@ func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput
 	if err != nil {
 		return notStarted(err)
 	}
+	r.supervisors.restoreLimits() // an earlier action may have taken away the right to open files
 	if err := r.runDirs.create(command.runDir); err != nil {
 		return notStarted(err)
 	}
@@ -95,6 +96,7 @@ func (r runner) run(ctx context.Context, a *attempt, input attune.ExecutionInput
 
 // removeRunDir removes the run folder of an attempt whose processes have ended.
 func (r runner) removeRunDir(dir string) {
+	r.supervisors.restoreLimits()
 	if err := r.runDirs.remove(dir); err != nil {
 		r.log.Warn("run folder could not be removed", "folder", dir, "error", err)
 	}
@@ -178,6 +180,9 @@ func signalled(sig syscall.Signal) string {
 func (p *process) withOutput(o outcome) outcome {
 	if p.status != nil && p.status.Exited() {
 		o.exitCode = new(p.status.ExitStatus())
+	}
+	if o.message != "" {
+		o.message += p.unverified
 	}
 	o.message = p.masker.Text(o.message)
 	o.result = p.masker.JSON(resultOf(p.stdout))

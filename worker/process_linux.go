@@ -14,6 +14,9 @@ import (
 // prepare makes the worker the parent of processes whose supervisor was killed, so that it can find and kill them. If limited,
 // it prepares the enforcement of limits.
 func (s *supervisors) prepare(limited bool) error {
+	if err := s.own.read(); err != nil {
+		return err
+	}
 	s.parent = ownCgroup()
 	s.parent.killDead()
 	if limited {
@@ -31,6 +34,7 @@ func (s *supervisors) prepare(limited bool) error {
 // tree is everything that an action has started, under its supervisor.
 type tree struct {
 	pool     *supervisors
+	leash    *leash
 	leader   int    // process id of the action; also the id of its session and of its process group
 	variable string // "NAME=value" in the environment of this attempt's processes only
 
@@ -38,6 +42,10 @@ type tree struct {
 
 	mu         sync.Mutex
 	supervisor *supervisor // guarded by mu; nil when every process has ended: it may run another action then
+
+	forcing  sync.Mutex // held while the worker itself kills the processes below the supervisor, which keeps its process id so long
+	forced   sync.Once
+	reported chan struct{} // closed after the last report of the supervisor
 
 	exited chan struct{} // closed when the leader has ended
 	gone   chan struct{} // closed when every process has ended
@@ -47,6 +55,8 @@ type tree struct {
 	overdue     bool                // the supervisor killed the tree because the lease was over
 	outOfMemory bool                // the kernel killed a process because of the action's limit
 	killedHow   string              // how the supervisor has ended, if status is nil
+
+	unverified string // why the worker could not see for some time that every process has ended; written before gone is closed
 }
 
 // start starts the command under a supervisor, which ends it when its leash ends or the worker does. It returns when the
@@ -73,19 +83,19 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 		switch {
 		case err == nil:
 			t := &tree{
-				pool: s, leader: leader, variable: c.runDirVariable(), supervisor: one, killedBefore: killedBefore,
-				exited: make(chan struct{}), gone: make(chan struct{}),
+				pool: s, leash: leash, leader: leader, variable: c.runDirVariable(), supervisor: one, killedBefore: killedBefore,
+				reported: make(chan struct{}), exited: make(chan struct{}), gone: make(chan struct{}),
 			}
 			leash.attach(end, t.setDeadline)
 			go t.follow(one)
 			return t, nil
 		case errors.Is(err, errNotSent): // the supervisor was killed while it was idle
-			one.kill(noSession, c.runDirVariable())
+			s.kill(one, noSession, c.runDirVariable(), leash)
 		case errors.Is(err, errSpent):
 			one.close()
 		case errors.Is(err, errNoAnswer): // the action may have been started, so it must not be started again
-			how := one.kill(noSession, c.runDirVariable())
-			return nil, fmt.Errorf("start %q: its supervisor was killed (%s)", c.path, how)
+			how, unverified := s.kill(one, noSession, c.runDirVariable(), leash)
+			return nil, fmt.Errorf("start %q: its supervisor was killed (%s)%s", c.path, how, unverified)
 		default:
 			s.put(one)
 			return nil, err
@@ -114,11 +124,12 @@ func (t *tree) follow(s *supervisor) {
 		}
 		gone = gone || report.Gone()
 	}
+	close(t.reported)
 	t.letGo()
 	if gone {
 		t.pool.put(s)
 	} else {
-		t.killedHow = s.kill(t.leader, t.variable)
+		t.killedHow, t.unverified = t.pool.kill(s, t.leader, t.variable, t.leash)
 	}
 	if !isClosed(t.exited) {
 		close(t.exited)
@@ -128,6 +139,8 @@ func (t *tree) follow(s *supervisor) {
 
 // letGo ends the use of the supervisor: no later command may reach the next action.
 func (t *tree) letGo() {
+	t.forcing.Lock()
+	defer t.forcing.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.supervisor = nil
@@ -145,7 +158,13 @@ func (t *tree) send(c supervise.Command) {
 func (t *tree) terminate() { t.send(supervise.Terminate()) }
 
 // kill kills every process. The caller waits with awaitKilled.
-func (t *tree) kill() { t.send(supervise.Kill()) }
+func (t *tree) kill() {
+	if isClosed(t.gone) {
+		return
+	}
+	t.send(supervise.Kill())
+	t.forced.Do(func() { go t.force() })
+}
 
 // awaitKilled waits until every process has ended, after a kill.
 func (t *tree) awaitKilled() { <-t.gone }

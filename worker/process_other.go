@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"log/slog"
 	"os"
 	"syscall"
 
@@ -19,12 +20,14 @@ type tree struct {
 
 	outOfMemory bool   // always false
 	killedHow   string // always empty
+	unverified  string // always empty
 }
 
 // supervisors start commands. Outside Linux there are no supervisor processes.
 type supervisors struct {
 	account *account // always nil
 	slots   int
+	log     *slog.Logger
 }
 
 // warnings returns nothing: every action with limits is refused.
@@ -34,6 +37,9 @@ func (s *supervisors) warnings() []string { return nil }
 func (s *supervisors) prepare(bool) error { return nil }
 
 func (s *supervisors) close() {}
+
+// restoreLimits does nothing: no other process can change the limits of this one.
+func (s *supervisors) restoreLimits() {}
 
 // start starts the command in a process group of its own. It ignores the leash.
 func (s *supervisors) start(c command, files [3]*os.File, _ *leash) (*tree, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"syscall"
@@ -16,8 +17,12 @@ import (
 // maxIdle is how many supervisors a worker keeps for later attempts. Each has a few megabytes of memory.
 const maxIdle = 32
 
-// startWait bounds the wait for the report that an action was started. A supervisor that is alive needs milliseconds.
-const startWait = time.Minute
+// startWait bounds the wait for the report that an action was started. A supervisor that is alive needs milliseconds. endWait bounds
+// the wait for the end of a supervisor that runs no action. An action of the same user can halt supervisors.
+const (
+	startWait = 20 * time.Second
+	endWait   = 5 * time.Second
+)
 
 // supervisors are the supervisor processes of a worker that run no action. A supervisor runs one attempt after the other,
 // because the start of a process is the most expensive part of a run.
@@ -26,6 +31,8 @@ type supervisors struct {
 	slots     int          // how many actions run at once
 	parent    cgroupParent // of the cgroups of actions
 	unlimited unenforced   // the limits that cannot be enforced by cgroups
+	own       ownLimits    // the resource limits of the worker
+	log       *slog.Logger // nil: no log
 
 	mu     sync.Mutex
 	idle   []*supervisor // guarded by mu; the last one ran last
@@ -40,6 +47,7 @@ func (s *supervisors) take(limits attune.Limits) (*supervisor, error) {
 			return idle, nil
 		}
 	}
+	s.restoreLimits() // the supervisor inherits them
 	return newSupervisor(s.parent, s.account)
 }
 
@@ -79,9 +87,11 @@ func (s *supervisors) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	var closing sync.WaitGroup
 	for _, one := range s.idle {
-		one.close()
+		closing.Go(one.close)
 	}
+	closing.Wait()
 	s.idle = nil
 }
 
@@ -111,7 +121,7 @@ func newSupervisor(parent cgroupParent, actions *account) (*supervisor, error) {
 	// environment, which may hold secrets. If an action has stopped it (SIGSTOP), the death of the worker continues it, so
 	// that it can kill the action. The end of a thread of the worker sends this signal too, without effect.
 	process, err := os.StartProcess(supervise.Program, []string{supervise.Name}, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: append([]*os.File{null, null, null, theirs}, group.files()...),
+		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null, theirs, group.folderFile()},
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGCONT, AmbientCaps: actions.capabilities()},
 	})
 	if err != nil {
@@ -138,22 +148,16 @@ func controlSocket() (ours, theirs *os.File, err error) {
 func (s *supervisor) close() {
 	_ = s.control.Close()
 	_ = s.process.Signal(syscall.SIGCONT)
+	late := time.AfterFunc(endWait, s.end)
 	_, _ = s.process.Wait()
+	late.Stop()
 	s.cgroup.remove()
 }
 
-// kill ends the supervisor and everything that its action has started. The action's first process leads session, and its
-// processes have the variable in their environment. It returns how the supervisor has ended, such as "signal: killed".
-func (s *supervisor) kill(session int, variable string) (how string) {
-	_ = s.process.Kill()           // without effect if it has ended already
-	state, err := s.process.Wait() // its children are the worker's then
-	s.cgroup.kill()
-	supervise.KillOrphans(supervise.Marks{Session: session, Variable: variable, Cgroup: s.cgroup.id(), UID: s.account.id()})
-	s.close()
-	if err != nil {
-		return err.Error()
-	}
-	return state.String()
+// end kills the supervisor, also one that is halted.
+func (s *supervisor) end() {
+	_ = s.process.Kill() // without effect if it has ended already
+	thaw(s.process.Pid)
 }
 
 // The errors of a supervisor that was killed, before and after the worker has sent an action.
@@ -188,6 +192,8 @@ func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline 
 	switch {
 	case errors.Is(err, syscall.ECONNRESET): // it ended before it received the last command
 		return 0, errors.Join(errNotSent, err)
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.hasIgnored():
+		return 0, errors.Join(errNotSent, err)
 	case err != nil:
 		return 0, errors.Join(errNoAnswer, err)
 	}
@@ -196,6 +202,16 @@ func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline 
 	}
 	pid, _ = report.Started()
 	return pid, nil
+}
+
+// hasIgnored kills a supervisor that does not answer, with what it may have started, and reports whether it has not received the last
+// command. Then it has started nothing.
+func (s *supervisor) hasIgnored() bool {
+	s.killTree(nil)
+	s.end()
+	_ = s.control.SetReadDeadline(time.Now().Add(endWait))
+	_, err := s.next()
+	return errors.Is(err, syscall.ECONNRESET)
 }
 
 func notStartedError(action supervise.Action, errno syscall.Errno) error {

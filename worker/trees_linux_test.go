@@ -35,6 +35,7 @@ func escapes() map[string]string {
 		"renames-itself":       `sh -c 'printf "x) Z 1 1 (" > /proc/$$/comm; echo up > "$0"; while :; do sleep 1000; done' "$up" &`,
 		"no-environment":       `env -i setsid sh -c 'echo up > "$0"; sleep 1000' "$up" &`,
 		"stops-its-supervisor": `setsid sleep 1000 & kill -STOP $PPID; echo up > "$up"`,
+		"forbids-files":        "setsid sleep 1000 & " + limits("$PPID", openFiles, 0, 0) + ` && echo up > "$up"`,
 		"zombie-leader":        fmt.Sprintf(`%s="$up" setsid %q &`, zombieEnv, os.Args[0]),
 		// Processes start two each until there are 63, and three processes start a successor and end, again and again: a kill of
 		// what is there misses the successors.

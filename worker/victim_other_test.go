@@ -3,3 +3,5 @@
 package worker_test
 
 func runVictim() bool { return false }
+
+func runLimiter() bool { return false }

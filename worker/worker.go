@@ -79,7 +79,7 @@ func New(cfg Config, requests Requests, claims Claims, reports Reports, log *slo
 		cfg: cfg, requests: requests, claims: claims, reports: reports, log: log,
 		runner: runner{
 			commands:    commands{packs: folders, action: cfg.Action, environ: cfg.environ(), allowed: cfg.AllowEnv, account: runAs},
-			supervisors: &supervisors{account: runAs, slots: cfg.Slots}, log: log,
+			supervisors: &supervisors{account: runAs, slots: cfg.Slots, log: log}, log: log,
 			outputLimit: cfg.OutputLimit, killGrace: cfg.KillGrace, outputGrace: cfg.OutputGrace,
 		},
 		register: newRegister(),

@@ -18,6 +18,7 @@ func runZombieLeader() bool {
 	if up == "" {
 		return false
 	}
+	runtime.LockOSThread() // the goroutine stays on the thread that ends
 	if syscall.Gettid() != os.Getpid() {
 		panic(syscall.Exec(os.Args[0], os.Args, os.Environ()))
 	}

@@ -13,10 +13,13 @@ import (
 
 // Protect hides the process and overwrites the values of the variables with which it was started. [os.Getenv] still knows
 // them: the Go runtime has a copy. Call it first: until then, other processes of the user can read the process. Package early
-// hides it before main.
+// hides it before main. Protect also keeps the files that the process has inherited from the programs that it starts.
 func Protect() error {
 	if err := supervise.Hide(); err != nil {
 		return fmt.Errorf("keep other processes of this user from reading this one: %w", err)
+	}
+	if err := supervise.SealDescriptors(); err != nil {
+		return fmt.Errorf("keep inherited files from the programs that this one starts: %w", err)
 	}
 	start, end, err := startBlock()
 	if err != nil {

@@ -44,6 +44,10 @@ func TestProtect(t *testing.T) {
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), program)
 	cmd.Env = []string{hiddenVariable + "=yes", "SECRECY_TEST_SECRET=swordfish", "PLAIN", "EMPTY="}
+	inherited, err := os.Open(program)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = inherited.Close() })
+	cmd.ExtraFiles = []*os.File{inherited} // descriptor 3
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
@@ -58,7 +62,7 @@ func TestProtect(t *testing.T) {
 	folder := "/proc/" + strconv.Itoa(cmd.Process.Pid)
 	limits, err := os.ReadFile(folder + "/limits")
 	require.NoError(t, err)
-	require.Regexp(t, `Max core file size\s+0 `, string(limits))
+	require.Regexp(t, `Max core file size\s+0\s+0 `, string(limits), "the soft and the hard limit")
 	var owner syscall.Stat_t
 	require.NoError(t, syscall.Stat(folder+"/environ", &owner))
 	require.Zero(t, owner.Uid, "the kernel gives the files of a process that is not dumpable to root")
@@ -71,6 +75,10 @@ func TestProtect(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(block), "SECRECY_TEST_SECRET=\x00")
 	require.NotContains(t, string(block), "swordfish", "root does not find the value either")
+	descriptor, err := os.ReadFile(folder + "/fdinfo/3")
+	require.NoError(t, err)
+	const closeOnExec = `flags:\s+02\d{6}\n`
+	require.Regexp(t, closeOnExec, string(descriptor), "no program that the process starts gets the file")
 }
 
 // TestUnreadableProgram starts programs that do not protect themselves, as a user that may or may not read the program file.

@@ -28,6 +28,11 @@
 //
 // A supervisor reads the parameters and the environment of actions, so it hides from them: see [Hide].
 //
+// An action of the same user can change the limits of its supervisor, such as the number of open files. The supervisor opens what it
+// needs at its start, and restores its [Limits] before each action and before it kills. If it cannot search /proc, it kills its children,
+// and their children, which become its own, until it has none. An action of the same user can also stop, freeze or starve the supervisor.
+// Then the worker kills the tree and the supervisor.
+//
 // Cost: the package imports nothing but syscall and what syscall links. The Go runtime therefore initialises it before
 // nearly all other packages of the program, and a supervisor starts without their memory and time.
 //

@@ -66,8 +66,8 @@ func Kill() Command { return newCommand(kindKill, 0) }
 // ErrLeaseOver is the error of an action that a supervisor does not start, because the deadline of the lease has passed.
 const ErrLeaseOver = syscall.ETIME
 
-// ErrSpent is the error of an action that a supervisor does not start, because it has killed an action in its cgroup before. The
-// worker sends the action to another supervisor.
+// ErrSpent is the error of an action that a supervisor does not start, because it has killed an action in its cgroup before, or because
+// its limits were lowered and it may not raise them again. The worker sends the action to another supervisor.
 const ErrSpent = syscall.EOWNERDEAD
 
 // Report is a message from the supervisor to the worker. The first report about an action is that it was started or was

@@ -19,57 +19,81 @@ type Marks struct {
 const NoUID = -1
 
 // KillOrphans kills the processes of an attempt whose supervisor has ended. They are children of the caller then, or
-// below such children, because the caller is a subreaper. KillOrphans returns when all have ended, and reaps them. The
+// below such children, because the caller is a subreaper. KillOrphans returns nil when all have ended, and reaps them. The
 // caller may have other children, so a child belongs to the attempt only if it has one of the marks.
 //
-// Without a cgroup and a user of its own, a process that has left its session and was started with another environment is not found.
-func KillOrphans(m Marks) {
+// An error means that KillOrphans cannot know whether all have ended: it could not read /proc.
+//
+// Without a cgroup and a user of its own, a process that has left its session and was started with another environment, or hides its
+// environment, is not found.
+func KillOrphans(m Marks) error {
 	self := syscall.Getpid()
-	own, _ := readProcess(self, nil)
+	own, _, err := readProcess(self, nil)
+	if err != nil {
+		return err
+	}
 	sessions, members, found := map[int]bool{m.Session: true}, map[int]bool{}, map[int]bool{}
-	tree := Tree{Root: self, Member: func(p Process) bool {
-		if p.Session != own.Session && (sessions[p.Session] || m.mark(p.PID)) {
+	tree := Tree{Root: self, Member: func(p Process) (bool, error) {
+		if members[p.PID] || p.Session == own.Session {
+			return members[p.PID], nil
+		}
+		marked, err := sessions[p.Session], error(nil)
+		if !marked {
+			marked, err = m.mark(p.PID)
+		}
+		if marked {
 			// A zombie has no environment, but it has its session.
 			members[p.PID], sessions[p.Session] = true, true
 		}
-		return members[p.PID]
+		return marked, err
 	}}
-	tree.Kill()
-	tree.each(func(p Process) { found[p.PID] = true })
+	err = tree.Kill()
+	if err == nil {
+		err = tree.each(func(p Process) { found[p.PID] = true })
+	}
 	for pid := range found {
 		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG|waitAll, nil)
 	}
+	return err
 }
 
 // mark reports whether a process has a mark besides its session.
-func (m Marks) mark(pid int) bool {
-	return hasVariable(pid, m.Variable) || inCgroup(pid, m.Cgroup) || isOf(pid, m.UID)
+func (m Marks) mark(pid int) (bool, error) {
+	marked, err := hasVariable(pid, m.Variable)
+	if err == nil && !marked {
+		marked, err = inCgroup(pid, m.Cgroup)
+	}
+	if err == nil && !marked {
+		marked, err = isOf(pid, m.UID)
+	}
+	return marked, err
 }
 
 // isOf reports whether the process has the real user id.
-func isOf(pid int, uid int64) bool {
+func isOf(pid int, uid int64) (bool, error) {
 	if uid == NoUID {
-		return false
+		return false, nil
 	}
-	status := readAll(folderOf(pid) + "/status")
-	return strings.Contains(string(status), "\nUid:\t"+strconv.FormatInt(uid, 10)+"\t")
+	status, err := readAll(folderOf(pid) + "/status")
+	return strings.Contains(string(status), "\nUid:\t"+strconv.FormatInt(uid, 10)+"\t"), err
 }
 
 // hasVariable reports whether the process was started with a variable, given as "NAME=value".
-func hasVariable(pid int, variable string) bool {
-	return slices.Contains(splitZero(environment(pid)), variable)
+func hasVariable(pid int, variable string) (bool, error) {
+	started, err := environment(pid)
+	return slices.Contains(splitZero(started), variable), err
 }
 
 // inCgroup reports whether the process is in the cgroup.
-func inCgroup(pid int, cgroup string) bool {
+func inCgroup(pid int, cgroup string) (bool, error) {
 	if cgroup == "" {
-		return false
+		return false, nil
 	}
-	groups := readAll(folderOf(pid) + "/cgroup")
+	groups, err := readAll(folderOf(pid) + "/cgroup")
 	for line := range strings.Lines(string(groups)) {
 		if strings.TrimSuffix(line, "\n") == "0::"+cgroup {
-			return true
+			return true, err
 		}
 	}
-	return false
+	return false, err
 }

@@ -29,8 +29,9 @@ func TestKillOrphans(t *testing.T) {
 		{Session: -1, UID: NoUID, Variable: "MARK=first"},
 	} {
 		marked, other := start(first, "MARK=first"), start(first+1, "MARK=other")
-		KillOrphans(marks)
-		_, found := readProcess(marked.Process.Pid, nil)
+		require.NoError(t, KillOrphans(marks))
+		_, found, err := readProcess(marked.Process.Pid, nil)
+		require.NoError(t, err)
 		require.False(t, found, "it was killed and reaped")
 		status, err := os.ReadFile("/proc/" + number(uint32(other.Process.Pid)) + "/status")
 		require.NoError(t, err)

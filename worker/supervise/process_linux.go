@@ -25,7 +25,7 @@ func (p Process) signal(sig syscall.Signal) (permitted bool) {
 	switch errno {
 	case 0:
 		// From here on the descriptor means one process. It is p if the id still is p's.
-		if again, ok := readProcess(p.PID, nil); ok && again.started == p.started {
+		if again, ok, _ := readProcess(p.PID, nil); ok && again.started == p.started {
 			_, _, errno = syscall.Syscall6(sysPidfdSendSignal, fd, uintptr(sig), 0, 0, 0, 0)
 		}
 		_ = syscall.Close(int(fd))
@@ -36,17 +36,26 @@ func (p Process) signal(sig syscall.Signal) (permitted bool) {
 	return errno != syscall.EPERM
 }
 
-// readProcess reads /proc/<pid>/stat. buffer may be nil.
-func readProcess(pid int, buffer []byte) (Process, bool) {
+// readProcess reads /proc/<pid>/stat. buffer may be nil. It returns false for a process that is gone, and an error if the caller cannot
+// know.
+func readProcess(pid int, buffer []byte) (Process, bool, error) {
 	return readStat(pid, folderOf(pid), buffer)
 }
 
 // readStat reads the file stat of a process or a thread in its folder of /proc. buffer may be nil.
-func readStat(id int, folder string, buffer []byte) (Process, bool) {
+func readStat(id int, folder string, buffer []byte) (Process, bool, error) {
 	if buffer == nil {
 		buffer = make([]byte, 512)
 	}
-	text := readFile(folder+"/stat", buffer)
+	text, err := readFile(folder+"/stat", buffer)
+	if err != nil {
+		return Process{}, false, err
+	}
+	p, ok := parseStat(id, text)
+	return p, ok, nil
+}
+
+func parseStat(id int, text []byte) (Process, bool) {
 	end := len(text) - 1 // the name, in brackets, may hold any byte
 	for ; end >= 0 && text[end] != ')'; end-- {
 	}
@@ -70,10 +79,10 @@ func readStat(id int, folder string, buffer []byte) (Process, bool) {
 	return p, true
 }
 
-// splitSpaces returns the first words of text, at most limit.
+// splitSpaces returns the first words of text, at most limit; a limit of -1 means all.
 func splitSpaces(text []byte, limit int) [][]byte {
-	words := make([][]byte, 0, limit)
-	for i := 0; i < len(text) && len(words) < limit; i++ {
+	words := make([][]byte, 0, max(limit, 0))
+	for i := 0; i < len(text) && len(words) != limit; i++ {
 		if text[i] == ' ' || text[i] == '\n' {
 			continue
 		}
@@ -86,13 +95,22 @@ func splitSpaces(text []byte, limit int) [][]byte {
 	return words
 }
 
-// processes calls visit for every process of the machine, in the order of their ids.
-func processes(visit func(Process)) {
+// processes calls visit for every process of the machine, in the order of their ids. After an error, visit may have missed some.
+func processes(visit func(Process)) error {
 	stat := make([]byte, 512)
-	eachNumber("/proc", func(pid int) bool {
-		if p, ok := readProcess(pid, stat); ok {
+	var failed error
+	err := eachNumber("/proc", func(pid int) bool {
+		p, ok, err := readProcess(pid, stat)
+		if err != nil {
+			failed = err
+		}
+		if ok {
 			visit(p)
 		}
 		return true
 	})
+	if err != nil {
+		return err
+	}
+	return failed
 }

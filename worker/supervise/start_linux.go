@@ -15,7 +15,7 @@ var _ = takeOver()
 
 func takeOver() bool {
 	var start [len(Name) + 1]byte
-	if string(readFile("/proc/self/cmdline", start[:])) != Name+"\x00" {
+	if text, _ := readFile("/proc/self/cmdline", start[:]); string(text) != Name+"\x00" {
 		return false // package os, which knows the arguments, is initialised later
 	}
 	syscall.Exit(run())

@@ -90,13 +90,15 @@ func TestReadProcess(t *testing.T) {
 	_, err = stdout.Read(make([]byte, 1))
 	require.NoError(t, err)
 
-	p, ok := readProcess(cmd.Process.Pid, nil)
+	p, ok, err := readProcess(cmd.Process.Pid, nil)
+	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, os.Getpid(), p.Parent)
 	require.False(t, p.Ended())
 	require.NoError(t, stdin.Close())
 	_ = cmd.Wait()
-	_, ok = readProcess(cmd.Process.Pid, nil)
+	_, ok, err = readProcess(cmd.Process.Pid, nil)
+	require.NoError(t, err)
 	require.False(t, ok)
 }
 
@@ -107,7 +109,8 @@ func TestProcess_activity(t *testing.T) {
 	require.NoError(t, stopped.Start())
 	require.NoError(t, stopped.Process.Signal(syscall.SIGSTOP))
 	of := func(pid int) activity {
-		p, ok := readProcess(pid, nil)
+		p, ok, err := readProcess(pid, nil)
+		require.NoError(t, err)
 		require.True(t, ok)
 		return p.activity()
 	}
@@ -119,7 +122,8 @@ func TestProcess_activity(t *testing.T) {
 	_ = stopped.Wait()
 
 	require.Equal(t, active, of(os.Getpid()), "the thread that asks runs")
-	self, ok := readProcess(os.Getpid(), nil)
+	self, ok, err := readProcess(os.Getpid(), nil)
+	require.NoError(t, err)
 	require.True(t, ok)
 	require.Greater(t, self.Threads, 1)
 	self.State = 'Z'

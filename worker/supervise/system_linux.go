@@ -11,8 +11,7 @@ const (
 	clockBoottime       = 7
 	prSetDumpable       = 4
 	prSetChildSubreaper = 36
-	timerAbsolute       = 1 // TFD_TIMER_ABSTIME
-	pollIn              = 1
+	timerAbsolute       = 1          // TFD_TIMER_ABSTIME
 	waitAll             = 0x40000000 // __WALL: also children that send no SIGCHLD
 	sysPidfdOpen        = 434
 	sysPidfdSendSignal  = 424
@@ -38,14 +37,14 @@ func Adopt() error {
 
 // Hide keeps other processes of the same user out of this one: they can neither attach to it nor read its memory, its
 // environment or its open files, and the kernel writes no core dump of it. A process that may trace every process
-// (CAP_SYS_PTRACE, usually root) still can. A program that this process executes is not hidden, but inherits that its core
-// dumps are empty unless it raises their limit.
+// (CAP_SYS_PTRACE, usually root) still can. A program that this process executes is not hidden, but inherits that it leaves no
+// core dumps: only a process with CAP_SYS_RESOURCE can raise their limit.
 func Hide() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
 		return err
 	}
-	limit.Cur = 0
+	limit.Cur, limit.Max = 0, 0
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
 		return err
 	}
@@ -75,32 +74,31 @@ func setTimer(fd int, deadline int64) error {
 	return orNil(errno)
 }
 
-// pollFD is struct pollfd.
-type pollFD struct {
-	fd       int32
-	events   int16
-	returned int16
+// newPoll returns a file descriptor for pollTwo, which watches others. Unlike poll(2), it needs no limit of open files.
+func newPoll(fds ...int) (int, error) {
+	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	for _, fd := range fds {
+		if err == nil {
+			err = syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
+		}
+	}
+	return poll, err
 }
 
-// pollTwo waits until at least one of two file descriptors is readable or closed by the other side.
-func pollTwo(a, b int) (aReady, bReady bool) {
-	fds := [2]pollFD{{fd: int32(a), events: pollIn}, {fd: int32(b), events: pollIn}}
-	poll(fds[:], nil)
-	return fds[0].returned != 0, fds[1].returned != 0
+// pollTwo waits until at least one of two file descriptors of a poll is readable or closed by the other side.
+func pollTwo(poll, a, b int) (aReady, bReady bool) {
+	var events [2]syscall.EpollEvent
+	n, _ := syscall.EpollWait(poll, events[:], -1) // an error is EINTR
+	for _, event := range events[:max(n, 0)] {
+		aReady, bReady = aReady || event.Fd == int32(a), bReady || event.Fd == int32(b)
+	}
+	return aReady, bReady
 }
 
 // pause waits for d nanoseconds.
 func pause(d int64) {
-	limit := syscall.NsecToTimespec(d)
-	poll(nil, &limit)
-}
-
-func poll(fds []pollFD, limit *syscall.Timespec) {
-	_, _, _ = syscall.Syscall6(syscall.SYS_PPOLL,
-		uintptr(unsafe.Pointer(unsafe.SliceData(fds))), //nolint:gosec // the kernel is told the length
-		uintptr(len(fds)),
-		uintptr(unsafe.Pointer(limit)), //nolint:gosec // nil, or one timespec
-		0, 0, 0)
+	left := syscall.NsecToTimespec(d)
+	_ = syscall.Nanosleep(&left, nil)
 }
 
 // send sends a report. It ignores the error: the worker has ended, and guard notices that.

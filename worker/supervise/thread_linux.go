@@ -18,12 +18,19 @@ func (p Process) activity() activity {
 		return activityOf(p.State)
 	}
 	most, tasks, stat := halted, folderOf(p.PID)+"/task", make([]byte, 512)
-	eachNumber(tasks, func(id int) bool {
-		if thread, ok := readStat(id, tasks+"/"+strconv.Itoa(id), stat); ok {
+	err := eachNumber(tasks, func(id int) bool {
+		thread, ok, err := readStat(id, tasks+"/"+strconv.Itoa(id), stat)
+		if ok {
 			most = max(most, activityOf(thread.State))
+		}
+		if err != nil {
+			most = active // as far as the caller can know
 		}
 		return most < active
 	})
+	if blind(err) != nil {
+		return active
+	}
 	return most
 }
 
@@ -44,15 +51,21 @@ func threadEnded(state byte) bool { return state == 'Z' || state == 'X' }
 
 // environment returns the environment with which a process was started. A thread that has ended shows none, also the first one, so
 // environment asks the others.
-func environment(pid int) []byte {
-	all, tasks := readAll(folderOf(pid)+"/environ"), folderOf(pid)+"/task"
-	if len(all) == 0 {
-		eachNumber(tasks, func(id int) bool {
-			all = readAll(tasks + "/" + strconv.Itoa(id) + "/environ")
-			return len(all) == 0
-		})
+func environment(pid int) ([]byte, error) {
+	all, err := readAll(folderOf(pid) + "/environ")
+	if err != nil || len(all) > 0 {
+		return all, err
 	}
-	return all
+	var failed error
+	tasks := folderOf(pid) + "/task"
+	err = eachNumber(tasks, func(id int) bool {
+		all, failed = readAll(tasks + "/" + strconv.Itoa(id) + "/environ")
+		return len(all) == 0 && failed == nil
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	return all, blind(err)
 }
 
 // folderOf returns the folder of a process in /proc.

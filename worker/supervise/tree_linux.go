@@ -17,34 +17,42 @@ const (
 type Tree struct {
 	Root int
 	// Member selects among the children of Root. The tree has only the selected ones and the processes below them. Nil
-	// selects all children.
-	Member func(Process) bool
+	// selects all children. Its error means that it cannot know.
+	Member func(Process) (bool, error)
 }
 
-// Signal sends sig to every process of the tree and returns how many there are that have not ended.
-func (t Tree) Signal(sig syscall.Signal) (running int) {
-	t.each(func(p Process) {
+// Signal sends sig to every process of the tree and returns how many there are that have not ended. An error means that it may have
+// missed processes: it cannot read /proc, for example because another process has lowered the caller's limit of open files.
+func (t Tree) Signal(sig syscall.Signal) (running int, err error) {
+	err = t.each(func(p Process) {
 		if !p.Ended() {
 			running++
 			p.signal(sig)
 		}
 	})
-	return running
+	return running, err
 }
 
-// Kill kills every process of the tree, and returns when all have ended. Their parents may still have to reap them.
-//
-// A process that starts others faster than they are found and killed would survive in its children. So Kill first stops
-// every process with SIGSTOP, which cannot be ignored, until a search finds no other one. Then nothing can start a
-// process, and Kill sends SIGKILL to all.
-func (t Tree) Kill() {
+// Kill kills every process of the tree, and returns nil when all have ended. Their parents may still have to reap them. It returns
+// an error, the one of Signal, as soon as it cannot know which processes there are.
+func (t Tree) Kill() error {
 	for wait := int64(firstPause); ; wait = min(2*wait, lastPause) {
-		t.freeze()
-		if t.Signal(syscall.SIGKILL) == 0 {
-			return
+		running, err := t.KillOnce()
+		if err != nil || running == 0 {
+			return err
 		}
 		pause(wait)
 	}
+}
+
+// KillOnce sends SIGKILL to every process of the tree. Its results are those of Signal.
+//
+// A process that starts others faster than they are found and killed would survive in its children. So KillOnce first stops
+// every process with SIGSTOP, which cannot be ignored, until a search finds no other one. Then nothing can start a
+// process, and KillOnce sends SIGKILL to all.
+func (t Tree) KillOnce() (running int, err error) {
+	t.freeze()
+	return t.Signal(syscall.SIGKILL)
 }
 
 // freeze stops the processes of the tree.
@@ -52,7 +60,7 @@ func (t Tree) freeze() {
 	signalled := map[int]string{} // by process id, when the process was started
 	for range maxFreezes {
 		fresh := false
-		t.each(func(p Process) {
+		err := t.each(func(p Process) {
 			is := p.activity()
 			if is == halted || (is == blocked && signalled[p.PID] == p.started) {
 				return
@@ -62,7 +70,7 @@ func (t Tree) freeze() {
 				fresh = true
 			}
 		})
-		if !fresh {
+		if !fresh || err != nil {
 			return
 		}
 	}
@@ -70,20 +78,30 @@ func (t Tree) freeze() {
 
 // each calls visit for every process of the tree, for most of them at once when it is found: a child usually has a higher
 // id than its parent, and is found after its parent was visited.
-func (t Tree) each(visit func(Process)) {
+//
+// After an error, visit may have missed processes.
+func (t Tree) each(visit func(Process)) error {
+	var failed error
 	below := map[int]bool{t.Root: true}
 	belongs := func(p Process) bool {
 		if !below[p.Parent] || below[p.PID] {
 			return false
 		}
-		return p.Parent != t.Root || t.Member == nil || t.Member(p)
+		if p.Parent != t.Root || t.Member == nil {
+			return true
+		}
+		member, err := t.Member(p)
+		if err != nil {
+			failed = err
+		}
+		return member
 	}
 	take := func(p Process) {
 		below[p.PID] = true
 		visit(p)
 	}
 	var others []Process
-	processes(func(p Process) {
+	err := processes(func(p Process) {
 		if belongs(p) {
 			take(p)
 		} else if p.PID != t.Root {
@@ -99,4 +117,8 @@ func (t Tree) each(visit func(Process)) {
 			}
 		}
 	}
+	if err != nil {
+		return err
+	}
+	return failed
 }

@@ -2,4 +2,4 @@ package early
 
 import "github.com/attune-go/attune/worker/supervise"
 
-var _ = supervise.Hide()
+var _, _ = supervise.Hide(), supervise.SealDescriptors()
