@@ -95,7 +95,8 @@ func TestAudit_CallersThatLeave(t *testing.T) {
 		require.NoError(t, err)
 		serving, stop := context.WithCancel(t.Context())
 		served := make(chan error, 1)
-		go func() { served <- b.server(t).Serve(serving, listener) }()
+		server := b.server(t)
+		go func() { served <- server.Serve(serving, listener) }()
 		in := post("http://"+listener.Addr().String()+pausePath, "").build(t)
 		in.RequestURI = ""
 		go func() {

@@ -66,7 +66,7 @@ type PolicyTrial struct {
 	Policy     QueuePolicy     `json:"policy" doc:"The proposed policy; next is the value without the proposal"`
 	Same       bool            `json:"same" doc:"The proposed policy is the one that was in force in the whole period"`
 	Really     TrialOutcome    `json:"really" doc:"What happened"`
-	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: a measure of its accuracy"`
+	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: its accuracy"`
 	Proposed   TrialOutcome    `json:"proposed" doc:"What the replay yields under the proposed policy"`
 	Assumption string          `json:"assumption"`
 	Ignored    []string        `json:"ignored" doc:"Parts of the proposed policy that a replay cannot judge"`
