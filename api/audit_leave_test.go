@@ -94,8 +94,8 @@ func TestAudit_CallersThatLeave(t *testing.T) {
 		listener, err := b.server(t).Listen(t.Context())
 		require.NoError(t, err)
 		serving, stop := context.WithCancel(t.Context())
-		served := make(chan error, 1)
-		go func() { served <- b.server(t).Serve(serving, listener) }()
+		server, served := b.server(t), make(chan error, 1)
+		go func() { served <- server.Serve(serving, listener) }()
 		in := post("http://"+listener.Addr().String()+pausePath, "").build(t)
 		in.RequestURI = ""
 		go func() {
