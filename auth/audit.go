@@ -22,7 +22,7 @@ type AuditEntry struct {
 	Note       string            `json:"note,omitempty" doc:"Why the change was made"`
 	RequestID  string            `json:"request_id" doc:"Id of the request in the server's log"`
 	Remote     string            `json:"remote" doc:"Address from which the request came; that of the last proxy, if there is one"`
-	Status     int               `json:"status,omitempty" doc:"HTTP status of the response; absent until the outcome is recorded"`
+	Status     int               `json:"status,omitempty" doc:"HTTP status of the response; absent until the outcome is known"`
 	Omitted    int               `json:"omitted,omitempty" doc:"Denied requests of the principal before this one that have no entry"`
 }
 

@@ -94,7 +94,7 @@ func TestAudit_CallersThatLeave(t *testing.T) {
 			statuses := texts(t, db, `SELECT coalesce(status::text, 'none') FROM audit WHERE request_id = $1`, name)
 			require.LessOrEqual(t, len(statuses), 1, "%s: %v", name, statuses)
 			recorded := len(statuses) == 1 && statuses[0] < "300"
-			require.Equal(t, made[strings.ToLower(name)], recorded, "%s was made: %t, and its rows are %v", name, made[name], statuses)
+			require.Equal(t, made[strings.ToLower(name)], recorded, "a change is made and recorded, or neither: %s with the rows %v", name, statuses)
 		}
 		require.NotEmpty(t, made, kind)
 	}

@@ -9,8 +9,11 @@
 //
 //   - A token is accepted only with a signature by a current key of the issuer, with an asymmetric algorithm that the issuer announces,
 //     with the issuer's name, the configured audience and an expiry in the future. A token is verified anew for every request.
-//   - The issuer is first asked when the first token arrives. While it does not answer, tokens get [attune.CodeUnavailable]; they are
-//     not called wrong.
-//   - Tokens cannot make this package flood the issuer. It reads the keys again when no known key fits a token, at most once a second;
-//     tokens that need the keys wait for each other. A new key of the issuer therefore works within seconds.
+//   - The issuer is first asked when the first token arrives. While it does not answer, or answers without keys, tokens get
+//     [attune.CodeUnavailable]; they are not called wrong.
+//   - A key that the issuer has withdrawn ends: known keys are read again after four to five minutes. While the issuer does not answer with
+//     keys, the known ones serve until they are an hour old.
+//   - A claim has exactly its name, and a token with two claims of one name is refused.
+//   - Tokens cannot make this package flood the issuer. It reads the keys again when no known key fits a token, with one request a second
+//     at most; tokens that need the keys wait for each other. A new key of the issuer therefore works within seconds.
 package oidc
