@@ -23,6 +23,13 @@ type QuotaUsage struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
+// GateProbe is what an enforcement would meet at one rate or quota. Count is what is used now. RetryAt is absent if the gate allows the
+// cost now, or never will.
+type GateProbe struct {
+	GateRefusal
+	Allowed bool `json:"allowed"`
+}
+
 // Limiter is the log of one rate for one value of its key.
 type Limiter struct {
 	ID int64 `json:"id"`

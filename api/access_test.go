@@ -60,6 +60,7 @@ func accessTable() map[string]string {
 		"GET /api/v1/limiters/{id}/log":         "read",
 		"GET /api/v1/quotas":                    "read",
 		"GET /api/v1/actions":                   "read",
+		"POST /api/v1/actions/{ref}/policy":     "read",
 		"GET /api/v1/actions/{ref}":             "read",
 		"GET /api/v1/actions/{ref}/queue-stats": "read",
 		"GET /api/v1/rules":                     "read",

@@ -41,6 +41,7 @@ type Deps struct {
 		QueueDetails
 		QueueJournals
 		PolicyTrials
+		PolicyReader
 	}
 	Gates     GateReader
 	Control   QueueController

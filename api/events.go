@@ -20,6 +20,8 @@ type Ingest interface {
 	Event(ctx context.Context, arrival ingest.Arrival) (attune.Recorded, error)
 	// Run records a direct run. The result has one enforcement.
 	Run(ctx context.Context, run ingest.DirectRun) (attune.Recorded, error)
+	// Preview returns what Run would decide. It records nothing.
+	Preview(ctx context.Context, action attune.Action, parameters json.RawMessage) (attune.Decision, error)
 }
 
 // EventReader reads events. An event that does not exist is an [attune.CodeNotFound] error; lists are newest first.

@@ -16,6 +16,8 @@ type GateReader interface {
 	// LimiterLog returns the charges of a limiter, paged by the last unit. An unknown limiter has none.
 	LimiterLog(ctx context.Context, limiter int64, page attune.Page) ([]attune.LimiterCharge, error)
 	QuotaUsage(ctx context.Context, page attune.Page) ([]attune.QuotaUsage, error)
+	// Probe returns what an enforcement with these charges would meet at the rates and quotas in force. It charges nothing.
+	Probe(ctx context.Context, charges []attune.Charge) ([]attune.GateProbe, error)
 }
 
 // StartReader reads the attempts that queues with rates of starts let start, newest first. A queue without rates has none.

@@ -15,6 +15,7 @@ type fakeGates struct {
 	limiters []attune.Limiter
 	log      map[int64][]attune.LimiterCharge
 	usage    []attune.QuotaUsage
+	probes   []attune.GateProbe
 	down     error
 }
 
@@ -29,6 +30,8 @@ func (f *fakeGates) LimiterLog(_ context.Context, limiter int64, page attune.Pag
 func (f *fakeGates) QuotaUsage(_ context.Context, page attune.Page) ([]attune.QuotaUsage, error) {
 	return f.usage[:min(page.Limit, len(f.usage))], f.down
 }
+
+func (f *fakeGates) Probe(context.Context, []attune.Charge) ([]attune.GateProbe, error) { return f.probes, f.down }
 
 func TestGates(t *testing.T) {
 	t.Parallel()

@@ -68,6 +68,7 @@ func routes() map[string]bool {
 		"GET /api/v1/quotas":                    true,
 		"POST /api/v1/policies/try":             true,
 		"GET /api/v1/actions":                   true,
+		"POST /api/v1/actions/{ref}/policy":     true,
 		"GET /api/v1/actions/{ref}":             true,
 		"POST /api/v1/actions/{ref}/run":        true,
 		"GET /api/v1/actions/{ref}/queue-stats": true,

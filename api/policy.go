@@ -41,12 +41,26 @@ const (
 // showPolicy shows what a queue obeys, beside what the documents of the policy say. For a shared queue, the fields that are not of the
 // queue are what its actions get unless their own documents say otherwise.
 func showPolicy(queue attune.QueueStats, told attune.QueuePolicy, effective policy.Effective) QueuePolicy {
-	shown := QueuePolicy{Revision: told.Revision}
 	inForce := policy.InForce(queue.ActionID, told, effective.Policy.Key)
 	inForce.Queue = effective.Policy.Queue
 	if queue.Shared {
 		inForce = policy.SharedInForce(told, effective.Policy)
 	}
+	return showFields(told.Revision, inForce, effective)
+}
+
+// showPolicyOf shows what an action obeys in its queue, beside what the documents of the policy say.
+func showPolicyOf(action attune.ActionID, told attune.QueuePolicy, effective policy.Effective) QueuePolicy {
+	inForce := policy.InForce(action, told, effective.Policy.Key)
+	inForce.Queue = effective.Policy.Queue
+	if limit := told.Of(action).Limit; limit != nil {
+		inForce.Limit = *limit
+	}
+	return showFields(told.Revision, inForce, effective)
+}
+
+func showFields(revision int64, inForce attune.EffectivePolicy, effective policy.Effective) QueuePolicy {
+	shown := QueuePolicy{Revision: revision}
 	for _, field := range policy.Fields() {
 		f := PolicyField{Name: field.Name, Value: field.JSON(inForce), From: effective.From[field.Name].String()}
 		if source := effective.From[field.Name]; source.Scope != policy.ScopeDefault {

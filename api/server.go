@@ -134,6 +134,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.registerQueuePolicies()
 	s.registerGates()
 	s.registerTry()
+	s.registerExplain()
 	s.registerControl()
 	s.registerPolicies()
 	s.registerEnforcementControl()

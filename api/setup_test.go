@@ -45,6 +45,7 @@ type bundle struct {
 	doctor       *fakeDoctor
 	journal      *fakeJournal
 	trials       *fakeTrials
+	reader       *fakePolicyReader
 	control      *fakeControl
 	policies     *fakePolicies
 	vault        *fakeVault
@@ -72,6 +73,7 @@ type (
 		*fakeDetails
 		*fakeJournal
 		*fakeTrials
+		*fakePolicyReader
 	}
 )
 
@@ -80,7 +82,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{
 		engine: &fakeEngine{}, triggers: &fakeTriggers{}, recorder: &fakeRecorder{}, events: &fakeEvents{},
 		enforcements: &fakeEnforcements{}, executions: &fakeExecutions{}, actions: &fakeActions{}, rules: &fakeRules{},
-		queues: &fakeQueues{}, gates: &fakeGates{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, trials: &fakeTrials{}, control: &fakeControl{}, policies: newFakePolicies(), metrics: &fakeMetrics{}, log: &lockedBuffer{},
+		queues: &fakeQueues{}, gates: &fakeGates{}, details: &fakeDetails{}, doctor: &fakeDoctor{}, journal: &fakeJournal{}, trials: &fakeTrials{}, reader: &fakePolicyReader{}, control: &fakeControl{}, policies: newFakePolicies(), metrics: &fakeMetrics{}, log: &lockedBuffer{},
 		callers: fakeCallers{apiToken: admin}, tokens: &fakeTokens{}, audit: &fakeAudit{}, vault: &fakeVault{},
 		secrets: map[string]string{"GITHUB_SECRET": webhookSecret},
 	}
@@ -92,7 +94,7 @@ func setup(t *testing.T) *bundle {
 	b.deps = api.Deps{
 		Callers: b.callers, Tokens: b.tokens, Audit: b.audit, Ingest: in, Events: b.events,
 		Packs: fakePacks{b.actions, b.rules, b.triggers}, Enforcements: b.enforcements, Executions: b.executions,
-		Queues: fakeQueueStore{b.queues, b.details, b.journal, b.trials}, Gates: b.gates, Control: b.control, Policies: b.policies, Announcer: b.policies,
+		Queues: fakeQueueStore{b.queues, b.details, b.journal, b.trials, b.reader}, Gates: b.gates, Control: b.control, Policies: b.policies, Announcer: b.policies,
 		CheckPolicy: rules.CheckPolicyUses, Doctor: b.doctor, Secrets: b.vault, Metrics: b.metrics,
 		MetricsPage:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "attune_up 1\n") }),
 		LookupSecret: func(name string) (string, error) { return b.secrets[name], nil },

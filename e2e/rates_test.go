@@ -54,6 +54,12 @@ func TestRates(t *testing.T) {
 	require.True(t, byQuota.RetryAt.After(time.Now()))
 	require.Nil(t, refusal(invalid, attune.ReasonGateInvalid))
 
+	code, output := c.attune("policy", "explain", "e2e.step", "--parameters", `{"n": 1, "tenant": "a", "units": 0}`, "--url", c.base)
+	require.Zero(t, code, output)
+	require.Regexp(t, `rate tenants +2 in 1h0m0s, reject, 2 used of a +action e2e\.step +pack +1\n`, output)
+	require.Regexp(t, `quota monthly +6 per month \(Europe/Berlin\), 6 used +action e2e\.step +pack +1\n`, output)
+	require.Contains(t, output, "would be rejected with rate_limited: rate tenants of action e2e.step allows 2 in 1h0m0s")
+
 	require.Equal(t, map[string]int{"succeeded": len(admitted), "rejected": 3}, c.finishDropping(len(admitted), 0))
 	starts, err := client.List[attune.Start](t.Context(), c.Client, "/queues/e2e.step/starts", nil)
 	require.NoError(t, err)
@@ -62,7 +68,7 @@ func TestRates(t *testing.T) {
 	for i := 2; i < len(starts); i++ {
 		require.GreaterOrEqual(t, starts[i].At.Sub(starts[i-2].At), window, "three starts in a window: %v", starts)
 	}
-	code, output := c.attune("queue", "verify", "--url", c.base)
+	code, output = c.attune("queue", "verify", "--url", c.base)
 	require.Zero(t, code, output)
 	require.Contains(t, output, "rates and quotas: every promise kept\n")
 	require.Regexp(t, `rates +4 +logs, with 6 units\n`, output)

@@ -29,7 +29,7 @@ func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error
 		return attune.Recorded{}, err
 	}
 	if !action.Enabled {
-		return attune.Recorded{}, attune.Errorf(attune.CodeConflict, "action %q is disabled: its pack no longer declares it", action.Ref)
+		return attune.Recorded{}, disabled(action)
 	}
 	decision, err := i.decide(ctx, action, run.Parameters)
 	if err != nil {

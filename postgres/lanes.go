@@ -83,6 +83,20 @@ func (q *Queues) Lanes(ctx context.Context, key attune.QueueKey, page attune.Lan
 	return lanes, wrap("count lanes", err)
 }
 
+const laneSQL = `
+SELECT l.number, l.name, '',
+	(SELECT count(*) FROM enforcements e WHERE e.queue_id = l.queue_id AND e.status = 'queued' AND e.lane = l.number),
+	(SELECT count(*) FROM enforcements e WHERE e.queue_id = l.queue_id AND e.status = 'granted' AND e.lane = l.number), 0::bigint, 0::bigint,
+	NULL::timestamptz, ` + laneOverrideInForce + `, CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
+FROM lanes l WHERE l.queue_id = ` + queueNamed + ` AND l.name = $2 COLLATE "C"`
+
+// LaneNamed counts what waits and holds slots in one lane of a queue, and has its manual limit. It counts neither grants nor times. A lane
+// without an admitted enforcement has no number, and its counts are 0.
+func (q *Queues) LaneNamed(ctx context.Context, key attune.QueueKey, name attune.LaneName) (attune.LaneStats, error) {
+	found, err := collect(ctx, q.db.pool, pgx.RowToStructByPos[attune.LaneStats], laneSQL, key, name)
+	return append(found, attune.LaneStats{Name: name})[0], wrap("count lane", err)
+}
+
 const laneNumberSQL = `
 SELECT l.number FROM lanes l
 WHERE l.queue_id = ` + queueNamed + ` AND ($2::text <> '' AND l.name = $2::text COLLATE "C" OR l.number = $3::integer)`

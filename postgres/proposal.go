@@ -14,16 +14,7 @@ import (
 func (q *Queues) Propose(
 	ctx context.Context, key attune.QueueKey, documents []policy.Level,
 ) (current, proposed policy.Effective, resolved attune.QueuePolicy, err error) {
-	counted, err := one(ctx, q.db.pool, scanStats, statsSQL, key, policy.OwnerOf(key))
-	if err != nil {
-		return current, proposed, resolved, wrap("propose policy", orNotFound(err, "queue %q does not exist", key))
-	}
-	inForce, err := q.QueuePolicies(ctx, key, attune.Page{Limit: 1})
-	if err != nil {
-		return current, proposed, resolved, err
-	}
-	queue := counted.unlocked(append(inForce, attune.QueuePolicy{})[0])
-	stored, err := readPolicies(ctx, q.db.pool, []*lockedQueue{&queue}, staying{stored: true})
+	queue, stored, err := q.documents(ctx, key)
 	if err != nil {
 		return current, proposed, resolved, wrap("propose policy", err)
 	}
@@ -36,6 +27,41 @@ func (q *Queues) Propose(
 	changed := stored // of two levels of one rank, the first one wins
 	changed.levels = slices.Concat(documents, stored.levels)
 	return stored.effective(queue.queueName), changed.effective(queue.queueName), changed.of(queue.queueName), nil
+}
+
+// documents returns a queue and the policy documents that cover it, without a lock.
+func (q *Queues) documents(ctx context.Context, key attune.QueueKey) (queue lockedQueue, found policies, err error) {
+	counted, err := one(ctx, q.db.pool, scanStats, statsSQL, key, policy.OwnerOf(key))
+	if err != nil {
+		return queue, found, orNotFound(err, "queue %q does not exist", key)
+	}
+	inForce, err := q.QueuePolicies(ctx, key, attune.Page{Limit: 1})
+	if err != nil {
+		return queue, found, err
+	}
+	queue = counted.unlocked(append(inForce, attune.QueuePolicy{})[0])
+	found, err = readPolicies(ctx, q.db.pool, []*lockedQueue{&queue}, staying{stored: true})
+	return queue, found, err
+}
+
+// EffectivePolicy returns the policy that the documents resolve to for an action in the queue that it uses, and the policy that the queue
+// obeys. They differ until the queue is told of a change.
+func (q *Queues) EffectivePolicy(
+	ctx context.Context, key attune.QueueKey, action attune.Ref,
+) (policy.Effective, attune.QueuePolicy, error) {
+	queue, found, err := q.documents(ctx, key)
+	if err != nil {
+		return policy.Effective{}, attune.QueuePolicy{}, wrap("read policy of action", err)
+	}
+	effective := found.effective(queue.queueName)
+	if queue.shared() {
+		effective = policy.InShared(action, effective, found.levels)
+	}
+	obeyed := queue.policy
+	if obeyed.Revision == 0 {
+		obeyed = found.of(queue.queueName)
+	}
+	return effective, obeyed, nil
 }
 
 // cover reports whether a document is one of a queue, of its pack, or of an action in it.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -197,52 +196,4 @@ func followed(n int64) string {
 		return "1 queue follows"
 	}
 	return fmt.Sprintf("%d queues follow", n)
-}
-
-func newPolicyExplain(r *remote) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "explain ACTION", Short: "Show each field of the policy in force for an action, with the document that decides it",
-		Example: "  attune policy explain shop.deploy",
-		Args:    takes{noun: "action", least: 1, most: 1}.check,
-	}
-	format := bindOutput(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := attune.Ref(args[0]).Validate(); err != nil {
-			return usageError{err}
-		}
-		c, path, err := r.queue([]string{string(policy.DefaultQueue(attune.Ref(args[0])))}, 1)
-		if err != nil {
-			return err
-		}
-		var queue api.Queue
-		if err := c.Get(cmd.Context(), path, nil, &queue); err != nil {
-			return withAPIAdvice(err)
-		}
-		if *format == outputJSON {
-			return writeJSON(cmd.OutOrStdout(), queue.Policy)
-		}
-		table := newTable(cmd.OutOrStdout())
-		_, _ = fmt.Fprintln(table, "FIELD\tVALUE\tSCOPE\tSET BY\tREVISION")
-		for _, f := range queue.Policy.Fields {
-			value := f.Value
-			if f.Next != nil {
-				value = f.Next
-			}
-			var source policy.Source
-			if f.Source != nil {
-				source = *f.Source
-			}
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", f.Name, policyValue(f.Name, value),
-				policyScope{cmp.Or(source.Scope, policy.ScopeDefault), source.Ref}, orNone(string(source.Origin)), revisionOf(source))
-		}
-		return table.Flush()
-	}
-	return cmd
-}
-
-func revisionOf(s policy.Source) string {
-	if s.Revision == 0 {
-		return "-"
-	}
-	return fmt.Sprint(s.Revision)
 }

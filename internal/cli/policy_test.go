@@ -31,8 +31,12 @@ func (a *policyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/api/v1/policies":
 		_, _ = io.WriteString(w, `{"items": [`+document+`]}`)
-	case strings.HasPrefix(r.URL.Path, "/api/v1/queues/"):
-		_, _ = io.WriteString(w, `{"policy": {"revision": 2, "limit": {"value": 5, "from": "action shop.deploy (set by a person)",
+	case strings.HasSuffix(r.URL.Path, "/policy"):
+		_, _ = io.WriteString(w, `{"action": "shop.deploy", "queue": "shop.all", "gates": [{"scope": "pack", "ref": "shop", "origin": "pack",
+			"revision": 1, "quota": {"name": "daily", "limit": 9, "period": "day"}, "now": {"kind": "quota", "name": "daily", "limit": 9,
+			"key": "acme", "count": 9, "cost": 1, "allowed": false}}],
+			"now": {"accepted": false, "starts_at_once": false, "reason": "quota_exceeded", "detail": "all are used"},
+			"lane": {"key": "acme", "waiting": 1, "active": 2, "limit": 3}, "policy": {"revision": 2, "limit": {"value": 5, "from": "action shop.deploy (set by a person)",
 			"source": {"scope": "action", "ref": "shop.deploy", "origin": "person", "revision": 3}}, "max_queued": {"value": 10000, "from": "default"}}}`)
 	case r.Method == http.MethodDelete:
 		_, _ = io.WriteString(w, `{"scope": "global", "told": 1, "not_told": 0}`)
@@ -82,8 +86,14 @@ func TestPolicy(t *testing.T) {
 			[]string{"list"}, `GET /api/v1/policies`, []string{"action shop.deploy  ci      3         2030-01-02 12:00:00 UTC  2030-01-02 14:00:00 UTC  limit=5 key=parameters.env"},
 		},
 		"a policy is explained": {
-			[]string{"explain", "shop.deploy"}, `GET /api/v1/queues/shop.deploy`,
-			[]string{"limit       5      action shop.deploy  person  3\n", "max_queued  10000  default             -       -\n"},
+			[]string{"explain", "shop.deploy", "--parameters", `{"tenant": "acme"}`},
+			`POST /api/v1/actions/shop.deploy/policy {"parameters":{"tenant":"acme"}}`,
+			[]string{
+				"shop.deploy in the queue shop.all\n", "limit        5 ", "action shop.deploy  person  3\n", "max_queued   10000",
+				"quota daily  9 per day (UTC), 9 used of acme  pack shop           pack    1\n",
+				"An enforcement with these parameters would be rejected with quota_exceeded: all are used.\n",
+				"Its lane is acme: 2 active of 3, 1 waiting.\n",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,6 +141,7 @@ func TestPolicy(t *testing.T) {
 		"nothing to remove":           {[]string{"unset", "global"}, "name the fields to remove"},
 		"an unknown field to remove":  {[]string{"unset", "global", "limt"}, `a policy has no field "limt"`},
 		"a text that is no reference": {[]string{"explain", "shop"}, "shop"},
+		"parameters that are no JSON": {[]string{"explain", "shop.deploy", "--parameters", "tenant=a"}, "--parameters is no JSON"},
 	} {
 		t.Run(name+" is a usage error", func(t *testing.T) {
 			t.Parallel()
