@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -76,7 +75,7 @@ func (s *Server) explainPolicy(ctx context.Context, in *explainInput) (*response
 	if err != nil {
 		return nil, err
 	}
-	key := cmp.Or(action.Queue, policy.DefaultQueue(action.Ref))
+	key := policy.UsedQueue(action)
 	effective, told, err := s.deps.Queues.EffectivePolicy(ctx, key, action.Ref)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,9 @@ func (f *fakeGates) QuotaUsage(_ context.Context, page attune.Page) ([]attune.Qu
 	return f.usage[:min(page.Limit, len(f.usage))], f.down
 }
 
-func (f *fakeGates) Probe(context.Context, []attune.Charge) ([]attune.GateProbe, error) { return f.probes, f.down }
+func (f *fakeGates) Probe(context.Context, []attune.Charge) ([]attune.GateProbe, error) {
+	return f.probes, f.down
+}
 
 func TestGates(t *testing.T) {
 	t.Parallel()

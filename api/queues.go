@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 
@@ -56,7 +55,7 @@ func (s *Server) getQueueStats(ctx context.Context, in *RefPath) (*response[attu
 	if err != nil {
 		return nil, err
 	}
-	queue := cmp.Or(action.Queue, policy.DefaultQueue(action.Ref))
+	queue := policy.UsedQueue(action)
 	stats, err := s.deps.Queues.Stats(ctx, queue)
 	return &response[attune.QueueStats]{Body: stats}, err
 }

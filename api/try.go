@@ -46,7 +46,7 @@ type ProposedDocument struct {
 type tryInput struct {
 	Body struct {
 		Queue     string             `json:"queue,omitempty" maxLength:"512" doc:"Key of the queue; either this or action"`
-		Action    attune.Ref         `json:"action,omitempty" maxLength:"512" doc:"The action, for its own queue"`
+		Action    attune.Ref         `json:"action,omitempty" maxLength:"512" doc:"The action, for the queue that it uses"`
 		From      time.Time          `json:"from" doc:"Start of the period"`
 		To        time.Time          `json:"to" doc:"End of the period, not included"`
 		Policy    *PolicyDocument    `json:"policy,omitempty" doc:"Document for the action, or with queue for the queue"`
@@ -130,9 +130,17 @@ func (s *Server) registerTry() {
 }
 
 func (s *Server) tryPolicy(ctx context.Context, in *tryInput) (*response[PolicyTrial], error) {
-	key, documents, err := in.proposal()
+	documents, err := in.proposal()
 	if err != nil {
 		return nil, err
+	}
+	key := attune.QueueKey(in.Body.Queue)
+	if in.Body.Action != "" {
+		action, err := s.deps.Packs.Action(ctx, in.Body.Action)
+		if err != nil {
+			return nil, err
+		}
+		key = policy.UsedQueue(action)
 	}
 	select {
 	case s.tries <- struct{}{}:
@@ -187,43 +195,43 @@ func try(h replay.History, proposed attune.QueuePolicy) PolicyTrial {
 	return trial
 }
 
-// proposal returns the queue and the proposed documents of the request.
-func (in *tryInput) proposal() (attune.QueueKey, []policy.Level, error) {
+// proposal returns the proposed documents of the request.
+func (in *tryInput) proposal() ([]policy.Level, error) {
 	body := &in.Body
 	if (body.Queue == "") == (body.Action == "") {
-		return "", nil, attune.Errorf(attune.CodeInvalid, "body: name either a queue or an action")
+		return nil, attune.Errorf(attune.CodeInvalid, "body: name either a queue or an action")
 	}
 	if !body.From.Before(body.To) {
-		return "", nil, attune.Errorf(attune.CodeInvalid, "body.to: use a time after from")
+		return nil, attune.Errorf(attune.CodeInvalid, "body.to: use a time after from")
 	}
-	key, scope := attune.QueueKey(body.Queue), policy.ScopeQueue
+	ref, scope, check := body.Queue, policy.ScopeQueue, attune.QueueKey(body.Queue).Validate
 	if body.Action != "" {
-		key, scope = policy.DefaultQueue(body.Action), policy.ScopeAction
+		ref, scope, check = string(body.Action), policy.ScopeAction, body.Action.Validate
 	}
-	if err := key.Validate(); err != nil {
-		return "", nil, attune.Errorf(attune.CodeInvalid, "body: %s", err)
+	if err := check(); err != nil {
+		return nil, attune.Errorf(attune.CodeInvalid, "body.%s: %s", scope, err)
 	}
 	documents := body.Documents
 	if body.Policy != nil {
-		documents = append(documents, ProposedDocument{Scope: string(scope), Ref: string(key), Policy: *body.Policy})
+		documents = append(documents, ProposedDocument{Scope: string(scope), Ref: ref, Policy: *body.Policy})
 	}
 	var levels []policy.Level
 	for _, document := range documents {
 		decoded, err := policy.Decode(document.Policy.RawMessage)
 		if problem := documentProblem(err); problem != nil {
-			return "", nil, problem
+			return nil, problem
 		}
 		if err != nil {
-			return "", nil, fmt.Errorf("body.policy: %w", err)
+			return nil, fmt.Errorf("body.policy: %w", err)
 		}
 		if decoded.Queue != nil {
-			return "", nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay cannot judge another queue")
+			return nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay cannot judge another queue")
 		}
 		levels = append(levels, policy.Level{
 			Scope: policy.Scope(document.Scope), Ref: document.Ref, Origin: policy.OriginPerson, Policy: decoded,
 		})
 	}
-	return key, levels, nil
+	return levels, nil
 }
 
 // showProposal shows the proposed policy, with the values without the proposal as next.

@@ -191,7 +191,8 @@ func (s *spoiled) described() map[string][]place {
 					schema = document.Components.Schemas[strings.TrimPrefix(schema.Ref, "#/components/schemas/")]
 				}
 				for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
-					if text(schema.Properties[name]) && name != "value" { // the value of a secret is any text
+					anyText := name == "value" || name == "key" && strings.Contains(path, "/lanes/") // of a secret, and of a lane
+					if text(schema.Properties[name]) && !anyText {
 						routes[route] = append(routes[route], place{"body", name})
 					}
 				}
@@ -205,7 +206,7 @@ func (s *spoiled) described() map[string][]place {
 func (s *spoiled) requireRefused(route string, field place, r rune) {
 	s.t.Helper()
 	method, path, _ := strings.Cut(route, " ")
-	values, query := map[string]string{"id": fmt.Sprint(s.waiting), "key": "e2e.step", "ref": "e2e.step", "name": "TOKEN"}, url.Values{}
+	values, query := map[string]string{"id": fmt.Sprint(s.waiting), "key": "e2e.step", "scope": "action", "ref": "e2e.step", "name": "TOKEN"}, url.Values{}
 	if strings.HasPrefix(path, "/api/v1/tokens/") {
 		values["name"] = "ci"
 	}
@@ -225,7 +226,7 @@ func (s *spoiled) requireRefused(route string, field place, r rune) {
 		path += "?" + query.Encode()
 	}
 	header := http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
-	status, answer := s.http(method, path, header, bodyOf(path, field, fmt.Sprintf(`a\u%04xb`, r)))
+	status, answer := s.http(method, path, header, bodyOf(method, path, field, fmt.Sprintf(`a\u%04xb`, r)))
 	what := fmt.Sprintf("%s with %U in %s.%s: %d %s", route, r, field.in, field.name, status, answer)
 	if field.in == "body" {
 		require.Contains(s.t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity}, status, what)
@@ -237,11 +238,19 @@ func (s *spoiled) requireRefused(route string, field place, r rune) {
 }
 
 // bodyOf is a body that would be right without the text.
-func bodyOf(path string, field place, text string) string {
+func bodyOf(method, path string, field place, text string) string {
 	members := map[string]string{}
 	switch {
 	case strings.HasSuffix(path, "/events"):
 		members = map[string]string{"trigger": `"e2e.push"`, "payload": `{}`}
+	case strings.HasSuffix(path, "/policies/try"):
+		members = map[string]string{"from": `"2026-01-01T00:00:00Z"`, "to": `"2026-01-02T00:00:00Z"`}
+	case strings.Contains(path, "/policies/") && method != http.MethodDelete:
+		members = map[string]string{"policy": `{"limit":3}`}
+	case strings.HasSuffix(path, "/lanes/limit/clear"):
+		members = map[string]string{"key": `"eu"`}
+	case strings.HasSuffix(path, "/lanes/limit"):
+		members = map[string]string{"key": `"eu"`, "limit": `3`}
 	case strings.HasSuffix(path, "/limit"):
 		members = map[string]string{"limit": `3`}
 	case strings.HasSuffix(path, "/tokens"):

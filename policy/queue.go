@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/attune-go/attune"
+import (
+	"cmp"
+
+	"github.com/attune-go/attune"
+)
 
 // OwnQueue returns the policy of the queue that an action owns. Its revision is 0: the database counts revisions.
 func OwnQueue(action attune.ActionID, p attune.EffectivePolicy) attune.QueuePolicy {
@@ -26,6 +30,11 @@ func InForce(action attune.ActionID, p attune.QueuePolicy, key *string) attune.E
 
 // DefaultQueue returns the key of the queue that an action owns: the action's reference.
 func DefaultQueue(action attune.Ref) attune.QueueKey { return attune.QueueKey(action) }
+
+// UsedQueue returns the key of the queue that an action of the database uses: a shared one, or its own.
+func UsedQueue(action attune.Action) attune.QueueKey {
+	return cmp.Or(action.Queue, DefaultQueue(action.Ref))
+}
 
 // OwnerOf returns the reference of the action that owns a queue. It does not check that the action exists: for a shared queue, there
 // is none with this reference.
