@@ -40,8 +40,7 @@ type Deps struct {
 		QueueReader
 		QueueDetails
 		QueueJournals
-		PolicyTrials
-		PolicyReader
+		PolicyAnalysis
 	}
 	Gates     GateReader
 	Control   QueueController

@@ -14,6 +14,12 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
+// PolicyAnalysis says what other policies would have done, and what a policy does now.
+type PolicyAnalysis interface {
+	PolicyTrials
+	PolicyReader
+}
+
 // PolicyReader reads what the policy of one action depends on.
 type PolicyReader interface {
 	// EffectivePolicy returns the policy that the documents resolve to for an action in its queue, and the policy that the queue obeys.
@@ -52,7 +58,7 @@ type Verdict struct {
 	AtOnce   bool          `json:"starts_at_once" doc:"It would start without waiting, unless a rate delays it"`
 	Reason   attune.Reason `json:"reason,omitempty" doc:"Why it would be rejected"`
 	Detail   string        `json:"detail,omitempty"`
-	RetryAt  *time.Time    `json:"retry_at,omitempty" doc:"When the rate or quota that refuses it would accept it; absent if that is unknown"`
+	RetryAt  *time.Time    `json:"retry_at,omitempty" doc:"When the rate or quota that refuses it would accept it, if that is known"`
 }
 
 type explainInput struct {

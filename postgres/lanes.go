@@ -86,8 +86,9 @@ func (q *Queues) Lanes(ctx context.Context, key attune.QueueKey, page attune.Lan
 const laneSQL = `
 SELECT l.number, l.name, '',
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = l.queue_id AND e.status = 'queued' AND e.lane = l.number),
-	(SELECT count(*) FROM enforcements e WHERE e.queue_id = l.queue_id AND e.status = 'granted' AND e.lane = l.number), 0::bigint, 0::bigint,
-	NULL::timestamptz, ` + laneOverrideInForce + `, CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
+	(SELECT count(*) FROM enforcements e WHERE e.queue_id = l.queue_id AND e.status = 'granted' AND e.lane = l.number),
+	0::bigint, 0::bigint, NULL::timestamptz, ` + laneOverrideInForce + `,
+	CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
 FROM lanes l WHERE l.queue_id = ` + queueNamed + ` AND l.name = $2 COLLATE "C"`
 
 // LaneNamed counts what waits and holds slots in one lane of a queue, and has its manual limit. It counts neither grants nor times. A lane

@@ -18,10 +18,10 @@ import (
 // decides anew from the same signals: later, after further signals, when a rate has opened, a limit was raised, or the first ticket was
 // cancelled. The rows, which are never lost, must not be above a limit or a rate.
 //
-// Short: 600 walks. Long: 50 000.
+// Short: 200 walks. Long: 50 000.
 func TestState_LostTurns(t *testing.T) {
 	t.Parallel()
-	walks := 600
+	walks := 200
 	if os.Getenv("ATTUNE_TEST_SOAK") != "" {
 		walks = 50_000
 	}
@@ -39,7 +39,7 @@ func TestState_LostTurns(t *testing.T) {
 func TestState_LostTurnsDeliveredAtOnce(t *testing.T) {
 	t.Parallel()
 	broken := map[string]int{}
-	for seed := range 400 {
+	for seed := range 150 {
 		w := newLostWorld(uint64(seed))
 		w.walk(func() bool { return true })
 		policy := w.state.Policy()

@@ -18,7 +18,8 @@ import (
 func newPolicyExplain(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain ACTION", Short: "Show the policy in force for an action, and what an enforcement would meet now",
-		Long: `Show each field of the policy in force for an action with the document that decides it, and the rates and quotas of all scopes.
+		Long: `Show each field of the policy in force for an action with the document that decides it, and the rates and quotas of all
+scopes.
 
 With --parameters, also show the lane that an enforcement with these parameters would get, what is used of its rates and quotas, and
 whether the queue would accept it now. Nothing is changed.`,
