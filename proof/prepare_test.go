@@ -11,7 +11,7 @@ func (h *history) quiet() {
 	h.setMode(attune.QueueOpen)
 	h.setLimit(&attune.LimitOverride{Limit: 4})
 	h.use(attune.QueuePolicy{Limit: 4, MaxQueued: 8, Overflow: attune.OverflowReject})
-	for h.state.Active() > 0 || len(h.releases) > 0 || len(h.arrivals) > 0 {
+	for h.state.Active() > 0 || len(h.releases) > 0 || len(h.arrivals) > 0 || len(h.state.UnrecordedSettlements(1)) > 0 {
 		h.arriveAll(nil)
 		h.backfill(nil)
 		h.database = h.database.Add(2 * time.Second)
