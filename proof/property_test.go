@@ -39,7 +39,7 @@ func TestCheck_CorruptHistories(t *testing.T) {
 				h := newHistory(t, anyPolicy)
 				t.Repeat(h.actions())
 				if c.prepare != nil {
-					c.prepare(h)
+					h.prepared(t, c.prepare)
 				}
 				correct := h.check()
 				require.Empty(t, correct.Violations)
