@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -16,23 +15,7 @@ type Fault struct {
 }
 
 // String returns the message with the field: "rate[0].window: 0s: use 1ms to 24h0m0s".
-func (f Fault) String() string { return locateField(f.Path) + ": " + f.Message }
-
-// locateField writes a path as text.
-func locateField(path []string) string {
-	var b strings.Builder
-	for i, step := range path {
-		switch _, err := strconv.Atoi(step); {
-		case err == nil:
-			b.WriteString("[" + step + "]")
-		case i == 0:
-			b.WriteString(step)
-		default:
-			b.WriteString("." + step)
-		}
-	}
-	return b.String()
-}
+func (f Fault) String() string { return locate("", f.Path) + ": " + f.Message }
 
 // CheckGates returns the mistakes in the rates and quotas of a document of a scope. Without a scope, it does not check what depends on
 // the scope. It does not read the expressions of keys and costs: package rules does.
@@ -96,7 +79,7 @@ func (c *gateCheck) name(name string) {
 		c.wrong("name", "%q is taken by %s: rates and quotas of a document need different names", name, first)
 		return
 	}
-	c.names[name] = locateField(c.at)
+	c.names[name] = locate("", c.at)
 }
 
 func (c *gateCheck) number(field string, value, least, most int) {

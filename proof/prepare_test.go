@@ -3,41 +3,15 @@ package proof_test
 import (
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/attune-go/attune"
 )
-
-// maxRounds bounds the rounds in which quiet ends what runs. restless is its panic after that: the random history has a holder whose row
-// does not run, which only an inspection would find.
-const (
-	maxRounds = 200
-	restless  = "the history does not come to rest"
-)
-
-// prepared prepares a history. It skips one that does not come to rest.
-func (h *history) prepared(t *rapid.T, prepare func(*history)) {
-	defer func() {
-		switch reason := recover(); reason {
-		case nil:
-		case restless:
-			t.Skip(restless)
-		default:
-			panic(reason)
-		}
-	}()
-	prepare(h)
-}
 
 // quiet opens the queue at a limit of 4, and ends everything that waits or runs.
 func (h *history) quiet() {
 	h.setMode(attune.QueueOpen)
 	h.setLimit(&attune.LimitOverride{Limit: 4})
 	h.use(attune.QueuePolicy{Limit: 4, MaxQueued: 8, Overflow: attune.OverflowReject})
-	for round := 0; h.state.Active() > 0 || len(h.releases) > 0 || len(h.arrivals) > 0 || len(h.state.UnrecordedSettlements(1)) > 0; round++ {
-		if round == maxRounds {
-			panic(restless)
-		}
+	for h.state.Active() > 0 || len(h.releases) > 0 || len(h.arrivals) > 0 || len(h.state.UnrecordedSettlements(1)) > 0 {
 		h.arriveAll(nil)
 		h.backfill(nil)
 		h.database = h.database.Add(2 * time.Second)
@@ -52,8 +26,26 @@ func (h *history) quiet() {
 			}
 		}
 		h.releaseAll()
+		h.inspect()
 	}
 	h.log(nil)
+}
+
+// inspect tells the queue what became of the holders that are due for inspection: a holder that the queue knows only from its row can have
+// ended before.
+func (h *history) inspect() {
+	var gone, waiting []attune.Ticket
+	for _, suspect := range h.state.Suspects(h.queueClock()) {
+		switch e := h.byID(suspect.Enforcement); {
+		case e.Sequence != suspect.Sequence:
+			gone = append(gone, suspect.Ticket)
+		case e.Status == attune.EnforcementQueued:
+			waiting = append(waiting, suspect.Ticket)
+		case e.Status != attune.EnforcementGranted:
+			gone = append(gone, suspect.Ticket)
+		}
+	}
+	h.state.Inspected(h.queueClock(), gone, waiting)
 }
 
 // run accepts one enforcement and acts upon its grant.
