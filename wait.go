@@ -11,13 +11,13 @@ const MaxWaitList = 10
 
 // Wait is one waiting enforcement and what it waits for, according to the rows. All fields are read at one instant.
 type Wait struct {
-	At       time.Time // the instant, by the database's clock
-	Ticket   Ticket
-	LaneName LaneName
-	Shared   bool           // actions share the queue
-	Policy   QueuePolicy    // that the queue last received
-	Mode     QueueMode      // of the queue
-	Override *LimitOverride // the manual limit of the queue; nil when the policy's limit is in force
+	At        time.Time // the instant, by the database's clock
+	Ticket    Ticket
+	LaneName  LaneName
+	ActionRef Ref            // of the ticket's action
+	Policy    QueuePolicy    // that the queue last received
+	Mode      QueueMode      // of the queue
+	Override  *LimitOverride // the manual limit of the queue; nil when the policy's limit is in force
 	// LaneOverride is the manual limit of the lane; nil when the policy's limit is in force.
 	LaneOverride *LimitOverride
 
@@ -36,16 +36,16 @@ type LevelCount struct{ Ahead, Active int64 }
 
 // WaitHolder is an enforcement that holds a slot for which another one waits.
 type WaitHolder struct {
-	Enforcement EnforcementID   `json:"enforcement_id"`
-	ActionID    ActionID        `json:"-"`
-	Action      Ref             `json:"action"`
-	Lane        int32           `json:"lane,omitempty"` // see [Ticket]
-	LaneName    LaneName        `json:"-"`
-	HeldSince   time.Time       `json:"held_since"` // by the database's clock
-	Execution   ExecutionID     `json:"execution_id,omitempty"`
-	Status      ExecutionStatus `json:"status,omitempty"` // of the execution
-	Worker      string          `json:"worker,omitempty"` // that runs it; empty before a worker has claimed the attempt
-	RetryAt     *time.Time      `json:"retry_at,omitempty"`
+	Enforcement EnforcementID
+	ActionID    ActionID
+	Action      Ref
+	Lane        int32 // see [Ticket]
+	LaneName    LaneName
+	HeldSince   time.Time // by the database's clock
+	Execution   ExecutionID
+	Status      ExecutionStatus // of the execution
+	Worker      string          // that runs it; empty before a worker has claimed the attempt
+	RetryAt     *time.Time
 }
 
 // Position is the position in the line: 1 is next, and 0 means that the enforcement does not wait.

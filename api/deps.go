@@ -39,6 +39,7 @@ type Deps struct {
 	Queues interface {
 		QueueReader
 		QueueDetails
+		WaitReader
 		QueueJournals
 		PolicyAnalysis
 	}

@@ -27,7 +27,7 @@ type Queue struct {
 	OldestWait float64       `json:"oldest_wait_seconds" doc:"How long the first in line has waited; 0 while the line is empty"`
 	Throughput Throughput    `json:"throughput"`
 	HoldTime   *HoldTime     `json:"hold_time,omitempty" doc:"How long slots were held; absent until the first slot is given back"`
-	EmptyIn    *Estimate     `json:"empty_in,omitempty" doc:"Estimated time until the line is empty, without new arrivals"`
+	EmptyIn    *Estimate     `json:"empty_in,omitempty" doc:"Estimated time until the line is empty, without new arrivals; absent while it is empty, or with too few recorded waits"`
 }
 
 // QueueLimit is the limit in force and its origin.
@@ -159,7 +159,7 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	if r := s.Released; r.Since != nil {
 		q.HoldTime = &HoldTime{P50: r.P50.Seconds(), P95: r.P95.Seconds(), Grants: r.Sample, Since: *r.Since}
 	}
-	q.EmptyIn = estimate(s.Stats.QueueLength, s.Stats, s.Latest)
+	q.EmptyIn = emptyIn(s)
 	return q
 }
 

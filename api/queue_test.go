@@ -47,7 +47,7 @@ func deployDetail() attune.QueueDetail {
 		},
 		Parked:  4,
 		Waiting: []attune.Waiter{{Enforcement: 33, LaneName: attune.NoLane, Lane: 2, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
-		Latest:  everyTenSeconds(8),
+		Latest:  everyTenSeconds(30),
 		Released: attune.Releases{
 			LastMinute: 2, LastFiveMinutes: 15, LastHour: 90,
 			P50: 1500 * time.Millisecond, P95: 9 * time.Second, Sample: 400, Since: &hourAgo,
@@ -109,7 +109,7 @@ func TestGetQueue(t *testing.T) {
 			}],
 			"throughput": {"per_minute_1m": 2, "per_minute_5m": 3, "per_minute_60m": 1.5},
 			"hold_time": {"p50_seconds": 1.5, "p95_seconds": 9, "grants": 400, "since": "2030-01-02T11:00:00Z"},
-			"empty_in": {"low": "30s", "likely": "30s", "high": "30s"}
+			"empty_in": {"low": "LOW", "likely": "LIKELY", "high": "HIGH", "waits": 29}
 		}`, recorder)
 		var counts attune.QueueStats
 		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &counts))

@@ -129,6 +129,7 @@ func (a *attuneAPI) detail() api.Queue {
 		HoldTime: &api.HoldTime{P50: 1.5, P95: 9, Grants: 400, Since: noon},
 		EmptyIn: &api.Estimate{
 			Low: attune.Duration(time.Second), Likely: attune.Duration(2 * time.Second), High: attune.Duration(3 * time.Second),
+			Waits: 40,
 		},
 	}
 }
@@ -169,7 +170,7 @@ released   1
 dropped    0
 pace       2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
 hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00 UTC)
-empty in   about 2s (1s to 3s), without new arrivals
+empty in   about 2s (1s to 3s in nine of ten cases; checked on 40 recorded waits), without new arrivals
 
 POLICY (revision 3)  VALUE   FROM
 limit                2       pack shop
