@@ -40,7 +40,7 @@ func TestWaitingEnforcement(t *testing.T) {
 			b.queues.waits(tt.ahead, tt.active, tt.limit)
 			wait, err := b.queues.waiting("", 3)
 			require.NoError(t, err)
-			wait.Mode, wait.Latest, wait.At = tt.mode, everyTenSeconds(30), noon.Add(299*time.Second)
+			wait.Mode, wait.Latest = tt.mode, everyTenSeconds(30)
 			body := b.explain(t, wait)
 			require.Equal(t, tt.ahead+1, body.Position)
 			require.Equal(t, tt.why, body.Why)
@@ -77,11 +77,11 @@ func levelsOf(obstacles []api.Obstacle) (levels []string) {
 	return levels
 }
 
-// everyTenSeconds is a grant log in which a slot is given back every ten seconds, nine seconds after its grant.
+// everyTenSeconds is a grant log up to noon in which a slot is given back every ten seconds, nine seconds after its grant.
 func everyTenSeconds(n int) []attune.LoggedGrant {
 	var grants []attune.LoggedGrant
 	for i := range n {
-		released := noon.Add(time.Duration(i) * 10 * time.Second)
+		released := noon.Add(time.Duration(i-n) * 10 * time.Second)
 		g := attune.LoggedGrant{RequestedAt: released.Add(-9 * time.Second), ReleasedAt: &released}
 		g.Number, g.Sequence, g.GrantedAt, g.EnqueuedAt, g.Limit = int64(i+1), int64(i+1), g.RequestedAt, released.Add(-19*time.Second), 1
 		grants = append(grants, g)

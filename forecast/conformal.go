@@ -42,7 +42,7 @@ func newDistribution(scores []scored, each float64) distribution {
 // share returns the share of the distribution up to a score.
 func (d *distribution) share(z float64) float64 {
 	i, _ := slices.BinarySearch(d.sorted, z)
-	return (d.prior*normal(z/d.width) + float64(i) + 0.5) / (d.prior + float64(len(d.sorted)) + 1)
+	return (d.prior*normal(z/d.width) + float64(i)) / (d.prior + float64(len(d.sorted)))
 }
 
 // quantile returns a quantile. It lies within 12 standard deviations.

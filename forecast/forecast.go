@@ -14,6 +14,7 @@
 //  3. The quantiles. The interval is that of the recorded scores, mixed with a normal prior. This is split conformal prediction with
 //     normalized scores (Vovk, Gammerman and Shafer, 2005; Lei and others, 2018). Waits that overlap see the same runs, so the package
 //     counts as many independent waits as fit one after the other. The fewer these are, the more the prior weighs, and the wider it is.
+//     As far as the spread comes from a change that shows only now, recorded waits say little, and the normal quantile counts.
 //  4. The check. For each recorded wait, the package looks up which quantile its score had among the waits that had ended before.
 //     The tails of the interval are chosen so that nine of ten of these would have been inside. It is the offline form of adaptive
 //     conformal inference (Gibbs and Candès, 2021), and what makes the interval hold while run times change.
@@ -90,8 +91,11 @@ func Wait(q Question) (Estimate, error) {
 	m := fit(waits, each)
 	scores := m.scores(waits)
 	low, likely, high := tails(scores, each)
-	known := newDistribution(scores, each)
-	at := func(share float64) time.Duration { return seconds(m.quantile(&asked, known.quantile(share))) }
+	known, unknown := newDistribution(scores, each), distribution{prior: 1, width: 1}
+	fresh := m.freshness(&asked)
+	at := func(share float64) time.Duration {
+		return seconds(m.quantile(&asked, (1-fresh)*known.quantile(share)+fresh*unknown.quantile(share)))
+	}
 	return Estimate{Low: at(low), Likely: at(likely), High: at(high), Waits: len(waits)}, nil
 }
 

@@ -29,6 +29,7 @@ func lognormal(r *rand.Rand, median time.Duration) time.Duration {
 	return time.Duration(math.Exp(0.6*r.NormFloat64()) * float64(median))
 }
 
+// loads are the loads on which the interval must hold.
 func loads() map[string]load {
 	eight := func(r *rand.Rand, _ time.Duration) time.Duration { return lognormal(r, 8*time.Second) }
 	return map[string]load{
@@ -37,7 +38,7 @@ func loads() map[string]load {
 			arrival: func(r *rand.Rand, _ time.Duration) time.Duration { return exponential(r, 2600*time.Millisecond) },
 			hold:    eight,
 		},
-		"changing": {
+		"changing run times": {
 			limit:   2,
 			arrival: func(r *rand.Rand, _ time.Duration) time.Duration { return exponential(r, 9*time.Second) },
 			hold: func(r *rand.Rand, at time.Duration) time.Duration {
@@ -131,11 +132,12 @@ type asked struct {
 	rest     time.Duration
 }
 
-// ask runs a load and chooses one wait, and a moment of it: its beginning, or any.
-func ask(l load, seed uint64, least, most int, atArrival bool) asked {
+// ask runs a load, chooses one wait, and asks at its beginning and at a moment of it.
+func ask(l load, seed uint64) (atArrival, atMoment asked) {
+	const least, most = 450, 900 // the numbers of the grants to choose from
 	r := rand.New(rand.NewPCG(seed, 0xa77))
 	phase := time.Duration(r.Int64N(int64(time.Hour)))
-	log := simulate(l, r, phase, most+150)
+	log := simulate(l, r, phase, most+100)
 	var waited []int
 	for i := least; i < most; i++ {
 		if log[i].GrantedAt.Sub(log[i].EnqueuedAt) > 10*time.Millisecond {
@@ -143,14 +145,17 @@ func ask(l load, seed uint64, least, most int, atArrival bool) asked {
 		}
 	}
 	if len(waited) == 0 {
-		return ask(l, seed+1<<40, least, most, atArrival)
+		return ask(l, seed+1<<40)
 	}
 	grant := log[waited[r.IntN(len(waited))]]
-	at, wait := grant.EnqueuedAt.Add(time.Nanosecond), grant.GrantedAt.Sub(grant.EnqueuedAt)
-	if !atArrival {
-		at = at.Add(time.Duration(r.Float64() * float64(wait)))
-	}
-	return asked{forecast.Question{At: at, Policy: l.policy(), Spot: l.spot(log, grant, at), Waited: at.Sub(grant.EnqueuedAt), Grants: known(log, at)}, grant.GrantedAt.Sub(at)}
+	arrived, wait := grant.EnqueuedAt.Add(time.Nanosecond), grant.GrantedAt.Sub(grant.EnqueuedAt)
+	return l.askedAt(log, grant, arrived), l.askedAt(log, grant, arrived.Add(time.Duration(r.Float64()*float64(wait))))
+}
+
+func (l load) askedAt(log []attune.LoggedGrant, grant attune.LoggedGrant, at time.Time) asked {
+	return asked{forecast.Question{
+		At: at, Waited: at.Sub(grant.EnqueuedAt), Policy: l.policy(), Spot: l.spot(log, grant, at), Grants: known(log, at),
+	}, grant.GrantedAt.Sub(at)}
 }
 
 func (l load) spot(log []attune.LoggedGrant, grant attune.LoggedGrant, at time.Time) forecast.Spot {

@@ -21,6 +21,12 @@ const minEnds = 3
 // leastHold is the least mean hold, in seconds. It keeps quotients finite.
 const leastHold = 1e-3
 
+// A change shows in the mean with the half-life of freshHalf releases, if it differs from a slower mean by more than so many standard errors.
+const (
+	freshHalf  = 2.0
+	sureChange = 4.0
+)
+
 // held is one grant. Its times are seconds from the asked time on.
 type held struct {
 	number, sequence int64
@@ -36,7 +42,8 @@ type held struct {
 type mean struct {
 	hold  float64 // seconds, not below leastHold
 	noise float64 // the variance of the mean over that of one hold
-	news  float64 // the logarithm of how much the ages of the held slots raise the mean
+	news  float64 // the logarithm of how much a change differs from the mean: see changed
+	error float64 // the standard deviation of a hold, in seconds
 }
 
 // log is the latest grants of a queue.
@@ -44,6 +51,7 @@ type log struct {
 	holds  []held             // in the order of the decisions
 	ends   []float64          // of the holds that ended, ascending
 	means  [candidates][]mean // after each end, by half-life
+	fresh  []mean             // likewise, with a half-life of freshHalf
 	skip   bool               // lanes may pass each other
 	counts []int              // by lane, for the use of one function at a time
 }
@@ -83,13 +91,31 @@ func (l *log) average() {
 		l.ends = append(l.ends, h.to)
 	}
 	for k, half := range halfLives() {
-		keep, hold, weight, squares := math.Pow(0.5, 1/half), 0.0, 0.0, 0.0
-		for _, h := range ended {
-			weight, squares = weight*keep+1, squares*keep*keep+1
-			hold += (h.to - h.from - hold) / weight
-			l.means[k] = append(l.means[k], mean{hold: max(hold, leastHold), noise: squares / weight / weight})
-		}
+		l.means[k] = meansOf(ended, half)
 	}
+	l.fresh = meansOf(ended, freshHalf)
+}
+
+// meansOf returns the weighted means after each end.
+func meansOf(ended []held, half float64) []mean {
+	means := make([]mean, len(ended))
+	keep, hold, weight, squares, variance := math.Pow(0.5, 1/half), 0.0, 0.0, 0.0, 0.0
+	for i, h := range ended {
+		weight, squares = weight*keep+1, squares*keep*keep+1
+		off := h.to - h.from - hold
+		hold += off / weight
+		variance += (off*off*(1-1/weight) - variance) / weight
+		means[i] = mean{hold: max(hold, leastHold), noise: squares / weight / weight, error: math.Sqrt(max(variance, 0))}
+	}
+	return means
+}
+
+// changed returns a mean or, if fresh shows that run times have changed, fresh.
+func (m mean) changed(fresh mean) mean {
+	if math.Abs(fresh.hold-m.hold) > sureChange*m.error*math.Sqrt(fresh.noise)+leastHold {
+		return fresh
+	}
+	return m
 }
 
 // know sets the mean holds that are known at a moment. It reports whether enough runs had ended.
@@ -98,10 +124,11 @@ func (l *log) know(m *moment) bool {
 	if n < minEnds {
 		return false
 	}
-	slots := 1.0
-	var over [candidates]float64
+	slots := 0.5
+	var slow, over [candidates]float64
 	for k := range over {
-		m.means[k] = l.means[k][n-1]
+		slow[k] = l.means[k][n-1].hold
+		m.means[k] = l.means[k][n-1].changed(l.fresh[n-1])
 	}
 	for i := range l.holds {
 		h := &l.holds[i]
@@ -117,9 +144,8 @@ func (l *log) know(m *moment) bool {
 		}
 	}
 	for k := range over {
-		hold := m.means[k].hold + over[k]/slots
-		m.means[k].news = math.Log(hold / m.means[k].hold)
-		m.means[k].hold = hold
+		m.means[k].hold += over[k] / slots
+		m.means[k].news = math.Log(m.means[k].hold / slow[k])
 	}
 	return true
 }

@@ -12,7 +12,7 @@ func spreads() (ofHolds, ofChanges []float64) {
 
 const (
 	sampled     = 200 // the recorded waits that the fit uses
-	newsPart    = 0.5 // how much of a change that the held slots show counts as spread
+	newsPart    = 0.6 // how much of a change counts as spread
 	trustInFit  = 6.0 // with so many independent waits, the factor of the prediction is half that of the recorded waits
 	greatSpread = 4.0 // the greatest variance: above it, the cube root of a quotient is not nearly normal
 )
@@ -29,6 +29,12 @@ func (f *model) variance(m *moment) float64 {
 	known := &m.means[f.half]
 	news := newsPart * known.news
 	return min(f.ofHolds*(1/m.need+known.noise)+f.ofChanges+news*news, greatSpread)
+}
+
+// freshness returns the share of the variance that comes from a change.
+func (f *model) freshness(m *moment) float64 {
+	news := newsPart * m.means[f.half].news
+	return min(1, news*news/f.variance(m))
 }
 
 func (f *model) predict(m *moment) float64 { return f.factor * m.share * m.means[f.half].hold }

@@ -7,7 +7,7 @@ import (
 )
 
 // maxMoments bounds the recorded waits that an estimate is checked on. Each of them costs a pass over the grants.
-const maxMoments = 400
+const maxMoments = 250
 
 // leastShare is the least predicted wait, in mean holds.
 const leastShare = 0.05

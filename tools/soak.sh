@@ -25,6 +25,7 @@ proofs() {
 		oracle       ./semaphore 100000 -run ^TestState_
 		policy       ./policy    100000
 		proof        ./proof     10000
+		forecast     ./forecast  10000  -run ^TestWait
 		bounds       ./rules     0      -run ^TestEngine_.*(EveryFunctionIsBounded|LargestPayloads|MemoryIsBounded|MemoryIsBoundedForAnySchema)$
 		storms       ./workflows 0      -run Storms|ConstantLoad|UnhandledCommand|ManyAtOnce -count=10
 		races        ./postgres  0      -run Race|RandomWalk|AtOnce|Concurrently|KeepThePromises -count=20

@@ -34,6 +34,8 @@ type attuneAPI struct {
 	changes  []api.QueueChange
 	lanes    []api.Lane        // the first lanes; nil in a queue without lanes
 	actions  []api.QueueAction // of a shared queue
+
+	enforcement api.Enforcement // the one with the id 31
 }
 
 func newAttuneAPI() *attuneAPI {
@@ -70,6 +72,8 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.stats.LastUpdated = new(time.Unix(int64(a.changing), 0).UTC())
 		}
 		body = a.detail()
+	case r.URL.Path == "/api/v1/enforcements/31":
+		body = a.enforcement
 	case r.URL.Path == "/api/v1/queues/shop.deploy/grants":
 		body = api.List[api.Grant]{Items: a.grants}
 	case r.URL.Path == "/api/v1/queues/shop.deploy/lanes":
