@@ -87,7 +87,7 @@ func (h History) learned(lag time.Duration) map[int64]time.Time {
 	for _, grant := range h.Grants {
 		for _, sequence := range grant.Freed {
 			if at, known := learned[sequence]; known {
-				learned[sequence] = latest(earliest(at, grant.GrantedAt), before)
+				learned[sequence] = attune.Later(attune.Earlier(at, grant.GrantedAt), before)
 			}
 		}
 		before = grant.GrantedAt
@@ -104,20 +104,6 @@ func (h History) freed() map[int64]bool {
 		}
 	}
 	return freed
-}
-
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // quantile returns the nearest-rank quantile of the values, which it sorts; 0 without any.

@@ -58,7 +58,7 @@ type meter struct {
 
 // until counts the time up to t with the current numbers.
 func (m *meter) until(t time.Time) {
-	seconds := earliest(t, m.to).Sub(latest(m.at, m.from)).Seconds()
+	seconds := attune.Earlier(t, m.to).Sub(attune.Later(m.at, m.from)).Seconds()
 	if seconds > 0 {
 		m.held += seconds * float64(m.active)
 		m.offered += seconds * float64(m.limit)
@@ -66,7 +66,7 @@ func (m *meter) until(t time.Time) {
 			m.everActive += seconds * float64(m.active)
 		}
 	}
-	m.at = latest(m.at, t)
+	m.at = attune.Later(m.at, t)
 }
 
 // set changes the numbers.
@@ -109,7 +109,7 @@ func Really(h History) Outcome {
 				steps[len(steps)-1].waiting = 0
 			} else {
 				outcome.Granted++
-				waits = append(waits, max(0, grant.GrantedAt.Sub(latest(place.EnqueuedAt, h.From))))
+				waits = append(waits, max(0, grant.GrantedAt.Sub(attune.Later(place.EnqueuedAt, h.From))))
 			}
 			if grant.ReleasedAt != nil {
 				steps = append(steps, step{at: *grant.ReleasedAt, active: -1})

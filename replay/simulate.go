@@ -135,7 +135,7 @@ func (s *simulation) step() {
 		return
 	}
 	first := s.events[0]
-	s.at = latest(s.at, first.at)
+	s.at = attune.Later(s.at, first.at)
 	s.meter.until(s.at)
 	var released, arrived []attune.Ticket
 	for len(s.events) > 0 && s.events[0].at.Equal(first.at) && s.events[0].kind == first.kind {
@@ -169,7 +169,7 @@ func (s *simulation) wake(before time.Time) bool {
 	if !ok || !before.IsZero() && !at.Before(before) {
 		return false
 	}
-	s.at = latest(s.at, at)
+	s.at = attune.Later(s.at, at)
 	s.meter.until(s.at)
 	s.state.Advance(s.at)
 	s.collect()
@@ -206,7 +206,7 @@ func (s *simulation) collect() {
 		s.grants = grant.Number
 		s.outcome.Granted++
 		s.outcome.Order = append(s.outcome.Order, s.history.Places[i].Sequence)
-		s.waited = append(s.waited, max(0, s.at.Sub(latest(s.queued[i], s.history.From))))
+		s.waited = append(s.waited, max(0, s.at.Sub(attune.Later(s.queued[i], s.history.From))))
 		s.hold(i, s.at)
 	}
 	settled := s.state.UnrecordedSettlements(math.MaxInt)
@@ -244,7 +244,7 @@ func (s *simulation) hold(i int, from time.Time) {
 		return
 	case ownHold:
 	}
-	s.release(i, latest(from.Add(hold), s.at))
+	s.release(i, attune.Later(from.Add(hold), s.at))
 }
 
 func (s *simulation) release(i int, at time.Time) {
