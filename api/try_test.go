@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,32 @@ import (
 type fakeTrials struct {
 	history func(from, to time.Time, most int) (replay.History, error)
 	propose func([]policy.Level) (current, proposed policy.Effective, err error)
+	runs    []attune.RecordedRun
+	// accepted are the enforcements that were accepted before the period.
+	accepted []replay.Accepted
+}
+
+func (f *fakeTrials) RecordedRuns(_ context.Context, ids []attune.EnforcementID, use func(attune.RecordedRun) error) error {
+	for _, run := range f.runs {
+		if slices.Contains(ids, run.Enforcement) {
+			if err := use(run); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *fakeTrials) Accepted(
+	_ context.Context, _ attune.QueueKey, since, before time.Time, most int,
+) ([]replay.Accepted, bool, error) {
+	var found []replay.Accepted
+	for _, accepted := range f.accepted {
+		if !accepted.At.Before(since) && accepted.At.Before(before) {
+			found = append(found, accepted)
+		}
+	}
+	return found, len(found) < most && len(f.accepted) < 5, nil
 }
 
 func (f *fakeTrials) History(_ context.Context, key attune.QueueKey, from, to time.Time, most int) (replay.History, error) {
@@ -28,14 +55,15 @@ func (f *fakeTrials) History(_ context.Context, key attune.QueueKey, from, to ti
 	return f.history(from, to, most)
 }
 
-func (f *fakeTrials) Propose(_ context.Context, _ attune.QueueKey, documents []policy.Level) (
-	current, proposed policy.Effective, resolved attune.QueuePolicy, err error,
-) {
-	current, proposed = policy.Resolve(), policy.Resolve(documents...)
+func (f *fakeTrials) Propose(_ context.Context, _ attune.QueueKey, documents []policy.Level) (policy.Proposal, error) {
+	var err error
+	p := policy.Proposal{Current: policy.Resolve(), Proposed: policy.Resolve(documents...)}
 	if f.propose != nil {
-		current, proposed, err = f.propose(documents)
+		p.Current, p.Proposed, err = f.propose(documents)
 	}
-	return current, proposed, policy.OwnQueue(4, proposed.Policy), err
+	p.Resolved = policy.OwnQueue(4, p.Proposed.Policy)
+	p.Actions = []policy.ProposedAction{{Action: 4, Ref: "shop.deploy", Current: p.Current, Proposed: p.Proposed}}
+	return p, err
 }
 
 // oneAfterTheOther is a history of n runs of a minute each that arrived at once at noon, at the default limit of 1.

@@ -30,6 +30,9 @@ type Engine interface {
 	// Lane returns the decision of Manual with its lane and its charges. A key or a cost that fails rejects the decision. event is the
 	// event as it is recorded.
 	Lane(ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision
+	// Rechoose returns the decision about a recorded enforcement with the lane and the charges that the key and the gates of the action
+	// choose now. A key or a cost that fails rejects the decision.
+	Rechoose(ctx context.Context, run attune.RecordedRun, action attune.Action) attune.Decision
 }
 
 // Payloads checks and masks the payloads of events, under the promises of [Engine].

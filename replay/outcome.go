@@ -11,7 +11,7 @@ import (
 type Outcome struct {
 	Granted int // places that were granted
 	Waiting int // places that wait at the end
-	// Left counts the places that left the line without a grant, by reason.
+	// Left counts the places that left the line without a grant, and the arrivals that rates and quotas refused, by reason.
 	Left map[attune.Reason]int
 	// Waits are the quantiles of the waits of the granted places. A place that waited when the period began counts from its
 	// beginning.
@@ -41,6 +41,13 @@ type Waits struct{ P50, P95, P99, Longest time.Duration }
 func waitsOf(waits []time.Duration) Waits {
 	return Waits{
 		P50: quantile(waits, 0.50), P95: quantile(waits, 0.95), P99: quantile(waits, 0.99), Longest: quantile(waits, 1),
+	}
+}
+
+// refuse counts arrivals that gates have refused.
+func (o *Outcome) refuse(refused []Place) {
+	for _, place := range refused {
+		o.Left[place.Reason]++
 	}
 }
 
@@ -121,6 +128,7 @@ func Really(h History) Outcome {
 			outcome.Waiting++
 		}
 	}
+	outcome.refuse(h.Refused)
 	outcome.Waits = waitsOf(waits)
 	for _, grant := range h.Grants {
 		outcome.Order = append(outcome.Order, grant.Sequence)
