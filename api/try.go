@@ -203,7 +203,9 @@ func try(h replay.History, plan replay.Plan) PolicyTrial {
 		case !place.EnqueuedAt.Before(h.From):
 			trial.Arrivals++
 		case place.Grant != nil && place.Grant.GrantedAt.Before(h.From):
-			trial.Holding++
+			if place.Grant.ReleasedAt == nil || place.Grant.ReleasedAt.After(h.From) {
+				trial.Holding++
+			}
 		default:
 			trial.Waiting++
 		}

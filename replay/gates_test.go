@@ -123,7 +123,7 @@ func TestSimulate_Gates(t *testing.T) {
 			gates: []policy.Gate{rate(2, time.Minute), quota(1, attune.PeriodDay)},
 			arrive: func(g *gated) {
 				g.arrive(0, false, costs(1, "", g.gates.InForce...))
-				g.arrive(1, false, costs(1, "", g.gates.InForce...))  // the quota refuses it
+				g.arrive(1, false, costs(1, "", g.gates.InForce...)) // the quota refuses it
 				g.arrive(2, false, costs(1, "", g.gates.InForce[0])) // the rate has one left
 			},
 			granted: 2, left: map[attune.Reason]int{exceeded: 1},
@@ -266,5 +266,23 @@ func TestGates_CountedSince(t *testing.T) {
 		{policy.Gates{rate(1, time.Minute), quota(1, attune.PeriodDay)}, day.Start},
 	} {
 		require.Equal(t, tt.want, replay.Gates{InForce: tt.gates}.CountedSince(start).UTC())
+	}
+}
+
+// What gave its slot back just before the period is no part of it.
+func TestSimulate_StartOfThePeriod(t *testing.T) {
+	t.Parallel()
+	g := newGated()
+	for range 5 {
+		g.arrive(0, false, attune.Decision{})
+	}
+	g.arrive(9, false, attune.Decision{})
+	g.arrive(9, false, attune.Decision{})
+	g.history.Places[0].Grant.ReleasedAt = new(second(12)) // it holds its slot at the start
+	h := g.history.Cut(second(10), second(20))
+	require.Len(t, h.Places, 7, "the queue may not have learned of the releases")
+	for name, outcome := range map[string]replay.Outcome{"really": replay.Really(h), "as recorded": replay.Simulate(h, replay.AsRecorded(h))} {
+		require.Zero(t, outcome.Granted, name)
+		require.Equal(t, 3, outcome.MostActive, name)
 	}
 }

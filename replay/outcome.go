@@ -140,8 +140,17 @@ func Really(h History) Outcome {
 // follow measures the line and the slots.
 func follow(h History, steps []step, outcome *Outcome) {
 	slices.SortStableFunc(steps, func(a, b step) int { return a.at.Compare(b.at) })
-	m := &meter{from: h.From, to: h.To, at: h.From, outcome: outcome, limit: h.limitAt(h.From)}
-	for _, s := range steps {
+	m := &meter{from: h.From, to: h.To, at: h.From, outcome: outcome}
+	inPeriod := slices.IndexFunc(steps, func(s step) bool { return !s.at.Before(h.From) })
+	if inPeriod < 0 {
+		inPeriod = len(steps)
+	}
+	var first step // the numbers at the start
+	for _, s := range steps[:inPeriod] {
+		first.waiting, first.active = first.waiting+s.waiting, first.active+s.active
+	}
+	m.set(first.waiting, first.active, h.limitAt(h.From))
+	for _, s := range steps[inPeriod:] {
 		m.until(s.at)
 		m.set(m.waiting+s.waiting, m.active+s.active, h.limitAt(s.at))
 	}

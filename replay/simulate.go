@@ -96,6 +96,9 @@ func arrivals(h History) []Place {
 func (s *simulation) follow() {
 	latest := make(map[attune.EnforcementID]int, len(s.history.Places))
 	for i, place := range s.history.Places {
+		if s.gone(i) {
+			continue
+		}
 		if before, known := latest[place.Enforcement]; known {
 			s.next[before], s.follows[i] = i, true
 		} else if !place.EnqueuedAt.Before(s.history.From) {
@@ -105,11 +108,17 @@ func (s *simulation) follow() {
 	}
 }
 
+// gone reports whether the queue had learned before the period that the place with an index gave its slot back.
+func (s *simulation) gone(i int) bool {
+	place, own := s.history.Places[i], s.holds.own[i]
+	return place.Grant != nil && own >= 0 && place.Grant.GrantedAt.Add(own).Before(s.history.From)
+}
+
 // start lets the places of the start of the period wait or hold their slots.
 func (s *simulation) start() {
 	snapshot := attune.QueueSnapshot{Policy: s.plan.Policies[0].QueuePolicy, Mode: s.history.Mode, Override: s.history.Override}
 	for i, place := range s.history.Places {
-		if place.heldAt(s.history.From) {
+		if place.heldAt(s.history.From) && !s.gone(i) {
 			snapshot.LastGrant++
 			snapshot.Holders = append(snapshot.Holders, attune.Grant{Ticket: s.ticket(i), Number: snapshot.LastGrant})
 			s.hold(i, place.Grant.GrantedAt)
