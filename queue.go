@@ -67,6 +67,7 @@ type Settlement struct {
 	Ticket
 	Status EnforcementStatus `json:"status"` // rejected, cancelled or expired
 	Reason Reason            `json:"reason"`
+	Bound  *Bound            `json:"bound,omitempty"` // of a rejected ticket: what refused it
 }
 
 // Admission is the signal for one queue after enforcements were admitted.

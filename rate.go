@@ -59,13 +59,14 @@ const (
 	MaxCost        = 1_000_000
 )
 
-// GateKind says whether a gate is a rate or a quota.
+// GateKind says what a gate is.
 type GateKind string
 
 // The kinds of gates.
 const (
 	GateRate  GateKind = "rate" // with the method reject: see [RateReject]
 	GateQuota GateKind = "quota"
+	GateQueue GateKind = "queue" // a bound of the queue, only in refusals: its name is a [BoundName]
 )
 
 // GateID identifies a rate or a quota, whatever its limit is.
@@ -100,20 +101,22 @@ type Charge struct {
 	Cost int64    `json:"cost"` // 0 to [MaxCost]
 }
 
-// GateRefusal says which gate refused an enforcement, and when the gate would allow it.
+// GateRefusal says which rate, quota or bound of a queue refused an enforcement, and when it would allow the enforcement.
 type GateRefusal struct {
 	GateID
 	Key      *string     `json:"key,omitempty"`      // text of the key's value; absent without a key
-	Limit    int         `json:"limit"`              // units allowed in a window or period
+	Limit    int         `json:"limit"`              // units allowed in a window or period, or what a bound of a queue allows
 	Window   *Duration   `json:"window,omitempty"`   // of a rate
 	Period   QuotaPeriod `json:"period,omitempty"`   // of a quota
 	Timezone string      `json:"timezone,omitempty"` // of a quota
-	Count    int64       `json:"count"`              // units that were used
+	Count    int64       `json:"count"`              // units that were used, or the [Bound].Count
 	Cost     int64       `json:"cost"`               // units that the enforcement needed
-	RetryAt  *time.Time  `json:"retry_at,omitempty"` // when the gate allows the cost if nothing else is admitted; absent for never
+	// RetryAt is when the gate allows the cost if nothing else is admitted. It is absent for never, and for a bound of a queue that
+	// depends on how long executions take.
+	RetryAt *time.Time `json:"retry_at,omitempty"`
 }
 
-// Reason returns the reason of the rejected enforcement.
+// Reason returns the reason of an enforcement that a rate or a quota rejected.
 func (r GateRefusal) Reason() Reason {
 	if r.Kind == GateQuota {
 		return ReasonQuotaExceeded
@@ -123,17 +126,35 @@ func (r GateRefusal) Reason() Reason {
 
 // String returns the refusal in words, for people.
 func (r GateRefusal) String() string {
+	if r.Kind == GateQueue {
+		return r.ofQueue()
+	}
 	allows := fmt.Sprintf("%d per %s", r.Limit, r.Period)
 	if r.Window != nil {
 		allows = fmt.Sprintf("%d in %s", r.Limit, r.Window)
 	}
-	who := ""
-	if r.Key != nil {
-		who = fmt.Sprintf(" for the key %q", EscapeText(*r.Key))
-	}
-	words := fmt.Sprintf("%s allows %s%s: %d are used, and this enforcement costs %d", r.GateID, allows, who, r.Count, r.Cost)
+	words := fmt.Sprintf("%s allows %s%s: %d are used, and this enforcement costs %d", r.GateID, allows, r.forKey(), r.Count, r.Cost)
 	if r.RetryAt == nil {
 		return words + ", more than ever fits"
 	}
 	return words + "; try again at " + r.RetryAt.UTC().Format(time.RFC3339Nano)
+}
+
+func (r GateRefusal) forKey() string {
+	if r.Key == nil {
+		return ""
+	}
+	return fmt.Sprintf(" for the key %q", EscapeText(*r.Key))
+}
+
+// ofQueue returns the refusal by a bound of a queue in words.
+func (r GateRefusal) ofQueue() string {
+	switch name := BoundName(r.Name); name {
+	case BoundDraining, BoundPaused:
+		return fmt.Sprintf("queue %s is %s", r.Ref, name)
+	case BoundLine:
+		return fmt.Sprintf("in queue %s, %d wait in front", r.Ref, r.Count)
+	default:
+		return fmt.Sprintf("%s of queue %s allows %d%s, and there are %d", name, r.Ref, r.Limit, r.forKey(), r.Count)
+	}
 }

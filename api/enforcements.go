@@ -55,7 +55,7 @@ type EnforcementSummary struct {
 	Lane        int32                    `json:"lane,omitempty" doc:"Number of the lane; absent without lanes and before admission"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	Charges     []attune.QuotaCharge     `json:"charges,omitempty" doc:"What it has used of quotas, until it gives the units back"`
-	Refusal     *attune.GateRefusal      `json:"refusal,omitempty" doc:"Rate or quota that refused it"`
+	Refusal     *attune.GateRefusal      `json:"refusal,omitempty" doc:"Rate, quota or bound of its queue that refused it"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
 	Author      *attune.Author           `json:"author,omitempty" doc:"Author of a direct run; absent for a rule's enforcement"`
 	CreatedAt   time.Time                `json:"created_at"`

@@ -43,15 +43,27 @@ ON CONFLICT (queue_id, request_id) DO NOTHING`
 // Record returns the grants of settled tickets that were in fact granted, in the order of their numbers. These tickets keep
 // their status. A queue can be changed before its first use. A queue without an action is [attune.CodeNotFound], and invalid
 // decisions are [attune.CodeInvalid].
-func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (granted []attune.Grant, err error) {
+func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) ([]attune.Grant, error) {
 	if err := checkDecisions(key, decisions); err != nil {
 		return nil, err
 	}
+	done, err := q.record(ctx, key, decisions)
+	if err != nil {
+		return nil, err
+	}
+	for _, some := range done.settled {
+		q.settled(ctx, some.Count, some.Status, some.Reason)
+	}
+	return done.granted, nil
+}
+
+func (q *Queues) record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (done settlement, err error) {
 	if len(decisions.Control.Changes) == 0 {
 		batch := new(pgx.Batch)
-		addSettlements(batch, key, decisions.Settlements, &granted)
-		err = q.db.send(ctx, "record settlements", batch) // fills granted
-		return granted, err
+		if err := addSettlements(batch, key, decisions.Settlements, &done); err != nil {
+			return done, err
+		}
+		return done, q.db.send(ctx, "record settlements", batch)
 	}
 	err = q.db.inTx(ctx, "record decisions of queue", func(tx pgx.Tx) error {
 		queue, err := lockOrCreateQueue(ctx, tx, key)
@@ -67,15 +79,19 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 		if queue.policyChanged { // the queue does not learn its policy from Record
 			addUntold(batch, []*lockedQueue{queue})
 		}
-		if generation > decisions.Control.Generation {
-			addSettlements(batch, key, withoutCancels(decisions.Settlements), &granted)
-		} else {
-			addSettlements(batch, key, decisions.Settlements, &granted)
+		settlements, late := decisions.Settlements, generation > decisions.Control.Generation
+		if late {
+			settlements = withoutCancels(settlements)
+		}
+		if err := addSettlements(batch, key, settlements, &done); err != nil {
+			return err
+		}
+		if !late {
 			addControl(batch, key, decisions.Control)
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})
-	return granted, err
+	return done, err
 }
 
 func withoutCancels(settlements []attune.Settlement) []attune.Settlement {
@@ -195,70 +211,4 @@ func scanChange(row pgx.CollectableRow) (attune.QueueChange, error) {
 	err := row.Scan(&c.Number, &c.Request, &c.At, &c.Principal.Name, &c.Principal.Method, &c.OnBehalfOf, &c.Note, &c.Kind, &c.From, &c.To,
 		&c.Enforcement, &c.Lane)
 	return c, err
-}
-
-const lockQueueByKeySQL = `SELECT key FROM queues WHERE key = $1 FOR NO KEY UPDATE`
-
-const lockExecutionsByEnforcementSQL = `
-SELECT id FROM executions WHERE enforcement_id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`
-
-// settleSQL ends waiting enforcements. An execution that waits for another attempt ends with the status of its last attempt.
-const settleSQL = `
-WITH settled AS (
-	UPDATE enforcements e SET status = u.status, reason = u.reason, encrypted = NULL,
-		finished_at = GREATEST(clock_timestamp(), e.queued_at, x.requested_at, x.started_at)
-	FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[]) AS u (id, sequence, status, reason)
-		LEFT JOIN executions x ON x.enforcement_id = u.id
-	WHERE e.id = u.id AND e.queue_id = ` + queueNamed + ` AND e.sequence = u.sequence AND e.status = 'queued'
-	RETURNING e.id, e.finished_at
-), ended AS (
-	UPDATE executions x SET status = x.attempt_status, attempt_status = '', finished_at = s.finished_at
-	FROM settled s WHERE x.enforcement_id = s.id AND x.status = 'retrying'
-)
-UPDATE queues q SET total_dropped = q.total_dropped + s.count, updated_at = clock_timestamp()
-FROM (SELECT count(*) AS count FROM settled) s WHERE q.key = $1 AND s.count > 0`
-
-// grantedTicketsSQL returns the grants of tickets that were granted, including tickets that have released their slots.
-const grantedTicketsSQL = selectHolders + `
-	JOIN unnest($2::bigint[], $3::bigint[]) AS u (id, sequence) ON u.id = e.id AND u.sequence = e.sequence
-WHERE e.queue_id = ` + queueNamed + ` AND e.status IN ('granted', 'parked', 'executed') ORDER BY e.grant_number`
-
-// addSettlements ends tickets of one queue without a grant: rejected, cancelled or expired, with the reason. An execution that
-// waits for another attempt ends with the status of its last attempt. A ticket that no longer waits keeps its status, and an
-// enforcement that meanwhile has another place keeps its status too. Repeating the call changes nothing.
-//
-// A ticket that ends without having run gives its units of quotas back.
-//
-// granted receives the grants of the tickets that were granted in fact, in the order of their numbers, including tickets that
-// have released their slots. The queue had decided these grants and then lost the decision.
-func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.Settlement, granted *[]attune.Grant) {
-	n := len(settlements)
-	ids, sequences := make([]attune.EnforcementID, n), make([]int64, n)
-	statuses, reasons := make([]attune.EnforcementStatus, n), make([]attune.Reason, n)
-	for i, s := range settlements {
-		ids[i], sequences[i], statuses[i], reasons[i] = s.Enforcement, s.Sequence, s.Status, s.Reason
-	}
-	batch.Queue(lockQueueByKeySQL, key)
-	batch.Queue(lockExecutionsByEnforcementSQL, ids)
-	batch.Queue(settleSQL, key, ids, sequences, statuses, reasons)
-	addRefunds(batch, ids)
-	batch.Queue(grantedTicketsSQL, key, ids, sequences).Query(func(rows pgx.Rows) (err error) {
-		*granted, err = pgx.CollectRows(rows, scanHolder)
-		return err
-	})
-}
-
-func checkSettlements(key attune.QueueKey, settlements []attune.Settlement) error {
-	for _, s := range settlements {
-		switch s.Status {
-		case attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired:
-		default:
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: status %q: use %q, %q or %q", s.Enforcement, key,
-				s.Status, attune.EnforcementRejected, attune.EnforcementCancelled, attune.EnforcementExpired)
-		}
-		if s.Reason == "" {
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: the reason is missing", s.Enforcement, key)
-		}
-	}
-	return nil
 }

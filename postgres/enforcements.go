@@ -64,6 +64,9 @@ func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
 		&author.principal, &author.method, &author.onBehalfOf, &author.note,
 		&e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
 	e.Author = author.author()
+	if r := e.Refusal; r != nil && r.Kind == attune.GateQueue && attune.BoundName(r.Name).PerKey() {
+		r.Key = keyText(e.LaneName)
+	}
 	return e, err
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,9 +13,15 @@ import (
 func (b *bundle) settle(t *testing.T, ticket attune.Ticket, status attune.EnforcementStatus, reason attune.Reason) {
 	t.Helper()
 	settlement := attune.Settlement{Ticket: ticket, Status: status, Reason: reason}
+	if status == attune.EnforcementRejected {
+		settlement.Bound = full()
+	}
 	_, err := b.recordEnds(t.Context(), queueKey, []attune.Settlement{settlement})
 	require.NoError(t, err)
 }
+
+// full returns the bound of a full queue.
+func full() *attune.Bound { return &attune.Bound{Name: attune.BoundMaxQueued, Limit: 3, Count: 3} }
 
 func TestQueues_RecordEnds(t *testing.T) {
 	t.Parallel()
@@ -24,15 +31,18 @@ func TestQueues_RecordEnds(t *testing.T) {
 		b := setup(t)
 		tickets := b.admit(t, b.created(t, deploy, 4)...)
 		settlements := []attune.Settlement{
-			{Ticket: tickets[0], Status: attune.EnforcementRejected, Reason: attune.ReasonQueueFull},
+			{Ticket: tickets[0], Status: attune.EnforcementRejected, Reason: attune.ReasonQueueFull, Bound: full()},
 			{Ticket: tickets[1], Status: attune.EnforcementCancelled, Reason: attune.ReasonCancelled},
 			{Ticket: tickets[2], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout},
 		}
+		counted := map[attune.Reason]int{}
+		observed := b.queues.Observe(func(_ context.Context, n int, _ attune.EnforcementStatus, reason attune.Reason) { counted[reason] += n })
 		for range 3 {
-			held, err := b.recordEnds(t.Context(), queueKey, settlements)
+			held, err := observed.Record(t.Context(), queueKey, attune.QueueDecisions{Settlements: settlements})
 			require.NoError(t, err)
 			require.Empty(t, held)
 		}
+		require.Equal(t, map[attune.Reason]int{attune.ReasonQueueFull: 1, attune.ReasonCancelled: 1, attune.ReasonQueueTimeout: 1}, counted)
 		for _, s := range settlements {
 			enforcement := b.enforcement(t, s.Enforcement)
 			require.Equal(t, s.Status, enforcement.Status)
@@ -40,9 +50,26 @@ func TestQueues_RecordEnds(t *testing.T) {
 			require.NotNil(t, enforcement.FinishedAt)
 			require.Equal(t, s.Sequence, enforcement.Sequence, "it keeps its place")
 		}
+		rejected := b.enforcement(t, tickets[0].Enforcement)
+		require.Equal(t, &attune.GateRefusal{
+			GateID: attune.GateID{Kind: attune.GateQueue, Scope: "queue", Ref: string(queueKey), Name: "max_queued"}, Limit: 3, Count: 3, Cost: 1,
+		}, rejected.Refusal)
+		require.Equal(t, "max_queued of queue "+string(queueKey)+" allows 3, and there are 3", rejected.Detail)
 		stats := b.stats(t)
 		require.EqualValues(t, 3, stats.TotalDropped)
 		require.EqualValues(t, 1, stats.QueueLength)
+	})
+
+	t.Run("a refusal by a bound of a lane names the key", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		ticket := b.admit(t, b.inLanes(t, deploy, "=a")...)[0]
+		_, err := b.recordEnds(t.Context(), queueKey, []attune.Settlement{{
+			Ticket: ticket, Status: attune.EnforcementRejected, Reason: attune.ReasonKeyQueueFull,
+			Bound: &attune.Bound{Name: attune.BoundMaxQueuedPerKey, Limit: 1, Count: 1},
+		}})
+		require.NoError(t, err)
+		require.Equal(t, "a", *b.enforcement(t, ticket.Enforcement).Refusal.Key)
 	})
 
 	t.Run("an enforcement that does not wait in the queue stays unchanged", func(t *testing.T) {
@@ -105,6 +132,8 @@ func TestQueues_RecordEnds(t *testing.T) {
 		b := setup(t)
 		for _, s := range []attune.Settlement{
 			{Status: attune.EnforcementExecuted, Reason: attune.ReasonCancelled}, {Status: attune.EnforcementExpired},
+			{Status: attune.EnforcementRejected, Reason: attune.ReasonQueueFull},
+			{Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout, Bound: full()},
 		} {
 			_, err := b.recordEnds(t.Context(), queueKey, []attune.Settlement{s})
 			requireCode(t, attune.CodeInvalid, err)

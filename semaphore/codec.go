@@ -56,10 +56,11 @@ type carriedSleep struct {
 	Done      int64           `json:"done,omitempty"`
 }
 
-// carriedSettling is a series of consecutive settlements with the same status and reason.
+// carriedSettling is a series of consecutive settlements with the same status, reason and bound.
 type carriedSettling struct {
 	Status  attune.EnforcementStatus `json:"status"`
 	Reason  attune.Reason            `json:"reason"`
+	Bound   *attune.Bound            `json:"bound,omitempty"`
 	Tickets packed                   `json:"tickets"`
 }
 
@@ -78,15 +79,26 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	if s.inspectAfter != InspectAfter {
 		c.InspectAfter = attune.Duration(s.inspectAfter)
 	}
-	for start := 0; start < len(s.settling); {
-		run, tickets := s.settling[start], []attune.Ticket(nil)
-		for start < len(s.settling) && s.settling[start].Status == run.Status && s.settling[start].Reason == run.Reason {
-			tickets = append(tickets, s.settling[start].Ticket)
+	c.Settling = packSettling(s.settling)
+	return json.Marshal(c)
+}
+
+func packSettling(settling []attune.Settlement) (series []carriedSettling) {
+	for start := 0; start < len(settling); {
+		first, tickets := settling[start], []attune.Ticket(nil)
+		for start < len(settling) && alike(settling[start], first) {
+			tickets = append(tickets, settling[start].Ticket)
 			start++
 		}
-		c.Settling = append(c.Settling, carriedSettling{Status: run.Status, Reason: run.Reason, Tickets: pack(tickets)})
+		series = append(series, carriedSettling{Status: first.Status, Reason: first.Reason, Bound: first.Bound, Tickets: pack(tickets)})
 	}
-	return json.Marshal(c)
+	return series
+}
+
+// alike reports whether two settlements differ at most in their tickets.
+func alike(a, b attune.Settlement) bool {
+	sameBound := a.Bound == b.Bound || a.Bound != nil && b.Bound != nil && *a.Bound == *b.Bound
+	return a.Status == b.Status && a.Reason == b.Reason && sameBound
 }
 
 // UnmarshalJSON decodes a state from MarshalJSON. It returns an error for damaged data and for another version of the encoding.
@@ -131,13 +143,13 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	if restored.unseen, err = c.Unseen.unpackPlaces(); err != nil {
 		return fmt.Errorf("queue state, unseen: %w", err)
 	}
-	for _, run := range c.Settling {
-		tickets, err := run.Tickets.unpack()
+	for _, series := range c.Settling {
+		tickets, err := series.Tickets.unpack()
 		if err != nil {
 			return fmt.Errorf("queue state, settling: %w", err)
 		}
 		for _, ticket := range tickets {
-			settlement := attune.Settlement{Ticket: ticket, Status: run.Status, Reason: run.Reason}
+			settlement := attune.Settlement{Ticket: ticket, Status: series.Status, Reason: series.Reason, Bound: series.Bound}
 			restored.settling = append(restored.settling, settlement)
 		}
 	}

@@ -186,7 +186,9 @@ func TestState_StartRates(t *testing.T) {
 		second.Lane = 1
 		state.Acquire(start, []attune.Ticket{of(1, 1), of(1, 2), second})
 		require.Equal(t, []int64{1, 3}, granted(state))
-		require.Equal(t, []semaphore.Obstacle{{Kind: semaphore.ObstacleRate, Level: semaphore.LevelAction, OpensAt: at(time.Minute)}},
+		require.Equal(t, []semaphore.Obstacle{{
+			Kind: semaphore.ObstacleRate, Level: semaphore.LevelAction, Rate: "r", Limit: 1, Window: attune.Duration(time.Minute), OpensAt: at(time.Minute),
+		}},
 			state.Obstacles(of(1, 2)))
 	})
 

@@ -69,26 +69,37 @@ func (s *State) bound() (left bool) {
 		}
 	}
 	s.joined = s.joined[:0]
+	s.countWaiting(before)
 	return len(s.settling) > before
 }
 
 // leaveBusy rejects a newcomer that must not wait.
 func (s *State) leaveBusy(newcomer attune.Ticket) {
 	if s.limits(newcomer).WhenBusy == attune.BusySkip {
-		s.drop(newcomer, attune.ReasonBusy)
+		s.drop(newcomer, attune.ReasonBusy, s.busyBound(newcomer))
 	}
+}
+
+// busyBound returns the widest bound that a waiting ticket meets.
+func (s *State) busyBound(ticket attune.Ticket) attune.Bound {
+	for _, obstacle := range s.Obstacles(ticket) {
+		return obstacle.bound()
+	}
+	return attune.Bound{Name: attune.BoundLine}
 }
 
 // leaveLane removes a ticket from a lane that is too long.
 func (s *State) leaveLane(newcomer attune.Ticket) {
-	bound, lane := s.limits(newcomer).MaxQueuedPerKey, s.line.levels.lane(newcomer.Lane)
-	switch {
-	case bound == nil || lane.waiting <= *bound:
-	case s.policy.Overflow == attune.OverflowDropOldest:
-		s.drop(s.line.waiters[lane.first].Ticket, attune.ReasonDroppedOldest)
-	default:
-		s.drop(newcomer, attune.ReasonKeyQueueFull)
+	most, lane := s.limits(newcomer).MaxQueuedPerKey, s.line.levels.lane(newcomer.Lane)
+	if most == nil || lane.waiting <= *most {
+		return
 	}
+	bound := attune.Bound{Name: attune.BoundMaxQueuedPerKey, Limit: *most}
+	if s.policy.Overflow == attune.OverflowDropOldest {
+		s.drop(s.line.waiters[lane.first].Ticket, attune.ReasonDroppedOldest, bound)
+		return
+	}
+	s.drop(newcomer, attune.ReasonKeyQueueFull, bound)
 }
 
 // leaveLine removes a ticket from a line that is too long. [attune.OverflowDropOldest] drops from the lane of the newcomer first, so
@@ -97,21 +108,34 @@ func (s *State) leaveLine(newcomer attune.Ticket) {
 	if s.line.length <= s.policy.MaxQueued {
 		return
 	}
+	bound := attune.Bound{Name: attune.BoundMaxQueued, Limit: s.policy.MaxQueued}
 	if s.policy.Overflow != attune.OverflowDropOldest {
-		s.drop(newcomer, attune.ReasonQueueFull)
+		s.drop(newcomer, attune.ReasonQueueFull, bound)
 		return
 	}
 	oldest := s.line.waiters[s.line.levels.lane(newcomer.Lane).first].Ticket
 	if oldest.Same(newcomer) {
 		oldest = s.line.waiters[s.line.first].Ticket
 	}
-	s.drop(oldest, attune.ReasonDroppedOldest)
+	s.drop(oldest, attune.ReasonDroppedOldest, bound)
 }
 
 // drop rejects a waiting ticket.
-func (s *State) drop(ticket attune.Ticket, reason attune.Reason) {
+func (s *State) drop(ticket attune.Ticket, reason attune.Reason, bound attune.Bound) {
 	s.line.remove(ticket)
-	s.reject(ticket, reason)
+	s.reject(ticket, reason, bound)
+}
+
+// countWaiting completes the bounds of the settlements from an index on: they count what waits after the operation.
+func (s *State) countWaiting(from int) {
+	for _, refused := range s.settling[from:] {
+		switch refused.Bound.Name {
+		case attune.BoundMaxQueued:
+			refused.Bound.Count = s.line.length
+		case attune.BoundMaxQueuedPerKey:
+			refused.Bound.Count = s.line.levels.lane(refused.Lane).waiting
+		}
+	}
 }
 
 // replaces reports whether a ticket's action has [attune.BusyReplace].

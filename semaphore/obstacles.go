@@ -32,12 +32,31 @@ const (
 //
 // Stored in Temporal's history: part of the result of an update.
 type Obstacle struct {
-	Kind    ObstacleKind `json:"kind"`
-	Level   Level        `json:"level"`
-	Limit   int          `json:"limit,omitempty"`         // of an [ObstacleLimit]
-	Holders int          `json:"holders,omitempty"`       // of an [ObstacleLimit]: slots held at the level
-	OpensAt time.Time    `json:"opens_at,omitzero"`       // of an [ObstacleRate]: when the rates of the level allow the next start
-	Ahead   int64        `json:"ahead_sequence,omitzero"` // of an [ObstacleAhead]: the sequence that comes first
+	Kind    ObstacleKind    `json:"kind"`
+	Level   Level           `json:"level"`
+	Limit   int             `json:"limit,omitempty"`         // of an [ObstacleLimit], and of the rate of an [ObstacleRate]
+	Holders int             `json:"holders,omitempty"`       // of an [ObstacleLimit]: slots held at the level
+	Rate    string          `json:"rate,omitempty"`          // of an [ObstacleRate]: name of the rate of the level that opens last
+	Window  attune.Duration `json:"window,omitempty"`        // of the rate
+	OpensAt time.Time       `json:"opens_at,omitzero"`       // of an [ObstacleRate]: when the rates of the level allow the next start
+	Ahead   int64           `json:"ahead_sequence,omitzero"` // of an [ObstacleAhead]: the sequence that comes first
+}
+
+// bound returns the obstacle as the bound that makes a queue busy.
+func (o Obstacle) bound() attune.Bound {
+	switch o.Kind {
+	case ObstaclePaused:
+		return attune.Bound{Name: attune.BoundPaused}
+	case ObstacleRate:
+		return attune.Bound{Name: attune.BoundRate, Limit: o.Limit, Count: o.Limit, Window: o.Window, OpensAt: o.OpensAt}
+	case ObstacleLimit:
+		names := map[Level]attune.BoundName{
+			LevelQueue: attune.BoundLimit, LevelAction: attune.BoundActionLimit, LevelLane: attune.BoundLimitPerKey,
+		}
+		return attune.Bound{Name: names[o.Level], Limit: o.Limit, Count: o.Holders}
+	default:
+		return attune.Bound{Name: attune.BoundLine}
+	}
 }
 
 // Obstacles returns everything that keeps a waiting ticket from its grant, the widest level first. A ticket without an obstacle
@@ -79,12 +98,24 @@ func (s *State) limitsReached(ticket attune.Ticket) (all []Obstacle) {
 
 func (s *State) ratesUsedUp(ticket attune.Ticket) (all []Obstacle) {
 	if !s.queueOpen() {
-		all = append(all, Obstacle{Kind: ObstacleRate, Level: LevelQueue, OpensAt: s.opensAt(wholeQueue)})
+		all = append(all, s.usedUp(LevelQueue, wholeQueue))
 	}
 	if ticket.Action != wholeQueue && s.line.levels.closed[ticket.Action] {
-		all = append(all, Obstacle{Kind: ObstacleRate, Level: LevelAction, OpensAt: s.opensAt(ticket.Action)})
+		all = append(all, s.usedUp(LevelAction, ticket.Action))
 	}
 	return all
+}
+
+// usedUp returns the rate that closes an action, or the queue, the longest.
+func (s *State) usedUp(level Level, action attune.ActionID) Obstacle {
+	o := Obstacle{Kind: ObstacleRate, Level: level}
+	for i := range s.gates {
+		g := &s.gates[i]
+		if opens := g.opensAt(); g.governs(action) && opens.After(o.OpensAt) {
+			o.Rate, o.Limit, o.Window, o.OpensAt = g.Name, g.Limit, g.Window, opens
+		}
+	}
+	return o
 }
 
 func (s *State) ahead(ticket attune.Ticket) []Obstacle {

@@ -35,7 +35,7 @@ func (s *State) refuse(ticket attune.Ticket) {
 	if s.firstArrival(ticket) {
 		s.counters.Accepted++
 		s.endEarly(ticket)
-		s.reject(ticket, attune.ReasonQueueDraining)
+		s.reject(ticket, attune.ReasonQueueDraining, attune.Bound{Name: attune.BoundDraining, Count: s.line.length})
 	}
 }
 
@@ -182,10 +182,6 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 	}, InspectAt: now.Add(s.inspectAfter), SettledBefore: s.recorded + int64(len(s.settling))})
 	s.freed = nil
 	s.charge(now, ticket.Action)
-}
-
-func (s *State) reject(ticket attune.Ticket, reason attune.Reason) {
-	s.settle(ticket, attune.EnforcementRejected, reason)
 }
 
 // enqueue appends a ticket to the line.

@@ -233,6 +233,7 @@ func TestState_ByHand(t *testing.T) {
 		require.Equal(t, []int64{2}, granted(state))
 		require.Equal(t, attune.Settlement{
 			Ticket: tickets(3, 3)[0], Status: attune.EnforcementRejected, Reason: attune.ReasonQueueDraining,
+			Bound: &attune.Bound{Name: attune.BoundDraining, Count: 1},
 		}, state.UnrecordedSettlements(1)[0])
 		require.Zero(t, state.Waiting())
 	})

@@ -89,3 +89,9 @@ func (s *State) settle(ticket attune.Ticket, status attune.EnforcementStatus, re
 	*s.countOf(status)++
 	s.settling = append(s.settling, attune.Settlement{Ticket: ticket, Status: status, Reason: reason})
 }
+
+// reject settles a ticket that a bound of the queue refuses.
+func (s *State) reject(ticket attune.Ticket, reason attune.Reason, bound attune.Bound) {
+	s.settle(ticket, attune.EnforcementRejected, reason)
+	s.settling[len(s.settling)-1].Bound = &bound
+}

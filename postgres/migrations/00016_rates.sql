@@ -12,10 +12,11 @@ ALTER TABLE enforcements
     ADD COLUMN charges json,
     -- What it has used of quotas; NULL without any, and after it has given the units back.
     ADD COLUMN charged json,
-    ADD COLUMN refusal json, -- the rate or quota that refused it
+    ADD COLUMN refusal json, -- the rate, the quota or the bound of its queue that refused it
     ADD CONSTRAINT enforcements_charges CHECK (charges IS NULL OR status = 'created'),
     ADD CONSTRAINT enforcements_charged CHECK (charged IS NULL OR sequence IS NOT NULL),
-    ADD CONSTRAINT enforcements_refusal CHECK ((refusal IS NOT NULL) = (reason IN ('rate_limited', 'quota_exceeded')));
+    ADD CONSTRAINT enforcements_refusal CHECK ((refusal IS NOT NULL) = (reason IN (
+        'rate_limited', 'quota_exceeded', 'queue_full', 'key_queue_full', 'dropped_oldest', 'busy', 'queue_draining')));
 
 -- The logs of rates, one for each rate and value of its key. A key is named like a lane; it is empty without a key. The lock of the
 -- row serializes the admissions that the rate judges. fillfactor leaves room for the next version of the row on the same page.
