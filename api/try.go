@@ -74,11 +74,11 @@ type PolicyTrial struct {
 	Holding    int             `json:"holding_at_start" doc:"Slots that were held when the period began"`
 	Order      OrderAgreement  `json:"recorded_order"`
 	Policy     QueuePolicy     `json:"policy" doc:"The proposed policy; next is the value without the proposal"`
-	Same       bool            `json:"same" doc:"The proposed policy is the one that was in force in the whole period; false with rates that reject or quotas"`
+	Same       bool            `json:"same" doc:"The proposed policy was in force in the whole period, without quotas and rates that reject"`
 	Really     TrialOutcome    `json:"really" doc:"What happened"`
 	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: its accuracy"`
 	Proposed   TrialOutcome    `json:"proposed" doc:"What the replay yields under the proposed policy"`
-	Uncomputed int             `json:"uncomputed" doc:"Enforcements whose lane and costs are unknown: they keep their lane and cost nothing"`
+	Uncomputed int             `json:"uncomputed" doc:"Enforcements of unknown lane and costs: they keep their lane and cost nothing"`
 	Assumption string          `json:"assumption"`
 	Ignored    []string        `json:"ignored" doc:"What the replay does not consider, in words"`
 }

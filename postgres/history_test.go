@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -64,7 +63,7 @@ func TestQueues_RecordedRuns(t *testing.T) {
 
 	stop := attune.Errorf(attune.CodeTooLarge, "enough")
 	err := b.queues.RecordedRuns(t.Context(), ids, func(attune.RecordedRun) error { return stop })
-	require.True(t, errors.Is(err, stop))
+	require.ErrorIs(t, err, stop)
 	require.Equal(t, attune.CodeTooLarge, attune.CodeOf(err))
 }
 

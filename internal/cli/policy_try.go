@@ -24,9 +24,9 @@ func newPolicyTry(r *remote) *cobra.Command {
 		Use: "try action REF|queue KEY [FIELD=VALUE...]", Short: "Replay what happened in a queue under another policy",
 		Long: `Replay what happened in a queue under another policy. Nothing is changed.
 
-The arrivals, runs and manual changes of the period are replayed with the fields that you give, on top of what is set now. The proposed
-key, rates and quotas judge the recorded events anew. Every run takes as long as it took. The column RECORDED is the replay under the policies that were in force: compare it with REALLY to see how far
-the replay can be trusted.`,
+The arrivals, runs and manual changes of the period are replayed with the fields that you give, on top of what is set now. Every run
+takes as long as it took. The proposed key, rates and quotas judge the recorded events anew. The column RECORDED is the replay under the
+policies that were in force: compare it with REALLY to see how far the replay can be trusted.`,
 		Example: "  attune policy try action shop.deploy limit=5\n" +
 			"  attune policy try queue shop.deploy --file policy.yaml --from 168h --to 24h",
 	}
