@@ -101,7 +101,8 @@ func checkSettlements(key attune.QueueKey, settlements []attune.Settlement) erro
 			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: the reason is missing", s.Enforcement, key)
 		}
 		if (s.Status == attune.EnforcementRejected) != (s.Bound != nil) {
-			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: a rejected ticket has a bound, and no other has", s.Enforcement, key)
+			return attune.Errorf(attune.CodeInvalid, "settle enforcement %d of queue %q: a rejected ticket has a bound, and no other has",
+				s.Enforcement, key)
 		}
 	}
 	return nil
