@@ -102,9 +102,10 @@ func TestSecrets(t *testing.T) {
 
 	t.Run("a dedup key cannot have a secret in it", func(t *testing.T) {
 		t.Parallel()
-		for _, key := range []string{"hunter2", "id-hunter2-1", "4711"} {
+		parts := []attune.SecretField{{Pointer: "/parts", Value: json.RawMessage(`{"a": [null, true, {"key": "sword\u0066ish"}], "b": 815.25}`)}}
+		for _, key := range []string{"hunter2", "id-hunter2-1", "4711", "id/swordfish", "815.25"} {
 			w := setup(t)
-			w.secrets = hunter()
+			w.secrets = append(hunter(), parts...)
 			arrival, run := push(), deploy()
 			arrival.DedupKey, run.DedupKey = key, key
 			_, err := w.Event(t.Context(), arrival)
