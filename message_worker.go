@@ -101,7 +101,6 @@ type SecretDemand struct {
 	Encrypted string   // the secret parameters of the enforcement, encrypted; empty without any
 	Event     EventID
 	Rule      RuleID // 0 for a direct run
-	Action    ActionID
 }
 
 // ClaimDecision is the answer to a claim with its input in clear text.
