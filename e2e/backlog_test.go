@@ -48,6 +48,7 @@ func TestQueueFull(t *testing.T) {
 			})
 			require.Equal(t, attune.EnforcementRejected, lost.Status)
 			require.Equal(t, tt.reason, lost.Reason)
+			require.Equal(t, "max_queued of queue e2e.step allows 10, and there are 10", lost.Refusal.String())
 			require.EqualValues(t, tt.loser, lost.Sequence, "the sequence of a dropped ticket is not used again")
 			require.EqualValues(t, 10, c.stats("e2e.step").QueueLength)
 			require.EqualValues(t, 1, c.stats("e2e.step").TotalDropped)

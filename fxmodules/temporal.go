@@ -92,8 +92,9 @@ func newQueues(c client.Client, with searchAttributes) *workflows.QueueClient {
 
 func newQueueActivities(
 	rows *postgres.Queues, holders *postgres.Enforcements, cancels *postgres.Executions, c client.Client, with searchAttributes,
+	metrics *telemetry.Metrics,
 ) *activities.QueueActivities {
-	return activities.NewQueueActivities(rows, holders, cancels, c, activities.QueuesConfig{SearchAttributes: bool(with)})
+	return activities.NewQueueActivities(rows.Observe(metrics.EnforcementReached), holders, cancels, c, activities.QueuesConfig{SearchAttributes: bool(with)})
 }
 
 func newEnforcementActivities(

@@ -113,6 +113,11 @@ func (w *world) Manual(action attune.Action, parameters json.RawMessage) (attune
 	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Secrets: w.secrets}, w.refusal
 }
 
+func (w *world) Rechoose(_ context.Context, run attune.RecordedRun, action attune.Action) attune.Decision {
+	w.step("choose for enforcement %d by %s", run.Enforcement, *action.Key)
+	return attune.Decision{ActionID: action.ID, Lane: attune.LaneOf(*action.Key)}
+}
+
 func (w *world) Lane(_ context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision {
 	w.step("lane of event %d by %s", event.ID, *action.Key)
 	if *action.Key == "invalid" {

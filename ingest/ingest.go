@@ -22,14 +22,22 @@ type Actions interface {
 // and is safe for concurrent use.
 type Engine interface {
 	Payloads
+	Keys
 
 	// Decide returns one decision per candidate whose criteria match the event or cannot be evaluated.
 	Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision
 	// Manual decides a direct run. Parameters that the action does not accept are an [attune.CodeInvalid] error.
 	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
+}
+
+// Keys evaluates keys and costs, under the promises of [Engine].
+type Keys interface {
 	// Lane returns the decision of Manual with its lane and its charges. A key or a cost that fails rejects the decision. event is the
 	// event as it is recorded.
 	Lane(ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision
+	// Rechoose returns the decision about a recorded enforcement with the lane and the charges that the key and the gates of the action
+	// choose now. A key or a cost that fails rejects the decision.
+	Rechoose(ctx context.Context, run attune.RecordedRun, action attune.Action) attune.Decision
 }
 
 // Payloads checks and masks the payloads of events, under the promises of [Engine].

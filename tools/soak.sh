@@ -26,6 +26,7 @@ proofs() {
 		policy       ./policy    100000
 		proof        ./proof     10000
 		bounds       ./rules     0      -run ^TestEngine_.*(EveryFunctionIsBounded|LargestPayloads|MemoryIsBounded|MemoryIsBoundedForAnySchema)$
+		keys         ./workflows 0      -run ^TestActionQueueWorkflow_ManyKeys$
 		storms       ./workflows 0      -run Storms|ConstantLoad|UnhandledCommand|ManyAtOnce -count=10
 		races        ./postgres  0      -run Race|RandomWalk|AtOnce|Concurrently|KeepThePromises -count=20
 		leases       ./worker    0      -run Renew|Lease|Claim|Lost|Killed|Duplicates -count=30
