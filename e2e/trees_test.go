@@ -62,7 +62,7 @@ func TestTrees_OneExecutionAtATime(t *testing.T) {
 }
 
 // executionsInKernel lists the attempts of which a process runs, as "execution.attempt", by the environment of every
-// process of the machine.
+// process of the machine. If a process ends while its environment is read, the end of the text is missing.
 func (c *cluster) executionsInKernel() []string {
 	var found []string
 	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
@@ -80,8 +80,9 @@ func (c *cluster) executionsInKernel() []string {
 			}
 			return ""
 		}
-		if id := value("ATTUNE_EXECUTION_ID"); id != "" {
-			found = append(found, id+"."+value("ATTUNE_ATTEMPT"))
+		id, attempt := value("ATTUNE_EXECUTION_ID"), value("ATTUNE_ATTEMPT")
+		if complete := strings.HasSuffix(string(text), "\x00"); complete && id != "" && attempt != "" {
+			found = append(found, id+"."+attempt)
 		}
 	}
 	slices.Sort(found)
