@@ -44,7 +44,7 @@ func estimateOf(w attune.Wait) (*Estimate, string) {
 		At: w.At, Waited: w.At.Sub(w.Ticket.EnqueuedAt), Spot: spot, Policy: w.Policy, Grants: w.Latest,
 	})
 	if err != nil {
-		return nil, reasonOf(err)
+		return nil, err.Error()
 	}
 	return showEstimate(estimate), ""
 }

@@ -14,6 +14,7 @@ proofs() {
 	cat <<-'TABLE'
 		changes      ./e2e       0      -run ^TestChanges_ManyAtOnce$
 		policies     ./e2e       0      -run ^TestPolicies_(Many|Thousands)
+		scenarios    ./e2e       0      -run ^TestScenarios$
 		backlog      ./e2e       0      -run ^TestBacklog$
 		try          ./e2e       0      -run ^TestPolicyTry$
 		expressions  ./e2e       0      -run ^TestExpressions_
