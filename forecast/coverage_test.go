@@ -1,6 +1,7 @@
 package forecast_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -24,14 +25,17 @@ func TestWait_Coverage(t *testing.T) {
 	for name, l := range loads() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			var outside []string // all sets are measured before one fails
 			for _, set := range sets {
 				arrival, moment := cover(l, set)
 				for when, c := range map[string]coverage{"at arrival": arrival, "at a random moment": moment} {
 					t.Logf("measured: %s, %s, seeds %d: %d of %d within, %d below, %d above", name, when, set, c.within, waits, c.below, c.above)
-					require.GreaterOrEqual(t, c.within, 870, when)
-					require.LessOrEqual(t, c.within, 930, when)
+					if c.within < 870 || c.within > 930 {
+						outside = append(outside, fmt.Sprintf("%s, seeds %d: %d", when, set, c.within))
+					}
 				}
 			}
+			require.Empty(t, outside)
 		})
 	}
 }
