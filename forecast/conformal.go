@@ -8,14 +8,14 @@ import (
 
 // tail is the share of the waits that may end before the interval, and likewise after it. It is a little less than 5 %, because a
 // quantile of few values is uncertain, which takes from the coverage.
-const tail = 0.048
+const tail = 0.044
 
 // How many independent waits the priors count as: that of the scores (standard normal, and wider by priorWidth over the number of
 // independent waits), and that of the check (as if the interval needed no correction).
 const (
 	priorScores = 16.0
 	priorWidth  = 10.0
-	priorCheck  = 5.0
+	priorCheck  = 3.0
 )
 
 // scored is the score of one recorded wait, and the times between which it was not known.

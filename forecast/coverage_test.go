@@ -14,13 +14,13 @@ import (
 const waits = 1000
 
 // The 90 % estimate holds for 870 to 930 of 1000 waits. Each wait is of a run of its own, with a seed of its own, so that the waits are
-// independent: then a true coverage of 90 % is between the bounds in 998 of 1000 tests. The long form (`make soak`) takes five more sets
+// independent: then a true coverage of 90 % is between the bounds in 998 of 1000 tests. The long form (`make soak`) takes ten more sets
 // of seeds.
 func TestWait_Coverage(t *testing.T) {
 	t.Parallel()
 	sets := []uint64{100}
 	if os.Getenv("ATTUNE_TEST_SOAK") != "" {
-		sets = []uint64{100, 101, 102, 103, 104, 105}
+		sets = []uint64{100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110}
 	}
 	for name, l := range loads() {
 		t.Run(name, func(t *testing.T) {
