@@ -22,7 +22,7 @@ import (
 // enforcement gets exactly one of the two. A rate or a quota can reject it as well: see [attune.GateRefusal]. The rates and quotas were
 // chosen when the event was recorded; their limits are those in force now. All of them allow the enforcement, or none is charged. An
 // enforcement that is rejected costs nothing. Admit also resolves the policy of each affected queue again, and raises the revision
-// if the policy changed.
+// if the policy changed. Then the queue is untold, because a queue without a ticket is in no admission: see [Queues.UntoldPolicies].
 //
 // An enforcement that already waits, for its first or a later attempt, returns its existing ticket. So a redelivered message
 // gets the same result. Any other id (unknown, granted, parked, ended) is skipped.
@@ -56,6 +56,7 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 		addLanes(batch, newcomers)
 		addPlaces(batch, newcomers, queues)
 		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
+		addUntoldQueues(batch, newcomers, queues)
 		if len(disabled) > 0 {
 			batch.Queue(rejectDisabledSQL, disabled)
 		}
@@ -147,6 +148,24 @@ func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer)
 		queues[queue.id] = queue
 	}
 	return queues, err
+}
+
+// addUntoldQueues marks the queues whose policy changed as untold. The tickets of an admission bring its policy along; a queue whose
+// newcomers are all refused gets no ticket. A queue without an earlier policy learns its policy with its first ticket.
+func addUntoldQueues(batch *pgx.Batch, admitted []newcomer, queues map[attune.QueueID]*lockedQueue) {
+	var told, untold []*lockedQueue
+	for _, id := range slices.Sorted(maps.Keys(queues)) {
+		queue := queues[id]
+		switch {
+		case !queue.policyChanged || queue.policy.Revision == 1:
+		case slices.ContainsFunc(admitted, func(n newcomer) bool { return n.queue == id }):
+			told = append(told, queue)
+		default:
+			untold = append(untold, queue)
+		}
+	}
+	addUntold(batch, told) // the tickets can end before the caller sends them
+	addLeftUntold(batch, untold)
 }
 
 // placeSQL runs after numberLanesSQL. A missing lane is an error: NULL is no number.
