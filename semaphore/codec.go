@@ -31,7 +31,7 @@ type carried struct {
 	Holders    packed            `json:"holders,omitzero"`
 	Waiting    packed            `json:"waiting,omitzero"`
 	Early      packed            `json:"early,omitzero"`
-	Gates      []gate            `json:"gates,omitempty"`
+	Starts     packed            `json:"starts,omitzero"` // of the rates in the policy, in its order
 	OpenedAt   time.Time         `json:"opened_at,omitzero"`
 	EndedEarly []int64           `json:"ended_early,omitempty"`
 	Unseen     packed            `json:"unseen,omitzero"`
@@ -70,7 +70,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, LaneLimits: s.laneLimits,
 		Next: s.next, LastGrant: s.lastGrant,
 		Generation: s.generation, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
-		Gates: s.gates, OpenedAt: s.openedAt,
+		Starts: packStarts(s.gates), OpenedAt: s.openedAt,
 		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: packPlaces(s.unseen),
 		Recorded: s.recorded, Reacquired: s.reacquired,
 		Counters:   s.counters,
@@ -112,7 +112,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 			c.Version, encodingVersion)
 	}
 	restored := State{
-		line: newLine(), freed: c.Freed, gates: c.Gates,
+		line: newLine(), freed: c.Freed,
 		mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, lastGrant: c.LastGrant,
 		generation: c.Generation, sleep: c.Sleep.sleep(),
 		endedEarly: c.EndedEarly, counters: c.Counters, recorded: c.Recorded,
@@ -122,6 +122,9 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	}
 	restored.usePolicy(c.Policy)
 	restored.useLaneLimits(c.LaneLimits)
+	if err := c.Starts.unpackStarts(restored.gates); err != nil {
+		return fmt.Errorf("queue state, starts: %w", err)
+	}
 	holders, err := c.Holders.unpackHolders()
 	if err != nil {
 		return fmt.Errorf("queue state, holders: %w", err)
