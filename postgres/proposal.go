@@ -24,8 +24,7 @@ func (q *Queues) Propose(
 				"%s %q does not cover queue %q", document.Scope, document.Ref, key)
 		}
 	}
-	changed := stored // of two levels of one rank, the first one wins
-	changed.levels = slices.Concat(documents, stored.levels)
+	changed := stored.with(slices.Concat(documents, stored.levels)) // of two levels of one rank, the first one wins
 	return stored.effective(queue.queueName), changed.effective(queue.queueName), changed.of(queue.queueName), nil
 }
 
@@ -55,7 +54,7 @@ func (q *Queues) EffectivePolicy(
 	}
 	effective := found.effective(queue.queueName)
 	if queue.shared() {
-		effective = policy.InShared(action, effective, found.levels)
+		effective = found.index.InShared(action, effective)
 	}
 	obeyed := queue.policy
 	if obeyed.Revision == 0 {
