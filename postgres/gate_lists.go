@@ -69,7 +69,7 @@ WITH idle AS (
 	SELECT id FROM limiters WHERE last_at < now() - interval '25 hours' ORDER BY last_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 DELETE FROM limiter_log g USING (
-	SELECT o.limiter_id, o.n FROM idle JOIN limiter_log o ON o.limiter_id = idle.id LIMIT $1
+	SELECT o.limiter_id, o.n FROM idle JOIN limiter_log o ON o.limiter_id = idle.id ORDER BY o.limiter_id, o.n LIMIT $1
 ) old WHERE g.limiter_id = old.limiter_id AND g.n = old.n`
 
 	sweepLimitersSQL = `

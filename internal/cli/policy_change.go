@@ -186,8 +186,11 @@ func (r *remote) changePolicy(cmd *cobra.Command, method string, target policySc
 	if changed.Person != nil {
 		what = fmt.Sprintf("has revision %d", changed.Person.Revision)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the policy of %s %s: %s, %d more in a moment\n",
-		target, what, followed(changed.Told), changed.NotTold)
+	reach := "its queues follow in a moment"
+	if changed.Reach != nil {
+		reach = fmt.Sprintf("%s, %d more in a moment", followed(changed.Told), changed.NotTold)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the policy of %s %s: %s\n", target, what, reach)
 	return err
 }
 
