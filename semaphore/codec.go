@@ -27,6 +27,7 @@ type carried struct {
 	LastGrant  int64              `json:"last_grant"`
 	// Generation is the number of rebuilds of the queue.
 	Generation int64             `json:"generation,omitempty"`
+	Accepted   int64             `json:"accepted,omitempty"`
 	Freed      []int64           `json:"freed,omitempty"`
 	Holders    packed            `json:"holders,omitzero"`
 	Waiting    packed            `json:"waiting,omitzero"`
@@ -69,7 +70,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, LaneLimits: s.laneLimits,
 		Next: s.next, LastGrant: s.lastGrant,
-		Generation: s.generation, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
+		Generation: s.generation, Accepted: s.accepted, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
 		Starts: packStarts(s.gates), OpenedAt: s.openedAt,
 		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: packPlaces(s.unseen),
 		Recorded: s.recorded, Reacquired: s.reacquired,
@@ -114,7 +115,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	restored := State{
 		line: newLine(), freed: c.Freed,
 		mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, lastGrant: c.LastGrant,
-		generation: c.Generation, sleep: c.Sleep.sleep(),
+		generation: c.Generation, accepted: c.Accepted, sleep: c.Sleep.sleep(),
 		endedEarly: c.EndedEarly, counters: c.Counters, recorded: c.Recorded,
 		reacquired: c.Reacquired,
 		lastChange: c.LastChange, unrecordedChanges: c.Changes, made: c.Made,

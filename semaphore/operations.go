@@ -187,6 +187,11 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 // enqueue appends a ticket to the line.
 func (s *State) enqueue(ticket attune.Ticket) {
 	s.line.append(ticket)
+	s.join(ticket)
+}
+
+// join lets the policy decide about a ticket of the line that is a newcomer.
+func (s *State) join(ticket attune.Ticket) {
 	if !newcomer(ticket) {
 		return
 	}
