@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -54,7 +55,9 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 			return err
 		}
 		addLanes(batch, newcomers)
-		addPlaces(batch, newcomers, queues)
+		if err := addPlaces(batch, newcomers, queues); err != nil {
+			return err
+		}
 		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
 		addUntoldQueues(batch, newcomers, queues)
 		if len(disabled) > 0 {
@@ -92,6 +95,8 @@ type newcomer struct {
 
 	chargesText *string // as stored; NULL without rates and quotas
 	charges     *chargeSet
+	charged     []attune.QuotaCharge // at its admission
+	units       []attune.RateCharge  // likewise
 }
 
 const lockNewcomersSQL = `
@@ -171,26 +176,40 @@ func addUntoldQueues(batch *pgx.Batch, admitted []newcomer, queues map[attune.Qu
 // placeSQL runs after numberLanesSQL. A missing lane is an error: NULL is no number.
 const placeSQL = `
 UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = u.queued_at, charges = NULL,
-	charged = u.charged::json, lane = CASE WHEN e.lane_name = '' THEN 0
+	charged = u.charged::json, units = u.units::json, lane = CASE WHEN e.lane_name = '' THEN 0
 	ELSE (SELECT l.number FROM lanes l WHERE l.queue_id = e.queue_id AND l.name = e.lane_name) END
-FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[]) AS u (id, sequence, queued_at, charged)
+FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[]) AS u (id, sequence, queued_at, charged, units)
 WHERE e.id = u.id`
 
 // addPlaces gives every newcomer its place in its queue.
-func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID]*lockedQueue) {
+func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID]*lockedQueue) error {
 	if len(newcomers) == 0 {
-		return
+		return nil
 	}
 	ids := make([]attune.EnforcementID, len(newcomers))
-	sequences, times, charged := make([]int64, len(newcomers)), make([]time.Time, len(newcomers)), make([]*string, len(newcomers))
+	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
+	charged, units := make([]*string, len(newcomers)), make([]*string, len(newcomers))
 	for i, n := range newcomers {
 		ticket := queues[n.queue].nextPlace(n.createdAt)
 		ids[i], sequences[i], times[i] = n.id, ticket.Sequence, ticket.EnqueuedAt
-		if n.charges != nil {
-			charged[i] = n.charges.charged
+		var err, also error
+		charged[i], err = textOrNull(n.charged)
+		units[i], also = textOrNull(n.units)
+		if err := errors.Join(err, also); err != nil {
+			return fmt.Errorf("encode the charges of enforcement %d: %w", n.id, err)
 		}
 	}
-	batch.Queue(placeSQL, ids, sequences, times, charged)
+	batch.Queue(placeSQL, ids, sequences, times, charged, units)
+	return nil
+}
+
+// textOrNull returns a list as JSON; nil for an empty list.
+func textOrNull[T any](list []T) (*string, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	document, err := json.Marshal(list)
+	return new(string(document)), err
 }
 
 // rejectDisabledSQL rejects enforcements that lockNewcomersSQL has locked.
