@@ -68,6 +68,18 @@ type Start struct {
 	At      time.Time `json:"at"` // by the queue's clock
 }
 
+// StartProbe is what an attempt would meet at one rate of starts now.
+type StartProbe struct {
+	Count   int64      `json:"count"`              // starts in the window that ends now
+	OpensAt *time.Time `json:"opens_at,omitempty"` // when the rate allows the next start; absent if it does now
+}
+
+// ActionState is how much of an action runs in a queue, and what its next start would meet.
+type ActionState struct {
+	Active            int64        // slots held
+	OfQueue, OfAction []StartProbe // of the rates of the queue and of the action, in their order
+}
+
 // GateFilter selects the rates or quotas of the documents of one scope. The zero value selects all.
 type GateFilter struct {
 	Scope string // global, pack, queue or action
