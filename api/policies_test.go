@@ -134,11 +134,13 @@ func TestPolicies(t *testing.T) {
 		require.Equal(t, "policy.set", b.audit.entries[0].Action)
 		require.Equal(t, "action shop.deploy", b.audit.entries[0].Subject)
 		require.Equal(t, "two regions", b.audit.entries[0].Note)
+		require.JSONEq(t, `{"policy":{"limit":5,"key":" parameters.env "},"until":"2030-01-02T13:00:00Z"}`, string(b.audit.entries[0].Detail))
 
 		recorder, changed = b.change(t, http.MethodPatch, deployDocument, `{"policy":{"key":null,"max_attempts":3}}`)
 		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 		require.Equal(t, attune.Policy{Limit: new(5), MaxAttempts: new(3)}, changed.Person.Policy)
 		require.Equal(t, noon.Add(time.Hour), *changed.Person.Until, "the end stays")
+		require.JSONEq(t, `{"policy":{"key":null,"max_attempts":3}}`, string(b.audit.entries[1].Detail))
 		_, changed = b.change(t, http.MethodPatch, deployDocument, `{"until":null}`)
 		require.Nil(t, changed.Person.Until)
 

@@ -29,8 +29,18 @@ const coveredQueue = `(c.scope = 'global' OR c.scope = 'queue' AND q.key = c.ref
 		OR EXISTS (SELECT FROM json_array_elements(q.policy -> 'actions') e
 			WHERE e ->> 'ref' = c.ref OR split_part(e ->> 'ref', '.', 1) = c.ref)))`
 
+// endPoliciesSQL keeps each document that ends, with its author, in the audit log.
 const endPoliciesSQL = `
-WITH changed AS (DELETE FROM policies WHERE until <= clock_timestamp() RETURNING scope, ref)` + announceChanged
+WITH changed AS (
+	DELETE FROM policies WHERE until <= clock_timestamp() RETURNING *
+), audited AS (
+	INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status, omitted, detail)
+	SELECT clock_timestamp(), 'attune', 'system', '', '', CASE scope WHEN 'global' THEN 'global-policy.end' ELSE 'policy.end' END,
+		CASE scope WHEN 'global' THEN '' ELSE scope || ' ' || ref END, '', 'its time is over', '', '', 200, 0,
+		json_build_object('policy', document, 'revision', revision, 'until', until, 'set_at', updated_at, 'set_by',
+			json_build_object('principal', json_build_object('name', principal, 'method', auth_method), 'on_behalf_of', on_behalf_of, 'note', note))
+	FROM changed
+)` + announceChanged
 
 // nextChangeSQL lets several processes share the work: each takes another change.
 const nextChangeSQL = `SELECT id FROM policy_changes ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`
