@@ -15,3 +15,6 @@ func CheckTime(field string, t time.Time) error {
 	}
 	return nil
 }
+
+// FormatTime returns a time for messages to people: in UTC, in seconds (RFC 3339).
+func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

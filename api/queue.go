@@ -184,17 +184,17 @@ func expectation(h attune.SlotHolder, due *time.Time, at time.Time) string {
 		return "No execution will give this slot back: it is leaked. Run attune doctor."
 	case h.Status == attune.ExecutionRetrying && h.RetryAt != nil:
 		return fmt.Sprintf("Attempt %d %s. The slot is kept for attempt %d, which starts at %s or later.",
-			h.Attempt, howEnded(h.AttemptStatus), h.Attempt+1, clock(*h.RetryAt))
+			h.Attempt, howEnded(h.AttemptStatus), h.Attempt+1, attune.FormatTime(*h.RetryAt))
 	case due == nil:
 		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
 	case h.LeaseUntil != nil && at.After(*h.LeaseUntil):
-		return fmt.Sprintf("The worker did not renew the lease, which ended at %s: the attempt is given up.", clock(*h.LeaseUntil))
+		return fmt.Sprintf("The worker did not renew the lease, which ended at %s: the attempt is given up.", attune.FormatTime(*h.LeaseUntil))
 	case h.CancelRequested != nil:
-		return fmt.Sprintf("The worker was asked to stop it at %s. %s", clock(*h.CancelRequested), leaseNotice(h))
+		return fmt.Sprintf("The worker was asked to stop it at %s. %s", attune.FormatTime(*h.CancelRequested), leaseNotice(h))
 	case at.After(*due):
-		return fmt.Sprintf("The timeout ended at %s without a report: check the worker. %s", clock(*due), leaseNotice(h))
+		return fmt.Sprintf("The timeout ended at %s without a report: check the worker. %s", attune.FormatTime(*due), leaseNotice(h))
 	default:
-		return fmt.Sprintf("The worker ends it at %s at the latest. %s", clock(*due), leaseNotice(h))
+		return fmt.Sprintf("The worker ends it at %s at the latest. %s", attune.FormatTime(*due), leaseNotice(h))
 	}
 }
 
@@ -203,7 +203,7 @@ func leaseNotice(h attune.SlotHolder) string {
 	if h.LeaseUntil == nil {
 		return ""
 	}
-	return fmt.Sprintf("Without a renewal of the lease, the attempt is given up at %s.", clock(*h.LeaseUntil))
+	return fmt.Sprintf("Without a renewal of the lease, the attempt is given up at %s.", attune.FormatTime(*h.LeaseUntil))
 }
 
 // howEnded is how an attempt ended, as the verb of a sentence about the attempt.
@@ -221,6 +221,3 @@ func howEnded(status attune.ExecutionStatus) string {
 func secondsSince(then, at time.Time) float64 {
 	return max(0, at.Sub(then)).Round(time.Millisecond).Seconds()
 }
-
-// clock formats a time for a sentence.
-func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -65,7 +65,7 @@ func (p *Policies) Run(ctx context.Context) error {
 			}
 			return p.keepUp(ctx)
 		}, p.warn(ctx))
-		wait(ctx, followPeriod)
+		retry.Wait(ctx, followPeriod)
 	}
 	return nil
 }
@@ -139,14 +139,4 @@ func (p *Policies) tellSome(ctx context.Context, queues []attune.Admission) erro
 		}
 	}
 	return errors.Join(errors.Join(failed...), unrecorded)
-}
-
-// wait returns after a pause, or when ctx ends.
-func wait(ctx context.Context, pause time.Duration) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

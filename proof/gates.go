@@ -96,7 +96,7 @@ func (r *GateReport) checkQuotas(rows GateRows) {
 			}
 		}
 		if !u.StartsAt.Before(u.EndsAt) {
-			r.quota(u, "the period ends at %s", u.EndsAt.UTC().Format(time.RFC3339))
+			r.quota(u, "the period ends at %s", attune.FormatTime(u.EndsAt))
 		}
 		if rows.SteadyUsage[u.ID] {
 			r.Compared++
@@ -112,7 +112,7 @@ func (r *GateReport) rate(l LimiterRows, format string, args ...any) {
 }
 
 func (r *GateReport) quota(u attune.QuotaUsage, format string, args ...any) {
-	detail := fmt.Sprintf("%s from %s: ", u.Period, u.StartsAt.UTC().Format(time.RFC3339)) + fmt.Sprintf(format, args...)
+	detail := fmt.Sprintf("%s from %s: ", u.Period, attune.FormatTime(u.StartsAt)) + fmt.Sprintf(format, args...)
 	r.Violations = append(r.Violations, GateViolation{Rule: RuleQuotas, Gate: u.GateID, Key: u.Key, Detail: detail})
 }
 
@@ -182,7 +182,7 @@ func (r *GateReport) checkPeriods(usage []attune.QuotaUsage) {
 		slices.SortFunc(all, func(a, b attune.QuotaUsage) int { return a.StartsAt.Compare(b.StartsAt) })
 		for i := 1; i < len(all); i++ {
 			if all[i].StartsAt.Before(all[i-1].EndsAt) {
-				r.quota(all[i], "the period before ends at %s", all[i-1].EndsAt.UTC().Format(time.RFC3339))
+				r.quota(all[i], "the period before ends at %s", attune.FormatTime(all[i-1].EndsAt))
 			}
 		}
 	}

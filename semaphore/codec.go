@@ -71,7 +71,7 @@ func (s *State) MarshalJSON() ([]byte, error) {
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, LaneLimits: s.laneLimits,
 		Next: s.next, LastGrant: s.lastGrant,
 		Generation: s.generation, Accepted: s.accepted, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
-		Starts: packStarts(s.gates), OpenedAt: s.openedAt,
+		Starts: packStarts(s.logs), OpenedAt: s.openedAt,
 		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: packPlaces(s.unseen),
 		Recorded: s.recorded, Reacquired: s.reacquired,
 		Counters:   s.counters,
@@ -123,7 +123,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	}
 	restored.usePolicy(c.Policy)
 	restored.useLaneLimits(c.LaneLimits)
-	if err := c.Starts.unpackStarts(restored.gates); err != nil {
+	if err := c.Starts.unpackStarts(restored.logs); err != nil {
 		return fmt.Errorf("queue state, starts: %w", err)
 	}
 	holders, err := c.Holders.unpackHolders()

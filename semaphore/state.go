@@ -32,8 +32,8 @@ type State struct {
 	line       line                // the waiting tickets, without gaps but for tickets that have ended
 	joined     []attune.Ticket     // newcomers that joined the line in the current operation, in sequence order
 	replacing  []int32             // lanes with arrivals or returns in the current operation: see replaceOthers
-	gates      []gate              // the rates of starts
-	openedAt   time.Time           // when the gates were last opened and closed; zero without gates
+	logs       []startLog          // of the rates of starts
+	openedAt   time.Time           // when the rates were last opened and closed; zero without rates
 	early      []attune.Ticket     // tickets behind a gap, in sequence order, all above next
 	endedEarly []int64             // sequences above next whose tickets arrived and ended behind a gap, in order
 	unseen     []place             // places above next that ended before a ticket arrived: see place
