@@ -49,7 +49,7 @@ func (a *policyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"key": "acme", "count": 9, "cost": 1, "allowed": false}}],
 			"now": {"accepted": false, "starts_at_once": false, "reason": "quota_exceeded", "detail": "all are used"},
 			"lane": {"key": "acme", "waiting": 1, "active": 2, "limit": 3}, "policy": {"revision": 2, "limit": {"value": 5, "from": "action shop.deploy (set by a person)",
-			"source": {"scope": "action", "ref": "shop.deploy", "origin": "person", "revision": 3}}, "max_queued": {"value": 10000, "from": "default"}}}`)
+			"source": {"scope": "action", "ref": "shop.deploy", "origin": "person", "revision": 3}}, "max_queued": {"value": 10000, "from": "default", "next": 20}}}`)
 	case r.Method == http.MethodDelete:
 		_, _ = io.WriteString(w, `{"scope": "global", "told": 1, "not_told": 0}`)
 	default:
@@ -108,7 +108,7 @@ func TestPolicy(t *testing.T) {
 			[]string{"explain", "shop.deploy", "--parameters", `{"tenant": "acme"}`},
 			`POST /api/v1/actions/shop.deploy/policy {"parameters":{"tenant":"acme"}}`,
 			[]string{
-				"shop.deploy in the queue shop.all\n", "limit        5 ", "action shop.deploy  person  3\n", "max_queued   10000",
+				"shop.deploy in the queue shop.all\n", "limit        5 ", "action shop.deploy  person  3\n", "max_queued   20 (in force: 10000)",
 				"quota daily  9 per day (UTC), 9 used of acme  pack shop           pack    1\n",
 				"An enforcement with these parameters would be rejected with quota_exceeded: all are used.\n",
 				"Its lane is acme: 2 active of 3, 1 waiting.\n",
