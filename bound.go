@@ -39,7 +39,8 @@ func (b BoundName) PerKey() bool { return b == BoundMaxQueuedPerKey || b == Boun
 // Refusal returns the bound as the refusal of an enforcement by a queue, without the key: that is the lane of the enforcement.
 func (b Bound) Refusal(queue QueueKey) GateRefusal {
 	refusal := GateRefusal{
-		GateID: GateID{Kind: GateQueue, Scope: "queue", Ref: string(queue), Name: string(b.Name)}, Limit: b.Limit, Count: int64(b.Count), Cost: 1,
+		GateID: GateID{Kind: GateQueue, Scope: "queue", Ref: string(queue), Name: string(b.Name)},
+		Limit:  b.Limit, Count: int64(b.Count), Cost: 1,
 	}
 	if b.Window > 0 {
 		refusal.Window = &b.Window

@@ -9,6 +9,17 @@ import (
 // MaxWorkerName bounds the name of a worker, in bytes.
 const MaxWorkerName = 100
 
+// MaxRenewed bounds the attempts of one renewal. A worker with more attempts sends several renewals.
+const MaxRenewed = 250
+
+// The largest bodies of messages of honest workers, in bytes. The bridge drops larger ones unread.
+const (
+	// MaxRequestBody bounds a signed claim or renewal. The largest legal renewal has [MaxRenewed] attempts.
+	MaxRequestBody = 64 << 10
+	// MaxReportBody bounds a signed report. The broker accepts no larger message.
+	MaxReportBody = 16 << 20
+)
+
 // ExecutionClaimMessage is a worker's claim of one attempt, sent as [Signed]. The bridge replies with an [ExecutionClaimReply]. The
 // first claim of an attempt pins its key: later messages about the attempt count only with the same key.
 type ExecutionClaimMessage struct {
@@ -90,7 +101,6 @@ type SecretDemand struct {
 	Encrypted string   // the secret parameters of the enforcement, encrypted; empty without any
 	Event     EventID
 	Rule      RuleID // 0 for a direct run
-	Action    ActionID
 }
 
 // ClaimDecision is the answer to a claim with its input in clear text.
@@ -106,14 +116,14 @@ type ClaimDecision struct {
 	OtherPool bool
 }
 
-// ExecutionRenewMessage asks to renew the leases of all attempts that a worker runs, sent as [Signed]. The bridge replies with an
+// ExecutionRenewMessage asks to renew the leases of attempts that a worker runs, sent as [Signed]. The bridge replies with an
 // [ExecutionRenewReply].
 type ExecutionRenewMessage struct {
 	Worker   string      `json:"worker"`
-	Attempts []AttemptID `json:"attempts"`
-	Serial   int64       `json:"serial"` // as in [ExecutionClaimMessage]; only a higher one than the last renews
-	Pool     string      `json:"-"`      // of the routing key
-	Key      WorkerKey   `json:"-"`      // of the verified signature
+	Attempts []AttemptID `json:"attempts"` // at most [MaxRenewed]
+	Serial   int64       `json:"serial"`   // as in [ExecutionClaimMessage]; only a higher one than the last renews
+	Pool     string      `json:"-"`        // of the routing key
+	Key      WorkerKey   `json:"-"`        // of the verified signature
 }
 
 // RoutingKey implements [Message].
@@ -129,7 +139,8 @@ func (m ExecutionRenewMessage) signedBy(key WorkerKey, pool string) ExecutionRen
 	return m
 }
 
-// Validate returns a [CodeInvalid] error for a message without a valid worker name or a serial, or with an id that is not above 0.
+// Validate returns a [CodeInvalid] error for a message without a valid worker name or a serial, with more than [MaxRenewed] attempts, or
+// with an id that is not above 0.
 func (m ExecutionRenewMessage) Validate() error {
 	if m.Key == (WorkerKey{}) {
 		return Errorf(CodeInvalid, "execution.renew of worker %q has no verified key", m.Worker)
@@ -137,6 +148,10 @@ func (m ExecutionRenewMessage) Validate() error {
 	if m.Worker == "" || m.Serial <= 0 {
 		return Errorf(CodeInvalid, "execution.renew needs a worker and a serial above 0: a message with %d attempts has %q, %d",
 			len(m.Attempts), m.Worker, m.Serial)
+	}
+	if len(m.Attempts) > MaxRenewed {
+		return Errorf(CodeInvalid, "execution.renew of worker %q has %d attempts: send at most %d in one message",
+			m.Worker, len(m.Attempts), MaxRenewed)
 	}
 	for _, id := range m.Attempts {
 		if id.Execution <= 0 || id.Attempt <= 0 {
@@ -149,20 +164,22 @@ func (m ExecutionRenewMessage) Validate() error {
 
 // ExecutionRenewReply answers an [ExecutionRenewMessage]. An expired lease is never renewed.
 type ExecutionRenewReply struct {
-	// Lease is the new lease of all attempts that are not in Lost. It counts from the moment at which the worker sent the request.
+	// Lease is the new lease of all attempts that are neither in Lost nor in Late. It counts from the moment at which the worker sent
+	// the request.
 	Lease Duration `json:"lease"`
 	// Lost lists the attempts that the worker must stop: the lease expired, the attempt ended, another worker owns it, or it is
 	// of another installation.
 	Lost []AttemptID `json:"lost,omitempty"`
+	// Late lists the attempts that this request did not renew, because a request with the same or a higher serial came before. They
+	// are not lost, and their leases stay as they are.
+	Late []AttemptID `json:"late,omitempty"`
 }
 
-// Renewal is the answer to a renewal. Attempts in OtherPool, Forged and Late were not renewed, and are not lost either: a late copy
-// of a renewal must not end an action.
+// Renewal is the answer to a renewal. Attempts in OtherPool and Forged were not renewed, and are not lost either.
 type Renewal struct {
 	Reply     ExecutionRenewReply
 	OtherPool []AttemptID // the attempt is one of another pool
 	Forged    []AttemptID // another key has claimed the attempt, or none has
-	Late      []AttemptID // a renewal with the same or a higher serial came before
 }
 
 // ExecutionCompletedMessage reports how one attempt ended, sent as [Signed]. Each claimed attempt has exactly one report.

@@ -12,8 +12,10 @@ type QueueDetail struct {
 	Waiting  []Waiter       // the first enforcements in line, up to the number that the caller asked for
 	Parked   int64          // parked enforcements: they hold no slot and do not wait in line
 	Actions  []ActionStats  // of a shared queue, in the order of their references; nil for any other queue
-	Latest   []LoggedGrant  // the latest [EstimateGrants] grants, newest first
-	Released Releases
+	Latest   []LoggedGrant  // the latest [EstimateGrants] grants, without attempts and outcomes, newest first
+	// LongestLane is how many enforcements wait in the longest lane; 0 without lanes.
+	LongestLane int64
+	Released    Releases
 }
 
 // MaxSlotHolders bounds the holders of a [QueueDetail].

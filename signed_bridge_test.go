@@ -72,8 +72,8 @@ func requireRefused(t *testing.T, err error, name string) {
 	require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err), "%s: %v", name, err)
 }
 
-// TestOpenReply opens a reply as its bridge signed it, with every change, and as the reply to every other request.
-func TestOpenReply(t *testing.T) {
+// TestVerifyReply opens a reply as its bridge signed it, with every change, and as the reply to every other request.
+func TestVerifyReply(t *testing.T) {
 	t.Parallel()
 	bridge, worker := newBridgeKey(t), newKey(t)
 	trusted := []attune.BridgeKey{newBridgeKey(t).Public(), bridge.Public()} // in a rotation, a worker knows several
@@ -165,8 +165,8 @@ func TestOpenReply(t *testing.T) {
 	})
 }
 
-// TestOpenCancel opens a cancel as its bridge signed it, and with every change.
-func TestOpenCancel(t *testing.T) {
+// TestVerifyCancel opens a cancel as its bridge signed it, and with every change.
+func TestVerifyCancel(t *testing.T) {
 	t.Parallel()
 	bridge := newBridgeKey(t)
 	trusted := []attune.BridgeKey{bridge.Public()}

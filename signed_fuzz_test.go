@@ -10,8 +10,8 @@ import (
 	"github.com/attune-go/attune"
 )
 
-// FuzzOpen opens anything that the broker may deliver: what opens has the payload of a message that was signed.
-func FuzzOpen(f *testing.F) {
+// FuzzVerify opens anything that the broker may deliver: what opens has the payload of a message that was signed.
+func FuzzVerify(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	signed := map[string]bool{}
 	seed(f, signed, delivered(f, key, aClaim()))

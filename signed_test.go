@@ -132,7 +132,7 @@ func with(t *testing.T, fields map[string]json.RawMessage, name string, value js
 	return payload
 }
 
-func TestOpen(t *testing.T) {
+func TestVerify(t *testing.T) {
 	t.Parallel()
 
 	t.Run("a claim counts only as its worker signed it", func(t *testing.T) {

@@ -40,3 +40,20 @@ func TestCheckTime(t *testing.T) {
 		})
 	}
 }
+
+func TestEarlierAndLater(t *testing.T) {
+	t.Parallel()
+	soon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+	never, later := time.Time{}, soon.Add(time.Second)
+	for _, tt := range []struct{ a, b, earlier, later time.Time }{
+		{soon, later, soon, later},
+		{soon, soon, soon, soon},
+		{soon, never, soon, soon},
+		{never, never, never, never},
+	} {
+		require.Equal(t, tt.earlier, attune.Earlier(tt.a, tt.b))
+		require.Equal(t, tt.earlier, attune.Earlier(tt.b, tt.a))
+		require.Equal(t, tt.later, attune.Later(tt.a, tt.b))
+		require.Equal(t, tt.later, attune.Later(tt.b, tt.a))
+	}
+}

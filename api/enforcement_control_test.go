@@ -114,10 +114,7 @@ func TestWhyBetweenAttempts(t *testing.T) {
 			b.enforcements.get = func(id attune.EnforcementID) (attune.Enforcement, error) {
 				return attune.Enforcement{ID: id, Status: tc.status, Queue: "shop.deploy", Sequence: 4}, nil
 			}
-			b.enforcements.position = func(attune.EnforcementID) (int64, error) { return 1, nil }
-			b.queues.stats = func(attune.QueueKey) (attune.QueueStats, error) {
-				return attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 1, MaxConcurrent: 1}, nil
-			}
+			b.queues.waits(0, 1, 1)
 			b.executions.list = func(filter attune.ExecutionFilter, _ attune.Page) ([]attune.Execution, error) {
 				require.Equal(t, attune.ExecutionFilter{Enforcement: 11}, filter)
 				return []attune.Execution{tc.execution}, nil

@@ -16,19 +16,19 @@ import (
 type EnforcementReader interface {
 	Get(ctx context.Context, id attune.EnforcementID) (attune.Enforcement, error)
 	List(ctx context.Context, filter attune.EnforcementFilter, page attune.Page) ([]attune.Enforcement, error)
-	// Position returns the position of an enforcement among the waiting ones: 1 is next, 0 means that it does not wait.
-	Position(ctx context.Context, id attune.EnforcementID) (int64, error)
 }
 
 // Enforcement is an enforcement with its position in the queue and its execution.
 type Enforcement struct {
 	attune.Enforcement
 
-	Key       *string       `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
-	Position  int64         `json:"position,omitempty" doc:"Position in the line of its queue, 1 is next; absent when it is not in line"`
-	Why       string        `json:"why,omitempty" doc:"Why it waits: for its turn, for its next attempt, or for a person"`
-	Estimate  *Estimate     `json:"estimate,omitempty" doc:"Estimated time until the grant; absent when there are too few recent grants"`
-	Execution *ExecutionRef `json:"execution,omitempty" doc:"Absent before the first grant"`
+	Key        *string       `json:"key,omitempty" doc:"Text of the key's value, which chose the lane; absent without lanes"`
+	Position   int64         `json:"position,omitempty" doc:"Position in the line of its queue, 1 is next; absent when it is not in line"`
+	Why        string        `json:"why,omitempty" doc:"Why it waits: for its turn, for its next attempt, or for a person"`
+	HeldBy     []Obstacle    `json:"held_by,omitempty" doc:"Everything that keeps it waiting, the widest level first"`
+	Estimate   *Estimate     `json:"estimate,omitempty" doc:"Estimated time until the grant: see no_estimate"`
+	NoEstimate string        `json:"no_estimate,omitempty" doc:"Why there is no estimate, while it is in line"`
+	Execution  *ExecutionRef `json:"execution,omitempty" doc:"Absent before the first grant"`
 }
 
 // ExecutionRef is a short form of an execution.
@@ -117,7 +117,7 @@ func (s *Server) listEnforcements(ctx context.Context, in *listEnforcementsInput
 	return listOf(found, page, func(e attune.Enforcement) int64 { return int64(e.ID) }, summarizeEnforcement), nil
 }
 
-// getEnforcement reads the enforcement, then its execution, then its position. A change between two reads shows in the later
+// getEnforcement reads the enforcement, then its execution, then what it waits for. A change between two reads shows in the later
 // read only: an enforcement that is granted in between has no position.
 func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*response[Enforcement], error) {
 	id := attune.EnforcementID(in.ID)
@@ -135,7 +135,7 @@ func (s *Server) getEnforcement(ctx context.Context, in *idInput) (*response[Enf
 	case attune.EnforcementQueued:
 		err = s.explainWait(ctx, &body)
 	case attune.EnforcementGranted, attune.EnforcementParked:
-		body.Why = whyRetrying(found.Status, body.Execution)
+		body.Why, body.HeldBy = whyRetrying(found.Status, body.Execution)
 	default: // the enforcement does not wait
 	}
 	return &response[Enforcement]{Body: body}, err

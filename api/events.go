@@ -22,6 +22,9 @@ type Ingest interface {
 	Run(ctx context.Context, run ingest.DirectRun) (attune.Recorded, error)
 	// Preview returns what Run would decide. It records nothing.
 	Preview(ctx context.Context, action attune.Action, parameters json.RawMessage) (attune.Decision, error)
+	// Rechoose returns the decision about a recorded enforcement with the lane and the charges that the key and the gates of an action
+	// choose. It records nothing.
+	Rechoose(ctx context.Context, run attune.RecordedRun, action attune.Action) (attune.Decision, error)
 }
 
 // EventReader reads events. An event that does not exist is an [attune.CodeNotFound] error; lists are newest first.

@@ -42,6 +42,21 @@ func (f *fakeEngine) Manual(action attune.Action, parameters json.RawMessage) (a
 	return f.manual(action, parameters)
 }
 
+// Rechoose yields the lane of the text of the parameters, or rejects the enforcement for the text "invalid".
+func (f *fakeEngine) Rechoose(_ context.Context, run attune.RecordedRun, action attune.Action) attune.Decision {
+	decision := attune.Decision{ActionID: action.ID, Parameters: run.Parameters, Status: attune.EnforcementCreated}
+	if action.Key != nil {
+		decision.Lane = attune.LaneOf(string(run.Parameters))
+	}
+	if string(run.Parameters) == "invalid" {
+		decision.Status, decision.Reason = attune.EnforcementRejected, attune.ReasonKeyInvalid
+	}
+	for _, gate := range action.Gates {
+		decision.Charges = append(decision.Charges, attune.Charge{GateID: gate.GateID, Cost: 1})
+	}
+	return decision
+}
+
 func (f *fakeEngine) Lane(_ context.Context, _ attune.Event, _ attune.Action, decision attune.Decision) attune.Decision {
 	return decision
 }

@@ -29,11 +29,10 @@ func (f *fakeEvents) List(_ context.Context, filter attune.EventFilter, page att
 }
 
 type fakeEnforcements struct {
-	get      func(attune.EnforcementID) (attune.Enforcement, error)
-	list     func(attune.EnforcementFilter, attune.Page) ([]attune.Enforcement, error)
-	position func(attune.EnforcementID) (int64, error)
-	retry    func(attune.EnforcementID, attune.Author) (attune.Enforcement, error)
-	giveUp   func(attune.EnforcementID, attune.Author) (attune.Enforcement, error)
+	get    func(attune.EnforcementID) (attune.Enforcement, error)
+	list   func(attune.EnforcementFilter, attune.Page) ([]attune.Enforcement, error)
+	retry  func(attune.EnforcementID, attune.Author) (attune.Enforcement, error)
+	giveUp func(attune.EnforcementID, attune.Author) (attune.Enforcement, error)
 }
 
 func (f *fakeEnforcements) Retry(_ context.Context, id attune.EnforcementID, author attune.Author) (attune.Enforcement, error) {
@@ -62,10 +61,6 @@ func (f *fakeEnforcements) List(_ context.Context, filter attune.EnforcementFilt
 		return nil, nil
 	}
 	return f.list(filter, page)
-}
-
-func (f *fakeEnforcements) Position(_ context.Context, id attune.EnforcementID) (int64, error) {
-	return f.position(id)
 }
 
 type fakeExecutions struct {
@@ -189,9 +184,24 @@ func (f *fakeRules) SetRuleEnabled(_ context.Context, ref attune.Ref, enabled bo
 }
 
 type fakeQueues struct {
-	stats func(attune.QueueKey) (attune.QueueStats, error)
-	list  func(attune.Page) ([]attune.QueueStats, error)
-	lanes func(attune.QueueKey, attune.LanePage) ([]attune.LaneStats, error)
+	stats   func(attune.QueueKey) (attune.QueueStats, error)
+	list    func(attune.Page) ([]attune.QueueStats, error)
+	lanes   func(attune.QueueKey, attune.LanePage) ([]attune.LaneStats, error)
+	waiting func(attune.QueueKey, attune.EnforcementID) (attune.Wait, error)
+}
+
+func (f *fakeQueues) Waiting(_ context.Context, key attune.QueueKey, id attune.EnforcementID) (attune.Wait, error) {
+	return f.waiting(key, id)
+}
+
+// waits makes every enforcement wait in an open queue.
+func (f *fakeQueues) waits(ahead, active int64, limit int) {
+	f.waiting = func(_ attune.QueueKey, id attune.EnforcementID) (attune.Wait, error) {
+		return attune.Wait{
+			At: noon, Ticket: attune.Ticket{Enforcement: id, Sequence: 9, EnqueuedAt: noon}, Mode: attune.QueueOpen,
+			Policy: attune.QueuePolicy{Limit: limit}, Queue: attune.LevelCount{Ahead: ahead, Active: active},
+		}, nil
+	}
 }
 
 func (f *fakeQueues) Lanes(_ context.Context, key attune.QueueKey, page attune.LanePage) ([]attune.LaneStats, error) {

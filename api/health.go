@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
 
 	"github.com/attune-go/attune"
 )
@@ -44,14 +46,29 @@ func (s *Server) registerHealth() {
 	})
 }
 
-// ready runs all checks concurrently and names the failed ones.
+// readinessLogPeriod is how often the log has the reason of a failed readiness check: anyone can request the checks.
+const readinessLogPeriod = 30 * time.Second
+
+// newCheckLogs bounds the log lines of each check.
+func newCheckLogs(checks map[string]func(context.Context) error) map[string]*rate.Sometimes {
+	logs := make(map[string]*rate.Sometimes, len(checks))
+	for name := range checks {
+		logs[name] = &rate.Sometimes{Interval: readinessLogPeriod}
+	}
+	return logs
+}
+
+// ready runs all checks concurrently and names the failed ones. Anyone may read the response, so only the log says why: a reason has
+// addresses and users of the services.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	results := s.runChecks(r.Context())
 	health := Health{Status: "ok", Checks: map[string]string{}}
+	var names []string
 	var failed []ProblemError
 	for _, name := range slices.Sorted(maps.Keys(results)) {
 		if err := results[name]; err != nil {
-			failed = append(failed, ProblemError{Location: name, Message: reasonOf(err)})
+			s.logFailedCheck(r.Context(), name, err)
+			names, failed = append(names, name), append(failed, ProblemError{Location: name, Message: "the check fails"})
 			continue
 		}
 		health.Checks[name] = "ok"
@@ -60,17 +77,19 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, "application/json", health)
 		return
 	}
-	problem := newProblem(http.StatusServiceUnavailable, string(attune.CodeUnavailable), "not ready: "+summary(failed))
+	problem := newProblem(http.StatusServiceUnavailable, string(attune.CodeUnavailable), "not ready: "+strings.Join(names, ", ")+
+		" (the log and attune doctor say why)")
 	problem.Errors = failed
 	problem.forRequest(r.Context()).with("Retry-After", retryAfterSeconds).ServeHTTP(w, r)
 }
 
-// reasonOf returns the message of an [attune.Error], which is written for callers, or else the text of the error.
-func reasonOf(err error) string {
-	if coded, ok := errors.AsType[*attune.Error](err); ok {
-		return coded.Message
+// logFailedCheck logs why a check fails, unless the log has had a line about the check within [readinessLogPeriod].
+func (s *Server) logFailedCheck(ctx context.Context, name string, err error) {
+	due := false
+	s.checkLogs[name].Do(func() { due = true })
+	if due {
+		s.logger.WarnContext(ctx, "a readiness check fails", "check", name, "error", err)
 	}
-	return strings.ToValidUTF8(err.Error(), "\uFFFD")
 }
 
 func (s *Server) runChecks(ctx context.Context) map[string]error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,27 +47,40 @@ func TestHealth(t *testing.T) {
 			defer close(forever)
 			b.deps.Checks = map[string]func(context.Context) error{
 				"postgres": func(context.Context) error {
-					return attune.WrapError(attune.CodeUnavailable, errSecretCause, "127.0.0.1:5432 refuses connections")
+					return attune.WrapError(attune.CodeUnavailable, errSecretCause, "127.0.0.1:5432 refuses user root")
 				},
 				"rabbitmq": fine,
 				"temporal": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 				"stuck":    func(context.Context) error { <-forever; return nil },
 				"broken":   func(context.Context) error { panic("oops") },
 			}
-			recorder := b.do(t, get("/readyz"))
-			problem := requireProblem(t, recorder, 503, "unavailable")
-			require.Equal(t, "5", recorder.Header().Get("Retry-After"))
-			require.NotContains(t, recorder.Body.String(), "hunter2")
-			reasons := map[string]string{}
-			for _, e := range problem.Errors {
-				reasons[e.Location] = e.Message
+			for range 100 {
+				recorder := b.do(t, request{http.MethodGet, "/readyz", "", []string{"Authorization:"}})
+				problem := requireProblem(t, recorder, 503, "unavailable")
+				require.Equal(t, "5", recorder.Header().Get("Retry-After"))
+				require.Equal(t, "not ready: broken, postgres, stuck, temporal (the log and attune doctor say why)", problem.Detail)
+				var names []string
+				for _, e := range problem.Errors {
+					require.Equal(t, "the check fails", e.Message)
+					names = append(names, e.Location)
+				}
+				require.Equal(t, []string{"broken", "postgres", "stuck", "temporal"}, names)
+				for _, reason := range []string{"hunter2", "127.0.0.1", "root", "oops", "10ms"} {
+					require.NotContains(t, recorder.Body.String(), reason, "anyone may read the response")
+				}
 			}
-			require.Equal(t, map[string]string{
-				"postgres": "127.0.0.1:5432 refuses connections",
+			for check, reason := range map[string]string{
+				"postgres": "127.0.0.1:5432 refuses user root",
 				"temporal": "no answer within 10ms",
 				"stuck":    "no answer within 10ms",
 				"broken":   "the check panicked: oops",
-			}, reasons)
+			} {
+				require.Regexp(t, `a readiness check fails.*check=`+check+`.*`+reason, b.log.String())
+			}
+			require.Equal(t, 4, strings.Count(b.log.String(), "a readiness check fails"), "requests in a loop do not fill the log")
+			<-time.After(time.Minute)
+			b.do(t, get("/readyz"))
+			require.Equal(t, 8, strings.Count(b.log.String(), "a readiness check fails"))
 		})
 	})
 }

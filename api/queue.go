@@ -91,6 +91,7 @@ type QueueDetails interface {
 	// that decides each field; the queue uses that policy from the next admitted enforcement on. An action's queue can be
 	// read before its first use; any other queue is an [attune.CodeNotFound] error.
 	Detail(ctx context.Context, key attune.QueueKey, waiting int) (attune.QueueDetail, policy.Effective, error)
+	WaitReader
 }
 
 type queueDetailInput struct {
@@ -159,7 +160,7 @@ func showQueue(s attune.QueueDetail, effective policy.Effective) Queue {
 	if r := s.Released; r.Since != nil {
 		q.HoldTime = &HoldTime{P50: r.P50.Seconds(), P95: r.P95.Seconds(), Grants: r.Sample, Since: *r.Since}
 	}
-	q.EmptyIn = estimate(s.Stats.QueueLength, s.Stats, s.Latest)
+	q.EmptyIn = emptyIn(s)
 	return q
 }
 

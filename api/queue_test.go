@@ -47,7 +47,6 @@ func deployDetail() attune.QueueDetail {
 		},
 		Parked:  4,
 		Waiting: []attune.Waiter{{Enforcement: 33, LaneName: attune.NoLane, Lane: 2, Sequence: 7, QueuedAt: hourAgo, Attempt: 1}},
-		Latest:  everyTenSeconds(8),
 		Released: attune.Releases{
 			LastMinute: 2, LastFiveMinutes: 15, LastHour: 90,
 			P50: 1500 * time.Millisecond, P95: 9 * time.Second, Sample: 400, Since: &hourAgo,
@@ -108,8 +107,7 @@ func TestGetQueue(t *testing.T) {
 				"position": 1, "enforcement_id": 33, "key": "(none)", "lane": 2, "sequence": 7, "attempt": 1, "queued_at": "2030-01-02T11:00:00Z", "wait_seconds": 3600
 			}],
 			"throughput": {"per_minute_1m": 2, "per_minute_5m": 3, "per_minute_60m": 1.5},
-			"hold_time": {"p50_seconds": 1.5, "p95_seconds": 9, "grants": 400, "since": "2030-01-02T11:00:00Z"},
-			"empty_in": {"low": "30s", "likely": "30s", "high": "30s"}
+			"hold_time": {"p50_seconds": 1.5, "p95_seconds": 9, "grants": 400, "since": "2030-01-02T11:00:00Z"}
 		}`, recorder)
 		var counts attune.QueueStats
 		require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &counts))
@@ -147,14 +145,21 @@ func TestGetQueue(t *testing.T) {
 		require.Equal(t, api.QueueLimit{InForce: 5, From: "by hand"}, b.queue(t).Limit)
 	})
 
-	t.Run("a queue that cannot grant has no estimate", func(t *testing.T) {
+	t.Run("the time until the line is empty is estimated, unless the queue cannot grant", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) {
-			s := deployDetail()
-			s.Stats.Mode = attune.QueuePaused
-			return s, nil
-		}
+		s := deployDetail()
+		s.Latest = everyTenSeconds(30)
+		b.details.detail = func(attune.QueueKey, int) (attune.QueueDetail, error) { return s, nil }
+		estimate := b.queue(t).EmptyIn
+		require.NotNil(t, estimate)
+		require.Positive(t, estimate.Waits)
+		require.LessOrEqual(t, estimate.Low, estimate.Likely)
+		require.LessOrEqual(t, estimate.Likely, estimate.High)
+		require.InDelta(t, 15, time.Duration(estimate.Likely).Seconds(), 10, "three runs of 9 s in two slots")
+		s.LongestLane, s.Policy.Actions = 20, []attune.ActionPolicy{{LimitPerKey: new(1)}}
+		require.Greater(t, b.queue(t).EmptyIn.Low, estimate.High, "the longest lane decides")
+		s.Stats.Mode = attune.QueuePaused
 		require.Nil(t, b.queue(t).EmptyIn)
 	})
 

@@ -105,12 +105,13 @@ const (
 	maxProven = 10_000
 )
 
-// provenWebhook names a webhook to proven. No token has a space.
-func provenWebhook(key string) string { return "webhook " + key }
+// provenWebhook names the sender of a delivery to proven. The key of a webhook is public, so it is proven for one address only: a right
+// signature from another address says nothing about this one. No token has a space.
+func provenWebhook(r *http.Request, key string) string { return "webhook " + addressKey(r) + " " + key }
 
-// proven remembers tokens that were accepted, and webhooks with a delivery whose signature was right, by their digest. Such a caller
-// is not refused because others at its address fail: many callers can share one, behind a proxy or at a service that sends webhooks
-// for all of its users. It is safe for concurrent use.
+// proven remembers tokens that were accepted, and webhooks that got a delivery with a right signature from an address, by their digest.
+// Such a caller is not refused because others at its address fail: many callers can share one, behind a proxy or at a service that sends
+// webhooks for all of its users. It is safe for concurrent use.
 type proven struct {
 	now func() time.Time
 

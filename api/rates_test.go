@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/api"
 	"github.com/attune-go/attune/auth"
 )
@@ -168,11 +169,28 @@ func TestRates_Failures(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		b.config.FailureRate = lowRate
-		require.Equal(t, http.StatusAccepted, b.doFrom(t, elsewhere, delivery("gh", `{}`)).Code)
+		require.Equal(t, http.StatusAccepted, b.doFrom(t, neighbour, delivery("gh", `{}`)).Code)
 		exhaust(t, b, wrong)
 		require.Equal(t, http.StatusAccepted, b.doFrom(t, neighbour, delivery("gh", `{}`)).Code)
 		forged := delivery("gh", `{}`, "X-Hub-Signature-256: sha256="+hexZeros)
 		requireProblem(t, b.doFrom(t, neighbour, forged), http.StatusUnauthorized, "unauthorized")
+	})
+
+	t.Run("wrong signatures for a webhook in use are refused before a look into the database", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.config.FailureRate = lowRate
+		require.Equal(t, http.StatusAccepted, b.doFrom(t, elsewhere, delivery("gh", `{}`)).Code)
+		trigger, err := b.triggers.WebhookTrigger(t.Context(), "gh")
+		require.NoError(t, err)
+		looks := 0
+		b.triggers.byKey = func(string) (attune.Trigger, error) {
+			looks++
+			return trigger, nil
+		}
+		exhaust(t, b, delivery("gh", `{}`, "X-Hub-Signature-256: sha256="+hexZeros))
+		require.LessOrEqual(t, looks, burst+20-b.metrics.of("limited failures")+1)
+		require.Equal(t, http.StatusAccepted, b.doFrom(t, elsewhere, delivery("gh", `{}`)).Code, "the sender at its address is not limited")
 	})
 
 	t.Run("a request without a token costs nothing and is not counted", func(t *testing.T) {

@@ -25,19 +25,15 @@ func TestGetEnforcement(t *testing.T) {
 				CreatedAt: noon, QueuedAt: &later,
 			}, nil
 		}
-		b.enforcements.position = func(id attune.EnforcementID) (int64, error) {
-			require.Equal(t, attune.EnforcementID(11), id)
-			return 3, nil
-		}
-		b.queues.stats = func(attune.QueueKey) (attune.QueueStats, error) {
-			return attune.QueueStats{Mode: attune.QueueOpen, ActiveCount: 1, MaxConcurrent: 1}, nil
-		}
+		b.queues.waits(2, 1, 1)
 		recorder := b.do(t, get("/api/v1/enforcements/11"))
 		require.Equal(t, http.StatusOK, recorder.Code)
 		requireJSON(t, `{
 			"id": 11, "event_id": 7, "rule": "github.deploy", "action": "shop.deploy", "action_id": 4, "parameters": {"v": 1},
 			"status": "queued", "queue": "shop.deploy", "key": "(none)", "lane": 2, "sequence": 42, "position": 3,
 			"why": "It is number 3 in line. 1 of 1 slots are held.",
+			"held_by": [{"level": "queue", "limit": 1, "active": 1, "ahead": 2}],
+			"no_estimate": "only 0 of the latest runs have ended: an estimate needs 3",
 			"created_at": "2030-01-02T12:00:00Z", "queued_at": "2030-01-02T12:00:01Z"
 		}`, recorder)
 	})
@@ -86,7 +82,7 @@ func TestGetEnforcement(t *testing.T) {
 			return attune.Enforcement{Status: attune.EnforcementQueued}, nil
 		}
 		b.enforcements.get = queued
-		b.enforcements.position = func(attune.EnforcementID) (int64, error) { return 0, errDown }
+		b.queues.waiting = func(attune.QueueKey, attune.EnforcementID) (attune.Wait, error) { return attune.Wait{}, errDown }
 		requireProblem(t, b.do(t, get("/api/v1/enforcements/11")), 503, "unavailable")
 
 		b.enforcements.get = func(attune.EnforcementID) (attune.Enforcement, error) { return attune.Enforcement{GrantNumber: 1}, nil }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/time/rate"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/sources"
@@ -97,6 +98,7 @@ type Server struct {
 	connections *connections
 	router      *router
 	denials     *denials
+	checkLogs   map[string]*rate.Sometimes // by readiness check
 	huma        huma.API
 	handler     http.Handler
 	tries       chan struct{} // holds an element for each what-if that runs
@@ -112,7 +114,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s := &Server{
 		config: config, deps: deps, webhooks: sources.NewWebhooks(deps.LookupSecret), logger: deps.Logger,
 		rates: newRates(config), bodyMemory: newBodyMemory(maxReceived, maxDecoded), router: newRouter(),
-		denials: newDenials(), tries: make(chan struct{}, maxTries),
+		denials: newDenials(), checkLogs: newCheckLogs(deps.Checks), tries: make(chan struct{}, maxTries),
 	}
 	s.connections = newConnections(config.MaxConnections, func() {
 		deps.Metrics.RateLimited(context.Background(), string(LimitedConnections))

@@ -297,7 +297,7 @@ func setupAll(t *testing.T) *bundle {
 		return attune.Event{ID: id, Payload: json.RawMessage(`{}`)}, nil
 	}
 	b.enforcements.get = func(attune.EnforcementID) (attune.Enforcement, error) { return queued, nil }
-	b.enforcements.position = func(attune.EnforcementID) (int64, error) { return 1, nil }
+	b.queues.waits(0, 1, 1)
 	b.enforcements.retry = func(attune.EnforcementID, attune.Author) (attune.Enforcement, error) { return queued, nil }
 	b.executions.get = func(id attune.ExecutionID) (attune.Execution, error) { return attune.Execution{ID: id}, nil }
 	b.executions.cancel = func(id attune.ExecutionID, _ attune.Author) (attune.Execution, error) {

@@ -26,14 +26,23 @@ const assumption = "Every run takes as long as it took, with its attempts and th
 	"recorded run of its action. A run that has not ended holds its slot to the end. Manual changes come when they came. After the " +
 	"end of the period nothing arrives, and the line is worked off."
 
+// choiceAssumption is what an answer assumes as well if lanes and charges were chosen anew.
+const choiceAssumption = " Lanes and costs are what the proposed keys and costs yield for the recorded events, also for what waited or " +
+	"held a slot at the start. Before the period, what was accepted has used its units, whatever the rates and quotas were. A rate or " +
+	"quota judges an arrival at the time of its place in the line."
+
 // PolicyTrials read what a what-if needs.
 type PolicyTrials interface {
 	// History reads what happened in a queue in a period. More than most arrivals are [attune.CodeInvalid], and a queue that was
 	// never used is [attune.CodeNotFound].
 	History(ctx context.Context, key attune.QueueKey, from, to time.Time, most int) (replay.History, error)
-	// Propose returns the policy in force for a queue, and the one with other documents of people, also as the queue would be told.
-	Propose(ctx context.Context, key attune.QueueKey, documents []policy.Level) (
-		current, proposed policy.Effective, resolved attune.QueuePolicy, err error)
+	// Propose compares the policy in force for a queue with the one that other documents of people would make.
+	Propose(ctx context.Context, key attune.QueueKey, documents []policy.Level) (policy.Proposal, error)
+	// RecordedRuns calls use with what is recorded of enforcements, one after the other. An error of use ends it.
+	RecordedRuns(ctx context.Context, enforcements []attune.EnforcementID, use func(attune.RecordedRun) error) error
+	// Accepted returns the enforcements of a queue that were accepted from since until before. Of more than most, it returns the latest
+	// ones, and false.
+	Accepted(ctx context.Context, key attune.QueueKey, since, before time.Time, most int) ([]replay.Accepted, bool, error)
 }
 
 // ProposedDocument is a proposed policy document of a person for a scope.
@@ -60,16 +69,18 @@ type PolicyTrial struct {
 	From       time.Time       `json:"from"`
 	To         time.Time       `json:"to"`
 	Arrivals   int             `json:"arrivals" doc:"Places in the line that were taken in the period"`
+	Refused    int             `json:"refused" doc:"Arrivals of the period that a rate or a quota has rejected: they took no place"`
 	Waiting    int             `json:"waiting_at_start" doc:"Places that waited when the period began"`
 	Holding    int             `json:"holding_at_start" doc:"Slots that were held when the period began"`
 	Order      OrderAgreement  `json:"recorded_order"`
 	Policy     QueuePolicy     `json:"policy" doc:"The proposed policy; next is the value without the proposal"`
-	Same       bool            `json:"same" doc:"The proposed policy is the one that was in force in the whole period"`
+	Same       bool            `json:"same" doc:"The proposed policy was in force in the whole period; nothing can reject"`
 	Really     TrialOutcome    `json:"really" doc:"What happened"`
 	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: its accuracy"`
 	Proposed   TrialOutcome    `json:"proposed" doc:"What the replay yields under the proposed policy"`
+	Uncomputed int             `json:"uncomputed" doc:"Enforcements of unknown lane and costs: they keep their lane and cost nothing"`
 	Assumption string          `json:"assumption"`
-	Ignored    []string        `json:"ignored" doc:"Parts of the proposed policy that a replay cannot judge"`
+	Ignored    []string        `json:"ignored" doc:"What the replay does not consider, in words"`
 }
 
 // OrderAgreement says whether the core decides the recorded grants in their recorded order, under the policies that were in force.
@@ -148,48 +159,65 @@ func (s *Server) tryPolicy(ctx context.Context, in *tryInput) (*response[PolicyT
 	default:
 		return nil, attune.Errorf(attune.CodeExhausted, "%d policies are being tried: try again in a moment", maxTries)
 	}
-	current, proposed, resolved, err := s.deps.Queues.Propose(ctx, key, documents)
+	trial, err := s.replayUnder(ctx, key, in.Body.From, in.Body.To, documents)
 	if err != nil {
 		return nil, err
-	}
-	if !reflect.DeepEqual(current.Policy.Key, proposed.Policy.Key) {
-		return nil, attune.Errorf(attune.CodeInvalid, "policy.key: a replay keeps the recorded lanes, so it cannot judge another key")
-	}
-	history, err := s.deps.Queues.History(ctx, key, in.Body.From, in.Body.To, maxTriedArrivals)
-	if err != nil {
-		return nil, err
-	}
-	trial := try(history, resolved)
-	trial.Queue, trial.From, trial.To = key, in.Body.From, in.Body.To
-	trial.Policy = showProposal(resolved, current, proposed)
-	for _, gate := range proposed.Gates.AtAdmission() {
-		trial.Ignored = append(trial.Ignored, gate.String())
 	}
 	return &response[PolicyTrial]{Body: trial}, nil
 }
 
-// try replays a history as recorded, and under another policy.
-func try(h replay.History, proposed attune.QueuePolicy) PolicyTrial {
-	trial := PolicyTrial{Order: showOrder(replay.Recorded(h)), Assumption: assumption, Ignored: []string{}}
+// replayUnder replays a period of a queue under proposed documents.
+func (s *Server) replayUnder(
+	ctx context.Context, key attune.QueueKey, from, to time.Time, documents []policy.Level,
+) (trial PolicyTrial, err error) {
+	if err := s.checkDocuments(ctx, documents); err != nil {
+		return trial, err
+	}
+	proposal, err := s.deps.Queues.Propose(ctx, key, documents)
+	if err != nil {
+		return trial, err
+	}
+	history, err := s.deps.Queues.History(ctx, key, from, to, maxTriedArrivals)
+	if err != nil {
+		return trial, err
+	}
+	plan, ignored, err := s.plan(ctx, key, history, proposal)
+	if err != nil {
+		return trial, err
+	}
+	trial = try(history, plan)
+	trial.Queue, trial.From, trial.To, trial.Ignored = key, from, to, ignored
+	trial.Policy = showProposal(proposal)
+	return trial, nil
+}
+
+// try replays a history as recorded, and under a plan with one policy.
+func try(h replay.History, plan replay.Plan) PolicyTrial {
+	trial := PolicyTrial{Order: showOrder(replay.Recorded(h)), Refused: len(h.Refused), Assumption: assumption}
+	if plan.Choices != nil {
+		trial.Assumption += choiceAssumption
+		trial.Uncomputed = plan.Choices.Missing(h)
+	}
 	for _, place := range h.Places {
 		switch {
 		case !place.EnqueuedAt.Before(h.From):
 			trial.Arrivals++
 		case place.Grant != nil && place.Grant.GrantedAt.Before(h.From):
-			trial.Holding++
+			if place.Grant.ReleasedAt == nil || place.Grant.ReleasedAt.After(h.From) {
+				trial.Holding++
+			}
 		default:
 			trial.Waiting++
 		}
 	}
 	trial.Really = showOutcome(replay.Really(h))
 	trial.Recorded = showOutcome(replay.Simulate(h, replay.AsRecorded(h)))
-	trial.Proposed, trial.Same = trial.Recorded, true
+	trial.Proposed, trial.Same = trial.Recorded, plan.Choices == nil
 	for _, known := range h.Policies {
-		known.Revision = proposed.Revision
-		trial.Same = trial.Same && reflect.DeepEqual(known.QueuePolicy, proposed)
+		known.Revision = plan.Policies[0].Revision
+		trial.Same = trial.Same && reflect.DeepEqual(known.QueuePolicy, plan.Policies[0].QueuePolicy)
 	}
 	if !trial.Same {
-		plan := replay.Plan{Policies: []replay.Policy{{QueuePolicy: proposed, At: h.From}}}
 		trial.Proposed = showOutcome(replay.Simulate(h, plan))
 	}
 	return trial
@@ -225,7 +253,8 @@ func (in *tryInput) proposal() ([]policy.Level, error) {
 			return nil, fmt.Errorf("body.policy: %w", err)
 		}
 		if decoded.Queue != nil {
-			return nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay cannot judge another queue")
+			return nil, attune.Errorf(attune.CodeInvalid, "body.policy.queue: a replay of one queue cannot judge another queue: "+
+				"the lines of the two queues were worked off apart, each under its own policy and manual changes")
 		}
 		levels = append(levels, policy.Level{
 			Scope: policy.Scope(document.Scope), Ref: document.Ref, Origin: policy.OriginPerson, Policy: decoded,
@@ -235,8 +264,9 @@ func (in *tryInput) proposal() ([]policy.Level, error) {
 }
 
 // showProposal shows the proposed policy, with the values without the proposal as next.
-func showProposal(resolved attune.QueuePolicy, current, proposed policy.Effective) QueuePolicy {
-	shown := QueuePolicy{Revision: resolved.Revision}
+func showProposal(proposal policy.Proposal) QueuePolicy {
+	current, proposed := proposal.Current, proposal.Proposed
+	shown := QueuePolicy{Revision: proposal.Resolved.Revision}
 	for _, field := range policy.Fields() {
 		f := PolicyField{Name: field.Name, Value: field.JSON(proposed.Policy), From: proposed.From[field.Name].String()}
 		if without := field.JSON(current.Policy); string(without) != string(f.Value) {

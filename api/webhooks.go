@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/attune-go/attune"
-	"github.com/attune-go/attune/ingest"
 	"github.com/attune-go/attune/sources"
 )
 
@@ -57,10 +56,12 @@ func (s *Server) registerWebhooks() {
 		http.StatusTooManyRequests, http.StatusServiceUnavailable)
 }
 
-// postWebhook records a delivery. It checks the signature before it parses the body.
+// postWebhook records a delivery. It checks the signature before it parses the body, and before the body takes a share of what is decoded
+// at one time: a sender without the secret must not hold up the others.
 func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[RecordedEvent], error) {
 	key := r.PathValue("key")
-	isProven := s.rates.proven.has(provenWebhook(key))
+	caller := provenWebhook(r, key)
+	isProven := s.rates.proven.has(caller)
 	var trigger attune.Trigger
 	if err := s.attempt(r, isProven, attune.CodeNotFound, func(ctx context.Context) (err error) {
 		trigger, err = s.webhookTrigger(ctx, key)
@@ -75,20 +76,24 @@ func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) (*response[
 		return nil, err
 	}
 	defer claim.release()
-	if err := claim.awaitDecoding(r.Context(), len(body)); err != nil {
-		return nil, err
-	}
-	var arrival ingest.Arrival
+	var verified sources.Verified
 	if err := s.attempt(r, isProven, attune.CodeUnauthorized, func(context.Context) (err error) {
-		arrival, err = s.webhooks.Arrival(trigger, sources.Delivery{Header: r.Header, Body: body})
+		verified, err = s.webhooks.Verify(trigger, sources.Delivery{Header: r.Header, Body: body})
 		return err
 	}); err != nil {
 		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
-	s.rates.proven.add(provenWebhook(key))
+	s.rates.proven.add(caller)
 	wait := s.rates.webhooks.take(string(trigger.Ref))
 	if err := s.limited(r, LimitedWebhook, wait, "too many deliveries to trigger "+string(trigger.Ref)); err != nil {
 		return nil, err
+	}
+	if err := claim.awaitDecoding(r.Context(), len(body)); err != nil {
+		return nil, err
+	}
+	arrival, err := verified.Arrival()
+	if err != nil {
+		return nil, s.webhookProblem(r.Context(), trigger, err)
 	}
 	if problem := sentOnce(r.Header, trigger.Webhook.DedupHeader); problem != nil {
 		return nil, problem

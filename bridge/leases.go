@@ -34,7 +34,8 @@ type SignedRenewal = attune.Signed[attune.ExecutionRenewMessage]
 // lost: it is older than the restore of the database.
 //
 // A renewal with a wrong signature, or with an attempt that its key has not claimed or that is one of another pool, becomes a dead
-// letter. A renewal that arrives again, or after a later one, is counted and answered: it renews nothing, and no attempt is lost by it.
+// letter. A renewal that arrives again, or after a later one, is counted and answered: it renews nothing, no attempt is lost by it, and its
+// reply promises nothing about the attempts that it did not renew.
 type Leases struct {
 	store        LeaseStore
 	signer       *Signer
@@ -96,7 +97,7 @@ func (l *Leases) check(ctx context.Context, renewal attune.ExecutionRenewMessage
 		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedKey)
 		return attune.Refuse(attune.RefusedKey, "renewal of worker %q, key %s: the key has not claimed attempt %d of execution %d",
 			renewal.Worker, renewal.Key, answer.Forged[0].Attempt, answer.Forged[0].Execution)
-	case len(answer.Late) > 0:
+	case len(answer.Reply.Late) > 0:
 		l.refused(ctx, attune.KeyExecutionRenew, attune.RefusedLate)
 	}
 	return nil

@@ -126,11 +126,12 @@ func TestLeases_Handle(t *testing.T) {
 	}, got, "the attempt of another installation is lost")
 	require.Empty(t, refused.all())
 
-	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute}, Late: []attune.AttemptID{ours}}
+	answers[0] = attune.Renewal{Reply: attune.ExecutionRenewReply{Lease: minute, Late: []attune.AttemptID{ours}}}
 	signed, err = leases.Handle(t.Context(), batch)
 	require.NoError(t, err, "the broker delivers a renewal again after a crash, and a slow bridge handles two at once")
 	got = openAll[attune.ExecutionRenewReply](t, signer, batch, signed)
 	require.Equal(t, []attune.AttemptID{old}, got[0].Lost, "and no attempt is lost by a copy")
+	require.Equal(t, []attune.AttemptID{ours}, got[0].Late, "and the worker learns that this renewal did not renew it")
 	require.Equal(t, []string{"execution.renew late"}, refused.all())
 
 	for why, forged := range map[attune.Refusal]attune.Renewal{

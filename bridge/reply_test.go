@@ -206,6 +206,20 @@ func TestReply_ToAWorker(t *testing.T) {
 		require.Equal(t, []string{"execution.claim.reply signature", "execution.claim.reply signature"}, a.refused.all())
 	})
 
+	t.Run("a signed grant that cannot be decrypted is an error, and not the lack of an answer", func(t *testing.T) {
+		t.Parallel()
+		a := answerer(t, rabbitmq.QueueExecutionClaim, func(key attune.BridgeSigningKey, request bridge.SignedClaim) []any {
+			reply := granting(t, request, "right")
+			reply.EncryptedInput[len(reply.EncryptedInput)-1] ^= 1
+			return []any{signedReply(t, key, request, reply)}
+		})
+		d, err := a.claim(1, longWait)
+		require.Equal(t, attune.CodeInternal, attune.CodeOf(err), "the worker gives up after some claims: each of them renews the lease")
+		require.ErrorContains(t, err, "decrypt the reply to the claim")
+		require.Empty(t, d)
+		require.Empty(t, a.refused.all())
+	})
+
 	t.Run("a signed error is final", func(t *testing.T) {
 		t.Parallel()
 		a := answerer(t, rabbitmq.QueueExecutionClaim, func(key attune.BridgeSigningKey, request bridge.SignedClaim) []any {

@@ -21,27 +21,27 @@ type verified[M any] struct {
 
 // verify checks a batch of signed messages and counts the refused ones.
 func verify[M attune.WorkerMessage[M]](ctx context.Context, batch []attune.Signed[M], refused Refused) verified[M] {
-	o := verified[M]{messages: make([]M, len(batch)), bad: map[int]error{}}
+	v := verified[M]{messages: make([]M, len(batch)), bad: map[int]error{}}
 	for i, signed := range batch {
 		message, err := attune.Verify(signed)
 		if err == nil {
-			o.messages[i] = message
+			v.messages[i] = message
 			continue
 		}
-		o.refuse(i, err)
+		v.refuse(i, err)
 		if refusal, ok := errors.AsType[*attune.RefusalError](err); ok {
 			refused(ctx, signed.BaseKey(), refusal.Why)
 		}
 	}
-	return o
+	return v
 }
 
-func (o verified[M]) refuse(i int, err error) { o.bad[i] = err }
+func (v verified[M]) refuse(i int, err error) { v.bad[i] = err }
 
 // good returns the messages that were not refused, with their places in the batch.
-func (o verified[M]) good() (messages []M, places []int) {
-	for i, message := range o.messages {
-		if o.bad[i] == nil {
+func (v verified[M]) good() (messages []M, places []int) {
+	for i, message := range v.messages {
+		if v.bad[i] == nil {
 			messages, places = append(messages, message), append(places, i)
 		}
 	}
@@ -49,9 +49,9 @@ func (o verified[M]) good() (messages []M, places []int) {
 }
 
 // err returns an [attune.BatchError] with the refused messages, or nil if there are none.
-func (o verified[M]) err() error {
-	if len(o.bad) == 0 {
+func (v verified[M]) err() error {
+	if len(v.bad) == 0 {
 		return nil
 	}
-	return &attune.BatchError{Refused: o.bad}
+	return &attune.BatchError{Refused: v.bad}
 }

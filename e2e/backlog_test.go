@@ -48,6 +48,7 @@ func TestQueueFull(t *testing.T) {
 			})
 			require.Equal(t, attune.EnforcementRejected, lost.Status)
 			require.Equal(t, tt.reason, lost.Reason)
+			require.Equal(t, "max_queued of queue e2e.step allows 10, and there are 10", lost.Refusal.String())
 			require.EqualValues(t, tt.loser, lost.Sequence, "the sequence of a dropped ticket is not used again")
 			require.EqualValues(t, 10, c.stats("e2e.step").QueueLength)
 			require.EqualValues(t, 1, c.stats("e2e.step").TotalDropped)
@@ -92,14 +93,14 @@ func (c *cluster) finishDropping(n, dropped int) map[string]int {
 // TestBacklog is S8: a long backlog at limit 10. All tickets are accepted before the first grant, so the line has its
 // full length.
 //
-// Short: 300 tickets. Long: 10 000, which is S8 in full.
+// Short: 150 tickets. Long: 10 000, which is S8 in full.
 //
 // The test has two workers of its own. They claim over the broker and report success at once, because ten thousand
 // processes would measure the machine. Like real workers, they remember their claims.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const limit = 10
-	tickets := size(300, 10_000)
+	tickets := size(150, 10_000)
 	c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(limit)})
 	c.start("--roles=api,orchestrator,bridge")
 	c.control("e2e.step", "pause")

@@ -222,16 +222,16 @@ func (c *cluster) eventually(event string, predicate func() bool) {
 	}
 }
 
-// within reports whether a predicate becomes true within d.
+// within reports whether a predicate becomes true within d. Most predicates cost a request to attune and queries of its database, so
+// within asks less often in a long wait.
 func within(d time.Duration, predicate func() bool) bool {
+	const slowest = 100 * time.Millisecond
 	deadline := time.Now().Add(d)
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for !predicate() {
+	for pause := slowest / 5; !predicate(); pause = min(pause+pause/5, slowest) {
 		if time.Now().After(deadline) {
 			return false
 		}
-		<-ticker.C
+		<-time.After(pause)
 	}
 	return true
 }

@@ -105,6 +105,7 @@ func TestLanes_Skip(t *testing.T) {
 	})
 	require.Equal(t, attune.EnforcementRejected, e.Status)
 	require.Equal(t, attune.ReasonBusy, e.Reason)
+	require.Equal(t, "limit_per_key of queue e2e.step allows 1 for the key \"t\", and there are 1", e.Refusal.String())
 	c.run("e2e.step", map[string]any{"n": 3, "tenant": "u"})
 	c.eventually("another tenant runs", func() bool { return slices.Contains(c.written(), "-3") })
 	c.cancel(first)

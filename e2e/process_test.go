@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,12 @@ func (c *cluster) start(args ...string) *process {
 		Path: path, Args: append([]string{"serve", "--data-dir", c.t.TempDir(), "--packs", c.pack}, args...), Env: c.env,
 	})
 	require.NoError(c.t, err)
-	c.t.Cleanup(p.Stop)
+	c.t.Cleanup(func() {
+		p.Stop()
+		if c.t.Failed() {
+			c.t.Logf("the last lines of the log of attune %s:\n%s", strings.Join(args, " "), lastLines(p.Output(), 40))
+		}
+	})
 	return &process{p}
 }
 
@@ -53,4 +59,14 @@ func (c *cluster) attune(args ...string) (code int, output string) {
 	code, output, err = program.Run(c.t.Context(), program.Config{Path: path, Args: args, Env: c.env})
 	require.NoError(c.t, err, output)
 	return code, output
+}
+
+// lastLines returns the last n lines of a text, each cut to a readable length.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	lines = lines[max(0, len(lines)-n):]
+	for i, line := range lines {
+		lines[i] = line[:min(len(line), 500)]
+	}
+	return strings.Join(lines, "\n")
 }

@@ -13,6 +13,8 @@ import (
 )
 
 // TestScenarios runs scenarios with the numbers of docs/architecture.md.
+//
+// Short: 300 tickets in S2. Long: 1000, which is S2 in full.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 
@@ -30,23 +32,26 @@ func TestScenarios(t *testing.T) {
 		require.Equal(t, want, c.written(), "the processes ran in order, one after the other")
 	})
 
-	t.Run("S2 a thousand tickets are granted in order at limit five", func(t *testing.T) {
+	t.Run("S2 many tickets of four senders are granted in order at limit five", func(t *testing.T) {
 		t.Parallel()
+		const senders = 4
+		tickets := size(300, 1000)
 		c := newCluster(t, map[string]string{"actions/step.yaml": stepAction(5)})
 		c.start()
-		senders := new(sync.WaitGroup)
-		for sender := range 4 {
-			senders.Go(func() {
-				for n := range 250 {
-					c.run("e2e.step", map[string]any{"n": 1000*sender + n})
+		sending := new(sync.WaitGroup)
+		for sender := range senders {
+			sending.Go(func() {
+				for n := sender; n < tickets; n += senders {
+					c.run("e2e.step", map[string]any{"n": n})
 				}
 			})
 		}
-		senders.Wait()
-		m := c.finish("e2e.step", 1000, 5)
-		require.Equal(t, map[string]int{"succeeded": 1000}, m.Outcomes)
+		sending.Wait()
+		m := c.finish("e2e.step", tickets, 5)
+		require.Equal(t, map[string]int{"succeeded": tickets}, m.Outcomes)
 		require.LessOrEqual(t, overlap(t, c.written()), 5)
-		require.Len(t, c.written(), 2000, "each ran once")
+		require.Len(t, c.written(), 2*tickets, "each ran once")
+		measured(t, "%d enforcements by %d senders, each ran once, in order", tickets, senders)
 	})
 
 	t.Run("S3 thirty tickets of 10 and 30 and 50 ms share three slots", func(t *testing.T) {

@@ -30,7 +30,8 @@ echo "-$ATTUNE_EXECUTION_ID.$ATTUNE_ATTEMPT" >> "$E2E_LOG"
 
 // TestTrees_OneExecutionAtATime kills worker after worker while a queue of limit 1 runs actions with processes that are
 // hard to find. It asks the kernel all the time which executions have a process: there is never more than one, also when
-// the next worker starts at once. The short form kills 2 workers, the long form 200.
+// the next worker starts at once. The short form kills 2 workers and asks ten times a second, because each time reads the
+// environments of all processes of the machine. The long form kills 200 workers and asks 50 times a second.
 func TestTrees_OneExecutionAtATime(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -62,7 +63,7 @@ func TestTrees_OneExecutionAtATime(t *testing.T) {
 }
 
 // executionsInKernel lists the attempts of which a process runs, as "execution.attempt", by the environment of every
-// process of the machine.
+// process of the machine. If a process ends while its environment is read, the end of the text is missing.
 func (c *cluster) executionsInKernel() []string {
 	var found []string
 	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
@@ -80,8 +81,9 @@ func (c *cluster) executionsInKernel() []string {
 			}
 			return ""
 		}
-		if id := value("ATTUNE_EXECUTION_ID"); id != "" {
-			found = append(found, id+"."+value("ATTUNE_ATTEMPT"))
+		id, attempt := value("ATTUNE_EXECUTION_ID"), value("ATTUNE_ATTEMPT")
+		if complete := strings.HasSuffix(string(text), "\x00"); complete && id != "" && attempt != "" {
+			found = append(found, id+"."+attempt)
 		}
 	}
 	slices.Sort(found)
@@ -98,7 +100,7 @@ type watch struct {
 func (c *cluster) watchExecutions() *watch {
 	w := &watch{stopped: make(chan struct{})}
 	w.running.Go(func() {
-		ticker := time.NewTicker(20 * time.Millisecond)
+		ticker := time.NewTicker(time.Duration(size(100, 20)) * time.Millisecond)
 		defer ticker.Stop()
 		for {
 			now := c.executionsInKernel()

@@ -86,7 +86,12 @@ func TestPools_AreABoundary(t *testing.T) {
 	}
 	require.NoError(t, thief.Report(t.Context(), report))
 	c.eventually("the report is refused", func() bool { return c.refused(attune.KeyExecutionCompleted, attune.RefusedPool) == 1 })
-	c.eventually("both are dead letters", func() bool { return c.queueDepth(c.dialBroker(), rabbitmq.QueueDead) == 2 })
+	_, err = thief.Renew(t.Context(), attune.ExecutionRenewMessage{Worker: "thief", Attempts: []attune.AttemptID{
+		{Installation: request.Installation, Execution: request.Execution, Attempt: request.Attempt},
+	}})
+	require.Equal(t, attune.CodeUnauthorized, attune.CodeOf(err), "%v", err)
+	require.InDelta(t, 1, c.refused(attune.KeyExecutionRenew, attune.RefusedPool), 0)
+	c.eventually("all are dead letters", func() bool { return c.queueDepth(c.dialBroker(), rabbitmq.QueueDead) == 3 })
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()

@@ -25,15 +25,13 @@ func consume(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
 	return rabbitmq.ConsumerConfig{Queue: queue, MaxBatch: bridge.Batch, Linger: bridge.Linger, Publisher: p.Publisher}
 }
 
-// The largest bodies of honest messages, in bytes. A claim and a renewal have names of bounded length only. A report stays below what
-// the limit of a worker's output allows.
-const (
-	maxRequestBody = 64 << 10
-	maxReportBody  = 16 << 20
-)
-
 // maxRefused bounds the dead letters per second of each queue that workers write to.
 const maxRefused = 20
+
+// consumeWorkers returns the settings of a consumer of a queue that workers write to.
+func consumeWorkers(queue string, p *rabbitmq.PoolPublisher) rabbitmq.ConsumerConfig {
+	return rabbitmq.ConsumerConfig{Queue: queue, MaxRefused: maxRefused, Publisher: p.Publisher}
+}
 
 // reportBatch bounds the reports of one handler call. With the next batch, which the broker sends ahead, it bounds the memory that reports
 // of the largest size take to 1 GiB.
@@ -60,9 +58,9 @@ func runCompletions(
 	log *slog.Logger,
 ) {
 	completions := bridge.NewCompletions(finisher, queues, installation, metrics.Completed, metrics.MessageRefused, log)
-	config := consume(rabbitmq.QueueExecutionCompleted, p)
-	config.MaxBatch, config.MaxRefused = reportBatch, maxRefused
-	consumer := rabbitmq.NewConsumer(broker.Own("reports", maxReportBody), config, completions.Handle)
+	config := consumeWorkers(rabbitmq.QueueExecutionCompleted, p)
+	config.MaxBatch, config.Linger = reportBatch, bridge.Linger
+	consumer := rabbitmq.NewConsumer(broker.Own("reports", attune.MaxReportBody), config, completions.Handle)
 	loops.add("completions", consumer.Run)
 	ended := rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueExecutionEnded, p), completions.HandleEnded)
 	loops.add("ended executions", ended.Run)
@@ -74,9 +72,8 @@ func runClaims(
 	log *slog.Logger,
 ) {
 	claims := bridge.NewClaims(claimer, secrets.NewResolver(keys, store), signer, installation, cfg.Lease, metrics.MessageRefused, log)
-	responder := rabbitmq.NewResponder(broker.Own("claims", maxRequestBody), rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueExecutionClaim, MaxRefused: maxRefused, Publisher: p.Publisher,
-	}, claims.Handle)
+	conn := broker.Own("claims", attune.MaxRequestBody)
+	responder := rabbitmq.NewResponder(conn, consumeWorkers(rabbitmq.QueueExecutionClaim, p), claims.Handle)
 	loops.add("claims", responder.Failing(bridge.Failed[attune.ExecutionClaimMessage](signer)).Run)
 }
 
@@ -85,12 +82,10 @@ func runLeases(
 	db *postgres.DB, store *postgres.Executions, signer *bridge.Signer, installation attune.InstallationID, metrics *telemetry.Metrics,
 	log *slog.Logger,
 ) {
-	renewals := broker.Own("renewals", maxRequestBody)
+	renewals := broker.Own("renewals", attune.MaxRequestBody)
 	ping := func(ctx context.Context) error { return errors.Join(renewals.Ping(ctx), db.Ping(ctx)) }
 	leases := bridge.NewLeases(store, signer, installation, cfg.Lease, ping, metrics.LeasesExpired, metrics.MessageRefused, log)
-	responder := rabbitmq.NewResponder(renewals, rabbitmq.ConsumerConfig{
-		Queue: rabbitmq.QueueExecutionRenew, MaxRefused: maxRefused, Publisher: p.Publisher,
-	}, leases.Handle)
+	responder := rabbitmq.NewResponder(renewals, consumeWorkers(rabbitmq.QueueExecutionRenew, p), leases.Handle)
 	loops.add("renewals", responder.Failing(bridge.Failed[attune.ExecutionRenewMessage](signer)).Run)
 	loops.add("leases", leases.Run)
 }

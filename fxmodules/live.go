@@ -23,7 +23,7 @@ type live struct {
 }
 
 func newLive(cfg config.Config, keys *secrets.Keyring, bridges *bridgeKeys, log *slog.Logger) (*live, error) {
-	l := &live{keys: keys, bridges: bridges, webhook: &webhookSecrets{environment: os.LookupEnv, files: map[string]string{}}, log: log}
+	l := &live{keys: keys, bridges: bridges, webhook: newWebhookSecrets(os.LookupEnv), log: log}
 	l.token.Store(&cfg.APIToken)
 	if !cfg.Has(config.RoleAPI) || cfg.TLS.Cert == "" {
 		return l, nil

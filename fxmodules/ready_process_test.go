@@ -40,13 +40,13 @@ func TestReady(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close(t.Context()) })
 	_, err = conn.Exec(t.Context(), `CREATE TABLE kept AS TABLE installation; TRUNCATE installation`)
 	require.NoError(t, err)
-	requireReady(http.StatusServiceUnavailable, "postgres: the database was emptied")
+	requireReady(http.StatusServiceUnavailable, "not ready: postgres (")
 	_, err = conn.Exec(t.Context(), `INSERT INTO installation TABLE kept`)
 	require.NoError(t, err)
 	requireReady(http.StatusOK, `"postgres":"ok"`)
 	_, err = conn.Exec(t.Context(), `DROP SCHEMA public CASCADE`)
 	require.NoError(t, err)
-	requireReady(http.StatusServiceUnavailable, "postgres: the database has no attune tables")
+	requireReady(http.StatusServiceUnavailable, "not ready: postgres (")
 }
 
 // readiness requests /readyz.

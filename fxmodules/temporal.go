@@ -92,8 +92,10 @@ func newQueues(c client.Client, with searchAttributes) *workflows.QueueClient {
 
 func newQueueActivities(
 	rows *postgres.Queues, holders *postgres.Enforcements, cancels *postgres.Executions, c client.Client, with searchAttributes,
+	metrics *telemetry.Metrics,
 ) *activities.QueueActivities {
-	return activities.NewQueueActivities(rows, holders, cancels, c, activities.QueuesConfig{SearchAttributes: bool(with)})
+	observed := rows.Observe(metrics.EnforcementReached)
+	return activities.NewQueueActivities(observed, holders, cancels, c, activities.QueuesConfig{SearchAttributes: bool(with)})
 }
 
 func newEnforcementActivities(

@@ -5,27 +5,49 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/config"
+	"github.com/attune-go/attune/internal/readfile"
 	"github.com/attune-go/attune/sources"
 )
+
+// failureAge is how long the failure to read a file is remembered. Anyone can send deliveries without a signature: they must not make
+// attune read a file again and again that it cannot use.
+const failureAge = 10 * time.Second
 
 // webhookSecrets finds the secrets of webhooks. The secret NAME is the variable NAME, or the content of the file that the
 // variable NAME_FILE names. It is safe for concurrent use.
 type webhookSecrets struct {
 	environment func(name string) (string, bool)
-
-	// reading is held while files are read, so that a later content replaces an earlier one. It may be held for some seconds: see
-	// [config.ReadSecretFile]. A secret that is known does not wait for it.
-	reading sync.Mutex
+	readFile    func(path string) ([]byte, error) // ends: see [readfile.Reader]
+	now         func() time.Time
 
 	mu    sync.Mutex
-	files map[string]string // guarded by mu; the content of each file that was needed, by its path; empty: it could not be used yet
+	files map[string]webhookFile // guarded by mu; each file that was needed, by its path
+	reads int                    // guarded by mu; how many reads of files have begun
 }
 
-// lookup returns a secret, or "" if it is not set. A file is read when its secret is needed until it can be used, and by reload. The
-// error is an [attune.CodeUnavailable] error. Its message names the variable, and its cause the file: only the log has the cause.
+// webhookFile is what attune knows of the file of a secret.
+type webhookFile struct {
+	secret   string    // the last content that could be used, or ""
+	failure  error     // of the last read
+	failedAt time.Time // when the last read failed
+	read     int       // the number of the last read
+}
+
+func newWebhookSecrets(environment func(string) (string, bool)) *webhookSecrets {
+	return &webhookSecrets{
+		environment: environment, readFile: new(readfile.Reader).Read, now: time.Now, files: map[string]webhookFile{},
+	}
+}
+
+// lookup returns a secret, or "" if it is not set. A file is read when its secret is needed, until it can be used, and by reload. A
+// failure is remembered for [failureAge]. The error is an [attune.CodeUnavailable] error. Its message names the variable, and its cause
+// the file: only the log has the cause.
+//
+// A read can take [readfile.TimeLimit]. No lock is held as long, so a secret that is known does not wait for it.
 func (w *webhookSecrets) lookup(name string) (string, error) {
 	if value, _ := w.environment(name); value != "" {
 		return value, nil
@@ -34,39 +56,48 @@ func (w *webhookSecrets) lookup(name string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	if known := w.known(path); known != "" {
-		return known, nil
+	file := w.known(path)
+	if file.secret == "" && (file.failure == nil || w.now().Sub(file.failedAt) >= failureAge) {
+		file = w.read(path)
 	}
-	w.reading.Lock()
-	defer w.reading.Unlock()
-	if known := w.known(path); known != "" {
-		return known, nil
-	}
-	secret, err := readWebhookSecret(path)
-	w.set(path, secret)
-	if err != nil {
-		return "", attune.WrapError(attune.CodeUnavailable, err,
+	if file.secret == "" {
+		return "", attune.WrapError(attune.CodeUnavailable, file.failure,
 			"the file of a webhook's secret that the environment variable %s_FILE names cannot be used: the log of attune says why", name)
 	}
-	return secret, nil
+	return file.secret, nil
 }
 
-// known returns the secret of a file that was read, or "".
-func (w *webhookSecrets) known(path string) string {
+func (w *webhookSecrets) known(path string) webhookFile {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.files[path]
 }
 
-// set takes over what was read from a file.
-func (w *webhookSecrets) set(path, secret string) {
+// read reads a file and returns what is known of it then. Of two reads at the same time, the one that began later counts.
+func (w *webhookSecrets) read(path string) webhookFile {
+	w.mu.Lock()
+	w.reads++
+	number := w.reads
+	w.mu.Unlock()
+	secret, err := w.readSecret(path)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.files[path] = secret
+	file := w.files[path]
+	if number < file.read {
+		return file
+	}
+	file.read, file.failure = number, err
+	if err == nil {
+		file.secret = secret
+	} else {
+		file.failedAt = w.now()
+	}
+	w.files[path] = file
+	return file
 }
 
-func readWebhookSecret(path string) (string, error) {
-	secret, err := config.ReadSecretFile(path)
+func (w *webhookSecrets) readSecret(path string) (string, error) {
+	secret, err := config.ReadSecret(w.readFile, path)
 	if err != nil {
 		return "", err
 	}
@@ -98,19 +129,16 @@ func (w *webhookSecrets) check(loaded []attune.Pack, log *slog.Logger) {
 
 // reload reads the files again, and logs each one that cannot be used. It reports whether all could be used.
 func (w *webhookSecrets) reload(log *slog.Logger) (ok bool) {
-	w.reading.Lock()
-	defer w.reading.Unlock()
 	w.mu.Lock()
-	files := maps.Clone(w.files)
+	before := maps.Clone(w.files)
 	w.mu.Unlock()
 	ok = true
-	for path, before := range files {
-		switch now, err := readWebhookSecret(path); {
-		case err != nil:
+	for path, earlier := range before {
+		switch file := w.read(path); {
+		case file.failure != nil:
 			ok = false
-			log.Error("the file of a webhook secret cannot be used, attune keeps the old secret", "file", path, "error", err)
-		case now != before:
-			w.set(path, now)
+			log.Error("the file of a webhook secret cannot be used, attune keeps the old secret", "file", path, "error", file.failure)
+		case file.secret != earlier.secret:
 			log.Info("the secret of a webhook has changed", "file", path)
 		}
 	}

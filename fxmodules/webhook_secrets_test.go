@@ -6,11 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/readfile"
 )
 
 // TestWebhookSecrets finds secrets in variables and in files.
@@ -22,10 +26,12 @@ func TestWebhookSecrets(t *testing.T) {
 	variables := map[string]string{
 		"PLAIN": "in the variable", "PLAIN_FILE": path, "FILED": "", "FILED_FILE": path, "LOST_FILE": path + ".none",
 	}
-	secrets := &webhookSecrets{files: map[string]string{}, environment: func(name string) (string, bool) {
+	secrets := newWebhookSecrets(func(name string) (string, bool) {
 		value, found := variables[name]
 		return value, found
-	}}
+	})
+	at := time.Now()
+	secrets.now = func() time.Time { return at }
 	requireSecret := func(name, want string) {
 		t.Helper()
 		got, err := secrets.lookup(name)
@@ -71,6 +77,8 @@ func TestWebhookSecrets(t *testing.T) {
 	require.NoError(t, os.WriteFile(path+".none", []byte("short"), 0o600))
 	requireLost()
 	require.NoError(t, os.WriteFile(path+".none", []byte("the late secret."), 0o600))
+	requireLost()
+	at = at.Add(failureAge)
 	requireSecret("LOST", "the late secret.")
 }
 
@@ -79,10 +87,10 @@ func TestWebhookSecrets_Check(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "none")
 	variables := map[string]string{"GOOD": "sixteen letters.", "SHORT": "fifteen letters", "LOST_FILE": missing}
-	secrets := &webhookSecrets{files: map[string]string{}, environment: func(name string) (string, bool) {
+	secrets := newWebhookSecrets(func(name string) (string, bool) {
 		value, found := variables[name]
 		return value, found
-	}}
+	})
 	pack := attune.Pack{Name: "demo"}
 	for _, name := range []string{"GOOD", "SHORT", "LOST", "UNSET"} {
 		pack.Triggers = append(pack.Triggers, attune.Trigger{Ref: attune.Ref("demo." + strings.ToLower(name)), Webhook: &attune.Webhook{SecretEnv: name}})
@@ -95,4 +103,56 @@ func TestWebhookSecrets_Check(t *testing.T) {
 	require.Contains(t, log.String(), "trigger=demo.lost variable=LOST")
 	require.Contains(t, log.String(), missing)
 	require.NotContains(t, log.String(), "fifteen")
+}
+
+// TestWebhookSecrets_Hang reads a file on a mount that does not answer, while deliveries arrive.
+func TestWebhookSecrets_Hang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		secrets := newWebhookSecrets(func(name string) (string, bool) {
+			path, found := map[string]string{"HUNG_FILE": "/hung", "GOOD_FILE": "/good"}[name]
+			return path, found
+		})
+		reads := 0
+		var mu sync.Mutex
+		secrets.readFile = func(path string) ([]byte, error) {
+			if path == "/good" {
+				return []byte("sixteen letters."), nil
+			}
+			mu.Lock()
+			reads++
+			mu.Unlock()
+			<-time.After(readfile.TimeLimit)
+			return nil, errors.New("no answer")
+		}
+		lookUp := func(name string) (took time.Duration, err error) {
+			began := time.Now()
+			_, err = secrets.lookup(name)
+			return time.Since(began), err
+		}
+		var deliveries sync.WaitGroup
+		for range 10 {
+			deliveries.Go(func() {
+				took, err := lookUp("HUNG")
+				require.Error(t, err)
+				require.Equal(t, readfile.TimeLimit, took, "deliveries do not wait for each other")
+			})
+		}
+		synctest.Wait()
+		took, err := lookUp("GOOD")
+		require.NoError(t, err)
+		require.Zero(t, took, "the secret of another webhook does not wait")
+		deliveries.Wait()
+		require.Equal(t, 10, reads, "the reader makes one read of them")
+
+		for range 10 {
+			took, err = lookUp("HUNG")
+			require.ErrorContains(t, err, "no answer")
+			require.Zero(t, took, "the failure is known")
+		}
+		<-time.After(failureAge)
+		took, _ = lookUp("HUNG")
+		require.Equal(t, readfile.TimeLimit, took)
+		require.Equal(t, 11, reads)
+	})
 }

@@ -3,10 +3,12 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/secrets"
 )
 
 // Arrival is an event that a source received and that is not yet recorded.
@@ -36,7 +38,9 @@ func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, e
 	if err != nil {
 		return attune.Recorded{}, err
 	}
-	return i.record(ctx, event, func(event attune.Event, candidates []attune.Candidate) (decisions []attune.Decision, err error) {
+	return i.record(ctx, event, attune.Action{}, func(
+		event attune.Event, candidates []attune.Candidate,
+	) (decisions []attune.Decision, err error) {
 		err = i.evaluations.use(ctx, func() { decisions = i.deps.Engine.Decide(ctx, event, candidates) })
 		return decisions, err
 	})
@@ -76,15 +80,19 @@ func (i *Ingest) encryptPayload(ctx context.Context, event attune.Event) (attune
 
 // checkKey returns an error for a dedup key that has a secret value in it: the key is stored and shown.
 func checkKey(key string, fields []attune.SecretField) error {
+	if key == "" {
+		return nil
+	}
 	for _, f := range fields {
-		value := string(f.Value)
-		var text string
-		if json.Unmarshal(f.Value, &text) == nil {
-			value = text
+		values, err := secrets.Values(f.Value, []string{""}) // all that is inside of a marked object or list is secret
+		if err != nil {
+			return fmt.Errorf("compare the dedup key with the secret field %s: %w", f.Pointer, err)
 		}
-		if len(value) >= attune.MinSecretBytes && strings.Contains(key, value) {
-			return attune.Errorf(attune.CodeInvalid, "dedup_key: it has the value of the secret field %s in it: choose another key",
-				f.Pointer)
+		for _, value := range values {
+			if len(value) >= attune.MinSecretBytes && strings.Contains(key, value) {
+				return attune.Errorf(attune.CodeInvalid, "dedup_key: it has the value of the secret field %s in it: choose another key",
+					f.Pointer)
+			}
 		}
 	}
 	return nil

@@ -90,12 +90,12 @@ func (w *world) EncryptPayload(event attune.EventID, trigger attune.Ref, fields 
 }
 
 func (w *world) EncryptParameters(
-	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
+	event attune.EventID, rule attune.RuleID, action attune.Ref, fields []attune.SecretField,
 ) (string, error) {
 	if fields == nil {
 		return "", nil
 	}
-	w.step("encrypt event %d rule %d action %d", event, rule, action)
+	w.step("encrypt event %d rule %d action %s", event, rule, action)
 	return "encrypted " + fields[0].Pointer, w.noKey
 }
 
@@ -111,6 +111,11 @@ func (w *world) Manual(action attune.Action, parameters json.RawMessage) (attune
 		parameters = json.RawMessage(`{}`)
 	}
 	return attune.Decision{ActionID: action.ID, Parameters: parameters, Status: attune.EnforcementCreated, Secrets: w.secrets}, w.refusal
+}
+
+func (w *world) Rechoose(_ context.Context, run attune.RecordedRun, action attune.Action) attune.Decision {
+	w.step("choose for enforcement %d by %s", run.Enforcement, *action.Key)
+	return attune.Decision{ActionID: action.ID, Lane: attune.LaneOf(*action.Key)}
 }
 
 func (w *world) Lane(_ context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision {
@@ -139,7 +144,7 @@ func (w *world) Record(
 	stored := event
 	event.ID = cmp.Or(event.ID, attune.EventID(len(w.recorded)+1))
 	recorded := attune.Recorded{Event: event}
-	for i, d := range decide(event, []attune.Candidate{{Rule: attune.Rule{ID: 5}, Action: attune.Action{ID: 4}}}) {
+	for i, d := range decide(event, []attune.Candidate{{Rule: attune.Rule{ID: 5}, Action: attune.Action{ID: 4, Ref: "shop.deploy"}}}) {
 		recorded.Enforcements = append(recorded.Enforcements, attune.Enforcement{
 			ID: attune.EnforcementID(i + 1), Event: event.ID, Parameters: d.Parameters, Status: d.Status, Reason: d.Reason,
 		})

@@ -22,14 +22,22 @@ type Actions interface {
 // and is safe for concurrent use.
 type Engine interface {
 	Payloads
+	Keys
 
 	// Decide returns one decision per candidate whose criteria match the event or cannot be evaluated.
 	Decide(ctx context.Context, event attune.Event, candidates []attune.Candidate) []attune.Decision
 	// Manual decides a direct run. Parameters that the action does not accept are an [attune.CodeInvalid] error.
 	Manual(action attune.Action, parameters json.RawMessage) (attune.Decision, error)
+}
+
+// Keys evaluates keys and costs, under the promises of [Engine].
+type Keys interface {
 	// Lane returns the decision of Manual with its lane and its charges. A key or a cost that fails rejects the decision. event is the
 	// event as it is recorded.
 	Lane(ctx context.Context, event attune.Event, action attune.Action, decision attune.Decision) attune.Decision
+	// Rechoose returns the decision about a recorded enforcement with the lane and the charges that the key and the gates of the action
+	// choose now. A key or a cost that fails rejects the decision.
+	Rechoose(ctx context.Context, run attune.RecordedRun, action attune.Action) attune.Decision
 }
 
 // Payloads checks and masks the payloads of events, under the promises of [Engine].
@@ -45,7 +53,7 @@ type Encrypter interface {
 	// EncryptPayload encrypts the secret fields of an event's payload.
 	EncryptPayload(event attune.EventID, trigger attune.Ref, fields []attune.SecretField) (string, error)
 	// EncryptParameters encrypts the secret parameters of an enforcement. The rule of a direct run is 0.
-	EncryptParameters(event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField) (string, error)
+	EncryptParameters(event attune.EventID, rule attune.RuleID, action attune.Ref, fields []attune.SecretField) (string, error)
 }
 
 // Recorder writes an event, its enforcements and the outbox messages in one transaction. decide runs inside the transaction and
@@ -99,16 +107,19 @@ func New(deps Deps) (*Ingest, error) {
 // decideFunc is an [attune.DecideFunc] that can fail.
 type decideFunc func(event attune.Event, candidates []attune.Candidate) ([]attune.Decision, error)
 
-// record writes an event and its enforcements, and counts them. It does not count a repetition. It encrypts the secrets of the decisions.
+// record writes an event and its enforcements, and counts them. It does not count a repetition. It encrypts the secrets of the decisions,
+// which are about the actions of the candidates, or about action.
 // When decide or the encryption fails, record writes nothing and returns that error: the context of the transaction ends, so that it
 // cannot commit.
-func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFunc) (attune.Recorded, error) {
+func (i *Ingest) record(
+	ctx context.Context, event attune.Event, action attune.Action, decide decideFunc,
+) (attune.Recorded, error) {
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
 	var failed error
 	recorded, err := i.deps.Recorder.Record(ctx, event, func(event attune.Event, candidates []attune.Candidate) []attune.Decision {
 		decisions, err := decide(event, candidates)
-		if failed = errors.Join(err, i.encrypt(event.ID, decisions)); failed != nil {
+		if failed = errors.Join(err, i.encrypt(event.ID, decisions, refsOf(candidates, action))); failed != nil {
 			abort()
 			return nil
 		}
@@ -128,14 +139,23 @@ func (i *Ingest) record(ctx context.Context, event attune.Event, decide decideFu
 	return recorded, nil
 }
 
-// encrypt encrypts the secrets of the decisions that will run.
-func (i *Ingest) encrypt(event attune.EventID, decisions []attune.Decision) (err error) {
+// refsOf returns the references of the actions of candidates, and of one more action.
+func refsOf(candidates []attune.Candidate, action attune.Action) map[attune.ActionID]attune.Ref {
+	refs := map[attune.ActionID]attune.Ref{action.ID: action.Ref}
+	for _, c := range candidates {
+		refs[c.Action.ID] = c.Action.Ref
+	}
+	return refs
+}
+
+// encrypt encrypts the secrets of the decisions that will run. refs has the references of their actions.
+func (i *Ingest) encrypt(event attune.EventID, decisions []attune.Decision, refs map[attune.ActionID]attune.Ref) (err error) {
 	for n := range decisions {
 		d := &decisions[n]
 		if d.Status == attune.EnforcementRejected {
 			continue
 		}
-		if d.Encrypted, err = i.deps.Encrypter.EncryptParameters(event, d.RuleID, d.ActionID, d.Secrets); err != nil {
+		if d.Encrypted, err = i.deps.Encrypter.EncryptParameters(event, d.RuleID, refs[d.ActionID], d.Secrets); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,16 @@ func (i *Ingest) Preview(ctx context.Context, action attune.Action, parameters j
 	return i.choose(ctx, event, action, decision)
 }
 
+// Rechoose returns the decision about a recorded enforcement with the lane and the charges that the key and the gates of an action choose.
+// It records nothing. Its evaluation counts among [Deps.Evaluations]. The error is [attune.CodeUnavailable] if ctx ends first.
+func (i *Ingest) Rechoose(ctx context.Context, run attune.RecordedRun, action attune.Action) (decision attune.Decision, err error) {
+	busy := i.evaluations.use(ctx, func() { decision = i.deps.Engine.Rechoose(ctx, run, action) })
+	if busy == nil && ctx.Err() != nil {
+		busy = attune.WrapError(attune.CodeUnavailable, ctx.Err(), "the evaluation was stopped: try again")
+	}
+	return decision, busy
+}
+
 func disabled(action attune.Action) error {
 	return attune.Errorf(attune.CodeConflict, "action %q is disabled: its pack no longer declares it", action.Ref)
 }

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -161,4 +162,19 @@ func TestRun_Refused(t *testing.T) {
 			w.requireRefused(t, err, tt.code, tt.message)
 		})
 	}
+}
+
+func TestRechoose(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	action := attune.Action{Ref: "shop.deploy", Key: new("parameters.version")}
+	decision, err := w.Ingest.Rechoose(t.Context(), attune.RecordedRun{Enforcement: 7}, action)
+	require.NoError(t, err)
+	require.Equal(t, attune.LaneOf("parameters.version"), decision.Lane)
+	require.Equal(t, []string{"choose for enforcement 7 by parameters.version"}, w.steps, "nothing is recorded")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = w.Ingest.Rechoose(ctx, attune.RecordedRun{Enforcement: 7}, action)
+	require.Equal(t, attune.CodeUnavailable, attune.CodeOf(err))
 }

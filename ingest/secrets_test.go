@@ -29,7 +29,7 @@ func TestSecrets(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{
 			"trigger github.push", "check github.push", "reserve", "encrypt event 41 of github.push", "record github.push", "decide 41",
-			"encrypt event 41 rule 5 action 4",
+			"encrypt event 41 rule 5 action shop.deploy",
 		}, w.steps)
 		require.JSONEq(t, `{"masked": true}`, string(w.recorded[0].Payload))
 		require.Equal(t, attune.EventID(41), w.recorded[0].ID)
@@ -69,7 +69,7 @@ func TestSecrets(t *testing.T) {
 		w.secrets = hunter()
 		_, err := w.Run(t.Context(), deploy())
 		require.NoError(t, err)
-		require.Equal(t, []string{"action shop.deploy", "manual shop.deploy", "record core.manual", "encrypt event 1 rule 0 action 4"}, w.steps)
+		require.Equal(t, []string{"action shop.deploy", "manual shop.deploy", "record core.manual", "encrypt event 1 rule 0 action shop.deploy"}, w.steps)
 		require.Empty(t, w.recorded[0].Encrypted)
 		require.Equal(t, []string{"encrypted /password"}, w.encrypted)
 	})
@@ -102,9 +102,10 @@ func TestSecrets(t *testing.T) {
 
 	t.Run("a dedup key cannot have a secret in it", func(t *testing.T) {
 		t.Parallel()
-		for _, key := range []string{"hunter2", "id-hunter2-1", "4711"} {
+		parts := []attune.SecretField{{Pointer: "/parts", Value: json.RawMessage(`{"a": [null, true, {"key": "sword\u0066ish"}], "b": 815.25}`)}}
+		for _, key := range []string{"hunter2", "id-hunter2-1", "4711", "id/swordfish", "815.25"} {
 			w := setup(t)
-			w.secrets = hunter()
+			w.secrets = append(hunter(), parts...)
 			arrival, run := push(), deploy()
 			arrival.DedupKey, run.DedupKey = key, key
 			_, err := w.Event(t.Context(), arrival)

@@ -72,6 +72,11 @@ func (h *slowWorld) Manual(_ attune.Action, parameters json.RawMessage) (attune.
 	return attune.Decision{Parameters: parameters}, nil
 }
 
+func (h *slowWorld) Rechoose(_ context.Context, run attune.RecordedRun, _ attune.Action) attune.Decision {
+	h.evaluate(run.Parameters)
+	return attune.Decision{}
+}
+
 func (h *slowWorld) Lane(_ context.Context, _ attune.Event, _ attune.Action, decision attune.Decision) attune.Decision {
 	h.evaluate(decision.Parameters)
 	return decision

@@ -26,7 +26,7 @@ RETURNING x.id, x.attempt, x.claim_key`
 const claimedSQL = `
 SELECT x.id, x.attempt, x.pool, x.status, x.claim_key, x.claim_serial,
 	floor(COALESCE(extract(epoch FROM x.lease_until - clock_timestamp()) * 1000, 0))::bigint,
-	e.id, a.ref, x.action_digest, e.parameters, a.secrets, COALESCE(e.encrypted, ''), e.event_id, COALESCE(e.rule_id, 0), e.action_id
+	e.id, a.ref, x.action_digest, e.parameters, a.secrets, COALESCE(e.encrypted, ''), e.event_id, COALESCE(e.rule_id, 0)
 FROM executions x JOIN enforcements e ON e.id = x.enforcement_id JOIN actions a ON a.id = e.action_id
 WHERE x.id = ANY ($1::bigint[])`
 
@@ -42,7 +42,7 @@ func scanClaimed(row pgx.CollectableRow) (claimed, error) {
 	var left int64
 	err := row.Scan(&c.id, &c.attempt, &c.pool, &c.status, &c.key, &c.serial, &left,
 		&c.input.Enforcement, &c.input.Action, &c.input.ActionDigest, &c.input.Parameters,
-		&c.demand.Names, &c.demand.Encrypted, &c.demand.Event, &c.demand.Rule, &c.demand.Action)
+		&c.demand.Names, &c.demand.Encrypted, &c.demand.Event, &c.demand.Rule)
 	c.left = time.Duration(left) * time.Millisecond
 	return c, err
 }

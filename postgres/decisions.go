@@ -43,17 +43,27 @@ ON CONFLICT (queue_id, request_id) DO NOTHING`
 // Record returns the grants of settled tickets that were in fact granted, in the order of their numbers. These tickets keep
 // their status. A queue can be changed before its first use. A queue without an action is [attune.CodeNotFound], and invalid
 // decisions are [attune.CodeInvalid].
-func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (granted []attune.Grant, err error) {
+func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) ([]attune.Grant, error) {
 	if err := checkDecisions(key, decisions); err != nil {
 		return nil, err
 	}
+	done, err := q.record(ctx, key, decisions)
+	if err != nil {
+		return nil, err
+	}
+	for _, some := range done.settled {
+		q.settled(ctx, some.Count, some.Status, some.Reason)
+	}
+	return done.granted, nil
+}
+
+func (q *Queues) record(ctx context.Context, key attune.QueueKey, decisions attune.QueueDecisions) (done settlement, err error) {
 	if len(decisions.Control.Changes) == 0 {
 		batch := new(pgx.Batch)
-		if err := addSettlements(batch, key, decisions.Settlements, &granted); err != nil {
-			return nil, err
+		if err := addSettlements(batch, key, decisions.Settlements, &done); err != nil {
+			return done, err
 		}
-		err = q.db.send(ctx, "record settlements", batch) // fills granted
-		return granted, err
+		return done, q.db.send(ctx, "record settlements", batch)
 	}
 	err = q.db.inTx(ctx, "record decisions of queue", func(tx pgx.Tx) error {
 		queue, err := lockOrCreateQueue(ctx, tx, key)
@@ -73,7 +83,7 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 		if late {
 			settlements = withoutCancels(settlements)
 		}
-		if err := addSettlements(batch, key, settlements, &granted); err != nil {
+		if err := addSettlements(batch, key, settlements, &done); err != nil {
 			return err
 		}
 		if !late {
@@ -81,7 +91,7 @@ func (q *Queues) Record(ctx context.Context, key attune.QueueKey, decisions attu
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})
-	return granted, err
+	return done, err
 }
 
 func withoutCancels(settlements []attune.Settlement) []attune.Settlement {

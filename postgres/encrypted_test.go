@@ -22,7 +22,7 @@ func TestEncrypted(t *testing.T) {
 		decisions := accept(event, candidates)
 		decisions[0].Parameters = json.RawMessage(`{"token": "***"}`)
 		var err error
-		decisions[0].Encrypted, err = ring.EncryptParameters(event.ID, decisions[0].RuleID, decisions[0].ActionID, []attune.SecretField{
+		decisions[0].Encrypted, err = ring.EncryptParameters(event.ID, decisions[0].RuleID, candidates[0].Action.Ref, []attune.SecretField{
 			{Pointer: "/token", Value: json.RawMessage(`"hunter2"`)},
 		})
 		require.NoError(t, err)

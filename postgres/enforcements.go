@@ -70,20 +70,6 @@ func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
 	return e, err
 }
 
-const positionSQL = `
-SELECT CASE WHEN e.status = 'queued' THEN (
-	SELECT count(*) FROM enforcements w
-	WHERE w.queue_id = e.queue_id AND w.status = 'queued' AND w.sequence <= e.sequence
-) ELSE 0 END
-FROM enforcements e WHERE e.id = $1`
-
-// Position returns the position of an enforcement in its line: 1 is next, 0 means that it does not wait. An unknown enforcement
-// is [attune.CodeNotFound].
-func (e *Enforcements) Position(ctx context.Context, id attune.EnforcementID) (int64, error) {
-	position, err := one(ctx, e.db.pool, pgx.RowTo[int64], positionSQL, id)
-	return position, wrap("read position", orNotFound(err, "enforcement %d does not exist", id))
-}
-
 // Retry moves a parked enforcement to the end of its line, where it waits for its next attempt, and returns it. The policy's
 // maximum of attempts does not apply. Retry records the author: see [Executions.Changes]. An enforcement that is not parked is
 // [attune.CodeConflict], an unknown one [attune.CodeNotFound], and an invalid author [attune.CodeInvalid].

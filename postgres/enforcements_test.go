@@ -9,22 +9,9 @@ import (
 	"github.com/attune-go/attune"
 )
 
-func TestEnforcements_Position(t *testing.T) {
+func TestEnforcements_Get(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	ids := b.created(t, deploy, 5)
-	tickets := b.admit(t, ids[:4]...)
-	b.request(t, tickets[0])
-	b.settle(t, tickets[2], attune.EnforcementCancelled, attune.ReasonCancelled)
-
-	for id, want := range map[attune.EnforcementID]int64{ids[0]: 0, ids[1]: 1, ids[2]: 0, ids[3]: 2, ids[4]: 0} {
-		position, err := b.enforcements.Position(t.Context(), id)
-		require.NoError(t, err)
-		require.Equal(t, want, position, "enforcement %d", id)
-	}
-	_, err := b.enforcements.Position(t.Context(), 4711)
-	requireCode(t, attune.CodeNotFound, err, "4711")
-	_, err = b.enforcements.Get(t.Context(), 4711)
+	_, err := setup(t).enforcements.Get(t.Context(), 4711)
 	requireCode(t, attune.CodeNotFound, err, "4711")
 }
 

@@ -108,15 +108,36 @@ func TestExecutions_RenewSerial(t *testing.T) {
 	}
 	old, last := renewalOf("worker-1", x0, x1), renewalOf("worker-1", x0)
 	require.Equal(t, []attune.Renewal{{}}, renew(t, last))
-	require.Equal(t, []attune.Renewal{{Late: []attune.AttemptID{x0}}}, renew(t, old), "x1 has not seen a later one")
+	require.Equal(t, []attune.Renewal{{Reply: attune.ExecutionRenewReply{Late: []attune.AttemptID{x0}}}}, renew(t, old), "x1 has not seen a later one")
 	b.requireNoChange(t, func() {
 		require.Equal(t, []attune.Renewal{
-			{Late: []attune.AttemptID{x0, x1}}, {Late: []attune.AttemptID{x0}},
+			{Reply: attune.ExecutionRenewReply{Late: []attune.AttemptID{x0, x1}}}, {Reply: attune.ExecutionRenewReply{Late: []attune.AttemptID{x0}}},
 		}, renew(t, old, last))
 	})
 	b.runOut(t, x0.Execution)
 	require.Equal(t, []attune.Renewal{{Reply: attune.ExecutionRenewReply{Lost: []attune.AttemptID{x0}}}}, renew(t, last),
 		"a lease that is over is lost, also for a copy")
+}
+
+// TestExecutions_RenewTwoBridges renews an attempt through a bridge with a short lease. The broker then delivers the renewal again, to a
+// bridge with a long lease. Its reply must not promise more than the row holds.
+func TestExecutions_RenewTwoBridges(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const short, long = time.Minute, time.Hour
+	message := b.requested(t, 1)[0]
+	_, err := b.executions.Claim(t.Context(), []attune.ExecutionClaimMessage{claimOf(message, "worker-1")}, short)
+	require.NoError(t, err)
+	x := attemptOf(message)
+	renewal := []attune.ExecutionRenewMessage{renewalOf("worker-1", x)}
+	answers, err := b.executions.Renew(t.Context(), renewal, short)
+	require.NoError(t, err)
+	require.Equal(t, []attune.Renewal{{Reply: attune.ExecutionRenewReply{Lease: attune.Duration(short)}}}, answers)
+	before := *b.leaseOf(t, x.Execution)
+	answers, err = b.executions.Renew(t.Context(), renewal, long)
+	require.NoError(t, err)
+	require.Equal(t, []attune.AttemptID{x}, answers[0].Reply.Late, "the long lease is not that of the attempt")
+	require.Equal(t, before, *b.leaseOf(t, x.Execution))
 }
 
 // TestExecutions_Pools sends messages of worker-1 with the pool of another worker. The action deploy runs in the pool default.

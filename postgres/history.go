@@ -49,6 +49,12 @@ WHERE e.queue_id = q.id AND e.sequence > b.sequence - $5 AND e.queued_at < $3 AN
 	AND (e.finished_at IS NULL OR e.finished_at >= $2)
 ORDER BY e.sequence LIMIT $4`
 
+// historyRefusedSQL reads the enforcements that rates and quotas have rejected: they have no place. The index of places has them, too.
+const historyRefusedSQL = `
+SELECT e.id, e.action_id, 0, 0, e.created_at, 1, e.status, e.reason, e.finished_at
+FROM enforcements e WHERE e.queue_id = ` + queueNamed + ` AND e.sequence IS NULL AND e.created_at >= $2 AND e.created_at < $3
+	AND e.reason IN ('rate_limited', 'quota_exceeded') ORDER BY e.created_at, e.id LIMIT $4`
+
 const historyPoliciesSQL = `SELECT j.policy, j.at FROM queue_policies j WHERE j.queue_id = ` + queueNamed + ` ORDER BY j.revision`
 
 const historyChangesSQL = `
@@ -71,6 +77,10 @@ func (q *Queues) History(ctx context.Context, key attune.QueueKey, from, to time
 		read.ungranted, err = pgx.CollectRows(rows, scanUngranted)
 		return err
 	})
+	batch.Queue(historyRefusedSQL, key, from, to, limit).Query(func(rows pgx.Rows) (err error) {
+		read.refused, err = pgx.CollectRows(rows, scanUngranted)
+		return err
+	})
 	batch.Queue(historyPoliciesSQL, key).Query(func(rows pgx.Rows) (err error) {
 		read.policies, err = pgx.CollectRows(rows, scanJournaledPolicy)
 		return err
@@ -86,7 +96,7 @@ func (q *Queues) History(ctx context.Context, key attune.QueueKey, from, to time
 		return replay.History{}, wrap("read history of queue", err)
 	case len(read.policies) == 0:
 		return replay.History{}, attune.Errorf(attune.CodeNotFound, "queue %q was never used", key)
-	case len(read.grants)+len(read.ungranted) > most, len(read.changes) > most:
+	case len(read.grants)+len(read.ungranted)+len(read.refused) > most, len(read.changes) > most:
 		return replay.History{}, attune.Errorf(attune.CodeInvalid,
 			"the period has more than %d arrivals or manual changes: choose a shorter one", most)
 	}
@@ -97,13 +107,16 @@ func (q *Queues) History(ctx context.Context, key attune.QueueKey, from, to time
 type readHistory struct {
 	grants    []attune.LoggedGrant
 	ungranted []replay.Place
+	refused   []replay.Place
 	policies  []replay.Policy
 	changes   []attune.QueueChange
 }
 
 // history combines the rows. Each grant has a place of its own: that of the enforcement's row, or a former one.
 func (r readHistory) history() replay.History {
-	h := replay.History{Places: r.ungranted, Grants: r.grants, Changes: r.changes, Policies: r.policies, Mode: attune.QueueOpen}
+	h := replay.History{
+		Places: r.ungranted, Refused: r.refused, Grants: r.grants, Changes: r.changes, Policies: r.policies, Mode: attune.QueueOpen,
+	}
 	for i, grant := range r.grants {
 		place := replay.Place{Ticket: grant.Ticket, Grant: &r.grants[i]}
 		place.Attempt = 1

@@ -57,9 +57,9 @@ func (h held) runs() bool { return h.status == attune.ExecutionRunning && h.left
 // Renew extends the leases of running attempts to now plus lease; a lease that ends later stays as it is. The answers have the
 // order of renewals. Several renewals may name the same attempt.
 //
-// Each reply lists the attempts that the worker has lost, in the order of the request: the lease expired, or the attempt ended. An
-// attempt that another key has claimed is forged, and OtherPool has those of another pool. A lease of 0 or less, or an invalid message,
-// is [attune.CodeInvalid].
+// Each reply lists the attempts that the worker has lost, in the order of the request: the lease expired, or the attempt ended. Late has
+// those that the renewal left as they are. An attempt that another key has claimed is forged, and OtherPool has those of another pool. A
+// lease of 0 or less, or an invalid message, is [attune.CodeInvalid].
 func (x *Executions) Renew(
 	ctx context.Context, renewals []attune.ExecutionRenewMessage, lease time.Duration,
 ) ([]attune.Renewal, error) {
@@ -105,7 +105,7 @@ func (h held) refuse(answer *attune.Renewal, id attune.AttemptID, renewal attune
 	case !h.by(renewal.Key):
 		list = &answer.Forged
 	case h.runs():
-		list = &answer.Late
+		list = &answer.Reply.Late
 	}
 	*list = append(*list, id)
 }

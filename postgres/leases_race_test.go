@@ -147,7 +147,7 @@ func (r *leaseRace) ask(ctx context.Context, random *rand.Rand) {
 		r.note(err, func() {
 			lost := make(map[attune.AttemptID]bool)
 			answer := replies[0] // an attempt with a later serial was renewed by another actor
-			for _, id := range slices.Concat(answer.Reply.Lost, answer.Forged, answer.Late) {
+			for _, id := range slices.Concat(answer.Reply.Lost, answer.Forged, answer.Reply.Late) {
 				lost[id] = true
 			}
 			for _, id := range renewal.Attempts {

@@ -46,7 +46,7 @@ func (b *bundle) renew(t *testing.T, attempts ...attune.AttemptID) []attune.Atte
 	require.NoError(t, err)
 	require.Len(t, replies, 1)
 	require.Equal(t, attune.Duration(lease), replies[0].Reply.Lease)
-	require.Empty(t, replies[0].Late)
+	require.Empty(t, replies[0].Reply.Late)
 	require.Empty(t, replies[0].OtherPool)
 	return append(replies[0].Reply.Lost, replies[0].Forged...)
 }

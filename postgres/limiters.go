@@ -70,7 +70,7 @@ func (j *judgement) lockLimiters(ctx context.Context, tx pgx.Tx, charges []attun
 		return attune.Errorf(attune.CodeUnavailable, "an idle rate was deleted while it was used: try again")
 	}
 	for _, l := range j.limiters.all {
-		l.at = later(j.now, l.lastAt)
+		l.at = attune.Later(j.now, l.lastAt)
 	}
 	return nil
 }
@@ -201,15 +201,8 @@ func (j *judgement) findRetries(ctx context.Context, tx pgx.Tx) error {
 	}
 	for _, r := range j.refused {
 		if r.waitFor.limiter > 0 {
-			r.retryAt = later(j.now, orZeroTime(times[position[r.waitFor]]).Add(time.Duration(r.gate.Rate.Window)))
+			r.retryAt = attune.Later(j.now, orZeroTime(times[position[r.waitFor]]).Add(time.Duration(r.gate.Rate.Window)))
 		}
 	}
 	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -8,24 +8,51 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// Propose returns the policy in force for a queue, and the one that would be with other documents of people, which it does not store.
+// Propose compares the policy in force for a queue with the one that would be with other documents of people, which it does not store.
 // A proposed document wins, field by field, over what a person has set for its scope. A document for a scope that does not cover the
 // queue is [attune.CodeInvalid].
 func (q *Queues) Propose(
 	ctx context.Context, key attune.QueueKey, documents []policy.Level,
-) (current, proposed policy.Effective, resolved attune.QueuePolicy, err error) {
+) (policy.Proposal, error) {
 	queue, stored, err := q.documents(ctx, key)
 	if err != nil {
-		return current, proposed, resolved, wrap("propose policy", err)
+		return policy.Proposal{}, wrap("propose policy", err)
 	}
 	for _, document := range documents {
 		if !stored.cover(queue.queueName, document) {
-			return current, proposed, resolved, attune.Errorf(attune.CodeInvalid,
+			return policy.Proposal{}, attune.Errorf(attune.CodeInvalid,
 				"%s %q does not cover queue %q", document.Scope, document.Ref, key)
 		}
 	}
 	changed := stored.with(slices.Concat(documents, stored.levels)) // of two levels of one rank, the first one wins
-	return stored.effective(queue.queueName), changed.effective(queue.queueName), changed.of(queue.queueName), nil
+	proposal := policy.Proposal{
+		Current: stored.effective(queue.queueName), Proposed: changed.effective(queue.queueName), Resolved: changed.of(queue.queueName),
+	}
+	for _, member := range stored.membersOf(queue.queueName) {
+		proposal.Actions = append(proposal.Actions, policy.ProposedAction{
+			Action: member.Action, Ref: member.Ref,
+			Current:  stored.ofAction(queue.queueName, member.Ref),
+			Proposed: changed.ofAction(queue.queueName, member.Ref),
+		})
+	}
+	return proposal, nil
+}
+
+// membersOf returns the actions that use a queue.
+func (p policies) membersOf(queue queueName) []policy.Member {
+	if queue.shared() {
+		return p.members[queue.key]
+	}
+	return []policy.Member{{Action: queue.ownerID, Ref: queue.owner}}
+}
+
+// ofAction resolves the policy of an action in a queue.
+func (p policies) ofAction(queue queueName, action attune.Ref) policy.Effective {
+	effective := p.effective(queue)
+	if queue.shared() {
+		return p.index.InShared(action, effective)
+	}
+	return effective
 }
 
 // documents returns a queue and the policy documents that cover it, without a lock.
@@ -52,10 +79,7 @@ func (q *Queues) EffectivePolicy(
 	if err != nil {
 		return policy.Effective{}, attune.QueuePolicy{}, wrap("read policy of action", err)
 	}
-	effective := found.effective(queue.queueName)
-	if queue.shared() {
-		effective = found.index.InShared(action, effective)
-	}
+	effective := found.ofAction(queue.queueName, action)
 	obeyed := queue.policy
 	if obeyed.Revision == 0 {
 		obeyed = found.of(queue.queueName)

@@ -30,6 +30,11 @@ SELECT e.id, a.ref, e.lane, e.lane_name, e.sequence, e.queued_at, COALESCE(x.att
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN executions x ON x.enforcement_id = e.id
 WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' ORDER BY e.sequence LIMIT $2`
 
+const longestLaneSQL = `
+SELECT COALESCE(max(l.n), 0) FROM (
+	SELECT count(*) AS n FROM enforcements e WHERE e.queue_id = ` + queueNamed + ` AND e.status = 'queued' AND e.lane > 0 GROUP BY e.lane
+) l`
+
 // releasesSQL counts the releases of the last hour and computes hold times from a sample. Both read the newest entries of the
 // index grants_released.
 const releasesSQL = `
@@ -103,10 +108,8 @@ func detailBatch(key attune.QueueKey, first int, s *attune.QueueDetail, snapshot
 		s.Waiting, err = pgx.CollectRows(rows, pgx.RowToStructByPos[attune.Waiter])
 		return err
 	})
-	batch.Queue(grantsSQL, int64(0), attune.EstimateGrants, key).Query(func(rows pgx.Rows) (err error) {
-		s.Latest, err = pgx.CollectRows(rows, scanLoggedGrant)
-		return err
-	})
+	addLatestGrants(batch, key, &s.Latest)
+	batch.Queue(longestLaneSQL, key).QueryRow(func(row pgx.Row) error { return row.Scan(&s.LongestLane) })
 	batch.Queue(releasesSQL, key, holdSample).QueryRow(func(row pgx.Row) (err error) {
 		s.Released, err = scanReleases(row)
 		return err

@@ -65,7 +65,12 @@ func TestQueues_Detail(t *testing.T) {
 			{Enforcement: tickets[3].Enforcement, Action: deploy, Sequence: 4, QueuedAt: tickets[3].EnqueuedAt, Attempt: 1},
 			{Enforcement: tickets[4].Enforcement, Action: deploy, Sequence: 5, QueuedAt: tickets[4].EnqueuedAt, Attempt: 1},
 		}, detail.Waiting))
-		require.Empty(t, cmp.Diff(grants, detail.Latest))
+		require.Len(t, detail.Latest, len(grants))
+		for i, latest := range detail.Latest {
+			require.Equal(t, grants[i].Number, latest.Number)
+			require.Equal(t, grants[i].GrantedAt, latest.GrantedAt)
+			require.Equal(t, grants[i].ReleasedAt, latest.ReleasedAt)
+		}
 		require.Empty(t, b.detail(t, 0).Waiting)
 
 		b.exec(t, `DELETE FROM executions WHERE id = $1`, messages[2].Execution)

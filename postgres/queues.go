@@ -12,10 +12,20 @@ import (
 )
 
 // Queues reads the state and the journals of queues, and records their decisions.
-type Queues struct{ db *DB }
+type Queues struct {
+	db      *DB
+	settled func(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
+}
 
 // NewQueues returns the queues of a database.
-func NewQueues(db *DB) *Queues { return &Queues{db: db} }
+func NewQueues(db *DB) *Queues {
+	return &Queues{db: db, settled: func(context.Context, int, attune.EnforcementStatus, attune.Reason) {}}
+}
+
+// Observe returns queues that tell settled how many enforcements Record has ended without a grant, with which status and reason.
+func (q *Queues) Observe(settled func(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)) *Queues {
+	return &Queues{db: q.db, settled: settled}
+}
 
 // queueName is the key of a queue with the action that owns it. A shared queue has no owner.
 type queueName struct {

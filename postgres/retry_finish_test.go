@@ -208,9 +208,7 @@ func TestExecutions_FinishBack(t *testing.T) {
 		waiting, err := b.queues.Tickets(t.Context(), queueKey, 1, 99)
 		require.NoError(t, err)
 		require.Equal(t, []attune.Ticket{tickets[1], tickets[2], next}, waiting)
-		position, err := b.enforcements.Position(t.Context(), message.Enforcement)
-		require.NoError(t, err)
-		require.EqualValues(t, 3, position)
+		require.EqualValues(t, 3, b.waiting(t, message.Enforcement).Position())
 
 		place, message = next, b.run(t, b.nextGrant(t, next))
 		require.Equal(t, attempt+1, message.Attempt)

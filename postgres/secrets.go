@@ -102,7 +102,8 @@ SELECT ev.id, ARRAY[ev.id::text, t.ref], ev.encrypted FROM events ev JOIN trigge
 WHERE ev.encrypted IS NOT NULL AND ev.id > $1 ORDER BY ev.id LIMIT $2::bigint`
 
 const encryptedEnforcementsSQL = `
-SELECT e.id, ARRAY[e.event_id::text, COALESCE(e.rule_id, 0)::text, e.action_id::text], e.encrypted FROM enforcements e
+SELECT e.id, ARRAY[e.event_id::text, COALESCE(e.rule_id, 0)::text, a.ref], e.encrypted
+FROM enforcements e JOIN actions a ON a.id = e.action_id
 WHERE e.encrypted IS NOT NULL AND e.id > $1 ORDER BY e.id LIMIT $2::bigint`
 
 const reencryptSecretSQL = `UPDATE secrets SET encrypted = $3 WHERE id = $1 AND encrypted = $2`

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,11 +35,14 @@ func TestQueues_RecordEnds(t *testing.T) {
 			{Ticket: tickets[1], Status: attune.EnforcementCancelled, Reason: attune.ReasonCancelled},
 			{Ticket: tickets[2], Status: attune.EnforcementExpired, Reason: attune.ReasonQueueTimeout},
 		}
+		counted := map[attune.Reason]int{}
+		observed := b.queues.Observe(func(_ context.Context, n int, _ attune.EnforcementStatus, reason attune.Reason) { counted[reason] += n })
 		for range 3 {
-			held, err := b.recordEnds(t.Context(), queueKey, settlements)
+			held, err := observed.Record(t.Context(), queueKey, attune.QueueDecisions{Settlements: settlements})
 			require.NoError(t, err)
 			require.Empty(t, held)
 		}
+		require.Equal(t, map[attune.Reason]int{attune.ReasonQueueFull: 1, attune.ReasonCancelled: 1, attune.ReasonQueueTimeout: 1}, counted)
 		for _, s := range settlements {
 			enforcement := b.enforcement(t, s.Enforcement)
 			require.Equal(t, s.Status, enforcement.Status)

@@ -147,7 +147,8 @@
 //     it. Before the decision, the queue can have settled the ticket or granted it, and the rows of one instant cannot show it.
 //   - That a policy in the journal is the policy that a person meant.
 //   - That the limit in a grant is the limit that the policy meant. Nothing is proved about the limit of a grant that is older
-//     than the log; such grants are counted as [Counts].LimitUnknown.
+//     than the log, and about the limit of a lane at a grant whose manual changes are not all in the log; such grants are counted
+//     as [Counts].LimitUnknown.
 //   - That a manual limit with an end was in force until that end: a rebuild compares the end with another clock. So a generation after
 //     the first can have used the limit of the policy for a lane instead.
 //   - That the rows of the lanes have the limits of the latest changes.

@@ -123,6 +123,48 @@ func TestCheck_LaneLimits(t *testing.T) {
 	}
 }
 
+func TestCheck_LaneLimitUnknown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(r *rows)
+		want   int
+	}{
+		"the grants name no change": {change: func(*rows) {}},
+		"the log has the changes": {change: func(r *rows) {
+			r.limitLane(2, second(28), "by policy", "2 by hand")
+		}},
+		"the log lacks the change before two grants": {change: func(r *rows) {
+			r.Grants[4].Changes, r.Grants[5].Changes = 1, 1
+		}, want: 2},
+		"the log lacks the second of two changes": {change: func(r *rows) {
+			r.limitLane(2, second(28), "by policy", "2 by hand")
+			r.Grants[5].Changes = 2
+		}, want: 1},
+		"the change was lost, and its number was given to a later one": {change: func(r *rows) {
+			r.limitLane(2, second(28), "by policy", "2 by hand")
+			r.Changes[0].At = second(70)
+		}, want: 2},
+		"no change can limit grants without a lane": {change: func(r *rows) {
+			for i := range r.Grants {
+				r.Grants[i].Lane, r.Grants[i].Changes = 0, 1
+			}
+			for i := range r.Enforcements {
+				r.Enforcements[i].Lane = 0
+			}
+		}},
+		"a grant that is older than the log counts once": {change: func(r *rows) {
+			r.Grants[5].Limit, r.Grants[5].Revision, r.Grants[5].Changes = 0, 0, 1
+		}, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := sideBySide()
+			tt.change(&r)
+			require.Equal(t, tt.want, proof.Check(r.Rows).Checked.LimitUnknown)
+		})
+	}
+}
+
 func TestCheck_LaneLimitsOfLaterGenerations(t *testing.T) {
 	t.Parallel()
 	r := sideBySide()

@@ -66,6 +66,9 @@ func (c *check) checkLevels(action, lane *slots, d *decision) {
 		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held by action %d, at its limit of %d",
 			ofAction, d.action, *limit)
 	}
+	if d.Lane != 0 && !c.hasChanges(d) {
+		c.report.Checked.LimitUnknown++
+	}
 	if limit := c.laneLimits(d, d.Lane, limits.LimitPerKey).most; limit != nil && inLane >= *limit {
 		c.violation(RuleLimit, d.Sequence, d.Number, "decided while %d slots were held in lane %d, at a limit of %d",
 			inLane, d.Lane, *limit)

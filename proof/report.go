@@ -75,7 +75,8 @@ type Counts struct {
 	// MostInLane is the highest number of slots that were provably held in one lane, as in MostActive. Lane 0 does
 	// not count.
 	MostInLane int `json:"most_in_lane"`
-	// LimitUnknown counts grants without a recorded limit: they are older than the log.
+	// LimitUnknown counts grants with an unknown limit, once each: the grant is older than the log, so the limit of the queue is not
+	// recorded, or the log lacks a manual change that had been made before the grant, which can have set the limit of its lane.
 	LimitUnknown int `json:"limit_unknown"`
 	// PolicyUnknown counts grants whose policy is not in the journal. They are checked against the limit of the queue only.
 	PolicyUnknown int `json:"policy_unknown"`

@@ -13,6 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/internal/readfile"
 	"github.com/attune-go/attune/internal/retry"
 )
 
@@ -38,6 +39,7 @@ type Connection struct {
 	config  Config
 	uri     amqp.URI
 	invalid error // why the configuration cannot work
+	files   readfile.Reader
 
 	mu       sync.Mutex       // guards the fields below
 	link     *amqp.Connection // nil while disconnected
@@ -114,7 +116,7 @@ func (c *Connection) dial(ctx context.Context) (*amqp.Connection, error) {
 	properties.SetClientConnectionName(c.config.Name)
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	address, secure, err := plain(c.config.URL, c.uri)
+	address, secure, err := plain(c.config.URL, c.uri, c.files.Read)
 	if err != nil {
 		return nil, err
 	}

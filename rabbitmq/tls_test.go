@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,6 +50,25 @@ func TestConnection_TLS(t *testing.T) {
 	address.RawQuery = url.Values{"cacertfile": {authority}}.Encode()
 	require.NoError(t, b.connect(t, address.String()).Ping(t.Context()))
 	require.Error(t, unknown.Ping(t.Context()), "the authority of the certificate is not known")
+
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for problem, files := range map[string]url.Values{ // nothing ever writes to the pipe
+		"authority.pem.none": {"cacertfile": {authority + ".none"}},
+		"not a regular file": {"cacertfile": {pipe}},
+		"of the client":      {"certfile": {pipe}, "keyfile": {authority}},
+		"no certificate":     {"cacertfile": {empty}},
+	} {
+		address.RawQuery = files.Encode()
+		broken := rabbitmq.NewConnection(rabbitmq.Config{URL: address.String(), Logger: b.logger})
+		b.run(t, broken.Run)
+		require.Eventually(t, func() bool {
+			err := broken.Ping(t.Context())
+			return err != nil && strings.Contains(err.Error(), problem)
+		}, testTimeout, tick, problem)
+	}
 }
 
 // forward copies bytes between a connection and an address until one of them ends.

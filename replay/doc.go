@@ -24,6 +24,18 @@
 //   - Manual changes come when they came. A cancel has no effect on a ticket that does not wait then.
 //   - The retries of a holder are not counted as starts by the rates of starts.
 //
+// With [Plan].Choices and [Plan].Gates, rates and quotas judge every arrival that is no retry, those included that a gate has really
+// refused, and then the queue decides. The decider is that of an admission: [policy.SlidingLog], [policy.PeriodAt] and
+// [policy.ChargeAll]. Further assumptions:
+//
+//   - The lanes are those that a key chooses now, also of what waited or held a slot at the start.
+//   - A gate judges at the time of the place in the line. The admission came a little later.
+//   - What was accepted before the period has used its units, whatever the gates were: [Gates].Accepted.
+//   - The gates count the enforcements of this queue only.
+//   - An execution that was cancelled before a worker claimed it keeps its units of quotas.
+//
+// Without them, the lanes are the recorded ones, and the gates decide as they did.
+//
 // What waited at the start of the period waits, and what held a slot holds it. After the end of the period nothing arrives, and the
 // replay goes on until nothing changes, so that the waits of late arrivals count as well.
 package replay

@@ -17,6 +17,9 @@ type History struct {
 	// Places are the places in the line that waited or held their slots in the period: those that were assigned before To, and
 	// were not given back and had not ended at From. They are in sequence order.
 	Places []Place
+	// Refused are the arrivals of the period that a rate or a quota has rejected. They have no place: their sequence is 0, and they are
+	// in the order of their times.
+	Refused []Place
 	// Grants are the grants in number order, from the first one of the period to the last one of the places.
 	Grants []attune.LoggedGrant
 	// Changes are the manual changes from From on, in number order.
@@ -87,7 +90,7 @@ func (h History) learned(lag time.Duration) map[int64]time.Time {
 	for _, grant := range h.Grants {
 		for _, sequence := range grant.Freed {
 			if at, known := learned[sequence]; known {
-				learned[sequence] = latest(earliest(at, grant.GrantedAt), before)
+				learned[sequence] = attune.Later(attune.Earlier(at, grant.GrantedAt), before)
 			}
 		}
 		before = grant.GrantedAt
@@ -104,20 +107,6 @@ func (h History) freed() map[int64]bool {
 		}
 	}
 	return freed
-}
-
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // quantile returns the nearest-rank quantile of the values, which it sorts; 0 without any.
@@ -153,6 +142,11 @@ func (h History) Cut(from, to time.Time) History {
 			cut.Mode = attune.QueueMode(change.To)
 		case change.Kind == attune.ChangeLimit && ok:
 			cut.Override = limit
+		}
+	}
+	for _, refused := range h.Refused {
+		if !refused.EnqueuedAt.Before(from) && refused.EnqueuedAt.Before(to) {
+			cut.Refused = append(cut.Refused, refused)
 		}
 	}
 	first, last := h.grantsOf(from, to)

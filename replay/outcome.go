@@ -11,7 +11,7 @@ import (
 type Outcome struct {
 	Granted int // places that were granted
 	Waiting int // places that wait at the end
-	// Left counts the places that left the line without a grant, by reason.
+	// Left counts the places that left the line without a grant, and the arrivals that rates and quotas refused, by reason.
 	Left map[attune.Reason]int
 	// Waits are the quantiles of the waits of the granted places. A place that waited when the period began counts from its
 	// beginning.
@@ -44,6 +44,13 @@ func waitsOf(waits []time.Duration) Waits {
 	}
 }
 
+// refuse counts arrivals that gates have refused.
+func (o *Outcome) refuse(refused []Place) {
+	for _, place := range refused {
+		o.Left[place.Reason]++
+	}
+}
+
 // meter follows the line and the slots of a queue over the period.
 type meter struct {
 	from, to, at    time.Time
@@ -58,7 +65,7 @@ type meter struct {
 
 // until counts the time up to t with the current numbers.
 func (m *meter) until(t time.Time) {
-	seconds := earliest(t, m.to).Sub(latest(m.at, m.from)).Seconds()
+	seconds := attune.Earlier(t, m.to).Sub(attune.Later(m.at, m.from)).Seconds()
 	if seconds > 0 {
 		m.held += seconds * float64(m.active)
 		m.offered += seconds * float64(m.limit)
@@ -66,7 +73,7 @@ func (m *meter) until(t time.Time) {
 			m.everActive += seconds * float64(m.active)
 		}
 	}
-	m.at = latest(m.at, t)
+	m.at = attune.Later(m.at, t)
 }
 
 // set changes the numbers.
@@ -109,7 +116,7 @@ func Really(h History) Outcome {
 				steps[len(steps)-1].waiting = 0
 			} else {
 				outcome.Granted++
-				waits = append(waits, max(0, grant.GrantedAt.Sub(latest(place.EnqueuedAt, h.From))))
+				waits = append(waits, max(0, grant.GrantedAt.Sub(attune.Later(place.EnqueuedAt, h.From))))
 			}
 			if grant.ReleasedAt != nil {
 				steps = append(steps, step{at: *grant.ReleasedAt, active: -1})
@@ -121,6 +128,7 @@ func Really(h History) Outcome {
 			outcome.Waiting++
 		}
 	}
+	outcome.refuse(h.Refused)
 	outcome.Waits = waitsOf(waits)
 	for _, grant := range h.Grants {
 		outcome.Order = append(outcome.Order, grant.Sequence)
@@ -132,8 +140,17 @@ func Really(h History) Outcome {
 // follow measures the line and the slots.
 func follow(h History, steps []step, outcome *Outcome) {
 	slices.SortStableFunc(steps, func(a, b step) int { return a.at.Compare(b.at) })
-	m := &meter{from: h.From, to: h.To, at: h.From, outcome: outcome, limit: h.limitAt(h.From)}
-	for _, s := range steps {
+	m := &meter{from: h.From, to: h.To, at: h.From, outcome: outcome}
+	inPeriod := slices.IndexFunc(steps, func(s step) bool { return !s.at.Before(h.From) })
+	if inPeriod < 0 {
+		inPeriod = len(steps)
+	}
+	var first step // the numbers at the start
+	for _, s := range steps[:inPeriod] {
+		first.waiting, first.active = first.waiting+s.waiting, first.active+s.active
+	}
+	m.set(first.waiting, first.active, h.limitAt(h.From))
+	for _, s := range steps[inPeriod:] {
 		m.until(s.at)
 		m.set(m.waiting+s.waiting, m.active+s.active, h.limitAt(s.at))
 	}

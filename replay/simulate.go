@@ -13,8 +13,10 @@ import (
 type Plan struct {
 	// Policies are in force one after the other. The first one is in force from the start.
 	Policies []Policy
-	// Lane returns the lane of a place; nil leaves the recorded lanes.
-	Lane func(Place) int32
+	// Choices are the lanes and the charges of the arrivals. nil leaves the recorded lanes, and charges nothing.
+	Choices *Choices
+	// Gates judge the arrivals, those included that a gate has really refused. With nil, the gates decide as they did. Gates need Choices.
+	Gates *Gates
 }
 
 // AsRecorded is the plan of the policies that were in force.
@@ -38,6 +40,7 @@ type simulation struct {
 	state   *semaphore.State
 	lag     time.Duration
 	holds   holds
+	gates   *gatekeeper // nil if the gates decide as they did
 
 	events   events
 	places   []int       // index in history.Places, by the sequence of the state
@@ -55,6 +58,9 @@ type simulation struct {
 }
 
 func newSimulation(h History, plan Plan) *simulation {
+	if plan.Gates != nil {
+		h.Places = arrivals(h)
+	}
 	s := &simulation{
 		history: h, plan: plan, lag: h.Lag(), at: h.From, places: []int{-1},
 		sequence: make([]int64, len(h.Places)), ends: make([]time.Time, len(h.Places)), queued: make([]time.Time, len(h.Places)),
@@ -62,6 +68,11 @@ func newSimulation(h History, plan Plan) *simulation {
 		outcome: Outcome{Left: map[attune.Reason]int{}},
 	}
 	s.holds = newHolds(h, s.lag)
+	if plan.Gates != nil {
+		s.gates = newGatekeeper(*plan.Gates, plan.Choices)
+	} else {
+		s.outcome.refuse(h.Refused)
+	}
 	s.meter = &meter{from: h.From, to: h.To, at: h.From, outcome: &s.outcome}
 	s.follow()
 	for i := range plan.Policies[1:] {
@@ -74,10 +85,20 @@ func newSimulation(h History, plan Plan) *simulation {
 	return s
 }
 
+// arrivals returns the places together with the refused arrivals, in the order of their times.
+func arrivals(h History) []Place {
+	all := slices.Concat(h.Places, h.Refused)
+	slices.SortStableFunc(all, func(a, b Place) int { return a.EnqueuedAt.Compare(b.EnqueuedAt) })
+	return all
+}
+
 // follow finds the places that enforcements take one after the other. The first place of each arrives as recorded.
 func (s *simulation) follow() {
 	latest := make(map[attune.EnforcementID]int, len(s.history.Places))
 	for i, place := range s.history.Places {
+		if s.gone(i) {
+			continue
+		}
 		if before, known := latest[place.Enforcement]; known {
 			s.next[before], s.follows[i] = i, true
 		} else if !place.EnqueuedAt.Before(s.history.From) {
@@ -87,14 +108,21 @@ func (s *simulation) follow() {
 	}
 }
 
+// gone reports whether the queue had learned before the period that the place with an index gave its slot back.
+func (s *simulation) gone(i int) bool {
+	place, own := s.history.Places[i], s.holds.own[i]
+	return place.Grant != nil && own >= 0 && place.Grant.GrantedAt.Add(own).Before(s.history.From)
+}
+
 // start lets the places of the start of the period wait or hold their slots.
 func (s *simulation) start() {
 	snapshot := attune.QueueSnapshot{Policy: s.plan.Policies[0].QueuePolicy, Mode: s.history.Mode, Override: s.history.Override}
 	for i, place := range s.history.Places {
-		if place.heldAt(s.history.From) {
+		if place.heldAt(s.history.From) && !s.gone(i) {
 			snapshot.LastGrant++
 			snapshot.Holders = append(snapshot.Holders, attune.Grant{Ticket: s.ticket(i), Number: snapshot.LastGrant})
 			s.hold(i, place.Grant.GrantedAt)
+			s.runs(place)
 		}
 	}
 	for i, place := range s.history.Places {
@@ -119,8 +147,11 @@ func (s *simulation) ticket(i int) attune.Ticket {
 		ticket.EnqueuedAt = s.at
 	}
 	s.queued[i] = ticket.EnqueuedAt
-	if s.plan.Lane != nil {
-		ticket.Lane = s.plan.Lane(place)
+	if place.Attempt > 1 {
+		s.runs(place)
+	}
+	if s.plan.Choices != nil {
+		ticket.Lane = s.plan.Choices.lane(place)
 	}
 	s.sequence[i] = ticket.Sequence
 	s.places = append(s.places, i)
@@ -135,7 +166,7 @@ func (s *simulation) step() {
 		return
 	}
 	first := s.events[0]
-	s.at = latest(s.at, first.at)
+	s.at = attune.Later(s.at, first.at)
 	s.meter.until(s.at)
 	var released, arrived []attune.Ticket
 	for len(s.events) > 0 && s.events[0].at.Equal(first.at) && s.events[0].kind == first.kind {
@@ -151,7 +182,9 @@ func (s *simulation) step() {
 				s.requeue(e.index)
 			}
 		case arrivalEvent:
-			arrived = append(arrived, s.ticket(e.index))
+			if s.admits(e.index) {
+				arrived = append(arrived, s.ticket(e.index))
+			}
 		}
 	}
 	if len(released) > 0 {
@@ -163,13 +196,37 @@ func (s *simulation) step() {
 	s.collect()
 }
 
+// admits reports whether the gates admit the place with an index. A retry is no acceptance, so it passes.
+func (s *simulation) admits(i int) bool {
+	place := s.history.Places[i]
+	if s.gates == nil || place.Attempt > 1 {
+		return true
+	}
+	chosen := s.plan.Choices.byID[place.Enforcement]
+	reason, admitted := chosen.refused, chosen.refused == ""
+	if admitted {
+		reason, admitted = s.gates.admit(place.Enforcement, place.EnqueuedAt, chosen.charges)
+	}
+	if !admitted {
+		s.outcome.Left[reason]++
+	}
+	return admitted
+}
+
+// runs keeps the units of a place that runs.
+func (s *simulation) runs(place Place) {
+	if s.gates != nil {
+		s.gates.runs(place.Enforcement)
+	}
+}
+
 // wake makes the decision that is due before a time, if there is one; a zero time is later than all others.
 func (s *simulation) wake(before time.Time) bool {
 	at, ok := s.state.WakeAt()
 	if !ok || !before.IsZero() && !at.Before(before) {
 		return false
 	}
-	s.at = latest(s.at, at)
+	s.at = attune.Later(s.at, at)
 	s.meter.until(s.at)
 	s.state.Advance(s.at)
 	s.collect()
@@ -206,12 +263,16 @@ func (s *simulation) collect() {
 		s.grants = grant.Number
 		s.outcome.Granted++
 		s.outcome.Order = append(s.outcome.Order, s.history.Places[i].Sequence)
-		s.waited = append(s.waited, max(0, s.at.Sub(latest(s.queued[i], s.history.From))))
+		s.waited = append(s.waited, max(0, s.at.Sub(attune.Later(s.queued[i], s.history.From))))
 		s.hold(i, s.at)
+		s.runs(s.history.Places[i])
 	}
 	settled := s.state.UnrecordedSettlements(math.MaxInt)
 	for _, settlement := range settled {
 		s.outcome.Left[settlement.Reason]++
+		if s.gates != nil {
+			s.gates.refund(settlement.Enforcement)
+		}
 	}
 	s.state.SettlementsRecorded(s.at, len(settled), nil)
 	for _, grant := range s.toEnd() {
@@ -244,7 +305,7 @@ func (s *simulation) hold(i int, from time.Time) {
 		return
 	case ownHold:
 	}
-	s.release(i, latest(from.Add(hold), s.at))
+	s.release(i, attune.Later(from.Add(hold), s.at))
 }
 
 func (s *simulation) release(i int, at time.Time) {

@@ -161,3 +161,30 @@ func manualView(event attune.Event, action attune.Action, parameters map[string]
 		Payload: map[string]any{"action": string(action.Ref), "parameters": parameters},
 	}
 }
+
+// Rechoose returns the decision about a recorded enforcement with the lane and the charges that the key and the gates of the action choose.
+// The values of secrets are not needed: covers are in their places, as when the event was recorded. A key or a gate that fails rejects the
+// decision: see [Engine.Lane]. When ctx ends, the evaluation stops, and the caller must discard the result.
+func (e *Engine) Rechoose(ctx context.Context, run attune.RecordedRun, action attune.Action) attune.Decision {
+	_, secrets, mistakes := e.mask(run.ParametersSchema, run.Parameters)
+	decision := create(0, action, run.Parameters, secrets)
+	if run.Event.Trigger == attune.ManualTrigger && mistakes == nil {
+		return e.Lane(ctx, run.Event, action, decision)
+	}
+	candidate := attune.Candidate{Action: action, Key: action.Key, Gates: action.Gates}
+	return e.choose(ctx, candidate, decision, func(map[string]any) (evaluation, Mistakes) {
+		if mistakes != nil {
+			return evaluation{}, mistakes
+		}
+		_, secrets, mistakes := e.mask(run.PayloadSchema, run.Event.Payload)
+		if mistakes != nil {
+			return evaluation{}, mistakes
+		}
+		covers := newCovers(run.Event.Payload, secrets)
+		view, mistakes := newEventView(run.Event, covers)
+		if mistakes != nil {
+			return evaluation{}, mistakes
+		}
+		return newEvaluation(view, covers)
+	})
+}

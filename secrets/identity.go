@@ -25,10 +25,12 @@ func eventIdentity(event attune.EventID, trigger attune.Ref) []string {
 	}})
 }
 
-// enforcementIdentity binds the secret parameters of an enforcement to its event, rule and action. The rule is 0 for a direct run.
-func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune.ActionID) []string {
+// enforcementIdentity binds the secret parameters of an enforcement to its event, its rule and the reference of its action: the database
+// alone cannot give them to another action. The rule is 0 for a direct run. The digest of the action is not a part, because a new version
+// of a pack may run what waits.
+func enforcementIdentity(event attune.EventID, rule attune.RuleID, action attune.Ref) []string {
 	return identity(attune.EncryptedRow{Table: attune.EncryptedEnforcements, Bound: []string{
-		strconv.FormatInt(int64(event), 10), strconv.FormatInt(int64(rule), 10), strconv.FormatInt(int64(action), 10),
+		strconv.FormatInt(int64(event), 10), strconv.FormatInt(int64(rule), 10), string(action),
 	}})
 }
 
@@ -39,7 +41,7 @@ func (k *Keyring) EncryptPayload(event attune.EventID, trigger attune.Ref, field
 
 // EncryptParameters encrypts the secret parameters of an enforcement. The rule is 0 for a direct run. Without fields it returns "".
 func (k *Keyring) EncryptParameters(
-	event attune.EventID, rule attune.RuleID, action attune.ActionID, fields []attune.SecretField,
+	event attune.EventID, rule attune.RuleID, action attune.Ref, fields []attune.SecretField,
 ) (string, error) {
 	return k.encryptFields(fields, enforcementIdentity(event, rule, action))
 }
@@ -57,7 +59,7 @@ func (k *Keyring) encryptFields(fields []attune.SecretField, identity []string) 
 
 // DecryptParameters decrypts what EncryptParameters encrypted.
 func (k *Keyring) DecryptParameters(
-	event attune.EventID, rule attune.RuleID, action attune.ActionID, encrypted string,
+	event attune.EventID, rule attune.RuleID, action attune.Ref, encrypted string,
 ) ([]attune.SecretField, error) {
 	if encrypted == "" {
 		return nil, nil

@@ -66,7 +66,7 @@ func (r *Resolver) complete(input *attune.ExecutionInput, demand attune.SecretDe
 		}
 		input.Secrets[name] = value
 	}
-	fields, err := r.keys.DecryptParameters(demand.Event, demand.Rule, demand.Action, demand.Encrypted)
+	fields, err := r.keys.DecryptParameters(demand.Event, demand.Rule, input.Action, demand.Encrypted)
 	if err != nil {
 		return fmt.Errorf("the secret parameters of enforcement %d: %w", input.Enforcement, err)
 	}

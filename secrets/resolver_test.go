@@ -45,7 +45,7 @@ func TestResolver(t *testing.T) {
 		}
 	}
 	fields := []attune.SecretField{{Pointer: "/password", Value: json.RawMessage(`"hunter2"`)}}
-	encrypted, err := keys.EncryptParameters(5, 6, 4, fields)
+	encrypted, err := keys.EncryptParameters(5, 6, "shop.deploy", fields)
 	require.NoError(t, err)
 
 	t.Run("an attempt gets the secrets of its pack and its secret parameters", func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestResolver(t *testing.T) {
 		store := setup(t)
 		decisions := []attune.ClaimDecision{
 			granted(`{"user": "sam", "password": "***"}`, attune.SecretDemand{
-				Names: []string{"TOKEN", "SHARED"}, Encrypted: encrypted, Event: 5, Rule: 6, Action: 4,
+				Names: []string{"TOKEN", "SHARED"}, Encrypted: encrypted, Event: 5, Rule: 6,
 			}),
 			granted(`{}`, attune.SecretDemand{Names: []string{"SHARED"}}),
 			granted(`{"a": "***"}`, attune.SecretDemand{}),
@@ -71,13 +71,23 @@ func TestResolver(t *testing.T) {
 		require.Equal(t, [][]string{{"SHARED", "TOKEN"}}, store.asked, "one question for the whole batch")
 	})
 
+	t.Run("an action with another reference gets no secret parameters, whatever the database says of its id", func(t *testing.T) {
+		t.Parallel()
+		decision := granted(`{"password": "***"}`, attune.SecretDemand{Encrypted: encrypted, Event: 5, Rule: 6})
+		decision.Input.Action = "shop.leak"
+		decisions := []attune.ClaimDecision{decision}
+		require.NoError(t, secrets.NewResolver(keys, setup(t)).Resolve(t.Context(), decisions))
+		require.Contains(t, decisions[0].Input.SecretsError, "cannot be decrypted")
+		require.JSONEq(t, `{"password": "***"}`, string(decisions[0].Input.Parameters))
+	})
+
 	t.Run("without all of its secrets, an attempt gets none and a reason", func(t *testing.T) {
 		t.Parallel()
 		for want, demand := range map[string]attune.SecretDemand{
 			`asks for the secret "NOPE", which does not exist: set it with: attune secret set NOPE --pack shop`: {Names: []string{"TOKEN", "NOPE"}},
 			`asks for the secret "OTHER", which is not granted to pack "shop"`:                                  {Names: []string{"TOKEN", "OTHER"}},
 			`the secret parameters of enforcement 7: an encrypted value cannot be decrypted`: {
-				Names: []string{"TOKEN"}, Encrypted: encrypted, Event: 5, Rule: 6, Action: 9,
+				Names: []string{"TOKEN"}, Encrypted: encrypted, Event: 5, Rule: 7,
 			},
 		} {
 			decisions := []attune.ClaimDecision{granted(`{"password": "***"}`, demand), granted(`{}`, attune.SecretDemand{Names: []string{"TOKEN"}})}

@@ -223,10 +223,10 @@ func TestVault_Rotate(t *testing.T) {
 			})
 		}
 		for i := range enforcements {
-			encrypted, err := ring(t, old).EncryptParameters(1, 2, 3, fields)
+			encrypted, err := ring(t, old).EncryptParameters(1, 2, "shop.deploy", fields)
 			require.NoError(t, err)
 			store.rows = append(store.rows, attune.EncryptedRow{
-				Table: attune.EncryptedEnforcements, ID: int64(i + 1), Bound: []string{"1", "2", "3"}, Encrypted: encrypted,
+				Table: attune.EncryptedEnforcements, ID: int64(i + 1), Bound: []string{"1", "2", "shop.deploy"}, Encrypted: encrypted,
 			})
 		}
 		both := ring(t, fresh, old)

@@ -327,13 +327,3 @@ func TestState_FirstLook(t *testing.T) {
 	state.Advance(rebuilt.Add(semaphore.SleepAfter))
 	require.Equal(t, tickets(1, 2), state.SleepersToStart(9))
 }
-
-func TestEarlier(t *testing.T) {
-	t.Parallel()
-	never, soon, later := time.Time{}, start, start.Add(time.Second)
-	require.Equal(t, soon, semaphore.Earlier(soon, later))
-	require.Equal(t, soon, semaphore.Earlier(later, soon))
-	require.Equal(t, soon, semaphore.Earlier(soon, never))
-	require.Equal(t, soon, semaphore.Earlier(never, soon))
-	require.Equal(t, never, semaphore.Earlier(never, never))
-}

@@ -129,10 +129,9 @@ func (s *State) drop(ticket attune.Ticket, reason attune.Reason, bound attune.Bo
 // countWaiting completes the bounds of the settlements from an index on: they count what waits after the operation.
 func (s *State) countWaiting(from int) {
 	for _, refused := range s.settling[from:] {
-		switch refused.Bound.Name {
-		case attune.BoundMaxQueued:
+		if name := refused.Bound.Name; name == attune.BoundMaxQueued {
 			refused.Bound.Count = s.line.length
-		case attune.BoundMaxQueuedPerKey:
+		} else if name == attune.BoundMaxQueuedPerKey {
 			refused.Bound.Count = s.line.levels.lane(refused.Lane).waiting
 		}
 	}

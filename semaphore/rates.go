@@ -151,19 +151,19 @@ func (s *State) charge(now time.Time, action attune.ActionID) {
 func (s *State) nextStart() (at time.Time) {
 	for i := range s.holders {
 		if holder := &s.holders[i]; !holder.NotBefore.IsZero() {
-			at = Earlier(at, later(holder.NotBefore, s.roundedOpening(holder.Action)))
+			at = attune.Earlier(at, attune.Later(holder.NotBefore, s.roundedOpening(holder.Action)))
 		}
 	}
 	if len(s.holders) >= s.Limit() || s.line.length == 0 {
 		return at
 	}
 	if !s.queueOpen() {
-		return Earlier(at, s.roundedOpening(wholeQueue))
+		return attune.Earlier(at, s.roundedOpening(wholeQueue))
 	}
 	for i := range s.logs {
 		id := s.logs[i].Action
 		if a := s.line.levels.actions[id]; s.line.levels.closed[id] && a != nil && !a.ready.empty() {
-			at = Earlier(at, s.roundedOpening(id))
+			at = attune.Earlier(at, s.roundedOpening(id))
 		}
 	}
 	return at
@@ -175,11 +175,4 @@ func (s *State) roundedOpening(action attune.ActionID) time.Time {
 		return rounded.Add(wakePrecision)
 	}
 	return at
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -211,26 +211,18 @@ func (s *State) inLine() iter.Seq[attune.Ticket] {
 func (s *State) WakeAt() (time.Time, bool) {
 	at := s.sleep.checkAt
 	if s.line.length > 0 && s.policy.QueueTimeout > 0 {
-		at = Earlier(at, s.deadline(s.line.waiters[s.line.first].Ticket))
+		at = attune.Earlier(at, s.deadline(s.line.waiters[s.line.first].Ticket))
 	}
 	if s.override != nil {
-		at = Earlier(at, s.override.Until)
+		at = attune.Earlier(at, s.override.Until)
 	}
 	for _, limit := range s.laneLimits {
-		at = Earlier(at, limit.Until)
+		at = attune.Earlier(at, limit.Until)
 	}
 	if s.mode != attune.QueuePaused {
-		at = Earlier(at, s.nextStart())
+		at = attune.Earlier(at, s.nextStart())
 	}
 	return at, !at.IsZero()
-}
-
-// Earlier returns the earlier of two deadlines. A zero time means no deadline.
-func Earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 func (s *State) deadline(t attune.Ticket) time.Time {

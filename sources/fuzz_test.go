@@ -34,7 +34,7 @@ func FuzzWebhooks_Arrival(f *testing.F) {
 		delivery.Header.Set(sources.SignatureHeader, header)
 		delivery.Header.Set("Content-Type", mediaType)
 		right := signatureOf(content)
-		arrival, err := webhooks.Arrival(trigger, delivery)
+		arrival, err := arrivalOf(webhooks, trigger, delivery)
 		digits, prefixed := strings.CutPrefix(header, "sha256=")
 		if !prefixed || !strings.EqualFold(digits, right[len("sha256="):]) {
 			require.ErrorContains(t, err, "the signature is missing or wrong")
@@ -44,7 +44,7 @@ func FuzzWebhooks_Arrival(f *testing.F) {
 		}
 
 		delivery.Header.Set(sources.SignatureHeader, right)
-		if _, err := webhooks.Arrival(trigger, delivery); err != nil {
+		if _, err := arrivalOf(webhooks, trigger, delivery); err != nil {
 			require.NotContains(t, err.Error(), "signature")
 		}
 	})

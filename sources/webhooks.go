@@ -46,23 +46,35 @@ func CheckSecret(secret string) error {
 	return nil
 }
 
-// Arrival verifies a delivery for a trigger with a webhook, and returns the arrival that it brings. The payload is the text that
-// the sender sent: Arrival does not parse it.
+// Verified is a delivery whose signature is right.
+type Verified struct {
+	trigger  attune.Trigger
+	delivery Delivery
+}
+
+// Verify verifies the signature of a delivery for a trigger with a webhook. It reads nothing else of the body.
 //
-// The error is [attune.CodeUnauthorized] for a delivery whose signature is missing, unreadable or wrong, with the same message;
-// [attune.CodeUnavailable] if the secret is not set or cannot be used; [attune.CodeInvalid] for a deduplication key that cannot be
-// stored, for a form with several payloads, and for an unsupported media type, then with [ErrMediaType] as its cause.
-func (w *Webhooks) Arrival(trigger attune.Trigger, d Delivery) (ingest.Arrival, error) {
+// The error is [attune.CodeUnauthorized] for a delivery whose signature is missing, unreadable or wrong, with the same message, and
+// [attune.CodeUnavailable] if the secret is not set or cannot be used.
+func (w *Webhooks) Verify(trigger attune.Trigger, d Delivery) (Verified, error) {
 	if err := w.verify(trigger, d); err != nil {
-		return ingest.Arrival{}, err
+		return Verified{}, err
 	}
-	payload, err := payloadOf(d)
+	return Verified{trigger, d}, nil
+}
+
+// Arrival returns the arrival that a delivery brings. The payload is the text that the sender sent: Arrival does not parse it.
+//
+// The error is [attune.CodeInvalid] for a deduplication key that cannot be stored, for a form with several payloads, and for an
+// unsupported media type, then with [ErrMediaType] as its cause.
+func (v Verified) Arrival() (ingest.Arrival, error) {
+	payload, err := payloadOf(v.delivery)
 	if err != nil {
 		return ingest.Arrival{}, err
 	}
-	arrival := ingest.Arrival{Source: attune.SourceWebhook, Trigger: trigger.Ref, Payload: payload}
-	if header := trigger.Webhook.DedupHeader; header != "" {
-		arrival.DedupKey = d.Header.Get(header)
+	arrival := ingest.Arrival{Source: attune.SourceWebhook, Trigger: v.trigger.Ref, Payload: payload}
+	if header := v.trigger.Webhook.DedupHeader; header != "" {
+		arrival.DedupKey = v.delivery.Header.Get(header)
 		return arrival, attune.CheckText("header."+header, arrival.DedupKey, attune.MaxDedupKey)
 	}
 	return arrival, nil

@@ -38,13 +38,22 @@ func setup() (*sources.Webhooks, attune.Trigger, sources.Delivery) {
 	return webhooks, trigger, delivery
 }
 
+// arrivalOf verifies a delivery and returns its arrival.
+func arrivalOf(w *sources.Webhooks, trigger attune.Trigger, d sources.Delivery) (ingest.Arrival, error) {
+	verified, err := w.Verify(trigger, d)
+	if err != nil {
+		return ingest.Arrival{}, err
+	}
+	return verified.Arrival()
+}
+
 func TestWebhooks_Arrival(t *testing.T) {
 	t.Parallel()
 
 	t.Run("a signed delivery becomes an arrival with the body as it is", func(t *testing.T) {
 		t.Parallel()
 		webhooks, trigger, delivery := setup()
-		arrival, err := webhooks.Arrival(trigger, delivery)
+		arrival, err := arrivalOf(webhooks, trigger, delivery)
 		require.NoError(t, err)
 		require.Equal(t, ingest.Arrival{
 			Source: attune.SourceWebhook, Trigger: "github.push", Payload: []byte(body), DedupKey: "d-9",
@@ -55,7 +64,7 @@ func TestWebhooks_Arrival(t *testing.T) {
 		t.Parallel()
 		webhooks, trigger, delivery := setup()
 		trigger.Webhook.DedupHeader = ""
-		arrival, err := webhooks.Arrival(trigger, delivery)
+		arrival, err := arrivalOf(webhooks, trigger, delivery)
 		require.NoError(t, err)
 		require.Empty(t, arrival.DedupKey)
 	})
@@ -98,7 +107,7 @@ func TestWebhooks_Arrival(t *testing.T) {
 			t.Parallel()
 			webhooks, trigger, delivery := setup()
 			refusal.change(&trigger, &delivery)
-			_, err := webhooks.Arrival(trigger, delivery)
+			_, err := arrivalOf(webhooks, trigger, delivery)
 			require.Equal(t, refusal.code, attune.CodeOf(err), err)
 			require.ErrorContains(t, err, refusal.text)
 		})
@@ -128,7 +137,7 @@ func TestWebhooks_MediaTypes(t *testing.T) {
 			delivery.Body = []byte(tc.body)
 			delivery.Header.Set("Content-Type", tc.contentType)
 			delivery.Header.Set(sources.SignatureHeader, tc.signature)
-			arrival, err := webhooks.Arrival(trigger, delivery)
+			arrival, err := arrivalOf(webhooks, trigger, delivery)
 			if tc.payload == "" {
 				require.ErrorIs(t, err, sources.ErrMediaType)
 				return
@@ -147,7 +156,7 @@ func TestWebhooks_SeveralPayloads(t *testing.T) {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(delivery.Body)
 	delivery.Header.Set(sources.SignatureHeader, "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	_, err := webhooks.Arrival(trigger, delivery)
+	_, err := arrivalOf(webhooks, trigger, delivery)
 	require.Equal(t, attune.CodeInvalid, attune.CodeOf(err))
 	require.EqualError(t, err, "body.payload: sent 2 times: send it once")
 }

@@ -14,6 +14,7 @@ proofs() {
 	cat <<-'TABLE'
 		changes      ./e2e       0      -run ^TestChanges_ManyAtOnce$
 		policies     ./e2e       0      -run ^TestPolicies_(Many|Thousands)
+		scenarios    ./e2e       0      -run ^TestScenarios$
 		backlog      ./e2e       0      -run ^TestBacklog$
 		try          ./e2e       0      -run ^TestPolicyTry$
 		expressions  ./e2e       0      -run ^TestExpressions_
@@ -25,7 +26,9 @@ proofs() {
 		oracle       ./semaphore 100000 -run ^TestState_
 		policy       ./policy    100000
 		proof        ./proof     10000
+		forecast     ./forecast  10000  -run ^TestWait
 		bounds       ./rules     0      -run ^TestEngine_.*(EveryFunctionIsBounded|LargestPayloads|MemoryIsBounded|MemoryIsBoundedForAnySchema)$
+		keys         ./workflows 0      -run ^TestActionQueueWorkflow_ManyKeys$
 		storms       ./workflows 0      -run Storms|ConstantLoad|UnhandledCommand|ManyAtOnce -count=10
 		races        ./postgres  0      -run Race|RandomWalk|AtOnce|Concurrently|KeepThePromises -count=20
 		leases       ./worker    0      -run Renew|Lease|Claim|Lost|Killed|Duplicates -count=30

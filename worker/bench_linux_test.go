@@ -74,10 +74,8 @@ func plainTrue(b *testing.B, path string) {
 
 func superviseTrue(b *testing.B, pool *supervisors, path string) {
 	b.Helper()
-	held := new(leash)
-	held.set(sinceBoot() + bootTime(time.Hour))
 	c := command{path: path, args: []string{"true"}, env: os.Environ(), dir: "/", stdin: []byte("{}")}
-	p, err := startProcess(context.WithoutCancel(b.Context()), pool, c, held, DefaultOutputLimit)
+	p, err := startProcess(context.WithoutCancel(b.Context()), pool, c, heldFor(time.Hour), DefaultOutputLimit)
 	require.NoError(b, err)
 	interrupted, _ := p.wait(b.Context(), make(chan struct{}), time.Minute, time.Minute)
 	require.False(b, interrupted)

@@ -56,8 +56,7 @@ func CheckBlindHunt(t *testing.T) {
 	require.NoError(t, orphan.Start())
 	log := new(lines)
 	pool := &supervisors{log: slog.New(slog.NewTextHandler(log, nil))}
-	held := new(leash)
-	held.set(sinceBoot() + bootTime(200*time.Millisecond))
+	held := heldFor(200 * time.Millisecond)
 	result := make(chan string, 1)
 	ForbidFiles(t, func() {
 		require.Error(t, supervise.KillOrphans(supervise.Marks{Session: orphan.Process.Pid, UID: supervise.NoUID}))

@@ -3,13 +3,39 @@ package worker_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/worker"
 )
+
+// TestBridges_Flood sends forged cancels without end. The log has some of them, the count has all.
+func TestBridges_Flood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		counted := 0
+		bridges := worker.NewBridges(nil, func(context.Context, string, attune.Refusal) { counted++ }, slog.New(slog.NewTextHandler(&log, nil)))
+		flood := func() (lines int) {
+			log.Reset()
+			for range 1000 {
+				_, believed := bridges.Cancel(t.Context(), attune.SignedCancel{})
+				require.False(t, believed)
+			}
+			return strings.Count(log.String(), "was not believed")
+		}
+		require.Equal(t, 20, flood())
+		require.Zero(t, flood())
+		<-time.After(3 * time.Second)
+		require.Equal(t, 3, flood())
+		require.Equal(t, 3000, counted)
+	})
+}
 
 // TestBridges_Cancel passes cancels to a worker.
 func TestBridges_Cancel(t *testing.T) {

@@ -106,6 +106,9 @@ func TestWorker_Claim(t *testing.T) {
 	}{
 		"a final error makes the request a dead letter": {attune.Errorf(attune.CodeInvalid, "no"), 1},
 		"an unknown error is tried five times":          {errors.New("bug"), 5},
+		"an input that cannot be decrypted is asked for five times, although each claim renews the lease": {
+			attune.WrapError(attune.CodeInternal, errors.New("open"), "decrypt the reply to the claim"), 5,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

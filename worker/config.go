@@ -22,10 +22,10 @@ const (
 
 	MaxSlots = 1000 // each running action has a supervisor process
 
-	// MinOutputLimit and MaxOutputLimit bound OutputLimit. Written as JSON, a report with two outputs of the maximum and
-	// a result stays under the 16 MiB that a broker accepts in one message.
+	// MinOutputLimit and MaxOutputLimit bound OutputLimit. JSON writes one byte as up to six. So a signed report with two outputs of
+	// the maximum, and with one of them again as the result, has less than 14 MiB: [attune.MaxReportBody] is above that.
 	MinOutputLimit = 1 << 10
-	MaxOutputLimit = 1 << 20
+	MaxOutputLimit = 768 << 10
 )
 
 // Config holds the settings of a [Worker]. Zero fields other than Name get their default.

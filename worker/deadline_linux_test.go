@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/worker/supervise"
 )
 
 // sleeper starts a shell that sleeps for ever, under a lease.
@@ -48,6 +49,76 @@ func suspended() moment {
 	return sent
 }
 
+// heldFor returns a leash that ends with its lease after some time.
+func heldFor(length time.Duration) *leash {
+	held, end := new(leash), sinceBoot()+bootTime(length)
+	held.set(end, end)
+	return held
+}
+
+// minLease is the shortest lease that the settings of a bridge allow.
+const minLease = 10 * time.Second
+
+// TestTree_KillWait gives a supervisor a part of what is left of the lease, also of the shortest one.
+func TestTree_KillWait(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		length, ago, most time.Duration
+	}{
+		"the worker kills below the shortest lease half way from its kill to the end": {minLease, minLease * 15 / 16, minLease / 32},
+		"a lease that is over leaves no time":                                         {minLease, minLease, 0},
+		"a cancel in the middle of a long lease leaves the supervisor its time":       {time.Hour, time.Minute, killWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := leaseSent(test.ago, test.length)
+			held := new(leash)
+			held.set(l.deadline(), l.end())
+			wait := (&tree{leash: held}).killWait()
+			require.LessOrEqual(t, wait, test.most)
+			require.LessOrEqual(t, 2*wait, max(0, time.Duration(l.end()-l.from.boot)-test.ago), "half of the lease is left to the worker")
+			if test.most == killWait {
+				require.Equal(t, killWait, wait)
+			}
+		})
+	}
+}
+
+// TestSupervisor_NoAnswer starts an action under a supervisor that reports nothing: a process that reads no command.
+func TestSupervisor_NoAnswer(t *testing.T) {
+	t.Parallel()
+	start := func(t *testing.T, held *leash) error {
+		t.Helper()
+		ours, theirs, err := controlSocket()
+		require.NoError(t, err)
+		t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+		process, err := os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{})
+		require.NoError(t, err)
+		t.Cleanup(func() { _, _ = process.Kill(), process.Release() })
+		action := supervise.Action{Path: "/bin/true", Args: []string{"true"}, Dir: "/"}
+		_, err = (&supervisor{process: process, control: ours}).start(action, devNull(t), held.now(), held)
+		return err
+	}
+
+	t.Run("the worker kills it when the lease is over", func(t *testing.T) {
+		t.Parallel()
+		began := time.Now()
+		held := heldFor(200 * time.Millisecond)
+		require.Error(t, start(t, held))
+		require.GreaterOrEqual(t, sinceBoot(), held.now())
+		require.Less(t, time.Since(began), startWait+endWait, "the lease has ended the wait")
+	})
+
+	t.Run("the worker waits for it while the lease is renewed", func(t *testing.T) {
+		t.Parallel()
+		held := heldFor(3 * time.Second)
+		renewed := held.now() + bootTime(time.Second)
+		time.AfterFunc(0, func() { held.set(renewed, renewed) })
+		require.Error(t, start(t, held))
+		require.GreaterOrEqual(t, sinceBoot(), renewed)
+	})
+}
+
 // TestLease_Deadline computes the deadline of the supervisor.
 func TestLease_Deadline(t *testing.T) {
 	t.Parallel()
@@ -72,7 +143,7 @@ func TestSupervisor_Deadline(t *testing.T) {
 		for length := 500 * time.Millisecond; ; length *= 2 { // a busy machine may not start a process in a short time
 			held := new(leash)
 			deadline := sinceBoot() + bootTime(length)
-			held.set(deadline)
+			held.set(deadline, deadline)
 			p, _, err := sleeper(t, held)
 			if err == nil {
 				requireOverdue(t, p)
@@ -100,7 +171,7 @@ func TestSupervisor_Deadline(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(one.close)
 		for range 20 {
-			_, err = one.start(touchIn(dir), [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, int64(sinceBoot()))
+			_, err = one.start(touchIn(dir), [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, sinceBoot(), heldFor(time.Hour))
 			require.ErrorIs(t, err, errLeaseOver)
 		}
 		require.NoFileExists(t, filepath.Join(dir, "ran"))

@@ -60,7 +60,9 @@
 //     kills the worker, all live on. When it kills its supervisor only, the worker kills the other processes of the action; without a
 //     cgroup, except those that have left their session and cleared or hidden their environment.
 //   - A process that the worker may not signal (setuid), or that waits in an uninterruptible system call, survives SIGKILL.
-//     Its slot stays taken until it ends.
+//     Its slot stays taken until it ends, as long as the worker can renew the lease.
+//   - A virtual machine that its host pauses has no clock that goes on. A lease that ends in the pause is over for the bridge, and the
+//     action goes on after the pause until the worker or the supervisor acts by its late clock.
 //   - The worker's timers run by the monotonic clock, which on Linux stands still while the machine is suspended. The supervisor
 //     counts from the moment when the worker sent the claim or the renewal, by a clock that goes on. So an action whose lease has
 //     ended in suspension is killed when the machine resumes, or does not start.

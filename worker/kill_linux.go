@@ -8,8 +8,8 @@ import (
 	"github.com/attune-go/attune/worker/supervise"
 )
 
-// killWait is how long a supervisor may take to kill its tree before the worker does it, too. reportWait is how long a supervisor may
-// take to report that its tree is gone when no process of the tree runs any more.
+// killWait is how long a supervisor may take to kill its tree before the worker does it, too: see [tree.killWait]. reportWait is how long a
+// supervisor may take to report that its tree is gone when no process of the tree runs any more.
 const (
 	killWait   = time.Second
 	reportWait = 5 * time.Second
@@ -22,7 +22,7 @@ const killPause = time.Second
 // halt its supervisor, so that it obeys neither the worker nor its deadline. The supervisor dies last: as long as it is there, every
 // process that the action has started is below it.
 func (t *tree) force() {
-	if await(t.reported, killWait) {
+	if await(t.reported, t.killWait()) {
 		return
 	}
 	t.forcing.Lock()
@@ -46,6 +46,10 @@ func (t *tree) force() {
 		one.end()
 	}
 }
+
+// killWait is how long the supervisor may take to kill its tree: at most half of what is left of the lease, so that the worker has the
+// other half. A kill because of the lease comes 1/16 of the lease before its end, so this is 1/32 of the lease then.
+func (t *tree) killWait() time.Duration { return min(killWait, t.leash.left(sinceBoot())/2) }
 
 // killTree kills what is below the supervisor. It returns true when no process runs there. It gives up when stop is closed.
 func (s *supervisor) killTree(stop <-chan struct{}) bool {

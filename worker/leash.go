@@ -1,20 +1,24 @@
 package worker
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // leash tells the supervisor of an attempt until when the process may run. The renewer lengthens it, before and after the process
 // has started. The zero leash has ended.
 type leash struct {
 	mu       sync.Mutex
-	end      bootTime
-	lengthen func(bootTime) // tells the supervisor about a new end; nil until there is a process
+	end      bootTime       // guarded by mu
+	expires  bootTime       // guarded by mu; the end of the lease, later than end
+	lengthen func(bootTime) // guarded by mu; tells the supervisor about a new end; nil until there is a process
 }
 
-// set replaces the end. It does not block.
-func (l *leash) set(end bootTime) {
+// set replaces the end, and the end of the lease. It does not block.
+func (l *leash) set(end, expires bootTime) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.end = end
+	l.end, l.expires = end, expires
 	if l.lengthen != nil {
 		l.lengthen(end)
 	}
@@ -25,6 +29,13 @@ func (l *leash) now() bootTime {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.end
+}
+
+// left returns how much of the lease is left at a time, at least 0.
+func (l *leash) left(at bootTime) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(0, time.Duration(l.expires-at))
 }
 
 // attach calls lengthen with every later end, and with the current one if it is not known. lengthen must not block.

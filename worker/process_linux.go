@@ -79,7 +79,7 @@ func (s *supervisors) start(c command, files [3]*os.File, leash *leash) (*tree, 
 		action.User = s.userOf(c, one.cgroup)
 		one.spent = c.limits != attune.Limits{}
 		killedBefore := one.cgroup.outOfMemory()
-		leader, err := one.start(action, files, int64(end))
+		leader, err := one.start(action, files, end, leash)
 		switch {
 		case err == nil:
 			t := &tree{

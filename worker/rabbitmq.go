@@ -62,8 +62,9 @@ func (b *Broker) Claim(ctx context.Context, claim attune.ExecutionClaimMessage) 
 		return d, err
 	}
 	if d.Input, err = replyKey.Decrypt(claim, d.Reply.EncryptedInput); err != nil {
-		// A bridge has signed what it cannot have encrypted for this claim: the next claim may get the right reply.
-		return attune.ClaimDecision{}, attune.WrapError(attune.CodeUnavailable, err, "decrypt the reply to the claim")
+		// A bridge has signed what it cannot have encrypted for this claim. The next claim may get the right reply, but each claim renews
+		// the lease, so this is an error of the reply and not the lack of one: the worker repeats the claim a few times only.
+		return attune.ClaimDecision{}, attune.WrapError(attune.CodeInternal, err, "decrypt the reply to the claim")
 	}
 	return d, nil
 }
@@ -94,7 +95,7 @@ func call[M attune.WorkerMessage[M]](ctx context.Context, b *Broker, request M, 
 	}
 	var failure error
 	err = b.caller.Ask(ctx, signed, func(body []byte, unsigned error) (believed bool) {
-		believed, failure = openReply(ctx, b.bridges, signed, body, unsigned, reply)
+		believed, failure = verifyReply(ctx, b.bridges, signed, body, unsigned, reply)
 		return believed
 	})
 	return cmp.Or(err, failure)

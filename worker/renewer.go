@@ -38,6 +38,9 @@ func (l lease) killBy() time.Time { return l.expires().Add(-l.length / 16) }
 // deadline is when the supervisor sends SIGKILL: the time of killBy on the clock that goes on while the machine is suspended.
 func (l lease) deadline() bootTime { return l.from.boot + bootTime(l.length-l.length/16) }
 
+// end is the end of the lease on the clock of the deadline.
+func (l lease) end() bootTime { return l.from.boot + bootTime(l.length) }
+
 // period is the time between two renewals, and the longest wait for the reply to a renewal.
 func (l lease) period() time.Duration { return max(l.length/renewalsPerLease, minRenewal) }
 
@@ -97,8 +100,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// renewer renews the leases of all attempts of the worker with one request. If a lease is not renewed, the renewer ends
-// the action before the lease is over.
+// renewer renews the leases of all attempts of the worker together, with one request for each [attune.MaxRenewed] of them. If a
+// lease is not renewed, the renewer ends the action before the lease is over.
 type renewer struct {
 	claims  Claims
 	worker  string
@@ -122,7 +125,7 @@ func newRenewer(claims Claims, cfg Config, log *slog.Logger) *renewer {
 func (r *renewer) hold(a *attempt, l lease) {
 	r.mu.Lock()
 	t := &trackedLease{attempt: a, lease: l, sentAt: l.from.at}
-	a.leash.set(l.deadline())
+	a.leash.set(l.deadline(), l.end())
 	r.leases[a.id] = t
 	r.guard(t, time.Now())
 	r.mu.Unlock()
@@ -161,8 +164,8 @@ func (r *renewer) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		attempts, timeout, next := r.check(time.Now())
-		if len(attempts) > 0 {
-			renewals.Go(func() { r.renew(ctx, attempts, timeout) })
+		for part := range slices.Chunk(attempts, attune.MaxRenewed) {
+			renewals.Go(func() { r.renew(ctx, part, timeout) })
 		}
 		timer.Stop()
 		if !next.IsZero() {
@@ -243,7 +246,8 @@ func (r *renewer) renew(ctx context.Context, attempts []attune.AttemptID, timeou
 }
 
 // applyReply applies the reply to the renewal that was sent at sentAt. The latest answered renewal counts: a late reply
-// to an earlier one shortens no lease. applyReply skips attempts that were released in the meantime.
+// to an earlier one shortens no lease. applyReply skips attempts that were released in the meantime, and those that the renewal came too
+// late for: the bridge has renewed them for another request, for a time that this reply does not say.
 func (r *renewer) applyReply(sentAt moment, attempts []attune.AttemptID, reply attune.ExecutionRenewReply) {
 	renewed := lease{from: sentAt, length: time.Duration(reply.Lease)}
 	defer r.wake() // a shorter lease needs an earlier renewal
@@ -255,9 +259,10 @@ func (r *renewer) applyReply(sentAt moment, attempts []attune.AttemptID, reply a
 		case !ok:
 		case slices.Contains(reply.Lost, id):
 			r.revoke(t)
+		case slices.Contains(reply.Late, id):
 		case renewed.length > 0 && sentAt.at.After(t.lease.from.at):
 			t.lease = renewed
-			t.attempt.leash.set(renewed.deadline())
+			t.attempt.leash.set(renewed.deadline(), renewed.end())
 		}
 	}
 }

@@ -165,6 +165,49 @@ func TestRenewer_Batch(t *testing.T) {
 		})
 	})
 
+	t.Run("a worker with the most slots renews every lease, with several renewals that the bridge takes", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			k := startRenewer(t, func(context.Context, int) (attune.ExecutionRenewReply, error) { return renewed(minute) })
+			var all []*fate
+			for n := range MaxSlots {
+				all = append(all, k.hold(n+1, minute, 0))
+			}
+			<-time.After(time.Hour)
+			synctest.Wait()
+			for _, f := range all {
+				require.Equal(t, never, f.endedAt())
+			}
+			k.stop()
+			seen := map[attune.AttemptID]int{}
+			for _, attempts := range k.attempts {
+				require.LessOrEqual(t, len(attempts), attune.MaxRenewed)
+				for _, id := range attempts {
+					seen[id]++
+				}
+			}
+			require.Len(t, seen, MaxSlots)
+			require.Len(t, k.attempts, MaxSlots/attune.MaxRenewed*seen[all[0].id], "no more renewals than necessary")
+		})
+	})
+
+	t.Run("a renewal that came too late lengthens and ends nothing", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			k := startRenewer(t, func(_ context.Context, n int) (attune.ExecutionRenewReply, error) {
+				if n == 1 { // the row has the lease of another bridge, which has handled this renewal before
+					return attune.ExecutionRenewReply{Lease: attune.Duration(time.Hour), Late: ids(1)}, nil
+				}
+				return noReply(t.Context(), n)
+			})
+			late, other := k.hold(1, minute, 0), k.hold(2, minute, 0)
+			<-time.After(10 * time.Minute)
+			require.Equal(t, 45*time.Second, late.endedAt(), "its lease is that of the claim")
+			require.Equal(t, never, other.endedAt())
+			k.stop()
+		})
+	})
+
 	t.Run("the shortest lease sets the pace", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

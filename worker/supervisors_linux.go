@@ -17,7 +17,8 @@ import (
 // maxIdle is how many supervisors a worker keeps for later attempts. Each has a few megabytes of memory.
 const maxIdle = 32
 
-// startWait bounds the wait for the report that an action was started. A supervisor that is alive needs milliseconds. endWait bounds
+// startWait bounds the wait for the report that an action was started: see [supervisor.started]. A supervisor that is alive needs
+// milliseconds. endWait bounds
 // the wait for the end of a supervisor that runs no action. An action of the same user can halt supervisors.
 const (
 	startWait = 20 * time.Second
@@ -101,7 +102,7 @@ type supervisor struct {
 	control *os.File // the worker's end of the control socket
 	cgroup  *cgroup  // of its actions; nil if there is none
 	account *account // the user of its actions; nil: the worker's own
-	spent   bool     // it had an action with limits, and runs no other
+	spent   bool     // it runs no other action: it had one with limits, or the worker killed what was below it
 }
 
 func newSupervisor(parent cgroupParent, actions *account) (*supervisor, error) {
@@ -169,10 +170,10 @@ var (
 // errSpent is the error of a supervisor that has killed an action before, and did not start this one.
 var errSpent = errors.New("the supervisor has killed an earlier action")
 
-// start starts the action and returns its process id. An error that is none of errNotSent, errNoAnswer, errSpent and errLeaseOver is
-// the kernel's, about the action.
-func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline int64) (pid int, err error) {
-	commands, err := action.Run(deadline)
+// start starts the action, which the supervisor kills at a deadline, and returns its process id. An error that is none of errNotSent,
+// errNoAnswer, errSpent and errLeaseOver is the kernel's, about the action.
+func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline bootTime, lease *leash) (pid int, err error) {
+	commands, err := action.Run(int64(deadline))
 	if err != nil {
 		return 0, &os.PathError{Op: "fork/exec", Path: action.Path, Err: err}
 	}
@@ -187,7 +188,7 @@ func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline 
 			return 0, errors.Join(errNotSent, err)
 		}
 	}
-	report, err := s.next()
+	report, err := s.started(lease)
 	_ = s.control.SetDeadline(time.Time{})
 	switch {
 	case errors.Is(err, syscall.ECONNRESET): // it ended before it received the last command
@@ -202,6 +203,20 @@ func (s *supervisor) start(action supervise.Action, files [3]*os.File, deadline 
 	}
 	pid, _ = report.Started()
 	return pid, nil
+}
+
+// started waits for the report that an action was started, for startWait at most, and never until the end of the lease: a supervisor that
+// was halted after the start keeps no deadline.
+func (s *supervisor) started(lease *leash) (supervise.Report, error) {
+	latest := time.Now().Add(startWait)
+	for {
+		left := min(time.Until(latest), time.Duration(lease.now()-sinceBoot()))
+		_ = s.control.SetReadDeadline(time.Now().Add(left))
+		report, err := s.next()
+		if left <= 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return report, err
+		}
+	}
 }
 
 // hasIgnored kills a supervisor that does not answer, with what it may have started, and reports whether it has not received the last

@@ -291,7 +291,7 @@ func TestNew(t *testing.T) {
 		"a name with a control character is refused":   {worker.Config{Name: "w\x1b1"}, "U+001B"},
 		"too many slots are refused":                   {worker.Config{Name: "w", Slots: 1001}, "use 1 to 1000"},
 		"negative slots are refused":                   {worker.Config{Name: "w", Slots: -1}, "use 1 to 1000"},
-		"an output limit below the minimum is refused": {worker.Config{Name: "w", OutputLimit: 10}, "use 1024 to 1048576"},
+		"an output limit below the minimum is refused": {worker.Config{Name: "w", OutputLimit: 10}, "use 1024 to 786432"},
 		"a negative grace is refused":                  {worker.Config{Name: "w", KillGrace: -1}, "kill grace -1ns: use more than 0"},
 		"an empty folder path is refused":              {worker.Config{Name: "w", Packs: map[string]string{"demo": ""}}, `pack "demo" has an empty folder path`},
 	} {

@@ -152,18 +152,18 @@ func cancelOf(ticket attune.Ticket) attune.ChangeRequest {
 func (q *actionQueue) nextDeadline(ctx workflow.Context, now time.Time) time.Time {
 	at, _ := q.state.WakeAt()
 	if inspect, ok := q.state.InspectAt(); ok && q.inspecting.idle(now) && !q.closing {
-		at = semaphore.Earlier(at, inspect)
+		at = attune.Earlier(at, inspect)
 	}
 	for _, t := range q.tasks {
 		if !t.running() && t.retryAt.After(now) {
-			at = semaphore.Earlier(at, t.retryAt)
+			at = attune.Earlier(at, t.retryAt)
 		}
 	}
 	if oldEnough := workflow.GetInfo(ctx).WorkflowStartTime.Add(minRunAge); q.forced && oldEnough.After(now) {
-		at = semaphore.Earlier(at, oldEnough)
+		at = attune.Earlier(at, oldEnough)
 	}
 	if q.closing && !q.abandoned {
-		at = semaphore.Earlier(at, q.closeBy)
+		at = attune.Earlier(at, q.closeBy)
 	}
 	return at
 }

@@ -35,7 +35,7 @@ func Await(ctx context.Context) (left []string, err error) {
 
 // leftovers lists the daemons and other processes of finished runs.
 func leftovers() ([]string, error) {
-	locks, err := filepath.Glob(filepath.Join(os.TempDir(), namePrefix+strconv.Itoa(os.Getuid())+"-*.lock"))
+	locks, err := filepath.Glob(filepath.Join(tempDir(), namePrefix+strconv.Itoa(os.Getuid())+"-*.lock"))
 	if err != nil {
 		return nil, err
 	}

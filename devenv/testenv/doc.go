@@ -25,6 +25,8 @@
 // and ends when the go command has ended, or when no test binary was connected for a minute. If the daemon is killed, the
 // kernel ends the services.
 //
+// The files of the services are in TMPDIR. If it is not set, they are in memory (/dev/shm) on Linux, where that has 4 GiB or more.
+//
 // The command in the folder await waits until the daemons of finished runs have ended; `make test` ends with it.
 //
 // # External services

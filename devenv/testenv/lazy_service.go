@@ -74,7 +74,9 @@ func (r run) startRabbitMQ(ctx context.Context) (service, reply, error) {
 func (r run) startTemporal(ctx context.Context) (service, reply, error) {
 	server, err := services.StartTemporal(ctx, services.TemporalConfig{
 		Dir: filepath.Join(r.base, "temporal"), InMemory: true,
-		Note: func(line string) { fmt.Fprintln(os.Stderr, line) }, // to the daemon's log, which waiting clients quote
+		// The server's own worker for schedules and batches, which attune does not use. Otherwise each namespace of a test gets one.
+		DynamicConfig: map[string]string{"worker.perNamespaceWorkerCount": "0"},
+		Note:          func(line string) { fmt.Fprintln(os.Stderr, line) }, // to the daemon's log, which waiting clients quote
 	})
 	if err != nil {
 		return nil, reply{}, err

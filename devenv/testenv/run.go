@@ -15,7 +15,7 @@ import (
 
 // run is one run of the go command, which all its test binaries share.
 //
-// The base path names the run. The folder of that name holds the services and the daemon's socket. The daemon locks base
+// The base path, in [tempDir], names the run. The folder of that name holds the services and the daemon's socket. The daemon locks base
 // + ".lock" for its lifetime and logs to base + ".log".
 type run struct {
 	base    string
@@ -31,7 +31,7 @@ func currentRun() run {
 		started = stat.Started
 	}
 	name := fmt.Sprintf("%s%d-%d-%s", namePrefix, os.Getuid(), parent, started)
-	return run{base: filepath.Join(os.TempDir(), name), parent: parent, started: started}
+	return run{base: filepath.Join(tempDir(), name), parent: parent, started: started}
 }
 
 const namePrefix = "attune-testenv-"

@@ -25,8 +25,8 @@ func newPolicyTry(r *remote) *cobra.Command {
 		Long: `Replay what happened in a queue under another policy. Nothing is changed.
 
 The arrivals, runs and manual changes of the period are replayed with the fields that you give, on top of what is set now. Every run
-takes as long as it took. The column RECORDED is the replay under the policies that were in force: compare it with REALLY to see how far
-the replay can be trusted.`,
+takes as long as it took. The proposed key, rates and quotas judge the recorded events anew. The column RECORDED is the replay under the
+policies that were in force: compare it with REALLY to see how far the replay can be trusted.`,
 		Example: "  attune policy try action shop.deploy limit=5\n" +
 			"  attune policy try queue shop.deploy --file policy.yaml --from 168h --to 24h",
 	}
@@ -79,8 +79,12 @@ the replay can be trusted.`,
 
 // printTrial writes what happened beside what would have happened.
 func printTrial(w io.Writer, trial api.PolicyTrial) error {
+	arrivals := counted(trial.Arrivals, "arrival")
+	if trial.Refused > 0 {
+		arrivals += fmt.Sprintf(", and %d that a rate or a quota rejected", trial.Refused)
+	}
 	_, _ = fmt.Fprintf(w, "%s, %s to %s: %s, %d waiting and %d holding at the start\n", trial.Queue, clock(trial.From), clock(trial.To),
-		counted(trial.Arrivals, "arrival"), trial.Waiting, trial.Holding)
+		arrivals, trial.Waiting, trial.Holding)
 	_, _ = fmt.Fprintf(w, "recorded order: %s\n\n", orderText(trial.Order))
 	table := newTable(w)
 	_, _ = fmt.Fprintln(table, "\tREALLY\tRECORDED\tPROPOSED")
@@ -104,8 +108,11 @@ func printTrial(w io.Writer, trial api.PolicyTrial) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if trial.Uncomputed > 0 {
+		_, _ = fmt.Fprintf(w, "\nWithout a computed lane and costs: %s\n", counted(trial.Uncomputed, "enforcement"))
+	}
 	if len(trial.Ignored) > 0 {
-		_, _ = fmt.Fprintf(w, "\nNot judged: %s\n", strings.Join(trial.Ignored, ", "))
+		_, _ = fmt.Fprintf(w, "\nNot considered: %s\n", strings.Join(trial.Ignored, ", "))
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", trial.Assumption)
 	return err

@@ -15,7 +15,7 @@ func newQueue() *cobra.Command {
 	cmd := newGroup("queue", "Inspect, limit and verify queues")
 	cmd.Args = usage(knownQueueCommand)
 	r := bindRemote(cmd)
-	cmd.AddCommand(newQueueList(r), newQueueShow(r), newQueueLanes(r), newQueueLimit(r), newQueueVerify(r))
+	cmd.AddCommand(newQueueList(r), newQueueShow(r), newQueueLanes(r), newQueueWhy(r), newQueueLimit(r), newQueueVerify(r))
 	return cmd
 }
 

@@ -34,6 +34,8 @@ type attuneAPI struct {
 	changes  []api.QueueChange
 	lanes    []api.Lane        // the first lanes; nil in a queue without lanes
 	actions  []api.QueueAction // of a shared queue
+
+	enforcement api.Enforcement // the one with the id 31
 }
 
 func newAttuneAPI() *attuneAPI {
@@ -70,6 +72,8 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.stats.LastUpdated = new(time.Unix(int64(a.changing), 0).UTC())
 		}
 		body = a.detail()
+	case r.URL.Path == "/api/v1/enforcements/31":
+		body = a.enforcement
 	case r.URL.Path == "/api/v1/queues/shop.deploy/grants":
 		body = api.List[api.Grant]{Items: a.grants}
 	case r.URL.Path == "/api/v1/queues/shop.deploy/lanes":
@@ -130,6 +134,7 @@ func (a *attuneAPI) detail() api.Queue {
 		HoldTime: &api.HoldTime{P50: 1.5, P95: 9, Grants: 400, Since: noon},
 		EmptyIn: &api.Estimate{
 			Low: attune.Duration(time.Second), Likely: attune.Duration(2 * time.Second), High: attune.Duration(3 * time.Second),
+			Waits: 40,
 		},
 	}
 }
@@ -170,7 +175,7 @@ released   1
 dropped    0
 pace       2.0 a minute in the last minute, 1.5 in the last 5, 0.2 in the last 60
 hold time  median 1.5s, p95 9s (latest 400 slots, since 2030-01-02 12:00:00 UTC)
-empty in   about 2s (1s to 3s), without new arrivals
+empty in   about 2s (1s to 3s in nine of ten cases; checked on 40 recorded waits), without new arrivals
 
 POLICY (revision 3)  VALUE   FROM
 limit                2       pack shop

@@ -183,7 +183,7 @@ func printCounts(w io.Writer, n proof.Counts) error {
 	lineIfAny("unclear", n.Unclear, "passed tickets of which the rows do not show whether the queue knew that they had room")
 	lineIfAny("undecided", n.Undecided, "grants against the latest recorded change: a change that is not recorded yet may explain them")
 	lineIfAny("rate unclear", n.RateUnclear, "starts above a rate that may not have been in force for a whole window")
-	lineIfAny("limit unknown", n.LimitUnknown, "grants without a known limit, not checked against it")
+	lineIfAny("limit unknown", n.LimitUnknown, "grants whose limit, or whose limit of the lane, is not known: not checked against it")
 	lineIfAny("policy unknown", n.PolicyUnknown, "grants without a recorded policy, not checked against the limits of actions and lanes")
 	return table.Flush()
 }

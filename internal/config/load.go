@@ -256,8 +256,12 @@ func fromFile(set func([]string) error) func([]string) error {
 
 // ReadSecretFile returns the content of a file that holds a secret, without spaces at its ends. The error is about a file that
 // cannot be read within [readfile.TimeLimit], is empty, has more than 64 KiB, or is no regular file; it begins with a verb.
-func ReadSecretFile(path string) (string, error) {
-	data, err := new(readfile.Reader).Read(path)
+func ReadSecretFile(path string) (string, error) { return ReadSecret(new(readfile.Reader).Read, path) }
+
+// ReadSecret is [ReadSecretFile] with another way to read the file. A caller that reads a file again and again uses one
+// [readfile.Reader]: a mount that does not answer then holds one thread, and not one for each call.
+func ReadSecret(read func(path string) ([]byte, error), path string) (string, error) {
+	data, err := read(path)
 	if err != nil {
 		return "", fmt.Errorf("cannot be read: %w", err)
 	}
