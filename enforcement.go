@@ -24,7 +24,9 @@ type Enforcement struct {
 	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before admission
 	// Charges are what the enforcement has used of the quotas, until it gives the units back.
 	Charges []QuotaCharge `json:"charges,omitempty"`
-	Refusal *GateRefusal  `json:"refusal,omitempty"` // of an enforcement that a rate or a quota refused
+	// Units are what the enforcement was charged at rates.
+	Units   []RateCharge `json:"units,omitempty"`
+	Refusal *GateRefusal `json:"refusal,omitempty"` // of an enforcement that a rate or a quota refused
 	// GrantNumber counts the grants of the queue, from 1, in the order in which the queue decided them. In that order the
 	// sequences of the granted tickets rise. 0 before the grant.
 	GrantNumber int64      `json:"grant_number,omitempty"`

@@ -39,7 +39,6 @@ type Deps struct {
 	Queues interface {
 		QueueReader
 		QueueDetails
-		WaitReader
 		QueueJournals
 		PolicyAnalysis
 	}

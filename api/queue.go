@@ -27,7 +27,7 @@ type Queue struct {
 	OldestWait float64       `json:"oldest_wait_seconds" doc:"How long the first in line has waited; 0 while the line is empty"`
 	Throughput Throughput    `json:"throughput"`
 	HoldTime   *HoldTime     `json:"hold_time,omitempty" doc:"How long slots were held; absent until the first slot is given back"`
-	EmptyIn    *Estimate     `json:"empty_in,omitempty" doc:"Estimated time until the line is empty, without new arrivals; absent while it is empty, or with too few recorded waits"`
+	EmptyIn    *Estimate     `json:"empty_in,omitempty" doc:"Estimated time until the line is empty, without new arrivals"`
 }
 
 // QueueLimit is the limit in force and its origin.
@@ -91,6 +91,7 @@ type QueueDetails interface {
 	// that decides each field; the queue uses that policy from the next admitted enforcement on. An action's queue can be
 	// read before its first use; any other queue is an [attune.CodeNotFound] error.
 	Detail(ctx context.Context, key attune.QueueKey, waiting int) (attune.QueueDetail, policy.Effective, error)
+	WaitReader
 }
 
 type queueDetailInput struct {

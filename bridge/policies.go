@@ -21,7 +21,7 @@ type PolicyRows interface {
 	ApplyPolicies(ctx context.Context) ([]attune.Admission, error)
 	// FollowPolicies resolves the policies of the next queues that a changed document covers, and returns those that have changed.
 	FollowPolicies(ctx context.Context) (changed []attune.Admission, more bool, err error)
-	// UntoldPolicies returns queues that should have been told before.
+	// UntoldPolicies returns queues that should have been told before, and those whose policy an admission without tickets has changed.
 	UntoldPolicies(ctx context.Context, limit int) ([]attune.Admission, error)
 	PoliciesTold(ctx context.Context, told []attune.Admission) error
 }

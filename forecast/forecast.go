@@ -78,7 +78,8 @@ func Wait(q Question) (Estimate, error) {
 	l := newLog(q)
 	asked := moment{}
 	if !l.know(&asked) {
-		return Estimate{}, attune.Errorf(attune.CodeNotFound, "only %d of the latest runs have ended: an estimate needs %d", len(l.ends), minEnds)
+		return Estimate{}, attune.Errorf(attune.CodeNotFound,
+			"only %d of the latest runs have ended: an estimate needs %d", len(l.ends), minEnds)
 	}
 	asked.place(&q.Spot.Queue, q.Spot.Action, q.Spot.Lane)
 	begun := q.Waited.Seconds() <= arrivalShare*asked.share*asked.means[0].hold

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -97,11 +98,20 @@ func followChange(ctx context.Context, tx pgx.Tx, change int64) ([]attune.Admiss
 
 const addUntoldSQL = `
 INSERT INTO untold_policies (queue_id, revision, at)
-SELECT u.queue_id, u.revision, clock_timestamp() FROM unnest($1::bigint[], $2::bigint[]) AS u (queue_id, revision)
+SELECT u.queue_id, u.revision, clock_timestamp() - $3::bigint * interval '1 millisecond'
+FROM unnest($1::bigint[], $2::bigint[]) AS u (queue_id, revision)
 ON CONFLICT (queue_id) DO UPDATE SET revision = EXCLUDED.revision, at = EXCLUDED.at`
 
-// addUntold marks locked queues as untold.
-func addUntold(batch *pgx.Batch, queues []*lockedQueue) {
+// headStart is the time in which the process that has resolved the policy of a queue tells the queue. After that, any process does.
+const headStart = 2 * time.Second
+
+// addUntold marks locked queues as untold whose policy the calling process is about to tell.
+func addUntold(batch *pgx.Batch, queues []*lockedQueue) { addUntoldSince(batch, queues, 0) }
+
+// addLeftUntold marks locked queues as untold whose policy the calling process does not tell: the next process that looks does.
+func addLeftUntold(batch *pgx.Batch, queues []*lockedQueue) { addUntoldSince(batch, queues, headStart) }
+
+func addUntoldSince(batch *pgx.Batch, queues []*lockedQueue, age time.Duration) {
 	if len(queues) == 0 {
 		return
 	}
@@ -109,21 +119,22 @@ func addUntold(batch *pgx.Batch, queues []*lockedQueue) {
 	for i, queue := range queues {
 		ids[i], revisions[i] = queue.id, queue.policy.Revision
 	}
-	batch.Queue(addUntoldSQL, ids, revisions)
+	batch.Queue(addUntoldSQL, ids, revisions, age.Milliseconds())
 }
 
 // untoldSQL leaves out the queues whose policy was resolved a moment ago: the process that resolved it is about to tell them.
 const untoldSQL = `
 SELECT q.key, q.policy FROM untold_policies u JOIN queues q ON q.id = u.queue_id
-WHERE u.at < clock_timestamp() - interval '2 seconds' ORDER BY u.at LIMIT $1`
+WHERE u.at <= clock_timestamp() - $2::bigint * interval '1 millisecond' ORDER BY u.at LIMIT $1`
 
 // UntoldPolicies returns queues, without tickets, whose workflow should have been told its policy before, those that wait the longest
-// first. There are some after a crash, or while Temporal does not answer.
+// first. There are some after a crash, while Temporal does not answer, or after an admission that changed a policy and refused every
+// newcomer.
 func (q *Queues) UntoldPolicies(ctx context.Context, limit int) ([]attune.Admission, error) {
 	untold, err := collect(ctx, q.db.pool, func(row pgx.CollectableRow) (a attune.Admission, err error) {
 		err = row.Scan(&a.Queue, &a.Policy)
 		return a, err
-	}, untoldSQL, limit)
+	}, untoldSQL, limit, headStart.Milliseconds())
 	return untold, wrap("read untold policies", err)
 }
 

@@ -137,7 +137,8 @@ func addLatestGrants(batch *pgx.Batch, key attune.QueueKey, into *[]attune.Logge
 	batch.Queue(latestGrantsSQL, key, attune.EstimateGrants).Query(func(rows pgx.Rows) (err error) {
 		*into, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (attune.LoggedGrant, error) {
 			var g attune.LoggedGrant
-			err := row.Scan(&g.Number, &g.Action, &g.Sequence, &g.Lane, &g.EnqueuedAt, &g.GrantedAt, &g.Limit, &g.RequestedAt, &g.ReleasedAt)
+			err := row.Scan(&g.Number, &g.Action, &g.Sequence, &g.Lane, &g.EnqueuedAt, &g.GrantedAt, &g.Limit,
+				&g.RequestedAt, &g.ReleasedAt)
 			return g, err
 		})
 		return err

@@ -18,13 +18,11 @@ const wholeQueue attune.ActionID = 0
 // at its decision, and that of a retry in its slot when its delay is over.
 //
 // In every window (t-Window, t] at most Limit attempts start. After a change of the limit or the window this is exact from
-// one new window on, because the gate remembers only as many starts as the former limit needed.
-//
-// Stored in Temporal's history: part of the carried [State].
+// one new window on, because the gate remembers only the starts that the former limit and window needed.
 type gate struct {
-	Action attune.ActionID `json:"action,omitempty"`
+	Action attune.ActionID
 	attune.StartRate
-	Starts []int64 `json:"starts,omitempty"` // times of the latest starts in milliseconds of Unix time, up to Limit, in order
+	Starts []int64 // times of the latest starts in milliseconds of Unix time, up to Limit, in order
 }
 
 // opensAt returns when the gate allows the next start; zero if the gate has not seen enough starts to be closed.
@@ -32,19 +30,27 @@ func (g *gate) opensAt() time.Time {
 	if len(g.Starts) < g.Limit {
 		return time.Time{}
 	}
-	return time.UnixMilli(g.Starts[len(g.Starts)-g.Limit]).Add(time.Duration(g.Window)).UTC()
+	return g.leaves(g.Starts[len(g.Starts)-g.Limit])
 }
 
-// charge counts a start. A clock that runs backwards does not shorten the window of an earlier start.
+// charge counts a start, and forgets the starts that have left the window. A clock that runs backwards does not shorten the window of
+// an earlier start.
 func (g *gate) charge(now time.Time) {
 	at := now.UnixMilli()
 	if n := len(g.Starts); n > 0 {
 		at = max(at, g.Starts[n-1])
 	}
 	g.Starts = append(g.Starts, at)
-	if excess := len(g.Starts) - g.Limit; excess > 0 {
-		g.Starts = slices.Delete(g.Starts, 0, excess)
+	old := max(0, len(g.Starts)-g.Limit)
+	for old < len(g.Starts) && !g.leaves(g.Starts[old]).After(now) {
+		old++
 	}
+	g.Starts = slices.Delete(g.Starts, 0, old)
+}
+
+// leaves returns when a start leaves the window.
+func (g *gate) leaves(start int64) time.Time {
+	return time.UnixMilli(start).Add(time.Duration(g.Window)).UTC()
 }
 
 // governs reports whether the starts of an action pass the gate.

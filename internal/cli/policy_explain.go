@@ -106,6 +106,12 @@ func gateText(gate api.ExplainedGate) (name, value string) {
 			value += " of " + oneLine(*now.Key)
 		}
 	}
+	if starts := gate.Starts; starts != nil {
+		value += fmt.Sprintf(", %d used", starts.Count)
+		if starts.OpensAt != nil {
+			value += ", opens at " + clock(*starts.OpensAt)
+		}
+	}
 	return name, value
 }
 
@@ -113,6 +119,8 @@ func verdictText(v api.Verdict) string {
 	switch {
 	case v.AtOnce:
 		return "would start at once"
+	case v.Accepted && v.OpensAt != nil:
+		return "would be accepted, and wait: its rates allow the next start at " + clock(*v.OpensAt)
 	case v.Accepted:
 		return "would be accepted, and wait"
 	default:
