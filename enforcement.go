@@ -24,9 +24,11 @@ type Enforcement struct {
 	Sequence int64    `json:"sequence,omitempty"` // place in the queue, from 1; 0 before admission
 	// Charges are what the enforcement has used of the quotas, until it gives the units back.
 	Charges []QuotaCharge `json:"charges,omitempty"`
-	Refusal *GateRefusal  `json:"refusal,omitempty"` // of an enforcement that a rate or a quota refused
+	// Units are what the enforcement was charged at rates.
+	Units   []RateCharge `json:"units,omitempty"`
+	Refusal *GateRefusal `json:"refusal,omitempty"` // of an enforcement that a rate or a quota refused
 	// GrantNumber counts the grants of the queue, from 1, in the order in which the queue decided them. In that order the
-	// sequences of the granted tickets rise. 0 before the grant.
+	// sequences of the granted tickets rise, or with [AcrossSkip] those of each lane. 0 before the grant.
 	GrantNumber int64      `json:"grant_number,omitempty"`
 	Author      *Author    `json:"author,omitempty"` // who requested a direct run; nil for the match of a rule
 	CreatedAt   time.Time  `json:"created_at"`

@@ -122,6 +122,13 @@ const (
 	MaxStartRateLimit = 1_000
 )
 
+// Bounds of a shared queue. With [MaxLimit] and [MaxQueuedLimit] they keep its carried state below Temporal's payload limit of 2 MB.
+const (
+	MaxQueueActions    = 1_000   // actions that join the queue
+	MaxQueueStarts     = 20_000  // the sum of the limits of its rates of starts
+	MaxQueuePolicySize = 128_000 // bytes of its policy as JSON, which is also part of each signal with tickets
+)
+
 // Across says what other lanes do while the first ticket of the line cannot be granted.
 type Across string
 

@@ -105,17 +105,20 @@ type LoggedGrant struct {
 //
 // Stored in Temporal's history: in the result of an activity.
 type QueueSnapshot struct {
-	Policy       QueuePolicy    `json:"policy"`
-	Generation   int64          `json:"generation"`    // generation of the rebuilt queue
-	LastSequence int64          `json:"last_sequence"` // highest assigned sequence
-	LastGrant    int64          `json:"last_grant"`    // highest recorded grant number
-	LastChange   int64          `json:"last_change"`   // highest recorded number of a manual change
-	Mode         QueueMode      `json:"mode"`
-	Override     *LimitOverride `json:"override,omitempty"`    // the manual limit; nil when the policy's limit is in force
-	LaneLimits   []LaneLimit    `json:"lane_limits,omitempty"` // in the order of the lanes
-	Holders      []Grant        `json:"holders,omitempty"`
-	Waiting      []Ticket       `json:"waiting,omitempty"` // in sequence order
-	Starts       []ActionStarts `json:"starts,omitempty"`  // the latest starts that its rates of starts count
+	Policy       QueuePolicy `json:"policy"`
+	Generation   int64       `json:"generation"`    // generation of the rebuilt queue
+	LastSequence int64       `json:"last_sequence"` // highest assigned sequence
+	// Accepted is the highest sequence that keeps its place whatever the policy says of newcomers: an earlier workflow of the queue
+	// has accepted the tickets up to it. The waiting tickets above it are newcomers.
+	Accepted   int64          `json:"accepted,omitempty"`
+	LastGrant  int64          `json:"last_grant"`  // highest recorded grant number
+	LastChange int64          `json:"last_change"` // highest recorded number of a manual change
+	Mode       QueueMode      `json:"mode"`
+	Override   *LimitOverride `json:"override,omitempty"`    // the manual limit; nil when the policy's limit is in force
+	LaneLimits []LaneLimit    `json:"lane_limits,omitempty"` // in the order of the lanes
+	Holders    []Grant        `json:"holders,omitempty"`
+	Waiting    []Ticket       `json:"waiting,omitempty"` // in sequence order
+	Starts     []ActionStarts `json:"starts,omitempty"`  // the latest starts that its rates of starts count
 }
 
 // ActionStarts are times at which attempts of one action started, in milliseconds of Unix time by the queue's clock, in order.

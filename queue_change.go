@@ -28,7 +28,7 @@ func (o *LimitOverride) String() string {
 	if o.Until.IsZero() {
 		return fmt.Sprintf("%d by hand", o.Limit)
 	}
-	return fmt.Sprintf("%d by hand until %s", o.Limit, o.Until.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%d by hand until %s", o.Limit, FormatTime(o.Until))
 }
 
 // QueueChangeKind says what a manual change of a queue changes.

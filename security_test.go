@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,12 +38,12 @@ func TestSecurityPage(t *testing.T) {
 			switch {
 			case all.skips(t, folder, function, map[string]bool{}):
 				marked++
-				assert.NotEmpty(t, mark, "%s.%s can skip: say where it runs, as `folder.Test` (only …): %s", folder, function, line)
+				require.NotEmpty(t, mark, "%s.%s can skip: say where it runs, as `folder.Test` (only …): %s", folder, function, line)
 			case all.of(t, folder)[function].onLinux:
 				marked++
-				assert.Contains(t, mark, "only on Linux", "%s.%s is built on Linux only: %s", folder, function, line)
+				require.Contains(t, mark, "only on Linux", "%s.%s is built on Linux only: %s", folder, function, line)
 			default:
-				assert.Empty(t, mark, "%s.%s runs everywhere: %s", folder, function, line)
+				require.Empty(t, mark, "%s.%s runs everywhere: %s", folder, function, line)
 			}
 		}
 	}

@@ -16,6 +16,9 @@ func CheckTime(field string, t time.Time) error {
 	return nil
 }
 
+// FormatTime returns a time for messages to people: in UTC, in seconds (RFC 3339).
+func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
 // Earlier returns the earlier of two times. A zero time stands for no time.
 func Earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {

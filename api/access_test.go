@@ -57,6 +57,7 @@ func accessTable() map[string]string {
 		"DELETE /api/v1/policies/{scope}/{ref}": "operate",
 		"GET /api/v1/queues/{key}/starts":       "read",
 		"GET /api/v1/limiters":                  "read",
+		"GET /api/v1/limiters/log":              "read",
 		"GET /api/v1/limiters/{id}/log":         "read",
 		"GET /api/v1/quotas":                    "read",
 		"GET /api/v1/actions":                   "read",

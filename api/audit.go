@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -169,7 +171,9 @@ func (a *auditedRequest) readBody(r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(data))
 	var body struct {
 		Attribution
-		Name string `json:"name"`
+		Name   string          `json:"name"`
+		Policy json.RawMessage `json:"policy"`
+		Until  json.RawMessage `json:"until"`
 	}
 	if err != nil || json.Unmarshal(data, &body) != nil {
 		return
@@ -183,6 +187,22 @@ func (a *auditedRequest) readBody(r *http.Request) {
 	if a.entry.Subject == "" {
 		a.entry.Subject = attune.EscapeText(body.Name)
 	}
+	if body.Policy != nil {
+		a.entry.Detail = detailOf(map[string]json.RawMessage{"policy": body.Policy, "until": body.Until})
+	}
+}
+
+// maxAuditDetail bounds what the audit log keeps of a policy, in bytes.
+const maxAuditDetail = 64 << 10
+
+// detailOf returns the members that are there as an object, or only its size if it is too large or no text of the database.
+func detailOf(members map[string]json.RawMessage) json.RawMessage {
+	maps.DeleteFunc(members, func(_ string, value json.RawMessage) bool { return value == nil })
+	detail, err := json.Marshal(members)
+	if err != nil || len(detail) > maxAuditDetail || !utf8.Valid(detail) {
+		detail, _ = json.Marshal(map[string]int{"omitted_bytes": len(detail)}) // cannot fail
+	}
+	return detail
 }
 
 // recordOutcome records the status of a request, also when its sender has disconnected: then the status is the one that the sender

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -277,4 +278,19 @@ func TestAudit_List(t *testing.T) {
 	require.Equal(t, 2, b.audit.page.Limit)
 	requireProblem(t, b.do(t, get("/api/v1/audit?subject=a%00b")), 422, "invalid")
 	requireProblem(t, b.do(t, request{http.MethodGet, "/api/v1/audit", "", []string{b.as(auth.RoleOperator)}}), 403, "forbidden")
+}
+
+// The detail of a policy is bounded, and can always be stored.
+func TestAudit_PolicyDetail(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	long := strings.Repeat("x", 70_000)
+	b.change(t, http.MethodPut, deployDocument, `{"policy":{"key":"`+long+`"}}`)
+	require.JSONEq(t, `{"omitted_bytes": 70021}`, string(b.audit.entries[0].Detail))
+	b.change(t, http.MethodPut, deployDocument, "{\"policy\":{\"key\":\"a\xff\"}}")
+	for _, entry := range b.audit.entries {
+		require.True(t, utf8.Valid(entry.Detail))
+	}
+	b.change(t, http.MethodDelete, deployDocument, "")
+	require.Empty(t, b.audit.entries[len(b.audit.entries)-1].Detail)
 }

@@ -55,6 +55,7 @@ type EnforcementSummary struct {
 	Lane        int32                    `json:"lane,omitempty" doc:"Number of the lane; absent without lanes and before admission"`
 	Sequence    int64                    `json:"sequence,omitempty"`
 	Charges     []attune.QuotaCharge     `json:"charges,omitempty" doc:"What it has used of quotas, until it gives the units back"`
+	Units       []attune.RateCharge      `json:"units,omitempty" doc:"What it was charged at rates, by the units of their logs"`
 	Refusal     *attune.GateRefusal      `json:"refusal,omitempty" doc:"Rate, quota or bound of its queue that refused it"`
 	GrantNumber int64                    `json:"grant_number,omitempty"`
 	Author      *attune.Author           `json:"author,omitempty" doc:"Author of a direct run; absent for a rule's enforcement"`
@@ -69,7 +70,7 @@ func summarizeEnforcement(e attune.Enforcement) EnforcementSummary {
 		ID: e.ID, Event: e.Event, Rule: e.Rule, Action: e.Action, ActionID: e.ActionID,
 		Status: e.Status, Reason: e.Reason, Detail: e.Detail,
 		Queue: e.Queue, Key: keyText(e.LaneName), Lane: e.Lane, Sequence: e.Sequence, GrantNumber: e.GrantNumber,
-		Charges: e.Charges, Refusal: e.Refusal,
+		Charges: e.Charges, Units: e.Units, Refusal: e.Refusal,
 		Author: e.Author, CreatedAt: e.CreatedAt, QueuedAt: e.QueuedAt, GrantedAt: e.GrantedAt, FinishedAt: e.FinishedAt,
 	}
 }

@@ -26,6 +26,10 @@ type PolicyReader interface {
 	EffectivePolicy(ctx context.Context, key attune.QueueKey, action attune.Ref) (policy.Effective, attune.QueuePolicy, error)
 	// LaneNamed counts what waits and holds slots in a lane. A lane that does not exist yet has the number 0 and no counts.
 	LaneNamed(ctx context.Context, key attune.QueueKey, name attune.LaneName) (attune.LaneStats, error)
+	// ActionState returns what runs of an action in a queue, and what its next start would meet at rates of starts.
+	ActionState(
+		ctx context.Context, key attune.QueueKey, action attune.ActionID, ofQueue, ofAction []attune.StartRate,
+	) (attune.ActionState, error)
 }
 
 // PolicyExplanation is the policy in force for an action and, with parameters, what an enforcement would meet now.
@@ -41,7 +45,8 @@ type PolicyExplanation struct {
 // ExplainedGate is a rate or a quota that applies, with the document that declares it.
 type ExplainedGate struct {
 	policy.Gate
-	Now *attune.GateProbe `json:"now,omitempty" doc:"What an enforcement would meet; absent without parameters and for a rate that delays"`
+	Now    *attune.GateProbe  `json:"now,omitempty" doc:"What an enforcement would meet; absent without parameters and for a rate that delays"`
+	Starts *attune.StartProbe `json:"starts,omitempty" doc:"What its start would meet; only with parameters, for a rate that delays"`
 }
 
 // ExplainedLane is a lane with what it holds.
@@ -55,9 +60,10 @@ type ExplainedLane struct {
 // Verdict says what would happen to an enforcement that arrives now.
 type Verdict struct {
 	Accepted bool          `json:"accepted" doc:"It would get a place in the line"`
-	AtOnce   bool          `json:"starts_at_once" doc:"It would start without waiting, unless a rate delays it"`
+	AtOnce   bool          `json:"starts_at_once" doc:"It would start without waiting"`
 	Reason   attune.Reason `json:"reason,omitempty" doc:"Why it would be rejected"`
 	Detail   string        `json:"detail,omitempty"`
+	OpensAt  *time.Time    `json:"opens_at,omitempty" doc:"When the rates that delay allow the next start; absent when they do now"`
 	RetryAt  *time.Time    `json:"retry_at,omitempty" doc:"When the rate or quota that refuses it would accept it, if that is known"`
 }
 
@@ -93,14 +99,14 @@ func (s *Server) explainPolicy(ctx context.Context, in *explainInput) (*response
 		shown.Gates = append(shown.Gates, ExplainedGate{Gate: gate})
 	}
 	if in.Body != nil && in.Body.Parameters != nil {
-		err = s.explainNow(ctx, &shown, action, in.Body.Parameters, effective.Policy)
+		err = s.explainNow(ctx, &shown, action, in.Body.Parameters, effective)
 	}
 	return &response[PolicyExplanation]{Body: shown}, err
 }
 
 // explainNow adds what an enforcement with parameters would meet.
 func (s *Server) explainNow(
-	ctx context.Context, shown *PolicyExplanation, action attune.Action, parameters json.RawMessage, p attune.EffectivePolicy,
+	ctx context.Context, shown *PolicyExplanation, action attune.Action, parameters json.RawMessage, effective policy.Effective,
 ) error {
 	decision, err := s.deps.Ingest.Preview(ctx, action, parameters)
 	if err != nil {
@@ -123,7 +129,15 @@ func (s *Server) explainNow(
 	if err != nil {
 		return err
 	}
-	arrival := arrival{policy: p, stats: stats, lane: lane}
+	ofQueue, ofAction := effective.Gates.Starts()
+	state, err := s.deps.Queues.ActionState(ctx, shown.Queue, action.ID, ofQueue, ofAction)
+	if err != nil {
+		return err
+	}
+	arrival := arrival{policy: effective.Policy, stats: stats, lane: lane, active: state.Active, opensAt: shown.addStarts(state)}
+	if shown.Queue != policy.DefaultQueue(action.Ref) && effective.From["limit"].Scope == policy.ScopeAction {
+		arrival.limit = &effective.Policy.Limit
+	}
 	if decision.Lane != "" {
 		shown.Lane = &ExplainedLane{Key: decision.Lane.Text(), Waiting: lane.Waiting, Active: lane.Active, Limit: arrival.laneLimit()}
 		if _, own := decision.Lane.Action(); own {
@@ -146,11 +160,37 @@ func (e *PolicyExplanation) addProbes(probes []attune.GateProbe) {
 	}
 }
 
+// addStarts adds what a start would meet to the gates that delay, and returns when all of them allow it; nil for now.
+func (e *PolicyExplanation) addStarts(state attune.ActionState) (opensAt *time.Time) {
+	for i := range e.Gates {
+		gate := &e.Gates[i]
+		if gate.Rate == nil || gate.Rate.Method != attune.RateDelay {
+			continue
+		}
+		probes := &state.OfAction
+		if gate.Scope == policy.ScopeQueue {
+			probes = &state.OfQueue
+		}
+		if len(*probes) == 0 {
+			continue
+		}
+		gate.Starts, *probes = new((*probes)[0]), (*probes)[1:]
+		if at := gate.Starts.OpensAt; at != nil && (opensAt == nil || at.After(*opensAt)) {
+			opensAt = at
+		}
+	}
+	return opensAt
+}
+
 // arrival is an enforcement that arrives at its queue.
 type arrival struct {
 	policy attune.EffectivePolicy
 	stats  attune.QueueStats
 	lane   attune.LaneStats // without a name in a queue without lanes
+
+	active  int64      // slots that the action holds
+	limit   *int       // of the action in a shared queue; nil: bounded by the queue only
+	opensAt *time.Time // when the rates that delay allow the next start; nil: now
 }
 
 func (a arrival) laneLimit() *int {
@@ -164,16 +204,18 @@ func (a arrival) laneLimit() *int {
 	}
 }
 
-// startsAtOnce reports whether queue and lane have room and nothing waits in front.
+// startsAtOnce reports whether queue, action and lane have room, the rates of starts are open, and nothing waits in front.
 func (a arrival) startsAtOnce() bool {
 	inFront := a.stats.QueueLength
 	if a.policy.Across == attune.AcrossSkip {
 		inFront = a.lane.Waiting
 	}
 	limit := a.laneLimit()
-	return a.stats.Mode != attune.QueuePaused && inFront == 0 && a.stats.ActiveCount < int64(a.stats.MaxConcurrent) &&
-		(limit == nil || a.lane.Active < int64(*limit))
+	return a.stats.Mode != attune.QueuePaused && a.opensAt == nil && inFront == 0 && a.stats.ActiveCount < int64(a.stats.MaxConcurrent) &&
+		below(a.active, a.limit) && below(a.lane.Active, limit)
 }
+
+func below(active int64, limit *int) bool { return limit == nil || active < int64(*limit) }
 
 // verdict says what would happen to the enforcement: what refuses it first, as an admission and its queue do.
 func (a arrival) verdict(probes []attune.GateProbe) Verdict {
@@ -196,6 +238,6 @@ func (a arrival) verdict(probes []attune.GateProbe) Verdict {
 	case rejects && perKey != nil && a.lane.Name != "" && a.lane.Waiting >= int64(*perKey):
 		return Verdict{Reason: attune.ReasonKeyQueueFull, Detail: fmt.Sprintf("%d enforcements wait in the lane", a.lane.Waiting)}
 	default:
-		return Verdict{Accepted: true}
+		return Verdict{Accepted: true, OpensAt: a.opensAt}
 	}
 }

@@ -19,6 +19,20 @@ type fakePolicyReader struct {
 	effective policy.Effective
 	told      attune.QueuePolicy
 	lane      attune.LaneStats
+	state     attune.ActionState
+}
+
+func (f *fakePolicyReader) ActionState(
+	_ context.Context, _ attune.QueueKey, _ attune.ActionID, ofQueue, ofAction []attune.StartRate,
+) (attune.ActionState, error) {
+	state := f.state
+	for range ofQueue {
+		state.OfQueue = append(state.OfQueue, attune.StartProbe{})
+	}
+	for range ofAction {
+		state.OfAction = append(state.OfAction, attune.StartProbe{})
+	}
+	return state, nil
 }
 
 func (f *fakePolicyReader) EffectivePolicy(
@@ -175,6 +189,70 @@ func TestExplainPolicy(t *testing.T) {
 			tt.change(b, &stats)
 			b.queues.stats = func(attune.QueueKey) (attune.QueueStats, error) { return stats, nil }
 			require.Equal(t, &tt.want, b.explained(t, `{"parameters":{}}`).Now)
+		})
+	}
+}
+
+// An action of a shared queue can have a limit of its own, and rates delay the starts of the action or of the whole queue.
+func TestExplainPolicy_OwnLimitAndStarts(t *testing.T) {
+	t.Parallel()
+	const shared attune.QueueKey = "shop.line"
+	slow := func(name string) attune.Policy {
+		return attune.Policy{Rate: []attune.Rate{{Name: name, Limit: 1, Window: attune.Duration(time.Hour), Method: attune.RateDelay}}}
+	}
+	own := slow("own")
+	own.Queue, own.Limit = new(shared), new(1)
+	wide := slow("wide")
+	wide.Limit = new(9)
+	setup := func(t *testing.T, own attune.Policy) *bundle {
+		t.Helper()
+		b := setupExplain(t)
+		b.actions.get = func(attune.Ref) (attune.Action, error) {
+			action := deployAction()
+			action.Queue = shared
+			return action, nil
+		}
+		levels := []policy.Level{
+			{Scope: policy.ScopeAction, Ref: "shop.deploy", Origin: policy.OriginPerson, Policy: own},
+			{Scope: policy.ScopeQueue, Ref: string(shared), Origin: policy.OriginPack, Policy: wide},
+		}
+		_, b.reader.effective = policy.Of("shop.deploy", levels)
+		b.reader.told = policy.SharedQueue(shared, []policy.Member{{Action: deployAction().ID, Ref: "shop.deploy"}}, levels)
+		b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) {
+			require.Equal(t, shared, key)
+			return attune.QueueStats{Queue: key, Shared: true, MaxConcurrent: 9, ActiveCount: 5, Mode: attune.QueueOpen}, nil
+		}
+		b.gates.probes = nil
+		return b
+	}
+	closed := []attune.StartProbe{{Count: 1, OpensAt: new(noon.Add(time.Minute))}}
+	skips := own
+	skips.WhenBusy = new(attune.BusySkip)
+	unlimited := own
+	unlimited.Limit = nil
+	for name, tt := range map[string]struct {
+		own   attune.Policy
+		state attune.ActionState
+		want  api.Verdict
+	}{
+		"the action has room":                    {own, attune.ActionState{}, api.Verdict{Accepted: true, AtOnce: true}},
+		"the limit of the action holds it up":    {own, attune.ActionState{Active: 1}, api.Verdict{Accepted: true}},
+		"the queue alone bounds the action":      {unlimited, attune.ActionState{Active: 5}, api.Verdict{Accepted: true, AtOnce: true}},
+		"a rate of the action delays it":         {own, attune.ActionState{OfAction: closed}, api.Verdict{Accepted: true, OpensAt: closed[0].OpensAt}},
+		"a rate of the queue delays it":          {own, attune.ActionState{OfQueue: closed}, api.Verdict{Accepted: true, OpensAt: closed[0].OpensAt}},
+		"what must not wait is refused by it":    {skips, attune.ActionState{OfQueue: closed}, api.Verdict{Reason: attune.ReasonBusy, Detail: "the enforcement could not start at once"}},
+		"what must not wait meets its own limit": {skips, attune.ActionState{Active: 1}, api.Verdict{Reason: attune.ReasonBusy, Detail: "the enforcement could not start at once"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, tt.own)
+			b.reader.state = tt.state
+			found := b.explained(t, `{"parameters":{}}`)
+			require.Equal(t, &tt.want, found.Now)
+			require.Len(t, found.Gates, 2)
+			require.Equal(t, policy.ScopeAction, found.Gates[0].Scope)
+			require.Equal(t, len(tt.state.OfAction) > 0, found.Gates[0].Starts.OpensAt != nil)
+			require.Equal(t, len(tt.state.OfQueue) > 0, found.Gates[1].Starts.OpensAt != nil)
 		})
 	}
 }

@@ -8,14 +8,17 @@ import (
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/auth"
+	"github.com/attune-go/attune/policy"
 )
 
 // GateReader reads what was used of rates and quotas, newest first.
 type GateReader interface {
-	Limiters(ctx context.Context, page attune.Page) ([]attune.Limiter, error)
+	Limiters(ctx context.Context, filter attune.GateFilter, page attune.Page) ([]attune.Limiter, error)
+	// LimiterCharges returns the charges of all limiters that filter selects.
+	LimiterCharges(ctx context.Context, filter attune.GateFilter, page attune.Page) ([]attune.LimiterCharge, error)
 	// LimiterLog returns the charges of a limiter, paged by the last unit. An unknown limiter has none.
 	LimiterLog(ctx context.Context, limiter int64, page attune.Page) ([]attune.LimiterCharge, error)
-	QuotaUsage(ctx context.Context, page attune.Page) ([]attune.QuotaUsage, error)
+	QuotaUsage(ctx context.Context, filter attune.GateFilter, page attune.Page) ([]attune.QuotaUsage, error)
 	// Probe returns what an enforcement with these charges would meet at the rates and quotas in force. It charges nothing.
 	Probe(ctx context.Context, charges []attune.Charge) ([]attune.GateProbe, error)
 }
@@ -35,6 +38,10 @@ func (s *Server) registerGates() {
 		Summary: "List the units that were charged to a rate, newest first, as far as a window can contain them",
 	}, s.listLimiterLog)
 	register(s, auth.RightRead, huma.Operation{
+		OperationID: "list-charges", Method: http.MethodGet, Path: "/limiters/log", Tags: []string{"policies"},
+		Summary: "List the units that were charged to all rates, newest first, as far as a window can contain them",
+	}, s.listCharges)
+	register(s, auth.RightRead, huma.Operation{
 		OperationID: "list-quota-usage", Method: http.MethodGet, Path: "/quotas", Tags: []string{"policies"},
 		Summary: "List what was used of the quotas, one entry for each quota, value of its key, and period",
 	}, s.listQuotaUsage)
@@ -44,16 +51,49 @@ func (s *Server) registerGates() {
 	}, s.listStarts)
 }
 
-func (s *Server) listLimiters(ctx context.Context, in *struct{ Paging }) (*response[List[attune.Limiter]], error) {
+// gatesInput is the query of a list of rates or quotas.
+type gatesInput struct {
+	Paging
+	Scope policy.Scope `query:"scope" enum:"global,pack,queue,action" doc:"Only those of documents of this scope"`
+	Ref   string       `query:"ref" doc:"Pack, queue or action of the documents; needed with every scope but global"`
+}
+
+// read returns the page and the filter. A scope and a reference belong together.
+func (in gatesInput) read() (attune.GateFilter, attune.Page, error) {
 	page, err := in.page()
+	if err != nil {
+		return attune.GateFilter{}, page, err
+	}
+	if named := in.Scope != "" && in.Scope != policy.ScopeGlobal; named != (in.Ref != "") {
+		return attune.GateFilter{}, page, invalidProblem([]ProblemError{{
+			Location: "query.ref", Message: "name the pack, queue or action with its scope; the global scope has none",
+		}})
+	}
+	return attune.GateFilter{Scope: string(in.Scope), Ref: in.Ref}, page, nil
+}
+
+func (s *Server) listLimiters(ctx context.Context, in *gatesInput) (*response[List[attune.Limiter]], error) {
+	filter, page, err := in.read()
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.deps.Gates.Limiters(ctx, page)
+	found, err := s.deps.Gates.Limiters(ctx, filter, page)
 	if err != nil {
 		return nil, err
 	}
 	return listOf(found, page, func(l attune.Limiter) int64 { return l.ID }, identity), nil
+}
+
+func (s *Server) listCharges(ctx context.Context, in *gatesInput) (*response[List[attune.LimiterCharge]], error) {
+	filter, page, err := in.read()
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.deps.Gates.LimiterCharges(ctx, filter, page)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(found, page, func(c attune.LimiterCharge) int64 { return c.ID }, identity), nil
 }
 
 // limiterInput repeats the id instead of embedding it: see queueListInput.
@@ -74,12 +114,12 @@ func (s *Server) listLimiterLog(ctx context.Context, in *limiterInput) (*respons
 	return listOf(found, page, func(c attune.LimiterCharge) int64 { return c.Last }, identity), nil
 }
 
-func (s *Server) listQuotaUsage(ctx context.Context, in *struct{ Paging }) (*response[List[attune.QuotaUsage]], error) {
-	page, err := in.page()
+func (s *Server) listQuotaUsage(ctx context.Context, in *gatesInput) (*response[List[attune.QuotaUsage]], error) {
+	filter, page, err := in.read()
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.deps.Gates.QuotaUsage(ctx, page)
+	found, err := s.deps.Gates.QuotaUsage(ctx, filter, page)
 	if err != nil {
 		return nil, err
 	}

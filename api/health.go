@@ -67,7 +67,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	var failed []ProblemError
 	for _, name := range slices.Sorted(maps.Keys(results)) {
 		if err := results[name]; err != nil {
-			s.checkLogs[name].Do(func() { s.logger.WarnContext(r.Context(), "a readiness check fails", "check", name, "error", err) })
+			s.logFailedCheck(r.Context(), name, err)
 			names, failed = append(names, name), append(failed, ProblemError{Location: name, Message: "the check fails"})
 			continue
 		}
@@ -81,6 +81,15 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		" (the log and attune doctor say why)")
 	problem.Errors = failed
 	problem.forRequest(r.Context()).with("Retry-After", retryAfterSeconds).ServeHTTP(w, r)
+}
+
+// logFailedCheck logs why a check fails, unless the log has had a line about the check within [readinessLogPeriod].
+func (s *Server) logFailedCheck(ctx context.Context, name string, err error) {
+	due := false
+	s.checkLogs[name].Do(func() { due = true })
+	if due {
+		s.logger.WarnContext(ctx, "a readiness check fails", "check", name, "error", err)
+	}
 }
 
 func (s *Server) runChecks(ctx context.Context) map[string]error {

@@ -107,7 +107,8 @@ func ratesOf(w attune.Wait, action attune.Ref, rates []attune.StartRate, counts 
 		if opensAt, active := opening(rate, starts, w.At); opensAt.After(w.At) {
 			all = append(all, Obstacle{
 				Level: heldByRate, Rate: rate.Name, Action: action, Limit: &rate.Limit, Window: &rate.Window,
-				Active: &active, OpensAt: &opensAt, Ahead: ahead,
+				Active: &active, OpensAt: &opensAt,
+				Ahead: ahead,
 			})
 		}
 	}

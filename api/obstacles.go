@@ -71,7 +71,7 @@ func (o Obstacle) sentence() string {
 	case o.Level == heldByLane:
 		return fmt.Sprintf(" In the lane of the key %s, %d come first.", laneWords(o.Key), o.Ahead)
 	case o.Level == heldByRate:
-		return fmt.Sprintf(" The rate %s allows the next start at %s.", o.Rate, clock(*o.OpensAt))
+		return fmt.Sprintf(" The rate %s allows the next start at %s.", o.Rate, attune.FormatTime(*o.OpensAt))
 	default:
 		return ""
 	}

@@ -64,6 +64,7 @@ func routes() map[string]bool {
 		"GET /api/v1/queues/{key}/policies":     true,
 		"GET /api/v1/queues/{key}/starts":       true,
 		"GET /api/v1/limiters":                  true,
+		"GET /api/v1/limiters/log":              true,
 		"GET /api/v1/limiters/{id}/log":         true,
 		"GET /api/v1/quotas":                    true,
 		"POST /api/v1/policies/try":             true,

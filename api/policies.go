@@ -39,10 +39,10 @@ type PolicyScope struct {
 	policy.Documents
 }
 
-// ChangedPolicy is a scope after a change.
+// ChangedPolicy is a scope after a change. The change is made, whatever its reach is.
 type ChangedPolicy struct {
 	PolicyScope
-	policy.Reach
+	*policy.Reach // nil: unknown
 }
 
 // PolicyPath is a path with a scope and the reference of what the scope is. It is exported because the framework reads only exported
@@ -231,26 +231,6 @@ func requirePerson(found policy.Documents, in PolicyPath) error {
 	return attune.Errorf(attune.CodeNotFound, "no person has set a policy for %s", strings.TrimSpace(string(in.Scope)+" "+in.Ref))
 }
 
-// draft returns a new document. A key has no white space around it, and an end is in the future. The expressions of the document have
-// to fit their uses.
-func (s *Server) draft(
-	in PolicyPath, document attune.Policy, until *time.Time, now time.Time, uses []policy.KeyUse,
-) (*policy.Draft, error) {
-	if err := policy.CheckGatesOf(in.Scope, document); err != nil {
-		return nil, err
-	}
-	if err := s.deps.CheckPolicy(document, in.Scope == policy.ScopeAction, uses); err != nil {
-		return nil, err
-	}
-	if until != nil && !until.After(now) {
-		return nil, invalidProblem([]ProblemError{{Location: "body.until", Message: "use a time in the future"}})
-	}
-	if document.Key != nil {
-		document.Key = new(strings.TrimSpace(*document.Key))
-	}
-	return &policy.Draft{Policy: document, Until: until}, nil
-}
-
 // changePolicy changes the document of a person under the conditions of the request, and tells the queues.
 func (s *Server) changePolicy(
 	ctx context.Context, in PolicyPath, conditions Conditions, attribution *Attribution,
@@ -274,22 +254,20 @@ func (s *Server) changePolicy(
 	if err != nil {
 		return nil, err
 	}
-	reach, err := s.deps.Announcer.Announce(ctx, in.Scope, in.Ref)
-	s.logger.InfoContext(ctx, "a policy was changed", "scope", in.Scope, "ref", in.Ref, "removed", after.Person == nil,
-		"told", reach.Told, "not_told", reach.NotTold, "author", author.Who(), "note", author.Note, "request_id", requestInfoOf(ctx).id)
 	return &policyResponse[ChangedPolicy]{ETag: etagOf(after), Body: ChangedPolicy{
-		PolicyScope: PolicyScope{Scope: in.Scope, Ref: in.Ref, Documents: after}, Reach: reach,
-	}}, err
+		PolicyScope: PolicyScope{Scope: in.Scope, Ref: in.Ref, Documents: after}, Reach: s.announce(ctx, in, after, author),
+	}}, nil
 }
 
-// usesOf reads the actions of a scope, if the body of a change has expressions, which have to fit them.
-func (s *Server) usesOf(ctx context.Context, in PolicyPath, body json.RawMessage) ([]policy.KeyUse, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil {
-		return nil, nil //nolint:nilerr // the decoder of documents reports a wrong body
+// announce tells the queues of a change that is made, and returns its reach; nil if it cannot be counted. A bridge tells the queues then.
+func (s *Server) announce(ctx context.Context, in PolicyPath, after policy.Documents, author attune.Author) *policy.Reach {
+	reach, err := s.deps.Announcer.Announce(ctx, in.Scope, in.Ref)
+	log := s.logger.With("scope", in.Scope, "ref", in.Ref, "removed", after.Person == nil, "author", author.Who(), "note", author.Note,
+		"request_id", requestInfoOf(ctx).id)
+	if err != nil {
+		log.WarnContext(ctx, "a policy was changed, and the queues that follow could not be counted", "error", err)
+		return nil
 	}
-	if members["key"] == nil && members["rate"] == nil && members["quota"] == nil {
-		return nil, nil
-	}
-	return s.deps.Policies.KeyUses(ctx, in.Scope, in.Ref)
+	log.InfoContext(ctx, "a policy was changed", "told", reach.Told, "not_told", reach.NotTold)
+	return &reach
 }

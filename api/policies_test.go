@@ -25,6 +25,7 @@ type fakePolicies struct {
 	uses      []policy.KeyUse
 	announced []string
 	reach     policy.Reach
+	reachErr  error
 	always    bool // a person has set a document for every scope, also after a change
 }
 
@@ -85,7 +86,7 @@ func (f *fakePolicies) KeyUses(context.Context, policy.Scope, string) ([]policy.
 
 func (f *fakePolicies) Announce(_ context.Context, scope policy.Scope, ref string) (policy.Reach, error) {
 	f.announced = append(f.announced, string(scope)+" "+ref)
-	return f.reach, nil
+	return f.reach, f.reachErr
 }
 
 func newFakePolicies() *fakePolicies {
@@ -128,16 +129,18 @@ func TestPolicies(t *testing.T) {
 		require.Equal(t, new(2), changed.Pack.Policy.Limit)
 		require.Equal(t, "two regions", changed.Person.Author.Note)
 		require.Equal(t, "ada", b.policies.authors[0].OnBehalfOf)
-		require.Equal(t, policy.Reach{Told: 2, NotTold: 1}, changed.Reach)
+		require.Equal(t, &policy.Reach{Told: 2, NotTold: 1}, changed.Reach)
 		require.Equal(t, []string{"action shop.deploy"}, b.policies.announced)
 		require.Equal(t, "policy.set", b.audit.entries[0].Action)
 		require.Equal(t, "action shop.deploy", b.audit.entries[0].Subject)
 		require.Equal(t, "two regions", b.audit.entries[0].Note)
+		require.JSONEq(t, `{"policy":{"limit":5,"key":" parameters.env "},"until":"2030-01-02T13:00:00Z"}`, string(b.audit.entries[0].Detail))
 
 		recorder, changed = b.change(t, http.MethodPatch, deployDocument, `{"policy":{"key":null,"max_attempts":3}}`)
 		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
 		require.Equal(t, attune.Policy{Limit: new(5), MaxAttempts: new(3)}, changed.Person.Policy)
 		require.Equal(t, noon.Add(time.Hour), *changed.Person.Until, "the end stays")
+		require.JSONEq(t, `{"policy":{"key":null,"max_attempts":3}}`, string(b.audit.entries[1].Detail))
 		_, changed = b.change(t, http.MethodPatch, deployDocument, `{"until":null}`)
 		require.Nil(t, changed.Person.Until)
 
@@ -165,6 +168,47 @@ func TestPolicies(t *testing.T) {
 		require.Equal(t, policy.ScopeGlobal, changed.Scope)
 		require.Equal(t, []string{"global ", "global "}, b.policies.announced)
 		require.Equal(t, "global-policy.set", b.audit.entries[0].Action)
+	})
+
+	t.Run("a change that is made is no error when its queues cannot be counted", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.policies.reachErr = attune.Errorf(attune.CodeUnavailable, "the database is away")
+		recorder, changed := b.change(t, http.MethodPut, deployDocument, `{"policy":{"limit":5}}`)
+		require.Equal(t, http.StatusOK, recorder.Code, recorder.Body.String())
+		require.Equal(t, new(5), changed.Person.Policy.Limit)
+		require.Nil(t, changed.Reach)
+		require.NotContains(t, recorder.Body.String(), "told")
+		require.Contains(t, b.log.String(), "could not be counted")
+		require.Equal(t, "policy.set", b.audit.entries[0].Action)
+	})
+
+	t.Run("a shared queue is joined only by actions that its expressions fit", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.policies.found[policy.ScopeQueue] = policy.Documents{
+			Pack:   &policy.Stored{Policy: attune.Policy{Key: new("parameters.env")}},
+			Person: &policy.Stored{Policy: attune.Policy{Key: new("event.payload.token")}},
+		}
+		for method, body := range map[string]string{
+			http.MethodPut: `{"policy":{"queue":"shop.line"}}`, http.MethodPatch: `{"policy":{"queue":"shop.line"}}`,
+		} {
+			recorder, _ := b.change(t, method, deployDocument, body)
+			problem := requireProblem(t, recorder, http.StatusUnprocessableEntity, "invalid")
+			require.Equal(t, "body.policy.queue", problem.Errors[0].Location)
+			require.Contains(t, problem.Errors[0].Message, "an expression of the queue shop.line does not fit: policy key, for action")
+		}
+		require.Empty(t, b.policies.authors)
+		recorder, _ := b.change(t, http.MethodPut, deployDocument, `{"policy":{"queue":"shop.line","key":"parameters.env"}}`)
+		require.Equal(t, http.StatusOK, recorder.Code, "the action has a key of its own: "+recorder.Body.String())
+		recorder, _ = b.change(t, http.MethodPut, deployDocument, `{"policy":{"queue":"shop.deploy"}}`)
+		require.Equal(t, http.StatusOK, recorder.Code, "the action leaves the queue of its pack: "+recorder.Body.String())
+
+		b.policies.found[policy.ScopeQueue] = policy.Documents{Pack: &policy.Stored{Policy: attune.Policy{
+			Rate: []attune.Rate{{Name: "r", Limit: 1, Window: attune.Duration(time.Hour), Key: "event.payload.token"}},
+		}}}
+		recorder, _ = b.change(t, http.MethodPut, deployDocument, `{"policy":{"queue":"shop.line","key":"parameters.env"}}`)
+		require.Contains(t, requireProblem(t, recorder, http.StatusUnprocessableEntity, "invalid").Detail, "rate[0].key")
 	})
 
 	t.Run("the list has the documents of packs and people", func(t *testing.T) {

@@ -27,7 +27,7 @@ type Queue struct {
 	OldestWait float64       `json:"oldest_wait_seconds" doc:"How long the first in line has waited; 0 while the line is empty"`
 	Throughput Throughput    `json:"throughput"`
 	HoldTime   *HoldTime     `json:"hold_time,omitempty" doc:"How long slots were held; absent until the first slot is given back"`
-	EmptyIn    *Estimate     `json:"empty_in,omitempty" doc:"Estimated time until the line is empty; absent if it is unknown"`
+	EmptyIn    *Estimate     `json:"empty_in,omitempty" doc:"Estimated time until the line is empty, without new arrivals"`
 }
 
 // QueueLimit is the limit in force and its origin.
@@ -87,11 +87,11 @@ type HoldTime struct {
 
 // QueueDetails reads queues in detail.
 type QueueDetails interface {
-	WaitReader
 	// Detail reads one queue, with at most waiting of its waiting tickets. It also returns the effective policy and the scope
 	// that decides each field; the queue uses that policy from the next admitted enforcement on. An action's queue can be
 	// read before its first use; any other queue is an [attune.CodeNotFound] error.
 	Detail(ctx context.Context, key attune.QueueKey, waiting int) (attune.QueueDetail, policy.Effective, error)
+	WaitReader
 }
 
 type queueDetailInput struct {
@@ -185,17 +185,17 @@ func expectation(h attune.SlotHolder, due *time.Time, at time.Time) string {
 		return "No execution will give this slot back: it is leaked. Run attune doctor."
 	case h.Status == attune.ExecutionRetrying && h.RetryAt != nil:
 		return fmt.Sprintf("Attempt %d %s. The slot is kept for attempt %d, which starts at %s or later.",
-			h.Attempt, howEnded(h.AttemptStatus), h.Attempt+1, clock(*h.RetryAt))
+			h.Attempt, howEnded(h.AttemptStatus), h.Attempt+1, attune.FormatTime(*h.RetryAt))
 	case due == nil:
 		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
 	case h.LeaseUntil != nil && at.After(*h.LeaseUntil):
-		return fmt.Sprintf("The worker did not renew the lease, which ended at %s: the attempt is given up.", clock(*h.LeaseUntil))
+		return fmt.Sprintf("The worker did not renew the lease, which ended at %s: the attempt is given up.", attune.FormatTime(*h.LeaseUntil))
 	case h.CancelRequested != nil:
-		return fmt.Sprintf("The worker was asked to stop it at %s. %s", clock(*h.CancelRequested), leaseNotice(h))
+		return fmt.Sprintf("The worker was asked to stop it at %s. %s", attune.FormatTime(*h.CancelRequested), leaseNotice(h))
 	case at.After(*due):
-		return fmt.Sprintf("The timeout ended at %s without a report: check the worker. %s", clock(*due), leaseNotice(h))
+		return fmt.Sprintf("The timeout ended at %s without a report: check the worker. %s", attune.FormatTime(*due), leaseNotice(h))
 	default:
-		return fmt.Sprintf("The worker ends it at %s at the latest. %s", clock(*due), leaseNotice(h))
+		return fmt.Sprintf("The worker ends it at %s at the latest. %s", attune.FormatTime(*due), leaseNotice(h))
 	}
 }
 
@@ -204,7 +204,7 @@ func leaseNotice(h attune.SlotHolder) string {
 	if h.LeaseUntil == nil {
 		return ""
 	}
-	return fmt.Sprintf("Without a renewal of the lease, the attempt is given up at %s.", clock(*h.LeaseUntil))
+	return fmt.Sprintf("Without a renewal of the lease, the attempt is given up at %s.", attune.FormatTime(*h.LeaseUntil))
 }
 
 // howEnded is how an attempt ended, as the verb of a sentence about the attempt.
@@ -222,6 +222,3 @@ func howEnded(status attune.ExecutionStatus) string {
 func secondsSince(then, at time.Time) float64 {
 	return max(0, at.Sub(then)).Round(time.Millisecond).Seconds()
 }
-
-// clock formats a time for a sentence.
-func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -74,7 +74,7 @@ type PolicyTrial struct {
 	Holding    int             `json:"holding_at_start" doc:"Slots that were held when the period began"`
 	Order      OrderAgreement  `json:"recorded_order"`
 	Policy     QueuePolicy     `json:"policy" doc:"The proposed policy; next is the value without the proposal"`
-	Same       bool            `json:"same" doc:"The proposed policy was in force in the whole period, without quotas and rates that reject"`
+	Same       bool            `json:"same" doc:"The proposed policy was in force in the whole period; nothing can reject"`
 	Really     TrialOutcome    `json:"really" doc:"What happened"`
 	Recorded   TrialOutcome    `json:"recorded" doc:"What the replay yields under the policies that were in force: its accuracy"`
 	Proposed   TrialOutcome    `json:"proposed" doc:"What the replay yields under the proposed policy"`

@@ -41,7 +41,7 @@ func whyRetrying(status attune.EnforcementStatus, x *ExecutionRef) (string, []Ob
 		return "", nil
 	default:
 		return fmt.Sprintf("Attempt %d %s. It keeps its slot for the next attempt, which starts at %s or later.",
-			x.Attempt, howEnded(x.AttemptStatus), clock(*x.RetryAt)), []Obstacle{{Level: heldByRetry, OpensAt: x.RetryAt}}
+			x.Attempt, howEnded(x.AttemptStatus), attune.FormatTime(*x.RetryAt)), []Obstacle{{Level: heldByRetry, OpensAt: x.RetryAt}}
 	}
 }
 

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -20,7 +21,8 @@ type AuditEntry struct {
 	Subject    string            `json:"subject,omitempty" example:"demo.deploy" doc:"The resource that the request names"`
 	OnBehalfOf string            `json:"on_behalf_of,omitempty" doc:"The person that the principal acted for"`
 	Note       string            `json:"note,omitempty" doc:"Why the change was made"`
-	RequestID  string            `json:"request_id" doc:"Id of the request in the server's log"`
+	Detail     json.RawMessage   `json:"detail,omitempty" doc:"Of a policy: the document or the changes that were asked for, or the document that has ended"`
+	RequestID  string            `json:"request_id" doc:"Id of the request in the server's log; empty for what attune does by itself"`
 	Remote     string            `json:"remote" doc:"Address from which the request came; that of the last proxy, if there is one"`
 	Status     int               `json:"status,omitempty" doc:"HTTP status of the response; absent until the outcome is known"`
 	Omitted    int               `json:"omitted,omitempty" doc:"Denied requests of the principal before this one that have no entry"`

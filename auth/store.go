@@ -39,9 +39,9 @@ func (s StoredSecret) caller(now time.Time) (Caller, error) {
 	token := s.Token
 	switch {
 	case token.RevokedAt != nil:
-		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s was revoked at %s", token.Name, clock(*token.RevokedAt))
+		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s was revoked at %s", token.Name, attune.FormatTime(*token.RevokedAt))
 	case token.ExpiresAt != nil && !now.Before(*token.ExpiresAt):
-		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s expired at %s", token.Name, clock(*token.ExpiresAt))
+		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s expired at %s", token.Name, attune.FormatTime(*token.ExpiresAt))
 	case s.ValidUntil != nil && !now.Before(*s.ValidUntil):
 		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s was rotated: use its new secret", token.Name)
 	}
@@ -50,8 +50,6 @@ func (s StoredSecret) caller(now time.Time) (Caller, error) {
 		Role:      token.Role, Token: s.Prefix, Triggers: token.Triggers,
 	}, nil
 }
-
-func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // tokens asks a store, and remembers its answers for [CacheAge]. It remembers only secrets that exist: callers cannot fill it.
 type tokens struct {

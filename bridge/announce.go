@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/attune-go/attune/internal/retry"
 	"github.com/attune-go/attune/policy"
 )
 
@@ -54,7 +55,7 @@ func (a *Announcer) Announce(ctx context.Context, scope policy.Scope, ref string
 		if err != nil || reach.NotTold == 0 || answer.Err() != nil {
 			return reach, err
 		}
-		wait(answer, announcePeriod) // another process tells the rest, or tells again what failed
+		retry.Wait(answer, announcePeriod) // another process tells the rest, or tells again what failed
 	}
 }
 

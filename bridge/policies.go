@@ -21,7 +21,7 @@ type PolicyRows interface {
 	ApplyPolicies(ctx context.Context) ([]attune.Admission, error)
 	// FollowPolicies resolves the policies of the next queues that a changed document covers, and returns those that have changed.
 	FollowPolicies(ctx context.Context) (changed []attune.Admission, more bool, err error)
-	// UntoldPolicies returns queues that should have been told before.
+	// UntoldPolicies returns queues that should have been told before, and those whose policy an admission without tickets has changed.
 	UntoldPolicies(ctx context.Context, limit int) ([]attune.Admission, error)
 	PoliciesTold(ctx context.Context, told []attune.Admission) error
 }
@@ -65,7 +65,7 @@ func (p *Policies) Run(ctx context.Context) error {
 			}
 			return p.keepUp(ctx)
 		}, p.warn(ctx))
-		wait(ctx, followPeriod)
+		retry.Wait(ctx, followPeriod)
 	}
 	return nil
 }
@@ -139,14 +139,4 @@ func (p *Policies) tellSome(ctx context.Context, queues []attune.Admission) erro
 		}
 	}
 	return errors.Join(errors.Join(failed...), unrecorded)
-}
-
-// wait returns after a pause, or when ctx ends.
-func wait(ctx context.Context, pause time.Duration) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -26,7 +26,7 @@ func Admission(read func(context.Context, time.Duration) ([]attune.Unadmitted, e
 			return Finding{
 				Severity: Problem, Where: "queue " + string(u.Queue),
 				What: fmt.Sprintf("%d enforcements are recorded, their messages are published, and they have not reached the queue. "+
-					"The oldest is %d, of %s.", u.Count, u.Oldest, clock(u.Since)),
+					"The oldest is %d, of %s.", u.Count, u.Oldest, attune.FormatTime(u.Since)),
 				Do: "Check that a process with the role bridge runs and reports no errors, and that there are no dead letters. If the " +
 					"finding stays, publish the messages again as docs/operations.md says under \"enforcements not admitted\".",
 			}
@@ -41,12 +41,12 @@ func Stalls(read func(context.Context, time.Duration) ([]attune.Stall, error)) C
 		return listed(found, "Every queue with a waiting ticket and a free slot grants.", func(s attune.Stall) Finding {
 			last := "it has never granted anything"
 			if s.LastGrantAt != nil {
-				last = "its last grant was at " + clock(*s.LastGrantAt)
+				last = "its last grant was at " + attune.FormatTime(*s.LastGrantAt)
 			}
 			return Finding{
 				Severity: Problem, Where: "queue " + string(s.Queue),
 				What: fmt.Sprintf("%s, %d of %d slots are held, and the queue grants none: the first has waited since %s, %s.",
-					counted(s.Waiting, "ticket waits", "tickets wait"), s.Active, s.Limit, clock(s.OldestWaiting), last),
+					counted(s.Waiting, "ticket waits", "tickets wait"), s.Active, s.Limit, attune.FormatTime(s.OldestWaiting), last),
 				Do: "Check that the task queues are polled. Then open the workflow queue/" + string(s.Queue) + " in Temporal. " +
 					"If its workflow tasks fail, deploy the version that it ran with. Otherwise terminate it, then pause and " +
 					"resume the queue: it starts again from its rows.",
@@ -76,7 +76,7 @@ func leakFinding(l attune.Leak) Finding {
 	if l.Execution != 0 {
 		what = fmt.Sprintf("execution %d, which is %s", l.Execution, l.Status)
 	}
-	finding.What = fmt.Sprintf("It has held a slot since %s with %s: no report will give the slot back.", clock(l.GrantedAt), what)
+	finding.What = fmt.Sprintf("It has held a slot since %s with %s: no report will give the slot back.", attune.FormatTime(l.GrantedAt), what)
 	finding.Do = "Free the slot as docs/operations.md says under \"slots leaked\". attune itself never leaves such a row: " +
 		"find out who changed the database."
 	return finding
@@ -94,11 +94,11 @@ func Holders(read func(ctx context.Context, grace, unclaimed time.Duration) ([]a
 func overdueFinding(o attune.Overdue) Finding {
 	finding := Finding{Where: fmt.Sprintf("queue %s, execution %d", o.Queue, o.Execution)}
 	cancel := fmt.Sprintf("POST /api/v1/executions/%d/cancel", o.Execution)
-	running := fmt.Sprintf("It has run on %q since %s with a timeout of %s", o.Worker, clock(o.Since), o.Timeout)
+	running := fmt.Sprintf("It has run on %q since %s with a timeout of %s", o.Worker, attune.FormatTime(o.Since), o.Timeout)
 	switch {
 	case o.Status == attune.ExecutionRequested:
 		finding.Severity = Warning
-		finding.What = fmt.Sprintf("It was requested at %s, and no worker of the pool %q has claimed it.", clock(o.Since), o.Pool)
+		finding.What = fmt.Sprintf("It was requested at %s, and no worker of the pool %q has claimed it.", attune.FormatTime(o.Since), o.Pool)
 		finding.Do = fmt.Sprintf("Check that workers of the pool %q run and have free slots, or cancel the execution: %s.", o.Pool, cancel)
 	case o.CancelRequested:
 		finding.Severity = Problem
@@ -137,7 +137,7 @@ func overrideFindings(q attune.ManualOverride) []Finding {
 	if q.Override != nil {
 		until := "until it is cleared"
 		if !q.Override.Until.IsZero() {
-			until = "until " + clock(q.Override.Until)
+			until = "until " + attune.FormatTime(q.Override.Until)
 		}
 		found = append(found, Finding{
 			Severity: Note, Where: where,
@@ -153,7 +153,7 @@ func changedBy(c *attune.QueueChange) string {
 	if c == nil {
 		return ""
 	}
-	text := fmt.Sprintf(", by %s at %s", c.Who(), clock(c.At))
+	text := fmt.Sprintf(", by %s at %s", c.Who(), attune.FormatTime(c.At))
 	if c.Note != "" {
 		text += fmt.Sprintf(" (%s)", c.Note)
 	}
@@ -183,7 +183,7 @@ func DisabledRules(read func(context.Context) ([]attune.DisabledRule, error)) Ch
 	return Check{Name: "rules", Run: func(ctx context.Context) ([]Finding, error) {
 		found, err := read(ctx)
 		return listed(found, "No rule is disabled by a person.", func(r attune.DisabledRule) Finding {
-			what := fmt.Sprintf("It is disabled by %s since %s", r.Change.Who(), clock(r.Change.At))
+			what := fmt.Sprintf("It is disabled by %s since %s", r.Change.Who(), attune.FormatTime(r.Change.At))
 			if r.Change.Note != "" {
 				what += fmt.Sprintf(" (%s)", r.Change.Note)
 			}
@@ -202,5 +202,3 @@ func counted[T int | int64](n T, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
-
-func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }

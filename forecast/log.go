@@ -21,7 +21,7 @@ const minEnds = 3
 // leastHold is the least mean hold, in seconds. It keeps quotients finite.
 const leastHold = 1e-3
 
-// A change shows in the mean with the half-life of freshHalf releases, if it differs from a slower mean by more than sureChange standard
+// A change shows in the mean with the half-life of freshHalf releases, if it differs from a slower mean by more than so many standard
 // errors.
 const (
 	freshHalf  = 2.0

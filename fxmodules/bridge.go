@@ -72,7 +72,8 @@ func runClaims(
 	log *slog.Logger,
 ) {
 	claims := bridge.NewClaims(claimer, secrets.NewResolver(keys, store), signer, installation, cfg.Lease, metrics.MessageRefused, log)
-	responder := rabbitmq.NewResponder(broker.Own("claims", attune.MaxRequestBody), consumeWorkers(rabbitmq.QueueExecutionClaim, p), claims.Handle)
+	conn := broker.Own("claims", attune.MaxRequestBody)
+	responder := rabbitmq.NewResponder(conn, consumeWorkers(rabbitmq.QueueExecutionClaim, p), claims.Handle)
 	loops.add("claims", responder.Failing(bridge.Failed[attune.ExecutionClaimMessage](signer)).Run)
 }
 

@@ -60,7 +60,8 @@ func (p *Process) Addr() string {
 }
 
 // Reload takes over the settings that can change while the process runs: the bootstrap token of the API, the keys of secrets, and the
-// keys with which bridges sign and which workers believe. It also reads the files of TLS and of webhook secrets again. It logs what has changed, and keeps what cannot be read. The caller owns the level of the log.
+// keys with which bridges sign and which workers believe. It also reads the files of TLS and of webhook secrets again. It logs what has
+// changed, and keeps what cannot be read. The caller owns the level of the log.
 // Reload reports whether all could be used.
 func (p *Process) Reload(next config.Config) bool { return p.live.reload(next) }
 

@@ -94,7 +94,8 @@ func newQueueActivities(
 	rows *postgres.Queues, holders *postgres.Enforcements, cancels *postgres.Executions, c client.Client, with searchAttributes,
 	metrics *telemetry.Metrics,
 ) *activities.QueueActivities {
-	return activities.NewQueueActivities(rows.Observe(metrics.EnforcementReached), holders, cancels, c, activities.QueuesConfig{SearchAttributes: bool(with)})
+	observed := rows.Observe(metrics.EnforcementReached)
+	return activities.NewQueueActivities(observed, holders, cancels, c, activities.QueuesConfig{SearchAttributes: bool(with)})
 }
 
 func newEnforcementActivities(

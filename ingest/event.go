@@ -38,7 +38,9 @@ func (i *Ingest) Event(ctx context.Context, arrival Arrival) (attune.Recorded, e
 	if err != nil {
 		return attune.Recorded{}, err
 	}
-	return i.record(ctx, event, attune.Action{}, func(event attune.Event, candidates []attune.Candidate) (decisions []attune.Decision, err error) {
+	return i.record(ctx, event, attune.Action{}, func(
+		event attune.Event, candidates []attune.Candidate,
+	) (decisions []attune.Decision, err error) {
 		err = i.evaluations.use(ctx, func() { decisions = i.deps.Engine.Decide(ctx, event, candidates) })
 		return decisions, err
 	})

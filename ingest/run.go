@@ -38,7 +38,9 @@ func (i *Ingest) Run(ctx context.Context, run DirectRun) (attune.Recorded, error
 	if err := checkKey(run.DedupKey, decision.Secrets); err != nil {
 		return attune.Recorded{}, err
 	}
-	recorded, err := i.record(ctx, run.event(decision), action, func(event attune.Event, _ []attune.Candidate) (_ []attune.Decision, err error) {
+	recorded, err := i.record(ctx, run.event(decision), action, func(
+		event attune.Event, _ []attune.Candidate,
+	) (_ []attune.Decision, err error) {
 		decided, err := i.choose(ctx, event, action, decision)
 		return []attune.Decision{decided}, err
 	})

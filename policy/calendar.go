@@ -3,23 +3,9 @@ package policy
 import (
 	"fmt"
 	"time"
-	_ "time/tzdata" // time zones on a machine without their files, and the same ones everywhere
 
 	"github.com/attune-go/attune"
 )
-
-// Zone returns a time zone by its name in the IANA database; the empty name is UTC. The zone of the machine is no zone of a policy.
-func Zone(name string) (*time.Location, error) {
-	if name == "" {
-		return time.UTC, nil
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" {
-		return nil, attune.Errorf(attune.CodeInvalid, "there is no time zone %q: use a name such as \"Europe/Berlin\" or \"UTC\"",
-			attune.Shorten(name, 40))
-	}
-	return zone, nil
-}
 
 // Period is a period of the calendar: from Start to End, without End.
 type Period struct{ Start, End time.Time }

@@ -58,12 +58,19 @@ func mistake(path []string, format string, args ...any) error {
 	return &DocumentError{Mistakes: []Mistake{{Path: path, Message: fmt.Sprintf(format, args...)}}}
 }
 
+// MistakesOf returns the mistakes of an error; false for an error of another kind.
+func MistakesOf(err error) ([]Mistake, bool) {
+	found, ok := errors.AsType[*DocumentError](err)
+	if !ok {
+		return nil, false
+	}
+	return slices.Clone(found.Mistakes), true
+}
+
 // mistakesOf returns the mistakes of an error.
 func mistakesOf(err error) []Mistake {
-	if found, ok := errors.AsType[*DocumentError](err); ok {
-		return found.Mistakes
-	}
-	return nil
+	found, _ := MistakesOf(err)
+	return found
 }
 
 // Decode reads a policy document from JSON. A [DocumentError] lists every mistake: a field that does not exist, a value of another

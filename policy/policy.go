@@ -95,10 +95,13 @@ func (s Source) String() string {
 //
 // Callers pass the levels that apply to one queue, each scope, ref and origin at most once; their order does not matter. If a
 // scope has two refs nevertheless, the lower ref decides. Resolve ignores a level of any other scope.
-func Resolve(levels ...Level) Effective {
+func Resolve(levels ...Level) Effective { return resolve(Fields(), levels) }
+
+// resolve is [Resolve] with the result of [Fields].
+func resolve(fields []Field, levels []Level) Effective {
 	ranked := byRank(levels)
-	e := Effective{From: make(Provenance)}
-	for _, field := range Fields() {
+	e := Effective{From: make(Provenance, len(fields))}
+	for _, field := range fields {
 		e.From[field.Name] = field.decide(ranked, &e.Policy)
 	}
 	deriveDefaults(&e)

@@ -21,29 +21,54 @@ type Member struct {
 	Ref    attune.Ref
 }
 
-// QueueOf returns the key of the queue that an action uses by the documents in levels. An action leaves the queue of its pack with
-// its own reference as the name of the queue.
+// QueueOf returns the key of the queue that an action uses by the documents in levels: see [Index.QueueOf].
 func QueueOf(action attune.Ref, levels []Level) attune.QueueKey {
-	named := Resolve(covering(levels, coverage{action: action, pack: action.Pack()})...).Policy.Queue
-	if named == nil {
-		return DefaultQueue(action)
-	}
-	return *named
+	return NewIndex(levels).QueueOf(action)
 }
 
 // Of returns the queue that an action uses, and the policy of the action in it, by the documents in levels. Those that do not cover
 // the action or its queue decide nothing. The default of across, in a shared queue, is that for the action alone: see [OfShared].
 func Of(action attune.Ref, levels []Level) (attune.QueueKey, Effective) {
-	key := QueueOf(action, levels)
+	documents := NewIndex(levels)
+	key := documents.QueueOf(action)
 	if key == DefaultQueue(action) {
-		return key, OfOwn(action, levels)
+		return key, documents.OfOwn(action)
 	}
-	return key, InShared(action, OfShared(key, []Member{{Ref: action}}, levels), levels)
+	return key, documents.InShared(action, documents.OfShared(key, []Member{{Ref: action}}))
+}
+
+// OfOwn is [Index.OfOwn] for the documents in levels.
+func OfOwn(action attune.Ref, levels []Level) Effective { return NewIndex(levels).OfOwn(action) }
+
+// OfShared is [Index.OfShared] for the documents in levels.
+func OfShared(key attune.QueueKey, members []Member, levels []Level) Effective {
+	return NewIndex(levels).OfShared(key, members)
+}
+
+// InShared is [Index.InShared] for the documents in levels.
+func InShared(action attune.Ref, queue Effective, levels []Level) Effective {
+	return NewIndex(levels).InShared(action, queue)
+}
+
+// SharedQueue is [Index.SharedQueue] for the documents in levels.
+func SharedQueue(key attune.QueueKey, members []Member, levels []Level) attune.QueuePolicy {
+	return NewIndex(levels).SharedQueue(key, members)
+}
+
+// QueueOf returns the key of the queue that an action uses. An action leaves the queue of its pack with its own reference as the name
+// of the queue.
+func (x Index) QueueOf(action attune.Ref) attune.QueueKey {
+	for _, level := range byRank(x.covering(coverage{action: action, pack: action.Pack()})) {
+		if level.Policy.Queue != nil {
+			return *level.Policy.Queue
+		}
+	}
+	return DefaultQueue(action)
 }
 
 // OfOwn decides the policy of the queue that an action owns.
-func OfOwn(action attune.Ref, levels []Level) Effective {
-	e := Resolve(covering(levels, coverage{action: action, queue: DefaultQueue(action), pack: action.Pack(), global: true})...)
+func (x Index) OfOwn(action attune.Ref) Effective {
+	e := x.resolve(coverage{action: action, queue: DefaultQueue(action), pack: action.Pack(), global: true})
 	if e.Policy.Queue != nil && *e.Policy.Queue == DefaultQueue(action) {
 		e.Policy.Queue = nil
 	}
@@ -55,19 +80,31 @@ func OfOwn(action attune.Ref, levels []Level) Effective {
 //
 // The default of limit is 1, and with a key in the documents of the queue no limit in total. The default of across is skip if an
 // action can wait on its own, because it has a key, a limit or a rate of starts; otherwise the line is strict.
-func OfShared(key attune.QueueKey, members []Member, levels []Level) Effective {
-	ofQueue := covering(levels, coverage{queue: key})
-	e := Resolve(covering(levels, coverage{queue: key, pack: attune.Ref(key).Pack(), global: true})...)
-	e.Policy.Queue = &key
-	own := Resolve(ofQueue...) // with the default that follows from a key of the queue
-	e.take("limit", own)
-	if e.From["across"].Scope == ScopeDefault {
-		e.Policy.Across = attune.AcrossStrict
-		if slices.ContainsFunc(members, func(m Member) bool { return waitsAlone(InShared(m.Ref, e, levels)) }) {
-			e.Policy.Across = attune.AcrossSkip
+func (x Index) OfShared(key attune.QueueKey, members []Member) Effective {
+	queue, _ := x.shared(key, members)
+	return queue
+}
+
+// shared is [Index.OfShared], with the policy of each member in the queue.
+func (x Index) shared(key attune.QueueKey, members []Member) (queue Effective, ofMembers []Effective) {
+	queue = x.resolve(coverage{queue: key, pack: attune.Ref(key).Pack(), global: true})
+	queue.Policy.Queue = &key
+	own := x.resolve(coverage{queue: key}) // with the default that follows from a key of the queue
+	x.take(&queue, "limit", own)
+	byDefault := queue.From["across"].Scope == ScopeDefault
+	if byDefault {
+		queue.Policy.Across = attune.AcrossStrict
+	}
+	for _, member := range members {
+		ofMembers = append(ofMembers, x.InShared(member.Ref, queue))
+	}
+	if byDefault && slices.ContainsFunc(ofMembers, waitsAlone) {
+		queue.Policy.Across = attune.AcrossSkip
+		for i := range ofMembers {
+			ofMembers[i].Policy.Across = attune.AcrossSkip
 		}
 	}
-	return e
+	return queue, ofMembers
 }
 
 // waitsAlone reports whether the tickets of an action can have to wait while those of others go on.
@@ -76,45 +113,50 @@ func waitsAlone(e Effective) bool {
 	return e.Policy.Key != nil || e.From["limit"].Scope == ScopeAction || len(rates) > 0
 }
 
-// InShared decides the policy of an action in a shared queue with the policy of [OfShared]. The limit is that of the action's own
+// InShared decides the policy of an action in a shared queue with the policy of [Index.OfShared]. The limit is that of the action's own
 // documents, or that of the queue.
-func InShared(action attune.Ref, queue Effective, levels []Level) Effective {
+func (x Index) InShared(action attune.Ref, queue Effective) Effective {
 	key := *queue.Policy.Queue
-	e := Resolve(covering(levels, coverage{action: action, queue: key, pack: action.Pack(), global: true})...)
+	e := x.resolve(coverage{action: action, queue: key, pack: action.Pack(), global: true})
 	e.Policy.Queue = &key
-	for _, field := range Fields() {
+	for _, field := range x.fields {
 		if field.OfQueue || field.Name == "limit" && e.From[field.Name].Scope != ScopeAction {
-			e.take(field.Name, queue)
+			e.takeField(field, queue)
 		}
 	}
 	if e.Policy.Key == nil { // the lane of an action without a key has no limits
 		for _, name := range []string{"limit_per_key", "max_queued_per_key"} {
-			e.take(name, Effective{From: Provenance{name: {Scope: ScopeDefault}}})
+			x.take(&e, name, Effective{From: Provenance{name: {Scope: ScopeDefault}}})
 		}
 	}
 	return e
 }
 
-// take replaces one field by that of another policy.
-func (e *Effective) take(name string, from Effective) {
-	for _, field := range Fields() {
+// take replaces one field of e by that of another policy.
+func (x Index) take(e *Effective, name string, from Effective) {
+	for _, field := range x.fields {
 		if field.Name == name {
-			field.copy(&e.Policy, from.Policy)
-			e.From[name] = from.From[name]
+			e.takeField(field, from)
 		}
 	}
 }
 
+func (e *Effective) takeField(field Field, from Effective) {
+	field.copy(&e.Policy, from.Policy)
+	e.From[field.Name] = from.From[field.Name]
+}
+
 // SharedQueue returns the policy of a shared queue with the actions that use it. Its revision is 0: the database counts revisions.
-func SharedQueue(key attune.QueueKey, members []Member, levels []Level) attune.QueuePolicy {
-	queue := OfShared(key, members, levels)
+func (x Index) SharedQueue(key attune.QueueKey, members []Member) attune.QueuePolicy {
+	members = slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.Action, b.Action) })
+	queue, ofMembers := x.shared(key, members)
 	q := queue.Policy
 	p := attune.QueuePolicy{
 		Limit: q.Limit, Across: q.Across, MaxQueued: q.MaxQueued, Overflow: q.Overflow, QueueTimeout: q.QueueTimeout,
 	}
 	p.Rates, _ = queue.Gates.Starts()
-	for _, member := range slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.Action, b.Action) }) {
-		e := InShared(member.Ref, queue, levels)
+	for i, member := range members {
+		e := ofMembers[i]
 		action := OwnQueue(member.Action, e.Policy).Actions[0]
 		action.Ref = member.Ref
 		_, action.Rates = e.Gates.Starts()
@@ -131,30 +173,6 @@ func SharedInForce(p attune.QueuePolicy, documents attune.EffectivePolicy) attun
 	documents.Limit, documents.Across, documents.MaxQueued = p.Limit, p.Across, p.MaxQueued
 	documents.Overflow, documents.QueueTimeout = p.Overflow, p.QueueTimeout
 	return documents
-}
-
-// coverage is what the documents of some levels are about. An empty field covers nothing.
-type coverage struct {
-	action attune.Ref
-	queue  attune.QueueKey
-	pack   string
-	global bool
-}
-
-// covering returns the levels about c.
-func covering(levels []Level, c coverage) []Level {
-	return slices.DeleteFunc(slices.Clone(levels), func(l Level) bool {
-		switch l.Scope {
-		case ScopeAction:
-			return l.Ref == "" || l.Ref != string(c.action)
-		case ScopeQueue:
-			return l.Ref == "" || l.Ref != string(c.queue)
-		case ScopePack:
-			return l.Ref == "" || l.Ref != c.pack
-		default:
-			return l.Scope != ScopeGlobal || !c.global
-		}
-	})
 }
 
 // CheckScope returns a [DocumentError] about the first field that no document of a scope can set.

@@ -27,6 +27,26 @@ type Documents struct {
 	Person *Stored `json:"person,omitempty" doc:"What a person has set, which wins field by field; absent when nothing is set"`
 }
 
+// Expressions returns a document with the expressions in force of the scope: its key, rates and quotas.
+func (d Documents) Expressions() (document attune.Policy) {
+	for _, stored := range []*Stored{d.Pack, d.Person} { // what a person sets wins
+		if stored == nil {
+			continue
+		}
+		p := stored.Policy
+		if p.Key != nil {
+			document.Key = p.Key
+		}
+		if p.Rate != nil {
+			document.Rate = p.Rate
+		}
+		if p.Quota != nil {
+			document.Quota = p.Quota
+		}
+	}
+	return document
+}
+
 // Change replaces or removes the document that a person set for a scope.
 type Change struct {
 	Scope  Scope
@@ -48,8 +68,8 @@ type Draft struct {
 
 // Reach counts the queues that have been used and that a document covers.
 type Reach struct {
-	Told    int64 `json:"told" doc:"Queues that follow the change already, or that the change does not concern"`
-	NotTold int64 `json:"not_told" doc:"Queues that will follow the change in a moment, without another request"`
+	Told    int64 `json:"told" required:"false" doc:"Queues that follow the change already, or that the change does not concern; absent while they cannot be counted"`
+	NotTold int64 `json:"not_told" required:"false" doc:"Queues that will follow the change in a moment, without another request; absent while they cannot be counted"`
 }
 
 // KeyUse is an action whose key a document can set, with a trigger of one of its rules.

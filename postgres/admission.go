@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +23,7 @@ import (
 // enforcement gets exactly one of the two. A rate or a quota can reject it as well: see [attune.GateRefusal]. The rates and quotas were
 // chosen when the event was recorded; their limits are those in force now. All of them allow the enforcement, or none is charged. An
 // enforcement that is rejected costs nothing. Admit also resolves the policy of each affected queue again, and raises the revision
-// if the policy changed.
+// if the policy changed. Then the queue is untold, because a queue without a ticket is in no admission: see [Queues.UntoldPolicies].
 //
 // An enforcement that already waits, for its first or a later attempt, returns its existing ticket. So a redelivered message
 // gets the same result. Any other id (unknown, granted, parked, ended) is skipped.
@@ -54,8 +55,11 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 			return err
 		}
 		addLanes(batch, newcomers)
-		addPlaces(batch, newcomers, queues)
+		if err := addPlaces(batch, newcomers, queues); err != nil {
+			return err
+		}
 		addChangedQueues(batch, slices.Collect(maps.Values(queues))...)
+		addUntoldQueues(batch, newcomers, queues)
 		if len(disabled) > 0 {
 			batch.Queue(rejectDisabledSQL, disabled)
 		}
@@ -91,6 +95,8 @@ type newcomer struct {
 
 	chargesText *string // as stored; NULL without rates and quotas
 	charges     *chargeSet
+	charged     []attune.QuotaCharge // at its admission
+	units       []attune.RateCharge  // likewise
 }
 
 const lockNewcomersSQL = `
@@ -149,29 +155,61 @@ func lockQueuesOfNewcomers(ctx context.Context, tx pgx.Tx, newcomers []newcomer)
 	return queues, err
 }
 
+// addUntoldQueues marks the queues whose policy changed as untold. The tickets of an admission bring its policy along; a queue whose
+// newcomers are all refused gets no ticket. A queue without an earlier policy learns its policy with its first ticket.
+func addUntoldQueues(batch *pgx.Batch, admitted []newcomer, queues map[attune.QueueID]*lockedQueue) {
+	var told, untold []*lockedQueue
+	for _, id := range slices.Sorted(maps.Keys(queues)) {
+		queue := queues[id]
+		switch {
+		case !queue.policyChanged || queue.policy.Revision == 1:
+		case slices.ContainsFunc(admitted, func(n newcomer) bool { return n.queue == id }):
+			told = append(told, queue)
+		default:
+			untold = append(untold, queue)
+		}
+	}
+	addUntold(batch, told) // the tickets can end before the caller sends them
+	addLeftUntold(batch, untold)
+}
+
 // placeSQL runs after numberLanesSQL. A missing lane is an error: NULL is no number.
 const placeSQL = `
 UPDATE enforcements e SET status = 'queued', sequence = u.sequence, queued_at = u.queued_at, charges = NULL,
-	charged = u.charged::json, lane = CASE WHEN e.lane_name = '' THEN 0
+	charged = u.charged::json, units = u.units::json, lane = CASE WHEN e.lane_name = '' THEN 0
 	ELSE (SELECT l.number FROM lanes l WHERE l.queue_id = e.queue_id AND l.name = e.lane_name) END
-FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[]) AS u (id, sequence, queued_at, charged)
+FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[]) AS u (id, sequence, queued_at, charged, units)
 WHERE e.id = u.id`
 
 // addPlaces gives every newcomer its place in its queue.
-func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID]*lockedQueue) {
+func addPlaces(batch *pgx.Batch, newcomers []newcomer, queues map[attune.QueueID]*lockedQueue) error {
 	if len(newcomers) == 0 {
-		return
+		return nil
 	}
 	ids := make([]attune.EnforcementID, len(newcomers))
-	sequences, times, charged := make([]int64, len(newcomers)), make([]time.Time, len(newcomers)), make([]*string, len(newcomers))
+	sequences, times := make([]int64, len(newcomers)), make([]time.Time, len(newcomers))
+	charged, units := make([]*string, len(newcomers)), make([]*string, len(newcomers))
 	for i, n := range newcomers {
 		ticket := queues[n.queue].nextPlace(n.createdAt)
 		ids[i], sequences[i], times[i] = n.id, ticket.Sequence, ticket.EnqueuedAt
-		if n.charges != nil {
-			charged[i] = n.charges.charged
+		var err, also error
+		charged[i], err = textOrNull(n.charged)
+		units[i], also = textOrNull(n.units)
+		if err := errors.Join(err, also); err != nil {
+			return fmt.Errorf("encode the charges of enforcement %d: %w", n.id, err)
 		}
 	}
-	batch.Queue(placeSQL, ids, sequences, times, charged)
+	batch.Queue(placeSQL, ids, sequences, times, charged, units)
+	return nil
+}
+
+// textOrNull returns a list as JSON; nil for an empty list.
+func textOrNull[T any](list []T) (*string, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	document, err := json.Marshal(list)
+	return new(string(document)), err
 }
 
 // rejectDisabledSQL rejects enforcements that lockNewcomersSQL has locked.

@@ -20,9 +20,9 @@ const nextAuditIDSQL = `SELECT nextval(pg_get_serial_sequence('audit', 'id'))`
 
 const insertAuditSQL = `
 INSERT INTO audit (id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status,
-	omitted)
+	omitted, detail)
 OVERRIDING SYSTEM VALUE
-VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULLIF($12::integer, 0), $13)
+VALUES ($1, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULLIF($12::integer, 0), $13, $14::json)
 ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status WHERE audit.status IS NULL`
 
 // Add adds an entry and returns its id. The time is the database's. An entry with the status 0 gets its status from [Audit.Finish].
@@ -41,7 +41,7 @@ func (a *Audit) Add(ctx context.Context, e auth.AuditEntry) (auth.AuditID, error
 	}
 	_, err := a.db.pool.Exec(ctx, insertAuditSQL, e.ID, name, method, e.Role, e.Token, e.Action,
 		storable(attune.Shorten(e.Subject, auth.MaxAuditSubject)), e.OnBehalfOf, e.Note, e.RequestID,
-		storable(attune.Shorten(e.Remote, auth.MaxAuditRemote)), e.Status, e.Omitted)
+		storable(attune.Shorten(e.Remote, auth.MaxAuditRemote)), e.Status, e.Omitted, orNull(e.Detail))
 	return e.ID, wrap("add to the audit log", err)
 }
 
@@ -54,7 +54,7 @@ func (a *Audit) Finish(ctx context.Context, id auth.AuditID, status int) error {
 }
 
 const listAuditSQL = `
-SELECT id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, coalesce(status, 0), omitted
+SELECT id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, coalesce(status, 0), omitted, detail
 FROM audit
 WHERE ($1::bigint = 0 OR id < $1) AND ($3::text = '' OR principal = $3) AND ($4::text = '' OR action = $4)
 	AND ($5::text = '' OR subject = $5)
@@ -68,7 +68,7 @@ func (a *Audit) List(ctx context.Context, filter auth.AuditFilter, page attune.P
 func scanAudit(row pgx.CollectableRow) (e auth.AuditEntry, err error) {
 	var name, method pgtype.Text
 	err = row.Scan(&e.ID, &e.At, &name, &method, &e.Role, &e.Token, &e.Action, &e.Subject, &e.OnBehalfOf, &e.Note,
-		&e.RequestID, &e.Remote, &e.Status, &e.Omitted)
+		&e.RequestID, &e.Remote, &e.Status, &e.Omitted, &e.Detail)
 	if name.Valid {
 		e.Principal = &attune.Principal{Name: name.String, Method: attune.AuthMethod(method.String)}
 	}

@@ -77,7 +77,7 @@ func (q *Queues) record(ctx context.Context, key attune.QueueKey, decisions attu
 		batch := new(pgx.Batch)
 		addChangedQueues(batch, queue)
 		if queue.policyChanged { // the queue does not learn its policy from Record
-			addUntold(batch, []*lockedQueue{queue})
+			addLeftUntold(batch, []*lockedQueue{queue})
 		}
 		settlements, late := decisions.Settlements, generation > decisions.Control.Generation
 		if late {

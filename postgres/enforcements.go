@@ -25,7 +25,7 @@ func (e *Enforcements) Observe(rejected func(ctx context.Context, reason attune.
 // enforcementSelect takes the author of a direct run from its event. An enforcement of a rule has no author.
 const enforcementSelect = `
 SELECT e.id, e.event_id, COALESCE(r.ref, ''), a.ref, e.action_id, e.parameters, e.status, e.reason, e.detail,
-	COALESCE(q.key, ''), e.lane_name, e.lane, COALESCE(e.sequence, 0), COALESCE(e.grant_number, 0), e.charged, e.refusal,
+	COALESCE(q.key, ''), e.lane_name, e.lane, COALESCE(e.sequence, 0), COALESCE(e.grant_number, 0), e.charged, e.units, e.refusal,
 	` + authorColumns + `, e.created_at, e.queued_at, e.granted_at, e.finished_at
 FROM enforcements e JOIN actions a ON a.id = e.action_id LEFT JOIN rules r ON r.id = e.rule_id
 	LEFT JOIN queues q ON q.id = e.queue_id LEFT JOIN events ev ON ev.id = e.event_id AND e.rule_id IS NULL`
@@ -60,7 +60,7 @@ func scanEnforcement(row pgx.CollectableRow) (attune.Enforcement, error) {
 	var e attune.Enforcement
 	var author authorValues
 	err := row.Scan(&e.ID, &e.Event, &e.Rule, &e.Action, &e.ActionID, &e.Parameters, &e.Status, &e.Reason, &e.Detail,
-		&e.Queue, &e.LaneName, &e.Lane, &e.Sequence, &e.GrantNumber, &e.Charges, &e.Refusal,
+		&e.Queue, &e.LaneName, &e.Lane, &e.Sequence, &e.GrantNumber, &e.Charges, &e.Units, &e.Refusal,
 		&author.principal, &author.method, &author.onBehalfOf, &author.note,
 		&e.CreatedAt, &e.QueuedAt, &e.GrantedAt, &e.FinishedAt)
 	e.Author = author.author()

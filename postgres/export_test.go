@@ -38,3 +38,9 @@ func (c Config) WithStatementTimeout(limit time.Duration) Config {
 	c.statementTimeout = limit
 	return c
 }
+
+// SteadyClock is the clock of a sweep.
+type SteadyClock struct{ steadyClock }
+
+// At returns the time of the sweep for a time of the database and one of the process.
+func (c *SteadyClock) At(database, local time.Time) time.Time { return c.at(database, local) }

@@ -38,7 +38,6 @@ type chargeSet struct {
 	charges []attune.Charge // as stored
 	judged  []attune.Charge // those of gates in force
 	tallies []policy.TallyCharge
-	charged *string // what is charged to quotas, as JSON; nil without any
 }
 
 // readCharges decodes the charges of newcomers, equal texts once.
@@ -82,9 +81,7 @@ func judge(ctx context.Context, tx pgx.Tx, newcomers []newcomer) (*judgement, []
 		return nil, nil, err
 	}
 	for _, set := range sets {
-		if err := j.prepare(set); err != nil {
-			return nil, nil, err
-		}
+		j.prepare(set)
 	}
 	var admitted []newcomer
 	for i := range newcomers {
@@ -116,15 +113,11 @@ func distinctCharges(sets []*chargeSet) []attune.Charge {
 }
 
 // prepare finds the locked rows of a set. A gate that is no longer in force judges nothing.
-func (j *judgement) prepare(set *chargeSet) error {
-	var charged []attune.QuotaCharge
+func (j *judgement) prepare(set *chargeSet) {
 	for _, c := range set.charges {
 		var tally *policy.Tally
 		if u := j.usages.byID[usageOf(c)]; c.Kind == attune.GateQuota && u != nil {
 			tally = &u.Tally
-			if c.Cost > 0 {
-				charged = append(charged, attune.QuotaCharge{Usage: u.id, Cost: c.Cost})
-			}
 		}
 		if l := j.limiters.byID[limiterOf(c)]; c.Kind == attune.GateRate && l != nil && l.gate.Rate != nil {
 			tally = &l.Tally
@@ -134,15 +127,9 @@ func (j *judgement) prepare(set *chargeSet) error {
 			set.tallies = append(set.tallies, policy.TallyCharge{Tally: tally, Cost: c.Cost})
 		}
 	}
-	if charged == nil {
-		return nil
-	}
-	document, err := json.Marshal(charged)
-	set.charged = new(string(document))
-	return err
 }
 
-// admit charges a newcomer, or notes its refusal.
+// admit charges a newcomer, and notes what it is charged or its refusal.
 func (j *judgement) admit(n *newcomer) bool {
 	if n.charges == nil {
 		return true
@@ -151,7 +138,24 @@ func (j *judgement) admit(n *newcomer) bool {
 		j.refuse(n, n.charges.judged[i], *n.charges.tallies[i].Tally)
 		return false
 	}
+	for i, c := range n.charges.judged {
+		if c.Cost > 0 {
+			j.note(n, c, *n.charges.tallies[i].Tally)
+		}
+	}
 	return true
+}
+
+// note records what a newcomer is charged at a gate. tally is that of the gate after the charge. The gates of a newcomer differ.
+func (j *judgement) note(n *newcomer, c attune.Charge, tally policy.Tally) {
+	if c.Kind == attune.GateQuota {
+		n.charged = append(n.charged, attune.QuotaCharge{
+			Usage: j.usages.byID[usageOf(c)].id, Cost: c.Cost, Used: tally.Used + tally.Charged, Limit: tally.Limit,
+		})
+		return
+	}
+	l := j.limiters.byID[limiterOf(c)]
+	n.units = append(n.units, attune.RateCharge{Limiter: l.id, Last: l.last + tally.Charged, Units: c.Cost})
 }
 
 // refuse notes the refusal of a newcomer.

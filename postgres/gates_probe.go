@@ -33,9 +33,7 @@ func probe(ctx context.Context, tx pgx.Tx, charges []attune.Charge) ([]attune.Ga
 	if err := j.lockUsages(ctx, tx, charges); err != nil {
 		return nil, err
 	}
-	if err := j.prepare(set); err != nil {
-		return nil, err
-	}
+	j.prepare(set)
 	for i, charge := range set.judged {
 		j.refuse(nil, charge, *set.tallies[i].Tally)
 	}

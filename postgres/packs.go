@@ -35,7 +35,8 @@ const installLock int64 = 0x61747475_6e650001
 // A pack with the installed digest stays unchanged. For any other pack, Install stores all declarations, with each rule enabled
 // or disabled as declared, and disables everything that the pack no longer declares. Installed packs that are not in packs stay
 // unchanged. A rule whose trigger or action no pack declares is [attune.CodeInvalid], and so is a policy that joins a shared queue
-// which no pack declares. A webhook key of another trigger, and a queue with the reference of an action, are [attune.CodeConflict].
+// which no pack declares, that exceeds the bounds of such a queue, or whose action has a field of the queue, also one that a person has set.
+// A webhook key of another trigger, and a queue with the reference of an action, are [attune.CodeConflict].
 //
 // A shared queue that its pack no longer declares stays, with the policies that people have set: actions that join it go on in it.
 func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResult, error) {
@@ -46,6 +47,7 @@ func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResu
 			return err
 		}
 		rules := new(pgx.Batch)
+		var changed []attune.Pack
 		for i, pack := range packs {
 			digest, installed := digests[pack.Name]
 			results[i] = InstallResult{Name: pack.Name, Version: pack.Version, Changed: !installed || digest != pack.Digest}
@@ -57,8 +59,12 @@ func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResu
 			}
 			addRules(rules, pack)
 			addJoins(rules, pack)
+			changed = append(changed, pack)
 		}
-		return tx.SendBatch(ctx, rules).Close()
+		if err := tx.SendBatch(ctx, rules).Close(); err != nil {
+			return err
+		}
+		return checkInstalled(ctx, tx, changed)
 	})
 	if err != nil {
 		return nil, err

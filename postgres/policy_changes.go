@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,8 +29,18 @@ const coveredQueue = `(c.scope = 'global' OR c.scope = 'queue' AND q.key = c.ref
 		OR EXISTS (SELECT FROM json_array_elements(q.policy -> 'actions') e
 			WHERE e ->> 'ref' = c.ref OR split_part(e ->> 'ref', '.', 1) = c.ref)))`
 
+// endPoliciesSQL keeps each document that ends, with its author, in the audit log.
 const endPoliciesSQL = `
-WITH changed AS (DELETE FROM policies WHERE until <= clock_timestamp() RETURNING scope, ref)` + announceChanged
+WITH changed AS (
+	DELETE FROM policies WHERE until <= clock_timestamp() RETURNING *
+), audited AS (
+	INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status, omitted, detail)
+	SELECT clock_timestamp(), 'attune', 'system', '', '', CASE scope WHEN 'global' THEN 'global-policy.end' ELSE 'policy.end' END,
+		CASE scope WHEN 'global' THEN '' ELSE scope || ' ' || ref END, '', 'its time is over', '', '', 200, 0,
+		json_build_object('policy', document, 'revision', revision, 'until', until, 'set_at', updated_at, 'set_by',
+			json_build_object('principal', json_build_object('name', principal, 'method', auth_method), 'on_behalf_of', on_behalf_of, 'note', note))
+	FROM changed
+)` + announceChanged
 
 // nextChangeSQL lets several processes share the work: each takes another change.
 const nextChangeSQL = `SELECT id FROM policy_changes ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`
@@ -97,11 +108,20 @@ func followChange(ctx context.Context, tx pgx.Tx, change int64) ([]attune.Admiss
 
 const addUntoldSQL = `
 INSERT INTO untold_policies (queue_id, revision, at)
-SELECT u.queue_id, u.revision, clock_timestamp() FROM unnest($1::bigint[], $2::bigint[]) AS u (queue_id, revision)
+SELECT u.queue_id, u.revision, clock_timestamp() - $3::bigint * interval '1 millisecond'
+FROM unnest($1::bigint[], $2::bigint[]) AS u (queue_id, revision)
 ON CONFLICT (queue_id) DO UPDATE SET revision = EXCLUDED.revision, at = EXCLUDED.at`
 
-// addUntold marks locked queues as untold.
-func addUntold(batch *pgx.Batch, queues []*lockedQueue) {
+// headStart is the time in which the process that has resolved the policy of a queue tells the queue. After that, any process does.
+const headStart = 2 * time.Second
+
+// addUntold marks locked queues as untold whose policy the calling process is about to tell.
+func addUntold(batch *pgx.Batch, queues []*lockedQueue) { addUntoldSince(batch, queues, 0) }
+
+// addLeftUntold marks locked queues as untold whose policy the calling process does not tell: the next process that looks does.
+func addLeftUntold(batch *pgx.Batch, queues []*lockedQueue) { addUntoldSince(batch, queues, headStart) }
+
+func addUntoldSince(batch *pgx.Batch, queues []*lockedQueue, age time.Duration) {
 	if len(queues) == 0 {
 		return
 	}
@@ -109,21 +129,22 @@ func addUntold(batch *pgx.Batch, queues []*lockedQueue) {
 	for i, queue := range queues {
 		ids[i], revisions[i] = queue.id, queue.policy.Revision
 	}
-	batch.Queue(addUntoldSQL, ids, revisions)
+	batch.Queue(addUntoldSQL, ids, revisions, age.Milliseconds())
 }
 
 // untoldSQL leaves out the queues whose policy was resolved a moment ago: the process that resolved it is about to tell them.
 const untoldSQL = `
 SELECT q.key, q.policy FROM untold_policies u JOIN queues q ON q.id = u.queue_id
-WHERE u.at < clock_timestamp() - interval '2 seconds' ORDER BY u.at LIMIT $1`
+WHERE u.at <= clock_timestamp() - $2::bigint * interval '1 millisecond' ORDER BY u.at LIMIT $1`
 
 // UntoldPolicies returns queues, without tickets, whose workflow should have been told its policy before, those that wait the longest
-// first. There are some after a crash, or while Temporal does not answer.
+// first. There are some after a crash, while Temporal does not answer, or after an admission that changed a policy and refused every
+// newcomer.
 func (q *Queues) UntoldPolicies(ctx context.Context, limit int) ([]attune.Admission, error) {
 	untold, err := collect(ctx, q.db.pool, func(row pgx.CollectableRow) (a attune.Admission, err error) {
 		err = row.Scan(&a.Queue, &a.Policy)
 		return a, err
-	}, untoldSQL, limit)
+	}, untoldSQL, limit, headStart.Milliseconds())
 	return untold, wrap("read untold policies", err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/attune-go/attune"
+	"github.com/attune-go/attune/auth"
 	"github.com/attune-go/attune/policy"
 	"github.com/attune-go/attune/postgres"
 )
@@ -262,6 +263,22 @@ func TestQueues_FollowPolicies(t *testing.T) {
 		require.Equal(t, 1, changed[0].Policy.Limit)
 		require.EqualValues(t, 3, changed[0].Policy.Revision)
 		require.Empty(t, b.policies(t))
+
+		entries, err := postgres.NewAudit(b.db).List(t.Context(), auth.AuditFilter{}, attune.Page{})
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
+		ended := entries[0]
+		require.Equal(t, "global-policy.end", ended.Action)
+		require.Equal(t, &attune.Principal{Name: "attune", Method: attune.AuthSystem}, ended.Principal)
+		var detail struct {
+			Policy   attune.Policy
+			Revision int64
+			SetBy    attune.Author `json:"set_by"`
+		}
+		require.NoError(t, json.Unmarshal(ended.Detail, &detail))
+		require.Equal(t, attune.Policy{Limit: new(8)}, detail.Policy, "what has ended is kept, with its author")
+		require.Equal(t, ada, detail.SetBy)
+		require.EqualValues(t, 1, detail.Revision)
 	})
 
 	t.Run("several processes share the work on many queues", func(t *testing.T) {

@@ -24,8 +24,7 @@ func (q *Queues) Propose(
 				"%s %q does not cover queue %q", document.Scope, document.Ref, key)
 		}
 	}
-	changed := stored // of two levels of one rank, the first one wins
-	changed.levels = slices.Concat(documents, stored.levels)
+	changed := stored.with(slices.Concat(documents, stored.levels)) // of two levels of one rank, the first one wins
 	proposal := policy.Proposal{
 		Current: stored.effective(queue.queueName), Proposed: changed.effective(queue.queueName), Resolved: changed.of(queue.queueName),
 	}
@@ -51,7 +50,7 @@ func (p policies) membersOf(queue queueName) []policy.Member {
 func (p policies) ofAction(queue queueName, action attune.Ref) policy.Effective {
 	effective := p.effective(queue)
 	if queue.shared() {
-		return policy.InShared(action, effective, p.levels)
+		return p.index.InShared(action, effective)
 	}
 	return effective
 }

@@ -45,9 +45,31 @@ func (q *Queues) Rebuild(ctx context.Context, key attune.QueueKey) (attune.Queue
 		batch.Queue(raiseGenerationSQL, key)
 		addSnapshot(batch, key, &snapshot)
 		addStarts(batch, queue.id, queue.policy, &snapshot)
-		return tx.SendBatch(ctx, batch).Close()
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+		snapshot.Accepted = acceptedUpTo(snapshot, queue.now)
+		return nil
 	})
 	return snapshot, err
+}
+
+// sentWithin is the time after its admission in which a ticket is taken for one that may not have reached the workflow of its queue.
+const sentWithin = 30 * time.Second
+
+// acceptedUpTo returns the highest sequence that an earlier generation of the queue has accepted. The rows do not show which tickets
+// reached a workflow. Before the first generation, none did. Later, those of the last moment may not have: they can be of the arrival
+// that started the workflow again. All others keep their places, so that no accepted work is lost.
+func acceptedUpTo(snapshot attune.QueueSnapshot, now time.Time) (accepted int64) {
+	if snapshot.Generation == 1 {
+		return 0
+	}
+	for _, ticket := range snapshot.Waiting {
+		if !ticket.EnqueuedAt.After(now.Add(-sentWithin)) {
+			accepted = ticket.Sequence
+		}
+	}
+	return accepted
 }
 
 const queueSQL = `

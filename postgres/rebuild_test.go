@@ -57,6 +57,24 @@ func TestQueues_Rebuild(t *testing.T) {
 	require.Empty(t, none)
 }
 
+// TestQueues_RebuildAccepted: the bounds of a queue apply to tickets that no workflow has seen, and to no other.
+func TestQueues_RebuildAccepted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tickets := b.admit(t, b.created(t, deploy, 3)...)
+	age := func(ticket attune.Ticket) {
+		b.exec(t, `UPDATE enforcements SET created_at = created_at - interval '31 seconds', queued_at = queued_at - interval '31 seconds' WHERE id = $1`,
+			ticket.Enforcement)
+	}
+	age(tickets[0])
+	require.Zero(t, b.rebuild(t).Accepted, "no workflow has seen a ticket before the first generation")
+	require.Equal(t, tickets[0].Sequence, b.rebuild(t).Accepted)
+	age(tickets[1])
+	require.Equal(t, tickets[1].Sequence, b.rebuild(t).Accepted)
+	b.settle(t, tickets[1], attune.EnforcementCancelled, attune.ReasonCancelled)
+	require.Equal(t, tickets[0].Sequence, b.rebuild(t).Accepted, "only waiting tickets matter")
+}
+
 // TestQueues_RebuildUnused rebuilds a queue that a person changes before its first use: the start of the change must be right.
 func TestQueues_RebuildUnused(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -77,8 +78,13 @@ type staying struct {
 }
 
 func (s staying) has(q *lockedQueue, action attune.ActionID) bool {
-	known := func(a attune.ActionPolicy) bool { return a.Action == action }
-	return s.present[q.id][action] || s.stored && slices.ContainsFunc(q.policy.Actions, known)
+	if s.present[q.id][action] || !s.stored {
+		return s.present[q.id][action]
+	}
+	_, found := slices.BinarySearchFunc(q.policy.Actions, action, func(of attune.ActionPolicy, id attune.ActionID) int {
+		return cmp.Compare(of.Action, id) // [policy.SharedQueue] sorts
+	})
+	return found
 }
 
 // of returns the actions that can stay in a queue.
@@ -123,13 +129,20 @@ func readPresent(ctx context.Context, tx pgx.Tx) (present, error) {
 // policies are the policy documents that cover some queues, with the actions that use the shared ones.
 type policies struct {
 	levels  levels
+	index   policy.Index // of levels
 	members map[attune.QueueKey][]policy.Member
+}
+
+// with returns the policies with other documents.
+func (p policies) with(documents levels) policies {
+	p.levels, p.index = documents, policy.NewIndex(documents)
+	return p
 }
 
 // of resolves the policy of a queue.
 func (p policies) of(queue queueName) attune.QueuePolicy {
 	if queue.shared() {
-		return policy.SharedQueue(queue.key, p.members[queue.key], p.levels)
+		return p.index.SharedQueue(queue.key, p.members[queue.key])
 	}
 	effective := p.effective(queue)
 	own := policy.OwnQueue(queue.ownerID, effective.Policy)
@@ -140,9 +153,9 @@ func (p policies) of(queue queueName) attune.QueuePolicy {
 // effective resolves the policy of a queue with the source of each field.
 func (p policies) effective(queue queueName) policy.Effective {
 	if queue.shared() {
-		return policy.OfShared(queue.key, p.members[queue.key], p.levels)
+		return p.index.OfShared(queue.key, p.members[queue.key])
 	}
-	return policy.OfOwn(queue.owner, p.levels)
+	return p.index.OfOwn(queue.owner)
 }
 
 // joinCandidatesSQL selects the actions that may use shared queues: documents name the queues for them, or their ids are given.
@@ -195,15 +208,55 @@ func readPolicies(ctx context.Context, q querier, queues []*lockedQueue, stays s
 		actions = append(actions, c.Ref)
 	}
 	levels, err := readLevels(ctx, q, keys, actions)
-	p := policies{levels: levels, members: make(map[attune.QueueKey][]policy.Member)}
-	for _, queue := range queues {
-		for _, c := range candidates {
-			if queue.shared() && (c.enabled && policy.QueueOf(c.Ref, levels) == queue.key || stays.has(queue, c.Action)) {
-				p.members[queue.key] = append(p.members[queue.key], c.Member)
-			}
+	if err != nil {
+		return policies{}, err
+	}
+	p := policies{members: make(map[attune.QueueKey][]policy.Member)}.with(levels)
+	used := make(map[attune.ActionID]attune.QueueKey, len(candidates))
+	for _, c := range candidates {
+		if c.enabled {
+			used[c.Action] = p.index.QueueOf(c.Ref)
 		}
 	}
-	return p, err
+	for _, queue := range queues {
+		if !queue.shared() {
+			continue
+		}
+		if err := p.addMembers(ctx, q, queue, candidates, used, stays); err != nil {
+			return policies{}, err
+		}
+	}
+	return p, nil
+}
+
+const presentInSQL = `
+SELECT DISTINCT e.action_id FROM enforcements e
+WHERE e.queue_id = $1 AND e.status IN ('created', 'queued', 'granted', 'parked')`
+
+// addMembers adds the actions of a shared queue: those whose documents name the queue, and those that stay. used has the queue of each
+// enabled candidate. A policy has a bounded size. So of more actions than can join a queue, those that have left stay only with
+// enforcements.
+func (p policies) addMembers(
+	ctx context.Context, q querier, queue *lockedQueue, candidates []candidate, used map[attune.ActionID]attune.QueueKey, stays staying,
+) error {
+	var joined, left []policy.Member
+	for _, c := range candidates {
+		switch {
+		case used[c.Action] == queue.key:
+			joined = append(joined, c.Member)
+		case stays.has(queue, c.Action):
+			left = append(left, c.Member)
+		}
+	}
+	if len(joined)+len(left) > attune.MaxQueueActions && len(left) > 0 {
+		present, err := collect(ctx, q, pgx.RowTo[attune.ActionID], presentInSQL, queue.id)
+		if err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(left, func(m policy.Member) bool { return !slices.Contains(present, m.Action) })
+	}
+	p.members[queue.key] = slices.Concat(joined, left)
+	return nil
 }
 
 // actionStatsSQL counts the actions with the given ids, and every other action that waits or holds slots in the queue.
@@ -229,7 +282,7 @@ func readActionStats(ctx context.Context, q querier, key attune.QueueKey, polici
 	}
 	stats, err := collect(ctx, q, pgx.RowToStructByPos[attune.ActionStats], actionStatsSQL, key, ids)
 	for i := range stats {
-		stats[i].Joined = policy.QueueOf(stats[i].Ref, policies.levels) == key
+		stats[i].Joined = policies.index.QueueOf(stats[i].Ref) == key
 	}
 	return stats, err
 }

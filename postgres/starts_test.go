@@ -68,3 +68,38 @@ func TestQueues_Starts(t *testing.T) {
 	b.say(t, policy.ScopeAction, string(deploy), attune.Policy{})
 	require.Empty(t, b.rebuild(t).Starts)
 }
+
+func TestQueues_ActionState(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	action, err := b.packs.Action(t.Context(), deploy)
+	require.NoError(t, err)
+	hour, minute := attune.Duration(time.Hour), attune.Duration(time.Minute)
+	state := func(id attune.ActionID) attune.ActionState {
+		found, err := b.queues.ActionState(t.Context(), queueKey, id,
+			[]attune.StartRate{{Name: "two", Limit: 2, Window: hour}, {Name: "three", Limit: 3, Window: hour}},
+			[]attune.StartRate{{Name: "one", Limit: 1, Window: hour}, {Name: "short", Limit: 1, Window: minute}})
+		require.NoError(t, err)
+		return found
+	}
+	none := []attune.StartProbe{{}, {}}
+	require.Equal(t, attune.ActionState{OfQueue: none, OfAction: none}, state(action.ID), "the queue was never used")
+
+	tickets := b.tickets(t, b.created(t, deploy, 2)...)
+	at := time.Now().UTC().Truncate(time.Millisecond).Add(-2 * time.Minute)
+	for i, ticket := range tickets {
+		g := grant(ticket)
+		g.StartedAt = at.Add(time.Duration(i) * time.Second)
+		_, err := b.executions.Request(t.Context(), queueKey, g)
+		require.NoError(t, err)
+	}
+	opens := func(after time.Duration) *time.Time { return new(at.Add(time.Hour + after)) }
+	want := attune.ActionState{
+		Active:   2,
+		OfQueue:  []attune.StartProbe{{Count: 2, OpensAt: opens(0)}, {Count: 2}},
+		OfAction: []attune.StartProbe{{Count: 2, OpensAt: opens(time.Second)}, {}},
+	}
+	utc := cmp.Transformer("utc", func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) })
+	require.Empty(t, cmp.Diff(want, state(action.ID), utc))
+	require.Empty(t, cmp.Diff(attune.ActionState{OfQueue: want.OfQueue, OfAction: none}, state(action.ID+1), utc), "of another action")
+}

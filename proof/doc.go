@@ -7,6 +7,9 @@
 // read at one instant. Rows that are read while the queue changes can contradict each other without any mistake. A grant whose
 // policy is not in the journal is counted as [Counts].PolicyUnknown, and judged only by what holds under every policy.
 //
+// [CheckGates] is a check of its own: rates that reject and quotas are shared by queues. It reads their logs and counts, and what the
+// enforcements of some queues, or of all, were charged.
+//
 // # What it proves
 //
 //   - [RuleTickets]. No accepted ticket is lost. Every sequence from 1 to the last assigned one is, exactly once, the current
@@ -23,6 +26,9 @@
 //   - [RuleLimit]. At the decision of every grant, fewer slots were held than the limit in force, in the queue, by the ticket's
 //     action, and in the ticket's lane. The number of slots that the queue counted as freed agrees. See "The limit" and "What
 //     the queue knew".
+//   - [RuleRates]. Each attempt under a policy with rates of starts has a start, also a retry that kept its slot, and no more
+//     attempts started in a window than the rate allows. [CheckGates] checks the rates that reject, of all queues.
+//   - [RuleQuotas]. No charge took a quota above its limit, and each count is what enforcements have used. Only [CheckGates].
 //   - [RuleLog]. The log and the enforcements agree. In its current place, a waiting or dropped enforcement has no grant, a
 //     granted enforcement has a grant that holds its slot, and a parked or executed enforcement has a grant that has given its
 //     slot back. Every former place has a grant that has given its slot back. Row and log have the same sequence, lane, action

@@ -14,10 +14,19 @@ import (
 type GateRows struct {
 	Limiters []LimiterRows
 	Usage    []attune.QuotaUsage
-	// Charged is what the enforcements of all queues have used, by the id of the usage. It is compared only with the usage that did not
-	// change while the enforcements were read: see Steady.
-	Charged map[int64]int64
-	Steady  map[int64]bool
+	Charged  []Charged // of some enforcements, or of all
+	// SteadyUsage and SteadyLimiters are the counts and logs that did not change while all enforcements were read, by id. They must be
+	// exactly what the enforcements were charged.
+	SteadyUsage, SteadyLimiters map[int64]bool
+	ReadAt                      time.Time // a limiter that was used within 24 h before is kept
+}
+
+// Charged is what an admitted enforcement was charged.
+type Charged struct {
+	Enforcement attune.EnforcementID
+	QueuedAt    time.Time
+	Units       []attune.RateCharge
+	Quotas      []attune.QuotaCharge // until the enforcement gives them back
 }
 
 // LimiterRows are a limiter with its log.
@@ -32,6 +41,7 @@ type GateReport struct {
 	Units      int64           `json:"units"`    // of the logs, as far as they are kept
 	Usage      int             `json:"usage"`    // counts of quotas
 	Compared   int             `json:"compared"` // counts that were compared with the enforcements
+	Charges    int             `json:"charges"`  // of enforcements that were compared with the logs
 	Violations []GateViolation `json:"violations"`
 }
 
@@ -54,25 +64,47 @@ func (v GateViolation) String() string {
 // CheckGates compares the logs of rates and the counts of quotas with their promises. It does not modify rows.
 //
 //   - In no window that ends at a charge, more units were charged than the rate in force at that charge allowed. The units are numbered
-//     without gaps, and their times never run backwards.
-//   - No count of a quota is above the highest limit in force at a charge, or below 0. The periods of a quota and key do not overlap.
-//     Each count is the sum of what enforcements have used and not given back.
+//     without gaps up to the last one, and their times never run backwards.
+//   - Each unit of an enforcement is in the log, as long as the log is kept, and no two enforcements have the same unit. Each unit of the
+//     log is that of an enforcement.
+//   - No charge took a quota above the limit in force. The periods of a quota and key do not overlap. Each count is the sum of what
+//     enforcements have used and not given back.
 func CheckGates(rows GateRows) GateReport {
 	report := GateReport{Limiters: len(rows.Limiters), Usage: len(rows.Usage)}
 	for _, l := range rows.Limiters {
-		report.checkLimiter(l)
+		report.checkLimiter(l, rows.ReadAt)
+	}
+	report.checkUnits(rows)
+	report.checkQuotas(rows)
+	report.checkPeriods(rows.Usage)
+	return report
+}
+
+// checkQuotas compares the counts of quotas with what enforcements have used of them.
+func (r *GateReport) checkQuotas(rows GateRows) {
+	sums, charges := make(map[int64]int64), make(map[int64][]attune.QuotaCharge)
+	for _, c := range rows.Charged {
+		for _, charge := range c.Quotas {
+			sums[charge.Usage] += charge.Cost
+			charges[charge.Usage] = append(charges[charge.Usage], charge)
+		}
 	}
 	for _, u := range rows.Usage {
-		report.checkUsage(u)
-		if rows.Steady[u.ID] {
-			report.Compared++
-			if charged := rows.Charged[u.ID]; charged != u.Used {
-				report.quota(u, "%d units are counted, but enforcements have used %d", u.Used, charged)
+		for _, charge := range charges[u.ID] {
+			if charge.Used > charge.Limit || charge.Used < charge.Cost {
+				r.quota(u, "a charge of %d made it %d units, at a limit of %d", charge.Cost, charge.Used, charge.Limit)
+			}
+		}
+		if !u.StartsAt.Before(u.EndsAt) {
+			r.quota(u, "the period ends at %s", attune.FormatTime(u.EndsAt))
+		}
+		if rows.SteadyUsage[u.ID] {
+			r.Compared++
+			if charged := sums[u.ID]; charged != u.Used {
+				r.quota(u, "%d units are counted, but enforcements have used %d", u.Used, charged)
 			}
 		}
 	}
-	report.checkPeriods(rows.Usage)
-	return report
 }
 
 func (r *GateReport) rate(l LimiterRows, format string, args ...any) {
@@ -80,13 +112,12 @@ func (r *GateReport) rate(l LimiterRows, format string, args ...any) {
 }
 
 func (r *GateReport) quota(u attune.QuotaUsage, format string, args ...any) {
-	detail := fmt.Sprintf("%s from %s: ", u.Period, u.StartsAt.UTC().Format(time.RFC3339)) + fmt.Sprintf(format, args...)
+	detail := fmt.Sprintf("%s from %s: ", u.Period, attune.FormatTime(u.StartsAt)) + fmt.Sprintf(format, args...)
 	r.Violations = append(r.Violations, GateViolation{Rule: RuleQuotas, Gate: u.GateID, Key: u.Key, Detail: detail})
 }
 
-func (r *GateReport) checkLimiter(l LimiterRows) {
-	log := slices.Clone(l.Log)
-	slices.SortFunc(log, func(a, b attune.LimiterCharge) int { return cmp.Compare(a.Last, b.Last) })
+func (r *GateReport) checkLimiter(l LimiterRows, readAt time.Time) {
+	log := l.sorted()
 	for i, c := range log {
 		r.Units += c.Units
 		if i > 0 {
@@ -98,10 +129,22 @@ func (r *GateReport) checkLimiter(l LimiterRows) {
 			r.rate(l, "%d units in %s until unit %d at %s, at a limit of %d", units, c.Window, c.Last, clock(c.At), c.Limit)
 		}
 	}
-	if n := len(log); n > 0 && log[n-1].Last > l.LastUnit {
-		r.rate(l, "the log has unit %d, but the last one is %d", log[n-1].Last, l.LastUnit)
+	last := int64(0)
+	if n := len(log); n > 0 {
+		last = log[n-1].Last
+	}
+	if last > l.LastUnit || last < l.LastUnit && l.kept(readAt) {
+		r.rate(l, "the log ends with unit %d, but the last one is %d", last, l.LastUnit)
 	}
 }
+
+// sorted returns the log by units.
+func (l LimiterRows) sorted() []attune.LimiterCharge {
+	return slices.SortedFunc(slices.Values(l.Log), func(a, b attune.LimiterCharge) int { return cmp.Compare(a.Last, b.Last) })
+}
+
+// kept reports whether the log is kept at a time: attune deletes it when it has been idle for longer than any window.
+func (l LimiterRows) kept(at time.Time) bool { return l.LastAt.After(at.Add(-attune.MaxRateWindow)) }
 
 // checkNext checks a charge against the one before.
 func (r *GateReport) checkNext(l LimiterRows, before, c attune.LimiterCharge) {
@@ -110,15 +153,6 @@ func (r *GateReport) checkNext(l LimiterRows, before, c attune.LimiterCharge) {
 	}
 	if c.At.Before(before.At) {
 		r.rate(l, "unit %d is of %s, before unit %d of %s", c.Last, clock(c.At), before.Last, clock(before.At))
-	}
-}
-
-func (r *GateReport) checkUsage(u attune.QuotaUsage) {
-	if u.Used < 0 || u.Used > u.Limit {
-		r.quota(u, "%d units are used, at a limit of %d at most", u.Used, u.Limit)
-	}
-	if !u.StartsAt.Before(u.EndsAt) {
-		r.quota(u, "the period ends at %s", u.EndsAt.UTC().Format(time.RFC3339))
 	}
 }
 
@@ -148,7 +182,7 @@ func (r *GateReport) checkPeriods(usage []attune.QuotaUsage) {
 		slices.SortFunc(all, func(a, b attune.QuotaUsage) int { return a.StartsAt.Compare(b.StartsAt) })
 		for i := 1; i < len(all); i++ {
 			if all[i].StartsAt.Before(all[i-1].EndsAt) {
-				r.quota(all[i], "the period before ends at %s", all[i-1].EndsAt.UTC().Format(time.RFC3339))
+				r.quota(all[i], "the period before ends at %s", attune.FormatTime(all[i-1].EndsAt))
 			}
 		}
 	}

@@ -19,14 +19,12 @@ type started struct {
 func (c *check) checkStarts(rows []attune.Start) {
 	c.report.Checked.Starts = len(rows)
 	starts := c.datedStarts(rows)
-	recorded := make(map[int64]bool, len(rows))
+	recorded := make(map[attemptOf]bool, len(rows))
 	for _, s := range starts {
-		recorded[s.Number] = true
+		recorded[attemptOf{s.Number, s.Attempt}] = true
 	}
 	for _, d := range c.decisions {
-		if d.policy != nil && rates(d.policy) && !recorded[d.Number] {
-			c.violation(RuleRates, d.Sequence, d.Number, "decided under a policy with rates of starts, but no start is recorded")
-		}
+		c.checkRecorded(d, recorded)
 	}
 	for i, s := range starts {
 		policy := c.policies[s.highest]
@@ -40,6 +38,45 @@ func (c *check) checkStarts(rows []attune.Start) {
 			c.checkRate(starts[:i+1], rate, s.Action)
 		}
 	}
+}
+
+// attemptOf is an attempt under a grant.
+type attemptOf struct {
+	grant   int64
+	attempt int
+}
+
+// checkRecorded expects a start for each attempt under a grant: for the first one under a policy with rates of starts, and for the
+// retries that kept the slot if every policy since then has such rates.
+func (c *check) checkRecorded(d *decision, recorded map[attemptOf]bool) {
+	if d.policy == nil || !rates(d.policy) {
+		return
+	}
+	first := 1
+	for _, grant := range c.granted[d.Enforcement] {
+		if grant.Number < d.Number {
+			first = grant.Attempt + 1
+		}
+	}
+	if !recorded[attemptOf{d.Number, first}] {
+		c.violation(RuleRates, d.Sequence, d.Number, "decided under a policy with rates of starts, but no start is recorded")
+	}
+	for attempt := first + 1; attempt <= d.Attempt && c.ratedSince(d.Revision); attempt++ {
+		if !recorded[attemptOf{d.Number, attempt}] {
+			c.violation(RuleRates, d.Sequence, d.Number, "attempt %d kept the slot under policies with rates of starts, but no start of it is recorded",
+				attempt)
+		}
+	}
+}
+
+// ratedSince reports whether every policy from a revision on has rates of starts.
+func (c *check) ratedSince(revision int64) bool {
+	for newer, policy := range c.policies {
+		if newer >= revision && !rates(policy) {
+			return false
+		}
+	}
+	return true
 }
 
 // rates reports whether a policy has rates of starts.

@@ -97,6 +97,26 @@ func TestCheck_Starts(t *testing.T) {
 		r.Starts = r.Starts[1:]
 		require.Equal(t, []string{"rates: sequence 1 grant 1: decided under a policy with rates of starts, but no start is recorded"}, ofRates(check(r)))
 	})
+	t.Run("a start of a retry in its slot is missing", func(t *testing.T) {
+		t.Parallel()
+		r := started([]int{0, 20}, []int64{1}, rate(1, 10))
+		r.Grants[0].Attempt = 2
+		require.Equal(t, []string{
+			"rates: sequence 1 grant 1: attempt 2 kept the slot under policies with rates of starts, but no start of it is recorded",
+		}, ofRates(check(r)))
+		retry := r.Starts[0]
+		retry.Attempt, retry.At = 2, retry.At.Add(10*time.Second)
+		r.Starts = append(r.Starts, retry)
+		require.Empty(t, ofRates(check(r)))
+		r.Starts[0].Attempt = 3
+		require.Len(t, ofRates(check(r)), 1, "the start of the first attempt")
+	})
+	t.Run("a retry under a policy without rates has no start", func(t *testing.T) {
+		t.Parallel()
+		r := started([]int{0}, []int64{1}, rate(1, 10), rate(0, 0))
+		r.Grants[0].Attempt = 2
+		require.Empty(t, ofRates(check(r)))
+	})
 	t.Run("a retry in its slot is a start under a policy between those of the grants around it", func(t *testing.T) {
 		t.Parallel()
 		r := started([]int{0, 20, 40}, []int64{1}, rate(1, 10))

@@ -27,11 +27,12 @@ type carried struct {
 	LastGrant  int64              `json:"last_grant"`
 	// Generation is the number of rebuilds of the queue.
 	Generation int64             `json:"generation,omitempty"`
+	Accepted   int64             `json:"accepted,omitempty"`
 	Freed      []int64           `json:"freed,omitempty"`
 	Holders    packed            `json:"holders,omitzero"`
 	Waiting    packed            `json:"waiting,omitzero"`
 	Early      packed            `json:"early,omitzero"`
-	Gates      []gate            `json:"gates,omitempty"`
+	Starts     packed            `json:"starts,omitzero"` // of the rates in the policy, in its order
 	OpenedAt   time.Time         `json:"opened_at,omitzero"`
 	EndedEarly []int64           `json:"ended_early,omitempty"`
 	Unseen     packed            `json:"unseen,omitzero"`
@@ -69,8 +70,8 @@ func (s *State) MarshalJSON() ([]byte, error) {
 	c := carried{
 		Version: encodingVersion, Policy: s.policy, Mode: s.mode, Override: s.override, LaneLimits: s.laneLimits,
 		Next: s.next, LastGrant: s.lastGrant,
-		Generation: s.generation, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
-		Gates: s.gates, OpenedAt: s.openedAt,
+		Generation: s.generation, Accepted: s.accepted, Sleep: s.sleep.carried(), Freed: s.freed, Holders: packHolders(s.holders),
+		Starts: packStarts(s.logs), OpenedAt: s.openedAt,
 		Waiting: pack(s.line.tickets()), Early: pack(s.early), EndedEarly: s.endedEarly, Unseen: packPlaces(s.unseen),
 		Recorded: s.recorded, Reacquired: s.reacquired,
 		Counters:   s.counters,
@@ -112,9 +113,9 @@ func (s *State) UnmarshalJSON(data []byte) error {
 			c.Version, encodingVersion)
 	}
 	restored := State{
-		line: newLine(), freed: c.Freed, gates: c.Gates,
+		line: newLine(), freed: c.Freed,
 		mode: cmp.Or(c.Mode, attune.QueueOpen), override: c.Override, next: c.Next, lastGrant: c.LastGrant,
-		generation: c.Generation, sleep: c.Sleep.sleep(),
+		generation: c.Generation, accepted: c.Accepted, sleep: c.Sleep.sleep(),
 		endedEarly: c.EndedEarly, counters: c.Counters, recorded: c.Recorded,
 		reacquired: c.Reacquired,
 		lastChange: c.LastChange, unrecordedChanges: c.Changes, made: c.Made,
@@ -122,6 +123,9 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	}
 	restored.usePolicy(c.Policy)
 	restored.useLaneLimits(c.LaneLimits)
+	if err := c.Starts.unpackStarts(restored.logs); err != nil {
+		return fmt.Errorf("queue state, starts: %w", err)
+	}
 	holders, err := c.Holders.unpackHolders()
 	if err != nil {
 		return fmt.Errorf("queue state, holders: %w", err)

@@ -95,6 +95,7 @@ func FuzzState_UnmarshalJSON(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(data)
 	}
+	f.Add([]byte(`{"v":1,"policy":{"rates":[{"name":"a","limit":2,"window":"1m"}]},"starts":{"count":1,"packed":"BIDQy7PyYgI"}}`))
 	f.Add([]byte(`{"v":1,"ended_early":[4],"unseen":{"count":1,"packed":"UBIA"},"early":{"count":1,"packed":"BFSQw6i2728"},"settling":[{"tickets":{"count":1,"packed":"AgIC"}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		state := new(semaphore.State)

@@ -28,9 +28,14 @@ func (s *State) keepHolder(holder Holder) {
 func (s *State) dropHolderAt(index int) Holder {
 	holder := s.holders[index]
 	s.holders = slices.Delete(s.holders, index, index+1)
+	s.freeSlot(holder)
+	return holder
+}
+
+// freeSlot frees the slot of a holder that is removed from the list.
+func (s *State) freeSlot(holder Holder) {
 	s.line.free(holder.Ticket)
 	s.freed = append(s.freed, holder.Sequence)
-	return holder
 }
 
 // holderOf returns the index of the holder with this ticket, or -1. Another place of the same enforcement is another ticket.

@@ -1,6 +1,7 @@
 package semaphore_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -69,4 +70,24 @@ func BenchmarkState_Lanes(b *testing.B) {
 	b.ReportMetric(perTurn(one), "ns/grant-1-lane")
 	b.ReportMetric(perTurn(many), "ns/grant-10000-lanes")
 	b.ReportMetric(perTurn(many)/perTurn(one), "ratio")
+}
+
+// BenchmarkState_Releases measures a turn in which many holders of a queue at the highest limit are released at once, in any order.
+func BenchmarkState_Releases(b *testing.B) {
+	const releases = 500
+	q := newTurnover(100, 10_000, attune.MaxLimit)
+	random := rand.New(rand.NewPCG(1, 2))
+	b.ResetTimer()
+	for b.Loop() {
+		random.Shuffle(len(q.holders), func(i, j int) { q.holders[i], q.holders[j] = q.holders[j], q.holders[i] })
+		q.state.Release(start, q.holders[:releases])
+		q.holders = q.holders[releases:]
+		b.StopTimer()
+		for range releases {
+			q.acquire()
+		}
+		q.deliver()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*releases), "ns/release")
 }

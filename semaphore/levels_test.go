@@ -1,8 +1,6 @@
 package semaphore_test
 
 import (
-	"encoding/json"
-	"fmt"
 	"testing"
 	"time"
 
@@ -215,37 +213,4 @@ func TestState_StartRates(t *testing.T) {
 		state.SetPolicy(at(time.Second), rate(2, 3))
 		require.Equal(t, []int64{1, 2, 3}, granted(state))
 	})
-}
-
-// TestState_LargestState: the carried state stays below Temporal's limit of 2 MB for a payload under every policy.
-func TestState_LargestState(t *testing.T) {
-	t.Parallel()
-	policy := attune.QueuePolicy{Revision: 1, Limit: attune.MaxLimit, MaxQueued: attune.MaxQueuedLimit, Across: attune.AcrossSkip}
-	for i := range 4 {
-		policy.Rates = append(policy.Rates, attune.StartRate{
-			Name: fmt.Sprint("rate", i), Limit: attune.MaxStartRateLimit, Window: attune.Duration(24 * time.Hour),
-		})
-	}
-	snapshot := attune.QueueSnapshot{Policy: policy, LastSequence: attune.MaxLimit + attune.MaxQueuedLimit, LastGrant: attune.MaxLimit}
-	ticket := func(i int) attune.Ticket {
-		return attune.Ticket{
-			Enforcement: attune.EnforcementID(9_000_000_000 + 1000*i), Sequence: int64(i + 1), EnqueuedAt: start.Add(time.Duration(i) * time.Minute),
-			Lane: int32(i * 7919 % attune.MaxQueuedLimit), Action: attune.ActionID(1 + i%50), Attempt: 1 + i%3,
-		}
-	}
-	for i := range attune.MaxLimit {
-		snapshot.Holders = append(snapshot.Holders, attune.Grant{Ticket: ticket(i), Number: int64(i + 1), GrantedAt: start.Add(time.Duration(i) * time.Hour), Limit: 5000, Revision: 9})
-	}
-	for i := range attune.MaxQueuedLimit {
-		snapshot.Waiting = append(snapshot.Waiting, ticket(attune.MaxLimit+i))
-	}
-	state := semaphore.New(snapshot)
-	for i := range int64(10_000) {
-		sequence := snapshot.LastSequence + 2 + i
-		state.Release(start, []attune.Ticket{{Enforcement: attune.EnforcementID(9_900_000_000 + sequence), Sequence: sequence}})
-	}
-	data, err := json.Marshal(state)
-	require.NoError(t, err)
-	t.Logf("%d bytes: %d holders, %d waiters", len(data), state.Active(), state.Waiting())
-	require.Less(t, len(data), 1_800_000)
 }

@@ -109,8 +109,8 @@ func (s *State) ratesUsedUp(ticket attune.Ticket) (all []Obstacle) {
 // usedUp returns the rate that closes an action, or the queue, the longest.
 func (s *State) usedUp(level Level, action attune.ActionID) Obstacle {
 	o := Obstacle{Kind: ObstacleRate, Level: level}
-	for i := range s.gates {
-		g := &s.gates[i]
+	for i := range s.logs {
+		g := &s.logs[i]
 		if opens := g.opensAt(); g.governs(action) && opens.After(o.OpensAt) {
 			o.Rate, o.Limit, o.Window, o.OpensAt = g.Name, g.Limit, g.Window, opens
 		}

@@ -45,11 +45,13 @@ func (s *State) refuse(ticket attune.Ticket) {
 // A waiting ticket is released if its grant was acted upon and the state then lost the decision. The number of that grant is
 // used up, and an earlier place of its enforcement has ended.
 func (s *State) Release(now time.Time, tickets []attune.Ticket) {
+	drop := s.dropping(tickets)
 	for _, ticket := range tickets {
 		switch {
-		case s.dropHolder(ticket):
+		case drop.holder(ticket):
 			s.counters.Completed++
 		case s.dropWaiting(ticket):
+			drop.finish()
 			s.freeEarlierPlace(ticket)
 			s.lastGrant++
 			s.counters.Granted++
@@ -58,6 +60,7 @@ func (s *State) Release(now time.Time, tickets []attune.Ticket) {
 			s.counters.Unknown++
 		}
 	}
+	drop.finish()
 	s.proceed(now)
 }
 
@@ -187,6 +190,11 @@ func (s *State) grant(now time.Time, ticket attune.Ticket) {
 // enqueue appends a ticket to the line.
 func (s *State) enqueue(ticket attune.Ticket) {
 	s.line.append(ticket)
+	s.join(ticket)
+}
+
+// join lets the policy decide about a ticket of the line that is a newcomer.
+func (s *State) join(ticket attune.Ticket) {
 	if !newcomer(ticket) {
 		return
 	}

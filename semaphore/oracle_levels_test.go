@@ -1,6 +1,7 @@
 package semaphore_test
 
 import (
+	"slices"
 	"time"
 
 	"github.com/attune-go/attune"
@@ -76,13 +77,17 @@ func (o *oracle) rateAllows(now time.Time, action attune.ActionID) bool {
 	return true
 }
 
+// start counts a start. A rate then forgets the starts that have left its window.
 func (o *oracle) start(now time.Time, action attune.ActionID) {
-	for name := range o.rates(action) {
-		o.starts[name] = append(o.starts[name], now)
+	for name, rate := range o.rates(action) {
+		o.starts[name] = slices.DeleteFunc(append(slices.Clone(o.starts[name]), now), func(at time.Time) bool {
+			return !at.After(now.Add(-time.Duration(rate.Window)))
+		})
 	}
 }
 
-// setPolicy sets a policy. A rate with a name that stays remembers as many starts as its former limit and its next limit.
+// setPolicy sets a policy. A rate with a name that stays remembers as many starts as its former limit and its next limit, within the
+// windows in force at the starts.
 func (o *oracle) setPolicy(policy attune.QueuePolicy) {
 	o.remember(o.policy)
 	o.policy = policy

@@ -11,59 +11,65 @@ import (
 // share a turn of the queue.
 const wakePrecision = 100 * time.Millisecond
 
-// wholeQueue is the action of a gate that stands for every action of the queue.
+// wholeQueue is the action of a rate that stands for every action of the queue.
 const wholeQueue attune.ActionID = 0
 
-// gate bounds the starts of one action, or of every action of the queue, to one rate. Each attempt is a start: that of a grant
+// startLog bounds the starts of one action, or of every action of the queue, to one rate. Each attempt is a start: that of a grant
 // at its decision, and that of a retry in its slot when its delay is over.
 //
 // In every window (t-Window, t] at most Limit attempts start. After a change of the limit or the window this is exact from
-// one new window on, because the gate remembers only as many starts as the former limit needed.
-//
-// Stored in Temporal's history: part of the carried [State].
-type gate struct {
-	Action attune.ActionID `json:"action,omitempty"`
+// one new window on, because the log keeps only the starts that the former limit and window needed.
+type startLog struct {
+	Action attune.ActionID
 	attune.StartRate
-	Starts []int64 `json:"starts,omitempty"` // times of the latest starts in milliseconds of Unix time, up to Limit, in order
+	Starts []int64 // times of the latest starts in milliseconds of Unix time, up to Limit, in order
 }
 
-// opensAt returns when the gate allows the next start; zero if the gate has not seen enough starts to be closed.
-func (g *gate) opensAt() time.Time {
+// opensAt returns when the rate allows the next start; zero if the log has too few starts for the limit.
+func (g *startLog) opensAt() time.Time {
 	if len(g.Starts) < g.Limit {
 		return time.Time{}
 	}
-	return time.UnixMilli(g.Starts[len(g.Starts)-g.Limit]).Add(time.Duration(g.Window)).UTC()
+	return g.leaves(g.Starts[len(g.Starts)-g.Limit])
 }
 
-// charge counts a start. A clock that runs backwards does not shorten the window of an earlier start.
-func (g *gate) charge(now time.Time) {
+// charge counts a start, and forgets the starts that have left the window. A clock that runs backwards does not shorten the window of
+// an earlier start.
+func (g *startLog) charge(now time.Time) {
 	at := now.UnixMilli()
 	if n := len(g.Starts); n > 0 {
 		at = max(at, g.Starts[n-1])
 	}
 	g.Starts = append(g.Starts, at)
-	if excess := len(g.Starts) - g.Limit; excess > 0 {
-		g.Starts = slices.Delete(g.Starts, 0, excess)
+	old := max(0, len(g.Starts)-g.Limit)
+	for old < len(g.Starts) && !g.leaves(g.Starts[old]).After(now) {
+		old++
 	}
+	g.Starts = slices.Delete(g.Starts, 0, old)
 }
 
-// governs reports whether the starts of an action pass the gate.
-func (g *gate) governs(action attune.ActionID) bool {
+// leaves returns when a start leaves the window.
+func (g *startLog) leaves(start int64) time.Time {
+	return time.UnixMilli(start).Add(time.Duration(g.Window)).UTC()
+}
+
+// governs reports whether the starts of an action count at the rate.
+func (g *startLog) governs(action attune.ActionID) bool {
 	return g.Action == wholeQueue || g.Action == action
 }
 
 // usePolicy puts a policy into force. A rate keeps its starts while its name stays.
 func (s *State) usePolicy(policy attune.QueuePolicy) {
-	former := s.gates
-	s.policy, s.gates, s.openedAt = policy, nil, time.Time{}
+	former := s.logs
+	s.policy, s.logs, s.openedAt = policy, nil, time.Time{}
 	add := func(action attune.ActionID, rates []attune.StartRate) {
 		for _, rate := range rates {
-			next := gate{Action: action, StartRate: rate}
-			same := func(g gate) bool { return g.Action == action && g.Name == rate.Name }
+			next := startLog{Action: action, StartRate: rate}
+			same := func(g startLog) bool { return g.Action == action && g.Name == rate.Name }
 			if i := slices.IndexFunc(former, same); i >= 0 {
 				next.Starts = former[i].Starts[max(0, len(former[i].Starts)-rate.Limit):]
 			}
-			s.gates = append(s.gates, next)
+			s.logs = append(s.logs, next)
 		}
 	}
 	add(wholeQueue, policy.Rates)
@@ -73,11 +79,11 @@ func (s *State) usePolicy(policy attune.QueuePolicy) {
 	s.line.setLimits(policy)
 }
 
-// opensAt returns when every gate allows a start of an action; zero or a time that has passed means at once. With
-// [wholeQueue], only the gates of the queue count.
+// opensAt returns when every rate allows a start of an action; zero or a time that has passed means at once. With
+// [wholeQueue], only the rates of the queue count.
 func (s *State) opensAt(action attune.ActionID) (at time.Time) {
-	for i := range s.gates {
-		if opens := s.gates[i].opensAt(); s.gates[i].governs(action) && opens.After(at) {
+	for i := range s.logs {
+		if opens := s.logs[i].opensAt(); s.logs[i].governs(action) && opens.After(at) {
 			at = opens
 		}
 	}
@@ -86,10 +92,10 @@ func (s *State) opensAt(action attune.ActionID) (at time.Time) {
 
 // open opens and closes the actions of the line: those with a used-up rate of their own are closed.
 func (s *State) open(now time.Time) {
-	for i := 0; i < len(s.gates); {
-		action, closed := s.gates[i].Action, false
-		for ; i < len(s.gates) && s.gates[i].Action == action; i++ {
-			closed = closed || s.gates[i].opensAt().After(now)
+	for i := 0; i < len(s.logs); {
+		action, closed := s.logs[i].Action, false
+		for ; i < len(s.logs) && s.logs[i].Action == action; i++ {
+			closed = closed || s.logs[i].opensAt().After(now)
 		}
 		s.line.levels.setClosed(action, closed)
 		s.openedAt = now
@@ -99,7 +105,7 @@ func (s *State) open(now time.Time) {
 // DecidesAlike reports whether a decision that is lost and taken anew, later or after further signals, grants the same tickets first. Then
 // grants may be delivered before their decision is durable. If lanes pass each other, another ticket can be granted when a limit was raised
 // meanwhile; with a rate, the lost start of a ticket is not counted in its window.
-func (s *State) DecidesAlike() bool { return s.policy.Across != attune.AcrossSkip && len(s.gates) == 0 }
+func (s *State) DecidesAlike() bool { return s.policy.Across != attune.AcrossSkip && len(s.logs) == 0 }
 
 // queueOpen reports whether the rates of the whole queue allow a start.
 func (s *State) queueOpen() bool { return !s.line.levels.closed[wholeQueue] }
@@ -111,7 +117,7 @@ func (s *State) mayStart(action attune.ActionID) bool {
 
 // startedAt returns the time that a grant records of a start: zero without rates, so that no rows are written for nothing.
 func (s *State) startedAt(now time.Time) time.Time {
-	if len(s.gates) == 0 {
+	if len(s.logs) == 0 {
 		return time.Time{}
 	}
 	return precise(now)
@@ -119,8 +125,8 @@ func (s *State) startedAt(now time.Time) time.Time {
 
 // loadStarts counts the starts that the rows have.
 func (s *State) loadStarts(starts []attune.ActionStarts) {
-	for i := range s.gates {
-		g := &s.gates[i]
+	for i := range s.logs {
+		g := &s.logs[i]
 		for _, of := range starts {
 			if g.governs(of.Action) {
 				g.Starts = append(g.Starts, of.At...)
@@ -133,9 +139,9 @@ func (s *State) loadStarts(starts []attune.ActionStarts) {
 
 // charge counts the start of an action.
 func (s *State) charge(now time.Time, action attune.ActionID) {
-	for i := range s.gates {
-		if s.gates[i].governs(action) {
-			s.gates[i].charge(now)
+	for i := range s.logs {
+		if s.logs[i].governs(action) {
+			s.logs[i].charge(now)
 		}
 	}
 	s.open(now)
@@ -154,8 +160,8 @@ func (s *State) nextStart() (at time.Time) {
 	if !s.queueOpen() {
 		return attune.Earlier(at, s.roundedOpening(wholeQueue))
 	}
-	for i := range s.gates {
-		id := s.gates[i].Action
+	for i := range s.logs {
+		id := s.logs[i].Action
 		if a := s.line.levels.actions[id]; s.line.levels.closed[id] && a != nil && !a.ready.empty() {
 			at = attune.Earlier(at, s.roundedOpening(id))
 		}

@@ -85,3 +85,68 @@ func TestState_RecordsStarts(t *testing.T) {
 	unrated.Acquire(now, []attune.Ticket{of(1, 1)})
 	require.Zero(t, unrated.Deliverable(1)[0].StartedAt, "a queue without rates records no starts")
 }
+
+// carry encodes and decodes a state.
+func carry(t *testing.T, state *semaphore.State) (*semaphore.State, []byte) {
+	t.Helper()
+	data, err := json.Marshal(state)
+	require.NoError(t, err)
+	carried := new(semaphore.State)
+	require.NoError(t, json.Unmarshal(data, carried))
+	return carried, data
+}
+
+func TestState_CarriedStarts(t *testing.T) {
+	t.Parallel()
+	packed := func(t *testing.T, data []byte) (starts struct {
+		Count  int
+		Packed string
+	}) {
+		t.Helper()
+		var form map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(data, &form))
+		require.NoError(t, json.Unmarshal(form["starts"], &starts))
+		return starts
+	}
+
+	t.Run("the starts of each rate survive", func(t *testing.T) {
+		t.Parallel()
+		state := open(slow())
+		state.Acquire(start, []attune.Ticket{of(2, 1), of(2, 2), of(1, 3)})
+		require.Equal(t, []int64{1}, granted(state))
+		carried, data := carry(t, state)
+		require.Equal(t, 2, packed(t, data).Count, "of the queue, and of action 2")
+		carried.Advance(start.Add(time.Minute - time.Millisecond))
+		require.Equal(t, []int64{1}, granted(carried))
+		carried.Advance(start.Add(time.Minute))
+		require.Equal(t, []int64{1, 2, 3}, granted(carried))
+	})
+
+	t.Run("starts that have left the window are forgotten with the next start", func(t *testing.T) {
+		t.Parallel()
+		state := open(attune.QueuePolicy{Revision: 1, Limit: 10, MaxQueued: 100, Rates: []attune.StartRate{
+			{Name: "all", Limit: 3, Window: attune.Duration(time.Minute)},
+		}})
+		state.Acquire(start, []attune.Ticket{of(1, 1), of(1, 2)})
+		_, two := carry(t, state)
+		state.Acquire(start.Add(time.Minute), []attune.Ticket{of(1, 3)})
+		_, one := carry(t, state)
+		require.Less(t, len(packed(t, one).Packed), len(packed(t, two).Packed))
+	})
+
+	for name, starts := range map[string]string{
+		"of more rates than the policy has": `{"count":3,"packed":"AAAA"}`,
+		"more than bytes":                   `{"count":2,"packed":"AAI"}`,
+		"of a negative number":              `{"count":2,"packed":"AQA"}`,
+		"with bytes that are left over":     `{"count":2,"packed":"AAAA"}`,
+		"that are no base64":                `{"count":2,"packed":"*"}`,
+	} {
+		t.Run("starts "+name+" are refused", func(t *testing.T) {
+			t.Parallel()
+			policy, err := json.Marshal(slow())
+			require.NoError(t, err)
+			data := []byte(`{"v":1,"policy":` + string(policy) + `,"starts":` + starts + `}`)
+			require.ErrorContains(t, json.Unmarshal(data, new(semaphore.State)), "starts: the packed list of tickets is damaged")
+		})
+	}
+}

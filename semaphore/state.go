@@ -25,14 +25,15 @@ type State struct {
 	heldAfter int64 // see HoldAfter; 0 holds nothing
 
 	generation int64 // how often the queue was rebuilt; part of every grant
+	accepted   int64 // between New and Rebuilt: see [attune.QueueSnapshot]
 
 	holders    []Holder            // in grant order; see addHolder and dropHolderAt
 	freed      []int64             // the sequences of the slots that became free since the last grant
 	line       line                // the waiting tickets, without gaps but for tickets that have ended
 	joined     []attune.Ticket     // newcomers that joined the line in the current operation, in sequence order
 	replacing  []int32             // lanes with arrivals or returns in the current operation: see replaceOthers
-	gates      []gate              // the rates of starts
-	openedAt   time.Time           // when the gates were last opened and closed; zero without gates
+	logs       []startLog          // of the rates of starts
+	openedAt   time.Time           // when the rates were last opened and closed; zero without rates
 	early      []attune.Ticket     // tickets behind a gap, in sequence order, all above next
 	endedEarly []int64             // sequences above next whose tickets arrived and ended behind a gap, in order
 	unseen     []place             // places above next that ended before a ticket arrived: see place
@@ -95,7 +96,7 @@ func New(snapshot attune.QueueSnapshot) *State {
 		override:   snapshot.Override,
 		lastChange: snapshot.LastChange, inspectAfter: InspectAfter, sleep: sleep{after: SleepAfter},
 		next:      snapshot.LastSequence + 1,
-		lastGrant: snapshot.LastGrant, generation: snapshot.Generation,
+		lastGrant: snapshot.LastGrant, generation: snapshot.Generation, accepted: snapshot.Accepted,
 		line: newLine(),
 	}
 	s.usePolicy(snapshot.Policy)
@@ -106,16 +107,24 @@ func New(snapshot attune.QueueSnapshot) *State {
 		s.addHolder(Holder{Grant: grant})
 	}
 	for _, ticket := range snapshot.Waiting {
-		s.enqueue(ticket)
+		s.line.append(ticket)
 	}
 	s.counters.Accepted = int64(len(s.holders) + s.line.length)
 	s.counters.Granted = int64(len(s.holders))
 	return s
 }
 
-// Rebuilt makes the first decisions on a state from [New]. The bounds of the line and when_busy apply to every waiting ticket,
-// because the rows do not show which tickets joined a full line.
-func (s *State) Rebuilt(now time.Time) { s.proceed(now) }
+// Rebuilt makes the first decisions on a state from [New], which may have been encoded meanwhile. The bounds of the line and when_busy
+// apply to the newcomers: the waiting tickets above [attune.QueueSnapshot].Accepted.
+func (s *State) Rebuilt(now time.Time) {
+	for ticket := range s.line.all() {
+		if ticket.Sequence > s.accepted {
+			s.join(ticket)
+		}
+	}
+	s.accepted = 0
+	s.proceed(now)
+}
 
 // Policy returns the policy in force.
 func (s *State) Policy() attune.QueuePolicy { return s.policy }

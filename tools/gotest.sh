@@ -6,12 +6,12 @@
 # packages in which goroutines share state run with the race detector. For the other packages the race detector would take
 # several times as long and find nothing: package semaphore, for example, is for one goroutine, and its tests start no other.
 #
-# Go tests the packages in the given order. The one that takes longest comes first, so that the others run beside it.
+# Go tests the packages in the given order. Those that take longest come first, so that the short ones fill the end of the run.
 
 set -u
 
 raced='^github\.com/attune-go/attune/(worker|rabbitmq|bridge)(/|$)'
-longest='^github\.com/attune-go/attune/e2e$'
+longest='^github\.com/attune-go/attune/(e2e|workflows)$'
 flags=$1
 shift
 

@@ -59,8 +59,8 @@ func (b *Bridges) refuse(ctx context.Context, key string, err error) {
 	}
 }
 
-// verifyReply verifies and decodes the reply to a request. believed is false for a reply that no bridge has signed for this request; err is the error
-// that a bridge has replied with.
+// verifyReply verifies and decodes the reply to a request. believed is false for a reply that no bridge has signed for this request; err
+// is the error that a bridge has replied with.
 func verifyReply[M attune.WorkerMessage[M]](
 	ctx context.Context, b *Bridges, request attune.Signed[M], body []byte, unsigned error, reply any,
 ) (believed bool, err error) {

@@ -134,7 +134,7 @@ func fieldsOf(document attune.Policy) ([]string, error) {
 			fields = append(fields, field.Name+"="+plainValue(value))
 		}
 	}
-	for _, list := range []string{"rate", "quota"} {
+	for _, list := range gateLists() {
 		if value, ok := members[list]; ok {
 			fields = append(fields, list+"="+plainValue(value))
 		}
@@ -180,11 +180,12 @@ func newPolicyGet(r *remote) *cobra.Command {
 			return err
 		}
 		var found api.PolicyScope
-		if err := c.Get(cmd.Context(), target.path(), nil, &found); err != nil {
+		version, err := c.GetVersion(cmd.Context(), target.path(), &found)
+		if err != nil {
 			return withAPIAdvice(err)
 		}
 		if *format == outputJSON {
-			return writeJSON(cmd.OutOrStdout(), found)
+			return writeJSON(cmd.OutOrStdout(), versionedPolicy{found, version})
 		}
 		table := newTable(cmd.OutOrStdout())
 		for _, d := range []*policy.Stored{found.Person, found.Pack} {
@@ -195,9 +196,16 @@ func newPolicyGet(r *remote) *cobra.Command {
 		if found.Person == nil && found.Pack == nil {
 			_, _ = fmt.Fprintf(table, "nothing is set for %s\n", target)
 		}
+		_, _ = fmt.Fprintf(table, "version %s\n", version)
 		return table.Flush()
 	}
 	return cmd
+}
+
+// versionedPolicy is the documents of a scope with their version, for --if-match.
+type versionedPolicy struct {
+	api.PolicyScope
+	Version string `json:"version"`
 }
 
 // policyArguments accepts a scope without further arguments.

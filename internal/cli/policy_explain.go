@@ -17,9 +17,9 @@ import (
 
 func newPolicyExplain(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "explain ACTION", Short: "Show the policy in force for an action, and what an enforcement would meet now",
-		Long: `Show each field of the policy in force for an action with the document that decides it, and the rates and quotas of all
-scopes.
+		Use: "explain ACTION", Short: "Show the policy of an action, and what an enforcement would meet now",
+		Long: `Show each field of the policy of an action with the document that decides it, and the rates and quotas of all scopes. If the
+queue has not been told a new value yet, the value in force follows in parentheses.
 
 With --parameters, also show the lane that an enforcement with these parameters would get, what is used of its rates and quotas, and
 whether the queue would accept it now. Nothing is changed.`,
@@ -60,15 +60,15 @@ func printExplanation(w io.Writer, e api.PolicyExplanation) error {
 	table := newTable(w)
 	_, _ = fmt.Fprintln(table, "FIELD\tVALUE\tSCOPE\tSET BY\tREVISION")
 	for _, f := range e.Policy.Fields {
-		value := f.Value
+		value := policyValue(f.Name, f.Value)
 		if f.Next != nil {
-			value = f.Next
+			value = fmt.Sprintf("%s (in force: %s)", policyValue(f.Name, f.Next), value)
 		}
 		var source policy.Source
 		if f.Source != nil {
 			source = *f.Source
 		}
-		printSource(table, f.Name, policyValue(f.Name, value), source)
+		printSource(table, f.Name, value, source)
 	}
 	for _, gate := range e.Gates {
 		name, value := gateText(gate)
@@ -106,6 +106,12 @@ func gateText(gate api.ExplainedGate) (name, value string) {
 			value += " of " + oneLine(*now.Key)
 		}
 	}
+	if starts := gate.Starts; starts != nil {
+		value += fmt.Sprintf(", %d used", starts.Count)
+		if starts.OpensAt != nil {
+			value += ", opens at " + clock(*starts.OpensAt)
+		}
+	}
 	return name, value
 }
 
@@ -113,6 +119,8 @@ func verdictText(v api.Verdict) string {
 	switch {
 	case v.AtOnce:
 		return "would start at once"
+	case v.Accepted && v.OpensAt != nil:
+		return "would be accepted, and wait: its rates allow the next start at " + clock(*v.OpensAt)
 	case v.Accepted:
 		return "would be accepted, and wait"
 	default:

@@ -80,7 +80,8 @@ func (a *attuneAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = a.lanePage(r.URL.Query().Get("limit"))
 	case r.URL.Path == "/api/v1/queues/shop.deploy/policies":
 		body = api.List[attune.QueuePolicy]{Items: []attune.QueuePolicy{{Revision: 1, Limit: 1}}}
-	case r.URL.Path == "/api/v1/queues/shop.deploy/starts", r.URL.Path == "/api/v1/limiters", r.URL.Path == "/api/v1/quotas":
+	case r.URL.Path == "/api/v1/queues/shop.deploy/starts", r.URL.Path == "/api/v1/limiters", r.URL.Path == "/api/v1/limiters/log",
+		r.URL.Path == "/api/v1/quotas":
 		body = api.List[attune.Start]{}
 	case r.URL.Path == "/api/v1/queues/shop.deploy/changes":
 		body = api.List[api.QueueChange]{Items: a.changes}

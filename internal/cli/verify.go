@@ -30,7 +30,8 @@ func newQueueVerify(r *remote) *cobra.Command {
   - grants were decided in the order of admission, each ticket at most once,
   - where lanes may pass each other, no grant passed an enforcement that had room,
   - no grant was decided while a limit was reached or the queue was paused,
-  - no rate let more start or in than it allows in a window, and no quota more than in a period,
+  - no rate let more start or in than it allows in a window, and no quota more than in a period; with KEY, of the rates and quotas
+    that its enforcements were charged at,
   - every slot was given back,
   - the counts are right.
 
@@ -77,11 +78,11 @@ func usedQueues(ctx context.Context, c *client.Client) ([]attune.QueueKey, error
 }
 
 // verify verifies one queue after the other. It continues after a queue that cannot be read, and returns all errors at the end. all says
-// that the keys are those of all queues: then it compares the counts of quotas with the enforcements.
+// that the keys are those of all queues: then the logs of rates and the counts of quotas must be exactly what enforcements were charged.
 func verify(ctx context.Context, c *client.Client, keys []attune.QueueKey, all bool, timeout time.Duration, w io.Writer) error {
 	var errs []error
 	violations := 0
-	gates, err := queueaudit.Begin(ctx, c)
+	gates, err := queueaudit.Begin(ctx, c, all)
 	if err != nil {
 		return withAPIAdvice(err)
 	}
@@ -132,7 +133,7 @@ func verifyGates(ctx context.Context, gates *queueaudit.Gates, complete bool, w 
 		_, _ = fmt.Fprintf(w, "  BROKEN  %s\n", violation)
 	}
 	table := newTable(w)
-	_, _ = fmt.Fprintf(table, "  rates\t%d\tlogs, with %d units\n", report.Limiters, report.Units)
+	_, _ = fmt.Fprintf(table, "  rates\t%d\tlogs, with %d units, %d charges compared with them\n", report.Limiters, report.Units, report.Charges)
 	_, _ = fmt.Fprintf(table, "  quotas\t%d\tcounts, %d compared with the enforcements\n", report.Usage, report.Compared)
 	return len(report.Violations), errors.Join(err, table.Flush())
 }

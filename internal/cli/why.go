@@ -13,8 +13,8 @@ import (
 func newQueueWhy(r *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "why ENFORCEMENT", Short: "Show what keeps an enforcement waiting, and for how long it probably waits",
-		Long: `Show everything that keeps an enforcement waiting: each level of its queue without room, each rate that allows no start, a pause,
-and the delay of a retry; with the first holders, and the nearest enforcements that come first.
+		Long: `Show everything that keeps an enforcement waiting: each level of its queue without room, each rate that allows no start,
+a pause, and the delay of a retry; with the first holders, and the nearest enforcements that come first.
 
 The estimate is an interval in which nine of ten waits end. It says on how many recorded waits of the queue it was checked.`,
 		Example: "  attune queue why 31\n  attune queue why 31 --output json",

@@ -58,6 +58,10 @@ type ProblemError struct {
 	Title  string      `json:"title"`
 	Detail string      `json:"detail"`
 	Code   attune.Code `json:"code"`
+	Errors []struct {
+		Location string `json:"location"` // of the value in the request, such as body.policy.limit; may be empty
+		Message  string `json:"message"`
+	} `json:"errors"`
 
 	Foreign   bool   `json:"-"` // the response has no problem document, so it is not of attune
 	TokenFrom string `json:"-"` // of a 401: the place of the token, if it is known
@@ -76,6 +80,12 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, out any
 		path += "?" + query.Encode()
 	}
 	return c.Do(ctx, http.MethodGet, path, nil, nil, out)
+}
+
+// GetVersion is [Client.Get] that also returns the ETag of the response.
+func (c *Client) GetVersion(ctx context.Context, path string, out any) (etag string, err error) {
+	header, err := c.do(ctx, http.MethodGet, path, nil, nil, out)
+	return header.Get("ETag"), err
 }
 
 // Post sends body as JSON to path below /api/v1 and decodes the response into out. Errors are those of [Client.Do].
@@ -111,9 +121,15 @@ func (c *Client) Delete(ctx context.Context, path string, body any) error {
 // Do sends a request for path below /api/v1 and decodes the JSON response into out, unless out is nil. A response outside of
 // 2xx is a [*ProblemError]. A request takes at most 30 s.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
+	_, err := c.do(ctx, method, path, header, body, out)
+	return err
+}
+
+// do is [Client.Do] that also returns the headers of the response.
+func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte, out any) (http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	maps.Copy(request.Header, header)
 	request.Header.Set("Authorization", "Bearer "+c.token)
@@ -122,27 +138,27 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("%s %s: read the response: %w", method, path, err)
+		return nil, fmt.Errorf("%s %s: read the response: %w", method, path, err)
 	}
 	if response.StatusCode/100 != 2 {
 		p := problem(response, data)
 		if p.Status == http.StatusUnauthorized {
 			p.TokenFrom = c.tokenFrom
 		}
-		return fmt.Errorf("%s %s: %w", method, path, p)
+		return nil, fmt.Errorf("%s %s: %w", method, path, p)
 	}
 	if out == nil {
-		return nil
+		return response.Header, nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("%s %s: %w: %w", method, path, ErrNoDocument, err)
+		return nil, fmt.Errorf("%s %s: %w: %w", method, path, ErrNoDocument, err)
 	}
-	return nil
+	return response.Header, nil
 }
 
 // maxForeignText bounds the text of a response that is not of attune, in bytes.

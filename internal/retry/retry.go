@@ -65,12 +65,12 @@ func Loop(ctx context.Context, run func(context.Context) error, notify func(err 
 		}
 		pause := pauses.NextBackOff()
 		notify(err, pause)
-		wait(ctx, pause)
+		Wait(ctx, pause)
 	}
 }
 
-// wait returns after d, or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
+// Wait returns after d, or when ctx ends.
+func Wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

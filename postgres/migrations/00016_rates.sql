@@ -12,9 +12,12 @@ ALTER TABLE enforcements
     ADD COLUMN charges json,
     -- What it has used of quotas; NULL without any, and after it has given the units back.
     ADD COLUMN charged json,
+    -- The units of rates that it was charged, for good; NULL without any.
+    ADD COLUMN units json,
     ADD COLUMN refusal json, -- the rate, the quota or the bound of its queue that refused it
     ADD CONSTRAINT enforcements_charges CHECK (charges IS NULL OR status = 'created'),
     ADD CONSTRAINT enforcements_charged CHECK (charged IS NULL OR sequence IS NOT NULL),
+    ADD CONSTRAINT enforcements_units CHECK (units IS NULL OR sequence IS NOT NULL),
     ADD CONSTRAINT enforcements_refusal CHECK ((refusal IS NOT NULL) = (reason IN (
         'rate_limited', 'quota_exceeded', 'queue_full', 'key_queue_full', 'dropped_oldest', 'busy', 'queue_draining')));
 
@@ -35,6 +38,7 @@ CREATE INDEX limiters_idle ON limiters (last_at);
 -- The units that were admitted, numbered from 1 without gaps. A row has the units of one admission of a batch: those from
 -- n - units + 1 to n. It is deleted when no window can contain it.
 CREATE TABLE limiter_log (
+    id         bigint GENERATED ALWAYS AS IDENTITY UNIQUE, -- for lists of all limiters
     limiter_id bigint NOT NULL REFERENCES limiters,
     n          bigint NOT NULL,
     units      bigint NOT NULL CHECK (units BETWEEN 1 AND n),
