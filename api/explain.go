@@ -45,7 +45,7 @@ type PolicyExplanation struct {
 // ExplainedGate is a rate or a quota that applies, with the document that declares it.
 type ExplainedGate struct {
 	policy.Gate
-	Now    *attune.GateProbe  `json:"now,omitempty" doc:"What an enforcement would meet; absent without parameters and for a rate that delays"`
+	Now    *attune.GateProbe  `json:"now,omitempty" doc:"What an enforcement would meet; only with parameters, not for a rate that delays"`
 	Starts *attune.StartProbe `json:"starts,omitempty" doc:"What its start would meet; only with parameters, for a rate that delays"`
 }
 

@@ -11,16 +11,21 @@ import (
 	"github.com/attune-go/attune/policy"
 )
 
-// GateReader reads what was used of rates and quotas, newest first.
+// GateReader reads what was used of rates and quotas, and says what would be.
 type GateReader interface {
+	GateLists
+	// Probe returns what an enforcement with these charges would meet at the rates and quotas in force. It charges nothing.
+	Probe(ctx context.Context, charges []attune.Charge) ([]attune.GateProbe, error)
+}
+
+// GateLists reads what was used of rates and quotas, newest first.
+type GateLists interface {
 	Limiters(ctx context.Context, filter attune.GateFilter, page attune.Page) ([]attune.Limiter, error)
 	// LimiterCharges returns the charges of all limiters that filter selects.
 	LimiterCharges(ctx context.Context, filter attune.GateFilter, page attune.Page) ([]attune.LimiterCharge, error)
 	// LimiterLog returns the charges of a limiter, paged by the last unit. An unknown limiter has none.
 	LimiterLog(ctx context.Context, limiter int64, page attune.Page) ([]attune.LimiterCharge, error)
 	QuotaUsage(ctx context.Context, filter attune.GateFilter, page attune.Page) ([]attune.QuotaUsage, error)
-	// Probe returns what an enforcement with these charges would meet at the rates and quotas in force. It charges nothing.
-	Probe(ctx context.Context, charges []attune.Charge) ([]attune.GateProbe, error)
 }
 
 // StartReader reads the attempts that queues with rates of starts let start, newest first. A queue without rates has none.

@@ -34,8 +34,8 @@ const (
 
 	docRevision = "Grows with every change; 0 until the first enforcement is admitted to the queue"
 	docValue    = "Value in force"
-	docFrom     = "Origin of next, or of value without a next: action <ref>, queue <key> or pack <name>, with (set by a person) if a person " +
-		"has set it, or global, or default"
+	docFrom     = "Origin of next, or of value without a next: action <ref>, queue <key> or pack <name>, followed by (set by a person) " +
+		"if a person has set it; or global, or default"
 	docNext = "New value from the documents, if it differs. The queue has not been told it yet"
 )
 

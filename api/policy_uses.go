@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -30,9 +31,9 @@ func (s *Server) usesOf(ctx context.Context, in PolicyPath, body json.RawMessage
 	if found.actions, err = s.deps.Policies.KeyUses(ctx, in.Scope, in.Ref); err != nil {
 		return found, err
 	}
-	var queue attune.QueueKey
-	if json.Unmarshal(members["queue"], &queue) != nil || queue.Validate() != nil || string(queue) == in.Ref {
-		return found, nil // no queue, no name of one, or the action leaves the queue of its pack
+	queue, named := queueIn(members["queue"])
+	if !named || string(queue) == in.Ref { // the action leaves the queue of its pack
+		return found, nil
 	}
 	documents, err := s.deps.Policies.Documents(ctx, policy.ScopeQueue, string(queue))
 	if attune.CodeOf(err) == attune.CodeNotFound {
@@ -40,6 +41,12 @@ func (s *Server) usesOf(ctx context.Context, in PolicyPath, body json.RawMessage
 	}
 	found.queue, found.joined = queue, documents.Expressions()
 	return found, err
+}
+
+// queueIn returns the queue that a member of a document names; false for another value, which the decoder of documents judges.
+func queueIn(member json.RawMessage) (queue attune.QueueKey, named bool) {
+	err := json.Unmarshal(member, &queue)
+	return queue, err == nil && queue.Validate() == nil
 }
 
 // checkJoined expects the expressions of the shared queue to fit the actions that join it. The key of the document is used instead of
@@ -55,7 +62,8 @@ func (s *Server) checkJoined(document attune.Policy, uses policyUses) error {
 	}
 	for i := range found {
 		found[i] = policy.Mistake{
-			Path: []string{"queue"}, Message: "policy queue: an expression of the queue " + string(uses.queue) + " does not fit: " + found[i].Message,
+			Path:    []string{"queue"},
+			Message: fmt.Sprintf("policy queue: an expression of the queue %s does not fit: %s", uses.queue, found[i].Message),
 		}
 	}
 	return &policy.DocumentError{Mistakes: found}

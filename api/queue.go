@@ -189,7 +189,8 @@ func expectation(h attune.SlotHolder, due *time.Time, at time.Time) string {
 	case due == nil:
 		return fmt.Sprintf("It waits for a worker of the pool %q.", h.Pool)
 	case h.LeaseUntil != nil && at.After(*h.LeaseUntil):
-		return fmt.Sprintf("The worker did not renew the lease, which ended at %s: the attempt is given up.", attune.FormatTime(*h.LeaseUntil))
+		return fmt.Sprintf("The worker did not renew the lease, which ended at %s: the attempt is given up.",
+			attune.FormatTime(*h.LeaseUntil))
 	case h.CancelRequested != nil:
 		return fmt.Sprintf("The worker was asked to stop it at %s. %s", attune.FormatTime(*h.CancelRequested), leaseNotice(h))
 	case at.After(*due):

@@ -39,9 +39,11 @@ func (s StoredSecret) caller(now time.Time) (Caller, error) {
 	token := s.Token
 	switch {
 	case token.RevokedAt != nil:
-		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s was revoked at %s", token.Name, attune.FormatTime(*token.RevokedAt))
+		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s was revoked at %s",
+			token.Name, attune.FormatTime(*token.RevokedAt))
 	case token.ExpiresAt != nil && !now.Before(*token.ExpiresAt):
-		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s expired at %s", token.Name, attune.FormatTime(*token.ExpiresAt))
+		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s expired at %s",
+			token.Name, attune.FormatTime(*token.ExpiresAt))
 	case s.ValidUntil != nil && !now.Before(*s.ValidUntil):
 		return Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token %s was rotated: use its new secret", token.Name)
 	}

@@ -76,7 +76,8 @@ func leakFinding(l attune.Leak) Finding {
 	if l.Execution != 0 {
 		what = fmt.Sprintf("execution %d, which is %s", l.Execution, l.Status)
 	}
-	finding.What = fmt.Sprintf("It has held a slot since %s with %s: no report will give the slot back.", attune.FormatTime(l.GrantedAt), what)
+	finding.What = fmt.Sprintf("It has held a slot since %s with %s: no report will give the slot back.",
+		attune.FormatTime(l.GrantedAt), what)
 	finding.Do = "Free the slot as docs/operations.md says under \"slots leaked\". attune itself never leaves such a row: " +
 		"find out who changed the database."
 	return finding
@@ -98,7 +99,8 @@ func overdueFinding(o attune.Overdue) Finding {
 	switch {
 	case o.Status == attune.ExecutionRequested:
 		finding.Severity = Warning
-		finding.What = fmt.Sprintf("It was requested at %s, and no worker of the pool %q has claimed it.", attune.FormatTime(o.Since), o.Pool)
+		finding.What = fmt.Sprintf("It was requested at %s, and no worker of the pool %q has claimed it.",
+			attune.FormatTime(o.Since), o.Pool)
 		finding.Do = fmt.Sprintf("Check that workers of the pool %q run and have free slots, or cancel the execution: %s.", o.Pool, cancel)
 	case o.CancelRequested:
 		finding.Severity = Problem

@@ -34,7 +34,9 @@ func ReadPolicyFile(path string, scope policy.Scope) (PolicyFile, error) {
 		file.Document = s.policyDocument(file.root, scope)
 	}
 	if found.problems != nil {
-		slices.SortStableFunc(found.problems, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
+		slices.SortStableFunc(found.problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		return PolicyFile{}, &LoadError{Problems: found.problems}
 	}
 	return file, nil

@@ -11,7 +11,8 @@ import (
 // its rates allow, or its size. The queue carries all of them in its state. The path of the error is the field to change.
 func CheckShared(key attune.QueueKey, p attune.QueuePolicy) error {
 	if n := len(p.Actions); n > attune.MaxQueueActions {
-		return mistake([]string{"queue"}, "policy queue: %d actions join the queue %s: a queue has at most %d", n, key, attune.MaxQueueActions)
+		return mistake([]string{"queue"}, "policy queue: %d actions join the queue %s: a queue has at most %d",
+			n, key, attune.MaxQueueActions)
 	}
 	starts := startsOf(p.Rates)
 	for _, action := range p.Actions {

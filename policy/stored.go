@@ -68,8 +68,8 @@ type Draft struct {
 
 // Reach counts the queues that have been used and that a document covers.
 type Reach struct {
-	Told    int64 `json:"told" required:"false" doc:"Queues that follow the change already, or that the change does not concern; absent while they cannot be counted"`
-	NotTold int64 `json:"not_told" required:"false" doc:"Queues that will follow the change in a moment, without another request; absent while they cannot be counted"`
+	Told    int64 `json:"told" required:"false" doc:"Queues that follow the change, or that it does not concern; absent if unknown"`
+	NotTold int64 `json:"not_told" required:"false" doc:"Queues that will follow in a moment, without another request; absent if unknown"`
 }
 
 // KeyUse is an action whose key a document can set, with a trigger of one of its rules.

@@ -54,7 +54,8 @@ func (a *Audit) Finish(ctx context.Context, id auth.AuditID, status int) error {
 }
 
 const listAuditSQL = `
-SELECT id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, coalesce(status, 0), omitted, detail
+SELECT id, at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote,
+	coalesce(status, 0), omitted, detail
 FROM audit
 WHERE ($1::bigint = 0 OR id < $1) AND ($3::text = '' OR principal = $3) AND ($4::text = '' OR action = $4)
 	AND ($5::text = '' OR subject = $5)

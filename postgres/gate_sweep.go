@@ -40,7 +40,8 @@ DELETE FROM quota_usage WHERE id IN (
 // periods have ended. The units of a period that ended 400 days ago cannot be given back any more.
 //
 // A clock of the database that jumps ahead ages nothing: Sweep believes it only as far as time has passed in this process since the first
-// Sweep. So a log that can still be inside a window when the clock is right again stays, unless the process starts while the clock is wrong.
+// Sweep. So a log that can still be inside a window when the clock is right again stays, unless the process starts while the clock
+// is wrong.
 func (g *Gates) Sweep(ctx context.Context, limit int) (int64, error) {
 	clock, err := one(ctx, g.db.pool, pgx.RowTo[time.Time], clockSQL)
 	if err != nil {

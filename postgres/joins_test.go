@@ -32,11 +32,11 @@ func delaying(n, limit int) (p attune.Policy) {
 	return p
 }
 
-// widePack has n actions, which join a queue of their pack if it is not empty. Each has as many starts as an action can have.
-func widePack(version string, n int, queue attune.QueueKey) attune.Pack {
-	pack := attune.Pack{Name: "wide", Digest: version, Queues: []attune.SharedQueue{{Ref: "wide.line"}}}
-	if queue != "" {
-		pack.Policy = &attune.Policy{Queue: &queue}
+// widePack has n actions, which join a queue of their pack. Each has as many starts as an action can have.
+func widePack(version string, n int) attune.Pack {
+	pack := attune.Pack{
+		Name: "wide", Digest: version, Queues: []attune.SharedQueue{{Ref: "wide.line"}},
+		Policy: &attune.Policy{Queue: new(attune.QueueKey("wide.line"))},
 	}
 	for i := range n {
 		rates := delaying(attune.MaxStartRates, attune.MaxStartRateLimit)
@@ -61,8 +61,8 @@ func TestSharedQueue_Bounds(t *testing.T) {
 	t.Run("a pack whose actions exceed the starts of their queue changes nothing", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.install(t, widePack("1", attune.MaxQueueStarts/perAction, "wide.line"))
-		_, err := b.packs.Install(t.Context(), []attune.Pack{widePack("2", attune.MaxQueueStarts/perAction+1, "wide.line")})
+		b.install(t, widePack("1", attune.MaxQueueStarts/perAction))
+		_, err := b.packs.Install(t.Context(), []attune.Pack{widePack("2", attune.MaxQueueStarts/perAction+1)})
 		requireRefused(t, err, "rate", "the rates of the queue wide.line")
 		require.EqualValues(t, attune.MaxQueueStarts/perAction, b.count(t, `SELECT count(*) FROM actions WHERE pack = 'wide'`))
 	})
@@ -70,7 +70,7 @@ func TestSharedQueue_Bounds(t *testing.T) {
 	t.Run("a person's rate, or join, that exceeds the starts is refused", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		b.install(t, widePack("1", attune.MaxQueueStarts/perAction, "wide.line"))
+		b.install(t, widePack("1", attune.MaxQueueStarts/perAction))
 		requireRefused(t, b.change(t, policy.ScopeQueue, "wide.line", delaying(1, 1)), "rate", "limits of 20001 in all")
 		require.NoError(t, b.change(t, policy.ScopeAction, "wide.a0", delaying(1, 1)))
 		require.NoError(t, b.change(t, policy.ScopeQueue, "wide.line", delaying(1, 1)), "one action needs less now")
@@ -85,7 +85,7 @@ func TestSharedQueue_Bounds(t *testing.T) {
 	t.Run("a queue has at most so many actions", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		pack := widePack("1", attune.MaxQueueActions+1, "wide.line")
+		pack := widePack("1", attune.MaxQueueActions+1)
 		for i := range pack.Actions {
 			pack.Actions[i].Policy = nil
 		}
@@ -101,7 +101,7 @@ func TestSharedQueue_ActionsThatLeftAreBounded(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	pack := func(version string, from, n int) attune.Pack {
-		p := widePack(version, 0, "wide.line")
+		p := widePack(version, 0)
 		for i := range n {
 			p.Actions = append(p.Actions, attune.Action{
 				Ref: attune.NewRef("wide", fmt.Sprintf("b%d", from+i)), Command: []string{"true"}, Timeout: time.Minute, Pool: "default",
@@ -140,7 +140,7 @@ func TestPacks_InstallChecksJoinedActions(t *testing.T) {
 // BenchmarkQueues_ResolveShared resolves the policy of a shared queue with many members, which holds the locks of its row meanwhile.
 func BenchmarkQueues_ResolveShared(b *testing.B) {
 	bundle := setup(b)
-	pack := widePack("1", attune.MaxQueueActions, "wide.line")
+	pack := widePack("1", attune.MaxQueueActions)
 	for i := range pack.Actions {
 		pack.Actions[i].Policy = nil
 	}

@@ -35,8 +35,8 @@ const installLock int64 = 0x61747475_6e650001
 // A pack with the installed digest stays unchanged. For any other pack, Install stores all declarations, with each rule enabled
 // or disabled as declared, and disables everything that the pack no longer declares. Installed packs that are not in packs stay
 // unchanged. A rule whose trigger or action no pack declares is [attune.CodeInvalid], and so is a policy that joins a shared queue
-// which no pack declares, that exceeds the bounds of such a queue, or whose action has a field of the queue, also one that a person has set.
-// A webhook key of another trigger, and a queue with the reference of an action, are [attune.CodeConflict].
+// which no pack declares, that exceeds the bounds of such a queue, or whose action has a field of the queue, also one that a person
+// has set. A webhook key of another trigger, and a queue with the reference of an action, are [attune.CodeConflict].
 //
 // A shared queue that its pack no longer declares stays, with the policies that people have set: actions that join it go on in it.
 func (p *Packs) Install(ctx context.Context, packs []attune.Pack) ([]InstallResult, error) {

@@ -34,11 +34,13 @@ const endPoliciesSQL = `
 WITH changed AS (
 	DELETE FROM policies WHERE until <= clock_timestamp() RETURNING *
 ), audited AS (
-	INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status, omitted, detail)
+	INSERT INTO audit (at, principal, auth_method, role, token, action, subject, on_behalf_of, note, request_id, remote, status, omitted,
+		detail)
 	SELECT clock_timestamp(), 'attune', 'system', '', '', CASE scope WHEN 'global' THEN 'global-policy.end' ELSE 'policy.end' END,
 		CASE scope WHEN 'global' THEN '' ELSE scope || ' ' || ref END, '', 'its time is over', '', '', 200, 0,
 		json_build_object('policy', document, 'revision', revision, 'until', until, 'set_at', updated_at, 'set_by',
-			json_build_object('principal', json_build_object('name', principal, 'method', auth_method), 'on_behalf_of', on_behalf_of, 'note', note))
+			json_build_object('principal', json_build_object('name', principal, 'method', auth_method), 'on_behalf_of', on_behalf_of,
+				'note', note))
 	FROM changed
 )` + announceChanged
 

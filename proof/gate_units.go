@@ -41,7 +41,8 @@ func (r *GateReport) checkUnits(rows GateRows) {
 		for _, c := range claims[limiter] {
 			if c.queuedAt.After(rows.ReadAt.Add(-attune.MaxRateWindow)) {
 				gone := attune.GateID{Kind: attune.GateRate, Scope: "limiter", Ref: strconv.FormatInt(limiter, 10), Name: "(unknown)"}
-				r.rate(LimiterRows{Limiter: attune.Limiter{GateID: gone}}, "enforcement %d has units of a limiter that does not exist", c.enforcement)
+				r.rate(LimiterRows{Limiter: attune.Limiter{GateID: gone}},
+					"enforcement %d has units of a limiter that does not exist", c.enforcement)
 			}
 		}
 	}

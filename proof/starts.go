@@ -63,8 +63,8 @@ func (c *check) checkRecorded(d *decision, recorded map[attemptOf]bool) {
 	}
 	for attempt := first + 1; attempt <= d.Attempt && c.ratedSince(d.Revision); attempt++ {
 		if !recorded[attemptOf{d.Number, attempt}] {
-			c.violation(RuleRates, d.Sequence, d.Number, "attempt %d kept the slot under policies with rates of starts, but no start of it is recorded",
-				attempt)
+			c.violation(RuleRates, d.Sequence, d.Number,
+				"attempt %d kept the slot under policies with rates of starts, but no start of it is recorded", attempt)
 		}
 	}
 }

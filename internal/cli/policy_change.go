@@ -55,14 +55,15 @@ FIELD=VALUE changes one field and leaves the others as they are. --file replaces
 			if err != nil {
 				return err
 			}
-			err = r.changePolicy(cmd, http.MethodPut, target, *version, policyChange{Attribution: *attribution, Policy: read.Document, Until: until})
-			return inFile(read, err)
+			change := policyChange{Attribution: *attribution, Policy: read.Document, Until: until}
+			return inFile(read, r.changePolicy(cmd, http.MethodPut, target, *version, change))
 		}
 		document, err := assigned(assignments)
 		if err != nil {
 			return err
 		}
-		return r.changePolicy(cmd, http.MethodPatch, target, *version, policyChange{Attribution: *attribution, Policy: document, Until: until})
+		change := policyChange{Attribution: *attribution, Policy: document, Until: until}
+		return r.changePolicy(cmd, http.MethodPatch, target, *version, change)
 	}
 	return cmd
 }

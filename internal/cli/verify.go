@@ -133,7 +133,8 @@ func verifyGates(ctx context.Context, gates *queueaudit.Gates, complete bool, w 
 		_, _ = fmt.Fprintf(w, "  BROKEN  %s\n", violation)
 	}
 	table := newTable(w)
-	_, _ = fmt.Fprintf(table, "  rates\t%d\tlogs, with %d units, %d charges compared with them\n", report.Limiters, report.Units, report.Charges)
+	_, _ = fmt.Fprintf(table, "  rates\t%d\tlogs, with %d units, %d charges compared with them\n",
+		report.Limiters, report.Units, report.Charges)
 	_, _ = fmt.Fprintf(table, "  quotas\t%d\tcounts, %d compared with the enforcements\n", report.Usage, report.Compared)
 	return len(report.Violations), errors.Join(err, table.Flush())
 }
