@@ -14,6 +14,7 @@
 //   - A key that the issuer has withdrawn ends: known keys are read again after four to five minutes. While the issuer does not answer with
 //     keys, the known ones serve until they are an hour old.
 //   - A claim has exactly its name, and a token with two claims of one name is refused.
-//   - Tokens cannot make this package flood the issuer. It reads the keys again when no known key fits a token, with one request a second,
-//     and three at once after a pause; tokens that need the keys wait for each other. A new key of the issuer therefore works within seconds.
+//   - Tokens cannot make this package flood the issuer. It reads the keys again when no known key fits a token, with one request a
+//     second, and three at once after a pause; tokens that need the keys wait for each other. A new key of the issuer therefore works
+//     within seconds.
 package oidc
