@@ -71,6 +71,6 @@ func TestRates(t *testing.T) {
 	code, output = c.attune("queue", "verify", "--url", c.base)
 	require.Zero(t, code, output)
 	require.Contains(t, output, "rates and quotas: every promise kept\n")
-	require.Regexp(t, `rates +4 +logs, with 6 units\n`, output)
+	require.Regexp(t, `rates +4 +logs, with 6 units, 6 charges compared with them\n`, output)
 	require.Regexp(t, `quotas +1 +counts, 1 compared with the enforcements\n`, output)
 }
