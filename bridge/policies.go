@@ -101,8 +101,12 @@ func (p *Policies) step(ctx context.Context) (more bool, err error) {
 	return more, p.tell(ctx, changed)
 }
 
+// tellInParallel bounds the queues that are told at the same time. It is higher than for tickets: what the first told queues begin to grant
+// competes with the signals to the others.
+const tellInParallel = 128
+
 // toldAtOnce is how many queues are recorded as told in one statement.
-const toldAtOnce = 2 * signalsInParallel
+const toldAtOnce = tellInParallel
 
 // tell sends the policies of queues. One queue that it does not reach does not hold up the others.
 func (p *Policies) tell(ctx context.Context, queues []attune.Admission) error {
@@ -116,7 +120,7 @@ func (p *Policies) tell(ctx context.Context, queues []attune.Admission) error {
 func (p *Policies) tellSome(ctx context.Context, queues []attune.Admission) error {
 	failed := make([]error, len(queues))
 	var group errgroup.Group
-	group.SetLimit(signalsInParallel)
+	group.SetLimit(tellInParallel)
 	for i, queue := range queues {
 		group.Go(func() error {
 			if err := p.queues.SetPolicy(ctx, queue.Queue, queue.Policy); err != nil {
