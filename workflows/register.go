@@ -21,13 +21,14 @@ func Register(registry Registry) {
 // The SDK caches up to 10 000 workflows per process. That is enough for both kinds: an evicted queue replays at most
 // [maxHistory] events, an enforcement leaves the cache after a second, and a sleeping workflow is not in the cache.
 
-// QueueWorkerOptions returns the options of the temporal worker on [QueueTaskQueue]. Few queues are busy at the same time, and
-// each runs one task at a time, but their tasks must start at once. The SDK divides the pollers between the worker's sticky
-// task queue and the common one, so 8 pollers serve both.
+// QueueWorkerOptions returns the options of the temporal worker on [QueueTaskQueue]. Each queue runs one task at a time, and the tasks
+// must start at once: a change of a policy can be for hundreds of queues, and a task that waits for a free slot of the worker for 5 s
+// is given to any worker, without the cache. The SDK divides the pollers between the worker's sticky task queue and the common one,
+// so 8 pollers serve both.
 func QueueWorkerOptions() worker.Options {
 	return worker.Options{
 		MaxConcurrentWorkflowTaskPollers:       8,
-		MaxConcurrentWorkflowTaskExecutionSize: 64,
+		MaxConcurrentWorkflowTaskExecutionSize: 1000,
 		MaxConcurrentActivityTaskPollers:       4,
 		Interceptors:                           []interceptor.WorkerInterceptor{&heartbeats{}},
 	}
