@@ -13,7 +13,7 @@ set -u
 proofs() {
 	cat <<-'TABLE'
 		changes      ./e2e       0      -run ^TestChanges_ManyAtOnce$
-		policies     ./e2e       0      -run ^TestPolicies_(Many|Thousands)
+		policies     ./e2e       0      -run ^TestPolicies_(Many|Thousands|LiveWhileManyWait)
 		scenarios    ./e2e       0      -run ^TestScenarios$
 		backlog      ./e2e       0      -run ^TestBacklog$
 		try          ./e2e       0      -run ^TestPolicyTry$
