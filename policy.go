@@ -116,6 +116,19 @@ type StartRate struct {
 	Window Duration `json:"window"` // above 0
 }
 
+// Leaves returns when a start leaves the window of the rate. A start is a time in milliseconds of Unix time.
+func (r StartRate) Leaves(start int64) time.Time {
+	return time.UnixMilli(start).Add(time.Duration(r.Window)).UTC()
+}
+
+// OpensAt returns when the rate allows the next start, by the latest starts in their order; zero if these are fewer than the limit.
+func (r StartRate) OpensAt(starts []int64) time.Time {
+	if len(starts) < r.Limit {
+		return time.Time{}
+	}
+	return r.Leaves(starts[len(starts)-r.Limit])
+}
+
 // Bounds of the rates of starts. A queue carries the times of the latest starts in its state.
 const (
 	MaxStartRates     = 4

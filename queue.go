@@ -108,8 +108,8 @@ type QueueSnapshot struct {
 	Policy       QueuePolicy `json:"policy"`
 	Generation   int64       `json:"generation"`    // generation of the rebuilt queue
 	LastSequence int64       `json:"last_sequence"` // highest assigned sequence
-	// Accepted is the highest sequence that keeps its place whatever the policy says of newcomers: an earlier workflow of the queue
-	// has accepted the tickets up to it. The waiting tickets above it are newcomers.
+	// Accepted is the highest sequence that an earlier workflow of the queue has accepted. The waiting tickets up to it keep their
+	// places. The bounds of the policy apply to the waiting tickets above it: they are newcomers.
 	Accepted   int64          `json:"accepted,omitempty"`
 	LastGrant  int64          `json:"last_grant"`  // highest recorded grant number
 	LastChange int64          `json:"last_change"` // highest recorded number of a manual change

@@ -217,7 +217,7 @@ func TestExplainPolicy_OwnLimitAndStarts(t *testing.T) {
 			{Scope: policy.ScopeQueue, Ref: string(shared), Origin: policy.OriginPack, Policy: wide},
 		}
 		_, b.reader.effective = policy.Of("shop.deploy", levels)
-		b.reader.told = policy.SharedQueue(shared, []policy.Member{{Action: deployAction().ID, Ref: "shop.deploy"}}, levels)
+		b.reader.told = policy.NewIndex(levels).SharedQueue(shared, []policy.Member{{Action: deployAction().ID, Ref: "shop.deploy"}})
 		b.queues.stats = func(key attune.QueueKey) (attune.QueueStats, error) {
 			require.Equal(t, shared, key)
 			return attune.QueueStats{Queue: key, Shared: true, MaxConcurrent: 9, ActiveCount: 5, Mode: attune.QueueOpen}, nil

@@ -104,7 +104,8 @@ func ratesOf(w attune.Wait, action attune.Ref, rates []attune.StartRate, counts 
 		ahead = w.Action.Ahead
 	}
 	for _, rate := range rates {
-		if opensAt, active := opening(rate, starts, w.At); opensAt.After(w.At) {
+		if opensAt := rate.OpensAt(starts); opensAt.After(w.At) {
+			active := startsIn(rate, starts, w.At)
 			all = append(all, Obstacle{
 				Level: heldByRate, Rate: rate.Name, Action: action, Limit: &rate.Limit, Window: &rate.Window,
 				Active: &active, OpensAt: &opensAt,
@@ -115,30 +116,23 @@ func ratesOf(w attune.Wait, action attune.Ref, rates []attune.StartRate, counts 
 	return all
 }
 
-// startsOf returns the times of the starts that a rate counts, in order.
-func startsOf(all []attune.ActionStarts, counts func(attune.ActionID) bool) []time.Time {
-	var starts []time.Time
+// startsOf returns the starts that a rate counts, in order.
+func startsOf(all []attune.ActionStarts, counts func(attune.ActionID) bool) (starts []int64) {
 	for _, of := range all {
 		if counts(of.Action) {
-			for _, ms := range of.At {
-				starts = append(starts, time.UnixMilli(ms).UTC())
-			}
+			starts = append(starts, of.At...)
 		}
 	}
-	slices.SortFunc(starts, time.Time.Compare)
+	slices.Sort(starts)
 	return starts
 }
 
-// opening returns when a rate allows the next start, zero if it always did, and how many starts its window has.
-func opening(rate attune.StartRate, starts []time.Time, at time.Time) (opensAt time.Time, active int64) {
-	window := time.Duration(rate.Window)
+// startsIn counts the starts in the window of a rate that ends at a time.
+func startsIn(rate attune.StartRate, starts []int64, at time.Time) (n int64) {
 	for _, start := range starts {
-		if start.After(at.Add(-window)) {
-			active++
+		if rate.Leaves(start).After(at) {
+			n++
 		}
 	}
-	if n := len(starts); n >= rate.Limit && rate.Limit > 0 {
-		opensAt = starts[n-rate.Limit].Add(window)
-	}
-	return opensAt, active
+	return n
 }

@@ -39,7 +39,7 @@ type PolicyScope struct {
 	policy.Documents
 }
 
-// ChangedPolicy is a scope after a change. The change is made, whatever its reach is.
+// ChangedPolicy is a scope after a change. A change with an unknown reach is made, too.
 type ChangedPolicy struct {
 	PolicyScope
 	*policy.Reach // nil: unknown

@@ -28,8 +28,8 @@ const assumption = "Every run takes as long as it took, with its attempts and th
 
 // choiceAssumption is what an answer assumes as well if lanes and charges were chosen anew.
 const choiceAssumption = " Lanes and costs are what the proposed keys and costs yield for the recorded events, also for what waited or " +
-	"held a slot at the start. Before the period, what was accepted has used its units, whatever the rates and quotas were. A rate or " +
-	"quota judges an arrival at the time of its place in the line."
+	"held a slot at the start. The enforcements that were accepted before the period have used units of every proposed rate and quota. " +
+	"A rate or quota judges an arrival at the time of its place in the line."
 
 // PolicyTrials read what a what-if needs.
 type PolicyTrials interface {

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/policy"
@@ -61,7 +60,7 @@ func (s *Server) plan(
 		}
 		plan.Gates.Accepted = accepted
 		if !all {
-			ignored = append(ignored, "what was charged before "+accepted[0].At.UTC().Format(time.RFC3339))
+			ignored = append(ignored, "what was charged before "+attune.FormatTime(accepted[0].At))
 		}
 	}
 	return plan, ignored, s.choose(ctx, h, proposal, plan)

@@ -21,7 +21,7 @@ type AuditEntry struct {
 	Subject    string            `json:"subject,omitempty" example:"demo.deploy" doc:"The resource that the request names"`
 	OnBehalfOf string            `json:"on_behalf_of,omitempty" doc:"The person that the principal acted for"`
 	Note       string            `json:"note,omitempty" doc:"Why the change was made"`
-	Detail     json.RawMessage   `json:"detail,omitempty" doc:"Of a policy: what was asked for, or what has ended"`
+	Detail     json.RawMessage   `json:"detail,omitempty" doc:"Of a change of a policy: the requested document, or the one that ended"`
 	RequestID  string            `json:"request_id" doc:"Id of the request in the server's log; empty for what attune does by itself"`
 	Remote     string            `json:"remote" doc:"Address from which the request came; that of the last proxy, if there is one"`
 	Status     int               `json:"status,omitempty" doc:"HTTP status of the response; absent until the outcome is known"`

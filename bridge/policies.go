@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/attune-go/attune"
 	"github.com/attune-go/attune/internal/retry"
@@ -101,12 +100,9 @@ func (p *Policies) step(ctx context.Context) (more bool, err error) {
 	return more, p.tell(ctx, changed)
 }
 
-// tellInParallel bounds the queues that are told at the same time. It is higher than for tickets: what the first told queues begin to grant
-// competes with the signals to the others.
-const tellInParallel = 128
-
-// toldAtOnce is how many queues are recorded as told in one statement.
-const toldAtOnce = tellInParallel
+// toldAtOnce is how many queues are told at the same time, and recorded as told in one statement. It is higher than for tickets: what the
+// first told queues begin to grant competes with the signals to the others.
+const toldAtOnce = 128
 
 // tell sends the policies of queues. One queue that it does not reach does not hold up the others.
 func (p *Policies) tell(ctx context.Context, queues []attune.Admission) error {
@@ -119,17 +115,15 @@ func (p *Policies) tell(ctx context.Context, queues []attune.Admission) error {
 
 func (p *Policies) tellSome(ctx context.Context, queues []attune.Admission) error {
 	failed := make([]error, len(queues))
-	var group errgroup.Group
-	group.SetLimit(tellInParallel)
+	var group sync.WaitGroup
 	for i, queue := range queues {
-		group.Go(func() error {
+		group.Go(func() {
 			if err := p.queues.SetPolicy(ctx, queue.Queue, queue.Policy); err != nil {
 				failed[i] = fmt.Errorf("set the policy of queue %q: %w", queue.Queue, err)
 			}
-			return nil
 		})
 	}
-	_ = group.Wait() // the errors are in failed
+	group.Wait()
 	var told []attune.Admission
 	for i, queue := range queues {
 		if failed[i] == nil {

@@ -45,10 +45,7 @@ func runIntake(
 	loops *loops, broker *rabbitmq.Connections, p *rabbitmq.PoolPublisher, _ installed,
 	admitter *postgres.Enforcements, queues *workflows.QueueClient, metrics *telemetry.Metrics,
 ) {
-	observed := admitter.Observe(func(ctx context.Context, reason attune.Reason, n int) {
-		metrics.EnforcementReached(ctx, n, attune.EnforcementRejected, reason)
-	})
-	intake := bridge.NewIntake(observed, queues, metrics.Admitted)
+	intake := bridge.NewIntake(admitter.Observe(metrics.EnforcementReached), queues, metrics.Admitted)
 	loops.add("intake", rabbitmq.NewConsumer(broker.Consume, consume(rabbitmq.QueueEnforcementCreated, p), intake.Handle).Run)
 }
 

@@ -59,10 +59,10 @@ func (p *Process) Addr() string {
 	return p.listener.Addr().String()
 }
 
-// Reload takes over the settings that can change while the process runs: the bootstrap token of the API, the keys of secrets, and the
-// keys with which bridges sign and which workers believe. It also reads the files of TLS and of webhook secrets again. It logs what has
-// changed, and keeps what cannot be read. The caller owns the level of the log.
-// Reload reports whether all could be used.
+// Reload takes over the settings that can change while the process runs: the bootstrap token of the API, the keys of secrets, the
+// signing keys of bridges, and the keys of bridges that workers trust. It also reads the files of TLS and of webhook secrets again. It
+// logs each change, and keeps the old value of a setting that cannot be read. The caller owns the level of the log. Reload reports
+// whether all could be used.
 func (p *Process) Reload(next config.Config) bool { return p.live.reload(next) }
 
 // Wait returns nil when ctx ends, or an error that names the first part that ended by itself.

@@ -83,7 +83,7 @@ func (i *Issuer) verify(ctx context.Context, token string) (auth.Caller, error) 
 		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized,
 			"the token has no expiry: attune accepts only tokens with the claim exp")
 	} else if ok {
-		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token expired at %s", expired.Expiry.UTC().Format(time.RFC3339))
+		return auth.Caller{}, attune.Errorf(attune.CodeUnauthorized, "the token expired at %s", attune.FormatTime(expired.Expiry))
 	}
 	if err != nil {
 		return auth.Caller{}, invalidToken(err)

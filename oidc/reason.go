@@ -42,7 +42,7 @@ func statementOf(token string) statement {
 	decode(body, &claims)
 	s := statement{keyID: key.ID, issuer: claims.Issuer, audience: string(claims.Audience)}
 	if claims.Expiry != nil {
-		s.expiry = time.Unix(int64(*claims.Expiry), 0).UTC().Format(time.RFC3339)
+		s.expiry = attune.FormatTime(time.Unix(int64(*claims.Expiry), 0))
 	}
 	return s
 }

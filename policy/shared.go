@@ -27,7 +27,7 @@ func QueueOf(action attune.Ref, levels []Level) attune.QueueKey {
 }
 
 // Of returns the queue that an action uses, and the policy of the action in it, by the documents in levels. Those that do not cover
-// the action or its queue decide nothing. The default of across, in a shared queue, is that for the action alone: see [OfShared].
+// the action or its queue decide nothing. The default of across, in a shared queue, is that for the action alone: see [Index.OfShared].
 func Of(action attune.Ref, levels []Level) (attune.QueueKey, Effective) {
 	documents := NewIndex(levels)
 	key := documents.QueueOf(action)
@@ -35,24 +35,6 @@ func Of(action attune.Ref, levels []Level) (attune.QueueKey, Effective) {
 		return key, documents.OfOwn(action)
 	}
 	return key, documents.InShared(action, documents.OfShared(key, []Member{{Ref: action}}))
-}
-
-// OfOwn is [Index.OfOwn] for the documents in levels.
-func OfOwn(action attune.Ref, levels []Level) Effective { return NewIndex(levels).OfOwn(action) }
-
-// OfShared is [Index.OfShared] for the documents in levels.
-func OfShared(key attune.QueueKey, members []Member, levels []Level) Effective {
-	return NewIndex(levels).OfShared(key, members)
-}
-
-// InShared is [Index.InShared] for the documents in levels.
-func InShared(action attune.Ref, queue Effective, levels []Level) Effective {
-	return NewIndex(levels).InShared(action, queue)
-}
-
-// SharedQueue is [Index.SharedQueue] for the documents in levels.
-func SharedQueue(key attune.QueueKey, members []Member, levels []Level) attune.QueuePolicy {
-	return NewIndex(levels).SharedQueue(key, members)
 }
 
 // QueueOf returns the key of the queue that an action uses. An action leaves the queue of its pack with its own reference as the name

@@ -176,7 +176,7 @@ func TestSharedQueue(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			require.Empty(t, cmp.Diff(tt.want, policy.SharedQueue(deploys, members, tt.levels)))
+			require.Empty(t, cmp.Diff(tt.want, policy.NewIndex(tt.levels).SharedQueue(deploys, members)))
 		})
 	}
 }
@@ -225,7 +225,7 @@ func TestSharedQueue_AnyDocuments(t *testing.T) {
 			seen[source] = true
 			return twice
 		})
-		p := policy.SharedQueue("a.line", members, levels)
+		p := policy.NewIndex(levels).SharedQueue("a.line", members)
 		require.Len(t, p.Actions, 2)
 		for i, member := range []policy.Member{members[1], members[0]} {
 			require.Equal(t, member.Action, p.Actions[i].Action)

@@ -78,8 +78,8 @@ func (e *Enforcements) Admit(ctx context.Context, ids []attune.EnforcementID) ([
 // count tells the observer how many enforcements were rejected.
 func (e *Enforcements) count(ctx context.Context, rejected map[attune.Reason]int) {
 	for reason, n := range rejected {
-		if n > 0 && e.observe != nil {
-			e.observe(ctx, reason, n)
+		if n > 0 {
+			e.rejected(ctx, n, attune.EnforcementRejected, reason)
 		}
 	}
 }

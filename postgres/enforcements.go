@@ -10,16 +10,23 @@ import (
 
 // Enforcements stores enforcements and their places in the queues.
 type Enforcements struct {
-	db      *DB
-	observe func(ctx context.Context, reason attune.Reason, n int)
+	db       *DB
+	rejected reached
 }
 
 // NewEnforcements returns the enforcements of a database.
-func NewEnforcements(db *DB) *Enforcements { return &Enforcements{db: db} }
+func NewEnforcements(db *DB) *Enforcements { return &Enforcements{db: db, rejected: unobserved} }
+
+// reached learns how many enforcements have reached a status, and why.
+type reached func(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
+
+func unobserved(context.Context, int, attune.EnforcementStatus, attune.Reason) {}
 
 // Observe returns enforcements that tell rejected how many enforcements Admit has rejected, and why.
-func (e *Enforcements) Observe(rejected func(ctx context.Context, reason attune.Reason, n int)) *Enforcements {
-	return &Enforcements{db: e.db, observe: rejected}
+func (e *Enforcements) Observe(
+	rejected func(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason),
+) *Enforcements {
+	return &Enforcements{db: e.db, rejected: rejected}
 }
 
 // enforcementSelect takes the author of a direct run from its event. An enforcement of a rule has no author.

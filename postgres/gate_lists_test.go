@@ -174,7 +174,7 @@ func TestEnforcements_Observe(t *testing.T) {
 	b := setup(t)
 	b.sayGlobally(t, attune.Policy{Rate: []attune.Rate{rateOf("all", 2, time.Hour)}, Quota: daily("daily", 1).Quota})
 	counted := map[attune.Reason]int{}
-	observed := b.enforcements.Observe(func(_ context.Context, reason attune.Reason, n int) { counted[reason] += n })
+	observed := b.enforcements.Observe(func(_ context.Context, n int, _ attune.EnforcementStatus, reason attune.Reason) { counted[reason] += n })
 	ids := b.gated(t, deploy, 3)
 	b.exec(t, `UPDATE actions SET enabled = false WHERE ref = $1`, notify)
 	ids = append(ids, b.gated(t, notify, 2)...)

@@ -202,14 +202,23 @@ func (j *judgement) addRefusals(batch *pgx.Batch) error {
 	details, documents := make([]string, n), make([]string, n)
 	for i, r := range j.refused {
 		shown := r.show()
-		document, err := json.Marshal(shown)
-		if err != nil {
-			return fmt.Errorf("encode the refusal of enforcement %d: %w", r.newcomer.id, err)
+		var err error
+		if details[i], documents[i], err = refusalValues(r.newcomer.id, shown); err != nil {
+			return err
 		}
-		ids[i], reasons[i], details[i], documents[i] = r.newcomer.id, shown.Reason(), shown.String(), string(document)
+		ids[i], reasons[i] = r.newcomer.id, shown.Reason()
 	}
 	batch.Queue(refuseSQL, ids, reasons, details, documents)
 	return nil
+}
+
+// refusalValues returns the refusal of an enforcement in words and as JSON, for its row.
+func refusalValues(id attune.EnforcementID, refusal attune.GateRefusal) (detail, document string, err error) {
+	encoded, err := json.Marshal(refusal)
+	if err != nil {
+		return "", "", fmt.Errorf("encode the refusal of enforcement %d: %w", id, err)
+	}
+	return refusal.String(), string(encoded), nil
 }
 
 // show returns the refusal as people see it.

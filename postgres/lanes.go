@@ -63,13 +63,16 @@ SELECT l.number, l.name,
 	CASE WHEN l.name LIKE 'a%' THEN (SELECT o.ref FROM actions o WHERE o.id = substr(l.name, 2)::bigint) ELSE '' END,
 	p.count, COALESCE(a.count, 0),
 	(SELECT count(*) FROM grants g WHERE g.queue_id = q.id AND g.lane = p.lane AND g.lane > 0), COALESCE(p.head, 0), p.oldest_at,
-	` + laneOverrideInForce + `, CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
+	` + laneOverrideInForce + `, ` + laneOverrideUntil + `
 FROM queue q JOIN page p ON true JOIN lanes l ON l.queue_id = q.id AND l.number = p.lane LEFT JOIN active a ON a.lane = p.lane
 ORDER BY p.head, p.lane`
 
 // laneOverrideInForce is the manual limit of lane l, or NULL if there is none or it has expired.
 const laneOverrideInForce = `
 	CASE WHEN l.override_until IS NULL OR l.override_until > clock_timestamp() THEN l.override_limit END`
+
+// laneOverrideUntil is when the manual limit in force of lane l ends, or NULL if it does not end.
+const laneOverrideUntil = `CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END`
 
 // Lanes returns a page of the lanes of a queue, counted at one instant: first the lane with the enforcement that waits longest.
 // The order changes while enforcements are granted: see [attune.LanePage]. A queue without lanes has none.
@@ -87,8 +90,7 @@ const laneSQL = `
 SELECT l.number, l.name, '',
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = l.queue_id AND e.status = 'queued' AND e.lane = l.number),
 	(SELECT count(*) FROM enforcements e WHERE e.queue_id = l.queue_id AND e.status = 'granted' AND e.lane = l.number),
-	0::bigint, 0::bigint, NULL::timestamptz, ` + laneOverrideInForce + `,
-	CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
+	0::bigint, 0::bigint, NULL::timestamptz, ` + laneOverrideInForce + `, ` + laneOverrideUntil + `
 FROM lanes l WHERE l.queue_id = ` + queueNamed + ` AND l.name = $2 COLLATE "C"`
 
 // LaneNamed counts what waits and holds slots in one lane of a queue, and has its manual limit. It counts neither grants nor times. A lane

@@ -14,13 +14,11 @@ import (
 // Queues reads the state and the journals of queues, and records their decisions.
 type Queues struct {
 	db      *DB
-	settled func(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)
+	settled reached
 }
 
 // NewQueues returns the queues of a database.
-func NewQueues(db *DB) *Queues {
-	return &Queues{db: db, settled: func(context.Context, int, attune.EnforcementStatus, attune.Reason) {}}
-}
+func NewQueues(db *DB) *Queues { return &Queues{db: db, settled: unobserved} }
 
 // Observe returns queues that tell settled how many enforcements Record has ended without a grant, with which status and reason.
 func (q *Queues) Observe(settled func(ctx context.Context, n int, status attune.EnforcementStatus, reason attune.Reason)) *Queues {

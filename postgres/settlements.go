@@ -1,9 +1,6 @@
 package postgres
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/attune-go/attune"
@@ -68,12 +65,11 @@ func addSettlements(batch *pgx.Batch, key attune.QueueKey, settlements []attune.
 		if s.Bound == nil {
 			continue
 		}
-		refusal := s.Bound.Refusal(key)
-		document, err := json.Marshal(refusal)
+		detail, document, err := refusalValues(s.Enforcement, s.Bound.Refusal(key))
 		if err != nil {
-			return fmt.Errorf("encode the refusal of enforcement %d: %w", s.Enforcement, err)
+			return err
 		}
-		details[i], refusals[i] = new(refusal.String()), new(string(document))
+		details[i], refusals[i] = &detail, &document
 	}
 	batch.Queue(lockQueueByKeySQL, key)
 	batch.Queue(lockExecutionsByEnforcementSQL, ids)

@@ -82,7 +82,7 @@ func (s staying) has(q *lockedQueue, action attune.ActionID) bool {
 		return s.present[q.id][action]
 	}
 	_, found := slices.BinarySearchFunc(q.policy.Actions, action, func(of attune.ActionPolicy, id attune.ActionID) int {
-		return cmp.Compare(of.Action, id) // [policy.SharedQueue] sorts
+		return cmp.Compare(of.Action, id) // [policy.Index.SharedQueue] sorts
 	})
 	return found
 }

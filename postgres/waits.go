@@ -27,7 +27,7 @@ WITH me AS (
 SELECT now(), me.queue_id, me.id, me.action_id, me.sequence, me.lane, me.lane_name, me.queued_at, me.attempt,
 	c.all, c.of_action, c.of_lane, (SELECT COALESCE(sum(LEAST(a.n, c.of_lane + 1)), 0)::bigint FROM ahead a),
 	h.all, h.of_action, h.of_lane, a.ref,
-	` + laneOverrideInForce + `, CASE WHEN l.override_until > clock_timestamp() THEN l.override_until END
+	` + laneOverrideInForce + `, ` + laneOverrideUntil + `
 FROM me CROSS JOIN counted c JOIN actions a ON a.id = me.action_id
 	LEFT JOIN lanes l ON l.queue_id = me.queue_id AND l.number = me.lane
 	CROSS JOIN LATERAL (

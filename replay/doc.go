@@ -30,7 +30,8 @@
 //
 //   - The lanes are those that a key chooses now, also of what waited or held a slot at the start.
 //   - A gate judges at the time of the place in the line. The admission came a little later.
-//   - What was accepted before the period has used its units, whatever the gates were: [Gates].Accepted.
+//   - The enforcements that were accepted before the period have used units of every gate, also of one that was not in force then:
+//     see [Gates].Accepted.
 //   - The gates count the enforcements of this queue only.
 //   - An execution that was cancelled before a worker claimed it keeps its units of quotas.
 //

@@ -108,14 +108,8 @@ func (s *State) ratesUsedUp(ticket attune.Ticket) (all []Obstacle) {
 
 // usedUp returns the rate that closes an action, or the queue, the longest.
 func (s *State) usedUp(level Level, action attune.ActionID) Obstacle {
-	o := Obstacle{Kind: ObstacleRate, Level: level}
-	for i := range s.logs {
-		g := &s.logs[i]
-		if opens := g.opensAt(); g.governs(action) && opens.After(o.OpensAt) {
-			o.Rate, o.Limit, o.Window, o.OpensAt = g.Name, g.Limit, g.Window, opens
-		}
-	}
-	return o
+	rate, at := s.lastToOpen(action)
+	return Obstacle{Kind: ObstacleRate, Level: level, Rate: rate.Name, Limit: rate.Limit, Window: rate.Window, OpensAt: at}
 }
 
 func (s *State) ahead(ticket attune.Ticket) []Obstacle {

@@ -26,12 +26,7 @@ type startLog struct {
 }
 
 // opensAt returns when the rate allows the next start; zero if the log has too few starts for the limit.
-func (g *startLog) opensAt() time.Time {
-	if len(g.Starts) < g.Limit {
-		return time.Time{}
-	}
-	return g.leaves(g.Starts[len(g.Starts)-g.Limit])
-}
+func (g *startLog) opensAt() time.Time { return g.OpensAt(g.Starts) }
 
 // charge counts a start, and forgets the starts that have left the window. A clock that runs backwards does not shorten the window of
 // an earlier start.
@@ -42,15 +37,10 @@ func (g *startLog) charge(now time.Time) {
 	}
 	g.Starts = append(g.Starts, at)
 	old := max(0, len(g.Starts)-g.Limit)
-	for old < len(g.Starts) && !g.leaves(g.Starts[old]).After(now) {
+	for old < len(g.Starts) && !g.Leaves(g.Starts[old]).After(now) {
 		old++
 	}
 	g.Starts = slices.Delete(g.Starts, 0, old)
-}
-
-// leaves returns when a start leaves the window.
-func (g *startLog) leaves(start int64) time.Time {
-	return time.UnixMilli(start).Add(time.Duration(g.Window)).UTC()
 }
 
 // governs reports whether the starts of an action count at the rate.
@@ -81,13 +71,20 @@ func (s *State) usePolicy(policy attune.QueuePolicy) {
 
 // opensAt returns when every rate allows a start of an action; zero or a time that has passed means at once. With
 // [wholeQueue], only the rates of the queue count.
-func (s *State) opensAt(action attune.ActionID) (at time.Time) {
+func (s *State) opensAt(action attune.ActionID) time.Time {
+	_, at := s.lastToOpen(action)
+	return at
+}
+
+// lastToOpen returns the rate that allows the next start of an action the latest, and when; zero values if no rate has closed.
+func (s *State) lastToOpen(action attune.ActionID) (last attune.StartRate, at time.Time) {
 	for i := range s.logs {
-		if opens := s.logs[i].opensAt(); s.logs[i].governs(action) && opens.After(at) {
-			at = opens
+		g := &s.logs[i]
+		if opens := g.opensAt(); g.governs(action) && opens.After(at) {
+			last, at = g.StartRate, opens
 		}
 	}
-	return at
+	return last, at
 }
 
 // open opens and closes the actions of the line: those with a used-up rate of their own are closed.

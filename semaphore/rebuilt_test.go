@@ -72,7 +72,7 @@ func TestState_Rebuilt(t *testing.T) {
 	})
 }
 
-// A rebuilt queue decides like a queue that has accepted some tickets, whatever its bounds are, and gets the others as arrivals.
+// A rebuilt queue decides like a queue that has accepted some tickets, also above its bounds, and gets the others as arrivals.
 func TestState_RebuiltLikeArrivals(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -149,8 +149,7 @@ func (s shownQueue) printCounts(w io.Writer) {
 			inSeconds(hold.P50), inSeconds(hold.P95), counted(hold.Grants, "slot"), clock(hold.Since))
 	}
 	if e := q.EmptyIn; e != nil {
-		_, _ = fmt.Fprintf(w, "empty in\tabout %s (%s to %s in nine of ten cases; checked on %s), without new arrivals\n",
-			e.Likely, e.Low, e.High, counted(e.Waits, "recorded wait"))
+		_, _ = fmt.Fprintf(w, "empty in\t%s, without new arrivals\n", estimateText(*e))
 	}
 }
 

@@ -56,14 +56,18 @@ func printWhy(w io.Writer, e api.Enforcement) {
 	_, _ = fmt.Fprintf(w, "why\t%s\n", oneLine(e.Why))
 	switch {
 	case e.Estimate != nil:
-		_, _ = fmt.Fprintf(w, "granted in\tabout %s (%s to %s in nine of ten cases; checked on %s)\n",
-			e.Estimate.Likely, e.Estimate.Low, e.Estimate.High, counted(e.Estimate.Waits, "recorded wait"))
+		_, _ = fmt.Fprintf(w, "granted in\t%s\n", estimateText(*e.Estimate))
 	case e.NoEstimate != "":
 		_, _ = fmt.Fprintf(w, "granted in\tunknown: %s\n", oneLine(e.NoEstimate))
 	}
 	for _, o := range e.HeldBy {
 		printObstacle(w, o)
 	}
+}
+
+func estimateText(e api.Estimate) string {
+	return fmt.Sprintf("about %s (%s to %s in nine of ten cases; checked on %s)",
+		e.Likely, e.Low, e.High, counted(e.Waits, "recorded wait"))
 }
 
 // printObstacle writes a line for the obstacle and one for each shown holder and enforcement in front.

@@ -62,8 +62,8 @@ func (g *Gates) Add(rows proof.Rows) {
 	}
 }
 
-// End reads the rows of rates and quotas after the enforcements were added. Only what has not changed since Begin must be exactly what the
-// enforcements were charged; with complete false, nothing must.
+// End reads the rows of rates and quotas after the enforcements were added. Only the counts and logs that have not changed since Begin must
+// be exactly the charges of the enforcements; with complete false, nothing must.
 func (g *Gates) End(ctx context.Context, complete bool) (proof.GateRows, error) {
 	filters := g.scopes
 	if g.all {
@@ -102,7 +102,7 @@ func (g *Gates) End(ctx context.Context, complete bool) (proof.GateRows, error) 
 	return rows, nil
 }
 
-// markSteady marks what has not changed since Begin.
+// markSteady marks the counts and logs that have not changed since Begin.
 func (g *Gates) markSteady(rows *proof.GateRows) {
 	updated, units := make(map[int64]time.Time), make(map[int64]int64)
 	for _, u := range g.before.usage {

@@ -12,7 +12,7 @@ CREATE TABLE audit (
     subject      text NOT NULL,
     on_behalf_of text NOT NULL,
     note         text NOT NULL,
-    detail       json, -- of a policy: what was asked for, or what has ended
+    detail       json, -- of a change of a policy: the requested document, or the document that has ended
     request_id   text NOT NULL,
     remote       text NOT NULL,
     status       integer CHECK (status BETWEEN 100 AND 599), -- NULL until the outcome is recorded
